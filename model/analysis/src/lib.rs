@@ -1,0 +1,2 @@
+//! Questions to the topology.
+pub mod lint;

@@ -1,0 +1,260 @@
+//! What was captured: hosts, and the texts that belong to them.
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use serde::Serialize;
+
+use crate::ids::Netns;
+use crate::outcome::{Outcome, ProblemKind};
+use crate::records::Batch;
+use crate::span::{Evidence, LineIndex, SourceId, Span};
+
+/// Which host: an index into [`Captured::hosts`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+pub struct HostId(pub u32);
+
+/// One captured machine.
+#[derive(Clone, Debug, Default)]
+pub struct Host {
+    /// Short host name as captured, else the name of the folder or archive.
+    pub name: String,
+    /// The inputs that its sources came from, as the user named them.
+    pub inputs: Vec<String>,
+    /// Version of sos that made the report (`version.txt`, manifest).
+    pub sos_version: Option<String>,
+    /// `/etc/machine-id`, where it was captured.
+    pub machine_id: Option<String>,
+    /// The report went through `sos clean`: addresses, MACs and names are not those of the host.
+    pub cleaned: bool,
+}
+
+/// Whether a text shows all that its command had to say.
+///
+/// The fourth state, *not captured*, is a source that does not exist.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+#[serde(tag = "state", content = "reason", rename_all = "kebab-case")]
+pub enum Completeness {
+    /// All of it: what is not listed is not there.
+    #[default]
+    Complete,
+    /// Part of it: filtered by a pipe, cut off, elided. What is listed is there; nothing follows
+    /// from what is not.
+    Partial(String),
+    /// Nothing of it: the tool failed. The reason is the tool's own words, shortened.
+    Failed(String),
+}
+
+impl Completeness {
+    /// Whether absence from this text means absence.
+    pub fn is_complete(&self) -> bool {
+        *self == Self::Complete
+    }
+
+    /// Whether the text holds no data at all.
+    pub fn is_failed(&self) -> bool {
+        matches!(self, Self::Failed(_))
+    }
+
+    /// The worse of two verdicts.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (&self, &other) {
+            (Self::Failed(_), _) | (_, Self::Complete) => self,
+            (_, Self::Failed(_)) | (Self::Complete, _) => other,
+            (Self::Partial(_), Self::Partial(_)) => self,
+        }
+    }
+}
+
+/// A command line without its wrapping (`sudo`, `ip netns exec NS`, an absolute path).
+///
+/// A file that was copied is the command `cat PATH`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Command {
+    /// Program and arguments.
+    pub argv: Vec<String>,
+}
+
+impl Command {
+    /// Splits at blanks; quotes are not interpreted.
+    pub fn new(line: &str) -> Self {
+        Self { argv: line.split_whitespace().map(str::to_owned).collect() }
+    }
+
+    /// The path of a copied file: `cat PATH`.
+    pub fn path(&self) -> Option<&str> {
+        match self.argv.as_slice() {
+            [cat, path] if cat == "cat" => Some(path),
+            _ => None,
+        }
+    }
+
+    /// The program.
+    pub fn program(&self) -> &str {
+        self.argv.first().map_or("", String::as_str)
+    }
+
+    /// The arguments after the program.
+    pub fn args(&self) -> &[String] {
+        self.argv.get(1..).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, word) in self.argv.iter().enumerate() {
+            if n > 0 {
+                f.write_str(" ")?;
+            }
+            f.write_str(word)?;
+        }
+        Ok(())
+    }
+}
+
+/// The id of a format, such as `ip-address`; the registry of tapline-parsers lists them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+pub struct FormatId(pub &'static str);
+
+impl fmt::Display for FormatId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// One captured text: the output of one command on one host in one namespace, or one file.
+#[derive(Debug)]
+pub struct Source {
+    /// Its own index.
+    pub id: SourceId,
+    /// The host that printed it.
+    pub host: HostId,
+    /// The namespace that the command ran in.
+    pub netns: Netns,
+    /// The input: tarball, folder or transcript, as the user named it (nested archives append
+    /// `!member`).
+    pub archive: Arc<str>,
+    /// Path inside the archive or folder; empty where the input is one file.
+    pub member: Arc<str>,
+    /// One-based line of the member at which the text starts (a transcript holds many texts).
+    pub first_line: u32,
+    /// The command, or `cat PATH`.
+    pub command: Command,
+    /// The format that reads it; `None` for a text that nothing claims.
+    pub format: Option<FormatId>,
+    /// The text, decoded to UTF-8. Spans refer to it.
+    pub text: String,
+    /// What the capture itself says of completeness: exit status, truncation, a pipe.
+    /// A reader may add to it; see [`Snapshot::completeness`].
+    pub completeness: Completeness,
+    /// Seconds since the epoch at which the command started, where the capture says so.
+    pub taken: Option<f64>,
+    /// Line starts of `text`, made on first use.
+    pub lines: OnceLock<LineIndex>,
+}
+
+impl Source {
+    /// One-based line numbers, within the member, of the first and the last line of `span`.
+    pub fn line_numbers(&self, span: Span) -> (u32, u32) {
+        let index = self.lines.get_or_init(|| LineIndex::new(&self.text));
+        let last = span.end.saturating_sub(1).max(span.start);
+        (self.first_line + index.line(span.start), self.first_line + index.line(last))
+    }
+
+    /// The quoted text of `span`.
+    pub fn quote(&self, span: Span) -> &str {
+        self.text.get(span.range()).unwrap_or_default()
+    }
+
+    /// The whole lines that `span` touches, without the last line end.
+    pub fn line_text(&self, span: Span) -> &str {
+        let bytes = self.text.as_bytes();
+        let end = (span.end as usize).min(bytes.len());
+        let start = (span.start as usize).min(end);
+        let before = bytes.get(..start).unwrap_or_default();
+        let from = before.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
+        // A span that ends with a line end does not touch the next line.
+        let mut to = end;
+        if !(end > start && bytes.get(end - 1) == Some(&b'\n')) {
+            let after = bytes.get(end..).unwrap_or_default();
+            to = after.iter().position(|&b| b == b'\n').map_or(bytes.len(), |at| end + at);
+        }
+        self.text.get(from..to).unwrap_or_default().trim_end_matches(['\n', '\r'])
+    }
+
+    /// `archive!member`, or the archive alone where the input is one file.
+    pub fn place(&self) -> String {
+        if self.member.is_empty() {
+            self.archive.to_string()
+        } else {
+            format!("{}!{}", self.archive, self.member)
+        }
+    }
+}
+
+/// A remark about an input rather than about a line of a text.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InputProblem {
+    /// What sort of remark.
+    pub kind: ProblemKind,
+    /// The input, as the user named it.
+    pub archive: Arc<str>,
+    /// Path inside it, where it is about one member.
+    pub member: Arc<str>,
+    /// One sentence, lower case, no full stop.
+    pub message: String,
+}
+
+/// All that was read from the inputs: hosts, texts, and what went wrong on the way.
+#[derive(Debug, Default)]
+pub struct Captured {
+    /// The hosts, in the order of the inputs.
+    pub hosts: Vec<Host>,
+    /// The texts; a [`SourceId`] is an index into this.
+    pub sources: Vec<Source>,
+    /// Remarks about inputs.
+    pub problems: Vec<InputProblem>,
+}
+
+/// Captured texts and what the readers made of them.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// Hosts and texts.
+    pub captured: Captured,
+    /// One per source, in the same order.
+    pub readings: Vec<Outcome<Batch>>,
+}
+
+impl Snapshot {
+    /// The host with this id.
+    pub fn host(&self, id: HostId) -> Option<&Host> {
+        self.captured.hosts.get(id.0 as usize)
+    }
+
+    /// The source with this id.
+    pub fn source(&self, id: SourceId) -> Option<&Source> {
+        self.captured.sources.get(id.0 as usize)
+    }
+
+    /// What was read from a source.
+    pub fn reading(&self, id: SourceId) -> Option<&Outcome<Batch>> {
+        self.readings.get(id.0 as usize)
+    }
+
+    /// Each source with its records, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&Source, &Outcome<Batch>)> {
+        self.captured.sources.iter().zip(&self.readings)
+    }
+
+    /// Completeness of a source: the worse of what the capture and the reader say.
+    pub fn completeness(&self, id: SourceId) -> Completeness {
+        let source = self.source(id).map(|it| it.completeness.clone()).unwrap_or_default();
+        let reading = self.reading(id).map(|it| it.completeness.clone()).unwrap_or_default();
+        source.and(reading)
+    }
+
+    /// The quoted text of a piece of evidence.
+    pub fn quote(&self, evidence: Evidence) -> &str {
+        self.source(evidence.source).map_or("", |it| it.quote(evidence.span))
+    }
+}

@@ -1,0 +1,151 @@
+//! Small identities that tools print: MAC addresses, interface indexes, UUIDs, namespaces.
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+use crate::Name;
+
+/// Kernel interface index. Unique within one network namespace only.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+pub struct IfIndex(pub u32);
+
+impl fmt::Display for IfIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A 48-bit Ethernet address. Prints in lower case with colons.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mac(pub [u8; 6]);
+
+impl Mac {
+    /// Whether the five last octets agree: libvirt gives a tap the MAC of its guest with the
+    /// first octet replaced by `fe` (`virnetdevtap.c`).
+    pub fn same_but_first_octet(self, other: Self) -> bool {
+        let ([_, a @ ..], [_, b @ ..]) = (self.0, other.0);
+        a == b
+    }
+
+    /// Group bit: broadcast or multicast.
+    pub fn is_multicast(self) -> bool {
+        let [first, ..] = self.0;
+        first & 1 == 1
+    }
+
+    /// All zeros: no address.
+    pub fn is_zero(self) -> bool {
+        self.0 == [0; 6]
+    }
+}
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+impl fmt::Debug for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The text is not six hexadecimal octets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NotAMac;
+
+impl fmt::Display for NotAMac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a MAC address")
+    }
+}
+impl std::error::Error for NotAMac {}
+
+impl FromStr for Mac {
+    type Err = NotAMac;
+
+    /// Octets of one or two hex digits between colons or hyphens (brctl and the bridge details of
+    /// `ip -d link` print `0:16:3e:…`).
+    fn from_str(text: &str) -> Result<Self, NotAMac> {
+        let mut octets = [0; 6];
+        let mut parts = text.split([':', '-']);
+        for octet in &mut octets {
+            let part = parts.next().ok_or(NotAMac)?;
+            let hex = part.len() <= 2 && part.bytes().all(|b| b.is_ascii_hexdigit());
+            if !hex {
+                return Err(NotAMac);
+            }
+            *octet = u8::from_str_radix(part, 16).map_err(|_| NotAMac)?;
+        }
+        if parts.next().is_some() { Err(NotAMac) } else { Ok(Self(octets)) }
+    }
+}
+
+impl Serialize for Mac {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+/// A network namespace of one host, by the name under which it was captured.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum Netns {
+    /// The namespace that init runs in: commands without `ip netns exec`.
+    #[default]
+    Root,
+    /// A name under `/run/netns`.
+    Named(Name),
+    /// No name: a container's namespace, known by the id that another namespace gave it.
+    Nameless {
+        /// `link-netnsid` as printed from the root namespace.
+        nsid: u32,
+    },
+}
+
+impl Netns {
+    /// The name of a named namespace.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Named(name) => Some(name),
+            Self::Root | Self::Nameless { .. } => None,
+        }
+    }
+
+    /// Whether this is the root namespace.
+    pub fn is_root(&self) -> bool {
+        matches!(self, Self::Root)
+    }
+}
+
+impl fmt::Display for Netns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => f.write_str("root"),
+            Self::Named(name) => f.write_str(name),
+            Self::Nameless { nsid } => write!(f, "nsid:{nsid}"),
+        }
+    }
+}
+
+impl Serialize for Netns {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mac_reads_short_octets_and_refuses_the_rest() {
+        let mac: Mac = "0:16:3e:19:CE:1b".parse().unwrap();
+        assert_eq!(mac.to_string(), "00:16:3e:19:ce:1b");
+        for bad in ["", "00:16:3e:19:ce", "00:16:3e:19:ce:1b:00", "00:16:3e:19:ce:+1", "0016.3e19"]
+        {
+            assert_eq!(bad.parse::<Mac>(), Err(NotAMac), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Typed records, one per thing that a tool prints.
+//!
+//! A record says what the text says, no more: joins and judgements are made elsewhere. Whatever a
+//! finding may cite is wrapped in [`At`] and so has its own place. Keys that no field holds are
+//! kept in `other`.
+//!
+//! The field names are those of `tapline records`: renaming one is a change of its schema.
+pub mod bond;
+pub mod bridge;
+pub mod ethtool;
+pub mod host;
+pub mod libvirt;
+pub mod link;
+pub mod neigh;
+pub mod netfilter;
+pub mod netns;
+pub mod ovs;
+pub mod route;
+
+use serde::Serialize;
+
+use crate::Name;
+use crate::span::{At, Span};
+
+/// A key and its value that no typed field holds.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Field {
+    /// The key as printed; empty for a bare word.
+    pub key: Name,
+    /// The value as printed; empty for a bare flag.
+    pub value: At<Name>,
+}
+
+impl Field {
+    /// The first field called `key`.
+    pub fn find<'a>(fields: &'a [Self], key: &str) -> Option<&'a At<Name>> {
+        fields.iter().find(|it| it.key == key).map(|it| &it.value)
+    }
+}
+
+/// Is shown each record of a [`Batch`]; generic over the record, so that it can serialize it.
+pub trait Visitor {
+    /// One record, whose first line or own span is `at`.
+    fn record<T: Serialize>(&mut self, at: Span, record: &T);
+}
+
+/// Declares [`Batch`]: one vector per record family.
+macro_rules! batch {
+    ($($(#[$doc:meta])* $variant:ident($record:ty) = $kind:literal,)*) => {
+        /// What a reader made of one text: records of one family, in the order of the text.
+        #[derive(Clone, Debug, Default)]
+        pub enum Batch {
+            /// The text has no reader, or nothing came of it.
+            #[default]
+            Nothing,
+            $($(#[$doc])* $variant(Vec<$record>),)*
+        }
+
+        impl Batch {
+            /// The public names of the families.
+            pub const KINDS: &[&str] = &[$($kind),*];
+
+            /// The public name of the family: `kind` in `tapline records`.
+            pub fn kind(&self) -> &'static str {
+                match self {
+                    Self::Nothing => "nothing",
+                    $(Self::$variant(_) => $kind,)*
+                }
+            }
+
+            /// How many records.
+            pub fn len(&self) -> usize {
+                match self {
+                    Self::Nothing => 0,
+                    $(Self::$variant(all) => all.len(),)*
+                }
+            }
+
+            /// Whether there are none.
+            pub fn is_empty(&self) -> bool {
+                self.len() == 0
+            }
+
+            /// Shows each record to `visitor`, in order.
+            pub fn visit(&self, visitor: &mut impl Visitor) {
+                match self {
+                    Self::Nothing => {}
+                    $(Self::$variant(all) => {
+                        for record in all {
+                            visitor.record(record.at, record);
+                        }
+                    })*
+                }
+            }
+        }
+
+        $(impl From<Vec<$record>> for Batch {
+            fn from(all: Vec<$record>) -> Self {
+                Self::$variant(all)
+            }
+        })*
+    };
+}
+
+batch! {
+    /// `ip address`, `ip link`.
+    Links(link::Link) = "link",
+    /// `ip route`, `route`, `netstat -rn`.
+    Routes(route::Route) = "route",
+    /// `ip rule`.
+    Rules(route::Rule) = "rule",
+    /// `ip neigh`.
+    Neighbours(neigh::Neighbour) = "neighbour",
+    /// `ip netns`.
+    NetnsList(netns::NetnsEntry) = "netns",
+    /// `brctl show`.
+    Bridges(bridge::Bridge) = "bridge",
+    /// `bridge link`.
+    BridgePorts(bridge::BridgePort) = "bridge-port",
+    /// `bridge vlan`.
+    BridgeVlans(bridge::BridgeVlan) = "bridge-vlan",
+    /// `bridge fdb`.
+    Fdb(bridge::FdbEntry) = "fdb",
+    /// `ethtool DEV`.
+    NicSettings(ethtool::NicSettings) = "nic-settings",
+    /// `ethtool -S DEV`.
+    NicStats(ethtool::NicStats) = "nic-stats",
+    /// `ethtool -i DEV`.
+    NicDriver(ethtool::NicDriver) = "nic-driver",
+    /// `/proc/net/bonding/*`.
+    Bonds(bond::Bond) = "bond",
+    /// `ovs-vsctl`, `ovsdb-client dump`, `conf.db`.
+    Ovs(ovs::OvsRecord) = "ovs",
+    /// `virsh list`.
+    DomainStates(libvirt::DomainState) = "domain-state",
+    /// Domain XML.
+    Domains(libvirt::Domain) = "domain",
+    /// `virsh domiflist`.
+    DomainInterfaces(libvirt::DomainInterface) = "domain-interface",
+    /// qemu processes in `ps` output.
+    QemuProcesses(libvirt::QemuProcess) = "qemu-process",
+    /// `iptables-save`.
+    Netfilter(netfilter::NetfilterTable) = "netfilter-table",
+    /// `hostname`, `uname`, `uptime`, `date`.
+    HostFacts(host::HostFact) = "host-fact",
+}

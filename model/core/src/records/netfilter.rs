@@ -1,0 +1,58 @@
+//! Packet filters: `iptables-save`, `ip6tables-save`.
+use serde::Serialize;
+
+use super::route::Family;
+use crate::Name;
+use crate::span::{At, Span};
+
+/// One table.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct NetfilterTable {
+    /// The `*table` line.
+    #[serde(skip)]
+    pub at: Span,
+    /// IPv4 or IPv6, where the header or the command tells.
+    pub family: Option<Family>,
+    /// `filter`, `nat`, `mangle`, `raw`, `security`.
+    pub table: At<Name>,
+    /// Chains in order.
+    pub chains: Vec<NetfilterChain>,
+    /// Rules in order.
+    pub rules: Vec<NetfilterRule>,
+    /// The table ends with `COMMIT`: nothing is missing.
+    pub committed: bool,
+}
+
+/// One chain.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct NetfilterChain {
+    /// The line.
+    #[serde(skip)]
+    pub at: Span,
+    /// Name.
+    pub name: Name,
+    /// `ACCEPT`, `DROP`; `None` for a chain of one's own.
+    pub policy: Option<At<Name>>,
+    /// Packets and bytes.
+    pub counters: Option<(u64, u64)>,
+}
+
+/// One rule.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct NetfilterRule {
+    /// The line.
+    #[serde(skip)]
+    pub at: Span,
+    /// Its chain.
+    pub chain: Name,
+    /// Packets and bytes (`-c`).
+    pub counters: Option<(u64, u64)>,
+    /// What it matches, as arguments: `-s`, `10.0.0.0/8`, … Quotes are resolved.
+    pub matches: Vec<Name>,
+    /// Chain or target of `-j` or `-g`.
+    pub target: Option<At<Name>>,
+    /// Jumps without return (`-g`).
+    pub goto: bool,
+    /// Options of the target: `--to-source`, `10.0.0.1`, …
+    pub target_options: Vec<Name>,
+}

@@ -1,0 +1,178 @@
+//! What was captured of each host and namespace, and so what its absence proves.
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+use tapline_model::capture::{Completeness, HostId};
+use tapline_model::ids::Netns;
+use tapline_model::span::SourceId;
+
+use crate::graph::NodeId;
+
+/// A question that some command answers.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Topic {
+    /// Which devices are in a namespace.
+    Links,
+    /// What kind each device is and what it is made of (`-d`).
+    LinkDetails,
+    /// Which addresses they have.
+    Addresses,
+    /// Its main routing table.
+    Routes,
+    /// All its routing tables.
+    AllRoutes,
+    /// Its policy rules.
+    Rules,
+    /// Its neighbours.
+    Neighbours,
+    /// The names of namespaces (host).
+    NetnsList,
+    /// Which devices are in which Linux bridge.
+    BridgeMembers,
+    /// OVS bridges, ports and interfaces (host).
+    Ovs,
+    /// All columns of OVS ports (host).
+    OvsPorts,
+    /// All columns of OVS interfaces (host).
+    OvsInterfaces,
+    /// Which domains there are and their state (host).
+    Domains,
+    /// The XML of domains (host); complete where every domain of the list has one.
+    DomainXml,
+    /// Packet filter rules.
+    Netfilter,
+}
+
+impl Topic {
+    /// The command that would answer it, as a person types it.
+    pub fn command(self, netns: &Netns) -> String {
+        let command = match self {
+            Self::Links | Self::LinkDetails | Self::Addresses => "ip -d address",
+            Self::Routes | Self::AllRoutes => "ip route show table all",
+            Self::Rules => "ip rule",
+            Self::Neighbours => "ip neigh",
+            Self::NetnsList => "ip netns",
+            Self::BridgeMembers => "bridge link",
+            Self::Ovs => "ovs-vsctl show",
+            Self::OvsPorts => "ovs-vsctl list port",
+            Self::OvsInterfaces => "ovs-vsctl list interface",
+            Self::Domains => "virsh list --all",
+            Self::DomainXml => "virsh dumpxml DOMAIN",
+            Self::Netfilter => "iptables-save",
+        };
+        match netns {
+            Netns::Root => command.to_owned(),
+            Netns::Named(name) => format!("ip netns exec {name} {command}"),
+            Netns::Nameless { .. } => format!("nsenter --net --target PID {command}"),
+        }
+    }
+}
+
+/// How well one question is answered for one namespace. From worst to best.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Coverage {
+    /// No text at all.
+    #[default]
+    NotCaptured,
+    /// The only texts are error messages.
+    Failed {
+        /// One of them.
+        source: SourceId,
+        /// The tool's words.
+        reason: String,
+    },
+    /// Texts that show a part.
+    Partial(Vec<SourceId>),
+    /// At least one text that shows all.
+    Complete(Vec<SourceId>),
+}
+
+impl Coverage {
+    /// Whether absence means absence.
+    pub fn is_complete(&self) -> bool {
+        matches!(self, Self::Complete(_))
+    }
+
+    /// Adds what one more source shows.
+    pub(crate) fn add(&mut self, source: SourceId, completeness: &Completeness) {
+        match completeness {
+            Completeness::Complete => match self {
+                Self::Complete(all) => all.push(source),
+                Self::Partial(all) => {
+                    // The complete text is the better witness: it goes first.
+                    let mut sources = vec![source];
+                    sources.append(all);
+                    *self = Self::Complete(sources);
+                }
+                Self::NotCaptured | Self::Failed { .. } => *self = Self::Complete(vec![source]),
+            },
+            Completeness::Partial(_) => match self {
+                Self::Complete(_) => {}
+                Self::Partial(all) => all.push(source),
+                Self::NotCaptured | Self::Failed { .. } => *self = Self::Partial(vec![source]),
+            },
+            Completeness::Failed(reason) => {
+                if *self == Self::NotCaptured {
+                    *self = Self::Failed { source, reason: reason.clone() };
+                }
+            }
+        }
+    }
+}
+
+/// Coverage of all hosts.
+#[derive(Clone, Debug, Default)]
+pub struct Coverages {
+    pub(crate) all: BTreeMap<(HostId, Netns, Topic), Coverage>,
+}
+
+impl Coverages {
+    /// How well `topic` is answered for a namespace. Topics of the host are asked of its root.
+    pub fn of(&self, host: HostId, netns: &Netns, topic: Topic) -> &Coverage {
+        static NOT_CAPTURED: Coverage = Coverage::NotCaptured;
+        self.all.get(&(host, netns.clone(), topic)).unwrap_or(&NOT_CAPTURED)
+    }
+
+    /// Whether absence means absence.
+    pub fn is_complete(&self, host: HostId, netns: &Netns, topic: Topic) -> bool {
+        self.of(host, netns, topic).is_complete()
+    }
+
+    /// All answers of a host, by namespace and topic.
+    pub fn host(&self, host: HostId) -> impl Iterator<Item = (&Netns, Topic, &Coverage)> {
+        self.all
+            .iter()
+            .filter(move |((it, _, _), _)| *it == host)
+            .map(|((_, netns, topic), coverage)| (netns, *topic, coverage))
+    }
+}
+
+/// Is it there? Yes, no, or not told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Presence {
+    /// Yes: here.
+    Yes(NodeId),
+    /// No: these complete texts were searched.
+    No(Searched),
+    /// Not told: these commands would.
+    Unknown(Vec<String>),
+}
+
+/// Absence as evidence: the complete texts that were searched, and for what.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Searched {
+    /// What was looked for: device names, an index, an address.
+    pub keys: Vec<String>,
+    /// The texts, each with how many records it has.
+    pub sources: Vec<(SourceId, usize)>,
+    /// How many named namespaces were among them.
+    pub namespaces: usize,
+}
+
+impl fmt::Display for Searched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} not found in {} texts", self.keys.join(", "), self.sources.len())
+    }
+}

@@ -1,0 +1,707 @@
+//! The graph: nodes, edges and how to walk them. The only file that names petgraph.
+use std::net::IpAddr;
+
+use petgraph::Direction;
+use petgraph::graph::{DiGraph, NodeIndex};
+use petgraph::visit::EdgeRef as _;
+use serde::Serialize;
+use tapline_model::Name;
+use tapline_model::capture::{HostId, Snapshot};
+use tapline_model::ids::{IfIndex, Mac, Netns};
+use tapline_model::records::libvirt::DomainNic;
+use tapline_model::records::link::{Address, Link, LowerRef, NetnsRef};
+use tapline_model::records::ovs::OvsMap;
+use tapline_model::records::route::{Route, Rule};
+use tapline_model::span::{Evidence, SourceId};
+
+use crate::coverage::Coverages;
+use crate::keys::Keys;
+
+/// A node of the topology. Valid for the topology that gave it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct NodeId(pub(crate) NodeIndex);
+
+/// A value and where it was read.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Fact<T> {
+    /// The value.
+    pub value: T,
+    /// Its place.
+    pub evidence: Evidence,
+}
+
+/// A record and the source that it was read from.
+#[derive(Debug)]
+pub struct Seen<'a, T> {
+    /// The source.
+    pub source: SourceId,
+    /// The record.
+    pub record: &'a T,
+}
+
+impl<T> Clone for Seen<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Seen<'_, T> {}
+
+/// How sure a fact or an edge is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Confidence {
+    /// Only a pattern says so: a name prefix, a default.
+    Conventional,
+    /// A join over a key that is unique in this capture but not by construction.
+    Inferred,
+    /// Stated by the component that implements it.
+    Proven,
+}
+
+/// What sort of thing a witness is; decides who wins where witnesses disagree.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WitnessClass {
+    /// A name pattern.
+    Name,
+    /// Equality of MACs, addresses or UUIDs.
+    Join,
+    /// Configuration on disk.
+    Config,
+    /// State of a daemon (OVSDB, libvirt), or the arguments of a process.
+    Daemon,
+    /// Printed by the kernel.
+    Kernel,
+}
+
+/// One piece of evidence for an edge.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Witness {
+    /// Where it stands.
+    pub evidence: Evidence,
+    /// What sort of thing it is.
+    pub class: WitnessClass,
+    /// What it says, in a few words: `peer_ifindex 41`, `link-netns qrouter-…`.
+    pub claim: String,
+}
+
+/// A thing of the topology.
+#[derive(Clone, Debug)]
+pub struct Node<'a> {
+    /// Its host; `None` for a host that only others speak of.
+    pub host: Option<HostId>,
+    /// Its namespace, for things that live in one.
+    pub netns: Option<Netns>,
+    /// Its name.
+    pub name: Name,
+    /// The places that speak of it, best first, without repeats.
+    pub seen: Vec<Evidence>,
+    /// What it is.
+    pub data: NodeData<'a>,
+}
+
+/// What a node is.
+#[derive(Clone, Debug)]
+pub enum NodeData<'a> {
+    /// A captured host.
+    Host(Host),
+    /// A host that a tunnel leads to and that was not captured.
+    RemoteHost(RemoteHost),
+    /// A network namespace.
+    Netns(NetnsNode),
+    /// A virtual machine.
+    Vm(Vm),
+    /// A network interface of a virtual machine, as its guest sees it.
+    VmNic(VmNic<'a>),
+    /// A network device of a kernel namespace.
+    Netdev(Box<Netdev<'a>>),
+    /// An OVS bridge.
+    OvsBridge(OvsBridge),
+    /// An OVS port.
+    OvsPort(OvsPort),
+    /// An OVS interface.
+    OvsInterface(Box<OvsInterface>),
+    /// One end of a tunnel.
+    TunnelEndpoint(TunnelEndpoint),
+    /// An address of a device.
+    Address(AddressNode<'a>),
+    /// A routing table of a namespace.
+    RouteTable(RouteTable<'a>),
+}
+
+impl NodeData<'_> {
+    /// The public name of the kind: `object.kind` of findings, `kind` in the graph's JSON.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Host(_) => "host",
+            Self::RemoteHost(_) => "remote-host",
+            Self::Netns(_) => "netns",
+            Self::Vm(_) => "vm",
+            Self::VmNic(_) => "vm-nic",
+            Self::Netdev(_) => "netdev",
+            Self::OvsBridge(_) => "ovs-bridge",
+            Self::OvsPort(_) => "ovs-port",
+            Self::OvsInterface(_) => "ovs-interface",
+            Self::TunnelEndpoint(_) => "tunnel-endpoint",
+            Self::Address(_) => "address",
+            Self::RouteTable(_) => "route-table",
+        }
+    }
+}
+
+/// A captured host.
+#[derive(Clone, Debug, Default)]
+pub struct Host {
+    /// Kernel release.
+    pub kernel: Option<Fact<Name>>,
+    /// `system-id` of its OVS.
+    pub system_id: Option<Fact<Name>>,
+}
+
+/// A host that was not captured.
+#[derive(Clone, Debug)]
+pub struct RemoteHost {
+    /// The tunnel address under which others know it.
+    pub ip: IpAddr,
+}
+
+/// A namespace.
+#[derive(Clone, Debug, Default)]
+pub struct NetnsNode {
+    /// Its line in `ip netns`.
+    pub listed: Option<Evidence>,
+    /// Id as seen from the root namespace.
+    pub nsid: Option<Fact<u32>>,
+    /// Whether any command was captured inside it.
+    pub captured: bool,
+}
+
+/// A virtual machine.
+#[derive(Clone, Debug, Default)]
+pub struct Vm {
+    /// libvirt UUID.
+    pub uuid: Option<Fact<Name>>,
+    /// Id while running.
+    pub id: Option<Fact<u32>>,
+    /// State: `running`, `shut off`, … from `virsh list`, `<domstatus>` or a qemu process.
+    pub state: Option<Fact<Name>>,
+    /// `nova:name`.
+    pub nova_name: Option<Fact<Name>>,
+    /// Whether it is active (running, paused, idle, blocked): `None` where nothing tells.
+    pub active: Option<bool>,
+}
+
+/// A NIC of a virtual machine.
+#[derive(Clone, Debug)]
+pub struct VmNic<'a> {
+    /// Its virtual machine.
+    pub vm: NodeId,
+    /// Guest MAC.
+    pub mac: Option<Fact<Mac>>,
+    /// Device on the host, by name.
+    pub target: Option<Fact<Name>>,
+    /// Bridge of the host, by name.
+    pub bridge: Option<Fact<Name>>,
+    /// Neutron port (`interfaceid`).
+    pub interface_id: Option<Fact<Name>>,
+    /// `bridge`, `network`, `ethernet`, …
+    pub kind: Option<Fact<Name>>,
+    /// Its XML, where there is one; the XML of the running domain first.
+    pub xml: Option<Seen<'a, DomainNic>>,
+    /// The XML describes the running domain.
+    pub live: bool,
+}
+
+/// Kind of a network device. `Unknown` where no `-d` was captured and nothing else tells.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NetdevKind {
+    /// A NIC (or a virtual function), or what a hypervisor shows as one.
+    Physical,
+    /// Loopback.
+    Loopback,
+    /// A tap device of a VM.
+    Tap,
+    /// A tun device.
+    Tun,
+    /// One end of a veth pair.
+    Veth,
+    /// A Linux bridge.
+    Bridge,
+    /// A bond.
+    Bond,
+    /// A team.
+    Team,
+    /// A VLAN device.
+    Vlan,
+    /// VXLAN, Geneve, GRE, …
+    Tunnel,
+    /// A macvlan.
+    Macvlan,
+    /// A macvtap.
+    Macvtap,
+    /// An ipvlan.
+    Ipvlan,
+    /// A dummy.
+    Dummy,
+    /// A VRF.
+    Vrf,
+    /// An internal port of OVS.
+    OvsInternal,
+    /// `ovs-system`, `ovs-netdev`: the datapath itself.
+    OvsDatapath,
+    /// `vxlan_sys_4789` and its like.
+    OvsTunnelVport,
+    /// None of these, or not told.
+    Unknown,
+}
+
+impl NetdevKind {
+    /// The public name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Physical => "physical",
+            Self::Loopback => "loopback",
+            Self::Tap => "tap",
+            Self::Tun => "tun",
+            Self::Veth => "veth",
+            Self::Bridge => "bridge",
+            Self::Bond => "bond",
+            Self::Team => "team",
+            Self::Vlan => "vlan",
+            Self::Tunnel => "tunnel",
+            Self::Macvlan => "macvlan",
+            Self::Macvtap => "macvtap",
+            Self::Ipvlan => "ipvlan",
+            Self::Dummy => "dummy",
+            Self::Vrf => "vrf",
+            Self::OvsInternal => "ovs-internal",
+            Self::OvsDatapath => "ovs-datapath",
+            Self::OvsTunnelVport => "ovs-tunnel-vport",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// A network device.
+#[derive(Clone, Debug)]
+pub struct Netdev<'a> {
+    /// Index in its namespace.
+    pub index: Option<Fact<IfIndex>>,
+    /// What it is.
+    pub kind: NetdevKind,
+    /// What says so; `None` where the kind was told from the name.
+    pub kind_evidence: Option<Evidence>,
+    /// The words in `<…>`; `None` where no command printed them.
+    pub flags: Option<Fact<Vec<Name>>>,
+    /// Operational state.
+    pub state: Option<Fact<Name>>,
+    /// Bytes.
+    pub mtu: Option<Fact<u32>>,
+    /// Ethernet address.
+    pub mac: Option<Fact<Mac>>,
+    /// Master, by name, in the same namespace.
+    pub master: Option<Fact<Name>>,
+    /// What follows `@`.
+    pub lower: Option<Fact<LowerRef>>,
+    /// Namespace of what follows `@`.
+    pub lower_netns: Option<Fact<NetnsRef>>,
+    /// `peer_ifindex` of `ethtool -S`.
+    pub peer_ifindex: Option<Fact<IfIndex>>,
+    /// The records that speak of it, the most detailed first.
+    pub records: Vec<Seen<'a, Link>>,
+    /// The device was not captured itself: only another end speaks of it.
+    pub stub: bool,
+}
+
+impl Netdev<'_> {
+    /// Whether `flag` stands in `<…>`; `None` where no flags were printed.
+    pub fn flag(&self, flag: &str) -> Option<bool> {
+        Some(self.flags.as_ref()?.value.iter().any(|it| it == flag))
+    }
+
+    /// Administratively up.
+    pub fn admin_up(&self) -> Option<bool> {
+        self.flag("UP")
+    }
+
+    /// Has a carrier: `LOWER_UP` without `NO-CARRIER`.
+    pub fn carrier(&self) -> Option<bool> {
+        Some(self.flag("LOWER_UP")? && !self.flag("NO-CARRIER")?)
+    }
+
+    /// Up, with carrier, in state `UP` or `UNKNOWN` (which the kernel's documentation counts as
+    /// usable).
+    pub fn usable(&self) -> Option<bool> {
+        let state = self.state.as_ref().map_or("UNKNOWN", |it| it.value.as_str());
+        Some(self.admin_up()? && self.carrier()? && matches!(state, "UP" | "UNKNOWN"))
+    }
+}
+
+/// An OVS bridge.
+#[derive(Clone, Debug, Default)]
+pub struct OvsBridge {
+    /// `secure`, `standalone`; `None` where unset or not printed.
+    pub fail_mode: Option<Fact<Name>>,
+    /// `system`, `netdev`.
+    pub datapath_type: Option<Fact<Name>>,
+    /// Its controllers.
+    pub controllers: Vec<OvsController>,
+    /// `external_ids`, `other_config` where captured.
+    pub external_ids: Vec<(Name, Fact<Name>)>,
+}
+
+/// A controller of a bridge.
+#[derive(Clone, Debug)]
+pub struct OvsController {
+    /// `tcp:127.0.0.1:6633`.
+    pub target: Fact<Name>,
+    /// `None` where neither true nor false was printed: `show` prints only true.
+    pub is_connected: Option<Fact<bool>>,
+}
+
+/// An OVS port.
+#[derive(Clone, Debug, Default)]
+pub struct OvsPort {
+    /// Bridge, by name.
+    pub bridge: Name,
+    /// VLAN tag.
+    pub tag: Option<Fact<u16>>,
+    /// Trunked VLANs.
+    pub trunks: Vec<Fact<u16>>,
+    /// VLAN mode, where captured.
+    pub vlan_mode: Option<Fact<Name>>,
+    /// `other_config` where captured: neutron's `net_uuid`, `network_type`, `segmentation_id`.
+    pub other_config: Vec<(Name, Fact<Name>)>,
+    /// `external_ids` where captured.
+    pub external_ids: Vec<(Name, Fact<Name>)>,
+    /// How many interfaces it has: a bond has several.
+    pub interfaces: usize,
+}
+
+/// An OVS interface.
+#[derive(Clone, Debug, Default)]
+pub struct OvsInterface {
+    /// Port, by name.
+    pub port: Name,
+    /// Bridge, by name.
+    pub bridge: Name,
+    /// `internal`, `patch`, `vxlan`, …; empty for a system device.
+    pub kind: Name,
+    /// Where the kind is printed.
+    pub kind_evidence: Option<Evidence>,
+    /// `peer`, `local_ip`, `remote_ip`, …
+    pub options: Vec<(Name, Fact<Name>)>,
+    /// Why OVS could not make it.
+    pub error: Option<Fact<Name>>,
+    /// OpenFlow port.
+    pub ofport: Option<Fact<i64>>,
+    /// Kernel index.
+    pub ifindex: Option<Fact<IfIndex>>,
+    /// MAC.
+    pub mac_in_use: Option<Fact<Mac>>,
+    /// `iface-id`, `attached-mac`, …
+    pub external_ids: Vec<(Name, Fact<Name>)>,
+    /// `status`.
+    pub status: Vec<(Name, Fact<Name>)>,
+}
+
+impl OvsInterface {
+    /// An option.
+    pub fn option(&self, key: &str) -> Option<&Fact<Name>> {
+        self.options.iter().find(|(it, _)| it == key).map(|(_, value)| value)
+    }
+
+    /// Whether a kernel device of the same name belongs to it.
+    pub fn has_netdev(&self) -> bool {
+        matches!(self.kind.as_str(), "" | "system" | "internal" | "tap")
+    }
+}
+
+/// One end of a tunnel.
+#[derive(Clone, Debug)]
+pub struct TunnelEndpoint {
+    /// `vxlan`, `gre`, `geneve`, …
+    pub kind: Name,
+    /// Source address.
+    pub local: Option<Fact<IpAddr>>,
+    /// Far end.
+    pub remote: Option<Fact<IpAddr>>,
+    /// UDP port, where not the default.
+    pub dst_port: Option<Fact<u16>>,
+    /// `flow` or a number.
+    pub key: Option<Fact<Name>>,
+    /// The OVS interface or kernel device that it belongs to.
+    pub owner: NodeId,
+}
+
+/// An address of a device.
+#[derive(Clone, Debug)]
+pub struct AddressNode<'a> {
+    /// The address.
+    pub ip: IpAddr,
+    /// Prefix length.
+    pub prefix: u8,
+    /// Its device.
+    pub netdev: NodeId,
+    /// The record.
+    pub record: Seen<'a, Address>,
+}
+
+/// A routing table.
+#[derive(Clone, Debug, Default)]
+pub struct RouteTable<'a> {
+    /// Its routes, IPv4 and IPv6, without repeats.
+    pub routes: Vec<Seen<'a, Route>>,
+    /// The policy rules of the namespace that look it up.
+    pub rules: Vec<Seen<'a, Rule>>,
+}
+
+/// A relation between two nodes; the direction is that of the words.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EdgeKind {
+    /// Namespace or VM → host.
+    OnHost,
+    /// Device or route table → namespace.
+    InNamespace,
+    /// VM NIC → VM.
+    NicOf,
+    /// VM NIC → host device or OVS interface.
+    AttachesVm,
+    /// Device → its bridge, bond or VRF (a device too).
+    EnslavedTo,
+    /// OVS port → OVS bridge.
+    OvsPortOf,
+    /// OVS interface → OVS port.
+    OvsInterfaceOf,
+    /// Device → OVS interface that it is.
+    DeviceOf,
+    /// Both ends of a veth pair; one edge a pair, from the lower node.
+    VethPeer,
+    /// Two patch interfaces; one edge a pair, from the lower node.
+    PatchPeer,
+    /// VLAN, macvlan, tunnel, … → the device that carries it.
+    StackedOn,
+    /// Device → address.
+    HasAddress,
+    /// Tunnel endpoint → the interface or device that it belongs to.
+    TunnelOf,
+    /// Tunnel endpoint → endpoint on the other captured host, or the remote host.
+    Tunnel,
+}
+
+impl EdgeKind {
+    /// The public name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OnHost => "on-host",
+            Self::InNamespace => "in-namespace",
+            Self::NicOf => "nic-of",
+            Self::AttachesVm => "attaches-vm",
+            Self::EnslavedTo => "enslaved-to",
+            Self::OvsPortOf => "ovs-port-of",
+            Self::OvsInterfaceOf => "ovs-interface-of",
+            Self::DeviceOf => "device-of",
+            Self::VethPeer => "veth-peer",
+            Self::PatchPeer => "patch-peer",
+            Self::StackedOn => "stacked-on",
+            Self::HasAddress => "has-address",
+            Self::TunnelOf => "tunnel-of",
+            Self::Tunnel => "tunnel",
+        }
+    }
+}
+
+/// An edge.
+#[derive(Clone, Debug)]
+pub struct Edge {
+    /// What relation.
+    pub kind: EdgeKind,
+    /// How sure.
+    pub confidence: Confidence,
+    /// What says so, strongest first.
+    pub witnesses: Vec<Witness>,
+}
+
+/// Two witnesses that cannot both be right, or a claim that nothing answers.
+#[derive(Clone, Debug)]
+pub struct Conflict {
+    /// What it is about.
+    pub kind: ConflictKind,
+    /// The nodes concerned.
+    pub nodes: Vec<NodeId>,
+    /// Both sides, the one that was believed first.
+    pub witnesses: Vec<Witness>,
+}
+
+/// Sorts of contradiction.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConflictKind {
+    /// Two values of one fact of one device.
+    Fact,
+    /// Commands disagree about the master of a device.
+    Membership,
+    /// A veth claims a peer that claims another, or that is not a veth.
+    VethPeer,
+    /// A veth claims a peer that a completely captured namespace does not have.
+    VethPeerMissing,
+    /// Several devices could be the peer of a veth and nothing decides.
+    VethAmbiguous,
+    /// The patch peer names another peer, or none.
+    PatchPeer,
+    /// VM records disagree about a NIC.
+    VmNic,
+    /// A name says one thing and a stronger witness another.
+    Name,
+}
+
+/// The topology of everything that was captured.
+#[derive(Debug)]
+pub struct Topology<'a> {
+    /// What it was built from.
+    pub snapshot: &'a Snapshot,
+    /// What was captured of each host and namespace.
+    pub coverage: Coverages,
+    /// Contradictions, in the order of their nodes.
+    pub conflicts: Vec<Conflict>,
+    pub(crate) graph: DiGraph<Node<'a>, Edge>,
+    pub(crate) keys: Keys,
+}
+
+impl<'a> Topology<'a> {
+    /// An empty topology over `snapshot`.
+    pub(crate) fn new(snapshot: &'a Snapshot) -> Self {
+        Self {
+            snapshot,
+            coverage: Coverages::default(),
+            conflicts: Vec::new(),
+            graph: DiGraph::new(),
+            keys: Keys::default(),
+        }
+    }
+
+    /// The node with this id. An id of another topology gives `None`.
+    pub fn node(&self, id: NodeId) -> Option<&Node<'a>> {
+        self.graph.node_weight(id.0)
+    }
+
+    /// All nodes in the order in which they were made: by host, namespace, kind.
+    pub fn nodes(&self) -> impl Iterator<Item = (NodeId, &Node<'a>)> {
+        self.graph.node_indices().filter_map(|at| Some((NodeId(at), self.graph.node_weight(at)?)))
+    }
+
+    /// All edges, as (from, edge, to), in the order in which they were made.
+    pub fn edges(&self) -> impl Iterator<Item = (NodeId, &Edge, NodeId)> {
+        self.graph
+            .edge_references()
+            .map(|it| (NodeId(it.source()), it.weight(), NodeId(it.target())))
+    }
+
+    /// Nodes that `id` has an edge of `kind` to, with the edge, sorted by node.
+    pub fn out(&self, id: NodeId, kind: EdgeKind) -> Vec<(NodeId, &Edge)> {
+        self.walk(id, kind, Direction::Outgoing)
+    }
+
+    /// Nodes that have an edge of `kind` to `id`, with the edge, sorted by node.
+    pub fn into(&self, id: NodeId, kind: EdgeKind) -> Vec<(NodeId, &Edge)> {
+        self.walk(id, kind, Direction::Incoming)
+    }
+
+    /// The other end of a symmetric edge (veth, patch).
+    pub fn peer(&self, id: NodeId, kind: EdgeKind) -> Option<(NodeId, &Edge)> {
+        self.out(id, kind).into_iter().chain(self.into(id, kind)).next()
+    }
+
+    /// Every neighbour with the edge: (other end, edge, whether the edge starts here), sorted.
+    pub fn neighbours(&self, id: NodeId) -> Vec<(NodeId, &Edge, bool)> {
+        let outgoing = self.graph.edges_directed(id.0, Direction::Outgoing);
+        let incoming = self.graph.edges_directed(id.0, Direction::Incoming);
+        let mut all: Vec<_> = outgoing
+            .map(|it| (NodeId(it.target()), it.weight(), true))
+            .chain(incoming.map(|it| (NodeId(it.source()), it.weight(), false)))
+            .collect();
+        all.sort_by_key(|&(node, edge, starts)| (edge.kind, node, starts));
+        all
+    }
+
+    fn walk(&self, id: NodeId, kind: EdgeKind, direction: Direction) -> Vec<(NodeId, &Edge)> {
+        let mut all: Vec<_> = self
+            .graph
+            .edges_directed(id.0, direction)
+            .filter(|it| it.weight().kind == kind)
+            .map(|it| {
+                let end = if direction == Direction::Outgoing { it.target() } else { it.source() };
+                (NodeId(end), it.weight())
+            })
+            .collect();
+        all.sort_by_key(|&(node, _)| node);
+        all
+    }
+
+    /// The device at `id`.
+    pub fn netdev(&self, id: NodeId) -> Option<&Netdev<'a>> {
+        match &self.node(id)?.data {
+            NodeData::Netdev(it) => Some(it),
+            _ => None,
+        }
+    }
+
+    /// All devices of a host.
+    pub fn netdevs(&self, host: HostId) -> impl Iterator<Item = (NodeId, &Node<'a>, &Netdev<'a>)> {
+        self.nodes().filter_map(move |(id, node)| match &node.data {
+            NodeData::Netdev(it) if node.host == Some(host) => Some((id, node, &**it)),
+            _ => None,
+        })
+    }
+
+    /// The device called `name` in one namespace. altnames count too.
+    pub fn find_netdev(&self, host: HostId, netns: &Netns, name: &str) -> Option<NodeId> {
+        self.keys.netdev_by_name(host, netns, name)
+    }
+
+    /// The device with this index in one namespace.
+    pub fn find_netdev_by_index(
+        &self,
+        host: HostId,
+        netns: &Netns,
+        index: IfIndex,
+    ) -> Option<NodeId> {
+        self.keys.netdev_by_index(host, netns, index)
+    }
+
+    /// The devices called `name` in any namespace of the host.
+    pub fn find_netdevs(&self, host: HostId, name: &str) -> &[NodeId] {
+        self.keys.netdevs_by_name(host, name)
+    }
+
+    /// The OVS bridge called `name`.
+    pub fn find_ovs_bridge(&self, host: HostId, name: &str) -> Option<NodeId> {
+        self.keys.ovs_bridge(host, name)
+    }
+
+    /// The OVS port called `name`: names are unique in one database.
+    pub fn find_ovs_port(&self, host: HostId, name: &str) -> Option<NodeId> {
+        self.keys.ovs_port(host, name)
+    }
+
+    /// The OVS interface called `name`: names are unique in one database.
+    pub fn find_ovs_interface(&self, host: HostId, name: &str) -> Option<NodeId> {
+        self.keys.ovs_interface(host, name)
+    }
+
+    /// The devices, in any namespace of any host, that hold `ip`: (address node, device node).
+    pub fn find_address(&self, ip: IpAddr) -> &[NodeId] {
+        self.keys.addresses(ip)
+    }
+}
+
+/// Lifts a map column into facts.
+pub(crate) fn facts(source: SourceId, map: &OvsMap) -> Vec<(Name, Fact<Name>)> {
+    map.iter()
+        .map(|(key, value)| {
+            (key.clone(), Fact { value: value.value.clone(), evidence: value.evidence(source) })
+        })
+        .collect()
+}

@@ -1,0 +1,2 @@
+//! The formats, one file each.
+pub(crate) mod brctl_show;

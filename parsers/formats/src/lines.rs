@@ -1,0 +1,233 @@
+//! Loops over lines and indented blocks that keep an account of every line.
+//!
+//! The loop belongs here and not to the formats, so that no format can skip a line: whatever its
+//! line functions do not read becomes a problem with its span, and reading goes on.
+use tapline_model::capture::Completeness;
+use tapline_model::outcome::{Fate, Outcome, ProblemKind};
+use tapline_model::span::Span;
+
+use crate::nomx::{Expected, Parsed};
+
+/// What a line function made of one line.
+#[derive(Debug)]
+pub(crate) enum Read<T> {
+    /// It is part of a record.
+    Took(T),
+    /// It carries nothing: a heading, a rule. Only for lines that are recognised.
+    Ignored,
+}
+
+/// The lines of a text without line ends and trailing blanks, blank ones included.
+pub(crate) fn bodies(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().map(str::trim_end)
+}
+
+/// Reads a flat format: every line is one record, or carries nothing.
+pub(crate) fn each_line<'a, R>(
+    text: &'a str,
+    out: &mut Outcome<Vec<R>>,
+    mut line: impl FnMut(&'a str) -> Parsed<'a, Read<R>>,
+) {
+    for body in bodies(text) {
+        if let Some(record) = one_line(text, body, out, &mut line) {
+            out.records.push(record);
+        }
+    }
+}
+
+/// Reads a block format: a head at the margin, then indented lines about it.
+///
+/// Under a head that is not understood the indented lines are problems too: they would end up with
+/// the record before it.
+pub(crate) fn each_block<'a, R, T>(
+    text: &'a str,
+    out: &mut Outcome<Vec<R>>,
+    mut head: impl FnMut(&'a str) -> Parsed<'a, Read<R>>,
+    mut below: impl FnMut(&mut R, &'a str) -> Parsed<'a, Read<T>>,
+    mut add: impl FnMut(&mut R, T),
+) {
+    let mut current: Option<R> = None;
+    for body in bodies(text) {
+        if body.is_empty() {
+            out.lines.add(Fate::Blank);
+        } else if !body.starts_with([' ', '\t']) {
+            out.records.extend(current.take());
+            current = one_line(text, body, out, &mut head);
+        } else if let Some(record) = &mut current {
+            if let Some(part) = one_line(text, body, out, &mut |line| below(record, line)) {
+                add(record, part);
+            }
+        } else {
+            orphan(text, body, out);
+        }
+    }
+    out.records.extend(current);
+}
+
+/// Accounts for an indented line that belongs to nothing.
+pub(crate) fn orphan<R>(text: &str, body: &str, out: &mut Outcome<R>) {
+    let what = "nothing above that this line could belong to";
+    out.problem(ProblemKind::OrphanLine, Span::of(text, body), what);
+    out.lines.add(Fate::Unread);
+}
+
+/// Accounts for a line that no reader understands.
+pub(crate) fn unread<R>(text: &str, body: &str, out: &mut Outcome<R>, message: impl Into<String>) {
+    out.problem(ProblemKind::UnreadLine, Span::of(text, body), message);
+    out.lines.add(Fate::Unread);
+}
+
+/// Runs `line` over one line and accounts for it.
+pub(crate) fn one_line<'a, R, T>(
+    text: &'a str,
+    body: &'a str,
+    out: &mut Outcome<R>,
+    line: &mut impl FnMut(&'a str) -> Parsed<'a, Read<T>>,
+) -> Option<T> {
+    if body.is_empty() {
+        out.lines.add(Fate::Blank);
+        return None;
+    }
+    match line(body) {
+        Ok((_, Read::Ignored)) => {
+            out.lines.add(Fate::Ignored);
+            None
+        }
+        Ok((rest, Read::Took(part))) => {
+            let rest = rest.trim();
+            if rest.is_empty() {
+                out.lines.add(Fate::Read);
+            } else {
+                // Part of the line is lost: the account must not call it read.
+                let what = "text after the last field was not read";
+                out.problem(ProblemKind::TrailingText, Span::of(text, rest), what);
+                out.lines.add(Fate::Unread);
+            }
+            Some(part)
+        }
+        Err(nom::Err::Error(Expected { at, what }) | nom::Err::Failure(Expected { at, what })) => {
+            if let Some(reason) = tool_error(body) {
+                out.problem(ProblemKind::ToolError, Span::of(text, body), reason);
+                out.lines.add(Fate::Ignored);
+                return None;
+            }
+            let at = if at.is_empty() { body } else { at };
+            let message = match what {
+                "" => "line was not understood".to_owned(),
+                what => format!("expected {what}"),
+            };
+            unread(text, at, out, message);
+            None
+        }
+        Err(nom::Err::Incomplete(_)) => {
+            unread(text, body, out, "line is cut off");
+            None
+        }
+    }
+}
+
+/// Ends every reader: decides whether the text was an error message rather than data.
+///
+/// * nothing read, and a complaint of a tool among the lines: *failed*, with its words;
+/// * something read and a complaint that data is missing: *partial*.
+pub(crate) fn finish<T>(text: &str, out: &mut Outcome<T>) {
+    let complaint = out.problems.iter().find(|it| it.kind == ProblemKind::ToolError);
+    let verdict = if out.lines.read == 0 {
+        complaint
+            .map(|it| it.message.clone())
+            .or_else(|| bodies(text).find_map(tool_error))
+            .map_or(Completeness::Complete, Completeness::Failed)
+    } else {
+        complaint.map_or(Completeness::Complete, |it| Completeness::Partial(it.message.clone()))
+    };
+    let before = std::mem::take(&mut out.completeness);
+    out.completeness = before.and(verdict);
+}
+
+/// The complaint of a tool or shell that stands in place of output: `bash: brctl: command not
+/// found`, `Device "x" does not exist.`, `RTNETLINK answers: Operation not permitted`.
+///
+/// Gives the words that explain the failure. Deliberately narrow: it is asked only about lines
+/// that the format itself did not understand.
+pub(crate) fn tool_error(line: &str) -> Option<String> {
+    const SAYS: &[&str] = &[
+        "command not found",
+        "not found or not executable",
+        "No such file or directory",
+        "No such device",
+        "no such device",
+        "no device matches name",
+        "does not exist",
+        "Permission denied",
+        "permission denied",
+        "Operation not permitted",
+        "Operation not supported",
+        "operation not supported",
+        "Invalid argument",
+        "database connection failed",
+        "is not a bridge or a socket",
+        "version negotiation failed",
+        "failed to connect",
+        "Failed to connect",
+        "cannot connect",
+        "Connection refused",
+        "failed to get domain",
+        "is unknown, try",
+        "no stats available",
+        "no row \"",
+        "Alarm clock",
+        "timed out",
+        "did not complete within",
+        "failed to run command",
+        "you must be root",
+        "RTNETLINK answers",
+        "Dump terminated",
+        "Dump was interrupted",
+        "Cannot open network namespace",
+        "setting the network namespace",
+        "Peer netns reference is invalid",
+        "Cannot get ",
+        "exec of ",
+        "is not a bridge!",
+        "netlink error:",
+        "usage:",
+        "Usage:",
+    ];
+    let line = line.trim();
+    SAYS.iter().any(|it| line.contains(it)).then(|| line.chars().take(200).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nomx::{number, refuse};
+
+    fn reads(text: &str) -> Outcome<Vec<u32>> {
+        let mut out = Outcome::default();
+        each_line(text, &mut out, |line| match line {
+            "head" => Ok(("", Read::Ignored)),
+            _ if line.starts_with('x') => refuse(line, "a number"),
+            _ => number(line).map(|(rest, n)| (rest, Read::Took(n))),
+        });
+        finish(text, &mut out);
+        out
+    }
+
+    #[test]
+    fn every_line_is_accounted_for() {
+        let out = reads("head\n1\n\nx\r\n2 tail\n");
+        assert_eq!(out.records, [1, 2]);
+        assert_eq!(
+            (out.lines.total, out.lines.read, out.lines.ignored, out.lines.unread),
+            (4, 1, 1, 2)
+        );
+        assert_eq!(out.problems.len(), 2);
+    }
+
+    #[test]
+    fn an_error_alone_is_a_failed_capture() {
+        let out = reads("bash: tool: command not found\n");
+        assert_eq!(out.completeness, Completeness::Failed("bash: tool: command not found".into()));
+        assert_eq!(out.lines.unread, 0);
+    }
+}

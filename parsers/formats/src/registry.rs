@@ -1,0 +1,52 @@
+//! Which format reads which command, file or text.
+//!
+//! Three questions, in this order of trust: [`by_command`] (an argv that the capture knows),
+//! [`by_content`] (a text of unknown origin), [`by_id`].
+use tapline_model::capture::{Command, FormatId};
+use tapline_model::outcome::Outcome;
+use tapline_model::records::Batch;
+
+use crate::formats;
+
+/// One format: what it reads, and how.
+#[derive(Debug)]
+pub struct Format {
+    /// Its id: kebab-case, the name of its file and of its folder in the corpus.
+    pub id: FormatId,
+    /// The command as a person types it: what "not captured" asks for.
+    pub command: &'static str,
+    /// Whether it reads the output of this command. Wrapping (`sudo`, `ip netns exec NS`, absolute
+    /// paths) is already gone; a copied file is `cat PATH`.
+    pub claims: fn(&Command) -> bool,
+    /// How sure the text itself is to be of this format, 0 to 100, from its first lines (at most
+    /// 4 KiB). Above 50 is a match; the highest wins.
+    pub sniff: fn(&str) -> u8,
+    /// The reader.
+    pub read: fn(&str, &Command) -> Outcome<Batch>,
+}
+
+/// All formats, sorted by id.
+pub static FORMATS: &[&Format] = &[&formats::brctl_show::FORMAT];
+
+/// The format with this id.
+pub fn by_id(id: FormatId) -> Option<&'static Format> {
+    FORMATS.iter().copied().find(|it| it.id == id)
+}
+
+/// The format that reads the output of `command`.
+pub fn by_command(command: &Command) -> Option<&'static Format> {
+    FORMATS.iter().copied().find(|it| (it.claims)(command))
+}
+
+/// The format that `text` looks like.
+pub fn by_content(text: &str) -> Option<&'static Format> {
+    const HEAD: usize = 4096;
+    let head = text.get(..text.floor_char_boundary(HEAD.min(text.len()))).unwrap_or_default();
+    FORMATS
+        .iter()
+        .copied()
+        .map(|it| ((it.sniff)(head), it))
+        .filter(|&(sure, _)| sure > 50)
+        .max_by_key(|&(sure, it)| (sure, std::cmp::Reverse(it.id)))
+        .map(|(_, it)| it)
+}

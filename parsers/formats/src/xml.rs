@@ -1,0 +1,1 @@
+//! Helpers over roxmltree: values of XML attributes and elements with their places.

@@ -1,0 +1,72 @@
+//! `cargo dev`: the chores of the project.
+#![expect(clippy::print_stdout, reason = "a command-line tool")]
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use tapline_tests::conformance;
+
+#[derive(Parser)]
+#[command(about = "The chores of the project")]
+struct Args {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Count read and unread lines per format over a folder of captured outputs
+    Coverage {
+        /// Folder with one sub-folder per kind
+        #[arg(default_value = "../shared/captures/by-command")]
+        folder: PathBuf,
+        /// Only these kinds
+        #[arg(long)]
+        kind: Vec<String>,
+        /// Show each file whose promise is not kept
+        #[arg(long)]
+        files: bool,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Args::parse().chore {
+        Chore::Coverage { folder, kind, files } => coverage(&folder, &kind, files),
+    }
+}
+
+fn coverage(folder: &std::path::Path, kinds: &[String], files: bool) -> anyhow::Result<()> {
+    if !folder.is_dir() {
+        println!("no captures at {}: nothing to count", folder.display());
+        return Ok(());
+    }
+    let cases = conformance::cases(folder)?;
+    println!(
+        "{:24} {:>6} {:>8} {:>8} {:>8} {:>8} {:>7} {:>9}",
+        "kind", "files", "records", "lines", "read", "ignored", "unread", "complaints"
+    );
+    for &(kind, _) in conformance::KINDS {
+        if !kinds.is_empty() && !kinds.iter().any(|it| it == kind) {
+            continue;
+        }
+        let of_kind = || cases.iter().filter(|it| it.kind == kind);
+        let sum = conformance::tally(of_kind());
+        println!(
+            "{kind:24} {:>6} {:>8} {:>8} {:>8} {:>8} {:>7} {:>9}",
+            sum.files,
+            sum.records,
+            sum.lines.total,
+            sum.lines.read,
+            sum.lines.ignored,
+            sum.lines.unread,
+            sum.complaints
+        );
+        if files {
+            for case in of_kind() {
+                if let Some(why) = case.complaint() {
+                    println!("    {}: {why}", case.path.display());
+                }
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! Reads a folder of captured outputs by command and accounts for every line.
+//!
+//! The folder has one sub-folder per kind and one output per file. `err-` files hold an error
+//! message instead of output, `bad-` files something elided or annotated, all others are clean.
+use std::path::{Path, PathBuf};
+
+use tapline_model::capture::{Command, Completeness};
+use tapline_model::outcome::{LineCount, Outcome, ProblemKind};
+use tapline_model::records::Batch;
+use tapline_parsers::registry;
+
+/// The kinds that a format reads, each with a command that makes such output.
+pub const KINDS: &[(&str, &str)] = &[
+    ("brctl-show", "brctl show"),
+    ("bridge-fdb", "bridge fdb"),
+    ("bridge-link", "bridge link"),
+    ("bridge-vlan", "bridge vlan"),
+    ("ethtool", "ethtool eth0"),
+    ("ethtool-S", "ethtool -S eth0"),
+    ("ethtool-i", "ethtool -i eth0"),
+    ("ip-address", "ip address"),
+    ("ip-link", "ip link"),
+    ("ip-neigh", "ip neigh"),
+    ("ip-netns", "ip netns"),
+    ("ip-route", "ip route"),
+    ("ip-rule", "ip rule"),
+    ("iptables-save", "iptables-save"),
+    ("ovs-vsctl-list", "ovs-vsctl list interface"),
+    ("ovs-vsctl-list-otherfmt", "ovs-vsctl -f csv list interface"),
+    ("ovs-vsctl-show", "ovs-vsctl show"),
+    ("proc-net-bonding", "cat /proc/net/bonding/bond0"),
+    ("route", "route -n"),
+    ("virsh-domiflist", "virsh domiflist vm"),
+    ("virsh-dumpxml", "virsh dumpxml vm"),
+    ("virsh-list", "virsh list --all"),
+];
+
+/// What a file name promises.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Promise {
+    /// Every line is read.
+    Clean,
+    /// The capture failed, with a reason.
+    Error,
+    /// Problems, not silence.
+    Bad,
+}
+
+/// One file and what came of it.
+#[derive(Debug)]
+pub struct Case {
+    /// Kind: name of the folder.
+    pub kind: String,
+    /// The file.
+    pub path: PathBuf,
+    /// What its name promises.
+    pub promise: Promise,
+    /// What came of it; `None` where no format claims the kind.
+    pub outcome: Option<Outcome<Batch>>,
+    /// Its text.
+    pub text: String,
+}
+
+impl Case {
+    /// Why the promise is not kept; `None` where it is.
+    pub fn complaint(&self) -> Option<String> {
+        let Some(outcome) = &self.outcome else { return Some("no format reads it".to_owned()) };
+        match self.promise {
+            Promise::Clean if outcome.lines.unread > 0 => {
+                let first = outcome.problems.iter().find(|it| it.kind != ProblemKind::ToolError);
+                let shown = first.map(|it| {
+                    let quoted = self.text.get(it.span.range()).unwrap_or_default();
+                    format!("{}: {:?}", it.message, quoted.chars().take(100).collect::<String>())
+                });
+                Some(format!("{} unread: {}", outcome.lines.unread, shown.unwrap_or_default()))
+            }
+            Promise::Error if !outcome.completeness.is_failed() => {
+                Some(format!("not failed but {:?}", outcome.completeness))
+            }
+            Promise::Bad
+                if outcome.problems.is_empty()
+                    && outcome.completeness == Completeness::Complete =>
+            {
+                Some("silent: no problem, and complete".to_owned())
+            }
+            Promise::Clean | Promise::Error | Promise::Bad => None,
+        }
+    }
+}
+
+/// Reads every file under `folder`, in order of kind and name.
+///
+/// # Errors
+///
+/// When the folder cannot be read.
+#[expect(clippy::disallowed_methods, reason = "tests read their cases from files")]
+pub fn cases(folder: &Path) -> anyhow::Result<Vec<Case>> {
+    let mut all = Vec::new();
+    for &(kind, command) in KINDS {
+        let command = Command::new(command);
+        let Ok(entries) = std::fs::read_dir(folder.join(kind)) else { continue };
+        let mut paths: Vec<_> =
+            entries.map(|it| it.map(|it| it.path())).collect::<Result<_, _>>()?;
+        paths.sort();
+        for path in paths {
+            let bytes = std::fs::read(&path)?;
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let promise = if name.starts_with("err-") {
+                Promise::Error
+            } else if name.starts_with("bad-") {
+                Promise::Bad
+            } else {
+                Promise::Clean
+            };
+            let outcome = registry::by_command(&command).map(|it| (it.read)(&text, &command));
+            all.push(Case { kind: kind.to_owned(), path, promise, outcome, text });
+        }
+    }
+    Ok(all)
+}
+
+/// The account of lines of one kind.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    /// Files.
+    pub files: u32,
+    /// Files whose promise is not kept.
+    pub complaints: u32,
+    /// Lines of the clean files.
+    pub lines: LineCount,
+    /// Records of all files.
+    pub records: usize,
+}
+
+/// Adds up the cases of one kind.
+pub fn tally<'a>(cases: impl IntoIterator<Item = &'a Case>) -> Tally {
+    let mut sum = Tally::default();
+    for case in cases {
+        sum.files += 1;
+        sum.complaints += u32::from(case.complaint().is_some());
+        if let Some(outcome) = &case.outcome {
+            sum.records += outcome.records.len();
+            if case.promise == Promise::Clean {
+                sum.lines.merge(outcome.lines);
+            }
+        }
+    }
+    sum
+}

@@ -1,0 +1,2 @@
+//! What the tests and `cargo dev` share.
+pub mod conformance;
