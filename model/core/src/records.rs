@@ -4,7 +4,9 @@
 //! finding may cite is wrapped in [`At`] and so has its own place. Keys that no field holds are
 //! kept in `other`.
 //!
-//! The field names are those of `tapline records`: renaming one is a change of its schema.
+//! The field names are those of `tapline records`: renaming one is a change of its schema. `kind`,
+//! `host`, `netns` and `at` of a record are written by that command itself, so no record may
+//! serialize a field of its own under one of these names.
 pub mod bond;
 pub mod bridge;
 pub mod ethtool;
@@ -41,7 +43,7 @@ impl Field {
 /// Is shown each record of a [`Batch`]; generic over the record, so that it can serialize it.
 pub trait Visitor {
     /// One record, whose first line or own span is `at`.
-    fn record<T: Serialize>(&mut self, at: Span, record: &T);
+    fn record<T: Serialize + 'static>(&mut self, at: Span, record: &T);
 }
 
 /// Declares [`Batch`]: one vector per record family.

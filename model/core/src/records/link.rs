@@ -15,8 +15,8 @@ pub struct Link {
     #[serde(skip)]
     pub at: Span,
     /// Namespace that a `netns: NAME` heading names (`ip -all netns exec`); overrides that of the
-    /// source.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// source, also in `tapline records`.
+    #[serde(skip)]
     pub netns: Option<Netns>,
     /// Kernel index; the `-br` form does not print it.
     pub index: Option<IfIndex>,
@@ -49,6 +49,7 @@ pub struct Link {
     /// Permanent Ethernet address, where it differs (`permaddr`).
     pub permanent_mac: Option<At<Mac>>,
     /// `veth`, `bridge`, `vxlan`, `vlan`, `bond`, `tun`, `openvswitch`, …; printed with `-d` only.
+    #[serde(rename = "type")]
     pub kind: Option<At<Name>>,
     /// What `-d` says about the kind.
     #[serde(skip_serializing_if = "KindData::is_empty")]

@@ -37,6 +37,7 @@ pub struct Route {
     /// Address family. `None` where the text does not tell (`default dev eth0`).
     pub family: Option<Family>,
     /// `unicast`, `local`, `broadcast`, `unreachable`, `blackhole`, `prohibit`, `throw`, …
+    #[serde(rename = "type")]
     pub kind: Name,
     /// Destination; `None` is the default route. A destination with host bits is kept as printed.
     pub destination: Option<At<IpNet>>,
