@@ -205,6 +205,23 @@ pub struct InputProblem {
     pub message: String,
 }
 
+/// How much of one input was looked at.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct InputCount {
+    /// The input, as the user named it.
+    pub archive: String,
+    /// Files and links in it, those of nested archives included.
+    pub members: u64,
+    /// Members that became texts, or told about the host.
+    pub kept: u64,
+    /// Members that nothing claims: passed over.
+    pub unclaimed: u64,
+    /// Bytes of the texts that were kept.
+    pub kept_bytes: u64,
+    /// Commands seen in transcripts that nothing claims.
+    pub unclaimed_commands: u64,
+}
+
 /// All that was read from the inputs: hosts, texts, and what went wrong on the way.
 #[derive(Debug, Default)]
 pub struct Captured {
@@ -214,6 +231,8 @@ pub struct Captured {
     pub sources: Vec<Source>,
     /// Remarks about inputs.
     pub problems: Vec<InputProblem>,
+    /// How much of each input was looked at, in the order of the inputs.
+    pub inputs: Vec<InputCount>,
 }
 
 /// Captured texts and what the readers made of them.
