@@ -193,8 +193,10 @@ pub(crate) fn tool_error(line: &str) -> Option<String> {
         "usage:",
         "Usage:",
     ];
+    // virsh puts all its complaints this way; inside a table the word is data.
+    let virsh = line.starts_with("error: ");
     let line = line.trim();
-    SAYS.iter().any(|it| line.contains(it)).then(|| line.chars().take(200).collect())
+    (virsh || SAYS.iter().any(|it| line.contains(it))).then(|| line.chars().take(200).collect())
 }
 
 #[cfg(test)]

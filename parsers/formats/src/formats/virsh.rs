@@ -1,0 +1,80 @@
+//! What the readers of `virsh` output share: its command line and its manners.
+//!
+//! Source: libvirt `tools/virsh.c` (`virshParseArgv`), `tools/vsh.c`; 0.9 to 11.
+use tapline_model::capture::Command;
+
+/// The sub-command of `virsh [OPTION]… SUB [ARG]…`, and its arguments.
+pub(super) fn sub_command(command: &Command) -> Option<(&str, &[String])> {
+    /// Options whose value is the next word.
+    const WITH_VALUE: &[&str] = &[
+        "-c",
+        "--connect",
+        "-d",
+        "--debug",
+        "-e",
+        "--escape",
+        "-k",
+        "--keepalive-interval",
+        "-K",
+        "--keepalive-count",
+        "-l",
+        "--log",
+    ];
+    if command.program() != "virsh" {
+        return None;
+    }
+    let mut rest = command.args();
+    while let [word, after @ ..] = rest {
+        rest = after;
+        if WITH_VALUE.contains(&word.as_str()) {
+            rest = after.get(1..).unwrap_or_default();
+        } else if !word.starts_with('-') {
+            return Some((word, rest));
+        }
+    }
+    None
+}
+
+/// Whether `command` is `virsh SUB`.
+pub(super) fn is(command: &Command, sub: &str) -> bool {
+    sub_command(command).is_some_and(|(it, _)| it == sub)
+}
+
+/// Whether a line carries nothing: what the interactive `virsh` greets with, and the rule below a
+/// heading.
+pub(super) fn is_decoration(line: &str) -> bool {
+    let line = line.trim();
+    (line.len() > 3 && line.bytes().all(|b| b == b'-'))
+        || line.starts_with("Welcome to virsh,")
+        || line.starts_with("Type:  'help'")
+        || line == "'quit' to quit"
+}
+
+/// What was typed at the prompt of the interactive `virsh` (`virsh # …`; `virsh > …` without
+/// write access).
+pub(super) fn prompt(line: &str) -> Option<&str> {
+    let rest = line.trim_start().strip_prefix("virsh ")?;
+    rest.strip_prefix(['#', '>']).filter(|it| it.is_empty() || it.starts_with(' ')).map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sub_command_follows_the_options() {
+        let sub = |line: &str| sub_command(&Command::new(line)).map(|(it, _)| it.to_owned());
+        assert_eq!(sub("virsh -r list --all").as_deref(), Some("list"));
+        assert_eq!(sub("virsh -c qemu:///system --readonly list").as_deref(), Some("list"));
+        assert_eq!(sub("virsh --connect=qemu:///system dumpxml x").as_deref(), Some("dumpxml"));
+        assert_eq!(sub("virsh -c"), None);
+        assert_eq!(sub("lsvirt list"), None);
+    }
+
+    #[test]
+    fn the_prompt_is_told_from_a_name() {
+        assert_eq!(prompt("virsh # list --all"), Some("list --all"));
+        assert_eq!(prompt("virsh #"), Some(""));
+        assert_eq!(prompt("virsh vm"), None);
+    }
+}
