@@ -40,7 +40,7 @@ pub const KINDS: &[(&str, &str)] = &[
 pub enum Promise {
     /// Every line is read.
     Clean,
-    /// The capture failed, with a reason.
+    /// The capture failed, with a reason; or the complaint is named beside the data that stands.
     Error,
     /// Problems, not silence.
     Bad,
@@ -62,6 +62,13 @@ pub struct Case {
 }
 
 impl Case {
+    /// Whether there is data and, beside it, a problem with the words of a tool.
+    fn names_the_error(&self) -> bool {
+        self.outcome.as_ref().is_some_and(|it| {
+            !it.records.is_empty() && it.problems.iter().any(|it| it.kind == ProblemKind::ToolError)
+        })
+    }
+
     /// Why the promise is not kept; `None` where it is.
     pub fn complaint(&self) -> Option<String> {
         let Some(outcome) = &self.outcome else { return Some("no format reads it".to_owned()) };
@@ -74,7 +81,7 @@ impl Case {
                 });
                 Some(format!("{} unread: {}", outcome.lines.unread, shown.unwrap_or_default()))
             }
-            Promise::Error if !outcome.completeness.is_failed() => {
+            Promise::Error if !outcome.completeness.is_failed() && !self.names_the_error() => {
                 Some(format!("not failed but {:?}", outcome.completeness))
             }
             Promise::Bad

@@ -4,7 +4,9 @@
 //! line. It cannot fail, opens nothing, and knows neither paths nor the graph. The
 //! [`registry`] says which command or file each format reads.
 pub mod formats;
+mod ip_command;
 mod json;
+mod json_object;
 mod lines;
 mod nomx;
 pub mod registry;

@@ -26,7 +26,8 @@ pub struct Format {
 }
 
 /// All formats, sorted by id.
-pub static FORMATS: &[&Format] = &[&formats::brctl_show::FORMAT, &formats::virsh_list::FORMAT];
+pub static FORMATS: &[&Format] =
+    &[&formats::brctl_show::FORMAT, &formats::ip_netns::FORMAT, &formats::virsh_list::FORMAT];
 
 /// The format with this id.
 pub fn by_id(id: FormatId) -> Option<&'static Format> {

@@ -1,0 +1,152 @@
+//! What an `ip` command line asks for: family, object, arguments.
+//!
+//! Source: iproute2 `ip/ip.c`. Objects and verbs may be shortened to any prefix; where two fit,
+//! the order of `ip.c` decides (`ip n` is `neighbour`, not `netns`).
+use tapline_model::capture::Command;
+use tapline_model::records::route::Family;
+
+/// A parsed `ip` command line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct IpCommand<'a> {
+    /// `-4`, `-6`, `-family inet6`.
+    pub(crate) family: Option<Family>,
+    /// The object, as typed: `r`, `route`.
+    object: &'a str,
+    /// What stands behind the object.
+    pub(crate) args: &'a [String],
+}
+
+/// The objects that a prefix may mean, in the order of `ip.c`.
+const OBJECTS: &[&str] = &[
+    "address",
+    "addrlabel",
+    "maddress",
+    "route",
+    "rule",
+    "neighbor",
+    "neighbour",
+    "ntable",
+    "ntbl",
+    "link",
+    "l2tp",
+    "fou",
+    "ila",
+    "macsec",
+    "tunnel",
+    "tunl",
+    "tuntap",
+    "tap",
+    "token",
+    "tcpmetrics",
+    "monitor",
+    "xfrm",
+    "mroute",
+    "mrule",
+    "netns",
+    "netconf",
+    "vrf",
+    "sr",
+    "nexthop",
+    "mptcp",
+    "ioam",
+    "help",
+    "stats",
+];
+
+impl<'a> IpCommand<'a> {
+    /// Reads the options; `None` for another program, and for families that have other formats
+    /// (`-M`, `-0`, `-family bridge`).
+    pub(crate) fn of(command: &'a Command) -> Option<Self> {
+        if command.program() != "ip" {
+            return None;
+        }
+        let mut family = None;
+        let mut words = command.args();
+        while let Some((word, rest)) = words.split_first() {
+            let Some(option) = word.strip_prefix('-') else {
+                return Some(Self { family, object: word, args: rest });
+            };
+            let option = option.strip_prefix('-').unwrap_or(option);
+            words = rest;
+            match option {
+                "4" => family = Some(Family::Inet),
+                "6" => family = Some(Family::Inet6),
+                "M" | "0" | "B" => return None,
+                _ if short(option, "family") => {
+                    let (value, rest) = words.split_first()?;
+                    words = rest;
+                    family = match value.as_str() {
+                        "inet" => Some(Family::Inet),
+                        "inet6" => Some(Family::Inet6),
+                        _ => return None,
+                    };
+                }
+                "n" | "rc" | "l" => words = words.get(1..)?,
+                _ if option.len() > 1
+                    && (short(option, "netns")
+                        || short(option, "rcvbuf")
+                        || short(option, "loops")) =>
+                {
+                    words = words.get(1..)?;
+                }
+                "b" | "batch" => return None,
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// Whether the object is `name`.
+    pub(crate) fn is(&self, name: &str) -> bool {
+        OBJECTS.iter().find(|it| short(self.object, it)) == Some(&name)
+    }
+
+    /// The arguments behind `list`, `show`, `ls` or nothing; `None` for another verb.
+    ///
+    /// The verb may be left out only where nothing else follows: `ip route dev eth0` is an error.
+    pub(crate) fn listed(&self) -> Option<&'a [String]> {
+        match self.args.split_first() {
+            None => Some(&[]),
+            Some((verb, rest)) => is_list(verb).then_some(rest),
+        }
+    }
+}
+
+/// Whether `word` is `list`, `show`, `lst` or short for one.
+pub(crate) fn is_list(word: &str) -> bool {
+    ["list", "show", "lst"].iter().any(|it| short(word, it))
+}
+
+/// Whether `word` is a prefix of `full`.
+fn short(word: &str, full: &str) -> bool {
+    !word.is_empty() && full.starts_with(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_mean_what_ip_makes_of_them() {
+        for (line, object, family) in [
+            ("ip r", "route", None),
+            ("ip -6 ro sh", "route", Some(Family::Inet6)),
+            ("ip -o -d -f inet route list", "route", Some(Family::Inet)),
+            ("ip ru", "rule", None),
+            ("ip n", "neighbor", None),
+            ("ip net", "netns", None),
+            ("ip -n blue -s -s nei", "neighbor", None),
+        ] {
+            let command = Command::new(line);
+            let ip = IpCommand::of(&command).unwrap();
+            assert!(ip.is(object), "{line}");
+            assert_eq!(ip.family, family, "{line}");
+            assert!(ip.listed().is_some(), "{line}");
+        }
+        for line in ["ip", "ip -M route", "ip -b file", "route -n", "ip -n"] {
+            assert_eq!(IpCommand::of(&Command::new(line)), None, "{line}");
+        }
+        let get = Command::new("ip route get 10.0.0.1");
+        assert_eq!(IpCommand::of(&get).unwrap().listed(), None);
+    }
+}
