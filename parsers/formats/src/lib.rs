@@ -9,6 +9,7 @@ mod json;
 mod json_object;
 mod lines;
 mod nomx;
+mod ovsdb;
 pub mod registry;
 mod xml;
 

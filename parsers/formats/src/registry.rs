@@ -26,8 +26,13 @@ pub struct Format {
 }
 
 /// All formats, sorted by id.
-pub static FORMATS: &[&Format] =
-    &[&formats::brctl_show::FORMAT, &formats::ip_netns::FORMAT, &formats::virsh_list::FORMAT];
+pub static FORMATS: &[&Format] = &[
+    &formats::brctl_show::FORMAT,
+    &formats::ethtool_s::FORMAT,
+    &formats::ip_netns::FORMAT,
+    &formats::ovs_vsctl_show::FORMAT,
+    &formats::virsh_list::FORMAT,
+];
 
 /// The format with this id.
 pub fn by_id(id: FormatId) -> Option<&'static Format> {

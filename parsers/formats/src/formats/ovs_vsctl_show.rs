@@ -1,0 +1,410 @@
+//! `ovs-vsctl show`: the database as a tree of names.
+//!
+//! Source of the format: `lib/db-ctl-base.c` (`cmd_show`), `utilities/ovs-vsctl.c`
+//! (`cmd_show_tables`); 1.x to 3.x.
+//!
+//! ```text
+//! 6dcd7b41-6b0a-4cbe-9a43-11d8e8f0a3a5
+//!     Manager "ptcp:6640:127.0.0.1"
+//!         is_connected: true
+//!     Bridge br-int
+//!         fail_mode: secure
+//!         Port vx0
+//!             tag: 7
+//!             Interface vx0
+//!                 type: vxlan
+//!                 options: {key=flow, remote_ip="192.0.2.7"}
+//!                 error: "could not add network device vx0 to ofproto (File exists)"
+//!     ovs_version: "2.17.9"
+//! ```
+//!
+//! Columns that are empty are not printed, `vlan_mode` never is. A bond is a port with several
+//! interfaces. `ovs_version` is missing where vswitchd never ran.
+use nom::Parser as _;
+use nom::branch::alt;
+use nom::bytes::complete::{tag, take_while1};
+use nom::character::complete::{space0, space1};
+use nom::sequence::terminated;
+use tapline_model::capture::{Command, Completeness, FormatId};
+use tapline_model::outcome::Outcome;
+use tapline_model::records::Batch;
+use tapline_model::records::ovs::{OvsRecord, OvsRef, OvsRow};
+use tapline_model::span::{At, Span};
+
+use crate::lines::{Read, bodies, finish, one_line, orphan};
+use crate::nomx::{Expected, Parsed, must, refuse};
+use crate::ovsdb::notation::{Token, is_uuid, name, skip, value};
+use crate::ovsdb::{call, columns, doubt_unread, is_log_line};
+use crate::registry::Format;
+
+pub(crate) static FORMAT: Format = Format {
+    id: FormatId("ovs-vsctl-show"),
+    command: "ovs-vsctl show",
+    claims: |command| call::of(command, "ovs-vsctl").is_some_and(|it| it.verb == "show"),
+    sniff,
+    read: |text, command| parse(text, command).map(Batch::from),
+};
+
+/// The uuid alone on its line, then something indented that only `show` prints.
+fn sniff(head: &str) -> u8 {
+    const INSIDE: &[&str] = &["Manager ", "Bridge ", "ovs_version: "];
+    let mut lines = bodies(head).filter(|it| !it.is_empty() && !is_log_line(it));
+    let first = lines.next().unwrap_or_default();
+    let second = lines.next().unwrap_or_default();
+    if is_uuid(first) && INSIDE.iter().any(|it| second.trim_start().starts_with(it)) {
+        95
+    } else if first.trim_start().starts_with("Bridge ") && head.contains(" Port ") {
+        60
+    } else {
+        0
+    }
+}
+
+/// Reads the whole output.
+pub(crate) fn parse(text: &str, _: &Command) -> Outcome<Vec<OvsRecord>> {
+    let mut out = Outcome::default();
+    let mut tree = Tree { text, records: Vec::new(), open: Vec::new(), has_uuid: false };
+    let mut logged = None;
+    for body in bodies(text) {
+        if is_log_line(body) {
+            logged.get_or_insert(body);
+        }
+        if tree.is_orphan(body) {
+            orphan(text, body, &mut out);
+        } else {
+            one_line(text, body, &mut out, &mut |line| tree.line(line));
+        }
+    }
+    finish(text, &mut out);
+    doubt_unread(&mut out);
+    let verdict = if out.lines.read == 0 {
+        let words = logged.unwrap_or("no output");
+        Completeness::Failed(words.chars().take(200).collect())
+    } else if !tree.has_uuid {
+        Completeness::Partial("the line with the uuid of the database is missing".to_owned())
+    } else {
+        Completeness::Complete
+    };
+    let before = std::mem::take(&mut out.completeness);
+    out.completeness = before.and(verdict);
+    out.map(|()| tree.records)
+}
+
+/// The things that have a line of their own; the later ones stand inside the earlier ones.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Kind {
+    Database,
+    Manager,
+    Bridge,
+    Controller,
+    Port,
+    Interface,
+}
+
+impl Kind {
+    /// How deep it stands.
+    fn depth(self) -> u8 {
+        match self {
+            Self::Database => 0,
+            Self::Manager | Self::Bridge => 1,
+            Self::Controller | Self::Port => 2,
+            Self::Interface => 3,
+        }
+    }
+
+    fn table(self) -> &'static str {
+        match self {
+            Self::Database => "Open_vSwitch",
+            Self::Manager => "Manager",
+            Self::Bridge => "Bridge",
+            Self::Controller => "Controller",
+            Self::Port => "Port",
+            Self::Interface => "Interface",
+        }
+    }
+}
+
+/// A record that further lines may be about.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    kind: Kind,
+    indent: usize,
+    record: usize,
+}
+
+/// What was read so far.
+struct Tree<'a> {
+    text: &'a str,
+    records: Vec<OvsRecord>,
+    /// From the database to the innermost thing.
+    open: Vec<Open>,
+    has_uuid: bool,
+}
+
+impl<'a> Tree<'a> {
+    /// An indented line about a thing of which there is none.
+    fn is_orphan(&self, body: &str) -> bool {
+        self.open.is_empty()
+            && body.starts_with([' ', '\t'])
+            && header(body.trim_start()).is_err()
+            && column(body.trim_start()).is_ok_and(|(_, (key, _))| key != "ovs_version")
+    }
+
+    fn line(&mut self, line: &'a str) -> Parsed<'a, Read<()>> {
+        let (content, _) = space0(line)?;
+        let indent = line.len() - content.len();
+        if is_uuid(content) {
+            self.database(content, Some(content));
+            return Ok(("", Read::Took(())));
+        }
+        if let Ok((rest, (kind, token))) = header(content) {
+            return self.thing(kind, token, indent, content).map(|()| (rest, Read::Took(())));
+        }
+        if is_log_line(content) && crate::lines::tool_error(content).is_none() {
+            return Ok(("", Read::Ignored));
+        }
+        let (rest, (key, _)) = column(content)?;
+        let owner = if key == "ovs_version" {
+            if self.open.first().is_none_or(|it| it.kind != Kind::Database) {
+                self.database(content, None);
+            }
+            self.open.first()
+        } else {
+            self.open.iter().rev().find(|it| it.indent < indent || it.kind == Kind::Database)
+        };
+        let Some(record) = owner.and_then(|it| self.records.get_mut(it.record)) else {
+            return refuse(line, "a bridge or port above this line");
+        };
+        if !columns::is_typed(&record.row, key) {
+            let (after, ()) = skip(rest)?;
+            columns::keep(record, key, At::new(rest.into(), Span::of(self.text, rest)));
+            return Ok((after, Read::Took(())));
+        }
+        let (after, value) = value(rest)?;
+        columns::set(self.text, record, key, &value, rest).map_err(nom::Err::Failure)?;
+        Ok((after, Read::Took(())))
+    }
+
+    /// Starts the row of the database.
+    fn database(&mut self, line: &'a str, uuid: Option<&'a str>) {
+        let at = Span::of(self.text, line);
+        let mut record = columns::record(Kind::Database.table(), at);
+        record.uuid = uuid.map(|it| Token::plain(it).name(self.text));
+        self.has_uuid |= uuid.is_some();
+        self.open.clear();
+        self.open.push(Open { kind: Kind::Database, indent: 0, record: self.records.len() });
+        self.records.push(record);
+    }
+
+    /// Starts a manager, bridge, port, …: its place in the tree follows from what it is, since
+    /// people who paste such output shift lines about.
+    fn thing(
+        &mut self,
+        kind: Kind,
+        token: Token<'a>,
+        indent: usize,
+        content: &'a str,
+    ) -> Result<(), nom::Err<Expected<'a>>> {
+        while self.open.last().is_some_and(|it| it.kind.depth() >= kind.depth()) {
+            self.open.pop();
+        }
+        let name = token.name(self.text);
+        let parent = self.open.last().copied();
+        let needed = match kind {
+            Kind::Database | Kind::Manager | Kind::Bridge => None,
+            Kind::Controller | Kind::Port => Some((Kind::Bridge, "a bridge above this line")),
+            Kind::Interface => Some((Kind::Port, "a port above this line")),
+        };
+        if let Some((_, what)) = needed.filter(|(it, _)| parent.map(|it| it.kind) != Some(*it)) {
+            return Err(nom::Err::Error(Expected { at: content, what }));
+        }
+        let mut record = columns::record(kind.table(), Span::of(self.text, content));
+        let within = parent.and_then(|it| self.records.get_mut(it.record));
+        let refer = name.clone().map(OvsRef::Name);
+        match (&mut record.row, within.map(|it| &mut it.row)) {
+            (OvsRow::Bridge(it), above) => {
+                it.name = name;
+                if let Some(OvsRow::OpenVswitch(database)) = above {
+                    database.bridges.push(refer);
+                }
+            }
+            (OvsRow::Port(it), Some(OvsRow::Bridge(bridge))) => {
+                it.name = name;
+                it.bridge = Some(bridge.name.clone());
+                bridge.ports.push(refer);
+            }
+            (OvsRow::Interface(it), Some(OvsRow::Port(port))) => {
+                it.name = name;
+                it.port = Some(port.name.clone());
+                port.interfaces.push(refer);
+            }
+            (OvsRow::Connection(it), above) => {
+                it.target = name;
+                if let Some(OvsRow::Bridge(bridge)) = above {
+                    it.bridge = Some(bridge.name.clone());
+                }
+            }
+            _ => {}
+        }
+        self.open.push(Open { kind, indent, record: self.records.len() });
+        self.records.push(record);
+        Ok(())
+    }
+}
+
+/// `Port "name"`.
+fn header(input: &str) -> Parsed<'_, (Kind, Token<'_>)> {
+    let kind = alt((
+        tag("Port").map(|_| Kind::Port),
+        tag("Interface").map(|_| Kind::Interface),
+        tag("Bridge").map(|_| Kind::Bridge),
+        tag("Controller").map(|_| Kind::Controller),
+        tag("Manager").map(|_| Kind::Manager),
+    ));
+    let (input, kind) = terminated(kind, space1).parse(input)?;
+    let (rest, token) = must("a name", name).parse(input)?;
+    Ok((rest, (kind, token)))
+}
+
+/// `key: value`; the rest is the value.
+fn column(input: &str) -> Parsed<'_, (&str, &str)> {
+    let key = take_while1(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+    let (rest, key) = terminated(key, (tag(":"), space1)).parse(input)?;
+    Ok((rest, (key, rest)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tapline_model::outcome::ProblemKind;
+    use tapline_model::records::ovs::{OvsBridge, OvsConnection, OvsInterface, OvsPort, lookup};
+
+    const TEXT: &str = r#"2024-05-01T10:00:00Z|00001|daemon_unix|WARN|/run/x.pid: stale pidfile
+5e0be6ad-0b12-4a8c-a6a5-0a3e1de5a1a6
+    Manager "ptcp:6640:127.0.0.1"
+        is_connected: true
+    Bridge br-int
+        Controller "tcp:127.0.0.1:6633"
+            is_connected: true
+        fail_mode: secure
+        datapath_type: netdev
+        Port "tap 1"
+            tag: 7
+            trunks: [10, 20]
+            Interface "tap 1"
+                error: "could not open network device tap 1 (No such device)"
+        Port bond0
+            Interface eth1
+                type: system
+            Interface "2eth"
+                options: {a="x, \"y\"", peer=br-ex}
+                bfd_status: {diagnostic="No Diagnostic", state=up}
+                statistics: {rx=1}
+    ovs_version: "2.5.10"
+"#;
+
+    fn reads(text: &str) -> Outcome<Vec<OvsRecord>> {
+        parse(text, &Command::new("ovs-vsctl show"))
+    }
+
+    fn quote<T>(text: &str, at: &At<T>) -> String {
+        text[at.span.range()].to_owned()
+    }
+
+    #[test]
+    fn things_nest_by_name() {
+        let out = reads(TEXT);
+        assert_eq!(out.problems, []);
+        assert!(out.completeness.is_complete());
+        let lines = (out.lines.total, out.lines.read, out.lines.ignored, out.lines.unread);
+        assert_eq!(lines, (22, 21, 1, 0));
+        let [db, manager, bridge, controller, tap, tap_if, bond, eth1, eth2] =
+            out.records.as_slice()
+        else {
+            panic!("{:#?}", out.records)
+        };
+        assert_eq!(db.uuid.as_ref().unwrap().as_str(), "5e0be6ad-0b12-4a8c-a6a5-0a3e1de5a1a6");
+        let OvsRow::OpenVswitch(row) = &db.row else { panic!() };
+        assert_eq!(row.version.as_ref().unwrap().as_str(), "2.5.10");
+        assert_eq!(row.bridges.len(), 1);
+        let connections = [(manager, true, None), (controller, false, Some("br-int"))];
+        for (record, is_manager, bridge) in connections {
+            let OvsRow::Connection(OvsConnection { manager, bridge: at, is_connected, .. }) =
+                &record.row
+            else {
+                panic!()
+            };
+            assert_eq!((*manager, at.as_ref().map(|it| it.as_str())), (is_manager, bridge));
+            assert!(is_connected.unwrap().value);
+        }
+        let OvsRow::Bridge(OvsBridge { ports, fail_mode, .. }) = &bridge.row else { panic!() };
+        assert_eq!(
+            ports.iter().map(|it| it.value.clone()).collect::<Vec<_>>(),
+            [OvsRef::Name("tap 1".into()), OvsRef::Name("bond0".into())]
+        );
+        assert_eq!(fail_mode.as_ref().unwrap().as_str(), "secure");
+        let OvsRow::Port(OvsPort { tag, trunks, bridge, .. }) = &tap.row else { panic!() };
+        assert_eq!((tag.unwrap().value, trunks.len()), (7, 2));
+        assert_eq!(bridge.as_ref().unwrap().as_str(), "br-int");
+        assert_eq!(&TEXT[tap.at.range()], "Port \"tap 1\"");
+        let OvsRow::Interface(it) = &tap_if.row else { panic!() };
+        let error = it.error.as_ref().unwrap();
+        assert_eq!(quote(TEXT, error), "could not open network device tap 1 (No such device)");
+        let OvsRow::Port(it) = &bond.row else { panic!() };
+        assert_eq!(it.interfaces.len(), 2);
+        let OvsRow::Interface(it) = &eth1.row else { panic!() };
+        assert_eq!(it.kind.as_ref().unwrap().as_str(), "system");
+        let OvsRow::Interface(it) = &eth2.row else { panic!() };
+        let OvsInterface { name, port, options, bfd_status, .. } = &**it;
+        assert_eq!((name.as_str(), port.as_ref().unwrap().as_str()), ("2eth", "bond0"));
+        assert_eq!(lookup(options, "a").unwrap().as_str(), "x, \"y\"");
+        assert_eq!(lookup(bfd_status, "diagnostic").unwrap().as_str(), "No Diagnostic");
+        assert_eq!(eth2.columns[0].value.as_str(), "{rx=1}");
+    }
+
+    #[test]
+    fn a_version_may_be_missing_but_not_the_uuid() {
+        let uuid = "5e0be6ad-0b12-4a8c-a6a5-0a3e1de5a1a6\n";
+        assert!(reads(uuid).completeness.is_complete());
+        let shifted = "Bridge br0\n     Port p0\n         Interface p0\n ovs_version: \"3.3.0\"\n";
+        let out = reads(shifted);
+        assert_eq!((out.lines.unread, out.records.len()), (0, 4));
+        assert!(matches!(out.completeness, Completeness::Partial(_)));
+        let OvsRow::Bridge(bridge) = &out.records[0].row else { panic!() };
+        assert_eq!(bridge.ports.len(), 1);
+        assert!(out.records[0].columns.is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_is_a_problem() {
+        let uuid = "5e0be6ad-0b12-4a8c-a6a5-0a3e1de5a1a6\n";
+        for (line, kind) in [
+            ("    Bridge br0 br1", ProblemKind::TrailingText),
+            ("    Bridge \"br0", ProblemKind::UnreadLine),
+            ("    Port p0", ProblemKind::UnreadLine),
+            ("    Bridge b\n        Port p\n            tag: 5000", ProblemKind::UnreadLine),
+            ("    Bridge b\n        Port p\n            tag: 5 # note", ProblemKind::UnreadLine),
+            ("    Bridge b\n        Port p\n            trunks: [1, 2", ProblemKind::UnreadLine),
+            ("    Bridge b\n        Interface p", ProblemKind::UnreadLine),
+            ("    some prose", ProblemKind::UnreadLine),
+        ] {
+            let out = reads(&format!("{uuid}{line}\n"));
+            assert_eq!(out.problems.first().map(|it| it.kind), Some(kind), "{line}");
+            assert_eq!(out.lines.unread, 1, "{line}");
+            assert!(matches!(out.completeness, Completeness::Partial(_)), "{line}");
+        }
+        let out = reads("        type: internal\n");
+        assert_eq!(out.problems[0].kind, ProblemKind::OrphanLine);
+        assert!(out.completeness.is_failed());
+    }
+
+    #[test]
+    fn errors_and_silence_are_failures() {
+        let failed = "ovs-vsctl: unix:/run/db.sock: database connection failed (No such file)\n";
+        let alarm = "2024-05-01T10:00:05Z|00002|fatal_signal|WARN|terminating with signal 14 \
+                     (Alarm clock)\n";
+        for text in [failed, alarm, "", "\n"] {
+            assert!(reads(text).completeness.is_failed(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Which column of which table fills which field: one table for all readers of the database.
+//!
+//! Source of names and types: `vswitchd/vswitch.ovsschema` (5.x to 8.x). Columns that are not
+//! named here are kept as they are printed.
+use std::str::FromStr;
+
+use tapline_model::Name;
+use tapline_model::ids::IfIndex;
+use tapline_model::records::ovs::{
+    OvsBridge, OvsColumn, OvsConnection, OvsDatabase, OvsMap, OvsPort, OvsRecord, OvsRef, OvsRow,
+};
+use tapline_model::span::{At, Span};
+
+use super::notation::{Token, Value, is_uuid};
+use crate::nomx::Expected;
+
+/// The empty row of `table`, whose name commands take in any case and shortened.
+pub(crate) fn row(table: &str) -> OvsRow {
+    match table {
+        "Open_vSwitch" => OvsRow::OpenVswitch(OvsDatabase::default()),
+        "Bridge" => OvsRow::Bridge(OvsBridge::default()),
+        "Port" => OvsRow::Port(OvsPort::default()),
+        "Interface" => OvsRow::Interface(Box::default()),
+        "Controller" => OvsRow::Connection(OvsConnection::default()),
+        "Manager" => {
+            OvsRow::Connection(OvsConnection { manager: true, ..OvsConnection::default() })
+        }
+        other => OvsRow::Other { name: other.into() },
+    }
+}
+
+/// A record of `table` with nothing in it yet.
+pub(crate) fn record(table: &str, at: Span) -> OvsRecord {
+    OvsRecord { at, uuid: None, row: row(table), columns: Vec::new() }
+}
+
+/// Whether `column` has a field of its own.
+pub(crate) fn is_typed(row: &OvsRow, column: &str) -> bool {
+    if column == "_uuid" {
+        return true;
+    }
+    match row {
+        OvsRow::OpenVswitch(_) => {
+            matches!(column, "ovs_version" | "external_ids" | "other_config" | "bridges")
+        }
+        OvsRow::Bridge(_) => matches!(
+            column,
+            "name"
+                | "ports"
+                | "fail_mode"
+                | "datapath_type"
+                | "controller"
+                | "external_ids"
+                | "other_config"
+                | "stp_enable"
+        ),
+        OvsRow::Port(_) => matches!(
+            column,
+            "name"
+                | "tag"
+                | "trunks"
+                | "vlan_mode"
+                | "bond_mode"
+                | "interfaces"
+                | "external_ids"
+                | "other_config"
+        ),
+        OvsRow::Interface(_) => matches!(
+            column,
+            "name"
+                | "type"
+                | "options"
+                | "error"
+                | "ofport"
+                | "ifindex"
+                | "mac_in_use"
+                | "admin_state"
+                | "link_state"
+                | "mtu"
+                | "external_ids"
+                | "status"
+                | "bfd_status"
+        ),
+        OvsRow::Connection(_) => matches!(column, "target" | "is_connected"),
+        OvsRow::Other { .. } => false,
+    }
+}
+
+/// Fills the field of a column for which [`is_typed`] holds.
+///
+/// # Errors
+///
+/// When the value is not of the column's type: where it stands, and what was expected.
+pub(crate) fn set<'a>(
+    text: &'a str,
+    record: &mut OvsRecord,
+    column: &str,
+    value: &Value<'a>,
+    whole: &'a str,
+) -> Result<(), Expected<'a>> {
+    let it = Reading { text, value, whole };
+    if column == "_uuid" {
+        record.uuid = it.name()?;
+        return Ok(());
+    }
+    match &mut record.row {
+        OvsRow::OpenVswitch(row) => match column {
+            "ovs_version" => row.version = it.name()?,
+            "external_ids" => row.external_ids = it.map()?,
+            "other_config" => row.other_config = it.map()?,
+            "bridges" => row.bridges = it.refs()?,
+            _ => {}
+        },
+        OvsRow::Bridge(row) => match column {
+            "name" => row.name = it.required()?,
+            "ports" => row.ports = it.refs()?,
+            "fail_mode" => row.fail_mode = it.name()?,
+            "datapath_type" => row.datapath_type = it.name()?,
+            "controller" => row.controllers = it.refs()?,
+            "external_ids" => row.external_ids = it.map()?,
+            "other_config" => row.other_config = it.map()?,
+            "stp_enable" => row.stp = it.one("true or false")?,
+            _ => {}
+        },
+        OvsRow::Port(row) => match column {
+            "name" => row.name = it.required()?,
+            "tag" => row.tag = it.one::<Vlan>(VLAN)?.map(|tag| tag.map(|it| it.0)),
+            "trunks" => {
+                let all = it.many::<Vlan>(VLAN)?;
+                row.trunks = all.into_iter().map(|tag| tag.map(|it| it.0)).collect();
+            }
+            "vlan_mode" => row.vlan_mode = it.name()?,
+            "bond_mode" => row.bond_mode = it.name()?,
+            "interfaces" => row.interfaces = it.refs()?,
+            "external_ids" => row.external_ids = it.map()?,
+            "other_config" => row.other_config = it.map()?,
+            _ => {}
+        },
+        OvsRow::Interface(row) => match column {
+            "name" => row.name = it.required()?,
+            "type" => row.kind = it.name()?,
+            "options" => row.options = it.map()?,
+            "error" => row.error = it.name()?,
+            "ofport" => row.ofport = it.one("a port number")?,
+            "ifindex" => row.ifindex = it.one::<u32>("an interface index")?.map(|n| n.map(IfIndex)),
+            "mac_in_use" => row.mac_in_use = it.one("a MAC address")?,
+            "admin_state" => row.admin_state = it.name()?,
+            "link_state" => row.link_state = it.name()?,
+            "mtu" => row.mtu = it.one("a number of bytes")?,
+            "external_ids" => row.external_ids = it.map()?,
+            "status" => row.status = it.map()?,
+            "bfd_status" => row.bfd_status = it.map()?,
+            _ => {}
+        },
+        OvsRow::Connection(row) => match column {
+            "target" => row.target = it.required()?,
+            "is_connected" => row.is_connected = it.one("true or false")?,
+            _ => {}
+        },
+        OvsRow::Other { .. } => {}
+    }
+    Ok(())
+}
+
+/// Keeps a column that has no field; empty sets and maps say nothing and are left out.
+pub(crate) fn keep(record: &mut OvsRecord, column: &str, value: At<Name>) {
+    if !matches!(value.as_str(), "[]" | "{}") {
+        record.columns.push(OvsColumn { name: column.into(), value });
+    }
+}
+
+const VLAN: &str = "a VLAN id, 0 to 4095";
+
+/// A VLAN id as the schema bounds it.
+struct Vlan(u16);
+
+impl FromStr for Vlan {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        text.parse().ok().filter(|it| *it < 4096).map(Self).ok_or(())
+    }
+}
+
+/// A value about to become a field.
+#[derive(Clone, Copy)]
+struct Reading<'a, 'v> {
+    /// The whole text.
+    text: &'a str,
+    value: &'v Value<'a>,
+    /// The value as it stands.
+    whole: &'a str,
+}
+
+impl<'a> Reading<'a, '_> {
+    fn wrong<T>(&self, what: &'static str) -> Result<T, Expected<'a>> {
+        Err(Expected { at: self.whole, what })
+    }
+
+    /// The only atom; `None` for an empty set.
+    fn atom(&self) -> Result<Option<Token<'a>>, Expected<'a>> {
+        match self.value {
+            Value::Atom(it) => Ok(Some(*it)),
+            Value::Set(all) => match all.as_slice() {
+                [] => Ok(None),
+                [it] => Ok(Some(*it)),
+                _ => self.wrong("one value, not several"),
+            },
+            Value::Map(_) => self.wrong("one value, not a map"),
+        }
+    }
+
+    fn atoms(&self) -> Result<&[Token<'a>], Expected<'a>> {
+        match self.value {
+            Value::Atom(it) => Ok(std::slice::from_ref(it)),
+            Value::Set(all) => Ok(all),
+            Value::Map(_) => self.wrong("a set, not a map"),
+        }
+    }
+
+    fn name(&self) -> Result<Option<At<Name>>, Expected<'a>> {
+        Ok(self.atom()?.map(|it| it.name(self.text)))
+    }
+
+    fn required(&self) -> Result<At<Name>, Expected<'a>> {
+        self.name()?.map_or_else(|| self.wrong("a name"), Ok)
+    }
+
+    fn one<T: FromStr>(&self, what: &'static str) -> Result<Option<At<T>>, Expected<'a>> {
+        self.atom()?.map(|it| self.read(it, what)).transpose()
+    }
+
+    fn many<T: FromStr>(&self, what: &'static str) -> Result<Vec<At<T>>, Expected<'a>> {
+        self.atoms()?.iter().map(|&it| self.read(it, what)).collect()
+    }
+
+    fn read<T: FromStr>(&self, it: Token<'a>, what: &'static str) -> Result<At<T>, Expected<'a>> {
+        let value = it.text().parse().map_err(|_| Expected { at: it.raw, what })?;
+        Ok(At::new(value, Span::of(self.text, it.raw)))
+    }
+
+    fn refs(&self) -> Result<Vec<At<OvsRef>>, Expected<'a>> {
+        let refer = |it: &Token<'a>| {
+            it.name(self.text)
+                .map(|name| if is_uuid(&name) { OvsRef::Uuid(name) } else { OvsRef::Name(name) })
+        };
+        Ok(self.atoms()?.iter().map(refer).collect())
+    }
+
+    fn map(&self) -> Result<OvsMap, Expected<'a>> {
+        match self.value {
+            Value::Map(all) => {
+                Ok(all.iter().map(|(k, v)| (k.text().into(), v.name(self.text))).collect())
+            }
+            Value::Set(all) if all.is_empty() => Ok(Vec::new()),
+            Value::Atom(_) | Value::Set(_) => self.wrong("a map `{key=value}`"),
+        }
+    }
+}
