@@ -1,5 +1,6 @@
 //! Captures that are not part of the repository, where they are at hand: what their readers,
 //! topology and rules must make of them.
+#![expect(clippy::print_stdout, reason = "a test says what it skips")]
 use std::path::PathBuf;
 
 use tapline_tests::conformance::{KINDS, cases, tally};

@@ -1,4 +1,5 @@
 //! The direction of the crates, as ARCHITECTURE.md states it.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 

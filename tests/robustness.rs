@@ -1,4 +1,10 @@
 //! No text brings a reader down: every format reads every corpus text, cut, spliced and garbled.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test may panic"
+)]
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 

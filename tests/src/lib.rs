@@ -1,2 +1,3 @@
 //! What the tests and `cargo dev` share.
 pub mod conformance;
+pub mod scaffold;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use tapline_tests::conformance;
+use tapline_tests::{conformance, scaffold};
 
 #[derive(Parser)]
 #[command(about = "The chores of the project")]
@@ -26,12 +26,39 @@ enum Chore {
         #[arg(long)]
         files: bool,
     },
+    /// Write a new format beside its siblings
+    NewFormat {
+        /// Id in kebab-case, such as ip-route-get
+        id: String,
+    },
+    /// Write a new rule and its page
+    NewRule {
+        /// Family and id, such as ovs/ovs-iface-error
+        family_id: String,
+        /// Code, such as OVS-001
+        code: String,
+    },
+    /// Add a captured text to the corpus
+    NewCase {
+        /// Format that reads it
+        format: String,
+        /// The text
+        file: PathBuf,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
     match Args::parse().chore {
         Chore::Coverage { folder, kind, files } => coverage(&folder, &kind, files),
+        Chore::NewFormat { id } => said(scaffold::new_format(&id)?),
+        Chore::NewRule { family_id, code } => said(scaffold::new_rule(&family_id, &code)?),
+        Chore::NewCase { format, file } => said(scaffold::new_case(&format, &file)?),
     }
+}
+
+fn said(what: String) -> anyhow::Result<()> {
+    println!("{what}");
+    Ok(())
 }
 
 fn coverage(folder: &std::path::Path, kinds: &[String], files: bool) -> anyhow::Result<()> {

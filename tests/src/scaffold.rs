@@ -1,0 +1,238 @@
+//! `cargo dev new-format`, `new-rule`, `new-case`: writes the files a new thing needs, in the shape
+//! of its siblings, and says what is left to do.
+#![expect(clippy::disallowed_methods, reason = "the chores write files of the repository")]
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail, ensure};
+use tapline_model::capture::Command;
+use tapline_parsers::registry;
+
+/// Root of the repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// `ip-route-get` → `ip_route_get`.
+fn module(id: &str) -> anyhow::Result<String> {
+    let kebab = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    ensure!(
+        !id.is_empty() && id.chars().all(kebab) && id.starts_with(|c: char| c.is_ascii_lowercase()),
+        "`{id}` is not kebab-case: small letters, digits and hyphens"
+    );
+    Ok(id.replace('-', "_"))
+}
+
+/// Writes a file that must not exist yet.
+fn create(path: &Path, text: &str) -> anyhow::Result<()> {
+    ensure!(!path.exists(), "{} exists already", path.display());
+    let parent = path.parent().context("a file has a folder")?;
+    fs::create_dir_all(parent)?;
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Adds `line` to the sorted run of lines that start with `prefix` (after blanks).
+fn insert_sorted(path: &Path, prefix: &str, line: &str) -> anyhow::Result<()> {
+    let text = fs::read_to_string(path)?;
+    let mut lines: Vec<&str> = text.lines().collect();
+    let of_run = |it: &str| it.trim_start().starts_with(prefix);
+    let Some(first) = lines.iter().position(|it| of_run(it)) else {
+        bail!("{}: no line starts with `{prefix}`", path.display());
+    };
+    let run = lines.iter().skip(first).take_while(|it| of_run(it)).count();
+    let here =
+        lines.iter().skip(first).take(run).position(|it| it.trim_start() > line.trim_start());
+    lines.insert(first + here.unwrap_or(run), line);
+    fs::write(path, lines.join("\n") + "\n")?;
+    Ok(())
+}
+
+/// Scaffolds a format.
+///
+/// # Errors
+///
+/// When the id is taken or not kebab-case, or files cannot be written.
+pub fn new_format(id: &str) -> anyhow::Result<String> {
+    let module = module(id)?;
+    let crate_dir = root().join("parsers/formats/src");
+    let path = crate_dir.join(format!("formats/{module}.rs"));
+    let text = FORMAT.replace("{id}", id).replace("{command}", &id.replace('-', " "));
+    create(&path, &text)?;
+    insert_sorted(
+        &crate_dir.join("formats.rs"),
+        "pub(crate) mod ",
+        &format!("pub(crate) mod {module};"),
+    )?;
+    insert_sorted(
+        &crate_dir.join("registry.rs"),
+        "&formats::",
+        &format!("    &formats::{module}::FORMAT,"),
+    )?;
+    Ok(format!(
+        "wrote {}\nentered it in formats.rs and registry.rs\nnext: the record type in \
+         model/core/src/records, its line in the `batch!` list, the line functions, and\n      \
+         cargo dev new-case {id} FILE",
+        path.display()
+    ))
+}
+
+/// Scaffolds a rule.
+///
+/// # Errors
+///
+/// When the id or code is taken or misspelt, or files cannot be written.
+pub fn new_rule(family_id: &str, code: &str) -> anyhow::Result<String> {
+    let Some((family, id)) = family_id.split_once('/') else {
+        bail!("`{family_id}`: say FAMILY/ID, such as ovs/ovs-iface-error");
+    };
+    let (module, family) = (module(id)?, module(family)?);
+    let taken = tapline_analysis::lint::rules::ALL.iter().find(|it| it.code == code || it.id == id);
+    if let Some(rule) = taken {
+        bail!("{} {} exists already", rule.code, rule.id);
+    }
+    let rules = root().join("model/analysis/src/lint/rules");
+    let path = rules.join(format!("{family}/{module}.rs"));
+    let name = module.to_uppercase();
+    let fill = |text: &str| {
+        text.replace("{id}", id)
+            .replace("{module}", &module)
+            .replace("{name}", &name)
+            .replace("{code}", code)
+    };
+    create(&path, &fill(RULE))?;
+    create(&path.with_extension("md"), &fill(PAGE))?;
+    let list = rules.join(format!("../rules/{family}.rs"));
+    if list.exists() {
+        insert_sorted(&list, "pub(crate) mod ", &format!("pub(crate) mod {module};"))?;
+    } else {
+        create(&list, &format!("//! Rules of the family {family}.\npub(crate) mod {module};\n"))?;
+    }
+    Ok(format!(
+        "wrote {0} and its page\nnext: `&{family}::{module}::{name},` in rules.rs, sorted by code; \
+         the check; the page with a session that fires, one for each trap, and one that is \
+         undecided",
+        path.display()
+    ))
+}
+
+/// Copies a captured text into the corpus and writes its metadata.
+///
+/// # Errors
+///
+/// When the format is unknown, the case exists, or files cannot be read or written.
+pub fn new_case(format: &str, file: &Path) -> anyhow::Result<String> {
+    let Some(format) = registry::FORMATS.iter().find(|it| it.id.0 == format) else {
+        let known: Vec<_> = registry::FORMATS.iter().map(|it| it.id.0).collect();
+        bail!("no format `{format}`; there are {}", known.join(", "));
+    };
+    let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let target = root().join("corpus/formats").join(format.id.0).join(format!("{stem}.txt"));
+    ensure!(!target.exists(), "{} exists already", target.display());
+    fs::create_dir_all(target.parent().context("a case has a folder")?)?;
+    fs::write(&target, &bytes)?;
+    let outcome = (format.read)(&String::from_utf8_lossy(&bytes), &Command::new(format.command));
+    let metadata = format!(
+        "origin: lab # lab, or synthetic\ntool: \"\" # name and version\ncommand: {}\nnote: \"\"\n\
+         expect:\n  unread: {}\n",
+        format.command, outcome.lines.unread
+    );
+    create(&target.with_extension("yaml"), &metadata)?;
+    let mut said = String::new();
+    writeln!(
+        said,
+        "wrote {} and its metadata: {} records, {} of {} lines unread",
+        target.display(),
+        outcome.records.len(),
+        outcome.lines.unread,
+        outcome.lines.total
+    )?;
+    write!(
+        said,
+        "next: fill in the metadata; INSTA_UPDATE=always cargo test -p tapline-tests --test formats; \
+         read the snapshot"
+    )?;
+    Ok(said)
+}
+
+const FORMAT: &str = r#"//! `{command}`.
+//!
+//! Source of the format: (source file and versions).
+//!
+//! ```text
+//! (three to six lines)
+//! ```
+use tapline_model::capture::{Command, FormatId};
+use tapline_model::outcome::Outcome;
+use tapline_model::records::Batch;
+
+use crate::lines::{Read, each_line, finish};
+use crate::nomx::{Parsed, refuse};
+use crate::registry::Format;
+
+pub(crate) static FORMAT: Format = Format {
+    id: FormatId("{id}"),
+    command: "{command}",
+    claims: |_| false,
+    sniff: |_| 0,
+    read: |text, command| parse(text, command),
+};
+
+/// Reads the whole output.
+pub(crate) fn parse(text: &str, _: &Command) -> Outcome<Batch> {
+    let mut out = Outcome::default();
+    each_line(text, &mut out, line);
+    finish(text, &mut out);
+    out.map(|_: Vec<()>| Batch::Nothing)
+}
+
+/// One line.
+fn line(line: &str) -> Parsed<'_, Read<()>> {
+    refuse(line, "a line of {command}")
+}
+"#;
+
+const RULE: &str = r#"//! See `{module}.md`.
+use crate::lint::{Ctx, Verdicts, declare_rule};
+
+declare_rule! {
+    pub(crate) static {name} = {
+        code: "{code}",
+        id: "{id}",
+        summary: "(one line: what it finds)",
+        severity: Error,
+        confidence: Proven,
+        page: include_str!("{module}.md"),
+        check: check,
+    }
+}
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    let _ = (ctx, out);
+}
+"#;
+
+const PAGE: &str = "# {code} {id}
+
+## What it finds
+
+## Why it matters
+
+## What to do
+
+## Example
+
+```console,fires
+```
+
+## Not reported
+
+```console,quiet
+```
+
+```console,unknown
+```
+
+## References
+";
