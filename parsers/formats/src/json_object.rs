@@ -68,6 +68,11 @@ impl<'a> Object<'a> {
             .collect()
     }
 
+    /// Takes an object within this one.
+    pub(crate) fn object(&mut self, key: &str) -> Result<Option<Self>, String> {
+        self.take(key).map(|raw| Self::parse(self.text, raw)).transpose()
+    }
+
     /// The elements of a JSON array, as they stand; a value that is none is its only element.
     pub(crate) fn elements(&self, raw: &'a str) -> Vec<&'a str> {
         match serde_json::from_str::<Vec<&'a RawValue>>(raw) {

@@ -41,7 +41,6 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<NetnsEntry>> {
     let mut out = Outcome::default();
     if text.trim_start().starts_with('[') {
         each_element(text, &mut out, |raw| from_json(text, raw));
-        out.records.retain(|it| it.name.is_some() || it.nsid.is_some());
     } else {
         each_line(text, &mut out, |line| entry(text, line));
     }

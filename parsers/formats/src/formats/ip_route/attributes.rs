@@ -1,0 +1,350 @@
+//! What stands behind the destination: keys with values, flags, next hops.
+use std::net::IpAddr;
+
+use nom::Parser as _;
+use nom::combinator::map_res;
+use tapline_model::Name;
+use tapline_model::records::Field;
+use tapline_model::records::route::{Family, Gateway, Nexthop, Route};
+use tapline_model::span::{At, Span};
+
+use super::other;
+use crate::lines::Read;
+use crate::nomx::{Expected, Parsed, must, refuse, word_gap};
+
+/// An indented line below a route.
+#[derive(Debug)]
+pub(super) enum Below {
+    /// A next hop, and what stands behind it about the route.
+    Nexthop(Nexthop, Vec<Field>),
+    /// State of a cache entry.
+    Fields(Vec<Field>),
+}
+
+/// Flags of a route or of a next hop (`print_rt_flags`).
+const FLAGS: &[&str] = &[
+    "linkdown",
+    "dead",
+    "onlink",
+    "pervasive",
+    "offload",
+    "offload_failed",
+    "rt_offload",
+    "rt_offload_failed",
+    "trap",
+    "rt_trap",
+    "notify",
+    "unresolved",
+];
+
+/// Keys with one value that the record has no field for.
+const KEYS: &[&str] = &[
+    "advmss",
+    "age",
+    "as",
+    "congctl",
+    "cwnd",
+    "error",
+    "expires",
+    "fastopen_no_cookie",
+    "features",
+    "flags",
+    "from",
+    "hoplimit",
+    "iif",
+    "initcwnd",
+    "initrwnd",
+    "ipid",
+    "mtu",
+    "nhid",
+    "oif",
+    "pref",
+    "quickack",
+    "realm",
+    "realms",
+    "reordering",
+    "rto_min",
+    "rtt",
+    "rttvar",
+    "ssthresh",
+    "tos",
+    "ts",
+    "tsage",
+    "ttl-propagate",
+    "uid",
+    "used",
+    "users",
+    "window",
+];
+
+/// Whether a word may follow a destination.
+pub(super) fn is_known(word: &str) -> bool {
+    let typed = ["via", "dev", "src", "metric", "proto", "scope", "table", "nexthop", "encap"];
+    typed.contains(&word)
+        || FLAGS.contains(&word)
+        || KEYS.contains(&word)
+        || word == "cache"
+        || is_joint(word)
+}
+
+/// `-o` prints a backslash for a line end; some copies escape it once more.
+fn is_joint(word: &str) -> bool {
+    word.bytes().all(|it| it == b'\\')
+}
+
+/// Reads what stands behind the destination into `route`.
+pub(super) fn attributes<'a>(text: &str, mut input: &'a str, route: &mut Route) -> Parsed<'a, ()> {
+    while let Ok((rest, key)) = token(input) {
+        input = match key {
+            "via" => {
+                let (rest, hop) = gateway(text, rest)?;
+                route.family = route.family.or(hop.shown.map(other));
+                route.via = Some(hop.via);
+                route.other.extend(hop.length);
+                rest
+            }
+            "dev" => set(&mut route.dev, name(text, rest, "a device after `dev`")?),
+            "src" => {
+                let (rest, (ip, length)) = address(text, rest, "src")?;
+                route.src = Some(ip.value);
+                route.other.extend(length);
+                rest
+            }
+            "metric" => {
+                let (rest, metric) = count(rest, "a number after `metric`")?;
+                route.metric = Some(metric);
+                rest
+            }
+            "proto" => set(&mut route.proto, bare(rest, "a word after `proto`")?),
+            "scope" => set(&mut route.scope, bare(rest, "a word after `scope`")?),
+            "table" => set(&mut route.table, name(text, rest, "a table after `table`")?),
+            "nexthop" => {
+                let (rest, hop) = nexthop(text, key, rest)?;
+                route.nexthops.push(hop);
+                rest
+            }
+            "encap" => {
+                let (rest, field) = encap(text, key, rest)?;
+                route.other.push(field);
+                rest
+            }
+            flag if FLAGS.contains(&flag) => {
+                route.flags.push(at(text, flag));
+                rest
+            }
+            joint if is_joint(joint) => rest,
+            _ => {
+                let (rest, Some(field)) = other_key(text, key, rest)? else { break };
+                route.other.push(field);
+                rest
+            }
+        };
+    }
+    Ok((input, ()))
+}
+
+/// An indented line: a next hop, or the state of a cache entry.
+pub(super) fn below<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<Below>> {
+    let line = line.trim_start();
+    let (mut input, first) = token(line)?;
+    if first == "nexthop" {
+        let (rest, hop) = nexthop(text, first, input)?;
+        let (rest, fields) = others(text, rest)?;
+        return Ok((rest, Read::Took(Below::Nexthop(hop, fields))));
+    }
+    if first != "cache" {
+        return refuse(line, "`nexthop` or `cache`");
+    }
+    let mut fields = Vec::new();
+    // The flags of the entry: `<local,src-direct>`.
+    let mut value = Span::of(text, first);
+    let mut shown = "";
+    if let Ok((rest, flags)) = token(input)
+        && flags.starts_with('<')
+    {
+        (shown, value, input) = (flags, Span::of(text, flags), rest);
+    }
+    fields.push(Field { key: first.into(), value: At::new(shown.into(), value) });
+    let (input, mut rest) = others(text, input)?;
+    fields.append(&mut rest);
+    Ok((input, Read::Took(Below::Fields(fields))))
+}
+
+/// Keys with values up to the end of the line.
+fn others<'a>(text: &str, mut input: &'a str) -> Parsed<'a, Vec<Field>> {
+    let mut fields = Vec::new();
+    while let Ok((rest, key)) = token(input) {
+        if is_joint(key) {
+            input = rest;
+            continue;
+        }
+        let (rest, Some(field)) = other_key(text, key, rest)? else { break };
+        fields.push(field);
+        input = rest;
+    }
+    Ok((input, fields))
+}
+
+/// What stands behind `nexthop`, up to something that belongs to the route.
+fn nexthop<'a>(text: &str, head: &str, mut input: &'a str) -> Parsed<'a, Nexthop> {
+    let mut hop = Nexthop {
+        at: Span::of(text, head),
+        via: None,
+        dev: None,
+        weight: None,
+        flags: Vec::new(),
+        other: Vec::new(),
+    };
+    while let Ok((rest, key)) = token(input) {
+        let after = match key {
+            "via" => {
+                let (rest, gateway) = gateway(text, rest)?;
+                hop.via = Some(gateway.via);
+                hop.other.extend(gateway.length);
+                rest
+            }
+            "dev" => set(&mut hop.dev, name(text, rest, "a device after `dev`")?),
+            "weight" => {
+                let (rest, weight) = count(rest, "a number after `weight`")?;
+                hop.weight = Some(weight);
+                rest
+            }
+            "encap" => {
+                let (rest, field) = encap(text, key, rest)?;
+                hop.other.push(field);
+                rest
+            }
+            "realm" | "realms" | "as" => match other_key(text, key, rest)? {
+                (rest, Some(field)) => {
+                    hop.other.push(field);
+                    rest
+                }
+                _ => break,
+            },
+            flag if FLAGS.contains(&flag) => {
+                hop.flags.push(at(text, flag));
+                rest
+            }
+            _ => break,
+        };
+        // The span ends with the last word that belongs to the next hop.
+        let used = before(input, after);
+        hop.at = hop.at.to(Span::of(text, used));
+        input = after;
+    }
+    Ok((input, hop))
+}
+
+/// A gateway: its address, the family if printed, and the text if a length was pasted behind it.
+struct Hop {
+    via: At<Gateway>,
+    shown: Option<Family>,
+    length: Option<Field>,
+}
+
+/// `192.0.2.1`, or `inet6 fe80::1` where the gateway is of another family than the route.
+fn gateway<'a>(text: &str, input: &'a str) -> Parsed<'a, Hop> {
+    let (input, shown) = match token(input) {
+        Ok((rest, "inet")) => (rest, Some(Family::Inet)),
+        Ok((rest, "inet6")) => (rest, Some(Family::Inet6)),
+        _ => (input, None),
+    };
+    let (input, (ip, length)) = address(text, input, "via")?;
+    Ok((input, Hop { via: ip.map(Gateway::Ip), shown, length }))
+}
+
+/// An address. Reports that were cleaned by sos may have a prefix length behind it: it is kept
+/// under `key`.
+fn address<'a>(
+    text: &str,
+    input: &'a str,
+    key: &'static str,
+) -> Parsed<'a, (At<IpAddr>, Option<Field>)> {
+    let what = if key == "via" { "an address after `via`" } else { "an address after `src`" };
+    let (rest, shown) = must(what, token).parse(input)?;
+    let (ip, length) = match shown.split_once('/') {
+        Some((ip, length)) => (ip, Some(length)),
+        None => (shown, None),
+    };
+    let (Ok(ip), true) = (ip.parse(), length.is_none_or(|it| it.parse::<u8>().is_ok())) else {
+        return Err(nom::Err::Failure(Expected { at: shown, what }));
+    };
+    let span = Span::of(text, shown);
+    let field = length.map(|_| Field { key: key.into(), value: At::new(shown.into(), span) });
+    Ok((rest, (At::new(ip, span), field)))
+}
+
+/// Everything up to the gateway or device: encapsulations have keys of their own, `src` among
+/// them.
+fn encap<'a>(text: &str, key: &str, input: &'a str) -> Parsed<'a, Field> {
+    let mut rest = input;
+    while let Ok((after, word)) = token(rest) {
+        if matches!(word, "via" | "dev") || is_joint(word) {
+            break;
+        }
+        rest = after;
+    }
+    let used = before(input, rest);
+    if used.is_empty() {
+        return refuse(input, "an encapsulation after `encap`");
+    }
+    Ok((rest, Field { key: key.into(), value: at(text, used) }))
+}
+
+/// Any other key with its value, or nothing where the word looks like prose.
+fn other_key<'a>(text: &str, key: &'a str, input: &'a str) -> Parsed<'a, Option<Field>> {
+    let looks = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c);
+    if !key.starts_with(|c: char| c.is_ascii_lowercase()) || !key.chars().all(looks) {
+        return Ok((input, None));
+    }
+    let (mut rest, mut used) = match token(input) {
+        Ok((rest, value)) if !is_joint(value) => (rest, value),
+        _ => {
+            let value = At::new(Name::default(), Span::of(text, key));
+            return Ok((input, Some(Field { key: key.into(), value })));
+        }
+    };
+    if used == "lock" {
+        // `mtu lock 1400`: the value may not change by itself.
+        (rest, _) = must("a value after `lock`", token).parse(rest)?;
+        used = before(input, rest);
+    }
+    Ok((rest, Some(Field { key: key.into(), value: at(text, used) })))
+}
+
+/// A word and the blanks behind it. Backslashes at its end are a word of their own: old versions
+/// print no blank before them.
+pub(super) fn token(input: &str) -> Parsed<'_, &str> {
+    let (rest, word) = word_gap(input)?;
+    let bare = word.trim_end_matches('\\');
+    match input.get(bare.len()..) {
+        Some(joint) if !bare.is_empty() && bare.len() < word.len() => Ok((joint, bare)),
+        _ => Ok((rest, word)),
+    }
+}
+
+fn count<'a>(input: &'a str, what: &'static str) -> Parsed<'a, u32> {
+    must(what, map_res(token, str::parse)).parse(input)
+}
+
+/// What stands in `input` before `rest`, which is its end.
+fn before<'a>(input: &'a str, rest: &str) -> &'a str {
+    input.get(..input.len().saturating_sub(rest.len())).unwrap_or(input).trim_end()
+}
+
+fn set<'a, T>(slot: &mut Option<T>, (rest, value): (&'a str, T)) -> &'a str {
+    *slot = Some(value);
+    rest
+}
+
+fn name<'a>(text: &str, input: &'a str, what: &'static str) -> Parsed<'a, At<Name>> {
+    must(what, token).map(|it| at(text, it)).parse(input)
+}
+
+fn bare<'a>(input: &'a str, what: &'static str) -> Parsed<'a, Name> {
+    must(what, token).map(Name::from).parse(input)
+}
+
+fn at(text: &str, part: &str) -> At<Name> {
+    At::new(part.into(), Span::of(text, part))
+}

@@ -1,0 +1,73 @@
+//! `ip -j route`.
+use std::net::IpAddr;
+
+use tapline_model::records::route::{Family, Gateway, Nexthop, Route};
+use tapline_model::span::{At, Span};
+
+use super::{network, of, other};
+use crate::json_object::Object;
+
+/// One element of the array.
+pub(super) fn route(text: &str, raw: &str) -> Result<Option<Route>, String> {
+    let mut object = Object::parse(text, raw)?;
+    if object.is_empty() {
+        return Ok(None);
+    }
+    let mut route = Route::new(Span::of(text, raw));
+    if let Some(kind) = object.name("type") {
+        route.kind = kind.value;
+    }
+    let Some(dst) = object.text("dst") else { return Err("a route without `dst`".to_owned()) };
+    if dst.value != "default" {
+        let net = network(&dst.value).ok_or_else(|| {
+            format!("`dst` is no prefix: {}", dst.value.chars().take(60).collect::<String>())
+        })?;
+        route.destination = Some(At::new(net, dst.span));
+    }
+    if let Some((via, shown)) = gateway(&mut object)? {
+        route.via = Some(via);
+        route.family = route.destination.is_none().then_some(shown.map(other)).flatten();
+    }
+    route.dev = object.name("dev");
+    route.src = object.value("prefsrc")?.map(|it| it.value);
+    route.metric = object.value("metric")?.map(|it| it.value);
+    route.proto = object.name("protocol").map(|it| it.value);
+    route.scope = object.name("scope").map(|it| it.value);
+    route.table = object.name("table");
+    route.flags = object.names("flags");
+    if let Some(hops) = object.take("nexthops") {
+        for hop in object.elements(hops) {
+            route.nexthops.push(nexthop(text, hop)?);
+        }
+    }
+    if let Some(metrics) = object.take("metrics") {
+        for each in object.elements(metrics) {
+            route.other.extend(Object::parse(text, each)?.rest());
+        }
+    }
+    route.other.extend(object.rest());
+    Ok(Some(route))
+}
+
+fn nexthop(text: &str, raw: &str) -> Result<Nexthop, String> {
+    let mut object = Object::parse(text, raw)?;
+    Ok(Nexthop {
+        at: Span::of(text, raw),
+        via: gateway(&mut object)?.map(|(via, _)| via),
+        dev: object.name("dev"),
+        weight: object.value("weight")?.map(|it| it.value),
+        flags: object.names("flags"),
+        other: object.rest(),
+    })
+}
+
+/// `"gateway": ADDRESS`, or `"via": {"family": …, "host": ADDRESS}` where the gateway is of another
+/// family than the route.
+fn gateway(object: &mut Object<'_>) -> Result<Option<(At<Gateway>, Option<Family>)>, String> {
+    if let Some(ip) = object.value::<IpAddr>("gateway")? {
+        return Ok(Some((ip.map(Gateway::Ip), None)));
+    }
+    let Some(mut via) = object.object("via")? else { return Ok(None) };
+    let host = via.value::<IpAddr>("host")?;
+    Ok(host.map(|it| (it.map(Gateway::Ip), Some(of(it.value)))))
+}
