@@ -1,6 +1,7 @@
 //! The formats, one file each.
 pub(crate) mod brctl_show;
 pub(crate) mod ethtool;
+pub(crate) mod ethtool_i;
 pub(crate) mod ethtool_s;
 pub(crate) mod ip_netns;
 pub(crate) mod ip_route;

@@ -28,6 +28,8 @@ pub struct Format {
 /// All formats, sorted by id.
 pub static FORMATS: &[&Format] = &[
     &formats::brctl_show::FORMAT,
+    &formats::ethtool::FORMAT,
+    &formats::ethtool_i::FORMAT,
     &formats::ethtool_s::FORMAT,
     &formats::ip_netns::FORMAT,
     &formats::ovs_vsctl_show::FORMAT,
