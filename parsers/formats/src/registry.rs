@@ -32,9 +32,8 @@ pub static FORMATS: &[&Format] = &[
     &formats::ethtool_i::FORMAT,
     &formats::ethtool_s::FORMAT,
     &formats::ip_netns::FORMAT,
-    &formats::ovs_vsctl_show::FORMAT,
-    &formats::ip_netns::FORMAT,
     &formats::ip_route::FORMAT,
+    &formats::ovs_vsctl_show::FORMAT,
     &formats::virsh_list::FORMAT,
 ];
 
