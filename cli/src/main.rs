@@ -1,2 +1,6 @@
-//! tapline
-fn main() {}
+//! The `tapline` command.
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tapline::run(std::env::args_os())
+}

@@ -1,0 +1,302 @@
+//! The grammar of the command line. Doc comments are the help texts.
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use tapline_analysis::lint::Severity;
+
+const EXAMPLES: &str = "\
+Examples:
+  tapline lint sosreport-node2.tar.xz          what is broken, and the line that proves it
+  tapline lint node1.tar.xz node2/ notes.txt   several hosts as one topology
+  tapline show node2/ tap85bcbfb0-bc           the way of one device from VM to wire
+  tapline graph node2/ --format dot | dot -Tsvg > node2.svg
+  tapline records --as 'ip address' ip_a.txt   one saved output as JSON
+  ssh node2 ovs-vsctl show | tapline records --as 'ovs-vsctl show' -
+  tapline coverage node2/                      what was not captured, and what that leaves open
+
+INPUT is a sosreport (tarball or folder), a folder of saved outputs, a pasted terminal session,
+one output with --as, or - for standard input.
+
+Exit status: 0 nothing found, 1 findings (or NAME not found), 2 wrong usage or unreadable input.";
+
+/// Offline analyzer for Linux virtual networking: which wire does this VM hang on, where is it
+/// cut, and which line of the captured output proves it
+#[derive(Debug, Parser)]
+#[command(name = "tapline", version, after_help = EXAMPLES, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Global {
+    /// When to use colour; `auto` is on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", display_order = 100)]
+    pub(crate) color: Color,
+    /// Print the result only, no summary
+    #[arg(short, long, global = true, display_order = 101)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Find faults, each with the lines that prove it
+    Lint(Lint),
+    /// Tell all that is known about one device, VM, port, address or namespace
+    Show(Show),
+    /// Draw the topology
+    Graph(Graph),
+    /// Print every record that was read, with its place
+    Records(Records),
+    /// Tell what was captured, what was not, and which questions that leaves open
+    Coverage(Coverage),
+    /// List the rules of `lint`
+    Rules(Rules),
+    /// Show the page of a rule
+    Explain(Explain),
+    /// Print a completion script for a shell
+    Completions(Completions),
+}
+
+/// What is read, and how much of it.
+#[derive(Debug, Args)]
+pub(crate) struct Inputs {
+    /// Sosreport, folder of outputs, terminal session, or one output with --as; - is standard
+    /// input (can be repeated: several hosts)
+    #[arg(required = true, value_name = "INPUT")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Treat the input as the output of this command, such as 'ip address'
+    #[arg(long = "as", value_name = "COMMAND")]
+    pub(crate) command: Option<String>,
+    #[command(flatten)]
+    pub(crate) limits: Limits,
+}
+
+/// Bounds on input. Shown by `--help`, not by `-h`.
+#[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Limits (K, M and G are powers of 1024)")]
+pub(crate) struct Limits {
+    /// Leave out files in an archive that are longer [default: 256M]
+    #[arg(long = "max-member-size", value_name = "BYTES", hide_short_help = true)]
+    pub(crate) member_size: Option<Size>,
+    /// Stop keeping texts after so many bytes [default: 2G]
+    #[arg(long = "max-kept-size", value_name = "BYTES", hide_short_help = true)]
+    pub(crate) kept_size: Option<Size>,
+    /// Stop reading after so many files [default: 10000000]
+    #[arg(long = "max-members", value_name = "COUNT", hide_short_help = true)]
+    pub(crate) members: Option<u64>,
+    /// Open archives in archives down to this depth [default: 4]
+    #[arg(long = "max-nesting", value_name = "DEPTH", hide_short_help = true)]
+    pub(crate) nesting: Option<u32>,
+    /// Stop at archives that grow more than this when unpacked [default: 2000]
+    #[arg(long = "max-ratio", value_name = "RATIO", hide_short_help = true)]
+    pub(crate) ratio: Option<u64>,
+}
+
+/// A number of bytes: `4096`, `64K`, `256M`, `2G`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Size(pub(crate) u64);
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected =
+            || format!("expected a number of bytes such as 64K, 256M or 2G, not `{text}`");
+        let upper = text.to_ascii_uppercase();
+        let body = upper.strip_suffix("IB").or_else(|| upper.strip_suffix('B')).unwrap_or(&upper);
+        let (digits, shift) = match body.as_bytes().last() {
+            Some(b'K') => (body.strip_suffix('K'), 10),
+            Some(b'M') => (body.strip_suffix('M'), 20),
+            Some(b'G') => (body.strip_suffix('G'), 30),
+            Some(b'T') => (body.strip_suffix('T'), 40),
+            _ => (Some(body), 0),
+        };
+        let number: u64 = digits.and_then(|it| it.trim().parse().ok()).ok_or_else(expected)?;
+        number.checked_mul(1 << shift).map(Self).ok_or_else(|| format!("`{text}` is too large"))
+    }
+}
+
+/// Exit status is 1 when a finding is at least as severe as --fail-on.
+#[derive(Debug, Args)]
+pub(crate) struct Lint {
+    #[command(flatten)]
+    pub(crate) inputs: Inputs,
+    /// Form of the report
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(crate) format: TextOrJson,
+    /// Least severity that makes the exit status 1
+    #[arg(long, value_name = "SEVERITY", default_value = "error")]
+    pub(crate) fail_on: FailOn,
+    /// Run only these rules: codes, ids or families such as OVS (can be repeated)
+    #[arg(long, value_name = "CODES", value_delimiter = ',')]
+    pub(crate) select: Vec<String>,
+    /// Leave these rules out: codes, ids or families such as OVS (can be repeated)
+    #[arg(long, value_name = "CODES", value_delimiter = ',')]
+    pub(crate) ignore: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum TextOrJson {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum FailOn {
+    Error,
+    Warning,
+    Info,
+    /// Never: exit status 0 whatever is found
+    Never,
+}
+
+impl FailOn {
+    /// The least severity that fails.
+    pub(crate) fn threshold(self) -> Option<Severity> {
+        match self {
+            Self::Error => Some(Severity::Error),
+            Self::Warning => Some(Severity::Warning),
+            Self::Info => Some(Severity::Info),
+            Self::Never => None,
+        }
+    }
+}
+
+/// NAME is a device, bridge, port, namespace, VM (name, uuid or nova name), MAC, IP address, or the
+/// beginning of a neutron port id. `host:NAME` and `namespace/NAME` narrow the search.
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    #[command(flatten)]
+    pub(crate) inputs: Inputs,
+    /// What to show
+    #[arg(required = true)]
+    pub(crate) name: String,
+    /// List every place that mentions it, however many
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+/// Nodes are hosts, namespaces, VMs, devices and OVS objects; edges are how they are wired.
+#[derive(Debug, Args)]
+pub(crate) struct Graph {
+    #[command(flatten)]
+    pub(crate) inputs: Inputs,
+    /// Form of the drawing
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(crate) format: GraphFormat,
+    /// Draw only what is near this name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) focus: Option<String>,
+    /// How many edges away from --focus
+    #[arg(long, value_name = "N", default_value_t = 3, requires = "focus")]
+    pub(crate) depth: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum GraphFormat {
+    /// A tree per VM and namespace
+    Text,
+    /// Graphviz, with a cluster per host and namespace
+    Dot,
+    /// Mermaid flowchart
+    Mermaid,
+    /// Nodes and edges with their evidence
+    Json,
+}
+
+/// Shows what each line was understood to say, and what was not understood.
+#[derive(Debug, Args)]
+pub(crate) struct Records {
+    #[command(flatten)]
+    pub(crate) inputs: Inputs,
+    /// Form of the output
+    #[arg(long, value_name = "FORM", default_value = "json")]
+    pub(crate) format: RecordFormat,
+    /// Only records of this kind, such as link or ovs (can be repeated)
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    pub(crate) kind: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum RecordFormat {
+    /// One document
+    Json,
+    /// One object a line
+    Ndjson,
+    /// One YAML document
+    Yaml,
+}
+
+/// Absence counts only where the text that would show it is complete: this says where it is.
+#[derive(Debug, Args)]
+pub(crate) struct Coverage {
+    #[command(flatten)]
+    pub(crate) inputs: Inputs,
+    /// Form of the report
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(crate) format: TextOrJson,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rules {
+    /// Form of the list
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(crate) format: TextOrJson,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// Code or id: OVS-001, ovs-iface-error
+    #[arg(value_name = "RULE")]
+    pub(crate) rule: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// Shell
+    pub(crate) shell: Shell,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_grammar_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_take_suffixes() {
+        assert_eq!("4096".parse(), Ok(Size(4096)));
+        assert_eq!("64K".parse(), Ok(Size(64 << 10)));
+        assert_eq!("2GiB".parse(), Ok(Size(2 << 30)));
+        assert_eq!("10mb".parse(), Ok(Size(10 << 20)));
+        for bad in ["", "K", "-1", "1.5G", "99999999999G", "1X"] {
+            assert!(bad.parse::<Size>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn show_takes_the_last_word_as_the_name() {
+        let cli = Cli::try_parse_from(["tapline", "show", "a", "b", "tap0"]).unwrap();
+        let Command::Show(show) = cli.command else { panic!("not show") };
+        assert_eq!((show.inputs.paths.len(), show.name.as_str()), (2, "tap0"));
+    }
+}

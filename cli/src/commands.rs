@@ -1,0 +1,27 @@
+//! The commands, one file each.
+mod completions;
+mod coverage;
+mod explain;
+mod graph;
+mod lint;
+mod records;
+mod rules;
+mod show;
+
+use crate::args::Command;
+use crate::error::{Result, Status};
+use crate::terminal::Terminal;
+
+/// Runs one command.
+pub(crate) fn run(command: Command, terminal: &Terminal) -> Result<Status> {
+    match command {
+        Command::Lint(args) => lint::run(&args, terminal),
+        Command::Show(args) => show::run(&args, terminal),
+        Command::Graph(args) => graph::run(&args, terminal),
+        Command::Records(args) => records::run(&args),
+        Command::Coverage(args) => coverage::run(&args, terminal),
+        Command::Rules(args) => rules::run(&args, terminal),
+        Command::Explain(args) => explain::run(&args, terminal),
+        Command::Completions(args) => completions::run(&args),
+    }
+}

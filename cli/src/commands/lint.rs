@@ -1,0 +1,56 @@
+//! `tapline lint`.
+use std::io::Write as _;
+
+use tapline_analysis::lint::Rule;
+use tapline_analysis::lint::rules::ALL;
+
+use crate::args::{Lint, TextOrJson};
+use crate::commands::explain;
+use crate::error::{CliError, Result, Status};
+use crate::pipeline;
+use crate::render::{lint_json, lint_text};
+use crate::terminal::{self, Terminal};
+
+pub(crate) fn run(args: &Lint, terminal: &Terminal) -> Result<Status> {
+    let rules = choose(&args.select, &args.ignore)?;
+    let snapshot = pipeline::read(&args.inputs)?;
+    let topology = pipeline::topology(&snapshot);
+    let report = pipeline::lint(&topology, &rules);
+    let mut out = terminal::out();
+    match args.format {
+        TextOrJson::Text => lint_text::render(&mut out, &topology, &report, terminal)?,
+        TextOrJson::Json => lint_json::render(&mut out, &snapshot, &report)?,
+    }
+    out.flush()?;
+    let fails = args
+        .fail_on
+        .threshold()
+        .is_some_and(|least| report.findings.iter().any(|it| it.severity >= least));
+    Ok(if fails { Status::Found } else { Status::Clean })
+}
+
+/// The rules to run: all or the selected, without the ignored.
+fn choose(select: &[String], ignore: &[String]) -> Result<Vec<&'static Rule>> {
+    for word in select.iter().chain(ignore) {
+        if !ALL.iter().any(|rule| matches(rule, word)) {
+            return Err(explain::unknown(word));
+        }
+    }
+    let named = |words: &[String], rule: &Rule| words.iter().any(|word| matches(rule, word));
+    let rules: Vec<_> = ALL
+        .iter()
+        .copied()
+        .filter(|rule| select.is_empty() || named(select, rule))
+        .filter(|rule| !named(ignore, rule))
+        .collect();
+    if rules.is_empty() && !ALL.is_empty() {
+        return Err(CliError::new("--select and --ignore leave no rule to run"));
+    }
+    Ok(rules)
+}
+
+/// A word names a rule by its code, its id, or the family that its code starts with.
+fn matches(rule: &Rule, word: &str) -> bool {
+    let family = rule.code.split_once('-').map_or("", |(family, _)| family);
+    [rule.code, rule.id, family].iter().any(|it| it.eq_ignore_ascii_case(word))
+}

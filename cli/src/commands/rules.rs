@@ -1,0 +1,67 @@
+//! `tapline rules`.
+use std::io::Write as _;
+
+use serde::Serialize;
+use tapline_analysis::lint::rules::ALL;
+use tapline_analysis::lint::{Confidence, Severity};
+
+use crate::args::{Rules, TextOrJson};
+use crate::error::{Result, Status};
+use crate::render::severity_style;
+use crate::terminal::{self, Terminal, style};
+
+#[derive(Serialize)]
+struct Document {
+    schema: &'static str,
+    rules: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    code: &'static str,
+    id: &'static str,
+    severity: Severity,
+    confidence: Confidence,
+    summary: &'static str,
+}
+
+pub(crate) fn run(args: &Rules, terminal: &Terminal) -> Result<Status> {
+    let mut out = terminal::out();
+    match args.format {
+        TextOrJson::Json => {
+            let rules = ALL
+                .iter()
+                .map(|it| Row {
+                    code: it.code,
+                    id: it.id,
+                    severity: it.severity,
+                    confidence: it.confidence,
+                    summary: it.summary,
+                })
+                .collect();
+            let document = Document { schema: "tapline.rules/1", rules };
+            serde_json::to_writer_pretty(&mut out, &document)?;
+            writeln!(out)?;
+        }
+        TextOrJson::Text => {
+            let paint = terminal.stdout();
+            let widest = |of: fn(&tapline_analysis::lint::Rule) -> usize| {
+                ALL.iter().map(|it| of(it)).max().unwrap_or_default()
+            };
+            let (code, id) = (widest(|it| it.code.len()), widest(|it| it.id.len()));
+            for rule in ALL {
+                let severity = rule.severity.to_string();
+                writeln!(
+                    out,
+                    "{}  {:id$}  {}  {}",
+                    paint.of(style::STRONG, format_args!("{:code$}", rule.code)),
+                    rule.id,
+                    paint.of(severity_style(rule.severity), format_args!("{severity:7}")),
+                    rule.summary,
+                )?;
+            }
+        }
+    }
+    out.flush()?;
+    Ok(Status::Clean)
+}

@@ -1,0 +1,42 @@
+//! The command line of tapline: arguments, commands, renderers, exit status.
+//!
+//! Everything below this crate returns values; only this crate prints. [`run`] is the whole
+//! program, [`command`] its grammar (for the generated documentation).
+#![expect(clippy::format_push_string, reason = "reports are short; plain code reads better")]
+mod args;
+mod commands;
+mod error;
+mod pipeline;
+mod render;
+mod suggest;
+mod terminal;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use crate::args::Cli;
+use crate::terminal::Terminal;
+
+/// Runs the program with these arguments, the first of which is its own name.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too. A closed pipe is nobody's fault.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let terminal = Terminal::new(&cli.global);
+    match commands::run(cli.command, &terminal) {
+        Ok(status) => status.into(),
+        Err(error) => error.report(&terminal),
+    }
+}
+
+/// The grammar of the command line.
+pub fn command() -> clap::Command {
+    Cli::command()
+}

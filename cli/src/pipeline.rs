@@ -1,0 +1,76 @@
+//! What most commands share: open, read, join, judge.
+use std::path::Path;
+
+use tapline_analysis::lint::{self, Report, Rule};
+use tapline_capture::{Input, Options};
+use tapline_model::capture::{Command, Snapshot};
+use tapline_parsers::registry;
+use tapline_topology::Topology;
+
+use crate::args::{Inputs, Limits};
+use crate::error::{CliError, Result};
+use crate::suggest;
+
+/// Opens and reads the inputs.
+///
+/// An input in which nothing at all was recognised is an error, not an empty result: silence
+/// would look like health.
+pub(crate) fn read(inputs: &Inputs) -> Result<Snapshot> {
+    let command = inputs.command.as_deref().map(Command::new);
+    if command.as_ref().is_some_and(|it| it.argv.is_empty()) {
+        return Err(CliError::new("--as needs a command, such as 'ip address'"));
+    }
+    let options = Options { command, limits: limits(inputs.limits) };
+    let paths: Vec<Input> = inputs.paths.iter().map(|path| input(path)).collect();
+    let captured = tapline_capture::open(&paths, &options)?;
+    if !captured.sources.iter().any(|it| it.format.is_some()) {
+        return Err(nothing_recognised(inputs, &captured));
+    }
+    Ok(tapline_parsers::read(captured))
+}
+
+/// Joins what was read.
+pub(crate) fn topology(snapshot: &Snapshot) -> Topology<'_> {
+    tapline_topology::build(snapshot)
+}
+
+/// Runs rules.
+pub(crate) fn lint(topology: &Topology<'_>, rules: &[&'static Rule]) -> Report {
+    lint::run(topology, rules)
+}
+
+fn input(path: &Path) -> Input {
+    if path.as_os_str() == "-" { Input::Stdin } else { Input::Path(path.to_owned()) }
+}
+
+fn limits(args: Limits) -> tapline_capture::Limits {
+    let default = tapline_capture::Limits::default();
+    tapline_capture::Limits {
+        member_bytes: args.member_size.map_or(default.member_bytes, |it| it.0),
+        kept_bytes: args.kept_size.map_or(default.kept_bytes, |it| it.0),
+        members: args.members.unwrap_or(default.members),
+        nesting: args.nesting.unwrap_or(default.nesting),
+        ratio: args.ratio.unwrap_or(default.ratio),
+    }
+}
+
+/// The inputs could be opened, but hold no output of a command that tapline knows.
+fn nothing_recognised(inputs: &Inputs, captured: &tapline_model::capture::Captured) -> CliError {
+    if let Some(command) = &inputs.command {
+        let known = registry::FORMATS.iter().map(|it| it.command);
+        let error = CliError::new(format!("no format reads the output of `{command}`"));
+        return match suggest::nearest(command, known.clone()) {
+            Some(near) => error.hint(format!("did you mean --as '{near}'?")),
+            None => error.hint(format!("known commands: {}", known.collect::<Vec<_>>().join(", "))),
+        };
+    }
+    let names: Vec<_> = inputs.paths.iter().map(|it| it.display().to_string()).collect();
+    let error = CliError::new(format!(
+        "{}: nothing in it is the output of a command that tapline knows",
+        names.join(", ")
+    ));
+    let error = captured.problems.iter().take(3).fold(error, |error, it| {
+        error.hint(format!("{}: {}", crate::render::place(&it.archive, &it.member), it.message))
+    });
+    error.hint("for one saved output, say which command made it: --as 'ip address'")
+}

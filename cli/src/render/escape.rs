@@ -1,0 +1,59 @@
+//! Makes captured text harmless for the terminal.
+use std::borrow::Cow;
+
+/// `text` with everything that a terminal would act upon made visible: control characters become
+/// their pictures (`␛`), invisible and direction-changing characters become `�`. One character
+/// stays one character. Tabs and line ends are made visible too; cut lines apart before.
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+    if text.chars().all(|it| harmless(it) == it) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().map(harmless).collect())
+}
+
+/// The character to show for `c`.
+pub(crate) fn harmless(c: char) -> char {
+    match c {
+        '\0'..='\x1f' => char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}'),
+        '\x7f' => '\u{2421}',
+        // C1 controls.
+        '\u{80}'..='\u{9f}'
+        // Soft hyphen, zero-width and direction marks, line and paragraph separators, isolates,
+        // byte order mark, interlinear annotations, tags.
+        | '\u{ad}'
+        | '\u{61c}'
+        | '\u{180e}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e007f}' => '\u{fffd}',
+        _ => c,
+    }
+}
+
+/// The first `most` characters, with `…` where some are left out.
+pub(crate) fn shorten(text: &str, most: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(most) {
+        None => Cow::Borrowed(text),
+        Some((at, _)) => Cow::Owned(format!("{}…", text.get(..at).unwrap_or_default())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escape_sequences_do_not_survive() {
+        assert_eq!(visible("a\x1b[31mb\x07\u{202e}c\u{9b}d\r"), "a␛[31mb␇�c�d␍");
+        assert!(matches!(visible("qvo85bcbfb0-bc ü ─"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        assert_eq!(shorten("äöü", 3), "äöü");
+        assert_eq!(shorten("äöü", 2), "äö…");
+    }
+}

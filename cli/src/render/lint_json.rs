@@ -1,0 +1,190 @@
+//! The report of `lint` for programs. The field names are a contract: add, never rename.
+use std::io::Write;
+
+use serde::Serialize;
+use tapline_analysis::lint::{CannotTell, Confidence, Finding, Object, Report, Role, Severity};
+use tapline_model::capture::{HostId, Snapshot, Source};
+use tapline_model::ids::Netns;
+use tapline_topology::coverage::Searched;
+
+use super::problems::Problems;
+use super::source::{column, excerpt};
+use crate::error::Result;
+
+/// Bytes of a line that are quoted on either side of the evidence.
+const REACH: usize = 2000;
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    hosts: Vec<HostRow<'a>>,
+    findings: Vec<FindingRow<'a>>,
+    cannot_tell: Vec<CannotTellRow<'a>>,
+    problems: Problems<'a>,
+    clean: Vec<CleanRow>,
+}
+
+#[derive(Serialize)]
+struct HostRow<'a> {
+    host: &'a str,
+    inputs: &'a [String],
+}
+
+#[derive(Serialize)]
+struct FindingRow<'a> {
+    code: &'static str,
+    id: &'static str,
+    severity: Severity,
+    confidence: Confidence,
+    host: &'a str,
+    netns: Option<&'a Netns>,
+    object: &'a Object,
+    message: &'a str,
+    evidence: Vec<EvidenceRow<'a>>,
+    notes: &'a [String],
+    also: &'a [String],
+    next: &'a [String],
+    fingerprint: &'a str,
+}
+
+#[derive(Serialize)]
+struct EvidenceRow<'a> {
+    role: Role,
+    archive: &'a str,
+    member: &'a str,
+    line: u32,
+    end_line: u32,
+    /// Where the cited part starts in its line, in characters from one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<usize>,
+    /// The whole lines. Of absence there is nothing to quote.
+    text: &'a str,
+    /// The cited part of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quote: Option<&'a str>,
+    command: String,
+    netns: &'a Netns,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    label: &'a str,
+    /// What was looked for in vain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keys: Option<&'a [String]>,
+    /// Among how many records.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    records: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct CannotTellRow<'a> {
+    code: &'static str,
+    host: &'a str,
+    missing: &'a [String],
+    count: u32,
+}
+
+#[derive(Serialize)]
+struct CleanRow {
+    code: &'static str,
+    count: u32,
+}
+
+/// Writes the report.
+pub(crate) fn render(out: &mut impl Write, snapshot: &Snapshot, report: &Report) -> Result<()> {
+    let hosts = &snapshot.captured.hosts;
+    let document = Document {
+        schema: "tapline.lint/1",
+        hosts: hosts.iter().map(|it| HostRow { host: &it.name, inputs: &it.inputs }).collect(),
+        findings: report.findings.iter().map(|it| finding(snapshot, it)).collect(),
+        cannot_tell: report.cannot_tell.iter().map(|it| cannot_tell(snapshot, it)).collect(),
+        problems: Problems(snapshot),
+        clean: report.clean.iter().map(|&(code, count)| CleanRow { code, count }).collect(),
+    };
+    serde_json::to_writer_pretty(&mut *out, &document)?;
+    Ok(writeln!(out)?)
+}
+
+fn host_name(snapshot: &Snapshot, host: HostId) -> &str {
+    snapshot.host(host).map_or("", |it| it.name.as_str())
+}
+
+fn finding<'a>(snapshot: &'a Snapshot, finding: &'a Finding) -> FindingRow<'a> {
+    let cited = finding.evidence.iter().filter_map(|cited| {
+        let source = snapshot.source(cited.evidence.source)?;
+        let span = cited.evidence.span;
+        let (line, end_line) = source.line_numbers(span);
+        let quote = source.quote(span);
+        let end = quote.floor_char_boundary(REACH.min(quote.len()));
+        Some(EvidenceRow {
+            role: cited.role,
+            line,
+            end_line,
+            column: column(source, span),
+            text: excerpt(source, span, REACH).text,
+            quote: quote.get(..end),
+            label: &cited.label,
+            keys: None,
+            records: None,
+            ..of_source(source)
+        })
+    });
+    let absent = finding.searched.iter().flat_map(|searched| absence(snapshot, searched));
+    FindingRow {
+        code: finding.rule.code,
+        id: finding.rule.id,
+        severity: finding.severity,
+        confidence: finding.confidence,
+        host: host_name(snapshot, finding.host),
+        netns: finding.netns.as_ref(),
+        object: &finding.object,
+        message: &finding.message,
+        evidence: cited.chain(absent).collect(),
+        notes: &finding.notes,
+        also: &finding.also,
+        next: &finding.next,
+        fingerprint: &finding.fingerprint,
+    }
+}
+
+/// One row for each text that was searched in vain: from its first line to its last.
+fn absence<'a>(
+    snapshot: &'a Snapshot,
+    searched: &'a Searched,
+) -> impl Iterator<Item = EvidenceRow<'a>> {
+    searched.sources.iter().filter_map(|&(id, records)| {
+        let source = snapshot.source(id)?;
+        Some(EvidenceRow {
+            keys: Some(&searched.keys),
+            records: Some(records),
+            ..of_source(source)
+        })
+    })
+}
+
+fn of_source(source: &Source) -> EvidenceRow<'_> {
+    let end = u32::try_from(source.text.len()).unwrap_or(u32::MAX);
+    let (line, end_line) = source.line_numbers(tapline_model::span::Span { start: 0, end });
+    EvidenceRow {
+        role: Role::Absence,
+        archive: &source.archive,
+        member: &source.member,
+        line,
+        end_line,
+        column: None,
+        text: "",
+        quote: None,
+        command: source.command.to_string(),
+        netns: &source.netns,
+        label: "",
+        keys: None,
+        records: None,
+    }
+}
+
+fn cannot_tell<'a>(snapshot: &'a Snapshot, it: &'a CannotTell) -> CannotTellRow<'a> {
+    CannotTellRow {
+        code: it.code,
+        host: host_name(snapshot, it.host),
+        missing: &it.missing,
+        count: it.count,
+    }
+}

@@ -1,0 +1,191 @@
+//! The report of `lint` for people.
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use tapline_analysis::lint::{Confidence, Finding, Report, Severity};
+use tapline_model::capture::Snapshot;
+use tapline_model::span::SourceId;
+use tapline_topology::Topology;
+use tapline_topology::coverage::Searched;
+
+use super::escape::{shorten, visible};
+use super::source::{Mark, draw};
+use super::{count, severity_style, summary};
+use crate::terminal::{Paint, Terminal, style};
+
+/// Pieces of evidence that are drawn for one finding.
+const EVIDENCE: usize = 6;
+/// Names and texts that are listed before `and N more`.
+const NAMES: usize = 8;
+/// Characters of a message, note or command.
+const LONGEST: usize = 600;
+
+/// Writes the findings, then what was looked at and what could not be told.
+pub(crate) fn render(
+    out: &mut impl Write,
+    topology: &Topology<'_>,
+    report: &Report,
+    terminal: &Terminal,
+) -> io::Result<()> {
+    let paint = terminal.stdout();
+    let snapshot = topology.snapshot;
+    for it in &report.findings {
+        finding(out, snapshot, it, terminal)?;
+        writeln!(out)?;
+    }
+    if terminal.quiet {
+        return Ok(());
+    }
+    writeln!(out, "{}", verdict(report, paint))?;
+    summary::looked_at(out, topology, paint)?;
+    summary::cannot_tell(out, snapshot, &report.cannot_tell, paint)?;
+    summary::reading(out, snapshot, paint)
+}
+
+/// `no faults found`, or how many of each severity.
+fn verdict(report: &Report, paint: Paint) -> String {
+    if report.findings.is_empty() {
+        return paint.of(style::GOOD, "no faults found").to_string();
+    }
+    let of = |severity| report.findings.iter().filter(|it| it.severity == severity).count();
+    let (errors, warnings, infos) =
+        (of(Severity::Error), of(Severity::Warning), of(Severity::Info));
+    let mut parts = Vec::new();
+    if errors > 0 {
+        parts.push(paint.of(style::ERROR, count(errors, "error")).to_string());
+    }
+    if warnings > 0 {
+        parts.push(paint.of(style::WARNING, count(warnings, "warning")).to_string());
+    }
+    if infos > 0 {
+        parts.push(paint.of(style::INFO, format!("{infos} info")).to_string());
+    }
+    parts.join(", ")
+}
+
+fn finding(
+    out: &mut impl Write,
+    snapshot: &Snapshot,
+    finding: &Finding,
+    terminal: &Terminal,
+) -> io::Result<()> {
+    let paint = terminal.stdout();
+    header(out, snapshot, finding, paint)?;
+    for (source, marks) in by_source(finding) {
+        if let Some(source) = snapshot.source(source) {
+            write!(out, "{}", draw(source, &marks, terminal))?;
+        }
+    }
+    let more = finding.evidence.len().saturating_sub(EVIDENCE);
+    let mut line = |name: &str, text: &str| {
+        let text = shorten(text, LONGEST);
+        writeln!(out, "   {} {}", paint.of(style::HINT, name), visible(&text))
+    };
+    if more > 0 {
+        line("evidence:", &format!("{} more with --format json", count(more, "place")))?;
+    }
+    for searched in &finding.searched {
+        line("not found:", &absence(snapshot, searched))?;
+    }
+    if !finding.also.is_empty() {
+        line("also:", &list(&finding.also))?;
+    }
+    for note in &finding.notes {
+        line("note:", note)?;
+    }
+    for command in &finding.next {
+        line("next:", command)?;
+    }
+    Ok(())
+}
+
+/// `error[OVS-001] node2 · br-int/qvoe0f204ea-12: OVS could not open the device`
+fn header(
+    out: &mut impl Write,
+    snapshot: &Snapshot,
+    finding: &Finding,
+    paint: Paint,
+) -> io::Result<()> {
+    let colour = severity_style(finding.severity);
+    let host = snapshot.host(finding.host).map_or("", |it| it.name.as_str());
+    let netns = finding.netns.as_ref().and_then(|it| it.name());
+    let netns = netns.filter(|it| !finding.object.name.contains(it));
+    let netns = netns.map_or(String::new(), |it| format!("{it}/"));
+    let sure = match finding.confidence {
+        Confidence::Proven => String::new(),
+        less => format!(" ({less})"),
+    };
+    let code = format!("{}[{}]", finding.severity, finding.rule.code);
+    writeln!(
+        out,
+        "{} {}: {}{}",
+        paint.of(colour, code),
+        visible(&format!("{host} · {netns}{}", finding.object.name)),
+        paint.of(style::STRONG, visible(&shorten(&finding.message, LONGEST))),
+        paint.of(style::FAINT, sure),
+    )
+}
+
+/// The evidence by source; sources in the order in which they are first cited.
+fn by_source(finding: &Finding) -> Vec<(SourceId, Vec<Mark<'_>>)> {
+    let mut order: BTreeMap<SourceId, usize> = BTreeMap::new();
+    let mut groups: Vec<(SourceId, Vec<Mark<'_>>)> = Vec::new();
+    for cited in finding.evidence.iter().take(EVIDENCE) {
+        let source = cited.evidence.source;
+        let mark = Mark { span: cited.evidence.span, label: &cited.label };
+        let at = *order.entry(source).or_insert(groups.len());
+        match groups.get_mut(at) {
+            Some((_, marks)) => marks.push(mark),
+            None => groups.push((source, vec![mark])),
+        }
+    }
+    groups
+}
+
+/// `qvo1, qvb1 in ip_-d_address (84 links) and 3 namespaces`
+fn absence(snapshot: &Snapshot, searched: &Searched) -> String {
+    let mut texts = Vec::new();
+    let mut inside = 0;
+    for &(id, records) in &searched.sources {
+        let Some(source) = snapshot.source(id) else { continue };
+        if !source.netns.is_root() {
+            inside += 1;
+            continue;
+        }
+        let file = source.member.rsplit('/').next().filter(|it| !it.is_empty());
+        let name = file.map_or_else(|| source.command.to_string(), str::to_owned);
+        let kind = snapshot.reading(id).map_or("record", |it| it.records.kind());
+        texts.push(format!("{name} ({})", count(records, noun(kind))));
+    }
+    let namespaces = searched.namespaces.max(usize::from(inside > 0));
+    let mut places = list(&texts);
+    if namespaces > 0 {
+        if !places.is_empty() {
+            places.push_str(" and ");
+        }
+        places.push_str(&count(namespaces, "namespace"));
+    }
+    format!("{} in {places}", list(&searched.keys))
+}
+
+/// What to call the records of a kind.
+fn noun(kind: &str) -> &str {
+    match kind {
+        "ovs" => "row",
+        "nothing" => "record",
+        "netns" => "namespace",
+        "domain-state" => "domain",
+        "fdb" => "entry",
+        kind => kind,
+    }
+}
+
+/// `a, b, c and 4 more`
+fn list(names: &[String]) -> String {
+    let more = names.len().saturating_sub(NAMES);
+    let mut text = names.iter().take(NAMES).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        text.push_str(&format!(" and {more} more"));
+    }
+    text
+}

@@ -1,0 +1,169 @@
+//! A rule's page, from Markdown to the terminal.
+use std::io::{self, Write};
+
+use crate::terminal::{Paint, style};
+
+/// Writes `page`: headings bold, code indented, paragraphs wrapped to `width`.
+pub(crate) fn render(
+    out: &mut impl Write,
+    page: &str,
+    paint: Paint,
+    width: usize,
+) -> io::Result<()> {
+    let mut paragraph = Paragraph::default();
+    let mut fenced = false;
+    for line in page.lines() {
+        let body = line.trim();
+        if body.starts_with("```") {
+            paragraph.flush(out, paint, width)?;
+            if !fenced {
+                // `console,fires`: what the example is there for.
+                let what = body.trim_start_matches('`').split(',').nth(1);
+                if let Some(what) = what.map(str::trim).filter(|it| !it.is_empty()) {
+                    writeln!(out, "    {}", paint.of(style::FAINT, format_args!("({what})")))?;
+                }
+            }
+            fenced = !fenced;
+        } else if fenced {
+            writeln!(out, "    {}", paint.of(style::CODE, line))?;
+        } else if body.is_empty() {
+            paragraph.flush(out, paint, width)?;
+            writeln!(out)?;
+        } else if let Some(heading) = body.strip_prefix('#') {
+            paragraph.flush(out, paint, width)?;
+            let heading = heading.trim_start_matches('#').trim();
+            writeln!(out, "{}", paint.of(style::STRONG, plain(heading)))?;
+        } else if body.starts_with('|') {
+            paragraph.flush(out, paint, width)?;
+            writeln!(out, "{}", plain(body))?;
+        } else if body.starts_with("- ") || body.starts_with("* ") || is_numbered(body) {
+            paragraph.flush(out, paint, width)?;
+            let indent = line.len() - line.trim_start().len();
+            paragraph.start(indent.min(8), body);
+        } else {
+            paragraph.push(body);
+        }
+    }
+    paragraph.flush(out, paint, width)
+}
+
+/// Text that flows, with the indent of a list item.
+#[derive(Default)]
+struct Paragraph {
+    indent: usize,
+    hang: usize,
+    text: String,
+}
+
+impl Paragraph {
+    fn start(&mut self, indent: usize, item: &str) {
+        self.indent = indent;
+        self.hang = item.find(' ').map_or(0, |at| at + 1);
+        self.text.push_str(item);
+    }
+
+    fn push(&mut self, text: &str) {
+        if !self.text.is_empty() {
+            self.text.push(' ');
+        }
+        self.text.push_str(text);
+    }
+
+    fn flush(&mut self, out: &mut impl Write, paint: Paint, width: usize) -> io::Result<()> {
+        let text = std::mem::take(&mut self.text);
+        let (indent, hang) = (self.indent, std::mem::take(&mut self.hang));
+        self.indent = 0;
+        let mut column = 0;
+        let mut code = false;
+        for word in plain(&text).split_whitespace() {
+            let shown = word.replace('`', "").chars().count();
+            if column == 0 {
+                write!(out, "{:indent$}", "")?;
+                column = indent;
+            } else if column + 1 + shown > width {
+                writeln!(out)?;
+                let indent = indent + hang;
+                write!(out, "{:indent$}", "")?;
+                column = indent;
+            } else {
+                write!(out, " ")?;
+                column += 1;
+            }
+            // Back quotes switch colour; they are shown only where there is no colour.
+            for (n, part) in word.split('`').enumerate() {
+                if n > 0 {
+                    code = !code;
+                    if !paint.color {
+                        write!(out, "`")?;
+                        column += 1;
+                    }
+                }
+                let part_style = if code { style::CODE } else { anstyle::Style::new() };
+                write!(out, "{}", paint.of(part_style, part))?;
+            }
+            column += shown;
+        }
+        if column > 0 {
+            writeln!(out)?;
+        }
+        Ok(())
+    }
+}
+
+/// `1.`, `23.`
+fn is_numbered(body: &str) -> bool {
+    let rest = body.trim_start_matches(|it: char| it.is_ascii_digit());
+    rest.len() < body.len() && rest.starts_with(". ")
+}
+
+/// Without emphasis; links as `text (address)`.
+fn plain(text: &str) -> String {
+    let text = text.replace("**", "");
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some((before, after)) = rest.split_once('[') {
+        shown.push_str(before);
+        match after.split_once("](").and_then(|(name, tail)| Some((name, tail.split_once(')')?))) {
+            Some((name, (address, tail))) if !name.contains(['[', ']']) => {
+                shown.push_str(name);
+                if name != address && !address.starts_with('#') {
+                    shown.push_str(&format!(" ({address})"));
+                }
+                rest = tail;
+            }
+            _ => {
+                shown.push('[');
+                rest = after;
+            }
+        }
+    }
+    shown.push_str(rest);
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_reads_without_markdown() {
+        let page = "# What it finds\n\nA port of which **all** is\nlost, see [the manual](https://x).\n\n\
+                    - one `tap [0]` thing\n  that wraps\n\n```console,fires\n$ ip a\n```\n";
+        let mut out = Vec::new();
+        render(&mut out, page, Paint { color: false }, 24).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        insta::assert_snapshot!(text, @"
+        What it finds
+
+        A port of which all is
+        lost, see the manual
+        (https://x).
+
+        - one `tap [0]` thing
+          that wraps
+
+            (fires)
+            $ ip a
+        ");
+    }
+}

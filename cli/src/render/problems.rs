@@ -1,0 +1,52 @@
+//! Problems of reading, as all JSON and YAML forms list them.
+use serde::{Serialize, Serializer};
+use tapline_model::capture::Snapshot;
+
+use super::source::excerpt;
+
+/// Bytes of a line that are quoted on either side of the problem.
+const REACH: usize = 400;
+
+/// One remark about an input or one of its lines.
+#[derive(Serialize)]
+pub(crate) struct Problem<'a> {
+    pub(crate) archive: &'a str,
+    pub(crate) member: &'a str,
+    /// `None` where it is about the input as a whole.
+    pub(crate) line: Option<u32>,
+    pub(crate) kind: &'static str,
+    pub(crate) message: &'a str,
+    pub(crate) text: &'a str,
+}
+
+/// All problems: those of the inputs first, then those of their lines, in order.
+pub(crate) fn all(snapshot: &Snapshot) -> impl Iterator<Item = Problem<'_>> {
+    let inputs = snapshot.captured.problems.iter().map(|it| Problem {
+        archive: &it.archive,
+        member: &it.member,
+        line: None,
+        kind: it.kind.as_str(),
+        message: &it.message,
+        text: "",
+    });
+    let lines = snapshot.iter().flat_map(|(source, reading)| {
+        reading.problems.iter().map(move |it| Problem {
+            archive: &source.archive,
+            member: &source.member,
+            line: Some(source.line_numbers(it.span).0),
+            kind: it.kind.as_str(),
+            message: &it.message,
+            text: excerpt(source, it.span, REACH).text,
+        })
+    });
+    inputs.chain(lines)
+}
+
+/// All problems, written one by one.
+pub(crate) struct Problems<'a>(pub(crate) &'a Snapshot);
+
+impl Serialize for Problems<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(all(self.0))
+    }
+}

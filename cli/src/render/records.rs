@@ -1,0 +1,192 @@
+//! Records as JSON, JSON lines or YAML, written one by one.
+use std::any::Any;
+use std::io::Write;
+
+use serde::Serialize;
+use tapline_model::capture::{Snapshot, Source};
+use tapline_model::ids::Netns;
+use tapline_model::records::Visitor;
+use tapline_model::records::link::Link;
+use tapline_model::span::Span;
+
+use super::problems;
+use crate::args::RecordFormat;
+use crate::error::{CliError, Result};
+
+/// Which records to show.
+pub(crate) struct Filter {
+    /// Kinds; none is all.
+    pub(crate) kinds: Vec<String>,
+}
+
+impl Filter {
+    fn takes(&self, kind: &str) -> bool {
+        self.kinds.is_empty() || self.kinds.iter().any(|it| it == kind)
+    }
+}
+
+/// A record with its identity and place in front.
+#[derive(Serialize)]
+struct Row<'a, T> {
+    kind: &'static str,
+    host: &'a str,
+    netns: &'a Netns,
+    at: Place<'a>,
+    #[serde(flatten)]
+    record: &'a T,
+}
+
+#[derive(Serialize)]
+struct Place<'a> {
+    archive: &'a str,
+    member: &'a str,
+    line: u32,
+    command: &'a str,
+}
+
+/// A problem among JSON lines.
+#[derive(Serialize)]
+struct ProblemRow<'a> {
+    kind: &'static str,
+    problem: problems::Problem<'a>,
+}
+
+/// Writes all records that `filter` takes, then all problems.
+pub(crate) fn render(
+    out: &mut impl Write,
+    snapshot: &Snapshot,
+    filter: &Filter,
+    format: RecordFormat,
+) -> Result<()> {
+    match format {
+        RecordFormat::Json => {
+            write!(out, "{{\"schema\":\"tapline.records/1\",\"records\":[")?;
+            let wrote = rows(out, snapshot, filter, &Json)?;
+            write!(out, "{}],\"problems\":[", if wrote { "\n" } else { "" })?;
+            let mut first = true;
+            for problem in problems::all(snapshot) {
+                write!(out, "{}", if first { "\n" } else { ",\n" })?;
+                first = false;
+                serde_json::to_writer(&mut *out, &problem)?;
+            }
+            writeln!(out, "{}]}}", if first { "" } else { "\n" })?;
+        }
+        RecordFormat::Ndjson => {
+            rows(out, snapshot, filter, &Ndjson)?;
+            for problem in problems::all(snapshot) {
+                serde_json::to_writer(&mut *out, &ProblemRow { kind: "problem", problem })?;
+                writeln!(out)?;
+            }
+        }
+        RecordFormat::Yaml => {
+            writeln!(out, "schema: tapline.records/1\nrecords:")?;
+            if !rows(out, snapshot, filter, &Yaml)? {
+                writeln!(out, "  []")?;
+            }
+            writeln!(out, "problems:")?;
+            let mut none = true;
+            for problem in problems::all(snapshot) {
+                Yaml.row(out, false, &problem)?;
+                none = false;
+            }
+            if none {
+                writeln!(out, "  []")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How one element of a list is written.
+trait Form {
+    fn row(&self, out: &mut impl Write, first: bool, row: &impl Serialize) -> Result<()>;
+}
+
+struct Json;
+
+impl Form for Json {
+    fn row(&self, out: &mut impl Write, first: bool, row: &impl Serialize) -> Result<()> {
+        out.write_all(if first { b"\n" } else { b",\n" })?;
+        Ok(serde_json::to_writer(out, row)?)
+    }
+}
+
+struct Ndjson;
+
+impl Form for Ndjson {
+    fn row(&self, out: &mut impl Write, _: bool, row: &impl Serialize) -> Result<()> {
+        serde_json::to_writer(&mut *out, row)?;
+        Ok(out.write_all(b"\n")?)
+    }
+}
+
+struct Yaml;
+
+impl Form for Yaml {
+    fn row(&self, out: &mut impl Write, _: bool, row: &impl Serialize) -> Result<()> {
+        // The writer of whole documents escapes each text; a list of one gives one element.
+        let text = serde_yaml::to_string(&[row])
+            .map_err(|it| CliError::new(format!("cannot write YAML: {it}")))?;
+        Ok(out.write_all(text.as_bytes())?)
+    }
+}
+
+/// Writes the records; whether there were any.
+fn rows(
+    out: &mut impl Write,
+    snapshot: &Snapshot,
+    filter: &Filter,
+    form: &impl Form,
+) -> Result<bool> {
+    let mut first = true;
+    for (source, reading) in snapshot.iter() {
+        let kind = reading.records.kind();
+        if reading.records.is_empty() || !filter.takes(kind) {
+            continue;
+        }
+        let host = snapshot.host(source.host).map_or("", |it| it.name.as_str());
+        let command = source.command.to_string();
+        let mut writer =
+            Rows { out: &mut *out, form, source, host, command, kind, first, result: Ok(()) };
+        reading.records.visit(&mut writer);
+        writer.result?;
+        first = false;
+    }
+    Ok(!first)
+}
+
+/// Writes each record of one source.
+struct Rows<'a, W, F> {
+    out: &'a mut W,
+    form: &'a F,
+    source: &'a Source,
+    host: &'a str,
+    command: String,
+    kind: &'static str,
+    first: bool,
+    result: Result<()>,
+}
+
+impl<W: Write, F: Form> Visitor for Rows<'_, W, F> {
+    fn record<T: Serialize + 'static>(&mut self, at: Span, record: &T) {
+        if self.result.is_err() {
+            return;
+        }
+        // A heading in the text overrides the namespace of the text as a whole.
+        let heading = (record as &dyn Any).downcast_ref::<Link>().and_then(|it| it.netns.as_ref());
+        let row = Row {
+            kind: self.kind,
+            host: self.host,
+            netns: heading.unwrap_or(&self.source.netns),
+            at: Place {
+                archive: &self.source.archive,
+                member: &self.source.member,
+                line: self.source.line_numbers(at).0,
+                command: &self.command,
+            },
+            record,
+        };
+        self.result = self.form.row(self.out, self.first, &row);
+        self.first = false;
+    }
+}

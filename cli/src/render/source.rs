@@ -1,0 +1,288 @@
+//! Quotes the lines that a span touches, and draws them with labels under the spans.
+//!
+//! The drawing is miette's. It is fed with the few lines that are shown and never with the whole
+//! text: a source of a hundred megabytes costs as much as one of a hundred bytes.
+use std::fmt;
+
+use miette::{
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError,
+    MietteSpanContents, SourceCode, SourceSpan, SpanContents,
+};
+use tapline_model::capture::Source;
+use tapline_model::span::Span;
+
+use super::escape::{harmless, visible};
+use super::place;
+use crate::terminal::Terminal;
+
+/// Bytes that are looked at on either side of a span for the ends of its lines.
+const REACH: usize = 4096;
+/// Lines of one span that are shown; of a longer one, the first.
+const SPAN_LINES: u32 = 4;
+/// Lines between two spans that are still shown in one frame.
+const GAP: u32 = 1;
+/// Columns before the span that stay when a long line is cut.
+const LEAD: usize = 24;
+const TAB: &str = "    ";
+
+/// A piece of the text to point at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark<'a> {
+    /// Where.
+    pub(crate) span: Span,
+    /// What to write under it.
+    pub(crate) label: &'a str,
+}
+
+/// The lines that a span touches, as a slice of the text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Excerpt<'a> {
+    /// The slice; without the last line end.
+    pub(crate) text: &'a str,
+    /// Its first byte in the text of the source.
+    pub(crate) start: usize,
+    /// The first line does not start here.
+    cut_before: bool,
+    /// The last line does not end here.
+    cut_after: bool,
+}
+
+/// The whole lines that `span` touches, but not more than `reach` bytes to either side of it nor
+/// more than `reach` bytes of the span itself.
+pub(crate) fn excerpt(source: &Source, span: Span, reach: usize) -> Excerpt<'_> {
+    let text = source.text.as_str();
+    let bytes = text.as_bytes();
+    let start = (span.start as usize).min(bytes.len());
+    let end = (span.end as usize).clamp(start, bytes.len()).min(start.saturating_add(reach));
+    // A span that ends with a line end does not touch the next line.
+    let end = if end > start && bytes.get(end - 1) == Some(&b'\n') { end - 1 } else { end };
+    let from = start.saturating_sub(reach);
+    let line_start = memchr::memrchr(b'\n', bytes.get(from..start).unwrap_or_default());
+    let to = end.saturating_add(reach).min(bytes.len());
+    let line_end = memchr::memchr(b'\n', bytes.get(end..to).unwrap_or_default());
+    let first = line_start.map_or(from, |at| from + at + 1);
+    let last = line_end.map_or(to, |at| end + at);
+    let first = text.ceil_char_boundary(first);
+    let last = text.floor_char_boundary(last).max(first);
+    Excerpt {
+        text: text.get(first..last).unwrap_or_default().trim_end_matches('\r'),
+        start: first,
+        cut_before: line_start.is_none() && from > 0,
+        cut_after: line_end.is_none() && to < bytes.len(),
+    }
+}
+
+/// One-based column, in characters, of the start of `span`; `None` on lines too long to count.
+pub(crate) fn column(source: &Source, span: Span) -> Option<usize> {
+    let lines = excerpt(source, span, REACH);
+    if lines.cut_before {
+        return None;
+    }
+    let before = source.text.get(lines.start..span.start as usize)?;
+    Some(before.chars().count() + 1)
+}
+
+/// Draws the marked pieces of one source: a frame for each group of neighbouring lines. The first
+/// mark of a frame is the one whose place is named.
+pub(crate) fn draw(source: &Source, marks: &[Mark<'_>], terminal: &Terminal) -> String {
+    let mut drawn = String::new();
+    for group in groups(source, marks) {
+        let window = Window::new(source, &group, terminal.width.saturating_sub(16).max(40));
+        let theme = if terminal.stdout().color {
+            GraphicalTheme::unicode()
+        } else {
+            GraphicalTheme::unicode_nocolor()
+        };
+        let handler = GraphicalReportHandler::new_themed(theme)
+            .with_links(false)
+            .with_width(terminal.width)
+            .with_context_lines(0)
+            .without_primary_span_start();
+        let mut report = String::new();
+        if handler.render_report(&mut report, &window).is_err() {
+            continue;
+        }
+        // Above the frame stands the message, which is empty: the caller has written its own.
+        let frame = report.lines().skip_while(|line| !line.contains('╭'));
+        for line in frame {
+            drawn.push_str(line.trim_end());
+            drawn.push('\n');
+        }
+    }
+    drawn
+}
+
+/// Marks on neighbouring lines, in the order of their first mark.
+fn groups<'a>(source: &Source, marks: &[Mark<'a>]) -> Vec<Vec<Mark<'a>>> {
+    let mut sorted: Vec<_> = marks.iter().copied().enumerate().collect();
+    sorted.sort_by_key(|(n, it)| (it.span, *n));
+    let mut groups: Vec<(usize, u32, Vec<Mark<'_>>)> = Vec::new();
+    for (n, mut mark) in sorted {
+        mark.span = clip(source, mark.span);
+        let (first, last) = source.line_numbers(mark.span);
+        match groups.last_mut() {
+            Some((order, end, group)) if first <= end.saturating_add(GAP + 1) => {
+                *order = n.min(*order);
+                *end = last.max(*end);
+                group.push(mark);
+            }
+            _ => groups.push((n, last, vec![mark])),
+        }
+    }
+    groups.sort_by_key(|(order, ..)| *order);
+    groups.into_iter().map(|(_, _, group)| group).collect()
+}
+
+/// A span of many lines is shown by its first.
+fn clip(source: &Source, span: Span) -> Span {
+    let (first, last) = source.line_numbers(span);
+    if last - first < SPAN_LINES {
+        return span;
+    }
+    let rest = source.text.as_bytes().get(span.range()).unwrap_or_default();
+    let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+    Span { start: span.start, end: span.start + u32::try_from(length).unwrap_or(0) }
+}
+
+/// The shown lines, harmless and cut to width, with the spans moved along.
+#[derive(Debug)]
+struct Window {
+    /// `archive!member:line:column` of the first mark.
+    name: String,
+    text: String,
+    first_line: usize,
+    line_count: usize,
+    labels: Vec<LabeledSpan>,
+}
+
+impl Window {
+    fn new(source: &Source, marks: &[Mark<'_>], width: usize) -> Self {
+        let all = marks.iter().map(|it| it.span).reduce(Span::to).unwrap_or_default();
+        let lines = excerpt(source, all, REACH);
+        let (first_line, _) = source.line_numbers(all);
+        let mut text = String::with_capacity(lines.text.len() + 16);
+        // From bytes of the source to bytes of the window, at every character that is shown.
+        let mut moved: Vec<(usize, usize)> = Vec::new();
+        let mut start = lines.start;
+        let mut line_count = 0;
+        for line in lines.text.split('\n') {
+            if line_count > 0 {
+                text.push('\n');
+            }
+            line_count += 1;
+            let body = line.trim_end_matches('\r');
+            let range = shown(body, start, marks, width);
+            if range.start > 0 || (line_count == 1 && lines.cut_before) {
+                text.push('…');
+            }
+            let from = range.start;
+            let part = body.get(range.clone()).unwrap_or_default();
+            for (at, c) in part.char_indices() {
+                moved.push((start + from + at, text.len()));
+                if c == '\t' { text.push_str(TAB) } else { text.push(harmless(c)) }
+            }
+            moved.push((start + range.end, text.len()));
+            if range.end < body.len() {
+                text.push('…');
+            }
+            start += line.len() + 1;
+        }
+        if lines.cut_after && !text.ends_with('…') {
+            text.push('…');
+        }
+        let to_window = |at: u32| {
+            let next = moved.partition_point(|&(from, _)| from < at as usize);
+            moved.get(next).or(moved.last()).map_or(0, |&(_, to)| to)
+        };
+        let labels = marks.iter().map(|mark| {
+            let start = to_window(mark.span.start);
+            let end = to_window(mark.span.end).max(start);
+            let label = (!mark.label.is_empty()).then(|| visible(mark.label).into_owned());
+            LabeledSpan::new(label, start, end - start)
+        });
+        let labels = labels.collect();
+        let named = marks.first().map_or(all, |it| it.span);
+        let mut name = place(&source.archive, &source.member).to_string();
+        let (line, _) = source.line_numbers(named);
+        name.push_str(&format!(":{line}"));
+        if let Some(column) = column(source, named) {
+            name.push_str(&format!(":{column}"));
+        }
+        let name = visible(&name).into_owned();
+        Self { name, text, first_line: first_line as usize, line_count, labels }
+    }
+}
+
+/// The bytes of a line to show: all of them, or as many columns as fit, from a little before the
+/// first mark on.
+fn shown(line: &str, start: usize, marks: &[Mark<'_>], width: usize) -> std::ops::Range<usize> {
+    if line.len() <= width || line.chars().map(columns).sum::<usize>() <= width {
+        return 0..line.len();
+    }
+    let end = start + line.len();
+    let first = marks
+        .iter()
+        .filter(|it| (it.span.start as usize) < end && it.span.end as usize > start)
+        .map(|it| (it.span.start as usize).saturating_sub(start))
+        .min()
+        .unwrap_or(0);
+    let first = line.floor_char_boundary(first);
+    let before = line.get(..first).unwrap_or_default();
+    let lead = before.char_indices().rev().nth(LEAD - 1).map_or(0, |(at, _)| at);
+    // Where nothing but the tail would be left out at the front, show from the start.
+    let fits = |from: usize, to: usize| {
+        line.get(from..to).unwrap_or_default().chars().map(columns).sum::<usize>() <= width
+    };
+    let from = if fits(0, (first + width / 2).min(line.len())) { 0 } else { lead };
+    let mut left = width;
+    let mut to = from;
+    for c in line.get(from..).unwrap_or_default().chars() {
+        if columns(c) > left {
+            break;
+        }
+        left -= columns(c);
+        to += c.len_utf8();
+    }
+    from..to
+}
+
+fn columns(c: char) -> usize {
+    if c == '\t' { TAB.len() } else { 1 }
+}
+
+impl SourceCode for Window {
+    /// Always the whole window: it holds nothing but what is to be shown.
+    fn read_span<'a>(
+        &'a self,
+        _: &SourceSpan,
+        _: usize,
+        _: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        Ok(Box::new(MietteSpanContents::new_named(
+            self.name.clone(),
+            self.text.as_bytes(),
+            (0, self.text.len()).into(),
+            self.first_line.saturating_sub(1),
+            0,
+            self.line_count,
+        )))
+    }
+}
+
+impl Diagnostic for Window {
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        Some(self)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        Some(Box::new(self.labels.iter().cloned()))
+    }
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Ok(())
+    }
+}
+
+impl std::error::Error for Window {}

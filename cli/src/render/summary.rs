@@ -1,0 +1,194 @@
+//! What was looked at and what was not told: the end of every report for people.
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use tapline_analysis::lint::{CannotTell, rules};
+use tapline_model::capture::Snapshot;
+use tapline_topology::{NodeData, Topology};
+
+use super::escape::{shorten, visible};
+use super::{count, place, problems};
+use crate::terminal::{Paint, style};
+
+/// Commands that are listed before `and N more`.
+const COMMANDS: usize = 3;
+/// Problems that are shown.
+const PROBLEMS: usize = 3;
+
+/// `looked at: node2: 14 texts (1 failed), 412 records; 3 VMs, 84 devices in 4 namespaces, …`
+pub(crate) fn looked_at(
+    out: &mut impl Write,
+    topology: &Topology<'_>,
+    paint: Paint,
+) -> io::Result<()> {
+    let snapshot = topology.snapshot;
+    let hosts: Vec<_> = snapshot.captured.hosts.iter().map(|it| it.name.as_str()).collect();
+    let (mut texts, mut failed, mut unclaimed, mut records) = (0, 0, 0, 0);
+    for (source, reading) in snapshot.iter() {
+        if source.format.is_none() {
+            unclaimed += 1;
+            continue;
+        }
+        texts += 1;
+        records += reading.records.len();
+        if source.completeness.is_failed() || reading.completeness.is_failed() {
+            failed += 1;
+        }
+    }
+    let hosts = match hosts.as_slice() {
+        few if few.len() <= 4 => few.join(", "),
+        many => count(many.len(), "host"),
+    };
+    let mut aside = Vec::new();
+    if failed > 0 {
+        aside.push(format!("{failed} failed"));
+    }
+    if unclaimed > 0 {
+        aside.push(format!("{unclaimed} more of no known format"));
+    }
+    let aside = if aside.is_empty() { String::new() } else { format!(" ({})", aside.join(", ")) };
+    writeln!(
+        out,
+        "{} {}: {}{aside}, {}; {}",
+        paint.of(style::STRONG, "looked at"),
+        visible(&hosts),
+        count(texts, "text"),
+        count(records, "record"),
+        objects(topology),
+    )
+}
+
+/// `3 VMs, 84 devices in 4 namespaces, 5 OVS bridges with 31 ports`
+fn objects(topology: &Topology<'_>) -> String {
+    let (mut vms, mut devices, mut netns, mut bridges, mut ports) = (0, 0, 0, 0, 0);
+    for (_, node) in topology.nodes() {
+        match &node.data {
+            NodeData::Vm(_) => vms += 1,
+            NodeData::Netdev(it) if !it.stub => devices += 1,
+            NodeData::Netns(_) => netns += 1,
+            NodeData::OvsBridge(_) => bridges += 1,
+            NodeData::OvsPort(_) => ports += 1,
+            _ => {}
+        }
+    }
+    let mut parts = Vec::new();
+    if vms > 0 {
+        parts.push(count(vms, "VM"));
+    }
+    parts.push(match netns {
+        0 => count(devices, "device"),
+        _ => format!("{} in {}", count(devices, "device"), count(netns, "namespace")),
+    });
+    if bridges > 0 {
+        parts.push(format!("{} with {}", count(bridges, "OVS bridge"), count(ports, "port")));
+    }
+    parts.join(", ")
+}
+
+/// What rules could not decide, one line a rule, with the commands that would.
+pub(crate) fn cannot_tell(
+    out: &mut impl Write,
+    snapshot: &Snapshot,
+    all: &[CannotTell],
+    paint: Paint,
+) -> io::Result<()> {
+    if all.is_empty() {
+        return Ok(());
+    }
+    let many_hosts = snapshot.captured.hosts.len() > 1;
+    let mut by_rule: BTreeMap<(&str, u32), (u32, Vec<&str>)> = BTreeMap::new();
+    for it in all {
+        let (count, missing) = by_rule.entry((it.code, it.host.0)).or_default();
+        *count += it.count;
+        missing.extend(it.missing.iter().map(String::as_str));
+    }
+    writeln!(out, "{}", paint.of(style::STRONG, "could not tell"))?;
+    for ((code, host), (objects, missing)) in by_rule {
+        let id = rules::ALL.iter().find(|it| it.code == code).map_or("", |it| it.id);
+        let host = snapshot.captured.hosts.get(host as usize).filter(|_| many_hosts);
+        let host = host.map_or(String::new(), |it| format!(" on {}", it.name));
+        writeln!(
+            out,
+            "  {code} {id}: {}{}; would tell: {}",
+            count(objects as usize, "object"),
+            visible(&host),
+            visible(&commands(missing)),
+        )?;
+    }
+    Ok(())
+}
+
+/// `ip -d address, ip netns exec NETNS ip route (in 4 namespaces) and 2 more`: the same command
+/// in several namespaces is told once.
+pub(crate) fn commands<'a>(all: impl IntoIterator<Item = &'a str>) -> String {
+    let mut plain: Vec<&str> = Vec::new();
+    let mut inside: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for command in all {
+        let parts = command.strip_prefix("ip netns exec ").and_then(|it| it.split_once(' '));
+        match parts {
+            Some((_, rest)) => inside.entry(rest).or_default().push(command),
+            None => plain.push(command),
+        }
+    }
+    plain.sort_unstable();
+    plain.dedup();
+    let mut shown: Vec<String> = plain.into_iter().map(str::to_owned).collect();
+    for (rest, mut whole) in inside {
+        whole.sort_unstable();
+        whole.dedup();
+        shown.push(match whole.as_slice() {
+            [one] => (*one).to_owned(),
+            many => format!("ip netns exec NETNS {rest} (in {} namespaces)", many.len()),
+        });
+    }
+    if shown.is_empty() {
+        return "nothing that tapline reads".to_owned();
+    }
+    let more = shown.len().saturating_sub(COMMANDS);
+    shown.truncate(COMMANDS);
+    let list = shown.join(", ");
+    if more > 0 { format!("{list} and {more} more") } else { list }
+}
+
+/// How many lines were not understood, and the first few.
+pub(crate) fn reading(out: &mut impl Write, snapshot: &Snapshot, paint: Paint) -> io::Result<()> {
+    let total = snapshot.captured.problems.len()
+        + snapshot.readings.iter().map(|it| it.problems.len()).sum::<usize>();
+    if total == 0 {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "{} {} (`tapline records` and `tapline coverage` show them all)",
+        paint.of(style::STRONG, "while reading"),
+        count(total, "problem"),
+    )?;
+    for problem in problems::all(snapshot).take(PROBLEMS) {
+        let place = place(problem.archive, problem.member).to_string();
+        let line = problem.line.map_or(String::new(), |it| format!(":{it}"));
+        write!(out, "  {}{line}: {}", visible(&place), visible(&shorten(problem.message, 200)))?;
+        let quoted = shorten(problem.text.trim(), 80);
+        if quoted.is_empty() {
+            writeln!(out)?;
+        } else {
+            writeln!(out, ": {}", paint.of(style::FAINT, visible(&quoted)))?;
+        }
+    }
+    if total > PROBLEMS {
+        writeln!(out, "  and {} more", total - PROBLEMS)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_command_in_many_namespaces_is_told_once() {
+        let all = ["ip rule", "ip netns exec a ip rule", "ip netns exec b ip rule", "ip rule"];
+        assert_eq!(commands(all), "ip rule, ip netns exec NETNS ip rule (in 2 namespaces)");
+        assert_eq!(commands(["ip netns exec a ip rule"]), "ip netns exec a ip rule");
+        assert_eq!(commands(["e", "d", "c", "b", "a"]), "a, b, c and 2 more");
+    }
+}

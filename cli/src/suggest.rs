@@ -1,0 +1,80 @@
+//! Did you mean …?
+
+/// The candidate that is most like `word`, if one is like it at all.
+pub(crate) fn nearest<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    several(word, candidates, 1).into_iter().next()
+}
+
+/// Up to `most` candidates that are like `word`, the most alike first.
+pub(crate) fn several<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+    most: usize,
+) -> Vec<&'a str> {
+    let word = word.to_lowercase();
+    let allowed = (word.chars().count() / 3).clamp(1, 4);
+    let mut near: Vec<(usize, &str)> = candidates
+        .into_iter()
+        .filter_map(|it| {
+            let other = it.to_lowercase();
+            let part = word.len() >= 3 && (other.contains(&word) || word.contains(&other));
+            let far = distance(&word, &other, allowed);
+            match far {
+                Some(far) => Some((far, it)),
+                None if part && !other.is_empty() => Some((allowed + 1, it)),
+                None => None,
+            }
+        })
+        .collect();
+    near.sort_unstable();
+    near.dedup();
+    near.into_iter().take(most).map(|(_, it)| it).collect()
+}
+
+/// Edits (insert, delete, replace) from `a` to `b`, if there are at most `most`. Long words are
+/// not compared.
+fn distance(a: &str, b: &str, most: usize) -> Option<usize> {
+    const LONGEST: usize = 64;
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    if a.len().abs_diff(b.len()) > most || a.len() > LONGEST || b.len() > LONGEST {
+        return None;
+    }
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (n, from) in a.iter().enumerate() {
+        let mut diagonal = n;
+        let mut left = n + 1;
+        let mut next = Vec::with_capacity(row.len());
+        next.push(left);
+        for (to, &above) in b.iter().zip(row.iter().skip(1)) {
+            let replaced = diagonal + usize::from(from != to);
+            left = replaced.min(above + 1).min(left + 1);
+            diagonal = above;
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().filter(|&far| far <= most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distance_counts_edits() {
+        assert_eq!(distance("kitten", "sitting", 9), Some(3));
+        assert_eq!(distance("same", "same", 0), Some(0));
+        assert_eq!(distance("a", "abcdef", 2), None);
+    }
+
+    #[test]
+    fn near_words_come_first() {
+        let known = ["OVS-001", "OVS-002", "VM-001"];
+        assert_eq!(nearest("ovs-01", known), Some("OVS-001"));
+        assert_eq!(nearest("nothing-like-it", known), None);
+        assert_eq!(several("tap85", ["tap85bcbfb0-bc", "eth0"], 3), ["tap85bcbfb0-bc"]);
+    }
+}
