@@ -61,6 +61,11 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<DomainState>> 
     if let Some(filter) = args.iter().find(|it| is_filter(it)) {
         out.completeness = Completeness::Partial(format!("filtered by {filter}"));
     }
+    if let Some(guess) = Form::guess(text, &form) {
+        form = guess;
+        let why = "no heading: taken as bare values, whose options are not known";
+        out.completeness = Completeness::Partial(why.to_owned());
+    }
     each_line(text, &mut out, |line| {
         if let Some(typed) = virsh::prompt(line) {
             form = Form::asked(typed.split_whitespace());
@@ -116,6 +121,27 @@ impl Form {
         } else {
             Self::Table(Columns { state: None, title })
         }
+    }
+}
+
+impl Form {
+    /// The form of a text that is no table although the command asks for one: the options of
+    /// the command were lost.
+    fn guess(text: &str, asked: &Self) -> Option<Self> {
+        let Self::Table(columns) = asked else { return None };
+        let first = bodies(text).find(|it| !it.is_empty() && !virsh::is_decoration(it))?;
+        let is_table = virsh::prompt(first).is_some()
+            || Columns::of(first, false).is_some()
+            || tool_error(first).is_some()
+            || row(text, first, columns).is_ok()
+            || bodies(text).any(|it| Columns::of(it, false).is_some());
+        if is_table {
+            return None;
+        }
+        let (head, rest) = first.split_once(' ').unwrap_or((first, ""));
+        let id = rest.is_empty() && head.bytes().all(|b| b.is_ascii_digit());
+        let uuid = is_uuid(head);
+        Some(Self::Bare { id, uuid, name: !(id || uuid) || !rest.is_empty() })
     }
 }
 
@@ -336,6 +362,15 @@ mod tests {
         assert_eq!(out.records[0].uuid.as_ref().unwrap().as_str(), uuid);
         let out = read("virsh list --id", "12\nx\n");
         assert_eq!((rows(&out), out.lines.unread), (vec!["12|||".to_owned()], 1));
+    }
+
+    #[test]
+    fn bare_values_of_lost_options_are_partial() {
+        for (text, first) in [("a b\n42\n", "-|a b||"), ("42\n43\n", "42|||")] {
+            let out = read("virsh list --all", text);
+            assert_eq!((rows(&out)[0].as_str(), out.lines.unread), (first, 0));
+            assert!(!out.completeness.is_complete());
+        }
     }
 
     #[test]
