@@ -12,6 +12,8 @@ pub enum ProblemKind {
     UnreadLine,
     /// The line was read, but something stands behind its last known field.
     TrailingText,
+    /// The line was read but a value in it was not: a broken number, an impossible address.
+    BadValue,
     /// An indented line with no record above that it could belong to.
     OrphanLine,
     /// The text ends in the middle of a record.
@@ -32,6 +34,7 @@ impl ProblemKind {
         match self {
             Self::UnreadLine => "unread-line",
             Self::TrailingText => "trailing-text",
+            Self::BadValue => "bad-value",
             Self::OrphanLine => "orphan-line",
             Self::Truncated => "truncated",
             Self::ToolError => "tool-error",

@@ -1,5 +1,6 @@
 //! The formats, one file each.
 pub(crate) mod brctl_show;
+pub(crate) mod domain_xml;
 pub(crate) mod ethtool;
 pub(crate) mod ethtool_i;
 pub(crate) mod ethtool_s;

@@ -28,6 +28,7 @@ pub struct Format {
 /// All formats, sorted by id.
 pub static FORMATS: &[&Format] = &[
     &formats::brctl_show::FORMAT,
+    &formats::domain_xml::FORMAT,
     &formats::ethtool::FORMAT,
     &formats::ethtool_i::FORMAT,
     &formats::ethtool_s::FORMAT,

@@ -25,7 +25,7 @@ pub struct DomainState {
 }
 
 /// One domain as XML.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize)]
 pub struct Domain {
     /// The `<domain>` tag.
     #[serde(skip)]
