@@ -62,23 +62,12 @@ impl<'a> Object<'a> {
     /// Takes an array of strings: flags, states. Another value counts as an array of one.
     pub(crate) fn names(&mut self, key: &str) -> Vec<At<Name>> {
         let Some(raw) = self.take(key) else { return Vec::new() };
-        self.elements(raw)
-            .into_iter()
-            .map(|it| At::new(Name::new(plain(it)), self.span(it)))
-            .collect()
+        elements(raw).into_iter().map(|it| At::new(Name::new(plain(it)), self.span(it))).collect()
     }
 
     /// Takes an object within this one.
     pub(crate) fn object(&mut self, key: &str) -> Result<Option<Self>, String> {
         self.take(key).map(|raw| Self::parse(self.text, raw)).transpose()
-    }
-
-    /// The elements of a JSON array, as they stand; a value that is none is its only element.
-    pub(crate) fn elements(&self, raw: &'a str) -> Vec<&'a str> {
-        match serde_json::from_str::<Vec<&'a RawValue>>(raw) {
-            Ok(all) => all.into_iter().map(RawValue::get).collect(),
-            Err(_) => vec![raw],
-        }
     }
 
     /// What is left, as fields.
@@ -96,6 +85,14 @@ impl<'a> Object<'a> {
     /// The place of a value, without its quotes.
     pub(crate) fn span(&self, raw: &str) -> Span {
         inner(self.text, raw)
+    }
+}
+
+/// The elements of a JSON array, as they stand; a value that is none is its only element.
+pub(crate) fn elements(raw: &str) -> Vec<&str> {
+    match serde_json::from_str::<Vec<&RawValue>>(raw) {
+        Ok(all) => all.into_iter().map(RawValue::get).collect(),
+        Err(_) => vec![raw],
     }
 }
 
@@ -155,7 +152,7 @@ mod tests {
         let mut object = Object::parse(text, text.trim()).unwrap();
         assert_eq!(object.name("dev").unwrap().value, "eth0");
         let metric = object.value::<u32>("metric").unwrap().unwrap();
-        assert_eq!((metric.value, &text[metric.span.range()]), (100, "100"));
+        assert_eq!((metric.value, text.get(metric.span.range()).unwrap()), (100, "100"));
         assert_eq!(object.names("flags").len(), 2);
         let rest: Vec<_> = object.rest().into_iter().map(|it| (it.key, it.value.value)).collect();
         assert_eq!(rest, [("x".into(), "".into()), ("metric".into(), "5".into())]);

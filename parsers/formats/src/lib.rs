@@ -7,6 +7,7 @@ pub mod formats;
 mod ip_command;
 mod json;
 mod json_object;
+mod keyed;
 mod lines;
 mod nomx;
 mod ovsdb;

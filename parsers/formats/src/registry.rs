@@ -32,8 +32,10 @@ pub static FORMATS: &[&Format] = &[
     &formats::ethtool::FORMAT,
     &formats::ethtool_i::FORMAT,
     &formats::ethtool_s::FORMAT,
+    &formats::ip_neigh::FORMAT,
     &formats::ip_netns::FORMAT,
     &formats::ip_route::FORMAT,
+    &formats::ip_rule::FORMAT,
     &formats::ovs_vsctl_show::FORMAT,
     &formats::virsh_list::FORMAT,
 ];

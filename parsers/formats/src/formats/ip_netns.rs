@@ -215,7 +215,7 @@ mod tests {
         let (all, out) = shown(text, "ip netns list");
         assert_eq!(all, ["blue ns", "qdhcp-1=1", "br 1.x=2"]);
         assert_eq!((out.lines.total, out.lines.read), (3, 3));
-        assert_eq!(&text[out.records[1].nsid.unwrap().span.range()], "1");
+        assert_eq!(text.get(out.records[1].nsid.unwrap().span.range()).unwrap(), "1");
     }
 
     #[test]

@@ -29,10 +29,11 @@ use tapline_model::span::{At, Span};
 
 use crate::ip_command::IpCommand;
 use crate::json::each_element;
+use crate::keyed::token;
 use crate::lines::{Read, each_block, finish};
 use crate::nomx::{Parsed, must, refuse};
 use crate::registry::Format;
-use attributes::{Below, attributes, below, is_known, token};
+use attributes::{Below, attributes, below, is_known};
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("ip-route"),
@@ -118,7 +119,7 @@ fn route<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<Route>> {
 }
 
 /// An address or prefix; host bits stay. `0/8` is a prefix of zeros without its address.
-fn network(text: &str) -> Option<IpNet> {
+pub(super) fn network(text: &str) -> Option<IpNet> {
     if let Some(len) = text.strip_prefix("0/") {
         return IpNet::new(IpAddr::from([0; 4]), len.parse().ok()?).ok();
     }
@@ -141,7 +142,8 @@ fn family(route: &Route) -> Option<Family> {
         .or_else(|| Field::find(&route.other, "pref").map(|_| Family::Inet6))
 }
 
-fn of(ip: IpAddr) -> Family {
+/// The family of an address.
+pub(super) fn of(ip: IpAddr) -> Family {
     if ip.is_ipv4() { Family::Inet } else { Family::Inet6 }
 }
 
@@ -164,10 +166,11 @@ fn narrowed(args: &[String]) -> Option<String> {
     let mut words = args.iter().map(String::as_str);
     while let Some(word) = words.next() {
         match word {
-            "table" => match words.next() {
-                Some("cache") => return Some("shows the route cache".to_owned()),
-                _ => continue,
-            },
+            "table" => {
+                if words.next() == Some("cache") {
+                    return Some("shows the route cache".to_owned());
+                }
+            }
             "vrf" => {
                 words.next();
             }
@@ -233,9 +236,12 @@ mod tests {
         let [default, net] = out.records.as_slice() else { panic!() };
         assert!(default.is_default() && default.metric == Some(100));
         assert_eq!(default.family, Some(Family::Inet));
-        assert_eq!(&text[default.via.as_ref().unwrap().span.range()], "192.0.2.1");
+        assert_eq!(text.get(default.via.as_ref().unwrap().span.range()).unwrap(), "192.0.2.1");
         assert_eq!(net.dev.as_ref().unwrap().value, "br-ex");
-        assert_eq!(&text[net.destination.as_ref().unwrap().span.range()], "198.51.100.0/24");
+        assert_eq!(
+            text.get(net.destination.as_ref().unwrap().span.range()).unwrap(),
+            "198.51.100.0/24"
+        );
         assert!(net.has_flag("linkdown") && net.scope.as_deref() == Some("link"));
         assert!(net.at.end as usize <= text.len());
     }
@@ -265,7 +271,10 @@ mod tests {
             assert_eq!((a.weight, b.weight), (Some(1), Some(2)));
             assert_eq!(a.flags.len(), 1);
             assert_eq!(b.dev.as_ref().unwrap().value, "eth1");
-            assert!(text[b.at.range()].starts_with("nexthop") && text[b.at.range()].ends_with("2"));
+            assert!(
+                text.get(b.at.range()).unwrap().starts_with("nexthop")
+                    && text.get(b.at.range()).unwrap().ends_with("2")
+            );
             assert_eq!(other(route, "pref"), "medium");
             assert_eq!(route.family, Some(Family::Inet));
         }
@@ -365,7 +374,7 @@ mod tests {
         };
         assert_eq!(bare(&json.records), bare(&plain.records));
         let dev = json.records[0].dev.as_ref().unwrap();
-        assert_eq!(&text[dev.span.range()], "eth0");
+        assert_eq!(text.get(dev.span.range()).unwrap(), "eth0");
     }
 
     #[test]

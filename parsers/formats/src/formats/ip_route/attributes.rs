@@ -2,15 +2,14 @@
 use std::net::IpAddr;
 
 use nom::Parser as _;
-use nom::combinator::map_res;
-use tapline_model::Name;
 use tapline_model::records::Field;
 use tapline_model::records::route::{Family, Gateway, Nexthop, Route};
 use tapline_model::span::{At, Span};
 
 use super::other;
+use crate::keyed::{at, bare, before, is_joint, name, other_key, set, token, typed};
 use crate::lines::Read;
-use crate::nomx::{Expected, Parsed, must, refuse, word_gap};
+use crate::nomx::{Expected, Parsed, must, refuse};
 
 /// An indented line below a route.
 #[derive(Debug)]
@@ -87,11 +86,6 @@ pub(super) fn is_known(word: &str) -> bool {
         || is_joint(word)
 }
 
-/// `-o` prints a backslash for a line end; some copies escape it once more.
-fn is_joint(word: &str) -> bool {
-    word.bytes().all(|it| it == b'\\')
-}
-
 /// Reads what stands behind the destination into `route`.
 pub(super) fn attributes<'a>(text: &str, mut input: &'a str, route: &mut Route) -> Parsed<'a, ()> {
     while let Ok((rest, key)) = token(input) {
@@ -111,7 +105,7 @@ pub(super) fn attributes<'a>(text: &str, mut input: &'a str, route: &mut Route) 
                 rest
             }
             "metric" => {
-                let (rest, metric) = count(rest, "a number after `metric`")?;
+                let (rest, metric) = typed(rest, "a number after `metric`")?;
                 route.metric = Some(metric);
                 rest
             }
@@ -152,6 +146,9 @@ pub(super) fn below<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<Below>> {
         let (rest, fields) = others(text, rest)?;
         return Ok((rest, Read::Took(Below::Nexthop(hop, fields))));
     }
+    if is_tracepath(first) {
+        return Ok(("", Read::Ignored));
+    }
     if first != "cache" {
         return refuse(line, "`nexthop` or `cache`");
     }
@@ -168,6 +165,13 @@ pub(super) fn below<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<Below>> {
     let (input, mut rest) = others(text, input)?;
     fields.append(&mut rest);
     Ok((input, Read::Took(Below::Fields(fields))))
+}
+
+/// `tracepath` prints its hops indented, and people paste it below the routes: ` 1?: [LOCALHOST]`.
+fn is_tracepath(first: &str) -> bool {
+    let hop = first.strip_suffix(':').map(|it| it.strip_suffix('?').unwrap_or(it));
+    first == "tracepath"
+        || hop.is_some_and(|it| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit()))
 }
 
 /// Keys with values up to the end of the line.
@@ -205,7 +209,7 @@ fn nexthop<'a>(text: &str, head: &str, mut input: &'a str) -> Parsed<'a, Nexthop
             }
             "dev" => set(&mut hop.dev, name(text, rest, "a device after `dev`")?),
             "weight" => {
-                let (rest, weight) = count(rest, "a number after `weight`")?;
+                let (rest, weight) = typed(rest, "a number after `weight`")?;
                 hop.weight = Some(weight);
                 rest
             }
@@ -289,62 +293,4 @@ fn encap<'a>(text: &str, key: &str, input: &'a str) -> Parsed<'a, Field> {
         return refuse(input, "an encapsulation after `encap`");
     }
     Ok((rest, Field { key: key.into(), value: at(text, used) }))
-}
-
-/// Any other key with its value, or nothing where the word looks like prose.
-fn other_key<'a>(text: &str, key: &'a str, input: &'a str) -> Parsed<'a, Option<Field>> {
-    let looks = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c);
-    if !key.starts_with(|c: char| c.is_ascii_lowercase()) || !key.chars().all(looks) {
-        return Ok((input, None));
-    }
-    let (mut rest, mut used) = match token(input) {
-        Ok((rest, value)) if !is_joint(value) => (rest, value),
-        _ => {
-            let value = At::new(Name::default(), Span::of(text, key));
-            return Ok((input, Some(Field { key: key.into(), value })));
-        }
-    };
-    if used == "lock" {
-        // `mtu lock 1400`: the value may not change by itself.
-        (rest, _) = must("a value after `lock`", token).parse(rest)?;
-        used = before(input, rest);
-    }
-    Ok((rest, Some(Field { key: key.into(), value: at(text, used) })))
-}
-
-/// A word and the blanks behind it. Backslashes at its end are a word of their own: old versions
-/// print no blank before them.
-pub(super) fn token(input: &str) -> Parsed<'_, &str> {
-    let (rest, word) = word_gap(input)?;
-    let bare = word.trim_end_matches('\\');
-    match input.get(bare.len()..) {
-        Some(joint) if !bare.is_empty() && bare.len() < word.len() => Ok((joint, bare)),
-        _ => Ok((rest, word)),
-    }
-}
-
-fn count<'a>(input: &'a str, what: &'static str) -> Parsed<'a, u32> {
-    must(what, map_res(token, str::parse)).parse(input)
-}
-
-/// What stands in `input` before `rest`, which is its end.
-fn before<'a>(input: &'a str, rest: &str) -> &'a str {
-    input.get(..input.len().saturating_sub(rest.len())).unwrap_or(input).trim_end()
-}
-
-fn set<'a, T>(slot: &mut Option<T>, (rest, value): (&'a str, T)) -> &'a str {
-    *slot = Some(value);
-    rest
-}
-
-fn name<'a>(text: &str, input: &'a str, what: &'static str) -> Parsed<'a, At<Name>> {
-    must(what, token).map(|it| at(text, it)).parse(input)
-}
-
-fn bare<'a>(input: &'a str, what: &'static str) -> Parsed<'a, Name> {
-    must(what, token).map(Name::from).parse(input)
-}
-
-fn at(text: &str, part: &str) -> At<Name> {
-    At::new(part.into(), Span::of(text, part))
 }

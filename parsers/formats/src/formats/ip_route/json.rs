@@ -5,7 +5,7 @@ use tapline_model::records::route::{Family, Gateway, Nexthop, Route};
 use tapline_model::span::{At, Span};
 
 use super::{network, of, other};
-use crate::json_object::Object;
+use crate::json_object::{Object, elements};
 
 /// One element of the array.
 pub(super) fn route(text: &str, raw: &str) -> Result<Option<Route>, String> {
@@ -24,10 +24,9 @@ pub(super) fn route(text: &str, raw: &str) -> Result<Option<Route>, String> {
         })?;
         route.destination = Some(At::new(net, dst.span));
     }
-    if let Some((via, shown)) = gateway(&mut object)? {
-        route.via = Some(via);
-        route.family = route.destination.is_none().then_some(shown.map(other)).flatten();
-    }
+    let (via, shown) = gateway(&mut object)?;
+    route.via = via;
+    route.family = shown.map(other);
     route.dev = object.name("dev");
     route.src = object.value("prefsrc")?.map(|it| it.value);
     route.metric = object.value("metric")?.map(|it| it.value);
@@ -36,12 +35,12 @@ pub(super) fn route(text: &str, raw: &str) -> Result<Option<Route>, String> {
     route.table = object.name("table");
     route.flags = object.names("flags");
     if let Some(hops) = object.take("nexthops") {
-        for hop in object.elements(hops) {
+        for hop in elements(hops) {
             route.nexthops.push(nexthop(text, hop)?);
         }
     }
     if let Some(metrics) = object.take("metrics") {
-        for each in object.elements(metrics) {
+        for each in elements(metrics) {
             route.other.extend(Object::parse(text, each)?.rest());
         }
     }
@@ -53,7 +52,7 @@ fn nexthop(text: &str, raw: &str) -> Result<Nexthop, String> {
     let mut object = Object::parse(text, raw)?;
     Ok(Nexthop {
         at: Span::of(text, raw),
-        via: gateway(&mut object)?.map(|(via, _)| via),
+        via: gateway(&mut object)?.0,
         dev: object.name("dev"),
         weight: object.value("weight")?.map(|it| it.value),
         flags: object.names("flags"),
@@ -63,11 +62,11 @@ fn nexthop(text: &str, raw: &str) -> Result<Nexthop, String> {
 
 /// `"gateway": ADDRESS`, or `"via": {"family": …, "host": ADDRESS}` where the gateway is of another
 /// family than the route.
-fn gateway(object: &mut Object<'_>) -> Result<Option<(At<Gateway>, Option<Family>)>, String> {
+fn gateway(object: &mut Object<'_>) -> Result<(Option<At<Gateway>>, Option<Family>), String> {
     if let Some(ip) = object.value::<IpAddr>("gateway")? {
-        return Ok(Some((ip.map(Gateway::Ip), None)));
+        return Ok((Some(ip.map(Gateway::Ip)), None));
     }
-    let Some(mut via) = object.object("via")? else { return Ok(None) };
+    let Some(mut via) = object.object("via")? else { return Ok((None, None)) };
     let host = via.value::<IpAddr>("host")?;
-    Ok(host.map(|it| (it.map(Gateway::Ip), Some(of(it.value)))))
+    Ok((host.map(|it| it.map(Gateway::Ip)), host.map(|it| of(it.value))))
 }
