@@ -1,5 +1,11 @@
 //! Records out of JSON, each with its place: one bad record is one problem.
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use tapline_model::Name;
+use tapline_model::capture::Completeness;
 use tapline_model::outcome::{Fate, Outcome, ProblemKind};
 use tapline_model::span::Span;
 
@@ -12,30 +18,238 @@ use crate::lines::bodies;
 pub(crate) fn each_element<'a, R>(
     text: &'a str,
     out: &mut Outcome<Vec<R>>,
+    element: impl FnMut(&'a str) -> Result<R, String>,
+) {
+    each_element_of(text, text, out, element);
+}
+
+/// The same for an array that is only `part` of `text`; spans refer to `text`.
+///
+/// A text that breaks off gives the elements that are whole, a problem at the broken one, and is
+/// partial.
+pub(crate) fn each_element_of<'a, R>(
+    text: &'a str,
+    part: &'a str,
+    out: &mut Outcome<Vec<R>>,
     mut element: impl FnMut(&'a str) -> Result<R, String>,
 ) {
-    let all: Result<Vec<&'a RawValue>, _> = serde_json::from_str(text);
-    let lines = bodies(text).filter(|it| !it.is_empty()).count();
-    let mut left = lines;
-    match all {
-        Ok(all) => {
-            for raw in all {
-                match element(raw.get()) {
-                    Ok(record) => out.records.push(record),
-                    Err(why) => {
-                        let lost = raw.get().lines().count().min(left);
-                        left -= lost;
-                        out.problem(ProblemKind::UnreadLine, Span::of(text, raw.get()), why);
-                        (0..lost).for_each(|_| out.lines.add(Fate::Unread));
-                    }
+    let lines_of = |part: &str| bodies(part).filter(|it| !it.is_empty()).count();
+    let mut left = lines_of(part);
+    let mut lose = |out: &mut Outcome<Vec<R>>, part: &str| {
+        let lost = lines_of(part).min(left);
+        left -= lost;
+        (0..lost).for_each(|_| out.lines.add(Fate::Unread));
+    };
+    let mut elements = Elements::new(part);
+    let mut read = 0_u32;
+    for raw in elements.by_ref() {
+        read += 1;
+        match element(raw) {
+            Ok(record) => out.records.push(record),
+            Err(why) => {
+                lose(out, raw);
+                out.problem(ProblemKind::UnreadLine, Span::of(text, raw), why);
+            }
+        }
+    }
+    if let Some((rest, why)) = elements.broken {
+        let rest = if rest.trim().is_empty() { part.trim() } else { rest.trim() };
+        lose(out, rest);
+        if read == 0 {
+            let why = format!("not a JSON array: {why}");
+            out.problem(ProblemKind::UnreadLine, Span::of(text, rest), why);
+        } else {
+            let why = format!("the JSON array breaks off: {why}");
+            out.problem(ProblemKind::Truncated, Span::of(text, rest), why.clone());
+            out.completeness =
+                std::mem::take(&mut out.completeness).and(Completeness::Partial(why));
+        }
+    }
+    (0..left).for_each(|_| out.lines.add(Fate::Read));
+}
+
+/// The elements of an array, one after the other.
+struct Elements<'a> {
+    rest: &'a str,
+    state: State,
+    /// Where and why reading ended early.
+    broken: Option<(&'a str, String)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Before,
+    Next,
+    Done,
+}
+
+impl<'a> Elements<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { rest: text, state: State::Before, broken: None }
+    }
+
+    /// Takes `token` away, if it comes next.
+    fn eat(&mut self, token: char) -> bool {
+        self.rest = self.rest.trim_start();
+        match self.rest.strip_prefix(token) {
+            Some(rest) => {
+                self.rest = rest;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn stop(&mut self, why: impl Into<String>) -> Option<&'a str> {
+        self.state = State::Done;
+        self.broken = Some((self.rest, why.into()));
+        None
+    }
+
+    fn end(&mut self) -> Option<&'a str> {
+        self.state = State::Done;
+        if self.rest.trim().is_empty() { None } else { self.stop("text after its end") }
+    }
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        match self.state {
+            State::Done => return None,
+            State::Before => {
+                if !self.eat('[') {
+                    return self.stop("it does not start with `[`");
+                }
+                if self.eat(']') {
+                    return self.end();
                 }
             }
-            (0..left).for_each(|_| out.lines.add(Fate::Read));
+            State::Next => {
+                if self.eat(']') {
+                    return self.end();
+                }
+                if !self.eat(',') {
+                    return self.stop("expected `,` or `]`");
+                }
+            }
         }
-        Err(why) => {
-            let at = Span::of(text, text.trim());
-            out.problem(ProblemKind::UnreadLine, at, format!("not a JSON array: {why}"));
-            (0..lines).for_each(|_| out.lines.add(Fate::Unread));
+        self.state = State::Next;
+        let mut values = serde_json::Deserializer::from_str(self.rest).into_iter::<&RawValue>();
+        match values.next() {
+            Some(Ok(raw)) => {
+                let end = values.byte_offset();
+                self.rest = self.rest.get(end..).unwrap_or_default();
+                Some(raw.get())
+            }
+            Some(Err(why)) => self.stop(why.to_string()),
+            None => self.stop("it ends too early"),
         }
+    }
+}
+
+/// The keys of a JSON object with the raw texts of their values, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Fields<'a>(pub(crate) Vec<(Name, &'a str)>);
+
+impl<'a> Fields<'a> {
+    /// Reads an object; `Err` says what is wrong with it.
+    pub(crate) fn read(raw: &'a str) -> Result<Self, String> {
+        serde_json::from_str(raw).map_err(|why| format!("not a JSON object: {why}"))
+    }
+
+    /// The raw text of the value of `key`.
+    pub(crate) fn get(&self, key: &str) -> Option<&'a str> {
+        self.0.iter().find(|(it, _)| it == key).map(|&(_, raw)| raw)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Map;
+        impl<'de> Visitor<'de> for Map {
+            type Value = Vec<(Name, &'de str)>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut all = Vec::new();
+                while let Some((key, value)) = map.next_entry::<Name, &'de RawValue>()? {
+                    all.push((key, value.get()));
+                }
+                Ok(all)
+            }
+        }
+        from.deserialize_map(Map).map(Fields)
+    }
+}
+
+/// The elements of a nested array.
+pub(crate) fn array(raw: &str) -> Result<Vec<&str>, String> {
+    let all: Vec<&RawValue> =
+        serde_json::from_str(raw).map_err(|why| format!("not a JSON array: {why}"))?;
+    Ok(all.into_iter().map(RawValue::get).collect())
+}
+
+/// The text of a scalar: of a string its content, of anything else the raw text.
+///
+/// Borrowed unless the string has escapes, so that its place can be told.
+pub(crate) fn scalar(raw: &str) -> Cow<'_, str> {
+    let Some(inner) = raw.strip_prefix('"').and_then(|it| it.strip_suffix('"')) else {
+        return Cow::Borrowed(raw);
+    };
+    if !inner.contains('\\') {
+        return Cow::Borrowed(inner);
+    }
+    match serde_json::from_str(raw) {
+        Ok(it) => Cow::Owned(it),
+        Err(_) => Cow::Borrowed(inner),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(text: &str) -> Outcome<Vec<u32>> {
+        let mut out = Outcome::default();
+        each_element(text, &mut out, |raw| raw.parse().map_err(|_| format!("not a number: {raw}")));
+        out
+    }
+
+    #[test]
+    fn each_element_stands_for_itself() {
+        let out = numbers("[1,\n\"x\",\n 3]\n");
+        assert_eq!(out.records, [1, 3]);
+        assert_eq!((out.lines.total, out.lines.read, out.lines.unread), (3, 2, 1));
+        assert!(numbers(" [ ] ").records.is_empty());
+        assert!(numbers("[]").problems.is_empty());
+    }
+
+    #[test]
+    fn what_breaks_off_is_partial() {
+        for text in ["[1,2", "[1,2,", "[1,2,{\"a\":", "[1,2 x]", "[1,2] x"] {
+            let out = numbers(text);
+            assert_eq!(out.records, [1, 2], "{text}");
+            assert!(!out.completeness.is_complete(), "{text}");
+            assert_eq!(out.problems.len(), 1, "{text}");
+            assert_eq!(out.lines.total, out.lines.read + out.lines.unread, "{text}");
+        }
+        for text in ["", "x", "{}", "[", "[x]"] {
+            let out = numbers(text);
+            assert_eq!((out.records.len(), out.problems.len()), (0, 1), "{text}");
+        }
+    }
+
+    #[test]
+    fn strings_without_escapes_have_a_place() {
+        assert!(matches!(scalar("\"ab\""), Cow::Borrowed("ab")));
+        assert_eq!(scalar("\"a\\u0062\\n\""), "ab\n");
+        assert_eq!(scalar("true"), "true");
+        let fields = Fields::read(r#"{"a":1,"b\n":{"c":[2]}}"#).unwrap();
+        assert_eq!((fields.get("a"), fields.get("b\n")), (Some("1"), Some(r#"{"c":[2]}"#)));
     }
 }

@@ -77,6 +77,32 @@ pub(crate) fn unread<R>(text: &str, body: &str, out: &mut Outcome<R>, message: i
     out.lines.add(Fate::Unread);
 }
 
+/// Whether a line stands for others that were left out by hand, or by a pager.
+pub(crate) fn is_elision(line: &str) -> bool {
+    let line = line.trim();
+    let inner = [("(", ")"), ("[", "]"), ("<", ">"), ("{", "}")]
+        .iter()
+        .find_map(|(open, close)| line.strip_prefix(open)?.strip_suffix(close))
+        .unwrap_or(line)
+        .trim();
+    let dots = inner.chars().all(|it| it == '.') && inner.len() >= 2
+        || (!inner.is_empty() && inner.chars().all(|it| it == '…'));
+    dots || line.starts_with("--More--")
+        || (inner.len() < line.len()
+            && ["snip", "snipped", "cut", "output omitted", "omitted", "truncated"]
+                .iter()
+                .any(|it| inner.trim_matches(['.', '…', ' ']).eq_ignore_ascii_case(it)))
+        || line.chars().all(|it| matches!(it, '-' | '8' | '<' | '>' | ' ')) && line.contains("8<")
+}
+
+/// Accounts for a line that stands for others that were left out: what is not listed may still be
+/// there.
+pub(crate) fn elided<R>(text: &str, body: &str, out: &mut Outcome<R>) {
+    unread(text, body, out, "lines were left out here");
+    let partial = Completeness::Partial("lines were left out of the text".to_owned());
+    out.completeness = std::mem::take(&mut out.completeness).and(partial);
+}
+
 /// Runs `line` over one line and accounts for it.
 pub(crate) fn one_line<'a, R, T>(
     text: &'a str,
@@ -109,6 +135,10 @@ pub(crate) fn one_line<'a, R, T>(
             if let Some(reason) = tool_error(body) {
                 out.problem(ProblemKind::ToolError, Span::of(text, body), reason);
                 out.lines.add(Fate::Ignored);
+                return None;
+            }
+            if is_elision(body) {
+                elided(text, body, out);
                 return None;
             }
             let at = if at.is_empty() { body } else { at };
@@ -189,6 +219,8 @@ pub(crate) fn tool_error(line: &str) -> Option<String> {
         "setting the network namespace",
         "Peer netns reference is invalid",
         "Cannot get ",
+        "Message truncated",
+        "\" is a garbage",
         "exec of ",
         "is not a bridge!",
         "netlink error:",

@@ -1,0 +1,319 @@
+//! `ip address` and `ip link` of iproute2, in all their forms since 2010.
+//!
+//! Source of the format: iproute2 `ip/ipaddress.c` (`print_linkinfo`, `print_addrinfo`), the
+//! details of `-d` from `ip/iplink_*.c` and `ip/link_*.c`; 2.6.35 to 6.17. Both commands print
+//! devices alike, so one reader serves both: `ip link` merely has no address lines.
+//!
+//! ```text
+//! 18: qr-3a70b31c-3f@if17: <BROADCAST,UP,LOWER_UP> mtu 1450 qdisc noqueue master br0 state UP group default qlen 1000
+//!     link/ether fa:16:3e:28:ad:5c brd ff:ff:ff:ff:ff:ff link-netnsid 0 promiscuity 1
+//!     veth numtxqueues 1 numrxqueues 1
+//!     inet 10.0.1.1/24 brd 10.0.1.255 scope global qr-3a70b31c-3f
+//!        valid_lft forever preferred_lft forever
+//! ```
+//!
+//! * `-o` joins the lines of a device with `\`; `ip -o address` prints one line per address.
+//! * `-br` prints name, state and addresses (or link-layer address and flags) in columns.
+//! * `-j` prints a JSON array, `-c` puts colour escapes around names and addresses.
+//! * `ip -all netns exec` puts a line `netns: NAME` above each namespace.
+//!
+//! What a line is follows from its first word, not from its indentation: pasted text has lost it.
+mod address;
+mod ansi;
+mod brief;
+mod command;
+mod details;
+mod device;
+mod fields;
+mod json;
+mod kinds;
+mod sniff;
+mod stats;
+
+use tapline_model::capture::{Command, Completeness, FormatId};
+use tapline_model::ids::Netns;
+use tapline_model::outcome::{Outcome, Problem, ProblemKind};
+use tapline_model::records::Batch;
+use tapline_model::records::link::Link;
+use tapline_model::span::Span;
+
+use crate::lines::{Read, bodies, finish, one_line, orphan};
+use crate::nomx::{Expected, Parsed, refuse};
+use crate::registry::Format;
+
+/// `ip address`.
+pub(crate) static ADDRESS: Format = Format {
+    id: FormatId("ip-address"),
+    command: "ip address",
+    claims: |command| command::lists(command) == Some(command::Object::Address),
+    sniff: sniff::address,
+    read: |text, command| parse(text, command).map(Batch::from),
+};
+
+/// `ip link`.
+pub(crate) static LINK: Format = Format {
+    id: FormatId("ip-link"),
+    command: "ip -d link",
+    claims: |command| command::lists(command) == Some(command::Object::Link),
+    sniff: sniff::link,
+    read: |text, command| parse(text, command).map(Batch::from),
+};
+
+/// Reads the whole output, in whatever form it is.
+pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<Link>> {
+    let mut out = match ansi::strip(text) {
+        None => read(text),
+        Some(plain) => {
+            let mut out = read(&plain.text);
+            for link in &mut out.records {
+                ansi::each_span(link, |span| *span = plain.original(*span));
+            }
+            for problem in &mut out.problems {
+                problem.span = plain.original(problem.span);
+            }
+            out
+        }
+    };
+    let only = command::shows_only(command);
+    if only.is_none() && out.lines.total == 0 {
+        // Not even `lo`: the command did not run, or its output was lost.
+        let why = "the output is empty, but every namespace has a device lo";
+        out.completeness = Completeness::Failed(why.to_owned());
+    }
+    if let Some(only) = only {
+        let partial = Completeness::Partial(only);
+        out.completeness = std::mem::take(&mut out.completeness).and(partial);
+    }
+    out
+}
+
+/// Reads a text without colours.
+fn read(text: &str) -> Outcome<Vec<Link>> {
+    if let Some(out) = json::read(text) {
+        return out;
+    }
+    let mut out = Outcome::default();
+    let mut reader = Reader::new(text);
+    for body in bodies(text) {
+        if reader.is_orphan(body) {
+            orphan(text, body, &mut out);
+        } else {
+            one_line(text, body, &mut out, &mut |line| reader.line(line));
+        }
+    }
+    finish(text, &mut out);
+    for Problem { kind, message, span } in reader.remarks {
+        if kind == ProblemKind::Truncated {
+            let partial = Completeness::Partial("parts of lines are missing".to_owned());
+            out.completeness = std::mem::take(&mut out.completeness).and(partial);
+        }
+        out.problem(kind, span, message);
+    }
+    out.map(|()| reader.links)
+}
+
+/// What stands so far, while the lines go by.
+struct Reader<'a> {
+    /// The whole text; spans refer to it.
+    text: &'a str,
+    /// The devices so far; the last one is the current one, if `open`.
+    links: Vec<Link>,
+    /// The namespace of the last `netns:` heading.
+    netns: Option<Netns>,
+    /// Whether lines may belong to the last device.
+    open: bool,
+    /// What lifetimes on the next line would be about.
+    lifetimes: Lifetimes,
+    /// Whether the current device has details (`-d`), so that unknown kinds can be told from
+    /// prose.
+    details: bool,
+    /// The heading of counters whose numbers come next.
+    counters: Option<stats::Heading<'a>>,
+    /// About lines that were read, but say less than they should.
+    remarks: Vec<Problem>,
+}
+
+/// What a line of lifetimes is about.
+#[derive(Clone, Copy, Default)]
+enum Lifetimes {
+    /// The line above is not an address.
+    #[default]
+    Nothing,
+    /// The last address.
+    Address,
+    /// An address that could not be kept.
+    Lost,
+}
+
+impl<'a> Reader<'a> {
+    fn new(text: &'a str) -> Self {
+        Self {
+            text,
+            links: Vec::new(),
+            netns: None,
+            open: false,
+            lifetimes: Lifetimes::Nothing,
+            details: false,
+            counters: None,
+            remarks: Vec::new(),
+        }
+    }
+
+    /// Whether `body` is about a device, but there is none above.
+    fn is_orphan(&self, body: &str) -> bool {
+        let line = body.trim_start();
+        !self.open && line.len() < body.len() && !is_header(line)
+    }
+
+    /// One line of any kind.
+    fn line(&mut self, body: &'a str) -> Parsed<'a, Read<()>> {
+        let line = body.trim_start();
+        if is_header(line) {
+            // Whatever becomes of it: what follows is not about the device above.
+            self.open = false;
+            return self.header(line);
+        }
+        let margin = line.len() == body.len();
+        if margin && let Some(name) = line.strip_prefix("netns: ") {
+            self.open = false;
+            self.netns = Some(Netns::Named(name.trim().into()));
+            return Ok(("", Read::Ignored));
+        }
+        if margin && brief::is_brief(line) {
+            self.open = false;
+            let mut link = brief::line(self.text, line)?;
+            link.netns.clone_from(&self.netns);
+            self.links.push(link);
+            return took("");
+        }
+        self.below(line, margin)
+    }
+
+    /// `N: NAME: <FLAGS> …`, or `N: NAME    inet …`; with `-o` everything about the device.
+    fn header(&mut self, line: &'a str) -> Parsed<'a, Read<()>> {
+        let mut pieces = pieces(line);
+        let first = pieces.next().unwrap_or(line);
+        let (rest, (mut link, cut)) = device::header(self.text, line, first)?;
+        self.cut_off(cut);
+        link.netns.clone_from(&self.netns);
+        let again = |last: &&mut Link| {
+            last.index == link.index && last.name == link.name && last.netns == link.netns
+        };
+        let of_last = !rest.is_empty() && self.links.last_mut().as_ref().is_some_and(again);
+        if !of_last {
+            if let Some(at) = link.other.iter().position(|it| it.key == "...") {
+                let span = link.other.remove(at).value.span;
+                self.remark(ProblemKind::Truncated, span, "fields of this line were left out");
+            }
+            self.links.push(link);
+        }
+        (self.open, self.details) = (true, false);
+        (self.lifetimes, self.counters) = (Lifetimes::Nothing, None);
+        if !rest.is_empty() {
+            self.below(rest, true)?;
+        }
+        for piece in pieces {
+            self.below(piece.trim(), false)?;
+        }
+        took("")
+    }
+
+    /// A line about the current device.
+    fn below(&mut self, line: &'a str, margin: bool) -> Parsed<'a, Read<()>> {
+        let lifetimes = std::mem::take(&mut self.lifetimes);
+        let counters = self.counters.take();
+        let Some(link) = self.links.last_mut().filter(|_| self.open) else {
+            return refuse(line, "a device, such as `2: eth0: <…>`");
+        };
+        let text = self.text;
+        if let Some(heading) = counters {
+            if !stats::numbers(text, &heading, line, link)? {
+                let what = "fewer numbers than the heading has names";
+                self.remark(ProblemKind::BadValue, Span::of(text, line), what);
+            }
+            return took("");
+        }
+        let end = line.find([' ', '\t']).unwrap_or(line.len());
+        let (first, rest) = line.split_at_checked(end).unwrap_or((line, ""));
+        let mut cut = None;
+        match first {
+            "inet" | "inet6" => match address::line(text, line, &link.name)? {
+                Ok(address) => {
+                    link.addresses.push(address);
+                    self.lifetimes = Lifetimes::Address;
+                }
+                Err(name) => {
+                    link.other.push(fields::kept(text, first, name));
+                    self.lifetimes = Lifetimes::Lost;
+                    let what = "a name stands for the address (ip -resolve)";
+                    self.remark(ProblemKind::BadValue, Span::of(text, name), what);
+                }
+            },
+            "valid_lft" => {
+                let address = match lifetimes {
+                    Lifetimes::Nothing => return refuse(line, "an address above its lifetimes"),
+                    Lifetimes::Address => link.addresses.last_mut(),
+                    Lifetimes::Lost => None,
+                };
+                if let Some(odd) = address::lifetimes(line, address)? {
+                    let what = "something sticks to the end of the line";
+                    self.remark(ProblemKind::BadValue, Span::of(text, odd), what);
+                }
+            }
+            "altname" => link.altnames.push(details::rest_of_line(text, rest)?),
+            "alias" if !margin => link.alias = Some(details::rest_of_line(text, rest)?),
+            "vf" if !margin => link.vfs.push(details::vf(text, line)?),
+            "RX:" | "TX:" | "RX" | "TX" => self.counters = Some(stats::heading(text, line, link)?),
+            _ if first.starts_with("link/") => {
+                cut = details::link_line(text, line, link, &mut self.details)?;
+            }
+            _ if margin => return refuse(line, "a line of `ip address` or `ip link`"),
+            _ => cut = details::detail(text, line, link, self.details)?,
+        }
+        self.cut_off(cut);
+        took("")
+    }
+
+    fn cut_off(&mut self, word: Option<&str>) {
+        if let Some(word) = word {
+            let span = Span::of(self.text, word);
+            self.remark(ProblemKind::Truncated, span, "the line is cut off behind this word");
+        }
+    }
+
+    fn remark(&mut self, kind: ProblemKind, span: Span, message: &str) {
+        self.remarks.push(Problem { kind, message: message.to_owned(), span });
+    }
+}
+
+/// The line was read up to `rest`.
+fn took<'a>(rest: &'a str) -> Parsed<'a, Read<()>> {
+    Ok((rest, Read::Took(())))
+}
+
+/// No way back from here: `what` completes "expected …".
+fn fail<'a>(at: &'a str, what: &'static str) -> nom::Err<Expected<'a>> {
+    nom::Err::Failure(Expected { at, what })
+}
+
+/// Whether a line starts with an index: `12: `.
+fn is_header(line: &str) -> bool {
+    let digits = line.bytes().take_while(u8::is_ascii_digit).count();
+    digits > 0 && line.as_bytes().get(digits..).is_some_and(|it| it.starts_with(b": "))
+}
+
+/// The lines that `-o` joined: `\` stands for a line end, and each line starts with blanks.
+fn pieces(line: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(line);
+    std::iter::from_fn(move || {
+        let all = rest?;
+        let mut ends = memchr::memchr_iter(b'\\', all.as_bytes());
+        let cut = ends.find(|&at| matches!(all.as_bytes().get(at + 1), None | Some(b' ' | b'\t')));
+        let Some(cut) = cut else { return rest.take() };
+        rest = all.get(cut + 1..);
+        all.get(..cut)
+    })
+}
+
+#[cfg(test)]
+mod tests;
