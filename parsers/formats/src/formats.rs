@@ -10,5 +10,6 @@ pub(crate) mod ip_netns;
 pub(crate) mod ip_route;
 pub(crate) mod ip_rule;
 pub(crate) mod ovs_vsctl_show;
+pub(crate) mod route;
 mod virsh;
 pub(crate) mod virsh_list;

@@ -197,6 +197,7 @@ pub(crate) fn tool_error(line: &str) -> Option<String> {
         "database connection failed",
         "is not a bridge or a socket",
         "version negotiation failed",
+        "unrecognized option",
         "failed to connect",
         "Failed to connect",
         "cannot connect",

@@ -39,6 +39,7 @@ pub static FORMATS: &[&Format] = &[
     &formats::ip_route::FORMAT,
     &formats::ip_rule::FORMAT,
     &formats::ovs_vsctl_show::FORMAT,
+    &formats::route::FORMAT,
     &formats::virsh_list::FORMAT,
 ];
 
