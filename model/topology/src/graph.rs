@@ -10,9 +10,8 @@ use tapline_model::capture::{HostId, Snapshot};
 use tapline_model::ids::{IfIndex, Mac, Netns};
 use tapline_model::records::libvirt::DomainNic;
 use tapline_model::records::link::{Address, Link, LowerRef, NetnsRef};
-use tapline_model::records::ovs::OvsMap;
 use tapline_model::records::route::{Route, Rule};
-use tapline_model::span::{Evidence, SourceId};
+use tapline_model::span::{At, Evidence, SourceId, Span};
 
 use crate::coverage::Coverages;
 use crate::keys::Keys;
@@ -555,6 +554,8 @@ pub enum ConflictKind {
     VmNic,
     /// A name says one thing and a stronger witness another.
     Name,
+    /// Several devices could be the one behind an OVS interface and nothing decides.
+    DeviceAmbiguous,
 }
 
 /// The topology of everything that was captured.
@@ -626,6 +627,64 @@ impl<'a> Topology<'a> {
         all
     }
 
+    /// The virtual machine called `name`.
+    pub fn find_vm(&self, host: HostId, name: &str) -> Option<NodeId> {
+        self.keys.host(host)?.vms.get(name).copied()
+    }
+
+    /// The node of a namespace.
+    pub fn find_netns(&self, host: HostId, netns: &Netns) -> Option<NodeId> {
+        self.keys.netns(host, netns)?.node
+    }
+
+    /// A routing table of a namespace, by name (`main`) or number.
+    pub fn find_route_table(&self, host: HostId, netns: &Netns, table: &str) -> Option<NodeId> {
+        self.keys.netns(host, netns)?.route_tables.get(table).copied()
+    }
+
+    /// The node of a host that was not captured.
+    pub fn find_remote_host(&self, ip: IpAddr) -> Option<NodeId> {
+        self.keys.remote_hosts.get(&ip).copied()
+    }
+
+    /// The OVS interface at `id`.
+    pub fn ovs_interface(&self, id: NodeId) -> Option<&OvsInterface> {
+        match &self.node(id)?.data {
+            NodeData::OvsInterface(it) => Some(it),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn netdev_mut(&mut self, id: NodeId) -> Option<&mut Netdev<'a>> {
+        match &mut self.graph.node_weight_mut(id.0)?.data {
+            NodeData::Netdev(it) => Some(it),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn node_mut(&mut self, id: NodeId) -> Option<&mut Node<'a>> {
+        self.graph.node_weight_mut(id.0)
+    }
+
+    /// Adds a node. The caller enters it into the keys.
+    pub(crate) fn add(&mut self, node: Node<'a>) -> NodeId {
+        NodeId(self.graph.add_node(node))
+    }
+
+    /// Adds an edge; its witnesses are put in order. Linkers gather all witnesses first: one edge
+    /// per relation.
+    pub(crate) fn connect(
+        &mut self,
+        from: NodeId,
+        to: NodeId,
+        kind: EdgeKind,
+        confidence: Confidence,
+        mut witnesses: Vec<Witness>,
+    ) {
+        witnesses.sort_by_key(|it| std::cmp::Reverse(it.class));
+        self.graph.add_edge(from.0, to.0, Edge { kind, confidence, witnesses });
+    }
+
     fn walk(&self, id: NodeId, kind: EdgeKind, direction: Direction) -> Vec<(NodeId, &Edge)> {
         let mut all: Vec<_> = self
             .graph
@@ -691,17 +750,41 @@ impl<'a> Topology<'a> {
         self.keys.ovs_interface(host, name)
     }
 
-    /// The devices, in any namespace of any host, that hold `ip`: (address node, device node).
+    /// The address nodes for `ip`, in any namespace of any host; each names its device.
     pub fn find_address(&self, ip: IpAddr) -> &[NodeId] {
         self.keys.addresses(ip)
     }
 }
 
-/// Lifts a map column into facts.
-pub(crate) fn facts(source: SourceId, map: &OvsMap) -> Vec<(Name, Fact<Name>)> {
-    map.iter()
-        .map(|(key, value)| {
-            (key.clone(), Fact { value: value.value.clone(), evidence: value.evidence(source) })
-        })
-        .collect()
+impl Node<'_> {
+    /// Adds a place that speaks of the thing, unless it is there.
+    pub(crate) fn add_seen(&mut self, evidence: Evidence) {
+        if !self.seen.contains(&evidence) {
+            self.seen.push(evidence);
+        }
+    }
+}
+
+impl<T> Fact<T> {
+    /// A value at its place in `source`.
+    pub(crate) fn new(source: SourceId, at: At<T>) -> Self {
+        Self { evidence: Evidence { source, span: at.span }, value: at.value }
+    }
+}
+
+impl Witness {
+    /// A witness of `class` at `span` of `source`.
+    pub(crate) fn new(
+        class: WitnessClass,
+        source: SourceId,
+        span: Span,
+        claim: impl Into<String>,
+    ) -> Self {
+        Self { evidence: Evidence { source, span }, class, claim: claim.into() }
+    }
+
+    /// A witness of `class` at `evidence`.
+    pub(crate) fn at(class: WitnessClass, evidence: Evidence, claim: impl Into<String>) -> Self {
+        Self { evidence, class, claim: claim.into() }
+    }
 }

@@ -8,6 +8,7 @@ pub mod graph;
 mod keys;
 mod link;
 pub mod names;
+mod presence;
 
 pub use coverage::{Coverage, Presence, Topic};
 pub use graph::{Edge, EdgeKind, Node, NodeData, NodeId, Topology};

@@ -1,9 +1,97 @@
 //! The linkers, one per relation, and their order.
-use tapline_model::capture::Snapshot;
+//!
+//! Hosts are done one after another, in their order, so that ids are those of a host in one run:
+//! the host, its namespaces, devices, OVS, virtual machines, then what hangs on these. Tunnels
+//! come last: they are the only relation between hosts.
+mod address;
+mod argv;
+mod bridge;
+mod covered;
+mod device;
+mod host;
+mod kinds;
+mod netdev;
+mod ovs;
+mod patch;
+mod route;
+mod stacked;
+mod tunnel;
+mod veth;
+mod vm;
+
+use tapline_model::capture::{HostId, Snapshot, Source};
+use tapline_model::records::Batch;
+use tapline_model::span::SourceId;
 
 use crate::graph::Topology;
 
+/// The texts of one host with what was read from them, in the order of the capture.
+pub(crate) struct Texts<'a> {
+    /// The host.
+    pub(crate) host: HostId,
+    /// The whole snapshot.
+    pub(crate) snapshot: &'a Snapshot,
+    /// Its texts.
+    pub(crate) all: Vec<(&'a Source, &'a Batch)>,
+}
+
+impl<'a> Texts<'a> {
+    /// The texts that have records of one family, picked by `pick`.
+    pub(crate) fn of<T: 'a>(
+        &self,
+        pick: impl Fn(&'a Batch) -> Option<&'a [T]>,
+    ) -> Vec<(&'a Source, &'a [T])> {
+        self.all
+            .iter()
+            .filter_map(|&(source, batch)| Some((source, pick(batch)?)))
+            .filter(|(_, records)| !records.is_empty())
+            .collect()
+    }
+
+    /// Whether a text shows all that its command had to say.
+    pub(crate) fn is_complete(&self, source: SourceId) -> bool {
+        self.snapshot.completeness(source).is_complete()
+    }
+}
+
+/// A picker for [`Texts::of`]: the records of one variant of [`Batch`].
+macro_rules! records {
+    ($variant:ident) => {
+        |batch| match batch {
+            tapline_model::records::Batch::$variant(all) => Some(all.as_slice()),
+            _ => None,
+        }
+    };
+}
+use records;
+
 /// Builds the nodes, then the edges.
 pub(crate) fn run(snapshot: &Snapshot) -> Topology<'_> {
-    Topology::new(snapshot)
+    let mut topology = Topology::new(snapshot);
+    let mut hosts: Vec<Texts<'_>> = (0..snapshot.captured.hosts.len())
+        .filter_map(|at| u32::try_from(at).ok())
+        .map(|at| Texts { host: HostId(at), snapshot, all: Vec::new() })
+        .collect();
+    for (source, reading) in snapshot.iter() {
+        if let Some(texts) = hosts.get_mut(source.host.0 as usize) {
+            texts.all.push((source, &reading.records));
+        }
+    }
+    for texts in &hosts {
+        covered::fill(&mut topology, texts);
+        host::link(&mut topology, texts);
+        netdev::link(&mut topology, texts);
+        ovs::link(&mut topology, texts);
+        kinds::link(&mut topology, texts);
+        bridge::link(&mut topology, texts);
+        device::link(&mut topology, texts);
+        patch::link(&mut topology, texts);
+        veth::link(&mut topology, texts);
+        stacked::link(&mut topology, texts);
+        vm::link(&mut topology, texts);
+        address::link(&mut topology, texts);
+        route::link(&mut topology, texts);
+    }
+    tunnel::link(&mut topology, &hosts);
+    topology
 }

@@ -1,0 +1,218 @@
+//! Routing tables, one node per namespace and table, and the rules that look them up.
+//!
+//! `ip route show table all` leads: it prints table and family of each route. `route` and
+//! `netstat` print neither metric types nor source addresses and count only where no `ip route`
+//! was captured.
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::IpAddr;
+
+use tapline_model::Name;
+use tapline_model::capture::Source;
+use tapline_model::ids::Netns;
+use tapline_model::records::route::{Family, Gateway, Nexthop, Route, Rule};
+use tapline_model::span::Evidence;
+
+use super::{Texts, argv, host, records};
+use crate::graph::{
+    Confidence, EdgeKind, Node, NodeData, RouteTable, Seen, Topology, Witness, WitnessClass,
+};
+
+/// What makes two printed routes one.
+type RouteKey<'a> = (
+    Family,
+    &'a str,
+    Option<ipnet::IpNet>,
+    Option<&'a str>,
+    Option<Hop<'a>>,
+    Option<&'a str>,
+    Option<u32>,
+    Option<IpAddr>,
+    Vec<(Option<Hop<'a>>, Option<&'a str>)>,
+);
+
+/// A next hop as a key.
+type Hop<'a> = Result<IpAddr, &'a str>;
+
+fn hop(gateway: &Gateway) -> Hop<'_> {
+    match gateway {
+        Gateway::Ip(ip) => Ok(*ip),
+        Gateway::Name(name) => Err(name),
+    }
+}
+
+/// Tables of one namespace.
+type Tables<'a> = BTreeMap<Name, RouteTable<'a>>;
+
+/// Adds the routing tables of one host.
+pub(crate) fn link<'a>(topology: &mut Topology<'a>, texts: &Texts<'a>) {
+    let mut namespaces: BTreeMap<&'a Netns, Tables<'a>> = BTreeMap::new();
+    routes(texts, &mut namespaces);
+    rules(texts, &mut namespaces);
+    for (netns, tables) in namespaces {
+        for (name, data) in tables {
+            add(topology, texts, netns, name, data);
+        }
+    }
+}
+
+fn routes<'a>(texts: &Texts<'a>, namespaces: &mut BTreeMap<&'a Netns, Tables<'a>>) {
+    let mut all = texts.of(records!(Routes));
+    all.sort_by_key(|(source, _)| (rank(source), source.id));
+    let mut known: HashMap<(&Netns, Name), HashSet<RouteKey<'_>>> = HashMap::new();
+    let mut by_ip: HashSet<&Netns> = HashSet::new();
+    for (source, routes) in all {
+        let weak = rank(source) == WEAK;
+        if weak && by_ip.contains(&source.netns) {
+            continue;
+        }
+        if !weak {
+            by_ip.insert(&source.netns);
+        }
+        let asked = asked_table(source);
+        for record in routes {
+            let table = match &record.table {
+                Some(it) => canonical(it),
+                None => asked.clone(),
+            };
+            let key = key(source, record);
+            // `route` after `netstat`, `ip route` after `table all`: the same routes again.
+            if known.entry((&source.netns, table.clone())).or_default().insert(key) {
+                let tables = namespaces.entry(&source.netns).or_default();
+                let seen = Seen { source: source.id, record };
+                tables.entry(table).or_default().routes.push(seen);
+            }
+        }
+    }
+}
+
+/// The rank of texts that are only used where there is no other.
+const WEAK: u8 = 2;
+
+/// Which text speaks first.
+fn rank(source: &Source) -> u8 {
+    match argv::ip(&source.command) {
+        Some(ip) if matches!(ip.value("table"), Some("all" | "0")) => 0,
+        Some(_) => 1,
+        None => WEAK,
+    }
+}
+
+/// The table that routes without a printed one belong to.
+fn asked_table(source: &Source) -> Name {
+    let asked = argv::ip(&source.command).and_then(|it| match it.value("table") {
+        Some("all" | "0") | None => None,
+        Some(table) => Some(canonical(table)),
+    });
+    asked.unwrap_or(Name::const_new("main"))
+}
+
+/// The three tables that have names everywhere, by name (`/etc/iproute2/rt_tables`).
+fn canonical(table: &str) -> Name {
+    match table {
+        "254" => Name::const_new("main"),
+        "255" => Name::const_new("local"),
+        "253" => Name::const_new("default"),
+        _ => table.into(),
+    }
+}
+
+fn family(source: &Source, route: &Route) -> Family {
+    let by_gateway = || match &route.via.as_ref()?.value {
+        Gateway::Ip(IpAddr::V4(_)) => Some(Family::Inet),
+        Gateway::Ip(IpAddr::V6(_)) => Some(Family::Inet6),
+        Gateway::Name(_) => None,
+    };
+    let by_destination = || match &route.destination.as_ref()?.value {
+        ipnet::IpNet::V4(_) => Some(Family::Inet),
+        ipnet::IpNet::V6(_) => Some(Family::Inet6),
+    };
+    let by_command = || argv::ip(&source.command)?.inet6.then_some(Family::Inet6);
+    route
+        .family
+        .or_else(by_destination)
+        .or_else(by_command)
+        .or_else(by_gateway)
+        .unwrap_or(Family::Inet)
+}
+
+fn key<'a>(source: &Source, route: &'a Route) -> RouteKey<'a> {
+    let nexthop = |it: &'a Nexthop| {
+        (it.via.as_ref().map(|it| hop(&it.value)), it.dev.as_ref().map(|it| it.as_str()))
+    };
+    (
+        family(source, route),
+        route.kind.as_str(),
+        // `default` and `0.0.0.0/0` are one.
+        route.destination.as_ref().map(|it| it.value).filter(|it| it.prefix_len() > 0),
+        route.destination_name.as_deref(),
+        route.via.as_ref().map(|it| hop(&it.value)),
+        route.dev.as_ref().map(|it| it.as_str()),
+        // No metric is metric 0.
+        route.metric.filter(|it| *it > 0),
+        route.src,
+        route.nexthops.iter().map(nexthop).collect(),
+    )
+}
+
+fn rules<'a>(texts: &Texts<'a>, namespaces: &mut BTreeMap<&'a Netns, Tables<'a>>) {
+    let mut known: HashMap<&Netns, Vec<&Rule>> = HashMap::new();
+    for (source, rules) in texts.of(records!(Rules)) {
+        for record in rules {
+            let Some(lookup) = &record.lookup else { continue };
+            let table = canonical(lookup);
+            let tables = namespaces.entry(&source.netns).or_default();
+            // Every namespace looks up `default`, and hardly any has it.
+            if &*table == "default" && !tables.contains_key(&table) {
+                continue;
+            }
+            let known = known.entry(&source.netns).or_default();
+            let family = record.family.unwrap_or(Family::Inet);
+            let same = |it: &&Rule| {
+                it.priority == record.priority
+                    && it.family.unwrap_or(Family::Inet) == family
+                    && it.from == record.from
+                    && it.to == record.to
+                    && it.lookup == record.lookup
+                    && it.iif == record.iif
+                    && it.fwmark == record.fwmark
+            };
+            if known.len() < MAX_COMPARED && known.iter().any(same) {
+                continue;
+            }
+            known.push(record);
+            tables.entry(table).or_default().rules.push(Seen { source: source.id, record });
+        }
+    }
+}
+
+/// Rules of one namespace that are compared with each other; beyond, repeats are kept.
+const MAX_COMPARED: usize = 4096;
+
+fn add<'a>(
+    topology: &mut Topology<'a>,
+    texts: &Texts<'a>,
+    netns: &Netns,
+    name: Name,
+    data: RouteTable<'a>,
+) {
+    let place = host::ensure(topology, texts, netns);
+    let mut seen: Vec<Evidence> = Vec::new();
+    let routes = data.routes.iter().map(|it| Evidence { source: it.source, span: it.record.at });
+    let rules = data.rules.iter().map(|it| Evidence { source: it.source, span: it.record.at });
+    seen.extend(routes.chain(rules));
+    let witnesses = seen
+        .iter()
+        .take(1)
+        .map(|&it| Witness::at(WitnessClass::Kernel, it, "printed there"))
+        .collect();
+    let id = topology.add(Node {
+        host: Some(texts.host),
+        netns: Some(netns.clone()),
+        name: name.clone(),
+        seen,
+        data: NodeData::RouteTable(data),
+    });
+    topology.connect(id, place, EdgeKind::InNamespace, Confidence::Proven, witnesses);
+    let keys = topology.keys.host_mut(texts.host).namespaces.entry(netns.clone()).or_default();
+    keys.route_tables.insert(name, id);
+}

@@ -1,0 +1,138 @@
+//! Devices on devices: VLAN, macvlan, macvtap, ipvlan and tunnels on what carries them, also
+//! across namespaces (a VLAN that was moved keeps its lower device).
+use tapline_model::Name;
+use tapline_model::ids::Netns;
+use tapline_model::records::link::{LowerRef, NetnsRef};
+
+use super::Texts;
+use super::netdev;
+use crate::graph::{
+    Confidence, EdgeKind, NetdevKind, NodeData, NodeId, Topology, Witness, WitnessClass,
+};
+use crate::names;
+
+/// Adds the edges from stacked devices to their lower ones.
+pub(crate) fn link<'a>(topology: &mut Topology<'a>, texts: &Texts<'a>) {
+    let ids: Vec<NodeId> = topology.netdevs(texts.host).map(|(id, _, _)| id).collect();
+    for id in ids {
+        if let Some((lower, confidence, witnesses)) = find(topology, texts, id) {
+            topology.connect(id, lower, EdgeKind::StackedOn, confidence, witnesses);
+        }
+    }
+}
+
+fn find<'a>(
+    topology: &mut Topology<'a>,
+    texts: &Texts<'a>,
+    id: NodeId,
+) -> Option<(NodeId, Confidence, Vec<Witness>)> {
+    let node = topology.node(id)?;
+    let NodeData::Netdev(device) = &node.data else { return None };
+    if device.stub {
+        return None;
+    }
+    let kind = device.kind;
+    let stacked = matches!(
+        kind,
+        NetdevKind::Vlan
+            | NetdevKind::Macvlan
+            | NetdevKind::Macvtap
+            | NetdevKind::Ipvlan
+            | NetdevKind::Tunnel
+    );
+    if !stacked && kind != NetdevKind::Unknown {
+        return None;
+    }
+    let netns = node.netns.clone().unwrap_or_default();
+    let mut witnesses = Vec::new();
+    // `dev NAME` of a tunnel.
+    let tunnel = device
+        .records
+        .iter()
+        .find_map(|it| Some((it.source, it.record.kind_data.tunnel.as_ref()?.dev.as_ref()?)));
+    if let Some((source, dev)) = tunnel {
+        let lower = topology.find_netdev(texts.host, &netns, dev)?;
+        let words = format!("dev {}", dev.value);
+        witnesses.push(Witness::at(WitnessClass::Kernel, dev.evidence(source), words));
+        return Some((lower, Confidence::Proven, witnesses));
+    }
+    let lower = device.lower.clone()?;
+    let place = device.lower_netns.clone();
+    match lower.value {
+        LowerRef::None => None,
+        LowerRef::Name(name) if place.is_none() => {
+            let words = format!("@{name}");
+            witnesses.push(Witness::at(WitnessClass::Kernel, lower.evidence, words));
+            let found = topology.find_netdev(texts.host, &netns, &name);
+            if !stacked {
+                // Without the kind the only stacks that are clear are those on a NIC or a bond.
+                let found = found?;
+                let carrier = topology.netdev(found)?;
+                let carries = matches!(
+                    carrier.kind,
+                    NetdevKind::Physical | NetdevKind::Bond | NetdevKind::Team
+                );
+                let alone = carrier.lower.is_none();
+                return (carries && alone && !names::stays_in_root(&topology.node(id)?.name))
+                    .then_some((found, Confidence::Inferred, witnesses));
+            }
+            // Elided text: the lower device is known by its name only.
+            let found = match found {
+                Some(found) => found,
+                None => netdev::ensure(topology, texts, &netns, &name, lower.evidence, true),
+            };
+            Some((found, Confidence::Proven, witnesses))
+        }
+        LowerRef::Name(_) => None,
+        LowerRef::Index(index) if stacked => {
+            let netns = other_netns(topology, texts, &netns, place.as_ref().map(|it| &it.value))?;
+            let found = topology.find_netdev_by_index(texts.host, &netns, index)?;
+            let words = format!("@if{index} in {netns}");
+            witnesses.push(Witness::at(WitnessClass::Kernel, lower.evidence, words));
+            if let Some(place) = place {
+                witnesses.push(Witness::at(
+                    WitnessClass::Kernel,
+                    place.evidence,
+                    "lower namespace",
+                ));
+            }
+            Some((found, Confidence::Proven, witnesses))
+        }
+        LowerRef::Index(_) => None,
+    }
+}
+
+/// The namespace that `link-netns` or `link-netnsid` names, seen from `from`.
+pub(crate) fn other_netns(
+    topology: &Topology<'_>,
+    texts: &Texts<'_>,
+    from: &Netns,
+    reference: Option<&NetnsRef>,
+) -> Option<Netns> {
+    match reference? {
+        NetnsRef::Name(name) => Some(Netns::Named(name.clone())),
+        NetnsRef::Id(nsid) if from.is_root() => Some(by_nsid(topology, texts, *nsid)),
+        // Seen from a namespace, the one without a name is most often root, but it is not said.
+        NetnsRef::Id(_) | NetnsRef::Unknown => None,
+    }
+}
+
+/// The namespace with this id as seen from root: by its name, where the list of names has ids.
+pub(crate) fn by_nsid(topology: &Topology<'_>, texts: &Texts<'_>, nsid: u32) -> Netns {
+    let Some(keys) = topology.keys.host(texts.host) else { return Netns::Nameless { nsid } };
+    let named = keys.namespaces.iter().find(|(_, it)| {
+        let node = it.node.and_then(|it| topology.node(it));
+        matches!(node.map(|it| &it.data),
+            Some(NodeData::Netns(data)) if data.nsid.as_ref().is_some_and(|it| it.value == nsid))
+    });
+    named.map_or(Netns::Nameless { nsid }, |(netns, _)| netns.clone())
+}
+
+/// A short name for messages: `@if12` or `@name`.
+pub(crate) fn words(lower: &LowerRef) -> Name {
+    match lower {
+        LowerRef::Name(name) => Name::from(format!("@{name}")),
+        LowerRef::Index(index) => Name::from(format!("@if{index}")),
+        LowerRef::None => Name::const_new("@NONE"),
+    }
+}

@@ -1,0 +1,578 @@
+//! Virtual machines: `virsh list`, domain XML, qemu processes and `virsh domiflist` joined, and
+//! their NICs attached to host devices.
+use std::collections::{BTreeMap, HashMap};
+
+use tapline_model::Name;
+use tapline_model::capture::Source;
+use tapline_model::ids::{Mac, Netns};
+use tapline_model::records::libvirt::{Domain, DomainNic};
+use tapline_model::span::{At, Evidence, SourceId};
+
+use super::{Texts, argv, records};
+use crate::coverage::Topic;
+use crate::graph::{
+    Confidence, Conflict, ConflictKind, EdgeKind, Fact, NetdevKind, Node, NodeData, NodeId, Seen,
+    Topology, Vm, VmNic, Witness, WitnessClass,
+};
+use crate::names;
+
+/// A machine under construction.
+#[derive(Default)]
+struct Draft<'a> {
+    vm: Vm,
+    seen: Vec<Evidence>,
+    nics: Vec<NicDraft<'a>>,
+    /// `virsh list` says so.
+    listed: Option<bool>,
+    /// Live XML or a qemu process says that it runs.
+    runs: bool,
+    live: bool,
+}
+
+/// A NIC under construction.
+struct NicDraft<'a> {
+    nic: Nic<'a>,
+    seen: Vec<Evidence>,
+    /// What says which device it has.
+    target: Vec<Witness>,
+    /// What other texts say of its MAC.
+    mac: Vec<Witness>,
+    conflicts: Vec<Vec<Witness>>,
+}
+
+/// The fields of [`VmNic`] that are known before its machine has a node.
+#[derive(Default)]
+struct Nic<'a> {
+    mac: Option<Fact<Mac>>,
+    target: Option<Fact<Name>>,
+    bridge: Option<Fact<Name>>,
+    interface_id: Option<Fact<Name>>,
+    kind: Option<Fact<Name>>,
+    xml: Option<Seen<'a, DomainNic>>,
+    live: bool,
+}
+
+/// Adds machines, their NICs and the edges to host devices of one host.
+pub(crate) fn link<'a>(topology: &mut Topology<'a>, texts: &Texts<'a>) {
+    let mut drafts: BTreeMap<Name, Draft<'a>> = BTreeMap::new();
+    let mut uuids: HashMap<Name, Name> = HashMap::new();
+    xml(texts, &mut drafts, &mut uuids);
+    states(topology, texts, &mut drafts, &mut uuids);
+    qemu(texts, &mut drafts, &uuids);
+    interfaces(texts, &mut drafts);
+    let mut nics = Vec::new();
+    for (name, draft) in drafts {
+        add(topology, texts, name, draft, &mut nics);
+    }
+    attach(topology, texts, nics);
+}
+
+/// Domain XML: that of running domains first.
+fn xml<'a>(
+    texts: &Texts<'a>,
+    drafts: &mut BTreeMap<Name, Draft<'a>>,
+    uuids: &mut HashMap<Name, Name>,
+) {
+    let mut all: Vec<(&Source, &Domain)> = texts
+        .of(records!(Domains))
+        .into_iter()
+        .flat_map(|(source, domains)| domains.iter().map(move |it| (source, it)))
+        .collect();
+    all.sort_by_key(|(source, it)| (!it.live, source.id));
+    for (source, domain) in all {
+        let Some(name) = domain.name.as_ref() else { continue };
+        let draft = drafts.entry(name.value.clone()).or_default();
+        let id = source.id;
+        draft.see(id, domain.at);
+        first(&mut draft.vm.uuid, id, domain.uuid.as_ref());
+        first(&mut draft.vm.id, id, domain.id.as_ref());
+        first(&mut draft.vm.nova_name, id, domain.nova_name.as_ref());
+        if let Some(state) = &domain.state {
+            first(&mut draft.vm.state, id, Some(state));
+        }
+        if let Some(uuid) = &domain.uuid {
+            uuids.entry(uuid.value.clone()).or_insert_with(|| name.value.clone());
+        }
+        draft.runs |= domain.live;
+        // What the persistent XML adds to a running domain is not there before its next start.
+        let adds = !draft.live || domain.live;
+        draft.live |= domain.live;
+        for nic in &domain.nics {
+            draft.xml_nic(id, nic, domain.live, adds);
+        }
+    }
+}
+
+fn first<T: Clone>(fact: &mut Option<Fact<T>>, source: SourceId, at: Option<&At<T>>) {
+    if let (None, Some(at)) = (&fact, at) {
+        *fact = Some(Fact::new(source, at.clone()));
+    }
+}
+
+impl<'a> Draft<'a> {
+    fn see(&mut self, source: SourceId, span: tapline_model::span::Span) {
+        let evidence = Evidence { source, span };
+        if !self.seen.contains(&evidence) {
+            self.seen.push(evidence);
+        }
+    }
+
+    fn by_mac(&mut self, mac: Mac) -> Option<&mut NicDraft<'a>> {
+        self.nics.iter_mut().find(|it| it.nic.mac.as_ref().is_some_and(|it| it.value == mac))
+    }
+
+    fn xml_nic(&mut self, source: SourceId, nic: &'a DomainNic, live: bool, adds: bool) {
+        let evidence = Evidence { source, span: nic.at };
+        if let Some(known) = nic.mac.as_ref().and_then(|it| self.by_mac(it.value)) {
+            known.seen.push(evidence);
+            if let (Some(target), Some(old)) = (&nic.target, &known.nic.target) {
+                if old.value == target.value && live == known.nic.live {
+                    let words = format!("target dev {}", target.value);
+                    known.target.push(Witness::at(xml_class(live), target.evidence(source), words));
+                }
+            }
+            return;
+        }
+        if !adds {
+            return;
+        }
+        let fact = |at: &Option<At<Name>>| at.as_ref().map(|it| Fact::new(source, it.clone()));
+        let target = fact(&nic.target).or_else(|| socket(source, nic));
+        let witness = target.as_ref().map(|it| {
+            Witness::at(xml_class(live), it.evidence, format!("target dev {}", it.value))
+        });
+        self.nics.push(NicDraft {
+            nic: Nic {
+                mac: nic.mac.as_ref().map(|it| Fact::new(source, it.clone())),
+                target,
+                bridge: fact(&nic.bridge),
+                interface_id: fact(&nic.interface_id),
+                kind: Some(Fact::new(source, nic.kind.clone())),
+                xml: Some(Seen { source, record: nic }),
+                live,
+            },
+            seen: vec![evidence],
+            target: witness.into_iter().collect(),
+            mac: Vec::new(),
+            conflicts: Vec::new(),
+        });
+    }
+}
+
+/// A vhost-user NIC has no device: its socket is named after the OVS interface.
+fn socket(source: SourceId, nic: &DomainNic) -> Option<Fact<Name>> {
+    let path = nic.source_dev.as_ref().filter(|_| nic.kind.value == "vhostuser")?;
+    let name = path.rsplit('/').next().filter(|it| !it.is_empty())?;
+    Some(Fact { value: name.into(), evidence: path.evidence(source) })
+}
+
+fn xml_class(live: bool) -> WitnessClass {
+    if live { WitnessClass::Daemon } else { WitnessClass::Config }
+}
+
+/// `virsh list`.
+fn states<'a>(
+    topology: &Topology<'a>,
+    texts: &Texts<'a>,
+    drafts: &mut BTreeMap<Name, Draft<'a>>,
+    uuids: &mut HashMap<Name, Name>,
+) {
+    let mut complete = topology.coverage.is_complete(texts.host, &Netns::Root, Topic::Domains);
+    for &(source, _) in &texts.all {
+        let command = &source.command;
+        if command.program() == "virsh"
+            && argv::positionals(command).next() == Some("list")
+            && texts.is_complete(source.id)
+            && command.args().iter().all(|it| !it.starts_with("--with") && it != "--inactive")
+        {
+            complete = true;
+        }
+    }
+    for (source, rows) in texts.of(records!(DomainStates)) {
+        for row in rows {
+            let by_uuid = || uuids.get(row.uuid.as_ref()?.as_str()).cloned();
+            let uuid_only = || row.uuid.as_ref().map(|it| it.value.clone());
+            let name = row.name.as_ref().map(|it| it.value.clone());
+            let Some(name) = name.or_else(by_uuid).or_else(uuid_only) else { continue };
+            let draft = drafts.entry(name.clone()).or_default();
+            draft.see(source.id, row.at);
+            first(&mut draft.vm.uuid, source.id, row.uuid.as_ref());
+            first(&mut draft.vm.id, source.id, row.id.as_ref());
+            if let Some(state) = &row.state {
+                // The list is the word of libvirt of this moment; a `<domstatus>` is older.
+                if draft.listed.is_none() {
+                    draft.vm.state = Some(Fact::new(source.id, state.clone()));
+                    draft.listed = Some(is_active(state));
+                }
+            } else if row.id.is_some() {
+                draft.listed = Some(true);
+            }
+        }
+    }
+    for draft in drafts.values_mut() {
+        // Running domains are in every complete list.
+        draft.vm.active = match draft.listed {
+            Some(active) => Some(active),
+            None if complete => Some(false),
+            None => draft.runs.then_some(true),
+        };
+    }
+}
+
+fn is_active(state: &str) -> bool {
+    !matches!(state, "shut off" | "crashed" | "pmsuspended" | "no state" | "shut")
+}
+
+/// qemu processes.
+fn qemu<'a>(
+    texts: &Texts<'a>,
+    drafts: &mut BTreeMap<Name, Draft<'a>>,
+    uuids: &HashMap<Name, Name>,
+) {
+    for (source, processes) in texts.of(records!(QemuProcesses)) {
+        for process in processes {
+            let by_uuid = || uuids.get(process.uuid.as_ref()?.as_str()).cloned();
+            let by_name = || process.name.as_ref().map(|it| it.value.clone());
+            let Some(name) = by_uuid().or_else(by_name) else { continue };
+            let draft = drafts.entry(name).or_default();
+            draft.see(source.id, process.at);
+            first(&mut draft.vm.uuid, source.id, process.uuid.as_ref());
+            // A process is there; a list that does not have it was taken at another time.
+            if draft.vm.active.is_none() {
+                draft.vm.active = Some(true);
+            }
+            for nic in &process.nics {
+                let Some(mac) = &nic.mac else { continue };
+                let evidence = mac.evidence(source.id);
+                let words = format!("qemu has mac {}", mac.value);
+                let witness = Witness::at(WitnessClass::Daemon, evidence, words);
+                let known = match draft.by_mac(mac.value) {
+                    Some(known) => known,
+                    None => {
+                        draft
+                            .nics
+                            .push(NicDraft::bare(Fact::new(source.id, mac.clone()), evidence));
+                        let Some(known) = draft.nics.last_mut() else { continue };
+                        known
+                    }
+                };
+                known.nic.live = true;
+                known.seen.push(evidence);
+                known.mac.push(witness);
+                if let Some(ifname) = &nic.ifname {
+                    let words = format!("qemu opened {}", ifname.value);
+                    let at = ifname.evidence(source.id);
+                    first(&mut known.nic.target, source.id, Some(ifname));
+                    known.target.push(Witness::at(WitnessClass::Daemon, at, words));
+                }
+            }
+        }
+    }
+}
+
+impl NicDraft<'_> {
+    /// A NIC of which only the MAC is known.
+    fn bare(mac: Fact<Mac>, evidence: Evidence) -> Self {
+        Self {
+            nic: Nic { mac: Some(mac), ..Nic::default() },
+            seen: vec![evidence],
+            target: Vec::new(),
+            mac: Vec::new(),
+            conflicts: Vec::new(),
+        }
+    }
+}
+
+/// `virsh domiflist DOMAIN`: the domain is that of the command.
+fn interfaces<'a>(texts: &Texts<'a>, drafts: &mut BTreeMap<Name, Draft<'a>>) {
+    for (source, rows) in texts.of(records!(DomainInterfaces)) {
+        let mut words = argv::positionals(&source.command);
+        let Some(domain) = words.next().filter(|it| *it == "domiflist").and(words.next()) else {
+            continue;
+        };
+        let inactive = argv::has(&source.command, "--inactive");
+        // A domain may be called by its id or UUID.
+        let known = drafts.contains_key(domain);
+        let name = drafts
+            .iter()
+            .filter(|_| !known)
+            .find(|(_, it)| {
+                it.vm.id.as_ref().is_some_and(|it| it.value.to_string() == domain)
+                    || it.vm.uuid.as_ref().is_some_and(|it| it.value == domain)
+            })
+            .map_or_else(|| domain.into(), |(name, _)| name.clone());
+        let draft = drafts.entry(name).or_default();
+        for row in rows {
+            let evidence = Evidence { source: source.id, span: row.at };
+            draft.see(source.id, row.at);
+            let Some(mac) = &row.mac else { continue };
+            let live = draft.live;
+            let known = match draft.by_mac(mac.value) {
+                Some(known) => known,
+                None if inactive && live => continue,
+                None => {
+                    // The XML gives the same device another MAC.
+                    let other = draft.nics.iter_mut().find(|it| {
+                        row.target.is_some()
+                            && it.nic.live
+                            && it.nic.target.as_ref().map(|it| &it.value)
+                                == row.target.as_ref().map(|it| &it.value)
+                    });
+                    if let Some(other) = other {
+                        let new = format!("domiflist: mac {}", mac.value);
+                        let new = Witness::at(WitnessClass::Daemon, mac.evidence(source.id), new);
+                        let old = other.nic.mac.as_ref().map(|it| {
+                            Witness::at(
+                                WitnessClass::Daemon,
+                                it.evidence,
+                                format!("mac {}", it.value),
+                            )
+                        });
+                        other.conflicts.push(old.into_iter().chain([new]).collect());
+                        continue;
+                    }
+                    draft.nics.push(NicDraft::bare(Fact::new(source.id, mac.clone()), evidence));
+                    let Some(known) = draft.nics.last_mut() else { continue };
+                    known.nic.live = row.target.is_some() && !inactive;
+                    known
+                }
+            };
+            known.seen.push(evidence);
+            first(&mut known.nic.kind, source.id, Some(&row.kind));
+            if row.kind.value == "bridge" {
+                first(&mut known.nic.bridge, source.id, row.source.as_ref());
+            }
+            let Some(target) = row.target.as_ref().filter(|_| !inactive) else { continue };
+            let words = format!("domiflist: {}", target.value);
+            let witness = Witness::at(WitnessClass::Daemon, target.evidence(source.id), words);
+            match &known.nic.target {
+                Some(old)
+                    if old.value != target.value && known.nic.live && known.nic.xml.is_some() =>
+                {
+                    let words = format!("target dev {}", old.value);
+                    let old = Witness::at(WitnessClass::Daemon, old.evidence, words);
+                    known.conflicts.push(vec![old, witness]);
+                }
+                Some(old) if old.value != target.value => {}
+                _ => {
+                    first(&mut known.nic.target, source.id, Some(target));
+                    known.target.push(witness);
+                }
+            }
+        }
+    }
+}
+
+fn add<'a>(
+    topology: &mut Topology<'a>,
+    texts: &Texts<'a>,
+    name: Name,
+    draft: Draft<'a>,
+    nics: &mut Vec<(NodeId, NicDraft<'a>, Option<bool>)>,
+) {
+    let active = draft.vm.active;
+    let label = name.clone();
+    let witnesses = draft
+        .seen
+        .iter()
+        .take(1)
+        .map(|&it| Witness::at(WitnessClass::Daemon, it, "domain"))
+        .collect();
+    let vm = topology.add(Node {
+        host: Some(texts.host),
+        netns: None,
+        name: name.clone(),
+        seen: draft.seen,
+        data: NodeData::Vm(draft.vm),
+    });
+    let keys = topology.keys.host_mut(texts.host);
+    keys.vms.insert(name, vm);
+    if let Some(host) = keys.node {
+        topology.connect(vm, host, EdgeKind::OnHost, Confidence::Proven, witnesses);
+    }
+    for mut nic in draft.nics {
+        let fields = std::mem::take(&mut nic.nic);
+        // A NIC is called by its MAC; the device of the host has a node of its own.
+        let name = match (&fields.mac, &fields.target) {
+            (Some(mac), _) => Name::from(mac.value.to_string()),
+            (None, Some(target)) => target.value.clone(),
+            (None, None) => label.clone(),
+        };
+        let mut seen = Vec::new();
+        for evidence in std::mem::take(&mut nic.seen) {
+            if !seen.contains(&evidence) {
+                seen.push(evidence);
+            }
+        }
+        let belongs = seen
+            .iter()
+            .take(1)
+            .map(|&it| Witness::at(xml_class(fields.live), it, "NIC of the domain"))
+            .collect();
+        let id = topology.add(Node {
+            host: Some(texts.host),
+            netns: None,
+            name,
+            seen,
+            data: NodeData::VmNic(VmNic {
+                vm,
+                mac: fields.mac,
+                target: fields.target,
+                bridge: fields.bridge,
+                interface_id: fields.interface_id,
+                kind: fields.kind,
+                xml: fields.xml,
+                live: fields.live,
+            }),
+        });
+        topology.connect(id, vm, EdgeKind::NicOf, Confidence::Proven, belongs);
+        for witnesses in std::mem::take(&mut nic.conflicts) {
+            let (kind, nodes) = (ConflictKind::VmNic, vec![id]);
+            topology.conflicts.push(Conflict { kind, nodes, witnesses });
+        }
+        nics.push((id, nic, active));
+    }
+}
+
+/// OVS interfaces and taps by what they say of a guest.
+struct Guests {
+    iface_ids: HashMap<Name, Vec<NodeId>>,
+    macs: HashMap<Mac, Vec<NodeId>>,
+    taps: HashMap<[u8; 5], Vec<NodeId>>,
+}
+
+impl Guests {
+    fn new(topology: &Topology<'_>, texts: &Texts<'_>) -> Self {
+        let mut all =
+            Self { iface_ids: HashMap::new(), macs: HashMap::new(), taps: HashMap::new() };
+        let keys = topology.keys.host(texts.host);
+        for &id in keys.into_iter().flat_map(|it| it.ovs_interfaces.values()) {
+            let Some(data) = topology.ovs_interface(id) else { continue };
+            for (key, value) in &data.external_ids {
+                if key == "iface-id" {
+                    all.iface_ids.entry(value.value.clone()).or_default().push(id);
+                } else if key == "attached-mac" {
+                    if let Ok(mac) = value.value.parse() {
+                        all.macs.entry(mac).or_default().push(id);
+                    }
+                }
+            }
+        }
+        for (id, node, netdev) in topology.netdevs(texts.host) {
+            let tap = matches!(netdev.kind, NetdevKind::Tap | NetdevKind::Macvtap);
+            let root = node.netns.as_ref().is_none_or(Netns::is_root);
+            if let (true, true, Some(mac)) = (tap, root, &netdev.mac) {
+                all.taps.entry(tail(mac.value)).or_default().push(id);
+            }
+        }
+        all
+    }
+}
+
+/// What libvirt keeps of the guest's MAC in that of its tap.
+fn tail(mac: Mac) -> [u8; 5] {
+    let [_, a, b, c, d, e] = mac.0;
+    [a, b, c, d, e]
+}
+
+fn attach<'a>(
+    topology: &mut Topology<'a>,
+    texts: &Texts<'a>,
+    nics: Vec<(NodeId, NicDraft<'a>, Option<bool>)>,
+) {
+    let guests = Guests::new(topology, texts);
+    for (id, draft, active) in nics {
+        let Some(NodeData::VmNic(nic)) = topology.node(id).map(|it| &it.data) else { continue };
+        let nic = nic.clone();
+        let mut witnesses = draft.target;
+        let named = nic.target.as_ref().and_then(|it| {
+            topology.find_netdev(texts.host, &Netns::Root, &it.value).or_else(|| {
+                // vhost-user: the OVS interface has no device.
+                topology.find_ovs_interface(texts.host, &it.value)
+            })
+        });
+        let tap = |mac: Mac| match guests.taps.get(&tail(mac)).map(Vec::as_slice) {
+            Some([one]) => Some(*one),
+            _ => None,
+        };
+        let mac = nic.mac.as_ref().map(|it| it.value);
+        let (target, mut confidence) = match named {
+            Some(it) => (it, if nic.live { Confidence::Proven } else { Confidence::Inferred }),
+            // No text names the device: the one tap with the MAC of the guest is it.
+            None if nic.target.is_none() && active != Some(false) => {
+                let Some(it) = mac.and_then(tap) else { continue };
+                (it, Confidence::Inferred)
+            }
+            None => continue,
+        };
+        if active == Some(false) {
+            confidence = confidence.min(Confidence::Inferred);
+        }
+        witnesses.extend(draft.mac);
+        if let (Some(mac), Some(netdev)) = (&nic.mac, topology.netdev(target)) {
+            if let Some(tap) =
+                netdev.mac.as_ref().filter(|it| it.value.same_but_first_octet(mac.value))
+            {
+                let words = format!("link/ether {} ends like the guest's", tap.value);
+                witnesses.push(Witness::at(WitnessClass::Join, tap.evidence, words));
+            }
+        }
+        database(topology, &guests, id, &nic, target, &mut witnesses);
+        topology.connect(id, target, EdgeKind::AttachesVm, confidence, witnesses);
+    }
+}
+
+/// What the OVS database says of the guest behind a port: `iface-id` and `attached-mac`.
+fn database(
+    topology: &mut Topology<'_>,
+    guests: &Guests,
+    id: NodeId,
+    nic: &VmNic<'_>,
+    target: NodeId,
+    witnesses: &mut Vec<Witness>,
+) {
+    let Some(device) = topology.node(target).map(|it| it.name.clone()) else { return };
+    let mut found: Vec<NodeId> = Vec::new();
+    if let Some(port) = &nic.interface_id {
+        found.extend(guests.iface_ids.get(&port.value).into_iter().flatten());
+    }
+    if let Some(mac) = &nic.mac {
+        found.extend(guests.macs.get(&mac.value).into_iter().flatten());
+    }
+    found.sort_unstable();
+    found.dedup();
+    let mut conflicts = Vec::new();
+    for interface in found {
+        let Some(node) = topology.node(interface) else { continue };
+        let NodeData::OvsInterface(data) = &node.data else { continue };
+        if node.name != device && !names::same_port(&node.name, &device) {
+            continue;
+        }
+        let value =
+            |key: &str| data.external_ids.iter().find(|(it, _)| it == key).map(|(_, it)| it);
+        if let Some(port) = value("iface-id") {
+            if nic.interface_id.as_ref().is_some_and(|it| it.value == port.value) {
+                let words = format!("iface-id {}", port.value);
+                witnesses.push(Witness::at(WitnessClass::Daemon, port.evidence, words));
+            }
+        }
+        if let (Some(attached), Some(mac)) = (value("attached-mac"), &nic.mac) {
+            let words = format!("attached-mac {}", attached.value);
+            let witness = Witness::at(WitnessClass::Daemon, attached.evidence, words);
+            match attached.value.parse::<Mac>() {
+                Ok(it) if it == mac.value => witnesses.push(witness),
+                Ok(_) if nic.live => {
+                    let words = format!("mac {}", mac.value);
+                    let own = Witness::at(WitnessClass::Daemon, mac.evidence, words);
+                    conflicts.push(Conflict {
+                        kind: ConflictKind::VmNic,
+                        nodes: vec![id, interface],
+                        witnesses: vec![own, witness],
+                    });
+                }
+                _ => {}
+            }
+        }
+    }
+    topology.conflicts.append(&mut conflicts);
+}
