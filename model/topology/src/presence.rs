@@ -7,7 +7,7 @@ use tapline_model::ids::Netns;
 use crate::coverage::{Coverage, Presence, Searched, Topic};
 use crate::graph::{NetnsNode, NodeData, NodeId, Topology};
 
-impl<'a> Topology<'a> {
+impl Topology<'_> {
     /// Whether a namespace has a device called `name`.
     pub fn netdev_presence(&self, host: HostId, netns: &Netns, name: &str) -> Presence {
         if let Some(id) = self.find_netdev(host, netns, name) {

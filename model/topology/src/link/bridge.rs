@@ -83,11 +83,12 @@ fn master_node<'a>(
 ) -> NodeId {
     if let Some(id) = topology.find_netdev(texts.host, netns, name) {
         // What members say of a device whose own kind nothing told.
-        if let Some(it) = topology.netdev_mut(id) {
-            if it.kind == NetdevKind::Unknown && kind != NetdevKind::Unknown {
-                it.kind = kind;
-                it.kind_evidence = Some(evidence);
-            }
+        if let Some(it) = topology.netdev_mut(id)
+            && it.kind == NetdevKind::Unknown
+            && kind != NetdevKind::Unknown
+        {
+            it.kind = kind;
+            it.kind_evidence = Some(evidence);
         }
         return id;
     }
@@ -185,19 +186,20 @@ fn brctl<'a>(topology: &mut Topology<'a>, texts: &Texts<'a>, claims: &mut Claims
             }
             let at = bridge.name.evidence(source.id);
             let master = netdev::ensure(topology, texts, &source.netns, &bridge.name, at, false);
-            if let Some(it) = topology.netdev_mut(master) {
-                if it.kind == NetdevKind::Unknown {
-                    it.kind = NetdevKind::Bridge;
-                    it.kind_evidence = Some(at);
-                }
+            if let Some(it) = topology.netdev_mut(master)
+                && it.kind == NetdevKind::Unknown
+            {
+                it.kind = NetdevKind::Bridge;
+                it.kind_evidence = Some(at);
             }
             for port in &bridge.ports {
                 let evidence = port.evidence(source.id);
                 let device = netdev::ensure(topology, texts, &source.netns, port, evidence, false);
-                if let Some(it) = topology.netdev_mut(device) {
-                    if it.kind == NetdevKind::Unknown && it.records.is_empty() {
-                        it.kind = names::kind(port, source.netns.is_root(), false);
-                    }
+                if let Some(it) = topology.netdev_mut(device)
+                    && it.kind == NetdevKind::Unknown
+                    && it.records.is_empty()
+                {
+                    it.kind = names::kind(port, source.netns.is_root(), false);
                 }
                 let words = format!("brctl: interface of {}", *bridge.name);
                 claim(claims, device, master, Witness::at(WitnessClass::Kernel, evidence, words));
@@ -235,11 +237,11 @@ fn bonds<'a>(topology: &mut Topology<'a>, texts: &Texts<'a>, claims: &mut Claims
         for bond in all {
             let at = Evidence { source: source.id, span: bond.at };
             let master = netdev::ensure(topology, texts, &source.netns, name, at, false);
-            if let Some(it) = topology.netdev_mut(master) {
-                if it.kind_evidence.is_none() {
-                    it.kind = NetdevKind::Bond;
-                    it.kind_evidence = Some(at);
-                }
+            if let Some(it) = topology.netdev_mut(master)
+                && it.kind_evidence.is_none()
+            {
+                it.kind = NetdevKind::Bond;
+                it.kind_evidence = Some(at);
             }
             for slave in &bond.slaves {
                 let evidence = slave.name.evidence(source.id);

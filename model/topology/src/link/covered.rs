@@ -51,10 +51,10 @@ pub(crate) fn fill(topology: &mut Topology<'_>, texts: &Texts<'_>) {
                 }
             }
         }
-        if completeness.is_complete() {
-            if let Some(table) = whole_table(source) {
-                ovs_tables.entry(table).or_insert(source.id);
-            }
+        if completeness.is_complete()
+            && let Some(table) = whole_table(source)
+        {
+            ovs_tables.entry(table).or_insert(source.id);
         }
     }
     // Three tables together are as good as `ovs-vsctl show`.

@@ -80,12 +80,12 @@ fn candidate(topology: &Topology<'_>, interface: NodeId, device: NodeId) -> Opti
             against = true;
         }
     }
-    if let (Some(told), Some(mac)) = (&data.mac_in_use, &netdev.mac) {
-        if told.value == mac.value {
-            keys += 1;
-            let words = format!("mac_in_use {}", told.value);
-            witnesses.push(Witness::at(WitnessClass::Daemon, told.evidence, words));
-        }
+    if let (Some(told), Some(mac)) = (&data.mac_in_use, &netdev.mac)
+        && told.value == mac.value
+    {
+        keys += 1;
+        let words = format!("mac_in_use {}", told.value);
+        witnesses.push(Witness::at(WitnessClass::Daemon, told.evidence, words));
     }
     let by_kernel = match &netdev.master {
         Some(master) if names::is_ovs_datapath(&master.value) => {

@@ -28,10 +28,10 @@ pub(crate) fn link(topology: &mut Topology<'_>, texts: &Texts<'_>) {
     }
     for (source, rows) in texts.of(records!(Ovs)) {
         for row in rows {
-            if let OvsRow::OpenVswitch(database) = &row.row {
-                if let Some(id) = lookup(&database.external_ids, "system-id") {
-                    host.system_id.get_or_insert(Fact::new(source.id, id.clone()));
-                }
+            if let OvsRow::OpenVswitch(database) = &row.row
+                && let Some(id) = lookup(&database.external_ids, "system-id")
+            {
+                host.system_id.get_or_insert(Fact::new(source.id, id.clone()));
             }
         }
     }
@@ -65,7 +65,7 @@ fn namespaces(texts: &Texts<'_>) -> BTreeMap<Netns, (NetnsNode, Vec<Evidence>)> 
             let evidence = Evidence { source: source.id, span: entry.at };
             data.listed.get_or_insert(evidence);
             if let Some(nsid) = &entry.nsid {
-                data.nsid.get_or_insert(Fact::new(source.id, nsid.clone()));
+                data.nsid.get_or_insert(Fact::new(source.id, *nsid));
             }
             if !seen.contains(&evidence) {
                 seen.push(evidence);

@@ -82,11 +82,11 @@ fn device<'a>(
             netdev.flags.get_or_insert_with(|| Fact::new(id, link.flags.clone()));
         }
         // What follows `@` and its namespace belong together: both from one record.
-        if netdev.lower.is_none() || (netdev.lower_netns.is_none() && link.lower_netns.is_some()) {
-            if let Some(lower) = &link.lower {
-                netdev.lower = Some(Fact::new(id, lower.clone()));
-                netdev.lower_netns = link.lower_netns.clone().map(|it| Fact::new(id, it));
-            }
+        if (netdev.lower.is_none() || (netdev.lower_netns.is_none() && link.lower_netns.is_some()))
+            && let Some(lower) = &link.lower
+        {
+            netdev.lower = Some(Fact::new(id, lower.clone()));
+            netdev.lower_netns = link.lower_netns.clone().map(|it| Fact::new(id, it));
         }
         if netdev.lower_netns.is_none() && link.lower.is_none() {
             netdev.lower_netns = link.lower_netns.clone().map(|it| Fact::new(id, it));
@@ -273,7 +273,7 @@ fn stats(topology: &mut Topology<'_>, texts: &Texts<'_>) {
             let Some(node) = topology.node_mut(id) else { continue };
             node.add_seen(Evidence { source: source.id, span: stats.at });
             if let (NodeData::Netdev(netdev), Some(peer)) = (&mut node.data, &stats.peer_ifindex) {
-                netdev.peer_ifindex.get_or_insert(Fact::new(source.id, peer.clone()));
+                netdev.peer_ifindex.get_or_insert(Fact::new(source.id, *peer));
             }
         }
     }

@@ -107,7 +107,7 @@ fn resolve<'a>(names: &HashMap<&str, &'a Name>, reference: &'a OvsRef) -> Option
 fn bridge(drafts: &mut Drafts, names: &Names<'_>, (source, record): Row<'_>) {
     let OvsRow::Bridge(row) = &record.row else { return };
     let draft = drafts.bridges.entry(row.name.value.clone()).or_default();
-    draft.see(source, record, row.name.span);
+    draft.see(source, record);
     let conflicts = &mut draft.conflicts;
     first(conflicts, &mut draft.data.fail_mode, source, row.fail_mode.as_ref(), "fail_mode");
     first(
@@ -120,12 +120,11 @@ fn bridge(drafts: &mut Drafts, names: &Names<'_>, (source, record): Row<'_>) {
     union(&mut draft.data.external_ids, source, &row.external_ids);
     union(&mut draft.data.external_ids, source, &row.other_config);
     for reference in &row.controllers {
-        if let OvsRef::Uuid(uuid) = &reference.value {
-            if let Some((source, record)) = names.connections.get(uuid.as_str()) {
-                if let OvsRow::Connection(it) = &record.row {
-                    controller(&mut draft.data, source, &it.target, it.is_connected.as_ref());
-                }
-            }
+        if let OvsRef::Uuid(uuid) = &reference.value
+            && let Some((source, record)) = names.connections.get(uuid.as_str())
+            && let OvsRow::Connection(it) = &record.row
+        {
+            controller(&mut draft.data, source, &it.target, it.is_connected.as_ref());
         }
     }
     for reference in &row.ports {
@@ -144,12 +143,12 @@ fn bridge(drafts: &mut Drafts, names: &Names<'_>, (source, record): Row<'_>) {
 fn port(drafts: &mut Drafts, names: &Names<'_>, (source, record): Row<'_>) {
     let OvsRow::Port(row) = &record.row else { return };
     let draft = drafts.ports.entry(row.name.value.clone()).or_default();
-    draft.see(source, record, row.name.span);
+    draft.see(source, record);
     let conflicts = &mut draft.conflicts;
     first(conflicts, &mut draft.data.tag, source, row.tag.as_ref(), "tag");
     first(conflicts, &mut draft.data.vlan_mode, source, row.vlan_mode.as_ref(), "vlan_mode");
     if draft.data.trunks.is_empty() {
-        draft.data.trunks = row.trunks.iter().map(|it| Fact::new(source.id, it.clone())).collect();
+        draft.data.trunks = row.trunks.iter().map(|it| Fact::new(source.id, *it)).collect();
     }
     union(&mut draft.data.other_config, source, &row.other_config);
     union(&mut draft.data.external_ids, source, &row.external_ids);
@@ -174,11 +173,11 @@ fn interface(drafts: &mut Drafts, (source, record): Row<'_>) {
     let OvsRow::Interface(row) = &record.row else { return };
     let draft = drafts.interfaces.entry(row.name.value.clone()).or_default();
     let known = !draft.seen.is_empty();
-    draft.see(source, record, row.name.span);
+    draft.see(source, record);
     let data = &mut draft.data;
     if let Some(kind) = &row.kind {
         if data.kind_evidence.is_none() {
-            data.kind = kind.value.clone();
+            data.kind.clone_from(&kind.value);
             data.kind_evidence = Some(kind.evidence(source.id));
         } else if data.kind != kind.value {
             let old = data
@@ -193,10 +192,10 @@ fn interface(drafts: &mut Drafts, (source, record): Row<'_>) {
     union(&mut data.external_ids, source, &row.external_ids);
     union(&mut data.status, source, &row.status);
     // A database file keeps the complaint of an older start; live texts know better.
-    if rank(source) < 3 || !known {
-        if let (None, Some(error)) = (&data.error, &row.error) {
-            data.error = Some(Fact::new(source.id, error.clone()));
-        }
+    if (rank(source) < 3 || !known)
+        && let (None, Some(error)) = (&data.error, &row.error)
+    {
+        data.error = Some(Fact::new(source.id, error.clone()));
     }
     let conflicts = &mut draft.conflicts;
     first(conflicts, &mut data.ofport, source, row.ofport.as_ref(), "ofport");
@@ -220,7 +219,7 @@ fn controller(
     target: &At<Name>,
     connected: Option<&At<bool>>,
 ) {
-    let connected = connected.map(|it| Fact::new(source.id, it.clone()));
+    let connected = connected.map(|it| Fact::new(source.id, *it));
     match bridge.controllers.iter_mut().find(|it| it.target.value == target.value) {
         Some(old) => {
             if old.is_connected.is_none() {
@@ -267,9 +266,8 @@ fn union(map: &mut Vec<(Name, Fact<Name>)>, source: &Source, new: &OvsMap) {
 }
 
 impl<T> Draft<T> {
-    /// The row speaks of it: its name, else its header line.
-    fn see(&mut self, source: &Source, record: &OvsRecord, name: tapline_model::span::Span) {
-        let _ = name;
+    /// The row speaks of it.
+    fn see(&mut self, source: &Source, record: &OvsRecord) {
         let evidence = Evidence { source: source.id, span: record.at };
         if !self.seen.contains(&evidence) {
             self.seen.push(evidence);
@@ -289,7 +287,7 @@ impl<T> Draft<T> {
             Witness::new(WitnessClass::Daemon, source.id, span, format!("{claim} {owner}"));
         let field = field(&mut self.data);
         if field.is_empty() {
-            *field = owner.clone();
+            field.clone_from(owner);
         }
         if field == owner {
             if !self.member.contains(&witness) {
@@ -327,7 +325,7 @@ impl Drafts {
             if let Some(NodeData::OvsPort(port)) =
                 port.and_then(|it| topology.node(it)).map(|it| &it.data)
             {
-                draft.data.bridge = port.bridge.clone();
+                draft.data.bridge.clone_from(&port.bridge);
             }
             let seen = seen_or_member(draft.seen, &draft.member);
             let data = NodeData::OvsInterface(Box::new(draft.data));

@@ -126,13 +126,13 @@ fn kernel(topology: &mut Topology<'_>, texts: &Texts<'_>, endpoints: &mut Vec<No
         let (name, netns, seen) = (node.name.clone(), node.netns.clone(), node.seen.clone());
         // An address that is not set reads `any` or `0.0.0.0`.
         let address = |at: &Option<tapline_model::span::At<IpAddr>>| {
-            at.as_ref().filter(|it| !it.is_unspecified()).map(|it| Fact::new(source, it.clone()))
+            at.as_ref().filter(|it| !it.is_unspecified()).map(|it| Fact::new(source, *it))
         };
         let data = TunnelEndpoint {
             kind: kernel_kind(kind),
             local: address(&tunnel.local),
             remote: address(&tunnel.remote).filter(|it| !it.value.is_multicast()),
-            dst_port: tunnel.dstport.as_ref().map(|it| Fact::new(source, it.clone())),
+            dst_port: tunnel.dstport.as_ref().map(|it| Fact::new(source, *it)),
             key: tunnel
                 .id
                 .as_ref()
@@ -206,12 +206,12 @@ fn join(topology: &mut Topology<'_>, endpoints: &[NodeId]) {
         let back = owner.and_then(|owner| reciprocal(topology, &leading, id, host, owner));
         let (target, confidence) = match (back, owner) {
             (Some((back, confidence)), _) => {
-                if let Some(it) = endpoint(topology, back) {
-                    if let Some(remote) = &it.remote {
-                        let words = format!("{} back to {}", it.kind, remote.value);
-                        let class = class(topology, it.owner);
-                        witnesses.push(Witness::at(class, remote.evidence, words));
-                    }
+                if let Some(it) = endpoint(topology, back)
+                    && let Some(remote) = &it.remote
+                {
+                    let words = format!("{} back to {}", it.kind, remote.value);
+                    let class = class(topology, it.owner);
+                    witnesses.push(Witness::at(class, remote.evidence, words));
                 }
                 (back, confidence)
             }

@@ -300,11 +300,11 @@ impl Solver {
             let mut witnesses = claims(topology, one.node);
             witnesses.extend(claims(topology, other.node));
             for id in [from, to] {
-                if let Some(it) = topology.netdev_mut(id) {
-                    if it.kind == NetdevKind::Unknown {
-                        it.kind = NetdevKind::Veth;
-                        it.kind_evidence = it.lower.as_ref().map(|it| it.evidence);
-                    }
+                if let Some(it) = topology.netdev_mut(id)
+                    && it.kind == NetdevKind::Unknown
+                {
+                    it.kind = NetdevKind::Veth;
+                    it.kind_evidence = it.lower.as_ref().map(|it| it.evidence);
                 }
             }
             topology.connect(from, to, EdgeKind::VethPeer, confidence, witnesses);

@@ -125,11 +125,12 @@ impl<'a> Draft<'a> {
         let evidence = Evidence { source, span: nic.at };
         if let Some(known) = nic.mac.as_ref().and_then(|it| self.by_mac(it.value)) {
             known.seen.push(evidence);
-            if let (Some(target), Some(old)) = (&nic.target, &known.nic.target) {
-                if old.value == target.value && live == known.nic.live {
-                    let words = format!("target dev {}", target.value);
-                    known.target.push(Witness::at(xml_class(live), target.evidence(source), words));
-                }
+            if let (Some(target), Some(old)) = (&nic.target, &known.nic.target)
+                && old.value == target.value
+                && live == known.nic.live
+            {
+                let words = format!("target dev {}", target.value);
+                known.target.push(Witness::at(xml_class(live), target.evidence(source), words));
             }
             return;
         }
@@ -143,7 +144,7 @@ impl<'a> Draft<'a> {
         });
         self.nics.push(NicDraft {
             nic: Nic {
-                mac: nic.mac.as_ref().map(|it| Fact::new(source, it.clone())),
+                mac: nic.mac.as_ref().map(|it| Fact::new(source, *it)),
                 target,
                 bridge: fact(&nic.bridge),
                 interface_id: fact(&nic.interface_id),
@@ -249,9 +250,7 @@ fn qemu<'a>(
                 let known = match draft.by_mac(mac.value) {
                     Some(known) => known,
                     None => {
-                        draft
-                            .nics
-                            .push(NicDraft::bare(Fact::new(source.id, mac.clone()), evidence));
+                        draft.nics.push(NicDraft::bare(Fact::new(source.id, *mac), evidence));
                         let Some(known) = draft.nics.last_mut() else { continue };
                         known
                     }
@@ -331,7 +330,7 @@ fn interfaces<'a>(texts: &Texts<'a>, drafts: &mut BTreeMap<Name, Draft<'a>>) {
                         other.conflicts.push(old.into_iter().chain([new]).collect());
                         continue;
                     }
-                    draft.nics.push(NicDraft::bare(Fact::new(source.id, mac.clone()), evidence));
+                    draft.nics.push(NicDraft::bare(Fact::new(source.id, *mac), evidence));
                     let Some(known) = draft.nics.last_mut() else { continue };
                     known.nic.live = row.target.is_some() && !inactive;
                     known
@@ -451,10 +450,10 @@ impl Guests {
             for (key, value) in &data.external_ids {
                 if key == "iface-id" {
                     all.iface_ids.entry(value.value.clone()).or_default().push(id);
-                } else if key == "attached-mac" {
-                    if let Ok(mac) = value.value.parse() {
-                        all.macs.entry(mac).or_default().push(id);
-                    }
+                } else if key == "attached-mac"
+                    && let Ok(mac) = value.value.parse()
+                {
+                    all.macs.entry(mac).or_default().push(id);
                 }
             }
         }
@@ -471,8 +470,8 @@ impl Guests {
 
 /// What libvirt keeps of the guest's MAC in that of its tap.
 fn tail(mac: Mac) -> [u8; 5] {
-    let [_, a, b, c, d, e] = mac.0;
-    [a, b, c, d, e]
+    let [_, tail @ ..] = mac.0;
+    tail
 }
 
 fn attach<'a>(
@@ -509,13 +508,12 @@ fn attach<'a>(
             confidence = confidence.min(Confidence::Inferred);
         }
         witnesses.extend(draft.mac);
-        if let (Some(mac), Some(netdev)) = (&nic.mac, topology.netdev(target)) {
-            if let Some(tap) =
+        if let (Some(mac), Some(netdev)) = (&nic.mac, topology.netdev(target))
+            && let Some(tap) =
                 netdev.mac.as_ref().filter(|it| it.value.same_but_first_octet(mac.value))
-            {
-                let words = format!("link/ether {} ends like the guest's", tap.value);
-                witnesses.push(Witness::at(WitnessClass::Join, tap.evidence, words));
-            }
+        {
+            let words = format!("link/ether {} ends like the guest's", tap.value);
+            witnesses.push(Witness::at(WitnessClass::Join, tap.evidence, words));
         }
         database(topology, &guests, id, &nic, target, &mut witnesses);
         topology.connect(id, target, EdgeKind::AttachesVm, confidence, witnesses);
@@ -550,11 +548,11 @@ fn database(
         }
         let value =
             |key: &str| data.external_ids.iter().find(|(it, _)| it == key).map(|(_, it)| it);
-        if let Some(port) = value("iface-id") {
-            if nic.interface_id.as_ref().is_some_and(|it| it.value == port.value) {
-                let words = format!("iface-id {}", port.value);
-                witnesses.push(Witness::at(WitnessClass::Daemon, port.evidence, words));
-            }
+        if let Some(port) = value("iface-id")
+            && nic.interface_id.as_ref().is_some_and(|it| it.value == port.value)
+        {
+            let words = format!("iface-id {}", port.value);
+            witnesses.push(Witness::at(WitnessClass::Daemon, port.evidence, words));
         }
         if let (Some(attached), Some(mac)) = (value("attached-mac"), &nic.mac) {
             let words = format!("attached-mac {}", attached.value);
