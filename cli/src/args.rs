@@ -21,6 +21,9 @@ one output with --as, or - for standard input.
 
 Exit status: 0 nothing found, 1 findings (or NAME not found), 2 wrong usage or unreadable input.";
 
+/// Heading of the limits in `--help`.
+const LIMITS: &str = "Limits (K, M and G are powers of 1024)";
+
 /// Offline analyzer for Linux virtual networking: which wire does this VM hang on, where is it
 /// cut, and which line of the captured output proves it
 #[derive(Debug, Parser)]
@@ -53,14 +56,23 @@ pub(crate) enum Color {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Find faults, each with the lines that prove it
+    ///
+    /// Three answers are possible: a fault, no fault, and cannot tell, with the commands that
+    /// would decide. The exit status is 1 when a fault is at least as severe as --fail-on.
     Lint(Lint),
     /// Tell all that is known about one device, VM, port, address or namespace
     Show(Show),
     /// Draw the topology
+    ///
+    /// Nodes are hosts, namespaces, VMs, devices and OVS objects; edges say how they are wired.
     Graph(Graph),
     /// Print every record that was read, with its place
+    ///
+    /// Shows what each line was understood to say, and which lines were not understood.
     Records(Records),
     /// Tell what was captured, what was not, and which questions that leaves open
+    ///
+    /// That something is absent follows only from a complete text that would show it.
     Coverage(Coverage),
     /// List the rules of `lint`
     Rules(Rules),
@@ -86,22 +98,21 @@ pub(crate) struct Inputs {
 
 /// Bounds on input. Shown by `--help`, not by `-h`.
 #[derive(Clone, Copy, Debug, Args)]
-#[command(next_help_heading = "Limits (K, M and G are powers of 1024)")]
 pub(crate) struct Limits {
     /// Leave out files in an archive that are longer [default: 256M]
-    #[arg(long = "max-member-size", value_name = "BYTES", hide_short_help = true)]
+    #[arg(long = "max-member-size", value_name = "BYTES", hide_short_help = true, help_heading = LIMITS)]
     pub(crate) member_size: Option<Size>,
     /// Stop keeping texts after so many bytes [default: 2G]
-    #[arg(long = "max-kept-size", value_name = "BYTES", hide_short_help = true)]
+    #[arg(long = "max-kept-size", value_name = "BYTES", hide_short_help = true, help_heading = LIMITS)]
     pub(crate) kept_size: Option<Size>,
     /// Stop reading after so many files [default: 10000000]
-    #[arg(long = "max-members", value_name = "COUNT", hide_short_help = true)]
+    #[arg(long = "max-members", value_name = "COUNT", hide_short_help = true, help_heading = LIMITS)]
     pub(crate) members: Option<u64>,
     /// Open archives in archives down to this depth [default: 4]
-    #[arg(long = "max-nesting", value_name = "DEPTH", hide_short_help = true)]
+    #[arg(long = "max-nesting", value_name = "DEPTH", hide_short_help = true, help_heading = LIMITS)]
     pub(crate) nesting: Option<u32>,
     /// Stop at archives that grow more than this when unpacked [default: 2000]
-    #[arg(long = "max-ratio", value_name = "RATIO", hide_short_help = true)]
+    #[arg(long = "max-ratio", value_name = "RATIO", hide_short_help = true, help_heading = LIMITS)]
     pub(crate) ratio: Option<u64>,
 }
 
@@ -129,7 +140,6 @@ impl FromStr for Size {
     }
 }
 
-/// Exit status is 1 when a finding is at least as severe as --fail-on.
 #[derive(Debug, Args)]
 pub(crate) struct Lint {
     #[command(flatten)]
@@ -177,13 +187,12 @@ impl FailOn {
     }
 }
 
-/// NAME is a device, bridge, port, namespace, VM (name, uuid or nova name), MAC, IP address, or the
-/// beginning of a neutron port id. `host:NAME` and `namespace/NAME` narrow the search.
 #[derive(Debug, Args)]
 pub(crate) struct Show {
     #[command(flatten)]
     pub(crate) inputs: Inputs,
-    /// What to show
+    /// A device, bridge, port, namespace, VM (name, uuid, nova name), MAC, IP address, or the
+    /// beginning of a neutron port id; host:NAME and netns/NAME narrow it down
     #[arg(required = true)]
     pub(crate) name: String,
     /// List every place that mentions it, however many
@@ -191,7 +200,6 @@ pub(crate) struct Show {
     pub(crate) all: bool,
 }
 
-/// Nodes are hosts, namespaces, VMs, devices and OVS objects; edges are how they are wired.
 #[derive(Debug, Args)]
 pub(crate) struct Graph {
     #[command(flatten)]
@@ -219,7 +227,6 @@ pub(crate) enum GraphFormat {
     Json,
 }
 
-/// Shows what each line was understood to say, and what was not understood.
 #[derive(Debug, Args)]
 pub(crate) struct Records {
     #[command(flatten)]
@@ -242,7 +249,6 @@ pub(crate) enum RecordFormat {
     Yaml,
 }
 
-/// Absence counts only where the text that would show it is complete: this says where it is.
 #[derive(Debug, Args)]
 pub(crate) struct Coverage {
     #[command(flatten)]

@@ -6,6 +6,7 @@
 mod args;
 mod commands;
 mod error;
+mod find;
 mod pipeline;
 mod render;
 mod suggest;

@@ -1,7 +1,13 @@
 //! The forms of output, one file each.
+pub(crate) mod dot;
+pub(crate) mod drawing;
 pub(crate) mod escape;
+pub(crate) mod graph_json;
+pub(crate) mod graph_text;
 pub(crate) mod lint_json;
 pub(crate) mod lint_text;
+pub(crate) mod mermaid;
+pub(crate) mod node;
 pub(crate) mod page;
 pub(crate) mod problems;
 pub(crate) mod records;

@@ -1,0 +1,329 @@
+//! The topology as trees: for each VM the way to its switch, for each namespace its devices, for
+//! each OVS bridge its ports.
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+
+use tapline_topology::graph::{Confidence, NetdevKind};
+use tapline_topology::{EdgeKind, Node, NodeData, NodeId, Topology};
+
+use super::escape::visible;
+use super::node::{attribute_text, attributes, confidence_mark, name, noun};
+use super::severity_style;
+use crate::terminal::{Paint, style};
+
+/// A way is not followed further than this.
+const DEEPEST: usize = 16;
+
+/// One line and what hangs below it.
+struct Tree {
+    text: String,
+    below: Vec<Tree>,
+}
+
+impl Tree {
+    fn leaf(text: impl Into<String>) -> Self {
+        Self { text: text.into(), below: Vec::new() }
+    }
+}
+
+/// Writes the trees of the chosen nodes.
+pub(crate) fn render(
+    out: &mut impl Write,
+    topology: &Topology<'_>,
+    chosen: &BTreeSet<NodeId>,
+    paint: Paint,
+) -> io::Result<()> {
+    let view = View { topology, chosen, paint };
+    for (n, tree) in view.hosts().iter().enumerate() {
+        if n > 0 {
+            writeln!(out)?;
+        }
+        writeln!(out, "{}", tree.text)?;
+        branches(out, &tree.below, "")?;
+    }
+    Ok(())
+}
+
+fn branches(out: &mut impl Write, trees: &[Tree], indent: &str) -> io::Result<()> {
+    for (n, tree) in trees.iter().enumerate() {
+        let last = n + 1 == trees.len();
+        let (branch, below) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+        writeln!(out, "{indent}{branch}{}", tree.text)?;
+        branches(out, &tree.below, &format!("{indent}{below}"))?;
+    }
+    Ok(())
+}
+
+struct View<'a> {
+    topology: &'a Topology<'a>,
+    chosen: &'a BTreeSet<NodeId>,
+    paint: Paint,
+}
+
+impl<'a> View<'a> {
+    fn nodes(&self) -> impl Iterator<Item = (NodeId, &'a Node<'a>)> {
+        let topology = self.topology;
+        self.chosen.iter().filter_map(move |&id| Some((id, topology.node(id)?)))
+    }
+
+    fn hosts(&self) -> Vec<Tree> {
+        let mut hosts = Vec::new();
+        for (n, host) in self.topology.snapshot.captured.hosts.iter().enumerate() {
+            let of_host: Vec<_> = self
+                .nodes()
+                .filter(|(_, it)| it.host.is_some_and(|it| it.0 as usize == n))
+                .collect();
+            let mut below = Vec::new();
+            below.extend(of_host.iter().filter_map(|&(id, node)| self.vm(id, node)));
+            below.extend(self.namespaces(&of_host));
+            below.extend(of_host.iter().filter_map(|&(id, node)| self.ovs_bridge(id, node)));
+            if below.is_empty() && !of_host.iter().any(|it| matches!(it.1.data, NodeData::Host(_)))
+            {
+                continue;
+            }
+            let text = format!("{}", self.paint.of(style::STRONG, visible(&host.name)));
+            hosts.push(Tree { text, below });
+        }
+        let remote: Vec<_> = self
+            .nodes()
+            .filter(|(_, it)| matches!(it.data, NodeData::RemoteHost(_)))
+            .map(|(id, _)| Tree::leaf(visible(&name(self.topology, id)).into_owned()))
+            .collect();
+        if !remote.is_empty() {
+            let text = self.paint.of(style::STRONG, "hosts that were not captured").to_string();
+            hosts.push(Tree { text, below: remote });
+        }
+        hosts
+    }
+
+    fn vm(&self, id: NodeId, node: &Node<'_>) -> Option<Tree> {
+        if !matches!(node.data, NodeData::Vm(_)) {
+            return None;
+        }
+        let nics = self.topology.into(id, EdgeKind::NicOf);
+        let below = nics
+            .into_iter()
+            .map(|(nic, _)| {
+                let mut below = Vec::new();
+                for (device, edge) in self.topology.out(nic, EdgeKind::AttachesVm) {
+                    let mut passed = BTreeSet::from([nic]);
+                    below.push(self.way(device, edge.confidence, &mut passed, 0));
+                }
+                Tree { text: self.line(nic, ""), below }
+            })
+            .collect();
+        Some(Tree { text: self.line(id, "VM "), below })
+    }
+
+    /// The way from a device towards the wire: its bridge or OVS port, and on from there.
+    fn way(
+        &self,
+        id: NodeId,
+        confidence: Confidence,
+        passed: &mut BTreeSet<NodeId>,
+        depth: usize,
+    ) -> Tree {
+        let mark = confidence_mark(confidence);
+        let prefix = if mark.is_empty() { String::new() } else { format!("{mark} ") };
+        let mut tree = Tree::leaf(format!("{prefix}{}", self.line(id, "")));
+        if !passed.insert(id) || depth >= DEEPEST {
+            return tree;
+        }
+        for (next, confidence) in self.onward(id) {
+            if !passed.contains(&next) {
+                tree.below.push(self.way(next, confidence, passed, depth + 1));
+            }
+        }
+        tree
+    }
+
+    /// The next hops from a node towards the wire.
+    fn onward(&self, id: NodeId) -> Vec<(NodeId, Confidence)> {
+        let topology = self.topology;
+        let Some(node) = topology.node(id) else { return Vec::new() };
+        let mut next: Vec<(NodeId, Confidence)> = Vec::new();
+        let mut add = |all: Vec<(NodeId, &tapline_topology::Edge)>| {
+            next.extend(all.into_iter().map(|(id, edge)| (id, edge.confidence)));
+        };
+        match &node.data {
+            NodeData::Netdev(it) => {
+                let device_of = topology.out(id, EdgeKind::DeviceOf);
+                if device_of.is_empty() {
+                    add(topology.out(id, EdgeKind::EnslavedTo));
+                }
+                add(device_of);
+                add(topology.out(id, EdgeKind::StackedOn));
+                add(topology.peer(id, EdgeKind::VethPeer).into_iter().collect());
+                if it.kind == NetdevKind::Bridge {
+                    // Where other VMs hang on the same bridge, their way is not this one's.
+                    let members = topology.into(id, EdgeKind::EnslavedTo).into_iter();
+                    add(members.filter(|(member, _)| self.is_uplink(*member)).collect());
+                }
+            }
+            NodeData::OvsInterface(_) => add(topology.out(id, EdgeKind::OvsInterfaceOf)),
+            NodeData::OvsPort(_) => add(topology.out(id, EdgeKind::OvsPortOf)),
+            _ => {}
+        }
+        // The bridge's own port is the bridge.
+        next.retain(|(it, _)| *it != id);
+        next
+    }
+
+    fn is_uplink(&self, member: NodeId) -> bool {
+        self.topology.netdev(member).is_some_and(|it| {
+            !matches!(it.kind, NetdevKind::Tap | NetdevKind::Tun)
+                && self.topology.into(member, EdgeKind::AttachesVm).is_empty()
+        })
+    }
+
+    fn namespaces(&self, of_host: &[(NodeId, &Node<'_>)]) -> Vec<Tree> {
+        let mut trees = Vec::new();
+        for &(id, node) in of_host {
+            if !matches!(node.data, NodeData::Netns(_)) {
+                continue;
+            }
+            let devices = of_host
+                .iter()
+                .filter(|(_, it)| it.netns == node.netns && matches!(it.data, NodeData::Netdev(_)));
+            let below: Vec<_> = devices.map(|&(device, _)| self.device(device)).collect();
+            trees.push(Tree { text: self.line(id, "namespace "), below });
+        }
+        trees
+    }
+
+    /// A device with where it leads, in one line.
+    fn device(&self, id: NodeId) -> Tree {
+        let topology = self.topology;
+        let mut text = self.line(id, "");
+        let mut leads = |arrow: &str, all: Vec<(NodeId, &tapline_topology::Edge)>| {
+            for (other, edge) in all {
+                let mark = confidence_mark(edge.confidence);
+                text.push_str(&format!(" {arrow}{mark} {}", visible(&self.where_is(id, other))));
+            }
+        };
+        let device_of = topology.out(id, EdgeKind::DeviceOf);
+        if device_of.is_empty() {
+            leads("→", topology.out(id, EdgeKind::EnslavedTo));
+        }
+        leads("→", device_of);
+        leads("on", topology.out(id, EdgeKind::StackedOn));
+        leads("⇄", topology.peer(id, EdgeKind::VethPeer).into_iter().collect());
+        leads("←", topology.into(id, EdgeKind::AttachesVm));
+        Tree::leaf(text)
+    }
+
+    /// The other end of an edge, with its namespace where that is another.
+    fn where_is(&self, from: NodeId, to: NodeId) -> String {
+        let netns = |id| self.topology.node(id).and_then(|it| it.netns.clone());
+        let called = name(self.topology, to);
+        match netns(to) {
+            Some(other) if Some(&other) != netns(from).as_ref() => format!("{other}/{called}"),
+            _ => called,
+        }
+    }
+
+    fn ovs_bridge(&self, id: NodeId, node: &Node<'_>) -> Option<Tree> {
+        if !matches!(node.data, NodeData::OvsBridge(_)) {
+            return None;
+        }
+        let ports = self.topology.into(id, EdgeKind::OvsPortOf).into_iter();
+        let below =
+            ports.filter(|(it, _)| self.chosen.contains(it)).map(|(port, _)| self.port(port));
+        Some(Tree { text: self.line(id, ""), below: below.collect() })
+    }
+
+    fn port(&self, id: NodeId) -> Tree {
+        let topology = self.topology;
+        let called = topology.node(id).map_or("", |it| it.name.as_str());
+        let mut text = visible(called).into_owned();
+        let mut parts: Vec<String> = attributes(topology, id)
+            .iter()
+            .filter(|it| it.0 != "bridge")
+            .map(attribute_text)
+            .collect();
+        let interfaces = topology.into(id, EdgeKind::OvsInterfaceOf);
+        let mut below = Vec::new();
+        for (interface, _) in &interfaces {
+            let shown = self.interface(*interface);
+            if interfaces.len() == 1 {
+                parts.extend(shown);
+            } else {
+                let called = topology.node(*interface).map_or("", |it| it.name.as_str());
+                below.push(Tree::leaf(format!("{} {}", visible(called), shown.join(", "))));
+            }
+        }
+        if !parts.is_empty() {
+            text.push_str(&format!(" ({})", parts.join(", ")));
+        }
+        Tree { text, below }
+    }
+
+    /// What an OVS interface is and where it leads.
+    fn interface(&self, id: NodeId) -> Vec<String> {
+        let topology = self.topology;
+        let Some(it) = ovs_interface(topology, id) else { return Vec::new() };
+        let mut parts = Vec::new();
+        if !it.kind.is_empty() {
+            parts.push(visible(&it.kind).into_owned());
+        }
+        for (device, edge) in topology.into(id, EdgeKind::DeviceOf) {
+            let netns = topology.node(device).and_then(|it| it.netns.clone());
+            if let Some(netns) = netns.filter(|it| !it.is_root()) {
+                let mark = confidence_mark(edge.confidence);
+                parts.push(format!("in{mark} {}", visible(&netns.to_string())));
+            }
+        }
+        if let Some((peer, _)) = topology.peer(id, EdgeKind::PatchPeer) {
+            parts.push(format!("⇄ {}", visible(&name(topology, peer))));
+        } else if let Some(peer) = it.option("peer") {
+            parts.push(format!("peer {} not found", visible(&peer.value)));
+        }
+        if let Some(remote) = it.option("remote_ip") {
+            parts.push(format!("to {}", visible(&remote.value)));
+        }
+        if let Some(error) = &it.error {
+            let colour = severity_style(tapline_analysis::lint::Severity::Error);
+            parts.push(self.paint.of(colour, visible(&error.value)).to_string());
+        }
+        parts
+    }
+
+    /// Name, kind and properties of a node.
+    fn line(&self, id: NodeId, prefix: &str) -> String {
+        let topology = self.topology;
+        let Some(node) = topology.node(id) else { return String::new() };
+        let called = visible(&name(topology, id)).into_owned();
+        let mut text = format!("{prefix}{}", self.paint.of(style::CODE, called));
+        let mut parts = Vec::new();
+        if !matches!(node.data, NodeData::Vm(_) | NodeData::Netns(_)) {
+            parts.push(noun(node).to_owned());
+        }
+        for attribute in attributes(topology, id) {
+            let shown = match attribute.0 {
+                "tag" | "trunks" | "addresses" | "mtu" | "state" | "nova-name" | "fail-mode" => {
+                    true
+                }
+                "captured" => attribute.1 == false,
+                "mac" => matches!(node.data, NodeData::VmNic(_)),
+                _ => false,
+            };
+            if shown {
+                parts.push(visible(&attribute_text(&attribute)).into_owned());
+            }
+        }
+        if !parts.is_empty() {
+            text.push_str(&format!(" ({})", parts.join(", ")));
+        }
+        text
+    }
+}
+
+fn ovs_interface<'a>(
+    topology: &'a Topology<'_>,
+    id: NodeId,
+) -> Option<&'a tapline_topology::graph::OvsInterface> {
+    match &topology.node(id)?.data {
+        NodeData::OvsInterface(it) => Some(it),
+        _ => None,
+    }
+}

@@ -1,0 +1,183 @@
+//! How nodes of the topology are called and described, in all forms.
+use serde_json::Value;
+use tapline_topology::graph::{Confidence, NetdevKind};
+use tapline_topology::{EdgeKind, Node, NodeData, NodeId, Topology};
+
+/// A property of a node: name and value.
+pub(crate) type Attribute = (&'static str, Value);
+
+/// What a node is, in a word or two: `veth`, `OVS port`, `VM`.
+pub(crate) fn noun(node: &Node<'_>) -> &'static str {
+    match &node.data {
+        NodeData::Host(_) => "host",
+        NodeData::RemoteHost(_) => "host that was not captured",
+        NodeData::Netns(_) => "namespace",
+        NodeData::Vm(_) => "VM",
+        NodeData::VmNic(_) => "NIC of a VM",
+        NodeData::Netdev(it) => match it.kind {
+            NetdevKind::Unknown => "device",
+            NetdevKind::Physical => "physical NIC",
+            NetdevKind::OvsInternal => "internal port of OVS",
+            NetdevKind::OvsDatapath => "OVS datapath",
+            NetdevKind::OvsTunnelVport => "OVS tunnel device",
+            kind => kind.as_str(),
+        },
+        NodeData::OvsBridge(_) => "OVS bridge",
+        NodeData::OvsPort(_) => "OVS port",
+        NodeData::OvsInterface(_) => "OVS interface",
+        NodeData::TunnelEndpoint(_) => "tunnel endpoint",
+        NodeData::Address(_) => "address",
+        NodeData::RouteTable(_) => "routing table",
+    }
+}
+
+/// The name of a node as a person says it: an OVS port with its bridge, a NIC with its VM.
+pub(crate) fn name(topology: &Topology<'_>, id: NodeId) -> String {
+    let Some(node) = topology.node(id) else { return String::new() };
+    let of = |owner: NodeId| topology.node(owner).map_or("", |it| it.name.as_str());
+    match &node.data {
+        NodeData::OvsPort(it) if !it.bridge.is_empty() && it.bridge != node.name => {
+            format!("{}/{}", it.bridge, node.name)
+        }
+        NodeData::OvsInterface(it) if !it.bridge.is_empty() && it.bridge != node.name => {
+            format!("{}/{}", it.bridge, node.name)
+        }
+        NodeData::VmNic(it) if !node.name.starts_with(of(it.vm)) => {
+            format!("{}/{}", of(it.vm), node.name)
+        }
+        NodeData::Address(it) => format!("{}/{}", it.ip, it.prefix),
+        NodeData::TunnelEndpoint(it) => {
+            let remote = it.remote.as_ref().map_or("any".to_owned(), |it| it.value.to_string());
+            format!("{} to {remote}", it.kind)
+        }
+        _ => node.name.to_string(),
+    }
+}
+
+/// Its properties, those that people ask for first.
+pub(crate) fn attributes(topology: &Topology<'_>, id: NodeId) -> Vec<Attribute> {
+    let mut all = Vec::new();
+    let Some(node) = topology.node(id) else { return all };
+    let mut put = |name: &'static str, value: Option<Value>| {
+        all.extend(value.map(|value| (name, value)));
+    };
+    let text = |text: &str| (!text.is_empty()).then(|| Value::from(text));
+    match &node.data {
+        NodeData::Host(it) => {
+            put("kernel", it.kernel.as_ref().and_then(|it| text(&it.value)));
+            put("system-id", it.system_id.as_ref().and_then(|it| text(&it.value)));
+        }
+        NodeData::RemoteHost(it) => put("ip", text(&it.ip.to_string())),
+        NodeData::Netns(it) => {
+            put("nsid", it.nsid.as_ref().map(|it| it.value.into()));
+            put("captured", Some(it.captured.into()));
+        }
+        NodeData::Vm(it) => {
+            put("state", it.state.as_ref().and_then(|it| text(&it.value)));
+            put("nova-name", it.nova_name.as_ref().and_then(|it| text(&it.value)));
+            put("uuid", it.uuid.as_ref().and_then(|it| text(&it.value)));
+            put("id", it.id.as_ref().map(|it| it.value.into()));
+        }
+        NodeData::VmNic(it) => {
+            put("mac", it.mac.as_ref().and_then(|it| text(&it.value.to_string())));
+            put("target", it.target.as_ref().and_then(|it| text(&it.value)));
+            put("bridge", it.bridge.as_ref().and_then(|it| text(&it.value)));
+            put("interface-id", it.interface_id.as_ref().and_then(|it| text(&it.value)));
+            put("type", it.kind.as_ref().and_then(|it| text(&it.value)));
+        }
+        NodeData::Netdev(it) => {
+            put("type", Some(it.kind.as_str().into()));
+            put("index", it.index.as_ref().map(|it| it.value.0.into()));
+            put("state", it.state.as_ref().and_then(|it| text(&it.value)));
+            put("mtu", it.mtu.as_ref().map(|it| it.value.into()));
+            put("mac", it.mac.as_ref().and_then(|it| text(&it.value.to_string())));
+            put("master", it.master.as_ref().and_then(|it| text(&it.value)));
+            put("captured", it.stub.then(|| false.into()));
+            let addresses: Vec<Value> = topology
+                .out(id, EdgeKind::HasAddress)
+                .into_iter()
+                .map(|(address, _)| name(topology, address).into())
+                .collect();
+            put("addresses", (!addresses.is_empty()).then(|| addresses.into()));
+        }
+        NodeData::OvsBridge(it) => {
+            put("fail-mode", it.fail_mode.as_ref().and_then(|it| text(&it.value)));
+            put("datapath-type", it.datapath_type.as_ref().and_then(|it| text(&it.value)));
+            let controllers: Vec<Value> =
+                it.controllers.iter().map(|it| it.target.value.as_str().into()).collect();
+            put("controllers", (!controllers.is_empty()).then(|| controllers.into()));
+        }
+        NodeData::OvsPort(it) => {
+            put("bridge", text(&it.bridge));
+            put("tag", it.tag.as_ref().map(|it| it.value.into()));
+            let trunks: Vec<Value> = it.trunks.iter().map(|it| it.value.into()).collect();
+            put("trunks", (!trunks.is_empty()).then(|| trunks.into()));
+            put("vlan-mode", it.vlan_mode.as_ref().and_then(|it| text(&it.value)));
+        }
+        NodeData::OvsInterface(it) => {
+            put("bridge", text(&it.bridge));
+            put("type", text(if it.kind.is_empty() { "system" } else { &it.kind }));
+            put("error", it.error.as_ref().and_then(|it| text(&it.value)));
+            put("ofport", it.ofport.as_ref().map(|it| it.value.into()));
+            for (key, value) in &it.options {
+                match key.as_str() {
+                    "peer" => put("peer", text(&value.value)),
+                    "local_ip" => put("local-ip", text(&value.value)),
+                    "remote_ip" => put("remote-ip", text(&value.value)),
+                    "key" => put("key", text(&value.value)),
+                    _ => {}
+                }
+            }
+        }
+        NodeData::TunnelEndpoint(it) => {
+            put("type", text(&it.kind));
+            put("local", it.local.as_ref().and_then(|it| text(&it.value.to_string())));
+            put("remote", it.remote.as_ref().and_then(|it| text(&it.value.to_string())));
+            put("dst-port", it.dst_port.as_ref().map(|it| it.value.into()));
+            put("key", it.key.as_ref().and_then(|it| text(&it.value)));
+        }
+        NodeData::Address(it) => {
+            put("ip", text(&it.ip.to_string()));
+            put("prefix", Some(it.prefix.into()));
+        }
+        NodeData::RouteTable(it) => put("routes", Some(it.routes.len().into())),
+    }
+    all
+}
+
+/// `tag 1`, `mtu 1450`, `192.168.0.1/24, fe80::1/64`: a property for people.
+pub(crate) fn attribute_text((name, value): &Attribute) -> String {
+    match (*name, value) {
+        ("type" | "state" | "addresses", value) => value_text(value),
+        ("captured", Value::Bool(false)) => "not captured".to_owned(),
+        ("captured", _) => String::new(),
+        ("mac", value) => value_text(value),
+        (name, value) => format!("{} {}", name.replace('-', " "), value_text(value)),
+    }
+}
+
+fn value_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(all) => all.iter().map(value_text).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    }
+}
+
+/// How sure an edge is, where it is not proven: empty, `?`, `??`.
+pub(crate) fn confidence_mark(confidence: Confidence) -> &'static str {
+    match confidence {
+        Confidence::Proven => "",
+        Confidence::Inferred => "?",
+        Confidence::Conventional => "??",
+    }
+}
+
+/// The public name of a confidence.
+pub(crate) fn confidence_name(confidence: Confidence) -> &'static str {
+    match confidence {
+        Confidence::Proven => "proven",
+        Confidence::Inferred => "inferred",
+        Confidence::Conventional => "conventional",
+    }
+}
