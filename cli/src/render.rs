@@ -1,4 +1,7 @@
 //! The forms of output, one file each.
+pub(crate) mod coverage;
+pub(crate) mod coverage_json;
+pub(crate) mod coverage_text;
 pub(crate) mod dot;
 pub(crate) mod drawing;
 pub(crate) mod escape;

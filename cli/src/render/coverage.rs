@@ -1,0 +1,115 @@
+//! What was captured of each host: gathered once, for all forms.
+use std::collections::BTreeSet;
+
+use tapline_analysis::lint::{CannotTell, Report};
+use tapline_model::capture::{HostId, Source};
+use tapline_model::ids::Netns;
+use tapline_model::outcome::{LineCount, Outcome};
+use tapline_model::records::Batch;
+use tapline_topology::coverage::Coverage;
+use tapline_topology::{NodeData, Topic, Topology};
+
+/// The questions that are asked of every namespace.
+const OF_NAMESPACE: &[Topic] = &[
+    Topic::Links,
+    Topic::LinkDetails,
+    Topic::Addresses,
+    Topic::Routes,
+    Topic::AllRoutes,
+    Topic::Rules,
+    Topic::Neighbours,
+    Topic::Netfilter,
+];
+
+/// The questions that are asked of the host.
+const OF_HOST: &[Topic] = &[
+    Topic::BridgeMembers,
+    Topic::NetnsList,
+    Topic::Ovs,
+    Topic::OvsPorts,
+    Topic::OvsInterfaces,
+    Topic::Domains,
+    Topic::DomainXml,
+];
+
+/// One host.
+pub(crate) struct HostCoverage<'a> {
+    pub(crate) host: HostId,
+    /// Every text of the host and what was read from it.
+    pub(crate) texts: Vec<(&'a Source, &'a Outcome<Batch>)>,
+    /// Sum of the account of lines.
+    pub(crate) lines: LineCount,
+    /// The namespaces, root first.
+    pub(crate) namespaces: Vec<NetnsCoverage<'a>>,
+    /// What rules could not decide.
+    pub(crate) undecided: Vec<&'a CannotTell>,
+}
+
+/// One namespace: every question and how well it is answered.
+pub(crate) struct NetnsCoverage<'a> {
+    pub(crate) netns: Netns,
+    pub(crate) topics: Vec<(Topic, &'a Coverage)>,
+}
+
+/// Gathers the coverage of all hosts.
+pub(crate) fn hosts<'a>(topology: &'a Topology<'_>, report: &'a Report) -> Vec<HostCoverage<'a>> {
+    let snapshot = topology.snapshot;
+    let ids = (0..).map(HostId).take(snapshot.captured.hosts.len());
+    let mut hosts: Vec<_> = ids
+        .map(|host| HostCoverage {
+            host,
+            texts: Vec::new(),
+            lines: LineCount::default(),
+            namespaces: namespaces(topology, host),
+            undecided: report.cannot_tell.iter().filter(|it| it.host == host).collect(),
+        })
+        .collect();
+    for (source, reading) in snapshot.iter() {
+        if let Some(host) = hosts.get_mut(source.host.0 as usize) {
+            host.texts.push((source, reading));
+            host.lines.merge(reading.lines);
+        }
+    }
+    hosts
+}
+
+fn namespaces<'a>(topology: &'a Topology<'_>, host: HostId) -> Vec<NetnsCoverage<'a>> {
+    // Root sorts first.
+    let mut names = BTreeSet::from([Netns::Root]);
+    for (_, node) in topology.nodes() {
+        if let (NodeData::Netns(_), Some(netns)) = (&node.data, &node.netns)
+            && node.host == Some(host)
+        {
+            names.insert(netns.clone());
+        }
+    }
+    names.extend(topology.coverage.host(host).map(|(netns, _, _)| netns.clone()));
+    let netns = names.into_iter().map(|netns| {
+        let of_host: &[Topic] = if netns.is_root() { OF_HOST } else { &[] };
+        let topics = OF_NAMESPACE.iter().chain(of_host);
+        let topics = topics.map(|&it| (it, topology.coverage.of(host, &netns, it))).collect();
+        NetnsCoverage { netns, topics }
+    });
+    netns.collect()
+}
+
+/// What a topic is about, for people.
+pub(crate) fn topic_name(topic: Topic) -> &'static str {
+    match topic {
+        Topic::Links => "devices",
+        Topic::LinkDetails => "kinds of devices",
+        Topic::Addresses => "addresses",
+        Topic::Routes => "main routes",
+        Topic::AllRoutes => "all routes",
+        Topic::Rules => "routing rules",
+        Topic::Neighbours => "neighbours",
+        Topic::NetnsList => "names of namespaces",
+        Topic::BridgeMembers => "members of Linux bridges",
+        Topic::Ovs => "OVS bridges and ports",
+        Topic::OvsPorts => "columns of OVS ports",
+        Topic::OvsInterfaces => "columns of OVS interfaces",
+        Topic::Domains => "VMs and their state",
+        Topic::DomainXml => "XML of VMs",
+        Topic::Netfilter => "packet filter",
+    }
+}

@@ -1,0 +1,160 @@
+//! Coverage for programs.
+use std::io::Write;
+
+use serde::Serialize;
+use tapline_model::capture::{Completeness, Snapshot, Source};
+use tapline_model::ids::Netns;
+use tapline_model::outcome::LineCount;
+use tapline_model::span::SourceId;
+use tapline_topology::Topic;
+use tapline_topology::coverage::Coverage;
+
+use super::coverage::HostCoverage;
+use super::problems::Problems;
+use crate::error::Result;
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    hosts: Vec<HostRow<'a>>,
+    problems: Problems<'a>,
+}
+
+#[derive(Serialize)]
+struct HostRow<'a> {
+    host: &'a str,
+    inputs: &'a [String],
+    sos_version: Option<&'a str>,
+    cleaned: bool,
+    lines: LineCount,
+    namespaces: Vec<NetnsRow<'a>>,
+    undecided: Vec<UndecidedRow<'a>>,
+    texts: Vec<TextRow<'a>>,
+}
+
+#[derive(Serialize)]
+struct NetnsRow<'a> {
+    netns: &'a Netns,
+    topics: Vec<TopicRow<'a>>,
+}
+
+#[derive(Serialize)]
+struct TopicRow<'a> {
+    topic: Topic,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    /// Texts that answer it, or that should have.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    texts: Vec<PlaceRow<'a>>,
+    /// The command that would answer it, where none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<String>,
+}
+
+#[derive(Serialize)]
+struct PlaceRow<'a> {
+    archive: &'a str,
+    member: &'a str,
+    line: u32,
+}
+
+#[derive(Serialize)]
+struct UndecidedRow<'a> {
+    code: &'static str,
+    missing: &'a [String],
+    count: u32,
+}
+
+#[derive(Serialize)]
+struct TextRow<'a> {
+    archive: &'a str,
+    member: &'a str,
+    line: u32,
+    command: String,
+    netns: &'a Netns,
+    format: Option<&'static str>,
+    /// Seconds since the epoch.
+    taken: Option<f64>,
+    records: usize,
+    lines: LineCount,
+    #[serde(flatten)]
+    completeness: Completeness,
+}
+
+/// Writes the coverage of all hosts.
+pub(crate) fn render(
+    out: &mut impl Write,
+    snapshot: &Snapshot,
+    hosts: &[HostCoverage<'_>],
+) -> Result<()> {
+    let rows = hosts.iter().filter_map(|it| row(snapshot, it)).collect();
+    let document =
+        Document { schema: "tapline.coverage/1", hosts: rows, problems: Problems(snapshot) };
+    serde_json::to_writer_pretty(&mut *out, &document)?;
+    Ok(writeln!(out)?)
+}
+
+fn row<'a>(snapshot: &'a Snapshot, it: &'a HostCoverage<'_>) -> Option<HostRow<'a>> {
+    let host = snapshot.host(it.host)?;
+    let namespaces = it.namespaces.iter().map(|of| NetnsRow {
+        netns: &of.netns,
+        topics: of
+            .topics
+            .iter()
+            .map(|&(topic, it)| topic_row(snapshot, &of.netns, topic, it))
+            .collect(),
+    });
+    let texts = it.texts.iter().map(|&(source, reading)| TextRow {
+        archive: &source.archive,
+        member: &source.member,
+        line: source.first_line,
+        command: source.command.to_string(),
+        netns: &source.netns,
+        format: source.format.map(|it| it.0),
+        taken: source.taken,
+        records: reading.records.len(),
+        lines: reading.lines,
+        completeness: snapshot.completeness(source.id),
+    });
+    let undecided = it.undecided.iter().map(|it| UndecidedRow {
+        code: it.code,
+        missing: &it.missing,
+        count: it.count,
+    });
+    Some(HostRow {
+        host: &host.name,
+        inputs: &host.inputs,
+        sos_version: host.sos_version.as_deref(),
+        cleaned: host.cleaned,
+        lines: it.lines,
+        namespaces: namespaces.collect(),
+        undecided: undecided.collect(),
+        texts: texts.collect(),
+    })
+}
+
+fn topic_row<'a>(
+    snapshot: &'a Snapshot,
+    netns: &Netns,
+    topic: Topic,
+    coverage: &'a Coverage,
+) -> TopicRow<'a> {
+    let one = |id: SourceId| snapshot.source(id).map(place);
+    let (state, reason, texts) = match coverage {
+        Coverage::NotCaptured => ("not-captured", None, Vec::new()),
+        Coverage::Failed { source, reason } => {
+            ("failed", Some(reason.as_str()), one(*source).into_iter().collect())
+        }
+        Coverage::Partial(all) => ("partial", None, all.iter().filter_map(|&it| one(it)).collect()),
+        Coverage::Complete(all) => {
+            ("complete", None, all.iter().filter_map(|&it| one(it)).collect())
+        }
+    };
+    let command = (!coverage.is_complete()).then(|| topic.command(netns));
+    TopicRow { topic, state, reason, texts, command }
+}
+
+fn place(source: &Source) -> PlaceRow<'_> {
+    PlaceRow { archive: &source.archive, member: &source.member, line: source.first_line }
+}

@@ -1,0 +1,269 @@
+//! Coverage for people.
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use tapline_model::capture::{Completeness, Snapshot, Source};
+use tapline_topology::Topic;
+use tapline_topology::coverage::Coverage;
+
+use super::coverage::{HostCoverage, NetnsCoverage, topic_name};
+use super::escape::{shorten, visible};
+use super::{count, place, summary};
+use crate::terminal::{Paint, Terminal, style};
+
+/// Texts of a sort that are listed before `and N more`.
+const TEXTS: usize = 12;
+/// Names that are listed before `and N more`.
+const NAMES: usize = 4;
+
+/// Writes the coverage of all hosts.
+pub(crate) fn render(
+    out: &mut impl Write,
+    snapshot: &Snapshot,
+    hosts: &[HostCoverage<'_>],
+    terminal: &Terminal,
+) -> io::Result<()> {
+    let paint = terminal.stdout();
+    for (n, host) in hosts.iter().enumerate() {
+        if n > 0 {
+            writeln!(out)?;
+        }
+        heading(out, snapshot, host, paint)?;
+        for (names, of) in alike(&host.namespaces) {
+            namespace(out, snapshot, &names, of, paint)?;
+        }
+        texts(out, snapshot, host, paint)?;
+        let undecided: Vec<_> = host.undecided.iter().map(|&it| it.clone()).collect();
+        if undecided.is_empty() {
+            writeln!(out, "{}", paint.of(style::GOOD, "every rule could decide"))?;
+        } else {
+            summary::cannot_tell(out, snapshot, &undecided, paint)?;
+        }
+    }
+    summary::reading(out, snapshot, paint)
+}
+
+fn heading(
+    out: &mut impl Write,
+    snapshot: &Snapshot,
+    host: &HostCoverage<'_>,
+    paint: Paint,
+) -> io::Result<()> {
+    let Some(it) = snapshot.host(host.host) else { return Ok(()) };
+    let mut facts = Vec::new();
+    if let Some(version) = &it.sos_version {
+        facts.push(format!("sos {version}"));
+    }
+    if it.cleaned {
+        facts.push("names and addresses were replaced by sos clean".to_owned());
+    }
+    facts.extend(times(host));
+    let facts = if facts.is_empty() { String::new() } else { format!(" ({})", facts.join(", ")) };
+    let inputs = it.inputs.join(", ");
+    writeln!(
+        out,
+        "{} from {}{}",
+        paint.of(style::STRONG, visible(&it.name)),
+        visible(&shorten(&inputs, 200)),
+        visible(&facts),
+    )?;
+    let claimed = host.texts.iter().filter(|(source, _)| source.format.is_some()).count();
+    let lines = host.lines;
+    writeln!(
+        out,
+        "  {}: {} read, {} known to say nothing, {} not understood",
+        count(claimed, "text"),
+        count(lines.read as usize, "line"),
+        lines.ignored,
+        lines.unread,
+    )
+}
+
+/// `captured 2026-11-20T10:00:00Z`, with the span where it took longer.
+fn times(host: &HostCoverage<'_>) -> Option<String> {
+    let taken = host.texts.iter().filter_map(|(source, _)| source.taken);
+    let (first, last) = taken.fold((f64::INFINITY, f64::NEG_INFINITY), |(first, last), it| {
+        (first.min(it), last.max(it))
+    });
+    let first_stamp = stamp(first)?;
+    let took = (last - first).round();
+    Some(if took >= 1.0 {
+        format!("captured {first_stamp}, within {took} s")
+    } else {
+        format!("captured {first_stamp}")
+    })
+}
+
+/// Seconds since the epoch as a date and time in UTC.
+fn stamp(seconds: f64) -> Option<String> {
+    // Out of range and not a number both saturate, and are refused by the next line.
+    #[expect(clippy::cast_possible_truncation, reason = "whole seconds are enough")]
+    let whole = seconds.is_finite().then_some(seconds.floor() as i64)?;
+    jiff::Timestamp::from_second(whole).ok().map(|it| it.to_string())
+}
+
+/// Namespaces of which the same was captured, together: names and one of them.
+fn alike<'a, 'b>(all: &'b [NetnsCoverage<'a>]) -> Vec<(Vec<String>, &'b NetnsCoverage<'a>)> {
+    let mut groups: Vec<(Vec<String>, &NetnsCoverage<'_>)> = Vec::new();
+    let mut known: BTreeMap<Vec<(u8, String)>, usize> = BTreeMap::new();
+    for it in all {
+        let signature: Vec<_> = it.topics.iter().map(|(_, coverage)| state(coverage)).collect();
+        let name = it.netns.to_string();
+        match known.get(&signature).and_then(|&at| groups.get_mut(at)) {
+            // Root has questions of its own.
+            Some((names, _)) if !it.netns.is_root() => names.push(name),
+            _ => {
+                if !it.netns.is_root() {
+                    known.insert(signature, groups.len());
+                }
+                groups.push((vec![name], it));
+            }
+        }
+    }
+    groups
+}
+
+/// The state of an answer, from good to bad, and why it failed.
+fn state(coverage: &Coverage) -> (u8, String) {
+    match coverage {
+        Coverage::Complete(_) => (0, String::new()),
+        Coverage::Partial(_) => (1, String::new()),
+        Coverage::Failed { reason, .. } => (2, reason.clone()),
+        Coverage::NotCaptured => (3, String::new()),
+    }
+}
+
+fn namespace(
+    out: &mut impl Write,
+    snapshot: &Snapshot,
+    names: &[String],
+    of: &NetnsCoverage<'_>,
+    paint: Paint,
+) -> io::Result<()> {
+    let shown: Vec<_> = names.iter().take(NAMES).map(String::as_str).collect();
+    let more = names.len().saturating_sub(NAMES);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let what = if names.len() > 1 { "namespaces" } else { "namespace" };
+    writeln!(out, "  {what} {}{more}", visible(&shown.join(", ")))?;
+    let topics = |wanted: u8| {
+        of.topics
+            .iter()
+            .filter(move |(_, it)| state(it).0 == wanted)
+            .map(|&(topic, it)| (topic, it))
+    };
+    let complete: Vec<_> = topics(0).map(|(topic, _)| topic_name(topic)).collect();
+    if !complete.is_empty() {
+        writeln!(out, "    {} {}", paint.of(style::GOOD, "complete    "), complete.join(", "))?;
+    }
+    for (topic, coverage) in topics(1) {
+        let Coverage::Partial(sources) = coverage else { continue };
+        let first = sources.first().copied();
+        let why = first.map(|it| snapshot.completeness(it));
+        let why = match why {
+            Some(Completeness::Partial(why)) if !why.is_empty() => format!(": {why}"),
+            _ => String::new(),
+        };
+        let place = first.and_then(|it| snapshot.source(it)).map(text_place).unwrap_or_default();
+        let text = format!("{} in {place}{why}", topic_name(topic));
+        let word = paint.of(style::WARNING, "partial     ");
+        writeln!(out, "    {word} {}", visible(&shorten(&text, 300)))?;
+    }
+    for (topic, coverage) in topics(2) {
+        let Coverage::Failed { source, reason } = coverage else { continue };
+        let place = snapshot.source(*source).map(text_place).unwrap_or_default();
+        let text = format!("{} in {place}: {reason}", topic_name(topic));
+        let word = paint.of(style::ERROR, "failed      ");
+        writeln!(out, "    {word} {}", visible(&shorten(&text, 300)))?;
+    }
+    // One command may answer several questions.
+    let mut missing: Vec<(String, Vec<&str>)> = Vec::new();
+    for (topic, _) in topics(3) {
+        let command = command(topic, of, names.len());
+        match missing.iter_mut().find(|(it, _)| *it == command) {
+            Some((_, topics)) => topics.push(topic_name(topic)),
+            None => missing.push((command, vec![topic_name(topic)])),
+        }
+    }
+    for (command, topics) in missing {
+        writeln!(
+            out,
+            "    {} {}; would tell: {}",
+            paint.of(style::FAINT, "not captured"),
+            topics.join(", "),
+            visible(&command),
+        )?;
+    }
+    Ok(())
+}
+
+/// The command that would answer, for one namespace or for several.
+fn command(topic: Topic, of: &NetnsCoverage<'_>, namespaces: usize) -> String {
+    let command = topic.command(&of.netns);
+    match (namespaces > 1, of.netns.name()) {
+        (true, Some(name)) => command.replacen(name, "NETNS", 1),
+        _ => command,
+    }
+}
+
+/// Texts that failed, and texts that nothing reads.
+fn texts(
+    out: &mut impl Write,
+    snapshot: &Snapshot,
+    host: &HostCoverage<'_>,
+    paint: Paint,
+) -> io::Result<()> {
+    let mut failed = Vec::new();
+    let mut unread = Vec::new();
+    let mut unclaimed = Vec::new();
+    for &(source, reading) in &host.texts {
+        if source.format.is_none() {
+            unclaimed.push(text_place(source));
+            continue;
+        }
+        if let Completeness::Failed(reason) = snapshot.completeness(source.id) {
+            failed.push(format!("{}: {reason}", text_place(source)));
+        }
+        if reading.lines.unread > 0 {
+            let lines = count(reading.lines.unread as usize, "line");
+            unread.push(format!("{}: {lines} of {}", text_place(source), reading.lines.total));
+        }
+    }
+    let mut section = |heading: &str, all: &[String]| -> io::Result<()> {
+        if all.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "  {}", paint.of(style::STRONG, heading))?;
+        for text in all.iter().take(TEXTS) {
+            writeln!(out, "    {}", visible(&shorten(text, 300)))?;
+        }
+        if all.len() > TEXTS {
+            writeln!(out, "    and {} more", all.len() - TEXTS)?;
+        }
+        Ok(())
+    };
+    section("failed captures", &failed)?;
+    section("lines that were not understood", &unread)?;
+    section("texts of no known format", &unclaimed)
+}
+
+/// Where a text is; in a session, with its line and its command.
+fn text_place(source: &Source) -> String {
+    let place = place(&source.archive, &source.member);
+    if source.first_line > 1 {
+        format!("{place}:{} ({})", source.first_line, source.command)
+    } else {
+        place.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_dates() {
+        assert_eq!(stamp(0.9).as_deref(), Some("1970-01-01T00:00:00Z"));
+        assert_eq!(stamp(f64::NAN), None);
+        assert_eq!(stamp(1e300), None);
+    }
+}
