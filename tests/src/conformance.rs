@@ -26,7 +26,7 @@ pub const KINDS: &[(&str, &str)] = &[
     ("ip-rule", "ip rule"),
     ("iptables-save", "iptables-save"),
     ("ovs-vsctl-list", "ovs-vsctl list interface"),
-    ("ovs-vsctl-list-otherfmt", "ovs-vsctl -f csv list interface"),
+    ("ovs-vsctl-list-otherfmt", "ovs-vsctl --columns=name,ofport list interface"),
     ("ovs-vsctl-show", "ovs-vsctl show"),
     ("proc-net-bonding", "cat /proc/net/bonding/bond0"),
     ("route", "route -n"),
@@ -113,7 +113,10 @@ pub fn cases(folder: &Path) -> anyhow::Result<Vec<Case>> {
             let bytes = std::fs::read(&path)?;
             let text = String::from_utf8_lossy(&bytes).into_owned();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let promise = if name.starts_with("err-") {
+            let promise = if kind == "ovs-vsctl-list-otherfmt" {
+                // Rows with an `error` column, misnamed: the command did not fail.
+                Promise::Clean
+            } else if name.starts_with("err-") {
                 Promise::Error
             } else if name.starts_with("bad-") {
                 Promise::Bad

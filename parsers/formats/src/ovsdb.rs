@@ -4,8 +4,12 @@
 //! (`ovs-vsctl list`, `ovsdb-client dump`), and as a log of transactions (`conf.db`). All of them
 //! cut the text into [`notation::Value`]s and leave it to [`columns`] to fill typed fields.
 pub(crate) mod call;
+pub(crate) mod cell;
 pub(crate) mod columns;
+pub(crate) mod json_rows;
 pub(crate) mod notation;
+pub(crate) mod rows;
+pub(crate) mod tables;
 
 use tapline_model::capture::Completeness;
 use tapline_model::outcome::Outcome;

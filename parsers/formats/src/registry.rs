@@ -38,7 +38,9 @@ pub static FORMATS: &[&Format] = &[
     &formats::ip_netns::FORMAT,
     &formats::ip_route::FORMAT,
     &formats::ip_rule::FORMAT,
+    &formats::ovs_vsctl_list::FORMAT,
     &formats::ovs_vsctl_show::FORMAT,
+    &formats::ovsdb_client_dump::FORMAT,
     &formats::route::FORMAT,
     &formats::virsh_list::FORMAT,
 ];

@@ -29,11 +29,12 @@ use tapline_model::capture::{Command, Completeness, FormatId};
 use tapline_model::outcome::Outcome;
 use tapline_model::records::Batch;
 use tapline_model::records::ovs::{OvsRecord, OvsRef, OvsRow};
-use tapline_model::span::{At, Span};
+use tapline_model::span::Span;
 
 use crate::lines::{Read, bodies, finish, one_line, orphan};
 use crate::nomx::{Expected, Parsed, must, refuse};
-use crate::ovsdb::notation::{Token, is_uuid, name, skip, value};
+use crate::ovsdb::cell::{Cell, Style};
+use crate::ovsdb::notation::{Place, Token, is_uuid, name};
 use crate::ovsdb::{call, columns, doubt_unread, is_log_line};
 use crate::registry::Format;
 
@@ -175,21 +176,18 @@ impl<'a> Tree<'a> {
         let Some(record) = owner.and_then(|it| self.records.get_mut(it.record)) else {
             return refuse(line, "a bridge or port above this line");
         };
-        if !columns::is_typed(&record.row, key) {
-            let (after, ()) = skip(rest)?;
-            columns::keep(record, key, At::new(rest.into(), Span::of(self.text, rest)));
-            return Ok((after, Read::Took(())));
+        let value = Cell::new(self.text, rest, Style::Notation);
+        match value.fill(self.text, record, key) {
+            Ok(()) => Ok(("", Read::Took(()))),
+            Err(wrong) => Err(nom::Err::Failure(Expected { at: rest, what: wrong.what })),
         }
-        let (after, value) = value(rest)?;
-        columns::set(self.text, record, key, &value, rest).map_err(nom::Err::Failure)?;
-        Ok((after, Read::Took(())))
     }
 
     /// Starts the row of the database.
     fn database(&mut self, line: &'a str, uuid: Option<&'a str>) {
         let at = Span::of(self.text, line);
         let mut record = columns::record(Kind::Database.table(), at);
-        record.uuid = uuid.map(|it| Token::plain(it).name(self.text));
+        record.uuid = uuid.map(|it| Token::bare(it).name(Place::Within(self.text)));
         self.has_uuid |= uuid.is_some();
         self.open.clear();
         self.open.push(Open { kind: Kind::Database, indent: 0, record: self.records.len() });
@@ -208,7 +206,7 @@ impl<'a> Tree<'a> {
         while self.open.last().is_some_and(|it| it.kind.depth() >= kind.depth()) {
             self.open.pop();
         }
-        let name = token.name(self.text);
+        let name = token.name(Place::Within(self.text));
         let parent = self.open.last().copied();
         let needed = match kind {
             Kind::Database | Kind::Manager | Kind::Bridge => None,
@@ -278,6 +276,7 @@ mod tests {
     use super::*;
     use tapline_model::outcome::ProblemKind;
     use tapline_model::records::ovs::{OvsBridge, OvsConnection, OvsInterface, OvsPort, lookup};
+    use tapline_model::span::At;
 
     const TEXT: &str = r#"2024-05-01T10:00:00Z|00001|daemon_unix|WARN|/run/x.pid: stale pidfile
 5e0be6ad-0b12-4a8c-a6a5-0a3e1de5a1a6

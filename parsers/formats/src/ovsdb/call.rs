@@ -3,6 +3,8 @@
 //! Source: `utilities/ovs-vsctl.c`, `lib/table.c` (`TABLE_OPTION_ENUMS`), `ovsdb/ovsdb-client.c`.
 use tapline_model::capture::Command;
 
+use super::cell::Style;
+
 /// How rows are laid out: `--format`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Layout {
@@ -31,8 +33,8 @@ pub(crate) struct Call<'a> {
     pub(crate) columns: Vec<&'a str>,
     /// `--no-headings`: column names are not printed.
     pub(crate) no_headings: bool,
-    /// `--data=bare`: strings without quotes, sets and maps without brackets.
-    pub(crate) bare: bool,
+    /// `--data`.
+    pub(crate) style: Style,
 }
 
 /// Takes `command` apart where its program is `tool`, with or without the name of a snap in front
@@ -79,13 +81,20 @@ pub(crate) fn of<'a>(command: &'a Command, tool: &str) -> Option<Call<'a>> {
                     _ => None,
                 };
             }
-            "-d" | "--data" => call.bare = value() == "bare",
+            "-d" | "--data" => {
+                call.style = match value() {
+                    "bare" => Style::Bare,
+                    "json" => Style::Json,
+                    _ => Style::Notation,
+                };
+            }
             "--columns" => {
-                call.columns = value().split([',', ' ']).filter(|it| !it.is_empty()).collect()
+                call.columns = value().split([',', ' ']).filter(|it| !it.is_empty()).collect();
             }
             "--no-headings" | "--no-heading" => call.no_headings = true,
             "--bare" => {
-                (call.layout, call.bare, call.no_headings) = (Some(Layout::List), true, true);
+                (call.layout, call.style, call.no_headings) =
+                    (Some(Layout::List), Style::Bare, true);
             }
             "-t"
             | "--timeout"

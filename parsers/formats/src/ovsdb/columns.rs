@@ -11,8 +11,7 @@ use tapline_model::records::ovs::{
 };
 use tapline_model::span::{At, Span};
 
-use super::notation::{Token, Value, is_uuid};
-use crate::nomx::Expected;
+use super::notation::{Place, Token, Value, is_uuid};
 
 /// The empty row of `table`, whose name commands take in any case and shortened.
 pub(crate) fn row(table: &str) -> OvsRow {
@@ -34,71 +33,60 @@ pub(crate) fn record(table: &str, at: Span) -> OvsRecord {
     OvsRecord { at, uuid: None, row: row(table), columns: Vec::new() }
 }
 
-/// Whether `column` has a field of its own.
-pub(crate) fn is_typed(row: &OvsRow, column: &str) -> bool {
-    if column == "_uuid" {
-        return true;
-    }
-    match row {
-        OvsRow::OpenVswitch(_) => {
-            matches!(column, "ovs_version" | "external_ids" | "other_config" | "bridges")
-        }
-        OvsRow::Bridge(_) => matches!(
-            column,
-            "name"
-                | "ports"
-                | "fail_mode"
-                | "datapath_type"
-                | "controller"
-                | "external_ids"
-                | "other_config"
-                | "stp_enable"
-        ),
-        OvsRow::Port(_) => matches!(
-            column,
-            "name"
-                | "tag"
-                | "trunks"
-                | "vlan_mode"
-                | "bond_mode"
-                | "interfaces"
-                | "external_ids"
-                | "other_config"
-        ),
-        OvsRow::Interface(_) => matches!(
-            column,
-            "name"
-                | "type"
-                | "options"
-                | "error"
-                | "ofport"
-                | "ifindex"
-                | "mac_in_use"
-                | "admin_state"
-                | "link_state"
-                | "mtu"
-                | "external_ids"
-                | "status"
-                | "bfd_status"
-        ),
-        OvsRow::Connection(_) => matches!(column, "target" | "is_connected"),
-        OvsRow::Other { .. } => false,
-    }
+/// What a typed column holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Shape {
+    /// One value, or none.
+    One,
+    /// A set.
+    Set,
+    /// A map.
+    Map,
 }
 
-/// Fills the field of a column for which [`is_typed`] holds.
-///
-/// # Errors
-///
-/// When the value is not of the column's type: where it stands, and what was expected.
-pub(crate) fn set<'a>(
-    text: &'a str,
+/// The shape of a column that has a field of its own.
+pub(crate) fn shape(row: &OvsRow, column: &str) -> Option<Shape> {
+    let shape = match (row, column) {
+        (_, "_uuid") => Shape::One,
+        (OvsRow::OpenVswitch(_), "ovs_version") => Shape::One,
+        (OvsRow::OpenVswitch(_), "bridges") => Shape::Set,
+        (OvsRow::OpenVswitch(_), "external_ids" | "other_config") => Shape::Map,
+        (OvsRow::Bridge(_), "name" | "fail_mode" | "datapath_type" | "stp_enable") => Shape::One,
+        (OvsRow::Bridge(_), "ports" | "controller") => Shape::Set,
+        (OvsRow::Bridge(_), "external_ids" | "other_config") => Shape::Map,
+        (OvsRow::Port(_), "name" | "tag" | "vlan_mode" | "bond_mode") => Shape::One,
+        (OvsRow::Port(_), "trunks" | "interfaces") => Shape::Set,
+        (OvsRow::Port(_), "external_ids" | "other_config") => Shape::Map,
+        (
+            OvsRow::Interface(_),
+            "name" | "type" | "error" | "ofport" | "ifindex" | "mac_in_use" | "admin_state"
+            | "link_state" | "mtu",
+        ) => Shape::One,
+        (OvsRow::Interface(_), "options" | "external_ids" | "status" | "bfd_status") => Shape::Map,
+        (OvsRow::Connection(_), "target" | "is_connected") => Shape::One,
+        _ => return None,
+    };
+    Some(shape)
+}
+
+/// A value that is not of its column's type.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Wrong {
+    /// Where it stands.
+    pub(crate) span: Span,
+    /// What was expected.
+    pub(crate) what: &'static str,
+}
+
+/// Fills the field of a column that has a [`shape`]. `whole` is the place of the value.
+pub(crate) fn set(
+    place: Place<'_>,
     record: &mut OvsRecord,
     column: &str,
-    value: &Value<'a>,
-    whole: &'a str,
-) -> Result<(), Expected<'a>> {
-    let it = Reading { text, value, whole };
+    value: &Value<'_>,
+    whole: Span,
+) -> Result<(), Wrong> {
+    let it = Reading { place, value, whole };
     if column == "_uuid" {
         record.uuid = it.name()?;
         return Ok(());
@@ -184,21 +172,19 @@ impl FromStr for Vlan {
 
 /// A value about to become a field.
 #[derive(Clone, Copy)]
-struct Reading<'a, 'v> {
-    /// The whole text.
-    text: &'a str,
-    value: &'v Value<'a>,
-    /// The value as it stands.
-    whole: &'a str,
+struct Reading<'a> {
+    place: Place<'a>,
+    value: &'a Value<'a>,
+    whole: Span,
 }
 
-impl<'a> Reading<'a, '_> {
-    fn wrong<T>(&self, what: &'static str) -> Result<T, Expected<'a>> {
-        Err(Expected { at: self.whole, what })
+impl<'a> Reading<'a> {
+    fn wrong<T>(&self, what: &'static str) -> Result<T, Wrong> {
+        Err(Wrong { span: self.whole, what })
     }
 
     /// The only atom; `None` for an empty set.
-    fn atom(&self) -> Result<Option<Token<'a>>, Expected<'a>> {
+    fn atom(&self) -> Result<Option<Token<'a>>, Wrong> {
         match self.value {
             Value::Atom(it) => Ok(Some(*it)),
             Value::Set(all) => match all.as_slice() {
@@ -210,7 +196,7 @@ impl<'a> Reading<'a, '_> {
         }
     }
 
-    fn atoms(&self) -> Result<&[Token<'a>], Expected<'a>> {
+    fn atoms(&self) -> Result<&[Token<'a>], Wrong> {
         match self.value {
             Value::Atom(it) => Ok(std::slice::from_ref(it)),
             Value::Set(all) => Ok(all),
@@ -218,39 +204,40 @@ impl<'a> Reading<'a, '_> {
         }
     }
 
-    fn name(&self) -> Result<Option<At<Name>>, Expected<'a>> {
-        Ok(self.atom()?.map(|it| it.name(self.text)))
+    fn name(&self) -> Result<Option<At<Name>>, Wrong> {
+        Ok(self.atom()?.map(|it| it.name(self.place)))
     }
 
-    fn required(&self) -> Result<At<Name>, Expected<'a>> {
+    fn required(&self) -> Result<At<Name>, Wrong> {
         self.name()?.map_or_else(|| self.wrong("a name"), Ok)
     }
 
-    fn one<T: FromStr>(&self, what: &'static str) -> Result<Option<At<T>>, Expected<'a>> {
+    fn one<T: FromStr>(&self, what: &'static str) -> Result<Option<At<T>>, Wrong> {
         self.atom()?.map(|it| self.read(it, what)).transpose()
     }
 
-    fn many<T: FromStr>(&self, what: &'static str) -> Result<Vec<At<T>>, Expected<'a>> {
+    fn many<T: FromStr>(&self, what: &'static str) -> Result<Vec<At<T>>, Wrong> {
         self.atoms()?.iter().map(|&it| self.read(it, what)).collect()
     }
 
-    fn read<T: FromStr>(&self, it: Token<'a>, what: &'static str) -> Result<At<T>, Expected<'a>> {
-        let value = it.text().parse().map_err(|_| Expected { at: it.raw, what })?;
-        Ok(At::new(value, Span::of(self.text, it.raw)))
+    fn read<T: FromStr>(&self, it: Token<'a>, what: &'static str) -> Result<At<T>, Wrong> {
+        let span = self.place.of(it.raw);
+        let value = it.text().parse().map_err(|_| Wrong { span, what })?;
+        Ok(At::new(value, span))
     }
 
-    fn refs(&self) -> Result<Vec<At<OvsRef>>, Expected<'a>> {
+    fn refs(&self) -> Result<Vec<At<OvsRef>>, Wrong> {
         let refer = |it: &Token<'a>| {
-            it.name(self.text)
+            it.name(self.place)
                 .map(|name| if is_uuid(&name) { OvsRef::Uuid(name) } else { OvsRef::Name(name) })
         };
         Ok(self.atoms()?.iter().map(refer).collect())
     }
 
-    fn map(&self) -> Result<OvsMap, Expected<'a>> {
+    fn map(&self) -> Result<OvsMap, Wrong> {
         match self.value {
             Value::Map(all) => {
-                Ok(all.iter().map(|(k, v)| (k.text().into(), v.name(self.text))).collect())
+                Ok(all.iter().map(|(k, v)| (k.text().into(), v.name(self.place))).collect())
             }
             Value::Set(all) if all.is_empty() => Ok(Vec::new()),
             Value::Atom(_) | Value::Set(_) => self.wrong("a map `{key=value}`"),

@@ -24,12 +24,14 @@ pub(crate) struct Token<'a> {
     pub(crate) raw: &'a str,
     /// Whether it may hold escapes.
     pub(crate) escaped: bool,
+    /// Whether it stood in quotes: no number, truth value or uuid.
+    pub(crate) is_string: bool,
 }
 
 impl<'a> Token<'a> {
-    /// A token that holds no escapes.
-    pub(crate) fn plain(raw: &'a str) -> Self {
-        Self { raw, escaped: false }
+    /// A token without quotes.
+    pub(crate) fn bare(raw: &'a str) -> Self {
+        Self { raw, escaped: false, is_string: false }
     }
 
     /// The text that is meant.
@@ -37,9 +39,28 @@ impl<'a> Token<'a> {
         if self.escaped { unescape(self.raw) } else { Cow::Borrowed(self.raw) }
     }
 
-    /// The text that is meant, and its place in `whole`.
-    pub(crate) fn name(self, whole: &str) -> At<Name> {
-        At::new(Name::from(self.text()), Span::of(whole, self.raw))
+    /// The text that is meant, and its place.
+    pub(crate) fn name(self, place: Place<'_>) -> At<Name> {
+        At::new(Name::from(self.text()), place.of(self.raw))
+    }
+}
+
+/// Where the pieces of a value stand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place<'a> {
+    /// They are slices of this text.
+    Within(&'a str),
+    /// They are copies of what stands here.
+    Whole(Span),
+}
+
+impl Place<'_> {
+    /// The place of `part`.
+    pub(crate) fn of(self, part: &str) -> Span {
+        match self {
+            Self::Within(text) => Span::of(text, part),
+            Self::Whole(span) => span,
+        }
     }
 }
 
@@ -82,12 +103,12 @@ pub(crate) fn skip(input: &str) -> Parsed<'_, ()> {
 
 /// An atom alone on its line: in quotes, or all that is there.
 fn lone(input: &str) -> Parsed<'_, Token<'_>> {
-    if input.starts_with('"') { quoted(input) } else { Ok(("", Token::plain(input.trim_end()))) }
+    if input.starts_with('"') { quoted(input) } else { Ok(("", Token::bare(input.trim_end()))) }
 }
 
 /// The name behind `Bridge`, `Port`, …: in quotes, or one word.
 pub(crate) fn name(input: &str) -> Parsed<'_, Token<'_>> {
-    alt((quoted, crate::nomx::word.map(Token::plain))).parse(input)
+    alt((quoted, crate::nomx::word.map(Token::bare))).parse(input)
 }
 
 /// `"…"`.
@@ -101,7 +122,8 @@ pub(crate) fn quoted(input: &str) -> Parsed<'_, Token<'_>> {
         let at = from + at;
         if inner.as_bytes().get(at) == Some(&b'"') {
             let raw = inner.get(..at).unwrap_or_default();
-            return Ok((inner.get(at + 1..).unwrap_or_default(), Token { raw, escaped }));
+            let token = Token { raw, escaped, is_string: true };
+            return Ok((inner.get(at + 1..).unwrap_or_default(), token));
         }
         escaped = true;
         from = at + 2;
@@ -112,7 +134,7 @@ pub(crate) fn quoted(input: &str) -> Parsed<'_, Token<'_>> {
 /// An atom inside brackets.
 fn atom(input: &str) -> Parsed<'_, Token<'_>> {
     let bare = take_while1(|c: char| !matches!(c, ',' | '=' | '[' | ']' | '{' | '}' | '"'));
-    alt((quoted, bare.map(|it: &str| Token::plain(it.trim_end())))).parse(input)
+    alt((quoted, bare.map(|it: &str| Token::bare(it.trim_end())))).parse(input)
 }
 
 /// `[a, b]`.
@@ -154,6 +176,49 @@ fn members<'a>(
             return must("`,` or the closing bracket", end).parse(rest);
         }
         (input, _) = multispace0.parse(rest)?;
+    }
+}
+
+/// Prints a value as the tools do.
+pub(crate) fn print(value: &Value<'_>) -> Name {
+    let mut text = String::new();
+    match value {
+        Value::Atom(it) => print_atom(&mut text, *it),
+        Value::Set(all) => {
+            text.push('[');
+            for (n, it) in all.iter().enumerate() {
+                text.push_str(if n > 0 { ", " } else { "" });
+                print_atom(&mut text, *it);
+            }
+            text.push(']');
+        }
+        Value::Map(all) => {
+            text.push('{');
+            for (n, (key, it)) in all.iter().enumerate() {
+                text.push_str(if n > 0 { ", " } else { "" });
+                print_atom(&mut text, *key);
+                text.push('=');
+                print_atom(&mut text, *it);
+            }
+            text.push('}');
+        }
+    }
+    text.into()
+}
+
+/// Bare where it is a number, a uuid or like an identifier (`ovsdb_atom_to_string`).
+fn print_atom(text: &mut String, it: Token<'_>) {
+    let raw = it.raw;
+    let is_id = raw.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && raw.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
+    let is_word = matches!(raw, "true" | "false");
+    let bare = if it.is_string { is_id && !is_word && !is_uuid(raw) } else { true };
+    if bare {
+        text.push_str(raw);
+    } else {
+        text.push('"');
+        text.push_str(raw);
+        text.push('"');
     }
 }
 
@@ -210,18 +275,31 @@ pub(crate) fn is_uuid(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn atoms(all: &[&'static str]) -> Vec<Token<'static>> {
-        all.iter().map(|it| Token::plain(it)).collect()
+    fn quoted_token(raw: &str) -> Token<'_> {
+        Token { raw, escaped: false, is_string: true }
     }
 
     #[test]
     fn sets_and_maps_hold_bare_and_quoted_atoms() {
         assert_eq!(value("[]").unwrap().1, Value::Set(vec![]));
-        assert_eq!(value("[10, \"a, b\",c]").unwrap().1, Value::Set(atoms(&["10", "a, b", "c"])));
+        let set = vec![Token::bare("10"), quoted_token("a, b"), Token::bare("c")];
+        assert_eq!(value("[10, \"a, b\",c]").unwrap().1, Value::Set(set));
         let (rest, map) = value(r#"{key=flow, "a:b"="x=y}", empty=""} tail"#).unwrap();
-        let pairs = [("key", "flow"), ("a:b", "x=y}"), ("empty", "")];
-        let pairs = pairs.map(|(k, v)| (Token::plain(k), Token::plain(v)));
-        assert_eq!((rest, map), (" tail", Value::Map(pairs.to_vec())));
+        let pairs = vec![
+            (Token::bare("key"), Token::bare("flow")),
+            (quoted_token("a:b"), quoted_token("x=y}")),
+            (Token::bare("empty"), quoted_token("")),
+        ];
+        assert_eq!((rest, map), (" tail", Value::Map(pairs)));
+    }
+
+    #[test]
+    fn a_value_prints_as_it_was_read() {
+        for text in ["[]", "{}", "[1, a, \"b c\"]", r#"{"a:b"="1", c=d-e.f}"#, "\"10\"", "\"true\""]
+        {
+            assert_eq!(print(&value(text).unwrap().1), text);
+        }
+        assert_eq!(print(&value(r#"["abc"]"#).unwrap().1), "[abc]");
     }
 
     #[test]
