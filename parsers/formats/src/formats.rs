@@ -1,5 +1,9 @@
 //! The formats, one file each.
 pub(crate) mod brctl_show;
+mod bridge;
+pub(crate) mod bridge_fdb;
+pub(crate) mod bridge_link;
+pub(crate) mod bridge_vlan;
 pub(crate) mod domain_xml;
 pub(crate) mod ethtool;
 pub(crate) mod ethtool_i;

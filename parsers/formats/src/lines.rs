@@ -231,7 +231,10 @@ pub(crate) fn tool_error(line: &str) -> Option<String> {
     // virsh puts all its complaints this way; inside a table the word is data.
     let virsh = line.starts_with("error: ");
     let line = line.trim();
-    (virsh || SAYS.iter().any(|it| line.contains(it))).then(|| line.chars().take(200).collect())
+    // dash: `sh: 1: brctl: not found`.
+    let shell = line.ends_with(": not found");
+    (virsh || shell || SAYS.iter().any(|it| line.contains(it)))
+        .then(|| line.chars().take(200).collect())
 }
 
 #[cfg(test)]

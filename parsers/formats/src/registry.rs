@@ -28,12 +28,13 @@ pub struct Format {
 /// All formats, sorted by id.
 pub static FORMATS: &[&Format] = &[
     &formats::brctl_show::FORMAT,
+    &formats::bridge_fdb::FORMAT,
+    &formats::bridge_link::FORMAT,
+    &formats::bridge_vlan::FORMAT,
     &formats::domain_xml::FORMAT,
     &formats::ethtool::FORMAT,
     &formats::ethtool_i::FORMAT,
     &formats::ethtool_s::FORMAT,
-    &formats::ip_link::ADDRESS,
-    &formats::ip_link::LINK,
     &formats::ip_neigh::FORMAT,
     &formats::ip_netns::FORMAT,
     &formats::ip_route::FORMAT,

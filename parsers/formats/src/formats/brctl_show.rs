@@ -1,41 +1,48 @@
 //! `brctl show` of bridge-utils.
 //!
-//! Source of the format: bridge-utils `brctl/brctl_cmd.c`, `br_cmd_show`; 1.5 to 1.7.1.
+//! Source of the format: bridge-utils `brctl/brctl_cmd.c`, `br_cmd_show`; 1.0 to 1.7.1.
 //!
 //! ```text
-//! bridge name	bridge id		STP enabled	interfaces
-//! qbr85bcbfb0-bc		8000.c67808b20c2e	no		qvb85bcbfb0-bc
-//! 							tap85bcbfb0-bc
+//! bridge name     bridge id               STP enabled     interfaces
+//! qbr85bcbfb0-bc          8000.c67808b20c2e       no              qvb85bcbfb0-bc
+//!                                                         tap85bcbfb0-bc
 //! ```
 //!
-//! A bridge without members ends after the STP column. Copies from a terminal have blanks for
-//! tabs. 1.7.1 prints no heading when there is no bridge: an empty text is a complete answer.
-use nom::Parser as _;
-use nom::branch::alt;
-use nom::bytes::complete::tag;
-use nom::combinator::opt;
-use tapline_model::capture::{Command, FormatId};
-use tapline_model::outcome::Outcome;
+//! The columns are set apart by tabs. A bridge without members ends after the STP column; in place
+//! of what the tool could not learn stands its complaint (`can't get info Operation not
+//! supported`). Copies from a terminal have blanks for tabs, or nothing at all where a name
+//! filled its column. 1.7.1 prints no heading when there is no bridge: an empty text is a complete
+//! answer.
+use tapline_model::Name;
+use tapline_model::capture::{Command, Completeness, FormatId};
+use tapline_model::outcome::{Outcome, ProblemKind};
 use tapline_model::records::Batch;
 use tapline_model::records::bridge::Bridge;
 use tapline_model::span::{At, Span};
 
-use crate::lines::{Read, each_block, finish};
-use crate::nomx::{Parsed, must, whole, word, word_gap};
+use crate::lines::{Read, each_block, finish, is_elision};
+use crate::nomx::{Parsed, refuse, word};
+use crate::ovsdb::doubt_unread;
 use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("brctl-show"),
     command: "brctl show",
-    claims: |command| {
-        command.program() == "brctl" && command.args().first().is_some_and(|it| it == "show")
-    },
+    claims: |command| asked(command).is_some(),
     sniff: |head| if head.trim_start().starts_with("bridge name") { 95 } else { 0 },
     read: |text, command| parse(text, command).map(Batch::from),
 };
 
+/// The bridges that `brctl show [BRIDGE]…` asks for.
+fn asked(command: &Command) -> Option<&[String]> {
+    match command.args() {
+        [show, bridges @ ..] if command.program() == "brctl" && show == "show" => Some(bridges),
+        _ => None,
+    }
+}
+
 /// Reads the whole output.
-pub(crate) fn parse(text: &str, _: &Command) -> Outcome<Vec<Bridge>> {
+pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<Bridge>> {
     let mut out = Outcome::default();
     each_block(
         text,
@@ -44,45 +51,90 @@ pub(crate) fn parse(text: &str, _: &Command) -> Outcome<Vec<Bridge>> {
         |_, line| member(text, line),
         |bridge, port| bridge.ports.push(port),
     );
+    let complaints = out.records.iter().filter_map(|it| it.error.clone());
+    for it in complaints.collect::<Vec<_>>() {
+        out.problem(ProblemKind::ToolError, it.span, it.as_str());
+    }
     finish(text, &mut out);
+    doubt_unread(&mut out);
+    if let Some(only @ [_, ..]) = asked(command) {
+        let why = Completeness::Partial(format!("lists only {}", only.join(" ")));
+        out.completeness = std::mem::take(&mut out.completeness).and(why);
+    }
     out
 }
+
+/// What stands in a row instead of what the tool could not learn.
+const COMPLAINTS: &[&str] = &["can't get info", "can't get ports"];
 
 /// The heading, or the first line of a bridge.
 fn head<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<Bridge>> {
     if line.starts_with("bridge name") {
         return Ok(("", Read::Ignored));
     }
-    let at = |part: &str| Span::of(text, part);
-    let (input, name) = word_gap(line)?;
-    let (input, id) = word_gap(input)?;
-    if !is_bridge_id(id) {
-        return crate::nomx::refuse(id, "a bridge id such as 8000.c67808b20c2e");
-    }
-    let (input, stp) =
-        must("yes or no (STP enabled)", whole(alt((tag("yes"), tag("no"))))).parse(input)?;
-    let (input, port) = opt(word).parse(input.trim_start())?;
-    let bridge = Bridge {
-        at: at(line),
-        name: At::new(name.into(), at(name)),
-        id: Some(At::new(id.into(), at(id))),
-        stp: Some(At::new(stp == "yes", at(stp))),
-        ports: port.map(|it| At::new(it.into(), at(it))).into_iter().collect(),
+    let at = |part: &str| At::new(Name::new(part), Span::of(text, part));
+    let mut bridge = Bridge {
+        at: Span::of(text, line),
+        name: at(line),
+        id: None,
+        stp: None,
+        ports: Vec::new(),
         error: None,
     };
-    Ok((input, Read::Took(bridge)))
+    if let Some((name, complaint)) = complaint(line) {
+        bridge.name = at(name);
+        bridge.error = Some(at(complaint));
+        return Ok(("", Read::Took(bridge)));
+    }
+    let Some((name, id, rest)) = around_id(line) else {
+        return refuse(line, "a name and a bridge id such as 8000.c67808b20c2e");
+    };
+    bridge.name = at(name);
+    bridge.id = Some(at(id));
+    let rest = rest.trim_start();
+    let stp = rest.get(..if rest.starts_with("yes") { 3 } else { 2 }).unwrap_or_default();
+    if stp != "yes" && stp != "no" {
+        return refuse(rest, "yes or no (STP enabled)");
+    }
+    bridge.stp = Some(At::new(stp == "yes", Span::of(text, stp)));
+    let rest = rest.get(stp.len()..).unwrap_or_default().trim_start();
+    if COMPLAINTS.iter().any(|it| rest.starts_with(it)) {
+        bridge.error = Some(at(rest));
+        return Ok(("", Read::Took(bridge)));
+    }
+    let Ok((rest, port)) = word(rest) else { return Ok((rest, Read::Took(bridge))) };
+    bridge.ports.push(at(port));
+    Ok((rest, Read::Took(bridge)))
+}
+
+/// A name with a complaint behind it.
+fn complaint(line: &str) -> Option<(&str, &str)> {
+    let (name, rest) = line.split_once(char::is_whitespace)?;
+    let rest = rest.trim_start();
+    COMPLAINTS.iter().any(|it| rest.starts_with(it)).then_some((name, rest))
+}
+
+/// Name, bridge id and the rest of a row. The id is found by its form, as blanks may be missing
+/// on either side of it.
+fn around_id(line: &str) -> Option<(&str, &str, &str)> {
+    let is_hex = |part: &str| part.bytes().all(|b| b.is_ascii_hexdigit());
+    line.match_indices('.').find_map(|(dot, _)| {
+        let (start, end) = (dot.checked_sub(4)?, dot + 13);
+        let id = line.get(start..end)?;
+        let name = line.get(..start)?.trim_end();
+        let fits = is_hex(line.get(start..dot)?) && is_hex(line.get(dot + 1..end)?);
+        let named = !name.is_empty() && !name.contains(char::is_whitespace);
+        (fits && named).then_some((name, id, line.get(end..)?))
+    })
 }
 
 /// A further member, on a line of its own.
-fn member<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<At<tapline_model::Name>>> {
-    let (input, name) = word(line.trim_start())?;
-    Ok((input, Read::Took(At::new(name.into(), Span::of(text, name)))))
-}
-
-/// Four hex digits, a dot, twelve hex digits.
-fn is_bridge_id(text: &str) -> bool {
-    let hex = |part: &str, n| part.len() == n && part.bytes().all(|b| b.is_ascii_hexdigit());
-    text.split_once('.').is_some_and(|(priority, mac)| hex(priority, 4) && hex(mac, 12))
+fn member<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<At<Name>>> {
+    if is_elision(line) {
+        return refuse(line, "a member");
+    }
+    let (rest, name) = word(line.trim_start())?;
+    Ok((rest, Read::Took(At::new(name.into(), Span::of(text, name)))))
 }
 
 #[cfg(test)]
@@ -102,5 +154,37 @@ mod tests {
             .map(|it| (it.name.as_str(), it.ports.iter().map(|p| p.as_str()).collect::<Vec<_>>()))
             .collect();
         assert_eq!(shown, [("br0", vec!["qvb0", "tap0"]), ("br1", vec![])]);
+    }
+
+    #[test]
+    fn columns_may_be_glued() {
+        let text = "brqb304e495-b88000.921bf69da9ddno  tap0\nabcdef 0000.000000000000 yeseth0\n";
+        let out = parse(text, &Command::new("brctl show"));
+        let [a, b] = out.records.as_slice() else { panic!("{:?}", out.problems) };
+        assert_eq!((a.name.as_str(), a.ports[0].as_str()), ("brqb304e495-b8", "tap0"));
+        assert_eq!(b.id.as_ref().unwrap().as_str(), "0000.000000000000");
+        assert_eq!((b.stp.unwrap().value, b.ports[0].as_str()), (true, "eth0"));
+    }
+
+    #[test]
+    fn complaints_in_a_row_leave_the_members_unknown() {
+        let text = "bridge name\tbridge id\t\tSTP enabled\tinterfaces\n\
+                    br0\t\tcan't get info Operation not supported\n\
+                    br1\t\t8000.c67808b20c2e\tno\t\tcan't get ports: No such device\n";
+        let out = parse(text, &Command::new("brctl show"));
+        let said: Vec<_> = out.records.iter().filter_map(|it| it.error.as_ref()).collect();
+        assert_eq!(said[0].as_str(), "can't get info Operation not supported");
+        assert_eq!((said.len(), out.lines.unread, out.problems.len()), (2, 0, 2));
+        assert!(matches!(out.completeness, Completeness::Partial(_)));
+    }
+
+    #[test]
+    fn a_part_or_a_failure_proves_no_absence() {
+        let read = |command, text| parse(text, &Command::new(command)).completeness;
+        assert!(matches!(read("brctl show br0", ""), Completeness::Partial(_)));
+        assert_eq!(read("brctl show", ""), Completeness::Complete);
+        assert!(read("brctl show", "dash: 1: brctl: not found\n").is_failed());
+        let elided = "br0  8000.c67808b20c2e no eth0\n      ...\n";
+        assert!(matches!(read("brctl show", elided), Completeness::Partial(_)));
     }
 }

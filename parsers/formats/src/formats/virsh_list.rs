@@ -23,8 +23,9 @@ use tapline_model::records::libvirt::DomainState;
 use tapline_model::span::{At, Span};
 
 use super::virsh;
-use crate::lines::{Read, bodies, each_line, finish, tool_error};
+use crate::lines::{Read, bodies, each_line, finish, is_elision, tool_error};
 use crate::nomx::{Parsed, refuse, word, word_gap};
+use crate::ovsdb::doubt_unread;
 use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
@@ -84,6 +85,7 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<DomainState>> 
         }
     });
     finish(text, &mut out);
+    doubt_unread(&mut out);
     out
 }
 
@@ -252,7 +254,7 @@ fn bare<'a>(
     (id, uuid, name): (bool, bool, bool),
 ) -> Parsed<'a, Read<DomainState>> {
     // Anything can be a name, a complaint too.
-    if tool_error(line).is_some() {
+    if tool_error(line).is_some() || is_elision(line) {
         return refuse(line, "the name of a domain");
     }
     let mut record = DomainState {
