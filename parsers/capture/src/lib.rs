@@ -1,7 +1,20 @@
 //! Opens sosreports, folders and sessions: the only crate that reads files.
 //!
 //! [`open`] gives every text an identity (host, namespace, command, time) and parses none of them.
+mod assemble;
+mod choose;
+mod command;
+mod container;
 pub mod error;
+mod flat;
+mod folder;
+mod host;
+mod load;
+mod sos;
+mod supportconfig;
+mod transcript;
+mod tree;
+mod walk;
 
 use std::path::PathBuf;
 
@@ -60,6 +73,5 @@ pub struct Options {
 /// When an input cannot be opened at all, or nothing in it can be recognised. A damaged input
 /// gives what could be read and a problem.
 pub fn open(inputs: &[Input], options: &Options) -> Result<Captured, CaptureError> {
-    let _ = (inputs, options);
-    Ok(Captured::default())
+    assemble::open(inputs, options)
 }

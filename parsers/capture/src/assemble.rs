@@ -1,0 +1,215 @@
+//! All inputs together: hosts that are the same are joined, texts get their order and numbers.
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use tapline_model::capture::{
+    Captured, Completeness, Host, HostId, InputCount, InputProblem, Source,
+};
+use tapline_model::outcome::ProblemKind;
+use tapline_model::span::SourceId;
+use tapline_parsers::registry;
+
+use crate::host::{Draft, Piece, decode};
+use crate::load::{Loader, stem};
+use crate::tree::Tree;
+use crate::{CaptureError, Input, Options, command, folder, sos};
+
+/// See [`crate::open`].
+pub(crate) fn open(inputs: &[Input], options: &Options) -> Result<Captured, CaptureError> {
+    let mut captured = Captured::default();
+    let mut hosts: Vec<Draft> = Vec::new();
+    let mut named: Vec<Host> = Vec::new();
+    let mut loader = Loader::new(&options.limits);
+    for input in inputs {
+        let (path, shown) = match input {
+            Input::Path(path) => (path.clone(), path.to_string_lossy().into_owned()),
+            Input::Stdin => (PathBuf::from("-"), "-".to_owned()),
+        };
+        loader.count = InputCount { archive: shown.clone(), ..InputCount::default() };
+        let read = match input {
+            Input::Path(path) => loader.path(path),
+            Input::Stdin => loader.stream(io::stdin(), "-".into(), "stdin".to_owned()),
+        };
+        read.map_err(|source| CaptureError::Io { path: path.clone(), source })?;
+        let mut count = std::mem::take(&mut loader.count);
+        let mut drafts = Vec::new();
+        for tree in std::mem::take(&mut loader.trees) {
+            match &options.command {
+                Some(given) => drafts.extend(one_output(&tree, given, &mut loader)),
+                None => {
+                    let (found, unclaimed) = of_tree(&tree);
+                    drafts.extend(found);
+                    count.unclaimed_commands += unclaimed;
+                }
+            }
+        }
+        if drafts.iter().all(|it| it.pieces.is_empty()) {
+            let why = nothing(&loader, &count, options);
+            return Err(CaptureError::Nothing { path, why });
+        }
+        count.kept = drafts.iter().map(|it| it.used).sum();
+        count.unclaimed = count.members.saturating_sub(count.kept);
+        count.kept_bytes =
+            drafts.iter().flat_map(|it| &it.pieces).map(|it| it.text.len() as u64).sum();
+        captured.inputs.push(count);
+        drafts.sort_by(|a, b| a.name().cmp(b.name()));
+        for draft in drafts.into_iter().filter(|it| !it.pieces.is_empty()) {
+            join(draft, &shown, &mut hosts, &mut named);
+        }
+    }
+    captured.problems = loader.problems;
+    captured.hosts = named;
+    number(hosts, &mut captured);
+    Ok(captured)
+}
+
+/// The hosts in one tree, and how many commands of sessions nothing reads.
+fn of_tree(tree: &Tree) -> (Vec<Draft>, u64) {
+    let mut rest: BTreeSet<&str> =
+        tree.files.keys().chain(tree.links.keys()).map(String::as_str).collect();
+    let mut drafts = Vec::new();
+    let roots = sos::roots(tree);
+    // Inner reports first: what is theirs is not the outer one's.
+    for root in roots.iter().rev() {
+        let members: Vec<&str> =
+            rest.range(root.as_str()..).take_while(|it| it.starts_with(root)).copied().collect();
+        for member in &members {
+            rest.remove(member);
+        }
+        drafts.push(sos::read(tree, root, &members));
+    }
+    let rest: Vec<&str> = rest.into_iter().collect();
+    let (found, unclaimed) = folder::read(tree, &rest);
+    drafts.extend(found);
+    (drafts, unclaimed)
+}
+
+/// A text whose command the user gave.
+fn one_output(
+    tree: &Tree,
+    given: &tapline_model::capture::Command,
+    loader: &mut Loader<'_>,
+) -> Option<Draft> {
+    let run = command::parse_one(&given.to_string())?;
+    let format = registry::by_command(&run.command)?;
+    let (member, bytes) = tree.files.iter().next()?;
+    if tree.files.len() > 1 {
+        let what = "holds several texts; only the first is read as the given command";
+        loader.problem(&tree.archive, member, what);
+    }
+    let (text, lossy) = decode(bytes);
+    let mut draft = Draft::new(tree, "");
+    draft.used = 1;
+    draft.identity.learn(&run.command, &run.netns, bytes);
+    draft.pieces.push(Piece {
+        netns: run.netns,
+        archive: tree.archive.clone(),
+        member: if tree.single { "".into() } else { member.as_str().into() },
+        first_line: 1,
+        command: run.command,
+        format: format.id,
+        text,
+        lossy,
+        completeness: run.partial.map_or(Completeness::Complete, Completeness::Partial),
+        taken: None,
+    });
+    Some(draft)
+}
+
+/// Adds a host, or joins it to one that is the same machine.
+fn join(draft: Draft, input: &str, hosts: &mut Vec<Draft>, named: &mut Vec<Host>) {
+    let same = hosts.iter().position(|it| {
+        let known = it.identity.name().or(it.said.as_deref());
+        let name = draft.identity.name().or(draft.said.as_deref());
+        let ids = (&it.identity.machine_id, &draft.identity.machine_id);
+        let ids_agree = !matches!(ids, (Some(a), Some(b)) if a != b);
+        // Names in cleaned reports are counters.
+        let real = !it.cleaned && !draft.cleaned;
+        name.is_some() && known == name && ids_agree && real
+    });
+    let Some((host, shown)) = same.and_then(|at| Some((hosts.get_mut(at)?, named.get_mut(at)?)))
+    else {
+        named.push(Host {
+            name: draft.name().to_owned(),
+            inputs: vec![input.to_owned()],
+            sos_version: draft.sos_version.clone(),
+            machine_id: draft.identity.machine_id.clone(),
+            cleaned: draft.cleaned,
+        });
+        hosts.push(draft);
+        return;
+    };
+    if !shown.inputs.iter().any(|it| it == input) {
+        shown.inputs.push(input.to_owned());
+    }
+    shown.sos_version = shown.sos_version.take().or(draft.sos_version);
+    shown.machine_id = shown.machine_id.take().or_else(|| draft.identity.machine_id.clone());
+    host.identity.machine_id = shown.machine_id.clone();
+    host.pieces.extend(draft.pieces);
+}
+
+/// Puts all texts in order and numbers them.
+fn number(hosts: Vec<Draft>, captured: &mut Captured) {
+    for (host, mut draft) in (0..).map(HostId).zip(hosts) {
+        draft.pieces.sort_by(|a, b| {
+            (&a.archive, &a.member, a.first_line).cmp(&(&b.archive, &b.member, b.first_line))
+        });
+        for piece in draft.pieces {
+            let id = SourceId(u32::try_from(captured.sources.len()).unwrap_or(u32::MAX));
+            if piece.lossy {
+                captured.problems.push(InputProblem {
+                    kind: ProblemKind::LossyText,
+                    archive: piece.archive.clone(),
+                    member: piece.member.clone(),
+                    message: "not UTF-8: broken bytes were replaced".to_owned(),
+                });
+            }
+            captured.sources.push(Source {
+                id,
+                host,
+                netns: piece.netns,
+                archive: piece.archive,
+                member: piece.member,
+                first_line: piece.first_line,
+                command: piece.command,
+                format: Some(piece.format),
+                text: piece.text,
+                completeness: piece.completeness,
+                taken: piece.taken,
+                lines: OnceLock::new(),
+            });
+        }
+    }
+}
+
+/// What was found instead of captures, and what would be read.
+fn nothing(loader: &Loader<'_>, count: &InputCount, options: &Options) -> String {
+    if let Some(command) = &options.command
+        && command::parse_one(&command.to_string())
+            .is_none_or(|it| registry::by_command(&it.command).is_none())
+    {
+        return format!("`{command}` is no command that tapline reads");
+    }
+    let seen = &loader.seen;
+    let found = match () {
+        () if seen.too_large > 0 => "what is there is larger than --max-member-size".to_owned(),
+        () if count.members == 0 => "it is empty".to_owned(),
+        () if seen.foreign.is_some() && count.members <= 1 => {
+            format!("it is {}", seen.foreign.unwrap_or_default())
+        }
+        () if seen.texts == 0 && count.members <= 1 => "it is no text and no archive".to_owned(),
+        () if count.members <= 1 => "no command of tapline's is recognised in it".to_owned(),
+        () => format!("none of its {} files is the output of a known command", count.members),
+    };
+    format!(
+        "{found}; tapline reads sosreports (tar, gz, bz2, xz, zst, or unpacked), folders of saved \
+         output, console sessions, or one output with --as 'COMMAND'"
+    )
+}
+
+#[expect(dead_code, reason = "used once archives nest")]
+fn nested_stem(archive: &Arc<str>) -> String {
+    stem(archive)
+}

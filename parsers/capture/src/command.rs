@@ -1,0 +1,463 @@
+//! Command lines as people and tools write them, down to what the registry knows.
+//!
+//! Gone afterwards: `sudo`, environment, `timeout 5`, absolute paths, redirections, colour
+//! switches. Moved to where they belong: the namespace of `ip netns exec NS`, `ip -n NS` and
+//! `nsenter`, the host of `ssh`, the container of `docker exec`, and what a pipe does to the
+//! output.
+mod shell;
+
+use tapline_model::capture::Command;
+use tapline_model::ids::Netns;
+
+/// One command of a line, unwrapped.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Invocation {
+    /// Program and arguments.
+    pub(crate) command: Command,
+    /// Where it ran.
+    pub(crate) netns: Netns,
+    /// The host, where the line names one: `ssh HOST command`.
+    pub(crate) host: Option<String>,
+    /// What a pipe takes away.
+    pub(crate) partial: Option<String>,
+    /// The output went to a file: nothing of it is on the screen.
+    pub(crate) elsewhere: bool,
+    /// It ran once in each namespace: `ip -all netns exec`.
+    pub(crate) everywhere: bool,
+}
+
+impl Invocation {
+    /// A command that was run as it stands.
+    pub(crate) fn plain(line: &str) -> Self {
+        Self { command: Command::new(line), ..Self::default() }
+    }
+
+    /// A copied file.
+    pub(crate) fn file(path: &str) -> Self {
+        Self {
+            command: Command { argv: vec!["cat".to_owned(), path.to_owned()] },
+            ..Self::default()
+        }
+    }
+
+    /// Whether it opens a shell rather than printing something.
+    pub(crate) fn is_shell(&self) -> bool {
+        let shell = matches!(self.command.program(), "bash" | "sh" | "zsh" | "dash" | "ash" | "su");
+        shell && self.command.args().iter().all(|it| it.starts_with('-') || it == "root")
+    }
+}
+
+/// The commands of one line that print something, in order. Empty for what is no command line, or
+/// one whose output cannot be told apart, such as a loop.
+pub(crate) fn parse(line: &str) -> Vec<Invocation> {
+    let Some(list) = shell::split(line) else { return Vec::new() };
+    let all: Vec<_> = list.iter().filter_map(|it| pipeline(it)).collect();
+    // A command that prints nothing does not matter to the others.
+    let loud = all.iter().filter(|it| !is_silent(it)).cloned().collect::<Vec<_>>();
+    if loud.is_empty() { all } else { loud }
+}
+
+/// The only command of a line; several together cannot be told apart.
+pub(crate) fn parse_one(line: &str) -> Option<Invocation> {
+    let mut all = parse(line);
+    if all.len() == 1 { all.pop() } else { None }
+}
+
+/// The first command of a pipeline, with what the others do to its output.
+fn pipeline(stages: &[shell::Stage]) -> Option<Invocation> {
+    let (first, rest) = stages.split_first()?;
+    let mut found = unwrap(&first.words)?;
+    found.elsewhere |= first.elsewhere;
+    for stage in rest {
+        match stage.words.first().map(|it| base(it))? {
+            "cat" | "less" | "more" | "most" | "tee" | "column" | "json_pp" | "sudo"
+            | "ansi2txt" | "dos2unix" | "unbuffer" => {}
+            "jq" if stage.words.iter().skip(1).all(|it| it == "." || it.starts_with('-')) => {}
+            "python" | "python3" if stage.words.iter().any(|it| it == "json.tool") => {}
+            "xargs" | "while" | "wc" | "awk" | "cut" | "tr" | "md5sum" | "sha256sum" | "ssh"
+            | "virsh" | "ovs-vsctl" => return None,
+            _ => found.partial = Some(format!("filtered by `{}`", stage.words.join(" "))),
+        }
+        found.elsewhere |= stage.elsewhere;
+    }
+    Some(found)
+}
+
+/// Takes the wrapping off, layer by layer.
+fn unwrap(words: &[String]) -> Option<Invocation> {
+    let mut found = Invocation::default();
+    let mut words = words;
+    // Each round takes at least one word off.
+    loop {
+        let (first, rest) = words.split_first()?;
+        if is_assignment(first) {
+            words = rest;
+            continue;
+        }
+        match base(first) {
+            "sudo" => words = skip_options(rest, &["-u", "-g", "-h", "-p", "-C", "-T", "-U", "-r"]),
+            "doas" | "time" | "exec" | "command" | "nohup" | "unbuffer" | "builtin" | "eval" => {
+                words = skip_options(rest, &["-u", "-a"]);
+            }
+            "env" => words = skip_options(rest, &["-u", "-C"]),
+            "nice" | "ionice" => words = skip_options(rest, &["-n", "-c", "-p"]),
+            "stdbuf" => words = skip_options(rest, &["-i", "-o", "-e"]),
+            "timeout" => words = skip_options(rest, &["-k", "-s"]).get(1..)?,
+            "watch" => {
+                found.partial = Some("one screen of `watch`".to_owned());
+                words = skip_options(rest, &["-n", "-q"]);
+            }
+            "chroot" => words = skip_options(rest, &[]).get(1..)?,
+            "ssh" => {
+                let rest = skip_options(
+                    rest,
+                    &["-i", "-l", "-o", "-p", "-F", "-J", "-b", "-c", "-E", "-L", "-R", "-S"],
+                );
+                let (target, rest) = rest.split_first()?;
+                found.host = Some(target.rsplit('@').next().unwrap_or(target).to_owned());
+                // A quoted command is one word.
+                return rejoin(rest, found);
+            }
+            "docker" | "podman" | "nerdctl" | "crictl" | "lxc" | "kubectl" | "oc" | "incus" => {
+                let at = rest.iter().position(|it| it == "exec")?;
+                let (container, inner) = in_container(rest.get(at + 1..)?)?;
+                found.netns = container_netns(base(first), container, inner);
+                words = inner;
+            }
+            "lxc-attach" => {
+                let at = rest.iter().position(|it| it == "--")?;
+                let name = rest.iter().position(|it| it == "-n").and_then(|it| rest.get(it + 1));
+                let inner = rest.get(at + 1..)?;
+                found.netns = container_netns("lxc", name.map_or("", String::as_str), inner);
+                words = inner;
+            }
+            "nsenter" => {
+                let (netns, inner) = nsenter(rest);
+                found.netns = netns.unwrap_or(found.netns);
+                words = inner;
+            }
+            "bash" | "sh" | "zsh" | "dash" if rest.first().is_some_and(|it| is_c(it)) => {
+                return rejoin(rest.get(1..2)?, found);
+            }
+            "ip" => match ip(rest) {
+                Ip::Exec { netns, inner } => {
+                    found.netns = netns;
+                    words = inner;
+                }
+                Ip::ExecAll { inner } => {
+                    found.everywhere = true;
+                    words = inner;
+                }
+                Ip::Plain { netns, args } => return Some(finish(found, "ip", args, netns)),
+            },
+            "bridge" | "tc" | "ss" => {
+                let (netns, args) = netns_option(base(first), rest);
+                return Some(finish(found, base(first), args, netns));
+            }
+            program => {
+                return Some(finish(found, program, rest.to_vec(), None));
+            }
+        }
+    }
+}
+
+/// A command line given as words or as one quoted word.
+fn rejoin(words: &[String], outer: Invocation) -> Option<Invocation> {
+    let inner = match words {
+        [] => return None,
+        [one] => parse_one(one)?,
+        _ => unwrap(words)?,
+    };
+    Some(Invocation {
+        host: inner.host.or(outer.host),
+        netns: if inner.netns.is_root() { outer.netns } else { inner.netns },
+        partial: inner.partial.or(outer.partial),
+        elsewhere: inner.elsewhere || outer.elsewhere,
+        everywhere: inner.everywhere || outer.everywhere,
+        command: inner.command,
+    })
+}
+
+/// Puts the command together, without colour switches.
+fn finish(
+    mut found: Invocation,
+    program: &str,
+    args: Vec<String>,
+    netns: Option<Netns>,
+) -> Invocation {
+    let colours = matches!(program, "ip" | "bridge" | "tc");
+    let mut argv = Vec::with_capacity(args.len() + 1);
+    argv.push(program.to_owned());
+    argv.extend(args.into_iter().filter(|it| !(colours && is_colour(it))));
+    found.command = Command { argv };
+    if let Some(netns) = netns {
+        found.netns = netns;
+    }
+    found
+}
+
+/// What `ip` was asked to do.
+enum Ip<'a> {
+    /// Run a program in a namespace.
+    Exec { netns: Netns, inner: &'a [String] },
+    /// Run it in each.
+    ExecAll { inner: &'a [String] },
+    /// Something else, perhaps in a namespace.
+    Plain { netns: Option<Netns>, args: Vec<String> },
+}
+
+/// Reads the global options of `ip` (`ip.c` of iproute2).
+fn ip(args: &[String]) -> Ip<'_> {
+    let mut at = 0;
+    let mut netns = None;
+    let mut all = false;
+    let mut kept = Vec::new();
+    while let Some(option) = args.get(at).filter(|it| it.starts_with('-')) {
+        match option.as_str() {
+            "-n" | "-ne" | "-net" | "-netn" | "-netns" => {
+                netns = args.get(at + 1).map(|it| named(it));
+                at += 2;
+            }
+            "-a" | "-all" => {
+                all = true;
+                kept.push(option.clone());
+                at += 1;
+            }
+            "-f" | "-family" | "-rc" | "-rcvbuf" | "-b" | "-batch" | "-l" | "-loops" => {
+                kept.extend(args.iter().skip(at).take(2).cloned());
+                at += 2;
+            }
+            _ => {
+                kept.push(option.clone());
+                at += 1;
+            }
+        }
+    }
+    let rest = args.get(at..).unwrap_or_default();
+    match rest {
+        [object, verb, inner @ ..] if all && is_netns(object) && is_exec(verb) => {
+            Ip::ExecAll { inner }
+        }
+        [object, verb, name, inner @ ..] if is_netns(object) && is_exec(verb) => {
+            Ip::Exec { netns: named(name), inner }
+        }
+        [object, verb, _, inner @ ..] if object == "vrf" && is_exec(verb) => {
+            Ip::Exec { netns: netns.unwrap_or_default(), inner }
+        }
+        _ => {
+            kept.extend(rest.iter().cloned());
+            Ip::Plain { netns, args: kept }
+        }
+    }
+}
+
+/// `-n NS` of `bridge` and `tc`, `-N NS` of `ss`.
+fn netns_option(program: &str, args: &[String]) -> (Option<Netns>, Vec<String>) {
+    let mut netns = None;
+    let mut kept = Vec::new();
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let takes = match program {
+            "ss" => matches!(arg.as_str(), "-N" | "--net"),
+            _ => matches!(arg.as_str(), "-n" | "-ne" | "-net" | "-netn" | "-netns"),
+        };
+        if takes {
+            netns = args.next().map(|it| named(it));
+        } else if let Some(name) = arg.strip_prefix("--net=") {
+            netns = Some(named(name));
+        } else {
+            kept.push(arg.clone());
+        }
+    }
+    (netns, kept)
+}
+
+/// The namespace that `nsenter` enters, and what it runs there.
+fn nsenter(args: &[String]) -> (Option<Netns>, &[String]) {
+    let mut pid = None;
+    let mut file = None;
+    let mut net = false;
+    let mut rest = args;
+    while let Some((option, after)) = rest.split_first().filter(|(it, _)| it.starts_with('-')) {
+        rest = after;
+        if option == "--" {
+            break;
+        }
+        if let Some(path) = option.strip_prefix("--net=").or(option.strip_prefix("-n/")) {
+            net = true;
+            file = path.rsplit('/').next();
+        } else if option == "--net" {
+            net = true;
+        } else if let Some(number) = option.strip_prefix("--target=") {
+            pid = Some(number);
+        } else if matches!(option.as_str(), "-t" | "--target") {
+            pid = rest.first().map(String::as_str);
+            rest = rest.get(1..).unwrap_or_default();
+        } else if matches!(option.as_str(), "-S" | "-G" | "--setuid" | "--setgid") {
+            rest = rest.get(1..).unwrap_or_default();
+        } else if !option.starts_with("--") {
+            // Bundled letters, the target last: `-nt 4711`, `-n -t4711`.
+            net |= option.contains('n') || option == "-a";
+            if let Some((_, number)) = option.split_once('t') {
+                if number.is_empty() {
+                    pid = rest.first().map(String::as_str);
+                    rest = rest.get(1..).unwrap_or_default();
+                } else {
+                    pid = Some(number);
+                }
+            }
+        }
+    }
+    let netns = match (net, file, pid) {
+        (false, _, _) => None,
+        // `--net=/proc/PID/ns/net` ends in `net`: the name says nothing.
+        (_, Some(name), _) if name != "net" => Some(named(name)),
+        (_, _, Some("1")) => Some(Netns::Root),
+        (_, _, Some(pid)) => Some(named(&format!("pid:{pid}"))),
+        _ => None,
+    };
+    (netns, rest)
+}
+
+/// The container of `exec [-it] [-e K=V] NAME [--] command`, and the command.
+fn in_container(args: &[String]) -> Option<(&str, &[String])> {
+    const VALUED: &[&str] = &["-e", "--env", "-u", "--user", "-w", "--workdir", "-n", "-c"];
+    let mut rest = skip_options(args, VALUED);
+    let (name, after) = rest.split_first()?;
+    rest = after;
+    // kubectl takes further options behind the name.
+    if let Some(at) = rest.iter().take(8).position(|it| it == "--") {
+        rest = rest.get(at + 1..)?;
+    }
+    Some((name, rest))
+}
+
+/// The namespace that a command in a container sees.
+///
+/// Daemons that OpenStack and OVN run in containers share the network of the host, and the
+/// answers of OVS, OVN and libvirt are those of the host wherever they are asked.
+fn container_netns(tool: &str, container: &str, inner: &[String]) -> Netns {
+    const ON_HOST_NETWORK: &[&str] =
+        &["neutron", "openvswitch", "ovn", "ovs", "nova", "libvirt", "kolla"];
+    let program = inner.first().map(|it| base(it)).unwrap_or_default();
+    let host_wide = ["ovs", "ovn", "virsh"].iter().any(|it| program.starts_with(it));
+    if host_wide || ON_HOST_NETWORK.iter().any(|it| container.contains(it)) {
+        Netns::Root
+    } else {
+        named(&format!("{tool}:{container}"))
+    }
+}
+
+/// Whether nothing is printed, in the normal case.
+fn is_silent(it: &Invocation) -> bool {
+    const SILENT: &[&str] = &[
+        "cd", "export", "set", "unset", "sleep", "clear", "true", "source", ".", "umask", "alias",
+        "pushd", "popd", "wait", "read", "stty", "su", ":", "test", "[",
+    ];
+    SILENT.contains(&it.command.program()) || it.elsewhere
+}
+
+/// Drops options, with their values where they take one.
+fn skip_options<'a>(mut words: &'a [String], valued: &[&str]) -> &'a [String] {
+    while let Some((first, rest)) = words.split_first() {
+        if first == "--" {
+            return rest;
+        }
+        if !first.starts_with('-') && !is_assignment(first) {
+            break;
+        }
+        let skip = usize::from(valued.contains(&first.as_str()));
+        words = rest.get(skip..).unwrap_or_default();
+    }
+    words
+}
+
+/// The last part of a path.
+fn base(word: &str) -> &str {
+    word.rsplit('/').next().unwrap_or(word)
+}
+
+fn named(name: &str) -> Netns {
+    Netns::Named(name.into())
+}
+
+fn is_netns(word: &str) -> bool {
+    word.len() >= 3 && "netns".starts_with(word)
+}
+
+fn is_exec(word: &str) -> bool {
+    !word.is_empty() && "exec".starts_with(word)
+}
+
+fn is_c(word: &str) -> bool {
+    word.starts_with('-') && word.ends_with('c')
+}
+
+fn is_colour(word: &str) -> bool {
+    matches!(word, "-c" | "-color" | "-colo" | "-col")
+        || word.starts_with("-c=")
+        || word.starts_with("-color=")
+}
+
+fn is_assignment(word: &str) -> bool {
+    word.split_once('=').is_some_and(|(name, _)| {
+        !name.is_empty()
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+            && !name.starts_with(|c: char| c.is_ascii_digit())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(line: &str) -> (String, String) {
+        let it = parse_one(line).unwrap_or_else(|| panic!("no command in {line:?}"));
+        (it.command.to_string(), it.netns.to_string())
+    }
+
+    #[test]
+    fn wrapping_comes_off() {
+        for (line, command, netns) in [
+            ("sudo -u root /usr/sbin/ip a", "ip a", "root"),
+            ("LC_ALL=C timeout -k 5 30 /sbin/brctl show 2>&1", "brctl show", "root"),
+            ("sudo ip netns exec qrouter-1 ip route", "ip route", "qrouter-1"),
+            ("ip net e blue ip -c a", "ip a", "blue"),
+            ("ip -n blue -d link", "ip -d link", "blue"),
+            ("ip -d -netns blue link", "ip -d link", "blue"),
+            ("bridge -n blue fdb show", "bridge fdb show", "blue"),
+            ("nsenter -t 4711 -n ip a", "ip a", "pid:4711"),
+            ("nsenter -nt 4711 ip a", "ip a", "pid:4711"),
+            ("nsenter --net=/run/netns/blue -- ip a", "ip a", "blue"),
+            ("nsenter -t 1 -n ip a", "ip a", "root"),
+            ("docker exec -it -u root ovs_vswitchd ovs-vsctl show", "ovs-vsctl show", "root"),
+            ("docker exec web ip a", "ip a", "docker:web"),
+            ("kubectl exec -n shop web-0 -c app -- ip a", "ip a", "kubectl:web-0"),
+            ("sudo bash -c 'ip a | cat'", "ip a", "root"),
+            ("ip vrf exec red ip r", "ip r", "root"),
+            ("cd /tmp; ip a", "ip a", "root"),
+            ("ip a # all of them", "ip a", "root"),
+        ] {
+            assert_eq!(one(line), (command.to_owned(), netns.to_owned()), "{line}");
+        }
+    }
+
+    #[test]
+    fn pipes_and_redirections_are_told() {
+        let grep = parse_one("ip a | grep -A2 tap").unwrap();
+        assert_eq!(grep.partial.as_deref(), Some("filtered by `grep -A2 tap`"));
+        assert_eq!(parse_one("ip a | less").unwrap().partial, None);
+        assert!(parse_one("ip a > /tmp/x").unwrap().elsewhere);
+        assert!(!parse_one("ip a 2>/dev/null").unwrap().elsewhere);
+        assert!(parse_one("ip -o l | awk '{print $2}'").is_none());
+        assert_eq!(parse("ip a; ip r").len(), 2);
+        assert!(parse("for i in 1 2; do ip a; done").is_empty());
+        assert!(parse_one("ip -all netns exec ip a").unwrap().everywhere);
+    }
+
+    #[test]
+    fn ssh_names_the_host() {
+        let it = parse_one("ssh -o X=Y root@node7 'sudo ip a'").unwrap();
+        assert_eq!((it.host.as_deref(), it.command.to_string().as_str()), (Some("node7"), "ip a"));
+    }
+}

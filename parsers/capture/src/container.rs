@@ -1,0 +1,106 @@
+//! What a file is, told by its first bytes and never by its name.
+
+/// Sort of file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// A tar archive.
+    Tar,
+    /// xz, one or more streams.
+    Xz,
+    /// gzip, one or more members.
+    Gzip,
+    /// bzip2, one or more streams.
+    Bzip2,
+    /// Zstandard.
+    Zstd,
+    /// An archive or wrapping that is not read; its name.
+    Foreign(&'static str),
+    /// Nothing in it.
+    Empty,
+    /// Text, as far as can be seen.
+    Text,
+    /// Anything else.
+    Binary,
+}
+
+impl Kind {
+    /// Whether there are members or texts inside.
+    pub(crate) fn is_container(self) -> bool {
+        matches!(self, Self::Tar | Self::Xz | Self::Gzip | Self::Bzip2 | Self::Zstd)
+    }
+}
+
+/// Bytes that [`sniff`] wants to see.
+pub(crate) const HEAD: usize = 4096;
+
+/// Tells what a file is by its first bytes.
+pub(crate) fn sniff(head: &[u8]) -> Kind {
+    const FOREIGN: &[(&[u8], &str)] = &[
+        (b"PK\x03\x04", "a zip archive"),
+        (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+        (b"Rar!", "a rar archive"),
+        (b"\x89PNG", "a picture"),
+        (b"\xff\xd8\xff", "a picture"),
+        (b"GIF8", "a picture"),
+        (b"%PDF", "a PDF document"),
+        (b"\x7fELF", "a program"),
+        (b"-----BEGIN PGP", "an encrypted file"),
+        (b"\xd4\xc3\xb2\xa1", "a packet capture"),
+        (b"\x0a\x0d\x0d\x0a", "a packet capture"),
+        (b"SQLite format", "a database"),
+    ];
+    match head {
+        [] => Kind::Empty,
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Kind::Xz,
+        [0x1f, 0x8b, 8, ..] => Kind::Gzip,
+        [b'B', b'Z', b'h', b'1'..=b'9', b'1' | 0x17, ..] => Kind::Bzip2,
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Kind::Zstd,
+        // OpenPGP packets of symmetric or public-key encryption.
+        [0x85 | 0x8c | 0xc3, 0x01..=0x0d, 0x03..=0x04, ..] => Kind::Foreign("an encrypted file"),
+        _ if is_tar(head) => Kind::Tar,
+        _ => match FOREIGN.iter().find(|it| head.starts_with(it.0)) {
+            Some(&(_, name)) => Kind::Foreign(name),
+            None if is_text(head) => Kind::Text,
+            None => Kind::Binary,
+        },
+    }
+}
+
+/// A tar header, old or new: its check sum is right.
+fn is_tar(head: &[u8]) -> bool {
+    let Some(header) = head.get(..512) else { return false };
+    let Some(field) = header.get(148..156) else { return false };
+    let digits: String =
+        field.iter().map(|&b| char::from(b)).filter(char::is_ascii_digit).collect();
+    let Ok(told) = u64::from_str_radix(&digits, 8) else { return false };
+    let sum = |range: &[u8]| range.iter().map(|&b| u64::from(b)).sum::<u64>();
+    // The field itself counts as blanks.
+    told == sum(header) - sum(field) + 8 * u64::from(b' ')
+}
+
+/// Few control characters, no NUL.
+fn is_text(head: &[u8]) -> bool {
+    let control = |b: u8| b < b' ' && !matches!(b, b'\n' | b'\r' | b'\t' | 0x8 | 0xc | 0x1b | 0x7);
+    if head.contains(&0) {
+        return false;
+    }
+    let odd = head.iter().filter(|&&b| control(b)).count();
+    let text = String::from_utf8_lossy(head);
+    let broken = text.chars().filter(|&c| c == char::REPLACEMENT_CHARACTER).count();
+    odd * 50 <= head.len() && broken * 10 <= head.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn magic_and_text() {
+        assert_eq!(sniff(b""), Kind::Empty);
+        assert_eq!(sniff(b"\xfd7zXZ\0rest"), Kind::Xz);
+        assert_eq!(sniff(b"PK\x03\x04"), Kind::Foreign("a zip archive"));
+        assert_eq!(sniff("1: lo: <UP> ü\n".as_bytes()), Kind::Text);
+        assert_eq!(sniff(&[0; 600]), Kind::Binary);
+        assert_eq!(sniff(&[0x80, 0x91, 0xff, 0xfe].repeat(200)), Kind::Binary);
+    }
+}

@@ -1,0 +1,141 @@
+//! Outputs saved by hand, one to a file, under any reasonable name.
+use tapline_model::capture::Command;
+use tapline_model::ids::Netns;
+use tapline_parsers::registry::{self, Format};
+
+use crate::choose::Want;
+use crate::sos::grammar;
+use crate::sos::name::{self, Named, Names};
+
+/// What a name says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Guess {
+    /// The command.
+    pub(crate) named: Named,
+    /// What stands before the command: a host, a device, anything.
+    pub(crate) label: Option<String>,
+    /// The name is the command and nothing else.
+    pub(crate) exact: bool,
+}
+
+/// Suffixes of texts.
+const TEXT: &[&str] = &[
+    ".txt", ".log", ".out", ".output", ".xml", ".json", ".yaml", ".yml", ".csv", ".md", ".lst",
+    ".dump", ".cap", ".ansi", ".text", ".TXT", ".LOG",
+];
+
+/// Suffixes of what is no text, or none that could be read.
+const OTHER: &[&str] = &[
+    ".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".ico", ".pdf", ".html", ".htm", ".css",
+    ".js", ".pcap", ".pcapng", ".mp4", ".rpm", ".deb", ".iso", ".qcow2", ".img", ".so", ".o", ".a",
+    ".pyc", ".journal", ".md5", ".sha256", ".gpg", ".docx", ".xlsx", ".pptx", ".odt", ".sh", ".py",
+];
+
+/// Files that come with captures and are none.
+const COMPANIONS: &[&str] =
+    &["versions.txt", "README", "README.md", "README.txt", "LICENSE", "CHANGELOG.md", ".DS_Store"];
+
+/// Whether a file outside any known layout is worth reading.
+pub(crate) fn want(base: &str) -> Want {
+    let lower = base.to_ascii_lowercase();
+    if COMPANIONS.contains(&base) || OTHER.iter().any(|it| lower.ends_with(it)) {
+        return Want::Skip;
+    }
+    match guess(base, &Names::default()) {
+        Some(it) if it.exact => {
+            let read = registry::by_command(&it.named.command).is_some();
+            let tells = matches!(it.named.command.program(), "uname" | "hostname");
+            if read || tells { Want::Keep } else { Want::Skip }
+        }
+        _ => Want::Look,
+    }
+}
+
+/// What the name of a file says about its content.
+pub(crate) fn guess(base: &str, names: &Names) -> Option<Guess> {
+    if matches!(base, "conf.db" | "ovs-conf.db") {
+        let command = Command::new("cat /etc/openvswitch/conf.db");
+        let named = Named { command, ..Named::default() };
+        return Some(Guess { named, label: None, exact: true });
+    }
+    let stem = TEXT.iter().find_map(|it| base.strip_suffix(it)).unwrap_or(base);
+    let exact = |named| Guess { named, label: None, exact: true };
+    if let Some(named) = name::inverse(stem, names) {
+        return Some(exact(named));
+    }
+    let joined = stem.split([' ', '\t']).filter(|it| !it.is_empty()).collect::<Vec<_>>().join("_");
+    if let Some(named) = name::inverse(&joined, names) {
+        return Some(exact(named));
+    }
+    let (label, canonical) = grammar::find_tool(&joined)?;
+    let mut named = name::inverse(&canonical, names)?;
+    let label = label.trim_matches(['_', '-', '.', ' ']);
+    if named.netns.is_root()
+        && let Some(netns) = netns_of(label)
+    {
+        named.netns = Netns::Named(netns.into());
+        return Some(Guess { named, label: None, exact: false });
+    }
+    let label = (!label.is_empty()).then(|| label.to_owned());
+    Some(Guess { named, label, exact: false })
+}
+
+/// The namespace that stands before a command: `qrouter-…_ip_a.txt`, `netns_blue_ip_a`.
+fn netns_of(label: &str) -> Option<&str> {
+    const MADE_BY_NEUTRON: &[&str] =
+        &["qrouter-", "qdhcp-", "qlbaas-", "snat-", "fip-", "ovnmeta-", "haproxy-"];
+    for said in ["ip_netns_exec_", "netns_exec_", "netns_", "netns-", "ns_", "ns-"] {
+        if let Some(name) = label.strip_prefix(said).filter(|it| !it.is_empty()) {
+            return Some(name);
+        }
+    }
+    MADE_BY_NEUTRON.iter().any(|it| label.starts_with(it)).then_some(label)
+}
+
+/// The format of a text whose name may say something, and the command it stands for.
+///
+/// The content has the last word over a name that only resembles a command.
+pub(crate) fn recognise(guess: Option<&Guess>, text: &str) -> Option<(&'static Format, Command)> {
+    let named = guess.and_then(|it| registry::by_command(&it.named.command));
+    let seen = registry::by_content(text);
+    let exact = guess.is_some_and(|it| it.exact);
+    match (named, seen) {
+        (Some(named), Some(seen)) if named.id != seen.id && !exact => Some(of_content(seen)),
+        (Some(named), _) => Some((named, guess?.named.command.clone())),
+        (None, Some(seen)) if !exact => Some(of_content(seen)),
+        (None, _) => None,
+    }
+}
+
+/// A format with the command that it names itself by.
+pub(crate) fn of_content(format: &'static Format) -> (&'static Format, Command) {
+    (format, Command::new(format.command))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_by_hand() {
+        for (base, command, label, netns) in [
+            ("ip_a.txt", "ip a", None, "root"),
+            ("ip-a", "ip a", None, "root"),
+            ("ip a", "ip a", None, "root"),
+            ("ip-d-address.log", "ip -d address", None, "root"),
+            ("ovs-vsctl show.log", "ovs-vsctl show", None, "root"),
+            ("ovs-vsctl-show", "ovs-vsctl show", None, "root"),
+            ("node2_ip_addr.txt", "ip addr", Some("node2"), "root"),
+            ("virsh-dumpxml-vm1.xml", "virsh dumpxml vm1", None, "root"),
+            ("compute-3.ethtool_-S_eth0.out", "ethtool -S eth0", Some("compute-3"), "root"),
+            ("qrouter-17_ip_route.txt", "ip route", None, "qrouter-17"),
+            ("conf.db", "cat /etc/openvswitch/conf.db", None, "root"),
+        ] {
+            let it = guess(base, &Names::default()).unwrap_or_else(|| panic!("{base}"));
+            assert_eq!(it.named.command.to_string(), command, "{base}");
+            assert_eq!(it.label.as_deref(), label, "{base}");
+            assert_eq!(it.named.netns.to_string(), netns, "{base}");
+        }
+        assert_eq!(guess("notes.txt", &Names::default()), None);
+    }
+}

@@ -1,0 +1,327 @@
+//! Outputs in folders, and texts of unknown origin: everything but sos reports.
+use std::collections::{BTreeMap, BTreeSet};
+
+use tapline_model::capture::Completeness;
+use tapline_parsers::registry;
+
+use crate::choose::{self, per_process};
+use crate::flat::{self, Guess};
+use crate::host::{Draft, Piece, decode, short};
+use crate::sos::name::Names;
+use crate::transcript::{self, Transcript};
+use crate::tree::Tree;
+use crate::{command, supportconfig};
+
+/// What one text turned out to be.
+enum Text {
+    /// One output.
+    Output { piece: Piece, label: Option<String> },
+    /// A console session.
+    Session(Transcript),
+    /// A file of supportconfig.
+    Sections(Vec<supportconfig::Section>),
+    /// It only names the machine.
+    Name,
+}
+
+/// Hosts out of the texts that belong to no sos report, and how many commands nothing reads.
+pub(crate) fn read(tree: &Tree, members: &[&str]) -> (Vec<Draft>, u64) {
+    let mut folders: BTreeMap<&str, Vec<(&str, Text)>> = BTreeMap::new();
+    let mut identities: BTreeMap<&str, crate::host::Identity> = BTreeMap::new();
+    let mut unclaimed = 0;
+    let mut seen = BTreeSet::new();
+    for &member in members {
+        let Some(file) = tree.resolve(member) else { continue };
+        // A link and its target are one text; the target is among the members, too.
+        if file != member && members.binary_search(&file.as_str()).is_ok()
+            || !seen.insert(file.clone())
+        {
+            continue;
+        }
+        let Some(bytes) = tree.files.get(&file) else { continue };
+        let home = home(member);
+        let identity = identities.entry(home).or_default();
+        if let Some(text) = text(tree, member, home, bytes, identity) {
+            if let Text::Session(it) = &text {
+                unclaimed += it.unclaimed;
+            }
+            folders.entry(home).or_default().push((member, text));
+        }
+    }
+    (drafts(tree, folders, &identities), unclaimed)
+}
+
+/// The folder that a member speaks for: where `etc/…` is part of it, the one above.
+fn home(member: &str) -> &str {
+    match choose::system_folder(member) {
+        Some(0) => "",
+        Some(at) => member.get(..at - 1).unwrap_or_default(),
+        None => member.rsplit_once('/').map_or("", |it| it.0),
+    }
+}
+
+/// Recognises one text.
+fn text(
+    tree: &Tree,
+    member: &str,
+    home: &str,
+    bytes: &[u8],
+    identity: &mut crate::host::Identity,
+) -> Option<Text> {
+    let (text, lossy) = decode(bytes);
+    let inside = match home {
+        "" => member,
+        home => member.get(home.len() + 1..)?,
+    };
+    let piece = |format: &'static registry::Format, run: command::Invocation, text: String| Piece {
+        netns: run.netns,
+        archive: tree.archive.clone(),
+        member: if tree.single { "".into() } else { member.into() },
+        first_line: 1,
+        command: run.command,
+        format: format.id,
+        text,
+        lossy,
+        completeness: run.partial.map_or(Completeness::Complete, Completeness::Partial),
+        taken: None,
+    };
+    if choose::system_folder(member).is_some() {
+        let path = match per_process(inside) {
+            Some(file) => format!("/proc/net/{file}"),
+            None => format!("/{inside}"),
+        };
+        let run = command::Invocation::file(&path);
+        identity.learn(&run.command, &run.netns, bytes);
+        return match registry::by_command(&run.command) {
+            Some(format) => Some(Text::Output { piece: piece(format, run, text), label: None }),
+            None => Some(Text::Name),
+        };
+    }
+    let guess = flat::guess(inside, &Names::default());
+    let exact = guess.as_ref().is_some_and(|it| it.exact);
+    if let Some(it) = &guess {
+        identity.learn(&it.named.command, &it.named.netns, bytes);
+    }
+    if supportconfig::is(&text) {
+        let sections = supportconfig::read(&text);
+        for it in &sections {
+            identity.learn(&it.run.command, &it.run.netns, it.text.as_bytes());
+        }
+        return Some(Text::Sections(sections));
+    }
+    // A name that is a command is only doubted where the text begins with a prompt.
+    if !exact || begins_with_prompt(&text) {
+        let session = transcript::read(&text);
+        let content = registry::by_content(&text).is_some();
+        if session.sure > 0 || !content && !session.blocks.is_empty() {
+            return Some(Text::Session(session));
+        }
+    }
+    let Some((format, command)) = flat::recognise(guess.as_ref(), &text) else {
+        let names = guess.is_some_and(|it| {
+            it.exact && matches!(it.named.command.program(), "hostname" | "uname")
+        });
+        return names.then_some(Text::Name);
+    };
+    let Guess { named, label, .. } = guess.unwrap_or(Guess {
+        named: crate::sos::name::Named::default(),
+        label: None,
+        exact: false,
+    });
+    let run = command::Invocation { command, netns: named.netns, ..Default::default() };
+    Some(Text::Output { piece: piece(format, run, text), label })
+}
+
+/// Whether the first line that is not blank is a command behind a prompt.
+fn begins_with_prompt(text: &str) -> bool {
+    let Some(line) = text.lines().take(20).find(|it| !it.trim().is_empty()) else { return false };
+    line.len() < 1000 && line.contains(['#', '$', '>']) && transcript::is_prompt(line)
+}
+
+/// Puts the texts of folders together to hosts.
+fn drafts(
+    tree: &Tree,
+    folders: BTreeMap<&str, Vec<(&str, Text)>>,
+    identities: &BTreeMap<&str, crate::host::Identity>,
+) -> Vec<Draft> {
+    // The folders that are hosts: those with outputs, unless a folder above is the same host.
+    let mut hosts: BTreeMap<&str, Draft> = BTreeMap::new();
+    let has_output =
+        |texts: &[(&str, Text)]| texts.iter().any(|it| !matches!(it.1, Text::Session(_)));
+    for (&folder, texts) in &folders {
+        if !has_output(texts) {
+            continue;
+        }
+        let own = identities.get(folder).and_then(|it| it.name());
+        let above = ancestors(folder).find_map(|it| hosts.get(it));
+        let same = above.is_some_and(|it| own.is_none_or(|own| own == it.name()));
+        if !same {
+            let root = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+            let mut draft = Draft::new(tree, &root);
+            draft.identity = identities.get(folder).cloned().unwrap_or_default();
+            hosts.insert(folder, draft);
+        }
+    }
+    let mut labelled: BTreeMap<(String, String), Draft> = BTreeMap::new();
+    let mut sessions: BTreeMap<(String, String), Draft> = BTreeMap::new();
+    for (folder, texts) in folders {
+        let home =
+            std::iter::once(folder).chain(ancestors(folder)).find(|it| hosts.contains_key(it));
+        // Labels are hosts where a folder has several of them.
+        let labels: BTreeSet<_> = texts
+            .iter()
+            .filter_map(|(_, it)| match it {
+                Text::Output { label, .. } => label.clone(),
+                _ => None,
+            })
+            .collect();
+        for (member, text) in texts {
+            match text {
+                Text::Output { piece, label } => {
+                    let host = label.as_deref().and_then(short);
+                    let draft = match (host, home) {
+                        (Some(host), _) if labels.len() > 1 => {
+                            labelled.entry((folder.to_owned(), host.to_owned())).or_insert_with(
+                                || Draft { said: Some(host.to_owned()), ..Draft::default() },
+                            )
+                        }
+                        (_, Some(home)) => hosts.entry(home).or_default(),
+                        (_, None) => continue,
+                    };
+                    if labels.len() == 1 && draft.said.is_none() {
+                        draft.said = host.map(str::to_owned);
+                    }
+                    draft.used += 1;
+                    draft.pieces.push(piece);
+                }
+                Text::Sections(sections) => {
+                    let Some(draft) = home.map(|it| hosts.entry(it).or_default()) else { continue };
+                    draft.used += 1;
+                    draft.pieces.extend(of_sections(tree, member, sections));
+                }
+                Text::Name => {
+                    if let Some(draft) = home.map(|it| hosts.entry(it).or_default()) {
+                        draft.used += 1;
+                    }
+                }
+                Text::Session(session) => match home {
+                    // A session in the folder of a host is of that host.
+                    Some(home) => {
+                        let draft = hosts.entry(home).or_default();
+                        draft.used += 1;
+                        for (host, piece) in of_session(tree, member, session) {
+                            let seen = draft.pieces.iter().any(|it| {
+                                it.netns == piece.netns
+                                    && it.command == piece.command
+                                    && it.text.trim_end() == piece.text.trim_end()
+                            });
+                            if !seen {
+                                draft.pieces.push(piece);
+                            }
+                            if draft.said.is_none() {
+                                draft.said = host.as_deref().and_then(short).map(str::to_owned);
+                            }
+                        }
+                    }
+                    None => add_session(tree, member, session, &mut sessions),
+                },
+            }
+        }
+    }
+    hosts
+        .into_values()
+        .chain(labelled.into_values())
+        .chain(sessions.into_values())
+        .filter(|it| it.used > 0)
+        .collect()
+}
+
+/// The folders above, nearest first.
+fn ancestors(folder: &str) -> impl Iterator<Item = &str> {
+    let mut at = Some(folder).filter(|it| !it.is_empty());
+    std::iter::from_fn(move || {
+        let above = at?.rsplit_once('/').map_or("", |it| it.0);
+        at = Some(above).filter(|it| !it.is_empty());
+        Some(above)
+    })
+}
+
+fn of_sections<'a>(
+    tree: &'a Tree,
+    member: &'a str,
+    sections: Vec<supportconfig::Section>,
+) -> impl Iterator<Item = Piece> + 'a {
+    sections.into_iter().filter_map(move |it| {
+        let format = registry::by_command(&it.run.command)?;
+        Some(Piece {
+            netns: it.run.netns,
+            archive: tree.archive.clone(),
+            member: if tree.single { "".into() } else { member.into() },
+            first_line: it.first_line,
+            command: it.run.command,
+            format: format.id,
+            text: it.text,
+            lossy: false,
+            completeness: it.partial.map_or(Completeness::Complete, Completeness::Partial),
+            taken: None,
+        })
+    })
+}
+
+/// The outputs of a session, each with the host of its prompt.
+fn of_session<'a>(
+    tree: &'a Tree,
+    member: &'a str,
+    session: Transcript,
+) -> impl Iterator<Item = (Option<String>, Piece)> + 'a {
+    session.blocks.into_iter().filter_map(move |it| {
+        let format = registry::by_command(&it.run.command)?;
+        let piece = Piece {
+            netns: it.run.netns,
+            archive: tree.archive.clone(),
+            member: if tree.single { "".into() } else { member.into() },
+            first_line: it.first_line,
+            command: it.run.command,
+            format: format.id,
+            text: it.text,
+            lossy: false,
+            completeness: it.partial.map_or(Completeness::Complete, Completeness::Partial),
+            taken: None,
+        };
+        Some((it.host, piece))
+    })
+}
+
+/// Sorts the outputs of a session under the hosts of its prompts.
+fn add_session(
+    tree: &Tree,
+    member: &str,
+    session: Transcript,
+    sessions: &mut BTreeMap<(String, String), Draft>,
+) {
+    let base = member.rsplit('/').next().unwrap_or(member);
+    let stem = base.rsplit_once('.').map_or(base, |it| it.0).to_owned();
+    // Commands before the first prompt with a host are of the only host there is.
+    let names: BTreeSet<_> = session
+        .blocks
+        .iter()
+        .filter_map(|it| it.host.as_deref().and_then(short).map(str::to_owned))
+        .collect();
+    let only = (names.len() == 1).then(|| names.first().cloned()).flatten();
+    for (host, piece) in of_session(tree, member, session) {
+        let said = host.as_deref().and_then(short).map(str::to_owned).or_else(|| only.clone());
+        // Sessions of one host in several files are one host; nameless ones are told apart.
+        let key = match &said {
+            Some(name) => (String::new(), name.clone()),
+            None => (member.to_owned(), String::new()),
+        };
+        let draft = sessions.entry(key).or_insert_with(|| Draft {
+            fallback: stem.clone(),
+            said,
+            ..Draft::default()
+        });
+        draft.identity.learn(&piece.command, &piece.netns, piece.text.as_bytes());
+        draft.used = 1;
+        draft.pieces.push(piece);
+    }
+}

@@ -1,0 +1,181 @@
+//! The lists in a report of what was run: `manifest.json` (4.0 and later), `sos.json` (3.8 and
+//! later).
+//!
+//! A manifest of a large host has 10 MB or more; all but what is needed is skipped while reading.
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use tapline_model::capture::Completeness;
+
+use crate::tree::Tree;
+
+/// What the report says about its own making.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Index {
+    /// Commands by the path of their file below the root.
+    pub(super) commands: BTreeMap<String, Listed>,
+    /// Names of devices.
+    pub(super) devices: BTreeSet<String>,
+    /// Names of namespaces.
+    pub(super) netns: BTreeSet<String>,
+    /// Version of sos.
+    pub(super) version: Option<String>,
+    /// sos was told to clean the report.
+    pub(super) cleaned: bool,
+}
+
+/// One command that was run.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Listed {
+    /// The command line.
+    pub(super) exec: String,
+    /// Exit status, where it means something.
+    pub(super) status: Option<i64>,
+    /// Output was cut.
+    pub(super) truncated: bool,
+    /// Seconds since the epoch.
+    pub(super) start: Option<f64>,
+}
+
+impl Listed {
+    /// What status and size say about the text.
+    pub(super) fn verdict(&self, empty: bool) -> Completeness {
+        match self.status {
+            Some(124) => Completeness::Partial("the command timed out".to_owned()),
+            Some(status @ (126 | 127)) => {
+                Completeness::Failed(format!("the command could not be run (exit status {status})"))
+            }
+            Some(status) if status < 0 || status > 128 => {
+                Completeness::Partial(format!("the command was killed (exit status {status})"))
+            }
+            Some(status) if status != 0 && empty => {
+                Completeness::Failed(format!("no output, exit status {status}"))
+            }
+            _ if self.truncated => {
+                Completeness::Partial("head cut off: output was too long".to_owned())
+            }
+            _ => Completeness::Complete,
+        }
+    }
+}
+
+impl Index {
+    /// Reads the lists of the report at `root`. A damaged list is no list.
+    pub(super) fn read(tree: &Tree, root: &str) -> Self {
+        let mut index = Self::default();
+        let file = |name: &str| {
+            tree.resolve(&format!("{root}sos_reports/{name}")).and_then(|it| tree.files.get(&it))
+        };
+        if let Some(bytes) = file("sos.json") {
+            index.add_sos_json(bytes);
+        }
+        if let Some(bytes) = file("manifest.json") {
+            index.add_manifest(bytes);
+        }
+        index
+    }
+
+    /// `[[plugin, {"commands": [{"name", "href"}]}]]`; the exit status there is always 0.
+    fn add_sos_json(&mut self, bytes: &[u8]) {
+        #[derive(Deserialize)]
+        struct Plugin {
+            #[serde(default)]
+            commands: Vec<Entry>,
+        }
+        #[derive(Deserialize)]
+        struct Entry {
+            name: String,
+            href: String,
+        }
+        let Ok(plugins) = serde_json::from_slice::<Vec<(String, Plugin)>>(bytes) else { return };
+        for entry in plugins.into_iter().flat_map(|it| it.1.commands) {
+            let path = entry.href.strip_prefix("../").unwrap_or(&entry.href).to_owned();
+            self.commands.insert(path, Listed { exec: entry.name, ..Listed::default() });
+        }
+    }
+
+    fn add_manifest(&mut self, bytes: &[u8]) {
+        let Ok(manifest) = serde_json::from_slice::<Manifest>(bytes) else { return };
+        self.version = manifest.version;
+        let words = manifest.cmdline.unwrap_or_default();
+        self.cleaned = words.split_whitespace().any(|it| matches!(it, "--clean" | "--mask"));
+        let Some(report) = manifest.components.report else { return };
+        for (_, network) in report.devices.network.into_iter().flatten() {
+            self.devices.extend(network.strings());
+        }
+        self.netns.extend(report.devices.namespaced_network.into_iter().flatten().map(|it| it.0));
+        for plugin in report.plugins.into_values() {
+            for entry in plugin.commands {
+                let (Some(path), Some(exec)) = (entry.filepath, entry.exec) else { continue };
+                let listed = Listed {
+                    exec,
+                    status: entry.return_code,
+                    truncated: entry.truncated.unwrap_or_default(),
+                    start: entry.start_time.and_then(|it| it.as_f64()),
+                };
+                self.commands.insert(path, listed);
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Manifest {
+    version: Option<String>,
+    cmdline: Option<String>,
+    #[serde(default)]
+    components: Components,
+}
+
+#[derive(Deserialize, Default)]
+struct Components {
+    report: Option<Report>,
+}
+
+#[derive(Deserialize)]
+struct Report {
+    #[serde(default)]
+    devices: Devices,
+    #[serde(default)]
+    plugins: BTreeMap<String, Plugin>,
+}
+
+#[derive(Deserialize, Default)]
+struct Devices {
+    network: Option<BTreeMap<String, Strings>>,
+    namespaced_network: Option<BTreeMap<String, IgnoredAny>>,
+}
+
+#[derive(Deserialize)]
+struct Plugin {
+    #[serde(default)]
+    commands: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    exec: Option<String>,
+    filepath: Option<String>,
+    return_code: Option<i64>,
+    truncated: Option<bool>,
+    /// A number from 4.2 on.
+    start_time: Option<serde_json::Value>,
+}
+
+/// A list of names, or something else.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Strings {
+    Names(Vec<String>),
+    Other(IgnoredAny),
+}
+
+impl Strings {
+    fn strings(self) -> Vec<String> {
+        match self {
+            Self::Names(names) => names,
+            Self::Other(_) => Vec::new(),
+        }
+    }
+}
