@@ -112,8 +112,7 @@ fn text(
     // A name that is a command is only doubted where the text begins with a prompt.
     if !exact || begins_with_prompt(&text) {
         let session = transcript::read(&text);
-        let content = registry::by_content(&text).is_some();
-        if session.sure > 0 || !content && !session.blocks.is_empty() {
+        if !session.blocks.is_empty() || session.sure > 0 {
             return Some(Text::Session(session));
         }
     }
@@ -175,7 +174,10 @@ fn drafts(
                 _ => None,
             })
             .collect();
-        for (member, text) in texts {
+        // Sessions last: what they repeat of files is left out.
+        let (sessions_here, outputs): (Vec<_>, Vec<_>) =
+            texts.into_iter().partition(|it| matches!(it.1, Text::Session(_)));
+        for (member, text) in outputs.into_iter().chain(sessions_here) {
             match text {
                 Text::Output { piece, label } => {
                     let host = label.as_deref().and_then(short);

@@ -88,8 +88,11 @@ pub(super) fn is_prose(line: &str) -> bool {
         plain +=
             usize::from(!word.is_empty() && word.chars().all(|c| c.is_alphabetic() || c == '\''));
     }
-    let sentence = line.ends_with(['.', ':', '!', '?']) || line.contains(", ");
-    item && plain >= 2 || words >= 4 && plain * 4 >= words * 3 && (sentence || words >= 8)
+    // `Chain INPUT (policy ACCEPT 0 packets, 0 bytes)` has words, but also numbers.
+    let counts = line.split_whitespace().any(|it| it.bytes().all(|b| b.is_ascii_digit()));
+    let sentence = line.ends_with(['.', ':', '!', '?']) || !counts && line.contains(", ");
+    item && plain >= 2
+        || words >= 4 && plain * 4 >= words * 3 && (sentence || words >= 8 && !counts)
 }
 
 /// Takes back the character entities of a page that was copied as HTML.
