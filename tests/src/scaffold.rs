@@ -93,23 +93,18 @@ pub fn new_rule(family_id: &str, code: &str) -> anyhow::Result<String> {
     }
     let rules = root().join("model/analysis/src/lint/rules");
     let path = rules.join(format!("{family}/{module}.rs"));
-    let name = module.to_uppercase();
-    let fill = |text: &str| {
-        text.replace("{id}", id)
-            .replace("{module}", &module)
-            .replace("{name}", &name)
-            .replace("{code}", code)
-    };
+    let fill =
+        |text: &str| text.replace("{id}", id).replace("{module}", &module).replace("{code}", code);
     create(&path, &fill(RULE))?;
     create(&path.with_extension("md"), &fill(PAGE))?;
-    let list = rules.join(format!("../rules/{family}.rs"));
+    let list = rules.join(format!("{family}.rs"));
     if list.exists() {
         insert_sorted(&list, "pub(crate) mod ", &format!("pub(crate) mod {module};"))?;
     } else {
         create(&list, &format!("//! Rules of the family {family}.\npub(crate) mod {module};\n"))?;
     }
     Ok(format!(
-        "wrote {0} and its page\nnext: `&{family}::{module}::{name},` in rules.rs, sorted by code; \
+        "wrote {0} and its page\nnext: `&{family}::{module}::RULE,` in rules.rs, sorted by code; \
          the check; the page with a session that fires, one for each trap, and one that is \
          undecided",
         path.display()
@@ -193,19 +188,15 @@ fn line(line: &str) -> Parsed<'_, Read<()>> {
 }
 "#;
 
-const RULE: &str = r#"//! See `{module}.md`.
-use crate::lint::{Ctx, Verdicts, declare_rule};
+const RULE: &str = r#"use crate::lint::{Ctx, Verdicts, declare_rule};
 
 declare_rule! {
-    pub(crate) static {name} = {
-        code: "{code}",
-        id: "{id}",
-        summary: "(one line: what it finds)",
-        severity: Error,
-        confidence: Proven,
-        page: include_str!("{module}.md"),
-        check: check,
-    }
+    code: "{code}",
+    id: "{id}",
+    summary: "(one line: what it finds)",
+    severity: Error,
+    confidence: Proven,
+    page: "{module}.md",
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

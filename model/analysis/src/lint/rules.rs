@@ -1,5 +1,38 @@
-//! The rules, sorted by code.
+//! All rules. A rule is `rules/<family>/<id>.rs` and its page `<id>.md` beside it; it is entered in
+//! its family and in [`ALL`].
 use super::Rule;
 
+mod cap;
+mod l3;
+mod lbr;
+mod mtu;
+mod nic;
+mod ovs;
+mod tun;
+mod veth;
+mod vm;
+
 /// All rules, sorted by code.
-pub static ALL: &[&Rule] = &[];
+pub static ALL: &[&Rule] = &[
+    &cap::capture_failed::RULE,
+    &cap::netns_coverage::RULE,
+    &l3::duplicate_ip::RULE,
+    &l3::gateway_unreachable::RULE,
+    &lbr::hybrid_chain_broken::RULE,
+    &mtu::overlay_mtu_exceeds_underlay::RULE,
+    &nic::uplink_link_down::RULE,
+    &ovs::ovs_iface_error::RULE,
+    &ovs::ovs_dead_vlan::RULE,
+    &ovs::ovs_patch_peer_broken::RULE,
+    &ovs::ovs_port_no_netdev::RULE,
+    &ovs::ovs_controller_disconnected::RULE,
+    &tun::tun_local_ip_missing::RULE,
+    &veth::veth_peer_broken::RULE,
+    &vm::vm_target_missing::RULE,
+    &vm::vm_target_wrong_bridge::RULE,
+];
+
+/// The rule with this code or id.
+pub fn find(name: &str) -> Option<&'static Rule> {
+    ALL.iter().copied().find(|it| it.code.eq_ignore_ascii_case(name) || it.id == name)
+}

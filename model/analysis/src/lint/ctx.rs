@@ -1,0 +1,379 @@
+//! What a rule may look at: the topology, by kind of thing, and what is known of each host.
+use std::collections::BTreeMap;
+use std::ops::Deref;
+
+use tapline_model::Name;
+use tapline_model::capture::HostId;
+use tapline_model::ids::Netns;
+use tapline_model::span::Evidence;
+use tapline_topology::graph::{
+    AddressNode, Fact, Netdev, NetnsNode, OvsBridge, OvsInterface, OvsPort, RouteTable,
+    TunnelEndpoint, Vm, VmNic,
+};
+use tapline_topology::{Coverage, EdgeKind, Node, NodeData, NodeId, Topic, Topology, names};
+
+use super::finding::Object;
+
+/// What a rule may look at.
+#[derive(Debug)]
+pub struct Ctx<'a> {
+    /// The topology, with its snapshot and coverage.
+    pub topology: &'a Topology<'a>,
+    hosts: BTreeMap<HostId, Things>,
+}
+
+/// The nodes of one host by kind, each list in the order of the topology.
+#[derive(Debug, Default)]
+struct Things {
+    netdevs: Vec<NodeId>,
+    namespaces: Vec<NodeId>,
+    addresses: Vec<NodeId>,
+    route_tables: Vec<NodeId>,
+    vms: Vec<NodeId>,
+    vm_nics: Vec<NodeId>,
+    ovs_bridges: Vec<NodeId>,
+    ovs_ports: Vec<NodeId>,
+    ovs_interfaces: Vec<NodeId>,
+    tunnels: Vec<NodeId>,
+    /// NICs of virtual machines by the port id in the name of their device or bridge.
+    nics_by_port: BTreeMap<Name, Vec<NodeId>>,
+    /// The same by the name of their device.
+    nics_by_target: BTreeMap<Name, Vec<NodeId>>,
+}
+
+/// A thing of the topology with its data at hand. Dereferences to the data.
+#[derive(Debug)]
+pub struct Item<'t, T> {
+    /// Its host.
+    pub host: HostId,
+    /// Its id.
+    pub id: NodeId,
+    /// The node.
+    pub node: &'t Node<'t>,
+    /// What it is.
+    pub data: &'t T,
+}
+
+impl<T> Clone for Item<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Item<'_, T> {}
+
+impl<T> Deref for Item<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        self.data
+    }
+}
+
+impl<'t, T> Item<'t, T> {
+    /// Its name.
+    pub fn name(&self) -> &'t str {
+        &self.node.name
+    }
+
+    /// Its namespace; things without one live in the root namespace.
+    pub fn netns(&self) -> &'t Netns {
+        static ROOT: Netns = Netns::Root;
+        self.node.netns.as_ref().unwrap_or(&ROOT)
+    }
+
+    /// The best place that speaks of it.
+    pub fn place(&self) -> Option<Evidence> {
+        self.node.seen.first().copied()
+    }
+}
+
+/// Who is at the other side of a port.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum User {
+    /// A running virtual machine.
+    Running(NodeId),
+    /// A virtual machine that is shut off.
+    Off(NodeId),
+    /// No virtual machine of the host: all of them were captured.
+    Nobody,
+    /// Not told: these commands would.
+    Unknown(Vec<String>),
+}
+
+/// Declares the accessors of one kind: all things of it, and one by its id.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $all:ident, $one:ident: $variant:ident($type:ty);)*) => {
+        impl<'a> Ctx<'a> {
+            $(
+                $(#[$doc])*
+                pub fn $all(&self) -> impl Iterator<Item = Item<'a, $type>> + '_ {
+                    let all = self.hosts.values().flat_map(|it| &it.$all);
+                    all.filter_map(|&id| self.$one(id))
+                }
+
+                /// The one with this id.
+                pub fn $one(&self, id: NodeId) -> Option<Item<'a, $type>> {
+                    let topology: &'a Topology<'a> = self.topology;
+                    let node = topology.node(id)?;
+                    match &node.data {
+                        NodeData::$variant(data) => {
+                            Some(Item { host: node.host?, id, node, data })
+                        }
+                        _ => None,
+                    }
+                }
+            )*
+        }
+    };
+}
+
+kinds! {
+    /// All devices that were captured themselves.
+    netdevs, netdev: Netdev(Netdev<'a>);
+    /// All namespaces.
+    namespaces, namespace: Netns(NetnsNode);
+    /// All addresses of devices.
+    addresses, address: Address(AddressNode<'a>);
+    /// All routing tables.
+    route_tables, route_table: RouteTable(RouteTable<'a>);
+    /// All virtual machines.
+    vms, vm: Vm(Vm);
+    /// All NICs of virtual machines.
+    vm_nics, vm_nic: VmNic(VmNic<'a>);
+    /// All OVS bridges.
+    ovs_bridges, ovs_bridge: OvsBridge(OvsBridge);
+    /// All OVS ports.
+    ovs_ports, ovs_port: OvsPort(OvsPort);
+    /// All OVS interfaces.
+    ovs_interfaces, ovs_interface: OvsInterface(OvsInterface);
+    /// All tunnel ends.
+    tunnels, tunnel: TunnelEndpoint(TunnelEndpoint);
+}
+
+impl<'a> Ctx<'a> {
+    /// Sorts the nodes of the topology, once for all rules.
+    pub(crate) fn new(topology: &'a Topology<'a>) -> Self {
+        let mut hosts: BTreeMap<HostId, Things> = BTreeMap::new();
+        for at in 0..topology.snapshot.captured.hosts.len() {
+            hosts.entry(HostId(u32::try_from(at).unwrap_or(u32::MAX))).or_default();
+        }
+        for (id, node) in topology.nodes() {
+            let Some(host) = node.host else { continue };
+            let things = hosts.entry(host).or_default();
+            let list = match &node.data {
+                NodeData::Netdev(it) if it.stub => continue,
+                NodeData::Netdev(_) => &mut things.netdevs,
+                NodeData::Netns(_) => &mut things.namespaces,
+                NodeData::Address(_) => &mut things.addresses,
+                NodeData::RouteTable(_) => &mut things.route_tables,
+                NodeData::Vm(_) => &mut things.vms,
+                NodeData::VmNic(nic) => {
+                    things.index_nic(id, nic);
+                    &mut things.vm_nics
+                }
+                NodeData::OvsBridge(_) => &mut things.ovs_bridges,
+                NodeData::OvsPort(_) => &mut things.ovs_ports,
+                NodeData::OvsInterface(_) => &mut things.ovs_interfaces,
+                NodeData::TunnelEndpoint(_) => &mut things.tunnels,
+                NodeData::Host(_) | NodeData::RemoteHost(_) => continue,
+            };
+            list.push(id);
+        }
+        Self { topology, hosts }
+    }
+
+    /// All hosts that were captured.
+    pub fn hosts(&self) -> impl Iterator<Item = HostId> + '_ {
+        self.hosts.keys().copied()
+    }
+
+    /// The devices of one host that were captured themselves.
+    pub fn netdevs_of(&self, host: HostId) -> impl Iterator<Item = Item<'a, Netdev<'a>>> + '_ {
+        let all = self.hosts.get(&host).into_iter().flat_map(|it| &it.netdevs);
+        all.filter_map(|&id| self.netdev(id))
+    }
+
+    /// The OVS ports of one host.
+    pub fn ovs_ports_of(&self, host: HostId) -> impl Iterator<Item = Item<'a, OvsPort>> + '_ {
+        let all = self.hosts.get(&host).into_iter().flat_map(|it| &it.ovs_ports);
+        all.filter_map(|&id| self.ovs_port(id))
+    }
+
+    /// The OVS bridge called `name`.
+    pub fn bridge_called(&self, host: HostId, name: &str) -> Option<Item<'a, OvsBridge>> {
+        self.ovs_bridge(self.topology.find_ovs_bridge(host, name)?)
+    }
+
+    /// The OVS interface called `name`.
+    pub fn interface_called(&self, host: HostId, name: &str) -> Option<Item<'a, OvsInterface>> {
+        self.ovs_interface(self.topology.find_ovs_interface(host, name)?)
+    }
+
+    /// The device called `name` in a namespace.
+    pub fn netdev_called(
+        &self,
+        host: HostId,
+        netns: &Netns,
+        name: &str,
+    ) -> Option<Item<'a, Netdev<'a>>> {
+        self.netdev(self.topology.find_netdev(host, netns, name)?).filter(|it| !it.stub)
+    }
+
+    /// The name of a host as findings print it.
+    pub fn host_name(&self, host: HostId) -> &str {
+        self.topology.snapshot.host(host).map_or("", |it| it.name.as_str())
+    }
+
+    /// A node as the object of a finding: a port with its bridge, a NIC with its machine.
+    pub fn object(&self, id: NodeId) -> Object {
+        let Some(node) = self.topology.node(id) else {
+            return Object { kind: "", name: String::new() };
+        };
+        let name = match &node.data {
+            NodeData::OvsPort(it) => format!("{}/{}", it.bridge, node.name),
+            NodeData::OvsInterface(it) => format!("{}/{}", it.bridge, node.name),
+            NodeData::VmNic(it) => {
+                let vm = self.topology.node(it.vm).map_or("", |vm| vm.name.as_str());
+                let nic = it.target.as_ref().map(|it| it.value.as_str());
+                format!("{vm}/{}", nic.unwrap_or(&node.name))
+            }
+            _ => node.name.to_string(),
+        };
+        Object { kind: node.data.kind(), name }
+    }
+
+    /// Whether absence from this topic's texts means absence.
+    pub fn complete(&self, host: HostId, netns: &Netns, topic: Topic) -> bool {
+        self.topology.coverage.is_complete(host, netns, topic)
+    }
+
+    /// Whether there is any text on this topic.
+    pub fn captured(&self, host: HostId, netns: &Netns, topic: Topic) -> bool {
+        let coverage = self.topology.coverage.of(host, netns, topic);
+        matches!(coverage, Coverage::Partial(_) | Coverage::Complete(_))
+    }
+
+    /// The commands that answer those of these topics that are not completely captured.
+    pub fn missing(&self, host: HostId, netns: &Netns, topics: &[Topic]) -> Vec<String> {
+        let open = topics.iter().filter(|it| !self.complete(host, netns, **it));
+        open.map(|it| it.command(netns)).collect()
+    }
+
+    /// Whether the host runs OVS; `None` where nothing tells.
+    pub fn runs_ovs(&self, host: HostId) -> Option<bool> {
+        if self.captured(host, &Netns::Root, Topic::Ovs) {
+            return Some(true);
+        }
+        let trace = self.netdevs_of(host).any(|it| {
+            let master = it.master.as_ref().map_or("", |it| it.value.as_str());
+            names::is_ovs_datapath(it.name())
+                || names::is_ovs_tunnel_vport(it.name())
+                || names::is_ovs_datapath(master)
+                || it.name().starts_with("qvo")
+        });
+        if trace {
+            return Some(true);
+        }
+        self.complete(host, &Netns::Root, Topic::Links).then_some(false)
+    }
+
+    /// Hosts whose OVS cannot be judged because its database was not captured, or not completely.
+    pub fn hosts_without_ovs_capture(&self) -> Vec<HostId> {
+        let open = |&host: &HostId| {
+            !self.complete(host, &Netns::Root, Topic::Ovs) && self.runs_ovs(host) != Some(false)
+        };
+        self.hosts().filter(open).collect()
+    }
+
+    /// The Linux bridge, bond or VRF that a device belongs to, as a device. `ovs-system` is none.
+    pub fn master(&self, device: NodeId) -> Option<Item<'a, Netdev<'a>>> {
+        let masters = self.topology.out(device, EdgeKind::EnslavedTo);
+        masters
+            .into_iter()
+            .find_map(|(id, _)| self.netdev(id))
+            .filter(|it| !names::is_ovs_datapath(it.name()))
+    }
+
+    /// The OVS interface that a device is.
+    pub fn interface_of(&self, device: NodeId) -> Option<Item<'a, OvsInterface>> {
+        let ports = self.topology.out(device, EdgeKind::DeviceOf);
+        ports.into_iter().find_map(|(id, _)| self.ovs_interface(id))
+    }
+
+    /// The device that an OVS interface is, in whatever namespace.
+    pub fn device_of(&self, interface: NodeId) -> Option<Item<'a, Netdev<'a>>> {
+        let devices = self.topology.into(interface, EdgeKind::DeviceOf);
+        devices.into_iter().find_map(|(id, _)| self.netdev(id))
+    }
+
+    /// The addresses of a device.
+    pub fn addresses_of(&self, device: NodeId) -> Vec<Item<'a, AddressNode<'a>>> {
+        let all = self.topology.out(device, EdgeKind::HasAddress);
+        all.into_iter().filter_map(|(id, _)| self.address(id)).collect()
+    }
+
+    /// The members of a Linux bridge or bond.
+    pub fn members(&self, bridge: NodeId) -> Vec<Item<'a, Netdev<'a>>> {
+        let all = self.topology.into(bridge, EdgeKind::EnslavedTo);
+        all.into_iter().filter_map(|(id, _)| self.netdev(id)).collect()
+    }
+
+    /// The other end of a veth.
+    pub fn veth_peer(&self, device: NodeId) -> Option<Item<'a, Netdev<'a>>> {
+        self.topology.peer(device, EdgeKind::VethPeer).and_then(|(id, _)| self.netdev(id))
+    }
+
+    /// The NICs of virtual machines that a device or port of this name belongs to: by the name of
+    /// their device, or by the neutron port whose id is in the name.
+    pub fn nics_behind(&self, host: HostId, name: &str) -> Vec<Item<'a, VmNic<'a>>> {
+        let Some(things) = self.hosts.get(&host) else { return Vec::new() };
+        let by_target = things.nics_by_target.get(name);
+        let by_port = names::port_prefix(name).and_then(|it| things.nics_by_port.get(it));
+        let mut all: Vec<_> = by_target.into_iter().chain(by_port).flatten().copied().collect();
+        all.sort();
+        all.dedup();
+        all.into_iter().filter_map(|it| self.vm_nic(it)).collect()
+    }
+
+    /// Who uses a device or port of this name.
+    pub fn user_of(&self, host: HostId, name: &str) -> User {
+        let nics = self.nics_behind(host, name);
+        let vms: Vec<_> = nics.iter().filter_map(|nic| self.vm(nic.vm)).collect();
+        if let Some(vm) = vms.iter().find(|it| it.active == Some(true)) {
+            return User::Running(vm.id);
+        }
+        if vms.iter().any(|it| it.active.is_none()) {
+            return User::Unknown(vec![Topic::Domains.command(&Netns::Root)]);
+        }
+        if let Some(vm) = vms.first() {
+            return User::Off(vm.id);
+        }
+        let open = self.missing(host, &Netns::Root, &[Topic::Domains, Topic::DomainXml]);
+        if open.is_empty() { User::Nobody } else { User::Unknown(open) }
+    }
+
+    /// Cites what says that a machine runs, or does not.
+    pub fn state_of(&self, vm: NodeId) -> Option<&'a Fact<Name>> {
+        self.vm(vm).and_then(|it| it.data.state.as_ref())
+    }
+}
+
+impl Things {
+    fn index_nic(&mut self, id: NodeId, nic: &VmNic<'_>) {
+        let mut ports: Vec<&str> = Vec::new();
+        if let Some(target) = &nic.target {
+            self.nics_by_target.entry(target.value.clone()).or_default().push(id);
+            ports.extend(names::port_prefix(&target.value));
+        }
+        if let Some(bridge) = &nic.bridge {
+            ports.extend(names::port_prefix(&bridge.value));
+        }
+        // An interface id is the whole port id; names hold its first eleven characters.
+        let id_start = nic.interface_id.as_ref().and_then(|it| it.value.get(..11));
+        ports.extend(id_start);
+        ports.sort_unstable();
+        ports.dedup();
+        for port in ports {
+            self.nics_by_port.entry(port.into()).or_default().push(id);
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Definitions that several rules share, each in one place.
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use tapline_model::Name;
+use tapline_model::capture::HostId;
+use tapline_model::ids::Netns;
+use tapline_topology::graph::{Netdev, NetdevKind, OvsInterface};
+use tapline_topology::{EdgeKind, NodeId, Presence, names};
+
+use super::ctx::{Ctx, Item};
+
+/// The VLAN on which neutron's OVS agent parks a port that it has not wired
+/// (`DEAD_VLAN_TAG`, neutron-lib `plugins/ml2/ovs_constants.py`).
+pub(crate) const DEAD_VLAN: u16 = 4095;
+
+/// From this share of at least three objects on, a fault is one of the host, not of each object.
+pub(crate) fn most_of(affected: usize, all: usize) -> bool {
+    affected >= 3 && affected * 5 >= all * 4
+}
+
+/// Whether the device is a NIC, or a bond, team or VLAN of NICs, by what the kernel says or by a
+/// NIC's name. A guest may see its NIC as a tap; a veth is never one.
+pub(crate) fn is_uplink_kind(device: &Item<'_, Netdev<'_>>) -> bool {
+    match device.kind {
+        NetdevKind::Physical | NetdevKind::Bond | NetdevKind::Team | NetdevKind::Vlan => true,
+        NetdevKind::Unknown | NetdevKind::Tap => {
+            names::is_nic(device.name()) && device.lower.is_none()
+        }
+        _ => false,
+    }
+}
+
+/// Whether an address may be seen by others than its own link: not loopback, not link-local.
+pub(crate) fn is_global(ip: IpAddr) -> bool {
+    let local = match ip {
+        IpAddr::V4(ip) => ip.is_loopback() || ip.is_link_local() || ip.is_unspecified(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unicast_link_local() || ip.is_unspecified(),
+    };
+    !local && !ip.is_multicast()
+}
+
+/// Whether several devices may hold an address by the design of the software that set it.
+pub(crate) fn may_repeat(ip: IpAddr, prefix: u8) -> bool {
+    // A host route address on several devices: unnumbered links, load balancers, anycast.
+    let host_route = match ip {
+        IpAddr::V4(_) => prefix == 32,
+        IpAddr::V6(_) => prefix == 128,
+    };
+    // Defaults of container and virtualisation software, the same on every machine.
+    const DEFAULTS: [&str; 4] =
+        ["172.17.0.1/32", "10.88.0.1/32", "192.168.122.1/32", "169.254.169.254/32"];
+    let default =
+        DEFAULTS.iter().filter_map(|it| it.parse::<IpNet>().ok()).any(|it| it.contains(&ip));
+    host_route || default || !is_global(ip)
+}
+
+/// Bytes that a tunnel of this kind adds to an inner packet, its Ethernet header included.
+/// `None` for kinds whose overhead is not fixed.
+pub(crate) fn overhead(kind: &str, remote: IpAddr) -> Option<u32> {
+    let ip = if remote.is_ipv4() { 20 } else { 40 };
+    // Inner Ethernet 14, UDP 8, VXLAN 8; Geneve without options is as long; GRE with key 8.
+    match kind {
+        "vxlan" | "geneve" => Some(ip + 8 + 8 + 14),
+        "gre" => Some(ip + 8 + 14),
+        _ => None,
+    }
+}
+
+/// Whether neutron's OVS agent works on this host: the integration bridge carries its patches, or
+/// ports that are named after neutron ports.
+pub(crate) fn is_ml2_ovs(ctx: &Ctx<'_>, host: HostId) -> bool {
+    let mut neutron = false;
+    for port in ctx.ovs_ports_of(host).filter(|it| it.bridge == "br-int") {
+        let name = port.name();
+        if name.starts_with("ovn-") {
+            return false;
+        }
+        neutron |=
+            name == "patch-tun" || name.starts_with("int-br") || names::port_prefix(name).is_some();
+    }
+    neutron
+}
+
+/// Whether OVN works on this host: its tunnels or its patches are on the integration bridge.
+pub(crate) fn is_ovn(ctx: &Ctx<'_>, host: HostId) -> bool {
+    ctx.ovs_ports_of(host)
+        .any(|it| it.name().starts_with("ovn-") || it.name().starts_with("patch-br-int-to-"))
+}
+
+/// Whether a namespace belongs to a neutron router.
+pub(crate) fn is_router_netns(netns: &Netns) -> bool {
+    netns.name().is_some_and(|it| it.starts_with("qrouter-") || it.starts_with("snat-"))
+}
+
+/// Whether the device is in any namespace of the host. Devices that are made for the root
+/// namespace are looked for there alone, unless all namespaces were captured.
+pub(crate) fn presence(ctx: &Ctx<'_>, host: HostId, name: &str) -> Presence {
+    match ctx.topology.netdev_presence_anywhere(host, name) {
+        Presence::Unknown(_) if names::stays_in_root(name) => {
+            ctx.topology.netdev_presence(host, &Netns::Root, name)
+        }
+        other => other,
+    }
+}
+
+/// Whether the kernel device of a NIC, bond or VLAN serves something: what, in a few words.
+/// `None` where nothing is known to use it.
+pub(crate) fn uplink_role(ctx: &Ctx<'_>, device: &Item<'_, Netdev<'_>>) -> Option<Role> {
+    if let Some(interface) = ctx.interface_of(device.id) {
+        return Some(Role::OvsPort(interface.bridge.clone()));
+    }
+    if let Some(master) = ctx.master(device.id) {
+        return match master.kind {
+            NetdevKind::Bond | NetdevKind::Team => Some(Role::Slave(master.id)),
+            NetdevKind::Bridge => Some(Role::BridgePort(master.id)),
+            _ => None,
+        };
+    }
+    let addresses = ctx.addresses_of(device.id);
+    if let Some(address) = addresses.iter().find(|it| is_global(it.ip)) {
+        return Some(Role::Address(address.ip));
+    }
+    // What is stacked on it serves through it.
+    ctx.topology.into(device.id, EdgeKind::StackedOn).into_iter().find_map(|(upper, _)| {
+        let upper = ctx.netdev(upper)?;
+        let serves = ctx.interface_of(upper.id).is_some()
+            || ctx.master(upper.id).is_some()
+            || ctx.addresses_of(upper.id).iter().any(|it| is_global(it.ip));
+        (serves && upper.kind == NetdevKind::Vlan).then_some(Role::Carries(upper.id))
+    })
+}
+
+/// What an uplink is for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Role {
+    /// A port of this OVS bridge.
+    OvsPort(Name),
+    /// A port of this Linux bridge.
+    BridgePort(NodeId),
+    /// A member of this bond or team.
+    Slave(NodeId),
+    /// It has this address.
+    Address(IpAddr),
+    /// A VLAN device on it serves.
+    Carries(NodeId),
+}
+
+/// The value of `key` in a map column of an OVS interface.
+pub(crate) fn external_id<'t>(interface: &'t OvsInterface, key: &str) -> Option<&'t str> {
+    interface.external_ids.iter().find(|(it, _)| it == key).map(|(_, it)| it.value.as_str())
+}
+
+/// `a, b, c and 4 more`.
+pub(crate) fn list<'t>(names: impl IntoIterator<Item = &'t str>, most: usize) -> String {
+    let all: Vec<&str> = names.into_iter().collect();
+    let shown = all.iter().take(most).copied().collect::<Vec<_>>().join(", ");
+    match all.len().saturating_sub(most) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}

@@ -1,0 +1,189 @@
+//! What a rule finds: the fault, what proves it, and what to do next.
+use std::fmt;
+
+use serde::Serialize;
+use tapline_model::capture::HostId;
+use tapline_model::ids::Netns;
+use tapline_model::span::Evidence;
+use tapline_topology::NodeId;
+use tapline_topology::coverage::Searched;
+
+use super::Rule;
+
+/// How bad a finding is. From mild to severe.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// A leftover, context, hygiene.
+    Info,
+    /// Degraded, or breaks on the next event.
+    Warning,
+    /// The data path of an identified object is broken, or a safety property is off.
+    Error,
+}
+
+/// How sure a finding is, whatever its severity. From weak to strong.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Confidence {
+    /// A heuristic, a threshold, an inference over hosts or times.
+    Suspect,
+    /// One complete record and a documented convention of the software that made it.
+    Strong,
+    /// The tool says so, or two complete records do; no convention is needed.
+    Proven,
+}
+
+/// The object of a finding.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+pub struct Object {
+    /// Kind of node: `ovs-interface`, `netdev`, `vm-nic`, …
+    pub kind: &'static str,
+    /// Name as a person would say it: `br-int/qvoe0f204ea-12`.
+    pub name: String,
+}
+
+/// What a piece of evidence is there for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// It proves the fault.
+    Primary,
+    /// It says what the fault is about.
+    Context,
+    /// It was searched completely, and what would deny the fault is not there.
+    Absence,
+}
+
+/// One piece of evidence of a finding.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cited {
+    /// What it is there for.
+    pub role: Role,
+    /// The place.
+    pub evidence: Evidence,
+    /// What it says, in a few words.
+    pub label: String,
+}
+
+/// A fault.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// The rule.
+    pub rule: &'static Rule,
+    /// Severity, as lowered.
+    pub severity: Severity,
+    /// Confidence, as lowered.
+    pub confidence: Confidence,
+    /// The host it is on.
+    pub host: HostId,
+    /// The namespace that the object lives in, if it lives in one.
+    pub netns: Option<Netns>,
+    /// What is at fault.
+    pub object: Object,
+    /// Its node.
+    pub node: Option<NodeId>,
+    /// Object, fact and consequence in one line, lower case, no full stop. Without host and object
+    /// name, which renderers put in front.
+    pub message: String,
+    /// The evidence, primary first.
+    pub evidence: Vec<Cited>,
+    /// Completely captured texts that were searched in vain.
+    pub searched: Vec<Searched>,
+    /// The fault is that something is not there, so it depends on texts of one time.
+    pub rests_on_absence: bool,
+    /// Remarks: what else is known, what is not.
+    pub notes: Vec<String>,
+    /// Commands to run next.
+    pub next: Vec<String>,
+    /// Names of further objects with the same fault, where one finding stands for several.
+    pub also: Vec<String>,
+    /// Stable over runs: depends on rule, host and object, not on lines, indexes or order.
+    pub fingerprint: String,
+}
+
+impl Finding {
+    /// Cites the text that proves it.
+    pub fn primary(&mut self, evidence: Evidence, label: impl Into<String>) -> &mut Self {
+        self.cite(Role::Primary, evidence, label)
+    }
+
+    /// Cites a text that says what it is about.
+    pub fn context(&mut self, evidence: Evidence, label: impl Into<String>) -> &mut Self {
+        self.cite(Role::Context, evidence, label)
+    }
+
+    fn cite(&mut self, role: Role, evidence: Evidence, label: impl Into<String>) -> &mut Self {
+        self.evidence.push(Cited { role, evidence, label: label.into() });
+        self
+    }
+
+    /// Cites the complete texts in which it was looked for in vain.
+    pub fn absent(&mut self, searched: Searched) -> &mut Self {
+        self.searched.push(searched);
+        self
+    }
+
+    /// Cites the complete texts whose silence proves the fault.
+    pub fn rests_on_absence(&mut self, searched: Searched) -> &mut Self {
+        self.rests_on_absence = true;
+        self.absent(searched)
+    }
+
+    /// Names a further object with the same fault.
+    pub fn also(&mut self, name: impl Into<String>) -> &mut Self {
+        self.also.push(name.into());
+        self
+    }
+
+    /// The node that is at fault.
+    pub fn at(&mut self, node: NodeId, netns: Option<&Netns>) -> &mut Self {
+        self.node = Some(node);
+        self.netns = netns.cloned();
+        self
+    }
+
+    /// Lowers the severity; never raises it.
+    pub fn at_most(&mut self, severity: Severity) -> &mut Self {
+        self.severity = self.severity.min(severity);
+        self
+    }
+
+    /// Lowers the confidence; never raises it.
+    pub fn no_surer_than(&mut self, confidence: Confidence) -> &mut Self {
+        self.confidence = self.confidence.min(confidence);
+        self
+    }
+
+    /// Adds a remark.
+    pub fn note(&mut self, note: impl Into<String>) -> &mut Self {
+        self.notes.push(note.into());
+        self
+    }
+
+    /// Adds a command to run next.
+    pub fn next(&mut self, command: impl Into<String>) -> &mut Self {
+        self.next.push(command.into());
+        self
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        })
+    }
+}
+
+impl fmt::Display for Confidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Suspect => "suspect",
+            Self::Strong => "strong",
+            Self::Proven => "proven",
+        })
+    }
+}

@@ -1,0 +1,3 @@
+//! Rules about what was captured, and how well.
+pub(crate) mod capture_failed;
+pub(crate) mod netns_coverage;

@@ -1,0 +1,148 @@
+use std::collections::BTreeMap;
+
+use tapline_model::capture::{Completeness, HostId, Source};
+use tapline_model::outcome::ProblemKind;
+use tapline_model::span::{Evidence, Span};
+use tapline_topology::{Coverage, Topic};
+
+use crate::lint::{Ctx, Object, Verdicts, declare_rule};
+
+declare_rule! {
+    code: "CAP-001",
+    id: "capture-failed",
+    summary: "a text that should hold evidence holds an error or is cut off",
+    severity: Warning,
+    confidence: Proven,
+    page: "capture_failed.md",
+}
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    let mut failed: BTreeMap<(HostId, String), Vec<(&Source, Span)>> = BTreeMap::new();
+    let unanswered = unanswered(ctx);
+    for (source, reading) in ctx.topology.snapshot.iter() {
+        if source.format.is_none() {
+            continue;
+        }
+        let whole = Span { start: 0, end: u32::try_from(source.text.len()).unwrap_or(u32::MAX) };
+        match ctx.topology.snapshot.completeness(source.id) {
+            Completeness::Complete => out.clean(),
+            Completeness::Failed(reason) => {
+                if unanswered.contains(&source.id) && !is_not_installed(&reason) {
+                    failed
+                        .entry((source.host, reason))
+                        .or_default()
+                        .push((source, first_line(source)));
+                } else {
+                    // Another text answers the same question, or there is nothing to be asked.
+                    out.clean();
+                }
+            }
+            Completeness::Partial(reason) => {
+                let cut = reading.problems.iter().find(|it| it.kind == ProblemKind::Truncated);
+                match cut {
+                    Some(cut) => {
+                        let span = if cut.span.start < cut.span.end { cut.span } else { whole };
+                        failed.entry((source.host, reason)).or_default().push((source, span));
+                    }
+                    // Its own author cut it: a pipe, an ellipsis.
+                    None => out.clean(),
+                }
+            }
+        }
+    }
+    for ((host, reason), texts) in failed {
+        report(ctx, out, host, &reason, &texts);
+    }
+}
+
+/// Failed texts whose question no other text answers.
+fn unanswered(ctx: &Ctx<'_>) -> std::collections::BTreeSet<tapline_model::span::SourceId> {
+    let mut all = std::collections::BTreeSet::new();
+    for host in ctx.hosts() {
+        for (_, _, coverage) in ctx.topology.coverage.host(host) {
+            if let Coverage::Failed { source, .. } = coverage {
+                all.insert(*source);
+            }
+        }
+    }
+    all
+}
+
+/// The program, or what it talks to, is not on this host: there is nothing to capture.
+fn is_not_installed(reason: &str) -> bool {
+    ["command not found", "not found", "failed to run command", "No such file or directory"]
+        .iter()
+        .any(|it| reason.contains(it))
+        && !reason.contains("network namespace")
+}
+
+fn first_line(source: &Source) -> Span {
+    let end = source.text.lines().next().map_or(0, str::len);
+    Span { start: 0, end: u32::try_from(end).unwrap_or(u32::MAX) }
+}
+
+fn report(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    host: HostId,
+    reason: &str,
+    texts: &[(&Source, Span)],
+) {
+    let Some(((first, span), rest)) = texts.split_first() else { return };
+    let object = Object { kind: "capture", name: first.command.to_string() };
+    let reason = if reason.is_empty() { "it is empty" } else { reason };
+    let message = format!("the capture is of no use: {reason}; what it would decide stays open");
+    let finding = out.fire(host, object, message);
+    finding.netns = Some(first.netns.clone());
+    finding.primary(Evidence { source: first.id, span: *span }, "all there is");
+    for (source, span) in rest {
+        if finding.evidence.len() < 5 {
+            finding.primary(Evidence { source: source.id, span: *span }, "the same");
+        }
+        finding.also(in_netns(source));
+    }
+    finding.next(format!("sudo {}", in_netns(first)));
+    let topics = topics(ctx, host, first);
+    if !topics.is_empty() {
+        finding.note(format!("it would tell: {}", topics.join(", ")));
+    }
+}
+
+fn in_netns(source: &Source) -> String {
+    match source.netns.name() {
+        Some(netns) => format!("ip netns exec {netns} {}", source.command),
+        None => source.command.to_string(),
+    }
+}
+
+/// What the text was asked for.
+fn topics(ctx: &Ctx<'_>, host: HostId, source: &Source) -> Vec<&'static str> {
+    let mut all: Vec<&str> = ctx
+        .topology
+        .coverage
+        .host(host)
+        .filter(|(_, _, it)| matches!(it, Coverage::Failed { source: it, .. } if *it == source.id))
+        .map(|(_, topic, _)| words(topic))
+        .collect();
+    all.dedup();
+    all
+}
+
+fn words(topic: Topic) -> &'static str {
+    match topic {
+        Topic::Links => "which devices there are",
+        Topic::LinkDetails => "of what kind they are",
+        Topic::Addresses => "which addresses they have",
+        Topic::Routes | Topic::AllRoutes => "routes",
+        Topic::Rules => "policy rules",
+        Topic::Neighbours => "neighbours",
+        Topic::NetnsList => "namespaces",
+        Topic::BridgeMembers => "members of bridges",
+        Topic::Ovs => "OVS bridges and ports",
+        Topic::OvsPorts => "columns of OVS ports",
+        Topic::OvsInterfaces => "columns of OVS interfaces",
+        Topic::Domains => "virtual machines and their state",
+        Topic::DomainXml => "NICs of virtual machines",
+        Topic::Netfilter => "packet filters",
+    }
+}

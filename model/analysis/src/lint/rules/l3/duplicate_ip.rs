@@ -1,0 +1,168 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use tapline_model::capture::HostId;
+use tapline_model::ids::{Mac, Netns};
+use tapline_model::span::Evidence;
+use tapline_topology::graph::{AddressNode, Netdev, NetdevKind};
+use tapline_topology::{NodeId, Topic, names};
+
+use crate::lint::ctx::Item;
+use crate::lint::segment::Segments;
+use crate::lint::{Ctx, Finding, Severity, Verdicts, declare_rule, defs};
+
+declare_rule! {
+    code: "L3-001",
+    id: "duplicate-ip",
+    summary: "one address is on two devices of one segment or namespace",
+    severity: Error,
+    confidence: Proven,
+    page: "duplicate_ip.md",
+}
+
+/// A device and its address.
+type Holder<'a> = (Item<'a, AddressNode<'a>>, Item<'a, Netdev<'a>>);
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    let mut held: BTreeMap<(HostId, IpAddr), Vec<Holder<'_>>> = BTreeMap::new();
+    for address in ctx.addresses() {
+        if defs::may_repeat(address.ip, address.prefix) || address.record.record.peer.is_some() {
+            continue;
+        }
+        let Some(device) = ctx.netdev(address.netdev).filter(counts) else { continue };
+        held.entry((address.host, address.ip)).or_default().push((address, device));
+    }
+    let segments = Segments::new(ctx);
+    for ((host, ip), holders) in held {
+        if holders.len() < 2 {
+            out.clean();
+            continue;
+        }
+        judge(ctx, out, host, ip, &holders, &segments);
+    }
+}
+
+/// Devices on which an address answers others. Loopbacks, dummies and point-to-point links may
+/// share one.
+fn counts(device: &Item<'_, Netdev<'_>>) -> bool {
+    let kind = !matches!(
+        device.kind,
+        NetdevKind::Loopback | NetdevKind::Dummy | NetdevKind::Tun | NetdevKind::Tunnel
+    );
+    kind && device.flag("POINTOPOINT") != Some(true) && device.admin_up() != Some(false)
+}
+
+fn judge(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    host: HostId,
+    ip: IpAddr,
+    holders: &[Holder<'_>],
+    segments: &Segments,
+) {
+    let mut by_segment: BTreeMap<usize, Vec<&Holder<'_>>> = BTreeMap::new();
+    let mut by_netns: BTreeMap<&Netns, Vec<&Holder<'_>>> = BTreeMap::new();
+    for holder in holders {
+        if let Some(segment) = segments.of(holder.1.id) {
+            by_segment.entry(segment).or_default().push(holder);
+        }
+        by_netns.entry(holder.1.netns()).or_default().push(holder);
+    }
+    let mut reported: BTreeSet<NodeId> = BTreeSet::new();
+    for same in by_segment.into_values().filter(|it| different_macs(it)) {
+        if shared_router(&same) {
+            continue;
+        }
+        reported.extend(same.iter().map(|it| it.1.id));
+        let names = defs::list(same.iter().map(|it| it.1.name()), 4);
+        let message = format!(
+            "{ip} is on {names} of one segment: each answers for it, and connections reach one or the other"
+        );
+        if let Some(finding) = report(ctx, out, host, &same, message) {
+            finding.next(format!("ip neigh show {ip}"));
+        }
+    }
+    for same in by_netns.into_values() {
+        let fresh: Vec<_> =
+            same.iter().copied().filter(|it| !reported.contains(&it.1.id)).collect();
+        if fresh.len() < 2 || related(ctx, &fresh) {
+            continue;
+        }
+        reported.extend(fresh.iter().map(|it| it.1.id));
+        let names = defs::list(fresh.iter().map(|it| it.1.name()), 4);
+        let message = format!(
+            "{ip} is on {names} of one namespace: only the first route to its subnet is used"
+        );
+        if let Some(finding) = report(ctx, out, host, &fresh, message) {
+            finding.at_most(Severity::Warning);
+            finding.next(format!("ip route show to match {ip}"));
+        }
+    }
+    if !reported.is_empty() {
+        return;
+    }
+    // Overlapping subnets of different networks are fine; whether these are different takes the
+    // tags of their ports.
+    let undecided = holders
+        .iter()
+        .any(|(_, it)| names::port_prefix(it.name()).is_some() && segments.of(it.id).is_none());
+    if undecided && !ctx.complete(host, &Netns::Root, Topic::Ovs) {
+        out.cannot_tell(host, ctx.missing(host, &Netns::Root, &[Topic::Ovs]));
+    } else {
+        out.clean();
+    }
+}
+
+/// Two MACs at least: the same address with the same MAC is one thing seen twice.
+fn different_macs(holders: &[&Holder<'_>]) -> bool {
+    let macs: BTreeSet<Mac> =
+        holders.iter().filter_map(|it| it.1.data.mac.as_ref()).map(|it| it.value).collect();
+    macs.len() > 1
+}
+
+/// Ports of a distributed or highly available router have one address in several namespaces.
+fn shared_router(holders: &[&Holder<'_>]) -> bool {
+    holders.iter().all(|it| {
+        let name = it.1.name();
+        name.starts_with("qr-") || name.starts_with("sg-") || name.starts_with("fg-")
+    })
+}
+
+/// Whether one device stands on or in another, or they belong to different VRFs: then the address
+/// is in one place, or in two that do not meet.
+fn related(ctx: &Ctx<'_>, holders: &[&Holder<'_>]) -> bool {
+    let ids: BTreeSet<NodeId> = holders.iter().map(|it| it.1.id).collect();
+    let masters: Vec<_> = holders.iter().map(|it| ctx.master(it.1.id)).collect();
+    let vrf = |it: &Option<Item<'_, Netdev<'_>>>| {
+        it.as_ref().filter(|it| it.kind == NetdevKind::Vrf).map(|it| it.id)
+    };
+    let vrfs: BTreeSet<_> = masters.iter().map(vrf).collect();
+    vrfs.len() > 1 || masters.iter().flatten().any(|it| ids.contains(&it.id))
+}
+
+fn report<'o>(
+    ctx: &Ctx<'_>,
+    out: &'o mut Verdicts,
+    host: HostId,
+    holders: &[&Holder<'_>],
+    message: String,
+) -> Option<&'o mut Finding> {
+    let first = holders.first()?;
+    let finding = out.fault(ctx, host, first.0.id, message);
+    for (at, (address, device)) in holders.iter().enumerate() {
+        let record = address.data.record;
+        let evidence = Evidence { source: record.source, span: record.record.at };
+        finding.primary(evidence, format!("on {} of {}", device.name(), device.netns()));
+        if let Some(tag) = tag(ctx, device.id).filter(|_| at < 4) {
+            finding.context(tag, "its VLAN");
+        }
+    }
+    Some(finding)
+}
+
+/// Where the tag of a device's port is printed.
+fn tag(ctx: &Ctx<'_>, device: NodeId) -> Option<Evidence> {
+    let interface = ctx.interface_of(device)?;
+    let port = ctx.topology.find_ovs_port(interface.host, &interface.port)?;
+    ctx.ovs_port(port)?.data.tag.as_ref().map(|it| it.evidence)
+}

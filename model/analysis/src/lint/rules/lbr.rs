@@ -1,0 +1,2 @@
+//! Rules about Linux bridges.
+pub(crate) mod hybrid_chain_broken;

@@ -1,0 +1,326 @@
+use std::collections::BTreeSet;
+
+use tapline_model::Name;
+use tapline_model::capture::HostId;
+use tapline_model::ids::Netns;
+use tapline_model::span::Evidence;
+use tapline_topology::coverage::Searched;
+use tapline_topology::graph::{ConflictKind, Netdev};
+use tapline_topology::{EdgeKind, NodeId, Presence, Topic, names};
+
+use crate::lint::ctx::{Item, User};
+use crate::lint::{Ctx, Finding, Verdicts, declare_rule};
+
+declare_rule! {
+    code: "LBR-001",
+    id: "hybrid-chain-broken",
+    summary: "the way tap, qbr, qvb, qvo, br-int of a running VM is broken",
+    severity: Error,
+    confidence: Proven,
+    page: "hybrid_chain_broken.md",
+}
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    for (host, port) in ports(ctx) {
+        let chain = Chain { ctx, host, port: &port };
+        match chain.user() {
+            Some(true) => {}
+            Some(false) => {
+                out.clean();
+                continue;
+            }
+            None => {
+                out.cannot_tell(host, [Topic::Domains.command(&Netns::Root)]);
+                continue;
+            }
+        }
+        let mut open = Vec::new();
+        let mut broken = None;
+        for hop in chain.hops() {
+            match hop() {
+                Hop::Whole => {}
+                Hop::Broken(fault) => {
+                    broken = Some(fault);
+                    break;
+                }
+                Hop::Unknown(missing) => open.extend(missing),
+            }
+        }
+        match broken {
+            Some(fault) => chain.report(out, *fault),
+            None if open.is_empty() => out.clean(),
+            None => out.cannot_tell(host, open),
+        }
+    }
+}
+
+/// Hybrid ports: a bridge `qbr` with a tap in it or named in a machine's XML.
+fn ports(ctx: &Ctx<'_>) -> BTreeSet<(HostId, Name)> {
+    let mut all = BTreeSet::new();
+    for nic in ctx.vm_nics() {
+        if let Some(bridge) = &nic.data.bridge
+            && let Some(port) = bridge.value.strip_prefix("qbr")
+        {
+            all.insert((nic.host, port.into()));
+        }
+    }
+    for bridge in ctx.netdevs() {
+        let tapped = || ctx.members(bridge.id).iter().any(|it| it.name().starts_with("tap"));
+        if let Some(port) = bridge.name().strip_prefix("qbr")
+            && names::port_prefix(bridge.name()).is_some()
+            && tapped()
+        {
+            all.insert((bridge.host, port.into()));
+        }
+    }
+    all
+}
+
+/// One hop of the chain.
+#[derive(Debug)]
+enum Hop {
+    Whole,
+    Broken(Box<Fault>),
+    Unknown(Vec<String>),
+}
+
+/// What is wrong at a hop.
+#[derive(Debug)]
+struct Fault {
+    /// The device at fault, where it exists.
+    node: Option<NodeId>,
+    /// Its name.
+    name: String,
+    message: String,
+    evidence: Vec<(Evidence, &'static str)>,
+    searched: Option<Searched>,
+    next: String,
+}
+
+/// The devices of one neutron port.
+struct Chain<'c, 'a> {
+    ctx: &'c Ctx<'a>,
+    host: HostId,
+    /// The start of the port's id, as in the names.
+    port: &'c str,
+}
+
+impl<'a> Chain<'_, 'a> {
+    fn name(&self, prefix: &str) -> String {
+        format!("{prefix}{}", self.port)
+    }
+
+    fn find(&self, prefix: &str) -> Option<Item<'a, Netdev<'a>>> {
+        self.ctx.netdev_called(self.host, &Netns::Root, &self.name(prefix))
+    }
+
+    /// Whether a machine uses the port. A tap with a carrier is held open by one, whatever libvirt
+    /// says.
+    fn user(&self) -> Option<bool> {
+        match self.ctx.user_of(self.host, &self.name("tap")) {
+            User::Running(_) => Some(true),
+            User::Off(_) => Some(false),
+            User::Nobody | User::Unknown(_) => match self.find("tap") {
+                Some(tap) => tap.carrier(),
+                None => Some(false),
+            },
+        }
+    }
+
+    /// The hops from the machine to the switch; later ones are looked at only while all before
+    /// are whole or unknown.
+    fn hops(&self) -> [Box<dyn Fn() -> Hop + '_>; 9] {
+        [
+            Box::new(|| self.exists("tap")),
+            Box::new(|| self.exists("qbr")),
+            Box::new(|| self.is_member("tap")),
+            Box::new(|| self.is_up("qbr", false)),
+            Box::new(|| self.exists("qvb")),
+            Box::new(|| self.is_up("qvb", true)),
+            Box::new(|| self.is_member("qvb")),
+            Box::new(|| self.is_pair()),
+            Box::new(|| self.is_ovs_port()),
+        ]
+    }
+
+    fn exists(&self, prefix: &str) -> Hop {
+        let name = self.name(prefix);
+        match self.ctx.topology.netdev_presence(self.host, &Netns::Root, &name) {
+            Presence::Yes(_) => Hop::Whole,
+            Presence::Unknown(missing) => Hop::Unknown(missing),
+            Presence::No(searched) => {
+                let elsewhere = self.ctx.topology.find_netdevs(self.host, &name);
+                let elsewhere = elsewhere.iter().find_map(|it| self.ctx.netdev(*it));
+                let message = match elsewhere {
+                    Some(device) => format!(
+                        "{name} is in namespace {} instead of the root namespace: the machine is cut off at this hop",
+                        device.netns()
+                    ),
+                    None => format!("{name} does not exist: the machine is cut off at this hop"),
+                };
+                let place = elsewhere.and_then(|it| it.place());
+                let evidence = place.map(|it| (it, "where it is")).into_iter().collect();
+                Hop::Broken(Box::new(Fault {
+                    node: None,
+                    next: format!("ip -d link show {name}"),
+                    name,
+                    message,
+                    evidence,
+                    searched: Some(searched),
+                }))
+            }
+        }
+    }
+
+    /// `usable` asks for a carrier too.
+    fn is_up(&self, prefix: &str, usable: bool) -> Hop {
+        let Some(device) = self.find(prefix) else { return self.links() };
+        let up = if usable { device.usable() } else { device.admin_up() };
+        match up {
+            Some(true) => Hop::Whole,
+            None => self.links(),
+            Some(false) => {
+                let name = device.name();
+                let state = match device.admin_up() {
+                    Some(false) => "is administratively down",
+                    _ => "has no carrier",
+                };
+                let flags = device.data.flags.as_ref().map(|it| (it.evidence, "its state"));
+                Hop::Broken(Box::new(Fault {
+                    node: Some(device.id),
+                    name: name.to_owned(),
+                    message: format!("{name} {state}: the machine is cut off at this hop"),
+                    evidence: flags.into_iter().collect(),
+                    searched: None,
+                    next: format!("ip link set {name} up"),
+                }))
+            }
+        }
+    }
+
+    fn is_member(&self, prefix: &str) -> Hop {
+        let bridge = self.name("qbr");
+        let Some(device) = self.find(prefix) else { return self.links() };
+        let disputed = self
+            .ctx
+            .topology
+            .conflicts
+            .iter()
+            .any(|it| it.kind == ConflictKind::Membership && it.nodes.contains(&device.id));
+        if disputed {
+            // Two commands disagree: that is a finding of its own.
+            return Hop::Unknown(vec![Topic::BridgeMembers.command(&Netns::Root)]);
+        }
+        let master = self.ctx.topology.out(device.id, EdgeKind::EnslavedTo).into_iter().next();
+        let master = master.and_then(|(id, edge)| Some((self.ctx.topology.node(id)?, edge)));
+        let (is, mut evidence) = match &master {
+            Some((it, _)) if it.name == bridge => return Hop::Whole,
+            Some((it, edge)) => {
+                let place = edge.witnesses.first().map(|it| (it.evidence, "where it is"));
+                (format!("in {} instead of {bridge}", it.name), Vec::from_iter(place))
+            }
+            None => {
+                let missing = self.ctx.missing(self.host, &Netns::Root, &[Topic::BridgeMembers]);
+                if !missing.is_empty() {
+                    return Hop::Unknown(missing);
+                }
+                let place = device.place().map(|it| (it, "no `master`"));
+                (format!("not in {bridge}"), Vec::from_iter(place))
+            }
+        };
+        let place = self.find("qbr").and_then(|it| it.place());
+        evidence.extend(place.map(|it| (it, "the bridge that lacks it")));
+        Hop::Broken(Box::new(Fault {
+            node: Some(device.id),
+            name: device.name().to_owned(),
+            message: format!("{} is {is}: the machine is cut off at this hop", device.name()),
+            evidence,
+            searched: None,
+            next: format!("ip link set {} master {bridge}", device.name()),
+        }))
+    }
+
+    /// The veth pair is one, and its far end is usable.
+    fn is_pair(&self) -> Hop {
+        let (Some(near), wanted) = (self.find("qvb"), self.name("qvo")) else {
+            return self.links();
+        };
+        let Some(far) = self.ctx.veth_peer(near.id) else {
+            return match self.exists("qvo") {
+                Hop::Whole => self.is_up("qvo", true),
+                other => other,
+            };
+        };
+        if far.name() == wanted && far.netns().is_root() {
+            return self.is_up("qvo", true);
+        }
+        let witnesses = self.ctx.topology.peer(near.id, EdgeKind::VethPeer);
+        let witness = witnesses.and_then(|(_, edge)| edge.witnesses.first().map(|it| it.evidence));
+        Hop::Broken(Box::new(Fault {
+            node: Some(near.id),
+            name: near.name().to_owned(),
+            message: format!(
+                "the other end of {} is {} of namespace {} instead of {wanted}: the machine is cut off at this hop",
+                near.name(),
+                far.name(),
+                far.netns(),
+            ),
+            evidence: witness.map(|it| (it, "its other end")).into_iter().collect(),
+            searched: None,
+            next: format!("ethtool -S {}", near.name()),
+        }))
+    }
+
+    /// Whether the switch could make the port and let it through are rules of their own.
+    fn is_ovs_port(&self) -> Hop {
+        let name = self.name("qvo");
+        if self.ctx.topology.find_ovs_port(self.host, &name).is_some() {
+            return Hop::Whole;
+        }
+        let missing = self.ctx.missing(self.host, &Netns::Root, &[Topic::Ovs]);
+        if !missing.is_empty() {
+            return Hop::Unknown(missing);
+        }
+        let device = self.find("qvo");
+        let place = device.and_then(|it| it.place()).map(|it| (it, "the device"));
+        Hop::Broken(Box::new(Fault {
+            node: device.map(|it| it.id),
+            message: format!(
+                "{name} is no port of any OVS bridge: the machine is cut off at this hop"
+            ),
+            evidence: place.into_iter().collect(),
+            searched: None,
+            next: format!("ovs-vsctl list interface {name}"),
+            name,
+        }))
+    }
+
+    fn links(&self) -> Hop {
+        Hop::Unknown(self.ctx.missing(self.host, &Netns::Root, &[Topic::Links]))
+    }
+
+    fn report(&self, out: &mut Verdicts, fault: Fault) {
+        let node = fault.node.or_else(|| self.find("tap").map(|it| it.id));
+        let finding: &mut Finding = match fault.node {
+            Some(node) => out.fault(self.ctx, self.host, node, fault.message),
+            None => {
+                let object = crate::lint::Object { kind: "netdev", name: fault.name };
+                out.fire(self.host, object, fault.message)
+            }
+        };
+        finding.node = node;
+        for (place, label) in fault.evidence {
+            finding.primary(place, label);
+        }
+        if let Some(searched) = fault.searched {
+            finding.rests_on_absence(searched);
+        }
+        let tap = self.name("tap");
+        for nic in self.ctx.nics_behind(self.host, &tap) {
+            if let Some(state) = self.ctx.state_of(nic.vm) {
+                finding.context(state.evidence, "the machine that is cut off");
+            }
+        }
+        finding.next(fault.next);
+    }
+}

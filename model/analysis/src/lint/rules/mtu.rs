@@ -1,0 +1,2 @@
+//! Rules about MTU.
+pub(crate) mod overlay_mtu_exceeds_underlay;

@@ -1,0 +1,236 @@
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use tapline_model::capture::HostId;
+use tapline_model::ids::Netns;
+use tapline_topology::graph::{Netdev, OvsInterface, TunnelEndpoint};
+use tapline_topology::{NodeId, Topic, names};
+
+use crate::lint::ctx::Item;
+use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule, defs};
+
+declare_rule! {
+    code: "MTU-001",
+    id: "overlay-mtu-exceeds-underlay",
+    summary: "the MTU of an overlay network and its encapsulation do not fit the wire",
+    severity: Error,
+    confidence: Proven,
+    page: "overlay_mtu_exceeds_underlay.md",
+}
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    let mut tunnels: BTreeMap<HostId, Vec<Item<'_, TunnelEndpoint>>> = BTreeMap::new();
+    for tunnel in ctx.tunnels() {
+        if ctx.ovs_interface(tunnel.owner).is_some() {
+            tunnels.entry(tunnel.host).or_default().push(tunnel);
+        }
+    }
+    for (host, tunnels) in tunnels {
+        judge(ctx, out, host, &tunnels);
+    }
+}
+
+fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, tunnels: &[Item<'_, TunnelEndpoint>]) {
+    let endpoints = match overlay_ports(ctx, host) {
+        Overlay::Known(all, sure) => (all, sure),
+        Overlay::Unknown => {
+            out.cannot_tell(host, [Topic::OvsPorts.command(&Netns::Root)]);
+            return;
+        }
+    };
+    let (endpoints, sure) = endpoints;
+    // The way out with the least room, per kind of tunnel.
+    let mut ways: BTreeMap<&str, Way<'_>> = BTreeMap::new();
+    for tunnel in tunnels {
+        let Some(remote) = tunnel.data.remote.as_ref().map(|it| it.value) else { continue };
+        let Some(overhead) = defs::overhead(&tunnel.data.kind, remote) else { continue };
+        let Some(egress) = egress(ctx, *tunnel, remote) else {
+            out.cannot_tell(
+                host,
+                ctx.missing(host, &Netns::Root, &[Topic::Routes, Topic::Addresses]),
+            );
+            continue;
+        };
+        let Some(mtu) = egress.data.mtu.as_ref().map(|it| it.value) else { continue };
+        let room = mtu.saturating_sub(overhead);
+        let way = Way { tunnel: *tunnel, egress, mtu, overhead, room };
+        let entry = ways.entry(tunnel.data.kind.as_str()).or_insert(way);
+        if room < entry.room {
+            *entry = way;
+        }
+    }
+    for (kind, way) in ways {
+        let mut too_big: Vec<_> = Vec::new();
+        for endpoint in &endpoints {
+            if endpoint.kind.is_some_and(|it| it != kind) {
+                continue;
+            }
+            match endpoint.device.data.mtu.as_ref() {
+                Some(mtu) if mtu.value > way.room => too_big.push((*endpoint, mtu)),
+                Some(_) => out.clean(),
+                None => {}
+            }
+        }
+        too_big.sort_by_key(|(it, mtu)| (std::cmp::Reverse(mtu.value), it.device.id));
+        let Some(((first, mtu), rest)) = too_big.split_first() else { continue };
+        let Way { tunnel, egress, mtu: out_mtu, overhead, .. } = way;
+        let message = format!(
+            "{} + {overhead} of {kind} = {} > {out_mtu} of {}: large packets are lost, small ones pass",
+            mtu.value,
+            mtu.value.saturating_add(overhead),
+            egress.name(),
+        );
+        let finding = out.fault(ctx, host, first.device.id, message);
+        finding.no_surer_than(sure);
+        finding.primary(mtu.evidence, "MTU inside");
+        if let Some(outer) = &egress.data.mtu {
+            finding.primary(outer.evidence, "MTU of the wire");
+        }
+        if let Some(network) = first.evidence {
+            finding.context(network, "an overlay network");
+        }
+        if let Some(remote) = &tunnel.data.remote {
+            finding.context(remote.evidence, "a tunnel that leaves there");
+        }
+        for (other, _) in rest {
+            finding.also(other.device.name());
+        }
+        let owner = ctx.ovs_interface(tunnel.owner);
+        let fragments =
+            owner.and_then(|it| it.data.option("df_default")).filter(|it| it.value == "false");
+        if let Some(option) = fragments {
+            finding.at_most(Severity::Warning);
+            finding.context(option.evidence, "large packets are cut in pieces: slow, not lost");
+        }
+        finding.next(format!(
+            "ping -M do -s {} ADDRESS   # from inside the network",
+            mtu.value.saturating_sub(28)
+        ));
+        finding.next("openstack network set --mtu MTU NETWORK");
+    }
+}
+
+/// A way out for tunnels.
+#[derive(Clone, Copy)]
+struct Way<'t> {
+    tunnel: Item<'t, TunnelEndpoint>,
+    egress: Item<'t, Netdev<'t>>,
+    mtu: u32,
+    overhead: u32,
+    room: u32,
+}
+
+/// A device that sends into an overlay network.
+#[derive(Clone, Copy)]
+struct Endpoint<'t> {
+    device: Item<'t, Netdev<'t>>,
+    /// `vxlan`, `gre`, …, where captured.
+    kind: Option<&'t str>,
+    evidence: Option<tapline_model::span::Evidence>,
+}
+
+enum Overlay<'t> {
+    Known(Vec<Endpoint<'t>>, Confidence),
+    /// Nothing tells which ports are of overlay networks.
+    Unknown,
+}
+
+/// The endpoints of overlay networks: by what neutron writes into the port, else all of them
+/// where the host has no provider bridge and so no other networks.
+fn overlay_ports<'a>(ctx: &Ctx<'a>, host: HostId) -> Overlay<'a> {
+    let mut known = Vec::new();
+    let mut all = Vec::new();
+    let mut told = false;
+    let mut provider = false;
+    for port in ctx.ovs_ports_of(host).filter(|it| it.bridge == "br-int") {
+        provider |= port.name().starts_with("int-") || port.name().starts_with("patch-br-int-to-");
+        if names::port_prefix(port.name()).is_none() || port.name().starts_with("qg-") {
+            continue;
+        }
+        let network = port.data.other_config.iter().find(|(key, _)| key == "network_type");
+        let device = interface(ctx, host, port.name()).and_then(|it| ctx.device_of(it.id));
+        let Some(device) = device else {
+            told |= network.is_some();
+            continue;
+        };
+        match network {
+            Some((_, kind)) => {
+                told = true;
+                let kind_name = kind.value.as_str();
+                if matches!(kind_name, "vxlan" | "gre" | "geneve") {
+                    let evidence = Some(kind.evidence);
+                    known.push(Endpoint { device, kind: Some(kind_name), evidence });
+                }
+            }
+            None => all.push(Endpoint { device, kind: None, evidence: None }),
+        }
+    }
+    if told {
+        Overlay::Known(known, Confidence::Proven)
+    } else if all.is_empty() {
+        Overlay::Known(all, Confidence::Strong)
+    } else if !provider && ctx.complete(host, &Netns::Root, Topic::Ovs) {
+        Overlay::Known(all, Confidence::Strong)
+    } else {
+        Overlay::Unknown
+    }
+}
+
+fn interface<'a>(ctx: &Ctx<'a>, host: HostId, name: &str) -> Option<Item<'a, OvsInterface>> {
+    ctx.interface_called(host, name)
+}
+
+/// The device through which the host reaches `remote`: by its routes, else the one that has the
+/// tunnel's source address.
+fn egress<'a>(
+    ctx: &Ctx<'a>,
+    tunnel: Item<'a, TunnelEndpoint>,
+    remote: IpAddr,
+) -> Option<Item<'a, Netdev<'a>>> {
+    let host = tunnel.host;
+    let table = ctx.topology.find_route_table(host, &Netns::Root, "main");
+    let routes = table.and_then(|it| ctx.route_table(it));
+    let best = routes.and_then(|table| {
+        table
+            .data
+            .routes
+            .iter()
+            .map(|it| it.record)
+            .filter(|it| it.kind == "unicast" && it.dev.is_some())
+            .filter_map(|it| {
+                let length = match &it.destination {
+                    Some(net) if net.value.contains(&remote) => net.value.prefix_len(),
+                    Some(_) => return None,
+                    None if it.is_default() && family_fits(it.via.as_ref(), remote) => 0,
+                    None => return None,
+                };
+                Some((length, std::cmp::Reverse(it.metric.unwrap_or(0)), it))
+            })
+            .max_by_key(|&(length, metric, _)| (length, metric))
+            .and_then(|(_, _, it)| it.dev.as_ref())
+    });
+    if let Some(dev) = best {
+        return ctx.netdev_called(host, &Netns::Root, &dev.value);
+    }
+    let local = tunnel.data.local.as_ref()?.value;
+    let holder: Option<NodeId> = ctx
+        .topology
+        .find_address(local)
+        .iter()
+        .filter_map(|it| ctx.address(*it))
+        .find(|it| it.host == host && it.netns().is_root())
+        .map(|it| it.data.netdev);
+    ctx.netdev(holder?)
+}
+
+/// Whether a default route is of the family of `remote`.
+fn family_fits(
+    via: Option<&tapline_model::span::At<tapline_model::records::route::Gateway>>,
+    remote: IpAddr,
+) -> bool {
+    match via.map(|it| &it.value) {
+        Some(tapline_model::records::route::Gateway::Ip(ip)) => ip.is_ipv4() == remote.is_ipv4(),
+        _ => IpNet::from(remote).max_prefix_len() == 32,
+    }
+}

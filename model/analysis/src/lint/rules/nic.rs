@@ -1,0 +1,2 @@
+//! Rules about NICs.
+pub(crate) mod uplink_link_down;

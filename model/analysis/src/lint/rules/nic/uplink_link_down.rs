@@ -1,0 +1,163 @@
+use tapline_model::ids::Netns;
+use tapline_topology::graph::{Netdev, NetdevKind};
+use tapline_topology::{EdgeKind, Topic};
+
+use crate::lint::ctx::Item;
+use crate::lint::defs::{self, Role};
+use crate::lint::{Ctx, Severity, Verdicts, declare_rule};
+
+declare_rule! {
+    code: "NIC-001",
+    id: "uplink-link-down",
+    summary: "a NIC that the host depends on is down or has no link",
+    severity: Error,
+    confidence: Proven,
+    page: "uplink_link_down.md",
+}
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    for nic in ctx.netdevs().filter(defs::is_uplink_kind) {
+        let Some(role) = defs::uplink_role(ctx, &nic) else {
+            // An unused NIC may be down.
+            out.clean();
+            continue;
+        };
+        let fault = match (nic.admin_up(), nic.carrier()) {
+            (None, _) => {
+                out.cannot_tell(nic.host, ctx.missing(nic.host, nic.netns(), &[Topic::Links]));
+                continue;
+            }
+            (Some(false), _) => "administratively down",
+            (Some(true), Some(false)) => "without a link",
+            (Some(true), _) => {
+                out.clean();
+                continue;
+            }
+        };
+        if stands_by(ctx, &nic, &role) || below_is_down(ctx, &nic) {
+            out.clean();
+            continue;
+        }
+        report(ctx, out, nic, &role, fault);
+    }
+}
+
+/// Whether others carry the traffic while this one is down: members of a bond have a rule of
+/// their own.
+fn stands_by(ctx: &Ctx<'_>, nic: &Item<'_, Netdev<'_>>, role: &Role) -> bool {
+    match role {
+        Role::Slave(_) => true,
+        Role::OvsPort(_) => ctx.interface_of(nic.id).is_some_and(|it| {
+            let port = ctx.topology.find_ovs_port(it.host, &it.port);
+            port.and_then(|it| ctx.ovs_port(it)).is_some_and(|it| it.interfaces > 1)
+        }),
+        _ => false,
+    }
+}
+
+/// A VLAN device is down because its NIC is: the NIC is reported.
+fn below_is_down(ctx: &Ctx<'_>, nic: &Item<'_, Netdev<'_>>) -> bool {
+    nic.admin_up() == Some(true)
+        && ctx
+            .topology
+            .out(nic.id, EdgeKind::StackedOn)
+            .into_iter()
+            .filter_map(|(id, _)| ctx.netdev(id))
+            .any(|lower| lower.usable() == Some(false))
+}
+
+fn report(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, Netdev<'_>>, role: &Role, fault: &str) {
+    let (host, name) = (nic.host, nic.name());
+    let device = |id| ctx.netdev(id).map_or("", |it| it.name());
+    let consequence = match role {
+        Role::OvsPort(bridge) => format!("nothing leaves the host through OVS bridge {bridge}"),
+        Role::BridgePort(bridge) => {
+            format!("nothing leaves the host through bridge {}", device(*bridge))
+        }
+        Role::Slave(bond) => format!("bond {} loses it", device(*bond)),
+        Role::Address(ip) => format!("{ip} is cut off"),
+        Role::Carries(upper) => format!("{} on it is cut off", device(*upper)),
+    };
+    let finding = out.fault(ctx, host, nic.id, format!("{fault}: {consequence}"));
+    if let Some(flags) = &nic.data.flags {
+        finding.primary(
+            flags.evidence,
+            if fault.starts_with("admin") { "not UP" } else { "no carrier" },
+        );
+    }
+    match role {
+        Role::OvsPort(_) => {
+            let port = ctx.interface_of(nic.id).and_then(|it| it.place());
+            if let Some(place) = port {
+                finding.context(place, "its port");
+            }
+        }
+        Role::BridgePort(bridge) => {
+            if let Some(edge) = ctx.topology.out(nic.id, EdgeKind::EnslavedTo).first()
+                && let Some(witness) = edge.1.witnesses.first()
+            {
+                finding.context(witness.evidence, "its bridge");
+            }
+            lower_for_bridge(ctx, finding, nic, *bridge);
+        }
+        Role::Address(_) | Role::Carries(_) => {
+            for address in ctx.addresses_of(nic.id) {
+                let record = address.data.record;
+                let span = record.record.at;
+                let evidence = tapline_model::span::Evidence { source: record.source, span };
+                finding.context(evidence, "its address");
+            }
+        }
+        Role::Slave(_) => {}
+    }
+    // Many servers have an address on a spare NIC; only traffic that has no other way is lost.
+    if matches!(role, Role::Address(_)) && !is_only_way(ctx, nic) {
+        finding.at_most(Severity::Warning);
+    }
+    let run = |command: String| match nic.netns() {
+        Netns::Named(netns) => format!("ip netns exec {netns} {command}"),
+        _ => command,
+    };
+    if fault.starts_with("admin") {
+        finding.next(run(format!("ip link set {name} up")));
+    }
+    finding.next(run(format!("ethtool {name}")));
+    finding.next(format!("dmesg | grep {name}"));
+}
+
+/// A bridge that has another working uplink, or that nothing uses, loses little.
+fn lower_for_bridge(
+    ctx: &Ctx<'_>,
+    finding: &mut crate::lint::Finding,
+    nic: Item<'_, Netdev<'_>>,
+    bridge: tapline_topology::NodeId,
+) {
+    let members = ctx.members(bridge);
+    let others = || members.iter().filter(|it| it.id != nic.id);
+    if others().any(|it| defs::is_uplink_kind(it) && it.usable() == Some(true)) {
+        finding.at_most(Severity::Warning);
+        finding.note("the bridge has another NIC that works");
+    }
+    let used = others().any(|it| it.kind != NetdevKind::Physical)
+        || ctx.addresses_of(bridge).iter().any(|it| defs::is_global(it.ip));
+    if !used {
+        finding.at_most(Severity::Info);
+        finding.note("nothing else uses the bridge");
+    }
+}
+
+/// Whether the default route of its namespace, or a tunnel, depends on this device.
+fn is_only_way(ctx: &Ctx<'_>, nic: Item<'_, Netdev<'_>>) -> bool {
+    let table = ctx.topology.find_route_table(nic.host, nic.netns(), "main");
+    let routed = table.and_then(|it| ctx.route_table(it)).is_some_and(|table| {
+        let mut defaults = table.routes.iter().filter(|it| it.record.is_default()).peekable();
+        defaults.peek().is_some()
+            && defaults.all(|it| it.record.dev.as_ref().is_some_and(|dev| dev.value == nic.name()))
+    });
+    let addresses = ctx.addresses_of(nic.id);
+    let tunnel = ctx.tunnels().filter(|it| it.host == nic.host).any(|tunnel| {
+        let local = tunnel.data.local.as_ref();
+        local.is_some_and(|it| addresses.iter().any(|address| address.ip == it.value))
+    });
+    routed || tunnel
+}

@@ -1,0 +1,105 @@
+use std::collections::BTreeMap;
+
+use tapline_model::capture::HostId;
+use tapline_model::ids::Netns;
+use tapline_topology::Topic;
+use tapline_topology::graph::{OvsBridge, OvsController};
+
+use crate::lint::ctx::Item;
+use crate::lint::{Ctx, Finding, Severity, Verdicts, declare_rule, defs};
+
+declare_rule! {
+    code: "OVS-008",
+    id: "ovs-controller-disconnected",
+    summary: "a bridge has a controller that is not connected",
+    severity: Error,
+    confidence: Strong,
+    page: "ovs_controller_disconnected.md",
+}
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    // Bridges that wait for the same controller have one fault together.
+    let mut lost: BTreeMap<(HostId, Vec<&str>), Vec<Item<'_, OvsBridge>>> = BTreeMap::new();
+    for bridge in ctx.ovs_bridges() {
+        let targets: Vec<&str> = active(bridge.data).map(|it| it.target.value.as_str()).collect();
+        let connected =
+            active(bridge.data).any(|it| it.is_connected.as_ref().is_some_and(|it| it.value));
+        if targets.is_empty() || connected {
+            out.clean();
+        } else {
+            lost.entry((bridge.host, targets)).or_default().push(bridge);
+        }
+    }
+    for ((host, targets), bridges) in lost {
+        report(ctx, out, host, &targets, bridges);
+    }
+    for host in ctx.hosts_without_ovs_capture() {
+        out.cannot_tell(host, ctx.missing(host, &Netns::Root, &[Topic::Ovs]));
+    }
+}
+
+/// Controllers that OVS itself connects to. A passive one (`ptcp:`) waits for a client and is
+/// fine without.
+fn active(bridge: &OvsBridge) -> impl Iterator<Item = &OvsController> {
+    bridge.controllers.iter().filter(|it| {
+        ["tcp:", "ssl:", "unix:"].iter().any(|scheme| it.target.value.starts_with(scheme))
+    })
+}
+
+fn report(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    host: HostId,
+    targets: &[&str],
+    mut bridges: Vec<Item<'_, OvsBridge>>,
+) {
+    // The integration bridge speaks for all; else the first by name.
+    bridges.sort_by_key(|it| (it.name() != "br-int", it.name()));
+    let Some((first, rest)) = bridges.split_first() else { return };
+    let target = defs::list(targets.iter().copied(), 3);
+    let secure = bridges.iter().any(|it| is_secure(it.data));
+    let consequence = if secure {
+        "its flows stay as they are, and are gone once the switch restarts"
+    } else {
+        "it switches on its own, without the controller's rules"
+    };
+    let message = format!("the controller {target} is not connected: {consequence}");
+    let finding = out.fault(ctx, host, first.id, message);
+    cite(finding, *first);
+    for bridge in rest {
+        cite(finding, *bridge);
+        finding.also(bridge.name());
+    }
+    if !secure {
+        finding.at_most(Severity::Warning);
+    }
+    // The address on which neutron's agent listens for its own bridges.
+    if targets.iter().any(|it| it.starts_with("tcp:127.0.0.1:6633")) {
+        if !rest.is_empty() {
+            finding.note(
+                "no bridge of neutron's agent is connected: it does not run, or cannot listen",
+            );
+        }
+        finding.next("systemctl status neutron-openvswitch-agent");
+        finding.next("ss -ltnp | grep 6633");
+    } else {
+        finding.next(format!("ovs-vsctl get-controller {}", first.name()));
+        finding.next("ovs-vsctl list controller");
+    }
+}
+
+fn is_secure(bridge: &OvsBridge) -> bool {
+    bridge.fail_mode.as_ref().is_some_and(|it| it.value == "secure")
+}
+
+fn cite(finding: &mut Finding, bridge: Item<'_, OvsBridge>) {
+    for controller in active(bridge.data) {
+        match &controller.is_connected {
+            Some(state) => finding.primary(state.evidence, "not connected"),
+            None => finding.primary(controller.target.evidence, "not marked `is_connected: true`"),
+        };
+    }
+    if let Some(mode) = &bridge.data.fail_mode {
+        finding.context(mode.evidence, "what happens without it");
+    }
+}

@@ -1,0 +1,159 @@
+use std::collections::BTreeMap;
+
+use tapline_model::ids::Netns;
+use tapline_topology::graph::{Fact, OvsPort};
+use tapline_topology::{Presence, Topic, names};
+
+use crate::lint::ctx::{Item, User};
+use crate::lint::defs::{self, DEAD_VLAN};
+use crate::lint::{Confidence, Ctx, Finding, Severity, Verdicts, declare_rule};
+
+declare_rule! {
+    code: "OVS-002",
+    id: "ovs-dead-vlan",
+    summary: "a port is parked on neutron's dead VLAN 4095",
+    severity: Error,
+    confidence: Strong,
+    page: "ovs_dead_vlan.md",
+}
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    for host in ctx.hosts() {
+        let neutron = defs::is_ml2_ovs(ctx, host);
+        let mut dead: BTreeMap<&str, Vec<(Item<'_, OvsPort>, &Fact<u16>)>> = BTreeMap::new();
+        let mut wired: BTreeMap<&str, usize> = BTreeMap::new();
+        for port in ctx.ovs_ports_of(host) {
+            let bridge = port.data.bridge.as_str();
+            match port.data.tag.as_ref().filter(|it| it.value == DEAD_VLAN) {
+                Some(tag) => dead.entry(bridge).or_default().push((port, tag)),
+                None => {
+                    out.clean();
+                    let counts = names::port_prefix(port.name()).is_some();
+                    *wired.entry(bridge).or_default() += usize::from(counts);
+                }
+            }
+        }
+        for (bridge, ports) in dead {
+            let integration = neutron && (bridge == "br-int" || bridge.starts_with("tbr-"));
+            let all = ports.len() + wired.get(bridge).copied().unwrap_or_default();
+            if !integration {
+                for (port, tag) in ports {
+                    reserved(ctx, out, port, tag);
+                }
+            } else if defs::most_of(ports.len(), all) {
+                nothing_wired(ctx, out, bridge, &ports, all);
+            } else {
+                for (port, tag) in ports {
+                    parked(ctx, out, port, tag);
+                }
+            }
+        }
+    }
+    for host in ctx.hosts_without_ovs_capture() {
+        out.cannot_tell(host, ctx.missing(host, &Netns::Root, &[Topic::Ovs]));
+    }
+}
+
+/// One port among others that work.
+fn parked(ctx: &Ctx<'_>, out: &mut Verdicts, port: Item<'_, OvsPort>, tag: &Fact<u16>) {
+    let message = "the port is on neutron's dead VLAN 4095: every frame to and from it is dropped";
+    let finding = out.fault(ctx, port.host, port.id, message);
+    finding.primary(tag.evidence, "dead VLAN");
+    if let [trunk] = port.trunks.as_slice()
+        && trunk.value == DEAD_VLAN
+    {
+        finding.context(trunk.evidence, "never bound since it was plugged");
+    }
+    lower_for_user(ctx, finding, port);
+    finding.note(
+        "neutron also parks ports here that are administratively down, which a capture of the host does not show",
+    );
+    let id = ctx
+        .interface_called(port.host, port.name())
+        .and_then(|it| defs::external_id(it.data, "iface-id"));
+    match (id, names::port_prefix(port.name())) {
+        (Some(id), _) => {
+            finding.next(format!(
+                "openstack port show {id} -c status -c admin_state_up -c binding_vif_type -c binding_host_id"
+            ));
+        }
+        (None, Some(start)) => {
+            finding.next(format!("openstack port list --long | grep {start}"));
+        }
+        (None, None) => {}
+    }
+    finding.next(format!("openstack network agent list --host {}", ctx.host_name(port.host)));
+}
+
+/// Most ports of the bridge: the agent, not the ports.
+fn nothing_wired(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    bridge: &str,
+    ports: &[(Item<'_, OvsPort>, &Fact<u16>)],
+    all: usize,
+) {
+    let Some((first, rest)) = ports.split_first() else { return };
+    let message = format!(
+        "neutron's agent wired nothing on {bridge}: {} of {all} ports are on the dead VLAN 4095",
+        ports.len()
+    );
+    let finding = out.fault(ctx, first.0.host, first.0.id, message);
+    finding.primary(first.1.evidence, "dead VLAN");
+    for (port, tag) in rest {
+        if finding.evidence.len() < 5 {
+            finding.primary(tag.evidence, "dead VLAN");
+        }
+        finding.also(ctx.object(port.id).name);
+    }
+    finding.next(format!("openstack network agent list --host {}", ctx.host_name(first.0.host)));
+    finding.next("systemctl status neutron-openvswitch-agent");
+}
+
+/// Not neutron's bridge: 4095 is a reserved VLAN id and nothing more.
+fn reserved(ctx: &Ctx<'_>, out: &mut Verdicts, port: Item<'_, OvsPort>, tag: &Fact<u16>) {
+    let message = "VLAN 4095 is reserved: switches do not carry it";
+    let finding = out.fault(ctx, port.host, port.id, message);
+    finding.at_most(Severity::Warning).no_surer_than(Confidence::Suspect);
+    finding.primary(tag.evidence, "reserved VLAN");
+    finding.next(format!("ovs-vsctl list port {}", port.name()));
+}
+
+fn lower_for_user(ctx: &Ctx<'_>, finding: &mut Finding, port: Item<'_, OvsPort>) {
+    let (host, name) = (port.host, port.name());
+    // An internal port serves the namespace that its device is in.
+    let device = ctx.topology.find_ovs_interface(host, name).and_then(|it| ctx.device_of(it));
+    if let Some(device) = &device
+        && !device.netns().is_root()
+    {
+        finding.note(format!("its device serves namespace {}", device.netns()));
+        return;
+    }
+    match ctx.user_of(host, name) {
+        User::Running(vm) => {
+            if let Some(state) = ctx.state_of(vm) {
+                finding.context(state.evidence, "the machine that it cuts off");
+            }
+        }
+        User::Off(vm) => {
+            finding.at_most(Severity::Info);
+            if let Some(state) = ctx.state_of(vm) {
+                finding.context(state.evidence, "its machine does not run");
+            }
+        }
+        User::Nobody => {
+            finding.at_most(Severity::Warning);
+            finding.note("no machine of this host uses the port");
+        }
+        User::Unknown(_) => {
+            // Without a tap no machine is plugged into a hybrid port.
+            let tap = name.strip_prefix("qvo").map(|it| format!("tap{it}"));
+            let Some(tap) = tap else { return };
+            if let Presence::No(searched) = defs::presence(ctx, host, &tap) {
+                finding.at_most(Severity::Warning);
+                finding.absent(searched);
+                finding.note("no machine is plugged into the port");
+            }
+        }
+    }
+}

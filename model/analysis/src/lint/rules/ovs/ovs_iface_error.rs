@@ -1,0 +1,176 @@
+use tapline_model::capture::HostId;
+use tapline_model::ids::Netns;
+use tapline_topology::coverage::Searched;
+use tapline_topology::graph::{Fact, OvsInterface};
+use tapline_topology::{Presence, Topic, names};
+
+use crate::lint::ctx::{Item, User};
+use crate::lint::{Ctx, Finding, Severity, Verdicts, declare_rule, defs};
+
+declare_rule! {
+    code: "OVS-001",
+    id: "ovs-iface-error",
+    summary: "OVS could not create an interface",
+    severity: Error,
+    confidence: Proven,
+    page: "ovs_iface_error.md",
+}
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    for interface in ctx.ovs_interfaces() {
+        let error = interface.data.error.as_ref().filter(|it| !it.value.is_empty());
+        match error {
+            Some(error) => report(ctx, out, interface, error),
+            None => out.clean(),
+        }
+    }
+    for host in ctx.hosts_without_ovs_capture() {
+        out.cannot_tell(host, ctx.missing(host, &Netns::Root, &[Topic::Ovs]));
+    }
+}
+
+fn report(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    interface: Item<'_, OvsInterface>,
+    error: &Fact<tapline_model::Name>,
+) {
+    let (host, name) = (interface.host, interface.name());
+    let cause = Cause::of(&error.value);
+    let finding = out.fault(ctx, host, interface.id, cause.message(&error.value));
+    finding.primary(error.evidence, "reported here");
+    match cause {
+        Cause::NoDevice(_) => {
+            describe_device(ctx, finding, host, name);
+            lower_for_user(ctx, finding, host, name);
+            finding.next(format!("ovs-vsctl list interface {name}"));
+            finding.next(format!("ip -d link show {name}"));
+        }
+        Cause::NotAdded(reason) => {
+            finding.next(format!("ovs-vsctl list interface {name}"));
+            if reason == "File exists" {
+                finding.note("another port has the same tunnel key, or the kernel device exists");
+                finding.next("ovs-appctl ofproto/list-tunnels");
+                finding.next("ip -d link show type vxlan");
+            }
+        }
+        Cause::Patch => {
+            finding.next(format!("ovs-vsctl get interface {name} options"));
+        }
+        Cause::Other => {
+            finding.next(format!("ovs-vsctl list interface {name}"));
+        }
+    }
+}
+
+/// What OVS complains about, told from the words of `bridge.c` and `netdev-vport.c`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Cause<'t> {
+    /// The device could not be opened; the reason of the operating system.
+    NoDevice(&'t str),
+    /// The device is there, but the bridge did not take it.
+    NotAdded(&'t str),
+    /// A patch without a usable peer.
+    Patch,
+    /// Anything else.
+    Other,
+}
+
+impl<'t> Cause<'t> {
+    fn of(error: &'t str) -> Self {
+        let reason = error.rsplit_once('(').and_then(|(_, it)| it.strip_suffix(')'));
+        let reason = reason.unwrap_or(error);
+        if error.starts_with("could not open network device") {
+            Self::NoDevice(reason)
+        } else if error.starts_with("could not add network device") {
+            Self::NotAdded(reason)
+        } else if error.starts_with("No usable peer") || error.contains("patch type") {
+            Self::Patch
+        } else {
+            Self::Other
+        }
+    }
+
+    fn message(self, error: &str) -> String {
+        match self {
+            Self::NoDevice(reason) => format!("OVS could not open the device: {reason}"),
+            Self::NotAdded(reason) => {
+                format!("OVS could not add the device to its bridge: {reason}")
+            }
+            Self::Patch => {
+                format!("OVS could not connect the patch port: {}", error.trim_end_matches('.'))
+            }
+            Self::Other => format!("OVS reports an error on this interface: {error}"),
+        }
+    }
+}
+
+/// Says where the device is, if it is anywhere; else what was searched in vain.
+fn describe_device(ctx: &Ctx<'_>, finding: &mut Finding, host: HostId, name: &str) {
+    // A hybrid port is a veth pair: the other end says whether the pair was ever made.
+    let partner = name.strip_prefix("qvo").map(|it| format!("qvb{it}"));
+    let mut nowhere: Option<Searched> = None;
+    for name in std::iter::once(name).chain(partner.as_deref()) {
+        match defs::presence(ctx, host, name) {
+            Presence::Yes(device) => {
+                let Some(device) = ctx.netdev(device) else { continue };
+                finding.note(format!(
+                    "{name} exists in namespace {} of a capture: it came later, or lives where OVS does not look",
+                    device.netns()
+                ));
+                if let Some(place) = device.place() {
+                    finding.context(place, "the device");
+                }
+            }
+            Presence::No(searched) => match &mut nowhere {
+                Some(first) => first.keys.extend(searched.keys),
+                None => nowhere = Some(searched),
+            },
+            Presence::Unknown(_) => {}
+        }
+    }
+    if let Some(searched) = nowhere {
+        finding.absent(searched);
+    }
+}
+
+/// A port whose machine is off has no device, and OVS says so: no fault.
+fn lower_for_user(ctx: &Ctx<'_>, finding: &mut Finding, host: HostId, name: &str) {
+    if names::port_prefix(name).is_none() && !name.starts_with("vnet") {
+        return;
+    }
+    match ctx.user_of(host, name) {
+        User::Running(vm) => {
+            if let Some(state) = ctx.state_of(vm) {
+                finding.context(state.evidence, "the machine that needs it");
+            }
+            if let Some(vm) = ctx.vm(vm) {
+                finding.next(format!("virsh domiflist {}", vm.name()));
+            }
+        }
+        User::Off(vm) => {
+            finding.at_most(Severity::Info);
+            if let Some(state) = ctx.state_of(vm) {
+                finding.context(state.evidence, "its machine does not run");
+            }
+            finding.note("the device appears when the machine starts");
+        }
+        User::Nobody => {
+            finding.note(
+                "no machine of this host uses the port: a leftover, or one that failed to start",
+            );
+        }
+        User::Unknown(missing) => {
+            finding.note(format!(
+                "which machine uses the port is not known: run {}",
+                missing.join(", ")
+            ));
+            // A tap comes and goes with its machine; a host without any word of machines tells
+            // nothing of whether one should be there.
+            let listed = ctx.captured(host, &Netns::Root, Topic::Domains);
+            if !listed || !name.starts_with("qvo") {
+                finding.at_most(Severity::Warning);
+            }
+        }
+    }
+}

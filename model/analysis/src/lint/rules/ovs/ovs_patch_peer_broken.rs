@@ -1,0 +1,147 @@
+use tapline_model::ids::Netns;
+use tapline_topology::graph::OvsInterface;
+use tapline_topology::{Topic, names};
+
+use crate::lint::ctx::{Item, User};
+use crate::lint::{Ctx, Finding, Severity, Verdicts, declare_rule};
+
+declare_rule! {
+    code: "OVS-003",
+    id: "ovs-patch-peer-broken",
+    summary: "a patch port has no working counterpart",
+    severity: Error,
+    confidence: Proven,
+    page: "ovs_patch_peer_broken.md",
+}
+
+/// What neutron's agent sets as peer while it prepares a bridge (`NONEXISTENT_PEER`, neutron-lib
+/// `plugins/ml2/ovs_constants.py`).
+const PLACEHOLDER: &str = "nonexistent-peer";
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    for patch in ctx.ovs_interfaces().filter(|it| it.kind == "patch") {
+        judge(ctx, out, patch);
+    }
+    for host in ctx.hosts_without_ovs_capture() {
+        out.cannot_tell(host, ctx.missing(host, &Netns::Root, &[Topic::Ovs]));
+    }
+}
+
+fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, patch: Item<'_, OvsInterface>) {
+    let (host, name, bridge) = (patch.host, patch.name(), &patch.data.bridge);
+    let complete = ctx.complete(host, &Netns::Root, Topic::Ovs);
+    let Some(option) = patch.data.option("peer") else {
+        if !complete {
+            out.cannot_tell(host, ctx.missing(host, &Netns::Root, &[Topic::Ovs]));
+            return;
+        }
+        let message = format!("the patch port has no peer: nothing leaves {bridge} through it");
+        let finding = out.fault(ctx, host, patch.id, message);
+        cite(finding, patch, "no `peer` among its options");
+        finding.next(format!("ovs-vsctl set interface {name} options:peer=PEER"));
+        return;
+    };
+    let wanted = option.value.as_str();
+    let found = ctx.interface_called(host, wanted);
+    let fault = match &found {
+        _ if wanted == name => Some(("its own peer: OVS does not connect it".to_owned(), None)),
+        None if wanted == PLACEHOLDER => {
+            let text = "left with neutron's placeholder peer: the agent stopped halfway through setting up the bridge";
+            Some((text.to_owned(), None))
+        }
+        None if !complete => {
+            out.cannot_tell(host, ctx.missing(host, &Netns::Root, &[Topic::Ovs]));
+            return;
+        }
+        None => Some((
+            format!("patched to {wanted}, which no bridge has: {bridge} is cut off on this side"),
+            None,
+        )),
+        Some(peer) => mismatch(ctx, patch, *peer).map(|it| (it, Some(*peer))),
+    };
+    let Some((fact, peer)) = fault else {
+        out.clean();
+        return;
+    };
+    let finding = out.fault(ctx, host, patch.id, format!("the patch port is {fact}"));
+    finding.primary(option.evidence, "names its peer");
+    if let Some(error) = &patch.data.error {
+        finding.primary(error.evidence, "OVS says so too");
+    }
+    if let Some(peer) = peer {
+        match peer.data.option("peer") {
+            Some(back) => finding.primary(back.evidence, "the peer names another"),
+            None => cite(finding, peer, "the interface that it names"),
+        };
+    }
+    if peer.is_none() && is_leftover(ctx, patch, wanted) {
+        finding.at_most(Severity::Info);
+        finding.note(
+            "a leftover: the other side is gone and no machine of this host is known to use it",
+        );
+    }
+    finding.next(format!("ovs-vsctl get interface {name} options"));
+    if name.starts_with("int-") || name.starts_with("phy-") || name.starts_with("patch-") {
+        finding.next("systemctl status neutron-openvswitch-agent");
+    }
+}
+
+/// Why two interfaces, one of which names the other, are not a pair.
+fn mismatch(
+    ctx: &Ctx<'_>,
+    patch: Item<'_, OvsInterface>,
+    peer: Item<'_, OvsInterface>,
+) -> Option<String> {
+    let peer_name = peer.name();
+    if peer.kind != "patch" {
+        let kind = if peer.kind.is_empty() { "system" } else { peer.kind.as_str() };
+        return Some(format!(
+            "patched to {peer_name}, which is of type {kind}: OVS connects neither"
+        ));
+    }
+    match peer.data.option("peer") {
+        None => {
+            return Some(format!(
+                "patched to {peer_name}, which has no peer: OVS connects neither"
+            ));
+        }
+        Some(back) if back.value != patch.name() => {
+            return Some(format!(
+                "patched to {peer_name}, which is patched to {}: OVS connects neither",
+                back.value
+            ));
+        }
+        Some(_) => {}
+    }
+    if peer.data.bridge == patch.data.bridge && !patch.data.bridge.is_empty() {
+        return Some(format!("patched to {peer_name} of the same bridge: a loop"));
+    }
+    let datapath = |name: &str| {
+        let bridge = ctx.bridge_called(patch.host, name)?;
+        let kind = bridge.data.datapath_type.as_ref().map_or("", |it| it.value.as_str());
+        Some(if kind.is_empty() { "system" } else { kind })
+    };
+    let (here, there) = (datapath(&patch.data.bridge)?, datapath(&peer.data.bridge)?);
+    (here != there).then(|| {
+        format!(
+            "patched to {peer_name} of another datapath ({here}, {there}): OVS connects neither"
+        )
+    })
+}
+
+fn cite<'f>(finding: &'f mut Finding, it: Item<'_, OvsInterface>, label: &str) -> &'f mut Finding {
+    match it.place() {
+        Some(place) => finding.primary(place, label),
+        None => finding,
+    }
+}
+
+/// Trunk and OVN patches stay behind when the other bridge goes.
+fn is_leftover(ctx: &Ctx<'_>, patch: Item<'_, OvsInterface>, wanted: &str) -> bool {
+    let name = patch.name();
+    let ovn = name.starts_with("patch-br-int-to-") && wanted.ends_with("-to-br-int");
+    let trunk = name.starts_with("tpi-") || name.starts_with("spi-");
+    ovn || trunk
+        && !matches!(ctx.user_of(patch.host, name), User::Running(_))
+        && names::port_prefix(name).is_some()
+}

@@ -1,0 +1,139 @@
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use tapline_model::capture::HostId;
+use tapline_model::ids::Netns;
+use tapline_model::records::Batch;
+use tapline_model::records::ovs::{OvsRow, lookup};
+use tapline_model::span::Evidence;
+use tapline_topology::graph::TunnelEndpoint;
+use tapline_topology::{NodeId, Presence, Topic};
+
+use crate::lint::ctx::Item;
+use crate::lint::{Ctx, Finding, Object, Verdicts, declare_rule};
+
+declare_rule! {
+    code: "TUN-001",
+    id: "tun-local-ip-missing",
+    summary: "the source address of a tunnel is not on the host",
+    severity: Error,
+    confidence: Proven,
+    page: "tun_local_ip_missing.md",
+}
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    // All tunnels from one address have one fault together.
+    let mut sources: BTreeMap<(HostId, IpAddr), Vec<(Evidence, Option<Item<'_, TunnelEndpoint>>)>> =
+        BTreeMap::new();
+    for tunnel in ctx.tunnels() {
+        let Some(local) = &tunnel.data.local else { continue };
+        // A device of another namespace takes its address from there.
+        let elsewhere = ctx.netdev(tunnel.owner).is_some_and(|it| !it.netns().is_root());
+        if !elsewhere && !local.value.is_unspecified() {
+            let key = (tunnel.host, local.value);
+            sources.entry(key).or_default().push((local.evidence, Some(tunnel)));
+        }
+    }
+    for (host, ip, evidence) in ovn_encap_ips(ctx) {
+        sources.entry((host, ip)).or_default().push((evidence, None));
+    }
+    for ((host, ip), uses) in sources {
+        match ctx.topology.address_presence(host, &Netns::Root, ip) {
+            Presence::Unknown(commands) => out.cannot_tell(host, commands),
+            Presence::Yes(address) => on_dead_device(ctx, out, host, ip, &uses, address),
+            Presence::No(searched) => {
+                let elsewhere = ctx
+                    .topology
+                    .find_address(ip)
+                    .iter()
+                    .any(|it| ctx.address(*it).is_some_and(|it| it.host == host));
+                if elsewhere {
+                    // A datapath of another namespace may use it: rare, and not visible here.
+                    out.cannot_tell(host, ["ovs-appctl dpif/show".to_owned()]);
+                    continue;
+                }
+                let message = format!(
+                    "no device of the host has the tunnel source {ip}: nothing can be sent or received through it"
+                );
+                let finding = report(ctx, out, host, ip, &uses, message);
+                finding.rests_on_absence(searched);
+                finding.next(format!("ip address show to {ip}"));
+                finding.next("grep local_ip /etc/neutron/plugins/ml2/openvswitch_agent.ini");
+            }
+        }
+    }
+    for host in ctx.hosts_without_ovs_capture() {
+        out.cannot_tell(host, ctx.missing(host, &Netns::Root, &[Topic::Ovs]));
+    }
+}
+
+/// The addresses under which OVN tells others to reach this host.
+fn ovn_encap_ips(ctx: &Ctx<'_>) -> Vec<(HostId, IpAddr, Evidence)> {
+    let mut all = Vec::new();
+    for (source, reading) in ctx.topology.snapshot.iter() {
+        let Batch::Ovs(rows) = &reading.records else { continue };
+        for row in rows {
+            let OvsRow::OpenVswitch(database) = &row.row else { continue };
+            let Some(value) = lookup(&database.external_ids, "ovn-encap-ip") else { continue };
+            for ip in value.split(',').filter_map(|it| it.trim().parse().ok()) {
+                all.push((source.host, ip, value.evidence(source.id)));
+            }
+        }
+    }
+    all
+}
+
+type Uses<'a> = [(Evidence, Option<Item<'a, TunnelEndpoint>>)];
+
+/// The address is there: is its device usable?
+fn on_dead_device(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    host: HostId,
+    ip: IpAddr,
+    uses: &Uses<'_>,
+    address: NodeId,
+) {
+    let address = ctx.address(address);
+    let device = address.and_then(|it| ctx.netdev(it.netdev));
+    let Some(device) = device.filter(|it| it.usable() == Some(false)) else {
+        out.clean();
+        return;
+    };
+    let message = format!(
+        "the tunnel source {ip} sits on {}, which is down: nothing can be sent or received through it",
+        device.name()
+    );
+    let finding = report(ctx, out, host, ip, uses, message);
+    if let Some(flags) = &device.data.flags {
+        finding.primary(flags.evidence, "down");
+    }
+    finding.next(format!("ip -d address show dev {}", device.name()));
+}
+
+fn report<'o>(
+    ctx: &Ctx<'_>,
+    out: &'o mut Verdicts,
+    host: HostId,
+    ip: IpAddr,
+    uses: &Uses<'_>,
+    message: String,
+) -> &'o mut Finding {
+    let owners: Vec<_> = uses.iter().filter_map(|(_, it)| it.map(|it| it.owner)).collect();
+    let finding = match owners.split_first() {
+        Some((first, rest)) => {
+            let finding = out.fault(ctx, host, *first, message);
+            finding.also.extend(rest.iter().map(|it| ctx.object(*it).name));
+            finding
+        }
+        None => {
+            let object = Object { kind: "tunnel-endpoint", name: ip.to_string() };
+            out.fire(host, object, message)
+        }
+    };
+    for (evidence, tunnel) in uses.iter().take(5) {
+        let label = if tunnel.is_some() { "the tunnel's source" } else { "OVN's tunnel address" };
+        finding.primary(*evidence, label);
+    }
+    finding
+}

@@ -1,0 +1,2 @@
+//! Rules about veth pairs.
+pub(crate) mod veth_peer_broken;

@@ -1,0 +1,190 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use tapline_model::capture::HostId;
+use tapline_model::ids::Netns;
+use tapline_model::records::link::LowerRef;
+use tapline_topology::graph::{Conflict, ConflictKind, Netdev, NetdevKind};
+use tapline_topology::{NodeId, Presence};
+
+use crate::lint::ctx::Item;
+use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule};
+
+declare_rule! {
+    code: "VETH-001",
+    id: "veth-peer-broken",
+    summary: "the other end of a veth is missing, wrong or switched off",
+    severity: Error,
+    confidence: Proven,
+    page: "veth_peer_broken.md",
+}
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    let mut faulty: BTreeSet<NodeId> = BTreeSet::new();
+    let mut missing: BTreeMap<HostId, Vec<&Conflict>> = BTreeMap::new();
+    for conflict in &ctx.topology.conflicts {
+        let Some(device) = conflict.nodes.first().and_then(|it| ctx.netdev(*it)) else { continue };
+        match conflict.kind {
+            ConflictKind::VethPeer => {
+                faulty.extend(&conflict.nodes);
+                contradiction(ctx, out, device, conflict);
+            }
+            ConflictKind::VethPeerMissing => {
+                faulty.insert(device.id);
+                missing.entry(device.host).or_default().push(conflict);
+            }
+            _ => {}
+        }
+    }
+    for conflicts in missing.into_values() {
+        peers_missing(ctx, out, &conflicts);
+    }
+    for device in ctx.netdevs().filter(|it| it.kind == NetdevKind::Veth) {
+        if !faulty.contains(&device.id) {
+            judge(ctx, out, device);
+        }
+    }
+}
+
+/// A device without a contradiction: is its other end there, and switched on?
+fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, device: Item<'_, Netdev<'_>>) {
+    if let Some(lower) = device.data.lower.as_ref().filter(|it| it.value == LowerRef::None) {
+        let message = "the kernel knows no other end of this veth: the cable leads nowhere";
+        let finding = out.fault(ctx, device.host, device.id, message);
+        finding.primary(lower.evidence, "no other end");
+        finding.next(format!("ip -d link show {}", device.name()));
+        return;
+    }
+    if let Some(peer) = ctx.veth_peer(device.id) {
+        switched_off(ctx, out, device, peer);
+        return;
+    }
+    half_missing(ctx, out, device);
+}
+
+/// One end up, the other administratively down. Both down is a cable that nobody uses.
+fn switched_off(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    device: Item<'_, Netdev<'_>>,
+    peer: Item<'_, Netdev<'_>>,
+) {
+    if device.admin_up() != Some(false) || peer.admin_up() != Some(true) {
+        out.clean();
+        return;
+    }
+    let message = format!(
+        "this end is administratively down, so {} at the other end has no carrier",
+        peer.name()
+    );
+    let finding = out.fault(ctx, device.host, device.id, message);
+    if let Some(flags) = &device.data.flags {
+        finding.primary(flags.evidence, "not UP");
+    }
+    if let Some(flags) = &peer.data.flags {
+        finding.context(flags.evidence, "the other end");
+    }
+    let serves = |it: Item<'_, Netdev<'_>>| {
+        ctx.interface_of(it.id).is_some()
+            || ctx.master(it.id).is_some()
+            || !ctx.addresses_of(it.id).is_empty()
+    };
+    if !serves(peer) && !serves(device) {
+        finding.at_most(Severity::Warning);
+        finding.note("neither end is in a bridge or has an address");
+    }
+    finding.next(in_netns(device.netns(), &format!("ip link set {} up", device.name())));
+}
+
+/// The end of a pair that software makes together and that has no other end on this host.
+fn half_missing(ctx: &Ctx<'_>, out: &mut Verdicts, device: Item<'_, Netdev<'_>>) {
+    let Some(partner) = partner(device.name()) else {
+        // Its other end is in a namespace that was not captured or has no name: nothing wrong.
+        out.clean();
+        return;
+    };
+    match ctx.topology.netdev_presence_anywhere(device.host, &partner) {
+        Presence::Yes(_) => out.clean(),
+        Presence::Unknown(commands) => out.cannot_tell(device.host, commands),
+        Presence::No(searched) => {
+            let message =
+                format!("its other end {partner} is in no namespace: the cable leads nowhere");
+            let finding = out.fault(ctx, device.host, device.id, message);
+            finding.no_surer_than(Confidence::Strong);
+            if let Some(place) = device.place() {
+                finding.primary(place, "this end");
+            }
+            finding.rests_on_absence(searched);
+            finding.next(in_netns(device.netns(), &format!("ethtool -S {}", device.name())));
+        }
+    }
+}
+
+/// The other end of pairs that nova and neutron make.
+fn partner(name: &str) -> Option<String> {
+    const PAIRS: [(&str, &str); 4] =
+        [("qvb", "qvo"), ("qvo", "qvb"), ("rfp-", "fpr-"), ("fpr-", "rfp-")];
+    let (_, other, rest) = PAIRS
+        .iter()
+        .find_map(|(this, other)| name.strip_prefix(this).map(|rest| (this, other, rest)))?;
+    Some(format!("{other}{rest}"))
+}
+
+/// Each end names another device.
+fn contradiction(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    device: Item<'_, Netdev<'_>>,
+    conflict: &Conflict,
+) {
+    let claims: Vec<&str> = conflict.witnesses.iter().map(|it| it.claim.as_str()).collect();
+    let message = format!(
+        "the two ends do not name each other ({}): texts of different times, or a pair that was taken apart",
+        claims.join("; ")
+    );
+    let finding = out.fault(ctx, device.host, device.id, message);
+    for witness in &conflict.witnesses {
+        finding.primary(witness.evidence, witness.claim.clone());
+    }
+    finding.next(in_netns(device.netns(), &format!("ip -d link show {}", device.name())));
+    finding.next(in_netns(device.netns(), &format!("ethtool -S {}", device.name())));
+}
+
+/// The kernel never lets a veth lose its other end, so where several have, the texts are of
+/// different times or hosts.
+fn peers_missing(ctx: &Ctx<'_>, out: &mut Verdicts, conflicts: &[&Conflict]) {
+    let mixed = conflicts.len() >= 3;
+    let shown = if mixed { conflicts.get(..1).unwrap_or_default() } else { conflicts };
+    for conflict in shown {
+        let Some(device) = conflict.nodes.first().and_then(|it| ctx.netdev(*it)) else { continue };
+        let message = if mixed {
+            format!(
+                "{} veths name another end that is not there: the texts are of different times or hosts",
+                conflicts.len()
+            )
+        } else {
+            "the namespace of its other end was captured and does not have it: the cable leads nowhere"
+                .to_owned()
+        };
+        let finding = out.fault(ctx, device.host, device.id, message);
+        for witness in &conflict.witnesses {
+            finding.primary(witness.evidence, witness.claim.clone());
+        }
+        finding.no_surer_than(Confidence::Strong);
+        if mixed {
+            finding.at_most(Severity::Warning).no_surer_than(Confidence::Suspect);
+            for other in conflicts.iter().skip(1) {
+                let other = other.nodes.first().and_then(|it| ctx.netdev(*it));
+                finding.also.extend(other.map(|it| it.name().to_owned()));
+            }
+        }
+        finding.next(in_netns(device.netns(), &format!("ip -d link show {}", device.name())));
+    }
+}
+
+/// The command as it is run in a namespace.
+fn in_netns(netns: &Netns, command: &str) -> String {
+    match netns {
+        Netns::Named(name) => format!("ip netns exec {name} {command}"),
+        Netns::Root | Netns::Nameless { .. } => command.to_owned(),
+    }
+}

@@ -1,0 +1,184 @@
+use tapline_model::ids::Netns;
+use tapline_model::span::Evidence;
+use tapline_topology::graph::{ConflictKind, Netdev, VmNic};
+use tapline_topology::{EdgeKind, Topic, names};
+
+use crate::lint::ctx::Item;
+use crate::lint::{Ctx, Verdicts, declare_rule};
+
+declare_rule! {
+    code: "VM-002",
+    id: "vm-target-wrong-bridge",
+    summary: "a running VM is plugged into another bridge than its XML says, or into none",
+    severity: Error,
+    confidence: Proven,
+    page: "vm_target_wrong_bridge.md",
+}
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    for nic in ctx.vm_nics() {
+        let kind = nic.kind.as_ref().map_or("", |it| it.value.as_str());
+        let (Some(target), Some(bridge)) = (&nic.data.target, &nic.data.bridge) else { continue };
+        if !matches!(kind, "bridge" | "network") {
+            continue;
+        }
+        match ctx.vm(nic.vm).and_then(|it| it.active) {
+            Some(true) => {}
+            Some(false) => {
+                out.clean();
+                continue;
+            }
+            None => {
+                out.cannot_tell(nic.host, [Topic::Domains.command(&Netns::Root)]);
+                continue;
+            }
+        }
+        // That it does not exist at all is another rule's.
+        let device = ctx.netdev_called(nic.host, &Netns::Root, &target.value);
+        judge(ctx, out, nic, &target.value, &bridge.value, device);
+    }
+}
+
+/// Where a device is plugged in.
+#[derive(Debug)]
+enum Plug {
+    /// Into this bridge, by these words.
+    Bridge(String, Vec<Evidence>),
+    /// Into none, by complete lists of both sorts of bridges.
+    None,
+    /// Not told.
+    Unknown(Vec<String>),
+}
+
+fn judge(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    nic: Item<'_, VmNic<'_>>,
+    target: &str,
+    wanted: &str,
+    device: Option<Item<'_, Netdev<'_>>>,
+) {
+    let host = nic.host;
+    let plug = plugged(ctx, nic, target, wanted, device);
+    let actual = match &plug {
+        Plug::Unknown(missing) => {
+            out.cannot_tell(host, missing.clone());
+            return;
+        }
+        Plug::Bridge(actual, _) if same_bridge(ctx, nic, actual, wanted) => {
+            out.clean();
+            return;
+        }
+        Plug::Bridge(actual, evidence) => Some((actual, evidence)),
+        Plug::None => None,
+    };
+    if !nic.live {
+        // A machine that was edited while it runs differs from its configuration by design.
+        let vm = ctx.vm(nic.vm).map_or("DOMAIN", |it| it.name());
+        out.cannot_tell(host, [format!("virsh dumpxml {vm}")]);
+        return;
+    }
+    let message = match actual {
+        Some((actual, _)) => {
+            format!(
+                "plugged into {actual} instead of {wanted}: the machine is on the wrong network"
+            )
+        }
+        None => format!("plugged into no bridge instead of {wanted}: the machine is cut off"),
+    };
+    let finding = out.fault(ctx, host, nic.id, message);
+    if let Some(bridge) = &nic.data.bridge {
+        finding.primary(bridge.evidence, "where it belongs");
+    }
+    match actual {
+        Some((_, evidence)) => {
+            for place in evidence {
+                finding.primary(*place, "where it is");
+            }
+        }
+        None => {
+            if let Some(place) = device.and_then(|it| it.place()) {
+                finding.primary(place, "no `master`");
+            }
+            let bridge = ctx.netdev_called(host, &Netns::Root, wanted);
+            if let Some(place) = bridge.and_then(|it| it.place()) {
+                finding.context(place, "the bridge that lacks it");
+            }
+        }
+    }
+    if let Some(state) = ctx.state_of(nic.vm) {
+        finding.context(state.evidence, "the machine runs");
+    }
+    if ctx.topology.find_ovs_bridge(host, wanted).is_some() {
+        finding.next(format!("ovs-vsctl iface-to-br {target}"));
+    } else {
+        finding.next(format!("ip link show master {wanted}"));
+        finding.next(format!("ip link set {target} master {wanted}"));
+    }
+}
+
+fn plugged(
+    ctx: &Ctx<'_>,
+    nic: Item<'_, VmNic<'_>>,
+    target: &str,
+    wanted: &str,
+    device: Option<Item<'_, Netdev<'_>>>,
+) -> Plug {
+    let host = nic.host;
+    let disputed = ctx.topology.conflicts.iter().any(|it| {
+        it.kind == ConflictKind::Membership
+            && device.is_some_and(|device| it.nodes.contains(&device.id))
+    });
+    if disputed {
+        return Plug::Unknown(vec![Topic::BridgeMembers.command(&Netns::Root)]);
+    }
+    if let Some(interface) = ctx.interface_called(host, target) {
+        return Plug::Bridge(
+            interface.data.bridge.to_string(),
+            interface.place().into_iter().collect(),
+        );
+    }
+    if let Some(device) = device
+        && let Some((master, edge)) =
+            ctx.topology.out(device.id, EdgeKind::EnslavedTo).into_iter().next()
+        && let Some(master) = ctx.topology.node(master)
+        && !names::is_ovs_datapath(&master.name)
+    {
+        let evidence = edge.witnesses.iter().map(|it| it.evidence).take(2).collect();
+        return Plug::Bridge(master.name.to_string(), evidence);
+    }
+    let in_ovs = device
+        .and_then(|it| it.data.master.as_ref())
+        .is_some_and(|it| names::is_ovs_datapath(&it.value));
+    let mut missing = ctx.missing(host, &Netns::Root, &[Topic::BridgeMembers]);
+    if device.is_none() {
+        missing.extend(ctx.missing(host, &Netns::Root, &[Topic::Links]));
+        // The list is complete and it is not there: nothing to be plugged in.
+        if missing.is_empty() {
+            return Plug::Bridge(wanted.to_owned(), Vec::new());
+        }
+    }
+    let ovs = nic.data.xml.and_then(|it| it.record.virtualport.as_ref());
+    let ovs = ovs.is_some_and(|it| it.value == "openvswitch");
+    if in_ovs || ovs || ctx.runs_ovs(host) != Some(false) {
+        missing.extend(ctx.missing(host, &Netns::Root, &[Topic::Ovs]));
+    }
+    if missing.is_empty() { Plug::None } else { Plug::Unknown(missing) }
+}
+
+/// Whether two names are of one bridge, or the first is a bridge that stands for the second by
+/// the design of the software that plugged the machine in.
+fn same_bridge(ctx: &Ctx<'_>, nic: Item<'_, VmNic<'_>>, actual: &str, wanted: &str) -> bool {
+    if actual == wanted {
+        return true;
+    }
+    // altnames.
+    let root = &Netns::Root;
+    let device = |name| ctx.topology.find_netdev(nic.host, root, name);
+    if device(actual).is_some_and(|it| device(wanted) == Some(it)) {
+        return true;
+    }
+    // A trunk port has a bridge of its own, and so has each port where os-vif says so; a
+    // hypervisor's firewall puts one in front.
+    ["tbr-", "pb", "fwbr"].iter().any(|it| actual.starts_with(it))
+}

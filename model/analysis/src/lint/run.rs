@@ -1,0 +1,192 @@
+//! Runs the rules and puts their answers in order.
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use rayon::prelude::*;
+use sha2::{Digest as _, Sha256};
+use tapline_model::span::SourceId;
+use tapline_topology::Topology;
+
+use super::Rule;
+use super::ctx::Ctx;
+use super::finding::{Confidence, Finding};
+use super::verdicts::{CannotTell, Verdicts};
+
+/// Captures that were taken further apart than this, in seconds, may show different states.
+const SKEW: f64 = 60.0;
+
+/// The answers of all rules.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Faults, the most severe first, then by code, host and object.
+    pub findings: Vec<Finding>,
+    /// What could not be decided, by code and host.
+    pub cannot_tell: Vec<CannotTell>,
+    /// How many objects each rule found as they should be, in the order of the rules.
+    pub clean: Vec<(&'static str, u32)>,
+}
+
+/// Runs `rules` over the topology.
+pub fn run(topology: &Topology<'_>, rules: &[&'static Rule]) -> Report {
+    let ctx = Ctx::new(topology);
+    let answers: Vec<Verdicts> = rules
+        .par_iter()
+        .map(|rule| {
+            let mut verdicts = Verdicts::new(rule);
+            (rule.check)(&ctx, &mut verdicts);
+            verdicts
+        })
+        .collect();
+    let mut report = Report::default();
+    for (rule, verdicts) in rules.iter().zip(answers) {
+        let mut findings = merge(verdicts.findings, &ctx);
+        doubt_absence(&mut findings, &ctx);
+        report.findings.extend(findings);
+        report.clean.push((rule.code, verdicts.clean));
+        report.cannot_tell.extend(
+            verdicts.cannot_tell.into_iter().map(|((host, missing), count)| CannotTell {
+                code: rule.code,
+                host,
+                missing,
+                count,
+            }),
+        );
+    }
+    report.findings.sort_by(|a, b| order(a, &ctx).cmp(&order(b, &ctx)));
+    report
+        .cannot_tell
+        .sort_by(|a, b| (a.code, a.host, &a.missing).cmp(&(b.code, b.host, &b.missing)));
+    report
+}
+
+/// The most severe first, then by code, host, namespace and object.
+fn order<'a>(it: &'a Finding, ctx: &'a Ctx<'_>) -> impl Ord + 'a {
+    (
+        Reverse(it.severity),
+        it.rule.code,
+        ctx.host_name(it.host),
+        it.host,
+        &it.netns,
+        &it.object,
+        &it.message,
+    )
+}
+
+/// Gives each finding its fingerprint; several of one rule on one object become one.
+fn merge(findings: Vec<Finding>, ctx: &Ctx<'_>) -> Vec<Finding> {
+    let mut places: BTreeMap<(tapline_model::capture::HostId, String), usize> = BTreeMap::new();
+    let mut merged: Vec<Finding> = Vec::with_capacity(findings.len());
+    for mut finding in findings {
+        finding.fingerprint = fingerprint(&finding, ctx);
+        let key = (finding.host, finding.fingerprint.clone());
+        match places.get(&key).and_then(|&at| merged.get_mut(at)) {
+            Some(first) => fold(first, finding),
+            None => {
+                places.insert(key, merged.len());
+                merged.push(finding);
+            }
+        }
+    }
+    merged
+}
+
+/// Folds a second finding on the same object into the first.
+fn fold(first: &mut Finding, mut second: Finding) {
+    if second.severity > first.severity {
+        std::mem::swap(first, &mut second);
+    }
+    if second.message != first.message && !first.notes.contains(&second.message) {
+        first.notes.push(second.message);
+    }
+    for cited in second.evidence {
+        if !first.evidence.contains(&cited) {
+            first.evidence.push(cited);
+        }
+    }
+    for searched in second.searched {
+        if !first.searched.contains(&searched) {
+            first.searched.push(searched);
+        }
+    }
+    for (into, from) in [
+        (&mut first.notes, second.notes),
+        (&mut first.next, second.next),
+        (&mut first.also, second.also),
+    ] {
+        for it in from {
+            if !into.contains(&it) {
+                into.push(it);
+            }
+        }
+    }
+}
+
+/// Rule, host, namespace and object: nothing that renumbering, other lines or another order of
+/// inputs could change.
+fn fingerprint(finding: &Finding, ctx: &Ctx<'_>) -> String {
+    let netns = finding.netns.as_ref().map(ToString::to_string).unwrap_or_default();
+    let parts = [
+        finding.rule.code,
+        ctx.host_name(finding.host),
+        &netns,
+        finding.object.kind,
+        &finding.object.name,
+    ];
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.as_bytes());
+        // No name holds a zero byte, so different parts never run together.
+        hash.update([0]);
+    }
+    let mut text = String::with_capacity(32);
+    for byte in hash.finalize().iter().take(16) {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// Something may have come or gone between two captures. Where a single object is missing and the
+/// texts were taken at different or unknown times, that is a possible reason.
+fn doubt_absence(findings: &mut [Finding], ctx: &Ctx<'_>) {
+    let mut per_host: BTreeMap<_, usize> = BTreeMap::new();
+    for it in findings.iter().filter(|it| it.rests_on_absence) {
+        *per_host.entry(it.host).or_default() += 1 + it.also.len();
+    }
+    for finding in findings {
+        let single = finding.rests_on_absence && per_host.get(&finding.host) == Some(&1);
+        let Some(apart) = single.then(|| apart(finding, ctx)).flatten() else { continue };
+        finding.confidence = match finding.confidence {
+            Confidence::Proven => Confidence::Strong,
+            Confidence::Strong | Confidence::Suspect => Confidence::Suspect,
+        };
+        finding.notes.push(apart);
+    }
+}
+
+/// Says how far apart the texts were taken that a finding compares; `None` where that is no
+/// concern.
+fn apart(finding: &Finding, ctx: &Ctx<'_>) -> Option<String> {
+    let cited = finding.evidence.iter().map(|it| it.evidence.source);
+    let searched = finding.searched.iter().flat_map(|it| it.sources.iter().map(|it| it.0));
+    let sources: BTreeSet<SourceId> = cited.chain(searched).collect();
+    if sources.len() < 2 {
+        return None;
+    }
+    let taken = |id| ctx.topology.snapshot.source(id).and_then(|it| it.taken);
+    let times: Vec<f64> = sources.iter().filter_map(|&id| taken(id)).collect();
+    if times.len() < sources.len() {
+        return Some(
+            "when the captures were taken is not known: it may have come or gone between them"
+                .to_owned(),
+        );
+    }
+    let first = times.iter().copied().fold(f64::INFINITY, f64::min);
+    let last = times.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let seconds = last - first;
+    (seconds > SKEW).then(|| {
+        format!(
+            "the captures were taken {seconds:.0} s apart: it may have come or gone between them"
+        )
+    })
+}

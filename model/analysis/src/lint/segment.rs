@@ -1,0 +1,131 @@
+//! Which devices share an Ethernet segment, as far as captures prove it.
+//!
+//! Devices are joined through Linux bridges, access ports of one OVS bridge and VLAN, patches
+//! between bridges without a controller, and veth pairs. Where a hop cannot be decided, the
+//! segment is cut there: two devices of one segment may be told apart, two of different segments
+//! are never joined. Hosts are not joined: local VLANs mean nothing to another host.
+use std::collections::BTreeMap;
+
+use tapline_topology::graph::NetdevKind;
+use tapline_topology::{EdgeKind, NodeId};
+
+use super::ctx::Ctx;
+use super::defs::DEAD_VLAN;
+
+/// What is joined: a device, or a VLAN of an OVS bridge (0 is untagged).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Part {
+    Device(NodeId),
+    Vlan(NodeId, u16),
+}
+
+/// The segments of all hosts.
+#[derive(Debug, Default)]
+pub(crate) struct Segments {
+    parts: BTreeMap<Part, usize>,
+    /// Union-find: a root is its own parent.
+    parents: Vec<usize>,
+}
+
+impl Segments {
+    /// Joins what the topology proves.
+    pub(crate) fn new(ctx: &Ctx<'_>) -> Self {
+        let mut all = Self::default();
+        all.join_linux_bridges(ctx);
+        all.join_ovs_ports(ctx);
+        all.join_patches(ctx);
+        for (from, edge, to) in ctx.topology.edges() {
+            if edge.kind == EdgeKind::VethPeer {
+                all.join(Part::Device(from), Part::Device(to));
+            }
+        }
+        all
+    }
+
+    /// The segment of a device; `None` where nothing joins it to another.
+    pub(crate) fn of(&self, device: NodeId) -> Option<usize> {
+        Some(self.root(*self.parts.get(&Part::Device(device))?))
+    }
+
+    fn join_linux_bridges(&mut self, ctx: &Ctx<'_>) {
+        for bridge in ctx.netdevs().filter(|it| it.kind == NetdevKind::Bridge) {
+            let told_apart = bridge.records.iter().any(|it| {
+                let data = it.record.kind_data.bridge.as_ref();
+                data.and_then(|it| it.vlan_filtering.as_ref()).is_some_and(|it| it.value)
+            });
+            if told_apart {
+                continue;
+            }
+            for member in ctx.members(bridge.id) {
+                self.join(Part::Device(bridge.id), Part::Device(member.id));
+            }
+        }
+    }
+
+    fn join_ovs_ports(&mut self, ctx: &Ctx<'_>) {
+        for interface in ctx.ovs_interfaces() {
+            let port = ctx.topology.find_ovs_port(interface.host, &interface.port);
+            let Some(port) = port.and_then(|it| ctx.ovs_port(it)) else { continue };
+            let Some(bridge) = ctx.topology.find_ovs_bridge(port.host, &port.bridge) else {
+                continue;
+            };
+            let mode = port.vlan_mode.as_ref().map_or("", |it| it.value.as_str());
+            let tag = port.tag.as_ref().map_or(0, |it| it.value);
+            if tag == DEAD_VLAN || !matches!(mode, "" | "access" | "trunk") {
+                continue;
+            }
+            // Untagged frames of a trunk port belong to VLAN 0.
+            let vlan = if mode == "trunk" { 0 } else { tag };
+            if let Some(device) = ctx.device_of(interface.id) {
+                self.join(Part::Vlan(bridge, vlan), Part::Device(device.id));
+            }
+        }
+    }
+
+    /// Bridges that a controller programs may change tags on the way; plain ones keep them.
+    fn join_patches(&mut self, ctx: &Ctx<'_>) {
+        let plain = |host, name: &str| {
+            let bridge = ctx.bridge_called(host, name)?;
+            let fail_mode = bridge.fail_mode.as_ref().map_or("", |it| it.value.as_str());
+            (bridge.controllers.is_empty() && fail_mode != "secure").then_some(bridge.id)
+        };
+        for (from, edge, to) in ctx.topology.edges() {
+            if edge.kind != EdgeKind::PatchPeer {
+                continue;
+            }
+            let (Some(a), Some(b)) = (ctx.ovs_interface(from), ctx.ovs_interface(to)) else {
+                continue;
+            };
+            if let (Some(a), Some(b)) = (plain(a.host, &a.bridge), plain(b.host, &b.bridge)) {
+                self.join(Part::Vlan(a, 0), Part::Vlan(b, 0));
+            }
+        }
+    }
+
+    fn join(&mut self, a: Part, b: Part) {
+        let (a, b) = (self.index(a), self.index(b));
+        let (a, b) = (self.root(a), self.root(b));
+        if let Some(parent) = self.parents.get_mut(a.max(b)) {
+            *parent = a.min(b);
+        }
+    }
+
+    fn index(&mut self, part: Part) -> usize {
+        let next = self.parents.len();
+        let at = *self.parts.entry(part).or_insert(next);
+        if at == next {
+            self.parents.push(next);
+        }
+        at
+    }
+
+    fn root(&self, mut at: usize) -> usize {
+        while let Some(&parent) = self.parents.get(at) {
+            if parent == at {
+                break;
+            }
+            at = parent;
+        }
+        at
+    }
+}

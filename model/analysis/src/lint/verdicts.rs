@@ -1,0 +1,97 @@
+//! The three answers of one rule.
+use std::collections::BTreeMap;
+
+use tapline_model::capture::HostId;
+use tapline_topology::NodeId;
+
+use super::Rule;
+use super::ctx::Ctx;
+use super::finding::{Finding, Object};
+
+/// Something that a rule could not decide.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CannotTell {
+    /// The rule.
+    pub code: &'static str,
+    /// The host.
+    pub host: HostId,
+    /// Commands whose output would decide.
+    pub missing: Vec<String>,
+    /// How many objects are undecided.
+    pub count: u32,
+}
+
+/// What a rule says.
+#[derive(Debug)]
+pub struct Verdicts {
+    rule: &'static Rule,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) clean: u32,
+    pub(crate) cannot_tell: BTreeMap<(HostId, Vec<String>), u32>,
+}
+
+impl Verdicts {
+    /// No answer yet.
+    pub(crate) fn new(rule: &'static Rule) -> Self {
+        Self { rule, findings: Vec::new(), clean: 0, cannot_tell: BTreeMap::new() }
+    }
+
+    /// One object was looked at and is as it should be.
+    pub fn clean(&mut self) {
+        self.clean += 1;
+    }
+
+    /// One object could not be judged for want of these commands.
+    pub fn cannot_tell(&mut self, host: HostId, missing: impl IntoIterator<Item = String>) {
+        let mut missing: Vec<_> = missing.into_iter().collect();
+        missing.sort();
+        missing.dedup();
+        *self.cannot_tell.entry((host, missing)).or_default() += 1;
+    }
+
+    /// The thing at `node` is at fault. Details are added to what this returns.
+    pub fn fault(
+        &mut self,
+        ctx: &Ctx<'_>,
+        host: HostId,
+        node: NodeId,
+        message: impl Into<String>,
+    ) -> &mut Finding {
+        let netns = ctx.topology.node(node).and_then(|it| it.netns.clone());
+        let finding = self.fire(host, ctx.object(node), message);
+        finding.node = Some(node);
+        finding.netns = netns;
+        finding
+    }
+
+    /// Something that is no node of its own is at fault. Details are added to what this returns.
+    pub fn fire(
+        &mut self,
+        host: HostId,
+        object: Object,
+        message: impl Into<String>,
+    ) -> &mut Finding {
+        let finding = Finding {
+            rule: self.rule,
+            severity: self.rule.severity,
+            confidence: self.rule.confidence,
+            host,
+            netns: None,
+            object,
+            node: None,
+            message: message.into(),
+            evidence: Vec::new(),
+            searched: Vec::new(),
+            rests_on_absence: false,
+            notes: Vec::new(),
+            next: Vec::new(),
+            also: Vec::new(),
+            fingerprint: String::new(),
+        };
+        self.findings.push(finding);
+        // The vector is not empty: its last element is the one just pushed.
+        let last = self.findings.len() - 1;
+        #[expect(clippy::indexing_slicing, reason = "an element was pushed on the line above")]
+        &mut self.findings[last]
+    }
+}
