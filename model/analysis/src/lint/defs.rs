@@ -82,12 +82,6 @@ pub(crate) fn is_ml2_ovs(ctx: &Ctx<'_>, host: HostId) -> bool {
     neutron
 }
 
-/// Whether OVN works on this host: its tunnels or its patches are on the integration bridge.
-pub(crate) fn is_ovn(ctx: &Ctx<'_>, host: HostId) -> bool {
-    ctx.ovs_ports_of(host)
-        .any(|it| it.name().starts_with("ovn-") || it.name().starts_with("patch-br-int-to-"))
-}
-
 /// Whether a namespace belongs to a neutron router.
 pub(crate) fn is_router_netns(netns: &Netns) -> bool {
     netns.name().is_some_and(|it| it.starts_with("qrouter-") || it.starts_with("snat-"))
