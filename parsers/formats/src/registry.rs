@@ -42,6 +42,9 @@ pub static FORMATS: &[&Format] = &[
     &formats::ovs_vsctl_list::FORMAT,
     &formats::ovs_vsctl_show::FORMAT,
     &formats::ovsdb_client_dump::FORMAT,
+    &formats::iptables_save::FORMAT,
+    &formats::ovs_vsctl_show::FORMAT,
+    &formats::proc_net_bonding::FORMAT,
     &formats::route::FORMAT,
     &formats::virsh_list::FORMAT,
 ];
