@@ -1,0 +1,153 @@
+//! Where a host was captured in two forms, both must give the same records.
+//!
+//! The captures are not part of the repository; without them the test says so and passes. To add
+//! a pair of forms, add a row to `PAIRS`.
+#![expect(clippy::disallowed_methods, reason = "tests read their cases from files")]
+#![expect(clippy::print_stdout, reason = "a test says what it skips")]
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde_json::Value;
+use tapline_model::capture::Command;
+use tapline_model::records::Visitor;
+use tapline_model::span::Span;
+use tapline_parsers::registry;
+
+/// Two forms of one thing.
+struct Pair {
+    /// A file and the command that made it.
+    left: (&'static str, &'static str),
+    /// The same thing in another form.
+    right: (&'static str, &'static str),
+    /// Takes away what one form does not say, and what changes between two commands.
+    comparable: fn(&mut Value),
+    /// How many records a host has at least: nothing compared proves nothing.
+    at_least: usize,
+}
+
+const PAIRS: &[Pair] = &[
+    Pair {
+        left: ("ip_-d_address", "ip -d address"),
+        right: ("ip_-j_-d_address", "ip -j -d address"),
+        comparable: link,
+        at_least: 1,
+    },
+    Pair {
+        left: ("ip_-s_-d_link", "ip -s -d link"),
+        right: ("ip_-j_-d_-s_link", "ip -j -d -s link"),
+        comparable: link,
+        at_least: 1,
+    },
+];
+
+/// Text knows the name of a namespace, JSON its id; text has `missed`, JSON `over_errors`.
+fn link(record: &mut Value) {
+    let Some(record) = record.as_object_mut() else { return };
+    record.remove("other");
+    if let Some(netns) = record.get_mut("lower_netns").filter(|it| !it.is_null()) {
+        *netns = Value::Bool(true);
+    }
+    sort(record.get_mut("flags"));
+    for address in record.get_mut("addresses").and_then(Value::as_array_mut).into_iter().flatten() {
+        let Some(address) = address.as_object_mut() else { continue };
+        address.remove("other");
+        sort(address.get_mut("flags"));
+        for lifetime in ["valid_lft", "preferred_lft"] {
+            if let Some(it) = address.get_mut(lifetime) {
+                // Seconds pass between two commands.
+                *it = Value::Bool(!it.is_null());
+            }
+        }
+    }
+    for way in ["rx", "tx"] {
+        let counters = record.get_mut("stats").and_then(|it| it.get_mut(way));
+        let Some(counters) = counters.and_then(Value::as_array_mut) else { continue };
+        // Packets come and go: only the names count.
+        for it in counters.iter_mut() {
+            *it = it.get(0).cloned().unwrap_or_default();
+        }
+        counters.retain(|it| it != "missed" && it != "overrun");
+    }
+}
+
+/// Where order says nothing.
+fn sort(list: Option<&mut Value>) {
+    if let Some(list) = list.and_then(Value::as_array_mut) {
+        list.sort_by_key(Value::to_string);
+    }
+}
+
+#[test]
+fn forms_of_one_thing_give_the_same_records() {
+    let Some(captures) = captures() else {
+        println!("skipped: no captures beside the repository");
+        return;
+    };
+    let mut differences = Vec::new();
+    for pair in PAIRS {
+        let mut hosts = 0;
+        each_folder(&captures, &mut |folder| {
+            let (left, right) = (folder.join(pair.left.0), folder.join(pair.right.0));
+            if !left.is_file() || !right.is_file() {
+                return;
+            }
+            hosts += 1;
+            let (ours, theirs) = (
+                records(&left, pair.left.1, pair.comparable),
+                records(&right, pair.right.1, pair.comparable),
+            );
+            assert!(ours.len() >= pair.at_least, "{}: too little", left.display());
+            if ours.len() != theirs.len() {
+                let what = format!("{}: {} and {}", left.display(), ours.len(), theirs.len());
+                differences.push(what);
+            }
+            for (n, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
+                if ours != theirs {
+                    let which = left.display();
+                    differences.push(format!("{which} record {n}:\n  {ours}\n  {theirs}"));
+                }
+            }
+        });
+        println!("{} and {}: {hosts} hosts", pair.left.1, pair.right.1);
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+/// The records of a file, made comparable.
+fn records(file: &Path, command: &str, comparable: fn(&mut Value)) -> Vec<Value> {
+    struct Values(Vec<Value>);
+    impl Visitor for Values {
+        fn record<T: Serialize>(&mut self, _: Span, record: &T) {
+            self.0.push(serde_json::to_value(record).unwrap());
+        }
+    }
+    let text = std::fs::read_to_string(file).unwrap();
+    let command = Command::new(command);
+    let format = registry::by_command(&command).expect("a format claims the command");
+    let outcome = (format.read)(&text, &command);
+    let where_ = file.display();
+    assert!(outcome.problems.is_empty(), "{where_}: {:?}", outcome.problems);
+    let mut values = Values(Vec::new());
+    outcome.records.visit(&mut values);
+    values.0.iter_mut().for_each(comparable);
+    values.0
+}
+
+/// The folder of captures beside the repository, or beside a folder that holds it.
+fn captures() -> Option<PathBuf> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().map(|it| it.join("shared/captures")).find(|it| it.is_dir())
+}
+
+/// Shows `folder` and every folder below it to `f`, in order of name.
+fn each_folder(folder: &Path, f: &mut impl FnMut(&Path)) {
+    f(folder);
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let mut below: Vec<_> = entries
+        .filter_map(Result::ok)
+        .filter(|it| it.file_type().is_ok_and(|it| it.is_dir()))
+        .map(|it| it.path())
+        .collect();
+    below.sort();
+    below.iter().for_each(|it| each_folder(it, f));
+}
