@@ -66,6 +66,9 @@ pub(crate) fn each_block<'a, R, T>(
 
 /// Accounts for an indented line that belongs to nothing.
 pub(crate) fn orphan<R>(text: &str, body: &str, out: &mut Outcome<R>) {
+    if is_elision(body) {
+        return elided(text, body, out);
+    }
     let what = "nothing above that this line could belong to";
     out.problem(ProblemKind::OrphanLine, Span::of(text, body), what);
     out.lines.add(Fate::Unread);
@@ -77,22 +80,34 @@ pub(crate) fn unread<R>(text: &str, body: &str, out: &mut Outcome<R>, message: i
     out.lines.add(Fate::Unread);
 }
 
-/// Whether a line stands for others that were left out by hand, or by a pager.
+/// Whether a line stands for others that were left out, by hand or by a pager: `...`, `(…)`,
+/// `<snip>`, `[output omitted]`, `--More--`, `---8<---`.
 pub(crate) fn is_elision(line: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "snip",
+        "snipped",
+        "cut",
+        "omitted",
+        "output omitted",
+        "output cut",
+        "truncated",
+        "output truncated",
+        "more",
+        "8",
+    ];
     let line = line.trim();
-    let inner = [("(", ")"), ("[", "]"), ("<", ">"), ("{", "}")]
-        .iter()
-        .find_map(|(open, close)| line.strip_prefix(open)?.strip_suffix(close))
-        .unwrap_or(line)
-        .trim();
-    let dots = inner.chars().all(|it| it == '.') && inner.len() >= 2
-        || (!inner.is_empty() && inner.chars().all(|it| it == '…'));
-    dots || line.starts_with("--More--")
-        || (inner.len() < line.len()
-            && ["snip", "snipped", "cut", "output omitted", "omitted", "truncated"]
-                .iter()
-                .any(|it| inner.trim_matches(['.', '…', ' ']).eq_ignore_ascii_case(it)))
-        || line.chars().all(|it| matches!(it, '-' | '8' | '<' | '>' | ' ')) && line.contains("8<")
+    if line.starts_with("--More--") {
+        return true;
+    }
+    let core = line.trim_matches(|it: char| !it.is_alphanumeric());
+    if core.is_empty() {
+        return line.contains("..") || line.contains('…') || line.contains(". .");
+    }
+    // A word alone may be a name.
+    core.len() < line.len()
+        && !line.starts_with(core)
+        && WORDS.iter().any(|it| it.eq_ignore_ascii_case(core))
+        && (core != "8" || line.contains("8<"))
 }
 
 /// Accounts for a line that stands for others that were left out: what is not listed may still be
@@ -146,7 +161,12 @@ pub(crate) fn one_line<'a, R, T>(
                 "" => "line was not understood".to_owned(),
                 what => format!("expected {what}"),
             };
-            unread(text, at, out, message);
+            if out.lines.read > 0 && ends_early(text, body) {
+                out.problem(ProblemKind::Truncated, Span::of(text, at), message);
+                out.lines.add(Fate::Unread);
+            } else {
+                unread(text, at, out, message);
+            }
             None
         }
         Err(nom::Err::Incomplete(_)) => {
@@ -156,19 +176,40 @@ pub(crate) fn one_line<'a, R, T>(
     }
 }
 
+/// Whether `body` is the last line, and the text ends without a line end: it may have been cut.
+fn ends_early(text: &str, body: &str) -> bool {
+    !text.ends_with('\n') && text.ends_with(body)
+}
+
 /// Ends every reader: decides whether the text was an error message rather than data.
 ///
 /// * nothing read, and a complaint of a tool among the lines: *failed*, with its words;
-/// * something read and a complaint that data is missing: *partial*.
+/// * not one line understood: *failed*, since this is no output of the command;
+/// * something read and a complaint that data is missing: *partial*;
+/// * lines that were not understood may be what someone looks for: *partial*.
 pub(crate) fn finish<T>(text: &str, out: &mut Outcome<T>) {
     let complaint = out.problems.iter().find(|it| it.kind == ProblemKind::ToolError);
+    let lost = out.problems.iter().filter(|it| {
+        use ProblemKind::{OrphanLine, Truncated, UnreadLine};
+        matches!(it.kind, UnreadLine | OrphanLine | Truncated)
+    });
+    let lost = lost.count();
     let verdict = if out.lines.read == 0 {
-        complaint
+        let complaint = complaint
             .map(|it| it.message.clone())
             .or_else(|| bodies(text).find_map(tool_error))
-            .map_or(Completeness::Complete, Completeness::Failed)
+            .map(Completeness::Failed);
+        complaint.unwrap_or_else(|| match (out.lines.unread, out.lines.ignored) {
+            (0, _) => Completeness::Complete,
+            (_, 0) => Completeness::Failed("no line was understood".to_owned()),
+            _ => Completeness::Partial(format!("lines not understood: {lost}")),
+        })
+    } else if let Some(complaint) = complaint {
+        Completeness::Partial(complaint.message.clone())
+    } else if lost > 0 {
+        Completeness::Partial(format!("lines not understood: {lost}"))
     } else {
-        complaint.map_or(Completeness::Complete, |it| Completeness::Partial(it.message.clone()))
+        Completeness::Complete
     };
     let before = std::mem::take(&mut out.completeness);
     out.completeness = before.and(verdict);
@@ -262,6 +303,43 @@ mod tests {
             (4, 1, 1, 2)
         );
         assert_eq!(out.problems.len(), 2);
+    }
+
+    #[test]
+    fn elisions_are_told_from_data() {
+        for it in [
+            "...",
+            "(...)",
+            "[...]",
+            " … ",
+            "<snip>",
+            "[snip]",
+            "--More--",
+            "--More--(12%)",
+            "... (output omitted) ...",
+            "----8<----",
+            ". . .",
+            "[Output truncated]",
+        ] {
+            assert!(is_elision(it), "{it}");
+        }
+        for it in ["", "snip", "more", "8", "eth0...", "-----", "=====", "a ... b", "(8)", "{}"] {
+            assert!(!is_elision(it), "{it}");
+        }
+        let out = reads("1\n...\n2\n");
+        assert_eq!((out.records.len(), out.lines.unread, out.problems.len()), (2, 1, 1));
+        let left_out = "lines were left out of the text".to_owned();
+        assert_eq!(out.completeness, Completeness::Partial(left_out));
+    }
+
+    #[test]
+    fn what_was_not_understood_may_be_what_is_looked_for() {
+        assert_eq!(reads("1\n2\n").completeness, Completeness::Complete);
+        assert!(matches!(reads("1\nx\n").completeness, Completeness::Partial(_)));
+        assert!(reads("x\nx\n").completeness.is_failed());
+        assert_eq!(reads("").completeness, Completeness::Complete);
+        let cut = reads("1\n2\n3x");
+        assert_eq!(cut.problems.first().map(|it| it.kind), Some(ProblemKind::Truncated));
     }
 
     #[test]

@@ -58,12 +58,24 @@ pub(crate) fn refuse<'a, T>(at: &'a str, what: &'static str) -> Parsed<'a, T> {
 
 /// A run of characters that are not blank.
 pub(crate) fn word(input: &str) -> Parsed<'_, &str> {
-    take_while1(|c: char| !c.is_whitespace()).parse(input)
+    // Nearly all text is ASCII, and half of all time is spent here.
+    let end = input.bytes().position(|b| b.is_ascii_whitespace() || b == 0x0b || !b.is_ascii());
+    match input.split_at_checked(end.unwrap_or(input.len())) {
+        Some((word, rest)) if rest.bytes().next().is_none_or(|b| b.is_ascii()) => {
+            if word.is_empty() { refuse(input, "") } else { Ok((rest, word)) }
+        }
+        _ => take_while1(|c: char| !c.is_whitespace()).parse(input),
+    }
 }
 
 /// A word and the blanks behind it, or the end of the line.
 pub(crate) fn word_gap(input: &str) -> Parsed<'_, &str> {
-    terminated(word, gap).parse(input)
+    let (rest, found) = word(input)?;
+    let gap = rest.bytes().position(|b| !matches!(b, b' ' | b'\t'));
+    match rest.split_at_checked(gap.unwrap_or(rest.len())) {
+        Some((gap, after)) if !gap.is_empty() || after.is_empty() => Ok((after, found)),
+        _ => refuse(rest, ""),
+    }
 }
 
 /// Blanks, or the end of the line.

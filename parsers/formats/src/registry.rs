@@ -35,6 +35,8 @@ pub static FORMATS: &[&Format] = &[
     &formats::ethtool::FORMAT,
     &formats::ethtool_i::FORMAT,
     &formats::ethtool_s::FORMAT,
+    &formats::ip_link::ADDRESS,
+    &formats::ip_link::LINK,
     &formats::ip_neigh::FORMAT,
     &formats::ip_netns::FORMAT,
     &formats::ip_route::FORMAT,
