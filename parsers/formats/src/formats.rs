@@ -8,6 +8,7 @@ pub(crate) mod domain_xml;
 pub(crate) mod ethtool;
 pub(crate) mod ethtool_i;
 pub(crate) mod ethtool_s;
+pub(crate) mod host_facts;
 pub(crate) mod ip_link;
 pub(crate) mod ip_neigh;
 pub(crate) mod ip_netns;

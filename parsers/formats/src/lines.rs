@@ -239,6 +239,8 @@ pub(crate) fn tool_error(line: &str) -> Option<String> {
         "is not a bridge or a socket",
         "version negotiation failed",
         "unrecognized option",
+        "Name or service not known",
+        "Temporary failure in name resolution",
         "failed to connect",
         "Failed to connect",
         "cannot connect",

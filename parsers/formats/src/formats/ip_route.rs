@@ -273,7 +273,7 @@ mod tests {
             assert_eq!(b.dev.as_ref().unwrap().value, "eth1");
             assert!(
                 text.get(b.at.range()).unwrap().starts_with("nexthop")
-                    && text.get(b.at.range()).unwrap().ends_with("2")
+                    && text.get(b.at.range()).unwrap().ends_with('2')
             );
             assert_eq!(other(route, "pref"), "medium");
             assert_eq!(route.family, Some(Family::Inet));

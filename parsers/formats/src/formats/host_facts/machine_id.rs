@@ -1,0 +1,55 @@
+//! `/etc/machine-id`.
+//!
+//! Source of the format: machine-id(5): 32 hexadecimal digits in lower case.
+use tapline_model::capture::{Command, FormatId};
+use tapline_model::outcome::Outcome;
+use tapline_model::records::Batch;
+use tapline_model::records::host::{Fact, HostFact};
+
+use super::facts;
+use crate::keyed::at;
+use crate::lines::Read;
+use crate::nomx::refuse;
+use crate::registry::Format;
+
+pub(crate) static FORMAT: Format = Format {
+    id: FormatId("machine-id"),
+    command: "cat /etc/machine-id",
+    claims: |command| {
+        command.path().is_some_and(|it| {
+            matches!(it.trim_start_matches('/'), "etc/machine-id" | "var/lib/dbus/machine-id")
+        })
+    },
+    // A checksum looks the same.
+    sniff: |head| if is_id(head.trim()) { 40 } else { 0 },
+    read: |text, command| parse(text, command).map(Batch::from),
+};
+
+/// Reads the whole file.
+pub(crate) fn parse(text: &str, _: &Command) -> Outcome<Vec<HostFact>> {
+    facts(text, "no machine id", |line| {
+        let id = line.trim();
+        if !is_id(id) {
+            return refuse(line, "32 hexadecimal digits");
+        }
+        Ok(("", Read::Took(Fact::MachineId(at(text, id)))))
+    })
+}
+
+fn is_id(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|it| it.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thirty_two_digits() {
+        let read = |text| parse(text, &Command::new("cat /etc/machine-id"));
+        assert_eq!(read("0123456789abcdef0123456789abcdef\n").records.len(), 1);
+        let out = read("uninitialized\n");
+        assert!(out.completeness.is_failed() && out.lines.unread == 1);
+        assert!(read("").completeness.is_failed());
+    }
+}
