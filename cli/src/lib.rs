@@ -7,6 +7,8 @@ mod args;
 mod commands;
 mod error;
 mod find;
+#[cfg(test)]
+mod fixture;
 mod pipeline;
 mod render;
 mod suggest;

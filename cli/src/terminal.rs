@@ -32,7 +32,7 @@ pub(crate) fn out() -> BufWriter<StdoutLock<'static>> {
 /// How to write to this terminal.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terminal {
-    color: Color,
+    pub(crate) color: Color,
     /// Columns of the terminal; 100 where there is none.
     pub(crate) width: usize,
     /// No summary.
@@ -43,6 +43,12 @@ impl Terminal {
     pub(crate) fn new(global: &Global) -> Self {
         let width = terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0));
         Self { color: global.color, width: width.clamp(40, 160), quiet: global.quiet }
+    }
+
+    /// A terminal of 100 columns without colour.
+    #[cfg(test)]
+    pub(crate) fn plain() -> Self {
+        Self { color: Color::Never, width: 100, quiet: false }
     }
 
     /// Colours of the result.

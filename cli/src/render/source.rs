@@ -82,12 +82,12 @@ pub(crate) fn column(source: &Source, span: Span) -> Option<usize> {
     Some(before.chars().count() + 1)
 }
 
-/// Draws the marked pieces of one source: a frame for each group of neighbouring lines. The first
-/// mark of a frame is the one whose place is named.
+/// Draws the marked pieces of one source: a frame for each group of neighbouring lines. Of the
+/// marks in a frame, the place of the one that comes first in `marks` is named.
 pub(crate) fn draw(source: &Source, marks: &[Mark<'_>], terminal: &Terminal) -> String {
     let mut drawn = String::new();
     for group in groups(source, marks) {
-        let window = Window::new(source, &group, terminal.width.saturating_sub(16).max(40));
+        let window = Window::new(source, &group, terminal.width);
         let theme = if terminal.stdout().color {
             GraphicalTheme::unicode()
         } else {
@@ -112,25 +112,36 @@ pub(crate) fn draw(source: &Source, marks: &[Mark<'_>], terminal: &Terminal) -> 
     drawn
 }
 
-/// Marks on neighbouring lines, in the order of their first mark.
-fn groups<'a>(source: &Source, marks: &[Mark<'a>]) -> Vec<Vec<Mark<'a>>> {
+/// Marks on neighbouring lines, and which of them to name. Groups are in the order of the marks
+/// that name them, marks in the order of the text.
+#[derive(Debug)]
+struct Group<'a> {
+    order: usize,
+    named: Span,
+    last_line: u32,
+    marks: Vec<Mark<'a>>,
+}
+
+fn groups<'a>(source: &Source, marks: &[Mark<'a>]) -> Vec<Group<'a>> {
     let mut sorted: Vec<_> = marks.iter().copied().enumerate().collect();
     sorted.sort_by_key(|(n, it)| (it.span, *n));
-    let mut groups: Vec<(usize, u32, Vec<Mark<'_>>)> = Vec::new();
-    for (n, mut mark) in sorted {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for (order, mut mark) in sorted {
         mark.span = clip(source, mark.span);
-        let (first, last) = source.line_numbers(mark.span);
+        let (first, last_line) = source.line_numbers(mark.span);
         match groups.last_mut() {
-            Some((order, end, group)) if first <= end.saturating_add(GAP + 1) => {
-                *order = n.min(*order);
-                *end = last.max(*end);
-                group.push(mark);
+            Some(group) if first <= group.last_line.saturating_add(GAP + 1) => {
+                if order < group.order {
+                    (group.order, group.named) = (order, mark.span);
+                }
+                group.last_line = last_line.max(group.last_line);
+                group.marks.push(mark);
             }
-            _ => groups.push((n, last, vec![mark])),
+            _ => groups.push(Group { order, named: mark.span, last_line, marks: vec![mark] }),
         }
     }
-    groups.sort_by_key(|(order, ..)| *order);
-    groups.into_iter().map(|(_, _, group)| group).collect()
+    groups.sort_by_key(|it| it.order);
+    groups
 }
 
 /// A span of many lines is shown by its first.
@@ -156,10 +167,14 @@ struct Window {
 }
 
 impl Window {
-    fn new(source: &Source, marks: &[Mark<'_>], width: usize) -> Self {
+    /// `width` is that of the terminal: lines are cut so that they fit behind their numbers.
+    fn new(source: &Source, group: &Group<'_>, width: usize) -> Self {
+        let marks = &group.marks;
         let all = marks.iter().map(|it| it.span).reduce(Span::to).unwrap_or_default();
         let lines = excerpt(source, all, REACH);
-        let (first_line, _) = source.line_numbers(all);
+        let (first_line, last_line) = source.line_numbers(all);
+        let gutter = last_line.to_string().len() + 5;
+        let width = width.saturating_sub(gutter).max(40);
         let mut text = String::with_capacity(lines.text.len() + 16);
         // From bytes of the source to bytes of the window, at every character that is shown.
         let mut moved: Vec<(usize, usize)> = Vec::new();
@@ -201,7 +216,7 @@ impl Window {
             LabeledSpan::new(label, start, end - start)
         });
         let labels = labels.collect();
-        let named = marks.first().map_or(all, |it| it.span);
+        let named = group.named;
         let mut name = place(&source.archive, &source.member).to_string();
         let (line, _) = source.line_numbers(named);
         name.push_str(&format!(":{line}"));
@@ -286,3 +301,95 @@ impl fmt::Display for Window {
 }
 
 impl std::error::Error for Window {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{at, snapshot};
+
+    fn drawn(text: &str, parts: &[(&str, &str)]) -> String {
+        let snapshot = snapshot(&[("file", "unknown", text)]);
+        let source = snapshot.source(tapline_model::span::SourceId(0)).unwrap();
+        let marks: Vec<_> = parts
+            .iter()
+            .map(|&(part, label)| Mark { span: at(&snapshot, 0, part).span, label })
+            .collect();
+        draw(source, &marks, &Terminal::plain())
+    }
+
+    #[test]
+    fn neighbours_share_a_frame_and_strangers_do_not() {
+        let text = "one\ntwo\nthree\nfour\nfive\nsix\nseven\n";
+        let shown = drawn(text, &[("three", "first"), ("two", "second"), ("seven", "third")]);
+        insta::assert_snapshot!(shown, @"
+          ╭─[node2.tar.xz!file:3:1]
+        2 │ two
+          · ─┬─
+          ·  ╰── second
+        3 │ three
+          · ──┬──
+          ·   ╰── first
+          ╰────
+          ╭─[node2.tar.xz!file:7:1]
+        7 │ seven
+          · ──┬──
+          ·   ╰── third
+          ╰────
+        ");
+    }
+
+    #[test]
+    fn long_lines_are_cut_around_the_mark() {
+        let text = format!("{}needle{}\n", "hay ".repeat(500), " straw".repeat(500));
+        let shown = drawn(&text, &[("needle", "here")]);
+        assert!(shown.lines().all(|it| it.chars().count() <= 100), "{shown}");
+        insta::assert_snapshot!(shown, @"
+          ╭─[node2.tar.xz!file:1:2001]
+        1 │ …hay hay hay hay hay hay needle straw straw straw straw straw straw straw straw straw…
+          ·                          ───┬──
+          ·                             ╰── here
+          ╰────
+        ");
+    }
+
+    #[test]
+    fn control_characters_and_tabs_keep_the_marks_in_place() {
+        let shown = drawn("a\tb\x1b[1mc needle ü\r\nnext\n", &[("needle", "here")]);
+        insta::assert_snapshot!(shown, @"
+          ╭─[node2.tar.xz!file:1:10]
+        1 │ a    b␛[1mc needle ü
+          ·             ───┬──
+          ·                ╰── here
+          ╰────
+        ");
+    }
+
+    #[test]
+    fn one_huge_line_is_quick() {
+        let text = format!("{}needle{}", "x".repeat(8 << 20), "y".repeat(8 << 20));
+        let shown = drawn(&text, &[("needle", "here")]);
+        assert!(shown.contains("needle"), "{shown}");
+        assert!(shown.len() < 2000);
+    }
+
+    #[test]
+    fn a_long_element_is_shown_by_its_first_line() {
+        let text = "<interface>\n 1\n 2\n 3\n 4\n 5\n</interface>\n";
+        let shown = drawn(text, &[(text.trim_end(), "the NIC")]);
+        insta::assert_snapshot!(shown, @"
+          ╭─[node2.tar.xz!file:1:1]
+        1 │ <interface>
+          · ─────┬─────
+          ·      ╰── the NIC
+          ╰────
+        ");
+    }
+
+    #[test]
+    fn an_empty_span_at_the_end_is_no_trouble() {
+        let snapshot = snapshot(&[("file", "unknown", "")]);
+        let source = snapshot.source(tapline_model::span::SourceId(0)).unwrap();
+        let mark = Mark { span: Span { start: 7, end: 9 }, label: "gone" };
+        draw(source, &[mark], &Terminal::plain());
+    }
+}
