@@ -212,7 +212,7 @@ fn texts(
     host: &HostCoverage<'_>,
     paint: Paint,
 ) -> io::Result<()> {
-    let mut failed = Vec::new();
+    let mut failed: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut unread = Vec::new();
     let mut unclaimed = Vec::new();
     for &(source, reading) in &host.texts {
@@ -221,7 +221,7 @@ fn texts(
             continue;
         }
         if let Completeness::Failed(reason) = snapshot.completeness(source.id) {
-            failed.push(format!("{}: {reason}", text_place(source)));
+            failed.entry(reason).or_default().push(text_place(source));
         }
         if reading.lines.unread > 0 {
             let lines = count(reading.lines.unread as usize, "line");
@@ -241,9 +241,19 @@ fn texts(
         }
         Ok(())
     };
+    let failed: Vec<_> = failed.into_iter().map(|(why, places)| failure(&why, &places)).collect();
     section("failed captures", &failed)?;
     section("lines that were not understood", &unread)?;
     section("texts of no known format", &unclaimed)
+}
+
+/// `no stats available: a, b and 17 more`
+fn failure(why: &str, places: &[String]) -> String {
+    let shown = places.iter().take(NAMES).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match places.len().saturating_sub(NAMES) {
+        0 => format!("{why}: {shown}"),
+        more => format!("{why}: {shown} and {more} more"),
+    }
 }
 
 /// Where a text is; in a session, with its line and its command.

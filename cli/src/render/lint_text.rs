@@ -194,17 +194,25 @@ fn list(names: &[String]) -> String {
 mod tests {
     use super::*;
     use crate::fixture::{at, snapshot};
-    use tapline_analysis::lint::{Object, Rule, Verdicts};
+    use tapline_analysis::lint::{self, Ctx, Object, Rule, Verdicts};
+    use tapline_model::capture::HostId;
 
-    static RULE: Rule = Rule {
-        code: "OVS-001",
-        id: "ovs-iface-error",
-        summary: "OVS could not make the interface",
-        severity: Severity::Error,
-        confidence: Confidence::Proven,
-        page: "",
-        check: |_, _| {},
-    };
+    const fn rule(check: fn(&Ctx<'_>, &mut Verdicts)) -> Rule {
+        Rule {
+            code: "OVS-001",
+            id: "ovs-iface-error",
+            summary: "OVS could not make the interface",
+            severity: Severity::Error,
+            confidence: Confidence::Proven,
+            page: "",
+            check,
+        }
+    }
+
+    fn fire<'a>(out: &'a mut Verdicts, name: &str) -> &'a mut Finding {
+        let object = Object { kind: "ovs-interface", name: name.to_owned() };
+        out.fire(HostId(0), object, "OVS could not open the device")
+    }
 
     const BRIDGES: &str = "bridge name\tbridge id\t\tSTP enabled\tinterfaces\n\
         qbr85bcbfb0-bc\t\t8000.c67808b20c2e\tno\t\tqvb85bcbfb0-bc\n\t\t\t\t\t\t\ttap85bcbfb0-bc\n";
@@ -212,29 +220,26 @@ mod tests {
         Port \"qvoe0f204ea-12\"\n            tag: 4095\n            Interface \"qvoe0f204ea-12\"\n                \
         error: \"could not open network device qvoe0f204ea-12 (No such device)\"\n";
 
-    fn shown(finding: impl FnOnce(&Snapshot, &mut Finding)) -> String {
+    fn shown(rule: &'static Rule) -> String {
         let snapshot = snapshot(&[
             ("sos_commands/networking/brctl_show", "brctl show", BRIDGES),
             ("sos_commands/openvswitch/ovs-vsctl_-t_5_show", "ovs-vsctl show", SHOW),
         ]);
         let topology = tapline_topology::build(&snapshot);
-        let mut verdicts = Verdicts::default();
-        let object = Object { kind: "ovs-interface", name: "br-int/qvoe0f204ea-12".into() };
-        let host = tapline_model::capture::HostId(0);
-        let fired = verdicts.fire(&RULE, host, object, "OVS could not open the device");
-        finding(&snapshot, fired);
-        let report = Report { findings: vec![fired.clone()], ..Report::default() };
+        let report = lint::run(&topology, &[rule]);
         let mut out = Vec::new();
-        render(&mut out, &topology, &report, &Terminal { quiet: true, ..Terminal::plain() })
-            .unwrap();
+        let terminal = Terminal { quiet: true, ..Terminal::plain() };
+        render(&mut out, &topology, &report, &terminal).unwrap();
         String::from_utf8(out).unwrap()
     }
 
     #[test]
     fn a_finding_names_the_object_and_quotes_the_line() {
-        let text = shown(|snapshot, it| {
+        static RULE: Rule = rule(|ctx, out| {
+            let snapshot = ctx.topology.snapshot;
             let error = "could not open network device qvoe0f204ea-12 (No such device)";
-            it.primary(at(snapshot, 1, error), "reported here")
+            fire(out, "br-int/qvoe0f204ea-12")
+                .primary(at(snapshot, 1, error), "reported here")
                 .context(at(snapshot, 1, "4095"), "dead VLAN")
                 .absent(Searched {
                     keys: vec!["qvoe0f204ea-12".into()],
@@ -244,7 +249,7 @@ mod tests {
                 .note("the port keeps its tag")
                 .next("ovs-vsctl list interface qvoe0f204ea-12");
         });
-        insta::assert_snapshot!(text, @r#"
+        insta::assert_snapshot!(shown(&RULE), @r#"
         error[OVS-001] node2 · br-int/qvoe0f204ea-12: OVS could not open the device
            ╭─[node2.tar.xz!sos_commands/openvswitch/ovs-vsctl_-t_5_show:6:25]
          4 │             tag: 4095
@@ -263,10 +268,10 @@ mod tests {
 
     #[test]
     fn escape_sequences_of_a_capture_do_not_reach_the_terminal() {
-        let text = shown(|_, it| {
-            it.object.name = "br-int/\x1b[31mred".into();
-            it.note("bell \x07").next("echo \x1b]0;title\x07");
+        static RULE: Rule = rule(|_, out| {
+            fire(out, "br-int/\x1b[31mred").note("bell \x07").next("echo \x1b]0;title\x07");
         });
+        let text = shown(&RULE);
         assert!(!text.contains(['\x1b', '\x07']), "{text:?}");
     }
 }

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use tapline_analysis::lint::{CannotTell, rules};
 use tapline_model::capture::Snapshot;
+use tapline_model::outcome::ProblemKind;
 use tapline_topology::{NodeData, Topology};
 
 use super::escape::{shorten, visible};
@@ -41,7 +42,7 @@ pub(crate) fn looked_at(
     };
     let mut aside = Vec::new();
     if failed > 0 {
-        aside.push(format!("{failed} failed"));
+        aside.push(format!("{failed} of them failed"));
     }
     if unclaimed > 0 {
         aside.push(format!("{unclaimed} more of no known format"));
@@ -152,18 +153,19 @@ pub(crate) fn commands<'a>(all: impl IntoIterator<Item = &'a str>) -> String {
 
 /// How many lines were not understood, and the first few.
 pub(crate) fn reading(out: &mut impl Write, snapshot: &Snapshot, paint: Paint) -> io::Result<()> {
-    let total = snapshot.captured.problems.len()
-        + snapshot.readings.iter().map(|it| it.problems.len()).sum::<usize>();
+    // What a tool complained of is told as a failed or partial capture.
+    let all = || problems::all(snapshot).filter(|it| it.kind != ProblemKind::ToolError.as_str());
+    let total = all().count();
     if total == 0 {
         return Ok(());
     }
     writeln!(
         out,
-        "{} {} (`tapline records` and `tapline coverage` show them all)",
+        "{} {} (`tapline records` lists them)",
         paint.of(style::STRONG, "while reading"),
         count(total, "problem"),
     )?;
-    for problem in problems::all(snapshot).take(PROBLEMS) {
+    for problem in all().take(PROBLEMS) {
         let place = place(problem.archive, problem.member).to_string();
         let line = problem.line.map_or(String::new(), |it| format!(":{it}"));
         write!(out, "  {}{line}: {}", visible(&place), visible(&shorten(problem.message, 200)))?;
