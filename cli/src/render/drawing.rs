@@ -136,7 +136,8 @@ fn item(topology: &Topology<'_>, id: NodeId, number: usize) -> Item {
             }
         }
     }
-    let lines = lines.iter().map(|it| visible(it).into_owned()).collect();
+    let lines =
+        lines.iter().filter(|it| !it.is_empty()).map(|it| visible(it).into_owned()).collect();
     Item { id: number, class, lines }
 }
 

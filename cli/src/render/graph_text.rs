@@ -160,7 +160,12 @@ impl<'a> View<'a> {
                     add(members.filter(|(member, _)| self.is_uplink(*member)).collect());
                 }
             }
-            NodeData::OvsInterface(_) => add(topology.out(id, EdgeKind::OvsInterfaceOf)),
+            // The port has the name of its one interface.
+            NodeData::OvsInterface(_) => {
+                for (port, _) in topology.out(id, EdgeKind::OvsInterfaceOf) {
+                    add(topology.out(port, EdgeKind::OvsPortOf));
+                }
+            }
             NodeData::OvsPort(_) => add(topology.out(id, EdgeKind::OvsPortOf)),
             _ => {}
         }
@@ -308,7 +313,10 @@ impl<'a> View<'a> {
                 _ => false,
             };
             if shown {
-                parts.push(visible(&attribute_text(&attribute)).into_owned());
+                let shown = attribute_text(&attribute);
+                if !shown.is_empty() {
+                    parts.push(visible(&shown).into_owned());
+                }
             }
         }
         if !parts.is_empty() {

@@ -148,12 +148,19 @@ pub(crate) fn attributes(topology: &Topology<'_>, id: NodeId) -> Vec<Attribute> 
 /// `tag 1`, `mtu 1450`, `192.168.0.1/24, fe80::1/64`: a property for people.
 pub(crate) fn attribute_text((name, value): &Attribute) -> String {
     match (*name, value) {
-        ("type" | "state" | "addresses", value) => value_text(value),
+        ("addresses", Value::Array(all)) => addresses_text(all),
+        ("type" | "state", value) => value_text(value),
         ("captured", Value::Bool(false)) => "not captured".to_owned(),
         ("captured", _) => String::new(),
         ("mac", value) => value_text(value),
         (name, value) => format!("{} {}", name.replace('-', " "), value_text(value)),
     }
+}
+
+/// Addresses for people: without the link-local ones, which every device has.
+fn addresses_text(all: &[Value]) -> String {
+    let wide: Vec<_> = all.iter().map(value_text).filter(|it| !it.starts_with("fe80:")).collect();
+    wide.join(", ")
 }
 
 fn value_text(value: &Value) -> String {

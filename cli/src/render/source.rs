@@ -173,7 +173,7 @@ impl Window {
         let all = marks.iter().map(|it| it.span).reduce(Span::to).unwrap_or_default();
         let lines = excerpt(source, all, REACH);
         let (first_line, last_line) = source.line_numbers(all);
-        let gutter = last_line.to_string().len() + 5;
+        let gutter = last_line.to_string().len() + 6;
         let width = width.saturating_sub(gutter).max(40);
         let mut text = String::with_capacity(lines.text.len() + 16);
         // From bytes of the source to bytes of the window, at every character that is shown.
@@ -345,7 +345,7 @@ mod tests {
         assert!(shown.lines().all(|it| it.chars().count() <= 100), "{shown}");
         insta::assert_snapshot!(shown, @"
           ╭─[node2.tar.xz!file:1:2001]
-        1 │ …hay hay hay hay hay hay needle straw straw straw straw straw straw straw straw straw…
+        1 │ …hay hay hay hay hay hay needle straw straw straw straw straw straw straw straw straw straw st…
           ·                          ───┬──
           ·                             ╰── here
           ╰────
