@@ -682,6 +682,14 @@ impl<'a> Topology<'a> {
         mut witnesses: Vec<Witness>,
     ) {
         witnesses.sort_by_key(|it| std::cmp::Reverse(it.class));
+        // The same words from a further text of the same kind add nothing.
+        let mut kept: Vec<Witness> = Vec::with_capacity(witnesses.len());
+        for witness in witnesses {
+            if !kept.iter().any(|it| it.class == witness.class && it.claim == witness.claim) {
+                kept.push(witness);
+            }
+        }
+        let witnesses = kept;
         self.graph.add_edge(from.0, to.0, Edge { kind, confidence, witnesses });
     }
 

@@ -71,6 +71,16 @@ fn rank(source: &Source) -> u8 {
     }
 }
 
+/// What speaks, in claims.
+fn said_by(source: &Source) -> &'static str {
+    match rank(source) {
+        0 => "ovs-vsctl show",
+        1 => "ovs-vsctl list",
+        2 => "ovsdb-client dump",
+        _ => "database file",
+    }
+}
+
 /// From `_uuid` to the name of the row.
 struct Names<'a> {
     ports: HashMap<&'a str, &'a Name>,
@@ -283,8 +293,8 @@ impl<T> Draft<T> {
         span: tapline_model::span::Span,
         claim: &str,
     ) {
-        let witness =
-            Witness::new(WitnessClass::Daemon, source.id, span, format!("{claim} {owner}"));
+        let words = format!("{}: {claim} {owner}", said_by(source));
+        let witness = Witness::new(WitnessClass::Daemon, source.id, span, words);
         let field = field(&mut self.data);
         if field.is_empty() {
             field.clone_from(owner);

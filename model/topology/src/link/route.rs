@@ -57,7 +57,8 @@ pub(crate) fn link<'a>(topology: &mut Topology<'a>, texts: &Texts<'a>) {
 
 fn routes<'a>(texts: &Texts<'a>, namespaces: &mut BTreeMap<&'a Netns, Tables<'a>>) {
     let mut all = texts.of(records!(Routes));
-    all.sort_by_key(|(source, _)| (rank(source), source.id));
+    let inet6 = |source: &Source| argv::ip(&source.command).is_some_and(|it| it.inet6);
+    all.sort_by_key(|(source, _)| (rank(source), inet6(source), source.id));
     let mut known: HashMap<(&Netns, Name), HashSet<RouteKey<'_>>> = HashMap::new();
     let mut by_ip: HashSet<&Netns> = HashSet::new();
     for (source, routes) in all {
