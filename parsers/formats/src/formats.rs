@@ -19,6 +19,8 @@ pub(crate) mod ovs_vsctl_list;
 pub(crate) mod ovs_vsctl_show;
 pub(crate) mod ovsdb_client_dump;
 pub(crate) mod proc_net_bonding;
+pub(crate) mod ps;
 pub(crate) mod route;
 mod virsh;
+pub(crate) mod virsh_domiflist;
 pub(crate) mod virsh_list;

@@ -136,14 +136,16 @@ pub struct QemuProcess {
     pub uuid: Option<At<Name>>,
     /// The NICs of its command line.
     pub nics: Vec<QemuNic>,
+    /// The listing does not show the whole command line: NICs may be missing.
+    pub cut: bool,
 }
 
 /// One NIC of a qemu command line.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct QemuNic {
     /// `mac=` of `-device`.
     pub mac: Option<At<Mac>>,
-    /// `ifname=` of `-netdev tap`; libvirt passes an open file instead.
+    /// `ifname=` of `-netdev tap`; libvirt passes an open file (`fd=`) instead.
     pub ifname: Option<At<Name>>,
     /// `-netdev` id: `hostnet0`.
     pub netdev: Option<Name>,

@@ -53,8 +53,8 @@ fn sniff(head: &str) -> u8 {
 
 /// Reads the whole output.
 pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<BridgePort>> {
-    let mut out = Outcome::default();
-    out.completeness = bridge::filtered(bridge::listed(command, "link").unwrap_or_default());
+    let completeness = bridge::filtered(bridge::listed(command, "link").unwrap_or_default());
+    let mut out = Outcome { completeness, ..Outcome::default() };
     if text.trim_start().starts_with('[') {
         each_element(text, &mut out, |raw| from_json(text, raw));
     } else {

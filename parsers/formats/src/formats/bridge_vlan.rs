@@ -53,11 +53,11 @@ fn is_heading(line: &str) -> bool {
 
 /// Reads the whole output.
 pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<BridgeVlan>> {
-    let mut ports: Outcome<Vec<Vec<BridgeVlan>>> = Outcome::default();
-    ports.completeness = match tunnels(command) {
+    let completeness = match tunnels(command) {
         Some(_) => Completeness::Partial("lists only VLANs with a tunnel".to_owned()),
         None => bridge::filtered(bridge::listed(command, "vlan").unwrap_or_default()),
     };
+    let mut ports = Outcome { completeness, ..Outcome::<Vec<Vec<BridgeVlan>>>::default() };
     if text.trim_start().starts_with('[') {
         each_element(text, &mut ports, |raw| from_json(text, raw));
     } else {
