@@ -18,6 +18,7 @@ pub(crate) mod iptables_save;
 pub(crate) mod ovs_vsctl_list;
 pub(crate) mod ovs_vsctl_show;
 pub(crate) mod ovsdb_client_dump;
+pub(crate) mod ovsdb_conf_db;
 pub(crate) mod proc_net_bonding;
 pub(crate) mod ps;
 pub(crate) mod route;

@@ -7,8 +7,11 @@ pub(crate) mod call;
 pub(crate) mod cell;
 pub(crate) mod columns;
 pub(crate) mod json_rows;
+pub(crate) mod log;
 pub(crate) mod notation;
+pub(crate) mod replay;
 pub(crate) mod rows;
+pub(crate) mod schema;
 pub(crate) mod tables;
 
 use tapline_model::capture::Completeness;

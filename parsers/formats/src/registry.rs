@@ -43,6 +43,7 @@ pub static FORMATS: &[&Format] = &[
     &formats::ovs_vsctl_list::FORMAT,
     &formats::ovs_vsctl_show::FORMAT,
     &formats::ovsdb_client_dump::FORMAT,
+    &formats::ovsdb_conf_db::FORMAT,
     &formats::proc_net_bonding::FORMAT,
     &formats::ps::FORMAT,
     &formats::route::FORMAT,

@@ -4,16 +4,16 @@
 //!
 //! ```text
 //! Settings for eth0:
-//! 	Supported link modes:   100baseT/Full
-//! 	                        1000baseT/Full
-//! 	Speed: 1000Mb/s
-//! 	Link detected: yes
+//!     Supported link modes:   100baseT/Full
+//!                             1000baseT/Full
+//!     Speed: 1000Mb/s
+//!     Link detected: yes
 //! ```
 //!
 //! Each part is asked of the driver for itself, and what it refuses is told in a line of its own
 //! (`Cannot get wake-on-lan settings: Operation not permitted`, `netlink error: …`), since they go
 //! to another stream often ahead of the heading. A device of the kernel's own (`lo`) may have
-//! nothing but `Link detected`.
+//! nothing but `Link detected`. Lines are indented by tabs or blanks.
 use tapline_model::capture::{Command, Completeness, FormatId};
 use tapline_model::outcome::{Outcome, ProblemKind};
 use tapline_model::records::ethtool::NicSettings;

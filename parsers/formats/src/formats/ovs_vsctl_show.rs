@@ -307,7 +307,7 @@ mod tests {
     }
 
     fn quote<T>(text: &str, at: &At<T>) -> String {
-        text[at.span.range()].to_owned()
+        text.get(at.span.range()).unwrap().to_owned()
     }
 
     #[test]
@@ -345,7 +345,7 @@ mod tests {
         let OvsRow::Port(OvsPort { tag, trunks, bridge, .. }) = &tap.row else { panic!() };
         assert_eq!((tag.unwrap().value, trunks.len()), (7, 2));
         assert_eq!(bridge.as_ref().unwrap().as_str(), "br-int");
-        assert_eq!(&TEXT[tap.at.range()], "Port \"tap 1\"");
+        assert_eq!(TEXT.get(tap.at.range()).unwrap(), "Port \"tap 1\"");
         let OvsRow::Interface(it) = &tap_if.row else { panic!() };
         let error = it.error.as_ref().unwrap();
         assert_eq!(quote(TEXT, error), "could not open network device tap 1 (No such device)");
