@@ -1,4 +1,5 @@
 //! The forms of output, one file each.
+pub(crate) mod chain;
 pub(crate) mod coverage;
 pub(crate) mod coverage_json;
 pub(crate) mod coverage_text;
@@ -14,8 +15,11 @@ pub(crate) mod node;
 pub(crate) mod page;
 pub(crate) mod problems;
 pub(crate) mod records;
+pub(crate) mod show;
 pub(crate) mod source;
 pub(crate) mod summary;
+pub(crate) mod things;
+pub(crate) mod tree;
 
 use std::fmt;
 

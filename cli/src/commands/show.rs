@@ -1,8 +1,43 @@
 //! `tapline show`.
-use crate::args::Show;
-use crate::error::{CliError, Result, Status};
-use crate::terminal::Terminal;
+use std::io::Write as _;
 
-pub(crate) fn run(_args: &Show, _terminal: &Terminal) -> Result<Status> {
-    Err(CliError::new("not ready yet"))
+use tapline_topology::Topology;
+
+use crate::args::Show;
+use crate::error::{Result, Status};
+use crate::render::{show, things};
+use crate::terminal::{self, Terminal};
+use crate::{find, pipeline};
+
+/// So many things of one name are told in full; more are listed.
+const IN_FULL: usize = 6;
+
+pub(crate) fn run(args: &Show, terminal: &Terminal) -> Result<Status> {
+    let snapshot = pipeline::read(&args.inputs)?;
+    let topology = pipeline::topology(&snapshot);
+    let status = answer(args, &topology, terminal)?;
+    Ok(status)
+}
+
+fn answer(args: &Show, topology: &Topology<'_>, terminal: &Terminal) -> Result<Status> {
+    let mut out = terminal::out();
+    let found = things::gather(topology, &find::find(topology, &args.name));
+    if found.is_empty() {
+        let near = find::near(topology, &args.name, 4);
+        show::not_found(&mut out, topology, &args.name, &near, terminal)?;
+        out.flush()?;
+        return Ok(Status::Found);
+    }
+    if found.len() > IN_FULL && !args.all {
+        show::list(&mut out, topology, &args.name, &found, terminal)?;
+    } else {
+        for (n, thing) in found.iter().enumerate() {
+            if n > 0 {
+                writeln!(out)?;
+            }
+            show::thing(&mut out, topology, thing, &args.name, args.all, terminal)?;
+        }
+    }
+    out.flush()?;
+    Ok(Status::Clean)
 }

@@ -9,22 +9,11 @@ use tapline_topology::{EdgeKind, Node, NodeData, NodeId, Topology};
 use super::escape::visible;
 use super::node::{attribute_text, attributes, confidence_mark, name, noun};
 use super::severity_style;
+use super::tree::Tree;
 use crate::terminal::{Paint, style};
 
 /// A way is not followed further than this.
 const DEEPEST: usize = 16;
-
-/// One line and what hangs below it.
-struct Tree {
-    text: String,
-    below: Vec<Tree>,
-}
-
-impl Tree {
-    fn leaf(text: impl Into<String>) -> Self {
-        Self { text: text.into(), below: Vec::new() }
-    }
-}
 
 /// Writes the trees of the chosen nodes.
 pub(crate) fn render(
@@ -38,18 +27,7 @@ pub(crate) fn render(
         if n > 0 {
             writeln!(out)?;
         }
-        writeln!(out, "{}", tree.text)?;
-        branches(out, &tree.below, "")?;
-    }
-    Ok(())
-}
-
-fn branches(out: &mut impl Write, trees: &[Tree], indent: &str) -> io::Result<()> {
-    for (n, tree) in trees.iter().enumerate() {
-        let last = n + 1 == trees.len();
-        let (branch, below) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-        writeln!(out, "{indent}{branch}{}", tree.text)?;
-        branches(out, &tree.below, &format!("{indent}{below}"))?;
+        tree.write(out, "")?;
     }
     Ok(())
 }

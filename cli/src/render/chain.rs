@@ -1,0 +1,227 @@
+//! The way from a thing to its VM or namespace and to the wire, as trees.
+use tapline_topology::chain::{Chain, Hop};
+use tapline_topology::graph::Edge;
+use tapline_topology::{EdgeKind, NodeData, NodeId, Topology};
+
+use super::escape::visible;
+use super::node::{attribute_text, attributes, confidence_mark, name, noun};
+use super::tree::Tree;
+use crate::terminal::{Paint, style};
+
+/// Hops that are drawn in one direction; a bridge may have thousands of ports.
+const HOPS: usize = 200;
+
+/// The way as one tree where only one thing is above the start, else one tree for each thing
+/// above and the tree below.
+pub(crate) fn trees(topology: &Topology<'_>, chain: &Chain<'_>, paint: Paint) -> Vec<Tree> {
+    let mut view = View { topology, paint, start: chain.start, left: HOPS };
+    let below = view.hops(&chain.down, chain.start);
+    let start = Tree { text: view.line(chain.start, None, None), below };
+    let mut ways = Vec::new();
+    paths(&chain.up, &mut Vec::new(), &mut ways);
+    match ways.as_slice() {
+        [] => vec![start],
+        [one] => vec![view.hang(one, start)],
+        many => {
+            view.left = HOPS;
+            let shown = many.len().min(HOPS / 4);
+            let end = Tree::leaf(view.line(chain.start, None, None));
+            let mut trees: Vec<_> =
+                many.iter().take(shown).map(|way| view.hang(way, end.clone())).collect();
+            if shown < many.len() {
+                trees.push(Tree::leaf(format!("… and {} more ways", many.len() - shown)));
+            }
+            trees.push(start);
+            trees
+        }
+    }
+}
+
+/// All ways from the start to a leaf.
+fn paths<'c, 't>(
+    hops: &'c [Hop<'t>],
+    so_far: &mut Vec<&'c Hop<'t>>,
+    all: &mut Vec<Vec<&'c Hop<'t>>>,
+) {
+    // A bound on work, not on what is told: the caller says how many there are.
+    const MOST: usize = 2000;
+    for hop in hops {
+        if all.len() >= MOST {
+            return;
+        }
+        so_far.push(hop);
+        if hop.next.is_empty() {
+            all.push(so_far.clone());
+        } else {
+            paths(&hop.next, so_far, all);
+        }
+        so_far.pop();
+    }
+}
+
+struct View<'a> {
+    topology: &'a Topology<'a>,
+    paint: Paint,
+    start: NodeId,
+    left: usize,
+}
+
+impl View<'_> {
+    /// A way that leads up, drawn from its far end down to `end`.
+    fn hang(&self, way: &[&Hop<'_>], end: Tree) -> Tree {
+        let mut steps: Vec<(NodeId, &Edge)> = Vec::new();
+        let mut before = self.start;
+        for hop in way {
+            if !self.same_port(before, hop.node) {
+                steps.push((hop.node, hop.edge));
+            }
+            before = hop.node;
+        }
+        let mut tree = end;
+        let mut below = self.start;
+        for (node, edge) in steps {
+            tree = Tree { text: self.line(node, Some(below), Some(edge)), below: vec![tree] };
+            below = node;
+        }
+        tree
+    }
+
+    fn hops(&mut self, hops: &[Hop<'_>], before: NodeId) -> Vec<Tree> {
+        let mut trees = Vec::new();
+        for (n, hop) in hops.iter().enumerate() {
+            if self.left == 0 {
+                trees.push(Tree::leaf(format!("… and {} more", hops.len() - n)));
+                break;
+            }
+            // An interface and its port are drawn as one.
+            if self.same_port(before, hop.node) {
+                trees.extend(self.hops(&hop.next, hop.node));
+                continue;
+            }
+            self.left -= 1;
+            let mut text = self.line(hop.node, Some(before), Some(hop.edge));
+            if hop.again {
+                text.push_str(&format!(" {}", self.paint.of(style::FAINT, "(see above)")));
+            }
+            let below = self.hops(&hop.next, hop.node);
+            trees.push(Tree { text, below });
+        }
+        trees
+    }
+
+    /// Whether these are a port and its only interface, in any order.
+    fn same_port(&self, a: NodeId, b: NodeId) -> bool {
+        let (Some(a), Some(b)) = (self.topology.node(a), self.topology.node(b)) else {
+            return false;
+        };
+        match (&a.data, &b.data) {
+            (NodeData::OvsPort(port), NodeData::OvsInterface(_))
+            | (NodeData::OvsInterface(_), NodeData::OvsPort(port)) => {
+                port.interfaces <= 1 && a.name == b.name
+            }
+            _ => false,
+        }
+    }
+
+    /// One node, how it hangs on the one before, and the place that says so.
+    fn line(&self, id: NodeId, before: Option<NodeId>, edge: Option<&Edge>) -> String {
+        let topology = self.topology;
+        let Some(node) = topology.node(id) else { return String::new() };
+        let called = match &node.data {
+            NodeData::VmNic(_) => node.name.to_string(),
+            NodeData::Netns(_) => node.name.to_string(),
+            _ => name(topology, id),
+        };
+        let called = visible(&called).into_owned();
+        let shown = if id == self.start { style::STRONG } else { style::CODE };
+        let mut text = String::new();
+        if let Some(edge) = edge {
+            let mark = confidence_mark(edge.confidence);
+            if !mark.is_empty() {
+                text.push_str(&format!("{} ", self.paint.of(style::WARNING, mark)));
+            }
+        }
+        text.push_str(&self.paint.of(shown, &called).to_string());
+        let facts = self.facts(id, before);
+        text.push_str(&format!(" ({})", visible(&facts.join(", "))));
+        if let Some(edge) = edge {
+            let relation = match edge.kind {
+                EdgeKind::VethPeer => "veth pair",
+                EdgeKind::PatchPeer => "patch",
+                _ => "",
+            };
+            if !relation.is_empty() {
+                text.push_str(&format!(" ⇄ {relation}"));
+            }
+            if let Some(place) = self.witness(edge) {
+                text.push_str(&format!("  {}", self.paint.of(style::FAINT, visible(&place))));
+            }
+        }
+        text
+    }
+
+    fn facts(&self, id: NodeId, before: Option<NodeId>) -> Vec<String> {
+        let topology = self.topology;
+        let Some(node) = topology.node(id) else { return Vec::new() };
+        let mut facts = vec![noun(node).to_owned()];
+        if let NodeData::OvsInterface(it) = &node.data
+            && it.port == node.name
+        {
+            facts = vec!["OVS port".to_owned()];
+        }
+        let many = topology.snapshot.captured.hosts.len() > 1;
+        let before = before.and_then(|it| topology.node(it));
+        if many
+            && node.host.is_some()
+            && before.is_none_or(|it| it.host != node.host)
+            && let Some(host) = node.host.and_then(|it| topology.snapshot.host(it))
+        {
+            facts.push(format!("on {}", host.name));
+        }
+        if let Some(netns) = node.netns.as_ref().filter(|it| !it.is_root())
+            && !matches!(node.data, NodeData::Netns(_))
+            && before.is_none_or(|it| it.netns.as_ref() != Some(netns))
+        {
+            facts.push(format!("in {netns}"));
+        }
+        let mut properties = attributes(topology, id);
+        if let NodeData::OvsInterface(_) = node.data {
+            for (port, _) in topology.out(id, EdgeKind::OvsInterfaceOf) {
+                properties.extend(attributes(topology, port));
+            }
+        }
+        if let NodeData::OvsPort(_) = node.data {
+            for (interface, _) in topology.into(id, EdgeKind::OvsInterfaceOf) {
+                properties.extend(attributes(topology, interface));
+            }
+        }
+        for attribute in properties {
+            let told = match attribute.0 {
+                "tag" | "trunks" | "addresses" | "mtu" | "nova-name" | "error" | "local" => true,
+                // A system device says so itself.
+                "type" => node.data.kind().starts_with("ovs-") && attribute.1 != "system",
+                "state" => attribute.1 != "UP" && attribute.1 != "UNKNOWN",
+                "captured" => attribute.1 == false,
+                "mac" => {
+                    matches!(node.data, NodeData::VmNic(_)) && attribute.1 != node.name.as_str()
+                }
+                _ => false,
+            };
+            let fact = attribute_text(&attribute);
+            if told && !fact.is_empty() && !facts.contains(&fact) {
+                facts.push(fact);
+            }
+        }
+        facts
+    }
+
+    /// The strongest witness of an edge: what it says and in which file.
+    fn witness(&self, edge: &Edge) -> Option<String> {
+        let witness = edge.witnesses.first()?;
+        let source = self.topology.snapshot.source(witness.evidence.source)?;
+        let (line, _) = source.line_numbers(witness.evidence.span);
+        let whole = if source.member.is_empty() { &source.archive } else { &source.member };
+        let file = whole.rsplit('/').next().unwrap_or(whole);
+        Some(format!("{file}:{line}"))
+    }
+}
