@@ -2,7 +2,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use tapline_model::capture::{
     Captured, Completeness, Host, HostId, InputCount, InputProblem, Source,
@@ -12,7 +12,7 @@ use tapline_model::span::SourceId;
 use tapline_parsers::registry;
 
 use crate::host::{Draft, Piece, decode};
-use crate::load::{Loader, stem};
+use crate::load::Loader;
 use crate::tree::Tree;
 use crate::{CaptureError, Input, Options, command, folder, sos};
 
@@ -30,7 +30,10 @@ pub(crate) fn open(inputs: &[Input], options: &Options) -> Result<Captured, Capt
         loader.count = InputCount { archive: shown.clone(), ..InputCount::default() };
         let read = match input {
             Input::Path(path) => loader.path(path),
-            Input::Stdin => loader.stream(io::stdin(), "-".into(), "stdin".to_owned()),
+            Input::Stdin => {
+                loader.stream(io::stdin(), "-".into());
+                Ok(())
+            }
         };
         read.map_err(|source| CaptureError::Io { path: path.clone(), source })?;
         let mut count = std::mem::take(&mut loader.count);
@@ -112,7 +115,9 @@ fn one_output(
         format: format.id,
         text,
         lossy,
-        completeness: run.partial.map_or(Completeness::Complete, Completeness::Partial),
+        completeness: tree
+            .completeness(member)
+            .and(run.partial.map_or(Completeness::Complete, Completeness::Partial)),
         taken: None,
     });
     Some(draft)
@@ -207,9 +212,4 @@ fn nothing(loader: &Loader<'_>, count: &InputCount, options: &Options) -> String
         "{found}; tapline reads sosreports (tar, gz, bz2, xz, zst, or unpacked), folders of saved \
          output, console sessions, or one output with --as 'COMMAND'"
     )
-}
-
-#[expect(dead_code, reason = "used once archives nest")]
-fn nested_stem(archive: &Arc<str>) -> String {
-    stem(archive)
 }

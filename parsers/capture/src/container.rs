@@ -24,9 +24,14 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// Whether it is something compressed.
+    pub(crate) fn is_compression(self) -> bool {
+        matches!(self, Self::Xz | Self::Gzip | Self::Bzip2 | Self::Zstd)
+    }
+
     /// Whether there are members or texts inside.
     pub(crate) fn is_container(self) -> bool {
-        matches!(self, Self::Tar | Self::Xz | Self::Gzip | Self::Bzip2 | Self::Zstd)
+        self == Self::Tar || self.is_compression()
     }
 }
 

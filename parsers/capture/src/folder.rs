@@ -41,7 +41,7 @@ pub(crate) fn read(tree: &Tree, members: &[&str]) -> (Vec<Draft>, u64) {
         let Some(bytes) = tree.files.get(&file) else { continue };
         let home = home(member);
         let identity = identities.entry(home).or_default();
-        if let Some(text) = text(tree, member, home, bytes, identity) {
+        if let Some(text) = text(tree, (member, &file), home, bytes, identity) {
             if let Text::Session(it) = &text {
                 unclaimed += it.unclaimed;
             }
@@ -63,7 +63,7 @@ fn home(member: &str) -> &str {
 /// Recognises one text.
 fn text(
     tree: &Tree,
-    member: &str,
+    (member, file): (&str, &str),
     home: &str,
     bytes: &[u8],
     identity: &mut crate::host::Identity,
@@ -82,7 +82,9 @@ fn text(
         format: format.id,
         text,
         lossy,
-        completeness: run.partial.map_or(Completeness::Complete, Completeness::Partial),
+        completeness: tree
+            .completeness(file)
+            .and(run.partial.map_or(Completeness::Complete, Completeness::Partial)),
         taken: None,
     };
     if choose::system_folder(member).is_some() {

@@ -1,6 +1,7 @@
 //! Opens sosreports, folders and sessions: the only crate that reads files.
 //!
 //! [`open`] gives every text an identity (host, namespace, command, time) and parses none of them.
+mod archive;
 mod assemble;
 mod choose;
 mod command;

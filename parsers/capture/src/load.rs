@@ -6,10 +6,11 @@ use std::sync::Arc;
 use tapline_model::capture::{InputCount, InputProblem};
 use tapline_model::outcome::ProblemKind;
 
-use crate::Limits;
+use crate::archive::{self, Place};
 use crate::choose::{Chooser, Want};
 use crate::container::{self, Kind};
 use crate::tree::Tree;
+use crate::{Limits, walk};
 
 /// Reads one input after the other.
 pub(crate) struct Loader<'a> {
@@ -28,8 +29,6 @@ pub(crate) struct Loader<'a> {
 /// What was found in an input, for the case that none of it is of use.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
-    pub(crate) pictures: u64,
-    pub(crate) binaries: u64,
     pub(crate) texts: u64,
     pub(crate) foreign: Option<&'static str>,
     pub(crate) too_large: u64,
@@ -55,94 +54,158 @@ impl<'a> Loader<'a> {
         let archive: Arc<str> = path.to_string_lossy().into();
         let stem = stem(&archive);
         if path.is_dir() {
-            let mut tree = Tree { archive, stem, ..Tree::default() };
-            crate::walk::folder(self, path, &mut tree)?;
+            let mut tree = Tree { archive, stem, on_disk: true, ..Tree::default() };
+            walk::folder(self, path, &mut tree)?;
             self.trees.push(tree);
             return Ok(());
         }
-        let file = crate::walk::open_file(path)?;
-        self.stream(file, archive, stem)
-    }
-
-    /// Reads an archive, or one text.
-    pub(crate) fn stream(
-        &mut self,
-        mut read: impl Read + Send,
-        archive: Arc<str>,
-        stem: String,
-    ) -> io::Result<()> {
-        let mut tree = Tree { archive, stem: stem.clone(), single: true, ..Tree::default() };
-        self.count_member();
-        let name =
-            Path::new(&*tree.archive).file_name().map(|it| it.to_string_lossy().into_owned());
-        let name = name.unwrap_or(stem);
-        self.member(&mut read, 0, &name, Want::Look, &mut tree, 0);
-        self.trees.push(tree);
+        let file = walk::open_file(path)?;
+        self.stream(file, archive);
         Ok(())
     }
 
-    /// Reads one member: a text goes into the tree, an archive becomes trees of its own.
-    pub(crate) fn member(
+    /// Reads an archive, or one text.
+    pub(crate) fn stream(&mut self, read: impl Read + Send, archive: Arc<str>) {
+        self.count_member();
+        let name = archive.rsplit('/').next().unwrap_or(&archive).to_owned();
+        let stem = stem(&archive);
+        archive::input(self, read, Place { archive, name, stem });
+    }
+
+    /// Reads one file of a folder.
+    pub(crate) fn file(
         &mut self,
-        mut read: impl Read,
+        mut file: impl Read + Send,
         size: u64,
         path: &str,
         want: Want,
         tree: &mut Tree,
-        _depth: u32,
-    ) {
+    ) -> io::Result<()> {
+        if want == Want::Look {
+            let mut head = Vec::new();
+            file.by_ref().take(container::HEAD as u64).read_to_end(&mut head)?;
+            let kind = container::sniff(&head);
+            let mut whole = io::Cursor::new(head).chain(file);
+            if kind.is_container() {
+                archive::input(self, whole, place(tree, path));
+                return Ok(());
+            }
+            return self.member(&mut whole, size, path, want, tree, 0);
+        }
+        self.member(&mut file, size, path, want, tree, 0)
+    }
+
+    /// Reads one member: a text goes into the tree, an archive becomes trees of its own.
+    ///
+    /// # Errors
+    ///
+    /// When the archive around it cannot be read on.
+    pub(crate) fn member(
+        &mut self,
+        read: &mut dyn Read,
+        size: u64,
+        path: &str,
+        want: Want,
+        tree: &mut Tree,
+        depth: u32,
+    ) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        read.take(container::HEAD as u64).read_to_end(&mut bytes)?;
+        let kind = container::sniff(&bytes);
+        if want == Want::Look && kind.is_container() {
+            let mut whole = io::BufReader::new(io::Cursor::new(bytes).chain(read));
+            archive::nested(self, &mut whole, place(tree, path), depth + 1);
+            return Ok(());
+        }
+        if !self.is_text(kind, want) {
+            return Ok(());
+        }
         if size > self.limits.member_bytes {
             self.too_large(tree, path);
+            return Ok(());
+        }
+        let left = size.saturating_sub(bytes.len() as u64);
+        bytes.reserve_exact(usize::try_from(left.min(16 << 20)).unwrap_or(0));
+        let result = read.take(left).read_to_end(&mut bytes);
+        if result.is_err() || (bytes.len() as u64) < size && !tree.on_disk {
+            // The last line may be half a line.
+            let whole = memchr::memrchr(b'\n', &bytes).map_or(0, |at| at + 1);
+            bytes.truncate(whole);
+            if whole > 0 {
+                tree.cut.insert(path.to_owned());
+            }
+        }
+        if result.is_ok() || !bytes.is_empty() {
+            self.keep(path, bytes, tree);
+        }
+        result.map(drop)
+    }
+
+    /// Reads an input that is one text, of unknown length.
+    pub(crate) fn text(&mut self, read: &mut dyn Read, name: &str, kind: Kind, tree: &mut Tree) {
+        if !self.is_text(kind, Want::Look) {
             return;
         }
         let mut bytes = Vec::new();
-        let mut head = read.by_ref().take(container::HEAD as u64);
-        if let Err(error) = head.read_to_end(&mut bytes) {
-            self.problem(&tree.archive, path, &format!("cannot be read: {error}"));
+        let most = self.limits.member_bytes;
+        if let Err(error) = read.take(most + 1).read_to_end(&mut bytes) {
+            let archive = tree.archive.clone();
+            archive::damaged(self, &archive, "", &error);
+            tree.cut.insert(name.to_owned());
+        }
+        if bytes.len() as u64 > most {
+            self.too_large(tree, "");
             return;
         }
-        match container::sniff(&bytes) {
+        self.keep(name, bytes, tree);
+    }
+
+    /// Whether something may be a text; takes note of what it is otherwise.
+    fn is_text(&mut self, kind: Kind, want: Want) -> bool {
+        match kind {
             Kind::Foreign(name) => {
                 self.seen.foreign = Some(name);
-                self.seen.pictures += u64::from(name == "a picture");
-                return;
+                false
             }
-            Kind::Binary if want == Want::Look => {
-                self.seen.binaries += 1;
-                return;
-            }
-            _ => {}
+            // Databases of OVS and files of the machine may hold what they like.
+            Kind::Binary => want == Want::Keep,
+            _ => true,
         }
-        let left = self.limits.member_bytes + 1;
-        let rest = read.take(left.saturating_sub(bytes.len() as u64)).read_to_end(&mut bytes);
-        if let Err(error) = rest {
-            self.problem(&tree.archive, path, &format!("cannot be read to its end: {error}"));
+    }
+
+    /// Puts a link into the tree.
+    pub(crate) fn keep_link(&mut self, path: String, target: String, tree: &mut Tree) {
+        // As much as a map needs for them, about.
+        let size = (path.len() + target.len() + 96) as u64;
+        if self.make_room(size, &path, tree) {
+            tree.links.insert(path, target);
         }
-        if bytes.len() as u64 > self.limits.member_bytes {
-            self.too_large(tree, path);
-            return;
-        }
-        self.keep(path, bytes, tree);
     }
 
     /// Puts a text into the tree.
-    pub(crate) fn keep(&mut self, path: &str, bytes: Vec<u8>, tree: &mut Tree) {
-        let size = bytes.len() as u64;
-        if self.kept.saturating_add(size) > self.limits.kept_bytes {
-            if !self.full {
-                let limit = self.limits.kept_bytes;
-                let what = format!(
-                    "more than {limit} bytes of text would be kept; the rest was not read \
-                     (raise --max-kept-size)"
-                );
-                self.limit(&tree.archive, path, &what);
-            }
-            self.full = true;
-            return;
+    fn keep(&mut self, path: &str, bytes: Vec<u8>, tree: &mut Tree) {
+        if self.make_room(bytes.len() as u64 + path.len() as u64, path, tree) {
+            self.seen.texts += 1;
+            tree.files.insert(path.to_owned(), bytes);
         }
-        self.kept += size;
-        self.seen.texts += 1;
-        tree.files.insert(path.to_owned(), bytes);
+    }
+
+    /// Whether there is room for so many bytes more.
+    fn make_room(&mut self, size: u64, path: &str, tree: &Tree) -> bool {
+        if self.kept.saturating_add(size) <= self.limits.kept_bytes {
+            self.kept += size;
+            return true;
+        }
+        if !self.full {
+            let limit = self.limits.kept_bytes;
+            let what = format!(
+                "more than {limit} bytes would be kept; the rest was not read (raise \
+                 --max-kept-size)"
+            );
+            self.limit(&tree.archive, path, &what);
+        }
+        self.full = true;
+        false
     }
 
     fn too_large(&mut self, tree: &Tree, path: &str) {
@@ -170,6 +233,11 @@ impl<'a> Loader<'a> {
         true
     }
 
+    /// Takes back the count of what is no member.
+    pub(crate) fn uncount(&mut self, folder: bool) {
+        self.count.members -= u64::from(folder);
+    }
+
     /// Whether a limit on everything was reached.
     pub(crate) fn is_full(&self) -> bool {
         self.full
@@ -194,6 +262,15 @@ impl<'a> Loader<'a> {
                 message: message.to_owned(),
             });
         }
+    }
+}
+
+/// A member that is an archive.
+fn place(tree: &Tree, path: &str) -> Place {
+    Place {
+        archive: format!("{}!{path}", tree.archive).into(),
+        name: path.rsplit('/').next().unwrap_or(path).to_owned(),
+        stem: stem(path),
     }
 }
 

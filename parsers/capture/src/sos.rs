@@ -149,7 +149,7 @@ impl Report<'_> {
             .commands
             .get(file.strip_prefix(self.root)?)
             .or_else(|| self.index.commands.get(inside));
-        let mut state = Completeness::Complete;
+        let mut state = self.tree.completeness(file);
         let (command, netns, sure) = if let Some(below) = inside.strip_prefix("sos_commands/") {
             self.command(below, listed, &mut state)?
         } else if let Some((_, below)) = choose::below(inside, "sos_commands") {
@@ -217,7 +217,7 @@ impl Report<'_> {
         };
         if named.wrong_netns {
             let why = "sos 3.3 asked for a namespace called `(id:`, which is not there";
-            *state = Completeness::Failed(why.to_owned());
+            *state = std::mem::take(state).and(Completeness::Failed(why.to_owned()));
         }
         let mut command = named.command;
         self.repair_peer(&mut command);

@@ -1,6 +1,8 @@
 //! The kept members of one archive or folder, by path, with links resolved inside it.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+use tapline_model::capture::Completeness;
 
 /// What was kept of one archive or folder.
 #[derive(Debug, Default)]
@@ -11,6 +13,10 @@ pub(crate) struct Tree {
     pub(crate) stem: String,
     /// The input is this one file: it has no members.
     pub(crate) single: bool,
+    /// It is a folder on disk: sizes there may change while reading.
+    pub(crate) on_disk: bool,
+    /// Texts that end too early, because the archive does.
+    pub(crate) cut: BTreeSet<String>,
     /// Texts by path. No path begins with `/` or holds `.` or `..`.
     pub(crate) files: BTreeMap<String, Vec<u8>>,
     /// Symbolic links by path, with their targets as written.
@@ -18,6 +24,15 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
+    /// What the tree itself says about the completeness of a text.
+    pub(crate) fn completeness(&self, file: &str) -> Completeness {
+        if self.cut.contains(file) {
+            Completeness::Partial("cut off: the archive is damaged".to_owned())
+        } else {
+            Completeness::Complete
+        }
+    }
+
     /// The path of the text that `path` leads to, over links that stay inside.
     ///
     /// `None` for what leads out of the tree, to something that was not kept, or in a circle.

@@ -59,7 +59,7 @@ fn below(
             if let Ok(target) = fs::read_link(&real)
                 && loader.count_member()
             {
-                tree.links.insert(path, target.to_string_lossy().into_owned());
+                loader.keep_link(path, target.to_string_lossy().into_owned(), tree);
             }
         } else if kind.is_file() && loader.count_member() {
             let want = loader.chooser.want(&path);
@@ -82,8 +82,7 @@ fn file(
 ) -> io::Result<()> {
     let file = open_file(real)?;
     let size = file.metadata()?.len();
-    loader.member(file, size, path, want, tree, 0);
-    Ok(())
+    loader.file(file, size, path, want, tree)
 }
 
 /// Opens an input.
