@@ -53,17 +53,20 @@ fn blocks(page: &str) -> Vec<Block<'_>> {
 }
 
 /// Reads a transcript as a user's file would be read.
-fn read(text: &str) -> Snapshot {
+fn read(text: &str) -> Result<Snapshot, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("session.txt");
     fs::write(&path, text).unwrap();
-    let captured = tapline_capture::open(&[Input::Path(path)], &Options::default()).unwrap();
-    tapline_parsers::read(captured)
+    let captured = tapline_capture::open(&[Input::Path(path)], &Options::default());
+    captured.map(tapline_parsers::read).map_err(|it| it.to_string())
 }
 
 /// Why a block is not what its tags say; `None` where it is.
 fn complaint(rule: &'static Rule, block: &Block<'_>) -> Option<String> {
-    let snapshot = read(&block.text);
+    let snapshot = match read(&block.text) {
+        Ok(snapshot) => snapshot,
+        Err(why) => return Some(format!("  {why}\n")),
+    };
     for (source, reading) in snapshot.iter() {
         // A capture that failed on purpose has no lines to be read.
         let problem = reading.problems.iter().find(|_| reading.lines.unread > 0);
@@ -87,7 +90,8 @@ fn complaint(rule: &'static Rule, block: &Block<'_>) -> Option<String> {
     };
     let kept = match block.tags.get(1).copied() {
         Some("fires") => {
-            let cited = report.findings.iter().all(|it| !it.evidence.is_empty() && !it.next.is_empty());
+            let cited =
+                report.findings.iter().all(|it| !it.evidence.is_empty() && !it.next.is_empty());
             severity.is_some() && cited && (wanted.is_none() || wanted == severity)
         }
         Some("quiet") => report.findings.is_empty() && report.cannot_tell.is_empty(),
@@ -100,7 +104,8 @@ fn complaint(rule: &'static Rule, block: &Block<'_>) -> Option<String> {
 fn describe(report: &Report) -> String {
     let mut text = String::new();
     for it in &report.findings {
-        let _ = writeln!(text, "  {} {}: {} {:?}", it.severity, it.object.name, it.message, it.notes);
+        let _ =
+            writeln!(text, "  {} {}: {} {:?}", it.severity, it.object.name, it.message, it.notes);
     }
     for it in &report.cannot_tell {
         let _ = writeln!(text, "  cannot tell without {}", it.missing.join(", "));
@@ -116,8 +121,10 @@ fn transcripts_of_the_pages_are_true() {
         if only.as_deref().is_some_and(|it| it != rule.code) {
             continue;
         }
-        let blocks: Vec<_> =
-            blocks(rule.page).into_iter().filter(|it| it.tags.first() == Some(&"console")).collect();
+        let blocks: Vec<_> = blocks(rule.page)
+            .into_iter()
+            .filter(|it| it.tags.first() == Some(&"console"))
+            .collect();
         for tag in ["fires", "quiet", "unknown"] {
             let has = blocks.iter().any(|it| it.tags.get(1) == Some(&tag));
             // A failed capture is never undecided.
@@ -153,11 +160,16 @@ fn list_is_sorted_and_codes_and_ids_are_unique() {
     for rule in ALL {
         let (family, number) = rule.code.split_once('-').unwrap();
         let number_fits = number.len() == 3 && number.bytes().all(|it| it.is_ascii_digit());
-        assert!(number_fits && family.chars().all(|it| it.is_ascii_uppercase() || it.is_ascii_digit()));
+        assert!(
+            number_fits && family.chars().all(|it| it.is_ascii_uppercase() || it.is_ascii_digit())
+        );
         let kebab = |it: char| it.is_ascii_lowercase() || it.is_ascii_digit() || it == '-';
         assert!(rule.id.chars().all(kebab), "{}", rule.id);
         let first = rule.summary.chars().next().unwrap();
-        assert!(!rule.summary.ends_with('.') && (first.is_lowercase() || rule.summary.starts_with("OVS")));
+        assert!(
+            !rule.summary.ends_with('.')
+                && (first.is_lowercase() || rule.summary.starts_with("OVS"))
+        );
     }
 }
 
