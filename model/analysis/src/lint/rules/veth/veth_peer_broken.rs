@@ -4,7 +4,7 @@ use tapline_model::capture::HostId;
 use tapline_model::ids::Netns;
 use tapline_model::records::link::LowerRef;
 use tapline_topology::graph::{Conflict, ConflictKind, Netdev, NetdevKind};
-use tapline_topology::{NodeId, Presence};
+use tapline_topology::{NodeId, Presence, Topic};
 
 use crate::lint::ctx::Item;
 use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule};
@@ -54,13 +54,18 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, device: Item<'_, Netdev<'_>>) {
         finding.next(format!("ip -d link show {}", device.name()));
         return;
     }
-    if let Some(peer) = ctx.veth_peer(device.id) {
-        switched_off(ctx, out, device, peer);
-        return;
+    match ctx.veth_peer(device.id) {
+        // The other end lives in a namespace that was not captured; one without a name never is.
+        Some(peer) if peer.stub => match peer.netns() {
+            Netns::Named(_) => {
+                out.cannot_tell(peer.host, ctx.missing(peer.host, peer.netns(), &[Topic::Links]));
+            }
+            Netns::Root | Netns::Nameless { .. } => out.clean(),
+        },
+        Some(peer) => switched_off(ctx, out, device, peer),
+        None => half_missing(ctx, out, device),
     }
-    half_missing(ctx, out, device);
 }
-
 /// One end up, the other administratively down. Both down is a cable that nobody uses.
 fn switched_off(
     ctx: &Ctx<'_>,
