@@ -95,6 +95,14 @@ impl Coverage {
         matches!(self, Self::Complete(_))
     }
 
+    /// The texts that answer, the complete ones first.
+    pub fn sources(&self) -> &[SourceId] {
+        match self {
+            Self::Partial(all) | Self::Complete(all) => all,
+            Self::NotCaptured | Self::Failed { .. } => &[],
+        }
+    }
+
     /// Adds what one more source shows.
     pub(crate) fn add(&mut self, source: SourceId, completeness: &Completeness) {
         match completeness {

@@ -77,7 +77,10 @@ impl Topology<'_> {
     ) -> Result<(), String> {
         match self.coverage.of(host, netns, topic) {
             Coverage::Complete(sources) => {
-                for &source in sources.iter().take(1) {
+                // Of several, the one that says most is the best to show.
+                let details = self.coverage.of(host, netns, Topic::LinkDetails).sources();
+                let best = sources.iter().find(|it| details.contains(it)).or(sources.first());
+                if let Some(&source) = best {
                     let records = self.snapshot.reading(source).map_or(0, |it| it.records.len());
                     searched.sources.push((source, records));
                 }

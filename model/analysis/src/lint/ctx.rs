@@ -276,10 +276,25 @@ impl<'a> Ctx<'a> {
         self.complete(host, &Netns::Root, Topic::Links).then_some(false)
     }
 
-    /// Hosts whose OVS cannot be judged because its database was not captured, or not completely.
+    /// Whether something hints at OVS that other software makes too: neutron's namespaces and
+    /// ports, a question to OVS that failed.
+    fn may_run_ovs(&self, host: HostId) -> bool {
+        let neutron = ["qdhcp-", "qrouter-", "snat-", "fip-", "ovnmeta-"];
+        let refused = match self.topology.coverage.of(host, &Netns::Root, Topic::Ovs) {
+            Coverage::Failed { reason, .. } => !reason.contains("not found"),
+            _ => false,
+        };
+        refused
+            || self.namespaces().any(|it| {
+                it.host == host && neutron.iter().any(|start| it.name().starts_with(start))
+            })
+    }
+
+    /// Hosts that run OVS by some sign, and whose database was not captured, or not completely.
     pub fn hosts_without_ovs_capture(&self) -> Vec<HostId> {
         let open = |&host: &HostId| {
-            !self.complete(host, &Netns::Root, Topic::Ovs) && self.runs_ovs(host) != Some(false)
+            !self.complete(host, &Netns::Root, Topic::Ovs)
+                && (self.runs_ovs(host) == Some(true) || self.may_run_ovs(host))
         };
         self.hosts().filter(open).collect()
     }

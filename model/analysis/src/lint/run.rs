@@ -78,6 +78,7 @@ fn merge(findings: Vec<Finding>, ctx: &Ctx<'_>) -> Vec<Finding> {
     let mut places: BTreeMap<(tapline_model::capture::HostId, String), usize> = BTreeMap::new();
     let mut merged: Vec<Finding> = Vec::with_capacity(findings.len());
     for mut finding in findings {
+        finding.evidence.sort_by_key(|it| it.role);
         finding.fingerprint = fingerprint(&finding, ctx);
         let key = (finding.host, finding.fingerprint.clone());
         match places.get(&key).and_then(|&at| merged.get_mut(at)) {
@@ -104,6 +105,7 @@ fn fold(first: &mut Finding, mut second: Finding) {
             first.evidence.push(cited);
         }
     }
+    first.evidence.sort_by_key(|it| it.role);
     for searched in second.searched {
         if !first.searched.contains(&searched) {
             first.searched.push(searched);

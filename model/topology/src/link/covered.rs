@@ -175,7 +175,7 @@ fn ip_answers(ip: &argv::IpCommand<'_>, batch: &Batch) -> Answers {
         return Answers::default();
     }
     // `ip a s dev eth0`, `ip link show up`: any filter leaves something out.
-    let filtered = !ip.filters.is_empty();
+    let filtered = !ip.filters.is_empty() || lacks_loopback(batch);
     match ip.object {
         "address" | "link" => {
             let link = ip.object == "link";
@@ -219,6 +219,12 @@ fn ip_answers(ip: &argv::IpCommand<'_>, batch: &Batch) -> Answers {
         "netns" => Answers::filtered(&[Topic::NetnsList], filtered),
         _ => Answers::default(),
     }
+}
+
+/// Whether the listing lacks the loopback, which every namespace has: somebody picked lines.
+fn lacks_loopback(batch: &Batch) -> bool {
+    matches!(batch, Batch::Links(links)
+        if !links.is_empty() && links.iter().all(|it| it.name.value != "lo"))
 }
 
 /// Whether a one-line address listing prints the header lines of devices too (`ip -o -d a`?): no

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use tapline_model::capture::{Completeness, HostId, Source};
 use tapline_model::outcome::ProblemKind;
 use tapline_model::span::{Evidence, Span};
+use tapline_topology::graph::NetdevKind;
 use tapline_topology::{Coverage, Topic};
 
 use crate::lint::{Ctx, Object, Verdicts, declare_rule};
@@ -27,7 +28,8 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         match ctx.topology.snapshot.completeness(source.id) {
             Completeness::Complete => out.clean(),
             Completeness::Failed(reason) => {
-                if unanswered.contains(&source.id) && !is_not_installed(&reason) {
+                let wanted = unanswered.contains(&source.id) && !is_not_installed(&reason);
+                if wanted && !(is_virsh(source) && !has_machines(ctx, source.host)) {
                     failed
                         .entry((source.host, reason))
                         .or_default()
@@ -74,6 +76,17 @@ fn is_not_installed(reason: &str) -> bool {
         .iter()
         .any(|it| reason.contains(it))
         && !reason.contains("network namespace")
+}
+
+fn is_virsh(source: &Source) -> bool {
+    source.command.program() == "virsh"
+}
+
+/// Whether anything on the host looks like a virtual machine; else libvirt may well not run.
+fn has_machines(ctx: &Ctx<'_>, host: HostId) -> bool {
+    ctx.netdevs_of(host).any(|it| {
+        it.kind == NetdevKind::Tap || it.name().starts_with("vnet") || it.name().starts_with("qbr")
+    }) || ctx.vms().any(|it| it.host == host)
 }
 
 fn first_line(source: &Source) -> Span {

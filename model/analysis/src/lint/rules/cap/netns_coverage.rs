@@ -17,6 +17,9 @@ declare_rule! {
     page: "netns_coverage.md",
 }
 
+/// Names that the message has room for.
+const SHOWN: usize = 3;
+
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let mut all: BTreeMap<HostId, Vec<Item<'_, NetnsNode>>> = BTreeMap::new();
     for netns in ctx.namespaces().filter(|it| it.netns().name().is_some()) {
@@ -65,7 +68,7 @@ fn not_captured(
     blind: &[Item<'_, NetnsNode>],
     captured: usize,
 ) {
-    let shown = defs::list(blind.iter().map(|it| it.name()), 3);
+    let shown = defs::list(blind.iter().map(|it| it.name()), SHOWN);
     let message = format!(
         "{} of {} namespaces were listed but not captured ({shown}): what is in them is not known",
         blind.len(),
@@ -78,7 +81,7 @@ fn not_captured(
             finding.primary(place, "listed here");
         }
     }
-    finding.also.extend(blind.iter().map(|it| it.name().to_owned()));
+    finding.also.extend(blind.iter().skip(SHOWN).map(|it| it.name().to_owned()));
     // One may have been made while the others were captured; none at all is a choice.
     if captured == 0 || blind.len() == 1 && captured > 1 {
         finding.at_most(Severity::Info);

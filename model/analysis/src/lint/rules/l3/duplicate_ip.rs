@@ -49,7 +49,7 @@ fn counts(device: &Item<'_, Netdev<'_>>) -> bool {
         device.kind,
         NetdevKind::Loopback | NetdevKind::Dummy | NetdevKind::Tun | NetdevKind::Tunnel
     );
-    kind && device.flag("POINTOPOINT") != Some(true) && device.admin_up() != Some(false)
+    kind && device.flag("POINTOPOINT") != Some(true)
 }
 
 fn judge(
@@ -63,7 +63,8 @@ fn judge(
     let mut by_segment: BTreeMap<usize, Vec<&Holder<'_>>> = BTreeMap::new();
     let mut by_netns: BTreeMap<&Netns, Vec<&Holder<'_>>> = BTreeMap::new();
     for holder in holders {
-        if let Some(segment) = segments.of(holder.1.id) {
+        let up = holder.1.admin_up() != Some(false);
+        if let Some(segment) = segments.of(holder.1.id).filter(|_| up) {
             by_segment.entry(segment).or_default().push(holder);
         }
         by_netns.entry(holder.1.netns()).or_default().push(holder);
@@ -90,9 +91,17 @@ fn judge(
         }
         reported.extend(fresh.iter().map(|it| it.1.id));
         let names = defs::list(fresh.iter().map(|it| it.1.name()), 4);
-        let message = format!(
-            "{ip} is on {names} of one namespace: only the first route to its subnet is used"
-        );
+        let off: Vec<_> = fresh
+            .iter()
+            .filter(|it| it.1.admin_up() == Some(false))
+            .map(|it| it.1.name())
+            .collect();
+        let consequence = if off.is_empty() {
+            "only the first route to its subnet is used".to_owned()
+        } else {
+            format!("they collide once {} is up", off.join(", "))
+        };
+        let message = format!("{ip} is on {names} of one namespace: {consequence}");
         if let Some(finding) = report(ctx, out, host, &fresh, message) {
             finding.at_most(Severity::Warning);
             finding.next(format!("ip route show to match {ip}"));

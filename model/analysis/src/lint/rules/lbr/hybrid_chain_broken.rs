@@ -20,6 +20,9 @@ declare_rule! {
     page: "hybrid_chain_broken.md",
 }
 
+/// Label of the place where a device is that belongs elsewhere.
+const ELSEWHERE: &str = "where it is";
+
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     for (host, port) in ports(ctx) {
         let chain = Chain { ctx, host, port: &port };
@@ -152,14 +155,11 @@ impl<'a> Chain<'_, 'a> {
                 let elsewhere = self.ctx.topology.find_netdevs(self.host, &name);
                 let elsewhere = elsewhere.iter().find_map(|it| self.ctx.netdev(*it));
                 let message = match elsewhere {
-                    Some(device) => format!(
-                        "{name} is in namespace {} instead of the root namespace: the machine is cut off at this hop",
-                        device.netns()
-                    ),
-                    None => format!("{name} does not exist: the machine is cut off at this hop"),
+                    Some(device) => format!("is in namespace {} and not in root", device.netns()),
+                    None => "does not exist".to_owned(),
                 };
                 let place = elsewhere.and_then(|it| it.place());
-                let evidence = place.map(|it| (it, "where it is")).into_iter().collect();
+                let evidence = place.map(|it| (it, ELSEWHERE)).into_iter().collect();
                 Hop::Broken(Box::new(Fault {
                     node: None,
                     next: format!("ip -d link show {name}"),
@@ -189,7 +189,7 @@ impl<'a> Chain<'_, 'a> {
                 Hop::Broken(Box::new(Fault {
                     node: Some(device.id),
                     name: name.to_owned(),
-                    message: format!("{name} {state}: the machine is cut off at this hop"),
+                    message: state.to_owned(),
                     evidence: flags.into_iter().collect(),
                     searched: None,
                     next: format!("ip link set {name} up"),
@@ -233,7 +233,7 @@ impl<'a> Chain<'_, 'a> {
         Hop::Broken(Box::new(Fault {
             node: Some(device.id),
             name: device.name().to_owned(),
-            message: format!("{} is {is}: the machine is cut off at this hop", device.name()),
+            message: format!("is {is}"),
             evidence,
             searched: None,
             next: format!("ip link set {} master {bridge}", device.name()),
@@ -260,8 +260,7 @@ impl<'a> Chain<'_, 'a> {
             node: Some(near.id),
             name: near.name().to_owned(),
             message: format!(
-                "the other end of {} is {} of namespace {} instead of {wanted}: the machine is cut off at this hop",
-                near.name(),
+                "has {} of namespace {} at its other end instead of {wanted}",
                 far.name(),
                 far.netns(),
             ),
@@ -285,9 +284,7 @@ impl<'a> Chain<'_, 'a> {
         let place = device.and_then(|it| it.place()).map(|it| (it, "the device"));
         Hop::Broken(Box::new(Fault {
             node: device.map(|it| it.id),
-            message: format!(
-                "{name} is no port of any OVS bridge: the machine is cut off at this hop"
-            ),
+            message: "is no port of any OVS bridge".to_owned(),
             evidence: place.into_iter().collect(),
             searched: None,
             next: format!("ovs-vsctl list interface {name}"),
@@ -300,23 +297,34 @@ impl<'a> Chain<'_, 'a> {
     }
 
     fn report(&self, out: &mut Verdicts, fault: Fault) {
-        let node = fault.node.or_else(|| self.find("tap").map(|it| it.id));
+        let message = format!("{}: the machine is cut off at this hop", fault.message);
         let finding: &mut Finding = match fault.node {
-            Some(node) => out.fault(self.ctx, self.host, node, fault.message),
+            Some(node) => out.fault(self.ctx, self.host, node, message),
             None => {
                 let object = crate::lint::Object { kind: "netdev", name: fault.name };
-                out.fire(self.host, object, fault.message)
+                let finding = out.fire(self.host, object, message);
+                finding.node = self.find("tap").map(|it| it.id);
+                finding
             }
         };
-        finding.node = node;
+        let found = fault.evidence.iter().any(|(_, label)| *label == ELSEWHERE);
         for (place, label) in fault.evidence {
             finding.primary(place, label);
         }
         if let Some(searched) = fault.searched {
-            finding.rests_on_absence(searched);
+            if found {
+                finding.absent(searched);
+            } else {
+                finding.rests_on_absence(searched);
+            }
         }
-        let tap = self.name("tap");
-        for nic in self.ctx.nics_behind(self.host, &tap) {
+        if finding.evidence.is_empty() {
+            let near = self.find("qbr").or_else(|| self.find("tap"));
+            if let Some(place) = near.and_then(|it| it.place()) {
+                finding.primary(place, "what it belongs to");
+            }
+        }
+        for nic in self.ctx.nics_behind(self.host, &self.name("tap")) {
             if let Some(state) = self.ctx.state_of(nic.vm) {
                 finding.context(state.evidence, "the machine that is cut off");
             }

@@ -35,7 +35,12 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, tunnels: &[Item<'_, Tu
     let endpoints = match overlay_ports(ctx, host) {
         Overlay::Known(all, sure) => (all, sure),
         Overlay::Unknown => {
-            out.cannot_tell(host, [Topic::OvsPorts.command(&Netns::Root)]);
+            // Neutron's agent writes the type into the port; other software does not.
+            let mut open = ctx.missing(host, &Netns::Root, &[Topic::OvsPorts]);
+            if open.is_empty() {
+                open.push("openstack network list --long".to_owned());
+            }
+            out.cannot_tell(host, open);
             return;
         }
     };

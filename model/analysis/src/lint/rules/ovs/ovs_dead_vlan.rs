@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use tapline_model::ids::Netns;
+use tapline_model::span::Evidence;
 use tapline_topology::graph::{Fact, OvsPort};
 use tapline_topology::{Presence, Topic, names};
 
@@ -149,6 +150,12 @@ fn lower_for_user(ctx: &Ctx<'_>, finding: &mut Finding, port: Item<'_, OvsPort>)
             // Without a tap no machine is plugged into a hybrid port.
             let tap = name.strip_prefix("qvo").map(|it| format!("tap{it}"));
             let Some(tap) = tap else { return };
+            if let Some(bridge) = without_tap(ctx, port) {
+                finding.at_most(Severity::Warning);
+                finding.context(bridge, "the bridge of the port has no tap");
+                finding.note("no machine is plugged into the port");
+                return;
+            }
             if let Presence::No(searched) = defs::presence(ctx, host, &tap) {
                 finding.at_most(Severity::Warning);
                 finding.absent(searched);
@@ -156,4 +163,14 @@ fn lower_for_user(ctx: &Ctx<'_>, finding: &mut Finding, port: Item<'_, OvsPort>)
             }
         }
     }
+}
+
+/// The place of the port's own bridge, where its members were captured and no tap is among them.
+fn without_tap(ctx: &Ctx<'_>, port: Item<'_, OvsPort>) -> Option<Evidence> {
+    let bridge = port.name().strip_prefix("qvo").map(|it| format!("qbr{it}"))?;
+    let bridge = ctx.netdev_called(port.host, &Netns::Root, &bridge)?;
+    let members = ctx.members(bridge.id);
+    let listed = !members.is_empty() && ctx.complete(port.host, &Netns::Root, Topic::BridgeMembers);
+    let tapped = members.iter().any(|it| it.name().starts_with("tap"));
+    (listed && !tapped).then(|| bridge.place()).flatten()
 }
