@@ -316,7 +316,7 @@ impl<'t, 'a> Chains<'t, 'a> {
                         None => Side::Down,
                     };
                 }
-                if topology.into(member, EdgeKind::TunnelOf).first().is_some() {
+                if !topology.into(member, EdgeKind::TunnelOf).is_empty() {
                     return Side::Down;
                 }
                 let own = topology.node(bridge).is_some_and(|it| it.name == node.name);
