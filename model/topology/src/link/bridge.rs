@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use tapline_model::Name;
 use tapline_model::ids::Netns;
+use tapline_model::records::link::Link;
 use tapline_model::span::{Evidence, SourceId};
 
 use super::{Texts, netdev, records};
@@ -30,6 +31,7 @@ pub(crate) fn link<'a>(topology: &mut Topology<'a>, texts: &Texts<'a>) {
     fdb(topology, texts, &mut claims);
     bonds(topology, texts, &mut claims);
     let silent = silent(topology, texts);
+    let lists = lists(topology, texts);
     for (device, mut masters) in claims {
         // The strongest witness decides; of equals the one with more company.
         let best = masters
@@ -47,10 +49,22 @@ pub(crate) fn link<'a>(topology: &mut Topology<'a>, texts: &Texts<'a>) {
             let conflict = Conflict { kind: ConflictKind::Membership, nodes, witnesses: both };
             topology.conflicts.push(conflict);
         }
-        // `ip` prints masters and prints none here.
-        let by_ip = topology.netdev(device).is_some_and(|it| it.master.is_some());
-        if let Some(&evidence) = silent.get(&device).filter(|_| !by_ip) {
-            let without = Witness::at(WitnessClass::Kernel, evidence, "no master");
+        // `ip` prints masters and prints none, or `brctl` lists the bridge without the device.
+        let by_ip = topology
+            .netdev(device)
+            .and_then(|it| it.master.as_ref())
+            .is_some_and(|it| !names::is_ovs_datapath(&it.value));
+        let without =
+            match (by_ip, silent.get(&device), lists.get(&master)) {
+                (false, Some(&evidence), _) => {
+                    Some(Witness::at(WitnessClass::Kernel, evidence, "no bridge as master"))
+                }
+                (_, _, Some((evidence, members))) if !members.contains(&device) => Some(
+                    Witness::at(WitnessClass::Kernel, *evidence, "brctl: not among its interfaces"),
+                ),
+                _ => None,
+            };
+        if let Some(without) = without {
             let both = witnesses.iter().cloned().chain([without]).collect();
             let nodes = vec![device, master];
             topology.conflicts.push(Conflict {
@@ -254,6 +268,26 @@ fn bonds<'a>(topology: &mut Topology<'a>, texts: &Texts<'a>, claims: &mut Claims
     }
 }
 
+/// The members of each Linux bridge as a complete `brctl show` lists them.
+fn lists(
+    topology: &Topology<'_>,
+    texts: &Texts<'_>,
+) -> HashMap<NodeId, (Evidence, HashSet<NodeId>)> {
+    let mut all = HashMap::new();
+    for (source, bridges) in texts.of(records!(Bridges)) {
+        if !texts.is_complete(source.id) {
+            continue;
+        }
+        for bridge in bridges.iter().filter(|it| it.error.is_none()) {
+            let find = |name: &str| topology.find_netdev(texts.host, &source.netns, name);
+            let Some(id) = find(&bridge.name) else { continue };
+            let members = bridge.ports.iter().filter_map(|it| find(it)).collect();
+            all.entry(id).or_insert((bridge.name.evidence(source.id), members));
+        }
+    }
+    all
+}
+
 /// Devices that `ip` printed whole and without a master, by a version that prints masters of
 /// bridges or bonds (old kernels report none).
 fn silent(topology: &Topology<'_>, texts: &Texts<'_>) -> HashMap<NodeId, Evidence> {
@@ -265,7 +299,10 @@ fn silent(topology: &Topology<'_>, texts: &Texts<'_>) -> HashMap<NodeId, Evidenc
         if !prints {
             continue;
         }
-        for link in links.iter().filter(|it| it.master.is_none() && it.mtu.is_some()) {
+        let bare = |it: &&Link| {
+            it.mtu.is_some() && it.master.as_ref().is_none_or(|it| names::is_ovs_datapath(it))
+        };
+        for link in links.iter().filter(bare) {
             let netns = link.netns.as_ref().unwrap_or(&source.netns);
             if let Some(id) = topology.find_netdev(texts.host, netns, &link.name) {
                 all.entry(id).or_insert(Evidence { source: source.id, span: link.at });

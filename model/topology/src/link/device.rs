@@ -109,9 +109,9 @@ fn candidate(topology: &Topology<'_>, interface: NodeId, device: NodeId) -> Opti
         return Some(Candidate { device, score, confidence, witnesses });
     }
     let fits = keys + u8::from(by_kernel);
-    let confidence = match (against, keys, fits) {
-        (false, 2, _) => Confidence::Proven,
-        (_, _, 1..) => Confidence::Inferred,
+    let confidence = match (against, fits) {
+        (false, 2..) => Confidence::Proven,
+        (_, 1..) => Confidence::Inferred,
         _ => Confidence::Conventional,
     };
     let score = if against { fits.min(1) } else { 2 + fits };

@@ -46,7 +46,9 @@ pub(crate) fn link(topology: &mut Topology<'_>, texts: &Texts<'_>) {
         .collect();
     // `show` is what people know and quote, so it speaks first where it speaks at all. A database
     // file may be older than the live state and comes last.
-    rows.sort_by_key(|(source, _)| (rank(source), source.id));
+    // People read text more easily than JSON.
+    let json = |source: &Source| source.command.args().iter().any(|it| it.contains("json"));
+    rows.sort_by_key(|(source, _)| (rank(source), json(source), source.id));
     let names = Names::new(&rows);
     let mut drafts = Drafts::default();
     for row in &rows {
