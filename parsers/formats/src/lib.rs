@@ -3,6 +3,8 @@
 //! A reader takes a `&str` and gives an [`Outcome`]: records, problems, and an account of every
 //! line. It cannot fail, opens nothing, and knows neither paths nor the graph. The
 //! [`registry`] says which command or file each format reads.
+#[cfg(test)]
+mod damaged;
 pub mod formats;
 mod ip_command;
 mod json;

@@ -93,8 +93,11 @@ fn neighbour<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<Neighbour>> {
         if line.len().saturating_sub(input.len()) != BRIEF {
             return refuse(first, "`dev`, `lladdr` or a state");
         }
-        entry.dev = Some(at(text, first));
-        let (rest, address) = opt(token).parse(rest)?;
+        let (rest, second) = opt(token).parse(rest)?;
+        // A device to filter by is not printed.
+        let filtered = second.is_none() && first.parse::<Mac>().is_ok();
+        let address = if filtered { Some(first) } else { second };
+        entry.dev = (!filtered).then(|| at(text, first));
         if let Some(address) = address {
             link_address(&mut entry, at(text, address));
         }
@@ -245,13 +248,19 @@ mod tests {
     #[test]
     fn brief_columns() {
         let text = format!(
-            "{:39} {:16} {}\n{:39} {:16} \n",
-            "192.0.2.1", "eth0", "02:00:00:00:00:01", "2001:db8::1", "br-ex"
+            "{:39} {:16} {mac}\n{:39} {:16} \n{:39} {mac}\n",
+            "192.0.2.1",
+            "eth0",
+            "2001:db8::1",
+            "br-ex",
+            "192.0.2.2",
+            mac = "02:00:00:00:00:01"
         );
         let out = read(&text, "ip -br neigh");
         assert_eq!(out.problems, []);
         assert!(out.records[0].mac.is_some());
         assert_eq!(out.records[1].dev.as_ref().unwrap().value, "br-ex");
+        assert!(out.records[2].dev.is_none() && out.records[2].mac.is_some());
     }
 
     #[test]

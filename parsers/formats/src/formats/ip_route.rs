@@ -303,6 +303,18 @@ mod tests {
     }
 
     #[test]
+    fn next_hop_objects_are_kept() {
+        let text = "unicast 10.3.0.0/16 nhid 16 via 192.0.2.7 dev eth0 table main proto boot scope global \n\
+                    \tnh_info id 16 via 192.0.2.7 dev eth0 scope link\n";
+        for text in [text.to_owned(), text.trim_end().replace('\n', "\\")] {
+            let out = read(&text, "ip -d route");
+            assert_eq!(out.problems, []);
+            assert!(other(&out.records[0], "nh_info").starts_with("id 16 via"));
+            assert_eq!(out.records[0].scope.as_deref(), Some("global"));
+        }
+    }
+
+    #[test]
     fn cache_entries() {
         let text = "192.0.2.9 from 192.0.2.1 via 192.0.2.254 dev eth0\n    cache <redirected>  expires 9sec mtu 1400\n";
         let out = read(text, "ip route show cache");

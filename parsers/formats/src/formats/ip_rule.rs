@@ -193,6 +193,9 @@ mod tests {
         1001:\tfrom all ipproto tcp sport 1-9 dport 443 oif lo uidrange 5-6 goto 32766 [unresolved]\n\
         167772161:\tfrom 192.168.21.1/24 lookup 167772161\n";
 
+    /// Of `ip -j rule`.
+    const MORE: &str = "106:\tfrom all nop\n108:\tfrom all fwmark 0x7 lookup 5 suppress_ifgroup default realms 4/5\n";
+
     #[test]
     fn all_parts_of_a_rule() {
         let out = read(TEXT, "ip rule");
@@ -224,10 +227,12 @@ mod tests {
             {"priority":1000,"src":"all","l3mdev":null},
             {"priority":1001,"src":"all","oif":"lo","uid_start":5,"uid_end":6,"ipproto":"tcp",
              "sport_start":1,"sport_end":9,"dport":443,"goto":32766,"unresolved":null},
-            {"priority":167772161,"src":"192.168.21.1","srclen":24,"table":"167772161"}]"#;
+            {"priority":167772161,"src":"192.168.21.1","srclen":24,"table":"167772161"},
+            {"priority":106,"src":"all","nop":null},
+            {"priority":108,"src":"all","fwmark":"0x7","table":"5","suppress_ifgroup":"default","flow_from":"4","flow_to":"5"}]"#;
         let json = read(json, "ip -j rule");
         assert_eq!(json.problems, []);
-        let plain = read(TEXT, "ip rule");
+        let plain = read(&format!("{TEXT}{MORE}"), "ip rule");
         let sorted = |all: Vec<Rule>| -> Vec<Rule> {
             let each = |mut it: Rule| {
                 it.at = Span::default();

@@ -82,7 +82,7 @@ pub(super) fn is_known(word: &str) -> bool {
     typed.contains(&word)
         || FLAGS.contains(&word)
         || KEYS.contains(&word)
-        || word == "cache"
+        || matches!(word, "cache" | "nh_info")
         || is_joint(word)
 }
 
@@ -122,6 +122,10 @@ pub(super) fn attributes<'a>(text: &str, mut input: &'a str, route: &mut Route) 
                 route.other.push(field);
                 rest
             }
+            "nh_info" => {
+                route.other.push(Field { key: key.into(), value: at(text, rest) });
+                ""
+            }
             flag if FLAGS.contains(&flag) => {
                 route.flags.push(at(text, flag));
                 rest
@@ -145,6 +149,11 @@ pub(super) fn below<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<Below>> {
         let (rest, hop) = nexthop(text, first, input)?;
         let (rest, fields) = others(text, rest)?;
         return Ok((rest, Read::Took(Below::Nexthop(hop, fields))));
+    }
+    if first == "nh_info" {
+        // `-d` shows the next hop object behind `nhid`; the route itself has its gateway.
+        let field = Field { key: first.into(), value: at(text, input) };
+        return Ok(("", Read::Took(Below::Fields(vec![field]))));
     }
     if is_tracepath(first) {
         return Ok(("", Read::Ignored));

@@ -37,19 +37,23 @@ pub(super) fn rule(text: &str, raw: &str) -> Result<Option<Rule>, String> {
         rule.lookup = Some(l3mdev(object.span(raw)));
     }
     rule.action = object.name("action").map(|it| it.value);
+    if object.take("nop").is_some() {
+        rule.action = Some(Name::const_new("nop"));
+    }
     if let Some(to) = object.name("goto") {
         rule.action = Some(format!("goto {}", *to).into());
     }
     if let Some(raw) = object.take("unresolved") {
         rule.other.push(field("goto", "[unresolved]", object.span(raw)));
     }
-    for (key, first, last) in [
-        ("uidrange", "uid_start", "uid_end"),
-        ("sport", "sport_start", "sport_end"),
-        ("dport", "dport_start", "dport_end"),
+    for (key, first, last, between) in [
+        ("uidrange", "uid_start", "uid_end", '-'),
+        ("sport", "sport_start", "sport_end", '-'),
+        ("dport", "dport_start", "dport_end", '-'),
+        ("realms", "flow_from", "flow_to", '/'),
     ] {
         if let (Some(a), Some(b)) = (object.name(first), object.name(last)) {
-            rule.other.push(field(key, &format!("{}-{}", *a, *b), a.span.to(b.span)));
+            rule.other.push(field(key, &format!("{}{between}{}", *a, *b), a.span.to(b.span)));
         }
     }
     for (key, name) in [
