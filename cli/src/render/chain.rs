@@ -1,4 +1,6 @@
 //! The way from a thing to its VM or namespace and to the wire, as trees.
+use std::io::{self, Write};
+
 use tapline_topology::chain::{Chain, Hop};
 use tapline_topology::graph::Edge;
 use tapline_topology::{EdgeKind, NodeData, NodeId, Topology};
@@ -10,52 +12,52 @@ use crate::terminal::{Paint, style};
 
 /// Hops that are drawn in one direction; a bridge may have thousands of ports.
 const HOPS: usize = 200;
+/// Characters of a file name.
+const FILE: usize = 40;
 
-/// The way as one tree where only one thing is above the start, else one tree for each thing
-/// above and the tree below.
-pub(crate) fn trees(topology: &Topology<'_>, chain: &Chain<'_>, paint: Paint) -> Vec<Tree> {
+/// Writes the way: one tree where only one thing is above the start, else the tree that grows up
+/// and the tree that grows down.
+pub(crate) fn render(
+    out: &mut impl Write,
+    topology: &Topology<'_>,
+    chain: &Chain<'_>,
+    paint: Paint,
+) -> io::Result<()> {
     let mut view = View { topology, paint, start: chain.start, left: HOPS };
-    let below = view.hops(&chain.down, chain.start);
-    let start = Tree { text: view.line(chain.start, None, None), below };
-    let mut ways = Vec::new();
-    paths(&chain.up, &mut Vec::new(), &mut ways);
-    match ways.as_slice() {
-        [] => vec![start],
-        [one] => vec![view.hang(one, start)],
-        many => {
-            view.left = HOPS;
-            let shown = many.len().min(HOPS / 4);
-            let end = Tree::leaf(view.line(chain.start, None, None));
-            let mut trees: Vec<_> =
-                many.iter().take(shown).map(|way| view.hang(way, end.clone())).collect();
-            if shown < many.len() {
-                trees.push(Tree::leaf(format!("… and {} more ways", many.len() - shown)));
-            }
-            trees.push(start);
-            trees
+    let down = view.hops(&chain.down, chain.start);
+    if let Some(way) = only_way(&chain.up) {
+        view.hang(&way, down).write(out, "  ")?;
+    } else {
+        view.left = HOPS;
+        let up = view.hops(&chain.up, chain.start);
+        let text = view.line(chain.start, None, None);
+        let marked = |arrow, words| {
+            format!("{text}  {}", paint.of(style::HINT, format_args!("{arrow} {words}")))
+        };
+        let up = Tree { text: marked("▲", "towards VMs and namespaces"), below: up };
+        up.write(out, "  ")?;
+        if !down.is_empty() {
+            Tree { text: marked("▼", "towards the wire"), below: down }.write(out, "  ")?;
         }
     }
+    if chain.cut {
+        writeln!(out, "  … the way goes on: too long to follow")?;
+    }
+    Ok(())
 }
 
-/// All ways from the start to a leaf.
-fn paths<'c, 't>(
-    hops: &'c [Hop<'t>],
-    so_far: &mut Vec<&'c Hop<'t>>,
-    all: &mut Vec<Vec<&'c Hop<'t>>>,
-) {
-    // A bound on work, not on what is told: the caller says how many there are.
-    const MOST: usize = 2000;
-    for hop in hops {
-        if all.len() >= MOST {
-            return;
+/// The hops of a tree that does not branch.
+fn only_way<'c, 't>(mut hops: &'c [Hop<'t>]) -> Option<Vec<&'c Hop<'t>>> {
+    let mut way = Vec::new();
+    loop {
+        match hops {
+            [] => return Some(way),
+            [hop] => {
+                way.push(hop);
+                hops = &hop.next;
+            }
+            _ => return None,
         }
-        so_far.push(hop);
-        if hop.next.is_empty() {
-            all.push(so_far.clone());
-        } else {
-            paths(&hop.next, so_far, all);
-        }
-        so_far.pop();
     }
 }
 
@@ -67,23 +69,32 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    /// A way that leads up, drawn from its far end down to `end`.
-    fn hang(&self, way: &[&Hop<'_>], end: Tree) -> Tree {
-        let mut steps: Vec<(NodeId, &Edge)> = Vec::new();
-        let mut before = self.start;
+    /// A way that leads up, drawn from its far end down to the start and on.
+    ///
+    /// Each line tells the place that ties it to the line above.
+    fn hang(&self, way: &[&Hop<'_>], below: Vec<Tree>) -> Tree {
+        // From the start upwards: a node and the edge to the next one above.
+        let mut steps: Vec<(NodeId, Option<&Edge>)> = Vec::new();
+        let mut node = self.start;
         for hop in way {
-            if !self.same_port(before, hop.node) {
-                steps.push((hop.node, hop.edge));
+            // An interface and its port are drawn as one.
+            if !self.same_port(node, hop.node) {
+                steps.push((node, Some(hop.edge)));
+                node = hop.node;
             }
-            before = hop.node;
         }
-        let mut tree = end;
-        let mut below = self.start;
-        for (node, edge) in steps {
-            tree = Tree { text: self.line(node, Some(below), Some(edge)), below: vec![tree] };
-            below = node;
+        steps.push((node, None));
+        let above = steps.iter().skip(1).map(|step| Some(step.0)).chain([None]);
+        let mut below = below;
+        let mut top = Tree::leaf("");
+        for ((node, edge), above) in steps.iter().zip(above) {
+            top = Tree { text: self.line(*node, above, *edge), below };
+            below = Vec::new();
+            if above.is_some() {
+                below.push(std::mem::replace(&mut top, Tree::leaf("")));
+            }
         }
-        tree
+        top
     }
 
     fn hops(&mut self, hops: &[Hop<'_>], before: NodeId) -> Vec<Tree> {
@@ -222,6 +233,10 @@ impl View<'_> {
         let (line, _) = source.line_numbers(witness.evidence.span);
         let whole = if source.member.is_empty() { &source.archive } else { &source.member };
         let file = whole.rsplit('/').next().unwrap_or(whole);
-        Some(format!("{file}:{line}"))
+        // Names of captures inside a namespace start with its name, which stands there already.
+        let long = file.chars().count().saturating_sub(FILE);
+        let cut = if long > 0 { "…" } else { "" };
+        let file: String = file.chars().skip(long).collect();
+        Some(format!("{cut}{file}:{line}"))
     }
 }

@@ -179,12 +179,3 @@ pub(crate) fn confidence_mark(confidence: Confidence) -> &'static str {
         Confidence::Conventional => "??",
     }
 }
-
-/// The public name of a confidence.
-pub(crate) fn confidence_name(confidence: Confidence) -> &'static str {
-    match confidence {
-        Confidence::Proven => "proven",
-        Confidence::Inferred => "inferred",
-        Confidence::Conventional => "conventional",
-    }
-}

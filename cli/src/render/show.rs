@@ -37,12 +37,7 @@ pub(crate) fn thing(
     }
     writeln!(out, "\n{}", paint.of(style::STRONG, "way"))?;
     let chain = Chains::new(topology).of(thing.main);
-    for tree in chain::trees(topology, &chain, paint) {
-        tree.write(out, "  ")?;
-    }
-    if chain.cut {
-        writeln!(out, "  … the way goes on: too long to follow")?;
-    }
+    chain::render(out, topology, &chain, paint)?;
     let mut told = BTreeSet::new();
     writeln!(out, "\n{}", paint.of(style::STRONG, "known from"))?;
     let mut known = Vec::new();
@@ -152,7 +147,7 @@ fn quote(source: &Source, span: Span, width: usize) -> String {
     let from = if far { before.char_indices().rev().nth(LEAD).map_or(0, |(at, _)| at) } else { 0 };
     let shown = whole.get(from..).unwrap_or_default().trim_end().replace('\t', " ");
     let cut = if from > 0 { "…" } else { "" };
-    format!("{cut}{}", visible(&shorten(&shown, width)))
+    format!("{cut}{}", visible(&shorten(&shown, width.saturating_sub(1))))
 }
 
 /// What to look for in the texts: the names of the thing, and what was asked for.

@@ -1,0 +1,124 @@
+//! `tapline lint`.
+use super::{Folder, HEALTHY, SESSION, fields, node2, run};
+
+#[test]
+fn a_fault_is_told_with_the_line_that_proves_it() {
+    let folder = Folder::new(&[("session.txt", SESSION)]);
+    let ran = run(["lint", "--select", "OVS-001", &folder.join("session.txt")]);
+    insta::assert_snapshot!(ran.shown(&folder), @"");
+}
+
+#[test]
+fn a_clean_input_says_what_was_looked_at() {
+    let folder = Folder::new(&[("session.txt", HEALTHY)]);
+    let ran = run(["lint", &folder.join("session.txt")]);
+    assert_eq!(ran.code, Some(0), "{}", ran.out);
+    assert!(
+        ran.out.starts_with("no faults found\nlooked at lab8: 1 text, 1 record"),
+        "{}",
+        ran.out
+    );
+}
+
+#[test]
+fn the_exit_status_follows_fail_on() {
+    let folder = Folder::new(&[("session.txt", SESSION)]);
+    let path = folder.join("session.txt");
+    let with = |level: &str| run(["lint", "--select", "OVS-001", "--fail-on", level, &path]).code;
+    // Nothing on the host uses the port: a rule may call that a warning.
+    assert_eq!((with("info"), with("never")), (Some(1), Some(0)));
+}
+
+#[test]
+fn json_has_the_fields_of_the_contract() {
+    let folder = Folder::new(&[("session.txt", SESSION)]);
+    let path = folder.join("session.txt");
+    let document = run(["lint", "--format", "json", "--select", "OVS-001", &path]).json();
+    assert_eq!(document["schema"], "tapline.lint/1");
+    for field in ["schema", "hosts", "findings", "cannot_tell", "problems"] {
+        assert!(fields(&document).contains(&field), "{field}");
+    }
+    assert_eq!(document["hosts"][0]["host"], "lab7");
+    assert_eq!(document["hosts"][0]["inputs"][0], path);
+    let finding = &document["findings"][0];
+    for field in [
+        "code",
+        "id",
+        "severity",
+        "confidence",
+        "host",
+        "netns",
+        "object",
+        "message",
+        "evidence",
+        "next",
+        "fingerprint",
+    ] {
+        assert!(fields(finding).contains(&field), "{field}");
+    }
+    assert_eq!((&finding["code"], &finding["id"]), (&"OVS-001".into(), &"ovs-iface-error".into()));
+    assert_eq!(finding["object"]["name"], "br-int/qvo11111111-11");
+    let evidence = &finding["evidence"][0];
+    for field in ["role", "archive", "member", "line", "end_line", "text", "command", "netns"] {
+        assert!(fields(evidence).contains(&field), "{field}");
+    }
+    assert_eq!((&evidence["role"], &evidence["line"]), (&"primary".into(), &11.into()));
+    let quoted = evidence["text"].as_str().expect("a text");
+    assert_eq!(Some(quoted), SESSION.lines().nth(10));
+}
+
+#[test]
+fn the_two_faults_of_node2_are_found() {
+    let ran = run(["lint", "--format", "json", &node2()]);
+    let document = ran.json();
+    let findings = document["findings"].as_array().expect("an array");
+    let told: Vec<_> = findings
+        .iter()
+        .map(|it| (it["code"].as_str().unwrap(), it["object"]["name"].as_str().unwrap()))
+        .collect();
+    for code in ["OVS-001", "OVS-002"] {
+        assert!(told.contains(&(code, "br-int/qvoe0f204ea-12")), "{told:?}");
+    }
+}
+
+#[test]
+fn unknown_rules_are_told_with_a_guess() {
+    let ran = run(["lint", "--select", "OVS-01", "x"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.err.contains("no rule is called `OVS-01`"), "{}", ran.err);
+    assert!(ran.err.contains("did you mean `OVS-0"), "{}", ran.err);
+}
+
+#[test]
+fn ignored_rules_do_not_fire() {
+    let folder = Folder::new(&[("session.txt", SESSION)]);
+    let path = folder.join("session.txt");
+    let ran = run(["lint", "--ignore", "ovs,CAP,VETH", "--format", "json", &path]);
+    assert_eq!(ran.json()["findings"].as_array().map(Vec::len), Some(0), "{}", ran.out);
+}
+
+#[test]
+fn quiet_leaves_out_the_summary() {
+    let folder = Folder::new(&[("session.txt", HEALTHY)]);
+    let ran = run(["lint", "-q", &folder.join("session.txt")]);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn colour_is_there_when_asked_for() {
+    let folder = Folder::new(&[("session.txt", SESSION)]);
+    let path = folder.join("session.txt");
+    assert!(run(["lint", "--color", "always", &path]).out.contains('\x1b'));
+    assert!(!run(["lint", &path]).out.contains('\x1b'));
+}
+
+#[test]
+fn escape_sequences_of_a_capture_are_made_harmless() {
+    let session = SESSION.replace("(No such device)", "(\x1b]0;owned\x07No such device\u{202e})");
+    let folder = Folder::new(&[("ovs-vsctl_show", session.split_once('\n').unwrap().1)]);
+    for command in ["lint", "coverage", "graph"] {
+        let ran = run([command, &folder.join("")]);
+        let bad = ran.out.contains(['\x1b', '\x07', '\u{202e}']);
+        assert!(!bad && !ran.out.is_empty(), "{command}: {:?} {}", ran.out, ran.err);
+    }
+}

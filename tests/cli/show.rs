@@ -1,0 +1,63 @@
+//! `tapline show`.
+use super::{Folder, SESSION, node2, run};
+
+/// The names in the way, in order, without what is said about them.
+fn way(out: &str) -> Vec<String> {
+    let way = out.split("\nway\n").nth(1).and_then(|it| it.split("\n\n").next()).expect("a way");
+    way.lines()
+        .filter_map(|line| line.trim_start_matches([' ', '│', '├', '└', '─']).split(' ').next())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn the_way_of_a_tap_leads_from_its_vm_to_the_wire() {
+    let ran = run(["show", &node2(), "tap85bcbfb0-bc"]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+    let way = way(&ran.out);
+    let up = [
+        "instance-00000070",
+        "fa:16:3e:52:43:c5",
+        "tap85bcbfb0-bc",
+        "qbr85bcbfb0-bc",
+        "qvb85bcbfb0-bc",
+        "qvo85bcbfb0-bc",
+        "br-int/qvo85bcbfb0-bc",
+        "br-int",
+    ];
+    assert_eq!(way.get(..up.len()).expect("a long way"), up);
+    for name in ["br-ex/phy-br-ex", "enp4s0f1", "br-tun/patch-int", "10.10.10.1"] {
+        assert!(way.iter().any(|it| it == name), "{name} is not in {way:?}");
+    }
+    assert!(ran.out.contains("br-int/qvo85bcbfb0-bc (OVS port, tag 1)"), "{}", ran.out);
+    assert!(ran.out.contains("node2!brctl_show:"), "{}", ran.out);
+}
+
+#[test]
+fn a_thing_is_found_by_all_its_names() {
+    for name in [
+        "instance-00000070",
+        "web-1",
+        "fa:16:3e:52:43:c5",
+        "node2:tap85bcbfb0-bc",
+        "root/tap85bcbfb0-bc",
+        "85bcbfb0-bc",
+    ] {
+        let ran = run(["show", &node2(), name]);
+        assert_eq!(ran.code, Some(0), "{name}: {}", ran.out);
+        assert!(ran.out.contains("tap85bcbfb0-bc"), "{name}: {}", ran.out);
+    }
+}
+
+#[test]
+fn an_address_is_found_in_its_namespace() {
+    let ran = run(["show", &node2(), "192.168.0.1"]);
+    assert!(ran.out.starts_with("qr-0fd24acc-81 on node2 in qrouter-8800b853"), "{}", ran.out);
+}
+
+#[test]
+fn an_unknown_name_is_status_1_with_what_was_searched() {
+    let folder = Folder::new(&[("session.txt", SESSION)]);
+    let ran = run(["show", &folder.join("session.txt"), "eth00"]);
+    insta::assert_snapshot!(ran.shown(&folder), @"");
+}
