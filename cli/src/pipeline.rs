@@ -2,7 +2,7 @@
 use std::path::Path;
 
 use tapline_analysis::lint::{self, Report, Rule};
-use tapline_capture::{Input, Options};
+use tapline_capture::{CaptureError, Input, Options};
 use tapline_model::capture::{Command, Snapshot};
 use tapline_parsers::registry;
 use tapline_topology::Topology;
@@ -22,7 +22,14 @@ pub(crate) fn read(inputs: &Inputs) -> Result<Snapshot> {
     }
     let options = Options { command, limits: limits(inputs.limits) };
     let paths: Vec<Input> = inputs.paths.iter().map(|path| input(path)).collect();
-    let captured = tapline_capture::open(&paths, &options)?;
+    let captured = match tapline_capture::open(&paths, &options) {
+        Ok(captured) => captured,
+        Err(CaptureError::Nothing { path, why }) => {
+            let error = CliError::new(format!("{}: {why}", path.display()));
+            return Err(hint(inputs, error));
+        }
+        Err(error) => return Err(error.into()),
+    };
     if !captured.sources.iter().any(|it| it.format.is_some()) {
         return Err(nothing_recognised(inputs, &captured));
     }
@@ -56,14 +63,6 @@ fn limits(args: Limits) -> tapline_capture::Limits {
 
 /// The inputs could be opened, but hold no output of a command that tapline knows.
 fn nothing_recognised(inputs: &Inputs, captured: &tapline_model::capture::Captured) -> CliError {
-    if let Some(command) = &inputs.command {
-        let known = registry::FORMATS.iter().map(|it| it.command);
-        let error = CliError::new(format!("no format reads the output of `{command}`"));
-        return match suggest::nearest(command, known.clone()) {
-            Some(near) => error.hint(format!("did you mean --as '{near}'?")),
-            None => error.hint(format!("known commands: {}", known.collect::<Vec<_>>().join(", "))),
-        };
-    }
     let names: Vec<_> = inputs.paths.iter().map(|it| it.display().to_string()).collect();
     let error = CliError::new(format!(
         "{}: nothing in it is the output of a command that tapline knows",
@@ -72,5 +71,23 @@ fn nothing_recognised(inputs: &Inputs, captured: &tapline_model::capture::Captur
     let error = captured.problems.iter().take(3).fold(error, |error, it| {
         error.hint(format!("{}: {}", crate::render::place(&it.archive, &it.member), it.message))
     });
-    error.hint("for one saved output, say which command made it: --as 'ip address'")
+    hint(inputs, error)
+}
+
+/// What to try where nothing was recognised.
+fn hint(inputs: &Inputs, error: CliError) -> CliError {
+    let Some(command) = &inputs.command else {
+        return error.hint(
+            "tapline reads sosreports, folders of saved outputs and terminal sessions; for one \
+             saved output say which command made it: --as 'ip address'",
+        );
+    };
+    let known = registry::FORMATS.iter().map(|it| it.command);
+    if registry::by_command(&Command::new(command)).is_some() {
+        return error;
+    }
+    match suggest::nearest(command, known.clone()) {
+        Some(near) => error.hint(format!("did you mean --as '{near}'?")),
+        None => error.hint(format!("known commands: {}", known.collect::<Vec<_>>().join(", "))),
+    }
 }

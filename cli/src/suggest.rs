@@ -34,7 +34,7 @@ pub(crate) fn several<'a>(
     near.into_iter().take(most).map(|(_, it)| it).collect()
 }
 
-/// Edits (insert, delete, replace) from `a` to `b`, if there are at most `most`. Long words are
+/// Edits (insert, delete, replace, swap of neighbours) from `a` to `b`, if there are at most `most`. Long words are
 /// not compared.
 fn distance(a: &str, b: &str, most: usize) -> Option<usize> {
     const LONGEST: usize = 64;
@@ -43,18 +43,25 @@ fn distance(a: &str, b: &str, most: usize) -> Option<usize> {
         return None;
     }
     let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (n, from) in a.iter().enumerate() {
-        let mut diagonal = n;
+    let mut row_before: Vec<usize> = Vec::new();
+    let mut from_before = None;
+    for (n, &from) in a.iter().enumerate() {
         let mut left = n + 1;
-        let mut next = Vec::with_capacity(row.len());
-        next.push(left);
-        for (to, &above) in b.iter().zip(row.iter().skip(1)) {
-            let replaced = diagonal + usize::from(from != to);
-            left = replaced.min(above + 1).min(left + 1);
-            diagonal = above;
+        let mut next = vec![left];
+        let mut to_before = None;
+        for (m, &to) in b.iter().enumerate() {
+            let at = |row: &[usize], m: usize| row.get(m).copied().unwrap_or(usize::MAX - 1);
+            let replaced = at(&row, m) + usize::from(from != to);
+            left = replaced.min(at(&row, m + 1) + 1).min(left + 1);
+            let swapped = from_before == Some(to) && to_before == Some(from);
+            if let (true, Some(m)) = (swapped, m.checked_sub(1)) {
+                left = left.min(at(&row_before, m) + 1);
+            }
             next.push(left);
+            to_before = Some(to);
         }
-        row = next;
+        row_before = std::mem::replace(&mut row, next);
+        from_before = Some(from);
     }
     row.last().copied().filter(|&far| far <= most)
 }
@@ -67,6 +74,7 @@ mod tests {
     fn distance_counts_edits() {
         assert_eq!(distance("kitten", "sitting", 9), Some(3));
         assert_eq!(distance("same", "same", 0), Some(0));
+        assert_eq!(distance("lnik", "link", 1), Some(1));
         assert_eq!(distance("a", "abcdef", 2), None);
     }
 

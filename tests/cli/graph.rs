@@ -7,7 +7,16 @@ use super::{Folder, SESSION, fields, node2, run};
 fn text_is_a_tree_of_vms_namespaces_and_bridges() {
     let folder = Folder::new(&[("session.txt", SESSION)]);
     let ran = run(["graph", &folder.join("session.txt")]);
-    insta::assert_snapshot!(ran.shown(&folder), @"");
+    insta::assert_snapshot!(ran.shown(&folder), @"
+    lab7
+    ├─ namespace root
+    │  ├─ lo (loopback, mtu 65536, 127.0.0.1/8)
+    │  └─ eth0 (physical NIC, mtu 1500, 192.0.2.7/24)
+    └─ br-int (OVS bridge)
+       ├─ br-int (internal)
+       └─ qvo11111111-11 (tag 7, could not open network device qvo11111111-11 (No such device))
+    exit status Some(0)
+    ");
 }
 
 #[test]

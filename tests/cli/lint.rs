@@ -5,7 +5,22 @@ use super::{Folder, HEALTHY, SESSION, fields, node2, run};
 fn a_fault_is_told_with_the_line_that_proves_it() {
     let folder = Folder::new(&[("session.txt", SESSION)]);
     let ran = run(["lint", "--select", "OVS-001", &folder.join("session.txt")]);
-    insta::assert_snapshot!(ran.shown(&folder), @"");
+    insta::assert_snapshot!(ran.shown(&folder), @r#"
+    warning[OVS-001] lab7 · br-int/qvo11111111-11: OVS could not open the device: No such device
+        ╭─[[DIR]/session.txt:11:25]
+     11 │                 error: "could not open network device qvo11111111-11 (No such device)"
+        ·                         ──────────────────────────────┬──────────────────────────────
+        ·                                                       ╰── reported here
+        ╰────
+       not found: qvo11111111-11, qvb11111111-11 in ip address (2 links)
+       note: which machine uses the port is not known: run virsh list --all, virsh dumpxml DOMAIN
+       next: ovs-vsctl list interface qvo11111111-11
+       next: ip -d link show qvo11111111-11
+
+    1 warning
+    looked at lab7: 3 texts, 8 records; 2 devices in 1 namespace, 1 OVS bridge with 2 ports
+    exit status Some(0)
+    "#);
 }
 
 #[test]

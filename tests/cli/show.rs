@@ -59,5 +59,11 @@ fn an_address_is_found_in_its_namespace() {
 fn an_unknown_name_is_status_1_with_what_was_searched() {
     let folder = Folder::new(&[("session.txt", SESSION)]);
     let ran = run(["show", &folder.join("session.txt"), "eth00"]);
-    insta::assert_snapshot!(ran.shown(&folder), @"");
+    insta::assert_snapshot!(ran.shown(&folder), @"
+    nothing is called eth00
+      searched completely on lab7: devices, OVS bridges and ports, names of namespaces
+      not captured in full on lab7: virsh list --all
+    hint: did you mean eth0?
+    exit status Some(1)
+    ");
 }

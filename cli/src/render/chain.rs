@@ -6,7 +6,7 @@ use tapline_topology::graph::Edge;
 use tapline_topology::{EdgeKind, NodeData, NodeId, Topology};
 
 use super::escape::visible;
-use super::node::{attribute_text, attributes, confidence_mark, name, noun};
+use super::node::{confidence_mark, facts as facts_of, name};
 use super::tree::Tree;
 use crate::terminal::{Paint, style};
 
@@ -174,12 +174,7 @@ impl View<'_> {
     fn facts(&self, id: NodeId, before: Option<NodeId>) -> Vec<String> {
         let topology = self.topology;
         let Some(node) = topology.node(id) else { return Vec::new() };
-        let mut facts = vec![noun(node).to_owned()];
-        if let NodeData::OvsInterface(it) = &node.data
-            && it.port == node.name
-        {
-            facts = vec!["OVS port".to_owned()];
-        }
+        let mut facts = Vec::new();
         let many = topology.snapshot.captured.hosts.len() > 1;
         let before = before.and_then(|it| topology.node(it));
         if many
@@ -195,35 +190,10 @@ impl View<'_> {
         {
             facts.push(format!("in {netns}"));
         }
-        let mut properties = attributes(topology, id);
-        if let NodeData::OvsInterface(_) = node.data {
-            for (port, _) in topology.out(id, EdgeKind::OvsInterfaceOf) {
-                properties.extend(attributes(topology, port));
-            }
-        }
-        if let NodeData::OvsPort(_) = node.data {
-            for (interface, _) in topology.into(id, EdgeKind::OvsInterfaceOf) {
-                properties.extend(attributes(topology, interface));
-            }
-        }
-        for attribute in properties {
-            let told = match attribute.0 {
-                "tag" | "trunks" | "addresses" | "mtu" | "nova-name" | "error" | "local" => true,
-                // A system device says so itself.
-                "type" => node.data.kind().starts_with("ovs-") && attribute.1 != "system",
-                "state" => attribute.1 != "UP" && attribute.1 != "UNKNOWN",
-                "captured" => attribute.1 == false,
-                "mac" => {
-                    matches!(node.data, NodeData::VmNic(_)) && attribute.1 != node.name.as_str()
-                }
-                _ => false,
-            };
-            let fact = attribute_text(&attribute);
-            if told && !fact.is_empty() && !facts.contains(&fact) {
-                facts.push(fact);
-            }
-        }
-        facts
+        let mut all = facts_of(topology, id);
+        // What it is, where it is, what else is known of it.
+        all.splice(1.min(all.len())..1.min(all.len()), facts);
+        all
     }
 
     /// The strongest witness of an edge: what it says and in which file.

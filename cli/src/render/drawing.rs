@@ -85,17 +85,18 @@ fn box_of(topology: &Topology<'_>, id: NodeId) -> Option<NodeId> {
 }
 
 fn clusters(topology: &Topology<'_>, numbers: &BTreeMap<NodeId, usize>) -> Vec<Cluster> {
-    type Key = (Option<u32>, String);
+    // What is on no captured host comes last.
+    type Key = (bool, Option<u32>, String);
     let mut groups: BTreeMap<Key, Vec<Item>> = BTreeMap::new();
     for (&id, &number) in numbers {
         let Some(node) = topology.node(id) else { continue };
         let host = node.host.map(|it| it.0);
         let netns = node.netns.as_ref().map_or(String::new(), ToString::to_string);
-        groups.entry((host, netns)).or_default().push(item(topology, id, number));
+        groups.entry((host.is_none(), host, netns)).or_default().push(item(topology, id, number));
     }
-    let mut clusters: BTreeMap<Option<u32>, Cluster> = BTreeMap::new();
-    for ((host, label), items) in groups {
-        let cluster = clusters.entry(host).or_insert_with(|| {
+    let mut clusters: BTreeMap<(bool, Option<u32>), Cluster> = BTreeMap::new();
+    for ((_, host, label), items) in groups {
+        let cluster = clusters.entry((host.is_none(), host)).or_insert_with(|| {
             let host = host.and_then(|it| topology.snapshot.captured.hosts.get(it as usize));
             let label = host.map_or(String::new(), |it| visible(&it.name).into_owned());
             Cluster { label, groups: Vec::new() }

@@ -7,7 +7,7 @@ use tapline_topology::graph::{Confidence, NetdevKind};
 use tapline_topology::{EdgeKind, Node, NodeData, NodeId, Topology};
 
 use super::escape::visible;
-use super::node::{attribute_text, attributes, confidence_mark, name, noun};
+use super::node::{attribute_text, attributes, confidence_mark, facts, name};
 use super::severity_style;
 use super::tree::Tree;
 use crate::terminal::{Paint, style};
@@ -275,30 +275,18 @@ impl<'a> View<'a> {
     fn line(&self, id: NodeId, prefix: &str) -> String {
         let topology = self.topology;
         let Some(node) = topology.node(id) else { return String::new() };
-        let called = visible(&name(topology, id)).into_owned();
+        let called = match &node.data {
+            // Its VM stands above.
+            NodeData::VmNic(_) => node.name.to_string(),
+            _ => name(topology, id),
+        };
+        let called = visible(&called).into_owned();
+        let facts = facts(topology, id);
+        // The prefix says what it is.
+        let facts = facts.get(usize::from(!prefix.is_empty())..).unwrap_or_default();
         let mut text = format!("{prefix}{}", self.paint.of(style::CODE, called));
-        let mut parts = Vec::new();
-        if !matches!(node.data, NodeData::Vm(_) | NodeData::Netns(_)) {
-            parts.push(noun(node).to_owned());
-        }
-        for attribute in attributes(topology, id) {
-            let shown = match attribute.0 {
-                "tag" | "trunks" | "addresses" | "mtu" | "state" | "nova-name" | "fail-mode" => {
-                    true
-                }
-                "captured" => attribute.1 == false,
-                "mac" => matches!(node.data, NodeData::VmNic(_)),
-                _ => false,
-            };
-            if shown {
-                let shown = attribute_text(&attribute);
-                if !shown.is_empty() {
-                    parts.push(visible(&shown).into_owned());
-                }
-            }
-        }
-        if !parts.is_empty() {
-            text.push_str(&format!(" ({})", parts.join(", ")));
+        if !facts.is_empty() {
+            text.push_str(&format!(" ({})", visible(&facts.join(", "))));
         }
         text
     }

@@ -145,6 +145,47 @@ pub(crate) fn attributes(topology: &Topology<'_>, id: NodeId) -> Vec<Attribute> 
     all
 }
 
+/// What a node is and what people ask for first, for one line of a tree. An OVS interface and its
+/// port are told as one.
+pub(crate) fn facts(topology: &Topology<'_>, id: NodeId) -> Vec<String> {
+    let Some(node) = topology.node(id) else { return Vec::new() };
+    let mut facts = vec![noun(node).to_owned()];
+    let mut properties = attributes(topology, id);
+    match &node.data {
+        NodeData::OvsInterface(it) => {
+            if it.port == node.name {
+                facts = vec!["OVS port".to_owned()];
+            }
+            for (port, _) in topology.out(id, EdgeKind::OvsInterfaceOf) {
+                properties.extend(attributes(topology, port));
+            }
+        }
+        NodeData::OvsPort(it) if it.interfaces <= 1 => {
+            for (interface, _) in topology.into(id, EdgeKind::OvsInterfaceOf) {
+                properties.extend(attributes(topology, interface));
+            }
+        }
+        _ => {}
+    }
+    for attribute in properties {
+        let told = match attribute.0 {
+            "tag" | "trunks" | "addresses" | "mtu" | "nova-name" | "error" | "local" => true,
+            // A system device says so itself.
+            "type" => node.data.kind().starts_with("ovs-") && attribute.1 != "system",
+            // Both of these mean that it works.
+            "state" => attribute.1 != "UP" && attribute.1 != "UNKNOWN",
+            "captured" => attribute.1 == false,
+            "mac" => matches!(node.data, NodeData::VmNic(_)) && attribute.1 != node.name.as_str(),
+            _ => false,
+        };
+        let fact = attribute_text(&attribute);
+        if told && !fact.is_empty() && !facts.contains(&fact) {
+            facts.push(fact);
+        }
+    }
+    facts
+}
+
 /// `tag 1`, `mtu 1450`, `192.168.0.1/24, fe80::1/64`: a property for people.
 pub(crate) fn attribute_text((name, value): &Attribute) -> String {
     match (*name, value) {
