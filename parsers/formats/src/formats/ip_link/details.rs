@@ -38,6 +38,7 @@ pub(super) fn link_line<'a>(
         }
     }
     let ethernet = is_ethernet(kind);
+    reserve(link, rest);
     each_field(rest, |key, value| {
         match key {
             "permaddr" if ethernet => {
@@ -50,6 +51,11 @@ pub(super) fn link_line<'a>(
         }
         shared(text, link, key, value)
     })
+}
+
+/// Makes room for the fields of `rest`: about 16 bytes each.
+fn reserve(link: &mut Link, rest: &str) {
+    link.other.reserve(rest.len() / 16);
 }
 
 /// Types whose addresses have six octets.
@@ -68,6 +74,7 @@ pub(super) fn detail<'a>(
     detailed: bool,
 ) -> Done<'a> {
     let (rest, first) = word_gap(line)?;
+    reserve(link, rest);
     let name = |it: &'a str| Some(At::new(Name::new(it), Span::of(text, it)));
     let plain = first.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
     if let Some(slave) = first.strip_suffix("_slave").filter(|it| plain && !it.is_empty()) {

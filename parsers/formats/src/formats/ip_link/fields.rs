@@ -32,62 +32,63 @@ pub(super) fn each_field<'a>(
 
 /// The first key and value, and what follows them.
 fn field(input: &str) -> Result<(&str, &str, &str), nom::Err<Expected<'_>>> {
-    for (open, close) in [('<', '>'), ('(', ')')] {
-        if input.starts_with(open) {
-            let (group, rest) = through(input, close);
-            return Ok((rest, group, empty_end(group)));
-        }
+    let close = match input.as_bytes().first() {
+        Some(b'<') => Some('>'),
+        Some(b'(') => Some(')'),
+        _ => None,
+    };
+    if let Some(close) = close {
+        let (group, rest) = through(input, close);
+        return Ok((rest, group, empty_end(group)));
     }
     let (rest, key) = word_gap(input)?;
     let bare = Ok((rest, key, empty_end(key)));
-    let Some(&next) = rest.as_bytes().first() else {
-        return bare;
-    };
-    match next {
-        b'{' => {
+    match rest.as_bytes().first() {
+        None => return bare,
+        Some(b'{') => {
             let (group, rest) = through(rest, '}');
             return Ok((rest, key, group));
         }
-        b'<' if key == "protodown_reason" => {
+        Some(b'<') if key == "protodown_reason" => {
             let (group, rest) = through(rest, '>');
             return Ok((rest, key, group));
         }
-        b'<' | b'(' => return bare,
-        _ => {}
+        Some(b'<' | b'(') => return bare,
+        Some(_) => {}
     }
-    if is_bare(key) {
-        return bare;
-    }
+    let (after, value) = word_gap(rest)?;
     match key {
         // Two port numbers.
         "srcport" => {
-            let (after, low) = word_gap(rest)?;
             if let Ok((end, high)) = word_gap(after)
                 && high.bytes().all(|b| b.is_ascii_digit())
             {
-                return Ok((end, key, between(rest, low, high)));
+                return Ok((end, key, between(rest, value, high)));
             }
-            return Ok((after, key, low));
         }
         // A name of a namespace may have blanks.
         "link-netns" | "new-netns" => {
-            let (mut after, first) = word_gap(rest)?;
-            let mut last = first;
+            let (mut after, mut last) = (after, value);
             while let Ok((end, more)) = word_gap(after)
                 && !is_key(more)
             {
                 (after, last) = (end, more);
             }
-            return Ok((after, key, between(rest, first, last)));
+            return Ok((after, key, between(rest, value, last)));
         }
+        _ if is_plain_value(value) => {}
+        _ if is_bare(key) => return bare,
+        // An unknown word before a key has no value.
+        _ if is_key(value) && !is_key(key) => return bare,
         _ => {}
     }
-    let (after, value) = word_gap(rest)?;
-    // An unknown word before a key has no value.
-    if next.is_ascii_alphabetic() && is_key(value) && !is_key(key) {
-        return bare;
-    }
     Ok((after, key, value))
+}
+
+/// Whether `word` cannot be a key: numbers and switches, as most values are.
+fn is_plain_value(word: &str) -> bool {
+    let digit = word.as_bytes().first().is_some_and(u8::is_ascii_digit);
+    (digit && !word.starts_with("6rd-")) || matches!(word, "on" | "off")
 }
 
 /// `other`, as records keep it.
