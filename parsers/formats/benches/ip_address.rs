@@ -1,5 +1,6 @@
 //! `ip -d address` of a host with 10,000 interfaces: hybrid plugs of virtual machines as
 //! OpenStack wires them (tap, Linux bridge, veth pair), VLANs and routers with addresses.
+#![expect(clippy::expect_used, reason = "a benchmark that cannot run says why")]
 use std::fmt::Write as _;
 
 use divan::counter::BytesCount;

@@ -287,7 +287,7 @@ impl<'a> Reader<'a> {
 }
 
 /// The line was read up to `rest`.
-fn took<'a>(rest: &'a str) -> Parsed<'a, Read<()>> {
+fn took(rest: &str) -> Parsed<'_, Read<()>> {
     Ok((rest, Read::Took(())))
 }
 

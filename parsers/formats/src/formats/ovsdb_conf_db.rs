@@ -79,12 +79,12 @@ pub(crate) fn parse(text: &str, _: &Command) -> Outcome<Vec<OvsRecord>> {
         out.problem(ProblemKind::UnreadLine, wrong.span, format!("expected {}", wrong.what));
     }
     out.problems.sort_by_key(|it| it.span);
-    finish(text, &mut out);
     if let Some(words) = doubt {
         let failed = out.lines.read == 0;
         let doubt = if failed { Completeness::Failed(words) } else { Completeness::Partial(words) };
         out.completeness = std::mem::take(&mut out.completeness).and(doubt);
     }
+    finish(text, &mut out);
     out.map(|()| played.records)
 }
 

@@ -57,16 +57,11 @@ fn after_escape(text: &str) -> &str {
         // CSI: parameters, then one final character.
         Some('[') => {
             chars.next();
-            loop {
-                match chars.clone().next() {
-                    Some(it @ '\x20'..='\x7e') => {
-                        chars.next();
-                        if it >= '@' {
-                            break;
-                        }
-                    }
-                    // A broken sequence ends where the line ends.
-                    _ => break,
+            // A broken sequence ends where the line ends.
+            while let Some(it @ '\x20'..='\x7e') = chars.clone().next() {
+                chars.next();
+                if it >= '@' {
+                    break;
                 }
             }
         }
@@ -87,7 +82,9 @@ pub(super) fn each_span(link: &mut Link, mut f: impl FnMut(&mut Span)) {
         }
     }
     fn fields(all: &mut [Field], f: &mut impl FnMut(&mut Span)) {
-        all.iter_mut().for_each(|it| f(&mut it.value.span));
+        for it in all {
+            f(&mut it.value.span);
+        }
     }
     let f = &mut f;
     f(&mut link.at);

@@ -43,12 +43,8 @@ pub(super) fn header<'a>(
     })?;
     // Terminals and pagers cut lines: `grou` is the beginning of `group default`.
     let begins = |key: &&str| !last.is_empty() && key.starts_with(last);
-    let cut = cut.or_else(|| {
-        ["qdisc", "master", "state", "mode", "group", "qlen"]
-            .iter()
-            .any(|it| begins(it))
-            .then_some(last)
-    });
+    let known = ["qdisc", "master", "state", "mode", "group", "qlen"];
+    let cut = cut.or_else(|| known.iter().any(begins).then_some(last));
     Ok(("", (link, cut)))
 }
 
