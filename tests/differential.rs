@@ -19,13 +19,32 @@ struct Pair {
     left: (&'static str, &'static str),
     /// The same thing in another form.
     right: (&'static str, &'static str),
-    /// Takes away what one form does not say, and what changes between two commands.
+    /// Takes away what one form does not say, and what changes between two commands; `null` leaves
+    /// out the whole record.
     comparable: fn(&mut Value),
     /// How many records a host has at least: nothing compared proves nothing.
     at_least: usize,
 }
 
 const PAIRS: &[Pair] = &[
+    Pair {
+        left: ("bridge_fdb", "bridge fdb"),
+        right: ("bridge_-j_fdb", "bridge -j fdb"),
+        comparable: |it| fdb(it, |_| {}),
+        at_least: 1,
+    },
+    Pair {
+        left: ("bridge_fdb", "bridge fdb"),
+        right: ("bridge_-s_-s_-d_-t_fdb_show", "bridge -s -s -d -t fdb show"),
+        comparable: |it| fdb(it, without_other),
+        at_least: 1,
+    },
+    Pair {
+        left: ("bridge_link_show", "bridge link show"),
+        right: ("bridge_-s_-s_-d_link_show", "bridge -s -s -d link show"),
+        comparable: without_other,
+        at_least: 1,
+    },
     Pair {
         left: ("ip_-d_address", "ip -d address"),
         right: ("ip_-j_-d_address", "ip -j -d address"),
@@ -39,6 +58,23 @@ const PAIRS: &[Pair] = &[
         at_least: 1,
     },
 ];
+
+/// Learned entries come and go between two commands.
+fn fdb(record: &mut Value, comparable: fn(&mut Value)) {
+    let flags = record.get("flags").and_then(Value::as_array);
+    if flags.is_some_and(|it| it.iter().any(|it| it == "permanent")) {
+        comparable(record);
+    } else {
+        *record = Value::Null;
+    }
+}
+
+/// Details and counters stand in one form only.
+fn without_other(record: &mut Value) {
+    if let Some(record) = record.as_object_mut() {
+        record.remove("other");
+    }
+}
 
 /// Text knows the name of a namespace, JSON its id; text has `missed`, JSON `over_errors`.
 fn link(record: &mut Value) {
@@ -130,6 +166,7 @@ fn records(file: &Path, command: &str, comparable: fn(&mut Value)) -> Vec<Value>
     let mut values = Values(Vec::new());
     outcome.records.visit(&mut values);
     values.0.iter_mut().for_each(comparable);
+    values.0.retain(|it| !it.is_null());
     values.0
 }
 

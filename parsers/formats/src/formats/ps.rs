@@ -38,9 +38,9 @@ pub(crate) static FORMAT: Format = Format {
 };
 
 /// Reads the whole output.
-pub(crate) fn parse(text: &str, _: &Command) -> Outcome<Vec<QemuProcess>> {
+pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<QemuProcess>> {
     let mut out = Outcome::default();
-    let width = cut_at(text);
+    let width = if is_wide(command) { None } else { cut_at(text) };
     let mut columns = None;
     let mut seen = HashSet::new();
     let mut problems = Vec::new();
@@ -76,8 +76,15 @@ pub(crate) fn parse(text: &str, _: &Command) -> Outcome<Vec<QemuProcess>> {
     out
 }
 
+/// Whether the options say that lines shall not be cut off: `ps auxww`, `ps -ef -ww`.
+fn is_wide(command: &Command) -> bool {
+    // Words that are lists of columns hold no options.
+    let options = command.args().iter().filter(|it| !it.contains(','));
+    options.map(|it| it.matches('w').count()).sum::<usize>() >= 2
+}
+
 /// The width of the terminal at which lines are cut off: two or more lines of the greatest length
-/// are no accident.
+/// are no accident, unless they are longer than a terminal is wide.
 fn cut_at(text: &str) -> Option<usize> {
     let (mut width, mut times) = (0, 0);
     for length in bodies(text).map(|it| it.chars().count()) {
@@ -87,7 +94,7 @@ fn cut_at(text: &str) -> Option<usize> {
             std::cmp::Ordering::Less => {}
         }
     }
-    (times > 1 && width >= 79).then_some(width)
+    (times > 1 && (79..600).contains(&width)).then_some(width)
 }
 
 /// Where the columns that matter are, counted in words.

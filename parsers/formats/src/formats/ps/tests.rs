@@ -88,7 +88,9 @@ fn cut_off_command_lines_leave_nics_unknown() {
         );
         format!("{}\n", line.get(..80).unwrap())
     };
-    let out = read(&format!("{HEADING}{}{}", wide(20), wide(21)));
+    let text = format!("{HEADING}{}{}", wide(20), wide(21));
+    assert!(parse(&text, &Command::new("ps auxww")).records.iter().all(|it| !it.cut));
+    let out = read(&text);
     assert!(out.records.iter().all(|it| it.cut && it.nics.is_empty()));
     assert!(matches!(out.completeness, Completeness::Partial(_)));
     let comm = "PID USER COMMAND CGROUP\n 7 qemu qemu-kvm /machine\n";
