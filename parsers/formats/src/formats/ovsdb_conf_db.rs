@@ -62,7 +62,7 @@ pub(crate) fn parse(text: &str, _: &Command) -> Outcome<Vec<OvsRecord>> {
     let gone = out.problems.iter().any(|it| it.kind == ProblemKind::Truncated);
     let played = replay.finish();
     let doubt = if out.lines.read == 0 {
-        Some("no record of a database file was understood".to_owned())
+        None
     } else if !has_schema {
         let lost = played.headless;
         Some(format!("the head of the file is missing, and with it {lost} rows that changed since"))
@@ -79,12 +79,14 @@ pub(crate) fn parse(text: &str, _: &Command) -> Outcome<Vec<OvsRecord>> {
         out.problem(ProblemKind::UnreadLine, wrong.span, format!("expected {}", wrong.what));
     }
     out.problems.sort_by_key(|it| it.span);
+    // The first doubt is the one that is told: this one says more than a count of lines.
     if let Some(words) = doubt {
-        let failed = out.lines.read == 0;
-        let doubt = if failed { Completeness::Failed(words) } else { Completeness::Partial(words) };
-        out.completeness = std::mem::take(&mut out.completeness).and(doubt);
+        out.completeness = Completeness::Partial(words);
     }
     finish(text, &mut out);
+    if out.lines.read == 0 && !out.completeness.is_failed() {
+        out.completeness = Completeness::Failed("no record of a database file".to_owned());
+    }
     out.map(|()| played.records)
 }
 

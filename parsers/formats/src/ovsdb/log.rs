@@ -36,7 +36,9 @@ pub(crate) fn records<'a>(text: &'a str, out: &mut Outcome<()>) -> Vec<Record<'a
     let mut open: Option<(Magic, usize)> = None;
     let mut after_gap = false;
     for body in bodies(text) {
-        if let Some((magic, length)) = header(body) {
+        if body.is_empty() {
+            out.lines.add(Fate::Blank);
+        } else if let Some((magic, length)) = header(body) {
             if open.is_some() {
                 after_gap = true;
             }
@@ -47,8 +49,6 @@ pub(crate) fn records<'a>(text: &'a str, out: &mut Outcome<()>) -> Vec<Record<'a
             let whole = length == body.len() + 1;
             all.push(Record { magic, json: body, whole, after_gap });
             after_gap = false;
-        } else if body.is_empty() {
-            out.lines.add(Fate::Blank);
         } else {
             after_gap = true;
             let what = "part of a record whose header is missing";

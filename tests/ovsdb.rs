@@ -1,0 +1,169 @@
+//! The same database in five dresses gives the same rows: `list`, `list` as JSON, `dump`, and the
+//! file itself; `show` tells the same of what it prints. On captures that are not part of the
+//! repository, where they are at hand.
+#![expect(clippy::print_stdout, reason = "a test says what it skips")]
+#![expect(clippy::panic, reason = "a test may panic")]
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use tapline_model::capture::Command;
+use tapline_model::records::Batch;
+use tapline_model::records::ovs::{OvsRecord, OvsRef, OvsRow};
+use tapline_parsers::registry;
+
+/// The folders of captured hosts that have a database file.
+fn hosts() -> Vec<PathBuf> {
+    let lab = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/captures/lab"));
+    let mut hosts: Vec<_> = folders(&lab)
+        .iter()
+        .flat_map(|it| folders(it))
+        .filter(|it| it.join("conf.db").is_file())
+        .collect();
+    hosts.sort();
+    if hosts.is_empty() {
+        println!("skipped: no captured databases below {}", lab.display());
+    }
+    hosts
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests read their cases from files")]
+fn folders(of: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(of).into_iter().flatten();
+    entries.filter_map(|it| Some(it.ok()?.path())).filter(|it| it.is_dir()).collect()
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests read their cases from files")]
+fn read(host: &Path, file: &str, command: &str) -> Vec<OvsRecord> {
+    let path = host.join(file);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|why| panic!("{path:?}: {why}"));
+    let command = Command::new(command);
+    let format = registry::by_command(&command).unwrap_or_else(|| panic!("{command}"));
+    let out = (format.read)(&text, &command);
+    assert_eq!(out.problems, [], "{path:?}");
+    assert!(out.completeness.is_complete(), "{path:?}: {:?}", out.completeness);
+    assert_eq!(out.lines.unread, 0, "{path:?}");
+    match out.records {
+        Batch::Ovs(all) => all,
+        Batch::Nothing => Vec::new(),
+        other => panic!("{path:?}: {}", other.kind()),
+    }
+}
+
+const TABLES: &[&str] = &["Open_vSwitch", "Manager", "Bridge", "Controller", "Port", "Interface"];
+
+/// Typed rows by uuid.
+type Rows = BTreeMap<String, OvsRow>;
+
+fn by_uuid(records: Vec<OvsRecord>) -> Rows {
+    let mut rows = Rows::new();
+    for record in records {
+        if matches!(record.row, OvsRow::Other { .. }) {
+            continue;
+        }
+        let uuid = record.uuid.as_ref().map_or_else(String::new, |it| it.to_string());
+        assert!(rows.insert(uuid, record.row).is_none(), "one row twice");
+    }
+    rows
+}
+
+fn lists(host: &Path, prefix: &str, options: &str) -> Rows {
+    let all = TABLES.iter().flat_map(|table| {
+        read(host, &format!("{prefix}list_{table}"), &format!("ovs-vsctl {options}list {table}"))
+    });
+    by_uuid(all.collect())
+}
+
+/// Leaves what a database file holds: ephemeral columns are not written.
+fn persistent(mut rows: Rows) -> Rows {
+    for row in rows.values_mut() {
+        match row {
+            OvsRow::Interface(it) => {
+                it.ifindex = None;
+                it.mac_in_use = None;
+                it.admin_state = None;
+                it.link_state = None;
+                it.mtu = None;
+                it.status.clear();
+                it.bfd_status.clear();
+            }
+            OvsRow::Connection(it) => it.is_connected = None,
+            _ => {}
+        }
+    }
+    rows
+}
+
+#[test]
+fn lists_json_dump_and_file_hold_the_same_rows() {
+    for host in hosts() {
+        let list = lists(&host, "ovs-vsctl_", "");
+        assert!(list.len() > 10, "{host:?}");
+        let json = lists(&host, "ovs-vsctl_-f_json_", "-f json ");
+        same(&list, &json, &host, "list and JSON");
+        let dump = by_uuid(read(&host, "ovsdb-client_dump", "ovsdb-client dump"));
+        same(&list, &dump, &host, "list and dump");
+        let file = by_uuid(read(&host, "conf.db", "cat /etc/openvswitch/conf.db"));
+        same(&persistent(list), &persistent(file), &host, "list and conf.db");
+    }
+}
+
+fn same(left: &Rows, right: &Rows, host: &Path, what: &str) {
+    for (uuid, row) in left {
+        assert_eq!(Some(row), right.get(uuid), "{what} of {host:?}: {uuid}");
+    }
+    assert_eq!(left.len(), right.len(), "{what} of {host:?}");
+}
+
+/// `show` names what the tables refer to by uuid.
+#[test]
+fn show_tells_the_same_as_the_tables() {
+    for host in hosts() {
+        let list = lists(&host, "ovs-vsctl_", "");
+        let named = |refer: &OvsRef| match refer {
+            OvsRef::Name(name) => name.to_string(),
+            OvsRef::Uuid(uuid) => match list.get(uuid.as_str()) {
+                Some(OvsRow::Bridge(it)) => it.name.to_string(),
+                Some(OvsRow::Port(it)) => it.name.to_string(),
+                Some(OvsRow::Interface(it)) => it.name.to_string(),
+                other => panic!("{uuid} is {other:?}"),
+            },
+        };
+        let tell = |row: &OvsRow| {
+            let names = |all: &[_]| {
+                let mut all: Vec<_> =
+                    all.iter().map(|it: &tapline_model::span::At<OvsRef>| named(it)).collect();
+                all.sort();
+                all.join(" ")
+            };
+            let text = |it: &Option<tapline_model::span::At<tapline_model::Name>>| {
+                it.as_ref().map_or_else(String::new, |it| it.to_string())
+            };
+            match row {
+                OvsRow::OpenVswitch(it) => {
+                    format!("db {} {}", text(&it.version), names(&it.bridges))
+                }
+                OvsRow::Bridge(it) => {
+                    let words = [text(&it.fail_mode), text(&it.datapath_type), names(&it.ports)];
+                    format!("bridge {} {}", *it.name, words.join(" "))
+                }
+                OvsRow::Port(it) => {
+                    let trunks: Vec<_> = it.trunks.iter().map(|it| it.value).collect();
+                    let tag = it.tag.map(|it| it.value);
+                    format!("port {} {tag:?} {trunks:?} {}", *it.name, names(&it.interfaces))
+                }
+                OvsRow::Interface(it) => {
+                    let words = [text(&it.kind), text(&it.error)];
+                    format!("interface {} {} {:?}", *it.name, words.join(" "), it.options.len())
+                }
+                OvsRow::Connection(it) => format!("connection {} {}", it.manager, *it.target),
+                OvsRow::Other { name } => format!("other {name}"),
+            }
+        };
+        let mut tables: Vec<_> = list.values().map(tell).collect();
+        let show = read(&host, "ovs-vsctl_show", "ovs-vsctl show");
+        let mut shown: Vec<_> = show.iter().map(|it| tell(&it.row)).collect();
+        tables.sort();
+        shown.sort();
+        assert_eq!(tables, shown, "{host:?}");
+    }
+}
