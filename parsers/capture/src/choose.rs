@@ -59,6 +59,11 @@ impl Chooser {
         if folders.split('/').any(|it| OWN.contains(&it)) {
             return Want::Skip;
         }
+        // Folders of a report that were packed once more (`sys.tgz`).
+        let packed = base.split_once(".t").map(|it| it.0);
+        if packed.is_some_and(|it| SYSTEM.contains(&it) || OWN.contains(&it)) {
+            return Want::Skip;
+        }
         if base == "version.txt" || base == "hostname" || base == "machine-id" {
             return Want::Keep;
         }

@@ -27,11 +27,6 @@ pub(crate) struct Invocation {
 }
 
 impl Invocation {
-    /// A command that was run as it stands.
-    pub(crate) fn plain(line: &str) -> Self {
-        Self { command: Command::new(line), ..Self::default() }
-    }
-
     /// A copied file.
     pub(crate) fn file(path: &str) -> Self {
         Self {

@@ -52,7 +52,7 @@ fn below(
                     below(loader, &real, &format!("{path}/"), entries, tree, depth + 1);
                 }
                 Err(error) => {
-                    loader.problem(&tree.archive, &path, &format!("cannot read: {error}"))
+                    loader.problem(&tree.archive, &path, &format!("cannot read: {error}"));
                 }
             }
         } else if kind.is_symlink() {

@@ -158,5 +158,5 @@ impl std::error::Error for Ratio {}
 
 /// Whether the limit on the ratio ended reading.
 pub(super) fn is_ratio(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|it| it.is::<Ratio>())
+    error.get_ref().and_then(|it| it.downcast_ref::<Ratio>()).is_some()
 }

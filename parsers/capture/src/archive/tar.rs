@@ -208,7 +208,7 @@ fn bounded(read: &mut dyn BufRead, size: u64, most: u64) -> io::Result<Vec<u8>> 
 
 /// Further headers of a member with holes.
 fn sparse_headers(read: &mut dyn BufRead, header: &Header) -> io::Result<()> {
-    let mut more = header.as_gnu().is_some_and(|it| it.is_extended());
+    let mut more = header.as_gnu().is_some_and(::tar::GnuHeader::is_extended);
     while more {
         let mut block = [0; 512];
         if fill(read, &mut block)? < block.len() {

@@ -369,6 +369,11 @@ pub(super) fn next_word(
         return Some((plain.len(), plain.to_owned()));
     }
     if plain.starts_with('-') {
+        // `--version.1`, a copy: left to the caller, who takes the number off.
+        let copy = plain.rsplit_once('.').is_some_and(|(_, it)| it.parse::<u16>().is_ok());
+        if copy && plain.len() == rest.len() {
+            return None;
+        }
         return Some((plain.len(), plain.to_owned()));
     }
     if let Some(word) = tool.words.iter().find(|it| rest.starts_with(**it) && end(it).is_some()) {
@@ -391,14 +396,26 @@ pub(super) fn next_word(
             Some((table.len(), rest.get(..table.len())?.to_owned()))
         }
         "ovs-vsctl" if plain == "." => Some((1, ".".to_owned())),
-        // The command of the daemon: `fdb.show`; or a bare `help`.
+        // 4.7.2 and later run `ovs-appctl get Interface PORT options`, which is no command of it.
         "ovs-appctl"
-            if !argv.iter().skip(1).any(|it| it.contains('/') && !it.ends_with(".ctl")) =>
+            if matches!(
+                (plain, last),
+                ("get", Some("ovs-appctl")) | ("Interface", Some("get"))
+            ) =>
         {
-            plain.contains('.').then(|| (plain.len(), plain.replace('.', "/")))
+            Some((plain.len(), plain.to_owned()))
+        }
+        // The command of the daemon: `fdb.show`, behind options only.
+        "ovs-appctl" if plain.contains('.') && !argv.iter().any(|it| is_daemon_command(it)) => {
+            Some((plain.len(), plain.replace('.', "/")))
         }
         _ => None,
     }
+}
+
+/// `fdb/show`; not the path of a socket.
+fn is_daemon_command(word: &str) -> bool {
+    word.contains('/') && !word.starts_with('/')
 }
 
 /// A path whose slashes became dots. Dots of its own are kept where they are known to be: before

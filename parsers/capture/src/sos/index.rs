@@ -46,7 +46,7 @@ impl Listed {
             Some(status @ (126 | 127)) => {
                 Completeness::Failed(format!("the command could not be run (exit status {status})"))
             }
-            Some(status) if status < 0 || status > 128 => {
+            Some(status) if !(0..=128).contains(&status) => {
                 Completeness::Partial(format!("the command was killed (exit status {status})"))
             }
             Some(status) if status != 0 && empty => {
@@ -104,7 +104,7 @@ impl Index {
         for (_, network) in report.devices.network.into_iter().flatten() {
             self.devices.extend(network.strings());
         }
-        self.netns.extend(report.devices.namespaced_network.into_iter().flatten().map(|it| it.0));
+        self.netns.extend(report.devices.namespaced_network.into_keys());
         for plugin in report.plugins.into_values() {
             for entry in plugin.commands {
                 let (Some(path), Some(exec)) = (entry.filepath, entry.exec) else { continue };
@@ -144,7 +144,8 @@ struct Report {
 #[derive(Deserialize, Default)]
 struct Devices {
     network: Option<BTreeMap<String, Strings>>,
-    namespaced_network: Option<BTreeMap<String, IgnoredAny>>,
+    #[serde(default)]
+    namespaced_network: BTreeMap<String, Ignored>,
 }
 
 #[derive(Deserialize)]
@@ -161,6 +162,17 @@ struct Entry {
     truncated: Option<bool>,
     /// A number from 4.2 on.
     start_time: Option<serde_json::Value>,
+}
+
+/// Something that is there; what it is does not matter.
+#[derive(Deserialize)]
+#[serde(from = "IgnoredAny")]
+struct Ignored(#[expect(dead_code, reason = "a map needs values of some size")] bool);
+
+impl From<IgnoredAny> for Ignored {
+    fn from(_: IgnoredAny) -> Self {
+        Self(true)
+    }
 }
 
 /// A list of names, or something else.

@@ -299,3 +299,102 @@ mod tests {
         assert_eq!(wrong.netns.name(), Some("red"));
     }
 }
+
+/// The way back, over what real reports list.
+#[cfg(test)]
+mod on_reports {
+    use std::io::Read as _;
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    /// Plugins whose files are evidence.
+    const PLUGINS: &[&str] =
+        &["networking", "openvswitch", "firewall_tables", "virsh", "conntrack", "host", "date"];
+
+    /// Manifests beside the project, unpacked or in tarballs.
+    #[expect(clippy::disallowed_methods, reason = "tests read optional samples")]
+    fn manifests() -> Vec<(PathBuf, Vec<u8>)> {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let captures = here.ancestors().map(|it| it.join("shared/captures")).find(|it| it.is_dir());
+        let Some(captures) = captures else { return Vec::new() };
+        let mut found = Vec::new();
+        for host in std::fs::read_dir(captures.join("hosts")).into_iter().flatten().flatten() {
+            let path = host.path().join("sos_reports/manifest.json");
+            if let Ok(bytes) = std::fs::read(&path) {
+                found.push((path, bytes));
+            }
+        }
+        let labs = std::fs::read_dir(captures.join("lab/sos")).into_iter().flatten().flatten();
+        for tarball in labs.flat_map(|it| std::fs::read_dir(it.path())).flatten().flatten() {
+            let file = std::fs::File::open(tarball.path()).unwrap();
+            let mut archive = ::tar::Archive::new(liblzma::read::XzDecoder::new(file));
+            for entry in archive.entries().unwrap() {
+                let mut entry = entry.unwrap();
+                if entry.path().unwrap().ends_with("sos_reports/manifest.json") {
+                    let mut bytes = Vec::new();
+                    entry.read_to_end(&mut bytes).unwrap();
+                    found.push((tarball.path(), bytes));
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+
+    #[test]
+    fn every_name_comes_back() {
+        let manifests = manifests();
+        if manifests.is_empty() {
+            println!("no reports to check names on: skipped");
+            return;
+        }
+        let mut total = 0;
+        let mut wrong = Vec::new();
+        for (path, bytes) in manifests {
+            let manifest: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+            let plugins = &manifest["components"]["report"]["plugins"];
+            let commands = || {
+                PLUGINS
+                    .iter()
+                    .filter_map(|it| plugins[it]["commands"].as_array())
+                    .flatten()
+                    .filter_map(|it| {
+                        let file = it["filepath"].as_str()?.strip_prefix("sos_commands/")?;
+                        Some((file.to_owned(), it["exec"].as_str()?.to_owned()))
+                    })
+            };
+            let mut names = Names::default();
+            for (_, exec) in commands() {
+                let words: Vec<_> = exec.split_whitespace().collect();
+                match words.as_slice() {
+                    ["ip", "netns", "exec", netns, ..] => names.add_netns(netns),
+                    ["ethtool", device] => names.add(device),
+                    _ => {}
+                }
+            }
+            for (file, exec) in commands() {
+                let words: Vec<_> = exec.split_whitespace().collect();
+                let out_of_scope = ["journalctl", "ls", "hostid", "taskset", "find"];
+                let program = words[0].rsplit('/').next().unwrap();
+                if out_of_scope.contains(&program) {
+                    continue;
+                }
+                total += 1;
+                let (netns, words) = match words.as_slice() {
+                    ["ip", "netns", "exec", netns, rest @ ..] => (Some(*netns), rest),
+                    all => (None, all),
+                };
+                let mut want = words.join(" ");
+                want = want.strip_prefix("/usr/sbin/").unwrap_or(&want).to_owned();
+                let found = inverse(&file, &names);
+                let got = found.as_ref().map(|it| (it.netns.name(), it.command.to_string()));
+                if got != Some((netns, want.clone())) {
+                    wrong.push(format!("{}: {file}: {want}: {found:?}", path.display()));
+                }
+            }
+        }
+        println!("{total} names, {} wrong", wrong.len());
+        assert!(wrong.is_empty(), "{} of {total}:\n{}", wrong.len(), wrong.join("\n"));
+    }
+}
