@@ -1,5 +1,5 @@
 //! What a rule may look at: the topology, by kind of thing, and what is known of each host.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 
 use tapline_model::Name;
@@ -7,8 +7,8 @@ use tapline_model::capture::HostId;
 use tapline_model::ids::Netns;
 use tapline_model::span::Evidence;
 use tapline_topology::graph::{
-    AddressNode, Fact, Netdev, NetnsNode, OvsBridge, OvsInterface, OvsPort, RouteTable,
-    TunnelEndpoint, Vm, VmNic,
+    AddressNode, ConflictKind, Fact, Netdev, NetnsNode, OvsBridge, OvsInterface, OvsPort,
+    RouteTable, TunnelEndpoint, Vm, VmNic,
 };
 use tapline_topology::{Coverage, EdgeKind, Node, NodeData, NodeId, Topic, Topology, names};
 
@@ -20,6 +20,8 @@ pub struct Ctx<'a> {
     /// The topology, with its snapshot and coverage.
     pub topology: &'a Topology<'a>,
     hosts: BTreeMap<HostId, Things>,
+    /// Devices of whose bridge two commands disagree.
+    disputed: BTreeSet<NodeId>,
 }
 
 /// The nodes of one host by kind, each list in the order of the topology.
@@ -178,7 +180,13 @@ impl<'a> Ctx<'a> {
             };
             list.push(id);
         }
-        Self { topology, hosts }
+        let disputed = topology
+            .conflicts
+            .iter()
+            .filter(|it| it.kind == ConflictKind::Membership)
+            .flat_map(|it| it.nodes.iter().copied())
+            .collect();
+        Self { topology, hosts, disputed }
     }
 
     /// All hosts that were captured.
@@ -190,6 +198,17 @@ impl<'a> Ctx<'a> {
     pub fn netdevs_of(&self, host: HostId) -> impl Iterator<Item = Item<'a, Netdev<'a>>> + '_ {
         let all = self.hosts.get(&host).into_iter().flat_map(|it| &it.netdevs);
         all.filter_map(|&id| self.netdev(id))
+    }
+
+    /// The namespaces of one host.
+    pub fn namespaces_of(&self, host: HostId) -> impl Iterator<Item = Item<'a, NetnsNode>> + '_ {
+        let all = self.hosts.get(&host).into_iter().flat_map(|it| &it.namespaces);
+        all.filter_map(|&id| self.namespace(id))
+    }
+
+    /// Whether two commands disagree about the bridge that a device is in.
+    pub fn is_disputed(&self, device: NodeId) -> bool {
+        self.disputed.contains(&device)
     }
 
     /// The OVS ports of one host.
@@ -285,9 +304,9 @@ impl<'a> Ctx<'a> {
             _ => false,
         };
         refused
-            || self.namespaces().any(|it| {
-                it.host == host && neutron.iter().any(|start| it.name().starts_with(start))
-            })
+            || self
+                .namespaces_of(host)
+                .any(|it| neutron.iter().any(|start| it.name().starts_with(start)))
     }
 
     /// Hosts that run OVS by some sign, and whose database was not captured, or not completely.

@@ -1,7 +1,6 @@
 //! Definitions that several rules share, each in one place.
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use ipnet::IpNet;
 use tapline_model::Name;
 use tapline_model::capture::HostId;
 use tapline_model::ids::Netns;
@@ -40,6 +39,10 @@ pub(crate) fn is_global(ip: IpAddr) -> bool {
     !local && !ip.is_multicast()
 }
 
+/// First addresses of docker, podman and libvirt by default, the same on every machine.
+const DEFAULTS: [Ipv4Addr; 3] =
+    [Ipv4Addr::new(172, 17, 0, 1), Ipv4Addr::new(10, 88, 0, 1), Ipv4Addr::new(192, 168, 122, 1)];
+
 /// Whether several devices may hold an address by the design of the software that set it.
 pub(crate) fn may_repeat(ip: IpAddr, prefix: u8) -> bool {
     // A host route address on several devices: unnumbered links, load balancers, anycast.
@@ -47,11 +50,7 @@ pub(crate) fn may_repeat(ip: IpAddr, prefix: u8) -> bool {
         IpAddr::V4(_) => prefix == 32,
         IpAddr::V6(_) => prefix == 128,
     };
-    // Defaults of container and virtualisation software, the same on every machine.
-    const DEFAULTS: [&str; 4] =
-        ["172.17.0.1/32", "10.88.0.1/32", "192.168.122.1/32", "169.254.169.254/32"];
-    let default =
-        DEFAULTS.iter().filter_map(|it| it.parse::<IpNet>().ok()).any(|it| it.contains(&ip));
+    let default = DEFAULTS.iter().any(|it| IpAddr::V4(*it) == ip);
     host_route || default || !is_global(ip)
 }
 

@@ -29,7 +29,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             Completeness::Complete => out.clean(),
             Completeness::Failed(reason) => {
                 let wanted = unanswered.contains(&source.id) && !is_not_installed(&reason);
-                if wanted && !(is_virsh(source) && !has_machines(ctx, source.host)) {
+                if wanted && (!is_virsh(source) || has_machines(ctx, source.host)) {
                     failed
                         .entry((source.host, reason))
                         .or_default()

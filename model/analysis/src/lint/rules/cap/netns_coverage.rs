@@ -68,7 +68,7 @@ fn not_captured(
     blind: &[Item<'_, NetnsNode>],
     captured: usize,
 ) {
-    let shown = defs::list(blind.iter().map(|it| it.name()), SHOWN);
+    let shown = defs::list(blind.iter().map(Item::name), SHOWN);
     let message = format!(
         "{} of {} namespaces were listed but not captured ({shown}): what is in them is not known",
         blind.len(),

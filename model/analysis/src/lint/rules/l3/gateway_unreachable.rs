@@ -48,7 +48,7 @@ struct Hop<'t> {
 }
 
 /// The ways of a route that have a gateway's address and a device.
-fn next_hops<'t>(route: Seen<'t, Route>) -> Vec<Hop<'t>> {
+fn next_hops(route: Seen<'_, Route>) -> Vec<Hop<'_>> {
     let record = route.record;
     if record.kind != "unicast" {
         return Vec::new();

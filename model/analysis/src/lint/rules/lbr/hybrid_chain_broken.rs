@@ -5,7 +5,7 @@ use tapline_model::capture::HostId;
 use tapline_model::ids::Netns;
 use tapline_model::span::Evidence;
 use tapline_topology::coverage::Searched;
-use tapline_topology::graph::{ConflictKind, Netdev};
+use tapline_topology::graph::Netdev;
 use tapline_topology::{EdgeKind, NodeId, Presence, Topic, names};
 
 use crate::lint::ctx::{Item, User};
@@ -201,13 +201,7 @@ impl<'a> Chain<'_, 'a> {
     fn is_member(&self, prefix: &str) -> Hop {
         let bridge = self.name("qbr");
         let Some(device) = self.find(prefix) else { return self.links() };
-        let disputed = self
-            .ctx
-            .topology
-            .conflicts
-            .iter()
-            .any(|it| it.kind == ConflictKind::Membership && it.nodes.contains(&device.id));
-        if disputed {
+        if self.ctx.is_disputed(device.id) {
             // Two commands disagree: that is a finding of its own.
             return Hop::Unknown(vec![Topic::BridgeMembers.command(&Netns::Root)]);
         }

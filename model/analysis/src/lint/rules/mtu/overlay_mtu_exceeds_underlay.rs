@@ -173,9 +173,7 @@ fn overlay_ports<'a>(ctx: &Ctx<'a>, host: HostId) -> Overlay<'a> {
     }
     if told {
         Overlay::Known(known, Confidence::Proven)
-    } else if all.is_empty() {
-        Overlay::Known(all, Confidence::Strong)
-    } else if !provider && ctx.complete(host, &Netns::Root, Topic::Ovs) {
+    } else if all.is_empty() || !provider && ctx.complete(host, &Netns::Root, Topic::Ovs) {
         Overlay::Known(all, Confidence::Strong)
     } else {
         Overlay::Unknown

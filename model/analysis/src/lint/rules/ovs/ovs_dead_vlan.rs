@@ -18,10 +18,13 @@ declare_rule! {
     page: "ovs_dead_vlan.md",
 }
 
+/// A port on the dead VLAN, and the tag that says so.
+type Dead<'a> = (Item<'a, OvsPort>, &'a Fact<u16>);
+
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     for host in ctx.hosts() {
         let neutron = defs::is_ml2_ovs(ctx, host);
-        let mut dead: BTreeMap<&str, Vec<(Item<'_, OvsPort>, &Fact<u16>)>> = BTreeMap::new();
+        let mut dead: BTreeMap<&str, Vec<Dead<'_>>> = BTreeMap::new();
         let mut wired: BTreeMap<&str, usize> = BTreeMap::new();
         for port in ctx.ovs_ports_of(host) {
             let bridge = port.data.bridge.as_str();
@@ -87,13 +90,7 @@ fn parked(ctx: &Ctx<'_>, out: &mut Verdicts, port: Item<'_, OvsPort>, tag: &Fact
 }
 
 /// Most ports of the bridge: the agent, not the ports.
-fn nothing_wired(
-    ctx: &Ctx<'_>,
-    out: &mut Verdicts,
-    bridge: &str,
-    ports: &[(Item<'_, OvsPort>, &Fact<u16>)],
-    all: usize,
-) {
+fn nothing_wired(ctx: &Ctx<'_>, out: &mut Verdicts, bridge: &str, ports: &[Dead<'_>], all: usize) {
     let Some((first, rest)) = ports.split_first() else { return };
     let message = format!(
         "neutron's agent wired nothing on {bridge}: {} of {all} ports are on the dead VLAN 4095",

@@ -29,7 +29,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
                 // Not even the bridge has a device: the switch does not run, or the devices are
                 // those of another host or time. That is no fault of this port.
                 Some(false) => {
-                    out.cannot_tell(interface.host, ["systemctl status ovs-vswitchd".to_owned()])
+                    out.cannot_tell(interface.host, ["systemctl status ovs-vswitchd".to_owned()]);
                 }
                 None => out.clean(),
             },
@@ -85,8 +85,7 @@ fn report(
     // Container runtimes move devices into namespaces without a name, which no command lists.
     let container = ["container_id", "sandbox", "sandbox_id"];
     let marked = container.iter().any(|it| defs::external_id(interface.data, it).is_some());
-    let nameless =
-        ctx.namespaces().any(|it| it.host == host && matches!(it.netns(), Netns::Nameless { .. }));
+    let nameless = ctx.namespaces_of(host).any(|it| matches!(it.netns(), Netns::Nameless { .. }));
     if marked || nameless && names::port_prefix(name).is_none() {
         finding.at_most(Severity::Warning).no_surer_than(Confidence::Suspect);
         finding.note("the host has namespaces without a name, which were not searched");

@@ -23,8 +23,7 @@ declare_rule! {
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     // All tunnels from one address have one fault together.
-    let mut sources: BTreeMap<(HostId, IpAddr), Vec<(Evidence, Option<Item<'_, TunnelEndpoint>>)>> =
-        BTreeMap::new();
+    let mut sources: BTreeMap<(HostId, IpAddr), Vec<Use<'_>>> = BTreeMap::new();
     for tunnel in ctx.tunnels() {
         let Some(local) = &tunnel.data.local else { continue };
         // A device of another namespace takes its address from there.
@@ -83,7 +82,8 @@ fn ovn_encap_ips(ctx: &Ctx<'_>) -> Vec<(HostId, IpAddr, Evidence)> {
     all
 }
 
-type Uses<'a> = [(Evidence, Option<Item<'a, TunnelEndpoint>>)];
+/// Where an address is named as a tunnel's source, and the tunnel.
+type Use<'a> = (Evidence, Option<Item<'a, TunnelEndpoint>>);
 
 /// The address is there: is its device usable?
 fn on_dead_device(
@@ -91,7 +91,7 @@ fn on_dead_device(
     out: &mut Verdicts,
     host: HostId,
     ip: IpAddr,
-    uses: &Uses<'_>,
+    uses: &[Use<'_>],
     address: NodeId,
 ) {
     let address = ctx.address(address);
@@ -116,7 +116,7 @@ fn report<'o>(
     out: &'o mut Verdicts,
     host: HostId,
     ip: IpAddr,
-    uses: &Uses<'_>,
+    uses: &[Use<'_>],
     message: String,
 ) -> &'o mut Finding {
     let owners: Vec<_> = uses.iter().filter_map(|(_, it)| it.map(|it| it.owner)).collect();

@@ -1,6 +1,6 @@
 use tapline_model::ids::Netns;
 use tapline_model::span::Evidence;
-use tapline_topology::graph::{ConflictKind, Netdev, VmNic};
+use tapline_topology::graph::{Netdev, VmNic};
 use tapline_topology::{EdgeKind, Topic, names};
 
 use crate::lint::ctx::Item;
@@ -125,11 +125,7 @@ fn plugged(
     device: Option<Item<'_, Netdev<'_>>>,
 ) -> Plug {
     let host = nic.host;
-    let disputed = ctx.topology.conflicts.iter().any(|it| {
-        it.kind == ConflictKind::Membership
-            && device.is_some_and(|device| it.nodes.contains(&device.id))
-    });
-    if disputed {
+    if device.is_some_and(|it| ctx.is_disputed(it.id)) {
         return Plug::Unknown(vec![Topic::BridgeMembers.command(&Netns::Root)]);
     }
     if let Some(interface) = ctx.interface_called(host, target) {
