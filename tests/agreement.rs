@@ -77,11 +77,15 @@ fn routes_agree() {
                 continue;
             };
             // net-tools prints a metric of nought where `ip` prints none.
-            ip.iter_mut().for_each(|it| it.3 = it.3.or(Some(0)));
+            for it in &mut ip {
+                it.3 = it.3.or(Some(0));
+            }
             assert_eq!(ip, route, "{}", place());
             compared += ip.len();
             if let Some(netstat) = of("netstat_-rn", "netstat -rn") {
-                ip.iter_mut().for_each(|it| it.3 = None);
+                for it in &mut ip {
+                    it.3 = None;
+                }
                 ip.sort();
                 assert_eq!(ip, netstat, "{}", place());
             }
