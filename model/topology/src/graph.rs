@@ -588,7 +588,9 @@ impl<'a> Topology<'a> {
         self.graph.node_weight(id.0)
     }
 
-    /// All nodes in the order in which they were made: by host, namespace, kind.
+    /// All nodes in the order in which they were made: host by host, each with its namespaces,
+    /// devices (by namespace and index), OVS, machines, addresses and routing tables (by name);
+    /// tunnel endpoints and remote hosts come last.
     pub fn nodes(&self) -> impl Iterator<Item = (NodeId, &Node<'a>)> {
         self.graph.node_indices().filter_map(|at| Some((NodeId(at), self.graph.node_weight(at)?)))
     }

@@ -336,7 +336,8 @@ fn a_peer_in_a_container_is_a_stub() {
 #[test]
 fn a_claimed_peer_that_is_not_there_is_a_conflict() {
     let root = veth(17, "va@if16", "", " link-netns ns1");
-    let inside = veth(2, "other@if99", "", " link-netnsid 0");
+    let lo = "1: lo: <LOOPBACK> mtu 65536 qdisc noop state DOWN mode DEFAULT group default qlen 1000\n    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00 promiscuity 0\n";
+    let inside = format!("{lo}{}", veth(2, "other@if99", "", " link-netnsid 0"));
     let snapshot = snapshot(&[&[("", "ip -d link", &root), ("ns1", "ip -d link", &inside)]]);
     let topology = build(&snapshot);
     assert_eq!(conflicts(&topology), [(ConflictKind::VethPeerMissing, vec!["va".to_owned()])]);
@@ -487,4 +488,57 @@ fn a_big_host_is_linked_in_no_time() {
     assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
     let pairs = topology.edges().filter(|it| it.1.kind == EdgeKind::VethPeer).count();
     assert_eq!(pairs, 5000);
+}
+
+/// Words that break a text in interesting places.
+const WORDS: &[&str] = &[
+    "",
+    "\n",
+    "@",
+    "@if2",
+    "master qbraaaaaaaa-01",
+    "master tapaaaaaaaa-01",
+    "link-netnsid 0",
+    "link-netns qdhcp-1",
+    "type: patch",
+    "options: {peer=br-int}",
+    "12: ",
+    "br-int",
+    "10.0.0.1",
+];
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+    /// Whatever a text says, linking ends, and every way from every node ends as well.
+    #[test]
+    fn broken_texts_break_nothing(
+        edits in proptest::collection::vec((0..4usize, 0..4000usize, 0..40usize, 0..WORDS.len()), 0..12)
+    ) {
+        let mut texts = [HYBRID_LINKS.to_owned(), dhcp(), SHOW.to_owned(), XML.to_owned()];
+        for (text, at, cut, word) in edits {
+            let text = &mut texts[text];
+            let at = at % (text.len() + 1);
+            let end = (at + cut).min(text.len());
+            text.replace_range(at..end, WORDS[word]);
+        }
+        let snapshot = snapshot(&[&[
+            ("", "ip -d address", &texts[0]),
+            ("", "ip address", HYBRID_LINKS),
+            ("", "ip netns", "qdhcp-1 (id: 0)\n"),
+            ("qdhcp-1", "ip -d address", &texts[1]),
+            ("", "ovs-vsctl show", &texts[2]),
+            ("", "virsh dumpxml instance-00000001", &texts[3]),
+        ]]);
+        let topology = build(&snapshot);
+        let mut chains = tapline_topology::chain::Chains::new(&topology);
+        for (id, _) in topology.nodes() {
+            proptest::prop_assert!(!chains.of(id).cut);
+        }
+        for (_, edge, _) in topology.edges() {
+            for witness in &edge.witnesses {
+                let source = snapshot.source(witness.evidence.source).unwrap();
+                proptest::prop_assert!(source.text.get(witness.evidence.span.range()).is_some());
+            }
+        }
+    }
 }
