@@ -270,6 +270,9 @@ pub(crate) struct Explain {
     /// Code or id: OVS-001, ovs-iface-error
     #[arg(value_name = "RULE")]
     pub(crate) rule: String,
+    /// Show all examples, not just the first; each of them is also a test
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 #[derive(Debug, Args)]

@@ -23,7 +23,7 @@ pub(crate) fn run(args: &Explain, terminal: &Terminal) -> Result<Status> {
         rule.confidence,
     )?;
     writeln!(out, "{}\n", rule.summary)?;
-    page::render(&mut out, rule.page, paint, terminal.width.min(100))?;
+    page::render(&mut out, rule.page, args.all, paint, terminal.width.min(100))?;
     out.flush()?;
     Ok(Status::Clean)
 }

@@ -1,50 +1,83 @@
 //! A rule's page, from Markdown to the terminal.
 use std::io::{self, Write};
 
+use super::count;
 use crate::terminal::{Paint, style};
 
-/// Writes `page`: headings bold, code indented, paragraphs wrapped to `width`.
+/// Writes `page`: headings bold, code indented, paragraphs wrapped to `width`. Its title is left
+/// out: the caller has told it. Of the examples only the first is shown, unless `all` are asked
+/// for.
 pub(crate) fn render(
     out: &mut impl Write,
     page: &str,
+    all: bool,
     paint: Paint,
     width: usize,
 ) -> io::Result<()> {
     let mut paragraph = Paragraph::default();
     let mut fenced = false;
-    for line in page.lines() {
+    let mut examples = 0_usize;
+    let mut text = Vec::new();
+    let to = &mut text;
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
         let body = line.trim();
         if body.starts_with("```") {
-            paragraph.flush(out, paint, width)?;
+            paragraph.flush(to, paint, width)?;
             if !fenced {
+                examples += 1;
+            }
+            if !fenced && (all || examples == 1) {
                 // `console,fires`: what the example is there for.
                 let what = body.trim_start_matches('`').split(',').nth(1);
                 if let Some(what) = what.map(str::trim).filter(|it| !it.is_empty()) {
-                    writeln!(out, "    {}", paint.of(style::FAINT, format_args!("({what})")))?;
+                    writeln!(to, "    {}", paint.of(style::FAINT, format_args!("({what})")))?;
                 }
             }
             fenced = !fenced;
         } else if fenced {
-            writeln!(out, "    {}", paint.of(style::CODE, line))?;
+            if all || examples == 1 {
+                writeln!(to, "    {}", paint.of(style::CODE, line))?;
+            }
         } else if body.is_empty() {
-            paragraph.flush(out, paint, width)?;
-            writeln!(out)?;
+            let next = lines.clone().find(|it| !it.trim().is_empty());
+            if !all && examples > 0 && next.is_some_and(|it| it.starts_with("```")) {
+                // The example that it announces is left out.
+                paragraph.close();
+            }
+            paragraph.flush(to, paint, width)?;
+            writeln!(to)?;
+        } else if body.starts_with("# ") {
+            paragraph.flush(to, paint, width)?;
         } else if let Some(heading) = body.strip_prefix('#') {
-            paragraph.flush(out, paint, width)?;
+            paragraph.flush(to, paint, width)?;
             let heading = heading.trim_start_matches('#').trim();
-            writeln!(out, "{}", paint.of(style::STRONG, plain(heading)))?;
+            writeln!(to, "{}", paint.of(style::STRONG, plain(heading)))?;
         } else if body.starts_with('|') {
-            paragraph.flush(out, paint, width)?;
-            writeln!(out, "{}", plain(body))?;
+            paragraph.flush(to, paint, width)?;
+            writeln!(to, "{}", plain(body))?;
         } else if body.starts_with("- ") || body.starts_with("* ") || is_numbered(body) {
-            paragraph.flush(out, paint, width)?;
+            paragraph.flush(to, paint, width)?;
             let indent = line.len() - line.trim_start().len();
             paragraph.start(indent.min(8), body);
         } else {
             paragraph.push(body);
         }
     }
-    paragraph.flush(out, paint, width)
+    paragraph.flush(to, paint, width)?;
+    let more = examples.saturating_sub(1);
+    if more > 0 && !all {
+        writeln!(to, "\n({} with --all)", count(more, "more example"))?;
+    }
+    // What was left out leaves no gap.
+    let mut blank = true;
+    for line in text.split_inclusive(|&it| it == b'\n') {
+        if !(line == b"\n" && blank) {
+            out.write_all(line)?;
+        }
+        blank = line == b"\n";
+    }
+    Ok(())
 }
 
 /// Text that flows, with the indent of a list item.
@@ -67,6 +100,14 @@ impl Paragraph {
             self.text.push(' ');
         }
         self.text.push_str(text);
+    }
+
+    /// Ends a sentence that led up to something.
+    fn close(&mut self) {
+        if self.text.ends_with(':') {
+            self.text.pop();
+            self.text.push('.');
+        }
     }
 
     fn flush(&mut self, out: &mut impl Write, paint: Paint, width: usize) -> io::Result<()> {
@@ -147,10 +188,10 @@ mod tests {
 
     #[test]
     fn a_page_reads_without_markdown() {
-        let page = "# What it finds\n\nA port of which **all** is\nlost, see [the manual](https://x).\n\n\
-                    - one `tap [0]` thing\n  that wraps\n\n```console,fires\n$ ip a\n```\n";
+        let page = "# X-1 some-rule\n\n## What it finds\n\nA port of which **all** is\nlost, see [the manual](https://x).\n\n\
+                    - one `tap [0]` thing\n  that wraps\n\n```console,fires\n$ ip a\n```\n\nNot here:\n\n```console,quiet\n$ ip b\n```\n";
         let mut out = Vec::new();
-        render(&mut out, page, Paint { color: false }, 24).unwrap();
+        render(&mut out, page, false, Paint { color: false }, 24).unwrap();
         let text = String::from_utf8(out).unwrap();
         insta::assert_snapshot!(text, @"
         What it finds
@@ -164,6 +205,10 @@ mod tests {
 
             (fires)
             $ ip a
+
+        Not here.
+
+        (1 more example with --all)
         ");
     }
 }

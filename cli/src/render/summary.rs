@@ -15,6 +15,10 @@ use crate::terminal::{Paint, style};
 const COMMANDS: usize = 3;
 /// Problems that are shown.
 const PROBLEMS: usize = 3;
+/// Lines on what could not be told.
+const UNDECIDED: usize = 24;
+/// Hosts that are named.
+const HOSTS: usize = 4;
 
 /// `looked at: node2: 14 texts (1 failed), 412 records; 3 VMs, 84 devices in 4 namespaces, …`
 pub(crate) fn looked_at(
@@ -37,12 +41,12 @@ pub(crate) fn looked_at(
         }
     }
     let hosts = match hosts.as_slice() {
-        few if few.len() <= 4 => few.join(", "),
+        few if few.len() <= HOSTS => few.join(", "),
         many => count(many.len(), "host"),
     };
     let mut aside = Vec::new();
     if failed > 0 {
-        aside.push(format!("{failed} of them failed"));
+        aside.push(format!("{failed} of them error messages"));
     }
     if unclaimed > 0 {
         aside.push(format!("{unclaimed} more of no known format"));
@@ -96,25 +100,37 @@ pub(crate) fn cannot_tell(
     if all.is_empty() {
         return Ok(());
     }
-    let many_hosts = snapshot.captured.hosts.len() > 1;
-    let mut by_rule: BTreeMap<(&str, u32), (u32, Vec<&str>)> = BTreeMap::new();
+    // By rule and by what would tell: hosts that lack the same are told in one line.
+    let mut by_host: BTreeMap<(&str, u32), (u32, Vec<&str>)> = BTreeMap::new();
     for it in all {
-        let (count, missing) = by_rule.entry((it.code, it.host.0)).or_default();
+        let (count, missing) = by_host.entry((it.code, it.host.0)).or_default();
         *count += it.count;
         missing.extend(it.missing.iter().map(String::as_str));
     }
+    let mut by_rule: BTreeMap<(&str, String), (u32, Vec<&str>)> = BTreeMap::new();
+    for ((code, host), (objects, missing)) in by_host {
+        let (count, hosts) = by_rule.entry((code, commands(missing))).or_default();
+        *count += objects;
+        hosts.extend(snapshot.captured.hosts.get(host as usize).map(|it| it.name.as_str()));
+    }
     writeln!(out, "{}", paint.of(style::STRONG, "could not tell"))?;
-    for ((code, host), (objects, missing)) in by_rule {
-        let id = rules::ALL.iter().find(|it| it.code == code).map_or("", |it| it.id);
-        let host = snapshot.captured.hosts.get(host as usize).filter(|_| many_hosts);
-        let host = host.map_or(String::new(), |it| format!(" on {}", it.name));
+    for ((code, missing), (objects, hosts)) in by_rule.iter().take(UNDECIDED) {
+        let id = rules::ALL.iter().find(|it| it.code == *code).map_or("", |it| it.id);
+        let on = match hosts.as_slice() {
+            _ if snapshot.captured.hosts.len() < 2 => String::new(),
+            few if few.len() <= HOSTS => format!(" on {}", few.join(", ")),
+            many => format!(" on {}", count(many.len(), "host")),
+        };
         writeln!(
             out,
             "  {code} {id}: {}{}; would tell: {}",
-            count(objects as usize, "object"),
-            visible(&host),
-            visible(&commands(missing)),
+            count(*objects as usize, "object"),
+            visible(&on),
+            visible(missing),
         )?;
+    }
+    if by_rule.len() > UNDECIDED {
+        writeln!(out, "  and {} more with --format json", by_rule.len() - UNDECIDED)?;
     }
     Ok(())
 }
