@@ -4,6 +4,7 @@
 //! a pair of forms, add a row to `PAIRS`.
 #![expect(clippy::disallowed_methods, reason = "tests read their cases from files")]
 #![expect(clippy::print_stdout, reason = "a test says what it skips")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -186,5 +187,7 @@ fn each_folder(folder: &Path, f: &mut impl FnMut(&Path)) {
         .map(|it| it.path())
         .collect();
     below.sort();
-    below.iter().for_each(|it| each_folder(it, f));
+    for it in &below {
+        each_folder(it, f);
+    }
 }
