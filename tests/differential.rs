@@ -3,7 +3,6 @@
 //! The captures are not part of the repository; without them the test says so and passes. To add
 //! a pair of forms, add a row to `PAIRS`.
 #![expect(clippy::disallowed_methods, reason = "tests read their cases from files")]
-#![expect(clippy::print_stdout, reason = "a test says what it skips")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 use std::path::{Path, PathBuf};
 
