@@ -177,7 +177,7 @@ impl Place<'_> {
     pub(crate) fn text<'n>(self, node: Node<'n, '_>) -> Option<(&'n str, Span)> {
         let inner = node.children().find(Node::is_text)?;
         let value = inner.text()?.trim();
-        let raw = self.slice.get(inner.range()).unwrap_or_default().trim();
+        let raw = self.slice.get(inner.range()).unwrap_or(self.slice).trim();
         (!value.is_empty()).then(|| (value, Span::of(self.text, raw)))
     }
 }

@@ -101,7 +101,9 @@ fn port<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<BridgePort>> {
     }
     let device = device.strip_suffix(':').unwrap_or(device);
     let (own, lower) = device.split_once('@').unwrap_or((device, ""));
-    let own = own.split_whitespace().next().unwrap_or_default();
+    let Some(own) = own.split_whitespace().next() else {
+        return refuse(device, "the name of a device");
+    };
     let (input, flags) = must("flags such as <UP,LOWER_UP>", token).parse(input)?;
     let Some(flags) = flags.strip_prefix('<').and_then(|it| it.strip_suffix('>')) else {
         return refuse(flags, "flags such as <UP,LOWER_UP>");

@@ -94,7 +94,7 @@ fn options(arguments: &str) -> impl Iterator<Item = (&str, &str)> {
         let start = at.next()?;
         let end = at.peek().copied().unwrap_or(arguments.len());
         let option = arguments.get(start + 2..end)?;
-        let (name, value) = option.split_once(' ').unwrap_or((option, ""));
+        let (name, value) = option.split_once(' ').unwrap_or((option, end_of(option)));
         Some((name, value.trim()))
     })
 }
@@ -135,7 +135,7 @@ impl Values {
             let (key, value) = match part.split_once('=') {
                 Some((key, value)) => (key, value),
                 None if nth == 0 => (implied, part),
-                None => (part, ""),
+                None => (part, end_of(part)),
             };
             let span = Span::of(text, value);
             let value = if value.contains(",,") {
@@ -151,6 +151,11 @@ impl Values {
     fn get(&self, key: &str) -> Option<&At<Name>> {
         self.keyed.iter().find(|it| it.0 == key).map(|it| &it.1)
     }
+}
+
+/// The empty slice at the end: a value that is not there still has a place.
+fn end_of(part: &str) -> &str {
+    part.get(part.len()..).unwrap_or(part)
 }
 
 /// Splits at commas that are not doubled.
