@@ -1,5 +1,6 @@
 //! Readers of virsh, bridge, brctl and ps output over damaged text: no panic, every line accounted
 //! for, every span inside the text.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 use proptest::prelude::*;
 use tapline_model::capture::{Command, FormatId};
 use tapline_parsers::registry::by_id;

@@ -162,17 +162,12 @@ fn process<'a>(
             (pid, command, columns.whole)
         }
         None => {
-            let Some((command, _)) = words().skip(1).zip(words()).find(|(_, time)| is_time(time))
-            else {
+            if !words().any(is_time) {
                 return refuse(line, "a heading with PID and COMMAND, or a process");
-            };
-            // The second time is the one before the command: `START TIME COMMAND`.
-            let command = if is_time(command) {
-                let at = Span::of(line, command).end as usize;
-                line.get(at..).and_then(|it| it.split_ascii_whitespace().next())
-            } else {
-                Some(command)
-            };
+            }
+            // The command follows the processor time; the time of the start may stand before.
+            let after_times = words().skip(1).zip(words()).filter(|(_, time)| is_time(time));
+            let command = after_times.map(|(word, _)| word).find(|it| is_qemu(it));
             (words().nth(1).unwrap_or_default(), command, true)
         }
     };
