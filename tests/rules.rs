@@ -3,7 +3,7 @@
 //! The console transcripts of a page are run as they stand: read by the same code as a user's
 //! session, linted by this rule alone.
 #![expect(clippy::disallowed_methods, reason = "tests write transcripts and read the sources")]
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
@@ -218,4 +218,69 @@ fn codes_are_frozen() {
     VM-001 vm-target-missing
     VM-002 vm-target-wrong-bridge
     ");
+}
+
+/// Tunnels from one address, with as many lines and devices before them as asked for.
+fn tunnels(before: usize) -> String {
+    let mut text = String::from("[root@cmp1 ~]# ip netns\n[root@cmp1 ~]# ip address\n");
+    text.push_str(
+        "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN qlen 1000\n",
+    );
+    text.push_str("    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00\n");
+    for at in 2..before + 2 {
+        let _ = writeln!(
+            text,
+            "{at}: d{at}: <BROADCAST,NOARP> mtu 1500 qdisc noop state DOWN qlen 1000"
+        );
+        let _ = writeln!(text, "    link/ether 5e:00:00:00:00:{at:02x} brd ff:ff:ff:ff:ff:ff");
+    }
+    text.push_str("[root@cmp1 ~]# ovs-vsctl show\n0b4f7f5e-1f0c-4d0e-8d0c-3c1a5a7c9b10\n");
+    text.push_str("    Bridge br-tun\n");
+    for remote in 1..4 {
+        let _ = write!(
+            text,
+            "        Port vxlan-0a00000{remote}\n            Interface vxlan-0a00000{remote}\n                \
+             type: vxlan\n                options: {{local_ip=\"10.0.9.9\", remote_ip=\"10.0.0.{remote}\"}}\n"
+        );
+    }
+    text.push_str("    ovs_version: \"2.17.9\"\n");
+    text
+}
+
+fn lint_text(text: &str) -> Report {
+    let snapshot = read(text).unwrap();
+    let topology = tapline_topology::build(&snapshot);
+    lint::run(&topology, ALL)
+}
+
+#[test]
+fn one_fault_of_several_objects_is_one_finding() {
+    let report = lint_text(&tunnels(0));
+    let found: Vec<_> = report.findings.iter().filter(|it| it.rule.code == "TUN-001").collect();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].object.name, "br-tun/vxlan-0a000001");
+    assert_eq!(found[0].also, ["br-tun/vxlan-0a000002", "br-tun/vxlan-0a000003"]);
+}
+
+#[test]
+fn fingerprints_outlive_other_lines_and_indexes() {
+    let prints = |text: &str| -> Vec<String> {
+        lint_text(text).findings.into_iter().map(|it| it.fingerprint).collect()
+    };
+    let first = prints(&tunnels(0));
+    assert!(!first.is_empty());
+    assert_eq!(first, prints(&tunnels(9)));
+    assert_ne!(first, prints(&tunnels(0).replace("cmp1", "cmp2")));
+}
+
+#[test]
+fn findings_come_in_order_of_severity_and_code() {
+    let report = lint_text(&tunnels(0).replace(
+        "    Bridge br-tun\n",
+        "    Bridge br-tun\n        \
+        Port p1\n            tag: 4095\n            Interface p1\n                type: patch\n",
+    ));
+    let order: Vec<_> =
+        report.findings.iter().map(|it| (std::cmp::Reverse(it.severity), it.rule.code)).collect();
+    assert!(order.len() >= 2 && order.is_sorted(), "{order:?}");
 }

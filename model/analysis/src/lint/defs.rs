@@ -153,3 +153,42 @@ pub(crate) fn list<'t>(names: impl IntoIterator<Item = &'t str>, most: usize) ->
         more => format!("{shown} and {more} more"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn most_takes_three_and_four_fifths() {
+        assert!(most_of(3, 3) && most_of(4, 5) && most_of(80, 100));
+        assert!(!most_of(2, 2) && !most_of(3, 4) && !most_of(79, 100) && !most_of(0, 0));
+    }
+
+    #[test]
+    fn tunnels_add_their_headers() {
+        let (v4, v6) = ("192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap());
+        assert_eq!(overhead("vxlan", v4), Some(50));
+        assert_eq!(overhead("vxlan", v6), Some(70));
+        assert_eq!(overhead("geneve", v4), Some(50));
+        assert_eq!(overhead("gre", v4), Some(42));
+        assert_eq!(overhead("stt", v4), None);
+    }
+
+    #[test]
+    fn addresses_that_may_be_twice() {
+        for (ip, prefix) in [("169.254.169.254", 16), ("127.0.0.1", 8), ("fe80::1", 64)] {
+            assert!(may_repeat(ip.parse().unwrap(), prefix), "{ip}");
+        }
+        assert!(may_repeat("172.17.0.1".parse().unwrap(), 16));
+        assert!(may_repeat("192.0.2.1".parse().unwrap(), 32));
+        assert!(!may_repeat("192.0.2.1".parse().unwrap(), 24));
+        assert!(!may_repeat("2001:db8::1".parse().unwrap(), 64));
+    }
+
+    #[test]
+    fn long_lists_end_in_a_count() {
+        assert_eq!(list(["a", "b"], 2), "a, b");
+        assert_eq!(list(["a", "b", "c", "d"], 2), "a, b and 2 more");
+        assert_eq!(list([], 2), "");
+    }
+}

@@ -63,7 +63,10 @@ fn report(
     } else {
         "it switches on its own, without the controller's rules"
     };
-    let message = format!("the controller {target} is not connected: {consequence}");
+    let message = match targets {
+        [_] => format!("the controller {target} is not connected: {consequence}"),
+        _ => format!("none of the controllers {target} is connected: {consequence}"),
+    };
     let finding = out.fault(ctx, host, first.id, message);
     cite(finding, *first);
     for bridge in rest {

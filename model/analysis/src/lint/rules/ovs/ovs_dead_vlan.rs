@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use tapline_model::capture::HostId;
 use tapline_model::ids::Netns;
 use tapline_model::span::Evidence;
 use tapline_topology::graph::{Fact, OvsPort};
@@ -7,7 +8,7 @@ use tapline_topology::{Presence, Topic, names};
 
 use crate::lint::ctx::{Item, User};
 use crate::lint::defs::{self, DEAD_VLAN};
-use crate::lint::{Confidence, Ctx, Finding, Severity, Verdicts, declare_rule};
+use crate::lint::{Confidence, Ctx, Finding, Object, Severity, Verdicts, declare_rule};
 
 declare_rule! {
     code: "OVS-002",
@@ -45,7 +46,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
                     reserved(ctx, out, port, tag);
                 }
             } else if defs::most_of(ports.len(), all) {
-                nothing_wired(ctx, out, bridge, &ports, all);
+                nothing_wired(ctx, out, host, bridge, &ports, all);
             } else {
                 for (port, tag) in ports {
                     parked(ctx, out, port, tag);
@@ -90,21 +91,30 @@ fn parked(ctx: &Ctx<'_>, out: &mut Verdicts, port: Item<'_, OvsPort>, tag: &Fact
 }
 
 /// Most ports of the bridge: the agent, not the ports.
-fn nothing_wired(ctx: &Ctx<'_>, out: &mut Verdicts, bridge: &str, ports: &[Dead<'_>], all: usize) {
-    let Some((first, rest)) = ports.split_first() else { return };
+fn nothing_wired(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    host: HostId,
+    bridge: &str,
+    ports: &[Dead<'_>],
+    all: usize,
+) {
     let message = format!(
-        "neutron's agent wired nothing on {bridge}: {} of {all} ports are on the dead VLAN 4095",
+        "neutron's agent wired nothing: {} of {all} ports are on the dead VLAN 4095",
         ports.len()
     );
-    let finding = out.fault(ctx, first.0.host, first.0.id, message);
-    finding.primary(first.1.evidence, "dead VLAN");
-    for (port, tag) in rest {
+    let node = ctx.topology.find_ovs_bridge(host, bridge);
+    let finding = match node {
+        Some(node) => out.fault(ctx, host, node, message),
+        None => out.fire(host, Object { kind: "ovs-bridge", name: bridge.to_owned() }, message),
+    };
+    for (port, tag) in ports {
         if finding.evidence.len() < 5 {
             finding.primary(tag.evidence, "dead VLAN");
         }
-        finding.also(ctx.object(port.id).name);
+        finding.also(port.name());
     }
-    finding.next(format!("openstack network agent list --host {}", ctx.host_name(first.0.host)));
+    finding.next(format!("openstack network agent list --host {}", ctx.host_name(host)));
     finding.next("systemctl status neutron-openvswitch-agent");
 }
 

@@ -46,6 +46,10 @@ fn report(
             finding.next(format!("ovs-vsctl list interface {name}"));
             finding.next(format!("ip -d link show {name}"));
         }
+        Cause::Unsupported(_) => {
+            finding.next(format!("ovs-vsctl get interface {name} type error"));
+            finding.next("ovs-vsctl get Open_vSwitch . iface_types datapath_types");
+        }
         Cause::NotAdded(reason) => {
             finding.next(format!("ovs-vsctl list interface {name}"));
             if reason == "File exists" {
@@ -68,6 +72,9 @@ fn report(
 enum Cause<'t> {
     /// The device could not be opened; the reason of the operating system.
     NoDevice(&'t str),
+    /// Neither the switch nor its kernel knows such an interface; the reason of the operating
+    /// system.
+    Unsupported(&'t str),
     /// The device is there, but the bridge did not take it.
     NotAdded(&'t str),
     /// A patch without a usable peer.
@@ -80,7 +87,11 @@ impl<'t> Cause<'t> {
     fn of(error: &'t str) -> Self {
         let reason = error.rsplit_once('(').and_then(|(_, it)| it.strip_suffix(')'));
         let reason = reason.unwrap_or(error);
-        if error.starts_with("could not open network device") {
+        let unsupported =
+            ["Address family not supported", "Operation not supported", "Protocol not supported"];
+        if unsupported.iter().any(|it| reason.starts_with(it)) {
+            Self::Unsupported(reason)
+        } else if error.starts_with("could not open network device") {
             Self::NoDevice(reason)
         } else if error.starts_with("could not add network device") {
             Self::NotAdded(reason)
@@ -94,6 +105,9 @@ impl<'t> Cause<'t> {
     fn message(self, error: &str) -> String {
         match self {
             Self::NoDevice(reason) => format!("OVS could not open the device: {reason}"),
+            Self::Unsupported(reason) => {
+                format!("OVS could not make an interface of this type: {reason}")
+            }
             Self::NotAdded(reason) => {
                 format!("OVS could not add the device to its bridge: {reason}")
             }
@@ -172,5 +186,24 @@ fn lower_for_user(ctx: &Ctx<'_>, finding: &mut Finding, host: HostId, name: &str
                 finding.at_most(Severity::Warning);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_told_by_the_words_of_the_switch() {
+        let open = "could not open network device qvo7ef1c0aa-12 (No such device)";
+        assert_eq!(Cause::of(open), Cause::NoDevice("No such device"));
+        let family =
+            "could not open network device stt0 (Address family not supported by protocol)";
+        assert!(matches!(Cause::of(family), Cause::Unsupported(_)));
+        let add = "could not add network device vxlan1 to ofproto (File exists)";
+        assert_eq!(Cause::of(add), Cause::NotAdded("File exists"));
+        assert_eq!(Cause::of("No usable peer 'a' exists in 'system' datapath."), Cause::Patch);
+        assert_eq!(Cause::of("stt0: stt type requires valid 'remote_ip' argument"), Cause::Other);
+        assert_eq!(Cause::of("("), Cause::Other);
     }
 }
