@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 
 use tapline_model::capture::{Completeness, HostId, Source};
-use tapline_model::outcome::ProblemKind;
+use tapline_model::outcome::{Outcome, ProblemKind};
+use tapline_model::records::Batch;
 use tapline_model::span::{Evidence, Span};
 use tapline_topology::graph::NetdevKind;
 use tapline_topology::{Coverage, Topic};
@@ -40,10 +41,9 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
                 }
             }
             Completeness::Partial(reason) => {
-                let cut = reading.problems.iter().find(|it| it.kind == ProblemKind::Truncated);
-                match cut {
+                match cut_at(reading).filter(|_| unanswered.contains(&source.id)) {
                     Some(cut) => {
-                        let span = if cut.span.start < cut.span.end { cut.span } else { whole };
+                        let span = if cut.start < cut.end { cut } else { whole };
                         failed.entry((source.host, reason)).or_default().push((source, span));
                     }
                     // Its own author cut it: a pipe, an ellipsis.
@@ -57,13 +57,28 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     }
 }
 
-/// Failed texts whose question no other text answers.
+/// Where a text ends before its command had said all: nobody does that on purpose.
+fn cut_at(reading: &Outcome<Batch>) -> Option<Span> {
+    if let Batch::Netfilter(tables) = &reading.records
+        && let Some(open) = tables.iter().find(|it| !it.committed)
+    {
+        return Some(open.at);
+    }
+    let cut = reading.problems.iter().find(|it| it.kind == ProblemKind::Truncated);
+    cut.map(|it| it.span)
+}
+
+/// Failed and partial texts whose question no other text answers.
 fn unanswered(ctx: &Ctx<'_>) -> std::collections::BTreeSet<tapline_model::span::SourceId> {
     let mut all = std::collections::BTreeSet::new();
     for host in ctx.hosts() {
         for (_, _, coverage) in ctx.topology.coverage.host(host) {
-            if let Coverage::Failed { source, .. } = coverage {
-                all.insert(*source);
+            match coverage {
+                Coverage::Failed { source, .. } => {
+                    all.insert(*source);
+                }
+                Coverage::Partial(sources) => all.extend(sources),
+                Coverage::NotCaptured | Coverage::Complete(_) => {}
             }
         }
     }
@@ -104,10 +119,18 @@ fn report(
     let Some(((first, span), rest)) = texts.split_first() else { return };
     let object = Object { kind: "capture", name: first.command.to_string() };
     let reason = if reason.is_empty() { "it is empty" } else { reason };
-    let message = format!("the capture is of no use: {reason}; what it would decide stays open");
+    let failed = ctx.topology.snapshot.completeness(first.id).is_failed();
+    let message = if failed {
+        format!("the capture is of no use: {reason}; what it would decide stays open")
+    } else {
+        format!("the capture is incomplete: {reason}; what it does not show stays open")
+    };
     let finding = out.fire(host, object, message);
     finding.netns = Some(first.netns.clone());
-    finding.primary(Evidence { source: first.id, span: *span }, "all there is");
+    finding.primary(
+        Evidence { source: first.id, span: *span },
+        if failed { "all there is" } else { "here" },
+    );
     for (source, span) in rest {
         if finding.evidence.len() < 5 {
             finding.primary(Evidence { source: source.id, span: *span }, "the same");
