@@ -208,8 +208,10 @@ fn nothing(loader: &Loader<'_>, count: &InputCount, options: &Options) -> String
         () if count.members <= 1 => "no command of tapline's is recognised in it".to_owned(),
         () => format!("none of its {} files is the output of a known command", count.members),
     };
+    let damage = loader.problems.first().map(|it| format!(" ({})", it.message));
+    let damage = damage.unwrap_or_default();
     format!(
-        "{found}; tapline reads sosreports (tar, gz, bz2, xz, zst, or unpacked), folders of saved \
+        "{found}{damage}; tapline reads sosreports (tar, gz, bz2, xz, zst, or unpacked), folders of saved \
          output, console sessions, or one output with --as 'COMMAND'"
     )
 }

@@ -331,7 +331,7 @@ fn in_container(args: &[String]) -> Option<(&str, &[String])> {
 ///
 /// Daemons that OpenStack and OVN run in containers share the network of the host, and the
 /// answers of OVS, OVN and libvirt are those of the host wherever they are asked.
-fn container_netns(tool: &str, container: &str, inner: &[String]) -> Netns {
+pub(crate) fn container_netns(tool: &str, container: &str, inner: &[String]) -> Netns {
     const ON_HOST_NETWORK: &[&str] =
         &["neutron", "openvswitch", "ovn", "ovs", "nova", "libvirt", "kolla"];
     let program = inner.first().map(|it| base(it)).unwrap_or_default();

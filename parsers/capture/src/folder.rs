@@ -1,7 +1,8 @@
 //! Outputs in folders, and texts of unknown origin: everything but sos reports.
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_model::capture::Completeness;
+use tapline_model::capture::{Command, Completeness};
+use tapline_model::ids::Netns;
 use tapline_parsers::registry;
 
 use crate::choose::{self, per_process};
@@ -213,19 +214,18 @@ fn drafts(
                     Some(home) => {
                         let draft = hosts.entry(home).or_default();
                         draft.used += 1;
+                        let known: BTreeSet<_> = draft.pieces.iter().map(text_of).collect();
+                        let mut new = Vec::new();
                         for (host, piece) in of_session(tree, member, session) {
-                            let seen = draft.pieces.iter().any(|it| {
-                                it.netns == piece.netns
-                                    && it.command == piece.command
-                                    && it.text.trim_end() == piece.text.trim_end()
-                            });
-                            if !seen {
-                                draft.pieces.push(piece);
+                            if !known.contains(&text_of(&piece)) {
+                                new.push(piece);
                             }
                             if draft.said.is_none() {
                                 draft.said = host.as_deref().and_then(short).map(str::to_owned);
                             }
                         }
+                        drop(known);
+                        draft.pieces.append(&mut new);
                     }
                     None => add_session(tree, member, session, &mut sessions),
                 },
@@ -238,6 +238,11 @@ fn drafts(
         .chain(sessions.into_values())
         .filter(|it| it.used > 0)
         .collect()
+}
+
+/// What two copies of one output agree in.
+fn text_of(piece: &Piece) -> (&Netns, &Command, &str) {
+    (&piece.netns, &piece.command, piece.text.trim_end())
 }
 
 /// The folders above, nearest first.
@@ -304,7 +309,14 @@ fn add_session(
     sessions: &mut BTreeMap<(String, String), Draft>,
 ) {
     let base = member.rsplit('/').next().unwrap_or(member);
-    let stem = base.rsplit_once('.').map_or(base, |it| it.0).to_owned();
+    let mut stem = base.rsplit_once('.').map_or(base, |it| it.0);
+    // Names of files that every host has: the folder says which.
+    if matches!(stem, "session" | "sysstats" | "console" | "typescript" | "output")
+        && let Some((folder, _)) = member.rsplit_once('/')
+    {
+        stem = folder.rsplit('/').next().unwrap_or(folder);
+    }
+    let stem = stem.to_owned();
     // Commands before the first prompt with a host are of the only host there is.
     let names: BTreeSet<_> = session
         .blocks

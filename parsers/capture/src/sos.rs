@@ -41,14 +41,21 @@ pub(crate) fn read(tree: &Tree, root: &str, members: &[&str]) -> Draft {
     draft.cleaned = index.cleaned;
     let version = draft.sos_version.as_deref().and_then(Version::parse);
     let finals = finals(tree, root, members);
-    draft.used = finals.len() as u64;
     let names = names(tree, root, &finals, &index);
     let report = Report { tree, root, index: &index, names: &names, version };
     for (file, member) in &finals {
         draft.pieces.extend(report.piece(file, member, &mut draft.identity));
     }
     report.judge_empty(&mut draft.pieces);
+    draft.used = draft.pieces.len() as u64;
+    draft.cleaned |= tree.archive.contains("-obfuscated") || draft.pieces.iter().any(is_cleaned);
     draft
+}
+
+/// Whether `sos clean` went over a text: MAC addresses begin with its vendor number, `SOS`.
+fn is_cleaned(piece: &Piece) -> bool {
+    piece.format.0.starts_with("ip-")
+        && memchr::memmem::find(piece.text.as_bytes(), b"53:4f:53:").is_some()
 }
 
 /// Each kept text once, with the path by which it is known: a link in `sos_commands` to a text in

@@ -12,6 +12,7 @@ use tapline_model::capture::Command;
 use tapline_model::ids::Netns;
 
 use super::grammar::{self, Hole, Tool};
+use crate::command;
 
 /// A command recovered from a name.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -118,6 +119,11 @@ pub(crate) fn inverse(path: &str, names: &Names) -> Option<Named> {
             found.unsure |= outcome == Filled::Unknown;
             found.command.argv = argv;
         }
+    }
+    if let Some(container) = &found.container
+        && found.netns.is_root()
+    {
+        found.netns = command::container_netns("container", container, &found.command.argv);
     }
     Some(found)
 }
