@@ -6,6 +6,8 @@
 pub(crate) mod call;
 pub(crate) mod cell;
 pub(crate) mod columns;
+#[cfg(test)]
+mod damaged;
 pub(crate) mod json_rows;
 pub(crate) mod log;
 pub(crate) mod notation;
