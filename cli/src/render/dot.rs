@@ -44,7 +44,11 @@ pub(crate) fn render(out: &mut impl Write, drawing: &Drawing) -> io::Result<()> 
         if line.symmetric {
             attributes.push("dir=none".to_owned());
         }
-        writeln!(out, "  n{} -> n{} [{}];", line.from, line.to, attributes.join(", "))?;
+        let attributes = match attributes.as_slice() {
+            [] => String::new(),
+            all => format!(" [{}]", all.join(", ")),
+        };
+        writeln!(out, "  n{} -> n{}{attributes};", line.from, line.to)?;
     }
     writeln!(out, "}}")
 }

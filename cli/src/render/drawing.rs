@@ -9,7 +9,7 @@ use tapline_topology::graph::Confidence;
 use tapline_topology::{EdgeKind, NodeData, NodeId, Topology};
 
 use super::escape::visible;
-use super::node::{attribute_text, attributes, confidence_mark, name, noun};
+use super::node::{confidence_mark, facts, name};
 
 /// A box.
 #[derive(Debug)]
@@ -124,18 +124,7 @@ fn item(topology: &Topology<'_>, id: NodeId, number: usize) -> Item {
             _ => name(topology, id),
         };
         lines.push(title);
-        lines.push(noun(node).to_owned());
-        for attribute in attributes(topology, id) {
-            let shown = match attribute.0 {
-                "addresses" | "tag" | "trunks" | "mtu" | "nova-name" | "mac" | "remote-ip"
-                | "error" => true,
-                "state" => matches!(node.data, NodeData::Vm(_)),
-                _ => false,
-            };
-            if shown {
-                lines.push(attribute_text(&attribute));
-            }
-        }
+        lines.extend(facts(topology, id));
     }
     let lines =
         lines.iter().filter(|it| !it.is_empty()).map(|it| visible(it).into_owned()).collect();
