@@ -1,5 +1,5 @@
 //! What was captured of each host: gathered once, for all forms.
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tapline_analysis::lint::{CannotTell, Report};
 use tapline_model::capture::{HostId, Source};
@@ -55,12 +55,13 @@ pub(crate) struct NetnsCoverage<'a> {
 pub(crate) fn hosts<'a>(topology: &'a Topology<'_>, report: &'a Report) -> Vec<HostCoverage<'a>> {
     let snapshot = topology.snapshot;
     let ids = (0..).map(HostId).take(snapshot.captured.hosts.len());
+    let mut names = named(topology);
     let mut hosts: Vec<_> = ids
         .map(|host| HostCoverage {
             host,
             texts: Vec::new(),
             lines: LineCount::default(),
-            namespaces: namespaces(topology, host),
+            namespaces: namespaces(topology, host, names.remove(&host).unwrap_or_default()),
             undecided: report.cannot_tell.iter().filter(|it| it.host == host).collect(),
         })
         .collect();
@@ -73,16 +74,25 @@ pub(crate) fn hosts<'a>(topology: &'a Topology<'_>, report: &'a Report) -> Vec<H
     hosts
 }
 
-fn namespaces<'a>(topology: &'a Topology<'_>, host: HostId) -> Vec<NetnsCoverage<'a>> {
-    // Root sorts first.
-    let mut names = BTreeSet::from([Netns::Root]);
+/// The namespaces of every host that are nodes.
+fn named(topology: &Topology<'_>) -> BTreeMap<HostId, BTreeSet<Netns>> {
+    let mut names: BTreeMap<HostId, BTreeSet<Netns>> = BTreeMap::new();
     for (_, node) in topology.nodes() {
-        if let (NodeData::Netns(_), Some(netns)) = (&node.data, &node.netns)
-            && node.host == Some(host)
+        if let (NodeData::Netns(_), Some(netns), Some(host)) = (&node.data, &node.netns, node.host)
         {
-            names.insert(netns.clone());
+            names.entry(host).or_default().insert(netns.clone());
         }
     }
+    names
+}
+
+fn namespaces<'a>(
+    topology: &'a Topology<'_>,
+    host: HostId,
+    mut names: BTreeSet<Netns>,
+) -> Vec<NetnsCoverage<'a>> {
+    // Root sorts first.
+    names.insert(Netns::Root);
     names.extend(topology.coverage.host(host).map(|(netns, _, _)| netns.clone()));
     let netns = names.into_iter().map(|netns| {
         let of_host: &[Topic] = if netns.is_root() { OF_HOST } else { &[] };

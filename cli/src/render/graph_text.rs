@@ -1,8 +1,10 @@
 //! The topology as trees: for each VM the way to its switch, for each namespace its devices, for
 //! each OVS bridge its ports.
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
+use tapline_model::capture::HostId;
+use tapline_model::ids::Netns;
 use tapline_topology::graph::{Confidence, NetdevKind};
 use tapline_topology::{EdgeKind, Node, NodeData, NodeId, Topology};
 
@@ -46,11 +48,14 @@ impl<'a> View<'a> {
 
     fn hosts(&self) -> Vec<Tree> {
         let mut hosts = Vec::new();
-        for (n, host) in self.topology.snapshot.captured.hosts.iter().enumerate() {
-            let of_host: Vec<_> = self
-                .nodes()
-                .filter(|(_, it)| it.host.is_some_and(|it| it.0 as usize == n))
-                .collect();
+        let mut by_host: BTreeMap<HostId, Vec<(NodeId, &Node<'_>)>> = BTreeMap::new();
+        for (id, node) in self.nodes() {
+            if let Some(host) = node.host {
+                by_host.entry(host).or_default().push((id, node));
+            }
+        }
+        for (host, of_host) in by_host {
+            let Some(host) = self.topology.snapshot.host(host) else { continue };
             let mut below = Vec::new();
             below.extend(of_host.iter().filter_map(|&(id, node)| self.vm(id, node)));
             below.extend(self.namespaces(&of_host));
@@ -152,26 +157,40 @@ impl<'a> View<'a> {
         next
     }
 
+    /// Whether a member of a Linux bridge leads on to the wire or to another bridge.
     fn is_uplink(&self, member: NodeId) -> bool {
-        self.topology.netdev(member).is_some_and(|it| {
-            !matches!(it.kind, NetdevKind::Tap | NetdevKind::Tun)
-                && self.topology.into(member, EdgeKind::AttachesVm).is_empty()
+        let topology = self.topology;
+        let joined = |id| {
+            !topology.out(id, EdgeKind::DeviceOf).is_empty()
+                || !topology.out(id, EdgeKind::EnslavedTo).is_empty()
+        };
+        topology.netdev(member).is_some_and(|it| match it.kind {
+            NetdevKind::Physical
+            | NetdevKind::Bond
+            | NetdevKind::Team
+            | NetdevKind::Vlan
+            | NetdevKind::Tunnel => true,
+            NetdevKind::OvsInternal => !topology.out(member, EdgeKind::DeviceOf).is_empty(),
+            NetdevKind::Veth => {
+                topology.peer(member, EdgeKind::VethPeer).is_some_and(|(peer, _)| joined(peer))
+            }
+            _ => false,
         })
     }
 
     fn namespaces(&self, of_host: &[(NodeId, &Node<'_>)]) -> Vec<Tree> {
-        let mut trees = Vec::new();
+        let mut devices: BTreeMap<Option<&Netns>, Vec<Tree>> = BTreeMap::new();
         for &(id, node) in of_host {
-            if !matches!(node.data, NodeData::Netns(_)) {
-                continue;
+            if matches!(node.data, NodeData::Netdev(_)) {
+                devices.entry(node.netns.as_ref()).or_default().push(self.device(id));
             }
-            let devices = of_host
-                .iter()
-                .filter(|(_, it)| it.netns == node.netns && matches!(it.data, NodeData::Netdev(_)));
-            let below: Vec<_> = devices.map(|&(device, _)| self.device(device)).collect();
-            trees.push(Tree { text: self.line(id, "namespace "), below });
         }
-        trees
+        let namespaces = of_host.iter().filter(|(_, it)| matches!(it.data, NodeData::Netns(_)));
+        let trees = namespaces.map(|&(id, node)| {
+            let below = devices.remove(&node.netns.as_ref()).unwrap_or_default();
+            Tree { text: self.line(id, "namespace "), below }
+        });
+        trees.collect()
     }
 
     /// A device with where it leads, in one line.

@@ -150,9 +150,10 @@ impl Coverages {
 
     /// All answers of a host, by namespace and topic.
     pub fn host(&self, host: HostId) -> impl Iterator<Item = (&Netns, Topic, &Coverage)> {
+        // The first key that a host can have.
         self.all
-            .iter()
-            .filter(move |((it, _, _), _)| *it == host)
+            .range((host, Netns::Root, Topic::Links)..)
+            .take_while(move |((it, _, _), _)| *it == host)
             .map(|((_, netns, topic), coverage)| (netns, *topic, coverage))
     }
 }
