@@ -25,8 +25,11 @@ pub(crate) fn read(inputs: &Inputs) -> Result<Snapshot> {
     let captured = match tapline_capture::open(&paths, &options) {
         Ok(captured) => captured,
         Err(CaptureError::Nothing { path, why }) => {
-            let error = CliError::new(format!("{}: {why}", path.display()));
-            return Err(hint(inputs, error));
+            // What was found, then what would be read: the second half is the way out.
+            let (found, reads) = why.split_once("; ").unwrap_or((&why, ""));
+            let error = CliError::new(format!("{}: {found}", path.display()));
+            let known = inputs.command.is_some() || reads.is_empty();
+            return Err(if known { hint(inputs, error) } else { error.hint(reads) });
         }
         Err(error) => return Err(error.into()),
     };
