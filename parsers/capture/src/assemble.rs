@@ -1,5 +1,5 @@
 //! All inputs together: hosts that are the same are joined, texts get their order and numbers.
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -21,6 +21,7 @@ pub(crate) fn open(inputs: &[Input], options: &Options) -> Result<Captured, Capt
     let mut captured = Captured::default();
     let mut hosts: Vec<Draft> = Vec::new();
     let mut named: Vec<Host> = Vec::new();
+    let mut by_name: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     let mut loader = Loader::new(&options.limits);
     for input in inputs {
         let (path, shown) = match input {
@@ -59,7 +60,7 @@ pub(crate) fn open(inputs: &[Input], options: &Options) -> Result<Captured, Capt
         captured.inputs.push(count);
         drafts.sort_by(|a, b| a.name().cmp(b.name()));
         for draft in drafts.into_iter().filter(|it| !it.pieces.is_empty()) {
-            join(draft, &shown, &mut hosts, &mut named);
+            join(draft, &shown, &mut hosts, &mut named, &mut by_name);
         }
     }
     captured.problems = loader.problems;
@@ -124,15 +125,21 @@ fn one_output(
 }
 
 /// Adds a host, or joins it to one that is the same machine.
-fn join(draft: Draft, input: &str, hosts: &mut Vec<Draft>, named: &mut Vec<Host>) {
-    let same = hosts.iter().position(|it| {
-        let known = it.identity.name().or(it.said.as_deref());
-        let name = draft.identity.name().or(draft.said.as_deref());
+fn join(
+    draft: Draft,
+    input: &str,
+    hosts: &mut Vec<Draft>,
+    named: &mut Vec<Host>,
+    by_name: &mut BTreeMap<String, Vec<usize>>,
+) {
+    let name = draft.identity.name().or(draft.said.as_deref()).map(str::to_owned);
+    let namesakes = name.as_ref().and_then(|it| by_name.get(it));
+    let same = namesakes.into_iter().flatten().copied().find(|&at| {
+        let Some(it) = hosts.get(at) else { return false };
         let ids = (&it.identity.machine_id, &draft.identity.machine_id);
         let ids_agree = !matches!(ids, (Some(a), Some(b)) if a != b);
         // Names in cleaned reports are counters.
-        let real = !it.cleaned && !draft.cleaned;
-        name.is_some() && known == name && ids_agree && real
+        ids_agree && !it.cleaned && !draft.cleaned
     });
     let Some((host, shown)) = same.and_then(|at| Some((hosts.get_mut(at)?, named.get_mut(at)?)))
     else {
@@ -143,6 +150,7 @@ fn join(draft: Draft, input: &str, hosts: &mut Vec<Draft>, named: &mut Vec<Host>
             machine_id: draft.identity.machine_id.clone(),
             cleaned: draft.cleaned,
         });
+        by_name.entry(name.unwrap_or_default()).or_default().push(hosts.len());
         hosts.push(draft);
         return;
     };

@@ -52,6 +52,16 @@ pub(crate) fn read(tree: &Tree, members: &[&str]) -> (Vec<Draft>, u64) {
     (drafts(tree, folders, &identities), unclaimed)
 }
 
+/// Whether a text of unknown origin is worth keeping: an output, a session, a supportconfig file.
+pub(crate) fn is_of_use(base: &str, bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    let named = flat::guess(base, &Names::default());
+    named.is_some_and(|it| registry::by_command(&it.named.command).is_some())
+        || registry::by_content(&text).is_some()
+        || supportconfig::is(&text)
+        || !transcript::read(&text).blocks.is_empty()
+}
+
 /// The folder that a member speaks for: where `etc/…` is part of it, the one above.
 fn home(member: &str) -> &str {
     match choose::system_folder(member) {

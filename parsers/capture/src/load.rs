@@ -10,7 +10,7 @@ use crate::archive::{self, Place};
 use crate::choose::{Chooser, Want};
 use crate::container::{self, Kind};
 use crate::tree::Tree;
-use crate::{Limits, walk};
+use crate::{Limits, folder, walk};
 
 /// Reads one input after the other.
 pub(crate) struct Loader<'a> {
@@ -135,7 +135,8 @@ impl<'a> Loader<'a> {
                 tree.cut.insert(path.to_owned());
             }
         }
-        if result.is_ok() || !bytes.is_empty() {
+        let base = path.rsplit('/').next().unwrap_or(path);
+        if want == Want::Keep || folder::is_of_use(base, &bytes) {
             self.keep(path, bytes, tree);
         }
         result.map(drop)

@@ -4,7 +4,7 @@ mod index;
 pub(crate) mod name;
 mod version;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tapline_model::capture::{Command, Completeness};
 use tapline_model::ids::Netns;
@@ -20,17 +20,16 @@ use version::Version;
 
 /// The folders (with a final `/`, or empty) that hold `sos_commands/`.
 pub(crate) fn roots(tree: &Tree) -> Vec<String> {
-    let mut roots: Vec<String> = Vec::new();
+    let mut roots = BTreeSet::new();
     for path in tree.files.keys().chain(tree.links.keys()) {
         let Some((root, _)) = choose::below(path, "sos_commands") else { continue };
         // Copies of what containers hold are aliases.
         let copies = root.contains("sos_containers/") || root.contains("sos_strings/");
-        if !copies && !roots.iter().any(|it| it == root) {
-            roots.push(root.to_owned());
+        if !copies && !roots.contains(root) {
+            roots.insert(root.to_owned());
         }
     }
-    roots.sort();
-    roots
+    roots.into_iter().collect()
 }
 
 /// Reads the report at `root`; `members` are the paths of its kept files and links.
@@ -94,11 +93,10 @@ fn names(tree: &Tree, root: &str, finals: &BTreeMap<String, &str>, index: &Index
     for name in &index.netns {
         names.add_netns(name);
     }
-    for path in tree.links.keys() {
-        let device = path.strip_prefix(root).and_then(|it| it.strip_prefix("sys/class/net/"));
-        if let Some(device) = device {
-            names.add(device);
-        }
+    let devices = format!("{root}sys/class/net/");
+    for (path, _) in tree.links.range(devices.clone()..) {
+        let Some(device) = path.strip_prefix(devices.as_str()) else { break };
+        names.add(device);
     }
     for (file, member) in finals {
         if let Some((_, rest)) = member.split_once("/namespaces/")
