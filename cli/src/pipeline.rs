@@ -26,7 +26,9 @@ pub(crate) fn read(inputs: &Inputs) -> Result<Snapshot> {
         Ok(captured) => captured,
         Err(CaptureError::Nothing { path, why }) => {
             // What was found, then what would be read: the second half is the way out.
-            let (found, reads) = why.split_once("; ").unwrap_or((&why, ""));
+            let half = why.find("; tapline reads ");
+            let (found, reads) = half.and_then(|at| why.split_at_checked(at)).unwrap_or((&why, ""));
+            let reads = reads.trim_start_matches("; ");
             let error = CliError::new(format!("{}: {found}", path.display()));
             let known = inputs.command.is_some() || reads.is_empty();
             return Err(if known { hint(inputs, error) } else { error.hint(reads) });
