@@ -29,7 +29,8 @@ fn hosts() -> Vec<PathBuf> {
 #[expect(clippy::disallowed_methods, reason = "tests read their cases from files")]
 fn folders(of: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(of).into_iter().flatten();
-    entries.filter_map(|it| Some(it.ok()?.path())).filter(|it| it.is_dir()).collect()
+    let paths = entries.filter_map(|it| Some(it.ok()?.path()));
+    paths.filter(|it| it.is_dir() && !it.is_symlink()).collect()
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests read their cases from files")]
@@ -112,6 +113,48 @@ fn same(left: &Rows, right: &Rows, host: &Path, what: &str) {
         assert_eq!(Some(row), right.get(uuid), "{what} of {host:?}: {uuid}");
     }
     assert_eq!(left.len(), right.len(), "{what} of {host:?}");
+}
+
+/// The command that a file of a captured host is named after.
+fn command(file: &str) -> Option<String> {
+    let tool = ["ovs-vsctl_", "ovsdb-client_", "ethtool_"].iter().find(|it| file.starts_with(**it));
+    let line = match *tool? {
+        "ethtool_" => match file.split('_').nth(1)? {
+            option @ ("-S" | "-i") => format!("ethtool {option} dev"),
+            option if option.starts_with('-') => return None,
+            _ => "ethtool dev".to_owned(),
+        },
+        _ if file.contains("list_Open_vSwitch") => "ovs-vsctl list Open_vSwitch".to_owned(),
+        _ => file.replace('_', " "),
+    };
+    Some(line).filter(|it| registry::by_command(&Command::new(it)).is_some())
+}
+
+/// Every line of every such file of the captured hosts is read, or the file is one complaint.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "tests read their cases from files")]
+fn files_of_hosts_are_read_whole() {
+    let captures = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/captures"));
+    let mut left = vec![captures.join("hosts"), captures.join("lab")];
+    let mut count = 0;
+    while let Some(folder) = left.pop() {
+        left.extend(folders(&folder));
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().filter_map(Result::ok) {
+            let Some(line) = command(&entry.file_name().to_string_lossy()) else { continue };
+            let Ok(text) = std::fs::read_to_string(entry.path()) else { continue };
+            let command = Command::new(&line);
+            let Some(format) = registry::by_command(&command) else { continue };
+            let out = (format.read)(&text, &command);
+            assert_eq!(out.lines.unread, 0, "{:?}: {:?}", entry.path(), out.problems);
+            assert!(
+                !out.records.is_empty() || out.completeness.is_failed() || text.is_empty(),
+                "{:?}: neither rows nor a failure",
+                entry.path()
+            );
+            count += 1;
+        }
+    }
+    println!("{count} files");
 }
 
 /// `show` names what the tables refer to by uuid.

@@ -22,12 +22,14 @@ use tapline_model::outcome::Outcome;
 /// A line that a tool of OVS logs in front of its output:
 /// `2024-05-01T10:00:00Z|00001|vconn|WARN|…` (`lib/vlog.c`, the pattern for consoles).
 pub(crate) fn is_log_line(line: &str) -> bool {
+    if !line.starts_with(|c: char| c.is_ascii_digit()) {
+        return false;
+    }
     let mut parts = line.split('|');
     let time = parts.next().unwrap_or_default();
     let number = parts.next().unwrap_or_default();
     let level = parts.nth(1).unwrap_or_default();
-    time.starts_with(|c: char| c.is_ascii_digit())
-        && time.ends_with('Z')
+    time.ends_with('Z')
         && number.bytes().all(|b| b.is_ascii_digit())
         && matches!(level, "EMER" | "ERR" | "WARN" | "INFO" | "DBG")
 }
