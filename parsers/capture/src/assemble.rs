@@ -98,15 +98,15 @@ fn one_output(
 ) -> Option<Draft> {
     let run = command::parse_one(&given.to_string())?;
     let format = registry::by_command(&run.command)?;
-    let (member, bytes) = tree.files.iter().next()?;
+    let member = tree.files.keys().next()?;
     if tree.files.len() > 1 {
         let what = "holds several texts; only the first is read as the given command";
         loader.problem(&tree.archive, member, what);
     }
-    let (text, lossy) = decode(bytes);
+    let (text, lossy) = decode(tree.take(member));
     let mut draft = Draft::new(tree, "");
     draft.used = 1;
-    draft.identity.learn(&run.command, &run.netns, bytes);
+    draft.identity.learn(&run.command, &run.netns, text.as_bytes());
     draft.pieces.push(Piece {
         netns: run.netns,
         archive: tree.archive.clone(),

@@ -3,6 +3,7 @@ use tapline_model::capture::Command;
 use tapline_parsers::registry;
 
 use crate::flat;
+use crate::sos::grammar;
 use crate::sos::name::{self, Names};
 
 /// What to do with a member.
@@ -83,6 +84,13 @@ impl Chooser {
             Some(it) if registry::by_command(&it.command).is_some() => Want::Keep,
             Some(it) if it.command.program() == "hostname" || it.command.program() == "uname" => {
                 Want::Keep
+            }
+            // Copied files that were too long: `etc.openvswitch.conf.db.tailed`.
+            None if base.ends_with(".tailed") => {
+                let name = base.strip_suffix(".tailed").unwrap_or(base);
+                let argv = vec!["cat".to_owned(), grammar::path(&format!(".{name}"))];
+                let read = registry::by_command(&Command { argv }).is_some();
+                if read { Want::Keep } else { Want::Skip }
             }
             // Names were cut at 64 characters up to 3.1: `ip_netns_exec_qrouter-…_iptab`.
             _ if base.len() == 64 && base.starts_with("ip_netns_exec_") => Want::Look,

@@ -39,10 +39,9 @@ pub(crate) fn read(tree: &Tree, members: &[&str]) -> (Vec<Draft>, u64) {
         {
             continue;
         }
-        let Some(bytes) = tree.files.get(&file) else { continue };
         let home = home(member);
         let identity = identities.entry(home).or_default();
-        if let Some(text) = text(tree, (member, &file), home, bytes, identity) {
+        if let Some(text) = text(tree, (member, &file), home, identity) {
             if let Text::Session(it) = &text {
                 unclaimed += it.unclaimed;
             }
@@ -76,10 +75,10 @@ fn text(
     tree: &Tree,
     (member, file): (&str, &str),
     home: &str,
-    bytes: &[u8],
     identity: &mut crate::host::Identity,
 ) -> Option<Text> {
-    let (text, lossy) = decode(bytes);
+    let (text, lossy) = decode(tree.take(file));
+    let bytes = text.as_bytes();
     let inside = match home {
         "" => member,
         home => member.get(home.len() + 1..)?,

@@ -111,10 +111,10 @@ impl Draft {
 }
 
 /// Text from bytes, and whether something had to be replaced.
-pub(crate) fn decode(bytes: &[u8]) -> (String, bool) {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => (text.to_owned(), false),
-        Err(_) => (String::from_utf8_lossy(bytes).into_owned(), true),
+pub(crate) fn decode(bytes: Vec<u8>) -> (String, bool) {
+    match String::from_utf8(bytes) {
+        Ok(text) => (text, false),
+        Err(broken) => (String::from_utf8_lossy(broken.as_bytes()).into_owned(), true),
     }
 }
 

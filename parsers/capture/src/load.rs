@@ -187,7 +187,7 @@ impl<'a> Loader<'a> {
     fn keep(&mut self, path: &str, bytes: Vec<u8>, tree: &mut Tree) {
         if self.make_room(bytes.len() as u64 + path.len() as u64, path, tree) {
             self.seen.texts += 1;
-            tree.files.insert(path.to_owned(), bytes);
+            tree.files.insert(path.to_owned(), bytes.into());
         }
     }
 

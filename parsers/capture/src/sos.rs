@@ -105,13 +105,15 @@ fn names(tree: &Tree, root: &str, finals: &BTreeMap<String, &str>, index: &Index
             names.add_netns(name);
         }
         let base = member.rsplit('/').next().unwrap_or(member);
-        let Some(bytes) = tree.files.get(file) else { continue };
-        let text = String::from_utf8_lossy(bytes);
+        let listing =
+            matches!(base, "ip_netns" | "ip_-d_address" | "ip_address" | "ip_-o_addr" | "ip_link");
+        let Some(bytes) = tree.bytes(file).filter(|_| listing) else { continue };
+        let text = String::from_utf8_lossy(&bytes);
         if base == "ip_netns" {
             for name in text.lines().filter_map(|it| it.split_whitespace().next()) {
                 names.add_netns(name);
             }
-        } else if matches!(base, "ip_-d_address" | "ip_address" | "ip_-o_addr" | "ip_link") {
+        } else {
             add_devices(&text, &mut names);
         }
     }
@@ -148,7 +150,6 @@ impl Report<'_> {
         identity: &mut crate::host::Identity,
     ) -> Option<Piece> {
         let inside = member.strip_prefix(self.root)?;
-        let bytes = self.tree.files.get(file)?;
         let listed = self
             .index
             .commands
@@ -171,22 +172,22 @@ impl Report<'_> {
             let argv = vec!["cat".to_owned(), path];
             (Command { argv }, Netns::Root, true)
         };
-        identity.learn(&command, &netns, bytes);
-        let (text, lossy) = decode(bytes);
+        identity.learn(&command, &netns, &self.tree.bytes(file)?);
+        if self.lies(&command, &netns) {
+            return None;
+        }
+        let (text, lossy) = decode(self.tree.take(file));
         let (format, command) = match registry::by_command(&command) {
             Some(format) => (format, command),
             None if !sure => crate::flat::of_content(registry::by_content(&text)?),
             None => return None,
         };
-        if self.lies(&command, &netns) {
-            return None;
-        }
         if file.ends_with(".tailed") {
             state =
                 state.and(Completeness::Partial("head cut off: output was too long".to_owned()));
         }
         if let Some(listed) = listed {
-            state = state.and(listed.verdict(bytes.is_empty()));
+            state = state.and(listed.verdict(text.is_empty()));
         }
         Some(Piece {
             netns,

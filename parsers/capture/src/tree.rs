@@ -1,4 +1,5 @@
 //! The kept members of one archive or folder, by path, with links resolved inside it.
+use std::cell::{Ref, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ pub(crate) struct Tree {
     /// Texts that end too early, because the archive does.
     pub(crate) cut: BTreeSet<String>,
     /// Texts by path. No path begins with `/` or holds `.` or `..`.
-    pub(crate) files: BTreeMap<String, Vec<u8>>,
+    pub(crate) files: BTreeMap<String, RefCell<Vec<u8>>>,
     /// Symbolic links by path, with their targets as written.
     pub(crate) links: BTreeMap<String, String>,
 }
@@ -31,6 +32,17 @@ impl Tree {
         } else {
             Completeness::Complete
         }
+    }
+
+    /// A text. Empty once it was taken.
+    pub(crate) fn bytes(&self, file: &str) -> Option<Ref<'_, Vec<u8>>> {
+        self.files.get(file)?.try_borrow().ok()
+    }
+
+    /// A text, moved out: texts are large, and each is wanted once.
+    pub(crate) fn take(&self, file: &str) -> Vec<u8> {
+        let cell = self.files.get(file).and_then(|it| it.try_borrow_mut().ok());
+        cell.map(|mut it| std::mem::take(&mut *it)).unwrap_or_default()
     }
 
     /// The path of the text that `path` leads to, over links that stay inside.
@@ -105,7 +117,7 @@ mod tests {
     #[test]
     fn links_stay_inside_and_end() {
         let mut tree = Tree::default();
-        tree.files.insert("top/real/x".to_owned(), b"x".to_vec());
+        tree.files.insert("top/real/x".to_owned(), RefCell::default());
         for (path, target) in [
             ("top/dir", "real"),
             ("top/a", "dir/x"),

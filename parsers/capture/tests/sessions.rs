@@ -1,5 +1,5 @@
 //! Pasted sessions: composed here, and those beside the project where they are.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 #![expect(clippy::disallowed_methods, reason = "tests write their inputs")]
 use std::path::Path;
 
@@ -12,7 +12,7 @@ fn show(captured: &Captured) -> Vec<String> {
         .sources
         .iter()
         .map(|it| {
-            let host = captured.hosts.get(it.host.0 as usize).unwrap();
+            let host = &captured.hosts[it.host.0 as usize];
             format!("{} {} {}:{}", host.name, it.netns, it.first_line, it.command)
         })
         .collect()

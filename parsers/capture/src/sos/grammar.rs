@@ -420,7 +420,7 @@ fn is_daemon_command(word: &str) -> bool {
 
 /// A path whose slashes became dots. Dots of its own are kept where they are known to be: before
 /// a usual suffix, and in the names of devices.
-pub(super) fn path(dotted: &str) -> String {
+pub(crate) fn path(dotted: &str) -> String {
     const FOLDERS: &[&str] = &[".proc.net.bonding.", ".proc.net.vlan.", ".sys.class.net."];
     const SUFFIXES: &[&str] = &[".xml", ".conf", ".db", ".leases", ".log", ".json", ".yaml"];
     for folder in FOLDERS {

@@ -65,13 +65,13 @@ impl Index {
     pub(super) fn read(tree: &Tree, root: &str) -> Self {
         let mut index = Self::default();
         let file = |name: &str| {
-            tree.resolve(&format!("{root}sos_reports/{name}")).and_then(|it| tree.files.get(&it))
+            tree.resolve(&format!("{root}sos_reports/{name}")).map(|it| tree.take(&it))
         };
         if let Some(bytes) = file("sos.json") {
-            index.add_sos_json(bytes);
+            index.add_sos_json(&bytes);
         }
         if let Some(bytes) = file("manifest.json") {
-            index.add_manifest(bytes);
+            index.add_manifest(&bytes);
         }
         index
     }

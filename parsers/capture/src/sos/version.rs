@@ -27,8 +27,8 @@ impl Version {
 
 /// The version in `version.txt`: `sosreport: 4.2` up to 4.7, `sos report: 4.8.0` later.
 pub(super) fn of_file(tree: &Tree, root: &str) -> Option<String> {
-    let bytes = tree.files.get(&tree.resolve(&format!("{root}version.txt"))?)?;
-    let text = String::from_utf8_lossy(bytes);
+    let bytes = tree.bytes(&tree.resolve(&format!("{root}version.txt"))?)?;
+    let text = String::from_utf8_lossy(&bytes);
     let (what, version) = text.lines().next()?.split_once(':')?;
     let version = version.trim();
     (what.starts_with("sos") && Version::parse(version).is_some()).then(|| version.to_owned())
