@@ -1,3 +1,4 @@
 //! What the tests and `cargo dev` share.
 pub mod conformance;
 pub mod scaffold;
+pub mod show;

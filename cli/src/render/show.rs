@@ -1,10 +1,8 @@
 //! All that is known about one thing: what it is, its way, and the lines that speak of it.
 use std::collections::BTreeSet;
 use std::io::{self, Write};
-use std::net::IpAddr;
 
-use tapline_model::capture::{HostId, Source};
-use tapline_model::ids::{Mac, Netns};
+use tapline_model::capture::Source;
 use tapline_model::span::{SourceId, Span};
 use tapline_topology::chain::Chains;
 use tapline_topology::{NodeId, Topic, Topology};
@@ -53,13 +51,7 @@ pub(crate) fn thing(
         }
     }
     lines(out, &known, all, terminal)?;
-    let main = topology.node(thing.main);
-    let scope = Scope {
-        host: main.and_then(|it| it.host),
-        netns: main.and_then(|it| it.netns.as_ref()),
-        wanted,
-    };
-    let mentioned = mentions(topology, &names(topology, thing, wanted), Some(&scope), &mut told);
+    let mentioned = mentions(topology, &names(topology, thing, wanted), &mut told);
     if !mentioned.is_empty() {
         writeln!(out, "\n{}", paint.of(style::STRONG, "also named in"))?;
         lines(out, &mentioned, all, terminal)?;
@@ -170,31 +162,10 @@ fn names(topology: &Topology<'_>, thing: &Thing, wanted: &str) -> BTreeSet<Strin
     names
 }
 
-/// Where a name means this thing. Device names repeat between hosts and namespaces; addresses and
-/// ids do not.
-struct Scope<'a> {
-    host: Option<HostId>,
-    netns: Option<&'a Netns>,
-    wanted: &'a str,
-}
-
-impl Scope<'_> {
-    /// Whether `name` in the text of `source` is the thing.
-    fn holds(&self, source: &Source, name: &str) -> bool {
-        let everywhere =
-            name == self.wanted && (name.parse::<IpAddr>().is_ok() || name.parse::<Mac>().is_ok());
-        let host = self.host.is_none_or(|it| it == source.host);
-        // Root tells of devices elsewhere too: OVS ports, VMs, the other ends of veths.
-        let netns = source.netns.is_root() || self.netns.is_none_or(|it| *it == source.netns);
-        everywhere || (host && netns)
-    }
-}
-
 /// Lines that hold one of the names as a word and were not told yet.
 fn mentions<'a>(
     topology: &'a Topology<'_>,
     names: &BTreeSet<String>,
-    scope: Option<&Scope<'_>>,
     told: &mut BTreeSet<(SourceId, u32)>,
 ) -> Vec<(&'a Source, Span)> {
     let mut found = Vec::new();
@@ -203,9 +174,6 @@ fn mentions<'a>(
         let bytes = source.text.as_bytes();
         let mut spans: Vec<Span> = Vec::new();
         for (name, finder) in &finders {
-            if scope.is_some_and(|it| !it.holds(source, name)) {
-                continue;
-            }
             for at in finder.find_iter(bytes) {
                 let end = at + name.len();
                 let part = |at: Option<usize>| {
@@ -248,9 +216,9 @@ pub(crate) fn not_found(
     let hosts = topology.snapshot.captured.hosts.iter().zip(0..);
     for (host, n) in hosts {
         let (mut searched, mut open) = (Vec::new(), Vec::new());
-        let id = HostId(n);
+        let id = tapline_model::capture::HostId(n);
         for topic in TOPICS {
-            let root = Netns::Root;
+            let root = tapline_model::ids::Netns::Root;
             if topology.coverage.is_complete(id, &root, topic) {
                 searched.push(topic_name(topic).to_owned());
             } else {
@@ -279,8 +247,7 @@ pub(crate) fn not_found(
         let near = near.join(", ");
         writeln!(out, "{}: did you mean {}?", paint.of(style::HINT, "hint"), visible(&near))?;
     }
-    let mentioned =
-        mentions(topology, &BTreeSet::from([wanted.to_owned()]), None, &mut BTreeSet::new());
+    let mentioned = mentions(topology, &BTreeSet::from([wanted.to_owned()]), &mut BTreeSet::new());
     if !mentioned.is_empty() {
         writeln!(out, "\n{}", paint.of(style::STRONG, "but the text stands in"))?;
         lines(out, &mentioned, false, terminal)?;
