@@ -24,8 +24,8 @@ impl Mac {
     /// Whether the five last octets agree: libvirt gives a tap the MAC of its guest with the
     /// first octet replaced by `fe` (`virnetdevtap.c`).
     pub fn same_but_first_octet(self, other: Self) -> bool {
-        let ([_, a @ ..], [_, b @ ..]) = (self.0, other.0);
-        a == b
+        let ([_, mine @ ..], [_, theirs @ ..]) = (self.0, other.0);
+        mine == theirs
     }
 
     /// Group bit: broadcast or multicast.
@@ -42,8 +42,11 @@ impl Mac {
 
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+        for (n, octet) in self.0.iter().enumerate() {
+            let colon = if n == 0 { "" } else { ":" };
+            write!(f, "{colon}{octet:02x}")?;
+        }
+        Ok(())
     }
 }
 impl fmt::Debug for Mac {

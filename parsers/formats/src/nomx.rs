@@ -5,11 +5,10 @@
 use nom::branch::alt;
 use nom::bytes::complete::take_while1;
 use nom::character::complete::{space1, u32 as decimal_u32, u64 as decimal_u64};
-use nom::combinator::{cut, eof, map_res, peek};
+use nom::combinator::{cut, eof, peek};
 use nom::error::{ContextError, ErrorKind, FromExternalError, ParseError, context};
 use nom::sequence::terminated;
 use nom::{IResult, Parser};
-use std::str::FromStr;
 
 /// Where a line stopped making sense, and what should have stood there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -108,9 +107,4 @@ pub(crate) fn number(input: &str) -> Parsed<'_, u32> {
 /// A whole word that is a decimal number of 64 bits.
 pub(crate) fn big_number(input: &str) -> Parsed<'_, u64> {
     whole(decimal_u64).parse(input)
-}
-
-/// A whole word that `T` reads: an address, a MAC, a prefix.
-pub(crate) fn value<T: FromStr>(input: &str) -> Parsed<'_, T> {
-    map_res(word, str::parse::<T>).parse(input)
 }
