@@ -37,7 +37,12 @@ impl Records {
 
 impl Visitor for Records {
     fn record<T: Serialize + 'static>(&mut self, at: Span, record: &T) {
-        let json = serde_json::to_string(record).unwrap_or_else(|why| why.to_string());
+        // What is not printed is not a claim about the text: nulls are left out.
+        let mut json = serde_json::to_value(record).unwrap_or_default();
+        if let Some(fields) = json.as_object_mut() {
+            fields.retain(|_, value| !value.is_null());
+        }
+        let json = json.to_string();
         let line = self.lines.line(at.start) + 1;
         self.shown.extend([line.to_string().as_str(), ": ", &json, "\n"]);
     }

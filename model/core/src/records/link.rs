@@ -1,7 +1,7 @@
 //! Network devices: `ip address`, `ip link`.
 use std::net::IpAddr;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::Field;
 use crate::Name;
@@ -281,7 +281,14 @@ pub struct LinkStats {
     #[serde(skip)]
     pub at: Span,
     /// `bytes`, `packets`, `errors`, `dropped`, … in the order of the header.
+    #[serde(serialize_with = "as_map")]
     pub rx: Vec<(Name, u64)>,
     /// The same for transmission.
+    #[serde(serialize_with = "as_map")]
     pub tx: Vec<(Name, u64)>,
+}
+
+/// Serializes counters as a map. Old headers repeat no name, so none is lost.
+fn as_map<S: Serializer>(counters: &[(Name, u64)], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(counters.iter().map(|(name, value)| (name, value)))
 }

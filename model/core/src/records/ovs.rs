@@ -3,7 +3,7 @@
 //! `show` nests by name; the other forms are rows that refer to one another by `_uuid`.
 use std::net::IpAddr;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::Name;
 use crate::ids::{IfIndex, Mac};
@@ -65,6 +65,11 @@ pub fn lookup<'a>(map: &'a OvsMap, key: &str) -> Option<&'a At<Name>> {
     map.iter().find(|(it, _)| it == key).map(|(_, value)| value)
 }
 
+/// Serializes a map column as a map.
+fn as_map<S: Serializer>(map: &OvsMap, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(map.iter().map(|(key, value)| (key, value)))
+}
+
 /// A column that no typed field holds.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct OvsColumn {
@@ -80,10 +85,10 @@ pub struct OvsDatabase {
     /// `ovs_version`; missing where vswitchd never ran.
     pub version: Option<At<Name>>,
     /// `external_ids`: `system-id`, `ovn-encap-ip`, `ovn-bridge-mappings`, …
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_map")]
     pub external_ids: OvsMap,
     /// `other_config`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_map")]
     pub other_config: OvsMap,
     /// Bridges that it lists.
     pub bridges: Vec<At<OvsRef>>,
@@ -103,10 +108,10 @@ pub struct OvsBridge {
     /// Controllers that a `list` row refers to (`show` prints them as records of their own).
     pub controllers: Vec<At<OvsRef>>,
     /// `external_ids`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_map")]
     pub external_ids: OvsMap,
     /// `other_config`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_map")]
     pub other_config: OvsMap,
     /// `stp_enable`.
     pub stp: Option<At<bool>>,
@@ -130,10 +135,10 @@ pub struct OvsPort {
     /// Its interfaces. `show`: their names.
     pub interfaces: Vec<At<OvsRef>>,
     /// `external_ids`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_map")]
     pub external_ids: OvsMap,
     /// `other_config`: neutron keeps `net_uuid`, `network_type`, `segmentation_id`, `tag` here.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_map")]
     pub other_config: OvsMap,
 }
 
@@ -148,7 +153,7 @@ pub struct OvsInterface {
     #[serde(rename = "type")]
     pub kind: Option<At<Name>>,
     /// `peer`, `local_ip`, `remote_ip`, `key`, …
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_map")]
     pub options: OvsMap,
     /// Why OVS could not make it.
     pub error: Option<At<Name>>,
@@ -165,13 +170,13 @@ pub struct OvsInterface {
     /// Bytes.
     pub mtu: Option<At<u32>>,
     /// `attached-mac`, `iface-id`, `vm-uuid`, …
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_map")]
     pub external_ids: OvsMap,
     /// `driver_name`, `tunnel_egress_iface`, …
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_map")]
     pub status: OvsMap,
     /// `state`, `remote_state`, …
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_map")]
     pub bfd_status: OvsMap,
 }
 
