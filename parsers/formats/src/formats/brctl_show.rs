@@ -118,14 +118,14 @@ fn complaint(line: &str) -> Option<(&str, &str)> {
 /// on either side of it.
 fn around_id(line: &str) -> Option<(&str, &str, &str)> {
     let is_hex = |part: &str| part.bytes().all(|b| b.is_ascii_hexdigit());
-    line.match_indices('.').find_map(|(dot, _)| {
+    let at = line.match_indices('.').find_map(|(dot, _)| {
         let (start, end) = (dot.checked_sub(4)?, dot + 13);
-        let id = line.get(start..end)?;
-        let name = line.get(..start)?.trim_end();
         let fits = is_hex(line.get(start..dot)?) && is_hex(line.get(dot + 1..end)?);
-        let named = !name.is_empty() && !name.contains(char::is_whitespace);
-        (fits && named).then_some((name, id, line.get(end..)?))
-    })
+        fits.then_some(start..end)
+    })?;
+    let name = line.get(..at.start)?.trim_end();
+    let named = !name.is_empty() && !name.contains(char::is_whitespace);
+    named.then_some((name, line.get(at.clone())?, line.get(at.end..)?))
 }
 
 /// A further member, on a line of its own.
@@ -186,5 +186,11 @@ mod tests {
         assert!(read("brctl show", "dash: 1: brctl: not found\n").is_failed());
         let elided = "br0  8000.c67808b20c2e no eth0\n      ...\n";
         assert!(matches!(read("brctl show", elided), Completeness::Partial(_)));
+    }
+
+    #[test]
+    fn a_line_of_dots_takes_no_longer_than_another() {
+        let out = parse(&".".repeat(500_000), &Command::new("brctl show"));
+        assert_eq!((out.records.len(), out.lines.unread), (0, 1));
     }
 }

@@ -107,7 +107,7 @@ impl Reading {
                 if piece.kind == Kind::Interface {
                     self.loose.push(interface::read(place, root, &mut problems));
                 } else {
-                    self.out.records.push(domain::read(place, root, &mut problems));
+                    self.out.records.extend(domain::read(place, root, &mut problems));
                 }
                 return self.blame(problems);
             }

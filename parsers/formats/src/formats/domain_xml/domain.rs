@@ -15,9 +15,15 @@ const NOVA: &str = "http://openstack.org/xmlns/libvirt/nova/";
 const DEPTH: usize = 8;
 
 /// Reads `<domain>`, or the `<domstatus>` around it.
-pub(super) fn read(place: Place<'_>, root: Node<'_, '_>, problems: &mut Vec<Problem>) -> Domain {
+///
+/// `None` where a `<domstatus>` holds no domain.
+pub(super) fn read(
+    place: Place<'_>,
+    root: Node<'_, '_>,
+    problems: &mut Vec<Problem>,
+) -> Option<Domain> {
     let mut record = Domain::default();
-    let Some(node) = opening(place, root, &mut record, problems) else { return record };
+    let node = opening(place, root, &mut record, problems)?;
     stray_text(place, node, problems);
     for child in node.children().filter(Node::is_element) {
         match child.tag_name().name() {
@@ -38,7 +44,7 @@ pub(super) fn read(place: Place<'_>, root: Node<'_, '_>, problems: &mut Vec<Prob
             _ => {}
         }
     }
-    record
+    Some(record)
 }
 
 /// Reads what is whole in a broken domain. Spans of what was read go to `whole`.
