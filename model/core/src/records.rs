@@ -16,6 +16,7 @@ pub mod link;
 pub mod neigh;
 pub mod netfilter;
 pub mod netns;
+pub mod openflow;
 pub mod ovs;
 pub mod route;
 
@@ -143,6 +144,12 @@ batch! {
     QemuProcesses(libvirt::QemuProcess) = "qemu-process",
     /// `iptables-save`.
     Netfilter(netfilter::NetfilterTable) = "netfilter-table",
+    /// `ovs-ofctl dump-flows`.
+    Flows(openflow::Flow) = "flow",
+    /// `ovs-ofctl show`, `ovs-ofctl dump-ports-desc`.
+    OfSwitches(openflow::OfSwitch) = "of-switch",
+    /// `ovs-appctl fdb/show`.
+    OvsFdb(openflow::OvsFdbEntry) = "ovs-fdb",
     /// `hostname`, `uname`, `uptime`, `date`.
     HostFacts(host::HostFact) = "host-fact",
 }

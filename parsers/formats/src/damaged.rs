@@ -57,6 +57,23 @@ const SAMPLES: &[(&str, &str)] = &[
          Active Aggregator Info:\n\tAggregator ID: 1\n\nSlave Interface: eth2\nLink Failure Count: 3\n\
          Permanent HW addr: 02:00:00:00:00:02\ndetails actor lacp pdu:\n    port key: 9\n",
     ),
+    (
+        "ovs-ofctl dump-flows br-int",
+        "NXST_FLOW reply (xid=0x4):\n cookie=0x7, duration=9.1s, table=3, n_packets=4, n_bytes=300, idle_age=2, \
+         send_flow_rem priority=3,icmp6,in_port=\"a b\",dl_vlan=7 \
+         actions=clone(output:1),ct(commit,zone=7,exec(load:0x1->A[])),learn(table=2,B[]),resubmit(,60)\n\
+         \u{1b}[36mpriority=\u{1b}[0m1 actions=\u{1b}[34mset_field:1->x\u{1b}[0m\n",
+    ),
+    (
+        "ovs-ofctl show br0",
+        "OFPT_FEATURES_REPLY (OF1.3) (xid=0x2): dpid:0000f64ae1e1d643\nn_tables:254, n_buffers:0\n\
+         OFPST_PORT_DESC reply (OF1.3) (xid=0x3):\n 1(eth2): addr:1e:d1:09:67:2f:6d\n     config:     PORT_DOWN\n\
+         OFPT_GET_CONFIG_REPLY (OF1.3) (xid=0x5): frags=normal miss_send_len=0\n",
+    ),
+    (
+        "ovs-appctl fdb/show br0",
+        " port  VLAN  MAC                Age\nLOCAL     0  9e:0a:ee:61:07:7c    4\n    1     7  fa:16:3e:aa:bb:cc  static\n",
+    ),
     ("hostname", "node2.example.org\n"),
     ("uname -a", "Linux node2 6.1.176 #1 Sat Jul  4 15:38:16 UTC 2026 x86_64 GNU/Linux\n"),
     ("uptime", " 16:19:19 up 3 days,  2:01,  0 users,  load average: 0.83\n"),

@@ -237,6 +237,8 @@ pub(crate) fn tool_error(line: &str) -> Option<String> {
         "Invalid argument",
         "database connection failed",
         "is not a bridge or a socket",
+        "server returned an error",
+        "no such bridge",
         "version negotiation failed",
         "unrecognized option",
         "Name or service not known",
@@ -276,7 +278,9 @@ pub(crate) fn tool_error(line: &str) -> Option<String> {
     let line = line.trim();
     // dash: `sh: 1: brctl: not found`.
     let shell = line.ends_with(": not found");
-    (virsh || shell || SAYS.iter().any(|it| line.contains(it)))
+    // `ovs-ofctl: br-ex: …`, `ovs-appctl: …`.
+    let ovs = ["ovs-ofctl: ", "ovs-appctl: "].iter().any(|it| line.starts_with(it));
+    (virsh || shell || ovs || SAYS.iter().any(|it| line.contains(it)))
         .then(|| line.chars().take(200).collect())
 }
 

@@ -19,7 +19,7 @@
 //!
 //! What a line is follows from its first word, not from its indentation: pasted text has lost it.
 mod address;
-mod ansi;
+pub(super) mod ansi;
 mod brief;
 mod command;
 mod details;

@@ -4,16 +4,16 @@ use tapline_model::records::link::{Address, Link, Vf};
 use tapline_model::span::{At, Span};
 
 /// A text without escape sequences, and the way back to the text that had them.
-pub(super) struct Plain {
+pub(in crate::formats) struct Plain {
     /// The text that is left.
-    pub(super) text: String,
+    pub(in crate::formats) text: String,
     /// For each piece kept: where it starts here, and where it stood.
     pieces: Vec<(u32, u32)>,
 }
 
 impl Plain {
     /// The place in the text with escapes.
-    pub(super) fn original(&self, span: Span) -> Span {
+    pub(in crate::formats) fn original(&self, span: Span) -> Span {
         // The end is that of the last byte: escapes behind it are not part of it.
         let end = if span.end > span.start { self.offset(span.end - 1) + 1 } else { span.end };
         let start = self.offset(span.start);
@@ -28,7 +28,7 @@ impl Plain {
 }
 
 /// `text` without escape sequences; `None` where it has none.
-pub(super) fn strip(text: &str) -> Option<Plain> {
+pub(in crate::formats) fn strip(text: &str) -> Option<Plain> {
     memchr::memchr(ESCAPE, text.as_bytes())?;
     let mut plain = Plain { text: String::with_capacity(text.len()), pieces: Vec::new() };
     let mut rest = text;

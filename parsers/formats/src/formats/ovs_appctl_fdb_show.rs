@@ -1,0 +1,128 @@
+//! `ovs-appctl fdb/show BRIDGE`: addresses that a bridge has learnt.
+//!
+//! Source of the format: Open vSwitch `ofproto/ofproto-dpif.c` (`ofproto_unixctl_fdb_show`); 1.x
+//! to 3.x.
+//!
+//! ```text
+//!  port  VLAN  MAC                Age
+//!     1     7  fa:16:3e:aa:bb:cc  static
+//! LOCAL     0  9e:0a:ee:61:07:7c    4
+//! ```
+use nom::Parser as _;
+use tapline_model::Name;
+use tapline_model::capture::{Command, FormatId};
+use tapline_model::outcome::{Fate, Outcome};
+use tapline_model::records::Batch;
+use tapline_model::records::openflow::{OfPort, OvsFdbEntry};
+use tapline_model::span::{At, Span};
+
+use super::openflow::{OvsCommand, is_log, port};
+use crate::lines::{Read, bodies, finish, one_line};
+use crate::nomx::{Parsed, must, number, refuse, word, word_gap};
+use crate::registry::Format;
+
+pub(crate) static FORMAT: Format = Format {
+    id: FormatId("ovs-appctl-fdb-show"),
+    command: "ovs-appctl fdb/show BRIDGE",
+    claims: |command| {
+        // sos writes a dot for the slash.
+        OvsCommand::of(command, "ovs-appctl")
+            .is_some_and(|it| matches!(it.verb, "fdb/show" | "fdb.show"))
+    },
+    sniff: |head| if bodies(head).take(3).any(heading) { 95 } else { 0 },
+    read: |text, command| parse(text, command).map(Batch::from),
+};
+
+/// Reads the whole output.
+pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<OvsFdbEntry>> {
+    let bridge = OvsCommand::of(command, "ovs-appctl").as_ref().and_then(OvsCommand::bridge);
+    let mut out: Outcome<Vec<OvsFdbEntry>> = Outcome::default();
+    let mut headed = false;
+    for body in bodies(text) {
+        if heading(body) {
+            headed = true;
+            out.lines.add(Fate::Read);
+        } else if is_log(body) {
+            out.lines.add(Fate::Ignored);
+        } else {
+            let read = one_line(text, body, &mut out, &mut |it| entry(text, it, bridge.as_ref()));
+            out.records.extend(read);
+        }
+    }
+    finish(text, &mut out);
+    if !headed && !out.completeness.is_failed() {
+        use tapline_model::capture::Completeness::{Failed, Partial};
+        let verdict = match out.lines.total {
+            0 => Failed("no output".to_owned()),
+            _ => Partial("the heading is missing".to_owned()),
+        };
+        out.completeness = out.completeness.and(verdict);
+    }
+    out
+}
+
+fn heading(line: &str) -> bool {
+    line.split_whitespace().eq(["port", "VLAN", "MAC", "Age"])
+}
+
+fn entry<'a>(text: &str, line: &'a str, bridge: Option<&Name>) -> Parsed<'a, Read<OvsFdbEntry>> {
+    let (rest, shown) = word_gap(line.trim_start())?;
+    let from = At::new(port(shown), Span::of(text, shown));
+    if matches!(from.value, OfPort::Name(_)) {
+        return refuse(line, "the number of a port, or LOCAL");
+    }
+    let (rest, vid) = must("a VLAN after the port", word_gap).parse(rest)?;
+    let Ok(vlan) = vid.parse() else { return refuse(vid, "the number of a VLAN") };
+    let (rest, address) = must("a MAC after the VLAN", word_gap).parse(rest)?;
+    let Ok(mac) = address.parse() else { return refuse(address, "a MAC") };
+    let (rest, age) = match rest.strip_prefix("static") {
+        Some(_) => (word(rest)?.0, None),
+        None => must("an age in seconds, or `static`", number).map(Some).parse(rest)?,
+    };
+    let entry = OvsFdbEntry {
+        at: Span::of(text, line),
+        bridge: bridge.cloned(),
+        port: from,
+        vlan: At::new(vlan, Span::of(text, vid)),
+        mac: At::new(mac, Span::of(text, address)),
+        age,
+    };
+    Ok((rest, Read::Took(entry)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = " port  VLAN  MAC                Age\n";
+
+    fn reads(text: &str) -> Outcome<Vec<OvsFdbEntry>> {
+        parse(text, &Command::new("ovs-appctl fdb/show br0"))
+    }
+
+    #[test]
+    fn entries_have_ages_or_are_static() {
+        let text = format!(
+            "{HEAD}LOCAL     0  9e:0a:ee:61:07:7c    4\n    1     7  fa:16:3e:aa:bb:cc  static\n"
+        );
+        let out = reads(&text);
+        assert!(out.completeness.is_complete());
+        let [learnt, fixed] = out.records.as_slice() else { panic!("{out:?}") };
+        assert_eq!((&learnt.port.value, learnt.age), (&OfPort::Local, Some(4)));
+        assert_eq!((&fixed.port.value, fixed.vlan.value, fixed.age), (&OfPort::Number(1), 7, None));
+        assert_eq!(fixed.bridge.as_deref(), Some("br0"));
+        assert_eq!(text.get(fixed.mac.span.range()), Some("fa:16:3e:aa:bb:cc"));
+        assert!(reads(HEAD).completeness.is_complete() && reads(HEAD).records.is_empty());
+    }
+
+    #[test]
+    fn broken_rows_and_failures() {
+        let out = reads(&format!("{HEAD}   3    27  gg:hh:ii:jj:kk:ll  266\n   x 1 2\n"));
+        assert_eq!(out.lines.unread, 2);
+        for text in ["", "no such bridge\novs-appctl: ovs-vswitchd: server returned an error\n"] {
+            assert!(reads(text).completeness.is_failed(), "{text}");
+        }
+        let out = reads("    1     7  fa:16:3e:aa:bb:cc  9\n");
+        assert!(!out.completeness.is_complete() && out.records.len() == 1);
+    }
+}
