@@ -29,7 +29,7 @@ impl<'a> OvsCommand<'a> {
         while let Some(word) = words.next() {
             if valued.contains(&word) {
                 words.next();
-            } else if !word.starts_with('-') || args.len() > 1 && program == "ovs-appctl" {
+            } else if !word.starts_with('-') {
                 args.push(word);
             }
         }
@@ -39,7 +39,7 @@ impl<'a> OvsCommand<'a> {
 
     /// The bridge: a name, or the path of its management socket (`unix:/…/br-ex.mgmt`).
     pub(super) fn bridge(&self) -> Option<Name> {
-        let word = self.args.iter().find(|it| !it.starts_with('-'))?;
+        let word = self.args.first()?;
         let name = word.rsplit('/').next().unwrap_or(word);
         Some(name.strip_suffix(".mgmt").unwrap_or(name).into())
     }

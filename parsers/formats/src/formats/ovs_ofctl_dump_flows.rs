@@ -18,8 +18,8 @@ mod line;
 
 use tapline_model::capture::{Command, Completeness, FormatId};
 use tapline_model::outcome::{Fate, Outcome};
+use tapline_model::records::Batch;
 use tapline_model::records::openflow::{Action, Flow, FlowAction};
-use tapline_model::records::{Batch, Field};
 use tapline_model::span::Span;
 
 use super::ip_link::ansi;
@@ -68,12 +68,10 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<Flow>> {
             out
         }
     };
-    if let Some(filter) = asked.as_ref().and_then(|it| it.args.get(1)).filter(|it| **it != "") {
-        let selected = command.program() == "ovs-ofctl";
-        if selected {
-            let reason = format!("shows the flows that match {filter} only");
-            out.completeness = out.completeness.and(Completeness::Partial(reason));
-        }
+    let filter = asked.as_ref().and_then(|it| it.args.get(1));
+    if let Some(filter) = filter.filter(|_| command.program() == "ovs-ofctl") {
+        let reason = format!("shows the flows that match {filter} only");
+        out.completeness = out.completeness.and(Completeness::Partial(reason));
     }
     out
 }
@@ -119,17 +117,16 @@ fn each_span(flow: &mut Flow, moved: &mut impl FnMut(&mut Span)) {
             }
         }
     }
-    let fields = |all: &mut [Field], moved: &mut dyn FnMut(&mut Span)| {
-        all.iter_mut().for_each(|it| moved(&mut it.value.span));
-    };
+    let Flow { other, matches, .. } = flow;
+    for field in other.iter_mut().chain(matches) {
+        moved(&mut field.value.span);
+    }
     moved(&mut flow.at);
     moved(&mut flow.table.span);
     moved(&mut flow.priority.span);
     if let Some(cookie) = &mut flow.cookie {
         moved(&mut cookie.span);
     }
-    fields(&mut flow.other, moved);
-    fields(&mut flow.matches, moved);
     actions(&mut flow.actions, moved);
 }
 
@@ -137,6 +134,7 @@ fn each_span(flow: &mut Flow, moved: &mut impl FnMut(&mut Span)) {
 mod tests {
     use super::*;
     use tapline_model::outcome::ProblemKind;
+    use tapline_model::records::Field;
     use tapline_model::records::openflow::OfPort;
 
     fn reads(text: &str) -> Outcome<Vec<Flow>> {

@@ -65,8 +65,8 @@ fn action<'a>(text: &str, shown: &'a str, depth: u32) -> Parsed<'a, Action> {
             .map(|(value, field)| Action::Load { value: value.into(), field: field.into() }),
         "group" => small(arg).map(|id| Action::Group { id }),
         "controller" | "CONTROLLER" => Some(Action::Controller),
-        "learn" if within => table_of(arg).map(|table| Action::Learn { table }),
-        "ct" if within => table_of(arg).map(|table| Action::Ct {
+        "learn" if within => table_of(arg).ok().map(|table| Action::Learn { table }),
+        "ct" if within => table_of(arg).ok().map(|table| Action::Ct {
             commit: pieces(arg).any(|it| it == "commit"),
             table,
             zone: value_of(arg, "zone").map(Into::into),
@@ -118,12 +118,9 @@ fn arrow(arg: &str) -> Option<(&str, &str)> {
     arg.split_once("->").filter(|(value, field)| !value.is_empty() && !field.is_empty())
 }
 
-/// The number of `table=…`; `None` where it is none.
-fn table_of(arg: &str) -> Option<Option<u8>> {
-    match value_of(arg, "table") {
-        None => Some(None),
-        Some(table) => small(table).map(Some),
-    }
+/// The number of `table=…`, if there is one.
+fn table_of(arg: &str) -> Result<Option<u8>, ()> {
+    value_of(arg, "table").map(|it| small(it).ok_or(())).transpose()
 }
 
 fn value_of<'a>(arg: &'a str, key: &str) -> Option<&'a str> {
