@@ -97,12 +97,10 @@ fn link(record: &mut Value) {
     }
     for way in ["rx", "tx"] {
         let counters = record.get_mut("stats").and_then(|it| it.get_mut(way));
-        let Some(counters) = counters.and_then(Value::as_array_mut) else { continue };
+        let Some(counters) = counters.and_then(Value::as_object_mut) else { continue };
+        counters.retain(|name, _| name != "missed" && name != "overrun");
         // Packets come and go: only the names count.
-        for it in counters.iter_mut() {
-            *it = it.get(0).cloned().unwrap_or_default();
-        }
-        counters.retain(|it| it != "missed" && it != "overrun");
+        counters.values_mut().for_each(|it| *it = Value::Null);
     }
 }
 
