@@ -15,6 +15,7 @@ Examples:
   tapline records --as 'ip address' ip_a.txt   one saved output as JSON
   ssh node2 ovs-vsctl show | tapline records --as 'ovs-vsctl show' -
   tapline coverage node2/                      what was not captured, and what that leaves open
+  tapline lint node2/ --format sarif           the same for a CI job; also junit and github
 
 INPUT is a sosreport (tarball or folder), a folder of saved outputs, a pasted terminal session,
 one output with --as, or - for standard input.
@@ -146,7 +147,7 @@ pub(crate) struct Lint {
     pub(crate) inputs: Inputs,
     /// Form of the report
     #[arg(long, value_name = "FORM", default_value = "text")]
-    pub(crate) format: TextOrJson,
+    pub(crate) format: LintFormat,
     /// Least severity that makes the exit status 1
     #[arg(long, value_name = "SEVERITY", default_value = "error")]
     pub(crate) fail_on: FailOn,
@@ -156,6 +157,20 @@ pub(crate) struct Lint {
     /// Leave these rules out: codes, ids or families such as OVS (can be repeated)
     #[arg(long, value_name = "CODES", value_delimiter = ',')]
     pub(crate) ignore: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum LintFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// JUnit XML: a test suite for each host, a test for each rule
+    Junit,
+    /// Annotations of a GitHub workflow
+    Github,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

@@ -1,4 +1,5 @@
 //! The forms of output, one file each.
+pub(crate) mod artifact;
 pub(crate) mod chain;
 pub(crate) mod coverage;
 pub(crate) mod coverage_json;
@@ -6,8 +7,10 @@ pub(crate) mod coverage_text;
 pub(crate) mod dot;
 pub(crate) mod drawing;
 pub(crate) mod escape;
+pub(crate) mod github;
 pub(crate) mod graph_json;
 pub(crate) mod graph_text;
+pub(crate) mod junit;
 pub(crate) mod lint_json;
 pub(crate) mod lint_text;
 pub(crate) mod mermaid;
@@ -15,6 +18,7 @@ pub(crate) mod node;
 pub(crate) mod page;
 pub(crate) mod problems;
 pub(crate) mod records;
+pub(crate) mod sarif;
 pub(crate) mod show;
 pub(crate) mod source;
 pub(crate) mod summary;

@@ -1,6 +1,7 @@
 //! Tests of the commands: the built binary, small captures, an empty environment.
 #![expect(clippy::disallowed_methods, reason = "tests write their inputs")]
 #![expect(clippy::expect_used, clippy::panic, reason = "what the tests share fails them")]
+mod ci_formats;
 mod completions;
 mod coverage;
 mod explain;

@@ -4,11 +4,11 @@ use std::io::Write as _;
 use tapline_analysis::lint::Rule;
 use tapline_analysis::lint::rules::ALL;
 
-use crate::args::{Lint, TextOrJson};
+use crate::args::{Lint, LintFormat};
 use crate::commands::explain;
 use crate::error::{CliError, Result, Status};
 use crate::pipeline;
-use crate::render::{lint_json, lint_text};
+use crate::render::{github, junit, lint_json, lint_text, sarif};
 use crate::terminal::{self, Terminal};
 
 pub(crate) fn run(args: &Lint, terminal: &Terminal) -> Result<Status> {
@@ -16,16 +16,17 @@ pub(crate) fn run(args: &Lint, terminal: &Terminal) -> Result<Status> {
     let snapshot = pipeline::read(&args.inputs)?;
     let topology = pipeline::topology(&snapshot);
     let report = pipeline::lint(&topology, &rules);
+    let least = args.fail_on.threshold();
     let mut out = terminal::out();
     match args.format {
-        TextOrJson::Text => lint_text::render(&mut out, &topology, &report, terminal)?,
-        TextOrJson::Json => lint_json::render(&mut out, &snapshot, &report)?,
+        LintFormat::Text => lint_text::render(&mut out, &topology, &report, terminal)?,
+        LintFormat::Json => lint_json::render(&mut out, &snapshot, &report)?,
+        LintFormat::Sarif => sarif::render(&mut out, &snapshot, &report, &rules)?,
+        LintFormat::Junit => junit::render(&mut out, &snapshot, &report, &rules, least)?,
+        LintFormat::Github => github::render(&mut out, &snapshot, &report)?,
     }
     out.flush()?;
-    let fails = args
-        .fail_on
-        .threshold()
-        .is_some_and(|least| report.findings.iter().any(|it| it.severity >= least));
+    let fails = least.is_some_and(|least| report.findings.iter().any(|it| it.severity >= least));
     Ok(if fails { Status::Found } else { Status::Clean })
 }
 

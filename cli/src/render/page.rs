@@ -80,6 +80,31 @@ pub(crate) fn render(
     Ok(())
 }
 
+/// The first paragraph of a section.
+pub(crate) fn first_paragraph(page: &str, heading: &str) -> String {
+    let mut lines = section(page, heading).lines().skip_while(|it| it.trim().is_empty());
+    let mut text = Paragraph::default();
+    for line in lines.by_ref().take_while(|it| !it.trim().is_empty()) {
+        text.push(line.trim());
+    }
+    text.text
+}
+
+/// What stands under a heading of the second level, up to the next one.
+pub(crate) fn section<'a>(page: &'a str, heading: &str) -> &'a str {
+    let mut parts = page.split("\n## ");
+    let found = parts.find_map(|it| it.strip_prefix(heading)?.strip_prefix('\n'));
+    found.unwrap_or_default().trim()
+}
+
+/// The first address that a page links to.
+pub(crate) fn first_link(page: &str) -> Option<&str> {
+    let (_, link) = page.split_once("](https://")?;
+    let length = link.find(')')?;
+    let start = page.len() - link.len() - "https://".len();
+    page.get(start..start + "https://".len() + length)
+}
+
 /// Text that flows, with the indent of a list item.
 #[derive(Default)]
 struct Paragraph {

@@ -1,0 +1,91 @@
+//! The report of `lint` as annotations of a GitHub workflow: one command a line.
+use std::io::Write;
+
+use tapline_analysis::lint::{Finding, Report, Severity};
+use tapline_model::capture::Snapshot;
+
+use super::artifact::{Artifact, Region};
+use super::escape::{harmless, shorten, visible};
+use crate::error::Result;
+
+/// Characters of a message.
+const LONGEST: usize = 2000;
+
+/// Writes the report.
+pub(crate) fn render(out: &mut impl Write, snapshot: &Snapshot, report: &Report) -> Result<()> {
+    for finding in &report.findings {
+        writeln!(out, "{}", annotation(snapshot, finding))?;
+    }
+    Ok(())
+}
+
+fn annotation(snapshot: &Snapshot, finding: &Finding) -> String {
+    let level = match finding.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Info => "notice",
+    };
+    let host = snapshot.host(finding.host).map_or("", |it| it.name.as_str());
+    let netns = finding.netns.as_ref().and_then(|it| it.name());
+    let netns = netns.map_or(String::new(), |it| format!("{it}/"));
+    let mut lines = vec![format!("{host} · {netns}{}: {}", finding.object.name, finding.message)];
+    let mut properties = Vec::new();
+    let cited = finding.evidence.first();
+    if let Some((source, cited)) =
+        cited.and_then(|it| Some((snapshot.source(it.evidence.source)?, it)))
+    {
+        let region = Region::of(source, cited.evidence.span);
+        match Artifact::of(source) {
+            Artifact::File(path) => {
+                properties.push(("file", path));
+                properties.push(("line", region.lines.0.to_string()));
+                properties.push(("endLine", region.lines.1.to_string()));
+                if let Some((start, end)) = region.columns {
+                    properties.push(("col", start.to_string()));
+                    properties.push(("endColumn", end.to_string()));
+                }
+            }
+            // The line is one of the member: in the file that can be annotated it means nothing.
+            Artifact::Member(archive, member) => {
+                properties.push(("file", archive));
+                lines.push(format!("{member}:{}", region.lines.0));
+            }
+        }
+        lines.push(region.quote.trim().to_owned());
+    }
+    properties.push(("title", format!("{} {}", finding.rule.code, finding.rule.id)));
+    lines.extend(finding.next.iter().map(|it| format!("next: {it}")));
+    let properties: Vec<String> =
+        properties.iter().map(|(name, value)| format!("{name}={}", property(value))).collect();
+    let message: Vec<String> = lines.iter().map(|it| data(it)).collect();
+    format!("::{level} {}::{}", properties.join(","), message.join("%0A"))
+}
+
+/// The text after `::`.
+fn data(text: &str) -> String {
+    let text = shorten(text, LONGEST);
+    visible(&text).replace('%', "%25")
+}
+
+/// The value of a property; a path may hold anything.
+fn property(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '%' | '\r' | '\n' | ':' | ',' => escaped.push_str(&format!("%{:02X}", u32::from(c))),
+            c => escaped.push(harmless(c)),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_ends_the_command_early() {
+        assert_eq!(property("a,b:c%\n::error::x"), "a%2Cb%3Ac%25%0A%3A%3Aerror%3A%3Ax");
+        assert_eq!(data("50%\n::error::x"), "50%25␊::error::x");
+    }
+}
