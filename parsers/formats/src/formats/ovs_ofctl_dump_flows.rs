@@ -65,6 +65,9 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<Flow>> {
             let mut moved = |span: &mut Span| *span = plain.original(*span);
             out.records.iter_mut().for_each(|it| each_span(it, &mut moved));
             out.problems.iter_mut().for_each(|it| moved(&mut it.span));
+            // Lines of nothing but escapes are blank by now.
+            let printed = bodies(text).filter(|it| !it.is_empty()).count();
+            (out.lines.total as usize..printed).for_each(|_| out.lines.add(Fate::Ignored));
             out
         }
     };
