@@ -9,6 +9,7 @@ mod graph;
 mod help;
 mod inputs;
 mod lint;
+mod readme;
 mod records;
 mod rules;
 mod show;
@@ -18,6 +19,11 @@ use std::process::Output;
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+/// Root of the repository.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
 
 /// What a run left behind.
 #[derive(Debug)]

@@ -1,4 +1,5 @@
 //! What the tests and `cargo dev` share.
 pub mod conformance;
+pub mod docs;
 pub mod scaffold;
 pub mod show;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use tapline_tests::{conformance, scaffold};
+use tapline_tests::{conformance, docs, scaffold};
 
 #[derive(Parser)]
 #[command(about = "The chores of the project")]
@@ -26,6 +26,8 @@ enum Chore {
         #[arg(long)]
         files: bool,
     },
+    /// Write the pages under docs/ from the code
+    Docs,
     /// Write a new format beside its siblings
     NewFormat {
         /// Id in kebab-case, such as ip-route-get
@@ -50,6 +52,7 @@ enum Chore {
 fn main() -> anyhow::Result<()> {
     match Args::parse().chore {
         Chore::Coverage { folder, kind, files } => coverage(&folder, &kind, files),
+        Chore::Docs => said(docs::write()?),
         Chore::NewFormat { id } => said(scaffold::new_format(&id)?),
         Chore::NewRule { family_id, code } => said(scaffold::new_rule(&family_id, &code)?),
         Chore::NewCase { format, file } => said(scaffold::new_case(&format, &file)?),

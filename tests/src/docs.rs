@@ -1,0 +1,126 @@
+//! The pages under `docs/`, made from the code: `cargo dev docs` writes them, a test compares.
+#![expect(clippy::disallowed_methods, reason = "the chores write files of the repository")]
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use tapline_analysis::lint::rules;
+use tapline_parsers::registry::FORMATS;
+
+use crate::scaffold::root;
+
+/// Every generated page: its path and what should stand there.
+///
+/// # Errors
+///
+/// Never in practice: writing to a string does not fail.
+pub fn pages() -> anyhow::Result<Vec<(PathBuf, String)>> {
+    let docs = root().join("docs");
+    Ok(vec![
+        (docs.join("cli.md"), cli()?),
+        (docs.join("formats.md"), formats()?),
+        (docs.join("rules.md"), all_rules()?),
+    ])
+}
+
+/// Writes every page.
+///
+/// # Errors
+///
+/// When a page cannot be written.
+pub fn write() -> anyhow::Result<String> {
+    let mut said = String::new();
+    for (path, text) in pages()? {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::write(&path, text)?;
+        writeln!(said, "wrote {}", path.display())?;
+    }
+    write!(said, "for the transcript in README.md: UPDATE_DOCS=1 cargo test -p tapline readme")?;
+    Ok(said)
+}
+
+const GENERATED: &str = "<!-- Made by `cargo dev docs`; do not edit. -->\n";
+
+fn cli() -> anyhow::Result<String> {
+    let mut page = format!("{GENERATED}# Commands\n");
+    let mut command = tapline::command().term_width(100);
+    command.build();
+    writeln!(page, "\n```text\n{}\n```", trimmed(&command.render_long_help().to_string()))?;
+    for sub in command.get_subcommands_mut() {
+        if sub.get_name() == "help" {
+            continue;
+        }
+        let help = sub.render_long_help().to_string();
+        writeln!(page, "\n## tapline {}\n\n```text\n{}\n```", sub.get_name(), trimmed(&help))?;
+    }
+    Ok(page)
+}
+
+/// Without trailing blanks.
+fn trimmed(text: &str) -> String {
+    text.trim_end().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+fn formats() -> anyhow::Result<String> {
+    let mut page = format!(
+        "{GENERATED}# Formats\n\nWhat tapline reads. A text is claimed by its command, else by its \
+         name, else by its content.\n\n| id | command |\n| --- | --- |\n"
+    );
+    for format in FORMATS {
+        writeln!(page, "| `{}` | `{}` |", format.id, format.command)?;
+    }
+    Ok(page)
+}
+
+fn all_rules() -> anyhow::Result<String> {
+    let mut page = format!(
+        "{GENERATED}# Rules\n\n`tapline explain CODE` prints these pages. The console examples are \
+         run as tests: those marked `fires` must give the finding, those marked `quiet` must not, \
+         and those marked `unknown` must come out undecided.\n\n| code | id | severity | confidence \
+         | what it finds |\n| --- | --- | --- | --- | --- |\n"
+    );
+    for rule in rules::ALL {
+        writeln!(
+            page,
+            "| [{0}](#{1}) | `{2}` | {3} | {4} | {5} |",
+            rule.code,
+            anchor(rule.page),
+            rule.id,
+            rule.severity,
+            rule.confidence,
+            rule.summary
+        )?;
+    }
+    for rule in rules::ALL {
+        let shifted: Vec<_> = rule
+            .page
+            .trim_end()
+            .lines()
+            .map(|line| if line.starts_with('#') { format!("#{line}") } else { line.to_owned() })
+            .collect();
+        writeln!(page, "\n{}", in_order(&shifted))?;
+    }
+    Ok(page)
+}
+
+/// Headings one level deeper, but not the comments of console sessions.
+fn in_order(lines: &[String]) -> String {
+    let mut fenced = false;
+    let mut all = Vec::new();
+    for line in lines {
+        if line.starts_with("```") {
+            fenced = !fenced;
+        }
+        let heading = line.starts_with('#');
+        all.push(if fenced && heading { line.get(1..).unwrap_or_default() } else { line.as_str() });
+    }
+    all.join("\n")
+}
+
+/// The anchor that hosting sites give to the page's first heading.
+fn anchor(page: &str) -> String {
+    let title = page.lines().next().unwrap_or_default().trim_start_matches('#').trim();
+    let kept = title.to_lowercase().replace(' ', "-");
+    kept.chars().filter(|it| it.is_alphanumeric() || *it == '-').collect()
+}
