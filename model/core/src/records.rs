@@ -11,6 +11,7 @@ pub mod bond;
 pub mod bridge;
 pub mod ethtool;
 pub mod host;
+pub mod keepalived;
 pub mod libvirt;
 pub mod link;
 pub mod neigh;
@@ -19,6 +20,7 @@ pub mod netns;
 pub mod openflow;
 pub mod ovs;
 pub mod route;
+pub mod sysctl;
 
 use serde::Serialize;
 
@@ -130,6 +132,10 @@ batch! {
     NicStats(ethtool::NicStats) = "nic-stats",
     /// `ethtool -i DEV`.
     NicDriver(ethtool::NicDriver) = "nic-driver",
+    /// `ethtool -k DEV`.
+    NicFeatures(ethtool::NicFeatures) = "nic-features",
+    /// `ethtool -g DEV`.
+    NicRings(ethtool::NicRings) = "nic-rings",
     /// `/proc/net/bonding/*`.
     Bonds(bond::Bond) = "bond",
     /// `ovs-vsctl`, `ovsdb-client dump`, `conf.db`.
@@ -150,6 +156,12 @@ batch! {
     OfSwitches(openflow::OfSwitch) = "of-switch",
     /// `ovs-appctl fdb/show`.
     OvsFdb(openflow::OvsFdbEntry) = "ovs-fdb",
+    /// `sysctl`, `/proc/sys`.
+    Sysctls(sysctl::Sysctl) = "sysctl",
+    /// `ha_confs/ROUTER/state` of neutron.
+    HaStates(keepalived::HaState) = "ha-state",
+    /// `keepalived.conf`.
+    VrrpInstances(keepalived::VrrpInstance) = "vrrp-instance",
     /// `hostname`, `uname`, `uptime`, `date`.
     HostFacts(host::HostFact) = "host-fact",
 }

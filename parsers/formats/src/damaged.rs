@@ -74,6 +74,26 @@ const SAMPLES: &[(&str, &str)] = &[
         "ovs-appctl fdb/show br0",
         " port  VLAN  MAC                Age\nLOCAL     0  9e:0a:ee:61:07:7c    4\n    1     7  fa:16:3e:aa:bb:cc  static\n",
     ),
+    (
+        "sysctl -a",
+        "sysctl: permission denied on key 'vm.x'\nnet.ipv4.ip_forward = 1\nnet.ipv4.tcp_rmem = 1\t2\t3\nkernel.a =\n",
+    ),
+    ("cat /proc/sys/net/ipv4/ip_forward", "1\n"),
+    (
+        "ethtool -k eth0",
+        "Features for eth0:\nrx-checksumming: on [fixed]\n\ttx-checksum-ipv4: off [requested on]\n",
+    ),
+    (
+        "ethtool -g eth0",
+        "Ring parameters for eth0:\nPre-set maximums:\nRX:\t\t4096\nTX:\tn/a\nCurrent hardware settings:\nRX:\t512\n",
+    ),
+    ("cat /var/lib/neutron/ha_confs/aa-bb/state", "primary"),
+    (
+        "cat /var/lib/neutron/ha_confs/aa-bb/keepalived.conf",
+        "# made by hand\nglobal_defs {\n a b\n}\nvrrp_instance VR_7 {\n    interface ha-1\n    virtual_router_id 7\n    \
+         virtual_ipaddress {\n        169.254.0.7/24 dev ha-1 scope link\n    }\n    virtual_routes {\n        \
+         default via 192.0.2.1\n    }\n}\n",
+    ),
     ("hostname", "node2.example.org\n"),
     ("uname -a", "Linux node2 6.1.176 #1 Sat Jul  4 15:38:16 UTC 2026 x86_64 GNU/Linux\n"),
     ("uptime", " 16:19:19 up 3 days,  2:01,  0 users,  load average: 0.83\n"),

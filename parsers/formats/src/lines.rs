@@ -273,14 +273,23 @@ pub(crate) fn tool_error(line: &str) -> Option<String> {
         "usage:",
         "Usage:",
     ];
+    // `ovs-ofctl: br-ex: …`, `iptables v1.8.9 (nf_tables): …`.
+    const NAMES: &[&str] = &[
+        "ovs-ofctl: ",
+        "ovs-appctl: ",
+        "sysctl: ",
+        "iptables v",
+        "iptables: ",
+        "ip6tables v",
+        "ip6tables: ",
+    ];
     // virsh puts all its complaints this way; inside a table the word is data.
     let virsh = line.starts_with("error: ");
     let line = line.trim();
     // dash: `sh: 1: brctl: not found`.
     let shell = line.ends_with(": not found");
-    // `ovs-ofctl: br-ex: …`, `ovs-appctl: …`.
-    let ovs = ["ovs-ofctl: ", "ovs-appctl: "].iter().any(|it| line.starts_with(it));
-    (virsh || shell || ovs || SAYS.iter().any(|it| line.contains(it)))
+    let named = NAMES.iter().any(|it| line.starts_with(it));
+    (virsh || shell || named || SAYS.iter().any(|it| line.contains(it)))
         .then(|| line.chars().take(200).collect())
 }
 

@@ -1,4 +1,4 @@
-//! NICs: `ethtool`, `ethtool -S`, `ethtool -i`.
+//! NICs: `ethtool`, `ethtool -S`, `ethtool -i`, `ethtool -k`, `ethtool -g`.
 use serde::Serialize;
 
 use super::Field;
@@ -56,5 +56,63 @@ pub struct NicDriver {
     /// PCI address, empty for virtual devices.
     pub bus_info: Option<At<Name>>,
     /// All other lines, in order.
+    pub other: Vec<Field>,
+}
+
+/// `ethtool -k DEV`: features, most of them offloads.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct NicFeatures {
+    /// The `Features for` line.
+    #[serde(skip)]
+    pub at: Span,
+    /// The device that the output names.
+    pub dev: At<Name>,
+    /// Features, in order. Groups (`tx-checksumming`) stand before their members.
+    pub features: Vec<Feature>,
+}
+
+impl NicFeatures {
+    /// The feature called `name`.
+    pub fn feature(&self, name: &str) -> Option<&Feature> {
+        self.features.iter().find(|it| it.name == name)
+    }
+}
+
+/// One feature.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Feature {
+    /// `rx-checksumming`, `tx-udp_tnl-segmentation`, …
+    pub name: Name,
+    /// Whether it is on.
+    pub on: At<bool>,
+    /// The driver allows no change.
+    pub fixed: bool,
+    /// What was asked for, where it differs from what is.
+    pub requested: Option<bool>,
+}
+
+/// `ethtool -g DEV`: sizes of the rings.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct NicRings {
+    /// The `Ring parameters for` line.
+    #[serde(skip)]
+    pub at: Span,
+    /// The device that the output names.
+    pub dev: At<Name>,
+    /// The most that the driver allows.
+    pub maximum: Rings,
+    /// What is set.
+    pub current: Rings,
+}
+
+/// Sizes of rings, in descriptors.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Rings {
+    /// `RX`; `None` where the driver has none (`n/a`).
+    pub rx: Option<At<u32>>,
+    /// `TX`; `None` where the driver has none (`n/a`).
+    pub tx: Option<At<u32>>,
+    /// `RX Mini`, `RX Jumbo`, `TX Push`, …, as printed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub other: Vec<Field>,
 }

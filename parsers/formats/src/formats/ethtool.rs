@@ -65,6 +65,22 @@ pub(super) fn doubt<T>(out: &mut Outcome<T>) {
     out.completeness = before.and(doubt);
 }
 
+/// Takes out records that have a heading and nothing below it. Where none is left the capture
+/// failed, with the words of the tool.
+pub(super) fn no_content<R>(
+    out: &mut Outcome<()>,
+    records: &mut Vec<R>,
+    has_content: impl FnMut(&R) -> bool,
+) {
+    records.retain(has_content);
+    if records.is_empty() {
+        let complaint = out.problems.iter().find(|it| it.kind == ProblemKind::ToolError);
+        let words = complaint.map_or_else(|| "no output".to_owned(), |it| it.message.clone());
+        let before = std::mem::take(&mut out.completeness);
+        out.completeness = before.and(Completeness::Failed(words));
+    }
+}
+
 /// Reads the whole output.
 pub(crate) fn parse(text: &str, _: &Command) -> Outcome<Vec<NicSettings>> {
     let mut out = Outcome::default();
