@@ -201,6 +201,7 @@ fn every_file_of_a_rule_is_in_the_list() {
 fn codes_are_frozen() {
     let list: Vec<String> = ALL.iter().map(|it| format!("{} {}", it.code, it.id)).collect();
     insta::assert_snapshot!(list.join("\n"), @r"
+    BOND-001 bond-degraded
     CAP-001 capture-failed
     CAP-002 netns-coverage
     L3-001 duplicate-ip
@@ -212,7 +213,11 @@ fn codes_are_frozen() {
     OVS-002 ovs-dead-vlan
     OVS-003 ovs-patch-peer-broken
     OVS-004 ovs-port-no-netdev
+    OVS-006 provider-bridge-no-uplink
+    OVS-007 provider-bridge-not-patched
     OVS-008 ovs-controller-disconnected
+    OVS-011 ovs-port-untagged
+    OVS-017 fail-mode-standalone
     TUN-001 tun-local-ip-missing
     VETH-001 veth-peer-broken
     VM-001 vm-target-missing

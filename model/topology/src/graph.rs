@@ -399,6 +399,8 @@ pub struct OvsInterface {
     pub ifindex: Option<Fact<IfIndex>>,
     /// MAC.
     pub mac_in_use: Option<Fact<Mac>>,
+    /// `up` or `down` as vswitchd sees it: not reliable for devices in other namespaces.
+    pub link_state: Option<Fact<Name>>,
     /// `iface-id`, `attached-mac`, …
     pub external_ids: Vec<(Name, Fact<Name>)>,
     /// `status`.

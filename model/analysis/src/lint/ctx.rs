@@ -217,6 +217,27 @@ impl<'a> Ctx<'a> {
         all.filter_map(|&id| self.ovs_port(id))
     }
 
+    /// The OVS bridges of one host.
+    pub fn ovs_bridges_of(&self, host: HostId) -> impl Iterator<Item = Item<'a, OvsBridge>> + '_ {
+        let all = self.hosts.get(&host).into_iter().flat_map(|it| &it.ovs_bridges);
+        all.filter_map(|&id| self.ovs_bridge(id))
+    }
+
+    /// The OVS interfaces of one host.
+    pub fn ovs_interfaces_of(
+        &self,
+        host: HostId,
+    ) -> impl Iterator<Item = Item<'a, OvsInterface>> + '_ {
+        let all = self.hosts.get(&host).into_iter().flat_map(|it| &it.ovs_interfaces);
+        all.filter_map(|&id| self.ovs_interface(id))
+    }
+
+    /// The tunnel ends of one host.
+    pub fn tunnels_of(&self, host: HostId) -> impl Iterator<Item = Item<'a, TunnelEndpoint>> + '_ {
+        let all = self.hosts.get(&host).into_iter().flat_map(|it| &it.tunnels);
+        all.filter_map(|&id| self.tunnel(id))
+    }
+
     /// The OVS bridge called `name`.
     pub fn bridge_called(&self, host: HostId, name: &str) -> Option<Item<'a, OvsBridge>> {
         self.ovs_bridge(self.topology.find_ovs_bridge(host, name)?)

@@ -4,8 +4,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use tapline_model::Name;
 use tapline_model::capture::HostId;
 use tapline_model::ids::Netns;
+use tapline_topology::coverage::Searched;
 use tapline_topology::graph::{Netdev, NetdevKind, OvsInterface};
-use tapline_topology::{EdgeKind, NodeId, Presence, names};
+use tapline_topology::{Coverage, EdgeKind, NodeId, Presence, Topic, names};
 
 use super::ctx::{Ctx, Item};
 
@@ -79,6 +80,40 @@ pub(crate) fn is_ml2_ovs(ctx: &Ctx<'_>, host: HostId) -> bool {
             name == "patch-tun" || name.starts_with("int-br") || names::port_prefix(name).is_some();
     }
     neutron
+}
+
+/// Whether neutron's OVS agent set up the integration bridge: it carries the agent's own patches
+/// (or the veth ends of old releases), which no other software makes under these names.
+pub(crate) fn has_agent_patches(ctx: &Ctx<'_>, host: HostId) -> bool {
+    let mut patched = false;
+    for port in ctx.ovs_ports_of(host).filter(|it| it.bridge == "br-int") {
+        let name = port.name();
+        if name.starts_with("ovn-") || name.starts_with("patch-br-int-to-") {
+            return false;
+        }
+        patched |= name == "patch-tun" || name.starts_with("int-");
+    }
+    patched
+}
+
+/// The interfaces of all ports of an OVS bridge.
+pub(crate) fn interfaces_of<'a>(ctx: &Ctx<'a>, bridge: NodeId) -> Vec<Item<'a, OvsInterface>> {
+    let ports = ctx.topology.into(bridge, EdgeKind::OvsPortOf);
+    ports
+        .into_iter()
+        .flat_map(|(port, _)| ctx.topology.into(port, EdgeKind::OvsInterfaceOf))
+        .filter_map(|(id, _)| ctx.ovs_interface(id))
+        .collect()
+}
+
+/// The complete texts that were searched for `key`, where there are any.
+pub(crate) fn searched(ctx: &Ctx<'_>, host: HostId, topic: Topic, key: &str) -> Option<Searched> {
+    let Coverage::Complete(sources) = ctx.topology.coverage.of(host, &Netns::Root, topic) else {
+        return None;
+    };
+    let source = *sources.first()?;
+    let records = ctx.topology.snapshot.reading(source).map_or(0, |it| it.records.len());
+    Some(Searched { keys: vec![key.to_owned()], sources: vec![(source, records)], namespaces: 0 })
 }
 
 /// Whether a namespace belongs to a neutron router.

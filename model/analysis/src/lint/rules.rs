@@ -2,6 +2,7 @@
 //! its family and in [`ALL`].
 use super::Rule;
 
+mod bond;
 mod cap;
 mod l3;
 mod lbr;
@@ -14,6 +15,7 @@ mod vm;
 
 /// All rules, sorted by code.
 pub static ALL: &[&Rule] = &[
+    &bond::bond_degraded::RULE,
     &cap::capture_failed::RULE,
     &cap::netns_coverage::RULE,
     &l3::duplicate_ip::RULE,
@@ -25,7 +27,11 @@ pub static ALL: &[&Rule] = &[
     &ovs::ovs_dead_vlan::RULE,
     &ovs::ovs_patch_peer_broken::RULE,
     &ovs::ovs_port_no_netdev::RULE,
+    &ovs::provider_bridge_no_uplink::RULE,
+    &ovs::provider_bridge_not_patched::RULE,
     &ovs::ovs_controller_disconnected::RULE,
+    &ovs::ovs_port_untagged::RULE,
+    &ovs::fail_mode_standalone::RULE,
     &tun::tun_local_ip_missing::RULE,
     &veth::veth_peer_broken::RULE,
     &vm::vm_target_missing::RULE,

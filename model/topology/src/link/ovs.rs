@@ -213,6 +213,10 @@ fn interface(drafts: &mut Drafts, (source, record): Row<'_>) {
     first(conflicts, &mut data.ofport, source, row.ofport.as_ref(), "ofport");
     first(conflicts, &mut data.ifindex, source, row.ifindex.as_ref(), "ifindex");
     first(conflicts, &mut data.mac_in_use, source, row.mac_in_use.as_ref(), "mac_in_use");
+    if data.link_state.is_none() {
+        // The link may change between two texts: the first one counts.
+        data.link_state = row.link_state.as_ref().map(|it| Fact::new(source.id, it.clone()));
+    }
     if let Some(port) = &row.port {
         draft.member_of(&port.value, &mut |it| &mut it.port, source, record.at, "interface of");
     }

@@ -1,6 +1,10 @@
 //! Rules about Open vSwitch.
+pub(crate) mod fail_mode_standalone;
 pub(crate) mod ovs_controller_disconnected;
 pub(crate) mod ovs_dead_vlan;
 pub(crate) mod ovs_iface_error;
 pub(crate) mod ovs_patch_peer_broken;
 pub(crate) mod ovs_port_no_netdev;
+pub(crate) mod ovs_port_untagged;
+pub(crate) mod provider_bridge_no_uplink;
+pub(crate) mod provider_bridge_not_patched;

@@ -1,0 +1,2 @@
+//! Rules about bonds.
+pub(crate) mod bond_degraded;

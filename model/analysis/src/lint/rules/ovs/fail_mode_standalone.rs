@@ -1,0 +1,78 @@
+use tapline_model::capture::HostId;
+use tapline_model::ids::Netns;
+use tapline_topology::Topic;
+use tapline_topology::graph::OvsBridge;
+
+use crate::lint::ctx::Item;
+use crate::lint::{Ctx, Verdicts, declare_rule, defs};
+
+declare_rule! {
+    code: "OVS-017",
+    id: "fail-mode-standalone",
+    summary: "a bridge of neutron or OVN falls back to plain switching without its controller",
+    severity: Warning,
+    confidence: Proven,
+    page: "fail_mode_standalone.md",
+}
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    for host in ctx.hosts() {
+        let mut open = Vec::new();
+        for bridge in ctx.ovs_bridges_of(host).filter(|it| is_managed(ctx, host, *it)) {
+            let mode = bridge.fail_mode.as_ref().map(|it| it.value.as_str());
+            if mode == Some("secure") {
+                out.clean();
+            } else if mode.is_some() || ctx.complete(host, &Netns::Root, Topic::Ovs) {
+                open.push(bridge);
+            } else {
+                out.cannot_tell(host, ctx.missing(host, &Netns::Root, &[Topic::Ovs]));
+            }
+        }
+        report(ctx, out, host, open);
+    }
+    for host in ctx.hosts_without_ovs_capture() {
+        out.cannot_tell(host, ctx.missing(host, &Netns::Root, &[Topic::Ovs]));
+    }
+}
+
+/// Whether neutron's agent or OVN programs this bridge; they set the mode when they make it or
+/// take it over.
+fn is_managed(ctx: &Ctx<'_>, host: HostId, bridge: Item<'_, OvsBridge>) -> bool {
+    let name = bridge.name();
+    if name == "br-int" {
+        return defs::has_agent_patches(ctx, host) || is_ovn(ctx, host);
+    }
+    let patches = defs::interfaces_of(ctx, bridge.id);
+    let half = |it: &str| it == "patch-int" && name == "br-tun" || it.starts_with("phy-");
+    defs::has_agent_patches(ctx, host) && patches.iter().any(|it| half(it.name()))
+}
+
+/// Whether OVN made ports of the integration bridge.
+fn is_ovn(ctx: &Ctx<'_>, host: HostId) -> bool {
+    ctx.ovs_ports_of(host).filter(|it| it.bridge == "br-int").any(|it| {
+        let name = it.name();
+        name.starts_with("patch-br-int-to-")
+            || name.starts_with("ovn-")
+                && ctx.interface_called(host, name).is_some_and(|it| it.kind == "geneve")
+    })
+}
+
+fn report(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, mut open: Vec<Item<'_, OvsBridge>>) {
+    open.sort_by_key(|it| (it.name() != "br-int", it.name()));
+    let Some((first, rest)) = open.split_first() else { return };
+    let message = "fail mode is not `secure`: once OVS restarts without its controller, the bridge switches between all its ports";
+    let finding = out.fault(ctx, host, first.id, message);
+    for bridge in &open {
+        match (&bridge.data.fail_mode, bridge.place()) {
+            (Some(mode), _) => finding.primary(mode.evidence, "not `secure`"),
+            (None, Some(place)) => finding.primary(place, "no `fail_mode`: standalone"),
+            (None, None) => finding,
+        };
+    }
+    for bridge in rest {
+        finding.also(bridge.name());
+    }
+    for bridge in open.iter().take(3) {
+        finding.next(format!("ovs-vsctl set-fail-mode {} secure", bridge.name()));
+    }
+}

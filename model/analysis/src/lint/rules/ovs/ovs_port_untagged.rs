@@ -1,0 +1,103 @@
+use tapline_model::ids::Netns;
+use tapline_topology::graph::OvsPort;
+use tapline_topology::{Topic, names};
+
+use crate::lint::ctx::{Item, User};
+use crate::lint::{Ctx, Severity, Verdicts, declare_rule, defs};
+
+declare_rule! {
+    code: "OVS-011",
+    id: "ovs-port-untagged",
+    summary: "a neutron port of the integration bridge has no VLAN tag",
+    severity: Error,
+    confidence: Strong,
+    page: "ovs_port_untagged.md",
+}
+
+/// What neutron and nova name the ports that the agent tags.
+const PREFIXES: [&str; 8] = ["qvo", "tap", "qr-", "qg-", "ha-", "sg-", "fg-", "vhu"];
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    for host in ctx.hosts() {
+        // OVN and other controllers use no tags.
+        if !defs::has_agent_patches(ctx, host) {
+            continue;
+        }
+        let mut bare = Vec::new();
+        let mut all = 0;
+        for port in ctx.ovs_ports_of(host).filter(|it| it.bridge == "br-int" && is_wired(*it)) {
+            all += 1;
+            // A port that OVS could not open is not wired either, and has a rule of its own.
+            let failed =
+                ctx.interface_called(host, port.name()).is_some_and(|it| it.error.is_some());
+            if port.tag.is_none() && port.trunks.is_empty() && !failed {
+                bare.push(port);
+            } else {
+                out.clean();
+            }
+        }
+        if defs::most_of(bare.len(), all) {
+            population(ctx, out, &bare, all);
+        } else {
+            for port in bare {
+                report(ctx, out, port);
+            }
+        }
+    }
+    for host in ctx.hosts_without_ovs_capture() {
+        out.cannot_tell(host, ctx.missing(host, &Netns::Root, &[Topic::Ovs]));
+    }
+}
+
+/// Whether the port is one that the agent should have given a tag.
+fn is_wired(port: Item<'_, OvsPort>) -> bool {
+    let name = port.name();
+    PREFIXES.iter().any(|it| name.starts_with(it)) && names::port_prefix(name).is_some()
+}
+
+fn population(ctx: &Ctx<'_>, out: &mut Verdicts, bare: &[Item<'_, OvsPort>], all: usize) {
+    let Some(first) = bare.first() else { return };
+    let message = format!(
+        "neutron's agent wired nothing: {} of {all} ports of br-int have no VLAN tag",
+        bare.len()
+    );
+    let bridge = ctx.topology.find_ovs_bridge(first.host, "br-int").unwrap_or(first.id);
+    let finding = out.fault(ctx, first.host, bridge, message);
+    for port in bare {
+        if let Some(place) = port.place().filter(|_| finding.evidence.len() < 5) {
+            finding.primary(place, "no tag");
+        }
+        finding.also(port.name());
+    }
+    finding.next("systemctl status neutron-openvswitch-agent");
+    finding.next("ovs-vsctl --columns=name,tag,other_config list port");
+}
+
+fn report(ctx: &Ctx<'_>, out: &mut Verdicts, port: Item<'_, OvsPort>) {
+    let (host, name) = (port.host, port.name());
+    let message = "the port has no VLAN tag: it gets the frames of all networks of br-int, or none";
+    let finding = out.fault(ctx, host, port.id, message);
+    if let Some(place) = port.place() {
+        finding.primary(place, "no tag");
+    }
+    match ctx.user_of(host, name) {
+        User::Running(vm) => {
+            if let Some(state) = ctx.state_of(vm) {
+                finding.context(state.evidence, "the machine behind it");
+            }
+        }
+        User::Off(vm) => {
+            finding.at_most(Severity::Warning);
+            if let Some(state) = ctx.state_of(vm) {
+                finding.context(state.evidence, "its machine does not run");
+            }
+        }
+        User::Nobody if name.starts_with("qvo") => {
+            finding.at_most(Severity::Warning);
+            finding.note("no machine of this host uses the port");
+        }
+        User::Nobody | User::Unknown(_) => {}
+    }
+    finding.next(format!("ovs-vsctl --columns=name,tag,other_config list port {name}"));
+    finding.next("systemctl status neutron-openvswitch-agent");
+}

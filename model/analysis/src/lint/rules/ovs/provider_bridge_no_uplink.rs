@@ -1,0 +1,174 @@
+use std::collections::BTreeSet;
+
+use tapline_model::capture::HostId;
+use tapline_model::ids::Netns;
+use tapline_model::records::Batch;
+use tapline_model::records::ovs::{OvsRow, lookup};
+use tapline_topology::graph::{OvsBridge, OvsInterface};
+use tapline_topology::{EdgeKind, Topic};
+
+use crate::lint::ctx::Item;
+use crate::lint::{Ctx, Finding, Severity, Verdicts, declare_rule, defs};
+
+declare_rule! {
+    code: "OVS-006",
+    id: "provider-bridge-no-uplink",
+    summary: "a provider bridge has no port that leads out of the host",
+    severity: Error,
+    confidence: Strong,
+    page: "provider_bridge_no_uplink.md",
+}
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    let mapped = ovn_mappings(ctx);
+    for host in ctx.hosts() {
+        let complete = ctx.complete(host, &Netns::Root, Topic::Ovs);
+        for bridge in ctx.ovs_bridges_of(host) {
+            let interfaces = defs::interfaces_of(ctx, bridge.id);
+            let provider = mapped.contains(&(host, bridge.name()))
+                || interfaces.iter().any(|it| joins_integration(*it));
+            if !provider || bridge.name() == "br-int" {
+                continue;
+            }
+            if leads_out(ctx, bridge, &interfaces) {
+                out.clean();
+            } else if complete {
+                report(ctx, out, bridge, &interfaces);
+            } else {
+                out.cannot_tell(host, ctx.missing(host, &Netns::Root, &[Topic::Ovs]));
+            }
+        }
+    }
+    for host in ctx.hosts_without_ovs_capture() {
+        out.cannot_tell(host, ctx.missing(host, &Netns::Root, &[Topic::Ovs]));
+    }
+}
+
+/// The bridges that OVN maps a physical network to: `ovn-bridge-mappings` is `NET:BRIDGE,…`.
+fn ovn_mappings<'a>(ctx: &Ctx<'a>) -> BTreeSet<(HostId, &'a str)> {
+    let mut all = BTreeSet::new();
+    for (source, reading) in ctx.topology.snapshot.iter() {
+        let Batch::Ovs(rows) = &reading.records else { continue };
+        for row in rows {
+            let OvsRow::OpenVswitch(database) = &row.row else { continue };
+            let Some(value) = lookup(&database.external_ids, "ovn-bridge-mappings") else {
+                continue;
+            };
+            let bridges = value.value.split(',').filter_map(|it| it.split_once(':'));
+            all.extend(bridges.map(|(_, bridge)| (source.host, bridge.trim())));
+        }
+    }
+    all
+}
+
+/// Whether a port joins its bridge with the integration bridge the way neutron's agent or OVN do.
+fn joins_integration(interface: Item<'_, OvsInterface>) -> bool {
+    let name = interface.name();
+    let ovn = name.starts_with("patch-provnet-") && name.ends_with("-to-br-int");
+    name.starts_with("phy-") || ovn
+}
+
+/// Whether some port leads out: a device, a tunnel, DPDK, or a patch to a bridge that has one.
+fn leads_out(ctx: &Ctx<'_>, bridge: Item<'_, OvsBridge>, all: &[Item<'_, OvsInterface>]) -> bool {
+    all.iter().any(|it| {
+        if it.kind != "patch" {
+            return is_way_out(bridge, *it);
+        }
+        let peer = ctx.topology.peer(it.id, EdgeKind::PatchPeer);
+        let far = peer.and_then(|(id, _)| ctx.ovs_interface(id));
+        let next = far.and_then(|it| ctx.bridge_called(it.host, &it.bridge));
+        next.filter(|it| it.name() != "br-int" && it.id != bridge.id).is_some_and(|next| {
+            defs::interfaces_of(ctx, next.id).iter().any(|it| is_way_out(next, *it))
+        })
+    })
+}
+
+/// Ports that are not made for this host's own use. A device that OVS could not open leads
+/// nowhere; neither does the veth end that joins the integration bridge.
+fn is_way_out(bridge: Item<'_, OvsBridge>, interface: Item<'_, OvsInterface>) -> bool {
+    let (name, kind) = (interface.name(), interface.kind.as_str());
+    let inner = matches!(kind, "patch" | "internal") || name == bridge.name();
+    let port_of_neutron = tapline_topology::names::port_prefix(name).is_some();
+    !inner && !port_of_neutron && !joins_integration(interface) && interface.error.is_none()
+}
+
+/// Whether networks of this host are known to go through a provider bridge.
+fn is_used(ctx: &Ctx<'_>, host: HostId) -> Option<bool> {
+    let mut told = false;
+    for port in ctx.ovs_ports_of(host).filter(|it| it.bridge == "br-int") {
+        let dead = port.tag.as_ref().is_some_and(|it| it.value == defs::DEAD_VLAN);
+        let kind = port.other_config.iter().find(|(key, _)| key == "network_type");
+        told |= kind.is_some();
+        let provider = kind.is_some_and(|(_, it)| matches!(it.value.as_str(), "vlan" | "flat"));
+        let gateway = ["qg-", "fg-"].iter().any(|it| port.name().starts_with(it));
+        if !dead && (provider || gateway) {
+            return Some(true);
+        }
+    }
+    told.then_some(false)
+}
+
+fn report(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    bridge: Item<'_, OvsBridge>,
+    interfaces: &[Item<'_, OvsInterface>],
+) {
+    let (host, name) = (bridge.host, bridge.name());
+    let broken: Vec<_> = interfaces.iter().filter(|it| it.error.is_some()).collect();
+    let message = match broken.first() {
+        Some(nic) => format!(
+            "{} is the only way out, and OVS could not open it: provider networks end in this host",
+            nic.name()
+        ),
+        None => "no port leads out of the host: provider networks end in the bridge".to_owned(),
+    };
+    let finding = out.fault(ctx, host, bridge.id, message);
+    if let Some(place) = bridge.place() {
+        finding.primary(place, "the bridge");
+    }
+    for error in broken.iter().filter_map(|it| it.error.as_ref()).take(3) {
+        finding.primary(error.evidence, "could not be opened");
+    }
+    if let Some(join) = interfaces.iter().find(|it| joins_integration(**it))
+        && let Some(place) = join.place()
+    {
+        finding.context(place, "makes it a provider bridge");
+    }
+    if let Some(searched) =
+        defs::searched(ctx, host, Topic::Ovs, &format!("a device among the ports of {name}"))
+    {
+        finding.absent(searched);
+    }
+    lower(ctx, finding, bridge);
+    finding.next(format!("ovs-vsctl list-ports {name}"));
+    finding.next(format!("ovs-vsctl add-port {name} NIC"));
+}
+
+/// A bridge whose own address the host routes for needs no NIC; one that nothing uses loses
+/// nothing.
+fn lower(ctx: &Ctx<'_>, finding: &mut Finding, bridge: Item<'_, OvsBridge>) {
+    let device = ctx.netdev_called(bridge.host, &Netns::Root, bridge.name());
+    let addresses = device.map(|it| ctx.addresses_of(it.id)).unwrap_or_default();
+    if let Some(address) = addresses.iter().find(|it| defs::is_global(it.ip)) {
+        finding.at_most(Severity::Info);
+        finding.note(format!(
+            "the bridge has {} itself: the host may route for its networks",
+            address.ip
+        ));
+        return;
+    }
+    match is_used(ctx, bridge.host) {
+        Some(true) => {}
+        Some(false) => {
+            finding.at_most(Severity::Info);
+            finding.note("no port of this host is in a VLAN or flat network");
+        }
+        None => {
+            finding.at_most(Severity::Warning);
+            finding.note(
+                "which networks go through it is not known: `ovs-vsctl list port` would tell",
+            );
+        }
+    }
+}

@@ -1,0 +1,136 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use tapline_model::capture::HostId;
+use tapline_model::ids::Netns;
+use tapline_topology::graph::{OvsBridge, OvsInterface};
+use tapline_topology::{EdgeKind, Topic};
+
+use crate::lint::ctx::Item;
+use crate::lint::{Ctx, Verdicts, declare_rule, defs};
+
+declare_rule! {
+    code: "OVS-007",
+    id: "provider-bridge-not-patched",
+    summary: "the integration bridge and a provider or tunnel bridge are not joined",
+    severity: Error,
+    confidence: Strong,
+    page: "provider_bridge_not_patched.md",
+}
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    for host in ctx.hosts() {
+        let Some(integration) = ctx.bridge_called(host, "br-int") else { continue };
+        if !is_agents(ctx, host) {
+            continue;
+        }
+        let near = joined(ctx, integration);
+        let halves: BTreeMap<&str, Item<'_, OvsInterface>> =
+            defs::interfaces_of(ctx, integration.id)
+                .into_iter()
+                .filter_map(|it| Some((ctx.topology.node(it.id)?.name.as_str(), it)))
+                .collect();
+        for bridge in ctx.ovs_bridges_of(host).filter(|it| it.id != integration.id) {
+            if near.contains(bridge.name()) {
+                out.clean();
+                continue;
+            }
+            let Some(lack) = lack(ctx, bridge, &halves) else { continue };
+            if ctx.complete(host, &Netns::Root, Topic::Ovs) {
+                report(ctx, out, bridge, &lack);
+            } else {
+                out.cannot_tell(host, ctx.missing(host, &Netns::Root, &[Topic::Ovs]));
+            }
+        }
+    }
+    for host in ctx.hosts_without_ovs_capture() {
+        out.cannot_tell(host, ctx.missing(host, &Netns::Root, &[Topic::Ovs]));
+    }
+}
+
+/// Whether neutron's OVS agent set up the bridges of this host. It may be the patch of the
+/// integration bridge that is missing, so the other side counts too.
+fn is_agents(ctx: &Ctx<'_>, host: HostId) -> bool {
+    defs::is_ml2_ovs(ctx, host)
+        && !ctx.ovs_ports_of(host).any(|it| it.name().starts_with("patch-br-int-to-"))
+}
+
+/// The bridges that a patch or a veth pair joins with this one, whatever its name: long names are
+/// cut and hashed.
+fn joined<'a>(ctx: &Ctx<'a>, bridge: Item<'a, OvsBridge>) -> BTreeSet<&'a str> {
+    let mut all = BTreeSet::new();
+    for interface in defs::interfaces_of(ctx, bridge.id) {
+        let patch = ctx.topology.peer(interface.id, EdgeKind::PatchPeer);
+        let far = patch.and_then(|(id, _)| ctx.ovs_interface(id)).or_else(|| {
+            let device = ctx.device_of(interface.id)?;
+            ctx.interface_of(ctx.veth_peer(device.id)?.id)
+        });
+        all.extend(far.map(|it| it.data.bridge.as_str()));
+    }
+    all
+}
+
+/// What is missing between a bridge and the integration bridge.
+struct Lack<'a> {
+    /// The half that is not there, and the bridge on which it should be.
+    missing: (String, &'a str),
+    /// The half that is there, or a tunnel that needs the patch.
+    there: Item<'a, OvsInterface>,
+}
+
+/// Which half is missing; `None` where both are there (whether they fit is another rule's
+/// concern), or where nothing says that the bridge should be joined.
+fn lack<'a>(
+    ctx: &Ctx<'a>,
+    bridge: Item<'a, OvsBridge>,
+    integration: &BTreeMap<&str, Item<'a, OvsInterface>>,
+) -> Option<Lack<'a>> {
+    let name = bridge.node.name.as_str();
+    let own = defs::interfaces_of(ctx, bridge.id);
+    let find = |wanted: &str| own.iter().copied().find(|it| it.name() == wanted);
+    if name == "br-tun" {
+        let tunnel = own.iter().copied().find(|it| it.option("remote_ip").is_some())?;
+        return match (find("patch-int"), integration.get("patch-tun")) {
+            (Some(_), Some(_)) => None,
+            (Some(half), None) => {
+                Some(Lack { missing: ("patch-tun".to_owned(), "br-int"), there: half })
+            }
+            (None, Some(half)) => {
+                Some(Lack { missing: ("patch-int".to_owned(), name), there: *half })
+            }
+            (None, None) => Some(Lack { missing: ("patch-int".to_owned(), name), there: tunnel }),
+        };
+    }
+    if let Some(half) = own.iter().copied().find(|it| it.name().starts_with("phy-")) {
+        let wanted = match half.option("peer") {
+            Some(peer) => peer.value.to_string(),
+            None => half.name().replacen("phy-", "int-", 1),
+        };
+        return (!integration.contains_key(wanted.as_str()))
+            .then(|| Lack { missing: (wanted, "br-int"), there: half });
+    }
+    // A bridge of the administrator that the agent does not know has no half at all.
+    let half = integration.get(format!("int-{name}").as_str())?;
+    let nic = own.iter().any(|it| it.kind.is_empty() || it.kind == "system" || it.kind == "dpdk");
+    nic.then(|| Lack { missing: (format!("phy-{name}"), name), there: *half })
+}
+
+fn report(ctx: &Ctx<'_>, out: &mut Verdicts, bridge: Item<'_, OvsBridge>, lack: &Lack<'_>) {
+    let (half, on) = (&lack.missing.0, lack.missing.1);
+    let what = if bridge.name() == "br-tun" { "overlay" } else { "provider" };
+    let message = format!(
+        "not joined with br-int: {on} has no port {half}, and {what} networks do not leave the integration bridge"
+    );
+    let finding = out.fault(ctx, bridge.host, bridge.id, message);
+    if let Some(place) = lack.there.place() {
+        let tunnel = lack.there.option("remote_ip").is_some();
+        finding.primary(place, if tunnel { "a tunnel that needs it" } else { "the other half" });
+    }
+    if let Some(place) = bridge.place() {
+        finding.context(place, "the bridge");
+    }
+    if let Some(searched) = defs::searched(ctx, bridge.host, Topic::Ovs, half) {
+        finding.absent(searched);
+    }
+    finding.next("systemctl status neutron-openvswitch-agent");
+    finding.next("grep bridge_mappings /etc/neutron/plugins/ml2/openvswitch_agent.ini");
+}
