@@ -206,9 +206,16 @@ fn codes_are_frozen() {
     CAP-002 netns-coverage
     L3-001 duplicate-ip
     L3-002 gateway-unreachable
+    L3-003 ip-on-enslaved-port
     LBR-001 hybrid-chain-broken
+    LBR-002 l2-loop
+    MAC-001 duplicate-mac
     MTU-001 overlay-mtu-exceeds-underlay
+    MTU-002 mtu-step-in-chain
     NIC-001 uplink-link-down
+    NS-001 dhcp-ns-broken
+    NS-002 router-no-default-route
+    NS-003 ha-router-active-count
     OVS-001 ovs-iface-error
     OVS-002 ovs-dead-vlan
     OVS-003 ovs-patch-peer-broken

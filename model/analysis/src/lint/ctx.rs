@@ -6,9 +6,10 @@ use tapline_model::Name;
 use tapline_model::capture::HostId;
 use tapline_model::ids::Netns;
 use tapline_model::span::Evidence;
+use tapline_topology::coverage::Searched;
 use tapline_topology::graph::{
-    AddressNode, ConflictKind, Fact, Netdev, NetnsNode, OvsBridge, OvsInterface, OvsPort,
-    RouteTable, TunnelEndpoint, Vm, VmNic,
+    AddressNode, ConflictKind, Fact, Netdev, NetdevKind, NetnsNode, OvsBridge, OvsInterface,
+    OvsPort, RouteTable, TunnelEndpoint, Vm, VmNic,
 };
 use tapline_topology::{Coverage, EdgeKind, Node, NodeData, NodeId, Topic, Topology, names};
 
@@ -85,6 +86,13 @@ impl<'t, T> Item<'t, T> {
     /// The best place that speaks of it.
     pub fn place(&self) -> Option<Evidence> {
         self.node.seen.first().copied()
+    }
+}
+
+impl Item<'_, AddressNode<'_>> {
+    /// The line that prints the address.
+    pub fn line(&self) -> Evidence {
+        Evidence { source: self.data.record.source, span: self.data.record.record.at }
     }
 }
 
@@ -204,6 +212,63 @@ impl<'a> Ctx<'a> {
     pub fn namespaces_of(&self, host: HostId) -> impl Iterator<Item = Item<'a, NetnsNode>> + '_ {
         let all = self.hosts.get(&host).into_iter().flat_map(|it| &it.namespaces);
         all.filter_map(|&id| self.namespace(id))
+    }
+
+    /// The devices in a namespace that were captured themselves.
+    pub fn devices_in(&self, netns: NodeId) -> Vec<Item<'a, Netdev<'a>>> {
+        let all = self.topology.into(netns, EdgeKind::InNamespace);
+        all.into_iter().filter_map(|(id, _)| self.netdev(id)).filter(|it| !it.stub).collect()
+    }
+
+    /// The routing tables of a namespace.
+    pub fn tables_in(&self, netns: NodeId) -> Vec<Item<'a, RouteTable<'a>>> {
+        let all = self.topology.into(netns, EdgeKind::InNamespace);
+        all.into_iter().filter_map(|(id, _)| self.route_table(id)).collect()
+    }
+
+    /// The text that was searched for `key` in vain: the first complete one on the topic.
+    pub fn searched(&self, host: HostId, netns: &Netns, topic: Topic, key: &str) -> Searched {
+        let sources = match self.topology.coverage.of(host, netns, topic) {
+            Coverage::Complete(sources) => sources.as_slice(),
+            _ => &[],
+        };
+        let records = |id| self.topology.snapshot.reading(id).map_or(0, |it| it.records.len());
+        Searched {
+            keys: vec![key.to_owned()],
+            sources: sources.iter().take(1).map(|&it| (it, records(it))).collect(),
+            namespaces: usize::from(netns.name().is_some()),
+        }
+    }
+
+    /// Whether two devices are one behind the other: a member and its bridge or bond, a VLAN and
+    /// its carrier, a bridge's own port and the bridge's NIC. Such devices may share a MAC.
+    pub fn are_stacked(&self, a: NodeId, b: NodeId) -> bool {
+        let below = |id: NodeId| {
+            let mut all = BTreeSet::from([id]);
+            let mut open = vec![id];
+            // Stacks are a few devices high; a loop in a damaged capture ends by the set.
+            while let Some(at) = open.pop() {
+                for kind in [EdgeKind::StackedOn, EdgeKind::EnslavedTo] {
+                    let next = self.topology.out(at, kind).into_iter().map(|(id, _)| id);
+                    open.extend(next.filter(|it| all.insert(*it)));
+                }
+            }
+            all
+        };
+        // Two ports of one bridge are beside each other, not one behind the other.
+        let bridge_of = |id| self.master(id).filter(|it| it.kind == NetdevKind::Bridge);
+        let siblings = bridge_of(a)
+            .map(|it| it.id)
+            .is_some_and(|it| bridge_of(b).is_some_and(|other| other.id == it));
+        if !siblings && below(a).intersection(&below(b)).next().is_some() {
+            return true;
+        }
+        let bridge = |id| self.interface_of(id).map(|it| (it.host, it.data.bridge.clone()));
+        let own = |id, name: &Name| self.netdev(id).is_some_and(|it| it.name() == name.as_str());
+        match (bridge(a), bridge(b)) {
+            (Some(of_a), Some(of_b)) => of_a == of_b && (own(a, &of_a.1) || own(b, &of_b.1)),
+            _ => false,
+        }
     }
 
     /// Whether two commands disagree about the bridge that a device is in.

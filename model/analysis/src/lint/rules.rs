@@ -6,8 +6,10 @@ mod bond;
 mod cap;
 mod l3;
 mod lbr;
+mod mac;
 mod mtu;
 mod nic;
+mod ns;
 mod ovs;
 mod tun;
 mod veth;
@@ -20,9 +22,16 @@ pub static ALL: &[&Rule] = &[
     &cap::netns_coverage::RULE,
     &l3::duplicate_ip::RULE,
     &l3::gateway_unreachable::RULE,
+    &l3::ip_on_enslaved_port::RULE,
     &lbr::hybrid_chain_broken::RULE,
+    &lbr::l2_loop::RULE,
+    &mac::duplicate_mac::RULE,
     &mtu::overlay_mtu_exceeds_underlay::RULE,
+    &mtu::mtu_step_in_chain::RULE,
     &nic::uplink_link_down::RULE,
+    &ns::dhcp_ns_broken::RULE,
+    &ns::router_no_default_route::RULE,
+    &ns::ha_router_active_count::RULE,
     &ovs::ovs_iface_error::RULE,
     &ovs::ovs_dead_vlan::RULE,
     &ovs::ovs_patch_peer_broken::RULE,

@@ -1,3 +1,4 @@
 //! Rules about addresses and routes.
 pub(crate) mod duplicate_ip;
 pub(crate) mod gateway_unreachable;
+pub(crate) mod ip_on_enslaved_port;

@@ -1,2 +1,3 @@
 //! Rules about Linux bridges.
 pub(crate) mod hybrid_chain_broken;
+pub(crate) mod l2_loop;

@@ -1,2 +1,3 @@
 //! Rules about MTU.
+pub(crate) mod mtu_step_in_chain;
 pub(crate) mod overlay_mtu_exceeds_underlay;

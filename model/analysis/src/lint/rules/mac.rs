@@ -1,0 +1,2 @@
+//! Rules about MACs.
+pub(crate) mod duplicate_mac;

@@ -1,0 +1,233 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use tapline_model::capture::HostId;
+use tapline_model::ids::{Mac, Netns};
+use tapline_model::span::Evidence;
+use tapline_topology::graph::{NetdevKind, VmNic};
+use tapline_topology::{NodeId, Topic};
+
+use crate::lint::ctx::Item;
+use crate::lint::segment::Segments;
+use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule, defs};
+
+declare_rule! {
+    code: "MAC-001",
+    id: "duplicate-mac",
+    summary: "one MAC is at two places of one segment",
+    severity: Error,
+    confidence: Proven,
+    page: "duplicate_mac.md",
+}
+
+/// Of so many places with one MAC each is compared with each.
+const MOST: usize = 200;
+
+/// A place where frames to a MAC end.
+#[derive(Clone, Copy)]
+struct Endpoint {
+    host: HostId,
+    /// The NIC of the machine, or the device.
+    node: NodeId,
+    /// The device, as far as known.
+    device: Option<NodeId>,
+    evidence: Evidence,
+    /// The machine, and whether it runs.
+    vm: Option<(NodeId, Option<bool>)>,
+}
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    let mut held: BTreeMap<Mac, Vec<Endpoint>> = BTreeMap::new();
+    for nic in ctx.vm_nics() {
+        let Some(mac) = &nic.data.mac else { continue };
+        let active = ctx.vm(nic.vm).and_then(|it| it.active);
+        let target = nic.data.target.as_ref();
+        let device = target.and_then(|it| ctx.netdev_called(nic.host, &Netns::Root, &it.value));
+        held.entry(mac.value).or_default().push(Endpoint {
+            host: nic.host,
+            node: nic.id,
+            device: device.map(|it| it.id),
+            evidence: mac.evidence,
+            vm: Some((nic.vm, active)),
+        });
+    }
+    for device in ctx.netdevs() {
+        let Some(mac) = &device.data.mac else { continue };
+        let passive = matches!(
+            device.kind,
+            NetdevKind::Loopback | NetdevKind::Dummy | NetdevKind::Macvtap | NetdevKind::Ipvlan
+        );
+        let ends_here = || ctx.addresses_of(device.id).iter().any(|it| defs::is_global(it.ip));
+        if passive || may_repeat(mac.value) || device.admin_up() == Some(false) || !ends_here() {
+            continue;
+        }
+        held.entry(mac.value).or_default().push(Endpoint {
+            host: device.host,
+            node: device.id,
+            device: Some(device.id),
+            evidence: mac.evidence,
+            vm: None,
+        });
+    }
+    let segments = Segments::new(ctx);
+    for (mac, endpoints) in held {
+        if endpoints.len() < 2 {
+            out.clean();
+        } else {
+            judge(ctx, out, mac, &endpoints, &segments);
+        }
+    }
+}
+
+/// MACs that several devices have by design: none at all, groups, VRRP, Calico.
+fn may_repeat(mac: Mac) -> bool {
+    let [a, b, c, d, ..] = mac.0;
+    mac.is_zero()
+        || mac.is_multicast()
+        || (a, b, c, d) == (0x00, 0x00, 0x5e, 0x00)
+        || mac.0 == [0xee; 6]
+}
+
+fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, mac: Mac, all: &[Endpoint], segments: &Segments) {
+    // Pairs of the first with the rest are enough: the finding names all.
+    let all = all.get(..MOST).unwrap_or(all);
+    let mut told: BTreeSet<NodeId> = BTreeSet::new();
+    let mut verdict = false;
+    for (at, first) in all.iter().enumerate() {
+        if told.contains(&first.node) {
+            continue;
+        }
+        let mut same: Vec<(&Endpoint, Meet)> = Vec::new();
+        for other in all.iter().skip(at + 1) {
+            match meet(ctx, first, other, segments) {
+                Ok(Some(meet)) => same.push((other, meet)),
+                Ok(None) => {}
+                Err(missing) => {
+                    out.cannot_tell(first.host, missing);
+                    verdict = true;
+                }
+            }
+        }
+        let Some(weakest) = same.iter().map(|(_, it)| *it).min() else { continue };
+        told.extend(same.iter().map(|(it, _)| it.node));
+        verdict = true;
+        report(ctx, out, mac, first, &same, weakest);
+    }
+    if !verdict {
+        out.clean();
+    }
+}
+
+/// How sure it is that two endpoints meet. From weak to strong.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Meet {
+    /// They would, if the machine that is off were started.
+    Later,
+    /// Bridges of one name on two hosts.
+    Namesakes,
+    /// One bridge, or one segment.
+    Segment,
+}
+
+fn meet(
+    ctx: &Ctx<'_>,
+    a: &Endpoint,
+    b: &Endpoint,
+    segments: &Segments,
+) -> Result<Option<Meet>, Vec<String>> {
+    if let (Some((vm_a, _)), Some((vm_b, _))) = (a.vm, b.vm)
+        && (vm_a == vm_b || same_machine(ctx, vm_a, vm_b))
+    {
+        // One machine: two of its NICs (failover pairs share a MAC), or the same seen on two hosts.
+        return Ok(None);
+    }
+    let devices = a.device.zip(b.device);
+    if devices.is_some_and(|(a, b)| a == b || ctx.are_stacked(a, b)) {
+        return Ok(None);
+    }
+    let segment = |it: &Endpoint| it.device.and_then(|it| segments.of(it));
+    let joined = a.host == b.host && segment(a).is_some() && segment(a) == segment(b);
+    let bridges = same_bridge(ctx, a, b);
+    let met = match (joined, bridges) {
+        (true, _) => Meet::Segment,
+        (false, Some(meet)) => meet,
+        (false, None) => return Ok(None),
+    };
+    let states = [a.vm, b.vm].into_iter().flatten();
+    let mut met = met;
+    for (vm, active) in states {
+        match active {
+            Some(true) => {}
+            Some(false) => met = Meet::Later,
+            None => {
+                let host = ctx.vm(vm).map(|it| it.host);
+                let root = Netns::Root;
+                return Err(host.map(|_| Topic::Domains.command(&root)).into_iter().collect());
+            }
+        }
+    }
+    Ok(Some(met))
+}
+
+/// Two definitions of one machine: the same UUID.
+fn same_machine(ctx: &Ctx<'_>, a: NodeId, b: NodeId) -> bool {
+    let uuid = |id| ctx.vm(id).and_then(|it| it.data.uuid.as_ref()).map(|it| &it.value);
+    uuid(a).is_some() && uuid(a) == uuid(b)
+}
+
+/// Whether the machines are in bridges of one name. A bridge that a controller divides into
+/// networks says nothing, nor does a bridge that each host makes for itself.
+fn same_bridge(ctx: &Ctx<'_>, a: &Endpoint, b: &Endpoint) -> Option<Meet> {
+    let nic = |it: &Endpoint| -> Option<Item<'_, VmNic<'_>>> { ctx.vm_nic(it.node) };
+    let (of_a, of_b) = (nic(a)?.data.bridge.as_ref()?, nic(b)?.data.bridge.as_ref()?);
+    let ovs = |host| ctx.topology.find_ovs_bridge(host, &of_a.value).is_some();
+    let nova = of_a.value == "br-int" || of_a.value.starts_with("qbr");
+    if of_a.value != of_b.value || nova || ovs(a.host) || ovs(b.host) {
+        return None;
+    }
+    let private = ["virbr", "lxdbr", "docker"].iter().any(|it| of_a.value.starts_with(it));
+    match (a.host == b.host, private) {
+        (true, _) => Some(Meet::Segment),
+        (false, false) => Some(Meet::Namesakes),
+        (false, true) => None,
+    }
+}
+
+fn report(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    mac: Mac,
+    first: &Endpoint,
+    same: &[(&Endpoint, Meet)],
+    weakest: Meet,
+) {
+    let names: Vec<String> = same.iter().map(|(it, _)| ctx.object(it.node).name).collect();
+    let others = defs::list(names.iter().map(String::as_str), 4);
+    let consequence = match weakest {
+        Meet::Later => "they collide once both run",
+        Meet::Namesakes | Meet::Segment => {
+            "the switch moves the MAC to and fro, and each loses packets"
+        }
+    };
+    let message = format!("{mac} is the MAC of {others} of the same segment too: {consequence}");
+    let finding = out.fault(ctx, first.host, first.node, message);
+    for it in [first].into_iter().chain(same.iter().map(|(it, _)| *it)) {
+        finding.primary(it.evidence, format!("on {}", ctx.object(it.node).name));
+        if let Some(state) = it.vm.and_then(|(vm, _)| ctx.state_of(vm)) {
+            finding.context(state.evidence, "its state");
+        }
+    }
+    match weakest {
+        Meet::Later => {
+            finding.at_most(Severity::Info);
+        }
+        Meet::Namesakes => {
+            finding.no_surer_than(Confidence::Suspect);
+            finding.note("the hosts have bridges of one name; that they are one network is likely, not proven");
+        }
+        Meet::Segment => {}
+    }
+    finding.next(format!("bridge fdb show | grep -i {mac}"));
+    if first.vm.is_some() {
+        finding.next("virsh domiflist VM");
+    }
+}

@@ -1,0 +1,226 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use tapline_model::Name;
+use tapline_model::capture::HostId;
+use tapline_model::ids::Netns;
+use tapline_topology::graph::{Fact, Netdev, NetdevKind, VmNic};
+use tapline_topology::{EdgeKind, NodeId, Topic, names};
+
+use crate::lint::ctx::{Item, User};
+use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule, defs};
+
+declare_rule! {
+    code: "MTU-002",
+    id: "mtu-step-in-chain",
+    summary: "the MTU changes along the way of one port, or between the ports of one network",
+    severity: Error,
+    confidence: Proven,
+    page: "mtu_step_in_chain.md",
+}
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    for (from, edge, to) in ctx.topology.edges() {
+        if edge.kind == EdgeKind::VethPeer
+            && let (Some(a), Some(b)) = (ctx.netdev(from), ctx.netdev(to))
+        {
+            pair(ctx, out, a, b);
+        }
+    }
+    for nic in ctx.vm_nics() {
+        machine(ctx, out, nic);
+    }
+    networks(ctx, out);
+}
+
+/// The two ends of a veth.
+fn pair(ctx: &Ctx<'_>, out: &mut Verdicts, a: Item<'_, Netdev<'_>>, b: Item<'_, Netdev<'_>>) {
+    // The inside of a container cannot be captured by name: nothing to ask for.
+    if [a, b].iter().any(|it| it.stub && matches!(it.netns(), Netns::Nameless { .. })) {
+        return;
+    }
+    let (Some(mtu_a), Some(mtu_b)) = (&a.data.mtu, &b.data.mtu) else {
+        let bare = if a.data.mtu.is_none() { a } else { b };
+        out.cannot_tell(bare.host, [Topic::Links.command(bare.netns())]);
+        return;
+    };
+    if mtu_a.value == mtu_b.value {
+        out.clean();
+        return;
+    }
+    let (large, small) = if mtu_a.value > mtu_b.value { (a, b) } else { (b, a) };
+    let (Some(more), Some(less)) = (&large.data.mtu, &small.data.mtu) else { return };
+    let feeder = feeder(ctx, large, less.value);
+    let consequence = match &feeder {
+        Some(_) => "larger frames from the bridge are lost here without a word",
+        None => "larger frames are lost here",
+    };
+    let message = format!(
+        "{} of {} and {} of its other end {}: {consequence}",
+        more.value,
+        large.name(),
+        less.value,
+        small.name()
+    );
+    let finding = out.fault(ctx, large.host, large.id, message);
+    finding.primary(more.evidence, "the larger end");
+    finding.primary(less.evidence, "the smaller end");
+    match feeder {
+        Some((_, mtu)) => {
+            finding.context(mtu.evidence, "a port of the same bridge that sends larger frames");
+        }
+        None => {
+            finding.at_most(Severity::Warning);
+        }
+    }
+    let agent = names::port_prefix(large.name()).is_some();
+    finding.next(format!("ip link set {} mtu {}", large.name(), less.value));
+    if agent {
+        finding.next("openstack network show NETWORK -c mtu");
+    }
+}
+
+/// Another port of the bridge of `end` that may send frames of more than `limit` bytes.
+fn feeder<'a>(
+    ctx: &Ctx<'a>,
+    end: Item<'a, Netdev<'a>>,
+    limit: u32,
+) -> Option<(Item<'a, Netdev<'a>>, &'a Fact<u32>)> {
+    let bridge = ctx.master(end.id).filter(|it| it.kind == NetdevKind::Bridge)?;
+    ctx.members(bridge.id).into_iter().filter(|it| it.id != end.id).find_map(|it| {
+        let mtu = it.data.mtu.as_ref()?;
+        (mtu.value > limit && it.admin_up() != Some(false)).then_some((it, mtu))
+    })
+}
+
+/// The tap of a machine against the veth behind its bridge.
+fn machine(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, VmNic<'_>>) {
+    let Some(target) = &nic.data.target else { return };
+    if ctx.vm(nic.vm).and_then(|it| it.active) != Some(true) {
+        return;
+    }
+    let find = |name: &str| ctx.netdev_called(nic.host, &Netns::Root, name);
+    let Some(port) = target.value.strip_prefix("tap") else { return };
+    let (Some(tap), Some(veth)) = (find(&target.value), find(&format!("qvb{port}"))) else {
+        return;
+    };
+    let (Some(inner), Some(outer)) = (&tap.data.mtu, &veth.data.mtu) else { return };
+    let told = nic.data.xml.and_then(|it| Some((it.source, it.record.mtu.as_ref()?)));
+    let size = told.map_or(inner.value, |(_, it)| it.value);
+    if size <= outer.value {
+        out.clean();
+        return;
+    }
+    let message = match told {
+        Some(_) => format!(
+            "the machine is told an MTU of {size}, the way to the switch has {}: larger frames are lost",
+            outer.value
+        ),
+        None => format!(
+            "{size} of the tap, {} of {}: larger frames of the machine are lost",
+            outer.value,
+            veth.name()
+        ),
+    };
+    let finding = out.fault(ctx, tap.host, tap.id, message);
+    finding.at_most(Severity::Warning);
+    match told {
+        Some((source, at)) => {
+            finding.primary(at.evidence(source), "what the machine is told");
+        }
+        None => {
+            finding.primary(inner.evidence, "the larger MTU");
+            finding.at_most(Severity::Info);
+            finding.note("the machine may have got the smaller MTU by DHCP: then it does no harm");
+        }
+    }
+    finding.primary(outer.evidence, "the smaller MTU");
+    finding.next("openstack network show NETWORK -c mtu");
+    finding.next(format!("ip link set {} mtu {}", tap.name(), outer.value));
+}
+
+/// The ports of one network on one host, by what neutron writes into the port, else by the VLAN
+/// that its agent gave the network.
+fn networks(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    let mut networks: BTreeMap<(HostId, Name), Vec<Item<'_, Netdev<'_>>>> = BTreeMap::new();
+    let mut neutron: BTreeMap<HostId, bool> = BTreeMap::new();
+    for interface in ctx.ovs_interfaces() {
+        if interface.data.bridge != "br-int" || names::port_prefix(interface.name()).is_none() {
+            continue;
+        }
+        let host = interface.host;
+        if !*neutron.entry(host).or_insert_with(|| defs::is_ml2_ovs(ctx, host)) {
+            continue;
+        }
+        let port = ctx.topology.find_ovs_port(host, &interface.data.port);
+        let Some(port) = port.and_then(|it| ctx.ovs_port(it)) else { continue };
+        let network = port.data.other_config.iter().find(|(key, _)| key == "net_uuid");
+        let tag = port.data.tag.as_ref().map(|it| it.value);
+        let network = match (network, tag) {
+            (Some((_, it)), _) => it.value.clone(),
+            (None, Some(tag)) if tag != defs::DEAD_VLAN => format!("VLAN {tag}").into(),
+            _ => continue,
+        };
+        // Subports of a trunk carry a tag more.
+        if ["tpi-", "spi-", "tpt-", "spt-", "ha-"].iter().any(|it| interface.name().starts_with(it))
+        {
+            continue;
+        }
+        let Some(device) = ctx.device_of(interface.id) else { continue };
+        if device.data.mtu.is_some() {
+            networks.entry((host, network)).or_default().push(device);
+        }
+    }
+    for ((host, network), devices) in networks {
+        network_ports(ctx, out, host, &network, &devices);
+    }
+}
+
+fn network_ports(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    host: HostId,
+    network: &str,
+    devices: &[Item<'_, Netdev<'_>>],
+) {
+    let mtu = |it: &Item<'_, Netdev<'_>>| it.data.mtu.as_ref().map_or(0, |it| it.value);
+    let sizes: BTreeSet<u32> = devices.iter().map(mtu).collect();
+    let (Some(&least), true) = (sizes.first(), sizes.len() > 1) else {
+        out.clean();
+        return;
+    };
+    // The few against the many: those are the ones to look at.
+    let count = |size: u32| devices.iter().filter(|it| mtu(it) == size).count();
+    let usual = sizes.iter().copied().max_by_key(|&it| (count(it), std::cmp::Reverse(it)));
+    let usual = usual.unwrap_or(least);
+    let odd: Vec<_> = devices.iter().filter(|it| mtu(it) != usual).collect();
+    let rest: Vec<_> = devices.iter().filter(|it| mtu(it) == usual).collect();
+    let (Some(first), Some(other)) = (odd.first(), rest.first()) else { return };
+    let (Some(is), Some(should)) = (&first.data.mtu, &other.data.mtu) else { return };
+    let message = format!(
+        "{} where {} of the same network ({network}) has {}: large frames between them are lost",
+        is.value,
+        other.name(),
+        should.value
+    );
+    let bare_taps =
+        odd.iter().all(|it| mtu(it) > usual && is_machine_tap(ctx, host, it.id, it.name()));
+    let finding = out.fault(ctx, host, first.id, message);
+    finding.at_most(Severity::Warning).no_surer_than(Confidence::Strong);
+    finding.primary(is.evidence, "the odd one");
+    finding.primary(should.evidence, "another port of the network");
+    for more in odd.iter().skip(1) {
+        finding.also(more.name());
+    }
+    if bare_taps {
+        finding.at_most(Severity::Info);
+        finding.note("the machine may have got the smaller MTU by DHCP: then it does no harm");
+    }
+    finding.next("openstack network show NETWORK -c mtu");
+    finding.next("systemctl restart neutron-dhcp-agent neutron-l3-agent");
+}
+
+/// Whether the device belongs to a machine directly.
+fn is_machine_tap(ctx: &Ctx<'_>, host: HostId, device: NodeId, name: &str) -> bool {
+    let tap = ctx.netdev(device).is_some_and(|it| it.netns().is_root());
+    tap && name.starts_with("tap") && !matches!(ctx.user_of(host, name), User::Nobody)
+}

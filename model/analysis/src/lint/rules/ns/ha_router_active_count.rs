@@ -1,0 +1,185 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::Ipv4Net;
+use tapline_model::Name;
+use tapline_model::capture::HostId;
+use tapline_model::span::Evidence;
+use tapline_topology::Topic;
+use tapline_topology::graph::{AddressNode, Netdev, NetnsNode};
+
+use crate::lint::ctx::Item;
+use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule, defs};
+
+declare_rule! {
+    code: "NS-003",
+    id: "ha-router-active-count",
+    summary: "a highly available router is active on several nodes, or on none",
+    severity: Error,
+    confidence: Proven,
+    page: "ha_router_active_count.md",
+}
+
+/// Captures that are further apart than this, in seconds, may lie on both sides of a failover.
+const FAILOVER: f64 = 300.0;
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    let mut routers: BTreeMap<Name, Vec<Replica<'_>>> = BTreeMap::new();
+    for netns in ctx.namespaces() {
+        if !defs::is_router_netns(netns.netns()) {
+            continue;
+        }
+        let Some(replica) = Replica::new(ctx, netns) else { continue };
+        several_ports(ctx, out, &replica);
+        let all = routers.entry(netns.name().into()).or_default();
+        // Several captures of one machine are one node.
+        if !all.iter().any(|it| same_machine(ctx, it.netns.host, netns.host)) {
+            all.push(replica);
+        }
+    }
+    for replicas in routers.into_values() {
+        judge(ctx, out, &replicas);
+    }
+}
+
+/// A highly available router on one node.
+struct Replica<'a> {
+    netns: Item<'a, NetnsNode>,
+    /// Its `ha-` devices.
+    ports: Vec<Item<'a, Netdev<'a>>>,
+    /// The addresses that only the active node has.
+    active: Vec<Item<'a, AddressNode<'a>>>,
+}
+
+impl<'a> Replica<'a> {
+    /// `None` where the router is not highly available.
+    fn new(ctx: &Ctx<'a>, netns: Item<'a, NetnsNode>) -> Option<Self> {
+        let mut ports = Vec::new();
+        let mut active = Vec::new();
+        for device in ctx.devices_in(netns.id) {
+            let ha = device.name().starts_with("ha-");
+            if ha {
+                ports.push(device);
+            }
+            let served = ["qr-", "qg-", "sg-"].iter().any(|it| device.name().starts_with(it));
+            for address in ctx.addresses_of(device.id) {
+                if ha && is_primary_vip(address.ip) || served && defs::is_global(address.ip) {
+                    active.push(address);
+                }
+            }
+        }
+        (!ports.is_empty()).then_some(Self { netns, ports, active })
+    }
+
+    fn evidence(&self) -> Option<Evidence> {
+        self.active.first().map(Item::line).or_else(|| self.ports.first().and_then(Item::place))
+    }
+}
+
+/// keepalived keeps one address of 169.254.0.0/24 on the active node (neutron
+/// `keepalived.get_primary_vip`); the nodes' own are elsewhere in 169.254.192.0/18.
+fn is_primary_vip(ip: IpAddr) -> bool {
+    let vips = Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 24);
+    matches!(ip, IpAddr::V4(ip) if vips.contains(&ip))
+}
+
+fn same_machine(ctx: &Ctx<'_>, a: HostId, b: HostId) -> bool {
+    let id = |host| ctx.topology.snapshot.host(host).and_then(|it| it.machine_id.as_ref());
+    a == b || id(a).is_some_and(|it| id(b) == Some(it))
+}
+
+fn several_ports(ctx: &Ctx<'_>, out: &mut Verdicts, replica: &Replica<'_>) {
+    let up: Vec<_> = replica.ports.iter().filter(|it| it.admin_up() != Some(false)).collect();
+    let (Some(first), true) = (up.first(), up.len() > 1) else { return };
+    let names = defs::list(up.iter().map(|it| it.name()), 4);
+    let message =
+        format!("{names} are all in one router: keepalived may elect an active node on each");
+    let finding = out.fault(ctx, first.host, first.id, message);
+    finding.at_most(Severity::Warning).no_surer_than(Confidence::Strong);
+    for port in &up {
+        if let Some(place) = port.place() {
+            finding.primary(place, "a port for VRRP");
+        }
+    }
+    finding.next("openstack port list --device-owner network:router_ha_interface --long");
+}
+
+fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, replicas: &[Replica<'_>]) {
+    let (active, rest): (Vec<_>, Vec<_>) = replicas.iter().partition(|it| !it.active.is_empty());
+    let Some(first) = active.first().or(rest.first()).copied() else { return };
+    if replicas.len() < 2 || active.len() == 1 {
+        out.clean();
+        return;
+    }
+    let hosts: Vec<&str> = replicas.iter().map(|it| ctx.host_name(it.netns.host)).collect();
+    if active.len() > 1 {
+        let names = defs::list(active.iter().map(|it| ctx.host_name(it.netns.host)), 4);
+        let message =
+            format!("is active on {names}: all of them answer for the router's addresses");
+        let finding = out.fault(ctx, first.netns.host, first.netns.id, message);
+        for replica in &active {
+            if let Some(address) = replica.active.first() {
+                let label = format!("active on {}", ctx.host_name(replica.netns.host));
+                finding.primary(address.line(), label);
+            }
+        }
+        if let Some(apart) = apart(ctx, &active) {
+            finding.no_surer_than(Confidence::Suspect);
+            finding.note(apart);
+        }
+        advise(finding, first);
+        return;
+    }
+    // Nobody is active: that is known only where all addresses are.
+    let mut open = false;
+    for replica in replicas {
+        let (host, netns) = (replica.netns.host, replica.netns.netns());
+        let missing = ctx.missing(host, netns, &[Topic::Addresses]);
+        if !missing.is_empty() {
+            open = true;
+            out.cannot_tell(host, missing);
+        }
+    }
+    if open {
+        return;
+    }
+    let message = format!(
+        "is active on none of {}: nothing answers for the router's addresses",
+        defs::list(hosts.iter().copied(), 4)
+    );
+    let finding = out.fault(ctx, first.netns.host, first.netns.id, message);
+    finding.at_most(Severity::Warning).no_surer_than(Confidence::Suspect);
+    for replica in replicas {
+        if let Some(place) = replica.evidence() {
+            let label = format!("not active on {}", ctx.host_name(replica.netns.host));
+            finding.primary(place, label);
+        }
+    }
+    finding.note("a node that was not captured may be the active one");
+    advise(finding, first);
+}
+
+fn advise(finding: &mut crate::lint::Finding, first: &Replica<'_>) {
+    let netns = first.netns.name();
+    let router = netns.split_once('-').map_or(netns, |(_, id)| id);
+    let port = first.ports.first().map_or("ha-PORT", |it| it.name());
+    finding.next(format!("openstack network agent list --router {router} --long"));
+    finding.next(format!("ip netns exec {netns} tcpdump -c 10 -ni {port} vrrp"));
+}
+
+/// Says how far apart the texts were taken, where that is far enough for a failover between them
+/// or is not known.
+fn apart(ctx: &Ctx<'_>, active: &[&Replica<'_>]) -> Option<String> {
+    let sources: BTreeSet<_> =
+        active.iter().filter_map(|it| it.evidence()).map(|it| it.source).collect();
+    let taken = |id| ctx.topology.snapshot.source(id).and_then(|it| it.taken);
+    let times: Vec<f64> = sources.iter().filter_map(|&id| taken(id)).collect();
+    let first = times.iter().copied().fold(f64::INFINITY, f64::min);
+    let last = times.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    (times.len() > 1 && last - first > FAILOVER).then(|| {
+        format!(
+            "the captures were taken {:.0} s apart: it may have failed over between",
+            last - first
+        )
+    })
+}
