@@ -22,6 +22,34 @@ one output with --as, or - for standard input.
 
 Exit status: 0 nothing found, 1 findings (or NAME not found), 2 wrong usage or unreadable input.";
 
+const CONFIGURATION: &str = "\
+Configuration (tapline.yaml; all keys are optional):
+  profile: openstack-ovs            # openstack-ovn, libvirt, k8s, lxd, generic
+  select: [OVS, VM-001]             # as --select, which takes precedence
+  ignore: [CAP-002]                 # as --ignore, which adds to it
+  env:                              # what captures cannot tell
+    l2pop: true
+    firewall: hybrid                # native, none
+    config_drive_only: true
+    physnet_mtu: {physnet1: 9000}
+    expected_bridges: [br-ex]
+    hosts_in_mesh: ['cmp*', 'net*']
+    same_host: [[cmp1, compute-1]]
+  thresholds:                       # these are the defaults
+    {counter_ratio: 0.01, counter_min: 1000, capture_skew_s: 60, neigh_ratio: 0.8,
+     link_flaps: 10, orphan_warn: 20}
+  overrides:                        # the last one that fits counts
+    - {rule: MTU-001, severity: info, host: 'lab*'}
+  suppressions:                     # known and accepted: does not make the exit status 1
+    - rule: ovs-dead-vlan           # code or id
+      host: 'net*'                  # * and ?; without it all hosts
+      object: 'tap*'                # the same; a name with or without its bridge or VM
+      reason: parked by hand
+      until: 2027-03-31             # last day; rules of severity error need one
+
+The file is looked for from the folder of each input upwards; never in an input itself, which may
+come from anywhere. Inputs under different files need --config.";
+
 /// Heading of the limits in `--help`.
 const LIMITS: &str = "Limits (K, M and G are powers of 1024)";
 
@@ -60,6 +88,7 @@ pub(crate) enum Command {
     ///
     /// Three answers are possible: a fault, no fault, and cannot tell, with the commands that
     /// would decide. The exit status is 1 when a fault is at least as severe as --fail-on.
+    #[command(after_long_help = CONFIGURATION)]
     Lint(Lint),
     /// Tell all that is known about one device, VM, port, address or namespace
     Show(Show),
@@ -157,6 +186,20 @@ pub(crate) struct Lint {
     /// Leave these rules out: codes, ids or families such as OVS (can be repeated)
     #[arg(long, value_name = "CODES", value_delimiter = ',')]
     pub(crate) ignore: Vec<String>,
+    #[command(flatten)]
+    pub(crate) config: Config,
+}
+
+/// Where the configuration comes from.
+#[derive(Debug, Args)]
+pub(crate) struct Config {
+    /// Configuration; without it the nearest tapline.yaml beside or above the inputs, else in or
+    /// above the current directory
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Look for no tapline.yaml
+    #[arg(long, conflicts_with = "config")]
+    pub(crate) no_config: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

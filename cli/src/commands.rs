@@ -1,9 +1,9 @@
 //! The commands, one file each.
 mod completions;
 mod coverage;
-mod explain;
+pub(crate) mod explain;
 mod graph;
-mod lint;
+pub(crate) mod lint;
 mod records;
 mod rules;
 mod show;

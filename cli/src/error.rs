@@ -56,6 +56,14 @@ impl CliError {
         self
     }
 
+    /// Puts the place in front of the message.
+    pub(crate) fn within(mut self, place: &str) -> Self {
+        if let Self::Fatal { message, .. } = &mut self {
+            *message = format!("{place}: {message}");
+        }
+        self
+    }
+
     /// Prints the error and gives the exit status.
     pub(crate) fn report(&self, terminal: &Terminal) -> ExitCode {
         let Self::Fatal { message, hints } = self else { return ExitCode::SUCCESS };

@@ -5,6 +5,7 @@
 #![expect(clippy::format_push_string, reason = "reports are short; plain code reads better")]
 mod args;
 mod commands;
+mod config;
 mod error;
 mod find;
 #[cfg(test)]

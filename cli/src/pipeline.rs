@@ -1,7 +1,7 @@
 //! What most commands share: open, read, join, judge.
 use std::path::Path;
 
-use tapline_analysis::lint::{self, Report, Rule};
+use tapline_analysis::lint::{self, Report, Rule, Settings};
 use tapline_capture::{CaptureError, Input, Options};
 use tapline_model::capture::{Command, Snapshot};
 use tapline_parsers::registry;
@@ -49,6 +49,15 @@ pub(crate) fn topology(snapshot: &Snapshot) -> Topology<'_> {
 /// Runs rules.
 pub(crate) fn lint(topology: &Topology<'_>, rules: &[&'static Rule]) -> Report {
     lint::run(topology, rules)
+}
+
+/// Runs rules as `settings` say.
+pub(crate) fn lint_with(
+    topology: &Topology<'_>,
+    rules: &[&'static Rule],
+    settings: &Settings,
+) -> Report {
+    lint::run_with(topology, rules, settings)
 }
 
 fn input(path: &Path) -> Input {

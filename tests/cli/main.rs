@@ -1,8 +1,15 @@
 //! Tests of the commands: the built binary, small captures, an empty environment.
 #![expect(clippy::disallowed_methods, reason = "tests write their inputs")]
-#![expect(clippy::expect_used, clippy::panic, reason = "what the tests share fails them")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "what the tests share fails them"
+)]
 mod ci_formats;
 mod completions;
+mod config;
 mod coverage;
 mod explain;
 mod graph;

@@ -7,26 +7,35 @@ use tapline_analysis::lint::rules::ALL;
 use crate::args::{Lint, LintFormat};
 use crate::commands::explain;
 use crate::error::{CliError, Result, Status};
-use crate::pipeline;
 use crate::render::{github, junit, lint_json, lint_text, sarif};
 use crate::terminal::{self, Terminal};
+use crate::{config, pipeline};
 
 pub(crate) fn run(args: &Lint, terminal: &Terminal) -> Result<Status> {
-    let rules = choose(&args.select, &args.ignore)?;
+    let config = config::load(&args.config, &args.inputs)?;
+    let select = if args.select.is_empty() { &config.select } else { &args.select };
+    let ignore = [config.ignore.as_slice(), &args.ignore].concat();
+    let rules = choose(select, &ignore)?;
     let snapshot = pipeline::read(&args.inputs)?;
     let topology = pipeline::topology(&snapshot);
-    let report = pipeline::lint(&topology, &rules);
+    let report = pipeline::lint_with(&topology, &rules, &config.settings);
     let least = args.fail_on.threshold();
     let mut out = terminal::out();
     match args.format {
-        LintFormat::Text => lint_text::render(&mut out, &topology, &report, terminal)?,
+        LintFormat::Text => {
+            lint_text::render(&mut out, &topology, &report, config.path.as_deref(), terminal)?;
+        }
         LintFormat::Json => lint_json::render(&mut out, &snapshot, &report)?,
-        LintFormat::Sarif => sarif::render(&mut out, &snapshot, &report, &rules)?,
+        LintFormat::Sarif => {
+            let compared = config.settings.baseline.is_some();
+            sarif::render(&mut out, &snapshot, &report, &rules, compared)?;
+        }
         LintFormat::Junit => junit::render(&mut out, &snapshot, &report, &rules, least)?,
         LintFormat::Github => github::render(&mut out, &snapshot, &report)?,
     }
     out.flush()?;
-    let fails = least.is_some_and(|least| report.findings.iter().any(|it| it.severity >= least));
+    let mut open = report.findings.iter().filter(|it| it.is_open());
+    let fails = least.is_some_and(|least| open.any(|it| it.severity >= least));
     Ok(if fails { Status::Found } else { Status::Clean })
 }
 
@@ -51,7 +60,7 @@ fn choose(select: &[String], ignore: &[String]) -> Result<Vec<&'static Rule>> {
 }
 
 /// A word names a rule by its code, its id, or the family that its code starts with.
-fn matches(rule: &Rule, word: &str) -> bool {
+pub(crate) fn matches(rule: &Rule, word: &str) -> bool {
     let family = rule.code.split_once('-').map_or("", |(family, _)| family);
     [rule.code, rule.id, family].iter().any(|it| it.eq_ignore_ascii_case(word))
 }

@@ -13,7 +13,7 @@ const LONGEST: usize = 2000;
 
 /// Writes the report.
 pub(crate) fn render(out: &mut impl Write, snapshot: &Snapshot, report: &Report) -> Result<()> {
-    for finding in &report.findings {
+    for finding in report.findings.iter().filter(|it| it.is_open()) {
         writeln!(out, "{}", annotation(snapshot, finding))?;
     }
     Ok(())

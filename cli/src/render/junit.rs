@@ -62,7 +62,7 @@ fn cases<'a>(
     least: Option<Severity>,
 ) -> Vec<Case<'a>> {
     let of = |rule: &'static Rule| {
-        let found = report.findings.iter().filter(|it| it.host == host);
+        let found = report.findings.iter().filter(|it| it.host == host && it.is_open());
         let found = found.filter(|it| it.rule.code == rule.code);
         let (failures, others) =
             found.partition(|it| least.is_some_and(|least| it.severity >= least));

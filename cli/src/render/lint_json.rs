@@ -2,6 +2,7 @@
 use std::io::Write;
 
 use serde::Serialize;
+use tapline_analysis::lint::settings::Suppressed;
 use tapline_analysis::lint::{CannotTell, Confidence, Finding, Object, Report, Role, Severity};
 use tapline_model::capture::{HostId, Snapshot, Source};
 use tapline_model::ids::Netns;
@@ -45,6 +46,10 @@ struct FindingRow<'a> {
     also: &'a [String],
     next: &'a [String],
     fingerprint: &'a str,
+    /// Why it is accepted, and until when; it does not count.
+    suppressed: Option<&'a Suppressed>,
+    /// The baseline holds it; it does not count.
+    baseline: bool,
 }
 
 #[derive(Serialize)]
@@ -142,6 +147,8 @@ fn finding<'a>(snapshot: &'a Snapshot, finding: &'a Finding) -> FindingRow<'a> {
         also: &finding.also,
         next: &finding.next,
         fingerprint: &finding.fingerprint,
+        suppressed: finding.suppressed.as_ref(),
+        baseline: finding.baseline,
     }
 }
 

@@ -25,18 +25,22 @@ pub(crate) fn render(
     out: &mut impl Write,
     topology: &Topology<'_>,
     report: &Report,
+    configuration: Option<&str>,
     terminal: &Terminal,
 ) -> io::Result<()> {
     let paint = terminal.stdout();
     let snapshot = topology.snapshot;
-    for it in &report.findings {
+    for it in report.findings.iter().filter(|it| it.is_open()) {
         finding(out, snapshot, it, terminal)?;
         writeln!(out)?;
     }
     if terminal.quiet {
         return Ok(());
     }
-    writeln!(out, "{}", verdict(report, paint))?;
+    writeln!(out, "{}{}", verdict(report, paint), hidden(report))?;
+    if let Some(path) = configuration {
+        writeln!(out, "{} {}", paint.of(style::STRONG, "configured by"), visible(path))?;
+    }
     summary::looked_at(out, topology, paint)?;
     summary::cannot_tell(out, snapshot, &report.cannot_tell, paint)?;
     summary::reading(out, snapshot, paint)
@@ -44,10 +48,14 @@ pub(crate) fn render(
 
 /// `no faults found`, or how many of each severity.
 fn verdict(report: &Report, paint: Paint) -> String {
-    if report.findings.is_empty() {
-        return paint.of(style::GOOD, "no faults found").to_string();
+    let mut open = report.findings.iter().filter(|it| it.is_open());
+    if open.next().is_none() {
+        let none =
+            if report.findings.is_empty() { "no faults found" } else { "no new faults found" };
+        return paint.of(style::GOOD, none).to_string();
     }
-    let of = |severity| report.findings.iter().filter(|it| it.severity == severity).count();
+    let open = || report.findings.iter().filter(|it| it.is_open());
+    let of = |severity| open().filter(|it| it.severity == severity).count();
     let (errors, warnings, infos) =
         (of(Severity::Error), of(Severity::Warning), of(Severity::Info));
     let mut parts = Vec::new();
@@ -61,6 +69,17 @@ fn verdict(report: &Report, paint: Paint) -> String {
         parts.push(paint.of(style::INFO, format!("{infos} info")).to_string());
     }
     parts.join(", ")
+}
+
+/// ` (2 suppressed, 3 in the baseline)`: findings that are not shown.
+fn hidden(report: &Report) -> String {
+    let suppressed = report.findings.iter().filter(|it| it.suppressed.is_some()).count();
+    let before = |it: &&Finding| it.suppressed.is_none() && it.baseline;
+    let before = report.findings.iter().filter(before).count();
+    let parts = [(suppressed, "suppressed"), (before, "in the baseline")];
+    let parts = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}"));
+    let parts: Vec<String> = parts.collect();
+    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
 }
 
 fn finding(
@@ -229,7 +248,7 @@ mod tests {
         let report = lint::run(&topology, &[rule]);
         let mut out = Vec::new();
         let terminal = Terminal { quiet: true, ..Terminal::plain() };
-        render(&mut out, &topology, &report, &terminal).unwrap();
+        render(&mut out, &topology, &report, None, &terminal).unwrap();
         String::from_utf8(out).unwrap()
     }
 

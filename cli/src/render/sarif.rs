@@ -21,17 +21,18 @@ const PROBLEMS: usize = 1000;
 /// Characters of a message.
 const LONGEST: usize = 2000;
 
-/// Writes the report.
+/// Writes the report; `compared` with a baseline, where there is one.
 pub(crate) fn render(
     out: &mut impl Write,
     snapshot: &Snapshot,
     report: &Report,
     rules: &[&'static Rule],
+    compared: bool,
 ) -> Result<()> {
     let index: BTreeMap<&str, usize> =
         rules.iter().enumerate().map(|(n, rule)| (rule.code, n)).collect();
     let results: Vec<Value> =
-        report.findings.iter().map(|it| result(snapshot, it, &index)).collect();
+        report.findings.iter().map(|it| result(snapshot, it, &index, compared)).collect();
     let document = json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -103,7 +104,12 @@ fn precision(confidence: Confidence) -> &'static str {
     }
 }
 
-fn result(snapshot: &Snapshot, finding: &Finding, index: &BTreeMap<&str, usize>) -> Value {
+fn result(
+    snapshot: &Snapshot,
+    finding: &Finding,
+    index: &BTreeMap<&str, usize>,
+    compared: bool,
+) -> Value {
     let host = snapshot.host(finding.host).map_or("", |it| it.name.as_str());
     let netns = finding.netns.as_ref().and_then(|it| it.name());
     let object = &finding.object;
@@ -151,6 +157,14 @@ fn result(snapshot: &Snapshot, finding: &Finding, index: &BTreeMap<&str, usize>)
         row.insert("relatedLocations".into(), related.into());
     }
     row.insert("partialFingerprints".into(), json!({"tapline/v1": finding.fingerprint}));
+    if let Some(it) = &finding.suppressed {
+        let why = json!({"kind": "external", "status": "accepted", "justification": it.reason});
+        row.insert("suppressions".into(), json!([why]));
+    }
+    if compared {
+        let state = if finding.baseline { "unchanged" } else { "new" };
+        row.insert("baselineState".into(), state.into());
+    }
     row.insert(
         "properties".into(),
         json!({

@@ -11,11 +11,13 @@ mod finding;
 pub mod rules;
 mod run;
 mod segment;
+pub mod settings;
 mod verdicts;
 
 pub use ctx::Ctx;
 pub use finding::{Cited, Confidence, Finding, Object, Role, Severity};
-pub use run::{Report, run};
+pub use run::{Report, run, run_with};
+pub use settings::Settings;
 pub use verdicts::{CannotTell, Verdicts};
 
 /// A lint rule: static data and one function.

@@ -7,6 +7,7 @@ mod choose;
 mod command;
 mod container;
 pub mod error;
+pub mod file;
 mod flat;
 mod folder;
 mod host;

@@ -14,12 +14,15 @@ use tapline_topology::graph::{
 use tapline_topology::{Coverage, EdgeKind, Node, NodeData, NodeId, Topic, Topology, names};
 
 use super::finding::Object;
+use super::settings::Settings;
 
 /// What a rule may look at.
 #[derive(Debug)]
 pub struct Ctx<'a> {
     /// The topology, with its snapshot and coverage.
     pub topology: &'a Topology<'a>,
+    /// What a person has set.
+    pub settings: &'a Settings,
     hosts: BTreeMap<HostId, Things>,
     /// Devices of whose bridge two commands disagree.
     disputed: BTreeSet<NodeId>,
@@ -161,7 +164,7 @@ kinds! {
 
 impl<'a> Ctx<'a> {
     /// Sorts the nodes of the topology, once for all rules.
-    pub(crate) fn new(topology: &'a Topology<'a>) -> Self {
+    pub(crate) fn new(topology: &'a Topology<'a>, settings: &'a Settings) -> Self {
         let mut hosts: BTreeMap<HostId, Things> = BTreeMap::new();
         for at in 0..topology.snapshot.captured.hosts.len() {
             hosts.entry(HostId(u32::try_from(at).unwrap_or(u32::MAX))).or_default();
@@ -194,7 +197,7 @@ impl<'a> Ctx<'a> {
             .filter(|it| it.kind == ConflictKind::Membership)
             .flat_map(|it| it.nodes.iter().copied())
             .collect();
-        Self { topology, hosts, disputed }
+        Self { topology, settings, hosts, disputed }
     }
 
     /// All hosts that were captured.

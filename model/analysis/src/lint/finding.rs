@@ -9,6 +9,7 @@ use tapline_topology::NodeId;
 use tapline_topology::coverage::Searched;
 
 use super::Rule;
+use super::settings::Suppressed;
 
 /// How bad a finding is. From mild to severe.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
@@ -100,9 +101,18 @@ pub struct Finding {
     pub also: Vec<String>,
     /// Stable over runs: depends on rule, host and object, not on lines, indexes or order.
     pub fingerprint: String,
+    /// It is known and accepted.
+    pub suppressed: Option<Suppressed>,
+    /// It was there before: the baseline holds its fingerprint.
+    pub baseline: bool,
 }
 
 impl Finding {
+    /// Whether somebody has to look at it: neither accepted nor there before.
+    pub fn is_open(&self) -> bool {
+        self.suppressed.is_none() && !self.baseline
+    }
+
     /// Cites the text that proves it.
     pub fn primary(&mut self, evidence: Evidence, label: impl Into<String>) -> &mut Self {
         self.cite(Role::Primary, evidence, label)

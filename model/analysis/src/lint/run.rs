@@ -11,10 +11,8 @@ use tapline_topology::Topology;
 use super::Rule;
 use super::ctx::Ctx;
 use super::finding::{Confidence, Finding};
+use super::settings::Settings;
 use super::verdicts::{CannotTell, Verdicts};
-
-/// Captures that were taken further apart than this, in seconds, may show different states.
-const SKEW: f64 = 60.0;
 
 /// The answers of all rules.
 #[derive(Debug, Default)]
@@ -29,7 +27,12 @@ pub struct Report {
 
 /// Runs `rules` over the topology.
 pub fn run(topology: &Topology<'_>, rules: &[&'static Rule]) -> Report {
-    let ctx = Ctx::new(topology);
+    run_with(topology, rules, &Settings::default())
+}
+
+/// Runs `rules` over the topology as `settings` say.
+pub fn run_with(topology: &Topology<'_>, rules: &[&'static Rule], settings: &Settings) -> Report {
+    let ctx = Ctx::new(topology, settings);
     let answers: Vec<Verdicts> = rules
         .par_iter()
         .map(|rule| {
@@ -52,6 +55,9 @@ pub fn run(topology: &Topology<'_>, rules: &[&'static Rule]) -> Report {
                 count,
             }),
         );
+    }
+    for finding in &mut report.findings {
+        settings.apply(finding, ctx.host_name(finding.host));
     }
     report.findings.sort_by(|a, b| order(a, &ctx).cmp(&order(b, &ctx)));
     report
@@ -186,7 +192,7 @@ fn apart(finding: &Finding, ctx: &Ctx<'_>) -> Option<String> {
     let first = times.iter().copied().fold(f64::INFINITY, f64::min);
     let last = times.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let seconds = last - first;
-    (seconds > SKEW).then(|| {
+    (seconds > ctx.settings.thresholds.capture_skew_s).then(|| {
         format!(
             "the captures were taken {seconds:.0} s apart: it may have come or gone between them"
         )

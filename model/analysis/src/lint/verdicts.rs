@@ -87,6 +87,8 @@ impl Verdicts {
             next: Vec::new(),
             also: Vec::new(),
             fingerprint: String::new(),
+            suppressed: None,
+            baseline: false,
         };
         self.findings.push(finding);
         // The vector is not empty: its last element is the one just pushed.

@@ -1,0 +1,201 @@
+//! From the text of a configuration to settings; errors name file, line and column.
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use tapline_analysis::lint::Severity;
+use tapline_analysis::lint::settings::{
+    Environment, Firewall, Override, Profile, Scope, Settings, Suppressed, Suppression, Thresholds,
+};
+
+use super::Config;
+use super::schema::{self, Document, Level, Pattern, RuleName};
+use crate::commands::explain;
+use crate::error::{CliError, Result};
+use crate::suggest;
+
+/// Reads a configuration; `name` is that of its file.
+pub(super) fn read(name: &str, text: &str) -> Result<Config> {
+    let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
+    // A file of comments only says nothing, and nothing is not a mapping.
+    let document: Option<Document> =
+        serde_yaml::from_str(text).map_err(|error| explained(name, &error))?;
+    Ok(config(document.unwrap_or_default(), today))
+}
+
+fn config(document: Document, today: Date) -> Config {
+    let words = |all: Vec<schema::Word>| all.into_iter().map(|it| it.0).collect();
+    let settings = Settings {
+        profile: document.profile.map(profile),
+        env: environment(document.env),
+        thresholds: thresholds(&document.thresholds),
+        overrides: document
+            .overrides
+            .into_iter()
+            .map(|it| Override {
+                scope: scope(it.rule, it.host, it.object),
+                severity: match it.severity {
+                    Level::Error => Severity::Error,
+                    Level::Warning => Severity::Warning,
+                    Level::Info => Severity::Info,
+                },
+            })
+            .collect(),
+        suppressions: document
+            .suppressions
+            .into_iter()
+            .map(|it| Suppression {
+                scope: scope(it.rule, it.host, it.object),
+                expired: it.until.is_some_and(|until| until.0 < today),
+                suppressed: Suppressed {
+                    reason: it.reason.trim().to_owned(),
+                    until: it.until.map(|it| it.0.to_string()),
+                },
+            })
+            .collect(),
+        baseline: None,
+    };
+    Config { path: None, select: words(document.select), ignore: words(document.ignore), settings }
+}
+
+fn scope(rule: RuleName, host: Option<Pattern>, object: Option<Pattern>) -> Scope {
+    Scope { code: rule.0.code, host: host.map(|it| it.0), object: object.map(|it| it.0) }
+}
+
+fn profile(it: schema::Profile) -> Profile {
+    match it {
+        schema::Profile::OpenstackOvs => Profile::OpenstackOvs,
+        schema::Profile::OpenstackOvn => Profile::OpenstackOvn,
+        schema::Profile::Libvirt => Profile::Libvirt,
+        schema::Profile::K8s => Profile::K8s,
+        schema::Profile::Lxd => Profile::Lxd,
+        schema::Profile::Generic => Profile::Generic,
+    }
+}
+
+fn environment(it: schema::Env) -> Environment {
+    Environment {
+        l2pop: it.l2pop,
+        firewall: it.firewall.map(|it| match it {
+            schema::Firewall::Hybrid => Firewall::Hybrid,
+            schema::Firewall::Native => Firewall::Native,
+            schema::Firewall::None => Firewall::None,
+        }),
+        config_drive_only: it.config_drive_only,
+        physnet_mtu: it.physnet_mtu,
+        expected_bridges: it.expected_bridges,
+        hosts_in_mesh: it.hosts_in_mesh.into_iter().map(|it| it.0).collect(),
+        same_host: it.same_host,
+    }
+}
+
+fn thresholds(it: &schema::Thresholds) -> Thresholds {
+    let default = Thresholds::default();
+    Thresholds {
+        counter_ratio: it.counter_ratio.map_or(default.counter_ratio, |it| it.0),
+        counter_min: it.counter_min.unwrap_or(default.counter_min),
+        capture_skew_s: it.capture_skew_s.map_or(default.capture_skew_s, f64::from),
+        neigh_ratio: it.neigh_ratio.map_or(default.neigh_ratio, |it| it.0),
+        link_flaps: it.link_flaps.unwrap_or(default.link_flaps),
+        orphan_warn: it.orphan_warn.unwrap_or(default.orphan_warn),
+    }
+}
+
+/// What is wrong, where, and what was probably meant.
+fn explained(name: &str, error: &serde_yaml::Error) -> CliError {
+    let place = error
+        .location()
+        .map_or_else(|| name.to_owned(), |at| format!("{name}:{}:{}", at.line(), at.column()));
+    let text = error.to_string();
+    // The place stands at the front already.
+    let text = text.rfind(" at line ").and_then(|at| text.get(..at)).unwrap_or(&text);
+    let after = |start: &str| text.find(start).and_then(|at| text.get(at + start.len()..));
+    if let Some(unknown) = after("no rule is called `") {
+        return explain::unknown(unknown.trim_end_matches('`')).within(&place);
+    }
+    for (start, what) in [("unknown field `", "key"), ("unknown variant `", "value")] {
+        let Some(rest) = after(start) else { continue };
+        // "x`, expected one of `a`, `b`": what stands between backticks, by turns.
+        let mut words = rest.split('`').step_by(2);
+        let unknown = words.next().unwrap_or_default();
+        let known: Vec<&str> = rest.split('`').skip(2).step_by(2).collect();
+        let error = CliError::new(format!("{place}: unknown {what} `{unknown}`"));
+        return match suggest::nearest(unknown, known.iter().copied()) {
+            Some(near) => error.hint(format!("did you mean `{near}`?")),
+            None => error.hint(format!("known {what}s: {}", known.join(", "))),
+        };
+    }
+    // Names of our types mean nothing to a writer of YAML.
+    let text = match text.split_once("expected struct ") {
+        Some((before, _)) => format!("{before}expected a mapping of keys"),
+        None => text.to_owned(),
+    };
+    CliError::new(format!("{place}: {text}")).hint("`tapline lint --help` shows all keys")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(text: &str) -> String {
+        match read("t.yaml", text) {
+            Err(CliError::Fatal { message, hints }) => format!("{message} | {}", hints.join("; ")),
+            other => panic!("no error: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn mistakes_are_told_with_their_place() {
+        let suppression = "suppressions:\n  - rule: OVS-002\n    reason: x\n";
+        for (text, expected) in [
+            ("profil: k8s\n", "t.yaml:1:1: unknown key `profil` | did you mean `profile`?"),
+            (
+                "env:\n  l2pop: true\n  fire: x\n",
+                "t.yaml:3:3: unknown key `fire` | did you mean `firewall`?",
+            ),
+            (
+                "env:\n  firewall: hybird\n",
+                "t.yaml:2:13: unknown value `hybird` | did you mean `hybrid`?",
+            ),
+            (
+                "select:\n  - OVS\n  - OVS-01\n",
+                "t.yaml:3:5: no rule is called `OVS-01` | did you mean `OVS-001`?",
+            ),
+            (
+                "overrides:\n  - rule: ovs-ded-vlan\n    severity: info\n",
+                "t.yaml:2:11: no rule is called `ovs-ded-vlan` | did you mean `ovs-dead-vlan`?",
+            ),
+            (
+                "overrides:\n  - rule: OVS-001\n    severity: fatal\n",
+                "t.yaml:3:15: unknown value `fatal` | known values: error, warning, info",
+            ),
+            (suppression, "t.yaml:2:5: "),
+            ("suppressions:\n  - rule: OVS-002\n    until: 2026-13-01\n", "t.yaml:3:12: "),
+            ("suppressions:\n  - rule: CAP-002\n", "t.yaml:2:5: "),
+            ("suppressions:\n  - rule: CAP-002\n    reason: ' '\n", "t.yaml:2:5: "),
+            ("thresholds:\n  counter_ratio: 2.5\n", "t.yaml:2:18: "),
+            ("env: {hosts_in_mesh: ['a[']}\n", "t.yaml:1:23: "),
+            ("select: [\n", "t.yaml:2:1: "),
+            ("- profile\n", "t.yaml:1:1: "),
+        ] {
+            assert!(told(text).starts_with(expected), "{text}\n  {}\n  {expected}", told(text));
+        }
+        assert!(told(suppression).contains("needs an end"), "{}", told(suppression));
+    }
+
+    #[test]
+    fn an_empty_file_says_nothing() {
+        assert!(read("t.yaml", "").is_ok());
+        assert!(read("t.yaml", "# nothing\n").is_ok());
+    }
+
+    #[test]
+    fn suppressions_end_after_their_last_day() {
+        let text = "suppressions:\n  - {rule: OVS-002, reason: x, until: 2026-05-01}\n";
+        let expired = |today: Date| {
+            let document: Document = serde_yaml::from_str(text).unwrap();
+            config(document, today).settings.suppressions.iter().any(|it| it.expired)
+        };
+        assert!(!expired(Date::constant(2026, 5, 1)));
+        assert!(expired(Date::constant(2026, 5, 2)));
+    }
+}

@@ -1,0 +1,203 @@
+//! What a person may set: facts that captures cannot tell, thresholds, and what is not a fault
+//! here. Plain data; where it is written down is not known here.
+use std::collections::{BTreeMap, BTreeSet};
+
+use globset::{GlobBuilder, GlobMatcher};
+use serde::Serialize;
+
+use super::finding::{Finding, Severity};
+
+/// Settings of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// What sort of machines these are; `None` where the captures have to tell.
+    pub profile: Option<Profile>,
+    /// Facts that captures cannot tell.
+    pub env: Environment,
+    /// Where much becomes too much.
+    pub thresholds: Thresholds,
+    /// Other severities, the last one that fits counts.
+    pub overrides: Vec<Override>,
+    /// Faults that are known and accepted, the first one that fits counts.
+    pub suppressions: Vec<Suppression>,
+    /// Fingerprints of findings that were there before; `None` where nothing is compared.
+    pub baseline: Option<BTreeSet<String>>,
+}
+
+/// What sort of machines these are.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Profile {
+    /// OpenStack with neutron's Open vSwitch agent.
+    OpenstackOvs,
+    /// OpenStack with OVN.
+    OpenstackOvn,
+    /// Virtual machines without a cloud.
+    Libvirt,
+    /// A Kubernetes node.
+    K8s,
+    /// Containers of LXD or Incus.
+    Lxd,
+    /// None of these.
+    Generic,
+}
+
+/// How security groups are enforced.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Firewall {
+    /// By iptables on a Linux bridge between the tap and the switch.
+    Hybrid,
+    /// By flows of Open vSwitch.
+    Native,
+    /// Not at all.
+    None,
+}
+
+/// Facts that captures cannot tell. Empty and `None` are *not said*.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    /// l2population: tunnels are made where they are needed, so a half mesh is no fault.
+    pub l2pop: Option<bool>,
+    /// How security groups are enforced.
+    pub firewall: Option<Firewall>,
+    /// Guests get their metadata from a config drive only.
+    pub config_drive_only: Option<bool>,
+    /// MTU of physical networks, in bytes.
+    pub physnet_mtu: BTreeMap<String, u32>,
+    /// Bridges that every host should have.
+    pub expected_bridges: Vec<String>,
+    /// Hosts that belong to the tunnel mesh, captured or not.
+    pub hosts_in_mesh: Vec<Glob>,
+    /// Groups of names that are one host.
+    pub same_host: Vec<Vec<String>>,
+}
+
+/// Where much becomes too much.
+#[derive(Clone, Debug)]
+pub struct Thresholds {
+    /// Share of packets with errors or drops.
+    pub counter_ratio: f64,
+    /// Errors or drops below this number are no matter.
+    pub counter_min: u64,
+    /// Seconds between captures after which they may show different states.
+    pub capture_skew_s: f64,
+    /// Share of a table (neighbours, connections) that may be in use.
+    pub neigh_ratio: f64,
+    /// Changes of carrier.
+    pub link_flaps: u64,
+    /// Leftovers.
+    pub orphan_warn: u64,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self {
+            counter_ratio: 0.01,
+            counter_min: 1000,
+            capture_skew_s: 60.0,
+            neigh_ratio: 0.8,
+            link_flaps: 10,
+            orphan_warn: 20,
+        }
+    }
+}
+
+/// Another severity for findings of a rule.
+#[derive(Clone, Debug)]
+pub struct Override {
+    /// Which findings.
+    pub scope: Scope,
+    /// Their severity.
+    pub severity: Severity,
+}
+
+/// Findings of a rule that are known and accepted.
+#[derive(Clone, Debug)]
+pub struct Suppression {
+    /// Which findings.
+    pub scope: Scope,
+    /// Why, and until when.
+    pub suppressed: Suppressed,
+    /// The time is over: the finding comes back.
+    pub expired: bool,
+}
+
+/// Why a finding is accepted, and until when.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Suppressed {
+    /// Why.
+    pub reason: String,
+    /// The last day, as `2026-12-31`.
+    pub until: Option<String>,
+}
+
+/// Findings of one rule, on all hosts and objects or on some.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// Code of the rule.
+    pub code: &'static str,
+    /// Hosts; all where not said.
+    pub host: Option<Glob>,
+    /// Objects, by name with or without bridge, VM or namespace; all where not said.
+    pub object: Option<Glob>,
+}
+
+impl Scope {
+    /// Whether a finding is meant.
+    pub fn holds(&self, finding: &Finding, host: &str) -> bool {
+        self.code == finding.rule.code
+            && self.host.as_ref().is_none_or(|it| it.matches(host))
+            && self.object.as_ref().is_none_or(|it| names(finding).any(|name| it.matches(&name)))
+    }
+}
+
+/// The names of the object: `br-int/tap0`, `tap0`, and with the namespace it lives in.
+fn names(finding: &Finding) -> impl Iterator<Item = String> {
+    let name = finding.object.name.as_str();
+    let last = name.rsplit('/').next().unwrap_or(name);
+    let netns = finding.netns.as_ref().and_then(|it| it.name());
+    [Some(name.to_owned()), Some(last.to_owned()), netns.map(|it| format!("{it}/{last}"))]
+        .into_iter()
+        .flatten()
+}
+
+/// A pattern of names: `*` and `?` stand for any characters, `[ab]` and `{one,two}` for one of
+/// several.
+#[derive(Clone, Debug)]
+pub struct Glob(GlobMatcher);
+
+impl Glob {
+    /// Reads a pattern; says why it is none.
+    pub fn new(pattern: &str) -> Result<Self, String> {
+        let glob = GlobBuilder::new(pattern).build().map_err(|it| it.kind().to_string())?;
+        Ok(Self(glob.compile_matcher()))
+    }
+
+    /// Whether a name fits.
+    pub fn matches(&self, name: &str) -> bool {
+        self.0.is_match(name)
+    }
+}
+
+impl Settings {
+    /// Gives findings their severity, and marks those that are suppressed or were there before.
+    pub(crate) fn apply(&self, finding: &mut Finding, host: &str) {
+        for it in &self.overrides {
+            if it.scope.holds(finding, host) {
+                finding.severity = it.severity;
+            }
+        }
+        let fits = |it: &&Suppression| it.scope.holds(finding, host);
+        let mut all = self.suppressions.iter().filter(fits);
+        if let Some(valid) = all.clone().find(|it| !it.expired) {
+            finding.suppressed = Some(valid.suppressed.clone());
+        } else if let Some(Suppression { suppressed, .. }) = all.next() {
+            let until = suppressed.until.as_deref().unwrap_or_default();
+            let note = format!("the suppression `{}` ended on {until}", suppressed.reason);
+            finding.notes.push(note);
+        }
+        finding.baseline =
+            self.baseline.as_ref().is_some_and(|it| it.contains(&finding.fingerprint));
+    }
+}

@@ -1,0 +1,41 @@
+//! Files of the user that are no captures: configuration, baselines, snapshots.
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use crate::CaptureError;
+
+/// Reads a text file of at most `most` bytes.
+///
+/// # Errors
+///
+/// When it cannot be opened, is longer, or is not UTF-8.
+#[expect(clippy::disallowed_methods, reason = "this crate reads files")]
+pub fn read_text(path: &Path, most: u64) -> Result<String, CaptureError> {
+    let refuse = |source| CaptureError::Io { path: path.to_owned(), source };
+    let file = std::fs::File::open(path).map_err(refuse)?;
+    let mut text = String::new();
+    file.take(most.saturating_add(1)).read_to_string(&mut text).map_err(refuse)?;
+    if u64::try_from(text.len()).unwrap_or(u64::MAX) > most {
+        let why = format!("longer than {most} bytes");
+        return Err(refuse(io::Error::new(io::ErrorKind::InvalidData, why)));
+    }
+    Ok(text)
+}
+
+/// The file called `name` that is nearest to `input`: beside it, or in a folder above.
+///
+/// Never *in* an input that is a folder: captures come from elsewhere and do not say how they are
+/// to be read.
+pub fn find_beside(input: &Path, name: &str) -> Option<PathBuf> {
+    let input = input.canonicalize().ok()?;
+    above(input.parent()?, name)
+}
+
+/// The file called `name` in the current directory or the nearest folder above.
+pub fn find_here(name: &str) -> Option<PathBuf> {
+    above(&Path::new(".").canonicalize().ok()?, name)
+}
+
+fn above(folder: &Path, name: &str) -> Option<PathBuf> {
+    folder.ancestors().map(|it| it.join(name)).find(|it| it.is_file())
+}
