@@ -10,6 +10,7 @@ mod error;
 mod find;
 #[cfg(test)]
 mod fixture;
+mod gap;
 mod pipeline;
 mod render;
 mod suggest;

@@ -28,3 +28,54 @@ fn a_failed_capture_keeps_its_reason() {
         assert!(fields(&document["hosts"][0]).contains(&field), "{field}");
     }
 }
+
+const OVS: &str = "\
+0b7c1e52-31a0-4f0e-9d55-6a4f6a1b2c3d
+    Bridge br-int
+        Port br-int
+            Interface br-int
+                type: internal
+        Port tap0
+            Interface tap0
+                type: internal
+    ovs_version: \"2.17.0\"
+";
+const LINKS: &str = "\
+1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN group default qlen 1000
+    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00 promiscuity 0
+2: br-int: <BROADCAST,MULTICAST> mtu 1500 qdisc noop state DOWN group default qlen 1000
+    link/ether 52:54:00:aa:bb:02 brd ff:ff:ff:ff:ff:ff promiscuity 1
+    openvswitch numtxqueues 1 numrxqueues 1
+";
+const TAP: &str = "\
+2: tap0: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UNKNOWN group default
+    link/ether 52:54:00:aa:bb:03 brd ff:ff:ff:ff:ff:ff promiscuity 1
+    openvswitch numtxqueues 1 numrxqueues 1
+";
+
+#[test]
+fn what_it_asks_for_decides_what_it_says() {
+    let folder = Folder::new(&[
+        ("lab9/hostname", "lab9\n"),
+        ("lab9/ovs-vsctl_show", OVS),
+        ("lab9/ip_-d_address", LINKS),
+        ("lab9/ip_netns", "blue\n"),
+        ("lab9-more/hostname", "lab9\n"),
+        ("lab9-more/ip_netns_exec_blue_ip_-d_address", TAP),
+    ]);
+    let lint = run(["lint", &folder.join("lab9"), "--select", "OVS-004"]);
+    let last = lint.out.lines().last().unwrap_or_default();
+    let wanted = "capture 1 more command to decide 1 question: tapline coverage ";
+    assert!(last.starts_with(wanted), "{}", lint.out);
+    let coverage = run(["coverage", &folder.join("lab9")]);
+    let line = "ip netns exec blue ip -d address >ip_netns_exec_blue_ip_-d_address 2>&1\n";
+    assert!(coverage.out.contains(line), "{}", coverage.out);
+    let json = run(["coverage", "--format", "json", &folder.join("lab9")]).json();
+    let first = &json["hosts"][0]["capture"][0];
+    assert_eq!(fields(first), ["commands", "shell", "questions", "rules"]);
+    assert_eq!(first["commands"][0], "ip netns exec blue ip -d address");
+    let both = [folder.join("lab9"), folder.join("lab9-more")];
+    let after = run(["lint", "--select", "OVS-004", &both[0], &both[1]]);
+    assert!(!after.out.contains("could not tell"), "{}", after.out);
+    assert!(!after.out.contains("capture 1 more"), "{}", after.out);
+}

@@ -1,4 +1,5 @@
 //! Coverage for programs.
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use serde::Serialize;
@@ -12,6 +13,7 @@ use tapline_topology::coverage::Coverage;
 use super::coverage::HostCoverage;
 use super::problems::Problems;
 use crate::error::Result;
+use crate::gap::{self, Step};
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -29,6 +31,10 @@ struct HostRow<'a> {
     lines: LineCount,
     namespaces: Vec<NetnsRow<'a>>,
     undecided: Vec<UndecidedRow<'a>>,
+    /// What to capture next, most valuable first.
+    capture: Vec<StepRow>,
+    /// What no capture of the host tells.
+    by_hand: Vec<StepRow>,
     texts: Vec<TextRow<'a>>,
 }
 
@@ -64,6 +70,17 @@ struct UndecidedRow<'a> {
     code: &'static str,
     missing: &'a [String],
     count: u32,
+}
+
+#[derive(Serialize)]
+struct StepRow {
+    commands: Vec<String>,
+    /// The same as lines to paste, which save the outputs in files.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    shell: Vec<String>,
+    /// Objects about which rules can tell then.
+    questions: u32,
+    rules: BTreeMap<&'static str, u32>,
 }
 
 #[derive(Serialize)]
@@ -122,7 +139,10 @@ fn row<'a>(snapshot: &'a Snapshot, it: &'a HostCoverage<'_>) -> Option<HostRow<'
         missing: &it.missing,
         count: it.count,
     });
+    let gap = gap::gap(it.host, &it.undecided);
     Some(HostRow {
+        capture: gap.steps.into_iter().map(|it| step_row(it, true)).collect(),
+        by_hand: gap.beyond.into_iter().map(|it| step_row(it, false)).collect(),
         host: &host.name,
         inputs: &host.inputs,
         sos_version: host.sos_version.as_deref(),
@@ -132,6 +152,15 @@ fn row<'a>(snapshot: &'a Snapshot, it: &'a HostCoverage<'_>) -> Option<HostRow<'
         undecided: undecided.collect(),
         texts: texts.collect(),
     })
+}
+
+fn step_row(step: Step, paste: bool) -> StepRow {
+    StepRow {
+        commands: step.commands(),
+        shell: if paste { step.shell() } else { Vec::new() },
+        questions: step.questions(),
+        rules: step.rules,
+    }
 }
 
 fn topic_row<'a>(

@@ -9,6 +9,7 @@ use tapline_topology::coverage::Coverage;
 use super::coverage::{HostCoverage, NetnsCoverage, topic_name};
 use super::escape::{shorten, visible};
 use super::{count, place, summary};
+use crate::gap::{self, Gap, Step, quoted};
 use crate::terminal::{Paint, Terminal, style};
 
 /// Texts of a sort that are listed before `and N more`.
@@ -33,14 +34,63 @@ pub(crate) fn render(
             namespace(out, snapshot, &names, of, paint)?;
         }
         texts(out, snapshot, host, paint)?;
-        let undecided: Vec<_> = host.undecided.iter().map(|&it| it.clone()).collect();
-        if undecided.is_empty() {
-            writeln!(out, "{}", paint.of(style::GOOD, "every rule could decide"))?;
-        } else {
-            summary::cannot_tell(out, snapshot, &undecided, paint)?;
-        }
+        close_gap(out, snapshot, host, paint)?;
     }
     summary::reading(out, snapshot, paint)
+}
+
+/// The commands that would decide what is open, most valuable first, as a block to paste.
+fn close_gap(
+    out: &mut impl Write,
+    snapshot: &Snapshot,
+    host: &HostCoverage<'_>,
+    paint: Paint,
+) -> io::Result<()> {
+    let gap = gap::gap(host.host, &host.undecided);
+    if gap.steps.is_empty() && gap.beyond.is_empty() {
+        return writeln!(out, "{}", paint.of(style::GOOD, "every rule could decide"));
+    }
+    let name = snapshot.host(host.host).map_or("", |it| it.name.as_str());
+    if !gap.steps.is_empty() {
+        let (commands, questions) = Gap::sum(std::slice::from_ref(&gap));
+        let (commands, questions) = (count(commands, "command"), questions as usize);
+        let heading = format!("{commands} would decide {}", count(questions, "question"));
+        let folder = quoted(&format!("{}-more", tapline_capture::saved_as(name)));
+        writeln!(out, "{}, most valuable first", paint.of(style::STRONG, heading))?;
+        writeln!(out, "  mkdir {folder} && cd {folder} && hostname >hostname")?;
+        for step in &gap.steps {
+            for line in step.shell() {
+                writeln!(out, "  {}", visible(&line))?;
+            }
+            let decided = format!("# {}", decided(step));
+            writeln!(out, "    {}", paint.of(style::FAINT, visible(&decided)))?;
+        }
+        let mut inputs: Vec<_> = snapshot.captured.inputs.iter().map(|it| &it.archive).collect();
+        inputs.dedup();
+        let inputs = inputs.into_iter().map(|it| quoted(it)).collect::<Vec<_>>().join(" ");
+        let then = format!("tapline lint {} {folder}", shorten(&inputs, 200));
+        writeln!(out, "  {} {}", paint.of(style::HINT, "then:"), visible(&then))?;
+    }
+    if !gap.beyond.is_empty() {
+        writeln!(out, "{}", paint.of(style::STRONG, "to look up by hand"))?;
+    }
+    for step in &gap.beyond {
+        let text = format!(
+            "{} for {}",
+            summary::commands(step.commands().iter().map(String::as_str)),
+            decided(step)
+        );
+        writeln!(out, "  {}", visible(&text))?;
+    }
+    Ok(())
+}
+
+/// `12 questions: OVS-004 10, MTU-001 2`
+fn decided(step: &Step) -> String {
+    let mut rules: Vec<_> = step.rules.iter().collect();
+    rules.sort_by_key(|it| std::cmp::Reverse(it.1));
+    let list: Vec<_> = rules.iter().map(|(code, objects)| format!("{code} {objects}")).collect();
+    format!("{}: {}", count(step.questions() as usize, "question"), list.join(", "))
 }
 
 fn heading(

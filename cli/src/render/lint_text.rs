@@ -43,7 +43,8 @@ pub(crate) fn render(
     }
     summary::looked_at(out, topology, paint)?;
     summary::cannot_tell(out, snapshot, &report.cannot_tell, paint)?;
-    summary::reading(out, snapshot, paint)
+    summary::reading(out, snapshot, paint)?;
+    summary::capture_more(out, snapshot, report, paint)
 }
 
 /// `no faults found`, or how many of each severity.

@@ -2,13 +2,14 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use tapline_analysis::lint::{CannotTell, rules};
+use tapline_analysis::lint::{CannotTell, Report, rules};
 use tapline_model::capture::Snapshot;
 use tapline_model::outcome::ProblemKind;
 use tapline_topology::{NodeData, Topology};
 
 use super::escape::{shorten, visible};
 use super::{count, place, problems};
+use crate::gap::{self, Gap, quoted};
 use crate::terminal::{Paint, style};
 
 /// Commands that are listed before `and N more`.
@@ -133,6 +134,33 @@ pub(crate) fn cannot_tell(
         writeln!(out, "  and {} more with --format json", by_rule.len() - UNDECIDED)?;
     }
     Ok(())
+}
+
+/// `capture 3 more commands to decide 12 questions: tapline coverage node2/`
+pub(crate) fn capture_more(
+    out: &mut impl Write,
+    snapshot: &Snapshot,
+    report: &Report,
+    paint: Paint,
+) -> io::Result<()> {
+    let (commands, questions) = Gap::sum(&gap::gaps(report));
+    if commands == 0 {
+        return Ok(());
+    }
+    let mut inputs: Vec<_> = snapshot.captured.inputs.iter().map(|it| &it.archive).collect();
+    inputs.dedup();
+    let shown = match inputs.as_slice() {
+        few if few.len() <= HOSTS => few.iter().map(|it| quoted(it)).collect::<Vec<_>>().join(" "),
+        _ => "INPUT…".to_owned(),
+    };
+    writeln!(
+        out,
+        "{} {} to decide {}: tapline coverage {}",
+        paint.of(style::STRONG, "capture"),
+        count(commands, "more command"),
+        count(questions as usize, "question"),
+        visible(&shown),
+    )
 }
 
 /// `ip -d address, ip netns exec NETNS ip route (in 4 namespaces) and 2 more`: the same command

@@ -23,6 +23,11 @@ use std::path::PathBuf;
 pub use error::CaptureError;
 use tapline_model::capture::{Captured, Command};
 
+/// The name of a file with the output of `command`, as sos names it and as [`open`] understands it.
+pub fn saved_as(command: &str) -> String {
+    sos::name::mangle(command)
+}
+
 /// Bounds on what is read. All can be raised.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
