@@ -26,6 +26,7 @@ pub const KINDS: &[(&str, &str)] = &[
     ("ip-netns", "ip netns"),
     ("ip-route", "ip route"),
     ("ip-rule", "ip rule"),
+    ("iptables-list", "iptables -nvL"),
     ("iptables-save", "iptables-save"),
     ("ovs-appctl-fdb-show", "ovs-appctl fdb/show br-int"),
     ("ovs-ofctl-dump-flows", "ovs-ofctl dump-flows br-int"),

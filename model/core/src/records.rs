@@ -148,7 +148,7 @@ batch! {
     DomainInterfaces(libvirt::DomainInterface) = "domain-interface",
     /// qemu processes in `ps` output.
     QemuProcesses(libvirt::QemuProcess) = "qemu-process",
-    /// `iptables-save`.
+    /// `iptables-save`, `iptables -nvL`.
     Netfilter(netfilter::NetfilterTable) = "netfilter-table",
     /// `ovs-ofctl dump-flows`.
     Flows(openflow::Flow) = "flow",

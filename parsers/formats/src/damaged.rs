@@ -94,6 +94,15 @@ const SAMPLES: &[(&str, &str)] = &[
          virtual_ipaddress {\n        169.254.0.7/24 dev ha-1 scope link\n    }\n    virtual_routes {\n        \
          default via 192.0.2.1\n    }\n}\n",
     ),
+    (
+        "iptables -t nat -nvL --line-numbers",
+        "# Warning: iptables-legacy tables present, use iptables-legacy to see them\n\
+         Chain PREROUTING (policy ACCEPT 3 packets, 180 bytes)\n\
+         num   pkts bytes target     prot opt in     out     source               destination         \n\
+         1     497K  112M DNAT       6    --  !lo    *       0.0.0.0/0            192.0.2.11           tcp dpt:80 /* \"x\" */ to:10.0.0.5\n\
+         2        0     0            all  -f  *      *       !10.0.0.0/8          0.0.0.0/0            [goto] \n\n\
+         Chain mine (2 references)\n",
+    ),
     ("hostname", "node2.example.org\n"),
     ("uname -a", "Linux node2 6.1.176 #1 Sat Jul  4 15:38:16 UTC 2026 x86_64 GNU/Linux\n"),
     ("uptime", " 16:19:19 up 3 days,  2:01,  0 users,  load average: 0.83\n"),

@@ -16,6 +16,7 @@ pub(crate) mod ip_neigh;
 pub(crate) mod ip_netns;
 pub(crate) mod ip_route;
 pub(crate) mod ip_rule;
+pub(crate) mod iptables_list;
 pub(crate) mod iptables_save;
 pub(crate) mod keepalived;
 mod openflow;

@@ -45,6 +45,7 @@ pub static FORMATS: &[&Format] = &[
     &formats::ip_netns::FORMAT,
     &formats::ip_route::FORMAT,
     &formats::ip_rule::FORMAT,
+    &formats::iptables_list::FORMAT,
     &formats::iptables_save::FORMAT,
     &formats::keepalived::CONF,
     &formats::keepalived::STATE,

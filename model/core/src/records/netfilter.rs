@@ -1,4 +1,5 @@
-//! Packet filters: `iptables-save`, `ip6tables-save`.
+//! Packet filters: `iptables-save`, `iptables -nvL`, and the same of `ip6tables`;
+//! `nft list ruleset`.
 use serde::Serialize;
 
 use super::route::Family;
@@ -19,8 +20,12 @@ pub struct NetfilterTable {
     pub chains: Vec<NetfilterChain>,
     /// Rules in order.
     pub rules: Vec<NetfilterRule>,
-    /// The table ends with `COMMIT`: nothing is missing.
+    /// The table ends with `COMMIT`: nothing is missing. Of a listing: all its chains were read.
     pub committed: bool,
+    /// It is a listing (`iptables -nvL`): what follows the destination of a rule is not in
+    /// arguments but in the words of each match, and large counters are rounded.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub listing: bool,
 }
 
 /// One chain.
@@ -47,7 +52,9 @@ pub struct NetfilterRule {
     pub chain: Name,
     /// Packets and bytes (`-c`).
     pub counters: Option<(u64, u64)>,
-    /// What it matches, as arguments: `-s`, `10.0.0.0/8`, … Quotes are resolved.
+    /// What it matches, as arguments: `-s`, `10.0.0.0/8`, … Quotes are resolved. A listing gives
+    /// `-s`, `-d`, `-i`, `-o`, `-p`, `-f` and comments in this way, then its other words as printed
+    /// (`tcp`, `dpt:80`, `ctstate`, `INVALID`).
     pub matches: Vec<Name>,
     /// Chain or target of `-j` or `-g`.
     pub target: Option<At<Name>>,

@@ -106,6 +106,7 @@ fn add(read: Line, state: &mut State, out: &mut Outcome<Vec<NetfilterTable>>) {
                 chains: Vec::new(),
                 rules: Vec::new(),
                 committed: false,
+                listing: false,
             });
         }
         (Line::Chain(chain), Some(table)) => table.chains.push(chain),

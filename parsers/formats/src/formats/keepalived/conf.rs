@@ -169,6 +169,9 @@ impl<'a> Reader<'a> {
         let Some(instance) = self.records.last_mut() else { return took };
         let number = || value.parse().ok().map(|it: u8| At::new(it, Span::of(text, value)));
         match key {
+            "state" | "interface" if value.is_empty() => {
+                return refuse(key, "a word after `state` or `interface`");
+            }
             "state" => instance.state = Some(at(text, value)),
             "interface" => instance.interface = Some(at(text, value)),
             "virtual_router_id" => match number() {
@@ -180,9 +183,7 @@ impl<'a> Reader<'a> {
                 some => instance.priority = some,
             },
             _ => {
-                let shown =
-                    if value.is_empty() { key.get(key.len()..).unwrap_or(key) } else { value };
-                instance.other.push(Field { key: key.into(), value: at(text, shown) });
+                instance.other.push(Field { key: key.into(), value: at(text, value) });
             }
         }
         took
@@ -191,7 +192,8 @@ impl<'a> Reader<'a> {
 
 /// First word, and what follows.
 fn split(content: &str) -> (&str, &str) {
-    let (key, value) = content.split_once([' ', '\t']).unwrap_or((content, ""));
+    let end = content.find([' ', '\t']).unwrap_or(content.len());
+    let (key, value) = content.split_at_checked(end).unwrap_or_default();
     (key, value.trim_start())
 }
 
