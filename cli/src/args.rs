@@ -186,6 +186,14 @@ pub(crate) struct Lint {
     /// Leave these rules out: codes, ids or families such as OVS (can be repeated)
     #[arg(long, value_name = "CODES", value_delimiter = ',')]
     pub(crate) ignore: Vec<String>,
+    /// Findings that were there before: told as a number only, and no reason for exit status 1
+    #[arg(long, value_name = "FILE")]
+    pub(crate) baseline: Option<PathBuf>,
+    /// Write the findings to FILE as a baseline: from now on only others count
+    ///
+    /// FILE is replaced if it is a baseline, and nothing else is ever written.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) write_baseline: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) config: Config,
 }

@@ -4,6 +4,7 @@
 //! program, [`command`] its grammar (for the generated documentation).
 #![expect(clippy::format_push_string, reason = "reports are short; plain code reads better")]
 mod args;
+mod baseline;
 mod commands;
 mod config;
 mod error;

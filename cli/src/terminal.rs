@@ -1,10 +1,11 @@
 //! The terminal: colour, width, and the one place that the result is written to.
 use std::fmt;
-use std::io::{self, BufWriter, StdoutLock};
+use std::io::{self, BufWriter, StdoutLock, Write as _};
 
 use anstream::ColorChoice;
 
 use crate::args::{Color, Global};
+use crate::render::escape::visible;
 
 /// The styles of all text forms.
 pub(crate) mod style {
@@ -27,6 +28,12 @@ pub(crate) mod style {
 /// The writer of the result. Flush it: what is lost on drop is lost silently.
 pub(crate) fn out() -> BufWriter<StdoutLock<'static>> {
     BufWriter::with_capacity(1 << 16, io::stdout().lock())
+}
+
+/// Tells what was done besides the result, on standard error.
+pub(crate) fn remark(text: &str) {
+    // Nothing is left to tell where stderr is closed.
+    let _ = io::stderr().lock().write_all(format!("{}\n", visible(text)).as_bytes());
 }
 
 /// How to write to this terminal.

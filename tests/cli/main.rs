@@ -7,6 +7,7 @@
     clippy::unwrap_used,
     reason = "what the tests share fails them"
 )]
+mod baseline;
 mod ci_formats;
 mod completions;
 mod config;

@@ -9,16 +9,29 @@ use crate::commands::explain;
 use crate::error::{CliError, Result, Status};
 use crate::render::{github, junit, lint_json, lint_text, sarif};
 use crate::terminal::{self, Terminal};
-use crate::{config, pipeline};
+use crate::{baseline, config, pipeline, render};
 
 pub(crate) fn run(args: &Lint, terminal: &Terminal) -> Result<Status> {
-    let config = config::load(&args.config, &args.inputs)?;
+    let mut config = config::load(&args.config, &args.inputs)?;
     let select = if args.select.is_empty() { &config.select } else { &args.select };
     let ignore = [config.ignore.as_slice(), &args.ignore].concat();
     let rules = choose(select, &ignore)?;
+    if let Some(path) = &args.baseline {
+        config.settings.baseline = Some(baseline::read(path)?);
+    }
     let snapshot = pipeline::read(&args.inputs)?;
     let topology = pipeline::topology(&snapshot);
-    let report = pipeline::lint_with(&topology, &rules, &config.settings);
+    let mut report = pipeline::lint_with(&topology, &rules, &config.settings);
+    if let Some(path) = &args.write_baseline {
+        let count = baseline::write(path, &snapshot, &report)?;
+        for it in &mut report.findings {
+            it.baseline = true;
+        }
+        if !terminal.quiet {
+            let count = render::count(count, "finding");
+            terminal::remark(&format!("wrote {count} to {}", path.display()));
+        }
+    }
     let least = args.fail_on.threshold();
     let mut out = terminal::out();
     match args.format {
@@ -27,7 +40,7 @@ pub(crate) fn run(args: &Lint, terminal: &Terminal) -> Result<Status> {
         }
         LintFormat::Json => lint_json::render(&mut out, &snapshot, &report)?,
         LintFormat::Sarif => {
-            let compared = config.settings.baseline.is_some();
+            let compared = args.baseline.is_some() || args.write_baseline.is_some();
             sarif::render(&mut out, &snapshot, &report, &rules, compared)?;
         }
         LintFormat::Junit => junit::render(&mut out, &snapshot, &report, &rules, least)?,

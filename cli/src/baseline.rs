@@ -1,0 +1,105 @@
+//! Baselines: the findings of an earlier run. The only file that tapline writes.
+use std::collections::BTreeSet;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use tapline_analysis::lint::{Finding, Report};
+use tapline_capture::{CaptureError, file};
+use tapline_model::capture::Snapshot;
+
+use crate::error::{CliError, Result};
+
+const SCHEMA: &str = "tapline.baseline/1";
+/// Bytes of a baseline.
+const LONGEST: u64 = 256 << 20;
+
+/// What is read of a baseline.
+#[derive(Deserialize)]
+struct Known {
+    schema: String,
+    findings: Vec<Fingerprint>,
+}
+
+#[derive(Deserialize)]
+struct Fingerprint {
+    fingerprint: String,
+}
+
+/// What is written: with a few words for those who read changes of it.
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    findings: Vec<Row<'a>>,
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord, Serialize)]
+struct Row<'a> {
+    code: &'static str,
+    host: &'a str,
+    object: &'a str,
+    message: &'a str,
+    fingerprint: &'a str,
+}
+
+/// The fingerprints of a baseline.
+pub(crate) fn read(path: &Path) -> Result<BTreeSet<String>> {
+    let text = file::read_text(path, LONGEST)?;
+    let known = parse(&text).map_err(|why| {
+        CliError::new(format!("{} is not a baseline: {why}", path.display()))
+            .hint("`tapline lint --write-baseline FILE` makes one")
+    })?;
+    Ok(known.findings.into_iter().map(|it| it.fingerprint).collect())
+}
+
+fn parse(text: &str) -> std::result::Result<Known, String> {
+    let known: Known = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    match known.schema.as_str() {
+        SCHEMA => Ok(known),
+        other => Err(format!("its schema is `{other}`, expected `{SCHEMA}`")),
+    }
+}
+
+/// Writes the findings that are not suppressed; says how many. A file that is there already must
+/// be a baseline: a slip of the keyboard does not cost a capture.
+pub(crate) fn write(path: &Path, snapshot: &Snapshot, report: &Report) -> Result<usize> {
+    let findings = report.findings.iter().filter(|it| it.suppressed.is_none());
+    let mut rows: Vec<Row<'_>> = findings.map(|it| row(snapshot, it)).collect();
+    rows.sort();
+    let count = rows.len();
+    let mut text = serde_json::to_vec_pretty(&Document { schema: SCHEMA, findings: rows })?;
+    text.push(b'\n');
+    let mut options = OpenOptions::new();
+    options.write(true);
+    match file::read_text(path, LONGEST) {
+        Ok(old) if parse(&old).is_ok() => options.truncate(true),
+        Err(CaptureError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            options.create_new(true)
+        }
+        Err(CaptureError::Io { source, .. }) if source.kind() != io::ErrorKind::InvalidData => {
+            return Err(refused(path, &source));
+        }
+        _ => {
+            let message = format!("{} is there and is not a baseline", path.display());
+            return Err(CliError::new(message).hint("name another file, or remove it"));
+        }
+    };
+    let written = options.open(path).and_then(|mut it| it.write_all(&text));
+    written.map_err(|error| refused(path, &error))?;
+    Ok(count)
+}
+
+fn refused(path: &Path, error: &io::Error) -> CliError {
+    CliError::new(format!("cannot write {}: {error}", path.display()))
+}
+
+fn row<'a>(snapshot: &'a Snapshot, finding: &'a Finding) -> Row<'a> {
+    Row {
+        code: finding.rule.code,
+        host: snapshot.host(finding.host).map_or("", |it| it.name.as_str()),
+        object: &finding.object.name,
+        message: &finding.message,
+        fingerprint: &finding.fingerprint,
+    }
+}
