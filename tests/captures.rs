@@ -110,14 +110,21 @@ fn texts(shown: &mut String, read: &Snapshot) -> std::fmt::Result {
     for (id, (texts, records, lines, unread)) in formats {
         writeln!(shown, "{id}: {texts} texts, {records} records, {lines} lines, {unread} unread")?;
     }
+    // Remarks that many texts share stand once, with their number.
+    let mut remarks: BTreeMap<_, usize> = BTreeMap::new();
     for (source, reading) in read.iter() {
+        let id = source.format.map_or("unclaimed", |it| it.0);
         let completeness = read.completeness(source.id);
         if !completeness.is_complete() {
-            writeln!(shown, "{}: {completeness:?}", source.place())?;
+            *remarks.entry(format!("{id}: {completeness:?}")).or_default() += 1;
         }
         for problem in &reading.problems {
-            writeln!(shown, "{}: {}", source.place(), problem.message)?;
+            let remark = format!("{id}: {}: {}", problem.kind.as_str(), problem.message);
+            *remarks.entry(remark).or_default() += 1;
         }
+    }
+    for (remark, count) in remarks {
+        writeln!(shown, "{count} × {remark}")?;
     }
     Ok(())
 }

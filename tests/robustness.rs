@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use tapline_model::capture::Command;
 use tapline_parsers::registry::FORMATS;
 
-/// Texts of the corpus of at most 16 KiB: enough of each kind, and quick to mutate.
+/// Texts of the corpus of at most 8 KiB: enough of each kind, and quick to mutate.
 static TEXTS: LazyLock<Vec<String>> = LazyLock::new(|| {
     let mut all = Vec::new();
     collect(&PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../corpus")), &mut all);
@@ -27,7 +27,7 @@ fn collect(folder: &Path, all: &mut Vec<String>) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             collect(&path, all);
-        } else if path.metadata().unwrap().len() <= 16 * 1024 {
+        } else if path.metadata().unwrap().len() <= 8 * 1024 {
             all.extend(String::from_utf8(std::fs::read(&path).unwrap()));
         }
     }
@@ -105,7 +105,7 @@ fn every_reader_survives_every_text_of_the_corpus() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(192))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
     fn every_reader_survives_damage(

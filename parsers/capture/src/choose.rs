@@ -166,7 +166,7 @@ mod tests {
         let mut chooser = Chooser::default();
         for (path, want) in [
             ("top/sos_commands/networking/brctl_show", Want::Keep),
-            ("top/sos_commands/networking/ethtool_-k_eth0", Want::Skip),
+            ("top/sos_commands/networking/ethtool_-T_eth0", Want::Skip),
             ("top/sos_strings/networking/brctl_show.tailed", Want::Keep),
             ("top/sos_commands/networking.brctl_show", Want::Keep),
             ("top/sos_commands/logs/journalctl", Want::Skip),
