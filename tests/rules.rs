@@ -226,9 +226,15 @@ fn codes_are_frozen() {
     OVS-011 ovs-port-untagged
     OVS-017 fail-mode-standalone
     TUN-001 tun-local-ip-missing
+    TUN-002 tun-missing-reverse
+    TUN-003 tun-duplicate-local-ip
+    TUN-004 tun-duplicate-endpoint
+    TUN-005 tun-parameter-mismatch
+    TUN-008 tun-udp-port-conflict
     VETH-001 veth-peer-broken
     VM-001 vm-target-missing
     VM-002 vm-target-wrong-bridge
+    XHOST-002 unknown-tunnel-peers
     ");
 }
 

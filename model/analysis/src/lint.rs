@@ -8,6 +8,7 @@
 mod ctx;
 mod defs;
 mod finding;
+mod mesh;
 pub mod rules;
 mod run;
 mod segment;

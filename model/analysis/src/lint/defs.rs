@@ -5,7 +5,7 @@ use tapline_model::Name;
 use tapline_model::capture::HostId;
 use tapline_model::ids::Netns;
 use tapline_topology::coverage::Searched;
-use tapline_topology::graph::{Netdev, NetdevKind, OvsInterface};
+use tapline_topology::graph::{Netdev, NetdevKind, OvsBridge, OvsInterface, OvsPort};
 use tapline_topology::{Coverage, EdgeKind, NodeId, Presence, Topic, names};
 
 use super::ctx::{Ctx, Item};
@@ -106,6 +106,11 @@ pub(crate) fn interfaces_of<'a>(ctx: &Ctx<'a>, bridge: NodeId) -> Vec<Item<'a, O
         .collect()
 }
 
+/// Whether the kernel switches for this bridge. The database leaves the type empty for it.
+pub(crate) fn is_kernel_datapath(bridge: &OvsBridge) -> bool {
+    matches!(bridge.datapath_type.as_ref().map_or("", |it| it.value.as_str()), "" | "system")
+}
+
 /// The complete texts that were searched for `key`, where there are any.
 pub(crate) fn searched(ctx: &Ctx<'_>, host: HostId, topic: Topic, key: &str) -> Option<Searched> {
     let Coverage::Complete(sources) = ctx.topology.coverage.of(host, &Netns::Root, topic) else {
@@ -177,6 +182,22 @@ pub(crate) enum Role {
 /// The value of `key` in a map column of an OVS interface.
 pub(crate) fn external_id<'t>(interface: &'t OvsInterface, key: &str) -> Option<&'t str> {
     interface.external_ids.iter().find(|(it, _)| it == key).map(|(_, it)| it.value.as_str())
+}
+
+/// The value of `key` in `other_config` of an OVS port.
+pub(crate) fn other_config<'t>(port: &'t OvsPort, key: &str) -> Option<&'t str> {
+    port.other_config.iter().find(|(it, _)| it == key).map(|(_, it)| it.value.as_str())
+}
+
+/// The UDP port of a tunnel of OVS, where none is given; empty for kinds that need none.
+pub(crate) fn tunnel_port(kind: &str) -> &'static str {
+    match kind {
+        "vxlan" => "4789",
+        "geneve" => "6081",
+        "stt" => "7471",
+        "lisp" => "4341",
+        _ => "",
+    }
 }
 
 /// `a, b, c and 4 more`.

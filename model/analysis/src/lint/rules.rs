@@ -14,6 +14,7 @@ mod ovs;
 mod tun;
 mod veth;
 mod vm;
+mod xhost;
 
 /// All rules, sorted by code.
 pub static ALL: &[&Rule] = &[
@@ -42,9 +43,15 @@ pub static ALL: &[&Rule] = &[
     &ovs::ovs_port_untagged::RULE,
     &ovs::fail_mode_standalone::RULE,
     &tun::tun_local_ip_missing::RULE,
+    &tun::tun_missing_reverse::RULE,
+    &tun::tun_duplicate_local_ip::RULE,
+    &tun::tun_duplicate_endpoint::RULE,
+    &tun::tun_parameter_mismatch::RULE,
+    &tun::tun_udp_port_conflict::RULE,
     &veth::veth_peer_broken::RULE,
     &vm::vm_target_missing::RULE,
     &vm::vm_target_wrong_bridge::RULE,
+    &xhost::unknown_tunnel_peers::RULE,
 ];
 
 /// The rule with this code or id.

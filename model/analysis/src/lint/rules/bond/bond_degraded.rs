@@ -75,7 +75,7 @@ fn kernel_bond<'a>(
         .filter_map(|(id, _)| member(ctx, id, &slaves))
         .collect();
     let used = defs::uplink_role(ctx, &bond).is_some();
-    if bond.admin_up() == Some(false) && !used || members.is_empty() && !used {
+    if !used && (bond.admin_up() == Some(false) || members.is_empty()) {
         // `modprobe bonding` makes a bond that nobody asked for.
         out.clean();
         return;

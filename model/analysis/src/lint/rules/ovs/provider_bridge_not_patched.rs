@@ -106,7 +106,7 @@ fn lack<'a>(
             None => half.name().replacen("phy-", "int-", 1),
         };
         return (!integration.contains_key(wanted.as_str()))
-            .then(|| Lack { missing: (wanted, "br-int"), there: half });
+            .then_some(Lack { missing: (wanted, "br-int"), there: half });
     }
     // A bridge of the administrator that the agent does not know has no half at all.
     let half = integration.get(format!("int-{name}").as_str())?;

@@ -3,14 +3,12 @@ use std::net::IpAddr;
 
 use tapline_model::capture::HostId;
 use tapline_model::ids::Netns;
-use tapline_model::records::Batch;
-use tapline_model::records::ovs::{OvsRow, lookup};
 use tapline_model::span::Evidence;
 use tapline_topology::graph::TunnelEndpoint;
 use tapline_topology::{NodeId, Presence, Topic};
 
 use crate::lint::ctx::Item;
-use crate::lint::{Ctx, Finding, Object, Verdicts, declare_rule};
+use crate::lint::{Ctx, Finding, Object, Verdicts, declare_rule, mesh};
 
 declare_rule! {
     code: "TUN-001",
@@ -33,7 +31,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             sources.entry(key).or_default().push((local.evidence, Some(tunnel)));
         }
     }
-    for (host, ip, evidence) in ovn_encap_ips(ctx) {
+    for (host, ip, evidence) in mesh::ovn_encap_ips(ctx) {
         sources.entry((host, ip)).or_default().push((evidence, None));
     }
     for ((host, ip), uses) in sources {
@@ -64,22 +62,6 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     for host in ctx.hosts_without_ovs_capture() {
         out.cannot_tell(host, ctx.missing(host, &Netns::Root, &[Topic::Ovs]));
     }
-}
-
-/// The addresses under which OVN tells others to reach this host.
-fn ovn_encap_ips(ctx: &Ctx<'_>) -> Vec<(HostId, IpAddr, Evidence)> {
-    let mut all = Vec::new();
-    for (source, reading) in ctx.topology.snapshot.iter() {
-        let Batch::Ovs(rows) = &reading.records else { continue };
-        for row in rows {
-            let OvsRow::OpenVswitch(database) = &row.row else { continue };
-            let Some(value) = lookup(&database.external_ids, "ovn-encap-ip") else { continue };
-            for ip in value.split(',').filter_map(|it| it.trim().parse().ok()) {
-                all.push((source.host, ip, value.evidence(source.id)));
-            }
-        }
-    }
-    all
 }
 
 /// Where an address is named as a tunnel's source, and the tunnel.

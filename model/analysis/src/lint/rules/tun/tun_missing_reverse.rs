@@ -1,0 +1,198 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use tapline_model::capture::HostId;
+use tapline_model::ids::Netns;
+use tapline_topology::Topic;
+use tapline_topology::graph::{OvsPort, TunnelEndpoint};
+
+use crate::lint::ctx::Item;
+use crate::lint::mesh::{self, Mesh};
+use crate::lint::{Ctx, Object, Severity, Verdicts, declare_rule, defs};
+
+declare_rule! {
+    code: "TUN-002",
+    id: "tun-missing-reverse",
+    summary: "one host has a tunnel to another, which has none back",
+    severity: Error,
+    confidence: Strong,
+    page: "tun_missing_reverse.md",
+}
+
+/// Of more hosts with a common network not each pair is looked at.
+const MAX_HOSTS: usize = 64;
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    let mesh = Mesh::new(ctx);
+    let ways = mesh.ways(ctx);
+    // All tunnels from one host to another lack the same way back.
+    let mut lost: BTreeMap<(HostId, HostId), Vec<Item<'_, TunnelEndpoint>>> = BTreeMap::new();
+    for tunnel in ctx.tunnels().filter(|it| ctx.ovs_interface(it.owner).is_some()) {
+        let Some(remote) = &tunnel.data.remote else { continue };
+        let Some(far) = mesh.other(ctx, remote.value, tunnel.host) else { continue };
+        if ways.contains(&(far, tunnel.host)) || takes_ends_from_flows(ctx, far) {
+            out.clean();
+        } else {
+            lost.entry((far, tunnel.host)).or_default().push(tunnel);
+        }
+    }
+    for ((far, host), tunnels) in lost {
+        if mesh::is_cleaned(ctx, host) || mesh::is_cleaned(ctx, far) {
+            out.cannot_tell(far, [mesh::NOT_CLEANED.to_owned()]);
+            continue;
+        }
+        judge(ctx, out, &mesh, far, host, &tunnels);
+    }
+    strangers(ctx, out, &mesh, &ways);
+}
+
+/// Whether a tunnel of the host leads wherever a flow says.
+fn takes_ends_from_flows(ctx: &Ctx<'_>, host: HostId) -> bool {
+    ctx.tunnels_of(host).any(|it| {
+        let owner = ctx.ovs_interface(it.owner);
+        owner.is_some_and(|it| it.option("remote_ip").is_some_and(|it| it.value == "flow"))
+    })
+}
+
+/// `host` has tunnels to `far`, and nothing that was read of `far` leads back.
+fn judge(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    mesh: &Mesh,
+    far: HostId,
+    host: HostId,
+    tunnels: &[Item<'_, TunnelEndpoint>],
+) {
+    let Some(first) = tunnels.first() else { return };
+    let Some(remote) = &first.data.remote else { return };
+    let missing = ctx.missing(far, &Netns::Root, &[Topic::Ovs]);
+    if !missing.is_empty() {
+        // A host that runs no OVS ends its tunnels elsewhere.
+        if ctx.runs_ovs(far) != Some(false) {
+            out.cannot_tell(far, missing);
+        }
+        return;
+    }
+    // Without its own addresses nobody knows which tunnel would lead to it.
+    let told = first.data.local.is_some()
+        || mesh.locals.values().any(|it| it.contains_key(&host))
+        || ctx.complete(host, &Netns::Root, Topic::Addresses);
+    if !told {
+        out.cannot_tell(host, [Topic::Addresses.command(&Netns::Root)]);
+        return;
+    }
+    let here = first.data.local.as_ref().map(|it| it.value);
+    let name = match here {
+        Some(ip) => format!("{} to {ip}", remote.value),
+        None => format!("{} to {}", remote.value, ctx.host_name(host)),
+    };
+    let message = format!(
+        "{} has a tunnel to this host, and there is none back: machines of the two hosts cannot talk",
+        ctx.host_name(host)
+    );
+    let object = Object { kind: "tunnel-endpoint", name };
+    let finding = out.fire(far, object, message);
+    if let Some(node) = ctx.topology.host_node(far) {
+        finding.node = Some(node);
+    }
+    for remote in tunnels.iter().filter_map(|it| it.data.remote.as_ref()).take(3) {
+        finding.primary(remote.evidence, format!("the tunnel of {}", ctx.host_name(host)));
+    }
+    let key = here.map_or_else(
+        || format!("a tunnel to {}", ctx.host_name(host)),
+        |ip| format!("remote_ip {ip}"),
+    );
+    if let Some(searched) = defs::searched(ctx, far, Topic::Ovs, &key) {
+        finding.rests_on_absence(searched);
+    }
+    if is_dvr(ctx, host) || is_dvr(ctx, far) {
+        finding.at_most(Severity::Warning);
+        finding.note(
+            "distributed routers need l2population, which makes and removes tunnels on demand",
+        );
+    }
+    finding.next("systemctl status neutron-openvswitch-agent");
+    finding.next("ovs-vsctl list-ports br-tun");
+}
+
+/// Whether neutron's distributed routers work here: they bring l2population with them.
+fn is_dvr(ctx: &Ctx<'_>, host: HostId) -> bool {
+    ctx.namespaces_of(host).any(|it| it.name().starts_with("fip-"))
+        || ctx.ovs_ports_of(host).any(|it| ["sg-", "fg-"].iter().any(|p| it.name().starts_with(p)))
+}
+
+/// Two hosts with ports of one overlay network and no tunnel either way.
+fn strangers(ctx: &Ctx<'_>, out: &mut Verdicts, mesh: &Mesh, ways: &BTreeSet<(HostId, HostId)>) {
+    let mut members: BTreeMap<&str, BTreeMap<HostId, Item<'_, OvsPort>>> = BTreeMap::new();
+    for port in ctx.ovs_ports().filter(|it| it.bridge == "br-int") {
+        let dead = port.tag.as_ref().is_none_or(|it| it.value == defs::DEAD_VLAN);
+        let kind = defs::other_config(port.data, "network_type");
+        let overlay = kind.is_some_and(|it| matches!(it, "vxlan" | "gre" | "geneve"));
+        let Some(network) = defs::other_config(port.data, "net_uuid") else { continue };
+        if overlay && !dead {
+            members.entry(network).or_default().entry(port.host).or_insert(port);
+        }
+    }
+    let mut seen: BTreeSet<(HostId, HostId)> = BTreeSet::new();
+    for (network, hosts) in members {
+        let hosts: Vec<_> = hosts.into_iter().take(MAX_HOSTS).collect();
+        for (at, (a, port)) in hosts.iter().enumerate() {
+            for (b, other) in hosts.iter().skip(at + 1) {
+                let apart = mesh.machine(*a) != mesh.machine(*b)
+                    && !ways.contains(&(*a, *b))
+                    && !ways.contains(&(*b, *a))
+                    && ![*a, *b].iter().any(|it| takes_ends_from_flows(ctx, *it));
+                if apart && seen.insert((*a, *b)) {
+                    stranger(ctx, out, mesh, network, *port, *other);
+                }
+            }
+        }
+    }
+}
+
+fn stranger(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    mesh: &Mesh,
+    network: &str,
+    port: Item<'_, OvsPort>,
+    other: Item<'_, OvsPort>,
+) {
+    let (a, b) = (port.host, other.host);
+    let missing: Vec<_> = [a, b]
+        .into_iter()
+        .flat_map(|it| ctx.missing(it, &Netns::Root, &[Topic::Ovs, Topic::Addresses]))
+        .collect();
+    if !missing.is_empty() {
+        out.cannot_tell(a, missing);
+        return;
+    }
+    if [a, b].iter().any(|it| mesh::is_cleaned(ctx, *it)) {
+        out.cannot_tell(a, [mesh::NOT_CLEANED.to_owned()]);
+        return;
+    }
+    let local = |host: HostId| -> Option<IpAddr> {
+        mesh.locals.iter().find(|(_, it)| it.contains_key(&host)).map(|(ip, _)| *ip)
+    };
+    let name = match (local(a), local(b)) {
+        (Some(from), Some(to)) => format!("{from} to {to}"),
+        _ => format!("{} to {}", ctx.host_name(a), ctx.host_name(b)),
+    };
+    let message = format!(
+        "no tunnel to or from {}, which has ports of network {network} too: they cannot talk",
+        ctx.host_name(b)
+    );
+    let finding = out.fire(a, Object { kind: "tunnel-endpoint", name }, message);
+    for it in [port, other] {
+        let value = it.data.other_config.iter().find(|(key, _)| key == "net_uuid");
+        if let Some((_, value)) = value {
+            finding.primary(value.evidence, format!("a port on {}", ctx.host_name(it.host)));
+        }
+        let key = "a tunnel between the two hosts";
+        if let Some(searched) = defs::searched(ctx, it.host, Topic::Ovs, key) {
+            finding.rests_on_absence(searched);
+        }
+    }
+    finding.next("systemctl status neutron-openvswitch-agent");
+    finding.next("ovs-vsctl list-ports br-tun");
+}

@@ -1,0 +1,2 @@
+//! Rules about several hosts together.
+pub(crate) mod unknown_tunnel_peers;
