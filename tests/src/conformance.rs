@@ -28,6 +28,7 @@ pub const KINDS: &[(&str, &str)] = &[
     ("ip-rule", "ip rule"),
     ("iptables-list", "iptables -nvL"),
     ("iptables-save", "iptables-save"),
+    ("nft-list-ruleset", "nft list ruleset"),
     ("ovs-appctl-fdb-show", "ovs-appctl fdb/show br-int"),
     ("ovs-ofctl-dump-flows", "ovs-ofctl dump-flows br-int"),
     ("ovs-ofctl-dump-ports-desc", "ovs-ofctl dump-ports-desc br-int"),

@@ -17,6 +17,7 @@ pub mod link;
 pub mod neigh;
 pub mod netfilter;
 pub mod netns;
+pub mod nft;
 pub mod openflow;
 pub mod ovs;
 pub mod route;
@@ -150,6 +151,8 @@ batch! {
     QemuProcesses(libvirt::QemuProcess) = "qemu-process",
     /// `iptables-save`, `iptables -nvL`.
     Netfilter(netfilter::NetfilterTable) = "netfilter-table",
+    /// `nft list ruleset`.
+    NftTables(nft::NftTable) = "nft-table",
     /// `ovs-ofctl dump-flows`.
     Flows(openflow::Flow) = "flow",
     /// `ovs-ofctl show`, `ovs-ofctl dump-ports-desc`.

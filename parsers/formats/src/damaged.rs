@@ -103,6 +103,13 @@ const SAMPLES: &[(&str, &str)] = &[
          2        0     0            all  -f  *      *       !10.0.0.0/8          0.0.0.0/0            [goto] \n\n\
          Chain mine (2 references)\n",
     ),
+    (
+        "nft -a list ruleset",
+        "# Warning: table ip filter is managed by iptables-nft, do not touch!\ntable ip filter { # handle 1\n\
+         \tset s {\n\t\ttype ipv4_addr\n\t\telements = { 192.0.2.1,\n\t\t\t     192.0.2.2 }\n\t}\n\n\
+         \tchain INPUT { # handle 2\n\t\ttype filter hook input priority filter + 10; policy drop;\n\
+         \t\tip saddr @s log prefix \"a {b\" accept # handle 3\n\t\ttcp dport { 22, 80 } \\\n\t\t\taccept\n\t}\n}\n",
+    ),
     ("hostname", "node2.example.org\n"),
     ("uname -a", "Linux node2 6.1.176 #1 Sat Jul  4 15:38:16 UTC 2026 x86_64 GNU/Linux\n"),
     ("uptime", " 16:19:19 up 3 days,  2:01,  0 users,  load average: 0.83\n"),

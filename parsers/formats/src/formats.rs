@@ -19,6 +19,7 @@ pub(crate) mod ip_rule;
 pub(crate) mod iptables_list;
 pub(crate) mod iptables_save;
 pub(crate) mod keepalived;
+pub(crate) mod nft_list_ruleset;
 mod openflow;
 pub(crate) mod ovs_appctl_fdb_show;
 pub(crate) mod ovs_ofctl_dump_flows;

@@ -50,6 +50,7 @@ pub static FORMATS: &[&Format] = &[
     &formats::keepalived::CONF,
     &formats::keepalived::STATE,
     &formats::host_facts::machine_id::FORMAT,
+    &formats::nft_list_ruleset::FORMAT,
     &formats::ovs_appctl_fdb_show::FORMAT,
     &formats::ovs_ofctl_dump_flows::FORMAT,
     &formats::ovs_ofctl_show::FORMAT,

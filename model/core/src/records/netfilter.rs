@@ -1,5 +1,4 @@
-//! Packet filters: `iptables-save`, `iptables -nvL`, and the same of `ip6tables`;
-//! `nft list ruleset`.
+//! Packet filters: `iptables-save`, `iptables -nvL`, and the same of `ip6tables`.
 use serde::Serialize;
 
 use super::route::Family;
