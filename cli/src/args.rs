@@ -15,12 +15,13 @@ Examples:
   tapline records --as 'ip address' ip_a.txt   one saved output as JSON
   ssh node2 ovs-vsctl show | tapline records --as 'ovs-vsctl show' -
   tapline coverage node2/                      what was not captured, and what that leaves open
+  tapline snapshot node2/ > node2.yaml         its topology, to compare later ones with: --check
   tapline lint node2/ --format sarif           the same for a CI job; also junit and github
 
 INPUT is a sosreport (tarball or folder), a folder of saved outputs, a pasted terminal session,
 one output with --as, or - for standard input.
 
-Exit status: 0 nothing found, 1 findings (or NAME not found), 2 wrong usage or unreadable input.";
+Exit status: 0 nothing found, 1 findings (NAME not found, another snapshot), 2 wrong usage or unreadable input.";
 
 const CONFIGURATION: &str = "\
 Configuration (tapline.yaml; all keys are optional):
@@ -100,6 +101,12 @@ pub(crate) enum Command {
     ///
     /// Shows what each line was understood to say, and which lines were not understood.
     Records(Records),
+    /// Write the topology as YAML that only changes when the network does
+    ///
+    /// What renumbers by itself is left out: indexes, counters, ages, ids, OpenFlow ports, the
+    /// MACs of virtual devices and the addresses made of them. Kept under version control,
+    /// --check compares captures with it.
+    Snapshot(Snapshot),
     /// Tell what was captured, what was not, and which questions that leaves open
     ///
     /// That something is absent follows only from a complete text that would show it.
@@ -313,6 +320,15 @@ pub(crate) enum RecordFormat {
     Ndjson,
     /// One YAML document
     Yaml,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Snapshot {
+    #[command(flatten)]
+    pub(crate) inputs: Inputs,
+    /// Compare with FILE: exit status 1 and a diff where the topology is another
+    #[arg(long, value_name = "FILE")]
+    pub(crate) check: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ pub(crate) mod lint;
 mod records;
 mod rules;
 mod show;
+mod snapshot;
 
 use crate::args::Command;
 use crate::error::{Result, Status};
@@ -17,6 +18,7 @@ pub(crate) fn run(command: Command, terminal: &Terminal) -> Result<Status> {
     match command {
         Command::Lint(args) => lint::run(&args, terminal),
         Command::Show(args) => show::run(&args, terminal),
+        Command::Snapshot(args) => snapshot::run(&args, terminal),
         Command::Graph(args) => graph::run(&args, terminal),
         Command::Records(args) => records::run(&args),
         Command::Coverage(args) => coverage::run(&args, terminal),

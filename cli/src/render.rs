@@ -20,6 +20,7 @@ pub(crate) mod problems;
 pub(crate) mod records;
 pub(crate) mod sarif;
 pub(crate) mod show;
+pub(crate) mod snapshot;
 pub(crate) mod source;
 pub(crate) mod summary;
 pub(crate) mod things;

@@ -144,7 +144,7 @@ fn junit_has_a_suite_a_host_and_a_test_a_rule() {
     let path = folder.join("session.txt");
     let args = ["lint", "--format", "junit", "--select", "OVS-001,OVS-002", &path];
     let ran = run(args.into_iter().chain(["--fail-on", "warning"]));
-    insta::assert_snapshot!(ran.shown(&folder), @r##"
+    insta::assert_snapshot!(ran.shown(&folder), @r#"
     <?xml version="1.0" encoding="UTF-8"?>
     <testsuites name="tapline" tests="2" failures="1" errors="0" skipped="0">
       <testsuite name="lab7" tests="2" failures="1" errors="0" skipped="0">
@@ -161,7 +161,7 @@ fn junit_has_a_suite_a_host_and_a_test_a_rule() {
       </testsuite>
     </testsuites>
     exit status Some(1)
-    "##);
+    "#);
     // A milder finding is no failure.
     let ran = run(args);
     assert_eq!(ran.code, Some(0));
@@ -183,8 +183,8 @@ fn github_annotations_name_the_line() {
     let folder = Folder::new(&[("a,b:c%.txt", SESSION)]);
     let path = folder.join("a,b:c%.txt");
     let ran = run(["lint", "--format", "github", "--select", "OVS-001", &path]);
-    insta::assert_snapshot!(ran.shown(&folder), @r##"
+    insta::assert_snapshot!(ran.shown(&folder), @r#"
     ::warning file=[DIR]/a%2Cb%3Ac%25.txt,line=11,endLine=11,col=25,endColumn=86,title=OVS-001 ovs-iface-error::lab7 · br-int/qvo11111111-11: OVS could not open the device: No such device%0Acould not open network device qvo11111111-11 (No such device)%0Anext: ovs-vsctl list interface qvo11111111-11%0Anext: ip -d link show qvo11111111-11
     exit status Some(0)
-    "##);
+    "#);
 }

@@ -12,9 +12,17 @@ fn help_ends_with_examples_and_exit_status() {
 
 #[test]
 fn every_command_has_help() {
-    for command in
-        ["lint", "show", "graph", "records", "coverage", "rules", "explain", "completions"]
-    {
+    for command in [
+        "lint",
+        "show",
+        "graph",
+        "records",
+        "snapshot",
+        "coverage",
+        "rules",
+        "explain",
+        "completions",
+    ] {
         let ran = run([command, "--help"]);
         assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{command}");
         assert!(ran.out.contains("Usage: tapline"), "{command}");

@@ -21,6 +21,7 @@ mod readme;
 mod records;
 mod rules;
 mod show;
+mod snapshot;
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
