@@ -215,6 +215,15 @@ pub(crate) fn finish<T>(text: &str, out: &mut Outcome<T>) {
     out.completeness = before.and(verdict);
 }
 
+/// Takes a text without a single line for a command that did not run, where the command always
+/// prints something: a heading, or what every machine has.
+pub(crate) fn never_empty<T>(out: &mut Outcome<T>, always: &str) {
+    if out.lines.total == 0 && !out.completeness.is_failed() {
+        let why = format!("the output is empty, but there is always {always}");
+        out.completeness = Completeness::Failed(why);
+    }
+}
+
 /// The complaint of a tool or shell that stands in place of output: `bash: brctl: command not
 /// found`, `Device "x" does not exist.`, `RTNETLINK answers: Operation not permitted`.
 ///

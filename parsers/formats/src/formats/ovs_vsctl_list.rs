@@ -10,14 +10,15 @@
 //! tag                 : []
 //! ```
 //!
-//! An empty table prints nothing at all. Rows that were picked (`list bridge br0`, `find`) and
+//! An empty table prints nothing at all in the layout `list`, and its headings in the others. Rows that were picked (`list bridge br0`, `find`) and
 //! columns that were picked (`--columns`) say nothing of the others.
 use tapline_model::capture::{Command, Completeness, FormatId};
 use tapline_model::outcome::Outcome;
 use tapline_model::records::Batch;
 use tapline_model::records::ovs::OvsRecord;
 
-use crate::ovsdb::call::{Call, of};
+use crate::lines::never_empty;
+use crate::ovsdb::call::{Call, Layout, of};
 use crate::ovsdb::rows::{Plan, Table, rows};
 use crate::registry::Format;
 
@@ -53,6 +54,9 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<OvsRecord>> {
         None => Table::Guess,
     };
     let mut out = rows(text, &call, Plan { table, headings: false });
+    if call.layout.is_some_and(|it| it == Layout::Json || it != Layout::List && !call.no_headings) {
+        never_empty(&mut out, "a heading");
+    }
     let picked = if call.operands.len() > 1 {
         Some("only the rows that were asked for")
     } else if !call.columns.is_empty() {
@@ -114,6 +118,18 @@ type                : ""
         assert_eq!(LIST.get(note.span.range()).unwrap(), r#"a, \"b\""#);
         let kept: Vec<_> = record.columns.iter().map(|it| (&*it.name, it.value.as_str())).collect();
         assert_eq!(kept, [("link_speed", "10000000000")]);
+    }
+
+    #[test]
+    fn only_the_list_of_an_empty_table_is_empty() {
+        for (command, failed) in [
+            ("ovs-vsctl list port", false),
+            ("ovs-vsctl -f json list port", true),
+            ("ovs-vsctl -f csv list port", true),
+            ("ovs-vsctl -f csv --no-headings list port", false),
+        ] {
+            assert_eq!(reads("", command).completeness.is_failed(), failed, "{command}");
+        }
     }
 
     #[test]

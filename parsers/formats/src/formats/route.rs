@@ -25,7 +25,7 @@ use tapline_model::span::{At, Span};
 
 use super::ip_route::of;
 use crate::keyed::at;
-use crate::lines::{Read, each_line, finish};
+use crate::lines::{Read, each_line, finish, never_empty};
 use crate::nomx::{Expected, Parsed, must, refuse, word_gap};
 use crate::registry::Format;
 
@@ -82,6 +82,7 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<Route>> {
         }
     });
     finish(text, &mut out);
+    never_empty(&mut out, "a heading");
     if cached {
         let reason = Completeness::Partial("shows the route cache".to_owned());
         out.completeness = std::mem::take(&mut out.completeness).and(reason);
@@ -406,6 +407,7 @@ mod tests {
         assert!(
             matches!(out.completeness, Completeness::Failed(why) if why.contains("unrecognized"))
         );
+        assert!(read("", "route -n").completeness.is_failed());
     }
 
     #[test]

@@ -17,7 +17,7 @@ use tapline_model::records::libvirt::DomainInterface;
 use tapline_model::span::{At, Span};
 
 use super::virsh;
-use crate::lines::{Read, bodies, each_line, finish};
+use crate::lines::{Read, bodies, each_line, finish, never_empty};
 use crate::nomx::{Parsed, refuse, word};
 use crate::ovsdb::doubt_unread;
 use crate::registry::Format;
@@ -39,7 +39,7 @@ fn is_heading(line: &str) -> bool {
 }
 
 /// Reads the whole output.
-pub(crate) fn parse(text: &str, _: &Command) -> Outcome<Vec<DomainInterface>> {
+pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<DomainInterface>> {
     let mut out = Outcome::default();
     each_line(text, &mut out, |line| {
         let carries_nothing =
@@ -48,6 +48,9 @@ pub(crate) fn parse(text: &str, _: &Command) -> Outcome<Vec<DomainInterface>> {
     });
     finish(text, &mut out);
     doubt_unread(&mut out);
+    if !command.argv.iter().any(|it| it == "-q" || it == "--quiet") {
+        never_empty(&mut out, "a heading");
+    }
     out
 }
 
@@ -118,6 +121,7 @@ mod tests {
             " Interface   Type   Source   Model   MAC\n-------------------------------\n\n";
         assert!(read(heading).completeness.is_complete());
         assert!(read("error: failed to get domain 'x'\n").completeness.is_failed());
+        assert!(read("\n").completeness.is_failed());
         let out = read(" a b c\n tap0 bridge br0 virtio nomac\n");
         assert_eq!((out.records.len(), out.lines.unread), (0, 2));
         assert!(out.completeness.is_failed());

@@ -23,7 +23,7 @@ use tapline_model::records::libvirt::DomainState;
 use tapline_model::span::{At, Span};
 
 use super::virsh;
-use crate::lines::{Read, bodies, each_line, finish, is_elision, tool_error};
+use crate::lines::{Read, bodies, each_line, finish, is_elision, never_empty, tool_error};
 use crate::nomx::{Parsed, refuse, word, word_gap};
 use crate::ovsdb::doubt_unread;
 use crate::registry::Format;
@@ -86,6 +86,10 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<DomainState>> 
     });
     finish(text, &mut out);
     doubt_unread(&mut out);
+    let quiet = command.argv.iter().any(|it| it == "-q" || it == "--quiet");
+    if matches!(form, Form::Table(_)) && !quiet {
+        never_empty(&mut out, "a heading");
+    }
     out
 }
 
@@ -394,6 +398,10 @@ mod tests {
         }
         let empty = " Id   Name   State\n--------------------\n";
         assert_eq!(read("virsh list", empty).completeness, Completeness::Complete);
+        assert!(read("virsh list --all", "\n").completeness.is_failed());
+        for bare in ["virsh list --name", "virsh -q list"] {
+            assert!(!read(bare, "\n").completeness.is_failed(), "{bare}");
+        }
         let filtered = read("virsh list --state-running", empty).completeness;
         assert!(matches!(filtered, Completeness::Partial(_)));
     }

@@ -154,9 +154,12 @@ impl<'a> Chain<'_, 'a> {
             Presence::No(searched) => {
                 let elsewhere = self.ctx.topology.find_netdevs(self.host, &name);
                 let elsewhere = elsewhere.iter().find_map(|it| self.ctx.netdev(*it));
+                let anywhere = || self.ctx.topology.netdev_presence_anywhere(self.host, &name);
                 let message = match elsewhere {
                     Some(device) => format!("is in namespace {} and not in root", device.netns()),
-                    None => "does not exist".to_owned(),
+                    None if matches!(anywhere(), Presence::No(_)) => "does not exist".to_owned(),
+                    // A namespace that was not captured may have it; the machine is cut off anyway.
+                    None => "is not in namespace root".to_owned(),
                 };
                 let place = elsewhere.and_then(|it| it.place());
                 let evidence = place.map(|it| (it, ELSEWHERE)).into_iter().collect();
