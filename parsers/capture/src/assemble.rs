@@ -1,7 +1,7 @@
 //! All inputs together: hosts that are the same are joined, texts get their order and numbers.
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use tapline_model::capture::{
@@ -13,8 +13,9 @@ use tapline_parsers::registry;
 
 use crate::host::{Draft, Piece, decode};
 use crate::load::Loader;
+use crate::sos::name::Names;
 use crate::tree::Tree;
-use crate::{CaptureError, Input, Options, command, folder, sos};
+use crate::{CaptureError, Input, Options, command, flat, folder, sos};
 
 /// See [`crate::open`].
 pub(crate) fn open(inputs: &[Input], options: &Options) -> Result<Captured, CaptureError> {
@@ -59,8 +60,9 @@ pub(crate) fn open(inputs: &[Input], options: &Options) -> Result<Captured, Capt
             drafts.iter().flat_map(|it| &it.pieces).map(|it| it.text.len() as u64).sum();
         captured.inputs.push(count);
         drafts.sort_by(|a, b| a.name().cmp(b.name()));
+        let beside = beside(input).filter(|_| options.command.is_none());
         for draft in drafts.into_iter().filter(|it| !it.pieces.is_empty()) {
-            join(draft, &shown, &mut hosts, &mut named, &mut by_name);
+            join(draft, &shown, beside.as_deref(), &mut hosts, &mut named, &mut by_name);
         }
     }
     captured.problems = loader.problems;
@@ -124,15 +126,32 @@ fn one_output(
     Some(draft)
 }
 
+/// The folder of a file whose name is a command and nothing else (`ip_a.txt`): several such files
+/// of one folder are outputs of one machine, as they are where the folder is the input.
+fn beside(input: &Input) -> Option<PathBuf> {
+    let Input::Path(path) = input else { return None };
+    let guess = flat::guess(path.file_name()?.to_str()?, &Names::default())?;
+    if guess.label.is_some() || registry::by_command(&guess.named.command).is_none() {
+        return None;
+    }
+    Some(std::path::absolute(path).ok().filter(|it| it.is_file())?.parent()?.to_owned())
+}
+
 /// Adds a host, or joins it to one that is the same machine.
+///
+/// `beside` is the folder of an output that was named for itself.
 fn join(
     draft: Draft,
     input: &str,
+    beside: Option<&Path>,
     hosts: &mut Vec<Draft>,
     named: &mut Vec<Host>,
     by_name: &mut BTreeMap<String, Vec<usize>>,
 ) {
     let name = draft.identity.name().or(draft.said.as_deref()).map(str::to_owned);
+    let beside = beside.filter(|_| name.is_none());
+    // No host has a name with a slash.
+    let name = name.or_else(|| beside.map(|it| format!("/{}", it.display())));
     let namesakes = name.as_ref().and_then(|it| by_name.get(it));
     let same = namesakes.into_iter().flatten().copied().find(|&at| {
         let Some(it) = hosts.get(at) else { return false };
@@ -154,6 +173,9 @@ fn join(
         hosts.push(draft);
         return;
     };
+    if let Some(folder) = beside.and_then(|it| it.file_name()) {
+        shown.name = folder.to_string_lossy().into_owned();
+    }
     if !shown.inputs.iter().any(|it| it == input) {
         shown.inputs.push(input.to_owned());
     }

@@ -73,7 +73,8 @@ pub struct Options {
     pub limits: Limits,
 }
 
-/// Reads all inputs. Several inputs are several hosts, unless they name the same one.
+/// Reads all inputs. Several inputs are several hosts, unless they name the same one or are outputs
+/// of one folder, named by their commands (`ip_a.txt`, `brctl_show.txt`).
 ///
 /// # Errors
 ///

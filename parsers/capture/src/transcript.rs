@@ -208,8 +208,9 @@ impl Reader {
         };
         let sure = open.trust == Trust::Strong;
         self.done.sure += usize::from(sure);
-        // An answer that is empty looks the same as an answer that was not pasted.
-        if open.lines.is_empty() && !(sure && how == End::Prompt) {
+        // An answer that is empty looks the same as an answer that was not pasted, and a filter
+        // that lets nothing through says nothing of what is there.
+        if open.lines.is_empty() && (run.partial.is_some() || !(sure && how == End::Prompt)) {
             return;
         }
         let nothing = open.lines.is_empty() && blank_end;
@@ -337,10 +338,11 @@ mod tests {
 
     #[test]
     fn an_empty_answer_counts_only_between_prompts() {
-        let text = "[a@h ~]# brctl show\n[a@h ~]# brctl show\n\n[a@h ~]# brctl show\n";
+        let text = "[a@h ~]# brctl show\n[a@h ~]# brctl show | grep x\n[a@h ~]# brctl show\n\n\
+                    [a@h ~]# brctl show\n";
         assert_eq!(
             show(text),
-            ["h root 2:brctl show \"\"", "h root 3:brctl show \"\" (no output was pasted)"]
+            ["h root 2:brctl show \"\"", "h root 4:brctl show \"\" (no output was pasted)"]
         );
     }
 

@@ -282,6 +282,17 @@ fn folders_of_several_hosts() {
 }
 
 #[test]
+fn outputs_beside_each_other_are_of_one_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = ["x/brctl show.txt", "x/ovs-vsctl_show", "y/brctl_show", "y/one.txt", "y/two.txt"];
+    let inputs = paths.map(|it| Input::Path(file(folder.path(), it, TABLE.as_bytes())));
+    let captured = open(&inputs, &Options::default()).unwrap();
+    let hosts: Vec<_> =
+        captured.hosts.iter().map(|it| (it.name.as_str(), it.inputs.len())).collect();
+    assert_eq!(hosts, [("x", 2), ("brctl_show", 1), ("one", 1), ("two", 1)]);
+}
+
+#[test]
 fn nothing_is_said_clearly() {
     let folder = tempfile::tempdir().unwrap();
     let empty = folder.path().join("empty");
