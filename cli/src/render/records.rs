@@ -124,10 +124,15 @@ struct Yaml;
 
 impl Form for Yaml {
     fn row(&self, out: &mut impl Write, _: bool, row: &impl Serialize) -> Result<()> {
-        // The writer of whole documents escapes each text; a list of one gives one element.
-        let text = serde_yaml::to_string(&[row])
-            .map_err(|it| CliError::new(format!("cannot write YAML: {it}")))?;
-        Ok(out.write_all(text.as_bytes())?)
+        // The writer of whole documents escapes each text; a list of one gives one element. Enums
+        // are maps as in JSON: as tags (`!name`), most readers of YAML refuse them.
+        let mut text = Vec::new();
+        {
+            let mut writer = serde_yaml::Serializer::new(&mut text);
+            serde_yaml::with::singleton_map_recursive::serialize(&[row], &mut writer)
+                .map_err(|it| CliError::new(format!("cannot write YAML: {it}")))?;
+        }
+        Ok(out.write_all(&text)?)
     }
 }
 
@@ -188,5 +193,25 @@ impl<W: Write, F: Form> Visitor for Rows<'_, W, F> {
         };
         self.result = self.form.row(self.out, self.first, &row);
         self.first = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Lower {
+        Name(&'static str),
+    }
+
+    #[test]
+    fn yaml_says_the_same_as_json() {
+        let row = [("lower", Some(Lower::Name("no"))), ("netns", None)];
+        let mut text = Vec::new();
+        Yaml.row(&mut text, true, &row).unwrap();
+        let read: serde_json::Value = serde_yaml::from_slice(&text).unwrap();
+        assert_eq!(read, serde_json::to_value([row]).unwrap());
     }
 }
