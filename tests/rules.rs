@@ -207,15 +207,19 @@ fn codes_are_frozen() {
     L3-001 duplicate-ip
     L3-002 gateway-unreachable
     L3-003 ip-on-enslaved-port
+    L3-008 address-not-usable
     LBR-001 hybrid-chain-broken
     LBR-002 l2-loop
+    LBR-005 hybrid-leftover
     MAC-001 duplicate-mac
+    MAC-002 tap-guest-mac-mismatch
     MTU-001 overlay-mtu-exceeds-underlay
     MTU-002 mtu-step-in-chain
     NIC-001 uplink-link-down
     NS-001 dhcp-ns-broken
     NS-002 router-no-default-route
     NS-003 ha-router-active-count
+    NS-004 netns-handle-stale
     OVS-001 ovs-iface-error
     OVS-002 ovs-dead-vlan
     OVS-003 ovs-patch-peer-broken
@@ -234,6 +238,8 @@ fn codes_are_frozen() {
     VETH-001 veth-peer-broken
     VM-001 vm-target-missing
     VM-002 vm-target-wrong-bridge
+    VM-003 vm-nic-link-down
+    VM-005 vm-on-two-hosts
     XHOST-002 unknown-tunnel-peers
     ");
 }

@@ -243,6 +243,31 @@ impl<'a> Ctx<'a> {
         }
     }
 
+    /// Whether two captures are of one machine: equal machine ids, equal ids of OVS, or two equal
+    /// MACs of NICs.
+    pub fn same_machine(&self, a: HostId, b: HostId) -> bool {
+        if a == b {
+            return true;
+        }
+        let id = |host| self.topology.snapshot.host(host).and_then(|it| it.machine_id.as_ref());
+        let ovs = |host| {
+            let node = self.topology.host_node(host).and_then(|it| self.topology.node(it))?;
+            match &node.data {
+                NodeData::Host(it) => it.system_id.as_ref().map(|it| it.value.clone()),
+                _ => None,
+            }
+        };
+        let nics = |host| -> BTreeSet<_> {
+            let nics = self
+                .netdevs_of(host)
+                .filter(|it| it.kind == NetdevKind::Physical && it.netns().is_root());
+            nics.filter_map(|it| it.data.mac.as_ref().map(|it| it.value)).collect()
+        };
+        id(a).is_some_and(|it| id(b) == Some(it))
+            || ovs(a).is_some_and(|it| ovs(b) == Some(it))
+            || nics(a).intersection(&nics(b)).count() > 1
+    }
+
     /// Whether two devices are one behind the other: a member and its bridge or bond, a VLAN and
     /// its carrier, a bridge's own port and the bridge's NIC. Such devices may share a MAC.
     pub fn are_stacked(&self, a: NodeId, b: NodeId) -> bool {

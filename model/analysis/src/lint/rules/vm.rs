@@ -1,3 +1,5 @@
 //! Rules about virtual machines.
+pub(crate) mod vm_nic_link_down;
+pub(crate) mod vm_on_two_hosts;
 pub(crate) mod vm_target_missing;
 pub(crate) mod vm_target_wrong_bridge;

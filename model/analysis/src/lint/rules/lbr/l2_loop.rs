@@ -226,7 +226,7 @@ impl Stp {
                         let OvsRow::Bridge(bridge) = &row.row else { continue };
                         let rapid = row.columns.iter().find(|it| it.name == "rstp_enable");
                         let rapid = rapid.map(|it| it.value.clone().map(|it| it == "true"));
-                        let told = rapid.filter(|it| it.value).or_else(|| bridge.stp);
+                        let told = rapid.filter(|it| it.value).or(bridge.stp);
                         if let Some(stp) = told {
                             let key = (source.host, bridge.name.value.clone());
                             all.ovs.entry(key).or_insert((stp.value, stp.evidence(source.id)));

@@ -3,7 +3,6 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::Ipv4Net;
 use tapline_model::Name;
-use tapline_model::capture::HostId;
 use tapline_model::span::Evidence;
 use tapline_topology::Topic;
 use tapline_topology::graph::{AddressNode, Netdev, NetnsNode};
@@ -33,7 +32,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         several_ports(ctx, out, &replica);
         let all = routers.entry(netns.name().into()).or_default();
         // Several captures of one machine are one node.
-        if !all.iter().any(|it| same_machine(ctx, it.netns.host, netns.host)) {
+        if !all.iter().any(|it| ctx.same_machine(it.netns.host, netns.host)) {
             all.push(replica);
         }
     }
@@ -81,11 +80,6 @@ impl<'a> Replica<'a> {
 fn is_primary_vip(ip: IpAddr) -> bool {
     let vips = Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 24);
     matches!(ip, IpAddr::V4(ip) if vips.contains(&ip))
-}
-
-fn same_machine(ctx: &Ctx<'_>, a: HostId, b: HostId) -> bool {
-    let id = |host| ctx.topology.snapshot.host(host).and_then(|it| it.machine_id.as_ref());
-    a == b || id(a).is_some_and(|it| id(b) == Some(it))
 }
 
 fn several_ports(ctx: &Ctx<'_>, out: &mut Verdicts, replica: &Replica<'_>) {

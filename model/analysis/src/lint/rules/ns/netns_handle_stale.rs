@@ -1,0 +1,158 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use tapline_model::Name;
+use tapline_model::capture::{HostId, Source};
+use tapline_model::ids::Netns;
+use tapline_model::span::{Evidence, Span};
+use tapline_topology::Topic;
+
+use crate::lint::{Confidence, Ctx, Object, Severity, Verdicts, declare_rule};
+
+declare_rule! {
+    code: "NS-004",
+    id: "netns-handle-stale",
+    summary: "the name of a namespace exists and the namespace behind it does not",
+    severity: Error,
+    confidence: Proven,
+    page: "netns_handle_stale.md",
+}
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    let mut stale: BTreeMap<(HostId, Netns), Vec<(Evidence, Complaint)>> = BTreeMap::new();
+    let mut entered: BTreeSet<(HostId, &Netns)> = BTreeSet::new();
+    for (source, _) in ctx.topology.snapshot.iter() {
+        let inside = source.netns.name().is_some();
+        let list = is_list(source);
+        let failed = ctx.topology.snapshot.completeness(source.id).is_failed();
+        if inside && !failed {
+            entered.insert((source.host, &source.netns));
+        }
+        if !(list || inside && failed) {
+            continue;
+        }
+        if let Some((span, complaint)) = complaint(&source.text) {
+            let evidence = Evidence { source: source.id, span };
+            stale
+                .entry((source.host, source.netns.clone()))
+                .or_default()
+                .push((evidence, complaint));
+        }
+    }
+    for netns in ctx.namespaces() {
+        let key = (netns.host, netns.netns().clone());
+        let listed = netns.data.listed;
+        match (stale.remove(&key), netns.netns()) {
+            (_, Netns::Nameless { .. }) => {}
+            (Some(all), Netns::Root) => list_complains(ctx, out, netns.host, &all),
+            (Some(all), Netns::Named(name)) => {
+                let entered = entered.contains(&(netns.host, netns.netns()));
+                cannot_enter(ctx, out, netns.host, name, listed, entered, &all);
+            }
+            (None, Netns::Named(_)) if listed.is_some() => {
+                if entered.contains(&(netns.host, netns.netns())) {
+                    out.clean();
+                } else {
+                    out.cannot_tell(netns.host, [Topic::Links.command(netns.netns())]);
+                }
+            }
+            (None, _) => {}
+        }
+    }
+    // Namespaces that nothing but the complaint speaks of.
+    for ((host, netns), all) in stale {
+        match &netns {
+            Netns::Named(name) => cannot_enter(ctx, out, host, name, None, false, &all),
+            _ => list_complains(ctx, out, host, &all),
+        }
+    }
+}
+
+/// What a tool says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Complaint {
+    /// The file is no namespace any more.
+    Stale,
+    /// There is no such file.
+    Gone,
+}
+
+fn is_list(source: &Source) -> bool {
+    let mut args = source.command.args().iter().filter(|it| !it.starts_with('-'));
+    source.command.program() == "ip"
+        && args.next().is_some_and(|it| "netns".starts_with(it.as_str()) && it.len() > 2)
+}
+
+/// The first line that says that a name leads to no namespace (iproute2 `lib/namespace.c`,
+/// `ip/ipnetns.c`). That one may not enter is another matter.
+fn complaint(text: &str) -> Option<(Span, Complaint)> {
+    // Error texts are short; a long text is data.
+    for line in text.lines().take(50) {
+        let enters = line.contains("network namespace \"");
+        let invalid = line.contains("Invalid argument");
+        let complaint = if enters && invalid
+            || line.contains("Peer netns reference is invalid")
+            || line.contains("RTNETLINK answers: Invalid argument")
+        {
+            Complaint::Stale
+        } else if line.contains("Cannot open network namespace") && line.contains("No such file") {
+            Complaint::Gone
+        } else {
+            continue;
+        };
+        return Some((Span::of(text, line), complaint));
+    }
+    None
+}
+
+fn cannot_enter(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    host: HostId,
+    name: &Name,
+    listed: Option<Evidence>,
+    entered: bool,
+    all: &[(Evidence, Complaint)],
+) {
+    let stale = all.iter().any(|it| it.1 == Complaint::Stale);
+    // A name that was never listed was misspelt; one that other commands entered went away.
+    if !stale && (listed.is_none() || entered) {
+        out.clean();
+        return;
+    }
+    let netns = Netns::Named(name.clone());
+    let message = if stale {
+        "the name is there and the namespace is gone: what should work inside does not"
+    } else {
+        "the list has the name and it cannot be opened: it went away meanwhile, or is not visible here"
+    };
+    let object = Object { kind: "netns", name: name.to_string() };
+    let finding = out.fire(host, object, message);
+    finding.netns = Some(netns.clone());
+    finding.node = ctx.topology.find_netns(host, &netns);
+    for (evidence, _) in all.iter().take(4) {
+        finding.primary(*evidence, "it cannot be entered");
+    }
+    if let Some(listed) = listed {
+        finding.context(listed, "its name");
+    }
+    if !stale {
+        finding.at_most(Severity::Warning).no_surer_than(Confidence::Suspect);
+    }
+    advise(finding);
+    finding.next(format!("ip netns del {name}   # then restart the agent, which makes it anew"));
+}
+
+fn list_complains(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, all: &[(Evidence, Complaint)]) {
+    let Some((evidence, Complaint::Stale)) = all.first() else { return };
+    let object = Object { kind: "host", name: ctx.host_name(host).to_owned() };
+    let message = "a name under /run/netns leads to no namespace; the list does not say which";
+    let finding = out.fire(host, object, message);
+    finding.at_most(Severity::Warning).no_surer_than(Confidence::Strong);
+    finding.primary(*evidence, "the tool's complaint");
+    advise(finding);
+}
+
+fn advise(finding: &mut crate::lint::Finding) {
+    finding.next("mount | grep netns");
+    finding.next("lsns -t net");
+}

@@ -1,0 +1,94 @@
+use tapline_model::ids::Netns;
+use tapline_topology::Topic;
+use tapline_topology::graph::{NetdevKind, VmNic};
+
+use crate::lint::ctx::Item;
+use crate::lint::{Ctx, Verdicts, declare_rule};
+
+declare_rule! {
+    code: "VM-003",
+    id: "vm-nic-link-down",
+    summary: "a NIC of a running VM is unplugged, or its device on the host is down",
+    severity: Error,
+    confidence: Proven,
+    page: "vm_nic_link_down.md",
+}
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    for nic in ctx.vm_nics() {
+        judge(ctx, out, nic);
+    }
+}
+
+fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, VmNic<'_>>) {
+    let Some(vm) = ctx.vm(nic.vm) else { return };
+    let state = vm.data.state.as_ref();
+    match vm.active {
+        // A machine that was stopped for a moment holds its devices or not, as it likes.
+        Some(true) if state.is_none_or(|it| it.value != "paused") => {}
+        Some(_) => {
+            out.clean();
+            return;
+        }
+        None => {
+            out.cannot_tell(nic.host, [Topic::Domains.command(&Netns::Root)]);
+            return;
+        }
+    }
+    let link = nic.data.xml.and_then(|it| Some((it.source, it.record.link_state.as_ref()?)));
+    if let Some((source, link)) = link.filter(|(_, it)| it.value == "down") {
+        if !nic.live {
+            // The next start would unplug it; the running machine may not know.
+            out.cannot_tell(nic.host, [format!("virsh dumpxml {}", vm.name())]);
+            return;
+        }
+        let target = nic.data.target.as_ref().map_or("TARGET", |it| it.value.as_str());
+        let message = "`<link state='down'/>`: the guest sees a pulled cable";
+        let finding = out.fault(ctx, nic.host, nic.id, message);
+        finding.primary(link.evidence(source), "unplugged");
+        if let Some(state) = state {
+            finding.context(state.evidence, "the machine runs");
+        }
+        finding.note("somebody may have unplugged it on purpose (`virsh domif-setlink`)");
+        finding.next(format!("virsh domif-setlink {} {target} up", vm.name()));
+        return;
+    }
+    let Some(target) = &nic.data.target else { return };
+    let Some(device) = ctx.netdev_called(nic.host, &Netns::Root, &target.value) else {
+        let missing = ctx.missing(nic.host, &Netns::Root, &[Topic::Links]);
+        if !missing.is_empty() {
+            out.cannot_tell(nic.host, missing);
+        }
+        // That it does not exist is another rule's.
+        return;
+    };
+    // A macvtap follows the device that it is on.
+    if matches!(device.kind, NetdevKind::Macvtap | NetdevKind::Macvlan) {
+        return;
+    }
+    let Some(flags) = &device.data.flags else {
+        out.cannot_tell(nic.host, [Topic::Links.command(&Netns::Root)]);
+        return;
+    };
+    let down = device.admin_up() == Some(false);
+    if !down && device.carrier() != Some(false) {
+        out.clean();
+        return;
+    }
+    let message = if down {
+        format!("{} is administratively down: the machine neither sends nor receives", target.value)
+    } else {
+        format!("{} has no carrier: no process holds it, so the machine is cut off", target.value)
+    };
+    let finding = out.fault(ctx, nic.host, nic.id, message);
+    finding.primary(flags.evidence, "its state");
+    if let Some(state) = state {
+        finding.primary(state.evidence, "the machine runs");
+    }
+    if down {
+        finding.next(format!("ip link set {} up", target.value));
+    } else {
+        finding.next(format!("virsh domstate {}", vm.name()));
+        finding.next(format!("virsh qemu-monitor-command --hmp {} info network", vm.name()));
+    }
+}
