@@ -16,6 +16,7 @@ Examples:
   ssh node2 ovs-vsctl show | tapline records --as 'ovs-vsctl show' -
   tapline coverage node2/                      what was not captured, and what that leaves open
   tapline snapshot node2/ > node2.yaml         its topology, to compare later ones with: --check
+  tapline collect | ssh root@node2 sh          gather the evidence on a host without sos
   tapline lint node2/ --format sarif           the same for a CI job; also junit and github
 
 INPUT is a sosreport (tarball or folder), a folder of saved outputs, a pasted terminal session,
@@ -111,6 +112,11 @@ pub(crate) enum Command {
     ///
     /// That something is absent follows only from a complete text that would show it.
     Coverage(Coverage),
+    /// Print a shell script that gathers the evidence on a host without sos
+    ///
+    /// The script is plain POSIX sh, runs commands that only read, each with a time limit, and
+    /// leaves tapline-HOST-TIME.tar.gz, an INPUT of every command.
+    Collect,
     /// List the rules of `lint`
     Rules(Rules),
     /// Show the page of a rule

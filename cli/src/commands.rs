@@ -1,4 +1,5 @@
 //! The commands, one file each.
+mod collect;
 mod completions;
 mod coverage;
 pub(crate) mod explain;
@@ -22,6 +23,7 @@ pub(crate) fn run(command: Command, terminal: &Terminal) -> Result<Status> {
         Command::Graph(args) => graph::run(&args, terminal),
         Command::Records(args) => records::run(&args),
         Command::Coverage(args) => coverage::run(&args, terminal),
+        Command::Collect => collect::run(),
         Command::Rules(args) => rules::run(&args, terminal),
         Command::Explain(args) => explain::run(&args, terminal),
         Command::Completions(args) => completions::run(&args),

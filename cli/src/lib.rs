@@ -5,6 +5,7 @@
 #![expect(clippy::format_push_string, reason = "reports are short; plain code reads better")]
 mod args;
 mod baseline;
+mod collect;
 mod commands;
 mod config;
 mod error;

@@ -9,6 +9,7 @@
 )]
 mod baseline;
 mod ci_formats;
+mod collect;
 mod completions;
 mod config;
 mod coverage;

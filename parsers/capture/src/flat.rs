@@ -32,8 +32,16 @@ const OTHER: &[&str] = &[
 ];
 
 /// Files that come with captures and are none.
-const COMPANIONS: &[&str] =
-    &["versions.txt", "README", "README.md", "README.txt", "LICENSE", "CHANGELOG.md", ".DS_Store"];
+const COMPANIONS: &[&str] = &[
+    "commands.txt",
+    "versions.txt",
+    "README",
+    "README.md",
+    "README.txt",
+    "LICENSE",
+    "CHANGELOG.md",
+    ".DS_Store",
+];
 
 /// Whether a file outside any known layout is worth reading.
 pub(crate) fn want(base: &str) -> Want {

@@ -21,7 +21,7 @@ use super::columns::{Wrong, record};
 use super::is_log_line;
 use super::json_rows::json_rows;
 use super::tables::{canonical, guess};
-use crate::lines::{bodies, finish, one_line};
+use crate::lines::{bodies, finish, one_line, tool_error};
 use crate::nomx::{Parsed, refuse};
 
 /// Where the name of the table comes from.
@@ -145,7 +145,7 @@ impl<'a> Reader<'a, '_> {
             self.start();
             self.table = Table::Known(table);
             out.lines.add(Fate::Ignored);
-        } else if is_log_line(body) && crate::lines::tool_error(body).is_none() {
+        } else if is_log_line(body) && tool_error(body).is_none() {
             out.lines.add(Fate::Ignored);
         } else {
             match self.layout {
@@ -342,8 +342,12 @@ fn refused(text: &str, body: &str, out: &mut Outcome<()>, what: &'static str) {
 /// `column : value`. Names are padded to twenty characters.
 fn column(line: &str) -> Parsed<'_, (&str, &str)> {
     let what = "`column : value`";
-    let Some((name, value)) = line.split_once(':') else { return refuse(line, what) };
-    let name = name.trim_end_matches(' ');
+    let Some((padded, value)) = line.split_once(':') else { return refuse(line, what) };
+    let name = padded.trim_end_matches(' ');
+    // `sh: ovs-vsctl: command not found`: columns of short names are padded.
+    if name.len() == padded.len() && name.len() < 20 && tool_error(line).is_some() {
+        return refuse(line, what);
+    }
     if !is_column(name) || !(value.is_empty() || value.starts_with(' ')) {
         return refuse(line, what);
     }
