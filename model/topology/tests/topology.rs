@@ -548,3 +548,19 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn options_with_values_do_not_hide_the_verb() {
+    let show = "0b4f7f5e-1f0c-4d0e-8d0c-3c1a5a7c9b10\n    Bridge br0\n    ovs_version: \"3.1.0\"\n";
+    let list = " Id   Name   State\n--------------------\n";
+    for (command, text, topic) in [
+        ("ovs-vsctl -t 5 show", show, Topic::Ovs),
+        ("microovn.ovs-vsctl -t 5 show", show, Topic::Ovs),
+        ("virsh -c qemu:///system list --all", list, Topic::Domains),
+    ] {
+        let snapshot = snapshot(&[&[("", command, text)]]);
+        let topology = build(&snapshot);
+        assert!(topology.coverage.is_complete(HOST, &Netns::Root, topic), "{command}");
+        assert!(!topology.coverage.is_complete(HOST, &Netns::Root, Topic::OvsPorts), "{command}");
+    }
+}

@@ -1,7 +1,7 @@
 //! Coverage: which question each text answers, and how well.
 use std::collections::BTreeMap;
 
-use tapline_model::capture::{Completeness, Source};
+use tapline_model::capture::{Command, Completeness, Source};
 use tapline_model::ids::Netns;
 use tapline_model::records::Batch;
 use tapline_model::records::ovs::OvsRow;
@@ -88,7 +88,7 @@ fn answers(source: &Source, batch: &Batch) -> Answers {
     if let Some(ip) = argv::ip(command) {
         return ip_answers(&ip, batch);
     }
-    match command.program() {
+    match unprefixed(command) {
         "bridge" => {
             let object = argv::positionals(command).next().unwrap_or_default();
             let filtered = command.args().iter().any(|it| it == "dev");
@@ -121,8 +121,9 @@ fn answers(source: &Source, batch: &Batch) -> Answers {
             _ => Answers::default(),
         },
         "ovs-vsctl" | "ovsdb-client" | "ovsdb-tool" => ovs_answers(source, batch),
-        "virsh" => match argv::positionals(command).next() {
-            Some("list") => {
+        // By what was read: `-c URI list` has the address where the verb is looked for.
+        "virsh" => match batch {
+            Batch::DomainStates(_) => {
                 let all = argv::has(command, "--all");
                 let filtered = command.args().iter().any(|it| {
                     it.starts_with("--with")
@@ -134,7 +135,7 @@ fn answers(source: &Source, batch: &Batch) -> Answers {
                 });
                 Answers::filtered(&[Topic::Domains], !all || filtered)
             }
-            Some("dumpxml") => Answers::part(&[Topic::DomainXml]),
+            Batch::Domains(_) => Answers::part(&[Topic::DomainXml]),
             _ => Answers::default(),
         },
         "iptables-save" => Answers::filtered(&[Topic::Netfilter], argv::has(command, "-t")),
@@ -237,8 +238,11 @@ fn ovs_answers(source: &Source, batch: &Batch) -> Answers {
     const TABLES: &[Topic] = &[Topic::Ovs, Topic::OvsPorts, Topic::OvsInterfaces];
     let command = &source.command;
     let words: Vec<&str> = argv::positionals(command).collect();
-    match (command.program(), words.first().copied()) {
-        ("ovs-vsctl", Some("show")) => Answers::whole(&[Topic::Ovs]),
+    match (unprefixed(command), words.first().copied()) {
+        // `-t 5 show`, as sos asks: the seconds stand where the verb is looked for.
+        ("ovs-vsctl", _) if words.contains(&"show") && table_of(source).is_none() => {
+            Answers::whole(&[Topic::Ovs])
+        }
         ("ovs-vsctl", _) => match (table_of(source), whole_table(source)) {
             (Some("port"), whole) => Answers::filtered(&[Topic::OvsPorts], whole.is_none()),
             (Some("interface"), whole) => {
@@ -264,9 +268,15 @@ fn ovs_answers(source: &Source, batch: &Batch) -> Answers {
     }
 }
 
+/// The program, without the snap it comes from (`microovn.ovs-vsctl`).
+fn unprefixed(command: &Command) -> &str {
+    let program = command.program();
+    program.rsplit_once('.').map_or(program, |it| it.1)
+}
+
 /// The table that `ovs-vsctl list` (or `find`) was asked for.
 fn table_of(source: &Source) -> Option<&'static str> {
-    if source.command.program() != "ovs-vsctl" {
+    if unprefixed(&source.command) != "ovs-vsctl" {
         return None;
     }
     let mut words = source.command.args().iter().skip_while(|it| *it != "list" && *it != "find");
