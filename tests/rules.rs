@@ -224,10 +224,14 @@ fn codes_are_frozen() {
     OVS-002 ovs-dead-vlan
     OVS-003 ovs-patch-peer-broken
     OVS-004 ovs-port-no-netdev
+    OVS-005 ovs-daemon-down
     OVS-006 provider-bridge-no-uplink
     OVS-007 provider-bridge-not-patched
     OVS-008 ovs-controller-disconnected
+    OVS-010 local-vlan-inconsistent
     OVS-011 ovs-port-untagged
+    OVS-012 ovs-duplicate-iface-id
+    OVS-013 ovs-nic-not-in-datapath
     OVS-017 fail-mode-standalone
     TUN-001 tun-local-ip-missing
     TUN-002 tun-missing-reverse

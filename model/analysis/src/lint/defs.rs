@@ -111,6 +111,60 @@ pub(crate) fn is_kernel_datapath(bridge: &OvsBridge) -> bool {
     matches!(bridge.datapath_type.as_ref().map_or("", |it| it.value.as_str()), "" | "system")
 }
 
+/// What the kernel says of a device that the database lists as a port.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Attached {
+    /// It is in the datapath.
+    Datapath,
+    /// It belongs to this bridge or bond.
+    Other(Name),
+    /// It belongs to nothing.
+    Nothing,
+}
+
+/// A port of the kernel's datapath by the database, and its device.
+pub(crate) struct KernelPort<'a> {
+    /// The port.
+    pub(crate) interface: Item<'a, OvsInterface>,
+    /// Its device in the root namespace.
+    pub(crate) device: Item<'a, Netdev<'a>>,
+    /// What the device belongs to.
+    pub(crate) attached: Attached,
+}
+
+/// The devices (not OVS's own) that are ports of the kernel's datapath by the database, have no
+/// error, and were captured whole.
+pub(crate) fn kernel_ports<'a>(ctx: &Ctx<'a>, host: HostId) -> Vec<KernelPort<'a>> {
+    let mut all = Vec::new();
+    for interface in ctx.ovs_interfaces_of(host) {
+        let system = matches!(interface.kind.as_str(), "" | "system");
+        let kernel = ctx
+            .bridge_called(host, &interface.bridge)
+            .is_some_and(|it| is_kernel_datapath(it.data));
+        if !system || !kernel || interface.error.is_some() || interface.name() == interface.bridge {
+            continue;
+        }
+        let Some(device) = ctx.device_of(interface.id) else { continue };
+        // Short listings (`-br`) print no master.
+        let whole = device.records.iter().any(|it| it.record.mtu.is_some());
+        if !device.netns().is_root() || !whole || ctx.is_disputed(device.id) {
+            continue;
+        }
+        let attached = match &device.data.master {
+            Some(master) if names::is_ovs_datapath(&master.value) => Attached::Datapath,
+            Some(master) => Attached::Other(master.value.clone()),
+            None => Attached::Nothing,
+        };
+        all.push(KernelPort { interface, device, attached });
+    }
+    all
+}
+
+/// Whether the listing of the root namespace prints what devices belong to.
+pub(crate) fn prints_masters(ctx: &Ctx<'_>, host: HostId) -> bool {
+    ctx.netdevs_of(host).any(|it| it.netns().is_root() && it.master.is_some())
+}
+
 /// The complete texts that were searched for `key`, where there are any.
 pub(crate) fn searched(ctx: &Ctx<'_>, host: HostId, topic: Topic, key: &str) -> Option<Searched> {
     let Coverage::Complete(sources) = ctx.topology.coverage.of(host, &Netns::Root, topic) else {
