@@ -204,17 +204,21 @@ fn codes_are_frozen() {
     BOND-001 bond-degraded
     CAP-001 capture-failed
     CAP-002 netns-coverage
+    IPT-001 forward-drop-hits-bridge
     L3-001 duplicate-ip
     L3-002 gateway-unreachable
     L3-003 ip-on-enslaved-port
     L3-008 address-not-usable
     LBR-001 hybrid-chain-broken
     LBR-002 l2-loop
+    LBR-003 membership-disagreement
+    LBR-004 bridge-down
     LBR-005 hybrid-leftover
     MAC-001 duplicate-mac
     MAC-002 tap-guest-mac-mismatch
     MTU-001 overlay-mtu-exceeds-underlay
     MTU-002 mtu-step-in-chain
+    MTU-003 mtu-exceeds-lower-device
     NIC-001 uplink-link-down
     NS-001 dhcp-ns-broken
     NS-002 router-no-default-route

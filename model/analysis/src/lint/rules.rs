@@ -4,6 +4,7 @@ use super::Rule;
 
 mod bond;
 mod cap;
+mod ipt;
 mod l3;
 mod lbr;
 mod mac;
@@ -21,17 +22,21 @@ pub static ALL: &[&Rule] = &[
     &bond::bond_degraded::RULE,
     &cap::capture_failed::RULE,
     &cap::netns_coverage::RULE,
+    &ipt::forward_drop_hits_bridge::RULE,
     &l3::duplicate_ip::RULE,
     &l3::gateway_unreachable::RULE,
     &l3::ip_on_enslaved_port::RULE,
     &l3::address_not_usable::RULE,
     &lbr::hybrid_chain_broken::RULE,
     &lbr::l2_loop::RULE,
+    &lbr::membership_disagreement::RULE,
+    &lbr::bridge_down::RULE,
     &lbr::hybrid_leftover::RULE,
     &mac::duplicate_mac::RULE,
     &mac::tap_guest_mac_mismatch::RULE,
     &mtu::overlay_mtu_exceeds_underlay::RULE,
     &mtu::mtu_step_in_chain::RULE,
+    &mtu::mtu_exceeds_lower_device::RULE,
     &nic::uplink_link_down::RULE,
     &ns::dhcp_ns_broken::RULE,
     &ns::router_no_default_route::RULE,

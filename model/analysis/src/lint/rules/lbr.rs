@@ -1,4 +1,6 @@
 //! Rules about Linux bridges.
+pub(crate) mod bridge_down;
 pub(crate) mod hybrid_chain_broken;
 pub(crate) mod hybrid_leftover;
 pub(crate) mod l2_loop;
+pub(crate) mod membership_disagreement;

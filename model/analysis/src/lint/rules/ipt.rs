@@ -1,0 +1,2 @@
+//! Rules about packet filters.
+pub(crate) mod forward_drop_hits_bridge;
