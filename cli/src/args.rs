@@ -207,6 +207,9 @@ pub(crate) struct Lint {
     /// FILE is replaced if it is a baseline, and nothing else is ever written.
     #[arg(long, value_name = "FILE")]
     pub(crate) write_baseline: Option<PathBuf>,
+    /// Show also what follows from other findings, under its cause
+    #[arg(long)]
+    pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) config: Config,
 }

@@ -36,7 +36,9 @@ pub(crate) fn run(args: &Lint, terminal: &Terminal) -> Result<Status> {
     let mut out = terminal::out();
     match args.format {
         LintFormat::Text => {
-            lint_text::render(&mut out, &topology, &report, config.path.as_deref(), terminal)?;
+            let shown =
+                lint_text::Shown { configuration: config.path.as_deref(), consequences: args.all };
+            lint_text::render(&mut out, &topology, &report, shown, terminal)?;
         }
         LintFormat::Json => lint_json::render(&mut out, &snapshot, &report)?,
         LintFormat::Sarif => {

@@ -3,7 +3,9 @@ use std::io::Write;
 
 use serde::Serialize;
 use tapline_analysis::lint::settings::Suppressed;
-use tapline_analysis::lint::{CannotTell, Confidence, Finding, Object, Report, Role, Severity};
+use tapline_analysis::lint::{
+    Blast, CannotTell, Confidence, Finding, Object, Report, Role, Severity,
+};
 use tapline_model::capture::{HostId, Snapshot, Source};
 use tapline_model::ids::Netns;
 use tapline_topology::coverage::Searched;
@@ -50,6 +52,12 @@ struct FindingRow<'a> {
     suppressed: Option<&'a Suppressed>,
     /// The baseline holds it; it does not count.
     baseline: bool,
+    /// Fingerprint of its cause; null for a root.
+    explained_by: Option<&'a str>,
+    /// Fingerprints of all that follows from it, directly or not.
+    explains: &'a [String],
+    /// Running VMs and namespaces that hang on what is at fault.
+    blast: Blast,
 }
 
 #[derive(Serialize)]
@@ -149,6 +157,9 @@ fn finding<'a>(snapshot: &'a Snapshot, finding: &'a Finding) -> FindingRow<'a> {
         fingerprint: &finding.fingerprint,
         suppressed: finding.suppressed.as_ref(),
         baseline: finding.baseline,
+        explained_by: finding.explained_by.as_deref(),
+        explains: &finding.explains,
+        blast: finding.blast,
     }
 }
 

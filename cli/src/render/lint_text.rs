@@ -20,25 +20,64 @@ const NAMES: usize = 8;
 /// Characters of a message, note or command.
 const LONGEST: usize = 600;
 
-/// Writes the findings, then what was looked at and what could not be told.
+/// Consequences that are named below their cause.
+const CONSEQUENCES: usize = 5;
+
+/// What is shown beside the roots.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Shown<'a> {
+    /// The file of the configuration.
+    pub(crate) configuration: Option<&'a str>,
+    /// What follows from the roots.
+    pub(crate) consequences: bool,
+}
+
+/// Writes the roots or all findings, then what was looked at and what
+/// could not be told.
 pub(crate) fn render(
     out: &mut impl Write,
     topology: &Topology<'_>,
     report: &Report,
-    configuration: Option<&str>,
+    shown: Shown<'_>,
     terminal: &Terminal,
 ) -> io::Result<()> {
     let paint = terminal.stdout();
     let snapshot = topology.snapshot;
+    let by_fingerprint: BTreeMap<&str, &Finding> =
+        report.findings.iter().map(|it| (it.fingerprint.as_str(), it)).collect();
+    // Consequences stand behind their root.
     for it in report.findings.iter().filter(|it| it.is_open()) {
+        if !shown.consequences && follows_from_open(it, &by_fingerprint) {
+            continue;
+        }
         finding(out, snapshot, it, terminal)?;
+        let named = |all: &mut dyn Iterator<Item = &String>| -> Vec<String> {
+            all.filter_map(|it| by_fingerprint.get(it.as_str()))
+                .map(|it| format!("{} {}", it.rule.code, it.object.name))
+                .collect()
+        };
+        let mut line = |name: &str, text: &str| {
+            let text = shorten(text, LONGEST);
+            writeln!(out, "   {} {}", paint.of(style::HINT, name), visible(&text))
+        };
+        let affected = affected(it);
+        if !affected.is_empty() && it.is_root() {
+            line("affects:", &affected)?;
+        }
+        if let [cause] = named(&mut it.explained_by.iter()).as_slice() {
+            line("follows from:", cause)?;
+        } else if !it.explains.is_empty() {
+            let names = named(&mut it.explains.iter());
+            let names = first(&names, CONSEQUENCES);
+            line(&format!("also explains {}:", it.explains.len()), &names)?;
+        }
         writeln!(out)?;
     }
     if terminal.quiet {
         return Ok(());
     }
-    writeln!(out, "{}{}", verdict(report, paint), hidden(report))?;
-    if let Some(path) = configuration {
+    writeln!(out, "{}{}", verdict(report, shown, &by_fingerprint, paint), hidden(report))?;
+    if let Some(path) = shown.configuration {
         writeln!(out, "{} {}", paint.of(style::STRONG, "configured by"), visible(path))?;
     }
     summary::looked_at(out, topology, paint)?;
@@ -47,8 +86,40 @@ pub(crate) fn render(
     summary::capture_more(out, snapshot, report, paint)
 }
 
+/// Whether a finding follows from one that is shown itself: not from accepted ones alone.
+fn follows_from_open(finding: &Finding, by_fingerprint: &BTreeMap<&str, &Finding>) -> bool {
+    let mut cause = finding.explained_by.as_deref();
+    // Causes do not run in circles; a number of steps is no more than a guard.
+    for _ in 0..by_fingerprint.len() {
+        match cause.and_then(|it| by_fingerprint.get(it)) {
+            Some(it) if it.is_open() => return true,
+            Some(it) => cause = it.explained_by.as_deref(),
+            None => break,
+        }
+    }
+    false
+}
+
+/// `2 running VMs, 1 namespace`
+fn affected(finding: &Finding) -> String {
+    let (vms, namespaces) = (finding.blast.vms as usize, finding.blast.namespaces as usize);
+    let mut parts = Vec::new();
+    if vms > 0 {
+        parts.push(count(vms, "running VM"));
+    }
+    if namespaces > 0 {
+        parts.push(count(namespaces, "namespace"));
+    }
+    parts.join(", ")
+}
+
 /// `no faults found`, or how many of each severity.
-fn verdict(report: &Report, paint: Paint) -> String {
+fn verdict(
+    report: &Report,
+    shown: Shown<'_>,
+    by_fingerprint: &BTreeMap<&str, &Finding>,
+    paint: Paint,
+) -> String {
     let mut open = report.findings.iter().filter(|it| it.is_open());
     if open.next().is_none() {
         let none =
@@ -69,7 +140,15 @@ fn verdict(report: &Report, paint: Paint) -> String {
     if infos > 0 {
         parts.push(paint.of(style::INFO, format!("{infos} info")).to_string());
     }
-    parts.join(", ")
+    let mut text = parts.join(", ");
+    let follows = open().filter(|it| follows_from_open(it, by_fingerprint)).count();
+    if follows > 0 {
+        text.push_str(&format!(" from {}", count(open().count() - follows, "cause")));
+        if !shown.consequences {
+            text.push_str(" (--all shows what follows from them)");
+        }
+    }
+    text
 }
 
 /// ` (2 suppressed, 3 in the baseline)`: findings that are not shown.
@@ -202,8 +281,13 @@ fn noun(kind: &str) -> &str {
 
 /// `a, b, c and 4 more`
 fn list(names: &[String]) -> String {
-    let more = names.len().saturating_sub(NAMES);
-    let mut text = names.iter().take(NAMES).map(String::as_str).collect::<Vec<_>>().join(", ");
+    first(names, NAMES)
+}
+
+/// The first `most` names and how many more there are.
+fn first(names: &[String], most: usize) -> String {
+    let more = names.len().saturating_sub(most);
+    let mut text = names.iter().take(most).map(String::as_str).collect::<Vec<_>>().join(", ");
     if more > 0 {
         text.push_str(&format!(" and {more} more"));
     }
@@ -249,7 +333,7 @@ mod tests {
         let report = lint::run(&topology, &[rule]);
         let mut out = Vec::new();
         let terminal = Terminal { quiet: true, ..Terminal::plain() };
-        render(&mut out, &topology, &report, None, &terminal).unwrap();
+        render(&mut out, &topology, &report, Shown::default(), &terminal).unwrap();
         String::from_utf8(out).unwrap()
     }
 

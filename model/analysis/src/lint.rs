@@ -7,6 +7,7 @@
 //! A rule is one file of code, one page of Markdown beside it, and its two lines in [`rules`].
 mod ctx;
 mod defs;
+mod explain;
 mod finding;
 mod mesh;
 pub mod rules;
@@ -16,6 +17,7 @@ pub mod settings;
 mod verdicts;
 
 pub use ctx::Ctx;
+pub use explain::Blast;
 pub use finding::{Cited, Confidence, Finding, Object, Role, Severity};
 pub use run::{Report, run, run_with};
 pub use settings::Settings;

@@ -119,6 +119,15 @@ impl<'t, 'a> Chains<'t, 'a> {
         Chain { start, up, down, cut: self.cut }
     }
 
+    /// The ways from `node` towards VMs and namespaces.
+    pub fn up(&mut self, node: NodeId) -> Vec<Hop<'t>> {
+        let start = match self.topology.node(node).map(|it| &it.data) {
+            Some(NodeData::Address(it)) => it.netdev,
+            _ => node,
+        };
+        self.tree(start, Way::Up)
+    }
+
     fn tree(&mut self, start: NodeId, way: Way) -> Vec<Hop<'t>> {
         self.hops = 0;
         let mut seen = HashSet::from([start]);

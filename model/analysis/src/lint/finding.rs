@@ -9,6 +9,7 @@ use tapline_topology::NodeId;
 use tapline_topology::coverage::Searched;
 
 use super::Rule;
+use super::explain::Blast;
 use super::settings::Suppressed;
 
 /// How bad a finding is. From mild to severe.
@@ -105,12 +106,23 @@ pub struct Finding {
     pub suppressed: Option<Suppressed>,
     /// It was there before: the baseline holds its fingerprint.
     pub baseline: bool,
+    /// Fingerprint of the finding that this one follows from; `None` for a root.
+    pub explained_by: Option<String>,
+    /// Fingerprints of all findings that follow from this one, directly or not.
+    pub explains: Vec<String>,
+    /// How many running VMs and namespaces hang on what is at fault.
+    pub blast: Blast,
 }
 
 impl Finding {
     /// Whether somebody has to look at it: neither accepted nor there before.
     pub fn is_open(&self) -> bool {
         self.suppressed.is_none() && !self.baseline
+    }
+
+    /// Whether it follows from no other finding.
+    pub fn is_root(&self) -> bool {
+        self.explained_by.is_none()
     }
 
     /// Cites the text that proves it.

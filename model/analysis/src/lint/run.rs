@@ -10,6 +10,7 @@ use tapline_topology::Topology;
 
 use super::Rule;
 use super::ctx::Ctx;
+use super::explain::{add_populations, explain};
 use super::finding::{Confidence, Finding};
 use super::settings::Settings;
 use super::verdicts::{CannotTell, Verdicts};
@@ -17,7 +18,8 @@ use super::verdicts::{CannotTell, Verdicts};
 /// The answers of all rules.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Faults, the most severe first, then by code, host and object.
+    /// Faults: roots by what they cut off, then severity and confidence, each followed by what it
+    /// explains.
     pub findings: Vec<Finding>,
     /// What could not be decided, by code and host.
     pub cannot_tell: Vec<CannotTell>,
@@ -56,10 +58,12 @@ pub fn run_with(topology: &Topology<'_>, rules: &[&'static Rule], settings: &Set
             }),
         );
     }
+    add_populations(&mut report.findings, &ctx);
     for finding in &mut report.findings {
         settings.apply(finding, ctx.host_name(finding.host));
     }
     report.findings.sort_by(|a, b| order(a, &ctx).cmp(&order(b, &ctx)));
+    explain(&mut report.findings, &ctx);
     report
         .cannot_tell
         .sort_by(|a, b| (a.code, a.host, &a.missing).cmp(&(b.code, b.host, &b.missing)));
@@ -132,7 +136,7 @@ fn fold(first: &mut Finding, mut second: Finding) {
 
 /// Rule, host, namespace and object: nothing that renumbering, other lines or another order of
 /// inputs could change.
-fn fingerprint(finding: &Finding, ctx: &Ctx<'_>) -> String {
+pub(super) fn fingerprint(finding: &Finding, ctx: &Ctx<'_>) -> String {
     let netns = finding.netns.as_ref().map(ToString::to_string).unwrap_or_default();
     let parts = [
         finding.rule.code,

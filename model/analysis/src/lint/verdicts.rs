@@ -6,6 +6,7 @@ use tapline_topology::NodeId;
 
 use super::Rule;
 use super::ctx::Ctx;
+use super::explain::Blast;
 use super::finding::{Finding, Object};
 
 /// Something that a rule could not decide.
@@ -89,6 +90,9 @@ impl Verdicts {
             fingerprint: String::new(),
             suppressed: None,
             baseline: false,
+            explained_by: None,
+            explains: Vec::new(),
+            blast: Blast::default(),
         };
         self.findings.push(finding);
         // The vector is not empty: its last element is the one just pushed.

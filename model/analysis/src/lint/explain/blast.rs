@@ -1,0 +1,120 @@
+//! What hangs on the thing that is at fault.
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use serde::Serialize;
+use tapline_model::capture::HostId;
+use tapline_topology::chain::{Chains, Hop};
+use tapline_topology::{NodeData, NodeId};
+
+use super::touch::Touch;
+use crate::lint::ctx::Ctx;
+use crate::lint::finding::Finding;
+
+/// Steps that are followed for all findings together, and for one of them.
+const MOST_STEPS: usize = 400_000;
+/// Further objects of one finding whose users are counted.
+const MOST_OBJECTS: usize = 200;
+
+/// How many users hang on something that is at fault: what may be cut off by it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug, Serialize)]
+pub struct Blast {
+    /// Virtual machines that run.
+    pub vms: u32,
+    /// Namespaces other than root.
+    pub namespaces: u32,
+}
+
+impl Blast {
+    /// All users.
+    pub fn total(self) -> u32 {
+        self.vms.saturating_add(self.namespaces)
+    }
+
+    /// The greater of each number.
+    pub(super) fn or_more(self, other: Self) -> Self {
+        Self { vms: self.vms.max(other.vms), namespaces: self.namespaces.max(other.namespaces) }
+    }
+}
+
+/// Follows the ways from a fault to its users.
+pub(super) struct Reach<'c, 'a> {
+    ctx: &'c Ctx<'a>,
+    chains: Chains<'c, 'a>,
+    /// Tunnels by the address that they send from.
+    tunnels: BTreeMap<(HostId, IpAddr), Vec<NodeId>>,
+    steps: usize,
+}
+
+impl<'c, 'a> Reach<'c, 'a> {
+    pub(super) fn new(ctx: &'c Ctx<'a>) -> Self {
+        let mut tunnels: BTreeMap<_, Vec<NodeId>> = BTreeMap::new();
+        for tunnel in ctx.tunnels() {
+            if let Some(local) = &tunnel.data.local {
+                tunnels.entry((tunnel.host, local.value)).or_default().push(tunnel.owner);
+            }
+        }
+        Self { ctx, chains: Chains::new(ctx.topology), tunnels, steps: 0 }
+    }
+
+    /// The users of what a finding is about, and all that lies between.
+    pub(super) fn of(&mut self, finding: &Finding, touch: &Touch) -> (Blast, Vec<NodeId>) {
+        let mut seen: BTreeSet<NodeId> = BTreeSet::new();
+        let mut open: Vec<NodeId> = touch.nodes.iter().take(MOST_OBJECTS).copied().collect();
+        // Tunnels from an address hang on the device that has it; one of them leads to all users.
+        let mut carried: BTreeSet<IpAddr> = BTreeSet::new();
+        while let Some(node) = open.pop() {
+            self.follow(node, &mut seen);
+            if carried.is_empty() {
+                for device in seen.iter().copied().chain([node]) {
+                    for address in self.ctx.addresses_of(device) {
+                        if let Some(owners) = self.tunnels.get(&(finding.host, address.ip))
+                            && carried.insert(address.ip)
+                        {
+                            open.extend(owners.first());
+                        }
+                    }
+                }
+            }
+        }
+        let mut vms: BTreeSet<NodeId> = BTreeSet::new();
+        let mut namespaces: BTreeSet<(Option<HostId>, &str)> =
+            touch.netns.iter().map(|it| (Some(finding.host), it.as_str())).collect();
+        for &id in seen.iter().chain(&touch.nodes) {
+            let Some(node) = self.ctx.topology.node(id) else { continue };
+            match &node.data {
+                NodeData::Vm(vm) if vm.active == Some(true) => {
+                    vms.insert(id);
+                }
+                NodeData::Netns(_) => {
+                    let name = node.netns.as_ref().and_then(|it| it.name());
+                    namespaces.extend(name.map(|it| (node.host, it)));
+                }
+                _ => {}
+            }
+        }
+        for name in touch.devices.iter().take(MOST_OBJECTS) {
+            for nic in self.ctx.nics_behind(finding.host, name) {
+                let runs = self.ctx.vm(nic.vm).is_some_and(|it| it.active == Some(true));
+                vms.extend(runs.then_some(nic.vm));
+            }
+        }
+        let count = |it: usize| u32::try_from(it).unwrap_or(u32::MAX);
+        let blast = Blast { vms: count(vms.len()), namespaces: count(namespaces.len()) };
+        (blast, seen.into_iter().collect())
+    }
+
+    fn follow(&mut self, node: NodeId, seen: &mut BTreeSet<NodeId>) {
+        if self.steps >= MOST_STEPS || seen.contains(&node) {
+            return;
+        }
+        seen.insert(node);
+        let hops = self.chains.up(node);
+        let mut open: Vec<&Hop<'_>> = hops.iter().collect();
+        while let Some(hop) = open.pop() {
+            self.steps += 1;
+            seen.insert(hop.node);
+            open.extend(&hop.next);
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Which rules explain which: the relation as data.
+//!
+//! Rules stand in [`LAYERS`] from the ground up. A row of [`ROWS`] leads from earlier rules to
+//! later ones only, so causes never run in circles; a test holds this. Rules may be named here
+//! that do not exist (yet).
+use crate::lint::Finding;
+
+/// What two findings have in common where one explains the other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Join {
+    /// The host.
+    Host,
+    /// An OVS or Linux bridge.
+    Bridge,
+    /// A device or port of the same name.
+    Device,
+    /// A device or port of the same name, or of the same neutron port.
+    Port,
+    /// The namespace.
+    Netns,
+    /// An address, on this host.
+    Address,
+    /// An address, whatever the host.
+    AnyAddress,
+    /// The virtual machine, whatever the host.
+    Vm,
+    /// What the symptom is about hangs on what the root is about.
+    Above,
+}
+
+/// `roots` explain `symptoms` where any of `joins` holds.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) roots: &'static [&'static str],
+    pub(super) symptoms: &'static [&'static str],
+    pub(super) joins: &'static [Join],
+    /// Which findings of the roots.
+    pub(super) only: fn(&Finding) -> bool,
+}
+
+/// The rules from the ground up.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("capture", &["CAP-001", "CAP-003", "CAP-004", "CAP-002"]),
+    ("daemon and agent", &["OVS-005", "OVS-008", "OVN-002", "VM-005"]),
+    ("physical", &["NIC-001", "BOND-001", "BOND-002", "BOND-003"]),
+    ("namespace", &["NS-004"]),
+    // A second tunnel with the same key is why the switch could not make one.
+    ("tunnel conflict", &["TUN-003", "XHOST-002", "TUN-004", "TUN-008"]),
+    ("L2 device", &["VM-001", "OVS-003", "OVS-001", "OVS-013", "OVS-004", "OVS-014"]),
+    ("L2 membership", &["VM-002", "LBR-003", "LBR-001", "VETH-001", "LBR-004", "VM-003", "VM-004"]),
+    ("way out", &["OVS-007", "OVS-006"]),
+    (
+        "tag and flows",
+        &[
+            "OVS-009",
+            "OVS-017",
+            "OVS-002",
+            "OVS-010",
+            "OVS-011",
+            "OVS-012",
+            "OVS-015",
+            "OVS-016",
+            "XHOST-001",
+            "LBR-002",
+            "LBR-005",
+        ],
+    ),
+    ("tunnel", &["TUN-001", "TUN-005", "TUN-002", "TUN-006", "TUN-007", "TUN-009", "TUN-010"]),
+    ("OVN", &["OVN-001", "OVN-003", "OVN-004", "OVN-005"]),
+    ("MTU", &["MTU-003", "MTU-004", "MTU-001", "MTU-002", "MTU-005"]),
+    (
+        "L3",
+        &[
+            "NS-008", "NS-001", "NS-003", "NS-002", "NS-005", "NS-006", "NS-007", "NS-009",
+            "L3-013", "L3-012", "L3-003", "L3-001", "L3-004", "L3-002", "L3-005", "L3-008",
+            "MAC-001", "MAC-002", "L3-007",
+        ],
+    ),
+    ("firewall", &["IPT-001", "IPT-002", "IPT-003"]),
+    ("symptom", &["L3-006", "MAC-003", "NIC-002", "NIC-003", "NIC-004", "NIC-005"]),
+];
+
+fn any(_: &Finding) -> bool {
+    true
+}
+
+/// The integration bridge: its agent, not some bridge's controller.
+fn of_agent(it: &Finding) -> bool {
+    it.object.name == "br-int"
+}
+
+/// A finding that stands for most ports of a bridge or most objects of a host.
+fn of_population(it: &Finding) -> bool {
+    matches!(it.object.kind, "ovs-bridge" | "host")
+}
+
+const fn row(
+    roots: &'static [&'static str],
+    symptoms: &'static [&'static str],
+    joins: &'static [Join],
+) -> Row {
+    Row { roots, symptoms, joins, only: any }
+}
+
+/// What a wiring agent that does not work leaves undone.
+const OF_AGENT: &[&str] = &[
+    "OVS-002", "OVS-003", "OVS-007", "OVS-009", "OVS-010", "OVS-011", "OVS-016", "TUN-002",
+    "NS-001",
+];
+
+/// What lies further along the way of a port.
+const LATER_HOPS: &[&str] =
+    &["VETH-001", "LBR-004", "VM-003", "MTU-002", "MTU-003", "IPT-003", "MAC-003"];
+
+pub(super) static ROWS: &[Row] = &[
+    row(
+        &["OVS-005"],
+        &["OVS-008", "OVS-009", "OVS-013", "OVS-014", "OVS-015", "TUN-002", "TUN-009", "TUN-010"],
+        &[Join::Host],
+    ),
+    Row { roots: &["OVS-008"], symptoms: OF_AGENT, joins: &[Join::Host], only: of_agent },
+    Row {
+        roots: &["OVS-002"],
+        symptoms: &["OVS-010", "OVS-011", "OVS-016", "NS-001", "TUN-002"],
+        joins: &[Join::Host],
+        only: of_population,
+    },
+    row(&["OVS-008"], &["OVS-009", "OVS-017"], &[Join::Bridge]),
+    row(&["OVS-009"], &["OVS-015", "OVS-016", "LBR-002", "L3-006"], &[Join::Bridge]),
+    // Neutron parks a port whose device it does not find.
+    row(
+        &["OVS-001"],
+        &[
+            "OVS-004", "OVS-013", "OVS-014", "OVS-002", "OVS-011", "LBR-001", "VETH-001", "VM-004",
+            "NS-001", "NS-008", "TUN-001", "TUN-002", "TUN-009",
+        ],
+        &[Join::Port],
+    ),
+    row(&["OVS-001"], &["OVS-006"], &[Join::Bridge]),
+    row(&["OVS-004", "OVS-013"], &["OVS-014", "NS-001", "NS-008", "LBR-001"], &[Join::Port]),
+    row(
+        &["VM-001"],
+        &["OVS-001", "OVS-004", "OVS-002", "LBR-001", "MAC-002", "VM-003", "IPT-003"],
+        &[Join::Port],
+    ),
+    row(
+        &["VM-002"],
+        &["LBR-001", "LBR-003", "MAC-003", "IPT-003", "L3-006", "MTU-002"],
+        &[Join::Port],
+    ),
+    row(&["LBR-003"], &["LBR-001", "MAC-003", "L3-006"], &[Join::Port]),
+    row(&["LBR-001"], LATER_HOPS, &[Join::Port]),
+    // The switch's own word on a patch, and the patch.
+    row(&["OVS-003"], &["OVS-001"], &[Join::Device]),
+    row(&["OVS-003"], &["OVS-006", "OVS-007", "MAC-003"], &[Join::Bridge]),
+    row(&["OVS-003"], &["L3-006"], &[Join::Above]),
+    row(
+        &["NIC-001", "BOND-001", "BOND-002"],
+        &["OVS-006", "BOND-001", "BOND-003", "TUN-001", "TUN-002", "L3-006"],
+        &[Join::Above],
+    ),
+    row(&["NIC-001", "BOND-001"], &["OVS-014", "BOND-003", "L3-002"], &[Join::Device]),
+    row(&["NIC-001", "BOND-001"], &["TUN-001", "TUN-002", "TUN-006", "TUN-009"], &[Join::Address]),
+    row(&["OVS-006", "OVS-007"], &["L3-006", "OVN-003", "NS-008"], &[Join::Bridge, Join::Above]),
+    row(&["TUN-001"], &["TUN-002", "TUN-006", "TUN-009"], &[Join::Address, Join::Device]),
+    row(
+        &["TUN-003", "XHOST-002"],
+        &["TUN-002", "TUN-009", "L3-001", "L3-007"],
+        &[Join::AnyAddress],
+    ),
+    row(&["TUN-004", "TUN-008"], &["OVS-001"], &[Join::Device]),
+    row(&["TUN-005"], &["TUN-002", "TUN-009"], &[Join::Device]),
+    Row {
+        roots: &["TUN-002"],
+        symptoms: &["TUN-002", "TUN-009"],
+        joins: &[Join::Host],
+        only: of_population,
+    },
+    Row { roots: &["TUN-009"], symptoms: &["TUN-009"], joins: &[Join::Host], only: of_population },
+    row(&["OVN-002"], &["OVN-001", "OVN-004", "OVN-005", "TUN-002", "TUN-004"], &[Join::Host]),
+    row(&["VM-005"], &["MAC-001", "L3-001", "OVS-012"], &[Join::Vm]),
+    // Two masters are most often one that the other does not hear.
+    row(&["OVS-001", "OVS-002", "TUN-002"], &["NS-003"], &[Join::Netns, Join::Port]),
+    row(&["NS-003"], &["L3-001", "MAC-001", "L3-007"], &[Join::Netns]),
+    row(
+        &["NS-004"],
+        &["OVS-004", "OVS-001", "NS-001", "NS-002", "NS-007", "NS-008"],
+        &[Join::Netns],
+    ),
+    row(&["NS-001"], &["NS-007", "NS-008"], &[Join::Netns, Join::Port]),
+    row(&["LBR-002"], &["MAC-003", "NIC-003", "NIC-005", "L3-006"], &[Join::Bridge]),
+    row(&["LBR-004"], &["L3-006"], &[Join::Bridge, Join::Above]),
+    row(&["MTU-003", "MTU-004"], &["MTU-001"], &[Join::Device, Join::Above]),
+    row(&["MTU-001", "MTU-003"], &["MTU-002"], &[Join::Port]),
+    row(&["IPT-001"], &["L3-006"], &[Join::Bridge]),
+    row(&["IPT-002"], &["IPT-003"], &[Join::Host]),
+    row(&["L3-013"], &["L3-004", "L3-002"], &[Join::Netns]),
+    row(&["L3-012"], &["L3-002"], &[Join::Address, Join::Device]),
+    row(&["OVS-017"], &["LBR-002"], &[Join::Bridge]),
+];
+
+/// Place of a rule in [`LAYERS`]; what is not there comes last.
+pub(super) fn place(code: &str) -> usize {
+    let all = LAYERS.iter().flat_map(|(_, codes)| codes.iter());
+    all.clone().position(|it| *it == code).unwrap_or_else(|| all.count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lint::rules::ALL;
+
+    fn in_layers(code: &str) -> bool {
+        LAYERS.iter().any(|(_, codes)| codes.contains(&code))
+    }
+
+    #[test]
+    fn the_relation_leads_up_from_the_ground() {
+        for row in ROWS {
+            assert!(!row.joins.is_empty());
+            for root in row.roots {
+                for symptom in row.symptoms.iter().filter(|it| *it != root) {
+                    assert!(in_layers(root) && in_layers(symptom), "{root} {symptom}");
+                    assert!(place(root) < place(symptom), "{root} cannot explain {symptom}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_rule_stands_in_one_layer() {
+        let mut all: Vec<_> = LAYERS.iter().flat_map(|(_, codes)| codes.iter()).collect();
+        let count = all.len();
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), count);
+        for rule in ALL {
+            assert!(in_layers(rule.code), "{} stands in no layer", rule.code);
+        }
+    }
+
+    /// Rules that the relation knows and that do not exist: when one is written, it is taken off.
+    #[test]
+    fn rules_to_come() {
+        let mut missing: Vec<_> = LAYERS
+            .iter()
+            .flat_map(|(_, codes)| codes.iter().copied())
+            .filter(|code| !ALL.iter().any(|it| it.code == *code))
+            .collect();
+        missing.sort_unstable();
+        for code in missing {
+            let (family, number) = code.split_once('-').unwrap();
+            assert!(family.len() <= 5 && number.len() == 3, "{code}");
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! What a finding is about, as keys that two findings may share.
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use tapline_model::ids::Netns;
+use tapline_topology::graph::VmNic;
+use tapline_topology::{NodeData, NodeId, names};
+
+use super::relation::Join;
+use crate::lint::ctx::{Ctx, Item};
+use crate::lint::finding::Finding;
+
+/// Something that two findings may share.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Key<'t> {
+    Host,
+    Bridge(&'t str),
+    Device(&'t str),
+    Port(&'t str),
+    Netns(&'t str),
+    Address(IpAddr),
+    Vm(&'t str),
+    Node(NodeId),
+}
+
+/// Names that are taken from the list of further objects of one finding.
+const MOST: usize = 1000;
+
+/// What a finding is about.
+#[derive(Debug, Default)]
+pub(super) struct Touch {
+    pub(super) devices: BTreeSet<String>,
+    pub(super) nodes: BTreeSet<NodeId>,
+    pub(super) netns: BTreeSet<String>,
+    ports: BTreeSet<String>,
+    bridges: BTreeSet<String>,
+    addresses: BTreeSet<IpAddr>,
+    vms: BTreeSet<String>,
+}
+
+impl Touch {
+    /// Of one finding.
+    pub(super) fn of(finding: &Finding, ctx: &Ctx<'_>) -> Self {
+        let mut touch = Self::default();
+        touch.netns.extend(finding.netns.as_ref().and_then(Netns::name).map(str::to_owned));
+        if finding.object.kind != "host" && finding.object.kind != "capture" {
+            touch.name(&finding.object.name, finding, ctx);
+        }
+        for name in finding.also.iter().take(MOST) {
+            touch.name(name, finding, ctx);
+        }
+        if let Some(node) = finding.node {
+            touch.node(node, ctx);
+        }
+        touch
+    }
+
+    /// `br-int/qvo…`, `instance-1/tap…`, `qvb…`, `default via … dev …`
+    fn name(&mut self, name: &str, finding: &Finding, ctx: &Ctx<'_>) {
+        if let Some(ip) = name.split('/').next().and_then(|it| it.parse().ok()) {
+            self.addresses.insert(ip);
+            return;
+        }
+        let mut words = name.split(' ');
+        let device = match finding.object.kind {
+            "route-table" | "route" => match words.by_ref().find(|it| *it == "dev") {
+                Some(_) => words.next(),
+                None => None,
+            },
+            _ => Some(name.rsplit('/').next().unwrap_or(name)),
+        };
+        let Some(device) = device else { return };
+        self.port(device);
+        let netns = finding.netns.as_ref().unwrap_or(&Netns::Root);
+        if let Some(device) = ctx.netdev_called(finding.host, netns, device) {
+            self.nodes.insert(device.id);
+        }
+        if let Some(interface) = ctx.interface_called(finding.host, device) {
+            self.node(interface.id, ctx);
+        }
+    }
+
+    fn port(&mut self, name: &str) {
+        self.ports.extend(names::port_prefix(name).map(str::to_owned));
+        self.devices.insert(name.to_owned());
+    }
+
+    fn node(&mut self, id: NodeId, ctx: &Ctx<'_>) {
+        if !self.nodes.insert(id) {
+            return;
+        }
+        let Some(node) = ctx.topology.node(id) else { return };
+        match &node.data {
+            NodeData::OvsBridge(_) => {
+                self.bridges.insert(node.name.to_string());
+            }
+            NodeData::OvsInterface(_) => self.interface(id, ctx),
+            NodeData::OvsPort(port) => {
+                self.bridges.insert(port.bridge.to_string());
+                self.port(&node.name);
+                let interface =
+                    node.host.and_then(|host| ctx.topology.find_ovs_interface(host, &node.name));
+                if let Some(interface) = interface {
+                    self.node(interface, ctx);
+                }
+            }
+            NodeData::Netdev(_) => {
+                self.port(&node.name);
+                self.addresses.extend(ctx.addresses_of(id).iter().map(|it| it.ip));
+                if !ctx.members(id).is_empty() {
+                    self.bridges.insert(node.name.to_string());
+                }
+                self.bridges.extend(ctx.master(id).map(|it| it.name().to_owned()));
+                if let Some(interface) = ctx.interface_of(id) {
+                    self.node(interface.id, ctx);
+                }
+            }
+            NodeData::VmNic(_) => {
+                if let Some(nic) = ctx.vm_nic(id) {
+                    self.nic(nic, ctx);
+                }
+            }
+            NodeData::Vm(vm) => {
+                self.vms.extend(vm.uuid.as_ref().map(|it| it.value.to_string()));
+            }
+            NodeData::Netns(_) => {
+                self.netns.insert(node.name.to_string());
+            }
+            NodeData::Address(address) => {
+                self.addresses.insert(address.ip);
+                self.nodes.insert(address.netdev);
+                if let Some(device) = ctx.netdev(address.netdev) {
+                    self.port(device.name());
+                }
+            }
+            NodeData::TunnelEndpoint(tunnel) => {
+                self.addresses.extend(tunnel.local.as_ref().map(|it| it.value));
+                self.node(tunnel.owner, ctx);
+            }
+            NodeData::Host(_) | NodeData::RemoteHost(_) | NodeData::RouteTable(_) => {}
+        }
+    }
+
+    fn interface(&mut self, id: NodeId, ctx: &Ctx<'_>) {
+        let Some(interface) = ctx.ovs_interface(id) else { return };
+        self.port(interface.name());
+        self.nodes.extend(ctx.topology.find_ovs_port(interface.host, &interface.port));
+        if let Some(device) = ctx.device_of(id) {
+            self.nodes.insert(device.id);
+            self.netns.extend(device.netns().name().map(str::to_owned));
+        }
+        if let Some(local) = interface.data.option("local_ip").and_then(|it| it.value.parse().ok())
+        {
+            self.addresses.insert(local);
+        }
+        if interface.kind != "patch" {
+            self.bridges.insert(interface.bridge.to_string());
+            return;
+        }
+        // A patch is about the bridge that it ties to the integration bridge.
+        let peer = interface.data.option("peer").map_or("", |it| it.value.as_str());
+        let far = ctx.interface_called(interface.host, peer).map(|it| it.bridge.to_string());
+        let named = || {
+            let end = interface.name().strip_prefix("int-")?;
+            ctx.bridge_called(interface.host, end).map(|it| it.name().to_owned())
+        };
+        let far = far.or_else(named);
+        if interface.bridge != "br-int" || far.is_none() {
+            self.bridges.insert(interface.bridge.to_string());
+        }
+        self.bridges.extend(far.filter(|it| it != "br-int"));
+    }
+
+    fn nic(&mut self, nic: Item<'_, VmNic<'_>>, ctx: &Ctx<'_>) {
+        if let Some(target) = &nic.data.target {
+            self.port(&target.value);
+            if let Some(device) = ctx.netdev_called(nic.host, &Netns::Root, &target.value) {
+                self.nodes.insert(device.id);
+            }
+        }
+        if let Some(bridge) = &nic.data.bridge {
+            self.ports.extend(names::port_prefix(&bridge.value).map(str::to_owned));
+        }
+        let id = nic.data.interface_id.as_ref().and_then(|it| it.value.get(..11));
+        self.ports.extend(id.map(str::to_owned));
+        let uuid = ctx.vm(nic.vm).and_then(|it| it.data.uuid.as_ref());
+        self.vms.extend(uuid.map(|it| it.value.to_string()));
+    }
+
+    /// The keys by which a join looks.
+    pub(super) fn keys(&self, join: Join) -> Vec<Key<'_>> {
+        let devices = || self.devices.iter().map(|it| Key::Device(it));
+        match join {
+            Join::Host => vec![Key::Host],
+            Join::Bridge => self.bridges.iter().map(|it| Key::Bridge(it)).collect(),
+            Join::Device => devices().collect(),
+            Join::Port => devices().chain(self.ports.iter().map(|it| Key::Port(it))).collect(),
+            Join::Netns => self.netns.iter().map(|it| Key::Netns(it)).collect(),
+            Join::Address | Join::AnyAddress => {
+                self.addresses.iter().map(|it| Key::Address(*it)).collect()
+            }
+            Join::Vm => self.vms.iter().map(|it| Key::Vm(it)).collect(),
+            Join::Above => self.nodes.iter().map(|it| Key::Node(*it)).collect(),
+        }
+    }
+}
