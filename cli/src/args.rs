@@ -210,6 +210,9 @@ pub(crate) struct Lint {
     /// Show also what follows from other findings, under its cause
     #[arg(long)]
     pub(crate) all: bool,
+    /// Show the way of each running VM and namespace to its switch, up to its first broken hop
+    #[arg(long)]
+    pub(crate) paths: bool,
     #[command(flatten)]
     pub(crate) config: Config,
 }

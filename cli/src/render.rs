@@ -16,6 +16,7 @@ pub(crate) mod lint_text;
 pub(crate) mod mermaid;
 pub(crate) mod node;
 pub(crate) mod page;
+pub(crate) mod paths;
 pub(crate) mod problems;
 pub(crate) mod records;
 pub(crate) mod sarif;

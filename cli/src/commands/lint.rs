@@ -7,7 +7,7 @@ use tapline_analysis::lint::rules::ALL;
 use crate::args::{Lint, LintFormat};
 use crate::commands::explain;
 use crate::error::{CliError, Result, Status};
-use crate::render::{github, junit, lint_json, lint_text, sarif};
+use crate::render::{github, junit, lint_json, lint_text, paths, sarif};
 use crate::terminal::{self, Terminal};
 use crate::{baseline, config, pipeline, render};
 
@@ -39,8 +39,11 @@ pub(crate) fn run(args: &Lint, terminal: &Terminal) -> Result<Status> {
             let shown =
                 lint_text::Shown { configuration: config.path.as_deref(), consequences: args.all };
             lint_text::render(&mut out, &topology, &report, shown, terminal)?;
+            if args.paths {
+                paths::render(&mut out, &topology, &report, terminal.stdout())?;
+            }
         }
-        LintFormat::Json => lint_json::render(&mut out, &snapshot, &report)?,
+        LintFormat::Json => lint_json::render(&mut out, &topology, &report)?,
         LintFormat::Sarif => {
             let compared = args.baseline.is_some() || args.write_baseline.is_some();
             sarif::render(&mut out, &snapshot, &report, &rules, compared)?;

@@ -8,8 +8,10 @@ use tapline_analysis::lint::{
 };
 use tapline_model::capture::{HostId, Snapshot, Source};
 use tapline_model::ids::Netns;
+use tapline_topology::Topology;
 use tapline_topology::coverage::Searched;
 
+use super::paths::{self, PathRow};
 use super::problems::Problems;
 use super::source::{column, excerpt};
 use crate::error::Result;
@@ -25,6 +27,8 @@ struct Document<'a> {
     cannot_tell: Vec<CannotTellRow<'a>>,
     problems: Problems<'a>,
     clean: Vec<CleanRow>,
+    /// The way of each running VM port and each port of a namespace.
+    paths: Vec<PathRow>,
 }
 
 #[derive(Serialize)]
@@ -102,7 +106,8 @@ struct CleanRow {
 }
 
 /// Writes the report.
-pub(crate) fn render(out: &mut impl Write, snapshot: &Snapshot, report: &Report) -> Result<()> {
+pub(crate) fn render(out: &mut impl Write, topology: &Topology<'_>, report: &Report) -> Result<()> {
+    let snapshot = topology.snapshot;
     let hosts = &snapshot.captured.hosts;
     let document = Document {
         schema: "tapline.lint/1",
@@ -111,6 +116,7 @@ pub(crate) fn render(out: &mut impl Write, snapshot: &Snapshot, report: &Report)
         cannot_tell: report.cannot_tell.iter().map(|it| cannot_tell(snapshot, it)).collect(),
         problems: Problems(snapshot),
         clean: report.clean.iter().map(|&(code, count)| CleanRow { code, count }).collect(),
+        paths: paths::rows(topology, report),
     };
     serde_json::to_writer_pretty(&mut *out, &document)?;
     Ok(writeln!(out)?)

@@ -10,6 +10,7 @@ mod defs;
 mod explain;
 mod finding;
 mod mesh;
+pub mod paths;
 pub mod rules;
 mod run;
 mod segment;

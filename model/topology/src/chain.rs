@@ -128,6 +128,11 @@ impl<'t, 'a> Chains<'t, 'a> {
         self.tree(start, Way::Up)
     }
 
+    /// The ways from `node` towards the wire.
+    pub fn down(&mut self, node: NodeId) -> Vec<Hop<'t>> {
+        self.tree(node, Way::Down)
+    }
+
     fn tree(&mut self, start: NodeId, way: Way) -> Vec<Hop<'t>> {
         self.hops = 0;
         let mut seen = HashSet::from([start]);

@@ -73,7 +73,7 @@ fn causes(
                 }
             }
         }
-        candidates.sort_by_key(|it| findings.get(*it).map(|it| rank(it)));
+        candidates.sort_by_key(|it| findings.get(*it).map(rank));
         candidates.dedup();
         let mut cause = Cause::default();
         for candidate in candidates {

@@ -1,6 +1,6 @@
 use tapline_model::capture::{Captured, Host, HostId, Snapshot};
 
-use crate::lint::{Confidence, Ctx, Object, Report, Rule, Severity, Verdicts, run};
+use crate::lint::{Confidence, Ctx, Finding, Object, Report, Rule, Severity, Verdicts, run};
 
 /// A rule of one code that fires what a test says.
 macro_rules! rule {
@@ -32,7 +32,7 @@ fn shown(report: &Report) -> Vec<String> {
         let cause = report.findings.iter().find(|it| it.fingerprint == *fingerprint);
         cause.map_or("?", |it| it.rule.code)
     };
-    let line = |it: &crate::lint::Finding| {
+    let line = |it: &Finding| {
         let cause = it.explained_by.as_ref().map(of);
         let cause = cause.map(|it| format!(" < {it}")).unwrap_or_default();
         format!("{} {}{cause}", it.rule.code, it.object.name)
@@ -66,7 +66,7 @@ fn a_fault_explains_the_others_of_its_port_on_its_host() {
         ]
     );
     let (root, symptom) = (&report.findings[0], &report.findings[1]);
-    assert_eq!(root.explains, [symptom.fingerprint.clone()]);
+    assert_eq!(root.explains, std::slice::from_ref(&symptom.fingerprint));
     assert!(root.is_root() && !symptom.is_root() && symptom.explains.is_empty());
 }
 
@@ -86,7 +86,7 @@ rule!(GUESS, "OVS-001", Suspect, [(0, "ovs-interface", "br-int/qvo01234567-89")]
 #[test]
 fn a_guess_only_hints_at_being_the_cause() {
     let report = report(&[&CHAIN, &GUESS]);
-    assert!(report.findings.iter().all(|it| it.is_root()));
+    assert!(report.findings.iter().all(Finding::is_root));
     let symptom = report.findings.iter().find(|it| !it.notes.is_empty()).unwrap();
     assert_eq!(symptom.object.name, "qvb01234567-89");
     assert_eq!(symptom.notes, ["may be a consequence of OVS-001 on br-int/qvo01234567-89"]);
@@ -111,7 +111,7 @@ fn the_agent_of_a_host_explains_what_it_left_undone_there() {
             "OVS-002 br-int/tap01234567-89",
         ]
     );
-    assert!(report(&[&OTHER, &PARKED]).findings.iter().all(|it| it.is_root()));
+    assert!(report(&[&OTHER, &PARKED]).findings.iter().all(Finding::is_root));
 }
 
 rule!(TWICE, "VM-005", Proven, [(0, "vm", "vm1")]);
@@ -119,7 +119,7 @@ rule!(UNKNOWN, "ZZZ-999", Proven, [(0, "vm", "vm1"), (0, "netdev", "qvb01234567-
 
 #[test]
 fn rules_that_the_relation_does_not_know_are_roots() {
-    assert!(report(&[&UNKNOWN, &CHAIN, &TWICE]).findings.iter().all(|it| it.is_root()));
+    assert!(report(&[&UNKNOWN, &CHAIN, &TWICE]).findings.iter().all(Finding::is_root));
 }
 
 #[test]

@@ -159,7 +159,9 @@ impl Touch {
         }
         // A patch is about the bridge that it ties to the integration bridge.
         let peer = interface.data.option("peer").map_or("", |it| it.value.as_str());
-        let far = ctx.interface_called(interface.host, peer).map(|it| it.bridge.to_string());
+        let peer = ctx.interface_called(interface.host, peer);
+        self.devices.extend(peer.map(|it| it.name().to_owned()));
+        let far = peer.map(|it| it.bridge.to_string());
         let named = || {
             let end = interface.name().strip_prefix("int-")?;
             ctx.bridge_called(interface.host, end).map(|it| it.name().to_owned())

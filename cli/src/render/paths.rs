@@ -1,0 +1,161 @@
+//! The ways of VM ports and ports of namespaces, one line each.
+use std::io::{self, Write};
+
+use serde::Serialize;
+use tapline_analysis::lint::paths::{Path, State, paths};
+use tapline_analysis::lint::{Finding, Report};
+use tapline_topology::{NodeData, NodeId, Topology};
+
+use super::escape::visible;
+use super::node::name;
+use crate::terminal::{Paint, style};
+
+/// A way for programs.
+#[derive(Serialize)]
+pub(crate) struct PathRow {
+    host: String,
+    netns: Option<String>,
+    /// The NIC of a VM, or the device in a namespace.
+    start: String,
+    hops: Vec<HopRow>,
+    /// Whether no hop is broken and the way reaches a switch; null where that is not told.
+    whole: Option<bool>,
+    /// Fingerprint of the finding that breaks it.
+    broken_by: Option<String>,
+}
+
+#[derive(Serialize)]
+struct HopRow {
+    kind: &'static str,
+    name: String,
+    /// `whole`, `broken` or `unknown`.
+    state: &'static str,
+}
+
+/// The ways for programs.
+pub(crate) fn rows(topology: &Topology<'_>, report: &Report) -> Vec<PathRow> {
+    let row = |path: &Path| {
+        let hops = path.steps.iter().map(|it| HopRow {
+            kind: topology.node(it.node).map_or("", |it| it.data.kind()),
+            name: name(topology, it.node),
+            state: match it.state {
+                State::Whole => "whole",
+                State::Broken => "broken",
+                State::Unknown => "unknown",
+            },
+        });
+        PathRow {
+            host: host(topology, path).to_owned(),
+            netns: netns(topology, path.start),
+            start: start(topology, path.start),
+            hops: hops.collect(),
+            whole: whole(path),
+            broken_by: breaker(report, path).map(|it| it.fingerprint.clone()),
+        }
+    };
+    paths(topology, report).iter().map(row).collect()
+}
+
+/// `✗ node2 · vm1/tap… → tap… ✓ → qbr… ✗ LBR-001 (ip_-d_address:12)`
+pub(crate) fn render(
+    out: &mut impl Write,
+    topology: &Topology<'_>,
+    report: &Report,
+    paint: Paint,
+) -> io::Result<()> {
+    let all = paths(topology, report);
+    if all.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "{}", paint.of(style::STRONG, "ways of VMs and namespaces"))?;
+    for path in &all {
+        let head = match whole(path) {
+            Some(true) => State::Whole,
+            Some(false) => State::Broken,
+            None => State::Unknown,
+        };
+        let netns = netns(topology, path.start).map(|it| format!("{it}/")).unwrap_or_default();
+        let start = format!("{} · {netns}{}", host(topology, path), start(topology, path.start));
+        write!(out, "  {} {}", mark(head, paint), visible(&start))?;
+        for step in shown(topology, path) {
+            write!(out, " → {} {}", visible(&name(topology, step.0)), mark(step.1, paint))?;
+        }
+        if let Some(finding) = breaker(report, path) {
+            let words = format!("{} {}", finding.rule.code, finding.object.name);
+            let marked = path.steps.last().is_some_and(|it| it.state == State::Broken);
+            let cross = if marked { String::new() } else { format!("→ {} ", mark(head, paint)) };
+            write!(out, " {cross}{}", paint.of(style::ERROR, visible(&words)))?;
+            if let Some(place) = place(topology, finding) {
+                write!(out, " {}", paint.of(style::FAINT, visible(&format!("({place})"))))?;
+            }
+        } else if path.ends_early {
+            write!(out, " → {}", mark(State::Unknown, paint))?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// Hops to print: a port and its interface are one.
+fn shown(topology: &Topology<'_>, path: &Path) -> Vec<(NodeId, State)> {
+    let mut all: Vec<(NodeId, State)> = Vec::new();
+    for step in &path.steps {
+        let is_port =
+            matches!(topology.node(step.node).map(|it| &it.data), Some(NodeData::OvsPort(_)));
+        match all.last_mut() {
+            Some(last) if is_port && step.state == State::Broken => *last = (step.node, step.state),
+            Some(_) if is_port => {}
+            _ => all.push((step.node, step.state)),
+        }
+    }
+    all
+}
+
+fn whole(path: &Path) -> Option<bool> {
+    if path.broken_by.is_some() || path.steps.iter().any(|it| it.state == State::Broken) {
+        return Some(false);
+    }
+    let told = !path.ends_early && path.steps.iter().all(|it| it.state == State::Whole);
+    told.then_some(true)
+}
+
+fn mark(state: State, paint: Paint) -> String {
+    match state {
+        State::Whole => paint.of(style::GOOD, "✓").to_string(),
+        State::Broken => paint.of(style::ERROR, "✗").to_string(),
+        State::Unknown => paint.of(style::FAINT, "?").to_string(),
+    }
+}
+
+fn host<'t>(topology: &'t Topology<'_>, path: &Path) -> &'t str {
+    topology.snapshot.host(path.host).map_or("", |it| it.name.as_str())
+}
+
+fn netns(topology: &Topology<'_>, id: NodeId) -> Option<String> {
+    topology.node(id)?.netns.as_ref()?.name().map(str::to_owned)
+}
+
+/// A NIC with its VM.
+fn start(topology: &Topology<'_>, id: NodeId) -> String {
+    let Some(node) = topology.node(id) else { return String::new() };
+    match &node.data {
+        NodeData::VmNic(nic) => {
+            let vm = topology.node(nic.vm).map_or("", |it| it.name.as_str());
+            format!("{vm}/{}", node.name)
+        }
+        _ => node.name.to_string(),
+    }
+}
+
+fn breaker<'r>(report: &'r Report, path: &Path) -> Option<&'r Finding> {
+    report.findings.get(path.broken_by?)
+}
+
+/// `ip_-d_address:12`
+fn place(topology: &Topology<'_>, finding: &Finding) -> Option<String> {
+    let evidence = finding.evidence.first()?.evidence;
+    let source = topology.snapshot.source(evidence.source)?;
+    let (line, _) = source.line_numbers(evidence.span);
+    let whole = if source.member.is_empty() { &source.archive } else { &source.member };
+    Some(format!("{}:{line}", whole.rsplit('/').next().unwrap_or(whole)))
+}

@@ -1,0 +1,238 @@
+//! Faults that were put into captured hosts on purpose, where these captures are at hand: each is
+//! found by the right rule on the right object, as a root, and nothing else is.
+#![expect(clippy::print_stdout, reason = "a test says what it skips")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+#![expect(clippy::disallowed_methods, reason = "tests read their cases from files")]
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tapline_analysis::lint;
+use tapline_capture::{Input, Options};
+
+/// The folder of captures, or `None` with a word to the person who looks at the output.
+fn captures() -> Option<PathBuf> {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/captures"));
+    if !folder.is_dir() {
+        println!("skipped: no captures at {}", folder.display());
+        return None;
+    }
+    Some(folder)
+}
+
+/// A finding, by rule and object.
+type Found = (String, String);
+
+fn found(code: &str, object: &str) -> Found {
+    (code.to_owned(), object.to_owned())
+}
+
+/// The roots that the rules find.
+fn roots(folder: &Path) -> BTreeSet<Found> {
+    let inputs = [Input::Path(folder.to_owned())];
+    let captured = tapline_capture::open(&inputs, &Options::default()).unwrap();
+    let read = tapline_parsers::read(captured);
+    let topology = tapline_topology::build(&read);
+    let report = lint::run(&topology, lint::rules::ALL);
+    for it in &report.findings {
+        let cause = it.explained_by.as_ref().map(|_| "  ").unwrap_or_default();
+        println!("{cause}{} {}: {}", it.rule.code, it.object.name, it.message);
+    }
+    let roots = report.findings.iter().filter(|it| it.is_root());
+    roots.map(|it| found(it.rule.code, &it.object.name)).collect()
+}
+
+/// The faults that were injected in both laboratories: their number, the rule and the object. Not
+/// here is F10: that no access port has a VLAN of a trunk is no fault.
+const INJECTED: &[(&str, &str, &str)] = &[
+    // The seed's own: a port whose device does not exist.
+    ("seed", "OVS-001", "br-int/qvoe0f204ea-12"),
+    ("F01", "OVS-003", "br-int/int-br-vlan"),
+    ("F02", "LBR-001", "qvbc0ffee01-02"),
+    ("F03", "MTU-002", "qvb263b3957-09"),
+    ("F04", "L3-001", "192.168.0.1/24"),
+    ("F05", "VM-002", "instance-0000002d/tap2d4a7a05-ea"),
+    ("F06", "NIC-001", "enp4s0f1"),
+    ("F07", "TUN-001", "br-tun/vxlan-0a0a1401"),
+    ("F08", "LBR-002", "brloop-a"),
+    ("F09", "L3-002", "default via 172.31.255.1 dev qr-764aecf0-56"),
+    ("F12", "BOND-001", "br-vlan/ovsbond"),
+    ("F13", "L3-001", "10.10.100.2/24"),
+    ("F14", "OVS-002", "br-int/qvof010b8f6-df"),
+];
+
+/// What follows from how the laboratories were built, and is true.
+const CONSEQUENCES: &[(&str, &str)] = &[];
+
+fn injected(name: &str, more: &[(&str, &str, &str)]) {
+    let Some(folder) = captures() else { return };
+    let roots = roots(&folder.join("lab").join(name).join("node2"));
+    let mut complaints = Vec::new();
+    let all = || INJECTED.iter().chain(more);
+    for (fault, code, object) in all() {
+        if !roots.contains(&found(code, object)) {
+            complaints.push(format!("{fault} is no root: {code} {object}"));
+        }
+    }
+    for (code, object) in &roots {
+        let injected = all().any(|it| it.1 == code && it.2 == object);
+        let follows = CONSEQUENCES.iter().any(|it| it.0 == code && it.1 == object);
+        if !injected && !follows {
+            complaints.push(format!("neither injected nor a consequence: {code} {object}"));
+        }
+    }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+#[test]
+fn faults_of_the_laboratory_are_roots() {
+    injected("faults", &[]);
+}
+
+#[test]
+fn faults_of_the_laboratory_with_a_kernel_datapath_are_roots() {
+    injected("uml-faults", &[("F11", "BOND-001", "bond0")]);
+}
+
+/// An edit of one captured text.
+struct Plant {
+    /// End of the member's name.
+    member: &'static str,
+    from: &'static str,
+    to: &'static str,
+}
+
+/// Seven faults and the root that each must be.
+const PLANTED: &[(&str, &str, &[Plant])] = &[
+    (
+        "OVS-002",
+        "br-int/tap0e778df8-ca",
+        &[Plant {
+            member: "ovs-vsctl_-t_5_show",
+            from: "Port tap0e778df8-ca\n            tag: 3\n",
+            to: "Port tap0e778df8-ca\n            tag: 4095\n",
+        }],
+    ),
+    (
+        "OVS-001",
+        "br-int/sg-189f4c40-9d",
+        &[Plant {
+            member: "ovs-vsctl_-t_5_show",
+            from: "Interface sg-189f4c40-9d\n                type: internal\n",
+            to: "Interface sg-189f4c40-9d\n                type: internal\n                error: \"could not open network device sg-189f4c40-9d (No such device)\"\n",
+        }],
+    ),
+    (
+        "OVS-003",
+        "br-int/patch-tun",
+        &[Plant {
+            member: "ovs-vsctl_-t_5_show",
+            from: "options: {peer=patch-int}",
+            to: "options: {peer=patch-gone}",
+        }],
+    ),
+    (
+        "NIC-001",
+        "ens7",
+        &[
+            Plant {
+                member: "ip_-d_address",
+                from: "ens7: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc fq_codel master ovs-system state UP",
+                to: "ens7: <NO-CARRIER,BROADCAST,MULTICAST,UP> mtu 1500 qdisc fq_codel master ovs-system state DOWN",
+            },
+            Plant {
+                member: "ip_-s_-d_link",
+                from: "ens7: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc fq_codel master ovs-system state UP",
+                to: "ens7: <NO-CARRIER,BROADCAST,MULTICAST,UP> mtu 1500 qdisc fq_codel master ovs-system state DOWN",
+            },
+        ],
+    ),
+    (
+        "L3-001",
+        "192.0.2.7/24",
+        &[
+            Plant {
+                member: "ip_-d_address",
+                from: "\n4: ens5: ",
+                to: "\n    inet 192.0.2.7/24 brd 192.0.2.255 scope global ens4\n       valid_lft forever preferred_lft forever\n4: ens5: ",
+            },
+            Plant {
+                member: "ip_-d_address",
+                from: "\n5: ens6: ",
+                to: "\n    inet 192.0.2.7/24 brd 192.0.2.255 scope global ens5\n       valid_lft forever preferred_lft forever\n5: ens6: ",
+            },
+        ],
+    ),
+    (
+        "MTU-001",
+        "qr-3a70b31c-3f",
+        &[Plant {
+            member: "ip_netns_exec_qrouter-984c22fd-64b3-4fa1-8ddd-87090f401ce5_ip_address_show",
+            from: "qr-3a70b31c-3f: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1450",
+            to: "qr-3a70b31c-3f: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500",
+        }],
+    ),
+    (
+        "CAP-002",
+        // The host, by its name.
+        "compute4",
+        &[Plant {
+            member: "networking/ip_netns",
+            from: "fip-32981f34-497a-4fae-914a-8576055c8d0d (id: 9)\n",
+            to: "qdhcp-6b1f9c55-2a0e-4f04-9d4e-0d6a3f8b7c21 (id: 11)\nfip-32981f34-497a-4fae-914a-8576055c8d0d (id: 9)\n",
+        }],
+    ),
+];
+
+#[test]
+fn planted_faults_are_roots_and_there_is_no_eighth() {
+    let Some(folder) = captures() else { return };
+    let whole = folder.join("hosts/hotsos-openstack");
+    let healthy = roots(&whole);
+    let room = tempfile::tempdir().unwrap();
+    let host = room.path().join("hotsos-openstack");
+    copy(&whole, &host);
+    for plant in PLANTED.iter().flat_map(|it| it.2) {
+        let path = find(&host, plant.member);
+        let text = fs::read_to_string(&path).unwrap();
+        let changed = text.replacen(plant.from, plant.to, 1);
+        assert_ne!(text, changed, "nothing to edit in {}", path.display());
+        fs::write(&path, changed).unwrap();
+    }
+    let planted: BTreeSet<Found> = PLANTED.iter().map(|it| found(it.0, it.1)).collect();
+    let now: BTreeSet<Found> = roots(&host).difference(&healthy).cloned().collect();
+    assert_eq!(now, planted);
+}
+
+/// Copies a folder; the copies can be written.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() {
+            copy(&path, &target);
+        } else if kind.is_file() {
+            fs::write(&target, fs::read(&path).unwrap()).unwrap();
+        }
+    }
+}
+
+/// The one file whose path ends like this.
+fn find(folder: &Path, end: &str) -> PathBuf {
+    let mut open = vec![folder.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.to_string_lossy().ends_with(&format!("/{end}"))
+                || end.contains('/') && path.to_string_lossy().ends_with(end)
+            {
+                return path;
+            }
+        }
+    }
+    panic!("no {end}");
+}
