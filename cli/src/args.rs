@@ -211,7 +211,7 @@ pub(crate) struct Lint {
     #[arg(long)]
     pub(crate) all: bool,
     /// Show the way of each running VM and namespace to its switch, up to its first broken hop
-    #[arg(long)]
+    #[arg(id = "show_paths", long = "paths")]
     pub(crate) paths: bool,
     #[command(flatten)]
     pub(crate) config: Config,

@@ -53,7 +53,7 @@ pub struct Path {
 
 /// All ways: VMs first, in the order of the topology.
 pub fn paths(topology: &Topology<'_>, report: &Report) -> Vec<Path> {
-    let faults = Faults::of(report);
+    let faults = Faults::of(topology, report);
     let mut chains = Chains::new(topology);
     let mut all = Vec::new();
     for (id, node) in topology.nodes() {
@@ -88,14 +88,20 @@ struct Faults {
 }
 
 impl Faults {
-    fn of(report: &Report) -> Self {
+    fn of(topology: &Topology<'_>, report: &Report) -> Self {
         let mut all = Self { nodes: BTreeMap::new(), names: BTreeMap::new() };
         // Roots stand before what they explain: the first of several is the cause.
         for (at, finding) in report.findings.iter().enumerate() {
             if finding.severity < Severity::Error || !cuts(finding) {
                 continue;
             }
-            if let Some(node) = finding.node {
+            // A finding about what is not there stands at something near it.
+            let itself = |id: &NodeId| {
+                let node = topology.node(*id);
+                node.is_some_and(|it| finding.object.name.ends_with(it.name.as_str()))
+                    || finding.object.kind == "vm-nic"
+            };
+            if let Some(node) = finding.node.filter(itself) {
                 all.nodes.entry(node).or_insert(at);
             }
             for name in std::iter::once(&finding.object.name).chain(&finding.also) {

@@ -203,6 +203,8 @@ pub(super) static ROWS: &[Row] = &[
     ),
     row(&["NS-001"], &["NS-007", "NS-008"], &[Join::Netns, Join::Port]),
     row(&["LBR-002"], &["MAC-003", "NIC-003", "NIC-005", "L3-006"], &[Join::Bridge]),
+    // In a ring a device hears its own probes for its address.
+    row(&["LBR-002"], &["L3-008"], &[Join::Bridge, Join::Device]),
     row(&["LBR-004"], &["L3-006"], &[Join::Bridge, Join::Above]),
     row(&["MTU-003", "MTU-004"], &["MTU-001"], &[Join::Device, Join::Above]),
     row(&["MTU-001", "MTU-003"], &["MTU-002"], &[Join::Port]),
