@@ -36,17 +36,18 @@ fn folders(of: &Path) -> Vec<PathBuf> {
 #[expect(clippy::disallowed_methods, reason = "tests read their cases from files")]
 fn read(host: &Path, file: &str, command: &str) -> Vec<OvsRecord> {
     let path = host.join(file);
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|why| panic!("{path:?}: {why}"));
+    let text =
+        std::fs::read_to_string(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
     let command = Command::new(command);
     let format = registry::by_command(&command).unwrap_or_else(|| panic!("{command}"));
     let out = (format.read)(&text, &command);
-    assert_eq!(out.problems, [], "{path:?}");
-    assert!(out.completeness.is_complete(), "{path:?}: {:?}", out.completeness);
-    assert_eq!(out.lines.unread, 0, "{path:?}");
+    assert_eq!(out.problems, [], "{}", path.display());
+    assert!(out.completeness.is_complete(), "{}: {:?}", path.display(), out.completeness);
+    assert_eq!(out.lines.unread, 0, "{}", path.display());
     match out.records {
         Batch::Ovs(all) => all,
         Batch::Nothing => Vec::new(),
-        other => panic!("{path:?}: {}", other.kind()),
+        other => panic!("{}: {}", path.display(), other.kind()),
     }
 }
 
@@ -110,9 +111,9 @@ fn lists_json_dump_and_file_hold_the_same_rows() {
 
 fn same(left: &Rows, right: &Rows, host: &Path, what: &str) {
     for (uuid, row) in left {
-        assert_eq!(Some(row), right.get(uuid), "{what} of {host:?}: {uuid}");
+        assert_eq!(Some(row), right.get(uuid), "{what} of {}: {uuid}", host.display());
     }
-    assert_eq!(left.len(), right.len(), "{what} of {host:?}");
+    assert_eq!(left.len(), right.len(), "{what} of {}", host.display());
 }
 
 /// The command that a file of a captured host is named after.

@@ -3,7 +3,7 @@
 //! The console transcripts of a page are run as they stand: read by the same code as a user's
 //! session, linted by this rule alone.
 #![expect(clippy::disallowed_methods, reason = "tests write transcripts and read the sources")]
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;

@@ -44,9 +44,10 @@ pub(crate) fn open(inputs: &[Input], options: &Options) -> Result<Captured, Capt
             match &options.command {
                 Some(given) => drafts.extend(one_output(&tree, given, &mut loader)),
                 None => {
-                    let (found, unclaimed) = of_tree(&tree);
+                    let (found, unread) = of_tree(&tree);
                     drafts.extend(found);
-                    count.unclaimed_commands += unclaimed;
+                    count.unclaimed_commands += unread.unclaimed;
+                    loader.problems.extend(unread.problems);
                 }
             }
         }
@@ -71,8 +72,8 @@ pub(crate) fn open(inputs: &[Input], options: &Options) -> Result<Captured, Capt
     Ok(captured)
 }
 
-/// The hosts in one tree, and how many commands of sessions nothing reads.
-fn of_tree(tree: &Tree) -> (Vec<Draft>, u64) {
+/// The hosts in one tree, and what sessions leave unread.
+fn of_tree(tree: &Tree) -> (Vec<Draft>, folder::Unread) {
     let mut rest: BTreeSet<&str> =
         tree.files.keys().chain(tree.links.keys()).map(String::as_str).collect();
     let mut drafts = Vec::new();
@@ -87,9 +88,9 @@ fn of_tree(tree: &Tree) -> (Vec<Draft>, u64) {
         drafts.push(sos::read(tree, root, &members));
     }
     let rest: Vec<&str> = rest.into_iter().collect();
-    let (found, unclaimed) = folder::read(tree, &rest);
+    let (found, unread) = folder::read(tree, &rest);
     drafts.extend(found);
-    (drafts, unclaimed)
+    (drafts, unread)
 }
 
 /// A text whose command the user gave.

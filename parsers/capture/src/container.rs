@@ -83,8 +83,28 @@ fn is_tar(head: &[u8]) -> bool {
     told == sum(header) - sum(field) + 8 * u64::from(b' ')
 }
 
-/// Few control characters, no NUL.
+/// Text as UTF-8 without a mark in front: Windows shells save UTF-16, editors put a mark before
+/// UTF-8. All else is left alone.
+pub(crate) fn without_mark(bytes: Vec<u8>) -> Vec<u8> {
+    let wide = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
+        let (pairs, _) = rest.as_chunks::<2>();
+        let units: Vec<u16> = pairs.iter().map(|&it| unit(it)).collect();
+        String::from_utf16_lossy(&units).into_bytes()
+    };
+    match bytes.as_slice() {
+        [0xef, 0xbb, 0xbf, rest @ ..] => rest.to_vec(),
+        [0xff, 0xfe, rest @ ..] => wide(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => wide(rest, u16::from_be_bytes),
+        _ => bytes,
+    }
+}
+
+/// Few control characters, no NUL, unless a mark says that it is UTF-16.
 fn is_text(head: &[u8]) -> bool {
+    if matches!(head, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) {
+        let text = without_mark(head.to_vec());
+        return !text.contains(&0) && is_text(&text);
+    }
     let control = |b: u8| b < b' ' && !matches!(b, b'\n' | b'\r' | b'\t' | 0x8 | 0xc | 0x1b | 0x7);
     if head.contains(&0) {
         return false;

@@ -1,8 +1,9 @@
 //! Outputs in folders, and texts of unknown origin: everything but sos reports.
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_model::capture::{Command, Completeness};
+use tapline_model::capture::{Command, Completeness, InputProblem};
 use tapline_model::ids::Netns;
+use tapline_model::outcome::ProblemKind;
 use tapline_parsers::registry;
 
 use crate::choose::{self, per_process};
@@ -25,11 +26,20 @@ enum Text {
     Name,
 }
 
-/// Hosts out of the texts that belong to no sos report, and how many commands nothing reads.
-pub(crate) fn read(tree: &Tree, members: &[&str]) -> (Vec<Draft>, u64) {
+/// What sessions hold that was not read.
+#[derive(Debug, Default)]
+pub(crate) struct Unread {
+    /// Commands that nothing reads.
+    pub(crate) unclaimed: u64,
+    /// Output that could not be told apart.
+    pub(crate) problems: Vec<InputProblem>,
+}
+
+/// Hosts out of the texts that belong to no sos report, and what sessions leave unread.
+pub(crate) fn read(tree: &Tree, members: &[&str]) -> (Vec<Draft>, Unread) {
     let mut folders: BTreeMap<&str, Vec<(&str, Text)>> = BTreeMap::new();
     let mut identities: BTreeMap<&str, crate::host::Identity> = BTreeMap::new();
-    let mut unclaimed = 0;
+    let mut unread = Unread::default();
     let mut seen = BTreeSet::new();
     for &member in members {
         let Some(file) = tree.resolve(member) else { continue };
@@ -43,12 +53,22 @@ pub(crate) fn read(tree: &Tree, members: &[&str]) -> (Vec<Draft>, u64) {
         let identity = identities.entry(home).or_default();
         if let Some(text) = text(tree, (member, &file), home, identity) {
             if let Text::Session(it) = &text {
-                unclaimed += it.unclaimed;
+                unread.unclaimed += it.unclaimed;
+                unread.problems.extend(it.mixed.iter().map(|(line, commands)| InputProblem {
+                    kind: ProblemKind::UnreadLine,
+                    archive: tree.archive.clone(),
+                    member: if tree.single { "".into() } else { member.into() },
+                    message: format!(
+                        "line {line}: the outputs of `{}` run into one another and were not read; \
+                         paste one command at a time",
+                        commands.join("`, `")
+                    ),
+                }));
             }
             folders.entry(home).or_default().push((member, text));
         }
     }
-    (drafts(tree, folders, &identities), unclaimed)
+    (drafts(tree, folders, &identities), unread)
 }
 
 /// Whether a text of unknown origin is worth keeping: an output, a session, a supportconfig file.

@@ -33,6 +33,9 @@ pub(crate) struct Transcript {
     pub(crate) blocks: Vec<Block>,
     /// Commands that nothing reads.
     pub(crate) unclaimed: u64,
+    /// Lines with several commands that formats read, whose outputs run into one another: one-based
+    /// line, and the commands.
+    pub(crate) mixed: Vec<(u32, Vec<String>)>,
     /// Prompts that only a shell prints, with a known command: what makes a text a session.
     pub(crate) sure: usize,
 }
@@ -204,6 +207,10 @@ impl Reader {
         let claimed: Vec<_> = open.runs.into_iter().filter(is_claimed).collect();
         let [run] = claimed.as_slice() else {
             self.done.unclaimed += u64::from(loud > 0);
+            if claimed.len() > 1 && !open.lines.is_empty() {
+                let commands = claimed.iter().map(|it| it.command.to_string()).collect();
+                self.done.mixed.push((open.first_line.saturating_sub(1).max(1), commands));
+            }
             return;
         };
         let sure = open.trust == Trust::Strong;

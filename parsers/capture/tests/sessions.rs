@@ -89,7 +89,12 @@ fn sessions_from_the_field() {
         ),
         ("kubeovn-001.txt", {
             let of = |it: &str| format!("kubeovn-001 root {it}");
-            vec![of("2:ip a"), of("16:ip rule"), of("23:ip route show table 100")]
+            vec![
+                of("2:ip a"),
+                of("16:ip rule"),
+                of("23:ip route show table 100"),
+                of("28:iptables -t nat -L -n -v"),
+            ]
         }),
     ] {
         assert_eq!(show(&read(&folder.join(name))), expected, "{name}");
