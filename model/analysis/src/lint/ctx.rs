@@ -41,7 +41,7 @@ struct Things {
     ovs_ports: Vec<NodeId>,
     ovs_interfaces: Vec<NodeId>,
     tunnels: Vec<NodeId>,
-    /// NICs of virtual machines by the port id in the name of their device or bridge.
+    /// NICs of VMs by the port id in the name of their device or bridge.
     nics_by_port: BTreeMap<Name, Vec<NodeId>>,
     /// The same by the name of their device.
     nics_by_target: BTreeMap<Name, Vec<NodeId>>,
@@ -102,11 +102,11 @@ impl Item<'_, AddressNode<'_>> {
 /// Who is at the other side of a port.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum User {
-    /// A running virtual machine.
+    /// A running VM.
     Running(NodeId),
-    /// A virtual machine that is shut off.
+    /// A VM that is shut off.
     Off(NodeId),
-    /// No virtual machine of the host: all of them were captured.
+    /// No VM of the host: all of them were captured.
     Nobody,
     /// Not told: these commands would.
     Unknown(Vec<String>),
@@ -148,9 +148,9 @@ kinds! {
     addresses, address: Address(AddressNode<'a>);
     /// All routing tables.
     route_tables, route_table: RouteTable(RouteTable<'a>);
-    /// All virtual machines.
+    /// All VMs.
     vms, vm: Vm(Vm);
-    /// All NICs of virtual machines.
+    /// All NICs of VMs.
     vm_nics, vm_nic: VmNic(VmNic<'a>);
     /// All OVS bridges.
     ovs_bridges, ovs_bridge: OvsBridge(OvsBridge);
@@ -356,7 +356,7 @@ impl<'a> Ctx<'a> {
         self.topology.snapshot.host(host).map_or("", |it| it.name.as_str())
     }
 
-    /// A node as the object of a finding: a port with its bridge, a NIC with its machine.
+    /// A node as the object of a finding: a port with its bridge, a NIC with its VM.
     pub fn object(&self, id: NodeId) -> Object {
         let Some(node) = self.topology.node(id) else {
             return Object { kind: "", name: String::new() };
@@ -470,7 +470,7 @@ impl<'a> Ctx<'a> {
         self.topology.peer(device, EdgeKind::VethPeer).and_then(|(id, _)| self.netdev(id))
     }
 
-    /// The NICs of virtual machines that a device or port of this name belongs to: by the name of
+    /// The NICs of VMs that a device or port of this name belongs to: by the name of
     /// their device, or by the neutron port whose id is in the name.
     pub fn nics_behind(&self, host: HostId, name: &str) -> Vec<Item<'a, VmNic<'a>>> {
         let Some(things) = self.hosts.get(&host) else { return Vec::new() };
@@ -499,7 +499,7 @@ impl<'a> Ctx<'a> {
         if open.is_empty() { User::Nobody } else { User::Unknown(open) }
     }
 
-    /// Cites what says that a machine runs, or does not.
+    /// Cites what says that a VM runs, or does not.
     pub fn state_of(&self, vm: NodeId) -> Option<&'a Fact<Name>> {
         self.vm(vm).and_then(|it| it.data.state.as_ref())
     }

@@ -123,7 +123,7 @@ fn index<'t>(
     index
 }
 
-/// Names mean something to one host only; machines and addresses are the same on all.
+/// Names mean something to one host only; virtual machines and addresses are the same on all.
 fn host_of(join: Join, host: HostId) -> Option<HostId> {
     (!matches!(join, Join::Vm | Join::AnyAddress)).then_some(host)
 }

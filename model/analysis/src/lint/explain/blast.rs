@@ -19,7 +19,7 @@ const MOST_OBJECTS: usize = 200;
 /// How many users hang on something that is at fault: what may be cut off by it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug, Serialize)]
 pub struct Blast {
-    /// Virtual machines that run.
+    /// VMs that run.
     pub vms: u32,
     /// Namespaces other than root.
     pub namespaces: u32,

@@ -22,7 +22,7 @@ pub(super) enum Join {
     Address,
     /// An address, whatever the host.
     AnyAddress,
-    /// The virtual machine, whatever the host.
+    /// The VM, whatever the host.
     Vm,
     /// What the symptom is about hangs on what the root is about.
     Above,

@@ -1,4 +1,4 @@
-//! Rules about virtual machines.
+//! Rules about VMs.
 pub(crate) mod vm_nic_link_down;
 pub(crate) mod vm_on_two_hosts;
 pub(crate) mod vm_target_missing;

@@ -97,7 +97,7 @@ fn is_virsh(source: &Source) -> bool {
     source.command.program() == "virsh"
 }
 
-/// Whether anything on the host looks like a virtual machine; else libvirt may well not run.
+/// Whether anything on the host looks like a VM; else libvirt may well not run.
 fn has_machines(ctx: &Ctx<'_>, host: HostId) -> bool {
     ctx.netdevs_of(host).any(|it| {
         it.kind == NetdevKind::Tap || it.name().starts_with("vnet") || it.name().starts_with("qbr")
@@ -177,8 +177,8 @@ fn words(topic: Topic) -> &'static str {
         Topic::Ovs => "OVS bridges and ports",
         Topic::OvsPorts => "columns of OVS ports",
         Topic::OvsInterfaces => "columns of OVS interfaces",
-        Topic::Domains => "virtual machines and their state",
-        Topic::DomainXml => "NICs of virtual machines",
+        Topic::Domains => "VMs and their state",
+        Topic::DomainXml => "NICs of VMs",
         Topic::Netfilter => "packet filters",
     }
 }

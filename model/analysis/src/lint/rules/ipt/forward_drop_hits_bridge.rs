@@ -15,7 +15,7 @@ use crate::lint::{Confidence, Ctx, Verdicts, declare_rule, defs};
 declare_rule! {
     code: "IPT-001",
     id: "forward-drop-hits-bridge",
-    summary: "the host's packet filter drops what a bridge passes between machines and the wire",
+    summary: "the host's packet filter drops what a bridge passes between VMs and the wire",
     severity: Error,
     confidence: Strong,
     page: "forward_drop_hits_bridge.md",
@@ -66,7 +66,7 @@ fn switches(ctx: &Ctx<'_>) -> BTreeMap<HostId, (bool, Evidence)> {
     all
 }
 
-/// A machine's or container's port and the NIC of a bridge that joins the two. Bridges that come
+/// A VM's or container's port and the NIC of a bridge that joins the two. Bridges that come
 /// with rules of their own are left out: docker, libvirt's networks, CNI, neutron's hybrid ports.
 fn victim<'a>(
     ctx: &Ctx<'a>,
@@ -184,7 +184,7 @@ fn drop(source: SourceId, table: &NetfilterTable) -> Option<Drop> {
 }
 
 /// Whether a rule accepts frames of this bridge before they are dropped, or leads to a chain of
-/// software that knows its machines.
+/// software that knows its VMs.
 fn spares(
     table: &NetfilterTable,
     drop: &Drop,

@@ -57,7 +57,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     }
 }
 
-/// Hybrid ports: a bridge `qbr` with a tap in it or named in a machine's XML.
+/// Hybrid ports: a bridge `qbr` with a tap in it or named in a VM's XML.
 fn ports(ctx: &Ctx<'_>) -> BTreeSet<(HostId, Name)> {
     let mut all = BTreeSet::new();
     for nic in ctx.vm_nics() {
@@ -117,7 +117,7 @@ impl<'a> Chain<'_, 'a> {
         self.ctx.netdev_called(self.host, &Netns::Root, &self.name(prefix))
     }
 
-    /// Whether a machine uses the port. A tap with a carrier is held open by one, whatever libvirt
+    /// Whether a VM uses the port. A tap with a carrier is held open by one, whatever libvirt
     /// says.
     fn user(&self) -> Option<bool> {
         match self.ctx.user_of(self.host, &self.name("tap")) {
@@ -130,7 +130,7 @@ impl<'a> Chain<'_, 'a> {
         }
     }
 
-    /// The hops from the machine to the switch; later ones are looked at only while all before
+    /// The hops from the VM to the switch; later ones are looked at only while all before
     /// are whole or unknown.
     fn hops(&self) -> [Box<dyn Fn() -> Hop + '_>; 9] {
         [
@@ -158,7 +158,7 @@ impl<'a> Chain<'_, 'a> {
                 let message = match elsewhere {
                     Some(device) => format!("is in namespace {} and not in root", device.netns()),
                     None if matches!(anywhere(), Presence::No(_)) => "does not exist".to_owned(),
-                    // A namespace that was not captured may have it; the machine is cut off anyway.
+                    // A namespace that was not captured may have it; the VM is cut off anyway.
                     None => "is not in namespace root".to_owned(),
                 };
                 let place = elsewhere.and_then(|it| it.place());
@@ -294,7 +294,7 @@ impl<'a> Chain<'_, 'a> {
     }
 
     fn report(&self, out: &mut Verdicts, fault: Fault) {
-        let message = format!("{}: the machine is cut off at this hop", fault.message);
+        let message = format!("{}: the VM is cut off at this hop", fault.message);
         let finding: &mut Finding = match fault.node {
             Some(node) => out.fault(self.ctx, self.host, node, message),
             None => {
@@ -323,7 +323,7 @@ impl<'a> Chain<'_, 'a> {
         }
         for nic in self.ctx.nics_behind(self.host, &self.name("tap")) {
             if let Some(state) = self.ctx.state_of(nic.vm) {
-                finding.context(state.evidence, "the machine that is cut off");
+                finding.context(state.evidence, "the VM that is cut off");
             }
         }
         finding.next(fault.next);

@@ -32,12 +32,12 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         let host = bridge.host;
         let tap = format!("tap{port}");
         match ctx.user_of(host, &tap) {
-            // A machine that is off keeps its bridge where libvirt alone runs it.
+            // A VM that is off keeps its bridge where libvirt alone runs it.
             User::Running(_) | User::Off(_) => out.clean(),
             User::Unknown(missing) => out.cannot_tell(host, missing),
             User::Nobody => {
                 let tap = ctx.netdev_called(host, &Netns::Root, &tap);
-                // Some process holds it: a machine that libvirt does not know.
+                // Some process holds it: a VM that libvirt does not know.
                 if tap.is_some_and(|it| it.carrier() == Some(true)) {
                     out.clean();
                     continue;
@@ -67,9 +67,9 @@ fn live_tag(ctx: &Ctx<'_>, host: HostId, port: &str) -> Option<Evidence> {
 fn report(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, bound: bool, all: &[Leftover<'_>]) {
     let Some((first, rest)) = all.split_first() else { return };
     let message = if bound {
-        "belongs to no machine of this host, and its port still has a VLAN: cleaning up was skipped"
+        "belongs to no VM of this host, and its port still has a VLAN: cleaning up was skipped"
     } else {
-        "belongs to no machine of this host: cleaning up was skipped"
+        "belongs to no VM of this host: cleaning up was skipped"
     };
     let finding = out.fault(ctx, host, first.bridge.id, message);
     if !bound && all.len() < MANY {

@@ -26,12 +26,12 @@ const MOST: usize = 200;
 #[derive(Clone, Copy)]
 struct Endpoint {
     host: HostId,
-    /// The NIC of the machine, or the device.
+    /// The NIC of the VM, or the device.
     node: NodeId,
     /// The device, as far as known.
     device: Option<NodeId>,
     evidence: Evidence,
-    /// The machine, and whether it runs.
+    /// The VM, and whether it runs.
     vm: Option<(NodeId, Option<bool>)>,
 }
 
@@ -120,7 +120,7 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, mac: Mac, all: &[Endpoint], segments
 /// How sure it is that two endpoints meet. From weak to strong.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Meet {
-    /// They would, if the machine that is off were started.
+    /// They would, if the VM that is off were started.
     Later,
     /// Bridges of one name on two hosts.
     Namesakes,
@@ -137,7 +137,7 @@ fn meet(
     if let (Some((vm_a, _)), Some((vm_b, _))) = (a.vm, b.vm)
         && (vm_a == vm_b || same_machine(ctx, vm_a, vm_b))
     {
-        // One machine: two of its NICs (failover pairs share a MAC), or the same seen on two hosts.
+        // One VM: two of its NICs (failover pairs share a MAC), or the same seen on two hosts.
         return Ok(None);
     }
     let devices = a.device.zip(b.device);
@@ -168,13 +168,13 @@ fn meet(
     Ok(Some(met))
 }
 
-/// Two definitions of one machine: the same UUID.
+/// Two definitions of one VM: the same UUID.
 fn same_machine(ctx: &Ctx<'_>, a: NodeId, b: NodeId) -> bool {
     let uuid = |id| ctx.vm(id).and_then(|it| it.data.uuid.as_ref()).map(|it| &it.value);
     uuid(a).is_some() && uuid(a) == uuid(b)
 }
 
-/// Whether the machines are in bridges of one name. A bridge that a controller divides into
+/// Whether the VMs are in bridges of one name. A bridge that a controller divides into
 /// networks says nothing, nor does a bridge that each host makes for itself.
 fn same_bridge(ctx: &Ctx<'_>, a: &Endpoint, b: &Endpoint) -> Option<Meet> {
     let nic = |it: &Endpoint| -> Option<Item<'_, VmNic<'_>>> { ctx.vm_nic(it.node) };

@@ -53,14 +53,14 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             continue;
         }
         let message = format!(
-            "{} has {}, the guest's NIC {}: the tap is likely another machine's",
+            "{} has {}, the guest's NIC {}: the tap is likely another VM's",
             target.value, mac.value, guest.value
         );
         let finding = out.fault(ctx, nic.host, nic.id, message);
         finding.primary(mac.evidence, "MAC of the tap");
         finding.primary(guest.evidence, "MAC of the guest");
         if let Some(state) = ctx.state_of(nic.vm) {
-            finding.context(state.evidence, "the machine runs");
+            finding.context(state.evidence, "the VM runs");
         }
         finding.note("somebody may have set the MAC of the tap by hand");
         finding.next(format!("virsh domiflist {}", vm.name()));

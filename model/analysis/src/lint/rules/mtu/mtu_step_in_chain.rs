@@ -92,7 +92,7 @@ fn feeder<'a>(
     })
 }
 
-/// The tap of a machine against the veth behind its bridge.
+/// The tap of a VM against the veth behind its bridge.
 fn machine(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, VmNic<'_>>) {
     let Some(target) = &nic.data.target else { return };
     if ctx.vm(nic.vm).and_then(|it| it.active) != Some(true) {
@@ -112,11 +112,11 @@ fn machine(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, VmNic<'_>>) {
     }
     let message = match told {
         Some(_) => format!(
-            "the machine is told an MTU of {size}, the way to the switch has {}: larger frames are lost",
+            "the VM is told an MTU of {size}, the way to the switch has {}: larger frames are lost",
             outer.value
         ),
         None => format!(
-            "{size} of the tap, {} of {}: larger frames of the machine are lost",
+            "{size} of the tap, {} of {}: larger frames of the VM are lost",
             outer.value,
             veth.name()
         ),
@@ -125,12 +125,12 @@ fn machine(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, VmNic<'_>>) {
     finding.at_most(Severity::Warning);
     match told {
         Some((source, at)) => {
-            finding.primary(at.evidence(source), "what the machine is told");
+            finding.primary(at.evidence(source), "what the VM is told");
         }
         None => {
             finding.primary(inner.evidence, "the larger MTU");
             finding.at_most(Severity::Info);
-            finding.note("the machine may have got the smaller MTU by DHCP: then it does no harm");
+            finding.note("the VM may have got the smaller MTU by DHCP: then it does no harm");
         }
     }
     finding.primary(outer.evidence, "the smaller MTU");
@@ -213,13 +213,13 @@ fn network_ports(
     }
     if bare_taps {
         finding.at_most(Severity::Info);
-        finding.note("the machine may have got the smaller MTU by DHCP: then it does no harm");
+        finding.note("the VM may have got the smaller MTU by DHCP: then it does no harm");
     }
     finding.next("openstack network show NETWORK -c mtu");
     finding.next("systemctl restart neutron-dhcp-agent neutron-l3-agent");
 }
 
-/// Whether the device belongs to a machine directly.
+/// Whether the device belongs to a VM directly.
 fn is_machine_tap(ctx: &Ctx<'_>, host: HostId, device: NodeId, name: &str) -> bool {
     let tap = ctx.netdev(device).is_some_and(|it| it.netns().is_root());
     tap && name.starts_with("tap") && !matches!(ctx.user_of(host, name), User::Nobody)

@@ -134,7 +134,7 @@ fn distributed(
             out.clean();
         } else if missing.is_empty() {
             let message = format!(
-                "no rule leads packets from {} to a table with a default route: machines there without a floating address do not reach the outside",
+                "no rule leads packets from {} to a table with a default route: VMs there without a floating address do not reach the outside",
                 net.trunc()
             );
             let finding = out.fault(ctx, host, netns.id, message);

@@ -140,33 +140,33 @@ fn lower_for_user(ctx: &Ctx<'_>, finding: &mut Finding, port: Item<'_, OvsPort>)
     match ctx.user_of(host, name) {
         User::Running(vm) => {
             if let Some(state) = ctx.state_of(vm) {
-                finding.context(state.evidence, "the machine that it cuts off");
+                finding.context(state.evidence, "the VM that it cuts off");
             }
         }
         User::Off(vm) => {
             finding.at_most(Severity::Info);
             if let Some(state) = ctx.state_of(vm) {
-                finding.context(state.evidence, "its machine does not run");
+                finding.context(state.evidence, "its VM does not run");
             }
         }
         User::Nobody => {
             finding.at_most(Severity::Warning);
-            finding.note("no machine of this host uses the port");
+            finding.note("no VM of this host uses the port");
         }
         User::Unknown(_) => {
-            // Without a tap no machine is plugged into a hybrid port.
+            // Without a tap no VM is plugged into a hybrid port.
             let tap = name.strip_prefix("qvo").map(|it| format!("tap{it}"));
             let Some(tap) = tap else { return };
             if let Some(bridge) = without_tap(ctx, port) {
                 finding.at_most(Severity::Warning);
                 finding.context(bridge, "the bridge of the port has no tap");
-                finding.note("no machine is plugged into the port");
+                finding.note("no VM is plugged into the port");
                 return;
             }
             if let Presence::No(searched) = defs::presence(ctx, host, &tap) {
                 finding.at_most(Severity::Warning);
                 finding.absent(searched);
-                finding.note("no machine is plugged into the port");
+                finding.note("no VM is plugged into the port");
             }
         }
     }

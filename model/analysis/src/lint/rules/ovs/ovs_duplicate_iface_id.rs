@@ -39,7 +39,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     }
 }
 
-/// The two ways in which nova plugs a machine: the tap itself, or a veth end for it.
+/// The two ways in which nova plugs a VM: the tap itself, or a veth end for it.
 fn is_plug(name: &str) -> bool {
     name.starts_with("tap") || name.starts_with("qvo")
 }
@@ -80,12 +80,12 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, interfaces: &[Item<'_,
     match ctx.user_of(host, first.name()) {
         User::Running(vm) => {
             if let Some(state) = ctx.state_of(vm) {
-                finding.context(state.evidence, "the machine behind it");
+                finding.context(state.evidence, "the VM behind it");
             }
         }
         User::Off(_) | User::Nobody => {
             finding.at_most(Severity::Warning);
-            finding.note("no running machine of this host uses the port");
+            finding.note("no running VM of this host uses the port");
         }
         User::Unknown(_) => {}
     }

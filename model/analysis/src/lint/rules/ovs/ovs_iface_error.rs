@@ -148,7 +148,7 @@ fn describe_device(ctx: &Ctx<'_>, finding: &mut Finding, host: HostId, name: &st
     }
 }
 
-/// A port whose machine is off has no device, and OVS says so: no fault.
+/// A port whose VM is off has no device, and OVS says so: no fault.
 fn lower_for_user(ctx: &Ctx<'_>, finding: &mut Finding, host: HostId, name: &str) {
     if names::port_prefix(name).is_none() && !name.starts_with("vnet") {
         return;
@@ -156,7 +156,7 @@ fn lower_for_user(ctx: &Ctx<'_>, finding: &mut Finding, host: HostId, name: &str
     match ctx.user_of(host, name) {
         User::Running(vm) => {
             if let Some(state) = ctx.state_of(vm) {
-                finding.context(state.evidence, "the machine that needs it");
+                finding.context(state.evidence, "the VM that needs it");
             }
             if let Some(vm) = ctx.vm(vm) {
                 finding.next(format!("virsh domiflist {}", vm.name()));
@@ -165,21 +165,18 @@ fn lower_for_user(ctx: &Ctx<'_>, finding: &mut Finding, host: HostId, name: &str
         User::Off(vm) => {
             finding.at_most(Severity::Info);
             if let Some(state) = ctx.state_of(vm) {
-                finding.context(state.evidence, "its machine does not run");
+                finding.context(state.evidence, "its VM does not run");
             }
-            finding.note("the device appears when the machine starts");
+            finding.note("the device appears when the VM starts");
         }
         User::Nobody => {
-            finding.note(
-                "no machine of this host uses the port: a leftover, or one that failed to start",
-            );
+            finding
+                .note("no VM of this host uses the port: a leftover, or one that failed to start");
         }
         User::Unknown(missing) => {
-            finding.note(format!(
-                "which machine uses the port is not known: run {}",
-                missing.join(", ")
-            ));
-            // A tap comes and goes with its machine; a host without any word of machines tells
+            finding
+                .note(format!("which VM uses the port is not known: run {}", missing.join(", ")));
+            // A tap comes and goes with its VM; a host without any word of VMs tells
             // nothing of whether one should be there.
             let listed = ctx.captured(host, &Netns::Root, Topic::Domains);
             if !listed || !name.starts_with("qvo") {

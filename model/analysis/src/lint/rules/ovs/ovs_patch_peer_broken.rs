@@ -76,9 +76,8 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, patch: Item<'_, OvsInterface>) {
     }
     if peer.is_none() && is_leftover(ctx, patch, wanted) {
         finding.at_most(Severity::Info);
-        finding.note(
-            "a leftover: the other side is gone and no machine of this host is known to use it",
-        );
+        finding
+            .note("a leftover: the other side is gone and no VM of this host is known to use it");
     }
     finding.next(format!("ovs-vsctl get interface {name} options"));
     if name.starts_with("int-") || name.starts_with("phy-") || name.starts_with("patch-") {

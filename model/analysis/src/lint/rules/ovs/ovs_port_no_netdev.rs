@@ -67,18 +67,18 @@ fn report(
     match user {
         User::Running(vm) => {
             if let Some(state) = ctx.state_of(vm) {
-                finding.context(state.evidence, "the machine that needs it");
+                finding.context(state.evidence, "the VM that needs it");
             }
         }
         User::Off(vm) => {
             finding.at_most(Severity::Info);
             if let Some(state) = ctx.state_of(vm) {
-                finding.context(state.evidence, "its machine does not run");
+                finding.context(state.evidence, "its VM does not run");
             }
         }
         User::Nobody if interface.kind.is_empty() && names::port_prefix(name).is_some() => {
             finding.at_most(Severity::Warning);
-            finding.note("no machine of this host uses the port");
+            finding.note("no VM of this host uses the port");
         }
         User::Nobody | User::Unknown(_) => {}
     }

@@ -83,18 +83,18 @@ fn report(ctx: &Ctx<'_>, out: &mut Verdicts, port: Item<'_, OvsPort>) {
     match ctx.user_of(host, name) {
         User::Running(vm) => {
             if let Some(state) = ctx.state_of(vm) {
-                finding.context(state.evidence, "the machine behind it");
+                finding.context(state.evidence, "the VM behind it");
             }
         }
         User::Off(vm) => {
             finding.at_most(Severity::Warning);
             if let Some(state) = ctx.state_of(vm) {
-                finding.context(state.evidence, "its machine does not run");
+                finding.context(state.evidence, "its VM does not run");
             }
         }
         User::Nobody if name.starts_with("qvo") => {
             finding.at_most(Severity::Warning);
-            finding.note("no machine of this host uses the port");
+            finding.note("no VM of this host uses the port");
         }
         User::Nobody | User::Unknown(_) => {}
     }

@@ -87,7 +87,7 @@ fn judge(
         None => format!("{} to {}", remote.value, ctx.host_name(host)),
     };
     let message = format!(
-        "{} has a tunnel to this host, and there is none back: machines of the two hosts cannot talk",
+        "{} has a tunnel to this host, and there is none back: VMs of the two hosts cannot talk",
         ctx.host_name(host)
     );
     let object = Object { kind: "tunnel-endpoint", name };

@@ -24,7 +24,7 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, VmNic<'_>>) {
     let Some(vm) = ctx.vm(nic.vm) else { return };
     let state = vm.data.state.as_ref();
     match vm.active {
-        // A machine that was stopped for a moment holds its devices or not, as it likes.
+        // A VM that was stopped for a moment holds its devices or not, as it likes.
         Some(true) if state.is_none_or(|it| it.value != "paused") => {}
         Some(_) => {
             out.clean();
@@ -38,7 +38,7 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, VmNic<'_>>) {
     let link = nic.data.xml.and_then(|it| Some((it.source, it.record.link_state.as_ref()?)));
     if let Some((source, link)) = link.filter(|(_, it)| it.value == "down") {
         if !nic.live {
-            // The next start would unplug it; the running machine may not know.
+            // The next start would unplug it; the running VM may not know.
             out.cannot_tell(nic.host, [format!("virsh dumpxml {}", vm.name())]);
             return;
         }
@@ -47,7 +47,7 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, VmNic<'_>>) {
         let finding = out.fault(ctx, nic.host, nic.id, message);
         finding.primary(link.evidence(source), "unplugged");
         if let Some(state) = state {
-            finding.context(state.evidence, "the machine runs");
+            finding.context(state.evidence, "the VM runs");
         }
         finding.note("somebody may have unplugged it on purpose (`virsh domif-setlink`)");
         finding.next(format!("virsh domif-setlink {} {target} up", vm.name()));
@@ -76,14 +76,14 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, VmNic<'_>>) {
         return;
     }
     let message = if down {
-        format!("{} is administratively down: the machine neither sends nor receives", target.value)
+        format!("{} is administratively down: the VM neither sends nor receives", target.value)
     } else {
-        format!("{} has no carrier: no process holds it, so the machine is cut off", target.value)
+        format!("{} has no carrier: no process holds it, so the VM is cut off", target.value)
     };
     let finding = out.fault(ctx, nic.host, nic.id, message);
     finding.primary(flags.evidence, "its state");
     if let Some(state) = state {
-        finding.primary(state.evidence, "the machine runs");
+        finding.primary(state.evidence, "the VM runs");
     }
     if down {
         finding.next(format!("ip link set {} up", target.value));

@@ -17,7 +17,7 @@ declare_rule! {
     page: "vm_on_two_hosts.md",
 }
 
-/// Captures that are further apart than this, in seconds, may show one machine before and after
+/// Captures that are further apart than this, in seconds, may show one VM before and after
 /// its migration.
 const MIGRATION: f64 = 600.0;
 
@@ -26,7 +26,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     for vm in ctx.vms() {
         if let Some(uuid) = &vm.data.uuid {
             let all = by_uuid.entry(&uuid.value).or_default();
-            // Several captures of one host show one machine.
+            // Several captures of one host show one VM.
             if !all.iter().any(|it| ctx.same_machine(it.host, vm.host)) {
                 all.push(vm);
             }

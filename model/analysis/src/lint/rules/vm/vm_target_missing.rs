@@ -38,7 +38,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
                 continue;
             }
         }
-        // A tap lives and dies in the namespace of its machine's process: the root namespace.
+        // A tap lives and dies in the namespace of its VM's process: the root namespace.
         match ctx.topology.netdev_presence(host, &Netns::Root, &target.value) {
             Presence::Yes(_) => {
                 out.clean();
@@ -68,13 +68,13 @@ fn has_device(nic: &VmNic<'_>) -> bool {
 
 fn one_missing(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, VmNic<'_>>, searched: Searched) {
     let message =
-        "the machine runs, but the host side of its NIC does not exist: no traffic is possible";
+        "the VM runs, but the host side of its NIC does not exist: no traffic is possible";
     let finding = out.fault(ctx, nic.host, nic.id, message);
     cite(ctx, finding, nic);
     finding.rests_on_absence(searched);
     if !nic.live {
         finding.no_surer_than(Confidence::Strong);
-        finding.note("the XML is that of the configuration, not of the running machine");
+        finding.note("the XML is that of the configuration, not of the running VM");
     }
     if let (Some(target), Some(vm)) = (&nic.data.target, ctx.vm(nic.vm)) {
         finding.next(format!("virsh domiflist {}", vm.name()));
@@ -82,7 +82,7 @@ fn one_missing(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, VmNic<'_>>, sear
     }
 }
 
-/// The devices of nearly all machines: rather the wrong text than so many faults.
+/// The devices of nearly all VMs: rather the wrong text than so many faults.
 fn all_missing(
     ctx: &Ctx<'_>,
     out: &mut Verdicts,
@@ -93,7 +93,7 @@ fn all_missing(
     let mut nics = nics.into_iter();
     let Some((first, searched)) = nics.next() else { return };
     let message = format!(
-        "the host side of {count} of {all} NICs of running machines does not exist: the list of devices is of another time or namespace, or all were deleted"
+        "the host side of {count} of {all} NICs of running VMs does not exist: the list of devices is of another time or namespace, or all were deleted"
     );
     let finding = out.fault(ctx, first.host, first.id, message);
     finding.no_surer_than(Confidence::Suspect);
@@ -111,6 +111,6 @@ fn cite(ctx: &Ctx<'_>, finding: &mut Finding, nic: Item<'_, VmNic<'_>>) {
         finding.primary(target.evidence, "its device on the host");
     }
     if let Some(state) = ctx.state_of(nic.vm) {
-        finding.context(state.evidence, "the machine runs");
+        finding.context(state.evidence, "the VM runs");
     }
 }

@@ -73,18 +73,16 @@ fn judge(
         Plug::None => None,
     };
     if !nic.live {
-        // A machine that was edited while it runs differs from its configuration by design.
+        // A VM that was edited while it runs differs from its configuration by design.
         let vm = ctx.vm(nic.vm).map_or("DOMAIN", |it| it.name());
         out.cannot_tell(host, [format!("virsh dumpxml {vm}")]);
         return;
     }
     let message = match actual {
         Some((actual, _)) => {
-            format!(
-                "plugged into {actual} instead of {wanted}: the machine is on the wrong network"
-            )
+            format!("plugged into {actual} instead of {wanted}: the VM is on the wrong network")
         }
-        None => format!("plugged into no bridge instead of {wanted}: the machine is cut off"),
+        None => format!("plugged into no bridge instead of {wanted}: the VM is cut off"),
     };
     let finding = out.fault(ctx, host, nic.id, message);
     if let Some(bridge) = &nic.data.bridge {
@@ -107,7 +105,7 @@ fn judge(
         }
     }
     if let Some(state) = ctx.state_of(nic.vm) {
-        finding.context(state.evidence, "the machine runs");
+        finding.context(state.evidence, "the VM runs");
     }
     if ctx.topology.find_ovs_bridge(host, wanted).is_some() {
         finding.next(format!("ovs-vsctl iface-to-br {target}"));
@@ -163,7 +161,7 @@ fn plugged(
 }
 
 /// Whether two names are of one bridge, or the first is a bridge that stands for the second by
-/// the design of the software that plugged the machine in.
+/// the design of the software that plugged the VM in.
 fn same_bridge(ctx: &Ctx<'_>, nic: Item<'_, VmNic<'_>>, actual: &str, wanted: &str) -> bool {
     if actual == wanted {
         return true;
