@@ -196,6 +196,9 @@ pub(crate) struct Lint {
     /// Run only these rules: codes, ids or families such as OVS (can be repeated)
     #[arg(long, value_name = "CODES", value_delimiter = ',')]
     pub(crate) select: Vec<String>,
+    /// Run the rules of this file, or of the *.yaml of this folder, too (can be repeated)
+    #[arg(long = "rules", value_name = "PATH")]
+    pub(crate) own: Vec<PathBuf>,
     /// Leave these rules out: codes, ids or families such as OVS (can be repeated)
     #[arg(long, value_name = "CODES", value_delimiter = ',')]
     pub(crate) ignore: Vec<String>,
@@ -352,8 +355,24 @@ pub(crate) struct Coverage {
     pub(crate) format: TextOrJson,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum OfRules {
+    /// Run the tests that stand in files of rules
+    Test(TestRules),
+}
+
 #[derive(Debug, Args)]
+pub(crate) struct TestRules {
+    /// File of rules, or folder of such files
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Rules {
+    #[command(subcommand)]
+    pub(crate) action: Option<OfRules>,
     /// Form of the list
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(crate) format: TextOrJson,

@@ -7,6 +7,7 @@ mod graph;
 pub(crate) mod lint;
 mod records;
 mod rules;
+mod rules_test;
 mod show;
 mod snapshot;
 

@@ -2,6 +2,8 @@
 mod read;
 mod schema;
 
+pub(crate) use read::explained;
+
 use std::path::{Path, PathBuf};
 
 use tapline_analysis::lint::Settings;
@@ -63,7 +65,7 @@ fn find(inputs: &Inputs) -> Result<Option<PathBuf>> {
 }
 
 /// The path, relative to the current directory where it is below it.
-fn shown(path: &Path) -> String {
+pub(crate) fn shown(path: &Path) -> String {
     let here = Path::new(".").canonicalize().unwrap_or_default();
     path.strip_prefix(&here).unwrap_or(path).display().to_string()
 }

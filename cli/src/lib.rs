@@ -13,6 +13,7 @@ mod find;
 #[cfg(test)]
 mod fixture;
 mod gap;
+mod own;
 mod pipeline;
 mod render;
 mod suggest;

@@ -51,13 +51,21 @@ pub(crate) fn lint(topology: &Topology<'_>, rules: &[&'static Rule]) -> Report {
     lint::run(topology, rules)
 }
 
-/// Runs rules as `settings` say.
-pub(crate) fn lint_with(
+/// Runs rules as `settings` say, and those of the user.
+pub(crate) fn lint_own(
     topology: &Topology<'_>,
     rules: &[&'static Rule],
+    own: &[lint::OwnRule],
     settings: &Settings,
 ) -> Report {
-    lint::run_with(topology, rules, settings)
+    lint::run_own(topology, rules, own, settings)
+}
+
+/// Reads a text that stands in a file of rules.
+pub(crate) fn read_text(name: &str, text: &str) -> Result<Snapshot> {
+    let text = Input::Text(name.to_owned(), text.to_owned());
+    let captured = tapline_capture::open(&[text], &Options::default())?;
+    Ok(tapline_parsers::read(captured))
 }
 
 fn input(path: &Path) -> Input {

@@ -18,6 +18,7 @@ mod graph;
 mod help;
 mod inputs;
 mod lint;
+mod own_rules;
 mod readme;
 mod records;
 mod rules;

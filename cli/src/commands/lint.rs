@@ -9,19 +9,22 @@ use crate::commands::explain;
 use crate::error::{CliError, Result, Status};
 use crate::render::{github, junit, lint_json, lint_text, paths, sarif};
 use crate::terminal::{self, Terminal};
-use crate::{baseline, config, pipeline, render};
+use crate::{baseline, config, own, pipeline, render};
 
 pub(crate) fn run(args: &Lint, terminal: &Terminal) -> Result<Status> {
     let mut config = config::load(&args.config, &args.inputs)?;
     let select = if args.select.is_empty() { &config.select } else { &args.select };
     let ignore = [config.ignore.as_slice(), &args.ignore].concat();
-    let rules = choose(select, &ignore)?;
+    let own = own::load(&args.own)?;
+    let mut rules = choose(select, &ignore)?;
     if let Some(path) = &args.baseline {
         config.settings.baseline = Some(baseline::read(path)?);
     }
     let snapshot = pipeline::read(&args.inputs)?;
     let topology = pipeline::topology(&snapshot);
-    let mut report = pipeline::lint_with(&topology, &rules, &config.settings);
+    let mut report = pipeline::lint_own(&topology, &rules, &own.rules, &config.settings);
+    own.outcome()?;
+    rules.extend(own.statics());
     if let Some(path) = &args.write_baseline {
         let count = baseline::write(path, &snapshot, &report)?;
         for it in &mut report.findings {

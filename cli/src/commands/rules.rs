@@ -5,7 +5,7 @@ use serde::Serialize;
 use tapline_analysis::lint::rules::ALL;
 use tapline_analysis::lint::{Confidence, Severity};
 
-use crate::args::{Rules, TextOrJson};
+use crate::args::{OfRules, Rules, TextOrJson};
 use crate::error::{Result, Status};
 use crate::render::severity_style;
 use crate::terminal::{self, Terminal, style};
@@ -26,6 +26,9 @@ struct Row {
 }
 
 pub(crate) fn run(args: &Rules, terminal: &Terminal) -> Result<Status> {
+    if let Some(OfRules::Test(args)) = &args.action {
+        return super::rules_test::run(args, terminal);
+    }
     let mut out = terminal::out();
     match args.format {
         TextOrJson::Json => {

@@ -17,8 +17,8 @@ use crate::suggest;
 pub(super) fn read(name: &str, text: &str) -> Result<Config> {
     let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
     // A file of comments only says nothing, and nothing is not a mapping.
-    let document: Option<Document> =
-        serde_yaml::from_str(text).map_err(|error| explained(name, &error))?;
+    let document: Option<Document> = serde_yaml::from_str(text)
+        .map_err(|error| explained(name, &error, "`tapline lint --help` shows all keys"))?;
     Ok(config(document.unwrap_or_default(), today))
 }
 
@@ -101,7 +101,7 @@ fn thresholds(it: &schema::Thresholds) -> Thresholds {
 }
 
 /// What is wrong, where, and what was probably meant.
-fn explained(name: &str, error: &serde_yaml::Error) -> CliError {
+pub(crate) fn explained(name: &str, error: &serde_yaml::Error, help: &str) -> CliError {
     let place = error
         .location()
         .map_or_else(|| name.to_owned(), |at| format!("{name}:{}:{}", at.line(), at.column()));
@@ -129,7 +129,7 @@ fn explained(name: &str, error: &serde_yaml::Error) -> CliError {
         Some((before, _)) => format!("{before}expected a mapping of keys"),
         None => text.to_owned(),
     };
-    CliError::new(format!("{place}: {text}")).hint("`tapline lint --help` shows all keys")
+    CliError::new(format!("{place}: {text}")).hint(help)
 }
 
 #[cfg(test)]

@@ -116,7 +116,7 @@ pub(crate) fn cannot_tell(
     }
     writeln!(out, "{}", paint.of(style::STRONG, "could not tell"))?;
     for ((code, missing), (objects, hosts)) in by_rule.iter().take(UNDECIDED) {
-        let id = rules::ALL.iter().find(|it| it.code == *code).map_or("", |it| it.id);
+        let id = rules::ALL.iter().find(|it| it.code == *code).map_or("(own rule)", |it| it.id);
         let on = match hosts.as_slice() {
             _ if snapshot.captured.hosts.len() < 2 => String::new(),
             few if few.len() <= HOSTS => format!(" on {}", few.join(", ")),

@@ -20,7 +20,7 @@ mod verdicts;
 pub use ctx::Ctx;
 pub use explain::Blast;
 pub use finding::{Cited, Confidence, Finding, Object, Role, Severity};
-pub use run::{Report, run, run_with};
+pub use run::{Report, run, run_own, run_with};
 pub use settings::Settings;
 pub use verdicts::{CannotTell, Verdicts};
 
@@ -41,6 +41,23 @@ pub struct Rule {
     pub page: &'static str,
     /// Looks at everything that it is about and gives a verdict on each.
     pub check: fn(&Ctx<'_>, &mut Verdicts),
+}
+
+/// The check of a rule that a user wrote.
+pub type OwnCheck = Box<dyn Fn(&Ctx<'_>, &mut Verdicts) + Send + Sync>;
+
+/// A rule that a user wrote: its check is made while the program runs.
+pub struct OwnRule {
+    /// What every rule says of itself; its own `check` does nothing.
+    pub rule: &'static Rule,
+    /// Looks at everything that it is about and gives a verdict on each.
+    pub check: OwnCheck,
+}
+
+impl std::fmt::Debug for OwnRule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.rule.fmt(f)
+    }
 }
 
 /// Declares `RULE`, the rule of a file; its `check` function and its page stand beside it.

@@ -28,12 +28,17 @@ pub(crate) fn open(inputs: &[Input], options: &Options) -> Result<Captured, Capt
         let (path, shown) = match input {
             Input::Path(path) => (path.clone(), path.to_string_lossy().into_owned()),
             Input::Stdin => (PathBuf::from("-"), "-".to_owned()),
+            Input::Text(name, _) => (PathBuf::from(name), name.clone()),
         };
         loader.count = InputCount { archive: shown.clone(), ..InputCount::default() };
         let read = match input {
             Input::Path(path) => loader.path(path),
             Input::Stdin => {
                 loader.stream(io::stdin(), "-".into());
+                Ok(())
+            }
+            Input::Text(name, text) => {
+                loader.stream(text.as_bytes(), name.as_str().into());
                 Ok(())
             }
         };

@@ -22,6 +22,29 @@ pub fn read_text(path: &Path, most: u64) -> Result<String, CaptureError> {
     Ok(text)
 }
 
+/// A file, or the files of a folder that end in one of these; sorted by name.
+///
+/// # Errors
+///
+/// When a folder cannot be listed.
+#[expect(clippy::disallowed_methods, reason = "this crate reads files")]
+pub fn list(path: &Path, endings: &[&str]) -> Result<Vec<PathBuf>, CaptureError> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let refuse = |source| CaptureError::Io { path: path.to_owned(), source };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(refuse)? {
+        let file = entry.map_err(refuse)?.path();
+        let ending = file.extension().and_then(|it| it.to_str()).unwrap_or_default();
+        if endings.contains(&ending) && file.is_file() {
+            files.push(file);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
 /// The file called `name` that is nearest to `input`: beside it, or in a folder above.
 ///
 /// Never *in* an input that is a folder: captures come from elsewhere and do not say how they are

@@ -62,6 +62,8 @@ pub enum Input {
     Path(PathBuf),
     /// Standard input.
     Stdin,
+    /// A text that is at hand, under this name.
+    Text(String, String),
 }
 
 /// How to read.

@@ -8,12 +8,12 @@ use sha2::{Digest as _, Sha256};
 use tapline_model::span::SourceId;
 use tapline_topology::Topology;
 
-use super::Rule;
 use super::ctx::Ctx;
 use super::explain::{add_populations, explain};
 use super::finding::{Confidence, Finding};
 use super::settings::Settings;
 use super::verdicts::{CannotTell, Verdicts};
+use super::{OwnRule, Rule};
 
 /// The answers of all rules.
 #[derive(Debug, Default)]
@@ -34,8 +34,18 @@ pub fn run(topology: &Topology<'_>, rules: &[&'static Rule]) -> Report {
 
 /// Runs `rules` over the topology as `settings` say.
 pub fn run_with(topology: &Topology<'_>, rules: &[&'static Rule], settings: &Settings) -> Report {
+    run_own(topology, rules, &[], settings)
+}
+
+/// The same, and after them rules that were made while the program runs.
+pub fn run_own(
+    topology: &Topology<'_>,
+    rules: &[&'static Rule],
+    own: &[OwnRule],
+    settings: &Settings,
+) -> Report {
     let ctx = Ctx::new(topology, settings);
-    let answers: Vec<Verdicts> = rules
+    let mut answers: Vec<Verdicts> = rules
         .par_iter()
         .map(|rule| {
             let mut verdicts = Verdicts::new(rule);
@@ -43,8 +53,14 @@ pub fn run_with(topology: &Topology<'_>, rules: &[&'static Rule], settings: &Set
             verdicts
         })
         .collect();
+    answers.par_extend(own.par_iter().map(|it| {
+        let mut verdicts = Verdicts::new(it.rule);
+        (it.check)(&ctx, &mut verdicts);
+        verdicts
+    }));
+    let rules = rules.iter().copied().chain(own.iter().map(|it| it.rule));
     let mut report = Report::default();
-    for (rule, verdicts) in rules.iter().zip(answers) {
+    for (rule, verdicts) in rules.zip(answers) {
         let mut findings = merge(verdicts.findings, &ctx);
         doubt_absence(&mut findings, &ctx);
         report.findings.extend(findings);
