@@ -163,7 +163,8 @@ mod tests {
     #[test]
     fn all_of_the_table_is_in_the_script() {
         let script = script();
-        assert!(!script.contains('@'), "a mark is left");
+        let mark = |it: &str| it.len() > 1 && it.bytes().all(|b| b.is_ascii_uppercase());
+        assert!(!script.split('@').any(mark), "a mark is left");
         for it in TABLE {
             assert!(script.contains(&call(*it)), "{}", it.argv);
         }
