@@ -55,12 +55,12 @@ fn gathered(path: Option<&str>) -> Option<(Folder, String)> {
         command.env("PATH", path);
     }
     let Ok(output) = command.output() else {
-        eprintln!("skipped: no sh");
+        println!("skipped: no sh");
         return None;
     };
     let err = String::from_utf8_lossy(&output.stderr).into_owned();
     if err.contains("tar: not found") || err.contains("tar: command not found") {
-        eprintln!("skipped: no tar");
+        println!("skipped: no tar");
         return None;
     }
     assert!(output.status.success(), "{err}");
