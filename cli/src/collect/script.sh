@@ -119,7 +119,7 @@ while read -r started _ status _; do
     [ "$status" -eq 0 ] || failed=$((failed + 1))
 done <"$there/commands.txt"
 
-archive=$into/$name.tar
+archive=${into%/}/$name.tar
 if tar -cf "$archive" -C "$work" "$name"; then
     if gzip "$archive" 2>/dev/null; then
         archive=$archive.gz

@@ -4,6 +4,7 @@ use tapline_model::ids::Netns;
 use tapline_parsers::registry::{self, Format};
 
 use crate::choose::Want;
+use crate::listed;
 use crate::sos::grammar;
 use crate::sos::name::{self, Named, Names};
 
@@ -32,19 +33,15 @@ const OTHER: &[&str] = &[
 ];
 
 /// Files that come with captures and are none.
-const COMPANIONS: &[&str] = &[
-    "commands.txt",
-    "versions.txt",
-    "README",
-    "README.md",
-    "README.txt",
-    "LICENSE",
-    "CHANGELOG.md",
-    ".DS_Store",
-];
+const COMPANIONS: &[&str] =
+    &["versions.txt", "README", "README.md", "README.txt", "LICENSE", "CHANGELOG.md", ".DS_Store"];
 
 /// Whether a file outside any known layout is worth reading.
 pub(crate) fn want(base: &str) -> Want {
+    // The list of `tapline collect`, or anybody's: its first line tells.
+    if base == listed::COLLECTED {
+        return Want::Look;
+    }
     let lower = base.to_ascii_lowercase();
     if COMPANIONS.contains(&base) || OTHER.iter().any(|it| lower.ends_with(it)) {
         return Want::Skip;

@@ -9,6 +9,7 @@ use tapline_parsers::registry;
 use crate::choose::{self, per_process};
 use crate::flat::{self, Guess};
 use crate::host::{Draft, Piece, decode, short};
+use crate::listed::{self, Listed};
 use crate::sos::name::Names;
 use crate::transcript::{self, Transcript};
 use crate::tree::Tree;
@@ -39,6 +40,7 @@ pub(crate) struct Unread {
 pub(crate) fn read(tree: &Tree, members: &[&str]) -> (Vec<Draft>, Unread) {
     let mut folders: BTreeMap<&str, Vec<(&str, Text)>> = BTreeMap::new();
     let mut identities: BTreeMap<&str, crate::host::Identity> = BTreeMap::new();
+    let mut lists: BTreeMap<&str, BTreeMap<String, Listed>> = BTreeMap::new();
     let mut unread = Unread::default();
     let mut seen = BTreeSet::new();
     for &member in members {
@@ -51,7 +53,8 @@ pub(crate) fn read(tree: &Tree, members: &[&str]) -> (Vec<Draft>, Unread) {
         }
         let home = home(member);
         let identity = identities.entry(home).or_default();
-        if let Some(text) = text(tree, (member, &file), home, identity) {
+        let list = lists.entry(home).or_insert_with(|| listed::collected(tree, home));
+        if let Some(text) = text(tree, (member, &file), home, identity, list) {
             if let Text::Session(it) = &text {
                 unread.unclaimed += it.unclaimed;
                 unread.problems.extend(it.mixed.iter().map(|(line, commands)| InputProblem {
@@ -73,6 +76,9 @@ pub(crate) fn read(tree: &Tree, members: &[&str]) -> (Vec<Draft>, Unread) {
 
 /// Whether a text of unknown origin is worth keeping: an output, a session, a supportconfig file.
 pub(crate) fn is_of_use(base: &str, bytes: &[u8]) -> bool {
+    if base == listed::COLLECTED {
+        return listed::is_collected(bytes);
+    }
     let text = String::from_utf8_lossy(bytes);
     let named = flat::guess(base, &Names::default());
     named.is_some_and(|it| registry::by_command(&it.named.command).is_some())
@@ -96,12 +102,21 @@ fn text(
     (member, file): (&str, &str),
     home: &str,
     identity: &mut crate::host::Identity,
+    list: &BTreeMap<String, Listed>,
 ) -> Option<Text> {
-    let (text, lossy) = decode(tree.take(file));
-    let bytes = text.as_bytes();
     let inside = match home {
         "" => member,
         home => member.get(home.len() + 1..)?,
+    };
+    if inside == listed::COLLECTED && !list.is_empty() {
+        return Some(Text::Name);
+    }
+    let (text, lossy) = decode(tree.take(file));
+    let bytes = text.as_bytes();
+    let listed = list.get(inside);
+    let (verdict, taken) = match listed {
+        Some(it) => (it.verdict(bytes.is_empty()), it.start),
+        None => (Completeness::Complete, None),
     };
     let piece = |format: &'static registry::Format, run: command::Invocation, text: String| Piece {
         netns: run.netns,
@@ -114,9 +129,17 @@ fn text(
         lossy,
         completeness: tree
             .completeness(file)
-            .and(run.partial.map_or(Completeness::Complete, Completeness::Partial)),
-        taken: None,
+            .and(run.partial.map_or(Completeness::Complete, Completeness::Partial))
+            .and(verdict.clone()),
+        taken,
     };
+    if let Some(run) = listed.and_then(|it| command::parse_one(&it.exec)) {
+        identity.learn(&run.command, &run.netns, bytes);
+        return match registry::by_command(&run.command) {
+            Some(format) => Some(Text::Output { piece: piece(format, run, text), label: None }),
+            None => Some(Text::Name),
+        };
+    }
     if choose::system_folder(member).is_some() {
         let path = match per_process(inside) {
             Some(file) => format!("/proc/net/{file}"),

@@ -11,6 +11,7 @@ pub mod file;
 mod flat;
 mod folder;
 mod host;
+mod listed;
 mod load;
 mod sos;
 mod supportconfig;

@@ -13,6 +13,7 @@ use tapline_parsers::registry;
 use crate::choose::{self, per_process};
 use crate::command;
 use crate::host::{Draft, Piece, decode};
+use crate::listed::Listed;
 use crate::tree::Tree;
 use index::Index;
 use name::Names;
@@ -207,7 +208,7 @@ impl Report<'_> {
     fn command(
         &self,
         below: &str,
-        listed: Option<&index::Listed>,
+        listed: Option<&Listed>,
         state: &mut Completeness,
     ) -> Option<(Command, Netns, bool)> {
         if let Some(run) = listed.and_then(|it| command::parse_one(&it.exec)) {

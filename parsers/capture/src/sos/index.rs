@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use tapline_model::capture::Completeness;
 
+use crate::listed::Listed;
 use crate::tree::Tree;
 
 /// What the report says about its own making.
@@ -23,41 +23,6 @@ pub(super) struct Index {
     pub(super) version: Option<String>,
     /// sos was told to clean the report.
     pub(super) cleaned: bool,
-}
-
-/// One command that was run.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Listed {
-    /// The command line.
-    pub(super) exec: String,
-    /// Exit status, where it means something.
-    pub(super) status: Option<i64>,
-    /// Output was cut.
-    pub(super) truncated: bool,
-    /// Seconds since the epoch.
-    pub(super) start: Option<f64>,
-}
-
-impl Listed {
-    /// What status and size say about the text.
-    pub(super) fn verdict(&self, empty: bool) -> Completeness {
-        match self.status {
-            Some(124) => Completeness::Partial("the command timed out".to_owned()),
-            Some(status @ (126 | 127)) => {
-                Completeness::Failed(format!("the command could not be run (exit status {status})"))
-            }
-            Some(status) if !(0..=128).contains(&status) => {
-                Completeness::Partial(format!("the command was killed (exit status {status})"))
-            }
-            Some(status) if status != 0 && empty => {
-                Completeness::Failed(format!("no output, exit status {status}"))
-            }
-            _ if self.truncated => {
-                Completeness::Partial("head cut off: output was too long".to_owned())
-            }
-            _ => Completeness::Complete,
-        }
-    }
 }
 
 impl Index {
