@@ -62,7 +62,10 @@ const INJECTED: &[(&str, &str, &str)] = &[
 ];
 
 /// What follows from how the laboratories were built, and is true.
-const CONSEQUENCES: &[(&str, &str)] = &[];
+const CONSEQUENCES: &[(&str, &str)] = &[
+    // The other node was not running, and the tunnels lead there.
+    ("L3-006", "10.10.10.1 dev enp4s0f0"),
+];
 
 fn injected(name: &str, more: &[(&str, &str, &str)]) {
     let Some(folder) = captures() else { return };

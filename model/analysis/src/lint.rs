@@ -15,6 +15,7 @@ pub mod rules;
 mod run;
 mod segment;
 pub mod settings;
+mod texts;
 mod verdicts;
 
 pub use ctx::Ctx;

@@ -175,6 +175,17 @@ pub(crate) fn searched(ctx: &Ctx<'_>, host: HostId, topic: Topic, key: &str) -> 
     Some(Searched { keys: vec![key.to_owned()], sources: vec![(source, records)], namespaces: 0 })
 }
 
+/// The bridges of neutron's hybrid ports that have a VM on them.
+pub(crate) fn hybrid_bridges<'a>(ctx: &Ctx<'a>, host: HostId) -> Vec<Item<'a, Netdev<'a>>> {
+    let in_use = |it: &Item<'a, Netdev<'a>>| {
+        it.name().starts_with("qbr")
+            && it.kind == NetdevKind::Bridge
+            && it.netns().is_root()
+            && ctx.members(it.id).iter().any(|it| it.name().starts_with("tap"))
+    };
+    ctx.netdevs_of(host).filter(in_use).collect()
+}
+
 /// Whether a namespace belongs to a neutron router.
 pub(crate) fn is_router_netns(netns: &Netns) -> bool {
     netns.name().is_some_and(|it| it.starts_with("qrouter-") || it.starts_with("snat-"))
@@ -251,6 +262,14 @@ pub(crate) fn tunnel_port(kind: &str) -> &'static str {
         "stt" => "7471",
         "lisp" => "4341",
         _ => "",
+    }
+}
+
+/// A command as it is run inside a namespace.
+pub(crate) fn inside(netns: &Netns, command: &str) -> String {
+    match netns {
+        Netns::Named(name) => format!("ip netns exec {name} {command}"),
+        Netns::Root | Netns::Nameless { .. } => command.to_owned(),
     }
 }
 

@@ -73,10 +73,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "NS-001", "NS-008", "NS-003", "NS-002", "NS-005", "NS-006", "NS-007", "NS-009",
             "L3-013", "L3-012", "L3-003", "L3-001", "L3-004", "L3-002", "L3-005", "L3-008",
-            "MAC-001", "MAC-002", "L3-007",
+            "L3-009", "L3-010", "L3-011", "MAC-001", "MAC-002", "L3-007",
         ],
     ),
-    ("firewall", &["IPT-001", "IPT-002", "IPT-003"]),
+    ("firewall", &["IPT-001", "IPT-002", "IPT-003", "IPT-004", "IPT-005"]),
     ("symptom", &["L3-006", "MAC-003", "NIC-002", "NIC-003", "NIC-004", "NIC-005"]),
 ];
 
@@ -210,6 +210,10 @@ pub(super) static ROWS: &[Row] = &[
     row(&["MTU-001", "MTU-003"], &["MTU-002"], &[Join::Port]),
     row(&["IPT-001"], &["L3-006"], &[Join::Bridge]),
     row(&["IPT-002"], &["IPT-003"], &[Join::Host]),
+    // A port that the agent has not wired has no rules yet.
+    row(&["OVS-002"], &["IPT-003"], &[Join::Port]),
+    // Whoever asks a gateway that is on no subnet gets no answer.
+    row(&["L3-001", "L3-002", "L3-012"], &["L3-006"], &[Join::Device, Join::Address]),
     row(&["L3-013"], &["L3-004", "L3-002"], &[Join::Netns]),
     row(&["L3-001"], &["L3-004"], &[Join::Address, Join::Device]),
     row(&["L3-012"], &["L3-002"], &[Join::Address, Join::Device]),

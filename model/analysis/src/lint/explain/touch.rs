@@ -55,15 +55,18 @@ impl Touch {
         touch
     }
 
-    /// `br-int/qvo…`, `instance-1/tap…`, `qvb…`, `default via … dev …`
+    /// `br-int/qvo…`, `instance-1/tap…`, `qvb…`, `default via … dev …`, `192.0.2.1 dev …`
     fn name(&mut self, name: &str, finding: &Finding, ctx: &Ctx<'_>) {
         if let Some(ip) = name.split('/').next().and_then(|it| it.parse().ok()) {
             self.addresses.insert(ip);
             return;
         }
         let mut words = name.split(' ');
+        if finding.object.kind == "neighbour" {
+            self.addresses.extend(words.clone().next().and_then(|it| it.parse::<IpAddr>().ok()));
+        }
         let device = match finding.object.kind {
-            "route-table" | "route" => match words.by_ref().find(|it| *it == "dev") {
+            "route-table" | "route" | "neighbour" => match words.by_ref().find(|it| *it == "dev") {
                 Some(_) => words.next(),
                 None => None,
             },

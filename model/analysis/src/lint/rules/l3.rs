@@ -1,5 +1,10 @@
 //! Rules about addresses and routes.
 pub(crate) mod address_not_usable;
+pub(crate) mod ambiguous_default_route;
 pub(crate) mod duplicate_ip;
+pub(crate) mod gateway_neighbour_failed;
 pub(crate) mod gateway_unreachable;
 pub(crate) mod ip_on_enslaved_port;
+pub(crate) mod neighbour_table_near_limit;
+pub(crate) mod policy_rule_to_nowhere;
+pub(crate) mod rp_filter_strict_multihomed;

@@ -39,16 +39,16 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 
 /// One way of one route.
 #[derive(Clone, Copy)]
-struct Hop<'t> {
-    route: Seen<'t, Route>,
-    gateway: IpAddr,
-    dev: &'t Name,
-    evidence: Evidence,
+pub(super) struct Hop<'t> {
+    pub(super) route: Seen<'t, Route>,
+    pub(super) gateway: IpAddr,
+    pub(super) dev: &'t Name,
+    pub(super) evidence: Evidence,
     flags: &'t [At<Name>],
 }
 
 /// The ways of a route that have a gateway's address and a device.
-fn next_hops(route: Seen<'_, Route>) -> Vec<Hop<'_>> {
+pub(super) fn next_hops(route: Seen<'_, Route>) -> Vec<Hop<'_>> {
     let record = route.record;
     if record.kind != "unicast" {
         return Vec::new();
@@ -285,7 +285,8 @@ fn detour(ctx: &Ctx<'_>, table: Item<'_, RouteTable<'_>>, hop: &Hop<'_>) -> bool
         .any(|it| it.dev != hop.dev && matches!(fault(ctx, table, &it), Ok(None)))
 }
 
-fn route_name(route: &Route) -> String {
+/// `default`, or the destination.
+pub(super) fn route_name(route: &Route) -> String {
     match (&route.destination, &route.destination_name) {
         (Some(net), _) if net.value.prefix_len() > 0 => net.value.to_string(),
         (_, Some(name)) => name.to_string(),

@@ -1,0 +1,142 @@
+use std::collections::BTreeMap;
+
+use tapline_model::capture::HostId;
+use tapline_model::ids::Netns;
+use tapline_model::records::Field;
+use tapline_model::records::route::Family;
+use tapline_model::span::Evidence;
+use tapline_topology::Topic;
+use tapline_topology::coverage::Searched;
+use tapline_topology::graph::Netdev;
+
+use crate::lint::ctx::Item;
+use crate::lint::settings::Firewall;
+use crate::lint::texts::{self, Settings, Table};
+use crate::lint::{Confidence, Ctx, Object, Verdicts, declare_rule, defs};
+
+declare_rule! {
+    code: "IPT-002",
+    id: "bridge-nf-off",
+    summary: "security groups are rules for bridged frames, and the kernel does not show them those frames",
+    severity: Error,
+    confidence: Proven,
+    page: "bridge_nf_off.md",
+}
+
+/// The tables of all hosts.
+type Tables<'a> = BTreeMap<(HostId, Family, &'a str), Table<'a>>;
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    if matches!(ctx.settings.env.firewall, Some(Firewall::Native | Firewall::None)) {
+        return;
+    }
+    let settings = texts::settings(ctx, |key| key.starts_with("net.bridge."));
+    let tables = texts::tables(ctx);
+    for host in ctx.hosts() {
+        let bridges = defs::hybrid_bridges(ctx, host);
+        if bridges.is_empty() {
+            continue;
+        }
+        for family in [Family::Inet, Family::Inet6] {
+            judge(ctx, out, (host, family), &bridges, &settings, &tables);
+        }
+    }
+}
+
+fn judge(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    (host, family): (HostId, Family),
+    bridges: &[Item<'_, Netdev<'_>>],
+    settings: &Settings<'_>,
+    tables: &Tables<'_>,
+) {
+    let (key, tool) = match family {
+        Family::Inet => ("net.bridge.bridge-nf-call-iptables", "iptables-save"),
+        Family::Inet6 => ("net.bridge.bridge-nf-call-ip6tables", "ip6tables-save"),
+    };
+    let global = settings.get(&(host, &Netns::Root, key));
+    if global.is_some_and(|it| it.value != 0) {
+        out.clean();
+        return;
+    }
+    let Some(rule) = tables.get(&(host, family, "filter")).map(first_rule) else {
+        // What filters IPv6 is looked for only where something filters IPv4.
+        let hybrid =
+            tables.get(&(host, Family::Inet, "filter")).is_some_and(|it| first_rule(it).is_some());
+        if family == Family::Inet || hybrid {
+            out.cannot_tell(host, [tool.to_owned()]);
+        }
+        return;
+    };
+    let Some(rule) = rule else {
+        // Open vSwitch filters, or nothing does: that is no matter of bridges.
+        out.clean();
+        return;
+    };
+    let absent = texts::all_settings(ctx, host);
+    if global.is_none() && absent.is_none() {
+        out.cannot_tell(host, [format!("sysctl {key}")]);
+        return;
+    }
+    // The switch of a bridge counts where the global one is off.
+    let open: Vec<_> = bridges.iter().filter(|it| own_switch(it, family) != Some(true)).collect();
+    let unsaid = open.iter().any(|it| own_switch(it, family).is_none());
+    if open.is_empty() {
+        out.clean();
+        return;
+    }
+    if unsaid && !ctx.complete(host, &Netns::Root, Topic::LinkDetails) {
+        out.cannot_tell(host, ["ip -d link".to_owned()]);
+        return;
+    }
+    let protocol = if family == Family::Inet { "IPv4" } else { "IPv6" };
+    let message = format!(
+        "the kernel shows no bridged {protocol} frames to the packet filter: the security groups of {} ports let everything pass",
+        open.len()
+    );
+    let finding = out.fire(host, Object { kind: "sysctl", name: key.to_owned() }, message);
+    match (global, absent) {
+        (Some(global), _) => {
+            finding.primary(global.evidence, "switched off for all bridges");
+        }
+        (None, Some((source, records))) => {
+            finding.no_surer_than(Confidence::Strong);
+            let keys = vec![key.to_owned()];
+            let searched = Searched { keys, sources: vec![(source, records)], namespaces: 0 };
+            finding.rests_on_absence(searched);
+            finding.note("the setting does not exist: the module br_netfilter is not loaded");
+        }
+        (None, None) => {}
+    }
+    finding.primary(rule, "a security group's rule for bridged frames");
+    for bridge in open.iter().take(3) {
+        if let Some(place) = bridge.place() {
+            finding.context(place, "a port that it was made for");
+        }
+    }
+    finding.note(format!("bridges: {}", defs::list(open.iter().map(|it| it.name()), 5)));
+    finding.next(format!("modprobe br_netfilter; sysctl -w {key}=1"));
+}
+
+/// A rule of neutron's hybrid firewall.
+fn first_rule(table: &Table<'_>) -> Option<Evidence> {
+    let rule = table.table.rules.iter().find(|it| {
+        it.chain.starts_with("neutron-openvswi-")
+            && it.matches.iter().any(|it| it.eq_ignore_ascii_case("physdev"))
+    })?;
+    Some(Evidence { source: table.source, span: rule.at })
+}
+
+/// The switch of the bridge itself, where it is printed.
+fn own_switch(bridge: &Item<'_, Netdev<'_>>, family: Family) -> Option<bool> {
+    bridge.records.iter().find_map(|it| match family {
+        Family::Inet => {
+            let data = it.record.kind_data.bridge.as_ref()?;
+            data.nf_call_iptables.as_ref().map(|it| it.value)
+        }
+        Family::Inet6 => {
+            Field::find(&it.record.other, "nf_call_ip6tables").map(|it| it.value == "1")
+        }
+    })
+}

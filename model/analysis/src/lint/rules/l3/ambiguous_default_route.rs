@@ -1,0 +1,89 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use tapline_model::Name;
+use tapline_model::ids::Netns;
+use tapline_model::records::Field;
+use tapline_model::records::route::{Family, Route};
+use tapline_model::span::{Evidence, SourceId};
+use tapline_topology::Topic;
+use tapline_topology::graph::{RouteTable, Seen};
+
+use crate::lint::ctx::Item;
+use crate::lint::{Ctx, Object, Verdicts, declare_rule, defs};
+
+declare_rule! {
+    code: "L3-005",
+    id: "ambiguous-default-route",
+    summary: "several default routes of a table are equally good and lead through different devices",
+    severity: Warning,
+    confidence: Proven,
+    page: "ambiguous_default_route.md",
+}
+
+/// What makes two default routes equally good: the text (two texts may show two states), the
+/// metric and the type of service.
+type Rank<'a> = (SourceId, u32, &'a str);
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    let mut seen = BTreeSet::new();
+    for table in ctx.route_tables().filter(|it| it.netns().is_root() && it.name() != "local") {
+        if !table.data.routes.is_empty() {
+            seen.insert(table.host);
+        }
+        judge(ctx, out, table);
+    }
+    for host in ctx.hosts().filter(|it| !seen.contains(it)) {
+        let missing = ctx.missing(host, &Netns::Root, &[Topic::Routes]);
+        if !missing.is_empty() && ctx.captured(host, &Netns::Root, Topic::Links) {
+            out.cannot_tell(host, missing);
+        }
+    }
+}
+
+fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, table: Item<'_, RouteTable<'_>>) {
+    let mut ranks: BTreeMap<Rank<'_>, Vec<Seen<'_, Route>>> = BTreeMap::new();
+    for route in table.data.routes.iter().filter(|it| counts(ctx, table, it.record)) {
+        let tos = Field::find(&route.record.other, "tos").map_or("", |it| it.value.as_str());
+        let rank = (route.source, route.record.metric.unwrap_or_default(), tos);
+        ranks.entry(rank).or_default().push(*route);
+    }
+    for ((_, metric, _), routes) in ranks {
+        let devices: BTreeSet<&Name> =
+            routes.iter().filter_map(|it| it.record.dev.as_ref()).map(|it| &it.value).collect();
+        if devices.len() < 2 {
+            out.clean();
+            continue;
+        }
+        let message = format!(
+            "has {} default routes of metric {metric}, through {}: which one is taken depends on the order in which they were added",
+            routes.len(),
+            defs::list(devices.iter().map(|it| it.as_str()), 4)
+        );
+        let object =
+            Object { kind: "route-table", name: format!("default table {}", table.name()) };
+        let finding = out.fire(table.host, object, message);
+        finding.at(table.id, None);
+        for route in &routes {
+            finding
+                .primary(Evidence { source: route.source, span: route.record.at }, "one of them");
+        }
+        finding.next("ip route get 192.0.2.1");
+        finding.next("ip route show default");
+    }
+}
+
+/// Default routes for IPv4 through one device that works. A second one over a device without link
+/// is no rival.
+fn counts(ctx: &Ctx<'_>, table: Item<'_, RouteTable<'_>>, route: &Route) -> bool {
+    let dead = route.has_flag("dead") || route.has_flag("linkdown");
+    let v4 = route.family.is_none_or(|it| it == Family::Inet);
+    let plain = route.kind == "unicast" && route.nexthops.is_empty();
+    let works = |dev: &Name| {
+        let device = ctx.netdev_called(table.host, table.netns(), dev);
+        device.is_none_or(|it| it.usable() != Some(false))
+    };
+    v4 && plain
+        && !dead
+        && route.is_default()
+        && route.dev.as_ref().is_some_and(|it| works(&it.value))
+}

@@ -1,0 +1,201 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use tapline_model::capture::HostId;
+use tapline_model::ids::Netns;
+use tapline_model::records::Field;
+use tapline_model::records::neigh::Neighbour;
+use tapline_model::span::Evidence;
+use tapline_topology::Topic;
+use tapline_topology::graph::RouteTable;
+
+use super::gateway_unreachable::{Hop, next_hops, route_name};
+use crate::lint::ctx::Item;
+use crate::lint::mesh::is_of_host;
+use crate::lint::texts::{self, Known, Neighbours};
+use crate::lint::{Confidence, Ctx, Finding, Object, Severity, Verdicts, declare_rule, defs};
+
+declare_rule! {
+    code: "L3-006",
+    id: "gateway-neighbour-failed",
+    summary: "a next hop or the far end of a tunnel does not answer ARP or neighbour discovery",
+    severity: Error,
+    confidence: Proven,
+    page: "gateway_neighbour_failed.md",
+}
+
+/// Seconds without use after which a failed entry says nothing of the present.
+const OLD: u32 = 600;
+
+/// The neighbours of all namespaces.
+type All<'a> = BTreeMap<(HostId, &'a Netns), Neighbours<'a>>;
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    let all = texts::neighbours(ctx);
+    let mut remotes: BTreeMap<HostId, BTreeMap<IpAddr, Evidence>> = BTreeMap::new();
+    for tunnel in ctx.tunnels().filter(|it| is_of_host(ctx, *it)) {
+        if let Some(remote) = &tunnel.data.remote {
+            let here = remotes.entry(tunnel.host).or_default();
+            here.entry(remote.value).or_insert(remote.evidence);
+        }
+    }
+    let mut reported: BTreeSet<(HostId, IpAddr)> = BTreeSet::new();
+    for table in ctx.route_tables().filter(|it| it.name() != "local") {
+        let mut hops: BTreeMap<(&str, IpAddr), Vec<Hop<'_>>> = BTreeMap::new();
+        for hop in table.data.routes.iter().flat_map(|it| next_hops(*it)) {
+            hops.entry((hop.dev.as_str(), hop.gateway)).or_default().push(hop);
+        }
+        for hops in hops.into_values() {
+            let remotes = remotes.get(&table.host);
+            if judge(ctx, out, table, &hops, &all, remotes) && table.netns().is_root() {
+                reported.extend(hops.iter().map(|it| (table.host, it.gateway)));
+            }
+        }
+    }
+    for (host, remotes) in remotes {
+        for (remote, evidence) in remotes.into_iter().filter(|it| !reported.contains(&(host, it.0)))
+        {
+            judge_peer(ctx, out, host, (remote, evidence), &all);
+        }
+    }
+}
+
+/// Judges one next hop; says whether it was reported.
+fn judge(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    table: Item<'_, RouteTable<'_>>,
+    hops: &[Hop<'_>],
+    all: &All<'_>,
+    remotes: Option<&BTreeMap<IpAddr, Evidence>>,
+) -> bool {
+    let Some(first) = hops.first() else { return false };
+    let (host, netns) = (table.host, table.netns());
+    let known = all.get(&(host, netns));
+    let Some(entry) = known.and_then(|it| it.get(&(first.dev.as_str(), first.gateway))) else {
+        let missing = ctx.missing(host, netns, &[Topic::Neighbours]);
+        if missing.is_empty() {
+            // Nobody asked for it of late.
+            out.clean();
+        } else {
+            out.cannot_tell(host, missing);
+        }
+        return false;
+    };
+    let dead =
+        ctx.netdev_called(host, netns, first.dev).is_some_and(|it| it.usable() == Some(false));
+    if !entry.failed || dead {
+        // Behind a device without link nobody can answer: the device is the fault.
+        out.clean();
+        return false;
+    }
+    let default = hops.iter().any(|it| is_best_default(table, it));
+    let looked_up = table.name() == "main" || !table.data.rules.is_empty();
+    let serves = netns.is_root()
+        || netns.name().is_some_and(|it| defs::is_router_netns(netns) || it.starts_with("fip-"));
+    let of_tunnel = remotes.into_iter().flat_map(BTreeMap::keys).find(|remote| {
+        let covers = |it: &Hop<'_>| {
+            it.route.record.destination.as_ref().is_some_and(|it| it.value.contains(*remote))
+        };
+        netns.is_root() && hops.iter().any(covers)
+    });
+    let name = route_name(first.route.record);
+    let (way, also) = match name.as_str() {
+        "default" => ("the default route".to_owned(), hops.len() - 1),
+        _ => (format!("the route to {name}"), hops.len() - 1),
+    };
+    let more = if also > 0 { format!(" and {also} more") } else { String::new() };
+    let message = format!(
+        "the next hop of {way}{more} does not answer {}: nothing gets out that way",
+        question(first.gateway)
+    );
+    let finding = report(ctx, out, (host, netns), first.dev, entry, message);
+    finding.primary(first.evidence, "a route through it");
+    if let Some(remote) = of_tunnel {
+        finding.note(format!("the tunnel to {remote} goes that way"));
+    }
+    if !(default && looked_up && serves || of_tunnel.is_some()) {
+        finding.at_most(Severity::Warning);
+    }
+    true
+}
+
+/// The far end of a tunnel that is on a subnet of the host.
+fn judge_peer(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    host: HostId,
+    (remote, evidence): (IpAddr, Evidence),
+    all: &All<'_>,
+) {
+    let known = all.get(&(host, &Netns::Root));
+    let entries: Vec<_> =
+        known.into_iter().flatten().filter(|((_, ip), _)| *ip == remote).collect();
+    let works = |dev: &str| {
+        let device = ctx.netdev_called(host, &Netns::Root, dev);
+        device.is_none_or(|it| it.usable() != Some(false))
+    };
+    // One device that hears it is enough.
+    let failed = entries.iter().all(|(_, it)| it.failed);
+    let Some(((dev, _), entry)) = entries.iter().find(|((dev, _), _)| failed && works(dev)) else {
+        out.clean();
+        return;
+    };
+    let message = format!("the far end of a tunnel does not answer {}", question(remote));
+    let finding = report(ctx, out, (host, &Netns::Root), dev, entry, message);
+    finding.at_most(Severity::Warning);
+    finding.primary(evidence, "the tunnel");
+    finding.note("the host at the far end may be down");
+}
+
+fn report<'o>(
+    ctx: &Ctx<'_>,
+    out: &'o mut Verdicts,
+    (host, netns): (HostId, &Netns),
+    dev: &str,
+    entry: &Known<'_>,
+    message: String,
+) -> &'o mut Finding {
+    let ip = entry.record.ip.value;
+    let object = Object { kind: "neighbour", name: format!("{ip} dev {dev}") };
+    let finding = out.fire(host, object, message);
+    finding.netns = Some(netns.clone());
+    if let Some(device) = ctx.netdev_called(host, netns, dev) {
+        finding.node = Some(device.id);
+    }
+    finding.primary(entry.evidence, "asked for, and no answer");
+    if entry.record.states.iter().any(|it| it == "INCOMPLETE") {
+        finding.at_most(Severity::Warning).no_surer_than(Confidence::Strong);
+        finding.note("the question was still open when this was captured");
+    }
+    if let Some(seconds) = unused(entry.record).filter(|it| *it >= OLD) {
+        finding.at_most(Severity::Warning).no_surer_than(Confidence::Suspect);
+        finding.note(format!("nothing was sent there for {seconds} s: this may be long over"));
+    }
+    finding.next(defs::inside(netns, &format!("arping -c 3 -I {dev} {ip}")));
+    finding.next(defs::inside(netns, &format!("ip -s neigh show {ip}")));
+    finding
+}
+
+fn question(ip: IpAddr) -> &'static str {
+    if ip.is_ipv4() { "ARP" } else { "neighbour discovery" }
+}
+
+/// Seconds since the entry was last used (`ip -s`).
+fn unused(entry: &Neighbour) -> Option<u32> {
+    let ages = Field::find(&entry.other, "used")?;
+    ages.value.split('/').next()?.parse().ok()
+}
+
+/// Whether it is a default route, and none of its table has a lower metric.
+fn is_best_default(table: Item<'_, RouteTable<'_>>, hop: &Hop<'_>) -> bool {
+    let route = hop.route.record;
+    let metric = |it: Option<u32>| it.unwrap_or_default();
+    route.is_default()
+        && !table.data.routes.iter().map(|it| it.record).any(|it| {
+            it.is_default()
+                && it.kind == "unicast"
+                && it.family == route.family
+                && metric(it.metric) < metric(route.metric)
+        })
+}

@@ -1,0 +1,233 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use tapline_model::Name;
+use tapline_model::capture::HostId;
+use tapline_model::ids::Netns;
+use tapline_model::records::route::{Family, Route};
+use tapline_model::span::Evidence;
+use tapline_topology::Topic;
+use tapline_topology::graph::{Netdev, NetdevKind, RouteTable, Seen};
+
+use crate::lint::ctx::Item;
+use crate::lint::mesh::is_of_host;
+use crate::lint::texts::{self, Setting, Settings};
+use crate::lint::{Ctx, Verdicts, declare_rule};
+
+declare_rule! {
+    code: "L3-010",
+    id: "rp-filter-strict-multihomed",
+    summary: "the strict reverse path filter drops what arrives on one NIC and is answered through another",
+    severity: Warning,
+    confidence: Suspect,
+    page: "rp_filter_strict_multihomed.md",
+}
+
+/// Packets that are to be expected on a device and whose sources are routed through another.
+struct Expected<'a> {
+    /// From where.
+    from: String,
+    /// Why they are expected.
+    why: Evidence,
+    /// The route that answers take.
+    answer: Seen<'a, Route>,
+}
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    let settings = texts::settings(ctx, |key| {
+        key.starts_with("net.ipv4.conf.") && key.ends_with(".rp_filter")
+    });
+    for host in ctx.hosts() {
+        let main = ctx.topology.find_route_table(host, &Netns::Root, "main");
+        let Some(main) = main.and_then(|it| ctx.route_table(it)) else { continue };
+        let mut expected: BTreeMap<&Name, Expected<'_>> = BTreeMap::new();
+        by_second_default(main, &mut expected);
+        by_tunnel(ctx, main, &mut expected);
+        for (dev, expected) in expected {
+            let Some(device) = ctx.netdev_called(host, &Netns::Root, dev) else { continue };
+            judge(ctx, out, device, expected, &settings);
+        }
+    }
+}
+
+/// A default route that is not the best: the device's network has a router, and what that brings
+/// in from afar is answered through the best one.
+fn by_second_default<'a>(
+    main: Item<'a, RouteTable<'a>>,
+    expected: &mut BTreeMap<&'a Name, Expected<'a>>,
+) {
+    let metric = |it: &Seen<'_, Route>| it.record.metric.unwrap_or_default();
+    let defaults: Vec<_> = main
+        .data
+        .routes
+        .iter()
+        .filter(|it| {
+            let plain = it.record.kind == "unicast" && it.record.nexthops.is_empty();
+            is_v4(it.record) && it.record.is_default() && plain && it.record.via.is_some()
+        })
+        .collect();
+    let Some(best) = defaults.iter().min_by_key(|it| metric(it)) else { return };
+    for other in &defaults {
+        // Two texts may show two states of the host.
+        if metric(other) == metric(best) || other.source != best.source {
+            continue;
+        }
+        let (Some(dev), Some(best_dev)) = (&other.record.dev, &best.record.dev) else { continue };
+        if dev.value == best_dev.value {
+            continue;
+        }
+        let why = Evidence { source: other.source, span: other.record.at };
+        let from = "beyond its subnet".to_owned();
+        expected.entry(&dev.value).or_insert(Expected { from, why, answer: **best });
+    }
+}
+
+/// The far end of a tunnel that is answered through another device than the one with the tunnel's
+/// own address.
+fn by_tunnel<'a>(
+    ctx: &Ctx<'a>,
+    main: Item<'a, RouteTable<'a>>,
+    expected: &mut BTreeMap<&'a Name, Expected<'a>>,
+) {
+    let mut known: BTreeSet<(IpAddr, IpAddr)> = BTreeSet::new();
+    for tunnel in ctx.tunnels_of(main.host).filter(|it| is_of_host(ctx, *it)) {
+        let (Some(local), Some(remote)) = (&tunnel.data.local, &tunnel.data.remote) else {
+            continue;
+        };
+        if !remote.value.is_ipv4() || !known.insert((local.value, remote.value)) {
+            continue;
+        }
+        let holder = ctx.topology.find_address(local.value).iter().find_map(|it| {
+            let address = ctx.address(*it)?;
+            let here = address.host == main.host && address.netns().is_root();
+            ctx.netdev(address.netdev).filter(|_| here)
+        });
+        let through = |it: &Item<'_, Netdev<'_>>| {
+            !matches!(it.kind, NetdevKind::Loopback | NetdevKind::Dummy)
+        };
+        let Some(holder) = holder.filter(through) else { continue };
+        let Some(answer) = route_to(main, remote.value) else { continue };
+        let devices = devices_of(answer.record);
+        if devices.is_empty() || devices.iter().any(|it| *it == holder.name()) {
+            continue;
+        }
+        // Packets to a loopback-like address may come in anywhere; those to a NIC's come in there.
+        let Some(dev) = name_of(ctx, main.host, holder.name()) else { continue };
+        let from = format!("{}, the far end of a tunnel", remote.value);
+        let why = remote.evidence;
+        expected.entry(dev).or_insert(Expected { from, why, answer });
+    }
+}
+
+/// The name of a device as its record has it.
+fn name_of<'a>(ctx: &Ctx<'a>, host: HostId, name: &str) -> Option<&'a Name> {
+    let device = ctx.netdev_called(host, &Netns::Root, name)?;
+    device.data.records.first().map(|it| &it.record.name.value)
+}
+
+fn judge(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    device: Item<'_, Netdev<'_>>,
+    expected: Expected<'_>,
+    settings: &Settings<'_>,
+) {
+    let host = device.host;
+    let vrf = ctx.master(device.id).is_some_and(|it| it.kind == NetdevKind::Vrf);
+    let point_to_point = matches!(device.kind, NetdevKind::Tun | NetdevKind::Tunnel);
+    if vrf || point_to_point || device.usable() == Some(false) {
+        out.clean();
+        return;
+    }
+    // Sysctl writes a dot in a name as a slash.
+    let own = format!("net.ipv4.conf.{}.rp_filter", device.name().replace('.', "/"));
+    let setting = |key: &str| {
+        settings
+            .iter()
+            .find(|((it, netns, name), _)| *it == host && netns.is_root() && *name == key)
+    };
+    let all = setting("net.ipv4.conf.all.rp_filter").map(|it| *it.1);
+    let own = setting(&own).map(|it| *it.1);
+    let strict = match (all, own) {
+        // The greater one counts: 0 is off, 1 is strict, 2 takes any way back.
+        (Some(Setting { value: 2, .. }), _) | (_, Some(Setting { value: 2, .. })) => None,
+        (Some(all), Some(own)) if all.value.max(own.value) == 1 => {
+            Some(if own.value == 1 { own } else { all })
+        }
+        (Some(_), Some(_)) => None,
+        _ => {
+            out.cannot_tell(host, ["sysctl -a".to_owned()]);
+            return;
+        }
+    };
+    let Some(strict) = strict else {
+        out.clean();
+        return;
+    };
+    if has_source_rule(ctx, device) {
+        out.clean();
+        return;
+    }
+    let missing = ctx.missing(host, &Netns::Root, &[Topic::Rules]);
+    if !missing.is_empty() {
+        out.cannot_tell(host, missing);
+        return;
+    }
+    let answers = devices_of(expected.answer.record).join(", ");
+    let message = format!(
+        "the reverse path filter is strict: packets from {} are dropped here, because answers go out through {answers}",
+        expected.from
+    );
+    let finding = out.fault(ctx, host, device.id, message);
+    finding.primary(strict.evidence, "1 is strict; the greater of `all` and the device's counts");
+    finding.primary(expected.why, "why such packets are to be expected");
+    let answer = Evidence { source: expected.answer.source, span: expected.answer.record.at };
+    finding.primary(answer, "the way of answers");
+    finding.next("nstat -az TcpExtIPReversePathFilter");
+    finding
+        .next(format!("sysctl -w net.ipv4.conf.{}.rp_filter=2", device.name().replace('.', "/")));
+}
+
+/// Whether a rule sends what has the device's address to a table of its own.
+fn has_source_rule(ctx: &Ctx<'_>, device: Item<'_, Netdev<'_>>) -> bool {
+    let addresses: Vec<_> = ctx.addresses_of(device.id).iter().map(|it| it.ip).collect();
+    let netns = ctx.topology.find_netns(device.host, &Netns::Root);
+    let tables = netns.into_iter().flat_map(|it| ctx.tables_in(it));
+    tables
+        .filter(|it| !matches!(it.name(), "main" | "local" | "default"))
+        .flat_map(|it| it.data.rules.iter())
+        .any(|it| {
+            let from = it.record.from.map(|it| it.trunc());
+            let iif = it.record.iif.as_deref() == Some(device.name());
+            iif || from.is_some_and(|net| addresses.iter().any(|ip| net.contains(ip)))
+        })
+}
+
+/// The route of the main table that packets to `ip` take.
+fn route_to<'a>(main: Item<'a, RouteTable<'a>>, ip: IpAddr) -> Option<Seen<'a, Route>> {
+    let length = |it: &Route| it.destination.as_ref().map_or(0, |it| it.value.prefix_len());
+    let fits = |it: &Route| match it.destination.as_ref().map(|it| it.value) {
+        Some(IpNet::V4(net)) => IpNet::V4(net).contains(&ip),
+        Some(IpNet::V6(_)) => false,
+        None => it.is_default(),
+    };
+    main.data
+        .routes
+        .iter()
+        .filter(|it| is_v4(it.record) && it.record.kind == "unicast" && fits(it.record))
+        .max_by_key(|it| {
+            (length(it.record), std::cmp::Reverse(it.record.metric.unwrap_or_default()))
+        })
+        .copied()
+}
+
+fn is_v4(route: &Route) -> bool {
+    route.family.is_none_or(|it| it == Family::Inet)
+}
+
+/// The devices of all ways of a route.
+fn devices_of(route: &Route) -> Vec<&str> {
+    let all = route.nexthops.iter().map(|it| &it.dev).chain([&route.dev]);
+    all.flatten().map(|it| it.value.as_str()).collect()
+}

@@ -1,0 +1,130 @@
+//! What rules read that is no part of the topology: settings of the kernel, neighbours, packet
+//! filters.
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use tapline_model::capture::HostId;
+use tapline_model::ids::Netns;
+use tapline_model::records::Batch;
+use tapline_model::records::neigh::Neighbour;
+use tapline_model::records::netfilter::NetfilterTable;
+use tapline_model::records::route::Family;
+use tapline_model::span::{Evidence, SourceId};
+
+use super::ctx::Ctx;
+
+/// A setting that is a number, and the place that prints it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setting {
+    /// The value.
+    pub(crate) value: i64,
+    /// Its place.
+    pub(crate) evidence: Evidence,
+}
+
+/// Settings by host, namespace and key.
+pub(crate) type Settings<'a> = BTreeMap<(HostId, &'a Netns, &'a str), Setting>;
+
+/// The settings whose key is wanted, of the first text that prints them.
+pub(crate) fn settings<'a>(ctx: &Ctx<'a>, wanted: fn(&str) -> bool) -> Settings<'a> {
+    let mut all = BTreeMap::new();
+    for (source, reading) in ctx.topology.snapshot.iter() {
+        let Batch::Sysctls(settings) = &reading.records else { continue };
+        for setting in settings.iter().filter(|it| wanted(&it.key.value)) {
+            let Some(value) = setting.number() else { continue };
+            let evidence = Evidence { source: source.id, span: setting.at };
+            all.entry((source.host, &source.netns, setting.key.value.as_str()))
+                .or_insert(Setting { value, evidence });
+        }
+    }
+    all
+}
+
+/// A complete listing of all settings of the host (`sysctl -a`): a key that it lacks does not
+/// exist.
+pub(crate) fn all_settings(ctx: &Ctx<'_>, host: HostId) -> Option<(SourceId, usize)> {
+    ctx.topology.snapshot.iter().find_map(|(source, reading)| {
+        let Batch::Sysctls(settings) = &reading.records else { return None };
+        let all = source.command.args().iter().any(|it| matches!(it.as_str(), "-a" | "--all"));
+        let whole = ctx.topology.snapshot.completeness(source.id).is_complete();
+        let here = source.host == host && source.netns.is_root();
+        (here && all && whole && !settings.is_empty()).then_some((source.id, settings.len()))
+    })
+}
+
+/// One neighbour of a namespace, as all its texts show it.
+#[derive(Debug)]
+pub(crate) struct Known<'a> {
+    /// The first record.
+    pub(crate) record: &'a Neighbour,
+    /// Its place.
+    pub(crate) evidence: Evidence,
+    /// Every text that lists it says that it does not answer.
+    pub(crate) failed: bool,
+}
+
+/// The neighbours of one namespace by device and address.
+pub(crate) type Neighbours<'a> = BTreeMap<(&'a str, IpAddr), Known<'a>>;
+
+/// The neighbours of all namespaces.
+pub(crate) fn neighbours<'a>(ctx: &Ctx<'a>) -> BTreeMap<(HostId, &'a Netns), Neighbours<'a>> {
+    let mut all: BTreeMap<_, Neighbours<'a>> = BTreeMap::new();
+    for (source, reading) in ctx.topology.snapshot.iter() {
+        let Batch::Neighbours(records) = &reading.records else { continue };
+        let here = all.entry((source.host, &source.netns)).or_default();
+        for record in records {
+            let Some(dev) = &record.dev else { continue };
+            let failed = has_failed(record);
+            let evidence = Evidence { source: source.id, span: record.at };
+            here.entry((dev.value.as_str(), record.ip.value))
+                .and_modify(|it| {
+                    it.failed &= failed;
+                    // The record that has an address says more.
+                    if it.record.mac.is_none() && record.mac.is_some() {
+                        (it.record, it.evidence) = (record, evidence);
+                    }
+                })
+                .or_insert(Known { record, evidence, failed });
+        }
+    }
+    all
+}
+
+/// Asked for, and no answer came (`FAILED`), or none until now (`INCOMPLETE`).
+fn has_failed(record: &Neighbour) -> bool {
+    record.states.iter().any(|it| matches!(it.as_str(), "FAILED" | "INCOMPLETE"))
+}
+
+/// A table of a packet filter and its text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Table<'a> {
+    /// The text.
+    pub(crate) source: SourceId,
+    /// The table.
+    pub(crate) table: &'a NetfilterTable,
+}
+
+/// The whole tables of the root namespace of each host by family and name. What `iptables-save`
+/// prints goes before a listing.
+pub(crate) fn tables<'a>(ctx: &Ctx<'a>) -> BTreeMap<(HostId, Family, &'a str), Table<'a>> {
+    let mut all: BTreeMap<(HostId, Family, &str), Table<'a>> = BTreeMap::new();
+    for (source, reading) in ctx.topology.snapshot.iter().filter(|(it, _)| it.netns.is_root()) {
+        let Batch::Netfilter(tables) = &reading.records else { continue };
+        for table in tables.iter().filter(|it| it.committed) {
+            let by_command = || match source.command.program().starts_with("ip6") {
+                true => Family::Inet6,
+                false => Family::Inet,
+            };
+            let family = table.family.unwrap_or_else(by_command);
+            let new = Table { source: source.id, table };
+            all.entry((source.host, family, table.table.value.as_str()))
+                .and_modify(|it| {
+                    if it.table.listing && !table.listing {
+                        *it = new;
+                    }
+                })
+                .or_insert(new);
+        }
+    }
+    all
+}
