@@ -26,9 +26,13 @@ Exit status: 0 nothing found, 1 findings (NAME not found, another snapshot), 2 w
 
 const CONFIGURATION: &str = "\
 Configuration (tapline.yaml; all keys are optional):
-  profile: openstack-ovs            # openstack-ovn, libvirt, k8s, lxd, generic
+  profile: openstack-ovs            # openstack-ovn, libvirt, k8s, lxd, generic: leaves out rules
+                                    # about other software, knows what is down by design
   select: [OVS, VM-001]             # as --select, which takes precedence
   ignore: [CAP-002]                 # as --ignore, which adds to it
+  groups_off: [NIC]                 # families; the report names core rules that are off
+  severity_gate: {fail_on: error}   # as --fail-on, which takes precedence
+  rules: [rules/]                   # as --rules, which adds to it; from the folder of this file
   env:                              # what captures cannot tell
     l2pop: true
     firewall: hybrid                # native, none
@@ -45,6 +49,7 @@ Configuration (tapline.yaml; all keys are optional):
   suppressions:                     # known and accepted: does not make the exit status 1
     - rule: ovs-dead-vlan           # code or id
       host: 'net*'                  # * and ?; without it all hosts
+      ns: root                      # the same, of namespaces
       object: 'tap*'                # the same; a name with or without its bridge or VM
       reason: parked by hand
       until: 2027-03-31             # last day; rules of severity error need one
@@ -190,15 +195,12 @@ pub(crate) struct Lint {
     /// Form of the report
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(crate) format: LintFormat,
-    /// Least severity that makes the exit status 1
-    #[arg(long, value_name = "SEVERITY", default_value = "error")]
-    pub(crate) fail_on: FailOn,
+    /// Least severity that makes the exit status 1 [default: that of the configuration, or error]
+    #[arg(long, value_name = "SEVERITY")]
+    pub(crate) fail_on: Option<FailOn>,
     /// Run only these rules: codes, ids or families such as OVS (can be repeated)
     #[arg(long, value_name = "CODES", value_delimiter = ',')]
     pub(crate) select: Vec<String>,
-    /// Run the rules of this file, or of the *.yaml of this folder, too (can be repeated)
-    #[arg(long = "rules", value_name = "PATH")]
-    pub(crate) own: Vec<PathBuf>,
     /// Leave these rules out: codes, ids or families such as OVS (can be repeated)
     #[arg(long, value_name = "CODES", value_delimiter = ',')]
     pub(crate) ignore: Vec<String>,
@@ -220,7 +222,7 @@ pub(crate) struct Lint {
     pub(crate) config: Config,
 }
 
-/// Where the configuration comes from.
+/// Where the configuration and rules of one's own come from.
 #[derive(Debug, Args)]
 pub(crate) struct Config {
     /// Configuration; without it the nearest tapline.yaml beside or above the inputs, else in or
@@ -230,6 +232,9 @@ pub(crate) struct Config {
     /// Look for no tapline.yaml
     #[arg(long, conflicts_with = "config")]
     pub(crate) no_config: bool,
+    /// Know the rules of this file, or of the *.yaml of this folder, too (can be repeated)
+    #[arg(long = "rules", value_name = "PATH")]
+    pub(crate) own: Vec<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -353,6 +358,8 @@ pub(crate) struct Coverage {
     /// Form of the report
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(crate) format: TextOrJson,
+    #[command(flatten)]
+    pub(crate) config: Config,
 }
 
 #[derive(Debug, Subcommand)]
@@ -376,6 +383,8 @@ pub(crate) struct Rules {
     /// Form of the list
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(crate) format: TextOrJson,
+    #[command(flatten)]
+    pub(crate) config: Config,
 }
 
 #[derive(Debug, Args)]
@@ -386,6 +395,8 @@ pub(crate) struct Explain {
     /// Show all examples, not just the first; each of them is also a test
     #[arg(long)]
     pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) config: Config,
 }
 
 #[derive(Debug, Args)]

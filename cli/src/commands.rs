@@ -2,9 +2,9 @@
 mod collect;
 mod completions;
 mod coverage;
-pub(crate) mod explain;
+mod explain;
 mod graph;
-pub(crate) mod lint;
+mod lint;
 mod records;
 mod rules;
 mod rules_test;

@@ -6,11 +6,14 @@ pub(crate) use read::explained;
 
 use std::path::{Path, PathBuf};
 
-use tapline_analysis::lint::Settings;
+use tapline_analysis::lint::settings::READERS;
+use tapline_analysis::lint::{Rule, Settings};
 use tapline_capture::file;
 
-use crate::args::{self, Inputs};
+use crate::args::{self, FailOn, Inputs};
+use crate::catalogue::Catalogue;
 use crate::error::{CliError, Result};
+use crate::own::{self, Own};
 
 /// Name of the file.
 const NAME: &str = "tapline.yaml";
@@ -26,23 +29,63 @@ pub(crate) struct Config {
     pub(crate) select: Vec<String>,
     /// Rules to leave out.
     pub(crate) ignore: Vec<String>,
+    /// Families of rules to leave out.
+    pub(crate) groups_off: Vec<String>,
+    /// Least severity that makes the exit status 1.
+    pub(crate) fail_on: Option<FailOn>,
+    /// Facts and thresholds that are set, by their keys.
+    pub(crate) given: Vec<&'static str>,
     /// Everything else.
     pub(crate) settings: Settings,
 }
 
-/// Reads the configuration that is meant for these inputs.
-pub(crate) fn load(args: &args::Config, inputs: &Inputs) -> Result<Config> {
-    let path = match &args.config {
-        Some(path) => Some(path.clone()),
-        None if args.no_config => None,
-        None => find(inputs)?,
+impl Config {
+    /// Keys that no rule of a run asks for, each with the rules that would.
+    pub(crate) fn idle(&self, rules: &[&'static Rule]) -> Vec<(&'static str, String)> {
+        let asked = |codes: &[&str]| rules.iter().any(|it| codes.contains(&it.code));
+        READERS
+            .iter()
+            .filter(|(key, codes)| self.given.contains(key) && !asked(codes))
+            .map(|(key, codes)| (*key, codes.join(", ")))
+            .collect()
+    }
+}
+
+/// A configuration with the rules that it and the command line bring.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded {
+    pub(crate) config: Config,
+    pub(crate) own: Own,
+    /// The built-in rules and those.
+    pub(crate) catalogue: Catalogue,
+}
+
+/// Reads the configuration that is meant for these inputs, and the rules that the user wrote.
+/// Without inputs it is that of the current directory.
+pub(crate) fn load(args: &args::Config, inputs: Option<&Inputs>) -> Result<Loaded> {
+    let path = match (&args.config, inputs) {
+        (Some(path), _) => Some(path.clone()),
+        (None, _) if args.no_config => None,
+        (None, Some(inputs)) => find(inputs)?,
+        (None, None) => file::find_here(NAME),
     };
-    let Some(path) = path else { return Ok(Config::default()) };
+    let Some(path) = path else {
+        let own = own::load(&args.own)?;
+        let catalogue = Catalogue::with(own.statics());
+        return Ok(Loaded { config: Config::default(), own, catalogue });
+    };
     let name = shown(&path);
     let text = file::read_text(&path, LONGEST)?;
-    let mut config = read::read(&name, &text)?;
+    // The rules that it brings may be named in the rest of it.
+    let beside = path.parent().unwrap_or(Path::new(""));
+    let mut paths: Vec<PathBuf> =
+        read::rule_paths(&text).into_iter().map(|it| beside.join(it)).collect();
+    paths.extend(args.own.iter().cloned());
+    let own = own::load(&paths)?;
+    let catalogue = Catalogue::with(own.statics());
+    let mut config = read::read(&name, &text, &catalogue)?;
     config.path = Some(name);
-    Ok(config)
+    Ok(Loaded { config, own, catalogue })
 }
 
 /// The nearest file beside or above each input, else in or above the current directory. Inputs of

@@ -5,6 +5,7 @@
 #![expect(clippy::format_push_string, reason = "reports are short; plain code reads better")]
 mod args;
 mod baseline;
+mod catalogue;
 mod collect;
 mod commands;
 mod config;

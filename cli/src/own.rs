@@ -8,12 +8,15 @@ mod fields;
 mod schema;
 mod values;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use tapline_analysis::lint::rules::ALL;
 use tapline_analysis::lint::{Confidence, OwnRule, Rule, Severity};
 use tapline_capture::file;
 
+use crate::catalogue::Catalogue;
 use crate::config;
 use crate::error::{CliError, Result};
 pub(crate) use schema::Test;
@@ -41,6 +44,11 @@ impl Own {
         self.rules.iter().map(|it| it.rule)
     }
 
+    /// Keeps the rules that are to be run.
+    pub(crate) fn retain(&mut self, chosen: &[&'static Rule]) {
+        self.rules.retain(|it| chosen.iter().any(|rule| rule.code == it.rule.code));
+    }
+
     /// An error where a rule compared what cannot be compared, or the like.
     pub(crate) fn outcome(&self) -> Result<()> {
         let failed = self.failed.lock().ok().and_then(|mut it| it.take());
@@ -53,8 +61,13 @@ impl Own {
 /// Reads files of rules, and the `*.yaml` of folders.
 pub(crate) fn load(paths: &[PathBuf]) -> Result<Own> {
     let mut own = Own::default();
+    let mut seen: BTreeSet<PathBuf> = BTreeSet::new();
     for path in paths {
         for file in file::list(path, &["yaml", "yml"])? {
+            // A file that the configuration and the command line name is one.
+            if file.canonicalize().is_ok_and(|it| !seen.insert(it)) {
+                continue;
+            }
             let name = config::shown(&file);
             read(&name, &file::read_text(&file, LONGEST)?, &mut own)?;
         }
@@ -69,6 +82,13 @@ fn read(name: &str, text: &str, own: &mut Own) -> Result<()> {
         let code = rule.id.0.clone();
         if own.statics().any(|it| it.code == code) {
             return Err(CliError::new(format!("{name}: there are two rules {code}")));
+        }
+        if let Some(id) = &rule.name {
+            let same = |it: &&'static Rule| it.id == id.as_str();
+            if let Some(it) = ALL.iter().copied().chain(own.statics()).find(same) {
+                let message = format!("{name}: {code} and {} are both called `{id}`", it.code);
+                return Err(CliError::new(message).hint("give it another `name`"));
+            }
         }
         if own.rules.len() >= RULES {
             return Err(CliError::new(format!("{name}: more than {RULES} rules")));
@@ -110,7 +130,10 @@ fn explained(name: &str, text: &str, error: &serde_yaml::Error) -> CliError {
             let more = more.rfind(" at line ").and_then(|at| more.get(..at)).unwrap_or(more);
             CliError::new(format!("{name}:{line}:{column}: no {what} is called `{word}`{more}"))
         }
-        _ => config::explained(name, error, "docs/own-rules.md describes the keys"),
+        _ => {
+            let help = "docs/own-rules.md describes the keys";
+            config::explained(name, error, help, &Catalogue::default())
+        }
     }
 }
 
@@ -142,7 +165,7 @@ fn made(text: RuleText, failed: &Arc<Mutex<Option<String>>>) -> OwnRule {
             Level::Info => Severity::Info,
         },
         confidence: Confidence::Proven,
-        page: leak(format!("# {id}\n\n## What it finds\n\n{summary}\n")),
+        page: leak(page(&text, id, summary)),
         check: |_, _| {},
     }));
     let failed = Arc::clone(failed);
@@ -156,6 +179,23 @@ fn made(text: RuleText, failed: &Arc<Mutex<Option<String>>>) -> OwnRule {
             }
         }),
     }
+}
+
+/// What `explain` shows, and what becomes the help in SARIF.
+fn page(text: &RuleText, id: &str, summary: &str) -> String {
+    let mut page = format!(
+        "# {} {id}\n\n## What it finds\n\n{summary}\n\nEach `{}` for which `{}` holds.\n",
+        text.id.0,
+        text.kind.0,
+        text.when.source()
+    );
+    if !text.next.is_empty() {
+        page.push_str("\n## What to do\n\n");
+        for it in &text.next {
+            page.push_str(&format!("- `{}`\n", it.source));
+        }
+    }
+    page
 }
 
 #[cfg(test)]

@@ -46,11 +46,6 @@ pub(crate) fn topology(snapshot: &Snapshot) -> Topology<'_> {
     tapline_topology::build(snapshot)
 }
 
-/// Runs rules.
-pub(crate) fn lint(topology: &Topology<'_>, rules: &[&'static Rule]) -> Report {
-    lint::run(topology, rules)
-}
-
 /// Runs rules as `settings` say, and those of the user.
 pub(crate) fn lint_own(
     topology: &Topology<'_>,

@@ -1,4 +1,5 @@
 //! The forms of output, one file each.
+pub(crate) mod about;
 pub(crate) mod artifact;
 pub(crate) mod chain;
 pub(crate) mod coverage;

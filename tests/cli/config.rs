@@ -121,3 +121,192 @@ fn a_configuration_that_is_not_there_is_an_error() {
     assert_eq!(ran.code, Some(2));
     assert!(ran.err.starts_with("error: cannot read /no/such.yaml"), "{}", ran.err);
 }
+
+/// Two provider bridges on a host: only one of them is joined and leads out.
+const BRIDGES: &str = "\
+[root@cmp1 ~]# ovs-vsctl show
+0b7c1e52-31a0-4f0e-9d55-6a4f6a1b2c3d
+    Bridge br-int
+        fail_mode: secure
+        Port br-int
+            Interface br-int
+                type: internal
+        Port patch-tun
+            Interface patch-tun
+                type: patch
+                options: {peer=patch-int}
+        Port tap0123456-01
+            tag: 3
+            Interface tap0123456-01
+    Bridge br-tun
+        Port patch-int
+            Interface patch-int
+                type: patch
+                options: {peer=patch-tun}
+    Bridge br-prov
+        Port br-prov
+            Interface br-prov
+                type: internal
+    ovs_version: \"2.17.9\"
+[root@cmp1 ~]#
+";
+
+/// Runs rules over a session with this configuration beside it.
+fn lint(session: &str, config: &str, args: &[&str]) -> super::Ran {
+    let folder = Folder::new(&[("in/session.txt", session), ("tapline.yaml", config)]);
+    let path = folder.join("in/session.txt");
+    run([&["lint", "--all", &path], args].concat())
+}
+
+#[test]
+fn expected_bridges_are_missed_and_must_lead_out() {
+    let args = ["--select", "OVS-006,OVS-007"];
+    let ran = lint(BRIDGES, "env: {}\n", &args);
+    assert!(ran.out.starts_with("no faults found"), "{}", ran.out);
+    let ran = lint(BRIDGES, "env: {expected_bridges: [br-prov, br-ex]}\n", &args);
+    for text in [
+        "error[OVS-006] cmp1 · br-prov: no port leads out of the host",
+        "error[OVS-007] cmp1 · br-prov: not joined with br-int",
+        "error[OVS-007] cmp1 · br-ex: the bridge does not exist",
+        "the configuration expects this bridge on every host",
+    ] {
+        assert!(ran.out.contains(text), "{text}\n{}", ran.out);
+    }
+    // Whether it is there cannot be told from a listing that failed.
+    let (head, _) = BRIDGES.split_once("0b7c").unwrap();
+    let failed = format!("{head}ovs-vsctl: unix:db.sock: database connection failed ()\n");
+    let ran = lint(&failed, "env: {expected_bridges: [br-ex]}\n", &args);
+    assert!(
+        !ran.out.contains("does not exist") && ran.out.contains("could not tell"),
+        "{}",
+        ran.out
+    );
+}
+
+/// Two captures of one VM, running on hosts of other names.
+fn twice() -> Folder {
+    let session = |host: &str| {
+        format!(
+            "[root@{host} ~]# virsh list --all\n Id   Name                State\n\
+             ------------------------------------\n 1    instance-00000001   running\n\n\
+             [root@{host} ~]# virsh dumpxml instance-00000001\n<domain type='kvm' id='1'>\n  \
+             <name>instance-00000001</name>\n  \
+             <uuid>0e8f3a52-77b1-4e9c-8a38-3f5f2a9d4b01</uuid>\n</domain>\n[root@{host} ~]#\n"
+        )
+    };
+    Folder::new(&[("in/a.txt", &session("cmp1")), ("in/b.txt", &session("compute-1"))])
+}
+
+#[test]
+fn names_of_one_machine_are_one_host() {
+    let folder = twice();
+    let inputs = [folder.join("in/a.txt"), folder.join("in/b.txt")];
+    let args = ["lint", "--select", "VM-005", &inputs[0], &inputs[1]];
+    let ran = run(args);
+    assert!(ran.out.contains("error[VM-005]"), "{}", ran.out);
+    folder.add("tapline.yaml", b"env:\n  same_host: [[cmp1, compute-1]]\n");
+    let ran = run(args);
+    assert!(ran.out.starts_with("no faults found"), "{}", ran.out);
+}
+
+#[test]
+fn the_gate_of_the_configuration_gives_way_to_the_command_line() {
+    let code = |config: &str, args: &[&str]| {
+        let args = [&["--select", "OVS-001"], args].concat();
+        lint(SESSION, config, &args).code
+    };
+    // The finding is a warning.
+    assert_eq!(code("severity_gate: {fail_on: error}\n", &[]), Some(0));
+    assert_eq!(code("severity_gate: {fail_on: warning}\n", &[]), Some(1));
+    assert_eq!(code("severity_gate: {fail_on: warning}\n", &["--fail-on", "error"]), Some(0));
+    assert_eq!(code("severity_gate: {fail_on: never}\n", &["--fail-on", "info"]), Some(1));
+}
+
+#[test]
+fn core_rules_are_not_turned_off_in_silence() {
+    let ran = lint(SESSION, "groups_off: [OVS]\n", &[]);
+    assert!(!ran.out.contains("[OVS-001]"), "{}", ran.out);
+    assert!(ran.out.contains("\ncore rules off: OVS-001, OVS-002, "), "{}", ran.out);
+    let ran = lint(SESSION, "ignore: [OVS-001, LBR-005]\n", &[]);
+    assert!(ran.out.contains("\ncore rules off: OVS-001\n"), "{}", ran.out);
+    let ran = lint(SESSION, "ignore: [OVS-001]\n", &["--format", "json"]);
+    assert_eq!(ran.json()["configuration"]["core_off"][0], "OVS-001");
+    assert!(ran.err.contains("core rules off: OVS-001"), "{}", ran.err);
+    // What was asked for is no surprise.
+    assert!(!lint(SESSION, "env: {}\n", &["--select", "OVS-001"]).out.contains("core rules off"));
+}
+
+/// Two ports on VLAN 4095 of a bridge that looks like neutron's.
+fn parked() -> String {
+    BRIDGES.replace("            tag: 3\n", "            tag: 4095\n")
+}
+
+#[test]
+fn a_profile_says_which_software_is_there() {
+    let ran = lint(&parked(), "profile: openstack-ovs\n", &["--select", "OVS-002"]);
+    assert!(ran.out.contains("neutron's dead VLAN 4095"), "{}", ran.out);
+    let ran = lint(&parked(), "profile: generic\n", &[]);
+    assert!(!ran.out.contains("[OVS-002]"), "{}", ran.out);
+    assert!(ran.out.contains("core rules off: LBR-001, ") && ran.out.contains("(profile generic)"));
+    // Who names the rule gets it; without neutron the VLAN is a reserved one.
+    let ran = lint(&parked(), "profile: generic\n", &["--select", "OVS-002"]);
+    assert!(ran.out.contains("VLAN 4095 is reserved"), "{}", ran.out);
+}
+
+#[test]
+fn a_profile_knows_what_is_down_by_design() {
+    let session = "[root@node1 ~]# ip -d address\n\
+        1: br-ex: <BROADCAST,MULTICAST> mtu 1500 qdisc noqueue state DOWN group default\n    \
+        link/ether 52:54:00:12:00:03 brd ff:ff:ff:ff:ff:ff promiscuity 0\n    \
+        bridge forward_delay 1500 hello_time 200 max_age 2000\n\
+        2: veth1@if3: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc mq master br-ex state UP \
+        group default\n    \
+        link/ether 52:54:00:12:00:05 brd ff:ff:ff:ff:ff:ff link-netnsid 0 promiscuity 1\n    \
+        veth\n    bridge_slave state forwarding priority 32 cost 4\n[root@node1 ~]#\n";
+    let of = |config: &str| lint(session, config, &["--select", "LBR-004"]).out;
+    let (plain, expected) = (of("profile: generic\n"), of("profile: openstack-ovs\n"));
+    assert!(plain.contains("[LBR-004]") && !plain.contains("info[LBR-004]"), "{plain}");
+    assert!(expected.contains("info[LBR-004]"), "{expected}");
+    assert!(expected.contains("note: the profile openstack-ovs expects br-ex to be down"));
+}
+
+#[test]
+fn what_fits_nothing_is_told() {
+    let config = "suppressions:\n  \
+        - {rule: OVS-001, object: 'tap*', reason: x, until: 9999-12-31}\n  \
+        - {rule: OVS-001, host: elsewhere, reason: x, until: 9999-12-31}\n  \
+        - {rule: ovs-iface-error, ns: 'qrouter-*', reason: x, until: 9999-12-31}\n  \
+        - {rule: OVS-001, ns: root, reason: fits, until: 9999-12-31}\n";
+    let ran = lint(SESSION, config, &["--select", "OVS-001"]);
+    let told = "suppressions that fit nothing: OVS-001 object=tap*, OVS-001 ns=qrouter-*\n";
+    assert!(ran.out.contains(told), "{}", ran.out);
+    assert!(ran.out.contains("(1 suppressed)"), "{}", ran.out);
+    let ran = lint(SESSION, config, &["--select", "OVS-001", "--format", "sarif"]);
+    assert!(ran.err.contains(told), "{}", ran.err);
+    // A rule that did not run cannot tell.
+    let ran = lint(SESSION, config, &["--select", "OVS-002"]);
+    assert!(!ran.out.contains("fit nothing"), "{}", ran.out);
+    // Neither can one that lacks a capture.
+    let (session, _) = SESSION.split_once("[root@lab7 ~]# ip address").unwrap();
+    let config = "suppressions:\n  - {rule: OVS-004, reason: x, until: 9999-12-31}\n";
+    let ran = lint(session, config, &["--select", "OVS-004"]);
+    assert!(!ran.out.contains("fit nothing"), "{}", ran.out);
+}
+
+#[test]
+fn what_ended_and_what_no_rule_asks_for_is_told() {
+    let ran = lint(SESSION, ENDED, &["--select", "OVS-001"]);
+    assert!(ran.out.contains("suppressions that ended: OVS-001 (2020-01-31)\n"), "{}", ran.out);
+    let config = "env: {expected_bridges: [br-ex]}\n";
+    let ran = lint(SESSION, config, &["--select", "OVS-001"]);
+    let told = "settings that no rule of this run asks for: env.expected_bridges (for OVS-006, \
+        OVS-007)\n";
+    assert!(ran.out.contains(told), "{}", ran.out);
+    assert!(!lint(SESSION, config, &[]).out.contains("asks for"));
+}
+
+#[test]
+fn the_keys_of_the_catalogue_are_known_too() {
+    let config = "threshold: {capture_skew_s: 5}\nsuppress: []\noverride: []\n";
+    assert_eq!(lint(SESSION, config, &["--select", "OVS-001"]).code, Some(0));
+}

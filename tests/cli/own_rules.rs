@@ -97,3 +97,85 @@ fn a_field_that_was_not_captured_is_not_told() {
         ran.out
     );
 }
+
+/// A folder with an input, and a configuration above it that brings the rule.
+fn configured(more: &str) -> (Folder, String) {
+    let config = format!("rules: [own]\n{more}");
+    let files = [("own/a.yaml", RULE), ("in/session.txt", SESSION), ("tapline.yaml", &config)];
+    let folder = Folder::new(&files);
+    let path = folder.join("in/session.txt");
+    (folder, path)
+}
+
+#[test]
+fn the_configuration_brings_rules_and_speaks_of_them() {
+    let (folder, path) = configured("");
+    let ran = run(["lint", &path]);
+    assert!(ran.out.contains("error[X-001] lab7 · eth0: MTU 1500 is small on eth0"), "{}", ran.out);
+    // The same file by both ways is one.
+    let ran = run(["lint", &path, "--rules", &folder.join("own/a.yaml")]);
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    for (more, text) in [
+        ("overrides:\n  - {rule: X-001, severity: info}\n", "info[X-001]"),
+        (
+            "suppressions:\n  - {rule: small-mtu, reason: known, until: 9999-12-31}\n",
+            "(1 suppressed)",
+        ),
+        ("ignore: [X-001]\n", "no faults found"),
+        ("groups_off: [X]\n", "no faults found"),
+        ("select: [small-mtu]\n", "error[X-001]"),
+    ] {
+        let (_folder, path) = configured(more);
+        let ran = run(["lint", "--ignore", "OVS,CAP", &path]);
+        assert!(ran.out.contains(text), "{more}{}{}", ran.out, ran.err);
+    }
+    // A rule of the severity error needs an end, and names are looked up with their place.
+    let (_folder, path) = configured("suppressions:\n  - {rule: X-001, reason: known}\n");
+    let ran = run(["lint", &path]);
+    assert!(ran.err.contains("tapline.yaml:3:5: "), "{}", ran.err);
+    assert!(ran.err.contains("X-001 small-mtu is of the severity error"), "{}", ran.err);
+    let (_folder, path) = configured("ignore: [X-002]\n");
+    let ran = run(["lint", &path]);
+    assert!(ran.err.contains("tapline.yaml:2:10: no rule is called `X-002`"), "{}", ran.err);
+    assert!(ran.err.contains("did you mean `X-001`?"), "{}", ran.err);
+}
+
+#[test]
+fn every_command_knows_them() {
+    let folder = Folder::new(&[("a.yaml", RULE), ("in/session.txt", SESSION)]);
+    let (rules, input) = (folder.join("a.yaml"), folder.join("in/session.txt"));
+    let ran = run(["lint", &input, "--rules", &rules, "--select", "X-001"]);
+    assert!(ran.out.starts_with("error[X-001]") && !ran.out.contains("OVS-"), "{}", ran.out);
+    let ran = run(["lint", &input, "--rules", &rules, "--select", "x"]);
+    assert!(ran.out.starts_with("error[X-001]"), "{}", ran.out);
+    let ran = run(["explain", "small-mtu", "--rules", &rules]);
+    assert!(ran.out.starts_with("X-001  small-mtu  error, proven\n"), "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("node.mtu < 9000"), "{}", ran.out);
+    let ran = run(["explain", "small-mut", "--rules", &rules]);
+    assert!(ran.err.contains("did you mean `small-mtu`?"), "{}", ran.err);
+    let ran = run(["rules", "--rules", &rules]);
+    assert!(ran.out.lines().last().is_some_and(|it| it.starts_with("X-001")), "{}", ran.out);
+    let all = run(["rules", "--rules", &rules, "--format", "json"]).json();
+    let all = all["rules"].as_array().cloned().unwrap_or_default();
+    assert!(all.iter().any(|it| it["code"] == "X-001" && it["own"] == true));
+    assert!(all.iter().any(|it| it["code"] == "OVS-001" && it["core"] == true));
+}
+
+#[test]
+fn coverage_names_what_leaves_them_open() {
+    let rule = RULE.replace("node.name != 'lo' && node.mtu < 9000", "size(node.addresses) > 0");
+    let link = "2: eth0: <UP> mtu 1500 qdisc mq state UP mode DEFAULT group default qlen 1000\n    \
+        link/ether 52:54:00:aa:bb:01 brd ff:ff:ff:ff:ff:ff\n";
+    let folder = Folder::new(&[("a.yaml", &rule), ("in/ip_link", link)]);
+    let ran = run(["coverage", &folder.join("in"), "--rules", &folder.join("a.yaml")]);
+    assert!(ran.out.contains("X-001"), "{}{}", ran.out, ran.err);
+}
+
+#[test]
+fn names_are_given_once() {
+    let bad = RULE.replace("name: small-mtu", "name: ovs-dead-vlan");
+    let folder = Folder::new(&[("a.yaml", &bad)]);
+    let ran = run(["rules", "test", &folder.join("a.yaml")]);
+    assert_eq!(ran.code, Some(2), "{}", ran.out);
+    assert!(ran.err.contains("X-001 and OVS-002 are both called `ovs-dead-vlan`"), "{}", ran.err);
+}

@@ -1,18 +1,21 @@
 //! `tapline coverage`.
 use std::io::Write as _;
 
-use tapline_analysis::lint::rules::ALL;
-
 use crate::args::{Coverage, TextOrJson};
+use crate::config::{self, Loaded};
 use crate::error::{Result, Status};
 use crate::pipeline;
 use crate::render::{coverage, coverage_json, coverage_text};
 use crate::terminal::{self, Terminal};
 
 pub(crate) fn run(args: &Coverage, terminal: &Terminal) -> Result<Status> {
+    let Loaded { config, mut own, catalogue } = config::load(&args.config, Some(&args.inputs))?;
+    let chosen = catalogue.choose(&[], &config)?;
+    own.retain(&chosen.rules);
     let snapshot = pipeline::read(&args.inputs)?;
     let topology = pipeline::topology(&snapshot);
-    let report = pipeline::lint(&topology, ALL);
+    let report = pipeline::lint_own(&topology, &chosen.built_in(), &own.rules, &config.settings);
+    own.outcome()?;
     let hosts = coverage::hosts(&topology, &report);
     let mut out = terminal::out();
     match args.format {

@@ -2,10 +2,11 @@
 use std::io::Write as _;
 
 use serde::Serialize;
-use tapline_analysis::lint::rules::ALL;
+use tapline_analysis::lint::rules::{ALL, CORE};
 use tapline_analysis::lint::{Confidence, Severity};
 
 use crate::args::{OfRules, Rules, TextOrJson};
+use crate::config;
 use crate::error::{Result, Status};
 use crate::render::severity_style;
 use crate::terminal::{self, Terminal, style};
@@ -23,23 +24,31 @@ struct Row {
     severity: Severity,
     confidence: Confidence,
     summary: &'static str,
+    /// Cannot be turned off without a word.
+    core: bool,
+    /// Written by the user.
+    own: bool,
 }
 
 pub(crate) fn run(args: &Rules, terminal: &Terminal) -> Result<Status> {
     if let Some(OfRules::Test(args)) = &args.action {
         return super::rules_test::run(args, terminal);
     }
+    let catalogue = config::load(&args.config, None)?.catalogue;
+    let built_in = |code: &str| ALL.iter().any(|it| it.code == code);
     let mut out = terminal::out();
     match args.format {
         TextOrJson::Json => {
-            let rules = ALL
-                .iter()
+            let rules = catalogue
+                .rules()
                 .map(|it| Row {
                     code: it.code,
                     id: it.id,
                     severity: it.severity,
                     confidence: it.confidence,
                     summary: it.summary,
+                    core: CORE.contains(&it.code),
+                    own: !built_in(it.code),
                 })
                 .collect();
             let document = Document { schema: "tapline.rules/1", rules };
@@ -49,10 +58,10 @@ pub(crate) fn run(args: &Rules, terminal: &Terminal) -> Result<Status> {
         TextOrJson::Text => {
             let paint = terminal.stdout();
             let widest = |of: fn(&tapline_analysis::lint::Rule) -> usize| {
-                ALL.iter().map(|it| of(it)).max().unwrap_or_default()
+                catalogue.rules().map(of).max().unwrap_or_default()
             };
             let (code, id) = (widest(|it| it.code.len()), widest(|it| it.id.len()));
-            for rule in ALL {
+            for rule in catalogue.rules() {
                 let severity = rule.severity.to_string();
                 writeln!(
                     out,

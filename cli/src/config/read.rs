@@ -1,7 +1,10 @@
 //! From the text of a configuration to settings; errors name file, line and column.
+use std::path::PathBuf;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use serde::Deserialize;
 use tapline_analysis::lint::Severity;
 use tapline_analysis::lint::settings::{
     Environment, Firewall, Override, Profile, Scope, Settings, Suppressed, Suppression, Thresholds,
@@ -9,21 +12,37 @@ use tapline_analysis::lint::settings::{
 
 use super::Config;
 use super::schema::{self, Document, Level, Pattern, RuleName};
-use crate::commands::explain;
+use crate::args::FailOn;
+use crate::catalogue::Catalogue;
 use crate::error::{CliError, Result};
 use crate::suggest;
 
 /// Reads a configuration; `name` is that of its file.
-pub(super) fn read(name: &str, text: &str) -> Result<Config> {
+pub(super) fn read(name: &str, text: &str, catalogue: &Catalogue) -> Result<Config> {
     let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
     // A file of comments only says nothing, and nothing is not a mapping.
-    let document: Option<Document> = serde_yaml::from_str(text)
-        .map_err(|error| explained(name, &error, "`tapline lint --help` shows all keys"))?;
+    let document: Option<Document> = schema::knowing(catalogue, || serde_yaml::from_str(text))
+        .map_err(|error| {
+            explained(name, &error, "`tapline lint --help` shows all keys", catalogue)
+        })?;
     Ok(config(document.unwrap_or_default(), today))
+}
+
+/// The files of rules that a configuration names. What else is in it, and whether it is right, is
+/// looked at later.
+pub(super) fn rule_paths(text: &str) -> Vec<PathBuf> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Paths {
+        rules: Vec<PathBuf>,
+    }
+    let paths: Option<Paths> = serde_yaml::from_str(text).unwrap_or_default();
+    paths.unwrap_or_default().rules
 }
 
 fn config(document: Document, today: Date) -> Config {
     let words = |all: Vec<schema::Word>| all.into_iter().map(|it| it.0).collect();
+    let given = given(&document);
     let settings = Settings {
         profile: document.profile.map(profile),
         env: environment(document.env),
@@ -32,7 +51,7 @@ fn config(document: Document, today: Date) -> Config {
             .overrides
             .into_iter()
             .map(|it| Override {
-                scope: scope(it.rule, it.host, it.object),
+                scope: scope(it.rule, it.host, it.ns, it.object),
                 severity: match it.severity {
                     Level::Error => Severity::Error,
                     Level::Warning => Severity::Warning,
@@ -44,7 +63,7 @@ fn config(document: Document, today: Date) -> Config {
             .suppressions
             .into_iter()
             .map(|it| Suppression {
-                scope: scope(it.rule, it.host, it.object),
+                scope: scope(it.rule, it.host, it.ns, it.object),
                 expired: it.until.is_some_and(|until| until.0 < today),
                 suppressed: Suppressed {
                     reason: it.reason.trim().to_owned(),
@@ -54,11 +73,52 @@ fn config(document: Document, today: Date) -> Config {
             .collect(),
         baseline: None,
     };
-    Config { path: None, select: words(document.select), ignore: words(document.ignore), settings }
+    Config {
+        path: None,
+        select: words(document.select),
+        ignore: words(document.ignore),
+        groups_off: document.groups_off.into_iter().map(|it| it.0).collect(),
+        fail_on: document.severity_gate.fail_on.map(|it| match it {
+            schema::FailOn::Error => FailOn::Error,
+            schema::FailOn::Warning => FailOn::Warning,
+            schema::FailOn::Info => FailOn::Info,
+            schema::FailOn::Never => FailOn::Never,
+        }),
+        given,
+        settings,
+    }
 }
 
-fn scope(rule: RuleName, host: Option<Pattern>, object: Option<Pattern>) -> Scope {
-    Scope { code: rule.0.code, host: host.map(|it| it.0), object: object.map(|it| it.0) }
+/// The facts and thresholds that are set.
+fn given(it: &Document) -> Vec<&'static str> {
+    let (env, most) = (&it.env, &it.thresholds);
+    [
+        ("env.l2pop", env.l2pop.is_some()),
+        ("env.firewall", env.firewall.is_some()),
+        ("env.config_drive_only", env.config_drive_only.is_some()),
+        ("env.physnet_mtu", !env.physnet_mtu.is_empty()),
+        ("env.expected_bridges", !env.expected_bridges.is_empty()),
+        ("env.hosts_in_mesh", !env.hosts_in_mesh.is_empty()),
+        ("thresholds.counter_ratio", most.counter_ratio.is_some()),
+        ("thresholds.counter_min", most.counter_min.is_some()),
+        ("thresholds.neigh_ratio", most.neigh_ratio.is_some()),
+        ("thresholds.link_flaps", most.link_flaps.is_some()),
+        ("thresholds.orphan_warn", most.orphan_warn.is_some()),
+    ]
+    .into_iter()
+    .filter(|(_, is_set)| *is_set)
+    .map(|(key, _)| key)
+    .collect()
+}
+
+fn scope(
+    rule: RuleName,
+    host: Option<Pattern>,
+    ns: Option<Pattern>,
+    object: Option<Pattern>,
+) -> Scope {
+    let glob = |it: Option<Pattern>| it.map(|it| it.0);
+    Scope { code: rule.0.code, host: glob(host), netns: glob(ns), object: glob(object) }
 }
 
 fn profile(it: schema::Profile) -> Profile {
@@ -101,7 +161,12 @@ fn thresholds(it: &schema::Thresholds) -> Thresholds {
 }
 
 /// What is wrong, where, and what was probably meant.
-pub(crate) fn explained(name: &str, error: &serde_yaml::Error, help: &str) -> CliError {
+pub(crate) fn explained(
+    name: &str,
+    error: &serde_yaml::Error,
+    help: &str,
+    catalogue: &Catalogue,
+) -> CliError {
     let place = error
         .location()
         .map_or_else(|| name.to_owned(), |at| format!("{name}:{}:{}", at.line(), at.column()));
@@ -110,7 +175,10 @@ pub(crate) fn explained(name: &str, error: &serde_yaml::Error, help: &str) -> Cl
     let text = text.rfind(" at line ").and_then(|at| text.get(..at)).unwrap_or(&text);
     let after = |start: &str| text.find(start).and_then(|at| text.get(at + start.len()..));
     if let Some(unknown) = after("no rule is called `") {
-        return explain::unknown(unknown.trim_end_matches('`')).within(&place);
+        return catalogue.unknown(unknown.trim_end_matches('`')).within(&place);
+    }
+    if let Some(unknown) = after("no family of rules is called `") {
+        return catalogue.unknown_family(unknown.trim_end_matches('`')).within(&place);
     }
     for (start, what) in [("unknown field `", "key"), ("unknown variant `", "value")] {
         let Some(rest) = after(start) else { continue };
@@ -137,7 +205,7 @@ mod tests {
     use super::*;
 
     fn told(text: &str) -> String {
-        match read("t.yaml", text) {
+        match read("t.yaml", text, &Catalogue::default()) {
             Err(CliError::Fatal { message, hints }) => format!("{message} | {}", hints.join("; ")),
             other => panic!("no error: {other:?}"),
         }
@@ -173,6 +241,36 @@ mod tests {
             ("suppressions:\n  - rule: CAP-002\n", "t.yaml:2:5: "),
             ("suppressions:\n  - rule: CAP-002\n    reason: ' '\n", "t.yaml:2:5: "),
             ("thresholds:\n  counter_ratio: 2.5\n", "t.yaml:2:18: "),
+            (
+                "thresholds:\n  counter_rato: 0.5\n",
+                "t.yaml:2:3: unknown key `counter_rato` | did you mean `counter_ratio`?",
+            ),
+            (
+                "severity_gate:\n  fail_on: eror\n",
+                "t.yaml:2:12: unknown value `eror` | did you mean `error`?",
+            ),
+            (
+                "severity_gate:\n  failon: error\n",
+                "t.yaml:2:3: unknown key `failon` | did you mean `fail_on`?",
+            ),
+            (
+                "groups_off: [NIX]\n",
+                "t.yaml:1:14: no family of rules is called `NIX` | did you mean `NIC`?",
+            ),
+            (
+                "groups_off: [NIC-001]\n",
+                "t.yaml:1:14: no family of rules is called `NIC-001` | did you mean `NIC`?",
+            ),
+            (
+                "overrides:\n  - rule: OVS-001\n    severty: info\n",
+                "t.yaml:3:5: unknown key `severty` | did you mean `severity`?",
+            ),
+            (
+                "suppressions:\n  - rule: CAP-002\n    reason: x\n    untill: 2027-01-01\n",
+                "t.yaml:4:5: unknown key `untill` | did you mean `until`?",
+            ),
+            ("profile: openstak-ovs\n", "t.yaml:1:10: unknown value `openstak-ovs` | did you"),
+            ("suppressions:\n  - rule: CAP-002\n    reason: x\n    ns: 'a['\n", "t.yaml:4:9: "),
             ("env: {hosts_in_mesh: ['a[']}\n", "t.yaml:1:23: "),
             ("select: [\n", "t.yaml:2:1: "),
             ("- profile\n", "t.yaml:1:1: "),
@@ -184,8 +282,8 @@ mod tests {
 
     #[test]
     fn an_empty_file_says_nothing() {
-        assert!(read("t.yaml", "").is_ok());
-        assert!(read("t.yaml", "# nothing\n").is_ok());
+        assert!(read("t.yaml", "", &Catalogue::default()).is_ok());
+        assert!(read("t.yaml", "# nothing\n", &Catalogue::default()).is_ok());
     }
 
     #[test]

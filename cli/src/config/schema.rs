@@ -1,16 +1,19 @@
 //! The keys of `tapline.yaml`. Unknown ones are errors: a misspelt suppression must not be passed
 //! over in silence.
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
+use std::path::PathBuf;
 
 use jiff::civil::Date;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use tapline_analysis::lint::rules::ALL;
 use tapline_analysis::lint::settings::Glob;
 use tapline_analysis::lint::{Rule, Severity};
+
+use crate::catalogue::Catalogue;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -18,10 +21,47 @@ pub(super) struct Document {
     pub(super) profile: Option<Profile>,
     pub(super) select: Vec<Word>,
     pub(super) ignore: Vec<Word>,
+    pub(super) groups_off: Vec<Family>,
+    pub(super) severity_gate: SeverityGate,
+    /// Read before: see [`super::read::rule_paths`].
+    #[serde(rename = "rules")]
+    pub(super) _rules: Vec<PathBuf>,
     pub(super) env: Env,
+    #[serde(alias = "threshold")]
     pub(super) thresholds: Thresholds,
+    #[serde(alias = "override")]
     pub(super) overrides: Vec<Override>,
+    #[serde(alias = "suppress")]
     pub(super) suppressions: Vec<Suppression>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SeverityGate {
+    pub(super) fail_on: Option<FailOn>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum FailOn {
+    Error,
+    Warning,
+    Info,
+    Never,
+}
+
+thread_local! {
+    /// The rules that a file may name: deserialisation passes nothing down to a single name, and
+    /// only there the reader of YAML still knows the place.
+    static KNOWN: RefCell<Catalogue> = RefCell::default();
+}
+
+/// Reads something that names rules of this catalogue.
+pub(super) fn knowing<T>(catalogue: &Catalogue, read: impl FnOnce() -> T) -> T {
+    KNOWN.with_borrow_mut(|it| *it = catalogue.clone());
+    let result = read();
+    KNOWN.with_borrow_mut(|it| *it = Catalogue::default());
+    result
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -72,6 +112,7 @@ pub(super) struct Override {
     pub(super) rule: RuleName,
     pub(super) severity: Level,
     pub(super) host: Option<Pattern>,
+    pub(super) ns: Option<Pattern>,
     pub(super) object: Option<Pattern>,
 }
 
@@ -87,6 +128,7 @@ pub(super) enum Level {
 pub(super) struct Suppression {
     pub(super) rule: RuleName,
     pub(super) host: Option<Pattern>,
+    pub(super) ns: Option<Pattern>,
     pub(super) object: Option<Pattern>,
     pub(super) reason: String,
     pub(super) until: Option<Day>,
@@ -98,6 +140,7 @@ pub(super) struct Suppression {
 struct Written {
     rule: RuleName,
     host: Option<Pattern>,
+    ns: Option<Pattern>,
     object: Option<Pattern>,
     reason: String,
     until: Option<Day>,
@@ -128,8 +171,8 @@ impl<'de> Deserialize<'de> for Suppression {
                         rule.code, rule.id
                     )));
                 }
-                let Written { rule, host, object, reason, until } = it;
-                Ok(Suppression { rule, host, object, reason, until })
+                let Written { rule, host, ns, object, reason, until } = it;
+                Ok(Suppression { rule, host, ns, object, reason, until })
             }
         }
         from.deserialize_map(Whole)
@@ -168,7 +211,7 @@ macro_rules! text_values {
         })*
     };
 }
-text_values!(RuleName Word Pattern Day);
+text_values!(RuleName Word Family Pattern Day);
 
 /// A rule, by code or id.
 #[derive(Clone, Copy, Debug)]
@@ -178,11 +221,8 @@ impl Text for RuleName {
     const EXPECTED: &'static str = "the code or id of a rule";
 
     fn read(text: &str) -> Result<Self, String> {
-        let is = |it: &&&'static Rule| {
-            it.code.eq_ignore_ascii_case(text) || it.id.eq_ignore_ascii_case(text)
-        };
-        let found = ALL.iter().find(is);
-        found.map(|it| Self(it)).ok_or_else(|| format!("no rule is called `{text}`"))
+        let found = KNOWN.with_borrow(|it| it.find(text));
+        found.map(Self).ok_or_else(|| format!("no rule is called `{text}`"))
     }
 }
 
@@ -194,10 +234,25 @@ impl Text for Word {
     const EXPECTED: &'static str = "the code, id or family of a rule";
 
     fn read(text: &str) -> Result<Self, String> {
-        if ALL.iter().any(|it| crate::commands::lint::matches(it, text)) {
+        if KNOWN.with_borrow(|it| it.has(text)) {
             return Ok(Self(text.to_owned()));
         }
         Err(format!("no rule is called `{text}`"))
+    }
+}
+
+/// A family of rules.
+#[derive(Clone, Debug)]
+pub(super) struct Family(pub(super) String);
+
+impl Text for Family {
+    const EXPECTED: &'static str = "a family of rules, such as NIC";
+
+    fn read(text: &str) -> Result<Self, String> {
+        if KNOWN.with_borrow(|it| it.has_family(text)) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(format!("no family of rules is called `{text}`"))
     }
 }
 

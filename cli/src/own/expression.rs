@@ -53,6 +53,11 @@ impl Expression {
         Ok(Self { source: source.to_owned(), program })
     }
 
+    /// As it stands in the file.
+    pub(super) fn source(&self) -> &str {
+        &self.source
+    }
+
     /// Evaluates it.
     pub(super) fn value(&self, context: &Context<'_, '_>) -> Result<Value, ExecutionError> {
         self.program.execute(context)
@@ -91,6 +96,10 @@ fn walk<'e>(
             walk(&select.operand, bound, loops, known)?;
         }
         Expr::Call(call) => {
+            // A pattern is compiled each time.
+            if call.func_name == "matches" && loops >= LOOPS {
+                return Err(format!("condition: `matches` inside of {LOOPS} loops"));
+            }
             for part in call.target.as_deref().into_iter().chain(&call.args) {
                 walk(part, bound, loops, known)?;
             }
@@ -201,5 +210,200 @@ fn shown(value: &Value) -> String {
         Value::Bool(it) => it.to_string(),
         Value::List(all) => all.iter().take(8).map(shown).collect::<Vec<_>>().join(", "),
         _ => "?".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use cel::objects::Key;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Pieces of expressions, sound and not.
+    const PIECES: &[&str] = &[
+        "node",
+        ".mtu",
+        ".name",
+        ".tag",
+        ".flags",
+        "near",
+        "x",
+        " == ",
+        " < ",
+        " + ",
+        " - ",
+        " * ",
+        " / ",
+        " % ",
+        " && ",
+        " || ",
+        "!",
+        "-",
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        ", ",
+        ": ",
+        " ? ",
+        "1",
+        "0",
+        "9223372036854775807",
+        "-9223372036854775808",
+        "18446744073709551615u",
+        "1.5",
+        "1e999",
+        "'a'",
+        "\"b\"",
+        "'\\u12'",
+        "b'x'",
+        "r'\\'",
+        "null",
+        "true",
+        "false",
+        " in ",
+        "size(",
+        "has(",
+        "string(",
+        "int(",
+        "uint(",
+        "double(",
+        "bytes(",
+        "type(",
+        "max(",
+        "min(",
+        ".exists(x, ",
+        ".all(x, ",
+        ".map(x, ",
+        ".filter(x, ",
+        ".exists_one(x, ",
+        ".matches('(a+)+$')",
+        ".matches('[')",
+        ".startsWith('q')",
+        ".contains(",
+        ".endsWith(",
+        ".size()",
+        "[0]",
+        "[-1]",
+        "[99999999999]",
+        "é",
+        "\u{0}",
+        "\n",
+        "//",
+        "@",
+        "`",
+        "$",
+        ";",
+    ];
+
+    fn expression() -> impl Strategy<Value = String> {
+        let pieces = prop::collection::vec(prop::sample::select(PIECES), 1..24);
+        prop_oneof![
+            4 => pieces.prop_map(|it| it.concat()),
+            2 => (sound(), sound()).prop_map(|(a, b)| format!("({a}) == ({b})")),
+            2 => sound(),
+            1 => any::<String>(),
+        ]
+    }
+
+    /// Expressions of the grammar.
+    fn sound() -> impl Strategy<Value = String> {
+        let leaf = prop::sample::select(vec![
+            "node.mtu",
+            "node.name",
+            "node.flags",
+            "node.tag",
+            "near",
+            "1",
+            "-1",
+            "0",
+            "'q'",
+            "9223372036854775807",
+            "2.5",
+            "[1, 'a', null]",
+            "{'a': 1}",
+            "true",
+            "null",
+            "7u",
+        ]);
+        leaf.prop_map(str::to_owned).prop_recursive(4, 24, 3, |inner| {
+            let signs = vec!["+", "-", "*", "/", "%", "==", "<", ">=", "&&", "||", "in", "!="];
+            let two = (inner.clone(), prop::sample::select(signs), inner.clone());
+            let calls = vec!["size", "string", "int", "uint", "double", "bytes", "-", "!"];
+            let one = (prop::sample::select(calls), inner.clone());
+            let loops = vec!["exists", "all", "map", "filter", "exists_one"];
+            let each = (inner.clone(), prop::sample::select(loops), inner.clone());
+            prop_oneof![
+                two.prop_map(|(a, sign, b)| format!("({a} {sign} {b})")),
+                one.prop_map(|(call, it)| format!("{call}({it})")),
+                each.prop_map(|(all, call, it)| format!("({all}).{call}(x, {it})")),
+                (inner.clone(), inner).prop_map(|(a, b)| format!("({a})[{b}]")),
+            ]
+        })
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            any::<i64>().prop_map(Value::Int),
+            any::<f64>().prop_map(Value::Float),
+            any::<bool>().prop_map(Value::Bool),
+            any::<String>().prop_map(|it| Value::String(Arc::new(it))),
+            Just(Value::Null),
+        ];
+        leaf.prop_recursive(2, 8, 4, |inner| {
+            prop::collection::vec(inner, 0..4).prop_map(|it| Value::List(Arc::new(it)))
+        })
+    }
+
+    fn node(values: &[Value]) -> Value {
+        let names = ["mtu", "name", "flags", "tag"];
+        let all = names.iter().zip(values);
+        let map = all.map(|(key, it)| (Key::String(Arc::new((*key).to_owned())), it.clone()));
+        Value::Map(cel::objects::Map { map: Arc::new(map.collect()) })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(3000))]
+
+        #[test]
+        fn no_expression_and_no_value_brings_us_down(
+            source in expression(),
+            values in prop::collection::vec(value(), 0..4),
+        ) {
+            let Ok(it) = Expression::new(&source) else { return Ok(()) };
+            let _ = it.check(&["node", "near"], &["mtu", "flags", "tag"]);
+            let node = node(&values);
+            let mut context = Context::default();
+            context.add_variable_from_value("near", Value::List(Arc::new(vec![node.clone()])));
+            context.add_variable_from_value("node", node);
+            if let Ok(value) = it.value(&context) {
+                let _ = shown(&value);
+            }
+        }
+
+        #[test]
+        fn no_template_brings_us_down(source in "(\\{\\{|\\}\\}|[a-z.' +]|\\PC){0,40}") {
+            let _: Result<Template, _> = serde_yaml::from_value(source.into());
+        }
+    }
+
+    #[test]
+    fn size_depth_and_loops_are_bounded() {
+        let refused = |source: &str| {
+            let it = Expression::new(source).map_err(|_| ());
+            it.and_then(|it| it.check(&["node", "near"], &[]).map_err(|_| ())).is_err()
+        };
+        assert!(refused(&"1 + ".repeat(400)));
+        assert!(refused(&format!("{}1{}", "(".repeat(30), ")".repeat(30))));
+        assert!(refused(&format!("{}true", "!".repeat(30))));
+        assert!(refused("near.all(a, near.all(b, near.all(c, true)))"));
+        assert!(refused("near.all(a, near.all(b, b.name.matches('x')))"));
+        assert!(!refused("near.all(a, near.all(b, a.name == b.name))"));
+        assert!(!refused("near.all(a, a.name.matches('^q'))"));
     }
 }

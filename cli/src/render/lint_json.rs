@@ -11,6 +11,7 @@ use tapline_model::ids::Netns;
 use tapline_topology::Topology;
 use tapline_topology::coverage::Searched;
 
+use super::about::About;
 use super::paths::{self, PathRow};
 use super::problems::Problems;
 use super::source::{column, excerpt};
@@ -29,6 +30,8 @@ struct Document<'a> {
     clean: Vec<CleanRow>,
     /// The way of each running VM port and each port of a namespace.
     paths: Vec<PathRow>,
+    /// How the run was configured, and what of that was of no use.
+    configuration: &'a About,
 }
 
 #[derive(Serialize)]
@@ -106,7 +109,12 @@ struct CleanRow {
 }
 
 /// Writes the report.
-pub(crate) fn render(out: &mut impl Write, topology: &Topology<'_>, report: &Report) -> Result<()> {
+pub(crate) fn render(
+    out: &mut impl Write,
+    topology: &Topology<'_>,
+    report: &Report,
+    about: &About,
+) -> Result<()> {
     let snapshot = topology.snapshot;
     let hosts = &snapshot.captured.hosts;
     let document = Document {
@@ -117,6 +125,7 @@ pub(crate) fn render(out: &mut impl Write, topology: &Topology<'_>, report: &Rep
         problems: Problems(snapshot),
         clean: report.clean.iter().map(|&(code, count)| CleanRow { code, count }).collect(),
         paths: paths::rows(topology, report),
+        configuration: about,
     };
     serde_json::to_writer_pretty(&mut *out, &document)?;
     Ok(writeln!(out)?)

@@ -8,6 +8,7 @@ use tapline_model::span::SourceId;
 use tapline_topology::Topology;
 use tapline_topology::coverage::Searched;
 
+use super::about::About;
 use super::escape::{shorten, visible};
 use super::source::{Mark, draw};
 use super::{count, severity_style, summary};
@@ -24,10 +25,10 @@ const LONGEST: usize = 600;
 const CONSEQUENCES: usize = 5;
 
 /// What is shown beside the roots.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Shown<'a> {
-    /// The file of the configuration.
-    pub(crate) configuration: Option<&'a str>,
+    /// How the run was configured.
+    pub(crate) about: &'a About,
     /// What follows from the roots.
     pub(crate) consequences: bool,
 }
@@ -77,8 +78,11 @@ pub(crate) fn render(
         return Ok(());
     }
     writeln!(out, "{}{}", verdict(report, shown, &by_fingerprint, paint), hidden(report))?;
-    if let Some(path) = shown.configuration {
+    if let Some(path) = &shown.about.path {
         writeln!(out, "{} {}", paint.of(style::STRONG, "configured by"), visible(path))?;
+    }
+    for it in shown.about.remarks() {
+        writeln!(out, "{}", paint.of(style::WARNING, visible(&shorten(&it, LONGEST))))?;
     }
     summary::looked_at(out, topology, paint)?;
     summary::cannot_tell(out, snapshot, &report.cannot_tell, paint)?;
@@ -333,7 +337,8 @@ mod tests {
         let report = lint::run(&topology, &[rule]);
         let mut out = Vec::new();
         let terminal = Terminal { quiet: true, ..Terminal::plain() };
-        render(&mut out, &topology, &report, Shown::default(), &terminal).unwrap();
+        let shown = Shown { about: &About::default(), consequences: false };
+        render(&mut out, &topology, &report, shown, &terminal).unwrap();
         String::from_utf8(out).unwrap()
     }
 

@@ -243,10 +243,17 @@ impl<'a> Ctx<'a> {
         }
     }
 
-    /// Whether two captures are of one machine: equal machine ids, equal ids of OVS, or two equal
+    /// Whether a person said that two names are of one machine.
+    pub(crate) fn said_to_be_one(&self, a: HostId, b: HostId) -> bool {
+        let (a, b) = (self.host_name(a), self.host_name(b));
+        let has = |group: &[String], name: &str| group.iter().any(|it| it == name);
+        self.settings.env.same_host.iter().any(|group| has(group, a) && has(group, b))
+    }
+
+    /// Whether two captures are of one machine: a person said so, equal machine ids, equal ids of OVS, or two equal
     /// MACs of NICs.
     pub fn same_machine(&self, a: HostId, b: HostId) -> bool {
-        if a == b {
+        if a == b || self.said_to_be_one(a, b) {
             return true;
         }
         let id = |host| self.topology.snapshot.host(host).and_then(|it| it.machine_id.as_ref());

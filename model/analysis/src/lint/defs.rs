@@ -67,9 +67,12 @@ pub(crate) fn overhead(kind: &str, remote: IpAddr) -> Option<u32> {
     }
 }
 
-/// Whether neutron's OVS agent works on this host: the integration bridge carries its patches, or
+/// Whether neutron's OVS agent works on this host: the profile says so, or the integration bridge carries its patches, or
 /// ports that are named after neutron ports.
 pub(crate) fn is_ml2_ovs(ctx: &Ctx<'_>, host: HostId) -> bool {
+    if let Some(profile) = ctx.settings.profile {
+        return profile.has_ovs_agent() && ctx.bridge_called(host, "br-int").is_some();
+    }
     let mut neutron = false;
     for port in ctx.ovs_ports_of(host).filter(|it| it.bridge == "br-int") {
         let name = port.name();
@@ -85,6 +88,9 @@ pub(crate) fn is_ml2_ovs(ctx: &Ctx<'_>, host: HostId) -> bool {
 /// Whether neutron's OVS agent set up the integration bridge: it carries the agent's own patches
 /// (or the veth ends of old releases), which no other software makes under these names.
 pub(crate) fn has_agent_patches(ctx: &Ctx<'_>, host: HostId) -> bool {
+    if ctx.settings.profile.is_some_and(|it| !it.has_ovs_agent()) {
+        return false;
+    }
     let mut patched = false;
     for port in ctx.ovs_ports_of(host).filter(|it| it.bridge == "br-int") {
         let name = port.name();
@@ -94,6 +100,11 @@ pub(crate) fn has_agent_patches(ctx: &Ctx<'_>, host: HostId) -> bool {
         patched |= name == "patch-tun" || name.starts_with("int-");
     }
     patched
+}
+
+/// Whether a person said that every host should have this bridge.
+pub(crate) fn is_expected(ctx: &Ctx<'_>, bridge: &str) -> bool {
+    ctx.settings.env.expected_bridges.iter().any(|it| it == bridge)
 }
 
 /// The interfaces of all ports of an OVS bridge.

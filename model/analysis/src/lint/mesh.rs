@@ -120,12 +120,19 @@ pub(crate) fn ovn_encap_ips(ctx: &Ctx<'_>) -> Vec<(HostId, IpAddr, Evidence)> {
     all
 }
 
-/// Captures of one machine, by the system id of its OVS, its machine id, or two of its NICs.
+/// Captures of one machine, by what a person said, the system id of its OVS, its machine id, or two of its NICs.
 fn machines(ctx: &Ctx<'_>) -> BTreeMap<HostId, HostId> {
     let mut firsts: HashMap<String, HostId> = HashMap::new();
     let mut all = BTreeMap::new();
     for host in ctx.hosts() {
         let mut marks: Vec<String> = Vec::new();
+        let name = ctx.host_name(host);
+        let groups = ctx.settings.env.same_host.iter().enumerate();
+        marks.extend(
+            groups
+                .filter(|(_, group)| group.iter().any(|it| it == name))
+                .map(|(at, _)| format!("said {at}")),
+        );
         let node = ctx.topology.host_node(host).and_then(|it| ctx.topology.node(it));
         if let Some(NodeData::Host(it)) = node.map(|it| &it.data) {
             marks.extend(it.system_id.as_ref().map(|it| format!("ovs {}", it.value)));

@@ -77,6 +77,14 @@ pub static ALL: &[&Rule] = &[
     &xhost::unknown_tunnel_peers::RULE,
 ];
 
+/// The rules that cannot be turned off without a word.
+pub const CORE: &[&str] = &[
+    "BOND-001", "CAP-001", "IPT-001", "L3-001", "L3-002", "L3-003", "LBR-001", "LBR-002",
+    "MAC-001", "MTU-001", "NIC-001", "NS-001", "NS-002", "NS-003", "OVS-001", "OVS-002", "OVS-003",
+    "OVS-004", "OVS-005", "OVS-006", "OVS-007", "OVS-008", "OVS-009", "OVS-010", "TUN-001",
+    "TUN-002", "TUN-003", "VETH-001", "VM-001", "VM-002",
+];
+
 /// The rule with this code or id.
 pub fn find(name: &str) -> Option<&'static Rule> {
     ALL.iter().copied().find(|it| it.code.eq_ignore_ascii_case(name) || it.id == name)

@@ -25,6 +25,8 @@ pub struct Report {
     pub cannot_tell: Vec<CannotTell>,
     /// How many objects each rule found as they should be, in the order of the rules.
     pub clean: Vec<(&'static str, u32)>,
+    /// Suppressions that fit no finding, by their index, although their rule could judge.
+    pub unused: Vec<usize>,
 }
 
 /// Runs `rules` over the topology.
@@ -80,6 +82,8 @@ pub fn run_own(
     }
     report.findings.sort_by(|a, b| order(a, &ctx).cmp(&order(b, &ctx)));
     explain(&mut report.findings, &ctx);
+    let hosts: Vec<&str> = ctx.hosts().map(|it| ctx.host_name(it)).collect();
+    report.unused = settings.unused(&report, &hosts);
     report
         .cannot_tell
         .sort_by(|a, b| (a.code, a.host, &a.missing).cmp(&(b.code, b.host, &b.missing)));

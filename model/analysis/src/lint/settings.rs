@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use globset::{GlobBuilder, GlobMatcher};
 use serde::Serialize;
 
+use tapline_model::ids::Netns;
+
 use super::finding::{Finding, Severity};
+use super::run::Report;
 
 /// Settings of a run.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +44,68 @@ pub enum Profile {
     /// None of these.
     Generic,
 }
+
+impl Profile {
+    /// As it is written in a configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenstackOvs => "openstack-ovs",
+            Self::OpenstackOvn => "openstack-ovn",
+            Self::Libvirt => "libvirt",
+            Self::K8s => "k8s",
+            Self::Lxd => "lxd",
+            Self::Generic => "generic",
+        }
+    }
+
+    /// Codes and families of rules about software that such machines do not run.
+    pub fn leaves_out(self) -> &'static [&'static str] {
+        match self {
+            Self::OpenstackOvs => &["OVN", "K8S"],
+            Self::OpenstackOvn => OF_AGENT,
+            Self::K8s => OF_NEUTRON,
+            Self::Libvirt | Self::Lxd | Self::Generic => OF_NEUTRON_AND_K8S,
+        }
+    }
+
+    /// Names of devices that are down on such machines by design. `*` stands for any characters.
+    pub fn expects_down(self) -> &'static [&'static str] {
+        match self {
+            Self::OpenstackOvs | Self::OpenstackOvn => {
+                &["br-int", "br-tun", "br-ex", "tbr-*", "pb*", "ovs-system", "virbr0*"]
+            }
+            Self::Libvirt => &["virbr*", "ovs-system"],
+            Self::K8s => {
+                &["docker0", "cni0", "kube-ipvs0", "nodelocaldns", "dummy*", "tunl0", "ovs-system"]
+            }
+            Self::Lxd => &["lxdbr*", "incusbr*", "docker0"],
+            Self::Generic => &[],
+        }
+    }
+
+    /// Whether neutron's Open vSwitch agent works on such machines.
+    pub(crate) fn has_ovs_agent(self) -> bool {
+        self == Self::OpenstackOvs
+    }
+}
+
+/// Rules about what neutron's Open vSwitch agent makes.
+const OF_AGENT: &[&str] =
+    &["OVS-002", "OVS-007", "OVS-009", "OVS-010", "OVS-011", "OVS-016", "OVS-017", "K8S"];
+
+/// Rules about what neutron makes.
+const OF_NEUTRON: &[&str] = &[
+    "OVS-002", "OVS-006", "OVS-007", "OVS-009", "OVS-010", "OVS-011", "OVS-016", "OVS-017",
+    "LBR-001", "LBR-005", "NS-001", "NS-002", "NS-003", "NS-005", "NS-006", "NS-007", "IPT-002",
+    "IPT-003", "IPT-004",
+];
+
+/// The same, and rules about clusters of containers.
+const OF_NEUTRON_AND_K8S: &[&str] = &[
+    "OVS-002", "OVS-006", "OVS-007", "OVS-009", "OVS-010", "OVS-011", "OVS-016", "OVS-017",
+    "LBR-001", "LBR-005", "NS-001", "NS-002", "NS-003", "NS-005", "NS-006", "NS-007", "IPT-002",
+    "IPT-003", "IPT-004", "OVN", "K8S",
+];
 
 /// How security groups are enforced.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
@@ -139,6 +204,8 @@ pub struct Scope {
     pub code: &'static str,
     /// Hosts; all where not said.
     pub host: Option<Glob>,
+    /// Namespaces, `root` for that of the host; all where not said.
+    pub netns: Option<Glob>,
     /// Objects, by name with or without bridge, VM or namespace; all where not said.
     pub object: Option<Glob>,
 }
@@ -148,8 +215,14 @@ impl Scope {
     pub fn holds(&self, finding: &Finding, host: &str) -> bool {
         self.code == finding.rule.code
             && self.host.as_ref().is_none_or(|it| it.matches(host))
+            && self.netns.as_ref().is_none_or(|it| it.matches(&of_finding(finding)))
             && self.object.as_ref().is_none_or(|it| names(finding).any(|name| it.matches(&name)))
     }
+}
+
+/// The namespace that a finding is in.
+fn of_finding(finding: &Finding) -> String {
+    finding.netns.as_ref().unwrap_or(&Netns::Root).to_string()
 }
 
 /// The names of the object: `br-int/tap0`, `tap0`, and with the namespace it lives in.
@@ -178,11 +251,17 @@ impl Glob {
     pub fn matches(&self, name: &str) -> bool {
         self.0.is_match(name)
     }
+
+    /// As it was written.
+    pub fn pattern(&self) -> &str {
+        self.0.glob().glob()
+    }
 }
 
 impl Settings {
     /// Gives findings their severity, and marks those that are suppressed or were there before.
     pub(crate) fn apply(&self, finding: &mut Finding, host: &str) {
+        self.expect_down(finding);
         for it in &self.overrides {
             if it.scope.holds(finding, host) {
                 finding.severity = it.severity;
@@ -200,4 +279,61 @@ impl Settings {
         finding.baseline =
             self.baseline.as_ref().is_some_and(|it| it.contains(&finding.fingerprint));
     }
+
+    /// That a device is down is no more than a remark where the profile expects it.
+    fn expect_down(&self, finding: &mut Finding) {
+        let Some(profile) = self.profile.filter(|_| OF_DOWN.contains(&finding.rule.code)) else {
+            return;
+        };
+        let name = finding.object.name.rsplit('/').next().unwrap_or_default();
+        let fits = |it: &&&str| match it.strip_suffix('*') {
+            Some(start) => name.starts_with(start),
+            None => **it == name,
+        };
+        if let Some(pattern) = profile.expects_down().iter().find(fits) {
+            finding.at_most(Severity::Info);
+            let note = format!("the profile {} expects {pattern} to be down", profile.as_str());
+            finding.notes.push(note);
+        }
+    }
+
+    /// Suppressions that fit no finding although their rule has judged all that they are about,
+    /// by their index.
+    pub(crate) fn unused(&self, report: &Report, hosts: &[&str]) -> Vec<usize> {
+        let host_of = |id: tapline_model::capture::HostId| hosts.get(id.0 as usize).copied();
+        let is_unused = |it: &Scope| {
+            let meant = |host: &str| it.host.as_ref().is_none_or(|glob| glob.matches(host));
+            let ran = report.clean.iter().any(|(code, _)| *code == it.code);
+            let open = report
+                .cannot_tell
+                .iter()
+                .any(|open| open.code == it.code && host_of(open.host).is_some_and(meant));
+            let fits = |finding: &Finding| {
+                host_of(finding.host).is_some_and(|host| it.holds(finding, host))
+            };
+            // What was not judged may well be there.
+            ran && !open && hosts.iter().any(|it| meant(it)) && !report.findings.iter().any(fits)
+        };
+        let all = self.suppressions.iter().enumerate();
+        all.filter(|(_, it)| is_unused(&it.scope)).map(|(at, _)| at).collect()
+    }
 }
+
+/// Rules that say of a device that it is down.
+const OF_DOWN: &[&str] = &["NIC-001", "LBR-004", "OVS-014", "NS-008"];
+
+/// What people may set and the rules that ask for it, by code; a population root stands under the
+/// code of its rule. Settings that all rules heed are not here.
+pub const READERS: &[(&str, &[&str])] = &[
+    ("env.l2pop", &["TUN-002", "XHOST-002"]),
+    ("env.firewall", &["IPT-001"]),
+    ("env.config_drive_only", &["NS-007"]),
+    ("env.physnet_mtu", &["MTU-004"]),
+    ("env.expected_bridges", &["OVS-006", "OVS-007"]),
+    ("env.hosts_in_mesh", &["XHOST-002"]),
+    ("thresholds.counter_ratio", &["NIC-002", "NIC-003"]),
+    ("thresholds.counter_min", &["NIC-002", "NIC-003"]),
+    ("thresholds.neigh_ratio", &["L3-011", "IPT-005"]),
+    ("thresholds.link_flaps", &["NIC-005"]),
+    ("thresholds.orphan_warn", &["OVS-018"]),
+];

@@ -10,6 +10,7 @@ use tapline_topology::graph::{Netdev, NetdevKind};
 use tapline_topology::{Topic, names};
 
 use crate::lint::ctx::Item;
+use crate::lint::settings::Firewall;
 use crate::lint::{Confidence, Ctx, Verdicts, declare_rule, defs};
 
 declare_rule! {
@@ -122,7 +123,9 @@ fn judge(
     let container =
         table.chains.iter().any(|it| it.name.starts_with("DOCKER") || it.name.starts_with("KUBE-"));
     let switch = own.or(global.map(|it| it.1));
-    if switch.is_none() && !container {
+    // So does neutron's agent where security groups are rules of iptables on bridges.
+    let hybrid = ctx.settings.env.firewall == Some(Firewall::Hybrid);
+    if switch.is_none() && !container && !hybrid {
         out.cannot_tell(host, ["sysctl net.bridge.bridge-nf-call-iptables".to_owned()]);
         return;
     }
@@ -139,7 +142,11 @@ fn judge(
         }
         None => {
             finding.no_surer_than(Confidence::Suspect);
-            finding.note("whether bridged frames are filtered was not captured; the software that made these chains switches it on");
+            finding.note(if container {
+                "whether bridged frames are filtered was not captured; the software that made these chains switches it on"
+            } else {
+                "whether bridged frames are filtered was not captured; with `firewall: hybrid` neutron's agent switches it on"
+            });
         }
     }
     for (device, label) in [(port, "a port that is cut off"), (uplink, "the way out")] {
@@ -152,6 +159,9 @@ fn judge(
     }
     let chain = if container { "DOCKER-USER" } else { "FORWARD" };
     finding.next(format!("iptables -I {chain} -i {0} -o {0} -j ACCEPT", bridge.name()));
+    if hybrid {
+        finding.note("do not switch the filtering of bridged frames off: security groups need it");
+    }
     finding.next("sysctl net.bridge.bridge-nf-call-iptables");
 }
 

@@ -26,6 +26,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         for bridge in ctx.ovs_bridges_of(host) {
             let interfaces = defs::interfaces_of(ctx, bridge.id);
             let provider = mapped.contains(&(host, bridge.name()))
+                || defs::is_expected(ctx, bridge.name())
                 || interfaces.iter().any(|it| joins_integration(*it));
             if !provider || bridge.name() == "br-int" {
                 continue;
@@ -159,6 +160,10 @@ fn lower(ctx: &Ctx<'_>, finding: &mut Finding, bridge: Item<'_, OvsBridge>) {
         return;
     }
     match is_used(ctx, bridge.host) {
+        // A person said that networks go through it.
+        _ if defs::is_expected(ctx, bridge.name()) => {
+            finding.note("the configuration expects this bridge on every host");
+        }
         Some(true) => {}
         Some(false) => {
             finding.at_most(Severity::Info);

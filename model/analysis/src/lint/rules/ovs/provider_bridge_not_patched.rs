@@ -6,7 +6,7 @@ use tapline_topology::graph::{OvsBridge, OvsInterface};
 use tapline_topology::{EdgeKind, Topic};
 
 use crate::lint::ctx::Item;
-use crate::lint::{Ctx, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Object, Verdicts, declare_rule, defs};
 
 declare_rule! {
     code: "OVS-007",
@@ -41,9 +41,36 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
                 out.cannot_tell(host, ctx.missing(host, &Netns::Root, &[Topic::Ovs]));
             }
         }
+        absent(ctx, out, integration);
     }
     for host in ctx.hosts_without_ovs_capture() {
         out.cannot_tell(host, ctx.missing(host, &Netns::Root, &[Topic::Ovs]));
+    }
+}
+
+/// Bridges that a person expects on every host and that are not there at all.
+fn absent(ctx: &Ctx<'_>, out: &mut Verdicts, integration: Item<'_, OvsBridge>) {
+    let host = integration.host;
+    for name in &ctx.settings.env.expected_bridges {
+        if ctx.bridge_called(host, name).is_some() {
+            continue;
+        }
+        let missing = ctx.missing(host, &Netns::Root, &[Topic::Ovs]);
+        if !missing.is_empty() {
+            out.cannot_tell(host, missing);
+            continue;
+        }
+        let message = "the bridge does not exist, and the configuration expects it on every host: its networks do not leave this host";
+        let object = Object { kind: "ovs-bridge", name: name.clone() };
+        let finding = out.fire(host, object, message);
+        if let Some(place) = integration.place() {
+            finding.primary(place, "there is an integration bridge");
+        }
+        if let Some(searched) = defs::searched(ctx, host, Topic::Ovs, name) {
+            finding.rests_on_absence(searched);
+        }
+        finding.next(format!("ovs-vsctl br-exists {name}; echo $?"));
+        finding.next("grep bridge_mappings /etc/neutron/plugins/ml2/openvswitch_agent.ini");
     }
 }
 
@@ -108,14 +135,19 @@ fn lack<'a>(
         return (!integration.contains_key(wanted.as_str()))
             .then_some(Lack { missing: (wanted, "br-int"), there: half });
     }
-    // A bridge of the administrator that the agent does not know has no half at all.
-    let half = integration.get(format!("int-{name}").as_str())?;
+    let Some(half) = integration.get(format!("int-{name}").as_str()) else {
+        // A bridge of the administrator that the agent does not know has no half at all.
+        let there = own.first().copied().filter(|_| defs::is_expected(ctx, name))?;
+        return Some(Lack { missing: (format!("int-{name}"), "br-int"), there });
+    };
     let nic = own.iter().any(|it| it.kind.is_empty() || it.kind == "system" || it.kind == "dpdk");
     nic.then(|| Lack { missing: (format!("phy-{name}"), name), there: *half })
 }
 
 fn report(ctx: &Ctx<'_>, out: &mut Verdicts, bridge: Item<'_, OvsBridge>, lack: &Lack<'_>) {
     let (half, on) = (&lack.missing.0, lack.missing.1);
+    let neither =
+        !lack.there.name().starts_with("phy-") && on == "br-int" && half.starts_with("int-");
     let what = if bridge.name() == "br-tun" { "overlay" } else { "provider" };
     let message = format!(
         "not joined with br-int: {on} has no port {half}, and {what} networks do not leave the integration bridge"
@@ -123,13 +155,21 @@ fn report(ctx: &Ctx<'_>, out: &mut Verdicts, bridge: Item<'_, OvsBridge>, lack: 
     let finding = out.fault(ctx, bridge.host, bridge.id, message);
     if let Some(place) = lack.there.place() {
         let tunnel = lack.there.option("remote_ip").is_some();
-        finding.primary(place, if tunnel { "a tunnel that needs it" } else { "the other half" });
+        let label = match (tunnel, neither) {
+            (true, _) => "a tunnel that needs it",
+            (false, true) => "a port of the bridge",
+            (false, false) => "the other half",
+        };
+        finding.primary(place, label);
     }
     if let Some(place) = bridge.place() {
         finding.context(place, "the bridge");
     }
     if let Some(searched) = defs::searched(ctx, bridge.host, Topic::Ovs, half) {
         finding.absent(searched);
+    }
+    if neither {
+        finding.note("the configuration expects this bridge on every host");
     }
     finding.next("systemctl status neutron-openvswitch-agent");
     finding.next("grep bridge_mappings /etc/neutron/plugins/ml2/openvswitch_agent.ini");
