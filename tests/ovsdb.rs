@@ -201,6 +201,7 @@ fn show_tells_the_same_as_the_tables() {
                 }
                 OvsRow::Connection(it) => format!("connection {} {}", it.manager, *it.target),
                 OvsRow::Other { name } => format!("other {name}"),
+                other => format!("{other:?}"),
             }
         };
         let mut tables: Vec<_> = list.values().map(tell).collect();

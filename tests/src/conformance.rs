@@ -29,6 +29,11 @@ pub const KINDS: &[(&str, &str)] = &[
     ("iptables-list", "iptables -nvL"),
     ("iptables-save", "iptables-save"),
     ("nft-list-ruleset", "nft list ruleset"),
+    // No such table: the columns have to tell.
+    ("ovn-nbctl-list", "ovn-nbctl list table"),
+    ("ovn-nbctl-show", "ovn-nbctl show"),
+    ("ovn-sbctl-list", "ovn-sbctl list table"),
+    ("ovn-sbctl-show", "ovn-sbctl show"),
     ("ovs-appctl-fdb-show", "ovs-appctl fdb/show br-int"),
     ("ovs-ofctl-dump-flows", "ovs-ofctl dump-flows br-int"),
     ("ovs-ofctl-dump-ports-desc", "ovs-ofctl dump-ports-desc br-int"),

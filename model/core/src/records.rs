@@ -19,6 +19,7 @@ pub mod netfilter;
 pub mod netns;
 pub mod nft;
 pub mod openflow;
+pub mod ovn;
 pub mod ovs;
 pub mod route;
 pub mod sysctl;
@@ -139,7 +140,7 @@ batch! {
     NicRings(ethtool::NicRings) = "nic-rings",
     /// `/proc/net/bonding/*`.
     Bonds(bond::Bond) = "bond",
-    /// `ovs-vsctl`, `ovsdb-client dump`, `conf.db`.
+    /// `ovs-vsctl`, `ovn-nbctl`, `ovn-sbctl`, `ovsdb-client dump`, `conf.db`.
     Ovs(ovs::OvsRecord) = "ovs",
     /// `virsh list`.
     DomainStates(libvirt::DomainState) = "domain-state",

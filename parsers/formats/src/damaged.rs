@@ -110,6 +110,23 @@ const SAMPLES: &[(&str, &str)] = &[
          \tchain INPUT { # handle 2\n\t\ttype filter hook input priority filter + 10; policy drop;\n\
          \t\tip saddr @s log prefix \"a {b\" accept # handle 3\n\t\ttcp dport { 22, 80 } \\\n\t\t\taccept\n\t}\n}\n",
     ),
+    (
+        "ovn-sbctl show",
+        "Chassis \"a b\"\n    hostname: c1\n    Encap geneve\n        ip: \"192.0.2.1\"\n        \
+         options: {csum=\"true\"}\n    Port_Binding x\n",
+    ),
+    (
+        "ovn-nbctl show",
+        "switch 11111111-2222-4333-8444-555555555555 (a) (aka b)\n    port p (aka é)\n        \
+         addresses: [\"02:00:00:00:00:01 192.0.2.7\", \"unknown\"]\n        tag: 7\n\
+         router 21111111-2222-4333-8444-555555555555 (r)\n    port q\n        mac: \"x\"\n        \
+         gateway chassis: [a b]\n    nat 31111111-2222-4333-8444-555555555555\n        type: \"snat\"\n",
+    ),
+    (
+        "ovn-sbctl list Port_Binding",
+        "_uuid : 11111111-2222-4333-8444-555555555555\nchassis : []\nlogical_port : \"a\"\n\
+         options : {b=c}\ntag : 7\nup : true\n",
+    ),
     ("hostname", "node2.example.org\n"),
     ("uname -a", "Linux node2 6.1.176 #1 Sat Jul  4 15:38:16 UTC 2026 x86_64 GNU/Linux\n"),
     ("uptime", " 16:19:19 up 3 days,  2:01,  0 users,  load average: 0.83\n"),

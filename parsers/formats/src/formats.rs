@@ -21,6 +21,8 @@ pub(crate) mod iptables_save;
 pub(crate) mod keepalived;
 pub(crate) mod nft_list_ruleset;
 mod openflow;
+pub(crate) mod ovn_nbctl_show;
+pub(crate) mod ovn_sbctl_show;
 pub(crate) mod ovs_appctl_fdb_show;
 pub(crate) mod ovs_ofctl_dump_flows;
 pub(crate) mod ovs_ofctl_show;

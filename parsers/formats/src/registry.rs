@@ -51,6 +51,8 @@ pub static FORMATS: &[&Format] = &[
     &formats::keepalived::STATE,
     &formats::host_facts::machine_id::FORMAT,
     &formats::nft_list_ruleset::FORMAT,
+    &formats::ovn_nbctl_show::FORMAT,
+    &formats::ovn_sbctl_show::FORMAT,
     &formats::ovs_appctl_fdb_show::FORMAT,
     &formats::ovs_ofctl_dump_flows::FORMAT,
     &formats::ovs_ofctl_show::FORMAT,

@@ -1,21 +1,26 @@
-//! Open vSwitch: `ovs-vsctl show`, `ovs-vsctl list`, `ovsdb-client dump`, `conf.db`.
+//! Open vSwitch: `ovs-vsctl show`, `ovs-vsctl list`, `ovsdb-client dump`, `conf.db`; and the
+//! databases of OVN, which the same code prints.
 //!
 //! `show` nests by name; the other forms are rows that refer to one another by `_uuid`.
 use std::net::IpAddr;
 
 use serde::{Serialize, Serializer};
 
+use super::ovn::{
+    OvnChassis, OvnEncap, OvnNat, OvnPortBinding, OvnRouter, OvnRouterPort, OvnSwitch,
+    OvnSwitchPort,
+};
 use crate::Name;
 use crate::ids::{IfIndex, Mac};
 use crate::span::{At, Span};
 
-/// One row of the OVS database, as far as the command prints it.
+/// One row of a database of OVS or OVN, as far as the command prints it.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct OvsRecord {
     /// The header line, or the row.
     #[serde(skip)]
     pub at: Span,
-    /// `_uuid`; `show` prints only that of the Open_vSwitch row.
+    /// `_uuid`; `show` of OVS prints only that of the Open_vSwitch row.
     pub uuid: Option<At<Name>>,
     /// What it is.
     #[serde(flatten)]
@@ -40,6 +45,28 @@ pub enum OvsRow {
     Interface(Box<OvsInterface>),
     /// `Controller`, `Manager`.
     Connection(OvsConnection),
+    /// `Chassis` of OVN.
+    Chassis(Box<OvnChassis>),
+    /// `Encap` of OVN.
+    Encap(Box<OvnEncap>),
+    /// `Port_Binding` of OVN.
+    #[serde(rename = "Port_Binding")]
+    PortBinding(Box<OvnPortBinding>),
+    /// `Logical_Switch` of OVN.
+    #[serde(rename = "Logical_Switch")]
+    Switch(Box<OvnSwitch>),
+    /// `Logical_Switch_Port` of OVN.
+    #[serde(rename = "Logical_Switch_Port")]
+    SwitchPort(Box<OvnSwitchPort>),
+    /// `Logical_Router` of OVN.
+    #[serde(rename = "Logical_Router")]
+    Router(Box<OvnRouter>),
+    /// `Logical_Router_Port` of OVN.
+    #[serde(rename = "Logical_Router_Port")]
+    RouterPort(Box<OvnRouterPort>),
+    /// `NAT` of OVN.
+    #[serde(rename = "NAT")]
+    Nat(Box<OvnNat>),
     /// Any other table.
     Other {
         /// Name of the table, where the capture tells.
@@ -66,7 +93,7 @@ pub fn lookup<'a>(map: &'a OvsMap, key: &str) -> Option<&'a At<Name>> {
 }
 
 /// Serializes a map column as a map.
-fn as_map<S: Serializer>(map: &OvsMap, to: S) -> Result<S::Ok, S::Error> {
+pub(super) fn as_map<S: Serializer>(map: &OvsMap, to: S) -> Result<S::Ok, S::Error> {
     to.collect_map(map.iter().map(|(key, value)| (key, value)))
 }
 

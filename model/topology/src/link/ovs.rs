@@ -57,7 +57,8 @@ pub(crate) fn link(topology: &mut Topology<'_>, texts: &Texts<'_>) {
             OvsRow::Port(_) => port(&mut drafts, &names, *row),
             OvsRow::Interface(_) => interface(&mut drafts, *row),
             OvsRow::Connection(_) => connection(&mut drafts, *row),
-            OvsRow::OpenVswitch(_) | OvsRow::Other { .. } => {}
+            // The databases of OVN are about the whole deployment, not about this switch.
+            _ => {}
         }
     }
     drafts.add(topology, texts);

@@ -271,8 +271,22 @@ static TOOLS: &[Tool] = &[
     tool("ovs-vswitchd", NONE, NONE, NONE, Hole::Word, false),
     tool("ovsdb-server", NONE, NONE, NONE, Hole::Word, false),
     tool("ovsdb-client", &["-f", "--format"], &["dump", "list-dbs"], NONE, Hole::Word, false),
-    tool("ovn-nbctl", NONE, &["lflow-list", "show", "list", "get"], NONE, Hole::Name, false),
-    tool("ovn-sbctl", NONE, &["lflow-list", "show", "list", "get"], NONE, Hole::Name, false),
+    tool(
+        "ovn-nbctl",
+        &["-t", "--timeout", "--db"],
+        &["lflow-list", "show", "list", "get"],
+        NONE,
+        Hole::Name,
+        false,
+    ),
+    tool(
+        "ovn-sbctl",
+        &["-t", "--timeout", "--db"],
+        &["lflow-list", "show", "list", "get"],
+        NONE,
+        Hole::Name,
+        false,
+    ),
     tool(
         "virsh",
         &["-c", "--connect"],
@@ -394,6 +408,12 @@ pub(super) fn next_word(
             })?;
             // As it was written: `list bridge`.
             Some((table.len(), rest.get(..table.len())?.to_owned()))
+        }
+        // Every table of the schema, each as it is written there.
+        "ovn-nbctl" | "ovn-sbctl" if matches!(last, Some("list" | "find")) => {
+            let is_name = rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+                && rest.ends_with(|c: char| c.is_ascii_alphabetic());
+            is_name.then(|| (rest.len(), rest.to_owned()))
         }
         "ovs-vsctl" if plain == "." => Some((1, ".".to_owned())),
         // 4.7.2 and later run `ovs-appctl get Interface PORT options`, which is no command of it.

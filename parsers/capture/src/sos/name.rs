@@ -293,6 +293,20 @@ mod tests {
                 "ovs-appctl dpctl/show -s system@ovs-system",
             ),
             ("ovn_central/podman_exec_ovn_cluster_north_db_ovn-nbctl_show", "ovn-nbctl show"),
+            (
+                "ovn_central/ovn-sbctl_--no-leader-only_list_Port_Binding",
+                "ovn-sbctl --no-leader-only list Port_Binding",
+            ),
+            (
+                "ovn_central/microovn.ovn-nbctl_list_Logical_Switch_Port",
+                "ovn-nbctl list Logical_Switch_Port",
+            ),
+            ("ovn_central/ovn-sbctl_list_DHCPv6_Options.1", "ovn-sbctl list DHCPv6_Options (copy)"),
+            (
+                "ovn_central/docker_exec_ovn_sb_db_ovn-sbctl_--no-leader-only_show",
+                "ovn-sbctl --no-leader-only show",
+            ),
+            ("ovn_host/ovs-vsctl_list_Open_vSwitch", "ovs-vsctl list Open_vSwitch"),
             ("virsh/virsh_-r_net-list.1", "virsh -r net-list (copy)"),
             ("virsh/virsh_-r_dumpxml_my_vm", "virsh -r dumpxml my_vm"),
             ("x/cat_.proc.net.bonding.bond0.7", "cat /proc/net/bonding/bond0.7"),

@@ -19,7 +19,7 @@ use tapline_model::records::ovs::OvsRecord;
 
 use crate::lines::never_empty;
 use crate::ovsdb::call::{Call, Layout, of};
-use crate::ovsdb::rows::{Plan, Table, rows};
+use crate::ovsdb::rows::{Plan, Table, begins_with_title, rows};
 use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
@@ -50,10 +50,12 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<OvsRecord>> {
     let (call, vswitch) = asked(command).unwrap_or_default();
     let table = match call.operands.first() {
         Some(name) if vswitch => Table::of_vswitch(name),
-        Some(name) => Table::Known(name),
+        Some(name) => Table::of_ovn(name),
         None => Table::Guess,
     };
-    let mut out = rows(text, &call, Plan { table, headings: false });
+    // People save the output of `ovsdb-client dump` under this name too.
+    let headings = begins_with_title(text);
+    let mut out = rows(text, &call, Plan { table, headings });
     if call.layout.is_some_and(|it| it == Layout::Json || it != Layout::List && !call.no_headings) {
         never_empty(&mut out, "a heading");
     }
@@ -173,9 +175,32 @@ type                : ""
         let OvsRow::Bridge(bridge) = &out.records[0].row else { panic!("{out:?}") };
         let port = OvsRef::Uuid("21111111-2222-4333-8444-555555555555".into());
         assert_eq!(bridge.ports[0].value, port);
-        let out = reads(text, "ovn-nbctl list Logical_Switch");
-        assert_eq!(out.records[0].row, OvsRow::Other { name: "Logical_Switch".into() });
+        let out = reads(text, "ovn-nbctl list DNS");
+        assert_eq!(out.records[0].row, OvsRow::Other { name: "DNS".into() });
         assert_eq!(out.records[0].columns.len(), 3);
+    }
+
+    #[test]
+    fn rows_of_ovn_have_fields() {
+        let text = "_uuid : 31111111-2222-4333-8444-555555555555
+chassis : []
+\
+                    logical_port : \"a b\"\noptions : {network_name=physnet1}\ntag : 100\n\
+                    tunnel_key : 3\ntype : localnet\nup : false\nrequested_chassis : []\n";
+        for command in ["ovn-sbctl --no-leader-only list Port_Binding", "ovn-sbctl list ports"] {
+            let out = reads(text, command);
+            assert_eq!(out.problems, []);
+            let OvsRow::PortBinding(it) = &out.records[0].row else { panic!("{out:?}") };
+            assert_eq!((it.logical_port.as_str(), it.chassis.is_none()), ("a b", true));
+            assert_eq!((it.tag.unwrap().value, it.up.unwrap().value), (100, false));
+            assert_eq!(lookup(&it.options, "network_name").unwrap().as_str(), "physnet1");
+            assert_eq!(out.records[0].columns.len(), 1, "the tunnel key");
+        }
+        let text = "_uuid : 31111111-2222-4333-8444-555555555555\nencaps : [x, y]\n\
+                    hostname : \"\"\nname : c1\n";
+        let out = reads(text, "ovn-sbctl list chassis");
+        let OvsRow::Chassis(it) = &out.records[0].row else { panic!("{out:?}") };
+        assert_eq!((it.name.as_str(), &it.hostname, it.encaps.len()), ("c1", &None, 2));
     }
 
     #[test]

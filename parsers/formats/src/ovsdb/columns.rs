@@ -1,7 +1,9 @@
 //! Which column of which table fills which field: one table for all readers of the database.
 //!
 //! Source of names and types: `vswitchd/vswitch.ovsschema` (5.x to 8.x). Columns that are not
-//! named here are kept as they are printed.
+//! named here are kept as they are printed. The tables of OVN are in [`ovn`].
+mod ovn;
+
 use std::str::FromStr;
 
 use tapline_model::Name;
@@ -24,7 +26,7 @@ pub(crate) fn row(table: &str) -> OvsRow {
         "Manager" => {
             OvsRow::Connection(OvsConnection { manager: true, ..OvsConnection::default() })
         }
-        other => OvsRow::Other { name: other.into() },
+        other => ovn::row(other).unwrap_or_else(|| OvsRow::Other { name: other.into() }),
     }
 }
 
@@ -64,7 +66,7 @@ pub(crate) fn shape(row: &OvsRow, column: &str) -> Option<Shape> {
         ) => Shape::One,
         (OvsRow::Interface(_), "options" | "external_ids" | "status" | "bfd_status") => Shape::Map,
         (OvsRow::Connection(_), "target" | "is_connected") => Shape::One,
-        _ => return None,
+        _ => return ovn::shape(row, column),
     };
     Some(shape)
 }
@@ -146,6 +148,7 @@ pub(crate) fn set(
             _ => {}
         },
         OvsRow::Other { .. } => {}
+        _ => ovn::set(it, &mut record.row, column)?,
     }
     Ok(())
 }
@@ -168,6 +171,11 @@ impl FromStr for Vlan {
     fn from_str(text: &str) -> Result<Self, ()> {
         text.parse().ok().filter(|it| *it < 4096).map(Self).ok_or(())
     }
+}
+
+/// What a name or `_uuid` refers to.
+fn refer(name: At<Name>) -> At<OvsRef> {
+    name.map(|it| if is_uuid(&it) { OvsRef::Uuid(it) } else { OvsRef::Name(it) })
 }
 
 /// A value about to become a field.
@@ -227,11 +235,15 @@ impl<'a> Reading<'a> {
     }
 
     fn refs(&self) -> Result<Vec<At<OvsRef>>, Wrong> {
-        let refer = |it: &Token<'a>| {
-            it.name(self.place)
-                .map(|name| if is_uuid(&name) { OvsRef::Uuid(name) } else { OvsRef::Name(name) })
-        };
-        Ok(self.atoms()?.iter().map(refer).collect())
+        Ok(self.names()?.into_iter().map(refer).collect())
+    }
+
+    fn reference(&self) -> Result<Option<At<OvsRef>>, Wrong> {
+        Ok(self.name()?.map(refer))
+    }
+
+    fn names(&self) -> Result<Vec<At<Name>>, Wrong> {
+        Ok(self.atoms()?.iter().map(|it| it.name(self.place)).collect())
     }
 
     fn map(&self) -> Result<OvsMap, Wrong> {

@@ -20,7 +20,7 @@ use super::cell::{Cell, Style};
 use super::columns::{Wrong, record};
 use super::is_log_line;
 use super::json_rows::json_rows;
-use super::tables::{canonical, guess};
+use super::tables::{canonical, canonical_ovn, guess};
 use crate::lines::{bodies, finish, one_line, tool_error};
 use crate::nomx::{Parsed, refuse};
 
@@ -37,6 +37,11 @@ impl<'a> Table<'a> {
     /// The table that `name` is meant to be in the database of `ovs-vsctl`.
     pub(crate) fn of_vswitch(name: &'a str) -> Self {
         canonical(name).map_or(Self::Guess, Self::Known)
+    }
+
+    /// The table that `name` is meant to be in the databases of `ovn-nbctl` and `ovn-sbctl`.
+    pub(crate) fn of_ovn(name: &'a str) -> Self {
+        canonical_ovn(name).map_or(Self::Guess, Self::Known)
     }
 
     /// An empty record for a row with such columns.
@@ -358,6 +363,11 @@ fn column(line: &str) -> Parsed<'_, (&str, &str)> {
 fn is_column(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// Whether the text begins with the name of a table, as `ovsdb-client dump` prints it.
+pub(crate) fn begins_with_title(text: &str) -> bool {
+    bodies(text).find(|it| !it.is_empty()).is_some_and(|it| title(it).is_some())
 }
 
 /// The table of `Bridge table`.

@@ -1,0 +1,139 @@
+//! The same for the databases of OVN.
+//!
+//! Source of names and types: `ovn-nb.ovsschema` (5.x to 7.x), `ovn-sb.ovsschema` (1.x to 21.x).
+use tapline_model::records::ovs::OvsRow;
+
+use super::{Reading, Shape, VLAN, Vlan, Wrong};
+
+/// The empty row of a table of OVN that has fields of its own.
+pub(super) fn row(table: &str) -> Option<OvsRow> {
+    let row = match table {
+        "Chassis" => OvsRow::Chassis(Box::default()),
+        "Encap" => OvsRow::Encap(Box::default()),
+        "Port_Binding" => OvsRow::PortBinding(Box::default()),
+        "Logical_Switch" => OvsRow::Switch(Box::default()),
+        "Logical_Switch_Port" => OvsRow::SwitchPort(Box::default()),
+        "Logical_Router" => OvsRow::Router(Box::default()),
+        "Logical_Router_Port" => OvsRow::RouterPort(Box::default()),
+        "NAT" => OvsRow::Nat(Box::default()),
+        _ => return None,
+    };
+    Some(row)
+}
+
+/// The shape of a column that has a field of its own.
+pub(super) fn shape(row: &OvsRow, column: &str) -> Option<Shape> {
+    let (one, set, map): (&[&str], &[&str], &[&str]) = match row {
+        OvsRow::Chassis(_) => (
+            &["name", "hostname"],
+            &["encaps", "transport_zones"],
+            &["external_ids", "other_config"],
+        ),
+        OvsRow::Encap(_) => (&["type", "ip", "chassis_name"], &[], &["options"]),
+        OvsRow::PortBinding(_) => (
+            &["logical_port", "type", "chassis", "requested_chassis", "up", "datapath", "tag"],
+            &[],
+            &["options", "external_ids"],
+        ),
+        OvsRow::Switch(_) => (&["name"], &["ports"], &["external_ids", "other_config"]),
+        OvsRow::SwitchPort(_) => (
+            &["name", "type", "parent_name", "tag", "enabled", "up"],
+            &["addresses"],
+            &["options", "external_ids"],
+        ),
+        OvsRow::Router(_) => (&["name"], &["ports", "nat"], &["options", "external_ids"]),
+        OvsRow::RouterPort(_) => (
+            &["name", "mac", "enabled"],
+            &["networks", "gateway_chassis"],
+            &["options", "external_ids"],
+        ),
+        OvsRow::Nat(_) => {
+            (&["type", "external_ip", "logical_ip", "external_mac", "logical_port"], &[], &[])
+        }
+        _ => return None,
+    };
+    [(one, Shape::One), (set, Shape::Set), (map, Shape::Map)]
+        .into_iter()
+        .find_map(|(names, shape)| names.contains(&column).then_some(shape))
+}
+
+/// Fills the field of a column that has a [`shape`].
+pub(super) fn set(it: Reading<'_>, row: &mut OvsRow, column: &str) -> Result<(), Wrong> {
+    match row {
+        OvsRow::Chassis(row) => match column {
+            "name" => row.name = it.required()?,
+            "hostname" => row.hostname = it.name()?.filter(|it| !it.value.is_empty()),
+            "encaps" => row.encaps = it.refs()?,
+            "transport_zones" => row.transport_zones = it.names()?,
+            "external_ids" => row.external_ids = it.map()?,
+            "other_config" => row.other_config = it.map()?,
+            _ => {}
+        },
+        OvsRow::Encap(row) => match column {
+            "type" => row.kind = it.name()?,
+            "ip" => row.ip = it.name()?,
+            "chassis_name" => row.chassis = it.name()?.filter(|it| !it.value.is_empty()),
+            "options" => row.options = it.map()?,
+            _ => {}
+        },
+        OvsRow::PortBinding(row) => match column {
+            "logical_port" => row.logical_port = it.required()?,
+            "type" => row.kind = it.name()?,
+            "chassis" => row.chassis = it.reference()?,
+            "requested_chassis" => row.requested_chassis = it.reference()?,
+            "up" => row.up = it.one("true or false")?,
+            "datapath" => row.datapath = it.reference()?,
+            "tag" => row.tag = it.one::<Vlan>(VLAN)?.map(|tag| tag.map(|it| it.0)),
+            "options" => row.options = it.map()?,
+            "external_ids" => row.external_ids = it.map()?,
+            _ => {}
+        },
+        OvsRow::Switch(row) => match column {
+            "name" => row.name = it.required()?,
+            "ports" => row.ports = it.refs()?,
+            "external_ids" => row.external_ids = it.map()?,
+            "other_config" => row.other_config = it.map()?,
+            _ => {}
+        },
+        OvsRow::SwitchPort(row) => match column {
+            "name" => row.name = it.required()?,
+            "type" => row.kind = it.name()?,
+            "parent_name" => row.parent = it.name()?.filter(|it| !it.value.is_empty()),
+            "tag" => row.tag = it.one::<Vlan>(VLAN)?.map(|tag| tag.map(|it| it.0)),
+            "enabled" => row.enabled = it.one("true or false")?,
+            "up" => row.up = it.one("true or false")?,
+            "addresses" => row.addresses = it.names()?,
+            "options" => row.options = it.map()?,
+            "external_ids" => row.external_ids = it.map()?,
+            _ => {}
+        },
+        OvsRow::Router(row) => match column {
+            "name" => row.name = it.required()?,
+            "ports" => row.ports = it.refs()?,
+            "nat" => row.nat = it.refs()?,
+            "options" => row.options = it.map()?,
+            "external_ids" => row.external_ids = it.map()?,
+            _ => {}
+        },
+        OvsRow::RouterPort(row) => match column {
+            "name" => row.name = it.required()?,
+            "mac" => row.mac = it.name()?,
+            "enabled" => row.enabled = it.one("true or false")?,
+            "networks" => row.networks = it.names()?,
+            "gateway_chassis" => row.gateway_chassis = it.refs()?,
+            "options" => row.options = it.map()?,
+            "external_ids" => row.external_ids = it.map()?,
+            _ => {}
+        },
+        OvsRow::Nat(row) => match column {
+            "type" => row.kind = it.name()?,
+            "external_ip" => row.external_ip = it.name()?,
+            "logical_ip" => row.logical_ip = it.name()?,
+            "external_mac" => row.external_mac = it.name()?.filter(|it| !it.value.is_empty()),
+            "logical_port" => row.logical_port = it.name()?.filter(|it| !it.value.is_empty()),
+            _ => {}
+        },
+        _ => {}
+    }
+    Ok(())
+}
