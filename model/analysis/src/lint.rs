@@ -9,6 +9,7 @@ mod ctx;
 mod defs;
 mod explain;
 mod finding;
+mod flows;
 mod mesh;
 pub mod paths;
 pub mod rules;

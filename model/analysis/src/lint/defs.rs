@@ -107,6 +107,16 @@ pub(crate) fn is_expected(ctx: &Ctx<'_>, bridge: &str) -> bool {
     ctx.settings.env.expected_bridges.iter().any(|it| it == bridge)
 }
 
+/// Whether OVN made ports of the integration bridge: its tunnels, or patches to provider bridges.
+pub(crate) fn is_ovn(ctx: &Ctx<'_>, host: HostId) -> bool {
+    ctx.ovs_ports_of(host).filter(|it| it.bridge == "br-int").any(|it| {
+        let name = it.name();
+        name.starts_with("patch-br-int-to-")
+            || name.starts_with("ovn-")
+                && ctx.interface_called(host, name).is_some_and(|it| it.kind == "geneve")
+    })
+}
+
 /// The interfaces of all ports of an OVS bridge.
 pub(crate) fn interfaces_of<'a>(ctx: &Ctx<'a>, bridge: NodeId) -> Vec<Item<'a, OvsInterface>> {
     let ports = ctx.topology.into(bridge, EdgeKind::OvsPortOf);

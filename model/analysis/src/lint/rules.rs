@@ -58,6 +58,7 @@ pub static ALL: &[&Rule] = &[
     &ovs::provider_bridge_no_uplink::RULE,
     &ovs::provider_bridge_not_patched::RULE,
     &ovs::ovs_controller_disconnected::RULE,
+    &ovs::ovs_flows_not_programmed::RULE,
     &ovs::local_vlan_inconsistent::RULE,
     &ovs::ovs_port_untagged::RULE,
     &ovs::ovs_duplicate_iface_id::RULE,

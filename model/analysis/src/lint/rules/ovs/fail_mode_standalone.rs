@@ -40,21 +40,11 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 fn is_managed(ctx: &Ctx<'_>, host: HostId, bridge: Item<'_, OvsBridge>) -> bool {
     let name = bridge.name();
     if name == "br-int" {
-        return defs::has_agent_patches(ctx, host) || is_ovn(ctx, host);
+        return defs::has_agent_patches(ctx, host) || defs::is_ovn(ctx, host);
     }
     let patches = defs::interfaces_of(ctx, bridge.id);
     let half = |it: &str| it == "patch-int" && name == "br-tun" || it.starts_with("phy-");
     defs::has_agent_patches(ctx, host) && patches.iter().any(|it| half(it.name()))
-}
-
-/// Whether OVN made ports of the integration bridge.
-fn is_ovn(ctx: &Ctx<'_>, host: HostId) -> bool {
-    ctx.ovs_ports_of(host).filter(|it| it.bridge == "br-int").any(|it| {
-        let name = it.name();
-        name.starts_with("patch-br-int-to-")
-            || name.starts_with("ovn-")
-                && ctx.interface_called(host, name).is_some_and(|it| it.kind == "geneve")
-    })
 }
 
 fn report(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, mut open: Vec<Item<'_, OvsBridge>>) {

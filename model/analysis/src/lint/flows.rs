@@ -1,0 +1,216 @@
+//! What the flows of bridges say: the dumps of each bridge, its OpenFlow ports, and the few fields
+//! of a flow that rules compare.
+use std::collections::BTreeMap;
+
+use tapline_model::capture::{HostId, Source};
+use tapline_model::records::Batch;
+use tapline_model::records::openflow::{Action, Flow, FlowAction, OfPort, OfSwitch};
+use tapline_model::span::{At, Evidence, SourceId, Span};
+use tapline_topology::coverage::Searched;
+
+use super::ctx::Ctx;
+
+/// Table that OVS fills for itself; `ovs-appctl bridge/dump-flows` shows it.
+const HIDDEN_TABLE: u8 = 254;
+
+/// One dump of the flows of one bridge.
+#[derive(Clone, Debug)]
+pub(crate) struct Dump<'a> {
+    /// The text.
+    pub(crate) source: SourceId,
+    /// Its flows, without those that OVS makes for itself.
+    pub(crate) flows: Vec<&'a Flow>,
+}
+
+impl Dump<'_> {
+    /// Where a flow is printed.
+    pub(crate) fn line(&self, flow: &Flow) -> Evidence {
+        Evidence { source: self.source, span: flow.at }
+    }
+}
+
+/// The complete dumps of each bridge, those with most flows first.
+#[derive(Debug, Default)]
+pub(crate) struct Flows<'a> {
+    all: BTreeMap<HostId, BTreeMap<&'a str, Vec<Dump<'a>>>>,
+}
+
+impl<'a> Flows<'a> {
+    /// Gathers them.
+    pub(crate) fn new(ctx: &Ctx<'a>) -> Self {
+        let mut flows = Self::default();
+        for (source, reading) in ctx.topology.snapshot.iter() {
+            let Batch::Flows(records) = &reading.records else { continue };
+            let whole = ctx.topology.snapshot.completeness(source.id).is_complete();
+            // A text without as much as a heading may be of a command that said nothing.
+            if !whole || reading.lines.unread > 0 || source.text.trim().is_empty() {
+                continue;
+            }
+            let Some(bridge) = bridge_of(ctx, source) else { continue };
+            let shown = records.iter().filter(|it| it.table.value != HIDDEN_TABLE).collect();
+            let dumps = flows.all.entry(source.host).or_default().entry(bridge).or_default();
+            dumps.push(Dump { source: source.id, flows: shown });
+        }
+        for dumps in flows.all.values_mut().flat_map(BTreeMap::values_mut) {
+            dumps.sort_by_key(|it| (std::cmp::Reverse(it.flows.len()), it.source));
+        }
+        flows
+    }
+
+    /// The complete dumps of a bridge.
+    pub(crate) fn of(&self, host: HostId, bridge: &str) -> &[Dump<'a>] {
+        self.all.get(&host).and_then(|it| it.get(bridge)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The dump of a bridge that shows most.
+    pub(crate) fn best(&self, host: HostId, bridge: &str) -> Option<&Dump<'a>> {
+        self.of(host, bridge).first()
+    }
+
+    /// The dumps of a bridge, as searched for `key` in vain.
+    pub(crate) fn searched(&self, host: HostId, bridge: &str, key: &str) -> Searched {
+        let dumps = self.of(host, bridge).iter().take(3);
+        Searched {
+            keys: vec![key.to_owned()],
+            sources: dumps.map(|it| (it.source, it.flows.len())).collect(),
+            namespaces: 0,
+        }
+    }
+}
+
+/// The command that shows the flows of a bridge.
+pub(crate) fn command(bridge: &str) -> String {
+    format!("ovs-ofctl dump-flows {bridge}")
+}
+
+/// The OpenFlow ports of each bridge, as the switch itself lists them.
+#[derive(Debug, Default)]
+pub(crate) struct Switches<'a> {
+    all: BTreeMap<HostId, BTreeMap<&'a str, Vec<(SourceId, &'a OfSwitch)>>>,
+}
+
+impl<'a> Switches<'a> {
+    /// Gathers the complete listings.
+    pub(crate) fn new(ctx: &Ctx<'a>) -> Self {
+        let mut all: BTreeMap<_, BTreeMap<_, Vec<_>>> = BTreeMap::new();
+        for (source, reading) in ctx.topology.snapshot.iter() {
+            let Batch::OfSwitches(switches) = &reading.records else { continue };
+            let whole = ctx.topology.snapshot.completeness(source.id).is_complete();
+            // A listing of one port names it behind the bridge.
+            let [switch] = switches.as_slice() else { continue };
+            let lists = switch.ports.iter().any(|it| it.port.value == OfPort::Local);
+            if !whole || reading.lines.unread > 0 || !lists {
+                continue;
+            }
+            if let Some(bridge) = bridge_of(ctx, source) {
+                let listings = all.entry(source.host).or_default().entry(bridge).or_default();
+                listings.push((source.id, switch));
+            }
+        }
+        Self { all }
+    }
+
+    /// The listings of a bridge.
+    pub(crate) fn of(&self, host: HostId, bridge: &str) -> &[(SourceId, &'a OfSwitch)] {
+        self.all.get(&host).and_then(|it| it.get(bridge)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The number or name of a port as flows print it, by the name of its interface.
+    pub(crate) fn is(&self, host: HostId, bridge: &str, port: &OfPort, interface: &str) -> bool {
+        match port {
+            OfPort::Name(name) => name == interface,
+            OfPort::Local => bridge == interface,
+            OfPort::Number(_) => self.of(host, bridge).iter().any(|(_, switch)| {
+                let mut ports = switch.ports.iter();
+                ports.any(|it| it.port.value == *port && it.name.value == interface)
+            }),
+        }
+    }
+}
+
+/// The bridge of the database that a command is about: its name, or its management socket.
+fn bridge_of<'a>(ctx: &Ctx<'a>, source: &Source) -> Option<&'a str> {
+    source.command.args().iter().find_map(|word| {
+        let name = word.rsplit('/').next().unwrap_or(word);
+        let name = name.strip_suffix(".mgmt").unwrap_or(name);
+        Some(ctx.bridge_called(source.host, name)?.name())
+    })
+}
+
+/// The first line of a text.
+pub(crate) fn first_line(ctx: &Ctx<'_>, source: SourceId) -> Evidence {
+    let text = ctx.topology.snapshot.source(source).map_or("", |it| it.text.as_str());
+    let end = text.lines().next().map_or(0, str::len);
+    Evidence { source, span: Span { start: 0, end: u32::try_from(end).unwrap_or(u32::MAX) } }
+}
+
+/// All actions, those within others too.
+pub(crate) fn actions(flow: &Flow) -> impl Iterator<Item = &FlowAction> {
+    let mut open: Vec<&FlowAction> = flow.actions.iter().rev().collect();
+    std::iter::from_fn(move || {
+        let next = open.pop()?;
+        if let Action::Nested { actions } = &next.action {
+            open.extend(actions.iter().rev());
+        }
+        Some(next)
+    })
+}
+
+/// The ports that a flow sends packets to.
+pub(crate) fn outputs(flow: &Flow) -> impl Iterator<Item = (&OfPort, Span)> {
+    actions(flow).filter_map(|it| match &it.action {
+        Action::Output { port } => Some((port, it.text.span)),
+        _ => None,
+    })
+}
+
+/// The VLAN that packets must have, where it is one: `dl_vlan=3`, `vlan_vid=0x1003`,
+/// `vlan_tci=0x1003/0x1fff`.
+pub(crate) fn vlan(flow: &Flow) -> Option<u16> {
+    if let Some(value) = flow.matched("dl_vlan") {
+        return u16::try_from(integer(value)?).ok().filter(|it| *it < 4096);
+    }
+    let value = flow.matched("vlan_vid").or_else(|| flow.matched("vlan_tci"))?;
+    let (value, mask) = value.split_once('/').unwrap_or((value, "0xffff"));
+    let (value, mask) = (integer(value)?, integer(mask)?);
+    let vid = u16::try_from(value & 0xfff).ok()?;
+    (mask & 0xfff == 0xfff && vid != 0).then_some(vid)
+}
+
+/// The VLAN that a flow gives to packets.
+pub(crate) fn sets_vlan(flow: &Flow) -> Option<u16> {
+    actions(flow).find_map(|it| match &it.action {
+        Action::ModVlan { vid } => Some(*vid),
+        Action::SetField { value, field } if field == "vlan_vid" => {
+            // The bit above the number says that there is a tag.
+            u16::try_from(integer(value)? & 0xfff).ok()
+        }
+        _ => None,
+    })
+}
+
+/// The tunnel key that packets must have.
+pub(crate) fn tunnel_id(flow: &Flow) -> Option<At<u64>> {
+    let value = flow.matched("tun_id").or_else(|| flow.matched("tunnel_id"))?;
+    Some(At::new(integer(value)?, value.span))
+}
+
+/// The tunnel key that a flow gives to packets.
+pub(crate) fn sets_tunnel(flow: &Flow) -> Option<u64> {
+    actions(flow).find_map(|it| match &it.action {
+        Action::SetTunnel { id } => Some(*id),
+        Action::SetField { value, field } if matches!(field.as_str(), "tun_id" | "tunnel_id") => {
+            integer(value)
+        }
+        Action::Load { value, field } if field.starts_with("NXM_NX_TUN_ID") => integer(value),
+        _ => None,
+    })
+}
+
+/// `0x1f` or `31`.
+fn integer(shown: &str) -> Option<u64> {
+    match shown.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16).ok(),
+        None => shown.parse().ok(),
+    }
+}
