@@ -207,6 +207,15 @@ pub(crate) fn hybrid_bridges<'a>(ctx: &Ctx<'a>, host: HostId) -> Vec<Item<'a, Ne
     ctx.netdevs_of(host).filter(in_use).collect()
 }
 
+/// Whether a bridge of this name is made by container or VM software for a network of its own,
+/// with an address range that nobody chose.
+pub(crate) fn is_infra_bridge(name: &str) -> bool {
+    let starts = ["docker", "podman", "cni-podman", "virbr", "lxdbr", "lxcbr", "incusbr"];
+    // Networks of docker beside the first: `br-` and twelve digits of their id.
+    let hashed = names::kind(name, true, false) == NetdevKind::Bridge && name.starts_with("br-");
+    hashed || name == "cni0" || starts.iter().any(|it| name.starts_with(it))
+}
+
 /// Whether a namespace belongs to a neutron router.
 pub(crate) fn is_router_netns(netns: &Netns) -> bool {
     netns.name().is_some_and(|it| it.starts_with("qrouter-") || it.starts_with("snat-"))

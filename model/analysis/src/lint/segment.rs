@@ -47,6 +47,11 @@ impl Segments {
         Some(self.root(*self.parts.get(&Part::Device(device))?))
     }
 
+    /// Joins two devices that something else proves to be in one segment.
+    pub(crate) fn join_devices(&mut self, a: NodeId, b: NodeId) {
+        self.join(Part::Device(a), Part::Device(b));
+    }
+
     fn join_linux_bridges(&mut self, ctx: &Ctx<'_>) {
         for bridge in ctx.netdevs().filter(|it| it.kind == NetdevKind::Bridge) {
             let told_apart = bridge.records.iter().any(|it| {

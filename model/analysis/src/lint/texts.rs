@@ -111,9 +111,9 @@ pub(crate) fn tables<'a>(ctx: &Ctx<'a>) -> BTreeMap<(HostId, Family, &'a str), T
     for (source, reading) in ctx.topology.snapshot.iter().filter(|(it, _)| it.netns.is_root()) {
         let Batch::Netfilter(tables) = &reading.records else { continue };
         for table in tables.iter().filter(|it| it.committed) {
-            let by_command = || match source.command.program().starts_with("ip6") {
-                true => Family::Inet6,
-                false => Family::Inet,
+            let by_command = || {
+                let six = source.command.program().starts_with("ip6");
+                if six { Family::Inet6 } else { Family::Inet }
             };
             let family = table.family.unwrap_or_else(by_command);
             let new = Table { source: source.id, table };

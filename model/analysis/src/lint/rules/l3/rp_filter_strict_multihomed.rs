@@ -190,9 +190,9 @@ fn judge(
 }
 
 /// Whether a rule sends what has the device's address to a table of its own.
-fn has_source_rule(ctx: &Ctx<'_>, device: Item<'_, Netdev<'_>>) -> bool {
+pub(super) fn has_source_rule(ctx: &Ctx<'_>, device: Item<'_, Netdev<'_>>) -> bool {
     let addresses: Vec<_> = ctx.addresses_of(device.id).iter().map(|it| it.ip).collect();
-    let netns = ctx.topology.find_netns(device.host, &Netns::Root);
+    let netns = ctx.topology.find_netns(device.host, device.netns());
     let tables = netns.into_iter().flat_map(|it| ctx.tables_in(it));
     tables
         .filter(|it| !matches!(it.name(), "main" | "local" | "default"))

@@ -1,0 +1,182 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use tapline_model::capture::HostId;
+use tapline_model::ids::Netns;
+use tapline_model::records::netfilter::NetfilterRule;
+use tapline_model::records::route::Family;
+use tapline_model::span::Evidence;
+use tapline_topology::coverage::Searched;
+use tapline_topology::graph::VmNic;
+use tapline_topology::{Topic, names};
+
+use crate::lint::ctx::Item;
+use crate::lint::texts::{self, Table};
+use crate::lint::{Ctx, Object, Severity, Verdicts, declare_rule, defs};
+
+declare_rule! {
+    code: "IPT-003",
+    id: "sg-chain-missing",
+    summary: "the port of a running VM has no rules of its security groups",
+    severity: Error,
+    confidence: Strong,
+    page: "sg_chain_missing.md",
+}
+
+/// The chain that all ports of neutron's hybrid firewall pass.
+const SG_CHAIN: &str = "neutron-openvswi-sg-chain";
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    let tables = texts::tables(ctx);
+    let mut ports: BTreeMap<HostId, Vec<Item<'_, VmNic<'_>>>> = BTreeMap::new();
+    for nic in ctx.vm_nics().filter(|it| is_hybrid(ctx, *it)) {
+        ports.entry(nic.host).or_default().push(nic);
+    }
+    for host in ctx.hosts() {
+        let nics = ports.remove(&host).unwrap_or_default();
+        let filter = tables.get(&(host, Family::Inet, "filter"));
+        match filter {
+            Some(table) => {
+                if let Some(filter) = Filter::of(*table) {
+                    for nic in nics {
+                        judge(ctx, out, nic, &filter);
+                    }
+                    leftovers(ctx, out, host, &filter);
+                } else if !nics.is_empty() {
+                    // Another firewall works here.
+                    out.clean();
+                }
+            }
+            None => {
+                for _ in nics {
+                    out.cannot_tell(host, [Topic::Netfilter.command(&Netns::Root)]);
+                }
+            }
+        }
+    }
+}
+
+/// Whether it is the NIC of a VM that runs, with a bridge of its own before the switch.
+fn is_hybrid(ctx: &Ctx<'_>, nic: Item<'_, VmNic<'_>>) -> bool {
+    let runs = ctx.vm(nic.vm).is_some_and(|it| it.active == Some(true));
+    let Some(target) = &nic.data.target else { return false };
+    let by_xml = nic.data.bridge.as_ref().is_some_and(|it| it.value.starts_with("qbr"));
+    let device = ctx.netdev_called(nic.host, &Netns::Root, &target.value);
+    let by_kernel =
+        device.and_then(|it| ctx.master(it.id)).is_some_and(|it| it.name().starts_with("qbr"));
+    // A device that is missing is a fault of its own.
+    runs && device.is_some() && (by_xml || by_kernel)
+}
+
+/// What the filter does with devices of ports.
+struct Filter<'a> {
+    table: Table<'a>,
+    /// Port ids that any rule of neutron's chains names.
+    named: BTreeMap<&'a str, Evidence>,
+    /// Port ids that the common chain sends to chains of their own.
+    sorted: BTreeSet<&'a str>,
+    /// Port ids that are let pass as they are.
+    accepted: BTreeSet<&'a str>,
+}
+
+impl<'a> Filter<'a> {
+    /// `None` where neutron's hybrid firewall does not work here.
+    fn of(table: Table<'a>) -> Option<Self> {
+        table.table.chains.iter().find(|it| it.name == SG_CHAIN)?;
+        let mut all = Self {
+            table,
+            named: BTreeMap::new(),
+            sorted: BTreeSet::new(),
+            accepted: BTreeSet::new(),
+        };
+        for rule in table.table.rules.iter().filter(|it| it.chain.starts_with("neutron-openvswi-"))
+        {
+            for port in ports_of(rule) {
+                let evidence = Evidence { source: table.source, span: rule.at };
+                all.named.entry(port).or_insert(evidence);
+                let target = rule.target.as_ref().map_or("", |it| it.value.as_str());
+                if rule.chain == SG_CHAIN && target.starts_with("neutron-openvswi-") {
+                    all.sorted.insert(port);
+                }
+                if target == "ACCEPT" {
+                    all.accepted.insert(port);
+                }
+            }
+        }
+        Some(all)
+    }
+}
+
+/// The ports whose devices a rule names.
+fn ports_of(rule: &NetfilterRule) -> impl Iterator<Item = &str> {
+    rule.matches.iter().filter_map(|it| names::port_prefix(it))
+}
+
+fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, VmNic<'_>>, filter: &Filter<'_>) {
+    let Some(target) = &nic.data.target else { return };
+    let device = target.value.as_str();
+    let Some(port) = names::port_prefix(device) else { return };
+    if filter.sorted.contains(port) || filter.accepted.contains(port) {
+        out.clean();
+        return;
+    }
+    let message = match filter.named.get(port) {
+        Some(_) => format!(
+            "{SG_CHAIN} has no rule for {device}: everything that reaches it is let pass, whatever its security groups say"
+        ),
+        None => format!(
+            "no rule of the security groups names {device}: its traffic is not filtered, or all of it is dropped"
+        ),
+    };
+    let finding = out.fault(ctx, nic.host, nic.id, message);
+    finding.primary(target.evidence, "the device of a VM that runs");
+    if let Some(state) = ctx.state_of(nic.vm) {
+        finding.context(state.evidence, "its VM");
+    }
+    if let Some(evidence) = filter.named.get(port) {
+        finding.primary(*evidence, "leads into the common chain");
+    }
+    let chain = filter.table.table.chains.iter().find(|it| it.name == SG_CHAIN);
+    if let Some(chain) = chain {
+        let evidence = Evidence { source: filter.table.source, span: chain.at };
+        finding.context(evidence, "other ports are filtered here");
+    }
+    finding.rests_on_absence(Searched {
+        keys: vec![format!("{device} in chains of neutron")],
+        sources: vec![(filter.table.source, filter.table.table.rules.len())],
+        namespaces: 0,
+    });
+    finding.next(format!("iptables-save | grep {port}"));
+    finding.next("systemctl restart neutron-openvswitch-agent");
+}
+
+/// Chains of ports whose device is gone.
+fn leftovers(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, filter: &Filter<'_>) {
+    if !ctx.complete(host, &Netns::Root, Topic::Links) {
+        return;
+    }
+    let devices: BTreeSet<&str> = ctx
+        .netdevs_of(host)
+        .filter(|it| it.netns().is_root())
+        .filter_map(|it| names::port_prefix(&it.node.name))
+        .collect();
+    let gone: Vec<_> = filter.named.iter().filter(|(port, _)| !devices.contains(*port)).collect();
+    let Some((first, evidence)) = gone.first() else {
+        out.clean();
+        return;
+    };
+    let message = format!(
+        "the filter has rules for {} ports whose devices are gone: leftovers of VMs that were deleted or moved",
+        gone.len()
+    );
+    let object = Object { kind: "netfilter", name: "rules of gone ports".to_owned() };
+    let finding = out.fire(host, object, message);
+    finding.at_most(Severity::Info);
+    finding.primary(**evidence, format!("rules for port {first}"));
+    let key = format!("a device of port {first}");
+    finding.rests_on_absence(ctx.searched(host, &Netns::Root, Topic::Links, &key));
+    for (port, _) in gone.iter().skip(1) {
+        finding.also(format!("port {port}"));
+    }
+    finding.note(format!("ports: {}", defs::list(gone.iter().map(|(port, _)| **port), 5)));
+    finding.next("systemctl restart neutron-openvswitch-agent");
+}

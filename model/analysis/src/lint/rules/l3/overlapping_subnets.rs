@@ -1,0 +1,157 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use ipnet::Ipv4Net;
+use tapline_model::capture::HostId;
+use tapline_model::ids::Netns;
+use tapline_model::span::SourceId;
+use tapline_topology::graph::{AddressNode, Netdev, NetdevKind};
+use tapline_topology::{NodeId, Topic};
+
+use super::rp_filter_strict_multihomed::has_source_rule;
+use crate::lint::ctx::Item;
+use crate::lint::texts::{self, Settings};
+use crate::lint::{Ctx, Object, Verdicts, declare_rule, defs};
+
+declare_rule! {
+    code: "L3-004",
+    id: "overlapping-subnets",
+    summary: "two devices of a namespace have addresses in one subnet",
+    severity: Warning,
+    confidence: Proven,
+    page: "overlapping_subnets.md",
+}
+
+/// An address, its device and its subnet.
+#[derive(Clone, Copy)]
+struct Held<'a> {
+    address: Item<'a, AddressNode<'a>>,
+    device: Item<'a, Netdev<'a>>,
+    net: Ipv4Net,
+}
+
+/// What may overlap: the addresses of a namespace and VRF that one text shows.
+type Place<'a> = (HostId, &'a Netns, Option<NodeId>, SourceId);
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    let mut places: BTreeMap<Place<'_>, Vec<Held<'_>>> = BTreeMap::new();
+    for address in ctx.addresses() {
+        let Some(held) = held(ctx, address) else { continue };
+        let vrf = ctx.master(held.device.id).map(|it| it.id);
+        let place = (address.host, address.netns(), vrf, address.data.record.source);
+        places.entry(place).or_default().push(held);
+    }
+    let settings = texts::settings(ctx, |key| {
+        key.starts_with("net.ipv4.conf.")
+            && (key.ends_with(".arp_ignore") || key.ends_with(".arp_filter"))
+    });
+    for (place, mut all) in places {
+        all.sort_by_key(|it| (it.net.network(), it.net.prefix_len(), it.address.id));
+        // Subnets either lie within each other or have nothing in common: those that follow their
+        // outermost one belong to it.
+        let mut rest = all.as_slice();
+        while let Some(outer) = rest.first().map(|it| it.net) {
+            let end = rest.iter().position(|it| !outer.contains(&it.net)).unwrap_or(rest.len());
+            let (group, next) = rest.split_at(end);
+            judge(ctx, out, place, outer, group, &settings);
+            rest = next;
+        }
+    }
+}
+
+/// Addresses that a host answers for on a network with other hosts.
+fn held<'a>(ctx: &Ctx<'a>, address: Item<'a, AddressNode<'a>>) -> Option<Held<'a>> {
+    let IpAddr::V4(ip) = address.ip else { return None };
+    let net = Ipv4Net::new(ip, address.prefix).ok().filter(|it| it.prefix_len() < 31)?.trunc();
+    if !defs::is_global(address.ip) || address.data.record.record.peer.is_some() {
+        return None;
+    }
+    let device = ctx.netdev(address.netdev)?;
+    // A macvlan beside its carrier, overlays around the node's own part of them, links of two.
+    let other = matches!(
+        device.kind,
+        NetdevKind::Loopback
+            | NetdevKind::Dummy
+            | NetdevKind::Macvlan
+            | NetdevKind::Macvtap
+            | NetdevKind::Ipvlan
+            | NetdevKind::Tun
+            | NetdevKind::Tunnel
+    );
+    let member = ctx.master(device.id).is_some_and(|it| it.kind != NetdevKind::Vrf)
+        || ctx.interface_of(device.id).is_some_and(|it| it.data.kind.is_empty());
+    let alone = other || member || device.flag("POINTOPOINT") == Some(true);
+    let works = device.usable() != Some(false);
+    // The networks of containers have a rule of their own.
+    (!alone && works && !defs::is_infra_bridge(device.name())).then_some(Held {
+        address,
+        device,
+        net,
+    })
+}
+
+fn judge(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    (host, netns, ..): Place<'_>,
+    outer: Ipv4Net,
+    group: &[Held<'_>],
+    settings: &Settings<'_>,
+) {
+    // One address on two devices is a fault of another kind.
+    let mut known: BTreeSet<IpAddr> = BTreeSet::new();
+    let group: Vec<Held<'_>> =
+        group.iter().filter(|it| known.insert(it.address.ip)).copied().collect();
+    let devices =
+        |all: &[Held<'_>]| all.iter().map(|it| it.device.id).collect::<BTreeSet<_>>().len();
+    if devices(&group) < 2 {
+        out.clean();
+        return;
+    }
+    let open: Vec<Held<'_>> = group
+        .iter()
+        .filter(|it| !has_source_rule(ctx, it.device) && !is_careful(settings, host, netns, it))
+        .copied()
+        .collect();
+    if devices(&open) < 2 {
+        out.clean();
+        return;
+    }
+    if open.iter().any(|it| it.device.usable().is_none()) {
+        out.cannot_tell(host, [Topic::Links.command(netns)]);
+        return;
+    }
+    let mut names: Vec<&str> = open.iter().map(|it| it.device.name()).collect();
+    names.dedup();
+    let names = defs::list(names, 4);
+    let what = if open.iter().all(|it| it.net == outer) {
+        format!("{names} are all in this subnet")
+    } else {
+        format!("the subnets of {names} overlap")
+    };
+    let message = format!(
+        "{what}: packets to hosts there leave through one of them, and each answers ARP for the addresses of the others"
+    );
+    let object = Object { kind: "subnet", name: outer.to_string() };
+    let finding = out.fire(host, object, message);
+    finding.netns = Some(netns.clone());
+    finding.node = open.first().map(|it| it.device.id);
+    for it in &open {
+        finding.primary(it.address.line(), format!("on {}", it.device.name()));
+    }
+    if let Some(host) = outer.hosts().next() {
+        finding.next(defs::inside(netns, &format!("ip route show to match {host}")));
+    }
+    finding.next(defs::inside(netns, "sysctl -w net.ipv4.conf.all.arp_ignore=1"));
+}
+
+/// Whether the device answers ARP for its own addresses only, or where its route leads there.
+fn is_careful(settings: &Settings<'_>, host: HostId, netns: &Netns, held: &Held<'_>) -> bool {
+    let device = held.device.name().replace('.', "/");
+    ["all", device.as_str()].iter().any(|name| {
+        ["arp_ignore", "arp_filter"].iter().any(|setting| {
+            let key = format!("net.ipv4.conf.{name}.{setting}");
+            settings.get(&(host, netns, key.as_str())).is_some_and(|it| it.value > 0)
+        })
+    })
+}
