@@ -140,9 +140,11 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, VmNic<'_>>, filter: &F
         let evidence = Evidence { source: filter.table.source, span: chain.at };
         finding.context(evidence, "other ports are filtered here");
     }
+    let source = filter.table.source;
+    let records = ctx.topology.snapshot.reading(source).map_or(0, |it| it.records.len());
     finding.rests_on_absence(Searched {
         keys: vec![format!("{device} in chains of neutron")],
-        sources: vec![(filter.table.source, filter.table.table.rules.len())],
+        sources: vec![(source, records)],
         namespaces: 0,
     });
     finding.next(format!("iptables-save | grep {port}"));

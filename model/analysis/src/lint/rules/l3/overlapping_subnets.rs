@@ -125,7 +125,7 @@ fn judge(
     names.dedup();
     let names = defs::list(names, 4);
     let what = if open.iter().all(|it| it.net == outer) {
-        format!("{names} are all in this subnet")
+        format!("{names} are in this subnet together")
     } else {
         format!("the subnets of {names} overlap")
     };
