@@ -334,6 +334,6 @@ pub const READERS: &[(&str, &[&str])] = &[
     ("thresholds.counter_ratio", &["NIC-002", "NIC-003"]),
     ("thresholds.counter_min", &["NIC-002", "NIC-003"]),
     ("thresholds.neigh_ratio", &["L3-011", "IPT-005"]),
-    ("thresholds.link_flaps", &["NIC-005"]),
+    ("thresholds.link_flaps", &["NIC-005", "TUN-009"]),
     ("thresholds.orphan_warn", &["OVS-018"]),
 ];

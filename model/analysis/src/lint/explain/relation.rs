@@ -46,7 +46,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("namespace", &["NS-004"]),
     // A second tunnel with the same key is why the switch could not make one.
     ("tunnel conflict", &["TUN-003", "XHOST-002", "TUN-004", "TUN-008"]),
-    ("L2 device", &["VM-001", "OVS-003", "OVS-001", "OVS-013", "OVS-004", "OVS-014"]),
+    ("L2 device", &["VM-001", "VM-006", "OVS-003", "OVS-001", "OVS-013", "OVS-004", "OVS-014"]),
     ("L2 membership", &["VM-002", "LBR-003", "LBR-001", "VETH-001", "LBR-004", "VM-003", "VM-004"]),
     ("way out", &["OVS-007", "OVS-006"]),
     (
@@ -65,7 +65,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "LBR-005",
         ],
     ),
-    ("tunnel", &["TUN-001", "TUN-005", "TUN-002", "TUN-006", "TUN-007", "TUN-009", "TUN-010"]),
+    ("tunnel", &["TUN-001", "TUN-005", "TUN-002", "TUN-006", "TUN-007", "TUN-010", "TUN-009"]),
     ("OVN", &["OVN-001", "OVN-003", "OVN-004", "OVN-005"]),
     ("MTU", &["MTU-003", "MTU-004", "MTU-001", "MTU-002", "MTU-005"]),
     (
@@ -99,6 +99,11 @@ fn of_absent_peer(it: &Finding) -> bool {
     it.message.contains("no bridge has")
 }
 
+/// The port of a router in the external network.
+fn of_gateway(it: &Finding) -> bool {
+    it.object.name.starts_with("qg-")
+}
+
 const fn row(
     roots: &'static [&'static str],
     symptoms: &'static [&'static str],
@@ -118,6 +123,12 @@ const LATER_HOPS: &[&str] =
     &["VETH-001", "LBR-004", "VM-003", "MTU-002", "MTU-003", "IPT-003", "MAC-003"];
 
 pub(super) static ROWS: &[Row] = &[
+    // Texts that do not belong together contradict each other.
+    row(
+        &["CAP-003"],
+        &["VM-001", "OVS-004", "OVS-013", "LBR-003", "VETH-001", "LBR-001", "TUN-001"],
+        &[Join::Host],
+    ),
     row(
         &["OVS-005"],
         &["OVS-008", "OVS-009", "OVS-013", "OVS-014", "OVS-015", "TUN-002", "TUN-009", "TUN-010"],
@@ -202,6 +213,22 @@ pub(super) static ROWS: &[Row] = &[
         &[Join::Netns],
     ),
     row(&["NS-001"], &["NS-007", "NS-008"], &[Join::Netns, Join::Port]),
+    row(&["NS-004"], &["NS-005", "NS-006", "NS-009"], &[Join::Netns]),
+    // Without its gateway port a router has neither a way out nor floating addresses.
+    Row {
+        roots: &["NS-008"],
+        symptoms: &["NS-002", "NS-006"],
+        joins: &[Join::Netns],
+        only: of_gateway,
+    },
+    // The pair to the namespace of floating addresses is a veth.
+    row(&["VETH-001"], &["NS-005"], &[Join::Device]),
+    row(&["VM-006"], &["VM-002", "VM-003", "LBR-001"], &[Join::Port]),
+    row(&["NIC-001", "BOND-001"], &["VM-006"], &[Join::Above]),
+    row(&["NIC-001", "BOND-001"], &["TUN-006", "TUN-009"], &[Join::Above]),
+    row(&["TUN-008"], &["TUN-010"], &[Join::Host]),
+    row(&["TUN-005", "TUN-006", "TUN-007", "TUN-010"], &["TUN-009"], &[Join::Device]),
+    row(&["TUN-010"], &["TUN-009"], &[Join::Host]),
     row(&["LBR-002"], &["MAC-003", "NIC-003", "NIC-005", "L3-006"], &[Join::Bridge]),
     // In a ring a device hears its own probes for its address.
     row(&["LBR-002"], &["L3-008"], &[Join::Bridge, Join::Device]),

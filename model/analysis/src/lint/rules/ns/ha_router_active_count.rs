@@ -1,13 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
 
-use ipnet::Ipv4Net;
 use tapline_model::Name;
 use tapline_model::span::Evidence;
 use tapline_topology::Topic;
-use tapline_topology::graph::{AddressNode, Netdev, NetnsNode};
 
 use crate::lint::ctx::Item;
+use crate::lint::router::Router;
 use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule, defs};
 
 declare_rule! {
@@ -23,16 +21,12 @@ declare_rule! {
 const FAILOVER: f64 = 300.0;
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let mut routers: BTreeMap<Name, Vec<Replica<'_>>> = BTreeMap::new();
-    for netns in ctx.namespaces() {
-        if !defs::is_router_netns(netns.netns()) {
-            continue;
-        }
-        let Some(replica) = Replica::new(ctx, netns) else { continue };
+    let mut routers: BTreeMap<Name, Vec<Router<'_>>> = BTreeMap::new();
+    for replica in Router::all(ctx).into_iter().filter(|it| !it.ha.is_empty()) {
         several_ports(ctx, out, &replica);
-        let all = routers.entry(netns.name().into()).or_default();
+        let all = routers.entry(replica.netns.name().into()).or_default();
         // Several captures of one machine are one node.
-        if !all.iter().any(|it| ctx.same_machine(it.netns.host, netns.host)) {
+        if !all.iter().any(|it| ctx.same_machine(it.netns.host, replica.netns.host)) {
             all.push(replica);
         }
     }
@@ -41,49 +35,13 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     }
 }
 
-/// A highly available router on one node.
-struct Replica<'a> {
-    netns: Item<'a, NetnsNode>,
-    /// Its `ha-` devices.
-    ports: Vec<Item<'a, Netdev<'a>>>,
-    /// The addresses that only the active node has.
-    active: Vec<Item<'a, AddressNode<'a>>>,
+/// What speaks of a replica: the address that makes it active, or a port for VRRP.
+fn evidence(replica: &Router<'_>) -> Option<Evidence> {
+    replica.active.first().map(Item::line).or_else(|| replica.ha.first().and_then(Item::place))
 }
 
-impl<'a> Replica<'a> {
-    /// `None` where the router is not highly available.
-    fn new(ctx: &Ctx<'a>, netns: Item<'a, NetnsNode>) -> Option<Self> {
-        let mut ports = Vec::new();
-        let mut active = Vec::new();
-        for device in ctx.devices_in(netns.id) {
-            let ha = device.name().starts_with("ha-");
-            if ha {
-                ports.push(device);
-            }
-            let served = ["qr-", "qg-", "sg-"].iter().any(|it| device.name().starts_with(it));
-            for address in ctx.addresses_of(device.id) {
-                if ha && is_primary_vip(address.ip) || served && defs::is_global(address.ip) {
-                    active.push(address);
-                }
-            }
-        }
-        (!ports.is_empty()).then_some(Self { netns, ports, active })
-    }
-
-    fn evidence(&self) -> Option<Evidence> {
-        self.active.first().map(Item::line).or_else(|| self.ports.first().and_then(Item::place))
-    }
-}
-
-/// keepalived keeps one address of 169.254.0.0/24 on the active node (neutron
-/// `keepalived.get_primary_vip`); the nodes' own are elsewhere in 169.254.192.0/18.
-fn is_primary_vip(ip: IpAddr) -> bool {
-    let vips = Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 24);
-    matches!(ip, IpAddr::V4(ip) if vips.contains(&ip))
-}
-
-fn several_ports(ctx: &Ctx<'_>, out: &mut Verdicts, replica: &Replica<'_>) {
-    let up: Vec<_> = replica.ports.iter().filter(|it| it.admin_up() != Some(false)).collect();
+fn several_ports(ctx: &Ctx<'_>, out: &mut Verdicts, replica: &Router<'_>) {
+    let up: Vec<_> = replica.ha.iter().filter(|it| it.admin_up() != Some(false)).collect();
     let (Some(first), true) = (up.first(), up.len() > 1) else { return };
     let names = defs::list(up.iter().map(|it| it.name()), 4);
     let message =
@@ -98,7 +56,7 @@ fn several_ports(ctx: &Ctx<'_>, out: &mut Verdicts, replica: &Replica<'_>) {
     finding.next("openstack port list --device-owner network:router_ha_interface --long");
 }
 
-fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, replicas: &[Replica<'_>]) {
+fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, replicas: &[Router<'_>]) {
     let (active, rest): (Vec<_>, Vec<_>) = replicas.iter().partition(|it| !it.active.is_empty());
     let Some(first) = active.first().or(rest.first()).copied() else { return };
     if replicas.len() < 2 || active.len() == 1 {
@@ -144,7 +102,7 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, replicas: &[Replica<'_>]) {
     let finding = out.fault(ctx, first.netns.host, first.netns.id, message);
     finding.at_most(Severity::Warning).no_surer_than(Confidence::Suspect);
     for replica in replicas {
-        if let Some(place) = replica.evidence() {
+        if let Some(place) = evidence(replica) {
             let label = format!("not active on {}", ctx.host_name(replica.netns.host));
             finding.primary(place, label);
         }
@@ -153,19 +111,19 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, replicas: &[Replica<'_>]) {
     advise(finding, first);
 }
 
-fn advise(finding: &mut crate::lint::Finding, first: &Replica<'_>) {
+fn advise(finding: &mut crate::lint::Finding, first: &Router<'_>) {
     let netns = first.netns.name();
     let router = netns.split_once('-').map_or(netns, |(_, id)| id);
-    let port = first.ports.first().map_or("ha-PORT", |it| it.name());
+    let port = first.ha.first().map_or("ha-PORT", |it| it.name());
     finding.next(format!("openstack network agent list --router {router} --long"));
     finding.next(format!("ip netns exec {netns} tcpdump -c 10 -ni {port} vrrp"));
 }
 
 /// Says how far apart the texts were taken, where that is far enough for a failover between them
 /// or is not known.
-fn apart(ctx: &Ctx<'_>, active: &[&Replica<'_>]) -> Option<String> {
+fn apart(ctx: &Ctx<'_>, active: &[&Router<'_>]) -> Option<String> {
     let sources: BTreeSet<_> =
-        active.iter().filter_map(|it| it.evidence()).map(|it| it.source).collect();
+        active.iter().filter_map(|it| evidence(it)).map(|it| it.source).collect();
     let taken = |id| ctx.topology.snapshot.source(id).and_then(|it| it.taken);
     let times: Vec<f64> = sources.iter().filter_map(|&id| taken(id)).collect();
     let first = times.iter().copied().fold(f64::INFINITY, f64::min);

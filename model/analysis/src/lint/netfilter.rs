@@ -1,0 +1,154 @@
+//! Tables of the packet filter by host and namespace, and what their rules match.
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use tapline_model::capture::HostId;
+use tapline_model::ids::Netns;
+use tapline_model::records::Batch;
+use tapline_model::records::netfilter::{NetfilterRule, NetfilterTable};
+use tapline_model::records::route::Family;
+use tapline_model::span::{Evidence, SourceId};
+use tapline_topology::coverage::Searched;
+
+use super::ctx::Ctx;
+
+/// One table and the text that prints it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Table<'a> {
+    /// The text.
+    pub(crate) source: SourceId,
+    /// The table.
+    pub(crate) data: &'a NetfilterTable,
+}
+
+impl Table<'_> {
+    /// The place of a rule of this table.
+    pub(crate) fn line(&self, rule: &NetfilterRule) -> Evidence {
+        Evidence { source: self.source, span: rule.at }
+    }
+
+    /// The table as searched in vain for `key`.
+    pub(crate) fn searched(&self, key: &str) -> Searched {
+        Searched {
+            keys: vec![key.to_owned()],
+            sources: vec![(self.source, self.data.rules.len())],
+            namespaces: 0,
+        }
+    }
+
+    /// The line that names the table.
+    pub(crate) fn head(&self) -> Evidence {
+        Evidence { source: self.source, span: self.data.at }
+    }
+}
+
+/// All IPv4 tables that were captured whole.
+#[derive(Debug, Default)]
+pub(crate) struct Filters<'a> {
+    all: BTreeMap<(HostId, &'a Netns), Vec<Table<'a>>>,
+}
+
+impl<'a> Filters<'a> {
+    /// Gathers the tables.
+    pub(crate) fn new(ctx: &Ctx<'a>) -> Self {
+        let mut all: BTreeMap<_, Vec<Table<'_>>> = BTreeMap::new();
+        for (source, reading) in ctx.topology.snapshot.iter() {
+            let Batch::Netfilter(tables) = &reading.records else { continue };
+            let six = source.command.program().starts_with("ip6");
+            for data in tables {
+                let v4 = !six && data.family.is_none_or(|it| it == Family::Inet);
+                if v4 && data.committed {
+                    let table = Table { source: source.id, data };
+                    all.entry((source.host, &source.netns)).or_default().push(table);
+                }
+            }
+        }
+        Self { all }
+    }
+
+    /// The table called `name`; `iptables-save` prints it better than a listing.
+    pub(crate) fn table(&self, host: HostId, netns: &Netns, name: &str) -> Option<Table<'a>> {
+        let tables = self.all.get(&(host, netns))?;
+        let of_name = || tables.iter().filter(|it| it.data.table.value == name);
+        of_name().find(|it| !it.data.listing).or_else(|| of_name().next()).copied()
+    }
+
+    /// The same, where its rules are printed as arguments.
+    pub(crate) fn saved(&self, host: HostId, netns: &Netns, name: &str) -> Option<Table<'a>> {
+        self.table(host, netns, name).filter(|it| !it.data.listing)
+    }
+}
+
+/// The argument of one of `options` of a rule, and whether it is inverted.
+pub(crate) fn argument<'r>(rule: &'r NetfilterRule, options: &[&str]) -> Option<(bool, &'r str)> {
+    let mut not = false;
+    let mut words = rule.matches.iter();
+    while let Some(word) = words.next() {
+        if word == "!" {
+            not = true;
+            continue;
+        }
+        if options.contains(&word.as_str()) {
+            return words.next().map(|it| (not, it.as_str()));
+        }
+        not = false;
+    }
+    None
+}
+
+/// The one address that `option` asks for.
+pub(crate) fn address(rule: &NetfilterRule, options: &[&str]) -> Option<Ipv4Addr> {
+    match argument(rule, options)? {
+        (true, _) => None,
+        (false, value) => match value.parse::<Ipv4Net>() {
+            Ok(net) => (net.prefix_len() == 32).then_some(net.addr()),
+            Err(_) => value.parse().ok(),
+        },
+    }
+}
+
+/// The address that an option of the target names, where it names one and no port.
+pub(crate) fn translated(rule: &NetfilterRule, option: &str) -> Option<Ipv4Addr> {
+    let mut words = rule.target_options.iter();
+    words.find(|it| *it == option)?;
+    words.next()?.parse().ok()
+}
+
+/// A floating address by the rules of a router's namespace: one to one, all ports.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Translation<'a> {
+    /// The address outside.
+    pub(crate) floating: Ipv4Addr,
+    /// The address of the VM.
+    pub(crate) fixed: Ipv4Addr,
+    /// The rule.
+    pub(crate) rule: &'a NetfilterRule,
+}
+
+/// Where packets to a floating address go: `-d FLOATING -j DNAT --to-destination FIXED`. Rules for
+/// one port forward that port and nothing else.
+pub(crate) fn inward<'a>(table: Table<'a>) -> impl Iterator<Item = Translation<'a>> {
+    table.data.rules.iter().filter_map(|rule| {
+        let of_agent = rule.chain.ends_with("PREROUTING") && !forwards_port(rule);
+        let dnat = rule.target.as_ref().is_some_and(|it| it.value == "DNAT");
+        let floating = address(rule, &["-d", "--destination"]).filter(|_| of_agent && dnat)?;
+        Some(Translation { floating, fixed: translated(rule, "--to-destination")?, rule })
+    })
+}
+
+/// What packets of a VM get for a source: `-s FIXED -j SNAT --to-source FLOATING`.
+pub(crate) fn outward<'a>(table: Table<'a>) -> impl Iterator<Item = Translation<'a>> {
+    table.data.rules.iter().filter_map(|rule| {
+        let of_agent = rule.chain.ends_with("float-snat") && !forwards_port(rule);
+        let snat = rule.target.as_ref().is_some_and(|it| it.value == "SNAT");
+        let fixed = address(rule, &["-s", "--source"]).filter(|_| of_agent && snat)?;
+        Some(Translation { floating: translated(rule, "--to-source")?, fixed, rule })
+    })
+}
+
+fn forwards_port(rule: &NetfilterRule) -> bool {
+    rule.matches.iter().any(|it| {
+        matches!(it.as_str(), "-p" | "--protocol" | "--dport" | "--sport" | "--dports" | "--sports")
+    })
+}

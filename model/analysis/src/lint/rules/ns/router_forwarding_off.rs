@@ -1,0 +1,202 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use tapline_model::Name;
+use tapline_model::capture::HostId;
+use tapline_model::ids::Netns;
+use tapline_model::records::Batch;
+use tapline_model::records::sysctl::Sysctl;
+use tapline_model::span::Evidence;
+use tapline_topology::graph::{Netdev, NetdevKind};
+
+use crate::lint::ctx::Item;
+use crate::lint::netfilter::{self, Filters};
+use crate::lint::router::{Duty, Router};
+use crate::lint::{Confidence, Ctx, Verdicts, declare_rule, defs};
+
+declare_rule! {
+    code: "NS-009",
+    id: "router-forwarding-off",
+    summary: "the kernel forwards nothing where a router or a NAT network needs it",
+    severity: Error,
+    confidence: Proven,
+    page: "router_forwarding_off.md",
+}
+
+const V4: &str = "net.ipv4.ip_forward";
+const V6: &str = "net.ipv6.conf.all.forwarding";
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    let switches = Switches::new(ctx);
+    for netns in ctx.namespaces() {
+        let name = netns.name();
+        if ["qrouter-", "snat-", "fip-"].iter().any(|it| name.starts_with(it)) {
+            router(ctx, out, &switches, &Router::new(ctx, netns));
+        }
+    }
+    let filters = Filters::new(ctx);
+    for host in ctx.hosts() {
+        host_itself(ctx, out, &switches, &filters, host);
+    }
+}
+
+/// The switches of forwarding, by namespace.
+struct Switches<'a> {
+    all: BTreeMap<(HostId, &'a Netns), BTreeMap<&'a str, (Evidence, &'a Sysctl)>>,
+    /// Namespaces in which a device forwards IPv6 whatever the switch for all says.
+    forced: BTreeSet<(HostId, &'a Netns)>,
+}
+
+impl<'a> Switches<'a> {
+    fn new(ctx: &Ctx<'a>) -> Self {
+        let mut switches = Self { all: BTreeMap::new(), forced: BTreeSet::new() };
+        for (source, reading) in ctx.topology.snapshot.iter() {
+            let Batch::Sysctls(all) = &reading.records else { continue };
+            let place = (source.host, &source.netns);
+            for setting in all {
+                let key = setting.key.as_str();
+                if key == V4 || key == V6 {
+                    let evidence = Evidence { source: source.id, span: setting.at };
+                    let known = switches.all.entry(place).or_default();
+                    known.entry(key).or_insert((evidence, setting));
+                } else if key.ends_with(".force_forwarding") && setting.number() == Some(1) {
+                    switches.forced.insert(place);
+                }
+            }
+        }
+        switches
+    }
+
+    /// Whether a switch is off, and where that is printed; `None` where it was not captured.
+    fn off(&self, host: HostId, netns: &Netns, key: &str) -> Option<(bool, Evidence)> {
+        let (evidence, setting) = self.all.get(&(host, netns))?.get(key)?;
+        let forced = key == V6 && self.forced.contains(&(host, netns));
+        Some((setting.number()? == 0 && !forced, *evidence))
+    }
+}
+
+fn router(ctx: &Ctx<'_>, out: &mut Verdicts, switches: &Switches<'_>, router: &Router<'_>) {
+    let (host, netns) = (router.netns.host, router.netns.netns());
+    if router.devices.is_empty() {
+        return;
+    }
+    match router.duty(ctx) {
+        Duty::Serves => {}
+        // It forwards once it serves; neutron switches IPv6 on then.
+        Duty::Waits => return out.clean(),
+        Duty::Unknown(missing) => return out.cannot_tell(host, missing),
+    }
+    let command = |key: &str| format!("ip netns exec {} sysctl {key}", router.netns.name());
+    match switches.off(host, netns, V4) {
+        None => return out.cannot_tell(host, [command(V4)]),
+        Some((true, evidence)) => {
+            let message = "does not forward IPv4: the router answers a ping, and passes nothing on";
+            let finding = out.fault(ctx, host, router.netns.id, message);
+            finding.primary(evidence, "the switch is off");
+            cite(router, finding);
+            finding.next(format!("ip netns exec {} sysctl -w {V4}=1", router.netns.name()));
+            finding.next("systemctl restart neutron-l3-agent");
+            return;
+        }
+        Some((false, _)) => {}
+    }
+    // IPv6 matters where there are networks of it on both sides.
+    let six = |it: &&Item<'_, Netdev<'_>>| {
+        ctx.addresses_of(it.id).iter().any(|it| it.ip.is_ipv6() && defs::is_global(it.ip))
+    };
+    match switches.off(host, netns, V6) {
+        Some((true, evidence)) if router.devices.iter().filter(six).count() > 1 => {
+            let message = "does not forward IPv6: the router answers a ping, and passes nothing on";
+            let finding = out.fault(ctx, host, router.netns.id, message);
+            finding.primary(evidence, "the switch is off");
+            for port in router.devices.iter().filter(six).take(2) {
+                if let Some(place) = port.place() {
+                    finding.context(place, "a port with an address of IPv6");
+                }
+            }
+            finding.next(format!("ip netns exec {} sysctl -w {V6}=1", router.netns.name()));
+            finding.next("systemctl restart neutron-l3-agent");
+        }
+        _ => out.clean(),
+    }
+}
+
+fn cite(router: &Router<'_>, finding: &mut crate::lint::Finding) {
+    for port in router.devices.iter().take(2) {
+        if let Some(place) = port.place() {
+            finding.context(place, "a port of the router");
+        }
+    }
+}
+
+/// The root namespace routes for containers and for networks of libvirt that it hides behind its
+/// own address.
+fn host_itself(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    switches: &Switches<'_>,
+    filters: &Filters<'_>,
+    host: HostId,
+) {
+    let users = users(ctx, filters, host);
+    let Some((first, rest)) = users.split_first() else { return };
+    match switches.off(host, &Netns::Root, V4) {
+        None => out.cannot_tell(host, [format!("sysctl {V4}")]),
+        Some((false, _)) => out.clean(),
+        Some((true, evidence)) => {
+            let message = format!(
+                "the host does not forward IPv4: what is behind {} reaches nothing outside",
+                defs::list(users.iter().map(|(it, _)| it.name()), 3)
+            );
+            let finding = out.fault(ctx, host, first.0.id, message);
+            finding.no_surer_than(Confidence::Strong);
+            finding.primary(evidence, "the switch is off");
+            for (bridge, why) in &users {
+                if let Some(place) = why.or_else(|| bridge.place()) {
+                    finding.context(place, format!("{} needs it", bridge.name()));
+                }
+            }
+            finding.also.extend(rest.iter().map(|(it, _)| it.name().to_owned()));
+            finding.next(format!("sysctl -w {V4}=1"));
+            finding.next(format!("grep -rs {V4} /etc/sysctl.conf /etc/sysctl.d /run/sysctl.d"));
+        }
+    }
+}
+
+/// Bridges with ports whose network is hidden behind the host's address.
+fn users<'a>(
+    ctx: &Ctx<'a>,
+    filters: &Filters<'a>,
+    host: HostId,
+) -> Vec<(Item<'a, Netdev<'a>>, Option<Evidence>)> {
+    let hidden: Vec<(IpNet, Evidence)> = filters
+        .saved(host, &Netns::Root, "nat")
+        .into_iter()
+        .flat_map(|table| table.data.rules.iter().map(move |rule| (table, rule)))
+        .filter(|(_, rule)| rule.target.as_ref().is_some_and(|it| is_masquerade(&it.value)))
+        .filter_map(|(table, rule)| {
+            let (not, net) = netfilter::argument(rule, &["-s", "--source"])?;
+            Some((net.parse().ok().filter(|_| !not)?, table.line(rule)))
+        })
+        .collect();
+    let bridges = ctx.netdevs_of(host).filter(|it| {
+        it.kind == NetdevKind::Bridge && it.netns().is_root() && !ctx.members(it.id).is_empty()
+    });
+    bridges
+        .filter_map(|bridge| {
+            let addresses = ctx.addresses_of(bridge.id);
+            let v4 = |ip: &IpAddr| ip.is_ipv4() && defs::is_global(*ip);
+            let addresses: Vec<_> = addresses.iter().map(|it| it.ip).filter(v4).collect();
+            let rule = addresses
+                .iter()
+                .find_map(|ip| hidden.iter().find(|(net, _)| net.contains(ip)).map(|it| it.1));
+            let container = matches!(bridge.name(), "docker0" | "cni0") && !addresses.is_empty();
+            (container || rule.is_some()).then_some((bridge, rule))
+        })
+        .collect()
+}
+
+fn is_masquerade(target: &Name) -> bool {
+    target == "MASQUERADE"
+}

@@ -1,0 +1,187 @@
+use std::collections::BTreeMap;
+
+use tapline_model::capture::HostId;
+use tapline_model::records::Batch;
+use tapline_model::records::ovs::{OvsMap, OvsRow, lookup};
+use tapline_model::span::SourceId;
+use tapline_topology::graph::OvsInterface;
+
+use crate::lint::ctx::Item;
+use crate::lint::{Ctx, Finding, Object, Severity, Verdicts, declare_rule, defs};
+
+declare_rule! {
+    code: "TUN-009",
+    id: "tun-bfd-down",
+    summary: "OVS's own probes (BFD) say that a tunnel is down",
+    severity: Error,
+    confidence: Proven,
+    page: "tun_bfd_down.md",
+}
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    let states = states(ctx);
+    for host in ctx.hosts() {
+        let mut down = Vec::new();
+        let mut all = 0;
+        for interface in ctx.ovs_interfaces_of(host) {
+            let Some(status) = states.get(&(host, interface.name())) else { continue };
+            all += 1;
+            match status.trouble() {
+                Some(why) => down.push((interface, *status, why)),
+                None if status.flaps() >= ctx.settings.thresholds.link_flaps => {
+                    flapping(ctx, out, interface, status);
+                }
+                None => out.clean(),
+            }
+        }
+        if defs::most_of(down.len(), all) {
+            all_down(ctx, out, host, &down, all);
+            continue;
+        }
+        for (interface, status, why) in down {
+            one_down(ctx, out, interface, &status, &why);
+        }
+    }
+    for host in ctx.hosts_without_ovs_capture() {
+        // Where tunnels are known, their state would tell; that BFD is off would, too.
+        out.cannot_tell(host, ["ovs-vsctl list interface".to_owned()]);
+    }
+}
+
+/// What BFD says of one interface. Without BFD the column is empty.
+#[derive(Clone, Copy)]
+struct Status<'a> {
+    source: SourceId,
+    status: &'a OvsMap,
+}
+
+/// By host and interface: the first text that says anything.
+fn states<'a>(ctx: &Ctx<'a>) -> BTreeMap<(HostId, &'a str), Status<'a>> {
+    let mut all = BTreeMap::new();
+    for (source, reading) in ctx.topology.snapshot.iter() {
+        let Batch::Ovs(rows) = &reading.records else { continue };
+        for row in rows {
+            let OvsRow::Interface(interface) = &row.row else { continue };
+            let status = &interface.bfd_status;
+            if lookup(status, "state").is_some() || lookup(status, "forwarding").is_some() {
+                let key = (source.host, interface.name.as_str());
+                all.entry(key).or_insert(Status { source: source.id, status });
+            }
+        }
+    }
+    all
+}
+
+impl Status<'_> {
+    fn value(&self, key: &str) -> Option<&str> {
+        lookup(self.status, key).map(|it| it.value.as_str())
+    }
+
+    /// Why nothing passes; `None` where the tunnel is up. The diagnostics are not asked: they keep
+    /// the reason of the last change after all is well again.
+    fn trouble(&self) -> Option<String> {
+        let state = self.value("state").filter(|it| *it != "up");
+        if let Some(state) = state {
+            let far = self.value("remote_state").map(|it| format!(", the far end {it}"));
+            return Some(format!("is {state}{}", far.unwrap_or_default()));
+        }
+        let forwards = self.value("forwarding").is_none_or(|it| it != "false");
+        (!forwards).then(|| "does not forward".to_owned())
+    }
+
+    fn flaps(&self) -> u64 {
+        self.value("flap_count").and_then(|it| it.parse().ok()).unwrap_or_default()
+    }
+
+    fn cite(&self, finding: &mut Finding) {
+        for key in ["state", "forwarding", "remote_state", "diagnostic", "flap_count"] {
+            if let Some(value) = lookup(self.status, key) {
+                finding.primary(value.evidence(self.source), format!("BFD: {key}"));
+                return;
+            }
+        }
+    }
+
+    /// The reason that the end here or the far end gives, where it gives one.
+    fn reasons(&self, finding: &mut Finding) {
+        for (key, who) in [("diagnostic", "this end"), ("remote_diagnostic", "the far end")] {
+            if let Some(reason) =
+                self.value(key).filter(|it| !it.is_empty() && *it != "No Diagnostic")
+            {
+                finding.note(format!("{who} says: {reason}"));
+            }
+        }
+    }
+}
+
+fn one_down(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    interface: Item<'_, OvsInterface>,
+    status: &Status<'_>,
+    why: &str,
+) {
+    let message = format!("BFD {why}: the way to {} is broken", far_end(interface));
+    let finding = out.fault(ctx, interface.host, interface.id, message);
+    status.cite(finding);
+    status.reasons(finding);
+    advise(finding, interface);
+}
+
+fn all_down(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    host: HostId,
+    down: &[(Item<'_, OvsInterface>, Status<'_>, String)],
+    all: usize,
+) {
+    let message = format!(
+        "BFD is down on {} of {all} tunnels: the host is cut off from the overlay",
+        down.len()
+    );
+    let object = Object { kind: "host", name: ctx.host_name(host).to_owned() };
+    let finding = out.fire(host, object, message);
+    for (interface, status, _) in down {
+        if finding.evidence.len() < 5 {
+            status.cite(finding);
+        }
+        finding.also(ctx.object(interface.id).name);
+    }
+    if let Some((interface, status, _)) = down.first() {
+        status.reasons(finding);
+        advise(finding, *interface);
+    }
+}
+
+fn flapping(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    interface: Item<'_, OvsInterface>,
+    status: &Status<'_>,
+) {
+    let message = format!(
+        "BFD is up and changed {} times: the way to {} comes and goes",
+        status.flaps(),
+        far_end(interface)
+    );
+    let finding = out.fault(ctx, interface.host, interface.id, message);
+    finding.at_most(Severity::Warning);
+    if let Some(value) = lookup(status.status, "flap_count") {
+        finding.primary(value.evidence(status.source), "BFD: flap_count");
+    }
+    status.reasons(finding);
+    advise(finding, interface);
+}
+
+fn far_end<'a>(interface: Item<'a, OvsInterface>) -> &'a str {
+    interface.data.option("remote_ip").map_or("the far end", |it| it.value.as_str())
+}
+
+fn advise(finding: &mut Finding, interface: Item<'_, OvsInterface>) {
+    let option = |key: &str| interface.data.option(key).map(|it| it.value.as_str());
+    finding.next(format!("ovs-appctl bfd/show {}", interface.name()));
+    if let Some(remote) = option("remote_ip").filter(|it| *it != "flow") {
+        let from = option("local_ip").map(|it| format!(" -I {it}")).unwrap_or_default();
+        finding.next(format!("ping -M do -s 1472{from} -c 3 {remote}"));
+    }
+}

@@ -1,0 +1,147 @@
+use std::collections::BTreeMap;
+
+use tapline_model::capture::HostId;
+use tapline_model::ids::Netns;
+use tapline_model::records::Batch;
+use tapline_model::records::ovs::OvsRow;
+use tapline_topology::graph::{NodeData, OvsInterface};
+use tapline_topology::{Presence, Topic};
+
+use crate::lint::ctx::Item;
+use crate::lint::{Ctx, Finding, Verdicts, declare_rule, defs};
+
+declare_rule! {
+    code: "TUN-010",
+    id: "tun-datapath-device-missing",
+    summary: "OVS has tunnels, and the kernel does not have the device that carries them",
+    severity: Warning,
+    confidence: Suspect,
+    page: "tun_datapath_device_missing.md",
+}
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    let versions = versions(ctx);
+    for host in ctx.hosts() {
+        let mut devices: BTreeMap<String, Vec<Item<'_, OvsInterface>>> = BTreeMap::new();
+        for interface in ctx.ovs_interfaces_of(host) {
+            let kernel = ctx
+                .bridge_called(host, &interface.data.bridge)
+                .is_some_and(|it| defs::is_kernel_datapath(it.data));
+            if let Some(device) = carrier(interface)
+                && kernel
+                && interface.error.is_none()
+            {
+                devices.entry(device).or_default().push(interface);
+            }
+        }
+        for (device, tunnels) in devices {
+            judge(ctx, out, host, &device, &tunnels, versions.get(&host).copied());
+        }
+    }
+    for host in ctx.hosts_without_ovs_capture() {
+        out.cannot_tell(host, ctx.missing(host, &Netns::Root, &[Topic::Ovs]));
+    }
+}
+
+/// The device that carries all tunnels of a type and port (`dpif-netlink-rtnl.c`).
+fn carrier(interface: Item<'_, OvsInterface>) -> Option<String> {
+    let port = || {
+        let given = interface.data.option("dst_port").map(|it| it.value.as_str());
+        given.unwrap_or_else(|| defs::tunnel_port(&interface.data.kind)).to_owned()
+    };
+    match interface.data.kind.as_str() {
+        "vxlan" => Some(format!("vxlan_sys_{}", port())),
+        "geneve" => Some(format!("genev_sys_{}", port())),
+        "gre" => Some("gre_sys".to_owned()),
+        _ => None,
+    }
+}
+
+/// Version of OVS of each host, as (major, minor).
+fn versions(ctx: &Ctx<'_>) -> BTreeMap<HostId, (u32, u32)> {
+    let mut all = BTreeMap::new();
+    for (source, reading) in ctx.topology.snapshot.iter() {
+        let Batch::Ovs(rows) = &reading.records else { continue };
+        for row in rows {
+            let OvsRow::OpenVswitch(database) = &row.row else { continue };
+            let version = database.version.as_ref().and_then(|it| version(it));
+            if let Some(version) = version {
+                all.entry(source.host).or_insert(version);
+            }
+        }
+    }
+    all
+}
+
+/// `2.13.3` → (2, 13).
+fn version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.split(|it: char| !it.is_ascii_digit()).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+/// Kernel of a host, as (major, minor).
+fn kernel(ctx: &Ctx<'_>, host: HostId) -> Option<(u32, u32)> {
+    let node = ctx.topology.host_node(host).and_then(|it| ctx.topology.node(it))?;
+    match &node.data {
+        NodeData::Host(it) => version(it.kernel.as_ref()?.value.as_str()),
+        _ => None,
+    }
+}
+
+fn judge(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    host: HostId,
+    device: &str,
+    tunnels: &[Item<'_, OvsInterface>],
+    ovs: Option<(u32, u32)>,
+) {
+    let Some((first, rest)) = tunnels.split_first() else { return };
+    let found = ctx.topology.netdev_presence(host, &Netns::Root, device);
+    let (message, evidence, searched) = match found {
+        Presence::Unknown(missing) => return out.cannot_tell(host, missing),
+        Presence::Yes(id) => {
+            let Some(down) = ctx.netdev(id).filter(|it| it.admin_up() == Some(false)) else {
+                return out.clean();
+            };
+            let message =
+                format!("{device}, which carries the tunnels, is down: none of them works");
+            (message, down.data.flags.as_ref().map(|it| it.evidence), None)
+        }
+        Presence::No(searched) => {
+            // Old kernels and old OVS carried tunnels without a device that one can see.
+            let old = ovs.is_some_and(|it| it < (2, 7))
+                || kernel(ctx, host).is_some_and(|it| it < (4, 3));
+            if old {
+                return out.clean();
+            }
+            if ovs.is_none() {
+                return out.cannot_tell(host, ["ovs-vsctl --version".to_owned()]);
+            }
+            let message = format!(
+                "the kernel has no {device}, which would carry the tunnels: none of them works"
+            );
+            (message, None, Some(searched))
+        }
+    };
+    let finding = out.fault(ctx, host, first.id, message);
+    if let Some(at) = first.data.kind_evidence.or_else(|| first.place()) {
+        finding.primary(at, "a tunnel of OVS");
+    }
+    if let Some(at) = evidence {
+        finding.primary(at, "its state");
+    }
+    if let Some(searched) = searched {
+        finding.rests_on_absence(searched);
+    }
+    finding.also.extend(rest.iter().map(|it| ctx.object(it.id).name));
+    advise(finding, device, first.data.kind.as_str());
+}
+
+fn advise(finding: &mut Finding, device: &str, kind: &str) {
+    finding.next(format!("ip -d link show {device}"));
+    finding.next("ovs-appctl dpif/show");
+    finding.next(format!(
+        "modprobe openvswitch vport-{kind}; grep -i {kind} /var/log/openvswitch/ovs-vswitchd.log"
+    ));
+}

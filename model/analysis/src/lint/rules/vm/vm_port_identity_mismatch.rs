@@ -1,0 +1,162 @@
+use tapline_model::Name;
+use tapline_model::ids::{Mac, Netns};
+use tapline_topology::graph::{Fact, OvsInterface, VmNic};
+use tapline_topology::{Topic, names};
+
+use crate::lint::ctx::Item;
+use crate::lint::{Ctx, Finding, Verdicts, declare_rule};
+
+declare_rule! {
+    code: "VM-004",
+    id: "vm-port-identity-mismatch",
+    summary: "a running VM's XML and OVS disagree about which port is plugged",
+    severity: Error,
+    confidence: Proven,
+    page: "vm_port_identity_mismatch.md",
+}
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    for nic in ctx.vm_nics() {
+        let Some(interface) = interface(ctx, nic) else { continue };
+        match ctx.vm(nic.vm).and_then(|it| it.active) {
+            Some(true) if nic.live => judge(ctx, out, nic, interface),
+            Some(true) => {
+                // What was edited holds from the next start on.
+                let vm = ctx.vm(nic.vm).map_or("DOMAIN", |it| it.name());
+                out.cannot_tell(nic.host, [format!("virsh dumpxml {vm}")]);
+            }
+            Some(false) => out.clean(),
+            None => out.cannot_tell(nic.host, [Topic::Domains.command(&Netns::Root)]),
+        }
+    }
+}
+
+/// The OVS interface of a NIC: its tap, or the end of the hybrid chain in the switch. Where a tap
+/// has a bridge of its own, the patch to it carries the identity; it is left out.
+fn interface<'a>(ctx: &Ctx<'a>, nic: Item<'a, VmNic<'a>>) -> Option<Item<'a, OvsInterface>> {
+    let target = nic.data.target.as_ref()?;
+    let own = ctx.interface_called(nic.host, &target.value);
+    let hybrid = || {
+        let bridge = nic.data.bridge.as_ref().filter(|it| it.value.starts_with("qbr"))?;
+        let port = names::port_prefix(&bridge.value)?;
+        ctx.interface_called(nic.host, &format!("qvo{port}"))
+    };
+    own.or_else(hybrid)
+}
+
+/// One thing on which two texts differ.
+struct Difference<'a> {
+    what: String,
+    in_xml: Option<(tapline_model::span::Evidence, &'static str)>,
+    in_ovs: &'a Fact<Name>,
+}
+
+fn judge(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    nic: Item<'_, VmNic<'_>>,
+    interface: Item<'_, OvsInterface>,
+) {
+    let value =
+        |key: &str| interface.data.external_ids.iter().find(|(it, _)| it == key).map(|(_, it)| it);
+    let known = ["iface-id", "attached-mac", "vm-id", "vm-uuid", "iface-status"];
+    if known.iter().all(|it| value(it).is_none()) {
+        let missing = ctx.missing(nic.host, &Netns::Root, &[Topic::OvsInterfaces]);
+        if missing.is_empty() {
+            // A switch without neutron: nothing is said, so nothing differs.
+            out.clean();
+        } else {
+            out.cannot_tell(nic.host, missing);
+        }
+        return;
+    }
+    let mut all: Vec<Difference<'_>> = Vec::new();
+    if let Some(port) = value("iface-id") {
+        all.extend(of_port(nic, interface.name(), port));
+    }
+    if let (Some(attached), Some(mac)) = (value("attached-mac"), &nic.data.mac)
+        && attached.value.parse::<Mac>().is_ok_and(|it| it != mac.value)
+    {
+        all.push(Difference {
+            what: format!("MAC {}, there {}", mac.value, attached.value),
+            in_xml: Some((mac.evidence, "the MAC in the XML")),
+            in_ovs: attached,
+        });
+    }
+    let uuid = ctx.vm(nic.vm).and_then(|it| it.data.uuid.as_ref());
+    for key in ["vm-id", "vm-uuid"] {
+        // The nil UUID says nothing of the VM.
+        let there = value(key).filter(|it| it.value.bytes().any(|it| !matches!(it, b'0' | b'-')));
+        if let (Some(there), Some(uuid)) = (there, uuid)
+            && !there.value.eq_ignore_ascii_case(&uuid.value)
+        {
+            all.push(Difference {
+                what: format!("VM {}, there {}", uuid.value, there.value),
+                in_xml: Some((uuid.evidence, "the VM by its XML")),
+                in_ovs: there,
+            });
+        }
+    }
+    // Until a migration is over, the port is inactive on the side where the VM is paused.
+    let state = ctx.state_of(nic.vm);
+    let runs = state.is_none_or(|it| it.value == "running");
+    if let Some(status) = value("iface-status").filter(|it| runs && it.value != "active") {
+        all.push(Difference {
+            what: format!("an active port, there iface-status {}", status.value),
+            in_xml: None,
+            in_ovs: status,
+        });
+    }
+    if all.is_empty() {
+        out.clean();
+        return;
+    }
+    let differences: Vec<&str> = all.iter().map(|it| it.what.as_str()).collect();
+    let message = format!(
+        "the VM has {} ({}): the agent wires another port than the VM uses",
+        differences.join("; "),
+        interface.name()
+    );
+    let finding = out.fault(ctx, nic.host, nic.id, message);
+    cite(ctx, finding, nic, &all);
+    finding.next(format!("ovs-vsctl get interface {} external_ids", interface.name()));
+    if let Some(vm) = ctx.vm(nic.vm) {
+        finding.next(format!("virsh domiflist {}", vm.name()));
+    }
+}
+
+/// The neutron port: by the XML, or, where the XML has none (hybrid), by the name in the switch.
+fn of_port<'a>(
+    nic: Item<'a, VmNic<'a>>,
+    interface: &str,
+    port: &'a Fact<Name>,
+) -> Option<Difference<'a>> {
+    if let Some(own) = &nic.data.interface_id {
+        let same = own.value.eq_ignore_ascii_case(&port.value);
+        return (!same).then(|| Difference {
+            what: format!("port {}, there {}", own.value, port.value),
+            in_xml: Some((own.evidence, "the port in the XML")),
+            in_ovs: port,
+        });
+    }
+    let own = names::port_prefix(interface)?;
+    let same = port.value.to_ascii_lowercase().starts_with(&own.to_ascii_lowercase());
+    let named = nic.data.bridge.as_ref().or(nic.data.target.as_ref());
+    (!same).then(|| Difference {
+        what: format!("port {own}…, there {}", port.value),
+        in_xml: named.map(|it| (it.evidence, "the port in a name of the XML")),
+        in_ovs: port,
+    })
+}
+
+fn cite(ctx: &Ctx<'_>, finding: &mut Finding, nic: Item<'_, VmNic<'_>>, all: &[Difference<'_>]) {
+    for it in all {
+        if let Some((evidence, label)) = it.in_xml {
+            finding.primary(evidence, label);
+        }
+        finding.primary(it.in_ovs.evidence, "what OVS has");
+    }
+    if let Some(state) = ctx.state_of(nic.vm) {
+        finding.context(state.evidence, "the VM runs");
+    }
+}

@@ -1,0 +1,266 @@
+use tapline_model::Name;
+use tapline_model::ids::Netns;
+use tapline_model::records::libvirt::DomainNic;
+use tapline_model::span::{At, Evidence};
+use tapline_topology::graph::{NetdevKind, Seen, VmNic};
+use tapline_topology::{Presence, Topic, names};
+
+use crate::lint::ctx::Item;
+use crate::lint::{Confidence, Ctx, Finding, Severity, Verdicts, declare_rule, defs};
+
+declare_rule! {
+    code: "VM-006",
+    id: "vm-source-missing",
+    summary: "what a running VM's NIC is to be plugged into is not there, or cannot carry it",
+    severity: Error,
+    confidence: Proven,
+    page: "vm_source_missing.md",
+}
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    for nic in ctx.vm_nics() {
+        let Some(xml) = nic.data.xml else { continue };
+        let Some(source) = Source::of(xml) else { continue };
+        match ctx.vm(nic.vm).and_then(|it| it.active) {
+            Some(true) if nic.live => {}
+            Some(true) => {
+                // What was edited holds from the next start on.
+                let vm = ctx.vm(nic.vm).map_or("DOMAIN", |it| it.name());
+                out.cannot_tell(nic.host, [format!("virsh dumpxml {vm}")]);
+                continue;
+            }
+            Some(false) => {
+                out.clean();
+                continue;
+            }
+            None => {
+                out.cannot_tell(nic.host, [Topic::Domains.command(&Netns::Root)]);
+                continue;
+            }
+        }
+        match source {
+            Source::Device(name) => direct(ctx, out, nic, xml, name),
+            Source::Bridge(name) => bridge(ctx, out, nic, xml, name),
+            Source::Socket(path) => socket(ctx, out, nic, xml, path),
+        }
+    }
+}
+
+/// What a NIC is plugged into.
+enum Source<'a> {
+    /// A device that a macvtap is stacked on.
+    Device(&'a At<Name>),
+    /// A bridge.
+    Bridge(&'a At<Name>),
+    /// The socket of a switch in user space.
+    Socket(&'a At<Name>),
+}
+
+impl<'a> Source<'a> {
+    fn of(xml: Seen<'a, DomainNic>) -> Option<Self> {
+        let nic = xml.record;
+        match nic.kind.value.as_str() {
+            "direct" => nic.source_dev.as_ref().map(Self::Device),
+            // The live XML of a network has the bridge or device that it stands for.
+            "bridge" | "network" => nic
+                .bridge
+                .as_ref()
+                .map(Self::Bridge)
+                .or_else(|| nic.source_dev.as_ref().map(Self::Device)),
+            "vhostuser" => nic.source_dev.as_ref().map(Self::Socket),
+            _ => None,
+        }
+    }
+}
+
+fn cite(ctx: &Ctx<'_>, finding: &mut Finding, nic: Item<'_, VmNic<'_>>, source: Evidence) {
+    finding.primary(source, "what it is plugged into");
+    if let Some(state) = ctx.state_of(nic.vm) {
+        finding.context(state.evidence, "the VM runs");
+    }
+    if let Some(vm) = ctx.vm(nic.vm) {
+        finding.next(format!("virsh domiflist {}", vm.name()));
+    }
+}
+
+/// A macvtap lives on its device, and with it.
+fn direct(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    nic: Item<'_, VmNic<'_>>,
+    xml: Seen<'_, DomainNic>,
+    name: &At<Name>,
+) {
+    let host = nic.host;
+    let at = name.evidence(xml.source);
+    let device = match ctx.topology.netdev_presence(host, &Netns::Root, &name.value) {
+        Presence::Unknown(missing) => return out.cannot_tell(host, missing),
+        Presence::No(searched) => {
+            let message =
+                format!("{} does not exist: the VM's NIC has nothing to send through", name.value);
+            let finding = out.fault(ctx, host, nic.id, message);
+            cite(ctx, finding, nic, at);
+            finding.rests_on_absence(searched);
+            finding.next(format!("ip -d link show {}", name.value));
+            return;
+        }
+        Presence::Yes(id) => ctx.netdev(id),
+    };
+    let Some(device) = device else { return };
+    if device.usable() == Some(false) {
+        let how = if device.admin_up() == Some(false) { "is down" } else { "has no carrier" };
+        let message = format!("{} {how}: the VM's NIC is as dead as it", name.value);
+        let finding = out.fault(ctx, host, nic.id, message);
+        cite(ctx, finding, nic, at);
+        if let Some(flags) = &device.data.flags {
+            finding.primary(flags.evidence, "its state");
+        }
+        finding.next(format!("ip -d link show {}", name.value));
+        return;
+    }
+    let master = ctx.master(device.id).filter(|it| it.kind == NetdevKind::Bridge);
+    let switch = master
+        .map(|it| it.name())
+        .or_else(|| ctx.interface_of(device.id).map(|it| it.data.bridge.as_str()));
+    let Some(switch) = switch.filter(|it| *it != device.name()) else {
+        out.clean();
+        return;
+    };
+    let message = format!(
+        "{} is a port of {switch}: the VM and what is in that bridge cannot reach each other",
+        name.value
+    );
+    let finding = out.fault(ctx, host, nic.id, message);
+    finding.at_most(Severity::Info).no_surer_than(Confidence::Strong);
+    cite(ctx, finding, nic, at);
+    if let Some(place) = device.place() {
+        finding.primary(place, "a port of the bridge");
+    }
+    finding.next(format!("ip -d link show {}", name.value));
+}
+
+fn bridge(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    nic: Item<'_, VmNic<'_>>,
+    xml: Seen<'_, DomainNic>,
+    name: &At<Name>,
+) {
+    let host = nic.host;
+    // A bridge of OVS in user space needs no device of its name.
+    if ctx.topology.find_ovs_bridge(host, &name.value).is_some() {
+        out.clean();
+        return;
+    }
+    let searched = match ctx.topology.netdev_presence(host, &Netns::Root, &name.value) {
+        Presence::Yes(_) => return out.clean(),
+        Presence::Unknown(missing) => return out.cannot_tell(host, missing),
+        Presence::No(searched) => searched,
+    };
+    // The bridge of a trunk port comes and goes with the port.
+    let switch = xml.record.virtualport.as_ref().is_some_and(|it| it.value == "openvswitch");
+    if switch || ctx.runs_ovs(host) != Some(false) {
+        let missing = ctx.missing(host, &Netns::Root, &[Topic::Ovs]);
+        if !missing.is_empty() {
+            return out.cannot_tell(host, missing);
+        }
+    }
+    // Where the tap is in another bridge, that one is the question (VM-002).
+    let target = nic.data.target.as_ref().map_or("", |it| it.value.as_str());
+    let elsewhere = ctx.interface_called(host, target).is_some()
+        || ctx
+            .netdev_called(host, &Netns::Root, target)
+            .is_some_and(|it| ctx.master(it.id).is_some());
+    if elsewhere {
+        out.clean();
+        return;
+    }
+    let message =
+        format!("there is no bridge {}: the VM's NIC is plugged into nothing", name.value);
+    let finding = out.fault(ctx, host, nic.id, message);
+    cite(ctx, finding, nic, name.evidence(xml.source));
+    finding.rests_on_absence(searched);
+    if switch && let Some(searched) = defs::searched(ctx, host, Topic::Ovs, &name.value) {
+        finding.absent(searched);
+    }
+    finding.next(format!("ip -d link show {}", name.value));
+    finding.next("ip -br link show type bridge");
+}
+
+/// A port of OVS in user space: it has to be there, on a bridge of user space, with the other role
+/// than the VM at the socket.
+fn socket(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    nic: Item<'_, VmNic<'_>>,
+    xml: Seen<'_, DomainNic>,
+    path: &At<Name>,
+) {
+    let host = nic.host;
+    let at = path.evidence(xml.source);
+    let name = path.value.rsplit('/').next().unwrap_or_default();
+    let by_path = || {
+        ctx.ovs_interfaces_of(host)
+            .find(|it| it.data.option("vhost-server-path").is_some_and(|it| it.value == path.value))
+    };
+    let Some(port) = ctx.interface_called(host, name).or_else(by_path) else {
+        // Other switches use such sockets too; the name of neutron's is that of an OVS port.
+        if !name.starts_with("vhu") || names::port_prefix(name).is_none() {
+            return;
+        }
+        let missing = ctx.missing(host, &Netns::Root, &[Topic::Ovs]);
+        if !missing.is_empty() {
+            return out.cannot_tell(host, missing);
+        }
+        let user_space = ctx.ovs_bridges_of(host).any(|it| !defs::is_kernel_datapath(it.data));
+        if !user_space {
+            return out.clean();
+        }
+        let message = format!("OVS has no port {name}: nobody answers at the VM's socket");
+        let finding = out.fault(ctx, host, nic.id, message);
+        cite(ctx, finding, nic, at);
+        if let Some(searched) = defs::searched(ctx, host, Topic::Ovs, name) {
+            finding.rests_on_absence(searched);
+        }
+        finding.next(format!("ovs-vsctl get interface {name} type options error"));
+        return;
+    };
+    let bridge = ctx.bridge_called(host, &port.data.bridge);
+    let mode = xml.record.source_mode.as_ref();
+    let wanted = match port.data.kind.as_str() {
+        "dpdkvhostuser" => Some("client"),
+        "dpdkvhostuserclient" => Some("server"),
+        _ => None,
+    };
+    let message = if let Some(bridge) = bridge.filter(|it| {
+        wanted.is_some() && it.datapath_type.is_some() && defs::is_kernel_datapath(it.data)
+    }) {
+        format!(
+            "its port {} is on {}, a bridge of the kernel: only one of user space can serve it",
+            port.name(),
+            bridge.name()
+        )
+    } else if let (Some(wanted), Some(mode)) = (wanted, mode)
+        && mode.value != wanted
+    {
+        format!(
+            "the VM is {} at the socket and so is its port {} ({}): they never meet",
+            mode.value,
+            port.name(),
+            port.data.kind
+        )
+    } else {
+        out.clean();
+        return;
+    };
+    let finding = out.fault(ctx, host, nic.id, message);
+    cite(ctx, finding, nic, mode.map_or(at, |it| it.evidence(xml.source)));
+    let kind = port.data.kind_evidence.or_else(|| port.place());
+    if let Some(kind) = kind {
+        finding.primary(kind, "the port of OVS");
+    }
+    if let Some(datapath) = bridge.and_then(|it| it.data.datapath_type.as_ref()) {
+        finding.context(datapath.evidence, "its bridge");
+    }
+    finding.next(format!("ovs-vsctl get interface {} type options error", port.name()));
+}

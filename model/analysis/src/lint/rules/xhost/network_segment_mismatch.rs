@@ -1,0 +1,186 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use tapline_model::Name;
+use tapline_model::capture::HostId;
+use tapline_model::ids::Netns;
+use tapline_model::span::Evidence;
+use tapline_topology::Topic;
+use tapline_topology::graph::OvsPort;
+
+use crate::lint::ctx::Item;
+use crate::lint::mesh::Mesh;
+use crate::lint::{Confidence, Ctx, Object, Severity, Verdicts, declare_rule, defs};
+
+declare_rule! {
+    code: "XHOST-001",
+    id: "network-segment-mismatch",
+    summary: "one network has different segment ids on two hosts, or one id two networks",
+    severity: Error,
+    confidence: Proven,
+    page: "network_segment_mismatch.md",
+}
+
+/// What the agent wrote down for the ports of one network: its own word, once for each host.
+#[derive(Clone, Copy)]
+struct Segment<'a> {
+    port: Item<'a, OvsPort>,
+    network: &'a str,
+    kind: &'a str,
+    physnet: &'a str,
+    id: &'a str,
+    evidence: Evidence,
+}
+
+impl Segment<'_> {
+    fn is_overlay(&self) -> bool {
+        matches!(self.kind, "vxlan" | "gre" | "geneve")
+    }
+
+    /// `vxlan 42`, `vlan 100 on physnet1`.
+    fn words(&self) -> String {
+        match self.physnet {
+            "" => format!("{} {}", self.kind, self.id),
+            net => format!("{} {} on {net}", self.kind, self.id),
+        }
+    }
+}
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    let mesh = Mesh::new(ctx);
+    // Segments of each network, without repeats on one host.
+    let mut networks: BTreeMap<&str, BTreeMap<(HostId, &str, &str, &str), Segment<'_>>> =
+        BTreeMap::new();
+    let mut told: BTreeSet<HostId> = BTreeSet::new();
+    let mut wired: BTreeMap<HostId, bool> = BTreeMap::new();
+    for port in ctx.ovs_ports().filter(|it| it.data.bridge == "br-int") {
+        let tag = port.data.tag.as_ref().map(|it| it.value);
+        *wired.entry(port.host).or_default() |= tag.is_some_and(|it| it != defs::DEAD_VLAN);
+        // What stands at a parked port is of a former time.
+        let Some(segment) = segment(port).filter(|_| tag != Some(defs::DEAD_VLAN)) else {
+            continue;
+        };
+        told.insert(port.host);
+        networks
+            .entry(segment.network)
+            .or_default()
+            .entry((port.host, segment.kind, segment.physnet, segment.id))
+            .or_insert(segment);
+    }
+    for segments in networks.values() {
+        let all: Vec<_> = segments.values().copied().collect();
+        one_network(ctx, out, &mesh, &all);
+    }
+    shared_ids(ctx, out, &mesh, &networks);
+    // Hosts with ports of neutron whose networks are not told.
+    let hosts: BTreeSet<_> = wired.keys().map(|it| mesh.machine(*it)).collect();
+    if hosts.len() > 1 {
+        let blind = |it: &&HostId| wired.get(*it) == Some(&true) && !told.contains(*it);
+        for host in wired.keys().filter(blind) {
+            let missing = ctx.missing(*host, &Netns::Root, &[Topic::OvsPorts]);
+            if defs::has_agent_patches(ctx, *host) && !missing.is_empty() {
+                out.cannot_tell(*host, missing);
+            }
+        }
+    }
+}
+
+fn segment(port: Item<'_, OvsPort>) -> Option<Segment<'_>> {
+    let value = |key: &str| -> Option<&'_ str> {
+        defs::other_config(port.data, key).filter(|it| !it.is_empty() && *it != "None")
+    };
+    let place = |key: &str| {
+        let found = port.data.other_config.iter().find(|(it, _): &&(Name, _)| it == key);
+        found.map(|(_, it)| it.evidence)
+    };
+    Some(Segment {
+        port,
+        network: value("net_uuid")?,
+        kind: value("network_type")?,
+        physnet: value("physical_network").unwrap_or_default(),
+        id: value("segmentation_id")?,
+        evidence: place("segmentation_id")?,
+    })
+}
+
+/// One network with two segments.
+fn one_network(ctx: &Ctx<'_>, out: &mut Verdicts, mesh: &Mesh, all: &[Segment<'_>]) {
+    let Some(first) = all.first() else { return };
+    let differs = |it: &&Segment<'_>| {
+        it.kind != first.kind || it.physnet != first.physnet || it.id != first.id
+    };
+    let Some(other) = all.iter().find(differs) else {
+        return out.clean();
+    };
+    let (a, b) = (first.port.host, other.port.host);
+    if a != b && mesh.machine(a) == mesh.machine(b) {
+        // Two captures of one machine: the network may have been made anew between them.
+        return out.clean();
+    }
+    let name = |host| ctx.host_name(host).to_owned();
+    let message = if a == b {
+        format!("is {} and {} on one host: its ports do not meet", first.words(), other.words())
+    } else {
+        format!(
+            "is {} on {} and {} on {}: its two halves never meet",
+            first.words(),
+            name(a),
+            other.words(),
+            name(b)
+        )
+    };
+    let finding = out.fire(a, Object { kind: "network", name: first.network.to_owned() }, message);
+    finding.node = Some(first.port.id);
+    for it in [first, other] {
+        finding.primary(it.evidence, format!("on {}, {}", name(it.port.host), it.words()));
+    }
+    // A network may have a segment for each part of the site.
+    if first.kind != other.kind || first.physnet != other.physnet {
+        finding.at_most(Severity::Info).no_surer_than(Confidence::Suspect);
+        finding.note("networks of several segments (routed provider networks) are made so");
+    }
+    finding.next(format!("openstack network show {}", first.network));
+    finding.next(format!("openstack network segment list --network {}", first.network));
+    finding.next("systemctl restart neutron-openvswitch-agent");
+}
+
+/// One id of one type of overlay for two networks. Only hosts that tunnel to one another have their
+/// ids from one neutron for certain.
+fn shared_ids(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    mesh: &Mesh,
+    networks: &BTreeMap<&str, BTreeMap<(HostId, &str, &str, &str), Segment<'_>>>,
+) {
+    let mut ids: BTreeMap<(&str, &str), Vec<Segment<'_>>> = BTreeMap::new();
+    for segment in networks.values().flat_map(|it| it.values()) {
+        if segment.is_overlay() {
+            ids.entry((segment.kind, segment.id)).or_default().push(*segment);
+        }
+    }
+    let ways = mesh.ways(ctx);
+    for users in ids.into_values() {
+        let Some((first, rest)) = users.split_first() else { continue };
+        let joined = |it: &&Segment<'_>| {
+            let (a, b) = (first.port.host, it.port.host);
+            it.network != first.network
+                && (a == b || ways.contains(&(a, b)) || ways.contains(&(b, a)))
+        };
+        let Some(other) = rest.iter().find(joined) else { continue };
+        let message = format!(
+            "{} belongs to network {} too: the two networks are one on the wire",
+            first.words(),
+            other.network
+        );
+        let object = Object { kind: "network", name: first.network.to_owned() };
+        let finding = out.fire(first.port.host, object, message);
+        finding.node = Some(first.port.id);
+        for it in [first, other] {
+            finding.primary(
+                it.evidence,
+                format!("network {} on {}", it.network, ctx.host_name(it.port.host)),
+            );
+        }
+        finding.next(format!("openstack network show {}", first.network));
+        finding.next(format!("openstack network show {}", other.network));
+    }
+}
