@@ -12,6 +12,7 @@ mod finding;
 mod flows;
 mod mesh;
 mod netfilter;
+mod nics;
 pub mod paths;
 mod router;
 pub mod rules;

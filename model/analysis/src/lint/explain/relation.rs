@@ -47,7 +47,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     // A second tunnel with the same key is why the switch could not make one.
     ("tunnel conflict", &["TUN-003", "XHOST-002", "TUN-004", "TUN-008"]),
     ("L2 device", &["VM-001", "VM-006", "OVS-003", "OVS-001", "OVS-013", "OVS-004", "OVS-014"]),
-    ("L2 membership", &["VM-002", "LBR-003", "LBR-001", "VETH-001", "LBR-004", "VM-003", "VM-004"]),
+    (
+        "L2 membership",
+        &[
+            "VM-002", "LBR-003", "LBR-001", "VETH-001", "LBR-006", "LBR-007", "LBR-004", "VM-003",
+            "VM-004",
+        ],
+    ),
     ("way out", &["OVS-007", "OVS-006"]),
     (
         "tag and flows",
@@ -77,7 +83,13 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("firewall", &["IPT-001", "IPT-002", "IPT-003", "IPT-004", "IPT-005"]),
-    ("symptom", &["L3-006", "MAC-003", "NIC-002", "NIC-003", "NIC-004", "NIC-005"]),
+    (
+        "symptom",
+        &[
+            "L3-006", "MAC-003", "NIC-002", "NIC-003", "NIC-004", "NIC-005", "NIC-006", "NIC-007",
+            "NIC-008",
+        ],
+    ),
 ];
 
 fn any(_: &Finding) -> bool {
@@ -232,7 +244,11 @@ pub(super) static ROWS: &[Row] = &[
     row(&["LBR-002"], &["MAC-003", "NIC-003", "NIC-005", "L3-006"], &[Join::Bridge]),
     // In a ring a device hears its own probes for its address.
     row(&["LBR-002"], &["L3-008"], &[Join::Bridge, Join::Device]),
-    row(&["LBR-004"], &["L3-006"], &[Join::Bridge, Join::Above]),
+    row(&["LBR-004", "LBR-006", "LBR-007"], &["L3-006"], &[Join::Bridge, Join::Above]),
+    // A bridge none of whose ports forwards has no carrier.
+    row(&["LBR-007"], &["LBR-004"], &[Join::Bridge]),
+    // The switch learns one MAC here and there.
+    row(&["MAC-001"], &["MAC-003"], &[Join::Port, Join::Bridge]),
     row(&["MTU-003", "MTU-004"], &["MTU-001"], &[Join::Device, Join::Above]),
     row(&["MTU-001", "MTU-003"], &["MTU-002"], &[Join::Port]),
     row(&["IPT-001"], &["L3-006"], &[Join::Bridge]),

@@ -1,3 +1,4 @@
 //! Rules about MACs.
 pub(crate) mod duplicate_mac;
+pub(crate) mod fdb_mac_on_wrong_port;
 pub(crate) mod tap_guest_mac_mismatch;

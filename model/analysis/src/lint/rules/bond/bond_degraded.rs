@@ -2,14 +2,13 @@ use std::collections::BTreeMap;
 
 use tapline_model::Name;
 use tapline_model::ids::Netns;
-use tapline_model::records::Batch;
 use tapline_model::records::bond::{Bond, BondSlave};
 use tapline_model::span::{Evidence, SourceId};
 use tapline_topology::graph::{Netdev, NetdevKind, OvsInterface, OvsPort};
 use tapline_topology::{EdgeKind, NodeId, Topic, Topology};
 
 use crate::lint::ctx::Item;
-use crate::lint::{Ctx, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Severity, Verdicts, declare_rule, defs, nics};
 
 declare_rule! {
     code: "BOND-001",
@@ -21,7 +20,7 @@ declare_rule! {
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let files = files(ctx);
+    let files = nics::bonds(ctx);
     for bond in ctx.netdevs().filter(|it| matches!(it.kind, NetdevKind::Bond | NetdevKind::Team)) {
         kernel_bond(ctx, out, bond, files.get(&bond.id).copied());
     }
@@ -38,23 +37,6 @@ struct Member<'a> {
     name: &'a str,
     works: Option<bool>,
     evidence: Option<(Evidence, &'static str)>,
-}
-
-/// What `/proc/net/bonding` says of each bond.
-fn files<'a>(ctx: &Ctx<'a>) -> BTreeMap<NodeId, (SourceId, &'a Bond)> {
-    let mut all = BTreeMap::new();
-    for (source, reading) in ctx.topology.snapshot.iter() {
-        let Batch::Bonds(bonds) = &reading.records else { continue };
-        // The bond is named by the file.
-        let path = source.command.args().last().map_or("", String::as_str);
-        let name = path.rsplit('/').next().unwrap_or_default();
-        if let (Some(id), [bond]) =
-            (ctx.topology.find_netdev(source.host, &source.netns, name), bonds.as_slice())
-        {
-            all.entry(id).or_insert((source.id, bond));
-        }
-    }
-    all
 }
 
 fn kernel_bond<'a>(

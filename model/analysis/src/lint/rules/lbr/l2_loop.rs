@@ -203,13 +203,14 @@ fn ovs_domain(ctx: &Ctx<'_>, interface: NodeId) -> Option<Domain> {
 }
 
 /// Whether spanning tree runs, by bridge, and where that is said.
-struct Stp {
+pub(super) struct Stp {
     linux: BTreeMap<(HostId, Netns, Name), (bool, Evidence)>,
     ovs: BTreeMap<(HostId, Name), (bool, Evidence)>,
 }
 
 impl Stp {
-    fn new(ctx: &Ctx<'_>) -> Self {
+    /// Gathers it from all texts.
+    pub(super) fn new(ctx: &Ctx<'_>) -> Self {
         let mut all = Self { linux: BTreeMap::new(), ovs: BTreeMap::new() };
         for (source, reading) in ctx.topology.snapshot.iter() {
             match &reading.records {
@@ -239,7 +240,8 @@ impl Stp {
         all
     }
 
-    fn of(&self, ctx: &Ctx<'_>, bridge: NodeId) -> Option<(bool, Evidence)> {
+    /// Whether spanning tree runs in a bridge, and where that is said.
+    pub(super) fn of(&self, ctx: &Ctx<'_>, bridge: NodeId) -> Option<(bool, Evidence)> {
         if let Some(bridge) = ctx.ovs_bridge(bridge) {
             return self.ovs.get(&(bridge.host, bridge.name().into())).copied();
         }

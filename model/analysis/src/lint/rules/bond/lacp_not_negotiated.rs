@@ -1,0 +1,213 @@
+use tapline_model::Name;
+use tapline_model::ids::{Mac, Netns};
+use tapline_model::records::Field;
+use tapline_model::span::Evidence;
+use tapline_topology::graph::{Fact, Netdev, NetdevKind, OvsPort};
+use tapline_topology::{EdgeKind, Topic};
+
+use crate::lint::ctx::Item;
+use crate::lint::nics::Nics;
+use crate::lint::{Ctx, Severity, Verdicts, declare_rule, defs};
+
+declare_rule! {
+    code: "BOND-002",
+    id: "lacp-not-negotiated",
+    summary: "a bond speaks LACP and nobody answers, or not on all links",
+    severity: Error,
+    confidence: Proven,
+    page: "lacp_not_negotiated.md",
+}
+
+/// Seconds after which a partner has been heard, at the slow rate of LACP.
+const SETTLED: u64 = 90;
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    let nics = Nics::new(ctx);
+    for bond in ctx.netdevs().filter(|it| it.kind == NetdevKind::Bond) {
+        kernel_bond(ctx, out, &nics, bond);
+    }
+    for port in ctx.ovs_ports() {
+        ovs_bond(ctx, out, &nics, port);
+    }
+}
+
+/// A member with a link.
+struct Member<'a> {
+    name: &'a str,
+    aggregator: Option<Fact<Name>>,
+}
+
+/// What a bond says of its partner.
+struct Partner {
+    mac: Option<Fact<Mac>>,
+    aggregator: Option<Fact<Name>>,
+    ports: Option<Fact<u64>>,
+}
+
+fn kernel_bond<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, nics: &Nics<'a>, bond: Item<'a, Netdev<'a>>) {
+    let (host, file) = (bond.host, format!("cat /proc/net/bonding/{}", bond.name()));
+    let used = defs::uplink_role(ctx, &bond).is_some();
+    if !used || bond.admin_up() == Some(false) {
+        out.clean();
+        return;
+    }
+    let Some(mode) = nics.bond_mode(&bond) else {
+        out.cannot_tell(host, [file]);
+        return;
+    };
+    let members = members(ctx, nics, bond);
+    let settling = nics.uptime(host).is_some_and(|it| it < SETTLED);
+    // Without a link there is nobody to speak to: that is another finding.
+    if mode.value != "802.3ad" || members.is_empty() || settling {
+        out.clean();
+        return;
+    }
+    let partner = partner(nics, bond);
+    let Some(mac) = partner.mac else {
+        out.cannot_tell(host, [file]);
+        return;
+    };
+    let names = || defs::list(members.iter().map(|it| it.name), 4);
+    if mac.value.is_zero() {
+        let message = format!(
+            "nobody answers in LACP on {}: at most one link carries traffic, and the switch may block all",
+            names()
+        );
+        let finding = out.fault(ctx, host, bond.id, message);
+        finding.primary(mac.evidence, "no partner");
+        finding.context(mode.evidence, "LACP");
+        advise(finding, &file);
+        return;
+    }
+    let active = partner.aggregator;
+    let outside: Vec<&Member<'_>> = members
+        .iter()
+        .filter(|it| match (&it.aggregator, &active) {
+            (Some(own), Some(active)) => own.value != active.value,
+            _ => false,
+        })
+        .collect();
+    let few = partner.ports.filter(|it| it.value < members.len() as u64);
+    if outside.is_empty() && few.is_none() {
+        out.clean();
+        return;
+    }
+    let message = if outside.is_empty() {
+        format!("not all of {} are in the active aggregator: some links carry nothing", names())
+    } else {
+        format!(
+            "{} not in the active aggregator though there is a link: no traffic there",
+            defs::list(outside.iter().map(|it| it.name), 4)
+        )
+    };
+    let finding = out.fault(ctx, host, bond.id, message);
+    finding.at_most(Severity::Warning);
+    for member in outside.iter().take(4) {
+        if let Some(it) = &member.aggregator {
+            finding.primary(it.evidence, format!("{}: its aggregator", member.name));
+        }
+    }
+    if let Some(it) = few {
+        finding.primary(it.evidence, "links in the active aggregator");
+    }
+    if let Some(it) = active {
+        finding.primary(it.evidence, "the active aggregator");
+    }
+    finding.context(mac.evidence, "its partner");
+    advise(finding, &file);
+}
+
+fn advise(finding: &mut crate::lint::Finding, file: &str) {
+    finding.next(file);
+    finding.note("the links of one bond belong into one channel with LACP at the other end, too");
+}
+
+/// The members that have a link.
+fn members<'a>(ctx: &Ctx<'a>, nics: &Nics<'a>, bond: Item<'a, Netdev<'a>>) -> Vec<Member<'a>> {
+    let mut all = Vec::new();
+    for device in ctx.members(bond.id) {
+        let slave = nics.of(device.id).and_then(|it| it.slave);
+        let status = slave.and_then(|it| it.record.mii_status.as_ref());
+        let up = status.map(|it| it.value == "up").or(device.usable());
+        if up != Some(true) || device.usable() == Some(false) {
+            continue;
+        }
+        let by_file = slave.and_then(|it| {
+            let value = it.record.aggregator.as_ref()?;
+            Some(Fact { value: value.value.clone(), evidence: value.evidence(it.source) })
+        });
+        let aggregator = by_file.or_else(|| detail(device, "ad_aggregator_id"));
+        all.push(Member { name: device.name(), aggregator });
+    }
+    all
+}
+
+/// A value that `ip -d` prints of a device.
+fn detail(device: Item<'_, Netdev<'_>>, key: &str) -> Option<Fact<Name>> {
+    device.data.records.iter().find_map(|it| {
+        let value = Field::find(&it.record.other, key)?;
+        Some(Fact { value: value.value.clone(), evidence: value.evidence(it.source) })
+    })
+}
+
+fn partner<'a>(nics: &Nics<'a>, bond: Item<'a, Netdev<'a>>) -> Partner {
+    let file = nics.bond(bond.id);
+    let told = |key: &str, of_ip: &str| -> Option<Fact<Name>> {
+        let by_file = file.and_then(|(source, it)| {
+            let value = Field::find(&it.other, &format!("Active Aggregator Info/{key}"))?;
+            Some(Fact { value: value.value.clone(), evidence: value.evidence(source) })
+        });
+        by_file.or_else(|| detail(bond, of_ip))
+    };
+    let number =
+        |it: Fact<Name>| Some(Fact { value: it.value.parse().ok()?, evidence: it.evidence });
+    Partner {
+        mac: told("Partner Mac Address", "ad_partner_mac")
+            .and_then(|it| Some(Fact { value: it.value.parse().ok()?, evidence: it.evidence })),
+        aggregator: told("Aggregator ID", "ad_aggregator"),
+        ports: told("Number of ports", "ad_num_ports").and_then(number),
+    }
+}
+
+/// A bond of OVS: `lacp_current` of an interface is set only where the port speaks LACP.
+fn ovs_bond<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, nics: &Nics<'a>, port: Item<'a, OvsPort>) {
+    if port.interfaces < 2 {
+        return;
+    }
+    let mut lost: Vec<(&str, Evidence)> = Vec::new();
+    let mut current = 0_usize;
+    for (id, _) in ctx.topology.into(port.id, EdgeKind::OvsInterfaceOf) {
+        let Some(interface) = ctx.ovs_interface(id) else { continue };
+        let Some(device) = ctx.device_of(id) else { continue };
+        let Some(row) = nics.of(device.id).and_then(|it| it.ovs) else {
+            out.cannot_tell(port.host, [Topic::OvsInterfaces.command(&Netns::Root)]);
+            return;
+        };
+        let column = row.record.columns.iter().find(|it| it.name == "lacp_current");
+        match column.map(|it| (it.value.value.as_str(), it.value.evidence(row.source))) {
+            Some(("true", _)) => current += 1,
+            Some(("false", evidence)) if device.usable() != Some(false) => {
+                lost.push((interface.name(), evidence));
+            }
+            _ => {}
+        }
+    }
+    let falls_back = defs::other_config(port.data, "lacp-fallback-ab") == Some("true");
+    if lost.is_empty() || falls_back || nics.uptime(port.host).is_some_and(|it| it < SETTLED) {
+        out.clean();
+        return;
+    }
+    let names = defs::list(lost.iter().map(|it| it.0), 4);
+    let message = format!("nobody answers in LACP on {names}: no traffic there");
+    let finding = out.fault(ctx, port.host, port.id, message);
+    if current > 0 {
+        finding.at_most(Severity::Warning);
+    }
+    for (name, evidence) in lost.iter().take(4) {
+        finding.primary(*evidence, format!("{name}: no partner"));
+    }
+    if let Some(place) = port.place() {
+        finding.context(place, "the bond");
+    }
+    finding.next(format!("ovs-appctl lacp/show {}", port.name()));
+}

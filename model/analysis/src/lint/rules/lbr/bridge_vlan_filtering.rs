@@ -1,0 +1,267 @@
+use std::collections::BTreeMap;
+
+use tapline_model::Name;
+use tapline_model::capture::HostId;
+use tapline_model::ids::Netns;
+use tapline_model::records::Batch;
+use tapline_model::records::bridge::BridgeVlan;
+use tapline_model::span::{Evidence, SourceId};
+use tapline_topology::coverage::Searched;
+use tapline_topology::graph::{Fact, Netdev, NetdevKind};
+use tapline_topology::{EdgeKind, Topic};
+
+use crate::lint::ctx::Item;
+use crate::lint::{Confidence, Ctx, Verdicts, declare_rule, defs};
+
+declare_rule! {
+    code: "LBR-006",
+    id: "bridge-vlan-filtering",
+    summary: "a bridge that filters VLANs does not let through the one that a port needs",
+    severity: Warning,
+    confidence: Strong,
+    page: "bridge_vlan_filtering.md",
+}
+
+/// The whole of `bridge vlan` of one namespace.
+struct Table<'a> {
+    source: SourceId,
+    records: usize,
+    devices: BTreeMap<&'a str, Vec<&'a BridgeVlan>>,
+}
+
+impl Table<'_> {
+    /// Whether a device is in a VLAN.
+    fn has(&self, device: &str, vlan: u16) -> bool {
+        self.vlans(device).any(|it| {
+            it.vid.as_ref().is_some_and(|first| {
+                first.value <= vlan && vlan <= it.vid_end.unwrap_or(first.value)
+            })
+        })
+    }
+
+    /// The VLAN of its untagged frames.
+    fn pvid(&self, device: &str) -> Option<Fact<u16>> {
+        self.vlans(device).find_map(|it| {
+            let vid = it.vid.as_ref().filter(|_| it.flags.iter().any(|flag| flag == "PVID"))?;
+            Some(Fact { value: vid.value, evidence: vid.evidence(self.source) })
+        })
+    }
+
+    fn vlans(&self, device: &str) -> impl Iterator<Item = &BridgeVlan> {
+        self.devices.get(device).into_iter().flatten().copied().filter(|it| it.vid.is_some())
+    }
+
+    /// The line of a device, whatever it says.
+    fn line(&self, device: &str) -> Option<Evidence> {
+        let first = self.devices.get(device)?.first()?;
+        Some(Evidence { source: self.source, span: first.at })
+    }
+
+    fn searched(&self, key: String) -> Searched {
+        Searched { keys: vec![key], sources: vec![(self.source, self.records)], namespaces: 0 }
+    }
+}
+
+type Tables<'a> = BTreeMap<(HostId, Netns), Table<'a>>;
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    let tables = tables(ctx);
+    for bridge in ctx.netdevs().filter(|it| it.kind == NetdevKind::Bridge) {
+        let members = ctx.members(bridge.id);
+        match filters(bridge) {
+            Some((true, evidence)) => match tables.get(&(bridge.host, bridge.netns().clone())) {
+                Some(table) => judge(ctx, out, table, bridge, &members, evidence),
+                None => out.cannot_tell(bridge.host, ["bridge vlan show".to_owned()]),
+            },
+            Some((false, _)) => out.clean(),
+            None if members.iter().any(is_guest) => {
+                let missing = ctx.missing(bridge.host, bridge.netns(), &[Topic::LinkDetails]);
+                if missing.is_empty() {
+                    out.clean();
+                } else {
+                    out.cannot_tell(bridge.host, missing);
+                }
+            }
+            None => out.clean(),
+        }
+    }
+}
+
+/// Complete texts alone: nothing follows from a VLAN that a part does not show.
+fn tables<'a>(ctx: &Ctx<'a>) -> Tables<'a> {
+    let mut all = Tables::new();
+    for (source, reading) in ctx.topology.snapshot.iter() {
+        let Batch::BridgeVlans(records) = &reading.records else { continue };
+        let filtered = source.command.args().iter().any(|it| matches!(it.as_str(), "dev" | "vid"));
+        if filtered || !ctx.topology.snapshot.completeness(source.id).is_complete() {
+            continue;
+        }
+        let mut devices: BTreeMap<&str, Vec<&BridgeVlan>> = BTreeMap::new();
+        for it in records {
+            devices.entry(it.dev.value.as_str()).or_default().push(it);
+        }
+        let table = Table { source: source.id, records: records.len(), devices };
+        all.entry((source.host, source.netns.clone())).or_insert(table);
+    }
+    all
+}
+
+/// Whether a bridge tells VLANs apart, and where that is said.
+fn filters(bridge: Item<'_, Netdev<'_>>) -> Option<(bool, Evidence)> {
+    bridge.data.records.iter().find_map(|it| {
+        let filtering = it.record.kind_data.bridge.as_ref()?.vlan_filtering.as_ref()?;
+        Some((filtering.value, filtering.evidence(it.source)))
+    })
+}
+
+fn is_guest(port: &Item<'_, Netdev<'_>>) -> bool {
+    matches!(port.kind, NetdevKind::Tap | NetdevKind::Veth)
+}
+
+fn judge(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    table: &Table<'_>,
+    bridge: Item<'_, Netdev<'_>>,
+    members: &[Item<'_, Netdev<'_>>],
+    filters: Evidence,
+) {
+    for (id, _) in ctx.topology.into(bridge.id, EdgeKind::StackedOn) {
+        if let Some(vlan) = ctx.netdev(id).filter(|it| it.kind == NetdevKind::Vlan) {
+            own_vlan(ctx, out, table, bridge, vlan, filters);
+        }
+    }
+    let way_out = members.iter().any(|it| defs::is_uplink_kind(it) && it.usable() == Some(true));
+    for port in members.iter().filter(|it| is_guest(it) && it.usable() != Some(false)) {
+        guest(ctx, out, table, bridge, members, *port, filters, way_out);
+    }
+}
+
+/// A VLAN device on the bridge itself: the bridge must be in that VLAN.
+fn own_vlan(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    table: &Table<'_>,
+    bridge: Item<'_, Netdev<'_>>,
+    vlan: Item<'_, Netdev<'_>>,
+    filters: Evidence,
+) {
+    let id = vlan.data.records.iter().find_map(|it| {
+        let data = it.record.kind_data.vlan.as_ref()?;
+        Some(Fact { value: data.id.value, evidence: data.id.evidence(it.source) })
+    });
+    let Some(id) = id else {
+        out.cannot_tell(vlan.host, [Topic::LinkDetails.command(vlan.netns())]);
+        return;
+    };
+    if vlan.admin_up() == Some(false) || table.has(bridge.name(), id.value) {
+        out.clean();
+        return;
+    }
+    let message = format!(
+        "{} filters VLANs and is itself not in VLAN {}: nothing reaches this device",
+        bridge.name(),
+        id.value
+    );
+    let finding = out.fault(ctx, vlan.host, vlan.id, message);
+    finding.primary(id.evidence, "the VLAN that it needs");
+    finding.primary(filters, "VLANs are filtered");
+    if let Some(line) = table.line(bridge.name()) {
+        finding.context(line, "the VLANs of the bridge itself");
+    }
+    finding.rests_on_absence(table.searched(format!("VLAN {} of {}", id.value, bridge.name())));
+    finding.next(format!("bridge vlan add dev {} vid {} self", bridge.name(), id.value));
+}
+
+#[expect(clippy::too_many_arguments, reason = "one port and what its bridge knows")]
+fn guest(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    table: &Table<'_>,
+    bridge: Item<'_, Netdev<'_>>,
+    members: &[Item<'_, Netdev<'_>>],
+    port: Item<'_, Netdev<'_>>,
+    filters: Evidence,
+    way_out: bool,
+) {
+    let name = port.name();
+    let pvid = table.pvid(name);
+    let wanted = wanted(ctx, port);
+    let add = |vlan: String| format!("bridge vlan add dev {name} vid {vlan} pvid untagged");
+    if let (Some(wanted), true) =
+        (&wanted, pvid.as_ref().map(|it| it.value) != wanted.as_ref().map(|it| it.value))
+    {
+        let has = pvid.as_ref().map_or_else(|| "none".to_owned(), |it| it.value.to_string());
+        let message = format!(
+            "the VM's definition wants VLAN {}, the bridge gives its frames {has}: it is in the wrong network",
+            wanted.value
+        );
+        let finding = out.fault(ctx, port.host, port.id, message);
+        finding.primary(wanted.evidence, "what the definition wants");
+        match &pvid {
+            Some(it) => {
+                finding.primary(it.evidence, "what the bridge does");
+            }
+            None => {
+                finding.rests_on_absence(table.searched(format!("a PVID of {name}")));
+            }
+        }
+        finding.context(filters, "VLANs are filtered");
+        finding.next(add(wanted.value.to_string()));
+        return;
+    }
+    if table.vlans(name).next().is_none() {
+        let message =
+            format!("{} filters VLANs and this port is in none: nothing passes", bridge.name());
+        let finding = out.fault(ctx, port.host, port.id, message);
+        finding.primary(filters, "VLANs are filtered");
+        match table.line(name) {
+            Some(line) => {
+                finding.primary(line, "no VLAN");
+            }
+            None => {
+                finding.rests_on_absence(table.searched(format!("a VLAN of {name}")));
+            }
+        }
+        finding.next(add("VLAN".to_owned()));
+        return;
+    }
+    let Some(pvid) = pvid.filter(|_| way_out) else {
+        // A guest that tags its own frames needs no PVID.
+        out.clean();
+        return;
+    };
+    let met = table.has(bridge.name(), pvid.value)
+        || members.iter().any(|it| it.id != port.id && table.has(it.name(), pvid.value));
+    if met {
+        out.clean();
+        return;
+    }
+    let message = format!(
+        "is alone in VLAN {}: no other port of {} is in it, nor the bridge itself",
+        pvid.value,
+        bridge.name()
+    );
+    let finding = out.fault(ctx, port.host, port.id, message);
+    finding.no_surer_than(Confidence::Suspect);
+    finding.primary(pvid.evidence, "its VLAN");
+    finding.context(filters, "VLANs are filtered");
+    finding.rests_on_absence(table.searched(format!("another port in VLAN {}", pvid.value)));
+    let uplink = members.iter().find(|it| defs::is_uplink_kind(it)).map_or("NIC", |it| it.name());
+    finding.next(format!("bridge vlan add dev {uplink} vid {}", pvid.value));
+}
+
+/// The one VLAN that the XML of a running VM asks for.
+fn wanted(ctx: &Ctx<'_>, port: Item<'_, Netdev<'_>>) -> Option<Fact<u16>> {
+    let nics = ctx.nics_behind(port.host, port.name());
+    nics.into_iter().filter(|it| it.data.live).find_map(|nic| {
+        let target: Option<&Name> = nic.data.target.as_ref().map(|it| &it.value);
+        let xml = nic.data.xml?;
+        match xml.record.vlans.as_slice() {
+            [one] if !xml.record.vlan_trunk && target.is_some_and(|it| it == port.name()) => {
+                Some(Fact { value: one.value, evidence: one.evidence(xml.source) })
+            }
+            _ => None,
+        }
+    })
+}

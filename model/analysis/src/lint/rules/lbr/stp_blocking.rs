@@ -1,0 +1,142 @@
+use std::collections::BTreeMap;
+
+use tapline_model::Name;
+use tapline_model::capture::HostId;
+use tapline_model::ids::Netns;
+use tapline_model::records::{Batch, Field};
+use tapline_model::span::Evidence;
+use tapline_topology::graph::{Netdev, NetdevKind};
+use tapline_topology::{Topic, names};
+
+use super::l2_loop::Stp;
+use crate::lint::ctx::Item;
+use crate::lint::{Ctx, Verdicts, declare_rule, defs};
+
+declare_rule! {
+    code: "LBR-007",
+    id: "stp-blocking",
+    summary: "a bridge holds back a port that has a link",
+    severity: Warning,
+    confidence: Proven,
+    page: "stp_blocking.md",
+}
+
+/// The state of ports by `bridge link`, where each name stands once in a namespace.
+type States = BTreeMap<(HostId, Netns, Name), (Name, Evidence)>;
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    let mut states = States::new();
+    for (source, reading) in ctx.topology.snapshot.iter() {
+        let Batch::BridgePorts(ports) = &reading.records else { continue };
+        for port in ports {
+            let Some(state) = &port.state else { continue };
+            let key = (source.host, source.netns.clone(), port.name.value.clone());
+            let told = (state.value.to_ascii_lowercase(), state.evidence(source.id));
+            states.entry(key).or_insert(told);
+        }
+    }
+    let stp = Stp::new(ctx);
+    for bridge in ctx.netdevs().filter(|it| it.kind == NetdevKind::Bridge) {
+        // A bridge that is down disables its ports: that is another finding.
+        if bridge.admin_up() != Some(false) {
+            ports(ctx, out, &states, bridge);
+            hybrid(ctx, out, &stp, bridge);
+        }
+    }
+}
+
+fn ports(ctx: &Ctx<'_>, out: &mut Verdicts, states: &States, bridge: Item<'_, Netdev<'_>>) {
+    let members = ctx.members(bridge.id);
+    let held = |it: &Item<'_, Netdev<'_>>| state(states, it).map(|told| (is_held(&told.0), told));
+    for port in members.iter().filter(|it| it.usable() == Some(true)) {
+        let guest = matches!(port.kind, NetdevKind::Tap | NetdevKind::Veth);
+        if !guest && !defs::is_uplink_kind(port) || ctx.is_disputed(port.id) {
+            continue;
+        }
+        match held(port) {
+            None => out.cannot_tell(port.host, [Topic::BridgeMembers.command(port.netns())]),
+            Some((true, (state, evidence))) if !has_another_way(ctx, &members, port, &held) => {
+                report(ctx, out, bridge, *port, guest, &state, evidence);
+            }
+            Some(_) => out.clean(),
+        }
+    }
+}
+
+/// The state of a port and where it is told: by `bridge link`, else by `ip -d`.
+fn state(states: &States, port: &Item<'_, Netdev<'_>>) -> Option<(Name, Evidence)> {
+    let key = (port.host, port.netns().clone(), Name::from(port.name()));
+    states.get(&key).cloned().or_else(|| {
+        port.data.records.iter().find_map(|it| {
+            let slave = it.record.slave_kind.as_ref()?;
+            let state = it.record.slave_state.as_ref().filter(|_| slave.value == "bridge_slave")?;
+            Some((state.value.to_ascii_lowercase(), state.evidence(it.source)))
+        })
+    })
+}
+
+fn is_held(state: &str) -> bool {
+    matches!(state, "blocking" | "listening" | "disabled")
+}
+
+/// Spanning tree blocks the second of two ways on purpose: another NIC of the bridge forwards, or
+/// the port leads to a second bridge.
+fn has_another_way(
+    ctx: &Ctx<'_>,
+    members: &[Item<'_, Netdev<'_>>],
+    port: &Item<'_, Netdev<'_>>,
+    held: &impl Fn(&Item<'_, Netdev<'_>>) -> Option<(bool, (Name, Evidence))>,
+) -> bool {
+    if port.kind == NetdevKind::Veth {
+        return ctx
+            .veth_peer(port.id)
+            .is_some_and(|it| ctx.master(it.id).is_some() || ctx.interface_of(it.id).is_some());
+    }
+    let forwards = |it: &Item<'_, Netdev<'_>>| {
+        it.usable() == Some(true) && held(it).is_none_or(|(held, _)| !held)
+    };
+    defs::is_uplink_kind(port)
+        && members.iter().any(|it| it.id != port.id && defs::is_uplink_kind(it) && forwards(it))
+}
+
+fn report(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    bridge: Item<'_, Netdev<'_>>,
+    port: Item<'_, Netdev<'_>>,
+    guest: bool,
+    state: &str,
+    evidence: Evidence,
+) {
+    let consequence = if guest { "what is behind it is cut off" } else { "nothing leaves by it" };
+    let message = format!("{} keeps it in state {state}: {consequence}", bridge.name());
+    let finding = out.fault(ctx, port.host, port.id, message);
+    finding.primary(evidence, state);
+    if let Some(flags) = &port.data.flags {
+        finding.context(flags.evidence, "it has a link");
+    }
+    finding.note("just after a start spanning tree holds a port back for half a minute");
+    let netns = port.netns().name().map(|it| format!("ip netns exec {it} ")).unwrap_or_default();
+    finding.next(format!("{netns}bridge -d link show dev {}", port.name()));
+    finding.next(format!("{netns}ip link set {} type bridge stp_state 0", bridge.name()));
+}
+
+/// The bridge of a hybrid port has two ports and no way to loop.
+fn hybrid(ctx: &Ctx<'_>, out: &mut Verdicts, stp: &Stp, bridge: Item<'_, Netdev<'_>>) {
+    if !bridge.name().starts_with("qbr") || names::port_prefix(bridge.name()).is_none() {
+        return;
+    }
+    let at_once =
+        bridge.data.records.iter().any(|it| {
+            Field::find(&it.record.other, "forward_delay").is_some_and(|it| it.value == "0")
+        });
+    let Some((true, evidence)) = stp.of(ctx, bridge.id).filter(|_| !at_once) else {
+        out.clean();
+        return;
+    };
+    let message =
+        "spanning tree is on: a VM that starts gets no packet for half a minute, and misses DHCP";
+    let finding = out.fault(ctx, bridge.host, bridge.id, message);
+    finding.primary(evidence, "spanning tree");
+    finding.next(format!("ip link set {} type bridge stp_state 0", bridge.name()));
+}

@@ -1,0 +1,61 @@
+use tapline_topology::Topic;
+use tapline_topology::graph::{Netdev, NetdevKind};
+
+use crate::lint::ctx::Item;
+use crate::lint::{Ctx, Verdicts, declare_rule, defs};
+
+declare_rule! {
+    code: "MTU-005",
+    id: "mtu-too-small",
+    summary: "the MTU of a device is below what IP needs",
+    severity: Warning,
+    confidence: Proven,
+    page: "mtu_too_small.md",
+}
+
+/// Every IPv6 link carries so many bytes (RFC 8200); below it the kernel switches IPv6 off.
+const IPV6: u32 = 1280;
+/// Every IPv4 host takes packets of so many bytes (RFC 791).
+const IPV4: u32 = 576;
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    for device in ctx.netdevs().filter(|it| it.kind != NetdevKind::Loopback) {
+        judge(ctx, out, device);
+    }
+}
+
+fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, device: Item<'_, Netdev<'_>>) {
+    let addresses = ctx.addresses_of(device.id);
+    let mut global = addresses.iter().filter(|it| defs::is_global(it.ip)).peekable();
+    if global.peek().is_none() {
+        return;
+    }
+    let Some(mtu) = &device.data.mtu else {
+        out.cannot_tell(device.host, [Topic::Links.command(device.netns())]);
+        return;
+    };
+    let needed = |v4: bool| if v4 { IPV4 } else { IPV6 };
+    // The address that needs the larger one, where both are too large for it.
+    let worst =
+        global.filter(|it| mtu.value < needed(it.ip.is_ipv4())).max_by_key(|it| it.ip.is_ipv6());
+    let Some(address) = worst else {
+        out.clean();
+        return;
+    };
+    let needed = needed(address.ip.is_ipv4());
+    let consequence = if address.ip.is_ipv6() {
+        "the kernel switches IPv6 off on it"
+    } else {
+        "hosts need not put such small pieces together"
+    };
+    let message =
+        format!("MTU {} is below {needed}, and it has {}: {consequence}", mtu.value, address.ip);
+    let finding = out.fault(ctx, device.host, device.id, message);
+    finding.primary(mtu.evidence, "its MTU");
+    finding.primary(address.line(), "its address");
+    let command = format!("ip link set {} mtu {IPV6}", device.name());
+    finding.next(match device.netns().name() {
+        Some(netns) => format!("ip netns exec {netns} {command}"),
+        None => command,
+    });
+}

@@ -1,0 +1,114 @@
+use tapline_model::records::ethtool::NicSettings;
+use tapline_topology::graph::{Netdev, Seen};
+
+use crate::lint::ctx::Item;
+use crate::lint::nics::{self, Nics};
+use crate::lint::{Ctx, Verdicts, declare_rule};
+
+declare_rule! {
+    code: "NIC-004",
+    id: "nic-duplex-speed",
+    summary: "a NIC runs in half duplex, or slower than both ends can",
+    severity: Warning,
+    confidence: Proven,
+    page: "nic_duplex_speed.md",
+}
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    let nics = Nics::new(ctx);
+    for nic in ctx.netdevs().filter(nics::is_nic) {
+        // Without a link there is no speed; what nothing uses may be slow.
+        if !nics::serves(ctx, &nic) || nic.usable() == Some(false) {
+            out.clean();
+            continue;
+        }
+        match nics.of(nic.id).and_then(|it| it.settings) {
+            Some(settings) => judge(ctx, out, nic, settings),
+            None => out.cannot_tell(nic.host, ["ethtool NIC".to_owned()]),
+        }
+    }
+}
+
+fn judge(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    nic: Item<'_, Netdev<'_>>,
+    settings: Seen<'_, NicSettings>,
+) {
+    let source = settings.source;
+    let settings = settings.record;
+    if settings.link_detected.as_ref().is_some_and(|it| !it.value) {
+        out.clean();
+        return;
+    }
+    let name = nic.name();
+    if let Some(duplex) = settings.duplex.as_ref().filter(|it| it.value.starts_with("Half")) {
+        let speed = settings.speed.as_ref().map_or("", |it| it.value.as_str());
+        let message = format!(
+            "half duplex{}{speed}: whatever both ends send at the same time is lost",
+            if speed.is_empty() { "" } else { " at " }
+        );
+        let finding = out.fault(ctx, nic.host, nic.id, message);
+        finding.primary(duplex.evidence(source), "half duplex");
+        finding.next(format!("ethtool -s {name} autoneg on"));
+        finding.next(format!("ethtool {name}"));
+        return;
+    }
+    let speed = settings.speed.as_ref().and_then(|it| Some((megabits(&it.value)?, it)));
+    let (Some((speed, printed)), Some(possible)) = (speed, possible(settings)) else {
+        // A hypervisor does not say how fast its virtual NIC is.
+        out.clean();
+        return;
+    };
+    if speed >= possible {
+        out.clean();
+        return;
+    }
+    let message = format!("runs at {speed} Mb/s where both ends offer {possible} Mb/s");
+    let finding = out.fault(ctx, nic.host, nic.id, message);
+    finding.primary(printed.evidence(source), "its speed");
+    for (key, label) in [(OURS, "what this end offers"), (THEIRS, "what the other end offers")] {
+        if let Some(it) = settings.other.iter().find(|it| it.key == key) {
+            finding.primary(it.value.evidence(source), label);
+        }
+    }
+    finding.next(format!("ethtool -s {name} autoneg on"));
+    finding.next(format!("dmesg | grep {name}"));
+}
+
+const OURS: &str = "Advertised link modes";
+const THEIRS: &str = "Link partner advertised link modes";
+
+/// The highest speed that both ends offer; `None` where one of them does not say.
+fn possible(settings: &NicSettings) -> Option<u32> {
+    let offered = |key: &str| -> Vec<&str> {
+        let lines = settings.other.iter().filter(|it| it.key == key);
+        lines.flat_map(|it| it.value.value.split_whitespace()).collect()
+    };
+    let (ours, theirs) = (offered(OURS), offered(THEIRS));
+    ours.iter().filter(|it| theirs.contains(it)).filter_map(|it| of_mode(it)).max()
+}
+
+/// `10000baseT/Full`: megabits a second.
+fn of_mode(mode: &str) -> Option<u32> {
+    mode.split_once("base")?.0.parse().ok()
+}
+
+/// `1000Mb/s`; `Unknown!` is none.
+fn megabits(text: &str) -> Option<u32> {
+    text.strip_suffix("Mb/s")?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn speeds_of_modes() {
+        assert_eq!(of_mode("10000baseT/Full"), Some(10_000));
+        assert_eq!(of_mode("25000baseCR/Full"), Some(25_000));
+        assert_eq!(of_mode("Not"), None);
+        assert_eq!(megabits("1000Mb/s"), Some(1000));
+        assert_eq!(megabits("Unknown!"), None);
+    }
+}
