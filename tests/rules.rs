@@ -10,7 +10,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tapline_analysis::lint::rules::ALL;
-use tapline_analysis::lint::{self, Report, Rule, Severity};
+use tapline_analysis::lint::settings::Glob;
+use tapline_analysis::lint::{self, Report, Rule, Settings, Severity};
 use tapline_capture::{Input, Options};
 use tapline_model::capture::Snapshot;
 
@@ -266,4 +267,64 @@ fn findings_come_in_order_of_severity_and_code() {
     let order: Vec<_> =
         report.findings.iter().map(|it| (std::cmp::Reverse(it.severity), it.rule.code)).collect();
     assert!(order.len() >= 2 && order.is_sorted(), "{order:?}");
+}
+
+/// What a page's transcript gives under other settings than the default.
+fn under(code: &str, tag: &str, settings: &Settings) -> Report {
+    let rule = lint::rules::find(code).unwrap();
+    let all = blocks(rule.page);
+    let block = all.iter().find(|it| it.tags.join(",") == tag).unwrap();
+    let snapshot = read(&block.text).unwrap();
+    let topology = tapline_topology::build(&snapshot);
+    lint::run_with(&topology, &[rule], settings)
+}
+
+#[test]
+fn facts_that_a_person_states_count() {
+    let mut settings = Settings::default();
+    assert_eq!(under("NS-007", "console,fires,warning", &settings).findings.len(), 1);
+    settings.env.config_drive_only = Some(true);
+    assert!(under("NS-007", "console,fires,warning", &settings).findings.is_empty());
+
+    let severity = |tag, settings: &Settings| under("TUN-002", tag, settings).findings[0].severity;
+    assert_eq!(severity("console,fires,error", &settings), Severity::Error);
+    assert_eq!(severity("console,fires,warning", &settings), Severity::Warning);
+    settings.env.l2pop = Some(true);
+    assert_eq!(severity("console,fires,error", &settings), Severity::Warning);
+    settings.env.l2pop = Some(false);
+    assert_eq!(severity("console,fires,warning", &settings), Severity::Error);
+
+    settings.thresholds.link_flaps = 100;
+    assert!(under("TUN-009", "console,fires,warning", &settings).findings.is_empty());
+}
+
+#[test]
+fn hosts_of_the_mesh_are_those_that_are_named() {
+    let mut settings = Settings::default();
+    // Of two hosts one is no part of the mesh: of one alone nothing is said.
+    settings.env.hosts_in_mesh = vec![Glob::new("cmp1").unwrap()];
+    assert!(under("XHOST-002", "console,fires,info", &settings).findings.is_empty());
+    settings.env.hosts_in_mesh = vec![Glob::new("cmp*").unwrap()];
+    assert_eq!(under("XHOST-002", "console,fires,info", &settings).findings.len(), 1);
+
+    // A third one that no tunnel leads to or from.
+    let rule = lint::rules::find("XHOST-002").unwrap();
+    let all = blocks(rule.page);
+    let mut text = all.iter().find(|it| it.tags.contains(&"fires")).unwrap().text.clone();
+    text.push_str(
+        "[root@cmp3 ~]# ip address\n1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN\n    \
+         link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00\n[root@cmp3 ~]# ovs-vsctl show\n\
+         0b4f7f5e-1f0c-4d0e-8d0c-3c1a5a7c9b13\n    Bridge br-tun\n        Port br-tun\n            \
+         Interface br-tun\n                type: internal\n    ovs_version: \"2.17.9\"\n",
+    );
+    let lonely = |settings: &Settings| {
+        let snapshot = read(&text).unwrap();
+        let topology = tapline_topology::build(&snapshot);
+        let report = lint::run_with(&topology, &[rule], settings);
+        report.findings.iter().filter(|it| it.object.name == "cmp3").count()
+    };
+    assert_eq!(lonely(&settings), 1);
+    settings.env.l2pop = Some(true);
+    assert_eq!(lonely(&settings), 0);
+    assert_eq!(lonely(&Settings::default()), 0);
 }

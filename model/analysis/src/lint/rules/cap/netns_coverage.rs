@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 
 use tapline_model::capture::HostId;
 use tapline_model::ids::Netns;
+use tapline_model::records::Batch;
+use tapline_model::span::Evidence;
 use tapline_topology::graph::NetnsNode;
 use tapline_topology::{Topic, names};
 
@@ -43,6 +45,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             }
         }
     }
+    domains(ctx, out);
     for host in ctx.hosts() {
         // Ports of routers and DHCP servers live in namespaces; without their list nobody knows
         // which.
@@ -59,6 +62,94 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             out.cannot_tell(host, [Topic::NetnsList.command(&Netns::Root)]);
         }
     }
+}
+
+/// What `virsh list` names and whose XML was captured, by host.
+#[derive(Default)]
+struct Domains<'a> {
+    listed: BTreeMap<&'a str, (Evidence, bool)>,
+    described: BTreeMap<&'a str, (Evidence, bool)>,
+}
+
+/// Domains that were listed and whose XML was not captured, where that of others was; and live XML
+/// of a domain that is not in the list.
+fn domains(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    let mut hosts: BTreeMap<HostId, Domains<'_>> = BTreeMap::new();
+    for (source, reading) in ctx.topology.snapshot.iter() {
+        match &reading.records {
+            Batch::DomainStates(rows) => {
+                let known = hosts.entry(source.host).or_default();
+                for row in rows {
+                    let Some(name) = &row.name else { continue };
+                    let off = row.state.as_ref().is_some_and(|it| it.value == "shut off");
+                    let place = name.evidence(source.id);
+                    known.listed.entry(name.as_str()).or_insert((place, !off));
+                }
+            }
+            Batch::Domains(all) => {
+                let known = hosts.entry(source.host).or_default();
+                for domain in all {
+                    let Some(name) = &domain.name else { continue };
+                    let place = name.evidence(source.id);
+                    let entry = known.described.entry(name.as_str()).or_insert((place, false));
+                    entry.1 |= domain.live;
+                }
+            }
+            _ => {}
+        }
+    }
+    for (host, it) in hosts {
+        if it.listed.is_empty() || it.described.is_empty() {
+            // That nothing but the list was captured is a choice.
+            continue;
+        }
+        let blind: Vec<_> =
+            it.listed.iter().filter(|(name, _)| !it.described.contains_key(*name)).collect();
+        if !blind.is_empty() {
+            not_described(ctx, out, host, &blind, it.listed.len());
+        }
+        if ctx.complete(host, &Netns::Root, Topic::Domains) {
+            for (name, (place, live)) in &it.described {
+                if *live && !it.listed.contains_key(name) {
+                    no_such_domain(out, host, name, *place);
+                }
+            }
+        }
+    }
+}
+
+fn not_described(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    host: HostId,
+    blind: &[(&&str, &(Evidence, bool))],
+    all: usize,
+) {
+    let shown = defs::list(blind.iter().map(|(name, _)| **name), SHOWN);
+    let message = format!(
+        "{} of {all} VMs were listed and their XML not captured ({shown}): what they are plugged into is not known",
+        blind.len(),
+    );
+    let object = Object { kind: "capture", name: format!("{}/virsh", ctx.host_name(host)) };
+    let finding = out.fire(host, object, message);
+    for (_, (place, _)) in blind.iter().take(5) {
+        finding.primary(*place, "listed here");
+    }
+    finding.also.extend(blind.iter().skip(SHOWN).map(|(name, _)| (**name).to_owned()));
+    // One may have been made in between; those that are off disturb nobody.
+    if blind.len() == 1 && all > 2 || blind.iter().all(|(_, (_, runs))| !runs) {
+        finding.at_most(Severity::Info);
+    }
+    finding.next("for d in $(virsh list --all --name); do virsh dumpxml $d; done");
+}
+
+fn no_such_domain(out: &mut Verdicts, host: HostId, name: &str, place: Evidence) {
+    let message = "its XML says that it runs, and it is not in the list of VMs: the texts are of different times or hosts";
+    let finding = out.fire(host, Object { kind: "vm", name: name.to_owned() }, message);
+    finding.primary(place, "its XML");
+    // It may have gone between the two commands.
+    finding.at_most(Severity::Info);
+    finding.next("virsh list --all");
 }
 
 fn not_captured(

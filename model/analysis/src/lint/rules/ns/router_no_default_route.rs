@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -18,6 +19,7 @@ declare_rule! {
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    let central = central(ctx);
     for netns in ctx.namespaces() {
         let name = netns.name();
         let gateway = if name.starts_with("qrouter-") || name.starts_with("snat-") {
@@ -31,7 +33,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         let has = |prefix: &str| devices.iter().any(|it| it.name().starts_with(prefix));
         if has(gateway) {
             with_gateway(ctx, out, netns, &devices, gateway);
-        } else if has("rfp-") {
+        } else if has("rfp-") || has("qr-") && central.contains(netns.name()) {
             distributed(ctx, out, netns, &devices);
         } else {
             // Without a gateway a router joins its networks and nothing else.
@@ -43,6 +45,18 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             }
         }
     }
+}
+
+/// Distributed routers that have a gateway by what any captured host shows: the namespace for
+/// source NAT with its port outside. By the names of their namespaces on compute nodes.
+fn central(ctx: &Ctx<'_>) -> BTreeSet<String> {
+    let with_gateway = |netns: &Item<'_, NetnsNode>| {
+        ctx.devices_in(netns.id).iter().any(|it| it.name().starts_with("qg-"))
+    };
+    ctx.namespaces()
+        .filter(|it| it.name().starts_with("snat-") && with_gateway(it))
+        .filter_map(|it| Some(format!("qrouter-{}", it.name().strip_prefix("snat-")?)))
+        .collect()
 }
 
 /// A namespace with its own port in the external network.

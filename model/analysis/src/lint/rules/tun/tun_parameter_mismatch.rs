@@ -1,5 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use tapline_model::capture::HostId;
 use tapline_model::ids::Netns;
@@ -8,12 +8,12 @@ use tapline_topology::graph::TunnelEndpoint;
 
 use crate::lint::ctx::Item;
 use crate::lint::mesh::{self, Mesh};
-use crate::lint::{Ctx, Verdicts, declare_rule, defs};
+use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule, defs};
 
 declare_rule! {
     code: "TUN-005",
     id: "tun-parameter-mismatch",
-    summary: "the two ends of a tunnel differ in type, port or key",
+    summary: "the two ends of a tunnel differ in type, port, key, checksum or address family",
     severity: Error,
     confidence: Proven,
     page: "tun_parameter_mismatch.md",
@@ -45,6 +45,9 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             judge(ctx, out, *tunnel, there, *far);
         }
     }
+    for host in ctx.hosts() {
+        odd_one(ctx, out, host);
+    }
     for host in unknown {
         out.cannot_tell(host, ctx.missing(host, &Netns::Root, &[Topic::Ovs]));
     }
@@ -71,6 +74,10 @@ struct Ends<'a> {
     port: String,
     key_in: &'a str,
     key_out: &'a str,
+    /// It drops GRE packets without a checksum.
+    wants_sum: bool,
+    /// It sends GRE packets with one.
+    sends_sum: bool,
 }
 
 fn ends<'a>(ctx: &Ctx<'a>, tunnel: Item<'a, TunnelEndpoint>) -> Ends<'a> {
@@ -79,18 +86,35 @@ fn ends<'a>(ctx: &Ctx<'a>, tunnel: Item<'a, TunnelEndpoint>) -> Ends<'a> {
     let port = given.unwrap_or_else(|| defs::tunnel_port(kind).to_owned());
     let key = tunnel.data.key.as_ref().map_or("0", |it| it.value.as_str());
     let (mut key_in, mut key_out) = (key, key);
+    let is_set = |words: &[&str]| {
+        ctx.netdev(tunnel.owner).is_some_and(|it| {
+            let fields = it.data.records.iter().flat_map(|it| &it.record.other);
+            fields.into_iter().any(|it| words.contains(&it.key.as_str()))
+        })
+    };
+    // `csum` of a kernel device is both directions; that of OVS only what it sends.
+    let wants_sum = kind == "gre" && is_set(&["csum", "icsum"]);
+    let mut sends_sum = is_set(&["csum", "ocsum"]);
     if let Some(interface) = ctx.ovs_interface(tunnel.owner) {
+        sends_sum = interface.data.option("csum").is_some_and(|it| it.value == "true");
         let option = |name: &str| interface.data.option(name).map(|it| it.value.as_str());
         let shared = option("key").unwrap_or("0");
         key_in = option("in_key").unwrap_or(shared);
         key_out = option("out_key").unwrap_or(shared);
     }
-    Ends { kind, port, key_in, key_out }
+    Ends { kind, port, key_in, key_out, wants_sum, sends_sum }
+}
+
+/// A key as a number, where it is one: `7`, `0x7`, and `0.0.0.7` as the kernel prints keys of GRE.
+fn number(key: &str) -> Result<u64, &str> {
+    let hex = || u64::from_str_radix(key.strip_prefix("0x")?, 16).ok();
+    let dotted = || Some(u64::from(u32::from(key.parse::<Ipv4Addr>().ok()?)));
+    key.parse().ok().or_else(hex).or_else(dotted).ok_or(key)
 }
 
 /// Why packets of one end are not those that the other waits for; `None` where they are.
 fn differ(near: &Ends<'_>, far: &Ends<'_>) -> Option<String> {
-    let keys = |a: &str, b: &str| a == b || a == "flow" || b == "flow";
+    let keys = |a: &str, b: &str| a == "flow" || b == "flow" || number(a) == number(b);
     if near.kind != far.kind {
         return Some(format!("the type: {} here, {} there", near.kind, far.kind));
     }
@@ -100,8 +124,15 @@ fn differ(near: &Ends<'_>, far: &Ends<'_>) -> Option<String> {
     if !keys(near.key_out, far.key_in) {
         return Some(format!("the key: {} sent here, {} awaited there", near.key_out, far.key_in));
     }
-    (!keys(near.key_in, far.key_out))
-        .then(|| format!("the key: {} awaited here, {} sent there", near.key_in, far.key_out))
+    if !keys(near.key_in, far.key_out) {
+        let keys = format!("{} awaited here, {} sent there", near.key_in, far.key_out);
+        return Some(format!("the key: {keys}"));
+    }
+    let lacks = |to: &Ends<'_>, from: &Ends<'_>| to.wants_sum && !from.sends_sum;
+    if lacks(near, far) {
+        return Some("the checksum: awaited here, not sent there".to_owned());
+    }
+    lacks(far, near).then(|| "the checksum: not sent here, awaited there".to_owned())
 }
 
 /// One tunnel against all that lead back: one that fits is enough.
@@ -126,7 +157,7 @@ fn judge<'a>(
             closest = Some((same, why, *back));
         }
     }
-    let Some((_, why, back)) = closest else { return };
+    let Some((_, why, back)) = closest.or_else(|| other_family(tunnel, there)) else { return };
     let message = format!(
         "the end on {} differs in {why}: what one sends, the other does not take",
         ctx.host_name(far)
@@ -151,6 +182,63 @@ fn judge<'a>(
     finding.next(
         "grep -E 'tunnel_types|vxlan_udp_port' /etc/neutron/plugins/ml2/openvswitch_agent.ini",
     );
+}
+
+/// All that leads back leads to addresses of the other family.
+fn other_family<'a>(
+    tunnel: Item<'a, TunnelEndpoint>,
+    there: &Bundle<'a>,
+) -> Option<(bool, String, Item<'a, TunnelEndpoint>)> {
+    let family = |it: Item<'_, TunnelEndpoint>| {
+        it.data.remote.as_ref().map(|it| if it.value.is_ipv4() { "IPv4" } else { "IPv6" })
+    };
+    let near = family(tunnel)?;
+    let back = there.first()?;
+    let far = family(*back)?;
+    let all_differ = there.iter().all(|it| family(*it).is_some_and(|it| it != near));
+    all_differ.then(|| (false, format!("the address family: {near} here, {far} there"), *back))
+}
+
+/// On one host: the agent's tunnels are all of one type but one, whose far end has no tunnel of
+/// that type.
+fn odd_one(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId) {
+    // The agent names a tunnel by its type and its far end.
+    let of_agent = |it: &Item<'_, TunnelEndpoint>| {
+        let owner = ctx.ovs_interface(it.owner)?;
+        let hex = owner.name().strip_prefix(it.data.kind.as_str())?.strip_prefix('-')?;
+        let named = hex.len() == 8 && hex.bytes().all(|it| it.is_ascii_hexdigit());
+        (named && owner.data.bridge == "br-tun").then_some(())
+    };
+    let tunnels: Vec<_> = ctx.tunnels_of(host).filter(|it| of_agent(it).is_some()).collect();
+    let mut kinds: BTreeMap<&str, Vec<Item<'_, TunnelEndpoint>>> = BTreeMap::new();
+    for tunnel in &tunnels {
+        kinds.entry(tunnel.data.kind.as_str()).or_default().push(*tunnel);
+    }
+    let kinds: Vec<_> = kinds.iter().collect();
+    let [(kind, few), (other, many)] = kinds.as_slice() else { return };
+    let (few, (other, many)) = match (few.as_slice(), many.as_slice()) {
+        ([one], [_, _, _, ..]) => (one, (other, many)),
+        ([_, _, _, ..], [one]) => (one, (kind, few)),
+        _ => return,
+    };
+    let remote = |it: &Item<'_, TunnelEndpoint>| it.data.remote.as_ref().map(|it| it.value);
+    if many.iter().any(|it| remote(it) == remote(few)) {
+        return;
+    }
+    let message = format!(
+        "is of type {}, while the {} others of this host are {other}: its far end may have been set up otherwise",
+        few.data.kind,
+        many.len()
+    );
+    let finding = out.fault(ctx, host, few.owner, message);
+    finding.at_most(Severity::Warning).no_surer_than(Confidence::Suspect);
+    for it in [few].into_iter().chain(many.first()) {
+        let place = ctx.ovs_interface(it.owner).and_then(|it| it.data.kind_evidence);
+        if let Some(place) = place.or_else(|| it.place()) {
+            finding.primary(place, "a type");
+        }
+    }
+    finding.next("grep tunnel_types /etc/neutron/plugins/ml2/openvswitch_agent.ini");
 }
 
 /// Whether two ends name each other's addresses, as far as they name any.

@@ -25,6 +25,8 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         for device in ctx.netdevs_of(host).filter(|it| it.netns().is_root()) {
             kernel_device(ctx, out, device, &ovs);
         }
+        twins(ctx, out, host);
+        refused(ctx, out, host);
     }
     for host in ctx.hosts_without_ovs_capture() {
         out.cannot_tell(host, ctx.missing(host, &Netns::Root, &[Topic::Ovs]));
@@ -76,6 +78,62 @@ fn kernel_device(
             report(ctx, out, device, port.evidence(source), port.value, *it);
         }
         _ => out.clean(),
+    }
+}
+
+/// Two devices of the kernel with one network id, port and source.
+fn twins(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId) {
+    let mut same: BTreeMap<_, Vec<(Item<'_, Netdev<'_>>, Evidence)>> = BTreeMap::new();
+    for device in ctx.netdevs_of(host).filter(|it| it.netns().is_root()) {
+        let Some((source, tunnel)) = details(device).filter(|(_, it)| !it.external) else {
+            continue;
+        };
+        let (Some(id), Some(port)) = (&tunnel.id, &tunnel.dstport) else { continue };
+        let local = tunnel.local.as_ref().map(|it| it.value);
+        let key = (id.value, port.value, local);
+        same.entry(key).or_default().push((device, id.evidence(source)));
+    }
+    for ((id, port, _), devices) in same {
+        let [(first, at), (other, there), ..] = devices.as_slice() else { continue };
+        let message = format!(
+            "has VXLAN id {id} and UDP port {port} like {}: what comes in reaches one of the two",
+            other.name()
+        );
+        let finding = out.fault(ctx, host, first.id, message);
+        finding.primary(*at, "its id").primary(*there, "the id of the other");
+        finding.next(format!("ip -d link show {}", first.name()));
+        finding.next(format!("ip -d link show {}", other.name()));
+    }
+}
+
+/// A tunnel that OVS could not make, since something that was not captured has the port.
+fn refused(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId) {
+    for interface in ctx.ovs_interfaces_of(host) {
+        if !matches!(interface.data.kind.as_str(), "vxlan" | "geneve") {
+            continue;
+        }
+        let Some(error) = &interface.data.error else { continue };
+        if !error.value.contains("Address already in use") {
+            continue;
+        }
+        let given = interface.data.option("dst_port").map(|it| it.value.as_str());
+        let port = given.unwrap_or_else(|| defs::tunnel_port(&interface.data.kind));
+        // A device of the kernel that holds the port is at fault itself.
+        let held = ctx.netdevs_of(host).filter(|it| it.netns().is_root()).any(|it| {
+            details(it).is_some_and(|(_, it)| {
+                !it.external && it.dstport.as_ref().is_some_and(|it| it.value.to_string() == port)
+            })
+        });
+        if held {
+            continue;
+        }
+        let message = format!(
+            "OVS could not take UDP port {port}, which another program or device has: the tunnel does not exist"
+        );
+        let finding = out.fault(ctx, host, interface.id, message);
+        finding.primary(error.evidence, "OVS could not make the tunnel");
+        finding.next(format!("ss -lnup | grep :{port}"));
+        finding.next("ip -d link show type vxlan".to_owned());
     }
 }
 

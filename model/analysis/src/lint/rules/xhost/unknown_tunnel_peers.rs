@@ -8,13 +8,13 @@ use tapline_topology::graph::TunnelEndpoint;
 
 use crate::lint::ctx::Item;
 use crate::lint::mesh::Mesh;
-use crate::lint::{Ctx, Object, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Object, Severity, Verdicts, declare_rule, defs};
 
 declare_rule! {
     code: "XHOST-002",
     id: "unknown-tunnel-peers",
-    summary: "tunnels of several captured hosts lead to one that was not captured",
-    severity: Info,
+    summary: "tunnels lead to a host that was not captured, or a captured host has none",
+    severity: Warning,
     confidence: Proven,
     page: "unknown_tunnel_peers.md",
 }
@@ -23,12 +23,16 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let mesh = Mesh::new(ctx);
     let mut peers: BTreeMap<IpAddr, Vec<Item<'_, TunnelEndpoint>>> = BTreeMap::new();
     let mut machines: BTreeSet<HostId> = BTreeSet::new();
-    for tunnel in ctx.tunnels().filter(|it| ctx.ovs_interface(it.owner).is_some()) {
+    let of_mesh = |it: &Item<'_, TunnelEndpoint>| {
+        ctx.ovs_interface(it.owner).is_some() && is_in_mesh(ctx, it.host)
+    };
+    for tunnel in ctx.tunnels().filter(of_mesh) {
         machines.insert(mesh.machine(tunnel.host));
         if let Some(remote) = &tunnel.data.remote {
             peers.entry(remote.value).or_default().push(tunnel);
         }
     }
+    outsiders(ctx, out, &mesh);
     // That the peers of a single host were not captured goes without saying.
     if machines.len() < 2 {
         return;
@@ -43,6 +47,51 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         } else {
             report(ctx, out, &mesh, ip, &tunnels);
         }
+    }
+}
+
+/// Whether the host belongs to the mesh by what a person said; where nothing is said, all do.
+fn is_in_mesh(ctx: &Ctx<'_>, host: HostId) -> bool {
+    let named = &ctx.settings.env.hosts_in_mesh;
+    named.is_empty() || named.iter().any(|it| it.matches(ctx.host_name(host)))
+}
+
+/// Hosts that belong to the mesh by what a person said, and that no tunnel leads to or from.
+fn outsiders(ctx: &Ctx<'_>, out: &mut Verdicts, mesh: &Mesh) {
+    let env = &ctx.settings.env;
+    if env.hosts_in_mesh.is_empty() || env.l2pop == Some(true) {
+        return;
+    }
+    let hosts: Vec<HostId> = ctx.hosts().filter(|it| is_in_mesh(ctx, *it)).collect();
+    let ways = mesh.ways(ctx);
+    let joined: BTreeSet<HostId> =
+        ways.iter().flat_map(|(from, to)| [mesh.machine(*from), mesh.machine(*to)]).collect();
+    if joined.len() < 2 {
+        return;
+    }
+    for host in hosts {
+        if joined.contains(&mesh.machine(host)) {
+            continue;
+        }
+        let missing = ctx.missing(host, &Netns::Root, &[Topic::Ovs, Topic::Addresses]);
+        if !missing.is_empty() {
+            out.cannot_tell(host, missing);
+            continue;
+        }
+        let message = "belongs to the mesh, and none of the captured hosts has a tunnel to it nor it to them: its agent is down, or has another address";
+        let object = Object { kind: "host", name: ctx.host_name(host).to_owned() };
+        let finding = out.fire(host, object, message);
+        finding.node = ctx.topology.host_node(host);
+        let place = ctx.ovs_bridges_of(host).find_map(|it| it.place());
+        if let Some(place) = place {
+            finding.primary(place, "a bridge of this host");
+        }
+        if let Some(searched) = defs::searched(ctx, host, Topic::Ovs, "a tunnel to a captured host")
+        {
+            finding.rests_on_absence(searched);
+        }
+        finding.next("systemctl status neutron-openvswitch-agent");
+        finding.next("openstack network agent list");
     }
 }
 
@@ -73,6 +122,7 @@ fn report(
     );
     let object = Object { kind: "remote-host", name: ip.to_string() };
     let finding = out.fire(first.host, object, message);
+    finding.at_most(Severity::Info);
     finding.node = ctx.topology.find_remote_host(ip);
     for tunnel in hosts.values().take(5) {
         if let Some(remote) = &tunnel.data.remote {
