@@ -10,6 +10,7 @@ mod defs;
 mod explain;
 mod finding;
 mod flows;
+mod forward;
 mod mesh;
 mod netfilter;
 mod nics;

@@ -1,17 +1,18 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use tapline_model::capture::HostId;
 use tapline_model::ids::Netns;
-use tapline_model::records::Batch;
-use tapline_model::records::netfilter::{NetfilterRule, NetfilterTable};
+use tapline_model::records::nft::NftTable;
 use tapline_model::records::route::Family;
+use tapline_model::records::{Batch, Field};
 use tapline_model::span::{Evidence, SourceId};
+use tapline_topology::Topic;
 use tapline_topology::graph::{Netdev, NetdevKind};
-use tapline_topology::{Topic, names};
 
 use crate::lint::ctx::Item;
-use crate::lint::settings::Firewall;
-use crate::lint::{Confidence, Ctx, Verdicts, declare_rule, defs};
+use crate::lint::forward::{Drop, Path, dropped, dropped_by_nft};
+use crate::lint::texts::{self, Setting, Settings, Table};
+use crate::lint::{Confidence, Ctx, Finding, Verdicts, declare_rule, defs};
 
 declare_rule! {
     code: "IPT-001",
@@ -22,247 +23,270 @@ declare_rule! {
     page: "forward_drop_hits_bridge.md",
 }
 
+/// The filters of all hosts, and the switches that show them packets.
+struct Filters<'a> {
+    tables: BTreeMap<(HostId, Family, &'a str), Table<'a>>,
+    nft: BTreeMap<HostId, (SourceId, &'a [NftTable])>,
+    settings: Settings<'a>,
+}
+
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let filters = filters(ctx);
-    let switches = switches(ctx);
+    let filters = Filters::new(ctx);
     for bridge in ctx.netdevs() {
         if bridge.kind != NetdevKind::Bridge || !bridge.netns().is_root() {
             continue;
         }
-        let Some((port, uplink)) = victim(ctx, bridge) else { continue };
-        judge(ctx, out, bridge, port, uplink, &filters, &switches);
-    }
-}
-
-/// The IPv4 filter table of each host, a whole one first.
-fn filters<'a>(ctx: &Ctx<'a>) -> BTreeMap<HostId, (SourceId, &'a NetfilterTable)> {
-    let mut all: BTreeMap<HostId, (SourceId, &NetfilterTable)> = BTreeMap::new();
-    for (source, reading) in ctx.topology.snapshot.iter().filter(|(it, _)| it.netns.is_root()) {
-        let Batch::Netfilter(tables) = &reading.records else { continue };
-        for table in tables {
-            let v4 = table.family.is_none_or(|it| it == Family::Inet)
-                && !source.command.program().starts_with("ip6");
-            if table.table.value == "filter" && v4 && table.committed {
-                all.entry(source.host).or_insert((source.id, table));
-            }
+        if let Some((port, uplink)) = bridged(ctx, bridge) {
+            judge_bridged(ctx, out, bridge, port, uplink, &filters);
+        } else if let Some(port) = routed(ctx, bridge) {
+            judge_routed(ctx, out, bridge, port, &filters);
         }
     }
-    all
 }
 
-/// `net.bridge.bridge-nf-call-iptables` of each host.
-fn switches(ctx: &Ctx<'_>) -> BTreeMap<HostId, (bool, Evidence)> {
-    let mut all = BTreeMap::new();
-    for (source, reading) in ctx.topology.snapshot.iter().filter(|(it, _)| it.netns.is_root()) {
-        let Batch::Sysctls(settings) = &reading.records else { continue };
-        for setting in settings {
-            if setting.key.value == "net.bridge.bridge-nf-call-iptables"
-                && let Some(number) = setting.number()
+impl<'a> Filters<'a> {
+    fn new(ctx: &Ctx<'a>) -> Self {
+        let mut nft: BTreeMap<HostId, (SourceId, &'a [NftTable])> = BTreeMap::new();
+        for (source, reading) in ctx.topology.snapshot.iter() {
+            let whole = ctx.topology.snapshot.completeness(source.id).is_complete();
+            // Other questions than for all rules leave tables out.
+            let all = source.command.args().iter().any(|it| it == "ruleset");
+            if let Batch::NftTables(tables) = &reading.records
+                && source.netns.is_root()
+                && whole
+                && all
             {
-                let evidence = Evidence { source: source.id, span: setting.at };
-                all.entry(source.host).or_insert((number != 0, evidence));
+                nft.entry(source.host).or_insert((source.id, tables));
             }
         }
+        let settings = texts::settings(ctx, |key| {
+            key.starts_with("net.bridge.bridge-nf-call-ip") || key == "net.ipv4.ip_forward"
+        });
+        Self { tables: texts::tables(ctx), nft, settings }
     }
-    all
+
+    fn setting(&self, host: HostId, key: &str) -> Option<Setting> {
+        self.settings.get(&(host, &Netns::Root, key)).copied()
+    }
+
+    /// Whether any text shows what is filtered.
+    fn shown(&self, host: HostId, family: Family) -> bool {
+        self.tables.contains_key(&(host, family, "filter")) || self.nft.contains_key(&host)
+    }
+
+    fn dropped(&self, host: HostId, family: Family, path: Path<'_>) -> Option<Drop> {
+        let table = self.tables.get(&(host, family, "filter"));
+        let by_iptables = table.and_then(|it| dropped(it, path));
+        by_iptables.or_else(|| {
+            let (source, tables) = self.nft.get(&host)?;
+            dropped_by_nft(*source, tables, family, path, table.is_some())
+        })
+    }
+
+    /// Docker and kubelet load the module that shows bridged frames to the filter, and switch on
+    /// both it and forwarding.
+    fn has_containers(&self, host: HostId) -> bool {
+        let made = |it: &str| it.starts_with("DOCKER") || it.starts_with("KUBE-");
+        let by_iptables = self.tables.get(&(host, Family::Inet, "filter"));
+        by_iptables.is_some_and(|it| it.table.chains.iter().any(|it| made(&it.name)))
+            || self.nft.get(&host).is_some_and(|(_, tables)| {
+                tables.iter().flat_map(|it| &it.chains).any(|it| made(&it.name.value))
+            })
+    }
 }
 
 /// A VM's or container's port and the NIC of a bridge that joins the two. Bridges that come
 /// with rules of their own are left out: docker, libvirt's networks, CNI, neutron's hybrid ports.
-fn victim<'a>(
+fn bridged<'a>(
     ctx: &Ctx<'a>,
     bridge: Item<'a, Netdev<'a>>,
 ) -> Option<(Item<'a, Netdev<'a>>, Item<'a, Netdev<'a>>)> {
     let name = bridge.name();
-    let hashed = names::kind(name, true, false) == NetdevKind::Bridge && name.starts_with("br-");
-    let owned = ["docker", "virbr", "cni", "podman", "qbr", "brq", "fwbr"];
-    if hashed || owned.iter().any(|it| name.starts_with(it)) {
+    let owned = ["cni", "qbr", "brq", "fwbr"];
+    let lxd = is_lxd(name);
+    if defs::is_infra_bridge(name) && !lxd || owned.iter().any(|it| name.starts_with(it)) {
         return None;
     }
     let members = ctx.members(bridge.id);
     let uplink = members.iter().find(|it| defs::is_uplink_kind(it))?;
-    let port = members.iter().find(|it| {
-        matches!(it.kind, NetdevKind::Tap | NetdevKind::Veth) && it.usable() != Some(false)
-    })?;
+    let port = members.iter().find(|it| is_port(it))?;
     (port.id != uplink.id).then_some((*port, *uplink))
 }
 
-fn judge(
+/// A container's port of a bridge whose packets the host routes. LXD and Incus make their rules in
+/// a table of their own, which does not save from those of others.
+fn routed<'a>(ctx: &Ctx<'a>, bridge: Item<'a, Netdev<'a>>) -> Option<Item<'a, Netdev<'a>>> {
+    let serves =
+        ctx.addresses_of(bridge.id).iter().any(|it| it.ip.is_ipv4() && defs::is_global(it.ip));
+    let counts = is_lxd(bridge.name()) && serves && bridge.usable() != Some(false);
+    ctx.members(bridge.id).into_iter().find(|it| counts && is_port(it))
+}
+
+fn is_lxd(name: &str) -> bool {
+    ["lxdbr", "lxcbr", "incusbr"].iter().any(|it| name.starts_with(it))
+}
+
+fn is_port(device: &Item<'_, Netdev<'_>>) -> bool {
+    matches!(device.kind, NetdevKind::Tap | NetdevKind::Veth) && device.usable() != Some(false)
+}
+
+/// Whether the filter of a family sees the frames of a bridge.
+enum Sight {
+    /// By this switch.
+    Yes(Evidence),
+    No,
+    Unknown,
+}
+
+fn sight(
+    ctx: &Ctx<'_>,
+    filters: &Filters<'_>,
+    bridge: Item<'_, Netdev<'_>>,
+    family: Family,
+) -> Sight {
+    let own = bridge.records.iter().find_map(|it| match family {
+        Family::Inet => {
+            let data = it.record.kind_data.bridge.as_ref()?.nf_call_iptables.as_ref()?;
+            data.value.then(|| data.evidence(it.source))
+        }
+        Family::Inet6 => {
+            let field = Field::find(&it.record.other, "nf_call_ip6tables")?;
+            (field.value == "1").then(|| field.evidence(it.source))
+        }
+    });
+    let key = match family {
+        Family::Inet => "net.bridge.bridge-nf-call-iptables",
+        Family::Inet6 => "net.bridge.bridge-nf-call-ip6tables",
+    };
+    match (own, filters.setting(bridge.host, key)) {
+        (Some(evidence), _) => Sight::Yes(evidence),
+        (None, Some(setting)) if setting.value != 0 => Sight::Yes(setting.evidence),
+        (None, Some(_)) => Sight::No,
+        // The setting does not exist before its module is loaded.
+        (None, None) if texts::all_settings(ctx, bridge.host).is_some() => Sight::No,
+        (None, None) => Sight::Unknown,
+    }
+}
+
+fn judge_bridged(
     ctx: &Ctx<'_>,
     out: &mut Verdicts,
     bridge: Item<'_, Netdev<'_>>,
     port: Item<'_, Netdev<'_>>,
     uplink: Item<'_, Netdev<'_>>,
-    filters: &BTreeMap<HostId, (SourceId, &NetfilterTable)>,
-    switches: &BTreeMap<HostId, (bool, Evidence)>,
+    filters: &Filters<'_>,
 ) {
     let host = bridge.host;
-    let own = bridge.records.iter().find_map(|it| {
-        let data = it.record.kind_data.bridge.as_ref()?.nf_call_iptables.as_ref()?;
-        data.value.then(|| data.evidence(it.source))
-    });
-    let global = switches.get(&host);
-    if own.is_none() && global.is_some_and(|it| !it.0) {
-        // The filter does not see bridged frames at all.
-        out.clean();
+    let path = Path::Bridged { bridge: bridge.name(), port: port.name() };
+    for family in [Family::Inet, Family::Inet6] {
+        let sight = sight(ctx, filters, bridge, family);
+        if matches!(sight, Sight::No) {
+            // The filter does not see bridged frames at all.
+            out.clean();
+            continue;
+        }
+        if !filters.shown(host, family) {
+            // Few filter IPv6 alone: that its filter is missing is no question of its own.
+            if family == Family::Inet {
+                out.cannot_tell(host, missing(ctx, host));
+            }
+            continue;
+        }
+        let Some(drop) = filters.dropped(host, family, path) else {
+            out.clean();
+            continue;
+        };
+        let containers = filters.has_containers(host);
+        if matches!(sight, Sight::Unknown) && !containers {
+            let tool = if family == Family::Inet { "iptables" } else { "ip6tables" };
+            out.cannot_tell(host, [format!("sysctl net.bridge.bridge-nf-call-{tool}")]);
+            continue;
+        }
+        let what = match family {
+            Family::Inet => "what is forwarded",
+            Family::Inet6 => "IPv6 that is forwarded",
+        };
+        let message = format!(
+            "the filter drops {what}, and sees bridged frames: {} and {} are cut apart",
+            port.name(),
+            uplink.name()
+        );
+        let finding = out.fault(ctx, host, bridge.id, message);
+        cite(finding, drop);
+        match sight {
+            Sight::Yes(evidence) => {
+                finding.primary(evidence, "bridged frames are filtered");
+            }
+            Sight::No | Sight::Unknown => {
+                finding.no_surer_than(Confidence::Suspect);
+                finding.note("whether bridged frames are filtered was not captured; the software that made these chains switches it on");
+            }
+        }
+        for (device, label) in [(port, "a port that is cut off"), (uplink, "the way out")] {
+            if let Some(place) = device.place() {
+                finding.context(place, label);
+            }
+        }
+        let tool = if family == Family::Inet { "iptables" } else { "ip6tables" };
+        let chain = if containers { "DOCKER-USER" } else { "FORWARD" };
+        finding.next(format!("{tool} -I {chain} -i {0} -o {0} -j ACCEPT", bridge.name()));
+        finding.next(format!("sysctl net.bridge.bridge-nf-call-{tool}"));
+    }
+}
+
+fn judge_routed(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    bridge: Item<'_, Netdev<'_>>,
+    port: Item<'_, Netdev<'_>>,
+    filters: &Filters<'_>,
+) {
+    let host = bridge.host;
+    if !filters.shown(host, Family::Inet) {
+        out.cannot_tell(host, missing(ctx, host));
         return;
     }
-    let Some(&(source, table)) = filters.get(&host) else {
-        out.cannot_tell(host, ctx.missing(host, &Netns::Root, &[Topic::Netfilter]));
-        return;
-    };
-    let Some(drop) = drop(source, table) else {
+    let path = Path::Routed { bridge: bridge.name() };
+    let forwards = filters.setting(host, "net.ipv4.ip_forward");
+    let drop = filters.dropped(host, Family::Inet, path);
+    let (Some(drop), false) = (drop, forwards.is_some_and(|it| it.value == 0)) else {
         out.clean();
         return;
     };
-    if spares(table, &drop, bridge, port) {
-        out.clean();
-        return;
-    }
-    // Docker and kubelet load the module that shows bridged frames to the filter, and switch it on.
-    let container =
-        table.chains.iter().any(|it| it.name.starts_with("DOCKER") || it.name.starts_with("KUBE-"));
-    let switch = own.or(global.map(|it| it.1));
-    // So does neutron's agent where security groups are rules of iptables on bridges.
-    let hybrid = ctx.settings.env.firewall == Some(Firewall::Hybrid);
-    if switch.is_none() && !container && !hybrid {
-        out.cannot_tell(host, ["sysctl net.bridge.bridge-nf-call-iptables".to_owned()]);
+    let containers = filters.has_containers(host);
+    if forwards.is_none() && !containers {
+        out.cannot_tell(host, ["sysctl net.ipv4.ip_forward".to_owned()]);
         return;
     }
     let message = format!(
-        "the filter drops what is forwarded, and sees bridged frames: {} and {} are cut apart",
-        port.name(),
-        uplink.name()
+        "the filter drops what is forwarded, and no rule spares this bridge: {} does not reach beyond the host",
+        port.name()
     );
     let finding = out.fault(ctx, host, bridge.id, message);
+    cite(finding, drop);
+    if let Some(forwards) = forwards {
+        finding.context(forwards.evidence, "the host forwards");
+    }
+    if let Some(place) = port.place() {
+        finding.context(place, "a port that is cut off");
+    }
+    let chain = if containers { "DOCKER-USER" } else { "FORWARD" };
+    finding.next(format!("iptables -I {chain} -i {} -j ACCEPT", bridge.name()));
+    finding.next(format!(
+        "iptables -I {chain} -o {} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+        bridge.name()
+    ));
+}
+
+/// What would show the filter: where `iptables` has no rules, those of nftables.
+fn missing(ctx: &Ctx<'_>, host: HostId) -> Vec<String> {
+    let missing = ctx.missing(host, &Netns::Root, &[Topic::Netfilter]);
+    if missing.is_empty() { vec!["nft list ruleset".to_owned()] } else { missing }
+}
+
+fn cite(finding: &mut Finding, drop: Drop) {
     finding.primary(drop.evidence, "what drops");
-    match switch {
-        Some(evidence) => {
-            finding.primary(evidence, "bridged frames are filtered");
-        }
-        None => {
-            finding.no_surer_than(Confidence::Suspect);
-            finding.note(if container {
-                "whether bridged frames are filtered was not captured; the software that made these chains switches it on"
-            } else {
-                "whether bridged frames are filtered was not captured; with `firewall: hybrid` neutron's agent switches it on"
-            });
-        }
-    }
-    for (device, label) in [(port, "a port that is cut off"), (uplink, "the way out")] {
-        if let Some(place) = device.place() {
-            finding.context(place, label);
-        }
-    }
     if let Some((packets, _)) = drop.counters {
         finding.note(format!("{packets} packets were dropped so since the counters were reset"));
     }
-    let chain = if container { "DOCKER-USER" } else { "FORWARD" };
-    finding.next(format!("iptables -I {chain} -i {0} -o {0} -j ACCEPT", bridge.name()));
-    if hybrid {
-        finding.note("do not switch the filtering of bridged frames off: security groups need it");
-    }
-    finding.next("sysctl net.bridge.bridge-nf-call-iptables");
-}
-
-/// Where forwarded packets end that no rule spares.
-struct Drop {
-    evidence: Evidence,
-    counters: Option<(u64, u64)>,
-    /// How many rules of the table come before.
-    before: usize,
-}
-
-fn drop(source: SourceId, table: &NetfilterTable) -> Option<Drop> {
-    let drops = |it: &str| matches!(it, "DROP" | "REJECT");
-    let last = table.rules.iter().position(|it| {
-        it.chain == "FORWARD"
-            && it.matches.is_empty()
-            && it.target.as_ref().is_some_and(|it| drops(&it.value))
-    });
-    if let Some((at, rule)) = last.and_then(|at| Some((at, table.rules.get(at)?))) {
-        let evidence = Evidence { source, span: rule.at };
-        return Some(Drop { evidence, counters: rule.counters, before: at });
-    }
-    let chain = table.chains.iter().find(|it| it.name == "FORWARD")?;
-    let policy = chain.policy.as_ref().filter(|it| drops(&it.value))?;
-    Some(Drop {
-        evidence: policy.evidence(source),
-        counters: chain.counters,
-        before: table.rules.len(),
-    })
-}
-
-/// Whether a rule accepts frames of this bridge before they are dropped, or leads to a chain of
-/// software that knows its VMs.
-fn spares(
-    table: &NetfilterTable,
-    drop: &Drop,
-    bridge: Item<'_, Netdev<'_>>,
-    port: Item<'_, Netdev<'_>>,
-) -> bool {
-    let mut chains: BTreeMap<&str, Vec<&NetfilterRule>> = BTreeMap::new();
-    for (at, rule) in table.rules.iter().enumerate() {
-        if rule.chain != "FORWARD" || at < drop.before {
-            chains.entry(rule.chain.as_str()).or_default().push(rule);
-        }
-    }
-    let knows = ["neutron", "cali-", "FLANNEL", "LIBVIRT", "KUBE-FORWARD", "CNI-"];
-    let mut seen: BTreeSet<&str> = BTreeSet::from(["FORWARD"]);
-    let mut open = vec!["FORWARD"];
-    while let Some(chain) = open.pop() {
-        for rule in chains.get(chain).into_iter().flatten() {
-            let Some(target) = rule.target.as_ref().filter(|_| fits(rule, bridge, port)) else {
-                continue;
-            };
-            let target = target.value.as_str();
-            if knows.iter().any(|it| target.starts_with(it)) {
-                return true;
-            }
-            if target == "ACCEPT" && !is_narrow(rule) {
-                return true;
-            }
-            if seen.insert(target) {
-                open.push(target);
-            }
-        }
-    }
-    false
-}
-
-/// Whether the rule's devices may be those of the bridge.
-fn fits(rule: &NetfilterRule, bridge: Item<'_, Netdev<'_>>, port: Item<'_, Netdev<'_>>) -> bool {
-    let mut not = false;
-    let mut words = rule.matches.iter();
-    while let Some(word) = words.next() {
-        let device = match word.as_str() {
-            "!" => {
-                not = true;
-                continue;
-            }
-            "-i" | "-o" | "--in-interface" | "--out-interface" => Some(bridge.name()),
-            "--physdev-in" | "--physdev-out" => Some(port.name()),
-            _ => None,
-        };
-        if let (Some(device), Some(pattern)) = (device, device.and_then(|_| words.next())) {
-            let same = match pattern.strip_suffix('+') {
-                Some(start) => device.starts_with(start),
-                None => device == pattern,
-            };
-            if same == not {
-                return false;
-            }
-        }
-        not = false;
-    }
-    true
-}
-
-/// Rules for packets of known connections let nothing begin; rules for one address are about one
-/// published port.
-fn is_narrow(rule: &NetfilterRule) -> bool {
-    rule.matches.iter().any(|it| {
-        let replies = it.contains("ESTABLISHED") || it.contains("RELATED");
-        replies && !it.contains("NEW") || matches!(it.as_str(), "-d" | "--destination")
-    })
 }
