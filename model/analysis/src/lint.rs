@@ -22,6 +22,7 @@ mod segment;
 pub mod settings;
 mod texts;
 mod verdicts;
+mod vlans;
 
 pub use ctx::Ctx;
 pub use explain::Blast;

@@ -76,7 +76,7 @@ pub(crate) fn is_ml2_ovs(ctx: &Ctx<'_>, host: HostId) -> bool {
     let mut neutron = false;
     for port in ctx.ovs_ports_of(host).filter(|it| it.bridge == "br-int") {
         let name = port.name();
-        if name.starts_with("ovn-") {
+        if name.starts_with("ovn-") || name.starts_with("patch-br-int-to-") {
             return false;
         }
         neutron |=

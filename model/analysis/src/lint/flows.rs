@@ -52,7 +52,9 @@ impl<'a> Flows<'a> {
             dumps.push(Dump { source: source.id, flows: shown });
         }
         for dumps in flows.all.values_mut().flat_map(BTreeMap::values_mut) {
-            dumps.sort_by_key(|it| (std::cmp::Reverse(it.flows.len()), it.source));
+            // `ovs-ofctl` tells how long ago a flow was used, `ovs-appctl` does not.
+            let aged = |it: &Dump<'_>| it.flows.first().is_some_and(|it| it.idle_age.is_some());
+            dumps.sort_by_key(|it| (std::cmp::Reverse(it.flows.len()), !aged(it), it.source));
         }
         flows
     }

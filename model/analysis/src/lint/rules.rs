@@ -88,6 +88,8 @@ pub static ALL: &[&Rule] = &[
     &ovs::ovs_port_untagged::RULE,
     &ovs::ovs_duplicate_iface_id::RULE,
     &ovs::ovs_nic_not_in_datapath::RULE,
+    &ovs::flow_to_nonexistent_port::RULE,
+    &ovs::overlay_vlan_unmapped::RULE,
     &ovs::fail_mode_standalone::RULE,
     &tun::tun_local_ip_missing::RULE,
     &tun::tun_missing_reverse::RULE,

@@ -90,8 +90,7 @@ impl Profile {
 }
 
 /// Rules about what neutron's Open vSwitch agent makes.
-const OF_AGENT: &[&str] =
-    &["OVS-002", "OVS-007", "OVS-009", "OVS-010", "OVS-011", "OVS-016", "OVS-017", "K8S"];
+const OF_AGENT: &[&str] = &["OVS-002", "OVS-007", "OVS-010", "OVS-011", "OVS-016", "K8S"];
 
 /// Rules about what neutron makes.
 const OF_NEUTRON: &[&str] = &[
@@ -325,7 +324,7 @@ const OF_DOWN: &[&str] = &["NIC-001", "LBR-004", "OVS-014", "NS-008"];
 /// What people may set and the rules that ask for it, by code; a population root stands under the
 /// code of its rule. Settings that all rules heed are not here.
 pub const READERS: &[(&str, &[&str])] = &[
-    ("env.l2pop", &["TUN-002", "XHOST-002"]),
+    ("env.l2pop", &["OVS-016", "TUN-002", "XHOST-002"]),
     ("env.firewall", &["IPT-001"]),
     ("env.config_drive_only", &["NS-007"]),
     ("env.physnet_mtu", &["MTU-004"]),

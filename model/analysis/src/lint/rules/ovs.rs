@@ -1,6 +1,8 @@
 //! Rules about Open vSwitch.
 pub(crate) mod fail_mode_standalone;
+pub(crate) mod flow_to_nonexistent_port;
 pub(crate) mod local_vlan_inconsistent;
+pub(crate) mod overlay_vlan_unmapped;
 pub(crate) mod ovs_controller_disconnected;
 pub(crate) mod ovs_daemon_down;
 pub(crate) mod ovs_dead_vlan;

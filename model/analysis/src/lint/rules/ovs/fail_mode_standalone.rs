@@ -43,8 +43,12 @@ fn is_managed(ctx: &Ctx<'_>, host: HostId, bridge: Item<'_, OvsBridge>) -> bool 
         return defs::has_agent_patches(ctx, host) || defs::is_ovn(ctx, host);
     }
     let patches = defs::interfaces_of(ctx, bridge.id);
-    let half = |it: &str| it == "patch-int" && name == "br-tun" || it.starts_with("phy-");
-    defs::has_agent_patches(ctx, host) && patches.iter().any(|it| half(it.name()))
+    let has = |name: fn(&str) -> bool| patches.iter().any(|it| name(it.name()));
+    // Releases that set the mode of provider bridges are those that give them a controller; before,
+    // `secure` on the integration bridge alone kept their networks apart.
+    let provider = !bridge.controllers.is_empty() && has(|it| it.starts_with("phy-"));
+    defs::has_agent_patches(ctx, host)
+        && (provider || name == "br-tun" && has(|it| it == "patch-int"))
 }
 
 fn report(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, mut open: Vec<Item<'_, OvsBridge>>) {

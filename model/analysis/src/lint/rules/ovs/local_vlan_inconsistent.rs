@@ -6,6 +6,8 @@ use tapline_topology::graph::{Fact, OvsPort};
 use tapline_topology::{Topic, names};
 
 use crate::lint::ctx::Item;
+use crate::lint::flows::{Flows, Switches};
+use crate::lint::vlans::LocalVlans;
 use crate::lint::{Ctx, Finding, Verdicts, declare_rule, defs};
 
 declare_rule! {
@@ -21,8 +23,11 @@ declare_rule! {
 type Tagged<'a> = (Item<'a, OvsPort>, &'a Fact<u16>);
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    let (flows, switches) = (Flows::new(ctx), Switches::new(ctx));
     for host in ctx.hosts() {
+        against_flows(ctx, out, &LocalVlans::new(ctx, host, &flows, &switches));
         let mut networks: BTreeMap<(&str, &str), Vec<Tagged<'_>>> = BTreeMap::new();
+        let mut servers: Vec<(&str, Tagged<'_>)> = Vec::new();
         let mut untold = 0_u32;
         let ports: Vec<_> = ctx.ovs_ports_of(host).filter(|it| is_of_network(*it)).collect();
         for port in &ports {
@@ -35,7 +40,17 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
                     let segment = defs::other_config(port.data, "segmentation_id").unwrap_or("");
                     networks.entry((network, segment)).or_default().push((*port, tag));
                 }
-                None => untold += 1,
+                None => match dhcp_network(ctx, *port) {
+                    Some(network) => servers.push((network, (*port, tag))),
+                    None => untold += 1,
+                },
+            }
+        }
+        for (network, server) in servers {
+            // Of a network with several segments nothing tells which one is served.
+            let known: Vec<_> = networks.keys().filter(|it| it.0 == network).copied().collect();
+            if let [one] = known.as_slice() {
+                networks.entry(*one).or_default().push(server);
             }
         }
         if untold > 0 && networks.is_empty() && defs::has_agent_patches(ctx, host) {
@@ -57,6 +72,76 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 fn is_of_network(port: Item<'_, OvsPort>) -> bool {
     let trunk = ["tpt-", "tpi-", "spt-", "spi-"].iter().any(|it| port.name().starts_with(it));
     port.bridge == "br-int" && !trunk && names::port_prefix(port.name()).is_some()
+}
+
+/// The network that a DHCP server serves: its namespace is called after it.
+fn dhcp_network<'a>(ctx: &Ctx<'a>, port: Item<'a, OvsPort>) -> Option<&'a str> {
+    let interface = ctx.topology.find_ovs_interface(port.host, port.name())?;
+    ctx.device_of(interface)?.netns().name()?.strip_prefix("qdhcp-")
+}
+
+/// Packets that come from tunnels get the VLAN that the ports of their network have, and go out
+/// with the key that they come in with.
+fn against_flows(ctx: &Ctx<'_>, out: &mut Verdicts, local: &LocalVlans<'_>) {
+    for (vlan, ports) in &local.ports {
+        for port in ports {
+            by_segment(ctx, out, local, *port, *vlan);
+        }
+        let Some(port) = ports.first() else { continue };
+        let floods = local.ways.get(vlan).into_iter().flat_map(|it| &it.floods);
+        for flood in floods {
+            let Some(inbound) = local.inbound.get(&flood.key) else { continue };
+            if inbound.contains_key(vlan) {
+                out.clean();
+                continue;
+            }
+            let Some((other, at)) = inbound.iter().next() else { continue };
+            let message = format!(
+                "its VLAN {vlan} goes out with the tunnel key {}, and what comes in with that key gets VLAN {other}: no answer reaches it",
+                flood.key
+            );
+            let finding = out.fault(ctx, port.host, port.id, message);
+            if let Some(tag) = &port.data.tag {
+                finding.primary(tag.evidence, "its tag");
+            }
+            finding.primary(flood.at, "goes out");
+            finding.primary(*at, "comes in");
+            for other in ports.iter().skip(1) {
+                finding.also(ctx.object(other.id).name);
+            }
+            next(finding);
+        }
+    }
+}
+
+/// The agent noted the key of the port's network.
+fn by_segment(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    local: &LocalVlans<'_>,
+    port: Item<'_, OvsPort>,
+    vlan: u16,
+) {
+    let kind = defs::other_config(port.data, "network_type");
+    if !matches!(kind, Some("vxlan" | "gre" | "geneve")) {
+        return;
+    }
+    let noted = port.data.other_config.iter().find(|(key, _)| key == "segmentation_id");
+    let Some((_, noted)) = noted else { return };
+    let inbound = noted.value.parse().ok().and_then(|it: u64| local.inbound.get(&it));
+    let Some(inbound) = inbound.filter(|it| !it.contains_key(&vlan)) else { return };
+    let Some((other, at)) = inbound.iter().next() else { return };
+    let message = format!(
+        "the port is on VLAN {vlan}, and packets of its network (tunnel key {}) come in on {other}: nothing from other hosts reaches it",
+        noted.value
+    );
+    let finding = out.fault(ctx, port.host, port.id, message);
+    if let Some(tag) = &port.data.tag {
+        finding.primary(tag.evidence, "its tag");
+    }
+    finding.primary(noted.evidence, "the key of its network");
+    finding.primary(*at, "comes in");
+    next(finding);
 }
 
 /// The agent writes the tag that it gave beside the tag itself.
@@ -102,8 +187,12 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, network: &str, ports: 
     finding.primary(other_tag.evidence, format!("the tag of {}", other.name()));
     for it in [port, other] {
         let value = it.data.other_config.iter().find(|(key, _)| key == "net_uuid");
-        if let Some((_, value)) = value {
-            finding.context(value.evidence, format!("the network of {}", it.name()));
+        let server = || {
+            let interface = ctx.topology.find_ovs_interface(host, it.name())?;
+            ctx.device_of(interface)?.place()
+        };
+        if let Some(at) = value.map(|it| it.1.evidence).or_else(server) {
+            finding.context(at, format!("the network of {}", it.name()));
         }
     }
     for (port, _) in odd {

@@ -4,10 +4,13 @@ use tapline_model::capture::HostId;
 use tapline_model::ids::Netns;
 use tapline_model::records::Batch;
 use tapline_model::records::ovs::{OvsRow, lookup};
+use tapline_model::span::Evidence;
 use tapline_topology::graph::{OvsBridge, OvsInterface};
 use tapline_topology::{EdgeKind, Topic};
 
 use crate::lint::ctx::Item;
+use crate::lint::flows::{Flows, Switches};
+use crate::lint::vlans::LocalVlans;
 use crate::lint::{Ctx, Finding, Severity, Verdicts, declare_rule, defs};
 
 declare_rule! {
@@ -25,9 +28,10 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         let complete = ctx.complete(host, &Netns::Root, Topic::Ovs);
         for bridge in ctx.ovs_bridges_of(host) {
             let interfaces = defs::interfaces_of(ctx, bridge.id);
+            let joined = defs::has_agent_patches(ctx, host) || defs::is_ovn(ctx, host);
             let provider = mapped.contains(&(host, bridge.name()))
                 || defs::is_expected(ctx, bridge.name())
-                || interfaces.iter().any(|it| joins_integration(*it));
+                || joined && interfaces.iter().any(|it| joins_integration(*it));
             if !provider || bridge.name() == "br-int" {
                 continue;
             }
@@ -91,6 +95,36 @@ fn is_way_out(bridge: Item<'_, OvsBridge>, interface: Item<'_, OvsInterface>) ->
     let inner = matches!(kind, "patch" | "internal") || name == bridge.name();
     let port_of_neutron = tapline_topology::names::port_prefix(name).is_some();
     !inner && !port_of_neutron && !joins_integration(interface) && interface.error.is_none()
+}
+
+/// Whether flows let a VLAN of some port out through this bridge, and the one that does; `None`
+/// where they do not tell.
+fn is_let_out(ctx: &Ctx<'_>, bridge: Item<'_, OvsBridge>) -> Option<(bool, Evidence)> {
+    let (host, name) = (bridge.host, bridge.name());
+    let flows = Flows::new(ctx);
+    let dump = flows.best(host, name)?;
+    let heading = crate::lint::flows::first_line(ctx, dump.source);
+    // The agent's flow for what no other lets out: the bridge is programmed.
+    let programmed = dump.flows.iter().any(|it| it.in_port().is_some());
+    if !programmed || !defs::has_agent_patches(ctx, host) {
+        return None;
+    }
+    let local = LocalVlans::new(ctx, host, &flows, &Switches::new(ctx));
+    let ports = ctx.ovs_ports_of(host).filter(|it| it.bridge == "br-int");
+    let tags: BTreeSet<u16> =
+        ports.filter_map(|it| it.data.tag.as_ref()).map(|it| it.value).collect();
+    let mut elsewhere = true;
+    for tag in tags.iter().filter(|it| **it != defs::DEAD_VLAN) {
+        let Some(ways) = local.ways.get(tag) else {
+            elsewhere = false;
+            continue;
+        };
+        if let Some((_, at)) = ways.provider_out.iter().find(|it| it.0 == name) {
+            return Some((true, *at));
+        }
+        elsewhere &= !ways.provider_out.is_empty() || !ways.tunnel_in.is_empty();
+    }
+    elsewhere.then_some((false, heading))
 }
 
 /// Whether networks of this host are known to go through a provider bridge.
@@ -159,7 +193,12 @@ fn lower(ctx: &Ctx<'_>, finding: &mut Finding, bridge: Item<'_, OvsBridge>) {
         ));
         return;
     }
-    match is_used(ctx, bridge.host) {
+    let told = is_let_out(ctx, bridge);
+    if let Some((used, at)) = told {
+        let label = if used { "lets out a VLAN of this host" } else { "lets out no VLAN in use" };
+        finding.context(at, label);
+    }
+    match told.map(|it| it.0).or_else(|| is_used(ctx, bridge.host)) {
         // A person said that networks go through it.
         _ if defs::is_expected(ctx, bridge.name()) => {
             finding.note("the configuration expects this bridge on every host");
@@ -167,12 +206,12 @@ fn lower(ctx: &Ctx<'_>, finding: &mut Finding, bridge: Item<'_, OvsBridge>) {
         Some(true) => {}
         Some(false) => {
             finding.at_most(Severity::Info);
-            finding.note("no port of this host is in a VLAN or flat network");
+            finding.note("no port of this host is in a network that goes through it");
         }
         None => {
             finding.at_most(Severity::Warning);
             finding.note(
-                "which networks go through it is not known: `ovs-vsctl list port` would tell",
+                "which networks go through it is not known: its flows or `ovs-vsctl list port` would tell",
             );
         }
     }

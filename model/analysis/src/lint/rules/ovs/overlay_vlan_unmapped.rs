@@ -1,0 +1,306 @@
+use std::collections::BTreeMap;
+
+use tapline_model::capture::HostId;
+use tapline_model::ids::Netns;
+use tapline_model::span::Evidence;
+use tapline_topology::Topic;
+use tapline_topology::graph::{OvsBridge, OvsPort};
+
+use crate::lint::ctx::Item;
+use crate::lint::flows::{self, Flows, Switches};
+use crate::lint::mesh::{self, Mesh};
+use crate::lint::vlans::{self, Flood, LocalVlans, Ways};
+use crate::lint::{Ctx, Finding, Verdicts, declare_rule};
+
+declare_rule! {
+    code: "OVS-016",
+    id: "overlay-vlan-unmapped",
+    summary: "flows do not lead the VLAN of a port out of the host, or not back",
+    severity: Error,
+    confidence: Strong,
+    page: "overlay_vlan_unmapped.md",
+}
+
+/// What the rule compares.
+struct Seen<'a> {
+    flows: Flows<'a>,
+    switches: Switches<'a>,
+    mesh: Mesh,
+    vlans: BTreeMap<HostId, LocalVlans<'a>>,
+    /// The tunnel keys that ports of each host need.
+    served: BTreeMap<HostId, BTreeMap<u64, (Item<'a, OvsPort>, Evidence)>>,
+}
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    let flows = Flows::new(ctx);
+    let switches = Switches::new(ctx);
+    let mut vlans = BTreeMap::new();
+    for host in ctx.hosts() {
+        vlans.insert(host, LocalVlans::new(ctx, host, &flows, &switches));
+    }
+    let served = vlans.iter().map(|(host, it)| (*host, vlans::served(ctx, it))).collect();
+    let seen = Seen { flows, switches, mesh: Mesh::new(ctx), vlans, served };
+    for (host, local) in &seen.vlans {
+        for (vlan, ports) in &local.ports {
+            if let Some(port) = ports.first() {
+                judge(ctx, out, &seen, *host, local, *vlan, *port);
+            }
+        }
+    }
+    for host in ctx.hosts_without_ovs_capture() {
+        out.cannot_tell(host, ctx.missing(host, &Netns::Root, &[Topic::Ovs]));
+    }
+}
+
+/// What sort of network a VLAN is.
+enum Kind {
+    Tunnel,
+    Provider,
+    /// Within the host only.
+    Local,
+    Unknown,
+}
+
+/// By what the agent noted at the ports, else by the half of the way that is there.
+fn kind(local: &LocalVlans<'_>, vlan: u16, ways: &Ways<'_>) -> (Kind, Option<Evidence>) {
+    if let Some((kind, at)) = local.network_type(vlan) {
+        let kind = match kind {
+            "vxlan" | "gre" | "geneve" => Kind::Tunnel,
+            "vlan" | "flat" => Kind::Provider,
+            _ => Kind::Local,
+        };
+        return (kind, Some(at));
+    }
+    let tunnel = ways.tunnel_in.first().map(|it| it.1);
+    let tunnel = tunnel.or(ways.floods.first().map(|it| it.at)).or(ways.unicast);
+    let provider = ways.provider_in.or(ways.provider_out.first().map(|it| it.1));
+    match (tunnel, provider) {
+        (Some(at), None) => (Kind::Tunnel, Some(at)),
+        (None, Some(at)) => (Kind::Provider, Some(at)),
+        // One of both is a leftover.
+        _ => (Kind::Unknown, None),
+    }
+}
+
+fn judge(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    seen: &Seen<'_>,
+    host: HostId,
+    local: &LocalVlans<'_>,
+    vlan: u16,
+    port: Item<'_, OvsPort>,
+) {
+    let none = Ways::default();
+    let ways = local.ways.get(&vlan).unwrap_or(&none);
+    let (kind, why) = kind(local, vlan, ways);
+    let lack = match kind {
+        Kind::Local => return out.clean(),
+        Kind::Unknown => {
+            let bridges = local.provider_bridges.iter().chain(&local.tunnel_bridge);
+            let bridges = bridges.map(Item::name).chain(["br-int"]);
+            let open = vlans::open_bridges(host, &seen.flows, bridges);
+            let both = ways.provider_in.is_some() && !ways.tunnel_in.is_empty();
+            if both {
+                out.clean();
+            } else if open.is_empty() {
+                out.cannot_tell(host, [vlans::list_port()]);
+            } else {
+                out.cannot_tell(host, open);
+            }
+            return;
+        }
+        Kind::Tunnel => {
+            let Some(bridge) = local.tunnel_bridge else { return out.clean() };
+            if seen.flows.of(host, bridge.name()).is_empty() {
+                return out.cannot_tell(host, [flows::command(bridge.name())]);
+            }
+            tunnel_lack(ctx, seen, host, local, ways, bridge)
+        }
+        Kind::Provider => {
+            let bridges = || local.provider_bridges.iter().map(Item::name);
+            let open = vlans::open_bridges(host, &seen.flows, bridges().chain(["br-int"]));
+            if local.provider_bridges.is_empty() {
+                return out.clean();
+            }
+            if !open.is_empty() {
+                return out.cannot_tell(host, open);
+            }
+            provider_lack(ctx, local, ways)
+        }
+    };
+    let Some(lack) = lack else { return out.clean() };
+    report(ctx, out, seen, local, vlan, port, &lack, why);
+}
+
+/// What a VLAN lacks.
+struct Lack<'a> {
+    bridge: Item<'a, OvsBridge>,
+    /// What is not there, and what follows.
+    message: String,
+    /// What was looked for among the flows.
+    key: &'static str,
+    /// What is there.
+    cited: Vec<(Evidence, String)>,
+}
+
+fn tunnel_lack<'a>(
+    ctx: &Ctx<'a>,
+    seen: &Seen<'a>,
+    host: HostId,
+    local: &LocalVlans<'a>,
+    ways: &Ways<'_>,
+    bridge: Item<'a, OvsBridge>,
+) -> Option<Lack<'a>> {
+    let lack = |message: String, key, cited| Some(Lack { bridge, message, key, cited });
+    if ways.tunnel_in.is_empty() {
+        let message = "no flow brings packets from tunnels to it: what others send does not arrive";
+        return lack(message.to_owned(), "a flow from tunnels to the VLAN", Vec::new());
+    }
+    let tunnels = local.tunnels(ctx);
+    let peer = |key: u64| missing_peer(ctx, seen, host, &tunnels, key, &ways.floods);
+    if ways.floods.is_empty() {
+        // With l2population a VLAN that no other host needs is flooded nowhere.
+        if tunnels.is_empty() {
+            return None;
+        }
+        let message = "no flow floods it into tunnels: ARP and DHCP do not leave this host";
+        let key = "a flow that floods the VLAN";
+        if let Some(unicast) = ways.unicast {
+            let cited = vec![(unicast, "another host is known to need it".to_owned())];
+            return lack(message.to_owned(), key, cited);
+        }
+        if ctx.settings.env.l2pop == Some(false) {
+            return lack(message.to_owned(), key, Vec::new());
+        }
+        let needs = ways.tunnel_in.iter().find_map(|(id, _)| peer(*id))?;
+        return lack(message.to_owned(), key, needs.cited);
+    }
+    let needs = ways.tunnel_in.iter().find_map(|(id, _)| peer(*id))?;
+    let message = format!(
+        "the flow that floods it leaves out {}, the tunnel to {}, which has a port of the network: ARP and DHCP do not reach it",
+        needs.tunnel, needs.peer
+    );
+    let mut cited = needs.cited;
+    cited.extend(ways.floods.first().map(|it| (it.at, "what floods it".to_owned())));
+    lack(message, "the tunnel among the ports that the VLAN is flooded to", cited)
+}
+
+/// A captured host that needs a network and is not flooded to.
+struct Needs {
+    tunnel: String,
+    peer: String,
+    cited: Vec<(Evidence, String)>,
+}
+
+fn missing_peer(
+    ctx: &Ctx<'_>,
+    seen: &Seen<'_>,
+    host: HostId,
+    tunnels: &[Item<'_, tapline_topology::graph::OvsInterface>],
+    key: u64,
+    floods: &[Flood<'_>],
+) -> Option<Needs> {
+    if mesh::is_cleaned(ctx, host) {
+        return None;
+    }
+    tunnels.iter().find_map(|tunnel| {
+        let remote = tunnel.data.option("remote_ip")?;
+        let peer = seen.mesh.other(ctx, remote.value.parse().ok()?, host)?;
+        if mesh::is_cleaned(ctx, peer) || seen.vlans.get(&peer)?.tunnel_bridge.is_none() {
+            return None;
+        }
+        let (port, at) = seen.served.get(&peer)?.get(&key)?;
+        let listed = !seen.switches.of(host, &tunnel.bridge).is_empty();
+        let reached = floods.iter().any(|flood| {
+            let mut ports = flows::outputs(flood.flow).peekable();
+            // `NORMAL` in old releases, and numbers that nothing explains.
+            ports.peek().is_none()
+                || ports.any(|(port, _)| {
+                    let number =
+                        matches!(port, tapline_model::records::openflow::OfPort::Number(_));
+                    let of_database = || {
+                        let ofport = tunnel.data.ofport.as_ref();
+                        ofport.is_some_and(|it| it.value.to_string() == port.to_string())
+                    };
+                    let known = listed || tunnel.data.ofport.is_some();
+                    number && !known
+                        || seen.switches.is(host, &tunnel.bridge, port, tunnel.name())
+                        || number && of_database()
+                })
+        });
+        if reached {
+            return None;
+        }
+        let mut cited = vec![(remote.evidence, format!("the tunnel to {}", ctx.host_name(peer)))];
+        cited.push((*at, format!("{} has the network", ctx.host_name(peer))));
+        let place = port.place();
+        cited.extend(place.map(|it| (it, format!("its port {}", port.name()))));
+        Some(Needs {
+            tunnel: tunnel.name().to_owned(),
+            peer: ctx.host_name(peer).to_owned(),
+            cited,
+        })
+    })
+}
+
+fn provider_lack<'a>(ctx: &Ctx<'a>, local: &LocalVlans<'a>, ways: &Ways<'_>) -> Option<Lack<'a>> {
+    let first = *local.provider_bridges.first()?;
+    if ways.provider_out.is_empty() {
+        return Some(Lack {
+            bridge: first,
+            message:
+                "no flow of a provider bridge lets it out: what the port sends stays on this host"
+                    .to_owned(),
+            key: "a flow that lets the VLAN out",
+            cited: Vec::new(),
+        });
+    }
+    if ways.provider_in.is_some() {
+        return None;
+    }
+    let host = first.host;
+    let bridge = ctx.bridge_called(host, "br-int")?;
+    Some(Lack {
+        bridge,
+        message:
+            "no flow of br-int takes it from a provider bridge: what others send does not arrive"
+                .to_owned(),
+        key: "a flow that gives packets the VLAN",
+        cited: Vec::new(),
+    })
+}
+
+#[expect(clippy::too_many_arguments, reason = "all that a finding cites")]
+fn report(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    seen: &Seen<'_>,
+    local: &LocalVlans<'_>,
+    vlan: u16,
+    port: Item<'_, OvsPort>,
+    lack: &Lack<'_>,
+    why: Option<Evidence>,
+) {
+    let host = port.host;
+    let message = format!("its local VLAN is {vlan}, and {}", lack.message);
+    let finding: &mut Finding = out.fire(host, ctx.object(port.id), message);
+    finding.node = Some(lack.bridge.id);
+    if let Some(tag) = &port.data.tag {
+        finding.primary(tag.evidence, "its local VLAN");
+    }
+    for (evidence, label) in &lack.cited {
+        finding.primary(*evidence, label.clone());
+    }
+    if let Some(why) = why {
+        finding.context(why, "what sort of network it is");
+    }
+    finding.rests_on_absence(seen.flows.searched(host, lack.bridge.name(), lack.key));
+    let others = local.ports.get(&vlan).into_iter().flatten().skip(1);
+    for other in others {
+        finding.also(ctx.object(other.id).name);
+    }
+    let name = lack.bridge.name();
+    finding.next(format!("ovs-ofctl dump-flows {name} | grep -w dl_vlan={vlan}"));
+    finding.next("systemctl restart neutron-openvswitch-agent");
+}

@@ -1,0 +1,239 @@
+//! What flows make of the local VLANs of neutron's integration bridge: which tunnel keys and which
+//! provider bridges they lead to.
+//!
+//! The tables are those of neutron's OVS agent, but nothing here depends on their numbers more
+//! than needed: releases differ.
+use std::collections::{BTreeMap, BTreeSet};
+
+use tapline_model::capture::HostId;
+use tapline_model::ids::Netns;
+use tapline_model::records::openflow::{Action, Flow, OfPort};
+use tapline_model::span::Evidence;
+use tapline_topology::graph::{OvsBridge, OvsInterface, OvsPort};
+use tapline_topology::{Topic, names};
+
+use super::ctx::{Ctx, Item, User};
+use super::defs;
+use super::flows::{self, Flows, Switches};
+
+/// The flow that floods a VLAN into tunnels.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Flood<'a> {
+    /// Tunnel key that it sets.
+    pub(crate) key: u64,
+    /// The flow.
+    pub(crate) flow: &'a Flow,
+    /// Its line.
+    pub(crate) at: Evidence,
+}
+
+/// Where one local VLAN leads to.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Ways<'a> {
+    /// Tunnel keys whose packets come in on it.
+    pub(crate) tunnel_in: Vec<(u64, Evidence)>,
+    /// What floods it into tunnels.
+    pub(crate) floods: Vec<Flood<'a>>,
+    /// A flow that sends one address of it into a tunnel, set by the agent and not learnt.
+    pub(crate) unicast: Option<Evidence>,
+    /// What brings it in from a provider bridge.
+    pub(crate) provider_in: Option<Evidence>,
+    /// The provider bridges that let it out.
+    pub(crate) provider_out: Vec<(&'a str, Evidence)>,
+}
+
+/// The local VLANs of one host.
+#[derive(Debug, Default)]
+pub(crate) struct LocalVlans<'a> {
+    /// The bridge with the tunnels.
+    pub(crate) tunnel_bridge: Option<Item<'a, OvsBridge>>,
+    /// The bridges of physical networks.
+    pub(crate) provider_bridges: Vec<Item<'a, OvsBridge>>,
+    /// What flows say of each VLAN.
+    pub(crate) ways: BTreeMap<u16, Ways<'a>>,
+    /// The VLANs on which packets of each tunnel key come in, with the flow that says so.
+    pub(crate) inbound: BTreeMap<u64, BTreeMap<u16, Evidence>>,
+    /// The ports in use on each VLAN, in the order of the topology.
+    pub(crate) ports: BTreeMap<u16, Vec<Item<'a, OvsPort>>>,
+}
+
+impl<'a> LocalVlans<'a> {
+    /// Gathers them; empty where neutron's agent does not work.
+    pub(crate) fn new(
+        ctx: &Ctx<'a>,
+        host: HostId,
+        all: &Flows<'a>,
+        switches: &Switches<'a>,
+    ) -> Self {
+        let mut vlans = Self::default();
+        if !defs::has_agent_patches(ctx, host) {
+            return vlans;
+        }
+        for bridge in ctx.ovs_bridges_of(host).filter(|it| it.name() != "br-int") {
+            let interfaces = defs::interfaces_of(ctx, bridge.id);
+            if interfaces.iter().any(|it| it.name() == "patch-int") {
+                vlans.tunnel_bridge = vlans.tunnel_bridge.or(Some(bridge));
+            } else if interfaces.iter().any(|it| it.name().starts_with("phy-")) {
+                vlans.provider_bridges.push(bridge);
+            }
+        }
+        for port in ctx.ovs_ports_of(host).filter(|it| is_in_use(ctx, *it)) {
+            if let Some(tag) = &port.data.tag {
+                vlans.ports.entry(tag.value).or_default().push(port);
+            }
+        }
+        vlans.read_tunnels(host, all);
+        vlans.read_integration(ctx, host, all, switches);
+        vlans.read_providers(host, all);
+        vlans
+    }
+
+    fn read_tunnels(&mut self, host: HostId, all: &Flows<'a>) {
+        let Some(bridge) = self.tunnel_bridge else { return };
+        let Some(dump) = all.best(host, bridge.name()) else { return };
+        for &flow in &dump.flows {
+            let at = dump.line(flow);
+            if let (Some(key), Some(vlan)) = (flows::tunnel_id(flow), flows::sets_vlan(flow)) {
+                self.ways.entry(vlan).or_default().tunnel_in.push((key.value, at));
+                self.inbound.entry(key.value).or_default().entry(vlan).or_insert(at);
+            }
+            let (Some(vlan), Some(key)) = (flows::vlan(flow), flows::sets_tunnel(flow)) else {
+                continue;
+            };
+            let ways = self.ways.entry(vlan).or_default();
+            if flow.matched("dl_dst").is_none() {
+                ways.floods.push(Flood { key, flow, at });
+            } else if flow.hard_timeout.is_none() && flow.priority.value > 1 {
+                // What is learnt from tunnels has a timeout and the priority 1.
+                ways.unicast = ways.unicast.or(Some(at));
+            }
+        }
+    }
+
+    /// What comes from a provider bridge gets its local VLAN in the first table.
+    fn read_integration(
+        &mut self,
+        ctx: &Ctx<'a>,
+        host: HostId,
+        all: &Flows<'a>,
+        switches: &Switches<'a>,
+    ) {
+        let Some(dump) = all.best(host, "br-int") else { return };
+        let ends: Vec<_> = ctx
+            .ovs_interfaces_of(host)
+            .filter(|it| it.bridge == "br-int" && it.name().starts_with("int-"))
+            .collect();
+        let listed = !switches.of(host, "br-int").is_empty();
+        for &flow in dump.flows.iter().filter(|it| it.table.value == 0) {
+            let (Some(port), Some(vlan)) = (flow.in_port(), flows::sets_vlan(flow)) else {
+                continue;
+            };
+            // Without a list of ports their numbers tell nothing.
+            let unknown = !listed && matches!(port.value, OfPort::Number(_));
+            let end = ends.iter().any(|it| switches.is(host, "br-int", &port.value, it.name()));
+            if unknown || end {
+                let ways = self.ways.entry(vlan).or_default();
+                ways.provider_in = ways.provider_in.or(Some(dump.line(flow)));
+            }
+        }
+    }
+
+    fn read_providers(&mut self, host: HostId, all: &Flows<'a>) {
+        for bridge in self.provider_bridges.clone() {
+            let Some(dump) = all.best(host, bridge.name()) else { continue };
+            for &flow in &dump.flows {
+                let Some(vlan) = flows::vlan(flow) else { continue };
+                let strips = flows::actions(flow).any(|it| it.action == Action::StripVlan);
+                if strips || flows::sets_vlan(flow).is_some() {
+                    let ways = self.ways.entry(vlan).or_default();
+                    ways.provider_out.push((bridge.name(), dump.line(flow)));
+                }
+            }
+        }
+    }
+
+    /// The tunnels of the host: their interfaces.
+    pub(crate) fn tunnels(&self, ctx: &Ctx<'a>) -> Vec<Item<'a, OvsInterface>> {
+        let Some(bridge) = self.tunnel_bridge else { return Vec::new() };
+        let mut all = defs::interfaces_of(ctx, bridge.id);
+        all.retain(|it| matches!(it.kind.as_str(), "vxlan" | "gre" | "geneve"));
+        all
+    }
+
+    /// The kind of the network on a VLAN (`vxlan`, `vlan`, `flat`, …), by what the agent noted at
+    /// its ports, and where; `None` where that was not captured or is not of one mind.
+    pub(crate) fn network_type(&self, vlan: u16) -> Option<(&'a str, Evidence)> {
+        let mut told = self.ports.get(&vlan)?.iter().filter_map(|port| {
+            let noted = port.data.other_config.iter().find(|(key, _)| key == "network_type");
+            noted.map(|(_, value)| (value.value.as_str(), value.evidence))
+        });
+        let first = told.next()?;
+        told.all(|it| it.0 == first.0).then_some(first)
+    }
+}
+
+/// Whether a port belongs to a network of neutron and somebody uses it: a VM that runs, or a
+/// device that is there.
+pub(crate) fn is_in_use(ctx: &Ctx<'_>, port: Item<'_, OvsPort>) -> bool {
+    let name = port.name();
+    let trunk = ["tpt-", "tpi-", "spt-", "spi-"].iter().any(|it| name.starts_with(it));
+    let dead = port.tag.as_ref().is_none_or(|it| it.value == defs::DEAD_VLAN || it.value == 0);
+    if port.bridge != "br-int" || trunk || dead || names::port_prefix(name).is_none() {
+        return false;
+    }
+    let Some(interface) = ctx.interface_called(port.host, name) else { return false };
+    if interface.error.is_some() {
+        return false;
+    }
+    let device = ctx.device_of(interface.id).is_some();
+    match ctx.user_of(port.host, name) {
+        User::Running(_) => true,
+        User::Off(_) => false,
+        // Ports of routers and DHCP servers are devices in namespaces.
+        User::Nobody => device && interface.kind == "internal",
+        User::Unknown(_) => device,
+    }
+}
+
+/// The tunnel networks that a host has ports of VMs or DHCP servers on, with such a port: by
+/// tunnel key.
+pub(crate) fn served<'a>(
+    ctx: &Ctx<'a>,
+    vlans: &LocalVlans<'a>,
+) -> BTreeMap<u64, (Item<'a, OvsPort>, Evidence)> {
+    let mut all = BTreeMap::new();
+    for (vlan, ways) in &vlans.ways {
+        let ports = vlans.ports.get(vlan).into_iter().flatten();
+        // Ports of distributed routers are on every host and ask for no tunnel.
+        let mut guests = ports.filter(|it| {
+            let name = it.name();
+            let server = || {
+                let device = ctx.interface_called(it.host, name).map(|it| it.id);
+                let device = device.and_then(|it| ctx.device_of(it));
+                device
+                    .is_some_and(|it| it.netns().name().is_some_and(|it| it.starts_with("qdhcp-")))
+            };
+            matches!(ctx.user_of(it.host, name), User::Running(_)) || server()
+        });
+        let Some(port) = guests.next() else { continue };
+        for (key, at) in &ways.tunnel_in {
+            all.entry(*key).or_insert((*port, *at));
+        }
+    }
+    all
+}
+
+/// The names of the bridges whose flows were not captured whole.
+pub(crate) fn open_bridges<'a>(
+    host: HostId,
+    all: &Flows<'a>,
+    bridges: impl IntoIterator<Item = &'a str>,
+) -> BTreeSet<String> {
+    let open = bridges.into_iter().filter(|it| all.of(host, it).is_empty());
+    open.map(flows::command).collect()
+}
+
+/// What would tell the kinds of the networks.
+pub(crate) fn list_port() -> String {
+    Topic::OvsPorts.command(&Netns::Root)
+}
