@@ -66,6 +66,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "OVS-012",
             "OVS-015",
             "OVS-016",
+            "OVS-018",
             "XHOST-001",
             "LBR-002",
             "LBR-005",
