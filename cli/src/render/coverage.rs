@@ -19,6 +19,8 @@ const OF_NAMESPACE: &[Topic] = &[
     Topic::Rules,
     Topic::Neighbours,
     Topic::Netfilter,
+    Topic::Nft,
+    Topic::Sysctls,
 ];
 
 /// The questions that are asked of the host.
@@ -30,6 +32,16 @@ const OF_HOST: &[Topic] = &[
     Topic::OvsInterfaces,
     Topic::Domains,
     Topic::DomainXml,
+    Topic::Flows,
+    Topic::OfPorts,
+    Topic::OvsFdb,
+    Topic::OvsDatabase,
+    Topic::NicFeatures,
+    Topic::NicRings,
+    Topic::HaRouters,
+    Topic::OvnSouth,
+    Topic::OvnBindings,
+    Topic::OvnNorth,
 ];
 
 /// One host.
@@ -97,7 +109,10 @@ fn namespaces<'a>(
     let netns = names.into_iter().map(|netns| {
         let of_host: &[Topic] = if netns.is_root() { OF_HOST } else { &[] };
         let topics = OF_NAMESPACE.iter().chain(of_host);
-        let topics = topics.map(|&it| (it, topology.coverage.of(host, &netns, it))).collect();
+        let topics = topics
+            .map(|&it| (it, topology.coverage.of(host, &netns, it)))
+            .filter(|(it, coverage)| !it.is_special() || **coverage != Coverage::NotCaptured)
+            .collect();
         NetnsCoverage { netns, topics }
     });
     netns.collect()
@@ -121,5 +136,17 @@ pub(crate) fn topic_name(topic: Topic) -> &'static str {
         Topic::Domains => "VMs and their state",
         Topic::DomainXml => "XML of VMs",
         Topic::Netfilter => "packet filter",
+        Topic::Nft => "packet filter of nft",
+        Topic::Sysctls => "kernel settings",
+        Topic::Flows => "OpenFlow flows",
+        Topic::OfPorts => "OpenFlow ports",
+        Topic::OvsFdb => "addresses learnt by OVS",
+        Topic::OvsDatabase => "settings of OVS",
+        Topic::NicFeatures => "offloads of NICs",
+        Topic::NicRings => "rings of NICs",
+        Topic::HaRouters => "states of HA routers",
+        Topic::OvnSouth => "chassis of OVN",
+        Topic::OvnBindings => "port bindings of OVN",
+        Topic::OvnNorth => "networks of OVN",
     }
 }

@@ -14,6 +14,7 @@ mod forward;
 mod mesh;
 mod netfilter;
 mod nics;
+mod ovn;
 pub mod paths;
 mod router;
 pub mod rules;

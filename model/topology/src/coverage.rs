@@ -43,9 +43,39 @@ pub enum Topic {
     DomainXml,
     /// Packet filter rules.
     Netfilter,
+    /// Packet filter rules as nft shows them.
+    Nft,
+    /// Settings of the kernel.
+    Sysctls,
+    /// The OpenFlow flows of every OVS bridge (host).
+    Flows,
+    /// The OpenFlow ports of every OVS bridge (host).
+    OfPorts,
+    /// The addresses that every OVS bridge has learnt (host).
+    OvsFdb,
+    /// The row of OVS itself with its `external_ids` (host).
+    OvsDatabase,
+    /// Offloads of NICs (host).
+    NicFeatures,
+    /// Ring sizes of NICs (host).
+    NicRings,
+    /// Which node of an HA router is the active one (host).
+    HaRouters,
+    /// Chassis of OVN and what they claimed (the deployment).
+    OvnSouth,
+    /// All port bindings of OVN (the deployment).
+    OvnBindings,
+    /// Logical switches and routers of OVN (the deployment).
+    OvnNorth,
 }
 
 impl Topic {
+    /// Whether it is worth a word only where it was captured, or where a rule asks for it: most
+    /// hosts have nothing to say on it.
+    pub fn is_special(self) -> bool {
+        self > Self::Netfilter
+    }
+
     /// The command that would answer it, as a person types it.
     pub fn command(self, netns: &Netns) -> String {
         let command = match self {
@@ -61,6 +91,18 @@ impl Topic {
             Self::Domains => "virsh list --all",
             Self::DomainXml => "virsh dumpxml DOMAIN",
             Self::Netfilter => "iptables-save",
+            Self::Nft => "nft list ruleset",
+            Self::Sysctls => "sysctl -a",
+            Self::Flows => "ovs-ofctl dump-flows BRIDGE",
+            Self::OfPorts => "ovs-ofctl show BRIDGE",
+            Self::OvsFdb => "ovs-appctl fdb/show BRIDGE",
+            Self::OvsDatabase => "ovs-vsctl list Open_vSwitch",
+            Self::NicFeatures => "ethtool -k DEV",
+            Self::NicRings => "ethtool -g DEV",
+            Self::HaRouters => "cat /var/lib/neutron/ha_confs/ROUTER/state",
+            Self::OvnSouth => "ovn-sbctl show",
+            Self::OvnBindings => "ovn-sbctl list Port_Binding",
+            Self::OvnNorth => "ovn-nbctl show",
         };
         match netns {
             Netns::Root => command.to_owned(),

@@ -5,12 +5,14 @@ use super::Rule;
 mod bond;
 mod cap;
 mod ipt;
+mod k8s;
 mod l3;
 mod lbr;
 mod mac;
 mod mtu;
 mod nic;
 mod ns;
+mod ovn;
 mod ovs;
 mod tun;
 mod veth;
@@ -30,6 +32,8 @@ pub static ALL: &[&Rule] = &[
     &ipt::sg_chain_missing::RULE,
     &ipt::ct_zone_shared::RULE,
     &ipt::conntrack_near_full::RULE,
+    &k8s::cni_subnet_mismatch::RULE,
+    &k8s::calico_route_missing::RULE,
     &l3::duplicate_ip::RULE,
     &l3::gateway_unreachable::RULE,
     &l3::ip_on_enslaved_port::RULE,
@@ -75,6 +79,11 @@ pub static ALL: &[&Rule] = &[
     &ns::metadata_path_missing::RULE,
     &ns::ns_port_not_wired::RULE,
     &ns::router_forwarding_off::RULE,
+    &ovn::ovn_port_not_bound::RULE,
+    &ovn::ovn_chassis_identity_conflict::RULE,
+    &ovn::ovn_bridge_mapping_broken::RULE,
+    &ovn::ovn_encap_mismatch::RULE,
+    &ovn::ovn_gateway_unclaimed::RULE,
     &ovs::ovs_iface_error::RULE,
     &ovs::ovs_dead_vlan::RULE,
     &ovs::ovs_patch_peer_broken::RULE,

@@ -1,4 +1,6 @@
 //! Coverage: which question each text answers, and how well.
+mod bridges;
+
 use std::collections::BTreeMap;
 
 use tapline_model::capture::{Command, Completeness, Source};
@@ -68,6 +70,7 @@ pub(crate) fn fill(topology: &mut Topology<'_>, texts: &Texts<'_>) {
         }
     }
     domain_xml(topology, texts);
+    bridges::fill(topology, texts);
 }
 
 /// The namespaces that a text is about: that of its command, or those that its headings name.
@@ -139,10 +142,31 @@ fn answers(source: &Source, batch: &Batch) -> Answers {
             _ => Answers::default(),
         },
         "iptables-save" => Answers::filtered(&[Topic::Netfilter], argv::has(command, "-t")),
+        // One table, without the order of its chains.
+        "iptables" => match batch {
+            Batch::Netfilter(_) => Answers::part(&[Topic::Netfilter]),
+            _ => Answers::default(),
+        },
+        "nft" => {
+            let all = argv::positionals(command).eq(["list", "ruleset"]);
+            Answers::filtered(&[Topic::Nft], !all)
+        }
+        "sysctl" => {
+            let all = ["-a", "-A", "--all"].iter().any(|it| argv::has(command, it));
+            Answers::filtered(&[Topic::Sysctls], !all)
+        }
+        "ethtool" => match batch {
+            Batch::NicFeatures(_) => Answers::part(&[Topic::NicFeatures]),
+            Batch::NicRings(_) => Answers::part(&[Topic::NicRings]),
+            _ => Answers::default(),
+        },
+        "ovn-sbctl" | "ovn-nbctl" => ovn_answers(command),
         "cat" => match batch {
             Batch::Ovs(_) => ovs_answers(source, batch),
             Batch::Domains(_) => Answers::part(&[Topic::DomainXml]),
             Batch::Routes(_) => Answers::whole(&[Topic::Routes]),
+            Batch::Sysctls(_) => Answers::part(&[Topic::Sysctls]),
+            Batch::HaStates(_) => Answers::part(&[Topic::HaRouters]),
             _ => Answers::default(),
         },
         // A text whose command nobody knows: what was read from it counts for a part.
@@ -249,6 +273,14 @@ fn ovs_answers(source: &Source, batch: &Batch) -> Answers {
                 Answers::filtered(&[Topic::OvsInterfaces], whole.is_none())
             }
             (Some("bridge"), _) => Answers::part(&[Topic::Ovs]),
+            (None, _) if words.contains(&"list") => match batch {
+                Batch::Ovs(rows)
+                    if rows.iter().any(|it| matches!(it.row, OvsRow::OpenVswitch(_))) =>
+                {
+                    Answers::whole(&[Topic::OvsDatabase])
+                }
+                _ => Answers::default(),
+            },
             _ => Answers::default(),
         },
         ("ovsdb-client", Some("dump")) => {
@@ -256,15 +288,30 @@ fn ovs_answers(source: &Source, batch: &Batch) -> Answers {
             let table = words.iter().skip(1).find(|it| {
                 it.starts_with(|first: char| first.is_ascii_uppercase()) && **it != "Open_vSwitch"
             });
-            Answers::filtered(TABLES, table.is_some())
+            let all = [TABLES, &[Topic::OvsDatabase]].concat();
+            Answers::filtered(&all, table.is_some())
         }
         // Another database than that of vswitchd has none of these tables.
         _ => match batch {
             Batch::Ovs(rows) if rows.iter().any(|it| matches!(it.row, OvsRow::OpenVswitch(_))) => {
-                Answers::whole(TABLES)
+                Answers::whole(&[TABLES, &[Topic::OvsDatabase]].concat())
             }
             _ => Answers::default(),
         },
+    }
+}
+
+/// What a database of OVN was asked for. What the command left out is known from its output.
+fn ovn_answers(command: &Command) -> Answers {
+    let words: Vec<&str> = argv::positionals(command).collect();
+    let listed = |table: &str| {
+        words.contains(&"list") && words.last().is_some_and(|it| it.eq_ignore_ascii_case(table))
+    };
+    match unprefixed(command) {
+        "ovn-sbctl" if words.contains(&"show") => Answers::whole(&[Topic::OvnSouth]),
+        "ovn-sbctl" if listed("Port_Binding") => Answers::whole(&[Topic::OvnBindings]),
+        "ovn-nbctl" if words.contains(&"show") => Answers::whole(&[Topic::OvnNorth]),
+        _ => Answers::default(),
     }
 }
 

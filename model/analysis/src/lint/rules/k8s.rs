@@ -1,0 +1,3 @@
+//! Rules of the family k8s.
+pub(crate) mod calico_route_missing;
+pub(crate) mod cni_subnet_mismatch;

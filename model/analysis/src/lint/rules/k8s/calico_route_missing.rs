@@ -1,0 +1,133 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use tapline_model::capture::HostId;
+use tapline_model::ids::Netns;
+use tapline_model::records::Batch;
+use tapline_model::span::Evidence;
+use tapline_topology::Topic;
+use tapline_topology::graph::Netdev;
+
+use crate::lint::ctx::Item;
+use crate::lint::{Ctx, Object, Verdicts, declare_rule, defs};
+
+declare_rule! {
+    code: "K8S-002",
+    id: "calico-route-missing",
+    summary: "a node has no route to a pod behind a cali device, or two for one pod",
+    severity: Error,
+    confidence: Strong,
+    page: "calico_route_missing.md",
+}
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    let routes = routes(ctx);
+    let none = Routes::default();
+    for host in ctx.hosts() {
+        let all: Vec<_> = ctx
+            .netdevs_of(host)
+            .filter(|it| it.netns().is_root() && is_cali(it.name()) && it.usable() == Some(true))
+            .collect();
+        if all.is_empty() {
+            continue;
+        }
+        let routes = routes.get(&host).unwrap_or(&none);
+        missing(ctx, out, host, &all, routes);
+        doubled(out, host, routes);
+    }
+}
+
+/// The host's end of a pod's veth: `cali` and eleven hexadecimal digits of a hash.
+fn is_cali(name: &str) -> bool {
+    name.strip_prefix("cali")
+        .is_some_and(|it| it.len() == 11 && it.bytes().all(|it| it.is_ascii_hexdigit()))
+}
+
+/// The routes of a node that lead to cali devices.
+#[derive(Default)]
+struct Routes<'a> {
+    /// Devices that have one.
+    devices: BTreeSet<&'a str>,
+    /// Devices by address, with the line of each.
+    pods: BTreeMap<String, BTreeMap<&'a str, Evidence>>,
+}
+
+fn routes<'a>(ctx: &Ctx<'a>) -> BTreeMap<HostId, Routes<'a>> {
+    let mut all: BTreeMap<HostId, Routes<'_>> = BTreeMap::new();
+    for (source, reading) in ctx.topology.snapshot.iter().filter(|(it, _)| it.netns.is_root()) {
+        let Batch::Routes(routes) = &reading.records else { continue };
+        for route in routes {
+            let Some(device) = route.dev.as_ref().filter(|it| is_cali(&it.value)) else { continue };
+            // The kernel's own routes of the link-local network are on every device.
+            let Some(net) = &route.destination else { continue };
+            let single = net.value.prefix_len() == net.value.max_prefix_len();
+            let own = route.table.as_ref().is_some_and(|it| it.value == "local");
+            if !single || own || route.kind != "unicast" {
+                continue;
+            }
+            let one = all.entry(source.host).or_default();
+            one.devices.insert(device.value.as_str());
+            let table = route.table.as_ref().map_or("main", |it| it.value.as_str());
+            let at = Evidence { source: source.id, span: route.at };
+            let pods = one.pods.entry(format!("{} {table}", net.value.addr())).or_default();
+            pods.entry(device.value.as_str()).or_insert(at);
+        }
+    }
+    all
+}
+
+fn missing(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    host: HostId,
+    all: &[Item<'_, Netdev<'_>>],
+    routes: &Routes<'_>,
+) {
+    let (fine, bare): (Vec<&Item<'_, Netdev<'_>>>, Vec<&Item<'_, Netdev<'_>>>) =
+        all.iter().partition(|it| routes.devices.contains(it.name()));
+    for _ in &fine {
+        out.clean();
+    }
+    let open = ctx.missing(host, &Netns::Root, &[Topic::Routes]);
+    for device in bare {
+        if !open.is_empty() {
+            out.cannot_tell(host, open.clone());
+            continue;
+        }
+        if fine.is_empty() {
+            // Where no pod has a route the node may be set up to need none.
+            out.cannot_tell(host, ["kubectl get felixconfiguration default -o yaml".to_owned()]);
+            continue;
+        }
+        let message = "no route leads to it, as one does to the other pods: the node does not know the way to this pod";
+        let finding = out.fault(ctx, host, device.id, message);
+        if let Some(place) = device.place() {
+            finding.primary(place, "the device of a pod, up");
+        }
+        if let Some(searched) = defs::searched(ctx, host, Topic::Routes, device.name()) {
+            finding.rests_on_absence(searched);
+        }
+        if let Some((_, at)) = routes.pods.values().flatten().next() {
+            finding.context(*at, "the route of another pod");
+        }
+        finding.next(format!("ip route show dev {}", device.name()));
+        finding.next("kubectl -n kube-system logs -l k8s-app=calico-node --tail=100");
+    }
+}
+
+/// Two routes to one pod: of one table, to different devices.
+fn doubled(out: &mut Verdicts, host: HostId, routes: &Routes<'_>) {
+    for (pod, devices) in routes.pods.iter().filter(|(_, it)| it.len() > 1) {
+        let pod = pod.split(' ').next().unwrap_or(pod);
+        let names = defs::list(devices.keys().copied(), 3);
+        let message = format!(
+            "routes lead to it by {names}: only one is its device, and packets may take the other"
+        );
+        let object = Object { kind: "route", name: pod.to_owned() };
+        let finding = out.fire(host, object, message);
+        for (device, at) in devices {
+            finding.primary(*at, format!("the route by {device}"));
+        }
+        finding.next(format!("ip route show {pod}"));
+        finding.next("kubectl -n kube-system delete pod -l k8s-app=calico-node --field-selector spec.nodeName=$(hostname)");
+    }
+}

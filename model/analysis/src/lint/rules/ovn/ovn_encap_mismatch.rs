@@ -1,0 +1,168 @@
+use std::collections::BTreeSet;
+
+use tapline_model::ids::Netns;
+use tapline_model::records::ovs::lookup;
+use tapline_topology::Topic;
+
+use crate::lint::ovn::{ASK_SOUTH, Chassis, Local, Ovn};
+use crate::lint::{Confidence, Ctx, Object, Verdicts, declare_rule, defs};
+
+declare_rule! {
+    code: "OVN-004",
+    id: "ovn-encap-mismatch",
+    summary: "the tunnel end that OVN tells others is not that of the host, or a tunnel is missing",
+    severity: Error,
+    confidence: Proven,
+    page: "ovn_encap_mismatch.md",
+}
+
+/// Lists what `show` leaves out of chassis.
+const ASK_CHASSIS: &str = "ovn-sbctl list Chassis";
+
+fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    let ovn = Ovn::new(ctx);
+    for local in ovn.locals.values().filter(|it| !it.is_shared()) {
+        let Some(id) = local.system_id() else { continue };
+        let Some(south) = ovn.south_of(ctx, local) else {
+            out.cannot_tell(local.host, [ASK_SOUTH.to_owned()]);
+            continue;
+        };
+        // A host without a chassis is another rule's.
+        let Some(own) = south.chassis.get(id) else { continue };
+        if own.encaps.is_empty() {
+            out.cannot_tell(local.host, [ASK_SOUTH.to_owned()]);
+            continue;
+        }
+        if told(ctx, out, local, own) {
+            for other in south.chassis.values().filter(|it| it.name != id) {
+                tunnel(ctx, out, local, own, other);
+            }
+        }
+    }
+}
+
+fn object(name: &str) -> Object {
+    Object { kind: "ovn-chassis", name: name.to_owned() }
+}
+
+/// Whether the chassis has the addresses and kinds that the host's settings say: one in common is
+/// enough.
+fn told(ctx: &Ctx<'_>, out: &mut Verdicts, local: &Local<'_>, own: &Chassis<'_>) -> bool {
+    let ips: BTreeSet<&str> = own.encaps.iter().map(|it| it.ip).collect();
+    let kinds: BTreeSet<&str> = own.encaps.iter().map(|it| it.kind).collect();
+    for (key, what, has) in
+        [("ovn-encap-ip", "address", ips), ("ovn-encap-type", "kind of tunnel", kinds)]
+    {
+        let set: Vec<String> = local.list(key).collect();
+        if set.is_empty() || set.iter().any(|it| has.contains(it.as_str())) {
+            continue;
+        }
+        let message = format!(
+            "the {what} of this host is {}, and OVN tells the others {}: their tunnels to it lead nowhere",
+            set.join(", "),
+            has.iter().copied().collect::<Vec<_>>().join(", ")
+        );
+        let finding = out.fire(local.host, object(own.name), message);
+        finding.primary(local.place(key), "the setting of the host");
+        for encap in &own.encaps {
+            finding.primary(encap.at, "what the database tells the others");
+        }
+        if let Some(seconds) = own
+            .encaps
+            .first()
+            .and_then(|it| crate::lint::ovn::apart(ctx, it.at.source, local.row.source))
+            && seconds > ctx.settings.thresholds.capture_skew_s
+        {
+            finding.no_surer_than(Confidence::Suspect);
+            finding.note(format!("the captures were taken {seconds:.0} s apart"));
+        }
+        finding.next("ovs-vsctl get Open_vSwitch . external_ids");
+        finding.next("ovn-appctl -t ovn-controller connection-status");
+        return false;
+    }
+    out.clean();
+    true
+}
+
+/// Whether the host has a tunnel to another chassis. Needed is one where both are in one transport
+/// zone, and neither belongs to another deployment that is only joined.
+fn tunnel(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    local: &Local<'_>,
+    own: &Chassis<'_>,
+    other: &Chassis<'_>,
+) {
+    let host = local.host;
+    let ips: BTreeSet<&str> = other.encaps.iter().map(|it| it.ip).collect();
+    // Gateways that are no hosts, and chassis of the host itself.
+    if other.hostname.is_none() || ips.is_empty() || own.encaps.iter().any(|it| ips.contains(it.ip))
+    {
+        return;
+    }
+    let has = ctx.ovs_interfaces_of(host).any(|it| {
+        let remote = it.data.option("remote_ip").map(|it| it.value.as_str());
+        remote.is_some_and(|it| ips.contains(it))
+            || remote == Some("flow") && it.name().starts_with("ovn")
+    });
+    if has {
+        out.clean();
+        return;
+    }
+    let missing = ctx.missing(host, &Netns::Root, &[Topic::Ovs]);
+    if !missing.is_empty() {
+        out.cannot_tell(host, missing);
+        return;
+    }
+    let Some(listed) = other.listed else {
+        out.cannot_tell(host, [ASK_CHASSIS.to_owned()]);
+        return;
+    };
+    let truth = |key: &str| {
+        let value = lookup(&listed.other_config, key).or_else(|| lookup(&listed.external_ids, key));
+        value.is_some_and(|it| it.value == "true")
+    };
+    if truth("is-remote") || truth("is-vtep") {
+        out.clean();
+        return;
+    }
+    let mut zones: BTreeSet<String> = local.list("ovn-transport-zones").collect();
+    if zones.is_empty() {
+        zones.insert(String::new());
+    }
+    let theirs: BTreeSet<String> = match listed.transport_zones.as_slice() {
+        [] => BTreeSet::from([String::new()]),
+        all => all.iter().map(|it| it.value.to_string()).collect(),
+    };
+    if zones.is_disjoint(&theirs) {
+        out.clean();
+        return;
+    }
+    let kinds = |it: &Chassis<'_>| -> BTreeSet<String> {
+        it.encaps.iter().map(|it| it.kind.to_owned()).collect()
+    };
+    let (mine, its) = (kinds(own), kinds(other));
+    let shown = other.hostname.unwrap_or(other.name);
+    let message = if mine.is_disjoint(&its) {
+        format!(
+            "{shown} has tunnels of {}, this host of {}: there is none between the two",
+            its.into_iter().collect::<Vec<_>>().join(", "),
+            mine.into_iter().collect::<Vec<_>>().join(", ")
+        )
+    } else {
+        format!("there is no tunnel to {shown}: networks that are on both are cut apart")
+    };
+    let finding = out.fire(host, object(other.name), message);
+    for encap in &other.encaps {
+        finding.primary(encap.at, format!("the tunnel end of {shown}"));
+    }
+    for encap in &own.encaps {
+        finding.context(encap.at, "the tunnel end of this host");
+    }
+    let key = other.encaps.first().map_or("", |it| it.ip);
+    if let Some(searched) = defs::searched(ctx, host, Topic::Ovs, key) {
+        finding.rests_on_absence(searched);
+    }
+    finding.next(format!("ovs-vsctl show | grep {key}"));
+    finding.next("ovs-vsctl get Open_vSwitch . external_ids:ovn-encap-type");
+}
