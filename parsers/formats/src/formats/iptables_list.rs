@@ -297,6 +297,20 @@ mod tests {
     }
 
     #[test]
+    fn what_a_target_does_is_no_condition() {
+        let text = "Chain FORWARD (policy ACCEPT 0 packets, 0 bytes)\n \
+            pkts bytes target     prot opt in     out     source               destination\n    \
+            2   208 REJECT     all  --  *      *       0.0.0.0/0            0.0.0.0/0            reject-with icmp-port-unreachable\n    \
+            2   208 REDIRECT   all  --  *      *       0.0.0.0/0            0.0.0.0/0            redir ports 9697 random\n";
+        let out = parse(text, &Command::new("iptables -nvL"));
+        let [reject, redirect] = out.records[0].rules.as_slice() else { panic!("{out:?}") };
+        assert_eq!(reject.matches, [""; 0]);
+        assert_eq!(reject.target_options, ["--reject-with", "icmp-port-unreachable"]);
+        assert_eq!(redirect.target_options, ["--to-ports", "9697"]);
+        assert_eq!(redirect.matches, ["random"]);
+    }
+
+    #[test]
     fn parts_and_failures() {
         for line in ["iptables -nvL INPUT", "iptables -t nat -L", ""] {
             let text = "Chain OUTPUT (policy ACCEPT)\ntarget     prot opt source               destination\n";

@@ -187,6 +187,20 @@ fn words(mut input: &str, rule: &mut NetfilterRule) {
             input = rest;
             continue;
         }
+        // What a target does is no condition of the rule.
+        let does = match target.as_str() {
+            "REJECT" => Some(("reject-with ", "--reject-with")),
+            "REDIRECT" => Some(("redir ports ", "--to-ports")),
+            _ => None,
+        };
+        if let Some((behind, option)) =
+            does.and_then(|(shown, option)| Some((input.strip_prefix(shown)?, option)))
+        {
+            let (value, rest) = behind.split_once([' ', '\t']).unwrap_or((behind, ""));
+            rule.target_options.extend([option, value].map(Name::from));
+            input = rest;
+            continue;
+        }
         let (word, rest) = input.split_once([' ', '\t']).unwrap_or((input, ""));
         input = rest;
         let option = match target.as_str() {
