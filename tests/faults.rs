@@ -195,16 +195,116 @@ fn planted_faults_are_roots_and_there_is_no_eighth() {
     let room = tempfile::tempdir().unwrap();
     let host = room.path().join("hotsos-openstack");
     copy(&whole, &host);
-    for plant in PLANTED.iter().flat_map(|it| it.2) {
-        let path = find(&host, plant.member);
-        let text = fs::read_to_string(&path).unwrap();
-        let changed = text.replacen(plant.from, plant.to, 1);
-        assert_ne!(text, changed, "nothing to edit in {}", path.display());
-        fs::write(&path, changed).unwrap();
+    for it in PLANTED.iter().flat_map(|it| it.2) {
+        plant(&host, it);
     }
     let planted: BTreeSet<Found> = PLANTED.iter().map(|it| found(it.0, it.1)).collect();
     let now: BTreeSet<Found> = roots(&host).difference(&healthy).cloned().collect();
     assert_eq!(now, planted);
+}
+
+fn plant(host: &Path, plant: &Plant) {
+    let path = find(host, plant.member);
+    let text = fs::read_to_string(&path).unwrap();
+    let changed = text.replacen(plant.from, plant.to, 1);
+    assert_ne!(text, changed, "nothing to edit in {}", path.display());
+    fs::write(&path, changed).unwrap();
+}
+
+const ROUTER: &str = "qrouter-984c22fd-64b3-4fa1-8ddd-87090f401ce5";
+
+/// Faults of a distributed router and of tunnels, each alone, and the root that each must be.
+const ALONE: &[(&str, &str, Plant)] = &[
+    (
+        "NS-005",
+        "fpr-984c22fd-6",
+        Plant {
+            member: "ip_netns_exec_fip-32981f34-497a-4fae-914a-8576055c8d0d_ip_route_show_table_all",
+            from: "10.100.0.203 via 169.254.88.134 dev fpr-984c22fd-6 proto static \n",
+            to: "",
+        },
+    ),
+    (
+        "NS-005",
+        ROUTER,
+        Plant {
+            member: "ip_netns_exec_qrouter-984c22fd-64b3-4fa1-8ddd-87090f401ce5_ip_rule_list",
+            from: "71743:\tfrom 192.168.21.18 lookup 16\n",
+            to: "",
+        },
+    ),
+    (
+        "NS-005",
+        ROUTER,
+        Plant {
+            member: "ip_netns_exec_qrouter-984c22fd-64b3-4fa1-8ddd-87090f401ce5_ip_route_show_table_all",
+            from: "default via 169.254.88.135 dev rfp-984c22fd-6 table 16 proto static \n",
+            to: "",
+        },
+    ),
+    (
+        "NS-005",
+        "fg-c8dcce74-c4",
+        Plant {
+            member: "ip_netns_exec_fip-32981f34-497a-4fae-914a-8576055c8d0d_ip_address_show",
+            from: "inet 10.100.0.206/24 brd 10.100.0.255 scope global fg-c8dcce74-c4",
+            to: "inet 169.254.7.7/24 brd 169.254.7.255 scope link fg-c8dcce74-c4",
+        },
+    ),
+    (
+        "NS-006",
+        "10.100.0.203",
+        Plant {
+            member: "ip_netns_exec_qrouter-984c22fd-64b3-4fa1-8ddd-87090f401ce5_iptables-save",
+            from: "-A neutron-l3-agent-float-snat -s 192.168.21.18/32 -j SNAT --to-source 10.100.0.203 --random-fully\n",
+            to: "",
+        },
+    ),
+    (
+        "NS-008",
+        "qr-3a70b31c-3f",
+        Plant {
+            member: "ip_netns_exec_qrouter-984c22fd-64b3-4fa1-8ddd-87090f401ce5_ip_address_show",
+            from: "qr-3a70b31c-3f: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1450 qdisc noqueue state UNKNOWN",
+            to: "qr-3a70b31c-3f: <BROADCAST,MULTICAST> mtu 1450 qdisc noqueue state DOWN",
+        },
+    ),
+    (
+        "NS-008",
+        "ha-550dc175-c0",
+        Plant {
+            member: "ip_netns_exec_snat-984c22fd-64b3-4fa1-8ddd-87090f401ce5_ip_address_show",
+            from: "ha-550dc175-c0: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1450 qdisc noqueue state UNKNOWN",
+            to: "ha-550dc175-c0: <BROADCAST,MULTICAST> mtu 1450 qdisc noqueue state DOWN",
+        },
+    ),
+    (
+        "TUN-006",
+        "br-tun/vxlan-0a000085",
+        Plant {
+            member: "ip_route_show_table_all",
+            from: "default via ",
+            to: "unreachable 10.0.0.133\ndefault via ",
+        },
+    ),
+];
+
+#[test]
+fn faults_of_routers_and_tunnels_are_roots() {
+    let Some(folder) = captures() else { return };
+    let whole = folder.join("hosts/hotsos-openstack");
+    let healthy = roots(&whole);
+    let room = tempfile::tempdir().unwrap();
+    let host = room.path().join("hotsos-openstack");
+    copy(&whole, &host);
+    for (code, object, fault) in ALONE {
+        let path = find(&host, fault.member);
+        let before = fs::read(&path).unwrap();
+        plant(&host, fault);
+        let now: BTreeSet<Found> = roots(&host).difference(&healthy).cloned().collect();
+        assert_eq!(now, BTreeSet::from([found(code, object)]));
+        fs::write(&path, before).unwrap();
+    }
 }
 
 /// Copies a folder; the copies can be written.

@@ -128,7 +128,7 @@ pub(crate) struct Translation<'a> {
 
 /// Where packets to a floating address go: `-d FLOATING -j DNAT --to-destination FIXED`. Rules for
 /// one port forward that port and nothing else.
-pub(crate) fn inward<'a>(table: Table<'a>) -> impl Iterator<Item = Translation<'a>> {
+pub(crate) fn inward(table: Table<'_>) -> impl Iterator<Item = Translation<'_>> {
     table.data.rules.iter().filter_map(|rule| {
         let of_agent = rule.chain.ends_with("PREROUTING") && !forwards_port(rule);
         let dnat = rule.target.as_ref().is_some_and(|it| it.value == "DNAT");
@@ -138,7 +138,7 @@ pub(crate) fn inward<'a>(table: Table<'a>) -> impl Iterator<Item = Translation<'
 }
 
 /// What packets of a VM get for a source: `-s FIXED -j SNAT --to-source FLOATING`.
-pub(crate) fn outward<'a>(table: Table<'a>) -> impl Iterator<Item = Translation<'a>> {
+pub(crate) fn outward(table: Table<'_>) -> impl Iterator<Item = Translation<'_>> {
     table.data.rules.iter().filter_map(|rule| {
         let of_agent = rule.chain.ends_with("float-snat") && !forwards_port(rule);
         let snat = rule.target.as_ref().is_some_and(|it| it.value == "SNAT");

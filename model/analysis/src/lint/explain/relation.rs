@@ -235,7 +235,10 @@ pub(super) static ROWS: &[Row] = &[
         only: of_gateway,
     },
     // The pair to the namespace of floating addresses is a veth.
-    row(&["VETH-001"], &["NS-005"], &[Join::Device]),
+    row(&["VETH-001"], &["NS-005", "L3-002"], &[Join::Device]),
+    // A route through a port that is down leads nowhere.
+    row(&["NS-008", "NS-005"], &["L3-002"], &[Join::Device]),
+    row(&["NS-005"], &["NS-006", "L3-009"], &[Join::Netns]),
     row(&["VM-006"], &["VM-002", "VM-003", "LBR-001"], &[Join::Port]),
     row(&["NIC-001", "BOND-001"], &["VM-006"], &[Join::Above]),
     row(&["NIC-001", "BOND-001"], &["TUN-006", "TUN-009"], &[Join::Above]),

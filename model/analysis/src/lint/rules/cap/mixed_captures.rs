@@ -29,13 +29,13 @@ const APART: f64 = 1800.0;
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let mut hosts: BTreeMap<HostId, Host<'_>> = BTreeMap::new();
     gather(ctx, &mut hosts);
-    for (host, mut it) in hosts {
+    for (host, it) in hosts {
         let before = out.findings.len();
         names(ctx, out, host, &it);
-        indexes(ctx, out, host, &mut it);
+        indexes(ctx, out, host, &it);
         times(ctx, out, host, &it);
-        contradictions(ctx, out, host);
-        strangers(ctx, out, host);
+        contradictions(ctx, out, host, &it);
+        strangers(ctx, out, host, &it);
         if out.findings.len() == before {
             out.clean();
         }
@@ -51,6 +51,10 @@ struct Host<'a> {
     times: Vec<(f64, Evidence)>,
     /// Names of devices by namespace and index.
     indexes: BTreeMap<(&'a Netns, IfIndex), Vec<(&'a str, Evidence)>>,
+    /// Members of bridges by the word of `brctl`.
+    members: BTreeMap<&'a str, Evidence>,
+    /// Devices about which two texts cannot both be right.
+    disputed: BTreeMap<NodeId, [Evidence; 2]>,
 }
 
 fn gather<'a>(ctx: &Ctx<'a>, hosts: &mut BTreeMap<HostId, Host<'a>>) {
@@ -92,7 +96,31 @@ fn gather<'a>(ctx: &Ctx<'a>, hosts: &mut BTreeMap<HostId, Host<'a>>) {
                     all.push((link.name.as_str(), evidence));
                 }
             }
+            Batch::Bridges(bridges) if source.netns.is_root() => {
+                for port in bridges.iter().flat_map(|it| &it.ports) {
+                    host.members.insert(port.as_str(), port.evidence(source.id));
+                }
+            }
             _ => {}
+        }
+    }
+    for conflict in &ctx.topology.conflicts {
+        let fixed = match conflict.kind {
+            // A state or an MTU may change between two commands.
+            ConflictKind::Fact => conflict
+                .witnesses
+                .iter()
+                .all(|it| it.claim.starts_with("link/ether") || it.claim.starts_with("index")),
+            ConflictKind::VethPeer => true,
+            _ => false,
+        };
+        let node = conflict.nodes.first().copied();
+        let host = node.and_then(|it| ctx.topology.node(it)).and_then(|it| it.host);
+        if let (true, Some(node), Some(host), [first, second, ..]) =
+            (fixed, node, host, conflict.witnesses.as_slice())
+        {
+            let disputed = &mut hosts.entry(host).or_default().disputed;
+            disputed.entry(node).or_insert([first.evidence, second.evidence]);
         }
     }
 }
@@ -129,7 +157,7 @@ fn names(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, it: &Host<'_>) {
 
 /// One index, two names: in one text that cannot be; between two texts devices come, go and are
 /// renamed, yet no index is given out twice.
-fn indexes(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, it: &mut Host<'_>) {
+fn indexes(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, it: &Host<'_>) {
     let mut within: Option<(IfIndex, [(&str, Evidence); 2])> = None;
     let mut between: Vec<(IfIndex, [(&str, Evidence); 2])> = Vec::new();
     for ((_, index), devices) in &it.indexes {
@@ -183,28 +211,9 @@ fn times(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, it: &Host<'_>) {
     finding.primary(first.1, "the first").primary(last.1, "the last");
 }
 
-/// Devices about which two texts cannot both be right.
-fn contradictions(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId) {
-    let mut devices: BTreeMap<NodeId, [Evidence; 2]> = BTreeMap::new();
-    for conflict in &ctx.topology.conflicts {
-        let fixed = match conflict.kind {
-            // A state or an MTU may change between two commands.
-            ConflictKind::Fact => conflict
-                .witnesses
-                .iter()
-                .all(|it| it.claim.starts_with("link/ether") || it.claim.starts_with("index")),
-            ConflictKind::VethPeer => true,
-            _ => false,
-        };
-        let node = conflict.nodes.first().copied();
-        let here =
-            node.and_then(|it| ctx.topology.node(it)).is_some_and(|it| it.host == Some(host));
-        if let (true, true, Some(node), [first, second, ..]) =
-            (fixed, here, node, conflict.witnesses.as_slice())
-        {
-            devices.entry(node).or_insert([first.evidence, second.evidence]);
-        }
-    }
+/// Too many devices are disputed for chance.
+fn contradictions(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, it: &Host<'_>) {
+    let devices = &it.disputed;
     if devices.len() < MANY {
         return;
     }
@@ -221,8 +230,7 @@ fn contradictions(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId) {
 }
 
 /// Ports of a switch, or members of bridges, most of which the list of devices does not have.
-fn strangers(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId) {
-    let root = &Netns::Root;
+fn strangers(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, it: &Host<'_>) {
     let mut ports: BTreeMap<&str, Evidence> = BTreeMap::new();
     for interface in ctx.ovs_interfaces_of(host) {
         // Ports of the kernel that stay in the root namespace and that OVS could open.
@@ -236,16 +244,7 @@ fn strangers(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId) {
         }
     }
     compare(ctx, out, host, &ports, "OVS");
-    let mut members: BTreeMap<&str, Evidence> = BTreeMap::new();
-    for (source, reading) in ctx.topology.snapshot.iter() {
-        let Batch::Bridges(bridges) = &reading.records else { continue };
-        if source.host == host && &source.netns == root {
-            for port in bridges.iter().flat_map(|it| &it.ports) {
-                members.insert(port.as_str(), port.evidence(source.id));
-            }
-        }
-    }
-    compare(ctx, out, host, &members, "brctl");
+    compare(ctx, out, host, &it.members, "brctl");
 }
 
 fn compare(

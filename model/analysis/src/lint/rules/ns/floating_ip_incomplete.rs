@@ -135,8 +135,6 @@ fn places(
     inward: &[Translation<'_>],
 ) {
     let (host, netns) = (router.netns.host, router.netns.netns());
-    // Addresses of a distributed router are routed to it (NS-005).
-    let distributed = router.devices.iter().any(|it| it.name().starts_with("rfp-"));
     let networks: Vec<(IpNet, _)> = router
         .devices
         .iter()
@@ -145,7 +143,11 @@ fn places(
         .collect();
     for it in inward {
         let ip = IpAddr::V4(it.floating);
-        if !distributed {
+        // Addresses of a distributed router are routed to it (NS-005).
+        let way = netfilter::argument(it.rule, &["-i", "--in-interface"]);
+        let routed = way.is_some_and(|(_, dev)| dev.starts_with("rfp-"))
+            || router.devices.iter().any(|it| it.name().starts_with("rfp-"));
+        if !routed {
             match ctx.topology.address_presence(host, netns, ip) {
                 Presence::Yes(_) => {}
                 Presence::Unknown(missing) => {

@@ -1,18 +1,17 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use tapline_model::Name;
 use tapline_model::capture::HostId;
 use tapline_model::ids::Netns;
-use tapline_model::records::Batch;
-use tapline_model::records::sysctl::Sysctl;
 use tapline_model::span::Evidence;
 use tapline_topology::graph::{Netdev, NetdevKind};
 
 use crate::lint::ctx::Item;
 use crate::lint::netfilter::{self, Filters};
 use crate::lint::router::{Duty, Router};
+use crate::lint::texts::{self, Settings};
 use crate::lint::{Confidence, Ctx, Verdicts, declare_rule, defs};
 
 declare_rule! {
@@ -43,36 +42,30 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 
 /// The switches of forwarding, by namespace.
 struct Switches<'a> {
-    all: BTreeMap<(HostId, &'a Netns), BTreeMap<&'a str, (Evidence, &'a Sysctl)>>,
+    all: Settings<'a>,
     /// Namespaces in which a device forwards IPv6 whatever the switch for all says.
     forced: BTreeSet<(HostId, &'a Netns)>,
 }
 
 impl<'a> Switches<'a> {
     fn new(ctx: &Ctx<'a>) -> Self {
-        let mut switches = Self { all: BTreeMap::new(), forced: BTreeSet::new() };
-        for (source, reading) in ctx.topology.snapshot.iter() {
-            let Batch::Sysctls(all) = &reading.records else { continue };
-            let place = (source.host, &source.netns);
-            for setting in all {
-                let key = setting.key.as_str();
-                if key == V4 || key == V6 {
-                    let evidence = Evidence { source: source.id, span: setting.at };
-                    let known = switches.all.entry(place).or_default();
-                    known.entry(key).or_insert((evidence, setting));
-                } else if key.ends_with(".force_forwarding") && setting.number() == Some(1) {
-                    switches.forced.insert(place);
-                }
-            }
-        }
-        switches
+        let forces: fn(&str) -> bool = |key| key.ends_with(".force_forwarding");
+        let all = texts::settings(ctx, |key| {
+            key == V4 || key == V6 || key.ends_with(".force_forwarding")
+        });
+        let forced = all
+            .iter()
+            .filter(|((_, _, key), setting)| forces(key) && setting.value == 1)
+            .map(|((host, netns, _), _)| (*host, *netns))
+            .collect();
+        Self { all, forced }
     }
 
     /// Whether a switch is off, and where that is printed; `None` where it was not captured.
     fn off(&self, host: HostId, netns: &Netns, key: &str) -> Option<(bool, Evidence)> {
-        let (evidence, setting) = self.all.get(&(host, netns))?.get(key)?;
+        let setting = self.all.get(&(host, netns, key))?;
         let forced = key == V6 && self.forced.contains(&(host, netns));
-        Some((setting.number()? == 0 && !forced, *evidence))
+        Some((setting.value == 0 && !forced, setting.evidence))
     }
 }
 

@@ -173,7 +173,7 @@ fn flapping(
     advise(finding, interface);
 }
 
-fn far_end<'a>(interface: Item<'a, OvsInterface>) -> &'a str {
+fn far_end(interface: Item<'_, OvsInterface>) -> &str {
     interface.data.option("remote_ip").map_or("the far end", |it| it.value.as_str())
 }
 

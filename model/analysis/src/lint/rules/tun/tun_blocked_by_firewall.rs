@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use tapline_model::Name;
 use tapline_model::capture::HostId;
 use tapline_model::ids::Netns;
 use tapline_model::records::netfilter::NetfilterRule;
@@ -192,7 +193,7 @@ fn may_match(rule: &NetfilterRule, wire: &Wire, tunnels: &[Item<'_, TunnelEndpoi
 /// Whether the rule's destination ports, where it has any, hold the port: `--dport 4789`,
 /// `--dports 1:100,4789`, and `dpt:4789`, `dpts:1:100`, `dports 1,4789` of a listing.
 fn fits_ports(rule: &NetfilterRule, port: u16) -> bool {
-    let mut words = rule.matches.iter().map(|it| it.as_str()).peekable();
+    let mut words = rule.matches.iter().map(Name::as_str);
     let mut not = false;
     while let Some(word) = words.next() {
         let list = match word {
@@ -258,4 +259,19 @@ fn report(
     let from = first.data.remote.as_ref().map(|it| format!(" -s {}", it.value)).unwrap_or_default();
     finding.next("iptables -nvL INPUT".to_owned());
     finding.next(format!("iptables -I INPUT {hole}{from} -j ACCEPT"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_of_a_rule() {
+        for (list, fits) in
+            [("4789", true), ("4788", false), ("1:65535", true), ("53,4789", true), ("vxlan", true)]
+        {
+            assert_eq!(holds(list, 4789), fits, "{list}");
+        }
+        assert!(!holds("4790:5000", 4789) && !holds("", 4789));
+    }
 }

@@ -145,3 +145,17 @@ fn advise(finding: &mut Finding, device: &str, kind: &str) {
         "modprobe openvswitch vport-{kind}; grep -i {kind} /var/log/openvswitch/ovs-vswitchd.log"
     ));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::version;
+
+    #[test]
+    fn versions_are_two_numbers() {
+        assert_eq!(version("2.13.3"), Some((2, 13)));
+        assert_eq!(version("3.10.0-1160.el7.x86_64"), Some((3, 10)));
+        assert_eq!(version("3.4.0-2.fc41"), Some((3, 4)));
+        assert_eq!(version("unknown"), None);
+        assert_eq!(version("3"), None);
+    }
+}

@@ -248,3 +248,16 @@ fn fits(near: Item<'_, TunnelEndpoint>, far: Item<'_, TunnelEndpoint>) -> bool {
     meets(ip(&near.data.local), ip(&far.data.remote))
         && meets(ip(&far.data.local), ip(&near.data.remote))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::number;
+
+    #[test]
+    fn keys_have_several_notations() {
+        for key in ["7", "0x7", "0.0.0.7"] {
+            assert_eq!(number(key), Ok(7), "{key}");
+        }
+        assert_eq!(number("flow"), Err("flow"));
+    }
+}

@@ -31,6 +31,9 @@ struct Segment<'a> {
     evidence: Evidence,
 }
 
+/// The segments of each network by host, type, physical network and id.
+type Networks<'a> = BTreeMap<&'a str, BTreeMap<(HostId, &'a str, &'a str, &'a str), Segment<'a>>>;
+
 impl Segment<'_> {
     fn is_overlay(&self) -> bool {
         matches!(self.kind, "vxlan" | "gre" | "geneve")
@@ -48,8 +51,7 @@ impl Segment<'_> {
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let mesh = Mesh::new(ctx);
     // Segments of each network, without repeats on one host.
-    let mut networks: BTreeMap<&str, BTreeMap<(HostId, &str, &str, &str), Segment<'_>>> =
-        BTreeMap::new();
+    let mut networks: Networks<'_> = BTreeMap::new();
     let mut told: BTreeSet<HostId> = BTreeSet::new();
     let mut wired: BTreeMap<HostId, bool> = BTreeMap::new();
     for port in ctx.ovs_ports().filter(|it| it.data.bridge == "br-int") {
@@ -145,12 +147,7 @@ fn one_network(ctx: &Ctx<'_>, out: &mut Verdicts, mesh: &Mesh, all: &[Segment<'_
 
 /// One id of one type of overlay for two networks. Only hosts that tunnel to one another have their
 /// ids from one neutron for certain.
-fn shared_ids(
-    ctx: &Ctx<'_>,
-    out: &mut Verdicts,
-    mesh: &Mesh,
-    networks: &BTreeMap<&str, BTreeMap<(HostId, &str, &str, &str), Segment<'_>>>,
-) {
+fn shared_ids(ctx: &Ctx<'_>, out: &mut Verdicts, mesh: &Mesh, networks: &Networks<'_>) {
     let mut ids: BTreeMap<(&str, &str), Vec<Segment<'_>>> = BTreeMap::new();
     for segment in networks.values().flat_map(|it| it.values()) {
         if segment.is_overlay() {
