@@ -1,6 +1,6 @@
 //! All rules that a run knows: the built-in ones and those of the user.
 use tapline_analysis::lint::Rule;
-use tapline_analysis::lint::rules::{ALL, CORE};
+use tapline_analysis::lint::rules::{ALL, is_core};
 
 use crate::config::Config;
 use crate::error::{CliError, Result};
@@ -90,7 +90,7 @@ impl Catalogue {
         let expected = |rule: &Rule| select.is_empty() || named(select, rule);
         let core_off = ALL
             .iter()
-            .filter(|it| CORE.contains(&it.code) && expected(it) && !chosen(it))
+            .filter(|it| is_core(it.code) && expected(it) && !chosen(it))
             .map(|it| it.code)
             .collect();
         Ok(Chosen { rules, core_off })

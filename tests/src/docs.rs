@@ -54,6 +54,7 @@ fn cli() -> anyhow::Result<String> {
         let help = sub.render_long_help().to_string();
         writeln!(page, "\n## tapline {}\n\n```text\n{}\n```", sub.get_name(), trimmed(&help))?;
     }
+    write!(page, "\n{}", include_str!("lint_json.md"))?;
     Ok(page)
 }
 

@@ -61,6 +61,10 @@ struct FindingRow<'a> {
     baseline: bool,
     /// Fingerprint of its cause; null for a root.
     explained_by: Option<&'a str>,
+    /// Fingerprints of further causes, each of which would explain it alone.
+    also_explained_by: &'a [String],
+    /// Fingerprints of what may be its cause and is not sure enough.
+    maybe_explained_by: &'a [String],
     /// Fingerprints of all that follows from it, directly or not.
     explains: &'a [String],
     /// Running VMs and namespaces that hang on what is at fault.
@@ -173,6 +177,8 @@ fn finding<'a>(snapshot: &'a Snapshot, finding: &'a Finding) -> FindingRow<'a> {
         suppressed: finding.suppressed.as_ref(),
         baseline: finding.baseline,
         explained_by: finding.explained_by.as_deref(),
+        also_explained_by: &finding.also_explained_by,
+        maybe_explained_by: &finding.maybe_explained_by,
         explains: &finding.explains,
         blast: finding.blast,
     }

@@ -67,6 +67,10 @@ pub(crate) fn render(
         }
         if let [cause] = named(&mut it.explained_by.iter()).as_slice() {
             line("follows from:", cause)?;
+            let others = named(&mut it.also_explained_by.iter());
+            if !others.is_empty() {
+                line("also follows from:", &first(&others, CONSEQUENCES))?;
+            }
         } else if !it.explains.is_empty() {
             let names = named(&mut it.explains.iter());
             let names = first(&names, CONSEQUENCES);

@@ -2,7 +2,7 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
-use tapline_analysis::lint::paths::{Path, State, paths};
+use tapline_analysis::lint::paths::{Path, Reach, State, Step, paths};
 use tapline_analysis::lint::{Finding, Report};
 use tapline_topology::{NodeData, NodeId, Topology};
 
@@ -18,6 +18,8 @@ pub(crate) struct PathRow {
     /// The NIC of a VM, or the device in a namespace.
     start: String,
     hops: Vec<HopRow>,
+    /// How far the hops lead: `nothing`, `switch`, `tunnels` or `wire`.
+    reach: &'static str,
     /// Whether no hop is broken and the way reaches a switch; null where that is not told.
     whole: Option<bool>,
     /// Fingerprint of the finding that breaks it.
@@ -30,6 +32,8 @@ struct HopRow {
     name: String,
     /// `whole`, `broken` or `unknown`.
     state: &'static str,
+    /// How many more lead on beside it: tunnels, uplinks.
+    beside: usize,
 }
 
 /// The ways for programs.
@@ -43,12 +47,19 @@ pub(crate) fn rows(topology: &Topology<'_>, report: &Report) -> Vec<PathRow> {
                 State::Broken => "broken",
                 State::Unknown => "unknown",
             },
+            beside: it.beside,
         });
         PathRow {
             host: host(topology, path).to_owned(),
             netns: netns(topology, path.start),
             start: start(topology, path.start),
             hops: hops.collect(),
+            reach: match path.reach {
+                Reach::Nothing => "nothing",
+                Reach::Switch => "switch",
+                Reach::Tunnels => "tunnels",
+                Reach::Wire => "wire",
+            },
             whole: whole(path),
             broken_by: breaker(report, path).map(|it| it.fingerprint.clone()),
         }
@@ -78,7 +89,11 @@ pub(crate) fn render(
         let start = format!("{} · {netns}{}", host(topology, path), start(topology, path.start));
         write!(out, "  {} {}", mark(head, paint), visible(&start))?;
         for step in shown(topology, path) {
-            write!(out, " → {} {}", visible(&name(topology, step.0)), mark(step.1, paint))?;
+            write!(out, " → {}", visible(&name(topology, step.node)))?;
+            if step.beside > 0 {
+                write!(out, " (and {} more)", step.beside)?;
+            }
+            write!(out, " {}", mark(step.state, paint))?;
         }
         if let Some(finding) = breaker(report, path) {
             let words = format!("{} {}", finding.rule.code, finding.object.name);
@@ -96,16 +111,26 @@ pub(crate) fn render(
     Ok(())
 }
 
-/// Hops to print: a port and its interface are one.
-fn shown(topology: &Topology<'_>, path: &Path) -> Vec<(NodeId, State)> {
-    let mut all: Vec<(NodeId, State)> = Vec::new();
+/// Hops to print: a port, its interface and its device are one.
+fn shown(topology: &Topology<'_>, path: &Path) -> Vec<Step> {
+    let mut all: Vec<Step> = Vec::new();
+    let last = |name: &str| name.rsplit('/').next().unwrap_or_default().to_owned();
     for step in &path.steps {
-        let is_port =
-            matches!(topology.node(step.node).map(|it| &it.data), Some(NodeData::OvsPort(_)));
+        let data = topology.node(step.node).map(|it| &it.data);
+        let is_port = matches!(data, Some(NodeData::OvsPort(_)));
+        let same =
+            |before: &Step| last(&name(topology, before.node)) == last(&name(topology, step.node));
         match all.last_mut() {
-            Some(last) if is_port && step.state == State::Broken => *last = (step.node, step.state),
-            Some(_) if is_port => {}
-            _ => all.push((step.node, step.state)),
+            Some(before) if is_port || same(before) => {
+                before.beside = before.beside.max(step.beside);
+                if step.state != State::Whole {
+                    before.state = step.state;
+                }
+                if step.state == State::Broken {
+                    before.node = step.node;
+                }
+            }
+            _ => all.push(step.clone()),
         }
     }
     all

@@ -24,10 +24,11 @@ pub mod settings;
 mod texts;
 mod verdicts;
 mod vlans;
+mod ways;
 
 pub use ctx::Ctx;
 pub use explain::Blast;
-pub use finding::{Cited, Confidence, Finding, Object, Role, Severity};
+pub use finding::{Cited, Confidence, Finding, Object, Role, Severity, Shape};
 pub use run::{Report, run, run_own, run_with};
 pub use settings::Settings;
 pub use verdicts::{CannotTell, Verdicts};

@@ -7,11 +7,11 @@
 //! those without one are roots. Nothing is dropped.
 mod blast;
 mod population;
-mod relation;
+pub(crate) mod relation;
 mod touch;
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tapline_model::capture::HostId;
 
@@ -22,13 +22,19 @@ use self::blast::Reach;
 use self::relation::{Join, ROWS};
 use self::touch::{Key, Touch};
 use super::ctx::Ctx;
-use super::finding::{Confidence, Finding, Severity};
+use super::finding::{Confidence, Finding, Severity, Shape};
+use super::rules;
 
 /// Hints at possible causes that one finding gets.
 const HINTS: usize = 2;
 
-/// Ties findings to their causes and orders
-/// them: roots by what they cut off, each followed by what it explains.
+/// Roots that are kept of one row and key: one explains, others are cross-references.
+const BEST: usize = 3;
+
+/// Roots by row of the relation, host and key.
+type Index<'t> = BTreeMap<(usize, Option<HostId>, Key<'t>), Vec<usize>>;
+
+/// Ties findings to their causes and orders them: roots by what they cut off, each followed by what it explains.
 pub(crate) fn explain(findings: &mut Vec<Finding>, ctx: &Ctx<'_>) {
     let mut reach = Reach::new(ctx);
     let touches: Vec<Touch> = findings.iter().map(|it| Touch::of(it, ctx)).collect();
@@ -48,6 +54,8 @@ pub(crate) fn explain(findings: &mut Vec<Finding>, ctx: &Ctx<'_>) {
 struct Cause {
     /// Index of the finding that explains it.
     by: Option<usize>,
+    /// Indexes of others that would explain it alone.
+    also: Vec<usize>,
     /// Indexes of findings that are not sure enough to explain it.
     perhaps: Vec<usize>,
 }
@@ -63,13 +71,13 @@ fn causes(
     for (at, (symptom, touch)) in findings.iter().zip(touches).enumerate() {
         let mut candidates: Vec<usize> = Vec::new();
         for (number, row) in ROWS.iter().enumerate() {
-            if !row.symptoms.contains(&symptom.rule.code) {
+            if !row.has_symptom(symptom) {
                 continue;
             }
             for join in row.joins {
                 for key in touch.keys(*join) {
                     let known = index.get(&(number, host_of(*join, symptom.host), key));
-                    candidates.extend(known.copied().filter(|it| *it != at));
+                    candidates.extend(known.into_iter().flatten().filter(|it| **it != at));
                 }
             }
         }
@@ -78,8 +86,14 @@ fn causes(
         let mut cause = Cause::default();
         for candidate in candidates {
             let Some(root) = findings.get(candidate) else { continue };
+            if !leads_up(root, symptom) {
+                continue;
+            }
             if may_explain(root, symptom) {
-                cause.by.get_or_insert(candidate);
+                match cause.by {
+                    None => cause.by = Some(candidate),
+                    Some(_) => cause.also.push(candidate),
+                }
             } else if cause.perhaps.len() < HINTS {
                 cause.perhaps.push(candidate);
             }
@@ -89,19 +103,35 @@ fn causes(
         }
         causes.push(cause);
     }
+    // What follows from the same root is no second cause.
+    let roots: Vec<usize> = (0..causes.len()).map(|at| root_of(at, &causes)).collect();
+    let root = |at: usize| roots.get(at).copied().unwrap_or(at);
+    for (at, cause) in causes.iter_mut().enumerate() {
+        let mut seen = BTreeSet::from([root(at)]);
+        cause.also.retain(|it| seen.insert(root(*it)));
+        cause.also.truncate(HINTS);
+    }
     causes
 }
 
-/// The best root for each row of the relation and each key.
+/// Whether causes that run this way cannot run in circles: towards the ground, or, of one rule,
+/// from one whose peer is absent to one whose peer is there.
+fn leads_up(root: &Finding, symptom: &Finding) -> bool {
+    let (below, above) = (relation::place(root), relation::place(symptom));
+    let of_one = root.rule.code == symptom.rule.code && root.shape != symptom.shape;
+    below < above || below == above && of_one && root.shape == Shape::AbsentPeer
+}
+
+/// The best roots for each row of the relation and each key.
 fn index<'t>(
     findings: &[Finding],
     touches: &'t [Touch],
     above: &[Vec<tapline_topology::NodeId>],
-) -> BTreeMap<(usize, Option<HostId>, Key<'t>), usize> {
-    let mut index = BTreeMap::new();
+) -> Index<'t> {
+    let mut index: Index<'t> = BTreeMap::new();
     for (at, ((root, touch), above)) in findings.iter().zip(touches).zip(above).enumerate() {
         for (number, row) in ROWS.iter().enumerate() {
-            if !row.roots.contains(&root.rule.code) || !(row.only)(root) {
+            if !row.has_root(root) {
                 continue;
             }
             for join in row.joins {
@@ -111,11 +141,11 @@ fn index<'t>(
                     keys = above.iter().map(|it| Key::Node(*it)).collect();
                 }
                 for key in keys {
-                    let best = index.entry((number, host, key)).or_insert(at);
-                    let better = findings.get(*best).is_none_or(|it| rank(root) < rank(it));
-                    if better {
-                        *best = at;
-                    }
+                    let best = index.entry((number, host, key)).or_default();
+                    best.push(at);
+                    best.sort_by_key(|it| findings.get(*it).map(rank));
+                    best.dedup();
+                    best.truncate(BEST);
                 }
             }
         }
@@ -125,12 +155,12 @@ fn index<'t>(
 
 /// Names mean something to one host only; virtual machines and addresses are the same on all.
 fn host_of(join: Join, host: HostId) -> Option<HostId> {
-    (!matches!(join, Join::Vm | Join::AnyAddress)).then_some(host)
+    (!matches!(join, Join::Vm | Join::AnyAddress | Join::Peer)).then_some(host)
 }
 
 /// The surest first, then the nearest to the ground, then the most severe.
 fn rank(it: &Finding) -> impl Ord + use<> {
-    (Reverse(it.confidence), relation::place(it.rule.code), Reverse(it.severity))
+    (Reverse(it.confidence), relation::place(it), Reverse(it.severity))
 }
 
 /// A guess does not explain away what is proven, nor a remark what is severe.
@@ -163,8 +193,13 @@ fn tie(findings: &mut [Finding], causes: &[Cause]) {
     for (at, finding) in findings.iter_mut().enumerate() {
         let Some(cause) = causes.get(at) else { continue };
         finding.explained_by = cause.by.and_then(|it| fingerprints.get(it).cloned());
+        let prints = |all: &[usize]| -> Vec<String> {
+            all.iter().filter_map(|it| fingerprints.get(*it).cloned()).collect()
+        };
+        finding.also_explained_by = prints(&cause.also);
+        finding.maybe_explained_by = prints(&cause.perhaps);
         for name in cause.perhaps.iter().filter_map(|it| names.get(*it)) {
-            finding.notes.push(format!("may be a consequence of {name}"));
+            finding.notes.push(format!("may be caused by {name}"));
         }
         // All causes up to the root explain it.
         let mut above = cause.by;
@@ -184,7 +219,7 @@ fn tie(findings: &mut [Finding], causes: &[Cause]) {
     }
 }
 
-/// Roots by what they cut off, severity, confidence and the order of the relation, each followed
+/// Roots by what they cut off, severity, confidence and the rank of their rule, each followed
 /// by what it explains in the order in which that stood.
 fn arrange(findings: &mut Vec<Finding>, causes: &[Cause]) {
     let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
@@ -205,8 +240,8 @@ fn arrange(findings: &mut Vec<Finding>, causes: &[Cause]) {
 }
 
 fn order(it: &Finding) -> impl Ord + use<> {
-    let place = relation::place(it.rule.code);
-    (Reverse(it.blast.total()), Reverse(it.severity), Reverse(it.confidence), place)
+    let rank = rules::rank(it.rule.code);
+    (Reverse(it.blast.total()), Reverse(it.severity), Reverse(it.confidence), rank)
 }
 
 #[cfg(test)]

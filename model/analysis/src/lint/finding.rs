@@ -45,6 +45,20 @@ pub struct Object {
     pub name: String,
 }
 
+/// What stands behind a finding, where the relation of causes has to know it.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Shape {
+    /// One object.
+    #[default]
+    One,
+    /// Most objects of a host or a bridge: whatever they have in common is at fault.
+    Population,
+    /// A patch to an interface that no bridge has.
+    AbsentPeer,
+    /// Something that an agent began and did not finish.
+    Unfinished,
+}
+
 /// What a piece of evidence is there for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -100,6 +114,12 @@ pub struct Finding {
     pub next: Vec<String>,
     /// Names of further objects with the same fault, where one finding stands for several.
     pub also: Vec<String>,
+    /// What stands behind it.
+    pub shape: Shape,
+    /// Further captured hosts that it is about.
+    pub peers: Vec<HostId>,
+    /// Further nodes that it is about.
+    pub nodes: Vec<NodeId>,
     /// Stable over runs: depends on rule, host and object, not on lines, indexes or order.
     pub fingerprint: String,
     /// It is known and accepted.
@@ -108,6 +128,10 @@ pub struct Finding {
     pub baseline: bool,
     /// Fingerprint of the finding that this one follows from; `None` for a root.
     pub explained_by: Option<String>,
+    /// Fingerprints of further findings that would explain it alone.
+    pub also_explained_by: Vec<String>,
+    /// Fingerprints of findings that may explain it and are not sure enough to.
+    pub maybe_explained_by: Vec<String>,
     /// Fingerprints of all findings that follow from this one, directly or not.
     pub explains: Vec<String>,
     /// How many running VMs and namespaces hang on what is at fault.
@@ -155,6 +179,12 @@ impl Finding {
     /// Names a further object with the same fault.
     pub fn also(&mut self, name: impl Into<String>) -> &mut Self {
         self.also.push(name.into());
+        self
+    }
+
+    /// Says what stands behind it.
+    pub(crate) fn shaped(&mut self, shape: Shape) -> &mut Self {
+        self.shape = shape;
         self
     }
 

@@ -76,7 +76,7 @@ pub fn run_own(
             }),
         );
     }
-    add_populations(&mut report.findings, &ctx);
+    add_populations(&mut report, &ctx);
     for finding in &mut report.findings {
         settings.apply(finding, ctx.host_name(finding.host));
     }

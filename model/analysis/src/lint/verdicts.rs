@@ -7,7 +7,7 @@ use tapline_topology::NodeId;
 use super::Rule;
 use super::ctx::Ctx;
 use super::explain::Blast;
-use super::finding::{Finding, Object};
+use super::finding::{Finding, Object, Shape};
 
 /// Something that a rule could not decide.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -87,10 +87,15 @@ impl Verdicts {
             notes: Vec::new(),
             next: Vec::new(),
             also: Vec::new(),
+            shape: Shape::One,
+            peers: Vec::new(),
+            nodes: Vec::new(),
             fingerprint: String::new(),
             suppressed: None,
             baseline: false,
             explained_by: None,
+            also_explained_by: Vec::new(),
+            maybe_explained_by: Vec::new(),
             explains: Vec::new(),
             blast: Blast::default(),
         };

@@ -1,53 +1,52 @@
-//! Findings that stand for most objects of a host.
+//! Findings that stand for most objects of a host or a network.
 //!
 //! Where nearly all tunnels of a host are at fault, the host is. Rules that see a whole population
-//! themselves (ports on the dead VLAN, targets of VMs) say so on their own.
-use std::collections::BTreeMap;
-
-use tapline_model::capture::HostId;
+//! themselves (ports on the dead VLAN, bridges without their controller, targets of VMs) say so on
+//! their own; here stands what takes the findings of several objects, hosts or rules together.
+mod devices;
+mod gone;
+mod network;
+mod overlay;
 
 use crate::lint::ctx::Ctx;
-use crate::lint::defs;
-use crate::lint::finding::{Finding, Object};
-use crate::lint::run;
+use crate::lint::finding::{Finding, Object, Shape};
+use crate::lint::run::{self, Report};
 
 /// Places that the finding cites of those that it stands for.
-const CITED: usize = 3;
+const CITED: usize = 5;
 
-/// Adds `HOST is off the overlay` where most of its tunnels are at fault each on its own.
-pub(crate) fn add(findings: &mut Vec<Finding>, ctx: &Ctx<'_>) {
-    let mut all: BTreeMap<HostId, usize> = BTreeMap::new();
-    for tunnel in ctx.tunnels() {
-        *all.entry(tunnel.host).or_default() += 1;
-    }
-    for (host, tunnels) in all {
-        for code in ["TUN-002", "TUN-009"] {
-            let members: Vec<&Finding> = findings
-                .iter()
-                .filter(|it| it.host == host && it.rule.code == code && it.object.kind != "host")
-                .collect();
-            let affected: usize = members.iter().map(|it| 1 + it.also.len()).sum();
-            let (Some(first), true) = (members.first(), defs::most_of(affected, tunnels)) else {
-                continue;
-            };
-            if members.len() < 2 {
-                continue;
-            }
-            let mut root = (*first).clone();
-            root.object = Object { kind: "host", name: ctx.host_name(host).to_owned() };
-            root.node = None;
-            root.netns = None;
-            root.message = format!(
-                "{} is off the overlay: {affected} of its {tunnels} tunnels are at fault",
-                ctx.host_name(host)
-            );
-            root.evidence =
-                members.iter().filter_map(|it| it.evidence.first().cloned()).take(CITED).collect();
-            root.also = members.iter().map(|it| it.object.name.clone()).collect();
-            root.severity = members.iter().map(|it| it.severity).max().unwrap_or(root.severity);
-            root.fingerprint = run::fingerprint(&root, ctx);
-            findings.push(root);
-            break;
-        }
-    }
+/// Adds the findings that stand for others. All were judged before: what a rule could not decide
+/// is not counted.
+pub(crate) fn add(report: &mut Report, ctx: &Ctx<'_>) {
+    devices::add(report, ctx);
+    network::add(report, ctx);
+    gone::add(report, ctx);
+    overlay::add(report, ctx);
+}
+
+/// One finding for several of one rule; it is about `object`.
+fn root_of(
+    members: &[&Finding],
+    object: Object,
+    message: String,
+    ctx: &Ctx<'_>,
+) -> Option<Finding> {
+    let mut root = (*members.first()?).clone();
+    root.object = object;
+    root.message = message;
+    root.node = None;
+    root.netns = None;
+    root.shape = Shape::Population;
+    root.peers = Vec::new();
+    root.evidence =
+        members.iter().filter_map(|it| it.evidence.first().cloned()).take(CITED).collect();
+    root.searched = Vec::new();
+    root.rests_on_absence = false;
+    root.notes = Vec::new();
+    root.also = members.iter().map(|it| it.object.name.clone()).collect();
+    root.nodes = members.iter().flat_map(|it| it.node.iter().chain(&it.nodes)).copied().collect();
+    root.severity = members.iter().map(|it| it.severity).max().unwrap_or(root.severity);
+    root.confidence = members.iter().map(|it| it.confidence).max().unwrap_or(root.confidence);
+    root.fingerprint = run::fingerprint(&root, ctx);
+    Some(root)
 }

@@ -3,7 +3,10 @@
 //! Rules stand in [`LAYERS`] from the ground up. A row of [`ROWS`] leads from earlier rules to
 //! later ones only, so causes never run in circles; a test holds this. Rules may be named here
 //! that do not exist (yet).
-use crate::lint::Finding;
+//!
+//! A finding that stands for a population has a place of its own, nearer to the ground than those
+//! of its rule: `OVS-002*` is the agent that wired nothing, `OVS-002` a port that is not wired.
+use crate::lint::{Finding, Shape};
 
 /// What two findings have in common where one explains the other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,6 +27,8 @@ pub(super) enum Join {
     AnyAddress,
     /// The VM, whatever the host.
     Vm,
+    /// A captured host that both are about, whatever the host that they are on.
+    Peer,
     /// What the symptom is about hangs on what the root is about.
     Above,
 }
@@ -36,12 +41,17 @@ pub(super) struct Row {
     pub(super) joins: &'static [Join],
     /// Which findings of the roots.
     pub(super) only: fn(&Finding) -> bool,
+    /// Which findings of the symptoms.
+    pub(super) of: fn(&Finding) -> bool,
 }
 
 /// The rules from the ground up.
 const LAYERS: &[(&str, &[&str])] = &[
     ("capture", &["CAP-001", "CAP-003", "CAP-004", "CAP-002"]),
-    ("daemon and agent", &["OVS-005", "OVS-008", "OVN-002", "VM-005"]),
+    (
+        "daemon and agent",
+        &["OVS-005", "OVS-008", "OVS-002*", "VM-001*", "VM-003*", "OVN-002", "VM-005"],
+    ),
     ("physical", &["NIC-001", "BOND-002", "BOND-001", "BOND-003"]),
     ("namespace", &["NS-004"]),
     // A second tunnel with the same key is why the switch could not make one.
@@ -72,23 +82,30 @@ const LAYERS: &[(&str, &[&str])] = &[
             "LBR-005",
         ],
     ),
-    ("tunnel", &["TUN-001", "TUN-005", "TUN-002", "TUN-006", "TUN-007", "TUN-010", "TUN-009"]),
+    ("addressing", &["L3-013", "L3-012", "L3-002"]),
+    (
+        "tunnel",
+        &[
+            "TUN-001", "TUN-005", "TUN-002*", "TUN-009*", "TUN-002", "TUN-006", "TUN-007",
+            "TUN-010", "TUN-009",
+        ],
+    ),
     ("OVN", &["OVN-001", "OVN-003", "OVN-004", "OVN-005"]),
     ("MTU", &["MTU-003", "MTU-004", "MTU-001", "MTU-002", "MTU-005"]),
     (
         "L3",
         &[
             "NS-001", "NS-008", "NS-003", "NS-002", "NS-005", "NS-006", "NS-007", "NS-009",
-            "L3-013", "L3-012", "L3-003", "L3-001", "L3-004", "L3-002", "L3-005", "L3-008",
-            "L3-009", "L3-010", "L3-011", "MAC-001", "MAC-002", "K8S-001", "K8S-002", "L3-007",
+            "L3-003", "L3-001", "L3-004", "L3-005", "L3-008", "L3-009", "L3-010", "L3-011",
+            "MAC-001", "MAC-002", "K8S-001", "K8S-002", "L3-007",
         ],
     ),
     ("firewall", &["IPT-001", "IPT-002", "IPT-003", "IPT-004", "IPT-005"]),
     (
         "symptom",
         &[
-            "L3-006", "MAC-003", "NIC-002", "NIC-003", "NIC-004", "NIC-005", "NIC-006", "NIC-007",
-            "NIC-008",
+            "L3-006*", "L3-006", "MAC-003", "NIC-002", "NIC-003", "NIC-004", "NIC-005", "NIC-006",
+            "NIC-007", "NIC-008",
         ],
     ),
 ];
@@ -102,14 +119,28 @@ fn of_agent(it: &Finding) -> bool {
     it.object.name == "br-int"
 }
 
-/// A finding that stands for most ports of a bridge or most objects of a host.
-fn of_population(it: &Finding) -> bool {
-    matches!(it.object.kind, "ovs-bridge" | "host")
+/// Whether a finding stands for most ports of a bridge or most objects of a host.
+pub(crate) fn is_population(it: &Finding) -> bool {
+    it.shape == Shape::Population || (it.object.kind == "host" && !it.also.is_empty())
 }
 
 /// A patch to a port that does not exist, not one whose far end is patched elsewhere.
 fn of_absent_peer(it: &Finding) -> bool {
-    it.message.contains("no bridge has")
+    it.shape == Shape::AbsentPeer
+}
+
+fn of_present_peer(it: &Finding) -> bool {
+    it.shape != Shape::AbsentPeer
+}
+
+/// What an agent began and did not finish.
+fn unfinished(it: &Finding) -> bool {
+    it.shape == Shape::Unfinished
+}
+
+/// A fault of the host itself, not of a namespace on it.
+fn in_root(it: &Finding) -> bool {
+    it.netns.as_ref().is_none_or(tapline_model::ids::Netns::is_root)
 }
 
 /// The port of a router in the external network.
@@ -122,14 +153,16 @@ const fn row(
     symptoms: &'static [&'static str],
     joins: &'static [Join],
 ) -> Row {
-    Row { roots, symptoms, joins, only: any }
+    Row { roots, symptoms, joins, only: any, of: any }
 }
 
 /// What a wiring agent that does not work leaves undone.
-const OF_AGENT: &[&str] = &[
-    "OVS-002", "OVS-003", "OVS-007", "OVS-009", "OVS-010", "OVS-011", "OVS-016", "TUN-002",
-    "NS-001",
-];
+const OF_AGENT: &[&str] =
+    &["OVS-002", "OVS-007", "OVS-009", "OVS-010", "OVS-011", "OVS-016", "TUN-002"];
+
+/// What it may have begun: a patch with a placeholder, a port that the switch does not have. Other
+/// faults of these rules are not its own.
+const BEGUN: &[&str] = &["OVS-003", "LBR-001", "NS-001"];
 
 /// What lies further along the way of a port.
 const LATER_HOPS: &[&str] =
@@ -147,13 +180,10 @@ pub(super) static ROWS: &[Row] = &[
         &["OVS-008", "OVS-009", "OVS-013", "OVS-014", "OVS-015", "TUN-002", "TUN-009", "TUN-010"],
         &[Join::Host],
     ),
-    Row { roots: &["OVS-008"], symptoms: OF_AGENT, joins: &[Join::Host], only: of_agent },
-    Row {
-        roots: &["OVS-002"],
-        symptoms: &["OVS-010", "OVS-011", "OVS-016", "NS-001", "TUN-002"],
-        joins: &[Join::Host],
-        only: of_population,
-    },
+    Row { only: of_agent, ..row(&["OVS-008"], OF_AGENT, &[Join::Host]) },
+    row(&["OVS-002*"], OF_AGENT, &[Join::Host]),
+    Row { only: of_agent, of: unfinished, ..row(&["OVS-008"], BEGUN, &[Join::Host]) },
+    Row { of: unfinished, ..row(&["OVS-002*"], BEGUN, &[Join::Host]) },
     row(&["OVS-008"], &["OVS-009", "OVS-017"], &[Join::Bridge]),
     row(&["OVS-009"], &["OVS-015", "OVS-016", "LBR-002", "L3-006"], &[Join::Bridge]),
     // Neutron parks a port whose device it does not find.
@@ -177,16 +207,15 @@ pub(super) static ROWS: &[Row] = &[
         &["LBR-001", "LBR-003", "MAC-003", "IPT-003", "L3-006", "MTU-002"],
         &[Join::Port],
     ),
-    row(&["LBR-003"], &["LBR-001", "MAC-003", "L3-006"], &[Join::Port]),
+    row(&["LBR-003"], &["LBR-001", "MAC-003", "IPT-003", "L3-006"], &[Join::Port]),
     row(&["LBR-001"], LATER_HOPS, &[Join::Port]),
     // The switch's own word on a patch, and the patch.
     row(&["OVS-003"], &["OVS-001"], &[Join::Device]),
     // The far end of a patch that leads nowhere.
     Row {
-        roots: &["OVS-003"],
-        symptoms: &["OVS-003"],
-        joins: &[Join::Device],
         only: of_absent_peer,
+        of: of_present_peer,
+        ..row(&["OVS-003"], &["OVS-003"], &[Join::Device])
     },
     row(&["OVS-003"], &["OVS-006", "OVS-007", "MAC-003"], &[Join::Bridge]),
     row(&["OVS-003"], &["L3-006"], &[Join::Above]),
@@ -208,14 +237,22 @@ pub(super) static ROWS: &[Row] = &[
     ),
     row(&["TUN-004", "TUN-008"], &["OVS-001"], &[Join::Device]),
     row(&["TUN-005"], &["TUN-002", "TUN-009"], &[Join::Device]),
-    Row {
-        roots: &["TUN-002"],
-        symptoms: &["TUN-002", "TUN-009"],
-        joins: &[Join::Host],
-        only: of_population,
-    },
-    Row { roots: &["TUN-009"], symptoms: &["TUN-009"], joins: &[Join::Host], only: of_population },
-    row(&["OVN-002"], &["OVN-001", "OVN-004", "OVN-005", "TUN-002", "TUN-004"], &[Join::Host]),
+    row(&["TUN-002*", "TUN-009*"], &["TUN-002", "TUN-009"], &[Join::Peer]),
+    row(&["TUN-001"], &["TUN-002*", "TUN-009*"], &[Join::Host]),
+    Row { only: in_root, ..row(&["L3-002"], &["TUN-002*", "TUN-009*"], &[Join::Host]) },
+    row(&["L3-006*"], &["L3-006"], &[Join::Above]),
+    // The devices of VMs are gone with the process that held them.
+    row(&["VM-001*", "VM-003*"], &["VM-001", "VM-003"], &[Join::Host]),
+    row(
+        &["VM-001*"],
+        &["OVS-001", "OVS-004", "OVS-002", "LBR-001", "MAC-002", "IPT-003"],
+        &[Join::Port],
+    ),
+    row(
+        &["OVN-002"],
+        &["OVN-001", "OVN-004", "OVN-005", "TUN-002", "TUN-004", "OVS-012"],
+        &[Join::Host],
+    ),
     row(&["VM-005"], &["MAC-001", "L3-001", "OVS-012"], &[Join::Vm]),
     // Two masters are most often one that the other does not hear.
     row(&["OVS-001", "OVS-002", "TUN-002"], &["NS-003"], &[Join::Netns, Join::Port]),
@@ -228,12 +265,7 @@ pub(super) static ROWS: &[Row] = &[
     row(&["NS-001"], &["NS-007", "NS-008"], &[Join::Netns, Join::Port]),
     row(&["NS-004"], &["NS-005", "NS-006", "NS-009"], &[Join::Netns]),
     // Without its gateway port a router has neither a way out nor floating addresses.
-    Row {
-        roots: &["NS-008"],
-        symptoms: &["NS-002", "NS-006"],
-        joins: &[Join::Netns],
-        only: of_gateway,
-    },
+    Row { only: of_gateway, ..row(&["NS-008"], &["NS-002", "NS-006"], &[Join::Netns]) },
     // The pair to the namespace of floating addresses is a veth.
     row(&["VETH-001"], &["NS-005", "L3-002"], &[Join::Device]),
     // A route through a port that is down leads nowhere.
@@ -261,16 +293,49 @@ pub(super) static ROWS: &[Row] = &[
     row(&["OVS-002"], &["IPT-003"], &[Join::Port]),
     // Whoever asks a gateway that is on no subnet gets no answer.
     row(&["L3-001", "L3-002", "L3-012"], &["L3-006"], &[Join::Device, Join::Address]),
-    row(&["L3-013"], &["L3-004", "L3-002"], &[Join::Netns]),
+    row(&["L3-013"], &["L3-004", "L3-002"], &[Join::Address, Join::Device]),
     row(&["L3-001"], &["L3-004"], &[Join::Address, Join::Device]),
     row(&["L3-012"], &["L3-002"], &[Join::Address, Join::Device]),
     row(&["OVS-017"], &["LBR-002"], &[Join::Bridge]),
 ];
 
-/// Place of a rule in [`LAYERS`]; what is not there comes last.
-pub(super) fn place(code: &str) -> usize {
-    let all = LAYERS.iter().flat_map(|(_, codes)| codes.iter());
-    all.clone().position(|it| *it == code).unwrap_or_else(|| all.count())
+impl Row {
+    /// Whether a finding is one of its roots.
+    pub(super) fn has_root(&self, it: &Finding) -> bool {
+        names(self.roots, it) && (self.only)(it)
+    }
+
+    /// Whether a finding is one of its symptoms.
+    pub(super) fn has_symptom(&self, it: &Finding) -> bool {
+        names(self.symptoms, it) && (self.of)(it)
+    }
+}
+
+/// Whether one of `codes` is that of the finding, or that of its population.
+fn names(codes: &[&str], it: &Finding) -> bool {
+    codes.iter().any(|code| match code.strip_suffix('*') {
+        Some(code) => code == it.rule.code && is_population(it),
+        None => *code == it.rule.code,
+    })
+}
+
+/// Place of a finding in [`LAYERS`]; what is not there comes last.
+pub(super) fn place(it: &Finding) -> usize {
+    if is_population(it) {
+        let star = format!("{}*", it.rule.code);
+        if let Some(at) = position(&star) {
+            return at;
+        }
+    }
+    place_of(it.rule.code)
+}
+
+fn position(code: &str) -> Option<usize> {
+    LAYERS.iter().flat_map(|(_, codes)| codes.iter()).position(|it| *it == code)
+}
+
+fn place_of(code: &str) -> usize {
+    position(code).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -288,11 +353,11 @@ mod tests {
             assert!(!row.joins.is_empty());
             // A rule explains itself only where the row tells its roots from its symptoms.
             let itself = row.roots.iter().any(|it| row.symptoms.contains(it));
-            assert!(!itself || !std::ptr::fn_addr_eq(row.only, any as fn(&Finding) -> bool));
+            assert!(!itself || !std::ptr::fn_addr_eq(row.of, any as fn(&Finding) -> bool));
             for root in row.roots {
                 for symptom in row.symptoms.iter().filter(|it| *it != root) {
                     assert!(in_layers(root) && in_layers(symptom), "{root} {symptom}");
-                    assert!(place(root) < place(symptom), "{root} cannot explain {symptom}");
+                    assert!(place_of(root) < place_of(symptom), "{root} cannot explain {symptom}");
                 }
             }
         }
@@ -320,7 +385,7 @@ mod tests {
             .collect();
         missing.sort_unstable();
         for code in missing {
-            let (family, number) = code.split_once('-').unwrap();
+            let (family, number) = code.trim_end_matches('*').split_once('-').unwrap();
             assert!(family.len() <= 5 && number.len() == 3, "{code}");
         }
     }

@@ -81,6 +81,20 @@ fn causes_have_causes() {
     assert_eq!(report.findings[0].explains.len(), 2);
 }
 
+rule!(OTHER_BRIDGE, "VM-002", Proven, [(0, "vm-nic", "vm1/tap01234567-89")]);
+
+#[test]
+fn a_second_cause_is_a_cross_reference() {
+    let report = report(&[&CHAIN, &OTHER_BRIDGE, &TARGET]);
+    let of = |code: &str| report.findings.iter().find(|it| it.rule.code == code).unwrap();
+    let chain = of("LBR-001");
+    assert_eq!(chain.explained_by.as_ref(), Some(&of("VM-001").fingerprint));
+    assert_eq!(chain.also_explained_by, [of("VM-002").fingerprint.clone()]);
+    // What follows from the same root is no second cause.
+    let report = super::tests::report(&[&CHAIN, &OPEN, &TARGET]);
+    assert!(report.findings.iter().all(|it| it.also_explained_by.is_empty()));
+}
+
 rule!(GUESS, "OVS-001", Suspect, [(0, "ovs-interface", "br-int/qvo01234567-89")]);
 
 #[test]
@@ -89,7 +103,7 @@ fn a_guess_only_hints_at_being_the_cause() {
     assert!(report.findings.iter().all(Finding::is_root));
     let symptom = report.findings.iter().find(|it| !it.notes.is_empty()).unwrap();
     assert_eq!(symptom.object.name, "qvb01234567-89");
-    assert_eq!(symptom.notes, ["may be a consequence of OVS-001 on br-int/qvo01234567-89"]);
+    assert_eq!(symptom.notes, ["may be caused by OVS-001 on br-int/qvo01234567-89"]);
 }
 
 rule!(AGENT, "OVS-008", Strong, [(0, "ovs-bridge", "br-int")]);
@@ -106,9 +120,9 @@ fn the_agent_of_a_host_explains_what_it_left_undone_there() {
     assert_eq!(
         shown(&report(&[&AGENT, &PARKED])),
         [
+            "OVS-002 br-int/tap01234567-89",
             "OVS-008 br-int",
             "OVS-002 br-int/tap01234567-89 < OVS-008",
-            "OVS-002 br-int/tap01234567-89",
         ]
     );
     assert!(report(&[&OTHER, &PARKED]).findings.iter().all(Finding::is_root));

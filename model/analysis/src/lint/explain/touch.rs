@@ -2,6 +2,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use tapline_model::capture::HostId;
 use tapline_model::ids::Netns;
 use tapline_topology::graph::VmNic;
 use tapline_topology::{NodeData, NodeId, names};
@@ -20,6 +21,7 @@ pub(super) enum Key<'t> {
     Netns(&'t str),
     Address(IpAddr),
     Vm(&'t str),
+    OfHost(HostId),
     Node(NodeId),
 }
 
@@ -36,6 +38,7 @@ pub(super) struct Touch {
     bridges: BTreeSet<String>,
     addresses: BTreeSet<IpAddr>,
     vms: BTreeSet<String>,
+    hosts: BTreeSet<HostId>,
 }
 
 impl Touch {
@@ -49,9 +52,10 @@ impl Touch {
         for name in finding.also.iter().take(MOST) {
             touch.name(name, finding, ctx);
         }
-        if let Some(node) = finding.node {
-            touch.node(node, ctx);
+        for node in finding.node.iter().chain(&finding.nodes).take(MOST) {
+            touch.node(*node, ctx);
         }
+        touch.hosts.extend([finding.host].iter().chain(&finding.peers));
         touch
     }
 
@@ -73,6 +77,9 @@ impl Touch {
             _ => Some(name.rsplit('/').next().unwrap_or(name)),
         };
         let Some(device) = device else { return };
+        if let Some(ip) = name.split(' ').next().and_then(|it| it.parse().ok()) {
+            self.addresses.insert(ip);
+        }
         self.port(device);
         let netns = finding.netns.as_ref().unwrap_or(&Netns::Root);
         if let Some(device) = ctx.netdev_called(finding.host, netns, device) {
@@ -137,7 +144,8 @@ impl Touch {
                 }
             }
             NodeData::TunnelEndpoint(tunnel) => {
-                self.addresses.extend(tunnel.local.as_ref().map(|it| it.value));
+                let ends = [&tunnel.local, &tunnel.remote];
+                self.addresses.extend(ends.into_iter().flatten().map(|it| it.value));
                 self.node(tunnel.owner, ctx);
             }
             NodeData::Host(_) | NodeData::RemoteHost(_) | NodeData::RouteTable(_) => {}
@@ -152,9 +160,9 @@ impl Touch {
             self.nodes.insert(device.id);
             self.netns.extend(device.netns().name().map(str::to_owned));
         }
-        if let Some(local) = interface.data.option("local_ip").and_then(|it| it.value.parse().ok())
-        {
-            self.addresses.insert(local);
+        for end in ["local_ip", "remote_ip"] {
+            let ip = interface.data.option(end);
+            self.addresses.extend(ip.and_then(|it| it.value.parse::<IpAddr>().ok()));
         }
         if interface.kind != "patch" {
             self.bridges.insert(interface.bridge.to_string());
@@ -204,6 +212,7 @@ impl Touch {
             Join::Address | Join::AnyAddress => {
                 self.addresses.iter().map(|it| Key::Address(*it)).collect()
             }
+            Join::Peer => self.hosts.iter().map(|it| Key::OfHost(*it)).collect(),
             Join::Vm => self.vms.iter().map(|it| Key::Vm(it)).collect(),
             Join::Above => self.nodes.iter().map(|it| Key::Node(*it)).collect(),
         }

@@ -39,16 +39,16 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 
 /// One way of one route.
 #[derive(Clone, Copy)]
-pub(super) struct Hop<'t> {
-    pub(super) route: Seen<'t, Route>,
-    pub(super) gateway: IpAddr,
-    pub(super) dev: &'t Name,
-    pub(super) evidence: Evidence,
+pub(crate) struct Hop<'t> {
+    pub(crate) route: Seen<'t, Route>,
+    pub(crate) gateway: IpAddr,
+    pub(crate) dev: &'t Name,
+    pub(crate) evidence: Evidence,
     flags: &'t [At<Name>],
 }
 
 /// The ways of a route that have a gateway's address and a device.
-pub(super) fn next_hops(route: Seen<'_, Route>) -> Vec<Hop<'_>> {
+pub(crate) fn next_hops(route: Seen<'_, Route>) -> Vec<Hop<'_>> {
     let record = route.record;
     if record.kind != "unicast" {
         return Vec::new();

@@ -9,7 +9,7 @@ use tapline_topology::graph::Netdev;
 use tapline_topology::{EdgeKind, NodeId, Presence, Topic, names};
 
 use crate::lint::ctx::{Item, User};
-use crate::lint::{Ctx, Finding, Verdicts, declare_rule};
+use crate::lint::{Ctx, Finding, Shape, Verdicts, declare_rule};
 
 declare_rule! {
     code: "LBR-001",
@@ -39,18 +39,22 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         }
         let mut open = Vec::new();
         let mut broken = None;
-        for hop in chain.hops() {
+        let hops = chain.hops();
+        let last = hops.len() - 1;
+        for (at, hop) in hops.iter().enumerate() {
             match hop() {
                 Hop::Whole => {}
                 Hop::Broken(fault) => {
-                    broken = Some(fault);
+                    // Neutron's agent makes the last hop.
+                    let shape = if at == last { Shape::Unfinished } else { Shape::One };
+                    broken = Some((fault, shape));
                     break;
                 }
                 Hop::Unknown(missing) => open.extend(missing),
             }
         }
         match broken {
-            Some(fault) => chain.report(out, *fault),
+            Some((fault, shape)) => chain.report(out, *fault, shape),
             None if open.is_empty() => out.clean(),
             None => out.cannot_tell(host, open),
         }
@@ -293,7 +297,7 @@ impl<'a> Chain<'_, 'a> {
         Hop::Unknown(self.ctx.missing(self.host, &Netns::Root, &[Topic::Links]))
     }
 
-    fn report(&self, out: &mut Verdicts, fault: Fault) {
+    fn report(&self, out: &mut Verdicts, fault: Fault, shape: Shape) {
         let message = format!("{}: the VM is cut off at this hop", fault.message);
         let finding: &mut Finding = match fault.node {
             Some(node) => out.fault(self.ctx, self.host, node, message),
@@ -304,6 +308,7 @@ impl<'a> Chain<'_, 'a> {
                 finding
             }
         };
+        finding.shaped(shape);
         let found = fault.evidence.iter().any(|(_, label)| *label == ELSEWHERE);
         for (place, label) in fault.evidence {
             finding.primary(place, label);

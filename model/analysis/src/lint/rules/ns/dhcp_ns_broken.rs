@@ -5,7 +5,7 @@ use tapline_topology::graph::{Netdev, NetdevKind, NetnsNode};
 use tapline_topology::{Topic, names};
 
 use crate::lint::ctx::Item;
-use crate::lint::{Ctx, Finding, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Finding, Severity, Shape, Verdicts, declare_rule, defs};
 
 declare_rule! {
     code: "NS-001",
@@ -126,6 +126,8 @@ fn switch_port(
         finding.primary(place, "the device");
     }
     finding.rests_on_absence(ctx.searched(host, &Netns::Root, Topic::Ovs, port.name()));
+    // Neutron's agent wires it.
+    finding.shaped(Shape::Unfinished);
     advise(finding, netns);
 }
 

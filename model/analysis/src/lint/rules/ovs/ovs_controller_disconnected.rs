@@ -6,7 +6,7 @@ use tapline_topology::Topic;
 use tapline_topology::graph::{OvsBridge, OvsController};
 
 use crate::lint::ctx::Item;
-use crate::lint::{Ctx, Finding, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Finding, Severity, Shape, Verdicts, declare_rule, defs};
 
 declare_rule! {
     code: "OVS-008",
@@ -16,6 +16,9 @@ declare_rule! {
     confidence: Strong,
     page: "ovs_controller_disconnected.md",
 }
+
+/// The address on which neutron's agent listens for its own bridges.
+const AGENT: &str = "tcp:127.0.0.1:6633";
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     // Bridges that wait for the same controller have one fault together.
@@ -63,11 +66,25 @@ fn report(
     } else {
         "it switches on its own, without the controller's rules"
     };
+    let of_agent = targets.iter().any(|it| it.starts_with(AGENT));
+    // One bridge that is connected shows that the agent works.
+    let agent_is_away = of_agent
+        && !rest.is_empty()
+        && first.name() == "br-int"
+        && !ctx.ovs_bridges_of(host).any(|it| is_connected(it.data, AGENT));
     let message = match targets {
+        _ if agent_is_away => format!(
+            "the openvswitch agent is not working on {}: none of its {} bridges is connected to {target}: {consequence}",
+            ctx.host_name(host),
+            bridges.len()
+        ),
         [_] => format!("the controller {target} is not connected: {consequence}"),
         _ => format!("none of the controllers {target} is connected: {consequence}"),
     };
     let finding = out.fault(ctx, host, first.id, message);
+    if agent_is_away {
+        finding.shaped(Shape::Population);
+    }
     cite(finding, *first);
     for bridge in rest {
         cite(finding, *bridge);
@@ -76,12 +93,9 @@ fn report(
     if !secure {
         finding.at_most(Severity::Warning);
     }
-    // The address on which neutron's agent listens for its own bridges.
-    if targets.iter().any(|it| it.starts_with("tcp:127.0.0.1:6633")) {
-        if !rest.is_empty() {
-            finding.note(
-                "no bridge of neutron's agent is connected: it does not run, or cannot listen",
-            );
+    if of_agent {
+        if agent_is_away {
+            finding.note("it does not run, or cannot listen");
         }
         finding.next("systemctl status neutron-openvswitch-agent");
         finding.next("ss -ltnp | grep 6633");
@@ -89,6 +103,12 @@ fn report(
         finding.next(format!("ovs-vsctl get-controller {}", first.name()));
         finding.next("ovs-vsctl list controller");
     }
+}
+
+fn is_connected(bridge: &OvsBridge, target: &str) -> bool {
+    active(bridge).any(|it| {
+        it.target.value.starts_with(target) && it.is_connected.as_ref().is_some_and(|it| it.value)
+    })
 }
 
 fn is_secure(bridge: &OvsBridge) -> bool {

@@ -8,7 +8,7 @@ use tapline_topology::{Presence, Topic, names};
 
 use crate::lint::ctx::{Item, User};
 use crate::lint::defs::{self, DEAD_VLAN};
-use crate::lint::{Confidence, Ctx, Finding, Object, Severity, Verdicts, declare_rule};
+use crate::lint::{Confidence, Ctx, Finding, Object, Severity, Shape, Verdicts, declare_rule};
 
 declare_rule! {
     code: "OVS-002",
@@ -100,7 +100,8 @@ fn nothing_wired(
     all: usize,
 ) {
     let message = format!(
-        "neutron's agent wired nothing: {} of {all} ports are on the dead VLAN 4095",
+        "the openvswitch agent is not working on {}: {} of {all} ports are on the dead VLAN 4095, and every frame to and from them is dropped",
+        ctx.host_name(host),
         ports.len()
     );
     let node = ctx.topology.find_ovs_bridge(host, bridge);
@@ -108,12 +109,14 @@ fn nothing_wired(
         Some(node) => out.fault(ctx, host, node, message),
         None => out.fire(host, Object { kind: "ovs-bridge", name: bridge.to_owned() }, message),
     };
+    finding.shaped(Shape::Population);
     for (port, tag) in ports {
         if finding.evidence.len() < 5 {
             finding.primary(tag.evidence, "dead VLAN");
         }
         finding.also(port.name());
     }
+    finding.note("it does not run, gets no answer from the server, or still starts");
     finding.next(format!("openstack network agent list --host {}", ctx.host_name(host)));
     finding.next("systemctl status neutron-openvswitch-agent");
 }

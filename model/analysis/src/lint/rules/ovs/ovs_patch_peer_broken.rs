@@ -3,7 +3,7 @@ use tapline_topology::graph::OvsInterface;
 use tapline_topology::{Topic, names};
 
 use crate::lint::ctx::{Item, User};
-use crate::lint::{Ctx, Finding, Severity, Verdicts, declare_rule};
+use crate::lint::{Ctx, Finding, Severity, Shape, Verdicts, declare_rule};
 
 declare_rule! {
     code: "OVS-003",
@@ -63,8 +63,13 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, patch: Item<'_, OvsInterface>) {
         out.clean();
         return;
     };
+    let shape = match &found {
+        Some(_) => Shape::One,
+        None if wanted == PLACEHOLDER => Shape::Unfinished,
+        None => Shape::AbsentPeer,
+    };
     let finding = out.fault(ctx, host, patch.id, format!("the patch port is {fact}"));
-    finding.primary(option.evidence, "names its peer");
+    finding.shaped(shape).primary(option.evidence, "names its peer");
     if let Some(error) = &patch.data.error {
         finding.primary(error.evidence, "OVS says so too");
     }

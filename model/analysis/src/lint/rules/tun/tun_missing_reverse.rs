@@ -95,6 +95,7 @@ fn judge(
     if let Some(node) = ctx.topology.host_node(far) {
         finding.node = Some(node);
     }
+    finding.peers.push(host);
     for remote in tunnels.iter().filter_map(|it| it.data.remote.as_ref()).take(3) {
         finding.primary(remote.evidence, format!("the tunnel of {}", ctx.host_name(host)));
     }
@@ -192,6 +193,7 @@ fn stranger(
         ctx.host_name(b)
     );
     let finding = out.fire(a, Object { kind: "tunnel-endpoint", name }, message);
+    finding.peers.push(b);
     for it in [port, other] {
         let value = it.data.other_config.iter().find(|(key, _)| key == "net_uuid");
         if let Some((_, value)) = value {

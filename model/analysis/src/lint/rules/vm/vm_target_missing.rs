@@ -7,7 +7,7 @@ use tapline_topology::graph::VmNic;
 use tapline_topology::{Presence, Topic};
 
 use crate::lint::ctx::Item;
-use crate::lint::{Confidence, Ctx, Finding, Verdicts, declare_rule, defs};
+use crate::lint::{Confidence, Ctx, Finding, Shape, Verdicts, declare_rule, defs};
 
 declare_rule! {
     code: "VM-001",
@@ -95,10 +95,11 @@ fn all_missing(
     let mut nics = nics.into_iter();
     let Some((first, searched)) = nics.next() else { return };
     let message = format!(
-        "the host side of {count} of {all} NICs of running VMs does not exist: the list of devices is of another time or namespace, or all were deleted"
+        "the host side of {count} of {all} NICs of running VMs does not exist: libvirt or qemu restarted, or the captures are of different times"
     );
     let finding = out.fault(ctx, first.host, first.id, message);
-    finding.no_surer_than(Confidence::Suspect);
+    finding.no_surer_than(Confidence::Suspect).shaped(Shape::Population);
+    finding.note("or the list of devices is that of another namespace, or all were deleted");
     cite(ctx, finding, first);
     finding.rests_on_absence(searched);
     for (nic, _) in nics {

@@ -1,0 +1,130 @@
+//! `X is gone or renumbered`: the tunnels of several hosts to one that was not captured are at
+//! fault, or several hosts have none to it.
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use tapline_model::capture::HostId;
+use tapline_model::ids::Netns;
+use tapline_topology::Topic;
+
+use super::root_of;
+use crate::lint::ctx::Ctx;
+use crate::lint::explain::relation::is_population;
+use crate::lint::finding::{Confidence, Finding, Object, Severity, Shape};
+use crate::lint::mesh::{self, Mesh};
+use crate::lint::run::Report;
+use crate::lint::verdicts::CannotTell;
+
+/// Hosts that say the same of one that was not captured.
+const LEAST: usize = 3;
+
+pub(super) fn add(report: &mut Report, ctx: &Ctx<'_>) {
+    let mesh = Mesh::new(ctx);
+    probed(report, ctx, &mesh);
+    missed(report, ctx, &mesh);
+}
+
+/// Probes of several hosts find the tunnel to it down.
+fn probed(report: &mut Report, ctx: &Ctx<'_>, mesh: &Mesh) {
+    let mut down: BTreeMap<IpAddr, BTreeMap<HostId, &Finding>> = BTreeMap::new();
+    for it in report.findings.iter().filter(|it| it.rule.code == "TUN-009" && !is_population(it)) {
+        let interface = it.node.and_then(|node| ctx.ovs_interface(node));
+        let remote = interface.and_then(|it| it.data.option("remote_ip")?.value.parse().ok());
+        if let Some(remote) = remote.filter(|it| mesh.owners(ctx, *it).is_empty()) {
+            down.entry(remote).or_default().entry(mesh.machine(it.host)).or_insert(it);
+        }
+    }
+    let mut roots = Vec::new();
+    for (ip, members) in down {
+        let members: Vec<&Finding> = members.into_values().collect();
+        if members.len() < LEAST {
+            continue;
+        }
+        let message = format!(
+            "{ip} is gone or renumbered (not captured): the tunnels of {} captured hosts to it are down",
+            members.len()
+        );
+        let object = Object { kind: "remote-host", name: ip.to_string() };
+        if let Some(mut root) = root_of(&members, object, message, ctx) {
+            root.node = ctx.topology.find_remote_host(ip);
+            root.confidence = Confidence::Strong;
+            advise(&mut root, ip);
+            roots.push(root);
+        }
+    }
+    report.findings.extend(roots);
+}
+
+/// One host has a tunnel to it, and several have none although each should: l2population makes
+/// tunnels on demand, so a person has to say that it is off.
+fn missed(report: &mut Report, ctx: &Ctx<'_>, mesh: &Mesh) {
+    if ctx.settings.env.l2pop == Some(true) {
+        return;
+    }
+    // The far ends of each machine that tunnels.
+    let mut ends: BTreeMap<HostId, BTreeSet<IpAddr>> = BTreeMap::new();
+    let mut cleaned = false;
+    for tunnel in ctx.tunnels().filter(|it| ctx.ovs_interface(it.owner).is_some()) {
+        let all = ends.entry(mesh.machine(tunnel.host)).or_default();
+        all.extend(tunnel.data.remote.as_ref().map(|it| it.value));
+        cleaned |= mesh::is_cleaned(ctx, tunnel.host);
+    }
+    let remotes: BTreeSet<IpAddr> = ends.values().flatten().copied().collect();
+    // Addresses that `sos clean` replaced, or that nothing tells, may be those of a captured host.
+    let told = |host: HostId| ctx.complete(host, &Netns::Root, Topic::Addresses);
+    if cleaned || ends.len() <= LEAST || !ctx.hosts().all(told) {
+        return;
+    }
+    for remote in remotes.into_iter().filter(|it| mesh.owners(ctx, *it).is_empty()) {
+        let (with, without): (Vec<_>, Vec<_>) =
+            ends.iter().partition(|(_, all)| all.contains(&remote));
+        let (whole, open): (Vec<HostId>, Vec<HostId>) = without
+            .into_iter()
+            .map(|(host, _)| *host)
+            .partition(|it| ctx.complete(*it, &Netns::Root, Topic::Ovs));
+        if with.is_empty() || whole.len() + open.len() < LEAST {
+            continue;
+        }
+        let missing = if whole.len() < LEAST {
+            vec![Topic::Ovs.command(&Netns::Root)]
+        } else if ctx.settings.env.l2pop.is_none() {
+            vec!["grep l2_population /etc/neutron/plugins/ml2/openvswitch_agent.ini".to_owned()]
+        } else {
+            Vec::new()
+        };
+        let known = report
+            .findings
+            .iter_mut()
+            .find(|it| it.rule.code == "XHOST-002" && it.object.name == remote.to_string());
+        // The rule did not run, or had something to ask first.
+        let Some(finding) = known else { continue };
+        if missing.is_empty() {
+            tell(finding, ctx, remote, &whole);
+        } else if let Some(host) = open.first().or(whole.first()).copied() {
+            report.cannot_tell.push(CannotTell { code: "XHOST-002", host, missing, count: 1 });
+        }
+    }
+}
+
+/// The remark that a far end was not captured becomes one about the far end.
+fn tell(finding: &mut Finding, ctx: &Ctx<'_>, ip: IpAddr, without: &[HostId]) {
+    let names = without.iter().map(|it| ctx.host_name(*it));
+    finding.message = format!(
+        "{ip} is gone or renumbered (not captured): {} captured hosts have no tunnel to it, others do",
+        without.len()
+    );
+    finding.note(format!("without a tunnel: {}", crate::lint::defs::list(names, 5)));
+    finding.severity = finding.severity.max(Severity::Warning);
+    finding.no_surer_than(Confidence::Strong).shaped(Shape::Population);
+    for host in without.iter().take(5) {
+        let key = format!("remote_ip {ip}");
+        finding.absent(ctx.searched(*host, &Netns::Root, Topic::Ovs, &key));
+    }
+    finding.next.clear();
+    advise(finding, ip);
+}
+
+fn advise(finding: &mut Finding, ip: IpAddr) {
+    finding.next =
+        vec![format!("openstack network agent list --long | grep {ip}"), format!("ping -c 1 {ip}")];
+}

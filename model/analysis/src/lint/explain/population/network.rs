@@ -1,0 +1,93 @@
+//! The gateway of a provider network answers nobody on a host: what all have in common is the uplink
+//! or the bridge of the network.
+use std::collections::{BTreeMap, BTreeSet};
+
+use tapline_model::capture::HostId;
+use tapline_topology::NodeId;
+
+use super::root_of;
+use crate::lint::ctx::Ctx;
+use crate::lint::defs;
+use crate::lint::finding::{Confidence, Finding, Object};
+use crate::lint::rules::next_hops;
+use crate::lint::run::Report;
+
+/// A network as one host tells it: the bridge, and the network or VLAN there.
+type Network = (HostId, String, String);
+
+pub(super) fn add(report: &mut Report, ctx: &Ctx<'_>) {
+    let mut silent: BTreeMap<(Network, String), BTreeMap<NodeId, &Finding>> = BTreeMap::new();
+    for it in report.findings.iter().filter(|it| it.rule.code == "L3-006") {
+        // `192.0.2.1 dev qg-…`
+        let Some(gateway) = it.object.name.split(' ').next() else { continue };
+        let Some(device) = it.node.filter(|_| it.netns.as_ref().is_some_and(|it| !it.is_root()))
+        else {
+            continue;
+        };
+        if let Some(network) = network_of(ctx, device) {
+            let key = (network, gateway.to_owned());
+            silent.entry(key).or_default().insert(device, it);
+        }
+    }
+    let all = users(ctx);
+    let mut roots = Vec::new();
+    for ((network, gateway), members) in silent {
+        let none = BTreeSet::new();
+        let all = all.get(&(network.clone(), gateway.clone())).unwrap_or(&none).len();
+        let members: Vec<&Finding> = members.into_values().collect();
+        if !defs::most_of(members.len(), all) {
+            continue;
+        }
+        let (host, bridge, name) = network;
+        let message = format!(
+            "the gateway answers none of the {} routers and namespaces in {name} of {bridge}: the uplink or the bridge of this network on {}, or the gateway itself",
+            members.len(),
+            ctx.host_name(host)
+        );
+        let object = Object { kind: "gateway", name: gateway.clone() };
+        if let Some(mut root) = root_of(&members, object, message, ctx) {
+            root.no_surer_than(Confidence::Strong);
+            root.next = vec![
+                "ovs-vsctl show".to_owned(),
+                format!("ovs-appctl fdb/show {bridge}"),
+                "ip -s link show UPLINK".to_owned(),
+            ];
+            roots.push(root);
+        }
+    }
+    report.findings.extend(roots);
+}
+
+/// The devices in namespaces that have a route through a gateway, by network and gateway.
+fn users(ctx: &Ctx<'_>) -> BTreeMap<(Network, String), BTreeSet<NodeId>> {
+    let mut all: BTreeMap<(Network, String), BTreeSet<NodeId>> = BTreeMap::new();
+    for table in ctx.route_tables().filter(|it| !it.netns().is_root() && it.name() != "local") {
+        for hop in table.data.routes.iter().flat_map(|it| next_hops(*it)) {
+            let Some(device) = ctx.netdev_called(table.host, table.netns(), hop.dev) else {
+                continue;
+            };
+            if let Some(network) = network_of(ctx, device.id) {
+                let key = (network, hop.gateway.to_string());
+                all.entry(key).or_default().insert(device.id);
+            }
+        }
+    }
+    all
+}
+
+/// The network of a device in a namespace: a port of an OVS bridge, itself or by its veth.
+fn network_of(ctx: &Ctx<'_>, device: NodeId) -> Option<Network> {
+    let interface = ctx.interface_of(device).or_else(|| {
+        let peer = ctx.veth_peer(device)?;
+        ctx.interface_of(peer.id)
+    })?;
+    let port = ctx.topology.find_ovs_port(interface.host, &interface.data.port)?;
+    let port = ctx.ovs_port(port)?;
+    let of = |key: &str| defs::other_config(port.data, key).map(str::to_owned);
+    let vlan = || match &port.data.tag {
+        Some(tag) => format!("VLAN {}", tag.value),
+        None => "no VLAN".to_owned(),
+    };
+    let name = of("physical_network").or_else(|| of("net_uuid")).unwrap_or_else(vlan);
+    Some((port.host, port.data.bridge.to_string(), name))
+}
