@@ -1,9 +1,12 @@
 //! Definitions that several rules share, each in one place.
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 use tapline_model::Name;
 use tapline_model::capture::HostId;
 use tapline_model::ids::Netns;
+use tapline_model::records::Batch;
+use tapline_model::records::ovs::OvsRow;
 use tapline_topology::coverage::Searched;
 use tapline_topology::graph::{Netdev, NetdevKind, OvsBridge, OvsInterface, OvsPort};
 use tapline_topology::{Coverage, EdgeKind, NodeId, Presence, Topic, names};
@@ -115,6 +118,26 @@ pub(crate) fn is_ovn(ctx: &Ctx<'_>, host: HostId) -> bool {
             || name.starts_with("ovn-")
                 && ctx.interface_called(host, name).is_some_and(|it| it.kind == "geneve")
     })
+}
+
+/// The hosts with OVS 2.5 or later. Releases of neutron that run with it set the fail mode of the
+/// integration bridge, and a flow by which they notice a restart of OVS.
+pub(crate) fn recent_ovs(ctx: &Ctx<'_>) -> BTreeSet<HostId> {
+    let mut all = BTreeSet::new();
+    for (source, reading) in ctx.topology.snapshot.iter() {
+        let Batch::Ovs(rows) = &reading.records else { continue };
+        for row in rows {
+            let OvsRow::OpenVswitch(database) = &row.row else { continue };
+            let Some(version) = &database.version else { continue };
+            let mut numbers = version.split(['.', '-']).map(|it| it.parse::<u32>().ok());
+            let major = numbers.next().flatten().unwrap_or(0);
+            let minor = numbers.next().flatten().unwrap_or(0);
+            if (major, minor) >= (2, 5) {
+                all.insert(source.host);
+            }
+        }
+    }
+    all
 }
 
 /// The interfaces of all ports of an OVS bridge.

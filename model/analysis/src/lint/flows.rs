@@ -85,10 +85,13 @@ pub(crate) fn command(bridge: &str) -> String {
     format!("ovs-ofctl dump-flows {bridge}")
 }
 
+/// A listing of the ports of a bridge, and its text.
+pub(crate) type Listing<'a> = (SourceId, &'a OfSwitch);
+
 /// The OpenFlow ports of each bridge, as the switch itself lists them.
 #[derive(Debug, Default)]
 pub(crate) struct Switches<'a> {
-    all: BTreeMap<HostId, BTreeMap<&'a str, Vec<(SourceId, &'a OfSwitch)>>>,
+    all: BTreeMap<HostId, BTreeMap<&'a str, Vec<Listing<'a>>>>,
 }
 
 impl<'a> Switches<'a> {
@@ -113,7 +116,7 @@ impl<'a> Switches<'a> {
     }
 
     /// The listings of a bridge.
-    pub(crate) fn of(&self, host: HostId, bridge: &str) -> &[(SourceId, &'a OfSwitch)] {
+    pub(crate) fn of(&self, host: HostId, bridge: &str) -> &[Listing<'a>] {
         self.all.get(&host).and_then(|it| it.get(bridge)).map_or(&[], Vec::as_slice)
     }
 
@@ -214,5 +217,76 @@ fn integer(shown: &str) -> Option<u64> {
     match shown.strip_prefix("0x") {
         Some(hex) => u64::from_str_radix(hex, 16).ok(),
         None => shown.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tapline_model::Name;
+    use tapline_model::records::Field;
+
+    use super::*;
+
+    fn flow(matches: &[(&str, &str)], actions: Vec<Action>) -> Flow {
+        let at = Span { start: 0, end: 0 };
+        let action = |it| FlowAction { text: At::new(Name::default(), at), action: it };
+        Flow {
+            at,
+            bridge: None,
+            table: At::new(0, at),
+            priority: At::new(1, at),
+            cookie: None,
+            n_packets: None,
+            n_bytes: None,
+            duration: None,
+            idle_age: None,
+            hard_age: None,
+            idle_timeout: None,
+            hard_timeout: None,
+            other: Vec::new(),
+            matches: matches
+                .iter()
+                .map(|(key, value)| Field {
+                    key: (*key).into(),
+                    value: At::new((*value).into(), at),
+                })
+                .collect(),
+            actions: actions.into_iter().map(action).collect(),
+        }
+    }
+
+    fn matched(key: &str, value: &str) -> Option<u16> {
+        vlan(&flow(&[(key, value)], Vec::new()))
+    }
+
+    #[test]
+    fn vlans_are_told_in_every_notation() {
+        assert_eq!(matched("dl_vlan", "3"), Some(3));
+        assert_eq!(matched("dl_vlan", "0xffff"), None);
+        assert_eq!(matched("vlan_vid", "0x1003/0x1fff"), Some(3));
+        assert_eq!(matched("vlan_tci", "0x0003/0x0fff"), Some(3));
+        // No tag at all, and any tag.
+        assert_eq!(matched("vlan_tci", "0x0000/0x1fff"), None);
+        assert_eq!(matched("vlan_tci", "0x1000/0x1000"), None);
+        assert_eq!(matched("vlan_vid", "x"), None);
+    }
+
+    #[test]
+    fn actions_within_others_count() {
+        let to = |port| Action::Output { port };
+        let field = |value: &str, field: &str| Action::SetField {
+            value: value.into(),
+            field: field.into(),
+        };
+        let inner = flow(&[], vec![field("4099", "vlan_vid"), to(OfPort::Number(2))]).actions;
+        let it = flow(
+            &[("tun_id", "0x4d")],
+            vec![Action::Nested { actions: inner }, field("0x4e", "tun_id"), to(OfPort::Local)],
+        );
+        assert_eq!(sets_vlan(&it), Some(3));
+        assert_eq!(sets_tunnel(&it), Some(0x4e));
+        assert_eq!(tunnel_id(&it).map(|it| it.value), Some(0x4d));
+        let ports: Vec<_> = outputs(&it).map(|it| it.0.to_string()).collect();
+        assert_eq!(ports, ["2", "LOCAL"]);
     }
 }

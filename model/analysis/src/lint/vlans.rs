@@ -110,7 +110,7 @@ impl<'a> LocalVlans<'a> {
         }
     }
 
-    /// What comes from a provider bridge gets its local VLAN in the first table.
+    /// What comes from a provider bridge gets its local VLAN.
     fn read_integration(
         &mut self,
         ctx: &Ctx<'a>,
@@ -124,12 +124,13 @@ impl<'a> LocalVlans<'a> {
             .filter(|it| it.bridge == "br-int" && it.name().starts_with("int-"))
             .collect();
         let listed = !switches.of(host, "br-int").is_empty();
-        for &flow in dump.flows.iter().filter(|it| it.table.value == 0) {
+        for &flow in &dump.flows {
             let (Some(port), Some(vlan)) = (flow.in_port(), flows::sets_vlan(flow)) else {
                 continue;
             };
-            // Without a list of ports their numbers tell nothing.
-            let unknown = !listed && matches!(port.value, OfPort::Number(_));
+            // Without a list of ports their numbers tell nothing, and the agent's table has to.
+            let number = matches!(port.value, OfPort::Number(_));
+            let unknown = !listed && number && flow.table.value == 0;
             let end = ends.iter().any(|it| switches.is(host, "br-int", &port.value, it.name()));
             if unknown || end {
                 let ways = self.ways.entry(vlan).or_default();

@@ -75,13 +75,10 @@ fn databases(ctx: &Ctx<'_>) -> BTreeMap<HostId, Database> {
             let OvsRow::OpenVswitch(database) = &row.row else { continue };
             let it = all.entry(source.host).or_default();
             it.ovn |= lookup(&database.external_ids, "ovn-remote").is_some();
-            if let Some(version) = &database.version {
-                let mut numbers = version.split(['.', '-']).map(|it| it.parse::<u32>().ok());
-                let major = numbers.next().flatten().unwrap_or(0);
-                let minor = numbers.next().flatten().unwrap_or(0);
-                it.recent |= (major, minor) >= (2, 5);
-            }
         }
+    }
+    for host in defs::recent_ovs(ctx) {
+        all.entry(host).or_default().recent = true;
     }
     all
 }
