@@ -310,3 +310,67 @@ fn the_keys_of_the_catalogue_are_known_too() {
     let config = "threshold: {capture_skew_s: 5}\nsuppress: []\noverride: []\n";
     assert_eq!(lint(SESSION, config, &["--select", "OVS-001"]).code, Some(0));
 }
+
+/// A provider network, its NIC, and a NIC with errors.
+const NICS: &str = "\
+[root@cmp1 ~]# ip -s -d link
+2: ens3: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc mq master ovs-system state UP mode DEFAULT group default qlen 1000
+    link/ether 52:54:00:00:00:02 brd ff:ff:ff:ff:ff:ff promiscuity 1 minmtu 68 maxmtu 9216
+    openvswitch_slave
+    RX:  bytes packets errors dropped  missed   mcast
+    900000000  1000000   2000       0       0       0
+    TX:  bytes packets errors dropped carrier collsns
+    900000000  1000000      0       0       0       0
+42: tap7ef1c0aa-12: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc mq master ovs-system state UNKNOWN mode DEFAULT group default qlen 1000
+    link/ether fe:16:3e:10:20:30 brd ff:ff:ff:ff:ff:ff promiscuity 1 minmtu 68 maxmtu 65535
+    tun type tap pi off vnet_hdr on persist off
+[root@cmp1 ~]# ovs-vsctl show
+0b4f7f5e-1f0c-4d0e-8d0c-3c1a5a7c9b10
+    Bridge br-int
+        Port int-br-ex
+            Interface int-br-ex
+                type: patch
+                options: {peer=phy-br-ex}
+        Port tap7ef1c0aa-12
+            tag: 3
+            Interface tap7ef1c0aa-12
+    Bridge br-ex
+        Port ens3
+            Interface ens3
+        Port phy-br-ex
+            Interface phy-br-ex
+                type: patch
+                options: {peer=int-br-ex}
+    ovs_version: \"2.17.9\"
+[root@cmp1 ~]# ovs-vsctl list port
+_uuid               : 7a1d0e0c-5a4b-4f33-9d30-5d5a2f1c7e11
+name                : tap7ef1c0aa-12
+other_config        : {network_type=vlan, physical_network=physnet1, segmentation_id=\"100\", tag=\"3\"}
+tag                 : 3
+
+_uuid               : 7a1d0e0c-5a4b-4f33-9d30-5d5a2f1c7e12
+name                : int-br-ex
+other_config        : {}
+tag                 : []
+[root@cmp1 ~]#
+";
+
+#[test]
+fn physical_networks_are_held_to_their_mtu() {
+    let args = ["--select", "MTU-003"];
+    let ran = lint(NICS, "env: {physnet_mtu: {physnet1: 1500, physnet2: 9000}}\n", &args);
+    assert!(ran.out.starts_with("no faults found"), "{}", ran.out);
+    let ran = lint(NICS, "env: {physnet_mtu: {physnet1: 9000}}\n", &args);
+    let told = "[MTU-003] cmp1 · ens3: 1500 where physnet1 is to carry 9000 by the configuration";
+    assert!(ran.out.contains(told), "{}", ran.out);
+}
+
+#[test]
+fn counters_are_too_high_where_the_thresholds_say() {
+    let args = ["--select", "NIC-002"];
+    let errors =
+        |config: &str| lint(NICS, config, &args).out.contains("2000 rx_errors among 1000000");
+    assert!(!errors("env: {}\n"));
+    assert!(errors("thresholds: {counter_ratio: 0.001}\n"));
+    assert!(!errors("thresholds: {counter_ratio: 0.001, counter_min: 100000}\n"));
+}

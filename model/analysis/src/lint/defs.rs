@@ -150,6 +150,39 @@ pub(crate) fn interfaces_of<'a>(ctx: &Ctx<'a>, bridge: NodeId) -> Vec<Item<'a, O
         .collect()
 }
 
+/// A bridge that joins the integration bridge with physical networks.
+pub(crate) struct Provider<'a> {
+    /// The bridge.
+    pub(crate) bridge: Item<'a, OvsBridge>,
+    /// The patch that leads to it, on the integration bridge.
+    pub(crate) patch: Item<'a, OvsInterface>,
+    /// Its NICs, bonds and VLANs.
+    pub(crate) uplinks: Vec<Item<'a, Netdev<'a>>>,
+}
+
+/// The bridges with NICs that patches of neutron's agent or of OVN join with `br-int`.
+pub(crate) fn providers<'a>(ctx: &Ctx<'a>, host: HostId) -> Vec<Provider<'a>> {
+    let Some(integration) = ctx.bridge_called(host, "br-int") else { return Vec::new() };
+    let mut all: Vec<Provider<'a>> = Vec::new();
+    for patch in interfaces_of(ctx, integration.id).into_iter().filter(|it| it.kind == "patch") {
+        let named = ["int-", "patch-br-int-to-"].iter().any(|it| patch.name().starts_with(it));
+        let peer = ctx.topology.peer(patch.id, EdgeKind::PatchPeer).filter(|_| named);
+        let far = peer.and_then(|(id, _)| ctx.ovs_interface(id));
+        let bridge = far.and_then(|it| ctx.bridge_called(host, &it.bridge));
+        let Some(bridge) = bridge.filter(|it| it.id != integration.id) else { continue };
+        if all.iter().any(|it| it.bridge.id == bridge.id) {
+            continue;
+        }
+        let devices =
+            interfaces_of(ctx, bridge.id).into_iter().filter_map(|it| ctx.device_of(it.id));
+        let uplinks: Vec<_> = devices.filter(is_uplink_kind).collect();
+        if !uplinks.is_empty() {
+            all.push(Provider { bridge, patch, uplinks });
+        }
+    }
+    all
+}
+
 /// Whether the kernel switches for this bridge. The database leaves the type empty for it.
 pub(crate) fn is_kernel_datapath(bridge: &OvsBridge) -> bool {
     matches!(bridge.datapath_type.as_ref().map_or("", |it| it.value.as_str()), "" | "system")

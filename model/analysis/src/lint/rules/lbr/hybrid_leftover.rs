@@ -18,9 +18,6 @@ declare_rule! {
     page: "hybrid_leftover.md",
 }
 
-/// From so many leftovers on, cleaning up does not work on this host.
-const MANY: usize = 20;
-
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let mut left: BTreeMap<(HostId, bool), Vec<Leftover<'_>>> = BTreeMap::new();
     for bridge in ctx.netdevs() {
@@ -72,7 +69,9 @@ fn report(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, bound: bool, all: &[L
         "belongs to no VM of this host: cleaning up was skipped"
     };
     let finding = out.fault(ctx, host, first.bridge.id, message);
-    if !bound && all.len() < MANY {
+    // From so many on cleaning up does not work on this host.
+    let many = usize::try_from(ctx.settings.thresholds.orphan_warn).unwrap_or(usize::MAX);
+    if !bound && all.len() < many {
         finding.at_most(Severity::Info);
     }
     if let Some(place) = first.bridge.place() {

@@ -1,3 +1,5 @@
+mod unguarded;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use tapline_model::Name;
@@ -25,7 +27,7 @@ declare_rule! {
 const MOST: usize = 50;
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let mut graph = Forwarders::default();
+    let mut graph = Forwarders { blocked: blocked(ctx), ..Forwarders::default() };
     for (from, edge, to) in ctx.topology.edges() {
         match edge.kind {
             EdgeKind::VethPeer => graph.add_veth(ctx, from, to),
@@ -40,9 +42,31 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     judge_uplinks(ctx, out, &stp, &mut graph);
     for (from, edge, to) in ctx.topology.edges() {
         if edge.kind == EdgeKind::StackedOn {
-            judge_vlan(ctx, out, from, to);
+            judge_vlan(ctx, out, &graph.blocked, from, to);
         }
     }
+    unguarded::check(ctx, out);
+}
+
+/// Ports that spanning tree holds back, by `bridge link` or `ip -d`.
+fn blocked(ctx: &Ctx<'_>) -> BTreeSet<NodeId> {
+    let holds = |state: &str| {
+        matches!(state.to_ascii_lowercase().as_str(), "blocking" | "disabled" | "listening")
+    };
+    let mut all = BTreeSet::new();
+    for (source, reading) in ctx.topology.snapshot.iter() {
+        let Batch::BridgePorts(ports) = &reading.records else { continue };
+        for port in ports.iter().filter(|it| it.state.as_ref().is_some_and(|it| holds(&it.value))) {
+            all.extend(ctx.topology.find_netdev(source.host, &source.netns, &port.name.value));
+        }
+    }
+    for device in ctx.netdevs() {
+        let mut states = device.data.records.iter().filter_map(|it| it.record.slave_state.as_ref());
+        if states.any(|it| holds(&it.value)) {
+            all.insert(device.id);
+        }
+    }
+    all
 }
 
 /// A part of a switch whose ports all reach each other: a Linux bridge, or one VLAN of an OVS
@@ -67,11 +91,15 @@ struct Forwarders {
     /// Links of the forest, by domain.
     tree: Vec<Vec<(usize, Link)>>,
     closing: Vec<Link>,
+    /// Ports that are held back.
+    blocked: BTreeSet<NodeId>,
 }
 
 impl Forwarders {
     fn add_veth(&mut self, ctx: &Ctx<'_>, a: NodeId, b: NodeId) {
-        let end = |id| ctx.netdev(id).filter(forwards).and_then(|it| domain(ctx, it));
+        let end = |id| {
+            ctx.netdev(id).filter(|it| forwards(&self.blocked, it)).and_then(|it| domain(ctx, it))
+        };
         if let (Some(of_a), Some(of_b)) = (end(a), end(b)) {
             self.add(Link { a: of_a, b: of_b, ends: [a, b] });
         }
@@ -158,12 +186,10 @@ impl Forwarders {
 }
 
 /// Whether a device may send and receive: up, with a carrier, not blocked by spanning tree.
-fn forwards(device: &Item<'_, Netdev<'_>>) -> bool {
-    let blocked = device.records.iter().any(|it| {
-        let state = it.record.slave_state.as_ref().map_or("", |it| it.value.as_str());
-        matches!(state.to_ascii_lowercase().as_str(), "blocking" | "disabled" | "listening")
-    });
-    !blocked && device.admin_up() != Some(false) && device.carrier() != Some(false)
+fn forwards(blocked: &BTreeSet<NodeId>, device: &Item<'_, Netdev<'_>>) -> bool {
+    !blocked.contains(&device.id)
+        && device.admin_up() != Some(false)
+        && device.carrier() != Some(false)
 }
 
 /// The domain that a port belongs to; `None` where it is none, or nothing proves it.
@@ -352,7 +378,7 @@ fn judge_uplinks(ctx: &Ctx<'_>, out: &mut Verdicts, stp: &Stp, graph: &mut Forwa
     let mut ways: BTreeMap<usize, Vec<(Item<'_, Netdev<'_>>, Domain)>> = BTreeMap::new();
     for device in ctx.netdevs() {
         let uplink = defs::is_uplink_kind(&device) && device.kind != NetdevKind::Vlan;
-        if !uplink || device.usable() != Some(true) {
+        if !uplink || device.usable() != Some(true) || graph.blocked.contains(&device.id) {
             continue;
         }
         if let Some(domain) = domain(ctx, device) {
@@ -398,9 +424,15 @@ fn judge_uplinks(ctx: &Ctx<'_>, out: &mut Verdicts, stp: &Stp, graph: &mut Forwa
 }
 
 /// A NIC and a VLAN on it as ports of one bridge.
-fn judge_vlan(ctx: &Ctx<'_>, out: &mut Verdicts, upper: NodeId, lower: NodeId) {
+fn judge_vlan(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    blocked: &BTreeSet<NodeId>,
+    upper: NodeId,
+    lower: NodeId,
+) {
     let (Some(vlan), Some(nic)) = (ctx.netdev(upper), ctx.netdev(lower)) else { return };
-    if vlan.kind != NetdevKind::Vlan || !forwards(&vlan) || !forwards(&nic) {
+    if vlan.kind != NetdevKind::Vlan || !forwards(blocked, &vlan) || !forwards(blocked, &nic) {
         return;
     }
     let (Some(of_vlan), Some(of_nic)) = (domain(ctx, vlan), domain(ctx, nic)) else { return };

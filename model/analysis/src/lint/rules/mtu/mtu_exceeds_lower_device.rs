@@ -1,3 +1,5 @@
+mod provider;
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use tapline_model::ids::Netns;
@@ -30,6 +32,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     for device in ctx.netdevs() {
         carrier_elsewhere(ctx, out, device);
     }
+    provider::check(ctx, out);
 }
 
 /// A device whose carrier is in a namespace of which nothing was captured.
