@@ -466,6 +466,23 @@ impl<'a> Ctx<'a> {
         all.into_iter().filter_map(|(id, _)| self.address(id)).collect()
     }
 
+    /// Whether another complete text shows its device without this address: it came or went while
+    /// the host was looked at.
+    pub fn came_or_went(&self, address: Item<'a, AddressNode<'a>>) -> bool {
+        let Some(device) = self.netdev(address.data.netdev) else { return false };
+        let here = address.data.record.source;
+        let Coverage::Complete(sources) =
+            self.topology.coverage.of(address.host, device.netns(), Topic::Addresses)
+        else {
+            return false;
+        };
+        device.data.records.iter().any(|it| {
+            it.source != here
+                && sources.contains(&it.source)
+                && !it.record.addresses.iter().any(|other| other.ip == address.data.ip)
+        })
+    }
+
     /// The members of a Linux bridge or bond.
     pub fn members(&self, bridge: NodeId) -> Vec<Item<'a, Netdev<'a>>> {
         let all = self.topology.into(bridge, EdgeKind::EnslavedTo);

@@ -30,6 +30,10 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             continue;
         }
         let Some(device) = ctx.netdev(address.netdev).filter(counts) else { continue };
+        // An address that moved is on one device at a time.
+        if ctx.came_or_went(address) {
+            continue;
+        }
         held.entry((address.host, address.ip)).or_default().push((address, device));
     }
     let segments = Segments::new(ctx);
