@@ -151,16 +151,16 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, VmNic<'_>>, filter: &F
     finding.next("systemctl restart neutron-openvswitch-agent");
 }
 
-/// Chains of ports whose device is gone.
+/// Chains of ports that are gone: neither a device of any namespace nor the switch has them. Ports
+/// of DHCP servers and routers are let pass here too, and their devices are in namespaces.
 fn leftovers(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, filter: &Filter<'_>) {
-    if !ctx.complete(host, &Netns::Root, Topic::Links) {
+    let whole = [Topic::Links, Topic::Ovs].iter().all(|it| ctx.complete(host, &Netns::Root, *it));
+    if !whole {
         return;
     }
-    let devices: BTreeSet<&str> = ctx
-        .netdevs_of(host)
-        .filter(|it| it.netns().is_root())
-        .filter_map(|it| names::port_prefix(&it.node.name))
-        .collect();
+    let mut devices: BTreeSet<&str> =
+        ctx.netdevs_of(host).filter_map(|it| names::port_prefix(&it.node.name)).collect();
+    devices.extend(ctx.ovs_interfaces_of(host).filter_map(|it| names::port_prefix(&it.node.name)));
     let gone: Vec<_> = filter.named.iter().filter(|(port, _)| !devices.contains(*port)).collect();
     let Some((first, evidence)) = gone.first() else {
         out.clean();
@@ -176,6 +176,7 @@ fn leftovers(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, filter: &Filter<'_
     finding.primary(**evidence, format!("rules for port {first}"));
     let key = format!("a device of port {first}");
     finding.rests_on_absence(ctx.searched(host, &Netns::Root, Topic::Links, &key));
+    finding.absent(ctx.searched(host, &Netns::Root, Topic::Ovs, &key));
     for (port, _) in gone.iter().skip(1) {
         finding.also(format!("port {port}"));
     }

@@ -30,15 +30,13 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             continue;
         }
         let Some(device) = ctx.netdev(address.netdev).filter(counts) else { continue };
-        // An address that moved is on one device at a time.
-        if ctx.came_or_went(address) {
-            continue;
-        }
         held.entry((address.host, address.ip)).or_default().push((address, device));
     }
     let segments = Segments::new(ctx);
     for ((host, ip), holders) in held {
-        if holders.len() < 2 {
+        // One device may have an address with two masks.
+        let devices: BTreeSet<NodeId> = holders.iter().map(|it| it.1.id).collect();
+        if devices.len() < 2 || moved(ctx, &holders) {
             out.clean();
             continue;
         }
@@ -124,6 +122,13 @@ fn judge(
     } else {
         out.clean();
     }
+}
+
+/// Whether no text shows two of the holders at once, and one shows a holder without the address: it
+/// moved from one to the other while the host was looked at.
+fn moved(ctx: &Ctx<'_>, holders: &[Holder<'_>]) -> bool {
+    let sources: BTreeSet<_> = holders.iter().map(|it| it.0.data.record.source).collect();
+    sources.len() == holders.len() && holders.iter().any(|it| ctx.came_or_went(it.0))
 }
 
 /// Two MACs at least: the same address with the same MAC is one thing seen twice.

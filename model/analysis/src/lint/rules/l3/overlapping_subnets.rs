@@ -11,7 +11,7 @@ use tapline_topology::{NodeId, Topic};
 use super::rp_filter_strict_multihomed::has_source_rule;
 use crate::lint::ctx::Item;
 use crate::lint::texts::{self, Settings};
-use crate::lint::{Ctx, Object, Verdicts, declare_rule, defs};
+use crate::lint::{Confidence, Ctx, Object, Verdicts, declare_rule, defs};
 
 declare_rule! {
     code: "L3-004",
@@ -138,6 +138,12 @@ fn judge(
     finding.node = open.first().map(|it| it.device.id);
     for it in &open {
         finding.primary(it.address.line(), format!("on {}", it.device.name()));
+    }
+    if !ctx.complete(host, netns, Topic::Rules) {
+        finding.no_surer_than(Confidence::Suspect);
+        finding.note(
+            "policy rules were not captured: with a table for each source address this is right",
+        );
     }
     if let Some(host) = outer.hosts().next() {
         finding.next(defs::inside(netns, &format!("ip route show to match {host}")));
