@@ -10,7 +10,7 @@ use tapline_topology::{NodeId, Presence, Topic};
 
 use crate::lint::ctx::Item;
 use crate::lint::netfilter::{self, Filters, Table, Translation};
-use crate::lint::{Ctx, Finding, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Finding, Severity, Verdicts, declare_rule, defs, mesh};
 
 declare_rule! {
     code: "NS-005",
@@ -76,6 +76,14 @@ fn lonely(ctx: &Ctx<'_>, out: &mut Verdicts, end: Item<'_, Netdev<'_>>, other: &
                 finding.primary(place, "one end");
             }
             finding.rests_on_absence(searched);
+            let router = end.name().strip_prefix("fpr-").map(|it| format!("qrouter-{it}"));
+            let gone = router.is_some_and(|router| {
+                !ctx.namespaces_of(end.host).any(|it| it.name().starts_with(&router))
+            });
+            if gone {
+                finding.at_most(Severity::Info);
+                finding.note("the router itself is not on this host: it may have left this behind");
+            }
             advise(finding, end.netns());
         }
     }
@@ -91,6 +99,11 @@ fn pair(ctx: &Ctx<'_>, out: &mut Verdicts, near: Item<'_, Netdev<'_>>, far: Item
             finding.primary(flags.evidence, "its state");
         }
         advise(finding, dead.netns());
+        return;
+    }
+    if mesh::is_cleaned(ctx, near.host) {
+        // The addresses of the pair are not those of the host.
+        out.clean();
         return;
     }
     let mut nets = Vec::new();
@@ -200,6 +213,11 @@ fn addresses(ctx: &Ctx<'_>, out: &mut Verdicts, filters: &Filters<'_>, netns: It
     let floating: Vec<_> = netfilter::inward(table).collect();
     if floating.is_empty() {
         out.clean();
+        return;
+    }
+    if mesh::is_cleaned(ctx, host) {
+        // An address with and without its length may have got two numbers.
+        out.cannot_tell(host, [mesh::NOT_CLEANED.to_owned()]);
         return;
     }
     let far = near.name().strip_prefix("rfp-").map(|it| format!("fpr-{it}")).unwrap_or_default();

@@ -28,6 +28,11 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         if router.devices.is_empty() {
             continue;
         }
+        if mesh::is_cleaned(ctx, host) {
+            // An address with and without its length may have got two numbers.
+            out.cannot_tell(host, [mesh::NOT_CLEANED.to_owned()]);
+            continue;
+        }
         let Some(table) = filters.saved(host, netns, "nat") else {
             // A whole text without the table: there are no such rules.
             match ctx.missing(host, netns, &[Topic::Netfilter]) {
@@ -210,10 +215,6 @@ fn two_routers(ctx: &Ctx<'_>, out: &mut Verdicts, floating: Ipv4Addr, claims: &[
     });
     let Some(other) = other else { return };
     let (a, b) = (first.router.netns.host, other.router.netns.host);
-    if a != b && [a, b].iter().any(|it| mesh::is_cleaned(ctx, *it)) {
-        out.cannot_tell(a, [mesh::NOT_CLEANED.to_owned()]);
-        return;
-    }
     let message = format!(
         "two routers translate it, to {} and to {}: which of the two gets a packet is chance",
         first.it.fixed, other.it.fixed

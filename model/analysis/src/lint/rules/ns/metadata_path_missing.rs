@@ -9,7 +9,7 @@ use tapline_topology::{NodeId, Topic, names};
 use crate::lint::ctx::Item;
 use crate::lint::netfilter::{self, Filters, Table};
 use crate::lint::router::{Duty, Router};
-use crate::lint::{Ctx, Finding, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Finding, Verdicts, declare_rule, defs, mesh};
 
 declare_rule! {
     code: "NS-007",
@@ -110,6 +110,10 @@ fn by_router(
         Duty::Serves => {}
         Duty::Waits => return out.clean(),
         Duty::Unknown(missing) => return out.cannot_tell(host, missing),
+    }
+    if mesh::is_cleaned(ctx, host) {
+        // 169.254.169.254 may be another number there.
+        return out.cannot_tell(host, [mesh::NOT_CLEANED.to_owned()]);
     }
     let table = filters.saved(host, netns, "nat");
     if table.is_some_and(redirects) {

@@ -184,6 +184,10 @@ fn judge<'a>(ctx: &Ctx<'a>, routes: &Routes<'a>, tunnel: Item<'a, TunnelEndpoint
         let said = vec![(down.evidence, "OVS says so")];
         return Verdict::Trouble(Trouble::NoCarrier, why(None, said));
     }
+    if mesh::is_cleaned(ctx, host) {
+        // Whether an address is in a network does not outlive the replacement of both.
+        return Verdict::Unknown(vec![mesh::NOT_CLEANED.to_owned()]);
+    }
     // A datapath in user space has routes of its own, taken from those of the kernel.
     let Some(found) = routes.to(remote.value) else {
         let mut missing = ctx.missing(host, &Netns::Root, &[Topic::AllRoutes]);

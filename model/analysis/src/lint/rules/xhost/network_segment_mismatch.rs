@@ -8,7 +8,7 @@ use tapline_topology::Topic;
 use tapline_topology::graph::OvsPort;
 
 use crate::lint::ctx::Item;
-use crate::lint::mesh::Mesh;
+use crate::lint::mesh::{self, Mesh};
 use crate::lint::{Confidence, Ctx, Object, Severity, Verdicts, declare_rule, defs};
 
 declare_rule! {
@@ -159,8 +159,10 @@ fn shared_ids(ctx: &Ctx<'_>, out: &mut Verdicts, mesh: &Mesh, networks: &Network
         let Some((first, rest)) = users.split_first() else { continue };
         let joined = |it: &&Segment<'_>| {
             let (a, b) = (first.port.host, it.port.host);
-            it.network != first.network
-                && (a == b || ways.contains(&(a, b)) || ways.contains(&(b, a)))
+            let way = || ways.contains(&(a, b)) || ways.contains(&(b, a));
+            // Tunnels between cleaned reports are not those of the hosts.
+            let told = || ![a, b].iter().any(|it| mesh::is_cleaned(ctx, *it));
+            it.network != first.network && (a == b || told() && way())
         };
         let Some(other) = rest.iter().find(joined) else { continue };
         let message = format!(

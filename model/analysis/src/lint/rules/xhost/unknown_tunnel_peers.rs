@@ -7,7 +7,7 @@ use tapline_topology::Topic;
 use tapline_topology::graph::TunnelEndpoint;
 
 use crate::lint::ctx::Item;
-use crate::lint::mesh::Mesh;
+use crate::lint::mesh::{self, Mesh};
 use crate::lint::{Ctx, Object, Severity, Verdicts, declare_rule, defs};
 
 declare_rule! {
@@ -31,6 +31,12 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         if let Some(remote) = &tunnel.data.remote {
             peers.entry(remote.value).or_default().push(tunnel);
         }
+    }
+    // Addresses of cleaned reports mean nothing to one another.
+    let cleaned = machines.iter().find(|it| mesh::is_cleaned(ctx, **it));
+    if let Some(host) = cleaned.filter(|_| machines.len() > 1) {
+        out.cannot_tell(*host, [mesh::NOT_CLEANED.to_owned()]);
+        return;
     }
     outsiders(ctx, out, &mesh);
     // That the peers of a single host were not captured goes without saying.
