@@ -17,6 +17,8 @@ pub(crate) enum Per {
     Device,
     /// A network device of hardware.
     Nic,
+    /// A host that serves the databases of OVN: once.
+    Central,
     /// A pattern of files whose text is copied.
     File,
 }
@@ -74,6 +76,13 @@ pub(crate) static TABLE: &[Item] = &[
     item(Per::Bridge, "ovs-ofctl -O OpenFlow13 show {}"),
     item(Per::Bridge, "ovs-ofctl -O OpenFlow13 dump-flows {}"),
     item(Per::Bridge, "ovs-appctl -T 10 fdb/show {}"),
+    item(Per::Host, "ovs-appctl -T 10 bond/show"),
+    item(Per::Host, "ovs-appctl -T 10 lacp/show"),
+    item(Per::Host, "ovs-appctl -T 10 bfd/show"),
+    item(Per::Central, "ovn-sbctl -t 10 --no-leader-only show"),
+    item(Per::Central, "ovn-sbctl -t 10 --no-leader-only list Chassis"),
+    item(Per::Central, "ovn-sbctl -t 10 --no-leader-only list Port_Binding"),
+    item(Per::Central, "ovn-nbctl -t 10 --no-leader-only show"),
     item(Per::Domain, "virsh -r dumpxml {}"),
     item(Per::Domain, "virsh -r domiflist {}"),
     item(Per::Device, "ethtool {}"),
@@ -94,6 +103,7 @@ pub(crate) fn script() -> String {
         ("@HOST@", Per::Host),
         ("@NAMESPACE@", Per::Namespace),
         ("@BRIDGE@", Per::Bridge),
+        ("@CENTRAL@", Per::Central),
         ("@DOMAIN@", Per::Domain),
         ("@DEVICE@", Per::Device),
         ("@NIC@", Per::Nic),
@@ -123,6 +133,7 @@ fn call(item: Item) -> String {
     let with = |name: &str| item.argv.replace("{}", name);
     match item.per {
         Per::Host => format!("save {tool} {}", item.argv),
+        Per::Central => format!("    save {tool} {}", item.argv),
         Per::Namespace => format!("        save {tool} ip netns exec \"$netns\" {}", item.argv),
         Per::Bridge => format!("        save {tool} {}", with("\"$bridge\"")),
         Per::Domain => format!("        save {tool} {}", with("\"$domain\"")),

@@ -34,6 +34,7 @@ pub const KINDS: &[(&str, &str)] = &[
     ("ovn-nbctl-show", "ovn-nbctl show"),
     ("ovn-sbctl-list", "ovn-sbctl list table"),
     ("ovn-sbctl-show", "ovn-sbctl show"),
+    ("ovs-appctl-bond-show", "ovs-appctl bond/show"),
     ("ovs-appctl-fdb-show", "ovs-appctl fdb/show br-int"),
     ("ovs-ofctl-dump-flows", "ovs-ofctl dump-flows br-int"),
     ("ovs-ofctl-dump-ports-desc", "ovs-ofctl dump-ports-desc br-int"),

@@ -93,6 +93,13 @@ if command -v ovs-vsctl >/dev/null 2>&1; then
     done
 fi
 
+# The databases of OVN are asked where they are served.
+if [ -S /run/ovn/ovnsb_db.sock ] || [ -S /var/run/ovn/ovnsb_db.sock ] ||
+    [ -S /var/run/openvswitch/ovnsb_db.sock ]; then
+    say "databases of OVN"
+@CENTRAL@
+fi
+
 if command -v virsh >/dev/null 2>&1; then
     virsh -r list --all --name 2>/dev/null </dev/null | while read -r domain; do
         [ -n "$domain" ] || continue

@@ -7,6 +7,7 @@
 //! The field names are those of `tapline records`: renaming one is a change of its schema. `kind`,
 //! `host`, `netns` and `at` of a record are written by that command itself, so no record may
 //! serialize a field of its own under one of these names.
+pub mod appctl;
 pub mod bond;
 pub mod bridge;
 pub mod ethtool;
@@ -160,6 +161,8 @@ batch! {
     OfSwitches(openflow::OfSwitch) = "of-switch",
     /// `ovs-appctl fdb/show`.
     OvsFdb(openflow::OvsFdbEntry) = "ovs-fdb",
+    /// `ovs-appctl bond/show`, `lacp/show`, `bfd/show`.
+    OvsStatuses(appctl::OvsStatus) = "ovs-status",
     /// `sysctl`, `/proc/sys`.
     Sysctls(sysctl::Sysctl) = "sysctl",
     /// `ha_confs/ROUTER/state` of neutron.

@@ -75,6 +75,15 @@ const SAMPLES: &[(&str, &str)] = &[
         " port  VLAN  MAC                Age\nLOCAL     0  9e:0a:ee:61:07:7c    4\n    1     7  fa:16:3e:aa:bb:cc  static\n",
     ),
     (
+        "ovs-appctl bond/show",
+        "---- b ----\nbond_mode: x\n\nmember e 1: enabled\n  active member\n  may_enable: true\n",
+    ),
+    (
+        "ovs-appctl lacp/show",
+        "---- b ----\n  status: active\n\nslave: e: current attached\n  port_id: 2\n",
+    ),
+    ("ovs-appctl bfd/show", "---- v ----\n\tForwarding: true\n\tRemote Session State: up\n"),
+    (
         "sysctl -a",
         "sysctl: permission denied on key 'vm.x'\nnet.ipv4.ip_forward = 1\nnet.ipv4.tcp_rmem = 1\t2\t3\nkernel.a =\n",
     ),

@@ -24,6 +24,7 @@ mod openflow;
 pub(crate) mod ovn_nbctl_show;
 pub(crate) mod ovn_sbctl_show;
 pub(crate) mod ovs_appctl_fdb_show;
+pub(crate) mod ovs_appctl_status;
 pub(crate) mod ovs_ofctl_dump_flows;
 pub(crate) mod ovs_ofctl_show;
 pub(crate) mod ovs_vsctl_list;

@@ -124,7 +124,7 @@ fn needs<'a>(
     for needed in networks.values().filter(|it| !it.localnets.is_empty()) {
         let patch = |it: &str| format!("patch-{}-to-{it}", local.bridge());
         let patched = |it: &&str| ctx.interface_called(local.host, &patch(it)).is_some();
-        if needed.localnets.keys().any(|it| patched(&it)) {
+        if needed.localnets.keys().any(patched) {
             out.clean();
             continue;
         }

@@ -1,6 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_model::Name;
 use tapline_model::capture::HostId;
 use tapline_topology::graph::NetdevKind;
 
@@ -180,7 +179,7 @@ fn one_hostname<'a>(
     }
     for (hostname, all) in names.into_iter().filter(|(_, all)| all.len() > 1) {
         let own = ovn.locals.values().find(|it| {
-            it.get("hostname").is_some_and(|it| it.value == Name::from(hostname))
+            it.get("hostname").is_some_and(|it| it.value == hostname)
                 || it.system_id().is_some_and(|id| all.iter().any(|it| it.name == id))
         });
         if all.iter().any(|a| all.iter().any(|b| said.contains(&(a.name, b.name)))) {

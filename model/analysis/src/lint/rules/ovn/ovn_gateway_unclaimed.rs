@@ -89,8 +89,8 @@ fn planned<'a>(
     let meant: Vec<&str> = port
         .gateway_chassis
         .iter()
-        .filter_map(|it| match &it.value {
-            OvsRef::Name(it) | OvsRef::Uuid(it) => Some(it.as_str()),
+        .map(|it| match &it.value {
+            OvsRef::Name(it) | OvsRef::Uuid(it) => it.as_str(),
         })
         .collect();
     let gone: Vec<&str> = match south.shown {
