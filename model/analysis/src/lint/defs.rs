@@ -100,9 +100,22 @@ pub(crate) fn has_agent_patches(ctx: &Ctx<'_>, host: HostId) -> bool {
         if name.starts_with("ovn-") || name.starts_with("patch-br-int-to-") {
             return false;
         }
-        patched |= name == "patch-tun" || name.starts_with("int-");
+        patched |= is_agent_patch(ctx, host, name);
     }
     patched
+}
+
+/// Whether a port of the integration bridge is one of the agent's own: a patch under its names, or
+/// of old releases a veth end whose other end is a port under the name that goes with it.
+fn is_agent_patch(ctx: &Ctx<'_>, host: HostId, name: &str) -> bool {
+    let Some(interface) = ctx.interface_called(host, name) else {
+        return name == "patch-tun" || name.starts_with("int-br");
+    };
+    let Some(bridge) = name.strip_prefix("int-") else {
+        return name == "patch-tun" && interface.kind == "patch";
+    };
+    let other = || ctx.interface_called(host, &format!("phy-{bridge}")).is_some();
+    interface.kind == "patch" || interface.kind.is_empty() && other()
 }
 
 /// Whether a person said that every host should have this bridge.

@@ -106,7 +106,7 @@ fn listing(
     };
     let all: Vec<_> =
         switches.of(host, bridge.name()).iter().filter(|(source, _)| !far(*source)).collect();
-    let (source, first) = all.first()?;
+    let (source, _) = all.first()?;
     let mut ports = BTreeSet::new();
     for (_, switch) in &all {
         ports.extend(switch.ports.iter().filter_map(|it| match it.port.value {
@@ -119,8 +119,7 @@ fn listing(
         let number = interface.ofport.as_ref().and_then(|it| u32::try_from(it.value).ok());
         ports.extend(number);
     }
-    let searched =
-        Searched { keys: Vec::new(), sources: vec![(*source, first.ports.len())], namespaces: 0 };
+    let searched = Searched { keys: Vec::new(), sources: vec![(*source, 1)], namespaces: 0 };
     Some(Listed { ports, source: *source, searched })
 }
 

@@ -205,6 +205,10 @@ fn missing_peer(
         return None;
     }
     tunnels.iter().find_map(|tunnel| {
+        // A tunnel that OVS could not make is a fault of its own.
+        if tunnel.error.is_some() {
+            return None;
+        }
         let remote = tunnel.data.option("remote_ip")?;
         let peer = seen.mesh.other(ctx, remote.value.parse().ok()?, host)?;
         if mesh::is_cleaned(ctx, peer) || seen.vlans.get(&peer)?.tunnel_bridge.is_none() {
