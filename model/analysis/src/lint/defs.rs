@@ -319,12 +319,28 @@ pub(crate) fn uplink_role(ctx: &Ctx<'_>, device: &Item<'_, Netdev<'_>>) -> Optio
         return Some(Role::Address(address.ip));
     }
     // What is stacked on it serves through it.
-    ctx.topology.into(device.id, EdgeKind::StackedOn).into_iter().find_map(|(upper, _)| {
-        let upper = ctx.netdev(upper)?;
-        let serves = ctx.interface_of(upper.id).is_some()
-            || ctx.master(upper.id).is_some()
-            || ctx.addresses_of(upper.id).iter().any(|it| is_global(it.ip));
-        (serves && upper.kind == NetdevKind::Vlan).then_some(Role::Carries(upper.id))
+    let carried =
+        ctx.topology.into(device.id, EdgeKind::StackedOn).into_iter().find_map(|(upper, _)| {
+            let upper = ctx.netdev(upper)?;
+            let serves = ctx.interface_of(upper.id).is_some()
+                || ctx.master(upper.id).is_some()
+                || ctx.addresses_of(upper.id).iter().any(|it| is_global(it.ip));
+            (serves && upper.kind == NetdevKind::Vlan).then_some(Role::Carries(upper.id))
+        });
+    carried.or_else(|| function_user(ctx, device).map(Role::Functions))
+}
+
+/// A running VM that has a virtual function of this NIC, by the MAC that libvirt gave it.
+fn function_user(ctx: &Ctx<'_>, device: &Item<'_, Netdev<'_>>) -> Option<NodeId> {
+    let functions = || device.data.records.iter().flat_map(|it| &it.record.vfs);
+    functions().next()?;
+    let users = ctx.vm_nics().filter(|it| {
+        it.host == device.host && it.data.kind.as_ref().is_some_and(|it| it.value == "hostdev")
+    });
+    users.into_iter().find_map(|nic| {
+        let mac = nic.data.mac.as_ref()?.value;
+        let runs = ctx.vm(nic.vm).and_then(|it| it.active) == Some(true);
+        (runs && functions().any(|it| it.mac == Some(mac))).then_some(nic.vm)
     })
 }
 
@@ -341,6 +357,8 @@ pub(crate) enum Role {
     Address(IpAddr),
     /// A VLAN device on it serves.
     Carries(NodeId),
+    /// This VM runs with a virtual function of it.
+    Functions(NodeId),
 }
 
 /// The value of `key` in a map column of an OVS interface.

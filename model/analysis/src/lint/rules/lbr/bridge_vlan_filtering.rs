@@ -166,10 +166,17 @@ fn own_vlan(
     let finding = out.fault(ctx, vlan.host, vlan.id, message);
     finding.primary(id.evidence, "the VLAN that it needs");
     finding.primary(filters, "VLANs are filtered");
-    if let Some(line) = table.line(bridge.name()) {
-        finding.context(line, "the VLANs of the bridge itself");
+    let searched = table.searched(format!("VLAN {} of {}", id.value, bridge.name()));
+    match table.line(bridge.name()) {
+        // The list of its VLANs is there, and this one is not in it.
+        Some(line) => {
+            finding.primary(line, "the VLANs of the bridge itself");
+            finding.absent(searched);
+        }
+        None => {
+            finding.rests_on_absence(searched);
+        }
     }
-    finding.rests_on_absence(table.searched(format!("VLAN {} of {}", id.value, bridge.name())));
     finding.next(format!("bridge vlan add dev {} vid {} self", bridge.name(), id.value));
 }
 

@@ -15,7 +15,7 @@ declare_rule! {
 
 /// Every IPv6 link carries so many bytes (RFC 8200); below it the kernel switches IPv6 off.
 const IPV6: u32 = 1280;
-/// Every IPv4 host takes packets of so many bytes (RFC 791).
+/// Every IPv4 host may send packets of so many bytes (RFC 791).
 const IPV4: u32 = 576;
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
@@ -46,7 +46,7 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, device: Item<'_, Netdev<'_>>) {
     let consequence = if address.ip.is_ipv6() {
         "the kernel switches IPv6 off on it"
     } else {
-        "hosts need not put such small pieces together"
+        "packets that every IPv4 host may send are cut in pieces"
     };
     let message =
         format!("MTU {} is below {needed}, and it has {}: {consequence}", mtu.value, address.ip);

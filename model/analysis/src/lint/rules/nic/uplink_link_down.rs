@@ -77,6 +77,10 @@ fn report(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, Netdev<'_>>, role: &R
         Role::Slave(bond) => format!("bond {} loses it", device(*bond)),
         Role::Address(ip) => format!("{ip} is cut off"),
         Role::Carries(upper) => format!("{} on it is cut off", device(*upper)),
+        Role::Functions(vm) => {
+            let vm = ctx.vm(*vm).map_or("", |it| it.name());
+            format!("VM {vm}, which has a virtual function of it, has no link")
+        }
     };
     let finding = out.fault(ctx, host, nic.id, format!("{fault}: {consequence}"));
     if let Some(flags) = &nic.data.flags {
@@ -109,6 +113,11 @@ fn report(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, Netdev<'_>>, role: &R
             }
         }
         Role::Slave(_) => {}
+        Role::Functions(vm) => {
+            if let Some(state) = ctx.state_of(*vm) {
+                finding.context(state.evidence, "the VM runs");
+            }
+        }
     }
     // Many servers have an address on a spare NIC; only traffic that has no other way is lost.
     if matches!(role, Role::Address(_)) && !is_only_way(ctx, nic) {
