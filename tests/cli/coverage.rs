@@ -65,7 +65,7 @@ fn what_it_asks_for_decides_what_it_says() {
     ]);
     let lint = run(["lint", &folder.join("lab9"), "--select", "OVS-004"]);
     let last = lint.out.lines().last().unwrap_or_default();
-    let wanted = "capture 1 more command to decide 1 question: tapline coverage ";
+    let wanted = "could not decide 1 question of 1 rule; ip netns exec blue ip -d address would tell: tapline coverage ";
     assert!(last.starts_with(wanted), "{}", lint.out);
     let coverage = run(["coverage", &folder.join("lab9")]);
     let line = "ip netns exec blue ip -d address >ip_netns_exec_blue_ip_-d_address 2>&1\n";

@@ -29,7 +29,8 @@ fn a_clean_input_says_what_was_looked_at() {
     let ran = run(["lint", &folder.join("session.txt")]);
     assert_eq!(ran.code, Some(0), "{}", ran.out);
     assert!(
-        ran.out.starts_with("no faults found\nlooked at lab8: 1 text, 1 record"),
+        ran.out
+            .starts_with("no faults found in what was captured\nlooked at lab8: 1 text, 1 record"),
         "{}",
         ran.out
     );

@@ -90,7 +90,7 @@ fn a_field_that_was_not_captured_is_not_told() {
     let link = "2: eth0: <UP> mtu 1500 qdisc mq state UP mode DEFAULT group default qlen 1000\n    \
         link/ether 52:54:00:aa:bb:01 brd ff:ff:ff:ff:ff:ff\n";
     let folder = Folder::new(&[("a.yaml", &rule), ("in/ip_link", link)]);
-    let ran = run(["lint", &folder.join("in"), "--rules", &folder.join("a.yaml")]);
+    let ran = run(["lint", "--all", &folder.join("in"), "--rules", &folder.join("a.yaml")]);
     assert!(
         ran.out.contains("X-001 (own rule): 1 object; would tell: ip -d address"),
         "{}",

@@ -89,9 +89,11 @@ pub(crate) fn render(
         writeln!(out, "{}", paint.of(style::WARNING, visible(&shorten(&it, LONGEST))))?;
     }
     summary::looked_at(out, topology, paint)?;
-    summary::cannot_tell(out, snapshot, &report.cannot_tell, paint)?;
+    if shown.consequences {
+        summary::cannot_tell(out, snapshot, &report.cannot_tell, paint)?;
+    }
     summary::reading(out, snapshot, paint)?;
-    summary::capture_more(out, snapshot, report, paint)
+    summary::undecided(out, snapshot, report, paint)
 }
 
 /// Whether a finding follows from one that is shown itself: not from accepted ones alone.
@@ -132,6 +134,10 @@ fn verdict(
     if open.next().is_none() {
         let none =
             if report.findings.is_empty() { "no faults found" } else { "no new faults found" };
+        // What could not be decided is no fault, and not in order either.
+        if !report.cannot_tell.is_empty() {
+            return format!("{} in what was captured", paint.of(style::STRONG, none));
+        }
         return paint.of(style::GOOD, none).to_string();
     }
     let open = || report.findings.iter().filter(|it| it.is_open());

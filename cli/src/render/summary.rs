@@ -136,17 +136,40 @@ pub(crate) fn cannot_tell(
     Ok(())
 }
 
-/// `capture 3 more commands to decide 12 questions: tapline coverage node2/`
-pub(crate) fn capture_more(
+/// `could not decide 12 questions of 5 rules; ovs-vsctl list port and 3 more commands would tell:
+/// tapline coverage node2/`
+pub(crate) fn undecided(
     out: &mut impl Write,
     snapshot: &Snapshot,
     report: &Report,
     paint: Paint,
 ) -> io::Result<()> {
-    let (commands, questions) = Gap::sum(&gap::gaps(report));
-    if commands == 0 {
+    let questions = report.cannot_tell.iter().fold(0, |sum: u32, it| sum.saturating_add(it.count));
+    if questions == 0 {
         return Ok(());
     }
+    let mut rules: Vec<&str> = report.cannot_tell.iter().map(|it| it.code).collect();
+    rules.dedup();
+    let gaps = gap::gaps(report);
+    let steps = gaps.iter().flat_map(|it| &it.steps);
+    let first = steps.reduce(|best, it| if it.questions() > best.questions() { it } else { best });
+    let beyond = gaps.iter().flat_map(|it| &it.beyond).next();
+    let commands_left = Gap::sum(&gaps).0;
+    let tells = match (first, beyond) {
+        (Some(step), _) => {
+            let typed = step.commands();
+            let first = commands(typed.iter().map(String::as_str));
+            match commands_left.saturating_sub(step.asks.len()) {
+                0 => first,
+                more => format!("{first} and {}", count(more, "more command")),
+            }
+        }
+        (None, Some(step)) => {
+            let typed = step.commands();
+            commands(typed.iter().map(String::as_str))
+        }
+        (None, None) => "nothing that tapline reads".to_owned(),
+    };
     let mut inputs: Vec<_> = snapshot.captured.inputs.iter().map(|it| &it.archive).collect();
     inputs.dedup();
     let shown = match inputs.as_slice() {
@@ -155,10 +178,11 @@ pub(crate) fn capture_more(
     };
     writeln!(
         out,
-        "{} {} to decide {}: tapline coverage {}",
-        paint.of(style::STRONG, "capture"),
-        count(commands, "more command"),
+        "{} {} of {}; {} would tell: tapline coverage {}",
+        paint.of(style::STRONG, "could not decide"),
         count(questions as usize, "question"),
+        count(rules.len(), "rule"),
+        visible(&tells),
         visible(&shown),
     )
 }

@@ -355,7 +355,8 @@ pub struct OvsBridge {
 pub struct OvsController {
     /// `tcp:127.0.0.1:6633`.
     pub target: Fact<Name>,
-    /// `None` where neither true nor false was printed: `show` prints only true.
+    /// False at the place of the target where `show` does not print the line. `None` where nothing
+    /// tells: the state is not kept in `conf.db`.
     pub is_connected: Option<Fact<bool>>,
 }
 

@@ -25,7 +25,8 @@ use tapline_model::span::SourceId;
 
 use crate::graph::Topology;
 
-/// The texts of one host with what was read from them, in the order of the capture.
+/// The texts of one host with what was read from them: the complete ones, then the others, each in
+/// the order of the capture.
 pub(crate) struct Texts<'a> {
     /// The host.
     pub(crate) host: HostId,
@@ -76,6 +77,10 @@ pub(crate) fn run(snapshot: &Snapshot) -> Topology<'_> {
         if let Some(texts) = hosts.get_mut(source.host.0 as usize) {
             texts.all.push((source, &reading.records));
         }
+    }
+    for texts in &mut hosts {
+        // The first text that knows a value gives it: those that were cut off come last.
+        texts.all.sort_by_cached_key(|it| !snapshot.completeness(it.0.id).is_complete());
     }
     for texts in &hosts {
         covered::fill(&mut topology, texts);

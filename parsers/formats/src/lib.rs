@@ -5,6 +5,7 @@
 //! [`registry`] says which command or file each format reads.
 #[cfg(test)]
 mod damaged;
+mod ends;
 pub mod formats;
 mod ip_command;
 mod json;
@@ -36,5 +37,7 @@ pub fn read_source(source: &Source) -> Outcome<Batch> {
     if let Completeness::Failed(_) = source.completeness {
         return Outcome { completeness: source.completeness.clone(), ..Outcome::default() };
     }
-    (format.read)(&source.text, &source.command)
+    let mut out = (format.read)(&source.text, &source.command);
+    ends::check(source, format, &mut out);
+    out
 }

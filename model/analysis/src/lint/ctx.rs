@@ -369,8 +369,13 @@ impl<'a> Ctx<'a> {
             return Object { kind: "", name: String::new() };
         };
         let name = match &node.data {
-            NodeData::OvsPort(it) => format!("{}/{}", it.bridge, node.name),
-            NodeData::OvsInterface(it) => format!("{}/{}", it.bridge, node.name),
+            // The text that tells the bridge may not be captured.
+            NodeData::OvsPort(it) if !it.bridge.is_empty() => {
+                format!("{}/{}", it.bridge, node.name)
+            }
+            NodeData::OvsInterface(it) if !it.bridge.is_empty() => {
+                format!("{}/{}", it.bridge, node.name)
+            }
             NodeData::VmNic(it) => {
                 let vm = self.topology.node(it.vm).map_or("", |vm| vm.name.as_str());
                 let nic = it.target.as_ref().map(|it| it.value.as_str());

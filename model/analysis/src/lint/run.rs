@@ -5,10 +5,12 @@ use std::fmt::Write as _;
 
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
-use tapline_model::span::SourceId;
+use tapline_model::outcome::ProblemKind;
+use tapline_model::span::{Evidence, SourceId};
 use tapline_topology::Topology;
 
 use super::ctx::Ctx;
+use super::defs;
 use super::explain::{add_populations, explain};
 use super::finding::{Confidence, Finding};
 use super::settings::Settings;
@@ -62,7 +64,8 @@ pub fn run_own(
     }));
     let rules = rules.iter().copied().chain(own.iter().map(|it| it.rule));
     let mut report = Report::default();
-    for (rule, verdicts) in rules.zip(answers) {
+    for (rule, mut verdicts) in rules.zip(answers) {
+        withdraw(&mut verdicts, &ctx);
         let mut findings = merge(verdicts.findings, &ctx);
         doubt_absence(&mut findings, &ctx);
         report.findings.extend(findings);
@@ -101,6 +104,36 @@ fn order<'a>(it: &'a Finding, ctx: &'a Ctx<'_>) -> impl Ord + 'a {
         &it.object,
         &it.message,
     )
+}
+
+/// A record at which a text may be cut off proves nothing: a name in it may be shortened, and what
+/// would stand behind it is not known. Findings that rest on such a record are undecided.
+fn withdraw(verdicts: &mut Verdicts, ctx: &Ctx<'_>) {
+    let snapshot = ctx.topology.snapshot;
+    let is_cut = |it: &Evidence| {
+        let problems = snapshot.reading(it.source).map_or(&[][..], |it| &it.problems);
+        problems.iter().any(|problem| {
+            problem.kind == ProblemKind::Truncated
+                && problem.span.start <= it.span.end
+                && it.span.start <= problem.span.end
+        })
+    };
+    // Rules about the capture speak of just that.
+    if verdicts.findings.iter().any(|it| it.rule.code.starts_with("CAP-")) {
+        return;
+    }
+    let (undecided, findings) = std::mem::take(&mut verdicts.findings)
+        .into_iter()
+        .partition(|it| it.evidence.iter().any(|it| is_cut(&it.evidence)));
+    verdicts.findings = findings;
+    let undecided: Vec<Finding> = undecided;
+    for finding in undecided {
+        let cut = finding.evidence.iter().filter(|it| is_cut(&it.evidence));
+        let sources = cut.filter_map(|it| snapshot.source(it.evidence.source));
+        let missing: Vec<String> =
+            sources.map(|it| defs::inside(&it.netns, &it.command.to_string())).collect();
+        verdicts.cannot_tell(finding.host, missing);
+    }
 }
 
 /// Gives each finding its fingerprint; several of one rule on one object become one.

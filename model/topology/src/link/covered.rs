@@ -347,12 +347,13 @@ fn domain_xml(topology: &mut Topology<'_>, texts: &Texts<'_>) {
     let mut listed = Vec::new();
     let complete = topology.coverage.is_complete(texts.host, &Netns::Root, Topic::Domains);
     let mut named = Vec::new();
-    for &(_, batch) in &texts.all {
+    for &(source, batch) in &texts.all {
         match batch {
             Batch::DomainStates(rows) => {
                 listed.extend(rows.iter().filter_map(|it| Some(it.name.as_ref()?.as_str())));
             }
-            Batch::Domains(all) => {
+            // A NIC may stand where the text was cut off.
+            Batch::Domains(all) if texts.is_complete(source.id) => {
                 named.extend(all.iter().filter_map(|it| Some(it.name.as_ref()?.as_str())));
             }
             _ => {}

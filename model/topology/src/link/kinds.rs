@@ -57,6 +57,10 @@ fn printed(netdev: &Netdev<'_>) -> Option<(NetdevKind, Evidence)> {
 
 /// From the name of the kernel's link type (`rtnl_link_ops.kind`).
 fn of_kernel(kind: &str, link: &Link) -> NetdevKind {
+    // It has no kind of its own: the word is what was left of a line that was cut off.
+    if link.link_type.as_deref() == Some("loopback") {
+        return NetdevKind::Loopback;
+    }
     match kind {
         "veth" | "netkit" => NetdevKind::Veth,
         "bridge" => NetdevKind::Bridge,

@@ -227,7 +227,10 @@ fn connection(drafts: &mut Drafts, (source, record): Row<'_>) {
     let OvsRow::Connection(row) = &record.row else { return };
     let Some(bridge) = row.bridge.as_ref().filter(|_| !row.manager) else { return };
     let draft = drafts.bridges.entry(bridge.value.clone()).or_default();
-    controller(&mut draft.data, source, &row.target, row.is_connected.as_ref());
+    // `show` prints the line only where it is true; its absence says false.
+    let silent = At { value: false, span: row.target.span };
+    let connected = row.is_connected.as_ref().unwrap_or(&silent);
+    controller(&mut draft.data, source, &row.target, Some(connected));
 }
 
 fn controller(

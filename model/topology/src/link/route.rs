@@ -66,10 +66,11 @@ fn routes<'a>(texts: &Texts<'a>, namespaces: &mut BTreeMap<&'a Netns, Tables<'a>
         if weak && by_ip.contains(&source.netns) {
             continue;
         }
-        if !weak {
+        let asked = asked_table(source);
+        // `netstat -rn` prints the main table of IPv4: other tables do not stand for it.
+        if !weak && !inet6(source) && asked == "main" {
             by_ip.insert(&source.netns);
         }
-        let asked = asked_table(source);
         for record in routes {
             let table = match &record.table {
                 Some(it) => canonical(it),

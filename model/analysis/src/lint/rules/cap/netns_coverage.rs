@@ -136,8 +136,12 @@ fn not_described(
         finding.primary(*place, "listed here");
     }
     finding.also.extend(blind.iter().skip(SHOWN).map(|(name, _)| (**name).to_owned()));
-    // One may have been made in between; those that are off disturb nobody.
-    if blind.len() == 1 && all > 2 || blind.iter().all(|(_, (_, runs))| !runs) {
+    // One may have been made in between; those that are off disturb nobody. What is shown of a
+    // session is a choice.
+    let pasted = blind.iter().any(|(_, (place, _))| {
+        ctx.topology.snapshot.source(place.source).is_some_and(|it| it.first_line > 1)
+    });
+    if pasted || blind.len() == 1 && all > 2 || blind.iter().all(|(_, (_, runs))| !runs) {
         finding.at_most(Severity::Info);
     }
     finding.next("for d in $(virsh list --all --name); do virsh dumpxml $d; done");

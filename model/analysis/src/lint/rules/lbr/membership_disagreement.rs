@@ -31,7 +31,10 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             }
         };
         let finding = out.fault(ctx, host, device, message);
-        for witness in conflict.witnesses.iter().take(4) {
+        // Of many that agree, two stand for all; those that differ come last.
+        let all = conflict.witnesses.as_slice();
+        let last = all.len().saturating_sub(2).max(2);
+        for witness in all.iter().take(2).chain(all.iter().skip(last)) {
             finding.primary(witness.evidence, witness.claim.clone());
         }
         advise(finding);

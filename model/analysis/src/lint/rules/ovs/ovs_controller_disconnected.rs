@@ -25,10 +25,12 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let mut lost: BTreeMap<(HostId, Vec<&str>), Vec<Item<'_, OvsBridge>>> = BTreeMap::new();
     for bridge in ctx.ovs_bridges() {
         let targets: Vec<&str> = active(bridge.data).map(|it| it.target.value.as_str()).collect();
-        let connected =
-            active(bridge.data).any(|it| it.is_connected.as_ref().is_some_and(|it| it.value));
-        if targets.is_empty() || connected {
+        let states: Vec<Option<bool>> =
+            active(bridge.data).map(|it| state(ctx, bridge.host, it)).collect();
+        if targets.is_empty() || states.contains(&Some(true)) {
             out.clean();
+        } else if states.contains(&None) {
+            out.cannot_tell(bridge.host, [Topic::Ovs.command(&Netns::Root)]);
         } else {
             lost.entry((bridge.host, targets)).or_default().push(bridge);
         }
@@ -47,6 +49,14 @@ fn active(bridge: &OvsBridge) -> impl Iterator<Item = &OvsController> {
     bridge.controllers.iter().filter(|it| {
         ["tcp:", "ssl:", "unix:"].iter().any(|scheme| it.target.value.starts_with(scheme))
     })
+}
+
+/// Whether a controller is connected. That `ovs-vsctl show` does not say so counts where all that it
+/// printed was captured.
+fn state(ctx: &Ctx<'_>, host: HostId, controller: &OvsController) -> Option<bool> {
+    let state = controller.is_connected.as_ref()?;
+    let silent = !state.value && state.evidence == controller.target.evidence;
+    (!silent || ctx.complete(host, &Netns::Root, Topic::Ovs)).then_some(state.value)
 }
 
 fn report(
@@ -117,9 +127,11 @@ fn is_secure(bridge: &OvsBridge) -> bool {
 
 fn cite(finding: &mut Finding, bridge: Item<'_, OvsBridge>) {
     for controller in active(bridge.data) {
-        match &controller.is_connected {
+        let target = controller.target.evidence;
+        let printed = controller.is_connected.as_ref().filter(|it| it.evidence != target);
+        match printed {
             Some(state) => finding.primary(state.evidence, "not connected"),
-            None => finding.primary(controller.target.evidence, "not marked `is_connected: true`"),
+            None => finding.primary(target, "not marked `is_connected: true`"),
         };
     }
     if let Some(mode) = &bridge.data.fail_mode {

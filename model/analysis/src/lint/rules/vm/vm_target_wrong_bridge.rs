@@ -127,6 +127,10 @@ fn plugged(
         return Plug::Unknown(vec![Topic::BridgeMembers.command(&Netns::Root)]);
     }
     if let Some(interface) = ctx.interface_called(host, target) {
+        if interface.data.bridge.is_empty() {
+            // A row of a table, without the table that says whose it is.
+            return Plug::Unknown(vec![Topic::Ovs.command(&Netns::Root)]);
+        }
         return Plug::Bridge(
             interface.data.bridge.to_string(),
             interface.place().into_iter().collect(),
