@@ -7,7 +7,7 @@ use tapline_topology::graph::{AddressNode, Netdev, NetdevKind};
 use tapline_topology::{NodeId, Topic};
 
 use crate::lint::ctx::Item;
-use crate::lint::mesh::is_cleaned;
+use crate::lint::mesh::{Mesh, is_cleaned};
 use crate::lint::segment::Segments;
 use crate::lint::{Ctx, Verdicts, declare_rule, defs, texts};
 
@@ -60,6 +60,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 /// Two hosts are in one segment where one has the other's address in its table of neighbours, with
 /// the MAC of the very device that holds it.
 fn join_hosts(ctx: &Ctx<'_>, segments: &mut Segments) {
+    let mesh = Mesh::new(ctx);
     for ((host, netns), known) in texts::neighbours(ctx) {
         if !netns.is_root() || is_cleaned(ctx, host) {
             continue;
@@ -68,7 +69,10 @@ fn join_hosts(ctx: &Ctx<'_>, segments: &mut Segments) {
             let Some(mac) = entry.record.mac.as_ref().map(|it| it.value) else { continue };
             for owner in ctx.topology.find_address(ip).iter().filter_map(|it| ctx.address(*it)) {
                 let other = owner.host != host && owner.netns().is_root();
-                if !other || is_cleaned(ctx, owner.host) || ctx.same_machine(host, owner.host) {
+                if !other
+                    || is_cleaned(ctx, owner.host)
+                    || mesh.machine(host) == mesh.machine(owner.host)
+                {
                     continue;
                 }
                 let theirs = ctx.netdev(owner.netdev);

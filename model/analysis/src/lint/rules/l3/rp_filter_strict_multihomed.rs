@@ -142,13 +142,9 @@ fn judge(
     }
     // Sysctl writes a dot in a name as a slash.
     let own = format!("net.ipv4.conf.{}.rp_filter", device.name().replace('.', "/"));
-    let setting = |key: &str| {
-        settings
-            .iter()
-            .find(|((it, netns, name), _)| *it == host && netns.is_root() && *name == key)
-    };
-    let all = setting("net.ipv4.conf.all.rp_filter").map(|it| *it.1);
-    let own = setting(&own).map(|it| *it.1);
+    let setting = |key: &str| settings.get(&(host, &Netns::Root, key)).copied();
+    let all = setting("net.ipv4.conf.all.rp_filter");
+    let own = setting(&own);
     let strict = match (all, own) {
         // The greater one counts: 0 is off, 1 is strict, 2 takes any way back.
         (Some(Setting { value: 2, .. }), _) | (_, Some(Setting { value: 2, .. })) => None,
