@@ -69,10 +69,11 @@ fn gather<'a>(ctx: &Ctx<'a>, hosts: &mut BTreeMap<HostId, Host<'a>>) {
         }
         match &reading.records {
             Batch::HostFacts(facts) => {
-                let copied = source.command.path().is_some_and(|it| it.contains("etc/"));
+                // A file may hold another name than the kernel, and a full name what DNS has.
+                let kernels = source.command.path().is_none() && source.command.args().is_empty();
                 for fact in facts {
                     match &fact.fact {
-                        HostFact::Hostname(name) if !copied => {
+                        HostFact::Hostname(name) if kernels => {
                             host.names.push((name.as_str(), name.evidence(source.id)));
                         }
                         HostFact::Uname { node: Some(name), .. } => {
