@@ -38,6 +38,12 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             out.clean();
             continue;
         }
+        // Without all ports of the switch it may be one of two members of a bond.
+        let missing = ctx.missing(nic.host, &Netns::Root, &[Topic::Ovs]);
+        if matches!(role, Role::OvsPort(_)) && !missing.is_empty() {
+            out.cannot_tell(nic.host, missing);
+            continue;
+        }
         report(ctx, out, nic, &role, fault);
     }
 }
