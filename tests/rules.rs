@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use tapline_analysis::lint::rules::ALL;
 use tapline_analysis::lint::settings::Glob;
+use tapline_analysis::lint::settings::READERS;
 use tapline_analysis::lint::{self, Report, Rule, Settings, Severity};
 use tapline_capture::{Input, Options};
 use tapline_model::capture::Snapshot;
@@ -353,5 +354,38 @@ fn replaced_addresses_are_not_compared() {
         let report = lint::run(&topology, &[rule]);
         assert!(report.findings.is_empty(), "{code}: {}", describe(&report));
         assert!(!report.cannot_tell.is_empty(), "{code}");
+    }
+}
+
+/// Each fact and threshold is asked for by the rules that are said to, and by no others.
+#[test]
+fn settings_name_the_rules_that_ask_for_them() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/analysis/src/lint/rules");
+    let source = |rule: &Rule| {
+        let family = rule.code.split('-').next().unwrap_or_default().to_lowercase();
+        let path = folder.join(family).join(rule.id.replace('-', "_"));
+        let mut text = fs::read_to_string(path.with_extension("rs")).unwrap();
+        // Longer rules have a folder of their own.
+        for part in fs::read_dir(&path).into_iter().flatten() {
+            let part = part.unwrap().path();
+            if part.extension().is_some_and(|it| it == "rs") {
+                text.push_str(&fs::read_to_string(part).unwrap());
+            }
+        }
+        text
+    };
+    for (key, codes) in READERS {
+        let field = key.rsplit('.').next().unwrap();
+        // A shared definition asks for it.
+        let asks = |text: &str| {
+            text.contains(&format!(".{field}"))
+                || field == "expected_bridges" && text.contains("defs::is_expected")
+        };
+        for rule in ALL.iter().copied() {
+            // What stands for several of its findings asks for it elsewhere.
+            let elsewhere = (*key, rule.code) == ("env.l2pop", "XHOST-002");
+            let is = asks(&source(rule)) || elsewhere;
+            assert_eq!(is, codes.contains(&rule.code), "{key} {}", rule.code);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! `tapline lint --format sarif|junit|github`.
 use serde_json::Value;
 
-use super::{Folder, SESSION, node2, run};
+use super::{Folder, SESSION, node2, run, sarif_schema};
 
 /// The sarif document of these inputs, checked against what the public schema of SARIF 2.1.0 asks
 /// of the objects that are used.
@@ -9,6 +9,11 @@ fn sarif(inputs: &[&str]) -> Value {
     let ran = run(["lint", "--format", "sarif", "--fail-on", "never"].iter().chain(inputs));
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     let document = ran.json();
+    let complaints = sarif_schema::complaints(&sarif_schema::schema(), &document);
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    // And another program's idea of it.
+    let read: serde_sarif::sarif::Sarif = serde_json::from_str(&ran.out).expect("SARIF");
+    assert_eq!(read.runs.len(), 1);
     assert_eq!(document["version"], "2.1.0");
     assert!(document["$schema"].as_str().unwrap().ends_with("sarif-2.1.0.json"));
     let runs = document["runs"].as_array().unwrap();
@@ -39,6 +44,10 @@ fn sarif(inputs: &[&str]) -> Value {
             check_message(&rule[text]);
         }
         check_level(&rule["defaultConfiguration"]["level"]);
+        assert!(
+            rule["help"]["markdown"].as_str().is_some_and(|it| it.contains("## What it finds"))
+        );
+        assert!(!rule["properties"]["tags"][0].as_str().unwrap_or_default().is_empty());
         assert!(rule["helpUri"].as_str().is_none_or(|it| it.starts_with("https://")));
     }
     for result in runs[0]["results"].as_array().unwrap() {
@@ -166,6 +175,64 @@ fn junit_has_a_suite_a_host_and_a_test_a_rule() {
     let ran = run(args);
     assert_eq!(ran.code, Some(0));
     assert!(ran.out.contains("failures=\"0\"") && ran.out.contains("<system-out>"), "{}", ran.out);
+}
+
+/// The report as another program reads it.
+fn read_junit(ran: &super::Ran) -> junit_parser::TestSuites {
+    junit_parser::from_reader(ran.out.as_bytes()).unwrap_or_else(|why| panic!("{why}\n{}", ran.out))
+}
+
+#[test]
+fn junit_is_read_by_a_public_parser() {
+    let odd = SESSION.replace("(No", "(]]><&'No");
+    let folder = Folder::new(&[("session.txt", &odd)]);
+    let path = folder.join("session.txt");
+    let args = ["lint", "--format", "junit", "--fail-on"];
+    let of = |least: &str, input: &str| read_junit(&run(args.iter().chain(&[least, input])));
+    for input in [&path, &node2()] {
+        let read = of("warning", input);
+        assert_eq!((read.name.as_str(), read.suites.len()), ("tapline", 1));
+        let suite = &read.suites[0];
+        let count = |is: fn(&junit_parser::TestStatus) -> bool| {
+            u64::try_from(suite.cases.iter().filter(|it| is(&it.status)).count()).unwrap()
+        };
+        assert_eq!(suite.tests, u64::try_from(suite.cases.len()).unwrap());
+        assert_eq!(suite.failures, count(junit_parser::TestStatus::is_failure));
+        assert_eq!(suite.skipped, count(junit_parser::TestStatus::is_skipped));
+        assert!(suite.failures > 0);
+        assert_eq!((read.tests, read.failures), (suite.tests, suite.failures));
+    }
+    let read = of("warning", &path);
+    let cases = &read.suites[0].cases;
+    let failed = cases.iter().find(|it| it.status.is_failure()).expect("a failure");
+    assert_eq!(failed.original_name, "OVS-001 ovs-iface-error");
+    let failure = failed.status.failure_as_ref();
+    assert_eq!(failure.failure_type, "OVS-001");
+    assert!(failure.message.contains("]]><&'No such device"), "{}", failure.message);
+    assert_eq!(of("error", &path).failures, 0);
+}
+
+#[test]
+fn ci_formats_hold_root_causes_and_rules_of_ones_own() {
+    let rule = "rules:\n  - id: X-001\n    name: any-bridge\n    severity: warning\n    match: ovs-bridge\n    \
+        when: 'true'\n    message: a bridge\n    next: [ovs-vsctl show]\n";
+    let session = SESSION.replace("tag: 7", "tag: 4095");
+    let folder = Folder::new(&[("in/session.txt", &session), ("own.yaml", rule)]);
+    let (path, own) = (folder.join("in/session.txt"), folder.join("own.yaml"));
+    let document = sarif(&["--rules", &own, &path]);
+    let results = document["runs"][0]["results"].as_array().unwrap();
+    let of = |code: &str| results.iter().find(|it| it["ruleId"] == code).expect(code);
+    let (root, symptom) = (of("OVS-001"), of("OVS-002"));
+    let print = |it: &Value| it["partialFingerprints"]["tapline/v1"].clone();
+    assert_eq!(symptom["properties"]["explained_by"], print(root));
+    assert_eq!(root["properties"]["explains"][0], print(symptom));
+    let rules = document["runs"][0]["tool"]["driver"]["rules"].as_array().unwrap();
+    let own_rule = rules.iter().find(|it| it["id"] == "X-001").expect("X-001");
+    let help = own_rule["help"]["markdown"].as_str().unwrap();
+    assert!(help.contains("Each `ovs-bridge`") && help.contains("ovs-vsctl show"), "{help}");
+    assert_eq!(of("X-001")["ruleIndex"], rules.len() - 1);
+    let junit = read_junit(&run(["lint", "--format", "junit", "--rules", &own, &path]));
+    assert!(junit.suites[0].cases.iter().any(|it| it.original_name == "X-001 any-bridge"));
 }
 
 #[test]

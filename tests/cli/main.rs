@@ -24,6 +24,7 @@ mod readme;
 mod records;
 mod roots;
 mod rules;
+mod sarif_schema;
 mod show;
 mod snapshot;
 

@@ -90,6 +90,7 @@ const FLOWS: &str = "\
  cookie=0x1, duration=10.1s, table=0, n_packets=1, n_bytes=60, priority=4,in_port=1,dl_vlan=5 actions=strip_vlan,NORMAL
  cookie=0x1, duration=10.1s, table=0, n_packets=0, n_bytes=0, priority=2,in_port=1 actions=drop
 [root@net1 ~]# ovs-ofctl dump-flows br-tun
+ cookie=0x1, duration=10.1s, table=4, n_packets=1, n_bytes=60, priority=1,tun_id=0x2a actions=mod_vlan_vid:7,resubmit(,10)
  cookie=0x1, duration=10.1s, table=22, n_packets=1, n_bytes=60, priority=1,dl_vlan=7 actions=strip_vlan,set_tunnel:0x2a,output:2,output:3
 ";
 

@@ -156,7 +156,8 @@ fn a_host_that_all_others_miss_is_off_the_overlay() {
     let all = findings(&report(&mesh(&[1, 2], "up"), ""));
     assert!(said(&all, OVERLAY).is_none(), "{all:#?}");
     assert_eq!(all.iter().filter(|it| it["code"] == "TUN-002").count(), 1);
-    assert!(findings(&report(&mesh(&[1, 2, 3], "up"), "")).is_empty());
+    let all = findings(&report(&mesh(&[1, 2, 3], "up"), ""));
+    assert!(!all.iter().any(|it| it["code"] == "TUN-002"), "{all:#?}");
     // Without its bridges nothing is known of its tunnels.
     let mut sessions = mesh(&[], "up");
     let (head, _) =

@@ -177,6 +177,8 @@ fn result(
             "notes": finding.notes,
             "also": finding.also,
             "next": finding.next,
+            "explained_by": finding.explained_by,
+            "explains": finding.explains,
         }),
     );
     row.into()

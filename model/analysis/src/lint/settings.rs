@@ -324,15 +324,15 @@ const OF_DOWN: &[&str] = &["NIC-001", "LBR-004", "OVS-014", "NS-008"];
 /// What people may set and the rules that ask for it, by code; a population root stands under the
 /// code of its rule. Settings that all rules heed are not here.
 pub const READERS: &[(&str, &[&str])] = &[
-    ("env.l2pop", &["OVS-016", "TUN-002", "XHOST-002"]),
-    ("env.firewall", &["IPT-001"]),
+    ("env.l2pop", &["TUN-002", "OVS-016", "XHOST-002"]),
+    ("env.firewall", &["IPT-002"]),
     ("env.config_drive_only", &["NS-007"]),
     ("env.physnet_mtu", &["MTU-003"]),
     ("env.expected_bridges", &["OVS-006", "OVS-007"]),
     ("env.hosts_in_mesh", &["XHOST-002"]),
     ("thresholds.counter_ratio", &["NIC-002", "NIC-003"]),
     ("thresholds.counter_min", &["NIC-002", "NIC-003"]),
-    ("thresholds.neigh_ratio", &["L3-011", "IPT-005"]),
+    ("thresholds.neigh_ratio", &["IPT-005", "L3-011"]),
     ("thresholds.link_flaps", &["NIC-005", "TUN-009"]),
     ("thresholds.orphan_warn", &["LBR-005", "OVS-018"]),
 ];
