@@ -227,11 +227,11 @@ pub(crate) struct Lint {
 pub(crate) struct Config {
     /// Configuration; without it the nearest tapline.yaml beside or above the inputs, else in or
     /// above the current directory
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
+    #[arg(id = "config", long = "config", value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
     /// Look for no tapline.yaml
-    #[arg(long, conflicts_with = "config")]
-    pub(crate) no_config: bool,
+    #[arg(id = "no_config", long = "no-config", conflicts_with = "config")]
+    pub(crate) none: bool,
     /// Know the rules of this file, or of the *.yaml of this folder, too (can be repeated)
     #[arg(long = "rules", value_name = "PATH")]
     pub(crate) own: Vec<PathBuf>,

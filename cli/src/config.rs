@@ -63,9 +63,9 @@ pub(crate) struct Loaded {
 /// Reads the configuration that is meant for these inputs, and the rules that the user wrote.
 /// Without inputs it is that of the current directory.
 pub(crate) fn load(args: &args::Config, inputs: Option<&Inputs>) -> Result<Loaded> {
-    let path = match (&args.config, inputs) {
+    let path = match (&args.file, inputs) {
         (Some(path), _) => Some(path.clone()),
-        (None, _) if args.no_config => None,
+        (None, _) if args.none => None,
         (None, Some(inputs)) => find(inputs)?,
         (None, None) => file::find_here(NAME),
     };

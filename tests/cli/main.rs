@@ -1,5 +1,6 @@
 //! Tests of the commands: the built binary, small captures, an empty environment.
 #![expect(clippy::disallowed_methods, reason = "tests write their inputs")]
+#![expect(clippy::format_push_string, reason = "inputs are short; plain code reads better")]
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,

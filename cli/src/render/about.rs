@@ -1,7 +1,7 @@
 //! How a run was configured, and which settings were of no use: what a report says of itself.
 use serde::Serialize;
 use tapline_analysis::lint::Report;
-use tapline_analysis::lint::settings::{Scope, Suppression};
+use tapline_analysis::lint::settings::{Profile, Scope, Suppression};
 
 use crate::catalogue::Chosen;
 use crate::config::Config;
@@ -31,7 +31,7 @@ impl About {
         let ended = settings.suppressions.iter().filter(|it| it.expired);
         Self {
             path: config.path.clone(),
-            profile: settings.profile.map(|it| it.as_str()),
+            profile: settings.profile.map(Profile::as_str),
             core_off: chosen.core_off.clone(),
             unused_suppressions: unused.map(|it| named(&it.scope)).collect(),
             ended_suppressions: ended.map(with_end).collect(),
