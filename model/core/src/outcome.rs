@@ -28,6 +28,10 @@ pub enum ProblemKind {
     Container,
 }
 
+/// Why a text is partial that ends without a line end, in a line that may be whole: it was cut off,
+/// or lost its end when it was copied by hand.
+pub const MAY_BE_CUT: &str = "the last line may be cut off";
+
 impl ProblemKind {
     /// The public name, such as `unread-line`.
     pub fn as_str(self) -> &'static str {

@@ -4,7 +4,7 @@
 //! a broken copy, or lost it when it was copied by hand. Where the last line shows that it is whole,
 //! it was the latter; where it does not, names on it may be shortened, and lines may be missing.
 use tapline_model::capture::{Completeness, Source};
-use tapline_model::outcome::{Outcome, Problem, ProblemKind};
+use tapline_model::outcome::{MAY_BE_CUT, Outcome, Problem, ProblemKind};
 use tapline_model::records::Batch;
 use tapline_model::span::Span;
 
@@ -30,7 +30,7 @@ pub(crate) fn check(source: &Source, format: &Format, out: &mut Outcome<Batch>) 
         let (kind, span) = (ProblemKind::Truncated, Span::of(text, record(format.id.0, text)));
         out.problems.push(Problem { kind, message: what.to_owned(), span });
     }
-    let partial = Completeness::Partial("the last line may be cut off".to_owned());
+    let partial = Completeness::Partial(MAY_BE_CUT.to_owned());
     out.completeness = std::mem::take(&mut out.completeness).and(partial);
 }
 

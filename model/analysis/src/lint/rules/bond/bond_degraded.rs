@@ -62,7 +62,10 @@ fn kernel_bond<'a>(
         out.clean();
         return;
     }
-    let listed = file.is_some() || ctx.complete(bond.host, bond.netns(), Topic::BridgeMembers);
+    // A member is told by its own `master`. A bond has a carrier by its members alone: one that has
+    // it has members, whatever the list shows.
+    let listed = file.is_some()
+        || ctx.complete(bond.host, bond.netns(), Topic::Links) && bond.carrier() == Some(false);
     if members.is_empty() && !listed || members.iter().any(|it| it.works.is_none()) {
         out.cannot_tell(bond.host, [Topic::Links.command(bond.netns())]);
         return;
@@ -168,8 +171,10 @@ fn ovs_bond<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, port: Item<'a, OvsPort>) {
     }
     let members: Vec<Member<'a>> =
         interfaces(ctx, port).into_iter().map(|it| ovs_member(ctx, it)).collect();
-    if members.iter().any(|it| it.works.is_none())
-        && !members.iter().any(|it| it.works == Some(false))
+    // Rows of the table may be missing; the port says how many there are.
+    if members.len() < port.interfaces
+        || members.iter().any(|it| it.works.is_none())
+            && !members.iter().any(|it| it.works == Some(false))
     {
         let topics = [Topic::OvsInterfaces];
         out.cannot_tell(port.host, topics.map(|it| it.command(&Netns::Root)));

@@ -1,13 +1,13 @@
 use std::collections::BTreeMap;
 
 use tapline_model::capture::{Completeness, HostId, Source};
-use tapline_model::outcome::{Outcome, ProblemKind};
+use tapline_model::outcome::{MAY_BE_CUT, Outcome, ProblemKind};
 use tapline_model::records::Batch;
 use tapline_model::span::{Evidence, Span};
 use tapline_topology::graph::NetdevKind;
 use tapline_topology::{Coverage, Topic};
 
-use crate::lint::{Ctx, Object, Verdicts, declare_rule};
+use crate::lint::{Ctx, Object, Severity, Verdicts, declare_rule};
 
 declare_rule! {
     code: "CAP-001",
@@ -129,6 +129,10 @@ fn report(
     };
     let finding = out.fire(host, object, message);
     finding.netns = Some(first.netns.clone());
+    // It may as well have lost its end when it was copied.
+    if reason == MAY_BE_CUT {
+        finding.at_most(Severity::Info);
+    }
     finding.primary(
         Evidence { source: first.id, span: *span },
         if failed { "all there is" } else { "here" },
