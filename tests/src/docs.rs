@@ -81,6 +81,7 @@ fn all_rules() -> anyhow::Result<String> {
          and those marked `unknown` must come out undecided.\n\n| code | id | severity | confidence \
          | what it finds |\n| --- | --- | --- | --- | --- |\n"
     );
+    let left_out = include_str!("left_out.md");
     for rule in rules::ALL {
         writeln!(
             page,
@@ -93,6 +94,7 @@ fn all_rules() -> anyhow::Result<String> {
             rule.summary
         )?;
     }
+    write!(page, "\n{left_out}")?;
     for rule in rules::ALL {
         let shifted: Vec<_> = rule
             .page
