@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use tapline_analysis::lint::rules;
+use tapline_analysis::lint::{Rule, rules};
 use tapline_parsers::registry::FORMATS;
 
 use crate::scaffold::root;
@@ -74,56 +74,33 @@ fn formats() -> anyhow::Result<String> {
     Ok(page)
 }
 
+/// The table of rules, each with its page beside its code, and what no rule judges.
 fn all_rules() -> anyhow::Result<String> {
     let mut page = format!(
-        "{GENERATED}# Rules\n\n`tapline explain CODE` prints these pages. The console examples are \
-         run as tests: those marked `fires` must give the finding, those marked `quiet` must not, \
-         and those marked `unknown` must come out undecided.\n\n| code | id | severity | confidence \
-         | what it finds |\n| --- | --- | --- | --- | --- |\n"
+        "{GENERATED}# Rules\n\n`tapline explain CODE` prints the page of a rule. The console examples \
+         there are run as tests: those marked `fires` must give the finding, those marked `quiet` \
+         must not, and those marked `unknown` must come out undecided.\n\n| code | id | severity | \
+         confidence | what it finds |\n| --- | --- | --- | --- | --- |\n"
     );
-    let left_out = include_str!("left_out.md");
     for rule in rules::ALL {
         writeln!(
             page,
-            "| [{0}](#{1}) | `{2}` | {3} | {4} | {5} |",
+            "| [{}]({}) | `{}` | {} | {} | {} |",
             rule.code,
-            anchor(rule.page),
+            file_of(rule),
             rule.id,
             rule.severity,
             rule.confidence,
             rule.summary
         )?;
     }
-    write!(page, "\n{left_out}")?;
-    for rule in rules::ALL {
-        let shifted: Vec<_> = rule
-            .page
-            .trim_end()
-            .lines()
-            .map(|line| if line.starts_with('#') { format!("#{line}") } else { line.to_owned() })
-            .collect();
-        writeln!(page, "\n{}", in_order(&shifted))?;
-    }
+    write!(page, "\n{}", include_str!("left_out.md"))?;
     Ok(page)
 }
 
-/// Headings one level deeper, but not the comments of console sessions.
-fn in_order(lines: &[String]) -> String {
-    let mut fenced = false;
-    let mut all = Vec::new();
-    for line in lines {
-        if line.starts_with("```") {
-            fenced = !fenced;
-        }
-        let heading = line.starts_with('#');
-        all.push(if fenced && heading { line.get(1..).unwrap_or_default() } else { line.as_str() });
-    }
-    all.join("\n")
-}
-
-/// The anchor that hosting sites give to the page's first heading.
-fn anchor(page: &str) -> String {
-    let title = page.lines().next().unwrap_or_default().trim_start_matches('#').trim();
-    let kept = title.to_lowercase().replace(' ', "-");
-    kept.chars().filter(|it| it.is_alphanumeric() || *it == '-').collect()
+/// The page of a rule, as seen from `docs/`.
+fn file_of(rule: &Rule) -> String {
+    let family = rule.code.split('-').next().unwrap_or_default().to_ascii_lowercase();
+    let file = rule.id.replace('-', "_");
+    format!("../model/analysis/src/lint/rules/{family}/{file}.md")
 }
