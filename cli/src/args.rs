@@ -215,7 +215,7 @@ pub(crate) struct Lint {
     /// Show also what follows from other findings, under its cause
     #[arg(long)]
     pub(crate) all: bool,
-    /// Show the way of each running VM and namespace to its switch, up to its first broken hop
+    /// Show the way of each running VM and namespace to the wire, up to its first broken hop
     #[arg(id = "show_paths", long = "paths")]
     pub(crate) paths: bool,
     #[command(flatten)]

@@ -21,6 +21,8 @@ pub(crate) enum Ask {
     Namespaces(String),
     /// `virsh dumpxml` of domains.
     Domains,
+    /// `ethtool`, perhaps with an option, of all NICs.
+    Nics(String),
 }
 
 impl Ask {
@@ -30,6 +32,9 @@ impl Ask {
             command.strip_prefix("ip netns exec ").and_then(|it| it.split_once(' '))
         {
             return (Self::Namespaces(inner.to_owned()), Some(netns));
+        }
+        if let Some(tool) = command.strip_suffix(" NIC").filter(|it| it.starts_with("ethtool")) {
+            return (Self::Nics(tool.to_owned()), None);
         }
         match command.strip_prefix("virsh dumpxml ") {
             Some("DOMAIN") => (Self::Domains, None),
@@ -41,7 +46,7 @@ impl Ask {
     /// Whether tapline reads what it prints.
     fn is_read(&self) -> bool {
         let inner = match self {
-            Self::Domains => return true,
+            Self::Domains | Self::Nics(_) => return true,
             Self::Namespaces(inner) => inner,
             Self::Host(command) => {
                 command.strip_prefix("nsenter --net --target PID ").unwrap_or(command)
@@ -73,6 +78,7 @@ impl Step {
             Ask::Namespaces(inner) => {
                 names.iter().map(|it| format!("ip netns exec {it} {inner}")).collect()
             }
+            Ask::Nics(tool) => vec![format!("{tool} NIC")],
             Ask::Domains if names.is_empty() => vec!["virsh dumpxml DOMAIN".to_owned()],
             Ask::Domains => names.iter().map(|it| format!("virsh dumpxml {it}")).collect(),
         });
@@ -200,6 +206,14 @@ fn shell(ask: &Ask, names: &BTreeSet<String>) -> Vec<String> {
             &format!("_{}", saved_as(inner)),
             "ip_netns_exec_",
         ),
+        // A NIC has a device below it; bridges, taps and tunnels have none.
+        Ask::Nics(tool) => of_each(
+            names,
+            "$(cd /sys/class/net && ls -d */device | cut -d/ -f1)",
+            |it| format!("{tool} {it}"),
+            "",
+            &format!("{}_", saved_as(tool)),
+        ),
         Ask::Domains => of_each(
             names,
             "$(virsh list --all --name)",
@@ -270,6 +284,17 @@ mod tests {
     fn order(all: &[CannotTell]) -> Vec<(Vec<String>, u32)> {
         let gap = gap(HostId(0), &all.iter().collect::<Vec<_>>());
         gap.steps.iter().map(|it| (it.commands(), it.questions())).collect()
+    }
+
+    #[test]
+    fn of_nics_all_are_asked() {
+        let open = open("A-1", &["ethtool -k NIC"], 1);
+        let gap = gap(HostId(0), &[&open]);
+        let step = gap.steps.first();
+        assert_eq!(step.map(Step::commands), Some(vec!["ethtool -k NIC".to_owned()]));
+        let line = "for n in $(cd /sys/class/net && ls -d */device | cut -d/ -f1); \
+                    do ethtool -k \"$n\" >\"ethtool_-k_${n}\" 2>&1; done";
+        assert_eq!(step.map(Step::shell), Some(vec![line.to_owned()]));
     }
 
     #[test]
