@@ -1,0 +1,163 @@
+//! The edges, what says that they are there, and where witnesses contradict each other.
+use serde::Serialize;
+use tapline_model::span::{Evidence, SourceId, Span};
+
+use super::NodeId;
+
+/// A relation between two nodes; the direction is that of the words.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EdgeKind {
+    /// Namespace or VM → host.
+    OnHost,
+    /// Device or route table → namespace.
+    InNamespace,
+    /// VM NIC → VM.
+    NicOf,
+    /// VM NIC → host device or OVS interface.
+    AttachesVm,
+    /// Device → its bridge, bond or VRF (a device too).
+    EnslavedTo,
+    /// OVS port → OVS bridge.
+    OvsPortOf,
+    /// OVS interface → OVS port.
+    OvsInterfaceOf,
+    /// Device → OVS interface that it is.
+    DeviceOf,
+    /// Both ends of a veth pair; one edge a pair, from the lower node.
+    VethPeer,
+    /// Two patch interfaces; one edge a pair, from the lower node.
+    PatchPeer,
+    /// VLAN, macvlan, tunnel, … → the device that carries it.
+    StackedOn,
+    /// Device → address.
+    HasAddress,
+    /// Tunnel endpoint → the interface or device that it belongs to.
+    TunnelOf,
+    /// Tunnel endpoint → endpoint on the other captured host, or the remote host.
+    Tunnel,
+}
+
+impl EdgeKind {
+    /// The public name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OnHost => "on-host",
+            Self::InNamespace => "in-namespace",
+            Self::NicOf => "nic-of",
+            Self::AttachesVm => "attaches-vm",
+            Self::EnslavedTo => "enslaved-to",
+            Self::OvsPortOf => "ovs-port-of",
+            Self::OvsInterfaceOf => "ovs-interface-of",
+            Self::DeviceOf => "device-of",
+            Self::VethPeer => "veth-peer",
+            Self::PatchPeer => "patch-peer",
+            Self::StackedOn => "stacked-on",
+            Self::HasAddress => "has-address",
+            Self::TunnelOf => "tunnel-of",
+            Self::Tunnel => "tunnel",
+        }
+    }
+}
+
+/// An edge.
+#[derive(Clone, Debug)]
+pub struct Edge {
+    /// What relation.
+    pub kind: EdgeKind,
+    /// How sure.
+    pub confidence: Confidence,
+    /// What says so, strongest first.
+    pub witnesses: Vec<Witness>,
+}
+
+/// Two witnesses that cannot both be right, or a claim that nothing answers.
+#[derive(Clone, Debug)]
+pub struct Conflict {
+    /// What it is about.
+    pub kind: ConflictKind,
+    /// The nodes concerned.
+    pub nodes: Vec<NodeId>,
+    /// Both sides, the one that was believed first.
+    pub witnesses: Vec<Witness>,
+}
+
+/// Sorts of contradiction.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConflictKind {
+    /// Two values of one fact of one device.
+    Fact,
+    /// Commands disagree about the master of a device.
+    Membership,
+    /// A veth claims a peer that claims another, or that is not a veth.
+    VethPeer,
+    /// A veth claims a peer that a completely captured namespace does not have.
+    VethPeerMissing,
+    /// Several devices could be the peer of a veth and nothing decides.
+    VethAmbiguous,
+    /// The patch peer names another peer, or none.
+    PatchPeer,
+    /// VM records disagree about a NIC.
+    VmNic,
+    /// A name says one thing and a stronger witness another.
+    Name,
+    /// Several devices could be the one behind an OVS interface and nothing decides.
+    DeviceAmbiguous,
+}
+
+/// How sure a fact or an edge is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Confidence {
+    /// Only a pattern says so: a name prefix, a default.
+    Conventional,
+    /// A join over a key that is unique in this capture but not by construction.
+    Inferred,
+    /// Stated by the component that implements it.
+    Proven,
+}
+
+/// What sort of thing a witness is; decides who wins where witnesses disagree.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WitnessClass {
+    /// A name pattern.
+    Name,
+    /// Equality of MACs, addresses or UUIDs.
+    Join,
+    /// Configuration on disk.
+    Config,
+    /// State of a daemon (OVSDB, libvirt), or the arguments of a process.
+    Daemon,
+    /// Printed by the kernel.
+    Kernel,
+}
+
+/// One piece of evidence for an edge.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Witness {
+    /// Where it stands.
+    pub evidence: Evidence,
+    /// What sort of thing it is.
+    pub class: WitnessClass,
+    /// What it says, in a few words: `peer_ifindex 41`, `link-netns qrouter-…`.
+    pub claim: String,
+}
+
+impl Witness {
+    /// A witness of `class` at `span` of `source`.
+    pub(crate) fn new(
+        class: WitnessClass,
+        source: SourceId,
+        span: Span,
+        claim: impl Into<String>,
+    ) -> Self {
+        Self { evidence: Evidence { source, span }, class, claim: claim.into() }
+    }
+
+    /// A witness of `class` at `evidence`.
+    pub(crate) fn at(class: WitnessClass, evidence: Evidence, claim: impl Into<String>) -> Self {
+        Self { evidence, class, claim: claim.into() }
+    }
+}
