@@ -117,36 +117,3 @@ fn namespaces<'a>(
     });
     netns.collect()
 }
-
-/// What a topic is about, for people.
-pub(crate) fn topic_name(topic: Topic) -> &'static str {
-    match topic {
-        Topic::Links => "devices",
-        Topic::LinkDetails => "kinds of devices",
-        Topic::Addresses => "addresses",
-        Topic::Routes => "main routes",
-        Topic::AllRoutes => "all routes",
-        Topic::Rules => "routing rules",
-        Topic::Neighbours => "neighbours",
-        Topic::NetnsList => "names of namespaces",
-        Topic::BridgeMembers => "members of Linux bridges",
-        Topic::Ovs => "OVS bridges and ports",
-        Topic::OvsPorts => "columns of OVS ports",
-        Topic::OvsInterfaces => "columns of OVS interfaces",
-        Topic::Domains => "VMs and their state",
-        Topic::DomainXml => "XML of VMs",
-        Topic::Netfilter => "packet filter",
-        Topic::Nft => "packet filter of nft",
-        Topic::Sysctls => "kernel settings",
-        Topic::Flows => "OpenFlow flows",
-        Topic::OfPorts => "OpenFlow ports",
-        Topic::OvsFdb => "addresses learnt by OVS",
-        Topic::OvsDatabase => "settings of OVS",
-        Topic::NicFeatures => "offloads of NICs",
-        Topic::NicRings => "rings of NICs",
-        Topic::HaRouters => "states of HA routers",
-        Topic::OvnSouth => "chassis of OVN",
-        Topic::OvnBindings => "port bindings of OVN",
-        Topic::OvnNorth => "networks of OVN",
-    }
-}

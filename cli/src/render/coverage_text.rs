@@ -6,7 +6,7 @@ use tapline_model::capture::{Completeness, Snapshot, Source};
 use tapline_topology::Topic;
 use tapline_topology::coverage::Coverage;
 
-use super::coverage::{HostCoverage, NetnsCoverage, topic_name};
+use super::coverage::{HostCoverage, NetnsCoverage};
 use super::escape::{shorten, visible};
 use super::{count, place, summary};
 use crate::gap::{self, Gap, Step, quoted};
@@ -201,7 +201,7 @@ fn namespace(
             .filter(move |(_, it)| state(it).0 == wanted)
             .map(|&(topic, it)| (topic, it))
     };
-    let complete: Vec<_> = topics(0).map(|(topic, _)| topic_name(topic)).collect();
+    let complete: Vec<_> = topics(0).map(|(topic, _)| topic.name()).collect();
     if !complete.is_empty() {
         writeln!(out, "    {} {}", paint.of(style::GOOD, "complete    "), complete.join(", "))?;
     }
@@ -214,14 +214,14 @@ fn namespace(
             _ => String::new(),
         };
         let place = first.and_then(|it| snapshot.source(it)).map(text_place).unwrap_or_default();
-        let text = format!("{} in {place}{why}", topic_name(topic));
+        let text = format!("{} in {place}{why}", topic.name());
         let word = paint.of(style::WARNING, "partial     ");
         writeln!(out, "    {word} {}", visible(&shorten(&text, 300)))?;
     }
     for (topic, coverage) in topics(2) {
         let Coverage::Failed { source, reason } = coverage else { continue };
         let place = snapshot.source(*source).map(text_place).unwrap_or_default();
-        let text = format!("{} in {place}: {reason}", topic_name(topic));
+        let text = format!("{} in {place}: {reason}", topic.name());
         let word = paint.of(style::ERROR, "failed      ");
         writeln!(out, "    {word} {}", visible(&shorten(&text, 300)))?;
     }
@@ -230,8 +230,8 @@ fn namespace(
     for (topic, _) in topics(3) {
         let command = command(topic, of, names.len());
         match missing.iter_mut().find(|(it, _)| *it == command) {
-            Some((_, topics)) => topics.push(topic_name(topic)),
-            None => missing.push((command, vec![topic_name(topic)])),
+            Some((_, topics)) => topics.push(topic.name()),
+            None => missing.push((command, vec![topic.name()])),
         }
     }
     for (command, topics) in missing {

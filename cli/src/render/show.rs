@@ -7,7 +7,6 @@ use tapline_model::span::{SourceId, Span};
 use tapline_topology::chain::Chains;
 use tapline_topology::{NodeId, Topic, Topology};
 
-use super::coverage::topic_name;
 use super::escape::{shorten, visible};
 use super::node::{attribute_text, attributes, name, noun};
 use super::source::excerpt;
@@ -220,7 +219,7 @@ pub(crate) fn not_found(
         for topic in TOPICS {
             let root = tapline_model::ids::Netns::Root;
             if topology.coverage.is_complete(id, &root, topic) {
-                searched.push(topic_name(topic).to_owned());
+                searched.push(topic.name().to_owned());
             } else {
                 open.push(topic.command(&root));
             }

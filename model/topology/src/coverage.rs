@@ -70,6 +70,39 @@ pub enum Topic {
 }
 
 impl Topic {
+    /// What it is about, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Links => "devices",
+            Self::LinkDetails => "kinds of devices",
+            Self::Addresses => "addresses",
+            Self::Routes => "main routes",
+            Self::AllRoutes => "all routes",
+            Self::Rules => "routing rules",
+            Self::Neighbours => "neighbours",
+            Self::NetnsList => "names of namespaces",
+            Self::BridgeMembers => "members of Linux bridges",
+            Self::Ovs => "OVS bridges and ports",
+            Self::OvsPorts => "columns of OVS ports",
+            Self::OvsInterfaces => "columns of OVS interfaces",
+            Self::Domains => "VMs and their state",
+            Self::DomainXml => "XML of VMs",
+            Self::Netfilter => "packet filter",
+            Self::Nft => "packet filter of nft",
+            Self::Sysctls => "kernel settings",
+            Self::Flows => "OpenFlow flows",
+            Self::OfPorts => "OpenFlow ports",
+            Self::OvsFdb => "addresses learnt by OVS",
+            Self::OvsDatabase => "settings of OVS",
+            Self::NicFeatures => "offloads of NICs",
+            Self::NicRings => "rings of NICs",
+            Self::HaRouters => "states of HA routers",
+            Self::OvnSouth => "chassis of OVN",
+            Self::OvnBindings => "port bindings of OVN",
+            Self::OvnNorth => "networks of OVN",
+        }
+    }
+
     /// Whether it is worth a word only where it was captured, or where a rule asks for it: most
     /// hosts have nothing to say on it.
     pub fn is_special(self) -> bool {

@@ -4,10 +4,10 @@ use tapline_model::capture::{Completeness, HostId, Source};
 use tapline_model::outcome::{MAY_BE_CUT, Outcome, ProblemKind};
 use tapline_model::records::Batch;
 use tapline_model::span::{Evidence, Span};
+use tapline_topology::Coverage;
 use tapline_topology::graph::NetdevKind;
-use tapline_topology::{Coverage, Topic};
 
-use crate::lint::{Ctx, Object, Severity, Verdicts, declare_rule};
+use crate::lint::{Ctx, Object, Severity, Verdicts, declare_rule, defs};
 
 declare_rule! {
     code: "CAP-001",
@@ -151,10 +151,7 @@ fn report(
 }
 
 fn in_netns(source: &Source) -> String {
-    match source.netns.name() {
-        Some(netns) => format!("ip netns exec {netns} {}", source.command),
-        None => source.command.to_string(),
-    }
+    defs::inside(&source.netns, &source.command.to_string())
 }
 
 /// What the text was asked for.
@@ -164,38 +161,8 @@ fn topics(ctx: &Ctx<'_>, host: HostId, source: &Source) -> Vec<&'static str> {
         .coverage
         .host(host)
         .filter(|(_, _, it)| matches!(it, Coverage::Failed { source: it, .. } if *it == source.id))
-        .map(|(_, topic, _)| words(topic))
+        .map(|(_, topic, _)| topic.name())
         .collect();
     all.dedup();
     all
-}
-
-fn words(topic: Topic) -> &'static str {
-    match topic {
-        Topic::Links => "which devices there are",
-        Topic::LinkDetails => "of what kind they are",
-        Topic::Addresses => "which addresses they have",
-        Topic::Routes | Topic::AllRoutes => "routes",
-        Topic::Rules => "policy rules",
-        Topic::Neighbours => "neighbours",
-        Topic::NetnsList => "namespaces",
-        Topic::BridgeMembers => "members of bridges",
-        Topic::Ovs => "OVS bridges and ports",
-        Topic::OvsPorts => "columns of OVS ports",
-        Topic::OvsInterfaces => "columns of OVS interfaces",
-        Topic::Domains => "VMs and their state",
-        Topic::DomainXml => "NICs of VMs",
-        Topic::Netfilter | Topic::Nft => "packet filters",
-        Topic::Sysctls => "settings of the kernel",
-        Topic::Flows => "OpenFlow flows",
-        Topic::OfPorts => "OpenFlow ports",
-        Topic::OvsFdb => "addresses that OVS has learnt",
-        Topic::OvsDatabase => "settings of OVS",
-        Topic::NicFeatures => "offloads of NICs",
-        Topic::NicRings => "rings of NICs",
-        Topic::HaRouters => "states of HA routers",
-        Topic::OvnSouth => "chassis of OVN",
-        Topic::OvnBindings => "port bindings of OVN",
-        Topic::OvnNorth => "networks of OVN",
-    }
 }

@@ -79,10 +79,7 @@ fn judge(
         out.clean();
         return;
     };
-    let run = |command: String| match device.netns().name() {
-        Some(netns) => format!("ip netns exec {netns} {command}"),
-        None => command,
-    };
+    let run = |command: String| defs::inside(device.netns(), &command);
     finding.next(run(format!("ip neigh show {ip}")));
     finding.next(run(format!("ip address show dev {name}")));
 }

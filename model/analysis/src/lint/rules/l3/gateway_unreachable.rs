@@ -120,10 +120,7 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, table: Item<'_, RouteTable<'_>>, hop
         finding.at_most(Severity::Warning);
         finding.note("another route leads to the same destination");
     }
-    let run = |command: String| match netns {
-        Netns::Named(netns) => format!("ip netns exec {netns} {command}"),
-        _ => command,
-    };
+    let run = |command: String| defs::inside(netns, &command);
     finding.next(run(format!("ip route get {gateway}")));
     finding.next(run(format!("ip address show dev {dev}")));
 }

@@ -54,8 +54,5 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, device: Item<'_, Netdev<'_>>) {
     finding.primary(mtu.evidence, "its MTU");
     finding.primary(address.line(), "its address");
     let command = format!("ip link set {} mtu {IPV6}", device.name());
-    finding.next(match device.netns().name() {
-        Some(netns) => format!("ip netns exec {netns} {command}"),
-        None => command,
-    });
+    finding.next(defs::inside(device.netns(), &command));
 }

@@ -129,10 +129,7 @@ fn report(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, Netdev<'_>>, role: &R
     if matches!(role, Role::Address(_)) && !is_only_way(ctx, nic) {
         finding.at_most(Severity::Warning);
     }
-    let run = |command: String| match nic.netns() {
-        Netns::Named(netns) => format!("ip netns exec {netns} {command}"),
-        _ => command,
-    };
+    let run = |command: String| defs::inside(nic.netns(), &command);
     if fault.starts_with("admin") {
         finding.next(run(format!("ip link set {name} up")));
     }

@@ -7,7 +7,7 @@ use tapline_topology::graph::{Conflict, ConflictKind, Netdev, NetdevKind};
 use tapline_topology::{NodeId, Presence, Topic};
 
 use crate::lint::ctx::Item;
-use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule};
+use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule, defs};
 
 declare_rule! {
     code: "VETH-001",
@@ -97,7 +97,7 @@ fn switched_off(
         finding.at_most(Severity::Warning);
         finding.note("neither end is in a bridge or has an address");
     }
-    finding.next(in_netns(device.netns(), &format!("ip link set {} up", device.name())));
+    finding.next(defs::inside(device.netns(), &format!("ip link set {} up", device.name())));
 }
 
 /// The end of a pair that software makes together and that has no other end on this host.
@@ -119,7 +119,7 @@ fn half_missing(ctx: &Ctx<'_>, out: &mut Verdicts, device: Item<'_, Netdev<'_>>)
                 finding.primary(place, "this end");
             }
             finding.rests_on_absence(searched);
-            finding.next(in_netns(device.netns(), &format!("ethtool -S {}", device.name())));
+            finding.next(defs::inside(device.netns(), &format!("ethtool -S {}", device.name())));
         }
     }
 }
@@ -150,8 +150,8 @@ fn contradiction(
     for witness in &conflict.witnesses {
         finding.primary(witness.evidence, witness.claim.clone());
     }
-    finding.next(in_netns(device.netns(), &format!("ip -d link show {}", device.name())));
-    finding.next(in_netns(device.netns(), &format!("ethtool -S {}", device.name())));
+    finding.next(defs::inside(device.netns(), &format!("ip -d link show {}", device.name())));
+    finding.next(defs::inside(device.netns(), &format!("ethtool -S {}", device.name())));
 }
 
 /// The kernel never lets a veth lose its other end, so where several have, the texts are of
@@ -182,14 +182,6 @@ fn peers_missing(ctx: &Ctx<'_>, out: &mut Verdicts, conflicts: &[&Conflict]) {
                 finding.also.extend(other.map(|it| it.name().to_owned()));
             }
         }
-        finding.next(in_netns(device.netns(), &format!("ip -d link show {}", device.name())));
-    }
-}
-
-/// The command as it is run in a namespace.
-fn in_netns(netns: &Netns, command: &str) -> String {
-    match netns {
-        Netns::Named(name) => format!("ip netns exec {name} {command}"),
-        Netns::Root | Netns::Nameless { .. } => command.to_owned(),
+        finding.next(defs::inside(device.netns(), &format!("ip -d link show {}", device.name())));
     }
 }
