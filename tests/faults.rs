@@ -279,6 +279,63 @@ const ALONE: &[(&str, &str, Plant)] = &[
         },
     ),
     (
+        "NS-002",
+        "fip-32981f34-497a-4fae-914a-8576055c8d0d",
+        Plant {
+            member: "ip_netns_exec_fip-32981f34-497a-4fae-914a-8576055c8d0d_ip_route_show_table_all",
+            from: "default via 10.100.0.1 dev fg-c8dcce74-c4 table 2852018311 proto static \n",
+            to: "",
+        },
+    ),
+    (
+        "NS-002",
+        ROUTER,
+        Plant {
+            member: "ip_netns_exec_qrouter-984c22fd-64b3-4fa1-8ddd-87090f401ce5_ip_route_show_table_all",
+            from: "default via 192.168.21.109 dev qr-3a70b31c-3f table 3232240897 proto static \n",
+            to: "",
+        },
+    ),
+    (
+        "LBR-004",
+        "br-ens3",
+        Plant {
+            member: "ip_-d_address",
+            from: "br-ens3: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP",
+            to: "br-ens3: <BROADCAST,MULTICAST> mtu 1500 qdisc noqueue state DOWN",
+        },
+    ),
+    (
+        "OVS-004",
+        "br-int/qr-3a70b31c-3f",
+        Plant {
+            member: "ip_netns_exec_qrouter-984c22fd-64b3-4fa1-8ddd-87090f401ce5_ip_address_show",
+            from: "34: qr-3a70b31c-3f: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1450 qdisc noqueue state UNKNOWN group default qlen 1000
+    link/ether fa:16:3e:76:19:dd brd ff:ff:ff:ff:ff:ff
+    inet 192.168.21.1/24 brd 192.168.21.255 scope global qr-3a70b31c-3f
+       valid_lft forever preferred_lft forever
+    inet6 fe80::f816:3eff:fe76:19dd/64 scope link 
+       valid_lft forever preferred_lft forever
+",
+            to: "",
+        },
+    ),
+    (
+        "VETH-001",
+        "fpr-984c22fd-6",
+        Plant {
+            member: "ip_netns_exec_qrouter-984c22fd-64b3-4fa1-8ddd-87090f401ce5_ip_address_show",
+            from: "2: rfp-984c22fd-6@if2: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP group default qlen 1000
+    link/ether be:18:38:f7:b6:52 brd ff:ff:ff:ff:ff:ff link-netns fip-32981f34-497a-4fae-914a-8576055c8d0d
+    inet 169.254.88.134/31 scope global rfp-984c22fd-6
+       valid_lft forever preferred_lft forever
+    inet6 fe80::bc18:38ff:fef7:b652/64 scope link 
+       valid_lft forever preferred_lft forever
+",
+            to: "",
+        },
+    ),
+    (
         "TUN-006",
         "br-tun/vxlan-0a000085",
         Plant {

@@ -57,6 +57,10 @@ pub enum Shape {
     AbsentPeer,
     /// Something that an agent began and did not finish.
     Unfinished,
+    /// A namespace lacks something because it has no port for it.
+    NoPort,
+    /// The way of a VLAN between the integration bridge and a provider bridge.
+    Provider,
 }
 
 /// What a piece of evidence is there for.

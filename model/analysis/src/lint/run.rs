@@ -6,13 +6,13 @@ use std::fmt::Write as _;
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 use tapline_model::outcome::ProblemKind;
-use tapline_model::span::{Evidence, SourceId};
+use tapline_model::span::SourceId;
 use tapline_topology::Topology;
 
 use super::ctx::Ctx;
 use super::defs;
 use super::explain::{add_populations, explain};
-use super::finding::{Confidence, Finding};
+use super::finding::{Cited, Confidence, Finding, Role};
 use super::settings::Settings;
 use super::verdicts::{CannotTell, Verdicts};
 use super::{OwnRule, Rule};
@@ -110,12 +110,19 @@ fn order<'a>(it: &'a Finding, ctx: &'a Ctx<'_>) -> impl Ord + 'a {
 /// would stand behind it is not known. Findings that rest on such a record are undecided.
 fn withdraw(verdicts: &mut Verdicts, ctx: &Ctx<'_>) {
     let snapshot = ctx.topology.snapshot;
-    let is_cut = |it: &Evidence| {
+    let is_cut = |cited: &Cited| {
+        let it = &cited.evidence;
         let problems = snapshot.reading(it.source).map_or(&[][..], |it| &it.problems);
+        // Of what only says more about the fault, whole lines do.
+        let last_line = || {
+            let text = snapshot.source(it.source).map_or("", |it| it.text.as_str());
+            text.rfind('\n').and_then(|it| u32::try_from(it).ok()).unwrap_or(0)
+        };
         problems.iter().any(|problem| {
             problem.kind == ProblemKind::Truncated
                 && problem.span.start <= it.span.end
                 && it.span.start <= problem.span.end
+                && (cited.role != Role::Context || it.span.end > last_line())
         })
     };
     // Rules about the capture speak of just that.
@@ -124,11 +131,11 @@ fn withdraw(verdicts: &mut Verdicts, ctx: &Ctx<'_>) {
     }
     let (undecided, findings) = std::mem::take(&mut verdicts.findings)
         .into_iter()
-        .partition(|it| it.evidence.iter().any(|it| is_cut(&it.evidence)));
+        .partition(|it| it.evidence.iter().any(is_cut));
     verdicts.findings = findings;
     let undecided: Vec<Finding> = undecided;
     for finding in undecided {
-        let cut = finding.evidence.iter().filter(|it| is_cut(&it.evidence));
+        let cut = finding.evidence.iter().filter(|it| is_cut(it));
         let sources = cut.filter_map(|it| snapshot.source(it.evidence.source));
         let missing: Vec<String> =
             sources.map(|it| defs::inside(&it.netns, &it.command.to_string())).collect();

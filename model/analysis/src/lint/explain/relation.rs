@@ -144,6 +144,22 @@ fn in_root(it: &Finding) -> bool {
     it.netns.as_ref().is_none_or(tapline_model::ids::Netns::is_root)
 }
 
+/// A port that lives in the namespace of a router, of floating addresses or of a DHCP server.
+fn of_namespace_port(it: &Finding) -> bool {
+    let name = it.object.name.rsplit('/').next().unwrap_or_default();
+    ["tap", "qr-", "qg-", "fg-", "ns-"].iter().any(|start| name.starts_with(start))
+}
+
+/// What a namespace lacks for want of a port.
+fn without_port(it: &Finding) -> bool {
+    it.shape == Shape::NoPort
+}
+
+/// Flows that join the integration bridge with a provider bridge.
+fn of_provider(it: &Finding) -> bool {
+    it.shape == Shape::Provider
+}
+
 /// The port of a router in the external network.
 fn of_gateway(it: &Finding) -> bool {
     it.object.name.starts_with("qg-")
@@ -197,7 +213,17 @@ pub(super) static ROWS: &[Row] = &[
         &[Join::Port],
     ),
     row(&["OVS-001"], &["OVS-006"], &[Join::Bridge]),
-    row(&["OVS-004", "OVS-013"], &["OVS-014", "NS-001", "NS-008", "LBR-001"], &[Join::Port]),
+    row(
+        &["OVS-004", "OVS-013"],
+        &["OVS-014", "NS-001", "NS-008", "LBR-001", "L3-002"],
+        &[Join::Port],
+    ),
+    // A namespace that lost its port does not say which one it was.
+    Row {
+        only: of_namespace_port,
+        of: without_port,
+        ..row(&["OVS-001", "OVS-004"], &["NS-001", "NS-005", "NS-006"], &[Join::Host])
+    },
     row(
         &["VM-001"],
         &["OVS-001", "OVS-004", "OVS-002", "LBR-001", "MAC-002", "VM-003", "IPT-003"],
@@ -220,6 +246,10 @@ pub(super) static ROWS: &[Row] = &[
     },
     row(&["OVS-003"], &["OVS-006", "OVS-007", "MAC-003"], &[Join::Bridge]),
     row(&["OVS-003"], &["L3-006"], &[Join::Above]),
+    // Flows between two bridges go with the patch between them.
+    Row { of: of_provider, ..row(&["OVS-003", "OVS-007"], &["OVS-016"], &[Join::Host]) },
+    // A port on the wrong VLAN is on one that no tunnel knows.
+    row(&["OVS-010", "OVS-002"], &["OVS-016"], &[Join::Device]),
     row(
         &["NIC-001", "BOND-001", "BOND-002"],
         &["OVS-006", "BOND-003", "TUN-001", "TUN-002", "L3-006"],
@@ -236,6 +266,8 @@ pub(super) static ROWS: &[Row] = &[
         &["TUN-002", "TUN-009", "L3-001", "L3-007"],
         &[Join::AnyAddress],
     ),
+    // A host that took the address of its peer has a tunnel to itself.
+    row(&["TUN-003"], &["TUN-006"], &[Join::AnyAddress]),
     row(&["TUN-004", "TUN-008"], &["OVS-001"], &[Join::Device]),
     row(&["TUN-005"], &["TUN-002", "TUN-009"], &[Join::Device]),
     row(&["TUN-002*", "TUN-009*"], &["TUN-002", "TUN-009"], &[Join::Peer]),
@@ -268,10 +300,12 @@ pub(super) static ROWS: &[Row] = &[
     // Without its gateway port a router has neither a way out nor floating addresses.
     Row { only: of_gateway, ..row(&["NS-008"], &["NS-002", "NS-006"], &[Join::Netns]) },
     // The pair to the namespace of floating addresses is a veth.
-    row(&["VETH-001"], &["NS-005", "L3-002"], &[Join::Device]),
+    row(&["VETH-001"], &["NS-005", "L3-002"], &[Join::Port]),
     // A route through a port that is down leads nowhere.
     row(&["NS-008", "NS-005"], &["L3-002"], &[Join::Device]),
     row(&["NS-005"], &["NS-006", "L3-009"], &[Join::Netns]),
+    // The table that a router's rule looks up is empty without its default route.
+    row(&["NS-002"], &["L3-009"], &[Join::Netns]),
     row(&["VM-006"], &["VM-002", "VM-003", "LBR-001"], &[Join::Port]),
     row(&["NIC-001", "BOND-001"], &["VM-006"], &[Join::Above]),
     row(&["NIC-001", "BOND-001"], &["TUN-006", "TUN-009"], &[Join::Above]),
@@ -282,6 +316,8 @@ pub(super) static ROWS: &[Row] = &[
     // In a ring a device hears its own probes for its address.
     row(&["LBR-002"], &["L3-008"], &[Join::Bridge, Join::Device]),
     row(&["LBR-004", "LBR-006", "LBR-007"], &["L3-006"], &[Join::Bridge, Join::Above]),
+    // An address on a bridge works as far as the bridge does.
+    row(&["LBR-004"], &["L3-002", "TUN-001", "TUN-006"], &[Join::Device, Join::Above]),
     // A bridge none of whose ports forwards has no carrier.
     row(&["LBR-007"], &["LBR-004"], &[Join::Bridge]),
     // The switch learns one MAC here and there.

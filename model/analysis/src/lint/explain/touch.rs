@@ -61,7 +61,8 @@ impl Touch {
 
     /// `br-int/qvo…`, `instance-1/tap…`, `qvb…`, `default via … dev …`, `192.0.2.1 dev …`
     fn name(&mut self, name: &str, finding: &Finding, ctx: &Ctx<'_>) {
-        if let Some(ip) = name.split('/').next().and_then(|it| it.parse().ok()) {
+        let address = name.split('/').next().filter(|_| !name.contains(' '));
+        if let Some(ip) = address.and_then(|it| it.parse().ok()) {
             self.addresses.insert(ip);
             return;
         }
@@ -92,6 +93,9 @@ impl Touch {
 
     fn port(&mut self, name: &str) {
         self.ports.extend(names::port_prefix(name).map(str::to_owned));
+        // The two ends of the pair between a router and its floating addresses.
+        let pair = name.strip_prefix("rfp-").or_else(|| name.strip_prefix("fpr-"));
+        self.ports.extend(pair.map(|router| format!("rfp-{router}")));
         self.devices.insert(name.to_owned());
     }
 

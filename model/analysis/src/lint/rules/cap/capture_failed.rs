@@ -7,6 +7,7 @@ use tapline_model::span::{Evidence, Span};
 use tapline_topology::Coverage;
 use tapline_topology::graph::NetdevKind;
 
+use crate::lint::rules::ns::netns_handle_stale::is_stale;
 use crate::lint::{Ctx, Object, Severity, Verdicts, declare_rule, defs};
 
 declare_rule! {
@@ -29,7 +30,10 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         match ctx.topology.snapshot.completeness(source.id) {
             Completeness::Complete => out.clean(),
             Completeness::Failed(reason) => {
-                let wanted = unanswered.contains(&source.id) && !is_not_installed(&reason);
+                // What could not be entered is NS-004.
+                let stale = source.netns.name().is_some() && is_stale(&source.text);
+                let wanted =
+                    unanswered.contains(&source.id) && !is_not_installed(&reason) && !stale;
                 if wanted && (!is_virsh(source) || has_machines(ctx, source.host)) {
                     failed
                         .entry((source.host, reason))

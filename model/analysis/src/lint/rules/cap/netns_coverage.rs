@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tapline_model::capture::HostId;
 use tapline_model::ids::Netns;
@@ -8,6 +8,7 @@ use tapline_topology::graph::NetnsNode;
 use tapline_topology::{Topic, names};
 
 use crate::lint::ctx::Item;
+use crate::lint::rules::ns::netns_handle_stale::is_stale;
 use crate::lint::{Ctx, Object, Severity, Verdicts, declare_rule, defs};
 
 declare_rule! {
@@ -24,11 +25,23 @@ const SHOWN: usize = 3;
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let mut all: BTreeMap<HostId, Vec<Item<'_, NetnsNode>>> = BTreeMap::new();
+    // What could not be entered is NS-004.
+    let stale: BTreeSet<_> = ctx
+        .topology
+        .snapshot
+        .iter()
+        .map(|(it, _)| it)
+        .filter(|it| it.netns.name().is_some())
+        .filter(|it| ctx.topology.snapshot.completeness(it.id).is_failed() && is_stale(&it.text))
+        .map(|it| (it.host, &it.netns))
+        .collect();
     for netns in ctx.namespaces().filter(|it| it.netns().name().is_some()) {
         all.entry(netns.host).or_default().push(netns);
     }
     for (host, namespaces) in &all {
-        let is_blind = |it: &&Item<'_, NetnsNode>| it.listed.is_some() && !it.captured;
+        let is_blind = |it: &&Item<'_, NetnsNode>| {
+            it.listed.is_some() && !it.captured && !stale.contains(&(it.host, it.netns()))
+        };
         let blind: Vec<_> = namespaces.iter().filter(is_blind).copied().collect();
         let captured = namespaces.iter().filter(|it| it.captured).count();
         for _ in 0..captured {

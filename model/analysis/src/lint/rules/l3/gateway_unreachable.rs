@@ -190,20 +190,23 @@ fn fault<'a>(
     if device.usable() == Some(false) {
         return Ok(Some(Fault::Dead(device)));
     }
-    if exempt(hop, &device) || is_connected(ctx, table, hop, &device) {
+    if exempt(hop, &device) {
+        return Ok(None);
+    }
+    let own = ctx.topology.find_address(hop.gateway).iter().any(|it| {
+        ctx.address(*it).is_some_and(|it| {
+            it.host == host && it.netns() == netns && !is_virtual(it.ip, it.prefix)
+        })
+    });
+    if own {
+        return Ok(Some(Fault::Own));
+    }
+    if is_connected(ctx, table, hop, &device) {
         return Ok(None);
     }
     let missing = ctx.missing(host, netns, &[Topic::Addresses]);
     if !missing.is_empty() {
         return Err(missing);
-    }
-    let own = ctx
-        .topology
-        .find_address(hop.gateway)
-        .iter()
-        .any(|it| ctx.address(*it).is_some_and(|it| it.host == host && it.netns() == netns));
-    if own {
-        return Ok(Some(Fault::Own));
     }
     if has("onlink") {
         // Some clouds have their gateway outside of the subnet on purpose; neutron's routers get
@@ -221,6 +224,11 @@ fn fault<'a>(
         };
     }
     Ok(Some(Fault::OffLink))
+}
+
+/// An address without a subnet: keepalived and load balancers move such ones between hosts.
+fn is_virtual(ip: IpAddr, prefix: u8) -> bool {
+    prefix == if ip.is_ipv4() { 32 } else { 128 }
 }
 
 /// Gateways that need no subnet: link-local ones, point-to-point links, routes of a routing

@@ -147,7 +147,8 @@ fn overlay_ports<'a>(ctx: &Ctx<'a>, host: HostId) -> Overlay<'a> {
     let mut known = Vec::new();
     let mut all = Vec::new();
     let mut told = false;
-    let mut provider = false;
+    // The half of the patch on the provider bridge tells of it as well as the other.
+    let mut provider = ctx.ovs_ports_of(host).any(|it| it.name().starts_with("phy-"));
     for port in ctx.ovs_ports_of(host).filter(|it| it.bridge == "br-int") {
         provider |= port.name().starts_with("int-") || port.name().starts_with("patch-br-int-to-");
         if names::port_prefix(port.name()).is_none() || port.name().starts_with("qg-") {

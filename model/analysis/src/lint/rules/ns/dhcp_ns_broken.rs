@@ -44,6 +44,7 @@ fn judge(
         }
         let message = "has no port: the network gets no addresses and no metadata from this node";
         let finding = out.fault(ctx, host, netns.id, message);
+        finding.shaped(Shape::NoPort);
         if let Some(place) = netns.place() {
             finding.primary(place, "the namespace");
         }

@@ -10,7 +10,7 @@ use tapline_topology::{NodeId, Presence, Topic};
 
 use crate::lint::ctx::Item;
 use crate::lint::netfilter::{self, Filters, Table, Translation};
-use crate::lint::{Ctx, Finding, Severity, Verdicts, declare_rule, defs, mesh};
+use crate::lint::{Ctx, Finding, Severity, Shape, Verdicts, declare_rule, defs, mesh};
 
 declare_rule! {
     code: "NS-005",
@@ -188,6 +188,9 @@ fn gateway(ctx: &Ctx<'_>, out: &mut Verdicts, netns: Item<'_, NetnsNode>) {
         ),
     };
     let finding = out.fault(ctx, host, at, message);
+    if gateways.is_empty() {
+        finding.shaped(Shape::NoPort);
+    }
     let place = gateways.first().and_then(|it| it.place()).or_else(|| router.place());
     if let Some(place) = place {
         finding.primary(place, "what is there");

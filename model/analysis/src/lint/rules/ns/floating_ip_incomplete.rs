@@ -8,7 +8,7 @@ use crate::lint::ctx::Item;
 use crate::lint::mesh;
 use crate::lint::netfilter::{self, Filters, Table, Translation};
 use crate::lint::router::{Duty, Router};
-use crate::lint::{Confidence, Ctx, Finding, Object, Verdicts, declare_rule, defs};
+use crate::lint::{Confidence, Ctx, Finding, Object, Shape, Verdicts, declare_rule, defs};
 
 declare_rule! {
     code: "NS-006",
@@ -163,6 +163,9 @@ fn places(
                     let message = "its translation is set up, and no port of the router has it: nobody answers for it outside";
                     let finding = report(out, router, it.floating, message.to_owned());
                     finding.primary(table.line(it.rule), "its translation");
+                    if gateways(router).next().is_none() {
+                        finding.shaped(Shape::NoPort);
+                    }
                     for port in gateways(router) {
                         if let Some(place) = port.place() {
                             finding.context(place, "the port that should have it");
@@ -189,6 +192,9 @@ fn places(
         );
         let finding = report(out, router, it.floating, message);
         finding.primary(table.line(it.rule), "where it leads");
+        if !router.devices.iter().any(|it| it.name().starts_with("qr-")) {
+            finding.shaped(Shape::NoPort);
+        }
         for (_, address) in networks.iter().filter(|(net, _)| defs::is_global(net.addr())).take(3) {
             finding.context(address.line(), "a network of the router");
         }

@@ -67,6 +67,11 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     }
 }
 
+/// Whether a text that was asked for inside of a namespace says that there is none behind its name.
+pub(crate) fn is_stale(text: &str) -> bool {
+    complaint(text).is_some_and(|(_, it)| it == Complaint::Stale)
+}
+
 /// What a tool says.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Complaint {

@@ -151,9 +151,21 @@ fn distributed(
                 "no rule leads packets from {} to a table with a default route: VMs there without a floating address do not reach the outside",
                 net.trunc()
             );
+            let own = own_rule(ctx, netns, net);
+            let message = match own {
+                Some((table, _)) => format!(
+                    "packets from {} look up table {table}, which has no default route: VMs there without a floating address do not reach the outside",
+                    net.trunc()
+                ),
+                None => message,
+            };
             let finding = out.fault(ctx, host, netns.id, message);
-            finding.at_most(Severity::Warning).no_surer_than(Confidence::Suspect);
             finding.primary(subnet.line(), "the subnet");
+            match own {
+                Some((_, rule)) => finding.primary(rule, "its rule"),
+                // A router may be told not to translate, and then has no such rule.
+                None => finding.at_most(Severity::Warning).no_surer_than(Confidence::Suspect),
+            };
             finding.rests_on_absence(ctx.searched(
                 host,
                 space,
@@ -165,6 +177,22 @@ fn distributed(
             out.cannot_tell(host, missing.clone());
         }
     }
+}
+
+/// The rule that the agent made for one subnet, with the table that it looks up.
+fn own_rule<'a>(
+    ctx: &Ctx<'a>,
+    netns: Item<'a, NetnsNode>,
+    net: IpNet,
+) -> Option<(&'a str, tapline_model::span::Evidence)> {
+    ctx.tables_in(netns.id).into_iter().find_map(|table| {
+        let rule = table.data.rules.iter().find(|it| {
+            let from = it.record.from.filter(|_| !it.record.not);
+            from.is_some_and(|from| from.trunc() == net.trunc())
+        })?;
+        let at = tapline_model::span::Evidence { source: rule.source, span: rule.record.at };
+        Some((table.node.name.as_str(), at))
+    })
 }
 
 fn global_addresses<'a>(

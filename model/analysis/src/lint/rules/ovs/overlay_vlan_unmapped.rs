@@ -10,7 +10,7 @@ use crate::lint::ctx::Item;
 use crate::lint::flows::{self, Flows, Switches};
 use crate::lint::mesh::{self, Mesh};
 use crate::lint::vlans::{self, Flood, LocalVlans, Ways};
-use crate::lint::{Ctx, Finding, Verdicts, declare_rule};
+use crate::lint::{Ctx, Finding, Shape, Verdicts, declare_rule};
 
 declare_rule! {
     code: "OVS-016",
@@ -142,6 +142,7 @@ struct Lack<'a> {
     key: &'static str,
     /// What is there.
     cited: Vec<(Evidence, String)>,
+    shape: Shape,
 }
 
 fn tunnel_lack<'a>(
@@ -152,7 +153,8 @@ fn tunnel_lack<'a>(
     ways: &Ways<'_>,
     bridge: Item<'a, OvsBridge>,
 ) -> Option<Lack<'a>> {
-    let lack = |message: String, key, cited| Some(Lack { bridge, message, key, cited });
+    let lack =
+        |message: String, key, cited| Some(Lack { bridge, message, key, cited, shape: Shape::One });
     if ways.tunnel_in.is_empty() {
         let message = "no flow brings packets from tunnels to it: what others send does not arrive";
         return lack(message.to_owned(), "a flow from tunnels to the VLAN", Vec::new());
@@ -258,6 +260,7 @@ fn provider_lack<'a>(ctx: &Ctx<'a>, local: &LocalVlans<'a>, ways: &Ways<'_>) -> 
                     .to_owned(),
             key: "a flow that lets the VLAN out",
             cited: Vec::new(),
+            shape: Shape::Provider,
         });
     }
     if ways.provider_in.is_some() {
@@ -272,6 +275,7 @@ fn provider_lack<'a>(ctx: &Ctx<'a>, local: &LocalVlans<'a>, ways: &Ways<'_>) -> 
                 .to_owned(),
         key: "a flow that gives packets the VLAN",
         cited: Vec::new(),
+        shape: Shape::Provider,
     })
 }
 
@@ -290,6 +294,7 @@ fn report(
     let message = format!("its local VLAN is {vlan}, and {}", lack.message);
     let finding: &mut Finding = out.fire(host, ctx.object(port.id), message);
     finding.node = Some(lack.bridge.id);
+    finding.shaped(lack.shape);
     if let Some(tag) = &port.data.tag {
         finding.primary(tag.evidence, "its local VLAN");
     }

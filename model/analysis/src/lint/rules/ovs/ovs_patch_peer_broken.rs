@@ -37,6 +37,7 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, patch: Item<'_, OvsInterface>) {
         }
         let message = format!("the patch port has no peer: nothing leaves {bridge} through it");
         let finding = out.fault(ctx, host, patch.id, message);
+        finding.shaped(Shape::AbsentPeer);
         cite(finding, patch, "no `peer` among its options");
         finding.next(format!("ovs-vsctl set interface {name} options:peer=PEER"));
         return;
@@ -68,7 +69,17 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, patch: Item<'_, OvsInterface>) {
         None if wanted == PLACEHOLDER => Shape::Unfinished,
         None => Shape::AbsentPeer,
     };
+    // The agent sets both ends of a pair in one go: one fault, told of the integration bridge.
+    let twin = (shape == Shape::Unfinished).then(|| twin(ctx, patch)).flatten();
+    if twin.is_some() && name.starts_with("phy-") {
+        return;
+    }
     let finding = out.fault(ctx, host, patch.id, format!("the patch port is {fact}"));
+    if let Some((twin, placeholder)) = twin {
+        finding.also(twin.name());
+        finding.context(placeholder, "so is the other end");
+        finding.nodes.push(twin.id);
+    }
     finding.shaped(shape).primary(option.evidence, "names its peer");
     if let Some(error) = &patch.data.error {
         finding.primary(error.evidence, "OVS says so too");
@@ -88,6 +99,21 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, patch: Item<'_, OvsInterface>) {
     if name.starts_with("int-") || name.starts_with("phy-") || name.starts_with("patch-") {
         finding.next("systemctl status neutron-openvswitch-agent");
     }
+}
+
+/// The other end of a pair of neutron's agent that is left with the placeholder too.
+fn twin<'a>(
+    ctx: &Ctx<'a>,
+    patch: Item<'_, OvsInterface>,
+) -> Option<(Item<'a, OvsInterface>, tapline_model::span::Evidence)> {
+    let name = patch.name();
+    let other = match name.strip_prefix("phy-") {
+        Some(bridge) => format!("int-{bridge}"),
+        None => format!("phy-{}", name.strip_prefix("int-")?),
+    };
+    let other = ctx.interface_called(patch.host, &other).filter(|it| it.kind == "patch")?;
+    let peer = other.data.option("peer").filter(|it| it.value == PLACEHOLDER)?;
+    Some((other, peer.evidence))
 }
 
 /// Why two interfaces, one of which names the other, are not a pair.
