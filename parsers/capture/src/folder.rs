@@ -80,11 +80,22 @@ pub(crate) fn is_of_use(base: &str, bytes: &[u8]) -> bool {
         return listed::is_collected(bytes);
     }
     let text = String::from_utf8_lossy(bytes);
+    let start = head(&text);
     let named = flat::guess(base, &Names::default());
     named.is_some_and(|it| registry::by_command(&it.named.command).is_some())
         || registry::by_content(&text).is_some()
         || supportconfig::is(&text)
-        || !transcript::read(&text).blocks.is_empty()
+        || !transcript::read(start).blocks.is_empty()
+        || start.len() < text.len() && !transcript::read(&text).blocks.is_empty()
+}
+
+/// Enough of a text to see that it is a session: long ones are read once more, when it is sure that
+/// they are kept.
+fn head(text: &str) -> &str {
+    const ENOUGH: usize = 256 << 10;
+    let most = text.floor_char_boundary(ENOUGH);
+    let end = text.get(..most).and_then(|it| it.rfind('\n')).map_or(most, |it| it + 1);
+    text.get(..end).unwrap_or(text)
 }
 
 /// The folder that a member speaks for: where `etc/…` is part of it, the one above.

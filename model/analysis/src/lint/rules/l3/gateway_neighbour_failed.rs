@@ -141,7 +141,10 @@ fn judge_peer(
         out.clean();
         return;
     };
-    let message = format!("the far end of a tunnel does not answer {}", question(remote));
+    let message = format!(
+        "the far end of a tunnel does not answer {}: what is sent through it is lost",
+        question(remote)
+    );
     let finding = report(ctx, out, (host, &Netns::Root), dev, entry, message);
     finding.at_most(Severity::Warning);
     finding.primary(evidence, "the tunnel");
