@@ -8,6 +8,7 @@ use tapline_topology::graph::{AddressNode, Netdev, NetdevKind};
 use tapline_topology::{NodeId, Topic, names};
 
 use crate::lint::ctx::Item;
+use crate::lint::mesh;
 use crate::lint::segment::Segments;
 use crate::lint::{Ctx, Finding, Severity, Verdicts, declare_rule, defs};
 
@@ -33,6 +34,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         held.entry((address.host, address.ip)).or_default().push((address, device));
     }
     let segments = Segments::new(ctx);
+    dhcp_servers(ctx, out, &held);
     for ((host, ip), holders) in held {
         // One device may have an address with two masks.
         let devices: BTreeSet<NodeId> = holders.iter().map(|it| it.1.id).collect();
@@ -41,6 +43,41 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             continue;
         }
         judge(ctx, out, host, ip, &holders, &segments);
+    }
+}
+
+/// DHCP servers of one network on several hosts: the name of the namespace is the network, and each
+/// server has an address of its own.
+fn dhcp_servers<'a>(
+    ctx: &Ctx<'a>,
+    out: &mut Verdicts,
+    held: &BTreeMap<(HostId, IpAddr), Vec<Holder<'a>>>,
+) {
+    let mut servers: BTreeMap<(&str, IpAddr), Vec<&Holder<'a>>> = BTreeMap::new();
+    for ((host, ip), holders) in held {
+        for holder in holders {
+            let netns = holder.1.netns().name().filter(|it| it.starts_with("qdhcp-"));
+            // Cleaning replaces the addresses of each host on its own.
+            if let Some(netns) = netns.filter(|_| !mesh::is_cleaned(ctx, *host)) {
+                servers.entry((netns, *ip)).or_default().push(holder);
+            }
+        }
+    }
+    for ((_, ip), holders) in servers {
+        let hosts: BTreeSet<HostId> = holders.iter().map(|it| it.1.host).collect();
+        // A server that moved keeps its MAC.
+        let (Some(&first), true) = (hosts.first(), hosts.len() > 1 && different_macs(&holders))
+        else {
+            continue;
+        };
+        let names = defs::list(hosts.iter().map(|it| ctx.host_name(*it)), 4);
+        let message = format!(
+            "{ip} is on {names} in the DHCP namespaces of one network: each answers for it, and VMs reach one or the other"
+        );
+        if let Some(finding) = report(ctx, out, first, &holders, message) {
+            finding.peers.extend(hosts.iter().skip(1));
+            finding.next(format!("openstack port list --fixed-ip ip-address={ip}"));
+        }
     }
 }
 

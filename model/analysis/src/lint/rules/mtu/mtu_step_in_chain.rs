@@ -19,36 +19,43 @@ declare_rule! {
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    let mut unequal: BTreeSet<NodeId> = BTreeSet::new();
     for (from, edge, to) in ctx.topology.edges() {
         if edge.kind == EdgeKind::VethPeer
             && let (Some(a), Some(b)) = (ctx.netdev(from), ctx.netdev(to))
+            && pair(ctx, out, a, b)
         {
-            pair(ctx, out, a, b);
+            unequal.extend([from, to]);
         }
     }
     for nic in ctx.vm_nics() {
         machine(ctx, out, nic);
     }
-    networks(ctx, out);
+    networks(ctx, out, &unequal);
 }
 
-/// The two ends of a veth.
-fn pair(ctx: &Ctx<'_>, out: &mut Verdicts, a: Item<'_, Netdev<'_>>, b: Item<'_, Netdev<'_>>) {
+/// The two ends of a veth; whether they are at fault.
+fn pair(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    a: Item<'_, Netdev<'_>>,
+    b: Item<'_, Netdev<'_>>,
+) -> bool {
     // The inside of a container cannot be captured by name: nothing to ask for.
     if [a, b].iter().any(|it| it.stub && matches!(it.netns(), Netns::Nameless { .. })) {
-        return;
+        return false;
     }
     let (Some(mtu_a), Some(mtu_b)) = (&a.data.mtu, &b.data.mtu) else {
         let bare = if a.data.mtu.is_none() { a } else { b };
         out.cannot_tell(bare.host, [Topic::Links.command(bare.netns())]);
-        return;
+        return false;
     };
     if mtu_a.value == mtu_b.value {
         out.clean();
-        return;
+        return false;
     }
     let (large, small) = if mtu_a.value > mtu_b.value { (a, b) } else { (b, a) };
-    let (Some(more), Some(less)) = (&large.data.mtu, &small.data.mtu) else { return };
+    let (Some(more), Some(less)) = (&large.data.mtu, &small.data.mtu) else { return false };
     let feeder = feeder(ctx, large, less.value);
     let consequence = match &feeder {
         Some(_) => "larger frames from the bridge are lost here without a word",
@@ -77,6 +84,7 @@ fn pair(ctx: &Ctx<'_>, out: &mut Verdicts, a: Item<'_, Netdev<'_>>, b: Item<'_, 
     if agent {
         finding.next("openstack network show NETWORK -c mtu");
     }
+    true
 }
 
 /// Another port of the bridge of `end` that may send frames of more than `limit` bytes.
@@ -140,7 +148,7 @@ fn machine(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, VmNic<'_>>) {
 
 /// The ports of one network on one host, by what neutron writes into the port, else by the VLAN
 /// that its agent gave the network.
-fn networks(ctx: &Ctx<'_>, out: &mut Verdicts) {
+fn networks(ctx: &Ctx<'_>, out: &mut Verdicts, unequal: &BTreeSet<NodeId>) {
     let mut networks: BTreeMap<(HostId, Name), Vec<Item<'_, Netdev<'_>>>> = BTreeMap::new();
     let mut neutron: BTreeMap<HostId, bool> = BTreeMap::new();
     for interface in ctx.ovs_interfaces() {
@@ -166,7 +174,8 @@ fn networks(ctx: &Ctx<'_>, out: &mut Verdicts) {
             continue;
         }
         let Some(device) = ctx.device_of(interface.id) else { continue };
-        if device.data.mtu.is_some() {
+        // Of a veth whose ends differ all is said.
+        if device.data.mtu.is_some() && !unequal.contains(&device.id) {
             networks.entry((host, network)).or_default().push(device);
         }
     }
