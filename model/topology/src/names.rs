@@ -195,6 +195,14 @@ pub fn kind(name: &str, root: bool, at: bool) -> NetdevKind {
     if counted("vnet") || starts(&["tap"]) {
         return if root { NetdevKind::Tap } else { NetdevKind::Unknown };
     }
+    // Of a guest of Xen: its domain and the number of its NIC.
+    if name
+        .strip_prefix("vif")
+        .and_then(|it| it.split_once('.'))
+        .is_some_and(|(domain, nic)| domain.parse::<u32>().is_ok() && nic.parse::<u32>().is_ok())
+    {
+        return NetdevKind::Tap;
+    }
     if counted("tun") {
         return NetdevKind::Tun;
     }
@@ -320,6 +328,7 @@ mod tests {
     fn kinds_by_name_stay_modest() {
         assert_eq!(kind("qvo85bcbfb0-bc", true, true), NetdevKind::Veth);
         assert_eq!(kind("eth0", true, false), NetdevKind::Physical);
+        assert_eq!(kind("vif12.0", true, false), NetdevKind::Tap);
         assert_eq!(kind("eth0", false, true), NetdevKind::Unknown);
         assert_eq!(kind("eth0.100", true, true), NetdevKind::Vlan);
         assert_eq!(kind("tap42681808-04", false, false), NetdevKind::Unknown);

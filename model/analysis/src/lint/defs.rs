@@ -34,6 +34,11 @@ pub(crate) fn is_uplink_kind(device: &Item<'_, Netdev<'_>>) -> bool {
     }
 }
 
+/// Whether the name is one of a radio: `wlan0`, or `wl…` by systemd.net-naming-scheme(7).
+pub(crate) fn is_wireless(name: &str) -> bool {
+    name.starts_with("wl") && names::is_nic(name)
+}
+
 /// Whether an address may be seen by others than its own link: not loopback, not link-local.
 pub(crate) fn is_global(ip: IpAddr) -> bool {
     let local = match ip {

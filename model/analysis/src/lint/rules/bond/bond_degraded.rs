@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use tapline_model::Name;
+use tapline_model::capture::HostId;
 use tapline_model::ids::Netns;
 use tapline_model::records::bond::{Bond, BondSlave};
 use tapline_model::span::{Evidence, SourceId};
@@ -21,8 +22,17 @@ declare_rule! {
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let files = nics::bonds(ctx);
+    let mut lone: BTreeMap<(HostId, &Netns), usize> = BTreeMap::new();
+    for bond in ctx.netdevs().filter(|it| it.kind == NetdevKind::Bond) {
+        if let [only] = ctx.members(bond.id).as_slice()
+            && only.usable() == Some(true)
+        {
+            *lone.entry((bond.host, bond.netns())).or_default() += 1;
+        }
+    }
     for bond in ctx.netdevs().filter(|it| matches!(it.kind, NetdevKind::Bond | NetdevKind::Team)) {
-        kernel_bond(ctx, out, bond, files.get(&bond.id).copied());
+        let switch = lone.get(&(bond.host, bond.netns())).is_some_and(|it| *it > 1);
+        kernel_bond(ctx, out, bond, files.get(&bond.id).copied(), switch);
     }
     for port in ctx.ovs_ports() {
         ovs_bond(ctx, out, port);
@@ -44,6 +54,7 @@ fn kernel_bond<'a>(
     out: &mut Verdicts,
     bond: Item<'a, Netdev<'a>>,
     file: Option<(SourceId, &'a Bond)>,
+    switch: bool,
 ) {
     let mut slaves = Slaves::new();
     if let Some((source, file)) = file {
@@ -74,12 +85,21 @@ fn kernel_bond<'a>(
         let active = it.active_slave.as_ref()?;
         (active.value == "None").then(|| active.evidence(source))
     });
-    let Some((message, severity)) = verdict(&members, idle.is_some()) else {
+    // A switch of a pair has one member of each server's bond; the other switch has its fellow.
+    let half = switch && members.len() == 1;
+    let verdict = verdict(&members, idle.is_some());
+    let Some((message, severity)) =
+        verdict.filter(|_| !half || members.iter().any(|it| it.works != Some(true)))
+    else {
         out.clean();
         return;
     };
     let finding = out.fault(ctx, bond.host, bond.id, message);
     finding.at_most(severity);
+    if half {
+        finding.at_most(Severity::Info);
+        finding.note("several bonds have one member here, as on a switch of a pair (MLAG): what is at the other end may be off");
+    }
     if !used {
         finding.at_most(Severity::Warning);
         finding.note("nothing on this host is known to use the bond");

@@ -116,8 +116,13 @@ fn domains(ctx: &Ctx<'_>, out: &mut Verdicts) {
             // That nothing but the list was captured is a choice.
             continue;
         }
-        let blind: Vec<_> =
-            it.listed.iter().filter(|(name, _)| !it.described.contains_key(*name)).collect();
+        // What a VM that is off would be plugged into disturbs nobody.
+        let runs = |entry: &(Evidence, bool)| entry.1;
+        let blind: Vec<_> = it
+            .listed
+            .iter()
+            .filter(|(name, entry)| runs(entry) && !it.described.contains_key(*name))
+            .collect();
         if !blind.is_empty() {
             not_described(ctx, out, host, &blind, it.listed.len());
         }
@@ -149,12 +154,11 @@ fn not_described(
         finding.primary(*place, "listed here");
     }
     finding.also.extend(blind.iter().skip(SHOWN).map(|(name, _)| (**name).to_owned()));
-    // One may have been made in between; those that are off disturb nobody. What is shown of a
-    // session is a choice.
+    // One may have been made in between. What is shown of a session is a choice.
     let pasted = blind.iter().any(|(_, (place, _))| {
         ctx.topology.snapshot.source(place.source).is_some_and(|it| it.first_line > 1)
     });
-    if pasted || blind.len() == 1 && all > 2 || blind.iter().all(|(_, (_, runs))| !runs) {
+    if pasted || blind.len() == 1 && all > 2 {
         finding.at_most(Severity::Info);
     }
     finding.next("for d in $(virsh list --all --name); do virsh dumpxml $d; done");

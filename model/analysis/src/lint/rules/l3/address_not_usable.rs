@@ -1,9 +1,10 @@
 use std::net::IpAddr;
 
 use tapline_topology::Topic;
-use tapline_topology::graph::{AddressNode, Netdev};
+use tapline_topology::graph::{AddressNode, Netdev, NetdevKind};
 
 use crate::lint::ctx::Item;
+use crate::lint::nics::Nics;
 use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule, defs};
 
 declare_rule! {
@@ -15,10 +16,15 @@ declare_rule! {
     page: "address_not_usable.md",
 }
 
+/// Seconds after the start of a host within which devices still come up.
+const SETTLED: u64 = 120;
+
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    let nics = Nics::new(ctx);
     for address in ctx.addresses() {
         let Some(device) = ctx.netdev(address.data.netdev) else { continue };
-        judge(ctx, out, address, device);
+        let starting = nics.uptime(address.host).is_some_and(|it| it < SETTLED);
+        judge(ctx, out, address, device, starting);
     }
 }
 
@@ -27,6 +33,7 @@ fn judge(
     out: &mut Verdicts,
     address: Item<'_, AddressNode<'_>>,
     device: Item<'_, Netdev<'_>>,
+    starting: bool,
 ) {
     let has = |flag: &str| address.record.record.flags.iter().any(|it| it == flag);
     let (ip, name) = (address.ip, device.name());
@@ -46,6 +53,12 @@ fn judge(
         }
         finding
     } else if has("tentative") && !has("optimistic") {
+        // The kernel gives each device such an address, and the devices of guests come and go.
+        let guest = matches!(device.kind, NetdevKind::Tap | NetdevKind::Veth);
+        if starting || guest && !defs::is_global(ip) {
+            out.clean();
+            return;
+        }
         match device.usable() {
             Some(true) => {}
             // Without a link the check waits, as it should.

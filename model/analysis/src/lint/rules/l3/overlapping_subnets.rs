@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use tapline_model::capture::HostId;
 use tapline_model::ids::Netns;
 use tapline_model::span::SourceId;
@@ -81,9 +81,11 @@ fn held<'a>(ctx: &Ctx<'a>, address: Item<'a, AddressNode<'a>>) -> Option<Held<'a
     let member = ctx.master(device.id).is_some_and(|it| it.kind != NetdevKind::Vrf)
         || ctx.interface_of(device.id).is_some_and(|it| it.data.kind.is_empty());
     let alone = other || member || device.flag("POINTOPOINT") == Some(true);
+    // A laptop has its cable and its radio in one network, and changes over.
+    let radio = defs::is_wireless(device.name());
     let works = device.usable() != Some(false);
     // The networks of containers have a rule of their own.
-    (!alone && works && !defs::is_infra_bridge(device.name())).then_some(Held {
+    (!alone && !radio && works && !defs::is_infra_bridge(device.name())).then_some(Held {
         address,
         device,
         net,
@@ -93,7 +95,7 @@ fn held<'a>(ctx: &Ctx<'a>, address: Item<'a, AddressNode<'a>>) -> Option<Held<'a
 fn judge(
     ctx: &Ctx<'_>,
     out: &mut Verdicts,
-    (host, netns, ..): Place<'_>,
+    (host, netns, vrf, _): Place<'_>,
     outer: Ipv4Net,
     group: &[Held<'_>],
     settings: &Settings<'_>,
@@ -111,6 +113,7 @@ fn judge(
     let open: Vec<Held<'_>> = group
         .iter()
         .filter(|it| !has_source_rule(ctx, it.device) && !is_careful(settings, host, netns, it))
+        .filter(|it| vrf.is_some() || !is_unrouted(ctx, it))
         .copied()
         .collect();
     if devices(&open) < 2 {
@@ -149,6 +152,23 @@ fn judge(
         finding.next(defs::inside(netns, &format!("ip route show to match {host}")));
     }
     finding.next(defs::inside(netns, "sysctl -w net.ipv4.conf.all.arp_ignore=1"));
+}
+
+/// Whether the main table leads nothing to the subnet through the device: what took that route away
+/// sends by rules of its own.
+fn is_unrouted(ctx: &Ctx<'_>, held: &Held<'_>) -> bool {
+    let (host, netns) = (held.device.host, held.device.netns());
+    let main = ctx.topology.find_route_table(host, netns, "main");
+    let Some(main) = main.and_then(|it| ctx.route_table(it)) else { return false };
+    ctx.complete(host, netns, Topic::Routes)
+        && !main.routes.iter().any(|it| {
+            let there = it.record.destination.as_ref().is_some_and(|it| match it.value {
+                IpNet::V4(net) => net.prefix_len() > 0 && net.contains(&held.net.network()),
+                IpNet::V6(_) => false,
+            });
+            let ways = it.record.nexthops.iter().map(|it| &it.dev).chain([&it.record.dev]);
+            there && ways.flatten().any(|it| it.value == held.device.name())
+        })
 }
 
 /// Whether the device answers ARP for its own addresses only, or where its route leads there.

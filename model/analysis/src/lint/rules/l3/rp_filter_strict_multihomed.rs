@@ -13,7 +13,7 @@ use tapline_topology::graph::{Netdev, NetdevKind, RouteTable, Seen};
 use crate::lint::ctx::Item;
 use crate::lint::mesh::is_of_host;
 use crate::lint::texts::{self, Setting, Settings};
-use crate::lint::{Ctx, Verdicts, declare_rule};
+use crate::lint::{Ctx, Verdicts, declare_rule, defs};
 
 declare_rule! {
     code: "L3-010",
@@ -74,7 +74,10 @@ fn by_second_default<'a>(
             continue;
         }
         let (Some(dev), Some(best_dev)) = (&other.record.dev, &best.record.dev) else { continue };
-        if dev.value == best_dev.value {
+        // A laptop changes over between cable and radio; nobody seeks it on both.
+        if dev.value == best_dev.value
+            || [dev, best_dev].iter().any(|it| defs::is_wireless(&it.value))
+        {
             continue;
         }
         let why = Evidence { source: other.source, span: other.record.at };

@@ -377,7 +377,9 @@ fn port_place(ctx: &Ctx<'_>, port: NodeId) -> Option<Evidence> {
 fn judge_uplinks(ctx: &Ctx<'_>, out: &mut Verdicts, stp: &Stp, graph: &mut Forwarders) {
     let mut ways: BTreeMap<usize, Vec<(Item<'_, Netdev<'_>>, Domain)>> = BTreeMap::new();
     for device in ctx.netdevs() {
-        let uplink = defs::is_uplink_kind(&device) && device.kind != NetdevKind::Vlan;
+        let uplink = defs::is_uplink_kind(&device)
+            && device.kind != NetdevKind::Vlan
+            && !defs::is_wireless(device.name());
         if !uplink || device.usable() != Some(true) || graph.blocked.contains(&device.id) {
             continue;
         }
@@ -393,6 +395,10 @@ fn judge_uplinks(ctx: &Ctx<'_>, out: &mut Verdicts, stp: &Stp, graph: &mut Forwa
             continue;
         };
         let bridges: BTreeSet<NodeId> = ways.iter().map(|(_, it)| it.0).collect();
+        if bridges.iter().all(|it| is_in_line(ctx, *it)) {
+            out.clean();
+            continue;
+        }
         let off = match stp.all_off(ctx, &bridges) {
             Ok(Some(off)) => off,
             Ok(None) => {
@@ -421,6 +427,17 @@ fn judge_uplinks(ctx: &Ctx<'_>, out: &mut Verdicts, stp: &Stp, graph: &mut Forwa
         finding.next("bridge -s link");
         finding.next("ip link add bond0 type bond mode active-backup");
     }
+}
+
+/// Whether a Linux bridge does nothing but join two NICs, like a firewall that nobody is to see:
+/// whoever made it wanted just that, and a loop would not have let them.
+fn is_in_line(ctx: &Ctx<'_>, bridge: NodeId) -> bool {
+    let members = ctx.members(bridge);
+    ctx.netdev(bridge).is_some_and(|it| it.kind == NetdevKind::Bridge)
+        && members.len() == 2
+        && members.iter().all(|it| it.kind == NetdevKind::Physical)
+        && !ctx.addresses_of(bridge).iter().any(|it| defs::is_global(it.ip))
+        && ctx.topology.into(bridge, EdgeKind::StackedOn).is_empty()
 }
 
 /// A NIC and a VLAN on it as ports of one bridge.

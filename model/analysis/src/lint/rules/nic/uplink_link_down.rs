@@ -1,10 +1,11 @@
+use tapline_model::Name;
 use tapline_model::ids::Netns;
 use tapline_topology::graph::{Netdev, NetdevKind};
-use tapline_topology::{EdgeKind, Topic};
+use tapline_topology::{EdgeKind, NodeId, Topic};
 
 use crate::lint::ctx::Item;
 use crate::lint::defs::{self, Role};
-use crate::lint::{Ctx, Severity, Verdicts, declare_rule};
+use crate::lint::{Ctx, Finding, Severity, Verdicts, declare_rule};
 
 declare_rule! {
     code: "NIC-001",
@@ -77,6 +78,9 @@ fn report(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, Netdev<'_>>, role: &R
     let device = |id| ctx.netdev(id).map_or("", |it| it.name());
     let consequence = match role {
         Role::OvsPort(bridge) => format!("nothing leaves the host through OVS bridge {bridge}"),
+        Role::BridgePort(bridge) if works_beside(ctx, nic, *bridge) > 0 => {
+            format!("what is behind it is cut off from bridge {}", device(*bridge))
+        }
         Role::BridgePort(bridge) => {
             format!("nothing leaves the host through bridge {}", device(*bridge))
         }
@@ -96,11 +100,12 @@ fn report(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, Netdev<'_>>, role: &R
         );
     }
     match role {
-        Role::OvsPort(_) => {
+        Role::OvsPort(bridge) => {
             let port = ctx.interface_of(nic.id).and_then(|it| it.place());
             if let Some(place) = port {
                 finding.context(place, "its port");
             }
+            lower_for_switch(ctx, finding, nic, bridge);
         }
         Role::BridgePort(bridge) => {
             if let Some(edge) = ctx.topology.out(nic.id, EdgeKind::EnslavedTo).first()
@@ -137,22 +142,59 @@ fn report(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, Netdev<'_>>, role: &R
     finding.next(format!("dmesg | grep {name}"));
 }
 
+/// How many other NICs of the bridge work.
+fn works_beside(ctx: &Ctx<'_>, nic: Item<'_, Netdev<'_>>, bridge: NodeId) -> usize {
+    let works = |it: &&Item<'_, Netdev<'_>>| defs::is_uplink_kind(it) && it.usable() == Some(true);
+    ctx.members(bridge).iter().filter(|it| it.id != nic.id).filter(works).count()
+}
+
 /// A bridge that has another working uplink, or that nothing uses, loses little.
 fn lower_for_bridge(
     ctx: &Ctx<'_>,
-    finding: &mut crate::lint::Finding,
+    finding: &mut Finding,
     nic: Item<'_, Netdev<'_>>,
-    bridge: tapline_topology::NodeId,
+    bridge: NodeId,
 ) {
     let members = ctx.members(bridge);
     let others = || members.iter().filter(|it| it.id != nic.id);
-    if others().any(|it| defs::is_uplink_kind(it) && it.usable() == Some(true)) {
-        finding.at_most(Severity::Warning);
-        finding.note("the bridge has another NIC that works");
+    let beside = works_beside(ctx, nic, bridge);
+    match beside {
+        0 => {}
+        1 => {
+            finding.at_most(Severity::Warning);
+            finding.note("the bridge has another NIC that works");
+        }
+        _ => {
+            finding.at_most(Severity::Info);
+            finding.note("the bridge is a switch of several NICs, and others of them work");
+        }
     }
-    let used = others().any(|it| it.kind != NetdevKind::Physical)
-        || ctx.addresses_of(bridge).iter().any(|it| defs::is_global(it.ip));
-    if !used {
+    let guests = others().any(|it| it.kind != NetdevKind::Physical);
+    let address = ctx.addresses_of(bridge).iter().any(|it| defs::is_global(it.ip));
+    if !guests && !address {
+        finding.at_most(Severity::Info);
+        finding.note("nothing else uses the bridge");
+    } else if !guests && beside == 0 && ctx.netdev(bridge).is_some_and(|it| !is_only_way(ctx, it)) {
+        finding.at_most(Severity::Warning);
+        finding
+            .note("only an address of the host is behind it, and its default route is elsewhere");
+    }
+}
+
+/// A bridge of Open vSwitch with this NIC and its own port alone: XenServer and XCP-ng make one for
+/// each NIC of the host.
+fn lower_for_switch(
+    ctx: &Ctx<'_>,
+    finding: &mut Finding,
+    nic: Item<'_, Netdev<'_>>,
+    bridge: &Name,
+) {
+    let mut ports = ctx.ovs_interfaces_of(nic.host).filter(|it| it.bridge == *bridge);
+    let alone = ports.all(|it| it.name() == nic.name() || it.name() == bridge.as_str());
+    let device = ctx.topology.find_netdev(nic.host, nic.netns(), bridge);
+    let address =
+        device.is_some_and(|it| ctx.addresses_of(it).iter().any(|it| defs::is_global(it.ip)));
+    if alone && !address {
         finding.at_most(Severity::Info);
         finding.note("nothing else uses the bridge");
     }
