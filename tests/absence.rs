@@ -209,3 +209,16 @@ fn less_evidence_of_other_hosts_makes_no_fault() {
     ];
     check(&names.map(|it| captures.join(it)));
 }
+
+/// Saved by a program that leaves the last line end away, all texts say what they said before.
+#[test]
+fn texts_without_their_last_line_end_say_the_same() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus/captures/node2");
+    let open = || tapline_capture::open(&[Input::Path(folder.clone())], &Options::default());
+    let known = faults(&tapline_parsers::read(open().unwrap()));
+    let mut captured = open().unwrap();
+    for source in &mut captured.sources {
+        source.text.truncate(source.text.trim_end_matches('\n').len());
+    }
+    assert_eq!(faults(&tapline_parsers::read(captured)), known);
+}

@@ -32,6 +32,10 @@ pub enum ProblemKind {
 /// or lost its end when it was copied by hand.
 pub const MAY_BE_CUT: &str = "the last line may be cut off";
 
+/// The problem of such a text: its span is the last record.
+pub const NO_LINE_END: &str =
+    "the text ends without a line end: this may be cut off, and more with it";
+
 impl ProblemKind {
     /// The public name, such as `unread-line`.
     pub fn as_str(self) -> &'static str {

@@ -3,8 +3,11 @@
 //! Every command ends its output with a line end. A text without one was cut off, by a full disk or
 //! a broken copy, or lost it when it was copied by hand. Where the last line shows that it is whole,
 //! it was the latter; where it does not, names on it may be shortened, and lines may be missing.
-use tapline_model::capture::{Completeness, Source};
-use tapline_model::outcome::{MAY_BE_CUT, Outcome, Problem, ProblemKind};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tapline_model::capture::{Captured, Completeness, Source};
+use tapline_model::outcome::{MAY_BE_CUT, NO_LINE_END, Outcome, Problem, ProblemKind};
 use tapline_model::records::Batch;
 use tapline_model::span::Span;
 
@@ -12,6 +15,19 @@ use crate::registry::Format;
 
 /// Formats of one line, which anybody may write without an end.
 const FACTS: &[&str] = &["date", "hostname", "uname", "uptime"];
+
+/// Inputs most of whose texts end without a line end: whoever saved them leaves it away.
+pub(crate) fn without_ends(captured: &Captured) -> BTreeSet<Arc<str>> {
+    let mut inputs: BTreeMap<&Arc<str>, (usize, usize)> = BTreeMap::new();
+    for source in &captured.sources {
+        if source.text.contains('\n') && source.command.path().is_none() {
+            let (with, without) = inputs.entry(&source.archive).or_default();
+            *if source.text.ends_with('\n') { with } else { without } += 1;
+        }
+    }
+    let most = |(with, without): (usize, usize)| without > with.max(2);
+    inputs.into_iter().filter(|it| most(it.1)).map(|it| it.0.clone()).collect()
+}
 
 /// Notes a record that may be cut off: its span is from its first line to the end of the text.
 pub(crate) fn check(source: &Source, format: &Format, out: &mut Outcome<Batch>) {
@@ -26,9 +42,8 @@ pub(crate) fn check(source: &Source, format: &Format, out: &mut Outcome<Batch>) 
         return;
     }
     if out.lines.read > 0 {
-        let what = "the text ends without a line end: this may be cut off, and more with it";
         let (kind, span) = (ProblemKind::Truncated, Span::of(text, record(format.id.0, text)));
-        out.problems.push(Problem { kind, message: what.to_owned(), span });
+        out.problems.push(Problem { kind, message: NO_LINE_END.to_owned(), span });
     }
     let partial = Completeness::Partial(MAY_BE_CUT.to_owned());
     out.completeness = std::mem::take(&mut out.completeness).and(partial);

@@ -24,20 +24,40 @@ use tapline_model::records::Batch;
 
 /// Reads every source by its format, in parallel; the order is that of the sources.
 pub fn read(captured: Captured) -> Snapshot {
-    let readings = captured.sources.par_iter().map(read_source).collect();
+    let without_ends = ends::without_ends(&captured);
+    let readings = captured
+        .sources
+        .par_iter()
+        .map(|source| match format_of(source) {
+            Ok(format) if without_ends.contains(&source.archive) => {
+                (format.read)(&source.text, &source.command)
+            }
+            _ => read_source(source),
+        })
+        .collect();
     Snapshot { captured, readings }
 }
 
 /// Reads one source. A text that nothing claims, or that the capture itself calls failed, has no
 /// records.
 pub fn read_source(source: &Source) -> Outcome<Batch> {
-    let Some(format) = source.format.and_then(registry::by_id) else {
-        return Outcome::default();
+    let format = match format_of(source) {
+        Ok(format) => format,
+        Err(out) => return *out,
     };
-    if let Completeness::Failed(_) = source.completeness {
-        return Outcome { completeness: source.completeness.clone(), ..Outcome::default() };
-    }
     let mut out = (format.read)(&source.text, &source.command);
     ends::check(source, format, &mut out);
     out
+}
+
+/// The format of a source; where nothing is to be read, what stands for its records.
+fn format_of(source: &Source) -> Result<&'static registry::Format, Box<Outcome<Batch>>> {
+    let Some(format) = source.format.and_then(registry::by_id) else {
+        return Err(Box::default());
+    };
+    if let Completeness::Failed(_) = source.completeness {
+        let completeness = source.completeness.clone();
+        return Err(Box::new(Outcome { completeness, ..Outcome::default() }));
+    }
+    Ok(format)
 }

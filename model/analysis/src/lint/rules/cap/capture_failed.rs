@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use tapline_model::capture::{Completeness, HostId, Source};
-use tapline_model::outcome::{MAY_BE_CUT, Outcome, ProblemKind};
+use tapline_model::outcome::{MAY_BE_CUT, NO_LINE_END, Outcome, ProblemKind};
 use tapline_model::records::Batch;
 use tapline_model::span::{Evidence, Span};
 use tapline_topology::Coverage;
@@ -45,7 +45,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
                 }
             }
             Completeness::Partial(reason) => {
-                match cut_at(reading).filter(|_| unanswered.contains(&source.id)) {
+                match cut_at(reading, &reason).filter(|_| unanswered.contains(&source.id)) {
                     Some(cut) => {
                         let span = if cut.start < cut.end { cut } else { whole };
                         failed.entry((source.host, reason)).or_default().push((source, span));
@@ -62,13 +62,15 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 }
 
 /// Where a text ends before its command had said all: nobody does that on purpose.
-fn cut_at(reading: &Outcome<Batch>) -> Option<Span> {
+fn cut_at(reading: &Outcome<Batch>, reason: &str) -> Option<Span> {
     if let Batch::Netfilter(tables) = &reading.records
         && let Some(open) = tables.iter().find(|it| !it.committed)
     {
         return Some(open.at);
     }
-    let cut = reading.problems.iter().find(|it| it.kind == ProblemKind::Truncated);
+    let cut = reading.problems.iter().find(|it| {
+        it.kind == ProblemKind::Truncated && (it.message != NO_LINE_END || reason == MAY_BE_CUT)
+    });
     cut.map(|it| it.span)
 }
 
