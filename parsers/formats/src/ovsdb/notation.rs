@@ -246,8 +246,8 @@ fn unescape(raw: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// `uXXXX`, or two of them for a character beyond the first plane: the character and how many
-/// bytes behind the first backslash it takes.
+/// `u` with four hexadecimal digits, or two of these for a character beyond the first plane: the
+/// character and how many bytes behind the first backslash it takes.
 fn unicode(text: &str) -> Option<(char, usize)> {
     let unit = |text: &str| {
         let hex = text.strip_prefix('u')?.get(..4)?;
