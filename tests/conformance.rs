@@ -1,23 +1,13 @@
 //! Captures that are not part of the repository, where they are at hand: what their readers,
 //! topology and rules must make of them.
-#![expect(clippy::print_stdout, reason = "a test says what it skips")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 #![expect(clippy::disallowed_methods, reason = "tests read their cases from files")]
 use std::path::{Path, PathBuf};
 
 use tapline_analysis::lint;
 use tapline_capture::{Input, Options};
+use tapline_tests::captures;
 use tapline_tests::conformance::{KINDS, cases, tally};
-
-/// The folder of captures, or `None` with a word to the person who looks at the output.
-fn captures() -> Option<PathBuf> {
-    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/captures"));
-    if !folder.is_dir() {
-        println!("skipped: no captures at {}", folder.display());
-        return None;
-    }
-    Some(folder)
-}
 
 #[test]
 fn every_captured_output_keeps_the_promise_of_its_name() {

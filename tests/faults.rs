@@ -9,16 +9,7 @@ use std::path::{Path, PathBuf};
 
 use tapline_analysis::lint;
 use tapline_capture::{Input, Options};
-
-/// The folder of captures, or `None` with a word to the person who looks at the output.
-fn captures() -> Option<PathBuf> {
-    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/captures"));
-    if !folder.is_dir() {
-        println!("skipped: no captures at {}", folder.display());
-        return None;
-    }
-    Some(folder)
-}
+use tapline_tests::captures;
 
 /// A finding, by rule and object.
 type Found = (String, String);
