@@ -1,17 +1,19 @@
 //! What a rule may look at: the topology, by kind of thing, and what is known of each host.
+mod item;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Deref;
 
 use tapline_model::Name;
 use tapline_model::capture::HostId;
 use tapline_model::ids::Netns;
-use tapline_model::span::Evidence;
 use tapline_topology::coverage::Searched;
 use tapline_topology::graph::{
     AddressNode, ConflictKind, Fact, Netdev, NetdevKind, NetnsNode, OvsBridge, OvsInterface,
     OvsPort, RouteTable, TunnelEndpoint, Vm, VmNic,
 };
-use tapline_topology::{Coverage, EdgeKind, Node, NodeData, NodeId, Topic, Topology, names};
+use tapline_topology::{Coverage, EdgeKind, NodeData, NodeId, Topic, Topology, names};
+
+pub(super) use item::Item;
 
 use super::finding::Object;
 use super::settings::Settings;
@@ -45,58 +47,6 @@ struct Things {
     nics_by_port: BTreeMap<Name, Vec<NodeId>>,
     /// The same by the name of their device.
     nics_by_target: BTreeMap<Name, Vec<NodeId>>,
-}
-
-/// A thing of the topology with its data at hand. Dereferences to the data.
-#[derive(Debug)]
-pub struct Item<'t, T> {
-    /// Its host.
-    pub host: HostId,
-    /// Its id.
-    pub id: NodeId,
-    /// The node.
-    pub node: &'t Node<'t>,
-    /// What it is.
-    pub data: &'t T,
-}
-
-impl<T> Clone for Item<'_, T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-impl<T> Copy for Item<'_, T> {}
-
-impl<T> Deref for Item<'_, T> {
-    type Target = T;
-    fn deref(&self) -> &T {
-        self.data
-    }
-}
-
-impl<'t, T> Item<'t, T> {
-    /// Its name.
-    pub fn name(&self) -> &'t str {
-        &self.node.name
-    }
-
-    /// Its namespace; things without one live in the root namespace.
-    pub fn netns(&self) -> &'t Netns {
-        static ROOT: Netns = Netns::Root;
-        self.node.netns.as_ref().unwrap_or(&ROOT)
-    }
-
-    /// The best place that speaks of it.
-    pub fn place(&self) -> Option<Evidence> {
-        self.node.seen.first().copied()
-    }
-}
-
-impl Item<'_, AddressNode<'_>> {
-    /// The line that prints the address.
-    pub fn line(&self) -> Evidence {
-        Evidence { source: self.data.record.source, span: self.data.record.record.at }
-    }
 }
 
 /// Who is at the other side of a port.
