@@ -12,9 +12,9 @@ use std::sync::OnceLock;
 
 use tapline_analysis::lint::{self, Severity};
 use tapline_capture::{Input, Options};
-use tapline_model::capture::{FormatId, Snapshot};
-use tapline_model::span::SourceId;
-use tapline_parsers::registry;
+use tapline_core::capture::{FormatId, Snapshot};
+use tapline_core::span::SourceId;
+use tapline_formats::registry;
 
 /// Findings about the capture itself, which may speak of what is missing.
 const OF_THE_CAPTURE: &[&str] = &["CAP-", "XHOST-002"];
@@ -86,7 +86,7 @@ impl Dice {
 fn complaints(path: &Path) -> Vec<String> {
     let captured =
         tapline_capture::open(&[Input::Path(path.to_owned())], &Options::default()).unwrap();
-    let mut snapshot = tapline_parsers::read(captured);
+    let mut snapshot = tapline_formats::read(captured);
     let known = faults(&snapshot);
     let sources: Vec<(usize, FormatId, String)> = snapshot
         .captured
@@ -132,7 +132,7 @@ fn complaints(path: &Path) -> Vec<String> {
 fn complaints_of_cuts(path: &Path) -> Vec<String> {
     let captured =
         tapline_capture::open(&[Input::Path(path.to_owned())], &Options::default()).unwrap();
-    let mut snapshot = tapline_parsers::read(captured);
+    let mut snapshot = tapline_formats::read(captured);
     let known = faults(&snapshot);
     let mut dice = Dice(0x7461_706c_696e_6532);
     let mut all = Vec::new();
@@ -153,7 +153,7 @@ fn complaints_of_cuts(path: &Path) -> Vec<String> {
             let source = &mut snapshot.captured.sources[at];
             source.text.truncate(end);
             source.lines = OnceLock::new();
-            let reading = tapline_parsers::read_source(source);
+            let reading = tapline_formats::read_source(source);
             let reading = std::mem::replace(&mut snapshot.readings[at], reading);
             let found = faults(&snapshot);
             let more: Vec<_> = found.difference(&known).collect();
@@ -211,10 +211,10 @@ fn less_evidence_of_other_hosts_makes_no_fault() {
 fn texts_without_their_last_line_end_say_the_same() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus/captures/node2");
     let open = || tapline_capture::open(&[Input::Path(folder.clone())], &Options::default());
-    let known = faults(&tapline_parsers::read(open().unwrap()));
+    let known = faults(&tapline_formats::read(open().unwrap()));
     let mut captured = open().unwrap();
     for source in &mut captured.sources {
         source.text.truncate(source.text.trim_end_matches('\n').len());
     }
-    assert_eq!(faults(&tapline_parsers::read(captured)), known);
+    assert_eq!(faults(&tapline_formats::read(captured)), known);
 }

@@ -7,10 +7,10 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 use std::path::{Path, PathBuf};
 
-use tapline_model::capture::Command;
-use tapline_model::records::Batch;
-use tapline_model::records::route::{Gateway, Route};
-use tapline_parsers::registry;
+use tapline_core::capture::Command;
+use tapline_core::records::Batch;
+use tapline_core::records::route::{Gateway, Route};
+use tapline_formats::registry;
 
 /// Folders of captured hosts, one output per file.
 fn hosts() -> Vec<PathBuf> {

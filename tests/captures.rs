@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use tapline_analysis::lint;
 use tapline_capture::{Input, Options};
-use tapline_model::capture::Snapshot;
+use tapline_core::capture::Snapshot;
 use tapline_tests::show::{place, snapshot};
 use tapline_topology::{NodeId, Topology};
 
@@ -49,7 +49,7 @@ fn golden(path: &Path) -> datatest_stable::Result<()> {
     let metadata: Metadata = serde_yaml::from_str(&std::fs::read_to_string(path)?)?;
     let inputs = inputs(&path.with_extension(""));
     let captured = tapline_capture::open(&inputs, &Options::default())?;
-    let read = tapline_parsers::read(captured);
+    let read = tapline_formats::read(captured);
     let topology = tapline_topology::build(&read);
     let report = lint::run(&topology, lint::rules::ALL);
 

@@ -33,7 +33,7 @@ fn every_captured_output_keeps_the_promise_of_its_name() {
 fn faults(path: &Path) -> Vec<(bool, String, String)> {
     let captured = tapline_capture::open(&[Input::Path(path.to_owned())], &Options::default());
     let captured = captured.unwrap_or_else(|why| panic!("{}: {why}", path.display()));
-    let read = tapline_parsers::read(captured);
+    let read = tapline_formats::read(captured);
     let topology = tapline_topology::build(&read);
     let report = lint::run(&topology, lint::rules::ALL);
     let mut all: Vec<_> = report

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde_json::Value;
-use tapline_model::capture::Command;
-use tapline_model::records::Visitor;
-use tapline_model::span::Span;
-use tapline_parsers::registry;
+use tapline_core::capture::Command;
+use tapline_core::records::Visitor;
+use tapline_core::span::Span;
+use tapline_formats::registry;
 
 /// Two forms of one thing.
 struct Pair {

@@ -22,7 +22,7 @@ fn found(code: &str, object: &str) -> Found {
 fn roots(folder: &Path) -> BTreeSet<Found> {
     let inputs = [Input::Path(folder.to_owned())];
     let captured = tapline_capture::open(&inputs, &Options::default()).unwrap();
-    let read = tapline_parsers::read(captured);
+    let read = tapline_formats::read(captured);
     let topology = tapline_topology::build(&read);
     let report = lint::run(&topology, lint::rules::ALL);
     for it in &report.findings {

@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use serde::Deserialize;
-use tapline_model::capture::Command;
-use tapline_parsers::registry;
+use tapline_core::capture::Command;
+use tapline_formats::registry;
 use tapline_tests::show::{Records, line_of, snapshot};
 
 /// What stands in `<case>.yaml`.

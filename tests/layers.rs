@@ -5,18 +5,18 @@ use std::process::Command;
 
 /// Each crate and all of the workspace's crates that it may use.
 const ALLOWED: &[(&str, &[&str])] = &[
-    ("tapline-model", &[]),
-    ("tapline-parsers", &["tapline-model"]),
-    ("tapline-capture", &["tapline-model", "tapline-parsers"]),
-    ("tapline-topology", &["tapline-model"]),
-    ("tapline-analysis", &["tapline-model", "tapline-topology"]),
+    ("tapline-core", &[]),
+    ("tapline-formats", &["tapline-core"]),
+    ("tapline-capture", &["tapline-core", "tapline-formats"]),
+    ("tapline-topology", &["tapline-core"]),
+    ("tapline-analysis", &["tapline-core", "tapline-topology"]),
     (
         "tapline",
         &[
             "tapline-analysis",
             "tapline-capture",
-            "tapline-model",
-            "tapline-parsers",
+            "tapline-core",
+            "tapline-formats",
             "tapline-topology",
         ],
     ),
@@ -27,7 +27,7 @@ const KEPT_TO: &[(&str, &[&str])] = &[
     ("petgraph", &["tapline-topology"]),
     ("miette", &["tapline"]),
     ("clap", &["tapline", "tapline-tests"]),
-    ("nom", &["tapline-parsers"]),
+    ("nom", &["tapline-formats"]),
     ("tar", &["tapline-capture"]),
 ];
 

@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use tapline_model::capture::Command;
-use tapline_model::records::Batch;
-use tapline_model::records::ovs::{OvsRecord, OvsRef, OvsRow};
-use tapline_parsers::registry;
+use tapline_core::capture::Command;
+use tapline_core::records::Batch;
+use tapline_core::records::ovs::{OvsRecord, OvsRef, OvsRow};
+use tapline_formats::registry;
 
 /// The folders of captured hosts that have a database file.
 fn hosts() -> Vec<PathBuf> {
@@ -175,11 +175,11 @@ fn show_tells_the_same_as_the_tables() {
         let tell = |row: &OvsRow| {
             let names = |all: &[_]| {
                 let mut all: Vec<_> =
-                    all.iter().map(|it: &tapline_model::span::At<OvsRef>| named(it)).collect();
+                    all.iter().map(|it: &tapline_core::span::At<OvsRef>| named(it)).collect();
                 all.sort();
                 all.join(" ")
             };
-            let text = |it: &Option<tapline_model::span::At<tapline_model::Name>>| {
+            let text = |it: &Option<tapline_core::span::At<tapline_core::Name>>| {
                 it.as_ref().map_or_else(String::new, |it| it.to_string())
             };
             match row {

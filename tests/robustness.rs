@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
-use tapline_model::capture::Command;
-use tapline_parsers::registry::FORMATS;
+use tapline_core::capture::Command;
+use tapline_formats::registry::FORMATS;
 
 /// Texts of the corpus of at most 8 KiB: enough of each kind, and quick to mutate.
 static TEXTS: LazyLock<Vec<String>> = LazyLock::new(|| {

@@ -14,7 +14,7 @@ use tapline_analysis::lint::settings::Glob;
 use tapline_analysis::lint::settings::READERS;
 use tapline_analysis::lint::{self, Report, Rule, Settings, Severity};
 use tapline_capture::{Input, Options};
-use tapline_model::capture::Snapshot;
+use tapline_core::capture::Snapshot;
 
 const HEADINGS: [&str; 6] = [
     "## What it finds",
@@ -61,7 +61,7 @@ fn read(text: &str) -> Result<Snapshot, String> {
     let path = folder.path().join("session.txt");
     fs::write(&path, text).unwrap();
     let captured = tapline_capture::open(&[Input::Path(path)], &Options::default());
-    captured.map(tapline_parsers::read).map_err(|it| it.to_string())
+    captured.map(tapline_formats::read).map_err(|it| it.to_string())
 }
 
 /// Why a block is not what its tags say; `None` where it is.

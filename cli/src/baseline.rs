@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use tapline_analysis::lint::{Finding, Report};
 use tapline_capture::{CaptureError, file};
-use tapline_model::capture::Snapshot;
+use tapline_core::capture::Snapshot;
 
 use crate::error::{CliError, Result};
 

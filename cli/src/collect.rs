@@ -146,8 +146,8 @@ fn call(item: Item) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tapline_model::capture::Command;
-    use tapline_parsers::registry;
+    use tapline_core::capture::Command;
+    use tapline_formats::registry;
 
     #[test]
     fn every_command_is_read_by_a_format() {

@@ -1,7 +1,7 @@
 //! From what a person types to nodes: names, MACs, addresses, ids.
 use std::net::IpAddr;
 
-use tapline_model::ids::Mac;
+use tapline_core::ids::Mac;
 use tapline_topology::{Node, NodeData, NodeId, Topology};
 
 use crate::suggest;

@@ -1,10 +1,10 @@
 //! A small capture made by hand, for the tests of the renderers.
 use std::sync::OnceLock;
 
-use tapline_model::capture::{Captured, Command, Completeness, Host, HostId, Snapshot, Source};
-use tapline_model::ids::Netns;
-use tapline_model::span::{Evidence, SourceId, Span};
-use tapline_parsers::registry;
+use tapline_core::capture::{Captured, Command, Completeness, Host, HostId, Snapshot, Source};
+use tapline_core::ids::Netns;
+use tapline_core::span::{Evidence, SourceId, Span};
+use tapline_formats::registry;
 
 /// One host `node2` with one text per (member, command, text).
 pub(crate) fn snapshot(texts: &[(&str, &str, &str)]) -> Snapshot {
@@ -29,7 +29,7 @@ pub(crate) fn snapshot(texts: &[(&str, &str, &str)]) -> Snapshot {
         Host { name: "node2".into(), inputs: vec!["node2.tar.xz".into()], ..Host::default() };
     let captured =
         Captured { hosts: vec![host], sources: sources.collect(), ..Captured::default() };
-    tapline_parsers::read(captured)
+    tapline_formats::read(captured)
 }
 
 /// The place of `part` in the text of a source.

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tapline_analysis::lint::{CannotTell, Report};
 use tapline_capture::saved_as;
-use tapline_model::capture::{Command, HostId};
-use tapline_parsers::registry;
+use tapline_core::capture::{Command, HostId};
+use tapline_formats::registry;
 
 /// Names that a loop lists; of more it asks the host.
 const LISTED: usize = 16;

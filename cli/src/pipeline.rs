@@ -3,8 +3,8 @@ use std::path::Path;
 
 use tapline_analysis::lint::{self, Report, Rule, Settings};
 use tapline_capture::{CaptureError, Input, Options};
-use tapline_model::capture::{Command, Snapshot};
-use tapline_parsers::registry;
+use tapline_core::capture::{Command, Snapshot};
+use tapline_formats::registry;
 use tapline_topology::Topology;
 
 use crate::args::{Inputs, Limits};
@@ -38,7 +38,7 @@ pub(crate) fn read(inputs: &Inputs) -> Result<Snapshot> {
     if !captured.sources.iter().any(|it| it.format.is_some()) {
         return Err(nothing_recognised(inputs, &captured));
     }
-    Ok(tapline_parsers::read(captured))
+    Ok(tapline_formats::read(captured))
 }
 
 /// Joins what was read.
@@ -60,7 +60,7 @@ pub(crate) fn lint_own(
 pub(crate) fn read_text(name: &str, text: &str) -> Result<Snapshot> {
     let text = Input::Text(name.to_owned(), text.to_owned());
     let captured = tapline_capture::open(&[text], &Options::default())?;
-    Ok(tapline_parsers::read(captured))
+    Ok(tapline_formats::read(captured))
 }
 
 fn input(path: &Path) -> Input {
@@ -79,7 +79,7 @@ fn limits(args: Limits) -> tapline_capture::Limits {
 }
 
 /// The inputs could be opened, but hold no output of a command that tapline knows.
-fn nothing_recognised(inputs: &Inputs, captured: &tapline_model::capture::Captured) -> CliError {
+fn nothing_recognised(inputs: &Inputs, captured: &tapline_core::capture::Captured) -> CliError {
     let names: Vec<_> = inputs.paths.iter().map(|it| it.display().to_string()).collect();
     let error = CliError::new(format!(
         "{}: nothing in it is the output of a command that tapline knows",

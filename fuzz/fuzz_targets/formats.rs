@@ -1,8 +1,8 @@
 //! Every reader over any text: no panic, every line accounted for, spans inside the text.
 #![no_main]
 use libfuzzer_sys::fuzz_target;
-use tapline_model::capture::Command;
-use tapline_parsers::registry::FORMATS;
+use tapline_core::capture::Command;
+use tapline_formats::registry::FORMATS;
 
 fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(bytes);

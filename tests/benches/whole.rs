@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use divan::Bencher;
 use tapline_analysis::lint;
 use tapline_capture::{Input, Options};
-use tapline_model::capture::{Captured, Snapshot};
+use tapline_core::capture::{Captured, Snapshot};
 
 /// What is measured: name, and where it is from the root of the repository.
 const CAPTURES: &[(&str, &str)] = &[
@@ -35,7 +35,7 @@ fn open(name: &str) -> Captured {
 }
 
 fn read(name: &str) -> Snapshot {
-    tapline_parsers::read(open(name))
+    tapline_formats::read(open(name))
 }
 
 #[divan::bench(args = names(), sample_count = 10)]
@@ -45,7 +45,7 @@ fn opening(bencher: Bencher<'_, '_>, name: &str) {
 
 #[divan::bench(args = names(), sample_count = 10)]
 fn reading(bencher: Bencher<'_, '_>, name: &str) {
-    bencher.with_inputs(|| open(name)).bench_values(tapline_parsers::read);
+    bencher.with_inputs(|| open(name)).bench_values(tapline_formats::read);
 }
 
 #[divan::bench(args = names(), sample_count = 10)]

@@ -4,10 +4,10 @@
 //! message instead of output, `bad-` files something elided or annotated, all others are clean.
 use std::path::{Path, PathBuf};
 
-use tapline_model::capture::{Command, Completeness};
-use tapline_model::outcome::{LineCount, Outcome, ProblemKind};
-use tapline_model::records::Batch;
-use tapline_parsers::registry;
+use tapline_core::capture::{Command, Completeness};
+use tapline_core::outcome::{LineCount, Outcome, ProblemKind};
+use tapline_core::records::Batch;
+use tapline_formats::registry;
 
 /// The kinds that a format reads, each with a command that makes such output.
 pub const KINDS: &[(&str, &str)] = &[

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use tapline_analysis::lint::{Rule, rules};
-use tapline_parsers::registry::FORMATS;
+use tapline_formats::registry::FORMATS;
 
 use crate::scaffold::root;
 

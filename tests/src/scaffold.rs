@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
-use tapline_model::capture::Command;
-use tapline_parsers::registry;
+use tapline_core::capture::Command;
+use tapline_formats::registry;
 
 /// Root of the repository.
 pub fn root() -> PathBuf {
@@ -158,9 +158,9 @@ const FORMAT: &str = r#"//! `{command}`.
 //! ```text
 //! (three to six lines)
 //! ```
-use tapline_model::capture::{Command, FormatId};
-use tapline_model::outcome::Outcome;
-use tapline_model::records::Batch;
+use tapline_core::capture::{Command, FormatId};
+use tapline_core::outcome::Outcome;
+use tapline_core::records::Batch;
 
 use crate::lines::{Read, each_line, finish};
 use crate::nomx::{Parsed, refuse};

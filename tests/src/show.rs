@@ -2,9 +2,9 @@
 use std::path::Path;
 
 use serde::Serialize;
-use tapline_model::capture::Snapshot;
-use tapline_model::records::Visitor;
-use tapline_model::span::{Evidence, LineIndex, Span};
+use tapline_core::capture::Snapshot;
+use tapline_core::records::Visitor;
+use tapline_core::span::{Evidence, LineIndex, Span};
 
 /// One-based line of the start of `span`.
 pub fn line_of(text: &str, span: Span) -> u32 {

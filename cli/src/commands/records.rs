@@ -1,7 +1,7 @@
 //! `tapline records`.
 use std::io::Write as _;
 
-use tapline_model::records::Batch;
+use tapline_core::records::Batch;
 
 use crate::args::Records;
 use crate::error::{CliError, Result, Status};

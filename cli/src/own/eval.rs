@@ -1,7 +1,7 @@
 //! One rule over the whole topology.
 use cel::{Context, ExecutionError, Value};
 use tapline_analysis::lint::{Ctx, Verdicts};
-use tapline_model::ids::Netns;
+use tapline_core::ids::Netns;
 use tapline_topology::{NodeData, NodeId, Topic, Topology};
 
 use super::schema::{Direction, Related, RuleText};

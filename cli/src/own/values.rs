@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cel::Value;
 use cel::objects::{Key, Map};
 use serde_json::Value as Json;
-use tapline_model::ids::Netns;
+use tapline_core::ids::Netns;
 use tapline_topology::{EdgeKind, NodeData, NodeId, Topic, Topology};
 
 use crate::render::node::{attributes, name};

@@ -1,8 +1,8 @@
 //! Where a text is, as programs name it: the path of a file, a URI, a line.
 use std::path::Path;
 
-use tapline_model::capture::Source;
-use tapline_model::span::Span;
+use tapline_core::capture::Source;
+use tapline_core::span::Span;
 
 use super::source::{column, excerpt};
 
@@ -92,7 +92,7 @@ impl<'a> Region<'a> {
 mod tests {
     use super::*;
     use crate::fixture::{at, snapshot};
-    use tapline_model::span::SourceId;
+    use tapline_core::span::SourceId;
 
     #[test]
     fn uris_are_escaped() {

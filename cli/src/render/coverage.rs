@@ -2,10 +2,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tapline_analysis::lint::{CannotTell, Report};
-use tapline_model::capture::{HostId, Source};
-use tapline_model::ids::Netns;
-use tapline_model::outcome::{LineCount, Outcome};
-use tapline_model::records::Batch;
+use tapline_core::capture::{HostId, Source};
+use tapline_core::ids::Netns;
+use tapline_core::outcome::{LineCount, Outcome};
+use tapline_core::records::Batch;
 use tapline_topology::coverage::Coverage;
 use tapline_topology::{NodeData, Topic, Topology};
 

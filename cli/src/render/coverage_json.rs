@@ -3,10 +3,10 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use serde::Serialize;
-use tapline_model::capture::{Completeness, Snapshot, Source};
-use tapline_model::ids::Netns;
-use tapline_model::outcome::LineCount;
-use tapline_model::span::SourceId;
+use tapline_core::capture::{Completeness, Snapshot, Source};
+use tapline_core::ids::Netns;
+use tapline_core::outcome::LineCount;
+use tapline_core::span::SourceId;
 use tapline_topology::Topic;
 use tapline_topology::coverage::Coverage;
 

@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use tapline_model::capture::{Completeness, Snapshot, Source};
+use tapline_core::capture::{Completeness, Snapshot, Source};
 use tapline_topology::Topic;
 use tapline_topology::coverage::Coverage;
 

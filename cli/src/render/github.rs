@@ -2,7 +2,7 @@
 use std::io::Write;
 
 use tapline_analysis::lint::{Finding, Report, Severity};
-use tapline_model::capture::Snapshot;
+use tapline_core::capture::Snapshot;
 
 use super::artifact::{Artifact, Region};
 use super::escape::{harmless, shorten, visible};

@@ -3,8 +3,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
 use serde::{Serialize, Serializer};
-use tapline_model::ids::Netns;
-use tapline_model::span::Evidence;
+use tapline_core::ids::Netns;
+use tapline_core::span::Evidence;
 use tapline_topology::graph::{Confidence, Witness, WitnessClass};
 use tapline_topology::{NodeData, NodeId, Topology};
 

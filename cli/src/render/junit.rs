@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use tapline_analysis::lint::{CannotTell, Finding, Report, Rule, Severity};
-use tapline_model::capture::{HostId, Snapshot};
+use tapline_core::capture::{HostId, Snapshot};
 
 use super::escape::{harmless, shorten};
 use super::{count, place};

@@ -6,8 +6,8 @@ use tapline_analysis::lint::settings::Suppressed;
 use tapline_analysis::lint::{
     Blast, CannotTell, Confidence, Finding, Object, Report, Role, Severity,
 };
-use tapline_model::capture::{HostId, Snapshot, Source};
-use tapline_model::ids::Netns;
+use tapline_core::capture::{HostId, Snapshot, Source};
+use tapline_core::ids::Netns;
 use tapline_topology::Topology;
 use tapline_topology::coverage::Searched;
 
@@ -201,7 +201,7 @@ fn absence<'a>(
 
 fn of_source(source: &Source) -> EvidenceRow<'_> {
     let end = u32::try_from(source.text.len()).unwrap_or(u32::MAX);
-    let (line, end_line) = source.line_numbers(tapline_model::span::Span { start: 0, end });
+    let (line, end_line) = source.line_numbers(tapline_core::span::Span { start: 0, end });
     EvidenceRow {
         role: Role::Absence,
         archive: &source.archive,

@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use tapline_analysis::lint::{Confidence, Finding, Report, Severity};
-use tapline_model::capture::Snapshot;
-use tapline_model::span::SourceId;
+use tapline_core::capture::Snapshot;
+use tapline_core::span::SourceId;
 use tapline_topology::Topology;
 use tapline_topology::coverage::Searched;
 
@@ -313,7 +313,7 @@ mod tests {
     use super::*;
     use crate::fixture::{at, snapshot};
     use tapline_analysis::lint::{self, Ctx, Object, Rule, Verdicts};
-    use tapline_model::capture::HostId;
+    use tapline_core::capture::HostId;
 
     const fn rule(check: fn(&Ctx<'_>, &mut Verdicts)) -> Rule {
         Rule {

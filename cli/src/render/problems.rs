@@ -1,6 +1,6 @@
 //! Problems of reading, as all JSON and YAML forms list them.
 use serde::{Serialize, Serializer};
-use tapline_model::capture::Snapshot;
+use tapline_core::capture::Snapshot;
 
 use super::source::excerpt;
 

@@ -3,11 +3,11 @@ use std::any::Any;
 use std::io::Write;
 
 use serde::Serialize;
-use tapline_model::capture::{Snapshot, Source};
-use tapline_model::ids::Netns;
-use tapline_model::records::Visitor;
-use tapline_model::records::link::Link;
-use tapline_model::span::Span;
+use tapline_core::capture::{Snapshot, Source};
+use tapline_core::ids::Netns;
+use tapline_core::records::Visitor;
+use tapline_core::records::link::Link;
+use tapline_core::span::Span;
 
 use super::problems;
 use crate::args::RecordFormat;

@@ -7,8 +7,8 @@ use std::io::Write;
 
 use serde_json::{Map, Value, json};
 use tapline_analysis::lint::{Confidence, Finding, Report, Role, Rule, Severity};
-use tapline_model::capture::{Snapshot, Source};
-use tapline_model::span::Span;
+use tapline_core::capture::{Snapshot, Source};
+use tapline_core::span::Span;
 use tapline_topology::coverage::Searched;
 
 use super::artifact::{Artifact, Region};

@@ -2,8 +2,8 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
-use tapline_model::capture::Source;
-use tapline_model::span::{SourceId, Span};
+use tapline_core::capture::Source;
+use tapline_core::span::{SourceId, Span};
 use tapline_topology::chain::Chains;
 use tapline_topology::{NodeId, Topic, Topology};
 
@@ -215,9 +215,9 @@ pub(crate) fn not_found(
     let hosts = topology.snapshot.captured.hosts.iter().zip(0..);
     for (host, n) in hosts {
         let (mut searched, mut open) = (Vec::new(), Vec::new());
-        let id = tapline_model::capture::HostId(n);
+        let id = tapline_core::capture::HostId(n);
         for topic in TOPICS {
-            let root = tapline_model::ids::Netns::Root;
+            let root = tapline_core::ids::Netns::Root;
             if topology.coverage.is_complete(id, &root, topic) {
                 searched.push(topic.name().to_owned());
             } else {

@@ -3,8 +3,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use serde::Serialize;
-use tapline_model::ids::Netns;
-use tapline_model::records::route::{Gateway, Nexthop, Route};
+use tapline_core::ids::Netns;
+use tapline_core::records::route::{Gateway, Nexthop, Route};
 use tapline_topology::graph::{AddressNode, Netdev, OvsInterface, OvsPort, RouteTable, VmNic};
 use tapline_topology::{EdgeKind, Node, NodeData, NodeId, Topology};
 

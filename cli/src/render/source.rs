@@ -8,8 +8,8 @@ use miette::{
     Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError,
     MietteSpanContents, SourceCode, SourceSpan, SpanContents,
 };
-use tapline_model::capture::Source;
-use tapline_model::span::Span;
+use tapline_core::capture::Source;
+use tapline_core::span::Span;
 
 use super::escape::{harmless, visible};
 use super::place;
@@ -309,7 +309,7 @@ mod tests {
 
     fn drawn(text: &str, parts: &[(&str, &str)]) -> String {
         let snapshot = snapshot(&[("file", "unknown", text)]);
-        let source = snapshot.source(tapline_model::span::SourceId(0)).unwrap();
+        let source = snapshot.source(tapline_core::span::SourceId(0)).unwrap();
         let marks: Vec<_> = parts
             .iter()
             .map(|&(part, label)| Mark { span: at(&snapshot, 0, part).span, label })
@@ -388,7 +388,7 @@ mod tests {
     #[test]
     fn an_empty_span_at_the_end_is_no_trouble() {
         let snapshot = snapshot(&[("file", "unknown", "")]);
-        let source = snapshot.source(tapline_model::span::SourceId(0)).unwrap();
+        let source = snapshot.source(tapline_core::span::SourceId(0)).unwrap();
         let mark = Mark { span: Span { start: 7, end: 9 }, label: "gone" };
         draw(source, &[mark], &Terminal::plain());
     }

@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use tapline_analysis::lint::{CannotTell, Report, rules};
-use tapline_model::capture::Snapshot;
-use tapline_model::outcome::ProblemKind;
+use tapline_core::capture::Snapshot;
+use tapline_core::outcome::ProblemKind;
 use tapline_topology::{NodeData, Topology};
 
 use super::escape::{shorten, visible};

@@ -112,7 +112,7 @@ impl fmt::Display for Command {
     }
 }
 
-/// The id of a format, such as `ip-address`; the registry of tapline-parsers lists them.
+/// The id of a format, such as `ip-address`; the registry of tapline-formats lists them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 pub struct FormatId(pub &'static str);
 

@@ -10,7 +10,7 @@ use tapline_topology::{NodeData, NodeId, Topology, build};
 fn main() -> Result<(), CaptureError> {
     let inputs: Vec<Input> =
         std::env::args().skip(1).map(|it| Input::Path(PathBuf::from(it))).collect();
-    let snapshot = tapline_parsers::read(tapline_capture::open(&inputs, &Options::default())?);
+    let snapshot = tapline_formats::read(tapline_capture::open(&inputs, &Options::default())?);
     let start = std::time::Instant::now();
     let topology = build(&snapshot);
     let took = start.elapsed();

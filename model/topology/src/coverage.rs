@@ -3,9 +3,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
-use tapline_model::capture::{Completeness, HostId};
-use tapline_model::ids::Netns;
-use tapline_model::span::SourceId;
+use tapline_core::capture::{Completeness, HostId};
+use tapline_core::ids::Netns;
+use tapline_core::span::SourceId;
 
 use crate::graph::NodeId;
 

@@ -7,8 +7,8 @@ use std::net::IpAddr;
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef as _;
-use tapline_model::capture::{HostId, Snapshot};
-use tapline_model::ids::{IfIndex, Netns};
+use tapline_core::capture::{HostId, Snapshot};
+use tapline_core::ids::{IfIndex, Netns};
 
 pub use edge::{Confidence, Conflict, ConflictKind, Edge, EdgeKind, Witness, WitnessClass};
 pub use node::{

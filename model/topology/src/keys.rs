@@ -5,9 +5,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
-use tapline_model::Name;
-use tapline_model::capture::HostId;
-use tapline_model::ids::{IfIndex, Netns};
+use tapline_core::Name;
+use tapline_core::capture::HostId;
+use tapline_core::ids::{IfIndex, Netns};
 
 use crate::graph::NodeId;
 

@@ -14,7 +14,7 @@ mod presence;
 pub use coverage::{Coverage, Presence, Topic};
 pub use graph::{Edge, EdgeKind, Node, NodeData, NodeId, Topology};
 
-use tapline_model::capture::Snapshot;
+use tapline_core::capture::Snapshot;
 
 /// Joins what was read into one topology.
 pub fn build(snapshot: &Snapshot) -> Topology<'_> {

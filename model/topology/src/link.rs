@@ -19,9 +19,9 @@ mod tunnel;
 mod veth;
 mod vm;
 
-use tapline_model::capture::{HostId, Snapshot, Source};
-use tapline_model::records::Batch;
-use tapline_model::span::SourceId;
+use tapline_core::capture::{HostId, Snapshot, Source};
+use tapline_core::records::Batch;
+use tapline_core::span::SourceId;
 
 use crate::graph::Topology;
 
@@ -59,7 +59,7 @@ impl<'a> Texts<'a> {
 macro_rules! records {
     ($variant:ident) => {
         |batch| match batch {
-            tapline_model::records::Batch::$variant(all) => Some(all.as_slice()),
+            tapline_core::records::Batch::$variant(all) => Some(all.as_slice()),
             _ => None,
         }
     };

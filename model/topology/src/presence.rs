@@ -1,8 +1,8 @@
 //! Is it there? Absence with what was searched, or the commands that would tell.
 use std::net::IpAddr;
 
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
 
 use crate::coverage::{Coverage, Presence, Searched, Topic};
 use crate::graph::{NetnsNode, NodeData, NodeId, Topology};

@@ -7,9 +7,9 @@
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
-use tapline_model::capture::{Captured, Command, Completeness, Host, HostId, Snapshot, Source};
-use tapline_model::ids::Netns;
-use tapline_model::span::SourceId;
+use tapline_core::capture::{Captured, Command, Completeness, Host, HostId, Snapshot, Source};
+use tapline_core::ids::Netns;
+use tapline_core::span::SourceId;
 use tapline_topology::chain::{Hop, chain};
 use tapline_topology::graph::{Confidence, ConflictKind, NetdevKind};
 use tapline_topology::{EdgeKind, NodeData, NodeId, Presence, Topic, Topology, build};
@@ -27,7 +27,7 @@ fn snapshot(hosts: &[Texts<'_>]) -> Snapshot {
         captured.hosts.push(Host { name: format!("node{}", at + 1), ..Host::default() });
         for (place, line, text) in *texts {
             let command = Command::new(line);
-            let format = tapline_parsers::registry::by_command(&command)
+            let format = tapline_formats::registry::by_command(&command)
                 .unwrap_or_else(|| panic!("nothing reads `{line}`"));
             captured.sources.push(Source {
                 id: SourceId(u32::try_from(captured.sources.len()).unwrap()),
@@ -45,7 +45,7 @@ fn snapshot(hosts: &[Texts<'_>]) -> Snapshot {
             });
         }
     }
-    tapline_parsers::read(captured)
+    tapline_formats::read(captured)
 }
 
 const HOST: HostId = HostId(0);

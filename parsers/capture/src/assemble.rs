@@ -4,12 +4,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use tapline_model::capture::{
+use tapline_core::capture::{
     Captured, Completeness, Host, HostId, InputCount, InputProblem, Source,
 };
-use tapline_model::outcome::ProblemKind;
-use tapline_model::span::SourceId;
-use tapline_parsers::registry;
+use tapline_core::outcome::ProblemKind;
+use tapline_core::span::SourceId;
+use tapline_formats::registry;
 
 use crate::host::{Draft, Piece, decode};
 use crate::load::Loader;
@@ -101,7 +101,7 @@ fn of_tree(tree: &Tree) -> (Vec<Draft>, folder::Unread) {
 /// A text whose command the user gave.
 fn one_output(
     tree: &Tree,
-    given: &tapline_model::capture::Command,
+    given: &tapline_core::capture::Command,
     loader: &mut Loader<'_>,
 ) -> Option<Draft> {
     let run = command::parse_one(&given.to_string())?;

@@ -1,6 +1,6 @@
 //! Which members are worth reading, told by their paths alone.
-use tapline_model::capture::Command;
-use tapline_parsers::registry;
+use tapline_core::capture::Command;
+use tapline_formats::registry;
 
 use crate::flat;
 use crate::sos::grammar;

@@ -6,8 +6,8 @@
 //! output.
 mod shell;
 
-use tapline_model::capture::Command;
-use tapline_model::ids::Netns;
+use tapline_core::capture::Command;
+use tapline_core::ids::Netns;
 
 /// One command of a line, unwrapped.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

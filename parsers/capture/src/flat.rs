@@ -1,7 +1,7 @@
 //! Outputs saved by hand, one to a file, under any reasonable name.
-use tapline_model::capture::Command;
-use tapline_model::ids::Netns;
-use tapline_parsers::registry::{self, Format};
+use tapline_core::capture::Command;
+use tapline_core::ids::Netns;
+use tapline_formats::registry::{self, Format};
 
 use crate::choose::Want;
 use crate::listed;

@@ -1,10 +1,10 @@
 //! Outputs in folders, and texts of unknown origin: everything but sos reports.
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_model::capture::{Command, Completeness, InputProblem};
-use tapline_model::ids::Netns;
-use tapline_model::outcome::ProblemKind;
-use tapline_parsers::registry;
+use tapline_core::capture::{Command, Completeness, InputProblem};
+use tapline_core::ids::Netns;
+use tapline_core::outcome::ProblemKind;
+use tapline_formats::registry;
 
 use crate::choose::{self, per_process};
 use crate::flat::{self, Guess};

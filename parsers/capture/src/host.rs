@@ -1,8 +1,8 @@
 //! Hosts in the making: texts that belong together, and what tells whose they are.
 use std::sync::Arc;
 
-use tapline_model::capture::{Command, Completeness, FormatId};
-use tapline_model::ids::Netns;
+use tapline_core::capture::{Command, Completeness, FormatId};
+use tapline_core::ids::Netns;
 
 use crate::tree::Tree;
 

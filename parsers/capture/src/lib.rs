@@ -22,7 +22,7 @@ mod walk;
 use std::path::PathBuf;
 
 pub use error::CaptureError;
-use tapline_model::capture::{Captured, Command};
+use tapline_core::capture::{Captured, Command};
 
 /// The name of a file with the output of `command`, as sos names it and as [`open`] understands it.
 pub fn saved_as(command: &str) -> String {

@@ -1,7 +1,7 @@
 //! What a list of the commands that were run says of each: those of sos and of `tapline collect`.
 use std::collections::BTreeMap;
 
-use tapline_model::capture::Completeness;
+use tapline_core::capture::Completeness;
 
 use crate::tree::Tree;
 

@@ -3,8 +3,8 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use tapline_model::capture::{InputCount, InputProblem};
-use tapline_model::outcome::ProblemKind;
+use tapline_core::capture::{InputCount, InputProblem};
+use tapline_core::outcome::ProblemKind;
 
 use crate::archive::{self, Place};
 use crate::choose::{Chooser, Want};

@@ -6,9 +6,9 @@ mod version;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_model::capture::{Command, Completeness};
-use tapline_model::ids::Netns;
-use tapline_parsers::registry;
+use tapline_core::capture::{Command, Completeness};
+use tapline_core::ids::Netns;
+use tapline_formats::registry;
 
 use crate::choose::{self, per_process};
 use crate::command;

@@ -5,8 +5,8 @@
 mod clean;
 mod prompt;
 
-use tapline_model::ids::Netns;
-use tapline_parsers::registry;
+use tapline_core::ids::Netns;
+use tapline_formats::registry;
 
 use crate::command::{self, Invocation};
 use prompt::{Prompt, Trust};

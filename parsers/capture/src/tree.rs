@@ -3,7 +3,7 @@ use std::cell::{Ref, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tapline_model::capture::Completeness;
+use tapline_core::capture::Completeness;
 
 /// What was kept of one archive or folder.
 #[derive(Debug, Default)]

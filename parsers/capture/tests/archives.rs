@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use tapline_capture::{CaptureError, Input, Limits, Options, open};
-use tapline_model::capture::{Captured, Completeness};
-use tapline_model::outcome::ProblemKind;
+use tapline_core::capture::{Captured, Completeness};
+use tapline_core::outcome::ProblemKind;
 
 const TABLE: &str = "bridge name\tbridge id\t\tSTP enabled\tinterfaces\n\
                      br0\t\t8000.c67808b20c2e\tno\t\teth0\n";

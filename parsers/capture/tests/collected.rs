@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use tapline_capture::{Input, Options, open};
-use tapline_model::capture::{Captured, Completeness, Source};
-use tapline_model::ids::Netns;
+use tapline_core::capture::{Captured, Completeness, Source};
+use tapline_core::ids::Netns;
 
 const LIST: &str = "started\tseconds\tstatus\tfile\tcommand\n\
     1700000000\t0\t0\tip_netns_exec_blue_net_ip_rule\tip netns exec blue@net ip rule\n\

@@ -2,7 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests write their inputs")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 use tapline_capture::{Input, Options, open};
-use tapline_model::capture::Captured;
+use tapline_core::capture::Captured;
 
 fn captured(name: &str, bytes: &[u8]) -> Captured {
     let folder = tempfile::tempdir().unwrap();

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use tapline_capture::{Input, Options, open};
-use tapline_model::capture::Captured;
+use tapline_core::capture::Captured;
 
 /// Host, namespace, line and command of each text.
 fn show(captured: &Captured) -> Vec<String> {
@@ -41,7 +41,7 @@ fn one_output_with_its_command() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x");
     std::fs::write(&path, "blue\n").unwrap();
-    let given = tapline_model::capture::Command::new("sudo ip netns exec red ip netns | grep b");
+    let given = tapline_core::capture::Command::new("sudo ip netns exec red ip netns | grep b");
     let options = Options { command: Some(given), ..Options::default() };
     let captured = open(&[Input::Path(path)], &options).unwrap();
     assert_eq!(show(&captured), ["x red 1:ip netns"]);

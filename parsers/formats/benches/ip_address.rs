@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
-use tapline_model::capture::Command;
-use tapline_parsers::registry;
+use tapline_core::capture::Command;
+use tapline_formats::registry;
 
 fn main() {
     divan::main();

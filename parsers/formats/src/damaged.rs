@@ -2,9 +2,9 @@
 //! panic, lose a line, or point outside the text.
 use proptest::prelude::*;
 use serde::Serialize;
-use tapline_model::capture::Command;
-use tapline_model::records::Visitor;
-use tapline_model::span::Span;
+use tapline_core::capture::Command;
+use tapline_core::records::Visitor;
+use tapline_core::span::Span;
 
 use crate::registry;
 

@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tapline_model::capture::{Captured, Completeness, Source};
-use tapline_model::outcome::{MAY_BE_CUT, NO_LINE_END, Outcome, Problem, ProblemKind};
-use tapline_model::records::Batch;
-use tapline_model::span::Span;
+use tapline_core::capture::{Captured, Completeness, Source};
+use tapline_core::outcome::{MAY_BE_CUT, NO_LINE_END, Outcome, Problem, ProblemKind};
+use tapline_core::records::Batch;
+use tapline_core::span::Span;
 
 use crate::registry::Format;
 

@@ -2,8 +2,8 @@
 //!
 //! Source: iproute2 `ip/ip.c`. Objects and verbs may be shortened to any prefix; where two fit,
 //! the order of `ip.c` decides (`ip n` is `neighbour`, not `netns`).
-use tapline_model::capture::Command;
-use tapline_model::records::route::Family;
+use tapline_core::capture::Command;
+use tapline_core::records::route::Family;
 
 /// A parsed `ip` command line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

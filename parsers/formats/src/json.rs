@@ -4,10 +4,10 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use tapline_model::Name;
-use tapline_model::capture::Completeness;
-use tapline_model::outcome::{Fate, Outcome, ProblemKind};
-use tapline_model::span::Span;
+use tapline_core::Name;
+use tapline_core::capture::Completeness;
+use tapline_core::outcome::{Fate, Outcome, ProblemKind};
+use tapline_core::span::Span;
 
 use crate::lines::bodies;
 

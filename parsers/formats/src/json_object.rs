@@ -5,9 +5,9 @@ use std::str::FromStr;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use tapline_model::Name;
-use tapline_model::records::Field;
-use tapline_model::span::{At, Span};
+use tapline_core::Name;
+use tapline_core::records::Field;
+use tapline_core::span::{At, Span};
 
 /// The fields of an object that were not taken yet, in their order. iproute2 may print a key twice.
 #[derive(Debug)]

@@ -3,9 +3,9 @@ use std::str::FromStr;
 
 use nom::Parser as _;
 use nom::combinator::map_res;
-use tapline_model::Name;
-use tapline_model::records::Field;
-use tapline_model::span::{At, Span};
+use tapline_core::Name;
+use tapline_core::records::Field;
+use tapline_core::span::{At, Span};
 
 use crate::nomx::{Parsed, must, word_gap};
 

@@ -18,9 +18,9 @@ pub mod registry;
 mod xml;
 
 use rayon::prelude::*;
-use tapline_model::capture::{Captured, Completeness, Snapshot, Source};
-use tapline_model::outcome::Outcome;
-use tapline_model::records::Batch;
+use tapline_core::capture::{Captured, Completeness, Snapshot, Source};
+use tapline_core::outcome::Outcome;
+use tapline_core::records::Batch;
 
 /// Reads every source by its format, in parallel; the order is that of the sources.
 pub fn read(captured: Captured) -> Snapshot {

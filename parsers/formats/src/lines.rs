@@ -2,9 +2,9 @@
 //!
 //! The loop belongs here and not to the formats, so that no format can skip a line: whatever its
 //! line functions do not read becomes a problem with its span, and reading goes on.
-use tapline_model::capture::Completeness;
-use tapline_model::outcome::{Fate, Outcome, ProblemKind};
-use tapline_model::span::Span;
+use tapline_core::capture::Completeness;
+use tapline_core::outcome::{Fate, Outcome, ProblemKind};
+use tapline_core::span::Span;
 
 use crate::nomx::{Expected, Parsed};
 

@@ -16,8 +16,8 @@ pub(crate) mod rows;
 pub(crate) mod schema;
 pub(crate) mod tables;
 
-use tapline_model::capture::Completeness;
-use tapline_model::outcome::Outcome;
+use tapline_core::capture::Completeness;
+use tapline_core::outcome::Outcome;
 
 /// A line that a tool of OVS logs in front of its output:
 /// `2024-05-01T10:00:00Z|00001|vconn|WARN|…` (`lib/vlog.c`, the pattern for consoles).

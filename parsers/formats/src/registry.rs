@@ -2,9 +2,9 @@
 //!
 //! Three questions, in this order of trust: [`by_command`] (an argv that the capture knows),
 //! [`by_content`] (a text of unknown origin), [`by_id`].
-use tapline_model::capture::{Command, FormatId};
-use tapline_model::outcome::Outcome;
-use tapline_model::records::Batch;
+use tapline_core::capture::{Command, FormatId};
+use tapline_core::outcome::Outcome;
+use tapline_core::records::Batch;
 
 use crate::formats;
 

@@ -3,7 +3,7 @@
 //! [`Tags`] walks over a text without understanding it, so that several documents, fragments and
 //! damaged documents can be told apart; [`element`] parses one of them.
 use roxmltree::{Document, Node, ParsingOptions};
-use tapline_model::span::Span;
+use tapline_core::span::Span;
 
 /// Nodes of one document.
 const NODES: u32 = 1_000_000;

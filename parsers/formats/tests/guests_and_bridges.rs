@@ -2,8 +2,8 @@
 //! for, every span inside the text.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 use proptest::prelude::*;
-use tapline_model::capture::{Command, FormatId};
-use tapline_parsers::registry::by_id;
+use tapline_core::capture::{Command, FormatId};
+use tapline_formats::registry::by_id;
 
 /// Formats, commands, and a text of each with as many forms as fit.
 const CASES: &[(&str, &str, &str)] = &[

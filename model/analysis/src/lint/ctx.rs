@@ -3,9 +3,9 @@ mod item;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_model::Name;
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
+use tapline_core::Name;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
 use tapline_topology::coverage::Searched;
 use tapline_topology::graph::{
     AddressNode, ConflictKind, Fact, Netdev, NetdevKind, NetnsNode, OvsBridge, OvsInterface,

@@ -2,11 +2,11 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
-use tapline_model::Name;
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
-use tapline_model::records::Batch;
-use tapline_model::records::ovs::OvsRow;
+use tapline_core::Name;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_core::records::Batch;
+use tapline_core::records::ovs::OvsRow;
 use tapline_topology::coverage::Searched;
 use tapline_topology::graph::{Netdev, NetdevKind, OvsBridge, OvsInterface, OvsPort};
 use tapline_topology::{Coverage, EdgeKind, NodeId, Presence, Topic, names};

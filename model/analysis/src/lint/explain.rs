@@ -13,7 +13,7 @@ mod touch;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_model::capture::HostId;
+use tapline_core::capture::HostId;
 
 pub use blast::Blast;
 pub(crate) use population::add as add_populations;

@@ -2,10 +2,10 @@
 //! of a flow that rules compare.
 use std::collections::BTreeMap;
 
-use tapline_model::capture::{HostId, Source};
-use tapline_model::records::Batch;
-use tapline_model::records::openflow::{Action, Flow, FlowAction, OfPort, OfSwitch};
-use tapline_model::span::{At, Evidence, SourceId, Span};
+use tapline_core::capture::{HostId, Source};
+use tapline_core::records::Batch;
+use tapline_core::records::openflow::{Action, Flow, FlowAction, OfPort, OfSwitch};
+use tapline_core::span::{At, Evidence, SourceId, Span};
 use tapline_topology::coverage::Searched;
 
 use super::ctx::Ctx;
@@ -222,8 +222,8 @@ fn integer(shown: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use tapline_model::Name;
-    use tapline_model::records::Field;
+    use tapline_core::Name;
+    use tapline_core::records::Field;
 
     use super::*;
 

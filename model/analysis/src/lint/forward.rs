@@ -5,10 +5,10 @@
 //! counts as one that does. So what is said to be dropped is.
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_model::records::netfilter::NetfilterRule;
-use tapline_model::records::nft::{NftChain, NftRule, NftTable};
-use tapline_model::records::route::Family;
-use tapline_model::span::{Evidence, SourceId};
+use tapline_core::records::netfilter::NetfilterRule;
+use tapline_core::records::nft::{NftChain, NftRule, NftTable};
+use tapline_core::records::route::Family;
+use tapline_core::span::{Evidence, SourceId};
 
 use super::defs;
 use super::texts::Table;

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use tapline_model::capture::HostId;
-use tapline_model::ids::{Mac, Netns};
-use tapline_model::records::Batch;
-use tapline_model::records::ovs::{OvsRow, lookup};
-use tapline_model::span::Evidence;
+use tapline_core::capture::HostId;
+use tapline_core::ids::{Mac, Netns};
+use tapline_core::records::Batch;
+use tapline_core::records::ovs::{OvsRow, lookup};
+use tapline_core::span::Evidence;
 use tapline_topology::graph::{NetdevKind, NodeData, TunnelEndpoint};
 
 use super::ctx::{Ctx, Item};

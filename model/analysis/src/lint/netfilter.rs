@@ -3,12 +3,12 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
-use tapline_model::records::Batch;
-use tapline_model::records::netfilter::{NetfilterRule, NetfilterTable};
-use tapline_model::records::route::Family;
-use tapline_model::span::{Evidence, SourceId};
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_core::records::Batch;
+use tapline_core::records::netfilter::{NetfilterRule, NetfilterTable};
+use tapline_core::records::route::Family;
+use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::coverage::Searched;
 
 use super::ctx::Ctx;

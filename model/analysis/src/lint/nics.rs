@@ -4,13 +4,13 @@
 //! the share of packets and, where captured, how long the host has been up.
 use std::collections::BTreeMap;
 
-use tapline_model::capture::{HostId, Source};
-use tapline_model::records::bond::{Bond, BondSlave};
-use tapline_model::records::ethtool::{NicDriver, NicFeatures, NicRings, NicSettings, NicStats};
-use tapline_model::records::host::Fact;
-use tapline_model::records::ovs::{OvsRecord, OvsRow};
-use tapline_model::records::{Batch, Field};
-use tapline_model::span::{Evidence, SourceId};
+use tapline_core::capture::{HostId, Source};
+use tapline_core::records::bond::{Bond, BondSlave};
+use tapline_core::records::ethtool::{NicDriver, NicFeatures, NicRings, NicSettings, NicStats};
+use tapline_core::records::host::Fact;
+use tapline_core::records::ovs::{OvsRecord, OvsRow};
+use tapline_core::records::{Batch, Field};
+use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::NodeId;
 use tapline_topology::graph::{Netdev, NetdevKind, Seen};
 use tapline_topology::names;
@@ -217,8 +217,8 @@ impl<'a> Nics<'a> {
             device.records.iter().find_map(|it| Some((it.source, it.record.stats.as_ref()?)));
         if let Some((source, it)) = kernel {
             let evidence = Evidence { source, span: it.at };
-            let named = |way: &str, of: &[(tapline_model::Name, u64)]| -> Vec<Count> {
-                let count = |(name, value): &(tapline_model::Name, u64)| Count {
+            let named = |way: &str, of: &[(tapline_core::Name, u64)]| -> Vec<Count> {
+                let count = |(name, value): &(tapline_core::Name, u64)| Count {
                     name: format!("{way}_{name}"),
                     value: *value,
                     evidence,
@@ -385,7 +385,7 @@ mod tests {
 
     #[test]
     fn packets_are_summed_where_only_parts_are_told() {
-        let evidence = Evidence { source: SourceId(0), span: tapline_model::span::Span::default() };
+        let evidence = Evidence { source: SourceId(0), span: tapline_core::span::Span::default() };
         let count = |name: &str, value| Count { name: name.into(), value, evidence };
         let parts = vec![
             count("rx_ucast_packets", 5),

@@ -5,14 +5,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use tapline_model::Name;
-use tapline_model::capture::{HostId, Source};
-use tapline_model::records::Batch;
-use tapline_model::records::ovn::{
+use tapline_core::Name;
+use tapline_core::capture::{HostId, Source};
+use tapline_core::records::Batch;
+use tapline_core::records::ovn::{
     OvnChassis, OvnEncap, OvnPortBinding, OvnRouterPort, OvnSwitchPort,
 };
-use tapline_model::records::ovs::{OvsMap, OvsRecord, OvsRef, OvsRow, lookup};
-use tapline_model::span::{At, Evidence, SourceId};
+use tapline_core::records::ovs::{OvsMap, OvsRecord, OvsRef, OvsRow, lookup};
+use tapline_core::span::{At, Evidence, SourceId};
 use tapline_topology::coverage::Searched;
 use tapline_topology::graph::OvsInterface;
 

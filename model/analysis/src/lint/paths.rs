@@ -7,7 +7,7 @@
 //! leads to, the way ends at the switch.
 use std::collections::BTreeMap;
 
-use tapline_model::capture::HostId;
+use tapline_core::capture::HostId;
 use tapline_topology::chain::{Chains, Hop};
 use tapline_topology::graph::{Confidence, NetdevKind};
 use tapline_topology::{EdgeKind, NodeData, NodeId, Topology, names};

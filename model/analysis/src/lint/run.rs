@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
-use tapline_model::outcome::ProblemKind;
-use tapline_model::span::SourceId;
+use tapline_core::outcome::ProblemKind;
+use tapline_core::span::SourceId;
 use tapline_topology::Topology;
 
 use super::ctx::Ctx;
@@ -145,7 +145,7 @@ fn withdraw(verdicts: &mut Verdicts, ctx: &Ctx<'_>) {
 
 /// Gives each finding its fingerprint; several of one rule on one object become one.
 fn merge(findings: Vec<Finding>, ctx: &Ctx<'_>) -> Vec<Finding> {
-    let mut places: BTreeMap<(tapline_model::capture::HostId, String), usize> = BTreeMap::new();
+    let mut places: BTreeMap<(tapline_core::capture::HostId, String), usize> = BTreeMap::new();
     let mut merged: Vec<Finding> = Vec::with_capacity(findings.len());
     for mut finding in findings {
         finding.evidence.sort_by_key(|it| it.role);

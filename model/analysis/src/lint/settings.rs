@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use globset::{GlobBuilder, GlobMatcher};
 use serde::Serialize;
 
-use tapline_model::ids::Netns;
+use tapline_core::ids::Netns;
 
 use super::finding::{Finding, Severity};
 use super::run::Report;
@@ -299,7 +299,7 @@ impl Settings {
     /// Suppressions that fit no finding although their rule has judged all that they are about,
     /// by their index.
     pub(crate) fn unused(&self, report: &Report, hosts: &[&str]) -> Vec<usize> {
-        let host_of = |id: tapline_model::capture::HostId| hosts.get(id.0 as usize).copied();
+        let host_of = |id: tapline_core::capture::HostId| hosts.get(id.0 as usize).copied();
         let is_unused = |it: &Scope| {
             let meant = |host: &str| it.host.as_ref().is_none_or(|glob| glob.matches(host));
             let ran = report.clean.iter().any(|(code, _)| *code == it.code);

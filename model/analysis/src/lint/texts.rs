@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
-use tapline_model::records::Batch;
-use tapline_model::records::neigh::Neighbour;
-use tapline_model::records::netfilter::NetfilterTable;
-use tapline_model::records::route::Family;
-use tapline_model::span::{Evidence, SourceId};
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_core::records::Batch;
+use tapline_core::records::neigh::Neighbour;
+use tapline_core::records::netfilter::NetfilterTable;
+use tapline_core::records::route::Family;
+use tapline_core::span::{Evidence, SourceId};
 
 use super::ctx::Ctx;
 

@@ -1,7 +1,7 @@
 //! The three answers of one rule.
 use std::collections::BTreeMap;
 
-use tapline_model::capture::HostId;
+use tapline_core::capture::HostId;
 use tapline_topology::NodeId;
 
 use super::Rule;

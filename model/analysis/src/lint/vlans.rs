@@ -5,10 +5,10 @@
 //! than needed: releases differ.
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
-use tapline_model::records::openflow::{Action, Flow, OfPort};
-use tapline_model::span::Evidence;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_core::records::openflow::{Action, Flow, OfPort};
+use tapline_core::span::Evidence;
 use tapline_topology::graph::{OvsBridge, OvsInterface, OvsPort};
 use tapline_topology::{Topic, names};
 

@@ -5,8 +5,8 @@
 //! tell which VLANs it takes; else the columns of a port of the VLAN tell the type of the network.
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_model::capture::HostId;
-use tapline_model::records::Batch;
+use tapline_core::capture::HostId;
+use tapline_core::records::Batch;
 use tapline_topology::{EdgeKind, NodeData, NodeId, Topology};
 
 use super::defs::DEAD_VLAN;

@@ -1,6 +1,6 @@
 //! The edges, what says that they are there, and where witnesses contradict each other.
 use serde::Serialize;
-use tapline_model::span::{Evidence, SourceId, Span};
+use tapline_core::span::{Evidence, SourceId, Span};
 
 use super::NodeId;
 

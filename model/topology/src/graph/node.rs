@@ -2,13 +2,13 @@
 use std::net::IpAddr;
 
 use serde::Serialize;
-use tapline_model::Name;
-use tapline_model::capture::HostId;
-use tapline_model::ids::{IfIndex, Mac, Netns};
-use tapline_model::records::libvirt::DomainNic;
-use tapline_model::records::link::{Address, Link, LowerRef, NetnsRef};
-use tapline_model::records::route::{Route, Rule};
-use tapline_model::span::{At, Evidence, SourceId};
+use tapline_core::Name;
+use tapline_core::capture::HostId;
+use tapline_core::ids::{IfIndex, Mac, Netns};
+use tapline_core::records::libvirt::DomainNic;
+use tapline_core::records::link::{Address, Link, LowerRef, NetnsRef};
+use tapline_core::records::route::{Route, Rule};
+use tapline_core::span::{At, Evidence, SourceId};
 
 use super::NodeId;
 

@@ -2,9 +2,9 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-use tapline_model::Name;
-use tapline_model::records::link::Address;
-use tapline_model::span::Evidence;
+use tapline_core::Name;
+use tapline_core::records::link::Address;
+use tapline_core::span::Evidence;
 
 use super::Texts;
 use crate::graph::{

@@ -1,5 +1,5 @@
 //! What a command was asked for: object, filters and form of `ip`, and plain positionals.
-use tapline_model::capture::Command;
+use tapline_core::capture::Command;
 
 /// An `ip` command line, as far as it decides what the output shows.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

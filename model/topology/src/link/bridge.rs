@@ -7,10 +7,10 @@
 //! only the database knows of which.
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use tapline_model::Name;
-use tapline_model::ids::Netns;
-use tapline_model::records::link::Link;
-use tapline_model::span::{Evidence, SourceId};
+use tapline_core::Name;
+use tapline_core::ids::Netns;
+use tapline_core::records::link::Link;
+use tapline_core::span::{Evidence, SourceId};
 
 use super::{Texts, netdev, records};
 use crate::graph::{

@@ -3,11 +3,11 @@ mod bridges;
 
 use std::collections::BTreeMap;
 
-use tapline_model::capture::{Command, Completeness, Source};
-use tapline_model::ids::Netns;
-use tapline_model::records::Batch;
-use tapline_model::records::ovs::OvsRow;
-use tapline_model::span::SourceId;
+use tapline_core::capture::{Command, Completeness, Source};
+use tapline_core::ids::Netns;
+use tapline_core::records::Batch;
+use tapline_core::records::ovs::OvsRow;
+use tapline_core::span::SourceId;
 
 use super::{Texts, argv};
 use crate::coverage::{Coverage, Topic};

@@ -3,7 +3,7 @@
 //! vswitchd works in the root namespace, so there the name is enough. Internal ports may have
 //! been moved: then name, index and MAC are compared in all captured namespaces. The index in the
 //! database decides between equal names; where nothing decides there is no edge.
-use tapline_model::ids::Netns;
+use tapline_core::ids::Netns;
 
 use super::Texts;
 use crate::graph::{
@@ -14,7 +14,7 @@ use crate::names;
 
 /// Adds the edges from devices to OVS interfaces of one host.
 pub(crate) fn link(topology: &mut Topology<'_>, texts: &Texts<'_>) {
-    let interfaces: Vec<(tapline_model::Name, NodeId)> = match topology.keys.host(texts.host) {
+    let interfaces: Vec<(tapline_core::Name, NodeId)> = match topology.keys.host(texts.host) {
         Some(keys) => keys.ovs_interfaces.iter().map(|(name, id)| (name.clone(), *id)).collect(),
         None => return,
     };

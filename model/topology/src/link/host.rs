@@ -1,12 +1,12 @@
 //! Hosts and their namespaces.
 use std::collections::BTreeMap;
 
-use tapline_model::Name;
-use tapline_model::ids::Netns;
-use tapline_model::records::Batch;
-use tapline_model::records::host::Fact as HostFact;
-use tapline_model::records::ovs::{OvsRow, lookup};
-use tapline_model::span::Evidence;
+use tapline_core::Name;
+use tapline_core::ids::Netns;
+use tapline_core::records::Batch;
+use tapline_core::records::host::Fact as HostFact;
+use tapline_core::records::ovs::{OvsRow, lookup};
+use tapline_core::span::Evidence;
 
 use super::{Texts, records};
 use crate::graph::{

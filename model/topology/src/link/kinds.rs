@@ -2,10 +2,10 @@
 //! its name last.
 use std::collections::{HashMap, HashSet};
 
-use tapline_model::Name;
-use tapline_model::ids::Netns;
-use tapline_model::records::link::Link;
-use tapline_model::span::{Evidence, SourceId};
+use tapline_core::Name;
+use tapline_core::ids::Netns;
+use tapline_core::records::link::Link;
+use tapline_core::span::{Evidence, SourceId};
 
 use super::{Texts, argv, records};
 use crate::graph::{Netdev, NetdevKind, NodeId, Topology};

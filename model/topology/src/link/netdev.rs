@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
 
-use tapline_model::Name;
-use tapline_model::capture::Source;
-use tapline_model::ids::Netns;
-use tapline_model::records::link::Link;
-use tapline_model::span::{At, Evidence, SourceId};
+use tapline_core::Name;
+use tapline_core::capture::Source;
+use tapline_core::ids::Netns;
+use tapline_core::records::link::Link;
+use tapline_core::span::{At, Evidence, SourceId};
 
 use super::{Texts, argv, host, records};
 use crate::graph::{
@@ -234,7 +234,7 @@ impl Merge {
     fn index(
         &mut self,
         texts: &Texts<'_>,
-        fact: &mut Option<Fact<tapline_model::ids::IfIndex>>,
+        fact: &mut Option<Fact<tapline_core::ids::IfIndex>>,
         source: &Source,
         link: &Link,
     ) {

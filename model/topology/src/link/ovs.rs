@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
 
-use tapline_model::Name;
-use tapline_model::capture::Source;
-use tapline_model::records::ovs::{OvsMap, OvsRecord, OvsRef, OvsRow};
-use tapline_model::span::{At, Evidence};
+use tapline_core::Name;
+use tapline_core::capture::Source;
+use tapline_core::records::ovs::{OvsMap, OvsRecord, OvsRef, OvsRow};
+use tapline_core::span::{At, Evidence};
 
 use super::{Texts, records};
 use crate::graph::{
@@ -300,7 +300,7 @@ impl<T> Draft<T> {
         owner: &Name,
         field: &mut dyn FnMut(&mut T) -> &mut Name,
         source: &Source,
-        span: tapline_model::span::Span,
+        span: tapline_core::span::Span,
         claim: &str,
     ) {
         let words = format!("{}: {claim} {owner}", said_by(source));

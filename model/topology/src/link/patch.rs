@@ -1,6 +1,6 @@
 //! Patch ports: a pair is one only where each names the other
 //! (`vswitchd/vswitch.xml`, `options:peer`).
-use tapline_model::ids::Netns;
+use tapline_core::ids::Netns;
 
 use super::Texts;
 use crate::coverage::Topic;
@@ -50,7 +50,7 @@ pub(crate) fn link(topology: &mut Topology<'_>, texts: &Texts<'_>) {
 }
 
 /// The peer that a patch interface names.
-fn claim(topology: &Topology<'_>, id: NodeId) -> Option<(tapline_model::Name, Witness)> {
+fn claim(topology: &Topology<'_>, id: NodeId) -> Option<(tapline_core::Name, Witness)> {
     let data = topology.ovs_interface(id)?;
     let peer = data.option("peer").filter(|_| data.kind == "patch")?;
     let words = format!("peer={}", peer.value);

@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 
-use tapline_model::Name;
-use tapline_model::capture::Source;
-use tapline_model::ids::Netns;
-use tapline_model::records::route::{Family, Gateway, Nexthop, Route, Rule};
-use tapline_model::span::Evidence;
+use tapline_core::Name;
+use tapline_core::capture::Source;
+use tapline_core::ids::Netns;
+use tapline_core::records::route::{Family, Gateway, Nexthop, Route, Rule};
+use tapline_core::span::Evidence;
 
 use super::{Texts, argv, host, records};
 use crate::graph::{

@@ -1,8 +1,8 @@
 //! Devices on devices: VLAN, macvlan, macvtap, ipvlan and tunnels on what carries them, also
 //! across namespaces (a VLAN that was moved keeps its lower device).
-use tapline_model::Name;
-use tapline_model::ids::Netns;
-use tapline_model::records::link::{LowerRef, NetnsRef};
+use tapline_core::Name;
+use tapline_core::ids::Netns;
+use tapline_core::records::link::{LowerRef, NetnsRef};
 
 use super::Texts;
 use super::netdev;

@@ -6,10 +6,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use tapline_model::Name;
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
-use tapline_model::span::Evidence;
+use tapline_core::Name;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_core::span::Evidence;
 
 use super::{Texts, records};
 use crate::graph::{
@@ -125,7 +125,7 @@ fn kernel(topology: &mut Topology<'_>, texts: &Texts<'_>, endpoints: &mut Vec<No
         };
         let (name, netns, seen) = (node.name.clone(), node.netns.clone(), node.seen.clone());
         // An address that is not set reads `any` or `0.0.0.0`.
-        let address = |at: &Option<tapline_model::span::At<IpAddr>>| {
+        let address = |at: &Option<tapline_core::span::At<IpAddr>>| {
             at.as_ref().filter(|it| !it.is_unspecified()).map(|it| Fact::new(source, *it))
         };
         let data = TunnelEndpoint {

@@ -13,9 +13,9 @@
 //! name counts as a hint only where that device points back.
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use tapline_model::Name;
-use tapline_model::ids::{IfIndex, Netns};
-use tapline_model::records::link::{LowerRef, NetnsRef};
+use tapline_core::Name;
+use tapline_core::ids::{IfIndex, Netns};
+use tapline_core::records::link::{LowerRef, NetnsRef};
 
 use super::{Texts, host, netdev, stacked};
 use crate::coverage::Topic;

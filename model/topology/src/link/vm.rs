@@ -2,11 +2,11 @@
 //! their NICs attached to host devices.
 use std::collections::{BTreeMap, HashMap};
 
-use tapline_model::Name;
-use tapline_model::capture::Source;
-use tapline_model::ids::{Mac, Netns};
-use tapline_model::records::libvirt::{Domain, DomainNic};
-use tapline_model::span::{At, Evidence, SourceId};
+use tapline_core::Name;
+use tapline_core::capture::Source;
+use tapline_core::ids::{Mac, Netns};
+use tapline_core::records::libvirt::{Domain, DomainNic};
+use tapline_core::span::{At, Evidence, SourceId};
 
 use super::{Texts, argv, records};
 use crate::coverage::Topic;
@@ -110,7 +110,7 @@ fn first<T: Clone>(fact: &mut Option<Fact<T>>, source: SourceId, at: Option<&At<
 }
 
 impl<'a> Draft<'a> {
-    fn see(&mut self, source: SourceId, span: tapline_model::span::Span) {
+    fn see(&mut self, source: SourceId, span: tapline_core::span::Span) {
         let evidence = Evidence { source, span };
         if !self.seen.contains(&evidence) {
             self.seen.push(evidence);

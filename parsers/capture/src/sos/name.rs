@@ -8,8 +8,8 @@
 //! that occur in the report.
 use std::collections::BTreeMap;
 
-use tapline_model::capture::Command;
-use tapline_model::ids::Netns;
+use tapline_core::capture::Command;
+use tapline_core::ids::Netns;
 
 use super::grammar::{self, Hole, Tool};
 use crate::command;

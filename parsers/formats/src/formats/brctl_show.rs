@@ -13,12 +13,12 @@
 //! supported`). Copies from a terminal have blanks for tabs, or nothing at all where a name
 //! filled its column. 1.7.1 prints no heading when there is no bridge: an empty text is a complete
 //! answer.
-use tapline_model::Name;
-use tapline_model::capture::{Command, Completeness, FormatId};
-use tapline_model::outcome::{Outcome, ProblemKind};
-use tapline_model::records::Batch;
-use tapline_model::records::bridge::Bridge;
-use tapline_model::span::{At, Span};
+use tapline_core::Name;
+use tapline_core::capture::{Command, Completeness, FormatId};
+use tapline_core::outcome::{Outcome, ProblemKind};
+use tapline_core::records::Batch;
+use tapline_core::records::bridge::Bridge;
+use tapline_core::span::{At, Span};
 
 use crate::lines::{Read, each_block, finish, is_elision};
 use crate::nomx::{Parsed, refuse, word};

@@ -1,10 +1,10 @@
 //! What the readers of `bridge` output share: its command line and its words.
 //!
 //! Source: iproute2 `bridge/bridge.c`; 3.9 to 6.x.
-use tapline_model::Name;
-use tapline_model::capture::{Command, Completeness};
-use tapline_model::records::Field;
-use tapline_model::span::{At, Span};
+use tapline_core::Name;
+use tapline_core::capture::{Command, Completeness};
+use tapline_core::records::Field;
+use tapline_core::span::{At, Span};
 
 use crate::ip_command::is_list;
 use crate::nomx::{Parsed, refuse};

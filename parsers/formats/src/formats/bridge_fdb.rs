@@ -13,13 +13,13 @@
 use std::net::IpAddr;
 
 use nom::Parser as _;
-use tapline_model::Name;
-use tapline_model::capture::{Command, FormatId};
-use tapline_model::ids::Mac;
-use tapline_model::outcome::Outcome;
-use tapline_model::records::bridge::FdbEntry;
-use tapline_model::records::{Batch, Field};
-use tapline_model::span::{At, Span};
+use tapline_core::Name;
+use tapline_core::capture::{Command, FormatId};
+use tapline_core::ids::Mac;
+use tapline_core::outcome::Outcome;
+use tapline_core::records::bridge::FdbEntry;
+use tapline_core::records::{Batch, Field};
+use tapline_core::span::{At, Span};
 
 use super::bridge::{self, field, is_empty, name, token};
 use crate::json::each_element;

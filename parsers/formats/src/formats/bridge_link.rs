@@ -11,14 +11,14 @@
 //! (`2: eth0 state UP : <…>`); 5.0 to 5.5 repeat the name at the end of each line. Nothing at all
 //! is a complete answer: no device is a port.
 use nom::Parser as _;
-use tapline_model::Name;
-use tapline_model::capture::{Command, FormatId};
-use tapline_model::ids::IfIndex;
-use tapline_model::outcome::Outcome;
-use tapline_model::records::bridge::BridgePort;
-use tapline_model::records::link::{LowerRef, NetnsRef};
-use tapline_model::records::{Batch, Field};
-use tapline_model::span::{At, Span};
+use tapline_core::Name;
+use tapline_core::capture::{Command, FormatId};
+use tapline_core::ids::IfIndex;
+use tapline_core::outcome::Outcome;
+use tapline_core::records::bridge::BridgePort;
+use tapline_core::records::link::{LowerRef, NetnsRef};
+use tapline_core::records::{Batch, Field};
+use tapline_core::span::{At, Span};
 
 use super::bridge::{self, field, is_empty, name, token};
 use crate::json::each_element;
@@ -216,7 +216,7 @@ fn from_json(text: &str, raw: &str) -> Result<BridgePort, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tapline_model::capture::Completeness;
+    use tapline_core::capture::Completeness;
 
     fn read(text: &str) -> Outcome<Vec<BridgePort>> {
         parse(text, &Command::new("bridge link"))

@@ -13,12 +13,12 @@
 //! without VLANs says `None`. `-d` and `-s` add lines about the VLAN above; `tunnelshow` adds a
 //! column. A heading alone is a complete answer: no port has VLANs.
 use nom::Parser as _;
-use tapline_model::Name;
-use tapline_model::capture::{Command, Completeness, FormatId};
-use tapline_model::outcome::Outcome;
-use tapline_model::records::bridge::BridgeVlan;
-use tapline_model::records::{Batch, Field};
-use tapline_model::span::{At, Span};
+use tapline_core::Name;
+use tapline_core::capture::{Command, Completeness, FormatId};
+use tapline_core::outcome::Outcome;
+use tapline_core::records::bridge::BridgeVlan;
+use tapline_core::records::{Batch, Field};
+use tapline_core::span::{At, Span};
 
 use super::bridge::{self, field, is_empty, name, token};
 use crate::json::each_element;

@@ -12,11 +12,11 @@ mod domain;
 mod interface;
 mod pieces;
 
-use tapline_model::capture::{Command, Completeness, FormatId};
-use tapline_model::outcome::{Fate, Outcome, Problem, ProblemKind};
-use tapline_model::records::Batch;
-use tapline_model::records::libvirt::{Domain, DomainNic};
-use tapline_model::span::{LineIndex, Span};
+use tapline_core::capture::{Command, Completeness, FormatId};
+use tapline_core::outcome::{Fate, Outcome, Problem, ProblemKind};
+use tapline_core::records::Batch;
+use tapline_core::records::libvirt::{Domain, DomainNic};
+use tapline_core::span::{LineIndex, Span};
 
 use super::virsh;
 use crate::lines::{finish, tool_error};

@@ -14,11 +14,11 @@
 //! (`Cannot get wake-on-lan settings: Operation not permitted`, `netlink error: …`), since they go
 //! to another stream often ahead of the heading. A device of the kernel's own (`lo`) may have
 //! nothing but `Link detected`. Lines are indented by tabs or blanks.
-use tapline_model::capture::{Command, Completeness, FormatId};
-use tapline_model::outcome::{Outcome, ProblemKind};
-use tapline_model::records::ethtool::NicSettings;
-use tapline_model::records::{Batch, Field};
-use tapline_model::span::{At, Span};
+use tapline_core::capture::{Command, Completeness, FormatId};
+use tapline_core::outcome::{Outcome, ProblemKind};
+use tapline_core::records::ethtool::NicSettings;
+use tapline_core::records::{Batch, Field};
+use tapline_core::span::{At, Span};
 
 use crate::lines::{Read, bodies, one_line};
 use crate::nomx::{Parsed, refuse};
@@ -171,7 +171,7 @@ impl<'a> Reader<'a> {
         Ok(("", Read::Took(())))
     }
 
-    fn at(&self, part: &str) -> At<tapline_model::Name> {
+    fn at(&self, part: &str) -> At<tapline_core::Name> {
         At::new(part.into(), Span::of(self.text, part))
     }
 }

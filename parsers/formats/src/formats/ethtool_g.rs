@@ -12,11 +12,11 @@
 //! ```
 //!
 //! Devices without rings are refused: `Operation not supported`, with or without the heading.
-use tapline_model::capture::{Command, FormatId};
-use tapline_model::outcome::Outcome;
-use tapline_model::records::ethtool::{NicRings, Rings};
-use tapline_model::records::{Batch, Field};
-use tapline_model::span::{At, Span};
+use tapline_core::capture::{Command, FormatId};
+use tapline_core::outcome::Outcome;
+use tapline_core::records::ethtool::{NicRings, Rings};
+use tapline_core::records::{Batch, Field};
+use tapline_core::span::{At, Span};
 
 use crate::keyed::at;
 use crate::lines::{Read, bodies, finish, one_line};
@@ -121,7 +121,7 @@ fn heading(line: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tapline_model::capture::Completeness;
+    use tapline_core::capture::Completeness;
 
     fn reads(text: &str) -> Outcome<Vec<NicRings>> {
         parse(text, &Command::new("ethtool -g eth0"))

@@ -13,11 +13,11 @@ use nom::Parser as _;
 use nom::bytes::complete::{tag, take_while1};
 use nom::character::complete::space0;
 use nom::sequence::terminated;
-use tapline_model::capture::{Command, FormatId};
-use tapline_model::outcome::Outcome;
-use tapline_model::records::ethtool::NicDriver;
-use tapline_model::records::{Batch, Field};
-use tapline_model::span::{At, Span};
+use tapline_core::capture::{Command, FormatId};
+use tapline_core::outcome::Outcome;
+use tapline_core::records::ethtool::NicDriver;
+use tapline_core::records::{Batch, Field};
+use tapline_core::span::{At, Span};
 
 use crate::lines::{Read, bodies, finish, one_line};
 use crate::nomx::{Parsed, must, refuse};
@@ -74,7 +74,7 @@ fn field<'a>(text: &str, records: &mut Vec<NicDriver>, line: &'a str) -> Parsed<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tapline_model::capture::Completeness;
+    use tapline_core::capture::Completeness;
 
     fn reads(text: &str) -> Outcome<Vec<NicDriver>> {
         parse(text, &Command::new("ethtool -i veth0"))

@@ -8,11 +8,11 @@
 //! tx-checksumming: on
 //!     tx-checksum-ipv4: off [requested on]
 //! ```
-use tapline_model::capture::{Command, FormatId};
-use tapline_model::outcome::Outcome;
-use tapline_model::records::Batch;
-use tapline_model::records::ethtool::{Feature, NicFeatures};
-use tapline_model::span::{At, Span};
+use tapline_core::capture::{Command, FormatId};
+use tapline_core::outcome::Outcome;
+use tapline_core::records::Batch;
+use tapline_core::records::ethtool::{Feature, NicFeatures};
+use tapline_core::span::{At, Span};
 
 use crate::keyed::at;
 use crate::lines::{Read, bodies, finish, one_line};
@@ -87,7 +87,7 @@ fn heading(line: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tapline_model::capture::Completeness;
+    use tapline_core::capture::Completeness;
 
     fn reads(text: &str) -> Outcome<Vec<NicFeatures>> {
         parse(text, &Command::new("ethtool -k eth0"))

@@ -16,12 +16,12 @@ use nom::bytes::complete::tag;
 use nom::character::complete::{space0, u64 as decimal};
 use nom::combinator::all_consuming;
 use nom::sequence::preceded;
-use tapline_model::capture::{Command, FormatId};
-use tapline_model::ids::IfIndex;
-use tapline_model::outcome::Outcome;
-use tapline_model::records::Batch;
-use tapline_model::records::ethtool::{Counter, NicStats};
-use tapline_model::span::{At, Span};
+use tapline_core::capture::{Command, FormatId};
+use tapline_core::ids::IfIndex;
+use tapline_core::outcome::Outcome;
+use tapline_core::records::Batch;
+use tapline_core::records::ethtool::{Counter, NicStats};
+use tapline_core::span::{At, Span};
 
 use crate::lines::{Read, each_block, finish};
 use crate::nomx::{Parsed, must, refuse};
@@ -87,7 +87,7 @@ fn counter<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<Counter>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tapline_model::capture::Completeness;
+    use tapline_core::capture::Completeness;
 
     fn reads(text: &str) -> Outcome<Vec<NicStats>> {
         parse(text, &Command::new("ethtool -S veth0"))

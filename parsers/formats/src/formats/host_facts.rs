@@ -5,10 +5,10 @@ pub(crate) mod machine_id;
 pub(crate) mod uname;
 pub(crate) mod uptime;
 
-use tapline_model::capture::Completeness;
-use tapline_model::outcome::Outcome;
-use tapline_model::records::host::{Fact, HostFact};
-use tapline_model::span::Span;
+use tapline_core::capture::Completeness;
+use tapline_core::outcome::Outcome;
+use tapline_core::records::host::{Fact, HostFact};
+use tapline_core::span::Span;
 
 use crate::lines::{Read, each_line, finish};
 use crate::nomx::Parsed;

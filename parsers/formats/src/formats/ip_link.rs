@@ -30,12 +30,12 @@ mod kinds;
 mod sniff;
 mod stats;
 
-use tapline_model::capture::{Command, Completeness, FormatId};
-use tapline_model::ids::Netns;
-use tapline_model::outcome::{Outcome, Problem, ProblemKind};
-use tapline_model::records::Batch;
-use tapline_model::records::link::Link;
-use tapline_model::span::Span;
+use tapline_core::capture::{Command, Completeness, FormatId};
+use tapline_core::ids::Netns;
+use tapline_core::outcome::{Outcome, Problem, ProblemKind};
+use tapline_core::records::Batch;
+use tapline_core::records::link::Link;
+use tapline_core::span::Span;
 
 use crate::lines::{Read, bodies, finish, one_line, orphan};
 use crate::nomx::{Expected, Parsed, refuse};

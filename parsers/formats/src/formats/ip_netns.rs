@@ -14,12 +14,12 @@ use nom::Parser as _;
 use nom::bytes::complete::tag;
 use nom::combinator::{opt, verify};
 use nom::sequence::{preceded, terminated};
-use tapline_model::Name;
-use tapline_model::capture::{Command, Completeness, FormatId};
-use tapline_model::outcome::{Outcome, ProblemKind};
-use tapline_model::records::Batch;
-use tapline_model::records::netns::NetnsEntry;
-use tapline_model::span::{At, Span};
+use tapline_core::Name;
+use tapline_core::capture::{Command, Completeness, FormatId};
+use tapline_core::outcome::{Outcome, ProblemKind};
+use tapline_core::records::Batch;
+use tapline_core::records::netns::NetnsEntry;
+use tapline_core::span::{At, Span};
 
 use crate::ip_command::{IpCommand, is_list};
 use crate::json::each_element;

@@ -21,11 +21,11 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use nom::Parser as _;
-use tapline_model::capture::{Command, Completeness, FormatId};
-use tapline_model::outcome::Outcome;
-use tapline_model::records::route::{Family, Gateway, Nexthop, Route};
-use tapline_model::records::{Batch, Field};
-use tapline_model::span::{At, Span};
+use tapline_core::capture::{Command, Completeness, FormatId};
+use tapline_core::outcome::Outcome;
+use tapline_core::records::route::{Family, Gateway, Nexthop, Route};
+use tapline_core::records::{Batch, Field};
+use tapline_core::span::{At, Span};
 
 use crate::ip_command::IpCommand;
 use crate::json::each_element;

@@ -17,12 +17,12 @@ use nom::bytes::complete::tag;
 use nom::character::complete::{space0, u32 as decimal};
 use nom::combinator::opt;
 use nom::sequence::{preceded, terminated};
-use tapline_model::Name;
-use tapline_model::capture::{Command, Completeness, FormatId};
-use tapline_model::outcome::Outcome;
-use tapline_model::records::route::{Family, Rule};
-use tapline_model::records::{Batch, Field};
-use tapline_model::span::{At, Span};
+use tapline_core::Name;
+use tapline_core::capture::{Command, Completeness, FormatId};
+use tapline_core::outcome::Outcome;
+use tapline_core::records::route::{Family, Rule};
+use tapline_core::records::{Batch, Field};
+use tapline_core::span::{At, Span};
 
 use super::ip_route::{network, of};
 use crate::ip_command::IpCommand;

@@ -16,12 +16,12 @@
 //! heading and may insert rules with `-I`; it is read, but does not show what the kernel has.
 mod line;
 
-use tapline_model::capture::{Command, Completeness, FormatId};
-use tapline_model::outcome::{Fate, Outcome};
-use tapline_model::records::Batch;
-use tapline_model::records::netfilter::NetfilterTable;
-use tapline_model::records::route::Family;
-use tapline_model::span::Span;
+use tapline_core::capture::{Command, Completeness, FormatId};
+use tapline_core::outcome::{Fate, Outcome};
+use tapline_core::records::Batch;
+use tapline_core::records::netfilter::NetfilterTable;
+use tapline_core::records::route::Family;
+use tapline_core::span::Span;
 
 use crate::lines::{bodies, finish, one_line, orphan};
 use crate::registry::Format;

@@ -6,8 +6,8 @@ mod state;
 pub(crate) use conf::FORMAT as CONF;
 pub(crate) use state::FORMAT as STATE;
 
-use tapline_model::Name;
-use tapline_model::capture::Command;
+use tapline_core::Name;
+use tapline_core::capture::Command;
 
 /// The router whose file a command prints, by the folder; outer `None`: not the file `name`.
 fn router_of(command: &Command, name: &str) -> Option<Name> {

@@ -20,11 +20,11 @@
 //! `nft -f` looks the same. Nothing at all is a complete answer: there are no tables.
 mod statement;
 
-use tapline_model::capture::{Command, Completeness, FormatId};
-use tapline_model::outcome::{Fate, Outcome};
-use tapline_model::records::Batch;
-use tapline_model::records::nft::{NftChain, NftObject, NftRule, NftTable};
-use tapline_model::span::{At, Span};
+use tapline_core::capture::{Command, Completeness, FormatId};
+use tapline_core::outcome::{Fate, Outcome};
+use tapline_core::records::Batch;
+use tapline_core::records::nft::{NftChain, NftObject, NftRule, NftTable};
+use tapline_core::span::{At, Span};
 
 use crate::keyed::at;
 use crate::lines::{Read, bodies, finish, is_elision, one_line};

@@ -1,7 +1,7 @@
 //! What the readers of `ovs-ofctl` and `ovs-appctl` share: command lines, ports, log lines.
-use tapline_model::Name;
-use tapline_model::capture::Command;
-use tapline_model::records::openflow::OfPort;
+use tapline_core::Name;
+use tapline_core::capture::Command;
+use tapline_core::records::openflow::OfPort;
 
 use crate::lines::tool_error;
 

@@ -22,12 +22,12 @@
 //!
 //! Strings stand in quotes without escapes, or bare. What is not set is not printed, nor is an
 //! address that is only `router`. An empty database prints nothing at all.
-use tapline_model::Name;
-use tapline_model::capture::{Command, Completeness, FormatId};
-use tapline_model::outcome::Outcome;
-use tapline_model::records::Batch;
-use tapline_model::records::ovs::{OvsColumn, OvsRecord, OvsRef, OvsRow};
-use tapline_model::span::{At, Span};
+use tapline_core::Name;
+use tapline_core::capture::{Command, Completeness, FormatId};
+use tapline_core::outcome::Outcome;
+use tapline_core::records::Batch;
+use tapline_core::records::ovs::{OvsColumn, OvsRecord, OvsRef, OvsRow};
+use tapline_core::span::{At, Span};
 
 use crate::lines::{Read, bodies, finish, one_line, orphan, tool_error};
 use crate::nomx::{Parsed, refuse};
@@ -283,7 +283,7 @@ fn quoted_list(text: &str, value: &str) -> Option<Vec<At<Name>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tapline_model::records::ovs::lookup;
+    use tapline_core::records::ovs::lookup;
 
     const TEXT: &str = r#"switch 11111111-2222-4333-8444-555555555555 (neutron-a) (aka the net (new))
     port web (aka web 1)

@@ -9,12 +9,12 @@
 //! LOCAL     0  9e:0a:ee:61:07:7c    4
 //! ```
 use nom::Parser as _;
-use tapline_model::Name;
-use tapline_model::capture::{Command, FormatId};
-use tapline_model::outcome::{Fate, Outcome};
-use tapline_model::records::Batch;
-use tapline_model::records::openflow::{OfPort, OvsFdbEntry};
-use tapline_model::span::{At, Span};
+use tapline_core::Name;
+use tapline_core::capture::{Command, FormatId};
+use tapline_core::outcome::{Fate, Outcome};
+use tapline_core::records::Batch;
+use tapline_core::records::openflow::{OfPort, OvsFdbEntry};
+use tapline_core::span::{At, Span};
 
 use super::openflow::{OvsCommand, is_log, port};
 use crate::lines::{Read, bodies, finish, one_line};
@@ -51,7 +51,7 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<OvsFdbEntry>> 
     }
     finish(text, &mut out);
     if !headed && !out.completeness.is_failed() {
-        use tapline_model::capture::Completeness::{Failed, Partial};
+        use tapline_core::capture::Completeness::{Failed, Partial};
         let verdict = match out.lines.total {
             0 => Failed("no output".to_owned()),
             _ => Partial("the heading is missing".to_owned()),

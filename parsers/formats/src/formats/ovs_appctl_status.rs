@@ -16,12 +16,12 @@
 //!
 //! `lacp/show` writes `member: eth1: current attached`. Where there is no bond, no LACP or no BFD
 //! all three print nothing.
-use tapline_model::Name;
-use tapline_model::capture::{Command, Completeness, FormatId};
-use tapline_model::outcome::Outcome;
-use tapline_model::records::appctl::{OvsStatus, OvsStatusKind, OvsStatusMember};
-use tapline_model::records::{Batch, Field};
-use tapline_model::span::{At, Span};
+use tapline_core::Name;
+use tapline_core::capture::{Command, Completeness, FormatId};
+use tapline_core::outcome::Outcome;
+use tapline_core::records::appctl::{OvsStatus, OvsStatusKind, OvsStatusMember};
+use tapline_core::records::{Batch, Field};
+use tapline_core::span::{At, Span};
 
 use super::openflow::{OvsCommand, is_log};
 use crate::lines::{Read, bodies, finish, one_line, orphan};

@@ -16,11 +16,11 @@
 mod action;
 mod line;
 
-use tapline_model::capture::{Command, Completeness, FormatId};
-use tapline_model::outcome::{Fate, Outcome};
-use tapline_model::records::Batch;
-use tapline_model::records::openflow::{Action, Flow, FlowAction};
-use tapline_model::span::Span;
+use tapline_core::capture::{Command, Completeness, FormatId};
+use tapline_core::outcome::{Fate, Outcome};
+use tapline_core::records::Batch;
+use tapline_core::records::openflow::{Action, Flow, FlowAction};
+use tapline_core::span::Span;
 
 use super::ip_link::ansi;
 use super::openflow::{OvsCommand, is_log};
@@ -136,9 +136,9 @@ fn each_span(flow: &mut Flow, moved: &mut impl FnMut(&mut Span)) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tapline_model::outcome::ProblemKind;
-    use tapline_model::records::Field;
-    use tapline_model::records::openflow::OfPort;
+    use tapline_core::outcome::ProblemKind;
+    use tapline_core::records::Field;
+    use tapline_core::records::openflow::OfPort;
 
     fn reads(text: &str) -> Outcome<Vec<Flow>> {
         parse(text, &Command::new("ovs-ofctl dump-flows br-int"))

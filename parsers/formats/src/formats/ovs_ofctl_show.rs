@@ -16,12 +16,12 @@
 //!
 //! From OpenFlow 1.3 the ports come in a reply of their own (`OFPST_PORT_DESC`), which is all that
 //! `dump-ports-desc` prints.
-use tapline_model::Name;
-use tapline_model::capture::{Command, Completeness, FormatId};
-use tapline_model::outcome::{Fate, Outcome};
-use tapline_model::records::openflow::{OfPort, OfPortDesc, OfSwitch};
-use tapline_model::records::{Batch, Field};
-use tapline_model::span::{At, Span};
+use tapline_core::Name;
+use tapline_core::capture::{Command, Completeness, FormatId};
+use tapline_core::outcome::{Fate, Outcome};
+use tapline_core::records::openflow::{OfPort, OfPortDesc, OfSwitch};
+use tapline_core::records::{Batch, Field};
+use tapline_core::span::{At, Span};
 
 use super::openflow::{OvsCommand, is_log, port};
 use crate::keyed::at;

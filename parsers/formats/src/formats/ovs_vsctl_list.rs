@@ -12,10 +12,10 @@
 //!
 //! An empty table prints nothing at all in the layout `list`, and its headings in the others. Rows that were picked (`list bridge br0`, `find`) and
 //! columns that were picked (`--columns`) say nothing of the others.
-use tapline_model::capture::{Command, Completeness, FormatId};
-use tapline_model::outcome::Outcome;
-use tapline_model::records::Batch;
-use tapline_model::records::ovs::OvsRecord;
+use tapline_core::capture::{Command, Completeness, FormatId};
+use tapline_core::outcome::Outcome;
+use tapline_core::records::Batch;
+use tapline_core::records::ovs::OvsRecord;
 
 use crate::lines::never_empty;
 use crate::ovsdb::call::{Call, Layout, of};
@@ -76,7 +76,7 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<OvsRecord>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tapline_model::records::ovs::{OvsInterface, OvsRef, OvsRow, lookup};
+    use tapline_core::records::ovs::{OvsInterface, OvsRef, OvsRow, lookup};
 
     const LIST: &str = r#"_uuid               : 11111111-2222-4333-8444-555555555555
 admin_state         : up

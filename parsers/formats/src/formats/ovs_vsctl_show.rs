@@ -25,11 +25,11 @@ use nom::branch::alt;
 use nom::bytes::complete::{tag, take_while1};
 use nom::character::complete::{space0, space1};
 use nom::sequence::terminated;
-use tapline_model::capture::{Command, Completeness, FormatId};
-use tapline_model::outcome::Outcome;
-use tapline_model::records::Batch;
-use tapline_model::records::ovs::{OvsRecord, OvsRef, OvsRow};
-use tapline_model::span::Span;
+use tapline_core::capture::{Command, Completeness, FormatId};
+use tapline_core::outcome::Outcome;
+use tapline_core::records::Batch;
+use tapline_core::records::ovs::{OvsRecord, OvsRef, OvsRow};
+use tapline_core::span::Span;
 
 use crate::lines::{Read, bodies, finish, one_line, orphan};
 use crate::nomx::{Expected, Parsed, must, refuse};
@@ -274,9 +274,9 @@ fn column(input: &str) -> Parsed<'_, (&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tapline_model::outcome::ProblemKind;
-    use tapline_model::records::ovs::{OvsBridge, OvsConnection, OvsInterface, OvsPort, lookup};
-    use tapline_model::span::At;
+    use tapline_core::outcome::ProblemKind;
+    use tapline_core::records::ovs::{OvsBridge, OvsConnection, OvsInterface, OvsPort, lookup};
+    use tapline_core::span::At;
 
     const TEXT: &str = r#"2024-05-01T10:00:00Z|00001|daemon_unix|WARN|/run/x.pid: stale pidfile
 5e0be6ad-0b12-4a8c-a6a5-0a3e1de5a1a6

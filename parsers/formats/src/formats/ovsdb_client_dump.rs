@@ -12,10 +12,10 @@
 //! ```
 //!
 //! `ovsdb-client -f list dump` puts lists of columns under the headings.
-use tapline_model::capture::{Command, Completeness, FormatId};
-use tapline_model::outcome::Outcome;
-use tapline_model::records::Batch;
-use tapline_model::records::ovs::OvsRecord;
+use tapline_core::capture::{Command, Completeness, FormatId};
+use tapline_core::outcome::Outcome;
+use tapline_core::records::Batch;
+use tapline_core::records::ovs::OvsRecord;
 
 use crate::lines::bodies;
 use crate::ovsdb::call::of;
@@ -56,7 +56,7 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<OvsRecord>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tapline_model::records::ovs::OvsRow;
+    use tapline_core::records::ovs::OvsRow;
 
     const TABLE: &str = "\
 AutoAttach table

@@ -12,11 +12,11 @@
 //! The first record is the schema, each further one a transaction. Columns that the schema calls
 //! ephemeral (`link_state`, `statistics`, …) are not written. A file whose head was cut off tells
 //! of the rows that changed since, and is partial.
-use tapline_model::capture::{Command, Completeness, FormatId};
-use tapline_model::outcome::{Fate, Outcome, ProblemKind};
-use tapline_model::records::Batch;
-use tapline_model::records::ovs::OvsRecord;
-use tapline_model::span::Span;
+use tapline_core::capture::{Command, Completeness, FormatId};
+use tapline_core::outcome::{Fate, Outcome, ProblemKind};
+use tapline_core::records::Batch;
+use tapline_core::records::ovs::OvsRecord;
+use tapline_core::span::Span;
 
 use crate::json::{Fields, array};
 use crate::lines::{bodies, finish};
@@ -175,7 +175,7 @@ fn cluster<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tapline_model::records::ovs::{OvsRef, OvsRow, lookup};
+    use tapline_core::records::ovs::{OvsRef, OvsRow, lookup};
 
     const SCHEMA: &str = r#"{"name":"Open_vSwitch","tables":{"Bridge":{"columns":{
         "name":{"type":"string"},"stp_enable":{"type":"boolean"},

@@ -21,13 +21,13 @@
 //! `details actor lacp pdu/port key`.
 use nom::Parser as _;
 use nom::bytes::complete::{tag, take_until1};
-use tapline_model::Name;
-use tapline_model::capture::{Command, Completeness, FormatId};
-use tapline_model::ids::Mac;
-use tapline_model::outcome::Outcome;
-use tapline_model::records::bond::{Bond, BondSlave};
-use tapline_model::records::{Batch, Field};
-use tapline_model::span::{At, Span};
+use tapline_core::Name;
+use tapline_core::capture::{Command, Completeness, FormatId};
+use tapline_core::ids::Mac;
+use tapline_core::outcome::Outcome;
+use tapline_core::records::bond::{Bond, BondSlave};
+use tapline_core::records::{Batch, Field};
+use tapline_core::span::{At, Span};
 
 use crate::keyed::at;
 use crate::lines::{Read, bodies, finish, one_line};

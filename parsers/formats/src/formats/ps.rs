@@ -15,11 +15,11 @@ mod qemu;
 
 use std::collections::HashSet;
 
-use tapline_model::capture::{Command, Completeness, FormatId};
-use tapline_model::outcome::{Outcome, Problem};
-use tapline_model::records::Batch;
-use tapline_model::records::libvirt::QemuProcess;
-use tapline_model::span::Span;
+use tapline_core::capture::{Command, Completeness, FormatId};
+use tapline_core::outcome::{Outcome, Problem};
+use tapline_core::records::Batch;
+use tapline_core::records::libvirt::QemuProcess;
+use tapline_core::span::Span;
 
 use crate::lines::{Read, bodies, each_line, finish};
 use crate::nomx::{Parsed, refuse};

@@ -16,12 +16,12 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net};
 use nom::Parser as _;
-use tapline_model::Name;
-use tapline_model::capture::{Command, Completeness, FormatId};
-use tapline_model::outcome::Outcome;
-use tapline_model::records::route::{Family, Gateway, Route};
-use tapline_model::records::{Batch, Field};
-use tapline_model::span::{At, Span};
+use tapline_core::Name;
+use tapline_core::capture::{Command, Completeness, FormatId};
+use tapline_core::outcome::Outcome;
+use tapline_core::records::route::{Family, Gateway, Route};
+use tapline_core::records::{Batch, Field};
+use tapline_core::span::{At, Span};
 
 use super::ip_route::of;
 use crate::keyed::at;

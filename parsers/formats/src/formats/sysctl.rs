@@ -9,12 +9,12 @@
 //! ```
 //!
 //! A value of several lines is printed with its key on each.
-use tapline_model::Name;
-use tapline_model::capture::{Command, Completeness, FormatId};
-use tapline_model::outcome::Outcome;
-use tapline_model::records::Batch;
-use tapline_model::records::sysctl::Sysctl;
-use tapline_model::span::{At, Span};
+use tapline_core::Name;
+use tapline_core::capture::{Command, Completeness, FormatId};
+use tapline_core::outcome::Outcome;
+use tapline_core::records::Batch;
+use tapline_core::records::sysctl::Sysctl;
+use tapline_core::span::{At, Span};
 
 use crate::keyed::at;
 use crate::lines::{Read, each_line, finish};

@@ -1,7 +1,7 @@
 //! What the readers of `virsh` output share: its command line and its manners.
 //!
 //! Source: libvirt `tools/virsh.c` (`virshParseArgv`), `tools/vsh.c`; 0.9 to 11.
-use tapline_model::capture::Command;
+use tapline_core::capture::Command;
 
 /// The sub-command of `virsh [OPTION]… SUB [ARG]…`, and its arguments.
 pub(super) fn sub_command(command: &Command) -> Option<(&str, &[String])> {

@@ -10,11 +10,11 @@
 //!
 //! A value that is not set is `-`. Sources may hold blanks, the other columns do not. A heading
 //! alone is a complete answer.
-use tapline_model::capture::{Command, FormatId};
-use tapline_model::outcome::Outcome;
-use tapline_model::records::Batch;
-use tapline_model::records::libvirt::DomainInterface;
-use tapline_model::span::{At, Span};
+use tapline_core::capture::{Command, FormatId};
+use tapline_core::outcome::Outcome;
+use tapline_core::records::Batch;
+use tapline_core::records::libvirt::DomainInterface;
+use tapline_core::span::{At, Span};
 
 use super::virsh;
 use crate::lines::{Read, bodies, each_line, finish, never_empty};

@@ -16,11 +16,11 @@
 //! Without `--all` only active domains are listed, and the list of *those* is complete: a domain
 //! that is missing is not active. Whether it exists at all does not follow; who needs that looks
 //! at the command for `--all`. Filters other than that make the list partial.
-use tapline_model::capture::{Command, Completeness, FormatId};
-use tapline_model::outcome::Outcome;
-use tapline_model::records::Batch;
-use tapline_model::records::libvirt::DomainState;
-use tapline_model::span::{At, Span};
+use tapline_core::capture::{Command, Completeness, FormatId};
+use tapline_core::outcome::Outcome;
+use tapline_core::records::Batch;
+use tapline_core::records::libvirt::DomainState;
+use tapline_core::span::{At, Span};
 
 use super::virsh;
 use crate::lines::{Read, bodies, each_line, finish, is_elision, never_empty, tool_error};
@@ -314,7 +314,7 @@ mod tests {
     fn rows(out: &Outcome<Vec<DomainState>>) -> Vec<String> {
         let show = |it: &DomainState| {
             let id = it.id.as_ref().map_or("-".to_owned(), |it| it.to_string());
-            let part = |it: &Option<At<tapline_model::Name>>| {
+            let part = |it: &Option<At<tapline_core::Name>>| {
                 it.as_ref().map(|it| it.to_string()).unwrap_or_default()
             };
             format!("{id}|{}|{}|{}", part(&it.name), part(&it.state), part(&it.title))

@@ -1,7 +1,7 @@
 //! The command line of `ovs-vsctl`, `ovn-nbctl`, `ovn-sbctl` and `ovsdb-client`.
 //!
 //! Source: `utilities/ovs-vsctl.c`, `lib/table.c` (`TABLE_OPTION_ENUMS`), `ovsdb/ovsdb-client.c`.
-use tapline_model::capture::Command;
+use tapline_core::capture::Command;
 
 use super::cell::Style;
 

@@ -2,8 +2,8 @@
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
-use tapline_model::records::ovs::OvsRecord;
-use tapline_model::span::{At, Span};
+use tapline_core::records::ovs::OvsRecord;
+use tapline_core::span::{At, Span};
 
 use super::columns::{Shape, Wrong, keep, set, shape};
 use super::notation::{Place, Token, Value, print, skip, value};

@@ -6,12 +6,12 @@ mod ovn;
 
 use std::str::FromStr;
 
-use tapline_model::Name;
-use tapline_model::ids::IfIndex;
-use tapline_model::records::ovs::{
+use tapline_core::Name;
+use tapline_core::ids::IfIndex;
+use tapline_core::records::ovs::{
     OvsBridge, OvsColumn, OvsConnection, OvsDatabase, OvsMap, OvsPort, OvsRecord, OvsRef, OvsRow,
 };
-use tapline_model::span::{At, Span};
+use tapline_core::span::{At, Span};
 
 use super::notation::{Place, Token, Value, is_uuid};
 

@@ -2,10 +2,10 @@
 //! text.
 use proptest::prelude::*;
 use serde::Serialize;
-use tapline_model::capture::Command;
-use tapline_model::outcome::Outcome;
-use tapline_model::records::{Batch, Visitor};
-use tapline_model::span::Span;
+use tapline_core::capture::Command;
+use tapline_core::outcome::Outcome;
+use tapline_core::records::{Batch, Visitor};
+use tapline_core::span::Span;
 
 use crate::registry;
 

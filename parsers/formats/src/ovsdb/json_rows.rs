@@ -1,9 +1,9 @@
 //! Rows as JSON: `{"caption":"Bridge table","headings":["_uuid",…],"data":[[…],…]}`, one such
 //! object per table (`lib/table.c`, `table_print_json__`).
 use serde_json::value::RawValue;
-use tapline_model::outcome::{Fate, Outcome, Problem, ProblemKind};
-use tapline_model::records::ovs::OvsRecord;
-use tapline_model::span::Span;
+use tapline_core::outcome::{Fate, Outcome, Problem, ProblemKind};
+use tapline_core::records::ovs::OvsRecord;
+use tapline_core::span::Span;
 
 use super::cell::{Cell, Style};
 use super::is_log_line;

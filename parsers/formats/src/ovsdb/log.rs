@@ -3,8 +3,8 @@
 //! Source: `ovsdb/log.c`. The JSON of a record is one line, so a record whose length was changed
 //! (names and addresses replaced by a cleaner) or whose head is lost can still be told from the
 //! next one.
-use tapline_model::outcome::{Fate, Outcome, ProblemKind};
-use tapline_model::span::Span;
+use tapline_core::outcome::{Fate, Outcome, ProblemKind};
+use tapline_core::span::Span;
 
 use crate::lines::bodies;
 

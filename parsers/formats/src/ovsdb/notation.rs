@@ -12,8 +12,8 @@ use nom::bytes::complete::{tag, take_while1};
 use nom::character::complete::{char, multispace0, space0};
 use nom::combinator::opt;
 use nom::sequence::{delimited, preceded, separated_pair};
-use tapline_model::Name;
-use tapline_model::span::{At, Span};
+use tapline_core::Name;
+use tapline_core::span::{At, Span};
 
 use crate::nomx::{Expected, Parsed, must, refuse};
 

@@ -7,9 +7,9 @@
 //! new value.
 use std::collections::BTreeMap;
 
-use tapline_model::Name;
-use tapline_model::records::ovs::OvsRecord;
-use tapline_model::span::{At, Span};
+use tapline_core::Name;
+use tapline_core::records::ovs::OvsRecord;
+use tapline_core::span::{At, Span};
 
 use super::cell::json;
 use super::columns::{Wrong, keep, record, set, shape};

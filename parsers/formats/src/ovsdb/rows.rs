@@ -11,9 +11,9 @@
 //!
 //! `ovsdb-client dump` puts `Bridge table` above each. Which table a row is of must be known
 //! before its columns are, so the lines of a list are held until its row ends.
-use tapline_model::outcome::{Fate, Outcome, ProblemKind};
-use tapline_model::records::ovs::OvsRecord;
-use tapline_model::span::Span;
+use tapline_core::outcome::{Fate, Outcome, ProblemKind};
+use tapline_core::records::ovs::OvsRecord;
+use tapline_core::span::Span;
 
 use super::call::{Call, Layout};
 use super::cell::{Cell, Style};

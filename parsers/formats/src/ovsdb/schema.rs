@@ -1,7 +1,7 @@
 //! What the schema in front of a database file tells of its columns (RFC 7047 §3.2).
 use std::collections::BTreeMap;
 
-use tapline_model::Name;
+use tapline_core::Name;
 
 use super::notation::Token;
 use crate::json::{Fields, scalar};

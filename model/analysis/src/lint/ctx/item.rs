@@ -1,9 +1,9 @@
 //! A thing that a rule looks at.
 use std::ops::Deref;
 
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
-use tapline_model::span::Evidence;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_core::span::Evidence;
 use tapline_topology::graph::AddressNode;
 use tapline_topology::{Node, NodeId};
 

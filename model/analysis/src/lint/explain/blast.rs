@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use serde::Serialize;
-use tapline_model::capture::HostId;
+use tapline_core::capture::HostId;
 use tapline_topology::chain::{Chains, Hop};
 use tapline_topology::{EdgeKind, NodeData, NodeId};
 

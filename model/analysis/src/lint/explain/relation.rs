@@ -141,7 +141,7 @@ fn unfinished(it: &Finding) -> bool {
 
 /// A fault of the host itself, not of a namespace on it.
 fn in_root(it: &Finding) -> bool {
-    it.netns.as_ref().is_none_or(tapline_model::ids::Netns::is_root)
+    it.netns.as_ref().is_none_or(tapline_core::ids::Netns::is_root)
 }
 
 /// A port that lives in the namespace of a router, of floating addresses or of a DHCP server.

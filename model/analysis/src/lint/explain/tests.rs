@@ -1,4 +1,4 @@
-use tapline_model::capture::{Captured, Host, HostId, Snapshot};
+use tapline_core::capture::{Captured, Host, HostId, Snapshot};
 
 use crate::lint::{Confidence, Ctx, Finding, Object, Report, Rule, Severity, Verdicts, run};
 

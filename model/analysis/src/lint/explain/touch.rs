@@ -2,8 +2,8 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
 use tapline_topology::graph::VmNic;
 use tapline_topology::{NodeData, NodeId, names};
 

@@ -1,11 +1,11 @@
 //! Questions that are asked of each OVS bridge: answered where every bridge was asked.
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_model::capture::{Completeness, Source};
-use tapline_model::ids::Netns;
-use tapline_model::records::Batch;
-use tapline_model::records::ovs::OvsRow;
-use tapline_model::span::SourceId;
+use tapline_core::capture::{Completeness, Source};
+use tapline_core::ids::Netns;
+use tapline_core::records::Batch;
+use tapline_core::records::ovs::OvsRow;
+use tapline_core::span::SourceId;
 
 use super::super::Texts;
 use crate::coverage::{Coverage, Topic};

@@ -1,9 +1,9 @@
 //! One `<domain>`, whole or broken.
 use roxmltree::{Document, Node};
-use tapline_model::outcome::{Problem, ProblemKind};
-use tapline_model::records::Field;
-use tapline_model::records::libvirt::Domain;
-use tapline_model::span::{At, Span};
+use tapline_core::outcome::{Problem, ProblemKind};
+use tapline_core::records::Field;
+use tapline_core::records::libvirt::Domain;
+use tapline_core::span::{At, Span};
 
 use super::interface::{self, pci_address};
 use crate::xml::{self, Place, TagKind, Tags};
@@ -242,7 +242,7 @@ fn flatten(place: Place<'_>, node: Node<'_, '_>, above: &str, depth: usize, to: 
 }
 
 /// The text of an element.
-fn text(place: Place<'_>, node: Node<'_, '_>) -> Option<At<tapline_model::Name>> {
+fn text(place: Place<'_>, node: Node<'_, '_>) -> Option<At<tapline_core::Name>> {
     place.text(node).map(|(value, span)| At::new(value.into(), span))
 }
 

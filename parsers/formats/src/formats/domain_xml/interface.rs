@@ -1,10 +1,10 @@
 //! One `<interface>` of a domain.
 use roxmltree::{Attribute, Node};
-use tapline_model::Name;
-use tapline_model::outcome::{Problem, ProblemKind};
-use tapline_model::records::Field;
-use tapline_model::records::libvirt::DomainNic;
-use tapline_model::span::{At, Span};
+use tapline_core::Name;
+use tapline_core::outcome::{Problem, ProblemKind};
+use tapline_core::records::Field;
+use tapline_core::records::libvirt::DomainNic;
+use tapline_core::span::{At, Span};
 
 use super::domain::{problem, stray_text};
 use crate::xml::Place;

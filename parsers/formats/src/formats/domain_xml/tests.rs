@@ -1,5 +1,5 @@
 use super::*;
-use tapline_model::records::Field;
+use tapline_core::records::Field;
 
 fn read(text: &str) -> Outcome<Vec<Domain>> {
     parse(text, &Command::new("virsh dumpxml x"))

@@ -12,10 +12,10 @@
 //! Seconds since the epoch are told for UTC and GMT only: other abbreviations are ambiguous.
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use tapline_model::capture::{Command, FormatId};
-use tapline_model::outcome::Outcome;
-use tapline_model::records::Batch;
-use tapline_model::records::host::{Fact, HostFact};
+use tapline_core::capture::{Command, FormatId};
+use tapline_core::outcome::Outcome;
+use tapline_core::records::Batch;
+use tapline_core::records::host::{Fact, HostFact};
 
 use super::facts;
 use crate::keyed::at;

@@ -2,10 +2,10 @@
 //!
 //! Source of the format: net-tools `hostname.c`, coreutils `hostname.c`; hostname(5) allows
 //! comments.
-use tapline_model::capture::{Command, FormatId};
-use tapline_model::outcome::Outcome;
-use tapline_model::records::Batch;
-use tapline_model::records::host::{Fact, HostFact};
+use tapline_core::capture::{Command, FormatId};
+use tapline_core::outcome::Outcome;
+use tapline_core::records::Batch;
+use tapline_core::records::host::{Fact, HostFact};
 
 use super::facts;
 use crate::keyed::at;

@@ -1,10 +1,10 @@
 //! `/etc/machine-id`.
 //!
 //! Source of the format: machine-id(5): 32 hexadecimal digits in lower case.
-use tapline_model::capture::{Command, FormatId};
-use tapline_model::outcome::Outcome;
-use tapline_model::records::Batch;
-use tapline_model::records::host::{Fact, HostFact};
+use tapline_core::capture::{Command, FormatId};
+use tapline_core::outcome::Outcome;
+use tapline_core::records::Batch;
+use tapline_core::records::host::{Fact, HostFact};
 
 use super::facts;
 use crate::keyed::at;

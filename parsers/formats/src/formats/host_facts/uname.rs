@@ -1,10 +1,10 @@
 //! `uname -a`, `uname -r`.
 //!
 //! Source of the format: coreutils `uname.c`: system, node, release, version, machine.
-use tapline_model::capture::{Command, FormatId};
-use tapline_model::outcome::Outcome;
-use tapline_model::records::Batch;
-use tapline_model::records::host::{Fact, HostFact};
+use tapline_core::capture::{Command, FormatId};
+use tapline_core::outcome::Outcome;
+use tapline_core::records::Batch;
+use tapline_core::records::host::{Fact, HostFact};
 
 use super::facts;
 use crate::keyed::at;

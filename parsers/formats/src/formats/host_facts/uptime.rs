@@ -5,11 +5,11 @@
 //! ```text
 //!  16:19:19 up 3 days, 17:41,  2 users,  load average: 3.58, 3.27, 2.58
 //! ```
-use tapline_model::capture::{Command, FormatId};
-use tapline_model::outcome::Outcome;
-use tapline_model::records::Batch;
-use tapline_model::records::host::{Fact, HostFact};
-use tapline_model::span::{At, Span};
+use tapline_core::capture::{Command, FormatId};
+use tapline_core::outcome::Outcome;
+use tapline_core::records::Batch;
+use tapline_core::records::host::{Fact, HostFact};
+use tapline_core::span::{At, Span};
 
 use super::facts;
 use crate::lines::Read;

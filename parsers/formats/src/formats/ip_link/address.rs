@@ -1,8 +1,8 @@
 //! Address lines: `inet 10.0.0.1/24 brd 10.0.0.255 scope global eth0`, and their lifetimes.
 use std::net::IpAddr;
 
-use tapline_model::records::link::Address;
-use tapline_model::span::Span;
+use tapline_core::records::link::Address;
+use tapline_core::span::Span;
 
 use super::fail;
 use super::fields::kept;

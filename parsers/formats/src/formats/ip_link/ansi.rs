@@ -1,7 +1,7 @@
 //! Colour escapes (`ip -c`): taken out for reading, put back into the spans.
-use tapline_model::records::Field;
-use tapline_model::records::link::{Address, Link, Vf};
-use tapline_model::span::{At, Span};
+use tapline_core::records::Field;
+use tapline_core::records::link::{Address, Link, Vf};
+use tapline_core::span::{At, Span};
 
 /// A text without escape sequences, and the way back to the text that had them.
 pub(in crate::formats) struct Plain {

@@ -4,8 +4,8 @@
 //! eth0@if3         UP             192.0.2.10/24 metric 100 fe80::1/64
 //! eth0@if3         UP             0a:4d:fa:1a:df:e2 <BROADCAST,MULTICAST,UP,LOWER_UP>
 //! ```
-use tapline_model::records::link::Link;
-use tapline_model::span::{At, Span};
+use tapline_core::records::link::Link;
+use tapline_core::span::{At, Span};
 
 use super::address::{address, empty};
 use super::device::{lower_ref, name_and_lower, words};

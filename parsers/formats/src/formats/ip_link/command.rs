@@ -1,5 +1,5 @@
 //! Which invocations of `ip` list devices, and what they leave out.
-use tapline_model::capture::Command;
+use tapline_core::capture::Command;
 
 /// The object of the command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

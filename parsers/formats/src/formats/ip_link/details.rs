@@ -1,7 +1,7 @@
 //! Lines below a device other than addresses and counters.
-use tapline_model::Name;
-use tapline_model::records::link::{Link, Vf};
-use tapline_model::span::{At, Span};
+use tapline_core::Name;
+use tapline_core::records::link::{Link, Vf};
+use tapline_core::span::{At, Span};
 
 use super::device::shared;
 use super::fail;

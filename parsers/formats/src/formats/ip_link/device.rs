@@ -1,8 +1,8 @@
 //! The first line of a device, and the fields that this line and the `link/` line share.
-use tapline_model::Name;
-use tapline_model::ids::IfIndex;
-use tapline_model::records::link::{Link, LowerRef, NetnsRef};
-use tapline_model::span::{At, Span};
+use tapline_core::Name;
+use tapline_core::ids::IfIndex;
+use tapline_core::records::link::{Link, LowerRef, NetnsRef};
+use tapline_core::span::{At, Span};
 
 use super::fail;
 use super::fields::{each_field, kept};

@@ -2,9 +2,9 @@
 //!
 //! iproute2 marks neither: `udpcsum ttl auto ageing 300` is a bare word and two pairs. A word is
 //! taken for a key with a value unless it is known to stand alone, or the word behind it is a key.
-use tapline_model::Name;
-use tapline_model::records::Field;
-use tapline_model::span::{At, Span};
+use tapline_core::Name;
+use tapline_core::records::Field;
+use tapline_core::span::{At, Span};
 
 use crate::nomx::{Expected, word_gap};
 

@@ -5,12 +5,12 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 
-use tapline_model::Name;
-use tapline_model::ids::{IfIndex, Netns};
-use tapline_model::outcome::{Fate, Outcome, ProblemKind};
-use tapline_model::records::Field;
-use tapline_model::records::link::{Address, Link, LinkStats, LowerRef, NetnsRef, Vf};
-use tapline_model::span::{At, Span};
+use tapline_core::Name;
+use tapline_core::ids::{IfIndex, Netns};
+use tapline_core::outcome::{Fate, Outcome, ProblemKind};
+use tapline_core::records::Field;
+use tapline_core::records::link::{Address, Link, LinkStats, LowerRef, NetnsRef, Vf};
+use tapline_core::span::{At, Span};
 
 use super::address::empty;
 use super::kinds::Kind;
@@ -244,7 +244,7 @@ fn vf(text: &str, raw: &str) -> Why<Vf> {
         let raw = *raw;
         match key.as_str() {
             "vf" => {}
-            "address" | "mac" if scalar(raw).parse::<tapline_model::ids::Mac>().is_ok() => {
+            "address" | "mac" if scalar(raw).parse::<tapline_core::ids::Mac>().is_ok() => {
                 vf.mac = scalar(raw).parse().ok();
             }
             "vlan" => vf.vlan = Some(number(key, raw)?),

@@ -2,9 +2,9 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use tapline_model::Name;
-use tapline_model::records::link::{BondData, BridgeData, KindData, Tunnel, Vlan};
-use tapline_model::span::{At, Span};
+use tapline_core::Name;
+use tapline_core::records::link::{BondData, BridgeData, KindData, Tunnel, Vlan};
+use tapline_core::span::{At, Span};
 
 use super::fail;
 use crate::nomx::Expected;

@@ -1,8 +1,8 @@
 //! Counters of `-s`: a heading, then a line of numbers.
-use tapline_model::Name;
-use tapline_model::records::Field;
-use tapline_model::records::link::{Link, LinkStats};
-use tapline_model::span::{At, Span};
+use tapline_core::Name;
+use tapline_core::records::Field;
+use tapline_core::records::link::{Link, LinkStats};
+use tapline_core::span::{At, Span};
 
 use super::fail;
 use crate::nomx::Expected;

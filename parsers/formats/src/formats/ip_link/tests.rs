@@ -1,8 +1,8 @@
 //! Composed outputs: each form, and odd ones.
 use proptest::prelude::*;
-use tapline_model::ids::IfIndex;
-use tapline_model::records::Field;
-use tapline_model::records::link::{LowerRef, NetnsRef};
+use tapline_core::ids::IfIndex;
+use tapline_core::records::Field;
+use tapline_core::records::link::{LowerRef, NetnsRef};
 
 use super::*;
 

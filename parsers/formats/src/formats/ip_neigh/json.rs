@@ -1,7 +1,7 @@
 //! `ip -j neigh`.
-use tapline_model::records::Field;
-use tapline_model::records::neigh::Neighbour;
-use tapline_model::span::{At, Span};
+use tapline_core::records::Field;
+use tapline_core::records::neigh::Neighbour;
+use tapline_core::span::{At, Span};
 
 use super::{FLAGS, empty, link_address};
 use crate::json_object::Object;

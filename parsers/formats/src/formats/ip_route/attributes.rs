@@ -2,9 +2,9 @@
 use std::net::IpAddr;
 
 use nom::Parser as _;
-use tapline_model::records::Field;
-use tapline_model::records::route::{Family, Gateway, Nexthop, Route};
-use tapline_model::span::{At, Span};
+use tapline_core::records::Field;
+use tapline_core::records::route::{Family, Gateway, Nexthop, Route};
+use tapline_core::span::{At, Span};
 
 use super::other;
 use crate::keyed::{at, bare, before, is_joint, name, other_key, set, token, typed};

@@ -1,8 +1,8 @@
 //! `ip -j route`.
 use std::net::IpAddr;
 
-use tapline_model::records::route::{Family, Gateway, Nexthop, Route};
-use tapline_model::span::{At, Span};
+use tapline_core::records::route::{Family, Gateway, Nexthop, Route};
+use tapline_core::span::{At, Span};
 
 use super::{network, of, other};
 use crate::json_object::{Object, elements};

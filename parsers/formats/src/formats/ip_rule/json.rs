@@ -1,9 +1,9 @@
 //! `ip -j rule`.
 use ipnet::IpNet;
-use tapline_model::Name;
-use tapline_model::records::Field;
-use tapline_model::records::route::Rule;
-use tapline_model::span::{At, Span};
+use tapline_core::Name;
+use tapline_core::records::Field;
+use tapline_core::records::route::Rule;
+use tapline_core::span::{At, Span};
 
 use super::{empty, l3mdev};
 use crate::formats::ip_route::network;

@@ -2,9 +2,9 @@
 use std::net::IpAddr;
 
 use nom::Parser as _;
-use tapline_model::Name;
-use tapline_model::records::netfilter::NetfilterRule;
-use tapline_model::span::Span;
+use tapline_core::Name;
+use tapline_core::records::netfilter::NetfilterRule;
+use tapline_core::span::Span;
 
 use crate::keyed::at;
 use crate::nomx::{Parsed, must, refuse, word_gap};

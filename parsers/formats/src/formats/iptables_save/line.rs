@@ -5,9 +5,9 @@ use nom::bytes::complete::tag;
 use nom::character::complete::{char, u64 as decimal};
 use nom::combinator::{map, opt, verify};
 use nom::sequence::{delimited, preceded, separated_pair, terminated};
-use tapline_model::Name;
-use tapline_model::records::netfilter::{NetfilterChain, NetfilterRule};
-use tapline_model::span::{At, Span};
+use tapline_core::Name;
+use tapline_core::records::netfilter::{NetfilterChain, NetfilterRule};
+use tapline_core::span::{At, Span};
 
 use super::place;
 use crate::lines::Read;

@@ -13,12 +13,12 @@
 //!     }
 //! }
 //! ```
-use tapline_model::Name;
-use tapline_model::capture::{Command, Completeness, FormatId};
-use tapline_model::outcome::{Fate, Outcome};
-use tapline_model::records::keepalived::{VrrpAddress, VrrpInstance};
-use tapline_model::records::{Batch, Field};
-use tapline_model::span::{At, Span};
+use tapline_core::Name;
+use tapline_core::capture::{Command, Completeness, FormatId};
+use tapline_core::outcome::{Fate, Outcome};
+use tapline_core::records::keepalived::{VrrpAddress, VrrpInstance};
+use tapline_core::records::{Batch, Field};
+use tapline_core::span::{At, Span};
 
 use super::router_of;
 use crate::keyed::at;

@@ -2,11 +2,11 @@
 //!
 //! Source of the format: neutron `agent/l3/keepalived_state_change.py` (`write_state_change`);
 //! `master` until Victoria, `primary` since Wallaby.
-use tapline_model::capture::{Command, Completeness, FormatId};
-use tapline_model::outcome::Outcome;
-use tapline_model::records::Batch;
-use tapline_model::records::keepalived::HaState;
-use tapline_model::span::Span;
+use tapline_core::capture::{Command, Completeness, FormatId};
+use tapline_core::outcome::Outcome;
+use tapline_core::records::Batch;
+use tapline_core::records::keepalived::HaState;
+use tapline_core::span::Span;
 
 use super::router_of;
 use crate::keyed::at;

@@ -1,5 +1,5 @@
 //! Parts of a statement: braces, handles, elements, the hook of a chain.
-use tapline_model::records::nft::NftChain;
+use tapline_core::records::nft::NftChain;
 
 use crate::keyed::at;
 use crate::lines::Read;

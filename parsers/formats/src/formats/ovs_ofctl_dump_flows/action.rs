@@ -1,5 +1,5 @@
 //! What stands behind `actions=`.
-use tapline_model::records::openflow::{Action, FlowAction, OfPort};
+use tapline_core::records::openflow::{Action, FlowAction, OfPort};
 
 use super::line::piece;
 use crate::formats::openflow::{integer, port, small};

@@ -1,8 +1,8 @@
 //! One flow: statistics and match up to `actions=`, then actions.
-use tapline_model::Name;
-use tapline_model::records::Field;
-use tapline_model::records::openflow::Flow;
-use tapline_model::span::{At, Span};
+use tapline_core::Name;
+use tapline_core::records::Field;
+use tapline_core::records::openflow::Flow;
+use tapline_core::span::{At, Span};
 
 use super::action;
 use crate::formats::openflow::{integer, quoted, small};

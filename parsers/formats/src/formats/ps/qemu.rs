@@ -5,10 +5,10 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use tapline_model::Name;
-use tapline_model::outcome::{Problem, ProblemKind};
-use tapline_model::records::libvirt::{QemuNic, QemuProcess};
-use tapline_model::span::{At, Span};
+use tapline_core::Name;
+use tapline_core::outcome::{Problem, ProblemKind};
+use tapline_core::records::libvirt::{QemuNic, QemuProcess};
+use tapline_core::span::{At, Span};
 
 use crate::json_object::Object;
 

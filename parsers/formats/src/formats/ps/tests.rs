@@ -1,5 +1,5 @@
 use super::*;
-use tapline_model::records::libvirt::QemuNic;
+use tapline_core::records::libvirt::QemuNic;
 
 const HEADING: &str = "USER  PID %CPU %MEM VSZ RSS TTY STAT START TIME COMMAND\n";
 
@@ -12,7 +12,7 @@ fn nics(of: &QemuProcess) -> Vec<String> {
     let show = |it: &QemuNic| {
         let mac = it.mac.as_ref().map(|it| it.to_string()).unwrap_or_default();
         let ifname = it.ifname.as_ref().map(|it| it.to_string()).unwrap_or_default();
-        let word = |it: &Option<tapline_model::Name>| it.clone().unwrap_or_default();
+        let word = |it: &Option<tapline_core::Name>| it.clone().unwrap_or_default();
         format!("{mac} {ifname} {} {}", word(&it.netdev), word(&it.model))
     };
     of.nics.iter().map(show).collect()

@@ -1,7 +1,7 @@
 //! The same for the databases of OVN.
 //!
 //! Source of names and types: `ovn-nb.ovsschema` (5.x to 7.x), `ovn-sb.ovsschema` (1.x to 21.x).
-use tapline_model::records::ovs::OvsRow;
+use tapline_core::records::ovs::OvsRow;
 
 use super::{Reading, Shape, VLAN, Vlan, Wrong};
 

@@ -2,8 +2,8 @@
 //! but what started them, or the time of the capture.
 use std::collections::BTreeMap;
 
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
 
 use super::root_of;
 use crate::lint::ctx::Ctx;

@@ -2,7 +2,7 @@
 //! or the bridge of the network.
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_model::capture::HostId;
+use tapline_core::capture::HostId;
 use tapline_topology::NodeId;
 
 use super::root_of;

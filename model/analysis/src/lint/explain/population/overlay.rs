@@ -1,7 +1,7 @@
 //! `HOST is off the overlay`: most of its tunnels are at fault, and those of others are not.
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_model::capture::HostId;
+use tapline_core::capture::HostId;
 
 use super::root_of;
 use crate::lint::ctx::Ctx;

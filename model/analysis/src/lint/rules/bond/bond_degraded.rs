@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
 
-use tapline_model::Name;
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
-use tapline_model::records::bond::{Bond, BondSlave};
-use tapline_model::span::{Evidence, SourceId};
+use tapline_core::Name;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_core::records::bond::{Bond, BondSlave};
+use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::graph::{Netdev, NetdevKind, OvsInterface, OvsPort};
 use tapline_topology::{EdgeKind, NodeId, Topic, Topology};
 

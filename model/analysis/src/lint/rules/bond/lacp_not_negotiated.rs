@@ -1,7 +1,7 @@
-use tapline_model::Name;
-use tapline_model::ids::{Mac, Netns};
-use tapline_model::records::Field;
-use tapline_model::span::Evidence;
+use tapline_core::Name;
+use tapline_core::ids::{Mac, Netns};
+use tapline_core::records::Field;
+use tapline_core::span::Evidence;
 use tapline_topology::graph::{Fact, Netdev, NetdevKind, OvsPort};
 use tapline_topology::{EdgeKind, Topic};
 

@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
-use tapline_model::capture::{Completeness, HostId, Source};
-use tapline_model::outcome::{MAY_BE_CUT, NO_LINE_END, Outcome, ProblemKind};
-use tapline_model::records::Batch;
-use tapline_model::span::{Evidence, Span};
+use tapline_core::capture::{Completeness, HostId, Source};
+use tapline_core::outcome::{MAY_BE_CUT, NO_LINE_END, Outcome, ProblemKind};
+use tapline_core::records::Batch;
+use tapline_core::span::{Evidence, Span};
 use tapline_topology::Coverage;
 use tapline_topology::graph::NetdevKind;
 
@@ -76,7 +76,7 @@ fn cut_at(reading: &Outcome<Batch>, reason: &str) -> Option<Span> {
 
 /// Failed and partial texts whose question no other text answers. What few hosts have an answer to
 /// (rings of a virtual NIC, the databases of OVN away from its own hosts) may well be refused.
-fn unanswered(ctx: &Ctx<'_>) -> std::collections::BTreeSet<tapline_model::span::SourceId> {
+fn unanswered(ctx: &Ctx<'_>) -> std::collections::BTreeSet<tapline_core::span::SourceId> {
     let mut all = std::collections::BTreeSet::new();
     for host in ctx.hosts() {
         let asked = ctx.topology.coverage.host(host).filter(|(_, topic, _)| !topic.is_special());

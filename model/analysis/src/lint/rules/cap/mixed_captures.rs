@@ -1,10 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_model::capture::HostId;
-use tapline_model::ids::{IfIndex, Netns};
-use tapline_model::records::Batch;
-use tapline_model::records::host::Fact as HostFact;
-use tapline_model::span::{Evidence, SourceId};
+use tapline_core::capture::HostId;
+use tapline_core::ids::{IfIndex, Netns};
+use tapline_core::records::Batch;
+use tapline_core::records::host::Fact as HostFact;
+use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::graph::ConflictKind;
 use tapline_topology::{NodeId, Topic};
 
@@ -61,7 +61,7 @@ fn gather<'a>(ctx: &Ctx<'a>, hosts: &mut BTreeMap<HostId, Host<'a>>) {
     for (source, reading) in ctx.topology.snapshot.iter() {
         let host = hosts.entry(source.host).or_default();
         let first =
-            Evidence { source: source.id, span: tapline_model::span::Span { start: 0, end: 0 } };
+            Evidence { source: source.id, span: tapline_core::span::Span { start: 0, end: 0 } };
         if let Some(taken) = source.taken
             && !reading.records.is_empty()
         {

@@ -1,9 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
-use tapline_model::records::Batch;
-use tapline_model::span::Evidence;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_core::records::Batch;
+use tapline_core::span::Evidence;
 use tapline_topology::graph::NetnsNode;
 use tapline_topology::{Topic, names};
 

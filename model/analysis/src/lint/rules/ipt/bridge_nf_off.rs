@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
 
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
-use tapline_model::records::Field;
-use tapline_model::records::route::Family;
-use tapline_model::span::Evidence;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_core::records::Field;
+use tapline_core::records::route::Family;
+use tapline_core::span::Evidence;
 use tapline_topology::Topic;
 use tapline_topology::coverage::Searched;
 use tapline_topology::graph::Netdev;

@@ -1,5 +1,5 @@
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
 
 use crate::lint::texts::{self, Settings};
 use crate::lint::{Ctx, Object, Severity, Verdicts, declare_rule};

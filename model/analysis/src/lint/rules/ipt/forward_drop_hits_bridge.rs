@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
-use tapline_model::records::nft::NftTable;
-use tapline_model::records::route::Family;
-use tapline_model::records::{Batch, Field};
-use tapline_model::span::{Evidence, SourceId};
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_core::records::nft::NftTable;
+use tapline_core::records::route::Family;
+use tapline_core::records::{Batch, Field};
+use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::Topic;
 use tapline_topology::graph::{Netdev, NetdevKind};
 

@@ -2,10 +2,10 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
-use tapline_model::capture::HostId;
-use tapline_model::ids::{Mac, Netns};
-use tapline_model::records::Batch;
-use tapline_model::span::Evidence;
+use tapline_core::capture::HostId;
+use tapline_core::ids::{Mac, Netns};
+use tapline_core::records::Batch;
+use tapline_core::span::Evidence;
 use tapline_topology::Topic;
 use tapline_topology::graph::{AddressNode, Fact, Netdev};
 

@@ -1,10 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_model::Name;
-use tapline_model::ids::Netns;
-use tapline_model::records::Field;
-use tapline_model::records::route::{Family, Route};
-use tapline_model::span::{Evidence, SourceId};
+use tapline_core::Name;
+use tapline_core::ids::Netns;
+use tapline_core::records::Field;
+use tapline_core::records::route::{Family, Route};
+use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::Topic;
 use tapline_topology::graph::{RouteTable, Seen};
 

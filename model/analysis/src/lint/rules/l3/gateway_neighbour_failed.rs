@@ -1,11 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
-use tapline_model::records::Field;
-use tapline_model::records::neigh::Neighbour;
-use tapline_model::span::Evidence;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_core::records::Field;
+use tapline_core::records::neigh::Neighbour;
+use tapline_core::span::Evidence;
 use tapline_topology::Topic;
 use tapline_topology::graph::RouteTable;
 

@@ -2,10 +2,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use tapline_model::Name;
-use tapline_model::ids::Netns;
-use tapline_model::records::route::{Gateway, Route};
-use tapline_model::span::{At, Evidence};
+use tapline_core::Name;
+use tapline_core::ids::Netns;
+use tapline_core::records::route::{Gateway, Route};
+use tapline_core::span::{At, Evidence};
 use tapline_topology::coverage::Searched;
 use tapline_topology::graph::{Netdev, NetdevKind, RouteTable, Seen};
 use tapline_topology::{Presence, Topic};
@@ -129,7 +129,7 @@ fn cite(
     ctx: &Ctx<'_>,
     finding: &mut Finding,
     netns: &Netns,
-    host: tapline_model::capture::HostId,
+    host: tapline_core::capture::HostId,
     hop: &Hop<'_>,
     fault: Fault<'_>,
 ) {

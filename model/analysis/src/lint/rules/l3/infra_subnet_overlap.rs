@@ -2,9 +2,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net};
-use tapline_model::ids::Netns;
-use tapline_model::records::route::Route;
-use tapline_model::span::Evidence;
+use tapline_core::ids::Netns;
+use tapline_core::records::route::Route;
+use tapline_core::span::Evidence;
 use tapline_topology::Topic;
 use tapline_topology::graph::{AddressNode, Netdev, NetdevKind};
 

@@ -1,5 +1,5 @@
-use tapline_model::records::route::Gateway;
-use tapline_model::span::Evidence;
+use tapline_core::records::route::Gateway;
+use tapline_core::span::Evidence;
 use tapline_topology::graph::{AddressNode, Netdev, NetdevKind};
 use tapline_topology::{EdgeKind, Topic, names};
 

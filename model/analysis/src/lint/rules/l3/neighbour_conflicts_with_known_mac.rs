@@ -1,9 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use tapline_model::capture::HostId;
-use tapline_model::ids::{Mac, Netns};
-use tapline_model::span::SourceId;
+use tapline_core::capture::HostId;
+use tapline_core::ids::{Mac, Netns};
+use tapline_core::span::SourceId;
 use tapline_topology::Topic;
 use tapline_topology::graph::{AddressNode, Netdev, NetdevKind};
 

@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
-use tapline_model::records::route::Family;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_core::records::route::Family;
 use tapline_topology::Topic;
 
 use crate::lint::texts::{self, Known, Setting};

@@ -2,9 +2,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net};
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
-use tapline_model::span::SourceId;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_core::span::SourceId;
 use tapline_topology::graph::{AddressNode, Netdev, NetdevKind};
 use tapline_topology::{NodeId, Topic};
 

@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 
-use tapline_model::records::route::{Family, Rule};
-use tapline_model::span::Evidence;
+use tapline_core::records::route::{Family, Rule};
+use tapline_core::span::Evidence;
 use tapline_topology::graph::{RouteTable, Seen};
 use tapline_topology::{Presence, Topic};
 

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use tapline_model::ids::Netns;
+use tapline_core::ids::Netns;
 use tapline_topology::graph::{AddressNode, Netdev, NetdevKind};
 use tapline_topology::{NodeId, Topic};
 

@@ -2,11 +2,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use tapline_model::Name;
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
-use tapline_model::records::route::{Family, Route};
-use tapline_model::span::Evidence;
+use tapline_core::Name;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_core::records::route::{Family, Route};
+use tapline_core::span::Evidence;
 use tapline_topology::Topic;
 use tapline_topology::graph::{Netdev, NetdevKind, RouteTable, Seen};
 

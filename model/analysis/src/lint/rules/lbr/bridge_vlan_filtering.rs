@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 
-use tapline_model::Name;
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
-use tapline_model::records::Batch;
-use tapline_model::records::bridge::BridgeVlan;
-use tapline_model::span::{Evidence, SourceId};
+use tapline_core::Name;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_core::records::Batch;
+use tapline_core::records::bridge::BridgeVlan;
+use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::coverage::Searched;
 use tapline_topology::graph::{Fact, Netdev, NetdevKind};
 use tapline_topology::{EdgeKind, Topic};

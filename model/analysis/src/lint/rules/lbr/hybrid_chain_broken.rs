@@ -1,9 +1,9 @@
 use std::collections::BTreeSet;
 
-use tapline_model::Name;
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
-use tapline_model::span::Evidence;
+use tapline_core::Name;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_core::span::Evidence;
 use tapline_topology::coverage::Searched;
 use tapline_topology::graph::Netdev;
 use tapline_topology::{EdgeKind, NodeId, Presence, Topic, names};

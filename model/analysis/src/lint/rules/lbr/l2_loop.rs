@@ -2,12 +2,12 @@ mod unguarded;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use tapline_model::Name;
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
-use tapline_model::records::Batch;
-use tapline_model::records::ovs::OvsRow;
-use tapline_model::span::Evidence;
+use tapline_core::Name;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_core::records::Batch;
+use tapline_core::records::ovs::OvsRow;
+use tapline_core::span::Evidence;
 use tapline_topology::graph::{Netdev, NetdevKind};
 use tapline_topology::{EdgeKind, NodeId};
 

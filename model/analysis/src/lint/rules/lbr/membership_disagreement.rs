@@ -1,4 +1,4 @@
-use tapline_model::ids::Netns;
+use tapline_core::ids::Netns;
 use tapline_topology::graph::{ConflictKind, Netdev, NetdevKind};
 use tapline_topology::{Topic, names};
 

@@ -1,8 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_model::capture::HostId;
-use tapline_model::ids::{Mac, Netns};
-use tapline_model::span::Evidence;
+use tapline_core::capture::HostId;
+use tapline_core::ids::{Mac, Netns};
+use tapline_core::span::Evidence;
 use tapline_topology::graph::{NetdevKind, VmNic};
 use tapline_topology::{NodeId, Topic};
 

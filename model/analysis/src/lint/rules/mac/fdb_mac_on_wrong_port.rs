@@ -1,12 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_model::Name;
-use tapline_model::capture::HostId;
-use tapline_model::ids::{Mac, Netns};
-use tapline_model::records::Batch;
-use tapline_model::records::bridge::FdbEntry;
-use tapline_model::records::openflow::{OfPort, OvsFdbEntry};
-use tapline_model::span::{Evidence, SourceId};
+use tapline_core::Name;
+use tapline_core::capture::HostId;
+use tapline_core::ids::{Mac, Netns};
+use tapline_core::records::Batch;
+use tapline_core::records::bridge::FdbEntry;
+use tapline_core::records::openflow::{OfPort, OvsFdbEntry};
+use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::graph::{Netdev, NetdevKind};
 use tapline_topology::{NodeId, names};
 

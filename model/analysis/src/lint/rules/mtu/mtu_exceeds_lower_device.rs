@@ -2,8 +2,8 @@ mod provider;
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use tapline_model::ids::Netns;
-use tapline_model::records::link::NetnsRef;
+use tapline_core::ids::Netns;
+use tapline_core::records::link::NetnsRef;
 use tapline_topology::graph::{Netdev, NetdevKind};
 use tapline_topology::{EdgeKind, Topic};
 

@@ -1,8 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_model::Name;
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
+use tapline_core::Name;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
 use tapline_topology::graph::{Fact, Netdev, NetdevKind, VmNic};
 use tapline_topology::{EdgeKind, NodeId, Topic, names};
 

@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
 use tapline_topology::graph::{Netdev, OvsInterface, TunnelEndpoint};
 use tapline_topology::{NodeId, Topic, names};
 
@@ -132,7 +132,7 @@ struct Endpoint<'t> {
     device: Item<'t, Netdev<'t>>,
     /// `vxlan`, `gre`, …, where captured.
     kind: Option<&'t str>,
-    evidence: Option<tapline_model::span::Evidence>,
+    evidence: Option<tapline_core::span::Evidence>,
 }
 
 enum Overlay<'t> {
@@ -230,11 +230,11 @@ fn egress<'a>(
 
 /// Whether a default route is of the family of `remote`.
 fn family_fits(
-    via: Option<&tapline_model::span::At<tapline_model::records::route::Gateway>>,
+    via: Option<&tapline_core::span::At<tapline_core::records::route::Gateway>>,
     remote: IpAddr,
 ) -> bool {
     match via.map(|it| &it.value) {
-        Some(tapline_model::records::route::Gateway::Ip(ip)) => ip.is_ipv4() == remote.is_ipv4(),
+        Some(tapline_core::records::route::Gateway::Ip(ip)) => ip.is_ipv4() == remote.is_ipv4(),
         _ => IpNet::from(remote).max_prefix_len() == 32,
     }
 }

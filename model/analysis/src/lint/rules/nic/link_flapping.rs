@@ -1,4 +1,4 @@
-use tapline_model::records::Field;
+use tapline_core::records::Field;
 use tapline_topology::graph::Netdev;
 
 use crate::lint::ctx::Item;

@@ -1,4 +1,4 @@
-use tapline_model::records::ethtool::NicSettings;
+use tapline_core::records::ethtool::NicSettings;
 use tapline_topology::graph::{Netdev, Seen};
 
 use crate::lint::ctx::Item;

@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
 
-use tapline_model::capture::HostId;
-use tapline_model::ids::{Mac, Netns};
-use tapline_model::records::Field;
-use tapline_model::records::link::Vf;
-use tapline_model::span::Evidence;
+use tapline_core::capture::HostId;
+use tapline_core::ids::{Mac, Netns};
+use tapline_core::records::Field;
+use tapline_core::records::link::Vf;
+use tapline_core::span::Evidence;
 use tapline_topology::Topic;
 use tapline_topology::graph::{Netdev, VmNic};
 

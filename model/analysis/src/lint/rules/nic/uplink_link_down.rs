@@ -1,5 +1,5 @@
-use tapline_model::Name;
-use tapline_model::ids::Netns;
+use tapline_core::Name;
+use tapline_core::ids::Netns;
 use tapline_topology::graph::{Netdev, NetdevKind};
 use tapline_topology::{EdgeKind, NodeId, Topic};
 
@@ -119,7 +119,7 @@ fn report(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, Netdev<'_>>, role: &R
             for address in ctx.addresses_of(nic.id) {
                 let record = address.data.record;
                 let span = record.record.at;
-                let evidence = tapline_model::span::Evidence { source: record.source, span };
+                let evidence = tapline_core::span::Evidence { source: record.source, span };
                 finding.context(evidence, "its address");
             }
         }

@@ -1,6 +1,6 @@
 use std::net::{IpAddr, Ipv4Addr};
 
-use tapline_model::ids::Netns;
+use tapline_core::ids::Netns;
 use tapline_topology::graph::{Netdev, NetdevKind, NetnsNode};
 use tapline_topology::{Topic, names};
 

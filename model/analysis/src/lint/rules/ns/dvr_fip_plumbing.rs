@@ -2,9 +2,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net};
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
-use tapline_model::records::route::{Route, Rule};
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_core::records::route::{Route, Rule};
 use tapline_topology::graph::{AddressNode, Netdev, NetnsNode};
 use tapline_topology::{NodeId, Presence, Topic};
 

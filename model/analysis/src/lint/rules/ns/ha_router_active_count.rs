@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_model::Name;
-use tapline_model::span::Evidence;
+use tapline_core::Name;
+use tapline_core::span::Evidence;
 use tapline_topology::Topic;
 
 use crate::lint::ctx::Item;

@@ -1,9 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_model::Name;
-use tapline_model::capture::{HostId, Source};
-use tapline_model::ids::Netns;
-use tapline_model::span::{Evidence, Span};
+use tapline_core::Name;
+use tapline_core::capture::{HostId, Source};
+use tapline_core::ids::Netns;
+use tapline_core::span::{Evidence, Span};
 use tapline_topology::Topic;
 
 use crate::lint::{Confidence, Ctx, Object, Severity, Verdicts, declare_rule};

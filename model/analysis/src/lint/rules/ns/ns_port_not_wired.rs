@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use tapline_model::ids::Netns;
+use tapline_core::ids::Netns;
 use tapline_topology::graph::{Netdev, NetdevKind};
 use tapline_topology::{Topic, names};
 

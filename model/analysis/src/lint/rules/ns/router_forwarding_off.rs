@@ -2,10 +2,10 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use tapline_model::Name;
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
-use tapline_model::span::Evidence;
+use tapline_core::Name;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_core::span::Evidence;
 use tapline_topology::graph::{Netdev, NetdevKind};
 
 use crate::lint::ctx::Item;

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use tapline_model::records::route::{Family, Route};
+use tapline_core::records::route::{Family, Route};
 use tapline_topology::Topic;
 use tapline_topology::graph::{AddressNode, Netdev, NetnsNode};
 
@@ -184,13 +184,13 @@ fn own_rule<'a>(
     ctx: &Ctx<'a>,
     netns: Item<'a, NetnsNode>,
     net: IpNet,
-) -> Option<(&'a str, tapline_model::span::Evidence)> {
+) -> Option<(&'a str, tapline_core::span::Evidence)> {
     ctx.tables_in(netns.id).into_iter().find_map(|table| {
         let rule = table.data.rules.iter().find(|it| {
             let from = it.record.from.filter(|_| !it.record.not);
             from.is_some_and(|from| from.trunc() == net.trunc())
         })?;
-        let at = tapline_model::span::Evidence { source: rule.source, span: rule.record.at };
+        let at = tapline_core::span::Evidence { source: rule.source, span: rule.record.at };
         Some((table.node.name.as_str(), at))
     })
 }

@@ -1,8 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_model::ids::Netns;
-use tapline_model::records::ovs::{OvsRef, lookup};
-use tapline_model::span::Evidence;
+use tapline_core::ids::Netns;
+use tapline_core::records::ovs::{OvsRef, lookup};
+use tapline_core::span::Evidence;
 use tapline_topology::Topic;
 
 use crate::lint::ovn::{Holder, Local, North, Ovn, South, switch_of};

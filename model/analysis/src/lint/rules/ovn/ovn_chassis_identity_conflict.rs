@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_model::capture::HostId;
+use tapline_core::capture::HostId;
 use tapline_topology::graph::NetdevKind;
 
 use crate::lint::ovn::{ASK_SOUTH, Chassis, Local, Ovn, South};

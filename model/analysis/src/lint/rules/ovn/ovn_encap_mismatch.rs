@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
-use tapline_model::ids::Netns;
-use tapline_model::records::ovs::lookup;
+use tapline_core::ids::Netns;
+use tapline_core::records::ovs::lookup;
 use tapline_topology::Topic;
 
 use crate::lint::ovn::{ASK_SOUTH, Chassis, Local, Ovn};

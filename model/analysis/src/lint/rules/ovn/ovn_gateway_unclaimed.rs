@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 
-use tapline_model::records::ovn::OvnRouterPort;
-use tapline_model::records::ovs::OvsRef;
-use tapline_model::span::Evidence;
+use tapline_core::records::ovn::OvnRouterPort;
+use tapline_core::records::ovs::OvsRef;
+use tapline_core::span::Evidence;
 
 use crate::lint::ovn::{ASK_SOUTH, Holder, North, Ovn, South};
 use crate::lint::{Ctx, Object, Severity, Verdicts, declare_rule, defs};

@@ -1,8 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_model::capture::HostId;
-use tapline_model::records::openflow::{Action, Flow, OfPort};
-use tapline_model::span::{Evidence, SourceId};
+use tapline_core::capture::HostId;
+use tapline_core::records::openflow::{Action, Flow, OfPort};
+use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::coverage::Searched;
 use tapline_topology::graph::OvsBridge;
 

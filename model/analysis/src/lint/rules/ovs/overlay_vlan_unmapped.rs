@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
-use tapline_model::span::Evidence;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_core::span::Evidence;
 use tapline_topology::Topic;
 use tapline_topology::graph::{OvsBridge, OvsPort};
 
@@ -223,8 +223,7 @@ fn missing_peer(
             // `NORMAL` in old releases, and numbers that nothing explains.
             ports.peek().is_none()
                 || ports.any(|(port, _)| {
-                    let number =
-                        matches!(port, tapline_model::records::openflow::OfPort::Number(_));
+                    let number = matches!(port, tapline_core::records::openflow::OfPort::Number(_));
                     let of_database = || {
                         let ofport = tunnel.data.ofport.as_ref();
                         ofport.is_some_and(|it| it.value.to_string() == port.to_string())

@@ -1,8 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_model::capture::{Completeness, HostId, Source};
-use tapline_model::ids::Netns;
-use tapline_model::span::{Evidence, Span};
+use tapline_core::capture::{Completeness, HostId, Source};
+use tapline_core::ids::Netns;
+use tapline_core::span::{Evidence, Span};
 use tapline_topology::graph::NodeData;
 use tapline_topology::{Coverage, Presence, Topic, names};
 

@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
-use tapline_model::span::Evidence;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_core::span::Evidence;
 use tapline_topology::graph::{Fact, OvsPort};
 use tapline_topology::{Presence, Topic, names};
 

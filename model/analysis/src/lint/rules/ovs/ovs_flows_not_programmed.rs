@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
 
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
-use tapline_model::records::Batch;
-use tapline_model::records::openflow::{Action, Flow};
-use tapline_model::records::ovs::{OvsRow, lookup};
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_core::records::Batch;
+use tapline_core::records::openflow::{Action, Flow};
+use tapline_core::records::ovs::{OvsRow, lookup};
 use tapline_topology::graph::{OvsBridge, OvsInterface};
 use tapline_topology::{Topic, names};
 

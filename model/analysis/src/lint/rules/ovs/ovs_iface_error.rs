@@ -1,5 +1,5 @@
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
 use tapline_topology::coverage::Searched;
 use tapline_topology::graph::{Fact, OvsInterface};
 use tapline_topology::{Presence, Topic, names};
@@ -33,7 +33,7 @@ fn report(
     ctx: &Ctx<'_>,
     out: &mut Verdicts,
     interface: Item<'_, OvsInterface>,
-    error: &Fact<tapline_model::Name>,
+    error: &Fact<tapline_core::Name>,
 ) {
     let (host, name) = (interface.host, interface.name());
     let cause = Cause::of(&error.value);

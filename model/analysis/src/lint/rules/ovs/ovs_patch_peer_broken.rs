@@ -1,4 +1,4 @@
-use tapline_model::ids::Netns;
+use tapline_core::ids::Netns;
 use tapline_topology::graph::OvsInterface;
 use tapline_topology::{Topic, names};
 
@@ -105,7 +105,7 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, patch: Item<'_, OvsInterface>) {
 fn twin<'a>(
     ctx: &Ctx<'a>,
     patch: Item<'_, OvsInterface>,
-) -> Option<(Item<'a, OvsInterface>, tapline_model::span::Evidence)> {
+) -> Option<(Item<'a, OvsInterface>, tapline_core::span::Evidence)> {
     let name = patch.name();
     let other = match name.strip_prefix("phy-") {
         Some(bridge) => format!("int-{bridge}"),

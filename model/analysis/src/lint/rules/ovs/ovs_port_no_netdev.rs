@@ -1,5 +1,5 @@
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
 use tapline_topology::graph::OvsInterface;
 use tapline_topology::{Presence, Topic, names};
 

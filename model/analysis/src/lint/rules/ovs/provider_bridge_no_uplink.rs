@@ -1,10 +1,10 @@
 use std::collections::BTreeSet;
 
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
-use tapline_model::records::Batch;
-use tapline_model::records::ovs::{OvsRow, lookup};
-use tapline_model::span::Evidence;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_core::records::Batch;
+use tapline_core::records::ovs::{OvsRow, lookup};
+use tapline_core::span::Evidence;
 use tapline_topology::graph::{OvsBridge, OvsInterface};
 use tapline_topology::{EdgeKind, Topic};
 

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
 use tapline_topology::graph::{OvsBridge, OvsInterface};
 use tapline_topology::{EdgeKind, Topic};
 

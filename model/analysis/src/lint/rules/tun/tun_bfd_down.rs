@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
-use tapline_model::capture::HostId;
-use tapline_model::records::Batch;
-use tapline_model::records::ovs::{OvsMap, OvsRow, lookup};
-use tapline_model::span::SourceId;
+use tapline_core::capture::HostId;
+use tapline_core::records::Batch;
+use tapline_core::records::ovs::{OvsMap, OvsRow, lookup};
+use tapline_core::span::SourceId;
 use tapline_topology::graph::OvsInterface;
 
 use crate::lint::ctx::Item;

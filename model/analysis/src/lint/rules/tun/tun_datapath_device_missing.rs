@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
-use tapline_model::records::Batch;
-use tapline_model::records::ovs::OvsRow;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_core::records::Batch;
+use tapline_core::records::ovs::OvsRow;
 use tapline_topology::graph::{NodeData, OvsInterface};
 use tapline_topology::{Presence, Topic};
 

@@ -1,8 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
 use tapline_topology::Topic;
 use tapline_topology::graph::{OvsPort, TunnelEndpoint};
 

@@ -2,10 +2,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
-use tapline_model::records::route::{Family, Route};
-use tapline_model::span::{Evidence, SourceId};
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_core::records::route::{Family, Route};
+use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::graph::{Fact, Netdev, NetdevKind, TunnelEndpoint};
 use tapline_topology::{NodeId, Topic};
 
@@ -161,7 +161,7 @@ impl<'a> Routes<'a> {
 fn is_v6(route: &Route) -> bool {
     route.family == Some(Family::Inet6)
         || route.via.as_ref().is_some_and(|it| {
-            matches!(it.value, tapline_model::records::route::Gateway::Ip(IpAddr::V6(_)))
+            matches!(it.value, tapline_core::records::route::Gateway::Ip(IpAddr::V6(_)))
         })
 }
 

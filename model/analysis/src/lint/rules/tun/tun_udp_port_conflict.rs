@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
-use tapline_model::records::link::Tunnel;
-use tapline_model::span::{Evidence, SourceId};
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_core::records::link::Tunnel;
+use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::graph::{Netdev, NetdevKind, OvsInterface};
 use tapline_topology::{Topic, names};
 

@@ -1,8 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
-use tapline_model::records::link::LowerRef;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_core::records::link::LowerRef;
 use tapline_topology::graph::{Conflict, ConflictKind, Netdev, NetdevKind};
 use tapline_topology::{NodeId, Presence, Topic};
 

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_model::Name;
-use tapline_model::ids::{Mac, Netns};
+use tapline_core::Name;
+use tapline_core::ids::{Mac, Netns};
 use tapline_topology::graph::Vm;
 use tapline_topology::{EdgeKind, Topic};
 

@@ -1,5 +1,5 @@
-use tapline_model::Name;
-use tapline_model::ids::{Mac, Netns};
+use tapline_core::Name;
+use tapline_core::ids::{Mac, Netns};
 use tapline_topology::graph::{Fact, OvsInterface, VmNic};
 use tapline_topology::{Topic, names};
 
@@ -47,7 +47,7 @@ fn interface<'a>(ctx: &Ctx<'a>, nic: Item<'a, VmNic<'a>>) -> Option<Item<'a, Ovs
 /// One thing on which two texts differ.
 struct Difference<'a> {
     what: String,
-    in_xml: Option<(tapline_model::span::Evidence, &'static str)>,
+    in_xml: Option<(tapline_core::span::Evidence, &'static str)>,
     in_ovs: &'a Fact<Name>,
 }
 

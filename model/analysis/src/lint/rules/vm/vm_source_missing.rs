@@ -1,7 +1,7 @@
-use tapline_model::Name;
-use tapline_model::ids::Netns;
-use tapline_model::records::libvirt::DomainNic;
-use tapline_model::span::{At, Evidence};
+use tapline_core::Name;
+use tapline_core::ids::Netns;
+use tapline_core::records::libvirt::DomainNic;
+use tapline_core::span::{At, Evidence};
 use tapline_topology::graph::{NetdevKind, Seen, VmNic};
 use tapline_topology::{Presence, Topic, names};
 

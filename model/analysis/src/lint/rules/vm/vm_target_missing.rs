@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
 use tapline_topology::coverage::Searched;
 use tapline_topology::graph::VmNic;
 use tapline_topology::{Presence, Topic};

@@ -1,5 +1,5 @@
-use tapline_model::ids::Netns;
-use tapline_model::span::Evidence;
+use tapline_core::ids::Netns;
+use tapline_core::span::Evidence;
 use tapline_topology::graph::{Netdev, VmNic};
 use tapline_topology::{EdgeKind, Topic, names};
 

@@ -1,6 +1,6 @@
 //! Provider bridges that the integration bridge joins like any switch, for want of its flows.
-use tapline_model::records::openflow::Action;
-use tapline_model::span::Evidence;
+use tapline_core::records::openflow::Action;
+use tapline_core::span::Evidence;
 
 use crate::lint::ctx::Item;
 use crate::lint::flows::{self, Dump, Flows};

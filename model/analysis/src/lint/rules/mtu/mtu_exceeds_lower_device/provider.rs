@@ -1,11 +1,11 @@
 //! Ports of provider networks against the NIC that their bridge leaves the host by.
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_model::Name;
-use tapline_model::capture::HostId;
-use tapline_model::ids::Netns;
-use tapline_model::records::Batch;
-use tapline_model::records::ovs::{OvsRow, lookup};
+use tapline_core::Name;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_core::records::Batch;
+use tapline_core::records::ovs::{OvsRow, lookup};
 use tapline_topology::graph::{Fact, Netdev};
 use tapline_topology::{Topic, names};
 
