@@ -9,7 +9,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tapline-formats", &["tapline-core"]),
     ("tapline-capture", &["tapline-core", "tapline-formats"]),
     ("tapline-topology", &["tapline-core"]),
-    ("tapline-analysis", &["tapline-core", "tapline-topology"]),
+    ("tapline-network", &["tapline-core", "tapline-topology"]),
+    ("tapline-analysis", &["tapline-core", "tapline-network", "tapline-topology"]),
     (
         "tapline",
         &[

@@ -73,7 +73,8 @@ impl Catalogue {
         let asked = if select.is_empty() { &config.select } else { select };
         let named = |words: &[String], rule: &Rule| words.iter().any(|word| matches(rule, word));
         let by_name = |rule: &Rule| asked.iter().any(|it| is_called(rule, it));
-        let profile = config.settings.profile.map_or(&[][..], |it| it.leaves_out());
+        let profile =
+            config.settings.profile.map_or(&[][..], tapline_analysis::lint::settings::leaves_out);
         let left_out = |rule: &Rule| {
             let of_profile = profile.iter().any(|word| matches(rule, word));
             // Who asks for a rule by its name knows better than the profile.

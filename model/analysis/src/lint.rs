@@ -5,33 +5,16 @@
 //! order.
 //!
 //! A rule is one file of code, one page of Markdown beside it, and its two lines in [`rules`].
-mod ctx;
-mod defs;
-mod explain;
-mod finding;
-mod flows;
-mod forward;
-mod mesh;
-mod netfilter;
-mod nics;
-mod ovn;
+mod engine;
 pub mod paths;
-mod router;
 pub mod rules;
-mod run;
-mod segment;
-pub mod settings;
-mod texts;
-mod verdicts;
-mod vlans;
-mod ways;
 
-pub use ctx::Ctx;
-pub use explain::Blast;
-pub use finding::{Cited, Confidence, Finding, Object, Role, Severity, Shape};
-pub use run::{Report, run, run_own, run_with};
-pub use settings::Settings;
-pub use verdicts::{CannotTell, Verdicts};
+pub use engine::ctx::Ctx;
+pub use engine::explain::Blast;
+pub use engine::finding::{Cited, Confidence, Finding, Object, Role, Severity, Shape};
+pub use engine::run::{Report, run, run_own, run_with};
+pub use engine::settings::{self, Settings};
+pub use engine::verdicts::{CannotTell, Verdicts};
 
 /// A lint rule: static data and one function.
 #[derive(Debug)]

@@ -12,9 +12,9 @@ use tapline_topology::chain::{Chains, Hop};
 use tapline_topology::graph::{Confidence, NetdevKind};
 use tapline_topology::{EdgeKind, NodeData, NodeId, Topology, names};
 
-use super::finding::{Finding, Severity};
-use super::run::Report;
-use super::ways::{INTEGRATION, Ways};
+use super::engine::finding::{Finding, Severity};
+use super::engine::run::Report;
+use tapline_network::ways::{INTEGRATION, Ways};
 
 /// A way is cut after so many hops.
 const MOST_HOPS: usize = 32;

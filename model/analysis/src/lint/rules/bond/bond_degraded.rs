@@ -8,8 +8,9 @@ use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::graph::{Netdev, NetdevKind, OvsInterface, OvsPort};
 use tapline_topology::{EdgeKind, NodeId, Topic, Topology};
 
-use crate::lint::ctx::Item;
-use crate::lint::{Ctx, Severity, Verdicts, declare_rule, defs, nics};
+use crate::lint::{Ctx, Severity, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::{defs, nics};
 
 declare_rule! {
     code: "BOND-001",

@@ -8,9 +8,10 @@ use tapline_core::span::Evidence;
 use tapline_topology::EdgeKind;
 use tapline_topology::graph::{Netdev, NetdevKind};
 
-use crate::lint::ctx::Item;
-use crate::lint::nics::Nics;
-use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
+use tapline_network::nics::Nics;
 
 declare_rule! {
     code: "BOND-003",

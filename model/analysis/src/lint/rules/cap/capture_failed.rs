@@ -8,7 +8,8 @@ use tapline_topology::Coverage;
 use tapline_topology::graph::NetdevKind;
 
 use crate::lint::rules::ns::netns_handle_stale::is_stale;
-use crate::lint::{Ctx, Object, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Object, Severity, Verdicts, declare_rule};
+use tapline_network::defs;
 
 declare_rule! {
     code: "CAP-001",

@@ -8,7 +8,8 @@ use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::graph::ConflictKind;
 use tapline_topology::{NodeId, Topic};
 
-use crate::lint::{Confidence, Ctx, Finding, Object, Verdicts, declare_rule, defs};
+use crate::lint::{Confidence, Ctx, Finding, Object, Verdicts, declare_rule};
+use tapline_network::defs;
 
 declare_rule! {
     code: "CAP-003",

@@ -7,9 +7,10 @@ use tapline_core::span::Evidence;
 use tapline_topology::graph::NetnsNode;
 use tapline_topology::{Topic, names};
 
-use crate::lint::ctx::Item;
 use crate::lint::rules::ns::netns_handle_stale::is_stale;
-use crate::lint::{Ctx, Object, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Object, Severity, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
 
 declare_rule! {
     code: "CAP-002",

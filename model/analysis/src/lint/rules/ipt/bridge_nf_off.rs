@@ -9,10 +9,11 @@ use tapline_topology::Topic;
 use tapline_topology::coverage::Searched;
 use tapline_topology::graph::Netdev;
 
-use crate::lint::ctx::Item;
 use crate::lint::settings::Firewall;
-use crate::lint::texts::{self, Settings, Table};
-use crate::lint::{Confidence, Ctx, Object, Verdicts, declare_rule, defs};
+use crate::lint::{Confidence, Ctx, Object, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
+use tapline_network::texts::{self, Settings, Table};
 
 declare_rule! {
     code: "IPT-002",

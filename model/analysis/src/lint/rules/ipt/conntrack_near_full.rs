@@ -1,8 +1,8 @@
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 
-use crate::lint::texts::{self, Settings};
 use crate::lint::{Ctx, Object, Severity, Verdicts, declare_rule};
+use tapline_network::texts::{self, Settings};
 
 declare_rule! {
     code: "IPT-005",

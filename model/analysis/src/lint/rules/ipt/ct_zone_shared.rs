@@ -8,8 +8,9 @@ use tapline_core::records::route::Family;
 use tapline_core::span::Evidence;
 use tapline_topology::{Topic, names};
 
-use crate::lint::texts::{self, Table};
-use crate::lint::{Ctx, Object, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Object, Verdicts, declare_rule};
+use tapline_network::defs;
+use tapline_network::texts::{self, Table};
 
 declare_rule! {
     code: "IPT-004",

@@ -9,10 +9,11 @@ use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::Topic;
 use tapline_topology::graph::{Netdev, NetdevKind};
 
-use crate::lint::ctx::Item;
-use crate::lint::forward::{Drop, Path, dropped, dropped_by_nft};
-use crate::lint::texts::{self, Setting, Settings, Table};
-use crate::lint::{Confidence, Ctx, Finding, Verdicts, declare_rule, defs};
+use crate::lint::{Confidence, Ctx, Finding, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
+use tapline_network::forward::{Drop, Path, dropped, dropped_by_nft};
+use tapline_network::texts::{self, Setting, Settings, Table};
 
 declare_rule! {
     code: "IPT-001",

@@ -9,9 +9,10 @@ use tapline_topology::coverage::Searched;
 use tapline_topology::graph::VmNic;
 use tapline_topology::{Topic, names};
 
-use crate::lint::ctx::Item;
-use crate::lint::texts::{self, Table};
-use crate::lint::{Ctx, Object, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Object, Severity, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
+use tapline_network::texts::{self, Table};
 
 declare_rule! {
     code: "IPT-003",

@@ -7,8 +7,9 @@ use tapline_core::span::Evidence;
 use tapline_topology::Topic;
 use tapline_topology::graph::Netdev;
 
-use crate::lint::ctx::Item;
-use crate::lint::{Ctx, Object, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Object, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
 
 declare_rule! {
     code: "K8S-002",

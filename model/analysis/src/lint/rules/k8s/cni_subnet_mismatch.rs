@@ -9,8 +9,9 @@ use tapline_core::span::Evidence;
 use tapline_topology::Topic;
 use tapline_topology::graph::{AddressNode, Fact, Netdev};
 
-use crate::lint::ctx::Item;
-use crate::lint::{Confidence, Ctx, Verdicts, declare_rule, mesh};
+use crate::lint::{Confidence, Ctx, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::mesh;
 
 declare_rule! {
     code: "K8S-001",
@@ -160,7 +161,7 @@ fn peers(ctx: &Ctx<'_>, out: &mut Verdicts, node: &Node<'_>, others: &BTreeMap<I
         let finding = out.fault(ctx, host, node.device.id, message);
         finding.primary(at, format!("the address of {name} that is written down here"));
         finding.primary(own.evidence, format!("the address that {name} has"));
-        let apart = crate::lint::ovn::apart(ctx, at.source, own.evidence.source);
+        let apart = tapline_network::ovn::apart(ctx, at.source, own.evidence.source);
         if apart.is_none_or(|it| it > ctx.settings.thresholds.capture_skew_s) {
             finding.no_surer_than(Confidence::Suspect);
             finding.note("the captures were not taken together: the node may have been restarted between them");

@@ -3,9 +3,10 @@ use std::net::IpAddr;
 use tapline_topology::Topic;
 use tapline_topology::graph::{AddressNode, Netdev, NetdevKind};
 
-use crate::lint::ctx::Item;
-use crate::lint::nics::Nics;
-use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
+use tapline_network::nics::Nics;
 
 declare_rule! {
     code: "L3-008",

@@ -8,8 +8,9 @@ use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::Topic;
 use tapline_topology::graph::{RouteTable, Seen};
 
-use crate::lint::ctx::Item;
-use crate::lint::{Ctx, Object, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Object, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
 
 declare_rule! {
     code: "L3-005",

@@ -7,10 +7,11 @@ use tapline_core::span::Evidence;
 use tapline_topology::graph::{AddressNode, Netdev, NetdevKind};
 use tapline_topology::{NodeId, Topic, names};
 
-use crate::lint::ctx::Item;
-use crate::lint::mesh;
-use crate::lint::segment::Segments;
-use crate::lint::{Ctx, Finding, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Finding, Severity, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
+use tapline_network::mesh;
+use tapline_network::segment::Segments;
 
 declare_rule! {
     code: "L3-001",

@@ -10,10 +10,11 @@ use tapline_topology::Topic;
 use tapline_topology::graph::RouteTable;
 
 use super::gateway_unreachable::{Hop, next_hops, route_name};
-use crate::lint::ctx::Item;
-use crate::lint::mesh::is_of_host;
-use crate::lint::texts::{self, Known, Neighbours};
-use crate::lint::{Confidence, Ctx, Finding, Object, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Confidence, Ctx, Finding, Object, Severity, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
+use tapline_network::mesh::is_of_host;
+use tapline_network::texts::{self, Known, Neighbours};
 
 declare_rule! {
     code: "L3-006",

@@ -10,8 +10,9 @@ use tapline_topology::coverage::Searched;
 use tapline_topology::graph::{Netdev, NetdevKind, RouteTable, Seen};
 use tapline_topology::{Presence, Topic};
 
-use crate::lint::ctx::Item;
-use crate::lint::{Confidence, Ctx, Finding, Object, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Confidence, Ctx, Finding, Object, Severity, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
 
 declare_rule! {
     code: "L3-002",

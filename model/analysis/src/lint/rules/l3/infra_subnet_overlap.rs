@@ -8,9 +8,10 @@ use tapline_core::span::Evidence;
 use tapline_topology::Topic;
 use tapline_topology::graph::{AddressNode, Netdev, NetdevKind};
 
-use crate::lint::ctx::Item;
-use crate::lint::mesh::is_of_host;
-use crate::lint::{Ctx, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Severity, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
+use tapline_network::mesh::is_of_host;
 
 declare_rule! {
     code: "L3-013",

@@ -3,8 +3,9 @@ use tapline_core::span::Evidence;
 use tapline_topology::graph::{AddressNode, Netdev, NetdevKind};
 use tapline_topology::{EdgeKind, Topic, names};
 
-use crate::lint::ctx::Item;
-use crate::lint::{Ctx, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Severity, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
 
 declare_rule! {
     code: "L3-003",

@@ -7,11 +7,12 @@ use tapline_core::span::SourceId;
 use tapline_topology::Topic;
 use tapline_topology::graph::{AddressNode, Netdev, NetdevKind};
 
-use crate::lint::ctx::Item;
-use crate::lint::mesh::{Mesh, is_cleaned, is_of_host};
-use crate::lint::segment::Segments;
-use crate::lint::texts::{self, Known, Neighbours};
-use crate::lint::{Confidence, Ctx, Object, Verdicts, declare_rule, defs};
+use crate::lint::{Confidence, Ctx, Object, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
+use tapline_network::mesh::{Mesh, is_cleaned, is_of_host};
+use tapline_network::segment::Segments;
+use tapline_network::texts::{self, Known, Neighbours};
 
 declare_rule! {
     code: "L3-007",

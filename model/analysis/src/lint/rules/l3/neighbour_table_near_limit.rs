@@ -5,8 +5,9 @@ use tapline_core::ids::Netns;
 use tapline_core::records::route::Family;
 use tapline_topology::Topic;
 
-use crate::lint::texts::{self, Known, Setting};
-use crate::lint::{Confidence, Ctx, Object, Verdicts, declare_rule, defs};
+use crate::lint::{Confidence, Ctx, Object, Verdicts, declare_rule};
+use tapline_network::defs;
+use tapline_network::texts::{self, Known, Setting};
 
 declare_rule! {
     code: "L3-011",

@@ -9,9 +9,10 @@ use tapline_topology::graph::{AddressNode, Netdev, NetdevKind};
 use tapline_topology::{NodeId, Topic};
 
 use super::rp_filter_strict_multihomed::has_source_rule;
-use crate::lint::ctx::Item;
-use crate::lint::texts::{self, Settings};
-use crate::lint::{Confidence, Ctx, Object, Verdicts, declare_rule, defs};
+use crate::lint::{Confidence, Ctx, Object, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
+use tapline_network::texts::{self, Settings};
 
 declare_rule! {
     code: "L3-004",

@@ -5,8 +5,9 @@ use tapline_core::span::Evidence;
 use tapline_topology::graph::{RouteTable, Seen};
 use tapline_topology::{Presence, Topic};
 
-use crate::lint::ctx::Item;
-use crate::lint::{Ctx, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Severity, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
 
 declare_rule! {
     code: "L3-009",

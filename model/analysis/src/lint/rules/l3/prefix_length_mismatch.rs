@@ -6,10 +6,11 @@ use tapline_core::ids::Netns;
 use tapline_topology::graph::{AddressNode, Netdev, NetdevKind};
 use tapline_topology::{NodeId, Topic};
 
-use crate::lint::ctx::Item;
-use crate::lint::mesh::{Mesh, is_cleaned};
-use crate::lint::segment::Segments;
-use crate::lint::{Ctx, Verdicts, declare_rule, defs, texts};
+use crate::lint::{Ctx, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::mesh::{Mesh, is_cleaned};
+use tapline_network::segment::Segments;
+use tapline_network::{defs, texts};
 
 declare_rule! {
     code: "L3-012",

@@ -10,10 +10,11 @@ use tapline_core::span::Evidence;
 use tapline_topology::Topic;
 use tapline_topology::graph::{Netdev, NetdevKind, RouteTable, Seen};
 
-use crate::lint::ctx::Item;
-use crate::lint::mesh::is_of_host;
-use crate::lint::texts::{self, Setting, Settings};
-use crate::lint::{Ctx, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
+use tapline_network::mesh::is_of_host;
+use tapline_network::texts::{self, Setting, Settings};
 
 declare_rule! {
     code: "L3-010",

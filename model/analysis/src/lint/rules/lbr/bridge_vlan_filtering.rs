@@ -10,8 +10,9 @@ use tapline_topology::coverage::Searched;
 use tapline_topology::graph::{Fact, Netdev, NetdevKind};
 use tapline_topology::{EdgeKind, Topic};
 
-use crate::lint::ctx::Item;
-use crate::lint::{Confidence, Ctx, Verdicts, declare_rule, defs};
+use crate::lint::{Confidence, Ctx, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
 
 declare_rule! {
     code: "LBR-006",

@@ -8,8 +8,8 @@ use tapline_topology::coverage::Searched;
 use tapline_topology::graph::Netdev;
 use tapline_topology::{EdgeKind, NodeId, Presence, Topic, names};
 
-use crate::lint::ctx::{Item, User};
 use crate::lint::{Ctx, Finding, Shape, Verdicts, declare_rule};
+use tapline_network::{Item, User};
 
 declare_rule! {
     code: "LBR-001",

@@ -6,8 +6,9 @@ use tapline_core::span::Evidence;
 use tapline_topology::graph::Netdev;
 use tapline_topology::{Topic, names};
 
-use crate::lint::ctx::{Item, User};
-use crate::lint::{Ctx, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Severity, Verdicts, declare_rule};
+use tapline_network::defs;
+use tapline_network::{Item, User};
 
 declare_rule! {
     code: "LBR-005",

@@ -2,8 +2,8 @@ use tapline_core::ids::Netns;
 use tapline_topology::graph::{ConflictKind, Netdev, NetdevKind};
 use tapline_topology::{Topic, names};
 
-use crate::lint::ctx::Item;
 use crate::lint::{Confidence, Ctx, Verdicts, declare_rule};
+use tapline_network::Item;
 
 declare_rule! {
     code: "LBR-003",

@@ -9,8 +9,9 @@ use tapline_topology::graph::{Netdev, NetdevKind};
 use tapline_topology::{Topic, names};
 
 use super::l2_loop::Stp;
-use crate::lint::ctx::Item;
-use crate::lint::{Ctx, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
 
 declare_rule! {
     code: "LBR-007",

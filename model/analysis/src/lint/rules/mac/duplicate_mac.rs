@@ -6,9 +6,10 @@ use tapline_core::span::Evidence;
 use tapline_topology::graph::{NetdevKind, VmNic};
 use tapline_topology::{NodeId, Topic};
 
-use crate::lint::ctx::Item;
-use crate::lint::segment::Segments;
-use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
+use tapline_network::segment::Segments;
 
 declare_rule! {
     code: "MAC-001",

@@ -10,8 +10,9 @@ use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::graph::{Netdev, NetdevKind};
 use tapline_topology::{NodeId, names};
 
-use crate::lint::ctx::Item;
-use crate::lint::{Ctx, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
 
 declare_rule! {
     code: "MAC-003",

@@ -7,8 +7,9 @@ use tapline_core::records::link::NetnsRef;
 use tapline_topology::graph::{Netdev, NetdevKind};
 use tapline_topology::{EdgeKind, Topic};
 
-use crate::lint::ctx::Item;
-use crate::lint::{Ctx, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
 
 declare_rule! {
     code: "MTU-003",

@@ -1,8 +1,9 @@
 use tapline_topology::Topic;
 use tapline_topology::graph::{Netdev, NetdevKind};
 
-use crate::lint::ctx::Item;
-use crate::lint::{Ctx, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
 
 declare_rule! {
     code: "MTU-005",

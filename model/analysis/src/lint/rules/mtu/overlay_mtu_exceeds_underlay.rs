@@ -7,8 +7,9 @@ use tapline_core::ids::Netns;
 use tapline_topology::graph::{Netdev, OvsInterface, TunnelEndpoint};
 use tapline_topology::{NodeId, Topic, names};
 
-use crate::lint::ctx::Item;
-use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
 
 declare_rule! {
     code: "MTU-001",

@@ -8,9 +8,9 @@ use tapline_core::span::Evidence;
 use tapline_topology::Topic;
 use tapline_topology::graph::{Netdev, NetdevKind};
 
-use crate::lint::ctx::Item;
-use crate::lint::mesh::{self, Mesh};
 use crate::lint::{Ctx, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::mesh::{self, Mesh};
 
 declare_rule! {
     code: "MTU-004",

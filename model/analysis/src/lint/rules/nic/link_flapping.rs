@@ -1,9 +1,10 @@
 use tapline_core::records::Field;
 use tapline_topology::graph::Netdev;
 
-use crate::lint::ctx::Item;
-use crate::lint::nics::{self, COUNTERS, Count, Nics};
+use super::cite_uptime;
 use crate::lint::{Ctx, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::nics::{self, COUNTERS, Count, Nics};
 
 declare_rule! {
     code: "NIC-005",
@@ -47,7 +48,7 @@ fn judge<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, nics: &Nics<'a>, nic: Item<'a, N
     if let Some(place) = nic.place() {
         finding.context(place, "the NIC");
     }
-    nics.cite_uptime(nic.host, finding);
+    cite_uptime(&nics, nic.host, finding);
     finding.next(format!("dmesg -T | grep -i '{}.*link'", nic.name()));
     finding.next(format!("ethtool -m {}", nic.name()));
 }

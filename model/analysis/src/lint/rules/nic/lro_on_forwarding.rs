@@ -5,10 +5,10 @@ use tapline_core::records::Batch;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{Netdev, NetdevKind};
 
-use crate::lint::ctx::Item;
-use crate::lint::defs::{self, Role};
-use crate::lint::nics::{self, Nics};
 use crate::lint::{Ctx, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs::{self, Role};
+use tapline_network::nics::{self, Nics};
 
 declare_rule! {
     code: "NIC-006",

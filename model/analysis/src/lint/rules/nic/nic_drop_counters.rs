@@ -1,8 +1,9 @@
 use tapline_topology::graph::{Netdev, NetdevKind};
 
-use crate::lint::ctx::{Item, User};
-use crate::lint::nics::{self, COUNTERS, Count, Nics};
+use super::cite_uptime;
 use crate::lint::{Ctx, Verdicts, declare_rule};
+use tapline_network::nics::{self, COUNTERS, Count, Nics};
+use tapline_network::{Item, User};
 
 declare_rule! {
     code: "NIC-003",
@@ -151,6 +152,6 @@ fn report<'a>(
     if let Some(place) = device.place() {
         finding.context(place, "the device");
     }
-    nics.cite_uptime(device.host, finding);
+    cite_uptime(&nics, device.host, finding);
     details(finding);
 }

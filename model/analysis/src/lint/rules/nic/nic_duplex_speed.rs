@@ -1,9 +1,9 @@
 use tapline_core::records::ethtool::NicSettings;
 use tapline_topology::graph::{Netdev, Seen};
 
-use crate::lint::ctx::Item;
-use crate::lint::nics::{self, Nics};
 use crate::lint::{Ctx, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::nics::{self, Nics};
 
 declare_rule! {
     code: "NIC-004",

@@ -1,8 +1,9 @@
 use tapline_topology::graph::Netdev;
 
-use crate::lint::ctx::Item;
-use crate::lint::nics::{self, COUNTERS, Count, Counts, Nics};
+use super::cite_uptime;
 use crate::lint::{Ctx, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::nics::{self, COUNTERS, Count, Counts, Nics};
 
 declare_rule! {
     code: "NIC-002",
@@ -91,7 +92,7 @@ fn judge<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, nics: &Nics<'a>, nic: Item<'a, N
     if let Some(place) = nic.place() {
         finding.context(place, "the NIC");
     }
-    nics.cite_uptime(nic.host, finding);
+    cite_uptime(&nics, nic.host, finding);
     let name = nic.name();
     finding.next(format!(
         "ethtool -S {name} | grep -iE 'crc|fcs|err'; sleep 60; ethtool -S {name} | grep -iE 'crc|fcs|err'"

@@ -5,8 +5,9 @@ use tapline_core::ids::Netns;
 use tapline_topology::Topic;
 use tapline_topology::graph::{Netdev, NetdevKind};
 
-use crate::lint::ctx::Item;
-use crate::lint::{Ctx, Verdicts, declare_rule, defs, nics};
+use crate::lint::{Ctx, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::{defs, nics};
 
 declare_rule! {
     code: "NIC-008",

@@ -8,8 +8,8 @@ use tapline_core::span::Evidence;
 use tapline_topology::Topic;
 use tapline_topology::graph::{Netdev, VmNic};
 
-use crate::lint::ctx::Item;
 use crate::lint::{Confidence, Ctx, Verdicts, declare_rule};
+use tapline_network::Item;
 
 declare_rule! {
     code: "NIC-007",

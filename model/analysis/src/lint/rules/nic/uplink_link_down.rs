@@ -3,9 +3,9 @@ use tapline_core::ids::Netns;
 use tapline_topology::graph::{Netdev, NetdevKind};
 use tapline_topology::{EdgeKind, NodeId, Topic};
 
-use crate::lint::ctx::Item;
-use crate::lint::defs::{self, Role};
 use crate::lint::{Ctx, Finding, Severity, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs::{self, Role};
 
 declare_rule! {
     code: "NIC-001",

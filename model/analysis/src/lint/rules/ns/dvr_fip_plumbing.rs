@@ -8,9 +8,10 @@ use tapline_core::records::route::{Route, Rule};
 use tapline_topology::graph::{AddressNode, Netdev, NetnsNode};
 use tapline_topology::{NodeId, Presence, Topic};
 
-use crate::lint::ctx::Item;
-use crate::lint::netfilter::{self, Filters, Table, Translation};
-use crate::lint::{Ctx, Finding, Severity, Shape, Verdicts, declare_rule, defs, mesh};
+use crate::lint::{Ctx, Finding, Severity, Shape, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::netfilter::{self, Filters, Table, Translation};
+use tapline_network::{defs, mesh};
 
 declare_rule! {
     code: "NS-005",

@@ -4,11 +4,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::IpNet;
 use tapline_topology::{Presence, Topic};
 
-use crate::lint::ctx::Item;
-use crate::lint::mesh;
-use crate::lint::netfilter::{self, Filters, Table, Translation};
-use crate::lint::router::{Duty, Router};
-use crate::lint::{Confidence, Ctx, Finding, Object, Shape, Verdicts, declare_rule, defs};
+use crate::lint::{Confidence, Ctx, Finding, Object, Shape, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
+use tapline_network::mesh;
+use tapline_network::netfilter::{self, Filters, Table, Translation};
+use tapline_network::router::{Duty, Router};
 
 declare_rule! {
     code: "NS-006",

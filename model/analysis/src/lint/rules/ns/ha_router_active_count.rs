@@ -4,9 +4,10 @@ use tapline_core::Name;
 use tapline_core::span::Evidence;
 use tapline_topology::Topic;
 
-use crate::lint::ctx::Item;
-use crate::lint::router::Router;
-use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
+use tapline_network::router::Router;
 
 declare_rule! {
     code: "NS-003",

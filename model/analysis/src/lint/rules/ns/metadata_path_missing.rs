@@ -6,10 +6,11 @@ use tapline_core::ids::Netns;
 use tapline_topology::graph::{Netdev, NetnsNode};
 use tapline_topology::{NodeId, Topic, names};
 
-use crate::lint::ctx::Item;
-use crate::lint::netfilter::{self, Filters, Table};
-use crate::lint::router::{Duty, Router};
-use crate::lint::{Ctx, Finding, Verdicts, declare_rule, defs, mesh};
+use crate::lint::{Ctx, Finding, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::netfilter::{self, Filters, Table};
+use tapline_network::router::{Duty, Router};
+use tapline_network::{defs, mesh};
 
 declare_rule! {
     code: "NS-007",

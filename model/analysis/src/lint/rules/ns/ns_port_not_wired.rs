@@ -4,9 +4,10 @@ use tapline_core::ids::Netns;
 use tapline_topology::graph::{Netdev, NetdevKind};
 use tapline_topology::{Topic, names};
 
-use crate::lint::ctx::Item;
-use crate::lint::router::{Duty, Router};
-use crate::lint::{Confidence, Ctx, Finding, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Confidence, Ctx, Finding, Severity, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
+use tapline_network::router::{Duty, Router};
 
 declare_rule! {
     code: "NS-008",

@@ -8,11 +8,12 @@ use tapline_core::ids::Netns;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{Netdev, NetdevKind};
 
-use crate::lint::ctx::Item;
-use crate::lint::netfilter::{self, Filters};
-use crate::lint::router::{Duty, Router};
-use crate::lint::texts::{self, Settings};
-use crate::lint::{Confidence, Ctx, Verdicts, declare_rule, defs};
+use crate::lint::{Confidence, Ctx, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
+use tapline_network::netfilter::{self, Filters};
+use tapline_network::router::{Duty, Router};
+use tapline_network::texts::{self, Settings};
 
 declare_rule! {
     code: "NS-009",

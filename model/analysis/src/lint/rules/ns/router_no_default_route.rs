@@ -6,8 +6,9 @@ use tapline_core::records::route::{Family, Route};
 use tapline_topology::Topic;
 use tapline_topology::graph::{AddressNode, Netdev, NetnsNode};
 
-use crate::lint::ctx::Item;
-use crate::lint::{Confidence, Ctx, Finding, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Confidence, Ctx, Finding, Severity, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
 
 declare_rule! {
     code: "NS-002",

@@ -5,8 +5,9 @@ use tapline_core::records::ovs::{OvsRef, lookup};
 use tapline_core::span::Evidence;
 use tapline_topology::Topic;
 
-use crate::lint::ovn::{Holder, Local, North, Ovn, South, switch_of};
-use crate::lint::{Confidence, Ctx, Finding, Object, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Confidence, Ctx, Finding, Object, Severity, Verdicts, declare_rule};
+use tapline_network::defs;
+use tapline_network::ovn::{Holder, Local, North, Ovn, South, switch_of};
 
 declare_rule! {
     code: "OVN-003",

@@ -3,8 +3,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use tapline_core::capture::HostId;
 use tapline_topology::graph::NetdevKind;
 
-use crate::lint::ovn::{ASK_SOUTH, Chassis, Local, Ovn, South};
-use crate::lint::{Confidence, Ctx, Object, Severity, Verdicts, declare_rule, mesh};
+use crate::lint::{Confidence, Ctx, Object, Severity, Verdicts, declare_rule};
+use tapline_network::mesh;
+use tapline_network::ovn::{ASK_SOUTH, Chassis, Local, Ovn, South};
 
 declare_rule! {
     code: "OVN-002",

@@ -4,8 +4,9 @@ use tapline_core::ids::Netns;
 use tapline_core::records::ovs::lookup;
 use tapline_topology::Topic;
 
-use crate::lint::ovn::{ASK_SOUTH, Chassis, Local, Ovn};
-use crate::lint::{Confidence, Ctx, Object, Verdicts, declare_rule, defs};
+use crate::lint::{Confidence, Ctx, Object, Verdicts, declare_rule};
+use tapline_network::defs;
+use tapline_network::ovn::{ASK_SOUTH, Chassis, Local, Ovn};
 
 declare_rule! {
     code: "OVN-004",
@@ -70,7 +71,7 @@ fn told(ctx: &Ctx<'_>, out: &mut Verdicts, local: &Local<'_>, own: &Chassis<'_>)
         if let Some(seconds) = own
             .encaps
             .first()
-            .and_then(|it| crate::lint::ovn::apart(ctx, it.at.source, local.row.source))
+            .and_then(|it| tapline_network::ovn::apart(ctx, it.at.source, local.row.source))
             && seconds > ctx.settings.thresholds.capture_skew_s
         {
             finding.no_surer_than(Confidence::Suspect);

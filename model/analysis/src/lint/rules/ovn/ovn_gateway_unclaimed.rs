@@ -4,8 +4,9 @@ use tapline_core::records::ovn::OvnRouterPort;
 use tapline_core::records::ovs::OvsRef;
 use tapline_core::span::Evidence;
 
-use crate::lint::ovn::{ASK_SOUTH, Holder, North, Ovn, South};
-use crate::lint::{Ctx, Object, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Object, Severity, Verdicts, declare_rule};
+use tapline_network::defs;
+use tapline_network::ovn::{ASK_SOUTH, Holder, North, Ovn, South};
 
 declare_rule! {
     code: "OVN-005",

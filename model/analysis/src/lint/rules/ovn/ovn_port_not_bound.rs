@@ -6,9 +6,10 @@ use tapline_topology::coverage::Searched;
 use tapline_topology::graph::OvsInterface;
 use tapline_topology::{NodeId, Topic};
 
-use crate::lint::ctx::{Item, User};
-use crate::lint::ovn::{ASK_SOUTH, Holder, Local, Ovn, South, apart, ports_of};
-use crate::lint::{Confidence, Ctx, Verdicts, declare_rule, defs};
+use crate::lint::{Confidence, Ctx, Verdicts, declare_rule};
+use tapline_network::defs;
+use tapline_network::ovn::{ASK_SOUTH, Holder, Local, Ovn, South, apart, ports_of};
+use tapline_network::{Item, User};
 
 declare_rule! {
     code: "OVN-001",

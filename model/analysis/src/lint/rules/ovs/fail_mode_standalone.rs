@@ -3,8 +3,9 @@ use tapline_core::ids::Netns;
 use tapline_topology::Topic;
 use tapline_topology::graph::OvsBridge;
 
-use crate::lint::ctx::Item;
-use crate::lint::{Ctx, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
 
 declare_rule! {
     code: "OVS-017",

@@ -6,9 +6,10 @@ use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::coverage::Searched;
 use tapline_topology::graph::OvsBridge;
 
-use crate::lint::ctx::Item;
-use crate::lint::flows::{self, Dump, Flows, Switches};
-use crate::lint::{Ctx, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Severity, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
+use tapline_network::flows::{self, Dump, Flows, Switches};
 
 declare_rule! {
     code: "OVS-015",

@@ -5,10 +5,11 @@ use tapline_core::ids::Netns;
 use tapline_topology::graph::{Fact, OvsPort};
 use tapline_topology::{Topic, names};
 
-use crate::lint::ctx::Item;
-use crate::lint::flows::{Flows, Switches};
-use crate::lint::vlans::LocalVlans;
-use crate::lint::{Ctx, Finding, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Finding, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
+use tapline_network::flows::{Flows, Switches};
+use tapline_network::vlans::LocalVlans;
 
 declare_rule! {
     code: "OVS-010",

@@ -6,11 +6,11 @@ use tapline_core::span::Evidence;
 use tapline_topology::Topic;
 use tapline_topology::graph::{OvsBridge, OvsPort};
 
-use crate::lint::ctx::Item;
-use crate::lint::flows::{self, Flows, Switches};
-use crate::lint::mesh::{self, Mesh};
-use crate::lint::vlans::{self, Flood, LocalVlans, Ways};
 use crate::lint::{Ctx, Finding, Shape, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::flows::{self, Flows, Switches};
+use tapline_network::mesh::{self, Mesh};
+use tapline_network::vlans::{self, Flood, LocalVlans, Ways};
 
 declare_rule! {
     code: "OVS-016",

@@ -6,8 +6,8 @@ use tapline_core::span::{Evidence, Span};
 use tapline_topology::graph::NodeData;
 use tapline_topology::{Coverage, Presence, Topic, names};
 
-use crate::lint::defs::{self, Attached};
 use crate::lint::{Confidence, Ctx, Object, Verdicts, declare_rule};
+use tapline_network::defs::{self, Attached};
 
 declare_rule! {
     code: "OVS-005",

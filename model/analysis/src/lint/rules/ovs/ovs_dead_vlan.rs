@@ -6,9 +6,9 @@ use tapline_core::span::Evidence;
 use tapline_topology::graph::{Fact, OvsPort};
 use tapline_topology::{Presence, Topic, names};
 
-use crate::lint::ctx::{Item, User};
-use crate::lint::defs::{self, DEAD_VLAN};
 use crate::lint::{Confidence, Ctx, Finding, Object, Severity, Shape, Verdicts, declare_rule};
+use tapline_network::defs::{self, DEAD_VLAN};
+use tapline_network::{Item, User};
 
 declare_rule! {
     code: "OVS-002",

@@ -8,9 +8,10 @@ use tapline_core::records::ovs::{OvsRow, lookup};
 use tapline_topology::graph::{OvsBridge, OvsInterface};
 use tapline_topology::{Topic, names};
 
-use crate::lint::ctx::Item;
-use crate::lint::flows::{self, Dump, Flows};
-use crate::lint::{Ctx, Finding, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Finding, Severity, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
+use tapline_network::flows::{self, Dump, Flows};
 
 declare_rule! {
     code: "OVS-009",

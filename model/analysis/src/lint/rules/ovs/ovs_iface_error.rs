@@ -4,8 +4,9 @@ use tapline_topology::coverage::Searched;
 use tapline_topology::graph::{Fact, OvsInterface};
 use tapline_topology::{Presence, Topic, names};
 
-use crate::lint::ctx::{Item, User};
-use crate::lint::{Ctx, Finding, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Finding, Severity, Verdicts, declare_rule};
+use tapline_network::defs;
+use tapline_network::{Item, User};
 
 declare_rule! {
     code: "OVS-001",

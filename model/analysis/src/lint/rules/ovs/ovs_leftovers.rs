@@ -9,8 +9,9 @@ use tapline_topology::coverage::Searched;
 use tapline_topology::graph::{OvsBridge, OvsPort};
 use tapline_topology::{NodeId, Topic, names};
 
-use crate::lint::ctx::{Item, User};
-use crate::lint::{Ctx, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Severity, Verdicts, declare_rule};
+use tapline_network::defs;
+use tapline_network::{Item, User};
 
 declare_rule! {
     code: "OVS-018",

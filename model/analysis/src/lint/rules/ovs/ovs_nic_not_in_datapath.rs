@@ -1,8 +1,8 @@
 use tapline_core::ids::Netns;
 use tapline_topology::Topic;
 
-use crate::lint::defs::{self, Attached};
 use crate::lint::{Confidence, Ctx, Verdicts, declare_rule};
+use tapline_network::defs::{self, Attached};
 
 declare_rule! {
     code: "OVS-013",

@@ -2,8 +2,8 @@ use tapline_core::ids::Netns;
 use tapline_topology::graph::OvsInterface;
 use tapline_topology::{Topic, names};
 
-use crate::lint::ctx::{Item, User};
 use crate::lint::{Ctx, Finding, Severity, Shape, Verdicts, declare_rule};
+use tapline_network::{Item, User};
 
 declare_rule! {
     code: "OVS-003",

@@ -3,8 +3,9 @@ use tapline_core::ids::Netns;
 use tapline_topology::graph::OvsInterface;
 use tapline_topology::{Presence, Topic, names};
 
-use crate::lint::ctx::{Item, User};
-use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule};
+use tapline_network::defs;
+use tapline_network::{Item, User};
 
 declare_rule! {
     code: "OVS-004",

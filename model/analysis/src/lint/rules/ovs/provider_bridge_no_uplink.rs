@@ -8,10 +8,11 @@ use tapline_core::span::Evidence;
 use tapline_topology::graph::{OvsBridge, OvsInterface};
 use tapline_topology::{EdgeKind, Topic};
 
-use crate::lint::ctx::Item;
-use crate::lint::flows::{Flows, Switches};
-use crate::lint::vlans::LocalVlans;
-use crate::lint::{Ctx, Finding, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Finding, Severity, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
+use tapline_network::flows::{Flows, Switches};
+use tapline_network::vlans::LocalVlans;
 
 declare_rule! {
     code: "OVS-006",
@@ -103,7 +104,7 @@ fn is_let_out(ctx: &Ctx<'_>, bridge: Item<'_, OvsBridge>) -> Option<(bool, Evide
     let (host, name) = (bridge.host, bridge.name());
     let flows = Flows::new(ctx);
     let dump = flows.best(host, name)?;
-    let heading = crate::lint::flows::first_line(ctx, dump.source);
+    let heading = tapline_network::flows::first_line(ctx, dump.source);
     // The agent's flow for what no other lets out: the bridge is programmed.
     let programmed = dump.flows.iter().any(|it| it.in_port().is_some());
     if !programmed || !defs::has_agent_patches(ctx, host) {

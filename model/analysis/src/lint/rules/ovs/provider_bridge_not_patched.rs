@@ -5,8 +5,9 @@ use tapline_core::ids::Netns;
 use tapline_topology::graph::{OvsBridge, OvsInterface};
 use tapline_topology::{EdgeKind, Topic};
 
-use crate::lint::ctx::Item;
-use crate::lint::{Ctx, Object, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Object, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
 
 declare_rule! {
     code: "OVS-007",

@@ -10,9 +10,10 @@ use tapline_core::span::Evidence;
 use tapline_topology::Topic;
 use tapline_topology::graph::TunnelEndpoint;
 
-use crate::lint::ctx::Item;
-use crate::lint::netfilter::{self, Filters, Table};
-use crate::lint::{Ctx, Verdicts, declare_rule, defs, mesh};
+use crate::lint::{Ctx, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::netfilter::{self, Filters, Table};
+use tapline_network::{defs, mesh};
 
 declare_rule! {
     code: "TUN-007",

@@ -7,8 +7,9 @@ use tapline_core::records::ovs::OvsRow;
 use tapline_topology::graph::{NodeData, OvsInterface};
 use tapline_topology::{Presence, Topic};
 
-use crate::lint::ctx::Item;
-use crate::lint::{Ctx, Finding, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Finding, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
 
 declare_rule! {
     code: "TUN-010",

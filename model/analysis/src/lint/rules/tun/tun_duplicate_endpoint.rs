@@ -6,8 +6,9 @@ use tapline_core::ids::Netns;
 use tapline_topology::Topic;
 use tapline_topology::graph::OvsInterface;
 
-use crate::lint::ctx::Item;
-use crate::lint::{Ctx, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Severity, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
 
 declare_rule! {
     code: "TUN-004",

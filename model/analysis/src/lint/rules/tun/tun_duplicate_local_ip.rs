@@ -7,8 +7,9 @@ use tapline_core::span::Evidence;
 use tapline_topology::Topic;
 use tapline_topology::graph::NetdevKind;
 
-use crate::lint::mesh::{self, Mesh};
-use crate::lint::{Ctx, Object, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Object, Verdicts, declare_rule};
+use tapline_network::defs;
+use tapline_network::mesh::{self, Mesh};
 
 declare_rule! {
     code: "TUN-003",

@@ -7,8 +7,9 @@ use tapline_core::span::Evidence;
 use tapline_topology::graph::TunnelEndpoint;
 use tapline_topology::{NodeId, Presence, Topic};
 
-use crate::lint::ctx::Item;
-use crate::lint::{Ctx, Finding, Object, Verdicts, declare_rule, mesh};
+use crate::lint::{Ctx, Finding, Object, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::mesh;
 
 declare_rule! {
     code: "TUN-001",

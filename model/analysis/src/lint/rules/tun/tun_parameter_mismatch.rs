@@ -6,9 +6,10 @@ use tapline_core::ids::Netns;
 use tapline_topology::Topic;
 use tapline_topology::graph::TunnelEndpoint;
 
-use crate::lint::ctx::Item;
-use crate::lint::mesh::{self, Mesh};
-use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
+use tapline_network::mesh::{self, Mesh};
 
 declare_rule! {
     code: "TUN-005",

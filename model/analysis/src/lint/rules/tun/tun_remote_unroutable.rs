@@ -9,8 +9,9 @@ use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::graph::{Fact, Netdev, NetdevKind, TunnelEndpoint};
 use tapline_topology::{NodeId, Topic};
 
-use crate::lint::ctx::Item;
-use crate::lint::{Confidence, Ctx, Finding, Severity, Verdicts, declare_rule, defs, mesh};
+use crate::lint::{Confidence, Ctx, Finding, Severity, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::{defs, mesh};
 
 declare_rule! {
     code: "TUN-006",

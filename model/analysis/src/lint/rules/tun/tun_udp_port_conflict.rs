@@ -7,8 +7,9 @@ use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::graph::{Netdev, NetdevKind, OvsInterface};
 use tapline_topology::{Topic, names};
 
-use crate::lint::ctx::Item;
-use crate::lint::{Ctx, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Ctx, Severity, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
 
 declare_rule! {
     code: "TUN-008",

@@ -6,8 +6,9 @@ use tapline_core::records::link::LowerRef;
 use tapline_topology::graph::{Conflict, ConflictKind, Netdev, NetdevKind};
 use tapline_topology::{NodeId, Presence, Topic};
 
-use crate::lint::ctx::Item;
-use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
 
 declare_rule! {
     code: "VETH-001",

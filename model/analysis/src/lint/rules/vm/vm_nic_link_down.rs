@@ -2,8 +2,8 @@ use tapline_core::ids::Netns;
 use tapline_topology::Topic;
 use tapline_topology::graph::{NetdevKind, VmNic};
 
-use crate::lint::ctx::Item;
 use crate::lint::{Ctx, Verdicts, declare_rule};
+use tapline_network::Item;
 
 declare_rule! {
     code: "VM-003",

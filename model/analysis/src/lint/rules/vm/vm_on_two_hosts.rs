@@ -5,8 +5,9 @@ use tapline_core::ids::{Mac, Netns};
 use tapline_topology::graph::Vm;
 use tapline_topology::{EdgeKind, Topic};
 
-use crate::lint::ctx::Item;
-use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
 
 declare_rule! {
     code: "VM-005",

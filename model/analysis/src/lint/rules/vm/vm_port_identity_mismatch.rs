@@ -3,8 +3,8 @@ use tapline_core::ids::{Mac, Netns};
 use tapline_topology::graph::{Fact, OvsInterface, VmNic};
 use tapline_topology::{Topic, names};
 
-use crate::lint::ctx::Item;
 use crate::lint::{Ctx, Finding, Verdicts, declare_rule};
+use tapline_network::Item;
 
 declare_rule! {
     code: "VM-004",

@@ -5,8 +5,9 @@ use tapline_core::span::{At, Evidence};
 use tapline_topology::graph::{NetdevKind, Seen, VmNic};
 use tapline_topology::{Presence, Topic, names};
 
-use crate::lint::ctx::Item;
-use crate::lint::{Confidence, Ctx, Finding, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Confidence, Ctx, Finding, Severity, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
 
 declare_rule! {
     code: "VM-006",

@@ -6,8 +6,9 @@ use tapline_topology::coverage::Searched;
 use tapline_topology::graph::VmNic;
 use tapline_topology::{Presence, Topic};
 
-use crate::lint::ctx::Item;
-use crate::lint::{Confidence, Ctx, Finding, Shape, Verdicts, declare_rule, defs};
+use crate::lint::{Confidence, Ctx, Finding, Shape, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
 
 declare_rule! {
     code: "VM-001",

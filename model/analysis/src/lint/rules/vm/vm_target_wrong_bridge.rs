@@ -3,8 +3,8 @@ use tapline_core::span::Evidence;
 use tapline_topology::graph::{Netdev, VmNic};
 use tapline_topology::{EdgeKind, Topic, names};
 
-use crate::lint::ctx::Item;
 use crate::lint::{Ctx, Verdicts, declare_rule};
+use tapline_network::Item;
 
 declare_rule! {
     code: "VM-002",

@@ -7,9 +7,10 @@ use tapline_core::span::Evidence;
 use tapline_topology::Topic;
 use tapline_topology::graph::OvsPort;
 
-use crate::lint::ctx::Item;
-use crate::lint::mesh::{self, Mesh};
-use crate::lint::{Confidence, Ctx, Object, Severity, Verdicts, declare_rule, defs};
+use crate::lint::{Confidence, Ctx, Object, Severity, Verdicts, declare_rule};
+use tapline_network::Item;
+use tapline_network::defs;
+use tapline_network::mesh::{self, Mesh};
 
 declare_rule! {
     code: "XHOST-001",

@@ -2,9 +2,10 @@
 use tapline_core::records::openflow::Action;
 use tapline_core::span::Evidence;
 
-use crate::lint::ctx::Item;
-use crate::lint::flows::{self, Dump, Flows};
-use crate::lint::{Confidence, Ctx, Severity, Verdicts, defs};
+use crate::lint::{Confidence, Ctx, Severity, Verdicts};
+use tapline_network::Item;
+use tapline_network::defs;
+use tapline_network::flows::{self, Dump, Flows};
 
 /// Neutron keeps physical networks apart by flows that drop what comes from one of them and has no
 /// VLAN of its own. A bridge without a program floods it to all others.

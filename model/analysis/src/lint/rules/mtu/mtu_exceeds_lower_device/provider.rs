@@ -9,9 +9,9 @@ use tapline_core::records::ovs::{OvsRow, lookup};
 use tapline_topology::graph::{Fact, Netdev};
 use tapline_topology::{Topic, names};
 
-use crate::lint::ctx::Item;
-use crate::lint::defs::{self, Provider};
 use crate::lint::{Confidence, Ctx, Verdicts};
+use tapline_network::Item;
+use tapline_network::defs::{self, Provider};
 
 /// A port of a network, its device's MTU and what says of which physical network it is.
 struct Port<'a> {

@@ -8,45 +8,45 @@ use tapline_core::records::openflow::{Action, Flow, FlowAction, OfPort, OfSwitch
 use tapline_core::span::{At, Evidence, SourceId, Span};
 use tapline_topology::coverage::Searched;
 
-use super::ctx::Ctx;
+use crate::Network;
 
 /// Table that OVS fills for itself; `ovs-appctl bridge/dump-flows` shows it.
 const HIDDEN_TABLE: u8 = 254;
 
 /// One dump of the flows of one bridge.
 #[derive(Clone, Debug)]
-pub(crate) struct Dump<'a> {
+pub struct Dump<'a> {
     /// The text.
-    pub(crate) source: SourceId,
+    pub source: SourceId,
     /// Its flows, without those that OVS makes for itself.
-    pub(crate) flows: Vec<&'a Flow>,
+    pub flows: Vec<&'a Flow>,
 }
 
 impl Dump<'_> {
     /// Where a flow is printed.
-    pub(crate) fn line(&self, flow: &Flow) -> Evidence {
+    pub fn line(&self, flow: &Flow) -> Evidence {
         Evidence { source: self.source, span: flow.at }
     }
 }
 
 /// The complete dumps of each bridge, those with most flows first.
 #[derive(Debug, Default)]
-pub(crate) struct Flows<'a> {
+pub struct Flows<'a> {
     all: BTreeMap<HostId, BTreeMap<&'a str, Vec<Dump<'a>>>>,
 }
 
 impl<'a> Flows<'a> {
     /// Gathers them.
-    pub(crate) fn new(ctx: &Ctx<'a>) -> Self {
+    pub fn new(network: &Network<'a>) -> Self {
         let mut flows = Self::default();
-        for (source, reading) in ctx.topology.snapshot.iter() {
+        for (source, reading) in network.topology.snapshot.iter() {
             let Batch::Flows(records) = &reading.records else { continue };
-            let whole = ctx.topology.snapshot.completeness(source.id).is_complete();
+            let whole = network.topology.snapshot.completeness(source.id).is_complete();
             // A text without as much as a heading may be of a command that said nothing.
             if !whole || reading.lines.unread > 0 || source.text.trim().is_empty() {
                 continue;
             }
-            let Some(bridge) = bridge_of(ctx, source) else { continue };
+            let Some(bridge) = bridge_of(network, source) else { continue };
             let shown = records.iter().filter(|it| it.table.value != HIDDEN_TABLE).collect();
             let dumps = flows.all.entry(source.host).or_default().entry(bridge).or_default();
             dumps.push(Dump { source: source.id, flows: shown });
@@ -60,17 +60,17 @@ impl<'a> Flows<'a> {
     }
 
     /// The complete dumps of a bridge.
-    pub(crate) fn of(&self, host: HostId, bridge: &str) -> &[Dump<'a>] {
+    pub fn of(&self, host: HostId, bridge: &str) -> &[Dump<'a>] {
         self.all.get(&host).and_then(|it| it.get(bridge)).map_or(&[], Vec::as_slice)
     }
 
     /// The dump of a bridge that shows most.
-    pub(crate) fn best(&self, host: HostId, bridge: &str) -> Option<&Dump<'a>> {
+    pub fn best(&self, host: HostId, bridge: &str) -> Option<&Dump<'a>> {
         self.of(host, bridge).first()
     }
 
     /// The dumps of a bridge, as searched for `key` in vain.
-    pub(crate) fn searched(&self, host: HostId, bridge: &str, key: &str) -> Searched {
+    pub fn searched(&self, host: HostId, bridge: &str, key: &str) -> Searched {
         let dumps = self.of(host, bridge).iter().take(3);
         Searched {
             keys: vec![key.to_owned()],
@@ -81,33 +81,33 @@ impl<'a> Flows<'a> {
 }
 
 /// The command that shows the flows of a bridge.
-pub(crate) fn command(bridge: &str) -> String {
+pub fn command(bridge: &str) -> String {
     format!("ovs-ofctl dump-flows {bridge}")
 }
 
 /// A listing of the ports of a bridge, and its text.
-pub(crate) type Listing<'a> = (SourceId, &'a OfSwitch);
+pub type Listing<'a> = (SourceId, &'a OfSwitch);
 
 /// The OpenFlow ports of each bridge, as the switch itself lists them.
 #[derive(Debug, Default)]
-pub(crate) struct Switches<'a> {
+pub struct Switches<'a> {
     all: BTreeMap<HostId, BTreeMap<&'a str, Vec<Listing<'a>>>>,
 }
 
 impl<'a> Switches<'a> {
     /// Gathers the complete listings.
-    pub(crate) fn new(ctx: &Ctx<'a>) -> Self {
+    pub fn new(network: &Network<'a>) -> Self {
         let mut all: BTreeMap<_, BTreeMap<_, Vec<_>>> = BTreeMap::new();
-        for (source, reading) in ctx.topology.snapshot.iter() {
+        for (source, reading) in network.topology.snapshot.iter() {
             let Batch::OfSwitches(switches) = &reading.records else { continue };
-            let whole = ctx.topology.snapshot.completeness(source.id).is_complete();
+            let whole = network.topology.snapshot.completeness(source.id).is_complete();
             // A listing of one port names it behind the bridge.
             let [switch] = switches.as_slice() else { continue };
             let lists = switch.ports.iter().any(|it| it.port.value == OfPort::Local);
             if !whole || reading.lines.unread > 0 || !lists {
                 continue;
             }
-            if let Some(bridge) = bridge_of(ctx, source) {
+            if let Some(bridge) = bridge_of(network, source) {
                 let listings = all.entry(source.host).or_default().entry(bridge).or_default();
                 listings.push((source.id, switch));
             }
@@ -116,12 +116,12 @@ impl<'a> Switches<'a> {
     }
 
     /// The listings of a bridge.
-    pub(crate) fn of(&self, host: HostId, bridge: &str) -> &[Listing<'a>] {
+    pub fn of(&self, host: HostId, bridge: &str) -> &[Listing<'a>] {
         self.all.get(&host).and_then(|it| it.get(bridge)).map_or(&[], Vec::as_slice)
     }
 
     /// The number or name of a port as flows print it, by the name of its interface.
-    pub(crate) fn is(&self, host: HostId, bridge: &str, port: &OfPort, interface: &str) -> bool {
+    pub fn is(&self, host: HostId, bridge: &str, port: &OfPort, interface: &str) -> bool {
         match port {
             OfPort::Name(name) => name == interface,
             OfPort::Local => bridge == interface,
@@ -134,23 +134,23 @@ impl<'a> Switches<'a> {
 }
 
 /// The bridge of the database that a command is about: its name, or its management socket.
-fn bridge_of<'a>(ctx: &Ctx<'a>, source: &Source) -> Option<&'a str> {
+fn bridge_of<'a>(network: &Network<'a>, source: &Source) -> Option<&'a str> {
     source.command.args().iter().find_map(|word| {
         let name = word.rsplit('/').next().unwrap_or(word);
         let name = name.strip_suffix(".mgmt").unwrap_or(name);
-        Some(ctx.bridge_called(source.host, name)?.name())
+        Some(network.bridge_called(source.host, name)?.name())
     })
 }
 
 /// The first line of a text.
-pub(crate) fn first_line(ctx: &Ctx<'_>, source: SourceId) -> Evidence {
-    let text = ctx.topology.snapshot.source(source).map_or("", |it| it.text.as_str());
+pub fn first_line(network: &Network<'_>, source: SourceId) -> Evidence {
+    let text = network.topology.snapshot.source(source).map_or("", |it| it.text.as_str());
     let end = text.lines().next().map_or(0, str::len);
     Evidence { source, span: Span { start: 0, end: u32::try_from(end).unwrap_or(u32::MAX) } }
 }
 
 /// All actions, those within others too.
-pub(crate) fn actions(flow: &Flow) -> impl Iterator<Item = &FlowAction> {
+pub fn actions(flow: &Flow) -> impl Iterator<Item = &FlowAction> {
     let mut open: Vec<&FlowAction> = flow.actions.iter().rev().collect();
     std::iter::from_fn(move || {
         let next = open.pop()?;
@@ -162,7 +162,7 @@ pub(crate) fn actions(flow: &Flow) -> impl Iterator<Item = &FlowAction> {
 }
 
 /// The ports that a flow sends packets to.
-pub(crate) fn outputs(flow: &Flow) -> impl Iterator<Item = (&OfPort, Span)> {
+pub fn outputs(flow: &Flow) -> impl Iterator<Item = (&OfPort, Span)> {
     actions(flow).filter_map(|it| match &it.action {
         Action::Output { port } => Some((port, it.text.span)),
         _ => None,
@@ -171,7 +171,7 @@ pub(crate) fn outputs(flow: &Flow) -> impl Iterator<Item = (&OfPort, Span)> {
 
 /// The VLAN that packets must have, where it is one: `dl_vlan=3`, `vlan_vid=0x1003`,
 /// `vlan_tci=0x1003/0x1fff`.
-pub(crate) fn vlan(flow: &Flow) -> Option<u16> {
+pub fn vlan(flow: &Flow) -> Option<u16> {
     if let Some(value) = flow.matched("dl_vlan") {
         return u16::try_from(integer(value)?).ok().filter(|it| *it < 4096);
     }
@@ -183,7 +183,7 @@ pub(crate) fn vlan(flow: &Flow) -> Option<u16> {
 }
 
 /// The VLAN that a flow gives to packets.
-pub(crate) fn sets_vlan(flow: &Flow) -> Option<u16> {
+pub fn sets_vlan(flow: &Flow) -> Option<u16> {
     actions(flow).find_map(|it| match &it.action {
         Action::ModVlan { vid } => Some(*vid),
         Action::SetField { value, field } if field == "vlan_vid" => {
@@ -195,13 +195,13 @@ pub(crate) fn sets_vlan(flow: &Flow) -> Option<u16> {
 }
 
 /// The tunnel key that packets must have.
-pub(crate) fn tunnel_id(flow: &Flow) -> Option<At<u64>> {
+pub fn tunnel_id(flow: &Flow) -> Option<At<u64>> {
     let value = flow.matched("tun_id").or_else(|| flow.matched("tunnel_id"))?;
     Some(At::new(integer(value)?, value.span))
 }
 
 /// The tunnel key that a flow gives to packets.
-pub(crate) fn sets_tunnel(flow: &Flow) -> Option<u64> {
+pub fn sets_tunnel(flow: &Flow) -> Option<u64> {
     actions(flow).find_map(|it| match &it.action {
         Action::SetTunnel { id } => Some(*id),
         Action::SetField { value, field } if matches!(field.as_str(), "tun_id" | "tunnel_id") => {

@@ -9,13 +9,13 @@ use tapline_core::outcome::ProblemKind;
 use tapline_core::span::SourceId;
 use tapline_topology::Topology;
 
-use super::ctx::Ctx;
-use super::defs;
 use super::explain::{add_populations, explain};
 use super::finding::{Cited, Confidence, Finding, Role};
 use super::settings::Settings;
 use super::verdicts::{CannotTell, Verdicts};
-use super::{OwnRule, Rule};
+use crate::lint::Ctx;
+use crate::lint::{OwnRule, Rule};
+use tapline_network::defs;
 
 /// The answers of all rules.
 #[derive(Debug, Default)]

@@ -8,9 +8,9 @@ use tapline_topology::chain::{Chains, Hop};
 use tapline_topology::{EdgeKind, NodeData, NodeId};
 
 use super::touch::Touch;
-use crate::lint::ctx::Ctx;
-use crate::lint::finding::Finding;
-use crate::lint::ways::{INTEGRATION, Ways};
+use crate::lint::Ctx;
+use crate::lint::engine::finding::Finding;
+use tapline_network::ways::{INTEGRATION, Ways};
 
 /// Steps that are followed for all findings together, and for one of them.
 const MOST_STEPS: usize = 400_000;

@@ -8,9 +8,9 @@ use tapline_core::span::Evidence;
 use tapline_topology::NodeId;
 use tapline_topology::coverage::Searched;
 
-use super::Rule;
 use super::explain::Blast;
 use super::settings::Suppressed;
+use crate::lint::Rule;
 
 /// How bad a finding is. From mild to severe.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]

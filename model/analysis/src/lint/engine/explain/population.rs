@@ -8,9 +8,9 @@ mod gone;
 mod network;
 mod overlay;
 
-use crate::lint::ctx::Ctx;
-use crate::lint::finding::{Finding, Object, Shape};
-use crate::lint::run::{self, Report};
+use crate::lint::Ctx;
+use crate::lint::engine::finding::{Finding, Object, Shape};
+use crate::lint::engine::run::{self, Report};
 
 /// Places that the finding cites of those that it stands for.
 const CITED: usize = 5;

@@ -10,12 +10,12 @@ use tapline_core::records::nft::{NftChain, NftRule, NftTable};
 use tapline_core::records::route::Family;
 use tapline_core::span::{Evidence, SourceId};
 
-use super::defs;
-use super::texts::Table;
+use crate::defs;
+use crate::texts::Table;
 
 /// The packets that are asked about.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Path<'t> {
+pub enum Path<'t> {
     /// Between a port of a bridge and another: the filter sees the bridge on both sides.
     Bridged {
         /// The bridge.
@@ -32,15 +32,15 @@ pub(crate) enum Path<'t> {
 
 /// Where packets end that no rule spares.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Drop {
+pub struct Drop {
     /// The rule or the policy.
-    pub(crate) evidence: Evidence,
+    pub evidence: Evidence,
     /// Packets and bytes that ended there.
-    pub(crate) counters: Option<(u64, u64)>,
+    pub counters: Option<(u64, u64)>,
 }
 
 /// What `iptables` or `ip6tables` drops.
-pub(crate) fn dropped(table: &Table<'_>, path: Path<'_>) -> Option<Drop> {
+pub fn dropped(table: &Table<'_>, path: Path<'_>) -> Option<Drop> {
     let (drop, before) = drop(table)?;
     (!spares(table, before, path)).then_some(drop)
 }
@@ -163,7 +163,7 @@ fn is_narrow(rule: &NetfilterRule) -> bool {
 /// What a chain of nftables drops. A packet has to pass all chains of the hook: that one accepts
 /// it does not save it from the next. `by_iptables` tells that the table of `iptables` was read by
 /// its own command: `nft` lists it again.
-pub(crate) fn dropped_by_nft(
+pub fn dropped_by_nft(
     source: SourceId,
     tables: &[NftTable],
     family: Family,

@@ -16,88 +16,88 @@ use tapline_core::span::{At, Evidence, SourceId};
 use tapline_topology::coverage::Searched;
 use tapline_topology::graph::OvsInterface;
 
-use super::ctx::{Ctx, Item};
-use super::defs;
+use crate::defs;
+use crate::{Item, Network};
 
 /// Asks the southbound database what chassis there are and what they claimed.
-pub(crate) const ASK_SOUTH: &str = "ovn-sbctl show";
+pub const ASK_SOUTH: &str = "ovn-sbctl show";
 
 /// All that was captured.
 #[derive(Debug, Default)]
-pub(crate) struct Ovn<'a> {
+pub struct Ovn<'a> {
     /// Hosts whose Open vSwitch has settings of OVN, by host.
-    pub(crate) locals: BTreeMap<HostId, Local<'a>>,
+    pub locals: BTreeMap<HostId, Local<'a>>,
     /// Southbound databases by the host on which they were asked.
-    pub(crate) souths: BTreeMap<HostId, South<'a>>,
+    pub souths: BTreeMap<HostId, South<'a>>,
     /// Northbound databases by the host on which they were asked.
-    pub(crate) norths: BTreeMap<HostId, North<'a>>,
+    pub norths: BTreeMap<HostId, North<'a>>,
 }
 
 /// What ovn-controller reads on a host: `external_ids` of the row `Open_vSwitch`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Local<'a> {
+pub struct Local<'a> {
     /// The host.
-    pub(crate) host: HostId,
+    pub host: HostId,
     /// The row.
-    pub(crate) row: Evidence,
+    pub row: Evidence,
     ids: &'a OvsMap,
 }
 
 /// A southbound database.
 #[derive(Debug)]
-pub(crate) struct South<'a> {
+pub struct South<'a> {
     /// The host on which it was asked.
-    pub(crate) host: HostId,
+    pub host: HostId,
     /// By name.
-    pub(crate) chassis: BTreeMap<&'a str, Chassis<'a>>,
+    pub chassis: BTreeMap<&'a str, Chassis<'a>>,
     /// By logical port.
-    pub(crate) bindings: BTreeMap<&'a str, Binding<'a>>,
+    pub bindings: BTreeMap<&'a str, Binding<'a>>,
     /// A complete `show`, and how many rows it has: every chassis and every claimed port.
-    pub(crate) shown: Option<(SourceId, usize)>,
+    pub shown: Option<(SourceId, usize)>,
     /// A complete list of Port_Binding: every port there is.
-    pub(crate) listed: Option<(SourceId, usize)>,
+    pub listed: Option<(SourceId, usize)>,
 }
 
 /// A chassis.
 #[derive(Clone, Debug)]
-pub(crate) struct Chassis<'a> {
+pub struct Chassis<'a> {
     /// Its name: the system id of its host.
-    pub(crate) name: &'a str,
+    pub name: &'a str,
     /// The host name that it gave.
-    pub(crate) hostname: Option<&'a str>,
+    pub hostname: Option<&'a str>,
     /// Its row.
-    pub(crate) at: Evidence,
+    pub at: Evidence,
     /// Its tunnel ends.
-    pub(crate) encaps: Vec<Encap<'a>>,
+    pub encaps: Vec<Encap<'a>>,
     /// Its row with all columns, where it was listed.
-    pub(crate) listed: Option<&'a OvnChassis>,
+    pub listed: Option<&'a OvnChassis>,
 }
 
 /// A tunnel end of a chassis.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Encap<'a> {
+pub struct Encap<'a> {
     /// `geneve`, …
-    pub(crate) kind: &'a str,
+    pub kind: &'a str,
     /// Its address, as printed.
-    pub(crate) ip: &'a str,
+    pub ip: &'a str,
     /// Where it stands.
-    pub(crate) at: Evidence,
+    pub at: Evidence,
 }
 
 /// Where a logical port is.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Binding<'a> {
+pub struct Binding<'a> {
     /// The row that says most.
-    pub(crate) row: &'a OvnPortBinding,
+    pub row: &'a OvnPortBinding,
     /// Its place.
-    pub(crate) at: Evidence,
+    pub at: Evidence,
     /// Who claimed it.
-    pub(crate) holder: Holder<'a>,
+    pub holder: Holder<'a>,
 }
 
 /// Who claimed a port. From weak to strong.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) enum Holder<'a> {
+pub enum Holder<'a> {
     /// Nobody.
     Nobody,
     /// A chassis whose name was not captured.
@@ -108,26 +108,26 @@ pub(crate) enum Holder<'a> {
 
 /// A northbound database, as `show` nests it.
 #[derive(Debug)]
-pub(crate) struct North<'a> {
+pub struct North<'a> {
     /// The host on which it was asked.
-    pub(crate) host: HostId,
+    pub host: HostId,
     /// Switch ports by name.
-    pub(crate) switch_ports: BTreeMap<&'a str, (&'a OvnSwitchPort, Evidence)>,
+    pub switch_ports: BTreeMap<&'a str, (&'a OvnSwitchPort, Evidence)>,
     /// The localnet ports of each switch, by the switch.
-    pub(crate) localnets: BTreeMap<&'a str, Vec<(&'a str, Evidence)>>,
+    pub localnets: BTreeMap<&'a str, Vec<(&'a str, Evidence)>>,
     /// Router ports by name.
-    pub(crate) router_ports: BTreeMap<&'a str, (&'a OvnRouterPort, Evidence)>,
+    pub router_ports: BTreeMap<&'a str, (&'a OvnRouterPort, Evidence)>,
     /// Whether there are ports of other zones of OVN interconnection.
-    pub(crate) is_joined: bool,
+    pub is_joined: bool,
 }
 
 impl<'a> Ovn<'a> {
     /// Gathers what was captured.
-    pub(crate) fn new(ctx: &Ctx<'a>) -> Self {
+    pub fn new(network: &Network<'a>) -> Self {
         let mut all = Self::default();
-        for (source, reading) in ctx.topology.snapshot.iter() {
+        for (source, reading) in network.topology.snapshot.iter() {
             let Batch::Ovs(rows) = &reading.records else { continue };
-            let complete = ctx.topology.snapshot.completeness(source.id).is_complete();
+            let complete = network.topology.snapshot.completeness(source.id).is_complete();
             all.local(source, rows);
             let south = rows.iter().any(|it| {
                 matches!(it.row, OvsRow::Chassis(_) | OvsRow::Encap(_) | OvsRow::PortBinding(_))
@@ -145,7 +145,7 @@ impl<'a> Ovn<'a> {
             }
         }
         for one in all.souths.values_mut() {
-            one.name_holders(ctx);
+            one.name_holders(network);
         }
         all
     }
@@ -167,22 +167,22 @@ impl<'a> Ovn<'a> {
 
     /// The southbound database that a host reads; `None` where it was not captured, or where
     /// nothing says that it is this one.
-    pub(crate) fn south_of(&self, ctx: &Ctx<'_>, local: &Local<'_>) -> Option<&South<'a>> {
+    pub fn south_of(&self, network: &Network<'_>, local: &Local<'_>) -> Option<&South<'a>> {
         if let Some(own) = self.souths.get(&local.host) {
             return Some(own);
         }
         let remotes: Vec<IpAddr> = local.list("ovn-remote").filter_map(|it| remote(&it)).collect();
         let serves = |south: &&South<'_>| {
             remotes.iter().any(|ip| {
-                let nodes = ctx.topology.find_address(*ip).iter();
-                nodes.filter_map(|it| ctx.address(*it)).any(|it| it.host == south.host)
+                let nodes = network.topology.find_address(*ip).iter();
+                nodes.filter_map(|it| network.address(*it)).any(|it| it.host == south.host)
             })
         };
         // It holds the host's chassis, with a port of the host's own: that of another zone may
         // know the chassis, but none of its ports.
         let knows = |south: &&South<'_>| {
             let Some(id) = local.system_id() else { return false };
-            ctx.ovs_interfaces_of(local.host).any(|it| {
+            network.ovs_interfaces_of(local.host).any(|it| {
                 let port = defs::external_id(it.data, "iface-id");
                 let binding = port.and_then(|it| south.bindings.get(it));
                 binding.is_some_and(|it| it.holder == Holder::Chassis(id))
@@ -194,33 +194,33 @@ impl<'a> Ovn<'a> {
 
 impl<'a> Local<'a> {
     /// A setting.
-    pub(crate) fn get(&self, key: &str) -> Option<&'a At<Name>> {
+    pub fn get(&self, key: &str) -> Option<&'a At<Name>> {
         lookup(self.ids, key)
     }
 
     /// Where a setting stands; the row where it does not.
-    pub(crate) fn place(&self, key: &str) -> Evidence {
+    pub fn place(&self, key: &str) -> Evidence {
         self.get(key).map_or(self.row, |it| it.evidence(self.row.source))
     }
 
     /// The members of a setting that is a list.
-    pub(crate) fn list(&self, key: &str) -> impl Iterator<Item = String> + use<'a> {
+    pub fn list(&self, key: &str) -> impl Iterator<Item = String> + use<'a> {
         let value = self.get(key).map_or("", |it| it.value.as_str());
         value.split(',').map(|it| it.trim().to_owned()).filter(|it| !it.is_empty())
     }
 
     /// The name of the host's chassis.
-    pub(crate) fn system_id(&self) -> Option<&'a str> {
+    pub fn system_id(&self) -> Option<&'a str> {
         self.get("system-id").map(|it| it.value.as_str()).filter(|it| !it.is_empty())
     }
 
     /// The bridge that ports of OVN are on.
-    pub(crate) fn bridge(&self) -> &'a str {
+    pub fn bridge(&self) -> &'a str {
         self.get("ovn-bridge").map_or("br-int", |it| it.value.as_str())
     }
 
     /// Whether several ovn-controllers run on the host, each with settings of its own.
-    pub(crate) fn is_shared(&self) -> bool {
+    pub fn is_shared(&self) -> bool {
         const EACH: &[&str] = &["system-id-", "ovn-bridge-mappings-", "ovn-encap-type-"];
         self.ids.iter().any(|(key, _)| EACH.iter().any(|it| key.starts_with(it)))
     }
@@ -324,9 +324,10 @@ impl<'a> South<'a> {
     }
 
     /// Gives the chassis that lists refer to their names.
-    fn name_holders(&mut self, ctx: &Ctx<'a>) {
+    fn name_holders(&mut self, network: &Network<'a>) {
         let mut names: BTreeMap<&str, &'a str> = BTreeMap::new();
-        for (_, reading) in ctx.topology.snapshot.iter().filter(|(it, _)| it.host == self.host) {
+        for (_, reading) in network.topology.snapshot.iter().filter(|(it, _)| it.host == self.host)
+        {
             let Batch::Ovs(rows) = &reading.records else { continue };
             for record in rows {
                 if let (OvsRow::Chassis(row), Some(uuid)) = (&record.row, &record.uuid) {
@@ -345,7 +346,7 @@ impl<'a> South<'a> {
     }
 
     /// The `show` that was searched for `key` in vain.
-    pub(crate) fn searched(&self, key: &str) -> Option<Searched> {
+    pub fn searched(&self, key: &str) -> Option<Searched> {
         let sources = vec![self.shown.or(self.listed)?];
         Some(Searched { keys: vec![key.to_owned()], sources, namespaces: 0 })
     }
@@ -388,7 +389,7 @@ impl<'a> North<'a> {
 }
 
 /// The switch that a port is on, where the text nests it.
-pub(crate) fn switch_of(row: &OvnSwitchPort) -> Option<&str> {
+pub fn switch_of(row: &OvnSwitchPort) -> Option<&str> {
     match row.switch.as_ref().map(|it| &it.value) {
         Some(OvsRef::Uuid(it) | OvsRef::Name(it)) => Some(it.as_str()),
         None => None,
@@ -396,13 +397,14 @@ pub(crate) fn switch_of(row: &OvnSwitchPort) -> Option<&str> {
 }
 
 /// The interfaces of a host that are ports of OVN, each with its logical port.
-pub(crate) fn ports_of<'a>(
-    ctx: &Ctx<'a>,
+pub fn ports_of<'a>(
+    network: &Network<'a>,
     local: &Local<'_>,
 ) -> Vec<(Item<'a, OvsInterface>, &'a str, Evidence)> {
     let of_bridge = |it: &Item<'a, OvsInterface>| it.data.bridge == local.bridge();
     let mut seen = BTreeSet::new();
-    ctx.ovs_interfaces_of(local.host)
+    network
+        .ovs_interfaces_of(local.host)
         .filter(of_bridge)
         .filter_map(|it| {
             let id = it.data.external_ids.iter().find(|(key, _)| key == "iface-id")?;
@@ -413,8 +415,8 @@ pub(crate) fn ports_of<'a>(
 }
 
 /// How far apart two texts were taken, in seconds, where both times are known.
-pub(crate) fn apart(ctx: &Ctx<'_>, a: SourceId, b: SourceId) -> Option<f64> {
-    let taken = |id| ctx.topology.snapshot.source(id).and_then(|it| it.taken);
+pub fn apart(network: &Network<'_>, a: SourceId, b: SourceId) -> Option<f64> {
+    let taken = |id| network.topology.snapshot.source(id).and_then(|it| it.taken);
     Some((taken(a)? - taken(b)?).abs())
 }
 

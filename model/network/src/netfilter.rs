@@ -11,25 +11,25 @@ use tapline_core::records::route::Family;
 use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::coverage::Searched;
 
-use super::ctx::Ctx;
+use crate::Network;
 
 /// One table and the text that prints it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Table<'a> {
+pub struct Table<'a> {
     /// The text.
-    pub(crate) source: SourceId,
+    pub source: SourceId,
     /// The table.
-    pub(crate) data: &'a NetfilterTable,
+    pub data: &'a NetfilterTable,
 }
 
 impl Table<'_> {
     /// The place of a rule of this table.
-    pub(crate) fn line(&self, rule: &NetfilterRule) -> Evidence {
+    pub fn line(&self, rule: &NetfilterRule) -> Evidence {
         Evidence { source: self.source, span: rule.at }
     }
 
     /// The table as searched in vain for `key`.
-    pub(crate) fn searched(&self, key: &str) -> Searched {
+    pub fn searched(&self, key: &str) -> Searched {
         Searched {
             keys: vec![key.to_owned()],
             sources: vec![(self.source, self.data.rules.len())],
@@ -38,22 +38,22 @@ impl Table<'_> {
     }
 
     /// The line that names the table.
-    pub(crate) fn head(&self) -> Evidence {
+    pub fn head(&self) -> Evidence {
         Evidence { source: self.source, span: self.data.at }
     }
 }
 
 /// All IPv4 tables that were captured whole.
 #[derive(Debug, Default)]
-pub(crate) struct Filters<'a> {
+pub struct Filters<'a> {
     all: BTreeMap<(HostId, &'a Netns), Vec<Table<'a>>>,
 }
 
 impl<'a> Filters<'a> {
     /// Gathers the tables.
-    pub(crate) fn new(ctx: &Ctx<'a>) -> Self {
+    pub fn new(network: &Network<'a>) -> Self {
         let mut all: BTreeMap<_, Vec<Table<'_>>> = BTreeMap::new();
-        for (source, reading) in ctx.topology.snapshot.iter() {
+        for (source, reading) in network.topology.snapshot.iter() {
             let Batch::Netfilter(tables) = &reading.records else { continue };
             let six = source.command.program().starts_with("ip6");
             for data in tables {
@@ -68,20 +68,20 @@ impl<'a> Filters<'a> {
     }
 
     /// The table called `name`; `iptables-save` prints it better than a listing.
-    pub(crate) fn table(&self, host: HostId, netns: &Netns, name: &str) -> Option<Table<'a>> {
+    pub fn table(&self, host: HostId, netns: &Netns, name: &str) -> Option<Table<'a>> {
         let tables = self.all.get(&(host, netns))?;
         let of_name = || tables.iter().filter(|it| it.data.table.value == name);
         of_name().find(|it| !it.data.listing).or_else(|| of_name().next()).copied()
     }
 
     /// The same, where its rules are printed as arguments.
-    pub(crate) fn saved(&self, host: HostId, netns: &Netns, name: &str) -> Option<Table<'a>> {
+    pub fn saved(&self, host: HostId, netns: &Netns, name: &str) -> Option<Table<'a>> {
         self.table(host, netns, name).filter(|it| !it.data.listing)
     }
 }
 
 /// The argument of one of `options` of a rule, and whether it is inverted.
-pub(crate) fn argument<'r>(rule: &'r NetfilterRule, options: &[&str]) -> Option<(bool, &'r str)> {
+pub fn argument<'r>(rule: &'r NetfilterRule, options: &[&str]) -> Option<(bool, &'r str)> {
     let mut not = false;
     let mut words = rule.matches.iter();
     while let Some(word) = words.next() {
@@ -98,7 +98,7 @@ pub(crate) fn argument<'r>(rule: &'r NetfilterRule, options: &[&str]) -> Option<
 }
 
 /// The one address that `option` asks for.
-pub(crate) fn address(rule: &NetfilterRule, options: &[&str]) -> Option<Ipv4Addr> {
+pub fn address(rule: &NetfilterRule, options: &[&str]) -> Option<Ipv4Addr> {
     match argument(rule, options)? {
         (true, _) => None,
         (false, value) => match value.parse::<Ipv4Net>() {
@@ -109,7 +109,7 @@ pub(crate) fn address(rule: &NetfilterRule, options: &[&str]) -> Option<Ipv4Addr
 }
 
 /// The address that an option of the target names, where it names one and no port.
-pub(crate) fn translated(rule: &NetfilterRule, option: &str) -> Option<Ipv4Addr> {
+pub fn translated(rule: &NetfilterRule, option: &str) -> Option<Ipv4Addr> {
     let mut words = rule.target_options.iter();
     words.find(|it| *it == option)?;
     words.next()?.parse().ok()
@@ -117,18 +117,18 @@ pub(crate) fn translated(rule: &NetfilterRule, option: &str) -> Option<Ipv4Addr>
 
 /// A floating address by the rules of a router's namespace: one to one, all ports.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Translation<'a> {
+pub struct Translation<'a> {
     /// The address outside.
-    pub(crate) floating: Ipv4Addr,
+    pub floating: Ipv4Addr,
     /// The address of the VM.
-    pub(crate) fixed: Ipv4Addr,
+    pub fixed: Ipv4Addr,
     /// The rule.
-    pub(crate) rule: &'a NetfilterRule,
+    pub rule: &'a NetfilterRule,
 }
 
 /// Where packets to a floating address go: `-d FLOATING -j DNAT --to-destination FIXED`. Rules for
 /// one port forward that port and nothing else.
-pub(crate) fn inward(table: Table<'_>) -> impl Iterator<Item = Translation<'_>> {
+pub fn inward(table: Table<'_>) -> impl Iterator<Item = Translation<'_>> {
     table.data.rules.iter().filter_map(|rule| {
         let of_agent = rule.chain.ends_with("PREROUTING") && !forwards_port(rule);
         let dnat = rule.target.as_ref().is_some_and(|it| it.value == "DNAT");
@@ -138,7 +138,7 @@ pub(crate) fn inward(table: Table<'_>) -> impl Iterator<Item = Translation<'_>> 
 }
 
 /// What packets of a VM get for a source: `-s FIXED -j SNAT --to-source FLOATING`.
-pub(crate) fn outward(table: Table<'_>) -> impl Iterator<Item = Translation<'_>> {
+pub fn outward(table: Table<'_>) -> impl Iterator<Item = Translation<'_>> {
     table.data.rules.iter().filter_map(|rule| {
         let of_agent = rule.chain.ends_with("float-snat") && !forwards_port(rule);
         let snat = rule.target.as_ref().is_some_and(|it| it.value == "SNAT");

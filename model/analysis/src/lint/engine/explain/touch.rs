@@ -8,8 +8,9 @@ use tapline_topology::graph::VmNic;
 use tapline_topology::{NodeData, NodeId, names};
 
 use super::relation::Join;
-use crate::lint::ctx::{Ctx, Item};
-use crate::lint::finding::Finding;
+use crate::lint::Ctx;
+use crate::lint::engine::finding::Finding;
+use tapline_network::Item;
 
 /// Something that two findings may share.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]

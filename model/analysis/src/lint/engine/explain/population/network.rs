@@ -6,11 +6,11 @@ use tapline_core::capture::HostId;
 use tapline_topology::NodeId;
 
 use super::root_of;
-use crate::lint::ctx::Ctx;
-use crate::lint::defs;
-use crate::lint::finding::{Confidence, Finding, Object};
+use crate::lint::Ctx;
+use crate::lint::engine::finding::{Confidence, Finding, Object};
+use crate::lint::engine::run::Report;
 use crate::lint::rules::next_hops;
-use crate::lint::run::Report;
+use tapline_network::defs;
 
 /// A network as one host tells it: the bridge, and the network or VLAN there.
 type Network = (HostId, String, String);

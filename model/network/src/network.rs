@@ -1,5 +1,4 @@
-//! What a rule may look at: the topology, by kind of thing, and what is known of each host.
-mod item;
+//! The topology by kind of thing, and what is known of each host.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,18 +12,18 @@ use tapline_topology::graph::{
 };
 use tapline_topology::{Coverage, EdgeKind, NodeData, NodeId, Topic, Topology, names};
 
-pub(super) use item::Item;
+use crate::Item;
+use crate::environment::{Environment, Profile};
 
-use super::finding::Object;
-use super::settings::Settings;
-
-/// What a rule may look at.
+/// All hosts and namespaces, with the indexes that every question needs.
 #[derive(Debug)]
-pub struct Ctx<'a> {
+pub struct Network<'a> {
     /// The topology, with its snapshot and coverage.
     pub topology: &'a Topology<'a>,
-    /// What a person has set.
-    pub settings: &'a Settings,
+    /// What sort of machines these are; `None` where the captures have to tell.
+    pub profile: Option<Profile>,
+    /// Facts that captures cannot tell.
+    pub environment: &'a Environment,
     hosts: BTreeMap<HostId, Things>,
     /// Devices of whose bridge two commands disagree.
     disputed: BTreeSet<NodeId>,
@@ -65,7 +64,7 @@ pub enum User {
 /// Declares the accessors of one kind: all things of it, and one by its id.
 macro_rules! kinds {
     ($($(#[$doc:meta])* $all:ident, $one:ident: $variant:ident($type:ty);)*) => {
-        impl<'a> Ctx<'a> {
+        impl<'a> Network<'a> {
             $(
                 $(#[$doc])*
                 pub fn $all(&self) -> impl Iterator<Item = Item<'a, $type>> + '_ {
@@ -112,9 +111,13 @@ kinds! {
     tunnels, tunnel: TunnelEndpoint(TunnelEndpoint);
 }
 
-impl<'a> Ctx<'a> {
-    /// Sorts the nodes of the topology, once for all rules.
-    pub(crate) fn new(topology: &'a Topology<'a>, settings: &'a Settings) -> Self {
+impl<'a> Network<'a> {
+    /// Sorts the nodes of the topology, once for all questions.
+    pub fn new(
+        topology: &'a Topology<'a>,
+        profile: Option<Profile>,
+        environment: &'a Environment,
+    ) -> Self {
         let mut hosts: BTreeMap<HostId, Things> = BTreeMap::new();
         for at in 0..topology.snapshot.captured.hosts.len() {
             hosts.entry(HostId(u32::try_from(at).unwrap_or(u32::MAX))).or_default();
@@ -147,7 +150,7 @@ impl<'a> Ctx<'a> {
             .filter(|it| it.kind == ConflictKind::Membership)
             .flat_map(|it| it.nodes.iter().copied())
             .collect();
-        Self { topology, settings, hosts, disputed }
+        Self { topology, profile, environment, hosts, disputed }
     }
 
     /// All hosts that were captured.
@@ -194,10 +197,10 @@ impl<'a> Ctx<'a> {
     }
 
     /// Whether a person said that two names are of one machine.
-    pub(crate) fn said_to_be_one(&self, a: HostId, b: HostId) -> bool {
+    pub fn said_to_be_one(&self, a: HostId, b: HostId) -> bool {
         let (a, b) = (self.host_name(a), self.host_name(b));
         let has = |group: &[String], name: &str| group.iter().any(|it| it == name);
-        self.settings.env.same_host.iter().any(|group| has(group, a) && has(group, b))
+        self.environment.same_host.iter().any(|group| has(group, a) && has(group, b))
     }
 
     /// Whether two captures are of one machine: a person said so, equal machine ids, equal ids of OVS, or two equal
@@ -311,29 +314,6 @@ impl<'a> Ctx<'a> {
     /// The name of a host as findings print it.
     pub fn host_name(&self, host: HostId) -> &str {
         self.topology.snapshot.host(host).map_or("", |it| it.name.as_str())
-    }
-
-    /// A node as the object of a finding: a port with its bridge, a NIC with its VM.
-    pub fn object(&self, id: NodeId) -> Object {
-        let Some(node) = self.topology.node(id) else {
-            return Object { kind: "", name: String::new() };
-        };
-        let name = match &node.data {
-            // The text that tells the bridge may not be captured.
-            NodeData::OvsPort(it) if !it.bridge.is_empty() => {
-                format!("{}/{}", it.bridge, node.name)
-            }
-            NodeData::OvsInterface(it) if !it.bridge.is_empty() => {
-                format!("{}/{}", it.bridge, node.name)
-            }
-            NodeData::VmNic(it) => {
-                let vm = self.topology.node(it.vm).map_or("", |vm| vm.name.as_str());
-                let nic = it.target.as_ref().map(|it| it.value.as_str());
-                format!("{vm}/{}", nic.unwrap_or(&node.name))
-            }
-            _ => node.name.to_string(),
-        };
-        Object { kind: node.data.kind(), name }
     }
 
     /// Whether absence from this topic's texts means absence.

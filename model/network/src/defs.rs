@@ -11,20 +11,20 @@ use tapline_topology::coverage::Searched;
 use tapline_topology::graph::{Netdev, NetdevKind, OvsBridge, OvsInterface, OvsPort};
 use tapline_topology::{Coverage, EdgeKind, NodeId, Presence, Topic, names};
 
-use super::ctx::{Ctx, Item};
+use crate::{Item, Network};
 
 /// The VLAN on which neutron's OVS agent parks a port that it has not wired
 /// (`DEAD_VLAN_TAG`, neutron-lib `plugins/ml2/ovs_constants.py`).
-pub(crate) const DEAD_VLAN: u16 = 4095;
+pub const DEAD_VLAN: u16 = 4095;
 
 /// From this share of at least three objects on, a fault is one of the host, not of each object.
-pub(crate) fn most_of(affected: usize, all: usize) -> bool {
+pub fn most_of(affected: usize, all: usize) -> bool {
     affected >= 3 && affected * 5 >= all * 4
 }
 
 /// Whether the device is a NIC, or a bond, team or VLAN of NICs, by what the kernel says or by a
 /// NIC's name. A guest may see its NIC as a tap; a veth is never one.
-pub(crate) fn is_uplink_kind(device: &Item<'_, Netdev<'_>>) -> bool {
+pub fn is_uplink_kind(device: &Item<'_, Netdev<'_>>) -> bool {
     match device.kind {
         NetdevKind::Physical | NetdevKind::Bond | NetdevKind::Team | NetdevKind::Vlan => true,
         NetdevKind::Unknown | NetdevKind::Tap => {
@@ -35,12 +35,12 @@ pub(crate) fn is_uplink_kind(device: &Item<'_, Netdev<'_>>) -> bool {
 }
 
 /// Whether the name is one of a radio: `wlan0`, or `wl…` by systemd.net-naming-scheme(7).
-pub(crate) fn is_wireless(name: &str) -> bool {
+pub fn is_wireless(name: &str) -> bool {
     name.starts_with("wl") && names::is_nic(name)
 }
 
 /// Whether an address may be seen by others than its own link: not loopback, not link-local.
-pub(crate) fn is_global(ip: IpAddr) -> bool {
+pub fn is_global(ip: IpAddr) -> bool {
     let local = match ip {
         IpAddr::V4(ip) => ip.is_loopback() || ip.is_link_local() || ip.is_unspecified(),
         IpAddr::V6(ip) => ip.is_loopback() || ip.is_unicast_link_local() || ip.is_unspecified(),
@@ -53,7 +53,7 @@ const DEFAULTS: [Ipv4Addr; 3] =
     [Ipv4Addr::new(172, 17, 0, 1), Ipv4Addr::new(10, 88, 0, 1), Ipv4Addr::new(192, 168, 122, 1)];
 
 /// Whether several devices may hold an address by the design of the software that set it.
-pub(crate) fn may_repeat(ip: IpAddr, prefix: u8) -> bool {
+pub fn may_repeat(ip: IpAddr, prefix: u8) -> bool {
     // A host route address on several devices: unnumbered links, load balancers, anycast.
     let host_route = match ip {
         IpAddr::V4(_) => prefix == 32,
@@ -65,7 +65,7 @@ pub(crate) fn may_repeat(ip: IpAddr, prefix: u8) -> bool {
 
 /// Bytes that a tunnel of this kind adds to an inner packet, its Ethernet header included.
 /// `None` for kinds whose overhead is not fixed.
-pub(crate) fn overhead(kind: &str, remote: IpAddr) -> Option<u32> {
+pub fn overhead(kind: &str, remote: IpAddr) -> Option<u32> {
     let ip = if remote.is_ipv4() { 20 } else { 40 };
     // Inner Ethernet 14, UDP 8, VXLAN 8; Geneve without options is as long; GRE with key 8.
     match kind {
@@ -77,12 +77,12 @@ pub(crate) fn overhead(kind: &str, remote: IpAddr) -> Option<u32> {
 
 /// Whether neutron's OVS agent works on this host: the profile says so, or the integration bridge carries its patches, or
 /// ports that are named after neutron ports.
-pub(crate) fn is_ml2_ovs(ctx: &Ctx<'_>, host: HostId) -> bool {
-    if let Some(profile) = ctx.settings.profile {
-        return profile.has_ovs_agent() && ctx.bridge_called(host, "br-int").is_some();
+pub fn is_ml2_ovs(network: &Network<'_>, host: HostId) -> bool {
+    if let Some(profile) = network.profile {
+        return profile.has_ovs_agent() && network.bridge_called(host, "br-int").is_some();
     }
     let mut neutron = false;
-    for port in ctx.ovs_ports_of(host).filter(|it| it.bridge == "br-int") {
+    for port in network.ovs_ports_of(host).filter(|it| it.bridge == "br-int") {
         let name = port.name();
         if name.starts_with("ovn-") || name.starts_with("patch-br-int-to-") {
             return false;
@@ -95,54 +95,54 @@ pub(crate) fn is_ml2_ovs(ctx: &Ctx<'_>, host: HostId) -> bool {
 
 /// Whether neutron's OVS agent set up the integration bridge: it carries the agent's own patches
 /// (or the veth ends of old releases), which no other software makes under these names.
-pub(crate) fn has_agent_patches(ctx: &Ctx<'_>, host: HostId) -> bool {
-    if ctx.settings.profile.is_some_and(|it| !it.has_ovs_agent()) {
+pub fn has_agent_patches(network: &Network<'_>, host: HostId) -> bool {
+    if network.profile.is_some_and(|it| !it.has_ovs_agent()) {
         return false;
     }
     let mut patched = false;
-    for port in ctx.ovs_ports_of(host).filter(|it| it.bridge == "br-int") {
+    for port in network.ovs_ports_of(host).filter(|it| it.bridge == "br-int") {
         let name = port.name();
         if name.starts_with("ovn-") || name.starts_with("patch-br-int-to-") {
             return false;
         }
-        patched |= is_agent_patch(ctx, host, name);
+        patched |= is_agent_patch(network, host, name);
     }
     patched
 }
 
 /// Whether a port of the integration bridge is one of the agent's own: a patch under its names, or
 /// of old releases a veth end whose other end is a port under the name that goes with it.
-fn is_agent_patch(ctx: &Ctx<'_>, host: HostId, name: &str) -> bool {
-    let Some(interface) = ctx.interface_called(host, name) else {
+fn is_agent_patch(network: &Network<'_>, host: HostId, name: &str) -> bool {
+    let Some(interface) = network.interface_called(host, name) else {
         return name == "patch-tun" || name.starts_with("int-br");
     };
     let Some(bridge) = name.strip_prefix("int-") else {
         return name == "patch-tun" && interface.kind == "patch";
     };
-    let other = || ctx.interface_called(host, &format!("phy-{bridge}")).is_some();
+    let other = || network.interface_called(host, &format!("phy-{bridge}")).is_some();
     interface.kind == "patch" || interface.kind.is_empty() && other()
 }
 
 /// Whether a person said that every host should have this bridge.
-pub(crate) fn is_expected(ctx: &Ctx<'_>, bridge: &str) -> bool {
-    ctx.settings.env.expected_bridges.iter().any(|it| it == bridge)
+pub fn is_expected(network: &Network<'_>, bridge: &str) -> bool {
+    network.environment.expected_bridges.iter().any(|it| it == bridge)
 }
 
 /// Whether OVN made ports of the integration bridge: its tunnels, or patches to provider bridges.
-pub(crate) fn is_ovn(ctx: &Ctx<'_>, host: HostId) -> bool {
-    ctx.ovs_ports_of(host).filter(|it| it.bridge == "br-int").any(|it| {
+pub fn is_ovn(network: &Network<'_>, host: HostId) -> bool {
+    network.ovs_ports_of(host).filter(|it| it.bridge == "br-int").any(|it| {
         let name = it.name();
         name.starts_with("patch-br-int-to-")
             || name.starts_with("ovn-")
-                && ctx.interface_called(host, name).is_some_and(|it| it.kind == "geneve")
+                && network.interface_called(host, name).is_some_and(|it| it.kind == "geneve")
     })
 }
 
 /// The hosts with OVS 2.5 or later. Releases of neutron that run with it set the fail mode of the
 /// integration bridge, and a flow by which they notice a restart of OVS.
-pub(crate) fn recent_ovs(ctx: &Ctx<'_>) -> BTreeSet<HostId> {
+pub fn recent_ovs(network: &Network<'_>) -> BTreeSet<HostId> {
     let mut all = BTreeSet::new();
-    for (source, reading) in ctx.topology.snapshot.iter() {
+    for (source, reading) in network.topology.snapshot.iter() {
         let Batch::Ovs(rows) = &reading.records else { continue };
         for row in rows {
             let OvsRow::OpenVswitch(database) = &row.row else { continue };
@@ -159,40 +159,41 @@ pub(crate) fn recent_ovs(ctx: &Ctx<'_>) -> BTreeSet<HostId> {
 }
 
 /// The interfaces of all ports of an OVS bridge.
-pub(crate) fn interfaces_of<'a>(ctx: &Ctx<'a>, bridge: NodeId) -> Vec<Item<'a, OvsInterface>> {
-    let ports = ctx.topology.into(bridge, EdgeKind::OvsPortOf);
+pub fn interfaces_of<'a>(network: &Network<'a>, bridge: NodeId) -> Vec<Item<'a, OvsInterface>> {
+    let ports = network.topology.into(bridge, EdgeKind::OvsPortOf);
     ports
         .into_iter()
-        .flat_map(|(port, _)| ctx.topology.into(port, EdgeKind::OvsInterfaceOf))
-        .filter_map(|(id, _)| ctx.ovs_interface(id))
+        .flat_map(|(port, _)| network.topology.into(port, EdgeKind::OvsInterfaceOf))
+        .filter_map(|(id, _)| network.ovs_interface(id))
         .collect()
 }
 
 /// A bridge that joins the integration bridge with physical networks.
-pub(crate) struct Provider<'a> {
+pub struct Provider<'a> {
     /// The bridge.
-    pub(crate) bridge: Item<'a, OvsBridge>,
+    pub bridge: Item<'a, OvsBridge>,
     /// The patch that leads to it, on the integration bridge.
-    pub(crate) patch: Item<'a, OvsInterface>,
+    pub patch: Item<'a, OvsInterface>,
     /// Its NICs, bonds and VLANs.
-    pub(crate) uplinks: Vec<Item<'a, Netdev<'a>>>,
+    pub uplinks: Vec<Item<'a, Netdev<'a>>>,
 }
 
 /// The bridges with NICs that patches of neutron's agent or of OVN join with `br-int`.
-pub(crate) fn providers<'a>(ctx: &Ctx<'a>, host: HostId) -> Vec<Provider<'a>> {
-    let Some(integration) = ctx.bridge_called(host, "br-int") else { return Vec::new() };
+pub fn providers<'a>(network: &Network<'a>, host: HostId) -> Vec<Provider<'a>> {
+    let Some(integration) = network.bridge_called(host, "br-int") else { return Vec::new() };
     let mut all: Vec<Provider<'a>> = Vec::new();
-    for patch in interfaces_of(ctx, integration.id).into_iter().filter(|it| it.kind == "patch") {
+    for patch in interfaces_of(network, integration.id).into_iter().filter(|it| it.kind == "patch")
+    {
         let named = ["int-", "patch-br-int-to-"].iter().any(|it| patch.name().starts_with(it));
-        let peer = ctx.topology.peer(patch.id, EdgeKind::PatchPeer).filter(|_| named);
-        let far = peer.and_then(|(id, _)| ctx.ovs_interface(id));
-        let bridge = far.and_then(|it| ctx.bridge_called(host, &it.bridge));
+        let peer = network.topology.peer(patch.id, EdgeKind::PatchPeer).filter(|_| named);
+        let far = peer.and_then(|(id, _)| network.ovs_interface(id));
+        let bridge = far.and_then(|it| network.bridge_called(host, &it.bridge));
         let Some(bridge) = bridge.filter(|it| it.id != integration.id) else { continue };
         if all.iter().any(|it| it.bridge.id == bridge.id) {
             continue;
         }
         let devices =
-            interfaces_of(ctx, bridge.id).into_iter().filter_map(|it| ctx.device_of(it.id));
+            interfaces_of(network, bridge.id).into_iter().filter_map(|it| network.device_of(it.id));
         let uplinks: Vec<_> = devices.filter(is_uplink_kind).collect();
         if !uplinks.is_empty() {
             all.push(Provider { bridge, patch, uplinks });
@@ -202,13 +203,13 @@ pub(crate) fn providers<'a>(ctx: &Ctx<'a>, host: HostId) -> Vec<Provider<'a>> {
 }
 
 /// Whether the kernel switches for this bridge. The database leaves the type empty for it.
-pub(crate) fn is_kernel_datapath(bridge: &OvsBridge) -> bool {
+pub fn is_kernel_datapath(bridge: &OvsBridge) -> bool {
     matches!(bridge.datapath_type.as_ref().map_or("", |it| it.value.as_str()), "" | "system")
 }
 
 /// What the kernel says of a device that the database lists as a port.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Attached {
+pub enum Attached {
     /// It is in the datapath.
     Datapath,
     /// It belongs to this bridge or bond.
@@ -218,31 +219,31 @@ pub(crate) enum Attached {
 }
 
 /// A port of the kernel's datapath by the database, and its device.
-pub(crate) struct KernelPort<'a> {
+pub struct KernelPort<'a> {
     /// The port.
-    pub(crate) interface: Item<'a, OvsInterface>,
+    pub interface: Item<'a, OvsInterface>,
     /// Its device in the root namespace.
-    pub(crate) device: Item<'a, Netdev<'a>>,
+    pub device: Item<'a, Netdev<'a>>,
     /// What the device belongs to.
-    pub(crate) attached: Attached,
+    pub attached: Attached,
 }
 
 /// The devices (not OVS's own) that are ports of the kernel's datapath by the database, have no
 /// error, and were captured whole.
-pub(crate) fn kernel_ports<'a>(ctx: &Ctx<'a>, host: HostId) -> Vec<KernelPort<'a>> {
+pub fn kernel_ports<'a>(network: &Network<'a>, host: HostId) -> Vec<KernelPort<'a>> {
     let mut all = Vec::new();
-    for interface in ctx.ovs_interfaces_of(host) {
+    for interface in network.ovs_interfaces_of(host) {
         let system = matches!(interface.kind.as_str(), "" | "system");
-        let kernel = ctx
+        let kernel = network
             .bridge_called(host, &interface.bridge)
             .is_some_and(|it| is_kernel_datapath(it.data));
         if !system || !kernel || interface.error.is_some() || interface.name() == interface.bridge {
             continue;
         }
-        let Some(device) = ctx.device_of(interface.id) else { continue };
+        let Some(device) = network.device_of(interface.id) else { continue };
         // Short listings (`-br`) print no master.
         let whole = device.records.iter().any(|it| it.record.mtu.is_some());
-        if !device.netns().is_root() || !whole || ctx.is_disputed(device.id) {
+        if !device.netns().is_root() || !whole || network.is_disputed(device.id) {
             continue;
         }
         let attached = match &device.data.master {
@@ -256,34 +257,35 @@ pub(crate) fn kernel_ports<'a>(ctx: &Ctx<'a>, host: HostId) -> Vec<KernelPort<'a
 }
 
 /// Whether the listing of the root namespace prints what devices belong to.
-pub(crate) fn prints_masters(ctx: &Ctx<'_>, host: HostId) -> bool {
-    ctx.netdevs_of(host).any(|it| it.netns().is_root() && it.master.is_some())
+pub fn prints_masters(network: &Network<'_>, host: HostId) -> bool {
+    network.netdevs_of(host).any(|it| it.netns().is_root() && it.master.is_some())
 }
 
 /// The complete texts that were searched for `key`, where there are any.
-pub(crate) fn searched(ctx: &Ctx<'_>, host: HostId, topic: Topic, key: &str) -> Option<Searched> {
-    let Coverage::Complete(sources) = ctx.topology.coverage.of(host, &Netns::Root, topic) else {
+pub fn searched(network: &Network<'_>, host: HostId, topic: Topic, key: &str) -> Option<Searched> {
+    let Coverage::Complete(sources) = network.topology.coverage.of(host, &Netns::Root, topic)
+    else {
         return None;
     };
     let source = *sources.first()?;
-    let records = ctx.topology.snapshot.reading(source).map_or(0, |it| it.records.len());
+    let records = network.topology.snapshot.reading(source).map_or(0, |it| it.records.len());
     Some(Searched { keys: vec![key.to_owned()], sources: vec![(source, records)], namespaces: 0 })
 }
 
 /// The bridges of neutron's hybrid ports that have a VM on them.
-pub(crate) fn hybrid_bridges<'a>(ctx: &Ctx<'a>, host: HostId) -> Vec<Item<'a, Netdev<'a>>> {
+pub fn hybrid_bridges<'a>(network: &Network<'a>, host: HostId) -> Vec<Item<'a, Netdev<'a>>> {
     let in_use = |it: &Item<'a, Netdev<'a>>| {
         it.name().starts_with("qbr")
             && it.kind == NetdevKind::Bridge
             && it.netns().is_root()
-            && ctx.members(it.id).iter().any(|it| it.name().starts_with("tap"))
+            && network.members(it.id).iter().any(|it| it.name().starts_with("tap"))
     };
-    ctx.netdevs_of(host).filter(in_use).collect()
+    network.netdevs_of(host).filter(in_use).collect()
 }
 
 /// Whether a bridge of this name is made by container or VM software for a network of its own,
 /// with an address range that nobody chose.
-pub(crate) fn is_infra_bridge(name: &str) -> bool {
+pub fn is_infra_bridge(name: &str) -> bool {
     let starts = ["docker", "podman", "cni-podman", "virbr", "lxdbr", "lxcbr", "incusbr"];
     // Networks of docker beside the first: `br-` and twelve digits of their id.
     let hashed = names::kind(name, true, false) == NetdevKind::Bridge && name.starts_with("br-");
@@ -291,16 +293,16 @@ pub(crate) fn is_infra_bridge(name: &str) -> bool {
 }
 
 /// Whether a namespace belongs to a neutron router.
-pub(crate) fn is_router_netns(netns: &Netns) -> bool {
+pub fn is_router_netns(netns: &Netns) -> bool {
     netns.name().is_some_and(|it| it.starts_with("qrouter-") || it.starts_with("snat-"))
 }
 
 /// Whether the device is in any namespace of the host. Devices that are made for the root
 /// namespace are looked for there alone, unless all namespaces were captured.
-pub(crate) fn presence(ctx: &Ctx<'_>, host: HostId, name: &str) -> Presence {
-    match ctx.topology.netdev_presence_anywhere(host, name) {
+pub fn presence(network: &Network<'_>, host: HostId, name: &str) -> Presence {
+    match network.topology.netdev_presence_anywhere(host, name) {
         Presence::Unknown(_) if names::stays_in_root(name) => {
-            ctx.topology.netdev_presence(host, &Netns::Root, name)
+            network.topology.netdev_presence(host, &Netns::Root, name)
         }
         other => other,
     }
@@ -308,50 +310,50 @@ pub(crate) fn presence(ctx: &Ctx<'_>, host: HostId, name: &str) -> Presence {
 
 /// Whether the kernel device of a NIC, bond or VLAN serves something: what, in a few words.
 /// `None` where nothing is known to use it.
-pub(crate) fn uplink_role(ctx: &Ctx<'_>, device: &Item<'_, Netdev<'_>>) -> Option<Role> {
-    if let Some(interface) = ctx.interface_of(device.id) {
+pub fn uplink_role(network: &Network<'_>, device: &Item<'_, Netdev<'_>>) -> Option<Role> {
+    if let Some(interface) = network.interface_of(device.id) {
         return Some(Role::OvsPort(interface.bridge.clone()));
     }
-    if let Some(master) = ctx.master(device.id) {
+    if let Some(master) = network.master(device.id) {
         return match master.kind {
             NetdevKind::Bond | NetdevKind::Team => Some(Role::Slave(master.id)),
             NetdevKind::Bridge => Some(Role::BridgePort(master.id)),
             _ => None,
         };
     }
-    let addresses = ctx.addresses_of(device.id);
+    let addresses = network.addresses_of(device.id);
     if let Some(address) = addresses.iter().find(|it| is_global(it.ip)) {
         return Some(Role::Address(address.ip));
     }
     // What is stacked on it serves through it.
     let carried =
-        ctx.topology.into(device.id, EdgeKind::StackedOn).into_iter().find_map(|(upper, _)| {
-            let upper = ctx.netdev(upper)?;
-            let serves = ctx.interface_of(upper.id).is_some()
-                || ctx.master(upper.id).is_some()
-                || ctx.addresses_of(upper.id).iter().any(|it| is_global(it.ip));
+        network.topology.into(device.id, EdgeKind::StackedOn).into_iter().find_map(|(upper, _)| {
+            let upper = network.netdev(upper)?;
+            let serves = network.interface_of(upper.id).is_some()
+                || network.master(upper.id).is_some()
+                || network.addresses_of(upper.id).iter().any(|it| is_global(it.ip));
             (serves && upper.kind == NetdevKind::Vlan).then_some(Role::Carries(upper.id))
         });
-    carried.or_else(|| function_user(ctx, device).map(Role::Functions))
+    carried.or_else(|| function_user(network, device).map(Role::Functions))
 }
 
 /// A running VM that has a virtual function of this NIC, by the MAC that libvirt gave it.
-fn function_user(ctx: &Ctx<'_>, device: &Item<'_, Netdev<'_>>) -> Option<NodeId> {
+fn function_user(network: &Network<'_>, device: &Item<'_, Netdev<'_>>) -> Option<NodeId> {
     let functions = || device.data.records.iter().flat_map(|it| &it.record.vfs);
     functions().next()?;
-    let users = ctx.vm_nics().filter(|it| {
+    let users = network.vm_nics().filter(|it| {
         it.host == device.host && it.data.kind.as_ref().is_some_and(|it| it.value == "hostdev")
     });
     users.into_iter().find_map(|nic| {
         let mac = nic.data.mac.as_ref()?.value;
-        let runs = ctx.vm(nic.vm).and_then(|it| it.active) == Some(true);
+        let runs = network.vm(nic.vm).and_then(|it| it.active) == Some(true);
         (runs && functions().any(|it| it.mac == Some(mac))).then_some(nic.vm)
     })
 }
 
 /// What an uplink is for.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Role {
+pub enum Role {
     /// A port of this OVS bridge.
     OvsPort(Name),
     /// A port of this Linux bridge.
@@ -367,17 +369,17 @@ pub(crate) enum Role {
 }
 
 /// The value of `key` in a map column of an OVS interface.
-pub(crate) fn external_id<'t>(interface: &'t OvsInterface, key: &str) -> Option<&'t str> {
+pub fn external_id<'t>(interface: &'t OvsInterface, key: &str) -> Option<&'t str> {
     interface.external_ids.iter().find(|(it, _)| it == key).map(|(_, it)| it.value.as_str())
 }
 
 /// The value of `key` in `other_config` of an OVS port.
-pub(crate) fn other_config<'t>(port: &'t OvsPort, key: &str) -> Option<&'t str> {
+pub fn other_config<'t>(port: &'t OvsPort, key: &str) -> Option<&'t str> {
     port.other_config.iter().find(|(it, _)| it == key).map(|(_, it)| it.value.as_str())
 }
 
 /// The UDP port of a tunnel of OVS, where none is given; empty for kinds that need none.
-pub(crate) fn tunnel_port(kind: &str) -> &'static str {
+pub fn tunnel_port(kind: &str) -> &'static str {
     match kind {
         "vxlan" => "4789",
         "geneve" => "6081",
@@ -388,7 +390,7 @@ pub(crate) fn tunnel_port(kind: &str) -> &'static str {
 }
 
 /// A command as it is run inside a namespace.
-pub(crate) fn inside(netns: &Netns, command: &str) -> String {
+pub fn inside(netns: &Netns, command: &str) -> String {
     match netns {
         Netns::Named(name) => format!("ip netns exec {name} {command}"),
         Netns::Root | Netns::Nameless { .. } => command.to_owned(),
@@ -396,7 +398,7 @@ pub(crate) fn inside(netns: &Netns, command: &str) -> String {
 }
 
 /// `a, b, c and 4 more`.
-pub(crate) fn list<'t>(names: impl IntoIterator<Item = &'t str>, most: usize) -> String {
+pub fn list<'t>(names: impl IntoIterator<Item = &'t str>, most: usize) -> String {
     let all: Vec<&str> = names.into_iter().collect();
     let shown = all.iter().take(most).copied().collect::<Vec<_>>().join(", ");
     match all.len().saturating_sub(most) {

@@ -11,24 +11,24 @@ use tapline_core::records::netfilter::NetfilterTable;
 use tapline_core::records::route::Family;
 use tapline_core::span::{Evidence, SourceId};
 
-use super::ctx::Ctx;
+use crate::Network;
 
 /// A setting that is a number, and the place that prints it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Setting {
+pub struct Setting {
     /// The value.
-    pub(crate) value: i64,
+    pub value: i64,
     /// Its place.
-    pub(crate) evidence: Evidence,
+    pub evidence: Evidence,
 }
 
 /// Settings by host, namespace and key.
-pub(crate) type Settings<'a> = BTreeMap<(HostId, &'a Netns, &'a str), Setting>;
+pub type Settings<'a> = BTreeMap<(HostId, &'a Netns, &'a str), Setting>;
 
 /// The settings whose key is wanted, of the first text that prints them.
-pub(crate) fn settings<'a>(ctx: &Ctx<'a>, wanted: fn(&str) -> bool) -> Settings<'a> {
+pub fn settings<'a>(network: &Network<'a>, wanted: fn(&str) -> bool) -> Settings<'a> {
     let mut all = BTreeMap::new();
-    for (source, reading) in ctx.topology.snapshot.iter() {
+    for (source, reading) in network.topology.snapshot.iter() {
         let Batch::Sysctls(settings) = &reading.records else { continue };
         for setting in settings.iter().filter(|it| wanted(&it.key.value)) {
             let Some(value) = setting.number() else { continue };
@@ -42,11 +42,11 @@ pub(crate) fn settings<'a>(ctx: &Ctx<'a>, wanted: fn(&str) -> bool) -> Settings<
 
 /// A complete listing of all settings of the host (`sysctl -a`): a key that it lacks does not
 /// exist.
-pub(crate) fn all_settings(ctx: &Ctx<'_>, host: HostId) -> Option<(SourceId, usize)> {
-    ctx.topology.snapshot.iter().find_map(|(source, reading)| {
+pub fn all_settings(network: &Network<'_>, host: HostId) -> Option<(SourceId, usize)> {
+    network.topology.snapshot.iter().find_map(|(source, reading)| {
         let Batch::Sysctls(settings) = &reading.records else { return None };
         let all = source.command.args().iter().any(|it| matches!(it.as_str(), "-a" | "--all"));
-        let whole = ctx.topology.snapshot.completeness(source.id).is_complete();
+        let whole = network.topology.snapshot.completeness(source.id).is_complete();
         let here = source.host == host && source.netns.is_root();
         (here && all && whole && !settings.is_empty()).then_some((source.id, settings.len()))
     })
@@ -54,22 +54,22 @@ pub(crate) fn all_settings(ctx: &Ctx<'_>, host: HostId) -> Option<(SourceId, usi
 
 /// One neighbour of a namespace, as all its texts show it.
 #[derive(Debug)]
-pub(crate) struct Known<'a> {
+pub struct Known<'a> {
     /// The first record.
-    pub(crate) record: &'a Neighbour,
+    pub record: &'a Neighbour,
     /// Its place.
-    pub(crate) evidence: Evidence,
+    pub evidence: Evidence,
     /// Every text that lists it says that it does not answer.
-    pub(crate) failed: bool,
+    pub failed: bool,
 }
 
 /// The neighbours of one namespace by device and address.
-pub(crate) type Neighbours<'a> = BTreeMap<(&'a str, IpAddr), Known<'a>>;
+pub type Neighbours<'a> = BTreeMap<(&'a str, IpAddr), Known<'a>>;
 
 /// The neighbours of all namespaces.
-pub(crate) fn neighbours<'a>(ctx: &Ctx<'a>) -> BTreeMap<(HostId, &'a Netns), Neighbours<'a>> {
+pub fn neighbours<'a>(network: &Network<'a>) -> BTreeMap<(HostId, &'a Netns), Neighbours<'a>> {
     let mut all: BTreeMap<_, Neighbours<'a>> = BTreeMap::new();
-    for (source, reading) in ctx.topology.snapshot.iter() {
+    for (source, reading) in network.topology.snapshot.iter() {
         let Batch::Neighbours(records) = &reading.records else { continue };
         let here = all.entry((source.host, &source.netns)).or_default();
         for record in records {
@@ -97,18 +97,18 @@ fn has_failed(record: &Neighbour) -> bool {
 
 /// A table of a packet filter and its text.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Table<'a> {
+pub struct Table<'a> {
     /// The text.
-    pub(crate) source: SourceId,
+    pub source: SourceId,
     /// The table.
-    pub(crate) table: &'a NetfilterTable,
+    pub table: &'a NetfilterTable,
 }
 
 /// The whole tables of the root namespace of each host by family and name. What `iptables-save`
 /// prints goes before a listing.
-pub(crate) fn tables<'a>(ctx: &Ctx<'a>) -> BTreeMap<(HostId, Family, &'a str), Table<'a>> {
+pub fn tables<'a>(network: &Network<'a>) -> BTreeMap<(HostId, Family, &'a str), Table<'a>> {
     let mut all: BTreeMap<(HostId, Family, &str), Table<'a>> = BTreeMap::new();
-    for (source, reading) in ctx.topology.snapshot.iter().filter(|(it, _)| it.netns.is_root()) {
+    for (source, reading) in network.topology.snapshot.iter().filter(|(it, _)| it.netns.is_root()) {
         let Batch::Netfilter(tables) = &reading.records else { continue };
         for table in tables.iter().filter(|it| it.committed) {
             let by_command = || {

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use tapline_core::capture::HostId;
 
 use super::root_of;
-use crate::lint::ctx::Ctx;
-use crate::lint::defs;
-use crate::lint::explain::relation::is_population;
-use crate::lint::finding::{Finding, Object};
-use crate::lint::mesh::Mesh;
-use crate::lint::run::Report;
+use crate::lint::Ctx;
+use crate::lint::engine::explain::relation::is_population;
+use crate::lint::engine::finding::{Finding, Object};
+use crate::lint::engine::run::Report;
+use tapline_network::defs;
+use tapline_network::mesh::Mesh;
 
 /// Two machines with a tunnel between them, or that should have one; the lower first.
 type Pair = (HostId, HostId);
@@ -92,7 +92,7 @@ fn root(
     }
     root.nodes.sort_unstable();
     root.nodes.dedup();
-    root.fingerprint = crate::lint::run::fingerprint(&root, ctx);
+    root.fingerprint = crate::lint::engine::run::fingerprint(&root, ctx);
     root.next = vec![
         "systemctl status neutron-openvswitch-agent openvswitch-switch".to_owned(),
         "ovs-vsctl list-ports br-tun".to_owned(),

@@ -8,12 +8,12 @@ use tapline_core::ids::Netns;
 use tapline_topology::Topic;
 
 use super::root_of;
-use crate::lint::ctx::Ctx;
-use crate::lint::explain::relation::is_population;
-use crate::lint::finding::{Confidence, Finding, Object, Severity, Shape};
-use crate::lint::mesh::{self, Mesh};
-use crate::lint::run::Report;
-use crate::lint::verdicts::CannotTell;
+use crate::lint::Ctx;
+use crate::lint::engine::explain::relation::is_population;
+use crate::lint::engine::finding::{Confidence, Finding, Object, Severity, Shape};
+use crate::lint::engine::run::Report;
+use crate::lint::engine::verdicts::CannotTell;
+use tapline_network::mesh::{self, Mesh};
 
 /// Hosts that say the same of one that was not captured.
 const LEAST: usize = 3;
@@ -113,7 +113,7 @@ fn tell(finding: &mut Finding, ctx: &Ctx<'_>, ip: IpAddr, without: &[HostId]) {
         "{ip} is gone or renumbered (not captured): {} captured hosts have no tunnel to it, others do",
         without.len()
     );
-    finding.note(format!("without a tunnel: {}", crate::lint::defs::list(names, 5)));
+    finding.note(format!("without a tunnel: {}", tapline_network::defs::list(names, 5)));
     finding.severity = finding.severity.max(Severity::Warning);
     finding.no_surer_than(Confidence::Strong).shaped(Shape::Population);
     for host in without.iter().take(5) {

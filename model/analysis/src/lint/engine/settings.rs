@@ -1,11 +1,11 @@
 //! What a person may set: facts that captures cannot tell, thresholds, and what is not a fault
 //! here. Plain data; where it is written down is not known here.
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use globset::{GlobBuilder, GlobMatcher};
 use serde::Serialize;
 
 use tapline_core::ids::Netns;
+pub use tapline_network::environment::{Environment, Firewall, Glob, Profile};
 
 use super::finding::{Finding, Severity};
 use super::run::Report;
@@ -27,65 +27,13 @@ pub struct Settings {
     pub baseline: Option<BTreeSet<String>>,
 }
 
-/// What sort of machines these are.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Profile {
-    /// OpenStack with neutron's Open vSwitch agent.
-    OpenstackOvs,
-    /// OpenStack with OVN.
-    OpenstackOvn,
-    /// Virtual machines without a cloud.
-    Libvirt,
-    /// A Kubernetes node.
-    K8s,
-    /// Containers of LXD or Incus.
-    Lxd,
-    /// None of these.
-    Generic,
-}
-
-impl Profile {
-    /// As it is written in a configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::OpenstackOvs => "openstack-ovs",
-            Self::OpenstackOvn => "openstack-ovn",
-            Self::Libvirt => "libvirt",
-            Self::K8s => "k8s",
-            Self::Lxd => "lxd",
-            Self::Generic => "generic",
-        }
-    }
-
-    /// Codes and families of rules about software that such machines do not run.
-    pub fn leaves_out(self) -> &'static [&'static str] {
-        match self {
-            Self::OpenstackOvs => &["OVN", "K8S"],
-            Self::OpenstackOvn => OF_AGENT,
-            Self::K8s => OF_NEUTRON,
-            Self::Libvirt | Self::Lxd | Self::Generic => OF_NEUTRON_AND_K8S,
-        }
-    }
-
-    /// Names of devices that are down on such machines by design. `*` stands for any characters.
-    pub fn expects_down(self) -> &'static [&'static str] {
-        match self {
-            Self::OpenstackOvs | Self::OpenstackOvn => {
-                &["br-int", "br-tun", "br-ex", "tbr-*", "pb*", "ovs-system", "virbr0*"]
-            }
-            Self::Libvirt => &["virbr*", "ovs-system"],
-            Self::K8s => {
-                &["docker0", "cni0", "kube-ipvs0", "nodelocaldns", "dummy*", "tunl0", "ovs-system"]
-            }
-            Self::Lxd => &["lxdbr*", "incusbr*", "docker0"],
-            Self::Generic => &[],
-        }
-    }
-
-    /// Whether neutron's Open vSwitch agent works on such machines.
-    pub(crate) fn has_ovs_agent(self) -> bool {
-        self == Self::OpenstackOvs
+/// Codes and families of rules about software that such machines do not run.
+pub fn leaves_out(profile: Profile) -> &'static [&'static str] {
+    match profile {
+        Profile::OpenstackOvs => &["OVN", "K8S"],
+        Profile::OpenstackOvn => OF_AGENT,
+        Profile::K8s => OF_NEUTRON,
+        Profile::Libvirt | Profile::Lxd | Profile::Generic => OF_NEUTRON_AND_K8S,
     }
 }
 
@@ -105,37 +53,6 @@ const OF_NEUTRON_AND_K8S: &[&str] = &[
     "LBR-001", "LBR-005", "NS-001", "NS-002", "NS-003", "NS-005", "NS-006", "NS-007", "IPT-002",
     "IPT-003", "IPT-004", "OVN", "K8S",
 ];
-
-/// How security groups are enforced.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Firewall {
-    /// By iptables on a Linux bridge between the tap and the switch.
-    Hybrid,
-    /// By flows of Open vSwitch.
-    Native,
-    /// Not at all.
-    None,
-}
-
-/// Facts that captures cannot tell. Empty and `None` are *not said*.
-#[derive(Clone, Debug, Default)]
-pub struct Environment {
-    /// l2population: tunnels are made where they are needed, so a half mesh is no fault.
-    pub l2pop: Option<bool>,
-    /// How security groups are enforced.
-    pub firewall: Option<Firewall>,
-    /// Guests get their metadata from a config drive only.
-    pub config_drive_only: Option<bool>,
-    /// MTU of physical networks, in bytes.
-    pub physnet_mtu: BTreeMap<String, u32>,
-    /// Bridges that every host should have.
-    pub expected_bridges: Vec<String>,
-    /// Hosts that belong to the tunnel mesh, captured or not.
-    pub hosts_in_mesh: Vec<Glob>,
-    /// Groups of names that are one host.
-    pub same_host: Vec<Vec<String>>,
-}
 
 /// Where much becomes too much.
 #[derive(Clone, Debug)]
@@ -232,29 +149,6 @@ fn names(finding: &Finding) -> impl Iterator<Item = String> {
     [Some(name.to_owned()), Some(last.to_owned()), netns.map(|it| format!("{it}/{last}"))]
         .into_iter()
         .flatten()
-}
-
-/// A pattern of names: `*` and `?` stand for any characters, `[ab]` and `{one,two}` for one of
-/// several.
-#[derive(Clone, Debug)]
-pub struct Glob(GlobMatcher);
-
-impl Glob {
-    /// Reads a pattern; says why it is none.
-    pub fn new(pattern: &str) -> Result<Self, String> {
-        let glob = GlobBuilder::new(pattern).build().map_err(|it| it.kind().to_string())?;
-        Ok(Self(glob.compile_matcher()))
-    }
-
-    /// Whether a name fits.
-    pub fn matches(&self, name: &str) -> bool {
-        self.0.is_match(name)
-    }
-
-    /// As it was written.
-    pub fn pattern(&self) -> &str {
-        self.0.glob().glob()
-    }
 }
 
 impl Settings {

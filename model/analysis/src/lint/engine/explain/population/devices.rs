@@ -6,11 +6,11 @@ use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 
 use super::root_of;
-use crate::lint::ctx::Ctx;
-use crate::lint::defs;
-use crate::lint::explain::relation::is_population;
-use crate::lint::finding::{Confidence, Finding, Object};
-use crate::lint::run::Report;
+use crate::lint::Ctx;
+use crate::lint::engine::explain::relation::is_population;
+use crate::lint::engine::finding::{Confidence, Finding, Object};
+use crate::lint::engine::run::Report;
+use tapline_network::defs;
 
 pub(super) fn add(report: &mut Report, ctx: &Ctx<'_>) {
     let mut all: BTreeMap<HostId, usize> = BTreeMap::new();

@@ -21,9 +21,9 @@ pub(crate) use population::add as add_populations;
 use self::blast::Reach;
 use self::relation::{Join, ROWS};
 use self::touch::{Key, Touch};
-use super::ctx::Ctx;
 use super::finding::{Confidence, Finding, Severity, Shape};
-use super::rules;
+use crate::lint::Ctx;
+use crate::lint::rules;
 
 /// Hints at possible causes that one finding gets.
 const HINTS: usize = 2;

@@ -12,78 +12,78 @@ use tapline_core::span::Evidence;
 use tapline_topology::graph::{OvsBridge, OvsInterface, OvsPort};
 use tapline_topology::{Topic, names};
 
-use super::ctx::{Ctx, Item, User};
-use super::defs;
-use super::flows::{self, Flows, Switches};
+use crate::defs;
+use crate::flows::{self, Flows, Switches};
+use crate::{Item, Network, User};
 
 /// The flow that floods a VLAN into tunnels.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Flood<'a> {
+pub struct Flood<'a> {
     /// Tunnel key that it sets.
-    pub(crate) key: u64,
+    pub key: u64,
     /// The flow.
-    pub(crate) flow: &'a Flow,
+    pub flow: &'a Flow,
     /// Its line.
-    pub(crate) at: Evidence,
+    pub at: Evidence,
 }
 
 /// Where one local VLAN leads to.
 #[derive(Clone, Default, Debug)]
-pub(crate) struct Ways<'a> {
+pub struct Ways<'a> {
     /// Tunnel keys whose packets come in on it.
-    pub(crate) tunnel_in: Vec<(u64, Evidence)>,
+    pub tunnel_in: Vec<(u64, Evidence)>,
     /// What floods it into tunnels.
-    pub(crate) floods: Vec<Flood<'a>>,
+    pub floods: Vec<Flood<'a>>,
     /// A flow that sends one address of it into a tunnel, set by the agent and not learnt.
-    pub(crate) unicast: Option<Evidence>,
+    pub unicast: Option<Evidence>,
     /// What brings it in from a provider bridge.
-    pub(crate) provider_in: Option<Evidence>,
+    pub provider_in: Option<Evidence>,
     /// The provider bridges that let it out.
-    pub(crate) provider_out: Vec<(&'a str, Evidence)>,
+    pub provider_out: Vec<(&'a str, Evidence)>,
 }
 
 /// The local VLANs of one host.
 #[derive(Debug, Default)]
-pub(crate) struct LocalVlans<'a> {
+pub struct LocalVlans<'a> {
     /// The bridge with the tunnels.
-    pub(crate) tunnel_bridge: Option<Item<'a, OvsBridge>>,
+    pub tunnel_bridge: Option<Item<'a, OvsBridge>>,
     /// The bridges of physical networks.
-    pub(crate) provider_bridges: Vec<Item<'a, OvsBridge>>,
+    pub provider_bridges: Vec<Item<'a, OvsBridge>>,
     /// What flows say of each VLAN.
-    pub(crate) ways: BTreeMap<u16, Ways<'a>>,
+    pub ways: BTreeMap<u16, Ways<'a>>,
     /// The VLANs on which packets of each tunnel key come in, with the flow that says so.
-    pub(crate) inbound: BTreeMap<u64, BTreeMap<u16, Evidence>>,
+    pub inbound: BTreeMap<u64, BTreeMap<u16, Evidence>>,
     /// The ports in use on each VLAN, in the order of the topology.
-    pub(crate) ports: BTreeMap<u16, Vec<Item<'a, OvsPort>>>,
+    pub ports: BTreeMap<u16, Vec<Item<'a, OvsPort>>>,
 }
 
 impl<'a> LocalVlans<'a> {
     /// Gathers them; empty where neutron's agent does not work.
-    pub(crate) fn new(
-        ctx: &Ctx<'a>,
+    pub fn new(
+        network: &Network<'a>,
         host: HostId,
         all: &Flows<'a>,
         switches: &Switches<'a>,
     ) -> Self {
         let mut vlans = Self::default();
-        if !defs::has_agent_patches(ctx, host) {
+        if !defs::has_agent_patches(network, host) {
             return vlans;
         }
-        for bridge in ctx.ovs_bridges_of(host).filter(|it| it.name() != "br-int") {
-            let interfaces = defs::interfaces_of(ctx, bridge.id);
+        for bridge in network.ovs_bridges_of(host).filter(|it| it.name() != "br-int") {
+            let interfaces = defs::interfaces_of(network, bridge.id);
             if interfaces.iter().any(|it| it.name() == "patch-int") {
                 vlans.tunnel_bridge = vlans.tunnel_bridge.or(Some(bridge));
             } else if interfaces.iter().any(|it| it.name().starts_with("phy-")) {
                 vlans.provider_bridges.push(bridge);
             }
         }
-        for port in ctx.ovs_ports_of(host).filter(|it| is_in_use(ctx, *it)) {
+        for port in network.ovs_ports_of(host).filter(|it| is_in_use(network, *it)) {
             if let Some(tag) = &port.data.tag {
                 vlans.ports.entry(tag.value).or_default().push(port);
             }
         }
         vlans.read_tunnels(host, all);
-        vlans.read_integration(ctx, host, all, switches);
+        vlans.read_integration(network, host, all, switches);
         vlans.read_providers(host, all);
         vlans
     }
@@ -113,13 +113,13 @@ impl<'a> LocalVlans<'a> {
     /// What comes from a provider bridge gets its local VLAN.
     fn read_integration(
         &mut self,
-        ctx: &Ctx<'a>,
+        network: &Network<'a>,
         host: HostId,
         all: &Flows<'a>,
         switches: &Switches<'a>,
     ) {
         let Some(dump) = all.best(host, "br-int") else { return };
-        let ends: Vec<_> = ctx
+        let ends: Vec<_> = network
             .ovs_interfaces_of(host)
             .filter(|it| it.bridge == "br-int" && it.name().starts_with("int-"))
             .collect();
@@ -154,16 +154,16 @@ impl<'a> LocalVlans<'a> {
     }
 
     /// The tunnels of the host: their interfaces.
-    pub(crate) fn tunnels(&self, ctx: &Ctx<'a>) -> Vec<Item<'a, OvsInterface>> {
+    pub fn tunnels(&self, network: &Network<'a>) -> Vec<Item<'a, OvsInterface>> {
         let Some(bridge) = self.tunnel_bridge else { return Vec::new() };
-        let mut all = defs::interfaces_of(ctx, bridge.id);
+        let mut all = defs::interfaces_of(network, bridge.id);
         all.retain(|it| matches!(it.kind.as_str(), "vxlan" | "gre" | "geneve"));
         all
     }
 
     /// The kind of the network on a VLAN (`vxlan`, `vlan`, `flat`, …), by what the agent noted at
     /// its ports, and where; `None` where that was not captured or is not of one mind.
-    pub(crate) fn network_type(&self, vlan: u16) -> Option<(&'a str, Evidence)> {
+    pub fn network_type(&self, vlan: u16) -> Option<(&'a str, Evidence)> {
         let mut told = self.ports.get(&vlan)?.iter().filter_map(|port| {
             let noted = port.data.other_config.iter().find(|(key, _)| key == "network_type");
             noted.map(|(_, value)| (value.value.as_str(), value.evidence))
@@ -175,19 +175,19 @@ impl<'a> LocalVlans<'a> {
 
 /// Whether a port belongs to a network of neutron and somebody uses it: a VM that runs, or a
 /// device that is there.
-pub(crate) fn is_in_use(ctx: &Ctx<'_>, port: Item<'_, OvsPort>) -> bool {
+pub fn is_in_use(network: &Network<'_>, port: Item<'_, OvsPort>) -> bool {
     let name = port.name();
     let trunk = ["tpt-", "tpi-", "spt-", "spi-"].iter().any(|it| name.starts_with(it));
     let dead = port.tag.as_ref().is_none_or(|it| it.value == defs::DEAD_VLAN || it.value == 0);
     if port.bridge != "br-int" || trunk || dead || names::port_prefix(name).is_none() {
         return false;
     }
-    let Some(interface) = ctx.interface_called(port.host, name) else { return false };
+    let Some(interface) = network.interface_called(port.host, name) else { return false };
     if interface.error.is_some() {
         return false;
     }
-    let device = ctx.device_of(interface.id).is_some();
-    match ctx.user_of(port.host, name) {
+    let device = network.device_of(interface.id).is_some();
+    match network.user_of(port.host, name) {
         User::Running(_) => true,
         User::Off(_) => false,
         // Ports of routers and DHCP servers are devices in namespaces.
@@ -198,8 +198,8 @@ pub(crate) fn is_in_use(ctx: &Ctx<'_>, port: Item<'_, OvsPort>) -> bool {
 
 /// The tunnel networks that a host has ports of VMs or DHCP servers on, with such a port: by
 /// tunnel key.
-pub(crate) fn served<'a>(
-    ctx: &Ctx<'a>,
+pub fn served<'a>(
+    network: &Network<'a>,
     vlans: &LocalVlans<'a>,
 ) -> BTreeMap<u64, (Item<'a, OvsPort>, Evidence)> {
     let mut all = BTreeMap::new();
@@ -209,12 +209,12 @@ pub(crate) fn served<'a>(
         let mut guests = ports.filter(|it| {
             let name = it.name();
             let server = || {
-                let device = ctx.interface_called(it.host, name).map(|it| it.id);
-                let device = device.and_then(|it| ctx.device_of(it));
+                let device = network.interface_called(it.host, name).map(|it| it.id);
+                let device = device.and_then(|it| network.device_of(it));
                 device
                     .is_some_and(|it| it.netns().name().is_some_and(|it| it.starts_with("qdhcp-")))
             };
-            matches!(ctx.user_of(it.host, name), User::Running(_)) || server()
+            matches!(network.user_of(it.host, name), User::Running(_)) || server()
         });
         let Some(port) = guests.next() else { continue };
         for (key, at) in &ways.tunnel_in {
@@ -225,7 +225,7 @@ pub(crate) fn served<'a>(
 }
 
 /// The names of the bridges whose flows were not captured whole.
-pub(crate) fn open_bridges<'a>(
+pub fn open_bridges<'a>(
     host: HostId,
     all: &Flows<'a>,
     bridges: impl IntoIterator<Item = &'a str>,
@@ -235,6 +235,6 @@ pub(crate) fn open_bridges<'a>(
 }
 
 /// What would tell the kinds of the networks.
-pub(crate) fn list_port() -> String {
+pub fn list_port() -> String {
     Topic::OvsPorts.command(&Netns::Root)
 }

@@ -9,27 +9,27 @@ use tapline_core::capture::HostId;
 use tapline_core::records::Batch;
 use tapline_topology::{EdgeKind, NodeData, NodeId, Topology};
 
-use super::defs::DEAD_VLAN;
+use crate::defs::DEAD_VLAN;
 
 /// The integration bridge of neutron and OVN.
-pub(super) const INTEGRATION: &str = "br-int";
+pub const INTEGRATION: &str = "br-int";
 
 /// A bridge that is joined with the integration bridge, or should be.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Out {
+pub struct Out {
     /// The interface on the integration bridge.
-    pub(super) near: NodeId,
+    pub near: NodeId,
     /// The interface on the other bridge, where the two are a pair.
-    pub(super) far: Option<NodeId>,
+    pub far: Option<NodeId>,
     /// The other bridge.
-    pub(super) bridge: NodeId,
+    pub bridge: NodeId,
     /// Tunnels start there.
     tunnels: bool,
 }
 
 /// The ways out of all hosts.
 #[derive(Debug, Default)]
-pub(super) struct Ways {
+pub struct Ways {
     outs: BTreeMap<HostId, Vec<Out>>,
     /// Local VLANs that flows of a bridge match.
     matched: BTreeMap<NodeId, BTreeSet<u16>>,
@@ -39,7 +39,7 @@ pub(super) struct Ways {
 
 impl Ways {
     /// What the topology and the flows tell.
-    pub(super) fn new(topology: &Topology<'_>) -> Self {
+    pub fn new(topology: &Topology<'_>) -> Self {
         let mut ways = Self::default();
         for (id, node) in topology.nodes() {
             let Some(host) = node.host else { continue };
@@ -78,7 +78,7 @@ impl Ways {
     }
 
     /// The ways that a local VLAN may take out of the host; one where it is told.
-    pub(super) fn of(&self, host: HostId, vlan: u16) -> Vec<Out> {
+    pub fn of(&self, host: HostId, vlan: u16) -> Vec<Out> {
         if vlan == DEAD_VLAN {
             return Vec::new();
         }
@@ -97,12 +97,12 @@ impl Ways {
     }
 
     /// Whether frames of a local VLAN may go through a bridge.
-    pub(super) fn may_carry(&self, host: HostId, vlan: u16, bridge: NodeId) -> bool {
+    pub fn may_carry(&self, host: HostId, vlan: u16, bridge: NodeId) -> bool {
         self.of(host, vlan).iter().any(|it| it.bridge == bridge)
     }
 
     /// The bridge to which an interface of the integration bridge leads.
-    pub(super) fn behind(&self, host: HostId, interface: NodeId) -> Option<NodeId> {
+    pub fn behind(&self, host: HostId, interface: NodeId) -> Option<NodeId> {
         let all = self.outs.get(&host)?;
         all.iter().find(|it| it.near == interface).map(|it| it.bridge)
     }

@@ -15,16 +15,15 @@ use tapline_topology::NodeId;
 use tapline_topology::graph::{Netdev, NetdevKind, Seen};
 use tapline_topology::names;
 
-use super::ctx::{Ctx, Item};
-use super::defs;
-use super::finding::Finding;
+use crate::defs;
+use crate::{Item, Network};
 
 /// The command that prints the counters of the kernel, those of errors and carrier changes too.
-pub(crate) const COUNTERS: &str = "ip -s -s link";
+pub const COUNTERS: &str = "ip -s -s link";
 
 /// All that was captured of NICs besides their place in the topology.
 #[derive(Debug, Default)]
-pub(crate) struct Nics<'a> {
+pub struct Nics<'a> {
     devices: BTreeMap<NodeId, Texts<'a>>,
     bonds: BTreeMap<NodeId, (SourceId, &'a Bond)>,
     uptimes: BTreeMap<HostId, (u64, Evidence)>,
@@ -32,92 +31,92 @@ pub(crate) struct Nics<'a> {
 
 /// What was captured of one device; of several texts of a kind the first.
 #[derive(Debug, Default)]
-pub(crate) struct Texts<'a> {
+pub struct Texts<'a> {
     /// `ethtool DEV`.
-    pub(crate) settings: Option<Seen<'a, NicSettings>>,
+    pub settings: Option<Seen<'a, NicSettings>>,
     /// `ethtool -S DEV`.
-    pub(crate) stats: Option<Seen<'a, NicStats>>,
+    pub stats: Option<Seen<'a, NicStats>>,
     /// `ethtool -i DEV`.
-    pub(crate) driver: Option<Seen<'a, NicDriver>>,
+    pub driver: Option<Seen<'a, NicDriver>>,
     /// `ethtool -k DEV`.
-    pub(crate) features: Option<Seen<'a, NicFeatures>>,
+    pub features: Option<Seen<'a, NicFeatures>>,
     /// `ethtool -g DEV`.
-    pub(crate) rings: Option<Seen<'a, NicRings>>,
+    pub rings: Option<Seen<'a, NicRings>>,
     /// Its part of its bond's file.
-    pub(crate) slave: Option<Seen<'a, BondSlave>>,
+    pub slave: Option<Seen<'a, BondSlave>>,
     /// Its row in the database of OVS.
-    pub(crate) ovs: Option<Seen<'a, OvsRecord>>,
+    pub ovs: Option<Seen<'a, OvsRecord>>,
 }
 
 /// One counter.
 #[derive(Clone, Debug)]
-pub(crate) struct Count {
+pub struct Count {
     /// `rx_crc_errors`: as `ethtool -S` prints it; those of other commands are named alike.
-    pub(crate) name: String,
+    pub name: String,
     /// Value.
-    pub(crate) value: u64,
+    pub value: u64,
     /// Where it stands.
-    pub(crate) evidence: Evidence,
+    pub evidence: Evidence,
 }
 
 /// The counters of one device from one text.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Counts(pub(crate) Vec<Count>);
+pub struct Counts(pub Vec<Count>);
 
 /// The mode of a bond.
 #[derive(Clone, Debug)]
-pub(crate) struct BondMode {
+pub struct BondMode {
     /// As `ip -d` names it.
-    pub(crate) value: String,
+    pub value: String,
     /// Where it is told.
-    pub(crate) evidence: Evidence,
+    pub evidence: Evidence,
 }
 
 impl<'a> Nics<'a> {
     /// Sorts the texts by device.
-    pub(crate) fn new(ctx: &Ctx<'a>) -> Self {
-        let mut all = Self { bonds: bonds(ctx), ..Self::default() };
-        for (source, reading) in ctx.topology.snapshot.iter() {
+    pub fn new(network: &Network<'a>) -> Self {
+        let mut all = Self { bonds: bonds(network), ..Self::default() };
+        for (source, reading) in network.topology.snapshot.iter() {
             let id = source.id;
             match &reading.records {
                 Batch::NicSettings(records) => {
                     for it in records {
-                        if let Some(texts) = all.texts(ctx, source, &it.dev.value) {
+                        if let Some(texts) = all.texts(network, source, &it.dev.value) {
                             texts.settings.get_or_insert(Seen { source: id, record: it });
                         }
                     }
                 }
                 Batch::NicFeatures(records) => {
                     for it in records {
-                        if let Some(texts) = all.texts(ctx, source, &it.dev.value) {
+                        if let Some(texts) = all.texts(network, source, &it.dev.value) {
                             texts.features.get_or_insert(Seen { source: id, record: it });
                         }
                     }
                 }
                 Batch::NicRings(records) => {
                     for it in records {
-                        if let Some(texts) = all.texts(ctx, source, &it.dev.value) {
+                        if let Some(texts) = all.texts(network, source, &it.dev.value) {
                             texts.rings.get_or_insert(Seen { source: id, record: it });
                         }
                     }
                 }
                 Batch::NicStats(records) => {
                     if let ([it], Some(texts)) =
-                        (records.as_slice(), all.texts(ctx, source, asked(source)))
+                        (records.as_slice(), all.texts(network, source, asked(source)))
                     {
                         texts.stats.get_or_insert(Seen { source: id, record: it });
                     }
                 }
                 Batch::NicDriver(records) => {
                     if let ([it], Some(texts)) =
-                        (records.as_slice(), all.texts(ctx, source, asked(source)))
+                        (records.as_slice(), all.texts(network, source, asked(source)))
                     {
                         texts.driver.get_or_insert(Seen { source: id, record: it });
                     }
                 }
                 Batch::Bonds(records) => {
                     for slave in records.iter().flat_map(|it| &it.slaves) {
-                        if let Some(texts) = all.texts(ctx, source, &slave.name.value) {
+                        if let Some(texts) = all.texts(network, source, &slave.name.value) {
                             texts.slave.get_or_insert(Seen { source: id, record: slave });
                         }
                     }
@@ -127,7 +126,7 @@ impl<'a> Nics<'a> {
                         let OvsRow::Interface(row) = &record.row else { continue };
                         // `show` prints no counters and would hide the row that does.
                         if record.uuid.is_some()
-                            && let Some(texts) = all.texts(ctx, source, &row.name.value)
+                            && let Some(texts) = all.texts(network, source, &row.name.value)
                         {
                             texts.ovs.get_or_insert(Seen { source: id, record });
                         }
@@ -148,23 +147,28 @@ impl<'a> Nics<'a> {
     }
 
     /// Those of the device of this name where `source` was printed.
-    fn texts(&mut self, ctx: &Ctx<'a>, source: &Source, name: &str) -> Option<&mut Texts<'a>> {
-        let device = ctx.topology.find_netdev(source.host, &source.netns, name)?;
+    fn texts(
+        &mut self,
+        network: &Network<'a>,
+        source: &Source,
+        name: &str,
+    ) -> Option<&mut Texts<'a>> {
+        let device = network.topology.find_netdev(source.host, &source.netns, name)?;
         Some(self.devices.entry(device).or_default())
     }
 
     /// The texts about a device.
-    pub(crate) fn of(&self, device: NodeId) -> Option<&Texts<'a>> {
+    pub fn of(&self, device: NodeId) -> Option<&Texts<'a>> {
         self.devices.get(&device)
     }
 
     /// The file of a bond.
-    pub(crate) fn bond(&self, device: NodeId) -> Option<(SourceId, &'a Bond)> {
+    pub fn bond(&self, device: NodeId) -> Option<(SourceId, &'a Bond)> {
         self.bonds.get(&device).copied()
     }
 
     /// The mode of a bond as `ip -d` names it: `802.3ad`, `active-backup`, …
-    pub(crate) fn bond_mode(&self, bond: &Item<'a, Netdev<'a>>) -> Option<BondMode> {
+    pub fn bond_mode(&self, bond: &Item<'a, Netdev<'a>>) -> Option<BondMode> {
         let file = self.bond(bond.id).and_then(|(source, it)| {
             let mode = it.mode.as_ref()?;
             Some(BondMode { value: short_mode(&mode.value), evidence: mode.evidence(source) })
@@ -178,12 +182,12 @@ impl<'a> Nics<'a> {
     }
 
     /// Seconds that the host has been up.
-    pub(crate) fn uptime(&self, host: HostId) -> Option<u64> {
+    pub fn uptime(&self, host: HostId) -> Option<u64> {
         self.uptimes.get(&host).map(|it| it.0)
     }
 
     /// ` in 12 days`, where the host's uptime was captured.
-    pub(crate) fn since(&self, host: HostId) -> String {
+    pub fn since(&self, host: HostId) -> String {
         match self.uptime(host) {
             Some(it) if it >= 2 * DAY => format!(" in {} days", it / DAY),
             Some(it) => format!(" in {} hours", it.div_ceil(HOUR)),
@@ -191,18 +195,13 @@ impl<'a> Nics<'a> {
         }
     }
 
-    /// Cites how long the host has been up, or says that it is not known.
-    pub(crate) fn cite_uptime(&self, host: HostId, finding: &mut Finding) {
-        match self.uptimes.get(&host) {
-            Some((_, evidence)) => finding.context(*evidence, "how long the host has been up"),
-            None => finding.note(
-                "counted since the device or the host was started, whenever that was (`uptime`)",
-            ),
-        };
+    /// How long the host has been up: the line that says so.
+    pub fn uptime_line(&self, host: HostId) -> Option<Evidence> {
+        self.uptimes.get(&host).map(|uptime| uptime.1)
     }
 
     /// The counters of a device, one list a text: the driver's, the kernel's, the switch's.
-    pub(crate) fn counts(&self, device: &Item<'a, Netdev<'a>>) -> Vec<Counts> {
+    pub fn counts(&self, device: &Item<'a, Netdev<'a>>) -> Vec<Counts> {
         let texts = self.of(device.id);
         let mut all = Vec::new();
         if let Some(it) = texts.and_then(|it| it.stats) {
@@ -246,7 +245,7 @@ impl<'a> Nics<'a> {
     }
 
     /// Packets that a device received (`rx`) or sent (`tx`), by the text that tells the most.
-    pub(crate) fn packets(all: &[Counts], way: &str) -> Option<u64> {
+    pub fn packets(all: &[Counts], way: &str) -> Option<u64> {
         all.iter().filter_map(|it| it.packets(way)).max()
     }
 }
@@ -254,7 +253,7 @@ impl<'a> Nics<'a> {
 impl Counts {
     /// The counters of the whole device whose plain name (without what drivers add to it) is one
     /// of `names`.
-    pub(crate) fn called<'t>(&'t self, names: &'t [&str]) -> impl Iterator<Item = &'t Count> {
+    pub fn called<'t>(&'t self, names: &'t [&str]) -> impl Iterator<Item = &'t Count> {
         self.0.iter().filter(move |it| names.contains(&plain(&it.name)))
     }
 
@@ -316,15 +315,15 @@ fn asked(source: &Source) -> &str {
 }
 
 /// What `/proc/net/bonding` says of each bond.
-pub(crate) fn bonds<'a>(ctx: &Ctx<'a>) -> BTreeMap<NodeId, (SourceId, &'a Bond)> {
+pub fn bonds<'a>(network: &Network<'a>) -> BTreeMap<NodeId, (SourceId, &'a Bond)> {
     let mut all = BTreeMap::new();
-    for (source, reading) in ctx.topology.snapshot.iter() {
+    for (source, reading) in network.topology.snapshot.iter() {
         let Batch::Bonds(bonds) = &reading.records else { continue };
         // The bond is named by the file.
         let path = source.command.args().last().map_or("", String::as_str);
         let name = path.rsplit('/').next().unwrap_or_default();
         if let (Some(id), [bond]) =
-            (ctx.topology.find_netdev(source.host, &source.netns, name), bonds.as_slice())
+            (network.topology.find_netdev(source.host, &source.netns, name), bonds.as_slice())
         {
             all.entry(id).or_insert((source.id, bond));
         }
@@ -333,19 +332,19 @@ pub(crate) fn bonds<'a>(ctx: &Ctx<'a>) -> BTreeMap<NodeId, (SourceId, &'a Bond)>
 }
 
 /// Whether the device is a NIC itself, not made of others.
-pub(crate) fn is_nic(device: &Item<'_, Netdev<'_>>) -> bool {
+pub fn is_nic(device: &Item<'_, Netdev<'_>>) -> bool {
     defs::is_uplink_kind(device)
         && !matches!(device.kind, NetdevKind::Bond | NetdevKind::Team | NetdevKind::Vlan)
 }
 
 /// Whether something on the host is known to use the NIC.
-pub(crate) fn serves(ctx: &Ctx<'_>, device: &Item<'_, Netdev<'_>>) -> bool {
+pub fn serves(network: &Network<'_>, device: &Item<'_, Netdev<'_>>) -> bool {
     let datapath = device.data.master.as_ref().is_some_and(|it| names::is_ovs_datapath(&it.value));
-    datapath || defs::uplink_role(ctx, device).is_some()
+    datapath || defs::uplink_role(network, device).is_some()
 }
 
 /// Whether the hypervisor shows its guest this NIC as virtio: `ethtool -i`, or the bus.
-pub(crate) fn is_virtio(nics: &Nics<'_>, device: &Item<'_, Netdev<'_>>) -> bool {
+pub fn is_virtio(nics: &Nics<'_>, device: &Item<'_, Netdev<'_>>) -> bool {
     let driver = nics.of(device.id).and_then(|it| it.driver);
     driver.is_some_and(|it| it.record.driver.value == "virtio_net")
         || device.records.iter().any(|it| {
@@ -354,7 +353,7 @@ pub(crate) fn is_virtio(nics: &Nics<'_>, device: &Item<'_, Netdev<'_>>) -> bool 
 }
 
 /// `0.12 %`, with enough digits to see something.
-pub(crate) fn percent(part: u64, whole: u64) -> String {
+pub fn percent(part: u64, whole: u64) -> String {
     let share = ratio(part, whole) * 100.0;
     if share >= 10.0 {
         format!("{share:.0} %")
@@ -367,7 +366,7 @@ pub(crate) fn percent(part: u64, whole: u64) -> String {
 
 /// The share of `part` in `whole`.
 #[expect(clippy::cast_precision_loss, reason = "a share of packets need not be exact")]
-pub(crate) fn ratio(part: u64, whole: u64) -> f64 {
+pub fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
 }
 

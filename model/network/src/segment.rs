@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use tapline_topology::graph::NetdevKind;
 use tapline_topology::{EdgeKind, NodeId};
 
-use super::ctx::Ctx;
-use super::defs::DEAD_VLAN;
+use crate::Network;
+use crate::defs::DEAD_VLAN;
 
 /// What is joined: a device, or a VLAN of an OVS bridge (0 is untagged).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -21,7 +21,7 @@ enum Part {
 
 /// The segments of all hosts.
 #[derive(Debug, Default)]
-pub(crate) struct Segments {
+pub struct Segments {
     parts: BTreeMap<Part, usize>,
     /// Union-find: a root is its own parent.
     parents: Vec<usize>,
@@ -29,12 +29,12 @@ pub(crate) struct Segments {
 
 impl Segments {
     /// Joins what the topology proves.
-    pub(crate) fn new(ctx: &Ctx<'_>) -> Self {
+    pub fn new(network: &Network<'_>) -> Self {
         let mut all = Self::default();
-        all.join_linux_bridges(ctx);
-        all.join_ovs_ports(ctx);
-        all.join_patches(ctx);
-        for (from, edge, to) in ctx.topology.edges() {
+        all.join_linux_bridges(network);
+        all.join_ovs_ports(network);
+        all.join_patches(network);
+        for (from, edge, to) in network.topology.edges() {
             if edge.kind == EdgeKind::VethPeer {
                 all.join(Part::Device(from), Part::Device(to));
             }
@@ -43,17 +43,17 @@ impl Segments {
     }
 
     /// The segment of a device; `None` where nothing joins it to another.
-    pub(crate) fn of(&self, device: NodeId) -> Option<usize> {
+    pub fn of(&self, device: NodeId) -> Option<usize> {
         Some(self.root(*self.parts.get(&Part::Device(device))?))
     }
 
     /// Joins two devices that something else proves to be in one segment.
-    pub(crate) fn join_devices(&mut self, a: NodeId, b: NodeId) {
+    pub fn join_devices(&mut self, a: NodeId, b: NodeId) {
         self.join(Part::Device(a), Part::Device(b));
     }
 
-    fn join_linux_bridges(&mut self, ctx: &Ctx<'_>) {
-        for bridge in ctx.netdevs().filter(|it| it.kind == NetdevKind::Bridge) {
+    fn join_linux_bridges(&mut self, network: &Network<'_>) {
+        for bridge in network.netdevs().filter(|it| it.kind == NetdevKind::Bridge) {
             let told_apart = bridge.records.iter().any(|it| {
                 let data = it.record.kind_data.bridge.as_ref();
                 data.and_then(|it| it.vlan_filtering.as_ref()).is_some_and(|it| it.value)
@@ -61,17 +61,17 @@ impl Segments {
             if told_apart {
                 continue;
             }
-            for member in ctx.members(bridge.id) {
+            for member in network.members(bridge.id) {
                 self.join(Part::Device(bridge.id), Part::Device(member.id));
             }
         }
     }
 
-    fn join_ovs_ports(&mut self, ctx: &Ctx<'_>) {
-        for interface in ctx.ovs_interfaces() {
-            let port = ctx.topology.find_ovs_port(interface.host, &interface.port);
-            let Some(port) = port.and_then(|it| ctx.ovs_port(it)) else { continue };
-            let Some(bridge) = ctx.topology.find_ovs_bridge(port.host, &port.bridge) else {
+    fn join_ovs_ports(&mut self, network: &Network<'_>) {
+        for interface in network.ovs_interfaces() {
+            let port = network.topology.find_ovs_port(interface.host, &interface.port);
+            let Some(port) = port.and_then(|it| network.ovs_port(it)) else { continue };
+            let Some(bridge) = network.topology.find_ovs_bridge(port.host, &port.bridge) else {
                 continue;
             };
             let mode = port.vlan_mode.as_ref().map_or("", |it| it.value.as_str());
@@ -81,24 +81,25 @@ impl Segments {
             }
             // Untagged frames of a trunk port belong to VLAN 0.
             let vlan = if mode == "trunk" { 0 } else { tag };
-            if let Some(device) = ctx.device_of(interface.id) {
+            if let Some(device) = network.device_of(interface.id) {
                 self.join(Part::Vlan(bridge, vlan), Part::Device(device.id));
             }
         }
     }
 
     /// Bridges that a controller programs may change tags on the way; plain ones keep them.
-    fn join_patches(&mut self, ctx: &Ctx<'_>) {
+    fn join_patches(&mut self, network: &Network<'_>) {
         let plain = |host, name: &str| {
-            let bridge = ctx.bridge_called(host, name)?;
+            let bridge = network.bridge_called(host, name)?;
             let fail_mode = bridge.fail_mode.as_ref().map_or("", |it| it.value.as_str());
             (bridge.controllers.is_empty() && fail_mode != "secure").then_some(bridge.id)
         };
-        for (from, edge, to) in ctx.topology.edges() {
+        for (from, edge, to) in network.topology.edges() {
             if edge.kind != EdgeKind::PatchPeer {
                 continue;
             }
-            let (Some(a), Some(b)) = (ctx.ovs_interface(from), ctx.ovs_interface(to)) else {
+            let (Some(a), Some(b)) = (network.ovs_interface(from), network.ovs_interface(to))
+            else {
                 continue;
             };
             if let (Some(a), Some(b)) = (plain(a.host, &a.bridge), plain(b.host, &b.bridge)) {

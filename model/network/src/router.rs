@@ -6,25 +6,25 @@ use tapline_topology::Topic;
 use tapline_topology::graph::{AddressNode, Netdev, NetdevKind, NetnsNode};
 use tapline_topology::names;
 
-use super::ctx::{Ctx, Item};
-use super::defs;
+use crate::defs;
+use crate::{Item, Network};
 
 /// A router in one namespace of one host.
 #[derive(Debug)]
-pub(crate) struct Router<'a> {
+pub struct Router<'a> {
     /// `qrouter-…`, `snat-…`.
-    pub(crate) netns: Item<'a, NetnsNode>,
+    pub netns: Item<'a, NetnsNode>,
     /// Its devices, loopback left out.
-    pub(crate) devices: Vec<Item<'a, Netdev<'a>>>,
+    pub devices: Vec<Item<'a, Netdev<'a>>>,
     /// Its ports for VRRP: a router that has one is highly available.
-    pub(crate) ha: Vec<Item<'a, Netdev<'a>>>,
+    pub ha: Vec<Item<'a, Netdev<'a>>>,
     /// Of a highly available router: the addresses that the active node alone has.
-    pub(crate) active: Vec<Item<'a, AddressNode<'a>>>,
+    pub active: Vec<Item<'a, AddressNode<'a>>>,
 }
 
 /// Whether a router works on this node.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Duty {
+pub enum Duty {
     /// It is not highly available, or active here.
     Serves,
     /// It waits for its turn: without addresses, its gateway perhaps down.
@@ -35,15 +35,15 @@ pub(crate) enum Duty {
 
 impl<'a> Router<'a> {
     /// What a namespace holds, whatever its name.
-    pub(crate) fn new(ctx: &Ctx<'a>, netns: Item<'a, NetnsNode>) -> Self {
+    pub fn new(network: &Network<'a>, netns: Item<'a, NetnsNode>) -> Self {
         let mut router = Self { netns, devices: Vec::new(), ha: Vec::new(), active: Vec::new() };
-        for device in ctx.devices_in(netns.id) {
+        for device in network.devices_in(netns.id) {
             if device.kind == NetdevKind::Loopback || names::is_fallback_tunnel(device.name()) {
                 continue;
             }
             let ha = device.name().starts_with("ha-");
             let served = ["qr-", "qg-", "sg-"].iter().any(|it| device.name().starts_with(it));
-            for address in ctx.addresses_of(device.id) {
+            for address in network.addresses_of(device.id) {
                 if ha && is_primary_vip(address.ip) || served && defs::is_global(address.ip) {
                     router.active.push(address);
                 }
@@ -57,19 +57,19 @@ impl<'a> Router<'a> {
     }
 
     /// All routers of all hosts.
-    pub(crate) fn all(ctx: &Ctx<'a>) -> Vec<Self> {
-        let routers = ctx.namespaces().filter(|it| defs::is_router_netns(it.netns()));
-        routers.map(|it| Self::new(ctx, it)).collect()
+    pub fn all(network: &Network<'a>) -> Vec<Self> {
+        let routers = network.namespaces().filter(|it| defs::is_router_netns(it.netns()));
+        routers.map(|it| Self::new(network, it)).collect()
     }
 
     /// Whether it works on this node.
-    pub(crate) fn duty(&self, ctx: &Ctx<'_>) -> Duty {
+    pub fn duty(&self, network: &Network<'_>) -> Duty {
         if !self.active.is_empty() {
             return Duty::Serves;
         }
         let topics: &[Topic] =
             if self.ha.is_empty() { &[Topic::Links] } else { &[Topic::Addresses] };
-        let missing = ctx.missing(self.netns.host, self.netns.netns(), topics);
+        let missing = network.missing(self.netns.host, self.netns.netns(), topics);
         match (missing.is_empty(), self.ha.is_empty()) {
             (false, _) => Duty::Unknown(missing),
             (true, true) => Duty::Serves,
@@ -78,16 +78,13 @@ impl<'a> Router<'a> {
     }
 
     /// Its UUID, by the name of the namespace.
-    pub(crate) fn id(&self) -> &'a str {
+    pub fn id(&self) -> &'a str {
         let name = self.netns.name();
         name.split_once('-').map_or(name, |(_, id)| id)
     }
 
     /// Its devices whose names start with `prefix`.
-    pub(crate) fn ports<'r>(
-        &'r self,
-        prefix: &'r str,
-    ) -> impl Iterator<Item = Item<'a, Netdev<'a>>> + 'r {
+    pub fn ports<'r>(&'r self, prefix: &'r str) -> impl Iterator<Item = Item<'a, Netdev<'a>>> + 'r {
         self.devices.iter().filter(move |it| it.name().starts_with(prefix)).copied()
     }
 }

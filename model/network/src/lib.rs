@@ -1,0 +1,23 @@
+//! How packets move: what is known of each host, bridge, table and tunnel, and what follows from it.
+//!
+//! The network stands between the topology (what is joined with what) and the questions of the
+//! analysis. Its answers are *known*, with evidence, or *unknown*, with the commands that would
+//! decide.
+pub mod defs;
+pub mod environment;
+pub mod flows;
+pub mod forward;
+mod item;
+pub mod mesh;
+pub mod netfilter;
+mod network;
+pub mod nics;
+pub mod ovn;
+pub mod router;
+pub mod segment;
+pub mod texts;
+pub mod vlans;
+pub mod ways;
+
+pub use item::Item;
+pub use network::{Network, User};
