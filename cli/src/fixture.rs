@@ -3,6 +3,7 @@ use std::sync::OnceLock;
 
 use tapline_core::capture::{Captured, Command, Completeness, Host, HostId, Snapshot, Source};
 use tapline_core::ids::Netns;
+use tapline_core::request::Request;
 use tapline_core::span::{Evidence, SourceId, Span};
 use tapline_formats::registry;
 
@@ -19,6 +20,7 @@ pub(crate) fn snapshot(texts: &[(&str, &str, &str)]) -> Snapshot {
             first_line: 1,
             format: registry::by_command(&command).map(|it| it.id),
             command,
+            request: Request::default(),
             text: text.to_owned(),
             completeness: Completeness::Complete,
             taken: None,

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tapline_analysis::lint::{CannotTell, Report};
 use tapline_capture::saved_as;
 use tapline_core::capture::{Command, HostId};
+use tapline_core::need::quote;
 use tapline_formats::registry;
 
 /// Names that a loop lists; of more it asks the host.
@@ -195,7 +196,7 @@ fn shell(ask: &Ask, names: &BTreeSet<String>) -> Vec<String> {
         Ask::Host(command) if command.starts_with("nsenter --net --target PID ") => {
             vec![format!("# for a process of each nameless namespace: {command}")]
         }
-        Ask::Host(command) if command.split(' ').all(|it| quoted(it) == it) => {
+        Ask::Host(command) if command.split(' ').all(|it| quote(it) == it) => {
             vec![save(command, &saved_as(command))]
         }
         Ask::Host(command) => vec![format!("# {command}")],
@@ -249,27 +250,18 @@ fn of_each(
     }
     for name in odd {
         let file = format!("{before}{}{after}", saved_as(name));
-        lines.push(save(&command(&quoted(name)), &file));
+        lines.push(save(&command(&quote(name)), &file));
     }
     lines
 }
 
 fn save(command: &str, file: &str) -> String {
-    format!("{command} >{} 2>&1", quoted(file))
+    format!("{command} >{} 2>&1", quote(file))
 }
 
 /// Whether a name is the same in a shell, in the name of a file and in a listing.
 fn is_tame(name: &str) -> bool {
-    !name.is_empty() && !name.starts_with('-') && saved_as(name) == name && quoted(name) == name
-}
-
-/// A word of a shell: names come from captures and may hold anything.
-pub(crate) fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@%+,=".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
+    !name.is_empty() && !name.starts_with('-') && saved_as(name) == name && quote(name) == name
 }
 
 #[cfg(test)]
@@ -344,6 +336,5 @@ mod tests {
             gap.steps[0].shell(),
             ["ip netns exec '$(reboot)' ip route >ip_netns_exec__reboot_ip_route 2>&1"]
         );
-        assert_eq!(quoted("it's"), r"'it'\''s'");
     }
 }

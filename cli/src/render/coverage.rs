@@ -6,43 +6,9 @@ use tapline_core::capture::{HostId, Source};
 use tapline_core::ids::Netns;
 use tapline_core::outcome::{LineCount, Outcome};
 use tapline_core::records::Batch;
+use tapline_core::request::TopicOf;
 use tapline_topology::coverage::Coverage;
 use tapline_topology::{NodeData, Topic, Topology};
-
-/// The questions that are asked of every namespace.
-const OF_NAMESPACE: &[Topic] = &[
-    Topic::Links,
-    Topic::LinkDetails,
-    Topic::Addresses,
-    Topic::Routes,
-    Topic::AllRoutes,
-    Topic::Rules,
-    Topic::Neighbours,
-    Topic::Netfilter,
-    Topic::Nft,
-    Topic::Sysctls,
-];
-
-/// The questions that are asked of the host.
-const OF_HOST: &[Topic] = &[
-    Topic::BridgeMembers,
-    Topic::NetnsList,
-    Topic::Ovs,
-    Topic::OvsPorts,
-    Topic::OvsInterfaces,
-    Topic::Domains,
-    Topic::DomainXml,
-    Topic::Flows,
-    Topic::OfPorts,
-    Topic::OvsFdb,
-    Topic::OvsDatabase,
-    Topic::NicFeatures,
-    Topic::NicRings,
-    Topic::HaRouters,
-    Topic::OvnSouth,
-    Topic::OvnBindings,
-    Topic::OvnNorth,
-];
 
 /// One host.
 pub(crate) struct HostCoverage<'a> {
@@ -107,11 +73,12 @@ fn namespaces<'a>(
     names.insert(Netns::Root);
     names.extend(topology.coverage.host(host).map(|(netns, _, _)| netns.clone()));
     let netns = names.into_iter().map(|netns| {
-        let of_host: &[Topic] = if netns.is_root() { OF_HOST } else { &[] };
-        let topics = OF_NAMESPACE.iter().chain(of_host);
-        let topics = topics
-            .map(|&it| (it, topology.coverage.of(host, &netns, it)))
-            .filter(|(it, coverage)| !it.is_special() || **coverage != Coverage::NotCaptured)
+        let topics = Topic::ALL
+            .iter()
+            // What is asked of the host is asked of its root.
+            .filter(|topic| netns.is_root() || topic.of() == TopicOf::Namespace)
+            .map(|&topic| (topic, topology.coverage.of(host, &netns, topic)))
+            .filter(|(topic, coverage)| !topic.is_special() || **coverage != Coverage::NotCaptured)
             .collect();
         NetnsCoverage { netns, topics }
     });

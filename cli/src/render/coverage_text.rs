@@ -3,13 +3,14 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use tapline_core::capture::{Completeness, Snapshot, Source};
+use tapline_core::need::quote;
 use tapline_topology::Topic;
 use tapline_topology::coverage::Coverage;
 
 use super::coverage::{HostCoverage, NetnsCoverage};
 use super::escape::{shorten, visible};
 use super::{count, place, summary};
-use crate::gap::{self, Gap, Step, quoted};
+use crate::gap::{self, Gap, Step};
 use crate::terminal::{Paint, Terminal, style};
 
 /// Texts of a sort that are listed before `and N more`.
@@ -55,7 +56,8 @@ fn close_gap(
         let (commands, questions) = Gap::sum(std::slice::from_ref(&gap));
         let (commands, questions) = (count(commands, "command"), questions as usize);
         let heading = format!("{commands} would decide {}", count(questions, "question"));
-        let folder = quoted(&format!("{}-more", tapline_capture::saved_as(name)));
+        let folder = format!("{}-more", tapline_capture::saved_as(name));
+        let folder = quote(&folder);
         writeln!(out, "{}, most valuable first", paint.of(style::STRONG, heading))?;
         writeln!(out, "  mkdir {folder} && cd {folder} && hostname >hostname")?;
         for step in &gap.steps {
@@ -67,7 +69,7 @@ fn close_gap(
         }
         let mut inputs: Vec<_> = snapshot.captured.inputs.iter().map(|it| &it.archive).collect();
         inputs.dedup();
-        let inputs = inputs.into_iter().map(|it| quoted(it)).collect::<Vec<_>>().join(" ");
+        let inputs = inputs.into_iter().map(|it| quote(it)).collect::<Vec<_>>().join(" ");
         let then = format!("tapline lint {} {folder}", shorten(&inputs, 200));
         writeln!(out, "  {} {}", paint.of(style::HINT, "then:"), visible(&then))?;
     }

@@ -4,12 +4,13 @@ use std::io::{self, Write};
 
 use tapline_analysis::lint::{CannotTell, Report, rules};
 use tapline_core::capture::Snapshot;
+use tapline_core::need::quote;
 use tapline_core::outcome::ProblemKind;
 use tapline_topology::{NodeData, Topology};
 
 use super::escape::{shorten, visible};
 use super::{count, place, problems};
-use crate::gap::{self, Gap, quoted};
+use crate::gap::{self, Gap};
 use crate::terminal::{Paint, style};
 
 /// Commands that are listed before `and N more`.
@@ -173,7 +174,7 @@ pub(crate) fn undecided(
     let mut inputs: Vec<_> = snapshot.captured.inputs.iter().map(|it| &it.archive).collect();
     inputs.dedup();
     let shown = match inputs.as_slice() {
-        few if few.len() <= HOSTS => few.iter().map(|it| quoted(it)).collect::<Vec<_>>().join(" "),
+        few if few.len() <= HOSTS => few.iter().map(|it| quote(it)).collect::<Vec<_>>().join(" "),
         _ => "INPUT…".to_owned(),
     };
     writeln!(

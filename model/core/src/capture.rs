@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::ids::Netns;
 use crate::outcome::{Outcome, ProblemKind};
 use crate::records::Batch;
+use crate::request::Request;
 use crate::span::{Evidence, LineIndex, SourceId, Span};
 
 /// Which host: an index into [`Captured::hosts`].
@@ -142,6 +143,8 @@ pub struct Source {
     pub command: Command,
     /// The format that reads it; `None` for a text that nothing claims.
     pub format: Option<FormatId>,
+    /// What it was asked for, as the format that claimed it reads the command.
+    pub request: Request,
     /// The text, decoded to UTF-8. Spans refer to it.
     pub text: String,
     /// What the capture itself says of completeness: exit status, truncation, a pipe.

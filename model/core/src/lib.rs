@@ -4,8 +4,10 @@
 //! formats that records are read from nor the graph that they are joined into.
 pub mod capture;
 pub mod ids;
+pub mod need;
 pub mod outcome;
 pub mod records;
+pub mod request;
 pub mod span;
 
 /// A short name: interface, bridge, namespace, domain. Up to 24 bytes are stored inline.

@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use tapline_core::capture::{Captured, Command, Completeness, Host, HostId, Snapshot, Source};
 use tapline_core::ids::Netns;
+use tapline_core::request::Request;
 use tapline_core::span::SourceId;
 use tapline_topology::chain::{Hop, chain};
 use tapline_topology::graph::{Confidence, ConflictKind, NetdevKind};
@@ -38,6 +39,7 @@ fn snapshot(hosts: &[Texts<'_>]) -> Snapshot {
                 first_line: 1,
                 command,
                 format: Some(format.id),
+                request: Request::default(),
                 text: (*text).to_owned(),
                 completeness: Completeness::Complete,
                 taken: None,

@@ -8,6 +8,7 @@ use tapline_core::capture::{
     Captured, Completeness, Host, HostId, InputCount, InputProblem, Source,
 };
 use tapline_core::outcome::ProblemKind;
+use tapline_core::request::Request;
 use tapline_core::span::SourceId;
 use tapline_formats::registry;
 
@@ -216,6 +217,7 @@ fn number(hosts: Vec<Draft>, captured: &mut Captured) {
                 first_line: piece.first_line,
                 command: piece.command,
                 format: Some(piece.format),
+                request: Request::default(),
                 text: piece.text,
                 completeness: piece.completeness,
                 taken: piece.taken,

@@ -48,8 +48,7 @@ pub(crate) fn fill(topology: &mut Topology<'_>, texts: &Texts<'_>) {
                 (&answers.part, completeness.clone().and(part.clone())),
             ] {
                 for &topic in topics {
-                    let key = (texts.host, netns.clone(), topic);
-                    topology.coverage.all.entry(key).or_default().add(source.id, &verdict);
+                    topology.coverage.entry(texts.host, &netns, topic).add(source.id, &verdict);
                 }
             }
         }
@@ -63,8 +62,7 @@ pub(crate) fn fill(topology: &mut Topology<'_>, texts: &Texts<'_>) {
     if let (Some(&bridge), Some(&port), Some(&interface)) =
         (ovs_tables.get("bridge"), ovs_tables.get("port"), ovs_tables.get("interface"))
     {
-        let key = (texts.host, Netns::Root, Topic::Ovs);
-        let coverage = topology.coverage.all.entry(key).or_default();
+        let coverage = topology.coverage.entry(texts.host, &Netns::Root, Topic::Ovs);
         for source in [bridge, port, interface] {
             coverage.add(source, &Completeness::Complete);
         }
@@ -361,14 +359,13 @@ fn domain_xml(topology: &mut Topology<'_>, texts: &Texts<'_>) {
     }
     named.sort_unstable();
     if complete && listed.iter().all(|it| named.binary_search(it).is_ok()) {
-        let key = (texts.host, Netns::Root, Topic::DomainXml);
-        let coverage = topology.coverage.all.entry(key).or_default();
+        let domains = topology.coverage.of(texts.host, &Netns::Root, Topic::Domains).clone();
+        let coverage = topology.coverage.entry(texts.host, &Netns::Root, Topic::DomainXml);
         if let Coverage::Partial(sources) = coverage {
             *coverage = Coverage::Complete(std::mem::take(sources));
         } else if listed.is_empty() {
             // No domain at all: the list itself says that there is no XML.
-            let domains = topology.coverage.of(texts.host, &Netns::Root, Topic::Domains).clone();
-            topology.coverage.all.insert((texts.host, Netns::Root, Topic::DomainXml), domains);
+            *coverage = domains;
         }
     }
 }

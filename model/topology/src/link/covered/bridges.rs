@@ -58,9 +58,8 @@ pub(super) fn fill(topology: &mut Topology<'_>, texts: &Texts<'_>) {
         {
             whole.entry(topic).or_default().entry(bridge).or_insert(source.id);
         }
-        let key = (texts.host, Netns::Root, read);
         let verdict = completeness.and(part.clone());
-        topology.coverage.all.entry(key).or_default().add(source.id, &verdict);
+        topology.coverage.entry(texts.host, &Netns::Root, read).add(source.id, &verdict);
     }
     if !topology.coverage.is_complete(texts.host, &Netns::Root, Topic::Ovs) {
         return;
@@ -69,8 +68,7 @@ pub(super) fn fill(topology: &mut Topology<'_>, texts: &Texts<'_>) {
     for (topic, asked) in whole {
         if !bridges.is_empty() && bridges.iter().all(|it| asked.contains_key(it)) {
             let sources = asked.into_values().collect();
-            let key = (texts.host, Netns::Root, topic);
-            topology.coverage.all.insert(key, Coverage::Complete(sources));
+            *topology.coverage.entry(texts.host, &Netns::Root, topic) = Coverage::Complete(sources);
         }
     }
 }

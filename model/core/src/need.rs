@@ -1,0 +1,229 @@
+//! What would decide an open question: a command, as a value.
+//!
+//! Names in it come from captures and may hold anything, so it stays a list of words until it is
+//! printed, and is quoted then.
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::fmt;
+
+use crate::Name;
+use crate::capture::Command;
+use crate::ids::Netns;
+use crate::request::Topic;
+
+/// A command whose output would decide an open question.
+///
+/// Two needs are equal where one command serves both: the devices of a namespace and their
+/// addresses are shown by one.
+#[derive(Clone, Debug)]
+pub enum Need {
+    /// A topic of a namespace, or of the host.
+    Topic {
+        /// The question.
+        topic: Topic,
+        /// Where it is to be asked.
+        netns: Netns,
+        /// The one thing that it is asked of, where that is known.
+        object: Option<Name>,
+    },
+    /// A command that answers no topic.
+    Command {
+        /// Where it is to be run.
+        netns: Netns,
+        /// Program and arguments.
+        argv: Vec<String>,
+    },
+}
+
+impl Need {
+    /// A topic of one namespace.
+    pub fn of(topic: Topic, netns: &Netns) -> Self {
+        Self::Topic { topic, netns: netns.clone(), object: None }
+    }
+
+    /// A topic that is asked of one thing, such as the XML of a domain.
+    pub fn about(topic: Topic, object: &str) -> Self {
+        Self::Topic { topic, netns: Netns::Root, object: Some(object.into()) }
+    }
+
+    /// A command of the host, as a person types it. It is split at blanks: names from captures are
+    /// appended with [`Need::with`].
+    pub fn command(line: &str) -> Self {
+        Self::Command { netns: Netns::Root, argv: Command::new(line).argv }
+    }
+
+    /// The same with one more word at its end.
+    #[must_use]
+    pub fn with(self, word: &str) -> Self {
+        let netns = self.netns().clone();
+        let mut argv = self.argv();
+        argv.push(word.to_owned());
+        Self::Command { netns, argv }
+    }
+
+    /// The same in another namespace.
+    #[must_use]
+    pub fn within(self, netns: &Netns) -> Self {
+        match self {
+            Self::Topic { topic, object, .. } => {
+                Self::Topic { topic, netns: netns.clone(), object }
+            }
+            Self::Command { argv, .. } => Self::Command { netns: netns.clone(), argv },
+        }
+    }
+
+    /// Where it is to be run.
+    pub fn netns(&self) -> &Netns {
+        match self {
+            Self::Topic { netns, .. } | Self::Command { netns, .. } => netns,
+        }
+    }
+
+    /// The topic, where it is one.
+    pub fn topic(&self) -> Option<Topic> {
+        match self {
+            Self::Topic { topic, .. } => Some(*topic),
+            Self::Command { .. } => None,
+        }
+    }
+
+    /// Program and arguments, without the namespace.
+    pub fn argv(&self) -> Vec<String> {
+        self.inner().map(Cow::into_owned).collect()
+    }
+
+    /// The words of the command without the namespace.
+    fn inner(&self) -> Box<dyn Iterator<Item = Cow<'_, str>> + '_> {
+        match self {
+            Self::Topic { topic, object, .. } => {
+                let found = topic.placeholder().zip(object.as_deref());
+                Box::new(topic.template().split(' ').map(move |word| match found {
+                    Some((placeholder, name)) if word.contains(placeholder) => {
+                        Cow::Owned(word.replace(placeholder, name))
+                    }
+                    _ => Cow::Borrowed(word),
+                }))
+            }
+            Self::Command { argv, .. } => {
+                Box::new(argv.iter().map(|word| Cow::Borrowed(word.as_str())))
+            }
+        }
+    }
+
+    /// All words, those that enter the namespace first.
+    fn words(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        let (enter, name): (&[&str], _) = match self.netns() {
+            Netns::Root => (&[], None),
+            Netns::Named(name) => (&["ip", "netns", "exec"], Some(name.as_str())),
+            // Whoever pastes it has to find a process of the namespace first.
+            Netns::Nameless { .. } => (&["nsenter", "--net", "--target", "PID"], None),
+        };
+        enter.iter().copied().chain(name).map(Cow::Borrowed).chain(self.inner())
+    }
+}
+
+/// A topic of the host.
+impl From<Topic> for Need {
+    fn from(topic: Topic) -> Self {
+        Self::of(topic, &Netns::Root)
+    }
+}
+
+/// A topic of one namespace.
+impl From<(Topic, &Netns)> for Need {
+    fn from((topic, netns): (Topic, &Netns)) -> Self {
+        Self::of(topic, netns)
+    }
+}
+
+impl PartialEq for Need {
+    fn eq(&self, other: &Self) -> bool {
+        self.words().eq(other.words())
+    }
+}
+
+impl Eq for Need {}
+
+impl PartialOrd for Need {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Need {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.words().cmp(other.words())
+    }
+}
+
+/// The command line to paste into a shell.
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, word) in self.words().enumerate() {
+            if at > 0 {
+                f.write_str(" ")?;
+            }
+            f.write_str(&quote(&word))?;
+        }
+        Ok(())
+    }
+}
+
+/// A word as a shell reads it back, in quotes where it needs them.
+pub fn quote(word: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@%+,=".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return Cow::Borrowed(word);
+    }
+    Cow::Owned(format!("'{}'", word.replace('\'', r"'\''")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(name: &str) -> Netns {
+        Netns::Named(name.into())
+    }
+
+    #[test]
+    fn names_are_quoted_for_the_shell() {
+        for (name, line) in [
+            ("red", "ip netns exec red ip -d address"),
+            ("blue ns", "ip netns exec 'blue ns' ip -d address"),
+            ("it's", r"ip netns exec 'it'\''s' ip -d address"),
+            ("$(reboot)", "ip netns exec '$(reboot)' ip -d address"),
+            ("", "ip netns exec '' ip -d address"),
+            ("ns\n2", "ip netns exec 'ns\n2' ip -d address"),
+        ] {
+            assert_eq!(Need::of(Topic::Links, &named(name)).to_string(), line);
+        }
+    }
+
+    #[test]
+    fn a_thing_takes_the_place_that_the_topic_has_for_it() {
+        assert_eq!(Need::from(Topic::DomainXml).to_string(), "virsh dumpxml DOMAIN");
+        assert_eq!(Need::about(Topic::DomainXml, "my vm").to_string(), "virsh dumpxml 'my vm'");
+        assert_eq!(
+            Need::about(Topic::HaRouters, "r 1").to_string(),
+            "cat '/var/lib/neutron/ha_confs/r 1/state'"
+        );
+        assert_eq!(Need::about(Topic::Rules, "x").to_string(), "ip rule");
+        let need = Need::of(Topic::Netfilter, &named("qrouter-1")).with("-t").with("nat");
+        assert_eq!(need.to_string(), "ip netns exec qrouter-1 iptables-save -t nat");
+        let nameless = Netns::Nameless { nsid: 3 };
+        assert_eq!(
+            Need::command("ip neigh").within(&nameless).to_string(),
+            "nsenter --net --target PID ip neigh"
+        );
+    }
+
+    #[test]
+    fn one_command_is_one_need() {
+        let links = Need::from(Topic::Links);
+        assert_eq!(links, Need::from(Topic::LinkDetails));
+        assert_eq!(links, Need::command("ip -d address"));
+        assert_ne!(links, Need::of(Topic::Links, &named("a")));
+        assert!(Need::command("bridge link") < links);
+    }
+}
