@@ -1,7 +1,7 @@
 //! Whole captures: opening, reading, linking and linting.
 //!
-//! `cargo bench -p tapline-tests`. The captures are those of the corpus; where the larger ones are
-//! at hand beside the repository, those too.
+//! `cargo bench -p tapline-tests`. The captures are those of the corpus; where the largest
+//! one is at hand beside the repository, it too.
 #![expect(clippy::expect_used, reason = "a benchmark may panic")]
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use tapline_core::capture::{Captured, Snapshot};
 /// What is measured: name, and where it is from the root of the repository.
 const CAPTURES: &[(&str, &str)] = &[
     ("sosreport", "corpus/sosreports/node2.tar.xz"),
-    ("500 VMs", "../shared/captures/lab/scale-500.tar.xz"),
+    ("500 VMs", "corpus/lab/scale-500/node2.tar.xz"),
     ("78,000 members", "../shared/captures/perf/sosreport-openstack-full.tar.xz"),
 ];
 

@@ -1,4 +1,4 @@
-//! Pasted sessions: composed here, and those beside the project where they are.
+//! Pasted sessions: composed here, and those of others beside the project.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 #![expect(clippy::disallowed_methods, reason = "tests write their inputs")]
 use std::path::Path;
@@ -49,13 +49,10 @@ fn one_output_with_its_command() {
 }
 
 #[test]
+#[ignore = "reads ../shared/captures, which is not part of the repository"]
 fn sessions_from_the_field() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folder = here.ancestors().map(|it| it.join("shared/captures/sessions"));
-    let Some(folder) = folder.into_iter().find(|it| it.is_dir()) else {
-        println!("no sessions beside the project: skipped");
-        return;
-    };
+    let folder = here.join("../../../shared/captures/sessions");
     let router = "qrouter-8800b853-2938-4ecc-89ce-a7189f78ef0c";
     let dhcp = "qdhcp-624031b6-981c-480c-94ee-f9459d1c07ed";
     for (name, expected) in [
