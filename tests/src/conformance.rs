@@ -37,6 +37,7 @@ pub const KINDS: &[(&str, &str)] = &[
     ("ovs-appctl-bond-show", "ovs-appctl bond/show"),
     ("ovs-appctl-fdb-show", "ovs-appctl fdb/show br-int"),
     ("ovs-ofctl-dump-flows", "ovs-ofctl dump-flows br-int"),
+    ("ovs-ofctl-dump-groups", "ovs-ofctl dump-groups br-int"),
     ("ovs-ofctl-dump-ports-desc", "ovs-ofctl dump-ports-desc br-int"),
     ("ovs-ofctl-show", "ovs-ofctl show br-int"),
     ("ovs-vsctl-list", "ovs-vsctl list interface"),

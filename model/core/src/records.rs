@@ -157,6 +157,8 @@ batch! {
     NftTables(nft::NftTable) = "nft-table",
     /// `ovs-ofctl dump-flows`.
     Flows(openflow::Flow) = "flow",
+    /// `ovs-ofctl dump-groups`.
+    OfGroups(openflow::OfGroup) = "of-group",
     /// `ovs-ofctl show`, `ovs-ofctl dump-ports-desc`.
     OfSwitches(openflow::OfSwitch) = "of-switch",
     /// `ovs-appctl fdb/show`.

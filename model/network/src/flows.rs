@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use tapline_core::capture::{HostId, Source};
 use tapline_core::records::Batch;
-use tapline_core::records::openflow::{Action, Flow, FlowAction, OfPort, OfSwitch};
+use tapline_core::records::openflow::{
+    Action, Flow, FlowAction, OfField, OfPort, OfSwitch, Subfield,
+};
 use tapline_core::span::{At, Evidence, SourceId, Span};
 use tapline_topology::coverage::Searched;
 
@@ -154,7 +156,7 @@ pub fn actions(flow: &Flow) -> impl Iterator<Item = &FlowAction> {
     let mut open: Vec<&FlowAction> = flow.actions.iter().rev().collect();
     std::iter::from_fn(move || {
         let next = open.pop()?;
-        if let Action::Nested { actions } = &next.action {
+        if let Action::Nested { actions, .. } = &next.action {
             open.extend(actions.iter().rev());
         }
         Some(next)
@@ -169,72 +171,57 @@ pub fn outputs(flow: &Flow) -> impl Iterator<Item = (&OfPort, Span)> {
     })
 }
 
+/// The number of a VLAN within a tag.
+const VLAN: Subfield = Subfield { field: OfField::VlanTci, low: 0, bits: 12 };
+
 /// The VLAN that packets must have, where it is one: `dl_vlan=3`, `vlan_vid=0x1003`,
 /// `vlan_tci=0x1003/0x1fff`.
 pub fn vlan(flow: &Flow) -> Option<u16> {
-    if let Some(value) = flow.matched("dl_vlan") {
-        return u16::try_from(integer(value)?).ok().filter(|it| *it < 4096);
-    }
-    let value = flow.matched("vlan_vid").or_else(|| flow.matched("vlan_tci"))?;
-    let (value, mask) = value.split_once('/').unwrap_or((value, "0xffff"));
-    let (value, mask) = (integer(value)?, integer(mask)?);
-    let vid = u16::try_from(value & 0xfff).ok()?;
-    (mask & 0xfff == 0xfff && vid != 0).then_some(vid)
+    u16::try_from(flow.wants(VLAN)?.value).ok().filter(|vid| *vid != 0)
 }
 
 /// The VLAN that a flow gives to packets.
 pub fn sets_vlan(flow: &Flow) -> Option<u16> {
-    actions(flow).find_map(|it| match &it.action {
+    actions(flow).find_map(|action| match &action.action {
         Action::ModVlan { vid } => Some(*vid),
-        Action::SetField { value, field } if field == "vlan_vid" => {
-            // The bit above the number says that there is a tag.
-            u16::try_from(integer(value)? & 0xfff).ok()
-        }
+        Action::SetField(set) => u16::try_from(set.bits?.value_of(VLAN)?).ok(),
         _ => None,
     })
 }
 
 /// The tunnel key that packets must have.
 pub fn tunnel_id(flow: &Flow) -> Option<At<u64>> {
-    let value = flow.matched("tun_id").or_else(|| flow.matched("tunnel_id"))?;
-    Some(At::new(integer(value)?, value.span))
+    let key = flow.wants(OfField::TunId.whole())?;
+    Some(At::new(u64::try_from(key.value).ok()?, key.span))
 }
 
 /// The tunnel key that a flow gives to packets.
 pub fn sets_tunnel(flow: &Flow) -> Option<u64> {
-    actions(flow).find_map(|it| match &it.action {
+    actions(flow).find_map(|action| match &action.action {
         Action::SetTunnel { id } => Some(*id),
-        Action::SetField { value, field } if matches!(field.as_str(), "tun_id" | "tunnel_id") => {
-            integer(value)
+        Action::SetField(set) | Action::Load(set) => {
+            u64::try_from(set.bits?.value_of(OfField::TunId.whole())?).ok()
         }
-        Action::Load { value, field } if field.starts_with("NXM_NX_TUN_ID") => integer(value),
         _ => None,
     })
-}
-
-/// `0x1f` or `31`.
-fn integer(shown: &str) -> Option<u64> {
-    match shown.strip_prefix("0x") {
-        Some(hex) => u64::from_str_radix(hex, 16).ok(),
-        None => shown.parse().ok(),
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use tapline_core::Name;
-    use tapline_core::records::Field;
+    use tapline_core::records::openflow::{Assignment, Bits, FlowMatch, FlowTest, Nesting};
 
     use super::*;
 
-    fn flow(matches: &[(&str, &str)], actions: Vec<Action>) -> Flow {
-        let at = Span { start: 0, end: 0 };
-        let action = |it| FlowAction { text: At::new(Name::default(), at), action: it };
+    const AT: Span = Span { start: 0, end: 0 };
+
+    fn flow(matches: Vec<FlowTest>, actions: Vec<Action>) -> Flow {
+        let value = At::new(Name::default(), AT);
         Flow {
-            at,
+            at: AT,
             bridge: None,
-            table: At::new(0, at),
-            priority: At::new(1, at),
+            table: At::new(Flow::DEFAULT_TABLE, AT),
+            priority: At::new(1, AT),
             cookie: None,
             n_packets: None,
             n_bytes: None,
@@ -245,48 +232,52 @@ mod tests {
             hard_timeout: None,
             other: Vec::new(),
             matches: matches
-                .iter()
-                .map(|(key, value)| Field {
-                    key: (*key).into(),
-                    value: At::new((*value).into(), at),
-                })
+                .into_iter()
+                .map(|test| FlowMatch { key: Name::default(), value: value.clone(), test })
                 .collect(),
-            actions: actions.into_iter().map(action).collect(),
+            actions: actions
+                .into_iter()
+                .map(|action| FlowAction { text: value.clone(), action })
+                .collect(),
         }
     }
 
-    fn matched(key: &str, value: &str) -> Option<u16> {
-        vlan(&flow(&[(key, value)], Vec::new()))
+    fn matched(value: u128, mask: u128) -> Option<u16> {
+        let bits = Bits::masked(OfField::VlanTci.whole(), value, mask).unwrap();
+        vlan(&flow(vec![FlowTest::Bits(bits)], Vec::new()))
     }
 
     #[test]
-    fn vlans_are_told_in_every_notation() {
-        assert_eq!(matched("dl_vlan", "3"), Some(3));
-        assert_eq!(matched("dl_vlan", "0xffff"), None);
-        assert_eq!(matched("vlan_vid", "0x1003/0x1fff"), Some(3));
-        assert_eq!(matched("vlan_tci", "0x0003/0x0fff"), Some(3));
-        // No tag at all, and any tag.
-        assert_eq!(matched("vlan_tci", "0x0000/0x1fff"), None);
-        assert_eq!(matched("vlan_tci", "0x1000/0x1000"), None);
-        assert_eq!(matched("vlan_vid", "x"), None);
+    fn vlans_are_known_where_all_bits_of_their_number_are() {
+        assert_eq!(matched(0x1003, 0x1fff), Some(3));
+        assert_eq!(matched(3, 0xfff), Some(3));
+        // No tag at all, any tag, and some VLANs.
+        assert_eq!(matched(0, 0x1fff), None);
+        assert_eq!(matched(0x1000, 0x1000), None);
+        assert_eq!(matched(0x1003, 0x10ff), None);
+        assert_eq!(vlan(&flow(vec![FlowTest::Unknown], Vec::new())), None);
     }
 
     #[test]
     fn actions_within_others_count() {
         let to = |port| Action::Output { port };
-        let field = |value: &str, field: &str| Action::SetField {
-            value: value.into(),
-            field: field.into(),
+        let field = |value, field: &str| {
+            Action::SetField(Assignment { bits: Bits::of(Subfield::named(field).unwrap(), value) })
         };
-        let inner = flow(&[], vec![field("4099", "vlan_vid"), to(OfPort::Number(2))]).actions;
+        let inner = flow(vec![], vec![field(4099, "vlan_vid"), to(OfPort::Number(2))]).actions;
+        let key = Bits::of(OfField::TunId.whole(), 0x4d).unwrap();
         let it = flow(
-            &[("tun_id", "0x4d")],
-            vec![Action::Nested { actions: inner }, field("0x4e", "tun_id"), to(OfPort::Local)],
+            vec![FlowTest::Bits(key)],
+            vec![
+                Action::Nested { how: Nesting::Clone, actions: inner },
+                field(0x4e, "tun_id"),
+                to(OfPort::Local),
+            ],
         );
         assert_eq!(sets_vlan(&it), Some(3));
         assert_eq!(sets_tunnel(&it), Some(0x4e));
-        assert_eq!(tunnel_id(&it).map(|it| it.value), Some(0x4d));
-        let ports: Vec<_> = outputs(&it).map(|it| it.0.to_string()).collect();
+        assert_eq!(tunnel_id(&it).map(|key| key.value), Some(0x4d));
+        let ports: Vec<_> = outputs(&it).map(|output| output.0.to_string()).collect();
         assert_eq!(ports, ["2", "LOCAL"]);
     }
 }

@@ -26,6 +26,7 @@ pub(crate) mod ovn_sbctl_show;
 pub(crate) mod ovs_appctl_fdb_show;
 pub(crate) mod ovs_appctl_status;
 pub(crate) mod ovs_ofctl_dump_flows;
+pub(crate) mod ovs_ofctl_dump_groups;
 pub(crate) mod ovs_ofctl_show;
 pub(crate) mod ovs_vsctl_list;
 pub(crate) mod ovs_vsctl_show;

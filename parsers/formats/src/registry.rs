@@ -58,6 +58,7 @@ pub static FORMATS: &[&Format] = &[
     &formats::ovs_appctl_fdb_show::FORMAT,
     &formats::ovs_appctl_status::LACP,
     &formats::ovs_ofctl_dump_flows::FORMAT,
+    &formats::ovs_ofctl_dump_groups::FORMAT,
     &formats::ovs_ofctl_show::FORMAT,
     &formats::ovs_vsctl_list::FORMAT,
     &formats::ovs_vsctl_show::FORMAT,

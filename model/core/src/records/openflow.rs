@@ -1,6 +1,10 @@
 //! OpenFlow: `ovs-ofctl dump-flows`, `ovs-ofctl show`, `ovs-appctl fdb/show`.
 //!
 //! None of these texts names its bridge: it is known from the command alone.
+mod action;
+mod field;
+mod group;
+
 use std::fmt;
 
 use serde::{Serialize, Serializer};
@@ -9,6 +13,12 @@ use super::Field;
 use crate::Name;
 use crate::ids::Mac;
 use crate::span::{At, Span};
+
+pub use action::{
+    Action, Assignment, Ct, FlowAction, Learn, LearnPart, LearnSource, Nat, Nesting, Zone,
+};
+pub use field::{Bits, CT_STATES, Notation, OfField, Subfield, TCP_FLAGS, VLAN_PRESENT, ones};
+pub use group::{Bucket, GroupKind, OfGroup};
 
 /// Port of an OpenFlow switch: the number that a bridge gave it, or a name in its place.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -56,6 +66,100 @@ impl Serialize for OfPort {
     }
 }
 
+/// Table of an OpenFlow switch: its number, or the name that the bridge gives it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum TableRef {
+    /// Number.
+    Number(u8),
+    /// Name, as newer tools print it on a terminal.
+    Name(Name),
+}
+
+impl TableRef {
+    /// The number, where it is one.
+    pub fn number(&self) -> Option<u8> {
+        match self {
+            Self::Number(number) => Some(*number),
+            Self::Name(_) => None,
+        }
+    }
+}
+
+impl PartialEq<u8> for TableRef {
+    fn eq(&self, number: &u8) -> bool {
+        self.number() == Some(*number)
+    }
+}
+
+impl From<u8> for TableRef {
+    fn from(number: u8) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl fmt::Display for TableRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+impl Serialize for TableRef {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Number(number) => to.serialize_u8(*number),
+            Self::Name(name) => to.serialize_str(name),
+        }
+    }
+}
+
+/// One condition of a flow.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct FlowMatch {
+    /// The key as printed; a protocol (`icmp6`) is a key without a value.
+    pub key: Name,
+    /// The value as printed, without quotes.
+    pub value: At<Name>,
+    /// What packets it is true of.
+    #[serde(skip)]
+    pub test: FlowTest,
+}
+
+/// What packets a condition is true of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum FlowTest {
+    /// Those whose bits have a value.
+    Bits(Bits),
+    /// Those of a protocol: `arp`, `tcp6`.
+    Protocol {
+        /// Ethertype.
+        eth_type: u16,
+        /// Protocol of IPv4 or IPv6.
+        ip_proto: Option<u8>,
+    },
+    /// Those that came from a port which the flow calls by its name.
+    Port(Name),
+    /// Not understood: any may be.
+    Unknown,
+}
+
+impl FlowTest {
+    /// The bits that it looks at, where they are known.
+    pub fn bits(&self) -> impl Iterator<Item = Bits> + use<> {
+        let all = match self {
+            Self::Bits(bits) => [Some(*bits), None],
+            Self::Protocol { eth_type, ip_proto } => [
+                Bits::of(OfField::EthType.whole(), u128::from(*eth_type)),
+                ip_proto.and_then(|proto| Bits::of(OfField::IpProto.whole(), u128::from(proto))),
+            ],
+            Self::Port(_) | Self::Unknown => [None, None],
+        };
+        all.into_iter().flatten()
+    }
+}
+
 /// One flow of one bridge.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Flow {
@@ -65,9 +169,10 @@ pub struct Flow {
     /// The bridge that the command names.
     pub bridge: Option<Name>,
     /// Table; 0 where none is printed (the span is then that of the line's first word).
-    pub table: At<u8>,
+    pub table: At<TableRef>,
     /// Priority; 32768 where none is printed (the span is then that of the line's first word).
-    pub priority: At<u16>,
+    /// Hidden flows have more than the 65535 that a controller can ask for.
+    pub priority: At<u32>,
     /// Cookie: who made the flow. Serializes in hexadecimal.
     #[serde(serialize_with = "hex")]
     pub cookie: Option<At<u64>>,
@@ -89,146 +194,47 @@ pub struct Flow {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub other: Vec<Field>,
     /// What it matches, in order: `in_port`, `dl_vlan`, …; a protocol (`icmp6`) has no value.
-    pub matches: Vec<Field>,
+    pub matches: Vec<FlowMatch>,
     /// What it does, in order. Without any the packet is dropped.
     pub actions: Vec<FlowAction>,
 }
 
 impl Flow {
     /// Table of a flow that names none.
-    pub const DEFAULT_TABLE: u8 = 0;
+    pub const DEFAULT_TABLE: TableRef = TableRef::Number(0);
     /// Priority of a flow that names none (`OFP_DEFAULT_PRIORITY`).
-    pub const DEFAULT_PRIORITY: u16 = 0x8000;
+    pub const DEFAULT_PRIORITY: u32 = 0x8000;
 
     /// The value of a key that it matches; empty for a protocol.
     pub fn matched(&self, key: &str) -> Option<&At<Name>> {
-        Field::find(&self.matches, key)
+        self.matches.iter().find(|one| one.key == key).map(|one| &one.value)
+    }
+
+    /// The value that all of these bits must have, where the flow asks for one.
+    pub fn wants(&self, part: Subfield) -> Option<At<u128>> {
+        self.matches.iter().find_map(|one| {
+            let value = one.test.bits().find_map(|bits| bits.value_of(part))?;
+            Some(At::new(value, one.value.span))
+        })
     }
 
     /// The port that packets must come from.
     pub fn in_port(&self) -> Option<At<OfPort>> {
-        self.matched("in_port").map(|it| At::new(OfPort::of(it), it.span))
+        self.matched("in_port").map(|port| At::new(OfPort::of(port), port.span))
     }
 
     /// Whether packets end here: no action, or `drop`.
     pub fn drops(&self) -> bool {
-        self.actions.iter().all(|it| it.action == Action::Drop)
+        self.actions.iter().all(|one| one.action == Action::Drop)
     }
 }
 
 #[expect(clippy::ref_option, reason = "serde shows the field itself")]
 fn hex<S: Serializer>(cookie: &Option<At<u64>>, to: S) -> Result<S::Ok, S::Error> {
     match cookie {
-        Some(it) => to.collect_str(&format_args!("{:#x}", it.value)),
+        Some(cookie) => to.collect_str(&format_args!("{:#x}", cookie.value)),
         None => to.serialize_none(),
     }
-}
-
-/// One action of a flow, and its text.
-#[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct FlowAction {
-    /// As printed.
-    pub text: At<Name>,
-    /// What it does.
-    #[serde(flatten)]
-    pub action: Action,
-}
-
-/// What an action does, as far as it matters where packets go.
-#[derive(Clone, PartialEq, Debug, Serialize)]
-#[serde(tag = "action", rename_all = "kebab-case")]
-pub enum Action {
-    /// `output:3`, `output:"tap0"`, a bare port.
-    Output {
-        /// The port.
-        port: OfPort,
-    },
-    /// `LOCAL`: to the bridge's own port.
-    Local,
-    /// `IN_PORT`: back to where it came from.
-    InPort,
-    /// `NORMAL`: as a learning switch does.
-    Normal,
-    /// `FLOOD`, `ALL`.
-    Flood,
-    /// `drop`.
-    Drop,
-    /// `CONTROLLER`, `controller(…)`.
-    Controller,
-    /// `resubmit(PORT,TABLE)`, `resubmit:PORT`.
-    Resubmit {
-        /// As if it came from this port.
-        port: Option<OfPort>,
-        /// `None` is the table of the flow itself.
-        table: Option<u8>,
-    },
-    /// `goto_table:3`.
-    Goto {
-        /// The table.
-        table: u8,
-    },
-    /// `mod_vlan_vid:2`, `set_vlan_vid:2`: tags a packet that has no tag.
-    ModVlan {
-        /// VLAN.
-        vid: u16,
-    },
-    /// `strip_vlan`, `pop_vlan`.
-    StripVlan,
-    /// `push_vlan:0x8100`.
-    PushVlan {
-        /// Ethertype of the tag.
-        ethertype: u16,
-    },
-    /// `set_tunnel:0x2`, `set_tunnel64:…`.
-    SetTunnel {
-        /// Tunnel key: VNI, GRE key.
-        id: u64,
-    },
-    /// `set_field:VALUE->FIELD`.
-    SetField {
-        /// Value as printed, with its mask.
-        value: Name,
-        /// `tun_id`, `vlan_vid`, `eth_dst`, …
-        field: Name,
-    },
-    /// `load:VALUE->FIELD[bits]`.
-    Load {
-        /// Value as printed.
-        value: Name,
-        /// `NXM_NX_REG6[]`, …
-        field: Name,
-    },
-    /// `group:1`.
-    Group {
-        /// Group.
-        id: u32,
-    },
-    /// `learn(…)`.
-    Learn {
-        /// Table that the learnt flows go into.
-        table: Option<u8>,
-    },
-    /// `ct(…)`.
-    Ct {
-        /// `commit` is among its arguments.
-        commit: bool,
-        /// Table where the packet goes on with its state known.
-        table: Option<u8>,
-        /// Number or field.
-        zone: Option<Name>,
-    },
-    /// `conjunction(ID,K/N)`.
-    Conjunction {
-        /// Its `conj_id`.
-        id: u32,
-    },
-    /// `clone(…)`, `write_actions(…)`, `apply_actions(…)`.
-    Nested {
-        /// Actions within.
-        actions: Vec<FlowAction>,
-    },
-    /// Any other.
-    Other,
 }
 
 /// A bridge as an OpenFlow switch: `ovs-ofctl show`, `ovs-ofctl dump-ports-desc`.

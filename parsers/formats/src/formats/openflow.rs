@@ -1,7 +1,7 @@
 //! What the readers of `ovs-ofctl` and `ovs-appctl` share: command lines, ports, log lines.
 use tapline_core::Name;
 use tapline_core::capture::Command;
-use tapline_core::records::openflow::OfPort;
+use tapline_core::records::openflow::{OfPort, TableRef};
 
 use crate::lines::tool_error;
 
@@ -65,6 +65,18 @@ pub(super) fn port(shown: &str) -> OfPort {
         Some(name) if shown.len() > 1 => OfPort::Name(name),
         _ => OfPort::of(shown),
     }
+}
+
+/// A table as printed: a number that there can be, or a name.
+pub(super) fn table(shown: &str) -> Option<TableRef> {
+    if let Some(name) = quoted(shown).filter(|name| !name.is_empty()) {
+        return Some(TableRef::Name(name));
+    }
+    if shown.starts_with(|c: char| c.is_ascii_digit()) {
+        return small(shown).map(TableRef::Number);
+    }
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    (!shown.is_empty() && shown.bytes().all(word)).then(|| TableRef::Name(shown.into()))
 }
 
 /// The text within quotes; names with other characters than letters, digits, `_-.` have escapes
@@ -131,6 +143,16 @@ mod tests {
         assert_eq!(port("tap0"), OfPort::Name("tap0".into()));
         assert_eq!(integer("0xffffffffffffffff"), Some(u64::MAX));
         assert_eq!((integer("0x+1"), integer(""), small::<u8>("256")), (None, None, None));
+    }
+
+    #[test]
+    fn tables_have_numbers_or_names() {
+        assert_eq!(table("0x1f"), Some(TableRef::Number(31)));
+        assert_eq!(table("kitchen"), Some(TableRef::Name("kitchen".into())));
+        assert_eq!(table("\"2nd floor\""), Some(TableRef::Name("2nd floor".into())));
+        for shown in ["256", "", "\"\"", "a(b", "7x"] {
+            assert_eq!(table(shown), None, "{shown}");
+        }
     }
 
     #[test]

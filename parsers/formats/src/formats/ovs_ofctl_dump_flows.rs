@@ -14,7 +14,9 @@
 //! `add-flows` look the same and may have comments. With arguments that select flows only part of
 //! the bridge is told.
 mod action;
+mod learn;
 mod line;
+mod value;
 
 use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::{Fate, Outcome};
@@ -25,6 +27,7 @@ use tapline_core::span::Span;
 use super::ip_link::ansi;
 use super::openflow::{OvsCommand, is_log};
 use crate::lines::{bodies, finish, one_line};
+use crate::nomx::Parsed;
 use crate::registry::Format;
 use line::flow;
 
@@ -110,19 +113,17 @@ fn heading(line: &str) -> bool {
         .any(|it| line.strip_prefix(it).is_some_and(|rest| rest.starts_with(" reply (")))
 }
 
+/// Reads actions as they stand in a flow or in the bucket of a group.
+pub(super) fn actions<'a>(text: &str, input: &'a str) -> Parsed<'a, Vec<FlowAction>> {
+    action::list(text, input)
+}
+
 /// Shows every span of a flow.
 fn each_span(flow: &mut Flow, moved: &mut impl FnMut(&mut Span)) {
-    fn actions(all: &mut [FlowAction], moved: &mut impl FnMut(&mut Span)) {
-        for it in all {
-            moved(&mut it.text.span);
-            if let Action::Nested { actions: inner } = &mut it.action {
-                actions(inner, moved);
-            }
-        }
-    }
     let Flow { other, matches, .. } = flow;
-    for field in other.iter_mut().chain(matches) {
-        moved(&mut field.value.span);
+    let values = other.iter_mut().map(|field| &mut field.value);
+    for value in values.chain(matches.iter_mut().map(|one| &mut one.value)) {
+        moved(&mut value.span);
     }
     moved(&mut flow.at);
     moved(&mut flow.table.span);
@@ -130,15 +131,26 @@ fn each_span(flow: &mut Flow, moved: &mut impl FnMut(&mut Span)) {
     if let Some(cookie) = &mut flow.cookie {
         moved(&mut cookie.span);
     }
-    actions(&mut flow.actions, moved);
+    each_span_of(&mut flow.actions, moved);
+}
+
+/// Shows every span of actions, those within others too.
+pub(super) fn each_span_of(all: &mut [FlowAction], moved: &mut impl FnMut(&mut Span)) {
+    for one in all {
+        moved(&mut one.text.span);
+        match &mut one.action {
+            Action::Nested { actions, .. } => each_span_of(actions, moved),
+            Action::Ct(ct) => each_span_of(&mut ct.exec, moved),
+            _ => {}
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use tapline_core::outcome::ProblemKind;
-    use tapline_core::records::Field;
-    use tapline_core::records::openflow::OfPort;
+    use tapline_core::records::openflow::{FlowMatch, OfPort, TableRef};
 
     fn reads(text: &str) -> Outcome<Vec<Flow>> {
         parse(text, &Command::new("ovs-ofctl dump-flows br-int"))
@@ -150,8 +162,8 @@ mod tests {
         out.records.into_iter().next().unwrap()
     }
 
-    fn keys(fields: &[Field]) -> Vec<(&str, &str)> {
-        fields.iter().map(|it| (it.key.as_str(), it.value.as_str())).collect()
+    fn keys(matches: &[FlowMatch]) -> Vec<(&str, &str)> {
+        matches.iter().map(|one| (one.key.as_str(), one.value.as_str())).collect()
     }
 
     #[test]
@@ -165,7 +177,7 @@ mod tests {
         assert_eq!((out.lines.read, out.lines.ignored), (1, 1));
         let flow = &out.records[0];
         assert_eq!(flow.bridge.as_deref(), Some("br-int"));
-        assert_eq!((flow.table.value, flow.priority.value), (24, 10));
+        assert_eq!((&flow.table.value, flow.priority.value), (&TableRef::Number(24), 10));
         assert_eq!(text.get(flow.priority.span.range()), Some("10"));
         assert_eq!(flow.cookie.unwrap().value, 0xab);
         assert_eq!((flow.n_packets, flow.n_bytes, flow.duration), (Some(4), Some(300), Some(9.25)));
@@ -173,7 +185,7 @@ mod tests {
             (flow.idle_timeout, flow.idle_age, flow.hard_age),
             (Some(300), Some(2), Some(65534))
         );
-        assert_eq!(keys(&flow.other), [("reset_counts", "")]);
+        assert_eq!(flow.other[0].key, "reset_counts");
         assert_eq!(
             keys(&flow.matches),
             [("icmp6", ""), ("in_port", "1"), ("dl_dst", "01:00:00:00:00:00/01:00:00:00:00:00")]
@@ -183,7 +195,10 @@ mod tests {
         let texts: Vec<_> = flow.actions.iter().map(|it| it.text.as_str()).collect();
         assert_eq!(texts, ["mod_vlan_vid:2", "resubmit(,60)"]);
         assert_eq!(flow.actions[0].action, Action::ModVlan { vid: 2 });
-        assert_eq!(flow.actions[1].action, Action::Resubmit { port: None, table: Some(60) });
+        assert_eq!(
+            flow.actions[1].action,
+            Action::Resubmit { port: None, table: Some(60.into()), ct: false }
+        );
         let json = serde_json::to_value(flow).unwrap();
         assert_eq!(json["cookie"], "0xab");
         assert_eq!(json["actions"][1]["action"], "resubmit");
@@ -192,11 +207,31 @@ mod tests {
     #[test]
     fn what_is_not_printed_has_its_default() {
         let flow = one(" in_port=1 actions=output:2\n");
-        assert_eq!((flow.table.value, flow.priority.value, flow.cookie), (0, 32768, None));
+        assert_eq!((flow.priority.value, flow.cookie), (32768, None));
+        assert_eq!(flow.table.value, 0);
         let flow = one("duration=16s, n_packets=0, n_bytes=0, priority=0,actions=drop\n");
         assert!(flow.matches.is_empty() && flow.drops());
         let flow = one("table_id=254, duration=1s, n_packets=0, n_bytes=0, actions=goto_table:7");
         assert_eq!(flow.table.value, 254);
+    }
+
+    #[test]
+    fn tables_may_have_names() {
+        let flow =
+            one(" table=kitchen, priority=7,ip actions=goto_table:larder,ct(table=cellar)\n");
+        assert_eq!(flow.table.value, TableRef::Name("kitchen".into()));
+        let json = serde_json::to_value(&flow).unwrap();
+        assert_eq!(
+            (&json["table"], &json["actions"][0]["table"]),
+            (&"kitchen".into(), &"larder".into())
+        );
+        assert_eq!(json["actions"][1]["table"], "cellar");
+    }
+
+    #[test]
+    fn hidden_flows_have_high_priorities() {
+        let flow = one("duration=13s, n_packets=0, n_bytes=0, priority=15790320,actions=NORMAL\n");
+        assert_eq!(flow.priority.value, 15_790_320);
     }
 
     #[test]
@@ -249,7 +284,7 @@ mod tests {
             " priority=1 actions=",
             " priority=1",
             " table=256 actions=drop",
-            " priority=1 actions=goto_table:x",
+            " priority=1 actions=goto_table:300",
             " priority=1 actions=learn(table=1",
             " priority=1 actions=a,,b",
         ] {

@@ -1,11 +1,11 @@
 //! One flow: statistics and match up to `actions=`, then actions.
 use tapline_core::Name;
 use tapline_core::records::Field;
-use tapline_core::records::openflow::Flow;
+use tapline_core::records::openflow::{Flow, FlowMatch};
 use tapline_core::span::{At, Span};
 
-use super::action;
-use crate::formats::openflow::{integer, quoted, small};
+use super::{action, value};
+use crate::formats::openflow::{integer, quoted, small, table};
 use crate::lines::Read;
 use crate::nomx::{Parsed, refuse};
 
@@ -39,7 +39,11 @@ pub(super) fn flow<'a>(text: &str, line: &'a str, bridge: Option<&Name>) -> Pars
         }
         let Some(behind) = rest.strip_prefix('=') else {
             let value = At::new(Name::default(), Span::of(text, key));
-            fields(&mut flow, key).push(Field { key: key.into(), value });
+            if is_aside(key) {
+                flow.other.push(Field { key: key.into(), value });
+            } else {
+                flow.matches.push(FlowMatch { key: key.into(), value, test: value::protocol(key) });
+            }
             input = rest;
             continue;
         };
@@ -87,45 +91,50 @@ fn is_key(key: &str) -> bool {
         && key.bytes().all(|it| it.is_ascii_alphanumeric() || b"_.[]-".contains(&it))
 }
 
-/// The list that a key belongs to.
-fn fields<'f>(flow: &'f mut Flow, key: &str) -> &'f mut Vec<Field> {
-    const OTHER: &[&str] = &[
-        "check_overlap",
-        "importance",
-        "n_offload_bytes",
-        "n_offload_packets",
-        "no_byte_counts",
-        "no_packet_counts",
-        "no_readonly_table",
-        "out_group",
-        "out_port",
-        "reset_counts",
-        "send_flow_rem",
-    ];
-    if OTHER.contains(&key) { &mut flow.other } else { &mut flow.matches }
+/// Whether a key is no match: flags of a flow and statistics that no field holds.
+fn is_aside(key: &str) -> bool {
+    matches!(
+        key,
+        "check_overlap"
+            | "importance"
+            | "n_offload_bytes"
+            | "n_offload_packets"
+            | "no_byte_counts"
+            | "no_packet_counts"
+            | "no_readonly_table"
+            | "out_group"
+            | "out_port"
+            | "reset_counts"
+            | "send_flow_rem"
+    )
 }
 
 /// Puts a value where it belongs.
 fn set<'a>(text: &str, flow: &mut Flow, key: &str, value: &'a str) -> Parsed<'a, ()> {
     let span = Span::of(text, value);
     let done = match key {
-        "cookie" => integer(value).map(|it| flow.cookie = Some(At::new(it, span))),
-        "table" | "table_id" => small(value).map(|it| flow.table = At::new(it, span)),
-        "priority" => small(value).map(|it| flow.priority = At::new(it, span)),
-        "n_packets" => integer(value).map(|it| flow.n_packets = Some(it)),
-        "n_bytes" => integer(value).map(|it| flow.n_bytes = Some(it)),
-        "duration" => seconds(value).map(|it| flow.duration = Some(it)),
-        "idle_age" => small(value).map(|it| flow.idle_age = Some(it)),
-        "hard_age" => small(value).map(|it| flow.hard_age = Some(it)),
-        "idle_timeout" => small(value).map(|it| flow.idle_timeout = Some(it)),
-        "hard_timeout" => small(value).map(|it| flow.hard_timeout = Some(it)),
+        "cookie" => integer(value).map(|read| flow.cookie = Some(At::new(read, span))),
+        "table" | "table_id" => table(value).map(|read| flow.table = At::new(read, span)),
+        "priority" => small(value).map(|read| flow.priority = At::new(read, span)),
+        "n_packets" => integer(value).map(|read| flow.n_packets = Some(read)),
+        "n_bytes" => integer(value).map(|read| flow.n_bytes = Some(read)),
+        "duration" => seconds(value).map(|read| flow.duration = Some(read)),
+        "idle_age" => small(value).map(|read| flow.idle_age = Some(read)),
+        "hard_age" => small(value).map(|read| flow.hard_age = Some(read)),
+        "idle_timeout" => small(value).map(|read| flow.idle_timeout = Some(read)),
+        "hard_timeout" => small(value).map(|read| flow.hard_timeout = Some(read)),
         _ if value.is_empty() => None,
         _ => {
             let shown = match quoted(value) {
                 Some(name) => At::new(name, within_quotes(span)),
                 None => At::new(value.into(), span),
             };
-            fields(flow, key).push(Field { key: key.into(), value: shown });
+            if is_aside(key) {
+                flow.other.push(Field { key: key.into(), value: shown });
+            } else {
+                let test = value::test(key, value);
+                flow.matches.push(FlowMatch { key: key.into(), value: shown, test });
+            }
             Some(())
         }
     };

@@ -199,11 +199,15 @@ fn is_losing(flow: &Flow, listed: &Listed) -> bool {
         | Action::InPort
         | Action::Normal
         | Action::Flood
+        | Action::All
+        | Action::OutputTo { .. }
+        | Action::Enqueue { .. }
+        | Action::Bundle { .. }
         | Action::Controller
         | Action::Resubmit { .. }
         | Action::Goto { .. }
         | Action::Group { .. }
-        | Action::Ct { .. } => false,
+        | Action::Ct(_) => false,
         _ => true,
     })
 }

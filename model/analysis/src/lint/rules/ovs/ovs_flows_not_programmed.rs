@@ -139,13 +139,15 @@ fn loss(maker: Maker, dump: &Dump<'_>, database: Database) -> Option<Loss> {
             Some(Loss::Plain)
         }
         // Table 22 in the first release that had it.
-        Maker::Integration if database.recent && !any(&|it| matches!(it.table.value, 22 | 23)) => {
+        Maker::Integration
+            if database.recent && !any(&|it| matches!(it.table.number(), Some(22 | 23))) =>
+        {
             Some(Loss::Canary)
         }
         // Releases before tables kept all in table 0.
         Maker::Tunnels
             if !any(&|it| {
-                matches!(it.table.value, 4 | 20 | 21 | 22)
+                matches!(it.table.number(), Some(4 | 20 | 21 | 22))
                     || flows::tunnel_id(it).is_some()
                     || flows::sets_tunnel(it).is_some()
             }) =>
