@@ -3,15 +3,18 @@
 //! The network stands between the topology (what is joined with what) and the questions of the
 //! analysis. Its answers are *known*, with evidence, or *unknown*, with the commands that would
 //! decide.
+mod answer;
 pub mod defs;
 pub mod environment;
 pub mod flows;
 pub mod forward;
 mod item;
+pub mod l3;
 pub mod mesh;
 pub mod netfilter;
 mod network;
 pub mod nics;
+pub mod overlay;
 pub mod ovn;
 pub mod router;
 pub mod segment;
@@ -19,5 +22,6 @@ pub mod texts;
 pub mod vlans;
 pub mod ways;
 
+pub use answer::Answer;
 pub use item::Item;
 pub use network::{Network, User};

@@ -1,6 +1,7 @@
 //! The topology by kind of thing, and what is known of each host.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use tapline_core::Name;
 use tapline_core::capture::HostId;
@@ -14,6 +15,7 @@ use tapline_topology::{Coverage, EdgeKind, NodeData, NodeId, Topic, Topology, na
 
 use crate::Item;
 use crate::environment::{Environment, Profile};
+use crate::l3::{Fib, Tables};
 
 /// All hosts and namespaces, with the indexes that every question needs.
 #[derive(Debug)]
@@ -27,6 +29,9 @@ pub struct Network<'a> {
     hosts: BTreeMap<HostId, Things>,
     /// Devices of whose bridge two commands disagree.
     disputed: BTreeSet<NodeId>,
+    /// Routing tables by prefix, made when the first is asked for. Lifetimes do not go in here:
+    /// a lock over borrowed records would tie the lifetimes of all who borrow the network.
+    tables: OnceLock<Tables>,
 }
 
 /// The nodes of one host by kind, each list in the order of the topology.
@@ -92,7 +97,7 @@ kinds! {
     /// All devices that were captured themselves.
     netdevs, netdev: Netdev(Netdev<'a>);
     /// All namespaces.
-    namespaces, namespace: Netns(NetnsNode);
+    namespaces, namespace: Netns(NetnsNode<'a>);
     /// All addresses of devices.
     addresses, address: Address(AddressNode<'a>);
     /// All routing tables.
@@ -150,7 +155,7 @@ impl<'a> Network<'a> {
             .filter(|it| it.kind == ConflictKind::Membership)
             .flat_map(|it| it.nodes.iter().copied())
             .collect();
-        Self { topology, profile, environment, hosts, disputed }
+        Self { topology, profile, environment, hosts, disputed, tables: OnceLock::new() }
     }
 
     /// All hosts that were captured.
@@ -165,7 +170,10 @@ impl<'a> Network<'a> {
     }
 
     /// The namespaces of one host.
-    pub fn namespaces_of(&self, host: HostId) -> impl Iterator<Item = Item<'a, NetnsNode>> + '_ {
+    pub fn namespaces_of(
+        &self,
+        host: HostId,
+    ) -> impl Iterator<Item = Item<'a, NetnsNode<'a>>> + '_ {
         let all = self.hosts.get(&host).into_iter().flat_map(|it| &it.namespaces);
         all.filter_map(|&id| self.namespace(id))
     }
@@ -174,6 +182,11 @@ impl<'a> Network<'a> {
     pub fn devices_in(&self, netns: NodeId) -> Vec<Item<'a, Netdev<'a>>> {
         let all = self.topology.into(netns, EdgeKind::InNamespace);
         all.into_iter().filter_map(|(id, _)| self.netdev(id)).filter(|it| !it.stub).collect()
+    }
+
+    /// The routing of a namespace: its policy rules and tables.
+    pub fn fib(&self, host: HostId, netns: &Netns) -> Option<Fib<'_, 'a>> {
+        Fib::of(self, self.tables.get_or_init(|| Tables::new(self)), host, netns)
     }
 
     /// The routing tables of a namespace.

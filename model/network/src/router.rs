@@ -13,7 +13,7 @@ use crate::{Item, Network};
 #[derive(Debug)]
 pub struct Router<'a> {
     /// `qrouter-…`, `snat-…`.
-    pub netns: Item<'a, NetnsNode>,
+    pub netns: Item<'a, NetnsNode<'a>>,
     /// Its devices, loopback left out.
     pub devices: Vec<Item<'a, Netdev<'a>>>,
     /// Its ports for VRRP: a router that has one is highly available.
@@ -35,7 +35,7 @@ pub enum Duty {
 
 impl<'a> Router<'a> {
     /// What a namespace holds, whatever its name.
-    pub fn new(network: &Network<'a>, netns: Item<'a, NetnsNode>) -> Self {
+    pub fn new(network: &Network<'a>, netns: Item<'a, NetnsNode<'a>>) -> Self {
         let mut router = Self { netns, devices: Vec::new(), ha: Vec::new(), active: Vec::new() };
         for device in network.devices_in(netns.id) {
             if device.kind == NetdevKind::Loopback || names::is_fallback_tunnel(device.name()) {

@@ -91,7 +91,7 @@ impl Topology<'_> {
     }
 
     /// The namespaces of a host: root, then by name.
-    pub fn namespaces(&self, host: HostId) -> Vec<(NodeId, &Netns, &NetnsNode)> {
+    pub fn namespaces(&self, host: HostId) -> Vec<(NodeId, &Netns, &NetnsNode<'_>)> {
         let Some(keys) = self.keys.host(host) else { return Vec::new() };
         keys.namespaces
             .iter()

@@ -35,7 +35,7 @@ pub enum NodeData<'a> {
     /// A host that a tunnel leads to and that was not captured.
     RemoteHost(RemoteHost),
     /// A network namespace.
-    Netns(NetnsNode),
+    Netns(NetnsNode<'a>),
     /// A virtual machine.
     Vm(Vm),
     /// A network interface of a virtual machine, as its guest sees it.
@@ -94,13 +94,17 @@ pub struct RemoteHost {
 
 /// A namespace.
 #[derive(Clone, Debug, Default)]
-pub struct NetnsNode {
+pub struct NetnsNode<'a> {
     /// Its line in `ip netns`.
     pub listed: Option<Evidence>,
     /// Id as seen from the root namespace.
     pub nsid: Option<Fact<u32>>,
     /// Whether any command was captured inside it.
     pub captured: bool,
+    /// Its policy rules of both families, in the order in which the kernel walks them: those that
+    /// look up a table, and those that refuse (`blackhole`, `unreachable`, `prohibit`) or jump
+    /// (`goto`, `nop`).
+    pub rules: Vec<Seen<'a, Rule>>,
 }
 
 /// A virtual machine.

@@ -51,8 +51,8 @@ pub(crate) fn link(topology: &mut Topology<'_>, texts: &Texts<'_>) {
 }
 
 /// Namespaces that are listed or that a command ran in.
-fn namespaces(texts: &Texts<'_>) -> BTreeMap<Netns, (NetnsNode, Vec<Evidence>)> {
-    let mut all: BTreeMap<Netns, (NetnsNode, Vec<Evidence>)> = BTreeMap::new();
+fn namespaces<'a>(texts: &Texts<'_>) -> BTreeMap<Netns, (NetnsNode<'a>, Vec<Evidence>)> {
+    let mut all: BTreeMap<Netns, (NetnsNode<'a>, Vec<Evidence>)> = BTreeMap::new();
     all.entry(Netns::Root).or_default();
     for (source, entries) in texts.of(records!(NetnsList)) {
         if !source.netns.is_root() {
@@ -94,11 +94,11 @@ fn namespaces(texts: &Texts<'_>) -> BTreeMap<Netns, (NetnsNode, Vec<Evidence>)> 
     all
 }
 
-fn add(
-    topology: &mut Topology<'_>,
+fn add<'a>(
+    topology: &mut Topology<'a>,
     texts: &Texts<'_>,
     netns: Netns,
-    data: NetnsNode,
+    data: NetnsNode<'a>,
     seen: Vec<Evidence>,
 ) -> NodeId {
     let witnesses =

@@ -47,7 +47,12 @@ type Tables<'a> = BTreeMap<Name, RouteTable<'a>>;
 pub(crate) fn link<'a>(topology: &mut Topology<'a>, texts: &Texts<'a>) {
     let mut namespaces: BTreeMap<&'a Netns, Tables<'a>> = BTreeMap::new();
     routes(texts, &mut namespaces);
-    rules(texts, &mut namespaces);
+    for (netns, rules) in rules(texts, &mut namespaces) {
+        let place = host::ensure(topology, texts, netns);
+        if let Some(NodeData::Netns(data)) = topology.node_mut(place).map(|node| &mut node.data) {
+            data.rules = rules;
+        }
+    }
     for (netns, tables) in namespaces {
         for (name, data) in tables {
             add(topology, texts, netns, name, data);
@@ -156,10 +161,54 @@ fn key<'a>(source: &Source, route: &'a Route) -> RouteKey<'a> {
     )
 }
 
-fn rules<'a>(texts: &Texts<'a>, namespaces: &mut BTreeMap<&'a Netns, Tables<'a>>) {
-    let mut known: HashMap<&Netns, Vec<&Rule>> = HashMap::new();
+/// What makes two printed rules one.
+type RuleKey<'a> = (
+    (Family, u32, bool),
+    (Option<ipnet::IpNet>, Option<ipnet::IpNet>),
+    [Option<&'a str>; 5],
+    Vec<(&'a str, &'a str)>,
+);
+
+fn rule_key(rule: &Rule) -> RuleKey<'_> {
+    (
+        (rule_family(rule), rule.priority, rule.not),
+        (rule.from, rule.to),
+        [
+            rule.iif.as_deref(),
+            rule.oif.as_deref(),
+            rule.fwmark.as_deref(),
+            rule.lookup.as_ref().map(|table| table.as_str()),
+            rule.action.as_deref(),
+        ],
+        rule.other.iter().map(|field| (field.key.as_str(), field.value.value.as_str())).collect(),
+    )
+}
+
+/// `ip rule` prints the rules of IPv4; a prefix of IPv6 shows that the command asked for those.
+fn rule_family(rule: &Rule) -> Family {
+    let prefix = rule.from.or(rule.to);
+    let by_prefix = prefix.map(|net| match net {
+        ipnet::IpNet::V4(_) => Family::Inet,
+        ipnet::IpNet::V6(_) => Family::Inet6,
+    });
+    rule.family.or(by_prefix).unwrap_or(Family::Inet)
+}
+
+/// Gathers all rules of each namespace, without repeats, in the order in which the kernel walks
+/// them; and at each table those that look it up.
+fn rules<'a>(
+    texts: &Texts<'a>,
+    namespaces: &mut BTreeMap<&'a Netns, Tables<'a>>,
+) -> BTreeMap<&'a Netns, Vec<Seen<'a, Rule>>> {
+    let mut known: HashSet<(&Netns, RuleKey<'_>)> = HashSet::new();
+    let mut ordered: BTreeMap<&'a Netns, Vec<Seen<'a, Rule>>> = BTreeMap::new();
     for (source, rules) in texts.of(records!(Rules)) {
         for record in rules {
+            if !known.insert((&source.netns, rule_key(record))) {
+                continue;
+            }
+            let seen = Seen { source: source.id, record };
+            ordered.entry(&source.netns).or_default().push(seen);
             let Some(lookup) = &record.lookup else { continue };
             let table = canonical(lookup);
             let tables = namespaces.entry(&source.netns).or_default();
@@ -167,28 +216,14 @@ fn rules<'a>(texts: &Texts<'a>, namespaces: &mut BTreeMap<&'a Netns, Tables<'a>>
             if &*table == "default" && !tables.contains_key(&table) {
                 continue;
             }
-            let known = known.entry(&source.netns).or_default();
-            let family = record.family.unwrap_or(Family::Inet);
-            let same = |it: &&Rule| {
-                it.priority == record.priority
-                    && it.family.unwrap_or(Family::Inet) == family
-                    && it.from == record.from
-                    && it.to == record.to
-                    && it.lookup == record.lookup
-                    && it.iif == record.iif
-                    && it.fwmark == record.fwmark
-            };
-            if known.len() < MAX_COMPARED && known.iter().any(same) {
-                continue;
-            }
-            known.push(record);
-            tables.entry(table).or_default().rules.push(Seen { source: source.id, record });
+            tables.entry(table).or_default().rules.push(seen);
         }
     }
+    for rules in ordered.values_mut() {
+        rules.sort_by_key(|rule| (rule_family(rule.record), rule.record.priority));
+    }
+    ordered
 }
-
-/// Rules of one namespace that are compared with each other; beyond, repeats are kept.
-const MAX_COMPARED: usize = 4096;
 
 fn add<'a>(
     topology: &mut Topology<'a>,

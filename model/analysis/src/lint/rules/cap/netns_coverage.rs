@@ -25,7 +25,7 @@ declare_rule! {
 const SHOWN: usize = 3;
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let mut all: BTreeMap<HostId, Vec<Item<'_, NetnsNode>>> = BTreeMap::new();
+    let mut all: BTreeMap<HostId, Vec<Item<'_, NetnsNode<'_>>>> = BTreeMap::new();
     // What could not be entered is NS-004.
     let stale: BTreeSet<_> = ctx
         .topology
@@ -40,7 +40,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         all.entry(netns.host).or_default().push(netns);
     }
     for (host, namespaces) in &all {
-        let is_blind = |it: &&Item<'_, NetnsNode>| {
+        let is_blind = |it: &&Item<'_, NetnsNode<'_>>| {
             it.listed.is_some() && !it.captured && !stale.contains(&(it.host, it.netns()))
         };
         let blind: Vec<_> = namespaces.iter().filter(is_blind).copied().collect();
@@ -52,7 +52,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             not_captured(ctx, out, *host, &blind, captured);
         }
         if ctx.complete(*host, &Netns::Root, Topic::NetnsList) {
-            let is_unlisted = |it: &&Item<'_, NetnsNode>| it.listed.is_none() && it.captured;
+            let is_unlisted = |it: &&Item<'_, NetnsNode<'_>>| it.listed.is_none() && it.captured;
             let unlisted: Vec<_> = namespaces.iter().filter(is_unlisted).copied().collect();
             if !unlisted.is_empty() {
                 not_listed(ctx, out, *host, &unlisted);
@@ -178,7 +178,7 @@ fn not_captured(
     ctx: &Ctx<'_>,
     out: &mut Verdicts,
     host: HostId,
-    blind: &[Item<'_, NetnsNode>],
+    blind: &[Item<'_, NetnsNode<'_>>],
     captured: usize,
 ) {
     let shown = defs::list(blind.iter().map(Item::name), SHOWN);
@@ -204,7 +204,12 @@ fn not_captured(
     );
 }
 
-fn not_listed(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, unlisted: &[Item<'_, NetnsNode>]) {
+fn not_listed(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    host: HostId,
+    unlisted: &[Item<'_, NetnsNode<'_>>],
+) {
     for netns in unlisted {
         let message = "captured, but not in the list of namespaces: the texts are of different times or hosts";
         let finding = out.fault(ctx, host, netns.id, message);

@@ -1,7 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use ipnet::IpNet;
 use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
@@ -11,10 +10,10 @@ use tapline_topology::Topic;
 use tapline_topology::graph::{Netdev, NetdevKind, RouteTable, Seen};
 
 use crate::lint::{Ctx, Verdicts, declare_rule};
-use tapline_network::Item;
 use tapline_network::defs;
 use tapline_network::mesh::is_of_host;
 use tapline_network::texts::{self, Setting, Settings};
+use tapline_network::{Answer, Item, overlay};
 
 declare_rule! {
     code: "L3-010",
@@ -111,7 +110,8 @@ fn by_tunnel<'a>(
             !matches!(it.kind, NetdevKind::Loopback | NetdevKind::Dummy)
         };
         let Some(holder) = holder.filter(through) else { continue };
-        let Some(answer) = route_to(main, remote.value) else { continue };
+        let Some(Answer::Known(decision)) = overlay::route(ctx, tunnel) else { continue };
+        let Some(answer) = decision.route else { continue };
         let devices = devices_of(answer.record);
         if devices.is_empty() || devices.iter().any(|it| *it == holder.name()) {
             continue;
@@ -202,24 +202,6 @@ pub(super) fn has_source_rule(ctx: &Ctx<'_>, device: Item<'_, Netdev<'_>>) -> bo
             let iif = it.record.iif.as_deref() == Some(device.name());
             iif || from.is_some_and(|net| addresses.iter().any(|ip| net.contains(ip)))
         })
-}
-
-/// The route of the main table that packets to `ip` take.
-fn route_to<'a>(main: Item<'a, RouteTable<'a>>, ip: IpAddr) -> Option<Seen<'a, Route>> {
-    let length = |it: &Route| it.destination.as_ref().map_or(0, |it| it.value.prefix_len());
-    let fits = |it: &Route| match it.destination.as_ref().map(|it| it.value) {
-        Some(IpNet::V4(net)) => IpNet::V4(net).contains(&ip),
-        Some(IpNet::V6(_)) => false,
-        None => it.is_default(),
-    };
-    main.data
-        .routes
-        .iter()
-        .filter(|it| is_v4(it.record) && it.record.kind == "unicast" && fits(it.record))
-        .max_by_key(|it| {
-            (length(it.record), std::cmp::Reverse(it.record.metric.unwrap_or_default()))
-        })
-        .copied()
 }
 
 fn is_v4(route: &Route) -> bool {

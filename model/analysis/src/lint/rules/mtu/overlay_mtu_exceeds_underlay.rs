@@ -1,15 +1,13 @@
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
-use ipnet::IpNet;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_topology::graph::{Netdev, OvsInterface, TunnelEndpoint};
-use tapline_topology::{NodeId, Topic, names};
+use tapline_topology::{Topic, names};
 
 use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule};
-use tapline_network::Item;
 use tapline_network::defs;
+use tapline_network::{Answer, Item, overlay};
 
 declare_rule! {
     code: "MTU-001",
@@ -51,13 +49,18 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, tunnels: &[Item<'_, Tu
     for tunnel in tunnels {
         let Some(remote) = tunnel.data.remote.as_ref().map(|it| it.value) else { continue };
         let Some(overhead) = defs::overhead(&tunnel.data.kind, remote) else { continue };
-        let Some(egress) = egress(ctx, *tunnel, remote) else {
-            out.cannot_tell(
-                host,
-                ctx.missing(host, &Netns::Root, &[Topic::Routes, Topic::Addresses]),
-            );
-            continue;
+        let devices = match overlay::egress(ctx, *tunnel) {
+            Some(Answer::Known(devices)) => devices,
+            Some(Answer::Unknown(needs)) => {
+                out.cannot_tell(host, needs);
+                continue;
+            }
+            None => continue,
         };
+        // Of several next hops the narrowest counts: some packets go there.
+        let mtu_of = |device: &&Item<'_, Netdev<'_>>| device.data.mtu.as_ref().map(|mtu| mtu.value);
+        let narrowest = devices.iter().filter(|device| mtu_of(device).is_some()).min_by_key(mtu_of);
+        let Some(egress) = narrowest.copied() else { continue };
         let Some(mtu) = egress.data.mtu.as_ref().map(|it| it.value) else { continue };
         let room = mtu.saturating_sub(overhead);
         let way = Way { tunnel: *tunnel, egress, mtu, overhead, room };
@@ -184,58 +187,4 @@ fn overlay_ports<'a>(ctx: &Ctx<'a>, host: HostId) -> Overlay<'a> {
 
 fn interface<'a>(ctx: &Ctx<'a>, host: HostId, name: &str) -> Option<Item<'a, OvsInterface>> {
     ctx.interface_called(host, name)
-}
-
-/// The device through which the host reaches `remote`: by its routes, else the one that has the
-/// tunnel's source address.
-fn egress<'a>(
-    ctx: &Ctx<'a>,
-    tunnel: Item<'a, TunnelEndpoint>,
-    remote: IpAddr,
-) -> Option<Item<'a, Netdev<'a>>> {
-    let host = tunnel.host;
-    let table = ctx.topology.find_route_table(host, &Netns::Root, "main");
-    let routes = table.and_then(|it| ctx.route_table(it));
-    let best = routes.and_then(|table| {
-        table
-            .data
-            .routes
-            .iter()
-            .map(|it| it.record)
-            .filter(|it| it.kind == "unicast" && it.dev.is_some())
-            .filter_map(|it| {
-                let length = match &it.destination {
-                    Some(net) if net.value.contains(&remote) => net.value.prefix_len(),
-                    Some(_) => return None,
-                    None if it.is_default() && family_fits(it.via.as_ref(), remote) => 0,
-                    None => return None,
-                };
-                Some((length, std::cmp::Reverse(it.metric.unwrap_or(0)), it))
-            })
-            .max_by_key(|&(length, metric, _)| (length, metric))
-            .and_then(|(_, _, it)| it.dev.as_ref())
-    });
-    if let Some(dev) = best {
-        return ctx.netdev_called(host, &Netns::Root, &dev.value);
-    }
-    let local = tunnel.data.local.as_ref()?.value;
-    let holder: Option<NodeId> = ctx
-        .topology
-        .find_address(local)
-        .iter()
-        .filter_map(|it| ctx.address(*it))
-        .find(|it| it.host == host && it.netns().is_root())
-        .map(|it| it.data.netdev);
-    ctx.netdev(holder?)
-}
-
-/// Whether a default route is of the family of `remote`.
-fn family_fits(
-    via: Option<&tapline_core::span::At<tapline_core::records::route::Gateway>>,
-    remote: IpAddr,
-) -> bool {
-    match via.map(|it| &it.value) {
-        Some(tapline_core::records::route::Gateway::Ip(ip)) => ip.is_ipv4() == remote.is_ipv4(),
-        _ => IpNet::from(remote).max_prefix_len() == 32,
-    }
 }

@@ -33,7 +33,7 @@ fn is_port(device: &Item<'_, Netdev<'_>>) -> bool {
 fn judge(
     ctx: &Ctx<'_>,
     out: &mut Verdicts,
-    netns: Item<'_, NetnsNode>,
+    netns: Item<'_, NetnsNode<'_>>,
     ports: &[Item<'_, Netdev<'_>>],
 ) {
     let (host, space) = (netns.host, netns.netns());
@@ -105,7 +105,7 @@ fn judge(
 fn switch_port(
     ctx: &Ctx<'_>,
     out: &mut Verdicts,
-    netns: Item<'_, NetnsNode>,
+    netns: Item<'_, NetnsNode<'_>>,
     port: &Item<'_, Netdev<'_>>,
 ) {
     let host = port.host;
@@ -150,7 +150,7 @@ fn has_metadata_address(ctx: &Ctx<'_>, port: &Item<'_, Netdev<'_>>) -> bool {
     ctx.addresses_of(port.id).iter().any(|it| it.ip == metadata)
 }
 
-fn advise(finding: &mut Finding, netns: Item<'_, NetnsNode>) {
+fn advise(finding: &mut Finding, netns: Item<'_, NetnsNode<'_>>) {
     let name = netns.name();
     let network = name.strip_prefix("qdhcp-").unwrap_or(name);
     finding.next(format!("ip netns exec {name} ip address"));

@@ -159,7 +159,7 @@ fn links<'a>(ctx: &Ctx<'a>, device: NodeId) -> Vec<(Ipv4Net, Item<'a, AddressNod
 }
 
 /// The namespace of floating addresses needs a port in the external network.
-fn gateway(ctx: &Ctx<'_>, out: &mut Verdicts, netns: Item<'_, NetnsNode>) {
+fn gateway(ctx: &Ctx<'_>, out: &mut Verdicts, netns: Item<'_, NetnsNode<'_>>) {
     let (host, space) = (netns.host, netns.netns());
     let devices = ctx.devices_in(netns.id);
     // Without a router it is a leftover.
@@ -202,7 +202,12 @@ fn gateway(ctx: &Ctx<'_>, out: &mut Verdicts, netns: Item<'_, NetnsNode>) {
 
 /// The floating addresses of a distributed router on this host: each needs a route to it in the
 /// namespace of floating addresses, and a rule and a route for the way back in that of the router.
-fn addresses(ctx: &Ctx<'_>, out: &mut Verdicts, filters: &Filters<'_>, netns: Item<'_, NetnsNode>) {
+fn addresses(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    filters: &Filters<'_>,
+    netns: Item<'_, NetnsNode<'_>>,
+) {
     let (host, space) = (netns.host, netns.netns());
     let devices = ctx.devices_in(netns.id);
     let Some(near) = devices.iter().find(|it| it.name().starts_with("rfp-")) else { return };
@@ -278,7 +283,7 @@ fn outward(
     out: &mut Verdicts,
     table: Table<'_>,
     floating: &[Translation<'_>],
-    netns: Item<'_, NetnsNode>,
+    netns: Item<'_, NetnsNode<'_>>,
     near: Item<'_, Netdev<'_>>,
 ) {
     let (host, space) = (netns.host, netns.netns());

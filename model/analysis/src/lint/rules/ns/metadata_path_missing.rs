@@ -41,9 +41,9 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 /// Who serves DHCP, and perhaps metadata, in the network of each port.
 struct Networks<'a> {
     /// By host and VLAN of the integration bridge: VLANs mean nothing to another host.
-    by_vlan: BTreeMap<(HostId, u16), Vec<Item<'a, NetnsNode>>>,
+    by_vlan: BTreeMap<(HostId, u16), Vec<Item<'a, NetnsNode<'a>>>>,
     /// By the network's id, on any host.
-    by_id: BTreeMap<&'a str, Vec<Item<'a, NetnsNode>>>,
+    by_id: BTreeMap<&'a str, Vec<Item<'a, NetnsNode<'a>>>>,
 }
 
 impl<'a> Networks<'a> {
@@ -62,7 +62,7 @@ impl<'a> Networks<'a> {
     }
 
     /// The namespaces for DHCP in the network of a router's port.
-    fn of(&self, ctx: &Ctx<'a>, port: &Item<'a, Netdev<'a>>) -> Vec<Item<'a, NetnsNode>> {
+    fn of(&self, ctx: &Ctx<'a>, port: &Item<'a, Netdev<'a>>) -> Vec<Item<'a, NetnsNode<'a>>> {
         let id = ctx
             .topology
             .find_ovs_port(port.host, port.name())
@@ -164,7 +164,7 @@ fn report(
     router: &Router<'_>,
     table: Table<'_>,
     port: &Item<'_, Netdev<'_>>,
-    servers: &[Item<'_, NetnsNode>],
+    servers: &[Item<'_, NetnsNode<'_>>],
 ) {
     let host = router.netns.host;
     let message = "neither the router nor the DHCP server of its network serves 169.254.169.254: VMs there get no metadata, no keys, no user data";
@@ -185,7 +185,7 @@ fn report(
 
 /// The namespace of OVN's agent: a veth whose end 1 has the address and whose end 0 is a port of
 /// the integration bridge.
-fn by_ovn(ctx: &Ctx<'_>, out: &mut Verdicts, netns: Item<'_, NetnsNode>) {
+fn by_ovn(ctx: &Ctx<'_>, out: &mut Verdicts, netns: Item<'_, NetnsNode<'_>>) {
     let (host, space) = (netns.host, netns.netns());
     let devices = ctx.devices_in(netns.id);
     let Some(end) = devices.iter().find(|it| is_end(it.name())) else {

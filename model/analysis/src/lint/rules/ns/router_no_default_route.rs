@@ -51,7 +51,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 /// Distributed routers that have a gateway by what any captured host shows: the namespace for
 /// source NAT with its port outside. By the names of their namespaces on compute nodes.
 fn central(ctx: &Ctx<'_>) -> BTreeSet<String> {
-    let with_gateway = |netns: &Item<'_, NetnsNode>| {
+    let with_gateway = |netns: &Item<'_, NetnsNode<'_>>| {
         ctx.devices_in(netns.id).iter().any(|it| it.name().starts_with("qg-"))
     };
     ctx.namespaces()
@@ -64,7 +64,7 @@ fn central(ctx: &Ctx<'_>) -> BTreeSet<String> {
 fn with_gateway(
     ctx: &Ctx<'_>,
     out: &mut Verdicts,
-    netns: Item<'_, NetnsNode>,
+    netns: Item<'_, NetnsNode<'_>>,
     devices: &[Item<'_, Netdev<'_>>],
     prefix: &str,
 ) {
@@ -124,7 +124,7 @@ fn with_gateway(
 fn distributed(
     ctx: &Ctx<'_>,
     out: &mut Verdicts,
-    netns: Item<'_, NetnsNode>,
+    netns: Item<'_, NetnsNode<'_>>,
     devices: &[Item<'_, Netdev<'_>>],
 ) {
     let (host, space) = (netns.host, netns.netns());
@@ -183,7 +183,7 @@ fn distributed(
 /// The rule that the agent made for one subnet, with the table that it looks up.
 fn own_rule<'a>(
     ctx: &Ctx<'a>,
-    netns: Item<'a, NetnsNode>,
+    netns: Item<'a, NetnsNode<'a>>,
     net: IpNet,
 ) -> Option<(&'a str, tapline_core::span::Evidence)> {
     ctx.tables_in(netns.id).into_iter().find_map(|table| {
@@ -222,7 +222,7 @@ fn leads_everywhere(route: &Route) -> bool {
     route.is_default() || route.destination.as_ref().is_some_and(|it| half(it.value))
 }
 
-fn advise(finding: &mut Finding, netns: Item<'_, NetnsNode>) {
+fn advise(finding: &mut Finding, netns: Item<'_, NetnsNode<'_>>) {
     let name = netns.name();
     finding.next(format!("ip netns exec {name} ip route get 192.0.2.1"));
     let router = name.split_once('-').map_or(name, |(_, id)| id);

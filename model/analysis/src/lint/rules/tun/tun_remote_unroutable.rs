@@ -1,16 +1,16 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use ipnet::IpNet;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_core::records::route::{Family, Route};
-use tapline_core::span::{Evidence, SourceId};
+use tapline_core::records::route::Route;
+use tapline_core::span::Evidence;
 use tapline_topology::graph::{Fact, Netdev, NetdevKind, TunnelEndpoint};
 use tapline_topology::{NodeId, Topic};
 
 use crate::lint::{Confidence, Ctx, Finding, Severity, Verdicts, declare_rule};
-use tapline_network::Item;
+use tapline_network::l3::{Outcome, Refusal};
+use tapline_network::{Answer, Item, overlay};
 use tapline_network::{defs, mesh};
 
 declare_rule! {
@@ -31,12 +31,11 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         if tunnels.is_empty() {
             continue;
         }
-        let routes = Routes::new(ctx, host);
         // All tunnels with one trouble are one finding.
         let mut troubles: BTreeMap<Trouble, Vec<(Item<'_, TunnelEndpoint>, Why)>> = BTreeMap::new();
         let mut open: BTreeMap<Vec<String>, usize> = BTreeMap::new();
         for tunnel in tunnels {
-            match judge(ctx, &routes, tunnel) {
+            match judge(ctx, tunnel) {
                 Verdict::Fine => out.clean(),
                 Verdict::Unknown(missing) => *open.entry(missing).or_default() += 1,
                 Verdict::Trouble(trouble, why) => {
@@ -65,7 +64,9 @@ enum Trouble {
     /// No route at all.
     NoRoute,
     /// The route says that it leads nowhere: its type.
-    Refused(String),
+    Refused(Refusal),
+    /// A policy rule says so, before any table is looked up.
+    RefusedByRule(Refusal),
     /// It leads to this device, which is down.
     Down(String),
     /// It leads into the tunnel's own bridge.
@@ -76,7 +77,10 @@ enum Trouble {
 
 /// What is cited for one tunnel.
 struct Why {
-    route: Option<Evidence>,
+    /// The lines that decide.
+    lines: Vec<Evidence>,
+    /// Policy rules were captured.
+    sure: bool,
     more: Vec<(Evidence, &'static str)>,
 }
 
@@ -86,94 +90,14 @@ enum Verdict {
     Trouble(Trouble, Why),
 }
 
-/// The routes of a host's root namespace, of all tables that were captured, by prefix.
-struct Routes<'a> {
-    by_prefix: HashMap<IpNet, Vec<(SourceId, &'a Route, bool)>>,
-    /// Lengths that occur, the longest first.
-    v4: Vec<u8>,
-    v6: Vec<u8>,
-    /// Policy rules beyond the three that every host has.
-    policies: bool,
-    /// Packets to some far ends may leave through devices that routes do not show.
-    transforms: bool,
-}
-
-impl<'a> Routes<'a> {
-    fn new(ctx: &Ctx<'a>, host: HostId) -> Self {
-        let mut by_prefix: HashMap<IpNet, Vec<(SourceId, &'a Route, bool)>> = HashMap::new();
-        let mut policies = false;
-        let root = ctx.topology.find_netns(host, &Netns::Root);
-        for table in root.map(|it| ctx.tables_in(it)).unwrap_or_default() {
-            let common = matches!(table.name(), "local" | "main" | "default");
-            policies |= table.data.rules.iter().any(|it| {
-                let rule = it.record;
-                let plain = rule.from.is_none() && rule.to.is_none() && rule.iif.is_none();
-                !common || !plain || rule.fwmark.is_some()
-            });
-            if table.name() == "local" {
-                continue;
-            }
-            for route in &table.data.routes {
-                let record = route.record;
-                let net = match &record.destination {
-                    Some(net) => net.value.trunc(),
-                    None if record.destination_name.is_some() => continue,
-                    None if is_v6(record) => IpNet::V6(ipnet::Ipv6Net::default()),
-                    None => IpNet::V4(ipnet::Ipv4Net::default()),
-                };
-                by_prefix.entry(net).or_default().push((
-                    route.source,
-                    record,
-                    table.name() == "main",
-                ));
-            }
-        }
-        let lengths = |v4: bool| -> Vec<u8> {
-            let mut all: Vec<u8> = by_prefix
-                .keys()
-                .filter(|it| matches!(it, IpNet::V4(_)) == v4)
-                .map(IpNet::prefix_len)
-                .collect();
-            all.sort_unstable();
-            all.dedup();
-            all.reverse();
-            all
-        };
-        let (v4, v6) = (lengths(true), lengths(false));
-        let transforms = ctx.netdevs_of(host).any(|it| {
-            ["xfrm", "vti", "ipsec", "wg"].iter().any(|start| it.name().starts_with(start))
-                && it.netns().is_root()
-        });
-        Self { by_prefix, v4, v6, policies, transforms }
-    }
-
-    /// The routes of the longest prefix that holds the address, those of the main table first.
-    fn to(&self, ip: IpAddr) -> Option<Vec<(SourceId, &'a Route, bool)>> {
-        let lengths = if ip.is_ipv4() { &self.v4 } else { &self.v6 };
-        lengths.iter().find_map(|length| {
-            let net = IpNet::new(ip, *length).ok()?.trunc();
-            let mut found = self.by_prefix.get(&net)?.clone();
-            found.sort_by_key(|(_, route, main)| (!main, route.metric.unwrap_or_default()));
-            Some(found)
-        })
-    }
-}
-
-fn is_v6(route: &Route) -> bool {
-    route.family == Some(Family::Inet6)
-        || route.via.as_ref().is_some_and(|it| {
-            matches!(it.value, tapline_core::records::route::Gateway::Ip(IpAddr::V6(_)))
-        })
-}
-
-fn judge<'a>(ctx: &Ctx<'a>, routes: &Routes<'a>, tunnel: Item<'a, TunnelEndpoint>) -> Verdict {
+fn judge<'a>(ctx: &Ctx<'a>, tunnel: Item<'a, TunnelEndpoint>) -> Verdict {
     let host = tunnel.host;
     let Some(remote) = &tunnel.data.remote else { return Verdict::Fine };
-    let why = |route: Option<Evidence>, more: Vec<(Evidence, &'static str)>| Why { route, more };
+    let apart = |more: Vec<(Evidence, &'static str)>| Why { lines: Vec::new(), more, sure: true };
     if let Some(own) = own_address(ctx, host, remote.value) {
         return Verdict::Trouble(
             Trouble::Itself(remote.value),
-            why(None, vec![(own, "an address of this host")]),
+            apart(vec![(own, "an address of this host")]),
         );
     }
     let interface = ctx.ovs_interface(tunnel.owner);
@@ -183,66 +107,80 @@ fn judge<'a>(ctx: &Ctx<'a>, routes: &Routes<'a>, tunnel: Item<'a, TunnelEndpoint
     });
     if let Some(down) = carrier.filter(|it| it.value == "down") {
         let said = vec![(down.evidence, "OVS says so")];
-        return Verdict::Trouble(Trouble::NoCarrier, why(None, said));
+        return Verdict::Trouble(Trouble::NoCarrier, apart(said));
     }
     if mesh::is_cleaned(ctx, host) {
         // Whether an address is in a network does not outlive the replacement of both.
         return Verdict::Unknown(vec![mesh::NOT_CLEANED.to_owned()]);
     }
     // A datapath in user space has routes of its own, taken from those of the kernel.
-    let Some(found) = routes.to(remote.value) else {
-        let mut missing = ctx.missing(host, &Netns::Root, &[Topic::AllRoutes]);
-        if remote.value.is_ipv4() && !routes.policies {
-            // Without rules of one's own the main table is all there is.
-            let plain = ctx.missing(host, &Netns::Root, &[Topic::Routes, Topic::Rules]);
-            if plain.is_empty() {
-                missing.clear();
-            }
-        }
-        if !missing.is_empty() {
-            return Verdict::Unknown(missing);
-        }
-        if routes.transforms {
+    let decision = match overlay::route(ctx, tunnel) {
+        Some(Answer::Known(decision)) => decision,
+        Some(Answer::Unknown(needs)) => return Verdict::Unknown(needs),
+        None => return Verdict::Fine,
+    };
+    let sure = decision.assumed.is_empty();
+    let why = |more| Why { lines: decision.evidence(), more, sure };
+    let hops = match &decision.outcome {
+        Outcome::Local(_) => return Verdict::Fine,
+        Outcome::NoRoute if !sure => return Verdict::Unknown(decision.assumed),
+        Outcome::NoRoute if transforms(ctx, host) => {
             return Verdict::Unknown(vec![format!("ip route get {}", remote.value)]);
         }
-        return Verdict::Trouble(Trouble::NoRoute, why(None, Vec::new()));
+        Outcome::NoRoute => return Verdict::Trouble(Trouble::NoRoute, why(Vec::new())),
+        Outcome::Refused(refusal) => {
+            let trouble = match decision.route {
+                Some(_) => Trouble::Refused(*refusal),
+                None => Trouble::RefusedByRule(*refusal),
+            };
+            return Verdict::Trouble(trouble, why(Vec::new()));
+        }
+        Outcome::Forward(hops) => hops,
     };
-    let Some((source, route, main)) = found.first().copied() else { return Verdict::Fine };
-    let line = Evidence { source, span: route.at };
-    // Which of several tables counts, the rules say; several next hops may serve in turn.
-    let several = !route.nexthops.is_empty() || found.len() > 1 || !main || routes.policies;
-    if matches!(route.kind.as_str(), "unreachable" | "blackhole" | "prohibit") {
-        return if several {
-            Verdict::Fine
-        } else {
-            Verdict::Trouble(Trouble::Refused(route.kind.to_string()), why(Some(line), Vec::new()))
-        };
-    }
-    let device = route.dev.as_ref().and_then(|it| ctx.netdev_called(host, &Netns::Root, &it.value));
-    let Some(device) = device.filter(|_| !several) else { return Verdict::Fine };
+    let devices: Vec<_> =
+        hops.iter().filter_map(|hop| ctx.netdev_called(host, &Netns::Root, hop.dev)).collect();
+    // Several next hops serve in turn: all have to fail.
+    let [device] = devices.as_slice() else {
+        let known = !devices.is_empty() && devices.len() == hops.len();
+        if known && devices.iter().all(|device| device.usable() == Some(false)) {
+            let names = devices.iter().map(|device| device.name()).collect::<Vec<_>>().join(", ");
+            let states = devices.iter().filter_map(|device| {
+                device.data.flags.as_ref().map(|flags| (flags.evidence, "its state"))
+            });
+            return Verdict::Trouble(Trouble::Down(names), why(states.collect()));
+        }
+        return Verdict::Fine;
+    };
+    let device = *device;
     if device.usable() == Some(false) {
         let flags = device.data.flags.as_ref().map(|it| (it.evidence, "its state"));
         return Verdict::Trouble(
             Trouble::Down(device.name().to_owned()),
-            why(Some(line), flags.into_iter().collect()),
+            why(flags.into_iter().collect()),
         );
     }
     if let Some(bridge) = interface.map(|it| it.data.bridge.as_str())
         && device.name() == bridge
         && !has_uplink(ctx, host, bridge)
     {
-        return Verdict::Trouble(
-            Trouble::OwnBridge(bridge.to_owned()),
-            why(Some(line), Vec::new()),
-        );
+        return Verdict::Trouble(Trouble::OwnBridge(bridge.to_owned()), why(Vec::new()));
     }
+    let Some(route) = decision.route.map(|route| route.record) else { return Verdict::Fine };
     match asymmetric(ctx, host, route, device, tunnel.data.local.as_ref()) {
         Some((other, at)) => Verdict::Trouble(
             Trouble::OtherDevice(device.name().to_owned(), other),
-            why(Some(line), vec![(at, "where the tunnel's source is")]),
+            why(vec![(at, "where the tunnel's source is")]),
         ),
         None => Verdict::Fine,
     }
+}
+
+/// Whether packets to some far ends may leave through devices that routes do not show.
+fn transforms(ctx: &Ctx<'_>, host: HostId) -> bool {
+    ctx.netdevs_of(host).any(|device| {
+        let starts = ["xfrm", "vti", "ipsec", "wg"];
+        device.netns().is_root() && starts.iter().any(|start| device.name().starts_with(start))
+    })
 }
 
 fn own_address(ctx: &Ctx<'_>, host: HostId, ip: IpAddr) -> Option<Evidence> {
@@ -318,7 +256,12 @@ fn report(
             format!("OVS sends it by a device without carrier: {lost}")
         }
         Trouble::NoRoute => format!("the host has no route to {remote}: {lost}"),
-        Trouble::Refused(kind) => format!("the route to {remote} is {kind}: {lost}"),
+        Trouble::Refused(kind) => {
+            format!("the route to {remote} is {}: {lost}", kind.as_str())
+        }
+        Trouble::RefusedByRule(kind) => {
+            format!("a policy rule is {} for packets to {remote}: {lost}", kind.as_str())
+        }
         Trouble::Down(device) => {
             format!("the route to {remote} leads to {device}, which is down: {lost}")
         }
@@ -334,12 +277,17 @@ fn report(
         if let Some(remote) = &tunnel.data.remote {
             finding.primary(remote.evidence, "the far end");
         }
-        if let Some(route) = why.route {
-            finding.primary(route, "the route");
+        for line in &why.lines {
+            let rule = matches!(trouble, Trouble::RefusedByRule(_));
+            finding.primary(*line, if rule { "the policy rule" } else { "the route" });
         }
         for (evidence, label) in &why.more {
             finding.primary(*evidence, *label);
         }
+    }
+    if tunnels.iter().any(|(_, why)| !why.sure) {
+        finding.no_surer_than(Confidence::Strong);
+        finding.note("policy rules were not captured: the three that every host has are assumed");
     }
     finding.also.extend(tunnels.iter().skip(1).map(|(it, _)| ctx.object(it.owner).name));
     match trouble {

@@ -1,0 +1,183 @@
+//! Texts of small hosts, and where their packets go.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+use std::net::IpAddr;
+
+use tapline_capture::{Input, Options, open};
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_topology::build;
+
+use super::{Outcome, Query};
+use crate::environment::Environment;
+use crate::{Answer, Network};
+
+/// What a session shows the kernel to do with a packet to `to`: `dev via gateway` of each next
+/// hop, `local`, the word of a refusal, `no route`, or `? command` for what is open.
+fn decide(session: &str, query: &Query<'_>) -> String {
+    let input = Input::Text("session".to_owned(), session.to_owned());
+    let captured = open(&[input], &Options::default()).unwrap();
+    let snapshot = tapline_formats::read(captured);
+    let topology = build(&snapshot);
+    let environment = Environment::default();
+    let network = Network::new(&topology, None, &environment);
+    let fib = network.fib(HostId(0), &Netns::Root).unwrap();
+    match fib.lookup(query) {
+        Answer::Unknown(needs) => format!("? {}", needs.join("; ")),
+        Answer::Known(decision) => {
+            let assumed = if decision.assumed.is_empty() { "" } else { ", rules assumed" };
+            let outcome = match &decision.outcome {
+                Outcome::Local(_) => "local".to_owned(),
+                Outcome::NoRoute => "no route".to_owned(),
+                Outcome::Refused(refusal) => refusal.as_str().to_owned(),
+                Outcome::Forward(hops) => {
+                    let hops = hops.iter().map(|hop| match hop.gateway {
+                        Some(gateway) => format!("{} via {gateway}", hop.dev),
+                        None => hop.dev.to_string(),
+                    });
+                    hops.collect::<Vec<_>>().join(" | ")
+                }
+            };
+            format!("{outcome}{assumed}")
+        }
+    }
+}
+
+fn own(session: &str, to: &str) -> String {
+    decide(session, &Query::own(to.parse().unwrap()))
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap_or_else(|_| panic!("{text} is no address"))
+}
+
+/// A session with rules and all routes.
+fn session(rules: &str, routes: &str) -> String {
+    format!(
+        "root@n:~# ip rule\n0:\tfrom all lookup local\n{rules}32766:\tfrom all lookup main\n\
+         32767:\tfrom all lookup default\nroot@n:~# ip route show table all\n{routes}"
+    )
+}
+
+const ROUTES: &str = "default via 192.0.2.1 dev eth0 metric 100\n\
+                      default via 198.51.100.1 dev eth1 metric 50\n\
+                      10.0.0.0/8 via 192.0.2.9 dev eth0\n\
+                      10.1.0.0/16 via 198.51.100.9 dev eth1\n\
+                      blackhole 10.1.2.0/24\n\
+                      unreachable 10.1.3.0/24 metric 200\n\
+                      10.1.3.0/24 dev eth1 scope link metric 100\n\
+                      default via 203.0.113.1 dev eth2 table 100\n\
+                      throw 10.9.0.0/16 table 100\n\
+                      192.0.2.0/24 dev eth0 proto kernel scope link src 192.0.2.7\n";
+
+#[test]
+fn the_longest_prefix_then_the_lowest_metric() {
+    let host = session("", ROUTES);
+    for (to, expected) in [
+        ("10.1.9.9", "eth1 via 198.51.100.9"),
+        ("10.2.0.1", "eth0 via 192.0.2.9"),
+        ("10.1.2.3", "blackhole"),
+        ("10.1.3.3", "eth1"),
+        ("192.0.2.50", "eth0"),
+        ("8.8.8.8", "eth1 via 198.51.100.1"),
+    ] {
+        assert_eq!(own(&host, to), expected, "{to}");
+    }
+}
+
+#[test]
+fn rules_are_walked_in_their_order() {
+    let to_ten = "100:\tfrom all to 10.0.0.0/8 lookup 100\n";
+    // `throw` ends the lookup in its table, and the next rule is asked.
+    for (rules, to, expected) in [
+        (to_ten, "10.2.0.1", "eth2 via 203.0.113.1"),
+        (to_ten, "10.9.0.1", "eth0 via 192.0.2.9"),
+        (to_ten, "8.8.8.8", "eth1 via 198.51.100.1"),
+        ("100:\tfrom all to 10.2.0.0/16 blackhole\n", "10.2.0.1", "blackhole"),
+        ("100:\tfrom all to 10.2.0.0/16 prohibit\n", "10.2.0.1", "prohibit"),
+        ("100:\tfrom all to 10.2.0.0/16 unreachable\n", "10.2.0.1", "unreachable"),
+        ("100:\tfrom all to 10.2.0.0/16 blackhole\n", "10.3.0.1", "eth0 via 192.0.2.9"),
+        ("100:\tnot from all to 10.2.0.0/16 blackhole\n", "10.3.0.1", "blackhole"),
+        ("100:\tfrom all to 10.0.0.0/8 nop\n", "10.2.0.1", "eth0 via 192.0.2.9"),
+        // The rule between is jumped over.
+        ("90:\tfrom all goto 32766\n100:\tfrom all blackhole\n", "10.2.0.1", "eth0 via 192.0.2.9"),
+        // Its table has a default route only, and that is too short.
+        ("100:\tfrom all lookup 100 suppress_prefixlength 0\n", "8.8.8.8", "eth1 via 198.51.100.1"),
+        ("100:\tfrom all iif eth5 blackhole\n", "10.2.0.1", "eth0 via 192.0.2.9"),
+        ("100:\tfrom all fwmark 0x1 blackhole\n", "10.2.0.1", "eth0 via 192.0.2.9"),
+        ("100:\tfrom 192.0.2.7 blackhole\n", "10.2.0.1", "eth0 via 192.0.2.9"),
+    ] {
+        assert_eq!(own(&session(rules, ROUTES), to), expected, "{rules} {to}");
+    }
+}
+
+#[test]
+fn source_mark_and_incoming_device_select() {
+    let rules = "90:\tfrom 192.0.2.7 lookup 100\n91:\tfrom all fwmark 0x1/0xf blackhole\n\
+                 92:\tfrom all iif eth5 prohibit\n";
+    let host = session(rules, ROUTES);
+    let query = Query::own(ip("10.2.0.1"));
+    let from = Query { from: Some(ip("192.0.2.7")), ..query.clone() };
+    assert_eq!(decide(&host, &from), "eth2 via 203.0.113.1");
+    let marked = Query { mark: Some(0x11), ..query.clone() };
+    assert_eq!(decide(&host, &marked), "blackhole");
+    let unknown = Query { mark: None, ..query.clone() };
+    assert_eq!(decide(&host, &unknown), "? ip route get 10.2.0.1");
+    let came_in = Query { iif: Some("eth5"), ..query };
+    assert_eq!(decide(&host, &came_in), "prohibit");
+}
+
+#[test]
+fn what_is_open_does_not_matter_where_both_ways_lead_to_one() {
+    let rules = "91:\tfrom all fwmark 0x1 lookup main\n";
+    let query = Query { mark: None, ..Query::own(ip("10.2.0.1")) };
+    assert_eq!(decide(&session(rules, ROUTES), &query), "eth0 via 192.0.2.9");
+}
+
+#[test]
+fn a_table_that_was_not_captured_leaves_the_answer_open() {
+    let session = "root@n:~# ip rule\n0:\tfrom all lookup local\n\
+                   100:\tfrom all to 10.0.0.0/8 lookup 77\n32766:\tfrom all lookup main\n\
+                   root@n:~# ip route\ndefault via 192.0.2.1 dev eth0\n";
+    assert_eq!(own(session, "10.0.0.1"), "? ip route show table all");
+    assert_eq!(own(session, "8.8.8.8"), "eth0 via 192.0.2.1");
+}
+
+#[test]
+fn without_captured_rules_the_given_three_are_assumed() {
+    let session = "root@n:~# ip route\n10.0.0.0/8 via 192.0.2.9 dev eth0\n";
+    assert_eq!(own(session, "10.0.0.1"), "eth0 via 192.0.2.9, rules assumed");
+    assert_eq!(own(session, "8.8.8.8"), "no route, rules assumed");
+    let all = "root@n:~# ip route show table all\n10.0.0.0/8 via 192.0.2.9 dev eth0\n\
+               11.0.0.0/8 via 192.0.2.9 dev eth0 table 5\n";
+    assert_eq!(own(all, "8.8.8.8"), "no route");
+    assert_eq!(own(all, "11.0.0.1"), "no route, rules assumed");
+    let partial = "root@n:~# ip route | head -1\n10.0.0.0/8 via 192.0.2.9 dev eth0\n";
+    assert_eq!(own(partial, "8.8.8.8"), "? ip route show table all");
+}
+
+#[test]
+fn multipath_routes_have_all_their_next_hops() {
+    let routes = "10.0.0.0/8 proto static \n\tnexthop via 192.0.2.9 dev eth0 weight 1 \n\
+                  \tnexthop via 198.51.100.9 dev eth1 weight 1 dead linkdown \n\
+                  \tnexthop via 203.0.113.9 dev eth2 weight 1 \n";
+    assert_eq!(own(&session("", routes), "10.1.1.1"), "eth0 via 192.0.2.9 | eth2 via 203.0.113.9");
+}
+
+#[test]
+fn an_address_of_the_namespace_is_local() {
+    let session = format!(
+        "{}root@n:~# ip a\n2: eth0: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc mq state UP \
+         group default qlen 1000\n    link/ether 52:54:00:00:00:01 brd ff:ff:ff:ff:ff:ff\n    \
+         inet 10.1.2.3/24 scope global eth0\n",
+        session("", ROUTES)
+    );
+    assert_eq!(own(&session, "10.1.2.3"), "local");
+    assert_eq!(own(&session, "10.1.2.4"), "blackhole");
+}
+
+#[test]
+fn a_dead_route_gives_way_to_the_next() {
+    let routes = "10.0.0.0/8 via 192.0.2.9 dev eth0 metric 10 dead linkdown\n\
+                  10.0.0.0/8 via 198.51.100.9 dev eth1 metric 20\n";
+    assert_eq!(own(&session("", routes), "10.1.1.1"), "eth1 via 198.51.100.9");
+}

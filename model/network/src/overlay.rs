@@ -1,0 +1,89 @@
+//! How tunnel packets leave a host: by which route, and through which device.
+use std::net::IpAddr;
+
+use tapline_core::ids::Netns;
+use tapline_topology::graph::{Netdev, TunnelEndpoint};
+use tapline_topology::{NodeId, Topic};
+
+use crate::l3::{Decision, Outcome, Query};
+use crate::{Answer, Item, Network};
+
+/// What the routing of the host decides for packets of a tunnel. `None` for a tunnel whose far end
+/// is not fixed.
+pub fn route<'a>(
+    network: &Network<'a>,
+    tunnel: Item<'a, TunnelEndpoint>,
+) -> Option<Answer<Decision<'a>>> {
+    let to = tunnel.data.remote.as_ref()?.value;
+    let interface = network.ovs_interface(tunnel.owner);
+    // ovs-vswitchd.conf.db(5), options: a mark that policy rules may ask for.
+    let marked = interface.is_some_and(|port| port.data.option("egress_pkt_mark").is_some());
+    let query = Query { to, from: tunnel.source(), iif: None, mark: (!marked).then_some(0) };
+    let netns = tunnel.netns_of_underlay(network);
+    match network.fib(tunnel.host, netns) {
+        Some(fib) => Some(fib.lookup(&query)),
+        None => Some(Answer::Unknown(network.missing(tunnel.host, netns, &[Topic::Routes]))),
+    }
+}
+
+/// The devices by which packets of a tunnel may leave: one for each next hop, each once.
+///
+/// Where routes leave that open, the device with the tunnel's source tells it too, if the far end
+/// is on its link.
+pub fn egress<'a>(
+    network: &Network<'a>,
+    tunnel: Item<'a, TunnelEndpoint>,
+) -> Option<Answer<Vec<Item<'a, Netdev<'a>>>>> {
+    let netns = tunnel.netns_of_underlay(network);
+    let answer = route(network, tunnel)?;
+    let decision = match answer {
+        Answer::Known(decision) => decision,
+        Answer::Unknown(needs) => {
+            let on_link = source_link(network, tunnel).map(|device| vec![device]);
+            return Some(on_link.map_or(Answer::Unknown(needs), Answer::Known));
+        }
+    };
+    let Outcome::Forward(hops) = &decision.outcome else { return Some(Answer::Known(Vec::new())) };
+    let mut devices: Vec<Item<'a, Netdev<'a>>> = Vec::new();
+    for hop in hops {
+        let Some(device) = network.netdev_called(tunnel.host, netns, hop.dev) else {
+            return Some(Answer::Unknown(network.missing(tunnel.host, netns, &[Topic::Links])));
+        };
+        if devices.iter().all(|known| known.id != device.id) {
+            devices.push(device);
+        }
+    }
+    Some(Answer::Known(devices))
+}
+
+/// The device that has the tunnel's source, where the far end is in the subnet of that address.
+fn source_link<'a>(
+    network: &Network<'a>,
+    tunnel: Item<'a, TunnelEndpoint>,
+) -> Option<Item<'a, Netdev<'a>>> {
+    let local = tunnel.data.local.as_ref()?.value;
+    let remote = tunnel.data.remote.as_ref()?.value;
+    let netns = tunnel.netns_of_underlay(network);
+    let holds = |&id: &NodeId| {
+        let address = network.address(id)?;
+        let here = address.host == tunnel.host && address.netns() == netns;
+        let net = ipnet::IpNet::new(local, address.prefix).ok()?;
+        (here && net.contains(&remote)).then_some(address.netdev)
+    };
+    let device: Option<NodeId> = network.topology.find_address(local).iter().find_map(holds);
+    network.netdev(device?)
+}
+
+impl<'a> Item<'a, TunnelEndpoint> {
+    /// The namespace whose routing its packets take: that of its own device, else the root.
+    pub fn netns_of_underlay(&self, network: &Network<'a>) -> &'a Netns {
+        static ROOT: Netns = Netns::Root;
+        network.netdev(self.data.owner).map_or(&ROOT, |device| device.netns())
+    }
+
+    /// Its source, where one is set.
+    pub fn source(&self) -> Option<IpAddr> {
+        let local = self.data.local.as_ref().map(|local| local.value);
+        local.filter(|ip| !ip.is_unspecified())
+    }
+}
