@@ -11,8 +11,7 @@ use std::path::{Path, PathBuf};
 
 use tapline_analysis::lint::rules::ALL;
 use tapline_analysis::lint::settings::Glob;
-use tapline_analysis::lint::settings::READERS;
-use tapline_analysis::lint::{self, Report, Rule, Settings, Severity};
+use tapline_analysis::lint::{self, Report, Rule, Setting, Settings, Severity};
 use tapline_capture::{Input, Options};
 use tapline_core::capture::Snapshot;
 
@@ -374,7 +373,8 @@ fn settings_name_the_rules_that_ask_for_them() {
         }
         text
     };
-    for (key, codes) in READERS {
+    for setting in Setting::ALL {
+        let key = setting.key();
         let field = key.rsplit('.').next().unwrap();
         // A shared definition asks for it.
         let asks = |text: &str| {
@@ -383,9 +383,9 @@ fn settings_name_the_rules_that_ask_for_them() {
         };
         for rule in ALL.iter().copied() {
             // What stands for several of its findings asks for it elsewhere.
-            let elsewhere = (*key, rule.code) == ("env.l2pop", "XHOST-002");
+            let elsewhere = (key, rule.code) == ("env.l2pop", "XHOST-002");
             let is = asks(&source(rule)) || elsewhere;
-            assert_eq!(is, codes.contains(&rule.code), "{key} {}", rule.code);
+            assert_eq!(is, rule.traits.asks.contains(setting), "{key} {}", rule.code);
         }
     }
 }

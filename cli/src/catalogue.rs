@@ -1,6 +1,7 @@
 //! All rules that a run knows: the built-in ones and those of the user.
 use tapline_analysis::lint::Rule;
-use tapline_analysis::lint::rules::{ALL, is_core};
+use tapline_analysis::lint::rules::ALL;
+use tapline_analysis::lint::settings::lacks;
 
 use crate::config::Config;
 use crate::error::{CliError, Result};
@@ -73,10 +74,9 @@ impl Catalogue {
         let asked = if select.is_empty() { &config.select } else { select };
         let named = |words: &[String], rule: &Rule| words.iter().any(|word| matches(rule, word));
         let by_name = |rule: &Rule| asked.iter().any(|it| is_called(rule, it));
-        let profile =
-            config.settings.profile.map_or(&[][..], tapline_analysis::lint::settings::leaves_out);
+        let lacks = config.settings.profile.map_or(&[][..], lacks);
         let left_out = |rule: &Rule| {
-            let of_profile = profile.iter().any(|word| matches(rule, word));
+            let of_profile = rule.traits.about.iter().any(|about| lacks.contains(about));
             // Who asks for a rule by its name knows better than the profile.
             named(off, rule) || named(&config.groups_off, rule) || of_profile && !by_name(rule)
         };
@@ -91,7 +91,7 @@ impl Catalogue {
         let expected = |rule: &Rule| select.is_empty() || named(select, rule);
         let core_off = ALL
             .iter()
-            .filter(|it| is_core(it.code) && expected(it) && !chosen(it))
+            .filter(|it| it.traits.core && expected(it) && !chosen(it))
             .map(|it| it.code)
             .collect();
         Ok(Chosen { rules, core_off })

@@ -6,8 +6,8 @@ pub(crate) use read::explained;
 
 use std::path::{Path, PathBuf};
 
-use tapline_analysis::lint::settings::READERS;
-use tapline_analysis::lint::{Rule, Settings};
+use tapline_analysis::lint::rules::asking;
+use tapline_analysis::lint::{Rule, Setting, Settings};
 use tapline_capture::file;
 
 use crate::args::{self, FailOn, Inputs};
@@ -42,11 +42,14 @@ pub(crate) struct Config {
 impl Config {
     /// Keys that no rule of a run asks for, each with the rules that would.
     pub(crate) fn idle(&self, rules: &[&'static Rule]) -> Vec<(&'static str, String)> {
-        let asked = |codes: &[&str]| rules.iter().any(|it| codes.contains(&it.code));
-        READERS
-            .iter()
-            .filter(|(key, codes)| self.given.contains(key) && !asked(codes))
-            .map(|(key, codes)| (*key, codes.join(", ")))
+        let is_asked = |setting| rules.iter().any(|rule| rule.traits.asks.contains(&setting));
+        let given = Setting::ALL.iter().filter(|setting| self.given.contains(&setting.key()));
+        given
+            .filter(|setting| !is_asked(**setting))
+            .map(|setting| {
+                let codes: Vec<_> = asking(*setting).map(|rule| rule.code).collect();
+                (setting.key(), codes.join(", "))
+            })
             .collect()
     }
 }

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use tapline_analysis::lint::rules::ALL;
-use tapline_analysis::lint::{Confidence, OwnRule, Rule, Severity};
+use tapline_analysis::lint::{Confidence, OwnRule, Rule, Severity, Traits};
 use tapline_capture::file;
 
 use crate::catalogue::Catalogue;
@@ -166,6 +166,7 @@ fn made(text: RuleText, failed: &Arc<Mutex<Option<String>>>) -> OwnRule {
         },
         confidence: Confidence::Proven,
         page: leak(page(&text, id, summary)),
+        traits: Traits::NONE,
         check: |_, _| {},
     }));
     let failed = Arc::clone(failed);

@@ -197,6 +197,12 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "{module}.md",
+    layer: (Symptom, 1000),
+    rank: 10000,
+    about: [],
+    cuts: [],
+    asks: [],
+    after: [],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

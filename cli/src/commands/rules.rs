@@ -2,7 +2,7 @@
 use std::io::Write as _;
 
 use serde::Serialize;
-use tapline_analysis::lint::rules::{ALL, is_core};
+use tapline_analysis::lint::rules::ALL;
 use tapline_analysis::lint::{Confidence, Severity};
 
 use crate::args::{OfRules, Rules, TextOrJson};
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &Rules, terminal: &Terminal) -> Result<Status> {
                     severity: it.severity,
                     confidence: it.confidence,
                     summary: it.summary,
-                    core: is_core(it.code),
+                    core: it.traits.core,
                     own: !built_in(it.code),
                 })
                 .collect();

@@ -5,10 +5,10 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
-use tapline_analysis::lint::Severity;
 use tapline_analysis::lint::settings::{
-    Environment, Firewall, Override, Profile, Scope, Settings, Suppressed, Suppression, Thresholds,
+    Environment, Firewall, Override, Profile, Scope, Settings, Suppression, Thresholds,
 };
+use tapline_analysis::lint::{Severity, Suppressed};
 
 use super::Config;
 use super::schema::{self, Document, Level, Pattern, RuleName};

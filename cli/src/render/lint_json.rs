@@ -2,7 +2,7 @@
 use std::io::Write;
 
 use serde::Serialize;
-use tapline_analysis::lint::settings::Suppressed;
+use tapline_analysis::lint::Suppressed;
 use tapline_analysis::lint::{
     Blast, CannotTell, Confidence, Finding, Object, Report, Role, Severity,
 };

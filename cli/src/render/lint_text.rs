@@ -312,7 +312,7 @@ fn first(names: &[String], most: usize) -> String {
 mod tests {
     use super::*;
     use crate::fixture::{at, snapshot};
-    use tapline_analysis::lint::{self, Ctx, Object, Rule, Verdicts};
+    use tapline_analysis::lint::{self, Ctx, Object, Rule, Traits, Verdicts};
     use tapline_core::capture::HostId;
 
     const fn rule(check: fn(&Ctx<'_>, &mut Verdicts)) -> Rule {
@@ -323,6 +323,7 @@ mod tests {
             severity: Severity::Error,
             confidence: Confidence::Proven,
             page: "",
+            traits: Traits::NONE,
             check,
         }
     }

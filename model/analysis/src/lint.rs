@@ -10,30 +10,14 @@ pub mod paths;
 pub mod rules;
 
 pub use engine::ctx::Ctx;
-pub use engine::explain::Blast;
-pub use engine::finding::{Cited, Confidence, Finding, Object, Role, Severity, Shape};
+pub use engine::finding::{
+    Blast, Cited, Confidence, Finding, Object, Role, Severity, Shape, Suppressed,
+};
+pub(crate) use engine::rule::declare_rule;
+pub use engine::rule::{Cut, Layer, Place, Rule, Setting, Software, Traits};
 pub use engine::run::{Report, run, run_own, run_with};
 pub use engine::settings::{self, Settings};
 pub use engine::verdicts::{CannotTell, Verdicts};
-
-/// A lint rule: static data and one function.
-#[derive(Debug)]
-pub struct Rule {
-    /// Stable code: `OVS-001`. Never reused.
-    pub code: &'static str,
-    /// Stable id in kebab-case; says what is wrong.
-    pub id: &'static str,
-    /// One line: what it finds.
-    pub summary: &'static str,
-    /// The severity of its findings, where nothing lowers it.
-    pub severity: Severity,
-    /// The confidence of its findings, where nothing lowers it.
-    pub confidence: Confidence,
-    /// Its page in Markdown: `tapline explain`, the documentation, and tests.
-    pub page: &'static str,
-    /// Looks at everything that it is about and gives a verdict on each.
-    pub check: fn(&Ctx<'_>, &mut Verdicts),
-}
 
 /// The check of a rule that a user wrote.
 pub type OwnCheck = Box<dyn Fn(&Ctx<'_>, &mut Verdicts) + Send + Sync>;
@@ -51,28 +35,3 @@ impl std::fmt::Debug for OwnRule {
         self.rule.fmt(f)
     }
 }
-
-/// Declares `RULE`, the rule of a file; its `check` function and its page stand beside it.
-macro_rules! declare_rule {
-    (
-        $(#[$doc:meta])*
-        code: $code:literal,
-        id: $id:literal,
-        summary: $summary:literal,
-        severity: $severity:ident,
-        confidence: $confidence:ident,
-        page: $page:literal $(,)?
-    ) => {
-        $(#[$doc])*
-        pub(crate) static RULE: $crate::lint::Rule = $crate::lint::Rule {
-            code: $code,
-            id: $id,
-            summary: $summary,
-            severity: $crate::lint::Severity::$severity,
-            confidence: $crate::lint::Confidence::$confidence,
-            page: include_str!($page),
-            check,
-        };
-    };
-}
-use declare_rule;

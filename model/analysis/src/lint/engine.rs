@@ -3,6 +3,7 @@
 pub(crate) mod ctx;
 pub(crate) mod explain;
 pub(crate) mod finding;
+pub(crate) mod rule;
 pub(crate) mod run;
 pub mod settings;
 pub(crate) mod verdicts;

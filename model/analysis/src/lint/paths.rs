@@ -13,6 +13,7 @@ use tapline_topology::graph::{Confidence, NetdevKind};
 use tapline_topology::{EdgeKind, NodeData, NodeId, Topology, names};
 
 use super::engine::finding::{Finding, Severity};
+use super::engine::rule::Cut;
 use super::engine::run::Report;
 use tapline_network::ways::{INTEGRATION, Ways};
 
@@ -119,10 +120,11 @@ impl Faults {
             if finding.severity < Severity::Error {
                 continue;
             }
-            if cuts_beyond(finding) {
+            let cuts = finding.rule.traits.cuts;
+            if cuts.contains(&Cut::BehindSwitch) {
                 all.add_beyond(topology, at, finding);
             }
-            if !cuts(finding) {
+            if !cuts.contains(&Cut::ToSwitch) {
                 continue;
             }
             // A finding about what is not there stands at something near it.
@@ -164,22 +166,6 @@ impl Faults {
         let port = names::port_prefix(name).unwrap_or(name).to_owned();
         self.names.get(&(host, port)).copied()
     }
-}
-
-/// Whether a fault of this rule stops frames at the hop: two owners of an address, or a frame too
-/// long, do not.
-fn cuts(finding: &Finding) -> bool {
-    let family = finding.rule.code.split('-').next().unwrap_or_default();
-    matches!(family, "OVS" | "LBR" | "VM" | "VETH" | "NIC" | "NS" | "BOND")
-        && !matches!(finding.rule.code, "OVS-003" | "OVS-008" | "OVS-017" | "LBR-002")
-}
-
-/// Whether a fault of this rule stops frames between the switch and the wire.
-fn cuts_beyond(finding: &Finding) -> bool {
-    let family = finding.rule.code.split('-').next().unwrap_or_default();
-    matches!(family, "NIC" | "BOND" | "TUN")
-        || matches!(finding.rule.code, "OVS-001" | "OVS-003" | "OVS-004" | "OVS-006" | "OVS-007")
-        || finding.rule.code == "OVS-013"
 }
 
 fn follow<'t>(

@@ -1,23 +1,23 @@
 //! All rules. A rule is `rules/<family>/<id>.rs` and its page `<id>.md` beside it; it is entered in
 //! its family and in [`ALL`].
-use super::Rule;
+use super::engine::rule::{Rule, Setting};
 
-mod bond;
-mod cap;
-mod ipt;
-mod k8s;
-mod l3;
-mod lbr;
-mod mac;
-mod mtu;
-mod nic;
-mod ns;
-mod ovn;
-mod ovs;
-mod tun;
-mod veth;
-mod vm;
-mod xhost;
+pub(crate) mod bond;
+pub(crate) mod cap;
+pub(crate) mod ipt;
+pub(crate) mod k8s;
+pub(crate) mod l3;
+pub(crate) mod lbr;
+pub(crate) mod mac;
+pub(crate) mod mtu;
+pub(crate) mod nic;
+pub(crate) mod ns;
+pub(crate) mod ovn;
+pub(crate) mod ovs;
+pub(crate) mod tun;
+pub(crate) mod veth;
+pub(crate) mod vm;
+pub(crate) mod xhost;
 
 pub(crate) use l3::gateway_unreachable::next_hops;
 
@@ -125,122 +125,9 @@ pub static ALL: &[&Rule] = &[
     &xhost::unknown_tunnel_peers::RULE,
 ];
 
-/// All rules by their value to a person who looks for the cause of an outage, the most valuable
-/// first. Rules may stand here that are not written.
-pub const RANKS: &[&str] = &[
-    "OVS-001",
-    "OVS-002",
-    "VM-001",
-    "VM-002",
-    "LBR-001",
-    "OVS-003",
-    "OVS-004",
-    "OVS-005",
-    "NIC-001",
-    "BOND-001",
-    "OVS-006",
-    "OVS-007",
-    "TUN-001",
-    "TUN-002",
-    "TUN-003",
-    "MTU-001",
-    "CAP-001",
-    "OVS-008",
-    "OVS-009",
-    "OVS-010",
-    "NS-001",
-    "NS-002",
-    "NS-003",
-    "VETH-001",
-    "L3-001",
-    "MAC-001",
-    "L3-002",
-    "L3-003",
-    "LBR-002",
-    "IPT-001",
-    "TUN-004",
-    "OVS-011",
-    "IPT-002",
-    "VM-003",
-    "NS-004",
-    "VM-004",
-    "OVS-012",
-    "VM-005",
-    "OVN-001",
-    "OVN-002",
-    "OVN-003",
-    "OVN-004",
-    "OVN-005",
-    "NS-005",
-    "NS-006",
-    "NS-007",
-    "LBR-003",
-    "LBR-004",
-    "OVS-013",
-    "OVS-014",
-    "OVS-015",
-    "OVS-016",
-    "XHOST-001",
-    "TUN-005",
-    "TUN-006",
-    "TUN-007",
-    "TUN-008",
-    "TUN-009",
-    "TUN-010",
-    "NS-008",
-    "NS-009",
-    "MTU-002",
-    "MTU-003",
-    "MTU-004",
-    "MTU-005",
-    "BOND-002",
-    "BOND-003",
-    "NIC-002",
-    "NIC-003",
-    "NIC-004",
-    "NIC-005",
-    "NIC-006",
-    "NIC-007",
-    "NIC-008",
-    "L3-004",
-    "L3-005",
-    "L3-006",
-    "L3-007",
-    "L3-008",
-    "LBR-005",
-    "L3-009",
-    "L3-010",
-    "L3-011",
-    "L3-012",
-    "L3-013",
-    "MAC-002",
-    "MAC-003",
-    "IPT-003",
-    "IPT-004",
-    "IPT-005",
-    "LBR-006",
-    "LBR-007",
-    "OVS-017",
-    "OVS-018",
-    "K8S-001",
-    "K8S-002",
-    "VM-006",
-    "CAP-002",
-    "XHOST-002",
-    "CAP-003",
-];
-
-/// So many of the first [`RANKS`] are the core: they are not turned off without a word.
-const CORE: usize = 30;
-
-/// Whether a rule belongs to the core.
-pub fn is_core(code: &str) -> bool {
-    RANKS.iter().take(CORE).any(|it| *it == code)
-}
-
-/// Place of a rule in [`RANKS`]; what is not there comes last.
-pub(crate) fn rank(code: &str) -> usize {
-    RANKS.iter().position(|it| *it == code).unwrap_or(RANKS.len())
+/// The rules that ask for a setting.
+pub fn asking(setting: Setting) -> impl Iterator<Item = &'static Rule> {
+    ALL.iter().copied().filter(move |rule| rule.traits.asks.contains(&setting))
 }
 
 /// The rule with this code or id.

@@ -15,23 +15,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tapline_core::capture::HostId;
 
-pub use blast::Blast;
 pub(crate) use population::add as add_populations;
 
 use self::blast::Reach;
-use self::relation::{Join, ROWS};
+use self::relation::RELATION;
 use self::touch::{Key, Touch};
-use super::finding::{Confidence, Finding, Severity, Shape};
-use crate::lint::Ctx;
-use crate::lint::rules;
+use super::ctx::Ctx;
+use super::finding::{Blast, Confidence, Finding, Severity, Shape};
+use super::rule::Join;
 
 /// Hints at possible causes that one finding gets.
 const HINTS: usize = 2;
 
-/// Roots that are kept of one row and key: one explains, others are cross-references.
+/// Causes that are kept for one declaration and key: one explains, the others are named beside it.
 const BEST: usize = 3;
 
-/// Roots by row of the relation, host and key.
+/// Findings that may explain others, by their number in the relation, host and key.
 type Index<'t> = BTreeMap<(usize, Option<HostId>, Key<'t>), Vec<usize>>;
 
 /// Ties findings to their causes and orders them: roots by what they cut off, each followed by what it explains.
@@ -70,14 +69,11 @@ fn causes(
     let mut causes: Vec<Cause> = Vec::new();
     for (at, (symptom, touch)) in findings.iter().zip(touches).enumerate() {
         let mut candidates: Vec<usize> = Vec::new();
-        for (number, row) in ROWS.iter().enumerate() {
-            if !row.has_symptom(symptom) {
-                continue;
-            }
-            for join in row.joins {
+        for (number, roots) in RELATION.may_explain(symptom) {
+            for join in roots.joins {
                 for key in touch.keys(*join) {
                     let known = index.get(&(number, host_of(*join, symptom.host), key));
-                    candidates.extend(known.into_iter().flatten().filter(|it| **it != at));
+                    candidates.extend(known.into_iter().flatten().filter(|root| **root != at));
                 }
             }
         }
@@ -122,7 +118,7 @@ fn leads_up(root: &Finding, symptom: &Finding) -> bool {
     below < above || below == above && of_one && root.shape == Shape::AbsentPeer
 }
 
-/// The best roots for each row of the relation and each key.
+/// The best causes for each entry of the relation and each key.
 fn index<'t>(
     findings: &[Finding],
     touches: &'t [Touch],
@@ -130,11 +126,11 @@ fn index<'t>(
 ) -> Index<'t> {
     let mut index: Index<'t> = BTreeMap::new();
     for (at, ((root, touch), above)) in findings.iter().zip(touches).zip(above).enumerate() {
-        for (number, row) in ROWS.iter().enumerate() {
-            if !row.has_root(root) {
+        for (number, roots) in RELATION.roots.iter().enumerate() {
+            if !roots.has(root) {
                 continue;
             }
-            for join in row.joins {
+            for join in roots.joins {
                 let host = host_of(*join, root.host);
                 let mut keys = touch.keys(*join);
                 if *join == Join::Above {
@@ -240,7 +236,7 @@ fn arrange(findings: &mut Vec<Finding>, causes: &[Cause]) {
 }
 
 fn order(it: &Finding) -> impl Ord + use<> {
-    let rank = rules::rank(it.rule.code);
+    let rank = it.rule.traits.rank;
     (Reverse(it.blast.total()), Reverse(it.severity), Reverse(it.confidence), rank)
 }
 

@@ -8,9 +8,7 @@ use tapline_core::span::Evidence;
 use tapline_topology::NodeId;
 use tapline_topology::coverage::Searched;
 
-use super::explain::Blast;
-use super::settings::Suppressed;
-use crate::lint::Rule;
+use super::rule::Rule;
 
 /// How bad a finding is. From mild to severe.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
@@ -61,6 +59,36 @@ pub enum Shape {
     NoPort,
     /// The way of a VLAN between the integration bridge and a provider bridge.
     Provider,
+}
+
+/// How many users hang on something that is at fault: what may be cut off by it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug, Serialize)]
+pub struct Blast {
+    /// VMs that run.
+    pub vms: u32,
+    /// Namespaces other than root.
+    pub namespaces: u32,
+}
+
+impl Blast {
+    /// All users.
+    pub fn total(self) -> u32 {
+        self.vms.saturating_add(self.namespaces)
+    }
+
+    /// The greater of each number.
+    pub(crate) fn or_more(self, other: Self) -> Self {
+        Self { vms: self.vms.max(other.vms), namespaces: self.namespaces.max(other.namespaces) }
+    }
+}
+
+/// Why a finding is accepted, and until when.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Suppressed {
+    /// Why.
+    pub reason: String,
+    /// The last day, as `2026-12-31`.
+    pub until: Option<String>,
 }
 
 /// What a piece of evidence is there for.

@@ -5,16 +5,18 @@ use std::fmt::Write as _;
 
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
+use tapline_core::capture::HostId;
 use tapline_core::outcome::ProblemKind;
 use tapline_core::span::SourceId;
 use tapline_topology::Topology;
 
+use super::ctx::Ctx;
 use super::explain::{add_populations, explain};
 use super::finding::{Cited, Confidence, Finding, Role};
-use super::settings::Settings;
+use super::rule::Rule;
+use super::settings::{Scope, Settings};
 use super::verdicts::{CannotTell, Verdicts};
-use crate::lint::Ctx;
-use crate::lint::{OwnRule, Rule};
+use crate::lint::OwnRule;
 use tapline_network::defs;
 
 /// The answers of all rules.
@@ -86,11 +88,34 @@ pub fn run_own(
     report.findings.sort_by(|a, b| order(a, &ctx).cmp(&order(b, &ctx)));
     explain(&mut report.findings, &ctx);
     let hosts: Vec<&str> = ctx.hosts().map(|it| ctx.host_name(it)).collect();
-    report.unused = settings.unused(&report, &hosts);
+    report.unused = unused(settings, &report, &hosts);
     report
         .cannot_tell
         .sort_by(|a, b| (a.code, a.host, &a.missing).cmp(&(b.code, b.host, &b.missing)));
     report
+}
+
+/// Suppressions that fit no finding although their rule has judged all that they are about, by
+/// their index.
+fn unused(settings: &Settings, report: &Report, hosts: &[&str]) -> Vec<usize> {
+    let host_name = |id: HostId| hosts.get(id.0 as usize).copied();
+    let is_unused = |scope: &Scope| {
+        let is_meant = |host: &str| scope.host.as_ref().is_none_or(|glob| glob.matches(host));
+        let ran = report.clean.iter().any(|(code, _)| *code == scope.code);
+        let is_open = report
+            .cannot_tell
+            .iter()
+            .any(|open| open.code == scope.code && host_name(open.host).is_some_and(is_meant));
+        let fits = |finding: &Finding| {
+            host_name(finding.host).is_some_and(|host| scope.holds(finding, host))
+        };
+        // What was not judged may well be there.
+        ran && !is_open
+            && hosts.iter().any(|host| is_meant(host))
+            && !report.findings.iter().any(fits)
+    };
+    let all = settings.suppressions.iter().enumerate();
+    all.filter(|(_, suppression)| is_unused(&suppression.scope)).map(|(at, _)| at).collect()
 }
 
 /// The most severe first, then by code, host, namespace and object.
@@ -145,7 +170,7 @@ fn withdraw(verdicts: &mut Verdicts, ctx: &Ctx<'_>) {
 
 /// Gives each finding its fingerprint; several of one rule on one object become one.
 fn merge(findings: Vec<Finding>, ctx: &Ctx<'_>) -> Vec<Finding> {
-    let mut places: BTreeMap<(tapline_core::capture::HostId, String), usize> = BTreeMap::new();
+    let mut places: BTreeMap<(HostId, String), usize> = BTreeMap::new();
     let mut merged: Vec<Finding> = Vec::with_capacity(findings.len());
     for mut finding in findings {
         finding.evidence.sort_by_key(|it| it.role);

@@ -2,13 +2,11 @@
 //! here. Plain data; where it is written down is not known here.
 use std::collections::BTreeSet;
 
-use serde::Serialize;
-
 use tapline_core::ids::Netns;
 pub use tapline_network::environment::{Environment, Firewall, Glob, Profile};
 
-use super::finding::{Finding, Severity};
-use super::run::Report;
+use super::finding::{Finding, Severity, Suppressed};
+use super::rule::Software;
 
 /// Settings of a run.
 #[derive(Clone, Debug, Default)]
@@ -27,32 +25,18 @@ pub struct Settings {
     pub baseline: Option<BTreeSet<String>>,
 }
 
-/// Codes and families of rules about software that such machines do not run.
-pub fn leaves_out(profile: Profile) -> &'static [&'static str] {
+/// Software that machines of this sort do not run: rules about it have nothing to look at.
+pub fn lacks(profile: Profile) -> &'static [Software] {
+    use Software::{Kubernetes, Neutron, NeutronAgent, Ovn};
     match profile {
-        Profile::OpenstackOvs => &["OVN", "K8S"],
-        Profile::OpenstackOvn => OF_AGENT,
-        Profile::K8s => OF_NEUTRON,
-        Profile::Libvirt | Profile::Lxd | Profile::Generic => OF_NEUTRON_AND_K8S,
+        Profile::OpenstackOvs => &[Ovn, Kubernetes],
+        Profile::OpenstackOvn => &[NeutronAgent, Kubernetes],
+        Profile::K8s => &[Neutron, NeutronAgent],
+        Profile::Libvirt | Profile::Lxd | Profile::Generic => {
+            &[Neutron, NeutronAgent, Ovn, Kubernetes]
+        }
     }
 }
-
-/// Rules about what neutron's Open vSwitch agent makes.
-const OF_AGENT: &[&str] = &["OVS-002", "OVS-007", "OVS-010", "OVS-011", "OVS-016", "K8S"];
-
-/// Rules about what neutron makes.
-const OF_NEUTRON: &[&str] = &[
-    "OVS-002", "OVS-006", "OVS-007", "OVS-009", "OVS-010", "OVS-011", "OVS-016", "OVS-017",
-    "LBR-001", "LBR-005", "NS-001", "NS-002", "NS-003", "NS-005", "NS-006", "NS-007", "IPT-002",
-    "IPT-003", "IPT-004",
-];
-
-/// The same, and rules about clusters of containers.
-const OF_NEUTRON_AND_K8S: &[&str] = &[
-    "OVS-002", "OVS-006", "OVS-007", "OVS-009", "OVS-010", "OVS-011", "OVS-016", "OVS-017",
-    "LBR-001", "LBR-005", "NS-001", "NS-002", "NS-003", "NS-005", "NS-006", "NS-007", "IPT-002",
-    "IPT-003", "IPT-004", "OVN", "K8S",
-];
 
 /// Where much becomes too much.
 #[derive(Clone, Debug)]
@@ -102,15 +86,6 @@ pub struct Suppression {
     pub suppressed: Suppressed,
     /// The time is over: the finding comes back.
     pub expired: bool,
-}
-
-/// Why a finding is accepted, and until when.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Suppressed {
-    /// Why.
-    pub reason: String,
-    /// The last day, as `2026-12-31`.
-    pub until: Option<String>,
 }
 
 /// Findings of one rule, on all hosts and objects or on some.
@@ -175,7 +150,7 @@ impl Settings {
 
     /// That a device is down is no more than a remark where the profile expects it.
     fn expect_down(&self, finding: &mut Finding) {
-        let Some(profile) = self.profile.filter(|_| OF_DOWN.contains(&finding.rule.code)) else {
+        let Some(profile) = self.profile.filter(|_| finding.rule.traits.reports_down) else {
             return;
         };
         let name = finding.object.name.rsplit('/').next().unwrap_or_default();
@@ -189,44 +164,4 @@ impl Settings {
             finding.notes.push(note);
         }
     }
-
-    /// Suppressions that fit no finding although their rule has judged all that they are about,
-    /// by their index.
-    pub(crate) fn unused(&self, report: &Report, hosts: &[&str]) -> Vec<usize> {
-        let host_of = |id: tapline_core::capture::HostId| hosts.get(id.0 as usize).copied();
-        let is_unused = |it: &Scope| {
-            let meant = |host: &str| it.host.as_ref().is_none_or(|glob| glob.matches(host));
-            let ran = report.clean.iter().any(|(code, _)| *code == it.code);
-            let open = report
-                .cannot_tell
-                .iter()
-                .any(|open| open.code == it.code && host_of(open.host).is_some_and(meant));
-            let fits = |finding: &Finding| {
-                host_of(finding.host).is_some_and(|host| it.holds(finding, host))
-            };
-            // What was not judged may well be there.
-            ran && !open && hosts.iter().any(|it| meant(it)) && !report.findings.iter().any(fits)
-        };
-        let all = self.suppressions.iter().enumerate();
-        all.filter(|(_, it)| is_unused(&it.scope)).map(|(at, _)| at).collect()
-    }
 }
-
-/// Rules that say of a device that it is down.
-const OF_DOWN: &[&str] = &["NIC-001", "LBR-004", "OVS-014", "NS-008"];
-
-/// What people may set and the rules that ask for it, by code; a population root stands under the
-/// code of its rule. Settings that all rules heed are not here.
-pub const READERS: &[(&str, &[&str])] = &[
-    ("env.l2pop", &["TUN-002", "OVS-016", "XHOST-002"]),
-    ("env.firewall", &["IPT-002"]),
-    ("env.config_drive_only", &["NS-007"]),
-    ("env.physnet_mtu", &["MTU-003"]),
-    ("env.expected_bridges", &["OVS-006", "OVS-007"]),
-    ("env.hosts_in_mesh", &["XHOST-002"]),
-    ("thresholds.counter_ratio", &["NIC-002", "NIC-003"]),
-    ("thresholds.counter_min", &["NIC-002", "NIC-003"]),
-    ("thresholds.neigh_ratio", &["IPT-005", "L3-011"]),
-    ("thresholds.link_flaps", &["NIC-005", "TUN-009"]),
-    ("thresholds.orphan_warn", &["LBR-005", "OVS-018"]),
-];

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use tapline_core::capture::HostId;
 use tapline_topology::NodeId;
 
-use super::explain::Blast;
-use super::finding::{Finding, Object, Shape};
-use crate::lint::Ctx;
-use crate::lint::Rule;
+use super::ctx::Ctx;
+use super::finding::{Blast, Finding, Object, Shape};
+use super::rule::Rule;
 
 /// Something that a rule could not decide.
 #[derive(Clone, PartialEq, Eq, Debug)]

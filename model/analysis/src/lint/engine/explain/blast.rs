@@ -2,41 +2,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use serde::Serialize;
 use tapline_core::capture::HostId;
 use tapline_topology::chain::{Chains, Hop};
 use tapline_topology::{EdgeKind, NodeData, NodeId};
 
 use super::touch::Touch;
-use crate::lint::Ctx;
-use crate::lint::engine::finding::Finding;
+use crate::lint::engine::ctx::Ctx;
+use crate::lint::engine::finding::{Blast, Finding};
 use tapline_network::ways::{INTEGRATION, Ways};
 
 /// Steps that are followed for all findings together, and for one of them.
 const MOST_STEPS: usize = 400_000;
 /// Further objects of one finding whose users are counted.
 const MOST_OBJECTS: usize = 200;
-
-/// How many users hang on something that is at fault: what may be cut off by it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug, Serialize)]
-pub struct Blast {
-    /// VMs that run.
-    pub vms: u32,
-    /// Namespaces other than root.
-    pub namespaces: u32,
-}
-
-impl Blast {
-    /// All users.
-    pub fn total(self) -> u32 {
-        self.vms.saturating_add(self.namespaces)
-    }
-
-    /// The greater of each number.
-    pub(super) fn or_more(self, other: Self) -> Self {
-        Self { vms: self.vms.max(other.vms), namespaces: self.namespaces.max(other.namespaces) }
-    }
-}
 
 /// Follows the ways from a fault to its users.
 pub(super) struct Reach<'c, 'a> {

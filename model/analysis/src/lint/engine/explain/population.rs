@@ -8,7 +8,7 @@ mod gone;
 mod network;
 mod overlay;
 
-use crate::lint::Ctx;
+use crate::lint::engine::ctx::Ctx;
 use crate::lint::engine::finding::{Finding, Object, Shape};
 use crate::lint::engine::run::{self, Report};
 

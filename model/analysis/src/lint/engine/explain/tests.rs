@@ -1,21 +1,27 @@
+use std::sync::LazyLock;
+
+use crate::lint::rules;
 use tapline_core::capture::{Captured, Host, HostId, Snapshot};
 
-use crate::lint::{Confidence, Ctx, Finding, Object, Report, Rule, Severity, Verdicts, run};
+use crate::lint::{
+    Confidence, Ctx, Finding, Object, Report, Rule, Severity, Traits, Verdicts, run,
+};
 
-/// A rule of one code that fires what a test says.
+/// A rule with the code and the traits of a built-in one that fires what a test says.
 macro_rules! rule {
     ($name:ident, $code:literal, $confidence:ident, [$(($host:literal, $kind:literal, $object:literal)),*]) => {
-        static $name: Rule = Rule {
+        static $name: LazyLock<Rule> = LazyLock::new(|| Rule {
             code: $code,
             id: $code,
             summary: "",
             severity: Severity::Error,
             confidence: Confidence::$confidence,
             page: "",
+            traits: rules::find($code).map_or(Traits::NONE, |rule| rule.traits),
             check: |_: &Ctx<'_>, out: &mut Verdicts| {
                 $(out.fire(HostId($host), Object { kind: $kind, name: $object.into() }, "broken");)*
             },
-        };
+        });
     };
 }
 

@@ -7,9 +7,9 @@ use tapline_core::ids::Netns;
 use tapline_topology::graph::VmNic;
 use tapline_topology::{NodeData, NodeId, names};
 
-use super::relation::Join;
-use crate::lint::Ctx;
+use crate::lint::engine::ctx::Ctx;
 use crate::lint::engine::finding::Finding;
+use crate::lint::engine::rule::Join;
 use tapline_network::Item;
 
 /// Something that two findings may share.

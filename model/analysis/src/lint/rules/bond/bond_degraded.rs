@@ -19,6 +19,16 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "bond_degraded.md",
+    layer: (Physical, 30),
+    rank: 100,
+    core: true,
+    about: [],
+    cuts: [ToSwitch, BehindSwitch],
+    asks: [],
+    after: [
+        [nic::uplink_link_down] by [Above],
+        [bond::lacp_not_negotiated] by [Device],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

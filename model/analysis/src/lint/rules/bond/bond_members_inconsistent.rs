@@ -20,6 +20,15 @@ declare_rule! {
     severity: Warning,
     confidence: Proven,
     page: "bond_members_inconsistent.md",
+    layer: (Physical, 40),
+    rank: 670,
+    about: [],
+    cuts: [ToSwitch, BehindSwitch],
+    asks: [],
+    after: [
+        [nic::uplink_link_down, bond::bond_degraded, bond::lacp_not_negotiated] by [Above],
+        [nic::uplink_link_down, bond::bond_degraded] by [Device],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

@@ -17,6 +17,14 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "lacp_not_negotiated.md",
+    layer: (Physical, 20),
+    rank: 660,
+    about: [],
+    cuts: [ToSwitch, BehindSwitch],
+    asks: [],
+    after: [
+        [nic::uplink_link_down] by [Above],
+    ],
 }
 
 /// Seconds after which a partner has been heard, at the slow rate of LACP.

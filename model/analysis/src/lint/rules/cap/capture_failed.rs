@@ -18,6 +18,13 @@ declare_rule! {
     severity: Warning,
     confidence: Proven,
     page: "capture_failed.md",
+    layer: (Capture, 10),
+    rank: 170,
+    core: true,
+    about: [],
+    cuts: [],
+    asks: [],
+    after: [],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

@@ -18,6 +18,12 @@ declare_rule! {
     severity: Warning,
     confidence: Proven,
     page: "mixed_captures.md",
+    layer: (Capture, 20),
+    rank: 1000,
+    about: [],
+    cuts: [],
+    asks: [],
+    after: [],
 }
 
 /// Contradictions between two texts from which on they do not describe one state.

@@ -19,6 +19,12 @@ declare_rule! {
     severity: Warning,
     confidence: Proven,
     page: "netns_coverage.md",
+    layer: (Capture, 40),
+    rank: 980,
+    about: [],
+    cuts: [],
+    asks: [],
+    after: [],
 }
 
 /// Names that the message has room for.

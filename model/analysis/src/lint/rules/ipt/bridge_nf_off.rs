@@ -22,6 +22,12 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "bridge_nf_off.md",
+    layer: (Firewall, 20),
+    rank: 330,
+    about: [Neutron],
+    cuts: [],
+    asks: [Firewall],
+    after: [],
 }
 
 /// The tables of all hosts.

@@ -11,6 +11,12 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "conntrack_near_full.md",
+    layer: (Firewall, 50),
+    rank: 900,
+    about: [],
+    cuts: [],
+    asks: [NeighRatio],
+    after: [],
 }
 
 /// Share of the table from which on it is reported, where no greater one is set.

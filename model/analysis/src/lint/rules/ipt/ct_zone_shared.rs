@@ -19,6 +19,12 @@ declare_rule! {
     severity: Warning,
     confidence: Strong,
     page: "ct_zone_shared.md",
+    layer: (Firewall, 40),
+    rank: 890,
+    about: [Neutron],
+    cuts: [],
+    asks: [],
+    after: [],
 }
 
 /// The first zone that neutron's hybrid firewall gives to a port (`ZONE_START`, neutron

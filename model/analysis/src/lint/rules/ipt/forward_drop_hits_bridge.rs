@@ -22,6 +22,13 @@ declare_rule! {
     severity: Error,
     confidence: Strong,
     page: "forward_drop_hits_bridge.md",
+    layer: (Firewall, 10),
+    rank: 300,
+    core: true,
+    about: [],
+    cuts: [],
+    asks: [],
+    after: [],
 }
 
 /// The filters of all hosts, and the switches that show them packets.

@@ -21,6 +21,21 @@ declare_rule! {
     severity: Error,
     confidence: Strong,
     page: "sg_chain_missing.md",
+    layer: (Firewall, 30),
+    rank: 880,
+    about: [Neutron],
+    cuts: [],
+    asks: [],
+    after: [
+        [vm::vm_target_missing] by [Port],
+        [vm::vm_target_wrong_bridge] by [Port],
+        [lbr::membership_disagreement] by [Port],
+        [lbr::hybrid_chain_broken] by [Port],
+        [vm::vm_target_missing] if Population by [Port],
+        [ipt::bridge_nf_off] by [Host],
+        // A port that the agent has not wired has no rules yet.
+        [ovs::ovs_dead_vlan] by [Port],
+    ],
 }
 
 /// The chain that all ports of neutron's hybrid firewall pass.

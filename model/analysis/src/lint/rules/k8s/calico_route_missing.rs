@@ -18,6 +18,12 @@ declare_rule! {
     severity: Error,
     confidence: Strong,
     page: "calico_route_missing.md",
+    layer: (L3, 170),
+    rank: 960,
+    about: [Kubernetes],
+    cuts: [],
+    asks: [],
+    after: [],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

@@ -20,6 +20,12 @@ declare_rule! {
     severity: Error,
     confidence: Strong,
     page: "cni_subnet_mismatch.md",
+    layer: (L3, 160),
+    rank: 950,
+    about: [Kubernetes],
+    cuts: [],
+    asks: [],
+    after: [],
 }
 
 /// The overlay device of flannel on one node.

@@ -15,6 +15,15 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "address_not_usable.md",
+    layer: (L3, 100),
+    rank: 790,
+    about: [],
+    cuts: [],
+    asks: [],
+    after: [
+        // In a loop a device hears its own probes for its address.
+        [lbr::l2_loop] by [Bridge, Device],
+    ],
 }
 
 /// Seconds after the start of a host within which devices still come up.

@@ -19,6 +19,12 @@ declare_rule! {
     severity: Warning,
     confidence: Proven,
     page: "ambiguous_default_route.md",
+    layer: (L3, 90),
+    rank: 760,
+    about: [],
+    cuts: [],
+    asks: [],
+    after: [],
 }
 
 /// What makes two default routes equally good: the text (two texts may show two states), the

@@ -20,6 +20,17 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "duplicate_ip.md",
+    layer: (L3, 70),
+    rank: 250,
+    core: true,
+    about: [],
+    cuts: [],
+    asks: [],
+    after: [
+        [tun::tun_duplicate_local_ip, xhost::unknown_tunnel_peers] by [AnyAddress],
+        [vm::vm_on_two_hosts] by [Vm],
+        [ns::ha_router_active_count] by [Netns],
+    ],
 }
 
 /// A device and its address.

@@ -23,6 +23,28 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "gateway_neighbour_failed.md",
+    layer: (Symptom, 20),
+    population: (Symptom, 10),
+    rank: 770,
+    about: [],
+    cuts: [],
+    asks: [],
+    after: [
+        [ovs::ovs_flows_not_programmed] by [Bridge],
+        [vm::vm_target_wrong_bridge] by [Port],
+        [lbr::membership_disagreement] by [Port],
+        [ovs::ovs_patch_peer_broken] by [Above],
+        [nic::uplink_link_down, bond::bond_degraded, bond::lacp_not_negotiated] by [Above],
+        [ovs::provider_bridge_no_uplink, ovs::provider_bridge_not_patched] by [Bridge, Above],
+        [l3::gateway_neighbour_failed] if Population by [Above],
+        [lbr::l2_loop] by [Bridge],
+        [lbr::bridge_down, lbr::bridge_vlan_filtering, lbr::stp_blocking] by [Bridge, Above],
+        [ipt::forward_drop_hits_bridge] by [Bridge],
+        // A gateway that is on no subnet does not answer.
+        [
+            l3::duplicate_ip, l3::gateway_unreachable, l3::prefix_length_mismatch,
+        ] by [Device, Address],
+    ],
 }
 
 /// Seconds without use after which a failed entry says nothing of the present.

@@ -21,6 +21,24 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "gateway_unreachable.md",
+    layer: (Addressing, 30),
+    rank: 270,
+    core: true,
+    about: [],
+    cuts: [],
+    asks: [],
+    after: [
+        [ovs::ovs_port_no_netdev, ovs::ovs_nic_not_in_datapath] by [Port],
+        [nic::uplink_link_down, bond::bond_degraded] by [Device],
+        // The pair to the namespace of floating addresses is a veth.
+        [veth::veth_peer_broken] by [Port],
+        // A route through a port that is down leads nowhere.
+        [ns::ns_port_not_wired, ns::dvr_fip_plumbing] by [Device],
+        // An address on a bridge works only as long as the bridge does.
+        [lbr::bridge_down] by [Device, Above],
+        [l3::infra_subnet_overlap] by [Address, Device],
+        [l3::prefix_length_mismatch] by [Address, Device],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

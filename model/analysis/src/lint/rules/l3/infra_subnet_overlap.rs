@@ -20,6 +20,12 @@ declare_rule! {
     severity: Warning,
     confidence: Proven,
     page: "infra_subnet_overlap.md",
+    layer: (Addressing, 10),
+    rank: 850,
+    about: [],
+    cuts: [],
+    asks: [],
+    after: [],
 }
 
 /// What lies in the bridge's subnet and is not the bridge's.

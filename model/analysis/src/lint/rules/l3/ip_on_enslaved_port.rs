@@ -14,6 +14,13 @@ declare_rule! {
     severity: Error,
     confidence: Strong,
     page: "ip_on_enslaved_port.md",
+    layer: (L3, 60),
+    rank: 280,
+    core: true,
+    about: [],
+    cuts: [],
+    asks: [],
+    after: [],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

@@ -21,6 +21,15 @@ declare_rule! {
     severity: Warning,
     confidence: Strong,
     page: "neighbour_conflicts_with_known_mac.md",
+    layer: (L3, 180),
+    rank: 780,
+    about: [],
+    cuts: [],
+    asks: [],
+    after: [
+        [tun::tun_duplicate_local_ip, xhost::unknown_tunnel_peers] by [AnyAddress],
+        [ns::ha_router_active_count] by [Netns],
+    ],
 }
 
 /// A device that holds an address.

@@ -16,6 +16,12 @@ declare_rule! {
     severity: Warning,
     confidence: Proven,
     page: "neighbour_table_near_limit.md",
+    layer: (L3, 130),
+    rank: 830,
+    about: [],
+    cuts: [],
+    asks: [NeighRatio],
+    after: [],
 }
 
 /// Entries from which on the default limit of 1024 is near (arp(7)).

@@ -21,6 +21,15 @@ declare_rule! {
     severity: Warning,
     confidence: Proven,
     page: "overlapping_subnets.md",
+    layer: (L3, 80),
+    rank: 750,
+    about: [],
+    cuts: [],
+    asks: [],
+    after: [
+        [l3::infra_subnet_overlap] by [Address, Device],
+        [l3::duplicate_ip] by [Address, Device],
+    ],
 }
 
 /// An address, its device and its subnet.

@@ -16,6 +16,16 @@ declare_rule! {
     severity: Warning,
     confidence: Proven,
     page: "policy_rule_to_nowhere.md",
+    layer: (L3, 110),
+    rank: 810,
+    about: [],
+    cuts: [],
+    asks: [],
+    after: [
+        [ns::dvr_fip_plumbing] by [Netns],
+        // The table that a router's rule looks up is empty without its default route.
+        [ns::router_no_default_route] by [Netns],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

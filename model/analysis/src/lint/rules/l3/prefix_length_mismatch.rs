@@ -19,6 +19,12 @@ declare_rule! {
     severity: Warning,
     confidence: Strong,
     page: "prefix_length_mismatch.md",
+    layer: (Addressing, 20),
+    rank: 840,
+    about: [],
+    cuts: [],
+    asks: [],
+    after: [],
 }
 
 /// An address, its device and its subnet.

@@ -22,6 +22,12 @@ declare_rule! {
     severity: Warning,
     confidence: Suspect,
     page: "rp_filter_strict_multihomed.md",
+    layer: (L3, 120),
+    rank: 820,
+    about: [],
+    cuts: [],
+    asks: [],
+    after: [],
 }
 
 /// Packets that are to be expected on a device and whose sources are routed through another.

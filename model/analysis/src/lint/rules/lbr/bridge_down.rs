@@ -13,6 +13,17 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "bridge_down.md",
+    layer: (L2Membership, 70),
+    rank: 480,
+    about: [],
+    reports_down: true,
+    cuts: [ToSwitch],
+    asks: [],
+    after: [
+        [lbr::hybrid_chain_broken] by [Port],
+        // A bridge none of whose ports forwards has no carrier.
+        [lbr::stp_blocking] by [Bridge],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

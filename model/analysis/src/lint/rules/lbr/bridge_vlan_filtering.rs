@@ -21,6 +21,12 @@ declare_rule! {
     severity: Warning,
     confidence: Strong,
     page: "bridge_vlan_filtering.md",
+    layer: (L2Membership, 50),
+    rank: 910,
+    about: [],
+    cuts: [ToSwitch],
+    asks: [],
+    after: [],
 }
 
 /// The whole of `bridge vlan` of one namespace.

@@ -18,6 +18,24 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "hybrid_chain_broken.md",
+    layer: (L2Membership, 30),
+    rank: 50,
+    core: true,
+    about: [Neutron],
+    cuts: [ToSwitch],
+    asks: [],
+    after: [
+        [cap::mixed_captures] by [Host],
+        [ovs::ovs_controller_disconnected] if IntegrationBridge by [Host] for Unfinished,
+        [ovs::ovs_dead_vlan] if Population by [Host] for Unfinished,
+        [ovs::ovs_iface_error] by [Port],
+        [ovs::ovs_port_no_netdev, ovs::ovs_nic_not_in_datapath] by [Port],
+        [vm::vm_target_missing] by [Port],
+        [vm::vm_target_wrong_bridge] by [Port],
+        [lbr::membership_disagreement] by [Port],
+        [vm::vm_target_missing] if Population by [Port],
+        [vm::vm_source_missing] by [Port],
+    ],
 }
 
 /// Label of the place where a device is that belongs elsewhere.

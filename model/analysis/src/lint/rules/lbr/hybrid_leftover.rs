@@ -17,6 +17,12 @@ declare_rule! {
     severity: Warning,
     confidence: Strong,
     page: "hybrid_leftover.md",
+    layer: (TagsAndFlows, 120),
+    rank: 800,
+    about: [Neutron],
+    cuts: [ToSwitch],
+    asks: [OrphanWarn],
+    after: [],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

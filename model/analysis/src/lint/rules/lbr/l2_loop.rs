@@ -22,6 +22,16 @@ declare_rule! {
     severity: Error,
     confidence: Strong,
     page: "l2_loop.md",
+    layer: (TagsAndFlows, 110),
+    rank: 290,
+    core: true,
+    about: [],
+    cuts: [],
+    asks: [],
+    after: [
+        [ovs::ovs_flows_not_programmed] by [Bridge],
+        [ovs::fail_mode_standalone] by [Bridge],
+    ],
 }
 
 /// So many rings are told apart; a network with more has one fault, not many.

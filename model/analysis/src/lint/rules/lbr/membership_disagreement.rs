@@ -12,6 +12,15 @@ declare_rule! {
     severity: Warning,
     confidence: Proven,
     page: "membership_disagreement.md",
+    layer: (L2Membership, 20),
+    rank: 470,
+    about: [],
+    cuts: [ToSwitch],
+    asks: [],
+    after: [
+        [cap::mixed_captures] by [Host],
+        [vm::vm_target_wrong_bridge] by [Port],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

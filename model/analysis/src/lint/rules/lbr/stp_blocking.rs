@@ -20,6 +20,12 @@ declare_rule! {
     severity: Warning,
     confidence: Proven,
     page: "stp_blocking.md",
+    layer: (L2Membership, 60),
+    rank: 920,
+    about: [],
+    cuts: [ToSwitch],
+    asks: [],
+    after: [],
 }
 
 /// The state of ports by `bridge link`, where each name stands once in a namespace.

@@ -18,6 +18,16 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "duplicate_mac.md",
+    layer: (L3, 140),
+    rank: 260,
+    core: true,
+    about: [],
+    cuts: [],
+    asks: [],
+    after: [
+        [vm::vm_on_two_hosts] by [Vm],
+        [ns::ha_router_active_count] by [Netns],
+    ],
 }
 
 /// Of so many places with one MAC each is compared with each.

@@ -21,6 +21,20 @@ declare_rule! {
     severity: Warning,
     confidence: Strong,
     page: "fdb_mac_on_wrong_port.md",
+    layer: (Symptom, 30),
+    rank: 870,
+    about: [],
+    cuts: [],
+    asks: [],
+    after: [
+        [vm::vm_target_wrong_bridge] by [Port],
+        [lbr::membership_disagreement] by [Port],
+        [lbr::hybrid_chain_broken] by [Port],
+        [ovs::ovs_patch_peer_broken] by [Bridge],
+        [lbr::l2_loop] by [Bridge],
+        // The switch learns one MAC on two ports in turn.
+        [mac::duplicate_mac] by [Port, Bridge],
+    ],
 }
 
 /// The MACs that belong behind one port of a bridge.

@@ -11,6 +11,15 @@ declare_rule! {
     severity: Warning,
     confidence: Strong,
     page: "tap_guest_mac_mismatch.md",
+    layer: (L3, 150),
+    rank: 860,
+    about: [],
+    cuts: [],
+    asks: [],
+    after: [
+        [vm::vm_target_missing] by [Port],
+        [vm::vm_target_missing] if Population by [Port],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

@@ -18,6 +18,14 @@ declare_rule! {
     severity: Warning,
     confidence: Proven,
     page: "mtu_exceeds_lower_device.md",
+    layer: (Mtu, 10),
+    rank: 630,
+    about: [],
+    cuts: [],
+    asks: [PhysnetMtu],
+    after: [
+        [lbr::hybrid_chain_broken] by [Port],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

@@ -17,6 +17,16 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "mtu_step_in_chain.md",
+    layer: (Mtu, 40),
+    rank: 620,
+    about: [],
+    cuts: [],
+    asks: [],
+    after: [
+        [vm::vm_target_wrong_bridge] by [Port],
+        [lbr::hybrid_chain_broken] by [Port],
+        [mtu::overlay_mtu_exceeds_underlay, mtu::mtu_exceeds_lower_device] by [Port],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

@@ -12,6 +12,12 @@ declare_rule! {
     severity: Warning,
     confidence: Proven,
     page: "mtu_too_small.md",
+    layer: (Mtu, 50),
+    rank: 650,
+    about: [],
+    cuts: [],
+    asks: [],
+    after: [],
 }
 
 /// Every IPv6 link carries so many bytes (RFC 8200); below it the kernel switches IPv6 off.

@@ -16,6 +16,15 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "overlay_mtu_exceeds_underlay.md",
+    layer: (Mtu, 30),
+    rank: 160,
+    core: true,
+    about: [],
+    cuts: [],
+    asks: [],
+    after: [
+        [mtu::mtu_exceeds_lower_device, mtu::underlay_mtu_differs] by [Device, Above],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

@@ -19,6 +19,12 @@ declare_rule! {
     severity: Warning,
     confidence: Proven,
     page: "underlay_mtu_differs.md",
+    layer: (Mtu, 20),
+    rank: 640,
+    about: [],
+    cuts: [],
+    asks: [],
+    after: [],
 }
 
 /// A device that tunnels are sent from.

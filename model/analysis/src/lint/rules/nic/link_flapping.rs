@@ -13,6 +13,14 @@ declare_rule! {
     severity: Warning,
     confidence: Suspect,
     page: "link_flapping.md",
+    layer: (Symptom, 70),
+    rank: 710,
+    about: [],
+    cuts: [ToSwitch, BehindSwitch],
+    asks: [LinkFlaps],
+    after: [
+        [lbr::l2_loop] by [Bridge],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

@@ -17,6 +17,12 @@ declare_rule! {
     severity: Warning,
     confidence: Strong,
     page: "lro_on_forwarding.md",
+    layer: (Symptom, 80),
+    rank: 720,
+    about: [],
+    cuts: [ToSwitch, BehindSwitch],
+    asks: [],
+    after: [],
 }
 
 /// As `ethtool -k` calls it. Generic receive offload can be undone and does no harm.

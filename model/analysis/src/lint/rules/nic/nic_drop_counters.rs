@@ -12,6 +12,14 @@ declare_rule! {
     severity: Warning,
     confidence: Suspect,
     page: "nic_drop_counters.md",
+    layer: (Symptom, 50),
+    rank: 690,
+    about: [],
+    cuts: [ToSwitch, BehindSwitch],
+    asks: [CounterRatio, CounterMin],
+    after: [
+        [lbr::l2_loop] by [Bridge],
+    ],
 }
 
 /// Packets for which the NIC had no room. The plain `rx_dropped` is not among them: it counts what

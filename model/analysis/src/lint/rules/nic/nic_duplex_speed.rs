@@ -12,6 +12,12 @@ declare_rule! {
     severity: Warning,
     confidence: Proven,
     page: "nic_duplex_speed.md",
+    layer: (Symptom, 60),
+    rank: 700,
+    about: [],
+    cuts: [ToSwitch, BehindSwitch],
+    asks: [],
+    after: [],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

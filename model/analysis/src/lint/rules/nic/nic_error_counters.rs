@@ -12,6 +12,12 @@ declare_rule! {
     severity: Warning,
     confidence: Suspect,
     page: "nic_error_counters.md",
+    layer: (Symptom, 40),
+    rank: 680,
+    about: [],
+    cuts: [ToSwitch, BehindSwitch],
+    asks: [CounterRatio, CounterMin],
+    after: [],
 }
 
 /// Frames that were damaged on the wire. Those of a wrong length are left out: they come of a

@@ -16,6 +16,12 @@ declare_rule! {
     severity: Info,
     confidence: Suspect,
     page: "promisc_unexpected.md",
+    layer: (Symptom, 100),
+    rank: 740,
+    about: [],
+    cuts: [ToSwitch, BehindSwitch],
+    asks: [],
+    after: [],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

@@ -18,6 +18,12 @@ declare_rule! {
     severity: Warning,
     confidence: Strong,
     page: "sriov_vf_misconfig.md",
+    layer: (Symptom, 90),
+    rank: 730,
+    about: [],
+    cuts: [ToSwitch, BehindSwitch],
+    asks: [],
+    after: [],
 }
 
 /// A virtual function, its NIC and the place of its line.

@@ -14,6 +14,14 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "uplink_link_down.md",
+    layer: (Physical, 10),
+    rank: 90,
+    core: true,
+    about: [],
+    reports_down: true,
+    cuts: [ToSwitch, BehindSwitch],
+    asks: [],
+    after: [],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

@@ -15,6 +15,23 @@ declare_rule! {
     severity: Error,
     confidence: Strong,
     page: "dhcp_ns_broken.md",
+    layer: (NamespacePort, 10),
+    rank: 210,
+    core: true,
+    about: [Neutron],
+    cuts: [ToSwitch],
+    asks: [],
+    after: [
+        [ovs::ovs_controller_disconnected] if IntegrationBridge by [Host] for Unfinished,
+        [ovs::ovs_dead_vlan] if Population by [Host] for Unfinished,
+        [ovs::ovs_iface_error] by [Port],
+        [ovs::ovs_port_no_netdev, ovs::ovs_nic_not_in_datapath] by [Port],
+        // A namespace that lost its port does not tell which one it was.
+        [
+            ovs::ovs_iface_error, ovs::ovs_port_no_netdev,
+        ] if NamespacePort by [Host] for WithoutPort,
+        [ns::netns_handle_stale] by [Netns],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

@@ -20,6 +20,20 @@ declare_rule! {
     severity: Error,
     confidence: Strong,
     page: "dvr_fip_plumbing.md",
+    layer: (NamespacePort, 30),
+    rank: 440,
+    about: [Neutron],
+    cuts: [ToSwitch],
+    asks: [],
+    after: [
+        // A namespace that lost its port does not tell which one it was.
+        [
+            ovs::ovs_iface_error, ovs::ovs_port_no_netdev,
+        ] if NamespacePort by [Host] for WithoutPort,
+        [ns::netns_handle_stale] by [Netns],
+        // The pair to the namespace of floating addresses is a veth.
+        [veth::veth_peer_broken] by [Port],
+    ],
 }
 
 /// The table that leads packets of VMs with a floating address out (neutron `FIP_RT_TBL`).

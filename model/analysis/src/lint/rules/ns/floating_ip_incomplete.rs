@@ -18,6 +18,21 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "floating_ip_incomplete.md",
+    layer: (L3, 30),
+    rank: 450,
+    about: [Neutron],
+    cuts: [ToSwitch],
+    asks: [],
+    after: [
+        // A namespace that lost its port does not tell which one it was.
+        [
+            ovs::ovs_iface_error, ovs::ovs_port_no_netdev,
+        ] if NamespacePort by [Host] for WithoutPort,
+        [ns::netns_handle_stale] by [Netns],
+        // Without its gateway port a router has neither a default route nor floating addresses.
+        [ns::ns_port_not_wired] if GatewayPort by [Netns],
+        [ns::dvr_fip_plumbing] by [Netns],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

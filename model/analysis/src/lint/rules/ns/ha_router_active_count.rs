@@ -16,6 +16,16 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "ha_router_active_count.md",
+    layer: (L3, 10),
+    rank: 230,
+    core: true,
+    about: [Neutron],
+    cuts: [ToSwitch],
+    asks: [],
+    after: [
+        // Two masters are mostly one that does not hear the other.
+        [ovs::ovs_iface_error, ovs::ovs_dead_vlan, tun::tun_missing_reverse] by [Netns, Port],
+    ],
 }
 
 /// Captures that are further apart than this, in seconds, may lie on both sides of a failover.

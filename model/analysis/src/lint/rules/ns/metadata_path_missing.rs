@@ -19,6 +19,15 @@ declare_rule! {
     severity: Warning,
     confidence: Strong,
     page: "metadata_path_missing.md",
+    layer: (L3, 40),
+    rank: 460,
+    about: [Neutron],
+    cuts: [ToSwitch],
+    asks: [ConfigDriveOnly],
+    after: [
+        [ns::netns_handle_stale] by [Netns],
+        [ns::dhcp_ns_broken] by [Netns, Port],
+    ],
 }
 
 const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);

@@ -15,6 +15,12 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "netns_handle_stale.md",
+    layer: (Namespace, 10),
+    rank: 350,
+    about: [],
+    cuts: [ToSwitch],
+    asks: [],
+    after: [],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

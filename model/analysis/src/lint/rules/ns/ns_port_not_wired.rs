@@ -16,6 +16,19 @@ declare_rule! {
     severity: Error,
     confidence: Strong,
     page: "ns_port_not_wired.md",
+    layer: (NamespacePort, 20),
+    rank: 600,
+    about: [],
+    reports_down: true,
+    cuts: [ToSwitch],
+    asks: [],
+    after: [
+        [ovs::ovs_iface_error] by [Port],
+        [ovs::ovs_port_no_netdev, ovs::ovs_nic_not_in_datapath] by [Port],
+        [ovs::provider_bridge_no_uplink, ovs::provider_bridge_not_patched] by [Bridge, Above],
+        [ns::netns_handle_stale] by [Netns],
+        [ns::dhcp_ns_broken] by [Netns, Port],
+    ],
 }
 
 /// Ports of routers that a switch has to carry. The pair to the namespace of floating addresses

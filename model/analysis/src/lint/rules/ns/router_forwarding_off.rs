@@ -22,6 +22,14 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "router_forwarding_off.md",
+    layer: (L3, 50),
+    rank: 610,
+    about: [],
+    cuts: [ToSwitch],
+    asks: [],
+    after: [
+        [ns::netns_handle_stale] by [Netns],
+    ],
 }
 
 const V4: &str = "net.ipv4.ip_forward";

@@ -17,6 +17,17 @@ declare_rule! {
     severity: Error,
     confidence: Strong,
     page: "router_no_default_route.md",
+    layer: (L3, 20),
+    rank: 220,
+    core: true,
+    about: [Neutron],
+    cuts: [ToSwitch],
+    asks: [],
+    after: [
+        [ns::netns_handle_stale] by [Netns],
+        // Without its gateway port a router has neither a default route nor floating addresses.
+        [ns::ns_port_not_wired] if GatewayPort by [Netns],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

@@ -16,6 +16,14 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "ovn_bridge_mapping_broken.md",
+    layer: (Ovn, 20),
+    rank: 410,
+    about: [Ovn],
+    cuts: [],
+    asks: [],
+    after: [
+        [ovs::provider_bridge_no_uplink, ovs::provider_bridge_not_patched] by [Bridge, Above],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

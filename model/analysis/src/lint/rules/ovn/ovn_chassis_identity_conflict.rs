@@ -14,6 +14,12 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "ovn_chassis_identity_conflict.md",
+    layer: (Daemon, 60),
+    rank: 400,
+    about: [Ovn],
+    cuts: [],
+    asks: [],
+    after: [],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

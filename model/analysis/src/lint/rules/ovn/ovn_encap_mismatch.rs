@@ -15,6 +15,14 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "ovn_encap_mismatch.md",
+    layer: (Ovn, 30),
+    rank: 420,
+    about: [Ovn],
+    cuts: [],
+    asks: [],
+    after: [
+        [ovn::ovn_chassis_identity_conflict] by [Host],
+    ],
 }
 
 /// Lists what `show` leaves out of chassis.

@@ -15,6 +15,14 @@ declare_rule! {
     severity: Error,
     confidence: Strong,
     page: "ovn_gateway_unclaimed.md",
+    layer: (Ovn, 40),
+    rank: 430,
+    about: [Ovn],
+    cuts: [],
+    asks: [],
+    after: [
+        [ovn::ovn_chassis_identity_conflict] by [Host],
+    ],
 }
 
 /// The port of a router that lives on one chassis at a time.

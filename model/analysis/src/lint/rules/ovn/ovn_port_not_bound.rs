@@ -18,6 +18,14 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "ovn_port_not_bound.md",
+    layer: (Ovn, 10),
+    rank: 390,
+    about: [Ovn],
+    cuts: [],
+    asks: [],
+    after: [
+        [ovn::ovn_chassis_identity_conflict] by [Host],
+    ],
 }
 
 /// Of more ports than this one finding is made.

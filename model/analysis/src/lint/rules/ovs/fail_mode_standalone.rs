@@ -14,6 +14,14 @@ declare_rule! {
     severity: Warning,
     confidence: Proven,
     page: "fail_mode_standalone.md",
+    layer: (TagsAndFlows, 20),
+    rank: 930,
+    about: [Neutron],
+    cuts: [],
+    asks: [],
+    after: [
+        [ovs::ovs_controller_disconnected] by [Bridge],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

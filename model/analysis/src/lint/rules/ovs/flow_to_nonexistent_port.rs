@@ -18,6 +18,15 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "flow_to_nonexistent_port.md",
+    layer: (TagsAndFlows, 70),
+    rank: 510,
+    about: [],
+    cuts: [ToSwitch],
+    asks: [],
+    after: [
+        [ovs::ovs_daemon_down] by [Host],
+        [ovs::ovs_flows_not_programmed] by [Bridge],
+    ],
 }
 
 /// Numbers from here on are not ports that somebody added.

@@ -18,6 +18,16 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "local_vlan_inconsistent.md",
+    layer: (TagsAndFlows, 40),
+    rank: 200,
+    core: true,
+    about: [NeutronAgent],
+    cuts: [ToSwitch],
+    asks: [],
+    after: [
+        [ovs::ovs_controller_disconnected] if IntegrationBridge by [Host],
+        [ovs::ovs_dead_vlan] if Population by [Host],
+    ],
 }
 
 /// A port with its tag.

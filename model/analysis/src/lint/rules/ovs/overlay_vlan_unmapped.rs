@@ -19,6 +19,20 @@ declare_rule! {
     severity: Error,
     confidence: Strong,
     page: "overlay_vlan_unmapped.md",
+    layer: (TagsAndFlows, 80),
+    rank: 520,
+    about: [NeutronAgent],
+    cuts: [ToSwitch],
+    asks: [L2pop],
+    after: [
+        [ovs::ovs_controller_disconnected] if IntegrationBridge by [Host],
+        [ovs::ovs_dead_vlan] if Population by [Host],
+        [ovs::ovs_flows_not_programmed] by [Bridge],
+        // Without the patch between two bridges there are no flows between them.
+        [ovs::ovs_patch_peer_broken, ovs::provider_bridge_not_patched] by [Host] for Provider,
+        // A port on the wrong VLAN is on one that no tunnel carries.
+        [ovs::local_vlan_inconsistent, ovs::ovs_dead_vlan] by [Device],
+    ],
 }
 
 /// What the rule compares.

@@ -16,6 +16,15 @@ declare_rule! {
     severity: Error,
     confidence: Strong,
     page: "ovs_controller_disconnected.md",
+    layer: (Daemon, 20),
+    rank: 180,
+    core: true,
+    about: [],
+    cuts: [],
+    asks: [],
+    after: [
+        [ovs::ovs_daemon_down] by [Host],
+    ],
 }
 
 /// The address on which neutron's agent listens for its own bridges.

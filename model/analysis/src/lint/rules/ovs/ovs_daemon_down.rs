@@ -16,6 +16,13 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "ovs_daemon_down.md",
+    layer: (Daemon, 10),
+    rank: 80,
+    core: true,
+    about: [],
+    cuts: [ToSwitch],
+    asks: [],
+    after: [],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

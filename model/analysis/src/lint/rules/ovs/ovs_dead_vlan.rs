@@ -17,6 +17,21 @@ declare_rule! {
     severity: Error,
     confidence: Strong,
     page: "ovs_dead_vlan.md",
+    layer: (TagsAndFlows, 30),
+    population: (Daemon, 30),
+    rank: 20,
+    core: true,
+    about: [NeutronAgent],
+    cuts: [ToSwitch],
+    asks: [],
+    after: [
+        [ovs::ovs_controller_disconnected] if IntegrationBridge by [Host],
+        [ovs::ovs_dead_vlan] if Population by [Host],
+        // Neutron puts a port whose device it does not find on the dead VLAN.
+        [ovs::ovs_iface_error] by [Port],
+        [vm::vm_target_missing] by [Port],
+        [vm::vm_target_missing] if Population by [Port],
+    ],
 }
 
 /// A port on the dead VLAN, and the tag that says so.

@@ -16,6 +16,15 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "ovs_duplicate_iface_id.md",
+    layer: (TagsAndFlows, 60),
+    rank: 370,
+    about: [],
+    cuts: [ToSwitch],
+    asks: [],
+    after: [
+        [ovn::ovn_chassis_identity_conflict] by [Host],
+        [vm::vm_on_two_hosts] by [Vm],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

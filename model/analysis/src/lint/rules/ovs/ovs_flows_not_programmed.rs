@@ -20,6 +20,18 @@ declare_rule! {
     severity: Error,
     confidence: Strong,
     page: "ovs_flows_not_programmed.md",
+    layer: (TagsAndFlows, 10),
+    rank: 190,
+    core: true,
+    about: [Neutron],
+    cuts: [ToSwitch],
+    asks: [],
+    after: [
+        [ovs::ovs_daemon_down] by [Host],
+        [ovs::ovs_controller_disconnected] if IntegrationBridge by [Host],
+        [ovs::ovs_dead_vlan] if Population by [Host],
+        [ovs::ovs_controller_disconnected] by [Bridge],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

@@ -15,6 +15,20 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "ovs_iface_error.md",
+    layer: (L2Device, 40),
+    rank: 10,
+    core: true,
+    about: [],
+    cuts: [ToSwitch, BehindSwitch],
+    asks: [],
+    after: [
+        [vm::vm_target_missing] by [Port],
+        // The switch reports an error on a patch that leads nowhere.
+        [ovs::ovs_patch_peer_broken] by [Device],
+        [tun::tun_duplicate_endpoint, tun::tun_udp_port_conflict] by [Device],
+        [vm::vm_target_missing] if Population by [Port],
+        [ns::netns_handle_stale] by [Netns],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

@@ -20,6 +20,12 @@ declare_rule! {
     severity: Warning,
     confidence: Strong,
     page: "ovs_leftovers.md",
+    layer: (TagsAndFlows, 90),
+    rank: 940,
+    about: [],
+    cuts: [ToSwitch],
+    asks: [OrphanWarn],
+    after: [],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

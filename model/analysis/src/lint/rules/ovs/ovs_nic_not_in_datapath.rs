@@ -11,6 +11,16 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "ovs_nic_not_in_datapath.md",
+    layer: (L2Device, 50),
+    rank: 490,
+    about: [],
+    cuts: [ToSwitch, BehindSwitch],
+    asks: [],
+    after: [
+        [cap::mixed_captures] by [Host],
+        [ovs::ovs_daemon_down] by [Host],
+        [ovs::ovs_iface_error] by [Port],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

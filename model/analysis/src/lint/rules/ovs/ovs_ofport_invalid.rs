@@ -14,6 +14,18 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "ovs_ofport_invalid.md",
+    layer: (L2Device, 70),
+    rank: 500,
+    about: [],
+    reports_down: true,
+    cuts: [ToSwitch],
+    asks: [],
+    after: [
+        [ovs::ovs_daemon_down] by [Host],
+        [ovs::ovs_iface_error] by [Port],
+        [ovs::ovs_port_no_netdev, ovs::ovs_nic_not_in_datapath] by [Port],
+        [nic::uplink_link_down, bond::bond_degraded] by [Device],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

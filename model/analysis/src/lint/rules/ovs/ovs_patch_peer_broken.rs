@@ -12,6 +12,18 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "ovs_patch_peer_broken.md",
+    layer: (L2Device, 30),
+    rank: 60,
+    core: true,
+    about: [],
+    cuts: [BehindSwitch],
+    asks: [],
+    after: [
+        [ovs::ovs_controller_disconnected] if IntegrationBridge by [Host] for Unfinished,
+        [ovs::ovs_dead_vlan] if Population by [Host] for Unfinished,
+        // The far end of a patch that leads nowhere.
+        [ovs::ovs_patch_peer_broken] if AbsentPeer by [Device] for PresentPeer,
+    ],
 }
 
 /// What neutron's agent sets as peer while it prepares a bridge (`NONEXISTENT_PEER`, neutron-lib

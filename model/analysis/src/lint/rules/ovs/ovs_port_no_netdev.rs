@@ -14,6 +14,19 @@ declare_rule! {
     severity: Error,
     confidence: Strong,
     page: "ovs_port_no_netdev.md",
+    layer: (L2Device, 60),
+    rank: 70,
+    core: true,
+    about: [],
+    cuts: [ToSwitch, BehindSwitch],
+    asks: [],
+    after: [
+        [cap::mixed_captures] by [Host],
+        [ovs::ovs_iface_error] by [Port],
+        [vm::vm_target_missing] by [Port],
+        [vm::vm_target_missing] if Population by [Port],
+        [ns::netns_handle_stale] by [Netns],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

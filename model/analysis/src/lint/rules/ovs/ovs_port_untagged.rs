@@ -13,6 +13,16 @@ declare_rule! {
     severity: Error,
     confidence: Strong,
     page: "ovs_port_untagged.md",
+    layer: (TagsAndFlows, 50),
+    rank: 320,
+    about: [NeutronAgent],
+    cuts: [ToSwitch],
+    asks: [],
+    after: [
+        [ovs::ovs_controller_disconnected] if IntegrationBridge by [Host],
+        [ovs::ovs_dead_vlan] if Population by [Host],
+        [ovs::ovs_iface_error] by [Port],
+    ],
 }
 
 /// What neutron and nova name the ports that the agent tags.

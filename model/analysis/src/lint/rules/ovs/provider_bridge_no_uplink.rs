@@ -21,6 +21,17 @@ declare_rule! {
     severity: Error,
     confidence: Strong,
     page: "provider_bridge_no_uplink.md",
+    layer: (ProviderBridge, 20),
+    rank: 110,
+    core: true,
+    about: [Neutron],
+    cuts: [ToSwitch, BehindSwitch],
+    asks: [ExpectedBridges],
+    after: [
+        [ovs::ovs_iface_error] by [Bridge],
+        [ovs::ovs_patch_peer_broken] by [Bridge],
+        [nic::uplink_link_down, bond::bond_degraded, bond::lacp_not_negotiated] by [Above],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

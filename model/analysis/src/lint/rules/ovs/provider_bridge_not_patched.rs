@@ -16,6 +16,17 @@ declare_rule! {
     severity: Error,
     confidence: Strong,
     page: "provider_bridge_not_patched.md",
+    layer: (ProviderBridge, 10),
+    rank: 120,
+    core: true,
+    about: [NeutronAgent],
+    cuts: [ToSwitch, BehindSwitch],
+    asks: [ExpectedBridges],
+    after: [
+        [ovs::ovs_controller_disconnected] if IntegrationBridge by [Host],
+        [ovs::ovs_dead_vlan] if Population by [Host],
+        [ovs::ovs_patch_peer_broken] by [Bridge],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

@@ -17,6 +17,29 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "tun_bfd_down.md",
+    layer: (Tunnel, 90),
+    population: (Tunnel, 40),
+    rank: 580,
+    about: [],
+    cuts: [BehindSwitch],
+    asks: [LinkFlaps],
+    after: [
+        [ovs::ovs_daemon_down] by [Host],
+        [ovs::ovs_iface_error] by [Port],
+        [nic::uplink_link_down, bond::bond_degraded] by [Address],
+        [tun::tun_local_ip_missing] by [Address, Device],
+        [tun::tun_duplicate_local_ip, xhost::unknown_tunnel_peers] by [AnyAddress],
+        [tun::tun_parameter_mismatch] by [Device],
+        [tun::tun_missing_reverse, tun::tun_bfd_down] if Population by [Peer],
+        [tun::tun_local_ip_missing] by [Host] for Population,
+        [l3::gateway_unreachable] if RootNamespace by [Host] for Population,
+        [nic::uplink_link_down, bond::bond_degraded] by [Above],
+        [
+            tun::tun_parameter_mismatch, tun::tun_remote_unroutable,
+            tun::tun_blocked_by_firewall, tun::tun_datapath_device_missing,
+        ] by [Device],
+        [tun::tun_datapath_device_missing] by [Host],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

@@ -22,6 +22,12 @@ declare_rule! {
     severity: Warning,
     confidence: Suspect,
     page: "tun_blocked_by_firewall.md",
+    layer: (Tunnel, 70),
+    rank: 560,
+    about: [],
+    cuts: [BehindSwitch],
+    asks: [],
+    after: [],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

@@ -18,6 +18,15 @@ declare_rule! {
     severity: Warning,
     confidence: Suspect,
     page: "tun_datapath_device_missing.md",
+    layer: (Tunnel, 80),
+    rank: 590,
+    about: [],
+    cuts: [BehindSwitch],
+    asks: [],
+    after: [
+        [ovs::ovs_daemon_down] by [Host],
+        [tun::tun_udp_port_conflict] by [Host],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

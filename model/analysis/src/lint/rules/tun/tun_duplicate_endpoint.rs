@@ -17,6 +17,14 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "tun_duplicate_endpoint.md",
+    layer: (TunnelConflict, 30),
+    rank: 310,
+    about: [],
+    cuts: [BehindSwitch],
+    asks: [],
+    after: [
+        [ovn::ovn_chassis_identity_conflict] by [Host],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

@@ -18,6 +18,13 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "tun_duplicate_local_ip.md",
+    layer: (TunnelConflict, 10),
+    rank: 150,
+    core: true,
+    about: [],
+    cuts: [BehindSwitch],
+    asks: [],
+    after: [],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

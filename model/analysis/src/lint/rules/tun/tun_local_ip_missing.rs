@@ -18,6 +18,20 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "tun_local_ip_missing.md",
+    layer: (Tunnel, 10),
+    rank: 130,
+    core: true,
+    about: [],
+    cuts: [BehindSwitch],
+    asks: [],
+    after: [
+        [cap::mixed_captures] by [Host],
+        [ovs::ovs_iface_error] by [Port],
+        [nic::uplink_link_down, bond::bond_degraded, bond::lacp_not_negotiated] by [Above],
+        [nic::uplink_link_down, bond::bond_degraded] by [Address],
+        // An address on a bridge works only as long as the bridge does.
+        [lbr::bridge_down] by [Device, Above],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

@@ -18,6 +18,28 @@ declare_rule! {
     severity: Error,
     confidence: Strong,
     page: "tun_missing_reverse.md",
+    layer: (Tunnel, 50),
+    population: (Tunnel, 30),
+    rank: 140,
+    core: true,
+    about: [],
+    cuts: [BehindSwitch],
+    asks: [L2pop],
+    after: [
+        [ovs::ovs_daemon_down] by [Host],
+        [ovs::ovs_controller_disconnected] if IntegrationBridge by [Host],
+        [ovs::ovs_dead_vlan] if Population by [Host],
+        [ovs::ovs_iface_error] by [Port],
+        [nic::uplink_link_down, bond::bond_degraded, bond::lacp_not_negotiated] by [Above],
+        [nic::uplink_link_down, bond::bond_degraded] by [Address],
+        [tun::tun_local_ip_missing] by [Address, Device],
+        [tun::tun_duplicate_local_ip, xhost::unknown_tunnel_peers] by [AnyAddress],
+        [tun::tun_parameter_mismatch] by [Device],
+        [tun::tun_missing_reverse, tun::tun_bfd_down] if Population by [Peer],
+        [tun::tun_local_ip_missing] by [Host] for Population,
+        [l3::gateway_unreachable] if RootNamespace by [Host] for Population,
+        [ovn::ovn_chassis_identity_conflict] by [Host],
+    ],
 }
 
 /// Of more hosts with a common network not each pair is looked at.

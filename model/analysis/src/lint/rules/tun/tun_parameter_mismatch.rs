@@ -18,6 +18,12 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "tun_parameter_mismatch.md",
+    layer: (Tunnel, 20),
+    rank: 540,
+    about: [],
+    cuts: [BehindSwitch],
+    asks: [],
+    after: [],
 }
 
 /// The tunnels from one host to another.

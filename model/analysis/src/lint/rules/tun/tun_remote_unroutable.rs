@@ -20,6 +20,20 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "tun_remote_unroutable.md",
+    layer: (Tunnel, 60),
+    rank: 550,
+    about: [],
+    cuts: [BehindSwitch],
+    asks: [],
+    after: [
+        [nic::uplink_link_down, bond::bond_degraded] by [Address],
+        [tun::tun_local_ip_missing] by [Address, Device],
+        // A host that took the address of its peer has a tunnel to itself.
+        [tun::tun_duplicate_local_ip] by [AnyAddress],
+        [nic::uplink_link_down, bond::bond_degraded] by [Above],
+        // An address on a bridge works only as long as the bridge does.
+        [lbr::bridge_down] by [Device, Above],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

@@ -18,6 +18,12 @@ declare_rule! {
     severity: Error,
     confidence: Strong,
     page: "tun_udp_port_conflict.md",
+    layer: (TunnelConflict, 40),
+    rank: 570,
+    about: [],
+    cuts: [BehindSwitch],
+    asks: [],
+    after: [],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

@@ -17,6 +17,17 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "veth_peer_broken.md",
+    layer: (L2Membership, 40),
+    rank: 240,
+    core: true,
+    about: [],
+    cuts: [ToSwitch],
+    asks: [],
+    after: [
+        [cap::mixed_captures] by [Host],
+        [ovs::ovs_iface_error] by [Port],
+        [lbr::hybrid_chain_broken] by [Port],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

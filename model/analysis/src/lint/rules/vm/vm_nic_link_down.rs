@@ -12,6 +12,19 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "vm_nic_link_down.md",
+    layer: (L2Membership, 80),
+    population: (Daemon, 50),
+    rank: 340,
+    about: [],
+    cuts: [ToSwitch],
+    asks: [],
+    after: [
+        [vm::vm_target_missing] by [Port],
+        [lbr::hybrid_chain_broken] by [Port],
+        // The devices of VMs disappear with the process that held them.
+        [vm::vm_target_missing, vm::vm_nic_link_down] if Population by [Host],
+        [vm::vm_source_missing] by [Port],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

@@ -16,6 +16,12 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "vm_on_two_hosts.md",
+    layer: (Daemon, 70),
+    rank: 380,
+    about: [],
+    cuts: [ToSwitch],
+    asks: [],
+    after: [],
 }
 
 /// Captures that are further apart than this, in seconds, may show one VM before and after

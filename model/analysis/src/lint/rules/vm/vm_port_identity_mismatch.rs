@@ -13,6 +13,14 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "vm_port_identity_mismatch.md",
+    layer: (L2Membership, 90),
+    rank: 360,
+    about: [],
+    cuts: [ToSwitch],
+    asks: [],
+    after: [
+        [ovs::ovs_iface_error] by [Port],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

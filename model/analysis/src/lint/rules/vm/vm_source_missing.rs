@@ -16,6 +16,14 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "vm_source_missing.md",
+    layer: (L2Device, 20),
+    rank: 970,
+    about: [],
+    cuts: [ToSwitch],
+    asks: [],
+    after: [
+        [nic::uplink_link_down, bond::bond_degraded] by [Above],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

@@ -17,6 +17,18 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "vm_target_missing.md",
+    layer: (L2Device, 10),
+    population: (Daemon, 40),
+    rank: 30,
+    core: true,
+    about: [],
+    cuts: [ToSwitch],
+    asks: [],
+    after: [
+        [cap::mixed_captures] by [Host],
+        // The devices of VMs disappear with the process that held them.
+        [vm::vm_target_missing, vm::vm_nic_link_down] if Population by [Host],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

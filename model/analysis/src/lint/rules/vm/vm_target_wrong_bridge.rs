@@ -13,6 +13,15 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "vm_target_wrong_bridge.md",
+    layer: (L2Membership, 10),
+    rank: 40,
+    core: true,
+    about: [],
+    cuts: [ToSwitch],
+    asks: [],
+    after: [
+        [vm::vm_source_missing] by [Port],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

@@ -19,6 +19,12 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "network_segment_mismatch.md",
+    layer: (TagsAndFlows, 100),
+    rank: 530,
+    about: [],
+    cuts: [],
+    asks: [],
+    after: [],
 }
 
 /// What the agent wrote down for the ports of one network: its own word, once for each host.

@@ -18,6 +18,12 @@ declare_rule! {
     severity: Warning,
     confidence: Proven,
     page: "unknown_tunnel_peers.md",
+    layer: (TunnelConflict, 20),
+    rank: 990,
+    about: [],
+    cuts: [],
+    asks: [L2pop, HostsInMesh],
+    after: [],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

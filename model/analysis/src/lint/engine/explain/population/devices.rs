@@ -6,10 +6,11 @@ use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 
 use super::root_of;
-use crate::lint::Ctx;
+use crate::lint::engine::ctx::Ctx;
 use crate::lint::engine::explain::relation::is_population;
 use crate::lint::engine::finding::{Confidence, Finding, Object};
 use crate::lint::engine::run::Report;
+use crate::lint::rules::vm::{vm_nic_link_down, vm_target_missing};
 use tapline_network::defs;
 
 pub(super) fn add(report: &mut Report, ctx: &Ctx<'_>) {
@@ -54,20 +55,17 @@ pub(super) fn add(report: &mut Report, ctx: &Ctx<'_>) {
 /// Whether no process holds the device of a NIC: it is missing, or it has no carrier although
 /// nobody set it down.
 fn has_no_process(finding: &Finding, ctx: &Ctx<'_>) -> bool {
-    match finding.rule.code {
-        "VM-001" => true,
-        "VM-003" => finding.node.and_then(|it| ctx.vm_nic(it)).is_some_and(|nic| {
-            let name = nic.data.target.as_ref().map_or("", |it| it.value.as_str());
-            let unplugged = nic
-                .data
-                .xml
-                .and_then(|it| it.record.link_state.as_ref())
-                .is_some_and(|it| it.value == "down");
-            let device = ctx.netdev_called(nic.host, &Netns::Root, name);
-            !unplugged
-                && device
-                    .is_some_and(|it| it.admin_up() != Some(false) && it.carrier() == Some(false))
-        }),
-        _ => false,
+    if finding.rule == &vm_target_missing::RULE {
+        return true;
     }
+    let nic = finding.node.and_then(|node| ctx.vm_nic(node));
+    let Some(nic) = nic.filter(|_| finding.rule == &vm_nic_link_down::RULE) else { return false };
+    let name = nic.data.target.as_ref().map_or("", |target| target.value.as_str());
+    let link_state = nic.data.xml.and_then(|xml| xml.record.link_state.as_ref());
+    let is_unplugged = link_state.is_some_and(|state| state.value == "down");
+    let device = ctx.netdev_called(nic.host, &Netns::Root, name);
+    !is_unplugged
+        && device.is_some_and(|device| {
+            device.admin_up() != Some(false) && device.carrier() == Some(false)
+        })
 }

@@ -8,11 +8,13 @@ use tapline_core::ids::Netns;
 use tapline_topology::Topic;
 
 use super::root_of;
-use crate::lint::Ctx;
+use crate::lint::engine::ctx::Ctx;
 use crate::lint::engine::explain::relation::is_population;
 use crate::lint::engine::finding::{Confidence, Finding, Object, Severity, Shape};
 use crate::lint::engine::run::Report;
 use crate::lint::engine::verdicts::CannotTell;
+use crate::lint::rules::tun::tun_bfd_down;
+use crate::lint::rules::xhost::unknown_tunnel_peers;
 use tapline_network::mesh::{self, Mesh};
 
 /// Hosts that say the same of one that was not captured.
@@ -27,7 +29,11 @@ pub(super) fn add(report: &mut Report, ctx: &Ctx<'_>) {
 /// Probes of several hosts find the tunnel to it down.
 fn probed(report: &mut Report, ctx: &Ctx<'_>, mesh: &Mesh) {
     let mut down: BTreeMap<IpAddr, BTreeMap<HostId, &Finding>> = BTreeMap::new();
-    for it in report.findings.iter().filter(|it| it.rule.code == "TUN-009" && !is_population(it)) {
+    let probes = report
+        .findings
+        .iter()
+        .filter(|finding| finding.rule == &tun_bfd_down::RULE && !is_population(finding));
+    for it in probes {
         let interface = it.node.and_then(|node| ctx.ovs_interface(node));
         let remote = interface.and_then(|it| it.data.option("remote_ip")?.value.parse().ok());
         if let Some(remote) = remote.filter(|it| mesh.owners(ctx, *it).is_empty()) {
@@ -92,16 +98,20 @@ fn missed(report: &mut Report, ctx: &Ctx<'_>, mesh: &Mesh) {
         } else {
             Vec::new()
         };
-        let known = report
-            .findings
-            .iter_mut()
-            .find(|it| it.rule.code == "XHOST-002" && it.object.name == remote.to_string());
+        let known = report.findings.iter_mut().find(|it| {
+            it.rule == &unknown_tunnel_peers::RULE && it.object.name == remote.to_string()
+        });
         // The rule did not run, or had something to ask first.
         let Some(finding) = known else { continue };
         if missing.is_empty() {
             tell(finding, ctx, remote, &whole);
         } else if let Some(host) = open.first().or(whole.first()).copied() {
-            report.cannot_tell.push(CannotTell { code: "XHOST-002", host, missing, count: 1 });
+            report.cannot_tell.push(CannotTell {
+                code: unknown_tunnel_peers::RULE.code,
+                host,
+                missing,
+                count: 1,
+            });
         }
     }
 }

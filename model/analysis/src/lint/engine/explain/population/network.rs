@@ -6,9 +6,10 @@ use tapline_core::capture::HostId;
 use tapline_topology::NodeId;
 
 use super::root_of;
-use crate::lint::Ctx;
+use crate::lint::engine::ctx::Ctx;
 use crate::lint::engine::finding::{Confidence, Finding, Object};
 use crate::lint::engine::run::Report;
+use crate::lint::rules::l3::gateway_neighbour_failed;
 use crate::lint::rules::next_hops;
 use tapline_network::defs;
 
@@ -17,7 +18,7 @@ type Network = (HostId, String, String);
 
 pub(super) fn add(report: &mut Report, ctx: &Ctx<'_>) {
     let mut silent: BTreeMap<(Network, String), BTreeMap<NodeId, &Finding>> = BTreeMap::new();
-    for it in report.findings.iter().filter(|it| it.rule.code == "L3-006") {
+    for it in report.findings.iter().filter(|it| it.rule == &gateway_neighbour_failed::RULE) {
         // `192.0.2.1 dev qg-…`
         let Some(gateway) = it.object.name.split(' ').next() else { continue };
         let Some(device) = it.node.filter(|_| it.netns.as_ref().is_some_and(|it| !it.is_root()))

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use tapline_core::capture::HostId;
 
 use super::root_of;
-use crate::lint::Ctx;
+use crate::lint::engine::ctx::Ctx;
 use crate::lint::engine::explain::relation::is_population;
 use crate::lint::engine::finding::{Finding, Object};
 use crate::lint::engine::run::Report;
+use crate::lint::rules::tun::{tun_bfd_down, tun_missing_reverse};
 use tapline_network::defs;
 use tapline_network::mesh::Mesh;
 
@@ -22,11 +23,13 @@ pub(super) fn add(report: &mut Report, ctx: &Ctx<'_>) {
     };
     let mut faulty: BTreeMap<Pair, Vec<usize>> = BTreeMap::new();
     for (at, it) in report.findings.iter().enumerate() {
-        let ends: Vec<HostId> = match it.rule.code {
-            "TUN-002" => it.peers.clone(),
+        let ends: Vec<HostId> = if it.rule == &tun_missing_reverse::RULE {
+            it.peers.clone()
+        } else if it.rule == &tun_bfd_down::RULE {
             // Probes that get no answer; the far end may be captured or not.
-            "TUN-009" => far_end(it, ctx, &mesh).into_iter().collect(),
-            _ => continue,
+            far_end(it, ctx, &mesh).into_iter().collect()
+        } else {
+            continue;
         };
         for pair in ends.into_iter().filter_map(|end| pair(it.host, end)) {
             faulty.entry(pair).or_default().push(at);
