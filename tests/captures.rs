@@ -11,6 +11,7 @@ use serde::Deserialize;
 use tapline_analysis::lint;
 use tapline_capture::{Input, Options};
 use tapline_core::capture::Snapshot;
+use tapline_core::need;
 use tapline_tests::show::{place, snapshot};
 use tapline_topology::{NodeId, Topology};
 
@@ -201,7 +202,7 @@ fn findings(shown: &mut String, read: &Snapshot, report: &lint::Report) -> std::
     }
     writeln!(shown, "\n# cannot tell")?;
     for it in &report.cannot_tell {
-        writeln!(shown, "{} {} {}: {}", it.code, host(it.host), it.count, it.missing.join(", "))?;
+        writeln!(shown, "{} {} {}: {}", it.code, host(it.host), it.count, need::list(&it.missing))?;
     }
     Ok(())
 }

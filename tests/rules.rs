@@ -14,6 +14,7 @@ use tapline_analysis::lint::settings::Glob;
 use tapline_analysis::lint::{self, Report, Rule, Setting, Settings, Severity};
 use tapline_capture::{Input, Options};
 use tapline_core::capture::Snapshot;
+use tapline_core::need;
 
 const HEADINGS: [&str; 6] = [
     "## What it finds",
@@ -110,7 +111,7 @@ fn describe(report: &Report) -> String {
             writeln!(text, "  {} {}: {} {:?}", it.severity, it.object.name, it.message, it.notes);
     }
     for it in &report.cannot_tell {
-        let _ = writeln!(text, "  cannot tell without {}", it.missing.join(", "));
+        let _ = writeln!(text, "  cannot tell without {}", need::list(&it.missing));
     }
     if text.is_empty() { "  nothing to say\n".to_owned() } else { text }
 }

@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use tapline_analysis::lint::{CannotTell, Report};
 use tapline_capture::saved_as;
 use tapline_core::capture::{Command, HostId};
-use tapline_core::need::quote;
+use tapline_core::ids::Netns;
+use tapline_core::need::{Need, quote};
+use tapline_core::request::Topic;
 use tapline_formats::registry;
 
 /// Names that a loop lists; of more it asks the host.
@@ -16,44 +18,42 @@ const LISTED: usize = 16;
 /// A command, wherever it is to be run.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Ask {
-    /// On the host.
-    Host(String),
-    /// In namespaces.
-    Namespaces(String),
+    /// On the host, once.
+    Host(Need),
+    /// The same in each of several namespaces.
+    Namespaces(Vec<String>),
     /// `virsh dumpxml` of domains.
     Domains,
     /// `ethtool`, perhaps with an option, of all NICs.
-    Nics(String),
+    Nics(Vec<String>),
 }
 
 impl Ask {
-    /// The command, and the namespace or the domain that it is about.
-    fn of(command: &str) -> (Self, Option<&str>) {
-        if let Some((netns, inner)) =
-            command.strip_prefix("ip netns exec ").and_then(|it| it.split_once(' '))
-        {
-            return (Self::Namespaces(inner.to_owned()), Some(netns));
+    /// What a need asks, and the namespace or the domain that it asks of.
+    fn of(need: &Need) -> (Self, Option<&str>) {
+        if let Some(netns) = need.netns().name() {
+            return (Self::Namespaces(need.argv()), Some(netns));
         }
-        if let Some(tool) = command.strip_suffix(" NIC").filter(|it| it.starts_with("ethtool")) {
-            return (Self::Nics(tool.to_owned()), None);
+        if let Need::Topic { topic: Topic::DomainXml, object, .. } = need {
+            return (Self::Domains, object.as_deref());
         }
-        match command.strip_prefix("virsh dumpxml ") {
-            Some("DOMAIN") => (Self::Domains, None),
-            Some(domain) => (Self::Domains, Some(domain)),
-            None => (Self::Host(command.to_owned()), None),
+        let mut argv = need.argv();
+        let is_ethtool = argv.first().is_some_and(|program| program == "ethtool");
+        if is_ethtool && argv.pop_if(|word| matches!(word.as_str(), "NIC" | "DEV")).is_some() {
+            return (Self::Nics(argv), None);
         }
+        (Self::Host(need.clone()), None)
     }
 
     /// Whether tapline reads what it prints.
     fn is_read(&self) -> bool {
-        let inner = match self {
+        let argv = match self {
             Self::Domains | Self::Nics(_) => return true,
-            Self::Namespaces(inner) => inner,
-            Self::Host(command) => {
-                command.strip_prefix("nsenter --net --target PID ").unwrap_or(command)
-            }
+            Self::Host(Need::Other(_)) => return false,
+            Self::Host(need) => need.argv(),
+            Self::Namespaces(argv) => argv.clone(),
         };
-        registry::by_command(&Command::new(inner)).is_some()
+        registry::by_command(&Command { argv }).is_some()
     }
 }
 
@@ -72,16 +72,23 @@ impl Step {
         self.rules.values().fold(0, |sum, it| sum.saturating_add(*it))
     }
 
-    /// The commands as they are typed, each namespace and domain for itself.
-    pub(crate) fn commands(&self) -> Vec<String> {
+    /// The commands, each namespace and domain for itself.
+    pub(crate) fn commands(&self) -> Vec<Need> {
         let each = self.asks.iter().flat_map(|(ask, names)| match ask {
-            Ask::Host(command) => vec![command.clone()],
-            Ask::Namespaces(inner) => {
-                names.iter().map(|it| format!("ip netns exec {it} {inner}")).collect()
+            Ask::Host(need) => vec![need.clone()],
+            Ask::Namespaces(argv) => {
+                let inside = |name: &String| Need::Command {
+                    netns: Netns::Named(name.as_str().into()),
+                    argv: argv.clone(),
+                };
+                names.iter().map(inside).collect()
             }
-            Ask::Nics(tool) => vec![format!("{tool} NIC")],
-            Ask::Domains if names.is_empty() => vec!["virsh dumpxml DOMAIN".to_owned()],
-            Ask::Domains => names.iter().map(|it| format!("virsh dumpxml {it}")).collect(),
+            Ask::Nics(argv) => {
+                let need = Need::Command { netns: Netns::Root, argv: argv.clone() };
+                vec![need.with("NIC")]
+            }
+            Ask::Domains if names.is_empty() => vec![Need::from(Topic::DomainXml)],
+            Ask::Domains => names.iter().map(|name| Need::about(Topic::DomainXml, name)).collect(),
         });
         each.collect()
     }
@@ -127,8 +134,8 @@ pub(crate) fn gap(host: HostId, open: &[&CannotTell]) -> Gap {
     let mut groups: BTreeMap<BTreeSet<Ask>, Step> = BTreeMap::new();
     for it in open {
         let mut asks: BTreeMap<Ask, BTreeSet<String>> = BTreeMap::new();
-        for command in &it.missing {
-            let (ask, name) = Ask::of(command);
+        for need in &it.missing {
+            let (ask, name) = Ask::of(need);
             asks.entry(ask).or_default().extend(name.map(str::to_owned));
         }
         let key: BTreeSet<Ask> = asks.keys().cloned().collect();
@@ -193,36 +200,38 @@ fn best(groups: &[(BTreeSet<Ask>, Step)], chosen: &BTreeSet<Ask>) -> Option<usiz
 
 fn shell(ask: &Ask, names: &BTreeSet<String>) -> Vec<String> {
     match ask {
-        Ask::Host(command) if command.starts_with("nsenter --net --target PID ") => {
-            vec![format!("# for a process of each nameless namespace: {command}")]
+        Ask::Host(need) if !need.netns().is_root() => {
+            vec![format!("# for a process of each nameless namespace: {need}")]
         }
-        Ask::Host(command) if command.split(' ').all(|it| quote(it) == it) => {
-            vec![save(command, &saved_as(command))]
-        }
-        Ask::Host(command) => vec![format!("# {command}")],
-        Ask::Namespaces(inner) => of_each(
+        Ask::Host(need) => vec![save(&need.to_string(), &saved_as(&need.argv().join(" ")))],
+        Ask::Namespaces(argv) => of_each(
             names,
             "$(ip netns | cut -d' ' -f1)",
-            |it| format!("ip netns exec {it} {inner}"),
-            &format!("_{}", saved_as(inner)),
+            |name| format!("ip netns exec {name} {}", typed(argv)),
+            &format!("_{}", saved_as(&argv.join(" "))),
             "ip_netns_exec_",
         ),
         // A NIC has a device below it; bridges, taps and tunnels have none.
-        Ask::Nics(tool) => of_each(
+        Ask::Nics(argv) => of_each(
             names,
             "$(cd /sys/class/net && ls -d */device | cut -d/ -f1)",
-            |it| format!("{tool} {it}"),
+            |name| format!("{} {name}", typed(argv)),
             "",
-            &format!("{}_", saved_as(tool)),
+            &format!("{}_", saved_as(&argv.join(" "))),
         ),
         Ask::Domains => of_each(
             names,
             "$(virsh list --all --name)",
-            |it| format!("virsh dumpxml {it}"),
+            |name| format!("virsh dumpxml {name}"),
             "",
             "virsh_dumpxml_",
         ),
     }
+}
+
+/// Words as they are typed in a shell.
+fn typed(argv: &[String]) -> String {
+    argv.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ")
 }
 
 /// A line for each name, or a loop over the names.
@@ -268,22 +277,29 @@ fn is_tame(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn open(code: &'static str, missing: &[&str], count: u32) -> CannotTell {
-        let missing = missing.iter().map(|&it| it.to_owned()).collect();
-        CannotTell { code, host: HostId(0), missing, count }
+    fn open(code: &'static str, missing: &[Need], count: u32) -> CannotTell {
+        CannotTell { code, host: HostId(0), missing: missing.to_vec(), count }
+    }
+
+    fn inside(netns: &str, line: &str) -> Need {
+        Need::command(line).within(&Netns::Named(netns.into()))
     }
 
     fn order(all: &[CannotTell]) -> Vec<(Vec<String>, u32)> {
         let gap = gap(HostId(0), &all.iter().collect::<Vec<_>>());
-        gap.steps.iter().map(|it| (it.commands(), it.questions())).collect()
+        gap.steps.iter().map(|step| (lines(step), step.questions())).collect()
+    }
+
+    fn lines(step: &Step) -> Vec<String> {
+        step.commands().iter().map(Need::to_string).collect()
     }
 
     #[test]
     fn of_nics_all_are_asked() {
-        let open = open("A-1", &["ethtool -k NIC"], 1);
+        let open = open("A-1", &[Need::command("ethtool -k NIC")], 1);
         let gap = gap(HostId(0), &[&open]);
         let step = gap.steps.first();
-        assert_eq!(step.map(Step::commands), Some(vec!["ethtool -k NIC".to_owned()]));
+        assert_eq!(step.map(lines), Some(vec!["ethtool -k NIC".to_owned()]));
         let line = "for n in $(cd /sys/class/net && ls -d */device | cut -d/ -f1); \
                     do ethtool -k \"$n\" >\"ethtool_-k_${n}\" 2>&1; done";
         assert_eq!(step.map(Step::shell), Some(vec![line.to_owned()]));
@@ -292,10 +308,10 @@ mod tests {
     #[test]
     fn what_decides_most_for_its_price_comes_first() {
         let all = [
-            open("A-1", &["ip netns", "virsh list --all"], 6),
-            open("A-2", &["ip netns"], 2),
-            open("A-3", &["ovs-vsctl show"], 5),
-            open("A-4", &["bridge link"], 1),
+            open("A-1", &[Topic::NetnsList.into(), Topic::Domains.into()], 6),
+            open("A-2", &[Topic::NetnsList.into()], 2),
+            open("A-3", &[Topic::Ovs.into()], 5),
+            open("A-4", &[Topic::BridgeMembers.into()], 1),
         ];
         let text = |it: &[&str]| it.iter().map(|&it| it.to_owned()).collect::<Vec<_>>();
         assert_eq!(
@@ -312,13 +328,13 @@ mod tests {
     #[test]
     fn a_command_is_asked_for_once() {
         let all = [
-            open("A-1", &["ip netns exec a ip route", "ip netns exec b ip route"], 3),
-            open("A-2", &["ip netns exec b ip route", "bridge link"], 1),
-            open("A-3", &["openstack network list --long"], 9),
+            open("A-1", &[inside("a", "ip route"), inside("b", "ip route")], 3),
+            open("A-2", &[inside("b", "ip route"), Topic::BridgeMembers.into()], 1),
+            open("A-3", &[Need::command("openstack network list --long")], 9),
         ];
         let gap = gap(HostId(0), &all.iter().collect::<Vec<_>>());
         assert_eq!(gap.steps.len(), 2);
-        assert_eq!(gap.steps[1].commands(), ["bridge link"]);
+        assert_eq!(lines(&gap.steps[1]), ["bridge link"]);
         assert_eq!(
             gap.steps[0].shell(),
             ["for n in a b; do ip netns exec \"$n\" ip route \
@@ -330,11 +346,28 @@ mod tests {
 
     #[test]
     fn names_of_captures_are_quoted() {
-        let all = [open("A-1", &["ip netns exec $(reboot) ip route"], 1)];
+        let all = [open("A-1", &[inside("$(reboot)", "ip route")], 1)];
         let gap = gap(HostId(0), &all.iter().collect::<Vec<_>>());
         assert_eq!(
             gap.steps[0].shell(),
             ["ip netns exec '$(reboot)' ip route >ip_netns_exec__reboot_ip_route 2>&1"]
         );
+    }
+
+    #[test]
+    fn a_name_with_a_blank_is_one_word() {
+        let needs = ["red", "blue ns"].map(|name| Topic::Links.command(&Netns::Named(name.into())));
+        let all = [open("A-1", &needs, 1)];
+        let gap = gap(HostId(0), &all.iter().collect::<Vec<_>>());
+        assert!(gap.beyond.is_empty());
+        assert_eq!(
+            gap.steps[0].shell(),
+            [
+                "ip netns exec red ip -d address >ip_netns_exec_red_ip_-d_address 2>&1",
+                "ip netns exec 'blue ns' ip -d address \
+                 >ip_netns_exec_blue_ns_ip_-d_address 2>&1",
+            ]
+        );
+        assert_eq!(lines(&gap.steps[0])[0], "ip netns exec 'blue ns' ip -d address");
     }
 }

@@ -2,6 +2,7 @@
 use cel::{Context, ExecutionError, Value};
 use tapline_analysis::lint::{Ctx, Verdicts};
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_topology::{NodeData, NodeId, Topic, Topology};
 
 use super::schema::{Direction, Related, RuleText};
@@ -74,7 +75,7 @@ pub(super) fn check(rule: &RuleText, ctx: &Ctx<'_>, out: &mut Verdicts) -> Resul
 }
 
 /// The commands that would show the fields of a node.
-fn missing(ctx: &Ctx<'_>, id: NodeId, kind: &str) -> Vec<String> {
+fn missing(ctx: &Ctx<'_>, id: NodeId, kind: &str) -> Vec<Need> {
     let Some(node) = ctx.topology.node(id) else { return Vec::new() };
     let Some(host) = node.host else { return Vec::new() };
     let of_host = |it: &Topic| {

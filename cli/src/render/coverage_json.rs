@@ -5,6 +5,7 @@ use std::io::Write;
 use serde::Serialize;
 use tapline_core::capture::{Completeness, Snapshot, Source};
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_core::outcome::LineCount;
 use tapline_core::span::SourceId;
 use tapline_topology::Topic;
@@ -55,7 +56,7 @@ struct TopicRow<'a> {
     texts: Vec<PlaceRow<'a>>,
     /// The command that would answer it, where none does.
     #[serde(skip_serializing_if = "Option::is_none")]
-    command: Option<String>,
+    command: Option<Need>,
 }
 
 #[derive(Serialize)]
@@ -68,13 +69,13 @@ struct PlaceRow<'a> {
 #[derive(Serialize)]
 struct UndecidedRow<'a> {
     code: &'static str,
-    missing: &'a [String],
+    missing: &'a [Need],
     count: u32,
 }
 
 #[derive(Serialize)]
 struct StepRow {
-    commands: Vec<String>,
+    commands: Vec<Need>,
     /// The same as lines to paste, which save the outputs in files.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     shell: Vec<String>,

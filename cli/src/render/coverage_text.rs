@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use tapline_core::capture::{Completeness, Snapshot, Source};
-use tapline_core::need::quote;
+use tapline_core::ids::Netns;
+use tapline_core::need::{Need, quote};
 use tapline_topology::Topic;
 use tapline_topology::coverage::Coverage;
 
@@ -77,11 +78,7 @@ fn close_gap(
         writeln!(out, "{}", paint.of(style::STRONG, "to look up by hand"))?;
     }
     for step in &gap.beyond {
-        let text = format!(
-            "{} for {}",
-            summary::commands(step.commands().iter().map(String::as_str)),
-            decided(step)
-        );
+        let text = format!("{} for {}", summary::commands(&step.commands()), decided(step));
         writeln!(out, "  {}", visible(&text))?;
     }
     Ok(())
@@ -228,7 +225,7 @@ fn namespace(
         writeln!(out, "    {word} {}", visible(&shorten(&text, 300)))?;
     }
     // One command may answer several questions.
-    let mut missing: Vec<(String, Vec<&str>)> = Vec::new();
+    let mut missing: Vec<(Need, Vec<&str>)> = Vec::new();
     for (topic, _) in topics(3) {
         let command = command(topic, of, names.len());
         match missing.iter_mut().find(|(it, _)| *it == command) {
@@ -242,18 +239,17 @@ fn namespace(
             "    {} {}; would tell: {}",
             paint.of(style::FAINT, "not captured"),
             topics.join(", "),
-            visible(&command),
+            visible(&command.to_string()),
         )?;
     }
     Ok(())
 }
 
 /// The command that would answer, for one namespace or for several.
-fn command(topic: Topic, of: &NetnsCoverage<'_>, namespaces: usize) -> String {
-    let command = topic.command(&of.netns);
+fn command(topic: Topic, of: &NetnsCoverage<'_>, namespaces: usize) -> Need {
     match (namespaces > 1, of.netns.name()) {
-        (true, Some(name)) => command.replacen(name, "NETNS", 1),
-        _ => command,
+        (true, Some(_)) => topic.command(&Netns::Named(summary::ANY_NETNS.into())),
+        _ => topic.command(&of.netns),
     }
 }
 

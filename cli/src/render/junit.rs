@@ -4,6 +4,7 @@ use std::io::Write;
 
 use tapline_analysis::lint::{CannotTell, Finding, Report, Rule, Severity};
 use tapline_core::capture::{HostId, Snapshot};
+use tapline_core::need;
 
 use super::escape::{harmless, shorten};
 use super::{count, place};
@@ -119,7 +120,7 @@ fn case(out: &mut impl Write, snapshot: &Snapshot, host: &str, it: &Case<'_>) ->
 
 /// `3 objects; would tell: ip -d address, ip netns`
 fn undecided(it: &CannotTell) -> String {
-    format!("{}; would tell: {}", count(it.count as usize, "object"), it.missing.join(", "))
+    format!("{}; would tell: {}", count(it.count as usize, "object"), need::list(&it.missing))
 }
 
 /// `br-int/qvo1: OVS could not open the device`

@@ -8,6 +8,7 @@ use tapline_analysis::lint::{
 };
 use tapline_core::capture::{HostId, Snapshot, Source};
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_topology::Topology;
 use tapline_topology::coverage::Searched;
 
@@ -102,7 +103,7 @@ struct EvidenceRow<'a> {
 struct CannotTellRow<'a> {
     code: &'static str,
     host: &'a str,
-    missing: &'a [String],
+    missing: &'a [Need],
     count: u32,
 }
 

@@ -8,6 +8,7 @@ use std::io::Write;
 use serde_json::{Map, Value, json};
 use tapline_analysis::lint::{Confidence, Finding, Report, Role, Rule, Severity};
 use tapline_core::capture::{Snapshot, Source};
+use tapline_core::need;
 use tapline_core::span::Span;
 use tapline_topology::coverage::Searched;
 
@@ -242,7 +243,7 @@ fn notifications(
         let text = format!(
             "{host}: {} could not tell about {objects}; would tell: {}",
             it.code,
-            it.missing.join(", ")
+            need::list(&it.missing)
         );
         let mut row = json!({
             "descriptor": {"id": "cannot-tell"},

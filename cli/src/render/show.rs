@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use tapline_core::capture::Source;
+use tapline_core::need;
 use tapline_core::span::{SourceId, Span};
 use tapline_topology::chain::Chains;
 use tapline_topology::{NodeId, Topic, Topology};
@@ -238,7 +239,7 @@ pub(crate) fn not_found(
             writeln!(out, "  {}", visible(&text))?;
         }
         if !open.is_empty() {
-            let text = format!("not captured in full on {}: {}", host.name, open.join(", "));
+            let text = format!("not captured in full on {}: {}", host.name, need::list(&open));
             writeln!(out, "  {}", visible(&text))?;
         }
     }

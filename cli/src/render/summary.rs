@@ -1,10 +1,11 @@
 //! What was looked at and what was not told: the end of every report for people.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use tapline_analysis::lint::{CannotTell, Report, rules};
 use tapline_core::capture::Snapshot;
-use tapline_core::need::quote;
+use tapline_core::ids::Netns;
+use tapline_core::need::{Need, quote};
 use tapline_core::outcome::ProblemKind;
 use tapline_topology::{NodeData, Topology};
 
@@ -15,6 +16,8 @@ use crate::terminal::{Paint, style};
 
 /// Commands that are listed before `and N more`.
 const COMMANDS: usize = 3;
+/// Stands for each of several namespaces.
+pub(crate) const ANY_NETNS: &str = "NETNS";
 /// Problems that are shown.
 const PROBLEMS: usize = 3;
 /// Lines on what could not be told.
@@ -103,11 +106,11 @@ pub(crate) fn cannot_tell(
         return Ok(());
     }
     // By rule and by what would tell: hosts that lack the same are told in one line.
-    let mut by_host: BTreeMap<(&str, u32), (u32, Vec<&str>)> = BTreeMap::new();
+    let mut by_host: BTreeMap<(&str, u32), (u32, Vec<&Need>)> = BTreeMap::new();
     for it in all {
         let (count, missing) = by_host.entry((it.code, it.host.0)).or_default();
         *count += it.count;
-        missing.extend(it.missing.iter().map(String::as_str));
+        missing.extend(&it.missing);
     }
     let mut by_rule: BTreeMap<(&str, String), (u32, Vec<&str>)> = BTreeMap::new();
     for ((code, host), (objects, missing)) in by_host {
@@ -159,7 +162,7 @@ pub(crate) fn undecided(
     let tells = match (first, beyond) {
         (Some(step), _) => {
             let typed = step.commands();
-            let first = commands(typed.iter().map(String::as_str));
+            let first = commands(&typed);
             match commands_left.saturating_sub(step.asks.len()) {
                 0 => first,
                 more => format!("{first} and {}", count(more, "more command")),
@@ -167,7 +170,7 @@ pub(crate) fn undecided(
         }
         (None, Some(step)) => {
             let typed = step.commands();
-            commands(typed.iter().map(String::as_str))
+            commands(&typed)
         }
         (None, None) => "nothing that tapline reads".to_owned(),
     };
@@ -190,25 +193,22 @@ pub(crate) fn undecided(
 
 /// `ip -d address, ip netns exec NETNS ip route (in 4 namespaces) and 2 more`: the same command
 /// in several namespaces is told once.
-pub(crate) fn commands<'a>(all: impl IntoIterator<Item = &'a str>) -> String {
-    let mut plain: Vec<&str> = Vec::new();
-    let mut inside: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for command in all {
-        let parts = command.strip_prefix("ip netns exec ").and_then(|it| it.split_once(' '));
-        match parts {
-            Some((_, rest)) => inside.entry(rest).or_default().push(command),
-            None => plain.push(command),
+pub(crate) fn commands<'a>(all: impl IntoIterator<Item = &'a Need>) -> String {
+    let mut plain: BTreeSet<&Need> = BTreeSet::new();
+    let mut inside: BTreeMap<Need, BTreeSet<&Need>> = BTreeMap::new();
+    for need in all {
+        if need.netns().name().is_some() {
+            let any = need.clone().within(&Netns::Named(ANY_NETNS.into()));
+            inside.entry(any).or_default().insert(need);
+        } else {
+            plain.insert(need);
         }
     }
-    plain.sort_unstable();
-    plain.dedup();
-    let mut shown: Vec<String> = plain.into_iter().map(str::to_owned).collect();
-    for (rest, mut whole) in inside {
-        whole.sort_unstable();
-        whole.dedup();
-        shown.push(match whole.as_slice() {
-            [one] => (*one).to_owned(),
-            many => format!("ip netns exec NETNS {rest} (in {} namespaces)", many.len()),
+    let mut shown: Vec<String> = plain.into_iter().map(Need::to_string).collect();
+    for (any, needs) in inside {
+        shown.push(match (needs.first(), needs.len()) {
+            (Some(only), 1) => only.to_string(),
+            (_, many) => format!("{any} (in {many} namespaces)"),
         });
     }
     if shown.is_empty() {
@@ -257,9 +257,14 @@ mod tests {
 
     #[test]
     fn the_same_command_in_many_namespaces_is_told_once() {
-        let all = ["ip rule", "ip netns exec a ip rule", "ip netns exec b ip rule", "ip rule"];
-        assert_eq!(commands(all), "ip rule, ip netns exec NETNS ip rule (in 2 namespaces)");
-        assert_eq!(commands(["ip netns exec a ip rule"]), "ip netns exec a ip rule");
-        assert_eq!(commands(["e", "d", "c", "b", "a"]), "a, b, c and 2 more");
+        let rules = |netns: &str| match netns {
+            "" => Need::command("ip rule"),
+            name => Need::command("ip rule").within(&Netns::Named(name.into())),
+        };
+        let all = ["", "a", "blue ns", ""].map(rules);
+        assert_eq!(commands(&all), "ip rule, ip netns exec NETNS ip rule (in 2 namespaces)");
+        assert_eq!(commands(&[rules("blue ns")]), "ip netns exec 'blue ns' ip rule");
+        let many = ["e", "d", "c", "b", "a"].map(Need::command);
+        assert_eq!(commands(&many), "a, b, c and 2 more");
     }
 }

@@ -6,8 +6,10 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 
+use serde::{Serialize, Serializer};
+
 use crate::Name;
-use crate::capture::Command;
+use crate::capture::{Command, Source};
 use crate::ids::Netns;
 use crate::request::Topic;
 
@@ -33,6 +35,8 @@ pub enum Need {
         /// Program and arguments.
         argv: Vec<String>,
     },
+    /// What no command line says, in words: a report that is made in another way.
+    Other(&'static str),
 }
 
 impl Need {
@@ -52,9 +56,17 @@ impl Need {
         Self::Command { netns: Netns::Root, argv: Command::new(line).argv }
     }
 
+    /// The command of a text, once more.
+    pub fn again(source: &Source) -> Self {
+        Self::Command { netns: source.netns.clone(), argv: source.command.argv.clone() }
+    }
+
     /// The same with one more word at its end.
     #[must_use]
     pub fn with(self, word: &str) -> Self {
+        if let Self::Other(_) = self {
+            return self;
+        }
         let netns = self.netns().clone();
         let mut argv = self.argv();
         argv.push(word.to_owned());
@@ -69,6 +81,7 @@ impl Need {
                 Self::Topic { topic, netns: netns.clone(), object }
             }
             Self::Command { argv, .. } => Self::Command { netns: netns.clone(), argv },
+            Self::Other(_) => self,
         }
     }
 
@@ -76,6 +89,7 @@ impl Need {
     pub fn netns(&self) -> &Netns {
         match self {
             Self::Topic { netns, .. } | Self::Command { netns, .. } => netns,
+            Self::Other(_) => &Netns::Root,
         }
     }
 
@@ -83,7 +97,7 @@ impl Need {
     pub fn topic(&self) -> Option<Topic> {
         match self {
             Self::Topic { topic, .. } => Some(*topic),
-            Self::Command { .. } => None,
+            Self::Command { .. } | Self::Other(_) => None,
         }
     }
 
@@ -107,6 +121,7 @@ impl Need {
             Self::Command { argv, .. } => {
                 Box::new(argv.iter().map(|word| Cow::Borrowed(word.as_str())))
             }
+            Self::Other(words) => Box::new(words.split(' ').map(Cow::Borrowed)),
         }
     }
 
@@ -159,6 +174,9 @@ impl Ord for Need {
 /// The command line to paste into a shell.
 impl fmt::Display for Need {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::Other(words) = self {
+            return f.write_str(words);
+        }
         for (at, word) in self.words().enumerate() {
             if at > 0 {
                 f.write_str(" ")?;
@@ -167,6 +185,17 @@ impl fmt::Display for Need {
         }
         Ok(())
     }
+}
+
+impl Serialize for Need {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+/// Commands in one line, separated by commas.
+pub fn list<'a>(needs: impl IntoIterator<Item = &'a Need>) -> String {
+    needs.into_iter().map(Need::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// A word as a shell reads it back, in quotes where it needs them.

@@ -152,9 +152,9 @@ impl Topic {
         names.into_iter().find(|name| self.template().contains(name))
     }
 
-    /// The command line that answers it for one namespace.
-    pub fn command(self, netns: &Netns) -> String {
-        Need::of(self, netns).to_string()
+    /// The command that answers it for one namespace.
+    pub fn command(self, netns: &Netns) -> Need {
+        Need::of(self, netns)
     }
 }
 

@@ -1,12 +1,14 @@
 //! Answers of the network: known, or unknown with what would decide.
 
+use tapline_core::need::Need;
+
 /// An answer that rests on captured texts.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Answer<T> {
     /// The captures tell.
     Known(T),
     /// They do not; the output of these commands would.
-    Unknown(Vec<String>),
+    Unknown(Vec<Need>),
 }
 
 impl<T> Answer<T> {

@@ -1,6 +1,8 @@
 //! What the flows of bridges say: the dumps of each bridge, its OpenFlow ports, and the few fields
 //! of a flow that rules compare.
 use std::collections::BTreeMap;
+use tapline_core::need::Need;
+use tapline_topology::Topic;
 
 use tapline_core::capture::{HostId, Source};
 use tapline_core::records::Batch;
@@ -83,8 +85,8 @@ impl<'a> Flows<'a> {
 }
 
 /// The command that shows the flows of a bridge.
-pub fn command(bridge: &str) -> String {
-    format!("ovs-ofctl dump-flows {bridge}")
+pub fn command(bridge: &str) -> Need {
+    Need::about(Topic::Flows, bridge)
 }
 
 /// A listing of the ports of a bridge, and its text.

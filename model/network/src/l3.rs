@@ -18,6 +18,7 @@ use std::net::IpAddr;
 use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_core::records::route::{Family, Route, Rule};
 use tapline_core::span::Evidence;
 use tapline_topology::graph::Seen;
@@ -123,7 +124,7 @@ pub struct Decision<'a> {
     pub table: Option<Name>,
     /// What was taken for granted, and the commands that would tell: policy rules that were not
     /// captured.
-    pub assumed: Vec<String>,
+    pub assumed: Vec<Need>,
 }
 
 impl Decision<'_> {
@@ -281,7 +282,7 @@ impl<'a> Walk<'_, '_, 'a, '_> {
     fn from(&self, start: usize) -> Answer<Decision<'a>> {
         let mut at = start;
         // What earlier rules decide if they match, and what would tell whether they do.
-        let mut open: Vec<(Answer<Decision<'a>>, String)> = Vec::new();
+        let mut open: Vec<(Answer<Decision<'a>>, Need)> = Vec::new();
         let mut steps = 0;
         let last = loop {
             let Some(&rule) = self.rules.get(at) else { break Answer::Known(no_route()) };
@@ -394,35 +395,35 @@ impl<'a> Walk<'_, '_, 'a, '_> {
         of_family && (is(Topic::AllRoutes) || table == "main" && is(Topic::Routes))
     }
 
-    fn ask_table(&self, table: &str) -> Vec<String> {
+    fn ask_table(&self, table: &str) -> Vec<Need> {
         let (host, netns) = (self.fib.host, self.fib.netns);
         let topic = if table == "main" { Topic::Routes } else { Topic::AllRoutes };
         let missing = self.fib.network.missing(host, netns, &[topic]);
         if !missing.is_empty() && self.family == Family::Inet {
             return missing;
         }
-        let family = if self.family == Family::Inet6 { "-6 " } else { "" };
-        vec![crate::defs::inside(netns, &format!("ip {family}route show table {table}"))]
+        let list = if self.family == Family::Inet6 { "ip -6 route" } else { "ip route" };
+        vec![Need::command(list).with("show").with("table").with(table).within(netns)]
     }
 
-    fn ask_rules(&self) -> Vec<String> {
+    fn ask_rules(&self) -> Vec<Need> {
         vec![Topic::Rules.command(self.fib.netns)]
     }
 
-    fn ask_route(&self) -> Vec<String> {
+    fn ask_route(&self) -> Vec<Need> {
         vec![self.get_route()]
     }
 
     /// The command that shows what the kernel decides for this packet.
-    fn get_route(&self) -> String {
-        let mut command = format!("ip route get {}", self.query.to);
+    fn get_route(&self) -> Need {
+        let mut need = Need::command("ip route get").with(&self.query.to.to_string());
         if let Some(from) = self.query.from {
-            command = format!("{command} from {from}");
+            need = need.with("from").with(&from.to_string());
         }
         if let Some(iif) = self.query.iif {
-            command = format!("{command} iif {iif}");
+            need = need.with("iif").with(iif);
         }
-        crate::defs::inside(&self.fib.netns, &command)
+        need.within(self.fib.netns)
     }
 }
 

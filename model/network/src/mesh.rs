@@ -2,6 +2,7 @@
 //! belongs to.
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
+use tapline_core::need::Need;
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::{Mac, Netns};
@@ -104,7 +105,7 @@ pub fn is_cleaned(network: &Network<'_>, host: HostId) -> bool {
 
 /// What would decide where addresses were replaced. Within one report that is done alike for equal
 /// texts, yet `10.0.0.8`, `10.0.0.8/32` and the network that holds it may get unlike numbers.
-pub const NOT_CLEANED: &str = "sos report (without --clean)";
+pub const NOT_CLEANED: Need = Need::Other("sos report (without --clean)");
 
 /// The addresses under which OVN tells others to reach a host.
 pub fn ovn_encap_ips(network: &Network<'_>) -> Vec<(HostId, IpAddr, Evidence)> {

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_topology::coverage::Searched;
 use tapline_topology::graph::{
     AddressNode, ConflictKind, Fact, Netdev, NetdevKind, NetnsNode, OvsBridge, OvsInterface,
@@ -63,7 +64,7 @@ pub enum User {
     /// No VM of the host: all of them were captured.
     Nobody,
     /// Not told: these commands would.
-    Unknown(Vec<String>),
+    Unknown(Vec<Need>),
 }
 
 /// Declares the accessors of one kind: all things of it, and one by its id.
@@ -341,7 +342,7 @@ impl<'a> Network<'a> {
     }
 
     /// The commands that answer those of these topics that are not completely captured.
-    pub fn missing(&self, host: HostId, netns: &Netns, topics: &[Topic]) -> Vec<String> {
+    pub fn missing(&self, host: HostId, netns: &Netns, topics: &[Topic]) -> Vec<Need> {
         let open = topics.iter().filter(|it| !self.complete(host, netns, **it));
         open.map(|it| it.command(netns)).collect()
     }

@@ -1,5 +1,6 @@
 //! Routers of neutron as their namespaces show them: their ports, and whether this node serves.
 use std::net::{IpAddr, Ipv4Addr};
+use tapline_core::need::Need;
 
 use ipnet::Ipv4Net;
 use tapline_topology::Topic;
@@ -30,7 +31,7 @@ pub enum Duty {
     /// It waits for its turn: without addresses, its gateway perhaps down.
     Waits,
     /// Not told: these commands would.
-    Unknown(Vec<String>),
+    Unknown(Vec<Need>),
 }
 
 impl<'a> Router<'a> {

@@ -4,6 +4,7 @@
 //! The tables are those of neutron's OVS agent, but nothing here depends on their numbers more
 //! than needed: releases differ.
 use std::collections::{BTreeMap, BTreeSet};
+use tapline_core::need::Need;
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
@@ -229,12 +230,12 @@ pub fn open_bridges<'a>(
     host: HostId,
     all: &Flows<'a>,
     bridges: impl IntoIterator<Item = &'a str>,
-) -> BTreeSet<String> {
+) -> BTreeSet<Need> {
     let open = bridges.into_iter().filter(|it| all.of(host, it).is_empty());
     open.map(flows::command).collect()
 }
 
 /// What would tell the kinds of the networks.
-pub fn list_port() -> String {
+pub fn list_port() -> Need {
     Topic::OvsPorts.command(&Netns::Root)
 }

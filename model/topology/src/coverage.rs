@@ -4,6 +4,7 @@ use std::fmt;
 
 use tapline_core::capture::{Completeness, HostId};
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 pub use tapline_core::request::Topic;
 use tapline_core::span::SourceId;
 
@@ -108,7 +109,7 @@ pub enum Presence {
     /// No: these complete texts were searched.
     No(Searched),
     /// Not told: these commands would.
-    Unknown(Vec<String>),
+    Unknown(Vec<Need>),
 }
 
 /// Absence as evidence: the complete texts that were searched, and for what.

@@ -3,6 +3,7 @@ use std::net::IpAddr;
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 
 use crate::coverage::{Coverage, Presence, Searched, Topic};
 use crate::graph::{NetnsNode, NodeData, NodeId, Topology};
@@ -74,7 +75,7 @@ impl Topology<'_> {
         netns: &Netns,
         topic: Topic,
         searched: &mut Searched,
-    ) -> Result<(), String> {
+    ) -> Result<(), Need> {
         match self.coverage.of(host, netns, topic) {
             Coverage::Complete(sources) => {
                 // Of several, the one that says most is the best to show.

@@ -256,7 +256,7 @@ fn absence_needs_every_namespace() {
     let partial = snapshot(&[&texts]);
     let topology = build(&partial);
     let anywhere = topology.netdev_presence_anywhere(HOST, "qvobbbbbbbb-02");
-    assert_eq!(anywhere, Presence::Unknown(vec!["ip netns exec qdhcp-2 ip -d address".to_owned()]));
+    assert_eq!(anywhere, Presence::Unknown(vec![Topic::Links.command(&netns("qdhcp-2"))]));
     let Presence::No(searched) = topology.netdev_presence(HOST, &Netns::Root, "qvobbbbbbbb-02")
     else {
         panic!()

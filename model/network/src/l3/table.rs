@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use tapline_core::Name;
+use tapline_core::need::Need;
 use tapline_core::records::route::{Family, Gateway, Route};
 use tapline_core::span::Evidence;
 use tapline_topology::NodeId;
@@ -33,7 +34,7 @@ pub(super) enum Found<'a> {
     /// It decides.
     Decision(Decision<'a>),
     /// It was not captured well enough; these commands would tell.
-    Open(Vec<String>),
+    Open(Vec<Need>),
 }
 
 impl Table {

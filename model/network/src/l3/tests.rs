@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use tapline_capture::{Input, Options, open};
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::need::list;
 use tapline_topology::build;
 
 use super::{Outcome, Query};
@@ -22,7 +23,7 @@ fn decide(session: &str, query: &Query<'_>) -> String {
     let network = Network::new(&topology, None, &environment);
     let fib = network.fib(HostId(0), &Netns::Root).unwrap();
     match fib.lookup(query) {
-        Answer::Unknown(needs) => format!("? {}", needs.join("; ")),
+        Answer::Unknown(needs) => format!("? {}", list(&needs)),
         Answer::Known(decision) => {
             let assumed = if decision.assumed.is_empty() { "" } else { ", rules assumed" };
             let outcome = match &decision.outcome {

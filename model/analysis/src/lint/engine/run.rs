@@ -2,6 +2,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use tapline_core::need::Need;
 
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
@@ -17,7 +18,6 @@ use super::rule::Rule;
 use super::settings::{Scope, Settings};
 use super::verdicts::{CannotTell, Verdicts};
 use crate::lint::OwnRule;
-use tapline_network::defs;
 
 /// The answers of all rules.
 #[derive(Debug, Default)]
@@ -162,9 +162,7 @@ fn withdraw(verdicts: &mut Verdicts, ctx: &Ctx<'_>) {
     for finding in undecided {
         let cut = finding.evidence.iter().filter(|it| is_cut(it));
         let sources = cut.filter_map(|it| snapshot.source(it.evidence.source));
-        let missing: Vec<String> =
-            sources.map(|it| defs::inside(&it.netns, &it.command.to_string())).collect();
-        verdicts.cannot_tell(finding.host, missing);
+        verdicts.cannot_tell(finding.host, sources.map(Need::again));
     }
 }
 

@@ -2,6 +2,7 @@
 use std::collections::BTreeMap;
 
 use tapline_core::capture::HostId;
+use tapline_core::need::Need;
 use tapline_topology::NodeId;
 
 use super::ctx::Ctx;
@@ -16,7 +17,7 @@ pub struct CannotTell {
     /// The host.
     pub host: HostId,
     /// Commands whose output would decide.
-    pub missing: Vec<String>,
+    pub missing: Vec<Need>,
     /// How many objects are undecided.
     pub count: u32,
 }
@@ -27,7 +28,7 @@ pub struct Verdicts {
     rule: &'static Rule,
     pub(crate) findings: Vec<Finding>,
     pub(crate) clean: u32,
-    pub(crate) cannot_tell: BTreeMap<(HostId, Vec<String>), u32>,
+    pub(crate) cannot_tell: BTreeMap<(HostId, Vec<Need>), u32>,
 }
 
 impl Verdicts {
@@ -42,8 +43,8 @@ impl Verdicts {
     }
 
     /// One object could not be judged for want of these commands.
-    pub fn cannot_tell(&mut self, host: HostId, missing: impl IntoIterator<Item = String>) {
-        let mut missing: Vec<_> = missing.into_iter().collect();
+    pub fn cannot_tell(&mut self, host: HostId, missing: impl IntoIterator<Item: Into<Need>>) {
+        let mut missing: Vec<Need> = missing.into_iter().map(Into::into).collect();
         missing.sort();
         missing.dedup();
         *self.cannot_tell.entry((host, missing)).or_default() += 1;

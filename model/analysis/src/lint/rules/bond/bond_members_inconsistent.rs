@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use tapline_core::Name;
 use tapline_core::capture::HostId;
+use tapline_core::need::Need;
 use tapline_core::records::Batch;
 use tapline_core::records::ovs::OvsRow;
 use tapline_core::span::Evidence;
@@ -66,7 +67,10 @@ fn members<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, nics: &Nics<'a>, bond: Item<'a
     }
     let Some((first, rest)) = speeds.split_first() else {
         if open && members.len() > 1 {
-            out.cannot_tell(bond.host, [format!("cat /proc/net/bonding/{}", bond.name())]);
+            out.cannot_tell(
+                bond.host,
+                [Need::command("cat").with(&format!("/proc/net/bonding/{}", bond.name()))],
+            );
         } else {
             out.clean();
         }

@@ -1,5 +1,6 @@
 use tapline_core::Name;
 use tapline_core::ids::{Mac, Netns};
+use tapline_core::need::Need;
 use tapline_core::records::Field;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{Fact, Netdev, NetdevKind, OvsPort};
@@ -54,14 +55,15 @@ struct Partner {
 }
 
 fn kernel_bond<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, nics: &Nics<'a>, bond: Item<'a, Netdev<'a>>) {
-    let (host, file) = (bond.host, format!("cat /proc/net/bonding/{}", bond.name()));
+    let host = bond.host;
+    let file = || Need::command("cat").with(&format!("/proc/net/bonding/{}", bond.name()));
     let used = defs::uplink_role(ctx, &bond).is_some();
     if !used || bond.admin_up() == Some(false) {
         out.clean();
         return;
     }
     let Some(mode) = nics.bond_mode(&bond) else {
-        out.cannot_tell(host, [file]);
+        out.cannot_tell(host, [file()]);
         return;
     };
     let members = members(ctx, nics, bond);
@@ -73,7 +75,7 @@ fn kernel_bond<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, nics: &Nics<'a>, bond: Ite
     }
     let partner = partner(nics, bond);
     let Some(mac) = partner.mac else {
-        out.cannot_tell(host, [file]);
+        out.cannot_tell(host, [file()]);
         return;
     };
     let names = || defs::list(members.iter().map(|it| it.name), 4);
@@ -85,7 +87,7 @@ fn kernel_bond<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, nics: &Nics<'a>, bond: Ite
         let finding = out.fault(ctx, host, bond.id, message);
         finding.primary(mac.evidence, "no partner");
         finding.context(mode.evidence, "LACP");
-        advise(finding, &file);
+        advise(finding, &file());
         return;
     }
     let active = partner.aggregator;
@@ -123,11 +125,11 @@ fn kernel_bond<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, nics: &Nics<'a>, bond: Ite
         finding.primary(it.evidence, "the active aggregator");
     }
     finding.context(mac.evidence, "its partner");
-    advise(finding, &file);
+    advise(finding, &file());
 }
 
-fn advise(finding: &mut crate::lint::Finding, file: &str) {
-    finding.next(file);
+fn advise(finding: &mut crate::lint::Finding, file: &Need) {
+    finding.next(file.to_string());
     finding.note("the links of one bond belong into one channel with LACP at the other end, too");
 }
 

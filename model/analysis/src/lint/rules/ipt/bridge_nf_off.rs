@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_core::records::Field;
 use tapline_core::records::route::Family;
 use tapline_core::span::Evidence;
@@ -72,7 +73,7 @@ fn judge(
         let hybrid =
             tables.get(&(host, Family::Inet, "filter")).is_some_and(|it| first_rule(it).is_some());
         if family == Family::Inet || hybrid {
-            out.cannot_tell(host, [tool.to_owned()]);
+            out.cannot_tell(host, [Need::command(tool)]);
         }
         return;
     };
@@ -83,7 +84,7 @@ fn judge(
     };
     let absent = texts::all_settings(ctx, host);
     if global.is_none() && absent.is_none() {
-        out.cannot_tell(host, [format!("sysctl {key}")]);
+        out.cannot_tell(host, [Need::command("sysctl").with(key)]);
         return;
     }
     // The switch of a bridge counts where the global one is off.
@@ -94,7 +95,7 @@ fn judge(
         return;
     }
     if unsaid && !ctx.complete(host, &Netns::Root, Topic::LinkDetails) {
-        out.cannot_tell(host, ["ip -d link".to_owned()]);
+        out.cannot_tell(host, [Need::command("ip -d link")]);
         return;
     }
     let protocol = if family == Family::Inet { "IPv4" } else { "IPv6" };

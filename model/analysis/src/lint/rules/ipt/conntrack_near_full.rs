@@ -1,5 +1,6 @@
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 
 use crate::lint::{Ctx, Object, Severity, Verdicts, declare_rule};
 use tapline_network::texts::{self, Settings};
@@ -45,7 +46,7 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, settings: &Settings<'_
     let (Some(count), Some(most)) = (setting(COUNT), most) else {
         // Without a rule that asks for connections there may be no such table at all.
         if tracked {
-            out.cannot_tell(host, [format!("sysctl {COUNT} {}", MOST[0])]);
+            out.cannot_tell(host, [Need::command("sysctl").with(COUNT).with(MOST[0])]);
         }
         return;
     };

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_core::records::nft::NftTable;
 use tapline_core::records::route::Family;
 use tapline_core::records::{Batch, Field};
@@ -207,7 +208,10 @@ fn judge_bridged(
         let containers = filters.has_containers(host);
         if matches!(sight, Sight::Unknown) && !containers {
             let tool = if family == Family::Inet { "iptables" } else { "ip6tables" };
-            out.cannot_tell(host, [format!("sysctl net.bridge.bridge-nf-call-{tool}")]);
+            out.cannot_tell(
+                host,
+                [Need::command("sysctl").with(&format!("net.bridge.bridge-nf-call-{tool}"))],
+            );
             continue;
         }
         let what = match family {
@@ -263,7 +267,7 @@ fn judge_routed(
     };
     let containers = filters.has_containers(host);
     if forwards.is_none() && !containers {
-        out.cannot_tell(host, ["sysctl net.ipv4.ip_forward".to_owned()]);
+        out.cannot_tell(host, [Need::command("sysctl net.ipv4.ip_forward")]);
         return;
     }
     let message = format!(
@@ -287,9 +291,9 @@ fn judge_routed(
 }
 
 /// What would show the filter: where `iptables` has no rules, those of nftables.
-fn missing(ctx: &Ctx<'_>, host: HostId) -> Vec<String> {
+fn missing(ctx: &Ctx<'_>, host: HostId) -> Vec<Need> {
     let missing = ctx.missing(host, &Netns::Root, &[Topic::Netfilter]);
-    if missing.is_empty() { vec!["nft list ruleset".to_owned()] } else { missing }
+    if missing.is_empty() { vec![Topic::Nft.command(&Netns::Root)] } else { missing }
 }
 
 fn cite(finding: &mut Finding, drop: Drop) {

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_core::records::Batch;
 use tapline_core::span::Evidence;
 use tapline_topology::Topic;
@@ -102,7 +103,10 @@ fn missing(
         }
         if fine.is_empty() {
             // Where no pod has a route the node may be set up to need none.
-            out.cannot_tell(host, ["kubectl get felixconfiguration default -o yaml".to_owned()]);
+            out.cannot_tell(
+                host,
+                [Need::command("kubectl get felixconfiguration default -o yaml")],
+            );
             continue;
         }
         let message = "no route leads to it, as one does to the other pods: the node does not know the way to this pod";

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use tapline_core::Name;
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_core::records::route::{Gateway, Route};
 use tapline_core::span::{At, Evidence};
 use tapline_topology::coverage::Searched;
@@ -194,7 +195,7 @@ fn fault<'a>(
     ctx: &Ctx<'a>,
     table: Item<'a, RouteTable<'a>>,
     hop: &Hop<'_>,
-) -> Result<Option<Fault<'a>>, Vec<String>> {
+) -> Result<Option<Fault<'a>>, Vec<Need>> {
     let (host, netns) = (table.host, table.netns());
     let has = |flag: &str| hop.flags.iter().any(|it| it.value == flag);
     if has("dead") || has("linkdown") {

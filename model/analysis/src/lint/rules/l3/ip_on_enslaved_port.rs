@@ -1,3 +1,4 @@
+use tapline_core::need::Need;
 use tapline_core::records::route::Gateway;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{AddressNode, Netdev, NetdevKind};
@@ -45,7 +46,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 enum Membership {
     None,
     Of(Master),
-    Unknown(Vec<String>),
+    Unknown(Vec<Need>),
 }
 
 /// A bridge, bond or switch.

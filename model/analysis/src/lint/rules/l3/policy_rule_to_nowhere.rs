@@ -1,5 +1,6 @@
 use std::fmt::Write as _;
 
+use tapline_core::need::Need;
 use tapline_core::records::route::{Family, Rule};
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{RouteTable, Seen};
@@ -158,8 +159,8 @@ fn lists_inet6(ctx: &Ctx<'_>, table: Item<'_, RouteTable<'_>>) -> bool {
     tables.flat_map(|it| it.data.routes.iter()).any(|it| it.record.family == Some(Family::Inet6))
 }
 
-fn ipv6_routes(table: Item<'_, RouteTable<'_>>) -> String {
-    defs::inside(table.netns(), "ip -6 route show table all")
+fn ipv6_routes(table: Item<'_, RouteTable<'_>>) -> Need {
+    Need::command("ip -6 route show table all").within(table.netns())
 }
 
 /// The packets that a rule is for.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_core::records::route::{Family, Route};
 use tapline_core::span::Evidence;
 use tapline_topology::Topic;
@@ -163,7 +164,7 @@ fn judge(
         }
         (Some(_), Some(_)) => None,
         _ => {
-            out.cannot_tell(host, ["sysctl -a".to_owned()]);
+            out.cannot_tell(host, [Need::command("sysctl -a")]);
             return;
         }
     };

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_core::records::Batch;
 use tapline_core::records::bridge::BridgeVlan;
 use tapline_core::span::{Evidence, SourceId};
@@ -78,7 +79,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         match filters(bridge) {
             Some((true, evidence)) => match tables.get(&(bridge.host, bridge.netns().clone())) {
                 Some(table) => judge(ctx, out, table, bridge, &members, evidence),
-                None => out.cannot_tell(bridge.host, ["bridge vlan show".to_owned()]),
+                None => out.cannot_tell(bridge.host, [Need::command("bridge vlan show")]),
             },
             Some((false, _)) => out.clean(),
             None if members.iter().any(is_guest) => {

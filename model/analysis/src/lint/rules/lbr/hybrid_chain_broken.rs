@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_core::span::Evidence;
 use tapline_topology::coverage::Searched;
 use tapline_topology::graph::Netdev;
@@ -106,7 +107,7 @@ fn ports(ctx: &Ctx<'_>) -> BTreeSet<(HostId, Name)> {
 enum Hop {
     Whole,
     Broken(Box<Fault>),
-    Unknown(Vec<String>),
+    Unknown(Vec<Need>),
 }
 
 /// What is wrong at a hop.

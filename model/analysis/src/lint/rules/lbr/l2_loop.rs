@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_core::records::Batch;
 use tapline_core::records::ovs::OvsRow;
 use tapline_core::span::Evidence;
@@ -294,11 +295,7 @@ impl Stp {
     }
 
     /// Whether nothing breaks a ring through these bridges. `Err` has the commands that tell.
-    fn all_off(
-        &self,
-        ctx: &Ctx<'_>,
-        bridges: &BTreeSet<NodeId>,
-    ) -> Result<Option<Off>, Vec<String>> {
+    fn all_off(&self, ctx: &Ctx<'_>, bridges: &BTreeSet<NodeId>) -> Result<Option<Off>, Vec<Need>> {
         let mut off = Off { evidence: Vec::new(), by_default: false };
         let mut missing = Vec::new();
         for &bridge in bridges {
@@ -308,7 +305,7 @@ impl Stp {
                 Some((false, evidence)) => off.evidence.push(evidence),
                 // Off unless somebody switched it on.
                 None if ctx.ovs_bridge(bridge).is_some() => off.by_default = true,
-                None => missing.push("brctl show".to_owned()),
+                None => missing.push(Need::command("brctl show")),
             }
         }
         if missing.is_empty() { Ok(Some(off)) } else { Err(missing) }

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::{Mac, Netns};
+use tapline_core::need::Need;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{NetdevKind, VmNic};
 use tapline_topology::{NodeId, Topic};
@@ -144,7 +145,7 @@ fn meet(
     a: &Endpoint,
     b: &Endpoint,
     segments: &Segments,
-) -> Result<Option<Meet>, Vec<String>> {
+) -> Result<Option<Meet>, Vec<Need>> {
     if let (Some((vm_a, _)), Some((vm_b, _))) = (a.vm, b.vm)
         && (vm_a == vm_b || same_machine(ctx, vm_a, vm_b))
     {

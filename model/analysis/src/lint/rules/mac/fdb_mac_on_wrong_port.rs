@@ -3,9 +3,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::ids::{Mac, Netns};
+use tapline_core::need::Need;
 use tapline_core::records::Batch;
 use tapline_core::records::bridge::FdbEntry;
 use tapline_core::records::openflow::{OfPort, OvsFdbEntry};
+use tapline_core::request::Topic;
 use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::graph::{Netdev, NetdevKind};
 use tapline_topology::{NodeId, names};
@@ -75,7 +77,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         if read.contains(&(bridge.host, None)) {
             out.clean();
         } else {
-            out.cannot_tell(bridge.host, ["bridge fdb show".to_owned()]);
+            out.cannot_tell(bridge.host, [Need::command("bridge fdb show")]);
         }
     }
     for &(bridge, _, _) in owners.ovs.keys() {
@@ -83,7 +85,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         if read.contains(&(bridge.host, Some(bridge.name().into()))) {
             out.clean();
         } else {
-            out.cannot_tell(bridge.host, [format!("ovs-appctl fdb/show {}", bridge.name())]);
+            out.cannot_tell(bridge.host, [Need::about(Topic::OvsFdb, bridge.name())]);
         }
     }
     for (node, fault) in faults {

@@ -1,4 +1,5 @@
 use tapline_core::ids::{Mac, Netns};
+use tapline_core::need::Need;
 use tapline_topology::Topic;
 use tapline_topology::graph::NetdevKind;
 
@@ -58,7 +59,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         }
         if !nic.live {
             // The persistent XML may have been edited since the start.
-            out.cannot_tell(nic.host, [format!("virsh dumpxml {}", vm.name())]);
+            out.cannot_tell(nic.host, [Need::about(Topic::DomainXml, vm.name())]);
             continue;
         }
         let message = format!(

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_topology::graph::{Netdev, OvsInterface, TunnelEndpoint};
 use tapline_topology::{Topic, names};
 
@@ -46,7 +47,7 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, tunnels: &[Item<'_, Tu
             // Neutron's agent writes the type into the port; other software does not.
             let mut open = ctx.missing(host, &Netns::Root, &[Topic::OvsPorts]);
             if open.is_empty() {
-                open.push("openstack network list --long".to_owned());
+                open.push(Need::command("openstack network list --long"));
             }
             out.cannot_tell(host, open);
             return;

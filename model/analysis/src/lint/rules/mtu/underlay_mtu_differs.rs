@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_core::span::Evidence;
 use tapline_topology::Topic;
 use tapline_topology::graph::{Netdev, NetdevKind};
@@ -53,7 +54,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     for (ip, hosts) in &mesh.locals {
         for (&host, &tunnel) in hosts {
             if mesh::is_cleaned(ctx, host) {
-                out.cannot_tell(host, [mesh::NOT_CLEANED.to_owned()]);
+                out.cannot_tell(host, [mesh::NOT_CLEANED]);
                 continue;
             }
             match holder(ctx, host, *ip, tunnel) {
@@ -76,7 +77,7 @@ fn holder<'a>(
     host: HostId,
     ip: IpAddr,
     tunnel: Evidence,
-) -> Result<Option<(IpNet, Holder<'a>)>, Vec<String>> {
+) -> Result<Option<(IpNet, Holder<'a>)>, Vec<Need>> {
     let held = ctx.topology.find_address(ip).iter().filter_map(|it| ctx.address(*it));
     let Some(address) = held.filter(|it| it.netns().is_root()).find(|it| it.host == host) else {
         // That the address is nowhere is another finding.

@@ -1,3 +1,4 @@
+use tapline_core::need::Need;
 use tapline_core::records::Field;
 use tapline_topology::graph::Netdev;
 
@@ -38,7 +39,7 @@ fn judge<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, nics: &Nics<'a>, nic: Item<'a, N
     let all = changes(nics, &nic);
     let most = all.iter().max_by(|a, b| a.value.cmp(&b.value).then_with(|| b.name.cmp(&a.name)));
     let Some(most) = most else {
-        out.cannot_tell(nic.host, [COUNTERS.to_owned()]);
+        out.cannot_tell(nic.host, [Need::command(COUNTERS)]);
         return;
     };
     if most.value < ctx.settings.thresholds.link_flaps.max(1) {

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use tapline_core::capture::HostId;
+use tapline_core::need::Need;
 use tapline_core::records::Batch;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{Netdev, NetdevKind};
@@ -62,7 +63,7 @@ fn judge<'a>(
     let Some(features) = nics.of(nic.id).and_then(|it| it.features) else {
         match bridge {
             Some(_) if nic.usable() != Some(false) => {
-                out.cannot_tell(nic.host, ["ethtool -k NIC".to_owned()]);
+                out.cannot_tell(nic.host, [Need::command("ethtool -k NIC")]);
             }
             _ => out.clean(),
         }
@@ -83,7 +84,7 @@ fn judge<'a>(
             return;
         }
         (None, None) => {
-            out.cannot_tell(nic.host, ["sysctl net.ipv4.ip_forward".to_owned()]);
+            out.cannot_tell(nic.host, [Need::command("sysctl net.ipv4.ip_forward")]);
             return;
         }
     };

@@ -1,3 +1,4 @@
+use tapline_core::need::Need;
 use tapline_topology::graph::{Netdev, NetdevKind};
 
 use super::cite_uptime;
@@ -59,7 +60,7 @@ fn nic<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, nics: &Nics<'a>, nic: Item<'a, Net
     let all = nics.counts(&nic);
     let mut known = all.iter().flat_map(|it| it.called(NO_ROOM)).peekable();
     if known.peek().is_none() {
-        out.cannot_tell(nic.host, [COUNTERS.to_owned()]);
+        out.cannot_tell(nic.host, [Need::command(COUNTERS)]);
         return;
     }
     let worst = known.max_by(|a, b| a.value.cmp(&b.value).then_with(|| b.name.cmp(&a.name)));
@@ -119,7 +120,7 @@ fn guest<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, nics: &Nics<'a>, device: Item<'a
     let dropped = all.iter().flat_map(|it| it.called(&["tx_dropped"])).max_by_key(|it| it.value);
     let (Some(dropped), Some(sent)) = (dropped, Nics::packets(&all, "tx")) else {
         if device.kind == NetdevKind::Tap {
-            out.cannot_tell(device.host, [COUNTERS.to_owned()]);
+            out.cannot_tell(device.host, [Need::command(COUNTERS)]);
         }
         return;
     };

@@ -1,3 +1,4 @@
+use tapline_core::need::Need;
 use tapline_core::records::ethtool::NicSettings;
 use tapline_topology::graph::{Netdev, Seen};
 
@@ -30,7 +31,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         }
         match nics.of(nic.id).and_then(|it| it.settings) {
             Some(settings) => judge(ctx, out, nic, settings),
-            None => out.cannot_tell(nic.host, ["ethtool NIC".to_owned()]),
+            None => out.cannot_tell(nic.host, [Need::command("ethtool NIC")]),
         }
     }
 }

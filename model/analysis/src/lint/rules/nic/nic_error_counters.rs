@@ -1,3 +1,4 @@
+use tapline_core::need::Need;
 use tapline_topology::graph::Netdev;
 
 use super::cite_uptime;
@@ -76,7 +77,7 @@ fn judge<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, nics: &Nics<'a>, nic: Item<'a, N
     let all = nics.counts(&nic);
     let known = |names: &[&str]| all.iter().any(|it| it.called(names).next().is_some());
     if !known(DAMAGED) && !known(&[ANY[0].1]) {
-        out.cannot_tell(nic.host, [COUNTERS.to_owned()]);
+        out.cannot_tell(nic.host, [Need::command(COUNTERS)]);
         return;
     }
     let Some(worst) = highest(ctx, &all) else {

@@ -240,7 +240,7 @@ fn addresses(
     }
     if mesh::is_cleaned(ctx, host) {
         // An address with and without its length may have got two numbers.
-        out.cannot_tell(host, [mesh::NOT_CLEANED.to_owned()]);
+        out.cannot_tell(host, [mesh::NOT_CLEANED]);
         return;
     }
     let far = near.name().strip_prefix("rfp-").map(|it| format!("fpr-{it}")).unwrap_or_default();

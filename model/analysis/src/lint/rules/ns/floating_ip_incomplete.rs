@@ -46,7 +46,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         }
         if mesh::is_cleaned(ctx, host) {
             // An address with and without its length may have got two numbers.
-            out.cannot_tell(host, [mesh::NOT_CLEANED.to_owned()]);
+            out.cannot_tell(host, [mesh::NOT_CLEANED]);
             continue;
         }
         let Some(table) = filters.saved(host, netns, "nat") else {

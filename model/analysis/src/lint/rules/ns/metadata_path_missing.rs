@@ -123,7 +123,7 @@ fn by_router(
     }
     if mesh::is_cleaned(ctx, host) {
         // 169.254.169.254 may be another number there.
-        return out.cannot_tell(host, [mesh::NOT_CLEANED.to_owned()]);
+        return out.cannot_tell(host, [mesh::NOT_CLEANED]);
     }
     let table = filters.saved(host, netns, "nat");
     if table.is_some_and(redirects) {
@@ -145,14 +145,14 @@ fn by_router(
         if servers.is_empty() || !missing.is_empty() {
             blind.extend(missing);
             if servers.is_empty() {
-                blind.push("ip netns exec qdhcp-NETWORK ip -d address".to_owned());
+                blind.push(Topic::Addresses.command(&Netns::Named("qdhcp-NETWORK".into())));
             }
             continue;
         }
         match table {
             Some(table) => report(ctx, out, router, table, port, &servers),
             // Without the table nobody knows: rules may be in one that the tool does not print.
-            None => blind.push(format!("{} -t nat", Topic::Netfilter.command(netns))),
+            None => blind.push(Topic::Netfilter.command(netns).with("-t").with("nat")),
         }
     }
     if !blind.is_empty() {

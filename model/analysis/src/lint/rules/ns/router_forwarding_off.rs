@@ -5,6 +5,7 @@ use ipnet::IpNet;
 use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{Netdev, NetdevKind};
 
@@ -89,7 +90,7 @@ fn router(ctx: &Ctx<'_>, out: &mut Verdicts, switches: &Switches<'_>, router: &R
         Duty::Waits => return out.clean(),
         Duty::Unknown(missing) => return out.cannot_tell(host, missing),
     }
-    let command = |key: &str| format!("ip netns exec {} sysctl {key}", router.netns.name());
+    let command = |key: &str| Need::command("sysctl").with(key).within(netns);
     match switches.off(host, netns, V4) {
         None => return out.cannot_tell(host, [command(V4)]),
         Some((true, evidence)) => {
@@ -144,7 +145,7 @@ fn host_itself(
     let users = users(ctx, filters, host);
     let Some((first, rest)) = users.split_first() else { return };
     match switches.off(host, &Netns::Root, V4) {
-        None => out.cannot_tell(host, [format!("sysctl {V4}")]),
+        None => out.cannot_tell(host, [Need::command("sysctl").with(V4)]),
         Some((false, _)) => out.clean(),
         Some((true, evidence)) => {
             let message = format!(

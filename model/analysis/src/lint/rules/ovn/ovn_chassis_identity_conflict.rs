@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tapline_core::capture::HostId;
+use tapline_core::need::Need;
 use tapline_topology::graph::NetdevKind;
 
 use crate::lint::{Confidence, Ctx, Object, Severity, Verdicts, declare_rule};
@@ -63,7 +64,7 @@ fn registered(ctx: &Ctx<'_>, out: &mut Verdicts, ovn: &Ovn<'_>, local: Local<'_>
         } else if ovn.souths.is_empty() {
             // Without any database there is nothing that could contradict.
         } else {
-            out.cannot_tell(local.host, [ASK_SOUTH.to_owned()]);
+            out.cannot_tell(local.host, [Need::command(ASK_SOUTH)]);
         }
         return;
     };
@@ -72,7 +73,7 @@ fn registered(ctx: &Ctx<'_>, out: &mut Verdicts, ovn: &Ovn<'_>, local: Local<'_>
         return;
     }
     let Some(searched) = south.shown.and_then(|_| south.searched(id)) else {
-        out.cannot_tell(local.host, [ASK_SOUTH.to_owned()]);
+        out.cannot_tell(local.host, [Need::command(ASK_SOUTH)]);
         return;
     };
     let ips: Vec<String> = local.list("ovn-encap-ip").collect();
@@ -193,7 +194,7 @@ fn one_hostname<'a>(
             continue;
         }
         let Some(own) = own else {
-            out.cannot_tell(south.host, ["ovs-vsctl list Open_vSwitch".to_owned()]);
+            out.cannot_tell(south.host, [Need::command("ovs-vsctl list Open_vSwitch")]);
             continue;
         };
         if own.is_shared() {

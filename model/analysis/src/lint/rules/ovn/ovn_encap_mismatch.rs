@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_core::records::ovs::lookup;
 use tapline_topology::Topic;
 
@@ -33,13 +34,13 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     for local in ovn.locals.values().filter(|it| !it.is_shared()) {
         let Some(id) = local.system_id() else { continue };
         let Some(south) = ovn.south_of(ctx, local) else {
-            out.cannot_tell(local.host, [ASK_SOUTH.to_owned()]);
+            out.cannot_tell(local.host, [Need::command(ASK_SOUTH)]);
             continue;
         };
         // A host without a chassis is another rule's.
         let Some(own) = south.chassis.get(id) else { continue };
         if own.encaps.is_empty() {
-            out.cannot_tell(local.host, [ASK_SOUTH.to_owned()]);
+            out.cannot_tell(local.host, [Need::command(ASK_SOUTH)]);
             continue;
         }
         if told(ctx, out, local, own) {
@@ -124,7 +125,7 @@ fn tunnel(
         return;
     }
     let Some(listed) = other.listed else {
-        out.cannot_tell(host, [ASK_CHASSIS.to_owned()]);
+        out.cannot_tell(host, [Need::command(ASK_CHASSIS)]);
         return;
     };
     let truth = |key: &str| {

@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use tapline_core::need::Need;
 use tapline_core::records::ovn::OvnRouterPort;
 use tapline_core::records::ovs::OvsRef;
 use tapline_core::span::Evidence;
@@ -53,7 +54,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         let with = north.router_ports.iter().filter(|(_, (it, _))| !it.gateway_chassis.is_empty());
         for (name, (port, at)) in with {
             let Some(south) = south_of(&ovn, north) else {
-                out.cannot_tell(north.host, [ASK_SOUTH.to_owned()]);
+                out.cannot_tell(north.host, [Need::command(ASK_SOUTH)]);
                 continue;
             };
             planned(out, south, name, port, *at, &mut said);
@@ -132,7 +133,7 @@ fn planned<'a>(
         return;
     }
     let Some(searched) = south.searched(&gateway) else {
-        out.cannot_tell(south.host, [ASK_SOUTH.to_owned()]);
+        out.cannot_tell(south.host, [Need::command(ASK_SOUTH)]);
         return;
     };
     if !said.insert(name) {

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_core::span::Evidence;
 use tapline_topology::coverage::Searched;
 use tapline_topology::graph::OvsInterface;
@@ -96,7 +97,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             }
         }
         for _ in 0..open {
-            out.cannot_tell(local.host, [ASK_SOUTH.to_owned()]);
+            out.cannot_tell(local.host, [Need::command(ASK_SOUTH)]);
         }
         for (wrong, mut ports) in faults {
             if ports.len() <= SINGLE {

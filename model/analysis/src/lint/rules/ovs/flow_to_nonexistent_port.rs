@@ -1,7 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tapline_core::capture::HostId;
+use tapline_core::need::Need;
 use tapline_core::records::openflow::{Action, Flow, OfPort};
+use tapline_core::request::Topic;
 use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::coverage::Searched;
 use tapline_topology::graph::OvsBridge;
@@ -54,7 +56,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             }
             match listing(ctx, host, bridge, dump, &switches) {
                 Some(listed) => judge(ctx, out, bridge, dump, &named, &listed),
-                None => out.cannot_tell(host, [format!("ovs-ofctl show {}", bridge.name())]),
+                None => out.cannot_tell(host, [Need::about(Topic::OfPorts, bridge.name())]),
             }
         }
     }

@@ -220,7 +220,7 @@ fn report(
         Maker::Ovn => "ovn-appctl -t ovn-controller recompute".to_owned(),
         _ => "systemctl restart neutron-openvswitch-agent".to_owned(),
     });
-    finding.next(flows::command(first.name()));
+    finding.next(flows::command(first.name()).to_string());
 }
 
 fn message(bridge: Item<'_, OvsBridge>, loss: Loss) -> &'static str {

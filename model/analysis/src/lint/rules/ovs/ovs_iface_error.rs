@@ -1,5 +1,6 @@
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::need;
 use tapline_topology::coverage::Searched;
 use tapline_topology::graph::{Fact, OvsInterface};
 use tapline_topology::{Presence, Topic, names};
@@ -190,7 +191,7 @@ fn lower_for_user(ctx: &Ctx<'_>, finding: &mut Finding, host: HostId, name: &str
         }
         User::Unknown(missing) => {
             finding
-                .note(format!("which VM uses the port is not known: run {}", missing.join(", ")));
+                .note(format!("which VM uses the port is not known: run {}", need::list(&missing)));
             // A tap comes and goes with its VM; a host without any word of VMs tells
             // nothing of whether one should be there.
             let listed = ctx.captured(host, &Netns::Root, Topic::Domains);

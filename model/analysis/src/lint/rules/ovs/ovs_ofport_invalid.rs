@@ -61,8 +61,8 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     }
 }
 
-/// Who needs an interface.
-enum Need {
+/// Who wants an interface.
+enum Wanted {
     /// A VM that runs.
     Vm(NodeId),
     /// The namespace of a router or a DHCP server.
@@ -75,36 +75,36 @@ enum Need {
     Nothing,
 }
 
-fn need(ctx: &Ctx<'_>, interface: Item<'_, OvsInterface>) -> Need {
+fn need(ctx: &Ctx<'_>, interface: Item<'_, OvsInterface>) -> Wanted {
     let (host, name) = (interface.host, interface.name());
     if matches!(interface.kind.as_str(), "vxlan" | "gre" | "geneve" | "dpdk") {
-        return Need::Wire;
+        return Wanted::Wire;
     }
     let device = ctx.device_of(interface.id);
     if let Some(device) = device
         && !device.netns().is_root()
         && let Some(place) = device.place()
     {
-        return Need::Namespace(place);
+        return Wanted::Namespace(place);
     }
     match ctx.user_of(host, name) {
-        User::Running(vm) => Need::Vm(vm),
-        User::Off(_) => Need::Nothing,
-        _ if device.is_some_and(|it| defs::is_uplink_kind(&it)) => Need::Wire,
+        User::Running(vm) => Wanted::Vm(vm),
+        User::Off(_) => Wanted::Nothing,
+        _ if device.is_some_and(|it| defs::is_uplink_kind(&it)) => Wanted::Wire,
         // A tap or a client socket comes with its VM.
-        User::Nobody | User::Unknown(_) if device.is_none() => Need::Nothing,
-        User::Nobody | User::Unknown(_) => Need::Perhaps,
+        User::Nobody | User::Unknown(_) if device.is_none() => Wanted::Nothing,
+        User::Nobody | User::Unknown(_) => Wanted::Perhaps,
     }
 }
 
 fn unnumbered(ctx: &Ctx<'_>, out: &mut Verdicts, interface: Item<'_, OvsInterface>) {
     let need = need(ctx, interface);
-    if matches!(need, Need::Nothing) {
+    if matches!(need, Wanted::Nothing) {
         return out.clean();
     }
     let message = match &need {
-        Need::Vm(_) => "OVS gave it no OpenFlow port: no flow can reach its VM, which is cut off",
-        Need::Namespace(_) => {
+        Wanted::Vm(_) => "OVS gave it no OpenFlow port: no flow can reach its VM, which is cut off",
+        Wanted::Namespace(_) => {
             "OVS gave it no OpenFlow port: no flow can reach its namespace, which is cut off"
         }
         _ => "OVS gave it no OpenFlow port: no flow can reach it, and nothing passes",
@@ -124,16 +124,16 @@ fn unnumbered(ctx: &Ctx<'_>, out: &mut Verdicts, interface: Item<'_, OvsInterfac
         (None, None) => {}
     }
     match need {
-        Need::Vm(vm) => {
+        Wanted::Vm(vm) => {
             if let Some(state) = ctx.state_of(vm) {
                 finding.context(state.evidence, "the VM behind it");
             }
         }
-        Need::Namespace(place) => {
+        Wanted::Namespace(place) => {
             finding.context(place, "its device");
         }
-        Need::Wire | Need::Nothing => {}
-        Need::Perhaps => {
+        Wanted::Wire | Wanted::Nothing => {}
+        Wanted::Perhaps => {
             finding.at_most(Severity::Warning);
             finding.note("whether something uses it is not known");
         }

@@ -1,5 +1,6 @@
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_topology::graph::OvsInterface;
 use tapline_topology::{Presence, Topic, names};
 
@@ -43,7 +44,10 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
                 // Not even the bridge has a device: the switch does not run, or the devices are
                 // those of another host or time. That is no fault of this port.
                 Some(false) => {
-                    out.cannot_tell(interface.host, ["systemctl status ovs-vswitchd".to_owned()]);
+                    out.cannot_tell(
+                        interface.host,
+                        [Need::command("systemctl status ovs-vswitchd")],
+                    );
                 }
                 None => out.clean(),
             },

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use tapline_core::capture::HostId;
+use tapline_core::need::Need;
 use tapline_core::records::Batch;
 use tapline_core::records::ovs::{OvsMap, OvsRow, lookup};
 use tapline_core::span::SourceId;
@@ -68,7 +69,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     }
     for host in ctx.hosts_without_ovs_capture() {
         // Where tunnels are known, their state would tell; that BFD is off would, too.
-        out.cannot_tell(host, ["ovs-vsctl list interface".to_owned()]);
+        out.cannot_tell(host, [Need::command("ovs-vsctl list interface")]);
     }
 }
 

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_core::records::Batch;
 use tapline_core::records::ovs::OvsRow;
 use tapline_topology::graph::{NodeData, OvsInterface};
@@ -126,7 +127,7 @@ fn judge(
                 return out.clean();
             }
             if ovs.is_none() {
-                return out.cannot_tell(host, ["ovs-vsctl --version".to_owned()]);
+                return out.cannot_tell(host, [Need::command("ovs-vsctl --version")]);
             }
             let message = format!(
                 "the kernel has no {device}, which would carry the tunnels: none of them works"

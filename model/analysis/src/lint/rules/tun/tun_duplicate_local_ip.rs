@@ -40,7 +40,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         if rest.is_empty() || all.iter().all(|(host, _)| is_anycast(ctx, *host, *ip)) {
             out.clean();
         } else if all.iter().any(|(host, _)| mesh::is_cleaned(ctx, *host)) {
-            out.cannot_tell(*first, [mesh::NOT_CLEANED.to_owned()]);
+            out.cannot_tell(*first, [mesh::NOT_CLEANED]);
         } else {
             report(ctx, out, *ip, &all);
         }

@@ -3,6 +3,7 @@ use std::net::IpAddr;
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::TunnelEndpoint;
 use tapline_topology::{NodeId, Presence, Topic};
@@ -61,7 +62,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
                     .any(|it| ctx.address(*it).is_some_and(|it| it.host == host));
                 if elsewhere {
                     // A datapath of another namespace may use it: rare, and not visible here.
-                    out.cannot_tell(host, ["ovs-appctl dpif/show".to_owned()]);
+                    out.cannot_tell(host, [Need::command("ovs-appctl dpif/show")]);
                     continue;
                 }
                 let message = format!(

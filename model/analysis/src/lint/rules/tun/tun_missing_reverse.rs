@@ -61,7 +61,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     }
     for ((far, host), tunnels) in lost {
         if mesh::is_cleaned(ctx, host) || mesh::is_cleaned(ctx, far) {
-            out.cannot_tell(far, [mesh::NOT_CLEANED.to_owned()]);
+            out.cannot_tell(far, [mesh::NOT_CLEANED]);
             continue;
         }
         judge(ctx, out, &mesh, far, host, &tunnels);
@@ -201,7 +201,7 @@ fn stranger(
         return;
     }
     if [a, b].iter().any(|it| mesh::is_cleaned(ctx, *it)) {
-        out.cannot_tell(a, [mesh::NOT_CLEANED.to_owned()]);
+        out.cannot_tell(a, [mesh::NOT_CLEANED]);
         return;
     }
     let local = |host: HostId| -> Option<IpAddr> {

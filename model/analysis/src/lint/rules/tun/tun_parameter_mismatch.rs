@@ -45,7 +45,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         // Each pair once, from its first host; a missing way back is another rule's concern.
         let Some(there) = bundles.get(&(*far, *near)).filter(|_| near < far) else { continue };
         if mesh::is_cleaned(ctx, *near) || mesh::is_cleaned(ctx, *far) {
-            out.cannot_tell(*near, [mesh::NOT_CLEANED.to_owned()]);
+            out.cannot_tell(*near, [mesh::NOT_CLEANED]);
             continue;
         }
         for tunnel in here {

@@ -3,6 +3,7 @@ use std::net::IpAddr;
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_core::records::route::Route;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{Fact, Netdev, NetdevKind, TunnelEndpoint};
@@ -47,7 +48,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         }
         // All tunnels with one trouble are one finding.
         let mut troubles: BTreeMap<Trouble, Vec<(Item<'_, TunnelEndpoint>, Why)>> = BTreeMap::new();
-        let mut open: BTreeMap<Vec<String>, usize> = BTreeMap::new();
+        let mut open: BTreeMap<Vec<Need>, usize> = BTreeMap::new();
         for tunnel in tunnels {
             match judge(ctx, tunnel) {
                 Verdict::Fine => out.clean(),
@@ -100,7 +101,7 @@ struct Why {
 
 enum Verdict {
     Fine,
-    Unknown(Vec<String>),
+    Unknown(Vec<Need>),
     Trouble(Trouble, Why),
 }
 
@@ -125,7 +126,7 @@ fn judge<'a>(ctx: &Ctx<'a>, tunnel: Item<'a, TunnelEndpoint>) -> Verdict {
     }
     if mesh::is_cleaned(ctx, host) {
         // Whether an address is in a network does not outlive the replacement of both.
-        return Verdict::Unknown(vec![mesh::NOT_CLEANED.to_owned()]);
+        return Verdict::Unknown(vec![mesh::NOT_CLEANED]);
     }
     // A datapath in user space has routes of its own, taken from those of the kernel.
     let decision = match overlay::route(ctx, tunnel) {
@@ -139,7 +140,9 @@ fn judge<'a>(ctx: &Ctx<'a>, tunnel: Item<'a, TunnelEndpoint>) -> Verdict {
         Outcome::Local(_) => return Verdict::Fine,
         Outcome::NoRoute if !sure => return Verdict::Unknown(decision.assumed),
         Outcome::NoRoute if transforms(ctx, host) => {
-            return Verdict::Unknown(vec![format!("ip route get {}", remote.value)]);
+            return Verdict::Unknown(vec![
+                Need::command("ip route get").with(&remote.value.to_string()),
+            ]);
         }
         Outcome::NoRoute => return Verdict::Trouble(Trouble::NoRoute, why(Vec::new())),
         Outcome::Refused(refusal) => {

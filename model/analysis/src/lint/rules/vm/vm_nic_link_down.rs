@@ -1,4 +1,5 @@
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_topology::Topic;
 use tapline_topology::graph::{NetdevKind, VmNic};
 
@@ -52,7 +53,7 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, VmNic<'_>>) {
     if let Some((source, link)) = link.filter(|(_, it)| it.value == "down") {
         if !nic.live {
             // The next start would unplug it; the running VM may not know.
-            out.cannot_tell(nic.host, [format!("virsh dumpxml {}", vm.name())]);
+            out.cannot_tell(nic.host, [Need::about(Topic::DomainXml, vm.name())]);
             return;
         }
         let target = nic.data.target.as_ref().map_or("TARGET", |it| it.value.as_str());

@@ -1,5 +1,6 @@
 use tapline_core::Name;
 use tapline_core::ids::{Mac, Netns};
+use tapline_core::need::Need;
 use tapline_topology::graph::{Fact, OvsInterface, VmNic};
 use tapline_topology::{Topic, names};
 
@@ -31,7 +32,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             Some(true) => {
                 // What was edited holds from the next start on.
                 let vm = ctx.vm(nic.vm).map_or("DOMAIN", |it| it.name());
-                out.cannot_tell(nic.host, [format!("virsh dumpxml {vm}")]);
+                out.cannot_tell(nic.host, [Need::about(Topic::DomainXml, vm)]);
             }
             Some(false) => out.clean(),
             None => out.cannot_tell(nic.host, [Topic::Domains.command(&Netns::Root)]),

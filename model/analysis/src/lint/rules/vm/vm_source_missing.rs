@@ -1,5 +1,6 @@
 use tapline_core::Name;
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_core::records::libvirt::DomainNic;
 use tapline_core::span::{At, Evidence};
 use tapline_topology::graph::{NetdevKind, Seen, VmNic};
@@ -35,7 +36,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             Some(true) => {
                 // What was edited holds from the next start on.
                 let vm = ctx.vm(nic.vm).map_or("DOMAIN", |it| it.name());
-                out.cannot_tell(nic.host, [format!("virsh dumpxml {vm}")]);
+                out.cannot_tell(nic.host, [Need::about(Topic::DomainXml, vm)]);
                 continue;
             }
             Some(false) => {

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_topology::coverage::Searched;
 use tapline_topology::graph::VmNic;
 use tapline_topology::{Presence, Topic};
@@ -54,7 +55,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         if !nic.live {
             // A VM that was edited while it runs differs from its configuration by design.
             let vm = ctx.vm(nic.vm).map_or("DOMAIN", |it| it.name());
-            out.cannot_tell(host, [format!("virsh dumpxml {vm}")]);
+            out.cannot_tell(host, [Need::about(Topic::DomainXml, vm)]);
             continue;
         }
         // A tap lives and dies in the namespace of its VM's process: the root namespace.

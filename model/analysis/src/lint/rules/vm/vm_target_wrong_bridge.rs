@@ -1,4 +1,5 @@
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{Netdev, VmNic};
 use tapline_topology::{EdgeKind, Topic, names};
@@ -56,7 +57,7 @@ enum Plug {
     /// Into none, by complete lists of both sorts of bridges.
     None,
     /// Not told.
-    Unknown(Vec<String>),
+    Unknown(Vec<Need>),
 }
 
 fn judge(
@@ -84,7 +85,7 @@ fn judge(
     if !nic.live {
         // A VM that was edited while it runs differs from its configuration by design.
         let vm = ctx.vm(nic.vm).map_or("DOMAIN", |it| it.name());
-        out.cannot_tell(host, [format!("virsh dumpxml {vm}")]);
+        out.cannot_tell(host, [Need::about(Topic::DomainXml, vm)]);
         return;
     }
     let message = match actual {

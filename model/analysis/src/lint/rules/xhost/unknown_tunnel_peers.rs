@@ -42,7 +42,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     // Addresses of cleaned reports mean nothing to one another.
     let cleaned = machines.iter().find(|it| mesh::is_cleaned(ctx, **it));
     if let Some(host) = cleaned.filter(|_| machines.len() > 1) {
-        out.cannot_tell(*host, [mesh::NOT_CLEANED.to_owned()]);
+        out.cannot_tell(*host, [mesh::NOT_CLEANED]);
         return;
     }
     outsiders(ctx, out, &mesh);

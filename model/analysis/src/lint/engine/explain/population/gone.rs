@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_topology::Topic;
 
 use super::root_of;
@@ -16,6 +17,9 @@ use crate::lint::engine::verdicts::CannotTell;
 use crate::lint::rules::tun::tun_bfd_down;
 use crate::lint::rules::xhost::unknown_tunnel_peers;
 use tapline_network::mesh::{self, Mesh};
+
+/// Whether neutron's agents tell each other where ports are.
+const AGENT_SETTING: &str = "grep l2_population /etc/neutron/plugins/ml2/openvswitch_agent.ini";
 
 /// Hosts that say the same of one that was not captured.
 const LEAST: usize = 3;
@@ -94,7 +98,7 @@ fn missed(report: &mut Report, ctx: &Ctx<'_>, mesh: &Mesh) {
         let missing = if whole.len() < LEAST {
             vec![Topic::Ovs.command(&Netns::Root)]
         } else if ctx.settings.env.l2pop.is_none() {
-            vec!["grep l2_population /etc/neutron/plugins/ml2/openvswitch_agent.ini".to_owned()]
+            vec![Need::command(AGENT_SETTING)]
         } else {
             Vec::new()
         };

@@ -1,4 +1,5 @@
 //! Provider bridges that the integration bridge joins like any switch, for want of its flows.
+use tapline_core::need::Need;
 use tapline_core::records::openflow::Action;
 use tapline_core::span::Evidence;
 
@@ -23,7 +24,7 @@ pub(super) fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         // Each bridge on the way has to let pass what it should not.
         let program = |name: &str| flows.best(host, name).map(plain);
         let integration = program("br-int");
-        let mut open: Vec<String> = Vec::new();
+        let mut open: Vec<Need> = Vec::new();
         if integration.is_none() {
             open.push(flows::command("br-int"));
         }
@@ -61,7 +62,7 @@ pub(super) fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             }
         }
         finding.next("systemctl restart neutron-openvswitch-agent");
-        finding.next(flows::command("br-int"));
+        finding.next(flows::command("br-int").to_string());
     }
 }
 
