@@ -5,7 +5,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_core::records::Batch;
 use tapline_core::records::ovs::OvsRow;
 use tapline_topology::coverage::Searched;
 use tapline_topology::graph::{Netdev, NetdevKind, OvsBridge, OvsInterface, OvsPort};
@@ -142,8 +141,7 @@ pub fn is_ovn(network: &Network<'_>, host: HostId) -> bool {
 /// integration bridge, and a flow by which they notice a restart of OVS.
 pub fn recent_ovs(network: &Network<'_>) -> BTreeSet<HostId> {
     let mut all = BTreeSet::new();
-    for (source, reading) in network.topology.snapshot.iter() {
-        let Batch::Ovs(rows) = &reading.records else { continue };
+    for (source, rows) in network.ovs_texts() {
         for row in rows {
             let OvsRow::OpenVswitch(database) = &row.row else { continue };
             let Some(version) = &database.version else { continue };

@@ -41,9 +41,9 @@ pub struct Flows<'a> {
 
 impl<'a> Flows<'a> {
     /// Gathers them.
-    pub fn new(network: &Network<'a>) -> Self {
+    pub(crate) fn new(network: &Network<'a>) -> Self {
         let mut flows = Self::default();
-        for (source, reading) in network.topology.snapshot.iter() {
+        for (source, reading) in network.texts_of("flow") {
             let Batch::Flows(records) = &reading.records else { continue };
             let whole = network.topology.snapshot.completeness(source.id).is_complete();
             // A text without as much as a heading may be of a command that said nothing.
@@ -100,9 +100,9 @@ pub struct Switches<'a> {
 
 impl<'a> Switches<'a> {
     /// Gathers the complete listings.
-    pub fn new(network: &Network<'a>) -> Self {
+    pub(crate) fn new(network: &Network<'a>) -> Self {
         let mut all: BTreeMap<_, BTreeMap<_, Vec<_>>> = BTreeMap::new();
-        for (source, reading) in network.topology.snapshot.iter() {
+        for (source, reading) in network.texts_of("of-switch") {
             let Batch::OfSwitches(switches) = &reading.records else { continue };
             let whole = network.topology.snapshot.completeness(source.id).is_complete();
             // A listing of one port names it behind the bridge.

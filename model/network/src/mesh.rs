@@ -6,7 +6,6 @@ use tapline_core::need::Need;
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::{Mac, Netns};
-use tapline_core::records::Batch;
 use tapline_core::records::ovs::{OvsRow, lookup};
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{NetdevKind, NodeData, TunnelEndpoint};
@@ -24,7 +23,7 @@ pub struct Mesh {
 
 impl Mesh {
     /// Gathers the addresses.
-    pub fn new(network: &Network<'_>) -> Self {
+    pub(crate) fn new(network: &Network<'_>) -> Self {
         let mut mesh = Self { machines: machines(network), ..Self::default() };
         for tunnel in network.tunnels() {
             let Some(local) = tunnel.data.local.as_ref().filter(|_| is_of_host(network, tunnel))
@@ -110,8 +109,7 @@ pub const NOT_CLEANED: Need = Need::Other("sos report (without --clean)");
 /// The addresses under which OVN tells others to reach a host.
 pub fn ovn_encap_ips(network: &Network<'_>) -> Vec<(HostId, IpAddr, Evidence)> {
     let mut all = Vec::new();
-    for (source, reading) in network.topology.snapshot.iter() {
-        let Batch::Ovs(rows) = &reading.records else { continue };
+    for (source, rows) in network.ovs_texts() {
         for row in rows {
             let OvsRow::OpenVswitch(database) = &row.row else { continue };
             let Some(value) = lookup(&database.external_ids, "ovn-encap-ip") else { continue };

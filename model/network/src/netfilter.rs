@@ -5,7 +5,6 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_core::records::Batch;
 use tapline_core::records::netfilter::{NetfilterRule, NetfilterTable};
 use tapline_core::records::route::Family;
 use tapline_core::span::{Evidence, SourceId};
@@ -51,10 +50,9 @@ pub struct Filters<'a> {
 
 impl<'a> Filters<'a> {
     /// Gathers the tables.
-    pub fn new(network: &Network<'a>) -> Self {
+    pub(crate) fn new(network: &Network<'a>) -> Self {
         let mut all: BTreeMap<_, Vec<Table<'_>>> = BTreeMap::new();
-        for (source, reading) in network.topology.snapshot.iter() {
-            let Batch::Netfilter(tables) = &reading.records else { continue };
+        for (source, tables) in network.netfilter_texts() {
             let six = source.command.program().starts_with("ip6");
             for data in tables {
                 let v4 = !six && data.family.is_none_or(|it| it == Family::Inet);

@@ -17,6 +17,7 @@ use tapline_topology::{Coverage, EdgeKind, NodeData, NodeId, Topic, Topology, na
 use crate::Item;
 use crate::environment::{Environment, Profile};
 use crate::l3::{Fib, Tables};
+use crate::state::State;
 
 /// All hosts and namespaces, with the indexes that every question needs.
 #[derive(Debug)]
@@ -30,9 +31,9 @@ pub struct Network<'a> {
     hosts: BTreeMap<HostId, Things>,
     /// Devices of whose bridge two commands disagree.
     disputed: BTreeSet<NodeId>,
-    /// Routing tables by prefix, made when the first is asked for. Lifetimes do not go in here:
-    /// a lock over borrowed records would tie the lifetimes of all who borrow the network.
+    /// Routing tables by prefix, made when the first is asked for.
     tables: OnceLock<Tables>,
+    pub(crate) state: State<'a>,
 }
 
 /// The nodes of one host by kind, each list in the order of the topology.
@@ -156,7 +157,9 @@ impl<'a> Network<'a> {
             .filter(|it| it.kind == ConflictKind::Membership)
             .flat_map(|it| it.nodes.iter().copied())
             .collect();
-        Self { topology, profile, environment, hosts, disputed, tables: OnceLock::new() }
+        let state = State::new(topology);
+        let tables = OnceLock::new();
+        Self { topology, profile, environment, hosts, disputed, tables, state }
     }
 
     /// All hosts that were captured.

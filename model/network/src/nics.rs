@@ -74,7 +74,7 @@ pub struct BondMode {
 
 impl<'a> Nics<'a> {
     /// Sorts the texts by device.
-    pub fn new(network: &Network<'a>) -> Self {
+    pub(crate) fn new(network: &Network<'a>) -> Self {
         let mut all = Self { bonds: bonds(network), ..Self::default() };
         for (source, reading) in network.topology.snapshot.iter() {
             let id = source.id;
@@ -317,7 +317,7 @@ fn asked(source: &Source) -> &str {
 /// What `/proc/net/bonding` says of each bond.
 pub fn bonds<'a>(network: &Network<'a>) -> BTreeMap<NodeId, (SourceId, &'a Bond)> {
     let mut all = BTreeMap::new();
-    for (source, reading) in network.topology.snapshot.iter() {
+    for (source, reading) in network.texts_of("bond") {
         let Batch::Bonds(bonds) = &reading.records else { continue };
         // The bond is named by the file.
         let path = source.command.args().last().map_or("", String::as_str);

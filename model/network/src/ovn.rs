@@ -123,10 +123,9 @@ pub struct North<'a> {
 
 impl<'a> Ovn<'a> {
     /// Gathers what was captured.
-    pub fn new(network: &Network<'a>) -> Self {
+    pub(crate) fn new(network: &Network<'a>) -> Self {
         let mut all = Self::default();
-        for (source, reading) in network.topology.snapshot.iter() {
-            let Batch::Ovs(rows) = &reading.records else { continue };
+        for (source, rows) in network.ovs_texts() {
             let complete = network.topology.snapshot.completeness(source.id).is_complete();
             all.local(source, rows);
             let south = rows.iter().any(|it| {

@@ -20,7 +20,7 @@ enum Part {
 }
 
 /// The segments of all hosts.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Segments {
     parts: BTreeMap<Part, usize>,
     /// Union-find: a root is its own parent.
@@ -29,7 +29,7 @@ pub struct Segments {
 
 impl Segments {
     /// Joins what the topology proves.
-    pub fn new(network: &Network<'_>) -> Self {
+    pub(crate) fn new(network: &Network<'_>) -> Self {
         let mut all = Self::default();
         all.join_linux_bridges(network);
         all.join_ovs_ports(network);

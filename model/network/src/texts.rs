@@ -5,13 +5,12 @@ use std::net::IpAddr;
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_core::records::Batch;
 use tapline_core::records::neigh::Neighbour;
 use tapline_core::records::netfilter::NetfilterTable;
 use tapline_core::records::route::Family;
 use tapline_core::span::{Evidence, SourceId};
 
-use crate::Network;
+use crate::{AllNeighbours, FilterTables, Network};
 
 /// A setting that is a number, and the place that prints it.
 #[derive(Clone, Copy, Debug)]
@@ -25,12 +24,11 @@ pub struct Setting {
 /// Settings by host, namespace and key.
 pub type Settings<'a> = BTreeMap<(HostId, &'a Netns, &'a str), Setting>;
 
-/// The settings whose key is wanted, of the first text that prints them.
-pub fn settings<'a>(network: &Network<'a>, wanted: fn(&str) -> bool) -> Settings<'a> {
+/// All settings, of the first text that prints them.
+pub(crate) fn settings<'a>(network: &Network<'a>) -> Settings<'a> {
     let mut all = BTreeMap::new();
-    for (source, reading) in network.topology.snapshot.iter() {
-        let Batch::Sysctls(settings) = &reading.records else { continue };
-        for setting in settings.iter().filter(|it| wanted(&it.key.value)) {
+    for (source, settings) in network.sysctl_texts() {
+        for setting in settings {
             let Some(value) = setting.number() else { continue };
             let evidence = Evidence { source: source.id, span: setting.at };
             all.entry((source.host, &source.netns, setting.key.value.as_str()))
@@ -43,8 +41,7 @@ pub fn settings<'a>(network: &Network<'a>, wanted: fn(&str) -> bool) -> Settings
 /// A complete listing of all settings of the host (`sysctl -a`): a key that it lacks does not
 /// exist.
 pub fn all_settings(network: &Network<'_>, host: HostId) -> Option<(SourceId, usize)> {
-    network.topology.snapshot.iter().find_map(|(source, reading)| {
-        let Batch::Sysctls(settings) = &reading.records else { return None };
+    network.sysctl_texts().find_map(|(source, settings)| {
         let all = source.command.args().iter().any(|it| matches!(it.as_str(), "-a" | "--all"));
         let whole = network.topology.snapshot.completeness(source.id).is_complete();
         let here = source.host == host && source.netns.is_root();
@@ -67,10 +64,9 @@ pub struct Known<'a> {
 pub type Neighbours<'a> = BTreeMap<(&'a str, IpAddr), Known<'a>>;
 
 /// The neighbours of all namespaces.
-pub fn neighbours<'a>(network: &Network<'a>) -> BTreeMap<(HostId, &'a Netns), Neighbours<'a>> {
+pub(crate) fn neighbours<'a>(network: &Network<'a>) -> AllNeighbours<'a> {
     let mut all: BTreeMap<_, Neighbours<'a>> = BTreeMap::new();
-    for (source, reading) in network.topology.snapshot.iter() {
-        let Batch::Neighbours(records) = &reading.records else { continue };
+    for (source, records) in network.neighbour_texts() {
         let here = all.entry((source.host, &source.netns)).or_default();
         for record in records {
             let Some(dev) = &record.dev else { continue };
@@ -106,10 +102,9 @@ pub struct Table<'a> {
 
 /// The whole tables of the root namespace of each host by family and name. What `iptables-save`
 /// prints goes before a listing.
-pub fn tables<'a>(network: &Network<'a>) -> BTreeMap<(HostId, Family, &'a str), Table<'a>> {
-    let mut all: BTreeMap<(HostId, Family, &str), Table<'a>> = BTreeMap::new();
-    for (source, reading) in network.topology.snapshot.iter().filter(|(it, _)| it.netns.is_root()) {
-        let Batch::Netfilter(tables) = &reading.records else { continue };
+pub(crate) fn tables<'a>(network: &Network<'a>) -> FilterTables<'a> {
+    let mut all = FilterTables::new();
+    for (source, tables) in network.netfilter_texts().filter(|(it, _)| it.netns.is_root()) {
         for table in tables.iter().filter(|it| it.committed) {
             let by_command = || {
                 let six = source.command.program().starts_with("ip6");

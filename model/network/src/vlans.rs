@@ -60,12 +60,8 @@ pub struct LocalVlans<'a> {
 
 impl<'a> LocalVlans<'a> {
     /// Gathers them; empty where neutron's agent does not work.
-    pub fn new(
-        network: &Network<'a>,
-        host: HostId,
-        all: &Flows<'a>,
-        switches: &Switches<'a>,
-    ) -> Self {
+    pub(crate) fn new(network: &Network<'a>, host: HostId) -> Self {
+        let (all, switches) = (network.flows(), network.switches());
         let mut vlans = Self::default();
         if !defs::has_agent_patches(network, host) {
             return vlans;

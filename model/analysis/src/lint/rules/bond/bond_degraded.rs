@@ -257,7 +257,7 @@ fn ovs_member<'a>(ctx: &Ctx<'a>, interface: Item<'a, OvsInterface>) -> Member<'a
 
 /// A port that is named like a bond and has one interface of another name: OVS treats it as an
 /// ordinary port. A kernel bond in a port of its own name is one.
-fn single(ctx: &Ctx<'_>, out: &mut Verdicts, port: Item<'_, OvsPort>) {
+fn single<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, port: Item<'a, OvsPort>) {
     let named = port.name().contains("bond");
     let only = named
         .then(|| interfaces(ctx, port).into_iter().next())

@@ -3,7 +3,6 @@ use std::collections::BTreeMap;
 use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::need::Need;
-use tapline_core::records::Batch;
 use tapline_core::records::ovs::OvsRow;
 use tapline_core::span::Evidence;
 use tapline_topology::EdgeKind;
@@ -33,14 +32,14 @@ declare_rule! {
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let nics = Nics::new(ctx);
+    let nics = ctx.nics();
     for bond in ctx.netdevs().filter(|it| it.kind == NetdevKind::Bond) {
         if defs::uplink_role(ctx, &bond).is_none() || bond.usable() == Some(false) {
             out.clean();
             continue;
         }
-        members(ctx, out, &nics, bond);
-        mode(ctx, out, &nics, bond);
+        members(ctx, out, nics, bond);
+        mode(ctx, out, nics, bond);
     }
     ovs_modes(ctx, out);
 }
@@ -174,8 +173,7 @@ fn guests<'a>(
 /// `ofproto/bond.c`).
 fn ovs_modes(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let mut found: BTreeMap<(HostId, Name), (Evidence, Evidence)> = BTreeMap::new();
-    for (source, reading) in ctx.topology.snapshot.iter() {
-        let Batch::Ovs(rows) = &reading.records else { continue };
+    for (source, rows) in ctx.ovs_texts() {
         for row in rows {
             let OvsRow::Port(port) = &row.row else { continue };
             let Some(mode) = port.bond_mode.as_ref().filter(|it| it.value == "balance-tcp") else {

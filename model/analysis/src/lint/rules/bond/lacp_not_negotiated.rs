@@ -32,12 +32,12 @@ declare_rule! {
 const SETTLED: u64 = 90;
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let nics = Nics::new(ctx);
+    let nics = ctx.nics();
     for bond in ctx.netdevs().filter(|it| it.kind == NetdevKind::Bond) {
-        kernel_bond(ctx, out, &nics, bond);
+        kernel_bond(ctx, out, nics, bond);
     }
     for port in ctx.ovs_ports() {
-        ovs_bond(ctx, out, &nics, port);
+        ovs_bond(ctx, out, nics, port);
     }
 }
 

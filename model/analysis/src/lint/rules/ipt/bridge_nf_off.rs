@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_core::need::Need;
@@ -12,6 +10,7 @@ use tapline_topology::graph::Netdev;
 
 use crate::lint::settings::Firewall;
 use crate::lint::{Confidence, Ctx, Object, Verdicts, declare_rule};
+use tapline_network::FilterTables;
 use tapline_network::Item;
 use tapline_network::defs;
 use tapline_network::texts::{self, Settings, Table};
@@ -31,22 +30,19 @@ declare_rule! {
     after: [],
 }
 
-/// The tables of all hosts.
-type Tables<'a> = BTreeMap<(HostId, Family, &'a str), Table<'a>>;
-
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     if matches!(ctx.settings.env.firewall, Some(Firewall::Native | Firewall::None)) {
         return;
     }
-    let settings = texts::settings(ctx, |key| key.starts_with("net.bridge."));
-    let tables = texts::tables(ctx);
+    let settings = ctx.kernel_settings();
+    let tables = ctx.tables();
     for host in ctx.hosts() {
         let bridges = defs::hybrid_bridges(ctx, host);
         if bridges.is_empty() {
             continue;
         }
         for family in [Family::Inet, Family::Inet6] {
-            judge(ctx, out, (host, family), &bridges, &settings, &tables);
+            judge(ctx, out, (host, family), &bridges, settings, tables);
         }
     }
 }
@@ -57,7 +53,7 @@ fn judge(
     (host, family): (HostId, Family),
     bridges: &[Item<'_, Netdev<'_>>],
     settings: &Settings<'_>,
-    tables: &Tables<'_>,
+    tables: &FilterTables<'_>,
 ) {
     let (key, tool) = match family {
         Family::Inet => ("net.bridge.bridge-nf-call-iptables", "iptables-save"),

@@ -3,7 +3,7 @@ use tapline_core::ids::Netns;
 use tapline_core::need::Need;
 
 use crate::lint::{Ctx, Object, Severity, Verdicts, declare_rule};
-use tapline_network::texts::{self, Settings};
+use tapline_network::texts::Settings;
 
 declare_rule! {
     code: "IPT-005",
@@ -27,15 +27,15 @@ const COUNT: &str = "net.netfilter.nf_conntrack_count";
 const MOST: [&str; 2] = ["net.netfilter.nf_conntrack_max", "net.nf_conntrack_max"];
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let settings = texts::settings(ctx, |key| key == COUNT || MOST.contains(&key));
-    let tables = texts::tables(ctx);
+    let settings = ctx.kernel_settings();
+    let tables = ctx.tables();
     for host in ctx.hosts() {
         let tracked = tables.iter().filter(|((it, ..), _)| *it == host).any(|(_, it)| {
             let mut words = it.table.rules.iter().flat_map(|it| &it.matches);
             it.table.table.value == "nat" && !it.table.rules.is_empty()
                 || words.any(|it| matches!(it.as_str(), "conntrack" | "--ctstate" | "ctstate"))
         });
-        judge(ctx, out, host, &settings, tracked);
+        judge(ctx, out, host, settings, tracked);
     }
 }
 

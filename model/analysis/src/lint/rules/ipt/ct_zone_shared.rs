@@ -10,7 +10,7 @@ use tapline_topology::{Topic, names};
 
 use crate::lint::{Ctx, Object, Verdicts, declare_rule};
 use tapline_network::defs;
-use tapline_network::texts::{self, Table};
+use tapline_network::texts::Table;
 
 declare_rule! {
     code: "IPT-004",
@@ -37,10 +37,10 @@ type Ports<'a> = BTreeMap<&'a str, (&'a Name, Evidence)>;
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     // Both families have the same rules: the first that shows a zone is cited.
     let mut zones: BTreeMap<(HostId, u16), Ports<'_>> = BTreeMap::new();
-    for ((host, _, _), table) in texts::tables(ctx).into_iter().filter(|((_, family, table), _)| {
+    for (&(host, _, _), table) in ctx.tables().iter().filter(|((_, family, table), _)| {
         matches!(family, Family::Inet | Family::Inet6) && *table == "raw"
     }) {
-        for (zone, device, evidence) in zones_of(&table) {
+        for (zone, device, evidence) in zones_of(table) {
             let Some(port) = names::port_prefix(device) else { continue };
             zones.entry((host, zone)).or_default().entry(port).or_insert((device, evidence));
         }

@@ -3,18 +3,19 @@ use std::collections::BTreeMap;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_core::need::Need;
+use tapline_core::records::Field;
 use tapline_core::records::nft::NftTable;
 use tapline_core::records::route::Family;
-use tapline_core::records::{Batch, Field};
 use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::Topic;
 use tapline_topology::graph::{Netdev, NetdevKind};
 
 use crate::lint::{Confidence, Ctx, Finding, Verdicts, declare_rule};
+use tapline_network::FilterTables;
 use tapline_network::Item;
 use tapline_network::defs;
 use tapline_network::forward::{Drop, Path, dropped, dropped_by_nft};
-use tapline_network::texts::{self, Setting, Settings, Table};
+use tapline_network::texts::{self, Setting, Settings};
 
 declare_rule! {
     code: "IPT-001",
@@ -33,10 +34,10 @@ declare_rule! {
 }
 
 /// The filters of all hosts, and the switches that show them packets.
-struct Filters<'a> {
-    tables: BTreeMap<(HostId, Family, &'a str), Table<'a>>,
+struct Filters<'c, 'a> {
+    tables: &'c FilterTables<'a>,
     nft: BTreeMap<HostId, (SourceId, &'a [NftTable])>,
-    settings: Settings<'a>,
+    settings: &'c Settings<'a>,
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
@@ -53,25 +54,18 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     }
 }
 
-impl<'a> Filters<'a> {
-    fn new(ctx: &Ctx<'a>) -> Self {
+impl<'c, 'a> Filters<'c, 'a> {
+    fn new(ctx: &'c Ctx<'a>) -> Self {
         let mut nft: BTreeMap<HostId, (SourceId, &'a [NftTable])> = BTreeMap::new();
-        for (source, reading) in ctx.topology.snapshot.iter() {
+        for (source, tables) in ctx.nft_texts() {
             let whole = ctx.topology.snapshot.completeness(source.id).is_complete();
             // Other questions than for all rules leave tables out.
             let all = source.command.args().iter().any(|it| it == "ruleset");
-            if let Batch::NftTables(tables) = &reading.records
-                && source.netns.is_root()
-                && whole
-                && all
-            {
+            if source.netns.is_root() && whole && all {
                 nft.entry(source.host).or_insert((source.id, tables));
             }
         }
-        let settings = texts::settings(ctx, |key| {
-            key.starts_with("net.bridge.bridge-nf-call-ip") || key == "net.ipv4.ip_forward"
-        });
-        Self { tables: texts::tables(ctx), nft, settings }
+        Self { tables: ctx.tables(), nft, settings: ctx.kernel_settings() }
     }
 
     fn setting(&self, host: HostId, key: &str) -> Option<Setting> {
@@ -149,7 +143,7 @@ enum Sight {
 
 fn sight(
     ctx: &Ctx<'_>,
-    filters: &Filters<'_>,
+    filters: &Filters<'_, '_>,
     bridge: Item<'_, Netdev<'_>>,
     family: Family,
 ) -> Sight {
@@ -183,7 +177,7 @@ fn judge_bridged(
     bridge: Item<'_, Netdev<'_>>,
     port: Item<'_, Netdev<'_>>,
     uplink: Item<'_, Netdev<'_>>,
-    filters: &Filters<'_>,
+    filters: &Filters<'_, '_>,
 ) {
     let host = bridge.host;
     let path = Path::Bridged { bridge: bridge.name(), port: port.name() };
@@ -251,7 +245,7 @@ fn judge_routed(
     out: &mut Verdicts,
     bridge: Item<'_, Netdev<'_>>,
     port: Item<'_, Netdev<'_>>,
-    filters: &Filters<'_>,
+    filters: &Filters<'_, '_>,
 ) {
     let host = bridge.host;
     if !filters.shown(host, Family::Inet) {

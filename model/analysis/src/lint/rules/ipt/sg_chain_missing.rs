@@ -12,7 +12,7 @@ use tapline_topology::{Topic, names};
 use crate::lint::{Ctx, Object, Severity, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
-use tapline_network::texts::{self, Table};
+use tapline_network::texts::Table;
 
 declare_rule! {
     code: "IPT-003",
@@ -42,7 +42,7 @@ declare_rule! {
 const SG_CHAIN: &str = "neutron-openvswi-sg-chain";
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let tables = texts::tables(ctx);
+    let tables = ctx.tables();
     let mut ports: BTreeMap<HostId, Vec<Item<'_, VmNic<'_>>>> = BTreeMap::new();
     for nic in ctx.vm_nics().filter(|it| is_hybrid(ctx, *it)) {
         ports.entry(nic.host).or_default().push(nic);

@@ -3,7 +3,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_core::need::Need;
-use tapline_core::records::Batch;
 use tapline_core::span::Evidence;
 use tapline_topology::Topic;
 use tapline_topology::graph::Netdev;
@@ -61,8 +60,7 @@ struct Routes<'a> {
 
 fn routes<'a>(ctx: &Ctx<'a>) -> BTreeMap<HostId, Routes<'a>> {
     let mut all: BTreeMap<HostId, Routes<'_>> = BTreeMap::new();
-    for (source, reading) in ctx.topology.snapshot.iter().filter(|(it, _)| it.netns.is_root()) {
-        let Batch::Routes(routes) = &reading.records else { continue };
+    for (source, routes) in ctx.route_texts().filter(|(it, _)| it.netns.is_root()) {
         for route in routes {
             let Some(device) = route.dev.as_ref().filter(|it| is_cali(&it.value)) else { continue };
             // The kernel's own routes of the link-local network are on every device.

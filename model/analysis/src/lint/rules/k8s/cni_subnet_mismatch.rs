@@ -4,7 +4,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::IpNet;
 use tapline_core::capture::HostId;
 use tapline_core::ids::{Mac, Netns};
-use tapline_core::records::Batch;
 use tapline_core::span::Evidence;
 use tapline_topology::Topic;
 use tapline_topology::graph::{AddressNode, Fact, Netdev};
@@ -180,8 +179,7 @@ fn peers(ctx: &Ctx<'_>, out: &mut Verdicts, node: &Node<'_>, others: &BTreeMap<I
 /// The permanent neighbours of the overlay device.
 fn noted(ctx: &Ctx<'_>, node: &Node<'_>) -> BTreeMap<IpAddr, (Mac, Evidence)> {
     let mut all = BTreeMap::new();
-    for (source, reading) in ctx.topology.snapshot.iter() {
-        let Batch::Neighbours(entries) = &reading.records else { continue };
+    for (source, entries) in ctx.neighbour_texts() {
         if source.host != node.device.host || !source.netns.is_root() {
             continue;
         }

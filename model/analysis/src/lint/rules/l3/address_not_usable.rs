@@ -6,7 +6,6 @@ use tapline_topology::graph::{AddressNode, Netdev, NetdevKind};
 use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
-use tapline_network::nics::Nics;
 
 declare_rule! {
     code: "L3-008",
@@ -30,7 +29,7 @@ declare_rule! {
 const SETTLED: u64 = 120;
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let nics = Nics::new(ctx);
+    let nics = ctx.nics();
     for address in ctx.addresses() {
         let Some(device) = ctx.netdev(address.data.netdev) else { continue };
         let starting = nics.uptime(address.host).is_some_and(|it| it < SETTLED);

@@ -45,7 +45,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         let Some(device) = ctx.netdev(address.netdev).filter(counts) else { continue };
         held.entry((address.host, address.ip)).or_default().push((address, device));
     }
-    let segments = Segments::new(ctx);
+    let segments = ctx.segments();
     dhcp_servers(ctx, out, &held);
     for ((host, ip), holders) in held {
         // One device may have an address with two masks.
@@ -54,7 +54,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             out.clean();
             continue;
         }
-        judge(ctx, out, host, ip, &holders, &segments);
+        judge(ctx, out, host, ip, &holders, segments);
     }
 }
 
@@ -175,7 +175,7 @@ fn judge(
 
 /// Whether no text shows two of the holders at once, and one shows a holder without the address: it
 /// moved from one to the other while the host was looked at.
-fn moved(ctx: &Ctx<'_>, holders: &[Holder<'_>]) -> bool {
+fn moved<'a>(ctx: &Ctx<'a>, holders: &[Holder<'a>]) -> bool {
     let sources: BTreeSet<_> = holders.iter().map(|it| it.0.data.record.source).collect();
     sources.len() == holders.len() && holders.iter().any(|it| ctx.came_or_went(it.0))
 }

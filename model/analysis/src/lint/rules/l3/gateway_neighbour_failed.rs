@@ -14,7 +14,7 @@ use crate::lint::{Confidence, Ctx, Finding, Object, Severity, Verdicts, declare_
 use tapline_network::Item;
 use tapline_network::defs;
 use tapline_network::mesh::is_of_host;
-use tapline_network::texts::{self, Known, Neighbours};
+use tapline_network::texts::{Known, Neighbours};
 
 declare_rule! {
     code: "L3-006",
@@ -54,7 +54,7 @@ const OLD: u32 = 600;
 type All<'a> = BTreeMap<(HostId, &'a Netns), Neighbours<'a>>;
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let all = texts::neighbours(ctx);
+    let all = ctx.neighbours();
     let mut remotes: BTreeMap<HostId, BTreeMap<IpAddr, Evidence>> = BTreeMap::new();
     for tunnel in ctx.tunnels().filter(|it| is_of_host(ctx, *it)) {
         if let Some(remote) = &tunnel.data.remote {
@@ -70,7 +70,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         }
         for hops in hops.into_values() {
             let remotes = remotes.get(&table.host);
-            if judge(ctx, out, table, &hops, &all, remotes) && table.netns().is_root() {
+            if judge(ctx, out, table, &hops, all, remotes) && table.netns().is_root() {
                 reported.extend(hops.iter().map(|it| (table.host, it.gateway)));
             }
         }
@@ -78,7 +78,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     for (host, remotes) in remotes {
         for (remote, evidence) in remotes.into_iter().filter(|it| !reported.contains(&(host, it.0)))
         {
-            judge_peer(ctx, out, host, (remote, evidence), &all);
+            judge_peer(ctx, out, host, (remote, evidence), all);
         }
     }
 }

@@ -97,7 +97,7 @@ enum Fault<'t> {
     OnlinkRouter,
 }
 
-fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, table: Item<'_, RouteTable<'_>>, hops: &[Hop<'_>]) {
+fn judge<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, table: Item<'a, RouteTable<'a>>, hops: &[Hop<'a>]) {
     let Some(first) = hops.first() else { return };
     let (host, netns) = (table.host, table.netns());
     let fault = match fault(ctx, table, first) {
@@ -296,7 +296,7 @@ fn link_route(ctx: &Ctx<'_>, table: Item<'_, RouteTable<'_>>, hop: &Hop<'_>) -> 
 }
 
 /// Whether another way to the same destination does not share the fault.
-fn detour(ctx: &Ctx<'_>, table: Item<'_, RouteTable<'_>>, hop: &Hop<'_>) -> bool {
+fn detour<'a>(ctx: &Ctx<'a>, table: Item<'a, RouteTable<'a>>, hop: &Hop<'a>) -> bool {
     let destination = |it: &Route| it.destination.as_ref().map(|it| it.value);
     let wanted = destination(hop.route.record);
     table

@@ -12,7 +12,7 @@ use tapline_network::Item;
 use tapline_network::defs;
 use tapline_network::mesh::{Mesh, is_cleaned, is_of_host};
 use tapline_network::segment::Segments;
-use tapline_network::texts::{self, Known, Neighbours};
+use tapline_network::texts::{Known, Neighbours};
 
 declare_rule! {
     code: "L3-007",
@@ -39,8 +39,8 @@ type Owner<'a> = (Item<'a, AddressNode<'a>>, Item<'a, Netdev<'a>>);
 type Macs<'a> = BTreeMap<(HostId, &'a Netns), BTreeSet<Mac>>;
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let segments = Segments::new(ctx);
-    let mesh = Mesh::new(ctx);
+    let segments = ctx.segments();
+    let mesh = ctx.mesh();
     let mut remotes: BTreeSet<(HostId, IpAddr)> = BTreeSet::new();
     for tunnel in ctx.tunnels().filter(|it| is_of_host(ctx, *it)) {
         remotes.extend(tunnel.data.remote.as_ref().map(|it| (tunnel.host, it.value)));
@@ -52,15 +52,15 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             .or_default()
             .insert(mac.value);
     }
-    let all = texts::neighbours(ctx);
-    for (&(host, netns), known) in &all {
+    let all = ctx.neighbours();
+    for (&(host, netns), known) in all {
         let shared = shared_macs(known);
         for (&(dev, ip), entry) in known {
             let Some(mac) = entry.record.mac.as_ref().map(|it| it.value) else { continue };
             let by_design = is_virtual(mac) || shared.contains(&(dev, mac));
             let proxy = entry.record.flags.iter().any(|it| it == "proxy");
             let Some(device) = ctx.netdev_called(host, netns, dev) else { continue };
-            let owners = owners(ctx, &segments, &mesh, device, ip, &remotes);
+            let owners = owners(ctx, segments, mesh, device, ip, &remotes);
             if owners.is_empty() {
                 continue;
             }
@@ -76,7 +76,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             report(ctx, out, device, entry, mac, &owners);
         }
     }
-    undecided(ctx, out, &segments, &all);
+    undecided(ctx, out, segments, all);
 }
 
 /// Segments with addresses of two namespaces, of whose neighbours there is no text.

@@ -7,7 +7,7 @@ use tapline_topology::Topic;
 
 use crate::lint::{Confidence, Ctx, Object, Verdicts, declare_rule};
 use tapline_network::defs;
-use tapline_network::texts::{self, Known, Setting};
+use tapline_network::texts::{Known, Setting};
 
 declare_rule! {
     code: "L3-011",
@@ -36,12 +36,10 @@ struct Count<'k, 'a> {
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let limits = texts::settings(ctx, |key| {
-        key.starts_with("net.ipv") && key.ends_with(".neigh.default.gc_thresh3")
-    });
-    let neighbours = texts::neighbours(ctx);
+    let limits = ctx.kernel_settings();
+    let neighbours = ctx.neighbours();
     let mut counts: BTreeMap<(HostId, Family), Count<'_, '_>> = BTreeMap::new();
-    for (&(host, netns), known) in &neighbours {
+    for (&(host, netns), known) in neighbours {
         for ((_, ip), entry) in known {
             if !counts_towards_limit(entry) {
                 continue;

@@ -12,7 +12,7 @@ use super::rp_filter_strict_multihomed::has_source_rule;
 use crate::lint::{Confidence, Ctx, Object, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
-use tapline_network::texts::{self, Settings};
+use tapline_network::texts::Settings;
 
 declare_rule! {
     code: "L3-004",
@@ -51,10 +51,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         let place = (address.host, address.netns(), vrf, address.data.record.source);
         places.entry(place).or_default().push(held);
     }
-    let settings = texts::settings(ctx, |key| {
-        key.starts_with("net.ipv4.conf.")
-            && (key.ends_with(".arp_ignore") || key.ends_with(".arp_filter"))
-    });
+    let settings = ctx.kernel_settings();
     for (place, mut all) in places {
         all.sort_by_key(|it| (it.net.network(), it.net.prefix_len(), it.address.id));
         // Subnets either lie within each other or have nothing in common: those that follow their
@@ -63,7 +60,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         while let Some(outer) = rest.first().map(|it| it.net) {
             let end = rest.iter().position(|it| !outer.contains(&it.net)).unwrap_or(rest.len());
             let (group, next) = rest.split_at(end);
-            judge(ctx, out, place, outer, group, &settings);
+            judge(ctx, out, place, outer, group, settings);
             rest = next;
         }
     }

@@ -8,9 +8,9 @@ use tapline_topology::{NodeId, Topic};
 
 use crate::lint::{Ctx, Verdicts, declare_rule};
 use tapline_network::Item;
-use tapline_network::mesh::{Mesh, is_cleaned};
+use tapline_network::defs;
+use tapline_network::mesh::is_cleaned;
 use tapline_network::segment::Segments;
-use tapline_network::{defs, texts};
 
 declare_rule! {
     code: "L3-012",
@@ -36,7 +36,7 @@ struct Held<'a> {
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let mut segments = Segments::new(ctx);
+    let mut segments = ctx.segments().clone();
     join_hosts(ctx, &mut segments);
     let mut places: BTreeMap<usize, Vec<Held<'_>>> = BTreeMap::new();
     for address in ctx.addresses() {
@@ -67,12 +67,12 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 /// Two hosts are in one segment where one has the other's address in its table of neighbours, with
 /// the MAC of the very device that holds it.
 fn join_hosts(ctx: &Ctx<'_>, segments: &mut Segments) {
-    let mesh = Mesh::new(ctx);
-    for ((host, netns), known) in texts::neighbours(ctx) {
+    let mesh = ctx.mesh();
+    for (&(host, netns), known) in ctx.neighbours() {
         if !netns.is_root() || is_cleaned(ctx, host) {
             continue;
         }
-        for ((dev, ip), entry) in known {
+        for (&(dev, ip), entry) in known {
             let Some(mac) = entry.record.mac.as_ref().map(|it| it.value) else { continue };
             for owner in ctx.topology.find_address(ip).iter().filter_map(|it| ctx.address(*it)) {
                 let other = owner.host != host && owner.netns().is_root();

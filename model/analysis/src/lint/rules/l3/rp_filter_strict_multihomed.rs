@@ -13,7 +13,7 @@ use tapline_topology::graph::{Netdev, NetdevKind, RouteTable, Seen};
 use crate::lint::{Ctx, Verdicts, declare_rule};
 use tapline_network::defs;
 use tapline_network::mesh::is_of_host;
-use tapline_network::texts::{self, Setting, Settings};
+use tapline_network::texts::{Setting, Settings};
 use tapline_network::{Answer, Item, overlay};
 
 declare_rule! {
@@ -42,9 +42,7 @@ struct Expected<'a> {
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let settings = texts::settings(ctx, |key| {
-        key.starts_with("net.ipv4.conf.") && key.ends_with(".rp_filter")
-    });
+    let settings = ctx.kernel_settings();
     for host in ctx.hosts() {
         let main = ctx.topology.find_route_table(host, &Netns::Root, "main");
         let Some(main) = main.and_then(|it| ctx.route_table(it)) else { continue };
@@ -53,7 +51,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         by_tunnel(ctx, main, &mut expected);
         for (dev, expected) in expected {
             let Some(device) = ctx.netdev_called(host, &Netns::Root, dev) else { continue };
-            judge(ctx, out, device, expected, &settings);
+            judge(ctx, out, device, expected, settings);
         }
     }
 }

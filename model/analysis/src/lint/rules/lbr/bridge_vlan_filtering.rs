@@ -4,7 +4,6 @@ use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_core::need::Need;
-use tapline_core::records::Batch;
 use tapline_core::records::bridge::BridgeVlan;
 use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::coverage::Searched;
@@ -98,8 +97,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 /// Complete texts alone: nothing follows from a VLAN that a part does not show.
 fn tables<'a>(ctx: &Ctx<'a>) -> Tables<'a> {
     let mut all = Tables::new();
-    for (source, reading) in ctx.topology.snapshot.iter() {
-        let Batch::BridgeVlans(records) = &reading.records else { continue };
+    for (source, records) in ctx.bridge_vlan_texts() {
         let filtered = source.command.args().iter().any(|it| matches!(it.as_str(), "dev" | "vid"));
         if filtered || !ctx.topology.snapshot.completeness(source.id).is_complete() {
             continue;

@@ -66,8 +66,7 @@ fn blocked(ctx: &Ctx<'_>) -> BTreeSet<NodeId> {
         matches!(state.to_ascii_lowercase().as_str(), "blocking" | "disabled" | "listening")
     };
     let mut all = BTreeSet::new();
-    for (source, reading) in ctx.topology.snapshot.iter() {
-        let Batch::BridgePorts(ports) = &reading.records else { continue };
+    for (source, ports) in ctx.bridge_port_texts() {
         for port in ports.iter().filter(|it| it.state.as_ref().is_some_and(|it| holds(&it.value))) {
             all.extend(ctx.topology.find_netdev(source.host, &source.netns, &port.name.value));
         }

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_core::records::{Batch, Field};
+use tapline_core::records::Field;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{Netdev, NetdevKind};
 use tapline_topology::{Topic, names};
@@ -33,8 +33,7 @@ type States = BTreeMap<(HostId, Netns, Name), (Name, Evidence)>;
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let mut states = States::new();
-    for (source, reading) in ctx.topology.snapshot.iter() {
-        let Batch::BridgePorts(ports) = &reading.records else { continue };
+    for (source, ports) in ctx.bridge_port_texts() {
         for port in ports {
             let Some(state) = &port.state else { continue };
             let key = (source.host, source.netns.clone(), port.name.value.clone());

@@ -80,12 +80,12 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             vm: None,
         });
     }
-    let segments = Segments::new(ctx);
+    let segments = ctx.segments();
     for (mac, endpoints) in held {
         if endpoints.len() < 2 {
             out.clean();
         } else {
-            judge(ctx, out, mac, &endpoints, &segments);
+            judge(ctx, out, mac, &endpoints, segments);
         }
     }
 }

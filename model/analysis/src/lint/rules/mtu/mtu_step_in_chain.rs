@@ -46,11 +46,11 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 }
 
 /// The two ends of a veth; whether they are at fault.
-fn pair(
-    ctx: &Ctx<'_>,
+fn pair<'a>(
+    ctx: &Ctx<'a>,
     out: &mut Verdicts,
-    a: Item<'_, Netdev<'_>>,
-    b: Item<'_, Netdev<'_>>,
+    a: Item<'a, Netdev<'a>>,
+    b: Item<'a, Netdev<'a>>,
 ) -> bool {
     // The inside of a container cannot be captured by name: nothing to ask for.
     if [a, b].iter().any(|it| it.stub && matches!(it.netns(), Netns::Nameless { .. })) {

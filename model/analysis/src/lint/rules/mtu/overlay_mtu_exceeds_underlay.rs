@@ -40,7 +40,12 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     }
 }
 
-fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, tunnels: &[Item<'_, TunnelEndpoint>]) {
+fn judge<'a>(
+    ctx: &Ctx<'a>,
+    out: &mut Verdicts,
+    host: HostId,
+    tunnels: &[Item<'a, TunnelEndpoint>],
+) {
     let endpoints = match overlay_ports(ctx, host) {
         Overlay::Known(all, sure) => (all, sure),
         Overlay::Unknown => {

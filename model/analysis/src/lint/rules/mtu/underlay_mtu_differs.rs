@@ -11,7 +11,7 @@ use tapline_topology::graph::{Netdev, NetdevKind};
 
 use crate::lint::{Ctx, Verdicts, declare_rule};
 use tapline_network::Item;
-use tapline_network::mesh::{self, Mesh};
+use tapline_network::mesh::{self};
 
 declare_rule! {
     code: "MTU-004",
@@ -39,7 +39,7 @@ struct Holder<'a> {
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let mesh = Mesh::new(ctx);
+    let mesh = ctx.mesh();
     let several = {
         let mut hosts: Vec<HostId> =
             mesh.locals.values().flat_map(|it| it.keys()).map(|it| mesh.machine(*it)).collect();

@@ -25,10 +25,10 @@ declare_rule! {
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let nics = Nics::new(ctx);
+    let nics = ctx.nics();
     for nic in ctx.netdevs().filter(nics::is_nic) {
         if nics::serves(ctx, &nic) {
-            judge(ctx, out, &nics, nic);
+            judge(ctx, out, nics, nic);
         } else {
             out.clean();
         }
@@ -57,7 +57,7 @@ fn judge<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, nics: &Nics<'a>, nic: Item<'a, N
     if let Some(place) = nic.place() {
         finding.context(place, "the NIC");
     }
-    cite_uptime(&nics, nic.host, finding);
+    cite_uptime(nics, nic.host, finding);
     finding.next(format!("dmesg -T | grep -i '{}.*link'", nic.name()));
     finding.next(format!("ethtool -m {}", nic.name()));
 }

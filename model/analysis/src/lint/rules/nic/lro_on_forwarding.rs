@@ -2,7 +2,6 @@ use std::collections::BTreeMap;
 
 use tapline_core::capture::HostId;
 use tapline_core::need::Need;
-use tapline_core::records::Batch;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{Netdev, NetdevKind};
 
@@ -30,18 +29,17 @@ declare_rule! {
 const LRO: &str = "large-receive-offload";
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let nics = Nics::new(ctx);
+    let nics = ctx.nics();
     let forwarding = forwarding(ctx);
     for nic in ctx.netdevs().filter(nics::is_nic) {
-        judge(ctx, out, &nics, nic, &forwarding);
+        judge(ctx, out, nics, nic, &forwarding);
     }
 }
 
 /// `net.ipv4.ip_forward` of the root namespace.
 fn forwarding(ctx: &Ctx<'_>) -> BTreeMap<HostId, (bool, Evidence)> {
     let mut all = BTreeMap::new();
-    for (source, reading) in ctx.topology.snapshot.iter().filter(|(it, _)| it.netns.is_root()) {
-        let Batch::Sysctls(settings) = &reading.records else { continue };
+    for (source, settings) in ctx.sysctl_texts().filter(|(it, _)| it.netns.is_root()) {
         for it in settings.iter().filter(|it| it.key.value == "net.ipv4.ip_forward") {
             if let Some(number) = it.number() {
                 let evidence = Evidence { source: source.id, span: it.at };

@@ -42,16 +42,16 @@ const NO_ROOM: &[&str] = &[
 ];
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let nics = Nics::new(ctx);
+    let nics = ctx.nics();
     for device in ctx.netdevs() {
         if nics::is_nic(&device) {
             if nics::serves(ctx, &device) {
-                nic(ctx, out, &nics, device);
+                nic(ctx, out, nics, device);
             } else {
                 out.clean();
             }
         } else if drains(ctx, &device) {
-            guest(ctx, out, &nics, device);
+            guest(ctx, out, nics, device);
         }
     }
 }
@@ -161,6 +161,6 @@ fn report<'a>(
     if let Some(place) = device.place() {
         finding.context(place, "the device");
     }
-    cite_uptime(&nics, device.host, finding);
+    cite_uptime(nics, device.host, finding);
     details(finding);
 }

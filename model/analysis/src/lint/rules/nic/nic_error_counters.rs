@@ -57,10 +57,10 @@ const UNSENT: &[&str] = &[
 const ANY: [(&str, &str); 2] = [("rx", "rx_errors"), ("tx", "tx_errors")];
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let nics = Nics::new(ctx);
+    let nics = ctx.nics();
     for nic in ctx.netdevs().filter(nics::is_nic) {
         if nics::serves(ctx, &nic) {
-            judge(ctx, out, &nics, nic);
+            judge(ctx, out, nics, nic);
         } else {
             out.clean();
         }
@@ -99,7 +99,7 @@ fn judge<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, nics: &Nics<'a>, nic: Item<'a, N
     if let Some(place) = nic.place() {
         finding.context(place, "the NIC");
     }
-    cite_uptime(&nics, nic.host, finding);
+    cite_uptime(nics, nic.host, finding);
     let name = nic.name();
     finding.next(format!(
         "ethtool -S {name} | grep -iE 'crc|fcs|err'; sleep 60; ethtool -S {name} | grep -iE 'crc|fcs|err'"

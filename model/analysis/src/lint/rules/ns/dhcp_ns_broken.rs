@@ -47,11 +47,11 @@ fn is_port(device: &Item<'_, Netdev<'_>>) -> bool {
     !other
 }
 
-fn judge(
-    ctx: &Ctx<'_>,
+fn judge<'a>(
+    ctx: &Ctx<'a>,
     out: &mut Verdicts,
-    netns: Item<'_, NetnsNode<'_>>,
-    ports: &[Item<'_, Netdev<'_>>],
+    netns: Item<'a, NetnsNode<'a>>,
+    ports: &[Item<'a, Netdev<'a>>],
 ) {
     let (host, space) = (netns.host, netns.netns());
     let missing = ctx.missing(host, space, &[Topic::Links, Topic::Addresses]);

@@ -40,7 +40,7 @@ declare_rule! {
 const TABLE: &str = "16";
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let filters = Filters::new(ctx);
+    let filters = ctx.filters();
     for host in ctx.hosts() {
         pairs(ctx, out, host);
     }
@@ -48,7 +48,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         if netns.name().starts_with("fip-") {
             gateway(ctx, out, netns);
         } else if netns.name().starts_with("qrouter-") {
-            addresses(ctx, out, &filters, netns);
+            addresses(ctx, out, filters, netns);
         }
     }
 }

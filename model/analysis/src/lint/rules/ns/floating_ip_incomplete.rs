@@ -8,7 +8,7 @@ use crate::lint::{Confidence, Ctx, Finding, Object, Shape, Verdicts, declare_rul
 use tapline_network::Item;
 use tapline_network::defs;
 use tapline_network::mesh;
-use tapline_network::netfilter::{self, Filters, Table, Translation};
+use tapline_network::netfilter::{self, Table, Translation};
 use tapline_network::router::{Duty, Router};
 
 declare_rule! {
@@ -36,7 +36,7 @@ declare_rule! {
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let filters = Filters::new(ctx);
+    let filters = ctx.filters();
     let mut claims: BTreeMap<Ipv4Addr, Vec<Claim<'_, '_>>> = BTreeMap::new();
     let routers = Router::all(ctx);
     for router in &routers {

@@ -38,9 +38,9 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         return;
     }
     let networks = Networks::new(ctx);
-    let filters = Filters::new(ctx);
+    let filters = ctx.filters();
     for router in Router::all(ctx).iter().filter(|it| it.netns.name().starts_with("qrouter-")) {
-        by_router(ctx, out, &networks, &filters, router);
+        by_router(ctx, out, &networks, filters, router);
     }
     for netns in ctx.namespaces().filter(|it| it.name().starts_with("ovnmeta-")) {
         by_ovn(ctx, out, netns);
@@ -104,12 +104,12 @@ fn redirects(table: Table<'_>) -> bool {
     })
 }
 
-fn by_router(
-    ctx: &Ctx<'_>,
+fn by_router<'a>(
+    ctx: &Ctx<'a>,
     out: &mut Verdicts,
-    networks: &Networks<'_>,
-    filters: &Filters<'_>,
-    router: &Router<'_>,
+    networks: &Networks<'a>,
+    filters: &Filters<'a>,
+    router: &Router<'a>,
 ) {
     let (host, netns) = (router.netns.host, router.netns.netns());
     let ports: Vec<_> = router.ports("qr-").collect();

@@ -14,7 +14,7 @@ use tapline_network::Item;
 use tapline_network::defs;
 use tapline_network::netfilter::{self, Filters};
 use tapline_network::router::{Duty, Router};
-use tapline_network::texts::{self, Settings};
+use tapline_network::texts::Settings;
 
 declare_rule! {
     code: "NS-009",
@@ -44,25 +44,23 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             router(ctx, out, &switches, &Router::new(ctx, netns));
         }
     }
-    let filters = Filters::new(ctx);
+    let filters = ctx.filters();
     for host in ctx.hosts() {
-        host_itself(ctx, out, &switches, &filters, host);
+        host_itself(ctx, out, &switches, filters, host);
     }
 }
 
 /// The switches of forwarding, by namespace.
-struct Switches<'a> {
-    all: Settings<'a>,
+struct Switches<'c, 'a> {
+    all: &'c Settings<'a>,
     /// Namespaces in which a device forwards IPv6 whatever the switch for all says.
     forced: BTreeSet<(HostId, &'a Netns)>,
 }
 
-impl<'a> Switches<'a> {
-    fn new(ctx: &Ctx<'a>) -> Self {
+impl<'c, 'a> Switches<'c, 'a> {
+    fn new(ctx: &'c Ctx<'a>) -> Self {
         let forces: fn(&str) -> bool = |key| key.ends_with(".force_forwarding");
-        let all = texts::settings(ctx, |key| {
-            key == V4 || key == V6 || key.ends_with(".force_forwarding")
-        });
+        let all = ctx.kernel_settings();
         let forced = all
             .iter()
             .filter(|((_, _, key), setting)| forces(key) && setting.value == 1)
@@ -79,7 +77,7 @@ impl<'a> Switches<'a> {
     }
 }
 
-fn router(ctx: &Ctx<'_>, out: &mut Verdicts, switches: &Switches<'_>, router: &Router<'_>) {
+fn router(ctx: &Ctx<'_>, out: &mut Verdicts, switches: &Switches<'_, '_>, router: &Router<'_>) {
     let (host, netns) = (router.netns.host, router.netns.netns());
     if router.devices.is_empty() {
         return;
@@ -135,11 +133,11 @@ fn cite(router: &Router<'_>, finding: &mut crate::lint::Finding) {
 
 /// The root namespace routes for containers and for networks of libvirt that it hides behind its
 /// own address.
-fn host_itself(
-    ctx: &Ctx<'_>,
+fn host_itself<'a>(
+    ctx: &Ctx<'a>,
     out: &mut Verdicts,
-    switches: &Switches<'_>,
-    filters: &Filters<'_>,
+    switches: &Switches<'_, '_>,
+    filters: &Filters<'a>,
     host: HostId,
 ) {
     let users = users(ctx, filters, host);

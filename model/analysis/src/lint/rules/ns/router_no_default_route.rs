@@ -72,11 +72,11 @@ fn central(ctx: &Ctx<'_>) -> BTreeSet<String> {
 }
 
 /// A namespace with its own port in the external network.
-fn with_gateway(
-    ctx: &Ctx<'_>,
+fn with_gateway<'a>(
+    ctx: &Ctx<'a>,
     out: &mut Verdicts,
-    netns: Item<'_, NetnsNode<'_>>,
-    devices: &[Item<'_, Netdev<'_>>],
+    netns: Item<'a, NetnsNode<'a>>,
+    devices: &[Item<'a, Netdev<'a>>],
     prefix: &str,
 ) {
     let (host, space) = (netns.host, netns.netns());
@@ -132,11 +132,11 @@ fn with_gateway(
 }
 
 /// A distributed router on a compute node: its subnets look up tables of their own.
-fn distributed(
-    ctx: &Ctx<'_>,
+fn distributed<'a>(
+    ctx: &Ctx<'a>,
     out: &mut Verdicts,
-    netns: Item<'_, NetnsNode<'_>>,
-    devices: &[Item<'_, Netdev<'_>>],
+    netns: Item<'a, NetnsNode<'a>>,
+    devices: &[Item<'a, Netdev<'a>>],
 ) {
     let (host, space) = (netns.host, netns.netns());
     let missing = ctx.missing(host, space, &[Topic::AllRoutes, Topic::Rules, Topic::Addresses]);

@@ -27,10 +27,10 @@ declare_rule! {
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let ovn = Ovn::new(ctx);
+    let ovn = ctx.ovn();
     for local in ovn.locals.values().filter(|it| !it.is_shared()) {
         let mapped = mappings(ctx, out, local);
-        needs(ctx, out, &ovn, local, &mapped);
+        needs(ctx, out, ovn, local, &mapped);
     }
 }
 

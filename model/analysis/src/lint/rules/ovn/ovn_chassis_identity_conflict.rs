@@ -24,13 +24,13 @@ declare_rule! {
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let ovn = Ovn::new(ctx);
+    let ovn = ctx.ovn();
     let mut ids: BTreeMap<&str, Vec<Local<'_>>> = BTreeMap::new();
     for local in ovn.locals.values().filter(|it| !it.is_shared()) {
         match local.system_id() {
             Some(id) => {
                 ids.entry(id).or_default().push(*local);
-                registered(ctx, out, &ovn, *local, id);
+                registered(ctx, out, ovn, *local, id);
             }
             None => {
                 let message = "OVN is set up here, and the host has no system-id: ovn-controller does not enter a chassis and does nothing";
@@ -47,7 +47,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let mut said: BTreeSet<(&str, &str)> = BTreeSet::new();
     for south in ovn.souths.values() {
         one_address(out, south, &mut said);
-        one_hostname(ctx, out, &ovn, south, &mut said);
+        one_hostname(ctx, out, ovn, south, &mut said);
     }
 }
 

@@ -7,7 +7,7 @@ use tapline_topology::Topic;
 
 use crate::lint::{Confidence, Ctx, Object, Verdicts, declare_rule};
 use tapline_network::defs;
-use tapline_network::ovn::{ASK_SOUTH, Chassis, Local, Ovn};
+use tapline_network::ovn::{ASK_SOUTH, Chassis, Local};
 
 declare_rule! {
     code: "OVN-004",
@@ -30,7 +30,7 @@ declare_rule! {
 const ASK_CHASSIS: &str = "ovn-sbctl list Chassis";
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let ovn = Ovn::new(ctx);
+    let ovn = ctx.ovn();
     for local in ovn.locals.values().filter(|it| !it.is_shared()) {
         let Some(id) = local.system_id() else { continue };
         let Some(south) = ovn.south_of(ctx, local) else {

@@ -30,7 +30,7 @@ declare_rule! {
 const GATEWAY: &str = "chassisredirect";
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let ovn = Ovn::new(ctx);
+    let ovn = ctx.ovn();
     let mut said: BTreeSet<&str> = BTreeSet::new();
     for south in ovn.souths.values() {
         for (name, binding) in &south.bindings {
@@ -53,7 +53,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     for north in ovn.norths.values() {
         let with = north.router_ports.iter().filter(|(_, (it, _))| !it.gateway_chassis.is_empty());
         for (name, (port, at)) in with {
-            let Some(south) = south_of(&ovn, north) else {
+            let Some(south) = south_of(ovn, north) else {
                 out.cannot_tell(north.host, [Need::command(ASK_SOUTH)]);
                 continue;
             };

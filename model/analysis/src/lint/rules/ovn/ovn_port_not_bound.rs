@@ -55,8 +55,8 @@ struct Fault<'a> {
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let ovn = Ovn::new(ctx);
-    let plugged = plugged(ctx, &ovn);
+    let ovn = ctx.ovn();
+    let plugged = plugged(ctx, ovn);
     for local in ovn.locals.values().filter(|it| !it.is_shared()) {
         let Some(id) = local.system_id() else { continue };
         let south = ovn.south_of(ctx, local);

@@ -11,7 +11,7 @@ use tapline_topology::graph::OvsBridge;
 use crate::lint::{Ctx, Severity, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
-use tapline_network::flows::{self, Dump, Flows, Switches};
+use tapline_network::flows::{self, Dump, Switches};
 
 declare_rule! {
     code: "OVS-015",
@@ -38,8 +38,8 @@ const RESERVED: u32 = 0xff00;
 const RECENT: u32 = 60;
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let all = Flows::new(ctx);
-    let switches = Switches::new(ctx);
+    let all = ctx.flows();
+    let switches = ctx.switches();
     for host in ctx.hosts() {
         for bridge in ctx.ovs_bridges_of(host) {
             let Some(dump) = all.best(host, bridge.name()) else {
@@ -54,7 +54,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
                 out.clean();
                 continue;
             }
-            match listing(ctx, host, bridge, dump, &switches) {
+            match listing(ctx, host, bridge, dump, switches) {
                 Some(listed) => judge(ctx, out, bridge, dump, &named, &listed),
                 None => out.cannot_tell(host, [Need::about(Topic::OfPorts, bridge.name())]),
             }
@@ -120,7 +120,7 @@ fn listing(
         switches.of(host, bridge.name()).iter().filter(|(source, _)| !far(*source)).collect();
     let (source, _) = all.first()?;
     let mut ports = BTreeSet::new();
-    for (_, switch) in &all {
+    for (_, switch) in all {
         ports.extend(switch.ports.iter().filter_map(|it| match it.port.value {
             OfPort::Number(number) => Some(number),
             _ => None,

@@ -8,7 +8,6 @@ use tapline_topology::{Topic, names};
 use crate::lint::{Ctx, Finding, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
-use tapline_network::flows::{Flows, Switches};
 use tapline_network::vlans::LocalVlans;
 
 declare_rule! {
@@ -34,9 +33,8 @@ declare_rule! {
 type Tagged<'a> = (Item<'a, OvsPort>, &'a Fact<u16>);
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let (flows, switches) = (Flows::new(ctx), Switches::new(ctx));
     for host in ctx.hosts() {
-        against_flows(ctx, out, &LocalVlans::new(ctx, host, &flows, &switches));
+        against_flows(ctx, out, ctx.local_vlans(host));
         let mut networks: BTreeMap<(&str, &str), Vec<Tagged<'_>>> = BTreeMap::new();
         let mut servers: Vec<(&str, Tagged<'_>)> = Vec::new();
         let mut untold = 0_u32;

@@ -36,24 +36,24 @@ declare_rule! {
 }
 
 /// What the rule compares.
-struct Seen<'a> {
-    flows: Flows<'a>,
-    switches: Switches<'a>,
-    mesh: Mesh,
-    vlans: BTreeMap<HostId, LocalVlans<'a>>,
+struct Seen<'c, 'a> {
+    flows: &'c Flows<'a>,
+    switches: &'c Switches<'a>,
+    mesh: &'c Mesh,
+    vlans: BTreeMap<HostId, &'c LocalVlans<'a>>,
     /// The tunnel keys that ports of each host need.
     served: BTreeMap<HostId, BTreeMap<u64, (Item<'a, OvsPort>, Evidence)>>,
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let flows = Flows::new(ctx);
-    let switches = Switches::new(ctx);
+    let flows = ctx.flows();
+    let switches = ctx.switches();
     let mut vlans = BTreeMap::new();
     for host in ctx.hosts() {
-        vlans.insert(host, LocalVlans::new(ctx, host, &flows, &switches));
+        vlans.insert(host, ctx.local_vlans(host));
     }
     let served = vlans.iter().map(|(host, it)| (*host, vlans::served(ctx, it))).collect();
-    let seen = Seen { flows, switches, mesh: Mesh::new(ctx), vlans, served };
+    let seen = Seen { flows, switches, mesh: ctx.mesh(), vlans, served };
     for (host, local) in &seen.vlans {
         for (vlan, ports) in &local.ports {
             if let Some(port) = ports.first() {
@@ -96,14 +96,14 @@ fn kind(local: &LocalVlans<'_>, vlan: u16, ways: &Ways<'_>) -> (Kind, Option<Evi
     }
 }
 
-fn judge(
-    ctx: &Ctx<'_>,
+fn judge<'a>(
+    ctx: &Ctx<'a>,
     out: &mut Verdicts,
-    seen: &Seen<'_>,
+    seen: &Seen<'_, 'a>,
     host: HostId,
-    local: &LocalVlans<'_>,
+    local: &LocalVlans<'a>,
     vlan: u16,
-    port: Item<'_, OvsPort>,
+    port: Item<'a, OvsPort>,
 ) {
     let none = Ways::default();
     let ways = local.ways.get(&vlan).unwrap_or(&none);
@@ -113,7 +113,7 @@ fn judge(
         Kind::Unknown => {
             let bridges = local.provider_bridges.iter().chain(&local.tunnel_bridge);
             let bridges = bridges.map(Item::name).chain(["br-int"]);
-            let open = vlans::open_bridges(host, &seen.flows, bridges);
+            let open = vlans::open_bridges(host, seen.flows, bridges);
             let both = ways.provider_in.is_some() && !ways.tunnel_in.is_empty();
             if both {
                 out.clean();
@@ -133,7 +133,7 @@ fn judge(
         }
         Kind::Provider => {
             let bridges = || local.provider_bridges.iter().map(Item::name);
-            let open = vlans::open_bridges(host, &seen.flows, bridges().chain(["br-int"]));
+            let open = vlans::open_bridges(host, seen.flows, bridges().chain(["br-int"]));
             if local.provider_bridges.is_empty() {
                 return out.clean();
             }
@@ -161,7 +161,7 @@ struct Lack<'a> {
 
 fn tunnel_lack<'a>(
     ctx: &Ctx<'a>,
-    seen: &Seen<'a>,
+    seen: &Seen<'_, 'a>,
     host: HostId,
     local: &LocalVlans<'a>,
     ways: &Ways<'_>,
@@ -211,7 +211,7 @@ struct Needs {
 
 fn missing_peer(
     ctx: &Ctx<'_>,
-    seen: &Seen<'_>,
+    seen: &Seen<'_, '_>,
     host: HostId,
     tunnels: &[Item<'_, tapline_topology::graph::OvsInterface>],
     key: u64,
@@ -296,7 +296,7 @@ fn provider_lack<'a>(ctx: &Ctx<'a>, local: &LocalVlans<'a>, ways: &Ways<'_>) -> 
 fn report(
     ctx: &Ctx<'_>,
     out: &mut Verdicts,
-    seen: &Seen<'_>,
+    seen: &Seen<'_, '_>,
     local: &LocalVlans<'_>,
     vlan: u16,
     port: Item<'_, OvsPort>,

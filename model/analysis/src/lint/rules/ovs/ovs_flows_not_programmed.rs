@@ -2,7 +2,6 @@ use std::collections::BTreeMap;
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_core::records::Batch;
 use tapline_core::records::openflow::{Action, Flow};
 use tapline_core::records::ovs::{OvsRow, lookup};
 use tapline_topology::graph::{OvsBridge, OvsInterface};
@@ -35,7 +34,7 @@ declare_rule! {
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let flows = Flows::new(ctx);
+    let flows = ctx.flows();
     let databases = databases(ctx);
     for host in ctx.hosts() {
         let database = databases.get(&host).copied().unwrap_or_default();
@@ -55,7 +54,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
                 _ => out.clean(),
             }
         }
-        report(ctx, out, &flows, host, lost);
+        report(ctx, out, flows, host, lost);
     }
     for host in ctx.hosts_without_ovs_capture() {
         out.cannot_tell(host, ctx.missing(host, &Netns::Root, &[Topic::Ovs]));
@@ -82,8 +81,7 @@ struct Database {
 
 fn databases(ctx: &Ctx<'_>) -> BTreeMap<HostId, Database> {
     let mut all: BTreeMap<HostId, Database> = BTreeMap::new();
-    for (source, reading) in ctx.topology.snapshot.iter() {
-        let Batch::Ovs(rows) = &reading.records else { continue };
+    for (source, rows) in ctx.ovs_texts() {
         for row in rows {
             let OvsRow::OpenVswitch(database) = &row.row else { continue };
             let it = all.entry(source.host).or_default();

@@ -2,7 +2,6 @@ use std::collections::BTreeMap;
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_core::records::Batch;
 use tapline_core::records::ovs::OvsRow;
 use tapline_core::span::Evidence;
 use tapline_topology::coverage::Searched;
@@ -91,8 +90,7 @@ impl Leftover {
 /// The bridges of neutron's agent whose row in the database names mirrors.
 fn mirrors(ctx: &Ctx<'_>) -> BTreeMap<NodeId, Evidence> {
     let mut all = BTreeMap::new();
-    for (source, reading) in ctx.topology.snapshot.iter() {
-        let Batch::Ovs(rows) = &reading.records else { continue };
+    for (source, rows) in ctx.ovs_texts() {
         for record in rows {
             let OvsRow::Bridge(row) = &record.row else { continue };
             let column = record.columns.iter().find(|it| it.name == "mirrors");

@@ -2,7 +2,6 @@ use std::collections::BTreeSet;
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_core::records::Batch;
 use tapline_core::records::ovs::{OvsRow, lookup};
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{OvsBridge, OvsInterface};
@@ -11,8 +10,6 @@ use tapline_topology::{EdgeKind, Topic};
 use crate::lint::{Ctx, Finding, Severity, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
-use tapline_network::flows::{Flows, Switches};
-use tapline_network::vlans::LocalVlans;
 
 declare_rule! {
     code: "OVS-006",
@@ -64,8 +61,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 /// The bridges that OVN maps a physical network to: `ovn-bridge-mappings` is `NET:BRIDGE,…`.
 fn ovn_mappings<'a>(ctx: &Ctx<'a>) -> BTreeSet<(HostId, &'a str)> {
     let mut all = BTreeSet::new();
-    for (source, reading) in ctx.topology.snapshot.iter() {
-        let Batch::Ovs(rows) = &reading.records else { continue };
+    for (source, rows) in ctx.ovs_texts() {
         for row in rows {
             let OvsRow::OpenVswitch(database) = &row.row else { continue };
             let Some(value) = lookup(&database.external_ids, "ovn-bridge-mappings") else {
@@ -113,7 +109,7 @@ fn is_way_out(bridge: Item<'_, OvsBridge>, interface: Item<'_, OvsInterface>) ->
 /// where they do not tell.
 fn is_let_out(ctx: &Ctx<'_>, bridge: Item<'_, OvsBridge>) -> Option<(bool, Evidence)> {
     let (host, name) = (bridge.host, bridge.name());
-    let flows = Flows::new(ctx);
+    let flows = ctx.flows();
     let dump = flows.best(host, name)?;
     let heading = tapline_network::flows::first_line(ctx, dump.source);
     // The agent's flow for what no other lets out: the bridge is programmed.
@@ -121,7 +117,7 @@ fn is_let_out(ctx: &Ctx<'_>, bridge: Item<'_, OvsBridge>) -> Option<(bool, Evide
     if !programmed || !defs::has_agent_patches(ctx, host) {
         return None;
     }
-    let local = LocalVlans::new(ctx, host, &flows, &Switches::new(ctx));
+    let local = ctx.local_vlans(host);
     let ports = ctx.ovs_ports_of(host).filter(|it| it.bridge == "br-int");
     let tags: BTreeSet<u16> =
         ports.filter_map(|it| it.data.tag.as_ref()).map(|it| it.value).collect();

@@ -2,7 +2,6 @@ use std::collections::BTreeMap;
 
 use tapline_core::capture::HostId;
 use tapline_core::need::Need;
-use tapline_core::records::Batch;
 use tapline_core::records::ovs::{OvsMap, OvsRow, lookup};
 use tapline_core::span::SourceId;
 use tapline_topology::graph::OvsInterface;
@@ -83,8 +82,7 @@ struct Status<'a> {
 /// By host and interface: the first text that says anything.
 fn states<'a>(ctx: &Ctx<'a>) -> BTreeMap<(HostId, &'a str), Status<'a>> {
     let mut all = BTreeMap::new();
-    for (source, reading) in ctx.topology.snapshot.iter() {
-        let Batch::Ovs(rows) = &reading.records else { continue };
+    for (source, rows) in ctx.ovs_texts() {
         for row in rows {
             let OvsRow::Interface(interface) = &row.row else { continue };
             let status = &interface.bfd_status;

@@ -12,7 +12,7 @@ use tapline_topology::graph::TunnelEndpoint;
 
 use crate::lint::{Ctx, Verdicts, declare_rule};
 use tapline_network::Item;
-use tapline_network::netfilter::{self, Filters, Table};
+use tapline_network::netfilter::{self, Table};
 use tapline_network::{defs, mesh};
 
 declare_rule! {
@@ -31,7 +31,7 @@ declare_rule! {
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let filters = Filters::new(ctx);
+    let filters = ctx.filters();
     for host in ctx.hosts() {
         let flows = flows(ctx, host);
         if flows.is_empty() {

@@ -3,7 +3,6 @@ use std::collections::BTreeMap;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_core::need::Need;
-use tapline_core::records::Batch;
 use tapline_core::records::ovs::OvsRow;
 use tapline_topology::graph::{NodeData, OvsInterface};
 use tapline_topology::{Presence, Topic};
@@ -71,8 +70,7 @@ fn carrier(interface: Item<'_, OvsInterface>) -> Option<String> {
 /// Version of OVS of each host, as (major, minor).
 fn versions(ctx: &Ctx<'_>) -> BTreeMap<HostId, (u32, u32)> {
     let mut all = BTreeMap::new();
-    for (source, reading) in ctx.topology.snapshot.iter() {
-        let Batch::Ovs(rows) = &reading.records else { continue };
+    for (source, rows) in ctx.ovs_texts() {
         for row in rows {
             let OvsRow::OpenVswitch(database) = &row.row else { continue };
             let version = database.version.as_ref().and_then(|it| version(it));

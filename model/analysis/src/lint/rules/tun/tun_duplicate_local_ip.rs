@@ -9,7 +9,7 @@ use tapline_topology::graph::NetdevKind;
 
 use crate::lint::{Ctx, Object, Verdicts, declare_rule};
 use tapline_network::defs;
-use tapline_network::mesh::{self, Mesh};
+use tapline_network::mesh::{self};
 
 declare_rule! {
     code: "TUN-003",
@@ -28,7 +28,7 @@ declare_rule! {
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let mesh = Mesh::new(ctx);
+    let mesh = ctx.mesh();
     for (ip, hosts) in &mesh.locals {
         // Of several captures of one machine the first stands for it.
         let mut machines: BTreeMap<HostId, (HostId, Evidence)> = BTreeMap::new();

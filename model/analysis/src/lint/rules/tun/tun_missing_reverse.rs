@@ -46,7 +46,7 @@ declare_rule! {
 const MAX_HOSTS: usize = 64;
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let mesh = Mesh::new(ctx);
+    let mesh = ctx.mesh();
     let ways = mesh.ways(ctx);
     // All tunnels from one host to another lack the same way back.
     let mut lost: BTreeMap<(HostId, HostId), Vec<Item<'_, TunnelEndpoint>>> = BTreeMap::new();
@@ -64,9 +64,9 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             out.cannot_tell(far, [mesh::NOT_CLEANED]);
             continue;
         }
-        judge(ctx, out, &mesh, far, host, &tunnels);
+        judge(ctx, out, mesh, far, host, &tunnels);
     }
-    strangers(ctx, out, &mesh, &ways);
+    strangers(ctx, out, mesh, &ways);
 }
 
 /// Whether a tunnel of the host leads wherever a flow says.

@@ -9,7 +9,7 @@ use tapline_topology::graph::TunnelEndpoint;
 use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
-use tapline_network::mesh::{self, Mesh};
+use tapline_network::mesh::{self};
 
 declare_rule! {
     code: "TUN-005",
@@ -30,7 +30,7 @@ declare_rule! {
 type Bundle<'a> = Vec<Item<'a, TunnelEndpoint>>;
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let mesh = Mesh::new(ctx);
+    let mesh = ctx.mesh();
     let mut bundles: BTreeMap<(HostId, HostId), Bundle<'_>> = BTreeMap::new();
     let mut unknown: BTreeSet<HostId> = BTreeSet::new();
     for tunnel in ctx.tunnels().filter(|it| is_point_to_point(ctx, *it)) {

@@ -56,7 +56,7 @@ impl Segment<'_> {
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let mesh = Mesh::new(ctx);
+    let mesh = ctx.mesh();
     // Segments of each network, without repeats on one host.
     let mut networks: Networks<'_> = BTreeMap::new();
     let mut told: BTreeSet<HostId> = BTreeSet::new();
@@ -77,9 +77,9 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     }
     for segments in networks.values() {
         let all: Vec<_> = segments.values().copied().collect();
-        one_network(ctx, out, &mesh, &all);
+        one_network(ctx, out, mesh, &all);
     }
-    shared_ids(ctx, out, &mesh, &networks);
+    shared_ids(ctx, out, mesh, &networks);
     // Hosts with ports of neutron whose networks are not told.
     let hosts: BTreeSet<_> = wired.keys().map(|it| mesh.machine(*it)).collect();
     if hosts.len() > 1 {

@@ -27,7 +27,7 @@ declare_rule! {
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let mesh = Mesh::new(ctx);
+    let mesh = ctx.mesh();
     let mut peers: BTreeMap<IpAddr, Vec<Item<'_, TunnelEndpoint>>> = BTreeMap::new();
     let mut machines: BTreeSet<HostId> = BTreeSet::new();
     let of_mesh = |it: &Item<'_, TunnelEndpoint>| {
@@ -45,12 +45,12 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         out.cannot_tell(*host, [mesh::NOT_CLEANED]);
         return;
     }
-    outsiders(ctx, out, &mesh);
+    outsiders(ctx, out, mesh);
     // That the peers of a single host were not captured goes without saying.
     if machines.len() < 2 {
         return;
     }
-    let silent: Vec<HostId> = ctx.hosts().filter(|it| !is_told(ctx, &mesh, *it)).collect();
+    let silent: Vec<HostId> = ctx.hosts().filter(|it| !is_told(ctx, mesh, *it)).collect();
     for (ip, tunnels) in peers {
         if !mesh.owners(ctx, ip).is_empty() {
             out.clean();
@@ -58,7 +58,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             // It may be the address of a captured host that nothing tells the addresses of.
             out.cannot_tell(*host, [Topic::Addresses.command(&Netns::Root)]);
         } else {
-            report(ctx, out, &mesh, ip, &tunnels);
+            report(ctx, out, mesh, ip, &tunnels);
         }
     }
 }

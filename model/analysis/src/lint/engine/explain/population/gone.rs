@@ -25,9 +25,9 @@ const AGENT_SETTING: &str = "grep l2_population /etc/neutron/plugins/ml2/openvsw
 const LEAST: usize = 3;
 
 pub(super) fn add(report: &mut Report, ctx: &Ctx<'_>) {
-    let mesh = Mesh::new(ctx);
-    probed(report, ctx, &mesh);
-    missed(report, ctx, &mesh);
+    let mesh = ctx.mesh();
+    probed(report, ctx, mesh);
+    missed(report, ctx, mesh);
 }
 
 /// Probes of several hosts find the tunnel to it down.

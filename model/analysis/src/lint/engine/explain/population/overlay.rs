@@ -16,7 +16,7 @@ use tapline_network::mesh::Mesh;
 type Pair = (HostId, HostId);
 
 pub(super) fn add(report: &mut Report, ctx: &Ctx<'_>) {
-    let mesh = Mesh::new(ctx);
+    let mesh = ctx.mesh();
     let pair = |a: HostId, b: HostId| -> Option<Pair> {
         let (a, b) = (mesh.machine(a), mesh.machine(b));
         (a != b).then_some((a.min(b), a.max(b)))
@@ -27,7 +27,7 @@ pub(super) fn add(report: &mut Report, ctx: &Ctx<'_>) {
             it.peers.clone()
         } else if it.rule == &tun_bfd_down::RULE {
             // Probes that get no answer; the far end may be captured or not.
-            far_end(it, ctx, &mesh).into_iter().collect()
+            far_end(it, ctx, mesh).into_iter().collect()
         } else {
             continue;
         };

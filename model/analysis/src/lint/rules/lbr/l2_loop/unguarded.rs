@@ -6,12 +6,12 @@ use tapline_core::span::Evidence;
 use crate::lint::{Confidence, Ctx, Severity, Verdicts};
 use tapline_network::Item;
 use tapline_network::defs;
-use tapline_network::flows::{self, Dump, Flows};
+use tapline_network::flows::{self, Dump};
 
 /// Neutron keeps physical networks apart by flows that drop what comes from one of them and has no
 /// VLAN of its own. A bridge without a program floods it to all others.
 pub(super) fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let flows = Flows::new(ctx);
+    let flows = ctx.flows();
     for host in ctx.hosts().filter(|it| defs::has_agent_patches(ctx, *it)) {
         let mut providers = defs::providers(ctx, host);
         for it in &mut providers {

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_core::records::Batch;
 use tapline_core::records::ovs::{OvsRow, lookup};
 use tapline_topology::graph::{Fact, Netdev};
 use tapline_topology::{Topic, names};
@@ -145,8 +144,7 @@ fn network(
 /// The bridges of physical networks that OVN is told: `ovn-bridge-mappings` is `NET:BRIDGE,…`.
 fn mappings<'a>(ctx: &Ctx<'a>) -> BTreeMap<(HostId, &'a str), &'a str> {
     let mut all = BTreeMap::new();
-    for (source, reading) in ctx.topology.snapshot.iter() {
-        let Batch::Ovs(rows) = &reading.records else { continue };
+    for (source, rows) in ctx.ovs_texts() {
         for row in rows {
             let OvsRow::OpenVswitch(database) = &row.row else { continue };
             let value = lookup(&database.external_ids, "ovn-bridge-mappings");

@@ -1,0 +1,176 @@
+//! What was captured beside the topology, sorted once and only when somebody asks.
+//!
+//! The texts are sorted by kind when the network is made. Each index over them is built at the
+//! first question and shared by all that follow.
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use tapline_core::capture::{HostId, Source};
+use tapline_core::ids::Netns;
+use tapline_core::outcome::Outcome;
+use tapline_core::records::route::Family;
+use tapline_core::records::{Batch, bridge, neigh, netfilter, nft, openflow, ovs, route, sysctl};
+use tapline_core::span::SourceId;
+use tapline_topology::Topology;
+
+use crate::Network;
+use crate::flows::{Flows, Switches};
+use crate::mesh::Mesh;
+use crate::netfilter::Filters;
+use crate::nics::Nics;
+use crate::ovn::Ovn;
+use crate::segment::Segments;
+use crate::texts::{self, Neighbours, Settings, Table};
+use crate::vlans::LocalVlans;
+
+/// The tables of the packet filters of all root namespaces, by family and name.
+pub type FilterTables<'a> = BTreeMap<(HostId, Family, &'a str), Table<'a>>;
+
+/// The neighbours of all namespaces.
+pub type AllNeighbours<'a> = BTreeMap<(HostId, &'a Netns), Neighbours<'a>>;
+
+/// The indexes of a network.
+#[derive(Debug, Default)]
+pub(crate) struct State<'a> {
+    /// The texts with records, by the kind of these.
+    texts: BTreeMap<&'static str, Vec<SourceId>>,
+    mesh: OnceLock<Mesh>,
+    nics: OnceLock<Nics<'a>>,
+    flows: OnceLock<Flows<'a>>,
+    switches: OnceLock<Switches<'a>>,
+    filters: OnceLock<Filters<'a>>,
+    segments: OnceLock<Segments>,
+    local_vlans: OnceLock<BTreeMap<HostId, LocalVlans<'a>>>,
+    no_vlans: LocalVlans<'a>,
+    ovn: OnceLock<Ovn<'a>>,
+    settings: OnceLock<Settings<'a>>,
+    tables: OnceLock<FilterTables<'a>>,
+    neighbours: OnceLock<AllNeighbours<'a>>,
+}
+
+impl State<'_> {
+    /// Sorts the texts.
+    pub(crate) fn new(topology: &Topology<'_>) -> Self {
+        let mut texts: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (source, reading) in topology.snapshot.iter() {
+            if !matches!(reading.records, Batch::Nothing) {
+                texts.entry(reading.records.kind()).or_default().push(source.id);
+            }
+        }
+        Self { texts, ..Self::default() }
+    }
+}
+
+/// Declares the accessors of the texts of each kind.
+macro_rules! texts {
+    ($($(#[$doc:meta])* $name:ident: $variant:ident($record:ty);)*) => {
+        impl<'a> Network<'a> {
+            $(
+                $(#[$doc])*
+                pub fn $name(&self) -> impl Iterator<Item = (&'a Source, &'a [$record])> + '_ {
+                    let kind = Batch::$variant(Vec::new()).kind();
+                    self.texts_of(kind).filter_map(|(source, reading)| match &reading.records {
+                        Batch::$variant(records) => Some((source, records.as_slice())),
+                        _ => None,
+                    })
+                }
+            )*
+        }
+    };
+}
+
+texts! {
+    /// The texts that print rows of OVSDB.
+    ovs_texts: Ovs(ovs::OvsRecord);
+    /// The texts that print routes.
+    route_texts: Routes(route::Route);
+    /// The texts that print neighbours.
+    neighbour_texts: Neighbours(neigh::Neighbour);
+    /// The texts that print ports of Linux bridges.
+    bridge_port_texts: BridgePorts(bridge::BridgePort);
+    /// The texts that print VLANs of Linux bridges.
+    bridge_vlan_texts: BridgeVlans(bridge::BridgeVlan);
+    /// The texts that print what bridges learnt.
+    fdb_texts: Fdb(bridge::FdbEntry);
+    /// The texts that print flows.
+    flow_texts: Flows(openflow::Flow);
+    /// The texts that print the OpenFlow ports of bridges.
+    switch_texts: OfSwitches(openflow::OfSwitch);
+    /// The texts that print tables of iptables.
+    netfilter_texts: Netfilter(netfilter::NetfilterTable);
+    /// The texts that print tables of nftables.
+    nft_texts: NftTables(nft::NftTable);
+    /// The texts that print settings of the kernel.
+    sysctl_texts: Sysctls(sysctl::Sysctl);
+}
+
+impl<'a> Network<'a> {
+    /// The texts whose records are of this kind (see [`Batch::kind`]), in the order of the snapshot.
+    pub fn texts_of(
+        &self,
+        kind: &str,
+    ) -> impl Iterator<Item = (&'a Source, &'a Outcome<Batch>)> + '_ {
+        let snapshot = self.topology.snapshot;
+        let all = self.state.texts.get(kind).into_iter().flatten();
+        all.filter_map(|&id| Some((snapshot.source(id)?, snapshot.reading(id)?)))
+    }
+
+    /// The tunnel addresses of all hosts.
+    pub fn mesh(&self) -> &Mesh {
+        self.state.mesh.get_or_init(|| Mesh::new(self))
+    }
+
+    /// What was captured of NICs.
+    pub fn nics(&self) -> &Nics<'a> {
+        self.state.nics.get_or_init(|| Nics::new(self))
+    }
+
+    /// The complete dumps of flows.
+    pub fn flows(&self) -> &Flows<'a> {
+        self.state.flows.get_or_init(|| Flows::new(self))
+    }
+
+    /// The OpenFlow ports of each bridge.
+    pub fn switches(&self) -> &Switches<'a> {
+        self.state.switches.get_or_init(|| Switches::new(self))
+    }
+
+    /// The IPv4 tables of all namespaces.
+    pub fn filters(&self) -> &Filters<'a> {
+        self.state.filters.get_or_init(|| Filters::new(self))
+    }
+
+    /// Which devices share an Ethernet segment.
+    pub fn segments(&self) -> &Segments {
+        self.state.segments.get_or_init(|| Segments::new(self))
+    }
+
+    /// The local VLANs of neutron's integration bridge on a host.
+    pub fn local_vlans(&self, host: HostId) -> &LocalVlans<'a> {
+        let all = self
+            .state
+            .local_vlans
+            .get_or_init(|| self.hosts().map(|host| (host, LocalVlans::new(self, host))).collect());
+        all.get(&host).unwrap_or(&self.state.no_vlans)
+    }
+
+    /// What was captured of OVN.
+    pub fn ovn(&self) -> &Ovn<'a> {
+        self.state.ovn.get_or_init(|| Ovn::new(self))
+    }
+
+    /// All settings of the kernel that are numbers.
+    pub fn kernel_settings(&self) -> &Settings<'a> {
+        self.state.settings.get_or_init(|| texts::settings(self))
+    }
+
+    /// The tables of the packet filters of all root namespaces.
+    pub fn tables(&self) -> &FilterTables<'a> {
+        self.state.tables.get_or_init(|| texts::tables(self))
+    }
+
+    /// The neighbours of all namespaces.
+    pub fn neighbours(&self) -> &AllNeighbours<'a> {
+        self.state.neighbours.get_or_init(|| texts::neighbours(self))
+    }
+}
