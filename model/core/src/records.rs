@@ -11,6 +11,7 @@ pub mod appctl;
 pub mod bond;
 pub mod bridge;
 pub mod ethtool;
+pub mod filter;
 pub mod host;
 pub mod keepalived;
 pub mod libvirt;
@@ -151,7 +152,7 @@ batch! {
     DomainInterfaces(libvirt::DomainInterface) = "domain-interface",
     /// qemu processes in `ps` output.
     QemuProcesses(libvirt::QemuProcess) = "qemu-process",
-    /// `iptables-save`, `iptables -nvL`.
+    /// `iptables-save`, `iptables -S`, `iptables -nvL`.
     Netfilter(netfilter::NetfilterTable) = "netfilter-table",
     /// `nft list ruleset`.
     NftTables(nft::NftTable) = "nft-table",

@@ -19,6 +19,7 @@ pub(crate) mod ip_rule;
 pub(crate) mod iptables_list;
 pub(crate) mod iptables_save;
 pub(crate) mod keepalived;
+mod netfilter;
 pub(crate) mod nft_list_ruleset;
 mod openflow;
 pub(crate) mod ovn_nbctl_show;

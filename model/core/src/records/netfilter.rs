@@ -1,6 +1,7 @@
-//! Packet filters: `iptables-save`, `iptables -nvL`, and the same of `ip6tables`.
+//! Packet filters: `iptables-save`, `iptables -S`, `iptables -nvL`, and the same of `ip6tables`.
 use serde::Serialize;
 
+use super::filter::{Condition, Target};
 use super::route::Family;
 use crate::Name;
 use crate::span::{At, Span};
@@ -19,10 +20,11 @@ pub struct NetfilterTable {
     pub chains: Vec<NetfilterChain>,
     /// Rules in order.
     pub rules: Vec<NetfilterRule>,
-    /// The table ends with `COMMIT`: nothing is missing. Of a listing: all its chains were read.
+    /// The table ends with `COMMIT`: nothing is missing. Of a listing and of `iptables -S`: all its
+    /// lines were read.
     pub committed: bool,
-    /// It is a listing (`iptables -nvL`): what follows the destination of a rule is not in
-    /// arguments but in the words of each match, and large counters are rounded.
+    /// It is a listing (`iptables -nvL`): large counters are rounded, and its words were put into
+    /// the arguments that `iptables-save` would print.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub listing: bool,
 }
@@ -51,14 +53,19 @@ pub struct NetfilterRule {
     pub chain: Name,
     /// Packets and bytes (`-c`).
     pub counters: Option<(u64, u64)>,
-    /// What it matches, as arguments: `-s`, `10.0.0.0/8`, … Quotes are resolved. A listing gives
-    /// `-s`, `-d`, `-i`, `-o`, `-p`, `-f` and comments in this way, then its other words as printed
-    /// (`tcp`, `dpt:80`, `ctstate`, `INVALID`).
+    /// What it matches, as arguments: `-s`, `10.0.0.0/8`, … Quotes are resolved. Words of a listing
+    /// that have no such form stand as printed.
     pub matches: Vec<Name>,
+    /// The same, as conditions that all have to be met.
+    #[serde(skip)]
+    pub conditions: Vec<Condition>,
     /// Chain or target of `-j` or `-g`.
     pub target: Option<At<Name>>,
     /// Jumps without return (`-g`).
     pub goto: bool,
     /// Options of the target: `--to-source`, `10.0.0.1`, …
     pub target_options: Vec<Name>,
+    /// What the target does with a packet; without one the rule counts only.
+    #[serde(skip)]
+    pub action: Option<Target>,
 }

@@ -1,6 +1,7 @@
 //! nftables: `nft list ruleset`.
 use serde::Serialize;
 
+use super::filter::{Condition, Target};
 use crate::Name;
 use crate::span::{At, Span};
 
@@ -40,7 +41,7 @@ pub struct NftChain {
     pub kind: Option<Name>,
     /// `input`, `forward`, `ingress`, …
     pub hook: Option<At<Name>>,
-    /// Device, or devices, of a hook that has them, as printed.
+    /// Device of a hook that has one, without quotes; several are parted by commas.
     pub device: Option<At<Name>>,
     /// As printed: `filter`, `-150`, `dstnat + 10`.
     pub priority: Option<At<Name>>,
@@ -60,6 +61,22 @@ pub struct NftRule {
     pub text: At<Name>,
     /// Handle (`nft -a`).
     pub handle: Option<u64>,
+    /// What it says, in order.
+    #[serde(skip)]
+    pub statements: Vec<Statement>,
+}
+
+/// A part of a rule.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Statement {
+    /// The rule goes on with packets that meet it.
+    If(Condition),
+    /// What is done with them.
+    Do(Target),
+    /// `vmap`: the first that is met decides; none goes on.
+    Choose(Vec<(Condition, Target)>),
+    /// `counter packets 3 bytes 180`
+    Counter(u64, u64),
 }
 
 /// Anything else in a table.
@@ -76,6 +93,9 @@ pub struct NftObject {
     pub handle: Option<u64>,
     /// How many elements are printed; `nft -t` prints none.
     pub elements: u32,
+    /// The elements, as printed.
+    #[serde(skip)]
+    pub members: Vec<Name>,
     /// Its other lines, as printed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub other: Vec<At<Name>>,

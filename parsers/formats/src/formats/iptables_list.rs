@@ -16,6 +16,7 @@
 //! the command alone. Without `-v` the devices of rules are not shown. Since 1.8 nothing at all is
 //! a complete answer: there are no rules.
 mod rule;
+mod words;
 
 use nom::Parser as _;
 use nom::bytes::complete::tag;
@@ -28,6 +29,7 @@ use tapline_core::records::netfilter::{NetfilterChain, NetfilterTable};
 use tapline_core::records::route::Family;
 use tapline_core::span::{At, Span};
 
+use super::iptables_save::{family_of, name_by_chains};
 use crate::keyed::at;
 use crate::lines::{Read, bodies, finish, one_line};
 use crate::nomx::{Parsed, must, refuse, word_gap};
@@ -55,13 +57,7 @@ struct Asked<'a> {
 }
 
 fn asked(command: &Command) -> Option<Asked<'_>> {
-    let program = command.program();
-    let base = program.strip_suffix("-nft").or_else(|| program.strip_suffix("-legacy"));
-    let family = match base.unwrap_or(program) {
-        "iptables" => Family::Inet,
-        "ip6tables" => Family::Inet6,
-        _ => return None,
-    };
+    let family = family_of(command.program())?;
     let mut asked = Asked { family, table: "filter", chain: None };
     let mut lists = false;
     let mut words = command.args().iter().map(String::as_str);
@@ -126,13 +122,8 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<NetfilterTable
     if let Some(table) = &mut reader.table {
         let one = asked.as_ref().is_some_and(|it| it.chain.is_some());
         table.committed = out.lines.unread == 0 && !one;
-        if asked.is_none() {
-            let has = |name: &str| table.chains.iter().any(|it| it.name == name);
-            if has("INPUT") && has("FORWARD") && !has("PREROUTING") && !has("POSTROUTING") {
-                table.table.value = "filter".into();
-            } else {
-                reader.partial.get_or_insert_with(|| "of an unknown table".to_owned());
-            }
+        if asked.is_none() && !name_by_chains(table) {
+            reader.partial.get_or_insert_with(|| "of an unknown table".to_owned());
         }
     }
     if let Some(reason) = reader.partial {
@@ -212,6 +203,8 @@ fn chain<'a>(text: &str, line: &'a str) -> Parsed<'a, NetfilterChain> {
 
 #[cfg(test)]
 mod tests {
+    use tapline_core::records::filter::{Target, Test, Translation};
+
     use super::*;
 
     fn reads(line: &str, text: &str) -> Outcome<Vec<NetfilterTable>> {
@@ -253,8 +246,10 @@ mod tests {
                 "lo",
                 "-p",
                 "tcp",
+                "-m",
                 "tcp",
-                "dpt:80",
+                "--dport",
+                "80",
                 "-m",
                 "comment",
                 "--comment",
@@ -265,9 +260,14 @@ mod tests {
         assert!(none.target.is_none());
         assert_eq!(none.matches, ["!", "-s", "10.0.0.0/8", "-o", "eth0", "-p", "tcp", "-f"]);
         assert!(jump.goto);
+        assert_eq!(jump.chain, "PREROUTING");
+        assert_eq!(jump.matches, ["-m", "conntrack", "--ctstate", "NEW"]);
+        let port = Test::DestinationPort(vec![80..=80]);
+        assert!(dnat.conditions.iter().any(|one| !one.not && one.test == port));
+        assert_eq!(dnat.action, Some(Target::Dnat(Translation::of("10.0.0.5:8080"))));
         assert_eq!(
-            (jump.chain.as_str(), jump.matches.as_slice()),
-            ("PREROUTING", &["ctstate".into(), "NEW".into()][..])
+            (&none.action, &jump.action),
+            (&None, &Some(Target::Goto("a-very-long-chain".into())))
         );
     }
 
@@ -280,7 +280,7 @@ mod tests {
         assert_eq!(out.lines.unread, 0);
         assert!(matches!(out.completeness, Completeness::Partial(_)));
         let [accept, none] = out.records[0].rules.as_slice() else { panic!("{out:?}") };
-        assert_eq!(accept.matches, ["ctstate", "RELATED"]);
+        assert_eq!(accept.matches, ["-m", "conntrack", "--ctstate", "RELATED"]);
         assert_eq!((none.target.is_none(), none.counters), (true, None));
         assert_eq!(none.matches, ["-d", "node2", "-p", "udp"]);
         // `ip6tables` leaves `opt` empty.
@@ -291,7 +291,7 @@ mod tests {
         let out = reads("ip6tables -vnxL", text);
         assert_eq!(out.lines.unread, 0, "{:?}", out.problems);
         let [mine, none] = out.records[0].rules.as_slice() else { panic!("{out:?}") };
-        assert_eq!(mine.matches, ["-s", "fe80::/10", "ctstate", "NEW"]);
+        assert_eq!(mine.matches, ["-s", "fe80::/10", "-m", "conntrack", "--ctstate", "NEW"]);
         assert_eq!(none.matches, ["-i", "eth0", "-p", "ipv6-icmp"]);
         assert!(none.target.is_none());
     }
@@ -306,8 +306,8 @@ mod tests {
         let [reject, redirect] = out.records[0].rules.as_slice() else { panic!("{out:?}") };
         assert_eq!(reject.matches, [""; 0]);
         assert_eq!(reject.target_options, ["--reject-with", "icmp-port-unreachable"]);
-        assert_eq!(redirect.target_options, ["--to-ports", "9697"]);
-        assert_eq!(redirect.matches, ["random"]);
+        assert_eq!(redirect.target_options, ["--to-ports", "9697", "--random"]);
+        assert_eq!(redirect.matches, [""; 0]);
     }
 
     #[test]

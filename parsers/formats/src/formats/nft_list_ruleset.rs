@@ -18,8 +18,11 @@
 //!
 //! Elements and rules may go on over several lines, within braces or behind a backslash. Input of
 //! `nft -f` looks the same. Nothing at all is a complete answer: there are no tables.
+mod key;
+mod rule;
 mod statement;
 
+use tapline_core::Name;
 use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::{Fate, Outcome};
 use tapline_core::records::Batch;
@@ -237,6 +240,7 @@ impl<'a> Reader<'a> {
                 name,
                 handle,
                 elements: 0,
+                members: Vec::new(),
                 other: Vec::new(),
             });
         }
@@ -266,25 +270,50 @@ impl<'a> Reader<'a> {
         if self.place == Place::Object {
             let Some(object) = table.objects.last_mut() else { return took };
             if let Some(list) = whole.strip_prefix("elements = {") {
-                object.elements = elements(list);
+                object.members = elements(list);
+                object.elements = u32::try_from(object.members.len()).unwrap_or(u32::MAX);
             } else {
                 object.other.push(at(text, whole));
             }
             return took;
         }
         let Some(chain) = table.chains.last_mut() else { return took };
-        if chain.rules.is_empty() && chain.hook.is_none() && whole.starts_with("type ") {
+        let head = chain.rules.is_empty() && chain.hook.is_none();
+        if head && whole.starts_with("type ") {
             return hook(text, whole, chain);
+        }
+        // Of the chain; a rule has its comment at its end.
+        if head && whole.starts_with("comment ") {
+            return took;
         }
         let (rule, handle) = without_handle(whole);
         let shown = At::new(rule.into(), Span::of(text, rule));
-        chain.rules.push(NftRule { at: span, text: shown, handle });
+        let objects = &table.objects;
+        let statements = rule::statements(rule, &|name: &str| members(objects, name));
+        chain.rules.push(NftRule { at: span, text: shown, handle, statements });
         took
     }
 }
 
+/// Sets larger than this are not copied into the rules that look into them.
+const MAX_MEMBERS: usize = 1024;
+
+/// The members of a set that does not change by itself; `nft -t` prints none.
+fn members<'s>(objects: &'s [NftObject], name: &str) -> Option<&'s [Name]> {
+    let set = objects.iter().find(|object| object.object == "set" && object.name.value == name)?;
+    let changes = |line: &At<Name>| {
+        line.value.starts_with("flags ")
+            && ["dynamic", "timeout"].iter().any(|flag| line.value.contains(flag))
+    };
+    let known = !set.members.is_empty() && set.members.len() <= MAX_MEMBERS;
+    (known && !set.other.iter().any(changes)).then_some(&set.members)
+}
+
 #[cfg(test)]
 mod tests {
+    use tapline_core::records::filter::{Addresses, Condition, Test};
+    use tapline_core::records::nft::Statement;
+
     use super::*;
 
     const TEXT: &str = "# Warning: table ip filter is managed by iptables-nft, do not touch!\n\
@@ -316,7 +345,7 @@ mod tests {
         let [input, mine] = filter.chains.as_slice() else { panic!("{filter:?}") };
         assert_eq!((input.kind.as_deref(), mine.kind.as_deref()), (Some("filter"), None));
         assert_eq!(input.hook.as_ref().unwrap().as_str(), "ingress");
-        assert_eq!(input.device.as_ref().unwrap().as_str(), "\"eth0\"");
+        assert_eq!(input.device.as_ref().unwrap().as_str(), "eth0");
         assert_eq!(input.priority.as_ref().unwrap().as_str(), "filter + 10");
         assert_eq!(input.policy.as_ref().unwrap().as_str(), "drop");
         let [first, second, third] = input.rules.as_slice() else { panic!("{input:?}") };
@@ -325,6 +354,30 @@ mod tests {
         assert!(second.text.ends_with("counter accept"));
         assert!(third.text.starts_with("jump {") && third.text.ends_with('}'));
         assert_eq!(TEXT.get(second.text.span.range()), Some(second.text.as_str()));
+    }
+
+    #[test]
+    fn a_chain_has_a_comment_devices_and_flags() {
+        let text = "table netdev t {\n\tchain c {\n\t\tcomment \"why\"\n\t\t\
+            type filter hook egress devices = { tap1, \"tap2\" } priority filter; policy drop;\n\t\t\
+            comment \"a rule\"\n\t}\n}\n";
+        let out = reads(text);
+        assert_eq!(out.lines.unread, 0, "{:?}", out.problems);
+        let chain = &out.records[0].chains[0];
+        assert_eq!(chain.hook.as_ref().unwrap().as_str(), "egress");
+        assert_eq!(chain.device.as_ref().unwrap().as_str(), "tap1, tap2");
+        assert_eq!(chain.policy.as_ref().unwrap().as_str(), "drop");
+        assert_eq!(chain.rules.len(), 1);
+    }
+
+    #[test]
+    fn sets_are_looked_into() {
+        let out = reads(TEXT);
+        let second = &out.records[0].chains[0].rules[1];
+        let nets = ["192.0.2.1/32", "192.0.2.2/32"];
+        let nets = nets.iter().map(|net| Addresses::Net(net.parse().unwrap())).collect();
+        let wanted = Statement::If(Condition { not: false, test: Test::Source(nets) });
+        assert!(second.statements.contains(&wanted), "{second:?}");
     }
 
     #[test]

@@ -6,6 +6,8 @@ use tapline_core::Name;
 use tapline_core::records::netfilter::NetfilterRule;
 use tapline_core::span::Span;
 
+use super::words::words;
+use crate::formats::netfilter::understand;
 use crate::keyed::at;
 use crate::nomx::{Parsed, must, refuse, word_gap};
 
@@ -55,9 +57,11 @@ pub(super) fn rule<'a>(
         chain,
         counters: None,
         matches: Vec::new(),
+        conditions: Vec::new(),
         target: None,
         goto: false,
         target_options: Vec::new(),
+        action: None,
     };
     let mut input = line;
     if columns.number {
@@ -119,6 +123,7 @@ pub(super) fn rule<'a>(
         _ => {}
     }
     words(rest.trim(), &mut rule);
+    understand(&mut rule);
     Ok(("", rule))
 }
 
@@ -166,55 +171,6 @@ fn name_of_protocol(shown: &str) -> Option<Name> {
         other => other,
     };
     Some(name.into())
-}
-
-/// What stands behind the destination.
-fn words(mut input: &str, rule: &mut NetfilterRule) {
-    if let Some(rest) = input.strip_prefix("[goto]") {
-        rule.goto = true;
-        input = rest;
-    }
-    let target = rule.target.as_ref().map(|it| it.value.clone()).unwrap_or_default();
-    loop {
-        input = input.trim_start();
-        if input.is_empty() {
-            return;
-        }
-        if let Some(behind) = input.strip_prefix("/* ")
-            && let Some((comment, rest)) = behind.split_once(" */")
-        {
-            rule.matches.extend(["-m", "comment", "--comment", comment].map(Name::from));
-            input = rest;
-            continue;
-        }
-        // What a target does is no condition of the rule.
-        let does = match target.as_str() {
-            "REJECT" => Some(("reject-with ", "--reject-with")),
-            "REDIRECT" => Some(("redir ports ", "--to-ports")),
-            _ => None,
-        };
-        if let Some((behind, option)) =
-            does.and_then(|(shown, option)| Some((input.strip_prefix(shown)?, option)))
-        {
-            let (value, rest) = behind.split_once([' ', '\t']).unwrap_or((behind, ""));
-            rule.target_options.extend([option, value].map(Name::from));
-            input = rest;
-            continue;
-        }
-        let (word, rest) = input.split_once([' ', '\t']).unwrap_or((input, ""));
-        input = rest;
-        let option = match target.as_str() {
-            "DNAT" => Some("--to-destination"),
-            "SNAT" => Some("--to-source"),
-            _ => None,
-        };
-        match (word.strip_prefix("to:"), option) {
-            (Some(address), Some(option)) => {
-                rule.target_options.extend([option, address].map(Name::from));
-            }
-            _ => rule.matches.push(word.into()),
-        }
-    }
 }
 
 /// `497K`: thousands, millions, …, rounded by the tool.

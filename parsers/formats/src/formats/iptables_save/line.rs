@@ -10,6 +10,7 @@ use tapline_core::records::netfilter::{NetfilterChain, NetfilterRule};
 use tapline_core::span::{At, Span};
 
 use super::place;
+use crate::formats::netfilter::understand;
 use crate::lines::Read;
 use crate::nomx::{Parsed, big_number, gap, must, refuse, word, word_gap};
 
@@ -46,6 +47,36 @@ pub(super) fn line<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<Line>> {
     Ok((input, Read::Took(read)))
 }
 
+/// A line of `iptables -S`: `-P`, `-N` or `-A`.
+pub(super) fn option<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<Line>> {
+    let (input, verb) = word_gap(line)?;
+    let (input, read) = match verb {
+        "-P" => {
+            let (input, name) = must("a chain after `-P`", word_gap).parse(input)?;
+            let (input, policy) = must("a policy after the chain", word_gap).parse(input)?;
+            let policy = Some(At::new(policy.into(), place(text, policy)));
+            let (input, counters) = opt(counted).parse(input)?;
+            let at = place(text, line);
+            (input, Line::Chain(NetfilterChain { at, name: name.into(), policy, counters }))
+        }
+        "-N" => {
+            let (input, name) = must("a chain after `-N`", word_gap).parse(input)?;
+            let at = place(text, line);
+            let chain = NetfilterChain { at, name: name.into(), policy: None, counters: None };
+            (input, Line::Chain(chain))
+        }
+        "-A" => rule(text, line)?,
+        _ => return refuse(line, "`-P`, `-N` or `-A`"),
+    };
+    Ok((input, Read::Took(read)))
+}
+
+/// `-c PACKETS BYTES`.
+fn counted(input: &str) -> Parsed<'_, (u64, u64)> {
+    let pair = separated_pair(decimal, char(' '), decimal);
+    terminated(preceded(tag("-c "), pair), gap).parse(input)
+}
+
 fn table<'a>(text: &str, line: &'a str) -> Parsed<'a, Line> {
     let (rest, name) = preceded(char('*'), word).parse(line)?;
     Ok((rest, Line::Table(place(text, line), At::new(name.into(), place(text, name)))))
@@ -77,11 +108,20 @@ fn rule<'a>(text: &str, line: &'a str) -> Parsed<'a, Line> {
         chain: chain.into(),
         counters,
         matches: Vec::new(),
+        conditions: Vec::new(),
         target: None,
         goto: false,
         target_options: Vec::new(),
+        action: None,
     };
     while !input.is_empty() {
+        if rule.target.is_none()
+            && let Ok((rest, pair)) = counted(input)
+        {
+            rule.counters = Some(pair);
+            input = rest;
+            continue;
+        }
         let (rest, shown) = must("a closing quote", argument).parse(input)?;
         input = rest;
         if rule.target.is_some() {
@@ -95,6 +135,7 @@ fn rule<'a>(text: &str, line: &'a str) -> Parsed<'a, Line> {
             rule.matches.push(shown);
         }
     }
+    understand(&mut rule);
     Ok((input, Line::Rule { rule, inserted }))
 }
 

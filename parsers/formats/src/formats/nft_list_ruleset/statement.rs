@@ -1,5 +1,7 @@
 //! Parts of a statement: braces, handles, elements, the hook of a chain.
+use tapline_core::Name;
 use tapline_core::records::nft::NftChain;
+use tapline_core::span::{At, Span};
 
 use crate::keyed::at;
 use crate::lines::Read;
@@ -52,23 +54,30 @@ pub(super) fn without_handle(line: &str) -> (&str, Option<u64>) {
     }
 }
 
-/// How many elements stand in `192.0.2.1, 192.0.2.2 }`.
-pub(super) fn elements(list: &str) -> u32 {
-    let list = list.trim().trim_end_matches('}').trim();
-    if list.is_empty() {
-        return 0;
-    }
-    let (mut quoted, mut depth, mut commas) = (false, 0_u32, 0_u32);
-    for byte in list.trim_end_matches(',').bytes() {
-        match byte {
-            b'"' => quoted = !quoted,
-            b'{' if !quoted => depth += 1,
-            b'}' if !quoted => depth = depth.saturating_sub(1),
-            b',' if !quoted && depth == 0 => commas += 1,
+/// The elements of `192.0.2.1, 192.0.2.2 timeout 1h }`, without what follows each.
+pub(super) fn elements(list: &str) -> Vec<Name> {
+    let list = list.trim().trim_end_matches('}').trim().trim_end_matches(',');
+    let (mut quoted, mut depth) = (false, 0_u32);
+    let parts = list.split(|c: char| {
+        match c {
+            '"' => quoted = !quoted,
+            '{' if !quoted => depth += 1,
+            '}' if !quoted => depth = depth.saturating_sub(1),
             _ => {}
         }
-    }
-    commas + 1
+        c == ',' && !quoted && depth == 0
+    });
+    let bare = |part: &str| {
+        let part = part.trim();
+        [" timeout ", " expires ", " counter ", " comment "]
+            .iter()
+            .filter_map(|word| part.find(word))
+            .min()
+            .and_then(|end| part.get(..end))
+            .unwrap_or(part)
+            .into()
+    };
+    parts.filter(|part| !part.trim().is_empty()).map(bare).collect()
 }
 
 /// `type filter hook input priority filter; policy accept;`.
@@ -86,16 +95,19 @@ pub(super) fn hook<'a>(text: &str, line: &'a str, chain: &mut NftChain) -> Parse
                 let Some((place, priority)) = rest.split_once(" priority ") else {
                     return refuse(part, "`priority` after the hook");
                 };
+                // `device "eth0"`, `devices = { "eth0", eth1 }`.
                 let (place, device) = match place.split_once(" device") {
-                    // `device "eth0"`, `devices = { "eth0", "eth1" }`.
                     Some((place, device)) => (place, Some(device)),
                     None => (place, None),
                 };
                 chain.kind = Some(kind.into());
                 chain.hook = Some(at(text, place));
-                chain.device = device
-                    .map(|it| it.strip_prefix("s = ").unwrap_or(it))
-                    .map(|it| at(text, it.trim_start()));
+                chain.device = device.map(|device| {
+                    let shown = device.strip_prefix("s = ").unwrap_or(device);
+                    let shown = shown.trim_matches([' ', '{', '}']);
+                    let names = shown.split(',').map(|name| name.trim().trim_matches('"'));
+                    At::new(names.collect::<Vec<_>>().join(", ").into(), Span::of(text, shown))
+                });
                 chain.priority = Some(at(text, priority));
             }
             "flags" => {}

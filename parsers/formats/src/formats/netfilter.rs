@@ -1,0 +1,406 @@
+//! What arguments of `iptables` rules mean.
+//!
+//! Source: iptables `extensions/libxt_*.c`, `libipt_*.c`, `libip6t_*.c` (the `save` functions),
+//! iptables-extensions(8).
+mod target;
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+use ipnet::IpNet;
+use tapline_core::Name;
+use tapline_core::records::filter::{
+    Addresses, Condition, ConnStates, DeviceName, Masked, Test, port_range,
+};
+use tapline_core::records::netfilter::NetfilterRule;
+
+use target::target;
+
+/// Puts what the arguments of a rule mean beside them.
+pub(super) fn understand(rule: &mut NetfilterRule) {
+    rule.conditions = conditions(&rule.matches);
+    rule.action =
+        rule.target.as_ref().map(|name| target(&name.value, rule.goto, &rule.target_options));
+}
+
+/// The conditions that arguments make, in order; what is not understood is kept.
+fn conditions(arguments: &[Name]) -> Vec<Condition> {
+    let mut all = Vec::new();
+    let mut reader = Reader { words: arguments, extension: "", not: false };
+    while let Some(option) = reader.next() {
+        if option == "!" {
+            reader.not = true;
+            continue;
+        }
+        let test = reader.test(option);
+        // `! -i lo`, and `-i ! lo` of old releases.
+        let not = std::mem::take(&mut reader.not);
+        if let Some(test) = test {
+            all.push(Condition { not, test });
+        }
+    }
+    all
+}
+
+struct Reader<'a> {
+    words: &'a [Name],
+    /// What `-m` named last.
+    extension: &'a str,
+    not: bool,
+}
+
+impl<'a> Reader<'a> {
+    fn next(&mut self) -> Option<&'a str> {
+        let (first, rest) = self.words.split_first()?;
+        self.words = rest;
+        Some(first)
+    }
+
+    fn value(&mut self) -> Option<&'a str> {
+        let value = self.next()?;
+        if value == "!" {
+            self.not = !self.not;
+            return self.next();
+        }
+        Some(value)
+    }
+
+    /// A value that `read` understands, else the option and its value as they are.
+    fn read<T>(
+        &mut self,
+        option: &str,
+        read: impl FnOnce(&str) -> Option<T>,
+        test: impl FnOnce(T) -> Test,
+    ) -> Test {
+        let Some(value) = self.value() else { return Test::Unknown(option.into()) };
+        read(value).map_or_else(|| Test::Unknown(format!("{option} {value}").into()), test)
+    }
+
+    /// One test; `None` for a word that says nothing by itself.
+    fn test(&mut self, option: &str) -> Option<Test> {
+        let device = |value: &str| Some(DeviceName::of(value, '+'));
+        Some(match option {
+            // Names the extension that the options behind it belong to.
+            "-m" | "--match" => {
+                self.extension = self.next().unwrap_or_default();
+                let alone = stands_alone(self.extension);
+                return alone.then(|| Test::Unknown(self.extension.into()));
+            }
+            "-i" | "--in-interface" => {
+                self.read(option, device, |device| Test::InDevice(vec![device]))
+            }
+            "-o" | "--out-interface" => {
+                self.read(option, device, |device| Test::OutDevice(vec![device]))
+            }
+            "--physdev-in" => self.read(option, device, Test::InPort),
+            "--physdev-out" => self.read(option, device, Test::OutPort),
+            "--physdev-is-in" => Test::FromBridgePort,
+            "--physdev-is-out" => Test::ToBridgePort,
+            "--physdev-is-bridged" => Test::Bridged,
+            "-s" | "--source" | "--src" => self.read(option, addresses, Test::Source),
+            "-d" | "--destination" | "--dst" => self.read(option, addresses, Test::Destination),
+            "--src-range" => self.read(option, range, |one| Test::Source(vec![one])),
+            "--dst-range" => self.read(option, range, |one| Test::Destination(vec![one])),
+            "-p" | "--protocol" | "--proto" => self.read(option, protocols, Test::Protocol),
+            "--sport" | "--source-port" | "--sports" | "--source-ports" => {
+                self.read(option, ports, Test::SourcePort)
+            }
+            "--dport" | "--destination-port" | "--dports" | "--destination-ports" => {
+                self.read(option, ports, Test::DestinationPort)
+            }
+            "--ports" | "--port" => self.read(option, ports, Test::EitherPort),
+            "--icmp-type" | "--icmpv6-type" => match self.value() {
+                Some("any" | "255") if option == "--icmp-type" => Test::Aside("any".into()),
+                Some(value) => icmp(option == "--icmpv6-type", value)
+                    .unwrap_or_else(|| Test::Unknown(format!("{option} {value}").into())),
+                None => Test::Unknown(option.into()),
+            },
+            "--tcp-flags" => match (self.value(), self.next()) {
+                (Some(mask), Some(set)) => tcp_flags(mask, set)
+                    .unwrap_or_else(|| Test::Unknown(format!("{option} {mask} {set}").into())),
+                _ => Test::Unknown(option.into()),
+            },
+            "--syn" => Test::TcpFlags { mask: 0x17, set: 0x02 },
+            "-f" | "--fragment" => Test::Fragment,
+            "--ctstate" | "--state" => self.read(option, ConnStates::of, Test::Connection),
+            "--mark" if self.extension == "connmark" => self.read(option, masked, Test::ConnMark),
+            "--mark" => self.read(option, masked, Test::Mark),
+            "--mac-source" => {
+                self.read(option, |value| value.parse().ok(), |mac| Test::MacSource(vec![mac]))
+            }
+            "--src-type" | "--dst-type" => self.read(
+                option,
+                |value| Some(value.split(',').map(Name::from).collect()),
+                |types| Test::AddressType { source: option == "--src-type", types },
+            ),
+            "--match-set" => {
+                let set = self.value().unwrap_or_default();
+                let keys = self.next().unwrap_or_default();
+                Test::Set(format!("{set} {keys}").trim_end().into())
+            }
+            "--comment" => self.read(option, |value| Some(value.into()), Test::Aside),
+            "--limit" | "--hashlimit-upto" | "--hashlimit-above" | "--probability" | "--every" => {
+                self.read(option, |value| Some(format!("{option} {value}").into()), Test::Rate)
+            }
+            // Details of the one before.
+            "--limit-burst" | "--hashlimit-burst" | "--hashlimit-mode" | "--hashlimit-name"
+            | "--mode" | "--packet" => {
+                self.next();
+                return None;
+            }
+            _ => {
+                let mut text = option.to_owned();
+                // What follows up to the next option belongs to it.
+                while let Some((word, rest)) = self.words.split_first()
+                    && !word.starts_with('-')
+                    && word != "!"
+                {
+                    text.push(' ');
+                    text.push_str(word);
+                    self.words = rest;
+                }
+                Test::Unknown(text.into())
+            }
+        })
+    }
+}
+
+/// Whether an extension tests something without any option.
+fn stands_alone(extension: &str) -> bool {
+    matches!(extension, "unclean" | "socket" | "eui64" | "dying")
+}
+
+/// One subnet or several behind commas.
+fn addresses(shown: &str) -> Option<Vec<Addresses>> {
+    shown.split(',').map(|one| network(one).map(Addresses::Net)).collect()
+}
+
+/// `10.0.0.0/8`, `10.0.0.0/255.0.0.0`, `10.0.0.1`.
+pub(super) fn network(shown: &str) -> Option<IpNet> {
+    if let Ok(address) = shown.parse::<IpAddr>() {
+        return Some(address.into());
+    }
+    if let Ok(net) = shown.parse::<IpNet>() {
+        return Some(net);
+    }
+    let (address, mask) = shown.split_once('/')?;
+    IpNet::with_netmask(address.parse().ok()?, mask.parse().ok()?).ok()
+}
+
+/// `192.0.2.1-192.0.2.9`.
+pub(super) fn range(shown: &str) -> Option<Addresses> {
+    let (first, last) = shown.split_once('-')?;
+    Some(Addresses::Range(first.parse().ok()?, last.parse().ok()?))
+}
+
+fn protocols(shown: &str) -> Option<Vec<u8>> {
+    if matches!(shown, "all" | "0") {
+        return Some((0..=u8::MAX).collect());
+    }
+    Some(vec![protocol(shown)?])
+}
+
+/// A protocol by its name (protocols(5)) or number.
+pub(super) fn protocol(shown: &str) -> Option<u8> {
+    Some(match shown.to_ascii_lowercase().as_str() {
+        "icmp" => 1,
+        "igmp" => 2,
+        "ipencap" | "ipip" => 4,
+        "tcp" => 6,
+        "udp" => 17,
+        "dccp" => 33,
+        "ipv6" => 41,
+        "gre" => 47,
+        "esp" | "ipv6-crypt" => 50,
+        "ah" | "ipv6-auth" => 51,
+        "icmpv6" | "ipv6-icmp" => 58,
+        "ospf" => 89,
+        "pim" => 103,
+        "vrrp" => 112,
+        "sctp" => 132,
+        "mobility-header" => 135,
+        "udplite" => 136,
+        other => return other.parse().ok(),
+    })
+}
+
+/// A port by its number, or one of the names that listings without `-n` print most.
+pub(super) fn port(shown: &str) -> Option<u16> {
+    Some(match shown {
+        "ftp" => 21,
+        "ssh" => 22,
+        "telnet" => 23,
+        "smtp" => 25,
+        "domain" => 53,
+        "bootps" => 67,
+        "bootpc" => 68,
+        "tftp" => 69,
+        "http" => 80,
+        "ntp" => 123,
+        "snmp" => 161,
+        "https" => 443,
+        "dhcpv6-client" => 546,
+        "dhcpv6-server" => 547,
+        "mdns" => 5353,
+        other => return other.parse().ok(),
+    })
+}
+
+/// `80`, `80:90`, and several behind commas.
+fn ports(shown: &str) -> Option<Vec<RangeInclusive<u16>>> {
+    let one = |shown: &str| match port(shown) {
+        Some(port) => Some(port..=port),
+        None => port_range(shown, ':'),
+    };
+    shown.split(',').map(one).collect()
+}
+
+/// `0x1`, `0x1/0xff`.
+pub(super) fn masked(shown: &str) -> Option<Masked> {
+    let (value, mask) = shown.split_once('/').unwrap_or((shown, "0xffffffff"));
+    Some(Masked { value: integer(value)?, mask: integer(mask)? })
+}
+
+/// `0x1f` or `31`.
+pub(super) fn integer(shown: &str) -> Option<u32> {
+    match shown.strip_prefix("0x") {
+        Some(hex) => u32::from_str_radix(hex, 16).ok(),
+        None => shown.parse().ok(),
+    }
+}
+
+/// `8`, `8/0`, or a name.
+pub(super) fn icmp(six: bool, shown: &str) -> Option<Test> {
+    const FOUR: &[(&str, u8)] = &[
+        ("echo-reply", 0),
+        ("destination-unreachable", 3),
+        ("redirect", 5),
+        ("echo-request", 8),
+        ("router-advertisement", 9),
+        ("router-solicitation", 10),
+        ("time-exceeded", 11),
+        ("parameter-problem", 12),
+        ("timestamp-request", 13),
+        ("timestamp-reply", 14),
+    ];
+    const SIX: &[(&str, u8)] = &[
+        ("destination-unreachable", 1),
+        ("packet-too-big", 2),
+        ("time-exceeded", 3),
+        ("parameter-problem", 4),
+        ("echo-request", 128),
+        ("echo-reply", 129),
+        ("mld-listener-query", 130),
+        ("mld-listener-report", 131),
+        ("mld-listener-done", 132),
+        ("router-solicitation", 133),
+        ("nd-router-solicit", 133),
+        ("router-advertisement", 134),
+        ("nd-router-advert", 134),
+        ("neighbour-solicitation", 135),
+        ("neighbor-solicitation", 135),
+        ("nd-neighbor-solicit", 135),
+        ("neighbour-advertisement", 136),
+        ("neighbor-advertisement", 136),
+        ("nd-neighbor-advert", 136),
+        ("redirect", 137),
+        ("nd-redirect", 137),
+        ("mld2-listener-report", 143),
+    ];
+    let names = if six { SIX } else { FOUR };
+    let named = names.iter().find(|(name, _)| *name == shown).map(|(_, kind)| *kind);
+    if let Some(kind) = named {
+        return Some(Test::Icmp { kinds: vec![kind], codes: None });
+    }
+    let (kind, code) = match shown.split_once('/') {
+        Some((kind, code)) => (kind, Some(code.parse::<u8>().ok()?)),
+        None => (shown, None),
+    };
+    Some(Test::Icmp { kinds: vec![kind.parse().ok()?], codes: code.map(|code| code..=code) })
+}
+
+/// `FIN,SYN,RST,ACK SYN`, or numbers.
+fn tcp_flags(mask: &str, set: &str) -> Option<Test> {
+    let read = |shown: &str| {
+        if let Some(number) = integer(shown) {
+            return u8::try_from(number).ok();
+        }
+        shown.split(',').try_fold(0, |all, name| {
+            Some(
+                all | match name {
+                    "FIN" => 1,
+                    "SYN" => 2,
+                    "RST" => 4,
+                    "PSH" => 8,
+                    "ACK" => 16,
+                    "URG" => 32,
+                    "ALL" => 63,
+                    "NONE" => 0,
+                    _ => return None,
+                },
+            )
+        })
+    };
+    Some(Test::TcpFlags { mask: read(mask)?, set: read(set)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reads(text: &str) -> Vec<Condition> {
+        let words: Vec<Name> = text.split(' ').map(Name::from).collect();
+        conditions(&words)
+    }
+
+    #[test]
+    fn arguments_are_conditions() {
+        let net = |text: &str| Addresses::Net(text.parse().unwrap());
+        for (text, not, test) in [
+            ("-i tap+", false, Test::InDevice(vec![DeviceName::of("tap+", '+')])),
+            ("! -o qg-1", true, Test::OutDevice(vec![DeviceName::of("qg-1", '+')])),
+            ("-i ! lo", true, Test::InDevice(vec![DeviceName::of("lo", '+')])),
+            ("-s 10.0.0.0/8", false, Test::Source(vec![net("10.0.0.0/8")])),
+            ("-d 10.0.0.1", false, Test::Destination(vec![net("10.0.0.1/32")])),
+            ("-d 10.0.0.0/255.0.0.0", false, Test::Destination(vec![net("10.0.0.0/8")])),
+            ("-p tcp", false, Test::Protocol(vec![6])),
+            ("-p 47", false, Test::Protocol(vec![47])),
+            ("-m tcp --dport 80:90", false, Test::DestinationPort(vec![80..=90])),
+            (
+                "-m multiport --dports 22,80:90",
+                false,
+                Test::DestinationPort(vec![22..=22, 80..=90]),
+            ),
+            ("-m udp ! --sport 68", true, Test::SourcePort(vec![68..=68])),
+            ("-m conntrack ! --ctstate DNAT", true, Test::Connection(ConnStates::DNAT)),
+            ("-m mark --mark 0x1/0xff", false, Test::Mark(Masked { value: 1, mask: 0xff })),
+            ("-m connmark --mark 0x1", false, Test::ConnMark(Masked { value: 1, mask: u32::MAX })),
+            ("-m icmp --icmp-type 8", false, Test::Icmp { kinds: vec![8], codes: None }),
+            (
+                "-m icmp6 --icmpv6-type 134/0",
+                false,
+                Test::Icmp { kinds: vec![134], codes: Some(0..=0) },
+            ),
+            ("--physdev-in tap1", false, Test::InPort(DeviceName::of("tap1", '+'))),
+            ("-m physdev --physdev-is-bridged", false, Test::Bridged),
+            ("-m set ! --match-set known src,dst", true, Test::Set("known src,dst".into())),
+            ("-m comment --comment why", false, Test::Aside("why".into())),
+            ("-m limit --limit 5/min --limit-burst 9", false, Test::Rate("--limit 5/min".into())),
+            ("-m odd --odd-one a b", false, Test::Unknown("--odd-one a b".into())),
+            ("-d host.example", false, Test::Unknown("-d host.example".into())),
+            ("--syn", false, Test::TcpFlags { mask: 0x17, set: 2 }),
+            ("--tcp-flags FIN,SYN,RST,ACK SYN", false, Test::TcpFlags { mask: 0x17, set: 2 }),
+        ] {
+            assert_eq!(reads(text), [Condition { not, test }], "{text}");
+        }
+    }
+
+    #[test]
+    fn each_argument_is_a_condition_of_its_own() {
+        let all = reads("! -s 10.0.0.0/8 -i br0 -p tcp -m tcp --dport 22 -m comment --comment x");
+        let nots: Vec<_> = all.iter().map(|one| one.not).collect();
+        assert_eq!(nots, [true, false, false, false, false]);
+        assert_eq!(reads("-i").len(), 1);
+        assert_eq!(reads("!").len(), 0);
+    }
+}

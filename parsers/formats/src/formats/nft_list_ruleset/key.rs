@@ -1,0 +1,162 @@
+//! The left sides of comparisons: what of a packet is looked at.
+use tapline_core::Name;
+use tapline_core::records::filter::{Addresses, ConnStates, DeviceName, Masked, Test, port_range};
+use tapline_core::records::route::Family;
+
+use crate::formats::netfilter::{icmp, integer, network, port, protocol, range};
+
+/// Gives the members of a set of the table, as printed; `None` where they are not known.
+pub(super) type Sets<'s> = dyn Fn(&str) -> Option<&'s [Name]> + 's;
+
+/// What of a packet is looked at.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Key {
+    InDevice,
+    OutDevice,
+    Family,
+    Source(Family),
+    Destination(Family),
+    Protocol(Option<Family>),
+    /// A port: of the source, and the protocol that the key names.
+    Port {
+        source: bool,
+        protocol: Option<u8>,
+    },
+    Icmp {
+        six: bool,
+    },
+    State,
+    Status,
+    Mark,
+    ConnMark,
+    MacSource,
+    AddressType {
+        source: bool,
+    },
+}
+
+impl Key {
+    /// A key of one word.
+    pub(super) fn of(word: &str) -> Option<Self> {
+        Some(match word {
+            "iif" | "iifname" => Self::InDevice,
+            "oif" | "oifname" => Self::OutDevice,
+            "mark" => Self::Mark,
+            "l4proto" => Self::Protocol(None),
+            "nfproto" => Self::Family,
+            _ => return None,
+        })
+    }
+
+    /// A key, the first word of which was read.
+    pub(super) fn read<'a>(word: &str, mut next: impl FnMut() -> Option<&'a str>) -> Option<Self> {
+        if let Some(key) = Self::of(word) {
+            return Some(key);
+        }
+        let second = next()?;
+        let source = second == "saddr" || second == "sport";
+        Some(match (word, second) {
+            ("meta", _) => return Self::of(second),
+            ("ip", "saddr") => Self::Source(Family::Inet),
+            ("ip", "daddr") => Self::Destination(Family::Inet),
+            ("ip6", "saddr") => Self::Source(Family::Inet6),
+            ("ip6", "daddr") => Self::Destination(Family::Inet6),
+            ("ip", "protocol") => Self::Protocol(Some(Family::Inet)),
+            ("ip6", "nexthdr") => Self::Protocol(Some(Family::Inet6)),
+            ("tcp" | "udp" | "sctp" | "dccp" | "udplite", "sport" | "dport") => {
+                Self::Port { source, protocol: protocol(word) }
+            }
+            ("th", "sport" | "dport") => Self::Port { source, protocol: None },
+            ("icmp", "type") => Self::Icmp { six: false },
+            ("icmpv6", "type") => Self::Icmp { six: true },
+            ("ct", "state") => Self::State,
+            ("ct", "status") => Self::Status,
+            ("ct", "mark") => Self::ConnMark,
+            ("ether", "saddr") => Self::MacSource,
+            ("fib", "saddr" | "daddr") => {
+                (next()? == "type").then_some(())?;
+                Self::AddressType { source }
+            }
+            _ => return None,
+        })
+    }
+
+    /// What a packet has to be for the key to be there at all.
+    pub(super) fn implies(&self) -> Vec<Test> {
+        match self {
+            Self::Source(family) | Self::Destination(family) | Self::Protocol(Some(family)) => {
+                vec![Test::Family(*family)]
+            }
+            Self::Port { protocol: Some(protocol), .. } => vec![Test::Protocol(vec![*protocol])],
+            Self::Icmp { six: false } => vec![Test::Family(Family::Inet), Test::Protocol(vec![1])],
+            Self::Icmp { six: true } => vec![Test::Family(Family::Inet6), Test::Protocol(vec![58])],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The test that one of `values` makes; whatever is not understood makes it unknown.
+    pub(super) fn test(&self, values: &[&str], mask: Option<u32>) -> Test {
+        self.known(values, mask)
+            .unwrap_or_else(|| Test::Unknown(format!("{self:?} {}", values.join(", ")).into()))
+    }
+
+    fn known(&self, values: &[&str], mask: Option<u32>) -> Option<Test> {
+        if mask.is_some() && !matches!(self, Self::Mark | Self::ConnMark) {
+            return None;
+        }
+        Some(match self {
+            Self::InDevice => Test::InDevice(devices(values)),
+            Self::OutDevice => Test::OutDevice(devices(values)),
+            Self::Family => match values {
+                ["ipv4" | "2"] => Test::Family(Family::Inet),
+                ["ipv6" | "10"] => Test::Family(Family::Inet6),
+                _ => return None,
+            },
+            Self::Source(_) => Test::Source(all(values, addresses)?),
+            Self::Destination(_) => Test::Destination(all(values, addresses)?),
+            Self::Protocol(_) => Test::Protocol(all(values, protocol)?),
+            Self::Port { source, .. } => {
+                let ports = all(values, |shown| match port(shown) {
+                    Some(port) => Some(port..=port),
+                    None => port_range(shown, '-'),
+                })?;
+                if *source { Test::SourcePort(ports) } else { Test::DestinationPort(ports) }
+            }
+            Self::Icmp { six } => {
+                let mut kinds = Vec::new();
+                for value in values {
+                    let Test::Icmp { kinds: more, codes: None } = icmp(*six, value)? else {
+                        return None;
+                    };
+                    kinds.extend(more);
+                }
+                Test::Icmp { kinds, codes: None }
+            }
+            Self::State | Self::Status => Test::Connection(ConnStates::of(&values.join(","))?),
+            Self::Mark => Test::Mark(marked(values, mask)?),
+            Self::ConnMark => Test::ConnMark(marked(values, mask)?),
+            Self::MacSource => Test::MacSource(all(values, |shown| shown.parse().ok())?),
+            Self::AddressType { source } => Test::AddressType {
+                source: *source,
+                types: values.iter().map(|shown| shown.to_ascii_uppercase().into()).collect(),
+            },
+        })
+    }
+}
+
+fn all<T>(values: &[&str], read: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
+    values.iter().map(|shown| read(shown)).collect()
+}
+
+fn devices(values: &[&str]) -> Vec<DeviceName> {
+    values.iter().map(|shown| DeviceName::of(shown.trim_matches('"'), '*')).collect()
+}
+
+fn addresses(shown: &str) -> Option<Addresses> {
+    network(shown).map(Addresses::Net).or_else(|| range(shown))
+}
+
+fn marked(values: &[&str], mask: Option<u32>) -> Option<Masked> {
+    let [value] = values else { return None };
+    Some(Masked { value: integer(value)?, mask: mask.unwrap_or(u32::MAX) })
+}
