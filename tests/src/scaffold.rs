@@ -36,14 +36,15 @@ fn create(path: &Path, text: &str) -> anyhow::Result<()> {
 fn insert_sorted(path: &Path, prefix: &str, line: &str) -> anyhow::Result<()> {
     let text = fs::read_to_string(path)?;
     let mut lines: Vec<&str> = text.lines().collect();
-    let of_run = |it: &str| it.trim_start().starts_with(prefix);
-    let Some(first) = lines.iter().position(|it| of_run(it)) else {
+    let is_of_run = |line: &str| line.trim_start().starts_with(prefix);
+    let Some(first) = lines.iter().position(|line| is_of_run(line)) else {
         bail!("{}: no line starts with `{prefix}`", path.display());
     };
-    let run = lines.iter().skip(first).take_while(|it| of_run(it)).count();
-    let here =
-        lines.iter().skip(first).take(run).position(|it| it.trim_start() > line.trim_start());
-    lines.insert(first + here.unwrap_or(run), line);
+    // `a` stands before `a1`, as rustfmt orders modules: the end of the line is no part of the name.
+    let name = |line: &str| line.trim_start().trim_end_matches([';', ',']).to_owned();
+    let run = lines.iter().skip(first).take_while(|line| is_of_run(line));
+    let before = run.take_while(|known| name(known) < name(line)).count();
+    lines.insert(first + before, line);
     fs::write(path, lines.join("\n") + "\n")?;
     Ok(())
 }
@@ -77,21 +78,28 @@ pub fn new_format(id: &str) -> anyhow::Result<String> {
     ))
 }
 
-/// Scaffolds a rule.
+/// Scaffolds a rule in the repository at `root`: its file, its page, and the line in its family.
 ///
 /// # Errors
 ///
 /// When the id or code is taken or misspelt, or files cannot be written.
-pub fn new_rule(family_id: &str, code: &str) -> anyhow::Result<String> {
+pub fn new_rule(root: &Path, family_id: &str, code: &str) -> anyhow::Result<String> {
     let Some((family, id)) = family_id.split_once('/') else {
         bail!("`{family_id}`: say FAMILY/ID, such as ovs/ovs-iface-error");
     };
     let (module, family) = (module(id)?, module(family)?);
+    let number = code.strip_prefix(&family.to_uppercase()).and_then(|rest| rest.strip_prefix('-'));
+    let is_number = |text: &str| text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
+    ensure!(
+        number.is_some_and(is_number),
+        "`{code}`: the code of a rule of {family} is {}-001 or the like",
+        family.to_uppercase()
+    );
     let taken = tapline_analysis::lint::rules::ALL.iter().find(|it| it.code == code || it.id == id);
     if let Some(rule) = taken {
         bail!("{} {} exists already", rule.code, rule.id);
     }
-    let rules = root().join("model/analysis/src/lint/rules");
+    let rules = root.join("model/analysis/src/lint/rules");
     let path = rules.join(format!("{family}/{module}.rs"));
     let fill =
         |text: &str| text.replace("{id}", id).replace("{module}", &module).replace("{code}", code);
@@ -102,12 +110,17 @@ pub fn new_rule(family_id: &str, code: &str) -> anyhow::Result<String> {
         insert_sorted(&list, "pub(crate) mod ", &format!("pub(crate) mod {module};"))?;
     } else {
         create(&list, &format!("//! Rules of the family {family}.\npub(crate) mod {module};\n"))?;
+        let families = rules.with_extension("rs");
+        insert_sorted(&families, "pub(crate) mod ", &format!("pub(crate) mod {family};"))?;
     }
     Ok(format!(
-        "wrote {0} and its page\nnext: `&{family}::{module}::RULE,` in rules.rs, sorted by code; \
-         the check; the page with a session that fires, one for each trap, and one that is \
-         undecided",
-        path.display()
+        "wrote {} and its page, entered the module in {}\n\
+         next: what the rule declares of itself (`declare_rule!` says what each line means), the \
+         check,\n      the page with a session that fires, one for each trap, and one that is \
+         undecided;\n      cargo dev docs; INSTA_UPDATE=always cargo test -p tapline-tests --test \
+         rules",
+        path.display(),
+        list.display()
     ))
 }
 

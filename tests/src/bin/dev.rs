@@ -54,7 +54,9 @@ fn main() -> anyhow::Result<()> {
         Chore::Coverage { folder, kind, files } => coverage(&folder, &kind, files),
         Chore::Docs => said(docs::write()?),
         Chore::NewFormat { id } => said(scaffold::new_format(&id)?),
-        Chore::NewRule { family_id, code } => said(scaffold::new_rule(&family_id, &code)?),
+        Chore::NewRule { family_id, code } => {
+            said(scaffold::new_rule(&scaffold::root(), &family_id, &code)?)
+        }
         Chore::NewCase { format, file } => said(scaffold::new_case(&format, &file)?),
     }
 }

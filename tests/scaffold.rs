@@ -1,0 +1,131 @@
+//! `cargo dev new-rule` does all that a new rule needs, and what is forgotten does not compile.
+//!
+//! What rules are made of is copied to a folder below `target`, where a rule is scaffolded. The
+//! folder is kept, so that only the rules are compiled again.
+#![expect(clippy::disallowed_methods, reason = "tests write files")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tapline_tests::scaffold;
+
+/// What the copy is made of.
+const COPIED: &[&str] =
+    &["model", "parsers", "Cargo.lock", "clippy.toml", "rustfmt.toml", "rust-toolchain.toml"];
+
+/// Makes `to` like `from`. What is alike is not written, so cargo does not compile it again.
+fn mirror(from: &Path, to: &Path) {
+    if from.is_dir() {
+        fs::create_dir_all(to).unwrap();
+        let names = |folder: &Path| -> Vec<_> {
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+        };
+        let wanted = names(from);
+        for name in names(to).into_iter().filter(|name| !wanted.contains(name)) {
+            let path = to.join(name);
+            if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.unwrap();
+        }
+        for name in wanted {
+            mirror(&from.join(&name), &to.join(&name));
+        }
+        return;
+    }
+    let text = fs::read(from).unwrap();
+    if fs::read(to).ok().as_ref() != Some(&text) {
+        fs::write(to, text).unwrap();
+    }
+}
+
+/// A copy of what rules are made of, as a workspace of its own.
+fn copy() -> PathBuf {
+    let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scaffold");
+    fs::create_dir_all(&copy).unwrap();
+    for name in COPIED {
+        mirror(&scaffold::root().join(name), &copy.join(name));
+    }
+    let manifest = fs::read_to_string(scaffold::root().join("Cargo.toml")).unwrap();
+    let of_copy = |line: &str| match line.split_once(" = ") {
+        Some(("members", _)) => "members = [\"model/*\", \"parsers/*\"]\n".to_owned(),
+        Some(("default-members", _)) => String::new(),
+        _ => format!("{line}\n"),
+    };
+    let manifest: String = manifest.lines().map(of_copy).collect();
+    let path = copy.join("Cargo.toml");
+    if fs::read_to_string(&path).ok().as_ref() != Some(&manifest) {
+        fs::write(path, manifest).unwrap();
+    }
+    copy
+}
+
+/// Runs cargo in the copy; says what it complains about, and whether that is an error.
+fn cargo(copy: &Path, arguments: &[&str]) -> Result<String, String> {
+    let output = Command::new(env!("CARGO"))
+        .args(arguments)
+        .current_dir(copy)
+        // What foreign crates are compiled to is shared.
+        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join(".."))
+        .env_remove("RUSTFLAGS")
+        .output()
+        .unwrap();
+    let complaints = [output.stdout, output.stderr].concat();
+    let complaints = String::from_utf8_lossy(&complaints).into_owned();
+    if output.status.success() { Ok(complaints) } else { Err(complaints) }
+}
+
+fn lint(copy: &Path) -> Result<String, String> {
+    cargo(copy, &["clippy", "--offline", "--quiet", "-p", "tapline-analysis", "--no-deps"])
+}
+
+#[test]
+fn a_new_rule_is_whole_and_what_is_forgotten_does_not_compile() {
+    let copy = copy();
+    let rules = copy.join("model/analysis/src/lint/rules");
+    scaffold::new_rule(&copy, "ovs/ovs-made-up", "OVS-999").unwrap();
+    scaffold::new_rule(&copy, "made/made-up", "MADE-001").unwrap();
+    cargo(&copy, &["fmt", "--all", "--check"]).unwrap();
+    let complaints = lint(&copy).unwrap();
+    assert!(!complaints.contains("made_up"), "{complaints}");
+
+    // Each place is forgotten in turn: the complaint names it.
+    let rule = rules.join("ovs/ovs_made_up.rs");
+    let mut places: Vec<(PathBuf, String, &str)> = vec![
+        (rules.join("ovs/ovs_made_up.md"), String::new(), "ovs_made_up.md"),
+        (rules.join("ovs.rs"), "pub(crate) mod ovs_made_up;\n".to_owned(), "ovs_made_up"),
+        (rules.with_extension("rs"), "pub(crate) mod made;\n".to_owned(), "made"),
+        (rule.clone(), String::new(), "ovs_made_up"),
+    ];
+    // So is each line that a rule has to say of itself.
+    let text = fs::read_to_string(&rule).unwrap();
+    let declared = text.lines().skip_while(|line| !line.starts_with("declare_rule!")).skip(1);
+    for line in declared.take_while(|line| *line != "}") {
+        places.push((rule.clone(), format!("{line}\n"), "ovs_made_up.rs"));
+    }
+    assert_eq!(places.len(), 4 + 12);
+    for (path, forgotten, named) in places {
+        let whole = fs::read_to_string(&path).unwrap();
+        if forgotten.is_empty() {
+            fs::remove_file(&path).unwrap();
+        } else {
+            assert!(whole.contains(&forgotten), "{forgotten}");
+            fs::write(&path, whole.replacen(&forgotten, "", 1)).unwrap();
+        }
+        let complaint = lint(&copy).expect_err("it was not noticed");
+        assert!(complaint.contains(named), "{}: {forgotten}\n{complaint}", path.display());
+        fs::write(&path, whole).unwrap();
+    }
+}
+
+#[test]
+fn codes_of_another_family_and_taken_ones_are_refused() {
+    for (id, code) in [
+        ("ovs/ovs-made-up", "NIC-999"),
+        ("ovs/ovs-made-up", "OVS-1"),
+        ("ovs/ovs-made-up", "OVS-001"),
+        ("ovs/ovs-iface-error", "OVS-999"),
+        ("ovs-made-up", "OVS-999"),
+    ] {
+        let nowhere = Path::new("nowhere");
+        assert!(scaffold::new_rule(nowhere, id, code).is_err(), "{id} {code}");
+    }
+}
