@@ -346,7 +346,7 @@ pub(crate) enum RecordFormat {
 pub(crate) struct Snapshot {
     #[command(flatten)]
     pub(crate) inputs: Inputs,
-    /// Compare with FILE: exit status 1 and a diff where the topology is another
+    /// Compare with FILE: exit status 1 and a diff where the topology has changed
     #[arg(long, value_name = "FILE")]
     pub(crate) check: Option<PathBuf>,
 }

@@ -242,7 +242,7 @@ fn junit_skips_what_cannot_be_told() {
     let path = folder.join("session.txt");
     let ran = run(["lint", "--format", "junit", "--select", "OVS-004", &path]);
     assert!(ran.out.contains("skipped=\"1\""), "{}", ran.out);
-    assert!(ran.out.contains("would tell: ip -d address"), "{}", ran.out);
+    assert!(ran.out.contains("to decide, run: ip -d address"), "{}", ran.out);
 }
 
 #[test]

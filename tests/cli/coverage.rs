@@ -8,7 +8,7 @@ fn text_tells_what_is_complete_and_what_would_tell_the_rest() {
     assert_eq!(ran.code, Some(0));
     assert!(ran.out.starts_with("lab7 from "), "{}", ran.out);
     assert!(ran.out.contains("complete     devices, "), "{}", ran.out);
-    assert!(ran.out.contains("would tell: virsh list --all"), "{}", ran.out);
+    assert!(ran.out.contains("to decide, run: virsh list --all"), "{}", ran.out);
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn what_it_asks_for_decides_what_it_says() {
     ]);
     let lint = run(["lint", &folder.join("lab9"), "--select", "OVS-004"]);
     let last = lint.out.lines().last().unwrap_or_default();
-    let wanted = "could not decide 1 question of 1 rule; ip netns exec blue ip -d address would tell: tapline coverage ";
+    let wanted = "could not decide 1 question of 1 rule; ip netns exec blue ip -d address would decide: tapline coverage ";
     assert!(last.starts_with(wanted), "{}", lint.out);
     let coverage = run(["coverage", &folder.join("lab9")]);
     let line = "ip netns exec blue ip -d address >ip_netns_exec_blue_ip_-d_address 2>&1\n";

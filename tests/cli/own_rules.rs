@@ -92,7 +92,7 @@ fn a_field_that_was_not_captured_is_not_told() {
     let folder = Folder::new(&[("a.yaml", &rule), ("in/ip_link", link)]);
     let ran = run(["lint", "--all", &folder.join("in"), "--rules", &folder.join("a.yaml")]);
     assert!(
-        ran.out.contains("X-001 (own rule): 1 object; would tell: ip -d address"),
+        ran.out.contains("X-001 (own rule): 1 object; to decide, run: ip -d address"),
         "{}",
         ran.out
     );

@@ -85,7 +85,7 @@ fn a_change_is_shown() {
                  interfaces:
                    qvo11111111-11:
                      type: system
-    the topology is another: 2 lines gone, 2 lines new
+    the topology has changed: 2 lines removed, 2 lines added
     exit status Some(1)
     "#);
 }

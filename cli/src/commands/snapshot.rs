@@ -75,7 +75,7 @@ fn diff(
     let lines: Vec<&str> = expected.lines().collect();
     writeln!(out, "{}", paint.of(style::STRONG, format_args!("--- {}", visible(name))))?;
     writeln!(out, "{}", paint.of(style::STRONG, "+++ the inputs"))?;
-    let (mut gone, mut come) = (0, 0);
+    let (mut removed, mut added) = (0, 0);
     for group in diff.grouped_ops(CONTEXT) {
         let (Some(first), Some(last)) = (group.first(), group.last()) else { continue };
         let (old, new) = (first.old_range().start, first.new_range().start);
@@ -89,19 +89,19 @@ fn diff(
             match change.tag() {
                 ChangeTag::Equal => writeln!(out, " {text}")?,
                 ChangeTag::Delete => {
-                    gone += 1;
+                    removed += 1;
                     writeln!(out, "{}", paint.of(style::ERROR, format_args!("-{text}")))?;
                 }
                 ChangeTag::Insert => {
-                    come += 1;
+                    added += 1;
                     writeln!(out, "{}", paint.of(style::GOOD, format_args!("+{text}")))?;
                 }
             }
         }
     }
     if !terminal.quiet {
-        let (gone, come) = (count(gone, "line"), count(come, "line"));
-        writeln!(out, "the topology is another: {gone} gone, {come} new")?;
+        let (removed, added) = (count(removed, "line"), count(added, "line"));
+        writeln!(out, "the topology has changed: {removed} removed, {added} added")?;
     }
     Ok(())
 }

@@ -236,7 +236,7 @@ fn namespace(
     for (command, topics) in missing {
         writeln!(
             out,
-            "    {} {}; would tell: {}",
+            "    {} {}; to decide, run: {}",
             paint.of(style::FAINT, "not captured"),
             topics.join(", "),
             visible(&command.to_string()),

@@ -118,9 +118,9 @@ fn case(out: &mut impl Write, snapshot: &Snapshot, host: &str, it: &Case<'_>) ->
     Ok(writeln!(out, "    </testcase>")?)
 }
 
-/// `3 objects; would tell: ip -d address, ip netns`
+/// `3 objects; to decide, run: ip -d address, ip netns`
 fn undecided(it: &CannotTell) -> String {
-    format!("{}; would tell: {}", count(it.count as usize, "object"), need::list(&it.missing))
+    format!("{}; to decide, run: {}", count(it.count as usize, "object"), need::list(&it.missing))
 }
 
 /// `br-int/qvo1: OVS could not open the device`

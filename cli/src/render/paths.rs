@@ -1,4 +1,4 @@
-//! The ways of VM ports and ports of namespaces, one line each.
+//! The paths of VM ports and ports of namespaces, one line each.
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -78,7 +78,7 @@ pub(crate) fn render(
     if all.is_empty() {
         return Ok(());
     }
-    writeln!(out, "{}", paint.of(style::STRONG, "ways of VMs and namespaces"))?;
+    writeln!(out, "{}", paint.of(style::STRONG, "paths of VMs and namespaces"))?;
     for path in &all {
         let head = match whole(path) {
             Some(true) => State::Whole,

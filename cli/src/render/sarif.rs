@@ -241,7 +241,7 @@ fn notifications(
         let host = snapshot.host(it.host).map_or("", |it| it.name.as_str());
         let objects = super::count(it.count as usize, "object");
         let text = format!(
-            "{host}: {} could not tell about {objects}; would tell: {}",
+            "{host}: {} could not tell about {objects}; to decide, run: {}",
             it.code,
             need::list(&it.missing)
         );

@@ -249,7 +249,7 @@ pub(crate) fn not_found(
     }
     let mentioned = mentions(topology, &BTreeSet::from([wanted.to_owned()]), &mut BTreeSet::new());
     if !mentioned.is_empty() {
-        writeln!(out, "\n{}", paint.of(style::STRONG, "but the text stands in"))?;
+        writeln!(out, "\n{}", paint.of(style::STRONG, "but the name occurs in"))?;
         lines(out, &mentioned, false, terminal)?;
     }
     Ok(())

@@ -105,7 +105,7 @@ pub(crate) fn cannot_tell(
     if all.is_empty() {
         return Ok(());
     }
-    // By rule and by what would tell: hosts that lack the same are told in one line.
+    // By rule and by the commands that would decide: hosts that lack the same share a line.
     let mut by_host: BTreeMap<(&str, u32), (u32, Vec<&Need>)> = BTreeMap::new();
     for it in all {
         let (count, missing) = by_host.entry((it.code, it.host.0)).or_default();
@@ -128,7 +128,7 @@ pub(crate) fn cannot_tell(
         };
         writeln!(
             out,
-            "  {code} {id}: {}{}; would tell: {}",
+            "  {code} {id}: {}{}; to decide, run: {}",
             count(*objects as usize, "object"),
             visible(&on),
             visible(missing),
@@ -140,7 +140,7 @@ pub(crate) fn cannot_tell(
     Ok(())
 }
 
-/// `could not decide 12 questions of 5 rules; ovs-vsctl list port and 3 more commands would tell:
+/// `could not decide 12 questions of 5 rules; ovs-vsctl list port and 3 more commands would decide:
 /// tapline coverage node2/`
 pub(crate) fn undecided(
     out: &mut impl Write,
@@ -182,7 +182,7 @@ pub(crate) fn undecided(
     };
     writeln!(
         out,
-        "{} {} of {}; {} would tell: tapline coverage {}",
+        "{} {} of {}; {} would decide: tapline coverage {}",
         paint.of(style::STRONG, "could not decide"),
         count(questions as usize, "question"),
         count(rules.len(), "rule"),
