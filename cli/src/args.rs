@@ -140,6 +140,9 @@ pub(crate) struct Inputs {
     /// Treat the input as the output of this command, such as 'ip address'
     #[arg(long = "as", value_name = "COMMAND")]
     pub(crate) command: Option<String>,
+    /// All inputs are of this host: joins texts that do not say whose they are
+    #[arg(long, value_name = "NAME")]
+    pub(crate) host: Option<String>,
     #[command(flatten)]
     pub(crate) limits: Limits,
 }

@@ -11,7 +11,9 @@ use tapline_core::capture::Snapshot;
 
 use crate::error::{CliError, Result};
 
-const SCHEMA: &str = "tapline.baseline/1";
+const SCHEMA: &str = "tapline.baseline/2";
+/// Its fingerprints named hosts by their names, which two machines may share.
+const BY_NAME: &str = "tapline.baseline/1";
 /// Bytes of a baseline.
 const LONGEST: u64 = 256 << 20;
 
@@ -57,8 +59,17 @@ fn parse(text: &str) -> std::result::Result<Known, String> {
     let known: Known = serde_json::from_str(text).map_err(|error| error.to_string())?;
     match known.schema.as_str() {
         SCHEMA => Ok(known),
+        BY_NAME => Err("it was written by an earlier version, which knew hosts by their names \
+                        alone; write it anew"
+            .to_owned()),
         other => Err(format!("its schema is `{other}`, expected `{SCHEMA}`")),
     }
+}
+
+/// Whether a text is a baseline, also one of an earlier version.
+fn is_baseline(text: &str) -> bool {
+    let known: std::result::Result<Known, _> = serde_json::from_str(text);
+    known.is_ok_and(|known| matches!(known.schema.as_str(), SCHEMA | BY_NAME))
 }
 
 /// Writes the findings that are not suppressed; says how many. A file that is there already must
@@ -67,13 +78,15 @@ pub(crate) fn write(path: &Path, snapshot: &Snapshot, report: &Report) -> Result
     let findings = report.findings.iter().filter(|it| it.suppressed.is_none());
     let mut rows: Vec<Row<'_>> = findings.map(|it| row(snapshot, it)).collect();
     rows.sort();
+    // Several captures of one machine find the same.
+    rows.dedup_by(|a, b| a.fingerprint == b.fingerprint);
     let count = rows.len();
     let mut text = serde_json::to_vec_pretty(&Document { schema: SCHEMA, findings: rows })?;
     text.push(b'\n');
     let mut options = OpenOptions::new();
     options.write(true);
     match file::read_text(path, LONGEST) {
-        Ok(old) if parse(&old).is_ok() => options.truncate(true),
+        Ok(old) if is_baseline(&old) => options.truncate(true),
         Err(CaptureError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             options.create_new(true)
         }
@@ -100,6 +113,6 @@ fn row<'a>(snapshot: &'a Snapshot, finding: &'a Finding) -> Row<'a> {
         host: snapshot.host(finding.host).map_or("", |it| it.name.as_str()),
         object: &finding.object.name,
         message: &finding.message,
-        fingerprint: &finding.fingerprint,
+        fingerprint: &finding.of_machine,
     }
 }

@@ -2,7 +2,7 @@
 use std::net::IpAddr;
 
 use tapline_core::ids::Mac;
-use tapline_topology::{Node, NodeData, NodeId, Topology};
+use tapline_topology::{Node, NodeData, NodeId, NodeKey, Topology};
 
 use crate::suggest;
 
@@ -26,6 +26,10 @@ struct Wanted<'a> {
 /// The nodes that `text` names, in the order of the topology. A MAC is compared without its first
 /// octet where no node has it as it is: libvirt changes that octet on the host's side.
 pub(crate) fn find(topology: &Topology<'_>, text: &str) -> Vec<NodeId> {
+    // The key of a node, as findings and the graph print it.
+    if let Some(id) = text.parse().ok().and_then(|key: NodeKey| topology.find(&key)) {
+        return vec![id];
+    }
     let mut found = search(topology, &wanted(topology, text));
     if found.is_empty()
         && let Ok(mac) = text.parse::<Mac>()
@@ -48,12 +52,13 @@ pub(crate) fn near(topology: &Topology<'_>, text: &str, most: usize) -> Vec<Stri
 
 fn wanted<'a>(topology: &Topology<'_>, text: &'a str) -> Wanted<'a> {
     let hosts = &topology.snapshot.captured.hosts;
-    let (host, rest) = match text.split_once(':') {
-        Some((host, rest)) if !rest.is_empty() && hosts.iter().any(|it| it.name == host) => {
-            (Some(host), rest)
-        }
-        _ => (None, text),
-    };
+    // Labels of captures have times in them, and those have colons: the longest one counts.
+    let called = hosts.iter().flat_map(|host| [host.label(), host.name.as_str()]);
+    let scoped = called.filter_map(|name| {
+        let rest = text.strip_prefix(name)?.strip_prefix(':')?;
+        (!rest.is_empty()).then_some((text.get(..name.len()), rest))
+    });
+    let (host, rest) = scoped.min_by_key(|(_, rest)| rest.len()).unwrap_or((None, text));
     // `10.0.0.1/24` is an address, `qrouter-…/qr-…` a device of a namespace, `br-int/qvo…` a port.
     let address = rest.split('/').next().and_then(|it| it.parse::<IpAddr>().ok());
     let (within, name) = match rest.split_once('/') {
@@ -97,7 +102,7 @@ fn in_scope(topology: &Topology<'_>, wanted: &Wanted<'_>, node: &Node<'_>) -> bo
     let hosts = &topology.snapshot.captured.hosts;
     let on_host = wanted.host.is_none_or(|name| {
         let host = node.host.and_then(|it| hosts.get(it.0 as usize));
-        host.is_some_and(|it| it.name == name)
+        host.is_some_and(|it| it.name == name || it.label() == name)
     });
     let within = wanted.within.is_none_or(|within| match &node.data {
         NodeData::OvsPort(it) => it.bridge == within,

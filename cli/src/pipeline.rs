@@ -20,7 +20,11 @@ pub(crate) fn read(inputs: &Inputs) -> Result<Snapshot> {
     if command.as_ref().is_some_and(|it| it.argv.is_empty()) {
         return Err(CliError::new("--as needs a command, such as 'ip address'"));
     }
-    let options = Options { command, limits: limits(inputs.limits) };
+    if inputs.host.as_ref().is_some_and(|name| name.trim().is_empty()) {
+        return Err(CliError::new("--host needs the name of a host"));
+    }
+    let host = inputs.host.as_ref().map(|name| name.trim().to_owned());
+    let options = Options { command, host, limits: limits(inputs.limits) };
     let paths: Vec<Input> = inputs.paths.iter().map(|path| input(path)).collect();
     let captured = match tapline_capture::open(&paths, &options) {
         Ok(captured) => captured,
@@ -44,6 +48,11 @@ pub(crate) fn read(inputs: &Inputs) -> Result<Snapshot> {
 /// Joins what was read.
 pub(crate) fn topology(snapshot: &Snapshot) -> Topology<'_> {
     tapline_topology::build(snapshot)
+}
+
+/// The same, with what a person said of the machines.
+pub(crate) fn topology_saying<'a>(snapshot: &'a Snapshot, settings: &Settings) -> Topology<'a> {
+    tapline_topology::build_saying(snapshot, &settings.env.same_host)
 }
 
 /// Runs rules as `settings` say, and those of the user.

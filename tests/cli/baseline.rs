@@ -55,7 +55,7 @@ fn a_baseline_is_replaced_and_anything_else_is_kept() {
     let long = std::fs::read_to_string(&file).unwrap();
     assert_eq!(write(&path, &file).code, Some(0));
     let short = std::fs::read_to_string(&file).unwrap();
-    assert!(short.len() < long.len() && short.contains("tapline.baseline/1"), "{short}");
+    assert!(short.len() < long.len() && short.contains("tapline.baseline/2"), "{short}");
 
     let ran = write(&path, &after);
     assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""));

@@ -17,6 +17,7 @@ mod coverage;
 mod explain;
 mod graph;
 mod help;
+mod identity;
 mod inputs;
 mod lint;
 mod own_rules;

@@ -18,7 +18,7 @@ pub(crate) fn run(args: &Lint, terminal: &Terminal) -> Result<Status> {
         config.settings.baseline = Some(baseline::read(path)?);
     }
     let snapshot = pipeline::read(&args.inputs)?;
-    let topology = pipeline::topology(&snapshot);
+    let topology = pipeline::topology_saying(&snapshot, &config.settings);
     let mut report =
         pipeline::lint_own(&topology, &chosen.built_in(), &own.rules, &config.settings);
     own.outcome()?;

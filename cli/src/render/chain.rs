@@ -182,7 +182,7 @@ impl View<'_> {
             && before.is_none_or(|it| it.host != node.host)
             && let Some(host) = node.host.and_then(|it| topology.snapshot.host(it))
         {
-            facts.push(format!("on {}", host.name));
+            facts.push(format!("on {}", host.label()));
         }
         if let Some(netns) = node.netns.as_ref().filter(|it| !it.is_root())
             && !matches!(node.data, NodeData::Netns(_))

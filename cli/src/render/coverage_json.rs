@@ -144,7 +144,7 @@ fn row<'a>(snapshot: &'a Snapshot, it: &'a HostCoverage<'_>) -> Option<HostRow<'
     Some(HostRow {
         capture: gap.steps.into_iter().map(|it| step_row(it, true)).collect(),
         by_hand: gap.beyond.into_iter().map(|it| step_row(it, false)).collect(),
-        host: &host.name,
+        host: host.label(),
         inputs: &host.inputs,
         sos_version: host.sos_version.as_deref(),
         cleaned: host.cleaned,

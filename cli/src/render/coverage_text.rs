@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use tapline_core::capture::{Completeness, Snapshot, Source};
+use tapline_core::capture::{Completeness, Host, Snapshot, Source};
 use tapline_core::ids::Netns;
 use tapline_core::need::{Need, quote};
 use tapline_topology::Topic;
@@ -52,15 +52,17 @@ fn close_gap(
     if gap.steps.is_empty() && gap.beyond.is_empty() {
         return writeln!(out, "{}", paint.of(style::GOOD, "every rule could decide"));
     }
-    let name = snapshot.host(host.host).map_or("", |it| it.name.as_str());
+    let Some(of) = snapshot.host(host.host) else { return Ok(()) };
     if !gap.steps.is_empty() {
         let (commands, questions) = Gap::sum(std::slice::from_ref(&gap));
         let (commands, questions) = (count(commands, "command"), questions as usize);
         let heading = format!("{commands} would decide {}", count(questions, "question"));
-        let folder = format!("{}-more", tapline_capture::saved_as(name));
+        let folder = format!("{}-more", tapline_capture::saved_as(&of.name));
         let folder = quote(&folder);
         writeln!(out, "{}, most valuable first", paint.of(style::STRONG, heading))?;
-        writeln!(out, "  mkdir {folder} && cd {folder} && hostname >hostname")?;
+        // What has no name of its own would not be joined to texts that have one.
+        let name = if of.is_named { " && hostname >hostname" } else { "" };
+        writeln!(out, "  mkdir {folder} && cd {folder}{name}")?;
         for step in &gap.steps {
             for line in step.shell() {
                 writeln!(out, "  {}", visible(&line))?;
@@ -68,10 +70,7 @@ fn close_gap(
             let decided = format!("# {}", decided(step));
             writeln!(out, "    {}", paint.of(style::FAINT, visible(&decided)))?;
         }
-        let mut inputs: Vec<_> = snapshot.captured.inputs.iter().map(|it| &it.archive).collect();
-        inputs.dedup();
-        let inputs = inputs.into_iter().map(|it| quote(it)).collect::<Vec<_>>().join(" ");
-        let then = format!("tapline lint {} {folder}", shorten(&inputs, 200));
+        let then = format!("tapline lint {}", again(snapshot, of, &folder));
         writeln!(out, "  {} {}", paint.of(style::HINT, "then:"), visible(&then))?;
     }
     if !gap.beyond.is_empty() {
@@ -82,6 +81,22 @@ fn close_gap(
         writeln!(out, "  {}", visible(&text))?;
     }
     Ok(())
+}
+
+/// The inputs with which a folder of further texts becomes part of a host.
+fn again(snapshot: &Snapshot, of: &Host, folder: &str) -> String {
+    let all = &snapshot.captured;
+    // A name that several captures have does not say which of them is meant.
+    let is_alone = all.hosts.iter().filter(|it| it.name == of.name).count() == 1;
+    let mut inputs: Vec<_> = if of.is_named && is_alone {
+        all.inputs.iter().map(|it| &it.archive).collect()
+    } else {
+        of.inputs.iter().collect()
+    };
+    inputs.dedup();
+    let inputs = inputs.into_iter().map(|it| quote(it)).collect::<Vec<_>>().join(" ");
+    let inputs = format!("{} {folder}", shorten(&inputs, 200));
+    if of.is_named { inputs } else { format!("{inputs} --host {}", quote(&of.name)) }
 }
 
 /// `12 questions: OVS-004 10, MTU-001 2`
@@ -112,7 +127,7 @@ fn heading(
     writeln!(
         out,
         "{} from {}{}",
-        paint.of(style::STRONG, visible(&it.name)),
+        paint.of(style::STRONG, visible(it.label())),
         visible(&shorten(&inputs, 200)),
         visible(&facts),
     )?;

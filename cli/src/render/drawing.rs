@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tapline_topology::graph::Confidence;
-use tapline_topology::{EdgeKind, NodeData, NodeId, Topology};
+use tapline_topology::{CaptureKey, EdgeKind, NodeData, NodeId, Topology};
 
 use super::escape::visible;
 use super::node::{confidence_mark, facts, name};
@@ -62,8 +62,15 @@ pub(crate) fn draw(topology: &Topology<'_>, chosen: &BTreeSet<NodeId>) -> Drawin
         chosen.iter().filter_map(|&id| Some((id, box_of(topology, id)?))).collect();
     // A box may stand for a chosen node without being chosen itself.
     let drawn: BTreeSet<NodeId> = boxes.values().copied().collect();
+    // By host, in an order that is not that of the inputs.
+    let mut order: Vec<NodeId> = drawn.into_iter().collect();
+    order.sort_by_cached_key(|id| {
+        let host = topology.node(*id).and_then(|node| node.host);
+        let key = host.and_then(|host| CaptureKey::of(topology.snapshot, host));
+        (key.is_none(), key, *id)
+    });
     let numbers: BTreeMap<NodeId, usize> =
-        drawn.iter().enumerate().map(|(n, &id)| (id, n)).collect();
+        order.iter().enumerate().map(|(n, &id)| (id, n)).collect();
     Drawing { clusters: clusters(topology, &numbers), lines: lines(topology, &boxes, &numbers) }
 }
 
@@ -98,7 +105,7 @@ fn clusters(topology: &Topology<'_>, numbers: &BTreeMap<NodeId, usize>) -> Vec<C
     for ((_, host, label), items) in groups {
         let cluster = clusters.entry((host.is_none(), host)).or_insert_with(|| {
             let host = host.and_then(|it| topology.snapshot.captured.hosts.get(it as usize));
-            let label = host.map_or(String::new(), |it| visible(&it.name).into_owned());
+            let label = host.map_or(String::new(), |it| visible(it.label()).into_owned());
             Cluster { label, groups: Vec::new() }
         });
         cluster.groups.push(Group { label: visible(&label).into_owned(), items });

@@ -25,7 +25,7 @@ fn annotation(snapshot: &Snapshot, finding: &Finding) -> String {
         Severity::Warning => "warning",
         Severity::Info => "notice",
     };
-    let host = snapshot.host(finding.host).map_or("", |it| it.name.as_str());
+    let host = snapshot.host(finding.host).map_or("", |it| it.label());
     let netns = finding.netns.as_ref().and_then(|it| it.name());
     let netns = netns.map_or(String::new(), |it| format!("{it}/"));
     let mut lines = vec![format!("{host} · {netns}{}: {}", finding.object.name, finding.message)];

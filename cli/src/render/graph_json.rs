@@ -1,4 +1,5 @@
-//! The topology for programs. Ids are stable over runs and inputs: they are made of names.
+//! The topology for programs. Ids are the keys of the nodes: the same in each run, whatever the
+//! order of the inputs, and the same as in findings.
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
@@ -6,7 +7,7 @@ use serde::{Serialize, Serializer};
 use tapline_core::ids::Netns;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{Confidence, Witness, WitnessClass};
-use tapline_topology::{NodeData, NodeId, Topology};
+use tapline_topology::{NodeId, Topology};
 
 use super::node::{Attribute, attributes, name};
 use crate::error::Result;
@@ -70,14 +71,15 @@ pub(crate) fn render(
     topology: &Topology<'_>,
     chosen: &BTreeSet<NodeId>,
 ) -> Result<()> {
-    let ids = ids(topology, chosen);
+    let key = |id: &NodeId| Some((*id, topology.key(*id)?.to_string()));
+    let ids: BTreeMap<NodeId, String> = chosen.iter().filter_map(key).collect();
     let hosts = &topology.snapshot.captured.hosts;
     let nodes = ids.iter().filter_map(|(&id, key)| {
         let node = topology.node(id)?;
         Some(NodeRow {
             id: key,
             kind: node.data.kind(),
-            host: node.host.and_then(|it| hosts.get(it.0 as usize)).map(|it| it.name.as_str()),
+            host: node.host.and_then(|it| hosts.get(it.0 as usize)).map(|it| it.label()),
             netns: node.netns.as_ref(),
             name: name(topology, id),
             attributes: Attributes(attributes(topology, id)),
@@ -107,44 +109,4 @@ fn place<'a>(topology: &'a Topology<'_>, evidence: Evidence) -> Option<Place<'a>
     let source = topology.snapshot.source(evidence.source)?;
     let (line, _) = source.line_numbers(evidence.span);
     Some(Place { archive: &source.archive, member: &source.member, line })
-}
-
-/// `node2/netdev/root/eth0`: host, kind, then what makes the name unique within the kind. Equal
-/// ids, which damaged captures may give, are numbered.
-fn ids(topology: &Topology<'_>, chosen: &BTreeSet<NodeId>) -> BTreeMap<NodeId, String> {
-    let mut used: BTreeMap<String, u32> = BTreeMap::new();
-    let mut ids = BTreeMap::new();
-    for &id in chosen {
-        let key = key(topology, id);
-        let times = used.entry(key.clone()).or_default();
-        *times += 1;
-        ids.insert(id, if *times == 1 { key } else { format!("{key}#{times}") });
-    }
-    ids
-}
-
-fn key(topology: &Topology<'_>, id: NodeId) -> String {
-    let Some(node) = topology.node(id) else { return String::new() };
-    let host = node.host.and_then(|it| topology.snapshot.host(it)).map(|it| it.name.as_str());
-    let mut parts = vec![host.unwrap_or("-").to_owned()];
-    if matches!(node.data, NodeData::Host(_)) {
-        return parts.concat();
-    }
-    parts.push(node.data.kind().to_owned());
-    let of = |owner: NodeId| topology.node(owner).map_or("", |it| it.name.as_str()).to_owned();
-    match &node.data {
-        NodeData::Netns(_) => {}
-        NodeData::VmNic(it) => parts.push(of(it.vm)),
-        _ => parts.extend(node.netns.as_ref().map(Netns::to_string)),
-    }
-    match &node.data {
-        NodeData::TunnelEndpoint(it) => parts.push(of(it.owner)),
-        NodeData::Address(it) => parts.push(of(it.netdev)),
-        _ => {}
-    }
-    parts.push(match &node.data {
-        NodeData::Address(it) => it.ip.to_string(),
-        _ => node.name.to_string(),
-    });
-    parts.join("/")
 }

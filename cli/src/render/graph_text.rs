@@ -64,7 +64,7 @@ impl<'a> View<'a> {
             {
                 continue;
             }
-            let text = format!("{}", self.paint.of(style::STRONG, visible(&host.name)));
+            let text = format!("{}", self.paint.of(style::STRONG, visible(host.label())));
             hosts.push(Tree { text, below });
         }
         let remote: Vec<_> = self

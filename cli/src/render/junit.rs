@@ -40,7 +40,7 @@ pub(crate) fn render(
         .hosts
         .iter()
         .zip(0..)
-        .map(|(host, n)| (host.name.as_str(), cases(report, rules, HostId(n), least)))
+        .map(|(host, n)| (host.label(), cases(report, rules, HostId(n), least)))
         .collect();
     let all = || hosts.iter().flat_map(|(_, cases)| cases);
     writeln!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;

@@ -6,11 +6,11 @@ use tapline_analysis::lint::Suppressed;
 use tapline_analysis::lint::{
     Blast, CannotTell, Confidence, Finding, Object, Report, Role, Severity,
 };
-use tapline_core::capture::{HostId, Snapshot, Source};
+use tapline_core::capture::{Host, HostId, Snapshot, Source};
 use tapline_core::ids::Netns;
 use tapline_core::need::Need;
-use tapline_topology::Topology;
 use tapline_topology::coverage::Searched;
+use tapline_topology::{CaptureKey, Topology};
 
 use super::about::About;
 use super::paths::{self, PathRow};
@@ -38,6 +38,11 @@ struct Document<'a> {
 #[derive(Serialize)]
 struct HostRow<'a> {
     host: &'a str,
+    /// Which capture of which machine: the beginning of the keys of its nodes.
+    key: Option<String>,
+    /// The hosts that are the same machine, itself included, from the oldest capture to the newest.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    same_machine: Vec<&'a str>,
     inputs: &'a [String],
 }
 
@@ -50,6 +55,8 @@ struct FindingRow<'a> {
     host: &'a str,
     netns: Option<&'a Netns>,
     object: &'a Object,
+    /// The id that its node has in the graph; null where it is about no one node.
+    key: Option<String>,
     message: &'a str,
     evidence: Vec<EvidenceRow<'a>>,
     notes: &'a [String],
@@ -124,8 +131,8 @@ pub(crate) fn render(
     let hosts = &snapshot.captured.hosts;
     let document = Document {
         schema: "tapline.lint/1",
-        hosts: hosts.iter().map(|it| HostRow { host: &it.name, inputs: &it.inputs }).collect(),
-        findings: report.findings.iter().map(|it| finding(snapshot, it)).collect(),
+        hosts: hosts.iter().zip((0..).map(HostId)).map(|it| host(topology, it)).collect(),
+        findings: report.findings.iter().map(|it| finding(topology, it)).collect(),
         cannot_tell: report.cannot_tell.iter().map(|it| cannot_tell(snapshot, it)).collect(),
         problems: Problems(snapshot),
         clean: report.clean.iter().map(|&(code, count)| CleanRow { code, count }).collect(),
@@ -136,11 +143,23 @@ pub(crate) fn render(
     Ok(writeln!(out)?)
 }
 
-fn host_name(snapshot: &Snapshot, host: HostId) -> &str {
-    snapshot.host(host).map_or("", |it| it.name.as_str())
+fn host<'a>(topology: &'a Topology<'_>, (host, id): (&'a Host, HostId)) -> HostRow<'a> {
+    let captures = topology.machines.captures(topology.machine(id));
+    let several = captures.iter().filter(|_| captures.len() > 1);
+    HostRow {
+        host: host.label(),
+        key: CaptureKey::of(topology.snapshot, id).map(|key| key.to_string()),
+        same_machine: several.map(|it| topology.snapshot.host_label(*it)).collect(),
+        inputs: &host.inputs,
+    }
 }
 
-fn finding<'a>(snapshot: &'a Snapshot, finding: &'a Finding) -> FindingRow<'a> {
+fn host_name(snapshot: &Snapshot, host: HostId) -> &str {
+    snapshot.host(host).map_or("", |it| it.label())
+}
+
+fn finding<'a>(topology: &'a Topology<'_>, finding: &'a Finding) -> FindingRow<'a> {
+    let snapshot = topology.snapshot;
     let cited = finding.evidence.iter().filter_map(|cited| {
         let source = snapshot.source(cited.evidence.source)?;
         let span = cited.evidence.span;
@@ -169,6 +188,7 @@ fn finding<'a>(snapshot: &'a Snapshot, finding: &'a Finding) -> FindingRow<'a> {
         host: host_name(snapshot, finding.host),
         netns: finding.netns.as_ref(),
         object: &finding.object,
+        key: finding.node.and_then(|node| topology.key(node)).map(ToString::to_string),
         message: &finding.message,
         evidence: cited.chain(absent).collect(),
         notes: &finding.notes,

@@ -220,7 +220,7 @@ fn header(
     paint: Paint,
 ) -> io::Result<()> {
     let colour = severity_style(finding.severity);
-    let host = snapshot.host(finding.host).map_or("", |it| it.name.as_str());
+    let host = snapshot.host(finding.host).map_or("", |it| it.label());
     let netns = finding.netns.as_ref().and_then(|it| it.name());
     let netns = netns.filter(|it| !finding.object.name.contains(it));
     let netns = netns.map_or(String::new(), |it| format!("{it}/"));

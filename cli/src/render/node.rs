@@ -31,26 +31,18 @@ pub(crate) fn noun(node: &Node<'_>) -> &'static str {
     }
 }
 
-/// The name of a node as a person says it: an OVS port with its bridge, a NIC with its VM.
+/// The name of a node as a person says it. A port that is called as its bridge is said once.
 pub(crate) fn name(topology: &Topology<'_>, id: NodeId) -> String {
     let Some(node) = topology.node(id) else { return String::new() };
-    let of = |owner: NodeId| topology.node(owner).map_or("", |it| it.name.as_str());
     match &node.data {
-        NodeData::OvsPort(it) if !it.bridge.is_empty() && it.bridge != node.name => {
-            format!("{}/{}", it.bridge, node.name)
-        }
-        NodeData::OvsInterface(it) if !it.bridge.is_empty() && it.bridge != node.name => {
-            format!("{}/{}", it.bridge, node.name)
-        }
-        NodeData::VmNic(it) if !node.name.starts_with(of(it.vm)) => {
-            format!("{}/{}", of(it.vm), node.name)
-        }
+        NodeData::OvsPort(it) if it.bridge == node.name => node.name.to_string(),
+        NodeData::OvsInterface(it) if it.bridge == node.name => node.name.to_string(),
         NodeData::Address(it) => format!("{}/{}", it.ip, it.prefix),
         NodeData::TunnelEndpoint(it) => {
             let remote = it.remote.as_ref().map_or("any".to_owned(), |it| it.value.to_string());
             format!("{} to {remote}", it.kind)
         }
-        _ => node.name.to_string(),
+        _ => topology.name(id),
     }
 }
 

@@ -52,7 +52,7 @@ pub(crate) fn rows(topology: &Topology<'_>, report: &Report) -> Vec<PathRow> {
         PathRow {
             host: host(topology, path).to_owned(),
             netns: netns(topology, path.start),
-            start: start(topology, path.start),
+            start: topology.name(path.start),
             hops: hops.collect(),
             reach: match path.reach {
                 Reach::Nothing => "nothing",
@@ -86,7 +86,7 @@ pub(crate) fn render(
             None => State::Unknown,
         };
         let netns = netns(topology, path.start).map(|it| format!("{it}/")).unwrap_or_default();
-        let start = format!("{} · {netns}{}", host(topology, path), start(topology, path.start));
+        let start = format!("{} · {netns}{}", host(topology, path), topology.name(path.start));
         write!(out, "  {} {}", mark(head, paint), visible(&start))?;
         for step in shown(topology, path) {
             write!(out, " → {}", visible(&name(topology, step.node)))?;
@@ -153,23 +153,11 @@ fn mark(state: State, paint: Paint) -> String {
 }
 
 fn host<'t>(topology: &'t Topology<'_>, path: &Path) -> &'t str {
-    topology.snapshot.host(path.host).map_or("", |it| it.name.as_str())
+    topology.snapshot.host(path.host).map_or("", |it| it.label())
 }
 
 fn netns(topology: &Topology<'_>, id: NodeId) -> Option<String> {
     topology.node(id)?.netns.as_ref()?.name().map(str::to_owned)
-}
-
-/// A NIC with its VM.
-fn start(topology: &Topology<'_>, id: NodeId) -> String {
-    let Some(node) = topology.node(id) else { return String::new() };
-    match &node.data {
-        NodeData::VmNic(nic) => {
-            let vm = topology.node(nic.vm).map_or("", |it| it.name.as_str());
-            format!("{vm}/{}", node.name)
-        }
-        _ => node.name.to_string(),
-    }
 }
 
 fn breaker<'r>(report: &'r Report, path: &Path) -> Option<&'r Finding> {

@@ -149,7 +149,7 @@ fn rows(
         if reading.records.is_empty() || !filter.takes(kind) {
             continue;
         }
-        let host = snapshot.host(source.host).map_or("", |it| it.name.as_str());
+        let host = snapshot.host(source.host).map_or("", |it| it.label());
         let command = source.command.to_string();
         let mut writer =
             Rows { out: &mut *out, form, source, host, command, kind, first, result: Ok(()) };

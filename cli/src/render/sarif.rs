@@ -111,7 +111,7 @@ fn result(
     index: &BTreeMap<&str, usize>,
     compared: bool,
 ) -> Value {
-    let host = snapshot.host(finding.host).map_or("", |it| it.name.as_str());
+    let host = snapshot.host(finding.host).map_or("", |it| it.label());
     let netns = finding.netns.as_ref().and_then(|it| it.name());
     let object = &finding.object;
     let mut places: Vec<Value> = Vec::new();
@@ -238,7 +238,7 @@ fn notifications(
     index: &BTreeMap<&str, usize>,
 ) -> Vec<Value> {
     let undecided = report.cannot_tell.iter().map(|it| {
-        let host = snapshot.host(it.host).map_or("", |it| it.name.as_str());
+        let host = snapshot.host(it.host).map_or("", |it| it.label());
         let objects = super::count(it.count as usize, "object");
         let text = format!(
             "{host}: {} could not tell about {objects}; to decide, run: {}",

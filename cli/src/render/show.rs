@@ -87,7 +87,7 @@ fn heading(
     paint: Paint,
 ) -> io::Result<()> {
     let Some(node) = topology.node(id) else { return Ok(()) };
-    let host = node.host.and_then(|it| topology.snapshot.host(it)).map(|it| it.name.as_str());
+    let host = node.host.and_then(|it| topology.snapshot.host(it)).map(|it| it.label());
     let mut scope = host.map_or(String::new(), |it| format!(" on {it}"));
     if let Some(netns) = node.netns.as_ref().filter(|it| !it.is_root()) {
         scope.push_str(&format!(" in {netns}"));
@@ -235,11 +235,11 @@ pub(crate) fn not_found(
             searched.push(super::count(complete, "namespace"));
         }
         if !searched.is_empty() {
-            let text = format!("searched completely on {}: {}", host.name, searched.join(", "));
+            let text = format!("searched completely on {}: {}", host.label(), searched.join(", "));
             writeln!(out, "  {}", visible(&text))?;
         }
         if !open.is_empty() {
-            let text = format!("not captured in full on {}: {}", host.name, need::list(&open));
+            let text = format!("not captured in full on {}: {}", host.label(), need::list(&open));
             writeln!(out, "  {}", visible(&text))?;
         }
     }

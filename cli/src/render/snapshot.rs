@@ -147,7 +147,7 @@ struct TunnelRow {
 pub(crate) fn render(topology: &Topology<'_>) -> Result<String> {
     let mut hosts = Hosts { topology, rows: BTreeMap::new() };
     for host in &topology.snapshot.captured.hosts {
-        hosts.rows.entry(host.name.clone()).or_default();
+        hosts.rows.entry(host.label().to_owned()).or_default();
     }
     for (id, node) in topology.nodes() {
         hosts.add(id, node);
@@ -239,7 +239,7 @@ impl HostRow {
 }
 
 fn host_name<'t>(topology: &'t Topology<'_>, node: &Node<'_>) -> Option<&'t str> {
-    Some(topology.snapshot.host(node.host?)?.name.as_str())
+    Some(topology.snapshot.host(node.host?)?.label())
 }
 
 /// The name of a node, with its namespace where that is not the one of the reader.

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use tapline_analysis::lint::{CannotTell, Report, rules};
-use tapline_core::capture::Snapshot;
+use tapline_core::capture::{HostId, Snapshot};
 use tapline_core::ids::Netns;
 use tapline_core::need::{Need, quote};
 use tapline_core::outcome::ProblemKind;
@@ -32,7 +32,7 @@ pub(crate) fn looked_at(
     paint: Paint,
 ) -> io::Result<()> {
     let snapshot = topology.snapshot;
-    let hosts: Vec<_> = snapshot.captured.hosts.iter().map(|it| it.name.as_str()).collect();
+    let hosts: Vec<_> = snapshot.captured.hosts.iter().map(|it| it.label()).collect();
     let (mut texts, mut failed, mut unclaimed, mut records) = (0, 0, 0, 0);
     for (source, reading) in snapshot.iter() {
         if source.format.is_none() {
@@ -65,6 +65,27 @@ pub(crate) fn looked_at(
         count(texts, "text"),
         count(records, "record"),
         objects(topology),
+    )?;
+    for captures in topology.machines.repeated() {
+        writeln!(out, "{}", visible(&one_machine(topology, captures)))?;
+    }
+    Ok(())
+}
+
+/// `node2 @ 2026-11-20 10:00 and node2 @ 2026-11-22 13:06 are one machine: each is judged for itself`
+fn one_machine(topology: &Topology<'_>, captures: &[HostId]) -> String {
+    let names: Vec<&str> =
+        captures.iter().map(|host| topology.snapshot.host_label(*host)).collect();
+    let shown: Vec<&str> = match names.as_slice() {
+        few if few.len() <= HOSTS => few.to_vec(),
+        [first, .., last] => vec![first, "…", last],
+        few => few.to_vec(),
+    };
+    let (last, rest) = shown.split_last().unwrap_or((&"", &[]));
+    format!(
+        "{} and {last} are one machine: each is judged for itself, other hosts are compared with \
+         the newest",
+        rest.join(", ")
     )
 }
 
@@ -116,7 +137,7 @@ pub(crate) fn cannot_tell(
     for ((code, host), (objects, missing)) in by_host {
         let (count, hosts) = by_rule.entry((code, commands(missing))).or_default();
         *count += objects;
-        hosts.extend(snapshot.captured.hosts.get(host as usize).map(|it| it.name.as_str()));
+        hosts.extend(snapshot.captured.hosts.get(host as usize).map(|it| it.label()));
     }
     writeln!(out, "{}", paint.of(style::STRONG, "could not tell"))?;
     for ((code, missing), (objects, hosts)) in by_rule.iter().take(UNDECIDED) {

@@ -4,6 +4,9 @@ use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 
+pub use crate::host::{HostKey, Moment};
+
+use crate::Name;
 use crate::ids::Netns;
 use crate::outcome::{Outcome, ProblemKind};
 use crate::records::Batch;
@@ -14,19 +17,40 @@ use crate::span::{Evidence, LineIndex, SourceId, Span};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 pub struct HostId(pub u32);
 
-/// One captured machine.
+/// One machine as it was captured at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Host {
     /// Short host name as captured, else the name of the folder or archive.
     pub name: String,
+    /// The name to show, unique among the hosts of a run; see [`Snapshot::host_label`].
+    pub label: String,
+    /// Which machine it is.
+    pub key: HostKey,
+    /// What tells it from a newer capture with the same key; `None` for the newest.
+    pub older: Option<Name>,
+    /// The name is that of its own texts, or a person gave it: it may say which machine it is.
+    pub is_named: bool,
+    /// When it was looked at, where one time holds for all of its texts.
+    pub taken: Option<Moment>,
     /// The inputs that its sources came from, as the user named them.
     pub inputs: Vec<String>,
     /// Version of sos that made the report (`version.txt`, manifest).
     pub sos_version: Option<String>,
     /// `/etc/machine-id`, where it was captured.
     pub machine_id: Option<String>,
+    /// `system-id` of Open vSwitch, where it was captured.
+    pub system_id: Option<String>,
+    /// UUID of the hardware, where it was captured.
+    pub dmi_uuid: Option<String>,
     /// The report went through `sos clean`: addresses, MACs and names are not those of the host.
     pub cleaned: bool,
+}
+
+impl Host {
+    /// See [`Snapshot::host_label`].
+    pub fn label(&self) -> &str {
+        if self.label.is_empty() { &self.name } else { &self.label }
+    }
 }
 
 /// Whether a text shows all that its command had to say.
@@ -251,6 +275,12 @@ impl Snapshot {
     /// The host with this id.
     pub fn host(&self, id: HostId) -> Option<&Host> {
         self.captured.hosts.get(id.0 as usize)
+    }
+
+    /// The name of a host to show: that of the machine, and where several hosts have it, what tells
+    /// them apart.
+    pub fn host_label(&self, id: HostId) -> &str {
+        self.host(id).map_or("", Host::label)
     }
 
     /// The source with this id.

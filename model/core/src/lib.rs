@@ -3,6 +3,7 @@
 //! This crate is a leaf. It opens no file, prints nothing and knows neither the
 //! formats that records are read from nor the graph that they are joined into.
 pub mod capture;
+pub mod host;
 pub mod ids;
 pub mod need;
 pub mod outcome;

@@ -5,27 +5,27 @@ use std::net::IpAddr;
 use tapline_core::need::Need;
 
 use tapline_core::capture::HostId;
-use tapline_core::ids::{Mac, Netns};
 use tapline_core::records::ovs::{OvsRow, lookup};
 use tapline_core::span::Evidence;
-use tapline_topology::graph::{NetdevKind, NodeData, TunnelEndpoint};
+use tapline_topology::graph::TunnelEndpoint;
 
 use crate::{Item, Network};
 
-/// The tunnel addresses of all captured hosts.
+/// The tunnel addresses of all captured hosts, each as it was captured last.
 #[derive(Debug, Default)]
 pub struct Mesh {
     /// Addresses that a host sends its tunnels from, and the place that says so.
     pub locals: BTreeMap<IpAddr, BTreeMap<HostId, Evidence>>,
-    /// Which captures show one machine: the first of them stands for all.
+    /// The capture that stands for the machine of each host.
     machines: BTreeMap<HostId, HostId>,
 }
 
 impl Mesh {
     /// Gathers the addresses.
     pub(crate) fn new(network: &Network<'_>) -> Self {
-        let mut mesh = Self { machines: machines(network), ..Self::default() };
-        for tunnel in network.tunnels() {
+        let machines = network.hosts().map(|host| (host, network.standing_for(host))).collect();
+        let mut mesh = Self { machines, ..Self::default() };
+        for tunnel in network.tunnels().filter(|tunnel| !network.is_outdated(tunnel.host)) {
             let Some(local) = tunnel.data.local.as_ref().filter(|_| is_of_host(network, tunnel))
             else {
                 continue;
@@ -35,7 +35,9 @@ impl Mesh {
             }
         }
         for (host, ip, evidence) in ovn_encap_ips(network) {
-            mesh.add(ip, host, evidence);
+            if !network.is_outdated(host) {
+                mesh.add(ip, host, evidence);
+            }
         }
         mesh
     }
@@ -44,7 +46,7 @@ impl Mesh {
         self.locals.entry(ip).or_default().entry(host).or_insert(evidence);
     }
 
-    /// The machine that a capture shows.
+    /// The capture that stands for the machine of a host: the newest.
     pub fn machine(&self, host: HostId) -> HostId {
         self.machines.get(&host).copied().unwrap_or(host)
     }
@@ -54,13 +56,18 @@ impl Mesh {
         let named = self.locals.get(&ip).into_iter().flat_map(|it| it.keys().copied());
         let held = network.topology.find_address(ip).iter().filter_map(|id| {
             let address = network.address(*id)?;
-            address.netns().is_root().then_some(address.host)
+            let counts = address.netns().is_root() && !network.is_outdated(address.host);
+            counts.then_some(address.host)
         });
         named.chain(held).collect()
     }
 
-    /// The one host that owns an address, where it is another machine than `asks`.
+    /// The one host that owns an address, where it is another machine than `asks`. What an outdated
+    /// capture asks has no answer: the others may have changed since.
     pub fn other(&self, network: &Network<'_>, ip: IpAddr, asks: HostId) -> Option<HostId> {
+        if network.is_outdated(asks) {
+            return None;
+        }
         let mut others: Vec<HostId> = Vec::new();
         for owner in self.owners(network, ip) {
             if self.machine(owner) == self.machine(asks) {
@@ -117,47 +124,6 @@ pub fn ovn_encap_ips(network: &Network<'_>) -> Vec<(HostId, IpAddr, Evidence)> {
                 all.push((source.host, ip, value.evidence(source.id)));
             }
         }
-    }
-    all
-}
-
-/// Captures of one machine, by what a person said, the system id of its OVS, its machine id, or two of its NICs.
-fn machines(network: &Network<'_>) -> BTreeMap<HostId, HostId> {
-    let mut firsts: HashMap<String, HostId> = HashMap::new();
-    let mut all = BTreeMap::new();
-    for host in network.hosts() {
-        let mut marks: Vec<String> = Vec::new();
-        let name = network.host_name(host);
-        let groups = network.environment.same_host.iter().enumerate();
-        marks.extend(
-            groups
-                .filter(|(_, group)| group.iter().any(|it| it == name))
-                .map(|(at, _)| format!("said {at}")),
-        );
-        let node = network.topology.host_node(host).and_then(|it| network.topology.node(it));
-        if let Some(NodeData::Host(it)) = node.map(|it| &it.data) {
-            marks.extend(it.system_id.as_ref().map(|it| format!("ovs {}", it.value)));
-        }
-        let captured = network.topology.snapshot.host(host);
-        marks.extend(captured.and_then(|it| it.machine_id.as_ref()).map(|it| format!("id {it}")));
-        let mut macs: Vec<Mac> = network
-            .netdevs_of(host)
-            .filter(|it| it.kind == NetdevKind::Physical && it.netns() == &Netns::Root)
-            .filter_map(|it| {
-                let own = it.records.iter().find_map(|it| it.record.permanent_mac.as_ref());
-                own.map(|it| it.value).or(it.mac.as_ref().map(|it| it.value))
-            })
-            .collect();
-        macs.sort_unstable();
-        macs.dedup();
-        if let [first, second, ..] = macs.as_slice() {
-            marks.push(format!("nics {first} {second}"));
-        }
-        let first = marks.iter().find_map(|it| firsts.get(it)).copied().unwrap_or(host);
-        for mark in marks {
-            firsts.entry(mark).or_insert(first);
-        }
-        all.insert(host, first);
     }
     all
 }

@@ -12,7 +12,7 @@ use tapline_topology::graph::{
     AddressNode, ConflictKind, Fact, Netdev, NetdevKind, NetnsNode, OvsBridge, OvsInterface,
     OvsPort, RouteTable, TunnelEndpoint, Vm, VmNic,
 };
-use tapline_topology::{Coverage, EdgeKind, NodeData, NodeId, Topic, Topology, names};
+use tapline_topology::{Coverage, EdgeKind, Machines, NodeData, NodeId, Topic, Topology, names};
 
 use crate::Item;
 use crate::environment::{Environment, Profile};
@@ -28,6 +28,8 @@ pub struct Network<'a> {
     pub profile: Option<Profile>,
     /// Facts that captures cannot tell.
     pub environment: &'a Environment,
+    /// Which hosts are one machine, with what a person said.
+    pub machines: Machines,
     hosts: BTreeMap<HostId, Things>,
     /// Devices of whose bridge two commands disagree.
     disputed: BTreeSet<NodeId>,
@@ -157,9 +159,10 @@ impl<'a> Network<'a> {
             .filter(|it| it.kind == ConflictKind::Membership)
             .flat_map(|it| it.nodes.iter().copied())
             .collect();
+        let machines = topology.machines_if(&environment.same_host);
         let state = State::new(topology);
         let tables = OnceLock::new();
-        Self { topology, profile, environment, hosts, disputed, tables, state }
+        Self { topology, profile, environment, machines, hosts, disputed, tables, state }
     }
 
     /// All hosts that were captured.
@@ -213,36 +216,35 @@ impl<'a> Network<'a> {
         }
     }
 
-    /// Whether a person said that two names are of one machine.
+    /// Whether a person said that two hosts are one machine.
     pub fn said_to_be_one(&self, a: HostId, b: HostId) -> bool {
-        let (a, b) = (self.host_name(a), self.host_name(b));
-        let has = |group: &[String], name: &str| group.iter().any(|it| it == name);
+        let has = |group: &[String], host: HostId| {
+            let host = self.topology.snapshot.host(host);
+            host.is_some_and(|it| group.iter().any(|name| *name == it.name || name == it.label()))
+        };
         self.environment.same_host.iter().any(|group| has(group, a) && has(group, b))
     }
 
-    /// Whether two captures are of one machine: a person said so, equal machine ids, equal ids of OVS, or two equal
-    /// MACs of NICs.
+    /// Whether two hosts are one machine: see [`tapline_topology::machine`].
     pub fn same_machine(&self, a: HostId, b: HostId) -> bool {
-        if a == b || self.said_to_be_one(a, b) {
-            return true;
-        }
-        let id = |host| self.topology.snapshot.host(host).and_then(|it| it.machine_id.as_ref());
-        let ovs = |host| {
-            let node = self.topology.host_node(host).and_then(|it| self.topology.node(it))?;
-            match &node.data {
-                NodeData::Host(it) => it.system_id.as_ref().map(|it| it.value.clone()),
-                _ => None,
-            }
-        };
-        let nics = |host| -> BTreeSet<_> {
-            let nics = self
-                .netdevs_of(host)
-                .filter(|it| it.kind == NetdevKind::Physical && it.netns().is_root());
-            nics.filter_map(|it| it.data.mac.as_ref().map(|it| it.value)).collect()
-        };
-        id(a).is_some_and(|it| id(b) == Some(it))
-            || ovs(a).is_some_and(|it| ovs(b) == Some(it))
-            || nics(a).intersection(&nics(b)).count() > 1
+        self.machines.are_one(a, b)
+    }
+
+    /// Whether the machine was captured again, later: what this capture shows is compared with no
+    /// other host.
+    pub fn is_outdated(&self, host: HostId) -> bool {
+        self.machines.is_outdated(host)
+    }
+
+    /// The capture that stands for the machine of a host among other machines: a newest one.
+    pub fn standing_for(&self, host: HostId) -> HostId {
+        let captures = self.machines.captures(self.machines.of(host));
+        captures.iter().copied().filter(|it| !self.is_outdated(*it)).min().unwrap_or(host)
+    }
+
+    /// Whether two hosts are two machines whose captures may be compared.
+    pub fn are_comparable(&self, a: HostId, b: HostId) -> bool {
+        !self.same_machine(a, b) && !self.is_outdated(a) && !self.is_outdated(b)
     }
 
     /// Whether two devices are one behind the other: a member and its bridge or bond, a VLAN and
@@ -328,9 +330,14 @@ impl<'a> Network<'a> {
         self.netdev(self.topology.find_netdev(host, netns, name)?).filter(|it| !it.stub)
     }
 
+    /// The hostname of a machine, which several hosts may have.
+    pub fn hostname(&self, host: HostId) -> &str {
+        self.topology.snapshot.host(host).map_or("", |it| it.name.as_str())
+    }
+
     /// The name of a host as findings print it.
     pub fn host_name(&self, host: HostId) -> &str {
-        self.topology.snapshot.host(host).map_or("", |it| it.name.as_str())
+        self.topology.snapshot.host_label(host)
     }
 
     /// Whether absence from this topic's texts means absence.

@@ -3,6 +3,7 @@ mod edge;
 mod node;
 
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
@@ -17,7 +18,9 @@ pub use node::{
 };
 
 use crate::coverage::Coverages;
+use crate::key::KeyIndex;
 use crate::keys::Keys;
+use crate::machine::Machines;
 
 /// A node of the topology. Valid for the topology that gave it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -34,6 +37,12 @@ pub struct Topology<'a> {
     pub conflicts: Vec<Conflict>,
     pub(crate) graph: DiGraph<Node<'a>, Edge>,
     pub(crate) keys: Keys,
+    /// Which hosts are one machine.
+    pub machines: Machines,
+    /// Groups of names that a person called one machine.
+    pub(crate) said: Vec<Vec<String>>,
+    /// Made when the first key is asked for.
+    pub(crate) key_index: OnceLock<KeyIndex>,
 }
 
 impl<'a> Topology<'a> {
@@ -45,6 +54,9 @@ impl<'a> Topology<'a> {
             conflicts: Vec::new(),
             graph: DiGraph::new(),
             keys: Keys::default(),
+            machines: Machines::default(),
+            said: Vec::new(),
+            key_index: OnceLock::new(),
         }
     }
 

@@ -6,17 +6,26 @@
 pub mod chain;
 pub mod coverage;
 pub mod graph;
+pub mod key;
 mod keys;
 mod link;
+pub mod machine;
 pub mod names;
 mod presence;
 
 pub use coverage::{Coverage, Presence, Topic};
 pub use graph::{Edge, EdgeKind, Node, NodeData, NodeId, Topology};
+pub use key::{CaptureKey, NodeKey, RecordId, Thing};
+pub use machine::{MachineId, Machines};
 
 use tapline_core::capture::Snapshot;
 
 /// Joins what was read into one topology.
 pub fn build(snapshot: &Snapshot) -> Topology<'_> {
-    link::run(snapshot)
+    link::run(snapshot, &[])
+}
+
+/// The same, where a person calls the hosts of each of these groups of names one machine.
+pub fn build_saying<'a>(snapshot: &'a Snapshot, same_host: &[Vec<String>]) -> Topology<'a> {
+    link::run(snapshot, same_host)
 }

@@ -24,6 +24,7 @@ use tapline_core::records::Batch;
 use tapline_core::span::SourceId;
 
 use crate::graph::Topology;
+use crate::machine::{self, Machines};
 
 /// The texts of one host with what was read from them: the complete ones, then the others, each in
 /// the order of the capture.
@@ -67,7 +68,7 @@ macro_rules! records {
 use records;
 
 /// Builds the nodes, then the edges.
-pub(crate) fn run(snapshot: &Snapshot) -> Topology<'_> {
+pub(crate) fn run<'a>(snapshot: &'a Snapshot, said: &[Vec<String>]) -> Topology<'a> {
     let mut topology = Topology::new(snapshot);
     let mut hosts: Vec<Texts<'_>> = (0..snapshot.captured.hosts.len())
         .filter_map(|at| u32::try_from(at).ok())
@@ -97,6 +98,8 @@ pub(crate) fn run(snapshot: &Snapshot) -> Topology<'_> {
         address::link(&mut topology, texts);
         route::link(&mut topology, texts);
     }
+    topology.said = said.to_vec();
+    topology.machines = Machines::new(&snapshot.captured.hosts, &machine::marks(&topology), said);
     tunnel::link(&mut topology, &hosts);
     topology
 }

@@ -1,18 +1,17 @@
 //! All inputs together: hosts that are the same are joined, texts get their order and numbers.
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use tapline_core::capture::{
-    Captured, Completeness, Host, HostId, InputCount, InputProblem, Source,
-};
+use tapline_core::capture::{Captured, Completeness, HostId, InputCount, InputProblem, Source};
 use tapline_core::outcome::ProblemKind;
 use tapline_core::request::Request;
 use tapline_core::span::SourceId;
 use tapline_formats::registry;
 
 use crate::host::{Draft, Piece, decode};
+use crate::join::{self, Found};
 use crate::load::Loader;
 use crate::sos::name::Names;
 use crate::tree::Tree;
@@ -21,9 +20,7 @@ use crate::{CaptureError, Input, Options, command, flat, folder, sos};
 /// See [`crate::open`].
 pub(crate) fn open(inputs: &[Input], options: &Options) -> Result<Captured, CaptureError> {
     let mut captured = Captured::default();
-    let mut hosts: Vec<Draft> = Vec::new();
-    let mut named: Vec<Host> = Vec::new();
-    let mut by_name: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    let mut found: Vec<Found> = Vec::new();
     let mut loader = Loader::new(&options.limits);
     for input in inputs {
         let (path, shown) = match input {
@@ -50,8 +47,8 @@ pub(crate) fn open(inputs: &[Input], options: &Options) -> Result<Captured, Capt
             match &options.command {
                 Some(given) => drafts.extend(one_output(&tree, given, &mut loader)),
                 None => {
-                    let (found, unread) = of_tree(&tree);
-                    drafts.extend(found);
+                    let (of_tree, unread) = of_tree(&tree);
+                    drafts.extend(of_tree);
                     count.unclaimed_commands += unread.unclaimed;
                     loader.problems.extend(unread.problems);
                 }
@@ -66,15 +63,17 @@ pub(crate) fn open(inputs: &[Input], options: &Options) -> Result<Captured, Capt
         count.kept_bytes =
             drafts.iter().flat_map(|it| &it.pieces).map(|it| it.text.len() as u64).sum();
         captured.inputs.push(count);
-        drafts.sort_by(|a, b| a.name().cmp(b.name()));
+        drafts.sort_by(|a, b| (a.name(), a.taken()).cmp(&(b.name(), b.taken())));
         let beside = beside(input).filter(|_| options.command.is_none());
-        for draft in drafts.into_iter().filter(|it| !it.pieces.is_empty()) {
-            join(draft, &shown, beside.as_deref(), &mut hosts, &mut named, &mut by_name);
+        for mut draft in drafts.into_iter().filter(|it| !it.pieces.is_empty()) {
+            draft.given.clone_from(&options.host);
+            found.push(Found { draft, input: shown.clone(), beside: beside.clone() });
         }
     }
     captured.problems = loader.problems;
-    captured.hosts = named;
-    number(hosts, &mut captured);
+    let (hosts, pieces) = join::hosts(found).into_iter().unzip();
+    captured.hosts = hosts;
+    number(pieces, &mut captured);
     Ok(captured)
 }
 
@@ -144,61 +143,13 @@ fn beside(input: &Input) -> Option<PathBuf> {
     Some(std::path::absolute(path).ok().filter(|it| it.is_file())?.parent()?.to_owned())
 }
 
-/// Adds a host, or joins it to one that is the same machine.
-///
-/// `beside` is the folder of an output that was named for itself.
-fn join(
-    draft: Draft,
-    input: &str,
-    beside: Option<&Path>,
-    hosts: &mut Vec<Draft>,
-    named: &mut Vec<Host>,
-    by_name: &mut BTreeMap<String, Vec<usize>>,
-) {
-    let name = draft.identity.name().or(draft.said.as_deref()).map(str::to_owned);
-    let beside = beside.filter(|_| name.is_none());
-    // No host has a name with a slash.
-    let name = name.or_else(|| beside.map(|it| format!("/{}", it.display())));
-    let namesakes = name.as_ref().and_then(|it| by_name.get(it));
-    let same = namesakes.into_iter().flatten().copied().find(|&at| {
-        let Some(it) = hosts.get(at) else { return false };
-        let ids = (&it.identity.machine_id, &draft.identity.machine_id);
-        let ids_agree = !matches!(ids, (Some(a), Some(b)) if a != b);
-        // Names in cleaned reports are counters.
-        ids_agree && !it.cleaned && !draft.cleaned
-    });
-    let Some((host, shown)) = same.and_then(|at| Some((hosts.get_mut(at)?, named.get_mut(at)?)))
-    else {
-        named.push(Host {
-            name: draft.name().to_owned(),
-            inputs: vec![input.to_owned()],
-            sos_version: draft.sos_version.clone(),
-            machine_id: draft.identity.machine_id.clone(),
-            cleaned: draft.cleaned,
-        });
-        by_name.entry(name.unwrap_or_default()).or_default().push(hosts.len());
-        hosts.push(draft);
-        return;
-    };
-    if let Some(folder) = beside.and_then(|it| it.file_name()) {
-        shown.name = folder.to_string_lossy().into_owned();
-    }
-    if !shown.inputs.iter().any(|it| it == input) {
-        shown.inputs.push(input.to_owned());
-    }
-    shown.sos_version = shown.sos_version.take().or(draft.sos_version);
-    shown.machine_id = shown.machine_id.take().or_else(|| draft.identity.machine_id.clone());
-    host.identity.machine_id = shown.machine_id.clone();
-    host.pieces.extend(draft.pieces);
-}
-
 /// Puts all texts in order and numbers them.
-fn number(hosts: Vec<Draft>, captured: &mut Captured) {
-    for (host, mut draft) in (0..).map(HostId).zip(hosts) {
-        draft.pieces.sort_by(|a, b| {
+fn number(hosts: Vec<Vec<Piece>>, captured: &mut Captured) {
+    for (host, mut pieces) in (0..).map(HostId).zip(hosts) {
+        pieces.sort_by(|a, b| {
             (&a.archive, &a.member, a.first_line).cmp(&(&b.archive, &b.member, b.first_line))
         });
-        for piece in draft.pieces {
+        for piece in pieces {
             let id = SourceId(u32::try_from(captured.sources.len()).unwrap_or(u32::MAX));
             if piece.lossy {
                 captured.problems.push(InputProblem {

@@ -82,9 +82,7 @@ impl Chooser {
         };
         match name::inverse(below, &self.names) {
             Some(it) if registry::by_command(&it.command).is_some() => Want::Keep,
-            Some(it) if it.command.program() == "hostname" || it.command.program() == "uname" => {
-                Want::Keep
-            }
+            Some(it) if tells_the_machine(&it.command) => Want::Keep,
             // Copied files that were too long: `etc.openvswitch.conf.db.tailed`.
             None if base.ends_with(".tailed") => {
                 let name = base.strip_suffix(".tailed").unwrap_or(base);
@@ -152,9 +150,22 @@ pub(crate) fn system_folder(path: &str) -> Option<usize> {
     None
 }
 
+/// Commands that no format reads and that tell which machine it is.
+pub(crate) fn tells_the_machine(command: &Command) -> bool {
+    matches!(command.program(), "hostname" | "uname")
+        || command.program() == "dmidecode" && command.args().is_empty()
+}
+
 /// Files that tell which machine it is.
 fn is_identity(inside: &str) -> bool {
-    matches!(inside, "etc/hostname" | "etc/machine-id")
+    matches!(
+        inside,
+        "etc/hostname"
+            | "etc/machine-id"
+            | "etc/openvswitch/system-id.conf"
+            | "sys/class/dmi/id/product_uuid"
+            | "sys/devices/virtual/dmi/id/product_uuid"
+    )
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@ use tapline_core::capture::Command;
 use tapline_core::ids::Netns;
 use tapline_formats::registry::{self, Format};
 
-use crate::choose::Want;
+use crate::choose::{self, Want};
 use crate::listed;
 use crate::sos::grammar;
 use crate::sos::name::{self, Named, Names};
@@ -49,8 +49,11 @@ pub(crate) fn want(base: &str) -> Want {
     match guess(base, &Names::default()) {
         Some(it) if it.exact => {
             let read = registry::by_command(&it.named.command).is_some();
-            let tells = matches!(it.named.command.program(), "uname" | "hostname");
-            if read || tells { Want::Keep } else { Want::Skip }
+            if read || choose::tells_the_machine(&it.named.command) {
+                Want::Keep
+            } else {
+                Want::Skip
+            }
         }
         _ => Want::Look,
     }

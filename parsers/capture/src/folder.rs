@@ -8,7 +8,7 @@ use tapline_formats::registry;
 
 use crate::choose::{self, per_process};
 use crate::flat::{self, Guess};
-use crate::host::{Draft, Piece, decode, short};
+use crate::host::{Draft, Identity, Piece, Whole, decode, short};
 use crate::listed::{self, Listed};
 use crate::sos::name::Names;
 use crate::transcript::{self, Transcript};
@@ -39,7 +39,7 @@ pub(crate) struct Unread {
 /// Hosts out of the texts that belong to no sos report, and what sessions leave unread.
 pub(crate) fn read(tree: &Tree, members: &[&str]) -> (Vec<Draft>, Unread) {
     let mut folders: BTreeMap<&str, Vec<(&str, Text)>> = BTreeMap::new();
-    let mut identities: BTreeMap<&str, crate::host::Identity> = BTreeMap::new();
+    let mut identities: BTreeMap<&str, Identity> = BTreeMap::new();
     let mut lists: BTreeMap<&str, BTreeMap<String, Listed>> = BTreeMap::new();
     let mut unread = Unread::default();
     let mut seen = BTreeSet::new();
@@ -71,7 +71,15 @@ pub(crate) fn read(tree: &Tree, members: &[&str]) -> (Vec<Draft>, Unread) {
             folders.entry(home).or_default().push((member, text));
         }
     }
-    (drafts(tree, folders, &identities), unread)
+    let collected: BTreeSet<&str> =
+        lists.iter().filter(|(_, list)| !list.is_empty()).map(|(home, _)| *home).collect();
+    let mut drafts = drafts(tree, folders, &identities);
+    for (folder, draft) in &mut drafts {
+        if folder.is_some_and(|it| collected.contains(it)) {
+            draft.whole = Some(Whole::Collected);
+        }
+    }
+    (drafts.into_iter().map(|(_, draft)| draft).collect(), unread)
 }
 
 /// Whether a text of unknown origin is worth keeping: an output, a session, a supportconfig file.
@@ -112,7 +120,7 @@ fn text(
     tree: &Tree,
     (member, file): (&str, &str),
     home: &str,
-    identity: &mut crate::host::Identity,
+    identity: &mut Identity,
     list: &BTreeMap<String, Listed>,
 ) -> Option<Text> {
     let inside = match home {
@@ -163,6 +171,9 @@ fn text(
             None => Some(Text::Name),
         };
     }
+    if inside == "machine-id" {
+        identity.learn(&command::Invocation::file("/etc/machine-id").command, &Netns::Root, bytes);
+    }
     let guess = flat::guess(inside, &Names::default());
     let exact = guess.as_ref().is_some_and(|it| it.exact);
     if let Some(it) = &guess {
@@ -183,9 +194,8 @@ fn text(
         }
     }
     let Some((format, command)) = flat::recognise(guess.as_ref(), &text) else {
-        let names = guess.is_some_and(|it| {
-            it.exact && matches!(it.named.command.program(), "hostname" | "uname")
-        });
+        let names =
+            guess.is_some_and(|it| it.exact && choose::tells_the_machine(&it.named.command));
         return names.then_some(Text::Name);
     };
     let Guess { named, label, .. } = guess.unwrap_or(Guess {
@@ -203,12 +213,12 @@ fn begins_with_prompt(text: &str) -> bool {
     line.len() < 1000 && line.contains(['#', '$', '>']) && transcript::is_prompt(line)
 }
 
-/// Puts the texts of folders together to hosts.
-fn drafts(
+/// Puts the texts of folders together to hosts; with the folder, where one folder is the host.
+fn drafts<'a>(
     tree: &Tree,
-    folders: BTreeMap<&str, Vec<(&str, Text)>>,
-    identities: &BTreeMap<&str, crate::host::Identity>,
-) -> Vec<Draft> {
+    folders: BTreeMap<&'a str, Vec<(&str, Text)>>,
+    identities: &BTreeMap<&str, Identity>,
+) -> Vec<(Option<&'a str>, Draft)> {
     // The folders that are hosts: those with outputs, unless a folder above is the same host.
     let mut hosts: BTreeMap<&str, Draft> = BTreeMap::new();
     let has_output =
@@ -220,9 +230,10 @@ fn drafts(
         let own = identities.get(folder).and_then(|it| it.name());
         let above = ancestors(folder).find_map(|it| hosts.get(it));
         let same = above.is_some_and(|it| own.is_none_or(|own| own == it.name()));
-        if !same {
+        if !same || is_of_another_time(folder, identities) {
             let root = if folder.is_empty() { String::new() } else { format!("{folder}/") };
             let mut draft = Draft::new(tree, &root);
+            draft.said = above.filter(|_| same).and_then(|it| it.own_name()).map(str::to_owned);
             draft.identity = identities.get(folder).cloned().unwrap_or_default();
             hosts.insert(folder, draft);
         }
@@ -295,12 +306,16 @@ fn drafts(
             }
         }
     }
-    hosts
-        .into_values()
-        .chain(labelled.into_values())
-        .chain(sessions.into_values())
-        .filter(|it| it.used > 0)
-        .collect()
+    let of_folders = hosts.into_iter().map(|(folder, draft)| (Some(folder), draft));
+    let of_files = labelled.into_values().chain(sessions.into_values()).map(|it| (None, it));
+    of_folders.chain(of_files).filter(|(_, draft)| draft.used > 0).collect()
+}
+
+/// Whether the texts of a folder were taken at a time of their own: `date` says so in it, and says
+/// another time in another folder.
+fn is_of_another_time(folder: &str, identities: &BTreeMap<&str, Identity>) -> bool {
+    let Some(own) = identities.get(folder).and_then(|it| it.date) else { return false };
+    identities.values().filter_map(|it| it.date).any(|date| !date.may_be(own))
 }
 
 /// What two copies of one output agree in.
@@ -389,11 +404,8 @@ fn add_session(
     let only = (names.len() == 1).then(|| names.first().cloned()).flatten();
     for (host, piece) in of_session(tree, member, session) {
         let said = host.as_deref().and_then(short).map(str::to_owned).or_else(|| only.clone());
-        // Sessions of one host in several files are one host; nameless ones are told apart.
-        let key = match &said {
-            Some(name) => (String::new(), name.clone()),
-            None => (member.to_owned(), String::new()),
-        };
+        // Sessions of one host in several files are joined later, unless their times forbid it.
+        let key = (member.to_owned(), said.clone().unwrap_or_default());
         let draft = sessions.entry(key).or_insert_with(|| Draft {
             fallback: stem.clone(),
             said,

@@ -1,9 +1,13 @@
 //! Hosts in the making: texts that belong together, and what tells whose they are.
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tapline_core::capture::{Command, Completeness, FormatId};
-use tapline_core::ids::Netns;
+use tapline_core::Name;
+use tapline_core::capture::{Command, Completeness, FormatId, Moment};
+use tapline_core::host::Marks;
+use tapline_core::ids::{Mac, Netns};
 
+use crate::marks;
 use crate::tree::Tree;
 
 /// A text that a format reads, before it has a host.
@@ -29,16 +33,41 @@ pub(crate) struct Identity {
     name: Option<(u8, String)>,
     /// `/etc/machine-id`.
     pub(crate) machine_id: Option<String>,
+    /// `system-id` of Open vSwitch.
+    pub(crate) system_id: Option<String>,
+    /// UUID of the hardware.
+    pub(crate) dmi_uuid: Option<String>,
+    /// What `date` printed first.
+    pub(crate) date: Option<Moment>,
 }
 
 impl Identity {
     /// Takes note of a text that names the machine.
     pub(crate) fn learn(&mut self, command: &Command, netns: &Netns, bytes: &[u8]) {
-        if !netns.is_root() || bytes.len() > 4096 {
+        const SHORT: usize = 4096;
+        if !netns.is_root() {
+            return;
+        }
+        let words: Vec<&str> = command.argv.iter().map(String::as_str).collect();
+        match words.as_slice() {
+            ["dmidecode", ..] | ["cat", marks::PRODUCT_UUID] => {
+                self.dmi_uuid = self.dmi_uuid.take().or_else(|| marks::dmi_uuid(bytes));
+            }
+            ["cat", marks::SYSTEM_ID] => {
+                self.system_id = marks::id_file(bytes).or(self.system_id.take());
+            }
+            ["ovs-vsctl", .., key] if key.ends_with("system-id") => {
+                self.system_id = self.system_id.take().or_else(|| marks::quoted_id(bytes));
+            }
+            _ if marks::may_hold_system_id(command) => {
+                self.system_id = self.system_id.take().or_else(|| marks::system_id(bytes));
+            }
+            _ => {}
+        }
+        if bytes.len() > SHORT {
             return;
         }
         let text = String::from_utf8_lossy(bytes);
-        let words: Vec<&str> = command.argv.iter().map(String::as_str).collect();
         match words.as_slice() {
             ["hostname"] => self.say(0, text.split_whitespace().next()),
             ["uname", "-a"] if text.starts_with("Linux ") => {
@@ -48,10 +77,22 @@ impl Identity {
             ["cat", "/etc/machine-id"] => {
                 let id = text.trim();
                 let hex = id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit());
-                self.machine_id = hex.then(|| id.to_owned());
+                self.machine_id = hex.then(|| id.to_ascii_lowercase()).or(self.machine_id.take());
+            }
+            ["date" | "timedatectl", ..] => {
+                self.date = self.date.or_else(|| marks::date(command, &text));
             }
             _ => {}
         }
+    }
+
+    /// Takes over what another part of the same host says, where this one says nothing.
+    pub(crate) fn learn_from(&mut self, other: Self) {
+        self.name = self.name.take().or(other.name);
+        self.machine_id = self.machine_id.take().or(other.machine_id);
+        self.system_id = self.system_id.take().or(other.system_id);
+        self.dmi_uuid = self.dmi_uuid.take().or(other.dmi_uuid);
+        self.date = self.date.or(other.date);
     }
 
     /// A name, from a witness of this rank; lower ranks are better.
@@ -81,6 +122,15 @@ pub(crate) fn short(name: &str) -> Option<&str> {
     name.split('.').next().filter(|it| !it.is_empty())
 }
 
+/// Captures that show all of one host at one time: two of them are never parts of each other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Whole {
+    /// A report of sos.
+    Sos,
+    /// An archive of `tapline collect`.
+    Collected,
+}
+
 /// A host of one input.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Draft {
@@ -88,6 +138,12 @@ pub(crate) struct Draft {
     pub(crate) fallback: String,
     /// A name that the texts do not give themselves: a prompt, the label of a file.
     pub(crate) said: Option<String>,
+    /// A person said that this is its name (`--host`).
+    pub(crate) given: Option<String>,
+    /// What kind of capture it is, where it is whole: all of one host at one time.
+    pub(crate) whole: Option<Whole>,
+    /// The day that the name of its archive tells.
+    pub(crate) day: Option<Moment>,
     pub(crate) identity: Identity,
     pub(crate) sos_version: Option<String>,
     pub(crate) cleaned: bool,
@@ -101,12 +157,54 @@ impl Draft {
     pub(crate) fn new(tree: &Tree, root: &str) -> Self {
         let folder = root.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
         let fallback = if folder.is_empty() { tree.stem.clone() } else { folder.to_owned() };
-        Self { fallback, ..Self::default() }
+        let day = marks::day_in(folder).or_else(|| marks::day_in(&tree.stem));
+        Self { fallback, day, ..Self::default() }
+    }
+
+    /// The name that its texts or a person give it.
+    pub(crate) fn own_name(&self) -> Option<&str> {
+        self.given.as_deref().or(self.identity.name()).or(self.said.as_deref())
     }
 
     /// The name to show.
     pub(crate) fn name(&self) -> &str {
-        self.identity.name().or(self.said.as_deref()).unwrap_or(&self.fallback)
+        self.own_name().unwrap_or(&self.fallback)
+    }
+
+    /// When it was taken, where one time holds for all of it: the list of its commands says so,
+    /// `date` does, or the name of the archive.
+    pub(crate) fn taken(&self) -> Option<Moment> {
+        let starts = self.pieces.iter().filter_map(|piece| piece.taken);
+        let first = starts.fold(f64::INFINITY, f64::min);
+        marks::moment(first).or(self.identity.date).or(self.day)
+    }
+
+    /// What tells its machine from others. Of its devices all count, since what kind they are is
+    /// not known yet: that two lists have nothing in common says something, that they do says
+    /// nothing.
+    pub(crate) fn marks(&self) -> Marks {
+        let name = |text: &Option<String>| text.as_deref().map(Name::from);
+        let nics = self.macs();
+        Marks {
+            name: self.own_name().map(Name::from),
+            machine_id: name(&self.identity.machine_id),
+            system_id: name(&self.identity.system_id),
+            dmi_uuid: name(&self.identity.dmi_uuid),
+            all_nics: !nics.is_empty(),
+            nics,
+            cleaned: self.cleaned,
+            taken: self.taken(),
+        }
+    }
+
+    /// MACs in whole lists of the devices of the root namespace.
+    fn macs(&self) -> BTreeSet<Mac> {
+        let lists = self.pieces.iter().filter(|piece| {
+            piece.netns.is_root()
+                && piece.completeness.is_complete()
+                && matches!(piece.format.0, "ip-address" | "ip-link")
+        });
+        lists.flat_map(|piece| marks::macs(&piece.text)).collect()
     }
 }
 

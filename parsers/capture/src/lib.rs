@@ -11,8 +11,10 @@ pub mod file;
 mod flat;
 mod folder;
 mod host;
+mod join;
 mod listed;
 mod load;
+mod marks;
 mod sos;
 mod supportconfig;
 mod transcript;
@@ -72,12 +74,15 @@ pub enum Input {
 pub struct Options {
     /// The input is the output of this command.
     pub command: Option<Command>,
+    /// All inputs are of the host that is called so.
+    pub host: Option<String>,
     /// Bounds.
     pub limits: Limits,
 }
 
 /// Reads all inputs. Several inputs are several hosts, unless they name the same one or are outputs
-/// of one folder, named by their commands (`ip_a.txt`, `brctl_show.txt`).
+/// of one folder, named by their commands (`ip_a.txt`, `brctl_show.txt`). What was captured of one
+/// machine at two times is two hosts, too: a report is never put together with another.
 ///
 /// # Errors
 ///

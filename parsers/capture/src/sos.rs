@@ -12,7 +12,7 @@ use tapline_formats::registry;
 
 use crate::choose::{self, per_process};
 use crate::command;
-use crate::host::{Draft, Piece, decode};
+use crate::host::{Draft, Piece, Whole, decode};
 use crate::listed::Listed;
 use crate::tree::Tree;
 use index::Index;
@@ -36,6 +36,7 @@ pub(crate) fn roots(tree: &Tree) -> Vec<String> {
 /// Reads the report at `root`; `members` are the paths of its kept files and links.
 pub(crate) fn read(tree: &Tree, root: &str, members: &[&str]) -> Draft {
     let mut draft = Draft::new(tree, root);
+    draft.whole = Some(Whole::Sos);
     let index = Index::read(tree, root);
     draft.sos_version = index.version.clone().or_else(|| version::of_file(tree, root));
     draft.cleaned = index.cleaned;

@@ -3,7 +3,7 @@
 //! Both ends of a tunnel are two endpoints of one type whose addresses cross. An endpoint whose
 //! far end has none leads to the captured host that owns the address in its root namespace, else
 //! to a host that only tunnels speak of. `remote_ip=flow` leads nowhere in particular.
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use tapline_core::Name;
@@ -16,6 +16,7 @@ use crate::graph::{
     Confidence, EdgeKind, Fact, NetdevKind, Node, NodeData, NodeId, OvsInterface, RemoteHost,
     Topology, TunnelEndpoint, Witness, WitnessClass,
 };
+use crate::machine::MachineId;
 use crate::names;
 
 /// Far ends of one kernel device that are read from its forwarding entries.
@@ -263,25 +264,34 @@ fn class(topology: &Topology<'_>, owner: NodeId) -> WitnessClass {
     if topology.netdev(owner).is_some() { WitnessClass::Kernel } else { WitnessClass::Daemon }
 }
 
-/// The one host that owns an address as the end of tunnels; `None` where there is none or several
-/// claim it. The host that asks counts only where no other does.
+/// The one machine that owns an address as the end of tunnels, as it was captured nearest in time;
+/// `None` where there is none or several claim it. The machine that asks counts only where no other
+/// does.
 fn owner(topology: &Topology<'_>, ip: IpAddr, asks: HostId) -> Option<HostId> {
     if ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() {
         return None;
     }
-    let mut owners: BTreeSet<HostId> = BTreeSet::new();
+    let mut owners: BTreeMap<MachineId, BTreeSet<HostId>> = BTreeMap::new();
     for id in topology.find_address(ip) {
         let Some(node) = topology.node(*id) else { continue };
         let NodeData::Address(address) = &node.data else { continue };
         let global = !matches!(address.record.record.scope.as_deref(), Some("link" | "host"));
-        if global && node.netns.as_ref().is_some_and(Netns::is_root) {
-            owners.extend(node.host);
+        if global
+            && node.netns.as_ref().is_some_and(Netns::is_root)
+            && let Some(host) = node.host
+        {
+            owners.entry(topology.machine(host)).or_default().insert(host);
         }
     }
     if owners.len() > 1 {
-        owners.remove(&asks);
+        owners.remove(&topology.machine(asks));
     }
-    if owners.len() == 1 { owners.into_iter().next() } else { None }
+    let (machine, captures) = owners.pop_first().filter(|_| owners.is_empty())?;
+    if captures.contains(&asks) {
+        return Some(asks);
+    }
+    let beside = topology.capture_beside(machine, asks).filter(|it| captures.contains(it));
+    beside.or(captures.last().copied())
 }
 
 /// The endpoint on `owner` that leads back to `id`.

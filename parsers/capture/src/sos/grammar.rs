@@ -332,6 +332,7 @@ static TOOLS: &[Tool] = &[
     tool("hwclock", NONE, NONE, NONE, Hole::Word, false),
     tool("uptime", NONE, NONE, NONE, Hole::Word, false),
     tool("uname", NONE, NONE, NONE, Hole::Word, false),
+    tool("dmidecode", NONE, NONE, NONE, Hole::Word, false),
     tool("dmesg", NONE, NONE, NONE, Hole::Word, false),
     tool("lsmod", NONE, NONE, NONE, Hole::Word, false),
     tool("date", NONE, NONE, NONE, Hole::Word, false),

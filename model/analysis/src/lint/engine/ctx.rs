@@ -2,7 +2,7 @@
 use std::ops::Deref;
 
 use tapline_network::Network;
-use tapline_topology::{NodeData, NodeId, Topology};
+use tapline_topology::{NodeId, Topology};
 
 use super::finding::Object;
 use super::settings::Settings;
@@ -35,21 +35,7 @@ impl<'a> Ctx<'a> {
         let Some(node) = self.topology.node(id) else {
             return Object { kind: "", name: String::new() };
         };
-        let name = match &node.data {
-            // The text that tells the bridge may not be captured.
-            NodeData::OvsPort(it) if !it.bridge.is_empty() => {
-                format!("{}/{}", it.bridge, node.name)
-            }
-            NodeData::OvsInterface(it) if !it.bridge.is_empty() => {
-                format!("{}/{}", it.bridge, node.name)
-            }
-            NodeData::VmNic(it) => {
-                let vm = self.topology.node(it.vm).map_or("", |vm| vm.name.as_str());
-                let nic = it.target.as_ref().map(|it| it.value.as_str());
-                format!("{vm}/{}", nic.unwrap_or(&node.name))
-            }
-            _ => node.name.to_string(),
-        };
+        let name = self.topology.name(id);
         Object { kind: node.data.kind(), name }
     }
 }

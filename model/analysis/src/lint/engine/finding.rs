@@ -152,11 +152,13 @@ pub struct Finding {
     pub peers: Vec<HostId>,
     /// Further nodes that it is about.
     pub nodes: Vec<NodeId>,
-    /// Stable over runs: depends on rule, host and object, not on lines, indexes or order.
+    /// Stable over runs: depends on rule, machine and object, not on lines, indexes or order.
     pub fingerprint: String,
+    /// The same for every capture of the machine, where [`Self::fingerprint`] tells them apart.
+    pub of_machine: String,
     /// It is known and accepted.
     pub suppressed: Option<Suppressed>,
-    /// It was there before: the baseline holds its fingerprint.
+    /// It was there before: the baseline holds [`Self::of_machine`].
     pub baseline: bool,
     /// Fingerprint of the finding that this one follows from; `None` for a root.
     pub explained_by: Option<String>,

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use tapline_core::capture::HostId;
 use tapline_core::outcome::ProblemKind;
 use tapline_core::span::SourceId;
-use tapline_topology::Topology;
+use tapline_topology::{CaptureKey, Topology};
 
 use super::ctx::Ctx;
 use super::explain::{add_populations, explain};
@@ -83,11 +83,12 @@ pub fn run_own(
     }
     add_populations(&mut report, &ctx);
     for finding in &mut report.findings {
-        settings.apply(finding, ctx.host_name(finding.host));
+        finding.of_machine = of_machine(finding, &ctx);
+        settings.apply(finding, ctx.hostname(finding.host));
     }
     report.findings.sort_by(|a, b| order(a, &ctx).cmp(&order(b, &ctx)));
     explain(&mut report.findings, &ctx);
-    let hosts: Vec<&str> = ctx.hosts().map(|it| ctx.host_name(it)).collect();
+    let hosts: Vec<&str> = ctx.hosts().map(|it| ctx.hostname(it)).collect();
     report.unused = unused(settings, &report, &hosts);
     report
         .cannot_tell
@@ -217,17 +218,26 @@ fn fold(first: &mut Finding, mut second: Finding) {
     }
 }
 
-/// Rule, host, namespace and object: nothing that renumbering, other lines or another order of
-/// inputs could change.
+/// Rule, machine, namespace and object: nothing that renumbering, other lines or another order of
+/// inputs could change, nor the name under which a host is shown. An older capture of a machine has
+/// fingerprints of its own.
 pub(super) fn fingerprint(finding: &Finding, ctx: &Ctx<'_>) -> String {
+    let key = CaptureKey::of(ctx.topology.snapshot, finding.host);
+    hash(finding, ctx, &key.map(|key| key.to_string()).unwrap_or_default())
+}
+
+/// The same for all captures of the machine: what a baseline holds.
+fn of_machine(finding: &Finding, ctx: &Ctx<'_>) -> String {
+    let host = ctx.topology.snapshot.host(finding.host);
+    hash(finding, ctx, &host.map(|host| host.key.to_string()).unwrap_or_default())
+}
+
+fn hash(finding: &Finding, ctx: &Ctx<'_>, host: &str) -> String {
     let netns = finding.netns.as_ref().map(ToString::to_string).unwrap_or_default();
-    let parts = [
-        finding.rule.code,
-        ctx.host_name(finding.host),
-        &netns,
-        finding.object.kind,
-        &finding.object.name,
-    ];
+    // The name of the host itself is no part of what is found on it.
+    let is_host = finding.object.name == ctx.host_name(finding.host);
+    let object = if is_host { "" } else { finding.object.name.as_str() };
+    let parts = [finding.rule.code, host, &netns, finding.object.kind, object];
     let mut hash = Sha256::new();
     for part in parts {
         hash.update(part.as_bytes());

@@ -145,7 +145,7 @@ impl Settings {
             finding.notes.push(note);
         }
         finding.baseline =
-            self.baseline.as_ref().is_some_and(|it| it.contains(&finding.fingerprint));
+            self.baseline.as_ref().is_some_and(|it| it.contains(&finding.of_machine));
     }
 
     /// That a device is down is no more than a remark where the profile expects it.

@@ -91,6 +91,7 @@ impl Verdicts {
             peers: Vec::new(),
             nodes: Vec::new(),
             fingerprint: String::new(),
+            of_machine: String::new(),
             suppressed: None,
             baseline: false,
             explained_by: None,

@@ -125,7 +125,7 @@ fn together(ctx: &Ctx<'_>, a: &Node<'_>, b: &Node<'_>) -> bool {
         it.host == a.device.host
             && it.prefix < 32
             && IpNet::new(it.ip, it.prefix).is_ok_and(|net| net.contains(&there.value))
-    }) && !ctx.same_machine(a.device.host, b.device.host)
+    }) && ctx.are_comparable(a.device.host, b.device.host)
 }
 
 /// Two nodes with one subnet.

@@ -70,7 +70,9 @@ fn dhcp_servers<'a>(
         for holder in holders {
             let netns = holder.1.netns().name().filter(|it| it.starts_with("qdhcp-"));
             // Cleaning replaces the addresses of each host on its own.
-            if let Some(netns) = netns.filter(|_| !mesh::is_cleaned(ctx, *host)) {
+            if let Some(netns) =
+                netns.filter(|_| !mesh::is_cleaned(ctx, *host) && !ctx.is_outdated(*host))
+            {
                 servers.entry((netns, *ip)).or_default().push(holder);
             }
         }

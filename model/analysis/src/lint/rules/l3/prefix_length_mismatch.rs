@@ -67,19 +67,15 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 /// Two hosts are in one segment where one has the other's address in its table of neighbours, with
 /// the MAC of the very device that holds it.
 fn join_hosts(ctx: &Ctx<'_>, segments: &mut Segments) {
-    let mesh = ctx.mesh();
     for (&(host, netns), known) in ctx.neighbours() {
-        if !netns.is_root() || is_cleaned(ctx, host) {
+        if !netns.is_root() || is_cleaned(ctx, host) || ctx.is_outdated(host) {
             continue;
         }
         for (&(dev, ip), entry) in known {
             let Some(mac) = entry.record.mac.as_ref().map(|it| it.value) else { continue };
             for owner in ctx.topology.find_address(ip).iter().filter_map(|it| ctx.address(*it)) {
                 let other = owner.host != host && owner.netns().is_root();
-                if !other
-                    || is_cleaned(ctx, owner.host)
-                    || mesh.machine(host) == mesh.machine(owner.host)
-                {
+                if !other || is_cleaned(ctx, owner.host) || !ctx.are_comparable(host, owner.host) {
                     continue;
                 }
                 let theirs = ctx.netdev(owner.netdev);

@@ -152,6 +152,9 @@ fn meet(
         // One VM: two of its NICs (failover pairs share a MAC), or the same seen on two hosts.
         return Ok(None);
     }
+    if a.host != b.host && !ctx.are_comparable(a.host, b.host) {
+        return Ok(None);
+    }
     let devices = a.device.zip(b.device);
     if devices.is_some_and(|(a, b)| a == b || ctx.are_stacked(a, b)) {
         return Ok(None);

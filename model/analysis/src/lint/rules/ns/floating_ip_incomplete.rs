@@ -233,7 +233,7 @@ fn two_routers(ctx: &Ctx<'_>, out: &mut Verdicts, floating: Ipv4Addr, claims: &[
     // machine.
     let other = claims.iter().find(|it| {
         let (a, b) = (first.router.netns.host, it.router.netns.host);
-        it.router.id() != first.router.id() && (a == b || !ctx.same_machine(a, b))
+        it.router.id() != first.router.id() && (a == b || ctx.are_comparable(a, b))
     });
     let Some(other) = other else { return };
     let (a, b) = (first.router.netns.host, other.router.netns.host);

@@ -35,6 +35,10 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let mut routers: BTreeMap<Name, Vec<Router<'_>>> = BTreeMap::new();
     for replica in Router::all(ctx).into_iter().filter(|it| !it.ha.is_empty()) {
         several_ports(ctx, out, &replica);
+        // It may have changed places since.
+        if ctx.is_outdated(replica.netns.host) {
+            continue;
+        }
         let all = routers.entry(replica.netns.name().into()).or_default();
         // Several captures of one machine are one node.
         if !all.iter().any(|it| ctx.same_machine(it.netns.host, replica.netns.host)) {

@@ -2,7 +2,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tapline_core::capture::HostId;
 use tapline_core::need::Need;
-use tapline_topology::graph::NetdevKind;
 
 use crate::lint::{Confidence, Ctx, Object, Severity, Verdicts, declare_rule};
 use tapline_network::mesh;
@@ -121,24 +120,9 @@ fn shared(ctx: &Ctx<'_>, out: &mut Verdicts, id: &str, locals: &[Local<'_>]) {
     }
 }
 
-/// Whether two captures are of two machines for sure: different machine ids, or NICs of which
-/// none is shared.
+/// Whether two captures are of two machines, although their switches have one id.
 fn are_two(ctx: &Ctx<'_>, a: HostId, b: HostId) -> bool {
-    if mesh::is_cleaned(ctx, a) || mesh::is_cleaned(ctx, b) || ctx.host_name(a) == ctx.host_name(b)
-    {
-        return false;
-    }
-    let id = |host| ctx.topology.snapshot.host(host).and_then(|it| it.machine_id.clone());
-    if let (Some(a), Some(b)) = (id(a), id(b)) {
-        return a != b;
-    }
-    let nics = |host| -> BTreeSet<_> {
-        let nics = ctx.netdevs_of(host);
-        let nics = nics.filter(|it| it.kind == NetdevKind::Physical && it.netns().is_root());
-        nics.filter_map(|it| it.data.mac.as_ref().map(|it| it.value)).collect()
-    };
-    let (a, b) = (nics(a), nics(b));
-    !a.is_empty() && !b.is_empty() && a.is_disjoint(&b)
+    !mesh::is_cleaned(ctx, a) && !mesh::is_cleaned(ctx, b) && ctx.are_comparable(a, b)
 }
 
 /// Two chassis with one tunnel address.

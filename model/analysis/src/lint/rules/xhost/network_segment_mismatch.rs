@@ -59,6 +59,8 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let mesh = ctx.mesh();
     // Segments of each network, without repeats on one host.
     let mut networks: Networks<'_> = BTreeMap::new();
+    // An outdated capture is compared with itself alone.
+    let mut outdated: BTreeMap<HostId, Networks<'_>> = BTreeMap::new();
     let mut told: BTreeSet<HostId> = BTreeSet::new();
     let mut wired: BTreeMap<HostId, bool> = BTreeMap::new();
     for port in ctx.ovs_ports().filter(|it| it.data.bridge == "br-int") {
@@ -69,18 +71,22 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             continue;
         };
         told.insert(port.host);
-        networks
-            .entry(segment.network)
+        let own = match ctx.is_outdated(port.host) {
+            true => outdated.entry(port.host).or_default(),
+            false => &mut networks,
+        };
+        own.entry(segment.network)
             .or_default()
             .entry((port.host, segment.kind, segment.physnet, segment.id))
             .or_insert(segment);
     }
-    for segments in networks.values() {
+    for segments in networks.values().chain(outdated.values().flat_map(BTreeMap::values)) {
         let all: Vec<_> = segments.values().copied().collect();
         one_network(ctx, out, mesh, &all);
     }
     shared_ids(ctx, out, mesh, &networks);
     // Hosts with ports of neutron whose networks are not told.
+    wired.retain(|host, _| !ctx.is_outdated(*host));
     let hosts: BTreeSet<_> = wired.keys().map(|it| mesh.machine(*it)).collect();
     if hosts.len() > 1 {
         let blind = |it: &&HostId| wired.get(*it) == Some(&true) && !told.contains(*it);

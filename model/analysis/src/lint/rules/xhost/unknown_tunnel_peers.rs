@@ -31,7 +31,9 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let mut peers: BTreeMap<IpAddr, Vec<Item<'_, TunnelEndpoint>>> = BTreeMap::new();
     let mut machines: BTreeSet<HostId> = BTreeSet::new();
     let of_mesh = |it: &Item<'_, TunnelEndpoint>| {
-        ctx.ovs_interface(it.owner).is_some() && is_in_mesh(ctx, it.host)
+        ctx.ovs_interface(it.owner).is_some()
+            && is_in_mesh(ctx, it.host)
+            && !ctx.is_outdated(it.host)
     };
     for tunnel in ctx.tunnels().filter(of_mesh) {
         machines.insert(mesh.machine(tunnel.host));
@@ -50,7 +52,8 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     if machines.len() < 2 {
         return;
     }
-    let silent: Vec<HostId> = ctx.hosts().filter(|it| !is_told(ctx, mesh, *it)).collect();
+    let counts = |host: HostId| !ctx.is_outdated(host) && !is_told(ctx, mesh, host);
+    let silent: Vec<HostId> = ctx.hosts().filter(|host| counts(*host)).collect();
     for (ip, tunnels) in peers {
         if !mesh.owners(ctx, ip).is_empty() {
             out.clean();
@@ -66,7 +69,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 /// Whether the host belongs to the mesh by what a person said; where nothing is said, all do.
 fn is_in_mesh(ctx: &Ctx<'_>, host: HostId) -> bool {
     let named = &ctx.settings.env.hosts_in_mesh;
-    named.is_empty() || named.iter().any(|it| it.matches(ctx.host_name(host)))
+    named.is_empty() || named.iter().any(|it| it.matches(ctx.hostname(host)))
 }
 
 /// Hosts that belong to the mesh by what a person said, and that no tunnel leads to or from.
@@ -75,7 +78,8 @@ fn outsiders(ctx: &Ctx<'_>, out: &mut Verdicts, mesh: &Mesh) {
     if env.hosts_in_mesh.is_empty() || env.l2pop == Some(true) {
         return;
     }
-    let hosts: Vec<HostId> = ctx.hosts().filter(|it| is_in_mesh(ctx, *it)).collect();
+    let hosts: Vec<HostId> =
+        ctx.hosts().filter(|it| is_in_mesh(ctx, *it) && !ctx.is_outdated(*it)).collect();
     let ways = mesh.ways(ctx);
     let joined: BTreeSet<HostId> =
         ways.iter().flat_map(|(from, to)| [mesh.machine(*from), mesh.machine(*to)]).collect();

@@ -75,6 +75,9 @@ fn missed(report: &mut Report, ctx: &Ctx<'_>, mesh: &Mesh) {
     let mut ends: BTreeMap<HostId, BTreeSet<IpAddr>> = BTreeMap::new();
     let mut cleaned = false;
     for tunnel in ctx.tunnels().filter(|it| ctx.ovs_interface(it.owner).is_some()) {
+        if ctx.is_outdated(tunnel.host) {
+            continue;
+        }
         let all = ends.entry(mesh.machine(tunnel.host)).or_default();
         all.extend(tunnel.data.remote.as_ref().map(|it| it.value));
         cleaned |= mesh::is_cleaned(ctx, tunnel.host);

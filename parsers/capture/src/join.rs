@@ -1,0 +1,406 @@
+//! What belongs together: the parts of one moment become one host; captures of two moments, and
+//! machines that share a name, stay apart and get names that tell them apart.
+//!
+//! Nothing here depends on the order of the inputs, but the order of the hosts.
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use tapline_core::Name;
+use tapline_core::capture::{Host, HostKey, Moment};
+use tapline_core::host::{Kinship, Marks};
+
+use crate::host::{Draft, Piece, Whole};
+use crate::load;
+
+/// Names that say nothing of the machine: images come with them, or every installation has one.
+const ANYBODY: &[&str] = &[
+    "localhost",
+    "localhost6",
+    "ubuntu",
+    "debian",
+    "centos",
+    "fedora",
+    "rocky",
+    "almalinux",
+    "redhat",
+    "rhel",
+    "suse",
+    "opensuse",
+    "arch",
+    "archlinux",
+    "alpine",
+    "cirros",
+    "linux",
+    "host",
+    "hostname",
+    "server",
+    "vm",
+    "kvm",
+    "none",
+    "controller",
+    "compute",
+    "network",
+    "node",
+    "master",
+    "worker",
+];
+
+/// A host of one input.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// Its texts, and what they say of it.
+    pub(crate) draft: Draft,
+    /// The input, as the user named it.
+    pub(crate) input: String,
+    /// The folder of an output that was named for itself.
+    pub(crate) beside: Option<PathBuf>,
+}
+
+/// A host in the making: the parts found so far.
+#[derive(Debug)]
+struct Joined {
+    draft: Draft,
+    inputs: Vec<String>,
+    marks: Marks,
+    /// The folder that its outputs lie in, where nothing else names it.
+    beside: Option<PathBuf>,
+    /// Where its first part stands among all inputs.
+    first: usize,
+}
+
+/// Joins what belongs together and names it, in the order of the inputs.
+pub(crate) fn hosts(found: Vec<Found>) -> Vec<(Host, Vec<Piece>)> {
+    let mut joined: Vec<Joined> = Vec::new();
+    let mut order: Vec<(usize, Found, Marks)> = found
+        .into_iter()
+        .enumerate()
+        .map(|(at, found)| {
+            let marks = found.draft.marks();
+            (at, found, marks)
+        })
+        .collect();
+    // Whole captures first, then parts with a time, then those that fit wherever their name does.
+    order.sort_by_key(|(at, found, marks)| {
+        (found.draft.whole.is_none(), marks.taken.is_none(), marks.taken, *at)
+    });
+    // By the name, or for want of one by the machine-id.
+    let mut by_name: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (first, Found { draft, input, beside }, marks) in order {
+        let beside = beside.filter(|_| draft.own_name().is_none());
+        let calls = calls(&draft, beside.as_ref());
+        let near = calls.iter().filter_map(|call| by_name.get(call)).flatten().copied();
+        let near: BTreeSet<usize> = near.collect();
+        let into = choose(&joined, &near, &draft, &marks).unwrap_or(joined.len());
+        for call in calls {
+            by_name.entry(call).or_default().push(into);
+        }
+        match joined.get_mut(into) {
+            Some(host) => host.add(draft, input, marks, beside, first),
+            None => joined.push(Joined { draft, inputs: vec![input], marks, beside, first }),
+        }
+    }
+    joined.sort_by_key(|host| host.first);
+    name(joined)
+}
+
+/// What a draft goes by. No host has a name with a slash or a blank.
+fn calls(draft: &Draft, beside: Option<&PathBuf>) -> Vec<String> {
+    let name = draft.own_name().map(str::to_owned);
+    let folder = beside.map(|folder| format!("/{}", folder.display()));
+    let id = draft.identity.machine_id.as_ref().map(|id| format!("machine-id {id}"));
+    name.into_iter().chain(folder).chain(id).collect()
+}
+
+/// The host that a draft is a part of: of those that it may belong to, the only one, or the one
+/// nearest in time.
+fn choose(
+    joined: &[Joined],
+    near: &BTreeSet<usize>,
+    draft: &Draft,
+    marks: &Marks,
+) -> Option<usize> {
+    let mut fitting: Vec<(u64, usize)> = Vec::new();
+    for &at in near {
+        let Some(host) = joined.get(at) else { continue };
+        // Names in cleaned reports are counters.
+        let named = draft.own_name() == host.draft.own_name() || draft.own_name().is_none();
+        let kin = match host.marks.compare(marks) {
+            Kinship::Two(_) => draft.given.is_some(),
+            Kinship::One(_) | Kinship::Open => true,
+        };
+        let one_time = match (host.marks.taken, marks.taken) {
+            // A whole capture is part of no other: only a copy of it has its very time.
+            (a, b) if host.draft.whole.is_some() && draft.whole.is_some() => {
+                a.is_some_and(|it| !it.day_only) && a == b
+            }
+            (Some(a), Some(b)) => a.may_be(b),
+            _ => true,
+        };
+        let cleaned = (host.draft.cleaned || draft.cleaned) && draft.given.is_none();
+        if named && kin && one_time && !cleaned {
+            let apart = host.marks.taken.zip(marks.taken);
+            fitting.push((apart.map_or(0, |(a, b)| a.epoch.abs_diff(b.epoch)), at));
+        }
+    }
+    fitting.sort_unstable();
+    match fitting.as_slice() {
+        [(_, only)] => Some(*only),
+        [(_, nearest), ..] if marks.taken.is_some() => Some(*nearest),
+        // It may be of either: then it is of none, but of those that are like it.
+        all => {
+            let undated = |at: usize| joined.get(at).is_some_and(|it| it.marks.taken.is_none());
+            all.iter().map(|(_, at)| *at).find(|at| undated(*at))
+        }
+    }
+}
+
+impl Joined {
+    /// Takes in a further part.
+    fn add(
+        &mut self,
+        draft: Draft,
+        input: String,
+        marks: Marks,
+        beside: Option<PathBuf>,
+        first: usize,
+    ) {
+        if !self.inputs.contains(&input) {
+            self.inputs.push(input);
+        }
+        let Draft { said, identity, sos_version, pieces, .. } = draft;
+        let own = &mut self.draft;
+        own.said = own.said.take().or(said);
+        own.sos_version = own.sos_version.take().or(sos_version);
+        own.identity.learn_from(identity);
+        own.pieces.extend(pieces);
+        self.beside = self.beside.take().or(beside);
+        self.first = self.first.min(first);
+        let both = std::mem::take(&mut self.marks.nics);
+        self.marks = Marks {
+            nics: both.into_iter().chain(marks.nics).collect(),
+            name: self.marks.name.take().or(marks.name),
+            machine_id: self.marks.machine_id.take().or(marks.machine_id),
+            system_id: self.marks.system_id.take().or(marks.system_id),
+            dmi_uuid: self.marks.dmi_uuid.take().or(marks.dmi_uuid),
+            all_nics: self.marks.all_nics || marks.all_nics,
+            cleaned: self.marks.cleaned,
+            taken: self.marks.taken.min(marks.taken).or(self.marks.taken).or(marks.taken),
+        };
+    }
+
+    fn is_several(&self) -> bool {
+        self.inputs.len() > 1
+    }
+
+    /// The name to show, before others are known.
+    fn name(&self) -> String {
+        let folder = self.beside.as_ref().filter(|_| self.is_several());
+        match folder.and_then(|folder| folder.file_name()) {
+            Some(folder) if self.draft.own_name().is_none() => {
+                folder.to_string_lossy().into_owned()
+            }
+            _ => self.draft.name().to_owned(),
+        }
+    }
+
+    /// The input that stands for all, whatever their order. A machine that has a name of its own
+    /// keeps its key when its texts are captured anew and saved under another name.
+    fn input(&self) -> String {
+        let is_own = |name: &str| !ANYBODY.contains(&name.to_ascii_lowercase().as_str());
+        if self.draft.own_name().is_some_and(is_own) {
+            return String::new();
+        }
+        match self.draft.whole {
+            // Reports get a new name each time.
+            Some(Whole::Sos) => "sosreport".to_owned(),
+            Some(Whole::Collected) => "tapline".to_owned(),
+            None => {
+                let stems = self.inputs.iter().map(|input| load::stem(input));
+                stems.min().unwrap_or_default()
+            }
+        }
+    }
+
+    /// The best mark of the machine.
+    fn key(&self) -> HostKey {
+        let marks = &self.marks;
+        let id = marks.machine_id.clone().map(HostKey::MachineId);
+        let id = id.or_else(|| marks.system_id.clone().map(HostKey::SystemId));
+        let id = id.or_else(|| marks.dmi_uuid.clone().map(HostKey::DmiUuid));
+        id.unwrap_or_else(|| HostKey::Named {
+            name: self.name().into(),
+            input: self.input().into(),
+        })
+    }
+}
+
+/// Keys and labels, each unique among all hosts.
+fn name(joined: Vec<Joined>) -> Vec<(Host, Vec<Piece>)> {
+    let mut keys: Vec<HostKey> = joined.iter().map(Joined::key).collect();
+    let mut by_key: BTreeMap<HostKey, Vec<usize>> = BTreeMap::new();
+    for (at, key) in keys.iter().enumerate() {
+        by_key.entry(key.clone()).or_default().push(at);
+    }
+    let mut older: BTreeMap<usize, Name> = BTreeMap::new();
+    for same in by_key.into_values().filter(|same| same.len() > 1) {
+        let kin = kin(&joined, same);
+        let are_several = kin.len() > 1;
+        for mut captures in kin {
+            let host = |at: &usize| joined.get(*at);
+            // Machines made of one image: what is equal tells nothing, their inputs do.
+            if are_several
+                && let Some(first) = captures.iter().filter_map(host).map(all_inputs).min()
+            {
+                for at in &captures {
+                    if let (Some(key), Some(host)) = (keys.get_mut(*at), host(at)) {
+                        let (name, input) = (host.name().into(), first.as_str().into());
+                        *key = HostKey::Named { name, input };
+                    }
+                }
+            }
+            captures
+                .sort_by_key(|at| (host(at).map(|it| it.marks.taken), host(at).map(all_inputs)));
+            let mut used: BTreeSet<Name> = BTreeSet::new();
+            for (n, at) in captures.iter().rev().enumerate().skip(1) {
+                let Some(host) = host(at) else { continue };
+                let when = host.marks.taken.map(Moment::to_the_second);
+                let mut name: Name = when.unwrap_or_else(|| all_inputs(host)).into();
+                if !used.insert(name.clone()) {
+                    name = format!("{name} {n}").into();
+                }
+                older.insert(*at, name);
+            }
+        }
+    }
+    let labels = labels(&joined);
+    let all = joined.into_iter().zip(keys).zip(labels).enumerate();
+    all.map(|(at, ((host, key), label))| {
+        let made = Host {
+            name: host.name(),
+            label,
+            key,
+            older: older.remove(&at),
+            is_named: host.draft.own_name().is_some(),
+            taken: host.marks.taken,
+            inputs: host.inputs,
+            sos_version: host.draft.sos_version,
+            machine_id: host.draft.identity.machine_id,
+            system_id: host.draft.identity.system_id,
+            dmi_uuid: host.draft.identity.dmi_uuid,
+            cleaned: host.draft.cleaned,
+        };
+        (made, host.draft.pieces)
+    })
+    .collect()
+}
+
+/// Where a host came from, whatever the order of the inputs.
+fn all_inputs(host: &Joined) -> String {
+    let inputs = host.inputs.iter().map(String::as_str);
+    let archives = host.draft.pieces.iter().map(|it| &*it.archive);
+    let all: BTreeSet<&str> = inputs.chain(archives).collect();
+    // Several hosts may be in one folder.
+    let first = host.draft.pieces.iter().map(|it| &*it.member).min();
+    all.into_iter().chain(first).collect::<Vec<_>>().join(" ")
+}
+
+/// Takes the captures of one key apart: those that no mark tells apart are of one machine.
+fn kin(joined: &[Joined], mut same: Vec<usize>) -> Vec<Vec<usize>> {
+    // Each is compared with so many captures of a machine at most.
+    const ENOUGH: usize = 8;
+    let marks = |at: &usize| joined.get(*at).map(|it| &it.marks);
+    same.sort_by_cached_key(|at| joined.get(*at).map(all_inputs));
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for at in same {
+        let fits = |group: &&mut Vec<usize>| {
+            group.iter().take(ENOUGH).all(|other| {
+                let pair = marks(&at).zip(marks(other));
+                pair.is_some_and(|(a, b)| !matches!(a.compare(b), Kinship::Two(_)))
+            })
+        };
+        match groups.iter_mut().find(fits) {
+            Some(group) => group.push(at),
+            None => groups.push(vec![at]),
+        }
+    }
+    groups
+}
+
+/// Names to show: where several hosts have one name, with what tells them apart.
+fn labels(joined: &[Joined]) -> Vec<String> {
+    let mut labels: Vec<String> = joined.iter().map(Joined::name).collect();
+    let mut by_name: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (at, name) in labels.iter().enumerate() {
+        by_name.entry(name.clone()).or_default().push(at);
+    }
+    for (name, group) in by_name.into_iter().filter(|(_, group)| group.len() > 1) {
+        for (at, label) in group.iter().zip(tell_apart(joined, &name, &group)) {
+            if let Some(slot) = labels.get_mut(*at) {
+                *slot = label;
+            }
+        }
+    }
+    labels
+}
+
+fn tell_apart(joined: &[Joined], name: &str, group: &[usize]) -> Vec<String> {
+    let hosts: Vec<&Joined> = group.iter().filter_map(|&at| joined.get(at)).collect();
+    let times = |show: fn(Moment) -> String| -> Option<Vec<String>> {
+        let known = hosts.iter().map(|host| host.marks.taken.map(show)).collect::<Option<_>>();
+        known.filter(|all: &Vec<String>| are_distinct(all))
+    };
+    let ids = hosts.iter().map(|host| {
+        let id = host.marks.machine_id.as_deref()?;
+        Some(id.get(..8).unwrap_or(id).to_owned())
+    });
+    let ids: Option<Vec<String>> = ids.collect();
+    let one_machine = kin(joined, group.to_vec()).len() == 1;
+    let with = |kind: &str, all: Vec<String>, end: &str| -> Vec<String> {
+        all.into_iter().map(|what| format!("{name} {kind}{what}{end}")).collect()
+    };
+    if one_machine {
+        if let Some(all) = times(|it| it.to_string()).or_else(|| times(Moment::to_the_second)) {
+            return with("@ ", all, "");
+        }
+    } else if let Some(ids) = ids.clone() {
+        if are_distinct(&ids) {
+            return with("(machine-id ", ids, ")");
+        }
+        let full = ids.into_iter().zip(&hosts).map(|(id, host)| {
+            let when = host.marks.taken.map(Moment::to_the_second).unwrap_or_default();
+            format!("machine-id {id}) @ {when}")
+        });
+        let full: Vec<String> = full.collect();
+        if are_distinct(&full) && hosts.iter().all(|host| host.marks.taken.is_some()) {
+            return with("(", full, "");
+        }
+    }
+    let stems: Vec<String> = hosts.iter().map(|host| host.stem()).collect();
+    if are_distinct(&stems) {
+        return with("(", stems, ")");
+    }
+    // Numbers, given by what does not depend on the order of the inputs.
+    let mut ranks: Vec<(String, usize)> =
+        hosts.iter().enumerate().map(|(at, host)| (all_inputs(host), at)).collect();
+    ranks.sort();
+    let mut numbers: Vec<String> = vec![String::new(); hosts.len()];
+    for (n, (_, at)) in ranks.into_iter().enumerate() {
+        if let Some(slot) = numbers.get_mut(at) {
+            *slot = (n + 1).to_string();
+        }
+    }
+    with("(", numbers, ")")
+}
+
+impl Joined {
+    /// The shortest name of what it came from: the archive in an archive, the folder in a folder.
+    fn stem(&self) -> String {
+        let archives = self.draft.pieces.iter().map(|piece| &*piece.archive);
+        let archive = archives.min().map(load::stem).unwrap_or_default();
+        if self.draft.fallback.is_empty() { archive } else { self.draft.fallback.clone() }
+    }
+}
+
+fn are_distinct(all: &[String]) -> bool {
+    all.iter().collect::<BTreeSet<_>>().len() == all.len()
+}
