@@ -1,4 +1,4 @@
-//! The graph: how to build it and walk it. The only file that names petgraph.
+//! The graph: how to build it and walk it. The only file that knows the graph of petgraph.
 mod edge;
 mod node;
 
