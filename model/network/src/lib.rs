@@ -6,8 +6,9 @@
 mod answer;
 pub mod defs;
 pub mod environment;
+pub mod filter;
+pub mod flow;
 pub mod flows;
-pub mod forward;
 mod item;
 pub mod l3;
 pub mod mesh;
@@ -20,6 +21,7 @@ pub mod router;
 pub mod segment;
 mod state;
 pub mod texts;
+pub mod truth;
 pub mod vlans;
 pub mod ways;
 

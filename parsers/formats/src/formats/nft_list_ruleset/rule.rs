@@ -361,7 +361,8 @@ impl<'a> Reader<'a> {
                 self.require(not, test);
                 return self.ends();
             }
-            _ if VERBS.contains(&first) => return None,
+            // `ct status dnat` has no verb.
+            _ if VERBS.contains(&first) && *key != Key::Status => return None,
             _ => vec![first],
         };
         let test = key.test(&values, mask);
@@ -478,6 +479,7 @@ mod tests {
             "ct state established,related counter packets 3 bytes 180 accept",
             &["Connection({\"ESTABLISHED\", \"RELATED\"})", "Counter(3, 180)", "Do(Accept)"],
         );
+        shows("ct status dnat accept", &["Connection({\"DNAT\"})", "Do(Accept)"]);
         shows("ct state { new, invalid } jump mine", &["\"NEW\", \"INVALID\"", "Jump(\"mine\")"]);
         shows(
             "meta mark & 0x0000ff00 == 0x00000100 return",

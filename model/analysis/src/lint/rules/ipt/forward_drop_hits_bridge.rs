@@ -1,9 +1,11 @@
 use std::collections::BTreeMap;
 
+use ipnet::IpNet;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_core::need::Need;
 use tapline_core::records::Field;
+use tapline_core::records::filter::ConnStates;
 use tapline_core::records::nft::NftTable;
 use tapline_core::records::route::Family;
 use tapline_core::span::{Evidence, SourceId};
@@ -14,7 +16,7 @@ use crate::lint::{Confidence, Ctx, Finding, Verdicts, declare_rule};
 use tapline_network::FilterTables;
 use tapline_network::Item;
 use tapline_network::defs;
-use tapline_network::forward::{Drop, Path, dropped, dropped_by_nft};
+use tapline_network::filter::{self, Address, Device, Judgement, Mark, Packet, Verdict};
 use tapline_network::texts::{self, Setting, Settings};
 
 declare_rule! {
@@ -77,13 +79,35 @@ impl<'c, 'a> Filters<'c, 'a> {
         self.tables.contains_key(&(host, family, "filter")) || self.nft.contains_key(&host)
     }
 
-    fn dropped(&self, host: HostId, family: Family, path: Path<'_>) -> Option<Drop> {
+    /// Where a packet surely ends: what may accept it counts as if it did.
+    fn dropped(&self, host: HostId, packet: Packet) -> Option<Drop> {
+        let family = packet.family;
+        let packet = Packet { mark: self.mark(host, &packet), ..packet };
         let table = self.tables.get(&(host, family, "filter"));
-        let by_iptables = table.and_then(|it| dropped(it, path));
-        by_iptables.or_else(|| {
+        let by_iptables =
+            table.and_then(|it| filter::evaluate(it.source, it.table, "FORWARD", &packet));
+        by_iptables.and_then(|judgement| Drop::of(&judgement)).or_else(|| {
             let (source, tables) = self.nft.get(&host)?;
-            dropped_by_nft(*source, tables, family, path, table.is_some())
+            // What `iptables` printed is listed again by `nft`.
+            let again = |other: &NftTable, chain: &str| {
+                table.is_some()
+                    && other.family != "inet"
+                    && other.name.value == "filter"
+                    && chain == "FORWARD"
+            };
+            let judgement =
+                filter::evaluate_hook(*source, tables, "filter", "forward", &packet, again)?;
+            Drop::of(&judgement)
         })
+    }
+
+    /// The mark that a packet has when it is forwarded.
+    fn mark(&self, host: HostId, packet: &Packet) -> Mark {
+        let mangle = self.tables.get(&(host, packet.family, "mangle"));
+        let unmarked = Packet { mark: Mark::NONE, ..packet.clone() };
+        mangle
+            .and_then(|it| filter::evaluate(it.source, it.table, "PREROUTING", &unmarked))
+            .map_or(Mark::UNKNOWN, |judgement| judgement.mark)
     }
 
     /// Docker and kubelet load the module that shows bridged frames to the filter, and switch on
@@ -95,6 +119,42 @@ impl<'c, 'a> Filters<'c, 'a> {
             || self.nft.get(&host).is_some_and(|(_, tables)| {
                 tables.iter().flat_map(|it| &it.chains).any(|it| made(&it.name.value))
             })
+    }
+}
+
+/// Where packets end that no rule spares.
+struct Drop {
+    evidence: Evidence,
+    /// Packets and bytes that ended there.
+    counters: Option<(u64, u64)>,
+}
+
+impl Drop {
+    fn of(judgement: &Judgement) -> Option<Self> {
+        let dropped = matches!(judgement.verdict(), Verdict::Drop | Verdict::Reject);
+        let end = judgement.stop().filter(|_| dropped)?;
+        Some(Self { evidence: end.evidence?, counters: end.counters })
+    }
+}
+
+/// The first packet of a connection from a port of a bridge, to no address that a rule names.
+/// Bridges of containers have subnets of their own, which are not those of other bridges.
+fn packet(ctx: &Ctx<'_>, bridge: Item<'_, Netdev<'_>>, family: Family) -> Packet {
+    let others = ctx
+        .netdevs()
+        .filter(|other| other.host == bridge.host && other.netns().is_root())
+        .filter(|other| other.id != bridge.id && defs::is_infra_bridge(other.name()))
+        .flat_map(|other| ctx.addresses_of(other.id))
+        .filter_map(|address| Some(IpNet::new(address.ip, address.prefix).ok()?.trunc()))
+        .collect::<Vec<_>>();
+    Packet {
+        in_device: Device::Known(bridge.name().into()),
+        source: Address::Ordinary(others.clone()),
+        destination: Address::Ordinary(others),
+        state: Some(ConnStates::NEW),
+        translated: Some(ConnStates::default()),
+        to_host: Some(false),
+        ..Packet::unknown(family)
     }
 }
 
@@ -180,7 +240,6 @@ fn judge_bridged(
     filters: &Filters<'_, '_>,
 ) {
     let host = bridge.host;
-    let path = Path::Bridged { bridge: bridge.name(), port: port.name() };
     for family in [Family::Inet, Family::Inet6] {
         let sight = sight(ctx, filters, bridge, family);
         if matches!(sight, Sight::No) {
@@ -195,7 +254,14 @@ fn judge_bridged(
             }
             continue;
         }
-        let Some(drop) = filters.dropped(host, family, path) else {
+        // The filter sees the bridge on both sides.
+        let packet = Packet {
+            out_device: Device::Known(bridge.name().into()),
+            in_port: Device::Known(port.name().into()),
+            out_port: Device::Known(uplink.name().into()),
+            ..packet(ctx, bridge, family)
+        };
+        let Some(drop) = filters.dropped(host, packet) else {
             out.clean();
             continue;
         };
@@ -218,7 +284,7 @@ fn judge_bridged(
             uplink.name()
         );
         let finding = out.fault(ctx, host, bridge.id, message);
-        cite(finding, drop);
+        cite(finding, &drop);
         match sight {
             Sight::Yes(evidence) => {
                 finding.primary(evidence, "bridged frames are filtered");
@@ -252,9 +318,15 @@ fn judge_routed(
         out.cannot_tell(host, missing(ctx, host));
         return;
     }
-    let path = Path::Routed { bridge: bridge.name() };
+    // Where it leaves is open, but not to another network of containers.
+    let packet = Packet {
+        out_device: Device::Except(defs::is_infra_bridge),
+        in_port: Device::None,
+        out_port: Device::None,
+        ..packet(ctx, bridge, Family::Inet)
+    };
     let forwards = filters.setting(host, "net.ipv4.ip_forward");
-    let drop = filters.dropped(host, Family::Inet, path);
+    let drop = filters.dropped(host, packet);
     let (Some(drop), false) = (drop, forwards.is_some_and(|it| it.value == 0)) else {
         out.clean();
         return;
@@ -269,7 +341,7 @@ fn judge_routed(
         port.name()
     );
     let finding = out.fault(ctx, host, bridge.id, message);
-    cite(finding, drop);
+    cite(finding, &drop);
     if let Some(forwards) = forwards {
         finding.context(forwards.evidence, "the host forwards");
     }
@@ -290,7 +362,7 @@ fn missing(ctx: &Ctx<'_>, host: HostId) -> Vec<Need> {
     if missing.is_empty() { vec![Topic::Nft.command(&Netns::Root)] } else { missing }
 }
 
-fn cite(finding: &mut Finding, drop: Drop) {
+fn cite(finding: &mut Finding, drop: &Drop) {
     finding.primary(drop.evidence, "what drops");
     if let Some((packets, _)) = drop.counters {
         finding.note(format!("{packets} packets were dropped so since the counters were reset"));

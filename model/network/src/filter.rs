@@ -1,0 +1,188 @@
+//! What packet filters do with a packet: a chain is walked for a packet that is known in part.
+//!
+//! Tables of `iptables` and of `nft` are walked by the same rules: in order, through the chains
+//! that are jumped to, up to a verdict or the policy. A rule that may be met or not leads on both
+//! ways. So the answer is a list of [`End`]s: where the packet may end, and which rules leave that
+//! open. *Accepted* and *dropped* are said only where all ends agree.
+mod chains;
+mod packet;
+mod walk;
+
+use tapline_core::Name;
+use tapline_core::records::filter::Target;
+use tapline_core::records::netfilter::NetfilterTable;
+use tapline_core::records::nft::NftTable;
+use tapline_core::span::Evidence;
+use tapline_core::span::SourceId;
+
+pub use packet::{Address, Device, Mark, Packet};
+
+use chains::Chains;
+use walk::walk;
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Verdict {
+    /// It passes.
+    Accept,
+    /// It is thrown away; where an end may also be a reject, this is said too.
+    Drop,
+    /// It is thrown away, and its sender is told.
+    Reject,
+    /// It may pass or not: [`Judgement::doubts`] names the rules that would decide.
+    Unknown,
+}
+
+/// What becomes of a packet, and why.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Judgement {
+    /// Where the packet may end, in the order of the rules.
+    pub ends: Vec<End>,
+    /// Rules of which it is not known whether the packet meets them, in the order of the rules.
+    pub doubts: Vec<Doubt>,
+    /// The mark of the packet behind the chain, where it passes.
+    pub mark: Mark,
+}
+
+/// A place where a packet may end.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct End {
+    /// What happens there.
+    pub outcome: Outcome,
+    /// The rule or the policy; `None` where the table names neither.
+    pub evidence: Option<Evidence>,
+    /// Packets and bytes that the rule or the policy counted.
+    pub counters: Option<(u64, u64)>,
+    /// The packet surely comes here: no rule on its path is in doubt.
+    pub certain: bool,
+}
+
+/// What happens at an end.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// It passes.
+    Accept,
+    /// It is thrown away.
+    Drop,
+    /// It is thrown away, and its sender is told.
+    Reject,
+    /// It passes with another address or port.
+    Translate(Target),
+    /// It is not known what the rule does.
+    Unknown(Name),
+}
+
+/// A rule of which it is not known whether a packet meets it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Doubt {
+    /// The rule.
+    pub evidence: Evidence,
+    /// The condition that is not known.
+    pub condition: Name,
+}
+
+impl Judgement {
+    /// What all ends agree on.
+    pub fn verdict(&self) -> Verdict {
+        let (mut passes, mut drops, mut rejects) = (false, false, false);
+        for end in &self.ends {
+            match end.outcome {
+                Outcome::Accept | Outcome::Translate(_) => passes = true,
+                Outcome::Drop => drops = true,
+                Outcome::Reject => rejects = true,
+                Outcome::Unknown(_) => return Verdict::Unknown,
+            }
+        }
+        match (passes, drops, rejects) {
+            (true, false, false) => Verdict::Accept,
+            (false, true, _) => Verdict::Drop,
+            (false, false, true) => Verdict::Reject,
+            _ => Verdict::Unknown,
+        }
+    }
+
+    /// The end that shows best why a packet does not pass: a sure one, else the last.
+    pub fn stop(&self) -> Option<&End> {
+        let stops = || {
+            self.ends.iter().filter(|end| matches!(end.outcome, Outcome::Drop | Outcome::Reject))
+        };
+        stops().find(|end| end.certain).or_else(|| stops().next_back())
+    }
+}
+
+/// What a chain of a table of `iptables` or `ip6tables` does with a packet. `None` where the table
+/// has no such chain.
+pub fn evaluate(
+    source: SourceId,
+    table: &NetfilterTable,
+    chain: &str,
+    packet: &Packet,
+) -> Option<Judgement> {
+    let chains = Chains::of_iptables(source, table);
+    walk(&chains, chain, packet)
+}
+
+/// What the chains of a hook do with a packet, in the order of their priorities: one that accepts
+/// it does not save it from the next. `skip` leaves out chains that were read from another text.
+/// `None` where no chain looks at such packets there.
+pub fn evaluate_hook(
+    source: SourceId,
+    tables: &[NftTable],
+    kind: &str,
+    hook: &str,
+    packet: &Packet,
+    skip: impl Fn(&NftTable, &str) -> bool,
+) -> Option<Judgement> {
+    let mut bases = Vec::new();
+    for table in tables.iter().filter(|table| chains::is_about(table, packet.family)) {
+        for chain in &table.chains {
+            let base = chain.kind.as_deref() == Some(kind)
+                && chain.hook.as_ref().is_some_and(|place| place.value == hook);
+            if base && !skip(table, &chain.name.value) {
+                bases.push((chains::priority(chain), table, chain));
+            }
+        }
+    }
+    bases.sort_by_key(|(priority, ..)| *priority);
+    let mut all: Option<Judgement> = None;
+    let mut packet = packet.clone();
+    for (_, table, chain) in bases {
+        let chains = Chains::of_nft(source, table);
+        let Some(judgement) = walk(&chains, &chain.name.value, &packet) else { continue };
+        packet.mark = judgement.mark;
+        all = Some(match all {
+            None => judgement,
+            Some(before) => before.then(judgement),
+        });
+        if all.as_ref().is_some_and(|judgement| judgement.ends.iter().all(|end| !end.passes())) {
+            break;
+        }
+    }
+    all
+}
+
+impl End {
+    /// Whether the packet goes on from here.
+    fn passes(&self) -> bool {
+        !matches!(self.outcome, Outcome::Drop | Outcome::Reject)
+    }
+}
+
+impl Judgement {
+    /// What passes goes on to another chain.
+    fn then(self, next: Self) -> Self {
+        let (passing, mut ends): (Vec<_>, Vec<_>) = self.ends.into_iter().partition(End::passes);
+        let certain = ends.is_empty();
+        let unknown = passing.into_iter().filter(|end| matches!(end.outcome, Outcome::Unknown(_)));
+        ends.extend(unknown);
+        ends.extend(
+            next.ends.into_iter().map(|end| End { certain: end.certain && certain, ..end }),
+        );
+        let mut doubts = self.doubts;
+        doubts.extend(next.doubts);
+        Self { ends, doubts, mark: next.mark }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,279 @@
+//! A packet that is known in part, and what a test says of it.
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use tapline_core::Name;
+use tapline_core::ids::Mac;
+use tapline_core::records::filter::{Addresses, ConnStates, DeviceName, Masked, Test};
+use tapline_core::records::route::Family;
+
+use crate::truth::Truth;
+
+/// A packet as a filter sees it. What is not known is left open: a test of it may be met or not.
+#[derive(Clone, Debug)]
+pub struct Packet {
+    /// IPv4 or IPv6.
+    pub family: Family,
+    /// The device that it came in by; of a bridged frame the bridge.
+    pub in_device: Device,
+    /// The device that it goes out by; of a bridged frame the bridge.
+    pub out_device: Device,
+    /// The port of a bridge that it came in by.
+    pub in_port: Device,
+    /// The port of a bridge that it goes out by.
+    pub out_port: Device,
+    /// Its source.
+    pub source: Address,
+    /// Its destination.
+    pub destination: Address,
+    /// Its protocol.
+    pub protocol: Option<u8>,
+    /// Its source port.
+    pub source_port: Option<u16>,
+    /// Its destination port.
+    pub destination_port: Option<u16>,
+    /// Its type and code of ICMP.
+    pub icmp: Option<(u8, u8)>,
+    /// Its flags of TCP.
+    pub tcp_flags: Option<u8>,
+    /// It is a fragment, and not the first.
+    pub fragment: Option<bool>,
+    /// The state of its connection.
+    pub state: Option<ConnStates>,
+    /// How its connection is translated.
+    pub translated: Option<ConnStates>,
+    /// Its mark.
+    pub mark: Mark,
+    /// The mark of its connection.
+    pub conn_mark: Mark,
+    /// The MAC that it came from.
+    pub mac_source: Option<Mac>,
+    /// Its destination is an address of the host itself.
+    pub to_host: Option<bool>,
+}
+
+/// A device on the path of a packet.
+#[derive(Clone, Debug)]
+pub enum Device {
+    /// This one.
+    Known(Name),
+    /// There is none: the packet was made by the host, ends there, or is not bridged.
+    None,
+    /// Some device.
+    Unknown,
+    /// Some device, but none whose name the function is true of.
+    Except(fn(&str) -> bool),
+}
+
+/// An address of a packet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Address {
+    /// This one.
+    Known(IpAddr),
+    /// Some address.
+    Unknown,
+    /// Some address that no rule names by itself, and that is in none of these subnets: any one
+    /// of many.
+    Ordinary(Vec<IpNet>),
+}
+
+/// A mark, some bits of which may not be known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Mark {
+    /// The value of the known bits; the others are 0.
+    pub value: u32,
+    /// Which bits are known.
+    pub known: u32,
+}
+
+impl Mark {
+    /// No mark was set.
+    pub const NONE: Self = Self { value: 0, known: u32::MAX };
+    /// Nothing is known.
+    pub const UNKNOWN: Self = Self { value: 0, known: 0 };
+
+    /// Some bits are cleared, then some flipped.
+    #[must_use]
+    pub fn change(self, clear: u32, flip: u32) -> Self {
+        let known = self.known | clear;
+        Self { value: ((self.value & !clear) ^ flip) & known, known }
+    }
+
+    /// What is known where it may be one or the other.
+    #[must_use]
+    pub fn join(self, other: Self) -> Self {
+        let known = self.known & other.known & !(self.value ^ other.value);
+        Self { value: self.value & known, known }
+    }
+
+    fn fits(self, wanted: Masked) -> Truth {
+        let differs = (self.value ^ wanted.value) & wanted.mask & self.known;
+        match (differs, wanted.mask & !self.known) {
+            // A bit that the mask leaves out can never be asked for.
+            _ if wanted.value & !wanted.mask != 0 => Truth::No,
+            (0, 0) => Truth::Yes,
+            (0, _) => Truth::Maybe,
+            _ => Truth::No,
+        }
+    }
+}
+
+impl Packet {
+    /// A packet of which only the family is known.
+    pub fn unknown(family: Family) -> Self {
+        Self {
+            family,
+            in_device: Device::Unknown,
+            out_device: Device::Unknown,
+            in_port: Device::Unknown,
+            out_port: Device::Unknown,
+            source: Address::Unknown,
+            destination: Address::Unknown,
+            protocol: None,
+            source_port: None,
+            destination_port: None,
+            icmp: None,
+            tcp_flags: None,
+            fragment: None,
+            state: None,
+            translated: None,
+            mark: Mark::UNKNOWN,
+            conn_mark: Mark::UNKNOWN,
+            mac_source: None,
+            to_host: None,
+        }
+    }
+
+    /// Whether it meets a test.
+    pub fn meets(&self, test: &Test) -> Truth {
+        match test {
+            Test::InDevice(names) => self.in_device.is_one_of(names),
+            Test::OutDevice(names) => self.out_device.is_one_of(names),
+            Test::InPort(name) => self.in_port.is(name),
+            Test::OutPort(name) => self.out_port.is(name),
+            Test::FromBridgePort => self.in_port.exists(),
+            Test::ToBridgePort => self.out_port.exists(),
+            Test::Bridged => self.in_port.exists().and(self.out_port.exists()),
+            Test::Family(family) => Truth::from(*family == self.family),
+            Test::Source(all) => self.source.is_one_of(all),
+            Test::Destination(all) => self.destination.is_one_of(all),
+            Test::Protocol(all) => Truth::from(self.protocol.map(|known| all.contains(&known))),
+            Test::SourcePort(all) => self.has_port(self.source_port, all),
+            Test::DestinationPort(all) => self.has_port(self.destination_port, all),
+            Test::EitherPort(all) => {
+                self.has_port(self.source_port, all).or(self.has_port(self.destination_port, all))
+            }
+            Test::Icmp { kinds, codes } => self.is_icmp(kinds, codes.as_ref()),
+            Test::TcpFlags { mask, set } => match self.protocol {
+                Some(protocol) if protocol != TCP => Truth::No,
+                _ => Truth::from(self.tcp_flags.map(|flags| flags & mask == *set)),
+            },
+            Test::Fragment => Truth::from(self.fragment),
+            Test::Connection(states) => self.has_state(*states),
+            Test::Mark(wanted) => self.mark.fits(*wanted),
+            Test::ConnMark(wanted) => self.conn_mark.fits(*wanted),
+            Test::MacSource(all) => Truth::from(self.mac_source.map(|mac| all.contains(&mac))),
+            Test::AddressType { source: false, types } => self.is_of_type(types),
+            Test::Aside(_) => Truth::Yes,
+            Test::AddressType { source: true, .. }
+            | Test::Set(_)
+            | Test::Rate(_)
+            | Test::Unknown(_) => Truth::Maybe,
+        }
+    }
+
+    fn has_port(&self, port: Option<u16>, all: &[std::ops::RangeInclusive<u16>]) -> Truth {
+        // Only these protocols have ports.
+        if self.protocol.is_some_and(|known| !matches!(known, 6 | 17 | 33 | 132 | 136)) {
+            return Truth::No;
+        }
+        Truth::from(port.map(|port| all.iter().any(|range| range.contains(&port))))
+    }
+
+    fn is_icmp(&self, kinds: &[u8], codes: Option<&std::ops::RangeInclusive<u8>>) -> Truth {
+        if self.protocol.is_some_and(|known| !matches!(known, 1 | 58)) {
+            return Truth::No;
+        }
+        Truth::from(self.icmp.map(|(kind, code)| {
+            kinds.contains(&kind) && codes.is_none_or(|codes| codes.contains(&code))
+        }))
+    }
+
+    fn has_state(&self, wanted: ConnStates) -> Truth {
+        let of_packet = if wanted.any_of(STATES) {
+            Truth::from(self.state.map(|known| known.any_of(wanted)))
+        } else {
+            Truth::No
+        };
+        let of_translation = if wanted.any_of(TRANSLATIONS) {
+            Truth::from(self.translated.map(|known| known.any_of(wanted)))
+        } else {
+            Truth::No
+        };
+        of_packet.or(of_translation)
+    }
+
+    fn is_of_type(&self, types: &[Name]) -> Truth {
+        let local = types.iter().any(|kind| kind == "LOCAL");
+        match (self.to_host, local) {
+            (Some(true), _) => Truth::from(local),
+            (Some(false), true) if types.len() == 1 => Truth::No,
+            _ => Truth::Maybe,
+        }
+    }
+}
+
+const TCP: u8 = 6;
+
+const STATES: ConnStates = ConnStates::NEW
+    .with(ConnStates::ESTABLISHED)
+    .with(ConnStates::RELATED)
+    .with(ConnStates::INVALID)
+    .with(ConnStates::UNTRACKED);
+
+const TRANSLATIONS: ConnStates = ConnStates::SNAT.with(ConnStates::DNAT);
+
+impl Device {
+    fn is_one_of(&self, names: &[DeviceName]) -> Truth {
+        Truth::any(names.iter().map(|name| self.is(name)))
+    }
+
+    fn is(&self, name: &DeviceName) -> Truth {
+        match self {
+            Self::Known(device) => Truth::from(name.fits(device)),
+            Self::None => Truth::No,
+            // `+` alone is any.
+            _ if name.prefix && name.name.is_empty() => Truth::Yes,
+            Self::Except(excepted) if excepted(&name.name) => Truth::No,
+            Self::Except(_) | Self::Unknown => Truth::Maybe,
+        }
+    }
+
+    fn exists(&self) -> Truth {
+        match self {
+            Self::Known(_) | Self::Except(_) => Truth::Yes,
+            Self::None => Truth::No,
+            Self::Unknown => Truth::Maybe,
+        }
+    }
+}
+
+impl Address {
+    fn is_one_of(&self, all: &[Addresses]) -> Truth {
+        Truth::any(all.iter().map(|one| self.is_in(one)))
+    }
+
+    fn is_in(&self, one: &Addresses) -> Truth {
+        match (self, one) {
+            (Self::Known(address), _) => Truth::from(one.contain(*address)),
+            (_, Addresses::Net(net)) if net.prefix_len() == 0 => Truth::Yes,
+            (Self::Ordinary(_), one) if one.single().is_some() => Truth::No,
+            (Self::Ordinary(others), Addresses::Net(net))
+                if others.iter().any(|other| other.contains(net)) =>
+            {
+                Truth::No
+            }
+            (Self::Ordinary(_) | Self::Unknown, _) => Truth::Maybe,
+        }
+    }
+}

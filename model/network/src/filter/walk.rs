@@ -1,0 +1,359 @@
+//! The walk of a packet through chains.
+//!
+//! A rule in doubt is both met and not met: its end is noted as not certain, and the walk goes on.
+//! Where two paths come together again, what is known of the mark is what both know. So the work
+//! grows with the rules that are passed, not with the number of paths.
+use tapline_core::records::filter::{Change, Condition, Target};
+use tapline_core::records::nft::Statement;
+use tapline_core::span::Evidence;
+
+use super::chains::{Body, Chain, Chains, Rule};
+use super::{Doubt, End, Judgement, Mark, Outcome, Packet};
+use crate::truth::Truth;
+
+/// Rules that are looked at for one packet.
+const MAX_RULES: u32 = 100_000;
+/// Chains within chains; the kernel allows 16 (`NFT_JUMP_STACK_SIZE`).
+const MAX_DEPTH: u32 = 64;
+/// Ends and doubts that are kept.
+const MAX_KEPT: usize = 1000;
+
+/// Walks from a base chain. `None` where there is no such chain.
+pub(super) fn walk(chains: &Chains<'_>, name: &str, packet: &Packet) -> Option<Judgement> {
+    let base = chains.get(name)?;
+    let mut walk = Walk {
+        chains,
+        packet: packet.clone(),
+        rules: 0,
+        judgement: Judgement { ends: Vec::new(), doubts: Vec::new(), mark: packet.mark },
+        passed: None,
+    };
+    let left = walk.chain(base, Truth::Yes, 0);
+    if left != Truth::No {
+        let end = match &base.policy {
+            Some(policy) => End {
+                outcome: policy.outcome.clone(),
+                evidence: policy.evidence,
+                counters: policy.counters,
+                certain: left == Truth::Yes,
+            },
+            None => End {
+                outcome: Outcome::Unknown("a chain without a policy".into()),
+                evidence: None,
+                counters: None,
+                certain: left == Truth::Yes,
+            },
+        };
+        walk.end(end);
+    }
+    walk.judgement.mark = walk.passed.unwrap_or(walk.packet.mark);
+    Some(walk.judgement)
+}
+
+struct Walk<'c, 'a> {
+    chains: &'c Chains<'a>,
+    packet: Packet,
+    rules: u32,
+    judgement: Judgement,
+    /// The mark where the packet passes, as far as all ends so far agree.
+    passed: Option<Mark>,
+}
+
+/// How a rule leaves a packet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Left {
+    /// It goes on with the next rule.
+    on: Truth,
+    /// It goes back to the chain before.
+    back: Truth,
+}
+
+impl Walk<'_, '_> {
+    /// Walks one chain; returns whether the packet comes out of its end undecided.
+    fn chain(&mut self, chain: &Chain<'_>, came: Truth, depth: u32) -> Truth {
+        let ends = self.judgement.ends.len();
+        let (mut here, mut back) = (came, Truth::No);
+        // The mark of packets that went back before the end.
+        let mut mark_back: Option<Mark> = None;
+        for rule in &chain.rules {
+            if here == Truth::No {
+                break;
+            }
+            self.rules += 1;
+            if self.rules > MAX_RULES {
+                self.give_up(rule.evidence, "more rules than are looked at for one packet");
+                return Truth::No;
+            }
+            let before = self.packet.mark;
+            let left = self.rule(rule, here, depth);
+            if left.back != Truth::No {
+                back = back.or(left.back);
+                mark_back = Some(mark_back.map_or(before, |mark| mark.join(before)));
+            }
+            here = left.on;
+        }
+        if let Some(mark) = mark_back {
+            let on = here != Truth::No;
+            self.packet.mark = if on { self.packet.mark.join(mark) } else { mark };
+        }
+        // Both ways out lead to the same place: what came in comes out where nothing ended.
+        if self.judgement.ends.len() == ends { came } else { back.or(here) }
+    }
+
+    fn rule(&mut self, rule: &Rule<'_>, here: Truth, depth: u32) -> Left {
+        let (ends, doubts) = (self.judgement.ends.len(), self.judgement.doubts.len());
+        let mark = self.packet.mark;
+        let left = match rule.body {
+            Body::Arguments(conditions, target) => {
+                let met = self.all(rule, conditions);
+                match target {
+                    Some(target) => self.act(rule, target, here, met, depth),
+                    None => Left { on: here, back: Truth::No },
+                }
+            }
+            Body::Statements(statements) => self.statements(rule, statements, here, depth),
+        };
+        if self.judgement.ends.len() > ends || left.back != Truth::No {
+            return left;
+        }
+        // Nothing ended: whichever way a packet took, it is here again, and what was in doubt on
+        // the way does not matter.
+        if self.packet.mark == mark {
+            self.judgement.doubts.truncate(doubts);
+        }
+        Left { on: here, back: Truth::No }
+    }
+
+    /// Whether all conditions are met; the first one in doubt is noted if none is surely not met.
+    fn all(&mut self, rule: &Rule<'_>, conditions: &[Condition]) -> Truth {
+        let mut met = Truth::Yes;
+        let mut doubt = None;
+        for condition in conditions {
+            let one = self.one(condition);
+            if one == Truth::Maybe {
+                doubt.get_or_insert(condition);
+            }
+            met = met.and(one);
+        }
+        if let (Truth::Maybe, Some(condition)) = (met, doubt) {
+            self.doubt(rule.evidence, condition);
+        }
+        met
+    }
+
+    fn one(&self, condition: &Condition) -> Truth {
+        self.packet.meets(&condition.test).negate(condition.not)
+    }
+
+    fn statements(
+        &mut self,
+        rule: &Rule<'_>,
+        statements: &[Statement],
+        here: Truth,
+        depth: u32,
+    ) -> Left {
+        let mut met = Truth::Yes;
+        // What has left the rule on another way than through its end.
+        let mut out = Left { on: Truth::No, back: Truth::No };
+        let mut inside = here;
+        for statement in statements {
+            match statement {
+                Statement::Counter(..) => {}
+                Statement::If(condition) => {
+                    let one = self.one(condition);
+                    if one == Truth::Maybe && met == Truth::Yes {
+                        self.doubt(rule.evidence, condition);
+                    }
+                    if one != Truth::Yes {
+                        // Those that do not meet it go on with the next rule.
+                        out.on = out.on.or(weaken(inside, one));
+                    }
+                    met = met.and(one);
+                    inside = inside.and(one);
+                    if one == Truth::No {
+                        return out;
+                    }
+                }
+                Statement::Do(target) => {
+                    let left = self.act(rule, target, inside, Truth::Yes, depth);
+                    out.back = out.back.or(left.back);
+                    inside = left.on;
+                }
+                Statement::Choose(choices) => {
+                    let left = self.choose(rule, choices, inside, depth);
+                    out.back = out.back.or(left.back);
+                    out.on = out.on.or(left.on);
+                    inside = Truth::No;
+                }
+            }
+            if inside == Truth::No {
+                break;
+            }
+        }
+        Left { on: out.on.or(inside), back: out.back }
+    }
+
+    /// `vmap`: the first choice that is met; a packet that meets none goes on with the next rule.
+    fn choose(
+        &mut self,
+        rule: &Rule<'_>,
+        choices: &[(Condition, Target)],
+        here: Truth,
+        depth: u32,
+    ) -> Left {
+        let mut out = Left { on: Truth::No, back: Truth::No };
+        let mut rest = here;
+        for (condition, target) in choices {
+            let met = self.one(condition);
+            if met == Truth::No {
+                continue;
+            }
+            if met == Truth::Maybe {
+                self.doubt(rule.evidence, condition);
+            }
+            let left = self.act(rule, target, rest.and(met), Truth::Yes, depth);
+            out.on = out.on.or(left.on);
+            out.back = out.back.or(left.back);
+            if met == Truth::Yes {
+                return out;
+            }
+            rest = Truth::Maybe.and(rest);
+        }
+        Left { on: out.on.or(rest), back: out.back }
+    }
+
+    /// Does what a target does with packets that are `here` and meet its rule.
+    fn act(
+        &mut self,
+        rule: &Rule<'_>,
+        target: &Target,
+        here: Truth,
+        met: Truth,
+        depth: u32,
+    ) -> Left {
+        let stays = Left { on: here, back: Truth::No };
+        let taken = here.and(met);
+        if taken == Truth::No {
+            return stays;
+        }
+        // Those that do not meet the rule.
+        let missed = weaken(here, met);
+        let outcome = match target {
+            Target::Accept => Outcome::Accept,
+            Target::Drop => Outcome::Drop,
+            Target::Reject => Outcome::Reject,
+            Target::Dnat(_)
+            | Target::Snat(_)
+            | Target::Masquerade
+            | Target::Redirect(_)
+            | Target::Netmap(_) => Outcome::Translate(target.clone()),
+            Target::Return => return Left { on: missed, back: taken },
+            Target::Aside | Target::CtZone(_) | Target::NoTrack | Target::ConnMark(_) => {
+                self.change(target, met);
+                return stays;
+            }
+            Target::Mark(_) => {
+                self.change(target, met);
+                return stays;
+            }
+            Target::Jump(name) => return self.jump(rule, name, here, met, depth, false),
+            Target::Goto(name) => return self.jump(rule, name, here, met, depth, true),
+            Target::Unknown(name) => {
+                // It may also let the packet go on.
+                self.finish(rule, Outcome::Unknown(name.clone()), Truth::Maybe);
+                return Left { on: Truth::Maybe.and(here), back: Truth::No };
+            }
+        };
+        self.finish(rule, outcome, taken);
+        Left { on: missed, back: Truth::No }
+    }
+
+    /// Through another chain; behind `goto` its end is the end of this one.
+    fn jump(
+        &mut self,
+        rule: &Rule<'_>,
+        name: &str,
+        here: Truth,
+        met: Truth,
+        depth: u32,
+        goto: bool,
+    ) -> Left {
+        let taken = here.and(met);
+        let missed = weaken(here, met);
+        let chains = self.chains;
+        let Some(chain) = chains.get(name).filter(|_| depth < MAX_DEPTH) else {
+            let reason = match chains.get(name) {
+                Some(_) => "chains within chains without an end".to_owned(),
+                None => format!("the chain {name} is not in the table"),
+            };
+            self.finish(rule, Outcome::Unknown(reason.into()), Truth::Maybe);
+            return Left { on: Truth::Maybe.and(here), back: Truth::No };
+        };
+        let before = self.packet.mark;
+        let out = self.chain(chain, taken, depth + 1);
+        if missed != Truth::No {
+            self.packet.mark = self.packet.mark.join(before);
+        }
+        if goto {
+            Left { on: missed, back: out }
+        } else {
+            Left { on: missed.or(out), back: Truth::No }
+        }
+    }
+
+    fn change(&mut self, target: &Target, met: Truth) {
+        let changed = match target {
+            Target::Mark(Change::Set { clear, flip }) => self.packet.mark.change(*clear, *flip),
+            Target::Mark(Change::Copy { save: false, .. } | Change::Unknown)
+            | Target::ConnMark(Change::Copy { save: false, .. }) => Mark::UNKNOWN,
+            Target::ConnMark(_) => {
+                self.packet.conn_mark = Mark::UNKNOWN;
+                return;
+            }
+            _ => return,
+        };
+        self.packet.mark = if met == Truth::Yes { changed } else { changed.join(self.packet.mark) };
+    }
+
+    fn finish(&mut self, rule: &Rule<'_>, outcome: Outcome, taken: Truth) {
+        self.end(End {
+            outcome,
+            evidence: Some(rule.evidence),
+            counters: rule.counters,
+            certain: taken == Truth::Yes,
+        });
+    }
+
+    fn end(&mut self, end: End) {
+        if end.passes() {
+            let mark = self.packet.mark;
+            self.passed = Some(self.passed.map_or(mark, |passed| passed.join(mark)));
+        }
+        if self.judgement.ends.len() < MAX_KEPT {
+            self.judgement.ends.push(end);
+        }
+    }
+
+    fn give_up(&mut self, evidence: Evidence, reason: &str) {
+        self.judgement.ends.truncate(MAX_KEPT.saturating_sub(1));
+        self.end(End {
+            outcome: Outcome::Unknown(reason.into()),
+            evidence: Some(evidence),
+            counters: None,
+            certain: false,
+        });
+    }
+
+    fn doubt(&mut self, evidence: Evidence, condition: &Condition) {
+        if self.judgement.doubts.len() < MAX_KEPT {
+            let not = if condition.not { "not " } else { "" };
+            let condition = format!("{not}{:?}", condition.test).into();
+            self.judgement.doubts.push(Doubt { evidence, condition });
+        }
+    }
+}
+
+/// What is left of packets `here` behind a rule that they meet so.
+fn weaken(here: Truth, met: Truth) -> Truth {
+    here.and(met.negate(true))
+}

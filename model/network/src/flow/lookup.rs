@@ -1,0 +1,136 @@
+//! Which flow of a table a packet matches.
+use std::collections::BTreeMap;
+
+use tapline_core::records::openflow::{Action, Flow, FlowTest, OfField, TableRef};
+
+use super::{FlowPacket, Tables};
+use crate::truth::Truth;
+
+/// A flow that the packet may match; `None` is that it matches none.
+#[derive(Debug)]
+pub(super) struct Candidate<'a> {
+    pub(super) flow: Option<&'a Flow>,
+    /// Another flow of the same priority matches as well.
+    pub(super) ambiguous: bool,
+}
+
+impl<'a> Tables<'a> {
+    /// The flows that a packet may match, the most likely to decide first. One candidate is the
+    /// answer.
+    pub(super) fn lookup(&self, table: &TableRef, packet: &FlowPacket) -> Vec<Candidate<'a>> {
+        let flows = self.tables.get(table).map_or(&[][..], Vec::as_slice);
+        let mut found: Vec<Candidate<'a>> = Vec::new();
+        let mut rest = flows;
+        while let Some(first) = rest.first() {
+            let priority = first.priority.value;
+            let end = rest.partition_point(|flow| flow.priority.value >= priority);
+            let (same, lower) = rest.split_at_checked(end).unwrap_or((rest, &[]));
+            rest = lower;
+            let before = found.len();
+            let mut sure = 0;
+            for (flow, truth) in self.matching(same, packet) {
+                sure += usize::from(truth == Truth::Yes);
+                found.push(Candidate { flow: Some(flow), ambiguous: false });
+            }
+            if sure > 1 {
+                for candidate in found.iter_mut().skip(before) {
+                    candidate.ambiguous = true;
+                }
+            }
+            if sure > 0 {
+                return found;
+            }
+        }
+        found.push(Candidate { flow: None, ambiguous: false });
+        found
+    }
+
+    /// The flows of one priority that the packet matches, or may match.
+    fn matching(&self, flows: &[&'a Flow], packet: &FlowPacket) -> Vec<(&'a Flow, Truth)> {
+        let mut conjunctions = Conjunctions::default();
+        let mut hits = Vec::new();
+        let mut waiting = Vec::new();
+        for flow in flows {
+            let truth = self.matches(flow, packet);
+            if truth == Truth::No {
+                continue;
+            }
+            if conjunctions.add(flow, truth) {
+                // It only counts together with others.
+            } else if wanted_conjunction(flow).is_some() {
+                waiting.push((*flow, truth));
+            } else {
+                hits.push((*flow, truth));
+            }
+        }
+        for (flow, truth) in waiting {
+            let id = wanted_conjunction(flow);
+            let truth = truth.and(id.map_or(Truth::Maybe, |id| conjunctions.truth(id)));
+            if truth != Truth::No {
+                hits.push((flow, truth));
+            }
+        }
+        hits
+    }
+
+    /// Whether a packet matches a flow, apart from its `conj_id`.
+    fn matches(&self, flow: &Flow, packet: &FlowPacket) -> Truth {
+        let mut all = Truth::Yes;
+        for one in &flow.matches {
+            let truth = match &one.test {
+                FlowTest::Bits(bits) if bits.field == OfField::ConjId => Truth::Yes,
+                FlowTest::Bits(bits) => packet.has(*bits),
+                test @ FlowTest::Protocol { .. } => {
+                    test.bits().map(|bits| packet.has(bits)).fold(Truth::Yes, Truth::and)
+                }
+                FlowTest::Port(name) => {
+                    let number = self.ports.get(name).copied();
+                    let both = number.zip(packet.in_port());
+                    Truth::from(both.map(|(wanted, port)| wanted == port))
+                }
+                FlowTest::Unknown => Truth::Maybe,
+            };
+            all = all.and(truth);
+            if all == Truth::No {
+                break;
+            }
+        }
+        all
+    }
+}
+
+/// The `conj_id` that a flow asks for.
+fn wanted_conjunction(flow: &Flow) -> Option<u32> {
+    let id = flow.wants(OfField::ConjId.whole())?;
+    u32::try_from(id.value).ok()
+}
+
+/// Which clauses of conjunctions are met.
+#[derive(Default)]
+struct Conjunctions {
+    /// By number: how many clauses, and what is known of each.
+    all: BTreeMap<u32, (u8, BTreeMap<u8, Truth>)>,
+}
+
+impl Conjunctions {
+    /// Notes the clauses that a flow is a choice of; whether it is any.
+    fn add(&mut self, flow: &Flow, truth: Truth) -> bool {
+        let mut any = false;
+        for action in &flow.actions {
+            let Action::Conjunction { id, clause, of } = action.action else { continue };
+            any = true;
+            let (clauses, known) = self.all.entry(id).or_default();
+            *clauses = of;
+            let known = known.entry(clause).or_insert(Truth::No);
+            *known = known.or(truth);
+        }
+        any
+    }
+
+    fn truth(&self, id: u32) -> Truth {
+        let Some((clauses, known)) = self.all.get(&id) else { return Truth::No };
+        (1..=*clauses)
+            .map(|clause| known.get(&clause).copied().unwrap_or(Truth::No))
+            .fold(Truth::Yes, Truth::and)
+    }
+}

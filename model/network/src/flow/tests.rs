@@ -1,0 +1,306 @@
+//! Texts of flows to what becomes of packets.
+use tapline_core::capture::{Command, FormatId};
+use tapline_core::records::Batch;
+use tapline_core::records::openflow::{Bits, OfField, Subfield};
+use tapline_formats::registry::by_id;
+
+use super::*;
+
+fn flows(text: &str) -> Vec<Flow> {
+    let read = by_id(FormatId("ovs-ofctl-dump-flows")).unwrap().read;
+    let out = read(text, &Command::new("ovs-ofctl dump-flows br-int"));
+    assert_eq!(out.lines.unread, 0, "{:?}", out.problems);
+    let Batch::Flows(flows) = out.records else { panic!("{text}") };
+    flows
+}
+
+fn groups(text: &str) -> Vec<OfGroup> {
+    let read = by_id(FormatId("ovs-ofctl-dump-groups")).unwrap().read;
+    let Batch::OfGroups(groups) = read(text, &Command::new("ovs-ofctl dump-groups br-int")).records
+    else {
+        panic!("{text}")
+    };
+    groups
+}
+
+/// A packet that comes in by a port, with fields as a match would name them.
+fn packet(port: u32, fields: &[(&str, u128)]) -> FlowPacket {
+    let mut packet = FlowPacket::arriving(port);
+    for (name, value) in fields {
+        packet.put(Bits::of(Subfield::named(name).unwrap(), *value).unwrap());
+    }
+    packet
+}
+
+const TCP: &[(&str, u128)] = &[
+    ("eth_type", 0x0800),
+    ("nw_proto", 6),
+    ("vlan_tci", 0),
+    ("ip_src", 0x0a00_0005),
+    ("ip_dst", 0xc000_0250),
+    ("tp_dst", 443),
+];
+
+/// Each path as `table[priority] … > sink, …`.
+fn walks(packet: &FlowPacket, text: &str) -> Vec<String> {
+    let flows = flows(text);
+    let paths = Tables::new(&flows).run(packet, Limits::default());
+    paths.iter().map(shown).collect()
+}
+
+fn shown(path: &Path<'_>) -> String {
+    let mut text = String::new();
+    for step in &path.steps {
+        let priority = step.flow.map_or("-".to_owned(), |flow| flow.priority.value.to_string());
+        text += &format!("{}[{priority}] ", step.table);
+    }
+    text += ">";
+    for effect in &path.effects {
+        text += &format!(" {:?}", effect.sink);
+    }
+    if let Some(stop) = &path.stop {
+        text += match stop {
+            Stop::Action(..) => " !action",
+            Stop::Group(..) => " !group",
+            Stop::Limit(_) => " !limit",
+        };
+    }
+    if !path.certain {
+        text += " ?";
+    }
+    text
+}
+
+fn one(packet: &FlowPacket, text: &str) -> String {
+    let all = walks(packet, text);
+    assert_eq!(all.len(), 1, "{all:?}");
+    all.into_iter().next().unwrap()
+}
+
+#[test]
+fn the_highest_priority_decides() {
+    let tcp = packet(1, TCP);
+    for (text, wanted) in [
+        ("priority=1 actions=NORMAL\npriority=2,tcp actions=output:2\n", "0[2] > Port(2)"),
+        ("priority=1 actions=NORMAL\npriority=2,udp actions=output:2\n", "0[1] > Normal"),
+        ("priority=2,arp actions=output:2\n", "0[-] >"),
+        ("priority=2,in_port=1 actions=drop\n", "0[2] >"),
+        ("priority=2,in_port=2 actions=drop\npriority=1 actions=FLOOD\n", "0[1] > Flood"),
+        ("ip,nw_src=10.0.0.0/8 actions=output:1\n", "0[32768] > Suppressed(1)"),
+        ("ip,nw_src=10.0.0.0/8 actions=IN_PORT\n", "0[32768] > InPort"),
+        ("tcp,tp_dst=0x1b0/0xfff0 actions=LOCAL\n", "0[32768] > Port(65534)"),
+        ("vlan_tci=0x0000/0x1fff actions=output:3,output:4\n", "0[32768] > Port(3) Port(4)"),
+        (
+            "dl_vlan=5 actions=drop\npriority=1,dl_vlan=0xffff actions=CONTROLLER:65535\n",
+            "0[1] > Controller",
+        ),
+    ] {
+        assert_eq!(one(&tcp, text), wanted, "{text}");
+    }
+}
+
+#[test]
+fn tables_lead_to_tables() {
+    let tcp = packet(1, TCP);
+    for (text, wanted) in [
+        (
+            "actions=resubmit(,5),output:9\ntable=5, actions=load:0x7->NXM_NX_REG6[0..15],resubmit(,6)\n\
+             table=6, reg6=0x7 actions=output:2\n",
+            "0[32768] 5[32768] 6[32768] > Port(2) Port(9)",
+        ),
+        ("actions=goto_table:5\n", "0[32768] 5[-] >"),
+        (
+            "table=0, actions=goto_table:larder\ntable=larder, actions=output:2\n",
+            "0[32768] larder[32768] > Port(2)",
+        ),
+        (
+            "in_port=1 actions=resubmit(2,)\nin_port=2 actions=output:3\n",
+            "0[32768] 0[32768] > Port(3)",
+        ),
+        // A clone leaves the packet alone.
+        (
+            "actions=clone(set_field:0x5->reg1,resubmit(,1)),resubmit(,1)\ntable=1,reg1=0x5 actions=output:5\n\
+             table=1,reg1=0 actions=output:6\n",
+            "0[32768] 1[32768] 1[32768] > Port(5) Port(6)",
+        ),
+        (
+            "actions=push:NXM_OF_ETH_TYPE[],load:0x0->NXM_NX_REG0[],pop:NXM_NX_REG0[0..15],resubmit(,1)\n\
+             table=1,reg0=0x800 actions=output:7\n",
+            "0[32768] 1[32768] > Port(7)",
+        ),
+        (
+            "actions=move:NXM_OF_IP_SRC[]->NXM_NX_REG3[],resubmit(,1)\ntable=1,reg3=0xa000005 actions=output:8\n",
+            "0[32768] 1[32768] > Port(8)",
+        ),
+        ("actions=load:0x4->NXM_NX_REG15[],output:NXM_NX_REG15[]\n", "0[32768] > Port(4)"),
+        (
+            "actions=write_actions(output:4),clear_actions,write_actions(output:5),goto_table:1\ntable=1 actions=output:6\n",
+            "0[32768] 1[32768] > Port(6) Port(5)",
+        ),
+        ("actions=output:2,exit,output:3\n", "0[32768] > Port(2)"),
+        ("actions=nsh_odd,output:3\n", "0[32768] > !action"),
+        ("actions=set_field:1->nsh_mdtype,output:3\n", "0[32768] > !action"),
+        ("actions=group:7\n", "0[32768] > !group"),
+    ] {
+        assert_eq!(one(&tcp, text), wanted, "{text}");
+    }
+}
+
+#[test]
+fn tags_are_pushed_and_popped() {
+    let text = "in_port=1 actions=push_vlan:0x8100,set_field:4103->vlan_vid,output:2\n\
+        in_port=3 actions=mod_vlan_vid:9,output:2\nin_port=4,dl_vlan=5 actions=pop_vlan,output:2\n\
+        in_port=5 actions=push_vlan:0x8100,mod_vlan_vid:8,pop_vlan,output:2\n";
+    let flows = flows(text);
+    let tables = Tables::new(&flows);
+    for (port, tag, vlan) in [(1, 0, 7), (3, 0, 9), (3, 0x3005, 9), (4, 0x1005, 0), (5, 0x1006, 6)]
+    {
+        let packet = packet(port, &[("vlan_tci", tag), ("eth_type", 0x0800)]);
+        let paths = tables.run(&packet, Limits::default());
+        let [path] = paths.as_slice() else { panic!("{paths:?}") };
+        assert_eq!(path.effects[0].packet.vlan(), Some(vlan), "{port}");
+    }
+    assert_eq!(packet(1, &[]).vlan(), None);
+}
+
+#[test]
+fn what_is_not_known_leads_both_ways() {
+    let text = "priority=5,tcp,tp_dst=22 actions=output:2\npriority=4,tcp actions=resubmit(,1)\npriority=1 actions=drop\n\
+        table=1,tcp,tp_dst=22 actions=output:3\ntable=1,priority=1 actions=output:4\n";
+    assert_eq!(
+        walks(&packet(1, &[("eth_type", 0x0800), ("nw_proto", 6)]), text),
+        ["0[5] > Port(2) ?", "0[4] 1[32768] > Port(3) ?", "0[4] 1[1] > Port(4) ?"]
+    );
+    // What a path takes for granted is known from there on.
+    let text = "priority=5,tcp actions=resubmit(,1)\npriority=1 actions=drop\n\
+        table=1,udp actions=output:3\ntable=1,tcp actions=output:4\n";
+    assert_eq!(walks(&packet(1, &[]), text), ["0[5] 1[32768] > Port(4) ?", "0[1] > ?"]);
+    // A match that is not understood may be met; one that is surely not met hides it.
+    let text = "priority=5,nsh_mdtype=1 actions=output:2\npriority=4 actions=output:3\n";
+    assert_eq!(walks(&packet(1, TCP), text), ["0[5] > Port(2) ?", "0[4] > Port(3) ?"]);
+    let text = "priority=5,arp,nsh_mdtype=1 actions=output:2\npriority=4 actions=output:3\n";
+    assert_eq!(walks(&packet(1, TCP), text), ["0[4] > Port(3)"]);
+}
+
+#[test]
+fn flows_of_one_priority_are_told() {
+    let flows = flows("priority=5,tcp actions=output:2\npriority=5,ip actions=output:3\n");
+    let paths = Tables::new(&flows).run(&packet(1, TCP), Limits::default());
+    assert_eq!(paths.len(), 2);
+    assert!(paths.iter().all(|path| path.steps[0].ambiguous && !path.certain));
+}
+
+#[test]
+fn ports_may_have_names() {
+    let flows = flows("in_port=tap1 actions=output:\"int-br-ex\"\n");
+    let ports = || [(Name::from("tap1"), 4), (Name::from("int-br-ex"), 1)];
+    let known = Tables::new(&flows).with_ports(ports());
+    assert_eq!(shown(&known.run(&packet(4, TCP), Limits::default())[0]), "0[32768] > Port(1)");
+    assert_eq!(shown(&known.run(&packet(5, TCP), Limits::default())[0]), "0[-] >");
+    let unknown = Tables::new(&flows).run(&packet(4, TCP), Limits::default());
+    let all: Vec<_> = unknown.iter().map(shown).collect();
+    assert_eq!(all, ["0[32768] > Named(\"int-br-ex\") ?", "0[-] > ?"]);
+}
+
+#[test]
+fn conjunctions_need_all_clauses() {
+    let text = "priority=7,tcp,nw_src=10.0.0.5 actions=conjunction(3,1/2)\n\
+        priority=7,tcp,tp_dst=443 actions=conjunction(3,2/2)\n\
+        priority=7,tcp,tp_dst=80 actions=conjunction(4,2/2)\n\
+        priority=7,conj_id=3,tcp actions=output:3\npriority=7,conj_id=4,tcp actions=output:4\n\
+        priority=1 actions=drop\n";
+    assert_eq!(one(&packet(1, TCP), text), "0[7] > Port(3)");
+    let others = text.replace("10.0.0.5", "10.0.0.6");
+    assert_eq!(one(&packet(1, TCP), &others), "0[1] >");
+    let open = packet(1, &[("eth_type", 0x0800), ("nw_proto", 6), ("tp_dst", 443)]);
+    assert_eq!(walks(&open, text), ["0[7] > Port(3) ?", "0[1] > ?"]);
+}
+
+#[test]
+fn the_connection_tracker_gives_packets_back() {
+    let text = "ct_state=-trk,ip actions=ct(table=1,zone=NXM_NX_REG6[0..15])\nct_state=-trk,arp actions=NORMAL\n\
+        table=1,ct_state=+new+trk,tcp,tp_dst=443 actions=ct(commit,zone=7,exec(set_field:0x1->ct_mark)),output:2\n\
+        table=1,ct_state=+est+trk,ct_mark=0 actions=output:3\ntable=1,priority=0 actions=drop\n";
+    let mut new = packet(1, TCP);
+    new.next_state = Some(1);
+    assert_eq!(one(&new, text), "0[32768] 1[32768] > Port(2)");
+    let flows = flows(text);
+    let paths = Tables::new(&flows).run(&new, Limits::default());
+    assert!(paths[0].steps[1].recirculated);
+    let mut known = packet(1, TCP);
+    known.next_state = Some(2);
+    assert_eq!(walks(&known, text), ["0[32768] 1[32768] > Port(3) ?", "0[32768] 1[0] > ?"]);
+    let arp = packet(1, &[("eth_type", 0x0806)]);
+    assert_eq!(one(&arp, text), "0[32768] > Normal");
+    // What follows is done first, with a packet that knows no connection.
+    let text = "ct_state=-trk actions=ct(table=1),resubmit(,2)\ntable=1,ct_state=+trk actions=output:1,output:4\n\
+        table=2,ct_state=-trk actions=output:5\n";
+    assert_eq!(one(&new, text), "0[32768] 2[32768] 1[32768] > Port(5) Suppressed(1) Port(4)");
+    let text = "ct_state=-trk actions=ct(commit,table=1,nat(dst=10.9.0.4:8443))\n\
+        table=1,tcp,nw_dst=10.9.0.4,tp_dst=8443 actions=output:6\n";
+    assert_eq!(one(&new, text), "0[32768] 1[32768] > Port(6)");
+}
+
+#[test]
+fn sizes_decide_where_they_are_known() {
+    let text = "actions=check_pkt_larger(1514)->OXM_OF_PKT_REG4[1],resubmit(,1)\n\
+        table=1,reg9=0x2/0x2 actions=CONTROLLER:65535\ntable=1,priority=1 actions=output:2\n";
+    let mut sized = packet(1, TCP);
+    sized.size = Some(1514);
+    assert_eq!(one(&sized, text), "0[32768] 1[1] > Port(2)");
+    sized.size = Some(1515);
+    assert_eq!(one(&sized, text), "0[32768] 1[32768] > Controller");
+    sized.size = None;
+    assert_eq!(walks(&sized, text).len(), 2);
+}
+
+#[test]
+fn groups_have_buckets() {
+    let flows = flows(
+        "in_port=1 actions=group:1,output:9\nin_port=2 actions=group:2\nin_port=3 actions=group:3\n",
+    );
+    let groups = groups(
+        "group_id=1,type=all,bucket=actions=set_field:0x1->reg0,output:4,bucket=actions=output:5\n\
+         group_id=2,type=select,bucket=weight:1,actions=output:6,bucket=weight:1,actions=output:7\n\
+         group_id=3,type=indirect,bucket=actions=group:3\n",
+    );
+    let tables = Tables::new(&flows).with_groups(&groups);
+    let all = |port| {
+        let paths = tables.run(&packet(port, TCP), Limits::default());
+        paths.iter().map(shown).collect::<Vec<_>>()
+    };
+    assert_eq!(all(1), ["0[32768] > Port(4) Port(5) Port(9)"]);
+    assert_eq!(all(2), ["0[32768] > Port(6) ?", "0[32768] > Port(7) ?"]);
+    assert_eq!(all(3), ["0[32768] > !limit"]);
+}
+
+#[test]
+fn nothing_goes_on_without_an_end() {
+    let tcp = packet(1, TCP);
+    assert!(one(&tcp, "actions=resubmit(,0)\n").ends_with("> !limit"));
+    assert!(
+        one(&tcp, "actions=resubmit(,1),resubmit(,1)\ntable=1 actions=resubmit(,0),resubmit(,0)\n")
+            .ends_with("!limit")
+    );
+    assert!(one(&tcp, "ip actions=ct(table=0)\n").ends_with("> !limit"));
+    // Forty flows that may each match.
+    let text: String = (1..=40)
+        .map(|n| format!("priority={n},nsh_mdtype={n} actions=resubmit(,1)\n"))
+        .chain((1..=40).map(|n| format!("table=1,priority={n},nsh_si={n} actions=output:{n}\n")))
+        .collect();
+    let all = walks(&tcp, &text);
+    assert!(all.len() <= Limits::default().paths + 1, "{}", all.len());
+    assert!(all.iter().any(|path| path.contains("!limit")));
+}
+
+#[test]
+fn a_patch_port_clears_what_a_bridge_noted() {
+    let mut tcp = packet(1, TCP);
+    tcp.put_part(OfField::TunId.whole(), Some(7));
+    tcp.put_part(Subfield::named("reg5").unwrap(), Some(9));
+    tcp.enter(4);
+    assert_eq!(tcp.in_port(), Some(4));
+    assert_eq!(tcp.known(Subfield::named("reg5").unwrap()), Some(0));
+    assert_eq!(tcp.known(OfField::TunId.whole()), Some(0));
+    assert_eq!(tcp.known(OfField::IpDst.whole()), Some(0xc000_0250));
+}
