@@ -24,7 +24,7 @@ use machine::Machine;
 #[derive(Debug, Default)]
 pub struct Tables<'a> {
     /// The flows of each table, those of the highest priority first.
-    tables: BTreeMap<TableRef, Vec<&'a Flow>>,
+    flows: BTreeMap<TableRef, Vec<&'a Flow>>,
     groups: BTreeMap<u32, &'a OfGroup>,
     ports: BTreeMap<Name, u32>,
 }
@@ -39,7 +39,7 @@ impl<'a> Tables<'a> {
         for flows in tables.values_mut() {
             flows.sort_by_key(|flow| std::cmp::Reverse(flow.priority.value));
         }
-        Self { tables, ..Self::default() }
+        Self { flows: tables, ..Self::default() }
     }
 
     /// Adds the groups of the bridge.

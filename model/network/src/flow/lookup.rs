@@ -18,7 +18,7 @@ impl<'a> Tables<'a> {
     /// The flows that a packet may match, the most likely to decide first. One candidate is the
     /// answer.
     pub(super) fn lookup(&self, table: &TableRef, packet: &FlowPacket) -> Vec<Candidate<'a>> {
-        let flows = self.tables.get(table).map_or(&[][..], Vec::as_slice);
+        let flows = self.flows.get(table).map_or(&[][..], Vec::as_slice);
         let mut found: Vec<Candidate<'a>> = Vec::new();
         let mut rest = flows;
         while let Some(first) = rest.first() {

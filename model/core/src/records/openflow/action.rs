@@ -306,8 +306,14 @@ struct Printed<'a> {
     value: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    zone: Option<Option<&'a str>>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    zone: Option<PrintedZone<'a>>,
+}
+
+/// The zone of `ct`; null where none is printed.
+#[derive(Serialize)]
+struct PrintedZone<'a> {
+    zone: Option<&'a str>,
 }
 
 impl<'a> Printed<'a> {
@@ -335,7 +341,7 @@ impl<'a> Printed<'a> {
                 // `exec` and `nat` have none.
                 let arguments = text.split(['(', ',', ')']);
                 let zone = arguments.into_iter().find_map(|one| one.strip_prefix("zone="));
-                Self { zone: Some(zone), ..Self::default() }
+                Self { zone: Some(PrintedZone { zone }), ..Self::default() }
             }
             _ => Self::default(),
         }
