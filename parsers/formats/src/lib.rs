@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod damaged;
 mod ends;
+mod error_line;
 pub mod formats;
 mod ip_command;
 mod json;
@@ -16,6 +17,8 @@ mod nomx;
 mod ovsdb;
 pub mod registry;
 mod xml;
+
+use std::borrow::Cow;
 
 use rayon::prelude::*;
 use tapline_core::capture::{Captured, Completeness, Snapshot, Source};
@@ -30,7 +33,7 @@ pub fn read(captured: Captured) -> Snapshot {
         .par_iter()
         .map(|source| match format_of(source) {
             Ok(format) if without_ends.contains(&source.archive) => {
-                (format.read)(&source.text, &source.command)
+                (format.read)(&plain_blanks(&source.text), &source.command)
             }
             _ => read_source(source),
         })
@@ -45,9 +48,19 @@ pub fn read_source(source: &Source) -> Outcome<Batch> {
         Ok(format) => format,
         Err(out) => return *out,
     };
-    let mut out = (format.read)(&source.text, &source.command);
+    let mut out = (format.read)(&plain_blanks(&source.text), &source.command);
     ends::check(source, format, &mut out);
     out
+}
+
+/// The text with common blanks for the non-breaking ones that web pages have: two for each, since
+/// that is how many bytes it takes, and places stay what they are.
+pub(crate) fn plain_blanks(text: &str) -> Cow<'_, str> {
+    const NO_BREAK: &str = "\u{a0}";
+    if text.is_ascii() || !text.contains(NO_BREAK) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.replace(NO_BREAK, "  "))
 }
 
 /// The format of a source; where nothing is to be read, what stands for its records.

@@ -6,6 +6,8 @@ use tapline_core::capture::Completeness;
 use tapline_core::outcome::{Fate, Outcome, ProblemKind};
 use tapline_core::span::Span;
 
+pub(crate) use crate::error_line::complaint as tool_error;
+use crate::error_line::{shortened, surely};
 use crate::nomx::{Expected, Parsed};
 
 /// What a line function made of one line.
@@ -17,9 +19,29 @@ pub(crate) enum Read<T> {
     Ignored,
 }
 
-/// The lines of a text without line ends and trailing blanks, blank ones included.
+/// The lines of a text without line ends, trailing blanks and the blanks that all of them begin
+/// with; blank lines are included.
+///
+/// Output is pasted indented as a whole: under a list item, as a code block of Markdown.
 pub(crate) fn bodies(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().map(str::trim_end)
+    let margin = margin(text);
+    text.lines().map(move |line| line.get(margin..).unwrap_or_default().trim_end())
+}
+
+/// How many blanks every line that is not blank begins with: usually none.
+fn margin(text: &str) -> usize {
+    let blanks = |line: &str| line.bytes().take_while(|it| matches!(it, b' ' | b'\t')).count();
+    let mut lines = text.lines().filter(|it| !it.trim_end().is_empty());
+    let Some(first) = lines.next() else { return 0 };
+    let mut common = first.get(..blanks(first)).unwrap_or_default();
+    for line in lines {
+        if common.is_empty() {
+            return 0;
+        }
+        let same = common.bytes().zip(line.bytes()).take_while(|(a, b)| a == b).count();
+        common = common.get(..same).unwrap_or_default();
+    }
+    common.len()
 }
 
 /// Reads a flat format: every line is one record, or carries nothing.
@@ -129,6 +151,12 @@ pub(crate) fn one_line<'a, R, T>(
         out.lines.add(Fate::Blank);
         return None;
     }
+    // Before the format is asked: some would take it for a name.
+    if let Some(reason) = surely(body) {
+        out.problem(ProblemKind::ToolError, Span::of(text, body), reason);
+        out.lines.add(Fate::Ignored);
+        return None;
+    }
     match line(body) {
         Ok((_, Read::Ignored)) => {
             out.lines.add(Fate::Ignored);
@@ -201,7 +229,7 @@ pub(crate) fn finish<T>(text: &str, out: &mut Outcome<T>) {
             .map(Completeness::Failed);
         complaint.unwrap_or_else(|| match (out.lines.unread, out.lines.ignored) {
             (0, _) => Completeness::Complete,
-            (_, 0) => Completeness::Failed("no line was understood".to_owned()),
+            (_, 0) => Completeness::Failed(not_understood(text)),
             _ => Completeness::Partial(format!("lines not understood: {lost}")),
         })
     } else if let Some(complaint) = complaint {
@@ -215,6 +243,12 @@ pub(crate) fn finish<T>(text: &str, out: &mut Outcome<T>) {
     out.completeness = before.and(verdict);
 }
 
+/// Why a text of which no line was understood is no output: it begins with something else.
+pub(crate) fn not_understood(text: &str) -> String {
+    let first = bodies(text).find(|it| !it.is_empty()).unwrap_or_default();
+    format!("no line was understood, the first is: {}", shortened(first))
+}
+
 /// Takes a text without a single line for a command that did not run, where the command always
 /// prints something: a heading, or what every machine has.
 pub(crate) fn never_empty<T>(out: &mut Outcome<T>, always: &str) {
@@ -222,87 +256,6 @@ pub(crate) fn never_empty<T>(out: &mut Outcome<T>, always: &str) {
         let why = format!("the output is empty, but there is always {always}");
         out.completeness = Completeness::Failed(why);
     }
-}
-
-/// The complaint of a tool or shell that stands in place of output: `bash: brctl: command not
-/// found`, `Device "x" does not exist.`, `RTNETLINK answers: Operation not permitted`.
-///
-/// Gives the words that explain the failure. Deliberately narrow: it is asked only about lines
-/// that the format itself did not understand.
-pub(crate) fn tool_error(line: &str) -> Option<String> {
-    const SAYS: &[&str] = &[
-        "command not found",
-        "not found or not executable",
-        "No such file or directory",
-        "No such device",
-        "no such device",
-        "no device matches name",
-        "does not exist",
-        "Permission denied",
-        "permission denied",
-        "Operation not permitted",
-        "Operation not supported",
-        "operation not supported",
-        "Invalid argument",
-        "database connection failed",
-        "is not a bridge or a socket",
-        "server returned an error",
-        "no such bridge",
-        "no such bond",
-        "no such lacp object",
-        "no such bfd object",
-        "version negotiation failed",
-        "unrecognized option",
-        "Name or service not known",
-        "Temporary failure in name resolution",
-        "failed to connect",
-        "Failed to connect",
-        "cannot connect",
-        "Connection refused",
-        "failed to get domain",
-        "is unknown, try",
-        "no stats available",
-        "No data available",
-        "no row \"",
-        "unknown table \"",
-        "Alarm clock",
-        "timed out",
-        "did not complete within",
-        "failed to run command",
-        "you must be root",
-        "RTNETLINK answers",
-        "Dump terminated",
-        "Dump was interrupted",
-        "Cannot open network namespace",
-        "setting the network namespace",
-        "Peer netns reference is invalid",
-        "Cannot get ",
-        "Message truncated",
-        "\" is a garbage",
-        "exec of ",
-        "is not a bridge!",
-        "netlink error:",
-        "usage:",
-        "Usage:",
-    ];
-    // `ovs-ofctl: br-ex: …`, `iptables v1.8.9 (nf_tables): …`.
-    const NAMES: &[&str] = &[
-        "ovs-ofctl: ",
-        "ovs-appctl: ",
-        "sysctl: ",
-        "iptables v",
-        "iptables: ",
-        "ip6tables v",
-        "ip6tables: ",
-    ];
-    // virsh puts all its complaints this way; inside a table the word is data.
-    let virsh = line.starts_with("error: ");
-    let line = line.trim();
-    // dash: `sh: 1: brctl: not found`.
-    let shell = line.ends_with(": not found");
-    let named = NAMES.iter().any(|it| line.starts_with(it));
-    (virsh || shell || named || SAYS.iter().any(|it| line.contains(it)))
-        .then(|| line.chars().take(200).collect())
 }
 
 #[cfg(test)]

@@ -88,6 +88,7 @@ pub fn by_command(command: &Command) -> Option<&'static Format> {
 pub fn by_content(text: &str) -> Option<&'static Format> {
     const HEAD: usize = 4096;
     let head = text.get(..text.floor_char_boundary(HEAD.min(text.len()))).unwrap_or_default();
+    let head = &*crate::plain_blanks(head);
     FORMATS
         .iter()
         .copied()

@@ -70,6 +70,14 @@ const COMPLAINTS: &[&str] = &["can't get info", "can't get ports"];
 /// The heading, or the first line of a bridge.
 fn head<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<Bridge>> {
     if line.starts_with("bridge name") {
+        return if line.contains("interfaces") {
+            Ok(("", Read::Ignored))
+        } else {
+            refuse(line, "a heading that ends with `interfaces`")
+        };
+    }
+    if matches!(line, "interfaces" | "STP enabled interfaces" | "STP enabled\tinterfaces") {
+        // The heading was wrapped.
         return Ok(("", Read::Ignored));
     }
     let at = |part: &str| At::new(Name::new(part), Span::of(text, part));

@@ -141,7 +141,15 @@ fn entry<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<FdbEntry>> {
             input = rest;
             continue;
         }
-        let (rest, value) = must("a value after the last word", token).parse(rest)?;
+        let (mut rest, mut value) = must("a value after the last word", token).parse(rest)?;
+        // iproute2 4.18 prints the word twice.
+        if (word, value) == ("dev", "dev")
+            && let Ok((after, dev)) = token(rest)
+            && !FLAGS.contains(&dev)
+            && !KEYS.contains(&dev)
+        {
+            (rest, value) = (after, dev);
+        }
         let wrong = |what| refuse(value, what);
         match word {
             "dev" => record.dev = Some(name(text, value)),

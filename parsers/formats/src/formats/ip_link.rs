@@ -35,10 +35,10 @@ use tapline_core::ids::Netns;
 use tapline_core::outcome::{Outcome, Problem, ProblemKind};
 use tapline_core::records::Batch;
 use tapline_core::records::link::Link;
-use tapline_core::span::Span;
+use tapline_core::span::{At, Span};
 
 use crate::lines::{Read, bodies, finish, one_line, orphan};
-use crate::nomx::{Expected, Parsed, refuse};
+use crate::nomx::{Expected, Parsed, refuse, word_gap};
 use crate::registry::Format;
 
 /// `ip address`.
@@ -62,9 +62,9 @@ pub(crate) static LINK: Format = Format {
 /// Reads the whole output, in whatever form it is.
 pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<Link>> {
     let mut out = match ansi::strip(text) {
-        None => read(text),
+        None => read(text, command),
         Some(plain) => {
-            let mut out = read(&plain.text);
+            let mut out = read(&plain.text, command);
             for link in &mut out.records {
                 ansi::each_span(link, |span| *span = plain.original(*span));
             }
@@ -88,12 +88,13 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<Link>> {
 }
 
 /// Reads a text without colours.
-fn read(text: &str) -> Outcome<Vec<Link>> {
+fn read(text: &str, command: &Command) -> Outcome<Vec<Link>> {
     if let Some(out) = json::read(text) {
         return out;
     }
     let mut out = Outcome::default();
     let mut reader = Reader::new(text);
+    reader.labels = command.args().iter().any(|it| it == "label");
     for body in bodies(text) {
         if reader.is_orphan(body) {
             orphan(text, body, &mut out);
@@ -101,6 +102,8 @@ fn read(text: &str) -> Outcome<Vec<Link>> {
             one_line(text, body, &mut out, &mut |line| reader.line(line));
         }
     }
+    let wanting = reader.wanting.take();
+    reader.cut_off(wanting);
     finish(text, &mut out);
     for Problem { kind, message, span } in reader.remarks {
         if kind == ProblemKind::Truncated {
@@ -129,6 +132,10 @@ struct Reader<'a> {
     details: bool,
     /// The heading of counters whose numbers come next.
     counters: Option<stats::Heading<'a>>,
+    /// The key with which the line above ends: its value is on the next line, or cut off.
+    wanting: Option<&'a str>,
+    /// `ip address show label X` prints addresses without their devices.
+    labels: bool,
     /// About lines that were read, but say less than they should.
     remarks: Vec<Problem>,
 }
@@ -155,6 +162,8 @@ impl<'a> Reader<'a> {
             lifetimes: Lifetimes::Nothing,
             details: false,
             counters: None,
+            wanting: None,
+            labels: false,
             remarks: Vec::new(),
         }
     }
@@ -162,16 +171,30 @@ impl<'a> Reader<'a> {
     /// Whether `body` is about a device, but there is none above.
     fn is_orphan(&self, body: &str) -> bool {
         let line = body.trim_start();
-        !self.open && line.len() < body.len() && !is_header(line)
+        !self.open && line.len() < body.len() && !is_header(line) && !self.is_labelled(line)
+    }
+
+    /// Whether a line is an address whose label alone tells its device.
+    fn is_labelled(&self, line: &str) -> bool {
+        self.labels && line.starts_with("inet ")
     }
 
     /// One line of any kind.
     fn line(&mut self, body: &'a str) -> Parsed<'a, Read<()>> {
         let line = body.trim_start();
+        if let Some(key) = self.wanting.take() {
+            if line.len() == body.len() && !is_header(line) && !brief::is_brief(line) {
+                return self.wrapped(line, Some(key));
+            }
+            self.cut_off(Some(key));
+        }
         if is_header(line) {
             // Whatever becomes of it: what follows is not about the device above.
             self.open = false;
             return self.header(line);
+        }
+        if self.is_labelled(line) {
+            return self.labelled(line);
         }
         let margin = line.len() == body.len();
         if margin && let Some(name) = line.strip_prefix("netns: ") {
@@ -194,7 +217,7 @@ impl<'a> Reader<'a> {
         let mut pieces = pieces(line);
         let first = pieces.next().unwrap_or(line);
         let (rest, (mut link, cut)) = device::header(self.text, line, first)?;
-        self.cut_off(cut);
+        self.wanting = cut;
         link.netns.clone_from(&self.netns);
         let again = |last: &&mut Link| {
             last.index == link.index && last.name == link.name && last.netns == link.netns
@@ -238,9 +261,13 @@ impl<'a> Reader<'a> {
         let mut cut = None;
         match first {
             "inet" | "inet6" => match address::line(text, line, &link.name)? {
-                Ok(address) => {
+                Ok((address, tail)) => {
                     link.addresses.push(address);
                     self.lifetimes = Lifetimes::Address;
+                    if !tail.is_empty() {
+                        let what = "nothing stands behind an address: this was not read";
+                        self.remark(ProblemKind::TrailingText, Span::of(text, tail), what);
+                    }
                 }
                 Err(name) => {
                     link.other.push(fields::kept(text, first, name));
@@ -267,10 +294,48 @@ impl<'a> Reader<'a> {
             _ if first.starts_with("link/") => {
                 cut = details::link_line(text, line, link, &mut self.details)?;
             }
+            _ if margin && is_continuation(first) => return self.wrapped(line, None),
             _ if margin => return refuse(line, "a line of `ip address` or `ip link`"),
             _ => cut = details::detail(text, line, link, self.details)?,
         }
         self.cut_off(cut);
+        took("")
+    }
+
+    /// The rest of a line that was wrapped, by a mail program or by iproute2 itself: 4.2 to 4.4
+    /// end the line before the state of a bond member's partner.
+    fn wrapped(&mut self, line: &'a str, wanting: Option<&'a str>) -> Parsed<'a, Read<()>> {
+        let text = self.text;
+        let Some(link) = self.links.last_mut().filter(|_| self.open) else {
+            return refuse(line, "a device, such as `2: eth0: <…>`");
+        };
+        let mut rest = line;
+        if let Some(key) = wanting {
+            let (after, value) = word_gap(line)?;
+            device::shared(text, link, key, value)?;
+            rest = after;
+        }
+        self.wanting =
+            fields::each_field(rest, |key, value| device::shared(text, link, key, value))?;
+        took("")
+    }
+
+    /// An address without its device: the label begins with it.
+    fn labelled(&mut self, line: &'a str) -> Parsed<'a, Read<()>> {
+        let text = self.text;
+        let label = line.split_whitespace().next_back().unwrap_or_default();
+        let name = label.split(':').next().unwrap_or_default();
+        let Ok((address, _)) = address::line(text, line, name)? else {
+            return refuse(line, "an address");
+        };
+        let at = Span::of(text, line);
+        if self.links.last().is_none_or(|it| *it.name != name) {
+            self.links.push(Link::named(at, At::new(name.into(), Span::of(text, name))));
+        }
+        if let Some(link) = self.links.last_mut() {
+            link.addresses.push(address);
+        }
+        (self.open, self.lifetimes) = (true, Lifetimes::Address);
         took("")
     }
 
@@ -284,6 +349,30 @@ impl<'a> Reader<'a> {
     fn remark(&mut self, kind: ProblemKind, span: Span, message: &str) {
         self.remarks.push(Problem { kind, message: message.to_owned(), span });
     }
+}
+
+/// Whether a word at the margin goes on with the line above: a field of a device's first line or
+/// of its details.
+fn is_continuation(word: &str) -> bool {
+    const KEYS: &[&str] = &[
+        "mtu",
+        "qdisc",
+        "master",
+        "state",
+        "mode",
+        "group",
+        "qlen",
+        "default",
+        "brd",
+        "link-netnsid",
+        "link-netns",
+        "promiscuity",
+        "addrgenmode",
+        "numtxqueues",
+        "numrxqueues",
+        "ad_partner_oper_port_state",
+    ];
+    KEYS.contains(&word)
 }
 
 /// The line was read up to `rest`.

@@ -28,6 +28,7 @@ use tapline_core::records::neigh::Neighbour;
 use tapline_core::records::{Batch, Field};
 use tapline_core::span::{At, Span};
 
+use super::ip_link::ansi;
 use crate::ip_command::IpCommand;
 use crate::json::each_element;
 use crate::keyed::{at, is_joint, name, other_key, set, token, typed};
@@ -45,6 +46,31 @@ pub(crate) static FORMAT: Format = Format {
 
 /// Reads the whole output.
 pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<Neighbour>> {
+    let mut out = match ansi::strip(text) {
+        None => read(text),
+        Some(plain) => {
+            let mut out = read(&plain.text);
+            for entry in &mut out.records {
+                each_span(entry, &mut |span| *span = plain.original(*span));
+            }
+            for problem in &mut out.problems {
+                problem.span = plain.original(problem.span);
+            }
+            out
+        }
+    };
+    if let Some(args) = shown(command)
+        && !args.is_empty()
+        && args != ["nud", "all"]
+    {
+        let reason = Completeness::Partial(format!("filtered: {}", args.join(" ")));
+        out.completeness = std::mem::take(&mut out.completeness).and(reason);
+    }
+    out
+}
+
+/// Reads a text without colours.
+fn read(text: &str) -> Outcome<Vec<Neighbour>> {
     let mut out = Outcome::default();
     if text.trim_start().starts_with('[') {
         let mut each = Outcome::default();
@@ -54,14 +80,20 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<Neighbour>> {
         each_line(text, &mut out, |line| neighbour(text, line));
     }
     finish(text, &mut out);
-    if let Some(args) = shown(command)
-        && !args.is_empty()
-        && args != ["nud", "all"]
-    {
-        let reason = Completeness::Partial(format!("filtered: {}", args.join(" ")));
-        out.completeness = std::mem::take(&mut out.completeness).and(reason);
-    }
     out
+}
+
+/// Shows every span of an entry to `f`.
+fn each_span(entry: &mut Neighbour, f: &mut impl FnMut(&mut Span)) {
+    f(&mut entry.at);
+    f(&mut entry.ip.span);
+    if let Some(dev) = &mut entry.dev {
+        f(&mut dev.span);
+    }
+    if let Some(mac) = &mut entry.mac {
+        f(&mut mac.span);
+    }
+    entry.other.iter_mut().for_each(|field| f(&mut field.value.span));
 }
 
 /// Flags of an entry (`NTF_*`).

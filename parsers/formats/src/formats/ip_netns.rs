@@ -130,7 +130,8 @@ fn from_json<'a>(text: &'a str, raw: &'a str) -> Result<NetnsEntry, String> {
 /// Any file name is legal; with blanks in it only a modest one is believed.
 fn is_name(text: &str) -> bool {
     let plain = |c: char| c.is_alphanumeric() || " -_.:+@".contains(c);
-    !text.contains(['/', '\t'])
+    !text.contains(['/', '\t', '<', '>', '"', '{', '}'])
+        && !text.contains(": ")
         && text.chars().any(char::is_alphanumeric)
         && !text.chars().any(char::is_control)
         && (!text.contains(' ')

@@ -16,6 +16,8 @@
 //! a route cache adds lines that begin with `cache`. Nothing at all is a complete answer.
 mod attributes;
 mod json;
+pub(super) mod numbers;
+mod spans;
 
 use std::net::IpAddr;
 
@@ -27,6 +29,7 @@ use tapline_core::records::route::{Family, Gateway, Nexthop, Route};
 use tapline_core::records::{Batch, Field};
 use tapline_core::span::{At, Span};
 
+use super::ip_link::ansi;
 use crate::ip_command::IpCommand;
 use crate::json::each_element;
 use crate::keyed::token;
@@ -45,8 +48,37 @@ pub(crate) static FORMAT: Format = Format {
 
 /// Reads the whole output.
 pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<Route>> {
-    let mut out = Outcome::default();
+    let mut out = match ansi::strip(text) {
+        None => read(text),
+        Some(plain) => {
+            let mut out = read(&plain.text);
+            for route in &mut out.records {
+                spans::each(route, &mut |span| *span = plain.original(*span));
+            }
+            for problem in &mut out.problems {
+                problem.span = plain.original(problem.span);
+            }
+            out
+        }
+    };
+    // Without a family only `table all` lists both (`iproute_list_flush_or_save`).
+    let all = |args: &[String]| args.iter().any(|it| it == "all" || "cached".starts_with(&**it));
     let hint = IpCommand::of(command).and_then(|it| it.family);
+    let hint = hint.or_else(|| shown(command).filter(|it| !all(it)).map(|_| Family::Inet));
+    for route in &mut out.records {
+        if route.family.is_none() {
+            route.family = family(route).or(hint);
+        }
+    }
+    if let Some(reason) = shown(command).and_then(narrowed) {
+        out.completeness = std::mem::take(&mut out.completeness).and(Completeness::Partial(reason));
+    }
+    out
+}
+
+/// Reads a text without colours.
+fn read(text: &str) -> Outcome<Vec<Route>> {
+    let mut out = Outcome::default();
     if text.trim_start().starts_with('[') {
         // iproute2 4.x prints `{}` for what its filter left out.
         let mut each = Outcome::default();
@@ -67,15 +99,7 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<Route>> {
             },
         );
     }
-    for route in &mut out.records {
-        if route.family.is_none() {
-            route.family = family(route).or(hint);
-        }
-    }
     finish(text, &mut out);
-    if let Some(reason) = shown(command).and_then(narrowed) {
-        out.completeness = std::mem::take(&mut out.completeness).and(Completeness::Partial(reason));
-    }
     out
 }
 
@@ -98,7 +122,10 @@ const TYPES: &[&str] = &[
 fn route<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<Route>> {
     let mut route = Route::new(Span::of(text, line));
     let (mut input, mut first) = token(line)?;
-    if TYPES.contains(&first) {
+    if let Some(kind) = numbers::kind(first, input) {
+        route.kind = kind.into();
+        (input, first) = token(input)?;
+    } else if TYPES.contains(&first) {
         route.kind = first.into();
         (input, first) = must("a destination after the type", token).parse(input)?;
     }
@@ -115,6 +142,7 @@ fn route<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<Route>> {
         return refuse(next, "an attribute such as `via` or `dev`");
     }
     let (input, ()) = attributes(text, input, &mut route)?;
+    numbers::named(&mut route);
     Ok((input, Read::Took(route)))
 }
 
@@ -284,7 +312,10 @@ mod tests {
     fn family_is_told_by_addresses_or_the_command() {
         assert_eq!(only("default via inet6 fe80::1 dev eth0").family, Some(Family::Inet));
         assert_eq!(only("default via fe80::1 dev eth0").family, Some(Family::Inet6));
-        assert_eq!(only("default dev eth0 scope link").family, None);
+        // Without a family the tool lists IPv4, and both where all tables are asked for.
+        assert_eq!(only("default dev eth0 scope link").family, Some(Family::Inet));
+        let out = read("unreachable default dev lo metric -1\n", "ip route show table all");
+        assert_eq!((out.records[0].family, out.records[0].metric), (None, Some(u32::MAX)));
         assert_eq!(only("default dev eth0 metric 1 pref high").family, Some(Family::Inet6));
         let out = read("default dev eth0\n", "ip -6 route");
         assert_eq!(out.records[0].family, Some(Family::Inet6));

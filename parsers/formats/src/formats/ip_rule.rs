@@ -24,6 +24,7 @@ use tapline_core::records::route::{Family, Rule};
 use tapline_core::records::{Batch, Field};
 use tapline_core::span::{At, Span};
 
+use super::ip_route::numbers;
 use super::ip_route::{network, of};
 use crate::ip_command::IpCommand;
 use crate::json::each_element;
@@ -108,6 +109,10 @@ fn rule<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<Rule>> {
                 rule.action = Some(action.into());
                 rest
             }
+            number if rest.is_empty() && numbers::action(number).is_some() => {
+                rule.action = numbers::action(number).map(Name::from);
+                rest
+            }
             joint if is_joint(joint) => rest,
             _ => {
                 let (rest, Some(field)) = other_key(text, key, rest)? else { break };
@@ -115,6 +120,11 @@ fn rule<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<Rule>> {
                 rest
             }
         };
+    }
+    if let Some(shown) = &mut rule.lookup
+        && let Some(name) = numbers::table(shown)
+    {
+        shown.value = name.into();
     }
     Ok((input, Read::Took(rule)))
 }

@@ -1,7 +1,8 @@
 //! `ovs-appctl fdb/show BRIDGE`: addresses that a bridge has learnt.
 //!
 //! Source of the format: Open vSwitch `ofproto/ofproto-dpif.c` (`ofproto_unixctl_fdb_show`); 1.x
-//! to 3.x.
+//! to 4.0. Since 4.0 the first word is capital; of several bridges the name leads, and is left
+//! out where it is that of the row above.
 //!
 //! ```text
 //!  port  VLAN  MAC                Age
@@ -38,14 +39,27 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<OvsFdbEntry>> 
     let bridge = OvsCommand::of(command, "ovs-appctl").as_ref().and_then(OvsCommand::bridge);
     let mut out: Outcome<Vec<OvsFdbEntry>> = Outcome::default();
     let mut headed = false;
+    let mut leads = None;
     for body in bodies(text) {
         if heading(body) {
             headed = true;
+            // The column of the bridge, whose rows begin with blanks where it is left out.
+            leads = body.trim_start().starts_with("Bridge").then(Name::default);
             out.lines.add(Fate::Read);
         } else if is_log(body) {
             out.lines.add(Fate::Ignored);
         } else {
-            let read = one_line(text, body, &mut out, &mut |it| entry(text, it, bridge.as_ref()));
+            let mut row = body;
+            if let Some(leading) = &mut leads
+                && body.split_whitespace().count() > 4
+            {
+                let word = body.split_whitespace().next().unwrap_or_default();
+                *leading = word.into();
+                let from = Span::of(body, word).end as usize;
+                row = body.get(from..).unwrap_or(body);
+            }
+            let owner = leads.as_ref().filter(|it| !it.is_empty()).or(bridge.as_ref());
+            let read = one_line(text, body, &mut out, &mut |line| entry(text, line, row, owner));
             out.records.extend(read);
         }
     }
@@ -62,11 +76,19 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<OvsFdbEntry>> 
 }
 
 fn heading(line: &str) -> bool {
-    line.split_whitespace().eq(["port", "VLAN", "MAC", "Age"])
+    let mut words = line.split_whitespace().peekable();
+    words.next_if_eq(&"Bridge");
+    matches!(words.next(), Some("port" | "Port")) && words.eq(["VLAN", "MAC", "Age"])
 }
 
-fn entry<'a>(text: &str, line: &'a str, bridge: Option<&Name>) -> Parsed<'a, Read<OvsFdbEntry>> {
-    let (rest, shown) = word_gap(line.trim_start())?;
+/// One entry; `row` is the line without the name of the bridge.
+fn entry<'a>(
+    text: &str,
+    line: &'a str,
+    row: &'a str,
+    bridge: Option<&Name>,
+) -> Parsed<'a, Read<OvsFdbEntry>> {
+    let (rest, shown) = word_gap(row.trim_start())?;
     let from = At::new(port(shown), Span::of(text, shown));
     if matches!(from.value, OfPort::Name(_)) {
         return refuse(line, "the number of a port, or LOCAL");

@@ -31,7 +31,7 @@ use tapline_core::records::Batch;
 use tapline_core::records::ovs::{OvsRecord, OvsRef, OvsRow};
 use tapline_core::span::Span;
 
-use crate::lines::{Read, bodies, finish, one_line, orphan};
+use crate::lines::{Read, bodies, elided, finish, is_elision, one_line, orphan};
 use crate::nomx::{Expected, Parsed, must, refuse};
 use crate::ovsdb::cell::{Cell, Style};
 use crate::ovsdb::notation::{Place, Token, is_uuid, name};
@@ -54,23 +54,40 @@ fn sniff(head: &str) -> u8 {
     let second = lines.next().unwrap_or_default();
     if is_uuid(first) && INSIDE.iter().any(|it| second.trim_start().starts_with(it)) {
         95
-    } else if first.trim_start().starts_with("Bridge ") && head.contains(" Port ") {
+    } else if first.trim_start().starts_with("Bridge ") && head.contains("Port ") {
         60
+    } else if begins_port(head) {
+        70
     } else {
         0
     }
 }
 
+/// Whether a part of the output begins with a port: `Port` and below it `Interface`, both with a
+/// name and nothing else.
+fn begins_port(head: &str) -> bool {
+    let mut lines = bodies(head).filter(|it| !it.is_empty() && !is_elision(it));
+    let mut thing = |kind: &str| {
+        let mut words = lines.next().unwrap_or_default().split_whitespace();
+        words.next() == Some(kind) && words.count() == 1
+    };
+    thing("Port") && (thing("Interface") || head.contains("Interface "))
+}
+
 /// Reads the whole output.
-pub(crate) fn parse(text: &str, _: &Command) -> Outcome<Vec<OvsRecord>> {
+pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<OvsRecord>> {
     let mut out = Outcome::default();
-    let mut tree = Tree { text, records: Vec::new(), open: Vec::new(), has_uuid: false };
+    let mut tree =
+        Tree { text, records: Vec::new(), open: Vec::new(), has_uuid: false, is_fragment: false };
     let mut logged = None;
     for body in bodies(text) {
         if is_log_line(body) {
             logged.get_or_insert(body);
         }
-        if tree.is_orphan(body) {
+        if is_elision(body) || body.trim() == "--" {
+            tree.gap(body);
+            elided(text, body, &mut out);
+        } else if tree.is_orphan(body) {
             orphan(text, body, &mut out);
         } else {
             one_line(text, body, &mut out, &mut |line| tree.line(line));
@@ -81,6 +98,8 @@ pub(crate) fn parse(text: &str, _: &Command) -> Outcome<Vec<OvsRecord>> {
     let verdict = if out.lines.read == 0 {
         let words = logged.unwrap_or("no output");
         Completeness::Failed(words.chars().take(200).collect())
+    } else if tree.is_fragment {
+        Completeness::Partial("a part of the output: what stands above was left out".to_owned())
     } else if !tree.has_uuid {
         Completeness::Partial("the line with the uuid of the database is missing".to_owned())
     } else {
@@ -88,6 +107,10 @@ pub(crate) fn parse(text: &str, _: &Command) -> Outcome<Vec<OvsRecord>> {
     };
     let before = std::mem::take(&mut out.completeness);
     out.completeness = before.and(verdict);
+    if let Some(filter) = call::of(command, "ovs-vsctl").and_then(|it| it.filter) {
+        let partial = Completeness::Partial(format!("shows only interfaces of {filter}"));
+        out.completeness = std::mem::take(&mut out.completeness).and(partial);
+    }
     out.map(|()| tree.records)
 }
 
@@ -140,21 +163,36 @@ struct Tree<'a> {
     /// From the database to the innermost thing.
     open: Vec<Open>,
     has_uuid: bool,
+    /// Something stands without what it is in.
+    is_fragment: bool,
 }
 
 impl<'a> Tree<'a> {
+    /// Lines were left out here: what follows is in no port above, and behind `grep`'s `--` in
+    /// no bridge above either.
+    fn gap(&mut self, body: &str) {
+        let keep = if body.trim() == "--" { Kind::Database } else { Kind::Bridge };
+        self.open.retain(|it| it.kind.depth() <= keep.depth() && it.kind != Kind::Manager);
+    }
+
     /// An indented line about a thing of which there is none.
     fn is_orphan(&self, body: &str) -> bool {
+        let indented = body.starts_with([' ', '\t']);
         self.open.is_empty()
-            && body.starts_with([' ', '\t'])
+            && failed_device(body).is_none()
             && header(body.trim_start()).is_err()
-            && column(body.trim_start()).is_ok_and(|(_, (key, _))| key != "ovs_version")
+            && column(body.trim_start()).is_ok_and(|(_, (key, _))| {
+                key != "ovs_version" && (indented || owners(key).is_some())
+            })
     }
 
     fn line(&mut self, line: &'a str) -> Parsed<'a, Read<()>> {
         let (content, _) = space0(line)?;
         let indent = line.len() - content.len();
         if is_uuid(content) {
+            if self.records.last().is_some_and(|it| matches!(it.row, OvsRow::OpenVswitch(_))) {
+                return refuse(line, "a bridge below the uuid of the database");
+            }
             self.database(content, Some(content));
             return Ok(("", Read::Took(())));
         }
@@ -170,10 +208,25 @@ impl<'a> Tree<'a> {
                 self.database(content, None);
             }
             self.open.first()
+        } else if let Some(kinds) = owners(key) {
+            // Mail and tickets lose indentations: what a line is about follows from its key.
+            self.open.iter().rev().find(|it| kinds.contains(&it.kind))
         } else {
             self.open.iter().rev().find(|it| it.indent < indent || it.kind == Kind::Database)
         };
-        let Some(record) = owner.and_then(|it| self.records.get_mut(it.record)) else {
+        let mut owner = owner.map(|it| it.record);
+        if owner.is_none()
+            && let Some(device) = failed_device(content)
+        {
+            // Somebody looked for errors: the message names the device.
+            let mut record = columns::record(Kind::Interface.table(), Span::of(self.text, content));
+            if let OvsRow::Interface(row) = &mut record.row {
+                row.name = Token::bare(device).name(Place::Within(self.text));
+            }
+            owner = Some(self.records.len());
+            self.records.push(record);
+        }
+        let Some(record) = owner.and_then(|it| self.records.get_mut(it)) else {
             return refuse(line, "a bridge or port above this line");
         };
         let value = Cell::new(self.text, rest, Style::Notation);
@@ -208,14 +261,13 @@ impl<'a> Tree<'a> {
         }
         let name = token.name(Place::Within(self.text));
         let parent = self.open.last().copied();
-        let needed = match kind {
-            Kind::Database | Kind::Manager | Kind::Bridge => None,
-            Kind::Controller | Kind::Port => Some((Kind::Bridge, "a bridge above this line")),
-            Kind::Interface => Some((Kind::Port, "a port above this line")),
+        // What stands above may be left out where a part of the output was pasted: then it is not
+        // known of which bridge a port is, or of which port an interface.
+        self.is_fragment |= match kind {
+            Kind::Database | Kind::Manager | Kind::Bridge => false,
+            Kind::Controller | Kind::Port => parent.map(|it| it.kind) != Some(Kind::Bridge),
+            Kind::Interface => parent.map(|it| it.kind) != Some(Kind::Port),
         };
-        if let Some((_, what)) = needed.filter(|(it, _)| parent.map(|it| it.kind) != Some(*it)) {
-            return Err(nom::Err::Error(Expected { at: content, what }));
-        }
         let mut record = columns::record(kind.table(), Span::of(self.text, content));
         let within = parent.and_then(|it| self.records.get_mut(it.record));
         let refer = name.clone().map(OvsRef::Name);
@@ -226,15 +278,19 @@ impl<'a> Tree<'a> {
                     database.bridges.push(refer);
                 }
             }
-            (OvsRow::Port(it), Some(OvsRow::Bridge(bridge))) => {
+            (OvsRow::Port(it), above) => {
                 it.name = name;
-                it.bridge = Some(bridge.name.clone());
-                bridge.ports.push(refer);
+                if let Some(OvsRow::Bridge(bridge)) = above {
+                    it.bridge = Some(bridge.name.clone());
+                    bridge.ports.push(refer);
+                }
             }
-            (OvsRow::Interface(it), Some(OvsRow::Port(port))) => {
+            (OvsRow::Interface(it), above) => {
                 it.name = name;
-                it.port = Some(port.name.clone());
-                port.interfaces.push(refer);
+                if let Some(OvsRow::Port(port)) = above {
+                    it.port = Some(port.name.clone());
+                    port.interfaces.push(refer);
+                }
             }
             (OvsRow::Connection(it), above) => {
                 it.target = name;
@@ -248,6 +304,25 @@ impl<'a> Tree<'a> {
         self.records.push(record);
         Ok(())
     }
+}
+
+/// The device that OVS could not open or add, as `error: "could not open network device X (…)"`
+/// names it.
+fn failed_device(line: &str) -> Option<&str> {
+    let message = line.trim().strip_prefix("error: \"could not ")?;
+    let rest = message.split_once("network device ")?.1;
+    rest.split([' ', '"']).next().filter(|it| !it.is_empty())
+}
+
+/// The things of which this is a column that `show` prints.
+fn owners(key: &str) -> Option<&'static [Kind]> {
+    Some(match key {
+        "is_connected" => &[Kind::Controller, Kind::Manager],
+        "fail_mode" | "datapath_type" => &[Kind::Bridge],
+        "tag" | "trunks" => &[Kind::Port],
+        "type" | "options" | "error" => &[Kind::Interface],
+        _ => return None,
+    })
 }
 
 /// `Port "name"`.
@@ -375,16 +450,78 @@ mod tests {
     }
 
     #[test]
+    fn parts_of_the_output_are_read_and_prove_no_absence() {
+        for (text, tag, error) in [
+            ("        Port qvo1\n            tag: 4095\n            Interface qvo1\n", true, false),
+            ("    ...\n        Port qvo1\n            tag: 4095\n    ...\n", true, false),
+            ("        Port \"qvo1\"\n            tag: 4095\n--\n        Port x\n", true, false),
+            (
+                "                error: \"could not open network device qvo1 (No such device)\"\n",
+                false,
+                true,
+            ),
+        ] {
+            let out = reads(text);
+            assert!(matches!(out.completeness, Completeness::Partial(_)), "{text}{out:?}");
+            let tagged = out.records.iter().any(|it| {
+                matches!(&it.row, OvsRow::Port(port) if port.name.as_str() == "qvo1"
+                    && port.bridge.is_none()
+                    && port.tag.as_ref().is_some_and(|tag| tag.value == 4095))
+            });
+            let failed = out.records.iter().any(|it| {
+                matches!(&it.row, OvsRow::Interface(interface)
+                    if interface.name.as_str() == "qvo1" && interface.error.is_some())
+            });
+            assert_eq!((tagged, failed), (tag, error), "{text}{out:?}");
+        }
+    }
+
+    #[test]
+    fn a_tree_without_indentation_is_put_together_by_its_keys() {
+        let whole = "5e0be6ad-0b12-4a8c-a6a5-0a3e1de5a1a6\n    Manager \"ptcp:6640\"\n        \
+                     is_connected: true\n    Bridge br-int\n        Controller \"tcp:127.0.0.1\"\n            \
+                     is_connected: true\n        fail_mode: secure\n        Port a\n            tag: 7\n            \
+                     Interface a\n                type: internal\n                error: \"x\"\n    \
+                     ovs_version: \"2.17.9\"\n";
+        let rows = |out: &Outcome<Vec<OvsRecord>>| -> Vec<String> {
+            let plain = |it: &OvsRecord| format!("{:?}", it.row);
+            let places = |text: String| {
+                let mut out = String::new();
+                let mut rest = text.as_str();
+                while let Some((before, after)) = rest.split_once("span: ") {
+                    out.push_str(before);
+                    rest = after.trim_start_matches(|it: char| it.is_ascii_digit() || it == '.');
+                }
+                out + rest
+            };
+            out.records.iter().map(plain).map(places).collect()
+        };
+        let expected = reads(whole);
+        assert!(expected.completeness.is_complete(), "{expected:?}");
+        for blanks in ["", " ", "\t"] {
+            let flat: String = whole
+                .lines()
+                .map(|line| {
+                    let inner = line.trim_start();
+                    let lost = if inner.len() < line.len() { blanks } else { "" };
+                    format!("{lost}{inner}\n")
+                })
+                .collect();
+            let out = reads(&flat);
+            assert_eq!(rows(&out), rows(&expected), "{flat}");
+            assert!(out.completeness.is_complete());
+        }
+    }
+
+    #[test]
     fn what_cannot_be_is_a_problem() {
         let uuid = "5e0be6ad-0b12-4a8c-a6a5-0a3e1de5a1a6\n";
         for (line, kind) in [
             ("    Bridge br0 br1", ProblemKind::TrailingText),
             ("    Bridge \"br0", ProblemKind::UnreadLine),
-            ("    Port p0", ProblemKind::UnreadLine),
             ("    Bridge b\n        Port p\n            tag: 5000", ProblemKind::UnreadLine),
             ("    Bridge b\n        Port p\n            tag: 5 # note", ProblemKind::UnreadLine),
             ("    Bridge b\n        Port p\n            trunks: [1, 2", ProblemKind::UnreadLine),
-            ("    Bridge b\n        Interface p", ProblemKind::UnreadLine),
             ("    some prose", ProblemKind::UnreadLine),
         ] {
             let out = reads(&format!("{uuid}{line}\n"));

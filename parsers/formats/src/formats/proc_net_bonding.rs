@@ -126,6 +126,8 @@ fn read<'a>(
             Ok(count) => slave.link_failures = Some(At::new(count, Span::of(text, value))),
             Err(_) => return refuse(value, "a number of link failures"),
         },
+        // Some drivers have none.
+        "Permanent HW addr" if value.is_empty() => {}
         "Permanent HW addr" => match value.parse::<Mac>() {
             Ok(mac) => slave.permanent_mac = Some(At::new(mac, Span::of(text, value))),
             // InfiniBand has twenty octets.

@@ -25,7 +25,7 @@ use tapline_core::span::{At, Span};
 
 use super::ip_route::of;
 use crate::keyed::at;
-use crate::lines::{Read, each_line, finish, never_empty};
+use crate::lines::{Read, each_line, finish, never_empty, tool_error};
 use crate::nomx::{Expected, Parsed, must, refuse, word_gap};
 use crate::registry::Format;
 
@@ -67,11 +67,13 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<Route>> {
     let columns = if command.program() == "netstat" { Columns::Mss } else { Columns::Metric };
     let mut heading = Heading { family: None, cache: false, columns };
     let mut cached = false;
+    let mut rows = false;
     each_line(text, &mut out, |line| {
-        if is_heading(line, &mut heading) {
+        if is_heading(line, &mut heading) || !rows && is_translated(line, &mut heading) {
             cached |= heading.cache;
             return Ok(("", Read::Ignored));
         }
+        rows = true;
         match heading.family {
             Some(Family::Inet6) => inet6(text, line),
             Some(Family::Inet) => inet(text, line, heading),
@@ -108,6 +110,28 @@ fn is_heading(line: &str, heading: &mut Heading) -> bool {
     }
     // The last word of a heading that was wrapped.
     line == "Iface" || line.starts_with('#')
+}
+
+/// Whether a line above all rows is a heading of another language: it holds neither an address
+/// nor a number.
+fn is_translated(line: &str, heading: &mut Heading) -> bool {
+    let data = |word: &str| {
+        word.parse::<IpAddr>().is_ok()
+            || word.parse::<IpNet>().is_ok()
+            || word.bytes().all(|it| it.is_ascii_digit())
+    };
+    let words = line.split_whitespace().count();
+    let title = line.contains("IP") && words < 6;
+    if tool_error(line).is_some() || line.split_whitespace().any(data) {
+        return false;
+    }
+    if title {
+        let six = line.contains("IPv6");
+        heading.family = Some(if six { Family::Inet6 } else { Family::Inet });
+    }
+    let foreign =
+        !line.is_ascii() || ["Flags", "Iface", "Metric"].iter().any(|it| line.contains(it));
+    title || (7..=12).contains(&words) && foreign
 }
 
 /// One line of IPv4: destination, gateway, mask, flags and what the heading names.
@@ -157,6 +181,11 @@ fn inet6<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<Route>> {
     let bare = shown.trim_start_matches('[').trim_end_matches(']');
     match bare.parse::<IpAddr>() {
         Ok(ip) => {
+            // net-tools cuts `::ffff:` off (`fix_v4_address` in `lib/inet6.c`).
+            let ip = match ip {
+                IpAddr::V4(ip) => IpAddr::V6(ip.to_ipv6_mapped()),
+                IpAddr::V6(_) => ip,
+            };
             let Ok(net) = IpNet::new(ip, length) else {
                 return refuse(first, "a prefix such as 2001:db8::/32");
             };

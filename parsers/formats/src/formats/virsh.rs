@@ -40,11 +40,17 @@ pub(super) fn is(command: &Command, sub: &str) -> bool {
     sub_command(command).is_some_and(|(it, _)| it == sub)
 }
 
+/// Whether a line is the rule of dashes below a heading.
+pub(super) fn is_rule(line: &str) -> bool {
+    let line = line.trim();
+    line.len() > 3 && line.bytes().all(|b| b == b'-')
+}
+
 /// Whether a line carries nothing: what the interactive `virsh` greets with, and the rule below a
 /// heading.
 pub(super) fn is_decoration(line: &str) -> bool {
     let line = line.trim();
-    (line.len() > 3 && line.bytes().all(|b| b == b'-'))
+    is_rule(line)
         || line.starts_with("Welcome to virsh,")
         || line.starts_with("Type:  'help'")
         || line == "'quit' to quit"

@@ -38,12 +38,23 @@ fn is_heading(line: &str) -> bool {
         && words.count() == 3
 }
 
+/// Five words right above a rule of dashes, in whatever language; the last is not a MAC address.
+fn is_heading_above(text: &str, line: &str) -> bool {
+    let after = text.get(Span::of(text, line).end as usize..).unwrap_or_default();
+    let next = after.trim_start_matches([' ', '\t', '\r']).strip_prefix('\n');
+    next.and_then(|it| it.lines().next()).is_some_and(virsh::is_rule)
+        && line.split_whitespace().count() >= 5
+        && line.contains("MAC")
+}
+
 /// Reads the whole output.
 pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<DomainInterface>> {
     let mut out = Outcome::default();
     each_line(text, &mut out, |line| {
-        let carries_nothing =
-            virsh::is_decoration(line) || virsh::prompt(line).is_some() || is_heading(line);
+        let carries_nothing = virsh::is_decoration(line)
+            || virsh::prompt(line).is_some()
+            || is_heading(line)
+            || is_heading_above(text, line);
         if carries_nothing { Ok(("", Read::Ignored)) } else { row(text, line) }
     });
     finish(text, &mut out);

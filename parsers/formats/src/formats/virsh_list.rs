@@ -11,48 +11,40 @@
 //!  -    my vm               shut off
 //! ```
 //!
-//! `--uuid`, `--name` and `--id` print bare values, one domain a line.
+//! `--uuid`, `--name` and `--id` print bare values, one domain a line; with `--table`, and since
+//! 10.7 without it, `--uuid` is a further column.
+//!
+//! Heading and states are translated: the line above a line of dashes is the heading in whatever
+//! language, and a state of another language is recorded by its English name.
 //!
 //! Without `--all` only active domains are listed, and the list of *those* is complete: a domain
 //! that is missing is not active. Whether it exists at all does not follow; who needs that looks
 //! at the command for `--all`. Filters other than that make the list partial.
 use tapline_core::capture::{Command, Completeness, FormatId};
-use tapline_core::outcome::Outcome;
+use tapline_core::outcome::{Outcome, ProblemKind};
 use tapline_core::records::Batch;
 use tapline_core::records::libvirt::DomainState;
 use tapline_core::span::{At, Span};
 
 use super::virsh;
+use crate::error_line::surely;
 use crate::lines::{Read, bodies, each_line, finish, is_elision, never_empty, tool_error};
 use crate::nomx::{Parsed, refuse, word, word_gap};
 use crate::ovsdb::doubt_unread;
 use crate::registry::Format;
+
+mod states;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("virsh-list"),
     command: "virsh list --all",
     claims: |command| virsh::is(command, "list"),
     sniff: |head| {
-        let headed = bodies(head).take(8).any(|line| Columns::of(line, true).is_some());
+        let headed = bodies(head).take(8).any(|line| Columns::of(line).is_some());
         if headed { 95 } else { 0 }
     },
     read: |text, command| parse(text, command).map(Batch::from),
 };
-
-/// The states, of all versions (`virshDomainStateToString`).
-const STATES: &[&str] = &[
-    "running",
-    "shut off",
-    "paused",
-    "idle",
-    "in shutdown",
-    "crashed",
-    "pmsuspended",
-    "no state",
-    "blocked",
-    "dying",
-    "unknown",
-];
 
 /// Reads the whole output.
 pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<DomainState>> {
@@ -62,10 +54,11 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<DomainState>> 
     if let Some(filter) = args.iter().find(|it| is_filter(it)) {
         out.completeness = Completeness::Partial(format!("filtered by {filter}"));
     }
-    if let Some(guess) = Form::guess(text, &form) {
+    if let Some((guess, first)) = Form::guess(text, &form) {
         form = guess;
         let why = "no heading: taken as bare values, whose options are not known";
         out.completeness = Completeness::Partial(why.to_owned());
+        out.problem(ProblemKind::BadValue, Span::of(text, first), why);
     }
     each_line(text, &mut out, |line| {
         if let Some(typed) = virsh::prompt(line) {
@@ -75,12 +68,13 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<DomainState>> 
         if virsh::is_decoration(line) {
             return Ok(("", Read::Ignored));
         }
-        if let Some(columns) = Columns::of(line, false) {
+        let heading = Columns::of(line).or_else(|| Columns::above_rule(text, line, args));
+        if let Some(columns) = heading {
             form = Form::Table(columns);
             return Ok(("", Read::Ignored));
         }
         match &form {
-            Form::Table(columns) => row(text, line, columns),
+            Form::Table(columns) => row(text, line, *columns),
             Form::Bare { id, uuid, name } => bare(text, line, (*id, *uuid, *name)),
         }
     });
@@ -125,29 +119,29 @@ impl Form {
         if id || uuid || name {
             Self::Bare { id, uuid, name }
         } else {
-            Self::Table(Columns { state: None, title })
+            Self::Table(Columns { state: None, title, uuid: false })
         }
     }
-}
 
-impl Form {
-    /// The form of a text that is no table although the command asks for one: the options of
-    /// the command were lost.
-    fn guess(text: &str, asked: &Self) -> Option<Self> {
+    /// The form of a text that is no table although the command asks for one, and its first
+    /// line: the options of the command were lost. Only lines that are one word each are
+    /// believed.
+    fn guess<'a>(text: &'a str, asked: &Self) -> Option<(Self, &'a str)> {
         let Self::Table(columns) = asked else { return None };
-        let first = bodies(text).find(|it| !it.is_empty() && !virsh::is_decoration(it))?;
+        let lines = || bodies(text).filter(|it| !it.is_empty() && !virsh::is_decoration(it));
+        let first = lines().next()?;
         let is_table = virsh::prompt(first).is_some()
-            || Columns::of(first, false).is_some()
             || tool_error(first).is_some()
-            || row(text, first, columns).is_ok()
-            || bodies(text).any(|it| Columns::of(it, false).is_some());
-        if is_table {
+            || row(text, first, *columns).is_ok()
+            || bodies(text).any(|it| {
+                Columns::of(it).is_some() || Columns::above_rule(text, it, &[]).is_some()
+            });
+        if is_table || !lines().all(|it| is_name(it) && !it.contains(' ')) {
             return None;
         }
-        let (head, rest) = first.split_once(' ').unwrap_or((first, ""));
-        let id = rest.is_empty() && head.bytes().all(|b| b.is_ascii_digit());
-        let uuid = is_uuid(head);
-        Some(Self::Bare { id, uuid, name: !(id || uuid) || !rest.is_empty() })
+        let id = lines().all(|it| it.bytes().all(|b| b.is_ascii_digit()));
+        let uuid = lines().all(is_uuid);
+        Some((Self::Bare { id, uuid, name: !(id || uuid) }, first))
     }
 }
 
@@ -158,28 +152,60 @@ struct Columns {
     state: Option<usize>,
     /// Whether there is a title.
     title: bool,
+    /// Whether there is a UUID.
+    uuid: bool,
 }
 
 impl Columns {
-    /// Reads the heading. `strict` takes the English one only, else the words after `Id` may be
-    /// translated.
-    fn of(line: &str, strict: bool) -> Option<Self> {
+    /// Reads the English heading.
+    fn of(line: &str) -> Option<Self> {
         let mut words = line.split_whitespace();
-        let (id, name, state) = (words.next()?, words.next()?, words.next()?);
-        let title = words.next();
-        let english = name == "Name" && state == "State" && title.is_none_or(|it| it == "Title");
-        let translated = !strict && (name == "Name" || name == "Nom") && !STATES.contains(&state);
-        if id != "Id" || !(english || translated) || words.next().is_some() {
+        let mut state = None;
+        for known in ["Id", "Name", "State"] {
+            state = words.next().filter(|it| *it == known);
+            state?;
+        }
+        let at = Span::of(line, state?).start as usize;
+        let before = line.get(..at).unwrap_or_default();
+        let mut columns = Self { state: Some(before.chars().count()), title: false, uuid: false };
+        for word in words {
+            match word {
+                "Title" => columns.title = true,
+                "UUID" => columns.uuid = true,
+                _ => return None,
+            }
+        }
+        Some(columns)
+    }
+
+    /// Reads the heading of another language: what stands right above a line of dashes.
+    fn above_rule(text: &str, line: &str, args: &[String]) -> Option<Self> {
+        let after = text.get(Span::of(text, line).end as usize..)?.trim_start_matches([' ', '\t']);
+        let next = after.trim_start_matches('\r').strip_prefix('\n')?.lines().next()?;
+        if !virsh::is_rule(next) || virsh::is_rule(line) || surely(line).is_some() {
             return None;
         }
-        let at = Span::of(line, state).start as usize;
-        let before = line.get(..at).unwrap_or_default();
-        Some(Self { state: Some(before.chars().count()), title: title.is_some() })
+        let count = cells(line).count();
+        let asks = |option: &str| args.iter().any(|it| it == option);
+        let (title, uuid) = match count {
+            3 => (false, false),
+            4 => (!asks("--uuid") || asks("--title"), asks("--uuid") && !asks("--title")),
+            5 => (true, true),
+            _ => return None,
+        };
+        let state = cells(line).nth(2)?;
+        let before = line.get(..Span::of(line, state).start as usize).unwrap_or_default();
+        Some(Self { state: Some(before.chars().count()), title, uuid })
     }
 }
 
+/// The cells of a line: they are two blanks apart at least.
+fn cells(line: &str) -> impl Iterator<Item = &str> {
+    line.split("  ").map(str::trim).filter(|it| !it.is_empty())
+}
+
 /// A row of the table.
-fn row<'a>(text: &str, line: &'a str, columns: &Columns) -> Parsed<'a, Read<DomainState>> {
+fn row<'a>(text: &str, line: &'a str, columns: Columns) -> Parsed<'a, Read<DomainState>> {
     let (rest, id) = word_gap(line.trim_start())?;
     let number = match id {
         "-" => None,
@@ -188,18 +214,26 @@ fn row<'a>(text: &str, line: &'a str, columns: &Columns) -> Parsed<'a, Read<Doma
             Err(_) => return refuse(id, "the id of a domain, or `-`"),
         },
     };
-    let rest = rest.trim();
+    let mut rest = rest.trim();
+    let mut uuid = None;
+    if columns.uuid {
+        let Some((before, last)) = rest.rsplit_once(' ').filter(|it| is_uuid(it.1)) else {
+            return refuse(rest, "a UUID at the end of the line");
+        };
+        (rest, uuid) = (before.trim_end(), Some(last));
+    }
     let parts = if columns.title { with_title(line, rest, columns) } else { without_title(rest) };
     let Some((name, state, title)) = parts else {
         return refuse(rest, "a name and a state such as running");
     };
     let at = |part: &str| At::new(part.into(), Span::of(text, part));
+    let active = number.is_some();
     let record = DomainState {
         at: Span::of(text, line),
         id: number,
         name: Some(at(name)),
-        uuid: None,
-        state: Some(at(state)),
+        uuid: uuid.map(at),
+        state: Some(At::new(states::canonical(state, active).into(), Span::of(text, state))),
         title: Some(title).filter(|it| !it.is_empty()).map(at),
     };
     Ok(("", Read::Took(record)))
@@ -212,13 +246,8 @@ type Parts<'a> = (&'a str, &'a str, &'a str);
 /// may be called `running`, and wide characters shift the columns of old versions). A state of
 /// another language follows the last wide gap.
 fn without_title(rest: &str) -> Option<Parts<'_>> {
-    let known = STATES.iter().find_map(|state| {
-        let name = rest.strip_suffix(state)?;
-        let name_end = name.trim_end();
-        (!name_end.is_empty() && name_end.len() < name.len()).then_some((name_end, name.len()))
-    });
-    let (name, state) = match known {
-        Some((name, at)) => (name, rest.get(at..)?),
+    let (name, state) = match states::at_end(rest) {
+        Some((len, _)) => rest.split_at_checked(rest.len().checked_sub(len)?)?,
         None => rest.rsplit_once("  ")?,
     };
     Some((name.trim(), state.trim(), "")).filter(|it| !it.0.is_empty() && !it.1.is_empty())
@@ -226,7 +255,7 @@ fn without_title(rest: &str) -> Option<Parts<'_>> {
 
 /// `NAME STATE TITLE`: the state stands at its column, counted in characters or, in old
 /// versions, in bytes; a name that is too long shifts it to the right.
-fn with_title<'a>(line: &'a str, rest: &'a str, columns: &Columns) -> Option<Parts<'a>> {
+fn with_title<'a>(line: &'a str, rest: &'a str, columns: Columns) -> Option<Parts<'a>> {
     let start = Span::of(line, rest).start as usize;
     let column = columns.state.map(|column| {
         let chars = line.char_indices().nth(column).map_or(line.len(), |(at, _)| at);
@@ -236,14 +265,20 @@ fn with_title<'a>(line: &'a str, rest: &'a str, columns: &Columns) -> Option<Par
     let mut found = rest.match_indices(' ').filter_map(|(blank, _)| {
         let at = blank + 1;
         let tail = rest.get(at..)?;
-        let state = STATES.iter().find(|it| {
+        let state = states::STATES.iter().find(|it| {
             tail.strip_prefix(**it).is_some_and(|it| it.is_empty() || it.starts_with(' '))
         })?;
         let name = rest.get(..blank)?.trim();
         let (state, title) = tail.split_at_checked(state.len())?;
         (!name.is_empty()).then(|| (at, (name, state, title.trim())))
     });
-    let first = found.next()?;
+    let Some(first) = found.next() else {
+        // Another language.
+        let mut cells = cells(rest);
+        let (name, state) = (cells.next()?, cells.next()?);
+        let title = rest.get(Span::of(rest, state).end as usize..)?.trim();
+        return Some((name, state, title));
+    };
     let best = match column {
         Some(column) if first.0 < column => found.find(|it| it.0 >= column).unwrap_or(first),
         _ => first,
@@ -284,13 +319,26 @@ fn bare<'a>(
     }
     if name {
         let value = rest.strip_prefix(' ').filter(|_| id || uuid).unwrap_or(rest);
-        if value.is_empty() {
+        if !is_name(value) {
             return refuse(line, "the name of a domain");
         }
         record.name = Some(at(value));
         rest = "";
     }
     Ok((rest, Read::Took(record)))
+}
+
+/// Whether a bare line may be the name of a domain: libvirt forbids `/` and line ends, and nobody
+/// takes a sentence, a row of a table or markup for one.
+fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 255
+        && !text.contains(['/', '\t', '<', '>', '{', '}', '=', '|'])
+        && !text.contains("  ")
+        && !text.contains(": ")
+        && !text.ends_with([':', '.', ',', '?', '!'])
+        && text.split(' ').count() <= 5
+        && text.chars().any(char::is_alphanumeric)
 }
 
 /// Eight, four, four, four and twelve hexadecimal digits.
@@ -371,8 +419,62 @@ mod tests {
     }
 
     #[test]
+    fn headings_and_states_of_every_language_are_read() {
+        for (heading, states) in [
+            ("Id   Name      Status", ["laufend", "pausiert", "ausgeschaltet"]),
+            ("ID   Nom       État", ["en cours d’exécution", "mis en pause", "fermé"]),
+            ("Id   Nombre    Estado", ["ejecutando", "en pausa", "apagado"]),
+            ("Id   Nome      Stato", ["in esecuzione", "in pausa", "terminato"]),
+            ("Id   名称        状态", ["运行", "已暂停", "关闭"]),
+            ("Id   名前        状態", ["実行中", "一時停止中", "シャットオフ"]),
+            ("Id   이름        상태", ["실행 중", "중지됨", "종료"]),
+            ("ID   Имя       Состояние", ["работает", "приостановлен", "выключен"]),
+        ] {
+            let [running, paused, off] = states;
+            let text = format!(
+                " {heading}\n---------------------\n 1    a b   {running}\n 2    c     {paused}\n -    d     {off}\n"
+            );
+            let out = read("virsh list --all", &text);
+            assert_eq!(rows(&out), ["1|a b|running|", "2|c|paused|", "-|d|shut off|"], "{text}");
+            assert!(out.problems.is_empty() && out.completeness.is_complete(), "{text}");
+        }
+        // A language that is not listed: only active domains have an id.
+        let text =
+            " Id   Isim   Hal\n--------------\n 1    a      ishlayapti\n -    b      yopilgan\n";
+        assert_eq!(rows(&read("virsh list", text)), ["1|a|running|", "-|b|shut off|"]);
+    }
+
+    #[test]
+    fn a_uuid_has_a_column_of_its_own() {
+        let uuid = "5c212f64-66bf-56ce-a43d-d62d102abfe9";
+        let text = format!(
+            " Id   Name   State      Title     UUID\n------------\n 1    a      running    b c       {uuid}\n -    d      shut off             {uuid}\n"
+        );
+        let out = read("virsh list --all --title --uuid", &text);
+        assert_eq!(rows(&out), ["1|a|running|b c", "-|d|shut off|"]);
+        assert!(out.records.iter().all(|it| it.uuid.as_ref().unwrap().as_str() == uuid));
+        let text = format!(" Id   Name   State     UUID\n-------\n 1    a      running   {uuid}\n");
+        assert_eq!(rows(&read("virsh list --uuid --table", &text)), ["1|a|running|"]);
+        assert_eq!(rows(&read("virsh list --uuid", &text)), ["1|a|running|"]);
+    }
+
+    #[test]
+    fn what_is_no_list_is_a_failed_capture() {
+        for text in [
+            "a b\n42\n",
+            "Dear all,\nit is slow.\n",
+            "Killed\n",
+            "Error: No such container: nova_libvirt\n",
+            "bridge name\tbridge id\tSTP enabled\tinterfaces\nbr0\t8000.000000000000\tno\n",
+        ] {
+            let out = read("virsh list --all", text);
+            assert!(out.records.is_empty() && out.completeness.is_failed(), "{text}{out:?}");
+        }
+    }
+
+    #[test]
     fn bare_values_of_lost_options_are_partial() {
-        for (text, first) in [("a b\n42\n", "-|a b||"), ("42\n43\n", "42|||")] {
+        for (text, first) in [("b\n42\n", "-|b||"), ("42\n43\n", "42|||")] {
             let out = read("virsh list --all", text);
             assert_eq!((rows(&out)[0].as_str(), out.lines.unread), (first, 0));
             assert!(!out.completeness.is_complete());

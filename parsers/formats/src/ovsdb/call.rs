@@ -35,6 +35,8 @@ pub(crate) struct Call<'a> {
     pub(crate) no_headings: bool,
     /// `--data`.
     pub(crate) style: Style,
+    /// `--filter`, since 3.6: only interfaces of these types are shown.
+    pub(crate) filter: Option<&'a str>,
 }
 
 /// Takes `command` apart where its program is `tool`, with or without the name of a snap in front
@@ -91,6 +93,7 @@ pub(crate) fn of<'a>(command: &'a Command, tool: &str) -> Option<Call<'a>> {
             "--columns" => {
                 call.columns = value().split([',', ' ']).filter(|it| !it.is_empty()).collect();
             }
+            "--filter" => call.filter = Some(value()),
             "--no-headings" | "--no-heading" => call.no_headings = true,
             "--bare" => {
                 (call.layout, call.style, call.no_headings) =

@@ -21,6 +21,7 @@ use super::columns::{Wrong, record};
 use super::is_log_line;
 use super::json_rows::json_rows;
 use super::tables::{canonical, canonical_ovn, guess};
+use crate::error_line::surely;
 use crate::lines::{bodies, finish, one_line, tool_error};
 use crate::nomx::{Parsed, refuse};
 
@@ -87,6 +88,7 @@ pub(crate) fn rows<'a>(text: &'a str, call: &Call<'a>, plan: Plan<'a>) -> Outcom
         no_headings: call.no_headings,
         held: Vec::new(),
         columns: None,
+        first: Vec::new(),
         records: Vec::new(),
     };
     reader.start();
@@ -108,7 +110,7 @@ fn layout(text: &str, call: &Call<'_>, plan: Plan<'_>) -> Layout {
     let second = lines.next().unwrap_or_default();
     if first.starts_with("{\"") {
         Layout::Json
-    } else if !first.is_empty() && is_rule(second) {
+    } else if is_rule(second) && ruled(first, second).iter().all(|it| is_column(it.0)) {
         Layout::Table
     } else if column(first).is_ok() {
         Layout::List
@@ -134,12 +136,15 @@ struct Reader<'a, 'c> {
     /// List: the lines of a row. Table: the line of names, until its rule is seen.
     held: Vec<&'a str>,
     columns: Option<Columns<'a>>,
+    /// List: the lines of the first row; all rows of a table have the same columns.
+    first: Vec<&'a str>,
     records: Vec<OvsRecord>,
 }
 
 impl<'a> Reader<'a, '_> {
     /// A table begins.
     fn start(&mut self) {
+        self.first.clear();
         self.columns = (self.no_headings && !self.named.is_empty())
             .then(|| self.named.iter().map(|it| (*it, 0, 0)).collect());
     }
@@ -150,6 +155,8 @@ impl<'a> Reader<'a, '_> {
             self.start();
             self.table = Table::Known(table);
             out.lines.add(Fate::Ignored);
+        } else if surely(body).is_some() {
+            refused(self.text, body, out, "a row");
         } else if is_log_line(body) && tool_error(body).is_none() {
             out.lines.add(Fate::Ignored);
         } else {
@@ -167,6 +174,7 @@ impl<'a> Reader<'a, '_> {
     fn end(&mut self, out: &mut Outcome<()>) {
         match self.layout {
             Layout::List if self.no_headings => self.bare_row(out),
+            Layout::List if self.is_cut() => self.cut_row(out),
             Layout::List => self.list_row(out),
             _ => {
                 for line in std::mem::take(&mut self.held) {
@@ -190,6 +198,32 @@ impl<'a> Reader<'a, '_> {
         self.held.push(body);
     }
 
+    /// Whether the row that is held, the last of its table, lacks columns: those that rows before
+    /// it have, or the name by which everything refers to it.
+    fn is_cut(&self) -> bool {
+        let names = || self.held.iter().filter_map(|it| column(it).ok()).map(|(_, it)| it.0);
+        if !self.named.is_empty() || self.held.is_empty() {
+            return false;
+        }
+        let keyed = match self.table {
+            Table::Known(table) => matches!(table, "Bridge" | "Port" | "Interface"),
+            Table::Guess => matches!(guess(names()), "Bridge" | "Port" | "Interface"),
+        };
+        let nameless = keyed && names().next() == Some("_uuid") && !names().any(|it| it == "name");
+        let whole = self.first.iter().filter_map(|it| column(it).ok()).map(|(_, it)| it.0);
+        let begins = self.held.len() < self.first.len() && names().eq(whole.take(self.held.len()));
+        nameless || begins
+    }
+
+    /// A row that was cut off proves nothing: it may not even be told which object it is.
+    fn cut_row(&mut self, out: &mut Outcome<()>) {
+        for line in std::mem::take(&mut self.held) {
+            let what = "the last record is cut off before its last column";
+            out.problem(ProblemKind::Truncated, Span::of(self.text, line), what);
+            out.lines.add(Fate::Unread);
+        }
+    }
+
     /// The row that is held has ended.
     fn list_row(&mut self, out: &mut Outcome<()>) {
         let held = std::mem::take(&mut self.held);
@@ -197,6 +231,7 @@ impl<'a> Reader<'a, '_> {
         let at = Span::of(self.text, first).to(Span::of(self.text, last));
         let names = held.iter().filter_map(|it| column(it).ok()).map(|(_, (name, _))| name);
         let mut record = self.table.record(at, names);
+        let lines = if self.first.is_empty() { held.clone() } else { Vec::new() };
         for body in held {
             let mut fill = |line| match column(line) {
                 Ok((_, (name, value))) => {
@@ -207,6 +242,9 @@ impl<'a> Reader<'a, '_> {
             filled(out, fill(body));
         }
         self.records.push(record);
+        if self.first.is_empty() {
+            self.first = lines;
+        }
     }
 
     /// A list without names: as many lines a row as there are columns, then an empty line.
@@ -349,8 +387,9 @@ fn column(line: &str) -> Parsed<'_, (&str, &str)> {
     let what = "`column : value`";
     let Some((padded, value)) = line.split_once(':') else { return refuse(line, what) };
     let name = padded.trim_end_matches(' ');
-    // `sh: ovs-vsctl: command not found`: columns of short names are padded.
-    if name.len() == padded.len() && name.len() < 20 && tool_error(line).is_some() {
+    // `sh: ovs-vsctl: command not found`: columns of short names are padded to twenty characters,
+    // of which one blank at least is left wherever such text was copied to.
+    if name.len() == padded.len() && name.len() < 20 && !name.contains('_') {
         return refuse(line, what);
     }
     if !is_column(name) || !(value.is_empty() || value.starts_with(' ')) {

@@ -2,10 +2,11 @@
 //!
 //! Source of the format: net-tools `hostname.c`, coreutils `hostname.c`; hostname(5) allows
 //! comments.
-use tapline_core::capture::{Command, FormatId};
-use tapline_core::outcome::Outcome;
+use tapline_core::capture::{Command, Completeness, FormatId};
+use tapline_core::outcome::{Outcome, ProblemKind};
 use tapline_core::records::Batch;
 use tapline_core::records::host::{Fact, HostFact};
+use tapline_core::span::Span;
 
 use super::facts;
 use crate::keyed::at;
@@ -30,7 +31,15 @@ pub(crate) static FORMAT: Format = Format {
 
 /// Reads the whole output.
 pub(crate) fn parse(text: &str, _: &Command) -> Outcome<Vec<HostFact>> {
-    facts(text, "no host name", |line| name(text, line))
+    let mut out = facts(text, "no host name", |line| name(text, line));
+    if out.records.len() > 1 {
+        // A list of something: one word a line may be anything.
+        let why = format!("{} lines, but a host has one name", out.records.len());
+        out.problem(ProblemKind::BadValue, Span::of(text, text), &*why);
+        out.records.clear();
+        out.completeness = Completeness::Failed(why);
+    }
+    out
 }
 
 fn name<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<Fact>> {

@@ -10,12 +10,13 @@ use crate::nomx::{Expected, word_gap};
 
 /// `inet A/P [peer B/P] [metric N] [brd C] [any D] [scope S] [flags…] [proto X] [label]`.
 ///
-/// `ip -r` prints names for addresses: then there is none, and the name is given instead.
+/// `ip -r` prints names for addresses: then there is none, and the name is given instead. With an
+/// address comes what stands behind it and is no part of it: a remark of whoever pasted the text.
 pub(super) fn line<'a>(
     text: &'a str,
     line: &'a str,
     device: &str,
-) -> Result<Result<Address, &'a str>, nom::Err<Expected<'a>>> {
+) -> Result<Result<(Address, &'a str), &'a str>, nom::Err<Expected<'a>>> {
     let (rest, family) = word_gap(line)?;
     let (mut rest, value) = word_gap(rest).map_err(|_| fail(family, "an address"))?;
     if is_host_name(value) {
@@ -46,15 +47,35 @@ pub(super) fn line<'a>(
                 found.other.push(kept(text, key, value));
             }
             // Only IPv4 has labels; they come last.
-            _ if family == "inet" && rest.is_empty() && key == device => {}
-            _ if family == "inet" && rest.is_empty() && !is_flag(key) => {
+            _ if family == "inet" && key == device => return Ok(Ok((found, rest))),
+            _ if family == "inet"
+                && !is_flag(key)
+                && (rest.is_empty() || is_label(key, device)) =>
+            {
                 found.label = Some(key.into());
+                return Ok(Ok((found, rest)));
             }
             // A flag that is not known yet is kept as well.
-            _ => found.flags.push(key.into()),
+            _ if is_flag_like(key) => found.flags.push(key.into()),
+            _ => {
+                let at = line.len().saturating_sub(rest.len() + key.len());
+                let from = line.rfind(key).filter(|it| *it <= at).unwrap_or(at);
+                return Ok(Ok((found, line.get(from..).unwrap_or(rest))));
+            }
         }
     }
-    Ok(Ok(found))
+    Ok(Ok((found, "")))
+}
+
+/// `eth0:1`, the label of an address of `eth0`.
+fn is_label(word: &str, device: &str) -> bool {
+    word.strip_prefix(device).is_some_and(|it| it.starts_with(':'))
+}
+
+/// Whether a word may be a flag that is not known yet.
+fn is_flag_like(word: &str) -> bool {
+    word.starts_with(|it: char| it.is_ascii_lowercase())
+        && word.bytes().all(|it| it.is_ascii_lowercase() || matches!(it, b'-' | b'_'))
 }
 
 /// `localhost/8`.

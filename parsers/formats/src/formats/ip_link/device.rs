@@ -74,6 +74,11 @@ pub(super) fn words(flags: &str) -> Vec<Name> {
     all
 }
 
+/// Whether this is the state of a bridge port (`bridge/link.c`, `port_states`).
+fn is_port_state(word: &str) -> bool {
+    matches!(word, "disabled" | "listening" | "learning" | "forwarding" | "blocking")
+}
+
 /// A field of the first line or of the `link/` line; what is not known goes to `other`.
 pub(super) fn shared<'a>(
     text: &'a str,
@@ -89,6 +94,8 @@ pub(super) fn shared<'a>(
         }
         "qdisc" => link.qdisc = Some(value.into()),
         "master" => link.master = Some(At::new(value.into(), at())),
+        // `bridge link` prints such lines, with the state of the port.
+        "state" if is_port_state(value) => return Err(fail(value, "a state such as UP or DOWN")),
         "state" => link.state = Some(At::new(value.into(), at())),
         "group" => link.group = Some(value.into()),
         "qlen" => {

@@ -105,8 +105,15 @@ pub(super) fn attributes<'a>(text: &str, mut input: &'a str, route: &mut Route) 
                 rest
             }
             "metric" => {
-                let (rest, metric) = typed(rest, "a number after `metric`")?;
-                route.metric = Some(metric);
+                let (rest, metric) = typed::<i64>(rest, "a number after `metric`")?;
+                // Before 3.4 it was printed with a sign.
+                let number = u32::try_from(metric)
+                    .ok()
+                    .or_else(|| i32::try_from(metric).ok().map(i32::cast_unsigned));
+                let Some(number) = number else {
+                    return refuse(input, "a metric of 32 bits");
+                };
+                route.metric = Some(number);
                 rest
             }
             "proto" => set(&mut route.proto, bare(rest, "a word after `proto`")?),
