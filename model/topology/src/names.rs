@@ -147,8 +147,16 @@ pub fn is_nic(name: &str) -> bool {
     })
 }
 
+/// Whether `name` is that of a VLAN device on `lower` as everybody names them: `eth0.100@eth0`.
+pub fn is_vlan_of(name: &str, lower: &str) -> bool {
+    name.strip_prefix(lower)
+        .and_then(|rest| rest.strip_prefix('.'))
+        .is_some_and(|id| id.parse::<u16>().is_ok_and(|id| id < 4096))
+}
+
 /// The kind that a name suggests, where nothing printed it. `root` tells whether the device is in
-/// the root namespace, `at` whether something follows `@` in its name.
+/// the root namespace, `at` whether something follows `@` in its name: no bridge and no bond is on
+/// another device.
 pub fn kind(name: &str, root: bool, at: bool) -> NetdevKind {
     let starts = |all: &[&str]| all.iter().any(|it| name.starts_with(it));
     let counted = |prefix: &str| {
@@ -176,18 +184,19 @@ pub fn kind(name: &str, root: bool, at: bool) -> NetdevKind {
     if starts(&["virbr"]) && name.ends_with("-nic") {
         return NetdevKind::Tap;
     }
+    if at {
+        let vlan = name.rsplit_once('.').is_some_and(|(_, id)| id.parse::<u16>().is_ok())
+            || counted("vlan");
+        return if vlan { NetdevKind::Vlan } else { NetdevKind::Unknown };
+    }
     if starts(&[
-        "qbr", "brq", "virbr", "lxdbr", "lxcbr", "vmbr", "fwbr", "docker", "cni0", "podman",
+        "qbr", "brq", "virbr", "lxdbr", "lxcbr", "incusbr", "vmbr", "fwbr", "docker", "cni0",
+        "podman",
     ]) || name
         .strip_prefix("br-")
         .is_some_and(|it| it.len() == 12 && it.bytes().all(|byte| byte.is_ascii_hexdigit()))
     {
         return NetdevKind::Bridge;
-    }
-    if at {
-        let vlan = name.rsplit_once('.').is_some_and(|(_, id)| id.parse::<u16>().is_ok())
-            || counted("vlan");
-        return if vlan { NetdevKind::Vlan } else { NetdevKind::Unknown };
     }
     if starts(&["qr-", "qg-", "sg-", "fg-", "ha-"]) {
         return NetdevKind::OvsInternal;
@@ -331,6 +340,10 @@ mod tests {
         assert_eq!(kind("vif12.0", true, false), NetdevKind::Tap);
         assert_eq!(kind("eth0", false, true), NetdevKind::Unknown);
         assert_eq!(kind("eth0.100", true, true), NetdevKind::Vlan);
+        assert_eq!(kind("vmbr0.10", true, true), NetdevKind::Vlan);
+        assert_eq!(kind("docker0", true, true), NetdevKind::Unknown);
+        assert!(is_vlan_of("br-mgmt.7", "br-mgmt") && is_vlan_of("eth0.100", "eth0"));
+        assert!(!is_vlan_of("eth0.5000", "eth0") && !is_vlan_of("eth0", "eth0"));
         assert_eq!(kind("tap42681808-04", false, false), NetdevKind::Unknown);
         assert_eq!(kind("br-0123456789ab", true, false), NetdevKind::Bridge);
         assert_eq!(kind("br-int", true, false), NetdevKind::Unknown);

@@ -1,10 +1,14 @@
-//! What each device is: printed details first, then its driver, its role in OVS or a bridge, and
-//! its name last.
+//! What each device is: printed details first, then its driver, its role in OVS or a bridge, its
+//! flags and members, and its name last.
+//!
+//! Without `ip -d` the flags decide. A bond has `MASTER`, a VRF `NOARP` as well (`bond_setup`,
+//! `vrf_setup`); a device without it that others have as master is a bridge or a team
+//! (`br_dev_setup`, `team_setup`), and only a bridge takes taps, veths and tunnels.
 use std::collections::{HashMap, HashSet};
 
 use tapline_core::Name;
 use tapline_core::ids::Netns;
-use tapline_core::records::link::Link;
+use tapline_core::records::link::{Link, LowerRef};
 use tapline_core::span::{Evidence, SourceId};
 
 use super::{Texts, argv, records};
@@ -16,6 +20,7 @@ pub(crate) fn link(topology: &mut Topology<'_>, texts: &Texts<'_>) {
     let detailed = detailed(texts);
     let drivers = drivers(topology, texts);
     let bridges = bridges(texts);
+    let members = members(texts);
     let ids: Vec<NodeId> = topology.netdevs(texts.host).map(|(id, _, _)| id).collect();
     for id in ids {
         let Some(node) = topology.node(id) else { continue };
@@ -25,7 +30,10 @@ pub(crate) fn link(topology: &mut Topology<'_>, texts: &Texts<'_>) {
         let found = printed(netdev)
             .or_else(|| drivers.get(&id).copied())
             .or_else(|| ovs(topology, texts, &netns, &name))
-            .or_else(|| bridges.get(&(&netns, name.as_str())).map(|&it| (NetdevKind::Bridge, it)));
+            .or_else(|| by_flags(netdev))
+            .or_else(|| bridges.get(&(&netns, name.as_str())).map(|&it| (NetdevKind::Bridge, it)))
+            .or_else(|| by_members(netdev, &name, members.get(&(&netns, name.as_str()))?))
+            .or_else(|| by_lower(netdev, &netns, &name));
         let (kind, evidence) = match found {
             Some((kind, evidence)) => (refine(topology, texts, &name, kind), Some(evidence)),
             None => by_name(netdev, &netns, &name, &detailed),
@@ -132,6 +140,95 @@ fn ovs(
     let interface = topology.ovs_interface(interface)?;
     (netns.is_root() && interface.kind == "internal")
         .then_some((NetdevKind::OvsInternal, interface.kind_evidence?))
+}
+
+/// What the flags tell where no details are printed: a bond or a VRF.
+fn by_flags(netdev: &Netdev<'_>) -> Option<(NetdevKind, Evidence)> {
+    netdev.records.iter().find_map(|it| {
+        let kind = match (it.record.has_flag("MASTER"), it.record.has_flag("NOARP")) {
+            (true, true) => NetdevKind::Vrf,
+            (true, false) => NetdevKind::Bond,
+            (false, _) => return None,
+        };
+        Some((kind, it.record.flags.evidence(it.source)))
+    })
+}
+
+/// A device that is `master` of another one, by what that one is.
+struct Member<'a> {
+    name: &'a str,
+    record: &'a Link,
+    evidence: Evidence,
+}
+
+/// The devices that have each device as master, as `ip` prints them.
+fn members<'a>(texts: &Texts<'a>) -> HashMap<(&'a Netns, &'a str), Vec<Member<'a>>> {
+    let mut all: HashMap<_, Vec<_>> = HashMap::new();
+    for (source, links) in texts.of(records!(Links)) {
+        for record in links {
+            let Some(master) = record.master.as_ref() else { continue };
+            if names::is_ovs_datapath(master) {
+                continue;
+            }
+            let netns = record.netns.as_ref().unwrap_or(&source.netns);
+            let evidence = master.evidence(source.id);
+            let member = Member { name: record.name.as_str(), record, evidence };
+            all.entry((netns, master.as_str())).or_default().push(member);
+        }
+    }
+    all
+}
+
+/// What its members tell of a master without the flag `MASTER`: a bridge, or a team, whose members
+/// are NICs only. Which of them a master of NICs only is, its name alone suggests.
+fn by_members(
+    netdev: &Netdev<'_>,
+    name: &str,
+    members: &[Member<'_>],
+) -> Option<(NetdevKind, Evidence)> {
+    // Without its own line its flags are not known.
+    netdev.records.first()?;
+    let only_bridges_take = |it: &&Member<'_>| {
+        let by_name = names::kind(it.name, true, it.record.lower.is_some());
+        // The address that libvirt gives the host's side of a VM's NIC.
+        let tap = it.record.mac.as_ref().is_some_and(|mac| mac.value.0.first() == Some(&0xfe));
+        let lower = it.record.lower.is_some();
+        let bond = it.record.has_flag("MASTER");
+        tap || lower
+            || bond
+            || matches!(by_name, NetdevKind::Tap | NetdevKind::Veth | NetdevKind::Tunnel)
+    };
+    if let Some(member) = members.iter().find(only_bridges_take) {
+        return Some((NetdevKind::Bridge, member.evidence));
+    }
+    let first = members.first()?;
+    let kind = match names::kind(name, true, false) {
+        NetdevKind::Team => NetdevKind::Team,
+        NetdevKind::Bridge => NetdevKind::Bridge,
+        _ if name.contains("br") => NetdevKind::Bridge,
+        _ => return None,
+    };
+    Some((kind, first.evidence))
+}
+
+/// What stands behind `@` tells where no details are printed: `X.N@X` is a VLAN of X; in the root
+/// namespace a device whose other half is in another namespace is a veth.
+fn by_lower(netdev: &Netdev<'_>, netns: &Netns, name: &str) -> Option<(NetdevKind, Evidence)> {
+    let lower = netdev.lower.as_ref()?;
+    match &lower.value {
+        LowerRef::Name(of) if names::is_vlan_of(name, of) => {
+            Some((NetdevKind::Vlan, lower.evidence))
+        }
+        LowerRef::Index(_) if netns.is_root() && netdev.lower_netns.is_some() => {
+            let plain = netdev.records.iter().all(|it| {
+                !it.record.has_flag("NOARP")
+                    && it.record.link_type.as_deref().is_none_or(|it| it == "ether")
+            });
+            let unnamed = names::kind(name, true, true) == NetdevKind::Unknown;
+            (plain && unnamed && !names::is_nic(name)).then_some((NetdevKind::Veth, lower.evidence))
+        }
+        _ => None,
+    }
 }
 
 /// Devices that a command calls a bridge.
