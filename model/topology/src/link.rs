@@ -11,6 +11,7 @@ mod device;
 mod host;
 mod kinds;
 mod netdev;
+mod only_up;
 mod ovs;
 mod patch;
 mod route;
@@ -94,6 +95,7 @@ pub(crate) fn run<'a>(snapshot: &'a Snapshot, said: &[Vec<String>]) -> Topology<
         patch::link(&mut topology, texts);
         veth::link(&mut topology, texts);
         stacked::link(&mut topology, texts);
+        only_up::link(&mut topology, texts);
         vm::link(&mut topology, texts);
         address::link(&mut topology, texts);
         route::link(&mut topology, texts);

@@ -11,6 +11,7 @@ pub(crate) mod ethtool_i;
 pub(crate) mod ethtool_k;
 pub(crate) mod ethtool_s;
 pub(crate) mod host_facts;
+pub(crate) mod ifconfig;
 pub(crate) mod ip_link;
 pub(crate) mod ip_neigh;
 pub(crate) mod ip_netns;

@@ -8,6 +8,9 @@ use crate::Name;
 use crate::ids::{IfIndex, Mac, Netns};
 use crate::span::{At, Span};
 
+/// Why a list of devices is partial that shows all devices that are up: what is missing is down.
+pub const ONLY_UP: &str = "shows only devices that are up";
+
 /// One network device as `ip address` or `ip link` prints it.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Link {

@@ -1,5 +1,6 @@
 //! Which invocations of `ip` list devices, and what they leave out.
 use tapline_core::capture::Command;
+use tapline_core::records::link::ONLY_UP;
 
 /// The object of the command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,6 +22,7 @@ pub(super) fn shows_only(command: &Command) -> Option<String> {
     let filter: Vec<&str> = filter.iter().map(String::as_str).filter(|&it| it != "novf").collect();
     match (family, filter.as_slice()) {
         (None, []) => None,
+        (None, ["up"]) => Some(ONLY_UP.to_owned()),
         (Some(family), []) => Some(format!("shows only devices with {family} addresses")),
         (None, filter) => Some(format!("shows only `{}`", filter.join(" "))),
         (Some(family), filter) => {
