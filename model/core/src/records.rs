@@ -10,12 +10,17 @@
 pub mod appctl;
 pub mod bond;
 pub mod bridge;
+pub mod conntrack;
+pub mod datapath;
 pub mod ethtool;
 pub mod filter;
+pub mod firewall;
 pub mod host;
 pub mod keepalived;
 pub mod libvirt;
 pub mod link;
+pub mod lldp;
+pub mod managed;
 pub mod neigh;
 pub mod netfilter;
 pub mod netns;
@@ -24,6 +29,7 @@ pub mod openflow;
 pub mod ovn;
 pub mod ovs;
 pub mod route;
+pub mod socket;
 pub mod sysctl;
 
 use serde::Serialize;
@@ -112,13 +118,13 @@ macro_rules! batch {
 }
 
 batch! {
-    /// `ip address`, `ip link`.
+    /// `ip address`, `ip link`, `ifconfig`, `netstat -i`.
     Links(link::Link) = "link",
     /// `ip route`, `route`, `netstat -rn`.
     Routes(route::Route) = "route",
     /// `ip rule`.
     Rules(route::Rule) = "rule",
-    /// `ip neigh`.
+    /// `ip neigh`, `arp`.
     Neighbours(neigh::Neighbour) = "neighbour",
     /// `ip netns`.
     NetnsList(netns::NetnsEntry) = "netns",
@@ -172,6 +178,28 @@ batch! {
     HaStates(keepalived::HaState) = "ha-state",
     /// `keepalived.conf`.
     VrrpInstances(keepalived::VrrpInstance) = "vrrp-instance",
+    /// `ip route get`.
+    RouteLookups(route::RouteLookup) = "route-lookup",
+    /// `virsh net-list`.
+    NetworkStates(libvirt::NetworkState) = "network-state",
+    /// `virsh net-dumpxml`.
+    Networks(libvirt::Network) = "network",
+    /// `virsh domifaddr`.
+    DomainAddresses(libvirt::DomainAddress) = "domain-address",
+    /// `ss`.
+    Sockets(socket::Socket) = "socket",
+    /// `conntrack -L`.
+    Connections(conntrack::Connection) = "connection",
+    /// `ovs-dpctl show`.
+    Datapaths(datapath::Datapath) = "datapath",
+    /// `ovs-dpctl dump-flows`.
+    DatapathFlows(datapath::DatapathFlow) = "datapath-flow",
+    /// `lldpctl`.
+    LldpNeighbours(lldp::LldpNeighbour) = "lldp-neighbour",
+    /// `ufw status`, `firewall-cmd --list-all`.
+    Firewalls(firewall::Firewall) = "firewall",
+    /// `networkctl status`, `nmcli device show`, `teamdctl state`.
+    ManagedDevices(managed::ManagedDevice) = "managed-device",
     /// `hostname`, `uname`, `uptime`, `date`.
     HostFacts(host::HostFact) = "host-fact",
 }

@@ -1,4 +1,7 @@
 //! Virtual machines: `virsh list`, domain XML, `virsh domiflist`, qemu processes.
+use std::net::IpAddr;
+
+use ipnet::IpNet;
 use serde::Serialize;
 
 use super::Field;
@@ -151,4 +154,117 @@ pub struct QemuNic {
     pub netdev: Option<Name>,
     /// Device model: `virtio-net-pci`.
     pub model: Option<Name>,
+}
+
+/// One row of `virsh net-list`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct NetworkState {
+    /// Its line.
+    #[serde(skip)]
+    pub at: Span,
+    /// Name.
+    pub name: Option<At<Name>>,
+    /// UUID, with `--uuid`.
+    pub uuid: Option<At<Name>>,
+    /// Its state as printed.
+    pub state: Option<At<Name>>,
+    /// Whether it is active; `None` where the word is not English.
+    pub active: Option<At<bool>>,
+    /// Whether it is started with the daemon.
+    pub autostart: Option<bool>,
+    /// Whether it outlives being stopped.
+    pub persistent: Option<bool>,
+}
+
+/// A network of libvirt.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Network {
+    /// Its element.
+    #[serde(skip)]
+    pub at: Span,
+    /// Name.
+    pub name: Option<At<Name>>,
+    /// UUID.
+    pub uuid: Option<At<Name>>,
+    /// Its bridge.
+    pub bridge: Option<At<Name>>,
+    /// Whether the bridge has spanning tree.
+    pub stp: Option<bool>,
+    /// `nat`, `route`, `bridge`, `open`, …; `None` of an isolated network.
+    pub forward: Option<At<Name>>,
+    /// The device that it is forwarded to.
+    pub forward_dev: Option<At<Name>>,
+    /// MAC address of the bridge.
+    pub mac: Option<At<Mac>>,
+    /// MTU of the bridge.
+    pub mtu: Option<At<u32>>,
+    /// `openvswitch`, `midonet`.
+    pub virtualport: Option<At<Name>>,
+    /// VLANs of its ports.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub vlans: Vec<At<u16>>,
+    /// Names of its port groups.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub portgroups: Vec<At<Name>>,
+    /// Addresses of the host on it, with what dnsmasq hands out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<NetworkAddress>,
+}
+
+/// An address of the host on a network of libvirt.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct NetworkAddress {
+    /// Its opening tag.
+    #[serde(skip)]
+    pub at: Span,
+    /// The address.
+    pub ip: IpAddr,
+    /// Prefix length.
+    pub prefix: Option<u8>,
+    /// What DHCP hands out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ranges: Vec<NetworkRange>,
+    /// What DHCP reserves.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub leases: Vec<NetworkLease>,
+}
+
+/// Addresses that DHCP hands out.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct NetworkRange {
+    /// Its tag.
+    #[serde(skip)]
+    pub at: Span,
+    /// The first.
+    pub start: IpAddr,
+    /// The last.
+    pub end: IpAddr,
+}
+
+/// An address that DHCP reserves for one guest.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct NetworkLease {
+    /// Its tag.
+    #[serde(skip)]
+    pub at: Span,
+    /// MAC address of the guest.
+    pub mac: Option<Mac>,
+    /// Name of the guest.
+    pub name: Option<Name>,
+    /// The address.
+    pub ip: IpAddr,
+}
+
+/// One address of a guest, as `virsh domifaddr` prints it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct DomainAddress {
+    /// Its line.
+    #[serde(skip)]
+    pub at: Span,
+    /// The device: that of the host, or within the guest where its agent answered.
+    pub dev: Option<At<Name>>,
+    /// MAC address.
+    pub mac: Option<At<Mac>>,
+    /// The address; `None` where it has none.
+    pub address: Option<At<IpNet>>,
 }

@@ -67,6 +67,18 @@ pub struct Route {
     pub other: Vec<Field>,
 }
 
+/// The answer to `ip route get`: the route that the kernel picks for one address.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct RouteLookup {
+    /// Its line.
+    #[serde(skip)]
+    pub at: Span,
+    /// The address that was asked for.
+    pub to: At<IpAddr>,
+    /// How packets to it go.
+    pub route: Route,
+}
+
 impl Route {
     /// A route of which nothing is known but its line.
     pub fn new(at: Span) -> Self {

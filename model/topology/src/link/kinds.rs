@@ -36,6 +36,7 @@ pub(crate) fn link(topology: &mut Topology<'_>, texts: &Texts<'_>) {
             .or_else(|| by_lower(netdev, &netns, &name));
         let (kind, evidence) = match found {
             Some((kind, evidence)) => (refine(topology, texts, &name, kind), Some(evidence)),
+            None if is_vlan(topology, texts, netdev, &netns, &name) => (NetdevKind::Vlan, None),
             None => by_name(netdev, &netns, &name, &detailed),
         };
         if let Some(netdev) = topology.netdev_mut(id) {
@@ -231,6 +232,22 @@ fn by_lower(netdev: &Netdev<'_>, netns: &Netns, name: &str) -> Option<(NetdevKin
     }
 }
 
+/// Whether the name of a device that no `ip` printed, so that `@` is missing, is that of a VLAN on a
+/// device that exists or has the name of a NIC: `eth3.70`.
+fn is_vlan(
+    topology: &Topology<'_>,
+    texts: &Texts<'_>,
+    netdev: &Netdev<'_>,
+    netns: &Netns,
+    name: &str,
+) -> bool {
+    let Some((lower, _)) = name.rsplit_once('.') else { return false };
+    let printed = netdev.records.iter().any(|it| it.record.index.is_some());
+    !printed
+        && names::is_vlan_of(name, lower)
+        && (names::is_nic(lower) || topology.find_netdev(texts.host, netns, lower).is_some())
+}
+
 /// Devices that a command calls a bridge.
 fn bridges<'a>(texts: &Texts<'a>) -> HashMap<(&'a Netns, &'a str), Evidence> {
     let mut all = HashMap::new();
@@ -273,6 +290,15 @@ fn refine(topology: &Topology<'_>, texts: &Texts<'_>, name: &str, kind: NetdevKi
     }
 }
 
+/// A bridge without members: called like one, and like a bridge without a queue of its own.
+fn looks_like_a_bridge(netdev: &Netdev<'_>, name: &str) -> bool {
+    let number = name.strip_prefix("br").unwrap_or_default();
+    let called = !number.is_empty() && number.bytes().all(|it| it.is_ascii_digit());
+    called
+        && netdev.lower.is_none()
+        && netdev.records.iter().any(|it| it.record.qdisc.as_deref() == Some("noqueue"))
+}
+
 /// What the name suggests. A device of which a detailed text prints no kind is a NIC if nothing
 /// in its name speaks against it.
 fn by_name(
@@ -282,7 +308,10 @@ fn by_name(
     detailed: &HashSet<SourceId>,
 ) -> (NetdevKind, Option<Evidence>) {
     let at = netdev.lower.is_some();
-    let kind = names::kind(name, netns.is_root(), at);
+    let mut kind = names::kind(name, netns.is_root(), at);
+    if kind == NetdevKind::Unknown && looks_like_a_bridge(netdev, name) {
+        kind = NetdevKind::Bridge;
+    }
     let plain = netdev.records.iter().find(|it| {
         let ether = matches!(it.record.link_type.as_deref(), Some("ether" | "infiniband"));
         ether && it.record.kind.is_none() && detailed.contains(&it.source)

@@ -56,6 +56,18 @@ fn find<'a>(
         witnesses.push(Witness::at(WitnessClass::Kernel, dev.evidence(source), words));
         return Some((lower, Confidence::Proven, witnesses));
     }
+    if kind == NetdevKind::Vlan && device.lower.is_none() {
+        // `ifconfig` and `brctl` print no `@`: the name alone tells the lower device.
+        let (name, at) = (node.name.clone(), *node.seen.first()?);
+        let (base, _) = name.rsplit_once('.').filter(|it| names::is_vlan_of(&name, it.0))?;
+        let lower = topology.find_netdev(texts.host, &netns, base)?;
+        let words = format!("by the name {name}");
+        return Some((
+            lower,
+            Confidence::Inferred,
+            vec![Witness::at(WitnessClass::Kernel, at, words)],
+        ));
+    }
     let lower = device.lower.clone()?;
     let place = device.lower_netns.clone();
     match lower.value {

@@ -46,6 +46,15 @@ pub(super) fn is_rule(line: &str) -> bool {
     line.len() > 3 && line.bytes().all(|b| b == b'-')
 }
 
+/// Whether a line is the heading of a table in whatever language: a rule of dashes is right below
+/// it.
+pub(super) fn is_above_rule(text: &str, line: &str) -> bool {
+    let end = tapline_core::span::Span::of(text, line).end as usize;
+    let after = text.get(end..).unwrap_or_default().trim_start_matches([' ', '\t', '\r']);
+    let next = after.strip_prefix('\n').and_then(|it| it.lines().next());
+    next.is_some_and(is_rule) && !is_rule(line) && line.split_whitespace().count() > 2
+}
+
 /// Whether a line carries nothing: what the interactive `virsh` greets with, and the rule below a
 /// heading.
 pub(super) fn is_decoration(line: &str) -> bool {

@@ -217,10 +217,12 @@ impl<'a> Reader<'a, '_> {
 
     /// A row that was cut off proves nothing: it may not even be told which object it is.
     fn cut_row(&mut self, out: &mut Outcome<()>) {
+        let what = "the last record is cut off before its last column: it is not counted";
+        let mut kind = ProblemKind::UnreadLine;
         for line in std::mem::take(&mut self.held) {
-            let what = "the last record is cut off before its last column";
-            out.problem(ProblemKind::Truncated, Span::of(self.text, line), what);
+            out.problem(kind, Span::of(self.text, line), what);
             out.lines.add(Fate::Unread);
+            kind = ProblemKind::Truncated;
         }
     }
 
