@@ -20,14 +20,17 @@ pub const KINDS: &[(&str, &str)] = &[
     ("ethtool-g", "ethtool -g eth0"),
     ("ethtool-i", "ethtool -i eth0"),
     ("ethtool-k", "ethtool -k eth0"),
+    ("ifconfig", "ifconfig -a"),
     ("ip-address", "ip address"),
     ("ip-link", "ip link"),
     ("ip-neigh", "ip neigh"),
     ("ip-netns", "ip netns"),
     ("ip-route", "ip route"),
+    ("ip-route-get", "ip route get 192.0.2.1"),
     ("ip-rule", "ip rule"),
     ("iptables-list", "iptables -nvL"),
     ("iptables-save", "iptables-save"),
+    ("netstat-i", "netstat -i"),
     ("nft-list-ruleset", "nft list ruleset"),
     // No such table: the columns have to tell.
     ("ovn-nbctl-list", "ovn-nbctl list table"),
@@ -36,6 +39,8 @@ pub const KINDS: &[(&str, &str)] = &[
     ("ovn-sbctl-show", "ovn-sbctl show"),
     ("ovs-appctl-bond-show", "ovs-appctl bond/show"),
     ("ovs-appctl-fdb-show", "ovs-appctl fdb/show br-int"),
+    ("ovs-dpctl-dump-flows", "ovs-dpctl dump-flows"),
+    ("ovs-dpctl-show", "ovs-dpctl show"),
     ("ovs-ofctl-dump-flows", "ovs-ofctl dump-flows br-int"),
     ("ovs-ofctl-dump-groups", "ovs-ofctl dump-groups br-int"),
     ("ovs-ofctl-dump-ports-desc", "ovs-ofctl dump-ports-desc br-int"),
@@ -48,6 +53,8 @@ pub const KINDS: &[(&str, &str)] = &[
     ("virsh-domiflist", "virsh domiflist vm"),
     ("virsh-dumpxml", "virsh dumpxml vm"),
     ("virsh-list", "virsh list --all"),
+    ("virsh-net-dumpxml", "virsh net-dumpxml net"),
+    ("virsh-net-list", "virsh net-list --all"),
 ];
 
 /// What a file name promises.

@@ -165,9 +165,8 @@ fn bridged<'a>(
     bridge: Item<'a, Netdev<'a>>,
 ) -> Option<(Item<'a, Netdev<'a>>, Item<'a, Netdev<'a>>)> {
     let name = bridge.name();
-    let owned = ["cni", "qbr", "brq", "fwbr"];
     let lxd = is_lxd(name);
-    if defs::is_infra_bridge(name) && !lxd || owned.iter().any(|it| name.starts_with(it)) {
+    if defs::is_infra_bridge(name) && !lxd || OWNED.iter().any(|it| name.starts_with(it)) {
         return None;
     }
     let members = ctx.members(bridge.id);
@@ -176,13 +175,21 @@ fn bridged<'a>(
     (port.id != uplink.id).then_some((*port, *uplink))
 }
 
-/// A container's port of a bridge whose packets the host routes. LXD and Incus make their rules in
-/// a table of their own, which does not save from those of others.
+/// Bridges of others that make rules for them.
+const OWNED: &[&str] = &["cni", "qbr", "brq", "fwbr"];
+
+/// A VM's or container's port of a bridge whose packets the host routes. LXD and Incus make their
+/// rules in a table of their own, which does not save from those of others.
 fn routed<'a>(ctx: &Ctx<'a>, bridge: Item<'a, Netdev<'a>>) -> Option<Item<'a, Netdev<'a>>> {
     let serves =
         ctx.addresses_of(bridge.id).iter().any(|it| it.ip.is_ipv4() && defs::is_global(it.ip));
-    let counts = is_lxd(bridge.name()) && serves && bridge.usable() != Some(false);
-    ctx.members(bridge.id).into_iter().find(|it| counts && is_port(it))
+    let name = bridge.name();
+    let owned = defs::is_infra_bridge(name) || OWNED.iter().any(|it| name.starts_with(it));
+    let members = ctx.members(bridge.id);
+    // With a NIC among its members the frames are bridged.
+    let alone = !members.iter().any(|it| defs::is_uplink_kind(it));
+    let counts = (is_lxd(name) || !owned && alone) && serves && bridge.usable() != Some(false);
+    members.into_iter().find(|it| counts && is_port(it))
 }
 
 fn is_lxd(name: &str) -> bool {

@@ -179,10 +179,15 @@ fn lower_for_bridge(
     }
     let guests = others().any(|it| it.kind != NetdevKind::Physical);
     let address = ctx.addresses_of(bridge).iter().any(|it| defs::is_global(it.ip));
-    if !guests && !address {
+    // VLANs of the bridge that have an address or are members of another one.
+    let carries = ctx.topology.into(bridge, EdgeKind::StackedOn).into_iter().any(|(upper, _)| {
+        ctx.master(upper).is_some()
+            || ctx.addresses_of(upper).iter().any(|it| defs::is_global(it.ip))
+    });
+    if !guests && !address && !carries {
         finding.at_most(Severity::Info);
         finding.note("nothing else uses the bridge");
-    } else if !guests && beside == 0 && ctx.netdev(bridge).is_some_and(|it| !is_only_way(ctx, it)) {
+    } else if !guests && !carries && beside == 0 && ctx.netdev(bridge).is_some_and(|it| !is_only_way(ctx, it)) {
         finding.at_most(Severity::Warning);
         finding
             .note("only an address of the host is behind it, and its default route is elsewhere");
