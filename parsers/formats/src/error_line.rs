@@ -170,6 +170,7 @@ const WHOLE: &[&str] = &[
     "Cannot allocate memory",
     "Access denied",
     "Login incorrect",
+    "FirewallD is not running",
     "Getötet",
     "Processus arrêté",
     "已杀死",

@@ -168,6 +168,28 @@ fn output_of_another_command_becomes_no_record_in_silence() {
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+#[test]
+fn texts_that_are_cut_anywhere_are_accounted_for() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpus/formats");
+    for folder in folders(&corpus) {
+        let owner = folder.file_name().unwrap().to_str().unwrap().to_owned();
+        let Some(format) = FORMATS.iter().find(|it| it.id.0 == owner) else { continue };
+        for file in files(&folder) {
+            let Ok(text) = fs::read_to_string(&file) else { continue };
+            if text.len() > 1200 {
+                continue;
+            }
+            for end in (0..text.len()).step_by(3).filter(|at| text.is_char_boundary(*at)) {
+                let part = text.get(..end).unwrap();
+                let out = (format.read)(part, &Command::new(format.command));
+                let sum = out.lines.read + out.lines.ignored + out.lines.unread;
+                assert_eq!(sum, out.lines.total, "{owner}: {part}");
+                assert!(out.problems.iter().all(|it| part.get(it.span.range()).is_some()));
+            }
+        }
+    }
+}
+
 fn folders(root: &Path) -> Vec<PathBuf> {
     let mut all: Vec<_> =
         fs::read_dir(root).unwrap().map(|it| it.unwrap().path()).filter(|it| it.is_dir()).collect();

@@ -12,14 +12,16 @@ mod domain;
 mod interface;
 mod pieces;
 
+use tapline_core::Name;
 use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::{Fate, Outcome, Problem, ProblemKind};
 use tapline_core::records::Batch;
 use tapline_core::records::libvirt::{Domain, DomainNic};
-use tapline_core::span::{LineIndex, Span};
+use tapline_core::span::{At, LineIndex, Span};
 
 use super::virsh;
 use crate::lines::{finish, tool_error};
+use crate::ovsdb::notation::is_uuid;
 use crate::registry::Format;
 use crate::xml::{self, Place, Tags};
 use pieces::{Kind, Piece};
@@ -63,7 +65,7 @@ fn sniff(head: &str) -> u8 {
 }
 
 /// Reads the whole text.
-pub(crate) fn parse(text: &str, _: &Command) -> Outcome<Vec<Domain>> {
+pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<Domain>> {
     let pieces = pieces::split(text);
     let mut reading = Reading {
         out: Outcome::default(),
@@ -74,7 +76,7 @@ pub(crate) fn parse(text: &str, _: &Command) -> Outcome<Vec<Domain>> {
     for piece in &pieces {
         reading.piece(text, piece);
     }
-    reading.loose_interfaces();
+    reading.loose_interfaces(command);
     reading.around(text, &pieces);
     reading.end(text)
 }
@@ -153,12 +155,25 @@ impl Reading {
         }
     }
 
-    fn loose_interfaces(&mut self) {
+    fn loose_interfaces(&mut self, command: &Command) {
         let nics = std::mem::take(&mut self.loose);
-        let Some((first, last)) = nics.first().zip(nics.last()) else { return };
-        let at = first.at.to(last.at);
+        let Some((first, last)) = nics.first().zip(nics.last()).map(|it| (it.0.at, it.1.at)) else {
+            return;
+        };
+        let at = first.to(last);
         self.partial.get_or_insert_with(|| "interfaces without their domain".to_owned());
-        self.out.records.push(Domain { at, nics, ..Domain::default() });
+        let mut domain = Domain { at, nics, ..Domain::default() };
+        // `virsh dumpxml VM | sed -n '/<interface/,…'`: the command names the domain.
+        let args = virsh::sub_command(command).map(|(_, args)| args).unwrap_or_default();
+        if let Some(named) = args.iter().find(|it| !it.starts_with('-')) {
+            let name = || Some(At::new(Name::from(named.as_str()), first));
+            match named.parse() {
+                Ok(id) => domain.id = Some(At::new(id, first)),
+                Err(_) if is_uuid(named) => domain.uuid = name(),
+                Err(_) => domain.name = name(),
+            }
+        }
+        self.out.records.push(domain);
     }
 
     /// The text around the pieces: comments, the XML declaration, prompts, complaints.

@@ -91,7 +91,7 @@ fn device(text: &str, line: &str, manager: &'static str, dev: Option<At<Name>>) 
 
 /// Puts a value into its field; `key` is in the words of [`ManagedDevice`].
 fn put(text: &str, found: &mut ManagedDevice, field: &str, key: &str, value: &str) {
-    let first = value.split_whitespace().next().unwrap_or_default();
+    let first = value.split_whitespace().next().unwrap_or(value);
     match field {
         "kind" => found.kind = Some(at(text, value)),
         "state" => found.state = Some(at(text, value)),
@@ -104,6 +104,7 @@ fn put(text: &str, found: &mut ManagedDevice, field: &str, key: &str, value: &st
         "mtu" => {
             found.mtu = first.parse().ok().map(|mtu| At::new(mtu, Span::of(text, first)));
         }
+        "address" | "gateway" if first.is_empty() => {}
         "address" => found.addresses.push(at(text, first)),
         "gateway" if first != "--" => found.gateways.push(at(text, first)),
         _ => found.other.push(Field { key: key.into(), value: at(text, value) }),
@@ -167,7 +168,10 @@ fn status_line<'a>(
     let content = line.trim();
     let (key, value) = match content.split_once(": ") {
         Some((key, value)) if is_key(key) => (key, value.trim()),
-        _ if content.ends_with(':') => (content.trim_end_matches(':'), ""),
+        _ if content.ends_with(':') => {
+            let (key, value) = content.split_at(content.len() - 1);
+            (key, value.trim_start_matches(':'))
+        }
         _ if last.is_empty() => return refuse(line, "`key: value`"),
         // Further values stand below the first one.
         _ => (*last, content),

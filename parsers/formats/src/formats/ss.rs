@@ -144,7 +144,8 @@ fn row<'a>(text: &str, line: &'a str, columns: Option<Columns>) -> Parsed<'a, Re
                 socket.processes.extend(names.map(|it| at(text, it)));
             }
             None => {
-                let (key, value) = word.split_once(':').unwrap_or((word, ""));
+                let (key, value) =
+                    word.split_once(':').unwrap_or_else(|| word.split_at(word.len()));
                 socket.other.push(Field { key: key.into(), value: at(text, value) });
             }
         }
@@ -195,6 +196,13 @@ mod tests {
         let out = read("LISTEN 0 5 *:80 *:*\nESTAB 0 0 192.0.2.7:22 192.0.2.1:50000\n", "ss -Hant");
         assert_eq!((out.records.len(), out.problems.len()), (2, 0));
         assert_eq!(out.records[1].peer.as_ref().unwrap().as_str(), "192.0.2.1:50000");
+    }
+
+    #[test]
+    fn words_behind_the_peer_are_kept() {
+        let text = "tcp LISTEN 0 5 *:80 *:* ino:7 sk:a <->\n";
+        let out = read(text, "ss -lntupe");
+        assert_eq!((out.records.len(), out.problems.len(), out.records[0].other.len()), (1, 0, 3));
     }
 
     #[test]

@@ -140,11 +140,22 @@ fn several_domains_and_a_prompt_are_told_apart() {
 }
 
 #[test]
-fn interfaces_alone_make_a_nameless_domain() {
-    let out = read(
-        "<interface type='bridge'>\n <source bridge='a'/>\n</interface>\n...\n\
-         <interface type='bridge'>\n <source bridge='b'/>\n</interface>\n",
-    );
+fn interfaces_alone_make_a_domain_that_the_command_names() {
+    let text = "<interface type='bridge'>\n <source bridge='a'/>\n</interface>\n...\n\
+                <interface type='bridge'>\n <source bridge='b'/>\n</interface>\n";
+    let named = |command: &str| {
+        let domain = parse(text, &Command::new(command)).records.remove(0);
+        (
+            domain.name.map(|it| it.value.to_string()),
+            domain.id.map(|it| it.value),
+            domain.uuid.map(|it| it.value.to_string()),
+        )
+    };
+    assert_eq!(named("virsh dumpxml --inactive vm"), (Some("vm".to_owned()), None, None));
+    assert_eq!(named("virsh dumpxml 7"), (None, Some(7), None));
+    let uuid = "5c212f64-66bf-56ce-a43d-d62d102abfe9";
+    assert_eq!(named(&format!("virsh dumpxml {uuid}")), (None, None, Some(uuid.to_owned())));
+    let out = parse(text, &Command::new("virsh dumpxml"));
     assert_eq!(
         (out.records.len(), out.records[0].nics.len(), out.records[0].name.is_none()),
         (1, 2, true)

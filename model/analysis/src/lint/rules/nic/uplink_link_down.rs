@@ -187,7 +187,11 @@ fn lower_for_bridge(
     if !guests && !address && !carries {
         finding.at_most(Severity::Info);
         finding.note("nothing else uses the bridge");
-    } else if !guests && !carries && beside == 0 && ctx.netdev(bridge).is_some_and(|it| !is_only_way(ctx, it)) {
+    } else if !guests
+        && !carries
+        && beside == 0
+        && ctx.netdev(bridge).is_some_and(|it| !is_only_way(ctx, it))
+    {
         finding.at_most(Severity::Warning);
         finding
             .note("only an address of the host is behind it, and its default route is elsewhere");
