@@ -85,6 +85,7 @@ const ERRORS: &[&str] = &[
 /// Formats whose texts are of one kind: each reads the other's.
 const KIN: &[&[&str]] = &[
     &["ip-address", "ip-link"],
+    &["ip-route", "ip-route-get"],
     &["ovs-vsctl-list", "ovsdb-client-dump"],
     &["ovs-appctl-bfd-show", "ovs-appctl-bond-show", "ovs-appctl-lacp-show"],
 ];

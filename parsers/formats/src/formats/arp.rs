@@ -86,6 +86,21 @@ fn is_summary(line: &str) -> bool {
     line.starts_with("Entries: ") && line.contains("Found: ")
 }
 
+/// Kinds of hardware.
+const HARDWARE: &[&str] = &[
+    "ether",
+    "infiniband",
+    "loop",
+    "ppp",
+    "slip",
+    "tunnel",
+    "sit",
+    "gre",
+    "fddi",
+    "arcnet",
+    "dlci",
+];
+
 /// A row of the table.
 fn row<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<Neighbour>> {
     let words: Vec<&str> = line.split_whitespace().collect();
@@ -137,6 +152,10 @@ fn entry<'a>(
     };
     match address {
         None => entry.states.push(Name::const_new("INCOMPLETE")),
+        // `HWtype` (net-tools `lib/hw.c`): other words are those of another command.
+        Some((kind, _)) if !HARDWARE.contains(&kind) => {
+            return refuse(line, "a kind of hardware such as ether");
+        }
         Some((kind, address)) => match address.parse() {
             Ok(mac) if kind == "ether" => {
                 entry.mac = Some(At::new(mac, Span::of(text, address)));

@@ -21,7 +21,7 @@
 //! ```
 use tapline_core::Name;
 use tapline_core::capture::{Command, Completeness, FormatId};
-use tapline_core::outcome::Outcome;
+use tapline_core::outcome::{Outcome, ProblemKind};
 use tapline_core::records::firewall::Firewall;
 use tapline_core::records::{Batch, Field};
 use tapline_core::span::{At, Span};
@@ -152,9 +152,18 @@ fn firewalld(text: &str, command: &Command) -> Outcome<Vec<Firewall>> {
     for body in bodies(text) {
         one_line(text, body, &mut out, &mut |line| zone_line(text, line, &mut all, &mut rules));
     }
-    let mut out = out.map(|()| all);
+    // Every zone has a target: names alone are a list of something else.
+    let (zones, names): (Vec<_>, Vec<_>) = all.into_iter().partition(|it| it.target.is_some());
+    for name in &names {
+        out.problem(ProblemKind::BadValue, name.at, "a name without the lines of a zone");
+    }
+    let lost = !names.is_empty() && zones.is_empty();
+    let mut out = out.map(|()| zones);
     finish(text, &mut out);
     never_empty(&mut out, "a zone");
+    if lost && !out.completeness.is_failed() {
+        out.completeness = Completeness::Failed("names, but no zone".to_owned());
+    }
     if !command.args().iter().any(|it| it == "--list-all-zones") {
         let partial = Completeness::Partial("shows one zone only".to_owned());
         out.completeness = std::mem::take(&mut out.completeness).and(partial);

@@ -284,6 +284,9 @@ fn teamdctl(text: &str, command: &Command) -> Outcome<Vec<ManagedDevice>> {
             if indent == 0 && !matches!(heading, Some("setup" | "ports" | "runner")) {
                 return refuse(line, "setup, ports or runner");
             }
+            if indent > 0 && found.is_none() {
+                return refuse(line, "setup, ports or runner above this line");
+            }
             let found = found.get_or_insert_with(|| {
                 let dev = team(command).map(|it| At::new(Name::from(it), Span::of(text, line)));
                 device(text, line, "teamd", dev)

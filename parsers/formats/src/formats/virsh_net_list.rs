@@ -86,6 +86,9 @@ fn row<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<NetworkState>> {
         "active" => Some(true),
         "inactive" => Some(false),
         _ if state.is_ascii() && switch(autostart).is_some() => return refuse(line, what),
+        _ if [Some(state), Some(autostart), persistent].into_iter().flatten().any(is_value) => {
+            return refuse(line, what);
+        }
         // Another language.
         _ => None,
     };
@@ -99,6 +102,11 @@ fn row<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<NetworkState>> {
         persistent: persistent.and_then(switch),
     };
     Ok(("", Read::Took(record)))
+}
+
+/// Whether a cell holds a number or an address, and so is no word of a language.
+fn is_value(cell: &str) -> bool {
+    cell.contains([':', '/', '-']) || cell.bytes().any(|it| it.is_ascii_digit())
 }
 
 /// One name or UUID.
