@@ -27,8 +27,13 @@ pub(crate) static FORMAT: Format = Format {
     id: FormatId("ss"),
     command: "ss -lntup",
     claims: |command| {
+        // Without a protocol all families are listed, sockets of files among them.
+        let protocol = |it: &String| {
+            !it.starts_with("--") && it.contains(['t', 'u']) || it == "--tcp" || it == "--udp"
+        };
         command.program() == "ss"
             && command.args().iter().all(|it| it.starts_with('-'))
+            && command.args().iter().any(protocol)
             && !is_summary(command)
     },
     sniff: |head| if bodies(head).take(3).any(is_heading) { 95 } else { 0 },
@@ -211,7 +216,7 @@ mod tests {
             assert_eq!(read(text, "ss -lntup").lines.unread, 1, "{text}");
         }
         assert!((FORMAT.claims)(&Command::new("ss -lntup")));
-        for line in ["ss -s", "ss -K dst 192.0.2.1", "ss state listening"] {
+        for line in ["ss", "ss -s", "ss -peaonmi", "ss -K dst 192.0.2.1", "ss state listening"] {
             assert!(!(FORMAT.claims)(&Command::new(line)), "{line}");
         }
     }

@@ -136,7 +136,17 @@ impl Form {
             || bodies(text).any(|it| {
                 Columns::of(it).is_some() || Columns::above_rule(text, it, &[]).is_some()
             });
-        if is_table || !lines().all(|it| is_name(it) && !it.contains(' ')) {
+        if is_table {
+            return None;
+        }
+        let pair =
+            |line: &str| line.split_once(' ').is_some_and(|it| is_uuid(it.0) && is_name(it.1));
+        if lines().all(pair) {
+            return Some((Self::Bare { id: false, uuid: true, name: true }, first));
+        }
+        // Names may hold blanks, but those of a whole list hardly all do, as sentences would.
+        let words = lines().filter(|it| !it.contains(' ')).count();
+        if !lines().all(is_name) || words * 2 < lines().count() {
             return None;
         }
         let id = lines().all(|it| it.bytes().all(|b| b.is_ascii_digit()));
@@ -461,7 +471,7 @@ mod tests {
     #[test]
     fn what_is_no_list_is_a_failed_capture() {
         for text in [
-            "a b\n42\n",
+            "a b c\nd e f\n",
             "Dear all,\nit is slow.\n",
             "Killed\n",
             "Error: No such container: nova_libvirt\n",
@@ -474,7 +484,7 @@ mod tests {
 
     #[test]
     fn bare_values_of_lost_options_are_partial() {
-        for (text, first) in [("b\n42\n", "-|b||"), ("42\n43\n", "42|||")] {
+        for (text, first) in [("a b\n42\n", "-|a b||"), ("42\n43\n", "42|||")] {
             let out = read("virsh list --all", text);
             assert_eq!((rows(&out)[0].as_str(), out.lines.unread), (first, 0));
             assert!(!out.completeness.is_complete());
