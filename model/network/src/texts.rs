@@ -75,8 +75,14 @@ pub(crate) fn neighbours<'a>(network: &Network<'a>) -> AllNeighbours<'a> {
             here.entry((dev.value.as_str(), record.ip.value))
                 .and_modify(|it| {
                     it.failed &= failed;
-                    // The record that has an address says more.
-                    if it.record.mac.is_none() && record.mac.is_some() {
+                    // The record that has an address says more, and so does `ip`, which knows that
+                    // no answer came, than `arp`, which knows that there is none.
+                    let answers = it.record.mac.is_none() && record.mac.is_some();
+                    let ended = it.failed
+                        && it.record.mac.is_none()
+                        && !is_state(it.record, "FAILED")
+                        && is_state(record, "FAILED");
+                    if answers || ended {
                         (it.record, it.evidence) = (record, evidence);
                     }
                 })
@@ -84,6 +90,10 @@ pub(crate) fn neighbours<'a>(network: &Network<'a>) -> AllNeighbours<'a> {
         }
     }
     all
+}
+
+fn is_state(record: &Neighbour, state: &str) -> bool {
+    record.states.iter().any(|it| it == state)
 }
 
 /// Asked for, and no answer came (`FAILED`), or none until now (`INCOMPLETE`).

@@ -213,7 +213,15 @@ fn brctl<'a>(topology: &mut Topology<'a>, texts: &Texts<'a>, claims: &mut Claims
                     && it.kind == NetdevKind::Unknown
                     && it.records.is_empty()
                 {
-                    it.kind = names::kind(port, source.netns.is_root(), false);
+                    // `brctl` prints no `@`.
+                    let vlan = port.rsplit_once('.').is_some_and(|(lower, _)| {
+                        names::is_vlan_of(port, lower) && names::is_nic(lower)
+                    });
+                    it.kind = if vlan {
+                        NetdevKind::Vlan
+                    } else {
+                        names::kind(port, source.netns.is_root(), false)
+                    };
                 }
                 let words = format!("brctl: interface of {}", *bridge.name);
                 claim(claims, device, master, Witness::at(WitnessClass::Kernel, evidence, words));

@@ -377,6 +377,17 @@ impl Solver {
                     return;
                 }
                 witnesses.extend(more);
+                if end.index.is_none() {
+                    // `ifconfig` prints no index that the other end could speak against.
+                    let free = self.by_node.get(&other).filter(|it| !self.peer.contains_key(*it));
+                    let far = free.and_then(|it| self.ends.get(*it));
+                    if far.is_some_and(|far| self.allows(end, far) && self.allows(far, end)) {
+                        let (from, to) = (end.node.min(other), end.node.max(other));
+                        let kind = EdgeKind::VethPeer;
+                        topology.connect(from, to, kind, Confidence::Inferred, witnesses);
+                    }
+                    return;
+                }
                 topology.conflicts.push(Conflict {
                     kind: ConflictKind::VethPeer,
                     nodes,
