@@ -1,6 +1,7 @@
 //! What is not theirs: every format is given the corpus of every other format, and lines that
 //! stand in place of output. Nothing of it may become a record in silence.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::disallowed_methods, reason = "tests read the corpus from files")]
 use std::fs;
 use std::path::{Path, PathBuf};
 

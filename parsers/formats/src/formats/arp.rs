@@ -37,27 +37,33 @@ pub(crate) static FORMAT: Format = Format {
     read: |text, command| parse(text, command).map(Batch::from),
 };
 
-/// What narrows the list of a command line that lists: a device or a host; `None` for one that
-/// changes something.
-fn asked(command: &Command) -> Option<Option<String>> {
+/// What a command line that lists asks for.
+enum Asked {
+    All,
+    /// One device or host.
+    One(String),
+}
+
+/// What `command` lists; `None` for one that changes something.
+fn asked(command: &Command) -> Option<Asked> {
     if command.program() != "arp" {
         return None;
     }
-    let mut only = None;
+    let mut asked = Asked::All;
     let mut words = command.args().iter();
     while let Some(word) = words.next() {
         match word.as_str() {
-            "-i" => only = Some(words.next()?.clone()),
+            "-i" => asked = Asked::One(words.next()?.clone()),
             "--numeric" | "--all" | "--verbose" => {}
             flags if flags.starts_with('-') => {
                 if !flags.strip_prefix('-')?.chars().all(|it| "anve".contains(it)) {
                     return None;
                 }
             }
-            host => only = Some(host.to_owned()),
+            host => asked = Asked::One(host.to_owned()),
         }
     }
-    Some(only)
+    Some(asked)
 }
 
 fn is_heading(line: &str) -> bool {
@@ -74,14 +80,14 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<Neighbour>> {
         if line.contains(" at ") { sentence(text, line) } else { row(text, line) }
     });
     finish(text, &mut out);
-    if let Some(Some(only)) = asked(command) {
+    if let Some(Asked::One(only)) = asked(command) {
         let partial = Completeness::Partial(format!("shows only `{only}`"));
         out.completeness = std::mem::take(&mut out.completeness).and(partial);
     }
     out
 }
 
-/// `Entries: 4	Skipped: 0	Found: 4` of `-v`.
+/// `Entries: 4`, then how many were skipped and found: the last line of `-v`.
 fn is_summary(line: &str) -> bool {
     line.starts_with("Entries: ") && line.contains("Found: ")
 }

@@ -133,7 +133,7 @@ fn read<'a>(
             };
             let id = At::new(id, Span::of(text, digits));
             if value.contains("pvid: yes") {
-                found.pvid = Some(id.clone());
+                found.pvid = Some(id);
             }
             found.vlans.push(id);
         }

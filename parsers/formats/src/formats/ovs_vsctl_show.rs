@@ -499,14 +499,12 @@ mod tests {
         let expected = reads(whole);
         assert!(expected.completeness.is_complete(), "{expected:?}");
         for blanks in ["", " ", "\t"] {
-            let flat: String = whole
-                .lines()
-                .map(|line| {
-                    let inner = line.trim_start();
-                    let lost = if inner.len() < line.len() { blanks } else { "" };
-                    format!("{lost}{inner}\n")
-                })
-                .collect();
+            let mut flat = String::new();
+            for line in whole.lines() {
+                let inner = line.trim_start();
+                let lost = if inner.len() < line.len() { blanks } else { "" };
+                flat.extend([lost, inner, "\n"]);
+            }
             let out = reads(&flat);
             assert_eq!(rows(&out), rows(&expected), "{flat}");
             assert!(out.completeness.is_complete());

@@ -50,7 +50,7 @@ pub(crate) static FORMAT: Format = Format {
 /// `/etc/libvirt/qemu/networks/NAME.xml`, and the state below `/var/lib/libvirt/network`.
 fn is_network_file(path: &str) -> bool {
     path.rsplit_once('/').is_some_and(|(folder, file)| {
-        file.ends_with(".xml")
+        file.strip_suffix(".xml").is_some_and(|it| !it.is_empty())
             && (folder.ends_with("etc/libvirt/qemu/networks")
                 || folder.ends_with("lib/libvirt/network")
                 || folder.ends_with("run/libvirt/network"))
@@ -120,7 +120,7 @@ fn next_network(text: &str, from: usize) -> Option<(usize, usize, bool)> {
 fn around(text: &str, range: std::ops::Range<usize>, out: &mut Outcome<Vec<Network>>) {
     let mut in_comment = false;
     // What shares its line with a network is counted with it.
-    let after = if range.start > 0 { 1 } else { 0 };
+    let after = usize::from(range.start > 0);
     let part = text.get(range).unwrap_or_default();
     let shared = usize::from(!part.ends_with('\n') && !part.is_empty());
     let lines: Vec<&str> = part.lines().collect();

@@ -146,9 +146,9 @@ mod tests {
         assert_eq!(out.problems, []);
         assert!(out.completeness.is_complete());
         let [default, mine] = out.records.as_slice() else { panic!("{out:?}") };
-        assert_eq!(default.active.as_ref().unwrap().value, true);
+        assert!(default.active.as_ref().unwrap().value);
         assert_eq!((mine.name.as_ref().unwrap().as_str(), mine.autostart), ("my net", Some(false)));
-        assert_eq!(mine.active.as_ref().unwrap().value, false);
+        assert!(!mine.active.as_ref().unwrap().value);
         assert!(!read(text, "virsh net-list").completeness.is_complete());
     }
 
