@@ -22,7 +22,7 @@ mod table;
 
 use tapline_core::Name;
 use tapline_core::capture::{Command, Completeness, FormatId};
-use tapline_core::outcome::Outcome;
+use tapline_core::outcome::{Fate, Outcome};
 use tapline_core::records::Batch;
 use tapline_core::records::link::{Link, ONLY_UP};
 use tapline_core::span::{At, Span};
@@ -120,7 +120,15 @@ fn ended(text: &str, command: &Command, out: &mut Outcome<Vec<Link>>) {
 pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<Link>> {
     let mut out = Outcome::default();
     let mut reader = Reader { text, links: Vec::new(), open: None };
+    let mut over = false;
     for body in bodies(text) {
+        // What was typed, and the output of what was typed next.
+        over |= is_other_prompt(body);
+        if over || is_typed(body) {
+            out.lines.add(if body.is_empty() { Fate::Blank } else { Fate::Ignored });
+            reader.open = None;
+            continue;
+        }
         let indented = body.starts_with([' ', '\t']);
         if body.is_empty() {
             one_line::<_, ()>(text, body, &mut out, &mut |line| refuse(line, ""));
@@ -133,6 +141,19 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<Link>> {
     let mut out = out.map(|()| reader.links);
     ended(text, command, &mut out);
     out
+}
+
+/// The command itself, with or without a prompt.
+fn is_typed(line: &str) -> bool {
+    let words = line.trim_start_matches(['#', '$', ' ']);
+    words == "ifconfig" || words.starts_with("ifconfig ")
+}
+
+/// The prompt of another shell with a command: `mininet> h1 ping h2`.
+fn is_other_prompt(line: &str) -> bool {
+    line.split_once("> ").is_some_and(|(name, typed)| {
+        !name.is_empty() && name.bytes().all(|it| it.is_ascii_alphanumeric()) && !typed.is_empty()
+    })
 }
 
 /// Which device the next lines are about.

@@ -124,6 +124,18 @@ fn layout(text: &str, call: &Call<'_>, plan: Plan<'_>) -> Layout {
 /// The columns of a table or of CSV: name, and where its cells start and end.
 type Columns<'a> = Vec<(&'a str, usize, usize)>;
 
+/// The first columns of bridges, ports and interfaces, of all versions: a text of another table
+/// may have been saved under their command.
+const FIRST_COLUMNS: &[&str] = &[
+    "admin_state",
+    "auto_attach",
+    "bond_active_slave",
+    "bond_downdelay",
+    "bond_fake_iface",
+    "controller",
+    "datapath_id",
+];
+
 struct Reader<'a, 'c> {
     text: &'a str,
     plan: Plan<'a>,
@@ -209,7 +221,13 @@ impl<'a> Reader<'a, '_> {
             Table::Known(table) => matches!(table, "Bridge" | "Port" | "Interface"),
             Table::Guess => matches!(guess(names()), "Bridge" | "Port" | "Interface"),
         };
-        let nameless = keyed && names().next() == Some("_uuid") && !names().any(|it| it == "name");
+        // Columns are in the order of the alphabet: what goes on behind `name` has no such column,
+        // and is of another table.
+        let before = names().last().is_some_and(|last| last < "name");
+        let mut leading = names();
+        let of_table = leading.next() == Some("_uuid")
+            && leading.next().is_none_or(|column| FIRST_COLUMNS.contains(&column));
+        let nameless = keyed && of_table && before && !names().any(|it| it == "name");
         let whole = self.first.iter().filter_map(|it| column(it).ok()).map(|(_, it)| it.0);
         let begins = self.held.len() < self.first.len() && names().eq(whole.take(self.held.len()));
         nameless || begins

@@ -27,7 +27,8 @@ pub(super) fn read<'a>(
     match first {
         "Link" => hardware(text, line, link)?,
         "inet" | "inet6" => {
-            let Some(mut address) = address(text, line, first == "inet6") else {
+            let six = first == "inet6" || words.clone().next() == Some("addr6:");
+            let Some(mut address) = address(text, line, six) else {
                 return refuse(line, "an address with its mask or prefix length");
             };
             address.label = label.map(Name::from);
@@ -170,7 +171,7 @@ fn address(text: &str, line: &str, six: bool) -> Option<Address> {
     let mut pieces = Vec::new();
     for word in line.split_whitespace().skip(1) {
         match word.split_once(':') {
-            Some((key @ ("addr" | "Bcast" | "Mask" | "P-t-P" | "Scope"), value)) => {
+            Some((key @ ("addr" | "addr6" | "Bcast" | "Mask" | "P-t-P" | "Scope"), value)) => {
                 pieces.push(key);
                 pieces.extend(Some(value).filter(|it| !it.is_empty()));
             }
@@ -179,7 +180,7 @@ fn address(text: &str, line: &str, six: bool) -> Option<Address> {
     }
     let mut pieces = pieces.into_iter();
     let mut shown = pieces.next()?;
-    if shown == "addr" {
+    if matches!(shown, "addr" | "addr6") {
         shown = pieces.next()?;
     }
     let (ip, length) = shown.split_once('/').map_or((shown, None), |it| (it.0, Some(it.1)));
@@ -292,6 +293,9 @@ fn is_other(line: &str, first: &str) -> bool {
         "index",
         "member:",
         "maxaddr",
+        "maxage",
+        "ifmaxaddr",
+        "link-local6:",
         "id",
         "root",
         "Configuration:",
@@ -338,7 +342,7 @@ fn is_other(line: &str, first: &str) -> bool {
     KEYS.contains(&first)
         || first.starts_with("Interrupt:")
         || first.starts_with("Memory:")
-        || first.contains('=') && first.ends_with('>')
+        || first.contains('=') && (first.ends_with('>') || first == line)
         || line.ends_with("(UNSPEC)")
         || line.ends_with("Tunnel)")
         || line.ends_with(')') && line.contains("txqueuelen")
