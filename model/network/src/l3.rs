@@ -285,7 +285,14 @@ impl<'a> Walk<'_, '_, 'a, '_> {
         let mut open: Vec<(Answer<Decision<'a>>, Need)> = Vec::new();
         let mut steps = 0;
         let last = loop {
-            let Some(&rule) = self.rules.get(at) else { break Answer::Known(no_route()) };
+            let Some(&rule) = self.rules.get(at) else {
+                // A list that was cut off may lack the rule that leads on.
+                break if self.lists_all_rules() {
+                    Answer::Known(no_route())
+                } else {
+                    Answer::Unknown(self.ask_rules())
+                };
+            };
             steps += 1;
             if steps > MOST_STEPS {
                 break Answer::Unknown(self.ask_rules());
@@ -393,6 +400,12 @@ impl<'a> Walk<'_, '_, 'a, '_> {
             Family::Inet6 => self.fib.tables.values().any(Table::has_inet6),
         };
         of_family && (is(Topic::AllRoutes) || table == "main" && is(Topic::Routes))
+    }
+
+    /// Whether every policy rule was captured.
+    fn lists_all_rules(&self) -> bool {
+        let coverage = &self.fib.network.topology.coverage;
+        matches!(coverage.of(self.fib.host, self.fib.netns, Topic::Rules), Coverage::Complete(_))
     }
 
     fn ask_table(&self, table: &str) -> Vec<Need> {
