@@ -83,11 +83,14 @@ fn golden(path: &Path) -> datatest_stable::Result<()> {
     Ok(())
 }
 
-/// The capture beside a metadata file: `<name>/` (a host, or a folder of tarballs), `<name>.txt`,
-/// `<name>.tar.xz`, `<name>.tar.gz`.
+/// The capture beside a metadata file: `<name>/` (a host, or a folder of tarballs), `<name>.txt`
+/// and other texts, `<name>.tar.xz`, `<name>.tar.gz`.
 fn inputs(stem: &Path) -> Vec<Input> {
     let beside = |suffix: &str| PathBuf::from(format!("{}{suffix}", stem.display()));
-    let one = ["", ".txt", ".tar.xz", ".tar.gz"].into_iter().map(beside).find(|it| it.exists());
+    let one = ["", ".txt", ".md", ".html", ".cast", ".tar.xz", ".tar.gz"]
+        .into_iter()
+        .map(beside)
+        .find(|it| it.exists());
     one.map(Input::Path).into_iter().collect()
 }
 
@@ -210,6 +213,7 @@ fn findings(shown: &mut String, read: &Snapshot, report: &lint::Report) -> std::
 datatest_stable::harness! {
     { test = golden, root = "../corpus/captures", pattern = r"^[^/]*\.yaml$" },
     { test = golden, root = "../corpus/collected", pattern = r"\.yaml$" },
+    { test = golden, root = "../corpus/posts", pattern = r"\.yaml$" },
     { test = golden, root = "../corpus/sessions", pattern = r"\.yaml$" },
     { test = golden, root = "../corpus/sosreports", pattern = r"\.yaml$" },
 }

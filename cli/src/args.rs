@@ -215,6 +215,9 @@ pub(crate) struct Lint {
     /// FILE is replaced if it is a baseline, and nothing else is ever written.
     #[arg(long, value_name = "FILE")]
     pub(crate) write_baseline: Option<PathBuf>,
+    /// End with status 2 where anything of the input was not read, or not wholly
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// Show also what follows from other findings, under its cause
     #[arg(long)]
     pub(crate) all: bool,

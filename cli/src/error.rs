@@ -14,6 +14,8 @@ pub(crate) enum Status {
     Clean,
     /// Findings, or the name was not found.
     Found,
+    /// Nothing to complain of in what could be read, but that is not enough.
+    Unread,
 }
 
 impl From<Status> for ExitCode {
@@ -21,6 +23,7 @@ impl From<Status> for ExitCode {
         match status {
             Status::Clean => Self::SUCCESS,
             Status::Found => Self::from(1),
+            Status::Unread => Self::from(2),
         }
     }
 }

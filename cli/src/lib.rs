@@ -14,6 +14,7 @@ mod find;
 #[cfg(test)]
 mod fixture;
 mod gap;
+mod honesty;
 mod own;
 mod pipeline;
 mod render;

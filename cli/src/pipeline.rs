@@ -24,6 +24,11 @@ pub(crate) fn read(inputs: &Inputs) -> Result<Snapshot> {
         return Err(CliError::new("--host needs the name of a host"));
     }
     let host = inputs.host.as_ref().map(|name| name.trim().to_owned());
+    // A folder has many outputs; only one of them could be that of the command.
+    if let Some(folder) = inputs.paths.iter().find(|path| command.is_some() && path.is_dir()) {
+        let message = format!("--as is for one output, and {} is a folder", folder.display());
+        return Err(CliError::new(message).hint("give the file, or the folder without --as"));
+    }
     let options = Options { command, host, limits: limits(inputs.limits) };
     let paths: Vec<Input> = inputs.paths.iter().map(|path| input(path)).collect();
     let captured = match tapline_capture::open(&paths, &options) {

@@ -7,7 +7,7 @@ use crate::error::{Result, Status};
 use crate::render::about::About;
 use crate::render::{github, junit, lint_json, lint_text, paths, sarif};
 use crate::terminal::{self, Terminal};
-use crate::{baseline, pipeline, render};
+use crate::{baseline, honesty, pipeline, render};
 
 pub(crate) fn run(args: &Lint, terminal: &Terminal) -> Result<Status> {
     let Loaded { mut config, mut own, catalogue } = config::load(&args.config, Some(&args.inputs))?;
@@ -59,5 +59,11 @@ pub(crate) fn run(args: &Lint, terminal: &Terminal) -> Result<Status> {
     }
     let mut open = report.findings.iter().filter(|it| it.is_open());
     let fails = least.is_some_and(|least| open.any(|it| it.severity >= least));
-    Ok(if fails { Status::Found } else { Status::Clean })
+    let strict = args.strict && honesty::is_unread(&snapshot);
+    let unread = strict || !honesty::is_usable(&snapshot) || honesty::is_damaged(&snapshot);
+    Ok(match (fails, unread) {
+        (true, _) => Status::Found,
+        (false, true) => Status::Unread,
+        (false, false) => Status::Clean,
+    })
 }

@@ -12,7 +12,7 @@ use tapline_topology::Topic;
 use tapline_topology::coverage::Coverage;
 
 use super::coverage::HostCoverage;
-use super::problems::Problems;
+use super::problems::{NotRead, Problems};
 use crate::error::Result;
 use crate::gap::{self, Step};
 
@@ -21,6 +21,8 @@ struct Document<'a> {
     schema: &'static str,
     hosts: Vec<HostRow<'a>>,
     problems: Problems<'a>,
+    /// Files, archives and commands of the input that were not used.
+    not_read: NotRead<'a>,
 }
 
 #[derive(Serialize)]
@@ -107,8 +109,12 @@ pub(crate) fn render(
     hosts: &[HostCoverage<'_>],
 ) -> Result<()> {
     let rows = hosts.iter().filter_map(|it| row(snapshot, it)).collect();
-    let document =
-        Document { schema: "tapline.coverage/1", hosts: rows, problems: Problems(snapshot) };
+    let document = Document {
+        schema: "tapline.coverage/1",
+        hosts: rows,
+        problems: Problems(snapshot),
+        not_read: NotRead(snapshot),
+    };
     serde_json::to_writer_pretty(&mut *out, &document)?;
     Ok(writeln!(out)?)
 }

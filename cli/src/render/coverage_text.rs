@@ -18,6 +18,8 @@ use crate::terminal::{Paint, Terminal, style};
 const TEXTS: usize = 12;
 /// Names that are listed before `and N more`.
 const NAMES: usize = 4;
+/// What was not read, before `and N more`.
+const LEFT_OUT: usize = 200;
 
 /// Writes the coverage of all hosts.
 pub(crate) fn render(
@@ -38,6 +40,7 @@ pub(crate) fn render(
         texts(out, snapshot, host, paint)?;
         close_gap(out, snapshot, host, paint)?;
     }
+    summary::not_read(out, snapshot, LEFT_OUT, paint)?;
     summary::reading(out, snapshot, paint)
 }
 

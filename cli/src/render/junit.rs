@@ -19,11 +19,13 @@ struct Case<'a> {
     failures: Vec<&'a Finding>,
     others: Vec<&'a Finding>,
     undecided: Vec<&'a CannotTell>,
+    /// There was nothing that the rule looks at.
+    idle: bool,
 }
 
 impl Case<'_> {
     fn is_skipped(&self) -> bool {
-        self.failures.is_empty() && !self.undecided.is_empty()
+        self.failures.is_empty() && (self.idle || !self.undecided.is_empty())
     }
 }
 
@@ -65,11 +67,15 @@ fn cases<'a>(
     let of = |rule: &'static Rule| {
         let found = report.findings.iter().filter(|it| it.host == host && it.is_open());
         let found = found.filter(|it| it.rule.code == rule.code);
-        let (failures, others) =
+        let (failures, others): (Vec<_>, Vec<_>) =
             found.partition(|it| least.is_some_and(|least| it.severity >= least));
         let undecided = report.cannot_tell.iter();
-        let undecided = undecided.filter(|it| it.host == host && it.code == rule.code).collect();
-        Case { rule, failures, others, undecided }
+        let undecided: Vec<_> =
+            undecided.filter(|it| it.host == host && it.code == rule.code).collect();
+        let looked_at = report.clean.iter().find(|(code, _)| *code == rule.code);
+        let none = looked_at.is_some_and(|&(_, objects)| objects == 0);
+        let idle = none && failures.is_empty() && others.is_empty() && undecided.is_empty();
+        Case { rule, failures, others, undecided, idle }
     };
     rules.iter().map(|rule| of(rule)).collect()
 }
@@ -88,7 +94,8 @@ fn counts<'a>(cases: impl IntoIterator<Item = &'a Case<'a>>) -> String {
 fn case(out: &mut impl Write, snapshot: &Snapshot, host: &str, it: &Case<'_>) -> Result<()> {
     let name = format!("{} {}", it.rule.code, it.rule.id);
     write!(out, "    <testcase classname=\"{host}\" name=\"{}\"", line(&name))?;
-    if it.failures.is_empty() && it.others.is_empty() && it.undecided.is_empty() {
+    let silent = it.failures.is_empty() && it.others.is_empty() && it.undecided.is_empty();
+    if silent && !it.idle {
         return Ok(writeln!(out, "/>")?);
     }
     writeln!(out, ">")?;
@@ -107,7 +114,11 @@ fn case(out: &mut impl Write, snapshot: &Snapshot, host: &str, it: &Case<'_>) ->
         writeln!(out, "</failure>")?;
     } else if it.is_skipped() {
         let missing: Vec<String> = it.undecided.iter().map(|it| undecided(it)).collect();
-        let message = format!("cannot tell: {}", missing.join("; "));
+        let message = if it.idle {
+            "nothing to look at".to_owned()
+        } else {
+            format!("cannot tell: {}", missing.join("; "))
+        };
         writeln!(out, "      <skipped message=\"{}\"/>", line(&message))?;
     }
     if !it.others.is_empty() {

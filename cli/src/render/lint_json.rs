@@ -14,7 +14,7 @@ use tapline_topology::{CaptureKey, Topology};
 
 use super::about::About;
 use super::paths::{self, PathRow};
-use super::problems::Problems;
+use super::problems::{NotRead, Problems};
 use super::source::{column, excerpt};
 use crate::error::Result;
 
@@ -28,6 +28,8 @@ struct Document<'a> {
     findings: Vec<FindingRow<'a>>,
     cannot_tell: Vec<CannotTellRow<'a>>,
     problems: Problems<'a>,
+    /// Files, archives and commands of the input that were not used.
+    not_read: NotRead<'a>,
     clean: Vec<CleanRow>,
     /// The way of each running VM port and each port of a namespace.
     paths: Vec<PathRow>,
@@ -135,6 +137,7 @@ pub(crate) fn render(
         findings: report.findings.iter().map(|it| finding(topology, it)).collect(),
         cannot_tell: report.cannot_tell.iter().map(|it| cannot_tell(snapshot, it)).collect(),
         problems: Problems(snapshot),
+        not_read: NotRead(snapshot),
         clean: report.clean.iter().map(|&(code, count)| CleanRow { code, count }).collect(),
         paths: paths::rows(topology, report),
         configuration: about,

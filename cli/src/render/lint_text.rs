@@ -12,6 +12,7 @@ use super::about::About;
 use super::escape::{shorten, visible};
 use super::source::{Mark, draw};
 use super::{count, severity_style, summary};
+use crate::honesty;
 use crate::terminal::{Paint, Terminal, style};
 
 /// Pieces of evidence that are drawn for one finding.
@@ -81,7 +82,8 @@ pub(crate) fn render(
     if terminal.quiet {
         return Ok(());
     }
-    writeln!(out, "{}{}", verdict(report, shown, &by_fingerprint, paint), hidden(report))?;
+    let said = verdict(topology, report, shown, &by_fingerprint, paint);
+    writeln!(out, "{said}{}", hidden(report))?;
     if let Some(path) = &shown.about.path {
         writeln!(out, "{} {}", paint.of(style::STRONG, "configured by"), visible(path))?;
     }
@@ -92,6 +94,7 @@ pub(crate) fn render(
     if shown.consequences {
         summary::cannot_tell(out, snapshot, &report.cannot_tell, paint)?;
     }
+    summary::not_read(out, snapshot, NAMES, paint)?;
     summary::reading(out, snapshot, paint)?;
     summary::undecided(out, snapshot, report, paint)
 }
@@ -123,8 +126,9 @@ fn affected(finding: &Finding) -> String {
     parts.join(", ")
 }
 
-/// `no faults found`, or how many of each severity.
+/// `no faults found`, or how many of each severity; first of all, that little was looked at.
 fn verdict(
+    topology: &Topology<'_>,
     report: &Report,
     shown: Shown<'_>,
     by_fingerprint: &BTreeMap<&str, &Finding>,
@@ -132,8 +136,17 @@ fn verdict(
 ) -> String {
     let mut open = report.findings.iter().filter(|it| it.is_open());
     if open.next().is_none() {
+        if let Some(looked_at) = honesty::nothing_to_judge(topology, report) {
+            return format!("{}: {looked_at}", paint.of(style::WARNING, "nothing to judge"));
+        }
         let none =
             if report.findings.is_empty() { "no faults found" } else { "no new faults found" };
+        if let Some(why) = honesty::hardly_read(topology.snapshot) {
+            return format!(
+                "{}: {why}; {none} in the rest",
+                paint.of(style::WARNING, "read in part")
+            );
+        }
         // What could not be decided is no fault, and not in order either.
         if !report.cannot_tell.is_empty() {
             return format!("{} in what was captured", paint.of(style::STRONG, none));
@@ -161,6 +174,9 @@ fn verdict(
         if !shown.consequences {
             text.push_str(" (--all shows what follows from them)");
         }
+    }
+    if let Some(why) = honesty::hardly_read(topology.snapshot) {
+        text.push_str(&format!("; {}: {why}", paint.of(style::WARNING, "read in part")));
     }
     text
 }

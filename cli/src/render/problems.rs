@@ -50,3 +50,29 @@ impl Serialize for Problems<'_> {
         to.collect_seq(all(self.0))
     }
 }
+
+/// What of the input was not used.
+pub(crate) struct NotRead<'a>(pub(crate) &'a Snapshot);
+
+#[derive(Serialize)]
+struct NotReadRow<'a> {
+    archive: &'a str,
+    member: &'a str,
+    /// Of a command of a session; null for a file.
+    line: Option<u32>,
+    command: Option<&'a str>,
+    /// `text`, `command`, or the sort of archive.
+    what: &'a str,
+}
+
+impl Serialize for NotRead<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(self.0.captured.left_out.iter().map(|it| NotReadRow {
+            archive: &it.archive,
+            member: &it.member,
+            line: it.line,
+            command: it.command.as_deref(),
+            what: &it.what,
+        }))
+    }
+}

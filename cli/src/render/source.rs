@@ -79,7 +79,8 @@ pub(crate) fn column(source: &Source, span: Span) -> Option<usize> {
         return None;
     }
     let before = source.text.get(lines.start..span.start as usize)?;
-    Some(before.chars().count() + 1)
+    let packed = source.packed_before(span.start) as usize;
+    Some(packed + before.chars().count() + 1)
 }
 
 /// Draws the marked pieces of one source: a frame for each group of neighbouring lines. Of the

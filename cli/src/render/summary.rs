@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use tapline_analysis::lint::{CannotTell, Report, rules};
-use tapline_core::capture::{HostId, Snapshot};
+use tapline_core::capture::{HostId, LeftOut, Snapshot};
 use tapline_core::ids::Netns;
 use tapline_core::need::{Need, quote};
 use tapline_core::outcome::ProblemKind;
@@ -239,6 +239,49 @@ pub(crate) fn commands<'a>(all: impl IntoIterator<Item = &'a Need>) -> String {
     shown.truncate(COMMANDS);
     let list = shown.join(", ");
     if more > 0 { format!("{list} and {more} more") } else { list }
+}
+
+/// What of the input was not used: files, archives, commands of sessions with their lines.
+pub(crate) fn not_read(
+    out: &mut impl Write,
+    snapshot: &Snapshot,
+    most: usize,
+    paint: Paint,
+) -> io::Result<()> {
+    let (commands, files): (Vec<_>, Vec<_>) =
+        snapshot.captured.left_out.iter().partition(|it| it.command.is_some());
+    let file = |it: &&LeftOut| {
+        let name = if it.member.is_empty() { &it.archive } else { &it.member };
+        match it.what.as_str() {
+            "text" => name.to_string(),
+            what => format!("{name}: {what}"),
+        }
+    };
+    let command = |it: &&LeftOut| {
+        let line = it.line.unwrap_or_default();
+        format!("`{}` (line {line})", it.command.as_deref().unwrap_or_default())
+    };
+    let files: Vec<String> = files.iter().map(file).collect();
+    let commands: Vec<String> = commands.iter().map(command).collect();
+    for (what, names) in [("file", files), ("command", commands)] {
+        if names.is_empty() {
+            continue;
+        }
+        let more = names.len().saturating_sub(most);
+        let shown: Vec<_> = names.iter().take(most).map(|it| shorten(it, 200)).collect();
+        let mut list = shown.join(", ");
+        if more > 0 {
+            list.push_str(&format!(" and {more} more"));
+        }
+        writeln!(
+            out,
+            "{} {}: {}",
+            paint.of(style::STRONG, "not read"),
+            count(names.len(), what),
+            visible(&list),
+        )?;
+    }
+    Ok(())
 }
 
 /// How many lines were not understood, and the first few.

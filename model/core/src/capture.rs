@@ -176,16 +176,45 @@ pub struct Source {
     pub completeness: Completeness,
     /// Seconds since the epoch at which the command started, where the capture says so.
     pub taken: Option<f64>,
+    /// Where the lines of `text` stand in the member, where they do not follow one another from
+    /// `first_line` on: packing was taken off them. Empty where they do.
+    pub places: Vec<LinePlace>,
     /// Line starts of `text`, made on first use.
     pub lines: OnceLock<LineIndex>,
+}
+
+/// Where one line of a text stands in the member that it came from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct LinePlace {
+    /// One-based line.
+    pub line: u32,
+    /// Characters of that line in front of the text.
+    pub column: u32,
 }
 
 impl Source {
     /// One-based line numbers, within the member, of the first and the last line of `span`.
     pub fn line_numbers(&self, span: Span) -> (u32, u32) {
-        let index = self.lines.get_or_init(|| LineIndex::new(&self.text));
         let last = span.end.saturating_sub(1).max(span.start);
-        (self.first_line + index.line(span.start), self.first_line + index.line(last))
+        (self.line_of(span.start), self.line_of(last))
+    }
+
+    /// One-based line of a byte of the text, within the member.
+    fn line_of(&self, offset: u32) -> u32 {
+        let line = self.index().line(offset);
+        let place = self.places.get(line as usize).or(self.places.last());
+        place.map_or(self.first_line + line, |place| place.line)
+    }
+
+    /// Characters of the member's line that stand before the line of the text at `offset`: marks
+    /// of a quoted mail, indentation, line numbers.
+    pub fn packed_before(&self, offset: u32) -> u32 {
+        let line = self.index().line(offset);
+        self.places.get(line as usize).map_or(0, |place| place.column)
+    }
+
+    fn index(&self) -> &LineIndex {
+        self.lines.get_or_init(|| LineIndex::new(&self.text))
     }
 
     /// The quoted text of `span`.
@@ -232,6 +261,21 @@ pub struct InputProblem {
     pub message: String,
 }
 
+/// Something in an input that nothing was made of: whoever handed it over may believe it counts.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct LeftOut {
+    /// The input, as the user named it.
+    pub archive: Arc<str>,
+    /// Path inside it; empty where the input is one file.
+    pub member: Arc<str>,
+    /// One-based line, for a command of a session.
+    pub line: Option<u32>,
+    /// The command, for a command of a session.
+    pub command: Option<String>,
+    /// What it is: `text`, `command`, or the sort of archive.
+    pub what: String,
+}
+
 /// How much of one input was looked at.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct InputCount {
@@ -260,6 +304,8 @@ pub struct Captured {
     pub problems: Vec<InputProblem>,
     /// How much of each input was looked at, in the order of the inputs.
     pub inputs: Vec<InputCount>,
+    /// What in the inputs was not used.
+    pub left_out: Vec<LeftOut>,
 }
 
 /// Captured texts and what the readers made of them.

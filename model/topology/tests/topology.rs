@@ -43,6 +43,7 @@ fn snapshot(hosts: &[Texts<'_>]) -> Snapshot {
                 text: (*text).to_owned(),
                 completeness: Completeness::Complete,
                 taken: None,
+                places: Vec::new(),
                 lines: OnceLock::new(),
             });
         }

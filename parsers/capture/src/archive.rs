@@ -5,6 +5,7 @@
 mod decode;
 mod pipe;
 mod tar;
+mod zip;
 
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::sync::Arc;
@@ -106,6 +107,9 @@ fn inside(loader: &mut Loader<'_>, read: &mut dyn BufRead, place: Place, depth: 
     if kind == Kind::Tar {
         tree.single = false;
         tar::read(loader, &mut read, &mut tree, depth);
+    } else if kind == Kind::Zip {
+        tree.single = false;
+        zip::read(loader, &mut read, &mut tree, depth);
     } else {
         loader.text(&mut read, &place.name, kind, &mut tree);
     }

@@ -13,9 +13,8 @@ use tapline_formats::registry;
 use crate::host::{Draft, Piece, decode};
 use crate::join::{self, Found};
 use crate::load::Loader;
-use crate::sos::name::Names;
 use crate::tree::Tree;
-use crate::{CaptureError, Input, Options, command, flat, folder, sos};
+use crate::{CaptureError, Input, Options, command, folder, sos};
 
 /// See [`crate::open`].
 pub(crate) fn open(inputs: &[Input], options: &Options) -> Result<Captured, CaptureError> {
@@ -50,6 +49,7 @@ pub(crate) fn open(inputs: &[Input], options: &Options) -> Result<Captured, Capt
                     let (of_tree, unread) = of_tree(&tree);
                     drafts.extend(of_tree);
                     count.unclaimed_commands += unread.unclaimed;
+                    captured.left_out.extend(unread.left_out);
                     loader.problems.extend(unread.problems);
                 }
             }
@@ -93,8 +93,14 @@ fn of_tree(tree: &Tree) -> (Vec<Draft>, folder::Unread) {
         drafts.push(sos::read(tree, root, &members));
     }
     let rest: Vec<&str> = rest.into_iter().collect();
-    let (found, unread) = folder::read(tree, &rest);
+    let (found, mut unread) = folder::read(tree, &rest);
     drafts.extend(found);
+    // A report holds much that is no evidence of the network.
+    for (member, what) in &tree.left_out {
+        if !roots.iter().any(|root| member.starts_with(root.as_str())) {
+            unread.left_out.push(folder::left_out_text(tree, member, what));
+        }
+    }
     (drafts, unread)
 }
 
@@ -123,6 +129,7 @@ fn one_output(
         command: run.command,
         format: format.id,
         text,
+        places: Vec::new(),
         lossy,
         completeness: tree
             .completeness(member)
@@ -132,14 +139,10 @@ fn one_output(
     Some(draft)
 }
 
-/// The folder of a file whose name is a command and nothing else (`ip_a.txt`): several such files
-/// of one folder are outputs of one machine, as they are where the folder is the input.
+/// The folder of a file that was given by itself: outputs of one folder are outputs of one machine,
+/// as they are where the folder is the input.
 fn beside(input: &Input) -> Option<PathBuf> {
     let Input::Path(path) = input else { return None };
-    let guess = flat::guess(path.file_name()?.to_str()?, &Names::default())?;
-    if guess.label.is_some() || registry::by_command(&guess.named.command).is_none() {
-        return None;
-    }
     Some(std::path::absolute(path).ok().filter(|it| it.is_file())?.parent()?.to_owned())
 }
 
@@ -170,6 +173,7 @@ fn number(hosts: Vec<Vec<Piece>>, captured: &mut Captured) {
                 format: Some(piece.format),
                 request: Request::default(),
                 text: piece.text,
+                places: piece.places,
                 completeness: piece.completeness,
                 taken: piece.taken,
                 lines: OnceLock::new(),

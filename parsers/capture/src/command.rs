@@ -4,6 +4,7 @@
 //! switches. Moved to where they belong: the namespace of `ip netns exec NS`, `ip -n NS` and
 //! `nsenter`, the host of `ssh`, the container of `docker exec`, and what a pipe does to the
 //! output.
+pub(crate) mod opens;
 mod shell;
 
 use tapline_core::capture::Command;
@@ -33,12 +34,6 @@ impl Invocation {
             command: Command { argv: vec!["cat".to_owned(), path.to_owned()] },
             ..Self::default()
         }
-    }
-
-    /// Whether it opens a shell rather than printing something.
-    pub(crate) fn is_shell(&self) -> bool {
-        let shell = matches!(self.command.program(), "bash" | "sh" | "zsh" | "dash" | "ash" | "su");
-        shell && self.command.args().iter().all(|it| it.starts_with('-') || it == "root")
     }
 }
 

@@ -13,6 +13,8 @@ pub(crate) enum Kind {
     Bzip2,
     /// Zstandard.
     Zstd,
+    /// A zip archive.
+    Zip,
     /// An archive or wrapping that is not read; its name.
     Foreign(&'static str),
     /// Nothing in it.
@@ -31,7 +33,7 @@ impl Kind {
 
     /// Whether there are members or texts inside.
     pub(crate) fn is_container(self) -> bool {
-        self == Self::Tar || self.is_compression()
+        matches!(self, Self::Tar | Self::Zip) || self.is_compression()
     }
 }
 
@@ -41,9 +43,8 @@ pub(crate) const HEAD: usize = 4096;
 /// Tells what a file is by its first bytes.
 pub(crate) fn sniff(head: &[u8]) -> Kind {
     const FOREIGN: &[(&[u8], &str)] = &[
-        (b"PK\x03\x04", "a zip archive"),
-        (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
-        (b"Rar!", "a rar archive"),
+        (b"7z\xbc\xaf\x27\x1c", "a 7z archive (unpack it with `7z x` and give the folder)"),
+        (b"Rar!", "a rar archive (unpack it with `unrar x` and give the folder)"),
         (b"\x89PNG", "a picture"),
         (b"\xff\xd8\xff", "a picture"),
         (b"GIF8", "a picture"),
@@ -60,6 +61,7 @@ pub(crate) fn sniff(head: &[u8]) -> Kind {
         [0x1f, 0x8b, 8, ..] => Kind::Gzip,
         [b'B', b'Z', b'h', b'1'..=b'9', b'1' | 0x17, ..] => Kind::Bzip2,
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Kind::Zstd,
+        [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Kind::Zip,
         // OpenPGP packets of symmetric or public-key encryption.
         [0x85 | 0x8c | 0xc3, 0x01..=0x0d, 0x03..=0x04, ..] => Kind::Foreign("an encrypted file"),
         _ if is_tar(head) => Kind::Tar,
@@ -95,13 +97,32 @@ pub(crate) fn without_mark(bytes: Vec<u8>) -> Vec<u8> {
         [0xef, 0xbb, 0xbf, rest @ ..] => rest.to_vec(),
         [0xff, 0xfe, rest @ ..] => wide(rest, u16::from_le_bytes),
         [0xfe, 0xff, rest @ ..] => wide(rest, u16::from_be_bytes),
-        _ => bytes,
+        unmarked => match wide_without_mark(unmarked) {
+            Some(unit) => wide(unmarked, unit),
+            None => bytes,
+        },
+    }
+}
+
+/// UTF-16 that no mark announces: nearly every second byte is NUL, as in text of few letters.
+fn wide_without_mark(bytes: &[u8]) -> Option<fn([u8; 2]) -> u16> {
+    const SEEN: usize = 512;
+    let head = bytes.get(..SEEN.min(bytes.len()))?;
+    let (pairs, _) = head.as_chunks::<2>();
+    if pairs.len() < 8 {
+        return None;
+    }
+    let zeros = |at: usize| pairs.iter().filter(|pair| pair.get(at) == Some(&0)).count();
+    match (zeros(0), zeros(1)) {
+        (0, low) if low * 10 >= pairs.len() * 8 => Some(u16::from_le_bytes),
+        (high, 0) if high * 10 >= pairs.len() * 8 => Some(u16::from_be_bytes),
+        _ => None,
     }
 }
 
 /// Few control characters, no NUL, unless a mark says that it is UTF-16.
 fn is_text(head: &[u8]) -> bool {
-    if matches!(head, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) {
+    if matches!(head, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) || wide_without_mark(head).is_some() {
         let text = without_mark(head.to_vec());
         return !text.contains(&0) && is_text(&text);
     }
@@ -123,9 +144,13 @@ mod tests {
     fn magic_and_text() {
         assert_eq!(sniff(b""), Kind::Empty);
         assert_eq!(sniff(b"\xfd7zXZ\0rest"), Kind::Xz);
-        assert_eq!(sniff(b"PK\x03\x04"), Kind::Foreign("a zip archive"));
+        assert_eq!(sniff(b"PK\x03\x04"), Kind::Zip);
         assert_eq!(sniff("1: lo: <UP> ü\n".as_bytes()), Kind::Text);
         assert_eq!(sniff(&[0; 600]), Kind::Binary);
+        let wide: Vec<u8> =
+            "1: lo: <UP> mtu 65536\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(sniff(&wide), Kind::Text);
+        assert_eq!(without_mark(wide), b"1: lo: <UP> mtu 65536\n");
         assert_eq!(sniff(&[0x80, 0x91, 0xff, 0xfe].repeat(200)), Kind::Binary);
     }
 }

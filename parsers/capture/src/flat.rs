@@ -49,10 +49,11 @@ pub(crate) fn want(base: &str) -> Want {
     match guess(base, &Names::default()) {
         Some(it) if it.exact => {
             let read = registry::by_command(&it.named.command).is_some();
+            // `ip.txt` names no command, but what is in it may.
             if read || choose::tells_the_machine(&it.named.command) {
                 Want::Keep
             } else {
-                Want::Skip
+                Want::Look
             }
         }
         _ => Want::Look,
@@ -66,8 +67,16 @@ pub(crate) fn guess(base: &str, names: &Names) -> Option<Guess> {
         let named = Named { command, ..Named::default() };
         return Some(Guess { named, label: None, exact: true });
     }
-    let stem = TEXT.iter().find_map(|it| base.strip_suffix(it)).unwrap_or(base);
-    let exact = |named| Guess { named, label: None, exact: true };
+    let plain = TEXT.iter().find_map(|it| base.strip_suffix(it)).unwrap_or(base);
+    let stem = bare(plain);
+    let exact = |named| Guess { named, label: None, exact: stem == plain };
+    // `ip_a.node2.txt`: the host stands behind the command.
+    if let Some((head, label)) = stem.rsplit_once('.')
+        && let Some(named) = name::inverse(head, names)
+        && registry::by_command(&named.command).is_some()
+    {
+        return Some(Guess { named, label: Some(label.to_owned()), exact: false });
+    }
     if let Some(named) = name::inverse(stem, names) {
         return Some(exact(named));
     }
@@ -88,6 +97,94 @@ pub(crate) fn guess(base: &str, names: &Names) -> Option<Guess> {
     Some(Guess { named, label, exact: false })
 }
 
+/// A name without what copies, backups and dates add to it.
+fn bare(name: &str) -> &str {
+    const SUFFIXES: &[&str] = &[
+        ".bak", ".old", ".orig", ".save", "~", ".gz", ".xz", ".bz2", ".zst", ".txt", ".log",
+        ".out", " - Copy", " - Kopie", " copy", "_before", "_after", "-before", "-after", "_old",
+        "_new", "-old", "-new", "_output", "-output", "_out", ".1", ".0",
+    ];
+    let mut stem = name;
+    loop {
+        let mut next = SUFFIXES.iter().find_map(|it| stem.strip_suffix(it)).unwrap_or(stem);
+        // ` (1)`, `-2026-01-01`, `_20260101_1200`
+        if let Some((head, number)) = next.strip_suffix(')').and_then(|it| it.rsplit_once('('))
+            && number.bytes().all(|b| b.is_ascii_digit())
+        {
+            next = head.trim_end();
+        }
+        let date = |c: char| c.is_ascii_digit() || matches!(c, '-' | '_' | ':' | 'T' | 'Z' | '.');
+        let head = next.trim_end_matches(date);
+        let tail = next.get(head.len()..).unwrap_or_default();
+        if tail.bytes().filter(u8::is_ascii_digit).count() >= 8
+            && tail.get(1..).is_some_and(|year| year.starts_with("20"))
+            && tail.starts_with(['-', '_', '.'])
+        {
+            next = head;
+        }
+        if next.is_empty() || next == stem {
+            return stem;
+        }
+        stem = next;
+    }
+}
+
+/// A word before or behind a command that may be the name of a host. Numbers order files, and
+/// some words say what they are about.
+pub(crate) fn host_of_label(label: &str) -> Option<String> {
+    const GENERAL: &[&str] = &[
+        "net",
+        "network",
+        "networking",
+        "sys",
+        "system",
+        "host",
+        "hosts",
+        "node",
+        "nodes",
+        "cmd",
+        "cmds",
+        "command",
+        "commands",
+        "ipv4",
+        "ipv6",
+        "ip4",
+        "ip6",
+        "v4",
+        "v6",
+        "out",
+        "output",
+        "log",
+        "debug",
+        "info",
+        "diag",
+        "file",
+        "text",
+        "result",
+        "data",
+        "capture",
+        "linux",
+        "root",
+        "sudo",
+        "exec",
+        "run",
+    ];
+    let parts: Vec<&str> = label
+        .split(['_', '.', ' '])
+        .flat_map(|part| {
+            // `10-network`: a number, then a word; `node-a` is one name.
+            let (head, rest) = part.split_once('-').unwrap_or(("", part));
+            let number = !head.is_empty() && head.bytes().all(|b| b.is_ascii_digit());
+            if number { [rest] } else { [part] }
+        })
+        .filter(|part| !part.is_empty() && !part.bytes().all(|b| b.is_ascii_digit()))
+        .filter(|part| !GENERAL.contains(&part.to_ascii_lowercase().trim_matches('-')))
+        .collect();
+    let name = parts.join("_");
+    let name = name.trim_matches(['-', '_']);
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
 /// The namespace that stands before a command: `qrouter-…_ip_a.txt`, `netns_blue_ip_a`.
 fn netns_of(label: &str) -> Option<&str> {
     const MADE_BY_NEUTRON: &[&str] =
@@ -102,17 +199,34 @@ fn netns_of(label: &str) -> Option<&str> {
 
 /// The format of a text whose name may say something, and the command it stands for.
 ///
-/// The content has the last word over a name that only resembles a command.
+/// The content has the last word over a name that only resembles a command, and over one whose
+/// format does not understand it.
 pub(crate) fn recognise(guess: Option<&Guess>, text: &str) -> Option<(&'static Format, Command)> {
     let named = guess.and_then(|it| registry::by_command(&it.named.command));
     let seen = registry::by_content(text);
     let exact = guess.is_some_and(|it| it.exact);
     match (named, seen) {
-        (Some(named), Some(seen)) if named.id != seen.id && !exact => Some(of_content(seen)),
+        (Some(named), Some(seen)) if named.id != seen.id => {
+            let command = guess?.named.command.clone();
+            if exact && is_understood(named, &command, text) {
+                Some((named, command))
+            } else {
+                Some(of_content(seen))
+            }
+        }
         (Some(named), _) => Some((named, guess?.named.command.clone())),
-        (None, Some(seen)) if !exact => Some(of_content(seen)),
-        (None, _) => None,
+        (None, Some(seen)) => Some(of_content(seen)),
+        (None, None) => None,
     }
+}
+
+/// Whether a format makes sense of the beginning of a text.
+fn is_understood(format: &Format, command: &Command, text: &str) -> bool {
+    const HEAD: usize = 8 << 10;
+    let most = text.floor_char_boundary(HEAD.min(text.len()));
+    let end = text.get(..most).and_then(|it| it.rfind('\n')).map_or(most, |at| at + 1);
+    let out = (format.read)(text.get(..end).unwrap_or(text), command);
+    !out.completeness.is_failed() && out.lines.unread * 2 <= out.lines.total
 }
 
 /// A format with the command that it names itself by.
@@ -145,5 +259,32 @@ mod tests {
             assert_eq!(it.named.netns.to_string(), netns, "{base}");
         }
         assert_eq!(guess("notes.txt", &Names::default()), None);
+        for base in [
+            "ip_a (1).txt",
+            "ip_a - Copy.txt",
+            "ip_a.txt.bak",
+            "ip_a_before.txt",
+            "ip_a-2026-01-01.txt",
+            "ip_a.txt.gz",
+        ] {
+            let it = guess(base, &Names::default()).unwrap_or_else(|| panic!("{base}"));
+            assert_eq!(
+                (it.named.command.to_string().as_str(), it.exact),
+                ("ip a", false),
+                "{base}"
+            );
+        }
+        let behind = guess("ip_-d_address.node2.txt", &Names::default()).unwrap();
+        assert_eq!(behind.label.as_deref(), Some("node2"));
+    }
+
+    #[test]
+    fn some_words_are_no_hosts() {
+        for label in ["net", "10-network", "01", "sys", "ipv4", "2_host"] {
+            assert_eq!(host_of_label(label), None, "{label}");
+        }
+        for (label, host) in [("node-a", "node-a"), ("10-node2", "node2"), ("net_kvm7", "kvm7")] {
+            assert_eq!(host_of_label(label).as_deref(), Some(host));
+        }
     }
 }

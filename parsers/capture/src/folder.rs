@@ -1,7 +1,9 @@
 //! Outputs in folders, and texts of unknown origin: everything but sos reports.
+mod guests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_core::capture::{Command, Completeness, InputProblem};
+use tapline_core::capture::{Command, Completeness, FormatId, InputProblem, LeftOut, LinePlace};
 use tapline_core::ids::Netns;
 use tapline_core::outcome::ProblemKind;
 use tapline_formats::registry;
@@ -13,7 +15,7 @@ use crate::listed::{self, Listed};
 use crate::sos::name::Names;
 use crate::transcript::{self, Transcript};
 use crate::tree::Tree;
-use crate::{command, supportconfig};
+use crate::{command, packing, supportconfig};
 
 /// What one text turned out to be.
 enum Text {
@@ -34,6 +36,8 @@ pub(crate) struct Unread {
     pub(crate) unclaimed: u64,
     /// Output that could not be told apart.
     pub(crate) problems: Vec<InputProblem>,
+    /// What was not used.
+    pub(crate) left_out: Vec<LeftOut>,
 }
 
 /// Hosts out of the texts that belong to no sos report, and what sessions leave unread.
@@ -54,9 +58,20 @@ pub(crate) fn read(tree: &Tree, members: &[&str]) -> (Vec<Draft>, Unread) {
         let home = home(member);
         let identity = identities.entry(home).or_default();
         let list = lists.entry(home).or_insert_with(|| listed::collected(tree, home));
-        if let Some(text) = text(tree, (member, &file), home, identity, list) {
+        let text = text(tree, (member, &file), home, identity, list);
+        if text.is_none() && choose::system_folder(member).is_none() {
+            unread.left_out.push(left_out_text(tree, member, ""));
+        }
+        if let Some(text) = text {
             if let Text::Session(it) = &text {
                 unread.unclaimed += it.unclaimed;
+                unread.left_out.extend(it.left_out.iter().map(|left| LeftOut {
+                    archive: tree.archive.clone(),
+                    member: if tree.single { "".into() } else { member.into() },
+                    line: Some(left.line),
+                    command: Some(left.command.clone()),
+                    what: "command".to_owned(),
+                }));
                 unread.problems.extend(it.mixed.iter().map(|(line, commands)| InputProblem {
                     kind: ProblemKind::UnreadLine,
                     archive: tree.archive.clone(),
@@ -80,6 +95,17 @@ pub(crate) fn read(tree: &Tree, members: &[&str]) -> (Vec<Draft>, Unread) {
         }
     }
     (drafts.into_iter().map(|(_, draft)| draft).collect(), unread)
+}
+
+/// A member that was not read.
+pub(crate) fn left_out_text(tree: &Tree, member: &str, what: &str) -> LeftOut {
+    LeftOut {
+        archive: tree.archive.clone(),
+        member: if tree.single { "".into() } else { member.into() },
+        line: None,
+        command: None,
+        what: if what.is_empty() { "text".to_owned() } else { what.to_owned() },
+    }
 }
 
 /// Whether a text of unknown origin is worth keeping: an output, a session, a supportconfig file.
@@ -145,6 +171,7 @@ fn text(
         command: run.command,
         format: format.id,
         text,
+        places: Vec::new(),
         lossy,
         completeness: tree
             .completeness(file)
@@ -187,12 +214,15 @@ fn text(
         return Some(Text::Sections(sections));
     }
     // A name that is a command is only doubted where the text begins with a prompt.
-    if !exact || begins_with_prompt(&text) {
+    let claimed =
+        guess.as_ref().is_some_and(|it| registry::by_command(&it.named.command).is_some());
+    if !exact || !claimed || begins_with_prompt(&text) {
         let session = transcript::read(&text);
-        if !session.blocks.is_empty() || session.sure > 0 {
+        if (!session.blocks.is_empty() || session.sure > 0) && !session.is_one_output() {
             return Some(Text::Session(session));
         }
     }
+    let (text, places) = without_packing(text);
     let Some((format, command)) = flat::recognise(guess.as_ref(), &text) else {
         let names =
             guess.is_some_and(|it| it.exact && choose::tells_the_machine(&it.named.command));
@@ -204,7 +234,28 @@ fn text(
         exact: false,
     });
     let run = command::Invocation { command, netns: named.netns, ..Default::default() };
-    Some(Text::Output { piece: piece(format, run, text), label })
+    let piece = Piece { places, ..piece(format, run, text) };
+    Some(Text::Output { piece, label })
+}
+
+/// An output that is packed without being a session: quoted in a mail, copied from a page. Other
+/// texts are left as they are.
+fn without_packing(text: String) -> (String, Vec<LinePlace>) {
+    const LONGEST: usize = 16 << 20;
+    if text.len() > LONGEST || registry::by_content(&text).is_some() {
+        return (text, Vec::new());
+    }
+    let lines = packing::unpack(&text);
+    let mut plain = String::with_capacity(text.len());
+    for line in &lines {
+        plain.push_str(&line.text);
+        plain.push('\n');
+    }
+    if registry::by_content(&plain).is_none() {
+        return (text, Vec::new());
+    }
+    let places = lines.iter().map(|it| LinePlace { line: it.number, column: it.column }).collect();
+    (plain, out_of_order(1, places))
 }
 
 /// Whether the first line that is not blank is a command behind a prompt.
@@ -243,23 +294,17 @@ fn drafts<'a>(
     for (folder, texts) in folders {
         let home =
             std::iter::once(folder).chain(ancestors(folder)).find(|it| hosts.contains_key(it));
-        // Labels are hosts where a folder has several of them.
-        let labels: BTreeSet<_> = texts
-            .iter()
-            .filter_map(|(_, it)| match it {
-                Text::Output { label, .. } => label.clone(),
-                _ => None,
-            })
-            .collect();
+        let several = has_hosts_in_names(&texts);
         // Sessions last: what they repeat of files is left out.
         let (sessions_here, outputs): (Vec<_>, Vec<_>) =
             texts.into_iter().partition(|it| matches!(it.1, Text::Session(_)));
         for (member, text) in outputs.into_iter().chain(sessions_here) {
             match text {
                 Text::Output { piece, label } => {
-                    let host = label.as_deref().and_then(short);
+                    let host = label.as_deref().and_then(flat::host_of_label);
+                    let host = host.as_deref().and_then(short);
                     let draft = match (host, home) {
-                        (Some(host), _) if labels.len() > 1 => {
+                        (Some(host), _) if several => {
                             labelled.entry((folder.to_owned(), host.to_owned())).or_insert_with(
                                 || Draft { said: Some(host.to_owned()), ..Draft::default() },
                             )
@@ -267,7 +312,8 @@ fn drafts<'a>(
                         (_, Some(home)) => hosts.entry(home).or_default(),
                         (_, None) => continue,
                     };
-                    if labels.len() == 1 && draft.said.is_none() {
+                    // The only file there is may be named by its host.
+                    if tree.single && draft.said.is_none() {
                         draft.said = host.map(str::to_owned);
                     }
                     draft.used += 1;
@@ -318,6 +364,19 @@ fn is_of_another_time(folder: &str, identities: &BTreeMap<&str, Identity>) -> bo
     identities.values().filter_map(|it| it.date).any(|date| !date.may_be(own))
 }
 
+/// Whether words in the names of files are hosts: one command stands under two of them.
+fn has_hosts_in_names(texts: &[(&str, Text)]) -> bool {
+    let mut labels: BTreeMap<(&Netns, FormatId), BTreeSet<String>> = BTreeMap::new();
+    for (_, text) in texts {
+        if let Text::Output { piece, label: Some(label) } = text
+            && let Some(host) = flat::host_of_label(label)
+        {
+            labels.entry((&piece.netns, piece.format)).or_default().insert(host);
+        }
+    }
+    labels.values().any(|hosts| hosts.len() > 1)
+}
+
 /// What two copies of one output agree in.
 fn text_of(piece: &Piece) -> (&Netns, &Command, &str) {
     (&piece.netns, &piece.command, piece.text.trim_end())
@@ -348,6 +407,7 @@ fn of_sections<'a>(
             command: it.run.command,
             format: format.id,
             text: it.text,
+            places: Vec::new(),
             lossy: false,
             completeness: it.partial.map_or(Completeness::Complete, Completeness::Partial),
             taken: None,
@@ -370,6 +430,7 @@ fn of_session<'a>(
             first_line: it.first_line,
             command: it.run.command,
             format: format.id,
+            places: out_of_order(it.first_line, it.places),
             text: it.text,
             lossy: false,
             completeness: it.partial.map_or(Completeness::Complete, Completeness::Partial),
@@ -377,6 +438,13 @@ fn of_session<'a>(
         };
         Some((it.host, piece))
     })
+}
+
+/// Places of lines, if they are not simply those that follow the first one.
+fn out_of_order(first_line: u32, places: Vec<LinePlace>) -> Vec<LinePlace> {
+    let simple =
+        places.iter().zip(first_line..).all(|(it, line)| it.line == line && it.column == 0);
+    if simple { Vec::new() } else { places }
 }
 
 /// Sorts the outputs of a session under the hosts of its prompts.
@@ -409,10 +477,12 @@ fn add_session(
         let draft = sessions.entry(key).or_insert_with(|| Draft {
             fallback: stem.clone(),
             said,
+            session: true,
             ..Draft::default()
         });
         draft.identity.learn(&piece.command, &piece.netns, piece.text.as_bytes());
         draft.used = 1;
         draft.pieces.push(piece);
     }
+    guests::part(sessions);
 }

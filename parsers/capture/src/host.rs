@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tapline_core::Name;
-use tapline_core::capture::{Command, Completeness, FormatId, Moment};
+use tapline_core::capture::{Command, Completeness, FormatId, LinePlace, Moment};
 use tapline_core::host::Marks;
 use tapline_core::ids::{Mac, Netns};
 
@@ -20,6 +20,8 @@ pub(crate) struct Piece {
     pub(crate) command: Command,
     pub(crate) format: FormatId,
     pub(crate) text: String,
+    /// See `Source::places`.
+    pub(crate) places: Vec<LinePlace>,
     /// Bytes that are no UTF-8 were replaced.
     pub(crate) lossy: bool,
     pub(crate) completeness: Completeness,
@@ -147,6 +149,8 @@ pub(crate) struct Draft {
     pub(crate) identity: Identity,
     pub(crate) sos_version: Option<String>,
     pub(crate) cleaned: bool,
+    /// Its texts come from sessions: each may be of another machine.
+    pub(crate) session: bool,
     /// Members that told something.
     pub(crate) used: u64,
     pub(crate) pieces: Vec<Piece>,

@@ -86,7 +86,7 @@ pub(crate) fn hosts(found: Vec<Found>) -> Vec<(Host, Vec<Piece>)> {
     // By the name, or for want of one by the machine-id.
     let mut by_name: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (first, Found { draft, input, beside }, marks) in order {
-        let beside = beside.filter(|_| draft.own_name().is_none());
+        let beside = beside.filter(|_| draft.own_name().is_none() && !draft.session);
         let calls = calls(&draft, beside.as_ref());
         let near = calls.iter().filter_map(|call| by_name.get(call)).flatten().copied();
         let near: BTreeSet<usize> = near.collect();
@@ -109,6 +109,14 @@ fn calls(draft: &Draft, beside: Option<&PathBuf>) -> Vec<String> {
     let folder = beside.map(|folder| format!("/{}", folder.display()));
     let id = draft.identity.machine_id.as_ref().map(|id| format!("machine-id {id}"));
     name.into_iter().chain(folder).chain(id).collect()
+}
+
+/// Whether two hosts have the answer to one question each: then nameless ones are two.
+fn answer_alike(one: &Draft, other: &Draft) -> bool {
+    let asked = |draft: &Draft| -> BTreeSet<_> {
+        draft.pieces.iter().map(|piece| (piece.netns.clone(), piece.format)).collect()
+    };
+    !asked(one).is_disjoint(&asked(other))
 }
 
 /// The host that a draft is a part of: of those that it may belong to, the only one, or the one
@@ -137,7 +145,9 @@ fn choose(
             _ => true,
         };
         let cleaned = (host.draft.cleaned || draft.cleaned) && draft.given.is_none();
-        if named && kin && one_time && !cleaned {
+        let nameless = draft.own_name().is_none() && draft.identity.machine_id.is_none();
+        let two_answers = nameless && answer_alike(&host.draft, draft);
+        if named && kin && one_time && !cleaned && !two_answers {
             let apart = host.marks.taken.zip(marks.taken);
             fitting.push((apart.map_or(0, |(a, b)| a.epoch.abs_diff(b.epoch)), at));
         }

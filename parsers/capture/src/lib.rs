@@ -15,6 +15,7 @@ mod join;
 mod listed;
 mod load;
 mod marks;
+mod packing;
 mod sos;
 mod supportconfig;
 mod transcript;

@@ -87,7 +87,9 @@ impl<'a> Loader<'a> {
             let kind = container::sniff(&head);
             let mut whole = io::Cursor::new(head).chain(file);
             if kind.is_container() {
+                let before = self.trees.len();
                 archive::input(self, whole, place(tree, path));
+                self.adopt(before, path, tree);
                 return Ok(());
             }
             return self.member(&mut whole, size, path, want, tree, 0);
@@ -114,10 +116,17 @@ impl<'a> Loader<'a> {
         let kind = container::sniff(&bytes);
         if want == Want::Look && kind.is_container() {
             let mut whole = io::BufReader::new(io::Cursor::new(bytes).chain(read));
+            let before = self.trees.len();
             archive::nested(self, &mut whole, place(tree, path), depth + 1);
+            self.adopt(before, path, tree);
             return Ok(());
         }
         if !self.is_text(kind, want) {
+            if let Kind::Foreign(what) = kind
+                && what.contains("archive")
+            {
+                tree.leave_out(path, what);
+            }
             return Ok(());
         }
         if size > self.limits.member_bytes {
@@ -139,8 +148,29 @@ impl<'a> Loader<'a> {
         let base = path.rsplit('/').next().unwrap_or(path);
         if want == Want::Keep || folder::is_of_use(base, &bytes) {
             self.keep(path, bytes, tree);
+        } else if !bytes.is_empty() {
+            tree.leave_out(path, "");
         }
         result.map(drop)
+    }
+
+    /// A member that turned out to be one compressed text is a text of the tree around it.
+    fn adopt(&mut self, before: usize, path: &str, tree: &mut Tree) {
+        if self.trees.len() != before + 1 || !self.trees.last().is_some_and(|it| it.single) {
+            return;
+        }
+        let Some(inner) = self.trees.pop() else { return };
+        if !inner.cut.is_empty() {
+            tree.cut.insert(path.to_owned());
+        }
+        let base = path.rsplit('/').next().unwrap_or(path);
+        for (_, bytes) in inner.files {
+            if folder::is_of_use(base, &bytes.borrow()) {
+                tree.files.insert(path.to_owned(), bytes);
+            } else {
+                tree.leave_out(path, "");
+            }
+        }
     }
 
     /// Reads an input that is one text, of unknown length.
@@ -281,8 +311,8 @@ pub(crate) fn stem(path: &str) -> String {
     let base = path.trim_end_matches('/').rsplit('/').next().unwrap_or(path);
     let mut stem = base;
     for suffix in [
-        ".gz", ".xz", ".bz2", ".zst", ".tgz", ".txz", ".tbz", ".tbz2", ".tzst", ".tar", ".txt",
-        ".log", ".out", ".md",
+        ".gz", ".xz", ".bz2", ".zst", ".zip", ".tgz", ".txz", ".tbz", ".tbz2", ".tzst", ".tar",
+        ".txt", ".log", ".out", ".md",
     ] {
         stem = stem.strip_suffix(suffix).filter(|it| !it.is_empty()).unwrap_or(stem);
     }

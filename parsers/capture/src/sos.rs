@@ -199,6 +199,7 @@ impl Report<'_> {
             command,
             format: format.id,
             text,
+            places: Vec::new(),
             lossy,
             completeness: state,
             taken: listed.and_then(|it| it.start),

@@ -1,15 +1,24 @@
-//! Pasted terminal sessions: prompts, commands, and the output up to the next prompt.
+//! Pasted terminal sessions and posts: prompts, commands, and the output up to the next prompt.
 //!
 //! Every command that prints becomes a [`Block`]; whether a format reads it is decided later.
-//! Text around sessions (prose, headings, fences) is passed over.
-mod clean;
+//! Where no prompt tells, the command is the one that a heading, a sentence or the block of code
+//! before names, and else the output is known by its content. Text around all that is passed over.
+mod caption;
+mod loose;
 mod prompt;
+mod prose;
+mod scope;
+mod split;
 
+use tapline_core::capture::LinePlace;
 use tapline_core::ids::Netns;
 use tapline_formats::registry;
 
-use crate::command::{self, Invocation};
+use crate::command::{self, Invocation, opens::opens};
+use crate::packing::{self, Line, Mark};
+use loose::Pending;
 use prompt::{Prompt, Trust};
+use scope::Scopes;
 
 /// One command and its output.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -20,10 +29,22 @@ pub(crate) struct Block {
     pub(crate) run: Invocation,
     /// One-based line of the first line of output.
     pub(crate) first_line: u32,
-    /// The output, without escape sequences.
+    /// The output, without its packing.
     pub(crate) text: String,
+    /// Where each line of it stands.
+    pub(crate) places: Vec<LinePlace>,
     /// Why it may not be all.
     pub(crate) partial: Option<String>,
+    /// Nothing but its content says what it is.
+    pub(crate) by_content: bool,
+}
+
+/// A command of a session that nothing reads.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Unclaimed {
+    /// One-based line.
+    pub(crate) line: u32,
+    pub(crate) command: String,
 }
 
 /// A session taken apart.
@@ -33,11 +54,25 @@ pub(crate) struct Transcript {
     pub(crate) blocks: Vec<Block>,
     /// Commands that nothing reads.
     pub(crate) unclaimed: u64,
+    /// Those of them whose output was pasted and that show the network.
+    pub(crate) left_out: Vec<Unclaimed>,
     /// Lines with several commands that formats read, whose outputs run into one another: one-based
     /// line, and the commands.
     pub(crate) mixed: Vec<(u32, Vec<String>)>,
     /// Prompts that only a shell prints, with a known command: what makes a text a session.
     pub(crate) sure: usize,
+    /// The text is packed: quoted, fenced, numbered.
+    pub(crate) packed: bool,
+}
+
+impl Transcript {
+    /// Whether it is one output and nothing besides, as far as its content tells.
+    pub(crate) fn is_one_output(&self) -> bool {
+        let format = |block: &Block| registry::by_command(&block.run.command).map(|it| it.id);
+        let first = self.blocks.first().and_then(format);
+        let alike = self.blocks.iter().all(|block| block.by_content && format(block) == first);
+        first.is_some() && alike && !self.packed && self.sure == 0
+    }
 }
 
 /// Whether a format reads the output of this.
@@ -45,128 +80,221 @@ pub(crate) fn is_claimed(run: &Invocation) -> bool {
     !run.elsewhere && registry::by_command(&run.command).is_some()
 }
 
-/// Whether a line is a prompt that names its host, with a command behind it.
+/// Whether a line is a prompt with a command behind it: any, where it names its host, else a known
+/// one.
 pub(crate) fn is_prompt(line: &str) -> bool {
-    let line = clean::line(line);
-    prompt::find(&line, Reader::default().trust())
-        .is_some_and(|(_, it)| it.trust == Trust::Strong && !it.command.is_empty())
+    let line = packing::line(line);
+    let context = prompt::Context {
+        strong_seen: false,
+        in_block: false,
+        after_blank: true,
+        program: "",
+        learned: &[],
+    };
+    prompt::find(&line, context).is_some_and(|(_, it)| match it.trust {
+        Trust::Strong => !it.command.is_empty(),
+        Trust::Weak => prompt::printed_by(&it.command).is_some(),
+        Trust::Bare => false,
+    })
 }
 
 /// Takes a session apart.
 pub(crate) fn read(text: &str) -> Transcript {
-    let mut reader = Reader::default();
-    let mut lines = text.lines().enumerate().peekable();
-    while let Some((at, raw)) = lines.next() {
-        let line = clean::line(raw);
-        let Some((indent, prompt)) = prompt::find(&line, reader.trust()) else {
-            reader.other(at, &line);
-            continue;
-        };
-        // A command that goes on in the next line.
-        let mut typed = prompt.command.clone().into_owned();
-        let mut last = at;
-        while typed.ends_with('\\') {
-            let Some((next, raw)) = lines.next() else { break };
-            typed.pop();
-            typed.push_str(clean::line(raw).trim_start_matches(['>', ' ']));
-            last = next;
-        }
-        if let Some((next, raw)) = lines.peek()
-            && prompt::wraps(line.chars().count(), &typed, &clean::line(raw))
-        {
-            last = *next;
-            typed.push_str(&clean::line(raw));
-            lines.next();
-        }
-        reader.prompt(last, indent, &prompt, &typed);
+    let lines = packing::unpack(text);
+    let learned = loose::learn(&lines);
+    let mut reader = Reader::new(&lines, &learned);
+    reader.done.packed = lines.iter().any(|line| line.column > 0 || line.mark != Mark::Text);
+    let mut at = 0;
+    while let Some(line) = lines.get(at) {
+        at = reader.line(at, line);
     }
     reader.end(End::OfText);
-    reader.done
+    reader.flush(lines.len());
+    let mut done = reader.done;
+    // Whose an output without a prompt is can be told where there is one host only.
+    let mut hosts: Vec<_> =
+        done.blocks.iter().filter(|it| !it.by_content).map(|it| &it.host).collect();
+    hosts.sort();
+    hosts.dedup();
+    if hosts.iter().filter(|host| host.is_some()).count() > 1 {
+        done.blocks.retain(|block| !block.by_content);
+    }
+    done
 }
 
 /// What ended a block.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     Prompt,
-    /// A fence, a heading, prose.
+    /// The edge of a block of code.
+    Edge,
+    /// A heading, prose.
     Other,
     OfText,
 }
 
 /// A block being read.
-struct Open {
+struct Open<'a> {
     host: Option<String>,
     runs: Vec<Invocation>,
     trust: Trust,
+    /// Where the command stands.
+    at: usize,
     first_line: u32,
     indent: usize,
-    lines: Vec<String>,
+    lines: Vec<Line<'a>>,
     elided: bool,
 }
 
-#[derive(Default)]
-struct Reader {
+struct Reader<'a> {
+    lines: &'a [Line<'a>],
+    learned: &'a [String],
     done: Transcript,
-    open: Option<Open>,
+    open: Option<Open<'a>>,
+    /// Where lines began that belong to no prompt.
+    loose: Option<usize>,
+    /// Within a block of code.
+    fenced: bool,
+    /// Commands that were named, whose output may follow.
+    pending: Pending,
     /// The host of the last prompt that named one.
     host: Option<String>,
-    /// The namespace of a shell that was started in one.
-    shell: Option<Netns>,
+    /// The last prompt, without what was typed behind it.
+    bare_prompt: &'a str,
+    /// Shells that were started in others.
+    scopes: Scopes,
     strong: bool,
 }
 
-impl Reader {
+impl<'a> Reader<'a> {
+    fn new(lines: &'a [Line<'a>], learned: &'a [String]) -> Self {
+        Self {
+            lines,
+            learned,
+            done: Transcript::default(),
+            open: None,
+            loose: None,
+            fenced: false,
+            pending: Pending::default(),
+            host: None,
+            bare_prompt: "",
+            scopes: Scopes::default(),
+            strong: false,
+        }
+    }
+
     /// How much a prompt needs to show to be taken for one.
-    fn trust(&self) -> prompt::Context<'_> {
+    fn trust(&self) -> prompt::Context<'a> {
+        let open = self.open.as_ref();
+        let program = open.and_then(|it| it.runs.first()).map_or("", |it| it.command.program());
         prompt::Context {
             strong_seen: self.strong,
-            in_block: self.open.is_some(),
-            after_blank: self
-                .open
-                .as_ref()
-                .is_none_or(|it| it.lines.last().is_none_or(|line| line.trim().is_empty())),
-            program: self
-                .open
-                .as_ref()
-                .and_then(|it| it.runs.first())
-                .map_or("", |it| it.command.program()),
+            in_block: open.is_some(),
+            after_blank: open.is_none_or(|it| it.lines.last().is_none_or(Line::is_blank)),
+            // Programs whose output begins lines with `#`; no need to keep the name.
+            program: prompt::commenting(program),
+            learned: self.learned,
         }
+    }
+
+    /// Reads the line at an index, and says where to go on.
+    fn line(&mut self, at: usize, line: &'a Line<'a>) -> usize {
+        if line.mark != Mark::Text {
+            self.end(End::Edge);
+            self.flush(at);
+            self.fenced = line.mark == Mark::Open;
+            return at + 1;
+        }
+        // `[root@h ~]# command` as code in a sentence of its own.
+        let bare = line.text.trim();
+        let code = bare.strip_prefix('`').and_then(|it| it.strip_suffix('`'));
+        let text = code.filter(|it| !it.contains('`') && is_prompt(it)).unwrap_or(&line.text);
+        // The last prompt once more, and nothing typed.
+        let context = self.trust();
+        let again = !self.bare_prompt.is_empty() && text.trim() == self.bare_prompt;
+        if again && self.open.is_some() && context.program.is_empty() {
+            self.end(End::Prompt);
+            return at + 1;
+        }
+        let Some((indent, prompt)) = prompt::find(text, context) else {
+            self.other(at, line);
+            return at + 1;
+        };
+        let before = text.trim_end().strip_suffix(prompt.command.as_ref()).unwrap_or_default();
+        self.bare_prompt = if prompt.trust == Trust::Bare { "" } else { before.trim() };
+        // A command that goes on in the next line.
+        let mut typed = prompt.command.clone().into_owned();
+        let mut last = at;
+        while typed.ends_with('\\')
+            && let Some(next) = self.lines.get(last + 1)
+        {
+            typed.pop();
+            typed.push_str(next.text.trim_start_matches(['>', ' ']));
+            last += 1;
+        }
+        if let Some(next) = self.lines.get(last + 1)
+            && prompt::find(&next.text, self.trust()).is_none()
+            && prompt::wraps(line.text.chars().count(), &typed, &next.text)
+        {
+            typed.push_str(&next.text);
+            last += 1;
+        }
+        self.flush(at);
+        self.prompt(last, indent, &prompt, &typed);
+        if prompt.trust == Trust::Bare { last + 1 } else { self.pasted(last + 1) }
+    }
+
+    /// Commands that were pasted together at one prompt stand below it, one a line.
+    fn pasted(&mut self, mut at: usize) -> usize {
+        const MOST: usize = 20;
+        let Some(open) = &mut self.open else { return at };
+        if open.runs.is_empty() || !open.runs.iter().all(is_claimed) {
+            return at;
+        }
+        while let Some(line) = self.lines.get(at)
+            && open.runs.len() < MOST
+            && line.mark == Mark::Text
+            && let Some(run) = prompt::printed_by(&line.text)
+        {
+            open.runs.push(run);
+            at += 1;
+            open.first_line = line.number.saturating_add(1);
+        }
+        at
     }
 
     /// A prompt with what was typed behind it.
     fn prompt(&mut self, at: usize, indent: usize, prompt: &Prompt<'_>, typed: &str) {
         self.end(End::Prompt);
+        self.pending = Pending::default();
+        let of_shell = prompt.trust != Trust::Bare;
         if prompt.trust == Trust::Strong {
             self.strong = true;
         }
-        if let Some(host) = prompt.host {
-            if self.host.as_deref() != Some(host) {
-                self.shell = None;
-            }
-            self.host = Some(host.to_owned());
+        if of_shell {
+            self.scopes.prompt(prompt.sign, prompt.host);
         }
+        let outer = self.scopes.host(None);
+        if outer.is_none() && prompt.host.is_some() {
+            self.host = prompt.host.map(str::to_owned);
+        }
+        let host = if outer.is_some() { self.scopes.host(prompt.host) } else { self.host.clone() };
         let typed = typed.trim();
-        if matches!(typed, "exit" | "logout") {
-            self.shell = None;
+        if prompt::is_leaving(typed) {
+            self.scopes.leave();
             return;
         }
-        if let Some(node) = debugged_node(typed) {
-            self.host = Some(node.to_owned());
-        }
-        let runs = command::parse(typed);
-        if let [run] = runs.as_slice()
-            && run.is_shell()
-        {
-            if !run.netns.is_root() {
-                self.shell = Some(run.netns.clone());
-            }
+        if let Some(opened) = opens(typed) {
+            self.scopes.enter(opened, prompt.sign, host);
             return;
         }
+        let first_line = self.lines.get(at).map_or(1, |line| line.number.saturating_add(1));
         self.open = Some(Open {
-            host: self.host.clone(),
-            runs,
+            host,
+            runs: command::parse(typed),
             trust: prompt.trust,
-            first_line: u32::try_from(at + 2).unwrap_or(u32::MAX),
+            at,
+            first_line,
             indent,
             lines: Vec::new(),
             elided: false,
@@ -174,46 +302,59 @@ impl Reader {
     }
 
     /// A line that is no prompt.
-    fn other(&mut self, _at: usize, line: &str) {
-        if clean::is_fence(line) {
+    fn other(&mut self, at: usize, line: &'a Line<'a>) {
+        self.scopes.output(&line.text);
+        let Some(open) = &mut self.open else {
+            self.loose.get_or_insert(at);
+            return;
+        };
+        let after_blank = open.lines.last().is_some_and(Line::is_blank);
+        let bare_end = open.trust == Trust::Bare && line.is_blank() && !self.fenced;
+        let format = open.runs.iter().find_map(|run| registry::by_command(&run.command));
+        // What the running format understands is never prose.
+        let prose = || {
+            let own = format.is_some_and(|format| split::is_read(format, self.lines, at));
+            prose::is_prose(&line.text) && !own
+        };
+        if bare_end || after_blank && prose() {
             self.end(End::Other);
+            self.loose = Some(at);
             return;
         }
-        let Some(open) = &mut self.open else { return };
-        let after_blank = open.lines.last().is_some_and(|it| it.trim().is_empty());
-        let bare_end = open.trust == Trust::Bare && line.trim().is_empty();
-        if bare_end || after_blank && clean::is_prose(line) {
-            self.end(End::Other);
-            return;
-        }
-        if clean::is_elision(line) {
+        let mut line = line.clone();
+        if prose::is_elision(&line.text) {
             open.elided = true;
             // The place stays, so that line numbers stay.
-            open.lines.push(String::new());
-            return;
+            line.text = "".into();
         }
-        let indent = line.len() - line.trim_start_matches(' ').len();
-        open.lines.push(line.get(indent.min(open.indent)..).unwrap_or(line).to_owned());
+        let indent = line.text.len() - line.text.trim_start_matches(' ').len();
+        line.cut_front(indent.min(open.indent));
+        open.lines.push(line);
     }
 
     /// Closes the open block.
     fn end(&mut self, how: End) {
         let Some(mut open) = self.open.take() else { return };
-        let blank_end = open.lines.last().is_some_and(|it| it.trim().is_empty());
-        while open.lines.last().is_some_and(|it| it.trim().is_empty()) {
+        let blank_end = open.lines.last().is_some_and(Line::is_blank);
+        while open.lines.last().is_some_and(Line::is_blank) {
             open.lines.pop();
         }
         let loud = open.runs.len();
-        let claimed: Vec<_> = open.runs.into_iter().filter(is_claimed).collect();
-        let [run] = claimed.as_slice() else {
-            self.done.unclaimed += u64::from(loud > 0);
-            if claimed.len() > 1 && !open.lines.is_empty() {
-                let commands = claimed.iter().map(|it| it.command.to_string()).collect();
-                self.done.mixed.push((open.first_line.saturating_sub(1).max(1), commands));
-            }
+        let claimed: Vec<_> = open.runs.iter().filter(|run| is_claimed(run)).cloned().collect();
+        // The command in a block of code of its own, or above one.
+        if open.lines.is_empty() && how == End::Edge && !claimed.is_empty() {
+            self.pending = Pending { runs: claimed, host: open.host, at: open.at, exact: true };
             return;
-        };
+        }
         let sure = open.trust == Trust::Strong;
+        if claimed.len() != 1 || loud > 1 {
+            let several = self.several(&open, &claimed, loud);
+            if several || claimed.len() != 1 {
+                self.done.sure += usize::from(sure && several);
+                return;
+            }
+        }
+        let [run] = claimed.as_slice() else { return };
         self.done.sure += usize::from(sure);
         // An answer that is empty looks the same as an answer that was not pasted, and a filter
         // that lets nothing through says nothing of what is there.
@@ -221,36 +362,98 @@ impl Reader {
             return;
         }
         let nothing = open.lines.is_empty() && blank_end;
-        let mut text = open.lines.join("\n");
-        if !text.is_empty() {
-            text.push('\n');
-        }
-        let text = clean::entities(text);
-        if open.trust == Trust::Bare && !looks_like(run, &text) {
+        let bare = open.trust == Trust::Bare;
+        if bare && !looks_like(run, &text_of(&open.lines)) {
             return;
         }
-        let mut run = run.clone();
-        if run.netns.is_root() && run.host.is_none() {
-            run.netns = self.shell.clone().unwrap_or_default();
-        }
-        let partial = run
-            .partial
-            .clone()
-            .or_else(|| open.elided.then(|| "part of the output was left out".to_owned()))
+        let partial = open
+            .elided
+            .then(|| "part of the output was left out".to_owned())
             .or_else(|| (loud > 1).then(|| "printed together with other commands".to_owned()))
             .or_else(|| nothing.then(|| "no output was pasted".to_owned()))
-            .or_else(|| {
-                (open.trust == Trust::Bare)
-                    .then(|| "pasted without prompts: the end is not sure".to_owned())
-            });
-        let host = run.host.clone().or(open.host);
-        let block = Block { host, first_line: open.first_line, text, partial, run };
+            .or_else(|| (bare && how != End::Edge).then(|| NO_END.to_owned()));
+        self.block(run, open.host, &open.lines, open.first_line, partial, false);
+    }
+
+    /// Tells the outputs of several commands apart; false where they cannot be.
+    fn several(&mut self, open: &Open<'_>, claimed: &[Invocation], loud: usize) -> bool {
+        if claimed.is_empty() {
+            self.done.unclaimed += u64::from(loud > 0);
+            self.leave_out(open);
+            return false;
+        }
+        let parts = split::assign(claimed, &open.lines);
+        let all = parts.len() == claimed.len() && loud == claimed.len() && !open.elided;
+        for (run, from, to) in &parts {
+            let Some(lines) = open.lines.get(*from..*to) else { continue };
+            let partial = (!all).then(|| "printed together with other commands".to_owned());
+            let first = lines.first().map_or(open.first_line, |line| line.number);
+            self.block(run, open.host.clone(), lines, first, partial, false);
+        }
+        if parts.is_empty() && claimed.len() > 1 {
+            self.done.unclaimed += 1;
+            if !open.lines.is_empty() {
+                let commands = claimed.iter().map(|it| it.command.to_string()).collect();
+                self.done.mixed.push((open.first_line.saturating_sub(1).max(1), commands));
+            }
+        }
+        !parts.is_empty()
+    }
+
+    /// Takes note of a command that shows the network, and whose output nothing reads.
+    fn leave_out(&mut self, open: &Open<'_>) {
+        let [run, ..] = open.runs.as_slice() else { return };
+        if open.lines.is_empty() || open.trust == Trust::Bare || !prompt::is_of_network(run) {
+            return;
+        }
+        let line = open.first_line.saturating_sub(1).max(1);
+        let command = run.command.to_string();
+        self.done.left_out.push(Unclaimed { line, command });
+    }
+
+    /// Adds an output.
+    fn block(
+        &mut self,
+        run: &Invocation,
+        host: Option<String>,
+        lines: &[Line<'_>],
+        first_line: u32,
+        partial: Option<String>,
+        by_content: bool,
+    ) {
+        let mut run = run.clone();
+        if run.netns.is_root() && run.host.is_none() {
+            run.netns = self.scopes.netns();
+        }
+        let places = lines.iter().map(|line| LinePlace { line: line.number, column: line.column });
+        let block = Block {
+            host: run.host.clone().or(host),
+            first_line,
+            text: text_of(lines),
+            places: places.collect(),
+            partial: run.partial.clone().or(partial),
+            run,
+            by_content,
+        };
         if block.run.everywhere {
-            self.done.blocks.extend(by_namespace(block));
+            self.done.blocks.extend(by_namespace(&block));
         } else {
             self.done.blocks.push(block);
         }
     }
+}
+
+/// Why an output without prompts is not whole.
+const NO_END: &str = "pasted without prompts: the end is not sure";
+
+/// Lines as one text.
+fn text_of(lines: &[Line<'_>]) -> String {
+    let mut text = String::with_capacity(lines.iter().map(|line| line.text.len() + 1).sum());
+    for line in lines {
+        text.push_str(&line.text);
+        text.push('\n');
+    }
+    text
 }
 
 /// Whether the text shows what the command prints.
@@ -260,27 +463,20 @@ fn looks_like(run: &Invocation, text: &str) -> bool {
     named.zip(seen).is_some_and(|(named, seen)| named.id == seen.id)
 }
 
-/// `oc debug node/NAME`: the shell that follows is on that node.
-fn debugged_node(typed: &str) -> Option<&str> {
-    let mut words = typed.split_whitespace();
-    let tool = words.next()?;
-    (matches!(tool, "oc" | "kubectl") && words.next() == Some("debug"))
-        .then(|| words.find_map(|it| it.strip_prefix("node/")))
-        .flatten()
-}
-
 /// Splits the output of `ip -all netns exec` at its headings, `netns: NAME`.
-fn by_namespace(all: Block) -> Vec<Block> {
+fn by_namespace(all: &Block) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     for (at, line) in all.text.lines().enumerate() {
         if let Some(name) = line.strip_prefix("netns: ") {
             let mut run = all.run.clone();
             run.netns = Netns::Named(name.trim().into());
             let first_line = all.first_line.saturating_add(u32::try_from(at + 1).unwrap_or(0));
-            blocks.push(Block { run, first_line, text: String::new(), ..all.clone() });
+            let (text, places) = (String::new(), Vec::new());
+            blocks.push(Block { run, first_line, text, places, ..all.clone() });
         } else if let Some(block) = blocks.last_mut() {
             block.text.push_str(line);
             block.text.push('\n');
+            block.places.extend(all.places.get(at));
         }
     }
     blocks

@@ -20,6 +20,8 @@ pub(crate) struct Tree {
     pub(crate) cut: BTreeSet<String>,
     /// Texts by path. No path begins with `/` or holds `.` or `..`.
     pub(crate) files: BTreeMap<String, RefCell<Vec<u8>>>,
+    /// Members that may be captures and were not read, each with what it is instead.
+    pub(crate) left_out: Vec<(String, &'static str)>,
     /// Symbolic links by path, with their targets as written.
     pub(crate) links: BTreeMap<String, String>,
 }
@@ -31,6 +33,14 @@ impl Tree {
             Completeness::Partial("cut off: the archive is damaged".to_owned())
         } else {
             Completeness::Complete
+        }
+    }
+
+    /// Takes note of a member that is not read.
+    pub(crate) fn leave_out(&mut self, path: &str, what: &'static str) {
+        const MOST: usize = 1000;
+        if self.left_out.len() < MOST {
+            self.left_out.push((path.to_owned(), what));
         }
     }
 

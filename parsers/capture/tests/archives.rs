@@ -285,7 +285,12 @@ fn folders_of_several_hosts() {
 fn outputs_beside_each_other_are_of_one_host() {
     let folder = tempfile::tempdir().unwrap();
     let paths = ["x/brctl show.txt", "x/ovs-vsctl_show", "y/brctl_show", "y/one.txt", "y/two.txt"];
-    let inputs = paths.map(|it| Input::Path(file(folder.path(), it, TABLE.as_bytes())));
+    // Two answers to one question are of two hosts.
+    let show = "6a7b8c9d-2e3f-4a4b-8c5d-6e7f8a9b0c1d\n    Bridge br-int\n        Port br-int\n";
+    let inputs = paths.map(|it| {
+        let text = if it.contains("ovs") { show } else { TABLE };
+        Input::Path(file(folder.path(), it, text.as_bytes()))
+    });
     let captured = open(&inputs, &Options::default()).unwrap();
     let hosts: Vec<_> =
         captured.hosts.iter().map(|it| (it.name.as_str(), it.inputs.len())).collect();

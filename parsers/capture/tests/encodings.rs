@@ -28,16 +28,18 @@ fn marks_and_utf_16_are_taken_off() {
 }
 
 #[test]
-fn outputs_that_run_together_are_a_problem() {
+fn outputs_that_run_together_are_told_apart_or_a_problem() {
     let text = format!(
-        "{SESSION}[root@node2 ~]# ip netns; ip rule\nqdhcp-1\n0:\tfrom all lookup local\n[root@node2 ~]# \n"
+        "{SESSION}[root@node2 ~]# ip netns; ip rule\nqdhcp-1\n0:\tfrom all lookup local\n\
+         [root@node2 ~]# ip netns; virsh list --name\nqdhcp-1\nshop\n[root@node2 ~]# \n"
     );
     let captured = captured("session.txt", text.as_bytes());
-    assert_eq!(captured.sources.len(), 2);
+    let texts: Vec<_> = captured.sources.iter().skip(2).map(|it| it.text.as_str()).collect();
+    assert_eq!(texts, ["qdhcp-1\n", "0:\tfrom all lookup local\n"]);
     let problems: Vec<_> = captured.problems.iter().map(|it| it.message.as_str()).collect();
     assert_eq!(
         problems,
-        ["line 5: the outputs of `ip netns`, `ip rule` run into one another and were not read; \
-          paste one command at a time"]
+        ["line 8: the outputs of `ip netns`, `virsh list --name` run into one another and were \
+          not read; paste one command at a time"]
     );
 }

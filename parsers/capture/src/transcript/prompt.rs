@@ -2,7 +2,8 @@
 use std::borrow::Cow;
 
 use super::is_claimed;
-use crate::command;
+use crate::command::opens::opens;
+use crate::command::{self, Invocation};
 use crate::sos::grammar;
 
 /// How sure it is that a line is a prompt.
@@ -22,6 +23,8 @@ pub(super) struct Prompt<'a> {
     pub(super) host: Option<&'a str>,
     pub(super) command: Cow<'a, str>,
     pub(super) trust: Trust,
+    /// What tells it from the prompts of other shells: `user@host`, or the sign.
+    pub(super) sign: &'a str,
 }
 
 /// What stands before the line.
@@ -33,8 +36,10 @@ pub(super) struct Context<'a> {
     pub(super) in_block: bool,
     /// It follows a blank line, or the command itself.
     pub(super) after_blank: bool,
-    /// The program whose output it may belong to.
+    /// The program whose output it may belong to, if that has lines with `#` in front.
     pub(super) program: &'a str,
+    /// Prompts of this text that were learned from the outputs behind them.
+    pub(super) learned: &'a [String],
 }
 
 /// The prompt on a line, and how far it is indented.
@@ -49,30 +54,45 @@ pub(super) fn find<'a>(line: &'a str, context: Context<'_>) -> Option<(usize, Pr
     if body.is_empty() {
         return None;
     }
-    let inner = without_environments(body);
-    if let Some((host, typed)) = brackets(inner).or_else(|| at_host(inner)) {
-        let command = Cow::Borrowed(typed.trim());
-        return Some((indent, Prompt { host: Some(host), command, trust: Trust::Strong }));
+    let inner = without_ornament(body);
+    let trust = Trust::Strong;
+    let prompt = |host, command: &'a str, trust, sign| {
+        Some((indent, Prompt { host, command: Cow::Borrowed(command.trim()), trust, sign }))
+    };
+    if let Some(found) =
+        context.learned.iter().find_map(|it| Some((it, body.strip_prefix(it.as_str())?)))
+    {
+        let (prefix, typed) = found;
+        let sign = body.get(..prefix.len()).unwrap_or_default().trim();
+        return prompt(host_in(sign), typed, trust, sign);
     }
-    if let Some(typed) = versioned_shell(inner) {
-        let command = Cow::Borrowed(typed.trim());
-        return Some((indent, Prompt { host: None, command, trust: Trust::Strong }));
+    if let Some((sign, host, typed)) = brackets(inner).or_else(|| at_host(inner)) {
+        return prompt(Some(host), typed, trust, sign);
     }
+    if let Some((sign, typed)) = versioned_shell(inner) {
+        return prompt(None, typed, trust, sign);
+    }
+    if let Some((host, typed)) = boxed(inner) {
+        return prompt(host, typed, trust, "└");
+    }
+    let owned = |command, trust, sign| {
+        Some((indent, Prompt { host: None, command: Cow::Owned(command), trust, sign }))
+    };
     if let Some(typed) = inner.strip_prefix("virsh # ") {
-        let command = Cow::Owned(format!("virsh {}", typed.trim()));
-        return Some((indent, Prompt { host: None, command, trust: Trust::Weak }));
+        return owned(format!("virsh {}", typed.trim()), Trust::Weak, "virsh #");
     }
-    if let Some((host, command)) = weak(inner, context) {
-        let command = Cow::Borrowed(command.trim());
-        return Some((indent, Prompt { host, command, trust: Trust::Weak }));
+    if let Some((node, typed)) = inner.strip_prefix("mininet> ").and_then(|it| it.split_once(' ')) {
+        return owned(on_node(node, typed.trim()), Trust::Weak, "mininet>");
+    }
+    if let Some((sign, host, command)) = weak(inner, context) {
+        return prompt(host, command, Trust::Weak, sign);
     }
     if let Some(command) = banner(inner) {
-        return Some((indent, Prompt { host: None, command, trust: Trust::Weak }));
+        return Some((indent, Prompt { host: None, command, trust: Trust::Weak, sign: "=" }));
     }
     let may_be_bare = !context.strong_seen && (!context.in_block || context.after_blank);
     if may_be_bare && indent < 4 && known_printing(body) {
-        let command = Cow::Borrowed(body.trim());
-        return Some((indent, Prompt { host: None, command, trust: Trust::Bare }));
+        return prompt(None, body, Trust::Bare, "");
     }
     None
 }
@@ -92,30 +112,41 @@ pub(super) fn wraps(width: usize, typed: &str, next: &str) -> bool {
     !claimed(typed) || WIDTHS.contains(&width) && one_word
 }
 
-/// Takes off `(venv) (overcloud) `.
-fn without_environments(mut line: &str) -> &str {
-    while let Some(rest) = line.strip_prefix('(') {
-        let Some((name, rest)) = rest.split_once(')') else { break };
-        let plain = name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/'));
-        if name.is_empty() || !plain {
-            break;
+/// Takes off `(venv) (overcloud) ` and a clock.
+fn without_ornament(mut line: &str) -> &str {
+    loop {
+        if let Some((name, rest)) = line.strip_prefix('(').and_then(|it| it.split_once(')')) {
+            let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
+            if name.chars().all(plain) {
+                line = rest.trim_start();
+                continue;
+            }
         }
-        line = rest.trim_start();
+        let clock = |text: &str| {
+            text.len() >= 5
+                && text.contains(':')
+                && text.bytes().all(|b| b.is_ascii_digit() || b":-.,/TZ+ ".contains(&b))
+        };
+        let bracketed = line.strip_prefix('[').and_then(|it| it.split_once("] "));
+        match bracketed.or_else(|| line.split_once(' ')) {
+            Some((before, rest)) if clock(before) => line = rest.trim_start(),
+            _ => return line,
+        }
     }
-    line
 }
 
-/// `[user@host dir]# command`.
-fn brackets(line: &str) -> Option<(&str, &str)> {
+/// `[user@host dir]# command`: sign, host, command.
+fn brackets(line: &str) -> Option<(&str, &str, &str)> {
     let (inner, after) = line.strip_prefix('[')?.split_once(']')?;
     let (user, rest) = inner.split_once('@')?;
     let host = rest.split([' ', ':']).next()?;
     let typed = sigil(after.trim_start())?;
-    (is_name(user) && is_name(host)).then_some((host, typed))
+    let sign = inner.get(..user.len() + 1 + host.len())?;
+    (is_name(user) && is_name(host)).then_some((sign, host, typed))
 }
 
-/// `user@host:dir# command`, `user@host dir $ command`.
-fn at_host(line: &str) -> Option<(&str, &str)> {
+/// `user@host:dir# command`, `user@host dir $ command`: sign, host, command.
+fn at_host(line: &str) -> Option<(&str, &str, &str)> {
     let (user, rest) = line.split_once('@')?;
     if !is_name(user) {
         return None;
@@ -131,51 +162,132 @@ fn at_host(line: &str) -> Option<(&str, &str)> {
         .map(|(at, _)| at)
         .find(|&at| after.get(at + 1..).is_some_and(|it| it.is_empty() || it.starts_with(' ')))?;
     let folder = after.get(..at)?;
-    let plausible = folder.is_empty() || folder.starts_with([':', ' ', '(']);
+    // `vth4@vth_4  DOWN  … <BROADCAST,UP> ` is a line of a list.
+    let plausible =
+        (folder.is_empty() || folder.starts_with([':', ' ', '('])) && !folder.contains('<');
     let short = folder.split_whitespace().count() <= 3;
-    (plausible && short).then_some((host, after.get(at + 1..)?))
+    let sign = line.get(..user.len() + 1 + host.len())?;
+    (plausible && short).then_some((sign, host, after.get(at + 1..)?))
 }
 
-/// `sh-4.4# command`.
-fn versioned_shell(line: &str) -> Option<&str> {
-    let rest = line.strip_prefix("bash-").or_else(|| line.strip_prefix("sh-"))?;
+/// `sh-4.4# command`, `-bash-4.2# command`: sign and command.
+fn versioned_shell(line: &str) -> Option<(&str, &str)> {
+    let bare = line.strip_prefix('-').unwrap_or(line);
+    let rest = bare.strip_prefix("bash-").or_else(|| bare.strip_prefix("sh-"))?;
     let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-    (end > 0).then(|| rest.get(end..)).flatten().and_then(sigil)
+    let typed = (end > 0).then(|| rest.get(end..)).flatten().and_then(sigil)?;
+    Some((line.get(..line.len() - typed.len())?.trim_end(), typed))
 }
 
-/// A lone sign, or one behind a directory or a host, before a known command.
-fn weak<'a>(line: &'a str, context: Context<'_>) -> Option<(Option<&'a str>, &'a str)> {
+/// A prompt of two lines: `┌──(root㉿host)-[~]`, and `└─# command` below.
+fn boxed(line: &str) -> Option<(Option<&str>, &str)> {
+    if let Some(head) = line.strip_prefix(['┌', '╭']) {
+        return Some((host_in(head), ""));
+    }
+    let rest = line.strip_prefix(['└', '╰'])?.trim_start_matches(['─', '╴', ' ', '>', '➤']);
+    Some((None, sigil(rest).unwrap_or(rest)))
+}
+
+/// The host in `…user@host…`.
+fn host_in(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once(['@', '㉿'])?;
+    let end = rest.find(|c: char| !is_name_char(c)).unwrap_or(rest.len());
+    rest.get(..end).filter(|host| !host.is_empty())
+}
+
+/// What mininet runs on a node: switches live on the host, hosts in namespaces of their own.
+fn on_node(node: &str, typed: &str) -> String {
+    let host =
+        node.strip_prefix('h').is_some_and(|it| it.starts_with(|c: char| c.is_ascii_digit()));
+    if host { format!("ip netns exec {node} {typed}") } else { typed.to_owned() }
+}
+
+/// A lone sign, or one behind a directory or a host, before a known command: sign, host, command.
+fn weak<'a>(line: &'a str, context: Context<'_>) -> Option<(&'a str, Option<&'a str>, &'a str)> {
+    let sign_of = |typed: &str| line.get(..line.len() - typed.len()).unwrap_or_default().trim_end();
     if let Some(typed) = line.strip_prefix("$ ") {
-        let certain = known(typed) || !context.strong_seen;
-        return certain.then_some((None, typed));
+        let certain = known(typed) || is_leaving(typed) || !context.strong_seen;
+        return certain.then(|| (sign_of(typed), None, typed));
     }
     if let Some(typed) = line.strip_prefix("# ") {
-        if known_printing(typed) {
-            return Some((None, typed));
+        if known_printing(typed) || is_leaving(typed) || opens(typed).is_some() {
+            return Some((sign_of(typed), None, typed));
         }
         // Some tools print lines that begin with `#`, and files have comments.
-        let comments = ["iptables-save", "ip6tables-save", "nft", "cat", "virsh", "ebtables-save"]
-            .contains(&context.program);
+        let comments = !context.program.is_empty();
         let command = typed.starts_with(|c: char| c.is_ascii_lowercase() || c == '/');
         let ends = context.in_block && !context.strong_seen && !comments && command
             || known(typed) && !context.strong_seen;
-        return ends.then_some((None, typed));
+        return ends.then(|| (sign_of(typed), None, typed));
     }
-    for sign in ["#", "$", "% ", "> ", "+ ", "++ ", "❯ ", "/ # ", "~ # ", "/ $ ", "~ $ "] {
+    // Nothing was typed.
+    if matches!(line.trim_end(), "/ #" | "/ $" | "~ #" | "~ $") {
+        return Some((line.trim_end(), None, ""));
+    }
+    let certain = |typed: &str| known_printing(typed) || is_leaving(typed);
+    for sign in ["#", "$", "% ", "> ", "+ ", "++ ", "❯ ", "» ", "λ ", "▶ "] {
         if let Some(typed) = line.strip_prefix(sign)
-            && known_printing(typed)
+            && certain(typed)
         {
-            return Some((None, typed));
+            return Some((sign_of(typed), None, typed));
         }
     }
-    // `node2:~ # command`, `node2# command`.
+    // `➜  folder git:(main) ✗ command`.
+    if let Some(rest) = line.strip_prefix(['➜', '❯', '→'])
+        && let Some(typed) = last_command(rest)
+    {
+        return Some((line.get(..line.len() - rest.len())?, None, typed));
+    }
+    // `~# command`, `/var/log $ command`.
+    if line.starts_with(['~', '/'])
+        && let Some((_, typed)) = behind_folder(line)
+        && certain(typed)
+    {
+        return Some((sign_of(typed), None, typed));
+    }
+    // `node2:~ # command`, `node2# command`, `node2 ~ # command`.
     let end = line.find(|c: char| !is_name_char(c))?;
     let (host, after) = line.split_at_checked(end)?;
-    let at = after.find(['#', '$', '>'])?;
+    if host.is_empty() {
+        return None;
+    }
+    let spaced = after.strip_prefix(' ').filter(|it| it.starts_with(['~', '/']));
+    if let Some((folder, typed)) = spaced.and_then(behind_folder)
+        && !folder.contains(' ')
+        && (certain(typed) || typed.is_empty() && context.in_block)
+    {
+        return Some((host, Some(host), typed));
+    }
+    let at = after.find(['#', '$', '>', '%'])?;
     let folder = after.get(..at)?;
     let plausible = folder.is_empty() || folder.starts_with(':') && folder.len() < 80;
     let typed = after.get(at + 1..)?.strip_prefix(' ')?;
-    (plausible && !host.is_empty() && known_printing(typed)).then_some((Some(host), typed))
+    (plausible && certain(typed)).then_some((host, Some(host), typed))
+}
+
+/// `~/folder # command`: the folder, and the command.
+fn behind_folder(line: &str) -> Option<(&str, &str)> {
+    const LONGEST: usize = 80;
+    let at = line.find(['#', '$', '%', '>'])?;
+    let folder = line.get(..at)?.trim_end();
+    let after = line.get(at + 1..)?;
+    let typed = after.strip_prefix(' ').or_else(|| after.is_empty().then_some(""))?;
+    (folder.len() < LONGEST && !folder.contains(": ")).then_some((folder, typed))
+}
+
+/// The first words from which on a line is a known command.
+fn last_command(line: &str) -> Option<&str> {
+    const WORDS: usize = 6;
+    let starts = line.match_indices(' ').map(|(at, _)| at + 1);
+    starts.take(WORDS * 2).filter_map(|at| line.get(at..)).find(|typed| {
+        let begins = typed.starts_with(|c: char| c.is_ascii_alphanumeric());
+        begins && (known_printing(typed) || is_leaving(typed))
+    })
+}
+
+/// What ends a shell.
+pub(super) fn is_leaving(typed: &str) -> bool {
+    matches!(typed.trim(), "exit" | "logout" | "^D" | "exit 0" | "quit")
 }
 
 /// `##### Run "command" #####`, `=== command ===`, `--- command ---`, `==> FILE <==`.
@@ -204,6 +316,60 @@ fn known_printing(typed: &str) -> bool {
         && command::parse(typed).iter().any(is_claimed)
 }
 
+/// The only command of a line that is nothing else, if a format reads what it prints.
+pub(super) fn printed_by(line: &str) -> Option<Invocation> {
+    const LONGEST: usize = 400;
+    let typed = line.trim().trim_start_matches(['$', '#']).trim_start();
+    if line.len() > LONGEST || !known_printing(typed) {
+        return None;
+    }
+    command::parse_one(typed)
+}
+
+/// A program that prints lines with `#` in front, or none.
+pub(super) fn commenting(program: &str) -> &'static str {
+    const COMMENTING: &[&str] =
+        &["iptables-save", "ip6tables-save", "nft", "cat", "virsh", "ebtables-save"];
+    COMMENTING.iter().find(|it| **it == program).copied().unwrap_or_default()
+}
+
+/// Whether a command shows the network, though nothing reads what it prints.
+pub(super) fn is_of_network(run: &Invocation) -> bool {
+    const PROGRAMS: &[&str] = &[
+        "arp",
+        "conntrack",
+        "dig",
+        "ebtables",
+        "firewall-cmd",
+        "ifconfig",
+        "ipset",
+        "iw",
+        "lldpctl",
+        "lshw",
+        "lspci",
+        "mtr",
+        "netstat",
+        "networkctl",
+        "nmcli",
+        "ovn-trace",
+        "ping",
+        "ss",
+        "tc",
+        "tcpdump",
+        "teamdctl",
+        "traceroute",
+        "ufw",
+        "wicked",
+        "crictl",
+        "calicoctl",
+        "cilium",
+        "qm",
+        "pct",
+    ];
+    let program = run.command.program();
+    !run.elsewhere && (grammar::is_tool(program) || PROGRAMS.contains(&program))
+}
+
 /// Whether it is a command of a tool that tapline knows.
 fn known(typed: &str) -> bool {
     command::parse(typed).first().is_some_and(|it| {
@@ -226,8 +392,13 @@ fn is_name_char(c: char) -> bool {
 mod tests {
     use super::*;
 
-    const OUTSIDE: Context<'_> =
-        Context { strong_seen: false, in_block: false, after_blank: true, program: "" };
+    const OUTSIDE: Context<'_> = Context {
+        strong_seen: false,
+        in_block: false,
+        after_blank: true,
+        program: "",
+        learned: &[],
+    };
 
     #[test]
     fn prompts_of_many_shells() {
@@ -246,6 +417,23 @@ mod tests {
             ("virsh # list --all", None, "virsh list --all"),
             ("##### Run \"brctl show\" #####", None, "brctl show"),
             ("brctl show", None, "brctl show"),
+            ("~$ brctl show", None, "brctl show"),
+            ("~# brctl show", None, "brctl show"),
+            ("node2 ~ # brctl show", Some("node2"), "brctl show"),
+            ("➜  ~ brctl show", None, "brctl show"),
+            ("➜  ovs git:(main) ✗ sudo brctl show", None, "sudo brctl show"),
+            ("└─# brctl show", None, "brctl show"),
+            ("┌──(root㉿node2)-[~]", Some("node2"), ""),
+            ("mininet> s1 brctl show", None, "brctl show"),
+            ("mininet> h1 brctl show", None, "ip netns exec h1 brctl show"),
+            ("()[root@node2 /]$ brctl show", Some("node2"), "brctl show"),
+            ("[12:00:01] root@node2:~# brctl show", Some("node2"), "brctl show"),
+            ("12:00:01 root@node2:~# brctl show", Some("node2"), "brctl show"),
+            ("-bash-4.2# brctl show", None, "brctl show"),
+            ("/var/log $ brctl show", None, "brctl show"),
+            ("node2% brctl show", Some("node2"), "brctl show"),
+            ("/ # exit", None, "exit"),
+            ("/ #", None, ""),
         ] {
             let found = find(line, OUTSIDE).map(|(_, it)| (it.host, it.command.into_owned()));
             assert_eq!(found, Some((host, command.to_owned())), "{line}");
@@ -262,6 +450,7 @@ mod tests {
             "system@ovs-system:",
             "12: eth0@if3: <UP> mtu 1500 # x",
             "Price: 5$ a piece",
+            "vth4@vth_4       DOWN           02:00:00:00:00:01 <BROADCAST,MULTICAST,M-DOWN> ",
         ] {
             assert_eq!(find(line, OUTSIDE), None, "{line}");
         }

@@ -1,0 +1,82 @@
+//! How much a verdict is worth: what was looked at, and what of the input was not read.
+use tapline_analysis::lint::Report;
+use tapline_core::capture::Snapshot;
+use tapline_core::outcome::ProblemKind;
+use tapline_topology::{NodeData, Topology};
+
+use crate::render::count;
+
+/// Formats that tell about the machine and not about its network.
+const ABOUT_THE_MACHINE: &[&str] = &["date", "hostname", "machine-id", "uname", "uptime", "ps"];
+
+/// What there was to look at, where that is nothing: `0 devices, 98 of 100 rules …`.
+pub(crate) fn nothing_to_judge(topology: &Topology<'_>, report: &Report) -> Option<String> {
+    let network = topology.nodes().any(|(_, node)| match &node.data {
+        NodeData::Netdev(device) => !device.stub,
+        NodeData::Host(_) | NodeData::Netns(_) => false,
+        _ => true,
+    });
+    // A list that is empty and whole was looked at, too.
+    if network || is_usable(topology.snapshot) {
+        return None;
+    }
+    let idle = report.clean.iter().filter(|(_, objects)| *objects == 0).count();
+    let rules = count(report.clean.len(), "rule");
+    Some(format!("0 devices, {idle} of {rules} had nothing to look at"))
+}
+
+/// Whether any text about the network could be read.
+pub(crate) fn is_usable(snapshot: &Snapshot) -> bool {
+    snapshot.iter().any(|(source, reading)| {
+        let format = source.format.map_or("", |it| it.0);
+        let failed = snapshot.completeness(source.id).is_failed();
+        let understood = !reading.records.is_empty() || reading.lines.unread == 0;
+        !failed && understood && !ABOUT_THE_MACHINE.contains(&format)
+    })
+}
+
+/// Why a good part of the input was not read, where that is so.
+pub(crate) fn hardly_read(snapshot: &Snapshot) -> Option<String> {
+    let problems = &snapshot.captured.problems;
+    if let Some(problem) = problems.iter().find(|it| is_damage(it.kind, &it.message)) {
+        return Some(format!("the archive is {}", brief(&problem.message)));
+    }
+    let limits = problems.iter().filter(|it| it.kind == ProblemKind::Limit).count();
+    let texts = snapshot.captured.sources.len();
+    if limits > 0 && limits * 10 >= texts {
+        return Some(format!("{} not read because of a limit", were(limits, "text")));
+    }
+    let lines = snapshot.readings.iter().fold((0_u64, 0_u64), |sum, reading| {
+        (sum.0 + u64::from(reading.lines.total), sum.1 + u64::from(reading.lines.unread))
+    });
+    let (total, unread) = lines;
+    (unread * 10 > total).then(|| format!("{unread} of {total} lines were not understood"))
+}
+
+/// Whether an archive ends too early or cannot be read on: what is missing is unknown.
+pub(crate) fn is_damaged(snapshot: &Snapshot) -> bool {
+    snapshot.captured.problems.iter().any(|it| is_damage(it.kind, &it.message))
+}
+
+/// Whether anything of the input was not read, or not wholly.
+pub(crate) fn is_unread(snapshot: &Snapshot) -> bool {
+    let captured = &snapshot.captured;
+    !captured.left_out.is_empty()
+        || !captured.problems.is_empty()
+        || snapshot.iter().any(|(source, reading)| {
+            reading.lines.unread > 0 || snapshot.completeness(source.id).is_failed()
+        })
+}
+
+fn is_damage(kind: ProblemKind, message: &str) -> bool {
+    kind == ProblemKind::Container && message.starts_with("damaged")
+}
+
+/// The first words of a remark.
+fn brief(message: &str) -> &str {
+    message.split([':', ';']).next().unwrap_or(message)
+}
+
+fn were(number: usize, what: &str) -> String {
+    format!("{} {}", count(number, what), if number == 1 { "was" } else { "were" })
+}

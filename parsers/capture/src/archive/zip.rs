@@ -1,0 +1,82 @@
+//! zip: the list of members stands at the end, so the whole archive is held while it is read.
+use std::io::{self, Cursor, Read};
+
+use ::zip::ZipArchive;
+
+use super::damaged;
+use crate::choose::Want;
+use crate::load::Loader;
+use crate::tree::{self, Tree};
+
+/// Reads all members into the tree.
+pub(super) fn read(loader: &mut Loader<'_>, read: &mut dyn Read, tree: &mut Tree, depth: u32) {
+    let archive = tree.archive.clone();
+    let most = loader.limits.kept_bytes;
+    let mut bytes = Vec::new();
+    if let Err(error) = read.take(most.saturating_add(1)).read_to_end(&mut bytes) {
+        damaged(loader, &archive, "", &error);
+        return;
+    }
+    if bytes.len() as u64 > most {
+        let what =
+            format!("a zip archive of more than {most} bytes; not read (raise --max-kept-size)");
+        loader.limit(&archive, "", &what);
+        return;
+    }
+    let mut zip = match ZipArchive::new(Cursor::new(bytes)) {
+        Ok(zip) => zip,
+        Err(error) => {
+            damaged(loader, &archive, "", &io::Error::new(io::ErrorKind::InvalidData, error));
+            return;
+        }
+    };
+    for at in 0..zip.len() {
+        if loader.is_full() || !loader.count_member() {
+            return;
+        }
+        if let Err((member, error)) = member(loader, &mut zip, at, tree, depth) {
+            damaged(loader, &archive, &member, &error);
+        }
+    }
+}
+
+/// Reads one member.
+fn member(
+    loader: &mut Loader<'_>,
+    zip: &mut ZipArchive<Cursor<Vec<u8>>>,
+    at: usize,
+    tree: &mut Tree,
+    depth: u32,
+) -> Result<(), (String, io::Error)> {
+    // Once more than this came out, the ratio counts.
+    const ENOUGH: u64 = 64 << 20;
+    let broken = |error| (String::new(), io::Error::new(io::ErrorKind::InvalidData, error));
+    let mut file = zip.by_index(at).map_err(broken)?;
+    let path = String::from_utf8_lossy(file.name_raw()).replace('\\', "/");
+    if file.is_dir() {
+        loader.uncount(true);
+        return Ok(());
+    }
+    let Some(path) = tree::normal(&path) else { return Ok(()) };
+    if file.is_symlink() {
+        let mut target = String::new();
+        let read = file.by_ref().take(4096).read_to_string(&mut target);
+        if read.is_ok() {
+            loader.keep_link(path, target, tree);
+        }
+        return Ok(());
+    }
+    let want = loader.chooser.want(&path);
+    if want == Want::Skip {
+        return Ok(());
+    }
+    let (size, packed) = (file.size(), file.compressed_size().max(1));
+    if size > ENOUGH && size / packed > loader.limits.ratio {
+        let limit = loader.limits.ratio;
+        let what =
+            format!("grows more than {limit} times when unpacked; not read (raise --max-ratio)");
+        loader.limit(&tree.archive.clone(), &path, &what);
+        return Ok(());
+    }
+    loader.member(&mut file, size, &path, want, tree, depth).map_err(|error| (path, error))
+}

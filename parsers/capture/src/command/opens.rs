@@ -1,0 +1,242 @@
+//! Commands that open a shell somewhere else rather than printing something.
+use tapline_core::ids::Netns;
+
+use super::shell;
+use super::{base, container_netns, in_container, is_exec, is_netns, named, nsenter, skip_options};
+
+/// How the prompt of the inner shell compares with that of the outer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Look {
+    /// It may be the same: another user or namespace of the same machine.
+    Same,
+    /// It is another one: a container or another machine.
+    Other,
+}
+
+/// A shell that was opened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Opened {
+    /// The namespace that it is in, where that is another one.
+    pub(crate) netns: Option<Netns>,
+    /// The machine that it is on, where that is another one.
+    pub(crate) machine: Option<String>,
+    pub(crate) look: Look,
+}
+
+impl Opened {
+    fn here() -> Self {
+        Self { netns: None, machine: None, look: Look::Same }
+    }
+
+    fn netns(netns: Netns, look: Look) -> Self {
+        Self { netns: Some(netns), machine: None, look }
+    }
+
+    fn machine(name: &str) -> Self {
+        let name = name.rsplit('@').next().unwrap_or(name);
+        Self { netns: None, machine: Some(name.to_owned()), look: Look::Other }
+    }
+}
+
+/// What a command line opens, if that is all it does.
+pub(crate) fn opens(line: &str) -> Option<Opened> {
+    let mut list = shell::split(line)?;
+    // `cd /tmp; bash`
+    let [stage] = list.pop()?.try_into().ok()?;
+    of_words(&stage.words)
+}
+
+/// What the words of a command open.
+fn of_words(words: &[String]) -> Option<Opened> {
+    let (first, rest) = words.split_first()?;
+    let here = || Some(Opened::here());
+    match base(first) {
+        "sudo" | "doas" => {
+            let login = rest.iter().take_while(|it| it.starts_with('-')).any(|it| is_login(it));
+            let inner = skip_options(rest, &["-u", "-g", "-h", "-p", "-C", "-T", "-U", "-r"]);
+            if inner.is_empty() { if login { here() } else { None } } else { of_words(inner) }
+        }
+        "exec" | "command" | "time" | "env" => of_words(skip_options(rest, &[])),
+        "su" | "newgrp" => (!rest.iter().any(|it| it == "-c")).then(Opened::here),
+        "bash" | "sh" | "zsh" | "dash" | "ash" | "ksh" | "fish" | "csh" | "tcsh" => {
+            rest.iter().all(|it| it.starts_with('-') && !it.ends_with('c')).then(Opened::here)
+        }
+        "chroot" => {
+            let inner = skip_options(rest, &[]).get(1..)?;
+            if inner.is_empty() { here() } else { of_words(inner) }
+        }
+        "ssh" | "slogin" | "mosh" | "telnet" => {
+            const VALUED: &[&str] =
+                &["-i", "-l", "-o", "-p", "-F", "-J", "-b", "-c", "-E", "-L", "-R", "-S"];
+            let (target, rest) = skip_options(rest, VALUED).split_first()?;
+            let port = |it: &String| it.bytes().all(|b| b.is_ascii_digit());
+            rest.iter().all(port).then(|| Opened::machine(target))
+        }
+        "virsh" | "xl" | "xm" | "qm" | "machinectl" | "vagrant" | "multipass" => {
+            console(base(first), rest)
+        }
+        "pct" => (rest.first()? == "enter")
+            .then(|| Some(Opened::netns(named(&format!("pct:{}", rest.get(1)?)), Look::Other)))?,
+        tool
+        @ ("docker" | "podman" | "nerdctl" | "crictl" | "lxc" | "incus" | "kubectl" | "oc") => {
+            container(tool, rest)
+        }
+        "docker-compose" => container("docker", rest),
+        "lxc-attach" => {
+            let at = rest.iter().position(|it| it == "-n")?;
+            let name = rest.get(at + 1)?;
+            let inner = rest.get(at + 2..).unwrap_or_default();
+            let shell = skip_options(inner, &[]);
+            (shell.is_empty() || of_words(shell).is_some())
+                .then(|| Opened::netns(named(&format!("lxc:{name}")), Look::Other))
+        }
+        "nsenter" => {
+            let (netns, inner) = nsenter(rest);
+            if !inner.is_empty() {
+                of_words(inner)?;
+            }
+            Some(Opened { netns, ..Opened::here() })
+        }
+        "unshare" => {
+            let net = |it: &String| it == "--net" || it.starts_with("--net=") || bundled(it, 'n');
+            let options = rest.iter().take_while(|it| it.starts_with('-'));
+            let netns = options.clone().any(net).then(|| named("unshare"));
+            let inner = skip_options(rest, &["-S", "-G"]);
+            if !inner.is_empty() {
+                of_words(inner)?;
+            }
+            Some(Opened { netns, ..Opened::here() })
+        }
+        "ip" => in_namespace(rest),
+        _ => None,
+    }
+}
+
+/// `ip netns exec NS bash`.
+fn in_namespace(args: &[String]) -> Option<Opened> {
+    let [object, verb, name, inner @ ..] = skip_options(args, &[]) else { return None };
+    if !is_exec(verb) || !(is_netns(object) || object == "vrf") {
+        return None;
+    }
+    let opened = of_words(inner)?;
+    if object == "vrf" || opened.machine.is_some() || opened.netns.is_some() {
+        return Some(opened);
+    }
+    Some(Opened::netns(named(name), Look::Same))
+}
+
+/// A console or shell of a virtual machine.
+fn console(tool: &str, args: &[String]) -> Option<Opened> {
+    let args = skip_options(args, &["-c", "--connect", "-d", "-l"]);
+    let (verb, rest) = args.split_first()?;
+    let opens = matches!(
+        (tool, verb.as_str()),
+        ("virsh" | "xl" | "xm", "console")
+            | ("qm", "terminal")
+            | ("machinectl" | "multipass", "shell" | "login")
+            | ("vagrant", "ssh")
+    );
+    if !opens || rest.iter().any(|it| it == "-c") {
+        return None;
+    }
+    let name = skip_options(rest, &["--devname", "-n"]).first().map_or(tool, String::as_str);
+    let number = name.bytes().all(|b| b.is_ascii_digit());
+    Some(if number { Opened::machine(&format!("guest-{name}")) } else { Opened::machine(name) })
+}
+
+/// A shell in a container, or a pod of another node.
+fn container(tool: &str, args: &[String]) -> Option<Opened> {
+    const VALUED: &[&str] = &["-n", "--namespace", "--context", "-f", "-c", "--kubeconfig"];
+    let words: Vec<String> = skip_options(args, VALUED).to_vec();
+    let (verb, rest) = words.split_first()?;
+    let rest = if verb == "compose" { skip_options(rest, VALUED).get(1..)? } else { rest };
+    match verb.as_str() {
+        "exec" | "compose" => {
+            let (name, inner) = in_container(rest)?;
+            of_words(inner)?;
+            Some(if matches!(tool, "kubectl" | "oc") {
+                Opened::machine(name.rsplit('/').next().unwrap_or(name))
+            } else {
+                Opened::netns(container_netns(tool, name, inner), Look::Other)
+            })
+        }
+        "rsh" | "console" => {
+            let name = skip_options(rest, VALUED).first()?;
+            Some(Opened::machine(name.rsplit('/').next().unwrap_or(name)))
+        }
+        "shell" | "attach" => {
+            let name = skip_options(rest, VALUED).first()?;
+            Some(Opened::netns(named(&format!("{tool}:{name}")), Look::Other))
+        }
+        "run" => {
+            const TAKES: &[&str] = &[
+                "-v",
+                "-e",
+                "--name",
+                "-p",
+                "--network",
+                "--net",
+                "-w",
+                "-u",
+                "--entrypoint",
+                "-h",
+            ];
+            let own = !rest.iter().any(|it| it == "--net=host" || it == "--network=host");
+            let tty = rest.iter().any(|it| bundled(it, 't') || it == "--tty");
+            let inner = skip_options(rest, TAKES);
+            let image = inner.first()?;
+            let at = rest.iter().position(|it| it == "--name").and_then(|at| rest.get(at + 1));
+            let name = named(&format!("{tool}:{}", at.unwrap_or(image)));
+            tty.then(|| Opened { netns: own.then_some(name), machine: None, look: Look::Other })
+        }
+        _ => None,
+    }
+}
+
+/// Whether a word bundles this option: `-it`.
+fn bundled(word: &str, option: char) -> bool {
+    word.starts_with('-') && !word.starts_with("--") && word.contains(option)
+}
+
+/// `-i`, `-s`, `-iu`.
+fn is_login(word: &str) -> bool {
+    bundled(word, 'i') || bundled(word, 's') || matches!(word, "--login" | "--shell")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shells_are_seen() {
+        for (line, netns, machine, look) in [
+            ("docker exec -it shop sh", Some("docker:shop"), None, Look::Other),
+            ("sudo ip netns exec blue bash", Some("blue"), None, Look::Same),
+            ("unshare -n /bin/bash", Some("unshare"), None, Look::Same),
+            ("nsenter -t 4711 -n", Some("pid:4711"), None, Look::Same),
+            ("sudo -i", None, None, Look::Same),
+            ("su - stack", None, None, Look::Same),
+            ("ssh -p 22 cirros@192.0.2.9", None, Some("192.0.2.9"), Look::Other),
+            ("ip netns exec qdhcp-1 ssh cirros@192.0.2.9", None, Some("192.0.2.9"), Look::Other),
+            ("virsh console 7", None, Some("guest-7"), Look::Other),
+            ("virsh -c qemu:///system console shop", None, Some("shop"), Look::Other),
+            ("kubectl exec -it -n x web-0 -- /bin/sh", None, Some("web-0"), Look::Other),
+            ("docker run --rm -it --name box alpine", Some("docker:box"), None, Look::Other),
+            ("pct enter 102", Some("pct:102"), None, Look::Other),
+        ] {
+            let netns = netns.map(named);
+            let machine = machine.map(str::to_owned);
+            assert_eq!(opens(line), Some(Opened { netns, machine, look }), "{line}");
+        }
+        for line in [
+            "ip a",
+            "sudo ip a",
+            "bash -c 'ip a'",
+            "ssh h ip a",
+            "docker exec web ip a",
+            "virsh list",
+        ] {
+            assert_eq!(opens(line), None, "{line}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What people wrap outputs in, taken off before anybody looks for commands: escape sequences,
+//! quotation marks of mails, line numbers, the markup of pages and forums, letters of word
+//! processors, lines that were broken to a width.
+//!
+//! Every line keeps the number that it has in the text, and how much was taken off in front of it.
+mod cast;
+mod letters;
+mod markup;
+mod numbered;
+mod quoted;
+mod screen;
+mod wrapped;
+
+use std::borrow::Cow;
+
+/// What a line is besides its text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Mark {
+    /// A line of text.
+    Text,
+    /// A block of code begins.
+    Open,
+    /// A block of code ends.
+    Close,
+}
+
+/// One line without its packing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Line<'a> {
+    /// Its one-based number in the packed text.
+    pub(crate) number: u32,
+    /// Characters that were taken off in front.
+    pub(crate) column: u32,
+    /// What is left of it.
+    pub(crate) text: Cow<'a, str>,
+    /// Whether it is text at all.
+    pub(crate) mark: Mark,
+}
+
+impl<'a> Line<'a> {
+    fn new(number: u32, text: Cow<'a, str>) -> Self {
+        Self { number, column: 0, text, mark: Mark::Text }
+    }
+
+    /// Whether nothing stands on it.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.text.trim().is_empty()
+    }
+
+    /// Takes so many bytes off in front.
+    pub(crate) fn cut_front(&mut self, bytes: usize) {
+        let Some(front) = self.text.get(..bytes) else { return };
+        let characters = u32::try_from(front.chars().count()).unwrap_or(0);
+        self.column = self.column.saturating_add(characters);
+        match &mut self.text {
+            Cow::Borrowed(text) => *text = text.get(bytes..).unwrap_or_default(),
+            Cow::Owned(text) => drop(text.drain(..bytes)),
+        }
+    }
+
+    /// Takes blanks off in front, at most so many.
+    pub(crate) fn dedent(&self, most: usize) -> &str {
+        let indent = self.text.len() - self.text.trim_start_matches(' ').len();
+        self.text.get(indent.min(most)..).unwrap_or(&self.text)
+    }
+}
+
+/// The lines of a text without its packing.
+pub(crate) fn unpack(text: &str) -> Vec<Line<'_>> {
+    let mut lines = match cast::lines(text) {
+        Some(lines) => lines,
+        None => text.lines().zip(1..).map(|(raw, n)| Line::new(n, screen::line(raw))).collect(),
+    };
+    letters::plain(&mut lines);
+    quoted::take_off(&mut lines);
+    numbered::take_off(&mut lines);
+    let lines = markup::take_off(lines);
+    wrapped::join(lines)
+}
+
+/// A line as it stood on the screen, in plain letters.
+pub(crate) fn line(raw: &str) -> Cow<'_, str> {
+    let mut lines = vec![Line::new(1, screen::line(raw))];
+    letters::plain(&mut lines);
+    lines.pop().map(|line| line.text).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> Vec<String> {
+        unpack(text)
+            .iter()
+            .map(|line| match line.mark {
+                Mark::Text => format!("{}:{} {}", line.number, line.column, line.text),
+                Mark::Open => format!("{} open", line.number),
+                Mark::Close => format!("{} close", line.number),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn quotation_marks_come_off() {
+        assert_eq!(shown("> a\n> > b\n>\n> c"), ["1:2 a", "2:4 b", "3:1 ", "4:2 c"]);
+        assert_eq!(shown("x > y\n> a"), ["1:0 x > y", "2:0 > a"]);
+    }
+
+    #[test]
+    fn line_numbers_come_off() {
+        let text = "  1\t[a@h ~]# brctl show\n  2\tx\n  3\t    y\n  4\tz";
+        assert_eq!(shown(text), ["1:4 [a@h ~]# brctl show", "2:4 x", "3:4     y", "4:4 z"]);
+        let devices = "1: lo: <UP>\n2: eth0: <UP>\n3: eth1: <UP>\n4: eth2: <UP>";
+        assert_eq!(shown(devices).first().map(String::as_str), Some("1:0 1: lo: <UP>"));
+    }
+
+    #[test]
+    fn fences_and_tags_open_and_close() {
+        assert_eq!(
+            shown("a\n```sh\nb\n```\n<pre><code>c &lt;d\n</code></pre>"),
+            ["1:0 a", "2 open", "3:0 b", "4 close", "5 open", "5:11 c <d", "6 close"]
+        );
+        assert_eq!(shown("[code]c\n[/code]\n[pkg]"), ["1 open", "1:6 c", "2 close", "3:0 [pkg]"]);
+    }
+
+    #[test]
+    fn broken_lines_are_joined() {
+        let text = "3: br5: <BROADCAST,UP> mtu 1462 qdisc pfifo_fast and some more for the width\n\
+                    master br52 state UP\n    link/ether 02:00:00:00:00:01 brd ff:ff:ff:ff:ff:ff";
+        let joined = unpack(text);
+        assert_eq!(joined.len(), 2);
+        assert!(joined.iter().all(|line| !line.text.starts_with("master")));
+    }
+
+    #[test]
+    fn letters_become_plain() {
+        assert_eq!(shown("\u{a0}\u{a0}Port “x”\u{200b}"), ["1:0   Port \"x\""]);
+        assert_eq!(shown("virsh list –all"), ["1:0 virsh list --all"]);
+    }
+
+    #[test]
+    fn a_recording_is_what_it_shows() {
+        let text = "{\"version\": 2, \"width\": 80}\n[0.1, \"o\", \"$ ip\"]\n\
+                    [0.2, \"o\", \" a\\r\\nx\\r\\n\"]\n[0.3, \"i\", \"q\"]\n";
+        assert_eq!(shown(text), ["2:0 $ ip a", "3:0 x"]);
+    }
+}

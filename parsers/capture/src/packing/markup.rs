@@ -1,0 +1,216 @@
+//! Blocks of code in Markdown, HTML, BBCode and their like.
+use std::borrow::Cow;
+
+use super::{Line, Mark};
+
+/// Tags around text of a page. None of them occurs in the XML of libvirt.
+const TAGS: &[&str] = &[
+    "p",
+    "br",
+    "div",
+    "span",
+    "b",
+    "i",
+    "em",
+    "strong",
+    "tt",
+    "li",
+    "ul",
+    "ol",
+    "summary",
+    "details",
+    "blockquote",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "html",
+    "body",
+    "font",
+];
+
+/// Tags that begin and end code.
+const CODE: &[&str] = &["pre", "code"];
+
+/// The same in forums.
+const BBCODE: &[&str] = &["code", "quote", "pre", "noparse"];
+
+/// Takes the markup off: blocks of code get a line of their own where they begin and end.
+pub(super) fn take_off(lines: Vec<Line<'_>>) -> Vec<Line<'_>> {
+    let any = |what: &[&str]| {
+        let holds = |line: &Line<'_>| what.iter().any(|it| line.text.contains(it));
+        lines.iter().any(holds)
+    };
+    let page = any(&["<pre", "<code", "<details", "<blockquote", "<p>", "<br"]);
+    let forum = any(&["[code", "[CODE", "[pre]", "[quote"]);
+    let escaped = any(&["&lt;", "&quot;"]) && (page || !any(&["<domain", "</", "/>"]));
+    let mut out = Vec::with_capacity(lines.len());
+    let mut fence = Fence::default();
+    for mut line in lines {
+        if fence.line(&mut line, &mut out) {
+            continue;
+        }
+        let plain = !(page && line.text.contains('<') || forum && line.text.contains('['));
+        if plain || fence.open {
+            if escaped {
+                entities(&mut line);
+            }
+            out.push(line);
+        } else {
+            tags(line, page, forum, escaped, &mut out);
+        }
+    }
+    out
+}
+
+/// Fences of Markdown and of wikis.
+#[derive(Default)]
+struct Fence {
+    open: bool,
+}
+
+impl Fence {
+    /// Whether the line was a fence, which then stands in `out`; text on the same line stays text.
+    fn line<'a>(&mut self, line: &mut Line<'a>, out: &mut Vec<Line<'a>>) -> bool {
+        let body = line.text.trim_start();
+        let indent = line.text.len() - body.len();
+        let toggles = matches!(body.trim_end(), "{noformat}" | "{code}" | "----8<----")
+            || body.starts_with("{code:");
+        if let Some(head) =
+            line.text.trim_end().strip_suffix("```").filter(|it| !it.trim().is_empty())
+            && !head.contains('`')
+            && self.open
+        {
+            line.text = Cow::Owned(head.to_owned());
+            let end = edge(line, Mark::Close);
+            self.open = false;
+            out.extend([line.clone(), end]);
+            return true;
+        }
+        if !toggles && !body.starts_with("```") && !body.starts_with("~~~") {
+            return false;
+        }
+        let ticks = body.bytes().take_while(|&b| b == b'`' || b == b'~').count();
+        let rest = body.get(ticks..).unwrap_or_default().trim();
+        let language = toggles || !rest.contains(char::is_whitespace) && !rest.contains('`');
+        self.open = !self.open;
+        out.push(edge(line, if self.open { Mark::Open } else { Mark::Close }));
+        if language {
+            return true;
+        }
+        // Text behind the fence: an info string, or the first line of what was pasted.
+        line.cut_front(indent + ticks);
+        if let Some(inner) = line.text.trim_end().strip_suffix("```") {
+            line.text = Cow::Owned(inner.to_owned());
+            self.open = false;
+            let end = edge(line, Mark::Close);
+            out.extend([line.clone(), end]);
+            return true;
+        }
+        false
+    }
+}
+
+/// A line that only says that code begins or ends.
+fn edge<'a>(line: &Line<'_>, mark: Mark) -> Line<'a> {
+    Line { number: line.number, column: 0, text: Cow::Borrowed(""), mark }
+}
+
+/// Takes tags off one line.
+fn tags<'a>(line: Line<'a>, page: bool, forum: bool, escaped: bool, out: &mut Vec<Line<'a>>) {
+    let mut piece = String::new();
+    let mut column = 0;
+    let mut rest: &str = &line.text;
+    let mut passed = 0_u32;
+    let mut any = false;
+    let mut done =
+        |piece: &mut String, column: u32, mark: Option<Mark>, out: &mut Vec<Line<'a>>| {
+            if !piece.trim().is_empty() {
+                let text = Cow::Owned(std::mem::take(piece));
+                let mut made =
+                    Line { column: line.column + column, text, ..edge(&line, Mark::Text) };
+                if escaped {
+                    entities(&mut made);
+                }
+                out.push(made);
+                any = true;
+            }
+            piece.clear();
+            if let Some(mark) = mark {
+                // Tags within tags are one block.
+                let same = out.last().is_some_and(|it| it.mark == mark && it.number == line.number);
+                if !same {
+                    out.push(edge(&line, mark));
+                }
+                any = true;
+            }
+        };
+    while let Some(c) = rest.chars().next() {
+        let tag = match c {
+            '<' if page => tag(rest, '>', &[TAGS, CODE]),
+            '[' if forum => tag(rest, ']', &[BBCODE]),
+            _ => None,
+        };
+        let length = tag.as_ref().map_or(c.len_utf8(), |it| it.length);
+        match tag {
+            Some(tag) if tag.is_code => {
+                let mark = if tag.closes { Mark::Close } else { Mark::Open };
+                done(&mut piece, column, Some(mark), out);
+            }
+            Some(tag) if tag.breaks => done(&mut piece, column, None, out),
+            Some(_) => {}
+            None => {
+                if piece.is_empty() {
+                    column = passed;
+                }
+                piece.push(c);
+            }
+        }
+        let taken = rest.get(..length).unwrap_or_default();
+        passed += u32::try_from(taken.chars().count()).unwrap_or(0);
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    done(&mut piece, column, None, out);
+    if !any {
+        out.push(Line { text: Cow::Borrowed(""), ..line });
+    }
+}
+
+/// A tag at the beginning of a text.
+struct Tag {
+    length: usize,
+    closes: bool,
+    is_code: bool,
+    /// What follows stands on another line.
+    breaks: bool,
+}
+
+/// The tag at the beginning of a text, if it is one of these.
+fn tag(text: &str, end: char, names: &[&[&str]]) -> Option<Tag> {
+    const LONGEST: usize = 200;
+    let head = text.get(..text.floor_char_boundary(LONGEST.min(text.len())))?;
+    let length = head.find(end)? + 1;
+    let inner = head.get(1..length - 1)?;
+    let closes = inner.starts_with('/');
+    let inner = inner.trim_matches('/');
+    let name = inner.split([' ', '=', ':']).next()?.to_ascii_lowercase();
+    let plain = inner.len() == name.len() || inner.contains('=') || inner.contains(':');
+    if !plain || !names.iter().any(|list| list.contains(&name.as_str())) {
+        return None;
+    }
+    let is_code = CODE.contains(&name.as_str()) || end == ']';
+    let breaks = matches!(name.as_str(), "p" | "br" | "div" | "li" | "summary" | "details")
+        || name.starts_with('h');
+    Some(Tag { length, closes, is_code, breaks })
+}
+
+/// Takes back the character entities of a page that was copied as HTML.
+fn entities(line: &mut Line<'_>) {
+    if line.text.contains('&') {
+        let text = line.text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"");
+        let text = text.replace("&#39;", "'").replace("&nbsp;", " ").replace("&amp;", "&");
+        line.text = Cow::Owned(text);
+    }
+}

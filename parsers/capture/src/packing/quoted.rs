@@ -1,0 +1,40 @@
+//! `> ` before each line of a mail that is answered.
+use super::Line;
+
+/// How deep answers to answers go.
+const DEEPEST: usize = 8;
+
+/// Takes the marks off where several lines in a row have one.
+pub(super) fn take_off(lines: &mut [Line<'_>]) {
+    for _ in 0..DEEPEST {
+        if !once(lines) {
+            return;
+        }
+    }
+}
+
+/// Takes one mark off each line of a run of marked lines.
+fn once(lines: &mut [Line<'_>]) -> bool {
+    let mut found = false;
+    let mut at = 0;
+    // A shell asks for the rest of a command with `> `, too.
+    let mut goes_on = false;
+    while let Some(line) = lines.get(at) {
+        let run = lines.iter().skip(at).take_while(|line| line.text.starts_with('>')).count();
+        // Within a quotation a single line may be quoted once more.
+        let alone = run == 1 && line.column == 0;
+        if run == 0 || alone || goes_on {
+            goes_on = line.text.ends_with('\\') || line.text.contains("<<");
+            at += run.max(1);
+            continue;
+        }
+        for line in lines.iter_mut().skip(at).take(run) {
+            let blank = line.text.get(1..).is_some_and(|rest| rest.starts_with(' '));
+            line.cut_front(1 + usize::from(blank));
+        }
+        found = true;
+        goes_on = false;
+        at += run;
+    }
+    found
+}

@@ -1,0 +1,72 @@
+//! Lines that say which command printed what follows: headings, list items, code in a sentence.
+use super::is_claimed;
+use crate::command::{self, Invocation};
+use crate::sos::grammar;
+
+/// A command that a line names.
+#[derive(Clone, Debug)]
+pub(super) struct Caption<'a> {
+    pub(super) run: Invocation,
+    /// What stands before the command.
+    pub(super) before: &'a str,
+    /// The line is the command and ornament, nothing else.
+    pub(super) exact: bool,
+}
+
+/// The command that a line names, without its ornament.
+pub(super) fn of(line: &str) -> Option<Caption<'_>> {
+    const LONGEST: usize = 400;
+    if line.len() > LONGEST {
+        return None;
+    }
+    // Code in a sentence: the last one is nearest to the output.
+    let mut code = line.split('`').skip(1).step_by(2).filter(|it| !it.trim().is_empty());
+    if let Some(run) = code.by_ref().filter_map(claimed).last() {
+        let bare = line.trim_matches(['`', ' ', ':', '*', '-', '#', '_', '.']);
+        return Some(Caption { run, before: "", exact: claimed(bare).is_some() });
+    }
+    let bare = line.trim().trim_start_matches(['#', '*', '-', '_', '+', '•', ' ']);
+    let bare = bare.trim_end_matches([':', '*', '_', ' ', '#', '=']);
+    let bare = bare.trim_start_matches(|c: char| c.is_ascii_digit());
+    let bare =
+        bare.trim_start_matches(['.', ')', ' ', '$', '=', '"', '\'']).trim_end_matches(['"', '\'']);
+    if let Some(run) = claimed(bare) {
+        return Some(Caption { run, before: "", exact: true });
+    }
+    suffix(line.trim_end().trim_end_matches([':', '.']))
+}
+
+/// A command at the end of a line, whatever stands before it.
+fn suffix(line: &str) -> Option<Caption<'_>> {
+    const WORDS: usize = 12;
+    let starts = line.match_indices([' ', '\t', '$', '#', '>', '"']).map(|(at, it)| at + it.len());
+    for at in std::iter::once(0).chain(starts).take(WORDS) {
+        let tail = line.get(at..)?;
+        let word = tail.split_whitespace().next().unwrap_or_default();
+        let tool = word.rsplit('/').next().unwrap_or_default();
+        let known = grammar::is_tool(tool) || matches!(tool, "sudo" | "docker" | "podman");
+        if known && let Some(run) = claimed(tail) {
+            return Some(Caption { run, before: line.get(..at)?, exact: false });
+        }
+    }
+    None
+}
+
+/// The command that this is, if a format reads what it prints.
+fn claimed(text: &str) -> Option<Invocation> {
+    let text = text.trim();
+    let first = text.chars().next()?;
+    if !(first.is_ascii_alphanumeric() || first == '/') {
+        return None;
+    }
+    command::parse_one(text).filter(is_claimed)
+}
+
+/// Whether what stands before a command looks like a prompt rather than like words.
+pub(super) fn is_like_prompt(before: &str) -> bool {
+    const LONGEST: usize = 80;
+    let sign = before.trim_end().chars().last();
+    let is_sign =
+        |c: char| !c.is_alphanumeric() && !c.is_whitespace() && !":,.;\"'`(*_-=/[{|".contains(c);
+    before.len() <= LONGEST && sign.is_some_and(is_sign)
+}

@@ -1,0 +1,245 @@
+//! Lines that no prompt stands before: blocks of code, outputs under headings, prose.
+use tapline_core::capture::Command;
+use tapline_formats::registry::{self, Format};
+
+use super::caption::{self, Caption};
+use super::{NO_END, Reader, prompt, prose, split};
+use crate::command::Invocation;
+use crate::packing::{Line, Mark};
+
+/// Commands that were named before their output.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pending {
+    pub(super) runs: Vec<Invocation>,
+    /// The host of the prompt that they were typed at.
+    pub(super) host: Option<String>,
+    /// Where they stand.
+    pub(super) at: usize,
+    /// They were all that stood there.
+    pub(super) exact: bool,
+}
+
+/// Prompts that nobody told us of: what stands before a command whose output begins in the next
+/// line.
+pub(super) fn learn(lines: &[Line<'_>]) -> Vec<String> {
+    const MOST: usize = 8;
+    let context = prompt::Context {
+        strong_seen: false,
+        in_block: false,
+        after_blank: true,
+        program: "",
+        learned: &[],
+    };
+    let mut learned: Vec<String> = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        if learned.len() >= MOST {
+            break;
+        }
+        if line.mark != Mark::Text || line.text.len() > 300 {
+            continue;
+        }
+        let Some(format) = split::begins(lines, at + 1) else { continue };
+        if prompt::find(&line.text, context).is_some() {
+            continue;
+        }
+        let Some(caption) = caption::of(&line.text) else { continue };
+        let before = caption.before.trim_start();
+        let new = !learned.iter().any(|it| it == before);
+        if new && caption::is_like_prompt(before) && is_of(&caption.run, format) {
+            learned.push(before.to_owned());
+        }
+    }
+    learned
+}
+
+/// Whether a format, or one of its family, reads what a command prints.
+fn is_of(run: &Invocation, format: &Format) -> bool {
+    let named = registry::by_command(&run.command);
+    named.is_some_and(|named| split::family(named) == split::family(format))
+}
+
+impl<'a> Reader<'a> {
+    /// Reads the lines since the last prompt or edge, up to an index.
+    pub(super) fn flush(&mut self, to: usize) {
+        let Some(from) = self.loose.take() else { return };
+        let Some(lines) = self.lines.get(from..to) else { return };
+        if lines.iter().all(Line::is_blank) {
+            return;
+        }
+        let pending = std::mem::take(&mut self.pending);
+        if self.fenced {
+            self.code(from, lines, pending);
+        } else {
+            self.text(from, lines, pending);
+        }
+    }
+
+    /// A block of code without prompts.
+    fn code(&mut self, from: usize, lines: &'a [Line<'a>], pending: Pending) {
+        let commands: Vec<_> = lines
+            .iter()
+            .filter(|line| !line.is_blank())
+            .map(|line| prompt::printed_by(&line.text))
+            .collect();
+        if commands.iter().all(Option::is_some) {
+            let runs = commands.into_iter().flatten().collect();
+            let at = from + lines.len();
+            self.pending = Pending { runs, host: pending.host, at, exact: true };
+            return;
+        }
+        let indent = common_indent(lines);
+        let mut elided = false;
+        let lines: Vec<Line<'_>> =
+            lines.iter().map(|line| body(line, indent, &mut elided)).collect();
+        let lines = without_blank_ends(&lines);
+        let first = lines.first().map_or(1, |line| line.number);
+        let left_out = || elided.then(|| "part of the output was left out".to_owned());
+        let segments = split::segments(lines);
+        if let [run] = pending.runs.as_slice() {
+            let fits = segments.iter().all(|it| is_of(run, it.format));
+            let near = from.saturating_sub(pending.at) <= 3;
+            if fits && (!segments.is_empty() || pending.exact && near) {
+                self.block(run, self.whose(pending.host), lines, first, left_out(), false);
+                return;
+            }
+        }
+        let parts = split::assign(&pending.runs, lines);
+        if !parts.is_empty() && parts.len() >= segments.len() {
+            for (run, from, to) in parts {
+                let Some(part) = lines.get(from..to) else { continue };
+                let first = part.first().map_or(first, |line| line.number);
+                self.block(&run, self.whose(pending.host.clone()), part, first, left_out(), false);
+            }
+            return;
+        }
+        for segment in segments {
+            let part = lines.get(segment.from..segment.to).unwrap_or_default();
+            self.by_content(segment.format, part);
+        }
+    }
+
+    /// Text outside of blocks of code: outputs in it begin with lines that only they have.
+    fn text(&mut self, from: usize, lines: &'a [Line<'a>], pending: Pending) {
+        let segments = split::segments(lines);
+        let mut after = 0;
+        for (n, segment) in segments.iter().enumerate() {
+            let named = caption_before(lines, after, segment.from)
+                .filter(|it| is_of(&it.run, segment.format))
+                .map(|it| it.run);
+            let before = from + segment.from - pending.at.min(from);
+            let named = named.or_else(|| match pending.runs.as_slice() {
+                [run] if n == 0 && before <= 4 && is_of(run, segment.format) => Some(run.clone()),
+                _ => None,
+            });
+            let end = end_of(segment, lines, segments.get(n + 1).is_some());
+            after = end;
+            let part = lines.get(segment.from..end).unwrap_or_default();
+            let indent = part
+                .first()
+                .map_or(0, |line| line.text.len() - line.text.trim_start_matches(' ').len());
+            let indent = if named.is_some() { indent } else { common_indent(part) };
+            let mut elided = false;
+            let part: Vec<Line<'_>> =
+                part.iter().map(|line| body(line, indent, &mut elided)).collect();
+            let part = without_blank_ends(&part);
+            match named {
+                Some(run) => {
+                    let first = part.first().map_or(1, |line| line.number);
+                    self.block(
+                        &run,
+                        self.whose(pending.host.clone()),
+                        part,
+                        first,
+                        Some(NO_END.to_owned()),
+                        false,
+                    );
+                }
+                None => self.by_content(segment.format, part),
+            }
+        }
+        // What is named last may stand before a block of code.
+        let at = from + lines.len();
+        match caption_before(lines, after, lines.len()) {
+            Some(it) => {
+                self.pending = Pending { runs: vec![it.run], host: None, at, exact: it.exact };
+            }
+            None if segments.is_empty()
+                && lines.iter().filter(|it| !it.is_blank()).count() <= 1 =>
+            {
+                self.pending = pending;
+            }
+            None => {}
+        }
+    }
+
+    /// Adds an output that only its content tells.
+    fn by_content(&mut self, format: &Format, lines: &[Line<'_>]) {
+        let lines = without_blank_ends(lines);
+        let Some(first) = lines.first() else { return };
+        let run = Invocation { command: Command::new(format.command), ..Invocation::default() };
+        let why = "the command is not shown; what it is, its content tells".to_owned();
+        self.block(&run, self.whose(None), lines, first.number, Some(why), true);
+    }
+
+    /// The host of what no prompt stands before.
+    fn whose(&self, named: Option<String>) -> Option<String> {
+        named.or_else(|| self.scopes.host(None)).or_else(|| self.host.clone())
+    }
+}
+
+/// The command that one of the last lines before an index names.
+fn caption_before<'a>(lines: &'a [Line<'_>], from: usize, to: usize) -> Option<Caption<'a>> {
+    const NEAR: usize = 3;
+    let before = lines.get(from..to)?;
+    let near = before.iter().rev().filter(|line| !line.is_blank()).take(NEAR);
+    near.enumerate().find_map(|(n, line)| {
+        let mut caption = caption::of(&line.text)?;
+        caption.exact &= n == 0;
+        Some(caption)
+    })
+}
+
+/// Where an output in running text ends: before a paragraph that its format does not read.
+fn end_of(segment: &split::Segment, lines: &[Line<'_>], more: bool) -> usize {
+    for at in segment.from + 1..segment.to {
+        let (Some(before), Some(line)) = (lines.get(at - 1), lines.get(at)) else { break };
+        if line.is_blank() {
+            continue;
+        }
+        let prose = prose::is_prose(&line.text);
+        if (before.is_blank() || prose) && !split::is_read(segment.format, lines, at) {
+            return at;
+        }
+    }
+    // What stands directly before the next output may name it.
+    let last = segment.to.saturating_sub(1);
+    let names = more
+        && last > segment.from
+        && lines.get(last).is_some_and(|line| caption::of(&line.text).is_some());
+    if names { last } else { segment.to }
+}
+
+/// A line of an output, without what all lines of it are indented by.
+fn body<'a>(line: &Line<'a>, indent: usize, elided: &mut bool) -> Line<'a> {
+    let mut line = line.clone();
+    if prose::is_elision(&line.text) {
+        *elided = true;
+        line.text = "".into();
+    }
+    let own = line.text.len() - line.text.trim_start_matches(' ').len();
+    line.cut_front(own.min(indent));
+    line
+}
+
+/// How far all lines are indented.
+fn common_indent(lines: &[Line<'_>]) -> usize {
+    let indents = lines.iter().filter(|line| !line.is_blank() && !prose::is_elision(&line.text));
+    indents.map(|line| line.text.len() - line.text.trim_start_matches(' ').len()).min().unwrap_or(0)
+}
+
+/// Lines without blank ones at either end.
+fn without_blank_ends<'a, 'b>(lines: &'a [Line<'b>]) -> &'a [Line<'b>] {
+    let from = lines.iter().position(|line| !line.is_blank()).unwrap_or(lines.len());
+    let to = lines.iter().rposition(|line| !line.is_blank()).map_or(from, |at| at + 1);
+    lines.get(from..to).unwrap_or_default()
+}
