@@ -39,7 +39,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             Completeness::Complete => out.clean(),
             Completeness::Failed(reason) => {
                 // What could not be entered is NS-004.
-                let stale = source.netns.name().is_some() && is_stale(&source.text);
+                let stale = source.netns.name().is_some() && is_stale(source);
                 let wanted =
                     unanswered.contains(&source.id) && !is_not_installed(&reason) && !stale;
                 if wanted && (!is_virsh(source) || has_machines(ctx, source.host)) {

@@ -39,7 +39,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         .iter()
         .map(|(it, _)| it)
         .filter(|it| it.netns.name().is_some())
-        .filter(|it| ctx.topology.snapshot.completeness(it.id).is_failed() && is_stale(&it.text))
+        .filter(|it| ctx.topology.snapshot.completeness(it.id).is_failed() && is_stale(it))
         .map(|it| (it.host, &it.netns))
         .collect();
     for netns in ctx.namespaces().filter(|it| it.netns().name().is_some()) {

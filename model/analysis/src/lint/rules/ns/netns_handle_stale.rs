@@ -36,7 +36,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         if !(list || inside && failed) {
             continue;
         }
-        if let Some((span, complaint)) = complaint(&source.text) {
+        if let Some((span, complaint)) = complaint(&source.text, source.command.program()) {
             let evidence = Evidence { source: source.id, span };
             stale
                 .entry((source.host, source.netns.clone()))
@@ -74,8 +74,9 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 }
 
 /// Whether a text that was asked for inside of a namespace says that there is none behind its name.
-pub(crate) fn is_stale(text: &str) -> bool {
-    complaint(text).is_some_and(|(_, it)| it == Complaint::Stale)
+pub(crate) fn is_stale(source: &Source) -> bool {
+    complaint(&source.text, source.command.program())
+        .is_some_and(|(_, complaint)| complaint == Complaint::Stale)
 }
 
 /// What a tool says.
@@ -95,14 +96,17 @@ fn is_list(source: &Source) -> bool {
 
 /// The first line that says that a name leads to no namespace (iproute2 `lib/namespace.c`,
 /// `ip/ipnetns.c`). That one may not enter is another matter.
-fn complaint(text: &str) -> Option<(Span, Complaint)> {
+///
+/// `RTNETLINK answers` speaks of the namespace only where `ip` asks for it by name: other tools
+/// print it of a question that the kernel does not support (`ss` of sockets without a module).
+fn complaint(text: &str, program: &str) -> Option<(Span, Complaint)> {
     // Error texts are short; a long text is data.
     for line in text.lines().take(50) {
         let enters = line.contains("network namespace \"");
         let invalid = line.contains("Invalid argument");
         let complaint = if enters && invalid
             || line.contains("Peer netns reference is invalid")
-            || line.contains("RTNETLINK answers: Invalid argument")
+            || program == "ip" && line.contains("RTNETLINK answers: Invalid argument")
         {
             Complaint::Stale
         } else if line.contains("Cannot open network namespace") && line.contains("No such file") {
