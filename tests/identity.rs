@@ -1,4 +1,5 @@
 //! Keys of nodes and fingerprints of findings over every capture of the corpus.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 

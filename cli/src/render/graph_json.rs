@@ -79,7 +79,10 @@ pub(crate) fn render(
         Some(NodeRow {
             id: key,
             kind: node.data.kind(),
-            host: node.host.and_then(|it| hosts.get(it.0 as usize)).map(|it| it.label()),
+            host: node
+                .host
+                .and_then(|it| hosts.get(it.0 as usize))
+                .map(tapline_core::capture::Host::label),
             netns: node.netns.as_ref(),
             name: name(topology, id),
             attributes: Attributes(attributes(topology, id)),

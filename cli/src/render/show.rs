@@ -87,7 +87,8 @@ fn heading(
     paint: Paint,
 ) -> io::Result<()> {
     let Some(node) = topology.node(id) else { return Ok(()) };
-    let host = node.host.and_then(|it| topology.snapshot.host(it)).map(|it| it.label());
+    let host =
+        node.host.and_then(|it| topology.snapshot.host(it)).map(tapline_core::capture::Host::label);
     let mut scope = host.map_or(String::new(), |it| format!(" on {it}"));
     if let Some(netns) = node.netns.as_ref().filter(|it| !it.is_root()) {
         scope.push_str(&format!(" in {netns}"));

@@ -32,7 +32,8 @@ pub(crate) fn looked_at(
     paint: Paint,
 ) -> io::Result<()> {
     let snapshot = topology.snapshot;
-    let hosts: Vec<_> = snapshot.captured.hosts.iter().map(|it| it.label()).collect();
+    let hosts: Vec<_> =
+        snapshot.captured.hosts.iter().map(tapline_core::capture::Host::label).collect();
     let (mut texts, mut failed, mut unclaimed, mut records) = (0, 0, 0, 0);
     for (source, reading) in snapshot.iter() {
         if source.format.is_none() {
@@ -137,7 +138,9 @@ pub(crate) fn cannot_tell(
     for ((code, host), (objects, missing)) in by_host {
         let (count, hosts) = by_rule.entry((code, commands(missing))).or_default();
         *count += objects;
-        hosts.extend(snapshot.captured.hosts.get(host as usize).map(|it| it.label()));
+        hosts.extend(
+            snapshot.captured.hosts.get(host as usize).map(tapline_core::capture::Host::label),
+        );
     }
     writeln!(out, "{}", paint.of(style::STRONG, "could not tell"))?;
     for ((code, missing), (objects, hosts)) in by_rule.iter().take(UNDECIDED) {

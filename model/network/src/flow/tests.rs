@@ -1,4 +1,6 @@
 //! Texts of flows to what becomes of packets.
+use std::fmt::Write as _;
+
 use tapline_core::capture::{Command, FormatId};
 use tapline_core::records::Batch;
 use tapline_core::records::openflow::{Bits, OfField, Subfield};
@@ -52,11 +54,11 @@ fn shown(path: &Path<'_>) -> String {
     let mut text = String::new();
     for step in &path.steps {
         let priority = step.flow.map_or("-".to_owned(), |flow| flow.priority.value.to_string());
-        text += &format!("{}[{priority}] ", step.table);
+        let _ = write!(text, "{}[{priority}] ", step.table);
     }
     text += ">";
     for effect in &path.effects {
-        text += &format!(" {:?}", effect.sink);
+        let _ = write!(text, " {:?}", effect.sink);
     }
     if let Some(stop) = &path.stop {
         text += match stop {

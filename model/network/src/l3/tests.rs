@@ -1,5 +1,4 @@
 //! Texts of small hosts, and where their packets go.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 use std::net::IpAddr;
 
 use tapline_capture::{Input, Options, open};

@@ -56,7 +56,7 @@ fn guest_mac(piece: &Piece) -> Option<String> {
             .iter()
             .any(|it| head.contains(it))
     };
-    if heads.len() > MOST || heads.iter().any(|head| of_host(&head)) {
+    if heads.len() > MOST || heads.iter().any(of_host) {
         return None;
     }
     let macs = piece.text.lines().filter_map(|line| line.trim().strip_prefix("link/ether "));

@@ -22,7 +22,7 @@ pub(super) fn plain(lines: &mut [Line<'_>]) {
                 '–' | '—' => {
                     let option =
                         before == ' ' && chars.peek().is_some_and(char::is_ascii_lowercase);
-                    let long = option && chars.clone().nth(1).is_some_and(|c| c.is_alphanumeric());
+                    let long = option && chars.clone().nth(1).is_some_and(char::is_alphanumeric);
                     out.push_str(if long { "--" } else { "-" });
                 }
                 '‐' | '‑' | '−' => out.push('-'),

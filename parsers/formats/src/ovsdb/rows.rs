@@ -223,7 +223,7 @@ impl<'a> Reader<'a, '_> {
         };
         // Columns are in the order of the alphabet: what goes on behind `name` has no such column,
         // and is of another table.
-        let before = names().last().is_some_and(|last| last < "name");
+        let before = names().next_back().is_some_and(|last| last < "name");
         let mut leading = names();
         let of_table = leading.next() == Some("_uuid")
             && leading.next().is_none_or(|column| FIRST_COLUMNS.contains(&column));

@@ -160,7 +160,7 @@ fn judge<'a>(ctx: &Ctx<'a>, tunnel: Item<'a, TunnelEndpoint>) -> Verdict {
     let [device] = devices.as_slice() else {
         let known = !devices.is_empty() && devices.len() == hops.len();
         if known && devices.iter().all(|device| device.usable() == Some(false)) {
-            let names = devices.iter().map(|device| device.name()).collect::<Vec<_>>().join(", ");
+            let names = devices.iter().map(Item::name).collect::<Vec<_>>().join(", ");
             let states = devices.iter().filter_map(|device| {
                 device.data.flags.as_ref().map(|flags| (flags.evidence, "its state"))
             });

@@ -71,9 +71,10 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             continue;
         };
         told.insert(port.host);
-        let own = match ctx.is_outdated(port.host) {
-            true => outdated.entry(port.host).or_default(),
-            false => &mut networks,
+        let own = if ctx.is_outdated(port.host) {
+            outdated.entry(port.host).or_default()
+        } else {
+            &mut networks
         };
         own.entry(segment.network)
             .or_default()
