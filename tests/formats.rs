@@ -43,7 +43,7 @@ fn golden(path: &Path) -> datatest_stable::Result<()> {
         serde_yaml::from_str(&std::fs::read_to_string(path.with_extension("yaml"))?)?;
     let text = String::from_utf8_lossy(&std::fs::read(path)?).into_owned();
     let command = Command::new(&metadata.command);
-    if !(format.claims)(&command) {
+    if !format.reads(&command) {
         return Err(format!("{} does not claim `{command}`", format.id).into());
     }
     let out = (format.read)(&text, &command);

@@ -3,7 +3,6 @@ use std::sync::OnceLock;
 
 use tapline_core::capture::{Captured, Command, Completeness, Host, HostId, Snapshot, Source};
 use tapline_core::ids::Netns;
-use tapline_core::request::Request;
 use tapline_core::span::{Evidence, SourceId, Span};
 use tapline_formats::registry;
 
@@ -11,6 +10,7 @@ use tapline_formats::registry;
 pub(crate) fn snapshot(texts: &[(&str, &str, &str)]) -> Snapshot {
     let sources = texts.iter().zip(0..).map(|(&(member, command, text), n)| {
         let command = Command::new(command);
+        let format = registry::by_command(&command);
         Source {
             id: SourceId(n),
             host: HostId(0),
@@ -18,9 +18,9 @@ pub(crate) fn snapshot(texts: &[(&str, &str, &str)]) -> Snapshot {
             archive: "node2.tar.xz".into(),
             member: member.into(),
             first_line: 1,
-            format: registry::by_command(&command).map(|it| it.id),
+            format: format.map(|format| format.id),
+            request: format.and_then(|format| (format.claims)(&command)).unwrap_or_default(),
             command,
-            request: Request::default(),
             text: text.to_owned(),
             completeness: Completeness::Complete,
             taken: None,

@@ -183,6 +183,8 @@ pub struct Request {
     pub table: Option<Name>,
     /// The address family that it was asked for.
     pub family: Option<Family>,
+    /// A filter leaves something out of what the table or the object has.
+    pub filtered: bool,
 }
 
 impl Request {
@@ -198,7 +200,8 @@ impl Request {
 
     /// All of `topics`, or a part of each where the command has a filter.
     pub fn filtered(topics: &[Topic], filtered: bool) -> Self {
-        if filtered { Self::part(topics) } else { Self::whole(topics) }
+        let request = if filtered { Self::part(topics) } else { Self::whole(topics) };
+        Self { filtered, ..request }
     }
 
     /// The same, asked of one thing.

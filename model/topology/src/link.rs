@@ -4,7 +4,6 @@
 //! the host, its namespaces, devices, OVS, virtual machines, then what hangs on these. Tunnels
 //! come last: they are the only relation between hosts.
 mod address;
-mod argv;
 mod bridge;
 mod covered;
 mod device;

@@ -9,7 +9,6 @@ use std::sync::{Arc, OnceLock};
 
 use tapline_core::capture::{Captured, Command, Completeness, Host, HostId, Snapshot, Source};
 use tapline_core::ids::Netns;
-use tapline_core::request::Request;
 use tapline_core::span::SourceId;
 use tapline_topology::chain::{Hop, chain};
 use tapline_topology::graph::{Confidence, ConflictKind, NetdevKind};
@@ -37,9 +36,9 @@ fn snapshot(hosts: &[Texts<'_>]) -> Snapshot {
                 archive: Arc::from("test"),
                 member: Arc::from(*line),
                 first_line: 1,
-                command,
                 format: Some(format.id),
-                request: Request::default(),
+                request: (format.claims)(&command).unwrap(),
+                command,
                 text: (*text).to_owned(),
                 completeness: Completeness::Complete,
                 taken: None,

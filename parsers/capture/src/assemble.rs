@@ -6,7 +6,6 @@ use std::sync::OnceLock;
 
 use tapline_core::capture::{Captured, Completeness, HostId, InputCount, InputProblem, Source};
 use tapline_core::outcome::ProblemKind;
-use tapline_core::request::Request;
 use tapline_core::span::SourceId;
 use tapline_formats::registry;
 
@@ -162,6 +161,7 @@ fn number(hosts: Vec<Vec<Piece>>, captured: &mut Captured) {
                     message: "not UTF-8: broken bytes were replaced".to_owned(),
                 });
             }
+            let request = registry::request(piece.format, &piece.command);
             captured.sources.push(Source {
                 id,
                 host,
@@ -171,7 +171,7 @@ fn number(hosts: Vec<Vec<Piece>>, captured: &mut Captured) {
                 first_line: piece.first_line,
                 command: piece.command,
                 format: Some(piece.format),
-                request: Request::default(),
+                request,
                 text: piece.text,
                 places: piece.places,
                 completeness: piece.completeness,

@@ -11,10 +11,7 @@ use tapline_core::outcome::{MAY_BE_CUT, NO_LINE_END, Outcome, Problem, ProblemKi
 use tapline_core::records::Batch;
 use tapline_core::span::Span;
 
-use crate::registry::Format;
-
-/// Formats of one line, which anybody may write without an end.
-const FACTS: &[&str] = &["date", "hostname", "uname", "uptime"];
+use crate::format::{Ends, Format, last_word};
 
 /// Inputs most of whose texts end without a line end: whoever saved them leaves it away.
 pub(crate) fn without_ends(captured: &Captured) -> BTreeSet<Arc<str>> {
@@ -33,16 +30,15 @@ pub(crate) fn without_ends(captured: &Captured) -> BTreeSet<Arc<str>> {
 pub(crate) fn check(source: &Source, format: &Format, out: &mut Outcome<Batch>) {
     let text = source.text.as_str();
     // Copied files are as their writers left them.
-    let copied = source.command.path().is_some() || FACTS.contains(&format.id.0);
-    if copied || text.is_empty() || text.ends_with('\n') {
+    if source.command.path().is_some() || text.is_empty() || text.ends_with('\n') {
         return;
     }
     let last = text.rsplit_once('\n').map_or(text, |it| it.1);
-    if is_whole(format.id.0, text, last.trim_end()) {
+    if is_whole(format.ends, text, last.trim_end()) {
         return;
     }
     if out.lines.read > 0 {
-        let (kind, span) = (ProblemKind::Truncated, Span::of(text, record(format.id.0, text)));
+        let (kind, span) = (ProblemKind::Truncated, Span::of(text, record(format.ends, text)));
         out.problems.push(Problem { kind, message: NO_LINE_END.to_owned(), span });
     }
     let partial = Completeness::Partial(MAY_BE_CUT.to_owned());
@@ -50,20 +46,11 @@ pub(crate) fn check(source: &Source, format: &Format, out: &mut Outcome<Batch>) 
 }
 
 /// The last record of a text, as far as lines show: what its last line may belong to.
-fn record<'a>(format: &str, text: &'a str) -> &'a str {
-    let starts = |line: &str| match format {
-        // A port of a bridge.
-        "ovs-vsctl-show" => line.find(|it: char| it != ' ').is_some_and(|it| it <= 8),
-        // Between blank lines.
-        "ovs-vsctl-list" => line.is_empty(),
-        // One document.
-        "domain-xml" => false,
-        _ => line.starts_with(|it: char| !it.is_whitespace()),
-    };
+fn record(ends: Ends, text: &str) -> &str {
     let mut from = text.len();
     for line in text.rsplit('\n') {
         from = from.saturating_sub(if from == text.len() { line.len() } else { line.len() + 1 });
-        if starts(line) {
+        if (ends.begins)(line) {
             break;
         }
     }
@@ -71,46 +58,31 @@ fn record<'a>(format: &str, text: &'a str) -> &'a str {
 }
 
 /// Whether nothing can be missing at the end of the last line.
-fn is_whole(format: &str, text: &str, last: &str) -> bool {
-    let word = last.rsplit(char::is_whitespace).next().unwrap_or(last);
+fn is_whole(ends: Ends, text: &str, last: &str) -> bool {
     // The outermost bracket of JSON.
     if text.starts_with(['[', '{']) {
+        let word = last_word(last);
         return matches!(last, "]" | "}") || !text.contains("\n ") && word.ends_with([']', '}']);
     }
-    match format {
-        "ovs-vsctl-show" => last.trim_start().starts_with("ovs_version:") && word.ends_with('"'),
-        "ovs-vsctl-list" | "ovsdb-client-dump" => {
-            word.ends_with([']', '}', '"']) || matches!(word, "true" | "false")
-        }
-        "ip-address" => {
-            let seconds = word.strip_suffix("sec");
-            last.contains("preferred_lft ")
-                && (word == "forever"
-                    || seconds.is_some_and(|it| it.bytes().all(|it| it.is_ascii_digit())))
-        }
-        "ip-link" => last.trim_start().starts_with("link/") && is_mac(word),
-        "ip-netns" => word.ends_with(')'),
-        "ip-rule" => matches!(word, "local" | "main" | "default"),
-        "domain-xml" => last.trim() == "</domain>",
-        "iptables-save" => last == "COMMIT" || last.starts_with("# Completed on "),
-        "nft-list-ruleset" => last == "}",
-        "virsh-list" => {
-            matches!(word, "running" | "paused" | "idle" | "blocked" | "crashed" | "off")
-        }
-        _ => false,
-    }
-}
-
-/// `52:54:00:12:34:56`.
-fn is_mac(word: &str) -> bool {
-    let parts = word.split(':');
-    parts.clone().count() == 6
-        && parts.into_iter().all(|it| it.len() == 2 && it.bytes().all(|it| it.is_ascii_hexdigit()))
+    (ends.closes)(last)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{is_whole, record};
+    use super::Ends;
+    use crate::registry::FORMATS;
+
+    fn ends(id: &str) -> Ends {
+        FORMATS.iter().find(|format| format.id.0 == id).unwrap().ends
+    }
+
+    fn record<'a>(id: &str, text: &'a str) -> &'a str {
+        super::record(ends(id), text)
+    }
+
+    fn is_whole(id: &str, text: &str, last: &str) -> bool {
+        super::is_whole(ends(id), text, last)
+    }
 
     #[test]
     fn the_last_record_begins_at_its_head() {

@@ -14,6 +14,14 @@ pub(crate) struct IpCommand<'a> {
     object: &'a str,
     /// What stands behind the object.
     pub(crate) args: &'a [String],
+    /// `-d`.
+    pub(crate) details: bool,
+    /// `-o`.
+    pub(crate) oneline: bool,
+    /// `-br`.
+    pub(crate) brief: bool,
+    /// It ran in each named namespace: `ip -all netns exec ip …`.
+    pub(crate) each_namespace: bool,
 }
 
 /// The objects that a prefix may mean, in the order of `ip.c`.
@@ -60,22 +68,35 @@ impl<'a> IpCommand<'a> {
         if command.program() != "ip" {
             return None;
         }
-        let mut family = None;
-        let mut words = command.args();
+        Self::of_words(command.args())
+    }
+
+    fn of_words(mut words: &'a [String]) -> Option<Self> {
+        let mut ip = Self {
+            family: None,
+            object: "",
+            args: &[],
+            details: false,
+            oneline: false,
+            brief: false,
+            each_namespace: false,
+        };
+        let mut all = false;
         while let Some((word, rest)) = words.split_first() {
             let Some(option) = word.strip_prefix('-') else {
-                return Some(Self { family, object: word, args: rest });
+                (ip.object, ip.args) = (word, rest);
+                return if ip.is("netns") { ip.inside(all) } else { Some(ip) };
             };
             let option = option.strip_prefix('-').unwrap_or(option);
             words = rest;
             match option {
-                "4" => family = Some(Family::Inet),
-                "6" => family = Some(Family::Inet6),
+                "4" => ip.family = Some(Family::Inet),
+                "6" => ip.family = Some(Family::Inet6),
                 "M" | "0" | "B" => return None,
                 _ if short(option, "family") => {
                     let (value, rest) = words.split_first()?;
                     words = rest;
-                    family = match value.as_str() {
+                    ip.family = match value.as_str() {
                         "inet" => Some(Family::Inet),
                         "inet6" => Some(Family::Inet6),
                         _ => return None,
@@ -89,11 +110,31 @@ impl<'a> IpCommand<'a> {
                 {
                     words = words.get(1..)?;
                 }
-                "b" | "batch" => return None,
+                // `-b` is `-batch`: the commands are in a file.
+                _ if short(option, "batch") => return None,
+                _ if short(option, "brief") => ip.brief = true,
+                _ if short(option, "details") => ip.details = true,
+                _ if short(option, "oneline") => ip.oneline = true,
+                _ if short(option, "all") => all = true,
                 _ => {}
             }
         }
         None
+    }
+
+    /// The command that `ip [-all] netns exec [NAME] ip …` runs inside; itself for another verb.
+    fn inside(self, all: bool) -> Option<Self> {
+        let Some((_, rest)) = self.args.split_first().filter(|(verb, _)| short(verb, "exec"))
+        else {
+            return Some(self);
+        };
+        let inner = if all { rest } else { rest.get(1..)? };
+        let (program, words) = inner.split_first()?;
+        if program.rsplit('/').next() != Some("ip") {
+            return None;
+        }
+        let ip = Self::of_words(words)?;
+        Some(Self { each_namespace: all || ip.each_namespace, ..ip })
     }
 
     /// Whether the object is `name`.

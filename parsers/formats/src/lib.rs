@@ -7,6 +7,7 @@
 mod damaged;
 mod ends;
 mod error_line;
+pub mod format;
 pub mod formats;
 mod ip_command;
 mod json;
@@ -24,6 +25,8 @@ use rayon::prelude::*;
 use tapline_core::capture::{Captured, Completeness, Snapshot, Source};
 use tapline_core::outcome::Outcome;
 use tapline_core::records::Batch;
+
+use crate::format::Format;
 
 /// Reads every source by its format, in parallel; the order is that of the sources.
 pub fn read(captured: Captured) -> Snapshot {
@@ -64,7 +67,7 @@ pub(crate) fn plain_blanks(text: &str) -> Cow<'_, str> {
 }
 
 /// The format of a source; where nothing is to be read, what stands for its records.
-fn format_of(source: &Source) -> Result<&'static registry::Format, Box<Outcome<Batch>>> {
+fn format_of(source: &Source) -> Result<&'static Format, Box<Outcome<Batch>>> {
     let Some(format) = source.format.and_then(registry::by_id) else {
         return Err(Box::default());
     };

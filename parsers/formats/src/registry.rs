@@ -3,29 +3,12 @@
 //! Three questions, in this order of trust: [`by_command`] (an argv that the capture knows),
 //! [`by_content`] (a text of unknown origin), [`by_id`].
 use tapline_core::capture::{Command, FormatId};
-use tapline_core::outcome::Outcome;
-use tapline_core::records::Batch;
+use tapline_core::request::Request;
 
+pub use crate::format::Format;
 use crate::formats;
 
-/// One format: what it reads, and how.
-#[derive(Debug)]
-pub struct Format {
-    /// Its id: kebab-case, the name of its file and of its folder in the corpus.
-    pub id: FormatId,
-    /// The command as a person types it: what "not captured" asks for.
-    pub command: &'static str,
-    /// Whether it reads the output of this command. Wrapping (`sudo`, `ip netns exec NS`, absolute
-    /// paths) is already gone; a copied file is `cat PATH`.
-    pub claims: fn(&Command) -> bool,
-    /// How sure the text itself is to be of this format, 0 to 100, from its first lines (at most
-    /// 4 KiB). Above 50 is a match; the highest wins.
-    pub sniff: fn(&str) -> u8,
-    /// The reader.
-    pub read: fn(&str, &Command) -> Outcome<Batch>,
-}
-
-/// All formats, sorted by id.
+/// All formats, one line each, sorted by id.
 pub static FORMATS: &[&Format] = &[
     &formats::arp::FORMAT,
     &formats::brctl_show::FORMAT,
@@ -98,7 +81,12 @@ pub fn by_id(id: FormatId) -> Option<&'static Format> {
 
 /// The format that reads the output of `command`.
 pub fn by_command(command: &Command) -> Option<&'static Format> {
-    FORMATS.iter().copied().find(|it| (it.claims)(command))
+    FORMATS.iter().copied().find(|format| format.reads(command))
+}
+
+/// What a command asks for, as the format that reads its output understands it.
+pub fn request(format: FormatId, command: &Command) -> Request {
+    by_id(format).and_then(|format| (format.claims)(command)).unwrap_or_default()
 }
 
 /// The format that `text` looks like.
@@ -113,4 +101,40 @@ pub fn by_content(text: &str) -> Option<&'static Format> {
         .filter(|&(sure, _)| sure > 50)
         .max_by_key(|&(sure, it)| (sure, std::cmp::Reverse(it.id)))
         .map(|(_, it)| it)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn formats_are_sorted_by_id() {
+        let ids: Vec<_> = FORMATS.iter().map(|format| format.id.0).collect();
+        assert!(ids.is_sorted(), "sort the list by id: {ids:?}");
+        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "an id is used twice");
+    }
+
+    #[test]
+    fn every_format_claims_its_own_command() {
+        for format in FORMATS {
+            let found = by_command(&Command::new(format.command)).map(|found| found.id);
+            assert_eq!(found, Some(format.id), "`{}`", format.command);
+        }
+    }
+
+    #[test]
+    fn every_command_that_is_collected_is_claimed_by_its_format() {
+        for format in FORMATS {
+            for gather in format.collect {
+                let line = gather.argv.replace("{}", "x0");
+                let command = match gather.per {
+                    crate::format::Per::File => Command::new(&format!("cat {line}")),
+                    _ => Command::new(&line),
+                };
+                assert!(format.reads(&command), "{} does not claim `{command}`", format.id);
+            }
+        }
+    }
 }

@@ -254,8 +254,7 @@ fn fdb(topology: &mut Topology<'_>, texts: &Texts<'_>, claims: &mut Claims) {
 /// `/proc/net/bonding/BOND`: the bond is named by the file.
 fn bonds<'a>(topology: &mut Topology<'a>, texts: &Texts<'a>, claims: &mut Claims) {
     for (source, all) in texts.of(records!(Bonds)) {
-        let path = source.command.args().last().map_or("", String::as_str);
-        let Some(name) = path.rsplit('/').next().filter(|it| !it.is_empty()) else { continue };
+        let Some(name) = source.request.object.as_deref() else { continue };
         for bond in all {
             let at = Evidence { source: source.id, span: bond.at };
             let master = netdev::ensure(topology, texts, &source.netns, name, at, false);

@@ -11,7 +11,7 @@ use tapline_core::ids::Netns;
 use tapline_core::records::link::{Link, LowerRef};
 use tapline_core::span::{Evidence, SourceId};
 
-use super::{Texts, argv, records};
+use super::{Texts, records};
 use crate::graph::{Netdev, NetdevKind, NodeId, Topology};
 use crate::names;
 
@@ -100,7 +100,7 @@ fn of_kernel(kind: &str, link: &Link) -> NetdevKind {
 fn drivers(topology: &Topology<'_>, texts: &Texts<'_>) -> HashMap<NodeId, (NetdevKind, Evidence)> {
     let mut all = HashMap::new();
     for (source, records) in texts.of(records!(NicDriver)) {
-        let Some(name) = argv::positionals(&source.command).last() else { continue };
+        let Some(name) = source.request.object.as_deref() else { continue };
         let Some(id) = topology.find_netdev(texts.host, &source.netns, name) else { continue };
         for record in records {
             let bus = record.bus_info.as_ref().map_or("", |it| it.as_str());

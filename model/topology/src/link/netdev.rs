@@ -12,7 +12,7 @@ use tapline_core::ids::Netns;
 use tapline_core::records::link::Link;
 use tapline_core::span::{At, Evidence, SourceId};
 
-use super::{Texts, argv, host, records};
+use super::{Texts, host, records};
 use crate::graph::{
     Confidence, Conflict, ConflictKind, EdgeKind, Fact, Netdev, NetdevKind, Node, NodeData, NodeId,
     Seen, Topology, Witness, WitnessClass,
@@ -267,7 +267,7 @@ fn order(texts: &Texts<'_>, old: SourceId, new: SourceId) -> Order {
 /// `peer_ifindex` of `ethtool -S`: the device is that of the command.
 fn stats(topology: &mut Topology<'_>, texts: &Texts<'_>) {
     for (source, all) in texts.of(records!(NicStats)) {
-        let Some(name) = argv::positionals(&source.command).last() else { continue };
+        let Some(name) = source.request.object.as_deref() else { continue };
         let Some(id) = topology.find_netdev(texts.host, &source.netns, name) else { continue };
         for stats in all {
             let Some(node) = topology.node_mut(id) else { continue };

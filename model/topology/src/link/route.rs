@@ -12,7 +12,7 @@ use tapline_core::ids::Netns;
 use tapline_core::records::route::{Family, Gateway, Nexthop, Route, Rule};
 use tapline_core::span::Evidence;
 
-use super::{Texts, argv, host, records};
+use super::{Texts, host, records};
 use crate::graph::{
     Confidence, EdgeKind, Node, NodeData, RouteTable, Seen, Topology, Witness, WitnessClass,
 };
@@ -62,7 +62,7 @@ pub(crate) fn link<'a>(topology: &mut Topology<'a>, texts: &Texts<'a>) {
 
 fn routes<'a>(texts: &Texts<'a>, namespaces: &mut BTreeMap<&'a Netns, Tables<'a>>) {
     let mut all = texts.of(records!(Routes));
-    let inet6 = |source: &Source| argv::ip(&source.command).is_some_and(|it| it.inet6);
+    let inet6 = |source: &Source| source.request.family == Some(Family::Inet6);
     all.sort_by_key(|(source, _)| (rank(source), inet6(source), source.id));
     let mut known: HashMap<(&Netns, Name), HashSet<RouteKey<'_>>> = HashMap::new();
     let mut by_ip: HashSet<&Netns> = HashSet::new();
@@ -97,8 +97,9 @@ const WEAK: u8 = 2;
 
 /// Which text speaks first.
 fn rank(source: &Source) -> u8 {
-    match argv::ip(&source.command) {
-        Some(ip) if matches!(ip.value("table"), Some("all" | "0")) => 0,
+    // `route` and `netstat` name no table.
+    match source.request.table.as_deref() {
+        Some("all" | "0") => 0,
         Some(_) => 1,
         None => WEAK,
     }
@@ -106,11 +107,10 @@ fn rank(source: &Source) -> u8 {
 
 /// The table that routes without a printed one belong to.
 fn asked_table(source: &Source) -> Name {
-    let asked = argv::ip(&source.command).and_then(|it| match it.value("table") {
-        Some("all" | "0") | None => None,
-        Some(table) => Some(canonical(table)),
-    });
-    asked.unwrap_or(Name::const_new("main"))
+    match source.request.table.as_deref() {
+        Some("all" | "0") | None => Name::const_new("main"),
+        Some(table) => canonical(table),
+    }
 }
 
 /// The three tables that have names everywhere, by name (`/etc/iproute2/rt_tables`).
@@ -133,11 +133,11 @@ fn family(source: &Source, route: &Route) -> Family {
         ipnet::IpNet::V4(_) => Some(Family::Inet),
         ipnet::IpNet::V6(_) => Some(Family::Inet6),
     };
-    let by_command = || argv::ip(&source.command)?.inet6.then_some(Family::Inet6);
+    let by_request = || source.request.family.filter(|family| *family == Family::Inet6);
     route
         .family
         .or_else(by_destination)
-        .or_else(by_command)
+        .or_else(by_request)
         .or_else(by_gateway)
         .unwrap_or(Family::Inet)
 }

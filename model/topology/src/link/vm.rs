@@ -8,7 +8,7 @@ use tapline_core::ids::{Mac, Netns};
 use tapline_core::records::libvirt::{Domain, DomainNic};
 use tapline_core::span::{At, Evidence, SourceId};
 
-use super::{Texts, argv, records};
+use super::{Texts, records};
 use crate::coverage::Topic;
 use crate::graph::{
     Confidence, Conflict, ConflictKind, EdgeKind, Fact, NetdevKind, Node, NodeData, NodeId, Seen,
@@ -180,12 +180,13 @@ fn states<'a>(
 ) {
     let mut complete = topology.coverage.is_complete(texts.host, &Netns::Root, Topic::Domains);
     for &(source, _) in &texts.all {
-        let command = &source.command;
-        if command.program() == "virsh"
-            && argv::positionals(command).next() == Some("list")
-            && texts.is_complete(source.id)
-            && command.args().iter().all(|it| !it.starts_with("--with") && it != "--inactive")
-        {
+        let asks = source.request.topics().any(|(topic, _)| topic == Topic::Domains);
+        let lists_running = source
+            .command
+            .args()
+            .iter()
+            .all(|word| !word.starts_with("--with") && word != "--inactive");
+        if asks && lists_running && texts.is_complete(source.id) {
             complete = true;
         }
     }
@@ -285,11 +286,8 @@ impl NicDraft<'_> {
 /// `virsh domiflist DOMAIN`: the domain is that of the command.
 fn interfaces<'a>(texts: &Texts<'a>, drafts: &mut BTreeMap<Name, Draft<'a>>) {
     for (source, rows) in texts.of(records!(DomainInterfaces)) {
-        let mut words = argv::positionals(&source.command);
-        let Some(domain) = words.next().filter(|it| *it == "domiflist").and(words.next()) else {
-            continue;
-        };
-        let inactive = argv::has(&source.command, "--inactive");
+        let Some(domain) = source.request.object.as_deref() else { continue };
+        let inactive = source.command.args().iter().any(|word| word == "--inactive");
         // A domain may be called by its id or UUID.
         let known = drafts.contains_key(domain);
         let name = drafts

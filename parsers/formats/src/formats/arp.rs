@@ -22,19 +22,27 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::Outcome;
 use tapline_core::records::neigh::Neighbour;
 use tapline_core::records::{Batch, Field};
+use tapline_core::request::Request;
 use tapline_core::span::{At, Span};
 
+use crate::format::{Ends, Format};
 use crate::keyed::at;
 use crate::lines::{Read, bodies, each_line, finish};
 use crate::nomx::{Parsed, refuse};
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("arp"),
     command: "arp -n",
-    claims: |command| asked(command).is_some(),
+    collect: &[],
+    claims: |command| {
+        Some(match asked(command)? {
+            Asked::All => Request::default(),
+            Asked::One(name) => Request::filtered(&[], true).about(Some(&name)),
+        })
+    },
     sniff: |head| if bodies(head).take(3).any(is_heading) { 95 } else { 0 },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// What a command line that lists asks for.
@@ -232,8 +240,8 @@ gw.example (192.0.2.1) at 52:54:00:00:00:01 [ether] on eth0
         for text in ["gw  ether  52:54:00:00:00:01  C  eth0\n", "hello\n", "? (x) at y on z\n"] {
             assert_eq!(read(text, "arp -n").lines.unread, 1, "{text}");
         }
-        assert!((FORMAT.claims)(&Command::new("arp -an -i eth0")));
-        assert!(!(FORMAT.claims)(&Command::new("arp -s 192.0.2.1 52:54:00:00:00:01")));
-        assert!(!(FORMAT.claims)(&Command::new("arp -d 192.0.2.1")));
+        assert!(FORMAT.reads(&Command::new("arp -an -i eth0")));
+        assert!(!FORMAT.reads(&Command::new("arp -s 192.0.2.1 52:54:00:00:00:01")));
+        assert!(!FORMAT.reads(&Command::new("arp -d 192.0.2.1")));
     }
 }

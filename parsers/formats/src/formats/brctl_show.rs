@@ -18,19 +18,26 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::{Outcome, ProblemKind};
 use tapline_core::records::Batch;
 use tapline_core::records::bridge::Bridge;
+use tapline_core::request::{Request, Topic};
 use tapline_core::span::{At, Span};
 
+use crate::format::{Ends, Format, Per};
 use crate::lines::{Read, each_block, finish, is_elision};
 use crate::nomx::{Parsed, refuse, word};
 use crate::ovsdb::doubt_unread;
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("brctl-show"),
     command: "brctl show",
-    claims: |command| asked(command).is_some(),
+    collect: &[Per::Host.run("brctl show")],
+    claims: |command| {
+        let bridges = asked(command)?;
+        let one = bridges.first().map(String::as_str);
+        Some(Request::filtered(&[Topic::BridgeMembers], !bridges.is_empty()).about(one))
+    },
     sniff: |head| if head.trim_start().starts_with("bridge name") { 95 } else { 0 },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// The bridges that `brctl show [BRIDGE]…` asks for.

@@ -45,6 +45,12 @@ pub(super) fn called<'a>(command: &'a Command, object: &str) -> Option<(&'a str,
     None
 }
 
+/// The device that a list was asked for: `dev NAME`, `br NAME`.
+pub(super) fn device(args: &[String]) -> Option<&str> {
+    let mut words = args.iter().skip_while(|word| !matches!(word.as_str(), "dev" | "br"));
+    words.next().and(words.next()).map(String::as_str)
+}
+
 /// A list that was asked for a part only is partial.
 pub(super) fn filtered(args: &[String]) -> Completeness {
     match args {

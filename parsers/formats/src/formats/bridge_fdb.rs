@@ -19,22 +19,28 @@ use tapline_core::ids::Mac;
 use tapline_core::outcome::Outcome;
 use tapline_core::records::bridge::FdbEntry;
 use tapline_core::records::{Batch, Field};
+use tapline_core::request::Request;
 use tapline_core::span::{At, Span};
 
 use super::bridge::{self, field, is_empty, name, token};
+use crate::format::{Ends, Format, Per};
 use crate::json::each_element;
 use crate::json_object::Object;
 use crate::lines::{Read, bodies, each_line, finish};
 use crate::nomx::{Parsed, must, refuse};
 use crate::ovsdb::doubt_unread;
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("bridge-fdb"),
     command: "bridge fdb",
-    claims: |command| bridge::listed(command, "fdb").is_some(),
+    collect: &[Per::Host.run("bridge -s -d fdb show")],
+    claims: |command| {
+        let args = bridge::listed(command, "fdb")?;
+        Some(Request::filtered(&[], !args.is_empty()).about(bridge::device(args)))
+    },
     sniff,
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 fn sniff(head: &str) -> u8 {

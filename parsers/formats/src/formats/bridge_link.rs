@@ -18,22 +18,29 @@ use tapline_core::outcome::Outcome;
 use tapline_core::records::bridge::BridgePort;
 use tapline_core::records::link::{LowerRef, NetnsRef};
 use tapline_core::records::{Batch, Field};
+use tapline_core::request::{Request, Topic};
 use tapline_core::span::{At, Span};
 
 use super::bridge::{self, field, is_empty, name, token};
+use crate::format::{Ends, Format, Per};
 use crate::json::each_element;
 use crate::json_object::Object;
 use crate::lines::{Read, bodies, each_block, finish};
 use crate::nomx::{Parsed, must, refuse};
 use crate::ovsdb::doubt_unread;
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("bridge-link"),
     command: "bridge link",
-    claims: |command| bridge::listed(command, "link").is_some(),
+    collect: &[Per::Host.run("bridge -d link show")],
+    claims: |command| {
+        let args = bridge::listed(command, "link")?;
+        let device = bridge::device(args);
+        Some(Request::filtered(&[Topic::BridgeMembers], device.is_some()).about(device))
+    },
     sniff,
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// `ip link` prints a queueing discipline, `bridge link` a port state.

@@ -18,26 +18,32 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::Outcome;
 use tapline_core::records::bridge::BridgeVlan;
 use tapline_core::records::{Batch, Field};
+use tapline_core::request::Request;
 use tapline_core::span::{At, Span};
 
 use super::bridge::{self, field, is_empty, name, token};
+use crate::format::{Ends, Format, Per};
 use crate::json::each_element;
 use crate::json_object::{Object, elements};
 use crate::lines::{Read, bodies, each_block, finish};
 use crate::nomx::{Parsed, must, refuse};
 use crate::ovsdb::doubt_unread;
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("bridge-vlan"),
     command: "bridge vlan",
-    claims: |command| bridge::listed(command, "vlan").is_some() || tunnels(command).is_some(),
+    collect: &[Per::Host.run("bridge -d vlan show")],
+    claims: |command| {
+        let args = bridge::listed(command, "vlan").or_else(|| tunnels(command))?;
+        Some(Request::filtered(&[], !args.is_empty()).about(bridge::device(args)))
+    },
     sniff: |head| {
         let first = bodies(head).find(|it| !it.is_empty()).unwrap_or_default();
         let json = first.starts_with("[{\"ifname\":") && first.contains("\"vlans\":");
         if is_heading(first) || json { 95 } else { 0 }
     },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// The arguments of `bridge vlan tunnelshow`.

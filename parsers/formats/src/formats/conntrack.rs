@@ -18,19 +18,24 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::Outcome;
 use tapline_core::records::conntrack::{Connection, Tuple};
 use tapline_core::records::{Batch, Field};
+use tapline_core::request::Request;
 use tapline_core::span::Span;
 
+use crate::format::{Ends, Format};
 use crate::keyed::at;
 use crate::lines::{Read, bodies, each_line, finish};
 use crate::nomx::{Parsed, refuse};
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("conntrack"),
     command: "conntrack -L",
-    claims: |command| match command.program() {
-        "conntrack" => lists(command),
-        _ => command.path().is_some_and(|it| it.ends_with("proc/net/nf_conntrack")),
+    collect: &[],
+    claims: |command| {
+        let is = match command.program() {
+            "conntrack" => lists(command),
+            _ => command.path().is_some_and(|path| path.ends_with("proc/net/nf_conntrack")),
+        };
+        is.then(Request::default)
     },
     sniff: |head| {
         let like = |line: &str| {
@@ -39,6 +44,7 @@ pub(crate) static FORMAT: Format = Format {
         if bodies(head).find(|it| !it.is_empty()).is_some_and(like) { 90 } else { 0 }
     },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 fn lists(command: &Command) -> bool {

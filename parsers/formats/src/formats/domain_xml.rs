@@ -17,39 +17,43 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::{Fate, Outcome, Problem, ProblemKind};
 use tapline_core::records::Batch;
 use tapline_core::records::libvirt::{Domain, DomainNic};
+use tapline_core::request::{Request, Topic};
 use tapline_core::span::{At, LineIndex, Span};
 
 use super::virsh;
+use crate::format::{Ends, Format, Per};
 use crate::lines::{finish, tool_error};
 use crate::ovsdb::notation::is_uuid;
-use crate::registry::Format;
 use crate::xml::{self, Place, Tags};
 use pieces::{Kind, Piece};
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("domain-xml"),
     command: "virsh dumpxml",
+    collect: &[Per::Domain.run("virsh -r dumpxml {}")],
     claims: |command| {
-        virsh::is(command, "dumpxml")
-            || virsh::is(command, "edit")
-            || command.path().is_some_and(is_domain_file)
+        let shown =
+            virsh::asked_of(command, "dumpxml").or_else(|| virsh::asked_of(command, "edit"));
+        let name = shown.or_else(|| command.path().and_then(domain_of_file).map(Some))?;
+        Some(Request::whole(&[Topic::DomainXml]).about(name))
     },
     sniff,
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends {
+        // One document.
+        begins: |_| false,
+        closes: |last| last.trim() == "</domain>",
+    },
 };
 
-/// Whether a file is a persistent or a running domain: `…/libvirt/qemu/NAME.xml`. The folders
-/// below hold networks, snapshots and links to the files here.
-fn is_domain_file(path: &str) -> bool {
-    path.rsplit_once('/').is_some_and(|(folder, file)| {
-        file.strip_suffix(".xml").is_some_and(|it| !it.is_empty())
-            && ["etc/libvirt", "run/libvirt"].iter().any(|base| {
-                let mut drivers = ["qemu", "lxc", "libxl"].iter();
-                folder.rsplit_once('/').is_some_and(|(above, last)| {
-                    above.ends_with(base) && drivers.any(|it| *it == last)
-                })
-            })
-    })
+/// The domain whose persistent or running state a file holds: `…/libvirt/qemu/NAME.xml`. The
+/// folders below hold networks, snapshots and links to the files here.
+fn domain_of_file(path: &str) -> Option<&str> {
+    let (folder, file) = path.rsplit_once('/')?;
+    let (above, driver) = folder.rsplit_once('/')?;
+    let is_libvirt = ["etc/libvirt", "run/libvirt"].iter().any(|base| above.ends_with(base));
+    let name = file.strip_suffix(".xml").filter(|name| !name.is_empty());
+    name.filter(|_| is_libvirt && matches!(driver, "qemu" | "lxc" | "libxl"))
 }
 
 /// The first element tells; a tag within prose is a placeholder unless it has a type.

@@ -18,23 +18,29 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::{Outcome, ProblemKind};
 use tapline_core::records::ethtool::NicSettings;
 use tapline_core::records::{Batch, Field};
+use tapline_core::request::{Request, Topic};
 use tapline_core::span::{At, Span};
 
+use crate::format::{Ends, Format, Per};
 use crate::lines::{Read, bodies, one_line};
 use crate::nomx::{Parsed, refuse};
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("ethtool"),
     command: "ethtool DEV",
+    collect: &[Per::Device.run("ethtool {}")],
     claims: |command| {
-        command.program() == "ethtool" && option(command).is_none() && !command.args().is_empty()
+        let is = command.program() == "ethtool"
+            && option(command).is_none()
+            && !command.args().is_empty();
+        is.then(|| Request::default().about(device(command)))
     },
     sniff: |head| {
         let mut lines = bodies(head).filter(|it| !it.is_empty());
         if lines.by_ref().take(16).any(|it| heading(it).is_some()) { 90 } else { 0 }
     },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// The option that says what `ethtool` is to show; `None` for the settings (`ethtool DEV`).
@@ -50,6 +56,18 @@ pub(super) fn option(command: &Command) -> Option<&str> {
         }
         word = words.next()?;
     }
+}
+
+/// What `ethtool OPTION DEV` asks, where the option is one of these.
+pub(super) fn asked(command: &Command, options: &[&str], topics: &[Topic]) -> Option<Request> {
+    let is = command.program() == "ethtool"
+        && option(command).is_some_and(|option| options.contains(&option));
+    is.then(|| Request::whole(topics).about(device(command)))
+}
+
+/// The device that `ethtool` is asked of.
+fn device(command: &Command) -> Option<&str> {
+    command.args().last().map(String::as_str).filter(|word| !word.starts_with('-'))
 }
 
 /// A device always has an answer, so silence is a failure; after unread lines nothing follows
@@ -255,7 +273,7 @@ mod tests {
 
     #[test]
     fn options_tell_the_formats_apart() {
-        let claims = |line: &str| (FORMAT.claims)(&Command::new(line));
+        let claims = |line: &str| FORMAT.reads(&Command::new(line));
         assert!(claims("ethtool eth0"));
         assert!(claims("ethtool -I eth0"));
         assert!(!claims("ethtool -k eth0"));

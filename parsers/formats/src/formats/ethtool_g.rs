@@ -16,22 +16,22 @@ use tapline_core::capture::{Command, FormatId};
 use tapline_core::outcome::Outcome;
 use tapline_core::records::ethtool::{NicRings, Rings};
 use tapline_core::records::{Batch, Field};
+use tapline_core::request::Topic;
 use tapline_core::span::{At, Span};
 
+use crate::format::{Ends, Format, Per};
 use crate::keyed::at;
 use crate::lines::{Read, bodies, finish, one_line};
 use crate::nomx::{Parsed, refuse};
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("ethtool-g"),
     command: "ethtool -g DEV",
-    claims: |command| {
-        command.program() == "ethtool"
-            && matches!(super::ethtool::option(command), Some("-g" | "--show-ring"))
-    },
+    collect: &[Per::Nic.run("ethtool -g {}")],
+    claims: |command| super::ethtool::asked(command, &["-g", "--show-ring"], &[Topic::NicRings]),
     sniff: |head| if bodies(head).take(8).any(|it| heading(it).is_some()) { 95 } else { 0 },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// Reads the whole output.

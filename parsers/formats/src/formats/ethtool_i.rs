@@ -19,22 +19,21 @@ use tapline_core::records::ethtool::NicDriver;
 use tapline_core::records::{Batch, Field};
 use tapline_core::span::{At, Span};
 
+use crate::format::{Ends, Format, Per};
 use crate::lines::{Read, bodies, finish, one_line};
 use crate::nomx::{Parsed, must, refuse};
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("ethtool-i"),
     command: "ethtool -i DEV",
-    claims: |command| {
-        command.program() == "ethtool"
-            && matches!(super::ethtool::option(command), Some("-i" | "--driver"))
-    },
+    collect: &[Per::Device.run("ethtool -i {}")],
+    claims: |command| super::ethtool::asked(command, &["-i", "--driver"], &[]),
     sniff: |head| {
         let head = head.trim_start();
         if head.starts_with("driver: ") && head.contains("\nbus-info:") { 95 } else { 0 }
     },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// Reads the whole output.

@@ -12,25 +12,25 @@ use tapline_core::capture::{Command, FormatId};
 use tapline_core::outcome::Outcome;
 use tapline_core::records::Batch;
 use tapline_core::records::ethtool::{Feature, NicFeatures};
+use tapline_core::request::Topic;
 use tapline_core::span::{At, Span};
 
+use crate::format::{Ends, Format, Per};
 use crate::keyed::at;
 use crate::lines::{Read, bodies, finish, one_line};
 use crate::nomx::{Parsed, refuse};
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("ethtool-k"),
     command: "ethtool -k DEV",
+    collect: &[Per::Nic.run("ethtool -k {}")],
     claims: |command| {
-        command.program() == "ethtool"
-            && matches!(
-                super::ethtool::option(command),
-                Some("-k" | "--show-features" | "--show-offload")
-            )
+        let options = ["-k", "--show-features", "--show-offload"];
+        super::ethtool::asked(command, &options, &[Topic::NicFeatures])
     },
     sniff: |head| if bodies(head).take(8).any(|it| heading(it).is_some()) { 95 } else { 0 },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// Reads the whole output.
@@ -119,7 +119,7 @@ mod tests {
         let out = reads("Offload parameters for eth0:\n...\nrx: maybe\nntuple-filters: off\n");
         assert_eq!((out.records[0].features.len(), out.lines.unread), (1, 2));
         assert!(matches!(out.completeness, Completeness::Partial(_)));
-        assert!((FORMAT.claims)(&Command::new("ethtool --show-offload eth0")));
-        assert!(!(FORMAT.claims)(&Command::new("ethtool -K eth0 tx off")));
+        assert!(FORMAT.reads(&Command::new("ethtool --show-offload eth0")));
+        assert!(!FORMAT.reads(&Command::new("ethtool -K eth0 tx off")));
     }
 }

@@ -23,19 +23,18 @@ use tapline_core::records::Batch;
 use tapline_core::records::ethtool::{Counter, NicStats};
 use tapline_core::span::{At, Span};
 
+use crate::format::{Ends, Format, Per};
 use crate::lines::{Read, each_block, finish};
 use crate::nomx::{Parsed, must, refuse};
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("ethtool-S"),
     command: "ethtool -S DEV",
-    claims: |command| {
-        command.program() == "ethtool"
-            && matches!(super::ethtool::option(command), Some("-S" | "--statistics"))
-    },
+    collect: &[Per::Device.run("ethtool -S {}")],
+    claims: |command| super::ethtool::asked(command, &["-S", "--statistics"], &[]),
     sniff: |head| if head.trim_start().starts_with("NIC statistics:") { 95 } else { 0 },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// Reads the whole output.

@@ -24,34 +24,40 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::{Outcome, ProblemKind};
 use tapline_core::records::firewall::Firewall;
 use tapline_core::records::{Batch, Field};
+use tapline_core::request::Request;
 use tapline_core::span::{At, Span};
 
+use crate::format::{Ends, Format};
 use crate::keyed::at;
 use crate::lines::{Read, bodies, finish, never_empty, one_line};
 use crate::nomx::{Parsed, refuse};
-use crate::registry::Format;
 
 /// `ufw status`.
 pub(crate) static UFW: Format = Format {
     id: FormatId("ufw-status"),
     command: "ufw status verbose",
+    collect: &[],
     claims: |command| {
-        command.program() == "ufw" && command.args().first().is_some_and(|it| it == "status")
+        let status = command.args().first().is_some_and(|verb| verb == "status");
+        (command.program() == "ufw" && status).then(Request::default)
     },
     sniff: |head| {
         let first = bodies(head).find(|it| !it.is_empty()).unwrap_or_default();
         if status(first).is_some() { 90 } else { 0 }
     },
     read: |text, command| ufw(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// `firewall-cmd --list-all`.
 pub(crate) static FIREWALLD: Format = Format {
     id: FormatId("firewall-cmd"),
     command: "firewall-cmd --list-all-zones",
+    collect: &[],
     claims: |command| {
-        command.program() == "firewall-cmd"
-            && command.args().iter().any(|it| it == "--list-all" || it == "--list-all-zones")
+        let lists = |option: &String| option == "--list-all" || option == "--list-all-zones";
+        let is = command.program() == "firewall-cmd" && command.args().iter().any(lists);
+        is.then(Request::default)
     },
     sniff: |head| {
         let mut lines = bodies(head).filter(|it| !it.is_empty());
@@ -59,6 +65,7 @@ pub(crate) static FIREWALLD: Format = Format {
         if zone && lines.next().is_some_and(|it| it.starts_with("  target: ")) { 95 } else { 0 }
     },
     read: |text, command| firewalld(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// `Status: active`.

@@ -25,28 +25,33 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::{Fate, Outcome};
 use tapline_core::records::Batch;
 use tapline_core::records::link::{Link, ONLY_UP};
+use tapline_core::request::Request;
 use tapline_core::span::{At, Span};
 
+use crate::format::{Ends, Format};
 use crate::lines::{Read, bodies, finish, never_empty, one_line, orphan};
 use crate::nomx::{Parsed, refuse};
-use crate::registry::Format;
 
 /// `ifconfig`.
 pub(crate) static IFCONFIG: Format = Format {
     id: FormatId("ifconfig"),
     command: "ifconfig -a",
-    claims: |command| asked(command).is_some() && !is_table(command),
+    collect: &[],
+    claims: |command| asked(command).filter(|_| !is_table(command)).map(request),
     sniff: |head| if bodies(head).take(3).any(|line| header(line).is_some()) { 90 } else { 0 },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// `netstat -i`, `ifconfig -s`.
 pub(crate) static TABLE: Format = Format {
     id: FormatId("netstat-i"),
     command: "netstat -i -a",
-    claims: |command| asked(command).is_some() && is_table(command),
+    collect: &[],
+    claims: |command| asked(command).filter(|_| is_table(command)).map(request),
     sniff: |head| if bodies(head).take(3).any(table::is_heading) { 90 } else { 0 },
     read: |text, command| table::parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// What was asked for: all devices, those that are up, or one.
@@ -55,6 +60,14 @@ enum Asked {
     All,
     Up,
     One(String),
+}
+
+fn request(asked: Asked) -> Request {
+    match asked {
+        Asked::All => Request::default(),
+        Asked::Up => Request::filtered(&[], true),
+        Asked::One(name) => Request::filtered(&[], true).about(Some(&name)),
+    }
 }
 
 /// What a command line that lists asks for; `None` for one that changes something.
@@ -354,16 +367,16 @@ lo        Link encap:Local Loopback
     #[test]
     fn only_what_lists_is_claimed() {
         for line in ["ifconfig", "ifconfig -a", "ifconfig eth0", "netstat -ie"] {
-            assert!((IFCONFIG.claims)(&Command::new(line)), "{line}");
+            assert!(IFCONFIG.reads(&Command::new(line)), "{line}");
         }
         for line in ["netstat -i", "netstat -ian", "ifconfig -s -a"] {
-            assert!((TABLE.claims)(&Command::new(line)), "{line}");
+            assert!(TABLE.reads(&Command::new(line)), "{line}");
         }
         for line in
             ["ifconfig eth0 up", "ifconfig eth0 10.0.0.1/8", "netstat -rn", "netstat -i -p tcp"]
         {
             let command = Command::new(line);
-            assert!(!(IFCONFIG.claims)(&command) && !(TABLE.claims)(&command), "{line}");
+            assert!(!IFCONFIG.reads(&command) && !TABLE.reads(&command), "{line}");
         }
     }
 

@@ -31,33 +31,54 @@ mod sniff;
 mod stats;
 
 use tapline_core::capture::{Command, Completeness, FormatId};
-use tapline_core::ids::Netns;
+use tapline_core::ids::{Mac, Netns};
 use tapline_core::outcome::{Outcome, Problem, ProblemKind};
 use tapline_core::records::Batch;
 use tapline_core::records::link::Link;
 use tapline_core::span::{At, Span};
 
+use crate::format::{Ends, Format, Per, last_word};
 use crate::lines::{Read, bodies, finish, one_line, orphan};
 use crate::nomx::{Expected, Parsed, refuse, word_gap};
-use crate::registry::Format;
 
 /// `ip address`.
 pub(crate) static ADDRESS: Format = Format {
     id: FormatId("ip-address"),
     command: "ip address",
-    claims: |command| command::lists(command) == Some(command::Object::Address),
+    collect: &[Per::Host.run("ip -d address"), Per::Namespace.run("ip -d address show")],
+    claims: command::address,
     sniff: sniff::address,
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends { closes: is_lifetime, ..Ends::LINES },
 };
 
 /// `ip link`.
 pub(crate) static LINK: Format = Format {
     id: FormatId("ip-link"),
     command: "ip -d link",
-    claims: |command| command::lists(command) == Some(command::Object::Link),
+    collect: &[Per::Host.run("ip -s -d link")],
+    claims: command::link,
     sniff: sniff::link,
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends {
+        closes: |last| last.trim_start().starts_with("link/") && is_whole_mac(last_word(last)),
+        ..Ends::LINES
+    },
 };
+
+/// `valid_lft forever preferred_lft 81sec`: the end of an address.
+fn is_lifetime(last: &str) -> bool {
+    let word = last_word(last);
+    let seconds = word.strip_suffix("sec");
+    last.contains("preferred_lft ")
+        && (word == "forever"
+            || seconds.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit())))
+}
+
+/// `52:54:00:12:34:56`, with two digits in every part.
+fn is_whole_mac(word: &str) -> bool {
+    word.len() == 17 && word.parse::<Mac>().is_ok()
+}
 
 /// Reads the whole output, in whatever form it is.
 pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<Link>> {

@@ -26,22 +26,29 @@ use tapline_core::ids::Mac;
 use tapline_core::outcome::Outcome;
 use tapline_core::records::neigh::Neighbour;
 use tapline_core::records::{Batch, Field};
+use tapline_core::request::{Request, Topic};
 use tapline_core::span::{At, Span};
 
 use super::ip_link::ansi;
+use crate::format::{Ends, Format, Per};
 use crate::ip_command::IpCommand;
 use crate::json::each_element;
 use crate::keyed::{at, is_joint, name, other_key, set, token, typed};
 use crate::lines::{Read, each_line, finish};
 use crate::nomx::{Parsed, must, refuse};
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("ip-neigh"),
     command: "ip neigh",
-    claims: |command| shown(command).is_some(),
+    collect: &[Per::Host.run("ip -s -s neigh show"), Per::Namespace.run("ip -s -s neigh show")],
+    claims: |command| {
+        let family = IpCommand::of(command)?.family;
+        let filtered = !shown(command)?.is_empty() || family.is_some();
+        Some(Request::filtered(&[Topic::Neighbours], filtered).of_family(family))
+    },
     sniff,
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// Reads the whole output.
@@ -334,10 +341,10 @@ mod tests {
             ("ip neigh show nud noarp", false),
             ("ip neighbour show dev eth0", false),
         ] {
-            assert!((FORMAT.claims)(&Command::new(command)), "{command}");
+            assert!(FORMAT.reads(&Command::new(command)), "{command}");
             assert_eq!(read("", command).completeness.is_complete(), whole, "{command}");
         }
-        assert!(!(FORMAT.claims)(&Command::new("ip neigh get 1.2.3.4 dev a")));
+        assert!(!FORMAT.reads(&Command::new("ip neigh get 1.2.3.4 dev a")));
         assert!(sniff(TEXT) > 50 && sniff("default via 192.0.2.1 dev a") == 0);
     }
 }

@@ -19,21 +19,29 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::{Outcome, ProblemKind};
 use tapline_core::records::Batch;
 use tapline_core::records::netns::NetnsEntry;
+use tapline_core::request::{Request, Topic};
 use tapline_core::span::{At, Span};
 
+use crate::format::{Ends, Format, Per};
 use crate::ip_command::{IpCommand, is_list};
 use crate::json::each_element;
 use crate::json_object::Object;
 use crate::lines::{Read, each_line, finish, tool_error};
 use crate::nomx::{Parsed, gap, must, number, refuse, word_gap};
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("ip-netns"),
     command: "ip netns",
-    claims: |command| is_netns(command) || lists_ids(command) || is_ls(command),
+    collect: &[Per::Host.run("ip netns")],
+    claims: |command| {
+        if is_netns(command) {
+            return Some(Request::whole(&[Topic::NetnsList]));
+        }
+        (lists_ids(command) || is_ls(command)).then(Request::default)
+    },
     sniff,
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends { closes: |last| last.ends_with(')'), ..Ends::LINES },
 };
 
 /// Reads the whole output.
@@ -266,13 +274,13 @@ mod tests {
     #[test]
     fn claims_lists_only() {
         for line in ["ip netns", "ip netns ls", "ip -j netns list", "ip netns list-id"] {
-            assert!((FORMAT.claims)(&Command::new(line)), "{line}");
+            assert!(FORMAT.reads(&Command::new(line)), "{line}");
         }
         for line in ["ls -1 /var/run/netns", "ls /run/netns/"] {
-            assert!((FORMAT.claims)(&Command::new(line)), "{line}");
+            assert!(FORMAT.reads(&Command::new(line)), "{line}");
         }
         for line in ["ip netns exec a ip a", "ip netns pids a", "ip n", "ls -l /run/netns"] {
-            assert!(!(FORMAT.claims)(&Command::new(line)), "{line}");
+            assert!(!FORMAT.reads(&Command::new(line)), "{line}");
         }
     }
 }

@@ -27,23 +27,29 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::Outcome;
 use tapline_core::records::route::{Family, Gateway, Nexthop, Route};
 use tapline_core::records::{Batch, Field};
+use tapline_core::request::{Request, Topic};
 use tapline_core::span::{At, Span};
 
 use super::ip_link::ansi;
+use crate::format::{Ends, Format, Per};
 use crate::ip_command::IpCommand;
 use crate::json::each_element;
 use crate::keyed::token;
 use crate::lines::{Read, each_block, finish};
 use crate::nomx::{Parsed, must, refuse};
-use crate::registry::Format;
 use attributes::{Below, attributes, below, is_known};
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("ip-route"),
     command: "ip route show table all",
-    claims: |command| shown(command).is_some(),
+    collect: &[
+        Per::Host.run("ip route show table all"),
+        Per::Namespace.run("ip route show table all"),
+    ],
+    claims: |command| Some(request(shown(command)?, IpCommand::of(command)?.family)),
     sniff,
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// Reads the whole output.
@@ -186,6 +192,32 @@ fn other(family: Family) -> Family {
 fn shown(command: &Command) -> Option<&[String]> {
     let ip = IpCommand::of(command)?;
     if ip.is("route") { ip.listed() } else { None }
+}
+
+/// Which tables were asked for. The main one where none is named.
+fn request(args: &[String], family: Option<Family>) -> Request {
+    let (mut table, mut filtered) = ("main", false);
+    let mut rest = args;
+    while let [word, after @ ..] = rest {
+        rest = after;
+        match after {
+            [name, after @ ..] if word == "table" => {
+                table = name.as_str();
+                rest = after;
+            }
+            _ => filtered = true,
+        }
+    }
+    let topics: &[Topic] = match table {
+        "all" | "0" => &[Topic::Routes, Topic::AllRoutes],
+        "main" | "254" => &[Topic::Routes],
+        _ => {
+            filtered = true;
+            &[Topic::AllRoutes]
+        }
+    };
+    let filtered = filtered || family == Some(Family::Inet6);
+    Request::filtered(topics, filtered).of_table(Some(table)).of_family(family)
 }
 
 /// Why these arguments show a part of a table only. Which table is no filter: it is a question of

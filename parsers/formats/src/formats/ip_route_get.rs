@@ -14,24 +14,27 @@ use tapline_core::capture::{Command, FormatId};
 use tapline_core::outcome::{Outcome, ProblemKind};
 use tapline_core::records::Batch;
 use tapline_core::records::route::RouteLookup;
+use tapline_core::request::Request;
 use tapline_core::span::At;
 
 use super::ip_route;
+use crate::format::{Ends, Format};
 use crate::ip_command::IpCommand;
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("ip-route-get"),
     command: "ip route get ADDRESS",
+    collect: &[],
     claims: |command| {
-        IpCommand::of(command).is_some_and(|ip| {
-            ip.is("route")
-                && ip.args.first().is_some_and(|verb| verb.len() > 1 && "get".starts_with(&**verb))
-        })
+        let ip = IpCommand::of(command).filter(|ip| ip.is("route"))?;
+        let verb = ip.args.first()?;
+        let is_get = verb.len() > 1 && "get".starts_with(verb.as_str());
+        is_get.then(|| Request::default().of_family(ip.family))
     },
     // A line of its own may as well be an entry of a table.
     sniff: |_| 0,
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// Reads the whole output.
@@ -83,10 +86,10 @@ mod tests {
 
     #[test]
     fn only_the_question_is_claimed() {
-        assert!((FORMAT.claims)(&Command::new("ip -4 r get 192.0.2.1 from 10.0.0.1 iif br0")));
+        assert!(FORMAT.reads(&Command::new("ip -4 r get 192.0.2.1 from 10.0.0.1 iif br0")));
         for line in ["ip route", "ip route get", "ip route show", "ip rule get 1"] {
             let expected = line == "ip route get";
-            assert_eq!((FORMAT.claims)(&Command::new(line)), expected, "{line}");
+            assert_eq!(FORMAT.reads(&Command::new(line)), expected, "{line}");
         }
     }
 }

@@ -22,23 +22,39 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::Outcome;
 use tapline_core::records::route::{Family, Rule};
 use tapline_core::records::{Batch, Field};
+use tapline_core::request::{Request, Topic};
 use tapline_core::span::{At, Span};
 
 use super::ip_route::numbers;
 use super::ip_route::{network, of};
+use crate::format::{Ends, Format, Per, last_word};
 use crate::ip_command::IpCommand;
 use crate::json::each_element;
 use crate::keyed::{at, bare, is_joint, name, other_key, set, token};
 use crate::lines::{Read, each_line, finish};
 use crate::nomx::{Expected, Parsed, must, refuse};
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("ip-rule"),
     command: "ip rule",
-    claims: |command| shown(command).is_some(),
+    collect: &[
+        Per::Host.run("ip -4 rule"),
+        Per::Host.run("ip -6 rule"),
+        Per::Namespace.run("ip -4 rule"),
+        Per::Namespace.run("ip -6 rule"),
+    ],
+    claims: |command| {
+        let family = IpCommand::of(command)?.family;
+        // Those of IPv6 alone are not what the rules of a namespace are.
+        let filtered = !shown(command)?.is_empty() || family == Some(Family::Inet6);
+        Some(Request::filtered(&[Topic::Rules], filtered).of_family(family))
+    },
     sniff,
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends {
+        closes: |last| matches!(last_word(last), "local" | "main" | "default"),
+        ..Ends::LINES
+    },
 };
 
 /// Reads the whole output.
@@ -266,7 +282,7 @@ mod tests {
     fn claims_and_completeness() {
         assert!(read("", "ip -4 rule list").completeness.is_complete());
         assert!(!read("", "ip rule list table 7").completeness.is_complete());
-        assert!(!(FORMAT.claims)(&Command::new("ip rule add from all")));
+        assert!(!FORMAT.reads(&Command::new("ip rule add from all")));
         assert!(sniff(TEXT) > 50 && sniff("1: lo: <UP>") == 0);
     }
 }

@@ -27,25 +27,33 @@ use tapline_core::outcome::{Fate, Outcome};
 use tapline_core::records::Batch;
 use tapline_core::records::netfilter::{NetfilterChain, NetfilterTable};
 use tapline_core::records::route::Family;
+use tapline_core::request::{Request, Topic};
 use tapline_core::span::{At, Span};
 
 use super::iptables_save::{family_of, name_by_chains};
+use crate::format::{Ends, Format};
 use crate::keyed::at;
 use crate::lines::{Read, bodies, finish, one_line};
 use crate::nomx::{Parsed, must, refuse, word_gap};
-use crate::registry::Format;
 use rule::{Columns, count, rule};
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("iptables-list"),
     command: "iptables -nvL",
-    claims: |command| asked(command).is_some(),
+    collect: &[],
+    claims: |command| {
+        // One table, without the order of its chains.
+        let asked = asked(command)?;
+        let request = Request::part(&[Topic::Netfilter]).about(asked.chain);
+        Some(request.of_table(Some(asked.table)).of_family(Some(asked.family)))
+    },
     sniff: |head| {
         let mut lines = bodies(head).filter(|it| !it.is_empty() && !it.starts_with('#'));
         let chain = lines.next().is_some_and(|it| chain(it, it).is_ok());
         if chain && lines.next().is_some_and(|it| Columns::of(it).is_some()) { 90 } else { 0 }
     },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// What a command asks for.
@@ -328,7 +336,7 @@ mod tests {
 
     #[test]
     fn commands_are_known() {
-        let claims = |line: &str| (FORMAT.claims)(&Command::new(line));
+        let claims = |line: &str| FORMAT.reads(&Command::new(line));
         for line in [
             "iptables -L",
             "iptables -t nat -nvL",

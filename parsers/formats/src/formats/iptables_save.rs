@@ -32,15 +32,22 @@ use tapline_core::outcome::{Fate, Outcome};
 use tapline_core::records::Batch;
 use tapline_core::records::netfilter::NetfilterTable;
 use tapline_core::records::route::Family;
+use tapline_core::request::{Request, Topic};
 use tapline_core::span::{At, Span};
 
+use crate::format::{Ends, Format, Per};
 use crate::lines::{bodies, finish, one_line, orphan};
-use crate::registry::Format;
 use line::{Line, line, option};
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("iptables-save"),
     command: "iptables-save",
+    collect: &[
+        Per::Host.run("iptables-save"),
+        Per::Host.run("ip6tables-save"),
+        Per::Namespace.run("iptables-save"),
+        Per::Namespace.run("ip6tables-save"),
+    ],
     claims,
     sniff: |head| {
         let generated =
@@ -60,6 +67,10 @@ pub(crate) static FORMAT: Format = Format {
         }
     },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends {
+        closes: |last| last == "COMMIT" || last.starts_with("# Completed on "),
+        ..Ends::LINES
+    },
 };
 
 const TABLES: &[&str] = &["*filter", "*nat", "*mangle", "*raw", "*security"];
@@ -291,15 +302,21 @@ fn one_table(command: &Command) -> Option<&str> {
 }
 
 /// Not with `-f`, which writes to a file.
-fn claims(command: &Command) -> bool {
-    if asked(command).is_some() {
-        return true;
+fn claims(command: &Command) -> Option<Request> {
+    if let Some(asked) = asked(command) {
+        // `-S` prints one table.
+        let request = Request::part(&[Topic::Netfilter]).about(asked.chain);
+        return Some(request.of_table(asked.table).of_family(asked.family));
     }
-    of_program(command.program()).is_some()
-        && !command
-            .args()
-            .iter()
-            .any(|it| it.starts_with("-f") || it.starts_with("--file") || it == "-V")
+    let family = of_program(command.program())?;
+    let is_other =
+        |word: &String| word.starts_with("-f") || word.starts_with("--file") || word == "-V";
+    if command.args().iter().any(is_other) {
+        return None;
+    }
+    let table = one_table(command);
+    let request = Request::filtered(&[Topic::Netfilter], table.is_some());
+    Some(request.of_table(table).of_family(Some(family)))
 }
 
 /// The place of a part.
@@ -412,7 +429,7 @@ mod tests {
         assert_eq!((out.lines.read, out.lines.unread), (1, 5));
         assert!(!out.records[0].committed);
         assert!(parse("", &Command::new("iptables -S")).completeness.is_complete());
-        let claims = |line: &str| (FORMAT.claims)(&Command::new(line));
+        let claims = |line: &str| FORMAT.reads(&Command::new(line));
         assert!(claims("iptables -S FORWARD") && claims("iptables -w 5 -t mangle -vS"));
         assert!(!claims("iptables -L") && !claims("iptables -A INPUT -j DROP"));
         assert!((FORMAT.sniff)(text) > 50);

@@ -20,21 +20,27 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::Outcome;
 use tapline_core::records::lldp::LldpNeighbour;
 use tapline_core::records::{Batch, Field};
+use tapline_core::request::Request;
 use tapline_core::span::{At, Span};
 
+use crate::format::{Ends, Format};
 use crate::keyed::at;
 use crate::lines::{Read, bodies, finish, never_empty, one_line};
 use crate::nomx::{Parsed, refuse};
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("lldpctl"),
     command: "lldpctl",
-    claims: |command| asked(command).is_some(),
+    collect: &[],
+    claims: |command| {
+        let devices = asked(command)?;
+        Some(Request::filtered(&[], !devices.is_empty()).about(devices.first().map(String::as_str)))
+    },
     sniff: |head| {
         if bodies(head).take(4).any(|line| line.starts_with("LLDP neighbors:")) { 95 } else { 0 }
     },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// The devices that were asked for; `None` for another command or another form.
@@ -200,7 +206,7 @@ Interface:    eno2, via: LLDP, RID: 2, Time: 0 day, 00:12:30
         }
         assert!(parse("", &Command::new("lldpctl")).completeness.is_failed());
         assert!(!parse(TEXT, &Command::new("lldpctl eno1")).completeness.is_complete());
-        assert!(!(FORMAT.claims)(&Command::new("lldpctl -f json")));
-        assert!((FORMAT.claims)(&Command::new("lldpcli show neighbors details")));
+        assert!(!FORMAT.reads(&Command::new("lldpctl -f json")));
+        assert!(FORMAT.reads(&Command::new("lldpcli show neighbors details")));
     }
 }

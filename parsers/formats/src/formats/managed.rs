@@ -27,49 +27,60 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::Outcome;
 use tapline_core::records::managed::ManagedDevice;
 use tapline_core::records::{Batch, Field};
+use tapline_core::request::Request;
 use tapline_core::span::{At, Span};
 
+use crate::format::{Ends, Format};
 use crate::keyed::at;
 use crate::lines::{Read, bodies, finish, never_empty, one_line};
 use crate::nomx::{Parsed, refuse};
-use crate::registry::Format;
 
 /// `networkctl status`.
 pub(crate) static NETWORKCTL: Format = Format {
     id: FormatId("networkctl-status"),
     command: "networkctl status --all",
+    collect: &[],
     claims: |command| {
-        command.program() == "networkctl" && command.args().iter().any(|it| it == "status")
+        let status = command.args().iter().any(|verb| verb == "status");
+        (command.program() == "networkctl" && status).then(Request::default)
     },
     sniff: |head| {
         let first = bodies(head).find(|it| !it.is_empty()).unwrap_or_default();
         if heading(first).is_some() && head.contains(" State: ") { 90 } else { 0 }
     },
     read: |text, command| networkctl(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// `nmcli device show`.
 pub(crate) static NMCLI: Format = Format {
     id: FormatId("nmcli-device-show"),
     command: "nmcli device show",
-    claims: |command| nmcli_devices(command).is_some(),
+    collect: &[],
+    claims: |command| {
+        let devices = nmcli_devices(command)?;
+        Some(Request::filtered(&[], !devices.is_empty()).about(devices.first().map(String::as_str)))
+    },
     sniff: |head| {
         let first = bodies(head).find(|it| !it.is_empty()).unwrap_or_default();
         if first.starts_with("GENERAL.DEVICE:") { 95 } else { 0 }
     },
     read: |text, command| nmcli(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// `teamdctl TEAM state`.
 pub(crate) static TEAMDCTL: Format = Format {
     id: FormatId("teamdctl-state"),
     command: "teamdctl TEAM state",
-    claims: |command| team(command).is_some(),
+    collect: &[],
+    claims: |command| Some(Request::default().about(Some(team(command)?))),
     sniff: |head| {
         let first = bodies(head).find(|it| !it.is_empty()).unwrap_or_default();
         if first == "setup:" && head.contains("\n  runner: ") { 95 } else { 0 }
     },
     read: |text, command| teamdctl(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// A device of which nothing is known yet.
@@ -383,8 +394,8 @@ mod tests {
                 assert!(out.records.is_empty() && out.completeness.is_failed(), "{text}{out:?}");
             }
         }
-        assert!((NMCLI.claims)(&Command::new("nmcli d sh eth0")));
-        assert!(!(NMCLI.claims)(&Command::new("nmcli device status")));
-        assert!((TEAMDCTL.claims)(&Command::new("teamdctl team0 state view")));
+        assert!(NMCLI.reads(&Command::new("nmcli d sh eth0")));
+        assert!(!NMCLI.reads(&Command::new("nmcli device status")));
+        assert!(TEAMDCTL.reads(&Command::new("teamdctl team0 state view")));
     }
 }

@@ -27,18 +27,20 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::{Fate, Outcome};
 use tapline_core::records::Batch;
 use tapline_core::records::nft::{NftChain, NftObject, NftRule, NftTable};
+use tapline_core::request::{Request, Topic};
 use tapline_core::span::{At, Span};
 
+use crate::format::{Ends, Format};
 use crate::keyed::at;
 use crate::lines::{Read, bodies, finish, is_elision, one_line};
 use crate::nomx::{Parsed, refuse};
-use crate::registry::Format;
 use statement::{Balance, elements, hook, without_handle};
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("nft-list-ruleset"),
     command: "nft list ruleset",
-    claims: |command| asked(command).is_some(),
+    collect: &[],
+    claims: |command| Some(Request::filtered(&[Topic::Nft], !asked(command)?)),
     sniff: |head| {
         let mut lines = bodies(head).filter(|it| !it.is_empty() && !it.starts_with('#'));
         let table = lines.next().is_some_and(|it| it.starts_with("table ") && it.contains(" {"));
@@ -49,6 +51,7 @@ pub(crate) static FORMAT: Format = Format {
         if table && inside { 90 } else { 0 }
     },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends { closes: |last| last == "}", ..Ends::LINES },
 };
 
 /// What stands in a table; `ct helper` and its like have two words.
@@ -404,7 +407,7 @@ mod tests {
 
     #[test]
     fn commands_are_known() {
-        let claims = |line: &str| (FORMAT.claims)(&Command::new(line));
+        let claims = |line: &str| FORMAT.reads(&Command::new(line));
         assert!(claims("nft list ruleset") && claims("nft -nn -a list ruleset"));
         for line in ["nft -j list ruleset", "nft list tables", "nft -f x", "nft"] {
             assert!(!claims(line), "{line}");

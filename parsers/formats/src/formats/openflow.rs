@@ -2,6 +2,7 @@
 use tapline_core::Name;
 use tapline_core::capture::Command;
 use tapline_core::records::openflow::{OfPort, TableRef};
+use tapline_core::request::{Request, Topic};
 
 use crate::lines::tool_error;
 
@@ -35,6 +36,11 @@ impl<'a> OvsCommand<'a> {
         }
         let verb = (!args.is_empty()).then(|| args.remove(0))?;
         Some(Self { verb, args })
+    }
+
+    /// What it asks of its bridge; words behind the bridge ask for a part.
+    pub(super) fn request(&self, topic: Topic) -> Request {
+        Request::filtered(&[topic], self.args.len() > 1).about(self.bridge().as_deref())
     }
 
     /// The bridge: a name, or the path of its management socket (`unix:/…/br-ex.mgmt`).

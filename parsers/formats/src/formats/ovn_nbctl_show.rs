@@ -27,23 +27,29 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::Outcome;
 use tapline_core::records::Batch;
 use tapline_core::records::ovs::{OvsColumn, OvsRecord, OvsRef, OvsRow};
+use tapline_core::request::{Request, Topic};
 use tapline_core::span::{At, Span};
 
+use crate::format::{Ends, Format, Per};
 use crate::lines::{Read, bodies, finish, one_line, orphan, tool_error};
 use crate::nomx::{Parsed, refuse};
 use crate::ovsdb::notation::is_uuid;
 use crate::ovsdb::{call, columns, doubt_unread, is_log_line};
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("ovn-nbctl-show"),
     command: "ovn-nbctl show",
-    claims: |command| call::of(command, "ovn-nbctl").is_some_and(|it| it.verb == "show"),
+    collect: &[Per::Central.run("ovn-nbctl -t 10 --no-leader-only show")],
+    claims: |command| {
+        let is = call::of(command, "ovn-nbctl").is_some_and(|call| call.verb == "show");
+        is.then(|| Request::whole(&[Topic::OvnNorth]))
+    },
     sniff: |head| {
         let mut lines = bodies(head).filter(|it| !it.is_empty() && !is_log_line(it));
         if lines.next().is_some_and(|it| heading(it).is_some()) { 95 } else { 0 }
     },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// Reads the whole output.

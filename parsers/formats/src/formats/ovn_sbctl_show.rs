@@ -26,19 +26,24 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::Outcome;
 use tapline_core::records::Batch;
 use tapline_core::records::ovs::{OvsRecord, OvsRef, OvsRow};
+use tapline_core::request::{Request, Topic};
 use tapline_core::span::{At, Span};
 
+use crate::format::{Ends, Format, Per};
 use crate::lines::{Read, bodies, finish, one_line, orphan, tool_error};
 use crate::nomx::{Expected, Parsed, must, refuse};
 use crate::ovsdb::cell::{Cell, Style};
 use crate::ovsdb::notation::{Place, Token, name};
 use crate::ovsdb::{call, columns, doubt_unread, is_log_line};
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("ovn-sbctl-show"),
     command: "ovn-sbctl show",
-    claims: |command| call::of(command, "ovn-sbctl").is_some_and(|it| it.verb == "show"),
+    collect: &[Per::Central.run("ovn-sbctl -t 10 --no-leader-only show")],
+    claims: |command| {
+        let is = call::of(command, "ovn-sbctl").is_some_and(|call| call.verb == "show");
+        is.then(|| Request::whole(&[Topic::OvnSouth]))
+    },
     sniff: |head| {
         let mut lines = bodies(head).filter(|it| !it.is_empty() && !is_log_line(it));
         let first = lines.next().unwrap_or_default();
@@ -47,6 +52,7 @@ pub(crate) static FORMAT: Format = Format {
         if first.starts_with("Chassis ") && inside { 95 } else { 0 }
     },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// Reads the whole output.

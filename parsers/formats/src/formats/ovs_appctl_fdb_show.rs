@@ -15,23 +15,26 @@ use tapline_core::capture::{Command, FormatId};
 use tapline_core::outcome::{Fate, Outcome};
 use tapline_core::records::Batch;
 use tapline_core::records::openflow::{OfPort, OvsFdbEntry};
+use tapline_core::request::Topic;
 use tapline_core::span::{At, Span};
 
 use super::openflow::{OvsCommand, is_log, port};
+use crate::format::{Ends, Format, Per};
 use crate::lines::{Read, bodies, finish, one_line};
 use crate::nomx::{Parsed, must, number, refuse, word, word_gap};
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("ovs-appctl-fdb-show"),
     command: "ovs-appctl fdb/show BRIDGE",
+    collect: &[Per::Bridge.run("ovs-appctl -T 10 fdb/show {}")],
     claims: |command| {
         // sos writes a dot for the slash.
-        OvsCommand::of(command, "ovs-appctl")
-            .is_some_and(|it| matches!(it.verb, "fdb/show" | "fdb.show"))
+        let asked = OvsCommand::of(command, "ovs-appctl")?;
+        matches!(asked.verb, "fdb/show" | "fdb.show").then(|| asked.request(Topic::OvsFdb))
     },
     sniff: |head| if bodies(head).take(3).any(heading) { 95 } else { 0 },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// Reads the whole output.

@@ -21,40 +21,49 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::Outcome;
 use tapline_core::records::appctl::{OvsStatus, OvsStatusKind, OvsStatusMember};
 use tapline_core::records::{Batch, Field};
+use tapline_core::request::Request;
 use tapline_core::span::{At, Span};
 
 use super::openflow::{OvsCommand, is_log};
+use crate::format::{Ends, Format, Per};
 use crate::lines::{Read, bodies, finish, one_line, orphan};
 use crate::nomx::{Parsed, refuse};
-use crate::registry::Format;
 
 pub(crate) static BOND: Format = Format {
     id: FormatId("ovs-appctl-bond-show"),
     command: "ovs-appctl bond/show",
+    collect: &[Per::Host.run("ovs-appctl -T 10 bond/show")],
     claims: |command| asks(command, "bond/show"),
     sniff: |head| sniff(head, "bond_mode: "),
     read: |text, command| parse(text, command, OvsStatusKind::Bond).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 pub(crate) static LACP: Format = Format {
     id: FormatId("ovs-appctl-lacp-show"),
     command: "ovs-appctl lacp/show",
+    collect: &[Per::Host.run("ovs-appctl -T 10 lacp/show")],
     claims: |command| asks(command, "lacp/show"),
     sniff: |head| sniff(head, "status: "),
     read: |text, command| parse(text, command, OvsStatusKind::Lacp).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 pub(crate) static BFD: Format = Format {
     id: FormatId("ovs-appctl-bfd-show"),
     command: "ovs-appctl bfd/show",
+    collect: &[Per::Host.run("ovs-appctl -T 10 bfd/show")],
     claims: |command| asks(command, "bfd/show"),
     sniff: |head| sniff(head, "Forwarding: "),
     read: |text, command| parse(text, command, OvsStatusKind::Bfd).map(Batch::from),
+    ends: Ends::LINES,
 };
 
-fn asks(command: &Command, verb: &str) -> bool {
+fn asks(command: &Command, verb: &str) -> Option<Request> {
     // sos writes a dot for the slash.
-    OvsCommand::of(command, "ovs-appctl").is_some_and(|it| it.verb.replace('.', "/") == verb)
+    let asked = OvsCommand::of(command, "ovs-appctl")?;
+    (asked.verb.replace('.', "/") == verb)
+        .then(|| Request::default().about(asked.args.first().copied()))
 }
 
 fn sniff(head: &str, first_key: &str) -> u8 {

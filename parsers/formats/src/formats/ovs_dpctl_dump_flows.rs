@@ -15,23 +15,26 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::Outcome;
 use tapline_core::records::datapath::DatapathFlow;
 use tapline_core::records::{Batch, Field};
+use tapline_core::request::Request;
 use tapline_core::span::Span;
 
 use super::openflow::{OvsCommand, is_log};
+use crate::format::{Ends, Format};
 use crate::keyed::at;
 use crate::lines::{Read, bodies, each_line, finish};
 use crate::nomx::{Parsed, refuse};
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("ovs-dpctl-dump-flows"),
     command: "ovs-appctl dpctl/dump-flows",
+    collect: &[],
     claims: |command| {
         let verb = |tool: &str, verbs: &[&str]| {
             OvsCommand::of(command, tool).is_some_and(|it| verbs.contains(&it.verb))
         };
-        verb("ovs-dpctl", &["dump-flows"])
-            || verb("ovs-appctl", &["dpctl/dump-flows", "dpctl.dump-flows"])
+        let is = verb("ovs-dpctl", &["dump-flows"])
+            || verb("ovs-appctl", &["dpctl/dump-flows", "dpctl.dump-flows"]);
+        is.then(Request::default)
     },
     sniff: |head| {
         let first = bodies(head).find(|it| !it.is_empty() && !is_log(it) && !is_heading(it));
@@ -39,6 +42,7 @@ pub(crate) static FORMAT: Format = Format {
         if first.is_some_and(like) { 95 } else { 0 }
     },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 fn is_heading(line: &str) -> bool {

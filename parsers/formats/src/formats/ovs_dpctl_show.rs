@@ -19,22 +19,25 @@ use tapline_core::capture::{Command, FormatId};
 use tapline_core::outcome::Outcome;
 use tapline_core::records::datapath::{Datapath, DatapathPort};
 use tapline_core::records::{Batch, Field};
+use tapline_core::request::Request;
 use tapline_core::span::{At, Span};
 
 use super::openflow::{OvsCommand, is_log};
+use crate::format::{Ends, Format};
 use crate::keyed::at;
 use crate::lines::{Read, bodies, finish, never_empty, one_line};
 use crate::nomx::{Parsed, refuse};
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("ovs-dpctl-show"),
     command: "ovs-appctl dpctl/show",
+    collect: &[],
     claims: |command| {
         let verb = |tool: &str, verbs: &[&str]| {
             OvsCommand::of(command, tool).is_some_and(|it| verbs.contains(&it.verb))
         };
-        verb("ovs-dpctl", &["show"]) || verb("ovs-appctl", &["dpctl/show", "dpctl.show"])
+        let is = verb("ovs-dpctl", &["show"]) || verb("ovs-appctl", &["dpctl/show", "dpctl.show"]);
+        is.then(Request::default)
     },
     sniff: |head| {
         let mut lines = bodies(head).filter(|it| !it.is_empty() && !is_log(it));
@@ -46,6 +49,7 @@ pub(crate) static FORMAT: Format = Format {
         }
     },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// `system@ovs-system:`.

@@ -22,19 +22,21 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::{Fate, Outcome};
 use tapline_core::records::Batch;
 use tapline_core::records::openflow::{Action, Flow, FlowAction};
+use tapline_core::request::Topic;
 use tapline_core::span::Span;
 
 use super::ip_link::ansi;
 use super::openflow::{OvsCommand, is_log};
+use crate::format::{Ends, Format, Per};
 use crate::lines::{bodies, finish, one_line};
 use crate::nomx::Parsed;
-use crate::registry::Format;
 use line::flow;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("ovs-ofctl-dump-flows"),
     command: "ovs-ofctl dump-flows BRIDGE",
-    claims: |command| of(command).is_some(),
+    collect: &[Per::Bridge.run("ovs-ofctl -O OpenFlow13 dump-flows {}")],
+    claims: |command| Some(of(command)?.request(Topic::Flows)),
     sniff: |head| {
         let told = |line: &str| {
             let keys = ["cookie=", "n_packets=", "priority=", "table="];
@@ -48,6 +50,7 @@ pub(crate) static FORMAT: Format = Format {
         }
     },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 fn of(command: &Command) -> Option<OvsCommand<'_>> {
@@ -297,7 +300,7 @@ mod tests {
 
     #[test]
     fn commands_and_texts_are_known() {
-        let claims = |line: &str| (FORMAT.claims)(&Command::new(line));
+        let claims = |line: &str| FORMAT.reads(&Command::new(line));
         assert!(claims("ovs-ofctl -O OpenFlow13 dump-flows br-int"));
         assert!(claims("ovs-appctl bridge.dump-flows --offload-stats br-int"));
         assert!(!claims("ovs-dpctl dump-flows") && !claims("ovs-ofctl show br-int"));

@@ -15,19 +15,24 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::{Fate, Outcome};
 use tapline_core::records::openflow::{Bucket, GroupKind, OfGroup};
 use tapline_core::records::{Batch, Field};
+use tapline_core::request::Request;
 use tapline_core::span::{At, Span};
 
 use super::openflow::{OvsCommand, integer, is_log, port, small};
 use super::ovs_ofctl_dump_flows::actions;
+use crate::format::{Ends, Format, Per};
 use crate::keyed::at;
 use crate::lines::{Read, bodies, finish, one_line};
 use crate::nomx::{Parsed, refuse};
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("ovs-ofctl-dump-groups"),
     command: "ovs-ofctl dump-groups BRIDGE",
-    claims: |command| of(command).is_some(),
+    collect: &[Per::Bridge.run("ovs-ofctl -O OpenFlow13 dump-groups {}")],
+    claims: |command| {
+        let bridge = of(command)?.bridge();
+        Some(Request::default().about(bridge.as_deref()))
+    },
     sniff: |head| {
         let mut lines = bodies(head).filter(|line| !line.is_empty() && !is_log(line));
         match lines.next() {
@@ -37,6 +42,7 @@ pub(crate) static FORMAT: Format = Format {
         }
     },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 fn of(command: &Command) -> Option<OvsCommand<'_>> {
@@ -261,7 +267,7 @@ mod tests {
 
     #[test]
     fn commands_and_texts_are_known() {
-        let claims = |line: &str| (FORMAT.claims)(&Command::new(line));
+        let claims = |line: &str| FORMAT.reads(&Command::new(line));
         assert!(claims("ovs-ofctl -O OpenFlow13 dump-groups br-int"));
         assert!(!claims("ovs-ofctl dump-group-stats br-int") && !claims("ovs-ofctl dump-flows b"));
         assert!((FORMAT.sniff)(TEXT) > 90);

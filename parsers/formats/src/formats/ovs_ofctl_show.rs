@@ -21,20 +21,22 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::{Fate, Outcome};
 use tapline_core::records::openflow::{OfPort, OfPortDesc, OfSwitch};
 use tapline_core::records::{Batch, Field};
+use tapline_core::request::Topic;
 use tapline_core::span::{At, Span};
 
 use super::openflow::{OvsCommand, is_log, port};
+use crate::format::{Ends, Format, Per};
 use crate::keyed::at;
 use crate::lines::{Read, bodies, finish, one_line};
 use crate::nomx::{Parsed, refuse};
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("ovs-ofctl-show"),
     command: "ovs-ofctl show BRIDGE",
+    collect: &[Per::Bridge.run("ovs-ofctl -O OpenFlow13 show {}")],
     claims: |command| {
-        OvsCommand::of(command, "ovs-ofctl")
-            .is_some_and(|it| matches!(it.verb, "show" | "dump-ports-desc"))
+        let asked = OvsCommand::of(command, "ovs-ofctl")?;
+        matches!(asked.verb, "show" | "dump-ports-desc").then(|| asked.request(Topic::OfPorts))
     },
     sniff: |head| {
         let mut lines = bodies(head).filter(|it| !it.is_empty() && !is_log(it));
@@ -45,6 +47,7 @@ pub(crate) static FORMAT: Format = Format {
         }
     },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 const FEATURES: &str = "OFPT_FEATURES_REPLY (";
@@ -257,7 +260,7 @@ mod tests {
         {
             assert!(reads(text).completeness.is_failed(), "{text}");
         }
-        let claims = |line: &str| (FORMAT.claims)(&Command::new(line));
+        let claims = |line: &str| FORMAT.reads(&Command::new(line));
         assert!(claims("ovs-ofctl dump-ports-desc br0") && claims("ovs-ofctl show br0"));
         assert!(!claims("ovs-ofctl dump-ports br0") && !claims("ovs-vsctl show"));
         assert!((FORMAT.sniff)(SHOW) > 90);

@@ -16,16 +16,27 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::Outcome;
 use tapline_core::records::Batch;
 use tapline_core::records::ovs::OvsRecord;
+use tapline_core::request::{Request, Topic};
 
+use crate::format::{Ends, Format, Per, last_word};
 use crate::lines::never_empty;
 use crate::ovsdb::call::{Call, Layout, of};
 use crate::ovsdb::rows::{Plan, Table, begins_with_title, rows};
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("ovs-vsctl-list"),
     command: "ovs-vsctl list TABLE",
-    claims: |command| asked(command).is_some(),
+    collect: &[
+        Per::Host.run("ovs-vsctl -t 10 list Open_vSwitch"),
+        Per::Host.run("ovs-vsctl -t 10 list Bridge"),
+        Per::Host.run("ovs-vsctl -t 10 list Port"),
+        Per::Host.run("ovs-vsctl -t 10 list Interface"),
+        Per::Host.run("ovs-vsctl -t 10 list Controller"),
+        Per::Host.run("ovs-vsctl -t 10 list Manager"),
+        Per::Central.run("ovn-sbctl -t 10 --no-leader-only list Chassis"),
+        Per::Central.run("ovn-sbctl -t 10 --no-leader-only list Port_Binding"),
+    ],
+    claims: |command| asked(command).map(|(call, vswitch)| request(&call, vswitch)),
     sniff: |head| {
         let first = head.trim_start();
         let is_list = first.starts_with("_uuid ") && first.contains("\nexternal_ids ");
@@ -34,6 +45,14 @@ pub(crate) static FORMAT: Format = Format {
         if is_list || is_json { 80 } else { 0 }
     },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends {
+        // Between blank lines.
+        begins: str::is_empty,
+        closes: |last| {
+            let word = last_word(last);
+            word.ends_with([']', '}', '"']) || matches!(word, "true" | "false")
+        },
+    },
 };
 
 /// The call, and whether it is of the database of Open vSwitch itself.
@@ -43,6 +62,30 @@ fn asked(command: &Command) -> Option<(Call<'_>, bool)> {
     call.filter(|(call, _)| {
         matches!(call.verb, "list" | "find") && (!call.operands.is_empty() || call.no_headings)
     })
+}
+
+/// What rows and columns of which table were asked for.
+fn request(call: &Call<'_>, vswitch: bool) -> Request {
+    let named = call.operands.first().copied();
+    let filtered = call.verb != "list" || call.operands.len() > 1 || !call.columns.is_empty();
+    let of = if vswitch { Table::of_vswitch } else { Table::of_ovn };
+    let table = match named.map(of) {
+        Some(Table::Known(table)) => Some(table),
+        Some(Table::Guess) | None => named,
+    };
+    let request = match table {
+        Some("Port") if vswitch => Request::filtered(&[Topic::OvsPorts], filtered),
+        Some("Interface") if vswitch => Request::filtered(&[Topic::OvsInterfaces], filtered),
+        Some("Bridge") if vswitch => Request { filtered, ..Request::part(&[Topic::Ovs]) },
+        // It has one row, which any name finds.
+        Some("Open_vSwitch") if vswitch => Request::whole(&[Topic::OvsDatabase]),
+        // What was left out is known from the output.
+        Some("Port_Binding") if !vswitch && call.verb == "list" && call.operands.len() == 1 => {
+            Request::whole(&[Topic::OvnBindings])
+        }
+        _ => Request { filtered, ..Request::default() },
+    };
+    request.of_table(table)
 }
 
 /// Reads the whole output.

@@ -29,21 +29,33 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::Outcome;
 use tapline_core::records::Batch;
 use tapline_core::records::ovs::{OvsRecord, OvsRef, OvsRow};
+use tapline_core::request::{Request, Topic};
 use tapline_core::span::Span;
 
+use crate::format::{Ends, Format, Per, last_word};
 use crate::lines::{Read, bodies, elided, finish, is_elision, one_line, orphan};
 use crate::nomx::{Expected, Parsed, must, refuse};
 use crate::ovsdb::cell::{Cell, Style};
 use crate::ovsdb::notation::{Place, Token, is_uuid, name};
 use crate::ovsdb::{call, columns, doubt_unread, is_log_line};
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("ovs-vsctl-show"),
     command: "ovs-vsctl show",
-    claims: |command| call::of(command, "ovs-vsctl").is_some_and(|it| it.verb == "show"),
+    collect: &[Per::Host.run("ovs-vsctl -t 10 show")],
+    claims: |command| {
+        let is = call::of(command, "ovs-vsctl").is_some_and(|call| call.verb == "show");
+        is.then(|| Request::whole(&[Topic::Ovs]))
+    },
     sniff,
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends {
+        // A port of a bridge.
+        begins: |line| line.find(|c: char| c != ' ').is_some_and(|indent| indent <= 8),
+        closes: |last| {
+            last.trim_start().starts_with("ovs_version:") && last_word(last).ends_with('"')
+        },
+    },
 };
 
 /// The uuid alone on its line, then something indented that only `show` prints.

@@ -16,22 +16,43 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::Outcome;
 use tapline_core::records::Batch;
 use tapline_core::records::ovs::OvsRecord;
+use tapline_core::request::{Request, Topic};
 
+use crate::format::{Ends, Format, last_word};
 use crate::lines::bodies;
 use crate::ovsdb::call::of;
 use crate::ovsdb::rows::{Plan, Table, rows};
-use crate::registry::Format;
+
+/// What the whole database answers.
+pub(super) const WHOLE: &[Topic] =
+    &[Topic::Ovs, Topic::OvsPorts, Topic::OvsInterfaces, Topic::OvsDatabase];
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("ovsdb-client-dump"),
     command: "ovsdb-client dump",
-    claims: |command| of(command, "ovsdb-client").is_some_and(|it| it.verb == "dump"),
+    collect: &[],
+    claims: |command| {
+        let call = of(command, "ovsdb-client").filter(|call| call.verb == "dump")?;
+        // `dump [SERVER] [DATABASE] [TABLE [COLUMN…]]`: a table's name starts in upper case.
+        let is_table = |word: &&&str| {
+            word.starts_with(|first: char| first.is_ascii_uppercase()) && **word != "Open_vSwitch"
+        };
+        let table = call.operands.iter().find(is_table).copied();
+        Some(Request::filtered(WHOLE, table.is_some()).of_table(table))
+    },
     sniff: |head| {
         let first = bodies(head).find(|it| !it.is_empty()).unwrap_or_default();
         let is_title = matches!(first, "AutoAttach table" | "Bridge table");
         if is_title || head.contains("\nBridge table\n") { 90 } else { 0 }
     },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends {
+        closes: |last| {
+            let word = last_word(last);
+            word.ends_with([']', '}', '"']) || matches!(word, "true" | "false")
+        },
+        ..Ends::LINES
+    },
 };
 
 /// Reads the whole output.

@@ -16,20 +16,24 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::{Fate, Outcome, ProblemKind};
 use tapline_core::records::Batch;
 use tapline_core::records::ovs::OvsRecord;
+use tapline_core::request::Request;
 use tapline_core::span::Span;
 
+use crate::format::{Ends, Format};
 use crate::json::{Fields, array};
 use crate::lines::{bodies, finish};
 use crate::ovsdb::log::{Magic, Record, header, records};
 use crate::ovsdb::replay::Replay;
 use crate::ovsdb::schema::Schema;
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("ovsdb-conf-db"),
     command: "cat /etc/openvswitch/conf.db",
+    collect: &[],
     claims: |command| {
-        command.path().is_some_and(|it| it.ends_with("/openvswitch/conf.db") || it == "conf.db")
+        let path = command.path()?;
+        let is = path.ends_with("/openvswitch/conf.db") || path == "conf.db";
+        is.then(|| Request::whole(super::ovsdb_client_dump::WHOLE))
     },
     sniff: |head| {
         let mut lines = bodies(head);
@@ -42,6 +46,7 @@ pub(crate) static FORMAT: Format = Format {
         }
     },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// Reads the whole file.

@@ -27,19 +27,22 @@ use tapline_core::ids::Mac;
 use tapline_core::outcome::Outcome;
 use tapline_core::records::bond::{Bond, BondSlave};
 use tapline_core::records::{Batch, Field};
+use tapline_core::request::Request;
 use tapline_core::span::{At, Span};
 
+use crate::format::{Ends, Format, Per};
 use crate::keyed::at;
 use crate::lines::{Read, bodies, finish, one_line};
 use crate::nomx::{Parsed, refuse};
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("proc-net-bonding"),
     command: "cat /proc/net/bonding/*",
+    collect: &[Per::File.run("/proc/net/bonding/*")],
     claims,
     sniff: |head| if head.trim_start().starts_with(DRIVER) { 95 } else { 0 },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 const DRIVER: &str = "Ethernet Channel Bonding Driver:";
@@ -192,12 +195,15 @@ fn slave(at: Span, name: At<Name>) -> BondSlave {
 }
 
 /// `cat /proc/net/bonding/bond0`, `cat proc/1/net/bonding/*`.
-fn claims(command: &Command) -> bool {
+fn claims(command: &Command) -> Option<Request> {
     let is = |path: &String| {
         path.rsplit_once("net/bonding/")
             .is_some_and(|(above, _)| above.strip_prefix('/').unwrap_or(above).starts_with("proc/"))
     };
-    command.program() == "cat" && !command.args().is_empty() && command.args().iter().all(is)
+    let paths = command.args();
+    let bond = paths.last().and_then(|path| path.rsplit('/').next());
+    let claimed = command.program() == "cat" && !paths.is_empty() && paths.iter().all(is);
+    claimed.then(|| Request::default().about(bond))
 }
 
 #[cfg(test)]
@@ -269,8 +275,8 @@ mod tests {
         for line in
             ["cat /proc/net/bonding/bond0", "cat proc/1/net/bonding/b", "cat /proc/net/bonding/*"]
         {
-            assert!(claims(&Command::new(line)), "{line}");
+            assert!(FORMAT.reads(&Command::new(line)), "{line}");
         }
-        assert!(!claims(&Command::new("cat /sys/class/net/bonding_masters")));
+        assert!(!FORMAT.reads(&Command::new("cat /sys/class/net/bonding_masters")));
     }
 }

@@ -19,22 +19,25 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::{Outcome, Problem};
 use tapline_core::records::Batch;
 use tapline_core::records::libvirt::QemuProcess;
+use tapline_core::request::Request;
 use tapline_core::span::Span;
 
+use crate::format::{Ends, Format, Per};
 use crate::lines::{Read, bodies, each_line, finish};
 use crate::nomx::{Parsed, refuse};
 use crate::ovsdb::doubt_unread;
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("ps"),
     command: "ps auxwww",
-    claims: |command| command.program() == "ps",
+    collect: &[Per::Host.run("ps auxwww")],
+    claims: |command| (command.program() == "ps").then(Request::default),
     sniff: |head| {
         let first = bodies(head).find(|it| !it.is_empty()).unwrap_or_default();
         if Columns::of(first).is_some_and(|it| it.named >= 4) { 90 } else { 0 }
     },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// Reads the whole output.

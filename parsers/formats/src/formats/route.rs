@@ -21,18 +21,25 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::Outcome;
 use tapline_core::records::route::{Family, Gateway, Route};
 use tapline_core::records::{Batch, Field};
+use tapline_core::request::{Request, Topic};
 use tapline_core::span::{At, Span};
 
 use super::ip_route::of;
+use crate::format::{Ends, Format};
 use crate::keyed::at;
 use crate::lines::{Read, each_line, finish, never_empty, tool_error};
 use crate::nomx::{Expected, Parsed, must, refuse, word_gap};
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("route"),
     command: "route -n",
-    claims,
+    collect: &[],
+    claims: |command| {
+        let six = |word: &String| matches!(word.as_str(), "-6" | "inet6" | "--inet6");
+        let family = command.args().iter().any(six).then_some(Family::Inet6);
+        let request = Request::filtered(&[Topic::Routes], family.is_some());
+        is_route(command).then(|| request.of_family(family))
+    },
     sniff: |head| {
         let head = head.trim_start();
         let is = head.starts_with("Kernel IP") && head.contains(" routing ")
@@ -40,6 +47,7 @@ pub(crate) static FORMAT: Format = Format {
         if is { 95 } else { 0 }
     },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// Which columns stand behind the flags.
@@ -307,7 +315,7 @@ fn field(route: &mut Route, key: &str, text: &str, shown: &str) {
 }
 
 /// `route` with options that only show, and `netstat -r`.
-fn claims(command: &Command) -> bool {
+fn is_route(command: &Command) -> bool {
     let netstat = match command.program() {
         "route" => false,
         "netstat" => true,
@@ -450,12 +458,12 @@ mod tests {
             "route -A inet6 -n",
             "netstat -r -6",
         ] {
-            assert!(claims(&Command::new(line)), "{line}");
+            assert!(is_route(&Command::new(line)), "{line}");
         }
         for line in
             ["route add default gw 1.2.3.4", "netstat -i", "netstat", "netstat -s", "ip route"]
         {
-            assert!(!claims(&Command::new(line)), "{line}");
+            assert!(!is_route(&Command::new(line)), "{line}");
         }
     }
 }

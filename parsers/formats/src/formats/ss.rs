@@ -16,28 +16,32 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::Outcome;
 use tapline_core::records::socket::Socket;
 use tapline_core::records::{Batch, Field};
+use tapline_core::request::Request;
 use tapline_core::span::{At, Span};
 
+use crate::format::{Ends, Format};
 use crate::keyed::at;
 use crate::lines::{Read, bodies, each_line, finish, never_empty};
 use crate::nomx::{Parsed, refuse};
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("ss"),
     command: "ss -lntup",
+    collect: &[],
     claims: |command| {
         // Without a protocol all families are listed, sockets of files among them.
         let protocol = |it: &String| {
             !it.starts_with("--") && it.contains(['t', 'u']) || it == "--tcp" || it == "--udp"
         };
-        command.program() == "ss"
+        let is = command.program() == "ss"
             && command.args().iter().all(|it| it.starts_with('-'))
             && command.args().iter().any(protocol)
-            && !is_summary(command)
+            && !is_summary(command);
+        is.then(Request::default)
     },
     sniff: |head| if bodies(head).take(3).any(is_heading) { 95 } else { 0 },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// `-s` prints counts only, `-K` closes sockets.
@@ -215,9 +219,9 @@ mod tests {
         for text in ["hello\n", "tcp LISTEN x y *:80 *:*\n", "tcp LISTEN 0 0 nothing here\n"] {
             assert_eq!(read(text, "ss -lntup").lines.unread, 1, "{text}");
         }
-        assert!((FORMAT.claims)(&Command::new("ss -lntup")));
+        assert!(FORMAT.reads(&Command::new("ss -lntup")));
         for line in ["ss", "ss -s", "ss -peaonmi", "ss -K dst 192.0.2.1", "ss state listening"] {
-            assert!(!(FORMAT.claims)(&Command::new(line)), "{line}");
+            assert!(!FORMAT.reads(&Command::new(line)), "{line}");
         }
     }
 }

@@ -14,23 +14,32 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::Outcome;
 use tapline_core::records::Batch;
 use tapline_core::records::sysctl::Sysctl;
+use tapline_core::request::{Request, Topic};
 use tapline_core::span::{At, Span};
 
+use crate::format::{Ends, Format, Per};
 use crate::keyed::at;
 use crate::lines::{Read, each_line, finish};
 use crate::nomx::{Parsed, refuse};
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("sysctl"),
     command: "sysctl -a",
-    claims: |command| asked(command).is_some(),
+    collect: &[Per::Host.run("sysctl -a"), Per::Namespace.run("sysctl -a")],
+    claims: |command| {
+        Some(match asked(command)? {
+            Asked::All => Request::whole(&[Topic::Sysctls]),
+            Asked::Some => Request::part(&[Topic::Sysctls]),
+            Asked::File(name) => Request::part(&[Topic::Sysctls]).about(Some(&name)),
+        })
+    },
     sniff: |head| {
         let mut lines = head.lines().filter(|it| !it.starts_with("sysctl: "));
         let is = |line: &str| line.split_once(" =").is_some_and(|(key, _)| is_key(key));
         if lines.by_ref().take(3).filter(|it| is(it)).count() >= 2 { 80 } else { 0 }
     },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// What a command asks for.
@@ -183,7 +192,7 @@ mod tests {
         let out = reads("cat /proc/sys/net/ipv4/conf/eth0.100/forwarding", "1\n");
         assert_eq!(out.records[0].key.value, "net.ipv4.conf.eth0/100.forwarding");
         assert_eq!(out.records[0].number(), Some(1));
-        let claims = |line: &str| (FORMAT.claims)(&Command::new(line));
+        let claims = |line: &str| FORMAT.reads(&Command::new(line));
         assert!(claims("sysctl -a") && claims("sysctl net.ipv4.ip_forward"));
         assert!(claims("cat proc/sys/net/ipv4/ip_forward"));
         for line in ["sysctl", "sysctl -n net.x", "sysctl -w net.x=1", "cat /etc/sysctl.conf"] {

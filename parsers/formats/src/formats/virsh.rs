@@ -35,9 +35,10 @@ pub(super) fn sub_command(command: &Command) -> Option<(&str, &[String])> {
     None
 }
 
-/// Whether `command` is `virsh SUB`.
-pub(super) fn is(command: &Command, sub: &str) -> bool {
-    sub_command(command).is_some_and(|(it, _)| it == sub)
+/// The domain or network that `virsh SUB` is asked of, where `command` is that; it may be left out.
+pub(super) fn asked_of<'a>(command: &'a Command, sub: &str) -> Option<Option<&'a str>> {
+    let (_, args) = sub_command(command).filter(|(found, _)| *found == sub)?;
+    Some(args.iter().map(String::as_str).find(|word| !word.starts_with('-')))
 }
 
 /// Whether a line is the rule of dashes below a heading.

@@ -15,21 +15,27 @@ use tapline_core::capture::{Command, FormatId};
 use tapline_core::outcome::Outcome;
 use tapline_core::records::Batch;
 use tapline_core::records::libvirt::DomainAddress;
+use tapline_core::request::Request;
 use tapline_core::span::{At, Span};
 
 use super::virsh;
+use crate::format::{Ends, Format};
 use crate::keyed::at;
 use crate::lines::{Read, bodies, each_line, finish, never_empty};
 use crate::nomx::{Parsed, refuse};
 use crate::ovsdb::doubt_unread;
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("virsh-domifaddr"),
     command: "virsh domifaddr DOMAIN",
-    claims: |command| virsh::is(command, "domifaddr"),
+    collect: &[],
+    claims: |command| {
+        let domain = virsh::asked_of(command, "domifaddr")?;
+        Some(Request::default().about(domain))
+    },
     sniff: |head| if bodies(head).take(8).any(is_heading) { 95 } else { 0 },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 fn is_heading(line: &str) -> bool {

@@ -14,20 +14,26 @@ use tapline_core::capture::{Command, FormatId};
 use tapline_core::outcome::Outcome;
 use tapline_core::records::Batch;
 use tapline_core::records::libvirt::DomainInterface;
+use tapline_core::request::Request;
 use tapline_core::span::{At, Span};
 
 use super::virsh;
+use crate::format::{Ends, Format, Per};
 use crate::lines::{Read, bodies, each_line, finish, never_empty};
 use crate::nomx::{Parsed, refuse, word};
 use crate::ovsdb::doubt_unread;
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("virsh-domiflist"),
     command: "virsh domiflist",
-    claims: |command| virsh::is(command, "domiflist"),
+    collect: &[Per::Domain.run("virsh -r domiflist {}")],
+    claims: |command| {
+        let domain = virsh::asked_of(command, "domiflist")?;
+        Some(Request::default().about(domain))
+    },
     sniff: |head| if bodies(head).take(8).any(is_heading) { 95 } else { 0 },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// Words may be translated, `MAC` is not.

@@ -24,26 +24,40 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::{Outcome, ProblemKind};
 use tapline_core::records::Batch;
 use tapline_core::records::libvirt::DomainState;
+use tapline_core::request::{Request, Topic};
 use tapline_core::span::{At, Span};
 
 use super::virsh;
 use crate::error_line::surely;
+use crate::format::{Ends, Format, Per, last_word};
 use crate::lines::{Read, bodies, each_line, finish, is_elision, never_empty, tool_error};
 use crate::nomx::{Parsed, refuse, word, word_gap};
 use crate::ovsdb::doubt_unread;
-use crate::registry::Format;
 
 mod states;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("virsh-list"),
     command: "virsh list --all",
-    claims: |command| virsh::is(command, "list"),
+    collect: &[Per::Host.run("virsh -r list --all")],
+    claims: |command| {
+        let (_, args) = virsh::sub_command(command).filter(|(sub, _)| *sub == "list")?;
+        let all = args.iter().any(|word| word == "--all");
+        let filtered = args.iter().any(|word| is_filter(word));
+        Some(Request::filtered(&[Topic::Domains], !all || filtered))
+    },
     sniff: |head| {
         let headed = bodies(head).take(8).any(|line| Columns::of(line).is_some());
         if headed { 95 } else { 0 }
     },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends {
+        closes: |last| {
+            let word = last_word(last);
+            matches!(word, "running" | "paused" | "idle" | "blocked" | "crashed" | "off")
+        },
+        ..Ends::LINES
+    },
 };
 
 /// Reads the whole output.

@@ -24,20 +24,25 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::{Fate, Outcome, ProblemKind};
 use tapline_core::records::Batch;
 use tapline_core::records::libvirt::{Network, NetworkAddress, NetworkLease, NetworkRange};
+use tapline_core::request::Request;
 use tapline_core::span::{At, Span};
 
 use super::virsh;
+use crate::format::{Ends, Format};
 use crate::lines::{finish, tool_error};
-use crate::registry::Format;
 use crate::xml::{self, Place, TagKind, Tags};
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("virsh-net-dumpxml"),
     command: "virsh net-dumpxml NETWORK",
+    collect: &[],
     claims: |command| {
-        virsh::is(command, "net-dumpxml")
-            || virsh::is(command, "net-edit")
-            || command.path().is_some_and(is_network_file)
+        let shown = virsh::asked_of(command, "net-dumpxml");
+        let name = shown.or_else(|| virsh::asked_of(command, "net-edit"));
+        if let Some(name) = name {
+            return Some(Request::default().about(name));
+        }
+        command.path().is_some_and(is_network_file).then(Request::default)
     },
     sniff: |head| {
         let leads = head.trim_start().starts_with('<');
@@ -45,6 +50,11 @@ pub(crate) static FORMAT: Format = Format {
         if leads && network { 95 } else { 0 }
     },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends {
+        // One document.
+        begins: |_| false,
+        closes: |last| last.trim() == "</network>",
+    },
 };
 
 /// `/etc/libvirt/qemu/networks/NAME.xml`, and the state below `/var/lib/libvirt/network`.

@@ -15,21 +15,24 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::Outcome;
 use tapline_core::records::Batch;
 use tapline_core::records::libvirt::NetworkState;
+use tapline_core::request::Request;
 use tapline_core::span::{At, Span};
 
 use super::virsh;
+use crate::format::{Ends, Format};
 use crate::keyed::at;
 use crate::lines::{Read, bodies, each_line, finish, never_empty};
 use crate::nomx::{Parsed, refuse};
 use crate::ovsdb::doubt_unread;
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("virsh-net-list"),
     command: "virsh net-list --all",
-    claims: |command| virsh::is(command, "net-list"),
+    collect: &[],
+    claims: |command| virsh::asked_of(command, "net-list").map(|_| Request::default()),
     sniff: |head| if bodies(head).take(8).any(is_heading) { 95 } else { 0 },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// `Persistent` is missing before 0.10.

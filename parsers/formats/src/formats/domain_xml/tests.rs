@@ -221,7 +221,7 @@ fn other_documents_are_not_domains() {
 
 #[test]
 fn files_are_claimed_by_their_folder() {
-    let claims = |line: &str| (FORMAT.claims)(&Command::new(line));
+    let claims = |line: &str| FORMAT.reads(&Command::new(line));
     assert!(claims("virsh -r dumpxml vm --inactive"));
     assert!(claims("cat /etc/libvirt/qemu/a.xml"));
     assert!(claims("cat /var/run/libvirt/qemu/a.xml"));

@@ -16,22 +16,19 @@ use tapline_core::capture::{Command, FormatId};
 use tapline_core::outcome::Outcome;
 use tapline_core::records::Batch;
 use tapline_core::records::host::{Fact, HostFact};
+use tapline_core::request::Request;
 
 use super::facts;
+use crate::format::{Ends, Format, Per};
 use crate::keyed::at;
 use crate::lines::Read;
 use crate::nomx::{Parsed, refuse};
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("date"),
     command: "date --utc",
-    claims: |command| match (command.program(), command.args()) {
-        ("date" | "timedatectl", []) => true,
-        ("date", [flag]) => matches!(flag.as_str(), "-u" | "--utc" | "--universal"),
-        ("timedatectl", [verb]) => verb == "status",
-        _ => false,
-    },
+    collect: &[Per::Host.run("date --utc")],
+    claims: |command| is_date(command).then(Request::default),
     sniff: |head| {
         let head = head.trim();
         if head.contains("Universal time:") {
@@ -43,7 +40,18 @@ pub(crate) static FORMAT: Format = Format {
         }
     },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::FACT,
 };
+
+/// Whether the command prints it.
+fn is_date(command: &Command) -> bool {
+    match (command.program(), command.args()) {
+        ("date" | "timedatectl", []) => true,
+        ("date", [flag]) => matches!(flag.as_str(), "-u" | "--utc" | "--universal"),
+        ("timedatectl", [verb]) => verb == "status",
+        _ => false,
+    }
+}
 
 /// Reads the whole output.
 pub(crate) fn parse(text: &str, _: &Command) -> Outcome<Vec<HostFact>> {

@@ -6,28 +6,36 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::{Outcome, ProblemKind};
 use tapline_core::records::Batch;
 use tapline_core::records::host::{Fact, HostFact};
+use tapline_core::request::Request;
 use tapline_core::span::Span;
 
 use super::facts;
+use crate::format::{Ends, Format, Per};
 use crate::keyed::at;
 use crate::lines::Read;
 use crate::nomx::{Parsed, refuse, word};
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("hostname"),
     command: "hostname",
-    claims: |command| match (command.program(), command.args()) {
+    collect: &[Per::Host.run("hostname")],
+    claims: |command| is_hostname(command).then(Request::default),
+    // One word may be anything.
+    sniff: |head| if head.lines().count() == 1 && is_name(head.trim()) { 5 } else { 0 },
+    read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::FACT,
+};
+
+/// Whether the command prints it.
+fn is_hostname(command: &Command) -> bool {
+    match (command.program(), command.args()) {
         ("hostname", []) => true,
         ("hostname", [flag]) => {
             matches!(flag.as_str(), "-f" | "--fqdn" | "--long" | "-s" | "--short")
         }
         _ => command.path().is_some_and(|it| it.trim_start_matches('/') == "etc/hostname"),
-    },
-    // One word may be anything.
-    sniff: |head| if head.lines().count() == 1 && is_name(head.trim()) { 5 } else { 0 },
-    read: |text, command| parse(text, command).map(Batch::from),
-};
+    }
+}
 
 /// Reads the whole output.
 pub(crate) fn parse(text: &str, _: &Command) -> Outcome<Vec<HostFact>> {
@@ -76,7 +84,7 @@ mod tests {
         {
             assert!(read(text).completeness.is_failed(), "{text}");
         }
-        assert!((FORMAT.claims)(&Command::new("cat /etc/hostname")));
-        assert!(!(FORMAT.claims)(&Command::new("hostname -I")));
+        assert!(FORMAT.reads(&Command::new("cat /etc/hostname")));
+        assert!(!FORMAT.reads(&Command::new("hostname -I")));
     }
 }

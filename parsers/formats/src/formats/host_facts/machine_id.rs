@@ -5,24 +5,26 @@ use tapline_core::capture::{Command, FormatId};
 use tapline_core::outcome::Outcome;
 use tapline_core::records::Batch;
 use tapline_core::records::host::{Fact, HostFact};
+use tapline_core::request::Request;
 
 use super::facts;
+use crate::format::{Ends, Format, Per};
 use crate::keyed::at;
 use crate::lines::Read;
 use crate::nomx::refuse;
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("machine-id"),
     command: "cat /etc/machine-id",
+    collect: &[Per::File.run("/etc/machine-id")],
     claims: |command| {
-        command.path().is_some_and(|it| {
-            matches!(it.trim_start_matches('/'), "etc/machine-id" | "var/lib/dbus/machine-id")
-        })
+        let path = command.path()?.trim_start_matches('/');
+        matches!(path, "etc/machine-id" | "var/lib/dbus/machine-id").then(Request::default)
     },
     // A checksum looks the same.
     sniff: |head| if is_id(head.trim()) { 40 } else { 0 },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// Reads the whole file.

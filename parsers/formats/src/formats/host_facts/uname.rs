@@ -5,20 +5,23 @@ use tapline_core::capture::{Command, FormatId};
 use tapline_core::outcome::Outcome;
 use tapline_core::records::Batch;
 use tapline_core::records::host::{Fact, HostFact};
+use tapline_core::request::Request;
 
 use super::facts;
+use crate::format::{Ends, Format, Per};
 use crate::keyed::at;
 use crate::lines::Read;
 use crate::nomx::{Parsed, must, refuse, word_gap};
-use crate::registry::Format;
 use nom::Parser as _;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("uname"),
     command: "uname -a",
+    collect: &[Per::Host.run("uname -a")],
     claims: |command| {
         let all = |it: &str| matches!(it, "-a" | "--all" | "-r" | "--kernel-release");
-        command.program() == "uname" && matches!(command.args(), [flag] if all(flag))
+        let is = command.program() == "uname" && matches!(command.args(), [flag] if all(flag));
+        is.then(Request::default)
     },
     sniff: |head| {
         let line = head.trim_end();
@@ -28,6 +31,7 @@ pub(crate) static FORMAT: Format = Format {
         if is { 90 } else { 0 }
     },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::FACT,
 };
 
 /// Reads the whole output.

@@ -9,28 +9,36 @@ use tapline_core::capture::{Command, FormatId};
 use tapline_core::outcome::Outcome;
 use tapline_core::records::Batch;
 use tapline_core::records::host::{Fact, HostFact};
+use tapline_core::request::Request;
 use tapline_core::span::{At, Span};
 
 use super::facts;
+use crate::format::{Ends, Format, Per};
 use crate::lines::Read;
 use crate::nomx::{Parsed, refuse};
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("uptime"),
     command: "uptime",
-    claims: |command| match (command.program(), command.args()) {
-        ("uptime", []) => true,
-        ("uptime", [flag]) => matches!(flag.as_str(), "-p" | "--pretty"),
-        _ => command.path().is_some_and(|it| it.trim_start_matches('/') == "proc/uptime"),
-    },
+    collect: &[Per::Host.run("uptime")],
+    claims: |command| is_uptime(command).then(Request::default),
     sniff: |head| {
         let is =
             head.contains(" up ") && head.contains("load average") && head.lines().count() == 1;
         if is { 90 } else { 0 }
     },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::FACT,
 };
+
+/// Whether the command prints it.
+fn is_uptime(command: &Command) -> bool {
+    match (command.program(), command.args()) {
+        ("uptime", []) => true,
+        ("uptime", [flag]) => matches!(flag.as_str(), "-p" | "--pretty"),
+        _ => command.path().is_some_and(|it| it.trim_start_matches('/') == "proc/uptime"),
+    }
+}
 
 /// Reads the whole output.
 pub(crate) fn parse(text: &str, _: &Command) -> Outcome<Vec<HostFact>> {

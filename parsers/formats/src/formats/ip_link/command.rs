@@ -1,25 +1,67 @@
-//! Which invocations of `ip` list devices, and what they leave out.
+//! What the invocations of `ip` that list devices ask for, and what they leave out.
 use tapline_core::capture::Command;
 use tapline_core::records::link::ONLY_UP;
+use tapline_core::records::route::Family;
+use tapline_core::request::{NetnsScope, Request, Topic};
 
-/// The object of the command.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Object {
-    /// `ip address`.
-    Address,
-    /// `ip link`.
-    Link,
+use crate::ip_command::{IpCommand, is_list};
+
+/// What `ip address` asks for; `None` for another command.
+pub(super) fn address(command: &Command) -> Option<Request> {
+    let (ip, filter) = listing(command, "address")?;
+    let mut topics = Vec::new();
+    // Devices without an address are missing from listings of one family, and of one line each.
+    let all_devices = ip.family.is_none() && (!ip.oneline || ip.brief);
+    if all_devices {
+        topics.extend(of_devices(&ip));
+    }
+    if ip.family.is_none() {
+        topics.push(Topic::Addresses);
+    }
+    let mut request = Request::filtered(&topics, !filter.is_empty());
+    if !all_devices {
+        request.part.push(Topic::Links);
+    }
+    if ip.family.is_some() {
+        request.part.push(Topic::Addresses);
+    }
+    Some(with_scope(request, &ip, filter))
 }
 
-/// What `command` lists, if it lists devices at all.
-pub(super) fn lists(command: &Command) -> Option<Object> {
-    (command.program() == "ip").then(|| parse(command.args())).flatten().map(|it| it.object)
+/// What `ip link` asks for; `None` for another command.
+pub(super) fn link(command: &Command) -> Option<Request> {
+    let (ip, filter) = listing(command, "link")?;
+    let topics: Vec<_> = of_devices(&ip).collect();
+    Some(with_scope(Request::filtered(&topics, !filter.is_empty()), &ip, filter))
+}
+
+/// What every listing of devices answers.
+fn of_devices(ip: &IpCommand<'_>) -> impl Iterator<Item = Topic> + use<> {
+    let (brief, details) = (ip.brief, ip.details);
+    let all = [
+        (Topic::Links, true),
+        (Topic::BridgeMembers, !brief),
+        (Topic::LinkDetails, !brief && details),
+    ];
+    all.into_iter().filter(|(_, shown)| *shown).map(|(topic, _)| topic)
+}
+
+fn with_scope(request: Request, ip: &IpCommand<'_>, filter: &[String]) -> Request {
+    let mut words = filter.iter().map(String::as_str).skip_while(|word| *word != "dev");
+    let device = words.next().and(words.next());
+    let netns = if ip.each_namespace { NetnsScope::EachNamed } else { NetnsScope::Own };
+    Request { netns, ..request.about(device).of_family(ip.family) }
 }
 
 /// In words, why the listing does not show all devices and addresses; `None` where it does.
 pub(super) fn shows_only(command: &Command) -> Option<String> {
-    let Listing { family, filter, .. } = parse(command.args())?;
-    let filter: Vec<&str> = filter.iter().map(String::as_str).filter(|&it| it != "novf").collect();
+    let (ip, filter) = listing(command, "address").or_else(|| listing(command, "link"))?;
+    let filter: Vec<&str> =
+        filter.iter().map(String::as_str).filter(|&word| word != "novf").collect();
+    let family = ip.family.map(|family| match family {
+        Family::Inet6 => "IPv6",
+        _ => "IPv4",
+    });
     match (family, filter.as_slice()) {
         (None, []) => None,
         (None, ["up"]) => Some(ONLY_UP.to_owned()),
@@ -31,76 +73,13 @@ pub(super) fn shows_only(command: &Command) -> Option<String> {
     }
 }
 
-/// A command line that lists.
-struct Listing<'a> {
-    object: Object,
-    /// Restriction to an address family.
-    family: Option<&'static str>,
-    /// The words behind `show`.
-    filter: &'a [String],
-}
-
-/// Options, object, `show`, filters. iproute2 takes every prefix of a word (`utils.c`,
-/// `matches`), the first in the order of its tables.
-fn parse(args: &[String]) -> Option<Listing<'_>> {
-    let (mut args, mut family) = (args, None);
-    let mut all = false;
-    while let Some((option, rest)) = args.split_first().filter(|(it, _)| it.starts_with('-')) {
-        args = rest;
-        let name = option.strip_prefix("--").or_else(|| option.strip_prefix('-'))?;
-        match name {
-            "4" => family = Some("IPv4"),
-            "6" => family = Some("IPv6"),
-            _ if abbreviates(name, "family") => {
-                let (value, rest) = args.split_first()?;
-                args = rest;
-                family = match value.as_str() {
-                    "inet" => Some("IPv4"),
-                    "inet6" => Some("IPv6"),
-                    _ => family,
-                };
-            }
-            _ if abbreviates(name, "all") => all = true,
-            // `-b` is `-batch`: the commands are in a file.
-            _ if abbreviates(name, "batch") => return None,
-            _ if abbreviates(name, "loops")
-                || abbreviates(name, "netns")
-                || (name.len() > 1 && abbreviates(name, "rcvbuf")) =>
-            {
-                args = args.split_first()?.1;
-            }
-            _ => {}
-        }
-    }
-    let (object, rest) = args.split_first()?;
-    let object = if abbreviates(object, "address") {
-        Object::Address
-    } else if abbreviates(object, "link") {
-        Object::Link
-    } else if abbreviates(object, "netns") {
-        // `ip [-all] netns exec [NAME] ip …`
-        let (exec, rest) = rest.split_first()?;
-        let inner = if all { rest } else { rest.split_first()?.1 };
-        let (program, inner) = inner.split_first()?;
-        let known = abbreviates(exec, "exec") && (program == "ip" || program.ends_with("/ip"));
-        return known.then(|| parse(inner)).flatten();
-    } else {
-        return None;
-    };
-    let Some((verb, filter)) = rest.split_first() else {
-        return Some(Listing { object, family, filter: &[] });
-    };
+/// A command line that lists `object`, and the words behind its verb.
+fn listing<'a>(command: &'a Command, object: &str) -> Option<(IpCommand<'a>, &'a [String])> {
+    let ip = IpCommand::of(command).filter(|ip| ip.is(object))?;
+    let Some((verb, filter)) = ip.args.split_first() else { return Some((ip, &[])) };
     // `ip link s` is `set`, `ip address s` is `show`.
-    let shortest = if object == Object::Link { 2 } else { 1 };
-    let shows = (abbreviates(verb, "show") && verb.len() >= shortest)
-        || abbreviates(verb, "list")
-        || abbreviates(verb, "lst");
-    shows.then_some(Listing { object, family, filter })
-}
-
-/// Whether iproute2 takes `word` for `full`.
-fn abbreviates(word: &str, full: &str) -> bool {
-    !word.is_empty() && full.starts_with(word)
+    let is_set = object == "link" && verb == "s";
+    (is_list(verb) && !is_set).then_some((ip, filter))
 }
 
 #[cfg(test)]
@@ -125,7 +104,8 @@ mod tests {
             "ip --oneline addr",
             "ip netns exec x ip a ls",
         ] {
-            assert_eq!(lists(&Command::new(it)), Some(Object::Address), "{it}");
+            let command = Command::new(it);
+            assert!(address(&command).is_some() && link(&command).is_none(), "{it}");
         }
         for it in [
             "ip l",
@@ -139,7 +119,8 @@ mod tests {
             "ip link list",
             "ip -br l",
         ] {
-            assert_eq!(lists(&Command::new(it)), Some(Object::Link), "{it}");
+            let command = Command::new(it);
+            assert!(link(&command).is_some() && address(&command).is_none(), "{it}");
         }
         for it in [
             "ip",
@@ -156,7 +137,8 @@ mod tests {
             "ip -b file",
             "ip -all netns exec",
         ] {
-            assert_eq!(lists(&Command::new(it)), None, "{it}");
+            let command = Command::new(it);
+            assert!(link(&command).is_none() && address(&command).is_none(), "{it}");
         }
     }
 

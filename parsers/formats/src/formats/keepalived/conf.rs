@@ -18,26 +18,34 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::{Fate, Outcome};
 use tapline_core::records::keepalived::{VrrpAddress, VrrpInstance};
 use tapline_core::records::{Batch, Field};
+use tapline_core::request::Request;
 use tapline_core::span::{At, Span};
 
 use super::router_of;
+use crate::format::{Ends, Format, Per};
 use crate::keyed::at;
 use crate::lines::{Read, bodies, finish, one_line};
 use crate::nomx::{Parsed, refuse};
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("keepalived-conf"),
     command: "cat /var/lib/neutron/ha_confs/ROUTER/keepalived.conf",
+    collect: &[
+        Per::File.run("/etc/keepalived/keepalived.conf"),
+        Per::File.run("/var/lib/neutron/ha_confs/*/keepalived.conf"),
+    ],
     claims: |command| {
         let etc = |it: &str| it.trim_start_matches('/') == "etc/keepalived/keepalived.conf";
-        router_of(command, "keepalived.conf").is_some() || command.path().is_some_and(etc)
+        let router = router_of(command, "keepalived.conf");
+        let is = router.is_some() || command.path().is_some_and(etc);
+        is.then(|| Request::default().about(router.as_deref()))
     },
     sniff: |head| {
         let instance = |it: &str| it.starts_with("vrrp_instance ") && it.ends_with('{');
         if bodies(head).any(instance) { 90 } else { 0 }
     },
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// Reads the whole file.

@@ -6,21 +6,27 @@ use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::Outcome;
 use tapline_core::records::Batch;
 use tapline_core::records::keepalived::HaState;
+use tapline_core::request::{Request, Topic};
 use tapline_core::span::Span;
 
 use super::router_of;
+use crate::format::{Ends, Format, Per};
 use crate::keyed::at;
 use crate::lines::{Read, each_line, finish};
 use crate::nomx::refuse;
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("keepalived-state"),
     command: "cat /var/lib/neutron/ha_confs/ROUTER/state",
-    claims: |command| router_of(command, "state").is_some(),
+    collect: &[Per::File.run("/var/lib/neutron/ha_confs/*/state")],
+    claims: |command| {
+        let router = router_of(command, "state")?;
+        Some(Request::whole(&[Topic::HaRouters]).about(Some(&router)))
+    },
     // One word may be anything.
     sniff: |_| 0,
     read: |text, command| parse(text, command).map(Batch::from),
+    ends: Ends::LINES,
 };
 
 /// Reads the whole file.
@@ -50,8 +56,8 @@ mod tests {
     #[test]
     fn one_word() {
         let command = Command::new("cat /var/lib/neutron/ha_confs/aa-bb/state");
-        assert!((FORMAT.claims)(&command));
-        assert!(!(FORMAT.claims)(&Command::new("cat /var/lib/neutron/state")));
+        assert!(FORMAT.reads(&command));
+        assert!(!FORMAT.reads(&Command::new("cat /var/lib/neutron/state")));
         let out = parse("primary", &command);
         assert!(out.records[0].is_primary());
         assert_eq!(out.records[0].router.as_deref(), Some("aa-bb"));
