@@ -215,9 +215,18 @@ pub(crate) fn recognise(guess: Option<&Guess>, text: &str) -> Option<(&'static F
             }
         }
         (Some(named), _) => Some((named, guess?.named.command.clone())),
+        // The name tells a command that nothing reads: what it shows only looks like another's.
+        (None, Some(_)) if exact && guess.is_some_and(|it| is_command(&it.named.command)) => None,
         (None, Some(seen)) => Some(of_content(seen)),
         (None, None) => None,
     }
+}
+
+/// Whether it is more than the name of a tool, and all its words are those of tools:
+/// `ss -peaonmi`, but not `ip` or `ip output`.
+fn is_command(command: &Command) -> bool {
+    let words = command.args();
+    !words.is_empty() && words.iter().all(|word| grammar::is_word(word))
 }
 
 /// Whether a format makes sense of the beginning of a text.
@@ -276,6 +285,15 @@ mod tests {
         }
         let behind = guess("ip_-d_address.node2.txt", &Names::default()).unwrap();
         assert_eq!(behind.label.as_deref(), Some("node2"));
+    }
+
+    #[test]
+    fn a_command_that_nothing_reads_is_not_taken_for_another() {
+        let list = "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN\n";
+        for (base, read) in [("ip_output.txt", true), ("ip.txt", true), ("ip_-d_maddr", false)] {
+            let it = guess(base, &Names::default());
+            assert_eq!(recognise(it.as_ref(), list).is_some(), read, "{base}");
+        }
     }
 
     #[test]

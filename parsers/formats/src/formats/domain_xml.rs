@@ -32,9 +32,11 @@ pub(crate) static FORMAT: Format = Format {
     command: "virsh dumpxml",
     collect: &[Per::Domain.run("virsh -r dumpxml {}")],
     claims: |command| {
-        let shown =
-            virsh::asked_of(command, "dumpxml").or_else(|| virsh::asked_of(command, "edit"));
-        let name = shown.or_else(|| command.path().and_then(domain_of_file).map(Some))?;
+        let shown = virsh::args_of(command, "dumpxml").or_else(|| virsh::args_of(command, "edit"));
+        let name = match shown {
+            Some(args) => virsh::named_in(args),
+            None => Some(command.path().and_then(domain_of_file)?),
+        };
         Some(Request::whole(&[Topic::DomainXml]).about(name))
     },
     sniff,

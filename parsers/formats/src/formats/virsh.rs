@@ -35,10 +35,14 @@ pub(super) fn sub_command(command: &Command) -> Option<(&str, &[String])> {
     None
 }
 
-/// The domain or network that `virsh SUB` is asked of, where `command` is that; it may be left out.
-pub(super) fn asked_of<'a>(command: &'a Command, sub: &str) -> Option<Option<&'a str>> {
-    let (_, args) = sub_command(command).filter(|(found, _)| *found == sub)?;
-    Some(args.iter().map(String::as_str).find(|word| !word.starts_with('-')))
+/// The arguments of `virsh SUB`, where `command` is that.
+pub(super) fn args_of<'a>(command: &'a Command, sub: &str) -> Option<&'a [String]> {
+    sub_command(command).filter(|(found, _)| *found == sub).map(|(_, args)| args)
+}
+
+/// The domain or network that the arguments name; it may be left out.
+pub(super) fn named_in(args: &[String]) -> Option<&str> {
+    args.iter().map(String::as_str).find(|word| !word.starts_with('-'))
 }
 
 /// Whether a line is the rule of dashes below a heading.

@@ -30,8 +30,8 @@ pub(crate) static FORMAT: Format = Format {
     command: "virsh domifaddr DOMAIN",
     collect: &[],
     claims: |command| {
-        let domain = virsh::asked_of(command, "domifaddr")?;
-        Some(Request::default().about(domain))
+        let args = virsh::args_of(command, "domifaddr")?;
+        Some(Request::default().about(virsh::named_in(args)))
     },
     sniff: |head| if bodies(head).take(8).any(is_heading) { 95 } else { 0 },
     read: |text, command| parse(text, command).map(Batch::from),

@@ -28,8 +28,8 @@ pub(crate) static FORMAT: Format = Format {
     command: "virsh domiflist",
     collect: &[Per::Domain.run("virsh -r domiflist {}")],
     claims: |command| {
-        let domain = virsh::asked_of(command, "domiflist")?;
-        Some(Request::default().about(domain))
+        let args = virsh::args_of(command, "domiflist")?;
+        Some(Request::default().about(virsh::named_in(args)))
     },
     sniff: |head| if bodies(head).take(8).any(is_heading) { 95 } else { 0 },
     read: |text, command| parse(text, command).map(Batch::from),

@@ -37,10 +37,9 @@ pub(crate) static FORMAT: Format = Format {
     command: "virsh net-dumpxml NETWORK",
     collect: &[],
     claims: |command| {
-        let shown = virsh::asked_of(command, "net-dumpxml");
-        let name = shown.or_else(|| virsh::asked_of(command, "net-edit"));
-        if let Some(name) = name {
-            return Some(Request::default().about(name));
+        let shown = virsh::args_of(command, "net-dumpxml");
+        if let Some(args) = shown.or_else(|| virsh::args_of(command, "net-edit")) {
+            return Some(Request::default().about(virsh::named_in(args)));
         }
         command.path().is_some_and(is_network_file).then(Request::default)
     },

@@ -29,7 +29,7 @@ pub(crate) static FORMAT: Format = Format {
     id: FormatId("virsh-net-list"),
     command: "virsh net-list --all",
     collect: &[],
-    claims: |command| virsh::asked_of(command, "net-list").map(|_| Request::default()),
+    claims: |command| virsh::args_of(command, "net-list").map(|_| Request::default()),
     sniff: |head| if bodies(head).take(8).any(is_heading) { 95 } else { 0 },
     read: |text, command| parse(text, command).map(Batch::from),
     ends: Ends::LINES,

@@ -60,7 +60,7 @@ pub(super) fn shows_only(command: &Command) -> Option<String> {
         filter.iter().map(String::as_str).filter(|&word| word != "novf").collect();
     let family = ip.family.map(|family| match family {
         Family::Inet6 => "IPv6",
-        _ => "IPv4",
+        Family::Inet => "IPv4",
     });
     match (family, filter.as_slice()) {
         (None, []) => None,
