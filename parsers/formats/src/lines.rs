@@ -25,7 +25,11 @@ pub(crate) enum Read<T> {
 /// Output is pasted indented as a whole: under a list item, as a code block of Markdown.
 pub(crate) fn bodies(text: &str) -> impl Iterator<Item = &str> {
     let margin = margin(text);
-    text.lines().map(move |line| line.get(margin..).unwrap_or_default().trim_end())
+    text.lines().map(move |line| {
+        // A blank line may be shorter; its place is in the text all the same.
+        let body = line.get(margin..).or_else(|| line.get(line.len()..));
+        body.unwrap_or_default().trim_end()
+    })
 }
 
 /// How many blanks every line that is not blank begins with: usually none.
