@@ -18,6 +18,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tapline-capture",
             "tapline-core",
             "tapline-formats",
+            "tapline-network",
             "tapline-topology",
         ],
     ),

@@ -103,11 +103,11 @@ fn lint(text: &str, args: &[&str]) -> Ran {
     run([&["lint", "--fail-on", "never", &path], args].concat())
 }
 
-/// The way that starts at a device.
+/// The path that starts at a device.
 fn path(ran: &Ran, start: &str) -> Value {
     let document = ran.json();
     let all = document["paths"].as_array().cloned().unwrap_or_default();
-    all.into_iter().find(|it| it["start"] == start).expect("the way")
+    all.into_iter().find(|it| it["start"] == start).expect("the path")
 }
 
 fn hops(path: &Value) -> Vec<&str> {
@@ -116,23 +116,26 @@ fn hops(path: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn ways_go_on_to_the_wire_and_to_tunnels() {
+fn paths_go_on_to_the_wire_and_below_tunnels() {
     let ran = lint(&session(UP, FLOWS), &["--format", "json"]);
     let out = path(&ran, "qg-01234561-01");
     assert_eq!((&out["reach"], &out["whole"]), (&"wire".into(), &true.into()), "{out:#}");
     assert!(hops(&out).ends_with(&["br-ex/eth1", "eth1"]), "{out:#}");
     let over = path(&ran, "tap01234562-02");
     assert_eq!((&over["reach"], &over["whole"]), (&"tunnels".into(), &true.into()), "{over:#}");
-    let last = over["hops"].as_array().and_then(|it| it.last()).expect("a hop");
-    assert_eq!((&last["name"], &last["beside"]), (&"br-tun/vxlan-0a000002".into(), &1.into()));
+    // Below the tunnels the path goes on to the NIC with their source.
+    assert_eq!(hops(&over).last(), Some(&"eth0"), "{over:#}");
+    let all = over["hops"].as_array().expect("hops");
+    let tunnel = all.iter().find(|hop| hop["name"] == "br-tun/vxlan-0a000002").expect("a tunnel");
+    assert_eq!((&tunnel["beside"], &tunnel["broken_beside"]), (&1.into(), &0.into()));
     let text = lint(&session(UP, FLOWS), &["--paths"]).out;
     let shown = "→ br-int ✓ → br-int/int-br-ex ✓ → br-ex/phy-br-ex ✓ → br-ex ✓ → br-ex/eth1 ✓\n";
     assert!(text.contains(shown), "{text}");
-    assert!(text.contains("→ br-tun/vxlan-0a000002 (and 1 more) ✓\n"), "{text}");
+    assert!(text.contains("→ br-tun/vxlan-0a000002 (and 1 more) ✓ → eth0 ✓\n"), "{text}");
 }
 
 #[test]
-fn the_first_broken_hop_ends_a_way() {
+fn the_first_broken_hop_ends_a_path() {
     let ran = lint(&session(DOWN, FLOWS), &["--format", "json"]);
     let out = path(&ran, "qg-01234561-01");
     assert_eq!(out["whole"], false);

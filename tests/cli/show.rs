@@ -1,20 +1,21 @@
 //! `tapline show`.
 use super::{Folder, SESSION, node2, run};
 
-/// The names in the way, in order, without what is said about them.
-fn way(out: &str) -> Vec<String> {
-    let way = out.split("\nway\n").nth(1).and_then(|it| it.split("\n\n").next()).expect("a way");
-    way.lines()
+/// The names on the path, in order, without what is said about them.
+fn path(out: &str) -> Vec<String> {
+    let path = out.split("\npath\n").nth(1).and_then(|it| it.split("\n\n").next());
+    path.expect("a path")
+        .lines()
         .filter_map(|line| line.trim_start_matches([' ', '│', '├', '└', '─']).split(' ').next())
         .map(str::to_owned)
         .collect()
 }
 
 #[test]
-fn the_way_of_a_tap_leads_from_its_vm_to_the_wire() {
+fn the_path_of_a_tap_leads_from_its_vm_to_the_wire() {
     let ran = run(["show", &node2(), "tap85bcbfb0-bc"]);
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
-    let way = way(&ran.out);
+    let path = path(&ran.out);
     let up = [
         "instance-00000070",
         "fa:16:3e:52:43:c5",
@@ -25,9 +26,13 @@ fn the_way_of_a_tap_leads_from_its_vm_to_the_wire() {
         "br-int/qvo85bcbfb0-bc",
         "br-int",
     ];
-    assert_eq!(way.get(..up.len()).expect("a long way"), up);
-    for name in ["br-ex/phy-br-ex", "enp4s0f1", "br-tun/patch-int", "10.10.10.1"] {
-        assert!(way.iter().any(|it| it == name), "{name} is not in {way:?}");
+    assert_eq!(path.get(..up.len()).expect("a long path"), up);
+    // VLAN 1 is an overlay: the tunnels carry it, and the NIC below them.
+    for name in ["br-tun/patch-int", "br-tun/vxlan-0a0a0a01", "10.10.10.1", "enp4s0f0"] {
+        assert!(path.iter().any(|it| it == name), "{name} is not in {path:?}");
+    }
+    for name in ["br-int/int-br-ex", "br-ex", "enp4s0f1"] {
+        assert!(!path.iter().any(|it| it == name), "{name} is in {path:?}");
     }
     assert!(ran.out.contains("br-int/qvo85bcbfb0-bc (OVS port, tag 1)"), "{}", ran.out);
     assert!(ran.out.contains("node2!brctl_show:"), "{}", ran.out);

@@ -2,7 +2,10 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::io::Write as _;
 
-use tapline_topology::{EdgeKind, NodeId, Topology};
+use tapline_network::Network;
+use tapline_network::environment::Environment;
+use tapline_network::path::Paths;
+use tapline_topology::{EdgeKind, NodeData, NodeId, Topology};
 
 use crate::args::{Graph, GraphFormat};
 use crate::error::{CliError, Result, Status};
@@ -13,14 +16,25 @@ use crate::{find, pipeline};
 pub(crate) fn run(args: &Graph, terminal: &Terminal) -> Result<Status> {
     let snapshot = pipeline::read(&args.inputs)?;
     let topology = pipeline::topology(&snapshot);
+    let environment = Environment::default();
+    let network = Network::new(&topology, None, &environment);
     let chosen = match &args.focus {
         None => topology.nodes().map(|(id, _)| id).collect(),
-        Some(name) => around(&topology, &focus(&topology, name)?, args.depth),
+        Some(name) => {
+            let focus = focus(&topology, name)?;
+            let mut chosen = on_paths(&network, &focus);
+            chosen.extend(around(&topology, &focus, args.depth));
+            with_places(&topology, chosen)
+        }
     };
     let mut out = terminal::out();
     match args.format {
         GraphFormat::Text => {
-            graph_text::render(&mut out, &topology, &chosen, terminal.stdout())?;
+            let reach = match args.focus {
+                Some(_) => graph_text::Reach::Wire,
+                None => graph_text::Reach::Switch,
+            };
+            graph_text::render(&mut out, &network, &chosen, reach, terminal.stdout())?;
         }
         GraphFormat::Dot => dot::render(&mut out, &drawing::draw(&topology, &chosen))?,
         GraphFormat::Mermaid => mermaid::render(&mut out, &drawing::draw(&topology, &chosen))?,
@@ -43,6 +57,23 @@ fn focus(topology: &Topology<'_>, name: &str) -> Result<Vec<NodeId>> {
     })
 }
 
+/// The nodes on the paths of what is in focus, to the wire and to what hangs on it; an interface
+/// of OVS comes with its port.
+fn on_paths(network: &Network<'_>, start: &[NodeId]) -> BTreeSet<NodeId> {
+    let mut finder = Paths::new(network);
+    let mut all = BTreeSet::new();
+    for &node in start {
+        // A whole host is no end of a path.
+        if matches!(network.topology.node(node).map(|it| &it.data), Some(NodeData::Host(_))) {
+            continue;
+        }
+        all.insert(node);
+        all.extend(finder.down(node).nodes());
+        all.extend(finder.up(node).nodes());
+    }
+    all
+}
+
 /// Nodes at most `depth` edges away. Hosts and namespaces are reached but not passed: everything
 /// is near to everything else through them.
 fn around(topology: &Topology<'_>, start: &[NodeId], depth: u32) -> BTreeSet<NodeId> {
@@ -62,7 +93,11 @@ fn around(topology: &Topology<'_>, start: &[NodeId], depth: u32) -> BTreeSet<Nod
             }
         }
     }
-    // The hosts of the namespaces reached.
+    reached
+}
+
+/// The same with the namespaces and hosts that they are in.
+fn with_places(topology: &Topology<'_>, mut reached: BTreeSet<NodeId>) -> BTreeSet<NodeId> {
     let places: Vec<NodeId> = reached.iter().copied().collect();
     for id in places {
         reached.extend(topology.out(id, EdgeKind::InNamespace).into_iter().map(|(it, _)| it));

@@ -1,6 +1,10 @@
 //! `tapline show`.
 use std::io::Write as _;
 
+use tapline_analysis::lint;
+use tapline_analysis::lint::paths::Marks;
+use tapline_network::Network;
+use tapline_network::environment::Environment;
 use tapline_topology::Topology;
 
 use crate::args::Show;
@@ -31,11 +35,15 @@ fn answer(args: &Show, topology: &Topology<'_>, terminal: &Terminal) -> Result<S
     if found.len() > IN_FULL && !args.all {
         show::list(&mut out, topology, &args.name, &found, terminal)?;
     } else {
+        let environment = Environment::default();
+        let network = Network::new(topology, None, &environment);
+        let report = lint::run(topology, lint::rules::ALL);
+        let marks = Marks::new(topology, &report);
         for (n, thing) in found.iter().enumerate() {
             if n > 0 {
                 writeln!(out)?;
             }
-            show::thing(&mut out, topology, thing, &args.name, args.all, terminal)?;
+            show::thing(&mut out, &network, &marks, thing, &args.name, args.all, terminal)?;
         }
     }
     out.flush()?;

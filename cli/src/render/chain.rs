@@ -1,7 +1,9 @@
-//! The way from a thing to its VM or namespace and to the wire, as trees.
+//! The paths from a thing to its VMs or namespaces and to the wire, as trees.
 use std::io::{self, Write};
 
-use tapline_topology::chain::{Chain, Hop};
+use tapline_analysis::lint::paths::Marks;
+use tapline_core::span::Evidence;
+use tapline_network::path::{Hop, Link, Path};
 use tapline_topology::graph::Edge;
 use tapline_topology::{EdgeKind, NodeData, NodeId, Topology};
 
@@ -15,22 +17,34 @@ const HOPS: usize = 200;
 /// Characters of a file name.
 const FILE: usize = 40;
 
-/// Writes the way: one tree where only one thing is above the start, else the tree that grows up
+/// The paths of one thing in both directions.
+pub(crate) struct Both<'t> {
+    /// Where both start.
+    pub(crate) start: NodeId,
+    /// Towards VMs and namespaces.
+    pub(crate) up: Path<'t>,
+    /// Towards the wire.
+    pub(crate) down: Path<'t>,
+}
+
+/// Writes the paths: one tree where only one thing is above the start, else the tree that grows up
 /// and the tree that grows down.
 pub(crate) fn render(
     out: &mut impl Write,
     topology: &Topology<'_>,
-    chain: &Chain<'_>,
+    paths: &Both<'_>,
+    marks: &Marks<'_>,
     paint: Paint,
 ) -> io::Result<()> {
-    let mut view = View { topology, paint, start: chain.start, left: HOPS };
-    let down = view.hops(&chain.down, chain.start);
-    if let Some(way) = only_way(&chain.up) {
-        view.hang(&way, down).write(out, "  ")?;
+    let mut view = View { topology, marks, paint, start: paths.start, left: HOPS };
+    let behind = view.is_switch(paths.start);
+    let down = view.hops(&paths.down.hops, paths.start, behind);
+    if let Some(above) = only_path(&paths.up.hops) {
+        view.hang(&above, down).write(out, "  ")?;
     } else {
         view.left = HOPS;
-        let up = view.hops(&chain.up, chain.start);
-        let text = view.line(chain.start, None, None);
+        let up = view.hops(&paths.up.hops, paths.start, behind);
+        let text = view.line(paths.start, None, None, behind);
         let marked = |arrow, words| {
             format!("{text}  {}", paint.of(style::HINT, format_args!("{arrow} {words}")))
         };
@@ -40,20 +54,20 @@ pub(crate) fn render(
             Tree { text: marked("▼", "towards the wire"), below: down }.write(out, "  ")?;
         }
     }
-    if chain.cut {
-        writeln!(out, "  … the way goes on: too long to follow")?;
+    if paths.up.cut || paths.down.cut {
+        writeln!(out, "  … the path goes on: too long to follow")?;
     }
     Ok(())
 }
 
 /// The hops of a tree that does not branch.
-fn only_way<'c, 't>(mut hops: &'c [Hop<'t>]) -> Option<Vec<&'c Hop<'t>>> {
-    let mut way = Vec::new();
+fn only_path<'c, 't>(mut hops: &'c [Hop<'t>]) -> Option<Vec<&'c Hop<'t>>> {
+    let mut path = Vec::new();
     loop {
         match hops {
-            [] => return Some(way),
+            [] => return Some(path),
             [hop] => {
-                way.push(hop);
+                path.push(hop);
                 hops = &hop.next;
             }
             _ => return None,
@@ -63,23 +77,24 @@ fn only_way<'c, 't>(mut hops: &'c [Hop<'t>]) -> Option<Vec<&'c Hop<'t>>> {
 
 struct View<'a> {
     topology: &'a Topology<'a>,
+    marks: &'a Marks<'a>,
     paint: Paint,
     start: NodeId,
     left: usize,
 }
 
 impl View<'_> {
-    /// A way that leads up, drawn from its far end down to the start and on.
+    /// A path that leads up, drawn from its far end down to the start and on.
     ///
     /// Each line tells the place that ties it to the line above.
-    fn hang(&self, way: &[&Hop<'_>], below: Vec<Tree>) -> Tree {
-        // From the start upwards: a node and the edge to the next one above.
-        let mut steps: Vec<(NodeId, Option<&Edge>)> = Vec::new();
+    fn hang(&self, path: &[&Hop<'_>], below: Vec<Tree>) -> Tree {
+        // From the start upwards: a node and what ties it to the next one above.
+        let mut steps: Vec<(NodeId, Option<Link<'_>>)> = Vec::new();
         let mut node = self.start;
-        for hop in way {
+        for hop in path {
             // An interface and its port are drawn as one.
             if !self.same_port(node, hop.node) {
-                steps.push((node, Some(hop.edge)));
+                steps.push((node, Some(hop.link)));
                 node = hop.node;
             }
         }
@@ -87,8 +102,11 @@ impl View<'_> {
         let above = steps.iter().skip(1).map(|step| Some(step.0)).chain([None]);
         let mut below = below;
         let mut top = Tree::leaf("");
-        for ((node, edge), above) in steps.iter().zip(above) {
-            top = Tree { text: self.line(*node, above, *edge), below };
+        // Hops between a switch and the start are behind it, seen from the VM.
+        let mut behind = steps.iter().any(|step| self.is_switch(step.0));
+        for ((node, link), above) in steps.iter().zip(above) {
+            behind &= !self.is_switch(*node);
+            top = Tree { text: self.line(*node, above, *link, behind), below };
             below = Vec::new();
             if above.is_some() {
                 below.push(std::mem::replace(&mut top, Tree::leaf("")));
@@ -97,7 +115,7 @@ impl View<'_> {
         top
     }
 
-    fn hops(&mut self, hops: &[Hop<'_>], before: NodeId) -> Vec<Tree> {
+    fn hops(&mut self, hops: &[Hop<'_>], before: NodeId, behind: bool) -> Vec<Tree> {
         let mut trees = Vec::new();
         for (n, hop) in hops.iter().enumerate() {
             if self.left == 0 {
@@ -106,18 +124,37 @@ impl View<'_> {
             }
             // An interface and its port are drawn as one.
             if self.same_port(before, hop.node) {
-                trees.extend(self.hops(&hop.next, hop.node));
+                trees.extend(self.hops(&hop.next, hop.node, behind));
                 continue;
             }
             self.left -= 1;
-            let mut text = self.line(hop.node, Some(before), Some(hop.edge));
+            let mut text = self.line(hop.node, Some(before), Some(hop.link), behind);
+            let unmarked = self.marks.at(hop.node, behind).is_none();
+            // What is wrong with the port is said at the interface that is drawn for both.
+            let port = hop.next.iter().find(|next| self.same_port(hop.node, next.node));
+            let of_port = port.and_then(|port| self.marks.at(port.node, behind));
+            let block = hop.block().or_else(|| port.and_then(Hop::block));
+            let cross = match (of_port, block) {
+                _ if !unmarked => None,
+                (Some(finding), _) => Some(format!("✗ {}", finding.rule.code)),
+                (None, Some(block)) => Some(format!("✗ {}", block.why)),
+                (None, None) => None,
+            };
+            if let Some(cross) = cross {
+                text.push_str(&format!(" {}", self.paint.of(style::ERROR, visible(&cross))));
+            }
             if hop.again {
                 text.push_str(&format!(" {}", self.paint.of(style::FAINT, "(see above)")));
             }
-            let below = self.hops(&hop.next, hop.node);
+            let behind = behind || self.is_switch(hop.node);
+            let below = self.hops(&hop.next, hop.node, behind);
             trees.push(Tree { text, below });
         }
         trees
+    }
+
+    fn is_switch(&self, node: NodeId) -> bool {
+        matches!(self.topology.node(node).map(|it| &it.data), Some(NodeData::OvsBridge(_)))
     }
 
     /// Whether these are a port and its only interface, in any order.
@@ -135,7 +172,17 @@ impl View<'_> {
     }
 
     /// One node, how it hangs on the one before, and the place that says so.
-    fn line(&self, id: NodeId, before: Option<NodeId>, edge: Option<&Edge>) -> String {
+    fn line(
+        &self,
+        id: NodeId,
+        before: Option<NodeId>,
+        link: Option<Link<'_>>,
+        behind: bool,
+    ) -> String {
+        let edge = match link {
+            Some(Link::Edge(edge)) => Some(edge),
+            _ => None,
+        };
         let topology = self.topology;
         let Some(node) = topology.node(id) else { return String::new() };
         let called = match &node.data {
@@ -168,6 +215,19 @@ impl View<'_> {
                 text.push_str(&format!("  {}", self.paint.of(style::FAINT, visible(&place))));
             }
         }
+        if let Some(Link::Sends { source, evidence }) = link {
+            text.push_str(" sends the tunnel's packets");
+            if let Some(source) = source {
+                text.push_str(&format!(" from {source}"));
+            }
+            if let Some(place) = evidence.and_then(|evidence| self.place(evidence)) {
+                text.push_str(&format!("  {}", self.paint.of(style::FAINT, visible(&place))));
+            }
+        }
+        if let Some(finding) = self.marks.at(id, behind) {
+            let mark = format!("✗ {}", finding.rule.code);
+            text.push_str(&format!(" {}", self.paint.of(style::ERROR, mark)));
+        }
         text
     }
 
@@ -198,9 +258,13 @@ impl View<'_> {
 
     /// The strongest witness of an edge: what it says and in which file.
     fn witness(&self, edge: &Edge) -> Option<String> {
-        let witness = edge.witnesses.first()?;
-        let source = self.topology.snapshot.source(witness.evidence.source)?;
-        let (line, _) = source.line_numbers(witness.evidence.span);
+        self.place(edge.witnesses.first()?.evidence)
+    }
+
+    /// The file and line of a piece of evidence.
+    fn place(&self, evidence: Evidence) -> Option<String> {
+        let source = self.topology.snapshot.source(evidence.source)?;
+        let (line, _) = source.line_numbers(evidence.span);
         let whole = if source.member.is_empty() { &source.archive } else { &source.member };
         let file = whole.rsplit('/').next().unwrap_or(whole);
         // Names of captures inside a namespace start with its name, which stands there already.

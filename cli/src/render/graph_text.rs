@@ -1,11 +1,12 @@
-//! The topology as trees: for each VM the way to its switch, for each namespace its devices, for
+//! The topology as trees: for each VM the path to its switch, for each namespace its devices, for
 //! each OVS bridge its ports.
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_topology::graph::{Confidence, NetdevKind};
+use tapline_network::Network;
+use tapline_network::path::{Hop, Link, Paths};
 use tapline_topology::{EdgeKind, Node, NodeData, NodeId, Topology};
 
 use super::escape::visible;
@@ -14,17 +15,24 @@ use super::severity_style;
 use super::tree::Tree;
 use crate::terminal::{Paint, style};
 
-/// A way is not followed further than this.
-const DEEPEST: usize = 16;
+/// How far the paths of VMs are drawn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reach {
+    /// To the switch: all VMs of a host have the rest in common.
+    Switch,
+    /// To the wire.
+    Wire,
+}
 
 /// Writes the trees of the chosen nodes.
 pub(crate) fn render(
     out: &mut impl Write,
-    topology: &Topology<'_>,
+    network: &Network<'_>,
     chosen: &BTreeSet<NodeId>,
+    reach: Reach,
     paint: Paint,
 ) -> io::Result<()> {
-    let view = View { topology, chosen, paint };
+    let view = View { network, topology: network.topology, chosen, reach, paint };
     for (n, tree) in view.hosts().iter().enumerate() {
         if n > 0 {
             writeln!(out)?;
@@ -34,13 +42,15 @@ pub(crate) fn render(
     Ok(())
 }
 
-struct View<'a> {
+struct View<'v, 'a> {
+    network: &'v Network<'a>,
     topology: &'a Topology<'a>,
-    chosen: &'a BTreeSet<NodeId>,
+    chosen: &'v BTreeSet<NodeId>,
+    reach: Reach,
     paint: Paint,
 }
 
-impl<'a> View<'a> {
+impl<'a> View<'_, 'a> {
     fn nodes(&self) -> impl Iterator<Item = (NodeId, &'a Node<'a>)> {
         let topology = self.topology;
         self.chosen.iter().filter_map(move |&id| Some((id, topology.node(id)?)))
@@ -87,95 +97,56 @@ impl<'a> View<'a> {
         let below = nics
             .into_iter()
             .map(|(nic, _)| {
-                let mut below = Vec::new();
-                for (device, edge) in self.topology.out(nic, EdgeKind::AttachesVm) {
-                    let mut passed = BTreeSet::from([nic]);
-                    below.push(self.way(device, edge.confidence, &mut passed, 0));
-                }
-                Tree { text: self.line(nic, ""), below }
+                let path = Paths::new(self.network).down(nic);
+                Tree { text: self.line(nic, ""), below: self.hops(&path.hops, nic) }
             })
             .collect();
         Some(Tree { text: self.line(id, "VM "), below })
     }
 
-    /// The way from a device towards the wire: its bridge or OVS port, and on from there.
-    fn way(
-        &self,
-        id: NodeId,
-        confidence: Confidence,
-        passed: &mut BTreeSet<NodeId>,
-        depth: usize,
-    ) -> Tree {
-        let mark = confidence_mark(confidence);
-        let prefix = if mark.is_empty() { String::new() } else { format!("{mark} ") };
-        let mut tree = Tree::leaf(format!("{prefix}{}", self.line(id, "")));
-        if !passed.insert(id) || depth >= DEEPEST {
-            return tree;
-        }
-        for (next, confidence) in self.onward(id) {
-            if !passed.contains(&next) {
-                tree.below.push(self.way(next, confidence, passed, depth + 1));
+    /// The hops of a path. A port of OVS is drawn as its one interface.
+    fn hops(&self, hops: &[Hop<'_>], before: NodeId) -> Vec<Tree> {
+        let mut trees = Vec::new();
+        for hop in hops {
+            if self.same_port(before, hop.node) {
+                trees.extend(self.hops(&hop.next, hop.node));
+                continue;
             }
+            let mut text = self.line(hop.node, "");
+            if let Link::Edge(edge) = hop.link {
+                let mark = confidence_mark(edge.confidence);
+                if !mark.is_empty() {
+                    text = format!("{mark} {text}");
+                }
+            }
+            if let Some(block) = hop.block() {
+                let colour = severity_style(tapline_analysis::lint::Severity::Error);
+                let why = format!("✗ {}", block.why);
+                text.push_str(&format!(" {}", self.paint.of(colour, visible(&why))));
+            }
+            let is_switch = matches!(
+                self.topology.node(hop.node).map(|it| &it.data),
+                Some(NodeData::OvsBridge(_))
+            );
+            let stops = is_switch && self.reach == Reach::Switch;
+            let below = if stops { Vec::new() } else { self.hops(&hop.next, hop.node) };
+            trees.push(Tree { text, below });
         }
-        tree
+        trees
     }
 
-    /// The next hops from a node towards the wire.
-    fn onward(&self, id: NodeId) -> Vec<(NodeId, Confidence)> {
-        let topology = self.topology;
-        let Some(node) = topology.node(id) else { return Vec::new() };
-        let mut next: Vec<(NodeId, Confidence)> = Vec::new();
-        let mut add = |all: Vec<(NodeId, &tapline_topology::Edge)>| {
-            next.extend(all.into_iter().map(|(id, edge)| (id, edge.confidence)));
+    /// Whether these are a port and its only interface, in any order.
+    fn same_port(&self, a: NodeId, b: NodeId) -> bool {
+        let (Some(a), Some(b)) = (self.topology.node(a), self.topology.node(b)) else {
+            return false;
         };
-        match &node.data {
-            NodeData::Netdev(it) => {
-                let device_of = topology.out(id, EdgeKind::DeviceOf);
-                if device_of.is_empty() {
-                    add(topology.out(id, EdgeKind::EnslavedTo));
-                }
-                add(device_of);
-                add(topology.out(id, EdgeKind::StackedOn));
-                add(topology.peer(id, EdgeKind::VethPeer).into_iter().collect());
-                if it.kind == NetdevKind::Bridge {
-                    // Where other VMs hang on the same bridge, their way is not this one's.
-                    let members = topology.into(id, EdgeKind::EnslavedTo).into_iter();
-                    add(members.filter(|(member, _)| self.is_uplink(*member)).collect());
-                }
-            }
-            // The port has the name of its one interface.
-            NodeData::OvsInterface(_) => {
-                for (port, _) in topology.out(id, EdgeKind::OvsInterfaceOf) {
-                    add(topology.out(port, EdgeKind::OvsPortOf));
-                }
-            }
-            NodeData::OvsPort(_) => add(topology.out(id, EdgeKind::OvsPortOf)),
-            _ => {}
-        }
-        // The bridge's own port is the bridge.
-        next.retain(|(it, _)| *it != id);
-        next
-    }
-
-    /// Whether a member of a Linux bridge leads on to the wire or to another bridge.
-    fn is_uplink(&self, member: NodeId) -> bool {
-        let topology = self.topology;
-        let joined = |id| {
-            !topology.out(id, EdgeKind::DeviceOf).is_empty()
-                || !topology.out(id, EdgeKind::EnslavedTo).is_empty()
-        };
-        topology.netdev(member).is_some_and(|it| match it.kind {
-            NetdevKind::Physical
-            | NetdevKind::Bond
-            | NetdevKind::Team
-            | NetdevKind::Vlan
-            | NetdevKind::Tunnel => true,
-            NetdevKind::OvsInternal => !topology.out(member, EdgeKind::DeviceOf).is_empty(),
-            NetdevKind::Veth => {
-                topology.peer(member, EdgeKind::VethPeer).is_some_and(|(peer, _)| joined(peer))
+        match (&a.data, &b.data) {
+            (NodeData::OvsPort(port), NodeData::OvsInterface(_))
+            | (NodeData::OvsInterface(_), NodeData::OvsPort(port)) => {
+                port.interfaces <= 1 && a.name == b.name
             }
             _ => false,
-        })
+        }
     }
 
     fn namespaces(&self, of_host: &[(NodeId, &Node<'_>)]) -> Vec<Tree> {

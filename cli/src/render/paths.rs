@@ -10,7 +10,7 @@ use super::escape::visible;
 use super::node::name;
 use crate::terminal::{Paint, style};
 
-/// A way for programs.
+/// A path for programs.
 #[derive(Serialize)]
 pub(crate) struct PathRow {
     host: String,
@@ -20,7 +20,7 @@ pub(crate) struct PathRow {
     hops: Vec<HopRow>,
     /// How far the hops lead: `nothing`, `switch`, `tunnels` or `wire`.
     reach: &'static str,
-    /// Whether no hop is broken and the way reaches a switch; null where that is not told.
+    /// Whether no hop is broken and the path reaches a switch; null where that is not known.
     whole: Option<bool>,
     /// Fingerprint of the finding that breaks it.
     broken_by: Option<String>,
@@ -34,9 +34,13 @@ struct HopRow {
     state: &'static str,
     /// How many more lead on beside it: tunnels, uplinks.
     beside: usize,
+    /// How many more would, and are broken.
+    broken_beside: usize,
+    /// What blocks frames here, by the state of the hop itself.
+    why: Option<String>,
 }
 
-/// The ways for programs.
+/// The paths for programs.
 pub(crate) fn rows(topology: &Topology<'_>, report: &Report) -> Vec<PathRow> {
     let row = |path: &Path| {
         let hops = path.steps.iter().map(|it| HopRow {
@@ -48,6 +52,8 @@ pub(crate) fn rows(topology: &Topology<'_>, report: &Report) -> Vec<PathRow> {
                 State::Unknown => "unknown",
             },
             beside: it.beside,
+            broken_beside: it.broken_beside,
+            why: it.why.as_ref().map(ToString::to_string),
         });
         PathRow {
             host: host(topology, path).to_owned(),
@@ -90,10 +96,7 @@ pub(crate) fn render(
         write!(out, "  {} {}", mark(head, paint), visible(&start))?;
         for step in shown(topology, path) {
             write!(out, " → {}", visible(&name(topology, step.node)))?;
-            if step.beside > 0 {
-                write!(out, " (and {} more)", step.beside)?;
-            }
-            write!(out, " {}", mark(step.state, paint))?;
+            write!(out, "{} {}", beside(&step), mark(step.state, paint))?;
         }
         if let Some(finding) = breaker(report, path) {
             let words = format!("{} {}", finding.rule.code, finding.object.name);
@@ -103,12 +106,26 @@ pub(crate) fn render(
             if let Some(place) = place(topology, finding) {
                 write!(out, " {}", paint.of(style::FAINT, visible(&format!("({place})"))))?;
             }
+        } else if let Some(why) = path.steps.last().and_then(|step| step.why.as_ref()) {
+            write!(out, " {}", paint.of(style::ERROR, visible(&why.to_string())))?;
         } else if path.ends_early {
             write!(out, " → {}", mark(State::Unknown, paint))?;
         }
         writeln!(out)?;
     }
     Ok(())
+}
+
+/// How many others of its kind lead on beside a hop, or would and are broken.
+fn beside(step: &Step) -> String {
+    let all = 1 + step.beside + step.broken_beside;
+    match (step.beside, step.broken_beside) {
+        (0, 0) => String::new(),
+        (more, 0) => format!(" (and {more} more)"),
+        // The step itself is one of the broken where nothing works.
+        (_, broken) if step.state == State::Broken => format!(" ({} of {all} broken)", broken + 1),
+        (_, broken) => format!(" ({broken} of {all} broken)"),
+    }
 }
 
 /// Hops to print: a port, its interface and its device are one.
@@ -123,11 +140,13 @@ fn shown(topology: &Topology<'_>, path: &Path) -> Vec<Step> {
         match all.last_mut() {
             Some(before) if is_port || same(before) => {
                 before.beside = before.beside.max(step.beside);
+                before.broken_beside = before.broken_beside.max(step.broken_beside);
                 if step.state != State::Whole {
                     before.state = step.state;
                 }
                 if step.state == State::Broken {
                     before.node = step.node;
+                    before.why.clone_from(&step.why);
                 }
             }
             _ => all.push(step.clone()),

@@ -2,10 +2,12 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
+use tapline_analysis::lint::paths::Marks;
 use tapline_core::capture::Source;
 use tapline_core::need;
 use tapline_core::span::{SourceId, Span};
-use tapline_topology::chain::Chains;
+use tapline_network::Network;
+use tapline_network::path::Paths;
 use tapline_topology::{NodeId, Topic, Topology};
 
 use super::escape::{shorten, visible};
@@ -23,21 +25,24 @@ const SHORTEST: usize = 2;
 /// Everything about one thing.
 pub(crate) fn thing(
     out: &mut impl Write,
-    topology: &Topology<'_>,
+    network: &Network<'_>,
+    marks: &Marks<'_>,
     thing: &Thing,
     wanted: &str,
     all: bool,
     terminal: &Terminal,
 ) -> io::Result<()> {
-    let paint = terminal.stdout();
+    let (topology, paint) = (network.topology, terminal.stdout());
     for &id in
         std::iter::once(&thing.main).chain(thing.nodes.iter().filter(|&&it| it != thing.main))
     {
         heading(out, topology, id, paint)?;
     }
-    writeln!(out, "\n{}", paint.of(style::STRONG, "way"))?;
-    let chain = Chains::new(topology).of(thing.main);
-    chain::render(out, topology, &chain, paint)?;
+    writeln!(out, "\n{}", paint.of(style::STRONG, "path"))?;
+    let mut finder = Paths::new(network);
+    let start = network.address(thing.main).map_or(thing.main, |address| address.data.netdev);
+    let paths = chain::Both { start, up: finder.up(start), down: finder.down(start) };
+    chain::render(out, topology, &paths, marks, paint)?;
     let mut told = BTreeSet::new();
     writeln!(out, "\n{}", paint.of(style::STRONG, "known from"))?;
     let mut known = Vec::new();

@@ -15,6 +15,7 @@ use tapline_topology::Topology;
 
 use crate::Network;
 use crate::flows::{Flows, Switches};
+use crate::l2::{BridgePorts, Exits};
 use crate::mesh::Mesh;
 use crate::netfilter::Filters;
 use crate::nics::Nics;
@@ -43,6 +44,8 @@ pub(crate) struct State<'a> {
     local_vlans: OnceLock<BTreeMap<HostId, LocalVlans<'a>>>,
     no_vlans: LocalVlans<'a>,
     ovn: OnceLock<Ovn<'a>>,
+    exits: OnceLock<Exits>,
+    bridge_ports: OnceLock<BridgePorts>,
     settings: OnceLock<Settings<'a>>,
     tables: OnceLock<FilterTables<'a>>,
     neighbours: OnceLock<AllNeighbours<'a>>,
@@ -157,6 +160,16 @@ impl<'a> Network<'a> {
     /// What was captured of OVN.
     pub fn ovn(&self) -> &Ovn<'a> {
         self.state.ovn.get_or_init(|| Ovn::new(self))
+    }
+
+    /// The bridges by which frames leave the integration bridges.
+    pub fn exits(&self) -> &Exits {
+        self.state.exits.get_or_init(|| Exits::new(self))
+    }
+
+    /// What was captured of ports of Linux bridges.
+    pub fn bridge_ports(&self) -> &BridgePorts {
+        self.state.bridge_ports.get_or_init(|| BridgePorts::new(self))
     }
 
     /// All settings of the kernel that are numbers.

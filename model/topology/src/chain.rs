@@ -57,8 +57,10 @@ pub struct Hop<'t> {
 
 /// Which way a tree grows.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-enum Way {
+pub enum Way {
+    /// Towards VMs and namespaces.
     Up,
+    /// Towards the wire.
     Down,
 }
 
@@ -97,8 +99,8 @@ pub struct Chains<'t, 'a> {
     cut: bool,
 }
 
-/// A step that can be taken.
-type Step<'t> = (NodeId, &'t Edge, bool);
+/// A step that can be taken: where it leads, by which edge, and whether the edge starts here.
+pub type Step<'t> = (NodeId, &'t Edge, bool);
 
 impl<'t, 'a> Chains<'t, 'a> {
     /// Over this topology.
@@ -165,8 +167,8 @@ impl<'t, 'a> Chains<'t, 'a> {
         hops
     }
 
-    /// The steps from `at`, coming from `from`.
-    fn steps(&mut self, at: NodeId, from: Option<NodeId>, way: Way) -> Vec<Step<'t>> {
+    /// The steps from `at`, coming from `from`, whatever VLAN a frame is in.
+    pub fn steps(&mut self, at: NodeId, from: Option<NodeId>, way: Way) -> Vec<Step<'t>> {
         let topology = self.topology;
         match topology.node(at).map(|it| &it.data) {
             Some(NodeData::Vm(_)) if way == Way::Down => self.incoming(at, EdgeKind::NicOf),
@@ -338,7 +340,8 @@ impl<'t, 'a> Chains<'t, 'a> {
                     Some((device, _)) if own => self.own(*device),
                     Some((device, _)) => self.device_side(*device, bridge),
                     None if own => Side::Nowhere,
-                    None if names::is_nic(&node.name) => Side::Down,
+                    // DPDK takes the NIC from the kernel: no device is left.
+                    None if names::is_nic(&node.name) || it.kind == "dpdk" => Side::Down,
                     None => Side::Up,
                 }
             }

@@ -1,23 +1,25 @@
-//! The way of each running VM port and each port of a namespace to its switch and on to the wire or
-//! the tunnels, up to the first broken hop.
+//! The path of each running VM port and each port of a namespace to its switch and on to the wire
+//! or the tunnels and what is below them, up to the first broken hop.
 //!
-//! The hops come from the topology, what breaks them from the findings: a fault on a hop, or, where
-//! the way ends early, a fault of the same port. What lies behind a broken hop is not judged. Behind
-//! the integration bridge the way is that of the port's VLAN; where it is not told which bridge that
-//! leads to, the way ends at the switch.
-use std::collections::BTreeMap;
+//! The hops come from the network, and so does what blocks them: a device that is down, spanning
+//! tree, isolation. The findings add faults of a hop, or, where the path ends early, a fault of the
+//! same port. What lies behind a broken hop is not judged. Where several bridges may carry the
+//! port's VLAN on, the path ends at the switch.
+use std::collections::{BTreeMap, BTreeSet};
 
 use tapline_core::capture::HostId;
-use tapline_topology::chain::{Chains, Hop};
+use tapline_network::environment::Environment;
+use tapline_network::l2::Why;
+use tapline_network::path::{Hop, Link, Paths};
+use tapline_network::{Answer, Network};
 use tapline_topology::graph::{Confidence, NetdevKind};
 use tapline_topology::{EdgeKind, NodeData, NodeId, Topology, names};
 
 use super::engine::finding::{Finding, Severity};
 use super::engine::rule::Cut;
 use super::engine::run::Report;
-use tapline_network::ways::{INTEGRATION, Ways};
 
-/// A way is cut after so many hops.
+/// A path is cut after so many hops.
 const MOST_HOPS: usize = 32;
 
 /// How a hop is.
@@ -25,13 +27,13 @@ const MOST_HOPS: usize = 32;
 pub enum State {
     /// It works, as far as captured.
     Whole,
-    /// It does not: the way ends here.
+    /// It does not: the path ends here.
     Broken,
     /// Not captured well enough to tell.
     Unknown,
 }
 
-/// One hop of a way.
+/// One hop of a path.
 #[derive(Clone, Debug)]
 pub struct Step {
     /// Where it leads.
@@ -40,14 +42,18 @@ pub struct Step {
     pub state: State,
     /// Further things beside it that lead on alike: tunnels, uplinks.
     pub beside: usize,
+    /// Further things beside it that would, and are broken.
+    pub broken_beside: usize,
+    /// What blocks frames here, by the state of the hop itself.
+    pub why: Option<Why>,
 }
 
-/// How far a way was followed.
+/// How far a path was followed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reach {
     /// Not to a switch.
     Nothing,
-    /// To the switch; where it goes on from there is not told.
+    /// To the switch; where it goes on from there is not known.
     Switch,
     /// To the tunnels of the host.
     Tunnels,
@@ -55,28 +61,29 @@ pub enum Reach {
     Wire,
 }
 
-/// One way.
+/// One path.
 #[derive(Clone, Debug)]
 pub struct Path {
     /// Its host.
     pub host: HostId,
     /// The NIC of a VM, or the device in a namespace.
     pub start: NodeId,
-    /// From the start to the last hop that is told, or the first that is broken.
+    /// From the start to the last hop that is known, or the first that is broken.
     pub steps: Vec<Step>,
     /// Where the last of them is.
     pub reach: Reach,
-    /// Index in the report of the finding that breaks the way, if one does.
+    /// Index in the report of the finding that breaks the path, if one does.
     pub broken_by: Option<usize>,
-    /// The way ends before a switch, and no finding says why.
+    /// The path ends before a switch, and no finding says why.
     pub ends_early: bool,
 }
 
-/// All ways: VMs first, in the order of the topology.
+/// All paths: VMs first, in the order of the topology.
 pub fn paths(topology: &Topology<'_>, report: &Report) -> Vec<Path> {
     let faults = Faults::of(topology, report);
-    let ways = Ways::new(topology);
-    let mut chains = Chains::new(topology);
+    let environment = Environment::default();
+    let network = Network::new(topology, None, &environment);
+    let mut finder = Paths::new(&network);
     let mut all = Vec::new();
     for (id, node) in topology.nodes() {
         let NodeData::VmNic(nic) = &node.data else { continue };
@@ -84,7 +91,7 @@ pub fn paths(topology: &Topology<'_>, report: &Report) -> Vec<Path> {
         let runs = matches!(vm, Some(NodeData::Vm(vm)) if vm.active == Some(true));
         if let Some(host) = node.host.filter(|_| runs) {
             let target = nic.target.as_ref().map(|it| it.value.as_str()).unwrap_or_default();
-            all.push(follow(topology, &mut chains, (&faults, &ways), host, id, target));
+            all.push(follow(&mut finder, &network, &faults, host, id, target));
         }
     }
     for (id, node) in topology.nodes() {
@@ -96,13 +103,38 @@ pub fn paths(topology: &Topology<'_>, report: &Report) -> Vec<Path> {
         let port = names::port_prefix(&node.name).is_some();
         let wired = port || !topology.out(id, EdgeKind::DeviceOf).is_empty();
         if let Some(host) = node.host.filter(|_| wired) {
-            all.push(follow(topology, &mut chains, (&faults, &ways), host, id, &node.name));
+            all.push(follow(&mut finder, &network, &faults, host, id, &node.name));
         }
     }
     all
 }
 
-/// Findings that cut a way, by what they are about.
+/// The findings that cut paths, by the node at which they do.
+#[derive(Debug)]
+pub struct Marks<'r> {
+    faults: Faults,
+    report: &'r Report,
+}
+
+impl<'r> Marks<'r> {
+    /// Those of a report.
+    pub fn new(topology: &Topology<'_>, report: &'r Report) -> Self {
+        Self { faults: Faults::of(topology, report), report }
+    }
+
+    /// The finding that stops frames at a node, on one side of the switch.
+    pub fn at(&self, node: NodeId, behind_switch: bool) -> Option<&'r Finding> {
+        let at = if behind_switch {
+            self.faults.beyond.get(&node).copied()
+        } else {
+            self.faults.at(node)
+        };
+        self.report.findings.get(at?)
+    }
+}
+
+/// Findings that cut a path, by what they are about.
+#[derive(Debug)]
 struct Faults {
     nodes: BTreeMap<NodeId, usize>,
     /// The same behind the integration bridge, where patches and tunnels count too.
@@ -168,204 +200,191 @@ impl Faults {
     }
 }
 
-fn follow<'t>(
-    topology: &'t Topology<'_>,
-    chains: &mut Chains<'t, '_>,
-    (faults, ways): (&Faults, &Ways),
+fn follow(
+    finder: &mut Paths<'_, '_>,
+    network: &Network<'_>,
+    faults: &Faults,
     host: HostId,
     start: NodeId,
     port: &str,
 ) -> Path {
-    let tree = chains.down(start);
+    let tree = finder.down(start);
     let (steps, reach) = (Vec::new(), Reach::Nothing);
-    let mut path = Path { host, start, steps, reach, broken_by: None, ends_early: false };
-    let mut hops: &[Hop<'_>] = &tree;
-    path.broken_by = faults.at(start);
-    let mut reached = false;
-    while path.broken_by.is_none() && path.steps.len() < MOST_HOPS {
-        let [hop] = hops else {
-            // Behind the switch ways part.
-            reached |= !hops.is_empty() && !path.steps.is_empty();
-            break;
-        };
-        path.broken_by = faults.at(hop.node);
-        let state = match path.broken_by {
-            Some(_) => State::Broken,
-            None => state(topology, hop),
-        };
-        path.steps.push(Step { node: hop.node, state, beside: 0 });
-        let is_bridge =
-            matches!(topology.node(hop.node).map(|it| &it.data), Some(NodeData::OvsBridge(_)));
-        reached |= is_bridge;
-        if is_bridge || state == State::Broken {
-            break;
-        }
-        hops = &hop.next;
-    }
+    let broken_by = faults.at(start);
+    let path = Path { host, start, steps, reach, broken_by, ends_early: false };
+    let mut walk = Walk {
+        network,
+        faults,
+        path,
+        port,
+        expanded: BTreeMap::new(),
+        behind_switch: false,
+        beside: (0, 0),
+    };
+    walk.index(&tree.hops);
+    walk.go(&tree.hops);
+    let mut path = walk.path;
+    let broken = path.steps.iter().any(|step| step.state == State::Broken);
     // The fault may be of what is not there, or of the port as the switch knows it.
-    if path.broken_by.is_none() {
+    if path.broken_by.is_none() && (broken || path.reach == Reach::Nothing || path.ends_early) {
         path.broken_by = faults.of_port(host, port);
     }
-    let broken = path.steps.iter().any(|it| it.state == State::Broken);
-    path.ends_early = !reached && !broken && path.broken_by.is_none();
-    if reached {
-        path.reach = Reach::Switch;
-        if !broken && path.broken_by.is_none() {
-            Beyond { topology, faults, ways, path: &mut path }.go(chains);
-        }
-    }
+    path.ends_early |= path.reach == Reach::Nothing;
+    path.ends_early &= !broken && path.broken_by.is_none();
     path
 }
 
-/// Follows a way behind the switch.
-struct Beyond<'t, 'a, 'p> {
-    topology: &'t Topology<'a>,
-    faults: &'p Faults,
-    ways: &'p Ways,
-    path: &'p mut Path,
+/// Walks down the tree of one port, by the branch that works.
+struct Walk<'n, 'h, 'a> {
+    network: &'n Network<'a>,
+    faults: &'n Faults,
+    path: Path,
+    port: &'n str,
+    /// The hops with what follows them: a node that is reached again has it elsewhere.
+    expanded: BTreeMap<NodeId, &'h [Hop<'h>]>,
+    behind_switch: bool,
+    /// Others beside a port that is no step of its own, and how many of them are broken.
+    beside: (usize, usize),
 }
 
-impl<'t> Beyond<'t, '_, '_> {
-    fn go(mut self, chains: &mut Chains<'t, '_>) {
-        let Some(last) = self.path.steps.last().map(|it| it.node) else { return };
-        let Some(node) = self.topology.node(last) else { return };
-        if !matches!(node.data, NodeData::OvsBridge(_)) {
-            return;
-        }
-        if node.name != INTEGRATION {
-            self.wire(last, chains);
-            return;
-        }
-        let Some(vlan) = self.vlan() else { return };
-        let all = self.ways.of(self.path.host, vlan);
-        let [out] = all.as_slice() else { return };
-        let out = *out;
-        for node in [Some(out.near), out.far].into_iter().flatten() {
-            if !self.step(node, 0) {
-                return;
+impl<'h> Walk<'_, 'h, '_> {
+    fn index(&mut self, hops: &'h [Hop<'h>]) {
+        let mut open: Vec<&'h Hop<'h>> = hops.iter().rev().collect();
+        while let Some(hop) = open.pop() {
+            if !hop.again {
+                self.expanded.entry(hop.node).or_insert(&hop.next);
             }
-        }
-        if out.far.is_none() {
-            // The patch leads nowhere, and no finding says so.
-            self.path.ends_early = true;
-            return;
-        }
-        if self.step(out.bridge, 0) && !self.tunnels(out.bridge) {
-            self.wire(out.bridge, chains);
+            open.extend(hop.next.iter().rev());
         }
     }
 
-    /// The VLAN of the port by which the way came to the switch.
-    fn vlan(&self) -> Option<u16> {
-        self.path.steps.iter().rev().find_map(|it| match &self.topology.node(it.node)?.data {
-            NodeData::OvsPort(port) => {
-                let mode = port.vlan_mode.as_ref().map_or("", |it| it.value.as_str());
-                port.tag.as_ref().filter(|_| matches!(mode, "" | "access")).map(|it| it.value)
-            }
-            _ => None,
-        })
-    }
-
-    /// Adds a hop; says whether the way goes on.
-    fn step(&mut self, node: NodeId, beside: usize) -> bool {
-        let fault = self.faults.beyond.get(&node).copied();
-        let state = match (fault, self.usable(node)) {
-            (Some(_), _) | (None, Some(false)) => State::Broken,
-            (None, Some(true)) => State::Whole,
-            (None, None) => State::Unknown,
+    /// What follows a hop on this host: the far ends of tunnels are elsewhere.
+    fn after(&self, hop: &'h Hop<'h>) -> Vec<&'h Hop<'h>> {
+        let hops = match self.expanded.get(&hop.node) {
+            Some(next) if hop.again => next,
+            _ => hop.next.as_slice(),
         };
-        self.path.broken_by = self.path.broken_by.or(fault);
-        self.path.steps.push(Step { node, state, beside });
-        state != State::Broken && self.path.steps.len() < MOST_HOPS
+        let is_tunnel = self.network.tunnel(hop.node).is_some();
+        hops.iter().filter(|next| !is_tunnel || matches!(next.link, Link::Sends { .. })).collect()
     }
 
-    fn usable(&self, node: NodeId) -> Option<bool> {
-        match self.topology.node(node).map(|it| &it.data) {
-            // The agent's bridges have no use for their own device.
-            Some(NodeData::Netdev(device)) => {
-                device.admin_up().map(|up| up && device.carrier() != Some(false))
-            }
-            Some(NodeData::OvsInterface(it)) => Some(it.error.is_none()),
-            _ => Some(true),
-        }
-    }
-
-    /// The tunnels of a bridge: one that is whole stands for all. Says whether there are any.
-    fn tunnels(&mut self, bridge: NodeId) -> bool {
-        let topology = self.topology;
-        let mut all: Vec<NodeId> = Vec::new();
-        for (port, _) in topology.into(bridge, EdgeKind::OvsPortOf) {
-            let interfaces = topology.into(port, EdgeKind::OvsInterfaceOf).into_iter();
-            all.extend(
-                interfaces
-                    .map(|it| it.0)
-                    .filter(|it| !topology.into(*it, EdgeKind::TunnelOf).is_empty()),
-            );
-        }
-        all.sort_unstable();
-        let whole =
-            |it: &&NodeId| !self.faults.beyond.contains_key(it) && self.usable(**it) != Some(false);
-        let Some(shown) = all.iter().find(whole).or(all.first()).copied() else { return false };
-        self.step(shown, all.len() - 1);
-        self.path.reach = Reach::Tunnels;
-        true
-    }
-
-    /// From a provider bridge to its NIC.
-    fn wire(&mut self, bridge: NodeId, chains: &mut Chains<'t, '_>) {
-        let tree = chains.down(bridge);
-        let mut hops: &[Hop<'_>] = &tree;
-        while !hops.is_empty() {
-            // One of several uplinks, or slaves of a bond, is enough.
-            let whole = |it: &&Hop<'_>| self.is_whole(it);
-            let Some(hop) = hops.iter().find(whole).or(hops.first()) else { return };
-            let is_tunnel = matches!(
-                self.topology.node(hop.node).map(|it| &it.data),
-                Some(NodeData::TunnelEndpoint(_) | NodeData::RemoteHost(_))
-            );
-            if is_tunnel {
-                self.path.reach = Reach::Tunnels;
+    fn go(&mut self, hops: &'h [Hop<'h>]) {
+        let mut hops: Vec<&'h Hop<'h>> = hops.iter().collect();
+        while self.path.broken_by.is_none() && self.path.steps.len() < MOST_HOPS {
+            let Some(first) = hops.first().copied() else {
+                self.path.ends_early = !self.is_end();
                 return;
-            }
-            if !self.step(hop.node, hops.len() - 1) {
-                return;
-            }
-            let nic = self.topology.netdev(hop.node);
-            let is_nic = |kind| matches!(kind, NetdevKind::Physical | NetdevKind::Bond);
-            if nic.is_some_and(|it| is_nic(it.kind)) {
-                self.path.reach = Reach::Wire;
-            }
-            hops = &hop.next;
-        }
-    }
-
-    /// Whether no hop of the only way from here on is broken.
-    fn is_whole(&self, hop: &Hop<'_>) -> bool {
-        let mut at = Some(hop);
-        for _ in 0..MOST_HOPS {
-            let Some(hop) = at else { break };
-            if self.faults.beyond.contains_key(&hop.node) || self.usable(hop.node) == Some(false) {
-                return false;
-            }
-            at = match hop.next.as_slice() {
-                [one] => Some(one),
-                _ => None,
             };
+            if first.doubtful {
+                return;
+            }
+            let works: Vec<&'h Hop<'h>> =
+                hops.iter().copied().filter(|hop| self.works(hop, &mut BTreeSet::new())).collect();
+            let hop = works.first().copied().unwrap_or(first);
+            let beside = works.len().saturating_sub(1);
+            let broken = hops.len() - works.len().max(1);
+            if !self.step(hop, beside, broken) {
+                return;
+            }
+            hops = self.after(hop);
         }
-        true
+    }
+
+    /// Whether a path may end at the last hop.
+    fn is_end(&self) -> bool {
+        let Some(last) = self.path.steps.last() else { return false };
+        if self.path.reach == Reach::Tunnels || self.network.ovs_bridge(last.node).is_some() {
+            return true;
+        }
+        if let Some(interface) = self.network.ovs_interface(last.node) {
+            // The NIC may belong to DPDK, or its device may not be captured.
+            return interface.kind == "dpdk" || names::is_nic(interface.name());
+        }
+        let Some(device) = self.network.netdev(last.node) else { return false };
+        match device.kind {
+            // The host itself answers there, and routes.
+            NetdevKind::Bridge => !self.network.addresses_of(device.id).is_empty(),
+            _ => is_wire(device.kind),
+        }
+    }
+
+    /// Whether no hop of some way on from here is broken.
+    fn works(&self, hop: &'h Hop<'h>, passed: &mut BTreeSet<NodeId>) -> bool {
+        if !passed.insert(hop.node) || passed.len() > MOST_HOPS {
+            return true;
+        }
+        if hop.block().is_some() || self.fault(hop.node).is_some() {
+            return false;
+        }
+        let next = self.after(hop);
+        next.is_empty() || next.iter().any(|hop| self.works(hop, passed))
+    }
+
+    fn fault(&self, node: NodeId) -> Option<usize> {
+        if self.behind_switch {
+            self.faults.beyond.get(&node).copied()
+        } else {
+            self.faults.at(node)
+        }
+    }
+
+    /// Adds a hop; says whether the path goes on.
+    fn step(&mut self, hop: &Hop<'_>, beside: usize, broken_beside: usize) -> bool {
+        let node = hop.node;
+        let guessed = !self.behind_switch
+            && matches!(hop.link, Link::Edge(edge) if edge.confidence == Confidence::Conventional);
+        let fault = self.fault(node);
+        let state = match (&hop.passes, fault) {
+            (_, Some(_)) | (Answer::Known(Some(_)), _) => State::Broken,
+            (Answer::Unknown(_), None) => State::Unknown,
+            (Answer::Known(None), None) if guessed => State::Unknown,
+            (Answer::Known(None), None) => State::Whole,
+        };
+        self.path.broken_by = fault;
+        let why = hop.block().map(|block| block.why.clone());
+        // The far end of a tunnel is told with its interface, a port behind the switch with its own.
+        let is_part = self.network.tunnel(node).is_some()
+            || self.behind_switch && self.network.ovs_port(node).is_some();
+        if !is_part || state == State::Broken {
+            let (ports, broken_ports) = std::mem::take(&mut self.beside);
+            let (beside, broken_beside) = (beside.max(ports), broken_beside.max(broken_ports));
+            self.path.steps.push(Step { node, state, beside, broken_beside, why });
+        } else {
+            self.beside = (beside, broken_beside);
+        }
+        if state == State::Broken {
+            return false;
+        }
+        self.arrive(node);
+        self.path.broken_by.is_none()
+    }
+
+    /// Notes how far the path has come.
+    fn arrive(&mut self, node: NodeId) {
+        let network = self.network;
+        if network.ovs_bridge(node).is_some() && !self.behind_switch {
+            self.behind_switch = true;
+            self.path.reach = Reach::Switch;
+            // The fault may be of the port as the switch knows it.
+            self.path.broken_by = self.faults.of_port(self.path.host, self.port);
+        }
+        if self.path.reach == Reach::Tunnels {
+            return;
+        }
+        if !network.topology.into(node, EdgeKind::TunnelOf).is_empty() {
+            self.path.reach = Reach::Tunnels;
+            return;
+        }
+        match network.netdev(node).map(|device| device.kind) {
+            Some(NetdevKind::Bridge) if self.path.reach == Reach::Nothing => {
+                self.path.reach = Reach::Switch;
+            }
+            Some(kind) if is_wire(kind) => self.path.reach = Reach::Wire,
+            _ => {}
+        }
     }
 }
 
-fn state(topology: &Topology<'_>, hop: &Hop<'_>) -> State {
-    let usable = match topology.node(hop.node).map(|it| &it.data) {
-        Some(NodeData::Netdev(device)) => {
-            device.admin_up().map(|up| up && device.carrier() != Some(false))
-        }
-        _ => Some(true),
-    };
-    match usable {
-        Some(false) => State::Broken,
-        Some(true) if hop.edge.confidence > Confidence::Conventional => State::Whole,
-        _ => State::Unknown,
-    }
+fn is_wire(kind: NetdevKind) -> bool {
+    matches!(kind, NetdevKind::Physical | NetdevKind::Bond | NetdevKind::Team)
 }

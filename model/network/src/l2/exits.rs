@@ -1,0 +1,148 @@
+//! Which bridge carries a local VLAN of the integration bridge off the host.
+//!
+//! Neutron gives each network of a host a VLAN on its integration bridge, and leads it out by one
+//! of the bridges that are joined with it: one for tunnels, one for each physical network. Flows of
+//! that bridge show which VLANs it takes; else the columns of a port of the VLAN show the type of
+//! the network; else every one of these bridges may carry it.
+use std::collections::{BTreeMap, BTreeSet};
+
+use tapline_core::capture::HostId;
+use tapline_topology::{EdgeKind, NodeData, NodeId, Topology};
+
+use crate::Network;
+use crate::defs::DEAD_VLAN;
+use crate::flows;
+
+/// A bridge that is joined with the integration bridge, or should be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Exit {
+    /// The interface on the integration bridge.
+    pub near: NodeId,
+    /// The interface on the other bridge, where the two are a pair.
+    pub far: Option<NodeId>,
+    /// The other bridge.
+    pub bridge: NodeId,
+    /// Tunnels start there.
+    tunnels: bool,
+}
+
+/// The bridges by which frames leave the integration bridges of all hosts.
+#[derive(Debug, Default)]
+pub struct Exits {
+    all: BTreeMap<HostId, Vec<Exit>>,
+    /// Local VLANs that flows of a bridge match.
+    matched: BTreeMap<NodeId, BTreeSet<u16>>,
+    /// Whether the network of a local VLAN is an overlay.
+    overlay: BTreeMap<(HostId, u16), bool>,
+}
+
+impl Exits {
+    /// What the topology and the flows show.
+    pub(crate) fn new(network: &Network<'_>) -> Self {
+        let mut exits = Self::default();
+        for host in network.hosts() {
+            let integration = network.integration_bridge(host);
+            for interface in network.ovs_interfaces_of(host) {
+                if interface.bridge == integration
+                    && let Some(exit) = exit(network.topology, host, integration, interface.id)
+                {
+                    exits.all.entry(host).or_default().push(exit);
+                }
+            }
+            for port in network.ovs_ports_of(host).filter(|port| port.bridge == integration) {
+                let kind = port.data.other_config.iter().find(|(key, _)| key == "network_type");
+                if let (Some((_, kind)), Some(tag)) = (kind, &port.data.tag) {
+                    let overlay = matches!(kind.value.as_str(), "vxlan" | "gre" | "geneve");
+                    exits.overlay.insert((host, tag.value), overlay);
+                }
+            }
+        }
+        exits.read_flows(network);
+        exits
+    }
+
+    /// Partial dumps count too: a flow that is there proves what it says.
+    fn read_flows(&mut self, network: &Network<'_>) {
+        for (source, all) in network.flow_texts() {
+            for flow in all.iter().filter(|flow| !flow.drops()) {
+                let Some(vlan) = flows::vlan(flow) else { continue };
+                let name = flow.bridge.as_deref().unwrap_or_default();
+                let bridge = network.topology.find_ovs_bridge(source.host, name);
+                if let Some(bridge) = bridge {
+                    self.matched.entry(bridge).or_default().insert(vlan);
+                }
+            }
+        }
+    }
+
+    /// The bridges by which frames of a local VLAN may leave; one where it is known.
+    pub fn of(&self, host: HostId, vlan: u16) -> Vec<Exit> {
+        if vlan == DEAD_VLAN {
+            return Vec::new();
+        }
+        let all = self.all.get(&host).map_or(&[][..], Vec::as_slice);
+        let by_flow = |exit: &&Exit| {
+            self.matched.get(&exit.bridge).is_some_and(|vlans| vlans.contains(&vlan))
+        };
+        let known: Vec<Exit> = all.iter().filter(by_flow).copied().collect();
+        if !known.is_empty() {
+            return known;
+        }
+        // A bridge whose flows were captured and do not match the VLAN does not carry it; but an
+        // old capture may be what all of them have in common.
+        match self.overlay.get(&(host, vlan)) {
+            Some(overlay) => all.iter().filter(|exit| exit.tunnels == *overlay).copied().collect(),
+            None => all.to_vec(),
+        }
+    }
+
+    /// Whether frames of a local VLAN may go through a bridge.
+    pub fn may_carry(&self, host: HostId, vlan: u16, bridge: NodeId) -> bool {
+        self.of(host, vlan).iter().any(|exit| exit.bridge == bridge)
+    }
+
+    /// The exit that an interface of the integration bridge leads to.
+    pub fn at(&self, host: HostId, interface: NodeId) -> Option<Exit> {
+        self.all.get(&host)?.iter().find(|exit| exit.near == interface).copied()
+    }
+}
+
+/// The bridge behind an interface of the integration bridge: by its patch, its veth, or, where
+/// these are broken, by the name that neutron gives.
+fn exit(topology: &Topology<'_>, host: HostId, integration: &str, near: NodeId) -> Option<Exit> {
+    let node = topology.node(near)?;
+    let NodeData::OvsInterface(data) = &node.data else { return None };
+    let patch = topology.peer(near, EdgeKind::PatchPeer).map(|(id, _)| id);
+    let veth = || {
+        let device = topology.into(near, EdgeKind::DeviceOf).first()?.0;
+        let (peer, _) = topology.peer(device, EdgeKind::VethPeer)?;
+        topology.out(peer, EdgeKind::DeviceOf).first().map(|(id, _)| *id)
+    };
+    let far = patch.or_else(veth);
+    let named = || {
+        let name = match node.name.as_str() {
+            "patch-tun" => "br-tun",
+            name if data.kind == "patch" => name.strip_prefix("int-")?,
+            _ => return None,
+        };
+        topology.find_ovs_bridge(host, name)
+    };
+    let bridge = match far {
+        Some(far) => match &topology.node(far)?.data {
+            NodeData::OvsInterface(it) => topology.find_ovs_bridge(host, &it.bridge)?,
+            _ => return None,
+        },
+        None => named()?,
+    };
+    let name = topology.node(bridge)?.name.as_str();
+    // Bridges of trunk ports lie on the side of the VMs.
+    if name == integration || name.starts_with("tbr-") {
+        return None;
+    }
+    let tunnels = name == "br-tun"
+        || topology.into(bridge, EdgeKind::OvsPortOf).iter().any(|(port, _)| {
+            let interfaces = topology.into(*port, EdgeKind::OvsInterfaceOf);
+            interfaces.iter().any(|(id, _)| !topology.into(*id, EdgeKind::TunnelOf).is_empty())
+        });
+    Some(Exit { near, far, bridge, tunnels })
+}

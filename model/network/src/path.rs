@@ -1,0 +1,352 @@
+//! The path of frames from one end to the wire, and from a wire to all that hangs on it.
+//!
+//! A path is a tree of hops. Behind the integration bridge it follows the VLAN of the port that
+//! frames came in by; below a tunnel it goes on with the device that sends the tunnel's packets,
+//! down to the NIC. Each hop says whether frames pass it: `Known(None)` they do, `Known(block)` they
+//! do not and why, `Unknown` with the commands that would decide.
+//!
+//! A node is expanded once for each state of a frame; a second arrival is marked. Size and depth
+//! are bounded.
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use tapline_core::capture::HostId;
+use tapline_core::span::Evidence;
+use tapline_topology::chain::{Chains, Step, Way};
+use tapline_topology::graph::{Edge, NetdevKind};
+use tapline_topology::{EdgeKind, NodeData, NodeId};
+
+use crate::l2::{self, Block};
+use crate::{Answer, Network, overlay};
+
+/// Hops of one tree.
+const MOST_HOPS: usize = 20_000;
+/// Hops from the start to a leaf.
+const DEEPEST: usize = 64;
+
+/// What ties a hop to the one before.
+#[derive(Clone, Copy, Debug)]
+pub enum Link<'t> {
+    /// A relation of the topology.
+    Edge(&'t Edge),
+    /// Packets of a tunnel are sent by this device, from this address where it is known.
+    Sends {
+        /// The tunnel's source.
+        source: Option<IpAddr>,
+        /// The place that says it.
+        evidence: Option<Evidence>,
+    },
+}
+
+/// One hop of a path.
+#[derive(Clone, Debug)]
+pub struct Hop<'t> {
+    /// Where it leads.
+    pub node: NodeId,
+    /// What ties it to the hop before.
+    pub link: Link<'t>,
+    /// Whether frames pass: what blocks them where they do not.
+    pub passes: Answer<Option<Block>>,
+    /// It is one of several of which one is taken, and nothing captured says which.
+    pub doubtful: bool,
+    /// The node was reached before in this tree: its further hops are there.
+    pub again: bool,
+    /// Further hops.
+    pub next: Vec<Hop<'t>>,
+}
+
+impl Hop<'_> {
+    /// What is known to block frames here.
+    pub fn block(&self) -> Option<&Block> {
+        match &self.passes {
+            Answer::Known(block) => block.as_ref(),
+            Answer::Unknown(_) => None,
+        }
+    }
+}
+
+/// The paths from one node in one direction.
+#[derive(Clone, Debug, Default)]
+pub struct Path<'t> {
+    /// First hops.
+    pub hops: Vec<Hop<'t>>,
+    /// A bound was reached: there is more.
+    pub cut: bool,
+}
+
+impl Path<'_> {
+    /// All nodes on the paths.
+    pub fn nodes(&self) -> BTreeSet<NodeId> {
+        let mut all = BTreeSet::new();
+        let mut open: Vec<&Hop<'_>> = self.hops.iter().collect();
+        while let Some(hop) = open.pop() {
+            all.insert(hop.node);
+            open.extend(&hop.next);
+        }
+        all
+    }
+
+    /// The NICs that frames leave the host by.
+    pub fn wires(&self, network: &Network<'_>) -> BTreeSet<NodeId> {
+        let physical = |id: &NodeId| {
+            network.topology.netdev(*id).is_some_and(|it| it.kind == NetdevKind::Physical)
+        };
+        self.nodes().into_iter().filter(physical).collect()
+    }
+}
+
+/// What is known of a frame on its path.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
+struct Frame {
+    /// Towards the wire: its VLAN on the OVS bridge that it is on.
+    vlan: Option<u16>,
+    /// From the wire: the OVS bridge that it came through last.
+    through: Option<NodeId>,
+}
+
+/// Finds paths, and remembers what it learnt of bridges.
+#[derive(Debug)]
+pub struct Paths<'t, 'a> {
+    network: &'t Network<'a>,
+    chains: Chains<'t, 'a>,
+    /// Tunnels by the address that they send from.
+    tunnels: BTreeMap<(HostId, IpAddr), Vec<NodeId>>,
+    hops: usize,
+    cut: bool,
+    seen: BTreeSet<(NodeId, Frame)>,
+}
+
+impl<'t, 'a> Paths<'t, 'a> {
+    /// Over this network.
+    pub fn new(network: &'t Network<'a>) -> Self {
+        let mut tunnels: BTreeMap<_, Vec<NodeId>> = BTreeMap::new();
+        for tunnel in network.tunnels() {
+            if let Some(local) = tunnel.source() {
+                tunnels.entry((tunnel.host, local)).or_default().push(tunnel.data.owner);
+            }
+        }
+        let chains = Chains::new(network.topology);
+        Self { network, chains, tunnels, hops: 0, cut: false, seen: BTreeSet::new() }
+    }
+
+    /// The paths from a node to the wire.
+    pub fn down(&mut self, node: NodeId) -> Path<'t> {
+        self.path(node, Way::Down)
+    }
+
+    /// The paths from a node to VMs and namespaces: what hangs on it.
+    pub fn up(&mut self, node: NodeId) -> Path<'t> {
+        self.path(node, Way::Up)
+    }
+
+    fn path(&mut self, node: NodeId, way: Way) -> Path<'t> {
+        let start = self.network.address(node).map_or(node, |address| address.data.netdev);
+        let frame = match way {
+            Way::Up => Frame { vlan: None, through: self.bridge_at(start) },
+            Way::Down => Frame { vlan: self.vlan_at(start), through: None },
+        };
+        (self.hops, self.cut) = (0, false);
+        self.seen = BTreeSet::from([(start, frame)]);
+        let hops = self.grow(start, None, way, frame, 0);
+        Path { hops, cut: self.cut }
+    }
+
+    fn grow(
+        &mut self,
+        at: NodeId,
+        from: Option<NodeId>,
+        way: Way,
+        frame: Frame,
+        depth: usize,
+    ) -> Vec<Hop<'t>> {
+        let mut hops = Vec::new();
+        let steps = self.chains.steps(at, from, way);
+        let doubtful = way == Way::Down && self.is_open(at, frame, &steps);
+        for step in steps {
+            let (node, edge, _) = step;
+            if Some(node) == from || !self.takes(at, node, way, frame) {
+                continue;
+            }
+            if self.hops >= MOST_HOPS || depth >= DEEPEST {
+                self.cut = true;
+                return hops;
+            }
+            let next_frame = self.frame_at(at, node, way, frame);
+            let between = from.and_then(|from| self.network.blocked_between(from, node));
+            let passes = match between {
+                Some(block) => Answer::Known(Some(block)),
+                None => self.network.forwarding(node),
+            };
+            let (next, again) = self.expand((at, node), way, next_frame, depth);
+            hops.push(Hop { node, link: Link::Edge(edge), passes, doubtful, again, next });
+        }
+        self.grow_underlay(at, way, frame, depth, &mut hops);
+        hops
+    }
+
+    fn expand(
+        &mut self,
+        (at, node): (NodeId, NodeId),
+        way: Way,
+        frame: Frame,
+        depth: usize,
+    ) -> (Vec<Hop<'t>>, bool) {
+        self.hops += 1;
+        if !self.seen.insert((node, frame)) {
+            return (Vec::new(), true);
+        }
+        (self.grow(node, Some(at), way, frame, depth + 1), false)
+    }
+
+    /// Below a tunnel the path goes on with the device that sends its packets; above a device lie
+    /// the tunnels that send from its addresses.
+    fn grow_underlay(
+        &mut self,
+        at: NodeId,
+        way: Way,
+        frame: Frame,
+        depth: usize,
+        hops: &mut Vec<Hop<'t>>,
+    ) {
+        for (node, source, evidence) in self.underlay(at, way) {
+            if self.hops >= MOST_HOPS || depth >= DEEPEST {
+                self.cut = true;
+                return;
+            }
+            let passes = self.network.forwarding(node);
+            let frame = Frame { vlan: None, ..frame };
+            let (next, again) = self.expand((at, node), way, frame, depth);
+            let link = Link::Sends { source, evidence };
+            hops.push(Hop { node, link, passes, doubtful: false, again, next });
+        }
+    }
+
+    fn underlay(&self, at: NodeId, way: Way) -> Vec<(NodeId, Option<IpAddr>, Option<Evidence>)> {
+        let network = self.network;
+        match way {
+            Way::Down => {
+                let Some(tunnel) = network.tunnel(at) else { return Vec::new() };
+                let source = tunnel.source();
+                let evidence = tunnel.data.local.as_ref().map(|local| local.evidence);
+                let routed = overlay::egress(network, tunnel).and_then(Answer::known);
+                let mut devices: Vec<NodeId> =
+                    routed.into_iter().flatten().map(|device| device.id).collect();
+                // The address itself says it where the routes do not.
+                if let Some(source) = source.filter(|_| devices.is_empty()) {
+                    let addresses = network.topology.find_address(source).iter();
+                    devices.extend(addresses.filter_map(|id| {
+                        let address = network.address(*id)?;
+                        let here = address.host == tunnel.host
+                            && address.netns() == tunnel.netns_of_underlay(network);
+                        here.then_some(address.data.netdev)
+                    }));
+                }
+                devices.retain(|device| *device != tunnel.data.owner);
+                devices.into_iter().map(|device| (device, source, evidence)).collect()
+            }
+            Way::Up => {
+                let mut all = Vec::new();
+                for address in network.addresses_of(at) {
+                    let owners = self.tunnels.get(&(address.host, address.ip));
+                    let place = Some(address.line());
+                    let owners = owners.into_iter().flatten().filter(|owner| **owner != at);
+                    all.extend(owners.map(|owner| (*owner, Some(address.ip), place)));
+                }
+                all
+            }
+        }
+    }
+
+    /// Whether a frame may go from one node to another.
+    fn takes(&self, at: NodeId, node: NodeId, way: Way, frame: Frame) -> bool {
+        let network = self.network;
+        let Some(bridge) = network.ovs_bridge(at) else { return true };
+        let Some(port) = network.ovs_port(node) else { return true };
+        let integration = network.is_integration(at);
+        match way {
+            Way::Down => {
+                let Some(vlan) = frame.vlan else { return true };
+                let exit = self.interfaces(node).find_map(|id| network.exits().at(bridge.host, id));
+                match exit {
+                    Some(exit) if integration => {
+                        network.exits().of(bridge.host, vlan).contains(&exit)
+                    }
+                    _ => l2::carries(port.data, vlan),
+                }
+            }
+            Way::Up => match (frame.through, l2::access_vlan(port.data)) {
+                (Some(from), Some(vlan)) if integration => {
+                    from == at || network.exits().may_carry(bridge.host, vlan, from)
+                }
+                _ => true,
+            },
+        }
+    }
+
+    /// Whether several of the exits of the integration bridge may be meant.
+    fn is_open(&self, at: NodeId, frame: Frame, steps: &[Step<'_>]) -> bool {
+        let Some(bridge) = self.network.ovs_bridge(at) else { return false };
+        if !self.network.is_integration(at) {
+            return false;
+        }
+        match frame.vlan {
+            Some(vlan) => self.network.exits().of(bridge.host, vlan).len() > 1,
+            None => steps.len() > 1,
+        }
+    }
+
+    /// What is known of the frame once it is at `node`.
+    fn frame_at(&self, at: NodeId, node: NodeId, way: Way, frame: Frame) -> Frame {
+        let network = self.network;
+        match way {
+            Way::Up => match network.ovs_bridge(node) {
+                Some(bridge) if !self.network.is_integration(node) => {
+                    Frame { vlan: None, through: Some(bridge.id) }
+                }
+                _ if network.is_integration(at) => Frame { vlan: None, through: Some(at) },
+                _ => frame,
+            },
+            Way::Down => {
+                if let (Some(port), Some(_)) = (network.ovs_port(at), network.ovs_bridge(node)) {
+                    let vlan = l2::access_vlan(port.data).or(frame.vlan);
+                    return Frame { vlan, through: None };
+                }
+                match (network.ovs_bridge(at), network.ovs_port(node)) {
+                    // Flows may give it another VLAN; an access port takes the tag away.
+                    (Some(bridge), Some(port)) => {
+                        let programmed = self.network.is_integration(at)
+                            || !bridge.controllers.is_empty()
+                            || bridge.fail_mode.as_ref().is_some_and(|mode| mode.value == "secure");
+                        let keeps = !programmed && l2::access_vlan(port.data).is_none();
+                        Frame { vlan: frame.vlan.filter(|_| keeps), through: None }
+                    }
+                    _ => frame,
+                }
+            }
+        }
+    }
+
+    fn interfaces(&self, port: NodeId) -> impl Iterator<Item = NodeId> + use<'t, 'a> {
+        let all = self.network.topology.into(port, EdgeKind::OvsInterfaceOf);
+        all.into_iter().map(|(id, _)| id)
+    }
+
+    /// The VLAN of frames that start at a port of a bridge.
+    fn vlan_at(&self, start: NodeId) -> Option<u16> {
+        l2::access_vlan(self.network.ovs_port(start)?.data)
+    }
+
+    /// The bridge that a path starts from: the thing itself, or what lies behind it.
+    fn bridge_at(&self, node: NodeId) -> Option<NodeId> {
+        let network = self.network;
+        if network.ovs_bridge(node).is_some() {
+            return (!network.is_integration(node)).then_some(node);
+        }
+        let host = network.topology.node(node)?.host?;
+        let behind = |id: NodeId| network.exits().at(host, id).map(|exit| exit.bridge);
+        match network.topology.node(node).map(|node| &node.data) {
+            Some(NodeData::OvsPort(_)) => self.interfaces(node).find_map(behind),
+            _ => behind(node),
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! Texts and the paths that they prove: which wires a port leads to, and what blocks it.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+use tapline_capture::{Input, Options};
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_network::Network;
+use tapline_network::environment::Environment;
+use tapline_network::path::{Hop, Paths};
+
+/// `text` as a session of one host. Reads it and shows the network to `look`.
+fn with_network<T>(text: &str, look: impl FnOnce(&Network<'_>) -> T) -> T {
+    let input = Input::Text("session".to_owned(), text.to_owned());
+    let captured = tapline_capture::open(&[input], &Options::default()).unwrap();
+    let snapshot = tapline_formats::read(captured);
+    let topology = tapline_topology::build(&snapshot);
+    let environment = Environment::default();
+    look(&Network::new(&topology, None, &environment))
+}
+
+/// The hops from a device to the wire, depth first, each with what blocks it.
+fn down(text: &str, device: &str) -> Vec<String> {
+    with_network(text, |network| {
+        let start = network.topology.find_netdev(HostId(0), &Netns::Root, device).unwrap();
+        let path = Paths::new(network).down(start);
+        let mut shown = Vec::new();
+        show(network, &path.hops, &mut shown);
+        shown
+    })
+}
+
+fn show(network: &Network<'_>, hops: &[Hop<'_>], shown: &mut Vec<String>) {
+    for hop in hops {
+        let name = network.topology.node(hop.node).unwrap().name.to_string();
+        let doubt = if hop.doubtful { "? " } else { "" };
+        match hop.block() {
+            Some(block) => shown.push(format!("{doubt}{name}: {}", block.why)),
+            None => shown.push(format!("{doubt}{name}")),
+        }
+        show(network, &hop.next, shown);
+    }
+}
+
+/// What hangs on a device: the names of all nodes above it.
+fn up(text: &str, device: &str) -> Vec<String> {
+    with_network(text, |network| {
+        let start = network.topology.find_netdev(HostId(0), &Netns::Root, device).unwrap();
+        let nodes = Paths::new(network).up(start).nodes();
+        nodes.iter().map(|id| network.topology.node(*id).unwrap().name.to_string()).collect()
+    })
+}
+
+fn link(index: u32, name: &str, more: &str, details: &str) -> String {
+    let (flags, more) = match more.strip_prefix("down ") {
+        Some(rest) => ("BROADCAST,MULTICAST", rest),
+        None => ("BROADCAST,MULTICAST,UP,LOWER_UP", more),
+    };
+    format!(
+        "{index}: {name}: <{flags}> mtu 1500 qdisc noqueue {more} state UP group default qlen 1000\n    \
+         link/ether 52:54:00:00:01:{index:02x} brd ff:ff:ff:ff:ff:ff promiscuity 0\n{details}"
+    )
+}
+
+fn session(links: &[String], rest: &str) -> String {
+    format!("root@h1:~# ip -d address\n{}root@h1:~# {rest}\n", links.concat())
+}
+
+const TAP: &str = "    tun type tap pi off vnet_hdr on persist off\n";
+const VETH: &str = "    veth\n";
+const BRIDGE: &str = "    bridge forward_delay 1500 stp_state 1 vlan_filtering 0\n";
+
+fn port(state: &str) -> String {
+    format!("    bridge_slave state {state} priority 32 cost 100\n")
+}
+
+fn isolated() -> String {
+    "    bridge_slave state forwarding priority 32 cost 100 isolated on\n".to_owned()
+}
+
+#[test]
+fn port_of_a_linux_bridge_leads_to_its_nic() {
+    let links = [
+        link(2, "eno1", "master br0", &port("forwarding")),
+        link(3, "br0", "", BRIDGE),
+        link(4, "vnet0", "master br0", &(TAP.to_owned() + &port("forwarding"))),
+        link(5, "vnet1", "master br0", &(TAP.to_owned() + &port("forwarding"))),
+    ];
+    assert_eq!(down(&session(&links, ""), "vnet0"), ["br0", "eno1"]);
+    assert_eq!(up(&session(&links, ""), "eno1"), ["br0", "vnet0", "vnet1"]);
+}
+
+#[test]
+fn nic_without_a_link_is_a_broken_hop() {
+    let links = [
+        link(2, "eno1", "down master br0", &port("disabled")),
+        link(3, "br0", "", BRIDGE),
+        link(4, "vnet0", "master br0", &(TAP.to_owned() + &port("forwarding"))),
+    ];
+    assert_eq!(down(&session(&links, ""), "vnet0"), ["br0", "eno1: down"]);
+}
+
+#[test]
+fn spanning_tree_blocks_a_hop() {
+    let links = [
+        link(2, "br0", "", BRIDGE),
+        link(3, "vnet0", "master br0", &(TAP.to_owned() + &port("forwarding"))),
+        link(4, "v0@v1", "master br0", &(VETH.to_owned() + &port("blocking"))),
+        link(5, "v1@v0", "master br1", &(VETH.to_owned() + &port("forwarding"))),
+        link(6, "br1", "", BRIDGE),
+        link(7, "eno1", "master br1", &port("forwarding")),
+    ];
+    let shown = down(&session(&links, ""), "vnet0");
+    assert_eq!(shown, ["br0", "v0: blocking by spanning tree", "v1", "br1", "eno1"]);
+}
+
+#[test]
+fn isolated_ports_exchange_nothing() {
+    let (tap, free) = (TAP.to_owned() + &isolated(), TAP.to_owned() + &port("forwarding"));
+    let links = [
+        link(2, "eno1", "master br0", &isolated()),
+        link(3, "br0", "", BRIDGE),
+        link(4, "vnet0", "master br0", &tap),
+        link(5, "vnet1", "master br0", &free),
+    ];
+    let text = session(&links, "");
+    assert_eq!(down(&text, "vnet0"), ["br0", "eno1: isolated from the port before"]);
+    // One isolated port of two is enough to pass.
+    assert_eq!(down(&text, "vnet1"), ["br0", "eno1"]);
+}
+
+#[test]
+fn bridges_that_filter_vlans_pass_common_ones() {
+    let filters = "    bridge forward_delay 1500 stp_state 0 vlan_filtering 1\n";
+    let links = [
+        link(2, "eno1", "master br0", &port("forwarding")),
+        link(3, "br0", "", filters),
+        link(4, "vnet0", "master br0", &(TAP.to_owned() + &port("forwarding"))),
+        link(5, "vnet1", "master br0", &(TAP.to_owned() + &port("forwarding"))),
+    ];
+    let vlans = "bridge vlan show\nport              vlan-id\neno1              1 PVID Egress Untagged\n                  \
+                 20\nvnet0             10 PVID Egress Untagged\nvnet1             20 PVID Egress Untagged\n\
+                 root@h1:~# ";
+    let text = session(&links, vlans);
+    assert_eq!(down(&text, "vnet0"), ["br0", "eno1: does not carry VLAN 10"]);
+    assert_eq!(down(&text, "vnet1"), ["br0", "eno1"]);
+}
+
+#[test]
+fn vlan_device_on_a_bond_leads_to_its_members() {
+    let links = [
+        link(2, "eno1", "master bond0", "    bond_slave state ACTIVE mii_status UP\n"),
+        link(3, "eno2", "down master bond0", "    bond_slave state BACKUP mii_status DOWN\n"),
+        link(4, "bond0", "", "    bond mode active-backup\n"),
+        link(
+            5,
+            "bond0.7@bond0",
+            "master br0",
+            &("    vlan protocol 802.1Q id 7\n".to_owned() + &port("forwarding")),
+        ),
+        link(6, "br0", "", BRIDGE),
+        link(7, "vnet0", "master br0", &(TAP.to_owned() + &port("forwarding"))),
+    ];
+    let shown = down(&session(&links, ""), "vnet0");
+    assert_eq!(shown, ["br0", "bond0.7", "bond0", "eno1", "eno2: down"]);
+}
+
+/// A host of neutron: VLAN 1 is an overlay, VLAN 2 a physical network, VLAN 4095 dead.
+fn neutron(flows: bool) -> String {
+    let ovs = "    openvswitch_slave\n";
+    let address = |ip: &str| {
+        format!("    inet {ip} scope global eno1\n       valid_lft forever preferred_lft forever\n")
+    };
+    let links = [
+        link(2, "eno1", "", &address("192.0.2.1/24")),
+        link(3, "eno2", "master ovs-system", ovs),
+        link(4, "tapa", "master ovs-system", &(TAP.to_owned() + ovs)),
+        link(5, "tapb", "master ovs-system", &(TAP.to_owned() + ovs)),
+        link(6, "tapc", "master ovs-system", &(TAP.to_owned() + ovs)),
+        link(7, "ovs-system", "", "    openvswitch\n"),
+    ];
+    let show = "ovs-vsctl show
+5f0c9d5e-7a68-4a0f-9d2a-1d6a36f6a001
+    Bridge br-int
+        fail_mode: secure
+        Port br-int
+            Interface br-int
+                type: internal
+        Port tapa
+            tag: 1
+            Interface tapa
+        Port tapb
+            tag: 2
+            Interface tapb
+        Port tapc
+            tag: 4095
+            Interface tapc
+        Port patch-tun
+            Interface patch-tun
+                type: patch
+                options: {peer=patch-int}
+        Port int-br-ex
+            Interface int-br-ex
+                type: patch
+                options: {peer=phy-br-ex}
+    Bridge br-tun
+        fail_mode: secure
+        Port br-tun
+            Interface br-tun
+                type: internal
+        Port patch-int
+            Interface patch-int
+                type: patch
+                options: {peer=patch-tun}
+        Port vxlan-c0000202
+            Interface vxlan-c0000202
+                type: vxlan
+                options: {in_key=flow, local_ip=\"192.0.2.1\", out_key=flow, remote_ip=\"192.0.2.2\"}
+    Bridge br-ex
+        fail_mode: secure
+        Port br-ex
+            Interface br-ex
+                type: internal
+        Port phy-br-ex
+            Interface phy-br-ex
+                type: patch
+                options: {peer=int-br-ex}
+        Port eno2
+            Interface eno2
+    ovs_version: \"2.17.0\"
+";
+    let tunnel = "root@h1:~# ovs-ofctl dump-flows br-tun
+NXST_FLOW reply (xid=0x4):
+ cookie=0x1, duration=9s, table=22, n_packets=0, n_bytes=0, priority=1,dl_vlan=1 actions=strip_vlan,load:0x41->NXM_NX_TUN_ID[],output:2
+root@h1:~# ovs-ofctl dump-flows br-ex
+NXST_FLOW reply (xid=0x4):
+ cookie=0x1, duration=9s, table=0, n_packets=0, n_bytes=0, priority=4,in_port=1,dl_vlan=2 actions=mod_vlan_vid:200,NORMAL
+";
+    let rest = format!("{show}{}root@h1:~# ", if flows { tunnel } else { "" });
+    session(&links, &rest)
+}
+
+#[test]
+fn overlay_vlan_leads_to_the_tunnels_and_the_nic_below() {
+    let shown = down(&neutron(true), "tapa");
+    assert_eq!(
+        shown,
+        [
+            "tapa",
+            "tapa",
+            "br-int",
+            "patch-tun",
+            "patch-tun",
+            "patch-int",
+            "patch-int",
+            "br-tun",
+            "vxlan-c0000202",
+            "vxlan-c0000202",
+            "vxlan-c0000202",
+            "192.0.2.2",
+            "eno1",
+        ]
+    );
+}
+
+#[test]
+fn physical_vlan_leads_to_its_bridge_alone() {
+    let shown = down(&neutron(true), "tapb");
+    assert_eq!(
+        shown,
+        [
+            "tapb",
+            "tapb",
+            "br-int",
+            "int-br-ex",
+            "int-br-ex",
+            "phy-br-ex",
+            "phy-br-ex",
+            "br-ex",
+            "eno2",
+            "eno2",
+            "eno2",
+        ]
+    );
+}
+
+#[test]
+fn without_flows_either_bridge_may_be_meant() {
+    let shown = down(&neutron(false), "tapa");
+    assert!(shown.contains(&"? patch-tun".to_owned()), "{shown:?}");
+    assert!(shown.contains(&"? int-br-ex".to_owned()), "{shown:?}");
+}
+
+#[test]
+fn dead_vlan_leads_nowhere() {
+    let shown = down(&neutron(true), "tapc");
+    assert_eq!(shown, ["tapc", "tapc: on the dead VLAN 4095", "br-int"]);
+}
+
+#[test]
+fn only_ports_of_its_vlans_hang_on_a_nic() {
+    let (overlay, physical) = (up(&neutron(true), "eno1"), up(&neutron(true), "eno2"));
+    let has = |all: &[String], name: &str| all.iter().any(|it| it == name);
+    assert!(has(&overlay, "tapa") && !has(&overlay, "tapb"), "{overlay:?}");
+    assert!(has(&physical, "tapb") && !has(&physical, "tapa"), "{physical:?}");
+    assert!(!has(&overlay, "tapc") && !has(&physical, "tapc"));
+}
+
+#[test]
+fn dead_ports_share_no_segment() {
+    let text = neutron(true).replace("tag: 2\n", "tag: 4095\n");
+    with_network(&text, |network| {
+        let of = |name| {
+            let device = network.topology.find_netdev(HostId(0), &Netns::Root, name).unwrap();
+            network.segments().of(device)
+        };
+        assert!(of("tapb").is_none() || of("tapb") != of("tapc"));
+    });
+}
+
+#[test]
+fn own_device_of_a_bridge_leads_into_it() {
+    let links = [
+        link(2, "eno1", "master ovs-system", "    openvswitch_slave\n"),
+        link(3, "br-ex", "", "    openvswitch\n"),
+        link(4, "ovs-system", "", "    openvswitch\n"),
+    ];
+    let show = "ovs-vsctl show
+5f0c9d5e-7a68-4a0f-9d2a-1d6a36f6a001
+    Bridge br-ex
+        Port br-ex
+            Interface br-ex
+                type: internal
+        Port eno1
+            Interface eno1
+root@h1:~# ";
+    let shown = down(&session(&links, show), "br-ex");
+    assert_eq!(shown, ["br-ex", "br-ex", "br-ex", "eno1", "eno1", "eno1"]);
+}
