@@ -126,6 +126,8 @@ pub(crate) enum Command {
     Rules(Rules),
     /// Show the page of a rule
     Explain(Explain),
+    /// Print the JSON Schema of a document that tapline reads or writes
+    Schema(Schema),
     /// Print a completion script for a shell
     Completions(Completions),
 }
@@ -403,6 +405,62 @@ pub(crate) struct Explain {
     pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) config: Config,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Schema {
+    /// Document
+    #[arg(value_name = "KIND")]
+    pub(crate) kind: SchemaKind,
+}
+
+/// A document that has a schema.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum SchemaKind {
+    /// The file of --baseline
+    Baseline,
+    /// tapline.yaml
+    Config,
+    /// coverage --format json
+    Coverage,
+    /// graph --format json
+    Graph,
+    /// lint --format json
+    Lint,
+    /// records, in any format
+    Records,
+    /// rules --format json
+    Rules,
+    /// snapshot
+    Snapshot,
+}
+
+impl SchemaKind {
+    /// All, by name.
+    pub(crate) const ALL: &[Self] = &[
+        Self::Baseline,
+        Self::Config,
+        Self::Coverage,
+        Self::Graph,
+        Self::Lint,
+        Self::Records,
+        Self::Rules,
+        Self::Snapshot,
+    ];
+
+    /// Its name on the command line and in `docs/schemas/`.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Baseline => "baseline",
+            Self::Config => "config",
+            Self::Coverage => "coverage",
+            Self::Graph => "graph",
+            Self::Lint => "lint",
+            Self::Records => "records",
+            Self::Rules => "rules",
+            Self::Snapshot => "snapshot",
+        }
+    }
 }
 
 #[derive(Debug, Args)]

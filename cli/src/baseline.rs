@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tapline_analysis::lint::{Finding, Report};
 use tapline_capture::{CaptureError, file};
@@ -30,13 +31,14 @@ struct Fingerprint {
 }
 
 /// What is written: with a few words for those who read changes of it.
-#[derive(Serialize)]
-struct Document<'a> {
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Document<'a> {
+    #[schemars(extend("const" = "tapline.baseline/1"))]
     schema: &'static str,
     findings: Vec<Row<'a>>,
 }
 
-#[derive(PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
 struct Row<'a> {
     code: &'static str,
     host: &'a str,

@@ -6,8 +6,9 @@ mod explain;
 mod graph;
 mod lint;
 mod records;
-mod rules;
+pub(crate) mod rules;
 mod rules_test;
+mod schema;
 mod show;
 mod snapshot;
 
@@ -27,6 +28,7 @@ pub(crate) fn run(command: Command, terminal: &Terminal) -> Result<Status> {
         Command::Collect => collect::run(),
         Command::Rules(args) => rules::run(&args, terminal),
         Command::Explain(args) => explain::run(&args, terminal),
+        Command::Schema(args) => schema::run(&args),
         Command::Completions(args) => completions::run(&args),
     }
 }

@@ -3,6 +3,7 @@ mod read;
 mod schema;
 
 pub(crate) use read::explained;
+pub(crate) use schema::Document;
 
 use std::path::{Path, PathBuf};
 

@@ -18,6 +18,7 @@ mod honesty;
 mod own;
 mod pipeline;
 mod render;
+mod schema;
 mod suggest;
 mod terminal;
 
@@ -44,6 +45,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(status) => status.into(),
         Err(error) => error.report(&terminal),
     }
+}
+
+/// The JSON Schemas of what is read and written, each by its name.
+pub fn schemas() -> Vec<(&'static str, String)> {
+    schema::all()
 }
 
 /// The grammar of the command line.

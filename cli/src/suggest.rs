@@ -34,36 +34,15 @@ pub(crate) fn several<'a>(
     near.into_iter().take(most).map(|(_, it)| it).collect()
 }
 
-/// Edits (insert, delete, replace, swap of neighbours) from `a` to `b`, if there are at most `most`. Long words are
-/// not compared.
+/// Edits (insert, delete, replace, swap of neighbours) from `a` to `b`, if there are at most `most`.
+/// Long words are not compared.
 fn distance(a: &str, b: &str, most: usize) -> Option<usize> {
     const LONGEST: usize = 64;
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    if a.len().abs_diff(b.len()) > most || a.len() > LONGEST || b.len() > LONGEST {
+    let (from, to) = (a.chars().count(), b.chars().count());
+    if from.abs_diff(to) > most || from.max(to) > LONGEST {
         return None;
     }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    let mut row_before: Vec<usize> = Vec::new();
-    let mut from_before = None;
-    for (n, &from) in a.iter().enumerate() {
-        let mut left = n + 1;
-        let mut next = vec![left];
-        let mut to_before = None;
-        for (m, &to) in b.iter().enumerate() {
-            let at = |row: &[usize], m: usize| row.get(m).copied().unwrap_or(usize::MAX - 1);
-            let replaced = at(&row, m) + usize::from(from != to);
-            left = replaced.min(at(&row, m + 1) + 1).min(left + 1);
-            let swapped = from_before == Some(to) && to_before == Some(from);
-            if let (true, Some(m)) = (swapped, m.checked_sub(1)) {
-                left = left.min(at(&row_before, m) + 1);
-            }
-            next.push(left);
-            to_before = Some(to);
-        }
-        row_before = std::mem::replace(&mut row, next);
-        from_before = Some(from);
-    }
-    row.last().copied().filter(|&far| far <= most)
+    Some(strsim::osa_distance(a, b)).filter(|&far| far <= most)
 }
 
 #[cfg(test)]

@@ -11,9 +11,6 @@ fn sarif(inputs: &[&str]) -> Value {
     let document = ran.json();
     let complaints = sarif_schema::complaints(&sarif_schema::schema(), &document);
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
-    // And another program's idea of it.
-    let read: serde_sarif::sarif::Sarif = serde_json::from_str(&ran.out).expect("SARIF");
-    assert_eq!(read.runs.len(), 1);
     assert_eq!(document["version"], "2.1.0");
     assert!(document["$schema"].as_str().unwrap().ends_with("sarif-2.1.0.json"));
     let runs = document["runs"].as_array().unwrap();

@@ -27,6 +27,7 @@ mod records;
 mod roots;
 mod rules;
 mod sarif_schema;
+mod schema;
 mod show;
 mod snapshot;
 

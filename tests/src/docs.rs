@@ -15,11 +15,14 @@ use crate::scaffold::root;
 /// Never in practice: writing to a string does not fail.
 pub fn pages() -> anyhow::Result<Vec<(PathBuf, String)>> {
     let docs = root().join("docs");
-    Ok(vec![
+    let mut pages = vec![
         (docs.join("cli.md"), cli()?),
         (docs.join("formats.md"), formats()?),
         (docs.join("rules.md"), all_rules()?),
-    ])
+    ];
+    let schemas = tapline::schemas().into_iter();
+    pages.extend(schemas.map(|(name, text)| (docs.join(format!("schemas/{name}.json")), text)));
+    Ok(pages)
 }
 
 /// Writes every page.

@@ -1,6 +1,7 @@
 //! `tapline rules`.
 use std::io::Write as _;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use tapline_analysis::lint::rules::ALL;
 use tapline_analysis::lint::{Confidence, Severity};
@@ -9,19 +10,23 @@ use crate::args::{OfRules, Rules, TextOrJson};
 use crate::config;
 use crate::error::{Result, Status};
 use crate::render::severity_style;
+use crate::schema as shape;
 use crate::terminal::{self, Terminal, style};
 
-#[derive(Serialize)]
-struct Document {
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Document {
+    #[schemars(extend("const" = "tapline.rules/1"))]
     schema: &'static str,
     rules: Vec<Row>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct Row {
     code: &'static str,
     id: &'static str,
+    #[schemars(with = "shape::Severity")]
     severity: Severity,
+    #[schemars(with = "shape::Confidence")]
     confidence: Confidence,
     summary: &'static str,
     /// Cannot be turned off without a word.

@@ -1,5 +1,6 @@
 //! The keys of `tapline.yaml`. Unknown ones are errors: a misspelt suppression must not be passed
 //! over in silence.
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,6 +8,7 @@ use std::marker::PhantomData;
 use std::path::PathBuf;
 
 use jiff::civil::Date;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -15,9 +17,9 @@ use tapline_analysis::lint::{Rule, Severity};
 
 use crate::catalogue::Catalogue;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Document {
+pub(crate) struct Document {
     pub(super) profile: Option<Profile>,
     pub(super) select: Vec<Word>,
     pub(super) ignore: Vec<Word>,
@@ -25,6 +27,10 @@ pub(super) struct Document {
     pub(super) severity_gate: SeverityGate,
     /// Read before: see [`super::read::rule_paths`].
     #[serde(rename = "rules")]
+    #[schemars(
+        with = "Vec<String>",
+        description = "Files and folders of rules, from the folder of this file."
+    )]
     pub(super) _rules: Vec<PathBuf>,
     pub(super) env: Env,
     #[serde(alias = "threshold")]
@@ -35,13 +41,13 @@ pub(super) struct Document {
     pub(super) suppressions: Vec<Suppression>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct SeverityGate {
     pub(super) fail_on: Option<FailOn>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum FailOn {
     Error,
@@ -64,7 +70,7 @@ pub(super) fn knowing<T>(catalogue: &Catalogue, read: impl FnOnce() -> T) -> T {
     result
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Profile {
     OpenstackOvs,
@@ -75,7 +81,7 @@ pub(super) enum Profile {
     Generic,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Firewall {
     Hybrid,
@@ -83,7 +89,7 @@ pub(super) enum Firewall {
     None,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Env {
     pub(super) l2pop: Option<bool>,
@@ -95,7 +101,7 @@ pub(super) struct Env {
     pub(super) same_host: Vec<Vec<String>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Thresholds {
     pub(super) counter_ratio: Option<Ratio>,
@@ -106,7 +112,7 @@ pub(super) struct Thresholds {
     pub(super) orphan_warn: Option<u64>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Override {
     pub(super) rule: RuleName,
@@ -116,7 +122,7 @@ pub(super) struct Override {
     pub(super) object: Option<Pattern>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Level {
     Error,
@@ -134,8 +140,18 @@ pub(super) struct Suppression {
     pub(super) until: Option<Day>,
 }
 
-/// A suppression as it is written.
-#[derive(Debug, Deserialize)]
+impl JsonSchema for Suppression {
+    fn schema_name() -> Cow<'static, str> {
+        "Suppression".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Written::json_schema(generator)
+    }
+}
+
+/// Findings that are known and accepted. Those of severity error need an end.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Written {
     rule: RuleName,
@@ -207,6 +223,16 @@ macro_rules! text_values {
         $(impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
                 Self::from_yaml(from)
+            }
+        }
+
+        impl JsonSchema for $type {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "description": Self::EXPECTED })
             }
         })*
     };
@@ -284,6 +310,16 @@ impl Text for Day {
 /// A share between nothing and all.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ratio(pub(super) f64);
+
+impl JsonSchema for Ratio {
+    fn schema_name() -> Cow<'static, str> {
+        "Ratio".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "number", "minimum": 0, "maximum": 1 })
+    }
+}
 
 impl<'de> Deserialize<'de> for Ratio {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {

@@ -1,4 +1,5 @@
 //! How a run was configured, and which settings were of no use: what a report says of itself.
+use schemars::JsonSchema;
 use serde::Serialize;
 use tapline_analysis::lint::Report;
 use tapline_analysis::lint::settings::{Profile, Scope, Suppression};
@@ -7,7 +8,7 @@ use crate::catalogue::Chosen;
 use crate::config::Config;
 
 /// What a report says of its run.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, JsonSchema, Serialize)]
 pub(crate) struct About {
     /// The file of the configuration.
     pub(crate) path: Option<String>,

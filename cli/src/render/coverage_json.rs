@@ -2,6 +2,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use tapline_core::capture::{Completeness, Snapshot, Source};
 use tapline_core::ids::Netns;
@@ -12,25 +13,30 @@ use tapline_topology::Topic;
 use tapline_topology::coverage::Coverage;
 
 use super::coverage::HostCoverage;
-use super::problems::{NotRead, Problems};
+use super::problems::{NotRead, NotReadRow, Problem, Problems};
 use crate::error::Result;
 use crate::gap::{self, Step};
+use crate::schema as shape;
 
-#[derive(Serialize)]
-struct Document<'a> {
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Document<'a> {
+    #[schemars(extend("const" = "tapline.coverage/1"))]
     schema: &'static str,
     hosts: Vec<HostRow<'a>>,
+    #[schemars(with = "Vec<Problem<'static>>")]
     problems: Problems<'a>,
     /// Files, archives and commands of the input that were not used.
+    #[schemars(with = "Vec<NotReadRow<'static>>")]
     not_read: NotRead<'a>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct HostRow<'a> {
     host: &'a str,
     inputs: &'a [String],
     sos_version: Option<&'a str>,
     cleaned: bool,
+    #[schemars(with = "shape::LineCount")]
     lines: LineCount,
     namespaces: Vec<NetnsRow<'a>>,
     undecided: Vec<UndecidedRow<'a>>,
@@ -41,15 +47,18 @@ struct HostRow<'a> {
     texts: Vec<TextRow<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct NetnsRow<'a> {
+    #[schemars(with = "String")]
     netns: &'a Netns,
     topics: Vec<TopicRow<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct TopicRow<'a> {
+    #[schemars(with = "String")]
     topic: Topic,
+    #[schemars(with = "shape::CoverageState")]
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
@@ -58,25 +67,28 @@ struct TopicRow<'a> {
     texts: Vec<PlaceRow<'a>>,
     /// The command that would answer it, where none does.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     command: Option<Need>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct PlaceRow<'a> {
     archive: &'a str,
     member: &'a str,
     line: u32,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct UndecidedRow<'a> {
     code: &'static str,
+    #[schemars(with = "Vec<String>")]
     missing: &'a [Need],
     count: u32,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct StepRow {
+    #[schemars(with = "Vec<String>")]
     commands: Vec<Need>,
     /// The same as lines to paste, which save the outputs in files.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -86,19 +98,22 @@ struct StepRow {
     rules: BTreeMap<&'static str, u32>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct TextRow<'a> {
     archive: &'a str,
     member: &'a str,
     line: u32,
     command: String,
+    #[schemars(with = "String")]
     netns: &'a Netns,
     format: Option<&'static str>,
     /// Seconds since the epoch.
     taken: Option<f64>,
     records: usize,
+    #[schemars(with = "shape::LineCount")]
     lines: LineCount,
     #[serde(flatten)]
+    #[schemars(with = "shape::Completeness")]
     completeness: Completeness,
 }
 

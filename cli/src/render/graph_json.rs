@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use tapline_core::ids::Netns;
 use tapline_core::span::Evidence;
@@ -11,24 +12,29 @@ use tapline_topology::{NodeId, Topology};
 
 use super::node::{Attribute, attributes, name};
 use crate::error::Result;
+use crate::schema as shape;
 
 /// Places that are listed of one node.
 const SEEN: usize = 20;
 
-#[derive(Serialize)]
-struct Document<'a> {
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Document<'a> {
+    #[schemars(extend("const" = "tapline.graph/1"))]
     schema: &'static str,
     nodes: Vec<NodeRow<'a>>,
     edges: Vec<EdgeRow<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct NodeRow<'a> {
     id: &'a str,
     kind: &'static str,
     host: Option<&'a str>,
+    #[schemars(with = "Option<String>")]
     netns: Option<&'a Netns>,
     name: String,
+    /// Properties of the node, by name.
+    #[schemars(with = "shape::Anything")]
     attributes: Attributes,
     seen: Vec<Place<'a>>,
 }
@@ -41,24 +47,26 @@ impl Serialize for Attributes {
     }
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct EdgeRow<'a> {
     from: &'a str,
     to: &'a str,
     kind: &'static str,
+    #[schemars(with = "shape::EdgeConfidence")]
     confidence: Confidence,
     witnesses: Vec<WitnessRow<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct WitnessRow<'a> {
+    #[schemars(with = "shape::WitnessClass")]
     class: WitnessClass,
     claim: &'a str,
     #[serde(flatten)]
     place: Option<Place<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct Place<'a> {
     archive: &'a str,
     member: &'a str,

@@ -1,6 +1,7 @@
 //! The report of `lint` for programs. The field names are a contract: add, never rename.
 use std::io::Write;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use tapline_analysis::lint::Suppressed;
 use tapline_analysis::lint::{
@@ -14,21 +15,25 @@ use tapline_topology::{CaptureKey, Topology};
 
 use super::about::About;
 use super::paths::{self, PathRow};
-use super::problems::{NotRead, Problems};
+use super::problems::{NotRead, NotReadRow, Problem, Problems};
 use super::source::{column, excerpt};
 use crate::error::Result;
+use crate::schema as shape;
 
 /// Bytes of a line that are quoted on either side of the evidence.
 const REACH: usize = 2000;
 
-#[derive(Serialize)]
-struct Document<'a> {
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Document<'a> {
+    #[schemars(extend("const" = "tapline.lint/1"))]
     schema: &'static str,
     hosts: Vec<HostRow<'a>>,
     findings: Vec<FindingRow<'a>>,
     cannot_tell: Vec<CannotTellRow<'a>>,
+    #[schemars(with = "Vec<Problem<'static>>")]
     problems: Problems<'a>,
     /// Files, archives and commands of the input that were not used.
+    #[schemars(with = "Vec<NotReadRow<'static>>")]
     not_read: NotRead<'a>,
     clean: Vec<CleanRow>,
     /// The way of each running VM port and each port of a namespace.
@@ -37,7 +42,7 @@ struct Document<'a> {
     configuration: &'a About,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct HostRow<'a> {
     host: &'a str,
     /// Which capture of which machine: the beginning of the keys of its nodes.
@@ -48,14 +53,18 @@ struct HostRow<'a> {
     inputs: &'a [String],
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct FindingRow<'a> {
     code: &'static str,
     id: &'static str,
+    #[schemars(with = "shape::Severity")]
     severity: Severity,
+    #[schemars(with = "shape::Confidence")]
     confidence: Confidence,
     host: &'a str,
+    #[schemars(with = "Option<String>")]
     netns: Option<&'a Netns>,
+    #[schemars(with = "shape::Object")]
     object: &'a Object,
     /// The id that its node has in the graph; null where it is about no one node.
     key: Option<String>,
@@ -66,6 +75,7 @@ struct FindingRow<'a> {
     next: &'a [String],
     fingerprint: &'a str,
     /// Why it is accepted, and until when; it does not count.
+    #[schemars(with = "Option<shape::Suppressed>")]
     suppressed: Option<&'a Suppressed>,
     /// The baseline holds it; it does not count.
     baseline: bool,
@@ -78,11 +88,13 @@ struct FindingRow<'a> {
     /// Fingerprints of all that follows from it, directly or not.
     explains: &'a [String],
     /// Running VMs and namespaces that hang on what is at fault.
+    #[schemars(with = "shape::Blast")]
     blast: Blast,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct EvidenceRow<'a> {
+    #[schemars(with = "shape::Role")]
     role: Role,
     archive: &'a str,
     member: &'a str,
@@ -97,6 +109,7 @@ struct EvidenceRow<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     quote: Option<&'a str>,
     command: String,
+    #[schemars(with = "String")]
     netns: &'a Netns,
     #[serde(skip_serializing_if = "str::is_empty")]
     label: &'a str,
@@ -108,15 +121,16 @@ struct EvidenceRow<'a> {
     records: Option<usize>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct CannotTellRow<'a> {
     code: &'static str,
     host: &'a str,
+    #[schemars(with = "Vec<String>")]
     missing: &'a [Need],
     count: u32,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct CleanRow {
     code: &'static str,
     count: u32,

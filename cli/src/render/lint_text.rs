@@ -200,11 +200,11 @@ fn finding(
 ) -> io::Result<()> {
     let paint = terminal.stdout();
     header(out, snapshot, finding, paint)?;
-    for (source, marks) in by_source(finding) {
-        if let Some(source) = snapshot.source(source) {
-            write!(out, "{}", draw(source, &marks, terminal))?;
-        }
-    }
+    let marked: Vec<_> = by_source(finding)
+        .into_iter()
+        .filter_map(|(source, marks)| Some((snapshot.source(source)?, marks)))
+        .collect();
+    write!(out, "{}", draw(&marked, terminal))?;
     let more = finding.evidence.len().saturating_sub(EVIDENCE);
     let mut line = |name: &str, text: &str| {
         let text = shorten(text, LONGEST);
@@ -228,7 +228,8 @@ fn finding(
     Ok(())
 }
 
-/// `error[OVS-001] node2 · br-int/qvoe0f204ea-12: OVS could not open the device`
+/// `error[OVS-001] node2 · br-int/qvoe0f204ea-12: OVS could not open the device`, without the end of
+/// the line, which belongs to the drawing.
 fn header(
     out: &mut impl Write,
     snapshot: &Snapshot,
@@ -245,7 +246,7 @@ fn header(
         less => format!(" ({less})"),
     };
     let code = format!("{}[{}]", finding.severity, finding.rule.code);
-    writeln!(
+    write!(
         out,
         "{} {}: {}{}",
         paint.of(colour, code),

@@ -1,6 +1,7 @@
 //! The paths of VM ports and ports of namespaces, one line each.
 use std::io::{self, Write};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use tapline_analysis::lint::paths::{Path, Reach, State, Step, paths};
 use tapline_analysis::lint::{Finding, Report};
@@ -8,10 +9,11 @@ use tapline_topology::{NodeData, NodeId, Topology};
 
 use super::escape::visible;
 use super::node::name;
+use crate::schema as shape;
 use crate::terminal::{Paint, style};
 
 /// A path for programs.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 pub(crate) struct PathRow {
     host: String,
     netns: Option<String>,
@@ -19,6 +21,7 @@ pub(crate) struct PathRow {
     start: String,
     hops: Vec<HopRow>,
     /// How far the hops lead: `nothing`, `switch`, `tunnels` or `wire`.
+    #[schemars(with = "shape::Reach")]
     reach: &'static str,
     /// Whether no hop is broken and the path reaches a switch; null where that is not known.
     whole: Option<bool>,
@@ -26,11 +29,12 @@ pub(crate) struct PathRow {
     broken_by: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct HopRow {
     kind: &'static str,
     name: String,
     /// `whole`, `broken` or `unknown`.
+    #[schemars(with = "shape::HopState")]
     state: &'static str,
     /// How many more lead on beside it: tunnels, uplinks.
     beside: usize,

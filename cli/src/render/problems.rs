@@ -1,4 +1,5 @@
 //! Problems of reading, as all JSON and YAML forms list them.
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use tapline_core::capture::Snapshot;
 
@@ -8,7 +9,7 @@ use super::source::excerpt;
 const REACH: usize = 400;
 
 /// One remark about an input or one of its lines.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 pub(crate) struct Problem<'a> {
     pub(crate) archive: &'a str,
     pub(crate) member: &'a str,
@@ -54,8 +55,9 @@ impl Serialize for Problems<'_> {
 /// What of the input was not used.
 pub(crate) struct NotRead<'a>(pub(crate) &'a Snapshot);
 
-#[derive(Serialize)]
-struct NotReadRow<'a> {
+/// One file, archive or command that was not used.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct NotReadRow<'a> {
     archive: &'a str,
     member: &'a str,
     /// Of a command of a session; null for a file.

@@ -2,6 +2,7 @@
 use std::any::Any;
 use std::io::Write;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use tapline_core::capture::{Snapshot, Source};
 use tapline_core::ids::Netns;
@@ -12,6 +13,7 @@ use tapline_core::span::Span;
 use super::problems;
 use crate::args::RecordFormat;
 use crate::error::{CliError, Result};
+use crate::schema::Anything;
 
 /// Which records to show.
 pub(crate) struct Filter {
@@ -25,18 +27,31 @@ impl Filter {
     }
 }
 
+/// The shape of the whole, which is written piece by piece: the records of a large capture are not
+/// kept in memory twice.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only its shape is of interest")]
+pub(crate) struct Document<'a> {
+    #[schemars(extend("const" = "tapline.records/1"))]
+    schema: &'static str,
+    /// Beside what is listed here, each has the fields of its kind.
+    records: Vec<Row<'a, Anything>>,
+    problems: Vec<problems::Problem<'a>>,
+}
+
 /// A record with its identity and place in front.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct Row<'a, T> {
     kind: &'static str,
     host: &'a str,
+    #[schemars(with = "String")]
     netns: &'a Netns,
     at: Place<'a>,
     #[serde(flatten)]
     record: &'a T,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct Place<'a> {
     archive: &'a str,
     member: &'a str,

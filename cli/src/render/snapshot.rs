@@ -2,6 +2,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use tapline_core::ids::Netns;
 use tapline_core::records::route::{Gateway, Nexthop, Route};
@@ -15,13 +16,14 @@ pub(crate) const SCHEMA: &str = "tapline.snapshot/1";
 
 type Named<T> = BTreeMap<String, T>;
 
-#[derive(Serialize)]
-struct Document {
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Document {
+    #[schemars(extend("const" = "tapline.snapshot/1"))]
     schema: &'static str,
     hosts: Named<HostRow>,
 }
 
-#[derive(Default, Serialize)]
+#[derive(Default, JsonSchema, Serialize)]
 struct HostRow {
     namespaces: Named<NetnsRow>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -32,7 +34,7 @@ struct HostRow {
     tunnels: BTreeSet<TunnelRow>,
 }
 
-#[derive(Default, Serialize)]
+#[derive(Default, JsonSchema, Serialize)]
 struct NetnsRow {
     /// Left out where commands were captured inside it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,7 +45,7 @@ struct NetnsRow {
     routes: Named<BTreeSet<String>>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct DeviceRow {
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,7 +62,7 @@ struct DeviceRow {
     addresses: BTreeSet<String>,
 }
 
-#[derive(Default, Serialize)]
+#[derive(Default, JsonSchema, Serialize)]
 struct BridgeRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     fail_mode: Option<String>,
@@ -72,7 +74,7 @@ struct BridgeRow {
     ports: Named<PortRow>,
 }
 
-#[derive(Default, Serialize)]
+#[derive(Default, JsonSchema, Serialize)]
 struct PortRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     tag: Option<u16>,
@@ -83,7 +85,7 @@ struct PortRow {
     interfaces: Named<InterfaceRow>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct InterfaceRow {
     #[serde(rename = "type")]
     kind: String,
@@ -99,7 +101,7 @@ struct InterfaceRow {
     error: Option<String>,
 }
 
-#[derive(Default, Serialize)]
+#[derive(Default, JsonSchema, Serialize)]
 struct VmRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     uuid: Option<String>,
@@ -109,7 +111,7 @@ struct VmRow {
     nics: BTreeSet<NicRow>,
 }
 
-#[derive(PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
 struct NicRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     mac: Option<String>,
@@ -125,7 +127,7 @@ struct NicRow {
     attached_to: BTreeSet<String>,
 }
 
-#[derive(PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
 struct TunnelRow {
     on: String,
     #[serde(rename = "type")]

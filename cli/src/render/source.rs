@@ -1,6 +1,7 @@
-//! Quotes the lines that a span touches, and draws them with labels under the spans.
+//! Quotes the lines that spans touch, and draws them with labels under the spans.
 //!
-//! The drawing is miette's. It is fed with the few lines that are shown and never with the whole
+//! The drawing is miette's: one report for all places of a finding. Its source code is made of
+//! windows, each a few lines of one text with their own name and line number, and never the whole
 //! text: a source of a hundred megabytes costs as much as one of a hundred bytes.
 use std::fmt;
 
@@ -83,34 +84,35 @@ pub(crate) fn column(source: &Source, span: Span) -> Option<usize> {
     Some(packed + before.chars().count() + 1)
 }
 
-/// Draws the marked pieces of one source: a frame for each group of neighbouring lines. Of the
-/// marks in a frame, the place of the one that comes first in `marks` is named.
-pub(crate) fn draw(source: &Source, marks: &[Mark<'_>], terminal: &Terminal) -> String {
-    let mut drawn = String::new();
-    for group in groups(source, marks) {
-        let window = Window::new(source, &group, terminal.width);
-        let theme = if terminal.stdout().color {
-            GraphicalTheme::unicode()
-        } else {
-            GraphicalTheme::unicode_nocolor()
-        };
-        let handler = GraphicalReportHandler::new_themed(theme)
-            .with_links(false)
-            .with_width(terminal.width)
-            .with_context_lines(0)
-            .without_primary_span_start();
-        let mut report = String::new();
-        if handler.render_report(&mut report, &window).is_err() {
-            continue;
-        }
-        // Above the frame stands the message, which is empty: the caller has written its own.
-        let frame = report.lines().skip_while(|line| !line.contains('╭'));
-        for line in frame {
-            drawn.push_str(line.trim_end());
-            drawn.push('\n');
+/// Draws the marked pieces of some sources, in this order: a frame for each group of neighbouring
+/// lines. Of the marks in a frame, the place of the one that comes first is named.
+///
+/// A report begins with its message, and a message is a line. The caller writes it, in words and
+/// colours of its own; miette is given an empty one and writes the end of that line.
+pub(crate) fn draw(marked: &[(&Source, Vec<Mark<'_>>)], terminal: &Terminal) -> String {
+    let mut quotes = Quotes::default();
+    for (source, marks) in marked {
+        for group in groups(source, marks) {
+            quotes.push(&group, Window::new(source, &group, terminal.width));
         }
     }
-    drawn
+    let theme = if terminal.stdout().color {
+        GraphicalTheme::unicode()
+    } else {
+        GraphicalTheme::unicode_nocolor()
+    };
+    let handler = GraphicalReportHandler::new_themed(theme)
+        .with_links(false)
+        .with_width(terminal.width)
+        .with_wrap_lines(false)
+        .with_context_lines(0)
+        .without_primary_span_start();
+    let mut report = String::new();
+    match handler.render_report(&mut report, &quotes) {
+        Ok(()) => report,
+        // Writing into a string does not fail, and every label lies in a window.
+        Err(fmt::Error) => "\n".to_owned(),
+    }
 }
 
 /// Marks on neighbouring lines, and which of them to name. Groups are in the order of the marks
@@ -156,15 +158,41 @@ fn clip(source: &Source, span: Span) -> Span {
     Span { start: span.start, end: span.start + u32::try_from(length).unwrap_or(0) }
 }
 
-/// The shown lines, harmless and cut to width, with the spans moved along.
+/// The windows of one report.
+#[derive(Debug, Default)]
+struct Quotes {
+    windows: Vec<Window>,
+    /// Bytes of all windows, with one between two of them.
+    length: usize,
+    labels: Vec<LabeledSpan>,
+}
+
+impl Quotes {
+    /// Puts a window behind the others, and its labels with it.
+    fn push(&mut self, group: &Group<'_>, mut window: Window) {
+        window.offset = self.length;
+        for mark in &group.marks {
+            let (start, end) = window.place(mark.span);
+            let label = (!mark.label.is_empty()).then(|| visible(mark.label).into_owned());
+            self.labels.push(LabeledSpan::new(label, self.length + start, end - start));
+        }
+        self.length += window.text.len() + 1;
+        self.windows.push(window);
+    }
+}
+
+/// The shown lines of one group, harmless and cut to width.
 #[derive(Debug)]
 struct Window {
-    /// `archive!member:line:column` of the first mark.
+    /// `archive!member:line:column` of the named mark.
     name: String,
     text: String,
+    /// Where the text starts among those of the other windows.
+    offset: usize,
     first_line: usize,
     line_count: usize,
-    labels: Vec<LabeledSpan>,
+    /// From bytes of the source to bytes of the window, at every character that is shown.
+    moved: Vec<(usize, usize)>,
 }
 
 impl Window {
@@ -177,8 +205,7 @@ impl Window {
         let gutter = last_line.to_string().len() + 6;
         let width = width.saturating_sub(gutter).max(40);
         let mut text = String::with_capacity(lines.text.len() + 16);
-        // From bytes of the source to bytes of the window, at every character that is shown.
-        let mut moved: Vec<(usize, usize)> = Vec::new();
+        let mut moved = Vec::new();
         let mut start = lines.start;
         let mut line_count = 0;
         for line in lines.text.split('\n') {
@@ -186,7 +213,7 @@ impl Window {
                 text.push('\n');
             }
             line_count += 1;
-            let body = line.trim_end_matches('\r');
+            let body = line.trim_end();
             let range = shown(body, start, marks, width);
             if range.start > 0 || (line_count == 1 && lines.cut_before) {
                 text.push('…');
@@ -206,17 +233,6 @@ impl Window {
         if lines.cut_after && !text.ends_with('…') {
             text.push('…');
         }
-        let to_window = |at: u32| {
-            let next = moved.partition_point(|&(from, _)| from < at as usize);
-            moved.get(next).or(moved.last()).map_or(0, |&(_, to)| to)
-        };
-        let labels = marks.iter().map(|mark| {
-            let start = to_window(mark.span.start);
-            let end = to_window(mark.span.end).max(start);
-            let label = (!mark.label.is_empty()).then(|| visible(mark.label).into_owned());
-            LabeledSpan::new(label, start, end - start)
-        });
-        let labels = labels.collect();
         let named = group.named;
         let mut name = place(&source.archive, &source.member).to_string();
         let (line, _) = source.line_numbers(named);
@@ -225,7 +241,17 @@ impl Window {
             name.push_str(&format!(":{column}"));
         }
         let name = visible(&name).into_owned();
-        Self { name, text, first_line: first_line as usize, line_count, labels }
+        Self { name, text, offset: 0, first_line: first_line as usize, line_count, moved }
+    }
+
+    /// Where a span of the source starts and ends in the text of the window.
+    fn place(&self, span: Span) -> (usize, usize) {
+        let place = |at: u32| {
+            let next = self.moved.partition_point(|&(from, _)| from < at as usize);
+            self.moved.get(next).or(self.moved.last()).map_or(0, |&(_, to)| to)
+        };
+        let start = place(span.start);
+        (start, place(span.end).max(start))
     }
 }
 
@@ -266,26 +292,33 @@ fn columns(c: char) -> usize {
     if c == '\t' { TAB.len() } else { 1 }
 }
 
-impl SourceCode for Window {
-    /// Always the whole window: it holds nothing but what is to be shown.
+impl SourceCode for Quotes {
+    /// The window that holds the span, as a whole: there is nothing in it but what is to be shown.
+    /// A span over two windows is none: their lines do not follow one another.
     fn read_span<'a>(
         &'a self,
-        _: &SourceSpan,
+        span: &SourceSpan,
         _: usize,
         _: usize,
     ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let behind = self.windows.partition_point(|window| window.offset <= span.offset());
+        let window = behind.checked_sub(1).and_then(|at| self.windows.get(at));
+        let window = window.ok_or(MietteError::OutOfBounds)?;
+        if span.offset() + span.len() > window.offset + window.text.len() {
+            return Err(MietteError::OutOfBounds);
+        }
         Ok(Box::new(MietteSpanContents::new_named(
-            self.name.clone(),
-            self.text.as_bytes(),
-            (0, self.text.len()).into(),
-            self.first_line.saturating_sub(1),
+            window.name.clone(),
+            window.text.as_bytes(),
+            (window.offset, window.text.len()).into(),
+            window.first_line.saturating_sub(1),
             0,
-            self.line_count,
+            window.line_count,
         )))
     }
 }
 
-impl Diagnostic for Window {
+impl Diagnostic for Quotes {
     fn source_code(&self) -> Option<&dyn SourceCode> {
         Some(self)
     }
@@ -295,13 +328,14 @@ impl Diagnostic for Window {
     }
 }
 
-impl fmt::Display for Window {
+impl fmt::Display for Quotes {
+    /// Nothing: see [`draw`].
     fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
         Ok(())
     }
 }
 
-impl std::error::Error for Window {}
+impl std::error::Error for Quotes {}
 
 #[cfg(test)]
 mod tests {
@@ -315,7 +349,7 @@ mod tests {
             .iter()
             .map(|&(part, label)| Mark { span: at(&snapshot, 0, part).span, label })
             .collect();
-        draw(source, &marks, &Terminal::plain())
+        draw(&[(source, marks)], &Terminal::plain())
     }
 
     #[test]
@@ -391,6 +425,6 @@ mod tests {
         let snapshot = snapshot(&[("file", "unknown", "")]);
         let source = snapshot.source(tapline_core::span::SourceId(0)).unwrap();
         let mark = Mark { span: Span { start: 7, end: 9 }, label: "gone" };
-        draw(source, &[mark], &Terminal::plain());
+        draw(&[(source, vec![mark])], &Terminal::plain());
     }
 }

@@ -311,6 +311,66 @@ fn equal_indexes_pair_by_namespace_and_name() {
     assert_eq!(conflicts(&topology), []);
 }
 
+/// Without it a listing is taken for one that was cut.
+const LO: &str = "\
+1: lo: <LOOPBACK> mtu 65536 qdisc noop state DOWN mode DEFAULT group default qlen 1000
+    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00 promiscuity 0
+";
+
+/// How sure a pair is: proven by a name of the other namespace or where no device can be missing,
+/// otherwise a guess, however good.
+#[test]
+fn a_pair_is_proven_only_where_nothing_else_can_be_the_peer() {
+    let root = |hint: &str| LO.to_owned() + &veth(5, "va@if7", "", hint);
+    let red = LO.to_owned() + &veth(7, "vb@if5", "", " link-netnsid 0");
+    // What root says of the peer's namespace, the namespaces that are listed, how sure.
+    for (hint, listed, confidence) in [
+        (" link-netns red", "red\nblue\n", Confidence::Proven),
+        (" link-netnsid 3", "red (id: 3)\nblue (id: 4)\n", Confidence::Proven),
+        ("", "red\n", Confidence::Proven),
+        // A device of `blue`, which was not captured, may be the peer.
+        ("", "red\nblue\n", Confidence::Inferred),
+    ] {
+        let root = root(hint);
+        let snapshot = snapshot(&[&[
+            ("", "ip netns", listed),
+            ("", "ip -d link", &root),
+            ("red", "ip -d link", &red),
+        ]]);
+        let topology = build(&snapshot);
+        let found = peer(&topology, "", "va");
+        assert_eq!(found, Some(("red/vb".to_owned(), confidence)), "{hint:?} {listed:?}");
+    }
+}
+
+/// Without the list of namespaces there may always be another.
+#[test]
+fn a_pair_is_a_guess_where_namespaces_were_not_listed() {
+    let root = LO.to_owned() + &veth(5, "va@if7", "", "");
+    let red = LO.to_owned() + &veth(7, "vb@if5", "", " link-netnsid 0");
+    let snapshot = snapshot(&[&[("", "ip -d link", &root), ("red", "ip -d link", &red)]]);
+    let topology = build(&snapshot);
+    assert_eq!(peer(&topology, "", "va"), Some(("red/vb".to_owned(), Confidence::Inferred)));
+}
+
+/// Among rivals with equal indexes a name decides, and a name is a convention: never a proof, even
+/// where every device was captured.
+#[test]
+fn a_pair_by_name_is_a_guess() {
+    let root = LO.to_owned() + &veth(3, "rfp-aaaaaaaa-a@if2", "", "");
+    let one = LO.to_owned() + &veth(2, "fpr-aaaaaaaa-a@if3", "", "");
+    let two = LO.to_owned() + &veth(2, "other@if3", "", "");
+    let snapshot = snapshot(&[&[
+        ("", "ip netns", "one\ntwo\n"),
+        ("", "ip -d link", &root),
+        ("one", "ip -d link", &one),
+        ("two", "ip -d link", &two),
+    ]]);
+    let topology = build(&snapshot);
+    let found = peer(&topology, "", "rfp-aaaaaaaa-a");
+    assert_eq!(found, Some(("one/fpr-aaaaaaaa-a".to_owned(), Confidence::Inferred)));
+}
+
 #[test]
 fn without_hints_equal_indexes_stay_ambiguous() {
     let end = |name: &str, index, claims| veth(index, &format!("{name}@if{claims}"), "", "");
