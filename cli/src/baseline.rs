@@ -33,7 +33,7 @@ struct Fingerprint {
 /// What is written: with a few words for those who read changes of it.
 #[derive(JsonSchema, Serialize)]
 pub(crate) struct Document<'a> {
-    #[schemars(extend("const" = "tapline.baseline/1"))]
+    #[schemars(extend("const" = "tapline.baseline/2"))]
     schema: &'static str,
     findings: Vec<Row<'a>>,
 }
