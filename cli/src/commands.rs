@@ -3,7 +3,7 @@ mod collect;
 mod completions;
 mod coverage;
 mod explain;
-mod graph;
+pub(crate) mod graph;
 mod lint;
 mod records;
 pub(crate) mod rules;

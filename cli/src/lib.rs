@@ -3,6 +3,8 @@
 //! Everything below this crate returns values; only this crate prints. [`run`] is the whole
 //! program, [`command`] its grammar (for the generated documentation).
 #![expect(clippy::format_push_string, reason = "reports are short; plain code reads better")]
+#[cfg(test)]
+mod agreement;
 mod args;
 mod baseline;
 mod catalogue;

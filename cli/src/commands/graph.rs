@@ -22,9 +22,7 @@ pub(crate) fn run(args: &Graph, terminal: &Terminal) -> Result<Status> {
         None => topology.nodes().map(|(id, _)| id).collect(),
         Some(name) => {
             let focus = focus(&topology, name)?;
-            let mut chosen = on_paths(&network, &focus);
-            chosen.extend(around(&topology, &focus, args.depth));
-            with_places(&topology, chosen)
+            choose(&network, &focus, args.depth)
         }
     };
     let mut out = terminal::out();
@@ -55,6 +53,13 @@ fn focus(topology: &Topology<'_>, name: &str) -> Result<Vec<NodeId>> {
         [] => error.hint("`tapline graph` without --focus draws everything"),
         near => error.hint(format!("did you mean {}?", near.join(", "))),
     })
+}
+
+/// What is drawn of the things in focus: their paths, what is near to them, and where that is.
+pub(crate) fn choose(network: &Network<'_>, focus: &[NodeId], depth: u32) -> BTreeSet<NodeId> {
+    let mut chosen = on_paths(network, focus);
+    chosen.extend(around(network.topology, focus, depth));
+    with_places(network.topology, chosen)
 }
 
 /// The nodes on the paths of what is in focus, to the wire and to what hangs on it; an interface

@@ -39,10 +39,7 @@ pub(crate) fn thing(
         heading(out, topology, id, paint)?;
     }
     writeln!(out, "\n{}", paint.of(style::STRONG, "path"))?;
-    let mut finder = Paths::new(network);
-    let start = network.address(thing.main).map_or(thing.main, |address| address.data.netdev);
-    let paths = chain::Both { start, up: finder.up(start), down: finder.down(start) };
-    chain::render(out, topology, &paths, marks, paint)?;
+    path(out, network, marks, thing.main, paint)?;
     let mut told = BTreeSet::new();
     writeln!(out, "\n{}", paint.of(style::STRONG, "known from"))?;
     let mut known = Vec::new();
@@ -62,6 +59,20 @@ pub(crate) fn thing(
         lines(out, &mentioned, all, terminal)?;
     }
     Ok(())
+}
+
+/// The paths from a node to its VMs or namespaces and to the wire.
+pub(crate) fn path(
+    out: &mut impl Write,
+    network: &Network<'_>,
+    marks: &Marks<'_>,
+    node: NodeId,
+    paint: Paint,
+) -> io::Result<()> {
+    let mut finder = Paths::new(network);
+    let start = network.address(node).map_or(node, |address| address.data.netdev);
+    let paths = chain::Both { start, up: finder.up(start), down: finder.down(start) };
+    chain::render(out, network.topology, &paths, marks, paint)
 }
 
 /// Several things of one name, one a line.

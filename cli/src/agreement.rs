@@ -1,0 +1,144 @@
+//! `show`, `graph --focus` and `lint --paths` answer alike, for every NIC of a running VM and every
+//! port of a namespace: which wires it leads to, and where the path is broken first.
+#![expect(clippy::disallowed_methods, reason = "a test lists the captures of the corpus")]
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tapline_analysis::lint;
+use tapline_analysis::lint::paths::Marks;
+use tapline_capture::{Input, Options};
+use tapline_network::Network;
+use tapline_network::environment::Environment;
+use tapline_topology::Topology;
+
+use crate::commands::graph;
+use crate::find;
+use crate::render::{graph_text, paths, show, things};
+use crate::terminal::Terminal;
+
+/// The NICs that a drawing names, without the bridges before their names.
+fn wires(drawn: &str) -> BTreeSet<&str> {
+    let nics = drawn.lines().filter(|line| line.contains("(physical NIC"));
+    nics.filter_map(|line| {
+        let name =
+            line.trim_start_matches([' ', '│', '├', '└', '─', '?', '~']).split(' ').next()?;
+        name.rsplit('/').next()
+    })
+    .collect()
+}
+
+/// What a name of a topology ends in: `tap1` of `vm1/tap1`.
+fn last(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
+}
+
+/// Compares every path of a capture; how many there are, and where the answers differ.
+fn compare(capture: &Path) -> (usize, Vec<String>) {
+    let input = Input::Path(capture.to_owned());
+    let captured = tapline_capture::open(&[input], &Options::default()).unwrap();
+    let snapshot = tapline_formats::read(captured);
+    let topology = tapline_topology::build(&snapshot);
+    let report = lint::run(&topology, lint::rules::ALL);
+    let marks = Marks::new(&topology, &report);
+    let environment = Environment::default();
+    let network = Network::new(&topology, None, &environment);
+    let rows = serde_json::to_value(paths::rows(&topology, &report)).unwrap();
+    let rows = rows.as_array().unwrap();
+    let mut complaints = Vec::new();
+    for row in rows {
+        let name = name_of(row);
+        let (shown, focused) = draw(&topology, &network, &marks, &name);
+        let mut complain =
+            |what: String| complaints.push(format!("{} {name}: {what}", capture.display()));
+        let (by_show, by_graph) = (wires(&shown), wires(&focused));
+        if by_show != by_graph {
+            complain(format!("show names {by_show:?}, graph {by_graph:?}"));
+        }
+        if let Some(end) = row["hops"].as_array().unwrap().last()
+            && let Some(why) = differs_at_end(row, end, &shown)
+        {
+            complain(why);
+        }
+    }
+    (rows.len(), complaints)
+}
+
+/// What a person would type for the start of a path. Captures of one machine at several times
+/// have it more than once: the host stands in front.
+fn name_of(row: &Value) -> String {
+    let (host, start) = (row["host"].as_str().unwrap(), row["start"].as_str().unwrap());
+    match row["netns"].as_str() {
+        Some(netns) => format!("{host}:{netns}/{start}"),
+        None => format!("{host}:{}", last(start)),
+    }
+}
+
+/// What `show` and `graph --focus` draw for a name.
+fn draw(
+    topology: &Topology<'_>,
+    network: &Network<'_>,
+    marks: &Marks<'_>,
+    name: &str,
+) -> (String, String) {
+    let (mut shown, mut focused) = (Vec::new(), Vec::new());
+    let found = find::find(topology, name);
+    let paint = Terminal::plain().stdout();
+    for thing in things::gather(topology, &found) {
+        show::path(&mut shown, network, marks, thing.main, paint).unwrap();
+    }
+    let chosen = graph::choose(network, &found, 0);
+    graph_text::render(&mut focused, network, &chosen, graph_text::Reach::Wire, paint).unwrap();
+    (String::from_utf8(shown).unwrap(), String::from_utf8(focused).unwrap())
+}
+
+/// How `show` differs from the last hop of a path.
+fn differs_at_end(row: &Value, end: &Value, shown: &str) -> Option<String> {
+    let name = last(end["name"].as_str().unwrap());
+    let lines: Vec<&str> = shown.lines().filter(|line| line.contains(name)).collect();
+    let crossed = lines.iter().filter(|line| line.contains('✗')).count();
+    if lines.is_empty() {
+        return Some(format!("show does not draw {name}"));
+    }
+    if end["state"] == "broken" && crossed == 0 {
+        return Some(format!("show does not cross {name}"));
+    }
+    // A path that is whole has a branch without a cross.
+    (row["whole"] == true && crossed == lines.len()).then(|| format!("show crosses {name}"))
+}
+
+fn captures(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut all: Vec<PathBuf> =
+        entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    all.sort();
+    all
+}
+
+fn compare_all(captures: &[PathBuf]) {
+    let each: Vec<_> = captures.iter().map(|capture| compare(capture)).collect();
+    let paths: usize = each.iter().map(|(paths, _)| paths).sum();
+    assert!(paths > 0);
+    let complaints: Vec<&String> = each.iter().flat_map(|(_, complaints)| complaints).collect();
+    assert!(complaints.is_empty(), "{complaints:#?}");
+}
+
+#[test]
+fn captures_of_the_corpus_have_one_answer() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus");
+    compare_all(&[captures(&corpus.join("captures")), captures(&corpus.join("lab"))].concat());
+}
+
+#[test]
+#[ignore = "reads ../shared/captures, which is not part of the repository"]
+fn further_captures_have_one_answer() {
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/captures");
+    let mut all = [captures(&shared.join("hosts")), captures(&shared.join("lab"))].concat();
+    // Each of these holds a capture in each of its folders.
+    for collection in ["ovn-faults", "sos"] {
+        let folder = shared.join("lab").join(collection);
+        all.retain(|capture| *capture != folder);
+        all.extend(captures(&folder));
+    }
+    compare_all(&all);
+}
