@@ -21,16 +21,16 @@ use tapline_tests::{captures, corpus, lab};
 const OF_THE_CAPTURE: &[&str] = &["CAP-", "XHOST-002"];
 
 /// A fault: rule, host and object.
-type Fault = (&'static str, String, String);
+type Fault = (String, String, String);
 
 fn faults(snapshot: &Snapshot) -> BTreeSet<Fault> {
     let topology = tapline_topology::build(snapshot);
-    let report = lint::run(&topology, lint::rules::ALL);
+    let report = lint::run(&topology, lint::rules::ALL, &lint::Settings::default());
     let about_capture = |code: &str| OF_THE_CAPTURE.iter().any(|it| code.starts_with(it));
     let faults = report
         .findings
         .iter()
-        .filter(|it| it.severity > Severity::Info && !about_capture(it.rule.code));
+        .filter(|it| it.severity > Severity::Info && !about_capture(&it.rule.code));
     // One fault may be told of several objects.
     faults
         .flat_map(|it| {
@@ -41,7 +41,9 @@ fn faults(snapshot: &Snapshot) -> BTreeSet<Fault> {
                 Some((_, own)) if it.object.kind.starts_with("ovs") => own.to_owned(),
                 _ => name,
             };
-            objects.map(|object| (it.rule.code, host.clone(), own(object))).collect::<Vec<_>>()
+            objects
+                .map(|object| (it.rule.code.to_string(), host.clone(), own(object)))
+                .collect::<Vec<_>>()
         })
         .collect()
 }

@@ -52,7 +52,7 @@ fn golden(path: &Path) -> datatest_stable::Result<()> {
     let captured = tapline_capture::open(&inputs, &Options::default())?;
     let read = tapline_formats::read(captured);
     let topology = tapline_topology::build(&read);
-    let report = lint::run(&topology, lint::rules::ALL);
+    let report = lint::run(&topology, lint::rules::ALL, &lint::Settings::default());
 
     let mut shown = String::new();
     texts(&mut shown, &read)?;
@@ -72,7 +72,10 @@ fn golden(path: &Path) -> datatest_stable::Result<()> {
         .findings
         .iter()
         .filter(|it| it.severity > lint::Severity::Info)
-        .map(|it| ExpectedFinding { code: it.rule.code.into(), object: it.object.name.clone() })
+        .map(|it| ExpectedFinding {
+            code: it.rule.code.to_string(),
+            object: it.object.name.clone(),
+        })
         .collect();
     found.sort();
     let mut expected = metadata.expect.findings;

@@ -33,13 +33,13 @@ fn faults(path: &Path) -> Vec<(bool, String, String)> {
     let captured = captured.unwrap_or_else(|why| panic!("{}: {why}", path.display()));
     let read = tapline_formats::read(captured);
     let topology = tapline_topology::build(&read);
-    let report = lint::run(&topology, lint::rules::ALL);
+    let report = lint::run(&topology, lint::rules::ALL, &lint::Settings::default());
     let mut all: Vec<_> = report
         .findings
         .iter()
         .map(|it| {
             let bad = it.severity > lint::Severity::Info;
-            (bad, it.rule.code.to_owned(), it.object.name.clone())
+            (bad, it.rule.code.to_string(), it.object.name.clone())
         })
         .collect();
     all.sort();

@@ -52,7 +52,7 @@ fn found(show: &str, times: [Option<f64>; 3]) -> Vec<(Confidence, String)> {
     }
     let read = tapline_formats::read(captured);
     let topology = tapline_topology::build(&read);
-    let report = lint::run(&topology, lint::rules::ALL);
+    let report = lint::run(&topology, lint::rules::ALL, &lint::Settings::default());
     let missing = report.findings.iter().filter(|finding| finding.rule.code == "TUN-001");
     let about_times = |note: &&String| note.contains("captures were taken");
     missing

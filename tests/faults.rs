@@ -24,13 +24,13 @@ fn roots(folder: &Path) -> BTreeSet<Found> {
     let captured = tapline_capture::open(&inputs, &Options::default()).unwrap();
     let read = tapline_formats::read(captured);
     let topology = tapline_topology::build(&read);
-    let report = lint::run(&topology, lint::rules::ALL);
+    let report = lint::run(&topology, lint::rules::ALL, &lint::Settings::default());
     for it in &report.findings {
         let cause = it.explained_by.as_ref().map(|_| "  ").unwrap_or_default();
         println!("{cause}{} {}: {}", it.rule.code, it.object.name, it.message);
     }
     let roots = report.findings.iter().filter(|it| it.is_root());
-    roots.map(|it| found(it.rule.code, &it.object.name)).collect()
+    roots.map(|it| found(&it.rule.code, &it.object.name)).collect()
 }
 
 /// The faults that were injected in both laboratories: their number, the rule and the object. Not

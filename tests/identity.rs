@@ -24,7 +24,7 @@ fn ids(folders: &[PathBuf]) -> (BTreeSet<String>, BTreeMap<String, usize>) {
         assert!(keys.insert(text), "{key} twice");
     }
     let mut prints: BTreeMap<String, usize> = BTreeMap::new();
-    for finding in lint::run(&topology, lint::rules::ALL).findings {
+    for finding in lint::run(&topology, lint::rules::ALL, &lint::Settings::default()).findings {
         *prints.entry(finding.fingerprint).or_default() += 1;
     }
     (keys, prints)

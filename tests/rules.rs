@@ -83,7 +83,7 @@ fn complaint(rule: &'static Rule, block: &Block<'_>) -> Option<String> {
         }
     }
     let topology = tapline_topology::build(&snapshot);
-    let report = lint::run(&topology, &[rule]);
+    let report = lint::run(&topology, [rule], &Settings::default());
     let severity = report.findings.iter().map(|it| it.severity).max();
     let wanted = match block.tags.get(2).copied() {
         Some("error") => Some(Severity::Error),
@@ -124,7 +124,7 @@ fn transcripts_of_the_pages_are_true() {
         if only.as_deref().is_some_and(|it| it != rule.code) {
             continue;
         }
-        let blocks: Vec<_> = blocks(rule.page)
+        let blocks: Vec<_> = blocks(&rule.page)
             .into_iter()
             .filter(|it| it.tags.first() == Some(&"console"))
             .collect();
@@ -155,9 +155,9 @@ fn pages_have_their_headings_in_order() {
 
 #[test]
 fn list_is_sorted_and_codes_and_ids_are_unique() {
-    let codes: Vec<_> = ALL.iter().map(|it| it.code).collect();
+    let codes: Vec<_> = ALL.iter().map(|rule| &*rule.code).collect();
     assert!(codes.is_sorted(), "{codes:?}");
-    let ids: BTreeSet<_> = ALL.iter().map(|it| it.id).collect();
+    let ids: BTreeSet<_> = ALL.iter().map(|rule| &*rule.id).collect();
     assert_eq!(ids.len(), ALL.len());
     assert_eq!(codes.iter().collect::<BTreeSet<_>>().len(), ALL.len());
     for rule in ALL {
@@ -192,7 +192,7 @@ fn every_file_of_a_rule_is_in_the_list() {
             .map(|it| it.file_stem().unwrap().to_string_lossy().replace('_', "-"))
             .collect()
     };
-    let listed: BTreeSet<String> = ALL.iter().map(|it| it.id.to_owned()).collect();
+    let listed: BTreeSet<String> = ALL.iter().map(|it| it.id.to_string()).collect();
     assert_eq!(stems("rs"), listed);
     assert_eq!(stems("md"), listed);
 }
@@ -235,7 +235,7 @@ fn tunnels(before: usize) -> String {
 fn lint_text(text: &str) -> Report {
     let snapshot = read(text).unwrap();
     let topology = tapline_topology::build(&snapshot);
-    lint::run(&topology, ALL)
+    lint::run(&topology, ALL, &Settings::default())
 }
 
 #[test]
@@ -266,18 +266,18 @@ fn findings_come_in_order_of_severity_and_code() {
         Port p1\n            tag: 4095\n            Interface p1\n                type: patch\n",
     ));
     let order: Vec<_> =
-        report.findings.iter().map(|it| (std::cmp::Reverse(it.severity), it.rule.code)).collect();
+        report.findings.iter().map(|it| (std::cmp::Reverse(it.severity), &it.rule.code)).collect();
     assert!(order.len() >= 2 && order.is_sorted(), "{order:?}");
 }
 
 /// What a page's transcript gives under other settings than the default.
 fn under(code: &str, tag: &str, settings: &Settings) -> Report {
     let rule = lint::rules::find(code).unwrap();
-    let all = blocks(rule.page);
+    let all = blocks(&rule.page);
     let block = all.iter().find(|it| it.tags.join(",") == tag).unwrap();
     let snapshot = read(&block.text).unwrap();
     let topology = tapline_topology::build(&snapshot);
-    lint::run_with(&topology, &[rule], settings)
+    lint::run(&topology, [rule], settings)
 }
 
 #[test]
@@ -310,7 +310,7 @@ fn hosts_of_the_mesh_are_those_that_are_named() {
 
     // A third one that no tunnel leads to or from.
     let rule = lint::rules::find("XHOST-002").unwrap();
-    let all = blocks(rule.page);
+    let all = blocks(&rule.page);
     let mut text = all.iter().find(|it| it.tags.contains(&"fires")).unwrap().text.clone();
     text.push_str(
         "[root@cmp3 ~]# ip address\n1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN\n    \
@@ -321,7 +321,7 @@ fn hosts_of_the_mesh_are_those_that_are_named() {
     let lonely = |settings: &Settings| {
         let snapshot = read(&text).unwrap();
         let topology = tapline_topology::build(&snapshot);
-        let report = lint::run_with(&topology, &[rule], settings);
+        let report = lint::run(&topology, [rule], settings);
         report.findings.iter().filter(|it| it.object.name == "cmp3").count()
     };
     assert_eq!(lonely(&settings), 1);
@@ -344,14 +344,14 @@ fn replaced_addresses_are_not_compared() {
         ("XHOST-002", "console,fires,info"),
     ] {
         let rule = lint::rules::find(code).unwrap();
-        let all = blocks(rule.page);
+        let all = blocks(&rule.page);
         let block = all.iter().find(|it| it.tags.join(",") == line).unwrap();
         let mut snapshot = read(&block.text).unwrap();
         for host in &mut snapshot.captured.hosts {
             host.cleaned = true;
         }
         let topology = tapline_topology::build(&snapshot);
-        let report = lint::run(&topology, &[rule]);
+        let report = lint::run(&topology, [rule], &Settings::default());
         assert!(report.findings.is_empty(), "{code}: {}", describe(&report));
         assert!(!report.cannot_tell.is_empty(), "{code}");
     }
@@ -384,7 +384,7 @@ fn settings_name_the_rules_that_ask_for_them() {
         };
         for rule in ALL.iter().copied() {
             // What stands for several of its findings asks for it elsewhere.
-            let elsewhere = (key, rule.code) == ("env.l2pop", "XHOST-002");
+            let elsewhere = (key, &*rule.code) == ("env.l2pop", "XHOST-002");
             let is = asks(&source(rule)) || elsewhere;
             assert_eq!(is, rule.traits.asks.contains(setting), "{key} {}", rule.code);
         }

@@ -39,7 +39,7 @@ fn compare(capture: &Path) -> (usize, Vec<String>) {
     let captured = tapline_capture::open(&[input], &Options::default()).unwrap();
     let snapshot = tapline_formats::read(captured);
     let topology = tapline_topology::build(&snapshot);
-    let report = lint::run(&topology, lint::rules::ALL);
+    let report = lint::run(&topology, lint::rules::ALL, &lint::Settings::default());
     let marks = Marks::new(&topology, &report);
     let environment = Environment::default();
     let network = Network::new(&topology, None, &environment);

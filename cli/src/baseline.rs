@@ -40,7 +40,7 @@ pub(crate) struct Document<'a> {
 
 #[derive(PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
 struct Row<'a> {
-    code: &'static str,
+    code: &'a str,
     host: &'a str,
     object: &'a str,
     message: &'a str,
@@ -111,7 +111,7 @@ fn refused(path: &Path, error: &io::Error) -> CliError {
 
 fn row<'a>(snapshot: &'a Snapshot, finding: &'a Finding) -> Row<'a> {
     Row {
-        code: finding.rule.code,
+        code: &finding.rule.code,
         host: snapshot.host(finding.host).map_or("", |it| it.name.as_str()),
         object: &finding.object.name,
         message: &finding.message,

@@ -1,7 +1,7 @@
 //! All rules that a run knows: the built-in ones and those of the user.
-use tapline_analysis::lint::Rule;
 use tapline_analysis::lint::rules::ALL;
 use tapline_analysis::lint::settings::lacks;
+use tapline_analysis::lint::{Rule, RuleRef};
 
 use crate::config::Config;
 use crate::error::{CliError, Result};
@@ -10,42 +10,40 @@ use crate::suggest;
 /// The rules by code, id and family.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Catalogue {
-    own: Vec<&'static Rule>,
+    own: Vec<RuleRef>,
 }
 
 impl Catalogue {
     /// The built-in rules and these.
-    pub(crate) fn with(own: impl IntoIterator<Item = &'static Rule>) -> Self {
+    pub(crate) fn with(own: impl IntoIterator<Item = RuleRef>) -> Self {
         Self { own: own.into_iter().collect() }
     }
 
     /// All rules, the built-in ones first.
-    pub(crate) fn rules(&self) -> impl Iterator<Item = &'static Rule> + '_ {
-        ALL.iter().chain(&self.own).copied()
+    pub(crate) fn rules(&self) -> impl Iterator<Item = RuleRef> + '_ {
+        ALL.iter().map(RuleRef::from).chain(self.own.iter().cloned())
     }
 
     /// The rule with this code or id, in any case.
-    pub(crate) fn find(&self, name: &str) -> Option<&'static Rule> {
-        let is = |it: &&'static Rule| {
-            it.code.eq_ignore_ascii_case(name) || it.id.eq_ignore_ascii_case(name)
-        };
-        self.rules().find(is)
+    pub(crate) fn find(&self, name: &str) -> Option<RuleRef> {
+        self.rules().find(|rule| is_called(rule, name))
     }
 
     /// Whether a word names a rule or a family of rules.
     pub(crate) fn has(&self, word: &str) -> bool {
-        self.rules().any(|it| matches(it, word))
+        self.rules().any(|rule| matches(&rule, word))
     }
 
     /// Whether a word names a family of rules.
     pub(crate) fn has_family(&self, word: &str) -> bool {
-        self.rules().any(|it| family(it).eq_ignore_ascii_case(word))
+        self.rules().any(|rule| family(&rule).eq_ignore_ascii_case(word))
     }
 
     /// No rule is called so.
     pub(crate) fn unknown(&self, name: &str) -> CliError {
         let error = CliError::new(format!("no rule is called `{name}`"));
-        match suggest::nearest(name, self.rules().flat_map(|it| [it.code, it.id])) {
+        let rules: Vec<RuleRef> = self.rules().collect();
+        match suggest::nearest(name, rules.iter().flat_map(|rule| [&*rule.code, &*rule.id])) {
             Some(near) => error.hint(format!("did you mean `{near}`?")),
             None => error.hint("`tapline rules` lists them"),
         }
@@ -53,7 +51,8 @@ impl Catalogue {
 
     /// No family is called so.
     pub(crate) fn unknown_family(&self, name: &str) -> CliError {
-        let mut all: Vec<&str> = self.rules().map(family).collect();
+        let rules: Vec<RuleRef> = self.rules().collect();
+        let mut all: Vec<&str> = rules.iter().map(|rule| family(rule)).collect();
         all.sort_unstable();
         all.dedup();
         let error = CliError::new(format!("no family of rules is called `{name}`"));
@@ -91,8 +90,8 @@ impl Catalogue {
         let expected = |rule: &Rule| select.is_empty() || named(select, rule);
         let core_off = ALL
             .iter()
-            .filter(|it| it.traits.core && expected(it) && !chosen(it))
-            .map(|it| it.code)
+            .filter(|rule| rule.traits.core && expected(rule) && !chosen(rule))
+            .map(|rule| &*rule.code)
             .collect();
         Ok(Chosen { rules, core_off })
     }
@@ -102,17 +101,9 @@ impl Catalogue {
 #[derive(Debug)]
 pub(crate) struct Chosen {
     /// The rules.
-    pub(crate) rules: Vec<&'static Rule>,
+    pub(crate) rules: Vec<RuleRef>,
     /// Core rules that are turned off.
     pub(crate) core_off: Vec<&'static str>,
-}
-
-impl Chosen {
-    /// The built-in rules.
-    pub(crate) fn built_in(&self) -> Vec<&'static Rule> {
-        let is_built_in = |it: &&&'static Rule| ALL.iter().any(|rule| std::ptr::eq(*rule, **it));
-        self.rules.iter().filter(is_built_in).copied().collect()
-    }
 }
 
 /// A word names a rule by its code, its id, or the family that its code starts with.
@@ -121,9 +112,9 @@ fn matches(rule: &Rule, word: &str) -> bool {
 }
 
 fn is_called(rule: &Rule, word: &str) -> bool {
-    [rule.code, rule.id].iter().any(|it| it.eq_ignore_ascii_case(word))
+    [&rule.code, &rule.id].iter().any(|it| it.eq_ignore_ascii_case(word))
 }
 
-fn family(rule: &Rule) -> &'static str {
+fn family(rule: &Rule) -> &str {
     rule.code.split_once('-').map_or("", |(family, _)| family)
 }

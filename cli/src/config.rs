@@ -8,7 +8,7 @@ pub(crate) use schema::Document;
 use std::path::{Path, PathBuf};
 
 use tapline_analysis::lint::rules::asking;
-use tapline_analysis::lint::{Rule, Setting, Settings};
+use tapline_analysis::lint::{RuleRef, Setting, Settings};
 use tapline_capture::file;
 
 use crate::args::{self, FailOn, Inputs};
@@ -42,13 +42,13 @@ pub(crate) struct Config {
 
 impl Config {
     /// Keys that no rule of a run asks for, each with the rules that would.
-    pub(crate) fn idle(&self, rules: &[&'static Rule]) -> Vec<(&'static str, String)> {
+    pub(crate) fn idle(&self, rules: &[RuleRef]) -> Vec<(&'static str, String)> {
         let is_asked = |setting| rules.iter().any(|rule| rule.traits.asks.contains(&setting));
         let given = Setting::ALL.iter().filter(|setting| self.given.contains(&setting.key()));
         given
             .filter(|setting| !is_asked(**setting))
             .map(|setting| {
-                let codes: Vec<_> = asking(*setting).map(|rule| rule.code).collect();
+                let codes: Vec<_> = asking(*setting).map(|rule| &*rule.code).collect();
                 (setting.key(), codes.join(", "))
             })
             .collect()
@@ -75,7 +75,7 @@ pub(crate) fn load(args: &args::Config, inputs: Option<&Inputs>) -> Result<Loade
     };
     let Some(path) = path else {
         let own = own::load(&args.own)?;
-        let catalogue = Catalogue::with(own.statics());
+        let catalogue = Catalogue::with(own.rules.iter().cloned());
         return Ok(Loaded { config: Config::default(), own, catalogue });
     };
     let name = shown(&path);
@@ -86,7 +86,7 @@ pub(crate) fn load(args: &args::Config, inputs: Option<&Inputs>) -> Result<Loade
         read::rule_paths(&text).into_iter().map(|it| beside.join(it)).collect();
     paths.extend(args.own.iter().cloned());
     let own = own::load(&paths)?;
-    let catalogue = Catalogue::with(own.statics());
+    let catalogue = Catalogue::with(own.rules.iter().cloned());
     let mut config = read::read(&name, &text, &catalogue)?;
     config.path = Some(name);
     Ok(Loaded { config, own, catalogue })

@@ -4,7 +4,7 @@
 //! namespaces, or of many domains, is one [`Ask`]: it is one line to paste.
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_analysis::lint::{CannotTell, Report};
+use tapline_analysis::lint::{CannotTell, Report, Text};
 use tapline_capture::saved_as;
 use tapline_core::capture::{Command, HostId};
 use tapline_core::ids::Netns;
@@ -63,7 +63,7 @@ pub(crate) struct Step {
     /// The commands, each with the namespaces or domains it is to be asked of.
     pub(crate) asks: BTreeMap<Ask, BTreeSet<String>>,
     /// The rules that become decided, each with how many objects.
-    pub(crate) rules: BTreeMap<&'static str, u32>,
+    pub(crate) rules: BTreeMap<Text, u32>,
 }
 
 impl Step {
@@ -140,7 +140,7 @@ pub(crate) fn gap(host: HostId, open: &[&CannotTell]) -> Gap {
         }
         let key: BTreeSet<Ask> = asks.keys().cloned().collect();
         let empty = || Step { asks: BTreeMap::new(), rules: BTreeMap::new() };
-        add(groups.entry(key).or_insert_with(empty), asks, &[(it.code, it.count)]);
+        add(groups.entry(key).or_insert_with(empty), asks, vec![(it.code.clone(), it.count)]);
     }
     let (beyond, mut groups): (Vec<_>, Vec<_>) =
         groups.into_iter().partition(|(key, _)| !key.iter().all(Ask::is_read));
@@ -154,8 +154,7 @@ pub(crate) fn gap(host: HostId, open: &[&CannotTell]) -> Gap {
             groups.into_iter().partition(|(key, _)| key.is_subset(&chosen));
         groups = rest;
         for (_, it) in closed {
-            let rules: Vec<_> = it.rules.into_iter().collect();
-            add(&mut step, it.asks, &rules);
+            add(&mut step, it.asks, it.rules.into_iter().collect());
         }
         // A command that an earlier step asks for is not asked for again, but for further names.
         for (ask, names) in &mut step.asks {
@@ -174,11 +173,11 @@ pub(crate) fn gap(host: HostId, open: &[&CannotTell]) -> Gap {
     Gap { host, steps, beyond }
 }
 
-fn add(step: &mut Step, asks: BTreeMap<Ask, BTreeSet<String>>, rules: &[(&'static str, u32)]) {
+fn add(step: &mut Step, asks: BTreeMap<Ask, BTreeSet<String>>, rules: Vec<(Text, u32)>) {
     for (ask, names) in asks {
         step.asks.entry(ask).or_default().extend(names);
     }
-    for &(code, count) in rules {
+    for (code, count) in rules {
         let sum = step.rules.entry(code).or_default();
         *sum = sum.saturating_add(count);
     }
@@ -278,7 +277,7 @@ mod tests {
     use super::*;
 
     fn open(code: &'static str, missing: &[Need], count: u32) -> CannotTell {
-        CannotTell { code, host: HostId(0), missing: missing.to_vec(), count }
+        CannotTell { code: code.into(), host: HostId(0), missing: missing.to_vec(), count }
     }
 
     fn inside(netns: &str, line: &str) -> Need {

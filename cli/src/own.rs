@@ -12,8 +12,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use tapline_analysis::lint::rules::ALL;
-use tapline_analysis::lint::{Confidence, OwnRule, Rule, Severity, Traits};
+use tapline_analysis::lint::{Check, Confidence, Rule, RuleRef, Severity, Traits};
 use tapline_capture::file;
 
 use crate::catalogue::Catalogue;
@@ -31,7 +30,7 @@ const RULES: usize = 500;
 #[derive(Debug, Default)]
 pub(crate) struct Own {
     /// The rules, in the order of the files.
-    pub(crate) rules: Vec<OwnRule>,
+    pub(crate) rules: Vec<RuleRef>,
     /// Their tests, each with the file that it stands in.
     pub(crate) tests: Vec<(String, Test)>,
     /// The first thing that went wrong when a rule ran.
@@ -39,14 +38,9 @@ pub(crate) struct Own {
 }
 
 impl Own {
-    /// The static part of each rule.
-    pub(crate) fn statics(&self) -> impl Iterator<Item = &'static Rule> {
-        self.rules.iter().map(|it| it.rule)
-    }
-
-    /// Keeps the rules that are to be run.
-    pub(crate) fn retain(&mut self, chosen: &[&'static Rule]) {
-        self.rules.retain(|it| chosen.iter().any(|rule| rule.code == it.rule.code));
+    /// The code of each rule.
+    fn codes(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().map(|rule| &*rule.code)
     }
 
     /// An error where a rule compared what cannot be compared, or the like.
@@ -80,26 +74,26 @@ fn read(name: &str, text: &str, own: &mut Own) -> Result<()> {
         serde_yaml::from_str(text).map_err(|error| explained(name, text, &error))?;
     for rule in document.rules {
         let code = rule.id.0.clone();
-        if own.statics().any(|it| it.code == code) {
+        if own.codes().any(|known| known == code) {
             return Err(CliError::new(format!("{name}: there are two rules {code}")));
         }
         if let Some(id) = &rule.name {
-            let same = |it: &&'static Rule| it.id == id.as_str();
-            if let Some(it) = ALL.iter().copied().chain(own.statics()).find(same) {
-                let message = format!("{name}: {code} and {} are both called `{id}`", it.code);
+            let known = Catalogue::with(own.rules.iter().cloned());
+            if let Some(other) = known.rules().find(|rule| rule.id == id.as_str()) {
+                let message = format!("{name}: {code} and {} are both called `{id}`", other.code);
                 return Err(CliError::new(message).hint("give it another `name`"));
             }
         }
         if own.rules.len() >= RULES {
             return Err(CliError::new(format!("{name}: more than {RULES} rules")));
         }
-        let rule = made(rule, &own.failed);
+        let rule = make(rule, &own.failed);
         own.rules.push(rule);
     }
     for test in document.tests {
         for code in test.expect.keys() {
-            if !own.statics().any(|it| it.code == code.0) {
-                let known: Vec<_> = own.statics().map(|it| it.code).collect();
+            if !own.codes().any(|known| known == code.0) {
+                let known: Vec<_> = own.codes().collect();
                 let error = CliError::new(format!("{name}: no rule is called `{}`", code.0));
                 return Err(match crate::suggest::nearest(&code.0, known) {
                     Some(near) => error.hint(format!("did you mean `{near}`?")),
@@ -148,38 +142,32 @@ fn whole_word(line: &str, word: &str) -> Option<usize> {
     })
 }
 
-/// A rule as the lint runs it. Rules live as long as the program: what they say of themselves is
-/// never freed.
-fn made(text: RuleText, failed: &Arc<Mutex<Option<String>>>) -> OwnRule {
-    let leak = |text: String| -> &'static str { Box::leak(text.into_boxed_str()) };
-    let code = leak(text.id.0.clone());
-    let id = leak(text.name.clone().unwrap_or_else(|| code.to_lowercase()));
-    let summary = leak(text.summary.clone().unwrap_or_else(|| text.message.source.clone()));
-    let rule = Box::leak(Box::new(Rule {
-        code,
-        id,
-        summary,
+/// Makes the rule that the lint runs.
+fn make(text: RuleText, failed: &Arc<Mutex<Option<String>>>) -> RuleRef {
+    let code = text.id.0.clone();
+    let id = text.name.clone().unwrap_or_else(|| code.to_lowercase());
+    let summary = text.summary.clone().unwrap_or_else(|| text.message.source.clone());
+    let failed = Arc::clone(failed);
+    RuleRef::Own(Arc::new(Rule {
+        page: page(&text, &id, &summary).into(),
+        code: code.clone().into(),
+        id: id.into(),
+        summary: summary.into(),
         severity: match text.severity {
             Level::Error => Severity::Error,
             Level::Warning => Severity::Warning,
             Level::Info => Severity::Info,
         },
         confidence: Confidence::Proven,
-        page: leak(page(&text, id, summary)),
         traits: Traits::NONE,
-        check: |_, _| {},
-    }));
-    let failed = Arc::clone(failed);
-    OwnRule {
-        rule,
-        check: Box::new(move |ctx, out| {
+        check: Check::Own(Box::new(move |ctx, out| {
             if let Err(why) = eval::check(&text, ctx, out)
                 && let Ok(mut failed) = failed.lock()
             {
                 failed.get_or_insert(format!("rule {code}: {why}"));
             }
-        }),
-    }
+        })),
+    }))
 }
 
 /// What `explain` shows, and what becomes the help in SARIF.

@@ -1,7 +1,7 @@
 //! What most commands share: open, read, join, judge.
 use std::path::Path;
 
-use tapline_analysis::lint::{self, Report, Rule, Settings};
+use tapline_analysis::lint::Settings;
 use tapline_capture::{CaptureError, Input, Options};
 use tapline_core::capture::{Command, Snapshot};
 use tapline_formats::registry;
@@ -58,16 +58,6 @@ pub(crate) fn topology(snapshot: &Snapshot) -> Topology<'_> {
 /// The same, with what a person said of the machines.
 pub(crate) fn topology_saying<'a>(snapshot: &'a Snapshot, settings: &Settings) -> Topology<'a> {
     tapline_topology::build_saying(snapshot, &settings.env.same_host)
-}
-
-/// Runs rules as `settings` say, and those of the user.
-pub(crate) fn lint_own(
-    topology: &Topology<'_>,
-    rules: &[&'static Rule],
-    own: &[lint::OwnRule],
-    settings: &Settings,
-) -> Report {
-    lint::run_own(topology, rules, own, settings)
 }
 
 /// Reads a text that stands in a file of rules.

@@ -25,7 +25,7 @@ pub(crate) fn text(kind: SchemaKind) -> String {
         SchemaKind::Graph => written::<render::graph_json::Document<'static>>(),
         SchemaKind::Lint => written::<render::lint_json::Document<'static>>(),
         SchemaKind::Records => written::<render::records::Document<'static>>(),
-        SchemaKind::Rules => written::<commands::rules::Document>(),
+        SchemaKind::Rules => written::<commands::rules::Document<'static>>(),
         SchemaKind::Snapshot => written::<render::snapshot::Document>(),
     };
     let title = match kind {

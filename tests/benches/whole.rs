@@ -60,5 +60,5 @@ fn linking(bencher: Bencher<'_, '_>, name: &str) {
 fn linting(bencher: Bencher<'_, '_>, name: &str) {
     let read = read(name);
     let topology = tapline_topology::build(&read);
-    bencher.bench(|| lint::run(&topology, lint::rules::ALL));
+    bencher.bench(|| lint::run(&topology, lint::rules::ALL, &lint::Settings::default()));
 }

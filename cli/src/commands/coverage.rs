@@ -1,6 +1,8 @@
 //! `tapline coverage`.
 use std::io::Write as _;
 
+use tapline_analysis::lint;
+
 use crate::args::{Coverage, TextOrJson};
 use crate::config::{self, Loaded};
 use crate::error::{Result, Status};
@@ -9,12 +11,11 @@ use crate::render::{coverage, coverage_json, coverage_text};
 use crate::terminal::{self, Terminal};
 
 pub(crate) fn run(args: &Coverage, terminal: &Terminal) -> Result<Status> {
-    let Loaded { config, mut own, catalogue } = config::load(&args.config, Some(&args.inputs))?;
+    let Loaded { config, own, catalogue } = config::load(&args.config, Some(&args.inputs))?;
     let chosen = catalogue.choose(&[], &config)?;
-    own.retain(&chosen.rules);
     let snapshot = pipeline::read(&args.inputs)?;
     let topology = pipeline::topology(&snapshot);
-    let report = pipeline::lint_own(&topology, &chosen.built_in(), &own.rules, &config.settings);
+    let report = lint::run(&topology, &chosen.rules, &config.settings);
     own.outcome()?;
     let hosts = coverage::hosts(&topology, &report);
     let mut out = terminal::out();

@@ -22,13 +22,13 @@ pub(crate) fn run(args: &Explain, terminal: &Terminal) -> Result<Status> {
     writeln!(
         out,
         "{}  {}  {}, {}",
-        paint.of(style::STRONG, rule.code),
-        paint.of(style::STRONG, rule.id),
+        paint.of(style::STRONG, &rule.code),
+        paint.of(style::STRONG, &rule.id),
         paint.of(severity_style(rule.severity), rule.severity),
         rule.confidence,
     )?;
     writeln!(out, "{}\n", rule.summary)?;
-    page::render(&mut out, rule.page, args.all, paint, terminal.width.min(100))?;
+    page::render(&mut out, &rule.page, args.all, paint, terminal.width.min(100))?;
     out.flush()?;
     Ok(Status::Clean)
 }

@@ -1,6 +1,8 @@
 //! `tapline lint`.
 use std::io::Write as _;
 
+use tapline_analysis::lint;
+
 use crate::args::{FailOn, Lint, LintFormat};
 use crate::config::{self, Loaded};
 use crate::error::{Result, Status};
@@ -10,17 +12,15 @@ use crate::terminal::{self, Terminal};
 use crate::{baseline, honesty, pipeline, render};
 
 pub(crate) fn run(args: &Lint, terminal: &Terminal) -> Result<Status> {
-    let Loaded { mut config, mut own, catalogue } = config::load(&args.config, Some(&args.inputs))?;
+    let Loaded { mut config, own, catalogue } = config::load(&args.config, Some(&args.inputs))?;
     config.ignore.extend(args.ignore.iter().cloned());
     let chosen = catalogue.choose(&args.select, &config)?;
-    own.retain(&chosen.rules);
     if let Some(path) = &args.baseline {
         config.settings.baseline = Some(baseline::read(path)?);
     }
     let snapshot = pipeline::read(&args.inputs)?;
     let topology = pipeline::topology_saying(&snapshot, &config.settings);
-    let mut report =
-        pipeline::lint_own(&topology, &chosen.built_in(), &own.rules, &config.settings);
+    let mut report = lint::run(&topology, &chosen.rules, &config.settings);
     own.outcome()?;
     let rules = &chosen.rules;
     if let Some(path) = &args.write_baseline {

@@ -3,8 +3,7 @@ use std::io::Write as _;
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use tapline_analysis::lint::rules::ALL;
-use tapline_analysis::lint::{Confidence, Severity};
+use tapline_analysis::lint::{Confidence, RuleRef, Severity};
 
 use crate::args::{OfRules, Rules, TextOrJson};
 use crate::config;
@@ -14,25 +13,37 @@ use crate::schema as shape;
 use crate::terminal::{self, Terminal, style};
 
 #[derive(JsonSchema, Serialize)]
-pub(crate) struct Document {
+pub(crate) struct Document<'a> {
     #[schemars(extend("const" = "tapline.rules/1"))]
     schema: &'static str,
-    rules: Vec<Row>,
+    rules: Vec<Row<'a>>,
 }
 
 #[derive(JsonSchema, Serialize)]
-struct Row {
-    code: &'static str,
-    id: &'static str,
+struct Row<'a> {
+    code: &'a str,
+    id: &'a str,
     #[schemars(with = "shape::Severity")]
     severity: Severity,
     #[schemars(with = "shape::Confidence")]
     confidence: Confidence,
-    summary: &'static str,
+    summary: &'a str,
     /// Cannot be turned off without a word.
     core: bool,
     /// Written by the user.
     own: bool,
+}
+
+fn row(rule: &RuleRef) -> Row<'_> {
+    Row {
+        code: &rule.code,
+        id: &rule.id,
+        severity: rule.severity,
+        confidence: rule.confidence,
+        summary: &rule.summary,
+        core: rule.traits.core,
+        own: matches!(rule, RuleRef::Own(_)),
+    }
 }
 
 pub(crate) fn run(args: &Rules, terminal: &Terminal) -> Result<Status> {
@@ -40,33 +51,20 @@ pub(crate) fn run(args: &Rules, terminal: &Terminal) -> Result<Status> {
         return super::rules_test::run(args, terminal);
     }
     let catalogue = config::load(&args.config, None)?.catalogue;
-    let built_in = |code: &str| ALL.iter().any(|it| it.code == code);
+    let all: Vec<RuleRef> = catalogue.rules().collect();
     let mut out = terminal::out();
     match args.format {
         TextOrJson::Json => {
-            let rules = catalogue
-                .rules()
-                .map(|it| Row {
-                    code: it.code,
-                    id: it.id,
-                    severity: it.severity,
-                    confidence: it.confidence,
-                    summary: it.summary,
-                    core: it.traits.core,
-                    own: !built_in(it.code),
-                })
-                .collect();
+            let rules = all.iter().map(row).collect();
             let document = Document { schema: "tapline.rules/1", rules };
             serde_json::to_writer_pretty(&mut out, &document)?;
             writeln!(out)?;
         }
         TextOrJson::Text => {
             let paint = terminal.stdout();
-            let widest = |of: fn(&tapline_analysis::lint::Rule) -> usize| {
-                catalogue.rules().map(of).max().unwrap_or_default()
-            };
-            let (code, id) = (widest(|it| it.code.len()), widest(|it| it.id.len()));
-            for rule in catalogue.rules() {
+            let widest = |of: fn(&RuleRef) -> usize| all.iter().map(of).max().unwrap_or_default();
+            let (code, id) = (widest(|rule| rule.code.len()), widest(|rule| rule.id.len()));
+            for rule in &all {
                 let severity = rule.severity.to_string();
                 writeln!(
                     out,

@@ -2,7 +2,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 
-use tapline_analysis::lint::Settings;
+use tapline_analysis::lint::{self, Settings};
 
 use crate::args::TestRules;
 use crate::error::{CliError, Result, Status};
@@ -48,11 +48,11 @@ pub(crate) fn run(args: &TestRules, terminal: &Terminal) -> Result<Status> {
 fn differences(own: &Own, test: &Test, name: &str) -> Result<Vec<String>> {
     let snapshot = pipeline::read_text(name, &test.transcript)?;
     let topology = pipeline::topology(&snapshot);
-    let report = pipeline::lint_own(&topology, &[], &own.rules, &Settings::default());
+    let report = lint::run(&topology, &own.rules, &Settings::default());
     own.outcome()?;
     let mut found = Found::new();
     for it in &report.findings {
-        found.entry(it.rule.code.to_owned()).or_default().insert(it.object.name.clone());
+        found.entry(it.rule.code.to_string()).or_default().insert(it.object.name.clone());
     }
     let wanted: Found = test
         .expect

@@ -37,7 +37,7 @@ fn answer(args: &Show, topology: &Topology<'_>, terminal: &Terminal) -> Result<S
     } else {
         let environment = Environment::default();
         let network = Network::new(topology, None, &environment);
-        let report = lint::run(topology, lint::rules::ALL);
+        let report = lint::run(topology, lint::rules::ALL, &lint::Settings::default());
         let marks = Marks::new(topology, &report);
         for (n, thing) in found.iter().enumerate() {
             if n > 0 {

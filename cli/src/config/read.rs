@@ -118,7 +118,7 @@ fn scope(
     object: Option<Pattern>,
 ) -> Scope {
     let glob = |it: Option<Pattern>| it.map(|it| it.0);
-    Scope { code: rule.0.code, host: glob(host), netns: glob(ns), object: glob(object) }
+    Scope { code: rule.0.code.clone(), host: glob(host), netns: glob(ns), object: glob(object) }
 }
 
 fn profile(it: schema::Profile) -> Profile {

@@ -13,7 +13,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use tapline_analysis::lint::settings::Glob;
-use tapline_analysis::lint::{Rule, Severity};
+use tapline_analysis::lint::{RuleRef, Severity};
 
 use crate::catalogue::Catalogue;
 
@@ -179,7 +179,7 @@ impl<'de> Deserialize<'de> for Suppression {
                 if it.reason.trim().is_empty() {
                     return Err(A::Error::custom("a suppression needs a reason"));
                 }
-                let rule = it.rule.0;
+                let rule = &it.rule.0;
                 if rule.severity == Severity::Error && it.until.is_none() {
                     return Err(A::Error::custom(format!(
                         "{} {} is of the severity error: its suppression needs an end, such as \
@@ -240,8 +240,8 @@ macro_rules! text_values {
 text_values!(RuleName Word Family Pattern Day);
 
 /// A rule, by code or id.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct RuleName(pub(super) &'static Rule);
+#[derive(Clone, Debug)]
+pub(super) struct RuleName(pub(super) RuleRef);
 
 impl Text for RuleName {
     const EXPECTED: &'static str = "the code or id of a rule";

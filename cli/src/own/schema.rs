@@ -131,7 +131,7 @@ impl<'de> Deserialize<'de> for Code {
             let Some(own) = own else {
                 return Err(format!("expected an id such as X-001, in capitals, not `{text}`"));
             };
-            if ALL.iter().any(|it| family(it.code).as_ref() == Some(&own)) {
+            if ALL.iter().any(|it| family(&it.code).as_ref() == Some(&own)) {
                 return Err(format!(
                     "`{text}`: {own} is a family of built-in rules; take a prefix of your own, \
                      such as X-"

@@ -65,7 +65,7 @@ impl About {
 
 /// `OVS-002 host=net* object=tap*`
 fn named(scope: &Scope) -> String {
-    let mut text = scope.code.to_owned();
+    let mut text = scope.code.to_string();
     let globs = [("host", &scope.host), ("ns", &scope.netns), ("object", &scope.object)];
     for (key, glob) in globs {
         if let Some(glob) = glob {

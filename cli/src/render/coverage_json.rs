@@ -4,6 +4,7 @@ use std::io::Write;
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use tapline_analysis::lint::Text;
 use tapline_core::capture::{Completeness, Snapshot, Source};
 use tapline_core::ids::Netns;
 use tapline_core::need::Need;
@@ -80,7 +81,7 @@ struct PlaceRow<'a> {
 
 #[derive(JsonSchema, Serialize)]
 struct UndecidedRow<'a> {
-    code: &'static str,
+    code: &'a str,
     #[schemars(with = "Vec<String>")]
     missing: &'a [Need],
     count: u32,
@@ -95,7 +96,7 @@ struct StepRow {
     shell: Vec<String>,
     /// Objects about which rules can tell then.
     questions: u32,
-    rules: BTreeMap<&'static str, u32>,
+    rules: BTreeMap<Text, u32>,
 }
 
 #[derive(JsonSchema, Serialize)]
@@ -157,7 +158,7 @@ fn row<'a>(snapshot: &'a Snapshot, it: &'a HostCoverage<'_>) -> Option<HostRow<'
         completeness: snapshot.completeness(source.id),
     });
     let undecided = it.undecided.iter().map(|it| UndecidedRow {
-        code: it.code,
+        code: &it.code,
         missing: &it.missing,
         count: it.count,
     });

@@ -2,7 +2,7 @@
 //! that fail are failures, milder ones are output, what could not be told is skipped.
 use std::io::Write;
 
-use tapline_analysis::lint::{CannotTell, Finding, Report, Rule, Severity};
+use tapline_analysis::lint::{CannotTell, Finding, Report, Rule, RuleRef, Severity};
 use tapline_core::capture::{HostId, Snapshot};
 use tapline_core::need;
 
@@ -15,7 +15,7 @@ const LONGEST: usize = 2000;
 
 /// One test.
 struct Case<'a> {
-    rule: &'static Rule,
+    rule: &'a Rule,
     failures: Vec<&'a Finding>,
     others: Vec<&'a Finding>,
     undecided: Vec<&'a CannotTell>,
@@ -34,7 +34,7 @@ pub(crate) fn render(
     out: &mut impl Write,
     snapshot: &Snapshot,
     report: &Report,
-    rules: &[&'static Rule],
+    rules: &[RuleRef],
     least: Option<Severity>,
 ) -> Result<()> {
     let hosts: Vec<(&str, Vec<Case<'_>>)> = snapshot
@@ -60,11 +60,11 @@ pub(crate) fn render(
 
 fn cases<'a>(
     report: &'a Report,
-    rules: &[&'static Rule],
+    rules: &'a [RuleRef],
     host: HostId,
     least: Option<Severity>,
 ) -> Vec<Case<'a>> {
-    let of = |rule: &'static Rule| {
+    let of = |rule: &'a RuleRef| {
         let found = report.findings.iter().filter(|it| it.host == host && it.is_open());
         let found = found.filter(|it| it.rule.code == rule.code);
         let (failures, others): (Vec<_>, Vec<_>) =
@@ -77,7 +77,7 @@ fn cases<'a>(
         let idle = none && failures.is_empty() && others.is_empty() && undecided.is_empty();
         Case { rule, failures, others, undecided, idle }
     };
-    rules.iter().map(|rule| of(rule)).collect()
+    rules.iter().map(of).collect()
 }
 
 /// `tests="16" failures="1" errors="0" skipped="2"`
@@ -107,7 +107,7 @@ fn case(out: &mut impl Write, snapshot: &Snapshot, host: &str, it: &Case<'_>) ->
         writeln!(
             out,
             "      <failure type=\"{}\" message=\"{}\">",
-            line(it.rule.code),
+            line(&it.rule.code),
             line(&message),
         )?;
         findings(out, snapshot, &it.failures)?;

@@ -35,7 +35,7 @@ pub(crate) struct Document<'a> {
     /// Files, archives and commands of the input that were not used.
     #[schemars(with = "Vec<NotReadRow<'static>>")]
     not_read: NotRead<'a>,
-    clean: Vec<CleanRow>,
+    clean: Vec<CleanRow<'a>>,
     /// The way of each running VM port and each port of a namespace.
     paths: Vec<PathRow>,
     /// How the run was configured, and what of that was of no use.
@@ -55,8 +55,8 @@ struct HostRow<'a> {
 
 #[derive(JsonSchema, Serialize)]
 struct FindingRow<'a> {
-    code: &'static str,
-    id: &'static str,
+    code: &'a str,
+    id: &'a str,
     #[schemars(with = "shape::Severity")]
     severity: Severity,
     #[schemars(with = "shape::Confidence")]
@@ -123,7 +123,7 @@ struct EvidenceRow<'a> {
 
 #[derive(JsonSchema, Serialize)]
 struct CannotTellRow<'a> {
-    code: &'static str,
+    code: &'a str,
     host: &'a str,
     #[schemars(with = "Vec<String>")]
     missing: &'a [Need],
@@ -131,8 +131,8 @@ struct CannotTellRow<'a> {
 }
 
 #[derive(JsonSchema, Serialize)]
-struct CleanRow {
-    code: &'static str,
+struct CleanRow<'a> {
+    code: &'a str,
     count: u32,
 }
 
@@ -152,7 +152,7 @@ pub(crate) fn render(
         cannot_tell: report.cannot_tell.iter().map(|it| cannot_tell(snapshot, it)).collect(),
         problems: Problems(snapshot),
         not_read: NotRead(snapshot),
-        clean: report.clean.iter().map(|&(code, count)| CleanRow { code, count }).collect(),
+        clean: report.clean.iter().map(|(code, count)| CleanRow { code, count: *count }).collect(),
         paths: paths::rows(topology, report),
         configuration: about,
     };
@@ -198,8 +198,8 @@ fn finding<'a>(topology: &'a Topology<'_>, finding: &'a Finding) -> FindingRow<'
     });
     let absent = finding.searched.iter().flat_map(|searched| absence(snapshot, searched));
     FindingRow {
-        code: finding.rule.code,
-        id: finding.rule.id,
+        code: &finding.rule.code,
+        id: &finding.rule.id,
         severity: finding.severity,
         confidence: finding.confidence,
         host: host_name(snapshot, finding.host),
@@ -259,7 +259,7 @@ fn of_source(source: &Source) -> EvidenceRow<'_> {
 
 fn cannot_tell<'a>(snapshot: &'a Snapshot, it: &'a CannotTell) -> CannotTellRow<'a> {
     CannotTellRow {
-        code: it.code,
+        code: &it.code,
         host: host_name(snapshot, it.host),
         missing: &it.missing,
         count: it.count,

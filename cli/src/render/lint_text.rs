@@ -327,21 +327,23 @@ fn first(names: &[String], most: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use super::*;
     use crate::fixture::{at, snapshot};
-    use tapline_analysis::lint::{self, Ctx, Object, Rule, Traits, Verdicts};
+    use tapline_analysis::lint::{self, Check, Ctx, Object, Rule, Settings, Traits, Verdicts};
     use tapline_core::capture::HostId;
 
     const fn rule(check: fn(&Ctx<'_>, &mut Verdicts)) -> Rule {
         Rule {
-            code: "OVS-001",
-            id: "ovs-iface-error",
-            summary: "OVS could not make the interface",
+            code: Cow::Borrowed("OVS-001"),
+            id: Cow::Borrowed("ovs-iface-error"),
+            summary: Cow::Borrowed("OVS could not make the interface"),
             severity: Severity::Error,
             confidence: Confidence::Proven,
-            page: "",
+            page: Cow::Borrowed(""),
             traits: Traits::NONE,
-            check,
+            check: Check::BuiltIn(check),
         }
     }
 
@@ -362,7 +364,7 @@ mod tests {
             ("sos_commands/openvswitch/ovs-vsctl_-t_5_show", "ovs-vsctl show", SHOW),
         ]);
         let topology = tapline_topology::build(&snapshot);
-        let report = lint::run(&topology, &[rule]);
+        let report = lint::run(&topology, [rule], &Settings::default());
         let mut out = Vec::new();
         let terminal = Terminal { quiet: true, ..Terminal::plain() };
         let shown = Shown { about: &About::default(), consequences: false };

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use serde_json::{Map, Value, json};
-use tapline_analysis::lint::{Confidence, Finding, Report, Role, Rule, Severity};
+use tapline_analysis::lint::{Confidence, Finding, Report, Role, Rule, RuleRef, Severity};
 use tapline_core::capture::{Snapshot, Source};
 use tapline_core::need;
 use tapline_core::span::Span;
@@ -27,11 +27,11 @@ pub(crate) fn render(
     out: &mut impl Write,
     snapshot: &Snapshot,
     report: &Report,
-    rules: &[&'static Rule],
+    rules: &[RuleRef],
     compared: bool,
 ) -> Result<()> {
     let index: BTreeMap<&str, usize> =
-        rules.iter().enumerate().map(|(n, rule)| (rule.code, n)).collect();
+        rules.iter().enumerate().map(|(n, rule)| (&*rule.code, n)).collect();
     let results: Vec<Value> =
         report.findings.iter().map(|it| result(snapshot, it, &index, compared)).collect();
     let document = json!({
@@ -68,15 +68,15 @@ fn level(severity: Severity) -> &'static str {
 fn descriptor(rule: &Rule) -> Value {
     let mut help = String::new();
     for heading in ["What it finds", "Why it matters", "What to do", "References"] {
-        help.push_str(&format!("## {heading}\n\n{}\n\n", page::section(rule.page, heading)));
+        help.push_str(&format!("## {heading}\n\n{}\n\n", page::section(&rule.page, heading)));
     }
     help.push_str(&format!("Examples: `tapline explain {} --all`\n", rule.code));
-    let family = rule.code.split_once('-').map_or(rule.code, |(family, _)| family);
+    let family = rule.code.split_once('-').map_or(&*rule.code, |(family, _)| family);
     let mut row = json!({
         "id": rule.code,
         "name": rule.id,
         "shortDescription": {"text": rule.summary},
-        "fullDescription": {"text": page::first_paragraph(rule.page, "What it finds")},
+        "fullDescription": {"text": page::first_paragraph(&rule.page, "What it finds")},
         "help": {"text": help, "markdown": help},
         "defaultConfiguration": {"level": level(rule.severity)},
         "properties": {
@@ -90,7 +90,7 @@ fn descriptor(rule: &Rule) -> Value {
             },
         },
     });
-    if let (Some(link), Value::Object(row)) = (page::first_link(rule.page), &mut row) {
+    if let (Some(link), Value::Object(row)) = (page::first_link(&rule.page), &mut row) {
         row.insert("helpUri".into(), link.into());
     }
     row
@@ -148,8 +148,8 @@ fn result(
         })
         .collect();
     let mut row = Map::new();
-    row.insert("ruleId".into(), finding.rule.code.into());
-    row.extend(index.get(finding.rule.code).map(|&it| ("ruleIndex".into(), it.into())));
+    row.insert("ruleId".into(), finding.rule.code.clone().into());
+    row.extend(index.get(&*finding.rule.code).map(|&it| ("ruleIndex".into(), it.into())));
     row.insert("level".into(), level(finding.severity).into());
     let text = format!("{}: {}", qualified.join(" · "), finding.message);
     row.insert("message".into(), json!({"text": message(&text)}));
@@ -250,7 +250,7 @@ fn notifications(
             "level": "note",
             "message": {"text": message(&text)},
         });
-        if let (Some(&at), Value::Object(row)) = (index.get(it.code), &mut row) {
+        if let (Some(&at), Value::Object(row)) = (index.get(&*it.code), &mut row) {
             row.insert("associatedRule".into(), json!({"id": it.code, "index": at}));
         }
         row

@@ -130,7 +130,7 @@ pub(crate) fn cannot_tell(
     // By rule and by the commands that would decide: hosts that lack the same share a line.
     let mut by_host: BTreeMap<(&str, u32), (u32, Vec<&Need>)> = BTreeMap::new();
     for it in all {
-        let (count, missing) = by_host.entry((it.code, it.host.0)).or_default();
+        let (count, missing) = by_host.entry((&*it.code, it.host.0)).or_default();
         *count += it.count;
         missing.extend(&it.missing);
     }
@@ -144,7 +144,10 @@ pub(crate) fn cannot_tell(
     }
     writeln!(out, "{}", paint.of(style::STRONG, "could not tell"))?;
     for ((code, missing), (objects, hosts)) in by_rule.iter().take(UNDECIDED) {
-        let id = rules::ALL.iter().find(|it| it.code == *code).map_or("(own rule)", |it| it.id);
+        let id = rules::ALL
+            .iter()
+            .find(|rule| rule.code == *code)
+            .map_or("(own rule)", |rule| &*rule.id);
         let on = match hosts.as_slice() {
             _ if snapshot.captured.hosts.len() < 2 => String::new(),
             few if few.len() <= HOSTS => format!(" on {}", few.join(", ")),
@@ -176,7 +179,7 @@ pub(crate) fn undecided(
     if questions == 0 {
         return Ok(());
     }
-    let mut rules: Vec<&str> = report.cannot_tell.iter().map(|it| it.code).collect();
+    let mut rules: Vec<&str> = report.cannot_tell.iter().map(|it| &*it.code).collect();
     rules.dedup();
     let gaps = gap::gaps(report);
     let steps = gaps.iter().flat_map(|it| &it.steps);

@@ -8,7 +8,7 @@ use tapline_core::span::Evidence;
 use tapline_topology::NodeId;
 use tapline_topology::coverage::Searched;
 
-use super::rule::Rule;
+use super::rule::RuleRef;
 
 /// How bad a finding is. From mild to severe.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
@@ -118,7 +118,7 @@ pub struct Cited {
 #[derive(Clone, Debug)]
 pub struct Finding {
     /// The rule.
-    pub rule: &'static Rule,
+    pub rule: RuleRef,
     /// Severity, as lowered.
     pub severity: Severity,
     /// Confidence, as lowered.

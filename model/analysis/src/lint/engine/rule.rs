@@ -1,27 +1,102 @@
 //! What a rule says of itself. All tables over rules are derived from it.
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
 use super::ctx::Ctx;
 use super::finding::{Confidence, Severity};
 use super::verdicts::Verdicts;
 
-/// A lint rule: static data and one function.
+/// What a rule says of itself: fixed for built-in rules, read from a file for those of users.
+pub type Text = Cow<'static, str>;
+
+/// A lint rule: data and one function.
 #[derive(Debug)]
 pub struct Rule {
     /// Stable code: `OVS-001`. Never reused.
-    pub code: &'static str,
+    pub code: Text,
     /// Stable id in kebab-case; says what is wrong.
-    pub id: &'static str,
+    pub id: Text,
     /// One line: what it finds.
-    pub summary: &'static str,
+    pub summary: Text,
     /// The severity of its findings, where nothing lowers it.
     pub severity: Severity,
     /// The confidence of its findings, where nothing lowers it.
     pub confidence: Confidence,
     /// Its page in Markdown: `tapline explain`, the documentation, and tests.
-    pub page: &'static str,
+    pub page: Text,
     /// What it has to do with other rules, with settings and with paths.
     pub traits: Traits,
     /// Looks at everything that it is about and gives a verdict on each.
-    pub check: fn(&Ctx<'_>, &mut Verdicts),
+    pub check: Check,
+}
+
+/// What a rule does.
+pub enum Check {
+    /// The function of a built-in rule.
+    BuiltIn(fn(&Ctx<'_>, &mut Verdicts)),
+    /// The check of a rule that a user wrote, made while the program runs.
+    Own(Box<OwnCheck>),
+}
+
+/// What a rule that a user wrote does.
+pub type OwnCheck = dyn Fn(&Ctx<'_>, &mut Verdicts) + Send + Sync;
+
+impl Check {
+    /// Gives a verdict on everything that the rule is about.
+    pub(crate) fn run(&self, ctx: &Ctx<'_>, out: &mut Verdicts) {
+        match self {
+            Self::BuiltIn(check) => check(ctx, out),
+            Self::Own(check) => check(ctx, out),
+        }
+    }
+}
+
+impl fmt::Debug for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BuiltIn(_) => "BuiltIn",
+            Self::Own(_) => "Own",
+        })
+    }
+}
+
+/// A rule that several places refer to. It dereferences to the rule.
+#[derive(Clone, Debug)]
+pub enum RuleRef {
+    /// A built-in rule.
+    BuiltIn(&'static Rule),
+    /// A rule that a user wrote.
+    Own(Arc<Rule>),
+}
+
+impl Deref for RuleRef {
+    type Target = Rule;
+    fn deref(&self) -> &Rule {
+        match self {
+            Self::BuiltIn(rule) => rule,
+            Self::Own(rule) => rule,
+        }
+    }
+}
+
+impl From<&'static Rule> for RuleRef {
+    fn from(rule: &'static Rule) -> Self {
+        Self::BuiltIn(rule)
+    }
+}
+
+impl From<&&'static Rule> for RuleRef {
+    fn from(rule: &&'static Rule) -> Self {
+        Self::BuiltIn(rule)
+    }
+}
+
+impl From<&Self> for RuleRef {
+    fn from(rule: &Self) -> Self {
+        rule.clone()
+    }
 }
 
 /// A rule is its code.
@@ -327,14 +402,16 @@ macro_rules! declare_rule {
     ) => {
         $(#[$doc])*
         pub(crate) static RULE: $crate::lint::Rule = {
+            use std::borrow::Cow;
+
             use $crate::lint::engine::{finding, rule};
             rule::Rule {
-                code: $code,
-                id: $id,
-                summary: $summary,
+                code: Cow::Borrowed($code),
+                id: Cow::Borrowed($id),
+                summary: Cow::Borrowed($summary),
                 severity: finding::Severity::$severity,
                 confidence: finding::Confidence::$confidence,
-                page: include_str!($page),
+                page: Cow::Borrowed(include_str!($page)),
                 traits: rule::Traits {
                     place: Some(rule::Place { layer: rule::Layer::$layer, order: $order }),
                     $(population_place: Some(rule::Place {
@@ -357,7 +434,7 @@ macro_rules! declare_rule {
                     ),*],
                     ..rule::Traits::NONE
                 },
-                check,
+                check: rule::Check::BuiltIn(check),
             }
         };
     };

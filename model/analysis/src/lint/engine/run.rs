@@ -14,10 +14,9 @@ use tapline_topology::{CaptureKey, Topology};
 use super::ctx::Ctx;
 use super::explain::{add_populations, explain};
 use super::finding::{Cited, Confidence, Finding, Role};
-use super::rule::Rule;
+use super::rule::{Layer, RuleRef, Text};
 use super::settings::{Scope, Settings};
 use super::verdicts::{CannotTell, Verdicts};
-use crate::lint::OwnRule;
 
 /// The answers of all rules.
 #[derive(Debug, Default)]
@@ -28,58 +27,35 @@ pub struct Report {
     /// What could not be decided, by code and host.
     pub cannot_tell: Vec<CannotTell>,
     /// How many objects each rule found as they should be, in the order of the rules.
-    pub clean: Vec<(&'static str, u32)>,
+    pub clean: Vec<(Text, u32)>,
     /// Suppressions that fit no finding, by their index, although their rule could judge.
     pub unused: Vec<usize>,
 }
 
-/// Runs `rules` over the topology.
-pub fn run(topology: &Topology<'_>, rules: &[&'static Rule]) -> Report {
-    run_with(topology, rules, &Settings::default())
-}
-
-/// Runs `rules` over the topology as `settings` say.
-pub fn run_with(topology: &Topology<'_>, rules: &[&'static Rule], settings: &Settings) -> Report {
-    run_own(topology, rules, &[], settings)
-}
-
-/// The same, and after them rules that were made while the program runs.
-pub fn run_own(
+/// Runs rules over the topology as `settings` say.
+pub fn run<R: Into<RuleRef>>(
     topology: &Topology<'_>,
-    rules: &[&'static Rule],
-    own: &[OwnRule],
+    rules: impl IntoIterator<Item = R>,
     settings: &Settings,
 ) -> Report {
     let ctx = Ctx::new(topology, settings);
-    let mut answers: Vec<Verdicts> = rules
-        .par_iter()
-        .map(|rule| {
-            let mut verdicts = Verdicts::new(rule);
-            (rule.check)(&ctx, &mut verdicts);
-            verdicts
-        })
-        .collect();
-    answers.par_extend(own.par_iter().map(|it| {
-        let mut verdicts = Verdicts::new(it.rule);
-        (it.check)(&ctx, &mut verdicts);
+    let rules: Vec<RuleRef> = rules.into_iter().map(Into::into).collect();
+    let judge = |rule: &RuleRef| {
+        let mut verdicts = Verdicts::new(rule.clone());
+        rule.check.run(&ctx, &mut verdicts);
         verdicts
-    }));
-    let rules = rules.iter().copied().chain(own.iter().map(|it| it.rule));
+    };
+    let answers: Vec<Verdicts> = rules.par_iter().map(judge).collect();
     let mut report = Report::default();
-    for (rule, mut verdicts) in rules.zip(answers) {
+    for (rule, mut verdicts) in rules.iter().zip(answers) {
         withdraw(&mut verdicts, &ctx);
         let mut findings = merge(verdicts.findings, &ctx);
         doubt_absence(&mut findings, &ctx);
         report.findings.extend(findings);
-        report.clean.push((rule.code, verdicts.clean));
-        report.cannot_tell.extend(
-            verdicts.cannot_tell.into_iter().map(|((host, missing), count)| CannotTell {
-                code: rule.code,
-                host,
-                missing,
-                count,
-            }),
-        );
+        report.clean.push((rule.code.clone(), verdicts.clean));
+        report.cannot_tell.extend(verdicts.cannot_tell.into_iter().map(
+            |((host, missing), count)| CannotTell { code: rule.code.clone(), host, missing, count },
+        ));
     }
     add_populations(&mut report, &ctx);
     for finding in &mut report.findings {
@@ -92,7 +68,7 @@ pub fn run_own(
     report.unused = unused(settings, &report, &hosts);
     report
         .cannot_tell
-        .sort_by(|a, b| (a.code, a.host, &a.missing).cmp(&(b.code, b.host, &b.missing)));
+        .sort_by(|a, b| (&a.code, a.host, &a.missing).cmp(&(&b.code, b.host, &b.missing)));
     report
 }
 
@@ -123,7 +99,7 @@ fn unused(settings: &Settings, report: &Report, hosts: &[&str]) -> Vec<usize> {
 fn order<'a>(it: &'a Finding, ctx: &'a Ctx<'_>) -> impl Ord + 'a {
     (
         Reverse(it.severity),
-        it.rule.code,
+        &*it.rule.code,
         ctx.host_name(it.host),
         it.host,
         &it.netns,
@@ -152,7 +128,7 @@ fn withdraw(verdicts: &mut Verdicts, ctx: &Ctx<'_>) {
         })
     };
     // Rules about the capture speak of just that.
-    if verdicts.findings.iter().any(|it| it.rule.code.starts_with("CAP-")) {
+    if verdicts.rule.traits.place.is_some_and(|place| place.layer == Layer::Capture) {
         return;
     }
     let (undecided, findings) = std::mem::take(&mut verdicts.findings)
@@ -237,7 +213,7 @@ fn hash(finding: &Finding, ctx: &Ctx<'_>, host: &str) -> String {
     // The name of the host itself is no part of what is found on it.
     let is_host = finding.object.name == ctx.host_name(finding.host);
     let object = if is_host { "" } else { finding.object.name.as_str() };
-    let parts = [finding.rule.code, host, &netns, finding.object.kind, object];
+    let parts = [&*finding.rule.code, host, &netns, finding.object.kind, object];
     let mut hash = Sha256::new();
     for part in parts {
         hash.update(part.as_bytes());

@@ -6,7 +6,7 @@ use tapline_core::ids::Netns;
 pub use tapline_network::environment::{Environment, Firewall, Glob, Profile};
 
 use super::finding::{Finding, Severity, Suppressed};
-use super::rule::Software;
+use super::rule::{Software, Text};
 
 /// Settings of a run.
 #[derive(Clone, Debug, Default)]
@@ -92,7 +92,7 @@ pub struct Suppression {
 #[derive(Clone, Debug)]
 pub struct Scope {
     /// Code of the rule.
-    pub code: &'static str,
+    pub code: Text,
     /// Hosts; all where not said.
     pub host: Option<Glob>,
     /// Namespaces, `root` for that of the host; all where not said.

@@ -7,13 +7,13 @@ use tapline_topology::NodeId;
 
 use super::ctx::Ctx;
 use super::finding::{Blast, Finding, Object, Shape};
-use super::rule::Rule;
+use super::rule::{RuleRef, Text};
 
 /// Something that a rule could not decide.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CannotTell {
     /// The rule.
-    pub code: &'static str,
+    pub code: Text,
     /// The host.
     pub host: HostId,
     /// Commands whose output would decide.
@@ -25,7 +25,7 @@ pub struct CannotTell {
 /// What a rule says.
 #[derive(Debug)]
 pub struct Verdicts {
-    rule: &'static Rule,
+    pub(crate) rule: RuleRef,
     pub(crate) findings: Vec<Finding>,
     pub(crate) clean: u32,
     pub(crate) cannot_tell: BTreeMap<(HostId, Vec<Need>), u32>,
@@ -33,7 +33,7 @@ pub struct Verdicts {
 
 impl Verdicts {
     /// No answer yet.
-    pub(crate) fn new(rule: &'static Rule) -> Self {
+    pub(crate) fn new(rule: RuleRef) -> Self {
         Self { rule, findings: Vec::new(), clean: 0, cannot_tell: BTreeMap::new() }
     }
 
@@ -73,7 +73,7 @@ impl Verdicts {
         message: impl Into<String>,
     ) -> &mut Finding {
         let finding = Finding {
-            rule: self.rule,
+            rule: self.rule.clone(),
             severity: self.rule.severity,
             confidence: self.rule.confidence,
             host,

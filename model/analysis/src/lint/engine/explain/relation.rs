@@ -26,7 +26,7 @@ impl Roots {
 
     /// Whether a finding is one of them.
     pub(super) fn has(&self, finding: &Finding) -> bool {
-        self.rules.contains(&finding.rule) && holds(self.only, finding)
+        self.rules.iter().any(|rule| **rule == *finding.rule) && holds(self.only, finding)
     }
 }
 
@@ -52,7 +52,7 @@ impl Relation {
                 if known.is_none() {
                     relation.roots.push(roots);
                 }
-                relation.symptoms.entry(rule.code).or_default().push((number, after.of));
+                relation.symptoms.entry(&rule.code).or_default().push((number, after.of));
             }
         }
         relation
@@ -60,7 +60,7 @@ impl Relation {
 
     /// What may explain a finding, by index, in the order in which its rule declares it.
     pub(super) fn may_explain(&self, symptom: &Finding) -> impl Iterator<Item = (usize, &Roots)> {
-        let declared = self.symptoms.get(symptom.rule.code).into_iter().flatten();
+        let declared = self.symptoms.get(&*symptom.rule.code).into_iter().flatten();
         declared
             .filter(|(_, of)| holds(*of, symptom))
             .filter_map(|(number, _)| Some((*number, self.roots.get(*number)?)))

@@ -4,23 +4,24 @@ use crate::lint::rules;
 use tapline_core::capture::{Captured, Host, HostId, Snapshot};
 
 use crate::lint::{
-    Confidence, Ctx, Finding, Object, Report, Rule, Severity, Traits, Verdicts, run,
+    Check, Confidence, Ctx, Finding, Object, Report, Rule, Settings, Severity, Traits, Verdicts,
+    run,
 };
 
 /// A rule with the code and the traits of a built-in one that fires what a test says.
 macro_rules! rule {
     ($name:ident, $code:literal, $confidence:ident, [$(($host:literal, $kind:literal, $object:literal)),*]) => {
         static $name: LazyLock<Rule> = LazyLock::new(|| Rule {
-            code: $code,
-            id: $code,
-            summary: "",
+            code: $code.into(),
+            id: $code.into(),
+            summary: "".into(),
             severity: Severity::Error,
             confidence: Confidence::$confidence,
-            page: "",
+            page: "".into(),
             traits: rules::find($code).map_or(Traits::NONE, |rule| rule.traits),
-            check: |_: &Ctx<'_>, out: &mut Verdicts| {
+            check: Check::BuiltIn(|_: &Ctx<'_>, out: &mut Verdicts| {
                 $(out.fire(HostId($host), Object { kind: $kind, name: $object.into() }, "broken");)*
-            },
+            }),
         });
     };
 }
@@ -29,14 +30,14 @@ fn report(rules: &[&'static Rule]) -> Report {
     let host = |name: &str| Host { name: name.into(), ..Host::default() };
     let captured = Captured { hosts: vec![host("node1"), host("node2")], ..Captured::default() };
     let snapshot = Snapshot { captured, ..Snapshot::default() };
-    run(&tapline_topology::build(&snapshot), rules)
+    run(&tapline_topology::build(&snapshot), rules, &Settings::default())
 }
 
 /// `code object < code of its cause`, in the order of the report.
 fn shown(report: &Report) -> Vec<String> {
     let of = |fingerprint: &String| {
         let cause = report.findings.iter().find(|it| it.fingerprint == *fingerprint);
-        cause.map_or("?", |it| it.rule.code)
+        cause.map_or("?", |it| &*it.rule.code)
     };
     let line = |it: &Finding| {
         let cause = it.explained_by.as_ref().map(of);

@@ -55,11 +55,11 @@ pub(super) fn add(report: &mut Report, ctx: &Ctx<'_>) {
 /// Whether no process holds the device of a NIC: it is missing, or it has no carrier although
 /// nobody set it down.
 fn has_no_process(finding: &Finding, ctx: &Ctx<'_>) -> bool {
-    if finding.rule == &vm_target_missing::RULE {
+    if *finding.rule == vm_target_missing::RULE {
         return true;
     }
     let nic = finding.node.and_then(|node| ctx.vm_nic(node));
-    let Some(nic) = nic.filter(|_| finding.rule == &vm_nic_link_down::RULE) else { return false };
+    let Some(nic) = nic.filter(|_| *finding.rule == vm_nic_link_down::RULE) else { return false };
     let name = nic.data.target.as_ref().map_or("", |target| target.value.as_str());
     let link_state = nic.data.xml.and_then(|xml| xml.record.link_state.as_ref());
     let is_unplugged = link_state.is_some_and(|state| state.value == "down");

@@ -36,7 +36,7 @@ fn probed(report: &mut Report, ctx: &Ctx<'_>, mesh: &Mesh) {
     let probes = report
         .findings
         .iter()
-        .filter(|finding| finding.rule == &tun_bfd_down::RULE && !is_population(finding));
+        .filter(|finding| *finding.rule == tun_bfd_down::RULE && !is_population(finding));
     for it in probes {
         let interface = it.node.and_then(|node| ctx.ovs_interface(node));
         let remote = interface.and_then(|it| it.data.option("remote_ip")?.value.parse().ok());
@@ -106,7 +106,7 @@ fn missed(report: &mut Report, ctx: &Ctx<'_>, mesh: &Mesh) {
             Vec::new()
         };
         let known = report.findings.iter_mut().find(|it| {
-            it.rule == &unknown_tunnel_peers::RULE && it.object.name == remote.to_string()
+            *it.rule == unknown_tunnel_peers::RULE && it.object.name == remote.to_string()
         });
         // The rule did not run, or had something to ask first.
         let Some(finding) = known else { continue };
@@ -114,7 +114,7 @@ fn missed(report: &mut Report, ctx: &Ctx<'_>, mesh: &Mesh) {
             tell(finding, ctx, remote, &whole);
         } else if let Some(host) = open.first().or(whole.first()).copied() {
             report.cannot_tell.push(CannotTell {
-                code: unknown_tunnel_peers::RULE.code,
+                code: unknown_tunnel_peers::RULE.code.clone(),
                 host,
                 missing,
                 count: 1,

@@ -18,7 +18,7 @@ type Network = (HostId, String, String);
 
 pub(super) fn add(report: &mut Report, ctx: &Ctx<'_>) {
     let mut silent: BTreeMap<(Network, String), BTreeMap<NodeId, &Finding>> = BTreeMap::new();
-    for it in report.findings.iter().filter(|it| it.rule == &gateway_neighbour_failed::RULE) {
+    for it in report.findings.iter().filter(|it| *it.rule == gateway_neighbour_failed::RULE) {
         // `192.0.2.1 dev qg-…`
         let Some(gateway) = it.object.name.split(' ').next() else { continue };
         let Some(device) = it.node.filter(|_| it.netns.as_ref().is_some_and(|it| !it.is_root()))

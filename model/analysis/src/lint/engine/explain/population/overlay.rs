@@ -23,9 +23,9 @@ pub(super) fn add(report: &mut Report, ctx: &Ctx<'_>) {
     };
     let mut faulty: BTreeMap<Pair, Vec<usize>> = BTreeMap::new();
     for (at, it) in report.findings.iter().enumerate() {
-        let ends: Vec<HostId> = if it.rule == &tun_missing_reverse::RULE {
+        let ends: Vec<HostId> = if *it.rule == tun_missing_reverse::RULE {
             it.peers.clone()
-        } else if it.rule == &tun_bfd_down::RULE {
+        } else if *it.rule == tun_bfd_down::RULE {
             // Probes that get no answer; the far end may be captured or not.
             far_end(it, ctx, mesh).into_iter().collect()
         } else {
