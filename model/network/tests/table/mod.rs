@@ -3,11 +3,14 @@ use std::fmt::{Display, Write as _};
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::records::route::Family;
 use tapline_core::span::Evidence;
+use tapline_network::l3::{Outcome, Query};
 use tapline_network::mesh;
 use tapline_network::netfilter;
 use tapline_network::nics::{self, Nics};
 use tapline_network::ovn;
+use tapline_network::path::{Hop, Paths};
 use tapline_network::router::{Duty, Router};
 use tapline_network::{Answer, Item, Network, User, defs, overlay, texts};
 use tapline_topology::graph::Netdev;
@@ -21,6 +24,8 @@ pub(crate) fn describe(network: &Network<'_>) -> String {
         for device in network.netdevs_of(host) {
             table.device(&device);
         }
+        table.paths(host);
+        table.exits(host);
         table.switches(host);
         table.namespaces(host);
         table.users(host);
@@ -267,6 +272,9 @@ impl<'a> Table<'_, 'a> {
             facts.push(format!("{} ha, active {active:?}, ports {ports:?}", router.ha.len()));
             self.line(&format!("netns {}", netns.name()), &facts);
         }
+        for netns in network.namespaces_of(host) {
+            self.routes(host, netns.netns());
+        }
         let all = network.neighbours();
         for ((of, netns), neighbours) in all.iter().filter(|(key, _)| key.0 == host) {
             assert_eq!(*of, host);
@@ -283,6 +291,102 @@ impl<'a> Table<'_, 'a> {
                 let facts = [format!("{} [{}]", setting.value, self.quote(setting.evidence))];
                 self.line(&format!("{key} of {netns}"), &facts);
             }
+        }
+    }
+
+    /// Where packets of a namespace go.
+    fn routes(&mut self, host: HostId, netns: &Netns) {
+        let Some(fib) = self.network.fib(host, netns) else { return };
+        for (family, to) in [
+            (Family::Inet, "8.8.8.8"),
+            (Family::Inet, "127.0.0.1"),
+            (Family::Inet, "10.10.10.1"),
+            (Family::Inet, "192.168.0.13"),
+            (Family::Inet, "172.17.2.31"),
+            (Family::Inet6, "2001:db8::1"),
+            (Family::Inet6, "::1"),
+        ] {
+            let mut facts = vec![format!("{} rules", fib.rules(family).count())];
+            match fib.lookup(&Query::own(to.parse().unwrap())) {
+                Answer::Unknown(needs) => facts.push(format!("asks {}", list(&needs))),
+                Answer::Known(decision) => {
+                    facts.push(match &decision.outcome {
+                        Outcome::Local(address) => format!("local {}", self.name(*address)),
+                        Outcome::Forward(hops) => {
+                            let hops = hops.iter().map(|hop| match hop.gateway {
+                                Some(gateway) => format!("{} via {gateway}", hop.dev),
+                                None => format!("{} on link", hop.dev),
+                            });
+                            hops.collect::<Vec<_>>().join(" or ")
+                        }
+                        other => format!("{other:?}"),
+                    });
+                    facts.extend(decision.table.as_ref().map(|table| format!("table {table}")));
+                    let lines = decision.evidence().into_iter().map(|it| self.quote(it));
+                    facts.extend(lines.map(|line| format!("[{line}]")).collect::<Vec<_>>());
+                    if !decision.assumed.is_empty() {
+                        facts.push(format!("assumed without {}", list(&decision.assumed)));
+                    }
+                }
+            }
+            self.line(&format!("route of {netns} to {to}"), &facts);
+        }
+    }
+
+    /// The paths of NICs of VMs and ports of namespaces, in both directions.
+    fn paths(&mut self, host: HostId) {
+        let network = self.network;
+        let nics = network.vm_nics().filter(|nic| nic.host == host).map(|nic| nic.id);
+        let ports = network.netdevs_of(host).filter(|port| !port.netns().is_root());
+        let starts: Vec<_> = nics.chain(ports.map(|port| port.id)).collect();
+        let mut finder = Paths::new(network);
+        for start in starts {
+            let down = finder.down(start);
+            let mut hops = Vec::new();
+            self.hops(&down.hops, &mut hops);
+            let wires: Vec<_> = down.wires(network).iter().map(|wire| self.name(*wire)).collect();
+            hops.push(format!("wires {wires:?}"));
+            hops.push(fact("cut", down.cut));
+            self.line(&format!("path of {}", self.name(start)), &hops);
+        }
+        for wire in network.netdevs_of(host).filter(nics::is_nic) {
+            let above = finder.up(wire.id).nodes();
+            let names: Vec<_> = above.iter().map(|node| self.name(*node)).collect();
+            self.line(&format!("above {}", wire.name()), &[names.join(" ")]);
+        }
+    }
+
+    fn hops(&self, hops: &[Hop<'_>], shown: &mut Vec<String>) {
+        for hop in hops {
+            let doubt = if hop.doubtful { "? " } else { "" };
+            let block = hop.block().map_or(String::new(), |block| format!(": {}", block.why));
+            shown.push(format!("{doubt}{}{block}", self.name(hop.node)));
+            self.hops(&hop.next, shown);
+        }
+    }
+
+    /// The bridges by which VLANs of the integration bridge leave the host.
+    fn exits(&mut self, host: HostId) {
+        let network = self.network;
+        let mut vlans: Vec<u16> = network
+            .ovs_ports_of(host)
+            .filter_map(|port| port.data.tag.as_ref().map(|tag| tag.value))
+            .collect();
+        vlans.sort_unstable();
+        vlans.dedup();
+        for vlan in vlans {
+            let exits = network.exits().of(host, vlan);
+            let facts: Vec<_> = exits
+                .iter()
+                .map(|exit| {
+                    let near = network.exits().at(host, exit.near).is_some();
+                    let carried = network.exits().may_carry(host, vlan, exit.bridge);
+                    let far = exit.far.map(|far| self.name(far));
+                    let names = (self.name(exit.near), self.name(exit.bridge));
+                    format!("{} → {far:?} {} {near} {carried}", names.0, names.1)
+                })
+                .collect();
+            self.line(&format!("VLAN {vlan} leaves by"), &facts);
         }
     }
 
