@@ -3,8 +3,10 @@ use std::fmt::{Display, Write as _};
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::records::openflow::{Bits, OfPort, Subfield};
 use tapline_core::records::route::Family;
 use tapline_core::span::Evidence;
+use tapline_network::flow::{FlowPacket, Limits, Tables};
 use tapline_network::l3::{Outcome, Query};
 use tapline_network::mesh;
 use tapline_network::netfilter;
@@ -39,6 +41,33 @@ pub(crate) fn describe(network: &Network<'_>) -> String {
 
 /// Characters of a line that are quoted: rows of OVSDB in JSON are long.
 const MOST_QUOTED: usize = 80;
+
+/// Ports of a bridge into which packets are put.
+const MOST_PORTS: usize = 8;
+
+/// A request for the address of a gateway, to all.
+const ARP: &[(&str, u128)] = &[
+    ("eth_type", 0x0806),
+    ("vlan_tci", 0),
+    ("eth_src", 0xfa16_3eaa_0001),
+    ("eth_dst", 0xffff_ffff_ffff),
+    ("arp_op", 1),
+    ("arp_spa", 0x0a00_0a0b),
+    ("arp_tpa", 0x0a00_0a01),
+];
+
+/// The first packet of a connection to the outside.
+const TCP: &[(&str, u128)] = &[
+    ("eth_type", 0x0800),
+    ("vlan_tci", 0),
+    ("eth_src", 0xfa16_3eaa_0001),
+    ("eth_dst", 0xfa16_3e4a_37e8),
+    ("nw_proto", 6),
+    ("ip_src", 0x0a00_0a0b),
+    ("ip_dst", 0x0808_0808),
+    ("tp_src", 40_000),
+    ("tp_dst", 443),
+];
 
 struct Table<'n, 'a> {
     network: &'n Network<'a>,
@@ -233,6 +262,7 @@ impl<'a> Table<'_, 'a> {
                 facts.push(format!("{} listings, {} ports known", listings.len(), known.count()));
             }
             self.line(&format!("ovs bridge {}", bridge.name()), &facts);
+            self.flows(host, bridge.name());
         }
         for port in network.ovs_ports_of(host) {
             let facts: Vec<String> = ["net_uuid", "network_type", "segmentation_id", "tag"]
@@ -245,6 +275,39 @@ impl<'a> Table<'_, 'a> {
             let id = defs::external_id(interface.data, "iface-id");
             if let Some(id) = id {
                 self.line(&format!("ovs interface {}", interface.name()), &[format!("port {id}")]);
+            }
+        }
+    }
+
+    /// What the flows of a bridge do with two packets from each of its first ports.
+    fn flows(&mut self, host: HostId, bridge: &str) {
+        let network = self.network;
+        let Some(dump) = network.flows().best(host, bridge) else { return };
+        let Some((_, switch)) = network.switches().of(host, bridge).first() else { return };
+        let tables = Tables::new(dump.flows.iter().copied());
+        for port in switch.ports.iter().take(MOST_PORTS) {
+            let OfPort::Number(number) = port.port.value else { continue };
+            for (what, fields) in [("ARP", ARP), ("TCP", TCP)] {
+                let mut packet = FlowPacket::arriving(number);
+                for (name, value) in fields {
+                    packet.put(Bits::of(Subfield::named(name).unwrap(), *value).unwrap());
+                }
+                let paths = tables.run(&packet, Limits::default());
+                let certain = paths.iter().filter(|path| path.certain).count();
+                let mut facts = vec![format!("{} paths, {certain} certain", paths.len())];
+                for path in paths.iter().take(2) {
+                    let tables: Vec<_> =
+                        path.steps.iter().map(|step| step.table.to_string()).collect();
+                    let sinks: Vec<_> =
+                        path.effects.iter().map(|effect| format!("{:?}", effect.sink)).collect();
+                    facts.push(format!(
+                        "{} → {} {:?}",
+                        tables.join(" "),
+                        sinks.join(" "),
+                        path.stop
+                    ));
+                }
+                self.line(&format!("{what} at {bridge}/{}", port.name.value), &facts);
             }
         }
     }
