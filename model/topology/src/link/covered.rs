@@ -1,5 +1,6 @@
 //! Coverage: which question each text answers, and how well.
 mod bridges;
+mod cut;
 
 use std::collections::BTreeMap;
 
@@ -52,6 +53,7 @@ pub(crate) fn fill(topology: &mut Topology<'_>, texts: &Texts<'_>) {
     }
     domain_xml(topology, texts);
     bridges::fill(topology, texts);
+    cut::doubt_lists(topology, texts);
 }
 
 /// The namespaces that a text is about: that of its command, or those that its headings name.

@@ -1,0 +1,66 @@
+//! Lists of devices that lack what other texts of the same namespace name.
+//!
+//! The kernel has no route and no neighbour without a device: where `ip route` names one that the
+//! list of devices does not have, the list was cut off or is of another moment, and what it lacks
+//! proves nothing.
+use std::collections::{BTreeMap, BTreeSet};
+
+use tapline_core::ids::Netns;
+use tapline_core::records::Batch;
+
+use super::super::Texts;
+use crate::coverage::{Coverage, Topic};
+use crate::graph::Topology;
+
+/// Names of net-tools 1.60 are cut after this many characters.
+const CUT: usize = 9;
+
+/// Takes such lists for partial ones.
+pub(super) fn doubt_lists(topology: &mut Topology<'_>, texts: &Texts<'_>) {
+    let mut listed: BTreeMap<&Netns, BTreeSet<&str>> = BTreeMap::new();
+    let mut named: BTreeMap<&Netns, BTreeSet<&str>> = BTreeMap::new();
+    for &(source, batch) in &texts.all {
+        match batch {
+            Batch::Links(links) => {
+                for link in links {
+                    let netns = link.netns.as_ref().unwrap_or(&source.netns);
+                    listed.entry(netns).or_default().insert(link.name.as_str());
+                }
+            }
+            Batch::Routes(routes) => {
+                let devices = routes.iter().filter_map(|route| route.dev.as_ref());
+                named.entry(&source.netns).or_default().extend(devices.map(|dev| dev.as_str()));
+            }
+            Batch::Neighbours(neighbours) => {
+                let devices = neighbours.iter().filter_map(|it| it.dev.as_ref());
+                named.entry(&source.netns).or_default().extend(devices.map(|dev| dev.as_str()));
+            }
+            _ => {}
+        }
+    }
+    for (netns, devices) in named {
+        let Some(listed) = listed.get(netns) else { continue };
+        if devices.iter().any(|device| !is_number(device) && !is_listed(listed, device)) {
+            doubt(topology, texts, netns);
+        }
+    }
+}
+
+fn is_listed(listed: &BTreeSet<&str>, device: &str) -> bool {
+    let head = device.get(..CUT);
+    listed.contains(device) || head.is_some_and(|head| listed.contains(head))
+}
+
+/// `if7`: `ip` knows only the index of a device that was removed while it ran.
+fn is_number(device: &str) -> bool {
+    device.strip_prefix("if").is_some_and(|it| it.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+fn doubt(topology: &mut Topology<'_>, texts: &Texts<'_>, netns: &Netns) {
+    for topic in [Topic::Links, Topic::LinkDetails, Topic::Addresses] {
+        let coverage = topology.coverage.entry(texts.host, netns, topic);
+        if let Coverage::Complete(sources) = coverage {
+            *coverage = Coverage::Partial(std::mem::take(sources));
+        }
+    }
+}
