@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use tapline_core::Name;
 use tapline_core::capture::Source;
 use tapline_core::ids::{Mac, Netns};
-use tapline_core::records::libvirt::{Domain, DomainNic};
+use tapline_core::records::libvirt::{Domain, DomainNic, DomainState};
 use tapline_core::span::{At, Evidence, SourceId};
 
 use super::{Texts, records};
@@ -79,8 +79,15 @@ fn xml<'a>(
         .flat_map(|(source, domains)| domains.iter().map(move |it| (source, it)))
         .collect();
     all.sort_by_key(|(source, it)| (!it.live, source.id));
+    let listed = Listed::new(texts);
     for (source, domain) in all {
-        let Some(name) = domain.name.as_ref() else { continue };
+        let row = listed.row_of(domain);
+        let Some(name) = domain.name.as_ref().or_else(|| row?.name.as_ref()) else { continue };
+        // Without `--inactive` libvirt prints the XML of a running domain as it runs.
+        let is_fragment = domain.hypervisor.is_none() && source.command.program() == "virsh";
+        let asked_live = !source.command.args().iter().any(|word| word == "--inactive");
+        let runs = is_fragment && asked_live && row.is_some_and(|row| row.id.is_some());
+        let is_live = domain.live || runs;
         let draft = drafts.entry(name.value.clone()).or_default();
         let id = source.id;
         draft.see(id, domain.at);
@@ -93,14 +100,40 @@ fn xml<'a>(
         if let Some(uuid) = &domain.uuid {
             uuids.entry(uuid.value.clone()).or_insert_with(|| name.value.clone());
         }
-        draft.runs |= domain.live;
+        draft.runs |= is_live;
         // What the persistent XML adds to a running domain is not there before its next start.
-        let adds = !draft.live || domain.live;
-        draft.live |= domain.live;
+        let adds = !draft.live || is_live;
+        draft.live |= is_live;
         for nic in &domain.nics {
-            draft.xml_nic(id, nic, domain.live, adds);
+            draft.xml_nic(id, nic, is_live, adds);
         }
     }
+}
+
+/// The rows of `virsh list`, to tell which domain a part of its XML is about: the command that
+/// printed the part may give the name, the id or the UUID.
+struct Listed<'a> {
+    rows: Vec<&'a DomainState>,
+}
+
+impl<'a> Listed<'a> {
+    fn new(texts: &Texts<'a>) -> Self {
+        let lists = texts.of(records!(DomainStates));
+        Self { rows: lists.into_iter().flat_map(|(_, rows)| rows).collect() }
+    }
+
+    fn row_of(&self, domain: &Domain) -> Option<&'a DomainState> {
+        self.rows.iter().copied().find(|row| {
+            same(domain.name.as_ref(), row.name.as_ref())
+                || same(domain.uuid.as_ref(), row.uuid.as_ref())
+                || domain.name.is_none() && same(domain.id.as_ref(), row.id.as_ref())
+        })
+    }
+}
+
+/// Whether both are known, and the same.
+fn same<T: PartialEq>(one: Option<&At<T>>, other: Option<&At<T>>) -> bool {
+    one.zip(other).is_some_and(|(one, other)| one.value == other.value)
 }
 
 fn first<T: Clone>(fact: &mut Option<Fact<T>>, source: SourceId, at: Option<&At<T>>) {
