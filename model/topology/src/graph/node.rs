@@ -262,9 +262,17 @@ impl Netdev<'_> {
     }
 
     /// Up, with carrier, in state `UP` or `UNKNOWN` (which the kernel's documentation counts as
-    /// usable).
+    /// usable). Where no flags were printed (`ip -br address`) the state alone decides: the kernel
+    /// gives `DOWN` for a device that is not up, and for one without a carrier.
     pub fn usable(&self) -> Option<bool> {
         let state = self.state.as_ref().map_or("UNKNOWN", |it| it.value.as_str());
+        if self.flags.is_none() {
+            return match state {
+                "UP" => Some(true),
+                "DOWN" | "LOWERLAYERDOWN" | "NOTPRESENT" => Some(false),
+                _ => None,
+            };
+        }
         Some(self.admin_up()? && self.carrier()? && matches!(state, "UP" | "UNKNOWN"))
     }
 }

@@ -32,6 +32,12 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             continue;
         };
         let fault = match (nic.admin_up(), nic.carrier()) {
+            // `ip -br address` prints no flags: its `DOWN` stands for both.
+            (None, _) if nic.usable() == Some(false) => "down or without a link",
+            (None, _) if nic.usable() == Some(true) => {
+                out.clean();
+                continue;
+            }
             (None, _) => {
                 out.cannot_tell(nic.host, ctx.missing(nic.host, nic.netns(), &[Topic::Links]));
                 continue;
@@ -72,7 +78,7 @@ fn stands_by(ctx: &Ctx<'_>, nic: &Item<'_, Netdev<'_>>, role: &Role) -> bool {
 
 /// A VLAN device is down because its NIC is: the NIC is reported.
 fn below_is_down(ctx: &Ctx<'_>, nic: &Item<'_, Netdev<'_>>) -> bool {
-    nic.admin_up() == Some(true)
+    nic.admin_up() != Some(false)
         && ctx
             .topology
             .out(nic.id, EdgeKind::StackedOn)
@@ -106,6 +112,8 @@ fn report(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, Netdev<'_>>, role: &R
             flags.evidence,
             if fault.starts_with("admin") { "not UP" } else { "no carrier" },
         );
+    } else if let Some(state) = &nic.data.state {
+        finding.primary(state.evidence, "its state");
     }
     match role {
         Role::OvsPort(bridge) => {
