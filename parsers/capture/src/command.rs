@@ -111,7 +111,12 @@ fn unwrap(words: &[String]) -> Option<Invocation> {
             "docker" | "podman" | "nerdctl" | "crictl" | "lxc" | "kubectl" | "oc" | "incus" => {
                 let at = rest.iter().position(|it| it == "exec")?;
                 let (container, inner) = in_container(rest.get(at + 1..)?)?;
-                found.netns = container_netns(base(first), container, inner);
+                if matches!(base(first), "kubectl" | "oc") {
+                    // The pod runs on some node of the cluster, which need not be this host.
+                    found.host = Some(pod(container).to_owned());
+                } else {
+                    found.netns = container_netns(base(first), container, inner);
+                }
                 words = inner;
             }
             "lxc-attach" => {
@@ -338,6 +343,11 @@ pub(crate) fn container_netns(tool: &str, container: &str, inner: &[String]) -> 
     }
 }
 
+/// The name of a pod, without `pod/` or `deploy/` in front.
+pub(crate) fn pod(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
+}
+
 /// Whether nothing is printed, in the normal case.
 fn is_silent(it: &Invocation) -> bool {
     const SILENT: &[&str] = &[
@@ -422,7 +432,7 @@ mod tests {
             ("nsenter -t 1 -n ip a", "ip a", "root"),
             ("docker exec -it -u root ovs_vswitchd ovs-vsctl show", "ovs-vsctl show", "root"),
             ("docker exec web ip a", "ip a", "docker:web"),
-            ("kubectl exec -n shop web-0 -c app -- ip a", "ip a", "kubectl:web-0"),
+            ("kubectl exec -n shop web-0 -c app -- ip a", "ip a", "root"),
             ("sudo bash -c 'ip a | cat'", "ip a", "root"),
             ("ip vrf exec red ip r", "ip r", "root"),
             ("cd /tmp; ip a", "ip a", "root"),
@@ -449,5 +459,9 @@ mod tests {
     fn ssh_names_the_host() {
         let it = parse_one("ssh -o X=Y root@node7 'sudo ip a'").unwrap();
         assert_eq!((it.host.as_deref(), it.command.to_string().as_str()), (Some("node7"), "ip a"));
+        for line in ["kubectl exec -it web-0 -- ip a", "oc exec -n shop pod/web-0 -- ip a"] {
+            let it = parse_one(line).unwrap();
+            assert_eq!((it.host.as_deref(), it.netns.is_root()), (Some("web-0"), true), "{line}");
+        }
     }
 }

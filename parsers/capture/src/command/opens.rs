@@ -2,7 +2,9 @@
 use tapline_core::ids::Netns;
 
 use super::shell;
-use super::{base, container_netns, in_container, is_exec, is_netns, named, nsenter, skip_options};
+use super::{
+    base, container_netns, in_container, is_exec, is_netns, named, nsenter, pod, skip_options,
+};
 
 /// How the prompt of the inner shell compares with that of the outer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -155,14 +157,14 @@ fn container(tool: &str, args: &[String]) -> Option<Opened> {
             let (name, inner) = in_container(rest)?;
             of_words(inner)?;
             Some(if matches!(tool, "kubectl" | "oc") {
-                Opened::machine(name.rsplit('/').next().unwrap_or(name))
+                Opened::machine(pod(name))
             } else {
                 Opened::netns(container_netns(tool, name, inner), Look::Other)
             })
         }
         "rsh" | "console" => {
             let name = skip_options(rest, VALUED).first()?;
-            Some(Opened::machine(name.rsplit('/').next().unwrap_or(name)))
+            Some(Opened::machine(pod(name)))
         }
         "shell" | "attach" => {
             let name = skip_options(rest, VALUED).first()?;
