@@ -8,6 +8,7 @@ use tapline_core::ids::Netns;
 use tapline_core::records::neigh::Neighbour;
 use tapline_core::records::netfilter::NetfilterTable;
 use tapline_core::records::route::Family;
+use tapline_core::request::Topic;
 use tapline_core::span::{Evidence, SourceId};
 
 use crate::{AllNeighbours, FilterTables, Network};
@@ -108,6 +109,20 @@ pub struct Table<'a> {
     pub source: SourceId,
     /// The table.
     pub table: &'a NetfilterTable,
+}
+
+/// Whether a complete text shows all tables of a family in the root namespace, however few: the
+/// tools print nothing where there is none.
+pub fn is_filter_captured(network: &Network<'_>, host: HostId, family: Family) -> bool {
+    let snapshot = network.topology.snapshot;
+    let tool = if family == Family::Inet6 { "ip6tables-save" } else { "iptables-save" };
+    snapshot.captured.sources.iter().any(|source| {
+        source.host == host
+            && source.netns.is_root()
+            && source.command.program() == tool
+            && source.request.is_whole(Topic::Netfilter)
+            && snapshot.completeness(source.id).is_complete()
+    })
 }
 
 /// The whole tables of the root namespace of each host by family and name. What `iptables-save`

@@ -65,6 +65,11 @@ fn judge(
         return;
     }
     let Some(rule) = tables.get(&(host, family, "filter")).map(first_rule) else {
+        // Nothing was printed: there is no table, as with the tools that are built on nft.
+        if texts::is_filter_captured(ctx, host, family) {
+            out.clean();
+            return;
+        }
         // What filters IPv6 is looked for only where something filters IPv4.
         let hybrid =
             tables.get(&(host, Family::Inet, "filter")).is_some_and(|it| first_rule(it).is_some());
