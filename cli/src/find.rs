@@ -1,7 +1,10 @@
 //! From what a person types to nodes: names, MACs, addresses, ids.
 use std::net::IpAddr;
 
+use tapline_core::Name;
 use tapline_core::ids::Mac;
+use tapline_core::records::Batch;
+use tapline_core::records::netfilter::NetfilterRule;
 use tapline_topology::{Node, NodeData, NodeId, NodeKey, Topology};
 
 use crate::suggest;
@@ -37,7 +40,43 @@ pub(crate) fn find(topology: &Topology<'_>, text: &str) -> Vec<NodeId> {
         let near = |it: Option<Mac>| it.is_some_and(|it| it.same_but_first_octet(mac));
         found = topology.nodes().filter(|(_, it)| near(mac_of(it))).map(|(id, _)| id).collect();
     }
+    if found.is_empty()
+        && let Ok(ip) = text.parse::<IpAddr>()
+    {
+        found = behind(topology, ip);
+    }
     found
+}
+
+/// What has an address that no captured device has: the address of a VM, or one that is translated
+/// into it. A neighbour of a captured namespace has a MAC, and the MAC is that of a NIC.
+fn behind(topology: &Topology<'_>, ip: IpAddr) -> Vec<NodeId> {
+    let mut addresses = vec![ip];
+    let mut macs: Vec<Mac> = Vec::new();
+    let batches = || topology.snapshot.readings.iter().map(|reading| &reading.records);
+    for batch in batches() {
+        let Batch::Netfilter(tables) = batch else { continue };
+        let rules = tables.iter().flat_map(|table| &table.rules);
+        addresses.extend(rules.filter_map(|rule| translation(rule, ip)));
+    }
+    for batch in batches() {
+        let Batch::Neighbours(neighbours) = batch else { continue };
+        let asked = neighbours.iter().filter(|it| addresses.contains(&it.ip.value));
+        macs.extend(asked.filter_map(|it| Some(it.mac.as_ref()?.value)));
+    }
+    let has = |node: &Node<'_>| mac_of(node).is_some_and(|mac| macs.contains(&mac));
+    topology.nodes().filter(|(_, node)| has(node)).map(|(id, _)| id).collect()
+}
+
+/// The address that a rule translates packets to `ip` into.
+fn translation(rule: &NetfilterRule, ip: IpAddr) -> Option<IpAddr> {
+    let after = |words: &[Name], options: &[&str]| {
+        let at = words.iter().position(|word| options.contains(&word.as_str()))?;
+        let value = words.get(at + 1)?;
+        value.split('/').next()?.parse::<IpAddr>().ok()
+    };
+    let from = after(&rule.matches, &["-d", "--destination"])?;
+    (from == ip).then(|| after(&rule.target_options, &["--to-destination"])).flatten()
 }
 
 /// Names like `text` that do exist.

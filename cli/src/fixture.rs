@@ -24,6 +24,7 @@ pub(crate) fn snapshot(texts: &[(&str, &str, &str)]) -> Snapshot {
             text: text.to_owned(),
             completeness: Completeness::Complete,
             taken: None,
+            window: None,
             places: Vec::new(),
             lines: OnceLock::new(),
         }

@@ -11,6 +11,7 @@ pub(crate) mod escape;
 pub(crate) mod github;
 pub(crate) mod graph_json;
 pub(crate) mod graph_text;
+pub(crate) mod guest_names;
 pub(crate) mod junit;
 pub(crate) mod lint_json;
 pub(crate) mod lint_text;

@@ -113,12 +113,17 @@ fn follows_from_open(finding: &Finding, by_fingerprint: &BTreeMap<&str, &Finding
     false
 }
 
-/// `2 running VMs, 1 namespace`
+/// `2 running VMs, 1 paused VM, 1 namespace`
 fn affected(finding: &Finding) -> String {
-    let (vms, namespaces) = (finding.blast.vms as usize, finding.blast.namespaces as usize);
+    let halted = finding.blast.halted as usize;
+    let running = (finding.blast.vms as usize).saturating_sub(halted);
+    let namespaces = finding.blast.namespaces as usize;
     let mut parts = Vec::new();
-    if vms > 0 {
-        parts.push(count(vms, "running VM"));
+    if running > 0 {
+        parts.push(count(running, "running VM"));
+    }
+    if halted > 0 {
+        parts.push(count(halted, "paused VM"));
     }
     if namespaces > 0 {
         parts.push(count(namespaces, "namespace"));

@@ -8,9 +8,10 @@ use tapline_core::need;
 use tapline_core::span::{SourceId, Span};
 use tapline_network::Network;
 use tapline_network::path::Paths;
-use tapline_topology::{NodeId, Topic, Topology};
+use tapline_topology::{NodeData, NodeId, Topic, Topology};
 
 use super::escape::{shorten, visible};
+use super::guest_names;
 use super::node::{attribute_text, attributes, name, noun};
 use super::source::excerpt;
 use super::things::Thing;
@@ -116,6 +117,11 @@ fn heading(
             continue;
         }
         facts.push(attribute_text(&attribute));
+    }
+    if matches!(node.data, NodeData::Netdev(_))
+        && let Some(guest) = guest_names::guest_of(&node.name)
+    {
+        facts.push(guest);
     }
     facts.retain(|it| !it.is_empty());
     writeln!(

@@ -176,6 +176,9 @@ pub struct Source {
     pub completeness: Completeness,
     /// Seconds since the epoch at which the command started, where the capture says so.
     pub taken: Option<f64>,
+    /// Between which seconds it was taken, by the clock of the capture itself, where no more is
+    /// known: a report that says when it began and ended. To compare texts of one archive only.
+    pub window: Option<(f64, f64)>,
     /// Where the lines of `text` stand in the member, where they do not follow one another from
     /// `first_line` on: packing was taken off them. Empty where they do.
     pub places: Vec<LinePlace>,

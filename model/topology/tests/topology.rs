@@ -42,6 +42,7 @@ fn snapshot(hosts: &[Texts<'_>]) -> Snapshot {
                 text: (*text).to_owned(),
                 completeness: Completeness::Complete,
                 taken: None,
+                window: None,
                 places: Vec::new(),
                 lines: OnceLock::new(),
             });

@@ -4,14 +4,17 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use tapline_core::capture::{Captured, Completeness, HostId, InputCount, InputProblem, Source};
+use tapline_core::capture::{
+    Captured, Command, Completeness, HostId, InputCount, InputProblem, LinePlace, Source,
+};
 use tapline_core::outcome::ProblemKind;
 use tapline_core::span::SourceId;
-use tapline_formats::registry;
+use tapline_formats::registry::{self, Format};
 
 use crate::host::{Draft, Piece, decode};
 use crate::join::{self, Found};
 use crate::load::Loader;
+use crate::packing::{self, Mark};
 use crate::tree::Tree;
 use crate::{CaptureError, Input, Options, command, folder, sos};
 
@@ -104,11 +107,7 @@ fn of_tree(tree: &Tree) -> (Vec<Draft>, folder::Unread) {
 }
 
 /// A text whose command the user gave.
-fn one_output(
-    tree: &Tree,
-    given: &tapline_core::capture::Command,
-    loader: &mut Loader<'_>,
-) -> Option<Draft> {
+fn one_output(tree: &Tree, given: &Command, loader: &mut Loader<'_>) -> Option<Draft> {
     let run = command::parse_one(&given.to_string())?;
     let format = registry::by_command(&run.command)?;
     let member = tree.files.keys().next()?;
@@ -117,6 +116,7 @@ fn one_output(
         loader.problem(&tree.archive, member, what);
     }
     let (text, lossy) = decode(tree.take(member));
+    let (text, places) = unpacked(format, &run.command, text);
     let mut draft = Draft::new(tree, "");
     draft.used = 1;
     draft.identity.learn(&run.command, &run.netns, text.as_bytes());
@@ -128,14 +128,38 @@ fn one_output(
         command: run.command,
         format: format.id,
         text,
-        places: Vec::new(),
+        places,
         lossy,
         completeness: tree
             .completeness(member)
             .and(run.partial.map_or(Completeness::Complete, Completeness::Partial)),
         taken: None,
+        window: None,
     });
     Some(draft)
+}
+
+/// The text without quotation marks of a mail, line numbers and the like, where the format then
+/// understands more of it, and where its lines stand. A text that is understood is left alone.
+fn unpacked(format: &Format, command: &Command, text: String) -> (String, Vec<LinePlace>) {
+    // Nobody quotes megabytes in a mail.
+    const MOST: usize = 1 << 20;
+    if text.len() > MOST {
+        return (text, Vec::new());
+    }
+    let unread = |text: &str| (format.read)(text, command).lines.unread;
+    let raw = unread(&text);
+    if raw == 0 {
+        return (text, Vec::new());
+    }
+    let mut bare = String::with_capacity(text.len());
+    let mut places = Vec::new();
+    for line in packing::unpack(&text).iter().filter(|line| line.mark == Mark::Text) {
+        bare.push_str(&line.text);
+        bare.push('\n');
+        places.push(LinePlace { line: line.number, column: line.column });
+    }
+    if unread(&bare) < raw { (bare, places) } else { (text, Vec::new()) }
 }
 
 /// The folder of a file that was given by itself: outputs of one folder are outputs of one machine,
@@ -176,6 +200,7 @@ fn number(hosts: Vec<Vec<Piece>>, captured: &mut Captured) {
                 places: piece.places,
                 completeness: piece.completeness,
                 taken: piece.taken,
+                window: piece.window,
                 lines: OnceLock::new(),
             });
         }

@@ -178,6 +178,7 @@ fn text(
             .and(run.partial.map_or(Completeness::Complete, Completeness::Partial))
             .and(verdict.clone()),
         taken,
+        window: None,
     };
     if let Some(run) = listed.and_then(|it| command::parse_one(&it.exec)) {
         identity.learn(&run.command, &run.netns, bytes);
@@ -411,6 +412,7 @@ fn of_sections<'a>(
             lossy: false,
             completeness: it.partial.map_or(Completeness::Complete, Completeness::Partial),
             taken: None,
+            window: None,
         })
     })
 }
@@ -435,6 +437,7 @@ fn of_session<'a>(
             lossy: false,
             completeness: it.partial.map_or(Completeness::Complete, Completeness::Partial),
             taken: None,
+            window: None,
         };
         Some((it.host, piece))
     })

@@ -26,6 +26,8 @@ pub(crate) struct Piece {
     pub(crate) lossy: bool,
     pub(crate) completeness: Completeness,
     pub(crate) taken: Option<f64>,
+    /// See `Source::window`.
+    pub(crate) window: Option<(f64, f64)>,
 }
 
 /// What texts say about the machine they come from.

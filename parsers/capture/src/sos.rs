@@ -203,6 +203,7 @@ impl Report<'_> {
             lossy,
             completeness: state,
             taken: listed.and_then(|it| it.start),
+            window: self.index.window,
         })
     }
 

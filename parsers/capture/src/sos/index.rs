@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use tapline_core::capture::Moment;
 
 use crate::listed::Listed;
 use crate::tree::Tree;
@@ -23,6 +24,8 @@ pub(super) struct Index {
     pub(super) version: Option<String>,
     /// sos was told to clean the report.
     pub(super) cleaned: bool,
+    /// When the report began and ended, in seconds of the same clock as the times of its commands.
+    pub(super) window: Option<(f64, f64)>,
 }
 
 impl Index {
@@ -63,6 +66,9 @@ impl Index {
     fn add_manifest(&mut self, bytes: &[u8]) {
         let Ok(manifest) = serde_json::from_slice::<Manifest>(bytes) else { return };
         self.version = manifest.version;
+        let began = manifest.start_time.as_deref().and_then(seconds);
+        let ended = manifest.end_time.as_deref().and_then(seconds);
+        self.window = began.zip(ended).filter(|(began, ended)| began <= ended);
         let words = manifest.cmdline.unwrap_or_default();
         self.cleaned = words.split_whitespace().any(|it| matches!(it, "--clean" | "--mask"));
         let Some(report) = manifest.components.report else { return };
@@ -82,13 +88,34 @@ impl Index {
                 self.commands.insert(path, listed);
             }
         }
+        // Commands are timed in UTC, the report in the zone of the host: the first and the last
+        // command then tell more.
+        let starts = || self.commands.values().filter_map(|listed| listed.start);
+        let bounds = starts().reduce(f64::min).zip(starts().reduce(f64::max));
+        self.window = bounds.or(self.window);
     }
+}
+
+/// `2026-11-22 13:06:57.159012`, as Python prints a time: seconds of some clock.
+fn seconds(text: &str) -> Option<f64> {
+    let (date, time) = text.split_once([' ', 'T'])?;
+    let mut date = date.splitn(3, '-').map(|part| part.parse::<i64>().ok());
+    let mut next = || date.next().flatten();
+    let day = Moment::on_day(next()?, next()?, next()?)?;
+    let mut time = time.splitn(3, ':').map(|part| part.parse::<f64>().ok());
+    let mut next = || time.next().flatten();
+    let of_day = (next()? * 60.0 + next()?) * 60.0 + next()?;
+    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are exact for aeons")]
+    let day = day.epoch as f64;
+    Some(day + of_day)
 }
 
 #[derive(Deserialize)]
 struct Manifest {
     version: Option<String>,
     cmdline: Option<String>,
+    start_time: Option<String>,
+    end_time: Option<String>,
     #[serde(default)]
     components: Components,
 }

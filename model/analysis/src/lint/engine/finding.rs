@@ -64,8 +64,11 @@ pub enum Shape {
 /// How many users hang on something that is at fault: what may be cut off by it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug, Serialize)]
 pub struct Blast {
-    /// VMs that run.
+    /// VMs that are started.
     pub vms: u32,
+    /// Those of them that do not run at the moment: paused, or being shut down.
+    #[serde(skip)]
+    pub halted: u32,
     /// Namespaces other than root.
     pub namespaces: u32,
 }
@@ -78,7 +81,11 @@ impl Blast {
 
     /// The greater of each number.
     pub(crate) fn or_more(self, other: Self) -> Self {
-        Self { vms: self.vms.max(other.vms), namespaces: self.namespaces.max(other.namespaces) }
+        Self {
+            vms: self.vms.max(other.vms),
+            halted: self.halted.max(other.halted),
+            namespaces: self.namespaces.max(other.namespaces),
+        }
     }
 }
 

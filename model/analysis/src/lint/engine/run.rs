@@ -254,16 +254,21 @@ fn apart(finding: &Finding, ctx: &Ctx<'_>) -> Option<String> {
     if sources.len() < 2 {
         return None;
     }
-    let taken = |id| ctx.topology.snapshot.source(id).and_then(|it| it.taken);
-    let times: Vec<f64> = sources.iter().filter_map(|&id| taken(id)).collect();
-    if times.len() < sources.len() {
+    let source = |id: &SourceId| ctx.topology.snapshot.source(*id);
+    let one_archive = sources.iter().filter_map(source).map(|it| &it.archive);
+    let one_archive = one_archive.collect::<BTreeSet<_>>().len() == 1;
+    // The earliest and the latest time at which each may have been taken.
+    let bounds = sources.iter().filter_map(source).map(|it| {
+        it.taken.map(|taken| (taken, taken)).or_else(|| it.window.filter(|_| one_archive))
+    });
+    let Some(bounds) = bounds.collect::<Option<Vec<_>>>() else {
         return Some(
             "when the captures were taken is not known: it may have come or gone between them"
                 .to_owned(),
         );
-    }
-    let first = times.iter().copied().fold(f64::INFINITY, f64::min);
-    let last = times.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    };
+    let first = bounds.iter().map(|it| it.0).fold(f64::INFINITY, f64::min);
+    let last = bounds.iter().map(|it| it.1).fold(f64::NEG_INFINITY, f64::max);
     let seconds = last - first;
     (seconds > ctx.settings.thresholds.capture_skew_s).then(|| {
         format!(

@@ -2,6 +2,7 @@
 use std::collections::BTreeSet;
 
 use tapline_core::capture::HostId;
+use tapline_topology::graph::Vm;
 use tapline_topology::{NodeData, NodeId};
 
 use super::touch::Touch;
@@ -59,7 +60,17 @@ impl<'c, 'a> Reach<'c, 'a> {
             }
         }
         let count = |it: usize| u32::try_from(it).unwrap_or(u32::MAX);
-        let blast = Blast { vms: count(vms.len()), namespaces: count(namespaces.len()) };
+        let halted = vms.iter().filter(|&&vm| self.ctx.vm(vm).is_some_and(|vm| is_halted(&vm)));
+        let blast = Blast {
+            vms: count(vms.len()),
+            halted: count(halted.count()),
+            namespaces: count(namespaces.len()),
+        };
         (blast, seen.into_iter().collect())
     }
+}
+
+/// Whether libvirt says of a started VM that it does not run.
+fn is_halted(vm: &Vm) -> bool {
+    vm.state.as_ref().is_some_and(|state| matches!(state.value.as_str(), "paused" | "in shutdown"))
 }
