@@ -70,6 +70,16 @@ impl<'a> Object<'a> {
         self.take(key).map(|raw| Self::parse(self.text, raw)).transpose()
     }
 
+    /// Whether a key is there and was not taken yet.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.fields.iter().any(|(name, _)| name == key)
+    }
+
+    /// What is left: keys, and values as they stand.
+    pub(crate) fn entries(self) -> Vec<(Cow<'a, str>, &'a str)> {
+        self.fields.into_iter().map(|(key, raw)| (key, raw.get())).collect()
+    }
+
     /// What is left, as fields.
     pub(crate) fn rest(self) -> Vec<Field> {
         let Self { text, fields } = self;

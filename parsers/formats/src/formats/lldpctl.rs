@@ -15,6 +15,8 @@
 //!     MFS:          9236
 //!   VLAN:         10, pvid: yes servers
 //! ```
+mod json;
+
 use tapline_core::Name;
 use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::Outcome;
@@ -37,7 +39,10 @@ pub(crate) static FORMAT: Format = Format {
         Some(Request::filtered(&[], !devices.is_empty()).about(devices.first().map(String::as_str)))
     },
     sniff: |head| {
-        if bodies(head).take(4).any(|line| line.starts_with("LLDP neighbors:")) { 95 } else { 0 }
+        let heading = || bodies(head).take(4).any(|line| line.starts_with("LLDP neighbors:"));
+        let is_document = json::is_json(head)
+            && head.chars().filter(|c| !c.is_whitespace()).take(8).eq("{\"lldp\":".chars());
+        if is_document || heading() { 95 } else { 0 }
     },
     read: |text, command| parse(text, command).map(Batch::from),
     ends: Ends::LINES,
@@ -45,9 +50,13 @@ pub(crate) static FORMAT: Format = Format {
 
 /// The devices that were asked for; `None` for another command or another form.
 fn asked(command: &Command) -> Option<&[String]> {
-    let args = command.args();
-    if args.iter().any(|it| it == "-f" || it.starts_with("--format")) {
-        return None;
+    let mut args = command.args();
+    loop {
+        args = match args {
+            [option, form, rest @ ..] if option == "-f" && is_read(form) => rest,
+            [option, rest @ ..] if option.strip_prefix("--format=").is_some_and(is_read) => rest,
+            _ => break,
+        };
     }
     match (command.program(), args) {
         ("lldpctl", devices) if devices.iter().all(|it| !it.starts_with('-')) => Some(devices),
@@ -56,13 +65,22 @@ fn asked(command: &Command) -> Option<&[String]> {
     }
 }
 
+/// Whether this form of output is read; `keyvalue` and `xml` are not.
+fn is_read(form: &str) -> bool {
+    matches!(form, "plain" | "json" | "json0")
+}
+
 /// Reads the whole output.
 pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<LldpNeighbour>> {
     let mut out = Outcome::default();
     let mut all: Vec<LldpNeighbour> = Vec::new();
     let mut section = Name::default();
-    for body in bodies(text) {
-        one_line(text, body, &mut out, &mut |line| read(text, line, &mut all, &mut section));
+    if json::is_json(text) {
+        all = json::read(text, &mut out);
+    } else {
+        for body in bodies(text) {
+            one_line(text, body, &mut out, &mut |line| read(text, line, &mut all, &mut section));
+        }
     }
     let mut out = out.map(|()| all);
     finish(text, &mut out);
@@ -73,6 +91,23 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<LldpNeighbour>
         out.completeness = std::mem::take(&mut out.completeness).and(partial);
     }
     out
+}
+
+/// A neighbour of which nothing is known yet.
+fn neighbour(at: Span, dev: At<Name>) -> LldpNeighbour {
+    LldpNeighbour {
+        at,
+        dev,
+        protocol: None,
+        chassis: None,
+        system: None,
+        port: None,
+        port_description: None,
+        mtu: None,
+        vlans: Vec::new(),
+        pvid: None,
+        other: Vec::new(),
+    }
 }
 
 fn read<'a>(
@@ -101,19 +136,9 @@ fn read<'a>(
         let mut parts = value.split(',').map(str::trim);
         let dev = parts.next().unwrap_or_default();
         let via = parts.find_map(|it| it.strip_prefix("via: "));
-        all.push(LldpNeighbour {
-            at: Span::of(text, line),
-            dev: at(text, dev),
-            protocol: via.map(Name::from),
-            chassis: None,
-            system: None,
-            port: None,
-            port_description: None,
-            mtu: None,
-            vlans: Vec::new(),
-            pvid: None,
-            other: Vec::new(),
-        });
+        let mut found = neighbour(Span::of(text, line), at(text, dev));
+        found.protocol = via.map(Name::from);
+        all.push(found);
         *section = Name::default();
         return Ok(("", Read::Took(())));
     }
@@ -206,7 +231,7 @@ Interface:    eno2, via: LLDP, RID: 2, Time: 0 day, 00:12:30
         }
         assert!(parse("", &Command::new("lldpctl")).completeness.is_failed());
         assert!(!parse(TEXT, &Command::new("lldpctl eno1")).completeness.is_complete());
-        assert!(!FORMAT.reads(&Command::new("lldpctl -f json")));
+        assert!(!FORMAT.reads(&Command::new("lldpctl -f keyvalue")));
         assert!(FORMAT.reads(&Command::new("lldpcli show neighbors details")));
     }
 }
