@@ -21,23 +21,6 @@ pub fn most_of(affected: usize, all: usize) -> bool {
     affected >= 3 && affected * 5 >= all * 4
 }
 
-/// Whether the device is a NIC, or a bond, team or VLAN of NICs, by what the kernel says or by a
-/// NIC's name. A guest may see its NIC as a tap; a veth is never one.
-pub fn is_uplink_kind(device: &Item<'_, Netdev<'_>>) -> bool {
-    match device.kind {
-        NetdevKind::Physical | NetdevKind::Bond | NetdevKind::Team | NetdevKind::Vlan => true,
-        NetdevKind::Unknown | NetdevKind::Tap => {
-            names::is_nic(device.name()) && device.lower.is_none()
-        }
-        _ => false,
-    }
-}
-
-/// Whether the name is one of a radio: `wlan0`, or `wl…` by systemd.net-naming-scheme(7).
-pub fn is_wireless(name: &str) -> bool {
-    name.starts_with("wl") && names::is_nic(name)
-}
-
 /// Whether an address may be seen by others than its own link: not loopback, not link-local.
 pub fn is_global(ip: IpAddr) -> bool {
     let local = match ip {
@@ -166,40 +149,6 @@ pub fn interfaces_of<'a>(network: &Network<'a>, bridge: NodeId) -> Vec<Item<'a, 
         .collect()
 }
 
-/// A bridge that joins the integration bridge with physical networks.
-pub struct Provider<'a> {
-    /// The bridge.
-    pub bridge: Item<'a, OvsBridge>,
-    /// The patch that leads to it, on the integration bridge.
-    pub patch: Item<'a, OvsInterface>,
-    /// Its NICs, bonds and VLANs.
-    pub uplinks: Vec<Item<'a, Netdev<'a>>>,
-}
-
-/// The bridges with NICs that patches of neutron's agent or of OVN join with `br-int`.
-pub fn providers<'a>(network: &Network<'a>, host: HostId) -> Vec<Provider<'a>> {
-    let Some(integration) = network.bridge_called(host, "br-int") else { return Vec::new() };
-    let mut all: Vec<Provider<'a>> = Vec::new();
-    for patch in interfaces_of(network, integration.id).into_iter().filter(|it| it.kind == "patch")
-    {
-        let named = ["int-", "patch-br-int-to-"].iter().any(|it| patch.name().starts_with(it));
-        let peer = network.topology.peer(patch.id, EdgeKind::PatchPeer).filter(|_| named);
-        let far = peer.and_then(|(id, _)| network.ovs_interface(id));
-        let bridge = far.and_then(|it| network.bridge_called(host, &it.bridge));
-        let Some(bridge) = bridge.filter(|it| it.id != integration.id) else { continue };
-        if all.iter().any(|it| it.bridge.id == bridge.id) {
-            continue;
-        }
-        let devices =
-            interfaces_of(network, bridge.id).into_iter().filter_map(|it| network.device_of(it.id));
-        let uplinks: Vec<_> = devices.filter(is_uplink_kind).collect();
-        if !uplinks.is_empty() {
-            all.push(Provider { bridge, patch, uplinks });
-        }
-    }
-    all
-}
-
 /// Whether the kernel switches for this bridge. The database leaves the type empty for it.
 pub fn is_kernel_datapath(bridge: &OvsBridge) -> bool {
     matches!(bridge.datapath_type.as_ref().map_or("", |it| it.value.as_str()), "" | "system")
@@ -304,66 +253,6 @@ pub fn presence(network: &Network<'_>, host: HostId, name: &str) -> Presence {
         }
         other => other,
     }
-}
-
-/// Whether the kernel device of a NIC, bond or VLAN serves something: what, in a few words.
-/// `None` where nothing is known to use it.
-pub fn uplink_role(network: &Network<'_>, device: &Item<'_, Netdev<'_>>) -> Option<Role> {
-    if let Some(interface) = network.interface_of(device.id) {
-        return Some(Role::OvsPort(interface.bridge.clone()));
-    }
-    if let Some(master) = network.master(device.id) {
-        return match master.kind {
-            NetdevKind::Bond | NetdevKind::Team => Some(Role::Slave(master.id)),
-            NetdevKind::Bridge => Some(Role::BridgePort(master.id)),
-            _ => None,
-        };
-    }
-    let addresses = network.addresses_of(device.id);
-    if let Some(address) = addresses.iter().find(|it| is_global(it.ip)) {
-        return Some(Role::Address(address.ip));
-    }
-    // What is stacked on it serves through it.
-    let carried =
-        network.topology.into(device.id, EdgeKind::StackedOn).into_iter().find_map(|(upper, _)| {
-            let upper = network.netdev(upper)?;
-            let serves = network.interface_of(upper.id).is_some()
-                || network.master(upper.id).is_some()
-                || network.addresses_of(upper.id).iter().any(|it| is_global(it.ip));
-            (serves && upper.kind == NetdevKind::Vlan).then_some(Role::Carries(upper.id))
-        });
-    carried.or_else(|| function_user(network, device).map(Role::Functions))
-}
-
-/// A running VM that has a virtual function of this NIC, by the MAC that libvirt gave it.
-fn function_user(network: &Network<'_>, device: &Item<'_, Netdev<'_>>) -> Option<NodeId> {
-    let functions = || device.data.records.iter().flat_map(|it| &it.record.vfs);
-    functions().next()?;
-    let users = network.vm_nics().filter(|it| {
-        it.host == device.host && it.data.kind.as_ref().is_some_and(|it| it.value == "hostdev")
-    });
-    users.into_iter().find_map(|nic| {
-        let mac = nic.data.mac.as_ref()?.value;
-        let runs = network.vm(nic.vm).and_then(|it| it.active) == Some(true);
-        (runs && functions().any(|it| it.mac == Some(mac))).then_some(nic.vm)
-    })
-}
-
-/// What an uplink is for.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Role {
-    /// A port of this OVS bridge.
-    OvsPort(Name),
-    /// A port of this Linux bridge.
-    BridgePort(NodeId),
-    /// A member of this bond or team.
-    Slave(NodeId),
-    /// It has this address.
-    Address(IpAddr),
-    /// A VLAN device on it serves.
-    Carries(NodeId),
-    /// This VM runs with a virtual function of it.
-    Functions(NodeId),
 }
 
 /// The value of `key` in a map column of an OVS interface.

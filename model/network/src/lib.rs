@@ -24,6 +24,7 @@ pub mod segment;
 mod state;
 pub mod texts;
 pub mod truth;
+pub mod uplink;
 pub mod vlans;
 
 pub use answer::Answer;

@@ -12,10 +12,10 @@ use tapline_core::records::ovs::{OvsRecord, OvsRow};
 use tapline_core::records::{Batch, Field};
 use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::NodeId;
-use tapline_topology::graph::{Netdev, NetdevKind, Seen};
+use tapline_topology::graph::{Netdev, Seen};
 use tapline_topology::names;
 
-use crate::defs;
+use crate::uplink;
 use crate::{Item, Network};
 
 /// The command that prints the counters of the kernel, those of errors and carrier changes too.
@@ -331,16 +331,10 @@ pub fn bonds<'a>(network: &Network<'a>) -> BTreeMap<NodeId, (SourceId, &'a Bond)
     all
 }
 
-/// Whether the device is a NIC itself, not made of others.
-pub fn is_nic(device: &Item<'_, Netdev<'_>>) -> bool {
-    defs::is_uplink_kind(device)
-        && !matches!(device.kind, NetdevKind::Bond | NetdevKind::Team | NetdevKind::Vlan)
-}
-
 /// Whether something on the host is known to use the NIC.
 pub fn serves(network: &Network<'_>, device: &Item<'_, Netdev<'_>>) -> bool {
     let datapath = device.data.master.as_ref().is_some_and(|it| names::is_ovs_datapath(&it.value));
-    datapath || defs::uplink_role(network, device).is_some()
+    datapath || uplink::role(network, device).is_some()
 }
 
 /// Whether the hypervisor shows its guest this NIC as virtio: `ethtool -i`, or the bus.

@@ -374,13 +374,11 @@ impl<'t, 'a> Chains<'t, 'a> {
         if !topology.into(device, EdgeKind::AttachesVm).is_empty() {
             return Side::Up;
         }
+        if topology.uplink(device).is_some() {
+            return Side::Down;
+        }
         match netdev.kind {
-            NetdevKind::Physical
-            | NetdevKind::Bond
-            | NetdevKind::Team
-            | NetdevKind::Vlan
-            | NetdevKind::Tunnel => Side::Down,
-            _ if topology.node(device).is_some_and(|it| names::is_nic(&it.name)) => Side::Down,
+            NetdevKind::Tunnel => Side::Down,
             NetdevKind::Veth => match topology.peer(device, EdgeKind::VethPeer) {
                 Some((peer, _)) => match self.bridge_of(peer) {
                     Some(other) => self.between(bridge, Some(other)),
@@ -423,7 +421,7 @@ impl<'t, 'a> Chains<'t, 'a> {
     fn linux_rank(&self, bridge: NodeId) -> u8 {
         let topology = self.topology;
         let members = topology.into(bridge, EdgeKind::EnslavedTo);
-        let wire = members.iter().any(|(id, _)| self.is_wire(*id));
+        let wire = members.iter().any(|(id, _)| topology.uplink(*id).is_some());
         let into_ovs = members.iter().any(|(id, _)| {
             topology
                 .peer(*id, EdgeKind::VethPeer)
@@ -449,7 +447,7 @@ impl<'t, 'a> Chains<'t, 'a> {
                 let wire = topology
                     .into(*id, EdgeKind::DeviceOf)
                     .first()
-                    .is_some_and(|(device, _)| self.is_wire(*device));
+                    .is_some_and(|(device, _)| topology.uplink(*device).is_some());
                 let user = it.kind.starts_with("dpdkvhost");
                 node.name != name
                     && !names::is_nic(&node.name)
@@ -458,15 +456,6 @@ impl<'t, 'a> Chains<'t, 'a> {
             })
         });
         if guests { 2 } else { 3 }
-    }
-
-    fn is_wire(&self, device: NodeId) -> bool {
-        let kind = self.topology.netdev(device).map(|it| it.kind);
-        let nic = self.topology.node(device).is_some_and(|it| names::is_nic(&it.name));
-        nic || matches!(
-            kind,
-            Some(NetdevKind::Physical | NetdevKind::Bond | NetdevKind::Team | NetdevKind::Vlan)
-        )
     }
 
     /// The bridge of a device or OVS interface.

@@ -12,11 +12,13 @@ mod link;
 pub mod machine;
 pub mod names;
 mod presence;
+pub mod uplink;
 
 pub use coverage::{Coverage, Presence, Topic};
 pub use graph::{Edge, EdgeKind, Node, NodeData, NodeId, Topology};
 pub use key::{CaptureKey, NodeKey, RecordId, Thing};
 pub use machine::{MachineId, Machines};
+pub use uplink::Uplink;
 
 use tapline_core::capture::Snapshot;
 

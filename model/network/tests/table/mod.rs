@@ -14,7 +14,7 @@ use tapline_network::nics::{self, Nics};
 use tapline_network::ovn;
 use tapline_network::path::{Hop, Paths};
 use tapline_network::router::{Duty, Router};
-use tapline_network::{Answer, Item, Network, User, defs, overlay, texts};
+use tapline_network::{Answer, Item, Network, User, defs, overlay, texts, uplink};
 use tapline_topology::graph::Netdev;
 use tapline_topology::{NodeId, Presence, Topic};
 
@@ -116,7 +116,7 @@ impl<'a> Table<'_, 'a> {
         facts.extend(missing.iter().map(|need| format!("asks {need}")));
         let title = format!("# {} ({})", network.host_name(host), network.hostname(host));
         self.line(&title, &facts);
-        for provider in defs::providers(network, host) {
+        for provider in uplink::providers(network, host) {
             let uplinks: Vec<_> = provider.uplinks.iter().map(Item::name).collect();
             let facts = [format!("by {}", provider.patch.name()), uplinks.join(" ")];
             self.line(&format!("provider {}", provider.bridge.name()), &facts);
@@ -153,20 +153,20 @@ impl<'a> Table<'_, 'a> {
     fn device(&mut self, device: &Item<'a, Netdev<'a>>) {
         let network = self.network;
         let mut facts = vec![
-            fact("uplink", defs::is_uplink_kind(device)),
-            fact("nic", nics::is_nic(device)),
+            fact("uplink", uplink::is_uplink(device)),
+            fact("nic", uplink::is_nic(device)),
             fact("serves", nics::serves(network, device)),
             fact("virtio", nics::is_virtio(network.nics(), device)),
             fact("disputed", network.is_disputed(device.id)),
         ];
-        if let Some(role) = defs::uplink_role(network, device) {
+        if let Some(role) = uplink::role(network, device) {
             facts.push(match role {
-                defs::Role::OvsPort(bridge) => format!("port of {bridge}"),
-                defs::Role::BridgePort(bridge) => format!("port of bridge {}", self.name(bridge)),
-                defs::Role::Slave(bond) => format!("member of {}", self.name(bond)),
-                defs::Role::Address(ip) => format!("has {ip}"),
-                defs::Role::Carries(vlan) => format!("carries {}", self.name(vlan)),
-                defs::Role::Functions(vm) => format!("functions of {}", self.name(vm)),
+                uplink::Role::OvsPort(bridge) => format!("port of {bridge}"),
+                uplink::Role::BridgePort(bridge) => format!("port of bridge {}", self.name(bridge)),
+                uplink::Role::Slave(bond) => format!("member of {}", self.name(bond)),
+                uplink::Role::Address(ip) => format!("has {ip}"),
+                uplink::Role::Carries(vlan) => format!("carries {}", self.name(vlan)),
+                uplink::Role::Functions(vm) => format!("functions of {}", self.name(vm)),
             });
         }
         facts.extend(network.master(device.id).map(|master| format!("in {}", master.name())));

@@ -10,6 +10,7 @@ use tapline_topology::{EdgeKind, NodeId, Topic, Topology};
 
 use crate::lint::{Ctx, Severity, Verdicts, declare_rule};
 use tapline_network::Item;
+use tapline_network::uplink;
 use tapline_network::{defs, nics};
 
 declare_rule! {
@@ -78,7 +79,7 @@ fn kernel_bond<'a>(
         .into_iter()
         .filter_map(|(id, _)| member(ctx, id, &slaves))
         .collect();
-    let used = defs::uplink_role(ctx, &bond).is_some();
+    let used = uplink::role(ctx, &bond).is_some();
     if !used && (bond.admin_up() == Some(false) || members.is_empty()) {
         // `modprobe bonding` makes a bond that nobody asked for.
         out.clean();

@@ -12,6 +12,7 @@ use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
 use tapline_network::nics::Nics;
+use tapline_network::uplink;
 
 declare_rule! {
     code: "BOND-003",
@@ -34,7 +35,7 @@ declare_rule! {
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let nics = ctx.nics();
     for bond in ctx.netdevs().filter(|it| it.kind == NetdevKind::Bond) {
-        if defs::uplink_role(ctx, &bond).is_none() || bond.usable() == Some(false) {
+        if uplink::role(ctx, &bond).is_none() || bond.usable() == Some(false) {
             out.clean();
             continue;
         }

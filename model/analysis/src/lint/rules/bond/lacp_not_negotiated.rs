@@ -10,6 +10,7 @@ use crate::lint::{Ctx, Severity, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
 use tapline_network::nics::Nics;
+use tapline_network::uplink;
 
 declare_rule! {
     code: "BOND-002",
@@ -57,7 +58,7 @@ struct Partner {
 fn kernel_bond<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, nics: &Nics<'a>, bond: Item<'a, Netdev<'a>>) {
     let host = bond.host;
     let file = || Need::command("cat").with(&format!("/proc/net/bonding/{}", bond.name()));
-    let used = defs::uplink_role(ctx, &bond).is_some();
+    let used = uplink::role(ctx, &bond).is_some();
     if !used || bond.admin_up() == Some(false) {
         out.clean();
         return;

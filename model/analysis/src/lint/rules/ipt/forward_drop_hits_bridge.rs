@@ -18,6 +18,7 @@ use tapline_network::Item;
 use tapline_network::defs;
 use tapline_network::filter::{self, Address, Device, Judgement, Mark, Packet, Verdict};
 use tapline_network::texts::{self, Setting, Settings};
+use tapline_network::uplink;
 
 declare_rule! {
     code: "IPT-001",
@@ -170,7 +171,7 @@ fn bridged<'a>(
         return None;
     }
     let members = ctx.members(bridge.id);
-    let uplink = members.iter().find(|it| defs::is_uplink_kind(it))?;
+    let uplink = members.iter().find(|it| uplink::is_uplink(it))?;
     let port = members.iter().find(|it| is_port(it))?;
     (port.id != uplink.id).then_some((*port, *uplink))
 }
@@ -187,7 +188,7 @@ fn routed<'a>(ctx: &Ctx<'a>, bridge: Item<'a, Netdev<'a>>) -> Option<Item<'a, Ne
     let owned = defs::is_infra_bridge(name) || OWNED.iter().any(|it| name.starts_with(it));
     let members = ctx.members(bridge.id);
     // With a NIC among its members the frames are bridged.
-    let alone = !members.iter().any(|it| defs::is_uplink_kind(it));
+    let alone = !members.iter().any(|it| uplink::is_uplink(it));
     let counts = (is_lxd(name) || !owned && alone) && serves && bridge.usable() != Some(false);
     members.into_iter().find(|it| counts && is_port(it))
 }

@@ -12,6 +12,7 @@ use crate::lint::{Ctx, Severity, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
 use tapline_network::mesh::is_of_host;
+use tapline_network::uplink;
 
 declare_rule! {
     code: "L3-013",
@@ -60,7 +61,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 fn is_infra(ctx: &Ctx<'_>, device: &Item<'_, Netdev<'_>>) -> bool {
     defs::is_infra_bridge(device.name())
         && matches!(device.kind, NetdevKind::Bridge | NetdevKind::Unknown)
-        && !ctx.members(device.id).iter().any(|it| defs::is_uplink_kind(it))
+        && !ctx.members(device.id).iter().any(|it| uplink::is_uplink(it))
 }
 
 /// The IPv4 subnet of an address that others share.

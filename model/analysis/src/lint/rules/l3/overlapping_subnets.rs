@@ -13,6 +13,7 @@ use crate::lint::{Confidence, Ctx, Object, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
 use tapline_network::texts::Settings;
+use tapline_network::uplink;
 
 declare_rule! {
     code: "L3-004",
@@ -89,7 +90,7 @@ fn held<'a>(ctx: &Ctx<'a>, address: Item<'a, AddressNode<'a>>) -> Option<Held<'a
         || ctx.interface_of(device.id).is_some_and(|it| it.data.kind.is_empty());
     let alone = other || member || device.flag("POINTOPOINT") == Some(true);
     // A laptop has its cable and its radio in one network, and changes over.
-    let radio = defs::is_wireless(device.name());
+    let radio = uplink::is_wireless(device.name());
     let works = device.usable() != Some(false);
     // The networks of containers have a rule of their own.
     (!alone && !radio && works && !defs::is_infra_bridge(device.name())).then_some(Held {

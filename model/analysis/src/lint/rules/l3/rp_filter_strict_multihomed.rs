@@ -11,9 +11,9 @@ use tapline_topology::Topic;
 use tapline_topology::graph::{Netdev, NetdevKind, RouteTable, Seen};
 
 use crate::lint::{Ctx, Verdicts, declare_rule};
-use tapline_network::defs;
 use tapline_network::mesh::is_of_host;
 use tapline_network::texts::{Setting, Settings};
+use tapline_network::uplink;
 use tapline_network::{Answer, Item, overlay};
 
 declare_rule! {
@@ -81,7 +81,7 @@ fn by_second_default<'a>(
         let (Some(dev), Some(best_dev)) = (&other.record.dev, &best.record.dev) else { continue };
         // A laptop changes over between cable and radio; nobody seeks it on both.
         if dev.value == best_dev.value
-            || [dev, best_dev].iter().any(|it| defs::is_wireless(&it.value))
+            || [dev, best_dev].iter().any(|it| uplink::is_wireless(&it.value))
         {
             continue;
         }

@@ -12,7 +12,7 @@ use tapline_topology::{EdgeKind, Topic};
 
 use crate::lint::{Confidence, Ctx, Verdicts, declare_rule};
 use tapline_network::Item;
-use tapline_network::defs;
+use tapline_network::uplink;
 
 declare_rule! {
     code: "LBR-006",
@@ -137,7 +137,7 @@ fn judge(
             own_vlan(ctx, out, table, bridge, vlan, filters);
         }
     }
-    let way_out = members.iter().any(|it| defs::is_uplink_kind(it) && it.usable() == Some(true));
+    let way_out = members.iter().any(|it| uplink::is_uplink(it) && it.usable() == Some(true));
     for port in members.iter().filter(|it| is_guest(it) && it.usable() != Some(false)) {
         guest(ctx, out, table, bridge, members, *port, filters, way_out);
     }
@@ -260,7 +260,7 @@ fn guest(
     finding.primary(pvid.evidence, "its VLAN");
     finding.context(filters, "VLANs are filtered");
     finding.rests_on_absence(table.searched(format!("another port in VLAN {}", pvid.value)));
-    let uplink = members.iter().find(|it| defs::is_uplink_kind(it)).map_or("NIC", |it| it.name());
+    let uplink = members.iter().find(|it| uplink::is_uplink(it)).map_or("NIC", |it| it.name());
     finding.next(format!("bridge vlan add dev {uplink} vid {}", pvid.value));
 }
 

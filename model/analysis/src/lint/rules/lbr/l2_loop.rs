@@ -15,6 +15,7 @@ use tapline_topology::{EdgeKind, NodeId};
 use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
+use tapline_network::uplink;
 
 declare_rule! {
     code: "LBR-002",
@@ -384,9 +385,9 @@ fn port_place(ctx: &Ctx<'_>, port: NodeId) -> Option<Evidence> {
 fn judge_uplinks(ctx: &Ctx<'_>, out: &mut Verdicts, stp: &Stp, graph: &mut Forwarders) {
     let mut ways: BTreeMap<usize, Vec<(Item<'_, Netdev<'_>>, Domain)>> = BTreeMap::new();
     for device in ctx.netdevs() {
-        let uplink = defs::is_uplink_kind(&device)
+        let uplink = uplink::is_uplink(&device)
             && device.kind != NetdevKind::Vlan
-            && !defs::is_wireless(device.name());
+            && !uplink::is_wireless(device.name());
         if !uplink || device.usable() != Some(true) || graph.blocked.contains(&device.id) {
             continue;
         }

@@ -11,7 +11,7 @@ use tapline_topology::{Topic, names};
 use super::l2_loop::Stp;
 use crate::lint::{Ctx, Verdicts, declare_rule};
 use tapline_network::Item;
-use tapline_network::defs;
+use tapline_network::uplink;
 
 declare_rule! {
     code: "LBR-007",
@@ -56,7 +56,7 @@ fn ports(ctx: &Ctx<'_>, out: &mut Verdicts, states: &States, bridge: Item<'_, Ne
     let held = |it: &Item<'_, Netdev<'_>>| state(states, it).map(|told| (is_held(&told.0), told));
     for port in members.iter().filter(|it| it.usable() == Some(true)) {
         let guest = matches!(port.kind, NetdevKind::Tap | NetdevKind::Veth);
-        if !guest && !defs::is_uplink_kind(port) || ctx.is_disputed(port.id) {
+        if !guest && !uplink::is_uplink(port) || ctx.is_disputed(port.id) {
             continue;
         }
         match held(port) {
@@ -101,8 +101,8 @@ fn has_another_way(
     let forwards = |it: &Item<'_, Netdev<'_>>| {
         it.usable() == Some(true) && held(it).is_none_or(|(held, _)| !held)
     };
-    defs::is_uplink_kind(port)
-        && members.iter().any(|it| it.id != port.id && defs::is_uplink_kind(it) && forwards(it))
+    uplink::is_uplink(port)
+        && members.iter().any(|it| it.id != port.id && uplink::is_uplink(it) && forwards(it))
 }
 
 fn report(

@@ -10,6 +10,7 @@ use tapline_topology::{EdgeKind, Topic};
 use crate::lint::{Ctx, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
+use tapline_network::uplink;
 
 declare_rule! {
     code: "MTU-003",
@@ -96,7 +97,7 @@ fn member(
         // The bond hands frames of its own size to each member.
         NetdevKind::Bond | NetdevKind::Team => compare(ctx, out, master, slave, 0),
         // Only what leaves the host matters: a tap may well be larger or smaller.
-        NetdevKind::Bridge if defs::is_uplink_kind(&slave) => compare(ctx, out, master, slave, 0),
+        NetdevKind::Bridge if uplink::is_uplink(&slave) => compare(ctx, out, master, slave, 0),
         _ => {}
     }
 }

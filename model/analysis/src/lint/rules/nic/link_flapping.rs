@@ -6,6 +6,7 @@ use super::cite_uptime;
 use crate::lint::{Ctx, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::nics::{self, COUNTERS, Count, Nics};
+use tapline_network::uplink;
 
 declare_rule! {
     code: "NIC-005",
@@ -26,7 +27,7 @@ declare_rule! {
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let nics = ctx.nics();
-    for nic in ctx.netdevs().filter(nics::is_nic) {
+    for nic in ctx.netdevs().filter(uplink::is_nic) {
         if nics::serves(ctx, &nic) {
             judge(ctx, out, nics, nic);
         } else {

@@ -7,8 +7,8 @@ use tapline_topology::graph::{Netdev, NetdevKind};
 
 use crate::lint::{Ctx, Verdicts, declare_rule};
 use tapline_network::Item;
-use tapline_network::defs::{self, Role};
 use tapline_network::nics::{self, Nics};
+use tapline_network::uplink::{self, Role};
 
 declare_rule! {
     code: "NIC-006",
@@ -31,7 +31,7 @@ const LRO: &str = "large-receive-offload";
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let nics = ctx.nics();
     let forwarding = forwarding(ctx);
-    for nic in ctx.netdevs().filter(nics::is_nic) {
+    for nic in ctx.netdevs().filter(uplink::is_nic) {
         judge(ctx, out, nics, nic, &forwarding);
     }
 }
@@ -105,7 +105,7 @@ fn bridge_above<'a>(
     ctx: &Ctx<'a>,
     nic: Item<'a, Netdev<'a>>,
 ) -> Option<(String, Option<Evidence>)> {
-    match defs::uplink_role(ctx, &nic)? {
+    match uplink::role(ctx, &nic)? {
         Role::OvsPort(bridge) => {
             let place = ctx.interface_of(nic.id).and_then(|it| it.place());
             Some((format!("OVS bridge {bridge}"), place))

@@ -4,6 +4,7 @@ use tapline_topology::graph::{Netdev, NetdevKind};
 use super::cite_uptime;
 use crate::lint::{Ctx, Verdicts, declare_rule};
 use tapline_network::nics::{self, COUNTERS, Count, Nics};
+use tapline_network::uplink;
 use tapline_network::{Item, User};
 
 declare_rule! {
@@ -44,7 +45,7 @@ const NO_ROOM: &[&str] = &[
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let nics = ctx.nics();
     for device in ctx.netdevs() {
-        if nics::is_nic(&device) {
+        if uplink::is_nic(&device) {
             if nics::serves(ctx, &device) {
                 nic(ctx, out, nics, device);
             } else {

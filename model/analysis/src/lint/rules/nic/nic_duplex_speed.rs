@@ -5,6 +5,7 @@ use tapline_topology::graph::{Netdev, Seen};
 use crate::lint::{Ctx, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::nics::{self};
+use tapline_network::uplink;
 
 declare_rule! {
     code: "NIC-004",
@@ -23,7 +24,7 @@ declare_rule! {
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let nics = ctx.nics();
-    for nic in ctx.netdevs().filter(nics::is_nic) {
+    for nic in ctx.netdevs().filter(uplink::is_nic) {
         // Without a link there is no speed; what nothing uses may be slow.
         if !nics::serves(ctx, &nic) || nic.usable() == Some(false) {
             out.clean();

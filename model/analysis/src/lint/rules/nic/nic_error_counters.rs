@@ -5,6 +5,7 @@ use super::cite_uptime;
 use crate::lint::{Ctx, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::nics::{self, COUNTERS, Count, Counts, Nics};
+use tapline_network::uplink;
 
 declare_rule! {
     code: "NIC-002",
@@ -58,7 +59,7 @@ const ANY: [(&str, &str); 2] = [("rx", "rx_errors"), ("tx", "tx_errors")];
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let nics = ctx.nics();
-    for nic in ctx.netdevs().filter(nics::is_nic) {
+    for nic in ctx.netdevs().filter(uplink::is_nic) {
         if nics::serves(ctx, &nic) {
             judge(ctx, out, nics, nic);
         } else {

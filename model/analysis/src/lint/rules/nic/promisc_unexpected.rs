@@ -7,7 +7,8 @@ use tapline_topology::graph::{Netdev, NetdevKind};
 
 use crate::lint::{Ctx, Verdicts, declare_rule};
 use tapline_network::Item;
-use tapline_network::{defs, nics};
+use tapline_network::defs;
+use tapline_network::uplink;
 
 declare_rule! {
     code: "NIC-008",
@@ -31,7 +32,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         .filter(|it| it.kind == NetdevKind::OvsDatapath && it.name().contains("netdev"))
         .map(|it| it.host)
         .collect();
-    for nic in ctx.netdevs().filter(nics::is_nic) {
+    for nic in ctx.netdevs().filter(uplink::is_nic) {
         match nic.flag("PROMISC") {
             None => out.cannot_tell(nic.host, ctx.missing(nic.host, nic.netns(), &[Topic::Links])),
             Some(true) if nic.admin_up() == Some(true) && !is_switch_port(nic.name()) => {

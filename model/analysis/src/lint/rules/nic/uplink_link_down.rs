@@ -5,7 +5,8 @@ use tapline_topology::{EdgeKind, NodeId, Topic};
 
 use crate::lint::{Ctx, Finding, Severity, Verdicts, declare_rule};
 use tapline_network::Item;
-use tapline_network::defs::{self, Role};
+use tapline_network::defs;
+use tapline_network::uplink::{self, Role};
 
 declare_rule! {
     code: "NIC-001",
@@ -25,8 +26,8 @@ declare_rule! {
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    for nic in ctx.netdevs().filter(defs::is_uplink_kind) {
-        let Some(role) = defs::uplink_role(ctx, &nic) else {
+    for nic in ctx.netdevs().filter(uplink::is_uplink) {
+        let Some(role) = uplink::role(ctx, &nic) else {
             // An unused NIC may be down.
             out.clean();
             continue;
@@ -160,7 +161,7 @@ fn report(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, Netdev<'_>>, role: &R
 
 /// How many other NICs of the bridge work.
 fn works_beside(ctx: &Ctx<'_>, nic: Item<'_, Netdev<'_>>, bridge: NodeId) -> usize {
-    let works = |it: &&Item<'_, Netdev<'_>>| defs::is_uplink_kind(it) && it.usable() == Some(true);
+    let works = |it: &&Item<'_, Netdev<'_>>| uplink::is_uplink(it) && it.usable() == Some(true);
     ctx.members(bridge).iter().filter(|it| it.id != nic.id).filter(works).count()
 }
 

@@ -4,7 +4,7 @@ use tapline_topology::graph::OvsInterface;
 use tapline_topology::{NodeId, Topic};
 
 use crate::lint::{Confidence, Ctx, Finding, Severity, Verdicts, declare_rule};
-use tapline_network::defs;
+use tapline_network::uplink;
 use tapline_network::{Item, User};
 
 declare_rule! {
@@ -90,7 +90,7 @@ fn need(ctx: &Ctx<'_>, interface: Item<'_, OvsInterface>) -> Wanted {
     match ctx.user_of(host, name) {
         User::Running(vm) => Wanted::Vm(vm),
         User::Off(_) => Wanted::Nothing,
-        _ if device.is_some_and(|it| defs::is_uplink_kind(&it)) => Wanted::Wire,
+        _ if device.is_some_and(|it| uplink::is_uplink(&it)) => Wanted::Wire,
         // A tap or a client socket comes with its VM.
         User::Nobody | User::Unknown(_) if device.is_none() => Wanted::Nothing,
         User::Nobody | User::Unknown(_) => Wanted::Perhaps,

@@ -11,6 +11,7 @@ use tapline_topology::{NodeId, Topic};
 
 use crate::lint::{Confidence, Ctx, Finding, Severity, Verdicts, declare_rule};
 use tapline_network::l3::{Outcome, Refusal};
+use tapline_network::uplink;
 use tapline_network::{Answer, Item, overlay};
 use tapline_network::{defs, mesh};
 
@@ -178,7 +179,7 @@ fn judge<'a>(ctx: &Ctx<'a>, tunnel: Item<'a, TunnelEndpoint>) -> Verdict {
     }
     if let Some(bridge) = interface.map(|it| it.data.bridge.as_str())
         && device.name() == bridge
-        && !has_uplink(ctx, host, bridge)
+        && !uplink::has_uplink(ctx, host, bridge)
     {
         return Verdict::Trouble(Trouble::OwnBridge(bridge.to_owned()), why(Vec::new()));
     }
@@ -204,17 +205,6 @@ fn own_address(ctx: &Ctx<'_>, host: HostId, ip: IpAddr) -> Option<Evidence> {
     ctx.topology.find_address(ip).iter().find_map(|it| {
         let address = ctx.address(*it).filter(|it| it.host == host && it.netns().is_root())?;
         Some(address.line())
-    })
-}
-
-/// Whether a bridge has a port that leads out of the host.
-fn has_uplink(ctx: &Ctx<'_>, host: HostId, bridge: &str) -> bool {
-    let Some(bridge) = ctx.bridge_called(host, bridge) else { return true };
-    defs::interfaces_of(ctx, bridge.id).iter().any(|it| match it.data.kind.as_str() {
-        "" | "system" => ctx.device_of(it.id).is_none_or(|it| defs::is_uplink_kind(&it)),
-        // A patch leads to another bridge, a port of DPDK is a NIC.
-        "patch" => true,
-        kind => kind.starts_with("dpdk"),
     })
 }
 

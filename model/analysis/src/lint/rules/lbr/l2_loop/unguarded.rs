@@ -7,13 +7,14 @@ use crate::lint::{Confidence, Ctx, Severity, Verdicts};
 use tapline_network::Item;
 use tapline_network::defs;
 use tapline_network::flows::{self, Dump};
+use tapline_network::uplink;
 
 /// Neutron keeps physical networks apart by flows that drop what comes from one of them and has no
 /// VLAN of its own. A bridge without a program floods it to all others.
 pub(super) fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let flows = ctx.flows();
     for host in ctx.hosts().filter(|it| defs::has_agent_patches(ctx, *it)) {
-        let mut providers = defs::providers(ctx, host);
+        let mut providers = uplink::providers(ctx, host);
         for it in &mut providers {
             it.uplinks.retain(|it| it.usable() == Some(true));
         }

@@ -10,7 +10,7 @@ use tapline_topology::{Topic, names};
 
 use crate::lint::{Confidence, Ctx, Verdicts};
 use tapline_network::Item;
-use tapline_network::defs::{self, Provider};
+use tapline_network::uplink::{self, Provider};
 
 /// A port of a network, its device's MTU and what says of which physical network it is.
 struct Port<'a> {
@@ -22,7 +22,7 @@ struct Port<'a> {
 pub(super) fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let mappings = mappings(ctx);
     for host in ctx.hosts() {
-        let providers = defs::providers(ctx, host);
+        let providers = uplink::providers(ctx, host);
         if !providers.is_empty() {
             judge(ctx, out, host, &providers, &mappings);
         }
