@@ -80,6 +80,13 @@ pub struct PortVlans {
     pub evidence: Option<Evidence>,
 }
 
+impl PortVlans {
+    /// Whether the port is in a VLAN.
+    pub fn contains(&self, vlan: u16) -> bool {
+        self.ranges.iter().any(|(first, last)| (*first..=*last).contains(&vlan))
+    }
+}
+
 /// All that was captured of ports of Linux bridges.
 #[derive(Debug, Default)]
 pub struct BridgePorts {

@@ -3,14 +3,15 @@ mod provider;
 use std::net::{IpAddr, Ipv4Addr};
 
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_core::records::link::NetnsRef;
 use tapline_topology::graph::{Netdev, NetdevKind};
 use tapline_topology::{EdgeKind, Topic};
 
 use crate::lint::{Ctx, Verdicts, declare_rule};
-use tapline_network::Item;
 use tapline_network::defs;
 use tapline_network::uplink;
+use tapline_network::{Answer, Item, overlay};
 
 declare_rule! {
     code: "MTU-003",
@@ -29,6 +30,9 @@ declare_rule! {
     ],
 }
 
+/// Of a tunnel with more far ends than these the rest is not looked at.
+const MAX_FAR_ENDS: usize = 64;
+
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     for (from, edge, to) in ctx.topology.edges() {
         let (Some(upper), Some(lower)) = (ctx.netdev(from), ctx.netdev(to)) else { continue };
@@ -41,6 +45,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     }
     for device in ctx.netdevs() {
         carrier_elsewhere(ctx, out, device);
+        routed(ctx, out, device);
     }
     provider::check(ctx, out);
 }
@@ -76,29 +81,100 @@ fn stacked(
     compare(ctx, out, upper, lower, overhead);
 }
 
-/// What a VXLAN or Geneve device adds to each frame.
+/// A tunnel without a device below it: its packets leave where the host routes them.
+fn routed(ctx: &Ctx<'_>, out: &mut Verdicts, tunnel: Item<'_, Netdev<'_>>) {
+    let stacked = !ctx.topology.out(tunnel.id, EdgeKind::StackedOn).is_empty();
+    let Some(overhead) = tunnel_overhead(tunnel).filter(|_| !stacked) else { return };
+    let ends = ctx.topology.into(tunnel.id, EdgeKind::TunnelOf);
+    let mut narrowest: Option<Item<'_, Netdev<'_>>> = None;
+    for (end, _) in ends.into_iter().take(MAX_FAR_ENDS) {
+        match ctx.tunnel(end).and_then(|end| overlay::egress(ctx, end)) {
+            Some(Answer::Known(devices)) => {
+                let mtu = |device: &Item<'_, Netdev<'_>>| {
+                    device.data.mtu.as_ref().map_or(u32::MAX, |mtu| mtu.value)
+                };
+                narrowest = narrowest.into_iter().chain(devices).min_by_key(mtu);
+            }
+            Some(Answer::Unknown(needs)) => return out.cannot_tell(tunnel.host, needs),
+            None => {}
+        }
+    }
+    if let Some(lower) = narrowest {
+        compare(ctx, out, tunnel, lower, overhead);
+    }
+}
+
+/// What a device that carries Ethernet in a tunnel adds to each frame.
 fn tunnel_overhead(device: Item<'_, Netdev<'_>>) -> Option<u32> {
-    device.data.records.iter().find_map(|it| {
-        let tunnel = it.record.kind_data.tunnel.as_ref().filter(|it| !it.external)?;
-        let kind = it.record.kind.as_ref()?.value.as_str();
-        let end = tunnel.remote.as_ref().or(tunnel.local.as_ref()).map(|it| it.value);
-        matches!(kind, "vxlan" | "geneve")
-            .then(|| defs::overhead(kind, end.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))))?
+    device.data.records.iter().find_map(|seen| {
+        let tunnel = seen.record.kind_data.tunnel.as_ref().filter(|tunnel| !tunnel.external)?;
+        let end = tunnel.remote.as_ref().or(tunnel.local.as_ref()).map(|end| end.value);
+        let end = end.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        match seen.record.kind.as_ref()?.value.as_str() {
+            kind @ ("vxlan" | "geneve") => defs::overhead(kind, end),
+            // A header of GRE has four bytes less without a key.
+            "gretap" => {
+                let without = if tunnel.key.is_some() { 0 } else { 4 };
+                defs::overhead("gre", end).map(|bytes| bytes.saturating_sub(without))
+            }
+            _ => None,
+        }
     })
 }
 
-fn member(
-    ctx: &Ctx<'_>,
+fn member<'a>(
+    ctx: &Ctx<'a>,
     out: &mut Verdicts,
-    slave: Item<'_, Netdev<'_>>,
-    master: Item<'_, Netdev<'_>>,
+    slave: Item<'a, Netdev<'a>>,
+    master: Item<'a, Netdev<'a>>,
 ) {
     match master.kind {
         // The bond hands frames of its own size to each member.
         NetdevKind::Bond | NetdevKind::Team => compare(ctx, out, master, slave, 0),
         // Only what leaves the host matters: a tap may well be larger or smaller.
-        NetdevKind::Bridge if uplink::is_uplink(&slave) => compare(ctx, out, master, slave, 0),
+        NetdevKind::Bridge if uplink::is_uplink(&slave) => match ctx.filters_vlans(master) {
+            true => by_vlan(ctx, out, master, slave),
+            false => compare(ctx, out, master, slave, 0),
+        },
         _ => {}
+    }
+}
+
+/// In a bridge that tells VLANs apart each VLAN has frames of its own size: those of the VLAN
+/// device on the bridge, or of the bridge itself for its untagged VLAN.
+fn by_vlan(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    bridge: Item<'_, Netdev<'_>>,
+    port: Item<'_, Netdev<'_>>,
+) {
+    let uppers = ctx.topology.into(bridge.id, EdgeKind::StackedOn);
+    let mut users: Vec<(u16, Item<'_, Netdev<'_>>)> = Vec::new();
+    for upper in uppers.into_iter().filter_map(|(id, _)| ctx.netdev(id)) {
+        let mut records = upper.data.records.iter();
+        let vlan = records.find_map(|seen| seen.record.kind_data.vlan.as_ref());
+        users.extend(vlan.map(|vlan| (vlan.id.value, upper)));
+    }
+    let own = ctx.bridge_ports().vlans(bridge.id).and_then(|vlans| vlans.pvid);
+    if let Some(vlan) = own.filter(|_| !ctx.addresses_of(bridge.id).is_empty()) {
+        users.push((vlan, bridge));
+    }
+    let mtu = |device: &Item<'_, Netdev<'_>>| device.data.mtu.as_ref().map(|mtu| mtu.value);
+    users.retain(|(_, user)| mtu(user) > mtu(&port));
+    let Some(vlans) = ctx.bridge_ports().vlans(port.id) else {
+        if users.is_empty() {
+            out.clean();
+        } else {
+            out.cannot_tell(port.host, [Need::command("bridge vlan show")]);
+        }
+        return;
+    };
+    users.retain(|(vlan, _)| vlans.contains(*vlan));
+    if users.is_empty() {
+        out.clean();
+    }
+    for (_, user) in users {
+        compare(ctx, out, user, port, 0);
     }
 }
 

@@ -3,11 +3,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_topology::graph::{Fact, Netdev, NetdevKind, VmNic};
+use tapline_topology::graph::{Fact, Netdev, NetdevKind};
 use tapline_topology::{EdgeKind, NodeId, Topic, names};
 
 use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule};
 use tapline_network::defs;
+use tapline_network::uplink;
 use tapline_network::{Item, User};
 
 declare_rule! {
@@ -39,8 +40,10 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             unequal.extend([from, to]);
         }
     }
-    for nic in ctx.vm_nics() {
-        machine(ctx, out, nic);
+    for tap in ctx.netdevs().filter(|device| device.kind == NetdevKind::Tap) {
+        if tap.netns().is_root() {
+            machine(ctx, out, tap);
+        }
     }
     networks(ctx, out, &unequal);
 }
@@ -111,50 +114,115 @@ fn feeder<'a>(
     })
 }
 
-/// The tap of a VM against the veth behind its bridge.
-fn machine(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, VmNic<'_>>) {
-    let Some(target) = &nic.data.target else { return };
-    if ctx.vm(nic.vm).and_then(|it| it.active) != Some(true) {
+/// The tap of a running VM against all ports by which frames leave its bridge.
+fn machine(ctx: &Ctx<'_>, out: &mut Verdicts, tap: Item<'_, Netdev<'_>>) {
+    let bridge = ctx.master(tap.id).filter(|it| it.kind == NetdevKind::Bridge);
+    let (Some(bridge), Some(inner)) = (bridge, &tap.data.mtu) else { return };
+    let nic = ctx.nics_behind(tap.host, tap.name()).into_iter().next();
+    let runs = match nic {
+        Some(nic) => ctx.vm(nic.vm).and_then(|vm| vm.active) == Some(true),
+        // Somebody has the tap open.
+        None => tap.usable() == Some(true),
+    };
+    if !runs || ctx.is_disputed(tap.id) {
         return;
     }
-    let find = |name: &str| ctx.netdev_called(nic.host, &Netns::Root, name);
-    let Some(port) = target.value.strip_prefix("tap") else { return };
-    let (Some(tap), Some(veth)) = (find(&target.value), find(&format!("qvb{port}"))) else {
+    let ways_out: Vec<_> = ctx
+        .members(bridge.id)
+        .into_iter()
+        .filter(|port| port.admin_up() != Some(false) && leads_out(ctx, *port))
+        .collect();
+    let mtu = |port: &Item<'_, Netdev<'_>>| port.data.mtu.as_ref().map(|mtu| mtu.value);
+    // One of unknown size may be the wide one.
+    if ways_out.iter().any(|port| mtu(port).is_none()) {
         return;
-    };
-    let (Some(inner), Some(outer)) = (&tap.data.mtu, &veth.data.mtu) else { return };
-    let told = nic.data.xml.and_then(|it| Some((it.source, it.record.mtu.as_ref()?)));
-    let size = told.map_or(inner.value, |(_, it)| it.value);
+    }
+    let Some(widest) = ways_out.iter().max_by_key(|port| mtu(port)) else { return };
+    let Some(outer) = &widest.data.mtu else { return };
+    let xml = nic.and_then(|nic| nic.data.xml);
+    let set = xml.and_then(|xml| Some((xml.source, xml.record.mtu.as_ref()?)));
+    let size = set.map_or(inner.value, |(_, mtu)| mtu.value);
     if size <= outer.value {
         out.clean();
         return;
     }
-    let message = match told {
+    let message = match set {
         Some(_) => format!(
-            "the VM is told an MTU of {size}, the way to the switch has {}: larger frames are lost",
+            "the VM is told an MTU of {size}, {} on the way out has {}: larger frames are lost",
+            widest.name(),
             outer.value
         ),
         None => format!(
             "{size} of the tap, {} of {}: larger frames of the VM are lost",
             outer.value,
-            veth.name()
+            widest.name()
         ),
     };
+    // Wide at both ends and narrow between is what nobody set up on purpose.
+    let wide_again = uplinks_beyond(ctx, *widest).into_iter().find(|wire| mtu(wire) >= Some(size));
     let finding = out.fault(ctx, tap.host, tap.id, message);
     finding.at_most(Severity::Warning);
-    match told {
-        Some((source, at)) => {
-            finding.primary(at.evidence(source), "what the VM is told");
+    if let Some((source, mtu)) = set {
+        finding.primary(mtu.evidence(source), "what the VM is told");
+    } else {
+        finding.primary(inner.evidence, "the larger MTU");
+    }
+    finding.primary(outer.evidence, "the smaller MTU");
+    match wide_again.and_then(|wire| wire.data.mtu.as_ref()) {
+        Some(wide) => {
+            finding.context(wide.evidence, "the wire behind it is wide again");
+            if set.is_none() {
+                finding.no_surer_than(Confidence::Strong);
+            }
         }
-        None => {
-            finding.primary(inner.evidence, "the larger MTU");
+        None if set.is_none() => {
             finding.at_most(Severity::Info);
             finding.note("the VM may have got the smaller MTU by DHCP: then it does no harm");
         }
+        None => {}
     }
-    finding.primary(outer.evidence, "the smaller MTU");
-    finding.next("openstack network show NETWORK -c mtu");
-    finding.next(format!("ip link set {} mtu {}", tap.name(), outer.value));
+    if names::port_prefix(tap.name()).is_some() {
+        finding.next("openstack network show NETWORK -c mtu");
+        finding.next(format!("ip link set {} mtu {}", tap.name(), outer.value));
+    } else {
+        finding.next(format!("ip link set {} mtu {size}", widest.name()));
+    }
+}
+
+/// Whether frames leave a Linux bridge by this port for another bridge or the wire.
+fn leads_out(ctx: &Ctx<'_>, port: Item<'_, Netdev<'_>>) -> bool {
+    match port.kind {
+        NetdevKind::Tunnel => true,
+        NetdevKind::Veth => {
+            // The end of a hybrid port leads into the switch, seen or not.
+            let hybrid = port.name().starts_with("qvb");
+            let in_bridge = |peer: Item<'_, Netdev<'_>>| {
+                ctx.master(peer.id).is_some() || ctx.interface_of(peer.id).is_some()
+            };
+            hybrid || ctx.veth_peer(port.id).is_some_and(in_bridge)
+        }
+        _ => uplink::is_uplink(&port),
+    }
+}
+
+/// The uplinks of the Linux bridges that a veth leads to.
+fn uplinks_beyond<'a>(ctx: &Ctx<'a>, port: Item<'a, Netdev<'a>>) -> Vec<Item<'a, Netdev<'a>>> {
+    let mut bridges: BTreeSet<NodeId> = BTreeSet::new();
+    let mut uplinks = Vec::new();
+    let mut open = vec![port];
+    // Each bridge once: a ring of bridges ends here.
+    while let Some(port) = open.pop() {
+        let far = ctx.veth_peer(port.id).and_then(|peer| ctx.master(peer.id));
+        let Some(bridge) = far.filter(|bridge| bridges.insert(bridge.id)) else { continue };
+        for member in ctx.members(bridge.id) {
+            if uplink::is_uplink(&member) {
+                uplinks.push(member);
+            } else if member.kind == NetdevKind::Veth {
+                open.push(member);
+            }
+        }
+    }
+    uplinks
 }
 
 /// The ports of one network on one host, by what neutron writes into the port, else by the VLAN

@@ -26,7 +26,7 @@ declare_rule! {
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    for nic in ctx.netdevs().filter(uplink::is_uplink) {
+    for nic in ctx.netdevs().filter(|nic| uplink::is_uplink(nic) || is_tunnel_port(ctx, *nic)) {
         let Some(role) = uplink::role(ctx, &nic) else {
             // An unused NIC may be down.
             out.clean();
@@ -62,6 +62,13 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         }
         report(ctx, out, nic, &role, fault);
     }
+}
+
+/// Whether the device is a tunnel by which frames leave a Linux bridge. What the switches of
+/// Open vSwitch and the plugins of containers set up is looked at by the rules for these.
+fn is_tunnel_port(ctx: &Ctx<'_>, device: Item<'_, Netdev<'_>>) -> bool {
+    let bridge = ctx.master(device.id).is_some_and(|master| master.kind == NetdevKind::Bridge);
+    device.kind == NetdevKind::Tunnel && bridge && !ctx.is_disputed(device.id)
 }
 
 /// Whether others carry the traffic while this one is down: members of a bond have a rule of
@@ -154,6 +161,10 @@ fn report(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, Netdev<'_>>, role: &R
     let run = |command: String| defs::inside(nic.netns(), &command);
     if fault.starts_with("admin") {
         finding.next(run(format!("ip link set {name} up")));
+    }
+    if nic.kind == NetdevKind::Tunnel {
+        finding.next(run(format!("bridge fdb show dev {name}")));
+        return;
     }
     finding.next(run(format!("ethtool {name}")));
     finding.next(format!("dmesg | grep {name}"));

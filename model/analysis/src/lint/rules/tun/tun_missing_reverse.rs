@@ -1,3 +1,5 @@
+mod segment;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -67,6 +69,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         judge(ctx, out, mesh, far, host, &tunnels);
     }
     strangers(ctx, out, mesh, &ways);
+    segment::check(ctx, out);
 }
 
 /// Whether a tunnel of the host leads wherever a flow says.

@@ -1,3 +1,5 @@
+mod listed;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -6,7 +8,7 @@ use tapline_core::ids::Netns;
 use tapline_topology::Topic;
 use tapline_topology::graph::TunnelEndpoint;
 
-use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule};
+use crate::lint::{Confidence, Ctx, Finding, Severity, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
 use tapline_network::mesh::{self};
@@ -49,9 +51,10 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             continue;
         }
         for tunnel in here {
-            judge(ctx, out, *tunnel, there, *far);
+            judge(ctx, out, *tunnel, there);
         }
     }
+    listed::check(ctx, out);
     for host in ctx.hosts() {
         odd_one(ctx, out, host);
     }
@@ -148,7 +151,6 @@ fn judge<'a>(
     out: &mut Verdicts,
     tunnel: Item<'a, TunnelEndpoint>,
     there: &Bundle<'a>,
-    far: HostId,
 ) {
     let near = ends(ctx, tunnel);
     let mut closest: Option<(bool, String, Item<'_, TunnelEndpoint>)> = None;
@@ -165,9 +167,24 @@ fn judge<'a>(
         }
     }
     let Some((_, why, back)) = closest.or_else(|| other_family(tunnel, there)) else { return };
+    let finding = report(ctx, out, tunnel, back, &why);
+    finding.next("ovs-appctl ofproto/list-tunnels");
+    finding.next(
+        "grep -E 'tunnel_types|vxlan_udp_port' /etc/neutron/plugins/ml2/openvswitch_agent.ini",
+    );
+}
+
+/// Two ends that differ.
+fn report<'o>(
+    ctx: &Ctx<'_>,
+    out: &'o mut Verdicts,
+    tunnel: Item<'_, TunnelEndpoint>,
+    back: Item<'_, TunnelEndpoint>,
+    why: &str,
+) -> &'o mut Finding {
     let message = format!(
         "the end on {} differs in {why}: what one sends, the other does not take",
-        ctx.host_name(far)
+        ctx.host_name(back.host)
     );
     let finding = out.fault(ctx, tunnel.host, tunnel.owner, message);
     for it in [tunnel, back] {
@@ -185,10 +202,7 @@ fn judge<'a>(
             }
         }
     }
-    finding.next("ovs-appctl ofproto/list-tunnels");
-    finding.next(
-        "grep -E 'tunnel_types|vxlan_udp_port' /etc/neutron/plugins/ml2/openvswitch_agent.ini",
-    );
+    finding
 }
 
 /// All that leads back leads to addresses of the other family.

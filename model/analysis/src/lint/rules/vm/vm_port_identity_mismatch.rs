@@ -4,8 +4,8 @@ use tapline_core::need::Need;
 use tapline_topology::graph::{Fact, OvsInterface, VmNic};
 use tapline_topology::{Topic, names};
 
-use crate::lint::{Ctx, Finding, Verdicts, declare_rule};
-use tapline_network::Item;
+use crate::lint::{Confidence, Ctx, Finding, Severity, Verdicts, declare_rule};
+use tapline_network::{Item, l2};
 
 declare_rule! {
     code: "VM-004",
@@ -28,7 +28,10 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     for nic in ctx.vm_nics() {
         let Some(interface) = interface(ctx, nic) else { continue };
         match ctx.vm(nic.vm).and_then(|it| it.active) {
-            Some(true) if nic.live => judge(ctx, out, nic, interface),
+            Some(true) if nic.live => {
+                vlans(ctx, out, nic, interface);
+                judge(ctx, out, nic, interface);
+            }
             Some(true) => {
                 // What was edited holds from the next start on.
                 let vm = ctx.vm(nic.vm).map_or("DOMAIN", |it| it.name());
@@ -132,6 +135,46 @@ fn judge(
     if let Some(vm) = ctx.vm(nic.vm) {
         finding.next(format!("virsh domiflist {}", vm.name()));
     }
+}
+
+/// libvirt gives the port the VLANs of the XML when it plugs it: a port that lacks one was changed
+/// since.
+fn vlans(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    nic: Item<'_, VmNic<'_>>,
+    interface: Item<'_, OvsInterface>,
+) {
+    let own = nic.data.target.as_ref().is_some_and(|target| target.value == interface.name());
+    let xml = nic.data.xml.filter(|xml| own && !xml.record.vlans.is_empty());
+    let Some(xml) = xml else { return };
+    let port = ctx.topology.find_ovs_port(nic.host, &interface.data.port);
+    let Some(port) = port.and_then(|port| ctx.ovs_port(port)) else { return };
+    // What the guest sends untagged gets the tag of an access port; a trunk takes tagged frames.
+    let carried = |vlan: u16| match l2::access_vlan(port.data) {
+        Some(tag) => !xml.record.vlan_trunk && tag == vlan,
+        None => xml.record.vlan_trunk && l2::carries(port.data, vlan),
+    };
+    let lacking: Vec<_> = xml.record.vlans.iter().filter(|vlan| !carried(vlan.value)).collect();
+    let Some(first) = lacking.first() else {
+        out.clean();
+        return;
+    };
+    let list: Vec<String> = lacking.iter().map(|vlan| vlan.value.to_string()).collect();
+    let message = format!(
+        "the VM's XML has VLAN {} for {}, and the port in OVS does not carry it: such frames are lost",
+        list.join(", "),
+        interface.name()
+    );
+    let finding = out.fault(ctx, nic.host, nic.id, message);
+    finding.at_most(Severity::Warning).no_surer_than(Confidence::Strong);
+    finding.primary(first.evidence(xml.source), "the VLAN in the XML");
+    let tag = port.data.tag.as_ref().map(|tag| tag.evidence);
+    let trunk = port.data.trunks.first().map(|trunk| trunk.evidence);
+    if let Some(place) = tag.or(trunk).or_else(|| port.place()) {
+        finding.primary(place, "the port in OVS");
+    }
+    finding.next(format!("ovs-vsctl list port {}", port.name()));
 }
 
 /// The neutron port: by the XML, or, where the XML has none (hybrid), by the name in the switch.
