@@ -26,7 +26,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 
 /// Crates that only one of ours may name.
 const KEPT_TO: &[(&str, &[&str])] = &[
-    ("petgraph", &["tapline-topology"]),
+    ("petgraph", &["tapline-topology", "tapline-network"]),
     ("miette", &["tapline"]),
     ("clap", &["tapline", "tapline-tests"]),
     ("nom", &["tapline-formats"]),

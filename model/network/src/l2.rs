@@ -11,9 +11,13 @@ use tapline_topology::{NodeData, NodeId, Topic};
 use crate::defs::DEAD_VLAN;
 use crate::{Answer, Item, Network};
 
+mod domain;
 mod exits;
+mod stp;
 
+pub use domain::{Domain, DomainLink, JoinedDomains};
 pub use exits::{Exit, Exits};
+pub use stp::SpanningTrees;
 
 /// What keeps frames from passing a device or port.
 #[derive(Clone, PartialEq, Eq, Debug)]

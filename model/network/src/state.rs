@@ -15,7 +15,7 @@ use tapline_topology::Topology;
 
 use crate::Network;
 use crate::flows::{Flows, Switches};
-use crate::l2::{BridgePorts, Exits};
+use crate::l2::{BridgePorts, Exits, SpanningTrees};
 use crate::mesh::Mesh;
 use crate::netfilter::Filters;
 use crate::nics::Nics;
@@ -46,6 +46,7 @@ pub(crate) struct State<'a> {
     ovn: OnceLock<Ovn<'a>>,
     exits: OnceLock<Exits>,
     bridge_ports: OnceLock<BridgePorts>,
+    spanning_trees: OnceLock<SpanningTrees>,
     settings: OnceLock<Settings<'a>>,
     tables: OnceLock<FilterTables<'a>>,
     neighbours: OnceLock<AllNeighbours<'a>>,
@@ -89,6 +90,8 @@ texts! {
     route_texts: Routes(route::Route);
     /// The texts that print neighbours.
     neighbour_texts: Neighbours(neigh::Neighbour);
+    /// The texts that print Linux bridges.
+    bridge_texts: Bridges(bridge::Bridge);
     /// The texts that print ports of Linux bridges.
     bridge_port_texts: BridgePorts(bridge::BridgePort);
     /// The texts that print VLANs of Linux bridges.
@@ -170,6 +173,11 @@ impl<'a> Network<'a> {
     /// What was captured of ports of Linux bridges.
     pub fn bridge_ports(&self) -> &BridgePorts {
         self.state.bridge_ports.get_or_init(|| BridgePorts::new(self))
+    }
+
+    /// Which bridges run spanning tree.
+    pub fn spanning_trees(&self) -> &SpanningTrees {
+        self.state.spanning_trees.get_or_init(|| SpanningTrees::new(self))
     }
 
     /// All settings of the kernel that are numbers.

@@ -1,17 +1,10 @@
-use std::collections::BTreeMap;
-
-use tapline_core::Name;
-use tapline_core::capture::HostId;
-use tapline_core::ids::Netns;
 use tapline_core::records::Field;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{Netdev, NetdevKind};
 use tapline_topology::{Topic, names};
 
-use super::l2_loop::Stp;
 use crate::lint::{Ctx, Verdicts, declare_rule};
-use tapline_network::Item;
-use tapline_network::uplink;
+use tapline_network::{Item, uplink};
 
 declare_rule! {
     code: "LBR-007",
@@ -28,61 +21,35 @@ declare_rule! {
     after: [],
 }
 
-/// The state of ports by `bridge link`, where each name stands once in a namespace.
-type States = BTreeMap<(HostId, Netns, Name), (Name, Evidence)>;
-
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let mut states = States::new();
-    for (source, ports) in ctx.bridge_port_texts() {
-        for port in ports {
-            let Some(state) = &port.state else { continue };
-            let key = (source.host, source.netns.clone(), port.name.value.clone());
-            let told = (state.value.to_ascii_lowercase(), state.evidence(source.id));
-            states.entry(key).or_insert(told);
-        }
-    }
-    let stp = Stp::new(ctx);
     for bridge in ctx.netdevs().filter(|it| it.kind == NetdevKind::Bridge) {
         // A bridge that is down disables its ports: that is another finding.
         if bridge.admin_up() != Some(false) {
-            ports(ctx, out, &states, bridge);
-            hybrid(ctx, out, &stp, bridge);
+            ports(ctx, out, bridge);
+            hybrid(ctx, out, bridge);
         }
     }
 }
 
-fn ports(ctx: &Ctx<'_>, out: &mut Verdicts, states: &States, bridge: Item<'_, Netdev<'_>>) {
+fn ports(ctx: &Ctx<'_>, out: &mut Verdicts, bridge: Item<'_, Netdev<'_>>) {
     let members = ctx.members(bridge.id);
-    let held = |it: &Item<'_, Netdev<'_>>| state(states, it).map(|told| (is_held(&told.0), told));
     for port in members.iter().filter(|it| it.usable() == Some(true)) {
         let guest = matches!(port.kind, NetdevKind::Tap | NetdevKind::Veth);
         if !guest && !uplink::is_uplink(port) || ctx.is_disputed(port.id) {
             continue;
         }
-        match held(port) {
-            None => out.cannot_tell(port.host, [Topic::BridgeMembers.command(port.netns())]),
-            Some((true, (state, evidence))) if !has_another_way(ctx, &members, port, &held) => {
-                report(ctx, out, bridge, *port, guest, &state, evidence);
+        let known = ctx.bridge_ports().state(port.id).filter(|known| known.state.is_some());
+        let Some(known) = known else {
+            out.cannot_tell(port.host, [Topic::BridgeMembers.command(port.netns())]);
+            continue;
+        };
+        match known.held() {
+            Some((state, evidence)) if !has_another_way(ctx, &members, port) => {
+                report(ctx, out, bridge, *port, guest, state, *evidence);
             }
-            Some(_) => out.clean(),
+            _ => out.clean(),
         }
     }
-}
-
-/// The state of a port and where it is told: by `bridge link`, else by `ip -d`.
-fn state(states: &States, port: &Item<'_, Netdev<'_>>) -> Option<(Name, Evidence)> {
-    let key = (port.host, port.netns().clone(), Name::from(port.name()));
-    states.get(&key).cloned().or_else(|| {
-        port.data.records.iter().find_map(|it| {
-            let slave = it.record.slave_kind.as_ref()?;
-            let state = it.record.slave_state.as_ref().filter(|_| slave.value == "bridge_slave")?;
-            Some((state.value.to_ascii_lowercase(), state.evidence(it.source)))
-        })
-    })
-}
-
-fn is_held(state: &str) -> bool {
-    matches!(state, "blocking" | "listening" | "disabled")
 }
 
 /// Spanning tree blocks the second of two ways on purpose: another NIC of the bridge forwards, or
@@ -91,7 +58,6 @@ fn has_another_way(
     ctx: &Ctx<'_>,
     members: &[Item<'_, Netdev<'_>>],
     port: &Item<'_, Netdev<'_>>,
-    held: &impl Fn(&Item<'_, Netdev<'_>>) -> Option<(bool, (Name, Evidence))>,
 ) -> bool {
     if port.kind == NetdevKind::Veth {
         return ctx
@@ -99,7 +65,8 @@ fn has_another_way(
             .is_some_and(|it| ctx.master(it.id).is_some() || ctx.interface_of(it.id).is_some());
     }
     let forwards = |it: &Item<'_, Netdev<'_>>| {
-        it.usable() == Some(true) && held(it).is_none_or(|(held, _)| !held)
+        let state = ctx.bridge_ports().state(it.id);
+        it.usable() == Some(true) && state.is_none_or(|state| state.held().is_none())
     };
     uplink::is_uplink(port)
         && members.iter().any(|it| it.id != port.id && uplink::is_uplink(it) && forwards(it))
@@ -128,7 +95,7 @@ fn report(
 }
 
 /// The bridge of a hybrid port has two ports and no way to loop.
-fn hybrid(ctx: &Ctx<'_>, out: &mut Verdicts, stp: &Stp, bridge: Item<'_, Netdev<'_>>) {
+fn hybrid(ctx: &Ctx<'_>, out: &mut Verdicts, bridge: Item<'_, Netdev<'_>>) {
     if !bridge.name().starts_with("qbr") || names::port_prefix(bridge.name()).is_none() {
         return;
     }
@@ -136,7 +103,8 @@ fn hybrid(ctx: &Ctx<'_>, out: &mut Verdicts, stp: &Stp, bridge: Item<'_, Netdev<
         bridge.data.records.iter().any(|it| {
             Field::find(&it.record.other, "forward_delay").is_some_and(|it| it.value == "0")
         });
-    let Some((true, evidence)) = stp.of(ctx, bridge.id).filter(|_| !at_once) else {
+    let Some((true, evidence)) = ctx.spanning_trees().of(ctx, bridge.id).filter(|_| !at_once)
+    else {
         out.clean();
         return;
     };
