@@ -1,19 +1,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use ipnet::IpNet;
-use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_core::records::netfilter::NetfilterRule;
+use tapline_core::records::filter::ConnStates;
+use tapline_core::records::route::Family;
 use tapline_core::span::Evidence;
 use tapline_topology::Topic;
 use tapline_topology::graph::TunnelEndpoint;
 
 use crate::lint::{Ctx, Verdicts, declare_rule};
-use tapline_network::Item;
-use tapline_network::netfilter::{self, Table};
-use tapline_network::{defs, mesh};
+use tapline_network::filter::{self, Address, Device, Packet, Verdict};
+use tapline_network::netfilter::Table;
+use tapline_network::{Item, defs, mesh};
 
 declare_rule! {
     code: "TUN-007",
@@ -41,17 +40,12 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             out.cannot_tell(host, [Topic::Netfilter.command(&Netns::Root)]);
             continue;
         };
-        let Some(end) = End::of(table) else {
-            out.clean();
-            continue;
-        };
         for (wire, tunnels) in &flows {
             // Which networks hold a peer does not outlive the replacement of addresses.
             let peers = if mesh::is_cleaned(ctx, host) { &[] } else { tunnels.as_slice() };
-            if may_pass(table, &end, wire, peers) {
-                out.clean();
-            } else {
-                report(ctx, out, host, table, &end, wire, tunnels);
+            match where_all_end(table, wire, peers) {
+                Some(end) => report(ctx, out, host, table, end, wire, tunnels),
+                None => out.clean(),
             }
         }
     }
@@ -96,143 +90,47 @@ fn flows<'a>(ctx: &Ctx<'a>, host: HostId) -> BTreeMap<Wire, Vec<Item<'a, TunnelE
     all
 }
 
-/// Where packets end that no rule accepts.
-struct End {
-    evidence: Evidence,
-    /// How many rules of the table come before.
-    before: usize,
-}
-
-impl End {
-    fn of(table: Table<'_>) -> Option<Self> {
-        let drops = |it: &str| matches!(it, "DROP" | "REJECT");
-        let last = table.data.rules.iter().enumerate().find(|(_, it)| {
-            it.chain == "INPUT"
-                && it.matches.is_empty()
-                && it.target.as_ref().is_some_and(|it| drops(&it.value))
-        });
-        if let Some((before, rule)) = last {
-            return Some(Self { evidence: table.line(rule), before });
-        }
-        let chain = table.data.chains.iter().find(|it| it.name == "INPUT")?;
-        let policy = chain.policy.as_ref().filter(|it| drops(&it.value))?;
-        Some(Self { evidence: policy.evidence(table.source), before: table.data.rules.len() })
-    }
-}
-
-/// Whether any rule may accept a tunnel packet: what cannot be decided may.
-fn may_pass(
+/// Where the filter throws away the packets of all these peers; `None` where it lets one of them
+/// pass, or may.
+fn where_all_end(
     table: Table<'_>,
-    end: &End,
     wire: &Wire,
     tunnels: &[Item<'_, TunnelEndpoint>],
-) -> bool {
-    let mut chains: BTreeMap<&str, Vec<&NetfilterRule>> = BTreeMap::new();
-    for (at, rule) in table.data.rules.iter().enumerate() {
-        if rule.chain != "INPUT" || at < end.before {
-            chains.entry(rule.chain.as_str()).or_default().push(rule);
-        }
+) -> Option<Evidence> {
+    let peers = tunnels.iter().filter_map(|tunnel| tunnel.data.remote.as_ref());
+    let mut sources: BTreeSet<Option<IpAddr>> = peers.map(|peer| Some(peer.value)).collect();
+    // Tunnels whose ends the flows name may come from anywhere.
+    if sources.is_empty() {
+        sources.insert(None);
     }
-    let known: BTreeSet<&str> = table.data.chains.iter().map(|it| it.name.as_str()).collect();
-    let mut seen: BTreeSet<&str> = BTreeSet::from(["INPUT"]);
-    let mut open = vec!["INPUT"];
-    while let Some(chain) = open.pop() {
-        for rule in chains.get(chain).into_iter().flatten() {
-            let Some(target) = rule.target.as_ref().filter(|_| may_match(rule, wire, tunnels))
-            else {
-                continue;
-            };
-            match target.value.as_str() {
-                "ACCEPT" => return true,
-                "DROP" | "REJECT" | "LOG" | "NFLOG" | "RETURN" | "MARK" | "CONNMARK" | "TRACE"
-                | "AUDIT" | "ULOG" | "SET" => {}
-                // A chain, or a target that leaves the verdict to others.
-                other if known.contains(other) => {
-                    if seen.insert(other) {
-                        open.push(other);
-                    }
-                }
-                _ => return true,
-            }
+    let mut first = None;
+    for source in sources {
+        let packet = packet(wire, source);
+        let judgement = filter::evaluate(table.source, table.data, "INPUT", &packet)?;
+        if !matches!(judgement.verdict(), Verdict::Drop | Verdict::Reject) {
+            return None;
         }
+        first = first.or(judgement.stop()?.evidence);
     }
-    false
+    first
 }
 
-/// Whether a packet of the tunnels may match, by protocol, port, source, device and connection.
-fn may_match(rule: &NetfilterRule, wire: &Wire, tunnels: &[Item<'_, TunnelEndpoint>]) -> bool {
-    if let Some((not, protocol)) = netfilter::argument(rule, &["-p", "--protocol"]) {
-        let own = match wire {
-            Wire::Udp(_) => matches!(protocol, "udp" | "17"),
-            Wire::Gre => matches!(protocol, "gre" | "47"),
-        };
-        let any = matches!(protocol, "all" | "0");
-        if !any && own == not {
-            return false;
-        }
+/// A packet of a tunnel as it comes in. Its source port varies by what it carries, so it answers to
+/// nothing.
+fn packet(wire: &Wire, source: Option<IpAddr>) -> Packet {
+    let (protocol, port) = match wire {
+        Wire::Udp(port) => (17, Some(*port)),
+        Wire::Gre => (47, None),
+    };
+    Packet {
+        in_device: Device::Except(|name| name == "lo"),
+        source: source.map_or(Address::Unknown, Address::Known),
+        protocol: Some(protocol),
+        destination_port: port,
+        state: Some(ConnStates::NEW),
+        to_host: Some(true),
+        ..Packet::unknown(Family::Inet)
     }
-    if netfilter::argument(rule, &["-i", "--in-interface"]) == Some((false, "lo")) {
-        return false;
-    }
-    if let Some((false, source)) = netfilter::argument(rule, &["-s", "--source"]) {
-        let net =
-            source.parse::<IpNet>().ok().or_else(|| Some(source.parse::<IpAddr>().ok()?.into()));
-        let peers = || tunnels.iter().filter_map(|it| it.data.remote.as_ref());
-        // Tunnels whose ends the flows name may come from anywhere.
-        if let Some(net) = net
-            && peers().next().is_some()
-            && !peers().any(|it| net.contains(&it.value))
-        {
-            return false;
-        }
-    }
-    if let Wire::Udp(port) = wire
-        && !fits_ports(rule, *port)
-    {
-        return false;
-    }
-    // A tunnel's source port varies by what it carries: its packets answer to nothing.
-    !rule.matches.iter().any(|it| {
-        let replies = it.contains("ESTABLISHED") || it.contains("RELATED");
-        let icmp = it.starts_with("icmp");
-        replies && !it.contains("NEW") || it == "INVALID" || icmp
-    })
-}
-
-/// Whether the rule's destination ports, where it has any, hold the port: `--dport 4789`,
-/// `--dports 1:100,4789`, and `dpt:4789`, `dpts:1:100`, `dports 1,4789` of a listing.
-fn fits_ports(rule: &NetfilterRule, port: u16) -> bool {
-    let mut words = rule.matches.iter().map(Name::as_str);
-    let mut not = false;
-    while let Some(word) = words.next() {
-        let list = match word {
-            "!" => {
-                not = true;
-                continue;
-            }
-            "--dport" | "--destination-port" | "--dports" | "--destination-ports" | "dports" => {
-                words.next()
-            }
-            _ => word.strip_prefix("dpt:").or_else(|| word.strip_prefix("dpts:")),
-        };
-        if let Some(list) = list {
-            let (list, inverted) = list.strip_prefix('!').map_or((list, not), |it| (it, true));
-            return holds(list, port) != inverted;
-        }
-        not = false;
-    }
-    true
-}
-
-fn holds(list: &str, port: u16) -> bool {
-    list.split(',').any(|it| {
-        let (from, to) = it.split_once(':').unwrap_or((it, it));
-        match (from.parse::<u16>(), to.parse::<u16>()) {
-            (Ok(from), Ok(to)) => (from..=to).contains(&port),
-            // A name of a service: it may be.
-            _ => !it.bytes().all(|it| it.is_ascii_digit()),
-        }
-    })
 }
 
 fn report(
@@ -240,7 +138,7 @@ fn report(
     out: &mut Verdicts,
     host: HostId,
     table: Table<'_>,
-    end: &End,
+    end: Evidence,
     wire: &Wire,
     tunnels: &[Item<'_, TunnelEndpoint>],
 ) {
@@ -253,7 +151,7 @@ fn report(
         "the filter drops what comes in, and no rule lets {what} pass: packets of its peers are thrown away"
     );
     let finding = out.fault(ctx, host, first.owner, message);
-    finding.primary(end.evidence, "what drops");
+    finding.primary(end, "what drops");
     if let Some(place) = first.place() {
         finding.primary(place, "a tunnel");
     }
@@ -268,19 +166,4 @@ fn report(
     let from = first.data.remote.as_ref().map(|it| format!(" -s {}", it.value)).unwrap_or_default();
     finding.next("iptables -nvL INPUT".to_owned());
     finding.next(format!("iptables -I INPUT {hole}{from} -j ACCEPT"));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ports_of_a_rule() {
-        for (list, fits) in
-            [("4789", true), ("4788", false), ("1:65535", true), ("53,4789", true), ("vxlan", true)]
-        {
-            assert_eq!(holds(list, 4789), fits, "{list}");
-        }
-        assert!(!holds("4790:5000", 4789) && !holds("", 4789));
-    }
 }
