@@ -9,7 +9,9 @@ use tapline_core::capture::{HostId, Source};
 use tapline_core::ids::Netns;
 use tapline_core::outcome::Outcome;
 use tapline_core::records::route::Family;
-use tapline_core::records::{Batch, bridge, neigh, netfilter, nft, openflow, ovs, route, sysctl};
+use tapline_core::records::{
+    Batch, bridge, libvirt, neigh, netfilter, nft, openflow, ovs, route, sysctl,
+};
 use tapline_core::span::SourceId;
 use tapline_topology::Topology;
 
@@ -35,6 +37,8 @@ pub type AllNeighbours<'a> = BTreeMap<(HostId, &'a Netns), Neighbours<'a>>;
 pub(crate) struct State<'a> {
     /// The texts with records, by the kind of these.
     texts: BTreeMap<&'static str, Vec<SourceId>>,
+    /// All texts, failed ones too, by the program that printed them.
+    by_program: BTreeMap<&'a str, Vec<SourceId>>,
     mesh: OnceLock<Mesh>,
     nics: OnceLock<Nics<'a>>,
     flows: OnceLock<Flows<'a>>,
@@ -52,16 +56,18 @@ pub(crate) struct State<'a> {
     neighbours: OnceLock<AllNeighbours<'a>>,
 }
 
-impl State<'_> {
+impl<'a> State<'a> {
     /// Sorts the texts.
-    pub(crate) fn new(topology: &Topology<'_>) -> Self {
+    pub(crate) fn new(topology: &Topology<'a>) -> Self {
         let mut texts: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let mut by_program: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (source, reading) in topology.snapshot.iter() {
+            by_program.entry(source.command.program()).or_default().push(source.id);
             if !matches!(reading.records, Batch::Nothing) {
                 texts.entry(reading.records.kind()).or_default().push(source.id);
             }
         }
-        Self { texts, ..Self::default() }
+        Self { texts, by_program, ..Self::default() }
     }
 }
 
@@ -98,6 +104,12 @@ texts! {
     bridge_vlan_texts: BridgeVlans(bridge::BridgeVlan);
     /// The texts that print what bridges learnt.
     fdb_texts: Fdb(bridge::FdbEntry);
+    /// The texts that print what OVS bridges learnt.
+    ovs_fdb_texts: OvsFdb(openflow::OvsFdbEntry);
+    /// The lists of VMs.
+    domain_state_texts: DomainStates(libvirt::DomainState);
+    /// The XML of VMs.
+    domain_texts: Domains(libvirt::Domain);
     /// The texts that print flows.
     flow_texts: Flows(openflow::Flow);
     /// The texts that print the OpenFlow ports of bridges.
@@ -119,6 +131,13 @@ impl<'a> Network<'a> {
         let snapshot = self.topology.snapshot;
         let all = self.state.texts.get(kind).into_iter().flatten();
         all.filter_map(|&id| Some((snapshot.source(id)?, snapshot.reading(id)?)))
+    }
+
+    /// All texts of a program, also those of failed commands, in the order of the snapshot.
+    pub fn texts_by(&self, program: &str) -> impl Iterator<Item = &'a Source> + '_ {
+        let snapshot = self.topology.snapshot;
+        let all = self.state.by_program.get(program).into_iter().flatten();
+        all.filter_map(|&id| snapshot.source(id))
     }
 
     /// The tunnel addresses of all hosts.

@@ -2,7 +2,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_core::records::Batch;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::NetnsNode;
 use tapline_topology::{Topic, names};
@@ -95,27 +94,22 @@ struct Domains<'a> {
 /// of a domain that is not in the list.
 fn domains(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let mut hosts: BTreeMap<HostId, Domains<'_>> = BTreeMap::new();
-    for (source, reading) in ctx.topology.snapshot.iter() {
-        match &reading.records {
-            Batch::DomainStates(rows) => {
-                let known = hosts.entry(source.host).or_default();
-                for row in rows {
-                    let Some(name) = &row.name else { continue };
-                    let off = row.state.as_ref().is_some_and(|it| it.value == "shut off");
-                    let place = name.evidence(source.id);
-                    known.listed.entry(name.as_str()).or_insert((place, !off));
-                }
-            }
-            Batch::Domains(all) => {
-                let known = hosts.entry(source.host).or_default();
-                for domain in all {
-                    let Some(name) = &domain.name else { continue };
-                    let place = name.evidence(source.id);
-                    let entry = known.described.entry(name.as_str()).or_insert((place, false));
-                    entry.1 |= domain.live;
-                }
-            }
-            _ => {}
+    for (source, rows) in ctx.domain_state_texts() {
+        let known = hosts.entry(source.host).or_default();
+        for row in rows {
+            let Some(name) = &row.name else { continue };
+            let off = row.state.as_ref().is_some_and(|state| state.value == "shut off");
+            let place = name.evidence(source.id);
+            known.listed.entry(name.as_str()).or_insert((place, !off));
+        }
+    }
+    for (source, all) in ctx.domain_texts() {
+        let known = hosts.entry(source.host).or_default();
+        for domain in all {
+            let Some(name) = &domain.name else { continue };
+            let place = name.evidence(source.id);
+            let entry = known.described.entry(name.as_str()).or_insert((place, false));
+            entry.1 |= domain.live;
         }
     }
     for (host, it) in hosts {

@@ -4,7 +4,6 @@ use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::ids::{Mac, Netns};
 use tapline_core::need::Need;
-use tapline_core::records::Batch;
 use tapline_core::records::bridge::FdbEntry;
 use tapline_core::records::openflow::{OfPort, OvsFdbEntry};
 use tapline_core::request::Topic;
@@ -52,23 +51,18 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let owners = Owners::new(ctx);
     let mut learned = Learned { ctx, owners: &owners, faults: BTreeMap::new() };
     let mut read: BTreeSet<(HostId, Option<Name>)> = BTreeSet::new();
-    for (source, reading) in ctx.topology.snapshot.iter() {
-        match &reading.records {
-            Batch::Fdb(entries) => {
-                read.insert((source.host, None));
-                for entry in entries {
-                    learned.linux(source.host, &source.netns, source.id, entry);
-                }
-            }
-            Batch::OvsFdb(entries) => {
-                let named = source.command.args().last().map(|it| Name::from(it.as_str()));
-                read.insert((source.host, named));
-                let ports = Ports::new(ctx, source.host);
-                for entry in entries {
-                    learned.ovs(source.host, source.id, entry, &ports);
-                }
-            }
-            _ => {}
+    for (source, entries) in ctx.fdb_texts() {
+        read.insert((source.host, None));
+        for entry in entries {
+            learned.linux(source.host, &source.netns, source.id, entry);
+        }
+    }
+    for (source, entries) in ctx.ovs_fdb_texts() {
+        let named = source.command.args().last().map(|word| Name::from(word.as_str()));
+        read.insert((source.host, named));
+        let ports = Ports::new(ctx, source.host);
+        for entry in entries {
+            learned.ovs(source.host, source.id, entry, &ports);
         }
     }
     let faults = learned.faults;

@@ -89,10 +89,7 @@ struct Asked {
 
 fn silent_bridges(ctx: &Ctx<'_>) -> BTreeMap<HostId, Asked> {
     let mut all: BTreeMap<HostId, Asked> = BTreeMap::new();
-    for (source, _) in ctx.topology.snapshot.iter() {
-        if source.command.program() != "ovs-ofctl" {
-            continue;
-        }
+    for source in ctx.texts_by("ovs-ofctl") {
         let bridge = source
             .command
             .args()
