@@ -1,21 +1,12 @@
 //! Texts and the paths that they prove: which wires a port leads to, and what blocks it.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
-use tapline_capture::{Input, Options};
+mod common;
+
+use common::{BRIDGE, TAP, VETH, link, port, session, with_network};
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_network::Network;
-use tapline_network::environment::Environment;
 use tapline_network::path::{Hop, Paths};
-
-/// `text` as a session of one host. Reads it and shows the network to `look`.
-fn with_network<T>(text: &str, look: impl FnOnce(&Network<'_>) -> T) -> T {
-    let input = Input::Text("session".to_owned(), text.to_owned());
-    let captured = tapline_capture::open(&[input], &Options::default()).unwrap();
-    let snapshot = tapline_formats::read(captured);
-    let topology = tapline_topology::build(&snapshot);
-    let environment = Environment::default();
-    look(&Network::new(&topology, None, &environment))
-}
 
 /// The hops from a device to the wire, depth first, each with what blocks it.
 fn down(text: &str, device: &str) -> Vec<String> {
@@ -47,29 +38,6 @@ fn up(text: &str, device: &str) -> Vec<String> {
         let nodes = Paths::new(network).up(start).nodes();
         nodes.iter().map(|id| network.topology.node(*id).unwrap().name.to_string()).collect()
     })
-}
-
-fn link(index: u32, name: &str, more: &str, details: &str) -> String {
-    let (flags, more) = match more.strip_prefix("down ") {
-        Some(rest) => ("BROADCAST,MULTICAST", rest),
-        None => ("BROADCAST,MULTICAST,UP,LOWER_UP", more),
-    };
-    format!(
-        "{index}: {name}: <{flags}> mtu 1500 qdisc noqueue {more} state UP group default qlen 1000\n    \
-         link/ether 52:54:00:00:01:{index:02x} brd ff:ff:ff:ff:ff:ff promiscuity 0\n{details}"
-    )
-}
-
-fn session(links: &[String], rest: &str) -> String {
-    format!("root@h1:~# ip -d address\n{}root@h1:~# {rest}\n", links.concat())
-}
-
-const TAP: &str = "    tun type tap pi off vnet_hdr on persist off\n";
-const VETH: &str = "    veth\n";
-const BRIDGE: &str = "    bridge forward_delay 1500 stp_state 1 vlan_filtering 0\n";
-
-fn port(state: &str) -> String {
-    format!("    bridge_slave state {state} priority 32 cost 100\n")
 }
 
 fn isolated() -> String {

@@ -412,7 +412,7 @@ impl<'a> Table<'_, 'a> {
             hops.push(fact("cut", down.cut));
             self.line(&format!("path of {}", self.name(start)), &hops);
         }
-        for wire in network.netdevs_of(host).filter(nics::is_nic) {
+        for wire in network.netdevs_of(host).filter(uplink::is_nic) {
             let above = finder.up(wire.id).nodes();
             let names: Vec<_> = above.iter().map(|node| self.name(*node)).collect();
             self.line(&format!("above {}", wire.name()), &[names.join(" ")]);

@@ -1,0 +1,227 @@
+//! Texts and what they prove of Ethernet: domains, segments, rings, uplinks, and who owns the ends of
+//! tunnels.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+mod common;
+
+use common::{BRIDGE, TAP, VETH, link, port, session, with_network};
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_network::l2::JoinedDomains;
+use tapline_network::{Answer, Network};
+use tapline_topology::graph::NetdevKind;
+use tapline_topology::{NodeId, Uplink};
+
+fn device(network: &Network<'_>, name: &str) -> NodeId {
+    network.topology.find_netdev(HostId(0), &Netns::Root, name).unwrap()
+}
+
+fn are_joined(network: &Network<'_>, a: &str, b: &str) -> bool {
+    let of = |name| network.segments().of(device(network, name));
+    of(a).is_some() && of(a) == of(b)
+}
+
+/// A switch with ports of several kinds; `more` stands in the block of the bridge.
+fn switch(more: &str) -> String {
+    let ovs = "    openvswitch_slave\n";
+    let taps: Vec<String> = (1..=6)
+        .map(|at| link(at + 2, &format!("vnet{at}"), "master ovs-system", &(TAP.to_owned() + ovs)))
+        .collect();
+    let show = format!(
+        "ovs-vsctl show
+5f0c9d5e-7a68-4a0f-9d2a-1d6a36f6a001
+    Bridge br0
+{more}        Port vnet1
+            tag: 10
+            Interface vnet1
+        Port vnet2
+            tag: 10
+            Interface vnet2
+        Port vnet3
+            tag: 20
+            Interface vnet3
+        Port vnet4
+            trunks: [10, 20]
+            Interface vnet4
+        Port vnet5
+            tag: 4095
+            Interface vnet5
+        Port vnet6
+            tag: 4095
+            Interface vnet6
+    ovs_version: \"2.17.0\"
+root@h1:~# "
+    );
+    session(&taps, &show)
+}
+
+#[test]
+fn ports_of_one_vlan_are_one_domain() {
+    with_network(&switch(""), |network| {
+        let domain = |name| network.domain(device(network, name));
+        assert_eq!(domain("vnet1").unwrap().vlan, 10);
+        assert_eq!(domain("vnet1"), domain("vnet2"));
+        assert_ne!(domain("vnet1"), domain("vnet3"));
+        assert_eq!(domain("vnet4").unwrap().vlan, 0, "untagged frames of a trunk");
+        assert_eq!(domain("vnet5"), None, "the dead VLAN joins nothing");
+        assert!(are_joined(network, "vnet1", "vnet2"));
+        assert!(!are_joined(network, "vnet1", "vnet3"));
+        assert!(!are_joined(network, "vnet5", "vnet6"));
+    });
+}
+
+#[test]
+fn programmed_bridges_do_not_flood_by_themselves() {
+    let floods = |more: &str| {
+        with_network(&switch(more), |network| {
+            network.floods_into(device(network, "vnet1")).is_some()
+        })
+    };
+    assert!(floods(""));
+    assert!(floods("        fail_mode: standalone\n"));
+    assert!(!floods("        fail_mode: secure\n"));
+    assert!(!floods("        Controller \"tcp:127.0.0.1:6633\"\n"));
+}
+
+/// Two Linux bridges and two veth pairs between them.
+fn two_bridges(second: &str, state: &str, filtering: bool) -> String {
+    let bridge =
+        if filtering { BRIDGE.replace("filtering 0", "filtering 1") } else { BRIDGE.into() };
+    let forwards = VETH.to_owned() + &port("forwarding");
+    let links = [
+        link(2, "br0", "", &bridge),
+        link(3, "br1", "", BRIDGE),
+        link(4, "a0@a1", "master br0", &forwards),
+        link(5, "a1@a0", "master br1", &forwards),
+        link(6, "b0@b1", &format!("{second}master br0"), &(VETH.to_owned() + &port(state))),
+        link(7, "b1@b0", "master br1", &forwards),
+        link(8, "vnet0", "master br0", &(TAP.to_owned() + &port("forwarding"))),
+        link(9, "vnet1", "master br1", &(TAP.to_owned() + &port("forwarding"))),
+    ];
+    session(&links, "")
+}
+
+#[test]
+fn two_links_between_two_bridges_are_a_ring() {
+    let rings = |text: &str| {
+        with_network(text, |network| {
+            let rings = JoinedDomains::new(network).rings();
+            rings.iter().map(Vec::len).collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(rings(&two_bridges("", "forwarding", false)), [2]);
+    assert_eq!(rings(&two_bridges("", "blocking", false)), [] as [usize; 0]);
+    assert_eq!(rings(&two_bridges("down ", "disabled", false)), [] as [usize; 0]);
+    assert_eq!(rings(&two_bridges("", "forwarding", true)), [] as [usize; 0], "VLANs may differ");
+}
+
+#[test]
+fn veths_join_bridges_and_vlan_filters_part_ports() {
+    with_network(&two_bridges("", "forwarding", false), |network| {
+        assert!(are_joined(network, "vnet0", "vnet1"));
+        assert!(are_joined(network, "vnet0", "br1"));
+    });
+    with_network(&two_bridges("", "forwarding", true), |network| {
+        assert!(!are_joined(network, "vnet0", "vnet1"));
+        assert!(!are_joined(network, "vnet0", "br0"));
+        assert!(are_joined(network, "vnet1", "br1"));
+    });
+}
+
+#[test]
+fn spanning_tree_is_known_of_each_bridge() {
+    let off = BRIDGE.replace("stp_state 1", "stp_state 0");
+    let text = session(&[link(2, "br0", "", BRIDGE), link(3, "br1", "", &off)], "");
+    with_network(&text, |network| {
+        let of = |name| {
+            let state = network.spanning_trees().of(network, device(network, name));
+            state.map(|(on, _)| on)
+        };
+        assert_eq!((of("br0"), of("br1")), (Some(true), Some(false)));
+    });
+}
+
+#[test]
+fn uplinks_have_a_reason() {
+    let links = [
+        link(2, "eno1", "master bond0", "    bond_slave state ACTIVE mii_status UP\n"),
+        link(3, "bond0", "", "    bond mode active-backup\n"),
+        link(4, "bond0.7@bond0", "", "    vlan protocol 802.1Q id 7\n"),
+        link(5, "vnet0", "master br0", &(TAP.to_owned() + &port("forwarding"))),
+        link(6, "br0", "", BRIDGE),
+        link(7, "v0@v1", "", VETH),
+        link(8, "v1@v0", "", VETH),
+        link(9, "vx7", "", "    vxlan id 7 local 192.0.2.1 dstport 4789\n"),
+    ];
+    with_network(&session(&links, ""), |network| {
+        let of = |name| network.topology.uplink(device(network, name));
+        assert_eq!(of("eno1"), Some(Uplink::Kind(NetdevKind::Physical)));
+        assert_eq!(of("bond0"), Some(Uplink::Kind(NetdevKind::Bond)));
+        assert_eq!(of("bond0.7"), Some(Uplink::Kind(NetdevKind::Vlan)));
+        for name in ["vnet0", "br0", "v0", "vx7"] {
+            assert_eq!(of(name), None, "{name}");
+        }
+        let nic = |name| of(name).is_some_and(Uplink::is_nic);
+        assert!(nic("eno1") && !nic("bond0") && !nic("bond0.7"));
+    });
+}
+
+#[test]
+fn devices_pass_frames_unless_something_says_no() {
+    let links = [
+        link(2, "eno1", "", ""),
+        link(3, "eno2", "down ", ""),
+        link(4, "br0", "", BRIDGE),
+        link(5, "vnet0", "master br0", &(TAP.to_owned() + &port("listening"))),
+        link(6, "vnet1", "master br0", &(TAP.to_owned() + &port("learning"))),
+    ];
+    with_network(&session(&links, ""), |network| {
+        let of = |name| match network.forwarding(device(network, name)) {
+            Answer::Known(block) => block.map(|block| block.why.to_string()),
+            Answer::Unknown(_) => Some("unknown".to_owned()),
+        };
+        assert_eq!(of("eno1"), None);
+        assert_eq!(of("eno2").unwrap(), "down");
+        assert_eq!(of("vnet0").unwrap(), "listening by spanning tree");
+        assert_eq!(of("vnet1"), None, "a port that learns will forward");
+    });
+}
+
+/// Two hosts with a tunnel to each other.
+fn pair(second_mac: &str) -> String {
+    let host = |name: &str, local: &str, remote: &str, mac: &str| {
+        format!(
+            "root@{name}:~# ip -d address
+2: eno1: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc mq state UP group default qlen 1000
+    link/ether {mac} brd ff:ff:ff:ff:ff:ff
+    inet {local}/24 scope global eno1
+       valid_lft forever preferred_lft forever
+root@{name}:~# ovs-vsctl show
+5f0c9d5e-7a68-4a0f-9d2a-1d6a36f6a001
+    Bridge br-tun
+        Port vx
+            Interface vx
+                type: vxlan
+                options: {{key=flow, local_ip=\"{local}\", remote_ip=\"{remote}\"}}
+    ovs_version: \"2.17.0\"
+"
+        )
+    };
+    let first = host("h1", "192.0.2.1", "192.0.2.2", "52:54:00:00:01:01");
+    first + &host("h2", "192.0.2.2", "192.0.2.1", second_mac) + "root@h2:~# "
+}
+
+#[test]
+fn far_ends_belong_to_other_machines() {
+    // One MAC that two hosts have in common may be a copy: it takes two to be one machine.
+    for mac in ["52:54:00:00:02:01", "52:54:00:00:01:01"] {
+        with_network(&pair(mac), |network| {
+            let (first, second) = (HostId(0), HostId(1));
+            assert!(!network.same_machine(first, second), "{mac}");
+            let mesh = network.mesh();
+            assert_eq!(mesh.other(network, "192.0.2.2".parse().unwrap(), first), Some(second));
+            assert_eq!(mesh.other(network, "192.0.2.1".parse().unwrap(), first), None);
+            assert_eq!(mesh.other(network, "192.0.2.9".parse().unwrap(), first), None);
+            assert!(mesh.ways(network).contains(&(second, first)));
+        });
+    }
+}
