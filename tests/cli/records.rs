@@ -9,7 +9,7 @@ fn one_output_is_read_as_told() {
     let ran = pipe(["records", "--as", "brctl show", "-"], BRIDGES);
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
     let document = ran.json();
-    assert_eq!(fields(&document), ["schema", "records", "problems"]);
+    assert_eq!(fields(&document), ["schema", "records", "problems", "incomplete"]);
     assert_eq!(document["schema"], "tapline.records/1");
     let record = &document["records"][0];
     assert_eq!(record["kind"], "bridge");
@@ -24,6 +24,9 @@ fn one_output_is_read_as_told() {
         assert!(fields(problem).contains(&field), "{field}");
     }
     assert_eq!((&problem["line"], &problem["text"]), (&4.into(), &"not a bridge".into()));
+    let text = &document["incomplete"][0];
+    assert_eq!((&text["state"], &text["command"]), (&"partial".into(), &"brctl show".into()));
+    assert!(text["reason"].is_string());
 }
 
 #[test]
@@ -54,6 +57,7 @@ fn all_forms_say_the_same() {
         lines.out.lines().map(|it| serde_json::from_str(it).expect("one object a line")).collect();
     assert_eq!(rows[0], json["records"][0]);
     assert_eq!(rows[1]["problem"], json["problems"][0]);
+    assert_eq!(rows[2]["text"], json["incomplete"][0]);
     let yaml = pipe(["records", "--as", "brctl show", "--format", "yaml", "-"], BRIDGES);
     let yaml: serde_json::Value = serde_yaml::from_str(&yaml.out).expect("YAML");
     assert_eq!(yaml, json);

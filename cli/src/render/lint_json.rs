@@ -14,6 +14,7 @@ use tapline_topology::coverage::Searched;
 use tapline_topology::{CaptureKey, Topology};
 
 use super::about::About;
+use super::incomplete::{IncompleteText, IncompleteTexts};
 use super::paths::{self, PathRow};
 use super::problems::{NotRead, NotReadRow, Problem, Problems};
 use super::source::{column, excerpt};
@@ -40,6 +41,9 @@ pub(crate) struct Document<'a> {
     paths: Vec<PathRow>,
     /// How the run was configured, and what of that was of no use.
     configuration: &'a About,
+    /// Texts that do not show everything.
+    #[schemars(with = "Vec<IncompleteText<'static>>")]
+    incomplete: IncompleteTexts<'a>,
 }
 
 #[derive(JsonSchema, Serialize)]
@@ -155,6 +159,7 @@ pub(crate) fn render(
         clean: report.clean.iter().map(|(code, count)| CleanRow { code, count: *count }).collect(),
         paths: paths::rows(topology, report),
         configuration: about,
+        incomplete: IncompleteTexts(snapshot),
     };
     serde_json::to_writer_pretty(&mut *out, &document)?;
     Ok(writeln!(out)?)

@@ -10,7 +10,7 @@ use tapline_core::records::Visitor;
 use tapline_core::records::link::Link;
 use tapline_core::span::Span;
 
-use super::problems;
+use super::{incomplete, problems};
 use crate::args::RecordFormat;
 use crate::error::{CliError, Result};
 use crate::schema::Anything;
@@ -37,6 +37,8 @@ pub(crate) struct Document<'a> {
     /// Beside what is listed here, each has the fields of its kind.
     records: Vec<Row<'a, Anything>>,
     problems: Vec<problems::Problem<'a>>,
+    /// Texts that do not show everything.
+    incomplete: Vec<incomplete::IncompleteText<'a>>,
 }
 
 /// A record with its identity and place in front.
@@ -66,7 +68,14 @@ struct ProblemRow<'a> {
     problem: problems::Problem<'a>,
 }
 
-/// Writes all records that `filter` takes, then all problems.
+/// A text that does not show everything, among JSON lines.
+#[derive(Serialize)]
+struct IncompleteRow<'a> {
+    kind: &'static str,
+    text: incomplete::IncompleteText<'a>,
+}
+
+/// Writes all records that `filter` takes, then all problems and the texts that are not whole.
 pub(crate) fn render(
     out: &mut impl Write,
     snapshot: &Snapshot,
@@ -84,13 +93,21 @@ pub(crate) fn render(
                 first = false;
                 serde_json::to_writer(&mut *out, &problem)?;
             }
+            write!(out, "{}],\"incomplete\":[", if first { "" } else { "\n" })?;
+            let mut first = true;
+            for text in incomplete::all(snapshot) {
+                Json.row(out, first, &text)?;
+                first = false;
+            }
             writeln!(out, "{}]}}", if first { "" } else { "\n" })?;
         }
         RecordFormat::Ndjson => {
             rows(out, snapshot, filter, &Ndjson)?;
             for problem in problems::all(snapshot) {
-                serde_json::to_writer(&mut *out, &ProblemRow { kind: "problem", problem })?;
-                writeln!(out)?;
+                Ndjson.row(out, false, &ProblemRow { kind: "problem", problem })?;
+            }
+            for text in incomplete::all(snapshot) {
+                Ndjson.row(out, false, &IncompleteRow { kind: "incomplete", text })?;
             }
         }
         RecordFormat::Yaml => {
@@ -102,6 +119,15 @@ pub(crate) fn render(
             let mut none = true;
             for problem in problems::all(snapshot) {
                 Yaml.row(out, false, &problem)?;
+                none = false;
+            }
+            if none {
+                writeln!(out, "  []")?;
+            }
+            writeln!(out, "incomplete:")?;
+            let mut none = true;
+            for text in incomplete::all(snapshot) {
+                Yaml.row(out, false, &text)?;
                 none = false;
             }
             if none {
