@@ -49,7 +49,7 @@ fn neighbours(text: &str) -> Result<Vec<LldpNeighbour>, String> {
                 continue;
             }
             for (key, raw) in interface.entries() {
-                let name = At::new(Name::new(&key), place_of(text, &key, raw));
+                let name = At::new(Name::new(&key), place_of(text, key, raw));
                 all.push(one(text, raw, name, Object::parse(text, raw)?)?);
             }
         }
@@ -90,7 +90,7 @@ fn chassis(text: &str, raw: &str, found: &mut LldpNeighbour) -> Result<(), Strin
         // The name is the key.
         let named = chassis.entries().into_iter().next();
         let (key, raw) = named.ok_or("a chassis without its id")?;
-        found.system = Some(At::new(Name::new(&key), place_of(text, &key, raw)));
+        found.system = Some(At::new(Name::new(&key), place_of(text, key, raw)));
         chassis = Object::parse(text, raw)?;
     }
     found.chassis = chassis.take("id").map(|raw| id(text, raw)).transpose()?;
@@ -156,7 +156,7 @@ fn first(raw: &str) -> &str {
 }
 
 /// Where a key stands; one with escapes is copied, and its value stands for it.
-fn place_of(text: &str, key: &Cow<'_, str>, raw: &str) -> Span {
+fn place_of(text: &str, key: Cow<'_, str>, raw: &str) -> Span {
     match key {
         Cow::Borrowed(key) => Span::of(text, key),
         Cow::Owned(_) => Span::of(text, raw),

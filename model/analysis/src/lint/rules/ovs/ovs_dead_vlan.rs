@@ -8,6 +8,7 @@ use tapline_topology::{Presence, Topic, names};
 
 use crate::lint::{Confidence, Ctx, Finding, Object, Severity, Shape, Verdicts, declare_rule};
 use tapline_network::defs::{self, DEAD_VLAN};
+use tapline_network::environment::Profile;
 use tapline_network::{Item, User};
 
 declare_rule! {
@@ -79,7 +80,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 /// Ports of an excerpt that does not show their bridge: neutron gives these names to ports of its
 /// integration bridge only. How many others work cannot be counted in an excerpt.
 fn without_bridge(ctx: &Ctx<'_>, out: &mut Verdicts, ports: Vec<Dead<'_>>) {
-    let agent = ctx.profile.is_none_or(|profile| profile.has_ovs_agent());
+    let agent = ctx.profile.is_none_or(Profile::has_ovs_agent);
     for (port, tag) in ports {
         if agent && names::port_prefix(port.name()).is_some() {
             parked(ctx, out, port, tag);
