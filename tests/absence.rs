@@ -35,10 +35,11 @@ fn faults(snapshot: &Snapshot) -> BTreeSet<Fault> {
     faults
         .flat_map(|it| {
             let host = snapshot.host(it.host).map(|host| host.name.clone()).unwrap_or_default();
-            let objects = std::iter::once(&it.object.name).chain(&it.also).cloned();
+            let objects =
+                std::iter::once(&it.subject).chain(&it.also).map(|subject| subject.name.clone());
             // The bridge of a port stands in a text of its own, and may be missing.
             let own = |name: String| match name.rsplit_once('/') {
-                Some((_, own)) if it.object.kind.starts_with("ovs") => own.to_owned(),
+                Some((_, own)) if it.subject.kind().starts_with("ovs") => own.to_owned(),
                 _ => name,
             };
             objects

@@ -74,7 +74,7 @@ fn golden(path: &Path) -> datatest_stable::Result<()> {
         .filter(|it| it.severity > lint::Severity::Info)
         .map(|it| ExpectedFinding {
             code: it.rule.code.to_string(),
-            object: it.object.name.clone(),
+            object: it.subject.name.clone(),
         })
         .collect();
     found.sort();
@@ -186,7 +186,7 @@ fn findings(shown: &mut String, read: &Snapshot, report: &lint::Report) -> std::
             finding.severity,
             finding.rule.code,
             host(finding.host),
-            finding.object.name,
+            finding.subject.name,
             finding.message,
             finding.confidence
         )?;

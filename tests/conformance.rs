@@ -39,7 +39,7 @@ fn faults(path: &Path) -> Vec<(bool, String, String)> {
         .iter()
         .map(|it| {
             let bad = it.severity > lint::Severity::Info;
-            (bad, it.rule.code.to_string(), it.object.name.clone())
+            (bad, it.rule.code.to_string(), it.subject.name.clone())
         })
         .collect();
     all.sort();

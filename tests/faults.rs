@@ -27,10 +27,10 @@ fn roots(folder: &Path) -> BTreeSet<Found> {
     let report = lint::run(&topology, lint::rules::ALL, &lint::Settings::default());
     for it in &report.findings {
         let cause = it.explained_by.as_ref().map(|_| "  ").unwrap_or_default();
-        println!("{cause}{} {}: {}", it.rule.code, it.object.name, it.message);
+        println!("{cause}{} {}: {}", it.rule.code, it.subject.name, it.message);
     }
     let roots = report.findings.iter().filter(|it| it.is_root());
-    roots.map(|it| found(&it.rule.code, &it.object.name)).collect()
+    roots.map(|it| found(&it.rule.code, &it.subject.name)).collect()
 }
 
 /// The faults that were injected in both laboratories: their number, the rule and the object. Not

@@ -108,7 +108,7 @@ fn describe(report: &Report) -> String {
     let mut text = String::new();
     for it in &report.findings {
         let _ =
-            writeln!(text, "  {} {}: {} {:?}", it.severity, it.object.name, it.message, it.notes);
+            writeln!(text, "  {} {}: {} {:?}", it.severity, it.subject.name, it.message, it.notes);
     }
     for it in &report.cannot_tell {
         let _ = writeln!(text, "  cannot tell without {}", need::list(&it.missing));
@@ -243,8 +243,11 @@ fn one_fault_of_several_objects_is_one_finding() {
     let report = lint_text(&tunnels(0));
     let found: Vec<_> = report.findings.iter().filter(|it| it.rule.code == "TUN-001").collect();
     assert_eq!(found.len(), 1);
-    assert_eq!(found[0].object.name, "br-tun/vxlan-0a000001");
-    assert_eq!(found[0].also, ["br-tun/vxlan-0a000002", "br-tun/vxlan-0a000003"]);
+    assert_eq!(found[0].subject.name, "br-tun/vxlan-0a000001");
+    assert_eq!(
+        found[0].also.iter().map(|also| &*also.name).collect::<Vec<_>>(),
+        ["br-tun/vxlan-0a000002", "br-tun/vxlan-0a000003"]
+    );
 }
 
 #[test]
@@ -322,7 +325,7 @@ fn hosts_of_the_mesh_are_those_that_are_named() {
         let snapshot = read(&text).unwrap();
         let topology = tapline_topology::build(&snapshot);
         let report = lint::run(&topology, [rule], settings);
-        report.findings.iter().filter(|it| it.object.name == "cmp3").count()
+        report.findings.iter().filter(|it| it.subject.name == "cmp3").count()
     };
     assert_eq!(lonely(&settings), 1);
     settings.env.l2pop = Some(true);

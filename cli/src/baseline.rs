@@ -113,7 +113,7 @@ fn row<'a>(snapshot: &'a Snapshot, finding: &'a Finding) -> Row<'a> {
     Row {
         code: &finding.rule.code,
         host: snapshot.host(finding.host).map_or("", |it| it.name.as_str()),
-        object: &finding.object.name,
+        object: &finding.subject.name,
         message: &finding.message,
         fingerprint: &finding.of_machine,
     }

@@ -89,7 +89,7 @@ words! {
     CoverageState: "complete", "partial", "failed", "not-captured";
 }
 
-/// `lint::Object`
+/// `lint::Subject`
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "only its shape is of interest")]
 pub(crate) struct Object {

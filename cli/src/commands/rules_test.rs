@@ -52,7 +52,7 @@ fn differences(own: &Own, test: &Test, name: &str) -> Result<Vec<String>> {
     own.outcome()?;
     let mut found = Found::new();
     for it in &report.findings {
-        found.entry(it.rule.code.to_string()).or_default().insert(it.object.name.clone());
+        found.entry(it.rule.code.to_string()).or_default().insert(it.subject.name.clone());
     }
     let wanted: Found = test
         .expect

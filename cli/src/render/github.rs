@@ -28,7 +28,7 @@ fn annotation(snapshot: &Snapshot, finding: &Finding) -> String {
     let host = snapshot.host(finding.host).map_or("", |it| it.label());
     let netns = finding.netns.as_ref().and_then(|it| it.name());
     let netns = netns.map_or(String::new(), |it| format!("{it}/"));
-    let mut lines = vec![format!("{host} · {netns}{}: {}", finding.object.name, finding.message)];
+    let mut lines = vec![format!("{host} · {netns}{}: {}", finding.subject.name, finding.message)];
     let mut properties = Vec::new();
     let cited = finding.evidence.first();
     if let Some((source, cited)) =

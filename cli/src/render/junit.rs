@@ -5,6 +5,7 @@ use std::io::Write;
 use tapline_analysis::lint::{CannotTell, Finding, Report, Rule, RuleRef, Severity};
 use tapline_core::capture::{HostId, Snapshot};
 use tapline_core::need;
+use tapline_topology::CaptureKey;
 
 use super::escape::{harmless, shorten};
 use super::{count, place};
@@ -37,19 +38,19 @@ pub(crate) fn render(
     rules: &[RuleRef],
     least: Option<Severity>,
 ) -> Result<()> {
-    let hosts: Vec<(&str, Vec<Case<'_>>)> = snapshot
-        .captured
-        .hosts
-        .iter()
-        .zip(0..)
-        .map(|(host, n)| (host.label(), cases(report, rules, HostId(n), least)))
-        .collect();
+    let ids = (0..).map(HostId).take(snapshot.captured.hosts.len());
+    let hosts: Vec<(HostId, Vec<Case<'_>>)> =
+        ids.map(|host| (host, cases(report, rules, host, least))).collect();
     let all = || hosts.iter().flat_map(|(_, cases)| cases);
     writeln!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;
     writeln!(out, "<testsuites name=\"tapline\" {}>", counts(all()))?;
     for (host, cases) in &hosts {
-        let host = line(host);
+        let key = CaptureKey::of(snapshot, *host).map(|key| key.to_string()).unwrap_or_default();
+        let host = line(snapshot.host_label(*host));
         writeln!(out, "  <testsuite name=\"{host}\" {}>", counts(cases))?;
+        writeln!(out, "    <properties>")?;
+        writeln!(out, "      <property name=\"host-key\" value=\"{}\"/>", line(&key))?;
+        writeln!(out, "    </properties>")?;
         for it in cases {
             case(out, snapshot, &host, it)?;
         }
@@ -136,7 +137,7 @@ fn undecided(it: &CannotTell) -> String {
 
 /// `br-int/qvo1: OVS could not open the device`
 fn headline(finding: &Finding) -> String {
-    format!("{}: {}", finding.object.name, finding.message)
+    format!("{}: {}", finding.subject.name, finding.message)
 }
 
 /// Each finding with the lines that prove it.

@@ -5,13 +5,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tapline_analysis::lint::Suppressed;
 use tapline_analysis::lint::{
-    Blast, CannotTell, Confidence, Finding, Object, Report, Role, Severity,
+    Blast, CannotTell, Confidence, Finding, Report, Role, Severity, Subject,
 };
 use tapline_core::capture::{Host, HostId, Snapshot, Source};
 use tapline_core::ids::Netns;
 use tapline_core::need::Need;
 use tapline_topology::coverage::Searched;
-use tapline_topology::{CaptureKey, Topology};
+use tapline_topology::{CaptureKey, RecordKey, Topology};
 
 use super::about::About;
 use super::incomplete::{IncompleteText, IncompleteTexts};
@@ -69,13 +69,17 @@ struct FindingRow<'a> {
     #[schemars(with = "Option<String>")]
     netns: Option<&'a Netns>,
     #[schemars(with = "shape::Object")]
-    object: &'a Object,
-    /// The id that its node has in the graph; null where it is about no one node.
+    object: &'a Subject,
+    /// The id that its node has in the graph, or that of the node that it is part of; null where
+    /// it is about no one node.
     key: Option<String>,
+    /// The id that its record has in `tapline records`, where it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record: Option<String>,
     message: &'a str,
     evidence: Vec<EvidenceRow<'a>>,
     notes: &'a [String],
-    also: &'a [String],
+    also: Vec<&'a str>,
     next: &'a [String],
     fingerprint: &'a str,
     /// Why it is accepted, and until when; it does not count.
@@ -209,12 +213,17 @@ fn finding<'a>(topology: &'a Topology<'_>, finding: &'a Finding) -> FindingRow<'
         confidence: finding.confidence,
         host: host_name(snapshot, finding.host),
         netns: finding.netns.as_ref(),
-        object: &finding.object,
+        object: &finding.subject,
         key: finding.node.and_then(|node| topology.key(node)).map(ToString::to_string),
+        record: finding
+            .subject
+            .record_id()
+            .and_then(|id| RecordKey::of(snapshot, id))
+            .map(|key| key.to_string()),
         message: &finding.message,
         evidence: cited.chain(absent).collect(),
         notes: &finding.notes,
-        also: &finding.also,
+        also: finding.also.iter().map(|also| also.name.as_str()).collect(),
         next: &finding.next,
         fingerprint: &finding.fingerprint,
         suppressed: finding.suppressed.as_ref(),

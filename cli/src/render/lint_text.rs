@@ -55,7 +55,7 @@ pub(crate) fn render(
         finding(out, snapshot, it, terminal)?;
         let named = |all: &mut dyn Iterator<Item = &String>| -> Vec<String> {
             all.filter_map(|it| by_fingerprint.get(it.as_str()))
-                .map(|it| format!("{} {}", it.rule.code, it.object.name))
+                .map(|it| format!("{} {}", it.rule.code, it.subject.name))
                 .collect()
         };
         let mut line = |name: &str, text: &str| {
@@ -222,7 +222,8 @@ fn finding(
         line("not found:", &absence(snapshot, searched))?;
     }
     if !finding.also.is_empty() {
-        line("also:", &list(&finding.also))?;
+        let names: Vec<&str> = finding.also.iter().map(|also| also.name.as_str()).collect();
+        line("also:", &list(&names))?;
     }
     for note in &finding.notes {
         line("note:", note)?;
@@ -244,7 +245,7 @@ fn header(
     let colour = severity_style(finding.severity);
     let host = snapshot.host(finding.host).map_or("", |it| it.label());
     let netns = finding.netns.as_ref().and_then(|it| it.name());
-    let netns = netns.filter(|it| !finding.object.name.contains(it));
+    let netns = netns.filter(|it| !finding.subject.name.contains(it));
     let netns = netns.map_or(String::new(), |it| format!("{it}/"));
     let sure = match finding.confidence {
         Confidence::Proven => String::new(),
@@ -255,7 +256,7 @@ fn header(
         out,
         "{} {}: {}{}",
         paint.of(colour, code),
-        visible(&format!("{host} · {netns}{}", finding.object.name)),
+        visible(&format!("{host} · {netns}{}", finding.subject.name)),
         paint.of(style::STRONG, visible(&shorten(&finding.message, LONGEST))),
         paint.of(style::FAINT, sure),
     )
@@ -316,14 +317,14 @@ fn noun(kind: &str) -> &str {
 }
 
 /// `a, b, c and 4 more`
-fn list(names: &[String]) -> String {
+fn list<T: AsRef<str>>(names: &[T]) -> String {
     first(names, NAMES)
 }
 
 /// The first `most` names and how many more there are.
-fn first(names: &[String], most: usize) -> String {
+fn first<T: AsRef<str>>(names: &[T], most: usize) -> String {
     let more = names.len().saturating_sub(most);
-    let mut text = names.iter().take(most).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let mut text = names.iter().take(most).map(T::as_ref).collect::<Vec<_>>().join(", ");
     if more > 0 {
         text.push_str(&format!(" and {more} more"));
     }
@@ -336,8 +337,9 @@ mod tests {
 
     use super::*;
     use crate::fixture::{at, snapshot};
-    use tapline_analysis::lint::{self, Check, Ctx, Object, Rule, Settings, Traits, Verdicts};
+    use tapline_analysis::lint::{self, Check, Ctx, Rule, Settings, Subject, Traits, Verdicts};
     use tapline_core::capture::HostId;
+    use tapline_topology::Thing;
 
     const fn rule(check: fn(&Ctx<'_>, &mut Verdicts)) -> Rule {
         Rule {
@@ -353,8 +355,8 @@ mod tests {
     }
 
     fn fire<'a>(out: &'a mut Verdicts, name: &str) -> &'a mut Finding {
-        let object = Object { kind: "ovs-interface", name: name.to_owned() };
-        out.fire(HostId(0), object, "OVS could not open the device")
+        let thing = Thing::OvsInterface { name: name.into() };
+        out.fire(HostId(0), Subject::absent(thing), "OVS could not open the device")
     }
 
     const BRIDGES: &str = "bridge name\tbridge id\t\tSTP enabled\tinterfaces\n\

@@ -103,7 +103,7 @@ pub(crate) fn render(
             write!(out, "{} {}", beside(&step), mark(step.state, paint))?;
         }
         if let Some(finding) = breaker(report, path) {
-            let words = format!("{} {}", finding.rule.code, finding.object.name);
+            let words = format!("{} {}", finding.rule.code, finding.subject.name);
             let marked = path.steps.last().is_some_and(|it| it.state == State::Broken);
             let cross = if marked { String::new() } else { format!("→ {} ", mark(head, paint)) };
             write!(out, " {cross}{}", paint.of(style::ERROR, visible(&words)))?;

@@ -9,6 +9,7 @@ use tapline_core::ids::Netns;
 use tapline_core::records::Visitor;
 use tapline_core::records::link::Link;
 use tapline_core::span::Span;
+use tapline_topology::{RecordId, RecordKey};
 
 use super::{incomplete, problems};
 use crate::args::RecordFormat;
@@ -59,6 +60,8 @@ struct Place<'a> {
     member: &'a str,
     line: u32,
     command: &'a str,
+    /// The id of the record, which findings name.
+    key: Option<String>,
 }
 
 /// A problem among JSON lines.
@@ -192,8 +195,17 @@ fn rows(
         }
         let host = snapshot.host(source.host).map_or("", |it| it.label());
         let command = source.command.to_string();
-        let mut writer =
-            Rows { out: &mut *out, form, source, host, command, kind, first, result: Ok(()) };
+        let mut writer = Rows {
+            out: &mut *out,
+            form,
+            snapshot,
+            source,
+            host,
+            command,
+            kind,
+            first,
+            result: Ok(()),
+        };
         reading.records.visit(&mut writer);
         writer.result?;
         first = false;
@@ -205,12 +217,20 @@ fn rows(
 struct Rows<'a, W, F> {
     out: &'a mut W,
     form: &'a F,
+    snapshot: &'a Snapshot,
     source: &'a Source,
     host: &'a str,
     command: String,
     kind: &'static str,
     first: bool,
     result: Result<()>,
+}
+
+impl<W, F> Rows<'_, W, F> {
+    fn key(&self, at: Span) -> Option<String> {
+        let id = RecordId(self.source.id, at.start);
+        RecordKey::of(self.snapshot, id).map(|key| key.to_string())
+    }
 }
 
 impl<W: Write, F: Form> Visitor for Rows<'_, W, F> {
@@ -229,6 +249,7 @@ impl<W: Write, F: Form> Visitor for Rows<'_, W, F> {
                 member: &self.source.member,
                 line: self.source.line_numbers(at).0,
                 command: &self.command,
+                key: self.key(at),
             },
             record,
         };

@@ -10,6 +10,7 @@ use tapline_analysis::lint::{Confidence, Finding, Report, Role, Rule, RuleRef, S
 use tapline_core::capture::{Snapshot, Source};
 use tapline_core::need;
 use tapline_core::span::Span;
+use tapline_topology::CaptureKey;
 use tapline_topology::coverage::Searched;
 
 use super::artifact::{Artifact, Region};
@@ -113,7 +114,7 @@ fn result(
 ) -> Value {
     let host = snapshot.host(finding.host).map_or("", |it| it.label());
     let netns = finding.netns.as_ref().and_then(|it| it.name());
-    let object = &finding.object;
+    let subject = &finding.subject;
     let mut places: Vec<Value> = Vec::new();
     for cited in &finding.evidence {
         let Some(source) = snapshot.source(cited.evidence.source) else { continue };
@@ -127,11 +128,11 @@ fn result(
         }));
     }
     places.extend(finding.searched.iter().flat_map(|it| absence(snapshot, it)));
-    let qualified: Vec<&str> = [host].into_iter().chain(netns).chain([&*object.name]).collect();
+    let qualified: Vec<&str> = [host].into_iter().chain(netns).chain([&*subject.name]).collect();
     let logical = json!([{
-        "name": object.name,
+        "name": subject.name,
         "fullyQualifiedName": qualified.join("/"),
-        "kind": object.kind,
+        "kind": subject.kind(),
     }]);
     let mut places = places.into_iter();
     let mut location = places.next().unwrap_or_else(|| json!({}));
@@ -173,10 +174,11 @@ fn result(
             "confidence": finding.confidence,
             "precision": precision(finding.confidence),
             "host": host,
+            "host_key": CaptureKey::of(snapshot, finding.host).map(|key| key.to_string()),
             "netns": finding.netns,
-            "object": object,
+            "object": subject,
             "notes": finding.notes,
-            "also": finding.also,
+            "also": finding.also.iter().map(|also| &also.name).collect::<Vec<_>>(),
             "next": finding.next,
             "explained_by": finding.explained_by,
             "explains": finding.explains,

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use tapline_core::host::HostKey;
 use tapline_core::ids::Netns;
 use tapline_core::records::route::{Gateway, Nexthop, Route};
 use tapline_topology::graph::{AddressNode, Netdev, OvsInterface, OvsPort, RouteTable, VmNic};
@@ -25,6 +26,9 @@ pub(crate) struct Document {
 
 #[derive(Default, JsonSchema, Serialize)]
 struct HostRow {
+    /// Which machine it is, whatever it is called; left out where the texts do not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
     namespaces: Named<NetnsRow>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     bridges: Named<BridgeRow>,
@@ -149,7 +153,11 @@ struct TunnelRow {
 pub(crate) fn render(topology: &Topology<'_>) -> Result<String> {
     let mut hosts = Hosts { topology, rows: BTreeMap::new() };
     for host in &topology.snapshot.captured.hosts {
-        hosts.rows.entry(host.label().to_owned()).or_default();
+        let row = hosts.rows.entry(host.label().to_owned()).or_default();
+        // Without a mark of its own it is called after its input, which may be called otherwise
+        // next time.
+        let marked = !matches!(host.key, HostKey::Named { .. });
+        row.key = marked.then(|| host.key.to_string());
     }
     for (id, node) in topology.nodes() {
         hosts.add(id, node);

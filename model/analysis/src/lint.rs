@@ -10,13 +10,12 @@ pub mod paths;
 pub mod rules;
 
 pub use engine::ctx::Ctx;
-pub use engine::finding::{
-    Blast, Cited, Confidence, Finding, Object, Role, Severity, Shape, Suppressed,
-};
+pub use engine::finding::{Blast, Cited, Confidence, Finding, Role, Severity, Shape, Suppressed};
 pub(crate) use engine::rule::declare_rule;
 pub use engine::rule::{
     Check, Cut, Layer, OwnCheck, Place, Rule, RuleRef, Setting, Software, Text, Traits,
 };
 pub use engine::run::{Report, run};
 pub use engine::settings::{self, Settings};
+pub use engine::subject::{About, Other, Recorded, Subject};
 pub use engine::verdicts::{CannotTell, Verdicts};

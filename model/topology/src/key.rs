@@ -1,5 +1,6 @@
 //! Names of nodes that last: the same in each run and whatever the order of the inputs, so that what
 //! is said of a node in one output can be joined with another output, or with an earlier run.
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -10,7 +11,7 @@ use tapline_core::Name;
 use tapline_core::capture::{HostId, HostKey, Snapshot};
 use tapline_core::host::{Escaped, NotAKey, unescape};
 use tapline_core::ids::Netns;
-use tapline_core::span::SourceId;
+use tapline_core::span::{Evidence, SourceId, Span};
 
 use crate::graph::{NodeData, NodeId, Topology};
 
@@ -64,9 +65,74 @@ pub enum Thing {
     RouteTable { netns: Netns, table: Name },
 }
 
-/// The key of a record: the text that it was read from, and its number there.
+/// A record: the text that it was read from, and the byte at which it begins there.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RecordId(pub SourceId, pub u32);
+
+/// The key of a record: the same in each run, and in all outputs that name the record.
+///
+/// `machine-id:0123…/record/sos_commands%2Fnetworking%2Fip_neigh/12`: its capture, the member of
+/// the input that holds it, the line there, and, where it does not begin the line, the byte in it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct RecordKey {
+    /// The capture.
+    pub host: CaptureKey,
+    /// The path inside the archive or folder; empty where the input is one file.
+    pub member: Name,
+    /// One-based line.
+    pub line: u32,
+    /// Bytes of the line before it.
+    pub offset: u32,
+}
+
+impl RecordKey {
+    /// The key of a record.
+    pub fn of(snapshot: &Snapshot, id: RecordId) -> Option<Self> {
+        let RecordId(source, start) = id;
+        let source = snapshot.source(source)?;
+        let (line, _) = source.line_numbers(Span { start, end: start });
+        let before = source.text.get(..start as usize)?;
+        let in_line = before.len() - before.rfind('\n').map_or(0, |end| end + 1);
+        Some(Self {
+            host: CaptureKey::of(snapshot, source.host)?,
+            member: Name::from(&*source.member),
+            line,
+            offset: u32::try_from(in_line).unwrap_or(u32::MAX),
+        })
+    }
+}
+
+impl fmt::Display for RecordKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/record/{}/{}", self.host, Part(&self.member), self.line)?;
+        if self.offset > 0 { write!(f, "+{}", self.offset) } else { Ok(()) }
+    }
+}
+
+impl FromStr for RecordKey {
+    type Err = NotAKey;
+
+    fn from_str(text: &str) -> Result<Self, NotAKey> {
+        let mut parts = text.split('/');
+        let mut next = || parts.next().ok_or(NotAKey);
+        let host = next()?.parse()?;
+        if next()? != "record" {
+            return Err(NotAKey);
+        }
+        let member = unescape(next()?).ok_or(NotAKey)?;
+        let place = next()?;
+        let (line, offset) = place.split_once('+').unwrap_or((place, "0"));
+        let number = |text: &str| text.parse().map_err(|_| NotAKey);
+        let key = Self { host, member, line: number(line)?, offset: number(offset)? };
+        parts.next().is_none().then_some(key).ok_or(NotAKey)
+    }
+}
+
+impl From<Evidence> for RecordId {
+    fn from(evidence: Evidence) -> Self {
+        Self(evidence.source, evidence.span.start)
+    }
+}
 
 impl CaptureKey {
     /// The key of a captured host.
@@ -160,6 +226,24 @@ impl Thing {
             Self::TunnelEndpoint { .. } => "tunnel-endpoint",
             Self::Address { .. } => "address",
             Self::RouteTable { .. } => "route-table",
+        }
+    }
+
+    /// The name of the thing itself, without what it is in.
+    pub fn name(&self) -> Cow<'_, str> {
+        match self {
+            Self::Host => "".into(),
+            Self::RemoteHost { ip } | Self::Address { ip, .. } => ip.to_string().into(),
+            Self::Netns { netns: Netns::Named(name) }
+            | Self::Netdev { name, .. }
+            | Self::Vm { name }
+            | Self::VmNic { nic: name, .. }
+            | Self::OvsBridge { name }
+            | Self::OvsPort { name }
+            | Self::OvsInterface { name }
+            | Self::TunnelEndpoint { owner: name, .. }
+            | Self::RouteTable { table: name, .. } => name.as_str().into(),
+            Self::Netns { netns } => netns.to_string().into(),
         }
     }
 
@@ -317,6 +401,11 @@ fn thing(topology: &Topology<'_>, id: NodeId) -> Thing {
 }
 
 impl Topology<'_> {
+    /// What a node is, by what makes it unique on its host.
+    pub fn thing(&self, id: NodeId) -> Thing {
+        thing(self, id)
+    }
+
     /// The key of a node.
     pub fn key(&self, id: NodeId) -> Option<&NodeKey> {
         let index = self.key_index.get_or_init(|| KeyIndex::new(self));
@@ -375,6 +464,13 @@ mod tests {
         ] {
             let key: NodeKey = text.parse().unwrap_or_else(|_| panic!("{text}"));
             assert_eq!(key.to_string(), text);
+        }
+        for text in ["ip_a:node2/record/a%2Fb/12", "machine-id:0123@2026/record//1+7"] {
+            let key: RecordKey = text.parse().unwrap_or_else(|_| panic!("{text}"));
+            assert_eq!(key.to_string(), text);
+        }
+        for bad in ["ip_a:node2/record", "ip_a:node2/record/x/y", "ip_a:node2/vm/x"] {
+            assert_eq!(bad.parse::<RecordKey>(), Err(NotAKey), "{bad}");
         }
         for bad in ["", "x", "a:b/netdev/root", "a:b/vm/x/y", "a:b/what/x", "a:b/vm/x#y"] {
             assert_eq!(bad.parse::<NodeKey>(), Err(NotAKey), "{bad}");

@@ -16,7 +16,7 @@ pub mod uplink;
 
 pub use coverage::{Coverage, Presence, Topic};
 pub use graph::{Edge, EdgeKind, Node, NodeData, NodeId, Topology};
-pub use key::{CaptureKey, NodeKey, RecordId, Thing};
+pub use key::{CaptureKey, NodeKey, RecordId, RecordKey, Thing};
 pub use machine::{MachineId, Machines};
 pub use uplink::Uplink;
 

@@ -6,4 +6,5 @@ pub(crate) mod finding;
 pub(crate) mod rule;
 pub(crate) mod run;
 pub mod settings;
+pub(crate) mod subject;
 pub(crate) mod verdicts;

@@ -18,6 +18,7 @@ use tapline_topology::{EdgeKind, NodeData, NodeId, Topology, names};
 use super::engine::finding::{Finding, Severity};
 use super::engine::rule::Cut;
 use super::engine::run::Report;
+use super::engine::subject::Subject;
 
 /// A path is cut after so many hops.
 const MOST_HOPS: usize = 32;
@@ -160,16 +161,11 @@ impl Faults {
                 continue;
             }
             // A finding about what is not there stands at something near it.
-            let itself = |id: &NodeId| {
-                let node = topology.node(*id);
-                node.is_some_and(|it| finding.object.name.ends_with(it.name.as_str()))
-                    || finding.object.kind == "vm-nic"
-            };
-            if let Some(node) = finding.node.filter(itself) {
+            if let Some(node) = finding.subject.id() {
                 all.nodes.entry(node).or_insert(at);
             }
-            for name in std::iter::once(&finding.object.name).chain(&finding.also) {
-                let name = name.rsplit('/').next().unwrap_or(name);
+            let subjects = std::iter::once(&finding.subject).chain(&finding.also);
+            for name in subjects.filter_map(Subject::device) {
                 let port = names::port_prefix(name).unwrap_or(name).to_owned();
                 all.names.entry((finding.host, port)).or_insert(at);
             }
@@ -182,8 +178,7 @@ impl Faults {
             self.beyond.entry(*node).or_insert(at);
         }
         // One finding may stand for several tunnels or patches of its host.
-        for name in &finding.also {
-            let name = name.rsplit('/').next().unwrap_or(name);
+        for name in finding.also.iter().filter_map(Subject::device) {
             if let Some(id) = topology.find_ovs_interface(finding.host, name) {
                 self.beyond.entry(id).or_insert(at);
             }

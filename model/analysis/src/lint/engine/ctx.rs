@@ -1,11 +1,12 @@
 //! What a rule may look at: the network, and what a person has set.
 use std::ops::Deref;
 
+use tapline_core::capture::HostId;
 use tapline_network::Network;
-use tapline_topology::{NodeId, Topology};
+use tapline_topology::{NodeId, Thing, Topology};
 
-use super::finding::Object;
 use super::settings::Settings;
+use super::subject::Subject;
 
 /// What a rule may look at. Dereferences to the network.
 #[derive(Debug)]
@@ -30,12 +31,19 @@ impl<'a> Ctx<'a> {
         Self { network, settings }
     }
 
-    /// A node as the object of a finding: a port with its bridge, a NIC with its VM.
-    pub fn object(&self, id: NodeId) -> Object {
-        let Some(node) = self.topology.node(id) else {
-            return Object { kind: "", name: String::new() };
-        };
-        let name = self.topology.name(id);
-        Object { kind: node.data.kind(), name }
+    /// A node as the subject of a finding: a port with its bridge, a NIC with its VM.
+    pub fn subject(&self, id: NodeId) -> Subject {
+        Subject::node(self.topology, id)
+    }
+
+    /// A node as the subject of a finding, or, where there is none, what is missing.
+    pub fn subject_or(&self, id: Option<NodeId>, absent: impl FnOnce() -> Thing) -> Subject {
+        id.map_or_else(|| Subject::absent(absent()), |id| self.subject(id))
+    }
+
+    /// A host as the subject of a finding, by the name under which it is shown.
+    pub fn host_subject(&self, host: HostId) -> Subject {
+        let node = self.topology.host_node(host);
+        self.subject_or(node, || Thing::Host).named(self.host_name(host))
     }
 }

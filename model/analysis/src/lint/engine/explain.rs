@@ -183,7 +183,7 @@ fn root_of(at: usize, causes: &[Cause]) -> usize {
 fn tie(findings: &mut [Finding], causes: &[Cause]) {
     let fingerprints: Vec<String> = findings.iter().map(|it| it.fingerprint.clone()).collect();
     let names: Vec<String> =
-        findings.iter().map(|it| format!("{} on {}", it.rule.code, it.object.name)).collect();
+        findings.iter().map(|it| format!("{} on {}", it.rule.code, it.subject.name)).collect();
     let mut explains: BTreeMap<usize, Vec<String>> = BTreeMap::new();
     let mut affected: BTreeMap<usize, Blast> = BTreeMap::new();
     for (at, finding) in findings.iter_mut().enumerate() {

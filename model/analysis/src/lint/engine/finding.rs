@@ -9,6 +9,7 @@ use tapline_topology::NodeId;
 use tapline_topology::coverage::Searched;
 
 use super::rule::RuleRef;
+use super::subject::Subject;
 
 /// How bad a finding is. From mild to severe.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
@@ -32,15 +33,6 @@ pub enum Confidence {
     Strong,
     /// The tool says so, or two complete records do; no convention is needed.
     Proven,
-}
-
-/// The object of a finding.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
-pub struct Object {
-    /// Kind of node: `ovs-interface`, `netdev`, `vm-nic`, …
-    pub kind: &'static str,
-    /// Name as a person would say it: `br-int/qvoe0f204ea-12`.
-    pub name: String,
 }
 
 /// What stands behind a finding, where the relation of causes has to know it.
@@ -135,8 +127,8 @@ pub struct Finding {
     /// The namespace that the object lives in, if it lives in one.
     pub netns: Option<Netns>,
     /// What is at fault.
-    pub object: Object,
-    /// Its node.
+    pub subject: Subject,
+    /// Its node; where it is none, the node that it is part of or stands at.
     pub node: Option<NodeId>,
     /// Object, fact and consequence in one line, lower case, no full stop. Without host and object
     /// name, which renderers put in front.
@@ -151,8 +143,8 @@ pub struct Finding {
     pub notes: Vec<String>,
     /// Commands to run next.
     pub next: Vec<String>,
-    /// Names of further objects with the same fault, where one finding stands for several.
-    pub also: Vec<String>,
+    /// Further things with the same fault, where one finding stands for several.
+    pub also: Vec<Subject>,
     /// What stands behind it.
     pub shape: Shape,
     /// Further captured hosts that it is about.
@@ -217,9 +209,9 @@ impl Finding {
         self.absent(searched)
     }
 
-    /// Names a further object with the same fault.
-    pub fn also(&mut self, name: impl Into<String>) -> &mut Self {
-        self.also.push(name.into());
+    /// Names a further thing with the same fault.
+    pub fn also(&mut self, subject: impl Into<Subject>) -> &mut Self {
+        self.also.push(subject.into());
         self
     }
 

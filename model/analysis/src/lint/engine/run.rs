@@ -103,7 +103,8 @@ fn order<'a>(it: &'a Finding, ctx: &'a Ctx<'_>) -> impl Ord + 'a {
         ctx.host_name(it.host),
         it.host,
         &it.netns,
-        &it.object,
+        it.subject.kind(),
+        &it.subject.name,
         &it.message,
     )
 }
@@ -181,15 +182,16 @@ fn fold(first: &mut Finding, mut second: Finding) {
             first.searched.push(searched);
         }
     }
-    for (into, from) in [
-        (&mut first.notes, second.notes),
-        (&mut first.next, second.next),
-        (&mut first.also, second.also),
-    ] {
-        for it in from {
-            if !into.contains(&it) {
-                into.push(it);
-            }
+    extend(&mut first.notes, second.notes);
+    extend(&mut first.next, second.next);
+    extend(&mut first.also, second.also);
+}
+
+/// Adds what is not there yet.
+fn extend<T: PartialEq>(into: &mut Vec<T>, from: Vec<T>) {
+    for item in from {
+        if !into.contains(&item) {
+            into.push(item);
         }
     }
 }
@@ -199,21 +201,19 @@ fn fold(first: &mut Finding, mut second: Finding) {
 /// fingerprints of its own.
 pub(super) fn fingerprint(finding: &Finding, ctx: &Ctx<'_>) -> String {
     let key = CaptureKey::of(ctx.topology.snapshot, finding.host);
-    hash(finding, ctx, &key.map(|key| key.to_string()).unwrap_or_default())
+    hash(finding, &key.map(|key| key.to_string()).unwrap_or_default())
 }
 
 /// The same for all captures of the machine: what a baseline holds.
 fn of_machine(finding: &Finding, ctx: &Ctx<'_>) -> String {
     let host = ctx.topology.snapshot.host(finding.host);
-    hash(finding, ctx, &host.map(|host| host.key.to_string()).unwrap_or_default())
+    hash(finding, &host.map(|host| host.key.to_string()).unwrap_or_default())
 }
 
-fn hash(finding: &Finding, ctx: &Ctx<'_>, host: &str) -> String {
+fn hash(finding: &Finding, host: &str) -> String {
     let netns = finding.netns.as_ref().map(ToString::to_string).unwrap_or_default();
-    // The name of the host itself is no part of what is found on it.
-    let is_host = finding.object.name == ctx.host_name(finding.host);
-    let object = if is_host { "" } else { finding.object.name.as_str() };
-    let parts = [&*finding.rule.code, host, &netns, finding.object.kind, object];
+    let subject = &finding.subject;
+    let parts = [&*finding.rule.code, host, &netns, subject.kind(), subject.identity()];
     let mut hash = Sha256::new();
     for part in parts {
         hash.update(part.as_bytes());

@@ -107,23 +107,15 @@ impl Scope {
         self.code == finding.rule.code
             && self.host.as_ref().is_none_or(|it| it.matches(host))
             && self.netns.as_ref().is_none_or(|it| it.matches(&of_finding(finding)))
-            && self.object.as_ref().is_none_or(|it| names(finding).any(|name| it.matches(&name)))
+            && self.object.as_ref().is_none_or(|glob| {
+                finding.subject.names(finding.netns.as_ref()).any(|name| glob.matches(&name))
+            })
     }
 }
 
 /// The namespace that a finding is in.
 fn of_finding(finding: &Finding) -> String {
     finding.netns.as_ref().unwrap_or(&Netns::Root).to_string()
-}
-
-/// The names of the object: `br-int/tap0`, `tap0`, and with the namespace it lives in.
-fn names(finding: &Finding) -> impl Iterator<Item = String> {
-    let name = finding.object.name.as_str();
-    let last = name.rsplit('/').next().unwrap_or(name);
-    let netns = finding.netns.as_ref().and_then(|it| it.name());
-    [Some(name.to_owned()), Some(last.to_owned()), netns.map(|it| format!("{it}/{last}"))]
-        .into_iter()
-        .flatten()
 }
 
 impl Settings {
@@ -153,10 +145,10 @@ impl Settings {
         let Some(profile) = self.profile.filter(|_| finding.rule.traits.reports_down) else {
             return;
         };
-        let name = finding.object.name.rsplit('/').next().unwrap_or_default();
-        let fits = |it: &&&str| match it.strip_suffix('*') {
+        let name = finding.subject.own_name();
+        let fits = |pattern: &&&str| match pattern.strip_suffix('*') {
             Some(start) => name.starts_with(start),
-            None => **it == name,
+            None => **pattern == name,
         };
         if let Some(pattern) = profile.expects_down().iter().find(fits) {
             finding.at_most(Severity::Info);

@@ -6,8 +6,9 @@ use tapline_core::need::Need;
 use tapline_topology::NodeId;
 
 use super::ctx::Ctx;
-use super::finding::{Blast, Finding, Object, Shape};
+use super::finding::{Blast, Finding, Shape};
 use super::rule::{RuleRef, Text};
+use super::subject::Subject;
 
 /// Something that a rule could not decide.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -59,27 +60,27 @@ impl Verdicts {
         message: impl Into<String>,
     ) -> &mut Finding {
         let netns = ctx.topology.node(node).and_then(|it| it.netns.clone());
-        let finding = self.fire(host, ctx.object(node), message);
-        finding.node = Some(node);
+        let finding = self.fire(host, ctx.subject(node), message);
         finding.netns = netns;
         finding
     }
 
-    /// Something that is no node of its own is at fault. Details are added to what this returns.
+    /// Something that need not be a node is at fault. Details are added to what this returns.
     pub fn fire(
         &mut self,
         host: HostId,
-        object: Object,
+        subject: impl Into<Subject>,
         message: impl Into<String>,
     ) -> &mut Finding {
+        let subject = subject.into();
         let finding = Finding {
             rule: self.rule.clone(),
             severity: self.rule.severity,
             confidence: self.rule.confidence,
             host,
             netns: None,
-            object,
-            node: None,
+            node: subject.id(),
+            subject,
             message: message.into(),
             evidence: Vec::new(),
             searched: Vec::new(),

@@ -9,8 +9,9 @@ mod network;
 mod overlay;
 
 use crate::lint::engine::ctx::Ctx;
-use crate::lint::engine::finding::{Finding, Object, Shape};
+use crate::lint::engine::finding::{Finding, Shape};
 use crate::lint::engine::run::{self, Report};
+use crate::lint::engine::subject::Subject;
 
 /// Places that the finding cites of those that it stands for.
 const CITED: usize = 5;
@@ -24,17 +25,17 @@ pub(crate) fn add(report: &mut Report, ctx: &Ctx<'_>) {
     overlay::add(report, ctx);
 }
 
-/// One finding for several of one rule; it is about `object`.
+/// One finding for several of one rule; it is about `subject`.
 fn root_of(
     members: &[&Finding],
-    object: Object,
+    subject: Subject,
     message: String,
     ctx: &Ctx<'_>,
 ) -> Option<Finding> {
     let mut root = (*members.first()?).clone();
-    root.object = object;
+    root.node = subject.id();
+    root.subject = subject;
     root.message = message;
-    root.node = None;
     root.netns = None;
     root.shape = Shape::Population;
     root.peers = Vec::new();
@@ -43,7 +44,7 @@ fn root_of(
     root.searched = Vec::new();
     root.rests_on_absence = false;
     root.notes = Vec::new();
-    root.also = members.iter().map(|it| it.object.name.clone()).collect();
+    root.also = members.iter().map(|member| member.subject.clone()).collect();
     root.nodes = members.iter().flat_map(|it| it.node.iter().chain(&it.nodes)).copied().collect();
     root.severity = members.iter().map(|it| it.severity).max().unwrap_or(root.severity);
     root.confidence = members.iter().map(|it| it.confidence).max().unwrap_or(root.confidence);

@@ -72,17 +72,16 @@ pub(super) static RELATION: LazyLock<Relation> = LazyLock::new(|| Relation::of(A
 
 /// Whether a finding stands for most ports of a bridge or most objects of a host.
 pub(crate) fn is_population(finding: &Finding) -> bool {
-    finding.shape == Shape::Population
-        || (finding.object.kind == "host" && !finding.also.is_empty())
+    finding.shape == Shape::Population || (finding.subject.is_host() && !finding.also.is_empty())
 }
 
 /// Whether a finding is one of those that a declaration means.
 fn holds(which: Which, finding: &Finding) -> bool {
-    let object = finding.object.name.as_str();
+    let subject = &finding.subject;
     match which {
         Which::Any => true,
         Which::Population => is_population(finding),
-        Which::IntegrationBridge => object == "br-int",
+        Which::IntegrationBridge => subject.name == "br-int",
         Which::AbsentPeer => finding.shape == Shape::AbsentPeer,
         Which::PresentPeer => finding.shape != Shape::AbsentPeer,
         Which::Unfinished => finding.shape == Shape::Unfinished,
@@ -90,12 +89,12 @@ fn holds(which: Which, finding: &Finding) -> bool {
             finding.netns.as_ref().is_none_or(tapline_core::ids::Netns::is_root)
         }
         Which::NamespacePort => {
-            let name = object.rsplit('/').next().unwrap_or_default();
+            let name = subject.own_name();
             ["tap", "qr-", "qg-", "fg-", "ns-"].iter().any(|start| name.starts_with(start))
         }
         Which::WithoutPort => finding.shape == Shape::NoPort,
         Which::Provider => finding.shape == Shape::Provider,
-        Which::GatewayPort => object.starts_with("qg-"),
+        Which::GatewayPort => subject.name.starts_with("qg-"),
     }
 }
 

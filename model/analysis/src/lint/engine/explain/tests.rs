@@ -2,9 +2,11 @@ use std::sync::LazyLock;
 
 use crate::lint::rules;
 use tapline_core::capture::{Captured, Host, HostId, Snapshot};
+use tapline_core::ids::Netns;
+use tapline_topology::Thing;
 
 use crate::lint::{
-    Check, Confidence, Ctx, Finding, Object, Report, Rule, Settings, Severity, Traits, Verdicts,
+    Check, Confidence, Ctx, Finding, Report, Rule, Settings, Severity, Subject, Traits, Verdicts,
     run,
 };
 
@@ -20,10 +22,24 @@ macro_rules! rule {
             page: "".into(),
             traits: rules::find($code).map_or(Traits::NONE, |rule| rule.traits),
             check: Check::BuiltIn(|_: &Ctx<'_>, out: &mut Verdicts| {
-                $(out.fire(HostId($host), Object { kind: $kind, name: $object.into() }, "broken");)*
+                $(out.fire(HostId($host), subject($kind, $object), "broken");)*
             }),
         });
     };
+}
+
+fn subject(kind: &str, label: &str) -> Subject {
+    let own = label.rsplit('/').next().unwrap();
+    let name = own.into();
+    let thing = match kind {
+        "netdev" => Thing::Netdev { netns: Netns::Root, name },
+        "ovs-interface" => Thing::OvsInterface { name },
+        "ovs-port" => Thing::OvsPort { name },
+        "ovs-bridge" => Thing::OvsBridge { name },
+        "vm-nic" => Thing::VmNic { vm: "vm1".into(), nic: name },
+        _ => Thing::Vm { name },
+    };
+    Subject::absent(thing).named(label)
 }
 
 fn report(rules: &[&'static Rule]) -> Report {
@@ -42,7 +58,7 @@ fn shown(report: &Report) -> Vec<String> {
     let line = |it: &Finding| {
         let cause = it.explained_by.as_ref().map(of);
         let cause = cause.map(|it| format!(" < {it}")).unwrap_or_default();
-        format!("{} {}{cause}", it.rule.code, it.object.name)
+        format!("{} {}{cause}", it.rule.code, it.subject.name)
     };
     report.findings.iter().map(line).collect()
 }
@@ -109,7 +125,7 @@ fn a_guess_only_hints_at_being_the_cause() {
     let report = report(&[&CHAIN, &GUESS]);
     assert!(report.findings.iter().all(Finding::is_root));
     let symptom = report.findings.iter().find(|it| !it.notes.is_empty()).unwrap();
-    assert_eq!(symptom.object.name, "qvb01234567-89");
+    assert_eq!(symptom.subject.name, "qvb01234567-89");
     assert_eq!(symptom.notes, ["may be caused by OVS-001 on br-int/qvo01234567-89"]);
 }
 

@@ -10,6 +10,7 @@ use tapline_topology::{NodeData, NodeId, names};
 use crate::lint::engine::ctx::Ctx;
 use crate::lint::engine::finding::Finding;
 use crate::lint::engine::rule::Join;
+use crate::lint::engine::subject::Subject;
 use tapline_network::Item;
 
 /// Something that two findings may share.
@@ -47,11 +48,8 @@ impl Touch {
     pub(super) fn of(finding: &Finding, ctx: &Ctx<'_>) -> Self {
         let mut touch = Self::default();
         touch.netns.extend(finding.netns.as_ref().and_then(Netns::name).map(str::to_owned));
-        if finding.object.kind != "host" && finding.object.kind != "capture" {
-            touch.name(&finding.object.name, finding, ctx);
-        }
-        for name in finding.also.iter().take(MOST) {
-            touch.name(name, finding, ctx);
+        for subject in [&finding.subject].into_iter().chain(finding.also.iter().take(MOST)) {
+            touch.subject(subject, finding, ctx);
         }
         for node in finding.node.iter().chain(&finding.nodes).take(MOST) {
             touch.node(*node, ctx);
@@ -60,28 +58,9 @@ impl Touch {
         touch
     }
 
-    /// `br-int/qvo…`, `instance-1/tap…`, `qvb…`, `default via … dev …`, `192.0.2.1 dev …`
-    fn name(&mut self, name: &str, finding: &Finding, ctx: &Ctx<'_>) {
-        let address = name.split('/').next().filter(|_| !name.contains(' '));
-        if let Some(ip) = address.and_then(|it| it.parse().ok()) {
-            self.addresses.insert(ip);
-            return;
-        }
-        let mut words = name.split(' ');
-        if finding.object.kind == "neighbour" {
-            self.addresses.extend(words.clone().next().and_then(|it| it.parse::<IpAddr>().ok()));
-        }
-        let device = match finding.object.kind {
-            "route-table" | "route" | "neighbour" => match words.by_ref().find(|it| *it == "dev") {
-                Some(_) => words.next(),
-                None => None,
-            },
-            _ => Some(name.rsplit('/').next().unwrap_or(name)),
-        };
-        let Some(device) = device else { return };
-        if let Some(ip) = name.split(' ').next().and_then(|it| it.parse().ok()) {
-            self.addresses.insert(ip);
-        }
+    fn subject(&mut self, subject: &Subject, finding: &Finding, ctx: &Ctx<'_>) {
+        self.addresses.extend(subject.address());
+        let Some(device) = subject.device() else { return };
         self.port(device);
         let netns = finding.netns.as_ref().unwrap_or(&Netns::Root);
         if let Some(device) = ctx.netdev_called(finding.host, netns, device) {

@@ -8,7 +8,7 @@ use tapline_topology::Coverage;
 use tapline_topology::graph::NetdevKind;
 
 use crate::lint::rules::ns::netns_handle_stale::is_stale;
-use crate::lint::{Ctx, Object, Severity, Verdicts, declare_rule};
+use crate::lint::{Ctx, Other, Severity, Verdicts, declare_rule};
 use tapline_network::defs;
 
 declare_rule! {
@@ -133,7 +133,7 @@ fn report(
     texts: &[(&Source, Span)],
 ) {
     let Some(((first, span), rest)) = texts.split_first() else { return };
-    let object = Object { kind: "capture", name: first.command.to_string() };
+    let subject = Other::Capture { command: first.command.to_string() };
     let reason = if reason.is_empty() { "it is empty" } else { reason };
     let failed = ctx.topology.snapshot.completeness(first.id).is_failed();
     let message = if failed {
@@ -141,7 +141,7 @@ fn report(
     } else {
         format!("the capture is incomplete: {reason}; what it does not show stays open")
     };
-    let finding = out.fire(host, object, message);
+    let finding = out.fire(host, subject, message);
     finding.netns = Some(first.netns.clone());
     // It may as well have lost its end when it was copied.
     if reason == MAY_BE_CUT {
@@ -155,7 +155,7 @@ fn report(
         if finding.evidence.len() < 5 {
             finding.primary(Evidence { source: source.id, span: *span }, "the same");
         }
-        finding.also(in_netns(source));
+        finding.also(Other::Capture { command: in_netns(source) });
     }
     finding.next(format!("sudo {}", in_netns(first)));
     let topics = topics(ctx, host, first);

@@ -8,7 +8,7 @@ use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::graph::ConflictKind;
 use tapline_topology::{NodeId, Topic};
 
-use crate::lint::{Confidence, Ctx, Finding, Object, Verdicts, declare_rule};
+use crate::lint::{Confidence, Ctx, Finding, Verdicts, declare_rule};
 use tapline_network::defs;
 
 declare_rule! {
@@ -139,9 +139,8 @@ fn report<'o>(
     host: HostId,
     message: String,
 ) -> &'o mut Finding {
-    let object = Object { kind: "host", name: ctx.host_name(host).to_owned() };
-    let finding = out.fire(host, object, message);
-    finding.node = ctx.topology.host_node(host);
+    let subject = ctx.host_subject(host);
+    let finding = out.fire(host, subject, message);
     finding.note("contradictions between texts of this host may come from the mixture");
     finding.next("tapline collect | sh");
     finding

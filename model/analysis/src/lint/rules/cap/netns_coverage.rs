@@ -4,10 +4,10 @@ use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::NetnsNode;
-use tapline_topology::{Topic, names};
+use tapline_topology::{Thing, Topic, names};
 
 use crate::lint::rules::ns::netns_handle_stale::is_stale;
-use crate::lint::{Ctx, Object, Severity, Verdicts, declare_rule};
+use crate::lint::{Ctx, Other, Severity, Subject, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
 
@@ -149,12 +149,14 @@ fn not_described(
         "{} of {all} VMs were listed and their XML not captured ({shown}): what they are plugged into is not known",
         blind.len(),
     );
-    let object = Object { kind: "capture", name: format!("{}/virsh", ctx.host_name(host)) };
-    let finding = out.fire(host, object, message);
+    let subject = Other::DomainXml { host: ctx.host_name(host).to_owned() };
+    let finding = out.fire(host, subject, message);
     for (_, (place, _)) in blind.iter().take(5) {
         finding.primary(*place, "listed here");
     }
-    finding.also.extend(blind.iter().skip(SHOWN).map(|(name, _)| (**name).to_owned()));
+    for (name, _) in blind.iter().skip(SHOWN) {
+        finding.also(Subject::absent(Thing::Vm { name: (**name).into() }));
+    }
     // One may have been made in between. What is shown of a session is a choice.
     let pasted = blind.iter().any(|(_, (place, _))| {
         ctx.topology.snapshot.source(place.source).is_some_and(|it| it.first_line > 1)
@@ -167,7 +169,7 @@ fn not_described(
 
 fn no_such_domain(out: &mut Verdicts, host: HostId, name: &str, place: Evidence) {
     let message = "its XML says that it runs, and it is not in the list of VMs: the texts are of different times or hosts";
-    let finding = out.fire(host, Object { kind: "vm", name: name.to_owned() }, message);
+    let finding = out.fire(host, Subject::absent(Thing::Vm { name: name.into() }), message);
     finding.primary(place, "its XML");
     // It may have gone between the two commands.
     finding.at_most(Severity::Info);
@@ -187,14 +189,16 @@ fn not_captured(
         blind.len(),
         blind.len() + captured,
     );
-    let object = Object { kind: "host", name: ctx.host_name(host).to_owned() };
-    let finding = out.fire(host, object, message);
+    let subject = ctx.host_subject(host);
+    let finding = out.fire(host, subject, message);
     for netns in blind.iter().take(5) {
         if let Some(place) = netns.data.listed {
             finding.primary(place, "listed here");
         }
     }
-    finding.also.extend(blind.iter().skip(SHOWN).map(|it| it.name().to_owned()));
+    for netns in blind.iter().skip(SHOWN) {
+        finding.also(ctx.subject(netns.id));
+    }
     // One may have been made while the others were captured; none at all is a choice.
     if captured == 0 || blind.len() == 1 && captured > 1 {
         finding.at_most(Severity::Info);

@@ -9,7 +9,7 @@ use tapline_topology::coverage::Searched;
 use tapline_topology::graph::Netdev;
 
 use crate::lint::settings::Firewall;
-use crate::lint::{Confidence, Ctx, Object, Verdicts, declare_rule};
+use crate::lint::{Confidence, Ctx, Other, Verdicts, declare_rule};
 use tapline_network::FilterTables;
 use tapline_network::Item;
 use tapline_network::defs;
@@ -104,7 +104,7 @@ fn judge(
         "the kernel shows no bridged {protocol} frames to the packet filter: the security groups of {} ports let everything pass",
         open.len()
     );
-    let finding = out.fire(host, Object { kind: "sysctl", name: key.to_owned() }, message);
+    let finding = out.fire(host, Other::Sysctl { key: key.to_owned() }, message);
     match (global, absent) {
         (Some(global), _) => {
             finding.primary(global.evidence, "switched off for all bridges");

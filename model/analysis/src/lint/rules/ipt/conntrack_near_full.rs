@@ -2,7 +2,7 @@ use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_core::need::Need;
 
-use crate::lint::{Ctx, Object, Severity, Verdicts, declare_rule};
+use crate::lint::{Ctx, Other, Severity, Verdicts, declare_rule};
 use tapline_network::texts::Settings;
 
 declare_rule! {
@@ -62,8 +62,7 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, settings: &Settings<'_
         most.value,
         if full { "new ones are dropped" } else { "soon new ones are dropped" }
     );
-    let finding =
-        out.fire(host, Object { kind: "conntrack", name: "conntrack".to_owned() }, message);
+    let finding = out.fire(host, Other::Conntrack, message);
     if !full {
         finding.at_most(Severity::Warning);
     }

@@ -8,7 +8,7 @@ use tapline_core::records::route::Family;
 use tapline_core::span::Evidence;
 use tapline_topology::{Topic, names};
 
-use crate::lint::{Ctx, Object, Verdicts, declare_rule};
+use crate::lint::{Ctx, Other, Verdicts, declare_rule};
 use tapline_network::defs;
 use tapline_network::texts::Table;
 
@@ -62,8 +62,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             "tracks the connections of {}: those of one reset or hide those of the other",
             defs::list(devices.iter().copied(), 4)
         );
-        let object = Object { kind: "conntrack-zone", name: format!("conntrack zone {zone}") };
-        let finding = out.fire(host, object, message);
+        let finding = out.fire(host, Other::ConntrackZone { zone }, message);
         for (device, evidence) in ports.values() {
             finding.primary(*evidence, format!("the zone of {device}"));
         }

@@ -9,7 +9,7 @@ use tapline_topology::coverage::Searched;
 use tapline_topology::graph::VmNic;
 use tapline_topology::{Topic, names};
 
-use crate::lint::{Ctx, Object, Severity, Verdicts, declare_rule};
+use crate::lint::{Ctx, Other, Severity, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
 use tapline_network::texts::Table;
@@ -186,15 +186,14 @@ fn leftovers(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, filter: &Filter<'_
         "the filter has rules for {} ports whose devices are gone: leftovers of VMs that were deleted or moved",
         gone.len()
     );
-    let object = Object { kind: "netfilter", name: "rules of gone ports".to_owned() };
-    let finding = out.fire(host, object, message);
+    let finding = out.fire(host, Other::OrphanedRules, message);
     finding.at_most(Severity::Info);
     finding.primary(**evidence, format!("rules for port {first}"));
     let key = format!("a device of port {first}");
     finding.rests_on_absence(ctx.searched(host, &Netns::Root, Topic::Links, &key));
     finding.absent(ctx.searched(host, &Netns::Root, Topic::Ovs, &key));
     for (port, _) in gone.iter().skip(1) {
-        finding.also(format!("port {port}"));
+        finding.also(Other::NeutronPort { id: port.to_string() });
     }
     finding.note(format!("ports: {}", defs::list(gone.iter().map(|(port, _)| **port), 5)));
     finding.next("systemctl restart neutron-openvswitch-agent");

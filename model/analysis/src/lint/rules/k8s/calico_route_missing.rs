@@ -7,7 +7,7 @@ use tapline_core::span::Evidence;
 use tapline_topology::Topic;
 use tapline_topology::graph::Netdev;
 
-use crate::lint::{Ctx, Object, Verdicts, declare_rule};
+use crate::lint::{Ctx, Recorded, Subject, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
 
@@ -131,8 +131,9 @@ fn doubled(out: &mut Verdicts, host: HostId, routes: &Routes<'_>) {
         let message = format!(
             "routes lead to it by {names}: only one is its device, and packets may take the other"
         );
-        let object = Object { kind: "route", name: pod.to_owned() };
-        let finding = out.fire(host, object, message);
+        let Some((_, first)) = devices.iter().next() else { continue };
+        let subject = Subject::record(*first, Recorded::PodRoute { pod: pod.to_owned() });
+        let finding = out.fire(host, subject, message);
         for (device, at) in devices {
             finding.primary(*at, format!("the route by {device}"));
         }

@@ -8,7 +8,7 @@ use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::Topic;
 use tapline_topology::graph::{RouteTable, Seen};
 
-use crate::lint::{Ctx, Object, Verdicts, declare_rule};
+use crate::lint::{Ctx, Recorded, Subject, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
 
@@ -66,9 +66,10 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, table: Item<'_, RouteTable<'_>>) {
             routes.len(),
             defs::list(devices.iter().map(|it| it.as_str()), 4)
         );
-        let object =
-            Object { kind: "route-table", name: format!("default table {}", table.name()) };
-        let finding = out.fire(table.host, object, message);
+        let Some(first) = routes.first() else { continue };
+        let first = Evidence { source: first.source, span: first.record.at };
+        let recorded = Recorded::DefaultRoutes { table: table.node.name.clone() };
+        let finding = out.fire(table.host, Subject::record(first, recorded), message);
         finding.at(table.id, None);
         for route in &routes {
             finding

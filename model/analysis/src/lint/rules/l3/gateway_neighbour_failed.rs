@@ -10,7 +10,7 @@ use tapline_topology::Topic;
 use tapline_topology::graph::RouteTable;
 
 use super::gateway_unreachable::{Hop, next_hops, route_name};
-use crate::lint::{Confidence, Ctx, Finding, Object, Severity, Verdicts, declare_rule};
+use crate::lint::{Confidence, Ctx, Finding, Recorded, Severity, Subject, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
 use tapline_network::mesh::is_of_host;
@@ -183,8 +183,8 @@ fn report<'o>(
     message: String,
 ) -> &'o mut Finding {
     let ip = entry.record.ip.value;
-    let object = Object { kind: "neighbour", name: format!("{ip} dev {dev}") };
-    let finding = out.fire(host, object, message);
+    let neighbour = Recorded::Neighbour { ip, dev: dev.into() };
+    let finding = out.fire(host, Subject::record(entry.evidence, neighbour), message);
     finding.netns = Some(netns.clone());
     if let Some(device) = ctx.netdev_called(host, netns, dev) {
         finding.node = Some(device.id);

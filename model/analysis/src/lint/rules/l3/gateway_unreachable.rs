@@ -11,7 +11,7 @@ use tapline_topology::coverage::Searched;
 use tapline_topology::graph::{Netdev, NetdevKind, RouteTable, Seen};
 use tapline_topology::{Presence, Topic};
 
-use crate::lint::{Confidence, Ctx, Finding, Object, Severity, Verdicts, declare_rule};
+use crate::lint::{Confidence, Ctx, Finding, Recorded, Severity, Subject, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
 
@@ -122,16 +122,19 @@ fn judge<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, table: Item<'a, RouteTable<'a>>,
     };
     let name = route_name(first.route.record);
     let message = format!("the next hop {gateway} cannot be reached: {what}");
-    let table_name =
-        if table.name() == "main" { String::new() } else { format!(" table {}", table.name()) };
-    let object =
-        Object { kind: "route-table", name: format!("{name} via {gateway} dev {dev}{table_name}") };
-    let finding = out.fire(host, object, message);
+    let route = Recorded::Route {
+        to: name.clone(),
+        gateway,
+        dev: dev.clone(),
+        table: table.node.name.clone(),
+    };
+    let finding = out.fire(host, Subject::record(first.evidence, route), message);
     finding.at(table.id, Some(netns));
     finding.primary(first.evidence, "the route");
     for hop in hops.iter().skip(1) {
         let other = route_name(hop.route.record);
-        if other != name && !finding.also.contains(&other) {
+        let other = Subject::record(hop.evidence, Recorded::Destination { to: other });
+        if other.name != name && !finding.also.iter().any(|known| known.name == other.name) {
             finding.also(other);
         }
     }

@@ -7,7 +7,7 @@ use tapline_core::span::SourceId;
 use tapline_topology::Topic;
 use tapline_topology::graph::{AddressNode, Netdev, NetdevKind};
 
-use crate::lint::{Confidence, Ctx, Object, Verdicts, declare_rule};
+use crate::lint::{Confidence, Ctx, Recorded, Subject, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
 use tapline_network::mesh::{Mesh, is_cleaned, is_of_host};
@@ -189,8 +189,9 @@ fn report(
         "is {mac} here, but {whose}, which has the address, is {}: packets to it go to another machine or nowhere",
         theirs.value
     );
-    let object = Object { kind: "neighbour", name: format!("{ip} dev {}", device.name()) };
-    let finding = out.fire(host, object, message);
+    let neighbour = Recorded::Neighbour { ip, dev: device.node.name.clone() };
+    let subject = Subject::record(entry.evidence, neighbour);
+    let finding = out.fire(host, subject, message);
     finding.node = Some(device.id);
     finding.netns = Some(netns.clone());
     finding.primary(entry.evidence, "the neighbour");

@@ -5,7 +5,7 @@ use tapline_core::ids::Netns;
 use tapline_core::records::route::Family;
 use tapline_topology::Topic;
 
-use crate::lint::{Confidence, Ctx, Object, Verdicts, declare_rule};
+use crate::lint::{Confidence, Ctx, Other, Verdicts, declare_rule};
 use tapline_network::defs;
 use tapline_network::texts::{Known, Setting};
 
@@ -106,8 +106,7 @@ fn judge(
     let message = format!(
         "has {number} {protocol} neighbours {of}: beyond it, hosts that answer cannot be reached"
     );
-    let name = format!("{protocol} neighbours");
-    let finding = out.fire(host, Object { kind: "neighbours", name }, message);
+    let finding = out.fire(host, Other::Neighbours { protocol }, message);
     for (entry, (netns, number)) in count.samples.iter().zip(&count.by_netns).take(5) {
         finding.primary(entry.evidence, format!("one of {number} in {netns}"));
     }

@@ -9,7 +9,7 @@ use tapline_topology::graph::{AddressNode, Netdev, NetdevKind};
 use tapline_topology::{NodeId, Topic};
 
 use super::rp_filter_strict_multihomed::has_source_rule;
-use crate::lint::{Confidence, Ctx, Object, Verdicts, declare_rule};
+use crate::lint::{Confidence, Ctx, Other, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
 use tapline_network::texts::Settings;
@@ -143,8 +143,7 @@ fn judge(
     let message = format!(
         "{what}: packets to hosts there leave through one of them, and each answers ARP for the addresses of the others"
     );
-    let object = Object { kind: "subnet", name: outer.to_string() };
-    let finding = out.fire(host, object, message);
+    let finding = out.fire(host, Other::Subnet { net: outer.into() }, message);
     finding.netns = Some(netns.clone());
     finding.node = open.first().map(|it| it.device.id);
     for it in &open {

@@ -6,7 +6,7 @@ use tapline_core::span::Evidence;
 use tapline_topology::graph::{RouteTable, Seen};
 use tapline_topology::{Presence, Topic};
 
-use crate::lint::{Ctx, Severity, Verdicts, declare_rule};
+use crate::lint::{Ctx, Recorded, Severity, Subject, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
 
@@ -87,7 +87,8 @@ fn judge_table(ctx: &Ctx<'_>, out: &mut Verdicts, table: Item<'_, RouteTable<'_>
         finding.primary(Evidence { source: rule.source, span: rule.record.at }, "looks it up");
     }
     for rule in empty.iter().skip(1) {
-        finding.also(who(rule.record));
+        let at = Evidence { source: rule.source, span: rule.record.at };
+        finding.also(Subject::record(at, Recorded::Rule { name: who(rule.record) }));
     }
     let key = format!("a route of table {}", table.name());
     finding.rests_on_absence(ctx.searched(host, netns, Topic::AllRoutes, &key));

@@ -144,7 +144,7 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, group: &[Held<'_>]) {
     );
     let finding = out.fault(ctx, first.address.host, first.address.id, message);
     for held in odd.iter().skip(1) {
-        finding.also(held.address.node.name.to_string());
+        finding.also(ctx.subject(held.address.id));
     }
     for held in odd.iter().copied().chain(others.iter().copied()).take(6) {
         let place = format!(

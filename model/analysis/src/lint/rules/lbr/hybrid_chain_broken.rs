@@ -7,9 +7,9 @@ use tapline_core::need::Need;
 use tapline_core::span::Evidence;
 use tapline_topology::coverage::Searched;
 use tapline_topology::graph::Netdev;
-use tapline_topology::{EdgeKind, NodeId, Presence, Topic, names};
+use tapline_topology::{EdgeKind, NodeId, Presence, Thing, Topic, names};
 
-use crate::lint::{Ctx, Finding, Shape, Verdicts, declare_rule};
+use crate::lint::{Ctx, Finding, Shape, Subject, Verdicts, declare_rule};
 use tapline_network::{Item, User};
 
 declare_rule! {
@@ -321,8 +321,8 @@ impl<'a> Chain<'_, 'a> {
         let finding: &mut Finding = match fault.node {
             Some(node) => out.fault(self.ctx, self.host, node, message),
             None => {
-                let object = crate::lint::Object { kind: "netdev", name: fault.name };
-                let finding = out.fire(self.host, object, message);
+                let thing = Thing::Netdev { netns: Netns::Root, name: fault.name.into() };
+                let finding = out.fire(self.host, Subject::absent(thing), message);
                 finding.node = self.find("tap").map(|it| it.id);
                 finding
             }

@@ -94,7 +94,7 @@ fn report(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, bound: bool, all: &[L
         &format!("tap{0}, qbr{0}", first.port),
     ));
     for other in rest {
-        finding.also(other.bridge.name());
+        finding.also(ctx.subject(other.bridge.id));
     }
     finding.next(format!("openstack port list --long | grep {}", first.port));
     finding.next(format!(

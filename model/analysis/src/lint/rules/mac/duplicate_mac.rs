@@ -215,7 +215,7 @@ fn report(
     same: &[(&Endpoint, Meet)],
     weakest: Meet,
 ) {
-    let names: Vec<String> = same.iter().map(|(it, _)| ctx.object(it.node).name).collect();
+    let names: Vec<String> = same.iter().map(|(it, _)| ctx.topology.name(it.node)).collect();
     let others = defs::list(names.iter().map(String::as_str), 4);
     let consequence = match weakest {
         Meet::Later => "they collide once both run",
@@ -226,7 +226,7 @@ fn report(
     let message = format!("{mac} is the MAC of {others} of the same segment too: {consequence}");
     let finding = out.fault(ctx, first.host, first.node, message);
     for it in [first].into_iter().chain(same.iter().map(|(it, _)| *it)) {
-        finding.primary(it.evidence, format!("on {}", ctx.object(it.node).name));
+        finding.primary(it.evidence, format!("on {}", ctx.topology.name(it.node)));
         if let Some(state) = it.vm.and_then(|(vm, _)| ctx.state_of(vm)) {
             finding.context(state.evidence, "its state");
         }

@@ -297,7 +297,7 @@ fn network_ports(
     finding.primary(is.evidence, "the odd one");
     finding.primary(should.evidence, "another port of the network");
     for more in odd.iter().skip(1) {
-        finding.also(more.name());
+        finding.also(ctx.subject(more.id).short());
     }
     if bare_taps {
         finding.at_most(Severity::Info);

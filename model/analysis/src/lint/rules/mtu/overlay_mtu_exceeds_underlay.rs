@@ -118,7 +118,7 @@ fn judge<'a>(
             finding.context(remote.evidence, "a tunnel that leaves there");
         }
         for (other, _) in rest {
-            finding.also(other.device.name());
+            finding.also(ctx.subject(other.device.id));
         }
         let owner = ctx.ovs_interface(tunnel.owner);
         let fragments =

@@ -8,7 +8,7 @@ use tapline_core::records::route::{Route, Rule};
 use tapline_topology::graph::{AddressNode, Netdev, NetnsNode};
 use tapline_topology::{NodeId, Presence, Topic};
 
-use crate::lint::{Ctx, Finding, Severity, Shape, Verdicts, declare_rule};
+use crate::lint::{Ctx, Finding, Other, Severity, Shape, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::netfilter::{self, Filters, Table, Translation};
 use tapline_network::{defs, mesh};
@@ -284,7 +284,7 @@ fn inward(
     );
     let finding = out.fault(ctx, host, far.id, message);
     finding.primary(table.line(first.rule), "the floating address");
-    finding.also.extend(rest.iter().map(|it| it.floating.to_string()));
+    finding.also.extend(rest.iter().map(|it| Other::FloatingIp { ip: it.floating }.into()));
     let key = format!("{} dev {}", first.floating, far.name());
     finding.rests_on_absence(ctx.searched(host, space, Topic::Routes, &key));
     finding.next(format!("ip netns exec {space} ip route show dev {}", far.name()));
@@ -346,7 +346,7 @@ fn outward(
     );
     let finding = out.fault(ctx, host, netns.id, message);
     finding.primary(table.line(first.rule), "the floating address");
-    finding.also.extend(rest.iter().map(|it| it.floating.to_string()));
+    finding.also.extend(rest.iter().map(|it| Other::FloatingIp { ip: it.floating }.into()));
     let key = format!("from {} lookup {TABLE}", first.fixed);
     finding.rests_on_absence(ctx.searched(host, space, Topic::Rules, &key));
     finding.next(format!("ip netns exec {space} ip rule"));

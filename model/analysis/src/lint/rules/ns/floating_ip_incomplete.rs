@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::IpNet;
 use tapline_topology::{Presence, Topic};
 
-use crate::lint::{Confidence, Ctx, Finding, Object, Shape, Verdicts, declare_rule};
+use crate::lint::{Confidence, Ctx, Finding, Other, Shape, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
 use tapline_network::mesh;
@@ -83,17 +83,13 @@ struct Claim<'r, 'a> {
     it: Translation<'a>,
 }
 
-fn object(floating: Ipv4Addr) -> Object {
-    Object { kind: "floating-ip", name: floating.to_string() }
-}
-
 fn report<'o>(
     out: &'o mut Verdicts,
     router: &Router<'_>,
     floating: Ipv4Addr,
     message: String,
 ) -> &'o mut Finding {
-    let finding = out.fire(router.netns.host, object(floating), message);
+    let finding = out.fire(router.netns.host, Other::FloatingIp { ip: floating }, message);
     finding.at(router.netns.id, Some(router.netns.netns()));
     finding
 }

@@ -4,9 +4,9 @@ use tapline_core::Name;
 use tapline_core::capture::{HostId, Source};
 use tapline_core::ids::Netns;
 use tapline_core::span::{Evidence, Span};
-use tapline_topology::Topic;
+use tapline_topology::{Thing, Topic};
 
-use crate::lint::{Confidence, Ctx, Object, Severity, Verdicts, declare_rule};
+use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule};
 
 declare_rule! {
     code: "NS-004",
@@ -140,10 +140,11 @@ fn cannot_enter(
     } else {
         "the list has the name and it cannot be opened: it went away meanwhile, or is not visible here"
     };
-    let object = Object { kind: "netns", name: name.to_string() };
-    let finding = out.fire(host, object, message);
+    let subject = ctx.subject_or(ctx.topology.find_netns(host, &netns), || Thing::Netns {
+        netns: netns.clone(),
+    });
+    let finding = out.fire(host, subject, message);
     finding.netns = Some(netns.clone());
-    finding.node = ctx.topology.find_netns(host, &netns);
     for (evidence, _) in all.iter().take(4) {
         finding.primary(*evidence, "it cannot be entered");
     }
@@ -159,9 +160,9 @@ fn cannot_enter(
 
 fn list_complains(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, all: &[(Evidence, Complaint)]) {
     let Some((evidence, Complaint::Stale)) = all.first() else { return };
-    let object = Object { kind: "host", name: ctx.host_name(host).to_owned() };
+    let subject = ctx.host_subject(host);
     let message = "a name under /run/netns leads to no namespace; the list does not say which";
-    let finding = out.fire(host, object, message);
+    let finding = out.fire(host, subject, message);
     finding.at_most(Severity::Warning).no_surer_than(Confidence::Strong);
     finding.primary(*evidence, "the tool's complaint");
     advise(finding);

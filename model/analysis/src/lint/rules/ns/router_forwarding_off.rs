@@ -158,7 +158,7 @@ fn host_itself<'a>(
                     finding.context(place, format!("{} needs it", bridge.name()));
                 }
             }
-            finding.also.extend(rest.iter().map(|(it, _)| it.name().to_owned()));
+            finding.also.extend(rest.iter().map(|(bridge, _)| ctx.subject(bridge.id)));
             finding.next(format!("sysctl -w {V4}=1"));
             finding.next(format!("grep -rs {V4} /etc/sysctl.conf /etc/sysctl.d /run/sysctl.d"));
         }

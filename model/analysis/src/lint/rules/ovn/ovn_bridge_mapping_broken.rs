@@ -5,7 +5,7 @@ use tapline_core::records::ovs::{OvsRef, lookup};
 use tapline_core::span::Evidence;
 use tapline_topology::Topic;
 
-use crate::lint::{Confidence, Ctx, Finding, Object, Severity, Verdicts, declare_rule};
+use crate::lint::{Confidence, Ctx, Finding, Other, Severity, Verdicts, declare_rule};
 use tapline_network::defs;
 use tapline_network::ovn::{Holder, Local, North, Ovn, South, switch_of};
 
@@ -57,7 +57,7 @@ fn mappings<'a>(ctx: &Ctx<'_>, out: &mut Verdicts, local: &Local<'a>) -> Mapped<
             let message = format!(
                 "`{member}` in the bridge mappings is not `NETWORK:BRIDGE`: ovn-controller does not read what follows it"
             );
-            let finding = out.fire(local.host, object(text), message);
+            let finding = out.fire(local.host, subject(text), message);
             finding.primary(place, "the setting");
             next(finding);
             return mapped;
@@ -67,7 +67,7 @@ fn mappings<'a>(ctx: &Ctx<'_>, out: &mut Verdicts, local: &Local<'a>) -> Mapped<
             let message = format!(
                 "the networks {first} and {network} are both mapped to {bridge}: they are one network, whatever OVN makes of them"
             );
-            let finding = out.fire(local.host, object(member), message);
+            let finding = out.fire(local.host, subject(member), message);
             finding.at_most(Severity::Warning);
             finding.primary(place, "the setting");
             next(finding);
@@ -85,7 +85,7 @@ fn mappings<'a>(ctx: &Ctx<'_>, out: &mut Verdicts, local: &Local<'a>) -> Mapped<
         let message = format!(
             "{network} is mapped to {bridge}, and there is no such bridge: ports of {network} have no way out of this host"
         );
-        let finding = out.fire(local.host, object(member), message);
+        let finding = out.fire(local.host, subject(member), message);
         finding.primary(place, "the setting");
         if let Some(searched) = defs::searched(ctx, local.host, Topic::Ovs, bridge) {
             finding.rests_on_absence(searched);
@@ -96,8 +96,8 @@ fn mappings<'a>(ctx: &Ctx<'_>, out: &mut Verdicts, local: &Local<'a>) -> Mapped<
     mapped
 }
 
-fn object(mapping: &str) -> Object {
-    Object { kind: "bridge-mapping", name: mapping.to_owned() }
+fn subject(mapping: &str) -> Other {
+    Other::BridgeMapping { entry: mapping.to_owned() }
 }
 
 fn next(finding: &mut Finding) {
@@ -168,11 +168,8 @@ fn needs<'a>(
             "{} is bound to this host, and its network does not leave it {reason}: no traffic to the outside",
             defs::list(ports, 3)
         );
-        let finding = out.fire(
-            local.host,
-            Object { kind: "ovn-port", name: (*localnet).to_owned() },
-            message,
-        );
+        let finding =
+            out.fire(local.host, Other::OvnPort { name: (*localnet).to_owned() }, message);
         finding.no_surer_than(Confidence::Strong);
         if let Some(bound) = needed.bound {
             finding.primary(bound, "what is bound here");

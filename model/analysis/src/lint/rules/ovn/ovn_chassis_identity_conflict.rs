@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tapline_core::capture::HostId;
 use tapline_core::need::Need;
 
-use crate::lint::{Confidence, Ctx, Object, Severity, Verdicts, declare_rule};
+use crate::lint::{Confidence, Ctx, Other, Severity, Verdicts, declare_rule};
 use tapline_network::mesh;
 use tapline_network::ovn::{ASK_SOUTH, Chassis, Local, Ovn, South};
 
@@ -33,7 +33,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             }
             None => {
                 let message = "OVN is set up here, and the host has no system-id: ovn-controller does not enter a chassis and does nothing";
-                let finding = out.fire(local.host, host(ctx, local.host), message);
+                let finding = out.fire(local.host, ctx.host_subject(local.host), message);
                 finding.primary(local.row, "the settings, without `system-id`");
                 finding.next("ovs-vsctl get Open_vSwitch . external_ids:system-id");
                 finding.next("cat /etc/openvswitch/system-id.conf");
@@ -48,10 +48,6 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         one_address(out, south, &mut said);
         one_hostname(ctx, out, ovn, south, &mut said);
     }
-}
-
-fn host(ctx: &Ctx<'_>, host: HostId) -> Object {
-    Object { kind: "host", name: ctx.host_name(host).to_owned() }
 }
 
 /// The host's id must be that of a chassis.
@@ -89,7 +85,7 @@ fn registered(ctx: &Ctx<'_>, out: &mut Verdicts, ovn: &Ovn<'_>, local: Local<'_>
             format!("no chassis is called {id}, the system-id of this host: OVN does not use it")
         }
     };
-    let finding = out.fire(local.host, host(ctx, local.host), message);
+    let finding = out.fire(local.host, ctx.host_subject(local.host), message);
     finding.primary(local.place("system-id"), "the name that its chassis should have");
     if let Some((other, encap)) = stale {
         finding.primary(encap.at, "the address of this host, at another chassis");
@@ -110,7 +106,7 @@ fn shared(ctx: &Ctx<'_>, out: &mut Verdicts, id: &str, locals: &[Local<'_>]) {
             "{} has the same system-id {id}: the two take tunnels and ports from one another",
             ctx.host_name(other.host)
         );
-        let finding = out.fire(first.host, host(ctx, first.host), message);
+        let finding = out.fire(first.host, ctx.host_subject(first.host), message);
         finding.primary(first.place("system-id"), "the id of this host");
         finding
             .primary(other.place("system-id"), format!("the id of {}", ctx.host_name(other.host)));
@@ -140,7 +136,7 @@ fn one_address<'a>(out: &mut Verdicts, south: &South<'a>, said: &mut BTreeSet<(&
                     "chassis {} has the same tunnel address {}: tunnels to the two lead to one host",
                     chassis.name, encap.ip
                 );
-                let finding = out.fire(south.host, object(other.name), message);
+                let finding = out.fire(south.host, subject(other.name), message);
                 finding.primary(at, format!("the address of {}", other.name));
                 finding.primary(encap.at, format!("the address of {}", chassis.name));
                 finding
@@ -150,8 +146,8 @@ fn one_address<'a>(out: &mut Verdicts, south: &South<'a>, said: &mut BTreeSet<(&
     }
 }
 
-fn object(name: &str) -> Object {
-    Object { kind: "ovn-chassis", name: name.to_owned() }
+fn subject(name: &str) -> Other {
+    Other::OvnChassis { name: name.to_owned() }
 }
 
 /// Two chassis with one host name: the older is left from before the id changed. Names that many
@@ -196,7 +192,7 @@ fn one_hostname<'a>(
                 "chassis {} bears the host name {hostname} as well, which is that of chassis {id}: it is left from before, or two hosts have one name",
                 stale.name
             );
-            let finding = out.fire(south.host, object(stale.name), message);
+            let finding = out.fire(south.host, subject(stale.name), message);
             finding.at_most(Severity::Warning).no_surer_than(Confidence::Strong);
             finding.primary(stale.at, "the chassis that is left");
             finding

@@ -5,7 +5,7 @@ use tapline_core::need::Need;
 use tapline_core::records::ovs::lookup;
 use tapline_topology::Topic;
 
-use crate::lint::{Confidence, Ctx, Object, Verdicts, declare_rule};
+use crate::lint::{Confidence, Ctx, Other, Verdicts, declare_rule};
 use tapline_network::defs;
 use tapline_network::ovn::{ASK_SOUTH, Chassis, Local};
 
@@ -51,8 +51,8 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     }
 }
 
-fn object(name: &str) -> Object {
-    Object { kind: "ovn-chassis", name: name.to_owned() }
+fn subject(name: &str) -> Other {
+    Other::OvnChassis { name: name.to_owned() }
 }
 
 /// Whether the chassis has the addresses and kinds that the host's settings say: one in common is
@@ -72,7 +72,7 @@ fn told(ctx: &Ctx<'_>, out: &mut Verdicts, local: &Local<'_>, own: &Chassis<'_>)
             set.join(", "),
             has.iter().copied().collect::<Vec<_>>().join(", ")
         );
-        let finding = out.fire(local.host, object(own.name), message);
+        let finding = out.fire(local.host, subject(own.name), message);
         finding.primary(local.place(key), "the setting of the host");
         for encap in &own.encaps {
             finding.primary(encap.at, "what the database tells the others");
@@ -162,7 +162,7 @@ fn tunnel(
     } else {
         format!("there is no tunnel to {shown}: networks that are on both are cut apart")
     };
-    let finding = out.fire(host, object(other.name), message);
+    let finding = out.fire(host, subject(other.name), message);
     for encap in &other.encaps {
         finding.primary(encap.at, format!("the tunnel end of {shown}"));
     }

@@ -5,7 +5,7 @@ use tapline_core::records::ovn::OvnRouterPort;
 use tapline_core::records::ovs::OvsRef;
 use tapline_core::span::Evidence;
 
-use crate::lint::{Ctx, Object, Severity, Verdicts, declare_rule};
+use crate::lint::{Ctx, Other, Severity, Verdicts, declare_rule};
 use tapline_network::defs;
 use tapline_network::ovn::{ASK_SOUTH, Holder, North, Ovn, South};
 
@@ -73,14 +73,14 @@ fn south_of<'o, 'a>(ovn: &'o Ovn<'a>, north: &North<'a>) -> Option<&'o South<'a>
     ovn.souths.values().find(shares).filter(|_| !north.is_joined)
 }
 
-fn object(router_port: &str) -> Object {
-    Object { kind: "ovn-port", name: router_port.to_owned() }
+fn subject(router_port: &str) -> Other {
+    Other::OvnPort { name: router_port.to_owned() }
 }
 
 /// The database says itself that nobody claimed it.
 fn unclaimed(out: &mut Verdicts, south: &South<'_>, name: &str, at: Evidence) {
     let message = "no chassis has claimed the gateway: nothing passes between the router's networks and the outside";
-    let finding = out.fire(south.host, object(name.strip_prefix("cr-").unwrap_or(name)), message);
+    let finding = out.fire(south.host, subject(name.strip_prefix("cr-").unwrap_or(name)), message);
     finding.primary(at, "the gateway, without a chassis");
     finding.next(format!("ovn-sbctl find Port_Binding logical_port={name}"));
     finding.next("ovn-nbctl list Gateway_Chassis");
@@ -116,7 +116,7 @@ fn planned<'a>(
                 "the gateway may move to {}, and no chassis is called so: one way out less when its host fails",
                 defs::list(gone.iter().copied(), 3)
             );
-            let finding = out.fire(south.host, object(name), message);
+            let finding = out.fire(south.host, subject(name), message);
             finding.at_most(Severity::Warning);
             finding.primary(at, "the router's port and its chassis");
             if let Some(searched) = gone.first().and_then(|it| south.searched(it)) {
@@ -147,7 +147,7 @@ fn planned<'a>(
     let message = format!(
         "none of the chassis meant for it holds the gateway{why}: nothing passes between the router's networks and the outside"
     );
-    let finding = out.fire(south.host, object(name), message);
+    let finding = out.fire(south.host, subject(name), message);
     finding.primary(at, "the router's port and its chassis");
     finding.rests_on_absence(searched);
     finding.next(format!("ovn-sbctl find Port_Binding logical_port={gateway}"));

@@ -231,7 +231,7 @@ fn report(
         finding.rests_on_absence(searched.clone());
     }
     for other in rest {
-        finding.also(ctx.object(other.interface.id).name);
+        finding.also(ctx.subject(other.interface.id));
         if let Some(searched) = &other.searched {
             finding.absent(searched.clone());
         }

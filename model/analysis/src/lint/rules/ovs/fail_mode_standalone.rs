@@ -84,7 +84,7 @@ fn report(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, mut open: Vec<Item<'_
         };
     }
     for bridge in rest {
-        finding.also(bridge.name());
+        finding.also(ctx.subject(bridge.id));
     }
     for bridge in open.iter().take(3) {
         finding.next(format!("ovs-vsctl set-fail-mode {} secure", bridge.name()));

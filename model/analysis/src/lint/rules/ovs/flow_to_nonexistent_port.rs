@@ -8,7 +8,7 @@ use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::coverage::Searched;
 use tapline_topology::graph::OvsBridge;
 
-use crate::lint::{Ctx, Severity, Verdicts, declare_rule};
+use crate::lint::{Ctx, Recorded, Severity, Subject, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
 use tapline_network::flows::{self, Dump, Switches};
@@ -185,8 +185,10 @@ fn judge(
     let mut searched = listed.searched.clone();
     searched.keys = gone.iter().take(8).map(|(number, _)| format!("port {number}")).collect();
     finding.rests_on_absence(searched);
-    for (other, _) in gone.iter().filter(|it| it.0 != *number) {
-        finding.also(format!("port {other}"));
+    for (other, it) in gone.iter().filter(|it| it.0 != *number) {
+        let Some(flow) = it.to.first().or(it.from.first()) else { continue };
+        let port = Recorded::FlowPort { number: **other };
+        finding.also(Subject::record(dump.line(flow), port));
     }
     finding.next(format!("ovs-ofctl show {}", bridge.name()));
     finding.next(format!("ovs-ofctl dump-flows {} | grep -w {number}", bridge.name()));

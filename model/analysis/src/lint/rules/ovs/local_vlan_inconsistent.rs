@@ -116,7 +116,7 @@ fn against_flows(ctx: &Ctx<'_>, out: &mut Verdicts, local: &LocalVlans<'_>) {
             finding.primary(flood.at, "goes out");
             finding.primary(*at, "comes in");
             for other in ports.iter().skip(1) {
-                finding.also(ctx.object(other.id).name);
+                finding.also(ctx.subject(other.id));
             }
             next(finding);
         }
@@ -205,7 +205,7 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, network: &str, ports: 
         }
     }
     for (port, _) in odd {
-        finding.also(ctx.object(port.id).name);
+        finding.also(ctx.subject(port.id));
     }
     next(finding);
 }

@@ -305,7 +305,7 @@ fn report(
 ) {
     let host = port.host;
     let message = format!("its local VLAN is {vlan}, and {}", lack.message);
-    let finding: &mut Finding = out.fire(host, ctx.object(port.id), message);
+    let finding: &mut Finding = out.fire(host, ctx.subject(port.id), message);
     finding.node = Some(lack.bridge.id);
     finding.shaped(lack.shape);
     if let Some(tag) = &port.data.tag {
@@ -320,7 +320,7 @@ fn report(
     finding.rests_on_absence(seen.flows.searched(host, lack.bridge.name(), lack.key));
     let others = local.ports.get(&vlan).into_iter().flatten().skip(1);
     for other in others {
-        finding.also(ctx.object(other.id).name);
+        finding.also(ctx.subject(other.id));
     }
     let name = lack.bridge.name();
     finding.next(format!("ovs-ofctl dump-flows {name} | grep -w dl_vlan={vlan}"));

@@ -108,7 +108,7 @@ fn report(
     cite(finding, *first);
     for bridge in rest {
         cite(finding, *bridge);
-        finding.also(bridge.name());
+        finding.also(ctx.subject(bridge.id));
     }
     if !secure {
         finding.at_most(Severity::Warning);

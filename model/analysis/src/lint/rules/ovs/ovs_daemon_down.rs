@@ -4,9 +4,9 @@ use tapline_core::capture::{Completeness, HostId, Source};
 use tapline_core::ids::Netns;
 use tapline_core::span::{Evidence, Span};
 use tapline_topology::graph::NodeData;
-use tapline_topology::{Coverage, Presence, Topic, names};
+use tapline_topology::{Coverage, Presence, Thing, Topic, names};
 
-use crate::lint::{Confidence, Ctx, Object, Verdicts, declare_rule};
+use crate::lint::{Confidence, Ctx, Other, Verdicts, declare_rule};
 use tapline_network::defs::{self, Attached};
 
 declare_rule! {
@@ -66,8 +66,7 @@ fn database(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, source: &Source) {
         return;
     };
     let message = "the database does not answer, and the kernel has a datapath of OVS: nobody configures the switch";
-    let object = Object { kind: "host", name: "ovsdb-server".to_owned() };
-    let finding = out.fire(host, object, message);
+    let finding = out.fire(host, Other::Daemon { name: "ovsdb-server" }, message);
     finding.node = ctx.topology.host_node(host);
     finding.primary(Evidence { source: source.id, span: first_line(source) }, "no answer");
     if let Some(place) = trace.place() {
@@ -135,7 +134,8 @@ fn openflow(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, asked: Option<&Aske
         finding.context(place, "the bridge");
     }
     for (bridge, _) in dead.iter().skip(1) {
-        finding.also(bridge.as_str());
+        let id = ctx.topology.find_ovs_bridge(host, bridge);
+        finding.also(ctx.subject_or(id, || Thing::OvsBridge { name: bridge.as_str().into() }));
     }
     next(finding);
     true

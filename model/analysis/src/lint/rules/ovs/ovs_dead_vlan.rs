@@ -4,9 +4,9 @@ use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{Fact, OvsPort};
-use tapline_topology::{Presence, Topic, names};
+use tapline_topology::{Presence, Thing, Topic, names};
 
-use crate::lint::{Confidence, Ctx, Finding, Object, Severity, Shape, Verdicts, declare_rule};
+use crate::lint::{Confidence, Ctx, Finding, Severity, Shape, Subject, Verdicts, declare_rule};
 use tapline_network::defs::{self, DEAD_VLAN};
 use tapline_network::environment::Profile;
 use tapline_network::{Item, User};
@@ -138,14 +138,17 @@ fn nothing_wired(
     let node = ctx.topology.find_ovs_bridge(host, bridge);
     let finding = match node {
         Some(node) => out.fault(ctx, host, node, message),
-        None => out.fire(host, Object { kind: "ovs-bridge", name: bridge.to_owned() }, message),
+        None => {
+            let absent = Subject::absent(Thing::OvsBridge { name: bridge.into() });
+            out.fire(host, absent, message)
+        }
     };
     finding.shaped(Shape::Population);
     for (port, tag) in ports {
         if finding.evidence.len() < 5 {
             finding.primary(tag.evidence, "dead VLAN");
         }
-        finding.also(port.name());
+        finding.also(ctx.subject(port.id).short());
     }
     finding.note("it does not run, gets no answer from the server, or still starts");
     finding.next(format!("openstack network agent list --host {}", ctx.host_name(host)));

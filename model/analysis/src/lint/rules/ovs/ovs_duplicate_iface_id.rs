@@ -86,7 +86,7 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, interfaces: &[Item<'_,
             (None, None) => finding,
         };
     }
-    finding.also(ctx.object(second.id).name);
+    finding.also(ctx.subject(second.id));
     match ctx.user_of(host, first.name()) {
         User::Running(vm) => {
             if let Some(state) = ctx.state_of(vm) {

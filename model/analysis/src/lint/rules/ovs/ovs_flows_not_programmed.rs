@@ -208,7 +208,7 @@ fn report(
         cite(ctx, finding, flows, bridge, loss);
     }
     for (bridge, ..) in lost.iter().skip(1) {
-        finding.also(bridge.name());
+        finding.also(ctx.subject(bridge.id));
     }
     if !has_live_ports(ctx, host) {
         finding.at_most(Severity::Warning);

@@ -182,15 +182,15 @@ fn report(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, kind: Kind, all: &[Le
         finding.primary(it.at, label);
     }
     if kind == Kind::Bridge {
-        let key = format!("a NIC of a VM behind {}", ctx.object(first.node).name);
+        let key = format!("a NIC of a VM behind {}", ctx.subject(first.node).name);
         let searched: Searched = ctx.searched(host, &Netns::Root, Topic::DomainXml, &key);
         finding.rests_on_absence(searched);
     }
     for it in rest {
-        finding.also(ctx.object(it.node).name);
+        finding.also(ctx.subject(it.node));
     }
-    let name = ctx.object(first.node).name;
-    let name = name.rsplit('/').next().unwrap_or(&name);
+    let subject = ctx.subject(first.node);
+    let name = &*subject.own_name();
     match kind {
         Kind::Mirror => finding
             .next("ovs-vsctl list mirror")

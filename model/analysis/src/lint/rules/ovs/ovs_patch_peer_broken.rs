@@ -88,7 +88,7 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, patch: Item<'_, OvsInterface>) {
     }
     let finding = out.fault(ctx, host, patch.id, format!("the patch port is {fact}"));
     if let Some((twin, placeholder)) = twin {
-        finding.also(twin.name());
+        finding.also(ctx.subject(twin.id).short());
         finding.context(placeholder, "so is the other end");
         finding.nodes.push(twin.id);
     }

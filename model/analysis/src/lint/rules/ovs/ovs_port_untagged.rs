@@ -78,7 +78,7 @@ fn population(ctx: &Ctx<'_>, out: &mut Verdicts, bare: &[Item<'_, OvsPort>], all
         if let Some(place) = port.place().filter(|_| finding.evidence.len() < 5) {
             finding.primary(place, "no tag");
         }
-        finding.also(port.name());
+        finding.also(ctx.subject(port.id).short());
     }
     finding.next("systemctl status neutron-openvswitch-agent");
     finding.next("ovs-vsctl --columns=name,tag,other_config list port");

@@ -3,9 +3,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_topology::graph::{OvsBridge, OvsInterface};
-use tapline_topology::{EdgeKind, Topic};
+use tapline_topology::{EdgeKind, Thing, Topic};
 
-use crate::lint::{Ctx, Object, Verdicts, declare_rule};
+use crate::lint::{Ctx, Subject, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
 
@@ -73,8 +73,8 @@ fn absent(ctx: &Ctx<'_>, out: &mut Verdicts, integration: Item<'_, OvsBridge>) {
             continue;
         }
         let message = "the bridge does not exist, and the configuration expects it on every host: its networks do not leave this host";
-        let object = Object { kind: "ovs-bridge", name: name.clone() };
-        let finding = out.fire(host, object, message);
+        let subject = Subject::absent(Thing::OvsBridge { name: name.as_str().into() });
+        let finding = out.fire(host, subject, message);
         if let Some(place) = integration.place() {
             finding.primary(place, "there is an integration bridge");
         }

@@ -6,7 +6,7 @@ use tapline_core::records::ovs::{OvsMap, OvsRow, lookup};
 use tapline_core::span::SourceId;
 use tapline_topology::graph::OvsInterface;
 
-use crate::lint::{Ctx, Finding, Object, Severity, Verdicts, declare_rule};
+use crate::lint::{Ctx, Finding, Severity, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
 
@@ -162,13 +162,13 @@ fn all_down(
         "BFD is down on {} of {all} tunnels: the host is cut off from the overlay",
         down.len()
     );
-    let object = Object { kind: "host", name: ctx.host_name(host).to_owned() };
-    let finding = out.fire(host, object, message);
+    let subject = ctx.host_subject(host);
+    let finding = out.fire(host, subject, message);
     for (interface, status, _) in down {
         if finding.evidence.len() < 5 {
             status.cite(finding);
         }
-        finding.also(ctx.object(interface.id).name);
+        finding.also(ctx.subject(interface.id));
     }
     if let Some((interface, status, _)) = down.first() {
         status.reasons(finding);

@@ -156,8 +156,8 @@ fn report(
         finding.primary(place, "a tunnel");
     }
     finding.rests_on_absence(table.searched(&format!("INPUT … ACCEPT for {what}")));
-    finding.also.extend(rest.iter().map(|it| ctx.object(it.owner).name));
-    finding.also.sort();
+    finding.also.extend(rest.iter().map(|tunnel| ctx.subject(tunnel.owner)));
+    finding.also.sort_by(|a, b| a.name.cmp(&b.name));
     finding.also.dedup();
     let hole = match wire {
         Wire::Udp(port) => format!("-p udp --dport {port}"),

@@ -143,7 +143,7 @@ fn judge(
     if let Some(searched) = searched {
         finding.rests_on_absence(searched);
     }
-    finding.also.extend(rest.iter().map(|it| ctx.object(it.id).name));
+    finding.also.extend(rest.iter().map(|it| ctx.subject(it.id)));
     advise(finding, device, first.data.kind.as_str());
 }
 

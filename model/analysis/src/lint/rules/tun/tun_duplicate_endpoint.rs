@@ -61,7 +61,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             }
         }
         for it in others {
-            finding.also(ctx.object(it.id).name);
+            finding.also(ctx.subject(it.id));
         }
         finding.next(format!("ovs-vsctl get interface {} ofport error", at.name()));
         finding.next("ovs-appctl ofproto/list-tunnels");

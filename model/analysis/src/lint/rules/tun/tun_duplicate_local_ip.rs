@@ -7,7 +7,7 @@ use tapline_core::span::Evidence;
 use tapline_topology::Topic;
 use tapline_topology::graph::NetdevKind;
 
-use crate::lint::{Ctx, Object, Verdicts, declare_rule};
+use crate::lint::{Ctx, Other, Verdicts, declare_rule};
 use tapline_network::defs;
 use tapline_network::mesh::{self};
 
@@ -68,15 +68,14 @@ fn report(ctx: &Ctx<'_>, out: &mut Verdicts, ip: IpAddr, hosts: &[(HostId, Evide
     let others = rest.iter().map(|(host, _)| ctx.host_name(*host));
     let message = format!(
         "{} sends its tunnels from this address too: traffic for either reaches one or the other",
-        defs::list(others.clone(), 3)
+        defs::list(others, 3)
     );
-    let object = Object { kind: "tunnel-endpoint", name: ip.to_string() };
-    let finding = out.fire(*first, object, message);
+    let finding = out.fire(*first, Other::TunnelAddress { ip }, message);
     for (host, evidence) in hosts.iter().take(5) {
         finding.primary(*evidence, format!("on {}", ctx.host_name(*host)));
     }
-    for name in others {
-        finding.also(name);
+    for (host, _) in rest {
+        finding.also(ctx.host_subject(*host));
     }
     finding.next(format!("ip neigh show {ip}"));
     finding.next("grep local_ip /etc/neutron/plugins/ml2/openvswitch_agent.ini");

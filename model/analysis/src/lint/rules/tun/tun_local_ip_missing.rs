@@ -8,7 +8,7 @@ use tapline_core::span::Evidence;
 use tapline_topology::graph::TunnelEndpoint;
 use tapline_topology::{NodeId, Presence, Topic};
 
-use crate::lint::{Ctx, Finding, Object, Verdicts, declare_rule};
+use crate::lint::{Ctx, Finding, Other, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::mesh;
 
@@ -121,13 +121,10 @@ fn report<'o>(
     let finding = match owners.split_first() {
         Some((first, rest)) => {
             let finding = out.fault(ctx, host, *first, message);
-            finding.also.extend(rest.iter().map(|it| ctx.object(*it).name));
+            finding.also.extend(rest.iter().map(|id| ctx.subject(*id)));
             finding
         }
-        None => {
-            let object = Object { kind: "tunnel-endpoint", name: ip.to_string() };
-            out.fire(host, object, message)
-        }
+        None => out.fire(host, Other::TunnelAddress { ip }, message),
     };
     for (evidence, tunnel) in uses.iter().take(5) {
         let label = if tunnel.is_some() { "the tunnel's source" } else { "OVN's tunnel address" };

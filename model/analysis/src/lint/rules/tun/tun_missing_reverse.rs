@@ -8,7 +8,7 @@ use tapline_core::ids::Netns;
 use tapline_topology::Topic;
 use tapline_topology::graph::{OvsPort, TunnelEndpoint};
 
-use crate::lint::{Ctx, Object, Severity, Verdicts, declare_rule};
+use crate::lint::{Ctx, Other, Severity, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
 use tapline_network::mesh::{self, Mesh};
@@ -108,16 +108,13 @@ fn judge(
         return;
     }
     let here = first.data.local.as_ref().map(|it| it.value);
-    let name = match here {
-        Some(ip) => format!("{} to {ip}", remote.value),
-        None => format!("{} to {}", remote.value, ctx.host_name(host)),
-    };
+    let from = remote.value.to_string();
+    let to = here.map_or_else(|| ctx.host_name(host).to_owned(), |ip| ip.to_string());
     let message = format!(
         "{} has a tunnel to this host, and there is none back: VMs of the two hosts cannot talk",
         ctx.host_name(host)
     );
-    let object = Object { kind: "tunnel-endpoint", name };
-    let finding = out.fire(far, object, message);
+    let finding = out.fire(far, Other::TunnelPair { from, to }, message);
     if let Some(node) = ctx.topology.host_node(far) {
         finding.node = Some(node);
     }
@@ -210,15 +207,15 @@ fn stranger(
     let local = |host: HostId| -> Option<IpAddr> {
         mesh.locals.iter().find(|(_, it)| it.contains_key(&host)).map(|(ip, _)| *ip)
     };
-    let name = match (local(a), local(b)) {
-        (Some(from), Some(to)) => format!("{from} to {to}"),
-        _ => format!("{} to {}", ctx.host_name(a), ctx.host_name(b)),
+    let (from, to) = match (local(a), local(b)) {
+        (Some(from), Some(to)) => (from.to_string(), to.to_string()),
+        _ => (ctx.host_name(a).to_owned(), ctx.host_name(b).to_owned()),
     };
     let message = format!(
         "no tunnel to or from {}, which has ports of network {network} too: they cannot talk",
         ctx.host_name(b)
     );
-    let finding = out.fire(a, Object { kind: "tunnel-endpoint", name }, message);
+    let finding = out.fire(a, Other::TunnelPair { from, to }, message);
     finding.peers.push(b);
     for it in [port, other] {
         let value = it.data.other_config.iter().find(|(key, _)| key == "net_uuid");

@@ -296,7 +296,7 @@ fn report(
         finding.no_surer_than(Confidence::Strong);
         finding.note("policy rules were not captured: the three that every host has are assumed");
     }
-    finding.also.extend(tunnels.iter().skip(1).map(|(it, _)| ctx.object(it.owner).name));
+    finding.also.extend(tunnels.iter().skip(1).map(|(it, _)| ctx.subject(it.owner)));
     match trouble {
         Trouble::NoRoute => {
             let topic = if ctx.complete(host, &Netns::Root, Topic::AllRoutes) {

@@ -191,7 +191,7 @@ fn peers_missing(ctx: &Ctx<'_>, out: &mut Verdicts, conflicts: &[&Conflict]) {
             finding.at_most(Severity::Warning).no_surer_than(Confidence::Suspect);
             for other in conflicts.iter().skip(1) {
                 let other = other.nodes.first().and_then(|it| ctx.netdev(*it));
-                finding.also.extend(other.map(|it| it.name().to_owned()));
+                finding.also.extend(other.map(|device| ctx.subject(device.id)));
             }
         }
         finding.next(defs::inside(device.netns(), &format!("ip -d link show {}", device.name())));

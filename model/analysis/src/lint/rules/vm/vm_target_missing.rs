@@ -117,7 +117,7 @@ fn all_missing(
     cite(ctx, finding, first);
     finding.rests_on_absence(searched);
     for (nic, _) in nics {
-        finding.also(ctx.object(nic.id).name);
+        finding.also(ctx.subject(nic.id));
     }
     finding.next("virsh list --all");
     finding.next("ip -d link");

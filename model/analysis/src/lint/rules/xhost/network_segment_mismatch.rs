@@ -7,7 +7,7 @@ use tapline_core::span::Evidence;
 use tapline_topology::Topic;
 use tapline_topology::graph::OvsPort;
 
-use crate::lint::{Confidence, Ctx, Object, Severity, Verdicts, declare_rule};
+use crate::lint::{Confidence, Ctx, Other, Severity, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
 use tapline_network::mesh::{self, Mesh};
@@ -144,7 +144,7 @@ fn one_network(ctx: &Ctx<'_>, out: &mut Verdicts, mesh: &Mesh, all: &[Segment<'_
             name(b)
         )
     };
-    let finding = out.fire(a, Object { kind: "network", name: first.network.to_owned() }, message);
+    let finding = out.fire(a, Other::Network { id: first.network.to_owned() }, message);
     finding.node = Some(first.port.id);
     for it in [first, other] {
         finding.primary(it.evidence, format!("on {}, {}", name(it.port.host), it.words()));
@@ -184,7 +184,7 @@ fn shared_ids(ctx: &Ctx<'_>, out: &mut Verdicts, mesh: &Mesh, networks: &Network
             first.words(),
             other.network
         );
-        let object = Object { kind: "network", name: first.network.to_owned() };
+        let object = Other::Network { id: first.network.to_owned() };
         let finding = out.fire(first.port.host, object, message);
         finding.node = Some(first.port.id);
         for it in [first, other] {

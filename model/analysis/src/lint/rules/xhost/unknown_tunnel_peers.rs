@@ -3,10 +3,10 @@ use std::net::IpAddr;
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_topology::Topic;
 use tapline_topology::graph::TunnelEndpoint;
+use tapline_topology::{Thing, Topic};
 
-use crate::lint::{Ctx, Object, Severity, Verdicts, declare_rule};
+use crate::lint::{Ctx, Severity, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
 use tapline_network::mesh::{self, Mesh};
@@ -96,9 +96,8 @@ fn outsiders(ctx: &Ctx<'_>, out: &mut Verdicts, mesh: &Mesh) {
             continue;
         }
         let message = "belongs to the mesh, and none of the captured hosts has a tunnel to it nor it to them: its agent is down, or has another address";
-        let object = Object { kind: "host", name: ctx.host_name(host).to_owned() };
-        let finding = out.fire(host, object, message);
-        finding.node = ctx.topology.host_node(host);
+        let subject = ctx.host_subject(host);
+        let finding = out.fire(host, subject, message);
         let place = ctx.ovs_bridges_of(host).find_map(|it| it.place());
         if let Some(place) = place {
             finding.primary(place, "a bridge of this host");
@@ -137,10 +136,10 @@ fn report(
         if count == 1 { "tunnel" } else { "tunnels" },
         if count == 1 { "leads" } else { "lead" },
     );
-    let object = Object { kind: "remote-host", name: ip.to_string() };
-    let finding = out.fire(first.host, object, message);
+    let remote = ctx.topology.find_remote_host(ip);
+    let subject = ctx.subject_or(remote, || Thing::RemoteHost { ip });
+    let finding = out.fire(first.host, subject, message);
     finding.at_most(Severity::Info);
-    finding.node = ctx.topology.find_remote_host(ip);
     for tunnel in hosts.values().take(5) {
         if let Some(remote) = &tunnel.data.remote {
             finding.primary(remote.evidence, format!("from {}", ctx.host_name(tunnel.host)));

@@ -8,7 +8,7 @@ use tapline_core::ids::Netns;
 use super::root_of;
 use crate::lint::engine::ctx::Ctx;
 use crate::lint::engine::explain::relation::is_population;
-use crate::lint::engine::finding::{Confidence, Finding, Object};
+use crate::lint::engine::finding::{Confidence, Finding};
 use crate::lint::engine::run::Report;
 use crate::lint::rules::vm::{vm_nic_link_down, vm_target_missing};
 use tapline_network::defs;
@@ -33,8 +33,8 @@ pub(super) fn add(report: &mut Report, ctx: &Ctx<'_>) {
             "{} of {all} NICs of running VMs have no device or no carrier: libvirt or qemu restarted, or the captures are of different times",
             members.len()
         );
-        let object = Object { kind: "host", name: ctx.host_name(host).to_owned() };
-        if let Some(mut root) = root_of(&members, object, message, ctx) {
+        let subject = ctx.host_subject(host);
+        if let Some(mut root) = root_of(&members, subject, message, ctx) {
             root.confidence = Confidence::Suspect;
             root.next = vec![
                 "systemctl status libvirtd virtqemud".to_owned(),

@@ -6,12 +6,12 @@ use std::net::IpAddr;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_core::need::Need;
-use tapline_topology::Topic;
+use tapline_topology::{Thing, Topic};
 
 use super::root_of;
 use crate::lint::engine::ctx::Ctx;
 use crate::lint::engine::explain::relation::is_population;
-use crate::lint::engine::finding::{Confidence, Finding, Object, Severity, Shape};
+use crate::lint::engine::finding::{Confidence, Finding, Severity, Shape};
 use crate::lint::engine::run::Report;
 use crate::lint::engine::verdicts::CannotTell;
 use crate::lint::rules::tun::tun_bfd_down;
@@ -54,9 +54,9 @@ fn probed(report: &mut Report, ctx: &Ctx<'_>, mesh: &Mesh) {
             "{ip} is gone or renumbered (not captured): the tunnels of {} captured hosts to it are down",
             members.len()
         );
-        let object = Object { kind: "remote-host", name: ip.to_string() };
-        if let Some(mut root) = root_of(&members, object, message, ctx) {
-            root.node = ctx.topology.find_remote_host(ip);
+        let subject =
+            ctx.subject_or(ctx.topology.find_remote_host(ip), || Thing::RemoteHost { ip });
+        if let Some(mut root) = root_of(&members, subject, message, ctx) {
             root.confidence = Confidence::Strong;
             advise(&mut root, ip);
             roots.push(root);
@@ -106,7 +106,7 @@ fn missed(report: &mut Report, ctx: &Ctx<'_>, mesh: &Mesh) {
             Vec::new()
         };
         let known = report.findings.iter_mut().find(|it| {
-            *it.rule == unknown_tunnel_peers::RULE && it.object.name == remote.to_string()
+            *it.rule == unknown_tunnel_peers::RULE && it.subject.address() == Some(remote)
         });
         // The rule did not run, or had something to ask first.
         let Some(finding) = known else { continue };

@@ -1,14 +1,16 @@
 //! The gateway of a provider network answers nobody on a host: what all have in common is the uplink
 //! or the bridge of the network.
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use tapline_core::capture::HostId;
 use tapline_topology::NodeId;
 
 use super::root_of;
 use crate::lint::engine::ctx::Ctx;
-use crate::lint::engine::finding::{Confidence, Finding, Object};
+use crate::lint::engine::finding::{Confidence, Finding};
 use crate::lint::engine::run::Report;
+use crate::lint::engine::subject::Other;
 use crate::lint::rules::l3::gateway_neighbour_failed;
 use crate::lint::rules::next_hops;
 use tapline_network::defs;
@@ -17,16 +19,15 @@ use tapline_network::defs;
 type Network = (HostId, String, String);
 
 pub(super) fn add(report: &mut Report, ctx: &Ctx<'_>) {
-    let mut silent: BTreeMap<(Network, String), BTreeMap<NodeId, &Finding>> = BTreeMap::new();
+    let mut silent: BTreeMap<(Network, IpAddr), BTreeMap<NodeId, &Finding>> = BTreeMap::new();
     for it in report.findings.iter().filter(|it| *it.rule == gateway_neighbour_failed::RULE) {
-        // `192.0.2.1 dev qg-…`
-        let Some(gateway) = it.object.name.split(' ').next() else { continue };
+        let Some(gateway) = it.subject.address() else { continue };
         let Some(device) = it.node.filter(|_| it.netns.as_ref().is_some_and(|it| !it.is_root()))
         else {
             continue;
         };
         if let Some(network) = network_of(ctx, device) {
-            let key = (network, gateway.to_owned());
+            let key = (network, gateway);
             silent.entry(key).or_default().insert(device, it);
         }
     }
@@ -34,7 +35,7 @@ pub(super) fn add(report: &mut Report, ctx: &Ctx<'_>) {
     let mut roots = Vec::new();
     for ((network, gateway), members) in silent {
         let none = BTreeSet::new();
-        let all = all.get(&(network.clone(), gateway.clone())).unwrap_or(&none).len();
+        let all = all.get(&(network.clone(), gateway)).unwrap_or(&none).len();
         let members: Vec<&Finding> = members.into_values().collect();
         if !defs::most_of(members.len(), all) {
             continue;
@@ -45,8 +46,8 @@ pub(super) fn add(report: &mut Report, ctx: &Ctx<'_>) {
             members.len(),
             ctx.host_name(host)
         );
-        let object = Object { kind: "gateway", name: gateway.clone() };
-        if let Some(mut root) = root_of(&members, object, message, ctx) {
+        let gateway = Other::Gateway { ip: gateway };
+        if let Some(mut root) = root_of(&members, gateway.into(), message, ctx) {
             root.no_surer_than(Confidence::Strong);
             root.next = vec![
                 "ovs-vsctl show".to_owned(),
@@ -60,15 +61,15 @@ pub(super) fn add(report: &mut Report, ctx: &Ctx<'_>) {
 }
 
 /// The devices in namespaces that have a route through a gateway, by network and gateway.
-fn users(ctx: &Ctx<'_>) -> BTreeMap<(Network, String), BTreeSet<NodeId>> {
-    let mut all: BTreeMap<(Network, String), BTreeSet<NodeId>> = BTreeMap::new();
+fn users(ctx: &Ctx<'_>) -> BTreeMap<(Network, IpAddr), BTreeSet<NodeId>> {
+    let mut all: BTreeMap<(Network, IpAddr), BTreeSet<NodeId>> = BTreeMap::new();
     for table in ctx.route_tables().filter(|it| !it.netns().is_root() && it.name() != "local") {
         for hop in table.data.routes.iter().flat_map(|it| next_hops(*it)) {
             let Some(device) = ctx.netdev_called(table.host, table.netns(), hop.dev) else {
                 continue;
             };
             if let Some(network) = network_of(ctx, device.id) {
-                let key = (network, hop.gateway.to_string());
+                let key = (network, hop.gateway);
                 all.entry(key).or_default().insert(device.id);
             }
         }

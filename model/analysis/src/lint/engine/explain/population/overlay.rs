@@ -6,7 +6,7 @@ use tapline_core::capture::HostId;
 use super::root_of;
 use crate::lint::engine::ctx::Ctx;
 use crate::lint::engine::explain::relation::is_population;
-use crate::lint::engine::finding::{Finding, Object};
+use crate::lint::engine::finding::Finding;
 use crate::lint::engine::run::Report;
 use crate::lint::rules::tun::{tun_bfd_down, tun_missing_reverse};
 use tapline_network::defs;
@@ -80,8 +80,7 @@ fn root(
     let message = format!(
         "{name} is off the overlay: between it and {lost} of {all} other captured hosts the tunnel is at fault"
     );
-    let object = Object { kind: "host", name: name.to_owned() };
-    let mut root = root_of(members, object, message, ctx)?;
+    let mut root = root_of(members, ctx.host_subject(host), message, ctx)?;
     root.host = host;
     // What its tunnels are sent from, and those of others are sent to, is what they have in common.
     let own = ctx.tunnels_of(host).filter_map(|it| it.data.local.as_ref());
