@@ -209,7 +209,7 @@ pub(crate) struct Lint {
     /// Leave these rules out: codes, ids or families such as OVS (can be repeated)
     #[arg(long, value_name = "CODES", value_delimiter = ',')]
     pub(crate) ignore: Vec<String>,
-    /// Findings that were there before: told as a number only, and no reason for exit status 1
+    /// Findings that were there before: counted, not shown, and no reason for exit status 1
     #[arg(long, value_name = "FILE")]
     pub(crate) baseline: Option<PathBuf>,
     /// Write the findings to FILE as a baseline: from now on only others count
@@ -223,7 +223,7 @@ pub(crate) struct Lint {
     /// Show also what follows from other findings, under its cause
     #[arg(long)]
     pub(crate) all: bool,
-    /// Show the way of each running VM and namespace to the wire, up to its first broken hop
+    /// Show the path of each running VM and namespace to the wire, up to its first broken hop
     #[arg(id = "show_paths", long = "paths")]
     pub(crate) paths: bool,
     #[command(flatten)]

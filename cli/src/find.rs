@@ -170,7 +170,7 @@ fn is_named(wanted: &Wanted<'_>, node: &Node<'_>) -> bool {
         NodeData::VmNic(it) => mac || starts(it.interface_id.as_ref().map(|it| it.value.as_str())),
         NodeData::Netdev(it) => {
             let altname = |name: &str| {
-                it.records.iter().any(|it| it.record.altnames.iter().any(|it| **it == name))
+                it.records.iter().any(|seen| seen.record.altnames.iter().any(|it| **it == name))
             };
             node.name == name || mac || by_port_id() || altname(name)
         }

@@ -93,7 +93,7 @@ impl Step {
         each.collect()
     }
 
-    /// Lines of shell that run the commands and save each under the name that tells what it is.
+    /// Lines of shell that run the commands and save each under a name by which it is recognised.
     pub(crate) fn shell(&self) -> Vec<String> {
         self.asks.iter().flat_map(|(ask, names)| shell(ask, names)).collect()
     }
@@ -105,7 +105,7 @@ pub(crate) struct Gap {
     pub(crate) host: HostId,
     /// What to capture, most valuable first.
     pub(crate) steps: Vec<Step>,
-    /// What tapline cannot be told by a capture of the host: people have to look.
+    /// What no capture of the host shows: people have to look.
     pub(crate) beyond: Vec<Step>,
 }
 
@@ -149,7 +149,7 @@ pub(crate) fn gap(host: HostId, open: &[&CannotTell]) -> Gap {
     while let Some(best) = best(&groups, &chosen) {
         let (key, mut step) = groups.remove(best);
         chosen.extend(key);
-        // What needs no further command is decided by the way.
+        // What needs no further command is decided with them.
         let (closed, rest): (Vec<_>, Vec<_>) =
             groups.into_iter().partition(|(key, _)| key.is_subset(&chosen));
         groups = rest;
@@ -317,7 +317,7 @@ mod tests {
             order(&all),
             [
                 (text(&["ovs-vsctl show"]), 5),
-                // Six for two commands, and two more by the way.
+                // Six for two commands, and two more with them.
                 (text(&["ip netns", "virsh list --all"]), 8),
                 (text(&["bridge link"]), 1),
             ]

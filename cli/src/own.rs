@@ -46,8 +46,8 @@ impl Own {
     /// An error where a rule compared what cannot be compared, or the like.
     pub(crate) fn outcome(&self) -> Result<()> {
         let failed = self.failed.lock().ok().and_then(|mut it| it.take());
-        failed.map_or(Ok(()), |it| {
-            Err(CliError::new(it).hint("has(node.FIELD) asks whether a field is there"))
+        failed.map_or(Ok(()), |why| {
+            Err(CliError::new(why).hint("has(node.FIELD) asks whether a field is there"))
         })
     }
 }
@@ -191,7 +191,7 @@ fn page(text: &RuleText, id: &str, summary: &str) -> String {
 mod tests {
     use super::*;
 
-    fn told(text: &str) -> String {
+    fn explain(text: &str) -> String {
         match read("r.yaml", text, &mut Own::default()) {
             Err(CliError::Fatal { message, hints }) => format!("{message} | {}", hints.join("; ")),
             other => panic!("no error: {other:?}"),
@@ -220,7 +220,7 @@ mod tests {
                 "did you mean `device-of`?",
             ),
         ] {
-            let told = told(&rule(lines));
+            let told = explain(&rule(lines));
             assert!(told.starts_with(place) && told.contains(words), "{told}");
         }
     }
@@ -228,6 +228,6 @@ mod tests {
     #[test]
     fn codes_of_our_own_families_are_refused() {
         let text = rule("    match: netdev\n    when: 'true'\n").replace("X-001", "OVS-001");
-        assert!(told(&text).contains("built-in"), "{}", told(&text));
+        assert!(explain(&text).contains("built-in"), "{}", explain(&text));
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn read(inputs: &Inputs) -> Result<Snapshot> {
     let captured = match tapline_capture::open(&paths, &options) {
         Ok(captured) => captured,
         Err(CaptureError::Nothing { path, why }) => {
-            // What was found, then what would be read: the second half is the way out.
+            // What was found, then what would be read: the second half is what to do.
             let half = why.find("; tapline reads ");
             let (found, reads) = half.and_then(|at| why.split_at_checked(at)).unwrap_or((&why, ""));
             let reads = reads.trim_start_matches("; ");

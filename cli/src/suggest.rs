@@ -18,13 +18,13 @@ pub(crate) fn several<'a>(
     let allowed = (word.chars().count() / 3).clamp(1, 4);
     let mut near: Vec<(usize, &str)> = candidates
         .into_iter()
-        .filter_map(|it| {
-            let other = it.to_lowercase();
+        .filter_map(|candidate| {
+            let other = candidate.to_lowercase();
             let part = word.len() >= 3 && (other.contains(&word) || word.contains(&other));
             let far = distance(&word, &other, allowed);
             match far {
-                Some(far) => Some((far, it)),
-                None if part && !other.is_empty() => Some((allowed + 1, it)),
+                Some(far) => Some((far, candidate)),
+                None if part && !other.is_empty() => Some((allowed + 1, candidate)),
                 None => None,
             }
         })

@@ -13,7 +13,7 @@ use crate::render::{show, things};
 use crate::terminal::{self, Terminal};
 use crate::{find, pipeline};
 
-/// So many things of one name are told in full; more are listed.
+/// So many things of one name are shown in full; more are listed.
 const IN_FULL: usize = 6;
 
 pub(crate) fn run(args: &Show, terminal: &Terminal) -> Result<Status> {
@@ -33,7 +33,7 @@ fn answer(args: &Show, topology: &Topology<'_>, terminal: &Terminal) -> Result<S
         return Ok(Status::Found);
     }
     if found.len() > IN_FULL && !args.all {
-        show::list(&mut out, topology, &args.name, &found, terminal)?;
+        show::list_things(&mut out, topology, &args.name, &found, terminal)?;
     } else {
         let environment = Environment::default();
         let network = Network::new(topology, None, &environment);

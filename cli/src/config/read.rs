@@ -50,9 +50,9 @@ fn config(document: Document, today: Date) -> Config {
         overrides: document
             .overrides
             .into_iter()
-            .map(|it| Override {
-                scope: scope(it.rule, it.host, it.ns, it.object),
-                severity: match it.severity {
+            .map(|other| Override {
+                scope: scope(other.rule, other.host, other.ns, other.object),
+                severity: match other.severity {
                     Level::Error => Severity::Error,
                     Level::Warning => Severity::Warning,
                     Level::Info => Severity::Info,
@@ -62,12 +62,12 @@ fn config(document: Document, today: Date) -> Config {
         suppressions: document
             .suppressions
             .into_iter()
-            .map(|it| Suppression {
-                scope: scope(it.rule, it.host, it.ns, it.object),
-                expired: it.until.is_some_and(|until| until.0 < today),
+            .map(|accepted| Suppression {
+                scope: scope(accepted.rule, accepted.host, accepted.ns, accepted.object),
+                expired: accepted.until.is_some_and(|until| until.0 < today),
                 suppressed: Suppressed {
-                    reason: it.reason.trim().to_owned(),
-                    until: it.until.map(|it| it.0.to_string()),
+                    reason: accepted.reason.trim().to_owned(),
+                    until: accepted.until.map(|it| it.0.to_string()),
                 },
             })
             .collect(),
@@ -78,7 +78,7 @@ fn config(document: Document, today: Date) -> Config {
         select: words(document.select),
         ignore: words(document.ignore),
         groups_off: document.groups_off.into_iter().map(|it| it.0).collect(),
-        fail_on: document.severity_gate.fail_on.map(|it| match it {
+        fail_on: document.severity_gate.fail_on.map(|least| match least {
             schema::FailOn::Error => FailOn::Error,
             schema::FailOn::Warning => FailOn::Warning,
             schema::FailOn::Info => FailOn::Info,
@@ -135,7 +135,7 @@ fn profile(it: schema::Profile) -> Profile {
 fn environment(it: schema::Env) -> Environment {
     Environment {
         l2pop: it.l2pop,
-        firewall: it.firewall.map(|it| match it {
+        firewall: it.firewall.map(|firewall| match firewall {
             schema::Firewall::Hybrid => Firewall::Hybrid,
             schema::Firewall::Native => Firewall::Native,
             schema::Firewall::None => Firewall::None,
@@ -204,7 +204,7 @@ pub(crate) fn explained(
 mod tests {
     use super::*;
 
-    fn told(text: &str) -> String {
+    fn explain(text: &str) -> String {
         match read("t.yaml", text, &Catalogue::default()) {
             Err(CliError::Fatal { message, hints }) => format!("{message} | {}", hints.join("; ")),
             other => panic!("no error: {other:?}"),
@@ -275,9 +275,13 @@ mod tests {
             ("select: [\n", "t.yaml:2:1: "),
             ("- profile\n", "t.yaml:1:1: "),
         ] {
-            assert!(told(text).starts_with(expected), "{text}\n  {}\n  {expected}", told(text));
+            assert!(
+                explain(text).starts_with(expected),
+                "{text}\n  {}\n  {expected}",
+                explain(text)
+            );
         }
-        assert!(told(suppression).contains("needs an end"), "{}", told(suppression));
+        assert!(explain(suppression).contains("needs an end"), "{}", explain(suppression));
     }
 
     #[test]

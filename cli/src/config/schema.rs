@@ -163,7 +163,7 @@ struct Written {
 }
 
 impl<'de> Deserialize<'de> for Suppression {
-    /// What is wrong with it as a whole is told inside the visitor: there the reader of YAML
+    /// What is wrong with it as a whole is reported inside the visitor: there the reader of YAML
     /// still knows the place.
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct Whole;
@@ -195,7 +195,7 @@ impl<'de> Deserialize<'de> for Suppression {
     }
 }
 
-/// A value that is read from a text. Errors are told inside the visitor, for their place.
+/// A value that is read from a text. Errors are raised inside the visitor, which knows the place.
 trait Text: Sized {
     const EXPECTED: &'static str;
 

@@ -32,7 +32,8 @@ pub(super) fn check(rule: &RuleText, ctx: &Ctx<'_>, out: &mut Verdicts) -> Resul
             context.add_variable_from_value(variable.as_str(), Value::List(all.into()));
             near.extend(found.into_iter().map(|it| (variable.as_str(), it)));
         }
-        let told = |why: ExecutionError| format!("{} {}: {why}", rule.kind.0, ctx.topology.name(id));
+        let told =
+            |why: ExecutionError| format!("{} {}: {why}", rule.kind.0, ctx.topology.name(id));
         match rule.when.value(&context) {
             Ok(Value::Bool(false)) => out.clean(),
             Ok(Value::Bool(true)) => {

@@ -158,8 +158,8 @@ enum Piece {
 impl Template {
     /// Its expressions.
     pub(super) fn parts(&self) -> impl Iterator<Item = &Expression> {
-        self.pieces.iter().filter_map(|it| match it {
-            Piece::Value(it) => Some(it),
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Value(piece) => Some(piece),
             Piece::Text(_) => None,
         })
     }

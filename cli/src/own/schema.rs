@@ -195,7 +195,7 @@ pub(super) fn unknown(what: &str, word: &str, known: &[&str]) -> String {
     }
 }
 
-/// Reads a scalar. Only an error that a visitor gives is told with the place of the scalar.
+/// Reads a scalar. Only an error that a visitor raises has the place of the scalar.
 pub(super) fn word<'de, D: Deserializer<'de>, T>(
     from: D,
     parse: impl Fn(&str) -> Result<T, String>,

@@ -86,7 +86,7 @@ struct View<'a> {
 impl View<'_> {
     /// A path that leads up, drawn from its far end down to the start and on.
     ///
-    /// Each line tells the place that ties it to the line above.
+    /// Each line names the place that ties it to the line above.
     fn hang(&self, path: &[&Hop<'_>], below: Vec<Tree>) -> Tree {
         // From the start upwards: a node and what ties it to the next one above.
         let mut steps: Vec<(NodeId, Option<Link<'_>>)> = Vec::new();

@@ -43,7 +43,7 @@ struct HostRow<'a> {
     undecided: Vec<UndecidedRow<'a>>,
     /// What to capture next, most valuable first.
     capture: Vec<StepRow>,
-    /// What no capture of the host tells.
+    /// What no capture of the host shows.
     by_hand: Vec<StepRow>,
     texts: Vec<TextRow<'a>>,
 }
@@ -157,10 +157,10 @@ fn row<'a>(snapshot: &'a Snapshot, it: &'a HostCoverage<'_>) -> Option<HostRow<'
         lines: reading.lines,
         completeness: snapshot.completeness(source.id),
     });
-    let undecided = it.undecided.iter().map(|it| UndecidedRow {
-        code: &it.code,
-        missing: &it.missing,
-        count: it.count,
+    let undecided = it.undecided.iter().map(|open| UndecidedRow {
+        code: &open.code,
+        missing: &open.missing,
+        count: open.count,
     });
     let gap = gap::gap(it.host, &it.undecided);
     Some(HostRow {

@@ -126,7 +126,7 @@ fn item(topology: &Topology<'_>, id: NodeId, number: usize) -> Item {
             _ => "device",
         };
         let title = match &node.data {
-            // The bridge is told by the line to it.
+            // The line to the bridge says which one it is.
             NodeData::OvsPort(_) | NodeData::OvsInterface(_) => node.name.to_string(),
             _ => name(topology, id),
         };

@@ -1,5 +1,5 @@
 //! The report of `lint` as JUnit XML: a test suite for each host, a test for each rule. Findings
-//! that fail are failures, milder ones are output, what could not be told is skipped.
+//! that fail are failures, milder ones are output, what could not be decided is skipped.
 use std::io::Write;
 
 use tapline_analysis::lint::{CannotTell, Finding, Report, Rule, RuleRef, Severity};

@@ -37,7 +37,7 @@ pub(crate) struct Document<'a> {
     #[schemars(with = "Vec<NotReadRow<'static>>")]
     not_read: NotRead<'a>,
     clean: Vec<CleanRow<'a>>,
-    /// The way of each running VM port and each port of a namespace.
+    /// The path of each running VM port and each port of a namespace.
     paths: Vec<PathRow>,
     /// How the run was configured, and what of that was of no use.
     configuration: &'a About,

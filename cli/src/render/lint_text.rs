@@ -35,7 +35,7 @@ pub(crate) struct Shown<'a> {
 }
 
 /// Writes the roots or all findings, then what was looked at and what
-/// could not be told.
+/// could not be decided.
 pub(crate) fn render(
     out: &mut impl Write,
     topology: &Topology<'_>,

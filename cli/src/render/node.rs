@@ -138,7 +138,7 @@ pub(crate) fn attributes(topology: &Topology<'_>, id: NodeId) -> Vec<Attribute> 
 }
 
 /// What a node is and what people ask for first, for one line of a tree. An OVS interface and its
-/// port are told as one.
+/// port are shown as one.
 pub(crate) fn facts(topology: &Topology<'_>, id: NodeId) -> Vec<String> {
     let Some(node) = topology.node(id) else { return Vec::new() };
     let mut facts = vec![noun(node).to_owned()];

@@ -5,7 +5,7 @@ use super::count;
 use crate::terminal::{Paint, style};
 
 /// Writes `page`: headings bold, code indented, paragraphs wrapped to `width`. Its title is left
-/// out: the caller has told it. Of the examples only the first is shown, unless `all` are asked
+/// out: the caller has printed it. Of the examples only the first is shown, unless `all` are asked
 /// for.
 pub(crate) fn render(
     out: &mut impl Write,

@@ -47,17 +47,17 @@ struct HopRow {
 /// The paths for programs.
 pub(crate) fn rows(topology: &Topology<'_>, report: &Report) -> Vec<PathRow> {
     let row = |path: &Path| {
-        let hops = path.steps.iter().map(|it| HopRow {
-            kind: topology.node(it.node).map_or("", |it| it.data.kind()),
-            name: name(topology, it.node),
-            state: match it.state {
+        let hops = path.steps.iter().map(|step| HopRow {
+            kind: topology.node(step.node).map_or("", |it| it.data.kind()),
+            name: name(topology, step.node),
+            state: match step.state {
                 State::Whole => "whole",
                 State::Broken => "broken",
                 State::Unknown => "unknown",
             },
-            beside: it.beside,
-            broken_beside: it.broken_beside,
-            why: it.why.as_ref().map(ToString::to_string),
+            beside: step.beside,
+            broken_beside: step.broken_beside,
+            why: step.why.as_ref().map(ToString::to_string),
         });
         PathRow {
             host: host(topology, path).to_owned(),

@@ -22,22 +22,22 @@ pub(crate) struct Problem<'a> {
 
 /// All problems: those of the inputs first, then those of their lines, in order.
 pub(crate) fn all(snapshot: &Snapshot) -> impl Iterator<Item = Problem<'_>> {
-    let inputs = snapshot.captured.problems.iter().map(|it| Problem {
-        archive: &it.archive,
-        member: &it.member,
+    let inputs = snapshot.captured.problems.iter().map(|problem| Problem {
+        archive: &problem.archive,
+        member: &problem.member,
         line: None,
-        kind: it.kind.as_str(),
-        message: &it.message,
+        kind: problem.kind.as_str(),
+        message: &problem.message,
         text: "",
     });
     let lines = snapshot.iter().flat_map(|(source, reading)| {
-        reading.problems.iter().map(move |it| Problem {
+        reading.problems.iter().map(move |problem| Problem {
             archive: &source.archive,
             member: &source.member,
-            line: Some(source.line_numbers(it.span).0),
-            kind: it.kind.as_str(),
-            message: &it.message,
-            text: excerpt(source, it.span, REACH).text,
+            line: Some(source.line_numbers(problem.span).0),
+            kind: problem.kind.as_str(),
+            message: &problem.message,
+            text: excerpt(source, problem.span, REACH).text,
         })
     });
     inputs.chain(lines)
@@ -69,12 +69,12 @@ pub(crate) struct NotReadRow<'a> {
 
 impl Serialize for NotRead<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_seq(self.0.captured.left_out.iter().map(|it| NotReadRow {
-            archive: &it.archive,
-            member: &it.member,
-            line: it.line,
-            command: it.command.as_deref(),
-            what: &it.what,
+        to.collect_seq(self.0.captured.left_out.iter().map(|left_out| NotReadRow {
+            archive: &left_out.archive,
+            member: &left_out.member,
+            line: left_out.line,
+            command: left_out.command.as_deref(),
+            what: &left_out.what,
         }))
     }
 }

@@ -18,7 +18,7 @@ use super::escape::{shorten, visible};
 use super::{page, problems};
 use crate::error::Result;
 
-/// Problems of reading that are told.
+/// Problems of reading that are listed.
 const PROBLEMS: usize = 1000;
 /// Characters of a message.
 const LONGEST: usize = 2000;
@@ -233,37 +233,37 @@ fn absence<'a>(
     })
 }
 
-/// What could not be told, and what could not be read.
+/// What could not be decided, and what could not be read.
 fn notifications(
     snapshot: &Snapshot,
     report: &Report,
     index: &BTreeMap<&str, usize>,
 ) -> Vec<Value> {
-    let undecided = report.cannot_tell.iter().map(|it| {
-        let host = snapshot.host(it.host).map_or("", |it| it.label());
-        let objects = super::count(it.count as usize, "object");
+    let undecided = report.cannot_tell.iter().map(|open| {
+        let host = snapshot.host(open.host).map_or("", |it| it.label());
+        let objects = super::count(open.count as usize, "object");
         let text = format!(
             "{host}: {} could not tell about {objects}; to decide, run: {}",
-            it.code,
-            need::list(&it.missing)
+            open.code,
+            need::list(&open.missing)
         );
         let mut row = json!({
             "descriptor": {"id": "cannot-tell"},
             "level": "note",
             "message": {"text": message(&text)},
         });
-        if let (Some(&at), Value::Object(row)) = (index.get(&*it.code), &mut row) {
-            row.insert("associatedRule".into(), json!({"id": it.code, "index": at}));
+        if let (Some(&at), Value::Object(row)) = (index.get(&*open.code), &mut row) {
+            row.insert("associatedRule".into(), json!({"id": open.code, "index": at}));
         }
         row
     });
-    let read = problems::all(snapshot).take(PROBLEMS).map(|it| {
-        let place = super::place(it.archive, it.member);
-        let line = it.line.map_or(String::new(), |it| format!(":{it}"));
+    let read = problems::all(snapshot).take(PROBLEMS).map(|problem| {
+        let place = super::place(problem.archive, problem.member);
+        let line = problem.line.map_or(String::new(), |it| format!(":{it}"));
         json!({
-            "descriptor": {"id": it.kind},
+            "descriptor": {"id": problem.kind},
             "level": "note",
-            "message": {"text": message(&format!("{place}{line}: {}", it.message))},
+            "message": {"text": message(&format!("{place}{line}: {}", problem.message))},
         })
     });
     undecided.chain(read).collect()

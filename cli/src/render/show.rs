@@ -1,4 +1,4 @@
-//! All that is known about one thing: what it is, its way, and the lines that speak of it.
+//! All that is known about one thing: what it is, its path, and the lines that speak of it.
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
@@ -77,7 +77,7 @@ pub(crate) fn path(
 }
 
 /// Several things of one name, one a line.
-pub(crate) fn list(
+pub(crate) fn list_things(
     out: &mut impl Write,
     topology: &Topology<'_>,
     wanted: &str,
@@ -185,7 +185,7 @@ fn names(topology: &Topology<'_>, thing: &Thing, wanted: &str) -> BTreeSet<Strin
     names
 }
 
-/// Lines that hold one of the names as a word and were not told yet.
+/// Lines that hold one of the names as a word and were not shown yet.
 fn mentions<'a>(
     topology: &'a Topology<'_>,
     names: &BTreeSet<String>,

@@ -1,4 +1,4 @@
-//! What was looked at and what was not told: the end of every report for people.
+//! What was looked at and what was not decided: the end of every report for people.
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
@@ -20,7 +20,7 @@ const COMMANDS: usize = 3;
 pub(crate) const ANY_NETNS: &str = "NETNS";
 /// Problems that are shown.
 const PROBLEMS: usize = 3;
-/// Lines on what could not be told.
+/// Lines on what could not be decided.
 const UNDECIDED: usize = 24;
 /// Hosts that are named.
 const HOSTS: usize = 4;
@@ -219,7 +219,7 @@ pub(crate) fn undecided(
 }
 
 /// `ip -d address, ip netns exec NETNS ip route (in 4 namespaces) and 2 more`: the same command
-/// in several namespaces is told once.
+/// in several namespaces is listed once.
 pub(crate) fn commands<'a>(all: impl IntoIterator<Item = &'a Need>) -> String {
     let mut plain: BTreeSet<&Need> = BTreeSet::new();
     let mut inside: BTreeMap<Need, BTreeSet<&Need>> = BTreeMap::new();
@@ -292,7 +292,7 @@ pub(crate) fn not_read(
 
 /// How many lines were not understood, and the first few.
 pub(crate) fn reading(out: &mut impl Write, snapshot: &Snapshot, paint: Paint) -> io::Result<()> {
-    // What a tool complained of is told as a failed or partial capture.
+    // What a tool complained of is listed as a failed or partial capture.
     let all = || problems::all(snapshot).filter(|it| it.kind != ProblemKind::ToolError.as_str());
     let total = all().count();
     if total == 0 {

@@ -6,7 +6,7 @@ use tapline_topology::{EdgeKind, NodeData, NodeId, Topology};
 /// Nodes that are one thing.
 #[derive(Debug)]
 pub(crate) struct Thing {
-    /// What to call it by, and where its way starts.
+    /// What to call it by, and where its path starts.
     pub(crate) main: NodeId,
     /// All of it, in the order of the topology.
     pub(crate) nodes: Vec<NodeId>,

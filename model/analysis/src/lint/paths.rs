@@ -303,7 +303,7 @@ impl<'h> Walk<'_, 'h, '_> {
         }
     }
 
-    /// Whether no hop of some way on from here is broken.
+    /// Whether some path on from here has no broken hop.
     fn works(&self, hop: &'h Hop<'h>, passed: &mut BTreeSet<NodeId>) -> bool {
         if !passed.insert(hop.node) || passed.len() > MOST_HOPS {
             return true;
@@ -337,7 +337,7 @@ impl<'h> Walk<'_, 'h, '_> {
         };
         self.path.broken_by = fault;
         let why = hop.block().map(|block| block.why.clone());
-        // The far end of a tunnel is told with its interface, a port behind the switch with its own.
+        // The far end of a tunnel is shown with its interface, and so is a port behind the switch.
         let is_part = self.network.tunnel(node).is_some()
             || self.behind_switch && self.network.ovs_port(node).is_some();
         if !is_part || state == State::Broken {

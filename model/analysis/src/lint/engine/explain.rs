@@ -1,6 +1,6 @@
 //! Root causes: which finding follows from which, and what each of them cuts off.
 //!
-//! One fault makes many findings: a NIC without a link leaves a bridge without a way out, tunnels
+//! One fault makes many findings: a NIC without a link leaves a bridge without an uplink, tunnels
 //! without a source and routers without a gateway. All are true, one is to be repaired. The
 //! [`relation`] says which rules explain which, and what the two findings must have in common
 //! ([`touch`]). Each finding is given at most one cause, the surest and nearest to the ground;
@@ -110,7 +110,7 @@ fn causes(
     causes
 }
 
-/// Whether causes that run this way cannot run in circles: towards the ground, or, of one rule,
+/// Whether causes in this direction cannot run in circles: towards the ground, or, of one rule,
 /// from one whose peer is absent to one whose peer is there.
 fn leads_up(root: &Finding, symptom: &Finding) -> bool {
     let (below, above) = (relation::place(root), relation::place(symptom));

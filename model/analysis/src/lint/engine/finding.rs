@@ -49,7 +49,7 @@ pub enum Shape {
     Unfinished,
     /// A namespace lacks something because it has no port for it.
     NoPort,
-    /// The way of a VLAN between the integration bridge and a provider bridge.
+    /// The path of a VLAN between the integration bridge and a provider bridge.
     Provider,
 }
 

@@ -236,7 +236,7 @@ fn doubt_absence(findings: &mut [Finding], ctx: &Ctx<'_>) {
     }
     for finding in findings {
         let single = finding.rests_on_absence && per_host.get(&finding.host) == Some(&1);
-        let Some(apart) = single.then(|| apart(finding, ctx)).flatten() else { continue };
+        let Some(apart) = single.then(|| note_time_apart(finding, ctx)).flatten() else { continue };
         finding.confidence = match finding.confidence {
             Confidence::Proven => Confidence::Strong,
             Confidence::Strong | Confidence::Suspect => Confidence::Suspect,
@@ -247,9 +247,10 @@ fn doubt_absence(findings: &mut [Finding], ctx: &Ctx<'_>) {
 
 /// Says how far apart the texts were taken that a finding compares; `None` where that is no
 /// concern.
-fn apart(finding: &Finding, ctx: &Ctx<'_>) -> Option<String> {
+fn note_time_apart(finding: &Finding, ctx: &Ctx<'_>) -> Option<String> {
     let cited = finding.evidence.iter().map(|it| it.evidence.source);
-    let searched = finding.searched.iter().flat_map(|it| it.sources.iter().map(|it| it.0));
+    let searched =
+        finding.searched.iter().flat_map(|searched| searched.sources.iter().map(|it| it.0));
     let sources: BTreeSet<SourceId> = cited.chain(searched).collect();
     if sources.len() < 2 {
         return None;

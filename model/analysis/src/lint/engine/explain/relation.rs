@@ -124,7 +124,7 @@ mod tests {
             for after in rule.traits.after {
                 assert!(!after.joins.is_empty() && !after.roots.is_empty(), "{}", rule.code);
                 for root in after.roots {
-                    // A rule explains itself only where it tells causes from consequences.
+                    // A rule explains itself only where it separates causes from consequences.
                     if root.code == rule.code {
                         assert_ne!(after.only, after.of, "{} explains itself", rule.code);
                         continue;

@@ -76,8 +76,9 @@ fn cut_at(reading: &Outcome<Batch>, reason: &str) -> Option<Span> {
     {
         return Some(open.at);
     }
-    let cut = reading.problems.iter().find(|it| {
-        it.kind == ProblemKind::Truncated && (it.message != NO_LINE_END || reason == MAY_BE_CUT)
+    let cut = reading.problems.iter().find(|problem| {
+        problem.kind == ProblemKind::Truncated
+            && (problem.message != NO_LINE_END || reason == MAY_BE_CUT)
     });
     cut.map(|it| it.span)
 }
@@ -115,8 +116,10 @@ fn is_virsh(source: &Source) -> bool {
 
 /// Whether anything on the host looks like a VM; else libvirt may well not run.
 fn has_machines(ctx: &Ctx<'_>, host: HostId) -> bool {
-    ctx.netdevs_of(host).any(|it| {
-        it.kind == NetdevKind::Tap || it.name().starts_with("vnet") || it.name().starts_with("qbr")
+    ctx.netdevs_of(host).any(|device| {
+        device.kind == NetdevKind::Tap
+            || device.name().starts_with("vnet")
+            || device.name().starts_with("qbr")
     }) || ctx.vms().any(|it| it.host == host)
 }
 

@@ -69,9 +69,11 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         // Ports of routers and DHCP servers live in namespaces; without their list nobody knows
         // which.
         let inside = || {
-            ctx.ovs_ports_of(host).any(|it| {
-                ["qr-", "qg-", "ha-", "sg-", "fg-"].iter().any(|start| it.name().starts_with(start))
-                    && names::port_prefix(it.name()).is_some()
+            ctx.ovs_ports_of(host).any(|port| {
+                ["qr-", "qg-", "ha-", "sg-", "fg-"]
+                    .iter()
+                    .any(|start| port.name().starts_with(start))
+                    && names::port_prefix(port.name()).is_some()
             })
         };
         if !ctx.complete(host, &Netns::Root, Topic::NetnsList)

@@ -130,22 +130,22 @@ fn judge(
 
 /// A rule of neutron's hybrid firewall.
 fn first_rule(table: &Table<'_>) -> Option<Evidence> {
-    let rule = table.table.rules.iter().find(|it| {
-        it.chain.starts_with("neutron-openvswi-")
-            && it.matches.iter().any(|it| it.eq_ignore_ascii_case("physdev"))
+    let rule = table.table.rules.iter().find(|rule| {
+        rule.chain.starts_with("neutron-openvswi-")
+            && rule.matches.iter().any(|it| it.eq_ignore_ascii_case("physdev"))
     })?;
     Some(Evidence { source: table.source, span: rule.at })
 }
 
 /// The switch of the bridge itself, where it is printed.
 fn own_switch(bridge: &Item<'_, Netdev<'_>>, family: Family) -> Option<bool> {
-    bridge.records.iter().find_map(|it| match family {
+    bridge.records.iter().find_map(|seen| match family {
         Family::Inet => {
-            let data = it.record.kind_data.bridge.as_ref()?;
+            let data = seen.record.kind_data.bridge.as_ref()?;
             data.nf_call_iptables.as_ref().map(|it| it.value)
         }
         Family::Inet6 => {
-            Field::find(&it.record.other, "nf_call_ip6tables").map(|it| it.value == "1")
+            Field::find(&seen.record.other, "nf_call_ip6tables").map(|it| it.value == "1")
         }
     })
 }

@@ -78,7 +78,7 @@ fn zones_of<'a>(table: &Table<'a>) -> impl Iterator<Item = (u16, &'a Name, Evide
     table.table.rules.iter().filter(agent).filter_map(move |rule| {
         rule.target.as_ref().filter(|it| it.value == "CT")?;
         let after = |words: &'a [Name], keys: [&str; 2]| {
-            words.windows(2).find_map(|it| match it {
+            words.windows(2).find_map(|pair| match pair {
                 [key, value] if keys.contains(&key.as_str()) => Some(value),
                 _ => None,
             })

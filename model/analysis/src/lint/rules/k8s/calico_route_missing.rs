@@ -46,7 +46,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 /// The host's end of a pod's veth: `cali` and eleven hexadecimal digits of a hash.
 fn is_cali(name: &str) -> bool {
     name.strip_prefix("cali")
-        .is_some_and(|it| it.len() == 11 && it.bytes().all(|it| it.is_ascii_hexdigit()))
+        .is_some_and(|rest| rest.len() == 11 && rest.bytes().all(|it| it.is_ascii_hexdigit()))
 }
 
 /// The routes of a node that lead to cali devices.

@@ -121,10 +121,10 @@ fn together(ctx: &Ctx<'_>, a: &Node<'_>, b: &Node<'_>) -> bool {
         return false;
     }
     let nodes = ctx.topology.find_address(here.value).iter();
-    nodes.filter_map(|it| ctx.address(*it)).any(|it| {
-        it.host == a.device.host
-            && it.prefix < 32
-            && IpNet::new(it.ip, it.prefix).is_ok_and(|net| net.contains(&there.value))
+    nodes.filter_map(|it| ctx.address(*it)).any(|address| {
+        address.host == a.device.host
+            && address.prefix < 32
+            && IpNet::new(address.ip, address.prefix).is_ok_and(|net| net.contains(&there.value))
     }) && ctx.are_comparable(a.device.host, b.device.host)
 }
 

@@ -118,9 +118,9 @@ fn is_only_source(
         && device.netns().is_root()
         && defs::is_global(address.ip)
         && device.usable() == Some(true)
-        && ctx.addresses_of(device.id).iter().all(|it| {
-            it.ip.is_ipv4()
-                || !defs::is_global(it.ip)
-                || it.record.record.flags.iter().any(|it| it == "deprecated")
+        && ctx.addresses_of(device.id).iter().all(|address| {
+            address.ip.is_ipv4()
+                || !defs::is_global(address.ip)
+                || address.record.record.flags.iter().any(|flag| flag == "deprecated")
         })
 }

@@ -191,8 +191,8 @@ fn different_macs(holders: &[&Holder<'_>]) -> bool {
 
 /// Ports of a distributed or highly available router have one address in several namespaces.
 fn shared_router(holders: &[&Holder<'_>]) -> bool {
-    holders.iter().all(|it| {
-        let name = it.1.name();
+    holders.iter().all(|holder| {
+        let name = holder.1.name();
         name.starts_with("qr-") || name.starts_with("sg-") || name.starts_with("fg-")
     })
 }

@@ -218,10 +218,10 @@ fn is_best_default(table: Item<'_, RouteTable<'_>>, hop: &Hop<'_>) -> bool {
     let route = hop.route.record;
     let metric = |it: Option<u32>| it.unwrap_or_default();
     route.is_default()
-        && !table.data.routes.iter().map(|it| it.record).any(|it| {
-            it.is_default()
-                && it.kind == "unicast"
-                && it.family == route.family
-                && metric(it.metric) < metric(route.metric)
+        && !table.data.routes.iter().map(|it| it.record).any(|other| {
+            other.is_default()
+                && other.kind == "unicast"
+                && other.family == route.family
+                && metric(other.metric) < metric(route.metric)
         })
 }

@@ -216,9 +216,11 @@ fn fault<'a>(
     if exempt(hop, &device) {
         return Ok(None);
     }
-    let own = ctx.topology.find_address(hop.gateway).iter().any(|it| {
-        ctx.address(*it).is_some_and(|it| {
-            it.host == host && it.netns() == netns && !is_virtual(it.ip, it.prefix)
+    let own = ctx.topology.find_address(hop.gateway).iter().any(|id| {
+        ctx.address(*id).is_some_and(|address| {
+            address.host == host
+                && address.netns() == netns
+                && !is_virtual(address.ip, address.prefix)
         })
     });
     if own {
@@ -261,8 +263,8 @@ fn exempt(hop: &Hop<'_>, device: &Item<'_, Netdev<'_>>) -> bool {
         IpAddr::V6(ip) => ip.is_unicast_link_local(),
         IpAddr::V4(ip) => ip.is_link_local(),
     };
-    let daemon = hop.route.record.proto.as_deref().is_some_and(|it| {
-        matches!(it, "bgp" | "bird" | "zebra" | "ospf" | "isis" | "babel" | "eigrp" | "rip")
+    let daemon = hop.route.record.proto.as_deref().is_some_and(|proto| {
+        matches!(proto, "bgp" | "bird" | "zebra" | "ospf" | "isis" | "babel" | "eigrp" | "rip")
     });
     let point_to_point = matches!(device.kind, NetdevKind::Tun | NetdevKind::Tunnel)
         || device.flag("POINTOPOINT") == Some(true);
@@ -276,11 +278,11 @@ fn is_connected(
     hop: &Hop<'_>,
     device: &Item<'_, Netdev<'_>>,
 ) -> bool {
-    let subnet = ctx.addresses_of(device.id).iter().any(|it| {
-        let net = IpNet::new(it.ip, it.prefix);
-        let peer = it.record.record.peer;
-        let peer_net = peer.and_then(|peer| IpNet::new(peer, it.prefix).ok());
-        (it.ip != hop.gateway && net.is_ok_and(|it| it.contains(&hop.gateway)))
+    let subnet = ctx.addresses_of(device.id).iter().any(|address| {
+        let net = IpNet::new(address.ip, address.prefix);
+        let peer = address.record.record.peer;
+        let peer_net = peer.and_then(|peer| IpNet::new(peer, address.prefix).ok());
+        (address.ip != hop.gateway && net.is_ok_and(|it| it.contains(&hop.gateway)))
             || peer_net.is_some_and(|it| it.contains(&hop.gateway))
     });
     subnet || link_route(ctx, table, hop)
@@ -289,8 +291,8 @@ fn is_connected(
 fn link_route(ctx: &Ctx<'_>, table: Item<'_, RouteTable<'_>>, hop: &Hop<'_>) -> bool {
     let main = ctx.topology.find_route_table(table.host, table.netns(), "main");
     let tables = [Some(table), main.and_then(|it| ctx.route_table(it))];
-    tables.into_iter().flatten().flat_map(|it| it.data.routes.iter()).any(|it| {
-        let route = it.record;
+    tables.into_iter().flatten().flat_map(|it| it.data.routes.iter()).any(|seen| {
+        let route = seen.record;
         route.kind == "unicast"
             && route.via.is_none()
             && route.dev.as_ref().is_some_and(|it| it.value == *hop.dev)
@@ -306,8 +308,8 @@ fn detour<'a>(ctx: &Ctx<'a>, table: Item<'a, RouteTable<'a>>, hop: &Hop<'a>) -> 
         .data
         .routes
         .iter()
-        .filter(|it| {
-            destination(it.record) == wanted && it.record.family == hop.route.record.family
+        .filter(|seen| {
+            destination(seen.record) == wanted && seen.record.family == hop.route.record.family
         })
         .flat_map(|it| next_hops(*it))
         .any(|it| it.dev != hop.dev && matches!(fault(ctx, table, &it), Ok(None)))

@@ -153,8 +153,8 @@ fn used(
     device: Item<'_, Netdev<'_>>,
     addresses: &[Item<'_, AddressNode<'_>>],
 ) -> Option<(Evidence, &'static str)> {
-    let tunnel = ctx.tunnels().filter(|it| it.host == device.host).find_map(|it| {
-        let local = it.data.local.as_ref()?;
+    let tunnel = ctx.tunnels().filter(|it| it.host == device.host).find_map(|tunnel| {
+        let local = tunnel.data.local.as_ref()?;
         addresses.iter().any(|mine| mine.ip == local.value).then_some(local.evidence)
     });
     if let Some(evidence) = tunnel {

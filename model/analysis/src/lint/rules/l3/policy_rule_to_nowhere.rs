@@ -48,7 +48,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 fn judge_table(ctx: &Ctx<'_>, out: &mut Verdicts, table: Item<'_, RouteTable<'_>>) {
     let (host, netns) = (table.host, table.netns());
     let has = |family: Family| {
-        table.data.routes.iter().any(|it| it.record.family.is_none_or(|it| it == family))
+        table.data.routes.iter().any(|route| route.record.family.is_none_or(|it| it == family))
     };
     let family = |rule: &Rule| {
         let prefix = rule.from.or(rule.to);
@@ -150,7 +150,7 @@ fn selects(rule: &Rule) -> bool {
 /// Whether keepalived fills the tables of this namespace while it is master.
 fn awaits_its_turn(ctx: &Ctx<'_>, table: Item<'_, RouteTable<'_>>) -> bool {
     let netns = ctx.topology.find_netns(table.host, table.netns());
-    netns.is_some_and(|it| ctx.devices_in(it).iter().any(|it| it.name().starts_with("ha-")))
+    netns.is_some_and(|netns| ctx.devices_in(netns).iter().any(|it| it.name().starts_with("ha-")))
 }
 
 /// Whether IPv6 routes of the namespace were printed at all.

@@ -163,8 +163,11 @@ struct Ports(BTreeMap<(Name, i64), NodeId>);
 
 impl Ports {
     fn new(ctx: &Ctx<'_>, host: HostId) -> Self {
-        let all = ctx.ovs_interfaces_of(host).filter_map(|it| {
-            Some(((it.data.bridge.clone(), it.data.ofport.as_ref()?.value), it.id))
+        let all = ctx.ovs_interfaces_of(host).filter_map(|interface| {
+            Some((
+                (interface.data.bridge.clone(), interface.data.ofport.as_ref()?.value),
+                interface.id,
+            ))
         });
         Self(all.collect())
     }

@@ -71,8 +71,8 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, VmNic<'_>>, function: 
     let of = format!("VF {} of {}", vf.vf, physical.name());
     let disabled =
         Field::find(&vf.other, "link-state").is_some_and(|it| it.value.starts_with("disable"));
-    let wanted = nic.data.xml.and_then(|it| match it.record.vlans.as_slice() {
-        [one] if !it.record.vlan_trunk => Some((one.value, one.evidence(it.source))),
+    let wanted = nic.data.xml.and_then(|xml| match xml.record.vlans.as_slice() {
+        [one] if !xml.record.vlan_trunk => Some((one.value, one.evidence(xml.source))),
         _ => None,
     });
     let wrong = wanted.filter(|it| it.0 != 0 && vf.vlan != Some(it.0));

@@ -163,9 +163,9 @@ fn pair(ctx: &Ctx<'_>, out: &mut Verdicts, near: Item<'_, Netdev<'_>>, far: Item
 
 /// The link-local /31 networks of a device.
 fn links<'a>(ctx: &Ctx<'a>, device: NodeId) -> Vec<(Ipv4Net, Item<'a, AddressNode<'a>>)> {
-    let all = ctx.addresses_of(device).into_iter().filter_map(|it| match it.ip {
-        IpAddr::V4(ip) if ip.is_link_local() && it.prefix == 31 => {
-            Some((Ipv4Net::new(ip, 31).ok()?.trunc(), it))
+    let all = ctx.addresses_of(device).into_iter().filter_map(|address| match address.ip {
+        IpAddr::V4(ip) if ip.is_link_local() && address.prefix == 31 => {
+            Some((Ipv4Net::new(ip, 31).ok()?.trunc(), address))
         }
         _ => None,
     });
@@ -179,8 +179,9 @@ fn gateway(ctx: &Ctx<'_>, out: &mut Verdicts, netns: Item<'_, NetnsNode<'_>>) {
     // Without a router it is a leftover.
     let Some(router) = devices.iter().find(|it| it.name().starts_with("fpr-")) else { return };
     let gateways: Vec<_> = devices.iter().filter(|it| it.name().starts_with("fg-")).collect();
-    let addressed =
-        gateways.iter().any(|it| ctx.addresses_of(it.id).iter().any(|it| defs::is_global(it.ip)));
+    let addressed = gateways
+        .iter()
+        .any(|gateway| ctx.addresses_of(gateway.id).iter().any(|it| defs::is_global(it.ip)));
     if addressed {
         out.clean();
         return;
@@ -327,12 +328,14 @@ fn outward(
         .tables_in(netns.id)
         .into_iter()
         .filter(|it| it.name() == TABLE)
-        .flat_map(|it| it.data.rules.iter().map(|it| it.record))
+        .flat_map(|table| table.data.rules.iter().map(|it| it.record))
         .collect();
     let has_rule = |fixed: Ipv4Addr| {
         let fixed = IpAddr::V4(fixed);
-        rules.iter().any(|it| {
-            !it.not && it.from.is_none_or(|from| from.trunc().contains(&fixed)) && it.iif.is_none()
+        rules.iter().any(|rule| {
+            !rule.not
+                && rule.from.is_none_or(|from| from.trunc().contains(&fixed))
+                && rule.iif.is_none()
         })
     };
     let lost: Vec<_> = floating.iter().filter(|it| !has_rule(it.fixed)).collect();
@@ -361,15 +364,15 @@ fn routes<'a>(
 ) -> impl Iterator<Item = (&'a str, &'a Route)> {
     let node = ctx.topology.find_netns(host, netns);
     let tables = node.map(|it| ctx.tables_in(it)).unwrap_or_default();
-    tables.into_iter().flat_map(|it| {
-        let name = it.name();
-        it.data.routes.iter().map(move |route| (name, route.record))
+    tables.into_iter().flat_map(|table| {
+        let name = table.name();
+        table.data.routes.iter().map(move |route| (name, route.record))
     })
 }
 
 fn goes_through(route: &Route, dev: &str) -> bool {
     route.dev.as_ref().is_some_and(|it| it.value == dev)
-        || route.nexthops.iter().any(|it| it.dev.as_ref().is_some_and(|it| it.value == dev))
+        || route.nexthops.iter().any(|hop| hop.dev.as_ref().is_some_and(|it| it.value == dev))
 }
 
 fn advise(finding: &mut Finding, netns: &Netns) {

@@ -227,9 +227,9 @@ fn two_routers(ctx: &Ctx<'_>, out: &mut Verdicts, floating: Ipv4Addr, claims: &[
     let Some(first) = claims.first() else { return };
     // A router is on several nodes by design, and an address may move between two captures of one
     // machine.
-    let other = claims.iter().find(|it| {
-        let (a, b) = (first.router.netns.host, it.router.netns.host);
-        it.router.id() != first.router.id() && (a == b || ctx.are_comparable(a, b))
+    let other = claims.iter().find(|claim| {
+        let (a, b) = (first.router.netns.host, claim.router.netns.host);
+        claim.router.id() != first.router.id() && (a == b || ctx.are_comparable(a, b))
     });
     let Some(other) = other else { return };
     let (a, b) = (first.router.netns.host, other.router.netns.host);

@@ -181,8 +181,10 @@ fn users<'a>(
             Some((net.parse().ok().filter(|_| !not)?, table.line(rule)))
         })
         .collect();
-    let bridges = ctx.netdevs_of(host).filter(|it| {
-        it.kind == NetdevKind::Bridge && it.netns().is_root() && !ctx.members(it.id).is_empty()
+    let bridges = ctx.netdevs_of(host).filter(|device| {
+        device.kind == NetdevKind::Bridge
+            && device.netns().is_root()
+            && !ctx.members(device.id).is_empty()
     });
     bridges
         .filter_map(|bridge| {

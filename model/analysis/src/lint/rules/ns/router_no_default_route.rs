@@ -152,8 +152,8 @@ fn distributed<'a>(
         let Ok(net) = IpNet::new(subnet.ip, subnet.prefix) else { continue };
         let out_of_here = tables.iter().any(|table| {
             table.name() == "main"
-                || table.data.rules.iter().any(|it| {
-                    !it.record.not && it.record.from.is_some_and(|from| covers(from, net))
+                || table.data.rules.iter().any(|rule| {
+                    !rule.record.not && rule.record.from.is_some_and(|from| covers(from, net))
                 })
         });
         if out_of_here {
@@ -198,8 +198,8 @@ fn own_rule<'a>(
     net: IpNet,
 ) -> Option<(&'a str, tapline_core::span::Evidence)> {
     ctx.tables_in(netns.id).into_iter().find_map(|table| {
-        let rule = table.data.rules.iter().find(|it| {
-            let from = it.record.from.filter(|_| !it.record.not);
+        let rule = table.data.rules.iter().find(|rule| {
+            let from = rule.record.from.filter(|_| !rule.record.not);
             from.is_some_and(|from| from.trunc() == net.trunc())
         })?;
         let at = tapline_core::span::Evidence { source: rule.source, span: rule.record.at };
@@ -220,10 +220,10 @@ fn covers(from: IpNet, net: IpNet) -> bool {
 }
 
 fn has_default(table: &Item<'_, tapline_topology::graph::RouteTable<'_>>, v4: bool) -> bool {
-    table.data.routes.iter().map(|it| it.record).any(|it| {
-        it.kind == "unicast"
-            && leads_everywhere(it)
-            && it.family.is_none_or(|family| (family == Family::Inet) == v4)
+    table.data.routes.iter().map(|it| it.record).any(|route| {
+        route.kind == "unicast"
+            && leads_everywhere(route)
+            && route.family.is_none_or(|family| (family == Family::Inet) == v4)
     })
 }
 

@@ -72,9 +72,9 @@ fn registered(ctx: &Ctx<'_>, out: &mut Verdicts, ovn: &Ovn<'_>, local: Local<'_>
         return;
     };
     let ips: Vec<String> = local.list("ovn-encap-ip").collect();
-    let stale = south.chassis.values().find_map(|it| {
-        let encap = it.encaps.iter().find(|it| ips.iter().any(|ip| ip == it.ip))?;
-        Some((it, *encap))
+    let stale = south.chassis.values().find_map(|chassis| {
+        let encap = chassis.encaps.iter().find(|it| ips.iter().any(|ip| ip == it.ip))?;
+        Some((chassis, *encap))
     });
     let message = match stale {
         Some((other, encap)) => format!(
@@ -166,9 +166,9 @@ fn one_hostname<'a>(
         }
     }
     for (hostname, all) in names.into_iter().filter(|(_, all)| all.len() > 1) {
-        let own = ovn.locals.values().find(|it| {
-            it.get("hostname").is_some_and(|it| it.value == hostname)
-                || it.system_id().is_some_and(|id| all.iter().any(|it| it.name == id))
+        let own = ovn.locals.values().find(|local| {
+            local.get("hostname").is_some_and(|it| it.value == hostname)
+                || local.system_id().is_some_and(|id| all.iter().any(|it| it.name == id))
         });
         if all.iter().any(|a| all.iter().any(|b| said.contains(&(a.name, b.name)))) {
             continue;

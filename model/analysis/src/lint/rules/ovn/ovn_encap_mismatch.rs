@@ -110,10 +110,10 @@ fn tunnel(
     {
         return;
     }
-    let has = ctx.ovs_interfaces_of(host).any(|it| {
-        let remote = it.data.option("remote_ip").map(|it| it.value.as_str());
+    let has = ctx.ovs_interfaces_of(host).any(|interface| {
+        let remote = interface.data.option("remote_ip").map(|it| it.value.as_str());
         remote.is_some_and(|it| ips.contains(it))
-            || remote == Some("flow") && it.name().starts_with("ovn")
+            || remote == Some("flow") && interface.name().starts_with("ovn")
     });
     if has {
         out.clean();

@@ -39,10 +39,9 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
                 continue;
             }
             // Another database, or another text, may show it claimed.
-            let held = ovn
-                .souths
-                .values()
-                .any(|it| it.bindings.get(name).is_some_and(|it| it.holder != Holder::Nobody));
+            let held = ovn.souths.values().any(|south| {
+                south.bindings.get(name).is_some_and(|it| it.holder != Holder::Nobody)
+            });
             if held {
                 out.clean();
             } else if said.insert(name) {
@@ -99,8 +98,8 @@ fn planned<'a>(
     let meant: Vec<&str> = port
         .gateway_chassis
         .iter()
-        .map(|it| match &it.value {
-            OvsRef::Name(it) | OvsRef::Uuid(it) => it.as_str(),
+        .map(|reference| match &reference.value {
+            OvsRef::Name(reference) | OvsRef::Uuid(reference) => reference.as_str(),
         })
         .collect();
     let gone: Vec<&str> = match south.shown {

@@ -158,8 +158,8 @@ fn serves(ctx: &Ctx<'_>, interface: Item<'_, OvsInterface>) -> Option<bool> {
         }
         User::Off(_) | User::Nobody => Some(false),
         User::Unknown(_) => {
-            let vm = ["vm-uuid", "vm-id"].iter().any(|it| {
-                defs::external_id(interface.data, it).is_some_and(|value| !value.is_empty())
+            let vm = ["vm-uuid", "vm-id"].iter().any(|key| {
+                defs::external_id(interface.data, key).is_some_and(|value| !value.is_empty())
             });
             if vm { None } else { Some(false) }
         }

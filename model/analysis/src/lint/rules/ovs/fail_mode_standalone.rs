@@ -30,9 +30,9 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         // Releases that never set a mode rely on bridges that go on by themselves.
         let sets = defs::is_ovn(ctx, host)
             || recent.contains(&host)
-            || ctx.ovs_bridges_of(host).any(|it| {
-                let secure = it.fail_mode.as_ref().is_some_and(|it| it.value == "secure");
-                secure || !it.controllers.is_empty()
+            || ctx.ovs_bridges_of(host).any(|bridge| {
+                let secure = bridge.fail_mode.as_ref().is_some_and(|it| it.value == "secure");
+                secure || !bridge.controllers.is_empty()
             });
         if !sets {
             continue;

@@ -74,8 +74,8 @@ struct Named<'a> {
 /// The ports that flows name by number. Flows that go by themselves may outlive a port.
 fn numbers<'a>(dump: &Dump<'a>) -> BTreeMap<u32, Named<'a>> {
     let mut all: BTreeMap<u32, Named<'a>> = BTreeMap::new();
-    let lasting = dump.flows.iter().filter(|it| {
-        it.hard_timeout.is_none_or(|it| it == 0) && it.idle_timeout.is_none_or(|it| it == 0)
+    let lasting = dump.flows.iter().filter(|flow| {
+        flow.hard_timeout.is_none_or(|it| it == 0) && flow.idle_timeout.is_none_or(|it| it == 0)
     });
     for &flow in lasting {
         if let Some(OfPort::Number(number)) = flow.in_port().map(|it| it.value) {
@@ -121,7 +121,7 @@ fn listing(
     let (source, _) = all.first()?;
     let mut ports = BTreeSet::new();
     for (_, switch) in all {
-        ports.extend(switch.ports.iter().filter_map(|it| match it.port.value {
+        ports.extend(switch.ports.iter().filter_map(|port| match port.port.value {
             OfPort::Number(number) => Some(number),
             _ => None,
         }));
@@ -205,7 +205,7 @@ fn heading(ctx: &Ctx<'_>, source: SourceId) -> Evidence {
 fn is_losing(flow: &Flow, listed: &Listed) -> bool {
     let used =
         flow.n_packets.is_some_and(|it| it > 0) && flow.idle_age.is_some_and(|it| it <= RECENT);
-    used && flows::actions(flow).all(|it| match &it.action {
+    used && flows::actions(flow).all(|action| match &action.action {
         Action::Output { port: OfPort::Number(number) } => !listed.ports.contains(number),
         Action::Output { .. }
         | Action::Local

@@ -56,8 +56,8 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 /// Controllers that OVS itself connects to. A passive one (`ptcp:`) waits for a client and is
 /// fine without.
 fn active(bridge: &OvsBridge) -> impl Iterator<Item = &OvsController> {
-    bridge.controllers.iter().filter(|it| {
-        ["tcp:", "ssl:", "unix:"].iter().any(|scheme| it.target.value.starts_with(scheme))
+    bridge.controllers.iter().filter(|controller| {
+        ["tcp:", "ssl:", "unix:"].iter().any(|scheme| controller.target.value.starts_with(scheme))
     })
 }
 
@@ -126,8 +126,9 @@ fn report(
 }
 
 fn is_connected(bridge: &OvsBridge, target: &str) -> bool {
-    active(bridge).any(|it| {
-        it.target.value.starts_with(target) && it.is_connected.as_ref().is_some_and(|it| it.value)
+    active(bridge).any(|controller| {
+        controller.target.value.starts_with(target)
+            && controller.is_connected.as_ref().is_some_and(|it| it.value)
     })
 }
 

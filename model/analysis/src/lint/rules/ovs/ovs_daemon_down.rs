@@ -50,10 +50,10 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 
 /// The question to the database failed: is there a switch that it should describe?
 fn database(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, source: &Source) {
-    let trace = ctx.netdevs_of(host).find(|it| {
-        let master = it.master.as_ref().map_or("", |it| it.value.as_str());
-        it.netns().is_root()
-            && (names::is_ovs_datapath(it.name()) || names::is_ovs_datapath(master))
+    let trace = ctx.netdevs_of(host).find(|device| {
+        let master = device.master.as_ref().map_or("", |it| it.value.as_str());
+        device.netns().is_root()
+            && (names::is_ovs_datapath(device.name()) || names::is_ovs_datapath(master))
     });
     let refused = source.text.contains("Connection refused");
     let failed = source.text.contains("database connection failed")

@@ -64,7 +64,7 @@ fn counts(interface: Item<'_, OvsInterface>) -> bool {
 fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, interfaces: &[Item<'_, OvsInterface>]) {
     let [first, rest @ ..] = interfaces else { return };
     // Two whole ids that differ are two ports, whatever their starts.
-    let Some(second) = rest.iter().find(|it| match (id(first), id(it)) {
+    let Some(second) = rest.iter().find(|other| match (id(first), id(other)) {
         (Some(a), Some(b)) => a == b,
         _ => true,
     }) else {

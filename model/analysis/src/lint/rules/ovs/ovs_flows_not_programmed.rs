@@ -156,10 +156,10 @@ fn loss(maker: Maker, dump: &Dump<'_>, database: Database) -> Option<Loss> {
         }
         // Releases before tables kept all in table 0.
         Maker::Tunnels
-            if !any(&|it| {
-                matches!(it.table.number(), Some(4 | 20 | 21 | 22))
-                    || flows::tunnel_id(it).is_some()
-                    || flows::sets_tunnel(it).is_some()
+            if !any(&|flow| {
+                matches!(flow.table.number(), Some(4 | 20 | 21 | 22))
+                    || flows::tunnel_id(flow).is_some()
+                    || flows::sets_tunnel(flow).is_some()
             }) =>
         {
             Some(Loss::Overlay)
@@ -186,10 +186,10 @@ fn is_programmed(ctx: &Ctx<'_>, bridge: Item<'_, OvsBridge>) -> bool {
 
 /// Whether the integration bridge has ports of VMs, routers or DHCP servers that are wired.
 fn has_live_ports(ctx: &Ctx<'_>, host: HostId) -> bool {
-    ctx.ovs_ports_of(host).filter(|it| it.bridge == "br-int").any(|it| {
-        let dead = it.tag.as_ref().is_some_and(|it| it.value == defs::DEAD_VLAN);
-        let id = || ctx.interface_called(host, it.name());
-        let named = names::port_prefix(it.name()).is_some();
+    ctx.ovs_ports_of(host).filter(|it| it.bridge == "br-int").any(|port| {
+        let dead = port.tag.as_ref().is_some_and(|it| it.value == defs::DEAD_VLAN);
+        let id = || ctx.interface_called(host, port.name());
+        let named = names::port_prefix(port.name()).is_some();
         !dead && (named || id().is_some_and(|it| defs::external_id(&it, "iface-id").is_some()))
     })
 }
@@ -225,7 +225,10 @@ fn message(bridge: Item<'_, OvsBridge>, loss: Loss) -> &'static str {
     // Without its controller such a bridge takes over and switches by itself.
     let alone = bridge.fail_mode.as_ref().is_none_or(|it| it.value != "secure")
         && !bridge.controllers.is_empty()
-        && bridge.controllers.iter().all(|it| it.is_connected.as_ref().is_none_or(|it| !it.value));
+        && bridge
+            .controllers
+            .iter()
+            .all(|controller| controller.is_connected.as_ref().is_none_or(|it| !it.value));
     match loss {
         Loss::All if alone => {
             "the bridge has no flow, and is not `secure`: nothing separates its networks or leads them out"

@@ -152,7 +152,9 @@ fn lack<'a>(
         let there = own.first().copied().filter(|_| defs::is_expected(ctx, name))?;
         return Some(Lack { missing: (format!("int-{name}"), "br-int"), there });
     };
-    let nic = own.iter().any(|it| it.kind.is_empty() || it.kind == "system" || it.kind == "dpdk");
+    let nic = own.iter().any(|interface| {
+        interface.kind.is_empty() || interface.kind == "system" || interface.kind == "dpdk"
+    });
     nic.then(|| Lack { missing: (format!("phy-{name}"), name), there: *half })
 }
 

@@ -55,10 +55,10 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 
 /// Whether the address is one of the loopback, announced by routing on purpose.
 fn is_anycast(ctx: &Ctx<'_>, host: HostId, ip: IpAddr) -> bool {
-    ctx.topology.find_address(ip).iter().filter_map(|id| ctx.address(*id)).any(|it| {
-        it.host == host
+    ctx.topology.find_address(ip).iter().filter_map(|id| ctx.address(*id)).any(|address| {
+        address.host == host
             && ctx
-                .netdev(it.netdev)
+                .netdev(address.netdev)
                 .is_some_and(|it| matches!(it.kind, NetdevKind::Loopback | NetdevKind::Dummy))
     })
 }

@@ -59,7 +59,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
                     .topology
                     .find_address(ip)
                     .iter()
-                    .any(|it| ctx.address(*it).is_some_and(|it| it.host == host));
+                    .any(|id| ctx.address(*id).is_some_and(|it| it.host == host));
                 if elsewhere {
                     // A datapath of another namespace may use it: rare, and not visible here.
                     out.cannot_tell(host, [Need::command("ovs-appctl dpif/show")]);

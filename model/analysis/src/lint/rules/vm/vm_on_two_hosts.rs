@@ -100,7 +100,7 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, all: &[Item<'_, Vm>]) {
 fn macs(ctx: &Ctx<'_>, vm: &Item<'_, Vm>) -> BTreeSet<Mac> {
     let nics = ctx.topology.into(vm.id, EdgeKind::NicOf);
     let nics = nics.into_iter().filter_map(|(id, _)| ctx.vm_nic(id));
-    nics.filter_map(|it| it.data.mac.as_ref().map(|it| it.value)).collect()
+    nics.filter_map(|nic| nic.data.mac.as_ref().map(|it| it.value)).collect()
 }
 
 /// How far apart the captures were taken, where that is far enough for a migration.

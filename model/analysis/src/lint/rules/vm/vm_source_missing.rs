@@ -210,8 +210,9 @@ fn socket(
     let at = path.evidence(xml.source);
     let name = path.value.rsplit('/').next().unwrap_or_default();
     let by_path = || {
-        ctx.ovs_interfaces_of(host)
-            .find(|it| it.data.option("vhost-server-path").is_some_and(|it| it.value == path.value))
+        ctx.ovs_interfaces_of(host).find(|interface| {
+            interface.data.option("vhost-server-path").is_some_and(|it| it.value == path.value)
+        })
     };
     let Some(port) = ctx.interface_called(host, name).or_else(by_path) else {
         // Other switches use such sockets too; the name of neutron's is that of an OVS port.
@@ -242,8 +243,8 @@ fn socket(
         "dpdkvhostuserclient" => Some("server"),
         _ => None,
     };
-    let message = if let Some(bridge) = bridge.filter(|it| {
-        wanted.is_some() && it.datapath_type.is_some() && defs::is_kernel_datapath(it.data)
+    let message = if let Some(bridge) = bridge.filter(|bridge| {
+        wanted.is_some() && bridge.datapath_type.is_some() && defs::is_kernel_datapath(bridge.data)
     }) {
         format!(
             "its port {} is on {}, a bridge of the kernel: only one of user space can serve it",

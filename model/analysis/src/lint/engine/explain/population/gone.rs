@@ -26,12 +26,12 @@ const LEAST: usize = 3;
 
 pub(super) fn add(report: &mut Report, ctx: &Ctx<'_>) {
     let mesh = ctx.mesh();
-    probed(report, ctx, mesh);
-    missed(report, ctx, mesh);
+    add_unanswered(report, ctx, mesh);
+    mark_missed(report, ctx, mesh);
 }
 
 /// Probes of several hosts find the tunnel to it down.
-fn probed(report: &mut Report, ctx: &Ctx<'_>, mesh: &Mesh) {
+fn add_unanswered(report: &mut Report, ctx: &Ctx<'_>, mesh: &Mesh) {
     let mut down: BTreeMap<IpAddr, BTreeMap<HostId, &Finding>> = BTreeMap::new();
     let probes = report
         .findings
@@ -67,7 +67,7 @@ fn probed(report: &mut Report, ctx: &Ctx<'_>, mesh: &Mesh) {
 
 /// One host has a tunnel to it, and several have none although each should: l2population makes
 /// tunnels on demand, so a person has to say that it is off.
-fn missed(report: &mut Report, ctx: &Ctx<'_>, mesh: &Mesh) {
+fn mark_missed(report: &mut Report, ctx: &Ctx<'_>, mesh: &Mesh) {
     if ctx.settings.env.l2pop == Some(true) {
         return;
     }
@@ -83,9 +83,9 @@ fn missed(report: &mut Report, ctx: &Ctx<'_>, mesh: &Mesh) {
         cleaned |= mesh::is_cleaned(ctx, tunnel.host);
     }
     let remotes: BTreeSet<IpAddr> = ends.values().flatten().copied().collect();
-    // Addresses that `sos clean` replaced, or that nothing tells, may be those of a captured host.
-    let told = |host: HostId| ctx.complete(host, &Netns::Root, Topic::Addresses);
-    if cleaned || ends.len() <= LEAST || !ctx.hosts().all(told) {
+    // Addresses that `sos clean` replaced, or that no text shows, may be those of a captured host.
+    let shown = |host: HostId| ctx.complete(host, &Netns::Root, Topic::Addresses);
+    if cleaned || ends.len() <= LEAST || !ctx.hosts().all(shown) {
         return;
     }
     for remote in remotes.into_iter().filter(|it| mesh.owners(ctx, *it).is_empty()) {
@@ -105,13 +105,13 @@ fn missed(report: &mut Report, ctx: &Ctx<'_>, mesh: &Mesh) {
         } else {
             Vec::new()
         };
-        let known = report.findings.iter_mut().find(|it| {
-            *it.rule == unknown_tunnel_peers::RULE && it.subject.address() == Some(remote)
+        let known = report.findings.iter_mut().find(|finding| {
+            *finding.rule == unknown_tunnel_peers::RULE && finding.subject.address() == Some(remote)
         });
         // The rule did not run, or had something to ask first.
         let Some(finding) = known else { continue };
         if missing.is_empty() {
-            tell(finding, ctx, remote, &whole);
+            report_gone(finding, ctx, remote, &whole);
         } else if let Some(host) = open.first().or(whole.first()).copied() {
             report.cannot_tell.push(CannotTell {
                 code: unknown_tunnel_peers::RULE.code.clone(),
@@ -124,7 +124,7 @@ fn missed(report: &mut Report, ctx: &Ctx<'_>, mesh: &Mesh) {
 }
 
 /// The remark that a far end was not captured becomes one about the far end.
-fn tell(finding: &mut Finding, ctx: &Ctx<'_>, ip: IpAddr, without: &[HostId]) {
+fn report_gone(finding: &mut Finding, ctx: &Ctx<'_>, ip: IpAddr, without: &[HostId]) {
     let names = without.iter().map(|it| ctx.host_name(*it));
     finding.message = format!(
         "{ip} is gone or renumbered (not captured): {} captured hosts have no tunnel to it, others do",

@@ -15,7 +15,7 @@ use crate::lint::rules::l3::gateway_neighbour_failed;
 use crate::lint::rules::next_hops;
 use tapline_network::defs;
 
-/// A network as one host tells it: the bridge, and the network or VLAN there.
+/// A network as one host shows it: the bridge, and the network or VLAN there.
 type Network = (HostId, String, String);
 
 pub(super) fn add(report: &mut Report, ctx: &Ctx<'_>) {
