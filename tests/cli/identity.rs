@@ -99,6 +99,30 @@ fn the_order_of_the_inputs_changes_no_id() {
 }
 
 #[test]
+fn findings_name_their_record_as_the_records_do() {
+    let address = "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN group default \
+         qlen 1000\n    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00\n    \
+         inet 127.0.0.1/8 scope host lo\n       valid_lft forever preferred_lft forever\n2: ens3: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP group \
+         default qlen 1000\n    link/ether 52:54:00:00:02:f0 brd ff:ff:ff:ff:ff:ff\n    \
+         inet 192.0.2.10/24 scope global ens3\n       valid_lft forever preferred_lft forever\n";
+    let folder = Folder::new(&[
+        ("hostname", "lab7\n"),
+        ("ip_netns", ""),
+        ("ip_-d_address", address),
+        ("ip_route", "192.0.2.0/24 dev ens3 scope link\ndefault via 198.51.100.1 dev ens3\n"),
+    ]);
+    let input = folder.join("");
+    let report = run(["lint", "--format", "json", &input]).json();
+    let rows = run(["records", "--format", "json", &input]).json();
+    let routes: Vec<&Value> =
+        rows["records"].as_array().unwrap().iter().filter(|row| row["kind"] == "route").collect();
+    let named = texts(&report["findings"], "record");
+    let named: Vec<&String> = named.iter().filter(|record| !record.is_empty()).collect();
+    assert_eq!(named, ["host:lab7/record/ip_route/2"]);
+    assert_eq!(routes[1]["at"]["key"], *named[0]);
+}
+
+#[test]
 fn findings_name_their_node_as_the_graph_does() {
     let report = run(["lint", "--format", "json", &node2()]).json();
     let graph = run(["graph", "--format", "json", &node2()]).json();

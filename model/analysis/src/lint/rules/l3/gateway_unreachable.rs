@@ -57,7 +57,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     }
 }
 
-/// One way of one route.
+/// One next hop of one route.
 #[derive(Clone, Copy)]
 pub(crate) struct Hop<'t> {
     pub(crate) route: Seen<'t, Route>,
@@ -67,7 +67,7 @@ pub(crate) struct Hop<'t> {
     flags: &'t [At<Name>],
 }
 
-/// The ways of a route that have a gateway's address and a device.
+/// The next hops of a route that have a gateway's address and a device.
 pub(crate) fn next_hops(route: Seen<'_, Route>) -> Vec<Hop<'_>> {
     let record = route.record;
     if record.kind != "unicast" {
@@ -87,7 +87,12 @@ pub(crate) fn next_hops(route: Seen<'_, Route>) -> Vec<Hop<'_>> {
         .collect()
 }
 
-/// What is wrong with a way.
+/// The record of the route: a route of several next hops is one.
+fn record_of(hop: &Hop<'_>) -> Evidence {
+    Evidence { source: hop.route.source, span: hop.route.record.at }
+}
+
+/// What is wrong with a next hop.
 enum Fault<'t> {
     NoDevice(Searched),
     Dead(Item<'t, Netdev<'t>>),
@@ -128,12 +133,12 @@ fn judge<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, table: Item<'a, RouteTable<'a>>,
         dev: dev.clone(),
         table: table.node.name.clone(),
     };
-    let finding = out.fire(host, Subject::record(first.evidence, route), message);
+    let finding = out.fire(host, Subject::record(record_of(first), route), message);
     finding.at(table.id, Some(netns));
     finding.primary(first.evidence, "the route");
     for hop in hops.iter().skip(1) {
         let other = route_name(hop.route.record);
-        let other = Subject::record(hop.evidence, Recorded::Destination { to: other });
+        let other = Subject::record(record_of(hop), Recorded::Destination { to: other });
         if other.name != name && !finding.also.iter().any(|known| known.name == other.name) {
             finding.also(other);
         }
