@@ -132,10 +132,9 @@ fn member<'a>(
         // The bond hands frames of its own size to each member.
         NetdevKind::Bond | NetdevKind::Team => compare(ctx, out, master, slave, 0),
         // Only what leaves the host matters: a tap may well be larger or smaller.
-        NetdevKind::Bridge if uplink::is_uplink(&slave) => match ctx.filters_vlans(master) {
-            true => by_vlan(ctx, out, master, slave),
-            false => compare(ctx, out, master, slave, 0),
-        },
+        NetdevKind::Bridge if !uplink::is_uplink(&slave) => {}
+        NetdevKind::Bridge if ctx.filters_vlans(master) => by_vlan(ctx, out, master, slave),
+        NetdevKind::Bridge => compare(ctx, out, master, slave, 0),
         _ => {}
     }
 }
