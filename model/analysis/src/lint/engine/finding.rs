@@ -49,6 +49,8 @@ pub enum Shape {
     Unfinished,
     /// A namespace lacks something because it has no port for it.
     NoPort,
+    /// A device is switched off, though it is there.
+    SwitchedOff,
     /// The path of a VLAN between the integration bridge and a provider bridge.
     Provider,
 }

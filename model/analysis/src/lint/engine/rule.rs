@@ -116,6 +116,9 @@ pub struct Traits {
     /// Where its findings stand that speak of a whole population (most ports of a bridge, most
     /// VMs of a host); `None` where they stand with the others.
     pub population_place: Option<Place>,
+    /// Where its findings stand that say of a device that it is switched off; `None` where they
+    /// stand with the others.
+    pub switched_off_place: Option<Place>,
     /// How valuable it is to a person who looks for the cause of an outage: the lower the better.
     pub rank: u16,
     /// It belongs to the core: tapline says so when it is turned off.
@@ -137,6 +140,7 @@ impl Traits {
     pub const NONE: Self = Self {
         place: None,
         population_place: None,
+        switched_off_place: None,
         rank: u16::MAX,
         core: false,
         about: &[],
@@ -298,7 +302,9 @@ pub enum Which {
     WithoutPort,
     /// Flows that join the integration bridge with a provider bridge.
     Provider,
-    /// The port of a router in the external network.
+    /// A device that is switched off, though it is there.
+    SwitchedOff,
+    /// The port of a router, or of the namespace of floating addresses, in the external network.
     GatewayPort,
 }
 
@@ -367,6 +373,7 @@ impl Setting {
 ///
 /// - `layer`: the layer and the place in it; causes stand below what follows from them.
 /// - `population`: the same for findings that stand for a whole population, where it differs.
+/// - `switched_off`: the same for findings that say of a device that it is switched off.
 /// - `rank`: how much it helps to find the cause of an outage, lower is better.
 /// - `core`: tapline says so when the rule is turned off. Left out: `false`.
 /// - `about`: software without which it has nothing to look at.
@@ -387,6 +394,7 @@ macro_rules! declare_rule {
         page: $page:literal,
         layer: ($layer:ident, $order:literal),
         $(population: ($population:ident, $population_order:literal),)?
+        $(switched_off: ($switched_off:ident, $switched_off_order:literal),)?
         rank: $rank:literal,
         $(core: $core:literal,)?
         about: [$($about:ident),*],
@@ -417,6 +425,10 @@ macro_rules! declare_rule {
                     $(population_place: Some(rule::Place {
                         layer: rule::Layer::$population,
                         order: $population_order,
+                    }),)?
+                    $(switched_off_place: Some(rule::Place {
+                        layer: rule::Layer::$switched_off,
+                        order: $switched_off_order,
                     }),)?
                     rank: $rank,
                     $(core: $core,)?

@@ -93,8 +93,9 @@ fn holds(which: Which, finding: &Finding) -> bool {
             ["tap", "qr-", "qg-", "fg-", "ns-"].iter().any(|start| name.starts_with(start))
         }
         Which::WithoutPort => finding.shape == Shape::NoPort,
+        Which::SwitchedOff => finding.shape == Shape::SwitchedOff,
         Which::Provider => finding.shape == Shape::Provider,
-        Which::GatewayPort => subject.name.starts_with("qg-"),
+        Which::GatewayPort => ["qg-", "fg-"].iter().any(|start| subject.name.starts_with(start)),
     }
 }
 
@@ -102,7 +103,8 @@ fn holds(which: Which, finding: &Finding) -> bool {
 pub(super) fn place(finding: &Finding) -> (bool, Option<Place>) {
     let traits = &finding.rule.traits;
     let population = traits.population_place.filter(|_| is_population(finding));
-    let place = population.or(traits.place);
+    let off = traits.switched_off_place.filter(|_| finding.shape == Shape::SwitchedOff);
+    let place = population.or(off).or(traits.place);
     (place.is_none(), place)
 }
 
@@ -115,7 +117,8 @@ mod tests {
     /// Where the findings of a rule stand that a declaration means.
     fn place_of(rule: &Rule, which: Which) -> Place {
         let population = rule.traits.population_place.filter(|_| which == Which::Population);
-        population.or(rule.traits.place).unwrap()
+        let off = rule.traits.switched_off_place.filter(|_| which == Which::SwitchedOff);
+        population.or(off).or(rule.traits.place).unwrap()
     }
 
     #[test]
@@ -142,7 +145,8 @@ mod tests {
         for rule in ALL {
             let traits = &rule.traits;
             assert!(traits.place.is_some(), "{} stands in no layer", rule.code);
-            for place in [traits.place, traits.population_place].into_iter().flatten() {
+            let places = [traits.place, traits.population_place, traits.switched_off_place];
+            for place in places.into_iter().flatten() {
                 assert!(seen.insert(place), "{} stands where another rule does", rule.code);
             }
         }

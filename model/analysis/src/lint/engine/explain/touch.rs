@@ -10,7 +10,7 @@ use tapline_topology::{NodeData, NodeId, names};
 use crate::lint::engine::ctx::Ctx;
 use crate::lint::engine::finding::Finding;
 use crate::lint::engine::rule::Join;
-use crate::lint::engine::subject::Subject;
+use crate::lint::engine::subject::{About, Other, Subject};
 use tapline_network::Item;
 
 /// Something that two findings may share.
@@ -60,6 +60,9 @@ impl Touch {
 
     fn subject(&mut self, subject: &Subject, finding: &Finding, ctx: &Ctx<'_>) {
         self.addresses.extend(subject.address());
+        if let About::Other(Other::TunnelPair { from, to }) = &subject.about {
+            self.addresses.extend([from, to].iter().filter_map(|end| end.parse::<IpAddr>().ok()));
+        }
         let Some(device) = subject.device() else { return };
         self.port(device);
         let netns = finding.netns.as_ref().unwrap_or(&Netns::Root);

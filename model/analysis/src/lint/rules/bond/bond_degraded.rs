@@ -29,6 +29,8 @@ declare_rule! {
     after: [
         [nic::uplink_link_down] by [Above],
         [bond::lacp_not_negotiated] by [Device],
+        // A bond of veths loses the member whose other end is switched off.
+        [veth::veth_peer_broken] if SwitchedOff by [Device],
     ],
 }
 

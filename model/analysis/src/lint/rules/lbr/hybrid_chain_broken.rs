@@ -4,6 +4,7 @@ use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_core::need::Need;
+use tapline_core::records::link::NetnsRef;
 use tapline_core::span::Evidence;
 use tapline_topology::coverage::Searched;
 use tapline_topology::graph::Netdev;
@@ -36,6 +37,7 @@ declare_rule! {
         [lbr::membership_disagreement] by [Port],
         [vm::vm_target_missing] if Population by [Port],
         [vm::vm_source_missing] by [Port],
+        [veth::veth_peer_broken] if SwitchedOff by [Port],
     ],
 }
 
@@ -178,14 +180,23 @@ impl<'a> Chain<'_, 'a> {
                 let elsewhere = self.ctx.topology.find_netdevs(self.host, &name);
                 let elsewhere = elsewhere.iter().find_map(|it| self.ctx.netdev(*it));
                 let anywhere = || self.ctx.topology.netdev_presence_anywhere(self.host, &name);
-                let message = match elsewhere {
-                    Some(device) => format!("is in namespace {} and not in root", device.netns()),
-                    None if matches!(anywhere(), Presence::No(_)) => "does not exist".to_owned(),
+                let twin = elsewhere.is_none().then(|| self.namespace_by_twin(prefix)).flatten();
+                let message = match (elsewhere, twin) {
+                    (Some(device), _) => {
+                        format!("is in namespace {} and not in root", device.netns())
+                    }
+                    (None, Some((number, _))) => format!(
+                        "is in a namespace that no list names (link-netnsid {number} of its other end), and not in root"
+                    ),
+                    (None, None) if matches!(anywhere(), Presence::No(_)) => {
+                        "does not exist".to_owned()
+                    }
                     // A namespace that was not captured may have it; the VM is cut off anyway.
-                    None => "is not in namespace root".to_owned(),
+                    (None, None) => "is not in namespace root".to_owned(),
                 };
                 let place = elsewhere.and_then(|it| it.place());
-                let evidence = place.map(|it| (it, ELSEWHERE)).into_iter().collect();
+                let by_twin = twin.map(|(_, at)| (at, ELSEWHERE));
+                let evidence = place.map(|it| (it, ELSEWHERE)).into_iter().chain(by_twin).collect();
                 Hop::Broken(Box::new(Fault {
                     node: None,
                     next: format!("ip -d link show {name}"),
@@ -196,6 +207,22 @@ impl<'a> Chain<'_, 'a> {
                 }))
             }
         }
+    }
+
+    /// The namespace of one end of the pair, by the number that the other end gives it.
+    fn namespace_by_twin(&self, prefix: &str) -> Option<(u32, Evidence)> {
+        let twin = match prefix {
+            "qvb" => self.find("qvo"),
+            "qvo" => self.find("qvb"),
+            _ => None,
+        }?;
+        twin.data.records.iter().find_map(|text| {
+            let other = text.record.lower_netns.as_ref()?;
+            match other.value {
+                NetnsRef::Id(number) => Some((number, other.evidence(text.source))),
+                NetnsRef::Name(_) | NetnsRef::Unknown => None,
+            }
+        })
     }
 
     /// `usable` asks for a carrier too.
@@ -212,13 +239,24 @@ impl<'a> Chain<'_, 'a> {
                     _ => "has no carrier",
                 };
                 let flags = device.data.flags.as_ref().map(|it| (it.evidence, "its state"));
+                // A device that is up has no carrier for the sake of its other end.
+                let peer = self.ctx.veth_peer(device.id);
+                let off = peer.filter(|peer| peer.admin_up() == Some(false));
+                let next = match (device.admin_up(), off) {
+                    (Some(false), _) => format!("ip link set {name} up"),
+                    (_, Some(peer)) => {
+                        let command = format!("ip link set {} up", peer.name());
+                        tapline_network::defs::inside(peer.netns(), &command)
+                    }
+                    (_, None) => format!("ip -d link show {name}"),
+                };
                 Hop::Broken(Box::new(Fault {
                     node: Some(device.id),
                     name: name.to_owned(),
                     message: state.to_owned(),
                     evidence: flags.into_iter().collect(),
                     searched: None,
-                    next: format!("ip link set {name} up"),
+                    next,
                 }))
             }
         }

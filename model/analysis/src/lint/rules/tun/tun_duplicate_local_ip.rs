@@ -18,13 +18,16 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "tun_duplicate_local_ip.md",
-    layer: (TunnelConflict, 10),
+    layer: (Tunnel, 15),
     rank: 150,
     core: true,
     about: [],
     cuts: [BehindSwitch],
     asks: [],
-    after: [],
+    after: [
+        // A host that sends from the address of another has not got it.
+        [tun::tun_local_ip_missing] by [AnyAddress],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

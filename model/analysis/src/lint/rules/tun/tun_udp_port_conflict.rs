@@ -166,6 +166,7 @@ fn report(
         ovs.name()
     );
     let finding = out.fault(ctx, device.host, device.id, message);
+    finding.nodes.push(ovs.id);
     finding.primary(at, "its port");
     match (&ovs.data.error, ovs.data.option("dst_port"), ovs.place()) {
         (Some(error), ..) => finding.primary(error.evidence, "OVS could not make the tunnel"),

@@ -6,7 +6,7 @@ use tapline_core::records::link::LowerRef;
 use tapline_topology::graph::{Conflict, ConflictKind, Netdev, NetdevKind};
 use tapline_topology::{NodeId, Presence, Topic};
 
-use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule};
+use crate::lint::{Confidence, Ctx, Severity, Shape, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
 
@@ -18,6 +18,7 @@ declare_rule! {
     confidence: Proven,
     page: "veth_peer_broken.md",
     layer: (L2Membership, 40),
+    switched_off: (Physical, 15),
     rank: 240,
     core: true,
     about: [],
@@ -94,6 +95,11 @@ fn switched_off(
         peer.name()
     );
     let finding = out.fault(ctx, device.host, device.id, message);
+    finding.shaped(Shape::SwitchedOff);
+    finding.nodes.push(peer.id);
+    // A bond loses the member; its findings are about the bond alone.
+    let bond = ctx.master(peer.id).filter(|master| master.kind == NetdevKind::Bond);
+    finding.nodes.extend(bond.map(|bond| bond.id));
     if let Some(flags) = &device.data.flags {
         finding.primary(flags.evidence, "not UP");
     }
@@ -105,11 +111,33 @@ fn switched_off(
             || ctx.master(it.id).is_some()
             || !ctx.addresses_of(it.id).is_empty()
     };
+    if !serves(device) && was_never_moved(device, peer) {
+        finding.at_most(Severity::Info);
+        finding.note("both ends are on the host, and this one was never used: left over from a container that does not run, or that uses the host's network");
+        finding
+            .next(format!("lxc list; incus list; docker ps --all   # whose {} is", device.name()));
+        return;
+    }
     if !serves(peer) && !serves(device) {
         finding.at_most(Severity::Warning);
         finding.note("neither end is in a bridge or has an address");
     }
     finding.next(defs::inside(device.netns(), &format!("ip link set {} up", device.name())));
+}
+
+/// Whether an end was made to be moved into a container and never was: it stands beside its other
+/// end, and has the MAC of containers (LXD, Incus) or was not switched on since it was made.
+fn was_never_moved(device: Item<'_, Netdev<'_>>, peer: Item<'_, Netdev<'_>>) -> bool {
+    let of_container = device.data.mac.as_ref().is_some_and(|mac| {
+        let [a, b, c, ..] = mac.value.0;
+        matches!((a, b, c), (0x00, 0x16, 0x3e) | (0x10, 0x66, 0x6a))
+    });
+    // The kernel gives a device its queue when it is first switched on (`noop_qdisc`).
+    let unused = device
+        .records
+        .iter()
+        .any(|text| text.record.qdisc.as_ref().is_some_and(|qdisc| qdisc == "noop"));
+    device.netns() == peer.netns() && device.netns().is_root() && (of_container || unused)
 }
 
 /// The end of a pair that software makes together and that has no other end on this host.
