@@ -284,6 +284,15 @@ pub fn inside(netns: &Netns, command: &str) -> String {
     }
 }
 
+/// A command that asks a neighbour for its MAC. ARP knows no IPv6.
+pub fn ask_neighbour(netns: &Netns, device: &str, ip: IpAddr) -> String {
+    let command = match ip {
+        IpAddr::V4(_) => format!("arping -c 3 -I {device} {ip}"),
+        IpAddr::V6(_) => format!("ping -6 -c 3 -I {device} {ip}"),
+    };
+    inside(netns, &command)
+}
+
 /// `a, b, c and 4 more`.
 pub fn list<'t>(names: impl IntoIterator<Item = &'t str>, most: usize) -> String {
     let all: Vec<&str> = names.into_iter().collect();

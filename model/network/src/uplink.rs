@@ -5,8 +5,10 @@ use std::net::IpAddr;
 
 use tapline_core::Name;
 use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_topology::graph::{Netdev, NetdevKind, OvsBridge, OvsInterface};
-use tapline_topology::{EdgeKind, NodeId, Uplink, names};
+use tapline_topology::{EdgeKind, NodeId, Topic, Uplink, names};
 
 use crate::defs::{self, is_global};
 use crate::{Item, Network};
@@ -49,10 +51,12 @@ pub enum Role {
     Slave(NodeId),
     /// It has this address.
     Address(IpAddr),
-    /// A VLAN device on it serves.
+    /// A device on it serves: a VLAN, a VXLAN, a macvlan.
     Carries(NodeId),
     /// This VM runs with a virtual function of it.
     Functions(NodeId),
+    /// This virtual function of it was set up with a MAC and a VLAN.
+    Function(u32),
 }
 
 /// Whether the kernel device of a NIC, bond or VLAN serves something: what, in a few words.
@@ -72,16 +76,58 @@ pub fn role(network: &Network<'_>, device: &Item<'_, Netdev<'_>>) -> Option<Role
     if let Some(address) = addresses.iter().find(|it| is_global(it.ip)) {
         return Some(Role::Address(address.ip));
     }
-    // What is stacked on it serves through it.
-    let carried =
-        network.topology.into(device.id, EdgeKind::StackedOn).into_iter().find_map(|(upper, _)| {
-            let upper = network.netdev(upper)?;
-            let serves = network.interface_of(upper.id).is_some()
+    let carried = carries(network, device.id, STACKED_AT_MOST).map(Role::Carries);
+    carried.or_else(|| function_user(network, device).map(Role::Functions)).or_else(|| {
+        let function = configured_function(network, device)?;
+        Some(Role::Function(function))
+    })
+}
+
+/// Devices that stand on each other at most; more is damage.
+const STACKED_AT_MOST: usize = 8;
+
+/// The device on top of this one by which it serves something: a VLAN, a tunnel of the kernel, or a
+/// NIC that is derived from it.
+fn carries(network: &Network<'_>, device: NodeId, deep: usize) -> Option<NodeId> {
+    let deep = deep.checked_sub(1)?;
+    let upper = network.topology.into(device, EdgeKind::StackedOn);
+    upper.into_iter().filter_map(|(upper, _)| network.netdev(upper)).find_map(|upper| {
+        let derived = matches!(
+            upper.kind,
+            NetdevKind::Vlan
+                | NetdevKind::Tunnel
+                | NetdevKind::Macvlan
+                | NetdevKind::Macvtap
+                | NetdevKind::Ipvlan
+        );
+        let serves = || {
+            network.interface_of(upper.id).is_some()
                 || network.master(upper.id).is_some()
-                || network.addresses_of(upper.id).iter().any(|it| is_global(it.ip));
-            (serves && upper.kind == NetdevKind::Vlan).then_some(Role::Carries(upper.id))
-        });
-    carried.or_else(|| function_user(network, device).map(Role::Functions))
+                || network.addresses_of(upper.id).iter().any(|address| is_global(address.ip))
+                || is_of_running_vm(network, &upper)
+        };
+        let used = derived && (serves() || carries(network, upper.id, deep).is_some());
+        used.then_some(upper.id)
+    })
+}
+
+/// Whether a running VM has the device for its NIC.
+fn is_of_running_vm(network: &Network<'_>, device: &Item<'_, Netdev<'_>>) -> bool {
+    let behind = network.nics_behind(device.host, device.name());
+    behind.iter().any(|nic| network.vm(nic.vm).and_then(|vm| vm.active) == Some(true))
+}
+
+/// A virtual function that somebody set up for a guest, by its MAC and its VLAN, where the VMs of
+/// the host are not known.
+fn configured_function(network: &Network<'_>, device: &Item<'_, Netdev<'_>>) -> Option<u32> {
+    if network.complete(device.host, &Netns::Root, Topic::DomainXml) {
+        return None;
+    }
+    let functions = device.data.records.iter().flat_map(|text| &text.record.vfs);
+    let mut set = functions.filter(|function| {
+        function.mac.is_some_and(|mac| !mac.is_zero()) && function.vlan.is_some_and(|vlan| vlan > 0)
+    });
+    set.next().map(|function| function.vf)
 }
 
 /// A running VM that has a virtual function of this NIC, by the MAC that libvirt gave it.
@@ -96,6 +142,26 @@ fn function_user(network: &Network<'_>, device: &Item<'_, Netdev<'_>>) -> Option
         let runs = network.vm(nic.vm).and_then(|it| it.active) == Some(true);
         (runs && functions().any(|it| it.mac == Some(mac))).then_some(nic.vm)
     })
+}
+
+/// Whether anything is known that uses a NIC, bond or VLAN.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Usage {
+    /// It serves this.
+    For(Role),
+    /// Nothing uses it: all that could was captured.
+    Nothing,
+    /// These commands would show who does.
+    Unknown(Vec<Need>),
+}
+
+/// What uses a NIC, bond or VLAN.
+pub fn usage(network: &Network<'_>, device: &Item<'_, Netdev<'_>>) -> Usage {
+    if let Some(role) = role(network, device) {
+        return Usage::For(role);
+    }
+    let missing = network.missing(device.host, device.netns(), &[Topic::Links, Topic::Addresses]);
+    if missing.is_empty() { Usage::Nothing } else { Usage::Unknown(missing) }
 }
 
 /// A bridge that joins the integration bridge with physical networks.

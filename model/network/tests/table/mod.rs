@@ -167,6 +167,7 @@ impl<'a> Table<'_, 'a> {
                 uplink::Role::Address(ip) => format!("has {ip}"),
                 uplink::Role::Carries(vlan) => format!("carries {}", self.name(vlan)),
                 uplink::Role::Functions(vm) => format!("functions of {}", self.name(vm)),
+                uplink::Role::Function(number) => format!("function {number}"),
             });
         }
         facts.extend(network.master(device.id).map(|master| format!("in {}", master.name())));

@@ -1,16 +1,16 @@
 use tapline_core::Name;
 use tapline_core::ids::{Mac, Netns};
-use tapline_core::need::Need;
+use tapline_core::need::{self, Need};
 use tapline_core::records::Field;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{Fact, Netdev, NetdevKind, OvsPort};
 use tapline_topology::{EdgeKind, Topic};
 
-use crate::lint::{Ctx, Severity, Verdicts, declare_rule};
+use crate::lint::{Confidence, Ctx, Finding, Severity, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
 use tapline_network::nics::Nics;
-use tapline_network::uplink;
+use tapline_network::uplink::{self, Usage};
 
 declare_rule! {
     code: "BOND-002",
@@ -58,11 +58,15 @@ struct Partner {
 fn kernel_bond<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, nics: &Nics<'a>, bond: Item<'a, Netdev<'a>>) {
     let host = bond.host;
     let file = || Need::command("cat").with(&format!("/proc/net/bonding/{}", bond.name()));
-    let used = uplink::role(ctx, &bond).is_some();
-    if !used || bond.admin_up() == Some(false) {
+    let usage = uplink::usage(ctx, &bond);
+    if usage == Usage::Nothing || bond.admin_up() == Some(false) {
         out.clean();
         return;
     }
+    let unknown = match &usage {
+        Usage::Unknown(needs) => needs.as_slice(),
+        Usage::For(_) | Usage::Nothing => &[],
+    };
     let Some(mode) = nics.bond_mode(&bond) else {
         out.cannot_tell(host, [file()]);
         return;
@@ -88,6 +92,7 @@ fn kernel_bond<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, nics: &Nics<'a>, bond: Ite
         let finding = out.fault(ctx, host, bond.id, message);
         finding.primary(mac.evidence, "no partner");
         finding.context(mode.evidence, "LACP");
+        lower_for_usage(finding, unknown);
         advise(finding, &file());
         return;
     }
@@ -126,10 +131,19 @@ fn kernel_bond<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, nics: &Nics<'a>, bond: Ite
         finding.primary(it.evidence, "the active aggregator");
     }
     finding.context(mac.evidence, "its partner");
+    lower_for_usage(finding, unknown);
     advise(finding, &file());
 }
 
-fn advise(finding: &mut crate::lint::Finding, file: &Need) {
+/// A bond that nothing uses may be without a partner.
+fn lower_for_usage(finding: &mut Finding, unknown: &[Need]) {
+    if !unknown.is_empty() {
+        finding.at_most(Severity::Warning).no_surer_than(Confidence::Suspect);
+        finding.note(format!("what uses the bond is not known: run {}", need::list(unknown)));
+    }
+}
+
+fn advise(finding: &mut Finding, file: &Need) {
     finding.next(file.to_string());
     finding.note("the links of one bond belong into one channel with LACP at the other end, too");
 }

@@ -120,6 +120,6 @@ fn bridge_above<'a>(
             let stacked = matches!(bond.kind, NetdevKind::Bond | NetdevKind::Team);
             stacked.then(|| bridge_above(ctx, bond)).flatten()
         }
-        Role::Address(_) | Role::Carries(_) | Role::Functions(_) => None,
+        Role::Address(_) | Role::Carries(_) | Role::Functions(_) | Role::Function(_) => None,
     }
 }

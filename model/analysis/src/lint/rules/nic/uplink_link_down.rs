@@ -1,9 +1,10 @@
 use tapline_core::Name;
 use tapline_core::ids::Netns;
+use tapline_core::span::Evidence;
 use tapline_topology::graph::{Netdev, NetdevKind};
 use tapline_topology::{EdgeKind, NodeId, Topic};
 
-use crate::lint::{Ctx, Finding, Severity, Verdicts, declare_rule};
+use crate::lint::{Confidence, Ctx, Finding, Severity, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
 use tapline_network::uplink::{self, Role};
@@ -26,7 +27,10 @@ declare_rule! {
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    for nic in ctx.netdevs().filter(|nic| uplink::is_uplink(nic) || is_tunnel_port(ctx, *nic)) {
+    let judged = |nic: &Item<'_, Netdev<'_>>| {
+        uplink::is_uplink(nic) || is_tunnel_port(ctx, *nic) || is_of_container(ctx, nic)
+    };
+    for nic in ctx.netdevs().filter(judged) {
         let Some(role) = uplink::role(ctx, &nic) else {
             // An unused NIC may be down.
             out.clean();
@@ -71,6 +75,23 @@ fn is_tunnel_port(ctx: &Ctx<'_>, device: Item<'_, Netdev<'_>>) -> bool {
     device.kind == NetdevKind::Tunnel && bridge && !ctx.is_disputed(device.id)
 }
 
+/// Whether the device is a container's end of a veth, by which alone it reaches the outside. Ends
+/// whose other end was captured have a rule of their own.
+fn is_of_container(ctx: &Ctx<'_>, device: &Item<'_, Netdev<'_>>) -> bool {
+    if device.kind != NetdevKind::Veth || ctx.veth_peer(device.id).is_some_and(|peer| !peer.stub) {
+        return false;
+    }
+    let with_address = |it: &Item<'_, Netdev<'_>>| {
+        ctx.addresses_of(it.id).iter().any(|address| defs::is_global(address.ip))
+    };
+    let other = |it: &Item<'_, Netdev<'_>>| {
+        it.id != device.id
+            && it.netns() == device.netns()
+            && (uplink::is_uplink(it) || it.kind != NetdevKind::Loopback && with_address(it))
+    };
+    with_address(device) && !ctx.netdevs_of(device.host).any(|it| other(&it))
+}
+
 /// Whether others carry the traffic while this one is down: members of a bond have a rule of
 /// their own.
 fn stands_by(ctx: &Ctx<'_>, nic: &Item<'_, Netdev<'_>>, role: &Role) -> bool {
@@ -113,6 +134,9 @@ fn report(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, Netdev<'_>>, role: &R
             let vm = ctx.vm(*vm).map_or("", |it| it.name());
             format!("VM {vm}, which has a virtual function of it, has no link")
         }
+        Role::Function(function) => {
+            format!("its virtual function {function} is set up for a guest, which has no link")
+        }
     };
     let finding = out.fault(ctx, host, nic.id, format!("{fault}: {consequence}"));
     if let Some(flags) = &nic.data.flags {
@@ -143,11 +167,21 @@ fn report(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, Netdev<'_>>, role: &R
             for address in ctx.addresses_of(nic.id) {
                 let record = address.data.record;
                 let span = record.record.at;
-                let evidence = tapline_core::span::Evidence { source: record.source, span };
+                let evidence = Evidence { source: record.source, span };
                 finding.context(evidence, "its address");
             }
         }
         Role::Slave(_) => {}
+        Role::Function(number) => {
+            for text in &nic.data.records {
+                if let Some(function) = text.record.vfs.iter().find(|it| it.vf == *number) {
+                    let evidence = Evidence { source: text.source, span: function.at };
+                    finding.context(evidence, "a MAC and a VLAN were set");
+                }
+            }
+            finding.at_most(Severity::Warning).no_surer_than(Confidence::Strong);
+            finding.note("which VM has the function is not known: `virsh dumpxml` would tell");
+        }
         Role::Functions(vm) => {
             if let Some(state) = ctx.state_of(*vm) {
                 finding.context(state.evidence, "the VM runs");
@@ -155,7 +189,7 @@ fn report(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, Netdev<'_>>, role: &R
         }
     }
     // Many servers have an address on a spare NIC; only traffic that has no other way is lost.
-    if matches!(role, Role::Address(_)) && !is_only_way(ctx, nic) {
+    if matches!(role, Role::Address(_)) && !is_only_way(ctx, nic) && !is_of_container(ctx, &nic) {
         finding.at_most(Severity::Warning);
     }
     let run = |command: String| defs::inside(nic.netns(), &command);
