@@ -10,7 +10,7 @@ use tapline_core::ids::Netns;
 use tapline_core::outcome::Outcome;
 use tapline_core::records::route::Family;
 use tapline_core::records::{
-    Batch, bridge, libvirt, neigh, netfilter, nft, openflow, ovs, route, sysctl,
+    Batch, bridge, libvirt, neigh, netfilter, nft, openflow, ovs, route, socket, sysctl,
 };
 use tapline_core::span::SourceId;
 use tapline_topology::Topology;
@@ -120,6 +120,12 @@ texts! {
     nft_texts: NftTables(nft::NftTable);
     /// The texts that print settings of the kernel.
     sysctl_texts: Sysctls(sysctl::Sysctl);
+    /// The texts that print sockets.
+    socket_texts: Sockets(socket::Socket);
+    /// The texts that list the networks of libvirt.
+    network_state_texts: NetworkStates(libvirt::NetworkState);
+    /// The texts that describe networks of libvirt.
+    network_texts: Networks(libvirt::Network);
 }
 
 impl<'a> Network<'a> {

@@ -1,6 +1,7 @@
 //! Rules about addresses and routes.
 pub(crate) mod address_not_usable;
 pub(crate) mod ambiguous_default_route;
+pub(crate) mod default_route_refused;
 pub(crate) mod duplicate_ip;
 pub(crate) mod gateway_neighbour_failed;
 pub(crate) mod gateway_unreachable;
@@ -12,3 +13,4 @@ pub(crate) mod overlapping_subnets;
 pub(crate) mod policy_rule_to_nowhere;
 pub(crate) mod prefix_length_mismatch;
 pub(crate) mod rp_filter_strict_multihomed;
+pub(crate) mod vrf_service_unreachable;

@@ -198,7 +198,7 @@ fn report<'o>(
         finding.at_most(Severity::Warning).no_surer_than(Confidence::Suspect);
         finding.note(format!("nothing was sent there for {seconds} s: this may be long over"));
     }
-    finding.next(defs::inside(netns, &format!("arping -c 3 -I {dev} {ip}")));
+    finding.next(defs::ask_neighbour(netns, dev, ip));
     finding.next(defs::inside(netns, &format!("ip -s neigh show {ip}")));
     finding
 }

@@ -33,6 +33,8 @@ declare_rule! {
 struct Rival {
     /// In words.
     what: String,
+    /// The host prefers it to the bridge: its prefix is longer.
+    preferred: bool,
     evidence: Evidence,
 }
 
@@ -97,6 +99,7 @@ fn judge(
             if counts {
                 rivals.push(Rival {
                     what: format!("{} of {}", other.node.name, device.name()),
+                    preferred: other_net.prefix_len() > net.prefix_len(),
                     evidence: other.line(),
                 });
             }
@@ -117,9 +120,14 @@ fn judge(
         return false;
     };
     let names = defs::list(rivals.iter().map(|it| it.what.as_str()), 3);
-    let message = format!(
-        "its subnet {net} is also that of {names}: what is for hosts there goes into the bridge"
-    );
+    // By the longest prefix the host itself still gets there.
+    let consequence = if rivals.iter().all(|rival| rival.preferred) {
+        let guests = if bridge.name().starts_with("virbr") { "VMs" } else { "containers" };
+        format!("{guests} on the bridge take hosts there for their own link and do not get there")
+    } else {
+        "what is for hosts there goes into the bridge".to_owned()
+    };
+    let message = format!("its subnet {net} is also that of {names}: {consequence}");
     let finding = out.fault(ctx, host, bridge.id, message);
     finding.primary(address.line(), "the bridge's subnet");
     for rival in rivals.iter().take(5) {
@@ -171,7 +179,9 @@ fn by_route(ctx: &Ctx<'_>, bridge: Item<'_, Netdev<'_>>, net: Ipv4Net, rivals: &
         }
         if let Some(to) = part(record) {
             let evidence = Evidence { source: route.source, span: record.at };
-            rivals.push(Rival { what: format!("the route to {to} through {dev}"), evidence });
+            let preferred = to.prefix_len() > net.prefix_len();
+            let what = format!("the route to {to} through {dev}");
+            rivals.push(Rival { what, preferred, evidence });
         }
     }
 }
@@ -190,7 +200,8 @@ fn by_tunnel(ctx: &Ctx<'_>, bridge: Item<'_, Netdev<'_>>, net: Ipv4Net, rivals: 
         }
     }
     for (remote, evidence) in found {
-        rivals.push(Rival { what: format!("{remote}, the far end of a tunnel"), evidence });
+        let what = format!("{remote}, the far end of a tunnel");
+        rivals.push(Rival { what, preferred: false, evidence });
     }
 }
 

@@ -204,7 +204,7 @@ fn report(
         finding.no_surer_than(Confidence::Suspect);
         finding.note(note);
     }
-    finding.next(defs::inside(netns, &format!("arping -c 3 -I {} {ip}", device.name())));
+    finding.next(defs::ask_neighbour(netns, device.name(), ip));
     finding.next(defs::inside(netns, &format!("ip neigh flush to {ip}")));
 }
 

@@ -2,11 +2,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net};
-use tapline_core::capture::HostId;
+use tapline_core::capture::{HostId, Source};
 use tapline_core::ids::Netns;
-use tapline_core::span::SourceId;
+use tapline_core::need;
+use tapline_core::records::route::{Family, Route};
+use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::graph::{AddressNode, Netdev, NetdevKind};
-use tapline_topology::{NodeId, Topic};
+use tapline_topology::{NodeId, Topic, names};
 
 use super::rp_filter_strict_multihomed::has_source_rule;
 use crate::lint::{Confidence, Ctx, Other, Verdicts, declare_rule};
@@ -52,6 +54,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         let place = (address.host, address.netns(), vrf, address.data.record.source);
         places.entry(place).or_default().push(held);
     }
+    by_routes(ctx, out);
     let settings = ctx.kernel_settings();
     for (place, mut all) in places {
         all.sort_by_key(|it| (it.net.network(), it.net.prefix_len(), it.address.id));
@@ -65,6 +68,92 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             rest = next;
         }
     }
+}
+
+/// An address that a route of the kernel proves.
+struct Routed<'a> {
+    device: &'a str,
+    net: Ipv4Net,
+    source: IpAddr,
+    line: Evidence,
+}
+
+/// Where no addresses were captured: the kernel's own route to a subnet has an address of the device
+/// for its source.
+fn by_routes(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    let mut subnets: BTreeMap<(HostId, &Netns, Ipv4Net), Vec<Routed<'_>>> = BTreeMap::new();
+    for (source, routes) in ctx.route_texts() {
+        if ctx.captured(source.host, &source.netns, Topic::Addresses) {
+            continue;
+        }
+        for route in routes {
+            if let Some(routed) = routed(ctx, source, route) {
+                let here = subnets.entry((source.host, &source.netns, routed.net)).or_default();
+                let known = here.iter().any(|other| other.device == routed.device);
+                // Several texts may show one route.
+                let same = here.iter().any(|other| other.source == routed.source);
+                if !known && !same {
+                    here.push(routed);
+                }
+            }
+        }
+    }
+    for ((host, netns, net), all) in subnets {
+        let open: Vec<&Routed<'_>> =
+            all.iter().filter(|it| !by_policy(ctx, host, netns, it.source)).collect();
+        if open.len() < 2 {
+            out.clean();
+            continue;
+        }
+        let names = defs::list(open.iter().map(|it| it.device), 4);
+        let message = format!(
+            "{names} are in this subnet together: packets to hosts there leave through one of them, and each answers ARP for the addresses of the others"
+        );
+        let finding = out.fire(host, Other::Subnet { net: net.into() }, message);
+        finding.netns = Some(netns.clone());
+        for it in &open {
+            finding.primary(it.line, format!("{} is an address of {}", it.source, it.device));
+        }
+        finding.no_surer_than(Confidence::Suspect);
+        let mut needs = ctx.missing(host, netns, &[Topic::Addresses, Topic::LinkDetails]);
+        needs.extend(ctx.missing(host, netns, &[Topic::Rules]));
+        finding.note(format!(
+            "what the devices are, and whether rules choose a table by the source, is not known: run {}",
+            need::list(&needs)
+        ));
+        finding.next(defs::inside(netns, &format!("ip route show {net}")));
+        finding.next(defs::inside(netns, "sysctl net.ipv4.conf.all.arp_ignore"));
+    }
+}
+
+fn routed<'a>(ctx: &Ctx<'a>, source: &'a Source, route: &'a Route) -> Option<Routed<'a>> {
+    let own = route.proto.as_ref().is_some_and(|proto| proto == "kernel")
+        && route.scope.as_ref().is_some_and(|scope| scope == "link")
+        && route.kind == "unicast"
+        && route.table.as_ref().is_none_or(|table| table.value == "main")
+        && !route.has_flag("linkdown");
+    let device = route.dev.as_ref().filter(|_| own)?.value.as_str();
+    let IpNet::V4(net) = route.destination.as_ref()?.value else { return None };
+    let ip = route.src?;
+    let nic = names::is_nic(device) && !uplink::is_wireless(device);
+    let known = ctx.netdev_called(source.host, &source.netns, device);
+    let works =
+        known.is_none_or(|device| device.usable() != Some(false) && (uplink::is_uplink(&device)));
+    (nic && works && net.prefix_len() < 31 && defs::is_global(ip)).then(|| Routed {
+        device,
+        net,
+        source: ip,
+        line: Evidence { source: source.id, span: route.at },
+    })
+}
+
+/// Whether a policy rule chooses a table by this source.
+fn by_policy(ctx: &Ctx<'_>, host: HostId, netns: &Netns, source: IpAddr) -> bool {
+    ctx.fib(host, netns).is_some_and(|fib| {
+        fib.rules(Family::Inet).any(|rule| {
+            rule.record.from.is_some_and(|from| from.prefix_len() > 0 && from.contains(&source))
+        })
+    })
 }
 
 /// Addresses that a host answers for on a network with other hosts.
