@@ -1,6 +1,8 @@
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_core::need;
+use tapline_core::records::ovs::{OvsRow, lookup};
+use tapline_core::span::Evidence;
 use tapline_topology::coverage::Searched;
 use tapline_topology::graph::{Fact, OvsInterface};
 use tapline_topology::{Presence, Topic, names};
@@ -66,14 +68,7 @@ fn report(
             finding.next(format!("ovs-vsctl get interface {name} type error"));
             finding.next("ovs-vsctl get Open_vSwitch . iface_types datapath_types");
         }
-        Cause::NotAdded(reason) => {
-            finding.next(format!("ovs-vsctl list interface {name}"));
-            if reason == "File exists" {
-                finding.note("another port has the same tunnel key, or the kernel device exists");
-                finding.next("ovs-appctl ofproto/list-tunnels");
-                finding.next("ip -d link show type vxlan");
-            }
-        }
+        Cause::NotAdded(reason) => not_added(ctx, finding, interface, reason),
         Cause::Patch => {
             finding.next(format!("ovs-vsctl get interface {name} options"));
         }
@@ -81,6 +76,84 @@ fn report(
             finding.next(format!("ovs-vsctl list interface {name}"));
         }
     }
+}
+
+/// Why the bridge did not take a device that exists.
+fn not_added(
+    ctx: &Ctx<'_>,
+    finding: &mut Finding,
+    interface: Item<'_, OvsInterface>,
+    reason: &str,
+) {
+    let name = interface.name();
+    match (reason, interface.kind.as_str()) {
+        ("File exists", "internal") => {
+            // The switch makes the device of an internal port itself.
+            let own = if name == interface.bridge { "the bridge" } else { "the port" };
+            finding.note(format!(
+                "a device called {name} exists already: {own} has the name of a NIC, bond or bridge of the host, and needs a name of its own"
+            ));
+            if let Some(place) = mapping_to(ctx, interface.host, name) {
+                finding.context(place, "a mapping names a bridge, not the NIC");
+            }
+            finding.next(format!("ip -d link show {name}"));
+            finding.next(format!("ovs-vsctl iface-to-br {name}"));
+        }
+        ("File exists", kind) if !defs::tunnel_port(kind).is_empty() || kind == "gre" => {
+            finding.note("another port has the same tunnel key, or the kernel device exists");
+            finding.next("ovs-appctl ofproto/list-tunnels");
+            finding.next(format!("ip -d link show type {kind}"));
+        }
+        ("Address already in use", kind) if !defs::tunnel_port(kind).is_empty() => {
+            let port = interface.data.option("dst_port").map(|option| option.value.as_str());
+            let port = port.unwrap_or_else(|| defs::tunnel_port(kind));
+            finding.note(format!("something else on the host holds UDP port {port}"));
+            finding.next(format!("ss -lnup 'sport = :{port}'"));
+            finding.next(format!("ip -d link show type {kind}"));
+        }
+        ("Invalid argument", "" | "system") if fallback_of(name).is_some() => {
+            let kind = fallback_of(name).unwrap_or_default();
+            finding.note(format!(
+                "the port has no type, so OVS takes the kernel's device {name}, which exists beside every tunnel of that kind and cannot be a port: for a tunnel set type={kind}"
+            ));
+            finding.next(format!(
+                "ovs-vsctl set interface {name} type={kind} options:remote_ip=ADDRESS"
+            ));
+        }
+        ("File exists", _) => {
+            finding.note("another port has the device, or a device of this name exists already");
+            finding.next(format!("ip -d link show {name}"));
+            finding.next(format!("ovs-vsctl list interface {name}"));
+        }
+        _ => {
+            finding.next(format!("ovs-vsctl list interface {name}"));
+        }
+    }
+}
+
+/// The tunnel that a port of this name is meant for, where it is the name of a device that the
+/// kernel makes for itself (`gre0`), or that people give to tunnels (`vxlan0`, `geneve1`).
+fn fallback_of(name: &str) -> Option<&'static str> {
+    let stem = name.trim_end_matches(|digit: char| digit.is_ascii_digit());
+    match stem {
+        "gre" | "gretap" => Some("gre"),
+        "erspan" => Some("erspan"),
+        "vxlan" => Some("vxlan"),
+        "geneve" | "genev_sys_" => Some("geneve"),
+        _ => None,
+    }
+}
+
+/// Where OVN's mapping of physical networks names this bridge.
+fn mapping_to(ctx: &Ctx<'_>, host: HostId, bridge: &str) -> Option<Evidence> {
+    ctx.ovs_texts().filter(|(source, _)| source.host == host).find_map(|(source, rows)| {
+        rows.iter().find_map(|row| {
+            let OvsRow::OpenVswitch(database) = &row.row else { return None };
+            let value = lookup(&database.external_ids, "ovn-bridge-mappings")?;
+            let mut bridges = value.value.split(',').filter_map(|pair| pair.split_once(':'));
+            bridges.any(|(_, mapped)| mapped.trim() == bridge).then(|| value.evidence(source.id))
+        })
+    })
 }
 
 /// What OVS complains about, told from the words of `bridge.c` and `netdev-vport.c`.

@@ -158,6 +158,14 @@ fn mismatch(
     if peer.data.bridge == patch.data.bridge && !patch.data.bridge.is_empty() {
         return Some(format!("patched to {peer_name} of the same bridge: a loop"));
     }
+    if let Some(right) = namesake(patch.name()).filter(|right| right != peer_name) {
+        if ctx.interface_called(patch.host, &right).is_some_and(|other| other.kind == "patch") {
+            return Some(format!(
+                "patched to {peer_name}, and {right}, which goes with it by name, is patched elsewhere: {} and {} are joined in place of the bridges that belong together",
+                patch.data.bridge, peer.data.bridge
+            ));
+        }
+    }
     let datapath = |name: &str| {
         let bridge = ctx.bridge_called(patch.host, name)?;
         let kind = bridge.data.datapath_type.as_ref().map_or("", |it| it.value.as_str());
@@ -169,6 +177,24 @@ fn mismatch(
             "patched to {peer_name} of another datapath ({here}, {there}): OVS connects neither"
         )
     })
+}
+
+/// The patch port that neutron's agent or OVN makes at the other end of one of this name.
+fn namesake(name: &str) -> Option<String> {
+    match name {
+        "patch-int" => return Some("patch-tun".to_owned()),
+        "patch-tun" => return Some("patch-int".to_owned()),
+        _ => {}
+    }
+    if let Some(bridge) = name.strip_prefix("int-") {
+        return Some(format!("phy-{bridge}"));
+    }
+    if let Some(bridge) = name.strip_prefix("phy-") {
+        return Some(format!("int-{bridge}"));
+    }
+    // OVN: `patch-A-to-B` and `patch-B-to-A`.
+    let (from, to) = name.strip_prefix("patch-")?.rsplit_once("-to-")?;
+    (from == "br-int" || to == "br-int").then(|| format!("patch-{to}-to-{from}"))
 }
 
 fn cite<'f>(finding: &'f mut Finding, it: Item<'_, OvsInterface>, label: &str) -> &'f mut Finding {
