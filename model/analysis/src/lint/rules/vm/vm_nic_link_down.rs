@@ -3,7 +3,7 @@ use tapline_core::need::Need;
 use tapline_topology::Topic;
 use tapline_topology::graph::{NetdevKind, VmNic};
 
-use crate::lint::{Ctx, Verdicts, declare_rule};
+use crate::lint::{Ctx, Severity, Verdicts, declare_rule};
 use tapline_network::Item;
 
 declare_rule! {
@@ -38,9 +38,8 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, VmNic<'_>>) {
     let Some(vm) = ctx.vm(nic.vm) else { return };
     let state = vm.data.state.as_ref();
     match vm.active {
-        // A VM that was stopped for a moment holds its devices or not, as it likes.
-        Some(true) if state.is_none_or(|it| it.value != "paused") => {}
-        Some(_) => {
+        Some(true) => {}
+        Some(false) => {
             out.clean();
             return;
         }
@@ -89,15 +88,23 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, VmNic<'_>>) {
         out.clean();
         return;
     }
-    let message = if down {
-        format!("{} is administratively down: the VM neither sends nor receives", target.value)
-    } else {
-        format!("{} has no carrier: no process holds it, so the VM is cut off", target.value)
+    // libvirt takes only macvtaps down for a pause (`qemuInterfaceStopDevice`), and the process
+    // holds its taps all the while.
+    let paused = state.is_some_and(|state| state.value == "paused");
+    let fact = if down { "is administratively down" } else { "has no carrier" };
+    let consequence = match (paused, down) {
+        (true, _) => "the VM is paused, and cut off once it goes on",
+        (false, true) => "the VM neither sends nor receives",
+        (false, false) => "no process holds it, so the VM is cut off",
     };
+    let message = format!("{} {fact}: {consequence}", target.value);
     let finding = out.fault(ctx, nic.host, nic.id, message);
     finding.primary(flags.evidence, "its state");
     if let Some(state) = state {
-        finding.primary(state.evidence, "the VM runs");
+        finding.primary(state.evidence, if paused { "the VM is paused" } else { "the VM runs" });
+    }
+    if paused {
+        finding.at_most(Severity::Warning);
     }
     if down {
         finding.next(format!("ip link set {} up", target.value));

@@ -30,7 +30,10 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         match ctx.vm(nic.vm).and_then(|it| it.active) {
             Some(true) if nic.live => {
                 vlans(ctx, out, nic, interface);
-                judge(ctx, out, nic, interface);
+                match socket_difference(nic, interface) {
+                    Some(difference) => report(ctx, out, nic, interface, &[difference]),
+                    None => judge(ctx, out, nic, interface),
+                }
             }
             Some(true) => {
                 // What was edited holds from the next start on.
@@ -123,15 +126,55 @@ fn judge(
         out.clean();
         return;
     }
+    report(ctx, out, nic, interface, &all);
+}
+
+/// The socket of vhost-user: qemu and the switch have to open one path, one of them as server
+/// (`vhost-server-path` of `dpdkvhostuserclient`).
+fn socket_difference<'a>(
+    nic: Item<'_, VmNic<'_>>,
+    interface: Item<'a, OvsInterface>,
+) -> Option<Difference<'a>> {
+    let xml = nic.data.xml.filter(|_| interface.kind == "dpdkvhostuserclient")?;
+    let own = xml.record.source_dev.as_ref()?;
+    let there = &data_of(interface, "vhost-server-path")?.1;
+    // `/var/run` is a link to `/run` on every distribution of today.
+    let canonical = |path: &str| path.strip_prefix("/var").unwrap_or(path).to_owned();
+    if !own.value.starts_with('/') || canonical(&own.value) == canonical(&there.value) {
+        return None;
+    }
+    Some(Difference {
+        what: format!("its socket at {}, there {}", own.value, there.value),
+        in_xml: Some((own.evidence(xml.source), "where qemu opens it")),
+        in_ovs: there,
+    })
+}
+
+/// An option of an interface with its place.
+fn data_of<'a>(interface: Item<'a, OvsInterface>, key: &str) -> Option<&'a (Name, Fact<Name>)> {
+    let data: &'a OvsInterface = interface.data;
+    data.options.iter().find(|(name, _)| name == key)
+}
+
+fn report(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    nic: Item<'_, VmNic<'_>>,
+    interface: Item<'_, OvsInterface>,
+    all: &[Difference<'_>],
+) {
     let differences: Vec<&str> = all.iter().map(|it| it.what.as_str()).collect();
-    let message = format!(
-        "the VM has {} ({}): the agent wires another port than the VM uses",
-        differences.join("; "),
-        interface.name()
-    );
+    let socket = interface.kind == "dpdkvhostuserclient";
+    let (consequence, column) = if socket && differences.iter().all(|it| it.contains("socket")) {
+        ("the two never meet, and the VM is cut off", "options")
+    } else {
+        ("the agent wires another port than the VM uses", "external_ids")
+    };
+    let message =
+        format!("the VM has {} ({}): {consequence}", differences.join("; "), interface.name());
     let finding = out.fault(ctx, nic.host, nic.id, message);
-    cite(ctx, finding, nic, &all);
-    finding.next(format!("ovs-vsctl get interface {} external_ids", interface.name()));
+    cite(ctx, finding, nic, all);
+    finding.next(format!("ovs-vsctl get interface {} {column}", interface.name()));
     if let Some(vm) = ctx.vm(nic.vm) {
         finding.next(format!("virsh domiflist {}", vm.name()));
     }
