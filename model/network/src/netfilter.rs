@@ -145,6 +145,17 @@ pub fn outward(table: Table<'_>) -> impl Iterator<Item = Translation<'_>> {
     })
 }
 
+/// The sources that a router of neutron gives to what leaves it for VMs without a floating address:
+/// `-j SNAT --to-source ADDRESS` in the agent's own chain.
+pub fn sources(table: Table<'_>) -> impl Iterator<Item = (Ipv4Addr, &NetfilterRule)> {
+    table.data.rules.iter().filter_map(|rule| {
+        let of_router = rule.chain.ends_with("-snat") && !rule.chain.ends_with("float-snat");
+        let snat = rule.target.as_ref().is_some_and(|target| target.value == "SNAT");
+        let source = translated(rule, "--to-source").filter(|_| of_router && snat)?;
+        Some((source, rule))
+    })
+}
+
 fn forwards_port(rule: &NetfilterRule) -> bool {
     rule.matches.iter().any(|it| {
         matches!(it.as_str(), "-p" | "--protocol" | "--dport" | "--sport" | "--dports" | "--sports")

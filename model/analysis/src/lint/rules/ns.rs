@@ -8,3 +8,4 @@ pub(crate) mod netns_handle_stale;
 pub(crate) mod ns_port_not_wired;
 pub(crate) mod router_forwarding_off;
 pub(crate) mod router_no_default_route;
+pub(crate) mod router_source_elsewhere;

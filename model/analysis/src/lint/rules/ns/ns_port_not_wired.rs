@@ -7,6 +7,7 @@ use tapline_topology::{Topic, names};
 use crate::lint::{Confidence, Ctx, Finding, Severity, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
+use tapline_network::netfilter;
 use tapline_network::router::{Duty, Router};
 
 declare_rule! {
@@ -65,6 +66,10 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
                 continue;
             }
             if !wired(ctx, out, port) {
+                continue;
+            }
+            if !waits && port.name().starts_with("qg-") && !has_address(ctx, port) {
+                gateway(ctx, out, port);
                 continue;
             }
             if waits || !needs_address(port) || has_address(ctx, port) {
@@ -137,6 +142,38 @@ fn no_address(
     if other.name() != port.name() {
         finding.at_most(Severity::Warning).no_surer_than(Confidence::Suspect);
     }
+    advise(finding, port);
+}
+
+/// The gateway port of a router that serves has no address: a fault where the router translates to
+/// one. An external network without a subnet gives it none.
+fn gateway(ctx: &Ctx<'_>, out: &mut Verdicts, port: &Item<'_, Netdev<'_>>) {
+    let (host, netns) = (port.host, port.netns());
+    let missing = ctx.missing(host, netns, &[Topic::Addresses]);
+    if !missing.is_empty() {
+        out.cannot_tell(host, missing);
+        return;
+    }
+    let Some(table) = ctx.filters().saved(host, netns, "nat") else {
+        match ctx.missing(host, netns, &[Topic::Netfilter]) {
+            missing if missing.is_empty() => out.clean(),
+            missing => out.cannot_tell(host, missing),
+        }
+        return;
+    };
+    let Some((source, rule)) = netfilter::sources(table).next() else {
+        out.clean();
+        return;
+    };
+    let message = format!(
+        "has no address, while the router translates to {source}: nothing passes between the router and the external network"
+    );
+    let finding = out.fault(ctx, host, port.id, message);
+    if let Some(place) = port.place() {
+        finding.primary(place, "the port");
+    }
+    finding.primary(table.line(rule), "what leaves gets this source");
+    finding.rests_on_absence(ctx.searched(host, netns, Topic::Addresses, "a global address"));
     advise(finding, port);
 }
 
