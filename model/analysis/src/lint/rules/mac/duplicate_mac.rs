@@ -4,8 +4,8 @@ use tapline_core::capture::HostId;
 use tapline_core::ids::{Mac, Netns};
 use tapline_core::need::Need;
 use tapline_core::span::Evidence;
-use tapline_topology::graph::{NetdevKind, VmNic};
-use tapline_topology::{NodeId, Topic};
+use tapline_topology::graph::{NetdevKind, OvsPort, VmNic};
+use tapline_topology::{NodeId, Topic, names};
 
 use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule};
 use tapline_network::Item;
@@ -160,7 +160,8 @@ fn meet(
         return Ok(None);
     }
     let segment = |it: &Endpoint| it.device.and_then(|it| segments.of(it));
-    let joined = a.host == b.host && segment(a).is_some() && segment(a) == segment(b);
+    let joined = a.host == b.host && segment(a).is_some() && segment(a) == segment(b)
+        || a.host != b.host && same_network(ctx, a, b);
     let bridges = same_bridge(ctx, a, b);
     let met = match (joined, bridges) {
         (true, _) => Meet::Segment,
@@ -187,6 +188,40 @@ fn meet(
 fn same_machine(ctx: &Ctx<'_>, a: NodeId, b: NodeId) -> bool {
     let uuid = |id| ctx.vm(id).and_then(|it| it.data.uuid.as_ref()).map(|it| &it.value);
     uuid(a).is_some() && uuid(a) == uuid(b)
+}
+
+/// Whether the VMs of two hosts are in one network of neutron: by its id, or by the tunnel key of
+/// their VLANs where a tunnel joins the hosts.
+fn same_network(ctx: &Ctx<'_>, a: &Endpoint, b: &Endpoint) -> bool {
+    let (Some(mine), Some(theirs)) = (port_of(ctx, a), port_of(ctx, b)) else { return false };
+    let id =
+        |port: &Item<'_, OvsPort>| defs::other_config(port.data, "net_uuid").map(str::to_owned);
+    if let (Some(mine), Some(theirs)) = (id(&mine), id(&theirs)) {
+        return mine == theirs;
+    }
+    let keys = |port: &Item<'_, OvsPort>| -> Vec<u64> {
+        let vlan = port.data.tag.as_ref().map(|tag| tag.value);
+        let paths = vlan.and_then(|vlan| ctx.local_vlans(port.host).ways.get(&vlan));
+        paths.map(|paths| paths.tunnel_in.iter().map(|(key, _)| *key).collect()).unwrap_or_default()
+    };
+    let joined = || {
+        let tunnels = ctx.mesh().ways(ctx);
+        tunnels.contains(&(a.host, b.host)) || tunnels.contains(&(b.host, a.host))
+    };
+    let theirs = keys(&theirs);
+    keys(&mine).iter().any(|key| theirs.contains(key)) && joined()
+}
+
+/// The port of a VM's NIC in the integration bridge: its tap, or the end of its hybrid chain.
+fn port_of<'a>(ctx: &Ctx<'a>, endpoint: &Endpoint) -> Option<Item<'a, OvsPort>> {
+    let nic = ctx.vm_nic(endpoint.node)?;
+    let target = &nic.data.target.as_ref()?.value;
+    let hybrid = || {
+        let port = names::port_prefix(target)?;
+        ctx.topology.find_ovs_port(nic.host, &format!("qvo{port}"))
+    };
+    let found = ctx.topology.find_ovs_port(nic.host, target).or_else(hybrid)?;
+    ctx.ovs_port(found).filter(|port| port.bridge == "br-int")
 }
 
 /// Whether the VMs are in bridges of one name. A bridge that a controller divides into
