@@ -24,7 +24,7 @@ pub(crate) enum Ask {
     Namespaces(Vec<String>),
     /// `virsh dumpxml` of domains.
     Domains,
-    /// `ethtool`, perhaps with an option, of all NICs.
+    /// `ethtool`, perhaps with an option, of NICs.
     Nics(Vec<String>),
 }
 
@@ -37,10 +37,13 @@ impl Ask {
         if let Need::Topic { topic: Topic::DomainXml, object, .. } = need {
             return (Self::Domains, object.as_deref());
         }
-        let mut argv = need.argv();
-        let is_ethtool = argv.first().is_some_and(|program| program == "ethtool");
-        if is_ethtool && argv.pop_if(|word| matches!(word.as_str(), "NIC" | "DEV")).is_some() {
-            return (Self::Nics(argv), None);
+        if let Need::Command { argv, .. } = need
+            && let [program, options @ .., nic] = argv.as_slice()
+            && program == "ethtool"
+            && !nic.starts_with('-')
+        {
+            let argv = std::iter::once(program).chain(options).cloned().collect();
+            return (Self::Nics(argv), Some(nic));
         }
         (Self::Host(need.clone()), None)
     }
@@ -72,7 +75,7 @@ impl Step {
         self.rules.values().fold(0, |sum, it| sum.saturating_add(*it))
     }
 
-    /// The commands, each namespace and domain for itself.
+    /// The commands, each namespace, domain and NIC for itself.
     pub(crate) fn commands(&self) -> Vec<Need> {
         let each = self.asks.iter().flat_map(|(ask, names)| match ask {
             Ask::Host(need) => vec![need.clone()],
@@ -84,8 +87,10 @@ impl Step {
                 names.iter().map(inside).collect()
             }
             Ask::Nics(argv) => {
-                let need = Need::Command { netns: Netns::Root, argv: argv.clone() };
-                vec![need.with("NIC")]
+                let ask = |name: &String| {
+                    Need::Command { netns: Netns::Root, argv: argv.clone() }.with(name)
+                };
+                names.iter().map(ask).collect()
             }
             Ask::Domains if names.is_empty() => vec![Need::from(Topic::DomainXml)],
             Ask::Domains => names.iter().map(|name| Need::about(Topic::DomainXml, name)).collect(),
@@ -294,13 +299,14 @@ mod tests {
     }
 
     #[test]
-    fn of_nics_all_are_asked() {
-        let open = open("A-1", &[Need::command("ethtool -k NIC")], 1);
-        let gap = gap(HostId(0), &[&open]);
+    fn nics_are_asked_together() {
+        let open = |nic| open("A-1", &[Need::command("ethtool -k").with(nic)], 1);
+        let (first, second) = (open("eno1"), open("eno2"));
+        let gap = gap(HostId(0), &[&first, &second]);
         let step = gap.steps.first();
-        assert_eq!(step.map(lines), Some(vec!["ethtool -k NIC".to_owned()]));
-        let line = "for n in $(cd /sys/class/net && ls -d */device | cut -d/ -f1); \
-                    do ethtool -k \"$n\" >\"ethtool_-k_${n}\" 2>&1; done";
+        let each = vec!["ethtool -k eno1".to_owned(), "ethtool -k eno2".to_owned()];
+        assert_eq!(step.map(lines), Some(each));
+        let line = "for n in eno1 eno2; do ethtool -k \"$n\" >\"ethtool_-k_${n}\" 2>&1; done";
         assert_eq!(step.map(Step::shell), Some(vec![line.to_owned()]));
     }
 
