@@ -121,11 +121,16 @@ fn domains(ctx: &Ctx<'_>, out: &mut Verdicts) {
         }
         // What a VM that is off would be plugged into disturbs nobody.
         let runs = |entry: &(Evidence, bool)| entry.1;
-        let blind: Vec<_> = it
-            .listed
-            .iter()
-            .filter(|(name, entry)| runs(entry) && !it.described.contains_key(*name))
+        // A part of its XML may show its NICs without its name.
+        let with_nics: BTreeSet<&str> = ctx
+            .vm_nics()
+            .filter(|nic| nic.host == host)
+            .filter_map(|nic| ctx.vm(nic.vm))
+            .map(|vm| vm.name())
             .collect();
+        let is_described = |name: &str| it.described.contains_key(name) || with_nics.contains(name);
+        let blind: Vec<_> =
+            it.listed.iter().filter(|(name, entry)| runs(entry) && !is_described(name)).collect();
         if !blind.is_empty() {
             not_described(ctx, out, host, &blind, it.listed.len());
         }

@@ -61,7 +61,10 @@ fn judge<'a>(
     let Some(features) = nics.of(nic.id).and_then(|it| it.features) else {
         match bridge {
             Some(_) if nic.usable() != Some(false) => {
-                out.cannot_tell(nic.host, [Need::command("ethtool -k").with(nic.name()).within(nic.netns())]);
+                out.cannot_tell(
+                    nic.host,
+                    [Need::command("ethtool -k").with(nic.name()).within(nic.netns())],
+                );
             }
             _ => out.clean(),
         }

@@ -32,7 +32,10 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         }
         match nics.of(nic.id).and_then(|it| it.settings) {
             Some(settings) => judge(ctx, out, nic, settings),
-            None => out.cannot_tell(nic.host, [Need::command("ethtool").with(nic.name()).within(nic.netns())]),
+            None => out.cannot_tell(
+                nic.host,
+                [Need::command("ethtool").with(nic.name()).within(nic.netns())],
+            ),
         }
     }
 }
