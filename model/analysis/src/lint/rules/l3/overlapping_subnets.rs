@@ -139,7 +139,7 @@ fn routed<'a>(ctx: &Ctx<'a>, source: &'a Source, route: &'a Route) -> Option<Rou
     let known = ctx.netdev_called(source.host, &source.netns, device);
     let works =
         known.is_none_or(|device| device.usable() != Some(false) && (uplink::is_uplink(&device)));
-    (nic && works && net.prefix_len() < 31 && defs::is_global(ip)).then(|| Routed {
+    (nic && works && net.prefix_len() < 31 && defs::is_global(ip)).then_some(Routed {
         device,
         net,
         source: ip,

@@ -158,13 +158,13 @@ fn mismatch(
     if peer.data.bridge == patch.data.bridge && !patch.data.bridge.is_empty() {
         return Some(format!("patched to {peer_name} of the same bridge: a loop"));
     }
-    if let Some(right) = namesake(patch.name()).filter(|right| right != peer_name) {
-        if ctx.interface_called(patch.host, &right).is_some_and(|other| other.kind == "patch") {
-            return Some(format!(
-                "patched to {peer_name}, and {right}, which goes with it by name, is patched elsewhere: {} and {} are joined in place of the bridges that belong together",
-                patch.data.bridge, peer.data.bridge
-            ));
-        }
+    if let Some(right) = namesake(patch.name()).filter(|right| right != peer_name)
+        && ctx.interface_called(patch.host, &right).is_some_and(|other| other.kind == "patch")
+    {
+        return Some(format!(
+            "patched to {peer_name}, and {right}, which goes with it by name, is patched elsewhere: {} and {} are joined in place of the bridges that belong together",
+            patch.data.bridge, peer.data.bridge
+        ));
     }
     let datapath = |name: &str| {
         let bridge = ctx.bridge_called(patch.host, name)?;
