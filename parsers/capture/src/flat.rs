@@ -203,8 +203,14 @@ fn netns_of(label: &str) -> Option<&str> {
 /// format does not understand it.
 pub(crate) fn recognise(guess: Option<&Guess>, text: &str) -> Option<(&'static Format, Command)> {
     let named = guess.and_then(|it| registry::by_command(&it.named.command));
-    let seen = registry::by_content(text);
     let exact = guess.is_some_and(|it| it.exact);
+    if let (Some(named), Some(guess)) = (named, guess)
+        && exact
+        && registry::looks_like(named, text)
+    {
+        return Some((named, guess.named.command.clone()));
+    }
+    let seen = registry::by_content(text);
     match (named, seen) {
         (Some(named), Some(seen)) if named.id != seen.id => {
             let command = guess?.named.command.clone();
@@ -224,7 +230,7 @@ pub(crate) fn recognise(guess: Option<&Guess>, text: &str) -> Option<(&'static F
 
 /// Whether it is more than the name of a tool, and all its words are those of tools:
 /// `ss -peaonmi`, but not `ip` or `ip output`.
-fn is_command(command: &Command) -> bool {
+pub(crate) fn is_command(command: &Command) -> bool {
     let words = command.args();
     !words.is_empty() && words.iter().all(|word| grammar::is_word(word))
 }

@@ -1,6 +1,7 @@
 //! Outputs in folders, and texts of unknown origin: everything but sos reports.
 mod guests;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use tapline_core::capture::{Command, Completeness, FormatId, InputProblem, LeftOut, LinePlace};
@@ -12,6 +13,7 @@ use crate::choose::{self, per_process};
 use crate::flat::{self, Guess};
 use crate::host::{Draft, Identity, Piece, Whole, decode, short};
 use crate::listed::{self, Listed};
+use crate::packing::Line;
 use crate::sos::name::Names;
 use crate::transcript::{self, Transcript};
 use crate::tree::Tree;
@@ -113,14 +115,29 @@ pub(crate) fn is_of_use(base: &str, bytes: &[u8]) -> bool {
     if base == listed::COLLECTED {
         return listed::is_collected(bytes);
     }
-    let text = String::from_utf8_lossy(bytes);
+    // Whole texts are checked at once where they are sound.
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
+    };
     let start = head(&text);
     let named = flat::guess(base, &Names::default());
-    named.is_some_and(|it| registry::by_command(&it.named.command).is_some())
+    let is_session = |text: &str| !transcript::read(text).blocks.is_empty();
+    named.as_ref().is_some_and(|it| registry::by_command(&it.named.command).is_some())
         || registry::by_content(&text).is_some()
         || supportconfig::is(&text)
-        || !transcript::read(start).blocks.is_empty()
-        || start.len() < text.len() && !transcript::read(&text).blocks.is_empty()
+        || may_be_session(named.as_ref(), &text)
+            && (is_session(start) || start.len() < text.len() && is_session(&text))
+}
+
+/// Whether a text is searched for prompts. A name that is a command, read or not, is only doubted
+/// where the text begins with one.
+fn may_be_session(guess: Option<&Guess>, text: &str) -> bool {
+    let says_what_it_is = guess.is_some_and(|guess| {
+        let command = &guess.named.command;
+        guess.exact && (registry::by_command(command).is_some() || flat::is_command(command))
+    });
+    !says_what_it_is || begins_with_prompt(text)
 }
 
 /// Enough of a text to see that it is a session: long ones are read once more, when it is sure that
@@ -203,7 +220,6 @@ fn text(
         identity.learn(&command::Invocation::file("/etc/machine-id").command, &Netns::Root, bytes);
     }
     let guess = flat::guess(inside, &Names::default());
-    let exact = guess.as_ref().is_some_and(|it| it.exact);
     if let Some(it) = &guess {
         identity.learn(&it.named.command, &it.named.netns, bytes);
     }
@@ -214,16 +230,19 @@ fn text(
         }
         return Some(Text::Sections(sections));
     }
-    // A name that is a command is only doubted where the text begins with a prompt.
-    let claimed =
-        guess.as_ref().is_some_and(|it| registry::by_command(&it.named.command).is_some());
-    if !exact || !claimed || begins_with_prompt(&text) {
+    if may_be_session(guess.as_ref(), &text) {
         let session = transcript::read(&text);
         if (!session.blocks.is_empty() || session.sure > 0) && !session.is_one_output() {
             return Some(Text::Session(session));
         }
     }
-    let (text, places) = without_packing(text);
+    let named = guess.as_ref().filter(|guess| guess.exact);
+    let named = named.and_then(|guess| registry::by_command(&guess.named.command));
+    let (text, places) = if named.is_some_and(|format| registry::looks_like(format, &text)) {
+        (text, Vec::new())
+    } else {
+        without_packing(text)
+    };
     let Some((format, command)) = flat::recognise(guess.as_ref(), &text) else {
         let names =
             guess.is_some_and(|it| it.exact && choose::tells_the_machine(&it.named.command));
@@ -247,6 +266,9 @@ fn without_packing(text: String) -> (String, Vec<LinePlace>) {
         return (text, Vec::new());
     }
     let lines = packing::unpack(&text);
+    if lines.iter().all(Line::is_as_written) {
+        return (text, Vec::new());
+    }
     let mut plain = String::with_capacity(text.len());
     for line in &lines {
         plain.push_str(&line.text);

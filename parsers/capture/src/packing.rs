@@ -42,6 +42,11 @@ impl<'a> Line<'a> {
         Self { number, column: 0, text, mark: Mark::Text }
     }
 
+    /// Whether nothing was taken off, and nothing joined to it.
+    pub(crate) fn is_as_written(&self) -> bool {
+        self.column == 0 && self.mark == Mark::Text && matches!(self.text, Cow::Borrowed(_))
+    }
+
     /// Whether nothing stands on it.
     pub(crate) fn is_blank(&self) -> bool {
         self.text.trim().is_empty()

@@ -310,12 +310,12 @@ impl<'a> Reader<'a> {
         };
         let after_blank = open.lines.last().is_some_and(Line::is_blank);
         let bare_end = open.trust == Trust::Bare && line.is_blank() && !self.fenced;
-        let format = open.runs.iter().find_map(|run| registry::by_command(&run.command));
         // What the running format understands is never prose.
-        let prose = || {
-            let own = format.is_some_and(|format| split::is_read(format, self.lines, at));
-            prose::is_prose(&line.text) && !own
+        let is_own = || {
+            let format = open.runs.iter().find_map(|run| registry::by_command(&run.command));
+            format.is_some_and(|format| split::is_read(format, self.lines, at))
         };
+        let prose = || prose::is_prose(&line.text) && !is_own();
         if bare_end || after_blank && prose() {
             self.end(End::Other);
             self.loose = Some(at);

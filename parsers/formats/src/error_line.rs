@@ -186,8 +186,11 @@ pub(crate) fn surely(line: &str) -> Option<String> {
     if first.is_ascii_digit() || matches!(first, b' ' | b'\t' | b':' | b'#' | b'{') {
         return None;
     }
-    let begins = BEGINNINGS.iter().any(|it| line.starts_with(it)) && !is_column(line);
-    (begins || WHOLE.contains(&line) || virsh(line)).then(|| shortened(line))
+    // A look at one byte spares comparing with each.
+    let alike = |text: &&&str| text.as_bytes().first() == Some(first);
+    let begins = BEGINNINGS.iter().filter(alike).any(|start| line.starts_with(start));
+    let is_whole = || WHOLE.iter().filter(alike).any(|whole| line == *whole);
+    (begins && !is_column(line) || is_whole() || virsh(line)).then(|| shortened(line))
 }
 
 /// `error: "…"` and `Error: …` may be columns of a table.

@@ -2,6 +2,8 @@
 //!
 //! Three questions, in this order of trust: [`by_command`] (an argv that the capture knows),
 //! [`by_content`] (a text of unknown origin), [`by_id`].
+use std::borrow::Cow;
+
 use tapline_core::capture::{Command, FormatId};
 use tapline_core::request::Request;
 
@@ -89,18 +91,33 @@ pub fn request(format: FormatId, command: &Command) -> Request {
     by_id(format).and_then(|format| (format.claims)(command)).unwrap_or_default()
 }
 
+/// How sure a format must be that a text is its own.
+const SURE: u8 = 50;
+
 /// The format that `text` looks like.
 pub fn by_content(text: &str) -> Option<&'static Format> {
-    const HEAD: usize = 4096;
-    let head = text.get(..text.floor_char_boundary(HEAD.min(text.len()))).unwrap_or_default();
-    let head = &*crate::plain_blanks(head);
+    let head = &*head(text);
     FORMATS
         .iter()
         .copied()
-        .map(|it| ((it.sniff)(head), it))
-        .filter(|&(sure, _)| sure > 50)
-        .max_by_key(|&(sure, it)| (sure, std::cmp::Reverse(it.id)))
-        .map(|(_, it)| it)
+        .map(|format| ((format.sniff)(head), format))
+        .filter(|&(sure, _)| sure > SURE)
+        .max_by_key(|&(sure, format)| (sure, std::cmp::Reverse(format.id)))
+        .map(|(_, format)| format)
+}
+
+/// Whether `text` looks like this format, whatever else it may look like: a hundredth of the cost
+/// of [`by_content`].
+pub fn looks_like(format: &Format, text: &str) -> bool {
+    (format.sniff)(&head(text)) > SURE
+}
+
+/// As much of a text as tells what it is.
+fn head(text: &str) -> Cow<'_, str> {
+    const HEAD: usize = 4096;
+    crate::plain_blanks(
+        text.get(..text.floor_char_boundary(HEAD.min(text.len()))).unwrap_or_default(),
+    )
 }
 
 #[cfg(test)]

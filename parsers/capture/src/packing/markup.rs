@@ -39,13 +39,7 @@ const BBCODE: &[&str] = &["code", "quote", "pre", "noparse"];
 
 /// Takes the markup off: blocks of code get a line of their own where they begin and end.
 pub(super) fn take_off(lines: Vec<Line<'_>>) -> Vec<Line<'_>> {
-    let any = |what: &[&str]| {
-        let holds = |line: &Line<'_>| what.iter().any(|it| line.text.contains(it));
-        lines.iter().any(holds)
-    };
-    let page = any(&["<pre", "<code", "<details", "<blockquote", "<p>", "<br"]);
-    let forum = any(&["[code", "[CODE", "[pre]", "[quote"]);
-    let escaped = any(&["&lt;", "&quot;"]) && (page || !any(&["<domain", "</", "/>"]));
+    let Marks { page, forum, escaped } = Marks::of(&lines);
     let mut out = Vec::with_capacity(lines.len());
     let mut fence = Fence::default();
     for mut line in lines {
@@ -65,6 +59,40 @@ pub(super) fn take_off(lines: Vec<Line<'_>>) -> Vec<Line<'_>> {
     out
 }
 
+/// Which markup a text has at all.
+#[derive(Default)]
+struct Marks {
+    page: bool,
+    forum: bool,
+    /// `&lt;` stands for `<`.
+    escaped: bool,
+}
+
+impl Marks {
+    /// Looks once at each `<`, `[` and `&`: texts are long, and markup is rare.
+    fn of(lines: &[Line<'_>]) -> Self {
+        let (mut marks, mut entities) = (Self::default(), false);
+        for line in lines {
+            for at in memchr::memchr3_iter(b'<', b'[', b'&', line.text.as_bytes()) {
+                let Some(tail) = line.text.get(at..) else { continue };
+                let is = |starts: &[&str]| starts.iter().any(|start| tail.starts_with(start));
+                marks.page |= is(&["<pre", "<code", "<details", "<blockquote", "<p>", "<br"]);
+                marks.forum |= is(&["[code", "[CODE", "[pre]", "[quote"]);
+                entities |= is(&["&lt;", "&quot;"]);
+            }
+        }
+        // The XML of libvirt has entities of its own.
+        let xml = || {
+            let holds = |line: &Line<'_>| {
+                ["<domain", "</", "/>"].iter().any(|part| line.text.contains(part))
+            };
+            lines.iter().any(holds)
+        };
+        marks.escaped = entities && (marks.page || !xml());
+        marks
+    }
+}
+
 /// Fences of Markdown and of wikis.
 #[derive(Default)]
 struct Fence {
@@ -75,6 +103,9 @@ impl Fence {
     /// Whether the line was a fence, which then stands in `out`; text on the same line stays text.
     fn line<'a>(&mut self, line: &mut Line<'a>, out: &mut Vec<Line<'a>>) -> bool {
         let body = line.text.trim_start();
+        if !body.starts_with(['`', '~', '{', '-']) && !(self.open && body.contains("```")) {
+            return false;
+        }
         let indent = line.text.len() - body.len();
         let toggles = matches!(body.trim_end(), "{noformat}" | "{code}" | "----8<----")
             || body.starts_with("{code:");

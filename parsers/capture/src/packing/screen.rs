@@ -6,7 +6,9 @@ use std::str::Chars;
 /// A line without escape sequences, backspaces and carriage returns.
 pub(super) fn line(raw: &str) -> Cow<'_, str> {
     let raw = raw.trim_end_matches('\r');
-    if !raw.bytes().any(|b| b < b' ' && b != b'\t') {
+    // Without a way out early, which is many bytes at once.
+    let is_odd = |b: u8| b < b' ' && b != b'\t';
+    if !raw.bytes().fold(false, |any, b| any | is_odd(b)) {
         return Cow::Borrowed(raw);
     }
     let mut out = String::with_capacity(raw.len());

@@ -38,18 +38,42 @@ pub(super) fn of(line: &str) -> Option<Caption<'_>> {
 
 /// A command at the end of a line, whatever stands before it.
 fn suffix(line: &str) -> Option<Caption<'_>> {
-    const WORDS: usize = 12;
-    let starts = line.match_indices([' ', '\t', '$', '#', '>', '"']).map(|(at, it)| at + it.len());
-    for at in std::iter::once(0).chain(starts).take(WORDS) {
-        let tail = line.get(at..)?;
-        let word = tail.split_whitespace().next().unwrap_or_default();
-        let tool = word.rsplit('/').next().unwrap_or_default();
-        let known = grammar::is_tool(tool) || matches!(tool, "sudo" | "docker" | "podman");
-        if known && let Some(run) = claimed(tail) {
-            return Some(Caption { run, before: line.get(..at)?, exact: false });
+    for (before, tail) in splits(line) {
+        if begins_with_tool(tail)
+            && let Some(run) = claimed(tail)
+        {
+            return Some(Caption { run, before, exact: false });
         }
     }
     None
+}
+
+/// Whether something like a prompt stands before the name of a tool, at the cost of a look.
+pub(super) fn may_be_behind_prompt(line: &str) -> bool {
+    // Nearly all letters of an output are these, which are none of the signs.
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '.' | ':' | '-' | '_');
+    let letters = line.char_indices().take_while(|(at, _)| *at <= LONGEST_PROMPT);
+    letters.filter(|(_, c)| !is_plain(*c) && is_sign(*c)).any(|(at, c)| {
+        line.get(at + c.len_utf8()..).is_some_and(|tail| begins_with_tool(tail.trim_start()))
+    })
+}
+
+/// A line in two, at each place where a command may begin.
+fn splits(line: &str) -> impl Iterator<Item = (&str, &str)> {
+    const WORDS: usize = 12;
+    let starts = line
+        .match_indices([' ', '\t', '$', '#', '>', '"'])
+        .map(|(at, separator)| at + separator.len());
+    std::iter::once(0).chain(starts).take(WORDS).filter_map(|at| line.split_at_checked(at))
+}
+
+fn begins_with_tool(text: &str) -> bool {
+    if !text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/') {
+        return false;
+    }
+    let word = text.split_whitespace().next().unwrap_or_default();
+    let tool = word.rsplit('/').next().unwrap_or_default();
+    grammar::is_tool(tool) || matches!(tool, "sudo" | "docker" | "podman")
 }
 
 /// The command that this is, if a format reads what it prints.
@@ -64,9 +88,32 @@ fn claimed(text: &str) -> Option<Invocation> {
 
 /// Whether what stands before a command looks like a prompt rather than like words.
 pub(super) fn is_like_prompt(before: &str) -> bool {
-    const LONGEST: usize = 80;
-    let sign = before.trim_end().chars().last();
-    let is_sign =
-        |c: char| !c.is_alphanumeric() && !c.is_whitespace() && !":,.;\"'`(*_-=/[{|".contains(c);
-    before.len() <= LONGEST && sign.is_some_and(is_sign)
+    before.len() <= LONGEST_PROMPT && before.trim_end().chars().next_back().is_some_and(is_sign)
+}
+
+/// No prompt is longer, in bytes.
+const LONGEST_PROMPT: usize = 80;
+
+/// Whether a prompt may end with it.
+fn is_sign(c: char) -> bool {
+    !c.is_alphanumeric()
+        && !c.is_whitespace()
+        && !matches!(
+            c,
+            ':' | ','
+                | '.'
+                | ';'
+                | '"'
+                | '\''
+                | '`'
+                | '('
+                | '*'
+                | '_'
+                | '-'
+                | '='
+                | '/'
+                | '['
+                | '{'
+                | '|'
+        )
 }

@@ -38,10 +38,14 @@ pub(super) fn learn(lines: &[Line<'_>]) -> Vec<String> {
         if line.mark != Mark::Text || line.text.len() > 300 {
             continue;
         }
-        let Some(format) = split::begins(lines, at + 1) else { continue };
+        // The cheap question first: hardly a line of an output passes for a prompt.
+        if !caption::may_be_behind_prompt(&line.text) {
+            continue;
+        }
         if prompt::find(&line.text, context).is_some() {
             continue;
         }
+        let Some(format) = split::begins(lines, at + 1) else { continue };
         let Some(caption) = caption::of(&line.text) else { continue };
         let before = caption.before.trim_start();
         let new = !learned.iter().any(|it| it == before);

@@ -54,7 +54,6 @@ pub(super) fn find<'a>(line: &'a str, context: Context<'_>) -> Option<(usize, Pr
     if body.is_empty() {
         return None;
     }
-    let inner = without_ornament(body);
     let trust = Trust::Strong;
     let prompt = |host, command: &'a str, trust, sign| {
         Some((indent, Prompt { host, command: Cow::Borrowed(command.trim()), trust, sign }))
@@ -66,6 +65,10 @@ pub(super) fn find<'a>(line: &'a str, context: Context<'_>) -> Option<(usize, Pr
         let sign = body.get(..prefix.len()).unwrap_or_default().trim();
         return prompt(host_in(sign), typed, trust, sign);
     }
+    if context.strong_seen && !has_sign(body) {
+        return None;
+    }
+    let inner = without_ornament(body);
     if let Some((sign, host, typed)) = brackets(inner).or_else(|| at_host(inner)) {
         return prompt(Some(host), typed, trust, sign);
     }
@@ -95,6 +98,12 @@ pub(super) fn find<'a>(line: &'a str, context: Context<'_>) -> Option<(usize, Pr
         return prompt(None, body, Trust::Bare, "");
     }
     None
+}
+
+/// Whether a line has anything that all prompts and banners have, known commands alone aside.
+fn has_sign(line: &str) -> bool {
+    let is_sign = |b: u8| matches!(b, b'#' | b'$' | b'%' | b'>' | b'@') || !b.is_ascii();
+    line.starts_with(['+', '=', '-', '*']) || line.bytes().any(is_sign)
 }
 
 /// Whether the command line goes on in the next line because the terminal was too narrow.
@@ -260,7 +269,9 @@ fn weak<'a>(line: &'a str, context: Context<'_>) -> Option<(&'a str, Option<&'a 
     }
     let at = after.find(['#', '$', '>', '%'])?;
     let folder = after.get(..at)?;
-    let plausible = folder.is_empty() || folder.starts_with(':') && folder.len() < 80;
+    // `2: eth0: <UP> mtu 1500` is a line of a list.
+    let plausible =
+        folder.is_empty() || folder.starts_with(':') && folder.len() < 80 && !folder.contains('<');
     let typed = after.get(at + 1..)?.strip_prefix(' ')?;
     (plausible && certain(typed)).then_some((host, Some(host), typed))
 }
@@ -294,6 +305,10 @@ pub(super) fn is_leaving(typed: &str) -> bool {
 fn banner(line: &str) -> Option<Cow<'_, str>> {
     if let Some(path) = line.strip_prefix("==> ").and_then(|it| it.strip_suffix(" <==")) {
         return path.starts_with('/').then(|| Cow::Owned(format!("cat {path}")));
+    }
+    // Output may be padded with blanks; a banner has its ornament in front.
+    if !line.starts_with(['#', '=', '-', '*']) {
+        return None;
     }
     let trimmed = line.trim_matches(['#', '=', '-', '*', ' ']);
     if line.len() < trimmed.len() + 4 {

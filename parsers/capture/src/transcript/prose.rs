@@ -2,33 +2,40 @@
 
 /// Stands for lines that somebody took out.
 pub(super) fn is_elision(line: &str) -> bool {
+    const LONGEST: usize = 100;
     const WORDS: usize = 5;
-    let brackets = ['[', ']', '(', ')', '<', '>', '{', '}', '-', '*', ' ', '.', '…', '~', '#', '/'];
+    const SAID: &[&str] = &[
+        "snip",
+        "snipped",
+        "omitted",
+        "truncated",
+        "cut",
+        "more",
+        "removed",
+        "stripped",
+        "skipped",
+        "elided",
+        "trimmed",
+        "redacted",
+    ];
     let trimmed = line.trim();
+    // Most lines of output are longer, or have nothing around them: that is seen at once.
+    let is_plain = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    let inside_out = is_plain(trimmed.chars().next()) && is_plain(trimmed.chars().next_back());
+    if inside_out || trimmed.len() > LONGEST {
+        return false;
+    }
     let dots = trimmed.trim_matches(['[', ']', '(', ')', '<', '>', '{', '}', '-', ' ']);
     if dots == "…" || dots.len() >= 3 && dots.chars().all(|c| matches!(c, '.' | '…' | ' ')) {
         return true;
     }
-    let bare = trimmed.trim_matches(brackets).to_ascii_lowercase();
-    let words = bare.split_whitespace().count();
-    let said = bare.split([' ', ':']).any(|word| {
-        matches!(
-            word,
-            "snip"
-                | "snipped"
-                | "omitted"
-                | "truncated"
-                | "cut"
-                | "more"
-                | "removed"
-                | "stripped"
-                | "skipped"
-                | "elided"
-                | "trimmed"
-                | "redacted"
-        )
-    });
-    said && (1..=WORDS).contains(&words) && bare != trimmed.to_ascii_lowercase()
+    let brackets = ['[', ']', '(', ')', '<', '>', '{', '}', '-', '*', ' ', '.', '…', '~', '#', '/'];
+    let bare = trimmed.trim_matches(brackets);
+    bare.len() < trimmed.len()
+        && bare.split_whitespace().nth(WORDS).is_none()
+        && bare
+            .split([' ', ':'])
+            .any(|word| SAID.iter().any(|said| word.eq_ignore_ascii_case(said)))
 }
 
 /// A sentence, a list item or a heading rather than output. Asked only about lines that follow a
