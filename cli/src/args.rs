@@ -188,7 +188,8 @@ impl FromStr for Size {
             Some(b'T') => (body.strip_suffix('T'), 40),
             _ => (Some(body), 0),
         };
-        let number: u64 = digits.and_then(|it| it.trim().parse().ok()).ok_or_else(expected)?;
+        let number: u64 =
+            digits.and_then(|digit| digit.trim().parse().ok()).ok_or_else(expected)?;
         number.checked_mul(1 << shift).map(Self).ok_or_else(|| format!("`{text}` is too large"))
     }
 }

@@ -54,7 +54,7 @@ pub(crate) fn read(path: &Path) -> Result<BTreeSet<String>> {
         CliError::new(format!("{} is not a baseline: {why}", path.display()))
             .hint("`tapline lint --write-baseline FILE` makes one")
     })?;
-    Ok(known.findings.into_iter().map(|it| it.fingerprint).collect())
+    Ok(known.findings.into_iter().map(|finding| finding.fingerprint).collect())
 }
 
 fn parse(text: &str) -> std::result::Result<Known, String> {
@@ -77,8 +77,8 @@ fn is_baseline(text: &str) -> bool {
 /// Writes the findings that are not suppressed; says how many. A file that is there already must
 /// be a baseline: a slip of the keyboard does not cost a capture.
 pub(crate) fn write(path: &Path, snapshot: &Snapshot, report: &Report) -> Result<usize> {
-    let findings = report.findings.iter().filter(|it| it.suppressed.is_none());
-    let mut rows: Vec<Row<'_>> = findings.map(|it| row(snapshot, it)).collect();
+    let findings = report.findings.iter().filter(|finding| finding.suppressed.is_none());
+    let mut rows: Vec<Row<'_>> = findings.map(|finding| row(snapshot, finding)).collect();
     rows.sort();
     // Several captures of one machine find the same.
     rows.dedup_by(|a, b| a.fingerprint == b.fingerprint);
@@ -112,7 +112,7 @@ fn refused(path: &Path, error: &io::Error) -> CliError {
 fn row<'a>(snapshot: &'a Snapshot, finding: &'a Finding) -> Row<'a> {
     Row {
         code: &finding.rule.code,
-        host: snapshot.host(finding.host).map_or("", |it| it.name.as_str()),
+        host: snapshot.host(finding.host).map_or("", |host| host.name.as_str()),
         object: &finding.subject.name,
         message: &finding.message,
         fingerprint: &finding.of_machine,

@@ -72,7 +72,7 @@ impl Catalogue {
         }
         let asked = if select.is_empty() { &config.select } else { select };
         let named = |words: &[String], rule: &Rule| words.iter().any(|word| matches(rule, word));
-        let by_name = |rule: &Rule| asked.iter().any(|it| is_called(rule, it));
+        let by_name = |rule: &Rule| asked.iter().any(|asked| is_called(rule, asked));
         let lacks = config.settings.profile.map_or(&[][..], lacks);
         let left_out = |rule: &Rule| {
             let of_profile = rule.traits.about.iter().any(|about| lacks.contains(about));
@@ -80,7 +80,7 @@ impl Catalogue {
             named(off, rule) || named(&config.groups_off, rule) || of_profile && !by_name(rule)
         };
         let chosen = |rule: &Rule| (asked.is_empty() || named(asked, rule)) && !left_out(rule);
-        let rules: Vec<_> = self.rules().filter(|it| chosen(it)).collect();
+        let rules: Vec<_> = self.rules().filter(|rule| chosen(rule)).collect();
         if rules.is_empty() {
             return Err(CliError::new(
                 "no rule is left to run: --select, --ignore or the configuration turn all off",

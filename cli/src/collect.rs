@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn all_of_the_table_is_in_the_script() {
         let script = script();
-        let mark = |it: &str| it.len() > 1 && it.bytes().all(|b| b.is_ascii_uppercase());
+        let mark = |text: &str| text.len() > 1 && text.bytes().all(|b| b.is_ascii_uppercase());
         assert!(!script.split('@').any(mark), "a mark is left");
         for gather in table() {
             assert!(script.contains(&call(gather)), "{}", gather.argv);

@@ -83,7 +83,7 @@ pub(crate) fn load(args: &args::Config, inputs: Option<&Inputs>) -> Result<Loade
     // The rules that it brings may be named in the rest of it.
     let beside = path.parent().unwrap_or(Path::new(""));
     let mut paths: Vec<PathBuf> =
-        read::rule_paths(&text).into_iter().map(|it| beside.join(it)).collect();
+        read::rule_paths(&text).into_iter().map(|path| beside.join(path)).collect();
     paths.extend(args.own.iter().cloned());
     let own = own::load(&paths)?;
     let catalogue = Catalogue::with(own.rules.iter().cloned());
@@ -95,8 +95,8 @@ pub(crate) fn load(args: &args::Config, inputs: Option<&Inputs>) -> Result<Loade
 /// The nearest file beside or above each input, else in or above the current directory. Inputs of
 /// one run are judged by one file: two are a question that only a person can answer.
 fn find(inputs: &Inputs) -> Result<Option<PathBuf>> {
-    let paths = inputs.paths.iter().filter(|it| it.as_os_str() != "-");
-    let mut found: Vec<PathBuf> = paths.filter_map(|it| file::find_beside(it, NAME)).collect();
+    let paths = inputs.paths.iter().filter(|path| path.as_os_str() != "-");
+    let mut found: Vec<PathBuf> = paths.filter_map(|path| file::find_beside(path, NAME)).collect();
     found.sort();
     found.dedup();
     match found.as_slice() {

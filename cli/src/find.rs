@@ -61,8 +61,8 @@ fn behind(topology: &Topology<'_>, ip: IpAddr) -> Vec<NodeId> {
     }
     for batch in batches() {
         let Batch::Neighbours(neighbours) = batch else { continue };
-        let asked = neighbours.iter().filter(|it| addresses.contains(&it.ip.value));
-        macs.extend(asked.filter_map(|it| Some(it.mac.as_ref()?.value)));
+        let asked = neighbours.iter().filter(|neighbour| addresses.contains(&neighbour.ip.value));
+        macs.extend(asked.filter_map(|asked| Some(asked.mac.as_ref()?.value)));
     }
     let has = |node: &Node<'_>| mac_of(node).is_some_and(|mac| macs.contains(&mac));
     topology.nodes().filter(|(_, node)| has(node)).map(|(id, _)| id).collect()
@@ -99,7 +99,7 @@ fn wanted<'a>(topology: &Topology<'_>, text: &'a str) -> Wanted<'a> {
     });
     let (host, rest) = scoped.min_by_key(|(_, rest)| rest.len()).unwrap_or((None, text));
     // `10.0.0.1/24` is an address, `qrouter-…/qr-…` a device of a namespace, `br-int/qvo…` a port.
-    let address = rest.split('/').next().and_then(|it| it.parse::<IpAddr>().ok());
+    let address = rest.split('/').next().and_then(|part| part.parse::<IpAddr>().ok());
     let (within, name) = match rest.split_once('/') {
         Some((within, name)) if address.is_none() && !name.is_empty() => (Some(within), name),
         _ => (None, rest),
@@ -140,20 +140,20 @@ fn search(topology: &Topology<'_>, wanted: &Wanted<'_>) -> Vec<NodeId> {
 fn in_scope(topology: &Topology<'_>, wanted: &Wanted<'_>, node: &Node<'_>) -> bool {
     let hosts = &topology.snapshot.captured.hosts;
     let on_host = wanted.host.is_none_or(|name| {
-        let host = node.host.and_then(|it| hosts.get(it.0 as usize));
-        host.is_some_and(|it| it.name == name || it.label() == name)
+        let host = node.host.and_then(|host| hosts.get(host.0 as usize));
+        host.is_some_and(|host| host.name == name || host.label() == name)
     });
     let within = wanted.within.is_none_or(|within| match &node.data {
         NodeData::OvsPort(it) => it.bridge == within,
         NodeData::OvsInterface(it) => it.bridge == within || it.port == within,
-        _ => node.netns.as_ref().is_some_and(|it| it.to_string() == within),
+        _ => node.netns.as_ref().is_some_and(|netns| netns.to_string() == within),
     });
     on_host && within
 }
 
 fn is_named(wanted: &Wanted<'_>, node: &Node<'_>) -> bool {
     let name = wanted.name;
-    let same = |it: Option<&str>| it == Some(name);
+    let same = |text: Option<&str>| text == Some(name);
     let starts = |it: Option<&str>| wanted.id && it.is_some_and(|it| it.starts_with(name));
     let mac = wanted.mac.is_some() && mac_of(node) == wanted.mac;
     let by_port_id = || wanted.id && carries_port_id(&node.name, name);
@@ -161,16 +161,18 @@ fn is_named(wanted: &Wanted<'_>, node: &Node<'_>) -> bool {
         NodeData::Host(_) | NodeData::Netns(_) => node.name == name || starts(Some(&node.name)),
         NodeData::RemoteHost(it) => Some(it.ip) == wanted.ip,
         NodeData::Vm(it) => {
-            let uuid = it.uuid.as_ref().map(|it| it.value.as_str());
+            let uuid = it.uuid.as_ref().map(|uuid| uuid.value.as_str());
             node.name == name
-                || same(it.nova_name.as_ref().map(|it| it.value.as_str()))
+                || same(it.nova_name.as_ref().map(|name| name.value.as_str()))
                 || same(uuid)
                 || starts(uuid)
         }
-        NodeData::VmNic(it) => mac || starts(it.interface_id.as_ref().map(|it| it.value.as_str())),
+        NodeData::VmNic(it) => mac || starts(it.interface_id.as_ref().map(|id| id.value.as_str())),
         NodeData::Netdev(it) => {
             let altname = |name: &str| {
-                it.records.iter().any(|seen| seen.record.altnames.iter().any(|it| **it == name))
+                it.records
+                    .iter()
+                    .any(|seen| seen.record.altnames.iter().any(|altname| **altname == name))
             };
             node.name == name || mac || by_port_id() || altname(name)
         }
@@ -185,7 +187,8 @@ fn is_named(wanted: &Wanted<'_>, node: &Node<'_>) -> bool {
         }
         NodeData::TunnelEndpoint(it) => {
             let is = |it: Option<IpAddr>| it.is_some() && it == wanted.ip;
-            is(it.remote.as_ref().map(|it| it.value)) || is(it.local.as_ref().map(|it| it.value))
+            is(it.remote.as_ref().map(|remote| remote.value))
+                || is(it.local.as_ref().map(|local| local.value))
         }
         NodeData::Address(_) | NodeData::RouteTable(_) => false,
     }
@@ -193,8 +196,8 @@ fn is_named(wanted: &Wanted<'_>, node: &Node<'_>) -> bool {
 
 fn mac_of(node: &Node<'_>) -> Option<Mac> {
     match &node.data {
-        NodeData::Netdev(it) => it.mac.as_ref().map(|it| it.value),
-        NodeData::VmNic(it) => it.mac.as_ref().map(|it| it.value),
+        NodeData::Netdev(it) => it.mac.as_ref().map(|mac| mac.value),
+        NodeData::VmNic(it) => it.mac.as_ref().map(|mac| mac.value),
         NodeData::OvsInterface(it) => it.mac_in_use.as_ref().map(|it| it.value),
         _ => None,
     }

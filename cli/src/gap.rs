@@ -119,7 +119,7 @@ impl Gap {
     /// command in several namespaces counts once.
     pub(crate) fn sum(all: &[Self]) -> (usize, u32) {
         let steps = || all.iter().flat_map(|it| &it.steps);
-        let commands = steps().map(|it| it.asks.len()).sum();
+        let commands = steps().map(|step| step.asks.len()).sum();
         (commands, steps().fold(0, |sum, it| sum.saturating_add(it.questions())))
     }
 }
@@ -127,7 +127,7 @@ impl Gap {
 /// The gaps of all hosts that have one.
 pub(crate) fn gaps(report: &Report) -> Vec<Gap> {
     let mut hosts: BTreeMap<HostId, Vec<&CannotTell>> = BTreeMap::new();
-    for it in report.cannot_tell.iter().filter(|it| !it.missing.is_empty()) {
+    for it in report.cannot_tell.iter().filter(|tell| !tell.missing.is_empty()) {
         hosts.entry(it.host).or_default().push(it);
     }
     hosts.into_iter().map(|(host, open)| gap(host, &open)).collect()
@@ -163,18 +163,18 @@ pub(crate) fn gap(host: HostId, open: &[&CannotTell]) -> Gap {
         }
         // A command that an earlier step asks for is not asked for again, but for further names.
         for (ask, names) in &mut step.asks {
-            let before = steps.iter().filter_map(|it| it.asks.get(ask));
+            let before = steps.iter().filter_map(|step| step.asks.get(ask));
             for it in before {
                 names.retain(|name| !it.contains(name));
             }
         }
         step.asks.retain(|ask, names| {
-            !names.is_empty() || !steps.iter().any(|it| it.asks.contains_key(ask))
+            !names.is_empty() || !steps.iter().any(|step| step.asks.contains_key(ask))
         });
         steps.push(step);
     }
-    let mut beyond: Vec<_> = beyond.into_iter().map(|it| it.1).collect();
-    beyond.sort_by_key(|it| std::cmp::Reverse(it.questions()));
+    let mut beyond: Vec<_> = beyond.into_iter().map(|beyond| beyond.1).collect();
+    beyond.sort_by_key(|beyond| std::cmp::Reverse(beyond.questions()));
     Gap { host, steps, beyond }
 }
 
@@ -199,7 +199,7 @@ fn best(groups: &[(BTreeSet<Ask>, Step)], chosen: &BTreeSet<Ask>) -> Option<usiz
             best = Some((at, (worth, price)));
         }
     }
-    best.map(|it| it.0)
+    best.map(|best| best.0)
 }
 
 fn shell(ask: &Ask, names: &BTreeSet<String>) -> Vec<String> {
@@ -246,7 +246,7 @@ fn of_each(
     after: &str,
     before: &str,
 ) -> Vec<String> {
-    let (tame, odd): (Vec<&String>, Vec<&String>) = names.iter().partition(|it| is_tame(it));
+    let (tame, odd): (Vec<&String>, Vec<&String>) = names.iter().partition(|name| is_tame(name));
     let mut lines: Vec<String> = Vec::new();
     let looped = |list: &str| {
         format!("for n in {list}; do {} >\"{before}${{n}}{after}\" 2>&1; done", command("\"$n\""))
@@ -256,7 +256,7 @@ fn of_each(
         [] => {}
         [one] => lines.push(save(&command(one), &format!("{before}{one}{after}"))),
         few if few.len() <= LISTED => {
-            let list = few.iter().map(|it| it.as_str()).collect::<Vec<_>>().join(" ");
+            let list = few.iter().map(|few| few.as_str()).collect::<Vec<_>>().join(" ");
             lines.push(looped(&list));
         }
         _ => lines.push(looped(all)),

@@ -28,7 +28,7 @@ pub(crate) fn nothing_to_judge(topology: &Topology<'_>, report: &Report) -> Opti
 /// Whether any text about the network could be read.
 pub(crate) fn is_usable(snapshot: &Snapshot) -> bool {
     snapshot.iter().any(|(source, reading)| {
-        let format = source.format.map_or("", |it| it.0);
+        let format = source.format.map_or("", |format| format.0);
         let failed = snapshot.completeness(source.id).is_failed();
         let understood = !reading.records.is_empty() || reading.lines.unread == 0;
         !failed && understood && !ABOUT_THE_MACHINE.contains(&format)
@@ -38,10 +38,11 @@ pub(crate) fn is_usable(snapshot: &Snapshot) -> bool {
 /// Why a good part of the input was not read, where that is so.
 pub(crate) fn hardly_read(snapshot: &Snapshot) -> Option<String> {
     let problems = &snapshot.captured.problems;
-    if let Some(problem) = problems.iter().find(|it| is_damage(it.kind, &it.message)) {
+    if let Some(problem) = problems.iter().find(|problem| is_damage(problem.kind, &problem.message))
+    {
         return Some(format!("the archive is {}", brief(&problem.message)));
     }
-    let limits = problems.iter().filter(|it| it.kind == ProblemKind::Limit).count();
+    let limits = problems.iter().filter(|problem| problem.kind == ProblemKind::Limit).count();
     let texts = snapshot.captured.sources.len();
     if limits > 0 && limits * 10 >= texts {
         return Some(format!("{} not read because of a limit", were(limits, "text")));
@@ -55,7 +56,7 @@ pub(crate) fn hardly_read(snapshot: &Snapshot) -> Option<String> {
 
 /// Whether an archive ends too early or cannot be read on: what is missing is unknown.
 pub(crate) fn is_damaged(snapshot: &Snapshot) -> bool {
-    snapshot.captured.problems.iter().any(|it| is_damage(it.kind, &it.message))
+    snapshot.captured.problems.iter().any(|problem| is_damage(problem.kind, &problem.message))
 }
 
 /// Whether anything of the input was not read, or not wholly.

@@ -59,7 +59,7 @@ pub(crate) fn load(paths: &[PathBuf]) -> Result<Own> {
     for path in paths {
         for file in file::list(path, &["yaml", "yml"])? {
             // A file that the configuration and the command line name is one.
-            if file.canonicalize().is_ok_and(|it| !seen.insert(it)) {
+            if file.canonicalize().is_ok_and(|canonicalize| !seen.insert(canonicalize)) {
                 continue;
             }
             let name = config::shown(&file);

@@ -17,7 +17,7 @@ use crate::suggest;
 /// would look like health.
 pub(crate) fn read(inputs: &Inputs) -> Result<Snapshot> {
     let command = inputs.command.as_deref().map(Command::new);
-    if command.as_ref().is_some_and(|it| it.argv.is_empty()) {
+    if command.as_ref().is_some_and(|command| command.argv.is_empty()) {
         return Err(CliError::new("--as needs a command, such as 'ip address'"));
     }
     if inputs.host.as_ref().is_some_and(|name| name.trim().is_empty()) {
@@ -44,7 +44,7 @@ pub(crate) fn read(inputs: &Inputs) -> Result<Snapshot> {
         }
         Err(error) => return Err(error.into()),
     };
-    if !captured.sources.iter().any(|it| it.format.is_some()) {
+    if !captured.sources.iter().any(|source| source.format.is_some()) {
         return Err(nothing_recognised(inputs, &captured));
     }
     Ok(tapline_formats::read(captured))
@@ -74,8 +74,8 @@ fn input(path: &Path) -> Input {
 fn limits(args: Limits) -> tapline_capture::Limits {
     let default = tapline_capture::Limits::default();
     tapline_capture::Limits {
-        member_bytes: args.member_size.map_or(default.member_bytes, |it| it.0),
-        kept_bytes: args.kept_size.map_or(default.kept_bytes, |it| it.0),
+        member_bytes: args.member_size.map_or(default.member_bytes, |size| size.0),
+        kept_bytes: args.kept_size.map_or(default.kept_bytes, |size| size.0),
         members: args.members.unwrap_or(default.members),
         nesting: args.nesting.unwrap_or(default.nesting),
         ratio: args.ratio.unwrap_or(default.ratio),
@@ -84,7 +84,7 @@ fn limits(args: Limits) -> tapline_capture::Limits {
 
 /// The inputs could be opened, but hold no output of a command that tapline knows.
 fn nothing_recognised(inputs: &Inputs, captured: &tapline_core::capture::Captured) -> CliError {
-    let names: Vec<_> = inputs.paths.iter().map(|it| it.display().to_string()).collect();
+    let names: Vec<_> = inputs.paths.iter().map(|path| path.display().to_string()).collect();
     let error = CliError::new(format!(
         "{}: nothing in it is the output of a command that tapline knows",
         names.join(", ")
@@ -103,7 +103,7 @@ fn hint(inputs: &Inputs, error: CliError) -> CliError {
              saved output say which command made it: --as 'ip address'",
         );
     };
-    let known = registry::FORMATS.iter().map(|it| it.command);
+    let known = registry::FORMATS.iter().map(|format| format.command);
     if registry::by_command(&Command::new(command)).is_some() {
         return error;
     }

@@ -32,48 +32,66 @@ fn create(path: &Path, text: &str) -> anyhow::Result<()> {
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Adds `line` to the sorted run of lines that start with `prefix` (after blanks).
-fn insert_sorted(path: &Path, prefix: &str, line: &str) -> anyhow::Result<()> {
+/// Adds a module to the list of modules of a file, as rustfmt orders them: by name, whoever may see
+/// them.
+fn insert_module(path: &Path, module: &str) -> anyhow::Result<()> {
     let text = fs::read_to_string(path)?;
     let mut lines: Vec<&str> = text.lines().collect();
-    let is_of_run = |line: &str| line.trim_start().starts_with(prefix);
-    let Some(first) = lines.iter().position(|line| is_of_run(line)) else {
+    let name = |line: &str| {
+        let line = line.strip_prefix("pub(crate) ").unwrap_or(line);
+        line.strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';')).map(str::to_owned)
+    };
+    let Some(first) = lines.iter().position(|line| name(line).is_some()) else {
+        bail!("{}: no line declares a module", path.display());
+    };
+    let run = lines.iter().skip(first).map_while(|line| name(line));
+    let before = run.take_while(|known| known.as_str() < module).count();
+    let line = format!("pub(crate) mod {module};");
+    lines.insert(first + before, &line);
+    fs::write(path, lines.join("\n") + "\n")?;
+    Ok(())
+}
+
+/// Adds `line` to the lines that start with `prefix` (after blanks), behind the first `before`.
+fn insert_behind(path: &Path, prefix: &str, before: usize, line: &str) -> anyhow::Result<()> {
+    let text = fs::read_to_string(path)?;
+    let mut lines: Vec<&str> = text.lines().collect();
+    let first = lines.iter().position(|line| line.trim_start().starts_with(prefix));
+    let Some(first) = first else {
         bail!("{}: no line starts with `{prefix}`", path.display());
     };
-    // `a` stands before `a1`, as rustfmt orders modules: the end of the line is no part of the name.
-    let name = |line: &str| line.trim_start().trim_end_matches([';', ',']).to_owned();
-    let run = lines.iter().skip(first).take_while(|line| is_of_run(line));
-    let before = run.take_while(|known| name(known) < name(line)).count();
     lines.insert(first + before, line);
     fs::write(path, lines.join("\n") + "\n")?;
     Ok(())
 }
 
-/// Scaffolds a format.
+/// Scaffolds a format in the repository at `root`: its file, and the two lines that enter it.
 ///
 /// # Errors
 ///
 /// When the id is taken or not kebab-case, or files cannot be written.
-pub fn new_format(id: &str) -> anyhow::Result<String> {
+pub fn new_format(root: &Path, id: &str) -> anyhow::Result<String> {
     let module = module(id)?;
-    let crate_dir = root().join("parsers/formats/src");
+    if let Some(known) = registry::FORMATS.iter().find(|format| format.id.0 == id) {
+        bail!("a format {} exists already: it reads `{}`", known.id, known.command);
+    }
+    let crate_dir = root.join("parsers/formats/src");
     let path = crate_dir.join(format!("formats/{module}.rs"));
     let text = FORMAT.replace("{id}", id).replace("{command}", &id.replace('-', " "));
     create(&path, &text)?;
-    insert_sorted(
-        &crate_dir.join("formats.rs"),
-        "pub(crate) mod ",
-        &format!("pub(crate) mod {module};"),
-    )?;
-    insert_sorted(
+    insert_module(&crate_dir.join("formats.rs"), &module)?;
+    // Sorted by id, which need not be the name of the module.
+    insert_behind(
         &crate_dir.join("registry.rs"),
         "&formats::",
+        registry::FORMATS.iter().take_while(|format| format.id.0 < id).count(),
         &format!("    &formats::{module}::FORMAT,"),
     )?;
     Ok(format!(
-        "wrote {}\nentered it in formats.rs and registry.rs\nnext: the record type in \
-         model/core/src/records, its line in the `batch!` list, the line functions, and\n      \
-         cargo dev new-case {id} FILE",
+        "wrote {}\nentered it in formats.rs and registry.rs\nnext: what the format declares of \
+         itself (`parsers/formats/src/format.rs` says what each field\n      means), the record \
+         type in model/core/src/records and its line in the `batch!` list where\n      none fits, \
+         the functions for lines, and\n      cargo dev new-case {id} FILE; cargo dev docs",
         path.display()
     ))
 }
@@ -107,11 +125,11 @@ pub fn new_rule(root: &Path, family_id: &str, code: &str) -> anyhow::Result<Stri
     create(&path.with_extension("md"), &fill(PAGE))?;
     let list = rules.join(format!("{family}.rs"));
     if list.exists() {
-        insert_sorted(&list, "pub(crate) mod ", &format!("pub(crate) mod {module};"))?;
+        insert_module(&list, &module)?;
     } else {
         create(&list, &format!("//! Rules of the family {family}.\npub(crate) mod {module};\n"))?;
         let families = rules.with_extension("rs");
-        insert_sorted(&families, "pub(crate) mod ", &format!("pub(crate) mod {family};"))?;
+        insert_module(&families, &family)?;
     }
     Ok(format!(
         "wrote {} and its page, entered the module in {}\n\
@@ -174,17 +192,20 @@ const FORMAT: &str = r#"//! `{command}`.
 use tapline_core::capture::{Command, FormatId};
 use tapline_core::outcome::Outcome;
 use tapline_core::records::Batch;
+use tapline_core::request::Request;
 
+use crate::format::{Ends, Format, Per};
 use crate::lines::{Read, each_line, finish};
 use crate::nomx::{Parsed, refuse};
-use crate::registry::Format;
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("{id}"),
     command: "{command}",
-    claims: |_| false,
+    collect: &[Per::Host.run("{command}")],
+    claims: |command| (command.to_string() == "{command}").then(Request::default),
     sniff: |_| 0,
     read: |text, command| parse(text, command),
+    ends: Ends::LINES,
 };
 
 /// Reads the whole output.

@@ -69,7 +69,7 @@ fn on_paths(network: &Network<'_>, start: &[NodeId]) -> BTreeSet<NodeId> {
     let mut all = BTreeSet::new();
     for &node in start {
         // A whole host is no end of a path.
-        if matches!(network.topology.node(node).map(|it| &it.data), Some(NodeData::Host(_))) {
+        if matches!(network.topology.node(node).map(|node| &node.data), Some(NodeData::Host(_))) {
             continue;
         }
         all.insert(node);

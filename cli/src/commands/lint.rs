@@ -57,8 +57,8 @@ pub(crate) fn run(args: &Lint, terminal: &Terminal) -> Result<Status> {
     if !matches!(args.format, LintFormat::Text) && !terminal.quiet {
         about.remarks().iter().for_each(|it| terminal::remark(it));
     }
-    let mut open = report.findings.iter().filter(|it| it.is_open());
-    let fails = least.is_some_and(|least| open.any(|it| it.severity >= least));
+    let mut open = report.findings.iter().filter(|finding| finding.is_open());
+    let fails = least.is_some_and(|least| open.any(|open| open.severity >= least));
     let strict = args.strict && honesty::is_unread(&snapshot);
     let unread = strict || !honesty::is_usable(&snapshot) || honesty::is_damaged(&snapshot);
     Ok(match (fails, unread) {

@@ -64,9 +64,12 @@ fn differences(own: &Own, test: &Test, name: &str) -> Result<Vec<String>> {
     let mut all = Vec::new();
     for code in codes {
         let (is, should) = (found.get(code).unwrap_or(&empty), wanted.get(code).unwrap_or(&empty));
-        all.extend(should.difference(is).map(|it| format!("{code} did not find {it}")));
         all.extend(
-            is.difference(should).map(|it| format!("{code} found {it}, which is not expected")),
+            should.difference(is).map(|difference| format!("{code} did not find {difference}")),
+        );
+        all.extend(
+            is.difference(should)
+                .map(|difference| format!("{code} found {difference}, which is not expected")),
         );
     }
     Ok(all)

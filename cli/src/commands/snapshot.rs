@@ -81,7 +81,7 @@ fn diff(
         let (old, new) = (first.old_range().start, first.new_range().start);
         let lengths = (last.old_range().end - old, last.new_range().end - new);
         let place = format!("@@ -{},{} +{},{} @@", old + 1, lengths.0, new + 1, lengths.1);
-        let changed = group.iter().find(|it| it.tag() != DiffTag::Equal).unwrap_or(first);
+        let changed = group.iter().find(|group| group.tag() != DiffTag::Equal).unwrap_or(first);
         let object = visible(&object(&lines, changed.old_range().start)).into_owned();
         writeln!(out, "{} {}", paint.of(style::HINT, place), paint.of(style::FAINT, object))?;
         for change in group.iter().flat_map(|op| diff.iter_changes(op)) {

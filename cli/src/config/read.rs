@@ -67,7 +67,7 @@ fn config(document: Document, today: Date) -> Config {
                 expired: accepted.until.is_some_and(|until| until.0 < today),
                 suppressed: Suppressed {
                     reason: accepted.reason.trim().to_owned(),
-                    until: accepted.until.map(|it| it.0.to_string()),
+                    until: accepted.until.map(|until| until.0.to_string()),
                 },
             })
             .collect(),
@@ -77,7 +77,7 @@ fn config(document: Document, today: Date) -> Config {
         path: None,
         select: words(document.select),
         ignore: words(document.ignore),
-        groups_off: document.groups_off.into_iter().map(|it| it.0).collect(),
+        groups_off: document.groups_off.into_iter().map(|off| off.0).collect(),
         fail_on: document.severity_gate.fail_on.map(|least| match least {
             schema::FailOn::Error => FailOn::Error,
             schema::FailOn::Warning => FailOn::Warning,
@@ -143,7 +143,7 @@ fn environment(it: schema::Env) -> Environment {
         config_drive_only: it.config_drive_only,
         physnet_mtu: it.physnet_mtu,
         expected_bridges: it.expected_bridges,
-        hosts_in_mesh: it.hosts_in_mesh.into_iter().map(|it| it.0).collect(),
+        hosts_in_mesh: it.hosts_in_mesh.into_iter().map(|mesh| mesh.0).collect(),
         same_host: it.same_host,
     }
 }
@@ -151,10 +151,10 @@ fn environment(it: schema::Env) -> Environment {
 fn thresholds(it: &schema::Thresholds) -> Thresholds {
     let default = Thresholds::default();
     Thresholds {
-        counter_ratio: it.counter_ratio.map_or(default.counter_ratio, |it| it.0),
+        counter_ratio: it.counter_ratio.map_or(default.counter_ratio, |ratio| ratio.0),
         counter_min: it.counter_min.unwrap_or(default.counter_min),
         capture_skew_s: it.capture_skew_s.map_or(default.capture_skew_s, f64::from),
-        neigh_ratio: it.neigh_ratio.map_or(default.neigh_ratio, |it| it.0),
+        neigh_ratio: it.neigh_ratio.map_or(default.neigh_ratio, |ratio| ratio.0),
         link_flaps: it.link_flaps.unwrap_or(default.link_flaps),
         orphan_warn: it.orphan_warn.unwrap_or(default.orphan_warn),
     }
@@ -295,7 +295,11 @@ mod tests {
         let text = "suppressions:\n  - {rule: OVS-002, reason: x, until: 2026-05-01}\n";
         let expired = |today: Date| {
             let document: Document = serde_yaml::from_str(text).unwrap();
-            config(document, today).settings.suppressions.iter().any(|it| it.expired)
+            config(document, today)
+                .settings
+                .suppressions
+                .iter()
+                .any(|suppression| suppression.expired)
         };
         assert!(!expired(Date::constant(2026, 5, 1)));
         assert!(expired(Date::constant(2026, 5, 2)));

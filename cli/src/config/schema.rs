@@ -64,9 +64,9 @@ thread_local! {
 
 /// Reads something that names rules of this catalogue.
 pub(super) fn knowing<T>(catalogue: &Catalogue, read: impl FnOnce() -> T) -> T {
-    KNOWN.with_borrow_mut(|it| *it = catalogue.clone());
+    KNOWN.with_borrow_mut(|known| *known = catalogue.clone());
     let result = read();
-    KNOWN.with_borrow_mut(|it| *it = Catalogue::default());
+    KNOWN.with_borrow_mut(|known| *known = Catalogue::default());
     result
 }
 
@@ -247,7 +247,7 @@ impl Text for RuleName {
     const EXPECTED: &'static str = "the code or id of a rule";
 
     fn read(text: &str) -> Result<Self, String> {
-        let found = KNOWN.with_borrow(|it| it.find(text));
+        let found = KNOWN.with_borrow(|known| known.find(text));
         found.map(Self).ok_or_else(|| format!("no rule is called `{text}`"))
     }
 }
@@ -260,7 +260,7 @@ impl Text for Word {
     const EXPECTED: &'static str = "the code, id or family of a rule";
 
     fn read(text: &str) -> Result<Self, String> {
-        if KNOWN.with_borrow(|it| it.has(text)) {
+        if KNOWN.with_borrow(|known| known.has(text)) {
             return Ok(Self(text.to_owned()));
         }
         Err(format!("no rule is called `{text}`"))
@@ -275,7 +275,7 @@ impl Text for Family {
     const EXPECTED: &'static str = "a family of rules, such as NIC";
 
     fn read(text: &str) -> Result<Self, String> {
-        if KNOWN.with_borrow(|it| it.has_family(text)) {
+        if KNOWN.with_borrow(|known| known.has_family(text)) {
             return Ok(Self(text.to_owned()));
         }
         Err(format!("no family of rules is called `{text}`"))

@@ -28,9 +28,9 @@ pub(super) fn check(rule: &RuleText, ctx: &Ctx<'_>, out: &mut Verdicts) -> Resul
         let mut near: Vec<(&str, NodeId)> = Vec::new();
         for (variable, related) in &rule.related {
             let found = neighbours(topology, id, *related);
-            let all = found.iter().map(|&it| values::of(topology, it)).collect::<Vec<_>>();
+            let all = found.iter().map(|&found| values::of(topology, found)).collect::<Vec<_>>();
             context.add_variable_from_value(variable.as_str(), Value::List(all.into()));
-            near.extend(found.into_iter().map(|it| (variable.as_str(), it)));
+            near.extend(found.into_iter().map(|found| (variable.as_str(), found)));
         }
         let told =
             |why: ExecutionError| format!("{} {}: {why}", rule.kind.0, ctx.topology.name(id));
@@ -39,7 +39,7 @@ pub(super) fn check(rule: &RuleText, ctx: &Ctx<'_>, out: &mut Verdicts) -> Resul
             Ok(Value::Bool(true)) => {
                 let message = rule.message.filled(&context).map_err(told)?;
                 let next: Result<Vec<_>, _> =
-                    rule.next.iter().map(|it| it.filled(&context)).collect();
+                    rule.next.iter().map(|next| next.filled(&context)).collect();
                 let finding = out.fault(ctx, host, id, message);
                 for (n, place) in node.seen.iter().take(PLACES).enumerate() {
                     match n {
@@ -48,7 +48,7 @@ pub(super) fn check(rule: &RuleText, ctx: &Ctx<'_>, out: &mut Verdicts) -> Resul
                     };
                 }
                 for (variable, other) in near.iter().take(PLACES) {
-                    let place = topology.node(*other).and_then(|it| it.seen.first());
+                    let place = topology.node(*other).and_then(|node| node.seen.first());
                     if let Some(place) = place {
                         finding.context(*place, *variable);
                     }
@@ -94,10 +94,10 @@ fn neighbours(topology: &Topology<'_>, id: NodeId, related: Related) -> Vec<Node
     let kind = related.edge.0;
     let mut found: Vec<NodeId> = Vec::new();
     if !matches!(related.direction, Direction::In) {
-        found.extend(topology.out(id, kind).into_iter().map(|it| it.0));
+        found.extend(topology.out(id, kind).into_iter().map(|pair| pair.0));
     }
     if !matches!(related.direction, Direction::Out) {
-        found.extend(topology.into(id, kind).into_iter().map(|it| it.0));
+        found.extend(topology.into(id, kind).into_iter().map(|pair| pair.0));
     }
     found.sort_unstable();
     found.dedup();

@@ -304,7 +304,7 @@ mod tests {
     fn expression() -> impl Strategy<Value = String> {
         let pieces = prop::collection::vec(prop::sample::select(PIECES), 1..24);
         prop_oneof![
-            4 => pieces.prop_map(|it| it.concat()),
+            4 => pieces.prop_map(|piece| piece.concat()),
             2 => (sound(), sound()).prop_map(|(a, b)| format!("({a}) == ({b})")),
             2 => sound(),
             1 => any::<String>(),
@@ -352,11 +352,11 @@ mod tests {
             any::<i64>().prop_map(Value::Int),
             any::<f64>().prop_map(Value::Float),
             any::<bool>().prop_map(Value::Bool),
-            any::<String>().prop_map(|it| Value::String(Arc::new(it))),
+            any::<String>().prop_map(|any| Value::String(Arc::new(any))),
             Just(Value::Null),
         ];
         leaf.prop_recursive(2, 8, 4, |inner| {
-            prop::collection::vec(inner, 0..4).prop_map(|it| Value::List(Arc::new(it)))
+            prop::collection::vec(inner, 0..4).prop_map(|vec| Value::List(Arc::new(vec)))
         })
     }
 

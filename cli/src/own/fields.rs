@@ -41,7 +41,7 @@ pub(super) static KINDS: &[(&str, &[&str])] = &[
 
 /// The fields of a kind.
 pub(super) fn of(kind: &str) -> &'static [&'static str] {
-    KINDS.iter().find(|it| it.0 == kind).map_or(&[], |it| it.1)
+    KINDS.iter().find(|it| it.0 == kind).map_or(&[], |kind| kind.1)
 }
 
 /// What has to be captured for a field of this kind to be known not to be there.

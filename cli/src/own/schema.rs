@@ -125,9 +125,9 @@ pub(crate) struct Code(pub(crate) String);
 impl<'de> Deserialize<'de> for Code {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         word(from, |text| {
-            let family = |code: &str| code.split_once('-').map(|it| it.0.to_owned());
+            let family = |code: &str| code.split_once('-').map(|pair| pair.0.to_owned());
             let plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '-';
-            let own = family(text).filter(|it| !it.is_empty() && text.chars().all(plain));
+            let own = family(text).filter(|family| !family.is_empty() && text.chars().all(plain));
             let Some(own) = own else {
                 return Err(format!("expected an id such as X-001, in capitals, not `{text}`"));
             };
@@ -149,9 +149,9 @@ pub(super) struct Kind(pub(super) &'static str);
 impl<'de> Deserialize<'de> for Kind {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         word(from, |text| {
-            let known: Vec<_> = fields::KINDS.iter().map(|it| it.0).collect();
-            let found = known.iter().find(|it| **it == text);
-            found.map(|it| Self(it)).ok_or_else(|| unknown("kind", text, &known))
+            let known: Vec<_> = fields::KINDS.iter().map(|kind| kind.0).collect();
+            let found = known.iter().find(|known| **known == text);
+            found.map(|found| Self(found)).ok_or_else(|| unknown("kind", text, &known))
         })
     }
 }
@@ -180,9 +180,9 @@ const EDGES: &[EdgeKind] = &[
 impl<'de> Deserialize<'de> for Edge {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         word(from, |text| {
-            let known: Vec<_> = EDGES.iter().map(|it| it.as_str()).collect();
-            let found = EDGES.iter().find(|it| it.as_str() == text);
-            found.map(|it| Self(*it)).ok_or_else(|| unknown("edge", text, &known))
+            let known: Vec<_> = EDGES.iter().map(|edge| edge.as_str()).collect();
+            let found = EDGES.iter().find(|edge| edge.as_str() == text);
+            found.map(|found| Self(*found)).ok_or_else(|| unknown("edge", text, &known))
         })
     }
 }

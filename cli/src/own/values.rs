@@ -19,7 +19,7 @@ pub(super) fn of(topology: &Topology<'_>, id: NodeId) -> Value {
     let Some(node) = topology.node(id) else { return Value::Null };
     put("kind", text(node.data.kind()));
     put("name", text(&name(topology, id)));
-    if let Some(host) = node.host.and_then(|it| topology.snapshot.host(it)) {
+    if let Some(host) = node.host.and_then(|host| topology.snapshot.host(host)) {
         put("host", text(&host.name));
     }
     if let Some(netns) = &node.netns {
@@ -30,7 +30,7 @@ pub(super) fn of(topology: &Topology<'_>, id: NodeId) -> Value {
     }
     if let NodeData::Netdev(it) = &node.data {
         if let Some(flags) = &it.flags {
-            let all = flags.value.iter().map(|it| text(it)).collect();
+            let all = flags.value.iter().map(|flag| text(flag)).collect();
             put("flags", Value::List(Arc::new(all)));
         }
         for (key, value) in
@@ -42,7 +42,7 @@ pub(super) fn of(topology: &Topology<'_>, id: NodeId) -> Value {
         }
         let (host, netns) = (node.host, node.netns.as_ref().unwrap_or(&Netns::Root));
         let told =
-            host.is_some_and(|it| topology.coverage.is_complete(it, netns, Topic::Addresses));
+            host.is_some_and(|host| topology.coverage.is_complete(host, netns, Topic::Addresses));
         let none = topology.out(id, EdgeKind::HasAddress).is_empty();
         if told && none {
             put("addresses", Value::List(Arc::new(Vec::new())));

@@ -29,12 +29,12 @@ impl About {
     pub(crate) fn of(config: &Config, chosen: &Chosen, report: &Report) -> Self {
         let settings = &config.settings;
         let unused = report.unused.iter().filter_map(|at| settings.suppressions.get(*at));
-        let ended = settings.suppressions.iter().filter(|it| it.expired);
+        let ended = settings.suppressions.iter().filter(|suppression| suppression.expired);
         Self {
             path: config.path.clone(),
             profile: settings.profile.map(Profile::as_str),
             core_off: chosen.core_off.clone(),
-            unused_suppressions: unused.map(|it| named(&it.scope)).collect(),
+            unused_suppressions: unused.map(|unused| named(&unused.scope)).collect(),
             ended_suppressions: ended.map(with_end).collect(),
             idle_settings: config
                 .idle(&chosen.rules)
@@ -50,9 +50,9 @@ impl About {
         let line = |what: &str, all: &[String]| {
             (!all.is_empty()).then(|| format!("{what}: {}", all.join(", ")))
         };
-        let core: Vec<String> = self.core_off.iter().map(|it| (*it).to_owned()).collect();
+        let core: Vec<String> = self.core_off.iter().map(|off| (*off).to_owned()).collect();
         [
-            line("core rules off", &core).map(|it| it + &profile),
+            line("core rules off", &core).map(|line| line + &profile),
             line("suppressions that fit nothing", &self.unused_suppressions),
             line("suppressions that ended", &self.ended_suppressions),
             line("settings that no rule of this run asks for", &self.idle_settings),

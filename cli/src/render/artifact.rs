@@ -83,7 +83,7 @@ impl<'a> Region<'a> {
         let quote = whole.get(..end).unwrap_or_default();
         let complete = end == whole.len() && lines.0 == lines.1 && !quote.ends_with('\n');
         let start = if complete { column(source, span) } else { None };
-        let columns = start.map(|it| (it, it + quote.chars().count()));
+        let columns = start.map(|start| (start, start + quote.chars().count()));
         Self { lines, columns, quote, text: excerpt(source, span, REACH).text }
     }
 }

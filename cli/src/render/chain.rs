@@ -154,7 +154,7 @@ impl View<'_> {
     }
 
     fn is_switch(&self, node: NodeId) -> bool {
-        matches!(self.topology.node(node).map(|it| &it.data), Some(NodeData::OvsBridge(_)))
+        matches!(self.topology.node(node).map(|node| &node.data), Some(NodeData::OvsBridge(_)))
     }
 
     /// Whether these are a port and its only interface, in any order.
@@ -236,17 +236,17 @@ impl View<'_> {
         let Some(node) = topology.node(id) else { return Vec::new() };
         let mut facts = Vec::new();
         let many = topology.snapshot.captured.hosts.len() > 1;
-        let before = before.and_then(|it| topology.node(it));
+        let before = before.and_then(|before| topology.node(before));
         if many
             && node.host.is_some()
-            && before.is_none_or(|it| it.host != node.host)
-            && let Some(host) = node.host.and_then(|it| topology.snapshot.host(it))
+            && before.is_none_or(|before| before.host != node.host)
+            && let Some(host) = node.host.and_then(|host| topology.snapshot.host(host))
         {
             facts.push(format!("on {}", host.label()));
         }
-        if let Some(netns) = node.netns.as_ref().filter(|it| !it.is_root())
+        if let Some(netns) = node.netns.as_ref().filter(|netns| !netns.is_root())
             && !matches!(node.data, NodeData::Netns(_))
-            && before.is_none_or(|it| it.netns.as_ref() != Some(netns))
+            && before.is_none_or(|before| before.netns.as_ref() != Some(netns))
         {
             facts.push(format!("in {netns}"));
         }

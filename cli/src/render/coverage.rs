@@ -40,7 +40,7 @@ pub(crate) fn hosts<'a>(topology: &'a Topology<'_>, report: &'a Report) -> Vec<H
             texts: Vec::new(),
             lines: LineCount::default(),
             namespaces: namespaces(topology, host, names.remove(&host).unwrap_or_default()),
-            undecided: report.cannot_tell.iter().filter(|it| it.host == host).collect(),
+            undecided: report.cannot_tell.iter().filter(|tell| tell.host == host).collect(),
         })
         .collect();
     for (source, reading) in snapshot.iter() {

@@ -124,7 +124,7 @@ pub(crate) fn render(
     snapshot: &Snapshot,
     hosts: &[HostCoverage<'_>],
 ) -> Result<()> {
-    let rows = hosts.iter().filter_map(|it| row(snapshot, it)).collect();
+    let rows = hosts.iter().filter_map(|host| row(snapshot, host)).collect();
     let document = Document {
         schema: "tapline.coverage/1",
         hosts: rows,
@@ -151,7 +151,7 @@ fn row<'a>(snapshot: &'a Snapshot, it: &'a HostCoverage<'_>) -> Option<HostRow<'
         line: source.first_line,
         command: source.command.to_string(),
         netns: &source.netns,
-        format: source.format.map(|it| it.0),
+        format: source.format.map(|format| format.0),
         taken: source.taken,
         records: reading.records.len(),
         lines: reading.lines,
@@ -164,8 +164,8 @@ fn row<'a>(snapshot: &'a Snapshot, it: &'a HostCoverage<'_>) -> Option<HostRow<'
     });
     let gap = gap::gap(it.host, &it.undecided);
     Some(HostRow {
-        capture: gap.steps.into_iter().map(|it| step_row(it, true)).collect(),
-        by_hand: gap.beyond.into_iter().map(|it| step_row(it, false)).collect(),
+        capture: gap.steps.into_iter().map(|step| step_row(step, true)).collect(),
+        by_hand: gap.beyond.into_iter().map(|beyond| step_row(beyond, false)).collect(),
         host: host.label(),
         inputs: &host.inputs,
         sos_version: host.sos_version.as_deref(),

@@ -90,14 +90,14 @@ fn close_gap(
 fn again(snapshot: &Snapshot, of: &Host, folder: &str) -> String {
     let all = &snapshot.captured;
     // A name that several captures have does not say which of them is meant.
-    let is_alone = all.hosts.iter().filter(|it| it.name == of.name).count() == 1;
+    let is_alone = all.hosts.iter().filter(|host| host.name == of.name).count() == 1;
     let mut inputs: Vec<_> = if of.is_named && is_alone {
-        all.inputs.iter().map(|it| &it.archive).collect()
+        all.inputs.iter().map(|input| &input.archive).collect()
     } else {
         of.inputs.iter().collect()
     };
     inputs.dedup();
-    let inputs = inputs.into_iter().map(|it| quote(it)).collect::<Vec<_>>().join(" ");
+    let inputs = inputs.into_iter().map(|input| quote(input)).collect::<Vec<_>>().join(" ");
     let inputs = format!("{} {folder}", shorten(&inputs, 200));
     if of.is_named { inputs } else { format!("{inputs} --host {}", quote(&of.name)) }
 }
@@ -105,7 +105,7 @@ fn again(snapshot: &Snapshot, of: &Host, folder: &str) -> String {
 /// `12 questions: OVS-004 10, MTU-001 2`
 fn decided(step: &Step) -> String {
     let mut rules: Vec<_> = step.rules.iter().collect();
-    rules.sort_by_key(|it| std::cmp::Reverse(it.1));
+    rules.sort_by_key(|rule| std::cmp::Reverse(rule.1));
     let list: Vec<_> = rules.iter().map(|(code, objects)| format!("{code} {objects}")).collect();
     format!("{}: {}", count(step.questions() as usize, "question"), list.join(", "))
 }
@@ -166,7 +166,7 @@ fn stamp(seconds: f64) -> Option<String> {
     // Out of range and not a number both saturate, and are refused by the next line.
     #[expect(clippy::cast_possible_truncation, reason = "whole seconds are enough")]
     let whole = seconds.is_finite().then_some(seconds.floor() as i64)?;
-    jiff::Timestamp::from_second(whole).ok().map(|it| it.to_string())
+    jiff::Timestamp::from_second(whole).ok().map(|second| second.to_string())
 }
 
 /// Namespaces of which the same was captured, together: names and one of them.
@@ -225,12 +225,13 @@ fn namespace(
     for (topic, coverage) in topics(1) {
         let Coverage::Partial(sources) = coverage else { continue };
         let first = sources.first().copied();
-        let why = first.map(|it| snapshot.completeness(it));
+        let why = first.map(|first| snapshot.completeness(first));
         let why = match why {
             Some(Completeness::Partial(why)) if !why.is_empty() => format!(": {why}"),
             _ => String::new(),
         };
-        let place = first.and_then(|it| snapshot.source(it)).map(text_place).unwrap_or_default();
+        let place =
+            first.and_then(|first| snapshot.source(first)).map(text_place).unwrap_or_default();
         let text = format!("{} in {place}{why}", topic.name());
         let word = paint.of(style::WARNING, "partial     ");
         writeln!(out, "    {word} {}", visible(&shorten(&text, 300)))?;

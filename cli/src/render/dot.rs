@@ -62,7 +62,7 @@ fn items(out: &mut impl Write, items: &[Item]) -> io::Result<()> {
             "remote" => ", style=\"rounded,dashed\"",
             _ => "",
         };
-        let label: Vec<_> = item.lines.iter().map(|it| escape(it)).collect();
+        let label: Vec<_> = item.lines.iter().map(|line| escape(line)).collect();
         writeln!(out, "      n{} [label=\"{}\"{shape}];", item.id, label.join("\\n"))?;
     }
     Ok(())

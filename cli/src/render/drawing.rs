@@ -82,7 +82,7 @@ fn box_of(topology: &Topology<'_>, id: NodeId) -> Option<NodeId> {
         NodeData::TunnelEndpoint(it) => box_of(topology, it.owner).or(Some(id)),
         NodeData::OvsInterface(_) => {
             let (port, _) = topology.out(id, EdgeKind::OvsInterfaceOf).into_iter().next()?;
-            match topology.node(port).map(|it| &it.data) {
+            match topology.node(port).map(|node| &node.data) {
                 Some(NodeData::OvsPort(it)) if it.interfaces <= 1 => Some(port),
                 _ => Some(id),
             }
@@ -97,15 +97,15 @@ fn clusters(topology: &Topology<'_>, numbers: &BTreeMap<NodeId, usize>) -> Vec<C
     let mut groups: BTreeMap<Key, Vec<Item>> = BTreeMap::new();
     for (&id, &number) in numbers {
         let Some(node) = topology.node(id) else { continue };
-        let host = node.host.map(|it| it.0);
+        let host = node.host.map(|host| host.0);
         let netns = node.netns.as_ref().map_or(String::new(), ToString::to_string);
         groups.entry((host.is_none(), host, netns)).or_default().push(item(topology, id, number));
     }
     let mut clusters: BTreeMap<(bool, Option<u32>), Cluster> = BTreeMap::new();
     for ((_, host, label), items) in groups {
         let cluster = clusters.entry((host.is_none(), host)).or_insert_with(|| {
-            let host = host.and_then(|it| topology.snapshot.captured.hosts.get(it as usize));
-            let label = host.map_or(String::new(), |it| visible(it.label()).into_owned());
+            let host = host.and_then(|host| topology.snapshot.captured.hosts.get(host as usize));
+            let label = host.map_or(String::new(), |host| visible(host.label()).into_owned());
             Cluster { label, groups: Vec::new() }
         });
         cluster.groups.push(Group { label: visible(&label).into_owned(), items });
@@ -133,8 +133,11 @@ fn item(topology: &Topology<'_>, id: NodeId, number: usize) -> Item {
         lines.push(title);
         lines.extend(facts(topology, id));
     }
-    let lines =
-        lines.iter().filter(|it| !it.is_empty()).map(|it| visible(it).into_owned()).collect();
+    let lines = lines
+        .iter()
+        .filter(|line| !line.is_empty())
+        .map(|line| visible(line).into_owned())
+        .collect();
     Item { id: number, class, lines }
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 /// their pictures (`␛`), invisible and direction-changing characters become `�`. One character
 /// stays one character. Tabs and line ends are made visible too; cut lines apart before.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
-    if text.chars().all(|it| harmless(it) == it) {
+    if text.chars().all(|c| harmless(c) == c) {
         return Cow::Borrowed(text);
     }
     Cow::Owned(text.chars().map(harmless).collect())

@@ -13,7 +13,7 @@ const LONGEST: usize = 2000;
 
 /// Writes the report.
 pub(crate) fn render(out: &mut impl Write, snapshot: &Snapshot, report: &Report) -> Result<()> {
-    for finding in report.findings.iter().filter(|it| it.is_open()) {
+    for finding in report.findings.iter().filter(|finding| finding.is_open()) {
         writeln!(out, "{}", annotation(snapshot, finding))?;
     }
     Ok(())
@@ -25,14 +25,14 @@ fn annotation(snapshot: &Snapshot, finding: &Finding) -> String {
         Severity::Warning => "warning",
         Severity::Info => "notice",
     };
-    let host = snapshot.host(finding.host).map_or("", |it| it.label());
-    let netns = finding.netns.as_ref().and_then(|it| it.name());
-    let netns = netns.map_or(String::new(), |it| format!("{it}/"));
+    let host = snapshot.host(finding.host).map_or("", |host| host.label());
+    let netns = finding.netns.as_ref().and_then(|netns| netns.name());
+    let netns = netns.map_or(String::new(), |netns| format!("{netns}/"));
     let mut lines = vec![format!("{host} · {netns}{}: {}", finding.subject.name, finding.message)];
     let mut properties = Vec::new();
     let cited = finding.evidence.first();
     if let Some((source, cited)) =
-        cited.and_then(|it| Some((snapshot.source(it.evidence.source)?, it)))
+        cited.and_then(|cited| Some((snapshot.source(cited.evidence.source)?, cited)))
     {
         let region = Region::of(source, cited.evidence.span);
         match Artifact::of(source) {
@@ -54,10 +54,10 @@ fn annotation(snapshot: &Snapshot, finding: &Finding) -> String {
         lines.push(region.quote.trim().to_owned());
     }
     properties.push(("title", format!("{} {}", finding.rule.code, finding.rule.id)));
-    lines.extend(finding.next.iter().map(|it| format!("next: {it}")));
+    lines.extend(finding.next.iter().map(|next| format!("next: {next}")));
     let properties: Vec<String> =
         properties.iter().map(|(name, value)| format!("{name}={}", property(value))).collect();
-    let message: Vec<String> = lines.iter().map(|it| data(it)).collect();
+    let message: Vec<String> = lines.iter().map(|line| data(line)).collect();
     format!("::{level} {}::{}", properties.join(","), message.join("%0A"))
 }
 

@@ -89,12 +89,12 @@ pub(crate) fn render(
             kind: node.data.kind(),
             host: node
                 .host
-                .and_then(|it| hosts.get(it.0 as usize))
+                .and_then(|host| hosts.get(host.0 as usize))
                 .map(tapline_core::capture::Host::label),
             netns: node.netns.as_ref(),
             name: name(topology, id),
             attributes: Attributes(attributes(topology, id)),
-            seen: node.seen.iter().take(SEEN).filter_map(|&it| place(topology, it)).collect(),
+            seen: node.seen.iter().take(SEEN).filter_map(|&seen| place(topology, seen)).collect(),
         })
     });
     let edges = topology.edges().filter_map(|(from, edge, to)| {

@@ -70,7 +70,8 @@ impl<'a> View<'_, 'a> {
             below.extend(of_host.iter().filter_map(|&(id, node)| self.vm(id, node)));
             below.extend(self.namespaces(&of_host));
             below.extend(of_host.iter().filter_map(|&(id, node)| self.ovs_bridge(id, node)));
-            if below.is_empty() && !of_host.iter().any(|it| matches!(it.1.data, NodeData::Host(_)))
+            if below.is_empty()
+                && !of_host.iter().any(|host| matches!(host.1.data, NodeData::Host(_)))
             {
                 continue;
             }
@@ -125,7 +126,7 @@ impl<'a> View<'_, 'a> {
                 text.push_str(&format!(" {}", self.paint.of(colour, visible(&why))));
             }
             let is_switch = matches!(
-                self.topology.node(hop.node).map(|it| &it.data),
+                self.topology.node(hop.node).map(|node| &node.data),
                 Some(NodeData::OvsBridge(_))
             );
             let stops = is_switch && self.reach == Reach::Switch;
@@ -187,7 +188,7 @@ impl<'a> View<'_, 'a> {
 
     /// The other end of an edge, with its namespace where that is another.
     fn where_is(&self, from: NodeId, to: NodeId) -> String {
-        let netns = |id| self.topology.node(id).and_then(|it| it.netns.clone());
+        let netns = |id| self.topology.node(id).and_then(|node| node.netns.clone());
         let called = name(self.topology, to);
         match netns(to) {
             Some(other) if Some(&other) != netns(from).as_ref() => format!("{other}/{called}"),
@@ -207,11 +208,11 @@ impl<'a> View<'_, 'a> {
 
     fn port(&self, id: NodeId) -> Tree {
         let topology = self.topology;
-        let called = topology.node(id).map_or("", |it| it.name.as_str());
+        let called = topology.node(id).map_or("", |node| node.name.as_str());
         let mut text = visible(called).into_owned();
         let mut parts: Vec<String> = attributes(topology, id)
             .iter()
-            .filter(|it| it.0 != "bridge")
+            .filter(|attribute| attribute.0 != "bridge")
             .map(attribute_text)
             .collect();
         let interfaces = topology.into(id, EdgeKind::OvsInterfaceOf);
@@ -221,7 +222,7 @@ impl<'a> View<'_, 'a> {
             if interfaces.len() == 1 {
                 parts.extend(shown);
             } else {
-                let called = topology.node(*interface).map_or("", |it| it.name.as_str());
+                let called = topology.node(*interface).map_or("", |node| node.name.as_str());
                 below.push(Tree::leaf(format!("{} {}", visible(called), shown.join(", "))));
             }
         }
@@ -240,8 +241,8 @@ impl<'a> View<'_, 'a> {
             parts.push(visible(&it.kind).into_owned());
         }
         for (device, edge) in topology.into(id, EdgeKind::DeviceOf) {
-            let netns = topology.node(device).and_then(|it| it.netns.clone());
-            if let Some(netns) = netns.filter(|it| !it.is_root()) {
+            let netns = topology.node(device).and_then(|node| node.netns.clone());
+            if let Some(netns) = netns.filter(|netns| !netns.is_root()) {
                 let mark = confidence_mark(edge.confidence);
                 parts.push(format!("in{mark} {}", visible(&netns.to_string())));
             }

@@ -66,13 +66,15 @@ fn cases<'a>(
     least: Option<Severity>,
 ) -> Vec<Case<'a>> {
     let of = |rule: &'a RuleRef| {
-        let found = report.findings.iter().filter(|it| it.host == host && it.is_open());
-        let found = found.filter(|it| it.rule.code == rule.code);
+        let found =
+            report.findings.iter().filter(|finding| finding.host == host && finding.is_open());
+        let found = found.filter(|found| found.rule.code == rule.code);
         let (failures, others): (Vec<_>, Vec<_>) =
-            found.partition(|it| least.is_some_and(|least| it.severity >= least));
+            found.partition(|found| least.is_some_and(|least| found.severity >= least));
         let undecided = report.cannot_tell.iter();
-        let undecided: Vec<_> =
-            undecided.filter(|it| it.host == host && it.code == rule.code).collect();
+        let undecided: Vec<_> = undecided
+            .filter(|undecided| undecided.host == host && undecided.code == rule.code)
+            .collect();
         let looked_at = report.clean.iter().find(|(code, _)| *code == rule.code);
         let none = looked_at.is_some_and(|&(_, objects)| objects == 0);
         let idle = none && failures.is_empty() && others.is_empty() && undecided.is_empty();

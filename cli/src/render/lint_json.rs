@@ -79,7 +79,10 @@ struct FindingRow<'a> {
     message: &'a str,
     evidence: Vec<EvidenceRow<'a>>,
     notes: &'a [String],
+    /// What else the finding is about, by name.
     also: Vec<&'a str>,
+    /// The keys of these, in the same order; null for what is no node.
+    also_keys: Vec<Option<String>>,
     next: &'a [String],
     fingerprint: &'a str,
     /// Why it is accepted, and until when; it does not count.
@@ -157,7 +160,7 @@ pub(crate) fn render(
         schema: "tapline.lint/1",
         hosts: hosts.iter().zip((0..).map(HostId)).map(|it| host(topology, it)).collect(),
         findings: report.findings.iter().map(|it| finding(topology, it)).collect(),
-        cannot_tell: report.cannot_tell.iter().map(|it| cannot_tell(snapshot, it)).collect(),
+        cannot_tell: report.cannot_tell.iter().map(|tell| cannot_tell(snapshot, tell)).collect(),
         problems: Problems(snapshot),
         not_read: NotRead(snapshot),
         clean: report.clean.iter().map(|(code, count)| CleanRow { code, count: *count }).collect(),
@@ -175,13 +178,13 @@ fn host<'a>(topology: &'a Topology<'_>, (host, id): (&'a Host, HostId)) -> HostR
     HostRow {
         host: host.label(),
         key: CaptureKey::of(topology.snapshot, id).map(|key| key.to_string()),
-        same_machine: several.map(|it| topology.snapshot.host_label(*it)).collect(),
+        same_machine: several.map(|several| topology.snapshot.host_label(*several)).collect(),
         inputs: &host.inputs,
     }
 }
 
 fn host_name(snapshot: &Snapshot, host: HostId) -> &str {
-    snapshot.host(host).map_or("", |it| it.label())
+    snapshot.host(host).map_or("", |host| host.label())
 }
 
 fn finding<'a>(topology: &'a Topology<'_>, finding: &'a Finding) -> FindingRow<'a> {
@@ -224,6 +227,11 @@ fn finding<'a>(topology: &'a Topology<'_>, finding: &'a Finding) -> FindingRow<'
         evidence: cited.chain(absent).collect(),
         notes: &finding.notes,
         also: finding.also.iter().map(|also| also.name.as_str()).collect(),
+        also_keys: finding
+            .also
+            .iter()
+            .map(|also| topology.key(also.id()?).map(ToString::to_string))
+            .collect(),
         next: &finding.next,
         fingerprint: &finding.fingerprint,
         suppressed: finding.suppressed.as_ref(),

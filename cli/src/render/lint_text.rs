@@ -46,9 +46,9 @@ pub(crate) fn render(
     let paint = terminal.stdout();
     let snapshot = topology.snapshot;
     let by_fingerprint: BTreeMap<&str, &Finding> =
-        report.findings.iter().map(|it| (it.fingerprint.as_str(), it)).collect();
+        report.findings.iter().map(|finding| (finding.fingerprint.as_str(), finding)).collect();
     // Consequences stand behind their root.
-    for it in report.findings.iter().filter(|it| it.is_open()) {
+    for it in report.findings.iter().filter(|finding| finding.is_open()) {
         if !shown.consequences && follows_from_open(it, &by_fingerprint) {
             continue;
         }
@@ -104,7 +104,7 @@ fn follows_from_open(finding: &Finding, by_fingerprint: &BTreeMap<&str, &Finding
     let mut cause = finding.explained_by.as_deref();
     // Causes do not run in circles; a number of steps is no more than a guard.
     for _ in 0..by_fingerprint.len() {
-        match cause.and_then(|it| by_fingerprint.get(it)) {
+        match cause.and_then(|cause| by_fingerprint.get(cause)) {
             Some(it) if it.is_open() => return true,
             Some(it) => cause = it.explained_by.as_deref(),
             None => break,
@@ -139,7 +139,7 @@ fn verdict(
     by_fingerprint: &BTreeMap<&str, &Finding>,
     paint: Paint,
 ) -> String {
-    let mut open = report.findings.iter().filter(|it| it.is_open());
+    let mut open = report.findings.iter().filter(|finding| finding.is_open());
     if open.next().is_none() {
         if let Some(looked_at) = honesty::nothing_to_judge(topology, report) {
             return format!("{}: {looked_at}", paint.of(style::WARNING, "nothing to judge"));
@@ -158,8 +158,8 @@ fn verdict(
         }
         return paint.of(style::GOOD, none).to_string();
     }
-    let open = || report.findings.iter().filter(|it| it.is_open());
-    let of = |severity| open().filter(|it| it.severity == severity).count();
+    let open = || report.findings.iter().filter(|finding| finding.is_open());
+    let of = |severity| open().filter(|open| open.severity == severity).count();
     let (errors, warnings, infos) =
         (of(Severity::Error), of(Severity::Warning), of(Severity::Info));
     let mut parts = Vec::new();
@@ -173,7 +173,7 @@ fn verdict(
         parts.push(paint.of(style::INFO, format!("{infos} info")).to_string());
     }
     let mut text = parts.join(", ");
-    let follows = open().filter(|it| follows_from_open(it, by_fingerprint)).count();
+    let follows = open().filter(|open| follows_from_open(open, by_fingerprint)).count();
     if follows > 0 {
         text.push_str(&format!(" from {}", count(open().count() - follows, "cause")));
         if !shown.consequences {
@@ -188,8 +188,8 @@ fn verdict(
 
 /// ` (2 suppressed, 3 in the baseline)`: findings that are not shown.
 fn hidden(report: &Report) -> String {
-    let suppressed = report.findings.iter().filter(|it| it.suppressed.is_some()).count();
-    let before = |it: &&Finding| it.suppressed.is_none() && it.baseline;
+    let suppressed = report.findings.iter().filter(|finding| finding.suppressed.is_some()).count();
+    let before = |finding: &&Finding| finding.suppressed.is_none() && finding.baseline;
     let before = report.findings.iter().filter(before).count();
     let parts = [(suppressed, "suppressed"), (before, "in the baseline")];
     let parts = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}"));
@@ -243,10 +243,10 @@ fn header(
     paint: Paint,
 ) -> io::Result<()> {
     let colour = severity_style(finding.severity);
-    let host = snapshot.host(finding.host).map_or("", |it| it.label());
-    let netns = finding.netns.as_ref().and_then(|it| it.name());
-    let netns = netns.filter(|it| !finding.subject.name.contains(it));
-    let netns = netns.map_or(String::new(), |it| format!("{it}/"));
+    let host = snapshot.host(finding.host).map_or("", |host| host.label());
+    let netns = finding.netns.as_ref().and_then(|netns| netns.name());
+    let netns = netns.filter(|netns| !finding.subject.name.contains(netns));
+    let netns = netns.map_or(String::new(), |netns| format!("{netns}/"));
     let sure = match finding.confidence {
         Confidence::Proven => String::new(),
         less => format!(" ({less})"),
@@ -288,9 +288,9 @@ fn absence(snapshot: &Snapshot, searched: &Searched) -> String {
             inside += 1;
             continue;
         }
-        let file = source.member.rsplit('/').next().filter(|it| !it.is_empty());
+        let file = source.member.rsplit('/').next().filter(|rsplit| !rsplit.is_empty());
         let name = file.map_or_else(|| source.command.to_string(), str::to_owned);
-        let kind = snapshot.reading(id).map_or("record", |it| it.records.kind());
+        let kind = snapshot.reading(id).map_or("record", |reading| reading.records.kind());
         texts.push(format!("{name} ({})", count(records, noun(kind))));
     }
     let namespaces = searched.namespaces.max(usize::from(inside > 0));

@@ -44,7 +44,7 @@ pub(crate) fn render(out: &mut impl Write, drawing: &Drawing) -> io::Result<()> 
 
 fn items(out: &mut impl Write, items: &[Item]) -> io::Result<()> {
     for item in items {
-        let label: Vec<_> = item.lines.iter().map(|it| escape(it)).collect();
+        let label: Vec<_> = item.lines.iter().map(|line| escape(line)).collect();
         let label = label.join("<br/>");
         let (open, close) = match item.class {
             "vm" => ("([", "])"),

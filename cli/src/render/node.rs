@@ -39,7 +39,8 @@ pub(crate) fn name(topology: &Topology<'_>, id: NodeId) -> String {
         NodeData::OvsInterface(it) if it.bridge == node.name => node.name.to_string(),
         NodeData::Address(it) => format!("{}/{}", it.ip, it.prefix),
         NodeData::TunnelEndpoint(it) => {
-            let remote = it.remote.as_ref().map_or("any".to_owned(), |it| it.value.to_string());
+            let remote =
+                it.remote.as_ref().map_or("any".to_owned(), |remote| remote.value.to_string());
             format!("{} to {remote}", it.kind)
         }
         _ => topology.name(id),
@@ -56,34 +57,34 @@ pub(crate) fn attributes(topology: &Topology<'_>, id: NodeId) -> Vec<Attribute> 
     let text = |text: &str| (!text.is_empty()).then(|| Value::from(text));
     match &node.data {
         NodeData::Host(it) => {
-            put("kernel", it.kernel.as_ref().and_then(|it| text(&it.value)));
-            put("system-id", it.system_id.as_ref().and_then(|it| text(&it.value)));
+            put("kernel", it.kernel.as_ref().and_then(|kernel| text(&kernel.value)));
+            put("system-id", it.system_id.as_ref().and_then(|id| text(&id.value)));
         }
         NodeData::RemoteHost(it) => put("ip", text(&it.ip.to_string())),
         NodeData::Netns(it) => {
-            put("nsid", it.nsid.as_ref().map(|it| it.value.into()));
+            put("nsid", it.nsid.as_ref().map(|nsid| nsid.value.into()));
             put("captured", Some(it.captured.into()));
         }
         NodeData::Vm(it) => {
-            put("state", it.state.as_ref().and_then(|it| text(&it.value)));
-            put("nova-name", it.nova_name.as_ref().and_then(|it| text(&it.value)));
-            put("uuid", it.uuid.as_ref().and_then(|it| text(&it.value)));
-            put("id", it.id.as_ref().map(|it| it.value.into()));
+            put("state", it.state.as_ref().and_then(|state| text(&state.value)));
+            put("nova-name", it.nova_name.as_ref().and_then(|name| text(&name.value)));
+            put("uuid", it.uuid.as_ref().and_then(|uuid| text(&uuid.value)));
+            put("id", it.id.as_ref().map(|id| id.value.into()));
         }
         NodeData::VmNic(it) => {
-            put("mac", it.mac.as_ref().and_then(|it| text(&it.value.to_string())));
-            put("target", it.target.as_ref().and_then(|it| text(&it.value)));
-            put("bridge", it.bridge.as_ref().and_then(|it| text(&it.value)));
-            put("interface-id", it.interface_id.as_ref().and_then(|it| text(&it.value)));
-            put("type", it.kind.as_ref().and_then(|it| text(&it.value)));
+            put("mac", it.mac.as_ref().and_then(|mac| text(&mac.value.to_string())));
+            put("target", it.target.as_ref().and_then(|target| text(&target.value)));
+            put("bridge", it.bridge.as_ref().and_then(|bridge| text(&bridge.value)));
+            put("interface-id", it.interface_id.as_ref().and_then(|id| text(&id.value)));
+            put("type", it.kind.as_ref().and_then(|kind| text(&kind.value)));
         }
         NodeData::Netdev(it) => {
             put("type", Some(it.kind.as_str().into()));
-            put("index", it.index.as_ref().map(|it| it.value.0.into()));
-            put("state", it.state.as_ref().and_then(|it| text(&it.value)));
-            put("mtu", it.mtu.as_ref().map(|it| it.value.into()));
-            put("mac", it.mac.as_ref().and_then(|it| text(&it.value.to_string())));
-            put("master", it.master.as_ref().and_then(|it| text(&it.value)));
+            put("index", it.index.as_ref().map(|index| index.value.0.into()));
+            put("state", it.state.as_ref().and_then(|state| text(&state.value)));
+            put("mtu", it.mtu.as_ref().map(|mtu| mtu.value.into()));
+            put("mac", it.mac.as_ref().and_then(|mac| text(&mac.value.to_string())));
+            put("master", it.master.as_ref().and_then(|master| text(&master.value)));
             put("captured", it.stub.then(|| false.into()));
             let addresses: Vec<Value> = topology
                 .out(id, EdgeKind::HasAddress)
@@ -93,24 +94,27 @@ pub(crate) fn attributes(topology: &Topology<'_>, id: NodeId) -> Vec<Attribute> 
             put("addresses", (!addresses.is_empty()).then(|| addresses.into()));
         }
         NodeData::OvsBridge(it) => {
-            put("fail-mode", it.fail_mode.as_ref().and_then(|it| text(&it.value)));
+            put("fail-mode", it.fail_mode.as_ref().and_then(|mode| text(&mode.value)));
             put("datapath-type", it.datapath_type.as_ref().and_then(|it| text(&it.value)));
-            let controllers: Vec<Value> =
-                it.controllers.iter().map(|it| it.target.value.as_str().into()).collect();
+            let controllers: Vec<Value> = it
+                .controllers
+                .iter()
+                .map(|controller| controller.target.value.as_str().into())
+                .collect();
             put("controllers", (!controllers.is_empty()).then(|| controllers.into()));
         }
         NodeData::OvsPort(it) => {
             put("bridge", text(&it.bridge));
-            put("tag", it.tag.as_ref().map(|it| it.value.into()));
-            let trunks: Vec<Value> = it.trunks.iter().map(|it| it.value.into()).collect();
+            put("tag", it.tag.as_ref().map(|tag| tag.value.into()));
+            let trunks: Vec<Value> = it.trunks.iter().map(|trunk| trunk.value.into()).collect();
             put("trunks", (!trunks.is_empty()).then(|| trunks.into()));
-            put("vlan-mode", it.vlan_mode.as_ref().and_then(|it| text(&it.value)));
+            put("vlan-mode", it.vlan_mode.as_ref().and_then(|mode| text(&mode.value)));
         }
         NodeData::OvsInterface(it) => {
             put("bridge", text(&it.bridge));
             put("type", text(if it.kind.is_empty() { "system" } else { &it.kind }));
-            put("error", it.error.as_ref().and_then(|it| text(&it.value)));
-            put("ofport", it.ofport.as_ref().map(|it| it.value.into()));
+            put("error", it.error.as_ref().and_then(|error| text(&error.value)));
+            put("ofport", it.ofport.as_ref().map(|ofport| ofport.value.into()));
             for (key, value) in &it.options {
                 match key.as_str() {
                     "peer" => put("peer", text(&value.value)),
@@ -123,10 +127,10 @@ pub(crate) fn attributes(topology: &Topology<'_>, id: NodeId) -> Vec<Attribute> 
         }
         NodeData::TunnelEndpoint(it) => {
             put("type", text(&it.kind));
-            put("local", it.local.as_ref().and_then(|it| text(&it.value.to_string())));
-            put("remote", it.remote.as_ref().and_then(|it| text(&it.value.to_string())));
-            put("dst-port", it.dst_port.as_ref().map(|it| it.value.into()));
-            put("key", it.key.as_ref().and_then(|it| text(&it.value)));
+            put("local", it.local.as_ref().and_then(|local| text(&local.value.to_string())));
+            put("remote", it.remote.as_ref().and_then(|remote| text(&remote.value.to_string())));
+            put("dst-port", it.dst_port.as_ref().map(|port| port.value.into()));
+            put("key", it.key.as_ref().and_then(|key| text(&key.value)));
         }
         NodeData::Address(it) => {
             put("ip", text(&it.ip.to_string()));

@@ -30,7 +30,7 @@ pub(crate) fn render(
             if !fenced && (all || examples == 1) {
                 // `console,fires`: what the example is there for.
                 let what = body.trim_start_matches('`').split(',').nth(1);
-                if let Some(what) = what.map(str::trim).filter(|it| !it.is_empty()) {
+                if let Some(what) = what.map(str::trim).filter(|text| !text.is_empty()) {
                     writeln!(to, "    {}", paint.of(style::FAINT, format_args!("({what})")))?;
                 }
             }
@@ -40,8 +40,8 @@ pub(crate) fn render(
                 writeln!(to, "    {}", paint.of(style::CODE, line))?;
             }
         } else if body.is_empty() {
-            let next = lines.clone().find(|it| !it.trim().is_empty());
-            if !all && examples > 0 && next.is_some_and(|it| it.starts_with("```")) {
+            let next = lines.clone().find(|clone| !clone.trim().is_empty());
+            if !all && examples > 0 && next.is_some_and(|next| next.starts_with("```")) {
                 // The example that it announces is left out.
                 paragraph.close();
             }
@@ -71,7 +71,7 @@ pub(crate) fn render(
     }
     // What was left out leaves no gap.
     let mut blank = true;
-    for line in text.split_inclusive(|&it| it == b'\n') {
+    for line in text.split_inclusive(|&text| text == b'\n') {
         if !(line == b"\n" && blank) {
             out.write_all(line)?;
         }
@@ -82,9 +82,9 @@ pub(crate) fn render(
 
 /// The first paragraph of a section.
 pub(crate) fn first_paragraph(page: &str, heading: &str) -> String {
-    let mut lines = section(page, heading).lines().skip_while(|it| it.trim().is_empty());
+    let mut lines = section(page, heading).lines().skip_while(|line| line.trim().is_empty());
     let mut text = Paragraph::default();
-    for line in lines.by_ref().take_while(|it| !it.trim().is_empty()) {
+    for line in lines.by_ref().take_while(|line| !line.trim().is_empty()) {
         text.push(line.trim());
     }
     text.text
@@ -93,7 +93,7 @@ pub(crate) fn first_paragraph(page: &str, heading: &str) -> String {
 /// What stands under a heading of the second level, up to the next one.
 pub(crate) fn section<'a>(page: &'a str, heading: &str) -> &'a str {
     let mut parts = page.split("\n## ");
-    let found = parts.find_map(|it| it.strip_prefix(heading)?.strip_prefix('\n'));
+    let found = parts.find_map(|part| part.strip_prefix(heading)?.strip_prefix('\n'));
     found.unwrap_or_default().trim()
 }
 
@@ -178,7 +178,7 @@ impl Paragraph {
 
 /// `1.`, `23.`
 fn is_numbered(body: &str) -> bool {
-    let rest = body.trim_start_matches(|it: char| it.is_ascii_digit());
+    let rest = body.trim_start_matches(|body: char| body.is_ascii_digit());
     rest.len() < body.len() && rest.starts_with(". ")
 }
 

@@ -19,6 +19,8 @@ pub(crate) struct PathRow {
     netns: Option<String>,
     /// The NIC of a VM, or the device in a namespace.
     start: String,
+    /// Its key.
+    key: Option<String>,
     hops: Vec<HopRow>,
     /// How far the hops lead: `nothing`, `switch`, `tunnels` or `wire`.
     #[schemars(with = "shape::Reach")]
@@ -33,6 +35,8 @@ pub(crate) struct PathRow {
 struct HopRow {
     kind: &'static str,
     name: String,
+    /// The key of the node: the same as in findings and in the graph.
+    key: Option<String>,
     /// `whole`, `broken` or `unknown`.
     #[schemars(with = "shape::HopState")]
     state: &'static str,
@@ -46,10 +50,12 @@ struct HopRow {
 
 /// The paths for programs.
 pub(crate) fn rows(topology: &Topology<'_>, report: &Report) -> Vec<PathRow> {
+    let key = |node| topology.key(node).map(|key| key.to_string());
     let row = |path: &Path| {
         let hops = path.steps.iter().map(|step| HopRow {
-            kind: topology.node(step.node).map_or("", |it| it.data.kind()),
+            kind: topology.node(step.node).map_or("", |node| node.data.kind()),
             name: name(topology, step.node),
+            key: key(step.node),
             state: match step.state {
                 State::Whole => "whole",
                 State::Broken => "broken",
@@ -63,6 +69,7 @@ pub(crate) fn rows(topology: &Topology<'_>, report: &Report) -> Vec<PathRow> {
             host: host(topology, path).to_owned(),
             netns: netns(topology, path.start),
             start: topology.name(path.start),
+            key: key(path.start),
             hops: hops.collect(),
             reach: match path.reach {
                 Reach::Nothing => "nothing",
@@ -71,7 +78,7 @@ pub(crate) fn rows(topology: &Topology<'_>, report: &Report) -> Vec<PathRow> {
                 Reach::Wire => "wire",
             },
             whole: whole(path),
-            broken_by: breaker(report, path).map(|it| it.fingerprint.clone()),
+            broken_by: breaker(report, path).map(|breaker| breaker.fingerprint.clone()),
         }
     };
     paths(topology, report).iter().map(row).collect()
@@ -95,7 +102,8 @@ pub(crate) fn render(
             Some(false) => State::Broken,
             None => State::Unknown,
         };
-        let netns = netns(topology, path.start).map(|it| format!("{it}/")).unwrap_or_default();
+        let netns =
+            netns(topology, path.start).map(|netns| format!("{netns}/")).unwrap_or_default();
         let start = format!("{} · {netns}{}", host(topology, path), topology.name(path.start));
         write!(out, "  {} {}", mark(head, paint), visible(&start))?;
         for step in shown(topology, path) {
@@ -104,7 +112,7 @@ pub(crate) fn render(
         }
         if let Some(finding) = breaker(report, path) {
             let words = format!("{} {}", finding.rule.code, finding.subject.name);
-            let marked = path.steps.last().is_some_and(|it| it.state == State::Broken);
+            let marked = path.steps.last().is_some_and(|step| step.state == State::Broken);
             let cross = if marked { String::new() } else { format!("→ {} ", mark(head, paint)) };
             write!(out, " {cross}{}", paint.of(style::ERROR, visible(&words)))?;
             if let Some(place) = place(topology, finding) {
@@ -137,7 +145,7 @@ fn shown(topology: &Topology<'_>, path: &Path) -> Vec<Step> {
     let mut all: Vec<Step> = Vec::new();
     let last = |name: &str| name.rsplit('/').next().unwrap_or_default().to_owned();
     for step in &path.steps {
-        let data = topology.node(step.node).map(|it| &it.data);
+        let data = topology.node(step.node).map(|node| &node.data);
         let is_port = matches!(data, Some(NodeData::OvsPort(_)));
         let same =
             |before: &Step| last(&name(topology, before.node)) == last(&name(topology, step.node));
@@ -160,10 +168,10 @@ fn shown(topology: &Topology<'_>, path: &Path) -> Vec<Step> {
 }
 
 fn whole(path: &Path) -> Option<bool> {
-    if path.broken_by.is_some() || path.steps.iter().any(|it| it.state == State::Broken) {
+    if path.broken_by.is_some() || path.steps.iter().any(|step| step.state == State::Broken) {
         return Some(false);
     }
-    let told = !path.ends_early && path.steps.iter().all(|it| it.state == State::Whole);
+    let told = !path.ends_early && path.steps.iter().all(|step| step.state == State::Whole);
     told.then_some(true)
 }
 
@@ -176,7 +184,7 @@ fn mark(state: State, paint: Paint) -> String {
 }
 
 fn host<'t>(topology: &'t Topology<'_>, path: &Path) -> &'t str {
-    topology.snapshot.host(path.host).map_or("", |it| it.label())
+    topology.snapshot.host(path.host).map_or("", |host| host.label())
 }
 
 fn netns(topology: &Topology<'_>, id: NodeId) -> Option<String> {

@@ -174,7 +174,7 @@ impl Form for Yaml {
         {
             let mut writer = serde_yaml::Serializer::new(&mut text);
             serde_yaml::with::singleton_map_recursive::serialize(&[row], &mut writer)
-                .map_err(|it| CliError::new(format!("cannot write YAML: {it}")))?;
+                .map_err(|serialize| CliError::new(format!("cannot write YAML: {serialize}")))?;
         }
         Ok(out.write_all(&text)?)
     }
@@ -193,7 +193,7 @@ fn rows(
         if reading.records.is_empty() || !filter.takes(kind) {
             continue;
         }
-        let host = snapshot.host(source.host).map_or("", |it| it.label());
+        let host = snapshot.host(source.host).map_or("", |host| host.label());
         let command = source.command.to_string();
         let mut writer = Rows {
             out: &mut *out,

@@ -34,7 +34,7 @@ pub(crate) fn render(
     let index: BTreeMap<&str, usize> =
         rules.iter().enumerate().map(|(n, rule)| (&*rule.code, n)).collect();
     let results: Vec<Value> =
-        report.findings.iter().map(|it| result(snapshot, it, &index, compared)).collect();
+        report.findings.iter().map(|finding| result(snapshot, finding, &index, compared)).collect();
     let document = json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -43,7 +43,7 @@ pub(crate) fn render(
                 "name": "tapline",
                 "semanticVersion": env!("CARGO_PKG_VERSION"),
                 "informationUri": env!("CARGO_PKG_REPOSITORY"),
-                "rules": rules.iter().map(|it| descriptor(it)).collect::<Vec<_>>(),
+                "rules": rules.iter().map(|rule| descriptor(rule)).collect::<Vec<_>>(),
             }},
             "invocations": [{
                 "executionSuccessful": true,
@@ -112,8 +112,8 @@ fn result(
     index: &BTreeMap<&str, usize>,
     compared: bool,
 ) -> Value {
-    let host = snapshot.host(finding.host).map_or("", |it| it.label());
-    let netns = finding.netns.as_ref().and_then(|it| it.name());
+    let host = snapshot.host(finding.host).map_or("", |host| host.label());
+    let netns = finding.netns.as_ref().and_then(|netns| netns.name());
     let subject = &finding.subject;
     let mut places: Vec<Value> = Vec::new();
     for cited in &finding.evidence {
@@ -127,7 +127,7 @@ fn result(
             })},
         }));
     }
-    places.extend(finding.searched.iter().flat_map(|it| absence(snapshot, it)));
+    places.extend(finding.searched.iter().flat_map(|searched| absence(snapshot, searched)));
     let qualified: Vec<&str> = [host].into_iter().chain(netns).chain([&*subject.name]).collect();
     let logical = json!([{
         "name": subject.name,
@@ -240,7 +240,7 @@ fn notifications(
     index: &BTreeMap<&str, usize>,
 ) -> Vec<Value> {
     let undecided = report.cannot_tell.iter().map(|open| {
-        let host = snapshot.host(open.host).map_or("", |it| it.label());
+        let host = snapshot.host(open.host).map_or("", |host| host.label());
         let objects = super::count(open.count as usize, "object");
         let text = format!(
             "{host}: {} could not tell about {objects}; to decide, run: {}",
@@ -259,7 +259,7 @@ fn notifications(
     });
     let read = problems::all(snapshot).take(PROBLEMS).map(|problem| {
         let place = super::place(problem.archive, problem.member);
-        let line = problem.line.map_or(String::new(), |it| format!(":{it}"));
+        let line = problem.line.map_or(String::new(), |line| format!(":{line}"));
         json!({
             "descriptor": {"id": problem.kind},
             "level": "note",

@@ -35,7 +35,7 @@ pub(crate) fn thing(
 ) -> io::Result<()> {
     let (topology, paint) = (network.topology, terminal.stdout());
     for &id in
-        std::iter::once(&thing.main).chain(thing.nodes.iter().filter(|&&it| it != thing.main))
+        std::iter::once(&thing.main).chain(thing.nodes.iter().filter(|&&node| node != thing.main))
     {
         heading(out, topology, id, paint)?;
     }
@@ -104,16 +104,18 @@ fn heading(
     paint: Paint,
 ) -> io::Result<()> {
     let Some(node) = topology.node(id) else { return Ok(()) };
-    let host =
-        node.host.and_then(|it| topology.snapshot.host(it)).map(tapline_core::capture::Host::label);
-    let mut scope = host.map_or(String::new(), |it| format!(" on {it}"));
-    if let Some(netns) = node.netns.as_ref().filter(|it| !it.is_root()) {
+    let host = node
+        .host
+        .and_then(|host| topology.snapshot.host(host))
+        .map(tapline_core::capture::Host::label);
+    let mut scope = host.map_or(String::new(), |host| format!(" on {host}"));
+    if let Some(netns) = node.netns.as_ref().filter(|netns| !netns.is_root()) {
         scope.push_str(&format!(" in {netns}"));
     }
     let mut facts = vec![noun(node).to_owned()];
     for attribute in attributes(topology, id) {
         // What the noun says already.
-        if attribute.0 == "type" && facts.iter().any(|it| attribute.1 == it.as_str()) {
+        if attribute.0 == "type" && facts.iter().any(|fact| attribute.1 == fact.as_str()) {
             continue;
         }
         facts.push(attribute_text(&attribute));
@@ -123,7 +125,7 @@ fn heading(
     {
         facts.push(guest);
     }
-    facts.retain(|it| !it.is_empty());
+    facts.retain(|fact| !fact.is_empty());
     writeln!(
         out,
         "{}{}: {}",
@@ -181,7 +183,7 @@ fn names(topology: &Topology<'_>, thing: &Thing, wanted: &str) -> BTreeSet<Strin
             names.insert(node.name.to_string());
         }
     }
-    names.retain(|it| it.len() >= SHORTEST);
+    names.retain(|name| name.len() >= SHORTEST);
     names
 }
 
@@ -192,8 +194,10 @@ fn mentions<'a>(
     told: &mut BTreeSet<(SourceId, u32)>,
 ) -> Vec<(&'a Source, Span)> {
     let mut found = Vec::new();
-    let finders: Vec<_> = names.iter().map(|it| (it, memchr::memmem::Finder::new(it))).collect();
-    for source in topology.snapshot.captured.sources.iter().filter(|it| it.format.is_some()) {
+    let finders: Vec<_> =
+        names.iter().map(|name| (name, memchr::memmem::Finder::new(name))).collect();
+    for source in topology.snapshot.captured.sources.iter().filter(|source| source.format.is_some())
+    {
         let bytes = source.text.as_bytes();
         let mut spans: Vec<Span> = Vec::new();
         for (name, finder) in &finders {

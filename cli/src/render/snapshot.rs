@@ -190,10 +190,13 @@ impl<'t> Hosts<'t> {
             }
             NodeData::OvsBridge(it) => {
                 let row = host.bridges.entry(name).or_default();
-                row.fail_mode = it.fail_mode.as_ref().map(|it| it.value.to_string());
+                row.fail_mode = it.fail_mode.as_ref().map(|mode| mode.value.to_string());
                 row.datapath_type = it.datapath_type.as_ref().map(|it| it.value.to_string());
-                row.controllers =
-                    it.controllers.iter().map(|it| it.target.value.to_string()).collect();
+                row.controllers = it
+                    .controllers
+                    .iter()
+                    .map(|controller| controller.target.value.to_string())
+                    .collect();
             }
             NodeData::OvsPort(it) => {
                 let bridge = host.bridges.entry(it.bridge.to_string()).or_default();
@@ -206,11 +209,11 @@ impl<'t> Hosts<'t> {
             }
             NodeData::Vm(it) => {
                 let row = host.vms.entry(name).or_default();
-                row.uuid = it.uuid.as_ref().map(|it| it.value.to_string());
-                row.state = it.state.as_ref().map(|it| it.value.to_string());
+                row.uuid = it.uuid.as_ref().map(|uuid| uuid.value.to_string());
+                row.state = it.state.as_ref().map(|state| state.value.to_string());
             }
             NodeData::VmNic(it) => {
-                let vm = topology.node(it.vm).map_or(String::new(), |it| it.name.to_string());
+                let vm = topology.node(it.vm).map_or(String::new(), |node| node.name.to_string());
                 host.vms.entry(vm).or_default().nics.insert(nic(topology, id, it));
             }
             NodeData::TunnelEndpoint(it) => {
@@ -218,12 +221,12 @@ impl<'t> Hosts<'t> {
                 let peers = topology.out(id, EdgeKind::Tunnel);
                 let peers = peers.into_iter().chain(topology.into(id, EdgeKind::Tunnel));
                 host.tunnels.insert(TunnelRow {
-                    on: owner.map_or(String::new(), |it| it.name.to_string()),
+                    on: owner.map_or(String::new(), |owner| owner.name.to_string()),
                     kind: it.kind.to_string(),
-                    local: it.local.as_ref().map(|it| it.value.to_string()),
-                    remote: it.remote.as_ref().map(|it| it.value.to_string()),
-                    key: it.key.as_ref().map(|it| it.value.to_string()),
-                    dst_port: it.dst_port.as_ref().map(|it| it.value),
+                    local: it.local.as_ref().map(|local| local.value.to_string()),
+                    remote: it.remote.as_ref().map(|remote| remote.value.to_string()),
+                    key: it.key.as_ref().map(|key| key.value.to_string()),
+                    dst_port: it.dst_port.as_ref().map(|port| port.value),
                     to: peers
                         .filter_map(|(peer, _)| host_name(topology, topology.node(peer)?))
                         .map(str::to_owned)
@@ -276,8 +279,8 @@ fn device(topology: &Topology<'_>, id: NodeId, node: &Node<'_>, it: &Netdev<'_>)
     DeviceRow {
         kind: it.kind.as_str(),
         state,
-        mtu: it.mtu.as_ref().map(|it| it.value),
-        master: master.or_else(|| it.master.as_ref().map(|it| it.value.to_string())),
+        mtu: it.mtu.as_ref().map(|mtu| mtu.value),
+        master: master.or_else(|| it.master.as_ref().map(|master| master.value.to_string())),
         lower: lower.into_iter().filter_map(|(it, _)| name(it)).collect(),
         peer: topology.peer(id, EdgeKind::VethPeer).and_then(|(it, _)| name(it)),
         addresses: addresses
@@ -294,7 +297,7 @@ fn device(topology: &Topology<'_>, id: NodeId, node: &Node<'_>, it: &Netdev<'_>)
 fn stable(it: &AddressNode<'_>) -> Option<String> {
     let made_up = match it.ip {
         IpAddr::V6(ip) => {
-            let random = it.record.record.flags.iter().any(|it| it == "temporary");
+            let random = it.record.record.flags.iter().any(|flag| flag == "temporary");
             random || ip.is_unicast_link_local() || ip.is_loopback()
         }
         IpAddr::V4(_) => false,
@@ -303,9 +306,9 @@ fn stable(it: &AddressNode<'_>) -> Option<String> {
 }
 
 fn port(row: &mut PortRow, it: &OvsPort) {
-    row.tag = it.tag.as_ref().map(|it| it.value);
-    row.trunks = it.trunks.iter().map(|it| it.value).collect();
-    row.vlan_mode = it.vlan_mode.as_ref().map(|it| it.value.to_string());
+    row.tag = it.tag.as_ref().map(|tag| tag.value);
+    row.trunks = it.trunks.iter().map(|trunk| trunk.value).collect();
+    row.vlan_mode = it.vlan_mode.as_ref().map(|mode| mode.value.to_string());
 }
 
 fn interface(topology: &Topology<'_>, id: NodeId, it: &OvsInterface) -> InterfaceRow {
@@ -322,19 +325,19 @@ fn interface(topology: &Topology<'_>, id: NodeId, it: &OvsInterface) -> Interfac
         peer: peer
             .and_then(|(it, _)| topology.ovs_interface(it).zip(topology.node(it)))
             .map(|(interface, node)| format!("{}/{}", interface.bridge, node.name)),
-        netns: netns.filter(|it| !it.is_root()).map(ToString::to_string),
-        error: it.error.as_ref().map(|it| it.value.to_string()),
+        netns: netns.filter(|netns| !netns.is_root()).map(ToString::to_string),
+        error: it.error.as_ref().map(|error| error.value.to_string()),
     }
 }
 
 fn nic(topology: &Topology<'_>, id: NodeId, it: &VmNic<'_>) -> NicRow {
     let attached = topology.out(id, EdgeKind::AttachesVm);
     NicRow {
-        mac: it.mac.as_ref().map(|it| it.value.to_string()),
-        kind: it.kind.as_ref().map(|it| it.value.to_string()),
-        bridge: it.bridge.as_ref().map(|it| it.value.to_string()),
-        interface_id: it.interface_id.as_ref().map(|it| it.value.to_string()),
-        target: it.target.as_ref().map(|it| it.value.to_string()),
+        mac: it.mac.as_ref().map(|mac| mac.value.to_string()),
+        kind: it.kind.as_ref().map(|kind| kind.value.to_string()),
+        bridge: it.bridge.as_ref().map(|bridge| bridge.value.to_string()),
+        interface_id: it.interface_id.as_ref().map(|id| id.value.to_string()),
+        target: it.target.as_ref().map(|target| target.value.to_string()),
         attached_to: attached
             .into_iter()
             .filter_map(|(it, _)| seen_from(topology, Some(&Netns::Root), it))
@@ -344,9 +347,16 @@ fn nic(topology: &Topology<'_>, id: NodeId, it: &VmNic<'_>) -> NicRow {
 
 /// The routes that somebody has set: the kernel makes the others from the addresses.
 fn routes(table: &RouteTable<'_>) -> BTreeSet<String> {
-    let own =
-        |it: &&Route| matches!(it.kind.as_str(), "local" | "broadcast" | "multicast" | "anycast");
-    table.routes.iter().map(|it| it.record).filter(|it| !own(it)).filter_map(route).collect()
+    let own = |route: &&Route| {
+        matches!(route.kind.as_str(), "local" | "broadcast" | "multicast" | "anycast")
+    };
+    table
+        .routes
+        .iter()
+        .map(|route| route.record)
+        .filter(|record| !own(record))
+        .filter_map(route)
+        .collect()
 }
 
 /// `10.0.0.0/24 via 192.0.2.1 dev eth0 metric 100`
@@ -368,13 +378,13 @@ fn route(it: &Route) -> Option<String> {
     if it.kind != "unicast" {
         text = format!("{} {text}", it.kind);
     }
-    hop(&mut text, it.via.as_deref(), it.dev.as_ref().map(|it| it.value.as_str()));
-    if let Some(metric) = it.metric.filter(|&it| it != 0) {
+    hop(&mut text, it.via.as_deref(), it.dev.as_ref().map(|dev| dev.value.as_str()));
+    if let Some(metric) = it.metric.filter(|&metric| metric != 0) {
         text.push_str(&format!(" metric {metric}"));
     }
     for Nexthop { via, dev, weight, .. } in &it.nexthops {
         text.push_str(" nexthop");
-        hop(&mut text, via.as_deref(), dev.as_ref().map(|it| it.value.as_str()));
+        hop(&mut text, via.as_deref(), dev.as_ref().map(|dev| dev.value.as_str()));
         text.extend(weight.map(|it| format!(" weight {it}")));
     }
     Some(text)

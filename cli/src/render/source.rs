@@ -143,7 +143,7 @@ fn groups<'a>(source: &Source, marks: &[Mark<'a>]) -> Vec<Group<'a>> {
             _ => groups.push(Group { order, named: mark.span, last_line, marks: vec![mark] }),
         }
     }
-    groups.sort_by_key(|it| it.order);
+    groups.sort_by_key(|group| group.order);
     groups
 }
 
@@ -199,7 +199,7 @@ impl Window {
     /// `width` is that of the terminal: lines are cut so that they fit behind their numbers.
     fn new(source: &Source, group: &Group<'_>, width: usize) -> Self {
         let marks = &group.marks;
-        let all = marks.iter().map(|it| it.span).reduce(Span::to).unwrap_or_default();
+        let all = marks.iter().map(|mark| mark.span).reduce(Span::to).unwrap_or_default();
         let lines = excerpt(source, all, REACH);
         let (first_line, last_line) = source.line_numbers(all);
         let gutter = last_line.to_string().len() + 6;
@@ -264,8 +264,8 @@ fn shown(line: &str, start: usize, marks: &[Mark<'_>], width: usize) -> std::ops
     let end = start + line.len();
     let first = marks
         .iter()
-        .filter(|it| (it.span.start as usize) < end && it.span.end as usize > start)
-        .map(|it| (it.span.start as usize).saturating_sub(start))
+        .filter(|mark| (mark.span.start as usize) < end && mark.span.end as usize > start)
+        .map(|mark| (mark.span.start as usize).saturating_sub(start))
         .min()
         .unwrap_or(0);
     let first = line.floor_char_boundary(first);
@@ -377,7 +377,7 @@ mod tests {
     fn long_lines_are_cut_around_the_mark() {
         let text = format!("{}needle{}\n", "hay ".repeat(500), " straw".repeat(500));
         let shown = drawn(&text, &[("needle", "here")]);
-        assert!(shown.lines().all(|it| it.chars().count() <= 100), "{shown}");
+        assert!(shown.lines().all(|line| line.chars().count() <= 100), "{shown}");
         insta::assert_snapshot!(shown, @"
           ╭─[node2.tar.xz!file:1:2001]
         1 │ …hay hay hay hay hay hay needle straw straw straw straw straw straw straw straw straw straw st…

@@ -179,12 +179,12 @@ pub(crate) fn undecided(
     if questions == 0 {
         return Ok(());
     }
-    let mut rules: Vec<&str> = report.cannot_tell.iter().map(|it| &*it.code).collect();
+    let mut rules: Vec<&str> = report.cannot_tell.iter().map(|tell| &*tell.code).collect();
     rules.dedup();
     let gaps = gap::gaps(report);
-    let steps = gaps.iter().flat_map(|it| &it.steps);
+    let steps = gaps.iter().flat_map(|gap| &gap.steps);
     let first = steps.reduce(|best, it| if it.questions() > best.questions() { it } else { best });
-    let beyond = gaps.iter().flat_map(|it| &it.beyond).next();
+    let beyond = gaps.iter().flat_map(|gap| &gap.beyond).next();
     let commands_left = Gap::sum(&gaps).0;
     let tells = match (first, beyond) {
         (Some(step), _) => {
@@ -201,10 +201,10 @@ pub(crate) fn undecided(
         }
         (None, None) => "nothing that tapline reads".to_owned(),
     };
-    let mut inputs: Vec<_> = snapshot.captured.inputs.iter().map(|it| &it.archive).collect();
+    let mut inputs: Vec<_> = snapshot.captured.inputs.iter().map(|input| &input.archive).collect();
     inputs.dedup();
     let shown = match inputs.as_slice() {
-        few if few.len() <= HOSTS => few.iter().map(|it| quote(it)).collect::<Vec<_>>().join(" "),
+        few if few.len() <= HOSTS => few.iter().map(|few| quote(few)).collect::<Vec<_>>().join(" "),
         _ => "INPUT…".to_owned(),
     };
     writeln!(
@@ -255,7 +255,7 @@ pub(crate) fn not_read(
     paint: Paint,
 ) -> io::Result<()> {
     let (commands, files): (Vec<_>, Vec<_>) =
-        snapshot.captured.left_out.iter().partition(|it| it.command.is_some());
+        snapshot.captured.left_out.iter().partition(|pair| pair.command.is_some());
     let file = |it: &&LeftOut| {
         let name = if it.member.is_empty() { &it.archive } else { &it.member };
         match it.what.as_str() {
@@ -274,7 +274,7 @@ pub(crate) fn not_read(
             continue;
         }
         let more = names.len().saturating_sub(most);
-        let shown: Vec<_> = names.iter().take(most).map(|it| shorten(it, 200)).collect();
+        let shown: Vec<_> = names.iter().take(most).map(|name| shorten(name, 200)).collect();
         let mut list = shown.join(", ");
         if more > 0 {
             list.push_str(&format!(" and {more} more"));
@@ -306,7 +306,7 @@ pub(crate) fn reading(out: &mut impl Write, snapshot: &Snapshot, paint: Paint) -
     )?;
     for problem in all().take(PROBLEMS) {
         let place = place(problem.archive, problem.member).to_string();
-        let line = problem.line.map_or(String::new(), |it| format!(":{it}"));
+        let line = problem.line.map_or(String::new(), |line| format!(":{line}"));
         write!(out, "  {}{line}: {}", visible(&place), visible(&shorten(problem.message, 200)))?;
         let quoted = shorten(problem.text.trim(), 80);
         if quoted.is_empty() {

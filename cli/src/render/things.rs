@@ -48,13 +48,13 @@ pub(crate) fn gather(topology: &Topology<'_>, found: &[NodeId]) -> Vec<Thing> {
 }
 
 fn same_name(topology: &Topology<'_>, a: NodeId, b: NodeId) -> bool {
-    let name = |id| topology.node(id).map(|it| &it.name);
+    let name = |id| topology.node(id).map(|node| &node.name);
     name(a) == name(b)
 }
 
 /// Which node of a thing gives it its name.
 fn rank(topology: &Topology<'_>, id: NodeId) -> u8 {
-    match topology.node(id).map(|it| &it.data) {
+    match topology.node(id).map(|node| &node.data) {
         Some(NodeData::Vm(_)) => 0,
         Some(NodeData::OvsBridge(_)) => 1,
         Some(NodeData::Netdev(_)) => 2,

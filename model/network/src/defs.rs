@@ -61,10 +61,10 @@ pub fn overhead(kind: &str, remote: IpAddr) -> Option<u32> {
 /// ports that are named after neutron ports.
 pub fn is_ml2_ovs(network: &Network<'_>, host: HostId) -> bool {
     if let Some(profile) = network.profile {
-        return profile.has_ovs_agent() && network.bridge_called(host, "br-int").is_some();
+        return profile.has_ovs_agent() && network.integration(host).is_some();
     }
     let mut neutron = false;
-    for port in network.ovs_ports_of(host).filter(|it| it.bridge == "br-int") {
+    for port in network.integration_ports(host) {
         let name = port.name();
         if name.starts_with("ovn-") || name.starts_with("patch-br-int-to-") {
             return false;
@@ -82,7 +82,7 @@ pub fn has_agent_patches(network: &Network<'_>, host: HostId) -> bool {
         return false;
     }
     let mut patched = false;
-    for port in network.ovs_ports_of(host).filter(|it| it.bridge == "br-int") {
+    for port in network.integration_ports(host) {
         let name = port.name();
         if name.starts_with("ovn-") || name.starts_with("patch-br-int-to-") {
             return false;
@@ -112,8 +112,8 @@ pub fn is_expected(network: &Network<'_>, bridge: &str) -> bool {
 
 /// Whether OVN made ports of the integration bridge: its tunnels, or patches to provider bridges.
 pub fn is_ovn(network: &Network<'_>, host: HostId) -> bool {
-    network.ovs_ports_of(host).filter(|it| it.bridge == "br-int").any(|it| {
-        let name = it.name();
+    network.integration_ports(host).any(|port| {
+        let name = port.name();
         name.starts_with("patch-br-int-to-")
             || name.starts_with("ovn-")
                 && network.interface_called(host, name).is_some_and(|it| it.kind == "geneve")

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 
 use globset::{GlobBuilder, GlobMatcher};
 use serde::Serialize;
+use tapline_topology::names;
 
 /// What sort of machines these are.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
@@ -38,9 +39,15 @@ impl Profile {
     /// Names of devices that are down on such machines by design. `*` stands for any characters.
     pub fn expects_down(self) -> &'static [&'static str] {
         match self {
-            Self::OpenstackOvs | Self::OpenstackOvn => {
-                &["br-int", "br-tun", "br-ex", "tbr-*", "pb*", "ovs-system", "virbr0*"]
-            }
+            Self::OpenstackOvs | Self::OpenstackOvn => &[
+                names::INTEGRATION_BRIDGE,
+                names::TUNNEL_BRIDGE,
+                "br-ex",
+                "tbr-*",
+                "pb*",
+                "ovs-system",
+                "virbr0*",
+            ],
             Self::Libvirt => &["virbr*", "ovs-system"],
             Self::K8s => {
                 &["docker0", "cni0", "kube-ipvs0", "nodelocaldns", "dummy*", "tunl0", "ovs-system"]

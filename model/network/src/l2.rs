@@ -3,10 +3,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use tapline_core::Name;
+use tapline_core::capture::HostId;
 use tapline_core::records::Field;
 use tapline_core::span::Evidence;
-use tapline_topology::graph::{Netdev, NetdevKind, OvsPort};
-use tapline_topology::{NodeData, NodeId, Topic};
+use tapline_topology::graph::{Netdev, NetdevKind, OvsBridge, OvsPort};
+use tapline_topology::{NodeData, NodeId, Topic, names};
 
 use crate::defs::DEAD_VLAN;
 use crate::{Answer, Item, Network};
@@ -209,8 +210,24 @@ pub fn carries(port: &OvsPort, vlan: u16) -> bool {
 impl<'a> Network<'a> {
     /// The name of the bridge on which the ports of VMs meet: `ovn-bridge` may give it another
     /// name than neutron and OVN do.
-    pub fn integration_bridge(&self, host: tapline_core::capture::HostId) -> &'a str {
-        self.ovn().locals.get(&host).map_or("br-int", |local| local.bridge())
+    pub fn integration_bridge(&self, host: HostId) -> &'a str {
+        self.ovn().locals.get(&host).map_or(names::INTEGRATION_BRIDGE, |local| local.bridge())
+    }
+
+    /// The bridge on which the ports of VMs meet.
+    pub fn integration(&self, host: HostId) -> Option<Item<'a, OvsBridge>> {
+        self.bridge_called(host, self.integration_bridge(host))
+    }
+
+    /// Its ports.
+    pub fn integration_ports(&self, host: HostId) -> impl Iterator<Item = Item<'a, OvsPort>> + '_ {
+        let bridge = self.integration_bridge(host);
+        self.ovs_ports_of(host).filter(move |port| port.bridge == bridge)
+    }
+
+    /// Whether a bridge, by its name, is the integration bridge of the host.
+    pub fn is_integration_called(&self, host: HostId, bridge: &str) -> bool {
+        bridge == self.integration_bridge(host)
     }
 
     /// Whether a node is the integration bridge of its host.

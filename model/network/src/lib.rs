@@ -22,6 +22,7 @@ pub mod path;
 pub mod router;
 pub mod segment;
 mod state;
+mod steps;
 pub mod texts;
 pub mod truth;
 pub mod uplink;

@@ -15,6 +15,7 @@ use tapline_core::records::ovs::{OvsMap, OvsRecord, OvsRef, OvsRow, lookup};
 use tapline_core::span::{At, Evidence, SourceId};
 use tapline_topology::coverage::Searched;
 use tapline_topology::graph::OvsInterface;
+use tapline_topology::names;
 
 use crate::defs;
 use crate::{Item, Network};
@@ -215,7 +216,7 @@ impl<'a> Local<'a> {
 
     /// The bridge that ports of OVN are on.
     pub fn bridge(&self) -> &'a str {
-        self.get("ovn-bridge").map_or("br-int", |it| it.value.as_str())
+        self.get("ovn-bridge").map_or(names::INTEGRATION_BRIDGE, |bridge| bridge.value.as_str())
     }
 
     /// Whether several ovn-controllers run on the host, each with settings of its own.

@@ -12,11 +12,11 @@ use std::net::IpAddr;
 
 use tapline_core::capture::HostId;
 use tapline_core::span::Evidence;
-use tapline_topology::chain::{Chains, Step, Way};
-use tapline_topology::graph::{Edge, NetdevKind};
-use tapline_topology::{EdgeKind, NodeData, NodeId};
+use tapline_topology::graph::Edge;
+use tapline_topology::{EdgeKind, NodeData, NodeId, Uplink};
 
 use crate::l2::{self, Block};
+use crate::steps::{Step, Steps, Towards};
 use crate::{Answer, Network, overlay};
 
 /// Hops of one tree.
@@ -86,12 +86,10 @@ impl Path<'_> {
         all
     }
 
-    /// The NICs that frames leave the host by.
+    /// The NICs that frames leave the host by: uplinks that are not made of others.
     pub fn wires(&self, network: &Network<'_>) -> BTreeSet<NodeId> {
-        let physical = |id: &NodeId| {
-            network.topology.netdev(*id).is_some_and(|it| it.kind == NetdevKind::Physical)
-        };
-        self.nodes().into_iter().filter(physical).collect()
+        let is_wire = |id: &NodeId| network.topology.uplink(*id).is_some_and(Uplink::is_nic);
+        self.nodes().into_iter().filter(is_wire).collect()
     }
 }
 
@@ -108,7 +106,7 @@ struct Frame {
 #[derive(Debug)]
 pub struct Paths<'t, 'a> {
     network: &'t Network<'a>,
-    chains: Chains<'t, 'a>,
+    steps: Steps<'t, 'a>,
     /// Tunnels by the address that they send from.
     tunnels: BTreeMap<(HostId, IpAddr), Vec<NodeId>>,
     hops: usize,
@@ -125,29 +123,29 @@ impl<'t, 'a> Paths<'t, 'a> {
                 tunnels.entry((tunnel.host, local)).or_default().push(tunnel.data.owner);
             }
         }
-        let chains = Chains::new(network.topology);
-        Self { network, chains, tunnels, hops: 0, cut: false, seen: BTreeSet::new() }
+        let steps = Steps::new(network.topology);
+        Self { network, steps, tunnels, hops: 0, cut: false, seen: BTreeSet::new() }
     }
 
     /// The paths from a node to the wire.
     pub fn down(&mut self, node: NodeId) -> Path<'t> {
-        self.path(node, Way::Down)
+        self.path(node, Towards::Wire)
     }
 
     /// The paths from a node to VMs and namespaces: what hangs on it.
     pub fn up(&mut self, node: NodeId) -> Path<'t> {
-        self.path(node, Way::Up)
+        self.path(node, Towards::Guests)
     }
 
-    fn path(&mut self, node: NodeId, way: Way) -> Path<'t> {
+    fn path(&mut self, node: NodeId, towards: Towards) -> Path<'t> {
         let start = self.network.address(node).map_or(node, |address| address.data.netdev);
-        let frame = match way {
-            Way::Up => Frame { vlan: None, through: self.bridge_at(start) },
-            Way::Down => Frame { vlan: self.vlan_at(start), through: None },
+        let frame = match towards {
+            Towards::Guests => Frame { vlan: None, through: self.bridge_at(start) },
+            Towards::Wire => Frame { vlan: self.vlan_at(start), through: None },
         };
         (self.hops, self.cut) = (0, false);
         self.seen = BTreeSet::from([(start, frame)]);
-        let hops = self.grow(start, None, way, frame, 0);
+        let hops = self.grow(start, None, towards, frame, 0);
         Path { hops, cut: self.cut }
     }
 
@@ -155,39 +153,39 @@ impl<'t, 'a> Paths<'t, 'a> {
         &mut self,
         at: NodeId,
         from: Option<NodeId>,
-        way: Way,
+        towards: Towards,
         frame: Frame,
         depth: usize,
     ) -> Vec<Hop<'t>> {
         let mut hops = Vec::new();
-        let steps = self.chains.steps(at, from, way);
-        let doubtful = way == Way::Down && self.is_open(at, frame, &steps);
+        let steps = self.steps.next(at, from, towards);
+        let doubtful = towards == Towards::Wire && self.is_open(at, frame, &steps);
         for step in steps {
             let (node, edge, _) = step;
-            if Some(node) == from || !self.takes(at, node, way, frame) {
+            if Some(node) == from || !self.takes(at, node, towards, frame) {
                 continue;
             }
             if self.hops >= MOST_HOPS || depth >= DEEPEST {
                 self.cut = true;
                 return hops;
             }
-            let next_frame = self.frame_at(at, node, way, frame);
+            let next_frame = self.frame_at(at, node, towards, frame);
             let between = from.and_then(|from| self.network.blocked_between(from, node));
             let passes = match between {
                 Some(block) => Answer::Known(Some(block)),
                 None => self.network.forwarding(node),
             };
-            let (next, again) = self.expand((at, node), way, next_frame, depth);
+            let (next, again) = self.expand((at, node), towards, next_frame, depth);
             hops.push(Hop { node, link: Link::Edge(edge), passes, doubtful, again, next });
         }
-        self.grow_underlay(at, way, frame, depth, &mut hops);
+        self.grow_underlay(at, towards, frame, depth, &mut hops);
         hops
     }
 
     fn expand(
         &mut self,
         (at, node): (NodeId, NodeId),
-        way: Way,
+        towards: Towards,
         frame: Frame,
         depth: usize,
     ) -> (Vec<Hop<'t>>, bool) {
@@ -195,7 +193,7 @@ impl<'t, 'a> Paths<'t, 'a> {
         if !self.seen.insert((node, frame)) {
             return (Vec::new(), true);
         }
-        (self.grow(node, Some(at), way, frame, depth + 1), false)
+        (self.grow(node, Some(at), towards, frame, depth + 1), false)
     }
 
     /// Below a tunnel the path goes on with the device that sends its packets; above a device lie
@@ -203,28 +201,32 @@ impl<'t, 'a> Paths<'t, 'a> {
     fn grow_underlay(
         &mut self,
         at: NodeId,
-        way: Way,
+        towards: Towards,
         frame: Frame,
         depth: usize,
         hops: &mut Vec<Hop<'t>>,
     ) {
-        for (node, source, evidence) in self.underlay(at, way) {
+        for (node, source, evidence) in self.underlay(at, towards) {
             if self.hops >= MOST_HOPS || depth >= DEEPEST {
                 self.cut = true;
                 return;
             }
             let passes = self.network.forwarding(node);
             let frame = Frame { vlan: None, ..frame };
-            let (next, again) = self.expand((at, node), way, frame, depth);
+            let (next, again) = self.expand((at, node), towards, frame, depth);
             let link = Link::Sends { source, evidence };
             hops.push(Hop { node, link, passes, doubtful: false, again, next });
         }
     }
 
-    fn underlay(&self, at: NodeId, way: Way) -> Vec<(NodeId, Option<IpAddr>, Option<Evidence>)> {
+    fn underlay(
+        &self,
+        at: NodeId,
+        towards: Towards,
+    ) -> Vec<(NodeId, Option<IpAddr>, Option<Evidence>)> {
         let network = self.network;
-        match way {
-            Way::Down => {
+        match towards {
+            Towards::Wire => {
                 let Some(tunnel) = network.tunnel(at) else { return Vec::new() };
                 let source = tunnel.source();
                 let evidence = tunnel.data.local.as_ref().map(|local| local.evidence);
@@ -244,7 +246,7 @@ impl<'t, 'a> Paths<'t, 'a> {
                 devices.retain(|device| *device != tunnel.data.owner);
                 devices.into_iter().map(|device| (device, source, evidence)).collect()
             }
-            Way::Up => {
+            Towards::Guests => {
                 let mut all = Vec::new();
                 for address in network.addresses_of(at) {
                     let owners = self.tunnels.get(&(address.host, address.ip));
@@ -258,13 +260,13 @@ impl<'t, 'a> Paths<'t, 'a> {
     }
 
     /// Whether a frame may go from one node to another.
-    fn takes(&self, at: NodeId, node: NodeId, way: Way, frame: Frame) -> bool {
+    fn takes(&self, at: NodeId, node: NodeId, towards: Towards, frame: Frame) -> bool {
         let network = self.network;
         let Some(bridge) = network.ovs_bridge(at) else { return true };
         let Some(port) = network.ovs_port(node) else { return true };
         let integration = network.is_integration(at);
-        match way {
-            Way::Down => {
+        match towards {
+            Towards::Wire => {
                 let Some(vlan) = frame.vlan else { return true };
                 let exit = self.interfaces(node).find_map(|id| network.exits().at(bridge.host, id));
                 match exit {
@@ -274,7 +276,7 @@ impl<'t, 'a> Paths<'t, 'a> {
                     _ => l2::carries(port.data, vlan),
                 }
             }
-            Way::Up => match (frame.through, l2::access_vlan(port.data)) {
+            Towards::Guests => match (frame.through, l2::access_vlan(port.data)) {
                 (Some(from), Some(vlan)) if integration => {
                     from == at || network.exits().may_carry(bridge.host, vlan, from)
                 }
@@ -296,17 +298,17 @@ impl<'t, 'a> Paths<'t, 'a> {
     }
 
     /// What is known of the frame once it is at `node`.
-    fn frame_at(&self, at: NodeId, node: NodeId, way: Way, frame: Frame) -> Frame {
+    fn frame_at(&self, at: NodeId, node: NodeId, towards: Towards, frame: Frame) -> Frame {
         let network = self.network;
-        match way {
-            Way::Up => match network.ovs_bridge(node) {
+        match towards {
+            Towards::Guests => match network.ovs_bridge(node) {
                 Some(bridge) if !self.network.is_integration(node) => {
                     Frame { vlan: None, through: Some(bridge.id) }
                 }
                 _ if network.is_integration(at) => Frame { vlan: None, through: Some(at) },
                 _ => frame,
             },
-            Way::Down => {
+            Towards::Wire => {
                 if let (Some(port), Some(_)) = (network.ovs_port(at), network.ovs_bridge(node)) {
                     let vlan = l2::access_vlan(port.data).or(frame.vlan);
                     return Frame { vlan, through: None };

@@ -2,7 +2,7 @@
 //!
 //! The texts are sorted by kind when the network is made. Each index over them is built at the
 //! first question and shared by all that follow.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 use tapline_core::capture::{HostId, Source};
@@ -39,6 +39,10 @@ pub(crate) struct State<'a> {
     texts: BTreeMap<&'static str, Vec<SourceId>>,
     /// All texts, failed ones too, by the program that printed them.
     by_program: BTreeMap<&'a str, Vec<SourceId>>,
+    /// Texts of commands that failed.
+    failed: Vec<SourceId>,
+    /// The namespaces in which a command did not fail.
+    entered: BTreeSet<(HostId, &'a Netns)>,
     mesh: OnceLock<Mesh>,
     nics: OnceLock<Nics<'a>>,
     flows: OnceLock<Flows<'a>>,
@@ -61,13 +65,20 @@ impl<'a> State<'a> {
     pub(crate) fn new(topology: &Topology<'a>) -> Self {
         let mut texts: BTreeMap<_, Vec<_>> = BTreeMap::new();
         let mut by_program: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let mut failed = Vec::new();
+        let mut entered = BTreeSet::new();
         for (source, reading) in topology.snapshot.iter() {
+            if topology.snapshot.completeness(source.id).is_failed() {
+                failed.push(source.id);
+            } else if !source.netns.is_root() {
+                entered.insert((source.host, &source.netns));
+            }
             by_program.entry(source.command.program()).or_default().push(source.id);
             if !matches!(reading.records, Batch::Nothing) {
                 texts.entry(reading.records.kind()).or_default().push(source.id);
             }
         }
-        Self { texts, by_program, ..Self::default() }
+        Self { texts, by_program, failed, entered, ..Self::default() }
     }
 }
 
@@ -144,6 +155,17 @@ impl<'a> Network<'a> {
         let snapshot = self.topology.snapshot;
         let all = self.state.by_program.get(program).into_iter().flatten();
         all.filter_map(|&id| snapshot.source(id))
+    }
+
+    /// The texts of commands that failed, in the order of the snapshot.
+    pub fn failed_texts(&self) -> impl Iterator<Item = &'a Source> + '_ {
+        let snapshot = self.topology.snapshot;
+        self.state.failed.iter().filter_map(|&id| snapshot.source(id))
+    }
+
+    /// Whether some command ran in this namespace, other than root, and did not fail.
+    pub fn was_entered(&self, host: HostId, netns: &Netns) -> bool {
+        self.state.entered.contains(&(host, netns))
     }
 
     /// The tunnel addresses of all hosts.

@@ -1,67 +1,41 @@
-//! The way from a thing to its guest and to the wire.
+//! Which step comes next, from a guest towards the wire or from the wire towards guests, whatever
+//! VLAN a frame is in.
 //!
-//! From any node two trees grow: *up* to what uses the network (a VM, a namespace, a stack of
-//! devices in root) and *down* to the wire (a NIC, the far end of a tunnel). A frame of a VM goes
+//! From any node a path goes *up* to what uses the network (a VM, a namespace, a stack of devices in
+//! root) or *down* to the wire (a NIC, the far end of a tunnel). A frame of a VM goes
 //!
 //! ```text
 //! VM → NIC → tap → qbr → qvb ⇄ qvo → port (tag) → br-int ┬ patch ⇄ patch → br-ex → NIC
 //!                                                        └ patch ⇄ patch → br-tun → tunnel → remote
 //! ```
 //!
-//! Bridges are where ways fan out, so each member of a bridge has a [`Side`]: NICs, bonds, VLANs
+//! Bridges are where paths fan out, so each member of a bridge has a [`Side`]: NICs, bonds, VLANs
 //! and tunnels lie down, VMs and namespaces up. Between two bridges (patch ports, veth pairs) the
 //! one nearer to the guests is up: bridges have a rank by what else is in them. Going down from a
-//! VM thus passes `br-int` only towards other bridges and the wire and does not list the other
-//! VMs; going up from a NIC lists them all.
-//!
-//! Each node is expanded once per tree; a second arrival is a hop that is marked. Size and depth
-//! are bounded.
-use std::collections::{HashMap, HashSet};
+//! VM thus passes the integration bridge only towards other bridges and the wire and does not list
+//! the other VMs; going up from a NIC lists them all.
+use std::collections::HashMap;
 
-use crate::graph::{Edge, EdgeKind, NetdevKind, NodeData, NodeId, Topology};
-use crate::names;
+use tapline_topology::graph::{Edge, EdgeKind, NetdevKind, NodeData, NodeId, Topology};
+use tapline_topology::names;
 
-/// Hops of one tree.
-const MAX_HOPS: usize = 20_000;
-
-/// Hops from the start to a leaf.
-const MAX_DEPTH: usize = 64;
-
-/// The ways from a node.
-#[derive(Clone, Debug)]
-pub struct Chain<'t> {
-    /// Where both trees start. For an address its device.
-    pub start: NodeId,
-    /// Towards VMs and namespaces.
-    pub up: Vec<Hop<'t>>,
-    /// Towards the wire.
-    pub down: Vec<Hop<'t>>,
-    /// A bound was reached: there is more.
-    pub cut: bool,
-}
-
-/// One step of a way.
-#[derive(Clone, Debug)]
-pub struct Hop<'t> {
-    /// Where it leads.
-    pub node: NodeId,
-    /// The relation that it follows, with its witnesses.
-    pub edge: &'t Edge,
-    /// The edge starts at the node before; its name reads in that direction.
-    pub forward: bool,
-    /// The node was reached before in this tree: its further ways are there.
-    pub again: bool,
-    /// Further hops.
-    pub next: Vec<Hop<'t>>,
-}
-
-/// Which way a tree grows.
+/// Towards which end.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Way {
-    /// Towards VMs and namespaces.
-    Up,
-    /// Towards the wire.
-    Down,
+pub(crate) enum Towards {
+    /// VMs and namespaces.
+    Guests,
+    /// NICs and the far ends of tunnels.
+    Wire,
+}
+
+impl Towards {
+    /// The other end.
+    fn opposite(self) -> Self {
+        match self {
+            Self::Guests => Self::Wire,
+            Self::Wire => Self::Guests,
+        }
+    }
 }
 
 /// Where a member of a bridge leads, seen from the bridge.
@@ -78,137 +52,79 @@ enum Side {
 }
 
 impl Side {
-    fn is(self, way: Way) -> bool {
-        matches!((self, way), (Self::Both, _) | (Self::Up, Way::Up) | (Self::Down, Way::Down))
+    fn is(self, towards: Towards) -> bool {
+        let pair = (self, towards);
+        matches!(pair, (Self::Both, _) | (Self::Up, Towards::Guests) | (Self::Down, Towards::Wire))
     }
-}
-
-/// The ways from `node`. For many nodes of one topology, ask one [`Chains`].
-pub fn chain<'t>(topology: &'t Topology<'_>, node: NodeId) -> Chain<'t> {
-    Chains::new(topology).of(node)
-}
-
-/// Finds ways and remembers what it learned of bridges.
-#[derive(Debug)]
-pub struct Chains<'t, 'a> {
-    topology: &'t Topology<'a>,
-    ranks: HashMap<NodeId, u8>,
-    /// Members of a bridge on one side.
-    members: HashMap<(NodeId, Way), Vec<Step<'t>>>,
-    hops: usize,
-    cut: bool,
 }
 
 /// A step that can be taken: where it leads, by which edge, and whether the edge starts here.
-pub type Step<'t> = (NodeId, &'t Edge, bool);
+pub(crate) type Step<'t> = (NodeId, &'t Edge, bool);
 
-impl<'t, 'a> Chains<'t, 'a> {
+/// Finds steps and remembers what it learned of bridges.
+#[derive(Debug)]
+pub(crate) struct Steps<'t, 'a> {
+    topology: &'t Topology<'a>,
+    ranks: HashMap<NodeId, u8>,
+    /// Members of a bridge on one side.
+    members: HashMap<(NodeId, Towards), Vec<Step<'t>>>,
+}
+
+impl<'t, 'a> Steps<'t, 'a> {
     /// Over this topology.
-    pub fn new(topology: &'t Topology<'a>) -> Self {
-        let (ranks, members) = (HashMap::new(), HashMap::new());
-        Self { topology, ranks, members, hops: 0, cut: false }
-    }
-
-    /// The ways from `node`.
-    pub fn of(&mut self, node: NodeId) -> Chain<'t> {
-        let start = match self.topology.node(node).map(|it| &it.data) {
-            Some(NodeData::Address(it)) => it.netdev,
-            _ => node,
-        };
-        self.cut = false;
-        let up = self.tree(start, Way::Up);
-        let down = self.tree(start, Way::Down);
-        Chain { start, up, down, cut: self.cut }
-    }
-
-    /// The ways from `node` towards VMs and namespaces.
-    pub fn up(&mut self, node: NodeId) -> Vec<Hop<'t>> {
-        let start = match self.topology.node(node).map(|it| &it.data) {
-            Some(NodeData::Address(it)) => it.netdev,
-            _ => node,
-        };
-        self.tree(start, Way::Up)
-    }
-
-    /// The ways from `node` towards the wire.
-    pub fn down(&mut self, node: NodeId) -> Vec<Hop<'t>> {
-        self.tree(node, Way::Down)
-    }
-
-    fn tree(&mut self, start: NodeId, way: Way) -> Vec<Hop<'t>> {
-        self.hops = 0;
-        let mut seen = HashSet::from([start]);
-        self.grow(start, None, way, 0, &mut seen)
-    }
-
-    fn grow(
-        &mut self,
-        at: NodeId,
-        from: Option<NodeId>,
-        way: Way,
-        depth: usize,
-        seen: &mut HashSet<NodeId>,
-    ) -> Vec<Hop<'t>> {
-        let mut hops = Vec::new();
-        for (node, edge, forward) in self.steps(at, from, way) {
-            if Some(node) == from {
-                continue;
-            }
-            if self.hops >= MAX_HOPS || depth >= MAX_DEPTH {
-                self.cut = true;
-                break;
-            }
-            self.hops += 1;
-            let again = !seen.insert(node);
-            let next =
-                if again { Vec::new() } else { self.grow(node, Some(at), way, depth + 1, seen) };
-            hops.push(Hop { node, edge, forward, again, next });
-        }
-        hops
+    pub(crate) fn new(topology: &'t Topology<'a>) -> Self {
+        Self { topology, ranks: HashMap::new(), members: HashMap::new() }
     }
 
     /// The steps from `at`, coming from `from`, whatever VLAN a frame is in.
-    pub fn steps(&mut self, at: NodeId, from: Option<NodeId>, way: Way) -> Vec<Step<'t>> {
+    pub(crate) fn next(
+        &mut self,
+        at: NodeId,
+        from: Option<NodeId>,
+        towards: Towards,
+    ) -> Vec<Step<'t>> {
         let topology = self.topology;
-        match topology.node(at).map(|it| &it.data) {
-            Some(NodeData::Vm(_)) if way == Way::Down => self.incoming(at, EdgeKind::NicOf),
-            Some(NodeData::VmNic(_)) => match way {
-                Way::Up => self.outgoing(at, EdgeKind::NicOf),
-                Way::Down => self.outgoing(at, EdgeKind::AttachesVm),
+        match topology.node(at).map(|node| &node.data) {
+            Some(NodeData::Vm(_)) if towards == Towards::Wire => self.incoming(at, EdgeKind::NicOf),
+            Some(NodeData::VmNic(_)) => match towards {
+                Towards::Guests => self.outgoing(at, EdgeKind::NicOf),
+                Towards::Wire => self.outgoing(at, EdgeKind::AttachesVm),
             },
-            Some(NodeData::Netns(_)) if way == Way::Down => {
+            Some(NodeData::Netns(_)) if towards == Towards::Wire => {
                 let mut all = self.incoming(at, EdgeKind::InNamespace);
                 all.retain(|(id, _, _)| {
-                    topology.netdev(*id).is_some_and(|it| it.kind != NetdevKind::Loopback)
+                    topology.netdev(*id).is_some_and(|device| device.kind != NetdevKind::Loopback)
                 });
                 all
             }
-            Some(NodeData::Netdev(_)) => self.device_steps(at, way),
-            Some(NodeData::OvsInterface(_)) => self.interface_steps(at, way),
-            Some(NodeData::OvsPort(_)) => self.port_steps(at, from, way),
-            Some(NodeData::OvsBridge(_)) => self.members(at, way),
-            Some(NodeData::TunnelEndpoint(_)) => match way {
-                // The far end of a tunnel is where a way ends.
-                Way::Down if from.is_some_and(|it| self.is_endpoint(it)) => Vec::new(),
-                Way::Down => self.outgoing(at, EdgeKind::Tunnel),
-                Way::Up => self.outgoing(at, EdgeKind::TunnelOf),
+            Some(NodeData::Netdev(_)) => self.device_steps(at, towards),
+            Some(NodeData::OvsInterface(_)) => self.interface_steps(at, towards),
+            Some(NodeData::OvsPort(_)) => self.port_steps(at, from, towards),
+            Some(NodeData::OvsBridge(_)) => self.members(at, towards),
+            Some(NodeData::TunnelEndpoint(_)) => match towards {
+                // The far end of a tunnel is where a path ends.
+                Towards::Wire if from.is_some_and(|before| self.is_endpoint(before)) => Vec::new(),
+                Towards::Wire => self.outgoing(at, EdgeKind::Tunnel),
+                Towards::Guests => self.outgoing(at, EdgeKind::TunnelOf),
             },
-            Some(NodeData::RemoteHost(_)) if way == Way::Up => self.incoming(at, EdgeKind::Tunnel),
+            Some(NodeData::RemoteHost(_)) if towards == Towards::Guests => {
+                self.incoming(at, EdgeKind::Tunnel)
+            }
             _ => Vec::new(),
         }
     }
 
-    fn device_steps(&mut self, at: NodeId, way: Way) -> Vec<Step<'t>> {
+    fn device_steps(&mut self, at: NodeId, towards: Towards) -> Vec<Step<'t>> {
         let topology = self.topology;
         let Some(netdev) = topology.netdev(at) else { return Vec::new() };
         let mut steps = Vec::new();
         let aggregate = matches!(netdev.kind, NetdevKind::Bond | NetdevKind::Team);
-        match way {
-            Way::Up => {
+        match towards {
+            Towards::Guests => {
                 steps.extend(self.incoming(at, EdgeKind::AttachesVm));
                 steps.extend(self.incoming(at, EdgeKind::StackedOn));
             }
-            Way::Down => {
+            Towards::Wire => {
                 steps.extend(self.incoming(at, EdgeKind::TunnelOf));
                 steps.extend(self.outgoing(at, EdgeKind::StackedOn));
                 if aggregate {
@@ -217,7 +133,7 @@ impl<'t, 'a> Chains<'t, 'a> {
             }
         }
         if !aggregate {
-            steps.extend(self.members(at, way));
+            steps.extend(self.members(at, towards));
         }
         // Towards the bridge it is a member of: the opposite of where it leads from there.
         let memberships: Vec<Step<'t>> = self
@@ -225,10 +141,6 @@ impl<'t, 'a> Chains<'t, 'a> {
             .into_iter()
             .chain(self.outgoing(at, EdgeKind::DeviceOf))
             .collect();
-        let towards = match way {
-            Way::Up => Way::Down,
-            Way::Down => Way::Up,
-        };
         let mut peer_is_on_the_way = memberships.is_empty();
         for step in memberships {
             let side = match self.bridge_of(at) {
@@ -236,87 +148,86 @@ impl<'t, 'a> Chains<'t, 'a> {
                 None => Side::Both,
             };
             // The own device of a bridge leads into the bridge, whether or not it has an address.
-            let own = side == Side::Nowhere && way == Way::Down;
-            if side.is(towards) || own {
+            let own = side == Side::Nowhere && towards == Towards::Wire;
+            if side.is(towards.opposite()) || own {
                 steps.push(step);
             }
-            peer_is_on_the_way |= side.is(way);
+            peer_is_on_the_way |= side.is(towards);
         }
         if peer_is_on_the_way {
             steps.extend(self.outgoing(at, EdgeKind::VethPeer));
             steps.extend(self.incoming(at, EdgeKind::VethPeer));
         }
-        let named =
-            topology.node(at).and_then(|it| it.netns.as_ref()).is_some_and(|it| !it.is_root());
-        if way == Way::Up && named {
+        let named = topology
+            .node(at)
+            .and_then(|node| node.netns.as_ref())
+            .is_some_and(|netns| !netns.is_root());
+        if towards == Towards::Guests && named {
             steps.extend(self.outgoing(at, EdgeKind::InNamespace));
         }
         steps
     }
 
-    fn interface_steps(&mut self, at: NodeId, way: Way) -> Vec<Step<'t>> {
+    fn interface_steps(&mut self, at: NodeId, towards: Towards) -> Vec<Step<'t>> {
         let side = match self.bridge_of(at) {
             Some(bridge) => self.side(at, bridge),
             None => Side::Both,
         };
         let mut steps = Vec::new();
-        if side.is(way) || side == Side::Nowhere {
+        if side.is(towards) || side == Side::Nowhere {
             steps.extend(self.incoming(at, EdgeKind::DeviceOf));
             steps.extend(self.outgoing(at, EdgeKind::PatchPeer));
             steps.extend(self.incoming(at, EdgeKind::PatchPeer));
-            match way {
-                Way::Up => steps.extend(self.incoming(at, EdgeKind::AttachesVm)),
-                Way::Down => steps.extend(self.incoming(at, EdgeKind::TunnelOf)),
+            match towards {
+                Towards::Guests => steps.extend(self.incoming(at, EdgeKind::AttachesVm)),
+                Towards::Wire => steps.extend(self.incoming(at, EdgeKind::TunnelOf)),
             }
         }
-        let against = match way {
-            Way::Up => Way::Down,
-            Way::Down => Way::Up,
-        };
-        if side.is(against) || (side == Side::Nowhere && way == Way::Down) {
+        if side.is(towards.opposite()) || (side == Side::Nowhere && towards == Towards::Wire) {
             steps.extend(self.outgoing(at, EdgeKind::OvsInterfaceOf));
         }
         steps
     }
 
     /// A port is passed through; where it is the start, its interfaces tell on which side it is.
-    fn port_steps(&mut self, at: NodeId, from: Option<NodeId>, way: Way) -> Vec<Step<'t>> {
+    fn port_steps(&mut self, at: NodeId, from: Option<NodeId>, towards: Towards) -> Vec<Step<'t>> {
         let bridge = self.outgoing(at, EdgeKind::OvsPortOf);
         let interfaces = self.incoming(at, EdgeKind::OvsInterfaceOf);
-        let from_bridge = from.is_some_and(|it| bridge.iter().any(|step| step.0 == it));
-        let from_interface = from.is_some_and(|it| interfaces.iter().any(|step| step.0 == it));
+        let from_bridge = from.is_some_and(|before| bridge.iter().any(|step| step.0 == before));
+        let from_interface =
+            from.is_some_and(|before| interfaces.iter().any(|step| step.0 == before));
         if from_bridge {
             return interfaces;
         }
         if from_interface {
             return bridge;
         }
-        let owner = bridge.first().map(|it| it.0);
+        let owner = bridge.first().map(|step| step.0);
         let leads = interfaces.iter().any(|step| match owner {
-            Some(owner) => self.side(step.0, owner).is(way),
+            Some(owner) => self.side(step.0, owner).is(towards),
             None => true,
         });
         if leads { interfaces } else { bridge }
     }
 
     /// The members of a Linux bridge, or the ports of an OVS bridge, on one side.
-    fn members(&mut self, bridge: NodeId, way: Way) -> Vec<Step<'t>> {
-        if let Some(known) = self.members.get(&(bridge, way)) {
+    fn members(&mut self, bridge: NodeId, towards: Towards) -> Vec<Step<'t>> {
+        if let Some(known) = self.members.get(&(bridge, towards)) {
             return known.clone();
         }
         let mut all = Vec::new();
         for step in self.incoming(bridge, EdgeKind::EnslavedTo) {
-            if self.side(step.0, bridge).is(way) {
+            if self.side(step.0, bridge).is(towards) {
                 all.push(step);
             }
         }
         for step in self.incoming(bridge, EdgeKind::OvsPortOf) {
             let interfaces = self.incoming(step.0, EdgeKind::OvsInterfaceOf);
-            if interfaces.iter().any(|it| self.side(it.0, bridge).is(way)) {
+            if interfaces.iter().any(|interface| self.side(interface.0, bridge).is(towards)) {
                 all.push(step);
             }
         }
-        self.members.insert((bridge, way), all.clone());
+        self.members.insert((bridge, towards), all.clone());
         all
     }
 
@@ -325,8 +236,8 @@ impl<'t, 'a> Chains<'t, 'a> {
         let topology = self.topology;
         let Some(node) = topology.node(member) else { return Side::Up };
         match &node.data {
-            NodeData::OvsInterface(it) => {
-                if it.kind == "patch" {
+            NodeData::OvsInterface(interface) => {
+                if interface.kind == "patch" {
                     return match topology.peer(member, EdgeKind::PatchPeer) {
                         Some((peer, _)) => self.between(bridge, self.bridge_of(peer)),
                         None => Side::Down,
@@ -335,18 +246,18 @@ impl<'t, 'a> Chains<'t, 'a> {
                 if !topology.into(member, EdgeKind::TunnelOf).is_empty() {
                     return Side::Down;
                 }
-                let own = topology.node(bridge).is_some_and(|it| it.name == node.name);
+                let own = topology.node(bridge).is_some_and(|bridge| bridge.name == node.name);
                 match topology.into(member, EdgeKind::DeviceOf).first() {
                     Some((device, _)) if own => self.own(*device),
                     Some((device, _)) => self.device_side(*device, bridge),
                     None if own => Side::Nowhere,
                     // DPDK takes the NIC from the kernel: no device is left.
-                    None if names::is_nic(&node.name) || it.kind == "dpdk" => Side::Down,
+                    None if names::is_nic(&node.name) || interface.kind == "dpdk" => Side::Down,
                     None => Side::Up,
                 }
             }
             NodeData::Netdev(_) => {
-                let own = topology.node(bridge).is_some_and(|it| it.name == node.name);
+                let own = topology.node(bridge).is_some_and(|bridge| bridge.name == node.name);
                 if own { self.own(member) } else { self.device_side(member, bridge) }
             }
             _ => Side::Up,
@@ -357,8 +268,8 @@ impl<'t, 'a> Chains<'t, 'a> {
     fn own(&self, device: NodeId) -> Side {
         let bare =
             self.topology.out(device, EdgeKind::HasAddress).iter().all(|(id, _)| {
-                match self.topology.node(*id).map(|it| &it.data) {
-                    Some(NodeData::Address(it)) => match it.ip {
+                match self.topology.node(*id).map(|node| &node.data) {
+                    Some(NodeData::Address(address)) => match address.ip {
                         std::net::IpAddr::V4(_) => false,
                         std::net::IpAddr::V6(ip) => ip.is_unicast_link_local(),
                     },
@@ -412,7 +323,8 @@ impl<'t, 'a> Chains<'t, 'a> {
             return known;
         }
         let topology = self.topology;
-        let ovs = matches!(topology.node(bridge).map(|it| &it.data), Some(NodeData::OvsBridge(_)));
+        let ovs =
+            matches!(topology.node(bridge).map(|node| &node.data), Some(NodeData::OvsBridge(_)));
         let rank = if ovs { self.ovs_rank(bridge) } else { self.linux_rank(bridge) };
         self.ranks.insert(bridge, rank);
         rank
@@ -436,23 +348,23 @@ impl<'t, 'a> Chains<'t, 'a> {
 
     fn ovs_rank(&self, bridge: NodeId) -> u8 {
         let topology = self.topology;
-        let name = topology.node(bridge).map(|it| it.name.as_str()).unwrap_or_default();
+        let name = topology.node(bridge).map(|node| node.name.as_str()).unwrap_or_default();
         if name.starts_with("tbr-") || (name.starts_with("pb") && name.len() == 14) {
             return 1;
         }
         let guests = topology.into(bridge, EdgeKind::OvsPortOf).iter().any(|(port, _)| {
             topology.into(*port, EdgeKind::OvsInterfaceOf).iter().any(|(id, _)| {
                 let Some(node) = topology.node(*id) else { return false };
-                let NodeData::OvsInterface(it) = &node.data else { return false };
+                let NodeData::OvsInterface(interface) = &node.data else { return false };
                 let wire = topology
                     .into(*id, EdgeKind::DeviceOf)
                     .first()
                     .is_some_and(|(device, _)| topology.uplink(*device).is_some());
-                let user = it.kind.starts_with("dpdkvhost");
+                let user = interface.kind.starts_with("dpdkvhost");
                 node.name != name
                     && !names::is_nic(&node.name)
                     && !wire
-                    && (it.has_netdev() || user)
+                    && (interface.has_netdev() || user)
             })
         });
         if guests { 2 } else { 3 }
@@ -469,11 +381,11 @@ impl<'t, 'a> Chains<'t, 'a> {
             None => id,
         };
         let (port, _) = *topology.out(interface, EdgeKind::OvsInterfaceOf).first()?;
-        topology.out(port, EdgeKind::OvsPortOf).first().map(|it| it.0)
+        topology.out(port, EdgeKind::OvsPortOf).first().map(|(bridge, _)| *bridge)
     }
 
     fn is_endpoint(&self, id: NodeId) -> bool {
-        matches!(self.topology.node(id).map(|it| &it.data), Some(NodeData::TunnelEndpoint(_)))
+        matches!(self.topology.node(id).map(|node| &node.data), Some(NodeData::TunnelEndpoint(_)))
     }
 
     fn outgoing(&self, id: NodeId, kind: EdgeKind) -> Vec<Step<'t>> {

@@ -174,9 +174,9 @@ pub struct Provider<'a> {
     pub uplinks: Vec<Item<'a, Netdev<'a>>>,
 }
 
-/// The bridges with NICs that patches of neutron's agent or of OVN join with `br-int`.
+/// The bridges with NICs that patches of neutron's agent or of OVN join with the integration bridge.
 pub fn providers<'a>(network: &Network<'a>, host: HostId) -> Vec<Provider<'a>> {
-    let Some(integration) = network.bridge_called(host, "br-int") else { return Vec::new() };
+    let Some(integration) = network.integration(host) else { return Vec::new() };
     let mut all: Vec<Provider<'a>> = Vec::new();
     for patch in
         defs::interfaces_of(network, integration.id).into_iter().filter(|it| it.kind == "patch")

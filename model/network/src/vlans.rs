@@ -66,7 +66,9 @@ impl<'a> LocalVlans<'a> {
         if !defs::has_agent_patches(network, host) {
             return vlans;
         }
-        for bridge in network.ovs_bridges_of(host).filter(|it| it.name() != "br-int") {
+        for bridge in
+            network.ovs_bridges_of(host).filter(|bridge| !network.is_integration(bridge.id))
+        {
             let interfaces = defs::interfaces_of(network, bridge.id);
             if interfaces.iter().any(|it| it.name() == "patch-int") {
                 vlans.tunnel_bridge = vlans.tunnel_bridge.or(Some(bridge));
@@ -115,12 +117,13 @@ impl<'a> LocalVlans<'a> {
         all: &Flows<'a>,
         switches: &Switches<'a>,
     ) {
-        let Some(dump) = all.best(host, "br-int") else { return };
+        let integration = network.integration_bridge(host);
+        let Some(dump) = all.best(host, integration) else { return };
         let ends: Vec<_> = network
             .ovs_interfaces_of(host)
-            .filter(|it| it.bridge == "br-int" && it.name().starts_with("int-"))
+            .filter(|end| end.bridge == integration && end.name().starts_with("int-"))
             .collect();
-        let listed = !switches.of(host, "br-int").is_empty();
+        let listed = !switches.of(host, integration).is_empty();
         for &flow in &dump.flows {
             let (Some(port), Some(vlan)) = (flow.in_port(), flows::sets_vlan(flow)) else {
                 continue;
@@ -128,7 +131,8 @@ impl<'a> LocalVlans<'a> {
             // Without a list of ports their numbers tell nothing, and the agent's table has to.
             let number = matches!(port.value, OfPort::Number(_));
             let unknown = !listed && number && flow.table.value == 0;
-            let end = ends.iter().any(|it| switches.is(host, "br-int", &port.value, it.name()));
+            let end =
+                ends.iter().any(|end| switches.is(host, integration, &port.value, end.name()));
             if unknown || end {
                 let ways = self.ways.entry(vlan).or_default();
                 ways.provider_in = ways.provider_in.or(Some(dump.line(flow)));
@@ -176,7 +180,11 @@ pub fn is_in_use(network: &Network<'_>, port: Item<'_, OvsPort>) -> bool {
     let name = port.name();
     let trunk = ["tpt-", "tpi-", "spt-", "spi-"].iter().any(|it| name.starts_with(it));
     let dead = port.tag.as_ref().is_none_or(|it| it.value == defs::DEAD_VLAN || it.value == 0);
-    if port.bridge != "br-int" || trunk || dead || names::port_prefix(name).is_none() {
+    if !network.is_integration_called(port.host, &port.bridge)
+        || trunk
+        || dead
+        || names::port_prefix(name).is_none()
+    {
         return false;
     }
     let Some(interface) = network.interface_called(port.host, name) else { return false };

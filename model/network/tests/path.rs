@@ -1,5 +1,5 @@
 //! Texts and the paths that they prove: which wires a port leads to, and what blocks it.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 mod common;
 
 use common::{BRIDGE, TAP, VETH, link, port, session, with_network};
@@ -302,4 +302,75 @@ fn own_device_of_a_bridge_leads_into_it() {
 root@h1:~# ";
     let shown = down(&session(&links, show), "br-ex");
     assert_eq!(shown, ["br-ex", "br-ex", "br-ex", "eno1", "eno1", "eno1"]);
+}
+
+/// Words that break a text in interesting places.
+const WORDS: &[&str] =
+    &["", "\n", "@", "@if2", "master br0 ", "vnet0", "type: patch", "options: {peer=p1}", "br-int"];
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+    /// Whatever a text says, each path from each node ends by itself.
+    #[test]
+    fn paths_of_broken_texts_end(
+        edits in proptest::collection::vec((0..4000usize, 0..40usize, 0..WORDS.len()), 0..12)
+    ) {
+        let mut text = neutron(true);
+        for (at, cut, word) in edits {
+            let at = text.floor_char_boundary(at % (text.len() + 1));
+            let end = text.floor_char_boundary((at + cut).min(text.len()));
+            text.replace_range(at..end, WORDS[word]);
+        }
+        let cut = with_network(&text, |network| {
+            let mut paths = Paths::new(network);
+            let ids: Vec<_> = network.topology.nodes().map(|(id, _)| id).collect();
+            ids.into_iter().any(|id| paths.down(id).cut || paths.up(id).cut)
+        });
+        proptest::prop_assert!(!cut);
+    }
+}
+
+/// Two OVS bridges that a patch joins: a port of VLAN 10 on one, a NIC that carries VLAN 20 on the
+/// other. `more` stands in the block of the first bridge, `tag` in that of its patch port.
+fn patched(more: &str, tag: &str) -> String {
+    let ovs = "    openvswitch_slave\n";
+    let links = [
+        link(2, "eno1", "master ovs-system", ovs),
+        link(3, "vnet0", "master ovs-system", &(TAP.to_owned() + ovs)),
+    ];
+    let show = format!(
+        "ovs-vsctl show
+5f0c9d5e-7a68-4a0f-9d2a-1d6a36f6a001
+    Bridge br0
+{more}        Port vnet0
+            tag: 10
+            Interface vnet0
+        Port p0
+{tag}            Interface p0
+                type: patch
+                options: {{peer=p1}}
+    Bridge br1
+        Port p1
+            Interface p1
+                type: patch
+                options: {{peer=p0}}
+        Port eno1
+            trunks: [20]
+            Interface eno1
+    ovs_version: \"2.17.0\"
+root@h1:~# "
+    );
+    session(&links, &show)
+}
+
+#[test]
+fn plain_bridges_keep_the_vlan_and_programmed_ones_may_change_it() {
+    let leaves = |more: &str, tag: &str| {
+        down(&patched(more, tag), "vnet0").iter().any(|hop| hop.starts_with("eno1"))
+    };
+    assert!(!leaves("", ""), "VLAN 10 is not among the trunks of the NIC");
+    assert!(!leaves("        fail_mode: standalone\n", ""));
+    assert!(leaves("        fail_mode: secure\n", ""), "flows may give it VLAN 20");
+    assert!(leaves("        Controller \"tcp:127.0.0.1:6633\"\n", ""));
+    assert!(leaves("", "            tag: 10\n"), "an access port takes the tag away");
 }

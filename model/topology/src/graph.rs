@@ -74,9 +74,9 @@ impl<'a> Topology<'a> {
 
     /// All edges, as (from, edge, to), in the order in which they were made.
     pub fn edges(&self) -> impl Iterator<Item = (NodeId, &Edge, NodeId)> {
-        self.graph
-            .edge_references()
-            .map(|it| (NodeId(it.source()), it.weight(), NodeId(it.target())))
+        self.graph.edge_references().map(|reference| {
+            (NodeId(reference.source()), reference.weight(), NodeId(reference.target()))
+        })
     }
 
     /// Nodes that `id` has an edge of `kind` to, with the edge, sorted by node.
@@ -99,8 +99,8 @@ impl<'a> Topology<'a> {
         let outgoing = self.graph.edges_directed(id.0, Direction::Outgoing);
         let incoming = self.graph.edges_directed(id.0, Direction::Incoming);
         let mut all: Vec<_> = outgoing
-            .map(|it| (NodeId(it.target()), it.weight(), true))
-            .chain(incoming.map(|it| (NodeId(it.source()), it.weight(), false)))
+            .map(|outgoing| (NodeId(outgoing.target()), outgoing.weight(), true))
+            .chain(incoming.map(|incoming| (NodeId(incoming.source()), incoming.weight(), false)))
             .collect();
         all.sort_by_key(|&(node, edge, starts)| (edge.kind, node, starts));
         all
@@ -160,11 +160,11 @@ impl<'a> Topology<'a> {
         confidence: Confidence,
         mut witnesses: Vec<Witness>,
     ) {
-        witnesses.sort_by_key(|it| std::cmp::Reverse(it.class));
+        witnesses.sort_by_key(|witness| std::cmp::Reverse(witness.class));
         // The same words from a further text of the same kind add nothing.
         let mut kept: Vec<Witness> = Vec::with_capacity(witnesses.len());
         for witness in witnesses {
-            if !kept.iter().any(|it| it.class == witness.class && it.claim == witness.claim) {
+            if !kept.iter().any(|kept| kept.class == witness.class && kept.claim == witness.claim) {
                 kept.push(witness);
             }
         }
@@ -176,10 +176,14 @@ impl<'a> Topology<'a> {
         let mut all: Vec<_> = self
             .graph
             .edges_directed(id.0, direction)
-            .filter(|it| it.weight().kind == kind)
-            .map(|it| {
-                let end = if direction == Direction::Outgoing { it.target() } else { it.source() };
-                (NodeId(end), it.weight())
+            .filter(|directed| directed.weight().kind == kind)
+            .map(|directed| {
+                let end = if direction == Direction::Outgoing {
+                    directed.target()
+                } else {
+                    directed.source()
+                };
+                (NodeId(end), directed.weight())
             })
             .collect();
         all.sort_by_key(|&(node, _)| node);

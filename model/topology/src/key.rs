@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 use tapline_core::Name;
-use tapline_core::capture::{HostId, HostKey, Snapshot};
+use tapline_core::capture::{HostId, HostKey, Snapshot, Source};
 use tapline_core::host::{Escaped, NotAKey, unescape};
 use tapline_core::ids::Netns;
 use tapline_core::span::{Evidence, SourceId, Span};
@@ -73,11 +73,14 @@ pub struct RecordId(pub SourceId, pub u32);
 ///
 /// `machine-id:0123…/record/sos_commands%2Fnetworking%2Fip_neigh/12`: its capture, the member of
 /// the input that holds it, the line there, and, where it does not begin the line, the byte in it.
+/// Where the host was captured in several inputs, the input stands before the member:
+/// `named-more!ip_neigh`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RecordKey {
     /// The capture.
     pub host: CaptureKey,
-    /// The path inside the archive or folder; empty where the input is one file.
+    /// The path inside the archive or folder, and the input where there are several or where it is
+    /// the text itself.
     pub member: Name,
     /// One-based line.
     pub line: u32,
@@ -95,10 +98,27 @@ impl RecordKey {
         let in_line = before.len() - before.rfind('\n').map_or(0, |end| end + 1);
         Some(Self {
             host: CaptureKey::of(snapshot, source.host)?,
-            member: Name::from(&*source.member),
+            member: member(snapshot, source),
             line,
             offset: u32::try_from(in_line).unwrap_or(u32::MAX),
         })
+    }
+}
+
+/// What tells a text from all others of its host.
+fn member(snapshot: &Snapshot, source: &Source) -> Name {
+    let inputs = snapshot.host(source.host).map_or(&[][..], |host| &host.inputs);
+    if inputs.len() <= 1 && !source.member.is_empty() {
+        return Name::from(&*source.member);
+    }
+    let last = |path: &str| path.trim_end_matches('/').rsplit('/').next().map(str::to_owned);
+    let own = last(&source.archive);
+    // Inputs of one name lie in folders of several names.
+    let alike = inputs.iter().filter(|input| last(input) == own).count();
+    let input = own.filter(|_| alike <= 1).unwrap_or_else(|| source.archive.to_string());
+    match &*source.member {
+        "" => Name::from(input),
+        member => Name::from(format!("{input}!{member}")),
     }
 }
 
@@ -373,7 +393,7 @@ impl KeyIndex {
 fn thing(topology: &Topology<'_>, id: NodeId) -> Thing {
     let Some(node) = topology.node(id) else { return Thing::Host };
     let name = node.name.clone();
-    let of = |owner: NodeId| topology.node(owner).map(|it| it.name.clone()).unwrap_or_default();
+    let of = |owner: NodeId| topology.node(owner).map(|node| node.name.clone()).unwrap_or_default();
     let netns = node.netns.clone().unwrap_or_default();
     match &node.data {
         NodeData::Host(_) => Thing::Host,

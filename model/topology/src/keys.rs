@@ -68,7 +68,7 @@ impl Keys {
     }
 
     pub(crate) fn netdevs_by_name(&self, host: HostId, name: &str) -> &[NodeId] {
-        self.host(host).and_then(|it| it.anywhere.get(name)).map_or(&[], Vec::as_slice)
+        self.host(host).and_then(|host| host.anywhere.get(name)).map_or(&[], Vec::as_slice)
     }
 
     pub(crate) fn ovs_bridge(&self, host: HostId, name: &str) -> Option<NodeId> {

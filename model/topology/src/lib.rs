@@ -3,7 +3,6 @@
 //! [`build`] cannot fail: what cannot be joined stays a node without the edge, and why is kept.
 //! Joins go by identity, (host, namespace, index) and (host, namespace, name); MACs, addresses and
 //! name patterns are weaker and only add up.
-pub mod chain;
 pub mod coverage;
 pub mod graph;
 pub mod key;

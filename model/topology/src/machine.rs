@@ -264,10 +264,11 @@ impl Topology<'_> {
     /// The capture of a machine that fits best to another host: the nearest in time, else the
     /// newest.
     pub(crate) fn capture_beside(&self, machine: MachineId, host: HostId) -> Option<HostId> {
-        let taken = |host: HostId| self.snapshot.host(host).and_then(|it| it.taken);
+        let taken = |host: HostId| self.snapshot.host(host).and_then(|host| host.taken);
         let captures = self.machines.captures(machine);
         let Some(own) = taken(host) else { return captures.last().copied() };
-        let apart = |it: &&HostId| taken(**it).map_or(u64::MAX, |at| at.epoch.abs_diff(own.epoch));
+        let apart =
+            |host: &&HostId| taken(**host).map_or(u64::MAX, |at| at.epoch.abs_diff(own.epoch));
         captures.iter().rev().min_by_key(apart).copied()
     }
 }
@@ -292,14 +293,15 @@ pub(crate) fn marks(topology: &Topology<'_>) -> Vec<Marks> {
         let Some(marks) = node.host.and_then(|host| all.get_mut(host.0 as usize)) else { continue };
         match &node.data {
             NodeData::Host(it) => {
-                let id = it.system_id.as_ref().map(|it| it.value.clone());
+                let id = it.system_id.as_ref().map(|id| id.value.clone());
                 marks.system_id = marks.system_id.take().or(id);
             }
             NodeData::Netdev(it)
                 if it.kind == NetdevKind::Physical
                     && node.netns.as_ref().is_some_and(Netns::is_root) =>
             {
-                let permanent = it.records.iter().find_map(|it| it.record.permanent_mac.as_ref());
+                let permanent =
+                    it.records.iter().find_map(|record| record.record.permanent_mac.as_ref());
                 let mac = permanent.map(|mac| mac.value).or(it.mac.as_ref().map(|mac| mac.value));
                 marks.nics.extend(mac.filter(|mac| !mac.is_zero()));
             }
@@ -316,7 +318,7 @@ mod tests {
 
     /// A host: `name machine-id system-id nics day`, with `-` for what is not known.
     fn read(text: &str) -> (Host, Marks) {
-        let mut words = text.split(' ').map(|it| (it != "-").then(|| Name::from(it)));
+        let mut words = text.split(' ').map(|part| (part != "-").then(|| Name::from(part)));
         let mut next = || words.next().flatten();
         let mac = |n: &str| Mac([2, 0, 0, 0, 0, n.parse().unwrap()]);
         let mut marks = Marks { name: next(), all_nics: true, ..Marks::default() };
@@ -330,7 +332,7 @@ mod tests {
 
     /// Machines as groups of names.
     fn machines(texts: &[&str], said: &[&[&str]]) -> Vec<Vec<String>> {
-        let (hosts, marks): (Vec<Host>, Vec<Marks>) = texts.iter().map(|it| read(it)).unzip();
+        let (hosts, marks): (Vec<Host>, Vec<Marks>) = texts.iter().map(|text| read(text)).unzip();
         let said: Vec<Vec<String>> =
             said.iter().map(|it| it.iter().map(|&it| it.to_owned()).collect()).collect();
         let machines = Machines::new(&hosts, &marks, &said);
@@ -372,13 +374,13 @@ mod tests {
             ("nothing known", &["a - - - -", "b - - - -"], &[], "a b"),
         ] {
             let found = machines(texts, said);
-            let found: Vec<String> = found.iter().map(|it| it.join("+")).collect();
+            let found: Vec<String> = found.iter().map(|found| found.join("+")).collect();
             let shown = found.join(" ");
             assert_eq!(shown, expected, "{why}");
             let mut turned = texts.to_vec();
             turned.reverse();
             let again = machines(&turned, said);
-            let again: Vec<String> = again.iter().map(|it| it.join("+")).collect();
+            let again: Vec<String> = again.iter().map(|again| again.join("+")).collect();
             assert_eq!(shown, again.join(" "), "{why}");
         }
     }
@@ -386,7 +388,7 @@ mod tests {
     #[test]
     fn a_later_capture_makes_the_earlier_one_outdated() {
         let texts = ["a 1 - - 3", "a 1 - - 1", "a 1 - - -", "b - - - 1"];
-        let (hosts, marks): (Vec<Host>, Vec<Marks>) = texts.iter().map(|it| read(it)).unzip();
+        let (hosts, marks): (Vec<Host>, Vec<Marks>) = texts.iter().map(|text| read(text)).unzip();
         let machines = Machines::new(&hosts, &marks, &[]);
         let outdated = (0..4).map(|it| machines.is_outdated(HostId(it)));
         assert_eq!(outdated.collect::<Vec<_>>(), [false, true, false, false]);

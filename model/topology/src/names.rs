@@ -7,6 +7,12 @@
 //! `lib/netdev-vport.c`; libvirt `virnetdevtap.c`.
 use crate::graph::NetdevKind;
 
+/// The bridge on which the ports of VMs meet, as neutron and OVN call it unless told otherwise.
+pub const INTEGRATION_BRIDGE: &str = "br-int";
+
+/// The bridge on which neutron's agent has its tunnels, unless told otherwise.
+pub const TUNNEL_BRIDGE: &str = "br-tun";
+
 /// Prefixes before the first 11 characters of a neutron port id (8 hex digits, a hyphen, 2 more).
 const PORT_PREFIXES: &[&str] = &[
     "tap", "qvb", "qvo", "qbr", "qr-", "qg-", "ha-", "sg-", "fg-", "ns-", "vhu", "vfr", "nic",
@@ -20,7 +26,7 @@ const PORT_PART: usize = 11;
 ///
 /// `None` where the rest of the name does not look like the start of a UUID.
 pub fn port_prefix(name: &str) -> Option<&str> {
-    let id = PORT_PREFIXES.iter().find_map(|it| name.strip_prefix(it))?;
+    let id = PORT_PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix))?;
     let id = id.get(..PORT_PART).unwrap_or(id);
     is_uuid_start(id).then_some(id)
 }
@@ -48,7 +54,7 @@ pub fn same_port(a: &str, b: &str) -> bool {
 
 /// Whether `name` carries the start of this full port id (`iface-id`).
 pub fn is_of_port(name: &str, port_id: &str) -> bool {
-    port_prefix(name).is_some_and(|it| port_id.starts_with(it))
+    port_prefix(name).is_some_and(|prefix| port_id.starts_with(prefix))
 }
 
 /// Whether the two names are those of one veth pair by convention: `qvb…`/`qvo…`,
@@ -62,7 +68,7 @@ pub fn is_veth_pair(a: &str, b: &str) -> bool {
         })
     };
     let ovn = |a: &str, b: &str| match (a.strip_suffix('0'), b.strip_suffix('1')) {
-        (Some(a), Some(b)) => a == b && a.strip_prefix("tap").is_some_and(|it| it.len() == 10),
+        (Some(a), Some(b)) => a == b && a.strip_prefix("tap").is_some_and(|rest| rest.len() == 10),
         _ => false,
     };
     fits(a, b) || fits(b, a) || ovn(a, b) || ovn(b, a)
@@ -74,7 +80,7 @@ pub fn is_veth_pair(a: &str, b: &str) -> bool {
 /// `tap…` counts here only where the caller knows that it is a VM's: DHCP ports have such names
 /// too.
 pub fn stays_in_root(name: &str) -> bool {
-    ["qvo", "qvb", "qbr", "vnet", "macvtap"].iter().any(|it| name.starts_with(it))
+    ["qvo", "qvb", "qbr", "vnet", "macvtap"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Whether this is the name of the datapath itself.
@@ -98,8 +104,8 @@ pub fn is_ovs_tunnel_vport(name: &str) -> bool {
         "stt_sys",
         "bareudp_sys",
     ];
-    SYS.iter().any(|it| {
-        name.strip_prefix(it)
+    SYS.iter().any(|sy| {
+        name.strip_prefix(sy)
             .is_some_and(|rest| matches!(rest.as_bytes().first(), None | Some(b'_')))
     })
 }
@@ -123,7 +129,7 @@ pub fn is_fallback_tunnel(name: &str) -> bool {
 /// Whether the name follows a naming scheme of NICs: `eth0`, `eno1`, `enp4s0f1`, `em1`, `p2p1`,
 /// `ib0`, `wlan0`.
 pub fn is_nic(name: &str) -> bool {
-    let digits = |it: &str| !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_digit());
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let after = |prefix: &str| name.strip_prefix(prefix).is_some_and(digits);
     if after("eth") || after("em") || after("ib") || after("wlan") {
         return true;
@@ -133,16 +139,14 @@ pub fn is_nic(name: &str) -> bool {
         if let Some(rest) = name.strip_prefix(prefix) {
             let mut bytes = rest.bytes();
             let scheme = matches!(bytes.next(), Some(b'o' | b's' | b'p' | b'P' | b'x' | b'd'));
-            if scheme
-                && bytes.next().is_some_and(|it| it.is_ascii_hexdigit())
-                && !name.contains('.')
+            if scheme && bytes.next().is_some_and(|b| b.is_ascii_hexdigit()) && !name.contains('.')
             {
                 return true;
             }
         }
     }
     // biosdevname: p2p1, p3p1_0.
-    name.strip_prefix('p').and_then(|it| it.split_once('p')).is_some_and(|(slot, port)| {
+    name.strip_prefix('p').and_then(|rest| rest.split_once('p')).is_some_and(|(slot, port)| {
         digits(slot) && digits(port.split('_').next().unwrap_or_default())
     })
 }
@@ -161,7 +165,7 @@ pub fn kind(name: &str, root: bool, at: bool) -> NetdevKind {
     let starts = |all: &[&str]| all.iter().any(|it| name.starts_with(it));
     let counted = |prefix: &str| {
         name.strip_prefix(prefix)
-            .is_some_and(|it| !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_digit()))
+            .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
     };
     if name == "lo" {
         return NetdevKind::Loopback;
@@ -194,7 +198,7 @@ pub fn kind(name: &str, root: bool, at: bool) -> NetdevKind {
         "podman",
     ]) || name
         .strip_prefix("br-")
-        .is_some_and(|it| it.len() == 12 && it.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        .is_some_and(|rest| rest.len() == 12 && rest.bytes().all(|byte| byte.is_ascii_hexdigit()))
     {
         return NetdevKind::Bridge;
     }
@@ -207,7 +211,7 @@ pub fn kind(name: &str, root: bool, at: bool) -> NetdevKind {
     // Of a guest of Xen: its domain and the number of its NIC.
     if name
         .strip_prefix("vif")
-        .and_then(|it| it.split_once('.'))
+        .and_then(|rest| rest.split_once('.'))
         .is_some_and(|(domain, nic)| domain.parse::<u32>().is_ok() && nic.parse::<u32>().is_ok())
     {
         return NetdevKind::Tap;

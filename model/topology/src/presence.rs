@@ -54,7 +54,7 @@ impl Topology<'_> {
     pub fn address_presence(&self, host: HostId, netns: &Netns, ip: IpAddr) -> Presence {
         let here = |id: &&NodeId| {
             self.node(**id)
-                .is_some_and(|it| it.host == Some(host) && it.netns.as_ref() == Some(netns))
+                .is_some_and(|node| node.host == Some(host) && node.netns.as_ref() == Some(netns))
         };
         if let Some(&id) = self.find_address(ip).iter().find(here) {
             return Presence::Yes(id);
@@ -80,9 +80,11 @@ impl Topology<'_> {
             Coverage::Complete(sources) => {
                 // Of several, the one that says most is the best to show.
                 let details = self.coverage.of(host, netns, Topic::LinkDetails).sources();
-                let best = sources.iter().find(|it| details.contains(it)).or(sources.first());
+                let best =
+                    sources.iter().find(|source| details.contains(source)).or(sources.first());
                 if let Some(&source) = best {
-                    let records = self.snapshot.reading(source).map_or(0, |it| it.records.len());
+                    let records =
+                        self.snapshot.reading(source).map_or(0, |reading| reading.records.len());
                     searched.sources.push((source, records));
                 }
                 Ok(())
@@ -108,7 +110,7 @@ impl Topology<'_> {
 
     /// The name of a host; empty for an id of another topology.
     pub fn host_name(&self, host: HostId) -> &str {
-        self.snapshot.host(host).map_or("", |it| it.name.as_str())
+        self.snapshot.host(host).map_or("", |host| host.name.as_str())
     }
 
     /// All captured hosts, in their order.

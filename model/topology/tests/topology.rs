@@ -10,7 +10,6 @@ use std::sync::{Arc, OnceLock};
 use tapline_core::capture::{Captured, Command, Completeness, Host, HostId, Snapshot, Source};
 use tapline_core::ids::Netns;
 use tapline_core::span::SourceId;
-use tapline_topology::chain::{Hop, chain};
 use tapline_topology::graph::{Confidence, ConflictKind, NetdevKind};
 use tapline_topology::{EdgeKind, NodeData, NodeId, Presence, Topic, Topology, build};
 
@@ -69,17 +68,6 @@ fn peer(topology: &Topology<'_>, place: &str, name: &str) -> Option<(String, Con
 fn conflicts(topology: &Topology<'_>) -> Vec<(ConflictKind, Vec<String>)> {
     let name = |id: &NodeId| topology.node(*id).unwrap().name.to_string();
     topology.conflicts.iter().map(|it| (it.kind, it.nodes.iter().map(name).collect())).collect()
-}
-
-/// The names on a way, depth first, with the depth.
-fn names(topology: &Topology<'_>, hops: &[Hop<'_>]) -> Vec<String> {
-    let mut all = Vec::new();
-    for hop in hops {
-        let node = topology.node(hop.node).unwrap();
-        all.push(format!("{}:{}", node.data.kind(), node.name));
-        all.extend(names(topology, &hop.next));
-    }
-    all
 }
 
 /// A veth as `ip -d link` prints it; `rest` follows the first line.
@@ -197,44 +185,6 @@ fn a_hybrid_port_is_one_way_from_vm_to_wire() {
     let vm = topology.find_vm(HOST, "instance-00000001").unwrap();
     let NodeData::Vm(data) = &topology.node(vm).unwrap().data else { panic!() };
     assert_eq!(data.active, Some(true));
-
-    let down = names(&topology, &chain(&topology, vm).down);
-    assert_eq!(
-        down,
-        [
-            "vm-nic:fa:16:3e:00:00:13",
-            "netdev:tapaaaaaaaa-01",
-            "netdev:qbraaaaaaaa-01",
-            "netdev:qvbaaaaaaaa-01",
-            "netdev:qvoaaaaaaaa-01",
-            "ovs-interface:qvoaaaaaaaa-01",
-            "ovs-port:qvoaaaaaaaa-01",
-            "ovs-bridge:br-int",
-            "ovs-port:int-br-ex",
-            "ovs-interface:int-br-ex",
-            "ovs-interface:phy-br-ex",
-            "ovs-port:phy-br-ex",
-            "ovs-bridge:br-ex",
-            "ovs-port:ens9",
-            "ovs-interface:ens9",
-            "netdev:ens9",
-            "ovs-port:patch-tun",
-            "ovs-interface:patch-tun",
-            "ovs-interface:patch-int",
-            "ovs-port:patch-int",
-            "ovs-bridge:br-tun",
-            "ovs-port:vxlan-0a000002",
-            "ovs-interface:vxlan-0a000002",
-            "tunnel-endpoint:vxlan-0a000002",
-            "remote-host:10.0.0.2",
-        ]
-    );
-    // From the wire up: the VM, the DHCP port in its namespace, the port without a device.
-    let up = names(&topology, &chain(&topology, device(&topology, "", "ens9")).up);
-    for member in ["vm:instance-00000001", "netns:qdhcp-1", "ovs-interface:qvobbbbbbbb-02"] {
-        assert!(up.iter().any(|it| it == member), "{member} in {up:?}");
-    }
-    assert!(!up.iter().any(|it| it.contains("br-tun")), "{up:?}");
 
     // `master ovs-system` is no bridge.
     let qvo = device(&topology, "", "qvoaaaaaaaa-01");
@@ -578,7 +528,7 @@ const WORDS: &[&str] = &[
 
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
-    /// Whatever a text says, linking ends, and every way from every node ends as well.
+    /// Whatever a text says, linking ends, and each witness quotes what is there.
     #[test]
     fn broken_texts_break_nothing(
         edits in proptest::collection::vec((0..4usize, 0..4000usize, 0..40usize, 0..WORDS.len()), 0..12)
@@ -599,10 +549,6 @@ proptest::proptest! {
             ("", "virsh dumpxml instance-00000001", &texts[3]),
         ]]);
         let topology = build(&snapshot);
-        let mut chains = tapline_topology::chain::Chains::new(&topology);
-        for (id, _) in topology.nodes() {
-            proptest::prop_assert!(!chains.of(id).cut);
-        }
         for (_, edge, _) in topology.edges() {
             for witness in &edge.witnesses {
                 let source = snapshot.source(witness.evidence.source).unwrap();

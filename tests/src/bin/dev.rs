@@ -53,7 +53,7 @@ fn main() -> anyhow::Result<()> {
     match Args::parse().chore {
         Chore::Coverage { folder, kind, files } => coverage(&folder, &kind, files),
         Chore::Docs => said(docs::write()?),
-        Chore::NewFormat { id } => said(scaffold::new_format(&id)?),
+        Chore::NewFormat { id } => said(scaffold::new_format(&scaffold::root(), &id)?),
         Chore::NewRule { family_id, code } => {
             said(scaffold::new_rule(&scaffold::root(), &family_id, &code)?)
         }

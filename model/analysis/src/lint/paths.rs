@@ -13,7 +13,7 @@ use tapline_network::l2::Why;
 use tapline_network::path::{Hop, Link, Paths};
 use tapline_network::{Answer, Network};
 use tapline_topology::graph::{Confidence, NetdevKind};
-use tapline_topology::{EdgeKind, NodeData, NodeId, Topology, names};
+use tapline_topology::{EdgeKind, NodeData, NodeId, Topology, Uplink, names};
 
 use super::engine::finding::{Finding, Severity};
 use super::engine::rule::Cut;
@@ -88,16 +88,17 @@ pub fn paths(topology: &Topology<'_>, report: &Report) -> Vec<Path> {
     let mut all = Vec::new();
     for (id, node) in topology.nodes() {
         let NodeData::VmNic(nic) = &node.data else { continue };
-        let vm = topology.node(nic.vm).map(|it| &it.data);
+        let vm = topology.node(nic.vm).map(|node| &node.data);
         let runs = matches!(vm, Some(NodeData::Vm(vm)) if vm.active == Some(true));
         if let Some(host) = node.host.filter(|_| runs) {
-            let target = nic.target.as_ref().map(|it| it.value.as_str()).unwrap_or_default();
+            let target =
+                nic.target.as_ref().map(|target| target.value.as_str()).unwrap_or_default();
             all.push(follow(&mut finder, &network, &faults, host, id, target));
         }
     }
     for (id, node) in topology.nodes() {
         let NodeData::Netdev(device) = &node.data else { continue };
-        let inside = node.netns.as_ref().is_some_and(|it| it.name().is_some());
+        let inside = node.netns.as_ref().is_some_and(|netns| netns.name().is_some());
         if !inside || device.stub || device.kind == NetdevKind::Loopback {
             continue;
         }
@@ -299,7 +300,7 @@ impl<'h> Walk<'_, 'h, '_> {
         match device.kind {
             // The host itself answers there, and routes.
             NetdevKind::Bridge => !self.network.addresses_of(device.id).is_empty(),
-            _ => is_wire(device.kind),
+            _ => is_wire(self.network, device.id),
         }
     }
 
@@ -370,16 +371,18 @@ impl<'h> Walk<'_, 'h, '_> {
             self.path.reach = Reach::Tunnels;
             return;
         }
-        match network.netdev(node).map(|device| device.kind) {
-            Some(NetdevKind::Bridge) if self.path.reach == Reach::Nothing => {
-                self.path.reach = Reach::Switch;
-            }
-            Some(kind) if is_wire(kind) => self.path.reach = Reach::Wire,
-            _ => {}
+        let is_bridge =
+            network.netdev(node).is_some_and(|device| device.kind == NetdevKind::Bridge);
+        if is_wire(network, node) {
+            self.path.reach = Reach::Wire;
+        } else if is_bridge && self.path.reach == Reach::Nothing {
+            self.path.reach = Reach::Switch;
         }
     }
 }
 
-fn is_wire(kind: NetdevKind) -> bool {
-    matches!(kind, NetdevKind::Physical | NetdevKind::Bond | NetdevKind::Team)
+/// Whether frames leave the host by this device, and not by one below it.
+fn is_wire(network: &Network<'_>, device: NodeId) -> bool {
+    let uplink = network.topology.uplink(device);
+    uplink.is_some_and(|uplink| uplink != Uplink::Kind(NetdevKind::Vlan))
 }

@@ -296,6 +296,16 @@ fn nothing_goes_on_without_an_end() {
 }
 
 #[test]
+fn only_ways_back_count_as_deep() {
+    // Each table leads to one behind it: that ends by itself, however many they are.
+    let text: String = (0..200)
+        .map(|at| format!("table={at} actions=resubmit(,{})\n", at + 1))
+        .chain(["table=200 actions=output:4\n".to_owned()])
+        .collect();
+    assert!(one(&packet(1, TCP), &text).ends_with("> Port(4)"));
+}
+
+#[test]
 fn a_patch_port_clears_what_a_bridge_noted() {
     let mut tcp = packet(1, TCP);
     tcp.put_part(OfField::TunId.whole(), Some(7));

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tapline_core::capture::HostId;
-use tapline_topology::{EdgeKind, NodeData, NodeId, Topology};
+use tapline_topology::{EdgeKind, NodeData, NodeId, Topology, names};
 
 use crate::Network;
 use crate::defs::DEAD_VLAN;
@@ -121,7 +121,7 @@ fn exit(topology: &Topology<'_>, host: HostId, integration: &str, near: NodeId) 
     let far = patch.or_else(veth);
     let named = || {
         let name = match node.name.as_str() {
-            "patch-tun" => "br-tun",
+            "patch-tun" => names::TUNNEL_BRIDGE,
             name if data.kind == "patch" => name.strip_prefix("int-")?,
             _ => return None,
         };
@@ -139,7 +139,7 @@ fn exit(topology: &Topology<'_>, host: HostId, integration: &str, near: NodeId) 
     if name == integration || name.starts_with("tbr-") {
         return None;
     }
-    let tunnels = name == "br-tun"
+    let tunnels = name == names::TUNNEL_BRIDGE
         || topology.into(bridge, EdgeKind::OvsPortOf).iter().any(|(port, _)| {
             let interfaces = topology.into(*port, EdgeKind::OvsInterfaceOf);
             interfaces.iter().any(|(id, _)| !topology.into(*id, EdgeKind::TunnelOf).is_empty())

@@ -265,7 +265,7 @@ impl Netdev<'_> {
     /// usable). Where no flags were printed (`ip -br address`) the state alone decides: the kernel
     /// gives `DOWN` for a device that is not up, and for one without a carrier.
     pub fn usable(&self) -> Option<bool> {
-        let state = self.state.as_ref().map_or("UNKNOWN", |it| it.value.as_str());
+        let state = self.state.as_ref().map_or("UNKNOWN", |state| state.value.as_str());
         if self.flags.is_none() {
             return match state {
                 "UP" => Some(true),

@@ -40,7 +40,7 @@ fn add<'a>(
 ) {
     let Address { ip, prefix, at, .. } = *record.record;
     let evidence = Evidence { source: record.source, span: at };
-    let netns = topology.node(netdev).and_then(|it| it.netns.clone());
+    let netns = topology.node(netdev).and_then(|node| node.netns.clone());
     let id = topology.add(Node {
         host: Some(texts.host),
         netns,

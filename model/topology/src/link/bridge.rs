@@ -52,8 +52,8 @@ pub(crate) fn link<'a>(topology: &mut Topology<'a>, texts: &Texts<'a>) {
         // `ip` prints masters and prints none, or `brctl` lists the bridge without the device.
         let by_ip = topology
             .netdev(device)
-            .and_then(|it| it.master.as_ref())
-            .is_some_and(|it| !names::is_ovs_datapath(&it.value));
+            .and_then(|device| device.master.as_ref())
+            .is_some_and(|master| !names::is_ovs_datapath(&master.value));
         let without =
             match (by_ip, silent.get(&device), lists.get(&master)) {
                 (false, Some(&evidence), _) => {
@@ -145,7 +145,8 @@ fn masters<'a>(topology: &mut Topology<'a>, texts: &Texts<'a>, claims: &mut Clai
             };
             // Many texts of one command say the same once more: the fact's own text is enough.
             // A master of another time is a change.
-            let Some(fact) = topology.netdev(device).and_then(|it| it.master.as_ref()) else {
+            let Some(fact) = topology.netdev(device).and_then(|device| device.master.as_ref())
+            else {
                 continue;
             };
             let leads = fact.evidence == evidence;
@@ -162,7 +163,9 @@ fn masters<'a>(topology: &mut Topology<'a>, texts: &Texts<'a>, claims: &mut Clai
 fn bridge_links<'a>(topology: &mut Topology<'a>, texts: &Texts<'a>, claims: &mut Claims) {
     for (source, ports) in texts.of(records!(BridgePorts)) {
         for port in ports {
-            let Some(master) = port.master.as_ref().filter(|it| !names::is_ovs_datapath(it)) else {
+            let Some(master) =
+                port.master.as_ref().filter(|master| !names::is_ovs_datapath(master))
+            else {
                 continue;
             };
             let at = Evidence { source: source.id, span: port.at };
@@ -186,7 +189,7 @@ fn has_command(
     master: NodeId,
     source: SourceId,
 ) -> bool {
-    let program = |id| texts.snapshot.source(id).map(|it| it.command.program());
+    let program = |id| texts.snapshot.source(id).map(|source| source.command.program());
     let Some(all) = claims.get(&device).and_then(|it| it.get(&master)) else { return false };
     all.iter().any(|it| program(it.evidence.source) == program(source))
 }
@@ -285,10 +288,10 @@ fn lists(
         if !texts.is_complete(source.id) {
             continue;
         }
-        for bridge in bridges.iter().filter(|it| it.error.is_none()) {
+        for bridge in bridges.iter().filter(|bridge| bridge.error.is_none()) {
             let find = |name: &str| topology.find_netdev(texts.host, &source.netns, name);
             let Some(id) = find(&bridge.name) else { continue };
-            let members = bridge.ports.iter().filter_map(|it| find(it)).collect();
+            let members = bridge.ports.iter().filter_map(|port| find(port)).collect();
             all.entry(id).or_insert((bridge.name.evidence(source.id), members));
         }
     }
@@ -302,12 +305,13 @@ fn silent(topology: &Topology<'_>, texts: &Texts<'_>) -> HashMap<NodeId, Evidenc
     for (source, links) in texts.of(records!(Links)) {
         let prints = links
             .iter()
-            .any(|it| it.master.as_ref().is_some_and(|master| !names::is_ovs_datapath(master)));
+            .any(|link| link.master.as_ref().is_some_and(|master| !names::is_ovs_datapath(master)));
         if !prints {
             continue;
         }
         let bare = |it: &&Link| {
-            it.mtu.is_some() && it.master.as_ref().is_none_or(|it| names::is_ovs_datapath(it))
+            it.mtu.is_some()
+                && it.master.as_ref().is_none_or(|master| names::is_ovs_datapath(master))
         };
         for link in links.iter().filter(bare) {
             let netns = link.netns.as_ref().unwrap_or(&source.netns);

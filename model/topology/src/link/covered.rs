@@ -102,7 +102,7 @@ fn domain_xml(topology: &mut Topology<'_>, texts: &Texts<'_>) {
     for &(source, batch) in &texts.all {
         match batch {
             Batch::DomainStates(rows) => {
-                listed.extend(rows.iter().filter_map(|it| Some(it.name.as_ref()?.as_str())));
+                listed.extend(rows.iter().filter_map(|row| Some(row.name.as_ref()?.as_str())));
             }
             // A NIC may stand where the text was cut off.
             Batch::Domains(all) if texts.is_complete(source.id) => {
@@ -112,7 +112,7 @@ fn domain_xml(topology: &mut Topology<'_>, texts: &Texts<'_>) {
         }
     }
     named.sort_unstable();
-    if complete && listed.iter().all(|it| named.binary_search(it).is_ok()) {
+    if complete && listed.iter().all(|listed| named.binary_search(listed).is_ok()) {
         let domains = topology.coverage.of(texts.host, &Netns::Root, Topic::Domains).clone();
         let coverage = topology.coverage.entry(texts.host, &Netns::Root, Topic::DomainXml);
         if let Coverage::Partial(sources) = coverage {

@@ -28,8 +28,8 @@ pub(crate) fn link(topology: &mut Topology<'_>, texts: &Texts<'_>) {
             .iter()
             .filter_map(|&id| candidate(topology, interface, id))
             .collect();
-        let Some(best) = candidates.iter().map(|it| it.score).max() else { continue };
-        candidates.retain(|it| it.score == best);
+        let Some(best) = candidates.iter().map(|candidate| candidate.score).max() else { continue };
+        candidates.retain(|candidate| candidate.score == best);
         match candidates.as_slice() {
             [one] => {
                 let (device, confidence) = (one.device, one.confidence);
@@ -37,9 +37,12 @@ pub(crate) fn link(topology: &mut Topology<'_>, texts: &Texts<'_>) {
                 topology.connect(device, interface, EdgeKind::DeviceOf, confidence, witnesses);
             }
             several => {
-                let nodes =
-                    [interface].into_iter().chain(several.iter().map(|it| it.device)).collect();
-                let witnesses = several.iter().flat_map(|it| it.witnesses.clone()).collect();
+                let nodes = [interface]
+                    .into_iter()
+                    .chain(several.iter().map(|several| several.device))
+                    .collect();
+                let witnesses =
+                    several.iter().flat_map(|several| several.witnesses.clone()).collect();
                 let kind = ConflictKind::DeviceAmbiguous;
                 topology.conflicts.push(Conflict { kind, nodes, witnesses });
             }
@@ -96,7 +99,7 @@ fn candidate(topology: &Topology<'_>, interface: NodeId, device: NodeId) -> Opti
         _ => netdev.kind == NetdevKind::OvsInternal && data.kind == "internal",
     };
     if let (NetdevKind::OvsInternal, Some(evidence)) = (netdev.kind, netdev.kind_evidence) {
-        let printed = netdev.records.iter().any(|it| it.source == evidence.source);
+        let printed = netdev.records.iter().any(|record| record.source == evidence.source);
         if printed {
             witnesses.push(Witness::at(WitnessClass::Kernel, evidence, "internal port of OVS"));
         }

@@ -35,7 +35,7 @@ pub(crate) fn link(topology: &mut Topology<'_>, texts: &Texts<'_>) {
             }
         }
     }
-    let name = texts.snapshot.host(texts.host).map(|it| Name::from(it.name.as_str()));
+    let name = texts.snapshot.host(texts.host).map(|host| Name::from(host.name.as_str()));
     let node = topology.add(Node {
         host: Some(texts.host),
         netns: None,
@@ -74,7 +74,7 @@ fn namespaces<'a>(texts: &Texts<'_>) -> BTreeMap<Netns, (NetnsNode<'a>, Vec<Evid
     }
     for &(source, batch) in &texts.all {
         if let Batch::Links(links) = batch {
-            for netns in links.iter().filter_map(|it| it.netns.as_ref()) {
+            for netns in links.iter().filter_map(|link| link.netns.as_ref()) {
                 if !all.get(netns).is_some_and(|(data, _)| data.captured) {
                     all.entry(netns.clone()).or_default().0.captured = true;
                 }
@@ -120,7 +120,7 @@ fn add<'a>(
 
 /// The node of a namespace; made where something only points there.
 pub(crate) fn ensure(topology: &mut Topology<'_>, texts: &Texts<'_>, netns: &Netns) -> NodeId {
-    match topology.keys.netns(texts.host, netns).and_then(|it| it.node) {
+    match topology.keys.netns(texts.host, netns).and_then(|netns| netns.node) {
         Some(node) => node,
         None => add(topology, texts, netns.clone(), NetnsNode::default(), Vec::new()),
     }

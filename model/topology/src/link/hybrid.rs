@@ -41,7 +41,8 @@ pub(crate) fn link(topology: &mut Topology<'_>, texts: &Texts<'_>) {
         if [pair.inner, outer].iter().any(|it| topology.peer(*it, EdgeKind::VethPeer).is_some()) {
             continue;
         }
-        let Some(first) = topology.node(pair.inner).and_then(|it| it.seen.first().copied()) else {
+        let Some(first) = topology.node(pair.inner).and_then(|node| node.seen.first().copied())
+        else {
             continue;
         };
         let words = "the names of one hybrid port";

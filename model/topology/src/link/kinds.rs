@@ -51,16 +51,16 @@ fn detailed(texts: &Texts<'_>) -> HashSet<SourceId> {
     texts
         .of(records!(Links))
         .into_iter()
-        .filter(|(_, links)| links.iter().any(|it| it.kind.is_some()))
+        .filter(|(_, links)| links.iter().any(|link| link.kind.is_some()))
         .map(|(source, _)| source.id)
         .collect()
 }
 
 /// The kind that the kernel printed.
 fn printed(netdev: &Netdev<'_>) -> Option<(NetdevKind, Evidence)> {
-    netdev.records.iter().find_map(|it| {
-        let kind = it.record.kind.as_ref()?;
-        Some((of_kernel(kind, it.record), kind.evidence(it.source)))
+    netdev.records.iter().find_map(|record| {
+        let kind = record.record.kind.as_ref()?;
+        Some((of_kernel(kind, record.record), kind.evidence(record.source)))
     })
 }
 
@@ -103,7 +103,7 @@ fn drivers(topology: &Topology<'_>, texts: &Texts<'_>) -> HashMap<NodeId, (Netde
         let Some(name) = source.request.object.as_deref() else { continue };
         let Some(id) = topology.find_netdev(texts.host, &source.netns, name) else { continue };
         for record in records {
-            let bus = record.bus_info.as_ref().map_or("", |it| it.as_str());
+            let bus = record.bus_info.as_ref().map_or("", |info| info.as_str());
             let kind = match record.driver.as_str() {
                 "veth" => NetdevKind::Veth,
                 "bridge" => NetdevKind::Bridge,
@@ -145,13 +145,13 @@ fn ovs(
 
 /// What the flags tell where no details are printed: a bond or a VRF.
 fn by_flags(netdev: &Netdev<'_>) -> Option<(NetdevKind, Evidence)> {
-    netdev.records.iter().find_map(|it| {
-        let kind = match (it.record.has_flag("MASTER"), it.record.has_flag("NOARP")) {
+    netdev.records.iter().find_map(|record| {
+        let kind = match (record.record.has_flag("MASTER"), record.record.has_flag("NOARP")) {
             (true, true) => NetdevKind::Vrf,
             (true, false) => NetdevKind::Bond,
             (false, _) => return None,
         };
-        Some((kind, it.record.flags.evidence(it.source)))
+        Some((kind, record.record.flags.evidence(record.source)))
     })
 }
 
@@ -189,12 +189,12 @@ fn by_members(
 ) -> Option<(NetdevKind, Evidence)> {
     // Without its own line its flags are not known.
     netdev.records.first()?;
-    let only_bridges_take = |it: &&Member<'_>| {
-        let by_name = names::kind(it.name, true, it.record.lower.is_some());
+    let only_bridges_take = |member: &&Member<'_>| {
+        let by_name = names::kind(member.name, true, member.record.lower.is_some());
         // The address that libvirt gives the host's side of a VM's NIC.
-        let tap = it.record.mac.as_ref().is_some_and(|mac| mac.value.0.first() == Some(&0xfe));
-        let lower = it.record.lower.is_some();
-        let bond = it.record.has_flag("MASTER");
+        let tap = member.record.mac.as_ref().is_some_and(|mac| mac.value.0.first() == Some(&0xfe));
+        let lower = member.record.lower.is_some();
+        let bond = member.record.has_flag("MASTER");
         tap || lower
             || bond
             || matches!(by_name, NetdevKind::Tap | NetdevKind::Veth | NetdevKind::Tunnel)
@@ -242,7 +242,7 @@ fn is_vlan(
     name: &str,
 ) -> bool {
     let Some((lower, _)) = name.rsplit_once('.') else { return false };
-    let printed = netdev.records.iter().any(|it| it.record.index.is_some());
+    let printed = netdev.records.iter().any(|record| record.record.index.is_some());
     !printed
         && names::is_vlan_of(name, lower)
         && (names::is_nic(lower) || topology.find_netdev(texts.host, netns, lower).is_some())
@@ -258,7 +258,7 @@ fn bridges<'a>(texts: &Texts<'a>) -> HashMap<(&'a Netns, &'a str), Evidence> {
         }
     }
     for (source, ports) in texts.of(records!(BridgePorts)) {
-        for master in ports.iter().filter_map(|it| it.master.as_ref()) {
+        for master in ports.iter().filter_map(|port| port.master.as_ref()) {
             // Older versions list the ports of bonds and of OVS as well.
             if !names::is_ovs_datapath(master) && !master.starts_with("bond") {
                 let evidence = master.evidence(source.id);
@@ -280,7 +280,7 @@ fn refine(topology: &Topology<'_>, texts: &Texts<'_>, name: &str, kind: NetdevKi
         }
         NetdevKind::Tap | NetdevKind::Tun => {
             let interface = topology.find_ovs_interface(texts.host, name);
-            match interface.and_then(|it| topology.ovs_interface(it)) {
+            match interface.and_then(|interface| topology.ovs_interface(interface)) {
                 Some(it) if it.kind == "internal" => NetdevKind::OvsInternal,
                 _ => kind,
             }
@@ -293,10 +293,10 @@ fn refine(topology: &Topology<'_>, texts: &Texts<'_>, name: &str, kind: NetdevKi
 /// A bridge without members: called like one, and like a bridge without a queue of its own.
 fn looks_like_a_bridge(netdev: &Netdev<'_>, name: &str) -> bool {
     let number = name.strip_prefix("br").unwrap_or_default();
-    let called = !number.is_empty() && number.bytes().all(|it| it.is_ascii_digit());
+    let called = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
     called
         && netdev.lower.is_none()
-        && netdev.records.iter().any(|it| it.record.qdisc.as_deref() == Some("noqueue"))
+        && netdev.records.iter().any(|record| record.record.qdisc.as_deref() == Some("noqueue"))
 }
 
 /// What the name suggests. A device of which a detailed text prints no kind is a NIC if nothing
@@ -312,9 +312,9 @@ fn by_name(
     if kind == NetdevKind::Unknown && looks_like_a_bridge(netdev, name) {
         kind = NetdevKind::Bridge;
     }
-    let plain = netdev.records.iter().find(|it| {
-        let ether = matches!(it.record.link_type.as_deref(), Some("ether" | "infiniband"));
-        ether && it.record.kind.is_none() && detailed.contains(&it.source)
+    let plain = netdev.records.iter().find(|record| {
+        let ether = matches!(record.record.link_type.as_deref(), Some("ether" | "infiniband"));
+        ether && record.record.kind.is_none() && detailed.contains(&record.source)
     });
     match plain {
         Some(it) if matches!(kind, NetdevKind::Physical | NetdevKind::Unknown) && !at => {

@@ -54,7 +54,7 @@ fn detail(texts: &Texts<'_>, source: &Source, link: &Link) -> impl Ord + use<> {
         link.mac.is_some(),
         !link.addresses.is_empty(),
     ];
-    let depth = tells.iter().filter(|it| **it).count();
+    let depth = tells.iter().filter(|tell| **tell).count();
     (std::cmp::Reverse((texts.is_complete(source.id), depth)), source.id)
 }
 
@@ -86,10 +86,10 @@ fn device<'a>(
             && let Some(lower) = &link.lower
         {
             netdev.lower = Some(Fact::new(id, lower.clone()));
-            netdev.lower_netns = link.lower_netns.clone().map(|it| Fact::new(id, it));
+            netdev.lower_netns = link.lower_netns.clone().map(|clone| Fact::new(id, clone));
         }
         if netdev.lower_netns.is_none() && link.lower.is_none() {
-            netdev.lower_netns = link.lower_netns.clone().map(|it| Fact::new(id, it));
+            netdev.lower_netns = link.lower_netns.clone().map(|clone| Fact::new(id, clone));
         }
     }
     netdev.records =
@@ -98,8 +98,11 @@ fn device<'a>(
     for (source, link) in &records {
         seen.push(Evidence { source: source.id, span: link.at });
     }
-    let altnames: Vec<Name> =
-        records.iter().flat_map(|(_, it)| &it.altnames).map(|it| it.value.clone()).collect();
+    let altnames: Vec<Name> = records
+        .iter()
+        .flat_map(|(_, it)| &it.altnames)
+        .map(|altname| altname.value.clone())
+        .collect();
     let id = add(topology, texts, netns, name.into(), netdev, seen);
     let keys = topology.keys.host_mut(texts.host).namespaces.entry(netns.clone()).or_default();
     for name in altnames {
@@ -139,11 +142,11 @@ pub(crate) fn add<'a>(
     seen: Vec<Evidence>,
 ) -> NodeId {
     let place = host::ensure(topology, texts, netns);
-    let index = netdev.index.as_ref().map(|it| it.value);
+    let index = netdev.index.as_ref().map(|index| index.value);
     let witnesses = seen
         .iter()
         .take(1)
-        .map(|&it| Witness::at(WitnessClass::Kernel, it, "printed there"))
+        .map(|&seen| Witness::at(WitnessClass::Kernel, seen, "printed there"))
         .collect();
     let id = topology.add(Node {
         host: Some(texts.host),
@@ -238,7 +241,7 @@ impl Merge {
         source: &Source,
         link: &Link,
     ) {
-        let at = link.index.map(|it| At::new(it, link.at));
+        let at = link.index.map(|index| At::new(index, link.at));
         self.fact(texts, fact, source, at.as_ref(), "index");
     }
 }
@@ -256,7 +259,7 @@ enum Order {
 }
 
 fn order(texts: &Texts<'_>, old: SourceId, new: SourceId) -> Order {
-    let taken = |id| texts.snapshot.source(id).and_then(|it| it.taken);
+    let taken = |id| texts.snapshot.source(id).and_then(|source| source.taken);
     match (taken(old), taken(new)) {
         (Some(old), Some(new)) if new - old >= APART => Order::Before,
         (Some(old), Some(new)) if old - new >= APART => Order::After,

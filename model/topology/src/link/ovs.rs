@@ -47,7 +47,7 @@ pub(crate) fn link(topology: &mut Topology<'_>, texts: &Texts<'_>) {
     // `show` is what people know and quote, so it speaks first where it speaks at all. A database
     // file may be older than the live state and comes last.
     // People read text more easily than JSON.
-    let json = |source: &Source| source.command.args().iter().any(|it| it.contains("json"));
+    let json = |source: &Source| source.command.args().iter().any(|arg| arg.contains("json"));
     rows.sort_by_key(|(source, _)| (rank(source), json(source), source.id));
     let names = Names::new(&rows);
     let mut drafts = Drafts::default();
@@ -67,7 +67,7 @@ pub(crate) fn link(topology: &mut Topology<'_>, texts: &Texts<'_>) {
 fn rank(source: &Source) -> u8 {
     let args = source.command.args();
     match source.command.program() {
-        "ovs-vsctl" if args.iter().any(|it| it == "show") => 0,
+        "ovs-vsctl" if args.iter().any(|arg| arg == "show") => 0,
         "ovs-vsctl" | "" => 1,
         "ovsdb-client" => 2,
         _ => 3,
@@ -161,7 +161,7 @@ fn port(drafts: &mut Drafts, names: &Names<'_>, (source, record): Row<'_>) {
     first(conflicts, &mut draft.data.tag, source, row.tag.as_ref(), "tag");
     first(conflicts, &mut draft.data.vlan_mode, source, row.vlan_mode.as_ref(), "vlan_mode");
     if draft.data.trunks.is_empty() {
-        draft.data.trunks = row.trunks.iter().map(|it| Fact::new(source.id, *it)).collect();
+        draft.data.trunks = row.trunks.iter().map(|trunk| Fact::new(source.id, *trunk)).collect();
     }
     union(&mut draft.data.other_config, source, &row.other_config);
     union(&mut draft.data.external_ids, source, &row.external_ids);
@@ -193,9 +193,9 @@ fn interface(drafts: &mut Drafts, (source, record): Row<'_>) {
             data.kind.clone_from(&kind.value);
             data.kind_evidence = Some(kind.evidence(source.id));
         } else if data.kind != kind.value {
-            let old = data
-                .kind_evidence
-                .map(|it| Witness::at(WitnessClass::Daemon, it, format!("type {}", data.kind)));
+            let old = data.kind_evidence.map(|evidence| {
+                Witness::at(WitnessClass::Daemon, evidence, format!("type {}", data.kind))
+            });
             let new = kind.evidence(source.id);
             let new = Witness::at(WitnessClass::Daemon, new, format!("type {}", kind.value));
             draft.conflicts.push(old.into_iter().chain([new]).collect());
@@ -216,7 +216,7 @@ fn interface(drafts: &mut Drafts, (source, record): Row<'_>) {
     first(conflicts, &mut data.mac_in_use, source, row.mac_in_use.as_ref(), "mac_in_use");
     if data.link_state.is_none() {
         // The link may change between two texts: the first one counts.
-        data.link_state = row.link_state.as_ref().map(|it| Fact::new(source.id, it.clone()));
+        data.link_state = row.link_state.as_ref().map(|state| Fact::new(source.id, state.clone()));
     }
     if let Some(port) = &row.port {
         draft.member_of(&port.value, &mut |it| &mut it.port, source, record.at, "interface of");
@@ -239,8 +239,8 @@ fn controller(
     target: &At<Name>,
     connected: Option<&At<bool>>,
 ) {
-    let connected = connected.map(|it| Fact::new(source.id, *it));
-    match bridge.controllers.iter_mut().find(|it| it.target.value == target.value) {
+    let connected = connected.map(|connected| Fact::new(source.id, *connected));
+    match bridge.controllers.iter_mut().find(|controller| controller.target.value == target.value) {
         Some(old) => {
             if old.is_connected.is_none() {
                 old.is_connected = connected;
@@ -328,7 +328,7 @@ impl Drafts {
             let data = NodeData::OvsBridge(draft.data);
             let id = node(topology, texts, &name, draft.seen, data);
             topology.keys.host_mut(host).ovs_bridges.insert(name, id);
-            conflicts.extend(draft.conflicts.into_iter().map(|it| (id, it)));
+            conflicts.extend(draft.conflicts.into_iter().map(|conflict| (id, conflict)));
         }
         for (name, draft) in self.ports {
             let bridge = topology.keys.ovs_bridge(host, &draft.data.bridge);
@@ -338,12 +338,12 @@ impl Drafts {
             if let Some(bridge) = bridge {
                 topology.connect(id, bridge, EdgeKind::OvsPortOf, Confidence::Proven, draft.member);
             }
-            conflicts.extend(draft.conflicts.into_iter().map(|it| (id, it)));
+            conflicts.extend(draft.conflicts.into_iter().map(|conflict| (id, conflict)));
         }
         for (name, mut draft) in self.interfaces {
             let port = topology.keys.ovs_port(host, &draft.data.port);
             if let Some(NodeData::OvsPort(port)) =
-                port.and_then(|it| topology.node(it)).map(|it| &it.data)
+                port.and_then(|port| topology.node(port)).map(|node| &node.data)
             {
                 draft.data.bridge.clone_from(&port.bridge);
             }
@@ -359,10 +359,10 @@ impl Drafts {
                     it.interfaces = it.interfaces.max(1);
                 }
             }
-            conflicts.extend(draft.conflicts.into_iter().map(|it| (id, it)));
+            conflicts.extend(draft.conflicts.into_iter().map(|conflict| (id, conflict)));
         }
         for (id, witnesses) in conflicts {
-            let member = witnesses.iter().any(|it| it.claim.contains(" of "));
+            let member = witnesses.iter().any(|witness| witness.claim.contains(" of "));
             let kind = if member { ConflictKind::Membership } else { ConflictKind::Fact };
             topology.conflicts.push(Conflict { kind, nodes: vec![id], witnesses });
         }
@@ -371,7 +371,7 @@ impl Drafts {
 
 /// A port that only a bridge names is seen where the bridge names it.
 fn seen_or_member(seen: Vec<Evidence>, member: &[Witness]) -> Vec<Evidence> {
-    if seen.is_empty() { member.iter().map(|it| it.evidence).collect() } else { seen }
+    if seen.is_empty() { member.iter().map(|member| member.evidence).collect() } else { seen }
 }
 
 fn node<'a>(

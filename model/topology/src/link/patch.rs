@@ -17,7 +17,7 @@ pub(crate) fn link(topology: &mut Topology<'_>, texts: &Texts<'_>) {
         let Some((peer_name, witness)) = claim(topology, id) else { continue };
         let peer = topology.find_ovs_interface(texts.host, &peer_name);
         let back = peer.and_then(|peer| claim(topology, peer));
-        let name = topology.node(id).map(|it| it.name.clone()).unwrap_or_default();
+        let name = topology.node(id).map(|node| node.name.clone()).unwrap_or_default();
         match (peer, back) {
             (Some(peer), Some((back, other))) if back == name && peer != id => {
                 // One edge a pair, from the lower node.

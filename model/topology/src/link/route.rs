@@ -144,18 +144,22 @@ fn family(source: &Source, route: &Route) -> Family {
 
 fn key<'a>(source: &Source, route: &'a Route) -> RouteKey<'a> {
     let nexthop = |it: &'a Nexthop| {
-        (it.via.as_ref().map(|it| hop(&it.value)), it.dev.as_ref().map(|it| it.as_str()))
+        (it.via.as_ref().map(|via| hop(&via.value)), it.dev.as_ref().map(|dev| dev.as_str()))
     };
     (
         family(source, route),
         route.kind.as_str(),
         // `default` and `0.0.0.0/0` are one.
-        route.destination.as_ref().map(|it| it.value).filter(|it| it.prefix_len() > 0),
+        route
+            .destination
+            .as_ref()
+            .map(|destination| destination.value)
+            .filter(|value| value.prefix_len() > 0),
         route.destination_name.as_deref(),
-        route.via.as_ref().map(|it| hop(&it.value)),
-        route.dev.as_ref().map(|it| it.as_str()),
+        route.via.as_ref().map(|via| hop(&via.value)),
+        route.dev.as_ref().map(|dev| dev.as_str()),
         // No metric is metric 0.
-        route.metric.filter(|it| *it > 0),
+        route.metric.filter(|metric| *metric > 0),
         route.src,
         route.nexthops.iter().map(nexthop).collect(),
     )
@@ -234,13 +238,15 @@ fn add<'a>(
 ) {
     let place = host::ensure(topology, texts, netns);
     let mut seen: Vec<Evidence> = Vec::new();
-    let routes = data.routes.iter().map(|it| Evidence { source: it.source, span: it.record.at });
-    let rules = data.rules.iter().map(|it| Evidence { source: it.source, span: it.record.at });
+    let routes =
+        data.routes.iter().map(|route| Evidence { source: route.source, span: route.record.at });
+    let rules =
+        data.rules.iter().map(|rule| Evidence { source: rule.source, span: rule.record.at });
     seen.extend(routes.chain(rules));
     let witnesses = seen
         .iter()
         .take(1)
-        .map(|&it| Witness::at(WitnessClass::Kernel, it, "printed there"))
+        .map(|&seen| Witness::at(WitnessClass::Kernel, seen, "printed there"))
         .collect();
     let id = topology.add(Node {
         host: Some(texts.host),

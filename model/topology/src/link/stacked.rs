@@ -46,10 +46,9 @@ fn find<'a>(
     let netns = node.netns.clone().unwrap_or_default();
     let mut witnesses = Vec::new();
     // `dev NAME` of a tunnel.
-    let tunnel = device
-        .records
-        .iter()
-        .find_map(|it| Some((it.source, it.record.kind_data.tunnel.as_ref()?.dev.as_ref()?)));
+    let tunnel = device.records.iter().find_map(|record| {
+        Some((record.source, record.record.kind_data.tunnel.as_ref()?.dev.as_ref()?))
+    });
     if let Some((source, dev)) = tunnel {
         let lower = topology.find_netdev(texts.host, &netns, dev)?;
         let words = format!("dev {}", dev.value);
@@ -59,7 +58,7 @@ fn find<'a>(
     if kind == NetdevKind::Vlan && device.lower.is_none() {
         // `ifconfig` and `brctl` print no `@`: the name alone tells the lower device.
         let (name, at) = (node.name.clone(), *node.seen.first()?);
-        let (base, _) = name.rsplit_once('.').filter(|it| names::is_vlan_of(&name, it.0))?;
+        let (base, _) = name.rsplit_once('.').filter(|once| names::is_vlan_of(&name, once.0))?;
         let lower = topology.find_netdev(texts.host, &netns, base)?;
         let words = format!("by the name {name}");
         return Some((
@@ -97,7 +96,8 @@ fn find<'a>(
         }
         LowerRef::Name(_) => None,
         LowerRef::Index(index) if stacked => {
-            let netns = other_netns(topology, texts, &netns, place.as_ref().map(|it| &it.value))?;
+            let netns =
+                other_netns(topology, texts, &netns, place.as_ref().map(|place| &place.value))?;
             let found = topology.find_netdev_by_index(texts.host, &netns, index)?;
             let words = format!("@if{index} in {netns}");
             witnesses.push(Witness::at(WitnessClass::Kernel, lower.evidence, words));
@@ -134,7 +134,7 @@ pub(crate) fn by_nsid(topology: &Topology<'_>, texts: &Texts<'_>, nsid: u32) -> 
     let Some(keys) = topology.keys.host(texts.host) else { return Netns::Nameless { nsid } };
     let named = keys.namespaces.iter().find(|(_, it)| {
         let node = it.node.and_then(|it| topology.node(it));
-        matches!(node.map(|it| &it.data),
+        matches!(node.map(|node| &node.data),
             Some(NodeData::Netns(data)) if data.nsid.as_ref().is_some_and(|it| it.value == nsid))
     });
     named.map_or(Netns::Nameless { nsid }, |(netns, _)| netns.clone())

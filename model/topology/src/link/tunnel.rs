@@ -62,12 +62,13 @@ fn ovs(topology: &mut Topology<'_>, texts: &Texts<'_>, endpoints: &mut Vec<NodeI
     let interfaces: Vec<(Name, NodeId)> =
         keys.ovs_interfaces.iter().map(|(name, id)| (name.clone(), *id)).collect();
     for (name, owner) in interfaces {
-        let Some(it) = topology.ovs_interface(owner).filter(|it| is_tunnel(&it.kind)) else {
+        let Some(it) = topology.ovs_interface(owner).filter(|interface| is_tunnel(&interface.kind))
+        else {
             continue;
         };
         let data = of_interface(it, owner);
         let evidence = it.kind_evidence;
-        let seen = topology.node(owner).map(|it| it.seen.clone()).unwrap_or_default();
+        let seen = topology.node(owner).map(|node| node.seen.clone()).unwrap_or_default();
         let witness =
             evidence.map(|at| Witness::at(WitnessClass::Daemon, at, format!("type {}", data.kind)));
         let node = Node {
@@ -90,8 +91,9 @@ fn of_interface(it: &OvsInterface, owner: NodeId) -> TunnelEndpoint {
         kind: it.kind.clone(),
         local: ip(it.option("local_ip")),
         remote: ip(it.option("remote_ip")),
-        dst_port: port
-            .and_then(|it| Some(Fact { value: it.value.parse().ok()?, evidence: it.evidence })),
+        dst_port: port.and_then(|port| {
+            Some(Fact { value: port.value.parse().ok()?, evidence: port.evidence })
+        }),
         key: it.option("key").or_else(|| it.option("in_key")).cloned(),
         owner,
     }
@@ -119,29 +121,33 @@ fn kernel(topology: &mut Topology<'_>, texts: &Texts<'_>, endpoints: &mut Vec<No
     for owner in devices {
         let Some(node) = topology.node(owner) else { continue };
         let Some(netdev) = topology.netdev(owner) else { continue };
-        let Some((source, kind, tunnel)) = netdev.records.iter().find_map(|it| {
-            Some((it.source, it.record.kind.as_ref()?, it.record.kind_data.tunnel.as_ref()?))
+        let Some((source, kind, tunnel)) = netdev.records.iter().find_map(|record| {
+            Some((
+                record.source,
+                record.record.kind.as_ref()?,
+                record.record.kind_data.tunnel.as_ref()?,
+            ))
         }) else {
             continue;
         };
         let (name, netns, seen) = (node.name.clone(), node.netns.clone(), node.seen.clone());
         // An address that is not set reads `any` or `0.0.0.0`.
         let address = |at: &Option<tapline_core::span::At<IpAddr>>| {
-            at.as_ref().filter(|it| !it.is_unspecified()).map(|it| Fact::new(source, *it))
+            at.as_ref().filter(|at| !at.is_unspecified()).map(|at| Fact::new(source, *at))
         };
         let data = TunnelEndpoint {
             kind: kernel_kind(kind),
             local: address(&tunnel.local),
-            remote: address(&tunnel.remote).filter(|it| !it.value.is_multicast()),
-            dst_port: tunnel.dstport.as_ref().map(|it| Fact::new(source, *it)),
+            remote: address(&tunnel.remote).filter(|address| !address.value.is_multicast()),
+            dst_port: tunnel.dstport.as_ref().map(|dstport| Fact::new(source, *dstport)),
             key: tunnel
                 .id
                 .as_ref()
-                .map(|it| Fact {
-                    value: Name::from(it.value.to_string()),
-                    evidence: it.evidence(source),
+                .map(|id| Fact {
+                    value: Name::from(id.value.to_string()),
+                    evidence: id.evidence(source),
                 })
-                .or_else(|| tunnel.key.as_ref().map(|it| Fact::new(source, it.clone()))),
+                .or_else(|| tunnel.key.as_ref().map(|key| Fact::new(source, key.clone()))),
             owner,
         };
         let kind_at = kind.evidence(source);
@@ -197,7 +203,7 @@ fn join(topology: &mut Topology<'_>, endpoints: &[NodeId]) {
     for &id in endpoints {
         let Some(it) = endpoint(topology, id) else { continue };
         let Some(remote) = it.remote.clone() else { continue };
-        let Some(host) = topology.node(id).and_then(|it| it.host) else { continue };
+        let Some(host) = topology.node(id).and_then(|node| node.host) else { continue };
         let words = match &it.local {
             Some(local) => format!("{} {} to {}", it.kind, local.value, remote.value),
             None => format!("{} to {}", it.kind, remote.value),
@@ -217,7 +223,9 @@ fn join(topology: &mut Topology<'_>, endpoints: &[NodeId]) {
                 (back, confidence)
             }
             (None, Some(owner)) => {
-                let Some(node) = topology.keys.host(owner).and_then(|it| it.node) else { continue };
+                let Some(node) = topology.keys.host(owner).and_then(|host| host.node) else {
+                    continue;
+                };
                 (node, Confidence::Inferred)
             }
             (None, None) => {
@@ -238,7 +246,7 @@ impl Leading {
     fn new(topology: &Topology<'_>, all: &[NodeId]) -> Self {
         let mut endpoints: HashMap<_, Vec<NodeId>> = HashMap::new();
         for &id in all {
-            let host = topology.node(id).and_then(|it| it.host);
+            let host = topology.node(id).and_then(|node| node.host);
             let Some((it, host)) = endpoint(topology, id).zip(host) else { continue };
             if let Some(remote) = &it.remote {
                 endpoints.entry((host, it.kind.clone(), remote.value)).or_default().push(id);
@@ -290,7 +298,7 @@ fn owner(topology: &Topology<'_>, ip: IpAddr, asks: HostId) -> Option<HostId> {
     if captures.contains(&asks) {
         return Some(asks);
     }
-    let beside = topology.capture_beside(machine, asks).filter(|it| captures.contains(it));
+    let beside = topology.capture_beside(machine, asks).filter(|beside| captures.contains(beside));
     beside.or(captures.last().copied())
 }
 
@@ -334,8 +342,8 @@ fn reciprocal(
 
 /// Whether key and port of two ends agree.
 fn same(a: &TunnelEndpoint, b: &TunnelEndpoint) -> bool {
-    let port = |it: &TunnelEndpoint| it.dst_port.as_ref().map(|it| it.value);
-    let key = |it: &TunnelEndpoint| it.key.as_ref().map(|it| it.value.clone());
+    let port = |tunnel: &TunnelEndpoint| tunnel.dst_port.as_ref().map(|port| port.value);
+    let key = |tunnel: &TunnelEndpoint| tunnel.key.as_ref().map(|key| key.value.clone());
     port(a) == port(b) && key(a) == key(b)
 }
 

@@ -135,7 +135,7 @@ impl Solver {
         }
         let anonymous = spaces.all.iter().any(|it| matches!(it, Netns::Nameless { .. }));
         let listed = topology.coverage.is_complete(texts.host, &Netns::Root, Topic::NetnsList);
-        let all_captured = listed && !anonymous && spaces.complete.iter().all(|it| *it);
+        let all_captured = listed && !anonymous && spaces.complete.iter().all(|complete| *complete);
         Self {
             spaces,
             ends,
@@ -262,10 +262,12 @@ impl Solver {
                     }
                 }
                 rivals => {
-                    let mut named = rivals.iter().filter(|it| self.named_pair(topology, at, **it));
+                    let mut named =
+                        rivals.iter().filter(|rival| self.named_pair(topology, at, **rival));
                     if let (Some(one), None) = (named.next(), named.next()) {
                         let back = self.candidates(*one);
-                        let backs = back.iter().filter(|it| self.named_pair(topology, *one, **it));
+                        let backs =
+                            back.iter().filter(|back| self.named_pair(topology, *one, **back));
                         if at < *one && backs.count() == 1 {
                             by_name.push((at, *one));
                         }
@@ -286,7 +288,7 @@ impl Solver {
 
     fn named_pair(&self, topology: &Topology<'_>, a: usize, b: usize) -> bool {
         let name = |at: usize| {
-            self.ends.get(at).and_then(|it| topology.node(it.node)).map(|it| it.name.as_str())
+            self.ends.get(at).and_then(|it| topology.node(it.node)).map(|node| node.name.as_str())
         };
         matches!((name(a), name(b)), (Some(a), Some(b)) if names::is_veth_pair(a, b))
     }
@@ -304,7 +306,7 @@ impl Solver {
                     && it.kind == NetdevKind::Unknown
                 {
                     it.kind = NetdevKind::Veth;
-                    it.kind_evidence = it.lower.as_ref().map(|it| it.evidence);
+                    it.kind_evidence = it.lower.as_ref().map(|lower| lower.evidence);
                 }
             }
             topology.connect(from, to, EdgeKind::VethPeer, confidence, witnesses);
@@ -320,13 +322,15 @@ impl Solver {
                 self.alone(topology, texts, end);
             } else {
                 let mut nodes = vec![end.node];
-                nodes.extend(candidates.iter().filter_map(|it| Some(self.ends.get(*it)?.node)));
+                nodes.extend(
+                    candidates.iter().filter_map(|candidate| Some(self.ends.get(*candidate)?.node)),
+                );
                 nodes.sort_unstable();
                 ambiguous.insert(nodes);
             }
         }
         for nodes in ambiguous {
-            let witnesses = nodes.iter().flat_map(|it| claims(topology, *it)).collect();
+            let witnesses = nodes.iter().flat_map(|node| claims(topology, *node)).collect();
             let kind = ConflictKind::VethAmbiguous;
             topology.conflicts.push(Conflict { kind, nodes, witnesses });
         }
@@ -353,7 +357,7 @@ impl Solver {
             }
             Hint::Unknown if names::stays_in_root(&name_of(topology, end.node)) => {
                 let root = self.spaces.numbers.get(&Netns::Root).copied();
-                match root.filter(|it| self.spaces.complete.get(*it) == Some(&true)) {
+                match root.filter(|root| self.spaces.complete.get(*root) == Some(&true)) {
                     Some(root) => root,
                     None => return,
                 }
@@ -365,11 +369,11 @@ impl Solver {
         };
         let kind = match topology.find_netdev_by_index(texts.host, &place, claim) {
             // The device with that index is there and says another thing.
-            Some(other) if !topology.netdev(other).is_some_and(|it| it.stub) => {
+            Some(other) if !topology.netdev(other).is_some_and(|device| device.stub) => {
                 let more = claims(topology, other);
                 let nodes = vec![end.node, other];
                 if more.is_empty()
-                    && topology.netdev(other).is_some_and(|it| it.kind == NetdevKind::Veth)
+                    && topology.netdev(other).is_some_and(|device| device.kind == NetdevKind::Veth)
                 {
                     // It prints no peer at all (old iproute2): nothing speaks against it.
                     let (from, to) = (end.node.min(other), end.node.max(other));
@@ -380,7 +384,7 @@ impl Solver {
                 if end.index.is_none() {
                     // `ifconfig` prints no index that the other end could speak against.
                     let free = self.by_node.get(&other).filter(|it| !self.peer.contains_key(*it));
-                    let far = free.and_then(|it| self.ends.get(*it));
+                    let far = free.and_then(|free| self.ends.get(*free));
                     if far.is_some_and(|far| self.allows(end, far) && self.allows(far, end)) {
                         let (from, to) = (end.node.min(other), end.node.max(other));
                         let kind = EdgeKind::VethPeer;
@@ -412,9 +416,13 @@ impl Solver {
         end: &End,
         witnesses: Vec<Witness>,
     ) {
-        let Some(lower) = topology.netdev(end.node).and_then(|it| it.lower.clone()) else { return };
+        let Some(lower) = topology.netdev(end.node).and_then(|device| device.lower.clone()) else {
+            return;
+        };
         let LowerRef::Name(name) = lower.value else { return };
-        let Some(netns) = topology.node(end.node).and_then(|it| it.netns.clone()) else { return };
+        let Some(netns) = topology.node(end.node).and_then(|node| node.netns.clone()) else {
+            return;
+        };
         let complete = self.spaces.complete.get(end.netns) == Some(&true);
         match end.named {
             None if complete => {
@@ -432,7 +440,8 @@ impl Solver {
             }
             Some(other) => {
                 let theirs = claims(topology, other);
-                let veth = topology.netdev(other).is_some_and(|it| it.kind == NetdevKind::Veth);
+                let veth =
+                    topology.netdev(other).is_some_and(|device| device.kind == NetdevKind::Veth);
                 if veth && theirs.is_empty() {
                     // It prints no peer: nothing speaks against it.
                     let (from, to) = (end.node.min(other), end.node.max(other));
@@ -458,7 +467,7 @@ fn modern(topology: &Topology<'_>, texts: &Texts<'_>) -> bool {
 }
 
 fn name_of(topology: &Topology<'_>, id: NodeId) -> Name {
-    topology.node(id).map(|it| it.name.clone()).unwrap_or_default()
+    topology.node(id).map(|node| node.name.clone()).unwrap_or_default()
 }
 
 /// Whether the list of namespaces prints ids.
@@ -466,7 +475,7 @@ fn has_ids(topology: &Topology<'_>, texts: &Texts<'_>) -> bool {
     let Some(keys) = topology.keys.host(texts.host) else { return false };
     keys.namespaces.values().any(|it| {
         let node = it.node.and_then(|it| topology.node(it));
-        matches!(node.map(|it| &it.data), Some(NodeData::Netns(data)) if data.nsid.is_some())
+        matches!(node.map(|node| &node.data), Some(NodeData::Netns(data)) if data.nsid.is_some())
     })
 }
 
@@ -487,11 +496,11 @@ fn end(
     }
     let netns = node.netns.clone().unwrap_or_default();
     let number = spaces.number(topology, texts, &netns);
-    let peer = netdev.peer_ifindex.as_ref().map(|it| it.value);
+    let peer = netdev.peer_ifindex.as_ref().map(|ifindex| ifindex.value);
     let mut named = None;
-    let (claims, hint) = match netdev.lower.as_ref().map(|it| &it.value) {
+    let (claims, hint) = match netdev.lower.as_ref().map(|lower| &lower.value) {
         Some(LowerRef::Index(index)) => {
-            let hint = match netdev.lower_netns.as_ref().map(|it| &it.value) {
+            let hint = match netdev.lower_netns.as_ref().map(|netns| &netns.value) {
                 None => Hint::Unknown,
                 Some(NetnsRef::Unknown) => Hint::Elsewhere,
                 Some(NetnsRef::Name(name)) => {
@@ -510,7 +519,8 @@ fn end(
         }
         Some(LowerRef::Name(name)) => {
             named = topology.find_netdev(texts.host, &netns, name);
-            let index = named.and_then(|it| topology.netdev(it)?.index.as_ref().map(|it| it.value));
+            let index = named
+                .and_then(|named| topology.netdev(named)?.index.as_ref().map(|index| index.value));
             (peer.or(index), Hint::Here)
         }
         Some(LowerRef::None) | None => (peer, Hint::Unknown),
@@ -518,7 +528,7 @@ fn end(
     if claims.is_none() && named.is_none() && !matches!(hint, Hint::Here) {
         return None;
     }
-    let index = netdev.index.as_ref().map(|it| it.value);
+    let index = netdev.index.as_ref().map(|index| index.value);
     let sure = veth || peer.is_some();
     Some(End { node: id, netns: number, index, claims, hint, named, sure })
 }
@@ -528,7 +538,7 @@ fn claims(topology: &Topology<'_>, id: NodeId) -> Vec<Witness> {
     let Some(netdev) = topology.netdev(id) else { return Vec::new() };
     let mut all = Vec::new();
     let name = name_of(topology, id);
-    if let Some(lower) = netdev.lower.as_ref().filter(|it| it.value != LowerRef::None) {
+    if let Some(lower) = netdev.lower.as_ref().filter(|lower| lower.value != LowerRef::None) {
         let words = format!("{name}{}", stacked::words(&lower.value));
         all.push(Witness::at(WitnessClass::Kernel, lower.evidence, words));
         if let Some(place) = &netdev.lower_netns {
@@ -556,7 +566,7 @@ fn stub<'a>(
     index: IfIndex,
     witnesses: Vec<Witness>,
 ) {
-    let Some(evidence) = witnesses.first().map(|it| it.evidence) else { return };
+    let Some(evidence) = witnesses.first().map(|witness| witness.evidence) else { return };
     host::ensure(topology, texts, netns);
     let data = crate::graph::Netdev {
         index: Some(Fact { value: index, evidence }),

@@ -156,7 +156,7 @@ impl<'a> Draft<'a> {
 
     fn xml_nic(&mut self, source: SourceId, nic: &'a DomainNic, live: bool, adds: bool) {
         let evidence = Evidence { source, span: nic.at };
-        if let Some(known) = nic.mac.as_ref().and_then(|it| self.by_mac(it.value)) {
+        if let Some(known) = nic.mac.as_ref().and_then(|mac| self.by_mac(mac.value)) {
             known.seen.push(evidence);
             if let (Some(target), Some(old)) = (&nic.target, &known.nic.target)
                 && old.value == target.value
@@ -170,14 +170,14 @@ impl<'a> Draft<'a> {
         if !adds {
             return;
         }
-        let fact = |at: &Option<At<Name>>| at.as_ref().map(|it| Fact::new(source, it.clone()));
+        let fact = |at: &Option<At<Name>>| at.as_ref().map(|at| Fact::new(source, at.clone()));
         let target = fact(&nic.target).or_else(|| socket(source, nic));
         let witness = target.as_ref().map(|it| {
             Witness::at(xml_class(live), it.evidence, format!("target dev {}", it.value))
         });
         self.nics.push(NicDraft {
             nic: Nic {
-                mac: nic.mac.as_ref().map(|it| Fact::new(source, *it)),
+                mac: nic.mac.as_ref().map(|mac| Fact::new(source, *mac)),
                 target,
                 bridge: fact(&nic.bridge),
                 interface_id: fact(&nic.interface_id),
@@ -196,7 +196,7 @@ impl<'a> Draft<'a> {
 /// A vhost-user NIC has no device: its socket is named after the OVS interface.
 fn socket(source: SourceId, nic: &DomainNic) -> Option<Fact<Name>> {
     let path = nic.source_dev.as_ref().filter(|_| nic.kind.value == "vhostuser")?;
-    let name = path.rsplit('/').next().filter(|it| !it.is_empty())?;
+    let name = path.rsplit('/').next().filter(|rsplit| !rsplit.is_empty())?;
     Some(Fact { value: name.into(), evidence: path.evidence(source) })
 }
 
@@ -226,8 +226,8 @@ fn states<'a>(
     for (source, rows) in texts.of(records!(DomainStates)) {
         for row in rows {
             let by_uuid = || uuids.get(row.uuid.as_ref()?.as_str()).cloned();
-            let uuid_only = || row.uuid.as_ref().map(|it| it.value.clone());
-            let name = row.name.as_ref().map(|it| it.value.clone());
+            let uuid_only = || row.uuid.as_ref().map(|uuid| uuid.value.clone());
+            let name = row.name.as_ref().map(|name| name.value.clone());
             let Some(name) = name.or_else(by_uuid).or_else(uuid_only) else { continue };
             let draft = drafts.entry(name.clone()).or_default();
             draft.see(source.id, row.at);
@@ -267,7 +267,7 @@ fn qemu<'a>(
     for (source, processes) in texts.of(records!(QemuProcesses)) {
         for process in processes {
             let by_uuid = || uuids.get(process.uuid.as_ref()?.as_str()).cloned();
-            let by_name = || process.name.as_ref().map(|it| it.value.clone());
+            let by_name = || process.name.as_ref().map(|name| name.value.clone());
             let Some(name) = by_uuid().or_else(by_name) else { continue };
             let draft = drafts.entry(name).or_default();
             draft.see(source.id, process.at);
@@ -327,8 +327,8 @@ fn interfaces<'a>(texts: &Texts<'a>, drafts: &mut BTreeMap<Name, Draft<'a>>) {
             .iter()
             .filter(|_| !known)
             .find(|(_, it)| {
-                it.vm.id.as_ref().is_some_and(|it| it.value.to_string() == domain)
-                    || it.vm.uuid.as_ref().is_some_and(|it| it.value == domain)
+                it.vm.id.as_ref().is_some_and(|id| id.value.to_string() == domain)
+                    || it.vm.uuid.as_ref().is_some_and(|uuid| uuid.value == domain)
             })
             .map_or_else(|| domain.into(), |(name, _)| name.clone());
         let draft = drafts.entry(name).or_default();
@@ -342,11 +342,11 @@ fn interfaces<'a>(texts: &Texts<'a>, drafts: &mut BTreeMap<Name, Draft<'a>>) {
                 None if inactive && live => continue,
                 None => {
                     // The XML gives the same device another MAC.
-                    let other = draft.nics.iter_mut().find(|it| {
+                    let other = draft.nics.iter_mut().find(|nic| {
                         row.target.is_some()
-                            && it.nic.live
-                            && it.nic.target.as_ref().map(|it| &it.value)
-                                == row.target.as_ref().map(|it| &it.value)
+                            && nic.nic.live
+                            && nic.nic.target.as_ref().map(|target| &target.value)
+                                == row.target.as_ref().map(|target| &target.value)
                     });
                     if let Some(other) = other {
                         let new = format!("domiflist: mac {}", mac.value);
@@ -406,7 +406,7 @@ fn add<'a>(
         .seen
         .iter()
         .take(1)
-        .map(|&it| Witness::at(WitnessClass::Daemon, it, "domain"))
+        .map(|&seen| Witness::at(WitnessClass::Daemon, seen, "domain"))
         .collect();
     let vm = topology.add(Node {
         host: Some(texts.host),
@@ -437,7 +437,7 @@ fn add<'a>(
         let belongs = seen
             .iter()
             .take(1)
-            .map(|&it| Witness::at(xml_class(fields.live), it, "NIC of the domain"))
+            .map(|&seen| Witness::at(xml_class(fields.live), seen, "NIC of the domain"))
             .collect();
         let id = topology.add(Node {
             host: Some(texts.host),
@@ -476,7 +476,7 @@ impl Guests {
         let mut all =
             Self { iface_ids: HashMap::new(), macs: HashMap::new(), taps: HashMap::new() };
         let keys = topology.keys.host(texts.host);
-        for &id in keys.into_iter().flat_map(|it| it.ovs_interfaces.values()) {
+        for &id in keys.into_iter().flat_map(|key| key.ovs_interfaces.values()) {
             let Some(data) = topology.ovs_interface(id) else { continue };
             for (key, value) in &data.external_ids {
                 if key == "iface-id" {
@@ -512,20 +512,20 @@ fn attach<'a>(
 ) {
     let guests = Guests::new(topology, texts);
     for (id, draft, active) in nics {
-        let Some(NodeData::VmNic(nic)) = topology.node(id).map(|it| &it.data) else { continue };
+        let Some(NodeData::VmNic(nic)) = topology.node(id).map(|node| &node.data) else { continue };
         let nic = nic.clone();
         let mut witnesses = draft.target;
-        let named = nic.target.as_ref().and_then(|it| {
-            topology.find_netdev(texts.host, &Netns::Root, &it.value).or_else(|| {
+        let named = nic.target.as_ref().and_then(|target| {
+            topology.find_netdev(texts.host, &Netns::Root, &target.value).or_else(|| {
                 // vhost-user: the OVS interface has no device.
-                topology.find_ovs_interface(texts.host, &it.value)
+                topology.find_ovs_interface(texts.host, &target.value)
             })
         });
         let tap = |mac: Mac| match guests.taps.get(&tail(mac)).map(Vec::as_slice) {
             Some([one]) => Some(*one),
             _ => None,
         };
-        let mac = nic.mac.as_ref().map(|it| it.value);
+        let mac = nic.mac.as_ref().map(|mac| mac.value);
         let (target, mut confidence) = match named {
             Some(it) => (it, if nic.live { Confidence::Proven } else { Confidence::Inferred }),
             // No text names the device: the one tap with the MAC of the guest is it.
@@ -560,7 +560,7 @@ fn database(
     target: NodeId,
     witnesses: &mut Vec<Witness>,
 ) {
-    let Some(device) = topology.node(target).map(|it| it.name.clone()) else { return };
+    let Some(device) = topology.node(target).map(|node| node.name.clone()) else { return };
     let mut found: Vec<NodeId> = Vec::new();
     if let Some(port) = &nic.interface_id {
         found.extend(guests.iface_ids.get(&port.value).into_iter().flatten());
@@ -580,7 +580,7 @@ fn database(
         let value =
             |key: &str| data.external_ids.iter().find(|(it, _)| it == key).map(|(_, it)| it);
         if let Some(port) = value("iface-id")
-            && nic.interface_id.as_ref().is_some_and(|it| it.value == port.value)
+            && nic.interface_id.as_ref().is_some_and(|id| id.value == port.value)
         {
             let words = format!("iface-id {}", port.value);
             witnesses.push(Witness::at(WitnessClass::Daemon, port.evidence, words));

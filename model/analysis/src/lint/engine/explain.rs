@@ -36,7 +36,7 @@ type Index<'t> = BTreeMap<(usize, Option<HostId>, Key<'t>), Vec<usize>>;
 /// Ties findings to their causes and orders them: roots by what they cut off, each followed by what it explains.
 pub(crate) fn explain(findings: &mut Vec<Finding>, ctx: &Ctx<'_>) {
     let mut reach = Reach::new(ctx);
-    let touches: Vec<Touch> = findings.iter().map(|it| Touch::of(it, ctx)).collect();
+    let touches: Vec<Touch> = findings.iter().map(|finding| Touch::of(finding, ctx)).collect();
     let reached: Vec<_> =
         findings.iter().zip(&touches).map(|(it, touch)| reach.of(it, touch)).collect();
     for (finding, (blast, _)) in findings.iter_mut().zip(&reached) {
@@ -77,7 +77,7 @@ fn causes(
                 }
             }
         }
-        candidates.sort_by_key(|it| findings.get(*it).map(rank));
+        candidates.sort_by_key(|candidate| findings.get(*candidate).map(rank));
         candidates.dedup();
         let mut cause = Cause::default();
         for candidate in candidates {
@@ -104,7 +104,7 @@ fn causes(
     let root = |at: usize| roots.get(at).copied().unwrap_or(at);
     for (at, cause) in causes.iter_mut().enumerate() {
         let mut seen = BTreeSet::from([root(at)]);
-        cause.also.retain(|it| seen.insert(root(*it)));
+        cause.also.retain(|also| seen.insert(root(*also)));
         cause.also.truncate(HINTS);
     }
     causes
@@ -134,12 +134,12 @@ fn index<'t>(
                 let host = host_of(*join, root.host);
                 let mut keys = touch.keys(*join);
                 if *join == Join::Above {
-                    keys = above.iter().map(|it| Key::Node(*it)).collect();
+                    keys = above.iter().map(|above| Key::Node(*above)).collect();
                 }
                 for key in keys {
                     let best = index.entry((number, host, key)).or_default();
                     best.push(at);
-                    best.sort_by_key(|it| findings.get(*it).map(rank));
+                    best.sort_by_key(|best| findings.get(*best).map(rank));
                     best.dedup();
                     best.truncate(BEST);
                 }
@@ -181,20 +181,23 @@ fn root_of(at: usize, causes: &[Cause]) -> usize {
 
 /// Writes causes into the findings.
 fn tie(findings: &mut [Finding], causes: &[Cause]) {
-    let fingerprints: Vec<String> = findings.iter().map(|it| it.fingerprint.clone()).collect();
-    let names: Vec<String> =
-        findings.iter().map(|it| format!("{} on {}", it.rule.code, it.subject.name)).collect();
+    let fingerprints: Vec<String> =
+        findings.iter().map(|finding| finding.fingerprint.clone()).collect();
+    let names: Vec<String> = findings
+        .iter()
+        .map(|finding| format!("{} on {}", finding.rule.code, finding.subject.name))
+        .collect();
     let mut explains: BTreeMap<usize, Vec<String>> = BTreeMap::new();
     let mut affected: BTreeMap<usize, Blast> = BTreeMap::new();
     for (at, finding) in findings.iter_mut().enumerate() {
         let Some(cause) = causes.get(at) else { continue };
-        finding.explained_by = cause.by.and_then(|it| fingerprints.get(it).cloned());
+        finding.explained_by = cause.by.and_then(|by| fingerprints.get(by).cloned());
         let prints = |all: &[usize]| -> Vec<String> {
             all.iter().filter_map(|it| fingerprints.get(*it).cloned()).collect()
         };
         finding.also_explained_by = prints(&cause.also);
         finding.maybe_explained_by = prints(&cause.perhaps);
-        for name in cause.perhaps.iter().filter_map(|it| names.get(*it)) {
+        for name in cause.perhaps.iter().filter_map(|perhap| names.get(*perhap)) {
             finding.notes.push(format!("may be caused by {name}"));
         }
         // All causes up to the root explain it.
@@ -224,11 +227,11 @@ fn arrange(findings: &mut Vec<Finding>, causes: &[Cause]) {
     }
     let mut roots: Vec<usize> = groups.keys().copied().collect();
     // Stable: findings that are equal in all of these keep their order.
-    roots.sort_by_key(|it| findings.get(*it).map(order));
+    roots.sort_by_key(|root| findings.get(*root).map(order));
     let mut slots: Vec<Option<Finding>> = std::mem::take(findings).into_iter().map(Some).collect();
     for root in roots {
         let group = groups.remove(&root).unwrap_or_default();
-        let rest = group.into_iter().filter(|it| *it != root);
+        let rest = group.into_iter().filter(|group| *group != root);
         for at in std::iter::once(root).chain(rest) {
             findings.extend(slots.get_mut(at).and_then(Option::take));
         }

@@ -64,7 +64,7 @@ pub fn run<R: Into<RuleRef>>(
     }
     report.findings.sort_by(|a, b| order(a, &ctx).cmp(&order(b, &ctx)));
     explain(&mut report.findings, &ctx);
-    let hosts: Vec<&str> = ctx.hosts().map(|it| ctx.hostname(it)).collect();
+    let hosts: Vec<&str> = ctx.hosts().map(|host| ctx.hostname(host)).collect();
     report.unused = unused(settings, &report, &hosts);
     report
         .cannot_tell
@@ -115,11 +115,11 @@ fn withdraw(verdicts: &mut Verdicts, ctx: &Ctx<'_>) {
     let snapshot = ctx.topology.snapshot;
     let is_cut = |cited: &Cited| {
         let it = &cited.evidence;
-        let problems = snapshot.reading(it.source).map_or(&[][..], |it| &it.problems);
+        let problems = snapshot.reading(it.source).map_or(&[][..], |reading| &reading.problems);
         // Of what only says more about the fault, whole lines do.
         let last_line = || {
-            let text = snapshot.source(it.source).map_or("", |it| it.text.as_str());
-            text.rfind('\n').and_then(|it| u32::try_from(it).ok()).unwrap_or(0)
+            let text = snapshot.source(it.source).map_or("", |source| source.text.as_str());
+            text.rfind('\n').and_then(|text| u32::try_from(text).ok()).unwrap_or(0)
         };
         problems.iter().any(|problem| {
             problem.kind == ProblemKind::Truncated
@@ -138,8 +138,8 @@ fn withdraw(verdicts: &mut Verdicts, ctx: &Ctx<'_>) {
     verdicts.findings = findings;
     let undecided: Vec<Finding> = undecided;
     for finding in undecided {
-        let cut = finding.evidence.iter().filter(|it| is_cut(it));
-        let sources = cut.filter_map(|it| snapshot.source(it.evidence.source));
+        let cut = finding.evidence.iter().filter(|evidence| is_cut(evidence));
+        let sources = cut.filter_map(|cut| snapshot.source(cut.evidence.source));
         verdicts.cannot_tell(finding.host, sources.map(Need::again));
     }
 }
@@ -149,7 +149,7 @@ fn merge(findings: Vec<Finding>, ctx: &Ctx<'_>) -> Vec<Finding> {
     let mut places: BTreeMap<(HostId, String), usize> = BTreeMap::new();
     let mut merged: Vec<Finding> = Vec::with_capacity(findings.len());
     for mut finding in findings {
-        finding.evidence.sort_by_key(|it| it.role);
+        finding.evidence.sort_by_key(|evidence| evidence.role);
         finding.fingerprint = fingerprint(&finding, ctx);
         let key = (finding.host, finding.fingerprint.clone());
         match places.get(&key).and_then(|&at| merged.get_mut(at)) {
@@ -176,7 +176,7 @@ fn fold(first: &mut Finding, mut second: Finding) {
             first.evidence.push(cited);
         }
     }
-    first.evidence.sort_by_key(|it| it.role);
+    first.evidence.sort_by_key(|evidence| evidence.role);
     for searched in second.searched {
         if !first.searched.contains(&searched) {
             first.searched.push(searched);
@@ -231,7 +231,7 @@ fn hash(finding: &Finding, host: &str) -> String {
 /// texts were taken at different or unknown times, that is a possible reason.
 fn doubt_absence(findings: &mut [Finding], ctx: &Ctx<'_>) {
     let mut per_host: BTreeMap<_, usize> = BTreeMap::new();
-    for it in findings.iter().filter(|it| it.rests_on_absence) {
+    for it in findings.iter().filter(|finding| finding.rests_on_absence) {
         *per_host.entry(it.host).or_default() += 1 + it.also.len();
     }
     for finding in findings {
@@ -248,9 +248,9 @@ fn doubt_absence(findings: &mut [Finding], ctx: &Ctx<'_>) {
 /// Says how far apart the texts were taken that a finding compares; `None` where that is no
 /// concern.
 fn note_time_apart(finding: &Finding, ctx: &Ctx<'_>) -> Option<String> {
-    let cited = finding.evidence.iter().map(|it| it.evidence.source);
+    let cited = finding.evidence.iter().map(|evidence| evidence.evidence.source);
     let searched =
-        finding.searched.iter().flat_map(|searched| searched.sources.iter().map(|it| it.0));
+        finding.searched.iter().flat_map(|searched| searched.sources.iter().map(|source| source.0));
     let sources: BTreeSet<SourceId> = cited.chain(searched).collect();
     if sources.len() < 2 {
         return None;
@@ -268,8 +268,8 @@ fn note_time_apart(finding: &Finding, ctx: &Ctx<'_>) -> Option<String> {
                 .to_owned(),
         );
     };
-    let first = bounds.iter().map(|it| it.0).fold(f64::INFINITY, f64::min);
-    let last = bounds.iter().map(|it| it.1).fold(f64::NEG_INFINITY, f64::max);
+    let first = bounds.iter().map(|bound| bound.0).fold(f64::INFINITY, f64::min);
+    let last = bounds.iter().map(|bound| bound.1).fold(f64::NEG_INFINITY, f64::max);
     let seconds = last - first;
     (seconds > ctx.settings.thresholds.capture_skew_s).then(|| {
         format!(

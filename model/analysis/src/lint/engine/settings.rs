@@ -106,7 +106,7 @@ impl Scope {
     pub fn holds(&self, finding: &Finding, host: &str) -> bool {
         self.code == finding.rule.code
             && self.host.as_ref().is_none_or(|it| it.matches(host))
-            && self.netns.as_ref().is_none_or(|it| it.matches(&of_finding(finding)))
+            && self.netns.as_ref().is_none_or(|netns| netns.matches(&of_finding(finding)))
             && self.object.as_ref().is_none_or(|glob| {
                 finding.subject.names(finding.netns.as_ref()).any(|name| glob.matches(&name))
             })
@@ -127,9 +127,9 @@ impl Settings {
                 finding.severity = it.severity;
             }
         }
-        let fits = |it: &&Suppression| it.scope.holds(finding, host);
+        let fits = |suppression: &&Suppression| suppression.scope.holds(finding, host);
         let mut all = self.suppressions.iter().filter(fits);
-        if let Some(valid) = all.clone().find(|it| !it.expired) {
+        if let Some(valid) = all.clone().find(|clone| !clone.expired) {
             finding.suppressed = Some(valid.suppressed.clone());
         } else if let Some(Suppression { suppressed, .. }) = all.next() {
             let until = suppressed.until.as_deref().unwrap_or_default();
@@ -137,7 +137,7 @@ impl Settings {
             finding.notes.push(note);
         }
         finding.baseline =
-            self.baseline.as_ref().is_some_and(|it| it.contains(&finding.of_machine));
+            self.baseline.as_ref().is_some_and(|baseline| baseline.contains(&finding.of_machine));
     }
 
     /// That a device is down is no more than a remark where the profile expects it.

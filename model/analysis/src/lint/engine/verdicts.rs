@@ -59,7 +59,7 @@ impl Verdicts {
         node: NodeId,
         message: impl Into<String>,
     ) -> &mut Finding {
-        let netns = ctx.topology.node(node).and_then(|it| it.netns.clone());
+        let netns = ctx.topology.node(node).and_then(|node| node.netns.clone());
         let finding = self.fire(host, ctx.subject(node), message);
         finding.netns = netns;
         finding

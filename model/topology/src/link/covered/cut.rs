@@ -32,7 +32,7 @@ pub(super) fn doubt_lists(topology: &mut Topology<'_>, texts: &Texts<'_>) {
                 named.entry(&source.netns).or_default().extend(devices.map(|dev| dev.as_str()));
             }
             Batch::Neighbours(neighbours) => {
-                let devices = neighbours.iter().filter_map(|it| it.dev.as_ref());
+                let devices = neighbours.iter().filter_map(|neighbour| neighbour.dev.as_ref());
                 named.entry(&source.netns).or_default().extend(devices.map(|dev| dev.as_str()));
             }
             _ => {}
@@ -57,7 +57,7 @@ fn is_listed(listed: &BTreeSet<&str>, device: &str) -> bool {
 
 /// `if7`: `ip` knows only the index of a device that was removed while it ran.
 fn is_number(device: &str) -> bool {
-    device.strip_prefix("if").is_some_and(|it| it.bytes().all(|byte| byte.is_ascii_digit()))
+    device.strip_prefix("if").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn doubt(topology: &mut Topology<'_>, texts: &Texts<'_>, netns: &Netns) {

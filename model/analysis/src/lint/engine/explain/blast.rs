@@ -39,7 +39,7 @@ impl<'c, 'a> Reach<'c, 'a> {
         }
         let mut vms: BTreeSet<NodeId> = BTreeSet::new();
         let mut namespaces: BTreeSet<(Option<HostId>, &str)> =
-            touch.netns.iter().map(|it| (Some(finding.host), it.as_str())).collect();
+            touch.netns.iter().map(|netns| (Some(finding.host), netns.as_str())).collect();
         for &id in seen.iter().chain(&touch.nodes) {
             let Some(node) = self.ctx.topology.node(id) else { continue };
             match &node.data {
@@ -47,15 +47,15 @@ impl<'c, 'a> Reach<'c, 'a> {
                     vms.insert(id);
                 }
                 NodeData::Netns(_) => {
-                    let name = node.netns.as_ref().and_then(|it| it.name());
-                    namespaces.extend(name.map(|it| (node.host, it)));
+                    let name = node.netns.as_ref().and_then(|netns| netns.name());
+                    namespaces.extend(name.map(|name| (node.host, name)));
                 }
                 _ => {}
             }
         }
         for name in touch.devices.iter().take(MOST_OBJECTS) {
             for nic in self.ctx.nics_behind(finding.host, name) {
-                let runs = self.ctx.vm(nic.vm).is_some_and(|it| it.active == Some(true));
+                let runs = self.ctx.vm(nic.vm).is_some_and(|vm| vm.active == Some(true));
                 vms.extend(runs.then_some(nic.vm));
             }
         }

@@ -40,14 +40,19 @@ fn root_of(
     root.shape = Shape::Population;
     root.peers = Vec::new();
     root.evidence =
-        members.iter().filter_map(|it| it.evidence.first().cloned()).take(CITED).collect();
+        members.iter().filter_map(|member| member.evidence.first().cloned()).take(CITED).collect();
     root.searched = Vec::new();
     root.rests_on_absence = false;
     root.notes = Vec::new();
     root.also = members.iter().map(|member| member.subject.clone()).collect();
-    root.nodes = members.iter().flat_map(|it| it.node.iter().chain(&it.nodes)).copied().collect();
-    root.severity = members.iter().map(|it| it.severity).max().unwrap_or(root.severity);
-    root.confidence = members.iter().map(|it| it.confidence).max().unwrap_or(root.confidence);
+    root.nodes = members
+        .iter()
+        .flat_map(|member| member.node.iter().chain(&member.nodes))
+        .copied()
+        .collect();
+    root.severity = members.iter().map(|member| member.severity).max().unwrap_or(root.severity);
+    root.confidence =
+        members.iter().map(|member| member.confidence).max().unwrap_or(root.confidence);
     root.fingerprint = run::fingerprint(&root, ctx);
     Some(root)
 }

@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use tapline_topology::names;
+
 use super::super::finding::{Finding, Shape};
 use super::super::rule::{After, Join, Place, Rule, Which};
 use crate::lint::rules::ALL;
@@ -81,7 +83,7 @@ fn holds(which: Which, finding: &Finding) -> bool {
     match which {
         Which::Any => true,
         Which::Population => is_population(finding),
-        Which::IntegrationBridge => subject.name == "br-int",
+        Which::IntegrationBridge => subject.name == names::INTEGRATION_BRIDGE,
         Which::AbsentPeer => finding.shape == Shape::AbsentPeer,
         Which::PresentPeer => finding.shape != Shape::AbsentPeer,
         Which::Unfinished => finding.shape == Shape::Unfinished,

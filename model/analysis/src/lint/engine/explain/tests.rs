@@ -52,13 +52,13 @@ fn report(rules: &[&'static Rule]) -> Report {
 /// `code object < code of its cause`, in the order of the report.
 fn shown(report: &Report) -> Vec<String> {
     let of = |fingerprint: &String| {
-        let cause = report.findings.iter().find(|it| it.fingerprint == *fingerprint);
-        cause.map_or("?", |it| &*it.rule.code)
+        let cause = report.findings.iter().find(|finding| finding.fingerprint == *fingerprint);
+        cause.map_or("?", |cause| &*cause.rule.code)
     };
-    let line = |it: &Finding| {
-        let cause = it.explained_by.as_ref().map(of);
-        let cause = cause.map(|it| format!(" < {it}")).unwrap_or_default();
-        format!("{} {}{cause}", it.rule.code, it.subject.name)
+    let line = |finding: &Finding| {
+        let cause = finding.explained_by.as_ref().map(of);
+        let cause = cause.map(|cause| format!(" < {cause}")).unwrap_or_default();
+        format!("{} {}{cause}", finding.rule.code, finding.subject.name)
     };
     report.findings.iter().map(line).collect()
 }
@@ -109,13 +109,13 @@ rule!(OTHER_BRIDGE, "VM-002", Proven, [(0, "vm-nic", "vm1/tap01234567-89")]);
 #[test]
 fn a_second_cause_is_a_cross_reference() {
     let report = report(&[&CHAIN, &OTHER_BRIDGE, &TARGET]);
-    let of = |code: &str| report.findings.iter().find(|it| it.rule.code == code).unwrap();
+    let of = |code: &str| report.findings.iter().find(|finding| finding.rule.code == code).unwrap();
     let chain = of("LBR-001");
     assert_eq!(chain.explained_by.as_ref(), Some(&of("VM-001").fingerprint));
     assert_eq!(chain.also_explained_by, [of("VM-002").fingerprint.clone()]);
     // What follows from the same root is no second cause.
     let report = super::tests::report(&[&CHAIN, &OPEN, &TARGET]);
-    assert!(report.findings.iter().all(|it| it.also_explained_by.is_empty()));
+    assert!(report.findings.iter().all(|finding| finding.also_explained_by.is_empty()));
 }
 
 rule!(GUESS, "OVS-001", Suspect, [(0, "ovs-interface", "br-int/qvo01234567-89")]);
@@ -124,7 +124,7 @@ rule!(GUESS, "OVS-001", Suspect, [(0, "ovs-interface", "br-int/qvo01234567-89")]
 fn a_guess_only_hints_at_being_the_cause() {
     let report = report(&[&CHAIN, &GUESS]);
     assert!(report.findings.iter().all(Finding::is_root));
-    let symptom = report.findings.iter().find(|it| !it.notes.is_empty()).unwrap();
+    let symptom = report.findings.iter().find(|finding| !finding.notes.is_empty()).unwrap();
     assert_eq!(symptom.subject.name, "qvb01234567-89");
     assert_eq!(symptom.notes, ["may be caused by OVS-001 on br-int/qvo01234567-89"]);
 }

@@ -103,11 +103,11 @@ impl Touch {
             }
             NodeData::Netdev(_) => {
                 self.port(&node.name);
-                self.addresses.extend(ctx.addresses_of(id).iter().map(|it| it.ip));
+                self.addresses.extend(ctx.addresses_of(id).iter().map(|address| address.ip));
                 if !ctx.members(id).is_empty() {
                     self.bridges.insert(node.name.to_string());
                 }
-                self.bridges.extend(ctx.master(id).map(|it| it.name().to_owned()));
+                self.bridges.extend(ctx.master(id).map(|master| master.name().to_owned()));
                 if let Some(interface) = ctx.interface_of(id) {
                     self.node(interface.id, ctx);
                 }
@@ -118,7 +118,7 @@ impl Touch {
                 }
             }
             NodeData::Vm(vm) => {
-                self.vms.extend(vm.uuid.as_ref().map(|it| it.value.to_string()));
+                self.vms.extend(vm.uuid.as_ref().map(|uuid| uuid.value.to_string()));
             }
             NodeData::Netns(_) => {
                 self.netns.insert(node.name.to_string());
@@ -132,7 +132,7 @@ impl Touch {
             }
             NodeData::TunnelEndpoint(tunnel) => {
                 let ends = [&tunnel.local, &tunnel.remote];
-                self.addresses.extend(ends.into_iter().flatten().map(|it| it.value));
+                self.addresses.extend(ends.into_iter().flatten().map(|end| end.value));
                 self.node(tunnel.owner, ctx);
             }
             NodeData::Host(_) | NodeData::RemoteHost(_) | NodeData::RouteTable(_) => {}
@@ -149,26 +149,26 @@ impl Touch {
         }
         for end in ["local_ip", "remote_ip"] {
             let ip = interface.data.option(end);
-            self.addresses.extend(ip.and_then(|it| it.value.parse::<IpAddr>().ok()));
+            self.addresses.extend(ip.and_then(|ip| ip.value.parse::<IpAddr>().ok()));
         }
         if interface.kind != "patch" {
             self.bridges.insert(interface.bridge.to_string());
             return;
         }
         // A patch is about the bridge that it ties to the integration bridge.
-        let peer = interface.data.option("peer").map_or("", |it| it.value.as_str());
+        let peer = interface.data.option("peer").map_or("", |option| option.value.as_str());
         let peer = ctx.interface_called(interface.host, peer);
-        self.devices.extend(peer.map(|it| it.name().to_owned()));
-        let far = peer.map(|it| it.bridge.to_string());
+        self.devices.extend(peer.map(|peer| peer.name().to_owned()));
+        let far = peer.map(|peer| peer.bridge.to_string());
         let named = || {
             let end = interface.name().strip_prefix("int-")?;
-            ctx.bridge_called(interface.host, end).map(|it| it.name().to_owned())
+            ctx.bridge_called(interface.host, end).map(|bridge| bridge.name().to_owned())
         };
         let far = far.or_else(named);
-        if interface.bridge != "br-int" || far.is_none() {
+        if !ctx.is_integration_called(interface.host, &interface.bridge) || far.is_none() {
             self.bridges.insert(interface.bridge.to_string());
         }
-        self.bridges.extend(far.filter(|it| it != "br-int"));
+        self.bridges.extend(far.filter(|far| !ctx.is_integration_called(interface.host, far)));
     }
 
     fn nic(&mut self, nic: Item<'_, VmNic<'_>>, ctx: &Ctx<'_>) {
@@ -181,27 +181,27 @@ impl Touch {
         if let Some(bridge) = &nic.data.bridge {
             self.ports.extend(names::port_prefix(&bridge.value).map(str::to_owned));
         }
-        let id = nic.data.interface_id.as_ref().and_then(|it| it.value.get(..11));
+        let id = nic.data.interface_id.as_ref().and_then(|id| id.value.get(..11));
         self.ports.extend(id.map(str::to_owned));
-        let uuid = ctx.vm(nic.vm).and_then(|it| it.data.uuid.as_ref());
-        self.vms.extend(uuid.map(|it| it.value.to_string()));
+        let uuid = ctx.vm(nic.vm).and_then(|vm| vm.data.uuid.as_ref());
+        self.vms.extend(uuid.map(|uuid| uuid.value.to_string()));
     }
 
     /// The keys by which a join looks.
     pub(super) fn keys(&self, join: Join) -> Vec<Key<'_>> {
-        let devices = || self.devices.iter().map(|it| Key::Device(it));
+        let devices = || self.devices.iter().map(|device| Key::Device(device));
         match join {
             Join::Host => vec![Key::Host],
-            Join::Bridge => self.bridges.iter().map(|it| Key::Bridge(it)).collect(),
+            Join::Bridge => self.bridges.iter().map(|bridge| Key::Bridge(bridge)).collect(),
             Join::Device => devices().collect(),
-            Join::Port => devices().chain(self.ports.iter().map(|it| Key::Port(it))).collect(),
-            Join::Netns => self.netns.iter().map(|it| Key::Netns(it)).collect(),
+            Join::Port => devices().chain(self.ports.iter().map(|port| Key::Port(port))).collect(),
+            Join::Netns => self.netns.iter().map(|netns| Key::Netns(netns)).collect(),
             Join::Address | Join::AnyAddress => {
-                self.addresses.iter().map(|it| Key::Address(*it)).collect()
+                self.addresses.iter().map(|address| Key::Address(*address)).collect()
             }
-            Join::Peer => self.hosts.iter().map(|it| Key::OfHost(*it)).collect(),
-            Join::Vm => self.vms.iter().map(|it| Key::Vm(it)).collect(),
-            Join::Above => self.nodes.iter().map(|it| Key::Node(*it)).collect(),
+            Join::Peer => self.hosts.iter().map(|host| Key::OfHost(*host)).collect(),
+            Join::Vm => self.vms.iter().map(|vm| Key::Vm(vm)).collect(),
+            Join::Above => self.nodes.iter().map(|node| Key::Node(*node)).collect(),
         }
     }
 }

@@ -37,14 +37,16 @@ declare_rule! {
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let files = nics::bonds(ctx);
     let mut lone: BTreeMap<(HostId, &Netns), usize> = BTreeMap::new();
-    for bond in ctx.netdevs().filter(|it| it.kind == NetdevKind::Bond) {
+    for bond in ctx.netdevs().filter(|device| device.kind == NetdevKind::Bond) {
         if let [only] = ctx.members(bond.id).as_slice()
             && only.usable() == Some(true)
         {
             *lone.entry((bond.host, bond.netns())).or_default() += 1;
         }
     }
-    for bond in ctx.netdevs().filter(|it| matches!(it.kind, NetdevKind::Bond | NetdevKind::Team)) {
+    for bond in
+        ctx.netdevs().filter(|device| matches!(device.kind, NetdevKind::Bond | NetdevKind::Team))
+    {
         let switch = lone.get(&(bond.host, bond.netns())).is_some_and(|it| *it > 1);
         kernel_bond(ctx, out, bond, files.get(&bond.id).copied(), switch);
     }
@@ -72,7 +74,7 @@ fn kernel_bond<'a>(
 ) {
     let mut slaves = Slaves::new();
     if let Some((source, file)) = file {
-        slaves.extend(file.slaves.iter().map(|it| (it.name.as_str(), (source, it))));
+        slaves.extend(file.slaves.iter().map(|slave| (slave.name.as_str(), (source, slave))));
     }
     // The linker made a device of each member that only the file names; such a one has no flags.
     let members: Vec<Member<'a>> = ctx
@@ -91,7 +93,7 @@ fn kernel_bond<'a>(
     // it has members, whatever the list shows.
     let listed = file.is_some()
         || ctx.complete(bond.host, bond.netns(), Topic::Links) && bond.carrier() == Some(false);
-    if members.is_empty() && !listed || members.iter().any(|it| it.works.is_none()) {
+    if members.is_empty() && !listed || members.iter().any(|member| member.works.is_none()) {
         out.cannot_tell(bond.host, [Topic::Links.command(bond.netns())]);
         return;
     }
@@ -103,7 +105,7 @@ fn kernel_bond<'a>(
     let half = switch && members.len() == 1;
     let verdict = verdict(&members, idle.is_some());
     let Some((message, severity)) =
-        verdict.filter(|_| !half || members.iter().any(|it| it.works != Some(true)))
+        verdict.filter(|_| !half || members.iter().any(|member| member.works != Some(true)))
     else {
         out.clean();
         return;
@@ -126,7 +128,7 @@ fn kernel_bond<'a>(
         finding.context(place, "the bond");
     }
     finding.next(format!("cat /proc/net/bonding/{}", bond.name()));
-    for member in members.iter().filter(|it| it.works == Some(false)).take(3) {
+    for member in members.iter().filter(|member| member.works == Some(false)).take(3) {
         finding.next(format!("ethtool {}", member.name));
     }
 }
@@ -143,14 +145,14 @@ fn member<'a>(ctx: &Ctx<'a>, id: NodeId, slaves: &Slaves<'a>) -> Option<Member<'
         let status = slave.mii_status.as_ref()?;
         Some((status.value != "down", (status.evidence(source), "MII status")))
     });
-    let flags = device.flags.as_ref().map(|it| it.evidence);
+    let flags = device.flags.as_ref().map(|flag| flag.evidence);
     Some(match (status, device.usable()) {
         (Some((false, evidence)), _) => {
             Member { name, works: Some(false), evidence: Some(evidence) }
         }
         (_, Some(works)) => {
             let label = if works { "up" } else { "down" };
-            Member { name, works: Some(works), evidence: flags.map(|it| (it, label)) }
+            Member { name, works: Some(works), evidence: flags.map(|flag| (flag, label)) }
         }
         (Some((works, evidence)), None) => {
             Member { name, works: Some(works), evidence: Some(evidence) }
@@ -161,8 +163,11 @@ fn member<'a>(ctx: &Ctx<'a>, id: NodeId, slaves: &Slaves<'a>) -> Option<Member<'
 
 /// What to say of these members, and how bad it is; `None` where all is well.
 fn verdict(members: &[Member<'_>], idle: bool) -> Option<(String, Severity)> {
-    let down: Vec<&str> =
-        members.iter().filter(|it| it.works == Some(false)).map(|it| it.name).collect();
+    let down: Vec<&str> = members
+        .iter()
+        .filter(|member| member.works == Some(false))
+        .map(|member| member.name)
+        .collect();
     let names = defs::list(down.iter().copied(), 3);
     if members.is_empty() {
         return Some(("the bond has no member: nothing passes".to_owned(), Severity::Error));
@@ -191,7 +196,7 @@ fn verdict(members: &[Member<'_>], idle: bool) -> Option<(String, Severity)> {
 
 fn cite(finding: &mut crate::lint::Finding, members: &[Member<'_>]) {
     let alone = members.len() == 1;
-    for member in members.iter().filter(|it| it.works == Some(false) || alone).take(5) {
+    for member in members.iter().filter(|member| member.works == Some(false) || alone).take(5) {
         if let Some((evidence, label)) = member.evidence {
             finding.primary(evidence, format!("{}: {label}", member.name));
         }
@@ -204,14 +209,14 @@ fn ovs_bond<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, port: Item<'a, OvsPort>) {
         return;
     }
     let members: Vec<Member<'a>> =
-        interfaces(ctx, port).into_iter().map(|it| ovs_member(ctx, it)).collect();
+        interfaces(ctx, port).into_iter().map(|interface| ovs_member(ctx, interface)).collect();
     // Rows of the table may be missing; the port says how many there are.
     if members.len() < port.interfaces
-        || members.iter().any(|it| it.works.is_none())
-            && !members.iter().any(|it| it.works == Some(false))
+        || members.iter().any(|member| member.works.is_none())
+            && !members.iter().any(|member| member.works == Some(false))
     {
         let topics = [Topic::OvsInterfaces];
-        out.cannot_tell(port.host, topics.map(|it| it.command(&Netns::Root)));
+        out.cannot_tell(port.host, topics.map(|topic| topic.command(&Netns::Root)));
         return;
     }
     let Some((message, severity)) = verdict(&members, false) else {
@@ -225,7 +230,7 @@ fn ovs_bond<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, port: Item<'a, OvsPort>) {
         finding.context(place, "the bond");
     }
     finding.next(format!("ovs-appctl bond/show {}", port.name()));
-    for member in members.iter().filter(|it| it.works == Some(false)).take(3) {
+    for member in members.iter().filter(|member| member.works == Some(false)).take(3) {
         finding.next(format!("ip -d link show {}", member.name));
     }
 }
@@ -253,8 +258,8 @@ fn ovs_member<'a>(ctx: &Ctx<'a>, interface: Item<'a, OvsInterface>) -> Member<'a
     let link = interface.data.link_state.as_ref();
     Member {
         name,
-        works: link.map(|it| it.value != "down"),
-        evidence: link.map(|it| (it.evidence, "link_state")),
+        works: link.map(|link| link.value != "down"),
+        evidence: link.map(|link| (link.evidence, "link_state")),
     }
 }
 

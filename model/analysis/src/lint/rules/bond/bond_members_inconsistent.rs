@@ -34,7 +34,7 @@ declare_rule! {
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let nics = ctx.nics();
-    for bond in ctx.netdevs().filter(|it| it.kind == NetdevKind::Bond) {
+    for bond in ctx.netdevs().filter(|device| device.kind == NetdevKind::Bond) {
         if uplink::role(ctx, &bond).is_none() || bond.usable() == Some(false) {
             out.clean();
             continue;
@@ -57,7 +57,7 @@ fn members<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, nics: &Nics<'a>, bond: Item<'a
     let mut speeds: Vec<Speed<'_>> = Vec::new();
     let mut open = false;
     let members = ctx.members(bond.id);
-    for member in members.iter().filter(|it| it.usable() == Some(true)) {
+    for member in members.iter().filter(|member| member.usable() == Some(true)) {
         match speed(nics, *member) {
             Some(Ok(speed)) => speeds.push(speed),
             // A virtual NIC has none.
@@ -111,7 +111,7 @@ fn speed<'a>(nics: &Nics<'a>, member: Item<'a, Netdev<'a>>) -> Option<Result<Spe
     }
     let settings = texts.settings?;
     let printed = settings.record.speed.as_ref()?;
-    let duplex = settings.record.duplex.as_ref().map_or("", |it| it.value.as_str());
+    let duplex = settings.record.duplex.as_ref().map_or("", |duplex| duplex.value.as_str());
     Some(text(name, &printed.value, duplex, printed.evidence(settings.source)))
 }
 
@@ -135,7 +135,9 @@ fn mode<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, nics: &Nics<'a>, bond: Item<'a, N
     }
     let vlans = ctx.topology.into(bond.id, EdgeKind::StackedOn);
     let carriers = [bond].into_iter().chain(vlans.into_iter().filter_map(|(id, _)| ctx.netdev(id)));
-    let Some((bridge, guest, place)) = carriers.into_iter().find_map(|it| guests(ctx, it)) else {
+    let Some((bridge, guest, place)) =
+        carriers.into_iter().find_map(|carrier| guests(ctx, carrier))
+    else {
         out.clean();
         return;
     };
@@ -158,14 +160,14 @@ fn guests<'a>(
     bond: Item<'a, Netdev<'a>>,
 ) -> Option<(String, &'a str, Option<Evidence>)> {
     let is_guest =
-        |it: &Item<'a, Netdev<'a>>| matches!(it.kind, NetdevKind::Tap | NetdevKind::Veth);
+        |device: &Item<'a, Netdev<'a>>| matches!(device.kind, NetdevKind::Tap | NetdevKind::Veth);
     if let Some(interface) = ctx.interface_of(bond.id) {
         let bridge = ctx.bridge_called(bond.host, &interface.bridge)?;
         let ports = defs::interfaces_of(ctx, bridge.id);
-        let guest = ports.into_iter().filter_map(|it| ctx.device_of(it.id)).find(is_guest)?;
+        let guest = ports.into_iter().filter_map(|port| ctx.device_of(port.id)).find(is_guest)?;
         return Some((format!("OVS bridge {}", bridge.name()), guest.name(), guest.place()));
     }
-    let bridge = ctx.master(bond.id).filter(|it| it.kind == NetdevKind::Bridge)?;
+    let bridge = ctx.master(bond.id).filter(|master| master.kind == NetdevKind::Bridge)?;
     let guest = ctx.members(bridge.id).into_iter().find(is_guest)?;
     Some((format!("bridge {}", bridge.name()), guest.name(), guest.place()))
 }
@@ -177,14 +179,15 @@ fn ovs_modes(ctx: &Ctx<'_>, out: &mut Verdicts) {
     for (source, rows) in ctx.ovs_texts() {
         for row in rows {
             let OvsRow::Port(port) = &row.row else { continue };
-            let Some(mode) = port.bond_mode.as_ref().filter(|it| it.value == "balance-tcp") else {
+            let Some(mode) = port.bond_mode.as_ref().filter(|mode| mode.value == "balance-tcp")
+            else {
                 continue;
             };
             // The whole row of `list` was printed: an empty column is not kept.
             let whole = row.uuid.is_some()
-                && !source.command.args().iter().any(|it| it.starts_with("--columns"));
-            let lacp = row.columns.iter().find(|it| it.name == "lacp");
-            let off = match lacp.map(|it| (it.value.value.as_str(), it.value.span)) {
+                && !source.command.args().iter().any(|arg| arg.starts_with("--columns"));
+            let lacp = row.columns.iter().find(|column| column.name == "lacp");
+            let off = match lacp.map(|lacp| (lacp.value.value.as_str(), lacp.value.span)) {
                 Some(("[]" | "off", span)) => Some(span),
                 None if whole => Some(row.at),
                 _ => None,
@@ -197,8 +200,8 @@ fn ovs_modes(ctx: &Ctx<'_>, out: &mut Verdicts) {
         }
     }
     for ((host, name), (mode, lacp)) in found {
-        let port = ctx.topology.find_ovs_port(host, &name).and_then(|it| ctx.ovs_port(it));
-        let Some(port) = port.filter(|it| it.interfaces > 1) else { continue };
+        let port = ctx.topology.find_ovs_port(host, &name).and_then(|port| ctx.ovs_port(port));
+        let Some(port) = port.filter(|port| port.interfaces > 1) else { continue };
         let message = "balance-tcp without LACP: the bond passes nothing";
         let finding = out.fault(ctx, host, port.id, message);
         finding.primary(mode, "its mode");

@@ -34,7 +34,7 @@ const SETTLED: u64 = 90;
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let nics = ctx.nics();
-    for bond in ctx.netdevs().filter(|it| it.kind == NetdevKind::Bond) {
+    for bond in ctx.netdevs().filter(|device| device.kind == NetdevKind::Bond) {
         kernel_bond(ctx, out, nics, bond);
     }
     for port in ctx.ovs_ports() {
@@ -72,7 +72,7 @@ fn kernel_bond<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, nics: &Nics<'a>, bond: Ite
         return;
     };
     let members = members(ctx, nics, bond);
-    let settling = nics.uptime(host).is_some_and(|it| it < SETTLED);
+    let settling = nics.uptime(host).is_some_and(|uptime| uptime < SETTLED);
     // Without a link there is nobody to speak to: that is another finding.
     if mode.value != "802.3ad" || members.is_empty() || settling {
         out.clean();
@@ -83,7 +83,7 @@ fn kernel_bond<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, nics: &Nics<'a>, bond: Ite
         out.cannot_tell(host, [file()]);
         return;
     };
-    let names = || defs::list(members.iter().map(|it| it.name), 4);
+    let names = || defs::list(members.iter().map(|member| member.name), 4);
     if mac.value.is_zero() {
         let message = format!(
             "nobody answers in LACP on {}: at most one link carries traffic, and the switch may block all",
@@ -99,12 +99,12 @@ fn kernel_bond<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, nics: &Nics<'a>, bond: Ite
     let active = partner.aggregator;
     let outside: Vec<&Member<'_>> = members
         .iter()
-        .filter(|it| match (&it.aggregator, &active) {
+        .filter(|member| match (&member.aggregator, &active) {
             (Some(own), Some(active)) => own.value != active.value,
             _ => false,
         })
         .collect();
-    let few = partner.ports.filter(|it| it.value < members.len() as u64);
+    let few = partner.ports.filter(|port| port.value < members.len() as u64);
     if outside.is_empty() && few.is_none() {
         out.clean();
         return;
@@ -114,7 +114,7 @@ fn kernel_bond<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, nics: &Nics<'a>, bond: Ite
     } else {
         format!(
             "{} not in the active aggregator though there is a link: no traffic there",
-            defs::list(outside.iter().map(|it| it.name), 4)
+            defs::list(outside.iter().map(|outside| outside.name), 4)
         )
     };
     let finding = out.fault(ctx, host, bond.id, message);
@@ -152,15 +152,15 @@ fn advise(finding: &mut Finding, file: &Need) {
 fn members<'a>(ctx: &Ctx<'a>, nics: &Nics<'a>, bond: Item<'a, Netdev<'a>>) -> Vec<Member<'a>> {
     let mut all = Vec::new();
     for device in ctx.members(bond.id) {
-        let slave = nics.of(device.id).and_then(|it| it.slave);
-        let status = slave.and_then(|it| it.record.mii_status.as_ref());
-        let up = status.map(|it| it.value == "up").or(device.usable());
+        let slave = nics.of(device.id).and_then(|of| of.slave);
+        let status = slave.and_then(|slave| slave.record.mii_status.as_ref());
+        let up = status.map(|status| status.value == "up").or(device.usable());
         if up != Some(true) || device.usable() == Some(false) {
             continue;
         }
-        let by_file = slave.and_then(|it| {
-            let value = it.record.aggregator.as_ref()?;
-            Some(Fact { value: value.value.clone(), evidence: value.evidence(it.source) })
+        let by_file = slave.and_then(|slave| {
+            let value = slave.record.aggregator.as_ref()?;
+            Some(Fact { value: value.value.clone(), evidence: value.evidence(slave.source) })
         });
         let aggregator = by_file.or_else(|| detail(device, "ad_aggregator_id"));
         all.push(Member { name: device.name(), aggregator });
@@ -170,9 +170,9 @@ fn members<'a>(ctx: &Ctx<'a>, nics: &Nics<'a>, bond: Item<'a, Netdev<'a>>) -> Ve
 
 /// A value that `ip -d` prints of a device.
 fn detail(device: Item<'_, Netdev<'_>>, key: &str) -> Option<Fact<Name>> {
-    device.data.records.iter().find_map(|it| {
-        let value = Field::find(&it.record.other, key)?;
-        Some(Fact { value: value.value.clone(), evidence: value.evidence(it.source) })
+    device.data.records.iter().find_map(|record| {
+        let value = Field::find(&record.record.other, key)?;
+        Some(Fact { value: value.value.clone(), evidence: value.evidence(record.source) })
     })
 }
 
@@ -186,10 +186,11 @@ fn partner<'a>(nics: &Nics<'a>, bond: Item<'a, Netdev<'a>>) -> Partner {
         by_file.or_else(|| detail(bond, of_ip))
     };
     let number =
-        |it: Fact<Name>| Some(Fact { value: it.value.parse().ok()?, evidence: it.evidence });
+        |name: Fact<Name>| Some(Fact { value: name.value.parse().ok()?, evidence: name.evidence });
     Partner {
-        mac: told("Partner Mac Address", "ad_partner_mac")
-            .and_then(|it| Some(Fact { value: it.value.parse().ok()?, evidence: it.evidence })),
+        mac: told("Partner Mac Address", "ad_partner_mac").and_then(|told| {
+            Some(Fact { value: told.value.parse().ok()?, evidence: told.evidence })
+        }),
         aggregator: told("Aggregator ID", "ad_aggregator"),
         ports: told("Number of ports", "ad_num_ports").and_then(number),
     }
@@ -205,12 +206,13 @@ fn ovs_bond<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, nics: &Nics<'a>, port: Item<'
     for (id, _) in ctx.topology.into(port.id, EdgeKind::OvsInterfaceOf) {
         let Some(interface) = ctx.ovs_interface(id) else { continue };
         let Some(device) = ctx.device_of(id) else { continue };
-        let Some(row) = nics.of(device.id).and_then(|it| it.ovs) else {
+        let Some(row) = nics.of(device.id).and_then(|of| of.ovs) else {
             out.cannot_tell(port.host, [Topic::OvsInterfaces.command(&Netns::Root)]);
             return;
         };
-        let column = row.record.columns.iter().find(|it| it.name == "lacp_current");
-        match column.map(|it| (it.value.value.as_str(), it.value.evidence(row.source))) {
+        let column = row.record.columns.iter().find(|column| column.name == "lacp_current");
+        match column.map(|column| (column.value.value.as_str(), column.value.evidence(row.source)))
+        {
             Some(("true", _)) => current += 1,
             Some(("false", evidence)) if device.usable() != Some(false) => {
                 lost.push((interface.name(), evidence));
@@ -219,11 +221,14 @@ fn ovs_bond<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, nics: &Nics<'a>, port: Item<'
         }
     }
     let falls_back = defs::other_config(port.data, "lacp-fallback-ab") == Some("true");
-    if lost.is_empty() || falls_back || nics.uptime(port.host).is_some_and(|it| it < SETTLED) {
+    if lost.is_empty()
+        || falls_back
+        || nics.uptime(port.host).is_some_and(|uptime| uptime < SETTLED)
+    {
         out.clean();
         return;
     }
-    let names = defs::list(lost.iter().map(|it| it.0), 4);
+    let names = defs::list(lost.iter().map(|lost| lost.0), 4);
     let message = format!("nobody answers in LACP on {names}: no traffic there");
     let finding = out.fault(ctx, port.host, port.id, message);
     if current > 0 {

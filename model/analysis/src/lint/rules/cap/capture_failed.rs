@@ -72,7 +72,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 /// Where a text ends before its command had said all: nobody does that on purpose.
 fn cut_at(reading: &Outcome<Batch>, reason: &str) -> Option<Span> {
     if let Batch::Netfilter(tables) = &reading.records
-        && let Some(open) = tables.iter().find(|it| !it.committed)
+        && let Some(open) = tables.iter().find(|table| !table.committed)
     {
         return Some(open.at);
     }
@@ -80,7 +80,7 @@ fn cut_at(reading: &Outcome<Batch>, reason: &str) -> Option<Span> {
         problem.kind == ProblemKind::Truncated
             && (problem.message != NO_LINE_END || reason == MAY_BE_CUT)
     });
-    cut.map(|it| it.span)
+    cut.map(|cut| cut.span)
 }
 
 /// Failed and partial texts whose question no other text answers. What few hosts have an answer to
@@ -106,7 +106,7 @@ fn unanswered(ctx: &Ctx<'_>) -> std::collections::BTreeSet<tapline_core::span::S
 fn is_not_installed(reason: &str) -> bool {
     ["command not found", "not found", "failed to run command", "No such file or directory"]
         .iter()
-        .any(|it| reason.contains(it))
+        .any(|word| reason.contains(word))
         && !reason.contains("network namespace")
 }
 
@@ -120,7 +120,7 @@ fn has_machines(ctx: &Ctx<'_>, host: HostId) -> bool {
         device.kind == NetdevKind::Tap
             || device.name().starts_with("vnet")
             || device.name().starts_with("qbr")
-    }) || ctx.vms().any(|it| it.host == host)
+    }) || ctx.vms().any(|vm| vm.host == host)
 }
 
 fn first_line(source: &Source) -> Span {

@@ -105,7 +105,7 @@ fn gather<'a>(ctx: &Ctx<'a>, hosts: &mut BTreeMap<HostId, Host<'a>>) {
                 }
             }
             Batch::Bridges(bridges) if source.netns.is_root() => {
-                for port in bridges.iter().flat_map(|it| &it.ports) {
+                for port in bridges.iter().flat_map(|bridge| &bridge.ports) {
                     host.members.insert(port.as_str(), port.evidence(source.id));
                 }
             }
@@ -115,15 +115,14 @@ fn gather<'a>(ctx: &Ctx<'a>, hosts: &mut BTreeMap<HostId, Host<'a>>) {
     for conflict in &ctx.topology.conflicts {
         let fixed = match conflict.kind {
             // A state or an MTU may change between two commands.
-            ConflictKind::Fact => conflict
-                .witnesses
-                .iter()
-                .all(|it| it.claim.starts_with("link/ether") || it.claim.starts_with("index")),
+            ConflictKind::Fact => conflict.witnesses.iter().all(|witness| {
+                witness.claim.starts_with("link/ether") || witness.claim.starts_with("index")
+            }),
             ConflictKind::VethPeer => true,
             _ => false,
         };
         let node = conflict.nodes.first().copied();
-        let host = node.and_then(|it| ctx.topology.node(it)).and_then(|it| it.host);
+        let host = node.and_then(|node| ctx.topology.node(node)).and_then(|node| node.host);
         if let (true, Some(node), Some(host), [first, second, ..]) =
             (fixed, node, host, conflict.witnesses.as_slice())
         {
@@ -175,15 +174,17 @@ fn indexes(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, it: &Host<'_>) {
             known != name
         });
         if let Some(second) = twice {
-            let before = devices.iter().find(|it| it.1.source == second.1.source);
-            within = within.or(before.map(|it| (*index, [*it, *second])));
+            let before = devices.iter().find(|device| device.1.source == second.1.source);
+            within = within.or(before.map(|before| (*index, [*before, *second])));
         } else if let Some(second) = devices.iter().find(|(name, _)| *name != first.0) {
             between.push((*index, [*first, *second]));
         }
     }
     let found = match within {
         Some(it) => Some(("one text has", it)),
-        None if between.len() >= MANY => between.first().map(|it| ("two texts have", *it)),
+        None if between.len() >= MANY => {
+            between.first().map(|between| ("two texts have", *between))
+        }
         None => None,
     };
     let Some((who, (index, pair))) = found else { return };
@@ -224,7 +225,8 @@ fn contradictions(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, it: &Host<'_>
     if devices.len() < MANY {
         return;
     }
-    let shown = devices.keys().filter_map(|it| ctx.topology.node(*it)).map(|it| it.name.as_str());
+    let shown =
+        devices.keys().filter_map(|key| ctx.topology.node(*key)).map(|node| node.name.as_str());
     let message = format!(
         "two texts disagree about index, MAC or peer of {} devices ({})",
         devices.len(),
@@ -266,11 +268,12 @@ fn compare(
     }
     let root = &Netns::Root;
     let is_there = |name: &str| {
-        let found = ctx.topology.find_netdev(host, root, name).and_then(|it| ctx.netdev(it));
+        let found =
+            ctx.topology.find_netdev(host, root, name).and_then(|device| ctx.netdev(device));
         // A device that `ip` printed, not one that other texts speak of.
-        found.is_some_and(|it| !it.data.records.is_empty())
+        found.is_some_and(|found| !found.data.records.is_empty())
     };
-    let missing: BTreeSet<&str> = names.keys().copied().filter(|it| !is_there(it)).collect();
+    let missing: BTreeSet<&str> = names.keys().copied().filter(|key| !is_there(key)).collect();
     if missing.len() * 2 <= names.len() {
         return;
     }

@@ -41,15 +41,17 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         .filter(|it| ctx.topology.snapshot.completeness(it.id).is_failed() && is_stale(it))
         .map(|it| (it.host, &it.netns))
         .collect();
-    for netns in ctx.namespaces().filter(|it| it.netns().name().is_some()) {
+    for netns in ctx.namespaces().filter(|netns| netns.netns().name().is_some()) {
         all.entry(netns.host).or_default().push(netns);
     }
     for (host, namespaces) in &all {
-        let is_blind = |it: &&Item<'_, NetnsNode<'_>>| {
-            it.listed.is_some() && !it.captured && !stale.contains(&(it.host, it.netns()))
+        let is_blind = |netns: &&Item<'_, NetnsNode<'_>>| {
+            netns.listed.is_some()
+                && !netns.captured
+                && !stale.contains(&(netns.host, netns.netns()))
         };
         let blind: Vec<_> = namespaces.iter().filter(is_blind).copied().collect();
-        let captured = namespaces.iter().filter(|it| it.captured).count();
+        let captured = namespaces.iter().filter(|netns| netns.captured).count();
         for _ in 0..captured {
             out.clean();
         }
@@ -57,7 +59,8 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             not_captured(ctx, out, *host, &blind, captured);
         }
         if ctx.complete(*host, &Netns::Root, Topic::NetnsList) {
-            let is_unlisted = |it: &&Item<'_, NetnsNode<'_>>| it.listed.is_none() && it.captured;
+            let is_unlisted =
+                |netns: &&Item<'_, NetnsNode<'_>>| netns.listed.is_none() && netns.captured;
             let unlisted: Vec<_> = namespaces.iter().filter(is_unlisted).copied().collect();
             if !unlisted.is_empty() {
                 not_listed(ctx, out, *host, &unlisted);
@@ -166,7 +169,7 @@ fn not_described(
     }
     // One may have been made in between. What is shown of a session is a choice.
     let pasted = blind.iter().any(|(_, (place, _))| {
-        ctx.topology.snapshot.source(place.source).is_some_and(|it| it.first_line > 1)
+        ctx.topology.snapshot.source(place.source).is_some_and(|source| source.first_line > 1)
     });
     if pasted || blind.len() == 1 && all > 2 {
         finding.at_most(Severity::Info);

@@ -60,7 +60,7 @@ fn judge(
         Family::Inet6 => ("net.bridge.bridge-nf-call-ip6tables", "ip6tables-save"),
     };
     let global = settings.get(&(host, &Netns::Root, key));
-    if global.is_some_and(|it| it.value != 0) {
+    if global.is_some_and(|global| global.value != 0) {
         out.clean();
         return;
     }
@@ -89,8 +89,9 @@ fn judge(
         return;
     }
     // The switch of a bridge counts where the global one is off.
-    let open: Vec<_> = bridges.iter().filter(|it| own_switch(it, family) != Some(true)).collect();
-    let unsaid = open.iter().any(|it| own_switch(it, family).is_none());
+    let open: Vec<_> =
+        bridges.iter().filter(|bridge| own_switch(bridge, family) != Some(true)).collect();
+    let unsaid = open.iter().any(|open| own_switch(open, family).is_none());
     if open.is_empty() {
         out.clean();
         return;
@@ -124,7 +125,7 @@ fn judge(
             finding.context(place, "a port that it was made for");
         }
     }
-    finding.note(format!("bridges: {}", defs::list(open.iter().map(|it| it.name()), 5)));
+    finding.note(format!("bridges: {}", defs::list(open.iter().map(|open| open.name()), 5)));
     finding.next(format!("modprobe br_netfilter; sysctl -w {key}=1"));
 }
 
@@ -132,7 +133,7 @@ fn judge(
 fn first_rule(table: &Table<'_>) -> Option<Evidence> {
     let rule = table.table.rules.iter().find(|rule| {
         rule.chain.starts_with("neutron-openvswi-")
-            && rule.matches.iter().any(|it| it.eq_ignore_ascii_case("physdev"))
+            && rule.matches.iter().any(|match_| match_.eq_ignore_ascii_case("physdev"))
     })?;
     Some(Evidence { source: table.source, span: rule.at })
 }
@@ -142,7 +143,7 @@ fn own_switch(bridge: &Item<'_, Netdev<'_>>, family: Family) -> Option<bool> {
     bridge.records.iter().find_map(|seen| match family {
         Family::Inet => {
             let data = seen.record.kind_data.bridge.as_ref()?;
-            data.nf_call_iptables.as_ref().map(|it| it.value)
+            data.nf_call_iptables.as_ref().map(|iptable| iptable.value)
         }
         Family::Inet6 => {
             Field::find(&seen.record.other, "nf_call_ip6tables").map(|it| it.value == "1")

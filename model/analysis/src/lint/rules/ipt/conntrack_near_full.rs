@@ -31,9 +31,9 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let tables = ctx.tables();
     for host in ctx.hosts() {
         let tracked = tables.iter().filter(|((it, ..), _)| *it == host).any(|(_, it)| {
-            let mut words = it.table.rules.iter().flat_map(|it| &it.matches);
+            let mut words = it.table.rules.iter().flat_map(|rule| &rule.matches);
             it.table.table.value == "nat" && !it.table.rules.is_empty()
-                || words.any(|it| matches!(it.as_str(), "conntrack" | "--ctstate" | "ctstate"))
+                || words.any(|word| matches!(word.as_str(), "conntrack" | "--ctstate" | "ctstate"))
         });
         judge(ctx, out, host, settings, tracked);
     }
@@ -42,7 +42,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 52 bits")]
 fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, settings: &Settings<'_>, tracked: bool) {
     let setting = |key| settings.get(&(host, &Netns::Root, key));
-    let most = MOST.iter().find_map(|it| setting(*it)).filter(|it| it.value > 0);
+    let most = MOST.iter().find_map(|most| setting(*most)).filter(|it| it.value > 0);
     let (Some(count), Some(most)) = (setting(COUNT), most) else {
         // Without a rule that asks for connections there may be no such table at all.
         if tracked {

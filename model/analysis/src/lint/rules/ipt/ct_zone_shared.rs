@@ -74,9 +74,9 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 /// The zones that the rules of neutron's OVS agent give to devices.
 fn zones_of<'a>(table: &Table<'a>) -> impl Iterator<Item = (u16, &'a Name, Evidence)> {
     let source = table.source;
-    let agent = |it: &&NetfilterRule| it.chain.starts_with("neutron-openvswi-");
+    let agent = |rule: &&NetfilterRule| rule.chain.starts_with("neutron-openvswi-");
     table.table.rules.iter().filter(agent).filter_map(move |rule| {
-        rule.target.as_ref().filter(|it| it.value == "CT")?;
+        rule.target.as_ref().filter(|target| target.value == "CT")?;
         let after = |words: &'a [Name], keys: [&str; 2]| {
             words.windows(2).find_map(|pair| match pair {
                 [key, value] if keys.contains(&key.as_str()) => Some(value),
@@ -87,7 +87,7 @@ fn zones_of<'a>(table: &Table<'a>) -> impl Iterator<Item = (u16, &'a Name, Evide
             .or_else(|| after(&rule.matches, ["--zone", "zone"]))?
             .parse()
             .ok()
-            .filter(|it| *it >= FIRST_ZONE)?;
+            .filter(|parsed| *parsed >= FIRST_ZONE)?;
         let device = after(&rule.matches, ["--physdev-in", "-i"])?;
         Some((zone, device, Evidence { source, span: rule.at }))
     })

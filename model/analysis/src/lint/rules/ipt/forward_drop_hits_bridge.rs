@@ -63,7 +63,7 @@ impl<'c, 'a> Filters<'c, 'a> {
         for (source, tables) in ctx.nft_texts() {
             let whole = ctx.topology.snapshot.completeness(source.id).is_complete();
             // Other questions than for all rules leave tables out.
-            let all = source.command.args().iter().any(|it| it == "ruleset");
+            let all = source.command.args().iter().any(|arg| arg == "ruleset");
             if source.netns.is_root() && whole && all {
                 nft.entry(source.host).or_insert((source.id, tables));
             }
@@ -86,7 +86,7 @@ impl<'c, 'a> Filters<'c, 'a> {
         let packet = Packet { mark: self.mark(host, &packet), ..packet };
         let table = self.tables.get(&(host, family, "filter"));
         let by_iptables =
-            table.and_then(|it| filter::evaluate(it.source, it.table, "FORWARD", &packet));
+            table.and_then(|table| filter::evaluate(table.source, table.table, "FORWARD", &packet));
         by_iptables.and_then(|judgement| Drop::of(&judgement)).or_else(|| {
             let (source, tables) = self.nft.get(&host)?;
             // What `iptables` printed is listed again by `nft`.
@@ -107,18 +107,21 @@ impl<'c, 'a> Filters<'c, 'a> {
         let mangle = self.tables.get(&(host, packet.family, "mangle"));
         let unmarked = Packet { mark: Mark::NONE, ..packet.clone() };
         mangle
-            .and_then(|it| filter::evaluate(it.source, it.table, "PREROUTING", &unmarked))
+            .and_then(|mangle| {
+                filter::evaluate(mangle.source, mangle.table, "PREROUTING", &unmarked)
+            })
             .map_or(Mark::UNKNOWN, |judgement| judgement.mark)
     }
 
     /// Docker and kubelet load the module that shows bridged frames to the filter, and switch on
     /// both it and forwarding.
     fn has_containers(&self, host: HostId) -> bool {
-        let made = |it: &str| it.starts_with("DOCKER") || it.starts_with("KUBE-");
+        let made = |text: &str| text.starts_with("DOCKER") || text.starts_with("KUBE-");
         let by_iptables = self.tables.get(&(host, Family::Inet, "filter"));
-        by_iptables.is_some_and(|it| it.table.chains.iter().any(|it| made(&it.name)))
+        by_iptables
+            .is_some_and(|iptable| iptable.table.chains.iter().any(|chain| made(&chain.name)))
             || self.nft.get(&host).is_some_and(|(_, tables)| {
-                tables.iter().flat_map(|it| &it.chains).any(|it| made(&it.name.value))
+                tables.iter().flat_map(|table| &table.chains).any(|chain| made(&chain.name.value))
             })
     }
 }
@@ -167,12 +170,12 @@ fn bridged<'a>(
 ) -> Option<(Item<'a, Netdev<'a>>, Item<'a, Netdev<'a>>)> {
     let name = bridge.name();
     let lxd = is_lxd(name);
-    if defs::is_infra_bridge(name) && !lxd || OWNED.iter().any(|it| name.starts_with(it)) {
+    if defs::is_infra_bridge(name) && !lxd || OWNED.iter().any(|owned| name.starts_with(owned)) {
         return None;
     }
     let members = ctx.members(bridge.id);
-    let uplink = members.iter().find(|it| uplink::is_uplink(it))?;
-    let port = members.iter().find(|it| is_port(it))?;
+    let uplink = members.iter().find(|member| uplink::is_uplink(member))?;
+    let port = members.iter().find(|member| is_port(member))?;
     (port.id != uplink.id).then_some((*port, *uplink))
 }
 
@@ -182,19 +185,21 @@ const OWNED: &[&str] = &["cni", "qbr", "brq", "fwbr"];
 /// A VM's or container's port of a bridge whose packets the host routes. LXD and Incus make their
 /// rules in a table of their own, which does not save from those of others.
 fn routed<'a>(ctx: &Ctx<'a>, bridge: Item<'a, Netdev<'a>>) -> Option<Item<'a, Netdev<'a>>> {
-    let serves =
-        ctx.addresses_of(bridge.id).iter().any(|it| it.ip.is_ipv4() && defs::is_global(it.ip));
+    let serves = ctx
+        .addresses_of(bridge.id)
+        .iter()
+        .any(|address| address.ip.is_ipv4() && defs::is_global(address.ip));
     let name = bridge.name();
-    let owned = defs::is_infra_bridge(name) || OWNED.iter().any(|it| name.starts_with(it));
+    let owned = defs::is_infra_bridge(name) || OWNED.iter().any(|owned| name.starts_with(owned));
     let members = ctx.members(bridge.id);
     // With a NIC among its members the frames are bridged.
-    let alone = !members.iter().any(|it| uplink::is_uplink(it));
+    let alone = !members.iter().any(|member| uplink::is_uplink(member));
     let counts = (is_lxd(name) || !owned && alone) && serves && bridge.usable() != Some(false);
-    members.into_iter().find(|it| counts && is_port(it))
+    members.into_iter().find(|member| counts && is_port(member))
 }
 
 fn is_lxd(name: &str) -> bool {
-    ["lxdbr", "lxcbr", "incusbr"].iter().any(|it| name.starts_with(it))
+    ["lxdbr", "lxcbr", "incusbr"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 fn is_port(device: &Item<'_, Netdev<'_>>) -> bool {
@@ -215,14 +220,14 @@ fn sight(
     bridge: Item<'_, Netdev<'_>>,
     family: Family,
 ) -> Sight {
-    let own = bridge.records.iter().find_map(|it| match family {
+    let own = bridge.records.iter().find_map(|record| match family {
         Family::Inet => {
-            let data = it.record.kind_data.bridge.as_ref()?.nf_call_iptables.as_ref()?;
-            data.value.then(|| data.evidence(it.source))
+            let data = record.record.kind_data.bridge.as_ref()?.nf_call_iptables.as_ref()?;
+            data.value.then(|| data.evidence(record.source))
         }
         Family::Inet6 => {
-            let field = Field::find(&it.record.other, "nf_call_ip6tables")?;
-            (field.value == "1").then(|| field.evidence(it.source))
+            let field = Field::find(&record.record.other, "nf_call_ip6tables")?;
+            (field.value == "1").then(|| field.evidence(record.source))
         }
     });
     let key = match family {
@@ -335,7 +340,7 @@ fn judge_routed(
     };
     let forwards = filters.setting(host, "net.ipv4.ip_forward");
     let drop = filters.dropped(host, packet);
-    let (Some(drop), false) = (drop, forwards.is_some_and(|it| it.value == 0)) else {
+    let (Some(drop), false) = (drop, forwards.is_some_and(|forward| forward.value == 0)) else {
         out.clean();
         return;
     };

@@ -44,7 +44,7 @@ const SG_CHAIN: &str = "neutron-openvswi-sg-chain";
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let tables = ctx.tables();
     let mut ports: BTreeMap<HostId, Vec<Item<'_, VmNic<'_>>>> = BTreeMap::new();
-    for nic in ctx.vm_nics().filter(|it| is_hybrid(ctx, *it)) {
+    for nic in ctx.vm_nics().filter(|nic| is_hybrid(ctx, *nic)) {
         ports.entry(nic.host).or_default().push(nic);
     }
     for host in ctx.hosts() {
@@ -73,12 +73,13 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 
 /// Whether it is the NIC of a VM that runs, with a bridge of its own before the switch.
 fn is_hybrid(ctx: &Ctx<'_>, nic: Item<'_, VmNic<'_>>) -> bool {
-    let runs = ctx.vm(nic.vm).is_some_and(|it| it.active == Some(true));
+    let runs = ctx.vm(nic.vm).is_some_and(|vm| vm.active == Some(true));
     let Some(target) = &nic.data.target else { return false };
-    let by_xml = nic.data.bridge.as_ref().is_some_and(|it| it.value.starts_with("qbr"));
+    let by_xml = nic.data.bridge.as_ref().is_some_and(|bridge| bridge.value.starts_with("qbr"));
     let device = ctx.netdev_called(nic.host, &Netns::Root, &target.value);
-    let by_kernel =
-        device.and_then(|it| ctx.master(it.id)).is_some_and(|it| it.name().starts_with("qbr"));
+    let by_kernel = device
+        .and_then(|device| ctx.master(device.id))
+        .is_some_and(|master| master.name().starts_with("qbr"));
     // A device that is missing is a fault of its own.
     runs && device.is_some() && (by_xml || by_kernel)
 }
@@ -97,19 +98,20 @@ struct Filter<'a> {
 impl<'a> Filter<'a> {
     /// `None` where neutron's hybrid firewall does not work here.
     fn of(table: Table<'a>) -> Option<Self> {
-        table.table.chains.iter().find(|it| it.name == SG_CHAIN)?;
+        table.table.chains.iter().find(|chain| chain.name == SG_CHAIN)?;
         let mut all = Self {
             table,
             named: BTreeMap::new(),
             sorted: BTreeSet::new(),
             accepted: BTreeSet::new(),
         };
-        for rule in table.table.rules.iter().filter(|it| it.chain.starts_with("neutron-openvswi-"))
+        for rule in
+            table.table.rules.iter().filter(|rule| rule.chain.starts_with("neutron-openvswi-"))
         {
             for port in ports_of(rule) {
                 let evidence = Evidence { source: table.source, span: rule.at };
                 all.named.entry(port).or_insert(evidence);
-                let target = rule.target.as_ref().map_or("", |it| it.value.as_str());
+                let target = rule.target.as_ref().map_or("", |target| target.value.as_str());
                 if rule.chain == SG_CHAIN && target.starts_with("neutron-openvswi-") {
                     all.sorted.insert(port);
                 }
@@ -124,7 +126,7 @@ impl<'a> Filter<'a> {
 
 /// The ports whose devices a rule names.
 fn ports_of(rule: &NetfilterRule) -> impl Iterator<Item = &str> {
-    rule.matches.iter().filter_map(|it| names::port_prefix(it))
+    rule.matches.iter().filter_map(|match_| names::port_prefix(match_))
 }
 
 fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, VmNic<'_>>, filter: &Filter<'_>) {
@@ -151,13 +153,13 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, VmNic<'_>>, filter: &F
     if let Some(evidence) = filter.named.get(port) {
         finding.primary(*evidence, "leads into the common chain");
     }
-    let chain = filter.table.table.chains.iter().find(|it| it.name == SG_CHAIN);
+    let chain = filter.table.table.chains.iter().find(|chain| chain.name == SG_CHAIN);
     if let Some(chain) = chain {
         let evidence = Evidence { source: filter.table.source, span: chain.at };
         finding.context(evidence, "other ports are filtered here");
     }
     let source = filter.table.source;
-    let records = ctx.topology.snapshot.reading(source).map_or(0, |it| it.records.len());
+    let records = ctx.topology.snapshot.reading(source).map_or(0, |reading| reading.records.len());
     finding.rests_on_absence(Searched {
         keys: vec![format!("{device} in chains of neutron")],
         sources: vec![(source, records)],
@@ -175,8 +177,11 @@ fn leftovers(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, filter: &Filter<'_
         return;
     }
     let mut devices: BTreeSet<&str> =
-        ctx.netdevs_of(host).filter_map(|it| names::port_prefix(&it.node.name)).collect();
-    devices.extend(ctx.ovs_interfaces_of(host).filter_map(|it| names::port_prefix(&it.node.name)));
+        ctx.netdevs_of(host).filter_map(|device| names::port_prefix(&device.node.name)).collect();
+    devices.extend(
+        ctx.ovs_interfaces_of(host)
+            .filter_map(|interface| names::port_prefix(&interface.node.name)),
+    );
     let gone: Vec<_> = filter.named.iter().filter(|(port, _)| !devices.contains(*port)).collect();
     let Some((first, evidence)) = gone.first() else {
         out.clean();

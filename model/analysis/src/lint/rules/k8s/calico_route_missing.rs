@@ -32,7 +32,9 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     for host in ctx.hosts() {
         let all: Vec<_> = ctx
             .netdevs_of(host)
-            .filter(|it| it.netns().is_root() && is_cali(it.name()) && it.usable() == Some(true))
+            .filter(|device| {
+                device.netns().is_root() && is_cali(device.name()) && device.usable() == Some(true)
+            })
             .collect();
         if all.is_empty() {
             continue;
@@ -46,7 +48,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 /// The host's end of a pod's veth: `cali` and eleven hexadecimal digits of a hash.
 fn is_cali(name: &str) -> bool {
     name.strip_prefix("cali")
-        .is_some_and(|rest| rest.len() == 11 && rest.bytes().all(|it| it.is_ascii_hexdigit()))
+        .is_some_and(|rest| rest.len() == 11 && rest.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 /// The routes of a node that lead to cali devices.
@@ -62,17 +64,19 @@ fn routes<'a>(ctx: &Ctx<'a>) -> BTreeMap<HostId, Routes<'a>> {
     let mut all: BTreeMap<HostId, Routes<'_>> = BTreeMap::new();
     for (source, routes) in ctx.route_texts().filter(|(it, _)| it.netns.is_root()) {
         for route in routes {
-            let Some(device) = route.dev.as_ref().filter(|it| is_cali(&it.value)) else { continue };
+            let Some(device) = route.dev.as_ref().filter(|dev| is_cali(&dev.value)) else {
+                continue;
+            };
             // The kernel's own routes of the link-local network are on every device.
             let Some(net) = &route.destination else { continue };
             let single = net.value.prefix_len() == net.value.max_prefix_len();
-            let own = route.table.as_ref().is_some_and(|it| it.value == "local");
+            let own = route.table.as_ref().is_some_and(|table| table.value == "local");
             if !single || own || route.kind != "unicast" {
                 continue;
             }
             let one = all.entry(source.host).or_default();
             one.devices.insert(device.value.as_str());
-            let table = route.table.as_ref().map_or("main", |it| it.value.as_str());
+            let table = route.table.as_ref().map_or("main", |table| table.value.as_str());
             let at = Evidence { source: source.id, span: route.at };
             let pods = one.pods.entry(format!("{} {table}", net.value.addr())).or_default();
             pods.entry(device.value.as_str()).or_insert(at);

@@ -37,13 +37,13 @@ struct Node<'a> {
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let nodes: Vec<Node<'_>> = ctx.hosts().filter_map(|it| node(ctx, it)).collect();
+    let nodes: Vec<Node<'_>> = ctx.hosts().filter_map(|host| node(ctx, host)).collect();
     for node in &nodes {
         on_node(ctx, out, node);
     }
     let mut firsts: BTreeMap<IpAddr, &Node<'_>> = BTreeMap::new();
     for node in &nodes {
-        let Some(ip) = node.address.map(|it| it.ip) else { continue };
+        let Some(ip) = node.address.map(|address| address.ip) else { continue };
         match firsts.get(&ip) {
             Some(first) => twice(ctx, out, first, node, ip),
             None => _ = firsts.insert(ip, node),
@@ -55,11 +55,13 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 }
 
 fn node<'a>(ctx: &Ctx<'a>, host: HostId) -> Option<Node<'a>> {
-    let number = |it: &str| it.strip_prefix("flannel.").is_some_and(|it| it.parse::<u32>().is_ok());
-    let device = ctx.netdevs_of(host).find(|it| it.netns().is_root() && number(it.name()))?;
-    let address = ctx.addresses_of(device.id).into_iter().find(|it| it.ip.is_ipv4());
-    let tunnel = ctx.tunnels_of(host).find(|it| it.data.owner == device.id);
-    let local = tunnel.and_then(|it| it.data.local.clone());
+    let number =
+        |text: &str| text.strip_prefix("flannel.").is_some_and(|rest| rest.parse::<u32>().is_ok());
+    let device =
+        ctx.netdevs_of(host).find(|device| device.netns().is_root() && number(device.name()))?;
+    let address = ctx.addresses_of(device.id).into_iter().find(|address| address.ip.is_ipv4());
+    let tunnel = ctx.tunnels_of(host).find(|tunnel| tunnel.data.owner == device.id);
+    let local = tunnel.and_then(|tunnel| tunnel.data.local.clone());
     Some(Node { device, address, local })
 }
 
@@ -84,7 +86,7 @@ fn on_node(ctx: &Ctx<'_>, out: &mut Verdicts, node: &Node<'_>) {
         return;
     };
     let own: Vec<_> =
-        ctx.addresses_of(bridge.id).into_iter().filter(|it| it.ip.is_ipv4()).collect();
+        ctx.addresses_of(bridge.id).into_iter().filter(|address| address.ip.is_ipv4()).collect();
     let (Some(overlay), Some(first)) = (node.address, own.first()) else {
         let missing = ctx.missing(host, &Netns::Root, &[Topic::Addresses]);
         if missing.is_empty() {
@@ -94,8 +96,8 @@ fn on_node(ctx: &Ctx<'_>, out: &mut Verdicts, node: &Node<'_>) {
         }
         return;
     };
-    let holds = |it: &Item<'_, AddressNode<'_>>| {
-        IpNet::new(it.ip, it.prefix).is_ok_and(|net| net.contains(&overlay.ip))
+    let holds = |address: &Item<'_, AddressNode<'_>>| {
+        IpNet::new(address.ip, address.prefix).is_ok_and(|net| net.contains(&overlay.ip))
     };
     if own.iter().any(holds) {
         out.clean();
@@ -116,12 +118,12 @@ fn on_node(ctx: &Ctx<'_>, out: &mut Verdicts, node: &Node<'_>) {
 /// subnet. Clusters use the same pod networks.
 fn together(ctx: &Ctx<'_>, a: &Node<'_>, b: &Node<'_>) -> bool {
     let (Some(here), Some(there)) = (&a.local, &b.local) else { return false };
-    let cleaned = |it: &Node<'_>| mesh::is_cleaned(ctx, it.device.host);
+    let cleaned = |node: &Node<'_>| mesh::is_cleaned(ctx, node.device.host);
     if here.value == there.value || cleaned(a) || cleaned(b) || a.device.name() != b.device.name() {
         return false;
     }
     let nodes = ctx.topology.find_address(here.value).iter();
-    nodes.filter_map(|it| ctx.address(*it)).any(|address| {
+    nodes.filter_map(|node| ctx.address(*node)).any(|address| {
         address.host == a.device.host
             && address.prefix < 32
             && IpNet::new(address.ip, address.prefix).is_ok_and(|net| net.contains(&there.value))
@@ -167,7 +169,7 @@ fn peers(ctx: &Ctx<'_>, out: &mut Verdicts, node: &Node<'_>, others: &BTreeMap<I
         finding.primary(at, format!("the address of {name} that is written down here"));
         finding.primary(own.evidence, format!("the address that {name} has"));
         let apart = tapline_network::ovn::apart(ctx, at.source, own.evidence.source);
-        if apart.is_none_or(|it| it > ctx.settings.thresholds.capture_skew_s) {
+        if apart.is_none_or(|apart| apart > ctx.settings.thresholds.capture_skew_s) {
             finding.no_surer_than(Confidence::Suspect);
             finding.note("the captures were not taken together: the node may have been restarted between them");
         }
@@ -184,8 +186,8 @@ fn noted(ctx: &Ctx<'_>, node: &Node<'_>) -> BTreeMap<IpAddr, (Mac, Evidence)> {
             continue;
         }
         for entry in entries {
-            let here = entry.dev.as_ref().is_some_and(|it| it.value == node.device.name());
-            let fixed = entry.states.iter().any(|it| *it == "PERMANENT");
+            let here = entry.dev.as_ref().is_some_and(|dev| dev.value == node.device.name());
+            let fixed = entry.states.iter().any(|state| *state == "PERMANENT");
             if let (true, true, Some(mac)) = (here, fixed, &entry.mac) {
                 let at = Evidence { source: source.id, span: entry.at };
                 all.entry(entry.ip.value).or_insert((mac.value, at));

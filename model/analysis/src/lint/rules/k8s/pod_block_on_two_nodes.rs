@@ -30,8 +30,10 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         for route in routes {
             // What Calico's node has of a block and no pod uses is refused (BIRD, `protocol static`
             // of `bird_aggr.cfg`; numbers where iproute2 knows no name).
-            let of_bird =
-                route.proto.as_ref().is_some_and(|it| it == "bird" || it == "12" || it == "80");
+            let of_bird = route
+                .proto
+                .as_ref()
+                .is_some_and(|proto| proto == "bird" || proto == "12" || proto == "80");
             let Some(block) = route.destination.as_ref() else { continue };
             if route.kind == "blackhole" && of_bird && !route.is_default() {
                 let at = Evidence { source: source.id, span: route.at };

@@ -32,7 +32,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let nics = ctx.nics();
     for address in ctx.addresses() {
         let Some(device) = ctx.netdev(address.data.netdev) else { continue };
-        let starting = nics.uptime(address.host).is_some_and(|it| it < SETTLED);
+        let starting = nics.uptime(address.host).is_some_and(|uptime| uptime < SETTLED);
         judge(ctx, out, address, device, starting);
     }
 }
@@ -56,7 +56,7 @@ fn judge(
         let shared = device
             .netns()
             .name()
-            .is_some_and(|it| it.starts_with("ovnmeta-") || it.starts_with("qdhcp-"));
+            .is_some_and(|name| name.starts_with("ovnmeta-") || name.starts_with("qdhcp-"));
         if shared && !defs::is_global(ip) {
             finding.at_most(Severity::Info);
         }

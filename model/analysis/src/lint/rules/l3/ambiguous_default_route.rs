@@ -33,13 +33,15 @@ type Rank<'a> = (SourceId, u32, &'a str);
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let mut seen = BTreeSet::new();
-    for table in ctx.route_tables().filter(|it| it.netns().is_root() && it.name() != "local") {
+    for table in
+        ctx.route_tables().filter(|table| table.netns().is_root() && table.name() != "local")
+    {
         if !table.data.routes.is_empty() {
             seen.insert(table.host);
         }
         judge(ctx, out, table);
     }
-    for host in ctx.hosts().filter(|it| !seen.contains(it)) {
+    for host in ctx.hosts().filter(|host| !seen.contains(host)) {
         let missing = ctx.missing(host, &Netns::Root, &[Topic::Routes]);
         if !missing.is_empty() && ctx.captured(host, &Netns::Root, Topic::Links) {
             out.cannot_tell(host, missing);
@@ -49,14 +51,17 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 
 fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, table: Item<'_, RouteTable<'_>>) {
     let mut ranks: BTreeMap<Rank<'_>, Vec<Seen<'_, Route>>> = BTreeMap::new();
-    for route in table.data.routes.iter().filter(|it| counts(ctx, table, it.record)) {
+    for route in table.data.routes.iter().filter(|route| counts(ctx, table, route.record)) {
         let tos = Field::find(&route.record.other, "tos").map_or("", |it| it.value.as_str());
         let rank = (route.source, route.record.metric.unwrap_or_default(), tos);
         ranks.entry(rank).or_default().push(*route);
     }
     for ((_, metric, _), routes) in ranks {
-        let devices: BTreeSet<&Name> =
-            routes.iter().filter_map(|it| it.record.dev.as_ref()).map(|it| &it.value).collect();
+        let devices: BTreeSet<&Name> = routes
+            .iter()
+            .filter_map(|route| route.record.dev.as_ref())
+            .map(|dev| &dev.value)
+            .collect();
         if devices.len() < 2 {
             out.clean();
             continue;
@@ -64,7 +69,7 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, table: Item<'_, RouteTable<'_>>) {
         let message = format!(
             "has {} default routes of metric {metric}, through {}: which one is taken depends on the order in which they were added",
             routes.len(),
-            defs::list(devices.iter().map(|it| it.as_str()), 4)
+            defs::list(devices.iter().map(|device| device.as_str()), 4)
         );
         let Some(first) = routes.first() else { continue };
         let first = Evidence { source: first.source, span: first.record.at };
@@ -84,14 +89,14 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, table: Item<'_, RouteTable<'_>>) {
 /// is no rival.
 fn counts(ctx: &Ctx<'_>, table: Item<'_, RouteTable<'_>>, route: &Route) -> bool {
     let dead = route.has_flag("dead") || route.has_flag("linkdown");
-    let v4 = route.family.is_none_or(|it| it == Family::Inet);
+    let v4 = route.family.is_none_or(|family| family == Family::Inet);
     let plain = route.kind == "unicast" && route.nexthops.is_empty();
     let works = |dev: &Name| {
         let device = ctx.netdev_called(table.host, table.netns(), dev);
-        device.is_none_or(|it| it.usable() != Some(false))
+        device.is_none_or(|device| device.usable() != Some(false))
     };
     v4 && plain
         && !dead
         && route.is_default()
-        && route.dev.as_ref().is_some_and(|it| works(&it.value))
+        && route.dev.as_ref().is_some_and(|dev| works(&dev.value))
 }

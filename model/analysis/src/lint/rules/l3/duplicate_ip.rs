@@ -49,7 +49,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     dhcp_servers(ctx, out, &held);
     for ((host, ip), holders) in held {
         // One device may have an address with two masks.
-        let devices: BTreeSet<NodeId> = holders.iter().map(|it| it.1.id).collect();
+        let devices: BTreeSet<NodeId> = holders.iter().map(|holder| holder.1.id).collect();
         if devices.len() < 2 || moved(ctx, &holders) {
             out.clean();
             continue;
@@ -68,7 +68,7 @@ fn dhcp_servers<'a>(
     let mut servers: BTreeMap<(&str, IpAddr), Vec<&Holder<'a>>> = BTreeMap::new();
     for ((host, ip), holders) in held {
         for holder in holders {
-            let netns = holder.1.netns().name().filter(|it| it.starts_with("qdhcp-"));
+            let netns = holder.1.netns().name().filter(|name| name.starts_with("qdhcp-"));
             // Cleaning replaces the addresses of each host on its own.
             if let Some(netns) =
                 netns.filter(|_| !mesh::is_cleaned(ctx, *host) && !ctx.is_outdated(*host))
@@ -78,13 +78,13 @@ fn dhcp_servers<'a>(
         }
     }
     for ((_, ip), holders) in servers {
-        let hosts: BTreeSet<HostId> = holders.iter().map(|it| it.1.host).collect();
+        let hosts: BTreeSet<HostId> = holders.iter().map(|holder| holder.1.host).collect();
         // A server that moved keeps its MAC.
         let (Some(&first), true) = (hosts.first(), hosts.len() > 1 && different_macs(&holders))
         else {
             continue;
         };
-        let names = defs::list(hosts.iter().map(|it| ctx.host_name(*it)), 4);
+        let names = defs::list(hosts.iter().map(|host| ctx.host_name(*host)), 4);
         let message = format!(
             "{ip} is on {names} in the DHCP namespaces of one network: each answers for it, and VMs reach one or the other"
         );
@@ -123,12 +123,12 @@ fn judge(
         by_netns.entry(holder.1.netns()).or_default().push(holder);
     }
     let mut reported: BTreeSet<NodeId> = BTreeSet::new();
-    for same in by_segment.into_values().filter(|it| different_macs(it)) {
+    for same in by_segment.into_values().filter(|segment| different_macs(segment)) {
         if shared_router(&same) {
             continue;
         }
-        reported.extend(same.iter().map(|it| it.1.id));
-        let names = defs::list(same.iter().map(|it| it.1.name()), 4);
+        reported.extend(same.iter().map(|same| same.1.id));
+        let names = defs::list(same.iter().map(|same| same.1.name()), 4);
         let message = format!(
             "{ip} is on {names} of one segment: each answers for it, and connections reach one or the other"
         );
@@ -138,16 +138,16 @@ fn judge(
     }
     for same in by_netns.into_values() {
         let fresh: Vec<_> =
-            same.iter().copied().filter(|it| !reported.contains(&it.1.id)).collect();
+            same.iter().copied().filter(|same| !reported.contains(&same.1.id)).collect();
         if fresh.len() < 2 || related(ctx, &fresh) {
             continue;
         }
-        reported.extend(fresh.iter().map(|it| it.1.id));
-        let names = defs::list(fresh.iter().map(|it| it.1.name()), 4);
+        reported.extend(fresh.iter().map(|fresh| fresh.1.id));
+        let names = defs::list(fresh.iter().map(|fresh| fresh.1.name()), 4);
         let off: Vec<_> = fresh
             .iter()
-            .filter(|it| it.1.admin_up() == Some(false))
-            .map(|it| it.1.name())
+            .filter(|fresh| fresh.1.admin_up() == Some(false))
+            .map(|fresh| fresh.1.name())
             .collect();
         let consequence = if off.is_empty() {
             "only the first route to its subnet is used".to_owned()
@@ -178,14 +178,17 @@ fn judge(
 /// Whether no text shows two of the holders at once, and one shows a holder without the address: it
 /// moved from one to the other while the host was looked at.
 fn moved<'a>(ctx: &Ctx<'a>, holders: &[Holder<'a>]) -> bool {
-    let sources: BTreeSet<_> = holders.iter().map(|it| it.0.data.record.source).collect();
-    sources.len() == holders.len() && holders.iter().any(|it| ctx.came_or_went(it.0))
+    let sources: BTreeSet<_> = holders.iter().map(|holder| holder.0.data.record.source).collect();
+    sources.len() == holders.len() && holders.iter().any(|holder| ctx.came_or_went(holder.0))
 }
 
 /// Two MACs at least: the same address with the same MAC is one thing seen twice.
 fn different_macs(holders: &[&Holder<'_>]) -> bool {
-    let macs: BTreeSet<Mac> =
-        holders.iter().filter_map(|it| it.1.data.mac.as_ref()).map(|it| it.value).collect();
+    let macs: BTreeSet<Mac> = holders
+        .iter()
+        .filter_map(|holder| holder.1.data.mac.as_ref())
+        .map(|mac| mac.value)
+        .collect();
     macs.len() > 1
 }
 
@@ -200,13 +203,13 @@ fn shared_router(holders: &[&Holder<'_>]) -> bool {
 /// Whether one device stands on or in another, or they belong to different VRFs: then the address
 /// is in one place, or in two that do not meet.
 fn related(ctx: &Ctx<'_>, holders: &[&Holder<'_>]) -> bool {
-    let ids: BTreeSet<NodeId> = holders.iter().map(|it| it.1.id).collect();
-    let masters: Vec<_> = holders.iter().map(|it| ctx.master(it.1.id)).collect();
+    let ids: BTreeSet<NodeId> = holders.iter().map(|holder| holder.1.id).collect();
+    let masters: Vec<_> = holders.iter().map(|holder| ctx.master(holder.1.id)).collect();
     let vrf = |it: &Option<Item<'_, Netdev<'_>>>| {
         it.as_ref().filter(|it| it.kind == NetdevKind::Vrf).map(|it| it.id)
     };
     let vrfs: BTreeSet<_> = masters.iter().map(vrf).collect();
-    vrfs.len() > 1 || masters.iter().flatten().any(|it| ids.contains(&it.id))
+    vrfs.len() > 1 || masters.iter().flatten().any(|master| ids.contains(&master.id))
 }
 
 fn report<'o>(
@@ -233,5 +236,5 @@ fn report<'o>(
 fn tag(ctx: &Ctx<'_>, device: NodeId) -> Option<Evidence> {
     let interface = ctx.interface_of(device)?;
     let port = ctx.topology.find_ovs_port(interface.host, &interface.port)?;
-    ctx.ovs_port(port)?.data.tag.as_ref().map(|it| it.evidence)
+    ctx.ovs_port(port)?.data.tag.as_ref().map(|tag| tag.evidence)
 }

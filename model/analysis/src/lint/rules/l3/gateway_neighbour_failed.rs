@@ -56,27 +56,28 @@ type All<'a> = BTreeMap<(HostId, &'a Netns), Neighbours<'a>>;
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let all = ctx.neighbours();
     let mut remotes: BTreeMap<HostId, BTreeMap<IpAddr, Evidence>> = BTreeMap::new();
-    for tunnel in ctx.tunnels().filter(|it| is_of_host(ctx, *it)) {
+    for tunnel in ctx.tunnels().filter(|tunnel| is_of_host(ctx, *tunnel)) {
         if let Some(remote) = &tunnel.data.remote {
             let here = remotes.entry(tunnel.host).or_default();
             here.entry(remote.value).or_insert(remote.evidence);
         }
     }
     let mut reported: BTreeSet<(HostId, IpAddr)> = BTreeSet::new();
-    for table in ctx.route_tables().filter(|it| it.name() != "local") {
+    for table in ctx.route_tables().filter(|table| table.name() != "local") {
         let mut hops: BTreeMap<(&str, IpAddr), Vec<Hop<'_>>> = BTreeMap::new();
-        for hop in table.data.routes.iter().flat_map(|it| next_hops(*it)) {
+        for hop in table.data.routes.iter().flat_map(|route| next_hops(*route)) {
             hops.entry((hop.dev.as_str(), hop.gateway)).or_default().push(hop);
         }
         for hops in hops.into_values() {
             let remotes = remotes.get(&table.host);
             if judge(ctx, out, table, &hops, all, remotes) && table.netns().is_root() {
-                reported.extend(hops.iter().map(|it| (table.host, it.gateway)));
+                reported.extend(hops.iter().map(|hop| (table.host, hop.gateway)));
             }
         }
     }
     for (host, remotes) in remotes {
-        for (remote, evidence) in remotes.into_iter().filter(|it| !reported.contains(&(host, it.0)))
+        for (remote, evidence) in
+            remotes.into_iter().filter(|remote| !reported.contains(&(host, remote.0)))
         {
             judge_peer(ctx, out, host, (remote, evidence), all);
         }
@@ -95,7 +96,8 @@ fn judge(
     let Some(first) = hops.first() else { return false };
     let (host, netns) = (table.host, table.netns());
     let known = all.get(&(host, netns));
-    let Some(entry) = known.and_then(|it| it.get(&(first.dev.as_str(), first.gateway))) else {
+    let Some(entry) = known.and_then(|known| known.get(&(first.dev.as_str(), first.gateway)))
+    else {
         let missing = ctx.missing(host, netns, &[Topic::Neighbours]);
         if missing.is_empty() {
             // Nobody asked for it of late.
@@ -105,20 +107,27 @@ fn judge(
         }
         return false;
     };
-    let dead =
-        ctx.netdev_called(host, netns, first.dev).is_some_and(|it| it.usable() == Some(false));
+    let dead = ctx
+        .netdev_called(host, netns, first.dev)
+        .is_some_and(|device| device.usable() == Some(false));
     if !entry.failed || dead {
         // Behind a device without link nobody can answer: the device is the fault.
         out.clean();
         return false;
     }
-    let default = hops.iter().any(|it| is_best_default(table, it));
+    let default = hops.iter().any(|hop| is_best_default(table, hop));
     let looked_up = table.name() == "main" || !table.data.rules.is_empty();
     let serves = netns.is_root()
-        || netns.name().is_some_and(|it| defs::is_router_netns(netns) || it.starts_with("fip-"));
+        || netns
+            .name()
+            .is_some_and(|name| defs::is_router_netns(netns) || name.starts_with("fip-"));
     let of_tunnel = remotes.into_iter().flat_map(BTreeMap::keys).find(|remote| {
-        let covers = |it: &Hop<'_>| {
-            it.route.record.destination.as_ref().is_some_and(|it| it.value.contains(*remote))
+        let covers = |hop: &Hop<'_>| {
+            hop.route
+                .record
+                .destination
+                .as_ref()
+                .is_some_and(|destination| destination.value.contains(*remote))
         };
         netns.is_root() && hops.iter().any(covers)
     });
@@ -156,7 +165,7 @@ fn judge_peer(
         known.into_iter().flatten().filter(|((_, ip), _)| *ip == remote).collect();
     let works = |dev: &str| {
         let device = ctx.netdev_called(host, &Netns::Root, dev);
-        device.is_none_or(|it| it.usable() != Some(false))
+        device.is_none_or(|device| device.usable() != Some(false))
     };
     // One device that hears it is enough.
     let failed = entries.iter().all(|(_, it)| it.failed);
@@ -190,11 +199,11 @@ fn report<'o>(
         finding.node = Some(device.id);
     }
     finding.primary(entry.evidence, "asked for, and no answer");
-    if entry.record.states.iter().any(|it| it == "INCOMPLETE") {
+    if entry.record.states.iter().any(|state| state == "INCOMPLETE") {
         finding.at_most(Severity::Warning).no_surer_than(Confidence::Strong);
         finding.note("the question was still open when this was captured");
     }
-    if let Some(seconds) = unused(entry.record).filter(|it| *it >= OLD) {
+    if let Some(seconds) = unused(entry.record).filter(|unused| *unused >= OLD) {
         finding.at_most(Severity::Warning).no_surer_than(Confidence::Suspect);
         finding.note(format!("nothing was sent there for {seconds} s: this may be long over"));
     }
@@ -218,7 +227,7 @@ fn is_best_default(table: Item<'_, RouteTable<'_>>, hop: &Hop<'_>) -> bool {
     let route = hop.route.record;
     let metric = |it: Option<u32>| it.unwrap_or_default();
     route.is_default()
-        && !table.data.routes.iter().map(|it| it.record).any(|other| {
+        && !table.data.routes.iter().map(|route| route.record).any(|other| {
             other.is_default()
                 && other.kind == "unicast"
                 && other.family == route.family

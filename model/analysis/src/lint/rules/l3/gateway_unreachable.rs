@@ -74,7 +74,7 @@ pub(crate) fn next_hops(route: Seen<'_, Route>) -> Vec<Hop<'_>> {
         return Vec::new();
     }
     let single = (&record.via, &record.dev, &record.flags, record.at);
-    let several = record.nexthops.iter().map(|it| (&it.via, &it.dev, &it.flags, it.at));
+    let several = record.nexthops.iter().map(|hop| (&hop.via, &hop.dev, &hop.flags, hop.at));
     std::iter::once(single)
         .chain(several)
         .filter_map(|(via, dev, flags, at)| {
@@ -189,7 +189,7 @@ fn cite(
                 );
             }
             let device = ctx.netdev_called(host, netns, hop.dev);
-            for address in device.iter().flat_map(|it| ctx.addresses_of(it.id)) {
+            for address in device.iter().flat_map(|device| ctx.addresses_of(device.id)) {
                 let record = address.data.record;
                 let evidence = Evidence { source: record.source, span: record.record.at };
                 finding.context(evidence, "a subnet that does not hold it");
@@ -243,7 +243,11 @@ fn fault<'a>(
         // a link route to it instead.
         return Ok(defs::is_router_netns(netns).then_some(Fault::OnlinkRouter));
     }
-    if ctx.topology.snapshot.source(hop.route.source).is_some_and(|it| it.command.program() != "ip")
+    if ctx
+        .topology
+        .snapshot
+        .source(hop.route.source)
+        .is_some_and(|source| source.command.program() != "ip")
     {
         // `route` and `netstat` do not print `onlink`.
         let command = Topic::Routes.command(netns);
@@ -287,27 +291,31 @@ fn is_connected(
         let net = IpNet::new(address.ip, address.prefix);
         let peer = address.record.record.peer;
         let peer_net = peer.and_then(|peer| IpNet::new(peer, address.prefix).ok());
-        (address.ip != hop.gateway && net.is_ok_and(|it| it.contains(&hop.gateway)))
-            || peer_net.is_some_and(|it| it.contains(&hop.gateway))
+        (address.ip != hop.gateway && net.is_ok_and(|net| net.contains(&hop.gateway)))
+            || peer_net.is_some_and(|net| net.contains(&hop.gateway))
     });
     subnet || link_route(ctx, table, hop)
 }
 
 fn link_route(ctx: &Ctx<'_>, table: Item<'_, RouteTable<'_>>, hop: &Hop<'_>) -> bool {
     let main = ctx.topology.find_route_table(table.host, table.netns(), "main");
-    let tables = [Some(table), main.and_then(|it| ctx.route_table(it))];
-    tables.into_iter().flatten().flat_map(|it| it.data.routes.iter()).any(|seen| {
+    let tables = [Some(table), main.and_then(|main| ctx.route_table(main))];
+    tables.into_iter().flatten().flat_map(|table| table.data.routes.iter()).any(|seen| {
         let route = seen.record;
         route.kind == "unicast"
             && route.via.is_none()
-            && route.dev.as_ref().is_some_and(|it| it.value == *hop.dev)
-            && route.destination.as_ref().is_some_and(|it| it.value.contains(&hop.gateway))
+            && route.dev.as_ref().is_some_and(|dev| dev.value == *hop.dev)
+            && route
+                .destination
+                .as_ref()
+                .is_some_and(|destination| destination.value.contains(&hop.gateway))
     })
 }
 
 /// Whether another way to the same destination does not share the fault.
 fn detour<'a>(ctx: &Ctx<'a>, table: Item<'a, RouteTable<'a>>, hop: &Hop<'a>) -> bool {
-    let destination = |it: &Route| it.destination.as_ref().map(|it| it.value);
+    let destination =
+        |route: &Route| route.destination.as_ref().map(|destination| destination.value);
     let wanted = destination(hop.route.record);
     table
         .data
@@ -316,7 +324,7 @@ fn detour<'a>(ctx: &Ctx<'a>, table: Item<'a, RouteTable<'a>>, hop: &Hop<'a>) -> 
         .filter(|seen| {
             destination(seen.record) == wanted && seen.record.family == hop.route.record.family
         })
-        .flat_map(|it| next_hops(*it))
+        .flat_map(|route| next_hops(*route))
         .any(|it| it.dev != hop.dev && matches!(fault(ctx, table, &it), Ok(None)))
 }
 

@@ -40,13 +40,15 @@ struct Rival {
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     for host in ctx.hosts() {
-        let bridges: Vec<_> =
-            ctx.netdevs_of(host).filter(|it| it.netns().is_root() && is_infra(ctx, it)).collect();
+        let bridges: Vec<_> = ctx
+            .netdevs_of(host)
+            .filter(|device| device.netns().is_root() && is_infra(ctx, device))
+            .collect();
         if bridges.is_empty() {
             continue;
         }
         let mut addresses: Vec<_> = Vec::new();
-        for device in ctx.netdevs_of(host).filter(|it| it.netns().is_root()) {
+        for device in ctx.netdevs_of(host).filter(|device| device.netns().is_root()) {
             let all = ctx.addresses_of(device.id);
             addresses.extend(all.into_iter().filter_map(|it| Some((it, device, subnet(it)?))));
         }
@@ -63,14 +65,14 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 fn is_infra(ctx: &Ctx<'_>, device: &Item<'_, Netdev<'_>>) -> bool {
     defs::is_infra_bridge(device.name())
         && matches!(device.kind, NetdevKind::Bridge | NetdevKind::Unknown)
-        && !ctx.members(device.id).iter().any(|it| uplink::is_uplink(it))
+        && !ctx.members(device.id).iter().any(|member| uplink::is_uplink(member))
 }
 
 /// The IPv4 subnet of an address that others share.
 fn subnet(address: Item<'_, AddressNode<'_>>) -> Option<Ipv4Net> {
     let IpAddr::V4(ip) = address.ip else { return None };
     let shared = defs::is_global(address.ip) && address.prefix < 31;
-    Ipv4Net::new(ip, address.prefix).ok().filter(|_| shared).map(|it| it.trunc())
+    Ipv4Net::new(ip, address.prefix).ok().filter(|_| shared).map(|new| new.trunc())
 }
 
 /// An address with its device and subnet.
@@ -119,7 +121,7 @@ fn judge(
         }
         return false;
     };
-    let names = defs::list(rivals.iter().map(|it| it.what.as_str()), 3);
+    let names = defs::list(rivals.iter().map(|rival| rival.what.as_str()), 3);
     // By the longest prefix the host itself still gets there.
     let consequence = if rivals.iter().all(|rival| rival.preferred) {
         let guests = if bridge.name().starts_with("virbr") { "VMs" } else { "containers" };
@@ -152,7 +154,7 @@ fn may_collide(
 ) -> bool {
     let overlap = net.contains(&other) || other.contains(&net);
     let passive = matches!(device.kind, NetdevKind::Loopback | NetdevKind::Dummy);
-    let member = ctx.master(device.id).is_some_and(|it| it.id == bridge.id);
+    let member = ctx.master(device.id).is_some_and(|master| master.id == bridge.id);
     // The overlay around the node's own part of it: flannel with addresses of the whole network.
     let overlay = matches!(device.kind, NetdevKind::Tunnel | NetdevKind::Tun)
         && other.contains(&net)
@@ -164,14 +166,14 @@ fn may_collide(
 /// are how container networks place their addresses.
 fn by_route(ctx: &Ctx<'_>, bridge: Item<'_, Netdev<'_>>, net: Ipv4Net, rivals: &mut Vec<Rival>) {
     let main = ctx.topology.find_route_table(bridge.host, &Netns::Root, "main");
-    let Some(main) = main.and_then(|it| ctx.route_table(it)) else { return };
-    let part = |it: &Route| {
-        let IpNet::V4(to) = it.destination.as_ref()?.value else { return None };
+    let Some(main) = main.and_then(|main| ctx.route_table(main)) else { return };
+    let part = |route: &Route| {
+        let IpNet::V4(to) = route.destination.as_ref()?.value else { return None };
         (net.contains(&to) && to.prefix_len() < 31).then_some(to)
     };
     for route in &main.data.routes {
         let record = route.record;
-        let Some(dev) = record.dev.as_ref().map(|it| &it.value) else { continue };
+        let Some(dev) = record.dev.as_ref().map(|dev| &dev.value) else { continue };
         let dead = record.has_flag("linkdown") || record.has_flag("dead");
         let via = record.via.is_some() && record.kind == "unicast" && !dead;
         if !via || dev.as_str() == bridge.name() {
@@ -191,7 +193,7 @@ fn by_route(ctx: &Ctx<'_>, bridge: Item<'_, Netdev<'_>>, net: Ipv4Net, rivals: &
 fn by_tunnel(ctx: &Ctx<'_>, bridge: Item<'_, Netdev<'_>>, net: Ipv4Net, rivals: &mut Vec<Rival>) {
     let inside = |it: IpAddr| matches!(it, IpAddr::V4(ip) if net.contains(&ip));
     let mut found: BTreeMap<IpAddr, Evidence> = BTreeMap::new();
-    for tunnel in ctx.tunnels_of(bridge.host).filter(|it| is_of_host(ctx, *it)) {
+    for tunnel in ctx.tunnels_of(bridge.host).filter(|tunnel| is_of_host(ctx, *tunnel)) {
         let (Some(local), Some(remote)) = (&tunnel.data.local, &tunnel.data.remote) else {
             continue;
         };

@@ -29,8 +29,11 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         if matches!(device.kind, NetdevKind::Loopback | NetdevKind::Dummy) {
             continue;
         }
-        let addresses: Vec<_> =
-            ctx.addresses_of(device.id).into_iter().filter(|it| defs::is_global(it.ip)).collect();
+        let addresses: Vec<_> = ctx
+            .addresses_of(device.id)
+            .into_iter()
+            .filter(|address| defs::is_global(address.ip))
+            .collect();
         if addresses.is_empty() {
             continue;
         }
@@ -66,7 +69,8 @@ fn membership(ctx: &Ctx<'_>, device: Item<'_, Netdev<'_>>) -> Membership {
             Membership::None
         };
     }
-    if let Some(master) = device.data.master.as_ref().filter(|it| names::is_ovs_datapath(&it.value))
+    if let Some(master) =
+        device.data.master.as_ref().filter(|master| names::is_ovs_datapath(&master.value))
     {
         // Without the database, or with a port that it does not know: the kernel's word is enough.
         let name = "Open vSwitch".to_owned();
@@ -78,10 +82,11 @@ fn membership(ctx: &Ctx<'_>, device: Item<'_, Netdev<'_>>) -> Membership {
     let edge = ctx.topology.out(device.id, EdgeKind::EnslavedTo).into_iter().next();
     if let Some((id, edge)) = edge {
         let Some(master) = ctx.topology.node(id) else { return Membership::None };
-        let kind = ctx.topology.netdev(id).map_or(NetdevKind::Unknown, |it| it.kind);
+        let kind = ctx.topology.netdev(id).map_or(NetdevKind::Unknown, |device| device.kind);
         return match kind {
             NetdevKind::Bridge | NetdevKind::Bond | NetdevKind::Team => {
-                let evidence = edge.witnesses.iter().map(|it| it.evidence).take(2).collect();
+                let evidence =
+                    edge.witnesses.iter().map(|witness| witness.evidence).take(2).collect();
                 Membership::Of(Master { name: master.name.to_string(), evidence })
             }
             // A VRF has members with addresses by design.
@@ -102,7 +107,8 @@ fn report(
     addresses: &[Item<'_, AddressNode<'_>>],
     master: &Master,
 ) {
-    let ips: Vec<String> = addresses.iter().map(|it| format!("{}/{}", it.ip, it.prefix)).collect();
+    let ips: Vec<String> =
+        addresses.iter().map(|address| format!("{}/{}", address.ip, address.prefix)).collect();
     let upper = ctx.netdev_called(device.host, device.netns(), &master.name);
     let twin = upper.and_then(|upper| {
         let all = ctx.addresses_of(upper.id);
@@ -153,20 +159,22 @@ fn used(
     device: Item<'_, Netdev<'_>>,
     addresses: &[Item<'_, AddressNode<'_>>],
 ) -> Option<(Evidence, &'static str)> {
-    let tunnel = ctx.tunnels().filter(|it| it.host == device.host).find_map(|tunnel| {
+    let tunnel = ctx.tunnels().filter(|tunnel| tunnel.host == device.host).find_map(|tunnel| {
         let local = tunnel.data.local.as_ref()?;
         addresses.iter().any(|mine| mine.ip == local.value).then_some(local.evidence)
     });
     if let Some(evidence) = tunnel {
         return Some((evidence, "a tunnel that needs it"));
     }
-    let tables =
-        ctx.route_tables().filter(|it| it.host == device.host && it.netns() == device.netns());
+    let tables = ctx
+        .route_tables()
+        .filter(|table| table.host == device.host && table.netns() == device.netns());
     for table in tables {
         for route in &table.data.routes {
             let record = route.record;
-            let here = record.dev.as_ref().is_some_and(|it| it.value == device.name());
-            let gateway = record.via.as_ref().is_some_and(|it| matches!(it.value, Gateway::Ip(_)));
+            let here = record.dev.as_ref().is_some_and(|dev| dev.value == device.name());
+            let gateway =
+                record.via.as_ref().is_some_and(|via| matches!(via.value, Gateway::Ip(_)));
             if here && gateway {
                 let evidence = Evidence { source: route.source, span: record.at };
                 return Some((evidence, "a route that leaves here"));

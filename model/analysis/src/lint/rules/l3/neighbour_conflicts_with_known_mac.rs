@@ -42,8 +42,8 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let segments = ctx.segments();
     let mesh = ctx.mesh();
     let mut remotes: BTreeSet<(HostId, IpAddr)> = BTreeSet::new();
-    for tunnel in ctx.tunnels().filter(|it| is_of_host(ctx, *it)) {
-        remotes.extend(tunnel.data.remote.as_ref().map(|it| (tunnel.host, it.value)));
+    for tunnel in ctx.tunnels().filter(|tunnel| is_of_host(ctx, *tunnel)) {
+        remotes.extend(tunnel.data.remote.as_ref().map(|remote| (tunnel.host, remote.value)));
     }
     let mut macs: Macs<'_> = BTreeMap::new();
     for device in ctx.netdevs() {
@@ -56,9 +56,9 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     for (&(host, netns), known) in all {
         let shared = shared_macs(known);
         for (&(dev, ip), entry) in known {
-            let Some(mac) = entry.record.mac.as_ref().map(|it| it.value) else { continue };
+            let Some(mac) = entry.record.mac.as_ref().map(|mac| mac.value) else { continue };
             let by_design = is_virtual(mac) || shared.contains(&(dev, mac));
-            let proxy = entry.record.flags.iter().any(|it| it == "proxy");
+            let proxy = entry.record.flags.iter().any(|flag| flag == "proxy");
             let Some(device) = ctx.netdev_called(host, netns, dev) else { continue };
             let owners = owners(ctx, segments, mesh, device, ip, &remotes);
             if owners.is_empty() {
@@ -67,7 +67,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             // A host answers on each device for all its addresses: any MAC of its is right.
             let right = owners.iter().any(|(_, owner)| {
                 let here = macs.get(&(owner.host, owner.netns()));
-                here.is_some_and(|it| it.contains(&mac)) || owner.data.mac.is_none()
+                here.is_some_and(|here| here.contains(&mac)) || owner.data.mac.is_none()
             });
             if entry.failed || by_design || proxy || right {
                 out.clean();
@@ -87,14 +87,14 @@ fn undecided(
     all: &BTreeMap<(HostId, &Netns), Neighbours<'_>>,
 ) {
     let mut places: BTreeMap<usize, BTreeSet<(HostId, &Netns)>> = BTreeMap::new();
-    for address in ctx.addresses().filter(|it| defs::is_global(it.ip)) {
+    for address in ctx.addresses().filter(|address| defs::is_global(address.ip)) {
         if let Some(segment) = segments.of(address.netdev) {
             let netns = address.node.netns.as_ref().unwrap_or(&Netns::Root);
             places.entry(segment).or_default().insert((address.host, netns));
         }
     }
-    let shared = places.into_values().filter(|it| it.len() > 1).flatten();
-    let open: BTreeSet<_> = shared.filter(|it| !all.contains_key(it)).collect();
+    let shared = places.into_values().filter(|place| place.len() > 1).flatten();
+    let open: BTreeSet<_> = shared.filter(|shared| !all.contains_key(shared)).collect();
     for (host, netns) in open {
         let missing = ctx.missing(host, netns, &[Topic::Neighbours]);
         if !missing.is_empty() {
@@ -145,7 +145,8 @@ fn owners<'a>(
         .filter(|it| !is_cleaned(ctx, *it) && !is_cleaned(ctx, device.host))
         .filter(|_| device.netns().is_root());
     let mut all = Vec::new();
-    for address in ctx.topology.find_address(ip).iter().filter_map(|it| ctx.address(*it)) {
+    for address in ctx.topology.find_address(ip).iter().filter_map(|address| ctx.address(*address))
+    {
         let Some(owner) = ctx.netdev(address.netdev) else { continue };
         let beside = owner.host == device.host
             && owner.netns() != device.netns()
@@ -153,13 +154,13 @@ fn owners<'a>(
             && segments.of(owner.id) == segment;
         let beyond = far == Some(owner.host) && owner.netns().is_root();
         // What is a member of a bridge does not answer itself.
-        let member = ctx.master(owner.id).is_some_and(|it| it.kind != NetdevKind::Vrf);
+        let member = ctx.master(owner.id).is_some_and(|master| master.kind != NetdevKind::Vrf);
         let unused = address
             .record
             .record
             .flags
             .iter()
-            .any(|it| matches!(it.as_str(), "tentative" | "dadfailed"));
+            .any(|flag| matches!(flag.as_str(), "tentative" | "dadfailed"));
         let answers = owner.usable() != Some(false) && !member && !unused;
         if (beside || beyond) && answers {
             all.push((address, owner));
@@ -210,7 +211,7 @@ fn report(
 
 /// Says that two texts were taken so far apart that the address may have moved.
 fn apart(ctx: &Ctx<'_>, a: SourceId, b: SourceId) -> Option<String> {
-    let taken = |id| ctx.topology.snapshot.source(id).and_then(|it| it.taken);
+    let taken = |id| ctx.topology.snapshot.source(id).and_then(|source| source.taken);
     match (taken(a), taken(b)) {
         (Some(a), Some(b)) => {
             let seconds = (a - b).abs();

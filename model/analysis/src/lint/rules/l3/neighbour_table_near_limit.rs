@@ -70,8 +70,9 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 /// The kernel counts what it has to keep room for: not what was entered by hand or by a routing
 /// daemon (since 5.0), nor what needs no neighbour.
 fn counts_towards_limit(entry: &Known<'_>) -> bool {
-    let by_hand = entry.record.states.iter().any(|it| matches!(it.as_str(), "PERMANENT" | "NOARP"));
-    !by_hand && !entry.record.flags.iter().any(|it| it == "extern_learn")
+    let by_hand =
+        entry.record.states.iter().any(|state| matches!(state.as_str(), "PERMANENT" | "NOARP"));
+    !by_hand && !entry.record.flags.iter().any(|flag| flag == "extern_learn")
 }
 
 fn judge(
@@ -81,8 +82,8 @@ fn judge(
     limit: Option<&Setting>,
     count: Option<&Count<'_, '_>>,
 ) {
-    let number: usize = count.map_or(0, |it| it.by_netns.values().sum());
-    let most = limit.and_then(|it| usize::try_from(it.value).ok());
+    let number: usize = count.map_or(0, |count| count.by_netns.values().sum());
+    let most = limit.and_then(|limit| usize::try_from(limit.value).ok());
     let near = match most {
         #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 52 bits")]
         Some(most) => number as f64 >= most as f64 * ctx.settings.thresholds.neigh_ratio,

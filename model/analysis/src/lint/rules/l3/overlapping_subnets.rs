@@ -50,7 +50,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let mut places: BTreeMap<Place<'_>, Vec<Held<'_>>> = BTreeMap::new();
     for address in ctx.addresses() {
         let Some(held) = held(ctx, address) else { continue };
-        let vrf = ctx.master(held.device.id).map(|it| it.id);
+        let vrf = ctx.master(held.device.id).map(|master| master.id);
         let place = (address.host, address.netns(), vrf, address.data.record.source);
         places.entry(place).or_default().push(held);
     }
@@ -105,7 +105,7 @@ fn by_routes(ctx: &Ctx<'_>, out: &mut Verdicts) {
             out.clean();
             continue;
         }
-        let names = defs::list(open.iter().map(|it| it.device), 4);
+        let names = defs::list(open.iter().map(|open| open.device), 4);
         let message = format!(
             "{names} are in this subnet together: packets to hosts there leave through one of them, and each answers ARP for the addresses of the others"
         );
@@ -159,7 +159,7 @@ fn by_policy(ctx: &Ctx<'_>, host: HostId, netns: &Netns, source: IpAddr) -> bool
 /// Addresses that a host answers for on a network with other hosts.
 fn held<'a>(ctx: &Ctx<'a>, address: Item<'a, AddressNode<'a>>) -> Option<Held<'a>> {
     let IpAddr::V4(ip) = address.ip else { return None };
-    let net = Ipv4Net::new(ip, address.prefix).ok().filter(|it| it.prefix_len() < 31)?.trunc();
+    let net = Ipv4Net::new(ip, address.prefix).ok().filter(|new| new.prefix_len() < 31)?.trunc();
     if !defs::is_global(address.ip) || address.data.record.record.peer.is_some() {
         return None;
     }
@@ -175,8 +175,8 @@ fn held<'a>(ctx: &Ctx<'a>, address: Item<'a, AddressNode<'a>>) -> Option<Held<'a
             | NetdevKind::Tun
             | NetdevKind::Tunnel
     );
-    let member = ctx.master(device.id).is_some_and(|it| it.kind != NetdevKind::Vrf)
-        || ctx.interface_of(device.id).is_some_and(|it| it.data.kind.is_empty());
+    let member = ctx.master(device.id).is_some_and(|master| master.kind != NetdevKind::Vrf)
+        || ctx.interface_of(device.id).is_some_and(|interface| interface.data.kind.is_empty());
     let alone = other || member || device.flag("POINTOPOINT") == Some(true);
     // A laptop has its cable and its radio in one network, and changes over.
     let radio = uplink::is_wireless(device.name());
@@ -200,7 +200,7 @@ fn judge(
     // One address on two devices is a fault of another kind.
     let mut known: BTreeSet<IpAddr> = BTreeSet::new();
     let group: Vec<Held<'_>> =
-        group.iter().filter(|it| known.insert(it.address.ip)).copied().collect();
+        group.iter().filter(|group| known.insert(group.address.ip)).copied().collect();
     let devices =
         |all: &[Held<'_>]| all.iter().map(|it| it.device.id).collect::<BTreeSet<_>>().len();
     if devices(&group) < 2 {
@@ -209,22 +209,24 @@ fn judge(
     }
     let open: Vec<Held<'_>> = group
         .iter()
-        .filter(|it| !has_source_rule(ctx, it.device) && !is_careful(settings, host, netns, it))
-        .filter(|it| vrf.is_some() || !is_unrouted(ctx, it))
+        .filter(|group| {
+            !has_source_rule(ctx, group.device) && !is_careful(settings, host, netns, group)
+        })
+        .filter(|group| vrf.is_some() || !is_unrouted(ctx, group))
         .copied()
         .collect();
     if devices(&open) < 2 {
         out.clean();
         return;
     }
-    if open.iter().any(|it| it.device.usable().is_none()) {
+    if open.iter().any(|open| open.device.usable().is_none()) {
         out.cannot_tell(host, [Topic::Links.command(netns)]);
         return;
     }
-    let mut names: Vec<&str> = open.iter().map(|it| it.device.name()).collect();
+    let mut names: Vec<&str> = open.iter().map(|open| open.device.name()).collect();
     names.dedup();
     let names = defs::list(names, 4);
-    let what = if open.iter().all(|it| it.net == outer) {
+    let what = if open.iter().all(|open| open.net == outer) {
         format!("{names} are in this subnet together")
     } else {
         format!("the subnets of {names} overlap")
@@ -234,7 +236,7 @@ fn judge(
     );
     let finding = out.fire(host, Other::Subnet { net: outer.into() }, message);
     finding.netns = Some(netns.clone());
-    finding.node = open.first().map(|it| it.device.id);
+    finding.node = open.first().map(|open| open.device.id);
     for it in &open {
         finding.primary(it.address.line(), format!("on {}", it.device.name()));
     }
@@ -255,15 +257,17 @@ fn judge(
 fn is_unrouted(ctx: &Ctx<'_>, held: &Held<'_>) -> bool {
     let (host, netns) = (held.device.host, held.device.netns());
     let main = ctx.topology.find_route_table(host, netns, "main");
-    let Some(main) = main.and_then(|it| ctx.route_table(it)) else { return false };
+    let Some(main) = main.and_then(|main| ctx.route_table(main)) else { return false };
     ctx.complete(host, netns, Topic::Routes)
-        && !main.routes.iter().any(|it| {
-            let there = it.record.destination.as_ref().is_some_and(|it| match it.value {
-                IpNet::V4(net) => net.prefix_len() > 0 && net.contains(&held.net.network()),
-                IpNet::V6(_) => false,
+        && !main.routes.iter().any(|route| {
+            let there = route.record.destination.as_ref().is_some_and(|destination| {
+                match destination.value {
+                    IpNet::V4(net) => net.prefix_len() > 0 && net.contains(&held.net.network()),
+                    IpNet::V6(_) => false,
+                }
             });
-            let ways = it.record.nexthops.iter().map(|it| &it.dev).chain([&it.record.dev]);
-            there && ways.flatten().any(|it| it.value == held.device.name())
+            let ways = route.record.nexthops.iter().map(|hop| &hop.dev).chain([&route.record.dev]);
+            there && ways.flatten().any(|way| way.value == held.device.name())
         })
 }
 

@@ -53,14 +53,14 @@ fn judge_table(ctx: &Ctx<'_>, out: &mut Verdicts, table: Item<'_, RouteTable<'_>
     let family = |rule: &Rule| {
         let prefix = rule.from.or(rule.to);
         let by_prefix =
-            prefix.map(|it| if it.addr().is_ipv4() { Family::Inet } else { Family::Inet6 });
+            prefix.map(|prefix| if prefix.addr().is_ipv4() { Family::Inet } else { Family::Inet6 });
         rule.family.or(by_prefix).unwrap_or(Family::Inet)
     };
     let empty: Vec<_> = table
         .data
         .rules
         .iter()
-        .filter(|it| selects(it.record) && !has(family(it.record)))
+        .filter(|rule| selects(rule.record) && !has(family(rule.record)))
         .collect();
     let Some(first) = empty.first() else {
         out.clean();
@@ -93,7 +93,7 @@ fn judge_table(ctx: &Ctx<'_>, out: &mut Verdicts, table: Item<'_, RouteTable<'_>
     let key = format!("a route of table {}", table.name());
     finding.rests_on_absence(ctx.searched(host, netns, Topic::AllRoutes, &key));
     finding.next(defs::inside(netns, &format!("ip route show table {}", table.name())));
-    if netns.name().is_some_and(|it| it.starts_with("qrouter-") || it.starts_with("fip-")) {
+    if netns.name().is_some_and(|name| name.starts_with("qrouter-") || name.starts_with("fip-")) {
         finding.next("systemctl restart neutron-l3-agent");
     } else {
         finding
@@ -109,10 +109,13 @@ fn judge_devices(
 ) {
     let (host, netns) = (table.host, table.netns());
     for (key, device) in [("iif", &rule.record.iif), ("oif", &rule.record.oif)] {
-        let Some(device) = device.as_ref().filter(|it| *it != "lo") else { continue };
+        let Some(device) = device.as_ref().filter(|device| *device != "lo") else { continue };
         // The kernel says so itself, where the rule does not find its device.
-        let detached =
-            rule.record.other.iter().any(|it| it.key == key && it.value.value == "[detached]");
+        let detached = rule
+            .record
+            .other
+            .iter()
+            .any(|other| other.key == key && other.value.value == "[detached]");
         let searched = match ctx.topology.netdev_presence(host, netns, device) {
             Presence::No(searched) => Some(searched),
             Presence::Yes(_) => continue,
@@ -141,7 +144,7 @@ fn judge_devices(
 /// Rules for addresses and devices. Those for marks are made by software that fills the table when
 /// it needs it, and inverted and suppressed ones need no route.
 fn selects(rule: &Rule) -> bool {
-    let suppressed = rule.other.iter().any(|it| it.key.starts_with("suppress_"));
+    let suppressed = rule.other.iter().any(|other| other.key.starts_with("suppress_"));
     let selected =
         rule.from.is_some() || rule.to.is_some() || rule.iif.is_some() || rule.oif.is_some();
     selected && !suppressed && !rule.not && rule.fwmark.is_none()
@@ -150,14 +153,18 @@ fn selects(rule: &Rule) -> bool {
 /// Whether keepalived fills the tables of this namespace while it is master.
 fn awaits_its_turn(ctx: &Ctx<'_>, table: Item<'_, RouteTable<'_>>) -> bool {
     let netns = ctx.topology.find_netns(table.host, table.netns());
-    netns.is_some_and(|netns| ctx.devices_in(netns).iter().any(|it| it.name().starts_with("ha-")))
+    netns.is_some_and(|netns| {
+        ctx.devices_in(netns).iter().any(|device| device.name().starts_with("ha-"))
+    })
 }
 
 /// Whether IPv6 routes of the namespace were printed at all.
 fn lists_inet6(ctx: &Ctx<'_>, table: Item<'_, RouteTable<'_>>) -> bool {
     let netns = ctx.topology.find_netns(table.host, table.netns());
-    let tables = netns.into_iter().flat_map(|it| ctx.tables_in(it));
-    tables.flat_map(|it| it.data.routes.iter()).any(|it| it.record.family == Some(Family::Inet6))
+    let tables = netns.into_iter().flat_map(|netns| ctx.tables_in(netns));
+    tables
+        .flat_map(|table| table.data.routes.iter())
+        .any(|it| it.record.family == Some(Family::Inet6))
 }
 
 fn ipv6_routes(table: Item<'_, RouteTable<'_>>) -> Need {

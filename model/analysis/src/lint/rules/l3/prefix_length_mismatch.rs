@@ -57,7 +57,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         }
     }
     for host in ctx.hosts_without_ovs_capture() {
-        let routed = ctx.namespaces_of(host).any(|it| defs::is_router_netns(it.netns()));
+        let routed = ctx.namespaces_of(host).any(|netns| defs::is_router_netns(netns.netns()));
         if routed {
             out.cannot_tell(host, ctx.missing(host, &Netns::Root, &[Topic::Ovs]));
         }
@@ -72,8 +72,10 @@ fn join_hosts(ctx: &Ctx<'_>, segments: &mut Segments) {
             continue;
         }
         for (&(dev, ip), entry) in known {
-            let Some(mac) = entry.record.mac.as_ref().map(|it| it.value) else { continue };
-            for owner in ctx.topology.find_address(ip).iter().filter_map(|it| ctx.address(*it)) {
+            let Some(mac) = entry.record.mac.as_ref().map(|mac| mac.value) else { continue };
+            for owner in
+                ctx.topology.find_address(ip).iter().filter_map(|address| ctx.address(*address))
+            {
                 let other = owner.host != host && owner.netns().is_root();
                 if !other || is_cleaned(ctx, owner.host) || !ctx.are_comparable(host, owner.host) {
                     continue;
@@ -96,7 +98,7 @@ fn held<'a>(ctx: &Ctx<'a>, address: Item<'a, AddressNode<'a>>) -> Option<Held<'a
     let record = address.data.record.record;
     let most = if address.ip.is_ipv4() { 31 } else { 127 };
     // Addresses that keepalived and others add beside the first come with masks of their own.
-    let added = record.flags.iter().any(|it| matches!(it.as_str(), "secondary" | "deprecated"));
+    let added = record.flags.iter().any(|flag| matches!(flag.as_str(), "secondary" | "deprecated"));
     let plain = record.peer.is_none() && !added && address.prefix < most;
     let other = matches!(
         device.kind,
@@ -119,7 +121,8 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, group: &[Held<'_>]) {
         lengths.entry(held.net.prefix_len()).or_default().push(held);
     }
     // Two devices of one namespace, or two addresses of one device, are another matter.
-    let places: BTreeSet<_> = group.iter().map(|it| (it.device.host, it.device.netns())).collect();
+    let places: BTreeSet<_> =
+        group.iter().map(|group| (group.device.host, group.device.netns())).collect();
     if lengths.len() < 2 || places.len() < 2 {
         out.clean();
         return;
@@ -129,9 +132,10 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, group: &[Held<'_>]) {
     let Some((_, odd)) = lengths.iter().min_by_key(|(length, all)| (all.len(), **length)) else {
         return;
     };
-    let odd_ids: BTreeSet<NodeId> = odd.iter().map(|it| it.address.id).collect();
+    let odd_ids: BTreeSet<NodeId> = odd.iter().map(|odd| odd.address.id).collect();
     let Some(first) = odd.first() else { return };
-    let others: Vec<_> = group.iter().filter(|it| !odd_ids.contains(&it.address.id)).collect();
+    let others: Vec<_> =
+        group.iter().filter(|group| !odd_ids.contains(&group.address.id)).collect();
     let Some(other) = others.first() else { return };
     let consequence = if first.net.prefix_len() < other.net.prefix_len() {
         "asks by ARP for hosts that are behind the router"

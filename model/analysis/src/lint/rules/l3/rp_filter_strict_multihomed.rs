@@ -45,7 +45,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let settings = ctx.kernel_settings();
     for host in ctx.hosts() {
         let main = ctx.topology.find_route_table(host, &Netns::Root, "main");
-        let Some(main) = main.and_then(|it| ctx.route_table(it)) else { continue };
+        let Some(main) = main.and_then(|main| ctx.route_table(main)) else { continue };
         let mut expected: BTreeMap<&Name, Expected<'_>> = BTreeMap::new();
         by_second_default(main, &mut expected);
         by_tunnel(ctx, main, &mut expected);
@@ -62,17 +62,17 @@ fn by_second_default<'a>(
     main: Item<'a, RouteTable<'a>>,
     expected: &mut BTreeMap<&'a Name, Expected<'a>>,
 ) {
-    let metric = |it: &Seen<'_, Route>| it.record.metric.unwrap_or_default();
+    let metric = |route: &Seen<'_, Route>| route.record.metric.unwrap_or_default();
     let defaults: Vec<_> = main
         .data
         .routes
         .iter()
-        .filter(|it| {
-            let plain = it.record.kind == "unicast" && it.record.nexthops.is_empty();
-            is_v4(it.record) && it.record.is_default() && plain && it.record.via.is_some()
+        .filter(|route| {
+            let plain = route.record.kind == "unicast" && route.record.nexthops.is_empty();
+            is_v4(route.record) && route.record.is_default() && plain && route.record.via.is_some()
         })
         .collect();
-    let Some(best) = defaults.iter().min_by_key(|it| metric(it)) else { return };
+    let Some(best) = defaults.iter().min_by_key(|default| metric(default)) else { return };
     for other in &defaults {
         // Two texts may show two states of the host.
         if metric(other) == metric(best) || other.source != best.source {
@@ -99,7 +99,7 @@ fn by_tunnel<'a>(
     expected: &mut BTreeMap<&'a Name, Expected<'a>>,
 ) {
     let mut known: BTreeSet<(IpAddr, IpAddr)> = BTreeSet::new();
-    for tunnel in ctx.tunnels_of(main.host).filter(|it| is_of_host(ctx, *it)) {
+    for tunnel in ctx.tunnels_of(main.host).filter(|tunnel| is_of_host(ctx, *tunnel)) {
         let (Some(local), Some(remote)) = (&tunnel.data.local, &tunnel.data.remote) else {
             continue;
         };
@@ -111,14 +111,14 @@ fn by_tunnel<'a>(
             let here = address.host == main.host && address.netns().is_root();
             ctx.netdev(address.netdev).filter(|_| here)
         });
-        let through = |it: &Item<'_, Netdev<'_>>| {
-            !matches!(it.kind, NetdevKind::Loopback | NetdevKind::Dummy)
+        let through = |device: &Item<'_, Netdev<'_>>| {
+            !matches!(device.kind, NetdevKind::Loopback | NetdevKind::Dummy)
         };
         let Some(holder) = holder.filter(through) else { continue };
         let Some(Answer::Known(decision)) = overlay::route(ctx, tunnel) else { continue };
         let Some(answer) = decision.route else { continue };
         let devices = devices_of(answer.record);
-        if devices.is_empty() || devices.iter().any(|it| *it == holder.name()) {
+        if devices.is_empty() || devices.iter().any(|device| *device == holder.name()) {
             continue;
         }
         // Packets to a loopback-like address may come in anywhere; those to a NIC's come in there.
@@ -132,7 +132,7 @@ fn by_tunnel<'a>(
 /// The name of a device as its record has it.
 fn name_of<'a>(ctx: &Ctx<'a>, host: HostId, name: &str) -> Option<&'a Name> {
     let device = ctx.netdev_called(host, &Netns::Root, name)?;
-    device.data.records.first().map(|it| &it.record.name.value)
+    device.data.records.first().map(|record| &record.record.name.value)
 }
 
 fn judge(
@@ -143,7 +143,7 @@ fn judge(
     settings: &Settings<'_>,
 ) {
     let host = device.host;
-    let vrf = ctx.master(device.id).is_some_and(|it| it.kind == NetdevKind::Vrf);
+    let vrf = ctx.master(device.id).is_some_and(|master| master.kind == NetdevKind::Vrf);
     let point_to_point = matches!(device.kind, NetdevKind::Tun | NetdevKind::Tunnel);
     if vrf || point_to_point || device.usable() == Some(false) {
         out.clean();
@@ -196,25 +196,25 @@ fn judge(
 
 /// Whether a rule sends what has the device's address to a table of its own.
 pub(super) fn has_source_rule(ctx: &Ctx<'_>, device: Item<'_, Netdev<'_>>) -> bool {
-    let addresses: Vec<_> = ctx.addresses_of(device.id).iter().map(|it| it.ip).collect();
+    let addresses: Vec<_> = ctx.addresses_of(device.id).iter().map(|address| address.ip).collect();
     let netns = ctx.topology.find_netns(device.host, device.netns());
-    let tables = netns.into_iter().flat_map(|it| ctx.tables_in(it));
+    let tables = netns.into_iter().flat_map(|netns| ctx.tables_in(netns));
     tables
-        .filter(|it| !matches!(it.name(), "main" | "local" | "default"))
-        .flat_map(|it| it.data.rules.iter())
+        .filter(|table| !matches!(table.name(), "main" | "local" | "default"))
+        .flat_map(|table| table.data.rules.iter())
         .any(|it| {
-            let from = it.record.from.map(|it| it.trunc());
+            let from = it.record.from.map(|from| from.trunc());
             let iif = it.record.iif.as_deref() == Some(device.name());
             iif || from.is_some_and(|net| addresses.iter().any(|ip| net.contains(ip)))
         })
 }
 
 fn is_v4(route: &Route) -> bool {
-    route.family.is_none_or(|it| it == Family::Inet)
+    route.family.is_none_or(|family| family == Family::Inet)
 }
 
 /// The devices of all ways of a route.
 fn devices_of(route: &Route) -> Vec<&str> {
-    let all = route.nexthops.iter().map(|it| &it.dev).chain([&route.dev]);
+    let all = route.nexthops.iter().map(|hop| &hop.dev).chain([&route.dev]);
     all.flatten().map(|it| it.value.as_str()).collect()
 }

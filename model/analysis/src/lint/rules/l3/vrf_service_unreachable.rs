@@ -34,7 +34,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         let root = Netns::Root;
         let vrfs: Vec<_> = ctx
             .netdevs_of(host)
-            .filter(|it| it.netns().is_root() && it.kind == NetdevKind::Vrf)
+            .filter(|device| device.netns().is_root() && device.kind == NetdevKind::Vrf)
             .filter(|vrf| has_address(ctx, vrf))
             .collect();
         let Some(first) = vrfs.first() else { continue };

@@ -27,7 +27,7 @@ declare_rule! {
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    for bridge in ctx.netdevs().filter(|it| it.kind == NetdevKind::Bridge) {
+    for bridge in ctx.netdevs().filter(|device| device.kind == NetdevKind::Bridge) {
         // Those of hybrid ports are looked at with their whole chain.
         let hybrid =
             bridge.name().starts_with("qbr") && names::port_prefix(bridge.name()).is_some();
@@ -40,8 +40,8 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, bridge: Item<'_, Netdev<'_>>) {
     // The carrier of a bridge follows its ports: one without a port that works is down by nature.
     let members = ctx.members(bridge.id);
-    let live: Vec<_> = members.iter().filter(|it| it.usable() == Some(true)).collect();
-    let user = live.iter().find(|it| matches!(it.kind, NetdevKind::Tap | NetdevKind::Veth));
+    let live: Vec<_> = members.iter().filter(|member| member.usable() == Some(true)).collect();
+    let user = live.iter().find(|live| matches!(live.kind, NetdevKind::Tap | NetdevKind::Veth));
     let Some(flags) = &bridge.data.flags else {
         if members.is_empty() {
             out.clean();
@@ -89,7 +89,7 @@ fn unaddressed(
     user: Option<&Item<'_, Netdev<'_>>>,
 ) {
     let gateway = matches!(bridge.name(), "docker0" | "cni0" | "lxdbr0");
-    let has = ctx.addresses_of(bridge.id).iter().any(|it| defs::is_global(it.ip));
+    let has = ctx.addresses_of(bridge.id).iter().any(|address| defs::is_global(address.ip));
     let Some(user) = user.filter(|_| gateway && !has && bridge.netns().is_root()) else {
         out.clean();
         return;

@@ -93,7 +93,8 @@ fn ports(ctx: &Ctx<'_>) -> BTreeSet<(HostId, Name)> {
         }
     }
     for bridge in ctx.netdevs() {
-        let tapped = || ctx.members(bridge.id).iter().any(|it| it.name().starts_with("tap"));
+        let tapped =
+            || ctx.members(bridge.id).iter().any(|member| member.name().starts_with("tap"));
         if let Some(port) = bridge.name().strip_prefix("qbr")
             && names::port_prefix(bridge.name()).is_some()
             && tapped()
@@ -178,7 +179,7 @@ impl<'a> Chain<'_, 'a> {
             Presence::Unknown(missing) => Hop::Unknown(missing),
             Presence::No(searched) => {
                 let elsewhere = self.ctx.topology.find_netdevs(self.host, &name);
-                let elsewhere = elsewhere.iter().find_map(|it| self.ctx.netdev(*it));
+                let elsewhere = elsewhere.iter().find_map(|elsewhere| self.ctx.netdev(*elsewhere));
                 let anywhere = || self.ctx.topology.netdev_presence_anywhere(self.host, &name);
                 let twin = elsewhere.is_none().then(|| self.namespace_by_twin(prefix)).flatten();
                 let message = match (elsewhere, twin) {
@@ -194,9 +195,10 @@ impl<'a> Chain<'_, 'a> {
                     // A namespace that was not captured may have it; the VM is cut off anyway.
                     (None, None) => "is not in namespace root".to_owned(),
                 };
-                let place = elsewhere.and_then(|it| it.place());
+                let place = elsewhere.and_then(|elsewhere| elsewhere.place());
                 let by_twin = twin.map(|(_, at)| (at, ELSEWHERE));
-                let evidence = place.map(|it| (it, ELSEWHERE)).into_iter().chain(by_twin).collect();
+                let evidence =
+                    place.map(|place| (place, ELSEWHERE)).into_iter().chain(by_twin).collect();
                 Hop::Broken(Box::new(Fault {
                     node: None,
                     next: format!("ip -d link show {name}"),
@@ -238,7 +240,7 @@ impl<'a> Chain<'_, 'a> {
                     Some(false) => "is administratively down",
                     _ => "has no carrier",
                 };
-                let flags = device.data.flags.as_ref().map(|it| (it.evidence, "its state"));
+                let flags = device.data.flags.as_ref().map(|flag| (flag.evidence, "its state"));
                 // A device that is up has no carrier for the sake of its other end.
                 let peer = self.ctx.veth_peer(device.id);
                 let off = peer.filter(|peer| peer.admin_up() == Some(false));
@@ -274,7 +276,7 @@ impl<'a> Chain<'_, 'a> {
         let (is, mut evidence) = match &master {
             Some((it, _)) if it.name == bridge => return Hop::Whole,
             Some((it, edge)) => {
-                let place = edge.witnesses.first().map(|it| (it.evidence, "where it is"));
+                let place = edge.witnesses.first().map(|witness| (witness.evidence, "where it is"));
                 (format!("in {} instead of {bridge}", it.name), Vec::from_iter(place))
             }
             None => {
@@ -282,12 +284,12 @@ impl<'a> Chain<'_, 'a> {
                 if !missing.is_empty() {
                     return Hop::Unknown(missing);
                 }
-                let place = device.place().map(|it| (it, "no `master`"));
+                let place = device.place().map(|place| (place, "no `master`"));
                 (format!("not in {bridge}"), Vec::from_iter(place))
             }
         };
         let place = self.find("qbr").and_then(|it| it.place());
-        evidence.extend(place.map(|it| (it, "the bridge that lacks it")));
+        evidence.extend(place.map(|place| (place, "the bridge that lacks it")));
         Hop::Broken(Box::new(Fault {
             node: Some(device.id),
             name: device.name().to_owned(),
@@ -313,7 +315,8 @@ impl<'a> Chain<'_, 'a> {
             return self.is_up("qvo", true);
         }
         let witnesses = self.ctx.topology.peer(near.id, EdgeKind::VethPeer);
-        let witness = witnesses.and_then(|(_, edge)| edge.witnesses.first().map(|it| it.evidence));
+        let witness =
+            witnesses.and_then(|(_, edge)| edge.witnesses.first().map(|witness| witness.evidence));
         Hop::Broken(Box::new(Fault {
             node: Some(near.id),
             name: near.name().to_owned(),
@@ -322,7 +325,7 @@ impl<'a> Chain<'_, 'a> {
                 far.name(),
                 far.netns(),
             ),
-            evidence: witness.map(|it| (it, "its other end")).into_iter().collect(),
+            evidence: witness.map(|witness| (witness, "its other end")).into_iter().collect(),
             searched: None,
             next: format!("ethtool -S {}", near.name()),
         }))
@@ -339,9 +342,9 @@ impl<'a> Chain<'_, 'a> {
             return Hop::Unknown(missing);
         }
         let device = self.find("qvo");
-        let place = device.and_then(|it| it.place()).map(|it| (it, "the device"));
+        let place = device.and_then(|device| device.place()).map(|place| (place, "the device"));
         Hop::Broken(Box::new(Fault {
-            node: device.map(|it| it.id),
+            node: device.map(|device| device.id),
             message: "is no port of any OVS bridge".to_owned(),
             evidence: place.into_iter().collect(),
             searched: None,
@@ -379,7 +382,7 @@ impl<'a> Chain<'_, 'a> {
         }
         if finding.evidence.is_empty() {
             let near = self.find("qbr").or_else(|| self.find("tap"));
-            if let Some(place) = near.and_then(|it| it.place()) {
+            if let Some(place) = near.and_then(|near| near.place()) {
                 finding.primary(place, "what it belongs to");
             }
         }

@@ -42,7 +42,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             User::Nobody => {
                 let tap = ctx.netdev_called(host, &Netns::Root, &tap);
                 // Some process holds it: a VM that libvirt does not know.
-                if tap.is_some_and(|it| it.carrier() == Some(true)) {
+                if tap.is_some_and(|tap| tap.carrier() == Some(true)) {
                     out.clean();
                     continue;
                 }
@@ -65,7 +65,7 @@ struct Leftover<'a> {
 
 fn live_tag(ctx: &Ctx<'_>, host: HostId, port: &str) -> Option<Evidence> {
     let port = ctx.ovs_port(ctx.topology.find_ovs_port(host, port)?)?;
-    port.data.tag.as_ref().filter(|it| it.value != defs::DEAD_VLAN).map(|it| it.evidence)
+    port.data.tag.as_ref().filter(|tag| tag.value != defs::DEAD_VLAN).map(|tag| tag.evidence)
 }
 
 fn report(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, bound: bool, all: &[Leftover<'_>]) {

@@ -69,14 +69,14 @@ struct Off {
 }
 
 fn name(ctx: &Ctx<'_>, id: NodeId) -> String {
-    ctx.topology.node(id).map_or_else(String::new, |it| it.name.to_string())
+    ctx.topology.node(id).map_or_else(String::new, |node| node.name.to_string())
 }
 
 fn judge_ring(ctx: &Ctx<'_>, out: &mut Verdicts, ring: &[DomainLink]) {
     let bridges: BTreeSet<NodeId> =
         ring.iter().flat_map(|link| link.domains.map(|domain| domain.bridge)).collect();
     let Some(&first) = bridges.first() else { return };
-    let Some(host) = ctx.topology.node(first).and_then(|it| it.host) else { return };
+    let Some(host) = ctx.topology.node(first).and_then(|node| node.host) else { return };
     let off = match all_off(ctx, &bridges) {
         Ok(Some(off)) => off,
         Ok(None) => {
@@ -89,9 +89,9 @@ fn judge_ring(ctx: &Ctx<'_>, out: &mut Verdicts, ring: &[DomainLink]) {
         }
     };
     let links: Vec<String> =
-        ring.iter().map(|it| it.ends.map(|it| name(ctx, it)).join("–")).collect();
+        ring.iter().map(|ring| ring.ends.map(|end| name(ctx, end)).join("–")).collect();
     let links = defs::list(links.iter().map(String::as_str), 4);
-    let names: Vec<String> = bridges.iter().map(|it| name(ctx, *it)).collect();
+    let names: Vec<String> = bridges.iter().map(|bridge| name(ctx, *bridge)).collect();
     let message = match bridges.len() {
         1 => format!(
             "both ends of {links} are in it and spanning tree is off: broadcasts circle for ever"
@@ -102,7 +102,7 @@ fn judge_ring(ctx: &Ctx<'_>, out: &mut Verdicts, ring: &[DomainLink]) {
         ),
     };
     let finding = out.fault(ctx, host, first, message);
-    for end in ring.iter().flat_map(|it| it.ends).take(8) {
+    for end in ring.iter().flat_map(|ring| ring.ends).take(8) {
         if let Some(place) = port_place(ctx, end) {
             finding.primary(place, format!("{} in the ring", name(ctx, end)));
         }
@@ -127,7 +127,7 @@ fn port_place(ctx: &Ctx<'_>, port: NodeId) -> Option<Evidence> {
     {
         return Some(witness.evidence);
     }
-    let interface = ctx.interface_of(port).map_or(port, |it| it.id);
+    let interface = ctx.interface_of(port).map_or(port, |interface| interface.id);
     ctx.topology.node(interface)?.seen.first().copied()
 }
 
@@ -151,7 +151,7 @@ fn judge_uplinks(ctx: &Ctx<'_>, out: &mut Verdicts, joined: &mut JoinedDomains) 
             continue;
         };
         let bridges: BTreeSet<NodeId> = ways.iter().map(|(_, domain)| domain.bridge).collect();
-        if bridges.iter().all(|it| is_in_line(ctx, *it)) {
+        if bridges.iter().all(|bridge| is_in_line(ctx, *bridge)) {
             out.clean();
             continue;
         }
@@ -189,10 +189,10 @@ fn judge_uplinks(ctx: &Ctx<'_>, out: &mut Verdicts, joined: &mut JoinedDomains) 
 /// whoever made it wanted just that, and a loop would not have let them.
 fn is_in_line(ctx: &Ctx<'_>, bridge: NodeId) -> bool {
     let members = ctx.members(bridge);
-    ctx.netdev(bridge).is_some_and(|it| it.kind == NetdevKind::Bridge)
+    ctx.netdev(bridge).is_some_and(|device| device.kind == NetdevKind::Bridge)
         && members.len() == 2
-        && members.iter().all(|it| it.kind == NetdevKind::Physical)
-        && !ctx.addresses_of(bridge).iter().any(|it| defs::is_global(it.ip))
+        && members.iter().all(|member| member.kind == NetdevKind::Physical)
+        && !ctx.addresses_of(bridge).iter().any(|address| defs::is_global(address.ip))
         && ctx.topology.into(bridge, EdgeKind::StackedOn).is_empty()
 }
 

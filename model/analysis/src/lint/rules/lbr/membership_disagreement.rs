@@ -29,8 +29,9 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             continue;
         }
         let Some(device) = conflict.nodes.first().copied() else { continue };
-        let Some(host) = ctx.topology.node(device).and_then(|it| it.host) else { continue };
-        let claims: Vec<&str> = conflict.witnesses.iter().map(|it| it.claim.as_str()).collect();
+        let Some(host) = ctx.topology.node(device).and_then(|node| node.host) else { continue };
+        let claims: Vec<&str> =
+            conflict.witnesses.iter().map(|witness| witness.claim.as_str()).collect();
         let message = match (claims.first(), claims.last()) {
             (Some(first), Some(last)) if first != last => format!(
                 "the captures disagree about its bridge ({first}; {last}): something changed between them"
@@ -58,7 +59,8 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 /// The switch's database against the kernel's word.
 fn switch_and_kernel(ctx: &Ctx<'_>, out: &mut Verdicts, device: Item<'_, Netdev<'_>>) {
     let host = device.host;
-    let datapath = device.data.master.as_ref().filter(|it| names::is_ovs_datapath(&it.value));
+    let datapath =
+        device.data.master.as_ref().filter(|master| names::is_ovs_datapath(&master.value));
     let interface = ctx.interface_of(device.id);
     if let Some(master) = datapath {
         // One device stands for all tunnels of a type and is no port of its own.
@@ -83,11 +85,11 @@ fn switch_and_kernel(ctx: &Ctx<'_>, out: &mut Verdicts, device: Item<'_, Netdev<
         advise(finding);
         return;
     }
-    let plain = interface.filter(|it| matches!(it.data.kind.as_str(), "" | "system"));
+    let plain = interface.filter(|interface| matches!(interface.data.kind.as_str(), "" | "system"));
     let Some(interface) = plain else { return };
-    let upper = ctx
-        .master(device.id)
-        .filter(|it| matches!(it.kind, NetdevKind::Bridge | NetdevKind::Bond | NetdevKind::Team));
+    let upper = ctx.master(device.id).filter(|master| {
+        matches!(master.kind, NetdevKind::Bridge | NetdevKind::Bond | NetdevKind::Team)
+    });
     let (Some(upper), Some(master)) = (upper, &device.data.master) else {
         out.clean();
         return;

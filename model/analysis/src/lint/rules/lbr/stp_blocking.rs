@@ -1,9 +1,12 @@
+use std::collections::BTreeSet;
+
 use tapline_core::records::Field;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{Netdev, NetdevKind};
-use tapline_topology::{Topic, names};
+use tapline_topology::{NodeId, Topic, names};
 
 use crate::lint::{Ctx, Verdicts, declare_rule};
+use tapline_network::l2::JoinedDomains;
 use tapline_network::{Item, uplink};
 
 declare_rule! {
@@ -22,18 +25,19 @@ declare_rule! {
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    for bridge in ctx.netdevs().filter(|it| it.kind == NetdevKind::Bridge) {
+    let mut detours = Detours::new(ctx);
+    for bridge in ctx.netdevs().filter(|device| device.kind == NetdevKind::Bridge) {
         // A bridge that is down disables its ports: that is another finding.
         if bridge.admin_up() != Some(false) {
-            ports(ctx, out, bridge);
+            ports(ctx, out, &mut detours, bridge);
             hybrid(ctx, out, bridge);
         }
     }
 }
 
-fn ports(ctx: &Ctx<'_>, out: &mut Verdicts, bridge: Item<'_, Netdev<'_>>) {
+fn ports(ctx: &Ctx<'_>, out: &mut Verdicts, detours: &mut Detours, bridge: Item<'_, Netdev<'_>>) {
     let members = ctx.members(bridge.id);
-    for port in members.iter().filter(|it| it.usable() == Some(true)) {
+    for port in members.iter().filter(|member| member.usable() == Some(true)) {
         let guest = matches!(port.kind, NetdevKind::Tap | NetdevKind::Veth);
         if !guest && !uplink::is_uplink(port) || ctx.is_disputed(port.id) {
             continue;
@@ -44,7 +48,7 @@ fn ports(ctx: &Ctx<'_>, out: &mut Verdicts, bridge: Item<'_, Netdev<'_>>) {
             continue;
         };
         match known.held() {
-            Some((state, evidence)) if !has_another_way(ctx, &members, port) => {
+            Some((state, evidence)) if !detours.exists(ctx, &members, port) => {
                 report(ctx, out, bridge, *port, guest, state, *evidence);
             }
             _ => out.clean(),
@@ -52,24 +56,75 @@ fn ports(ctx: &Ctx<'_>, out: &mut Verdicts, bridge: Item<'_, Netdev<'_>>) {
     }
 }
 
-/// Spanning tree blocks the second of two ways on purpose: another NIC of the bridge forwards, or
-/// the port leads to a second bridge.
-fn has_another_way(
-    ctx: &Ctx<'_>,
-    members: &[Item<'_, Netdev<'_>>],
-    port: &Item<'_, Netdev<'_>>,
-) -> bool {
-    if port.kind == NetdevKind::Veth {
-        return ctx
-            .veth_peer(port.id)
-            .is_some_and(|it| ctx.master(it.id).is_some() || ctx.interface_of(it.id).is_some());
+/// What can be reached without the ports that are held back.
+struct Detours {
+    joined: JoinedDomains,
+    /// Domains with an uplink that forwards: what lies beyond is one network, as far as is known.
+    with_uplink: BTreeSet<usize>,
+}
+
+impl Detours {
+    fn new(ctx: &Ctx<'_>) -> Self {
+        let mut joined = JoinedDomains::new(ctx);
+        let uplinks =
+            ctx.netdevs().filter(|device| uplink::is_uplink(device) && forwards(ctx, device));
+        let domains = uplinks.filter_map(|device| ctx.domain(device.id));
+        let with_uplink = domains.map(|domain| joined.group(domain)).collect();
+        Self { joined, with_uplink }
     }
-    let forwards = |it: &Item<'_, Netdev<'_>>| {
-        let state = ctx.bridge_ports().state(it.id);
-        it.usable() == Some(true) && state.is_none_or(|state| state.held().is_none())
+
+    /// Spanning tree blocks the second of two paths on purpose. Where there is no other, the port is
+    /// cut off.
+    fn exists(
+        &mut self,
+        ctx: &Ctx<'_>,
+        members: &[Item<'_, Netdev<'_>>],
+        port: &Item<'_, Netdev<'_>>,
+    ) -> bool {
+        if port.kind == NetdevKind::Veth {
+            return ctx.veth_peer(port.id).is_some_and(|peer| self.joins(ctx, members, port, peer));
+        }
+        let other = |member: &Item<'_, Netdev<'_>>| {
+            member.id != port.id && uplink::is_uplink(member) && forwards(ctx, member)
+        };
+        uplink::is_uplink(port) && members.iter().any(other)
+    }
+
+    /// Whether the bridge is joined with what lies behind a veth by something else.
+    fn joins(
+        &mut self,
+        ctx: &Ctx<'_>,
+        members: &[Item<'_, Netdev<'_>>],
+        port: &Item<'_, Netdev<'_>>,
+        peer: Item<'_, Netdev<'_>>,
+    ) -> bool {
+        let Some(far) = bridge_of(ctx, peer.id) else { return false };
+        let beside = members.iter().filter(|member| member.id != port.id && forwards(ctx, member));
+        let mut beyond = beside.filter_map(|member| ctx.veth_peer(member.id));
+        if beyond.any(|other| bridge_of(ctx, other.id) == Some(far)) {
+            return true;
+        }
+        // In several domains, or commands disagree: nothing says that it is the only path.
+        let (Some(near), Some(far)) = (ctx.domain(port.id), ctx.domain(peer.id)) else {
+            return true;
+        };
+        let (near, far) = (self.joined.group(near), self.joined.group(far));
+        near == far || self.with_uplink.contains(&near) && self.with_uplink.contains(&far)
+    }
+}
+
+/// The Linux or OVS bridge that a device is a port of.
+fn bridge_of(ctx: &Ctx<'_>, device: NodeId) -> Option<NodeId> {
+    let of_ovs = || {
+        let interface = ctx.interface_of(device)?;
+        ctx.topology.find_ovs_bridge(interface.host, &interface.bridge)
     };
-    uplink::is_uplink(port)
-        && members.iter().any(|it| it.id != port.id && uplink::is_uplink(it) && forwards(it))
+    ctx.master(device).map(|bridge| bridge.id).or_else(of_ovs)
+}
+
+fn forwards(ctx: &Ctx<'_>, device: &Item<'_, Netdev<'_>>) -> bool {
+    let state = ctx.bridge_ports().state(device.id);
+    device.usable() == Some(true) && state.is_none_or(|state| state.held().is_none())
 }
 
 fn report(
@@ -89,7 +144,8 @@ fn report(
         finding.context(flags.evidence, "it has a link");
     }
     finding.note("just after a start spanning tree holds a port back for half a minute");
-    let netns = port.netns().name().map(|it| format!("ip netns exec {it} ")).unwrap_or_default();
+    let netns =
+        port.netns().name().map(|name| format!("ip netns exec {name} ")).unwrap_or_default();
     finding.next(format!("{netns}bridge -d link show dev {}", port.name()));
     finding.next(format!("{netns}ip link set {} type bridge stp_state 0", bridge.name()));
 }

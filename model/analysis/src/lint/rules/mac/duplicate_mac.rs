@@ -51,13 +51,14 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let mut held: BTreeMap<Mac, Vec<Endpoint>> = BTreeMap::new();
     for nic in ctx.vm_nics() {
         let Some(mac) = &nic.data.mac else { continue };
-        let active = ctx.vm(nic.vm).and_then(|it| it.active);
+        let active = ctx.vm(nic.vm).and_then(|vm| vm.active);
         let target = nic.data.target.as_ref();
-        let device = target.and_then(|it| ctx.netdev_called(nic.host, &Netns::Root, &it.value));
+        let device =
+            target.and_then(|target| ctx.netdev_called(nic.host, &Netns::Root, &target.value));
         held.entry(mac.value).or_default().push(Endpoint {
             host: nic.host,
             node: nic.id,
-            device: device.map(|it| it.id),
+            device: device.map(|device| device.id),
             evidence: mac.evidence,
             vm: Some((nic.vm, active)),
         });
@@ -68,7 +69,8 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             device.kind,
             NetdevKind::Loopback | NetdevKind::Dummy | NetdevKind::Macvtap | NetdevKind::Ipvlan
         );
-        let ends_here = || ctx.addresses_of(device.id).iter().any(|it| defs::is_global(it.ip));
+        let ends_here =
+            || ctx.addresses_of(device.id).iter().any(|address| defs::is_global(address.ip));
         if passive || may_repeat(mac.value) || device.admin_up() == Some(false) || !ends_here() {
             continue;
         }
@@ -159,7 +161,7 @@ fn meet(
     if devices.is_some_and(|(a, b)| a == b || ctx.are_stacked(a, b)) {
         return Ok(None);
     }
-    let segment = |it: &Endpoint| it.device.and_then(|it| segments.of(it));
+    let segment = |endpoint: &Endpoint| endpoint.device.and_then(|device| segments.of(device));
     let joined = a.host == b.host && segment(a).is_some() && segment(a) == segment(b)
         || a.host != b.host && same_network(ctx, a, b);
     let bridges = same_bridge(ctx, a, b);
@@ -175,7 +177,7 @@ fn meet(
             Some(true) => {}
             Some(false) => met = Meet::Later,
             None => {
-                let host = ctx.vm(vm).map(|it| it.host);
+                let host = ctx.vm(vm).map(|vm| vm.host);
                 let root = Netns::Root;
                 return Err(host.map(|_| Topic::Domains.command(&root)).into_iter().collect());
             }
@@ -186,7 +188,7 @@ fn meet(
 
 /// Two definitions of one VM: the same UUID.
 fn same_machine(ctx: &Ctx<'_>, a: NodeId, b: NodeId) -> bool {
-    let uuid = |id| ctx.vm(id).and_then(|it| it.data.uuid.as_ref()).map(|it| &it.value);
+    let uuid = |id| ctx.vm(id).and_then(|vm| vm.data.uuid.as_ref()).map(|uuid| &uuid.value);
     uuid(a).is_some() && uuid(a) == uuid(b)
 }
 
@@ -221,20 +223,20 @@ fn port_of<'a>(ctx: &Ctx<'a>, endpoint: &Endpoint) -> Option<Item<'a, OvsPort>> 
         ctx.topology.find_ovs_port(nic.host, &format!("qvo{port}"))
     };
     let found = ctx.topology.find_ovs_port(nic.host, target).or_else(hybrid)?;
-    ctx.ovs_port(found).filter(|port| port.bridge == "br-int")
+    ctx.ovs_port(found).filter(|port| ctx.is_integration_called(port.host, &port.bridge))
 }
 
 /// Whether the VMs are in bridges of one name. A bridge that a controller divides into
 /// networks says nothing, nor does a bridge that each host makes for itself.
 fn same_bridge(ctx: &Ctx<'_>, a: &Endpoint, b: &Endpoint) -> Option<Meet> {
-    let nic = |it: &Endpoint| -> Option<Item<'_, VmNic<'_>>> { ctx.vm_nic(it.node) };
+    let nic = |endpoint: &Endpoint| -> Option<Item<'_, VmNic<'_>>> { ctx.vm_nic(endpoint.node) };
     let (of_a, of_b) = (nic(a)?.data.bridge.as_ref()?, nic(b)?.data.bridge.as_ref()?);
     let ovs = |host| ctx.topology.find_ovs_bridge(host, &of_a.value).is_some();
-    let nova = of_a.value == "br-int" || of_a.value.starts_with("qbr");
+    let nova = ctx.is_integration_called(a.host, &of_a.value) || of_a.value.starts_with("qbr");
     if of_a.value != of_b.value || nova || ovs(a.host) || ovs(b.host) {
         return None;
     }
-    let private = ["virbr", "lxdbr", "docker"].iter().any(|it| of_a.value.starts_with(it));
+    let private = ["virbr", "lxdbr", "docker"].iter().any(|prefix| of_a.value.starts_with(prefix));
     match (a.host == b.host, private) {
         (true, _) => Some(Meet::Segment),
         (false, false) => Some(Meet::Namesakes),

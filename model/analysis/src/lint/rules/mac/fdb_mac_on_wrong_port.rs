@@ -93,8 +93,8 @@ impl Owners {
         for nic in ctx.vm_nics() {
             let (Some(mac), Some(target)) = (&nic.data.mac, &nic.data.target) else { continue };
             // A paused VM may be on its way to this host or from it.
-            let state = ctx.state_of(nic.vm).map_or("", |it| it.value.as_str());
-            let runs = ctx.vm(nic.vm).and_then(|it| it.active) == Some(true) && state != "paused";
+            let state = ctx.state_of(nic.vm).map_or("", |state| state.value.as_str());
+            let runs = ctx.vm(nic.vm).and_then(|vm| vm.active) == Some(true) && state != "paused";
             if !runs || may_move(mac.value) {
                 continue;
             }
@@ -103,12 +103,12 @@ impl Owners {
             }
         }
         for device in ctx.netdevs() {
-            let Some(mac) = device.data.mac.as_ref().filter(|it| !may_move(it.value)) else {
+            let Some(mac) = device.data.mac.as_ref().filter(|mac| !may_move(mac.value)) else {
                 continue;
             };
             // What a container has: the other end is the port.
             if device.kind == NetdevKind::Veth
-                && let Some(port) = ctx.veth_peer(device.id).filter(|it| !it.stub)
+                && let Some(port) = ctx.veth_peer(device.id).filter(|peer| !peer.stub)
                 && ctx.master(device.id).is_none()
                 && ctx.interface_of(device.id).is_none()
             {
@@ -116,7 +116,7 @@ impl Owners {
             }
             // A port of DHCP; those of routers are the same on several hosts.
             if device.kind == NetdevKind::OvsInternal
-                && device.netns().name().is_some_and(|it| it.starts_with("qdhcp-"))
+                && device.netns().name().is_some_and(|name| name.starts_with("qdhcp-"))
                 && names::port_prefix(device.name()).is_some()
             {
                 all.add(ctx, device, mac.value, mac.evidence);
@@ -128,19 +128,19 @@ impl Owners {
     fn add(&mut self, ctx: &Ctx<'_>, port: Item<'_, Netdev<'_>>, mac: Mac, evidence: Evidence) {
         if let Some(interface) = ctx.interface_of(port.id) {
             let found = ctx.topology.find_ovs_port(interface.host, &interface.port);
-            let found = found.and_then(|it| ctx.ovs_port(it));
+            let found = found.and_then(|found| ctx.ovs_port(found));
             let bridge = ctx.topology.find_ovs_bridge(interface.host, &interface.bridge);
             let (Some(port), Some(bridge)) = (found, bridge) else { return };
-            let vlan = port.tag.as_ref().map_or(0, |it| it.value);
+            let vlan = port.tag.as_ref().map_or(0, |tag| tag.value);
             if vlan != defs::DEAD_VLAN && port.trunks.is_empty() && port.interfaces == 1 {
                 let key = (bridge, vlan, mac);
                 self.ovs.entry(key).or_default().insert(interface.id, evidence);
             }
             return;
         }
-        let bridge = ctx.master(port.id).filter(|it| it.kind == NetdevKind::Bridge);
+        let bridge = ctx.master(port.id).filter(|master| master.kind == NetdevKind::Bridge);
         // The bridges of hybrid ports forget at once: they are told to learn nothing.
-        if let Some(bridge) = bridge.filter(|it| !it.name().starts_with("qbr"))
+        if let Some(bridge) = bridge.filter(|bridge| !bridge.name().starts_with("qbr"))
             && !ctx.is_disputed(port.id)
         {
             self.linux.entry((bridge.id, mac)).or_default().insert(port.id, evidence);
@@ -192,7 +192,7 @@ struct Learned<'c, 'a> {
 impl Learned<'_, '_> {
     fn linux(&mut self, host: HostId, netns: &Netns, source: SourceId, entry: &FdbEntry) {
         let set = ["permanent", "static", "extern_learn", "local"];
-        if entry.flags.iter().any(|it| set.contains(&it.as_str())) {
+        if entry.flags.iter().any(|flag| set.contains(&flag.as_str())) {
             return;
         }
         let (Some(dev), Some(master)) = (&entry.dev, &entry.master) else { return };
@@ -231,7 +231,7 @@ impl Learned<'_, '_> {
             OfPort::Local => ctx.topology.find_ovs_interface(host, name),
             OfPort::Name(it) => ctx.topology.find_ovs_interface(host, it),
         };
-        let Some(at) = at.filter(|it| owners.len() == 1 && !owners.contains_key(it)) else {
+        let Some(at) = at.filter(|at| owners.len() == 1 && !owners.contains_key(at)) else {
             return;
         };
         let Some(elsewhere) = ctx.ovs_interface(at) else { return };

@@ -26,7 +26,7 @@ declare_rule! {
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     for nic in ctx.vm_nics() {
         let (Some(guest), Some(target)) = (&nic.data.mac, &nic.data.target) else { continue };
-        let kind = nic.data.kind.as_ref().map_or("", |it| it.value.as_str());
+        let kind = nic.data.kind.as_ref().map_or("", |kind| kind.value.as_str());
         // A macvtap has the guest's MAC, a vhost-user socket none.
         if !matches!(kind, "bridge" | "network" | "ethernet") {
             continue;

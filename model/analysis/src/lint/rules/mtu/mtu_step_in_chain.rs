@@ -107,16 +107,16 @@ fn feeder<'a>(
     end: Item<'a, Netdev<'a>>,
     limit: u32,
 ) -> Option<(Item<'a, Netdev<'a>>, &'a Fact<u32>)> {
-    let bridge = ctx.master(end.id).filter(|it| it.kind == NetdevKind::Bridge)?;
-    ctx.members(bridge.id).into_iter().filter(|it| it.id != end.id).find_map(|it| {
-        let mtu = it.data.mtu.as_ref()?;
-        (mtu.value > limit && it.admin_up() != Some(false)).then_some((it, mtu))
+    let bridge = ctx.master(end.id).filter(|master| master.kind == NetdevKind::Bridge)?;
+    ctx.members(bridge.id).into_iter().filter(|member| member.id != end.id).find_map(|member| {
+        let mtu = member.data.mtu.as_ref()?;
+        (mtu.value > limit && member.admin_up() != Some(false)).then_some((member, mtu))
     })
 }
 
 /// The tap of a running VM against all ports by which frames leave its bridge.
 fn machine(ctx: &Ctx<'_>, out: &mut Verdicts, tap: Item<'_, Netdev<'_>>) {
-    let bridge = ctx.master(tap.id).filter(|it| it.kind == NetdevKind::Bridge);
+    let bridge = ctx.master(tap.id).filter(|master| master.kind == NetdevKind::Bridge);
     let (Some(bridge), Some(inner)) = (bridge, &tap.data.mtu) else { return };
     let nic = ctx.nics_behind(tap.host, tap.name()).into_iter().next();
     let runs = match nic {
@@ -231,7 +231,9 @@ fn networks(ctx: &Ctx<'_>, out: &mut Verdicts, unequal: &BTreeSet<NodeId>) {
     let mut networks: BTreeMap<(HostId, Name), Vec<Item<'_, Netdev<'_>>>> = BTreeMap::new();
     let mut neutron: BTreeMap<HostId, bool> = BTreeMap::new();
     for interface in ctx.ovs_interfaces() {
-        if interface.data.bridge != "br-int" || names::port_prefix(interface.name()).is_none() {
+        if !ctx.is_integration_called(interface.host, &interface.bridge)
+            || names::port_prefix(interface.name()).is_none()
+        {
             continue;
         }
         let host = interface.host;
@@ -239,16 +241,18 @@ fn networks(ctx: &Ctx<'_>, out: &mut Verdicts, unequal: &BTreeSet<NodeId>) {
             continue;
         }
         let port = ctx.topology.find_ovs_port(host, &interface.data.port);
-        let Some(port) = port.and_then(|it| ctx.ovs_port(it)) else { continue };
+        let Some(port) = port.and_then(|port| ctx.ovs_port(port)) else { continue };
         let network = port.data.other_config.iter().find(|(key, _)| key == "net_uuid");
-        let tag = port.data.tag.as_ref().map(|it| it.value);
+        let tag = port.data.tag.as_ref().map(|tag| tag.value);
         let network = match (network, tag) {
             (Some((_, it)), _) => it.value.clone(),
             (None, Some(tag)) if tag != defs::DEAD_VLAN => format!("VLAN {tag}").into(),
             _ => continue,
         };
         // Subports of a trunk carry a tag more.
-        if ["tpi-", "spi-", "tpt-", "spt-", "ha-"].iter().any(|it| interface.name().starts_with(it))
+        if ["tpi-", "spi-", "tpt-", "spt-", "ha-"]
+            .iter()
+            .any(|prefix| interface.name().starts_with(prefix))
         {
             continue;
         }
@@ -270,18 +274,18 @@ fn network_ports(
     network: &str,
     devices: &[Item<'_, Netdev<'_>>],
 ) {
-    let mtu = |it: &Item<'_, Netdev<'_>>| it.data.mtu.as_ref().map_or(0, |it| it.value);
+    let mtu = |device: &Item<'_, Netdev<'_>>| device.data.mtu.as_ref().map_or(0, |mtu| mtu.value);
     let sizes: BTreeSet<u32> = devices.iter().map(mtu).collect();
     let (Some(&least), true) = (sizes.first(), sizes.len() > 1) else {
         out.clean();
         return;
     };
     // The few against the many: those are the ones to look at.
-    let count = |size: u32| devices.iter().filter(|it| mtu(it) == size).count();
-    let usual = sizes.iter().copied().max_by_key(|&it| (count(it), std::cmp::Reverse(it)));
+    let count = |size: u32| devices.iter().filter(|device| mtu(device) == size).count();
+    let usual = sizes.iter().copied().max_by_key(|&size| (count(size), std::cmp::Reverse(size)));
     let usual = usual.unwrap_or(least);
-    let odd: Vec<_> = devices.iter().filter(|it| mtu(it) != usual).collect();
-    let rest: Vec<_> = devices.iter().filter(|it| mtu(it) == usual).collect();
+    let odd: Vec<_> = devices.iter().filter(|device| mtu(device) != usual).collect();
+    let rest: Vec<_> = devices.iter().filter(|device| mtu(device) == usual).collect();
     let (Some(first), Some(other)) = (odd.first(), rest.first()) else { return };
     let (Some(is), Some(should)) = (&first.data.mtu, &other.data.mtu) else { return };
     let message = format!(
@@ -291,7 +295,7 @@ fn network_ports(
         should.value
     );
     let bare_taps =
-        odd.iter().all(|it| mtu(it) > usual && is_machine_tap(ctx, host, it.id, it.name()));
+        odd.iter().all(|odd| mtu(odd) > usual && is_machine_tap(ctx, host, odd.id, odd.name()));
     let finding = out.fault(ctx, host, first.id, message);
     finding.at_most(Severity::Warning).no_surer_than(Confidence::Strong);
     finding.primary(is.evidence, "the odd one");
@@ -309,6 +313,6 @@ fn network_ports(
 
 /// Whether the device belongs to a VM directly.
 fn is_machine_tap(ctx: &Ctx<'_>, host: HostId, device: NodeId, name: &str) -> bool {
-    let tap = ctx.netdev(device).is_some_and(|it| it.netns().is_root());
+    let tap = ctx.netdev(device).is_some_and(|device| device.netns().is_root());
     tap && name.starts_with("tap") && !matches!(ctx.user_of(host, name), User::Nobody)
 }

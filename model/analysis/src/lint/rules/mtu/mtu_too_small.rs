@@ -26,14 +26,14 @@ const IPV6: u32 = 1280;
 const IPV4: u32 = 576;
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    for device in ctx.netdevs().filter(|it| it.kind != NetdevKind::Loopback) {
+    for device in ctx.netdevs().filter(|device| device.kind != NetdevKind::Loopback) {
         judge(ctx, out, device);
     }
 }
 
 fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, device: Item<'_, Netdev<'_>>) {
     let addresses = ctx.addresses_of(device.id);
-    let mut global = addresses.iter().filter(|it| defs::is_global(it.ip)).peekable();
+    let mut global = addresses.iter().filter(|address| defs::is_global(address.ip)).peekable();
     if global.peek().is_none() {
         return;
     }
@@ -43,8 +43,9 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, device: Item<'_, Netdev<'_>>) {
     };
     let needed = |v4: bool| if v4 { IPV4 } else { IPV6 };
     // The address that needs the larger one, where both are too large for it.
-    let worst =
-        global.filter(|it| mtu.value < needed(it.ip.is_ipv4())).max_by_key(|it| it.ip.is_ipv6());
+    let worst = global
+        .filter(|global| mtu.value < needed(global.ip.is_ipv4()))
+        .max_by_key(|global| global.ip.is_ipv6());
     let Some(address) = worst else {
         out.clean();
         return;

@@ -62,7 +62,7 @@ fn judge<'a>(
     // The way out with the least room, per kind of tunnel.
     let mut ways: BTreeMap<&str, Way<'_>> = BTreeMap::new();
     for tunnel in tunnels {
-        let Some(remote) = tunnel.data.remote.as_ref().map(|it| it.value) else { continue };
+        let Some(remote) = tunnel.data.remote.as_ref().map(|remote| remote.value) else { continue };
         let Some(overhead) = defs::overhead(&tunnel.data.kind, remote) else { continue };
         let devices = match overlay::egress(ctx, *tunnel) {
             Some(Answer::Known(devices)) => devices,
@@ -76,7 +76,7 @@ fn judge<'a>(
         let mtu_of = |device: &&Item<'_, Netdev<'_>>| device.data.mtu.as_ref().map(|mtu| mtu.value);
         let narrowest = devices.iter().filter(|device| mtu_of(device).is_some()).min_by_key(mtu_of);
         let Some(egress) = narrowest.copied() else { continue };
-        let Some(mtu) = egress.data.mtu.as_ref().map(|it| it.value) else { continue };
+        let Some(mtu) = egress.data.mtu.as_ref().map(|mtu| mtu.value) else { continue };
         let room = mtu.saturating_sub(overhead);
         let way = Way { tunnel: *tunnel, egress, mtu, overhead, room };
         let entry = ways.entry(tunnel.data.kind.as_str()).or_insert(way);
@@ -121,8 +121,9 @@ fn judge<'a>(
             finding.also(ctx.subject(other.device.id));
         }
         let owner = ctx.ovs_interface(tunnel.owner);
-        let fragments =
-            owner.and_then(|it| it.data.option("df_default")).filter(|it| it.value == "false");
+        let fragments = owner
+            .and_then(|owner| owner.data.option("df_default"))
+            .filter(|option| option.value == "false");
         if let Some(option) = fragments {
             finding.at_most(Severity::Warning);
             finding.context(option.evidence, "large packets are cut in pieces: slow, not lost");
@@ -167,14 +168,15 @@ fn overlay_ports<'a>(ctx: &Ctx<'a>, host: HostId) -> Overlay<'a> {
     let mut all = Vec::new();
     let mut told = false;
     // The half of the patch on the provider bridge tells of it as well as the other.
-    let mut provider = ctx.ovs_ports_of(host).any(|it| it.name().starts_with("phy-"));
-    for port in ctx.ovs_ports_of(host).filter(|it| it.bridge == "br-int") {
+    let mut provider = ctx.ovs_ports_of(host).any(|port| port.name().starts_with("phy-"));
+    for port in ctx.integration_ports(host) {
         provider |= port.name().starts_with("int-") || port.name().starts_with("patch-br-int-to-");
         if names::port_prefix(port.name()).is_none() || port.name().starts_with("qg-") {
             continue;
         }
         let network = port.data.other_config.iter().find(|(key, _)| key == "network_type");
-        let device = interface(ctx, host, port.name()).and_then(|it| ctx.device_of(it.id));
+        let device =
+            interface(ctx, host, port.name()).and_then(|interface| ctx.device_of(interface.id));
         let Some(device) = device else {
             told |= network.is_some();
             continue;

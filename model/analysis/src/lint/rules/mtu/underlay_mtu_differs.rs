@@ -41,8 +41,12 @@ struct Holder<'a> {
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let mesh = ctx.mesh();
     let several = {
-        let mut hosts: Vec<HostId> =
-            mesh.locals.values().flat_map(|it| it.keys()).map(|it| mesh.machine(*it)).collect();
+        let mut hosts: Vec<HostId> = mesh
+            .locals
+            .values()
+            .flat_map(|local| local.keys())
+            .map(|key| mesh.machine(*key))
+            .collect();
         hosts.sort_unstable();
         hosts.dedup();
         hosts.len() > 1
@@ -78,8 +82,9 @@ fn holder<'a>(
     ip: IpAddr,
     tunnel: Evidence,
 ) -> Result<Option<(IpNet, Holder<'a>)>, Vec<Need>> {
-    let held = ctx.topology.find_address(ip).iter().filter_map(|it| ctx.address(*it));
-    let Some(address) = held.filter(|it| it.netns().is_root()).find(|it| it.host == host) else {
+    let held = ctx.topology.find_address(ip).iter().filter_map(|address| ctx.address(*address));
+    let Some(address) = held.filter(|held| held.netns().is_root()).find(|held| held.host == host)
+    else {
         // That the address is nowhere is another finding.
         let missing = ctx.missing(host, &Netns::Root, &[Topic::Addresses]);
         return if missing.is_empty() { Ok(None) } else { Err(missing) };
@@ -110,9 +115,9 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, subnet: IpNet, holders: &BTreeMap<Ho
         out.clean();
         return;
     };
-    let Some(like) = holders.values().find(|it| it.mtu == usual) else { return };
+    let Some(like) = holders.values().find(|holder| holder.mtu == usual) else { return };
     let count = counts.get(&usual).copied().unwrap_or(1);
-    for odd in holders.values().filter(|it| it.mtu != usual) {
+    for odd in holders.values().filter(|holder| holder.mtu != usual) {
         let more = match count {
             1 => String::new(),
             _ => format!(" and {} more", count - 1),

@@ -78,7 +78,7 @@ fn changes<'a>(nics: &Nics<'a>, nic: &Item<'a, Netdev<'a>>) -> Vec<Count> {
             );
         }
     }
-    if let Some(it) = texts.and_then(|it| it.slave)
+    if let Some(it) = texts.and_then(|text| text.slave)
         && let Some(count) = &it.record.link_failures
     {
         all.push(Count {
@@ -89,7 +89,8 @@ fn changes<'a>(nics: &Nics<'a>, nic: &Item<'a, Netdev<'a>>) -> Vec<Count> {
     }
     for seen in &nic.data.records {
         let count = Field::find(&seen.record.other, "link_failure_count");
-        if let Some((it, value)) = count.and_then(|it| Some((it, it.value.parse().ok()?))) {
+        if let Some((it, value)) = count.and_then(|count| Some((count, count.value.parse().ok()?)))
+        {
             all.push(Count {
                 name: "losses of the link".to_owned(),
                 value,
@@ -97,9 +98,11 @@ fn changes<'a>(nics: &Nics<'a>, nic: &Item<'a, Netdev<'a>>) -> Vec<Count> {
             });
         }
     }
-    if let Some(it) = texts.and_then(|it| it.ovs) {
-        let column = it.record.columns.iter().find(|it| it.name == "link_resets");
-        if let Some((column, value)) = column.and_then(|it| Some((it, it.value.parse().ok()?))) {
+    if let Some(it) = texts.and_then(|text| text.ovs) {
+        let column = it.record.columns.iter().find(|column| column.name == "link_resets");
+        if let Some((column, value)) =
+            column.and_then(|column| Some((column, column.value.parse().ok()?)))
+        {
             all.push(Count {
                 name: "changes of carrier".to_owned(),
                 value,

@@ -40,7 +40,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 fn forwarding(ctx: &Ctx<'_>) -> BTreeMap<HostId, (bool, Evidence)> {
     let mut all = BTreeMap::new();
     for (source, settings) in ctx.sysctl_texts().filter(|(it, _)| it.netns.is_root()) {
-        for it in settings.iter().filter(|it| it.key.value == "net.ipv4.ip_forward") {
+        for it in settings.iter().filter(|setting| setting.key.value == "net.ipv4.ip_forward") {
             if let Some(number) = it.number() {
                 let evidence = Evidence { source: source.id, span: it.at };
                 all.entry(source.host).or_insert((number != 0, evidence));
@@ -58,7 +58,7 @@ fn judge<'a>(
     forwarding: &BTreeMap<HostId, (bool, Evidence)>,
 ) {
     let bridge = bridge_above(ctx, nic);
-    let Some(features) = nics.of(nic.id).and_then(|it| it.features) else {
+    let Some(features) = nics.of(nic.id).and_then(|of| of.features) else {
         match bridge {
             Some(_) if nic.usable() != Some(false) => {
                 out.cannot_tell(
@@ -70,7 +70,7 @@ fn judge<'a>(
         }
         return;
     };
-    let feature = features.record.feature(LRO).filter(|it| it.on.value);
+    let feature = features.record.feature(LRO).filter(|feature| feature.on.value);
     // What a hypervisor merged it marks, so that it can be taken apart again.
     let Some(feature) = feature.filter(|_| !nics::is_virtio(nics, &nic)) else {
         out.clean();
@@ -110,12 +110,12 @@ fn bridge_above<'a>(
 ) -> Option<(String, Option<Evidence>)> {
     match uplink::role(ctx, &nic)? {
         Role::OvsPort(bridge) => {
-            let place = ctx.interface_of(nic.id).and_then(|it| it.place());
+            let place = ctx.interface_of(nic.id).and_then(|interface| interface.place());
             Some((format!("OVS bridge {bridge}"), place))
         }
         Role::BridgePort(bridge) => {
             let bridge = ctx.netdev(bridge)?;
-            let master = nic.data.master.as_ref().map(|it| it.evidence);
+            let master = nic.data.master.as_ref().map(|master| master.evidence);
             Some((format!("bridge {}", bridge.name()), master.or(bridge.place())))
         }
         Role::Slave(bond) => {

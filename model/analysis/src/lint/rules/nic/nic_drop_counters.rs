@@ -86,10 +86,10 @@ fn nic<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, nics: &Nics<'a>, nic: Item<'a, Net
         nics.since(nic.host)
     );
     report(ctx, out, nics, nic, worst, message, |finding| {
-        let rings = nics.of(nic.id).and_then(|it| it.rings);
-        let sizes = rings.and_then(|it| {
-            let (most, now) = (it.record.maximum.rx.as_ref()?, it.record.current.rx.as_ref()?);
-            (now.value < most.value).then(|| (now.evidence(it.source), now.value, most.value))
+        let rings = nics.of(nic.id).and_then(|of| of.rings);
+        let sizes = rings.and_then(|ring| {
+            let (most, now) = (ring.record.maximum.rx.as_ref()?, ring.record.current.rx.as_ref()?);
+            (now.value < most.value).then(|| (now.evidence(ring.source), now.value, most.value))
         });
         match sizes {
             Some((evidence, now, most)) => {
@@ -111,14 +111,17 @@ fn drains<'a>(ctx: &Ctx<'a>, device: &Item<'a, Netdev<'a>>) -> bool {
     }
     match device.kind {
         NetdevKind::Tap => matches!(ctx.user_of(device.host, device.name()), User::Running(_)),
-        NetdevKind::Veth => ctx.veth_peer(device.id).is_some_and(|it| it.usable() == Some(true)),
+        NetdevKind::Veth => {
+            ctx.veth_peer(device.id).is_some_and(|peer| peer.usable() == Some(true))
+        }
         _ => false,
     }
 }
 
 fn guest<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, nics: &Nics<'a>, device: Item<'a, Netdev<'a>>) {
     let all = nics.counts(&device);
-    let dropped = all.iter().flat_map(|it| it.called(&["tx_dropped"])).max_by_key(|it| it.value);
+    let dropped =
+        all.iter().flat_map(|it| it.called(&["tx_dropped"])).max_by_key(|called| called.value);
     let (Some(dropped), Some(sent)) = (dropped, Nics::packets(&all, "tx")) else {
         if device.kind == NetdevKind::Tap {
             out.cannot_tell(device.host, [Need::command(COUNTERS)]);

@@ -30,7 +30,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             out.clean();
             continue;
         }
-        match nics.of(nic.id).and_then(|it| it.settings) {
+        match nics.of(nic.id).and_then(|of| of.settings) {
             Some(settings) => judge(ctx, out, nic, settings),
             None => out.cannot_tell(
                 nic.host,
@@ -48,13 +48,14 @@ fn judge(
 ) {
     let source = settings.source;
     let settings = settings.record;
-    if settings.link_detected.as_ref().is_some_and(|it| !it.value) {
+    if settings.link_detected.as_ref().is_some_and(|detected| !detected.value) {
         out.clean();
         return;
     }
     let name = nic.name();
-    if let Some(duplex) = settings.duplex.as_ref().filter(|it| it.value.starts_with("Half")) {
-        let speed = settings.speed.as_ref().map_or("", |it| it.value.as_str());
+    if let Some(duplex) = settings.duplex.as_ref().filter(|duplex| duplex.value.starts_with("Half"))
+    {
+        let speed = settings.speed.as_ref().map_or("", |speed| speed.value.as_str());
         let message = format!(
             "half duplex{}{speed}: whatever both ends send at the same time is lost",
             if speed.is_empty() { "" } else { " at " }
@@ -65,7 +66,7 @@ fn judge(
         finding.next(format!("ethtool {name}"));
         return;
     }
-    let speed = settings.speed.as_ref().and_then(|it| Some((megabits(&it.value)?, it)));
+    let speed = settings.speed.as_ref().and_then(|speed| Some((megabits(&speed.value)?, speed)));
     let (Some((speed, printed)), Some(possible)) = (speed, possible(settings)) else {
         // A hypervisor does not say how fast its virtual NIC is.
         out.clean();
@@ -79,7 +80,7 @@ fn judge(
     let finding = out.fault(ctx, nic.host, nic.id, message);
     finding.primary(printed.evidence(source), "its speed");
     for (key, label) in [(OURS, "what this end offers"), (THEIRS, "what the other end offers")] {
-        if let Some(it) = settings.other.iter().find(|it| it.key == key) {
+        if let Some(it) = settings.other.iter().find(|other| other.key == key) {
             finding.primary(it.value.evidence(source), label);
         }
     }
@@ -93,11 +94,11 @@ const THEIRS: &str = "Link partner advertised link modes";
 /// The highest speed that both ends offer; `None` where one of them does not say.
 fn possible(settings: &NicSettings) -> Option<u32> {
     let offered = |key: &str| -> Vec<&str> {
-        let lines = settings.other.iter().filter(|it| it.key == key);
-        lines.flat_map(|it| it.value.value.split_whitespace()).collect()
+        let lines = settings.other.iter().filter(|other| other.key == key);
+        lines.flat_map(|line| line.value.value.split_whitespace()).collect()
     };
     let (ours, theirs) = (offered(OURS), offered(THEIRS));
-    ours.iter().filter(|it| theirs.contains(it)).filter_map(|it| of_mode(it)).max()
+    ours.iter().filter(|our| theirs.contains(our)).filter_map(|our| of_mode(our)).max()
 }
 
 /// `10000baseT/Full`: megabits a second.

@@ -117,7 +117,7 @@ fn highest(ctx: &Ctx<'_>, all: &[Counts]) -> Option<High> {
     let received = Nics::packets(all, "rx");
     let sent = Nics::packets(all, "tx");
     for counts in all {
-        for count in counts.called(DAMAGED).filter(|it| it.value >= least) {
+        for count in counts.called(DAMAGED).filter(|called| called.value >= least) {
             let packets = received.unwrap_or(0);
             if received.is_some()
                 && nics::ratio(count.value, packets) >= limits.counter_ratio / 1000.0
@@ -125,14 +125,14 @@ fn highest(ctx: &Ctx<'_>, all: &[Counts]) -> Option<High> {
                 found.push(High { count: count.clone(), packets });
             }
         }
-        for count in counts.called(UNSENT).filter(|it| it.value > least) {
+        for count in counts.called(UNSENT).filter(|called| called.value > least) {
             if let Some(packets) = sent {
                 found.push(High { count: count.clone(), packets });
             }
         }
         for (way, name) in ANY {
             let packets = if way == "rx" { received } else { sent };
-            for count in counts.called(&[name]).filter(|it| it.value >= least) {
+            for count in counts.called(&[name]).filter(|called| called.value >= least) {
                 if let Some(packets) = packets
                     && nics::ratio(count.value, packets) >= limits.counter_ratio
                 {

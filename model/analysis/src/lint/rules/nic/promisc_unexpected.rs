@@ -29,8 +29,8 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     // Hosts whose switch runs in user space: it sets the flag on the NICs that it reads.
     let userspace: BTreeSet<HostId> = ctx
         .netdevs()
-        .filter(|it| it.kind == NetdevKind::OvsDatapath && it.name().contains("netdev"))
-        .map(|it| it.host)
+        .filter(|device| device.kind == NetdevKind::OvsDatapath && device.name().contains("netdev"))
+        .map(|device| device.host)
         .collect();
     for nic in ctx.netdevs().filter(uplink::is_nic) {
         match nic.flag("PROMISC") {
@@ -53,7 +53,7 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, Netdev<'_>>, userspace
     if let Some(interface) = ctx.interface_of(nic.id) {
         let kernel = ctx
             .bridge_called(host, &interface.bridge)
-            .is_some_and(|it| defs::is_kernel_datapath(it.data));
+            .is_some_and(|bridge| defs::is_kernel_datapath(bridge.data));
         if !kernel || userspace {
             out.clean();
             return;

@@ -31,15 +31,15 @@ type Function<'a> = (Item<'a, Netdev<'a>>, &'a Vf, Evidence);
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let mut functions: BTreeMap<HostId, Vec<Function<'_>>> = BTreeMap::new();
-    for nic in ctx.netdevs().filter(|it| it.netns().is_root()) {
-        let listed = nic.data.records.iter().find(|it| !it.record.vfs.is_empty());
+    for nic in ctx.netdevs().filter(|device| device.netns().is_root()) {
+        let listed = nic.data.records.iter().find(|record| !record.record.vfs.is_empty());
         if let Some(seen) = listed {
             let all = functions.entry(nic.host).or_default();
             all.extend(
                 seen.record
                     .vfs
                     .iter()
-                    .map(|it| (nic, it, Evidence { source: seen.source, span: it.at })),
+                    .map(|vf| (nic, vf, Evidence { source: seen.source, span: vf.at })),
             );
         }
     }
@@ -49,9 +49,9 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         .filter_map(|(host, it)| Some(((host, it.1.mac?), *it)))
         .collect();
     for nic in ctx.vm_nics() {
-        let kind = nic.data.kind.as_ref().map_or("", |it| it.value.as_str());
+        let kind = nic.data.kind.as_ref().map_or("", |kind| kind.value.as_str());
         // Only the XML of the running domain says what was handed over.
-        if kind != "hostdev" || ctx.vm(nic.vm).and_then(|it| it.active) != Some(true) || !nic.live {
+        if kind != "hostdev" || ctx.vm(nic.vm).and_then(|vm| vm.active) != Some(true) || !nic.live {
             continue;
         }
         let Some(mac) = &nic.data.mac else { continue };
@@ -75,14 +75,14 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, VmNic<'_>>, function: 
         [one] if !xml.record.vlan_trunk => Some((one.value, one.evidence(xml.source))),
         _ => None,
     });
-    let wrong = wanted.filter(|it| it.0 != 0 && vf.vlan != Some(it.0));
+    let wrong = wanted.filter(|wanted| wanted.0 != 0 && vf.vlan != Some(wanted.0));
     let (message, fix) = if disabled {
         (
             format!("{of} has its link disabled: the VM has no link"),
             format!("ip link set {} vf {} state auto", physical.name(), vf.vf),
         )
     } else if let Some((vlan, _)) = wrong {
-        let has = vf.vlan.map_or_else(|| "none".to_owned(), |it| it.to_string());
+        let has = vf.vlan.map_or_else(|| "none".to_owned(), |vlan| vlan.to_string());
         (
             format!(
                 "{of} is in VLAN {has}, the VM's definition wants {vlan}: it is in the wrong network"

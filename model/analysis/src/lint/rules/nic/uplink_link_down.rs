@@ -81,15 +81,15 @@ fn is_of_container(ctx: &Ctx<'_>, device: &Item<'_, Netdev<'_>>) -> bool {
     if device.kind != NetdevKind::Veth || ctx.veth_peer(device.id).is_some_and(|peer| !peer.stub) {
         return false;
     }
-    let with_address = |it: &Item<'_, Netdev<'_>>| {
-        ctx.addresses_of(it.id).iter().any(|address| defs::is_global(address.ip))
+    let with_address = |device: &Item<'_, Netdev<'_>>| {
+        ctx.addresses_of(device.id).iter().any(|address| defs::is_global(address.ip))
     };
     let other = |it: &Item<'_, Netdev<'_>>| {
         it.id != device.id
             && it.netns() == device.netns()
             && (uplink::is_uplink(it) || it.kind != NetdevKind::Loopback && with_address(it))
     };
-    with_address(device) && !ctx.netdevs_of(device.host).any(|it| other(&it))
+    with_address(device) && !ctx.netdevs_of(device.host).any(|device| other(&device))
 }
 
 /// Whether others carry the traffic while this one is down: members of a bond have a rule of
@@ -97,9 +97,9 @@ fn is_of_container(ctx: &Ctx<'_>, device: &Item<'_, Netdev<'_>>) -> bool {
 fn stands_by(ctx: &Ctx<'_>, nic: &Item<'_, Netdev<'_>>, role: &Role) -> bool {
     match role {
         Role::Slave(_) => true,
-        Role::OvsPort(_) => ctx.interface_of(nic.id).is_some_and(|it| {
-            let port = ctx.topology.find_ovs_port(it.host, &it.port);
-            port.and_then(|it| ctx.ovs_port(it)).is_some_and(|it| it.interfaces > 1)
+        Role::OvsPort(_) => ctx.interface_of(nic.id).is_some_and(|interface| {
+            let port = ctx.topology.find_ovs_port(interface.host, &interface.port);
+            port.and_then(|port| ctx.ovs_port(port)).is_some_and(|port| port.interfaces > 1)
         }),
         _ => false,
     }
@@ -118,7 +118,7 @@ fn below_is_down(ctx: &Ctx<'_>, nic: &Item<'_, Netdev<'_>>) -> bool {
 
 fn report(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, Netdev<'_>>, role: &Role, fault: &str) {
     let (host, name) = (nic.host, nic.name());
-    let device = |id| ctx.netdev(id).map_or("", |it| it.name());
+    let device = |id| ctx.netdev(id).map_or("", |device| device.name());
     let consequence = match role {
         Role::OvsPort(bridge) => format!("nothing leaves the host through OVS bridge {bridge}"),
         Role::BridgePort(bridge) if works_beside(ctx, nic, *bridge) > 0 => {
@@ -131,7 +131,7 @@ fn report(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, Netdev<'_>>, role: &R
         Role::Address(ip) => format!("{ip} is cut off"),
         Role::Carries(upper) => format!("{} on it is cut off", device(*upper)),
         Role::Functions(vm) => {
-            let vm = ctx.vm(*vm).map_or("", |it| it.name());
+            let vm = ctx.vm(*vm).map_or("", |vm| vm.name());
             format!("VM {vm}, which has a virtual function of it, has no link")
         }
         Role::Function(function) => {
@@ -149,7 +149,7 @@ fn report(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, Netdev<'_>>, role: &R
     }
     match role {
         Role::OvsPort(bridge) => {
-            let port = ctx.interface_of(nic.id).and_then(|it| it.place());
+            let port = ctx.interface_of(nic.id).and_then(|interface| interface.place());
             if let Some(place) = port {
                 finding.context(place, "its port");
             }
@@ -174,7 +174,7 @@ fn report(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, Netdev<'_>>, role: &R
         Role::Slave(_) => {}
         Role::Function(number) => {
             for text in &nic.data.records {
-                if let Some(function) = text.record.vfs.iter().find(|it| it.vf == *number) {
+                if let Some(function) = text.record.vfs.iter().find(|vf| vf.vf == *number) {
                     let evidence = Evidence { source: text.source, span: function.at };
                     finding.context(evidence, "a MAC and a VLAN were set");
                 }
@@ -206,8 +206,9 @@ fn report(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, Netdev<'_>>, role: &R
 
 /// How many other NICs of the bridge work.
 fn works_beside(ctx: &Ctx<'_>, nic: Item<'_, Netdev<'_>>, bridge: NodeId) -> usize {
-    let works = |it: &&Item<'_, Netdev<'_>>| uplink::is_uplink(it) && it.usable() == Some(true);
-    ctx.members(bridge).iter().filter(|it| it.id != nic.id).filter(works).count()
+    let works =
+        |device: &&Item<'_, Netdev<'_>>| uplink::is_uplink(device) && device.usable() == Some(true);
+    ctx.members(bridge).iter().filter(|member| member.id != nic.id).filter(works).count()
 }
 
 /// A bridge that has another working uplink, or that nothing uses, loses little.
@@ -218,7 +219,7 @@ fn lower_for_bridge(
     bridge: NodeId,
 ) {
     let members = ctx.members(bridge);
-    let others = || members.iter().filter(|it| it.id != nic.id);
+    let others = || members.iter().filter(|member| member.id != nic.id);
     let beside = works_beside(ctx, nic, bridge);
     match beside {
         0 => {}
@@ -231,12 +232,12 @@ fn lower_for_bridge(
             finding.note("the bridge is a switch of several NICs, and others of them work");
         }
     }
-    let guests = others().any(|it| it.kind != NetdevKind::Physical);
-    let address = ctx.addresses_of(bridge).iter().any(|it| defs::is_global(it.ip));
+    let guests = others().any(|other| other.kind != NetdevKind::Physical);
+    let address = ctx.addresses_of(bridge).iter().any(|address| defs::is_global(address.ip));
     // VLANs of the bridge that have an address or are members of another one.
     let carries = ctx.topology.into(bridge, EdgeKind::StackedOn).into_iter().any(|(upper, _)| {
         ctx.master(upper).is_some()
-            || ctx.addresses_of(upper).iter().any(|it| defs::is_global(it.ip))
+            || ctx.addresses_of(upper).iter().any(|address| defs::is_global(address.ip))
     });
     if !guests && !address && !carries {
         finding.at_most(Severity::Info);
@@ -244,7 +245,7 @@ fn lower_for_bridge(
     } else if !guests
         && !carries
         && beside == 0
-        && ctx.netdev(bridge).is_some_and(|it| !is_only_way(ctx, it))
+        && ctx.netdev(bridge).is_some_and(|device| !is_only_way(ctx, device))
     {
         finding.at_most(Severity::Warning);
         finding
@@ -260,11 +261,12 @@ fn lower_for_switch(
     nic: Item<'_, Netdev<'_>>,
     bridge: &Name,
 ) {
-    let mut ports = ctx.ovs_interfaces_of(nic.host).filter(|it| it.bridge == *bridge);
-    let alone = ports.all(|it| it.name() == nic.name() || it.name() == bridge.as_str());
+    let mut ports = ctx.ovs_interfaces_of(nic.host).filter(|interface| interface.bridge == *bridge);
+    let alone = ports.all(|port| port.name() == nic.name() || port.name() == bridge.as_str());
     let device = ctx.topology.find_netdev(nic.host, nic.netns(), bridge);
-    let address =
-        device.is_some_and(|it| ctx.addresses_of(it).iter().any(|it| defs::is_global(it.ip)));
+    let address = device.is_some_and(|device| {
+        ctx.addresses_of(device).iter().any(|address| defs::is_global(address.ip))
+    });
     if alone && !address {
         finding.at_most(Severity::Info);
         finding.note("nothing else uses the bridge");
@@ -274,15 +276,17 @@ fn lower_for_switch(
 /// Whether the default route of its namespace, or a tunnel, depends on this device.
 fn is_only_way(ctx: &Ctx<'_>, nic: Item<'_, Netdev<'_>>) -> bool {
     let table = ctx.topology.find_route_table(nic.host, nic.netns(), "main");
-    let routed = table.and_then(|it| ctx.route_table(it)).is_some_and(|table| {
-        let mut defaults = table.routes.iter().filter(|it| it.record.is_default()).peekable();
+    let routed = table.and_then(|table| ctx.route_table(table)).is_some_and(|table| {
+        let mut defaults = table.routes.iter().filter(|route| route.record.is_default()).peekable();
         defaults.peek().is_some()
-            && defaults.all(|it| it.record.dev.as_ref().is_some_and(|dev| dev.value == nic.name()))
+            && defaults.all(|default| {
+                default.record.dev.as_ref().is_some_and(|dev| dev.value == nic.name())
+            })
     });
     let addresses = ctx.addresses_of(nic.id);
-    let tunnel = ctx.tunnels().filter(|it| it.host == nic.host).any(|tunnel| {
+    let tunnel = ctx.tunnels().filter(|tunnel| tunnel.host == nic.host).any(|tunnel| {
         let local = tunnel.data.local.as_ref();
-        local.is_some_and(|it| addresses.iter().any(|address| address.ip == it.value))
+        local.is_some_and(|local| addresses.iter().any(|address| address.ip == local.value))
     });
     routed || tunnel
 }

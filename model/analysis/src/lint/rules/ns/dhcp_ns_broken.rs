@@ -35,7 +35,7 @@ declare_rule! {
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    for netns in ctx.namespaces().filter(|it| it.name().starts_with("qdhcp-")) {
+    for netns in ctx.namespaces().filter(|netns| netns.name().starts_with("qdhcp-")) {
         let ports: Vec<_> = ctx.devices_in(netns.id).into_iter().filter(is_port).collect();
         judge(ctx, out, netns, &ports);
     }
@@ -76,18 +76,18 @@ fn judge<'a>(
         return;
     };
     // One port that works is enough: leftovers may stand beside it.
-    if let Some(other) = ports.iter().find(|it| elsewhere(ctx, it).is_some()) {
+    if let Some(other) = ports.iter().find(|port| elsewhere(ctx, port).is_some()) {
         let twin = elsewhere(ctx, other);
-        let there = twin.map_or_else(String::new, |it| it.netns().to_string());
+        let there = twin.map_or_else(String::new, |twin| twin.netns().to_string());
         let message = format!("is in namespace {there} too: only one of them can be the port");
         let finding = out.fault(ctx, host, other.id, message);
-        for place in other.place().into_iter().chain(twin.and_then(|it| it.place())) {
+        for place in other.place().into_iter().chain(twin.and_then(|twin| twin.place())) {
             finding.primary(place, "a device of this name");
         }
         advise(finding, netns);
         return;
     }
-    if ports.iter().all(|it| it.usable() == Some(false)) {
+    if ports.iter().all(|port| port.usable() == Some(false)) {
         let how = if first.admin_up() == Some(false) { "is down" } else { "has no carrier" };
         let message = format!("{how}: the network gets no addresses from this node");
         let finding = out.fault(ctx, host, first.id, message);
@@ -101,14 +101,14 @@ fn judge<'a>(
         out.cannot_tell(host, missing);
         return;
     }
-    if !ports.iter().any(|it| has_address(ctx, it)) {
+    if !ports.iter().any(|port| has_address(ctx, port)) {
         let message = "has no address: the DHCP server has nothing to answer with";
         let finding = out.fault(ctx, host, first.id, message);
         if let Some(place) = first.place() {
             finding.primary(place, "the port");
         }
         finding.rests_on_absence(ctx.searched(host, space, Topic::Addresses, "a global address"));
-        if ports.iter().any(|it| has_metadata_address(ctx, it)) {
+        if ports.iter().any(|port| has_metadata_address(ctx, port)) {
             finding.at_most(Severity::Info);
             finding.note("it serves metadata alone: perhaps no subnet of the network has DHCP");
         }
@@ -155,16 +155,18 @@ fn elsewhere<'a>(ctx: &Ctx<'a>, port: &Item<'a, Netdev<'a>>) -> Option<Item<'a, 
     // Names that are not made of a port's id may repeat.
     names::port_prefix(port.name())?;
     let all = ctx.topology.find_netdevs(port.host, port.name());
-    all.iter().filter_map(|&it| ctx.netdev(it)).find(|it| it.netns() != port.netns() && !it.stub)
+    all.iter()
+        .filter_map(|&it| ctx.netdev(it))
+        .find(|device| device.netns() != port.netns() && !device.stub)
 }
 
 fn has_address(ctx: &Ctx<'_>, port: &Item<'_, Netdev<'_>>) -> bool {
-    ctx.addresses_of(port.id).iter().any(|it| defs::is_global(it.ip))
+    ctx.addresses_of(port.id).iter().any(|address| defs::is_global(address.ip))
 }
 
 fn has_metadata_address(ctx: &Ctx<'_>, port: &Item<'_, Netdev<'_>>) -> bool {
     let metadata = IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254));
-    ctx.addresses_of(port.id).iter().any(|it| it.ip == metadata)
+    ctx.addresses_of(port.id).iter().any(|address| address.ip == metadata)
 }
 
 fn advise(finding: &mut Finding, netns: Item<'_, NetnsNode<'_>>) {

@@ -56,7 +56,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 /// The two ends of each pair between a router and the namespace of floating addresses.
 fn pairs(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId) {
     let mut ends: BTreeMap<&str, [Option<Item<'_, Netdev<'_>>>; 2]> = BTreeMap::new();
-    for device in ctx.netdevs_of(host).filter(|it| !it.netns().is_root()) {
+    for device in ctx.netdevs_of(host).filter(|device| !device.netns().is_root()) {
         let end = ["rfp-", "fpr-"]
             .iter()
             .enumerate()
@@ -91,9 +91,9 @@ fn lonely(ctx: &Ctx<'_>, out: &mut Verdicts, end: Item<'_, Netdev<'_>>, other: &
                 finding.primary(place, "one end");
             }
             finding.rests_on_absence(searched);
-            let router = end.name().strip_prefix("fpr-").map(|it| format!("qrouter-{it}"));
+            let router = end.name().strip_prefix("fpr-").map(|rest| format!("qrouter-{rest}"));
             let gone = router.is_some_and(|router| {
-                !ctx.namespaces_of(end.host).any(|it| it.name().starts_with(&router))
+                !ctx.namespaces_of(end.host).any(|netns| netns.name().starts_with(&router))
             });
             if gone {
                 finding.at_most(Severity::Info);
@@ -177,11 +177,14 @@ fn gateway(ctx: &Ctx<'_>, out: &mut Verdicts, netns: Item<'_, NetnsNode<'_>>) {
     let (host, space) = (netns.host, netns.netns());
     let devices = ctx.devices_in(netns.id);
     // Without a router it is a leftover.
-    let Some(router) = devices.iter().find(|it| it.name().starts_with("fpr-")) else { return };
-    let gateways: Vec<_> = devices.iter().filter(|it| it.name().starts_with("fg-")).collect();
-    let addressed = gateways
-        .iter()
-        .any(|gateway| ctx.addresses_of(gateway.id).iter().any(|it| defs::is_global(it.ip)));
+    let Some(router) = devices.iter().find(|device| device.name().starts_with("fpr-")) else {
+        return;
+    };
+    let gateways: Vec<_> =
+        devices.iter().filter(|device| device.name().starts_with("fg-")).collect();
+    let addressed = gateways.iter().any(|gateway| {
+        ctx.addresses_of(gateway.id).iter().any(|address| defs::is_global(address.ip))
+    });
     if addressed {
         out.clean();
         return;
@@ -207,7 +210,7 @@ fn gateway(ctx: &Ctx<'_>, out: &mut Verdicts, netns: Item<'_, NetnsNode<'_>>) {
     if gateways.is_empty() {
         finding.shaped(Shape::NoPort);
     }
-    let place = gateways.first().and_then(|it| it.place()).or_else(|| router.place());
+    let place = gateways.first().and_then(|gateway| gateway.place()).or_else(|| router.place());
     if let Some(place) = place {
         finding.primary(place, "what is there");
     }
@@ -225,7 +228,9 @@ fn addresses(
 ) {
     let (host, space) = (netns.host, netns.netns());
     let devices = ctx.devices_in(netns.id);
-    let Some(near) = devices.iter().find(|it| it.name().starts_with("rfp-")) else { return };
+    let Some(near) = devices.iter().find(|device| device.name().starts_with("rfp-")) else {
+        return;
+    };
     let Some(table) = filters.saved(host, space, "nat") else {
         // A whole text without the table: there are no floating addresses.
         match ctx.missing(host, space, &[Topic::Netfilter]) {
@@ -244,9 +249,10 @@ fn addresses(
         out.cannot_tell(host, [mesh::NOT_CLEANED]);
         return;
     }
-    let far = near.name().strip_prefix("rfp-").map(|it| format!("fpr-{it}")).unwrap_or_default();
-    let far = ctx.topology.find_netdevs(host, &far).iter().find_map(|it| ctx.netdev(*it));
-    if let Some(far) = far.filter(|it| !it.stub) {
+    let far =
+        near.name().strip_prefix("rfp-").map(|rest| format!("fpr-{rest}")).unwrap_or_default();
+    let far = ctx.topology.find_netdevs(host, &far).iter().find_map(|device| ctx.netdev(*device));
+    if let Some(far) = far.filter(|far| !far.stub) {
         inward(ctx, out, table, &floating, far);
     }
     outward(ctx, out, table, &floating, netns, *near);
@@ -267,13 +273,14 @@ fn inward(
         return;
     }
     let routed: BTreeSet<Ipv4Addr> = routes(ctx, host, space)
-        .filter(|(_, it)| it.dev.as_ref().is_some_and(|it| it.value == far.name()))
+        .filter(|(_, it)| it.dev.as_ref().is_some_and(|dev| dev.value == far.name()))
         .filter_map(|(_, it)| match it.destination.as_ref()?.value {
             IpNet::V4(net) if net.prefix_len() == 32 => Some(net.addr()),
             _ => None,
         })
         .collect();
-    let lost: Vec<_> = floating.iter().filter(|it| !routed.contains(&it.floating)).collect();
+    let lost: Vec<_> =
+        floating.iter().filter(|floating| !routed.contains(&floating.floating)).collect();
     let Some((first, rest)) = lost.split_first() else {
         out.clean();
         return;
@@ -327,8 +334,8 @@ fn outward(
     let rules: Vec<&Rule> = ctx
         .tables_in(netns.id)
         .into_iter()
-        .filter(|it| it.name() == TABLE)
-        .flat_map(|table| table.data.rules.iter().map(|it| it.record))
+        .filter(|table| table.name() == TABLE)
+        .flat_map(|table| table.data.rules.iter().map(|rule| rule.record))
         .collect();
     let has_rule = |fixed: Ipv4Addr| {
         let fixed = IpAddr::V4(fixed);
@@ -338,7 +345,7 @@ fn outward(
                 && rule.iif.is_none()
         })
     };
-    let lost: Vec<_> = floating.iter().filter(|it| !has_rule(it.fixed)).collect();
+    let lost: Vec<_> = floating.iter().filter(|floating| !has_rule(floating.fixed)).collect();
     let Some((first, rest)) = lost.split_first() else {
         out.clean();
         return;
@@ -363,7 +370,7 @@ fn routes<'a>(
     netns: &Netns,
 ) -> impl Iterator<Item = (&'a str, &'a Route)> {
     let node = ctx.topology.find_netns(host, netns);
-    let tables = node.map(|it| ctx.tables_in(it)).unwrap_or_default();
+    let tables = node.map(|node| ctx.tables_in(node)).unwrap_or_default();
     tables.into_iter().flat_map(|table| {
         let name = table.name();
         table.data.routes.iter().map(move |route| (name, route.record))

@@ -114,7 +114,7 @@ fn halves(
     let back: BTreeSet<_> = outward.iter().map(pair).collect();
     let there: BTreeSet<_> = inward.iter().map(pair).collect();
     let mut whole = true;
-    for it in inward.iter().filter(|it| !back.contains(&pair(it))) {
+    for it in inward.iter().filter(|inward| !back.contains(&pair(inward))) {
         whole = false;
         let message = format!(
             "packets to it go to {}, and answers do not get it for a source: connections from outside hang",
@@ -126,7 +126,7 @@ fn halves(
         finding.rests_on_absence(table.searched(&key));
         advise(finding, router, it.floating);
     }
-    for it in outward.iter().filter(|it| !there.contains(&pair(it))) {
+    for it in outward.iter().filter(|outward| !there.contains(&pair(outward))) {
         whole = false;
         let message = format!(
             "packets from {} get it for a source, and none to it lead back: it is dead from outside",
@@ -155,15 +155,15 @@ fn places(
     let networks: Vec<(IpNet, _)> = router
         .devices
         .iter()
-        .flat_map(|it| ctx.addresses_of(it.id))
-        .filter_map(|it| Some((IpNet::new(it.ip, it.prefix).ok()?, it)))
+        .flat_map(|device| ctx.addresses_of(device.id))
+        .filter_map(|address| Some((IpNet::new(address.ip, address.prefix).ok()?, address)))
         .collect();
     for it in inward {
         let ip = IpAddr::V4(it.floating);
         // Addresses of a distributed router are routed to it (NS-005).
         let way = netfilter::argument(it.rule, &["-i", "--in-interface"]);
         let routed = way.is_some_and(|(_, dev)| dev.starts_with("rfp-"))
-            || router.devices.iter().any(|it| it.name().starts_with("rfp-"));
+            || router.devices.iter().any(|device| device.name().starts_with("rfp-"));
         if !routed {
             match ctx.topology.address_presence(host, netns, ip) {
                 Presence::Yes(_) => {}
@@ -204,7 +204,7 @@ fn places(
         );
         let finding = report(out, router, it.floating, message);
         finding.primary(table.line(it.rule), "where it leads");
-        if !router.devices.iter().any(|it| it.name().starts_with("qr-")) {
+        if !router.devices.iter().any(|device| device.name().starts_with("qr-")) {
             finding.shaped(Shape::NoPort);
         }
         for (_, address) in networks.iter().filter(|(net, _)| defs::is_global(net.addr())).take(3) {
@@ -219,7 +219,7 @@ fn places(
 fn gateways<'r, 'a>(
     router: &'r Router<'a>,
 ) -> impl Iterator<Item = &'r Item<'a, tapline_topology::graph::Netdev<'a>>> {
-    router.devices.iter().filter(|it| it.name().starts_with("qg-")).take(1)
+    router.devices.iter().filter(|device| device.name().starts_with("qg-")).take(1)
 }
 
 /// One address that two routers translate.

@@ -56,9 +56,9 @@ fn evidence(replica: &Router<'_>) -> Option<Evidence> {
 }
 
 fn several_ports(ctx: &Ctx<'_>, out: &mut Verdicts, replica: &Router<'_>) {
-    let up: Vec<_> = replica.ha.iter().filter(|it| it.admin_up() != Some(false)).collect();
+    let up: Vec<_> = replica.ha.iter().filter(|ha| ha.admin_up() != Some(false)).collect();
     let (Some(first), true) = (up.first(), up.len() > 1) else { return };
-    let names = defs::list(up.iter().map(|it| it.name()), 4);
+    let names = defs::list(up.iter().map(|up| up.name()), 4);
     let message =
         format!("{names} are all in one router: keepalived may elect an active node on each");
     let finding = out.fault(ctx, first.host, first.id, message);
@@ -72,15 +72,17 @@ fn several_ports(ctx: &Ctx<'_>, out: &mut Verdicts, replica: &Router<'_>) {
 }
 
 fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, replicas: &[Router<'_>]) {
-    let (active, rest): (Vec<_>, Vec<_>) = replicas.iter().partition(|it| !it.active.is_empty());
+    let (active, rest): (Vec<_>, Vec<_>) =
+        replicas.iter().partition(|replica| !replica.active.is_empty());
     let Some(first) = active.first().or(rest.first()).copied() else { return };
     if replicas.len() < 2 || active.len() == 1 {
         out.clean();
         return;
     }
-    let hosts: Vec<&str> = replicas.iter().map(|it| ctx.host_name(it.netns.host)).collect();
+    let hosts: Vec<&str> =
+        replicas.iter().map(|replica| ctx.host_name(replica.netns.host)).collect();
     if active.len() > 1 {
-        let names = defs::list(active.iter().map(|it| ctx.host_name(it.netns.host)), 4);
+        let names = defs::list(active.iter().map(|active| ctx.host_name(active.netns.host)), 4);
         let message =
             format!("is active on {names}: all of them answer for the router's addresses");
         let finding = out.fault(ctx, first.netns.host, first.netns.id, message);
@@ -129,7 +131,7 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, replicas: &[Router<'_>]) {
 fn advise(finding: &mut crate::lint::Finding, first: &Router<'_>) {
     let netns = first.netns.name();
     let router = netns.split_once('-').map_or(netns, |(_, id)| id);
-    let port = first.ha.first().map_or("ha-PORT", |it| it.name());
+    let port = first.ha.first().map_or("ha-PORT", |ha| ha.name());
     finding.next(format!("openstack network agent list --router {router} --long"));
     finding.next(format!("ip netns exec {netns} tcpdump -c 10 -ni {port} vrrp"));
 }
@@ -138,8 +140,8 @@ fn advise(finding: &mut crate::lint::Finding, first: &Router<'_>) {
 /// or is not known.
 fn apart(ctx: &Ctx<'_>, active: &[&Router<'_>]) -> Option<String> {
     let sources: BTreeSet<_> =
-        active.iter().filter_map(|it| evidence(it)).map(|it| it.source).collect();
-    let taken = |id| ctx.topology.snapshot.source(id).and_then(|it| it.taken);
+        active.iter().filter_map(|active| evidence(active)).map(|it| it.source).collect();
+    let taken = |id| ctx.topology.snapshot.source(id).and_then(|source| source.taken);
     let times: Vec<f64> = sources.iter().filter_map(|&id| taken(id)).collect();
     let first = times.iter().copied().fold(f64::INFINITY, f64::min);
     let last = times.iter().copied().fold(f64::NEG_INFINITY, f64::max);

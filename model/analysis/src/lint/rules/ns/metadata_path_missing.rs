@@ -42,7 +42,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     for router in Router::all(ctx).iter().filter(|it| it.netns.name().starts_with("qrouter-")) {
         by_router(ctx, out, &networks, filters, router);
     }
-    for netns in ctx.namespaces().filter(|it| it.name().starts_with("ovnmeta-")) {
+    for netns in ctx.namespaces().filter(|netns| netns.name().starts_with("ovnmeta-")) {
         by_ovn(ctx, out, netns);
     }
 }
@@ -75,13 +75,13 @@ impl<'a> Networks<'a> {
         let id = ctx
             .topology
             .find_ovs_port(port.host, port.name())
-            .and_then(|it| ctx.ovs_port(it))
-            .and_then(|it| defs::other_config(it.data, "net_uuid"));
-        if let Some(found) = id.and_then(|it| self.by_id.get(it)) {
+            .and_then(|port| ctx.ovs_port(port))
+            .and_then(|port| defs::other_config(port.data, "net_uuid"));
+        if let Some(found) = id.and_then(|id| self.by_id.get(id)) {
             return found.clone();
         }
         let vlan = vlan(ctx, port.host, port.name());
-        let found = vlan.and_then(|it| self.by_vlan.get(&(port.host, it)));
+        let found = vlan.and_then(|vlan| self.by_vlan.get(&(port.host, vlan)));
         found.cloned().unwrap_or_default()
     }
 }
@@ -89,7 +89,7 @@ impl<'a> Networks<'a> {
 fn vlan(ctx: &Ctx<'_>, host: HostId, port: &str) -> Option<u16> {
     let port = ctx.ovs_port(ctx.topology.find_ovs_port(host, port)?)?;
     let tag = port.data.tag.as_ref()?.value;
-    (port.data.bridge == "br-int" && tag != defs::DEAD_VLAN).then_some(tag)
+    (ctx.is_integration_called(host, &port.data.bridge) && tag != defs::DEAD_VLAN).then_some(tag)
 }
 
 /// Whether a rule sends requests to the proxy of the namespace. Old releases had the proxy on
@@ -100,7 +100,7 @@ fn redirects(table: Table<'_>) -> bool {
             && rule
                 .target
                 .as_ref()
-                .is_some_and(|it| matches!(it.value.as_str(), "REDIRECT" | "DNAT"))
+                .is_some_and(|target| matches!(target.value.as_str(), "REDIRECT" | "DNAT"))
     })
 }
 
@@ -132,7 +132,7 @@ fn by_router<'a>(
     let mut blind = Vec::new();
     for port in &ports {
         let servers = networks.of(ctx, port);
-        let serving = servers.iter().any(|it| holds_metadata(ctx, it.id));
+        let serving = servers.iter().any(|server| holds_metadata(ctx, server.id));
         if serving {
             out.clean();
             continue;
@@ -140,7 +140,7 @@ fn by_router<'a>(
         // A DHCP server that was not captured may serve it.
         let missing: Vec<_> = servers
             .iter()
-            .flat_map(|it| ctx.missing(it.host, it.netns(), &[Topic::Addresses]))
+            .flat_map(|server| ctx.missing(server.host, server.netns(), &[Topic::Addresses]))
             .collect();
         if servers.is_empty() || !missing.is_empty() {
             blind.extend(missing);
@@ -163,8 +163,8 @@ fn by_router<'a>(
 fn holds_metadata(ctx: &Ctx<'_>, netns: NodeId) -> bool {
     ctx.devices_in(netns)
         .iter()
-        .flat_map(|it| ctx.addresses_of(it.id))
-        .any(|it| it.ip == IpAddr::V4(METADATA))
+        .flat_map(|device| ctx.addresses_of(device.id))
+        .any(|address| address.ip == IpAddr::V4(METADATA))
 }
 
 fn report(
@@ -197,7 +197,7 @@ fn report(
 fn by_ovn(ctx: &Ctx<'_>, out: &mut Verdicts, netns: Item<'_, NetnsNode<'_>>) {
     let (host, space) = (netns.host, netns.netns());
     let devices = ctx.devices_in(netns.id);
-    let Some(end) = devices.iter().find(|it| is_end(it.name())) else {
+    let Some(end) = devices.iter().find(|device| is_end(device.name())) else {
         // Without the veth it is a leftover of a network that has no VM here any more.
         return;
     };
@@ -225,7 +225,7 @@ fn by_ovn(ctx: &Ctx<'_>, out: &mut Verdicts, netns: Item<'_, NetnsNode<'_>>) {
         advise(finding, netns.name());
         return;
     }
-    let Some(other) = end.name().strip_suffix('1').map(|it| format!("{it}0")) else { return };
+    let Some(other) = end.name().strip_suffix('1').map(|rest| format!("{rest}0")) else { return };
     if ctx.topology.find_ovs_port(host, &other).is_some() {
         return out.clean();
     }

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use tapline_core::Name;
 use tapline_core::capture::{HostId, Source};
@@ -25,17 +25,10 @@ declare_rule! {
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let mut stale: BTreeMap<(HostId, Netns), Vec<(Evidence, Complaint)>> = BTreeMap::new();
-    let mut entered: BTreeSet<(HostId, &Netns)> = BTreeSet::new();
-    for (source, _) in ctx.topology.snapshot.iter() {
-        let inside = source.netns.name().is_some();
-        let list = is_list(source);
-        let failed = ctx.topology.snapshot.completeness(source.id).is_failed();
-        if inside && !failed {
-            entered.insert((source.host, &source.netns));
-        }
-        if !(list || inside && failed) {
-            continue;
-        }
+    let failed = ctx.failed_texts();
+    let inside = failed.filter(|source| source.netns.name().is_some() && !is_list(source));
+    let lists = ctx.texts_by("ip").filter(|source| is_list(source));
+    for source in lists.chain(inside) {
         if let Some((span, complaint)) = complaint(&source.text, source.command.program()) {
             let evidence = Evidence { source: source.id, span };
             stale
@@ -51,11 +44,11 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             (_, Netns::Nameless { .. }) => {}
             (Some(all), Netns::Root) => list_complains(ctx, out, netns.host, &all),
             (Some(all), Netns::Named(name)) => {
-                let entered = entered.contains(&(netns.host, netns.netns()));
+                let entered = ctx.was_entered(netns.host, netns.netns());
                 cannot_enter(ctx, out, netns.host, name, listed, entered, &all);
             }
             (None, Netns::Named(_)) if listed.is_some() => {
-                if entered.contains(&(netns.host, netns.netns())) {
+                if ctx.was_entered(netns.host, netns.netns()) {
                     out.clean();
                 } else {
                     out.cannot_tell(netns.host, [Topic::Links.command(netns.netns())]);
@@ -89,9 +82,9 @@ enum Complaint {
 }
 
 fn is_list(source: &Source) -> bool {
-    let mut args = source.command.args().iter().filter(|it| !it.starts_with('-'));
+    let mut args = source.command.args().iter().filter(|arg| !arg.starts_with('-'));
     source.command.program() == "ip"
-        && args.next().is_some_and(|it| "netns".starts_with(it.as_str()) && it.len() > 2)
+        && args.next().is_some_and(|arg| "netns".starts_with(arg.as_str()) && arg.len() > 2)
 }
 
 /// The first line that says that a name leads to no namespace (iproute2 `lib/namespace.c`,

@@ -46,7 +46,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             continue;
         }
         let router = Router::new(ctx, netns);
-        for port in router.devices.iter().filter(|it| has_address(ctx, it)) {
+        for port in router.devices.iter().filter(|device| has_address(ctx, device)) {
             addressed.entry(port.name()).or_insert(*port);
         }
         routers.push(router);
@@ -54,7 +54,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     for router in &routers {
         let (host, netns) = (router.netns.host, router.netns.netns());
         let duty = router.duty(ctx);
-        for port in router.devices.iter().filter(|it| is_port(it)) {
+        for port in router.devices.iter().filter(|device| is_port(device)) {
             // On the node that waits, the gateway may be down and nothing has addresses.
             let waits = !port.name().starts_with("ha-") && duty != Duty::Serves;
             if port.usable() == Some(false) {
@@ -81,7 +81,10 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
                 out.cannot_tell(host, missing);
                 continue;
             }
-            let beside = router.devices.iter().find(|it| needs_address(it) && has_address(ctx, it));
+            let beside = router
+                .devices
+                .iter()
+                .find(|device| needs_address(device) && has_address(ctx, device));
             match addressed.get(port.name()).or(beside) {
                 Some(other) => no_address(ctx, out, port, *other),
                 None => out.clean(),
@@ -91,17 +94,17 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 }
 
 fn is_port(device: &Item<'_, Netdev<'_>>) -> bool {
-    PORTS.iter().any(|it| device.name().starts_with(it))
+    PORTS.iter().any(|port| device.name().starts_with(port))
         && names::port_prefix(device.name()).is_some()
 }
 
 /// Ports towards the router's own networks always have their subnet's gateway address.
 fn needs_address(device: &Item<'_, Netdev<'_>>) -> bool {
-    is_port(device) && ["qr-", "sg-"].iter().any(|it| device.name().starts_with(it))
+    is_port(device) && ["qr-", "sg-"].iter().any(|prefix| device.name().starts_with(prefix))
 }
 
 fn has_address(ctx: &Ctx<'_>, device: &Item<'_, Netdev<'_>>) -> bool {
-    ctx.addresses_of(device.id).iter().any(|it| defs::is_global(it.ip))
+    ctx.addresses_of(device.id).iter().any(|address| defs::is_global(address.ip))
 }
 
 fn down(ctx: &Ctx<'_>, out: &mut Verdicts, port: &Item<'_, Netdev<'_>>) {
@@ -134,7 +137,9 @@ fn no_address(
     if let Some(place) = port.place() {
         finding.primary(place, "the port");
     }
-    for address in ctx.addresses_of(other.id).iter().filter(|it| defs::is_global(it.ip)).take(1) {
+    for address in
+        ctx.addresses_of(other.id).iter().filter(|address| defs::is_global(address.ip)).take(1)
+    {
         finding.context(address.line(), "the address of the other");
     }
     let searched = ctx.searched(port.host, port.netns(), Topic::Addresses, "a global address");
@@ -210,8 +215,8 @@ fn wired(ctx: &Ctx<'_>, out: &mut Verdicts, port: &Item<'_, Netdev<'_>>) -> bool
 /// `tap…` of OVS (`ovs_use_veth`).
 fn twin_is_wired(ctx: &Ctx<'_>, out: &mut Verdicts, port: &Item<'_, Netdev<'_>>) -> bool {
     let host = port.host;
-    let twin = names::port_prefix(port.name()).map(|it| format!("tap{it}"));
-    let by_name = twin.and_then(|it| ctx.netdev_called(host, &Netns::Root, &it));
+    let twin = names::port_prefix(port.name()).map(|prefix| format!("tap{prefix}"));
+    let by_name = twin.and_then(|twin| ctx.netdev_called(host, &Netns::Root, &twin));
     let Some(peer) = ctx.veth_peer(port.id).or(by_name) else { return true };
     if peer.stub
         || ctx.is_disputed(peer.id)

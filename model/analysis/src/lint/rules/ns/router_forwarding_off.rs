@@ -40,7 +40,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let switches = Switches::new(ctx);
     for netns in ctx.namespaces() {
         let name = netns.name();
-        if ["qrouter-", "snat-", "fip-"].iter().any(|it| name.starts_with(it)) {
+        if ["qrouter-", "snat-", "fip-"].iter().any(|prefix| name.starts_with(prefix)) {
             router(ctx, out, &switches, &Router::new(ctx, netns));
         }
     }
@@ -103,8 +103,10 @@ fn router(ctx: &Ctx<'_>, out: &mut Verdicts, switches: &Switches<'_, '_>, router
         Some((false, _)) => {}
     }
     // IPv6 matters where there are networks of it on both sides.
-    let six = |it: &&Item<'_, Netdev<'_>>| {
-        ctx.addresses_of(it.id).iter().any(|it| it.ip.is_ipv6() && defs::is_global(it.ip))
+    let six = |device: &&Item<'_, Netdev<'_>>| {
+        ctx.addresses_of(device.id)
+            .iter()
+            .any(|address| address.ip.is_ipv6() && defs::is_global(address.ip))
     };
     match switches.off(host, netns, V6) {
         Some((true, evidence)) if router.devices.iter().filter(six).count() > 1 => {
@@ -175,7 +177,7 @@ fn users<'a>(
         .saved(host, &Netns::Root, "nat")
         .into_iter()
         .flat_map(|table| table.data.rules.iter().map(move |rule| (table, rule)))
-        .filter(|(_, rule)| rule.target.as_ref().is_some_and(|it| is_masquerade(&it.value)))
+        .filter(|(_, rule)| rule.target.as_ref().is_some_and(|target| is_masquerade(&target.value)))
         .filter_map(|(table, rule)| {
             let (not, net) = netfilter::argument(rule, &["-s", "--source"])?;
             Some((net.parse().ok().filter(|_| !not)?, table.line(rule)))
@@ -190,10 +192,10 @@ fn users<'a>(
         .filter_map(|bridge| {
             let addresses = ctx.addresses_of(bridge.id);
             let v4 = |ip: &IpAddr| ip.is_ipv4() && defs::is_global(*ip);
-            let addresses: Vec<_> = addresses.iter().map(|it| it.ip).filter(v4).collect();
-            let rule = addresses
-                .iter()
-                .find_map(|ip| hidden.iter().find(|(net, _)| net.contains(ip)).map(|it| it.1));
+            let addresses: Vec<_> = addresses.iter().map(|address| address.ip).filter(v4).collect();
+            let rule = addresses.iter().find_map(|ip| {
+                hidden.iter().find(|(net, _)| net.contains(ip)).map(|hidden| hidden.1)
+            });
             let container = matches!(bridge.name(), "docker0" | "cni0") && !addresses.is_empty();
             (container || rule.is_some()).then_some((bridge, rule))
         })

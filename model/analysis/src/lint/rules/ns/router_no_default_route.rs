@@ -42,7 +42,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             continue;
         };
         let devices = ctx.devices_in(netns.id);
-        let has = |prefix: &str| devices.iter().any(|it| it.name().starts_with(prefix));
+        let has = |prefix: &str| devices.iter().any(|device| device.name().starts_with(prefix));
         if has(gateway) {
             with_gateway(ctx, out, netns, &devices, gateway);
         } else if has("rfp-") || has("qr-") && central.contains(netns.name()) {
@@ -63,11 +63,11 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 /// source NAT with its port outside. By the names of their namespaces on compute nodes.
 fn central(ctx: &Ctx<'_>) -> BTreeSet<String> {
     let with_gateway = |netns: &Item<'_, NetnsNode<'_>>| {
-        ctx.devices_in(netns.id).iter().any(|it| it.name().starts_with("qg-"))
+        ctx.devices_in(netns.id).iter().any(|device| device.name().starts_with("qg-"))
     };
     ctx.namespaces()
-        .filter(|it| it.name().starts_with("snat-") && with_gateway(it))
-        .filter_map(|it| Some(format!("qrouter-{}", it.name().strip_prefix("snat-")?)))
+        .filter(|netns| netns.name().starts_with("snat-") && with_gateway(netns))
+        .filter_map(|netns| Some(format!("qrouter-{}", netns.name().strip_prefix("snat-")?)))
         .collect()
 }
 
@@ -80,8 +80,10 @@ fn with_gateway<'a>(
     prefix: &str,
 ) {
     let (host, space) = (netns.host, netns.netns());
-    let gateways: Vec<_> = devices.iter().filter(|it| it.name().starts_with(prefix)).collect();
-    let addresses: Vec<_> = gateways.iter().flat_map(|it| global_addresses(ctx, it)).collect();
+    let gateways: Vec<_> =
+        devices.iter().filter(|device| device.name().starts_with(prefix)).collect();
+    let addresses: Vec<_> =
+        gateways.iter().flat_map(|gateway| global_addresses(ctx, gateway)).collect();
     let Some(first) = addresses.first() else {
         // The one that waits for its turn has no address and needs no route.
         let missing = ctx.missing(host, space, &[Topic::Addresses]);
@@ -92,13 +94,13 @@ fn with_gateway<'a>(
         }
         return;
     };
-    let v4 = addresses.iter().any(|it| it.ip.is_ipv4());
+    let v4 = addresses.iter().any(|address| address.ip.is_ipv4());
     // Any table with a default will do: rules decide which packets look it up.
     let found = ctx
         .tables_in(netns.id)
         .into_iter()
-        .filter(|it| it.name() == "main" || !it.data.rules.is_empty())
-        .any(|it| has_default(&it, v4));
+        .filter(|table| table.name() == "main" || !table.data.rules.is_empty())
+        .any(|table| has_default(&table, v4));
     if found {
         out.clean();
         return;
@@ -119,7 +121,7 @@ fn with_gateway<'a>(
     let message = format!(
         "has {} on {} and no default route: what is behind it does not reach the outside",
         first.ip,
-        ctx.netdev(first.data.netdev).map_or("its gateway port", |it| it.name())
+        ctx.netdev(first.data.netdev).map_or("its gateway port", |device| device.name())
     );
     let finding = out.fault(ctx, host, netns.id, message);
     for address in &addresses {
@@ -142,12 +144,12 @@ fn distributed<'a>(
     let missing = ctx.missing(host, space, &[Topic::AllRoutes, Topic::Rules, Topic::Addresses]);
     let subnets: Vec<_> = devices
         .iter()
-        .filter(|it| it.name().starts_with("qr-"))
-        .flat_map(|it| global_addresses(ctx, it))
+        .filter(|device| device.name().starts_with("qr-"))
+        .flat_map(|device| global_addresses(ctx, device))
         .filter(|it| it.ip.is_ipv4())
         .collect();
     let tables: Vec<_> =
-        ctx.tables_in(netns.id).into_iter().filter(|it| has_default(it, true)).collect();
+        ctx.tables_in(netns.id).into_iter().filter(|table| has_default(table, true)).collect();
     for subnet in subnets {
         let Ok(net) = IpNet::new(subnet.ip, subnet.prefix) else { continue };
         let out_of_here = tables.iter().any(|table| {
@@ -211,7 +213,7 @@ fn global_addresses<'a>(
     ctx: &Ctx<'a>,
     device: &Item<'a, Netdev<'a>>,
 ) -> Vec<Item<'a, AddressNode<'a>>> {
-    ctx.addresses_of(device.id).into_iter().filter(|it| defs::is_global(it.ip)).collect()
+    ctx.addresses_of(device.id).into_iter().filter(|address| defs::is_global(address.ip)).collect()
 }
 
 /// Whether a rule from `from` (its host bits may be set) holds for the whole of `net`.
@@ -220,7 +222,7 @@ fn covers(from: IpNet, net: IpNet) -> bool {
 }
 
 fn has_default(table: &Item<'_, tapline_topology::graph::RouteTable<'_>>, v4: bool) -> bool {
-    table.data.routes.iter().map(|it| it.record).any(|route| {
+    table.data.routes.iter().map(|route| route.record).any(|route| {
         route.kind == "unicast"
             && leads_everywhere(route)
             && route.family.is_none_or(|family| (family == Family::Inet) == v4)
@@ -230,7 +232,8 @@ fn has_default(table: &Item<'_, tapline_topology::graph::RouteTable<'_>>, v4: bo
 /// A default route, or one half of a pair that together is one.
 fn leads_everywhere(route: &Route) -> bool {
     let half = |net: IpNet| net.prefix_len() == 1 && matches!(net.addr(), IpAddr::V4(_));
-    route.is_default() || route.destination.as_ref().is_some_and(|it| half(it.value))
+    route.is_default()
+        || route.destination.as_ref().is_some_and(|destination| half(destination.value))
 }
 
 fn advise(finding: &mut Finding, netns: Item<'_, NetnsNode<'_>>) {

@@ -28,7 +28,7 @@ declare_rule! {
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let ovn = ctx.ovn();
-    for local in ovn.locals.values().filter(|it| !it.is_shared()) {
+    for local in ovn.locals.values().filter(|local| !local.is_shared()) {
         let mapped = mappings(ctx, out, local);
         needs(ctx, out, ovn, local, &mapped);
     }
@@ -63,7 +63,7 @@ fn mappings<'a>(ctx: &Ctx<'_>, out: &mut Verdicts, local: &Local<'a>) -> Mapped<
             return mapped;
         };
         mapped.bridges.insert(network, bridge);
-        if let Some(first) = owners.insert(bridge, network).filter(|it| *it != network) {
+        if let Some(first) = owners.insert(bridge, network).filter(|insert| *insert != network) {
             let message = format!(
                 "the networks {first} and {network} are both mapped to {bridge}: they are one network, whatever OVN makes of them"
             );
@@ -130,9 +130,9 @@ fn needs<'a>(
     for north in ovn.norths.values() {
         by_switch(north, south, id, &mut networks);
     }
-    for needed in networks.values().filter(|it| !it.localnets.is_empty()) {
-        let patch = |it: &str| format!("patch-{}-to-{it}", local.bridge());
-        let patched = |it: &&str| ctx.interface_called(local.host, &patch(it)).is_some();
+    for needed in networks.values().filter(|network| !network.localnets.is_empty()) {
+        let patch = |text: &str| format!("patch-{}-to-{text}", local.bridge());
+        let patched = |text: &&str| ctx.interface_called(local.host, &patch(text)).is_some();
         if needed.localnets.keys().any(patched) {
             out.clean();
             continue;
@@ -187,11 +187,14 @@ fn needs<'a>(
 /// Ports of one datapath, from a list of Port_Binding.
 fn by_datapath<'a>(south: &'a South<'a>, id: &str, all: &mut BTreeMap<&'a str, Needed<'a>>) {
     for (name, binding) in &south.bindings {
-        let Some(OvsRef::Uuid(datapath)) = binding.row.datapath.as_ref().map(|it| &it.value) else {
+        let Some(OvsRef::Uuid(datapath)) =
+            binding.row.datapath.as_ref().map(|datapath| &datapath.value)
+        else {
             continue;
         };
-        let kind = binding.row.kind.as_ref().map_or("", |it| it.value.as_str());
-        let network = || lookup(&binding.row.options, "network_name").map(|it| it.value.as_str());
+        let kind = binding.row.kind.as_ref().map_or("", |kind| kind.value.as_str());
+        let network =
+            || lookup(&binding.row.options, "network_name").map(|found| found.value.as_str());
         match (kind, binding.holder) {
             ("localnet", _) => {
                 let one = all.entry(datapath.as_str()).or_default();
@@ -241,8 +244,8 @@ fn by_switch<'a>(
         one.bound.get_or_insert(binding.at);
         for (localnet, at) in localnets {
             let network = south.bindings.get(localnet);
-            let network = network.and_then(|it| lookup(&it.row.options, "network_name"));
-            one.localnets.insert(localnet, (*at, network.map(|it| it.value.as_str())));
+            let network = network.and_then(|network| lookup(&network.row.options, "network_name"));
+            one.localnets.insert(localnet, (*at, network.map(|network| network.value.as_str())));
         }
     }
 }

@@ -25,7 +25,7 @@ declare_rule! {
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let ovn = ctx.ovn();
     let mut ids: BTreeMap<&str, Vec<Local<'_>>> = BTreeMap::new();
-    for local in ovn.locals.values().filter(|it| !it.is_shared()) {
+    for local in ovn.locals.values().filter(|local| !local.is_shared()) {
         match local.system_id() {
             Some(id) => {
                 ids.entry(id).or_default().push(*local);
@@ -54,7 +54,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 fn registered(ctx: &Ctx<'_>, out: &mut Verdicts, ovn: &Ovn<'_>, local: Local<'_>, id: &str) {
     let Some(south) = ovn.south_of(ctx, &local) else {
         // Another database may be captured: nothing says whose it is.
-        if ovn.souths.values().any(|it| it.chassis.contains_key(id)) {
+        if ovn.souths.values().any(|south| south.chassis.contains_key(id)) {
             out.clean();
         } else if ovn.souths.is_empty() {
             // Without any database there is nothing that could contradict.
@@ -73,7 +73,7 @@ fn registered(ctx: &Ctx<'_>, out: &mut Verdicts, ovn: &Ovn<'_>, local: Local<'_>
     };
     let ips: Vec<String> = local.list("ovn-encap-ip").collect();
     let stale = south.chassis.values().find_map(|chassis| {
-        let encap = chassis.encaps.iter().find(|it| ips.iter().any(|ip| ip == it.ip))?;
+        let encap = chassis.encaps.iter().find(|encap| ips.iter().any(|ip| ip == encap.ip))?;
         Some((chassis, *encap))
     });
     let message = match stale {
@@ -161,7 +161,9 @@ fn one_hostname<'a>(
 ) {
     let mut names: BTreeMap<&str, Vec<&Chassis<'a>>> = BTreeMap::new();
     for chassis in south.chassis.values() {
-        if let Some(hostname) = chassis.hostname.filter(|it| !it.starts_with("localhost")) {
+        if let Some(hostname) =
+            chassis.hostname.filter(|hostname| !hostname.starts_with("localhost"))
+        {
             names.entry(hostname).or_default().push(chassis);
         }
     }

@@ -31,7 +31,7 @@ const ASK_CHASSIS: &str = "ovn-sbctl list Chassis";
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let ovn = ctx.ovn();
-    for local in ovn.locals.values().filter(|it| !it.is_shared()) {
+    for local in ovn.locals.values().filter(|local| !local.is_shared()) {
         let Some(id) = local.system_id() else { continue };
         let Some(south) = ovn.south_of(ctx, local) else {
             out.cannot_tell(local.host, [Need::command(ASK_SOUTH)]);
@@ -44,7 +44,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             continue;
         }
         if told(ctx, out, local, own) {
-            for other in south.chassis.values().filter(|it| it.name != id) {
+            for other in south.chassis.values().filter(|chassis| chassis.name != id) {
                 tunnel(ctx, out, local, own, other);
             }
         }
@@ -58,13 +58,13 @@ fn subject(name: &str) -> Other {
 /// Whether the chassis has the addresses and kinds that the host's settings say: one in common is
 /// enough.
 fn told(ctx: &Ctx<'_>, out: &mut Verdicts, local: &Local<'_>, own: &Chassis<'_>) -> bool {
-    let ips: BTreeSet<&str> = own.encaps.iter().map(|it| it.ip).collect();
-    let kinds: BTreeSet<&str> = own.encaps.iter().map(|it| it.kind).collect();
+    let ips: BTreeSet<&str> = own.encaps.iter().map(|encap| encap.ip).collect();
+    let kinds: BTreeSet<&str> = own.encaps.iter().map(|encap| encap.kind).collect();
     for (key, what, has) in
         [("ovn-encap-ip", "address", ips), ("ovn-encap-type", "kind of tunnel", kinds)]
     {
         let set: Vec<String> = local.list(key).collect();
-        if set.is_empty() || set.iter().any(|it| has.contains(it.as_str())) {
+        if set.is_empty() || set.iter().any(|set| has.contains(set.as_str())) {
             continue;
         }
         let message = format!(
@@ -80,7 +80,7 @@ fn told(ctx: &Ctx<'_>, out: &mut Verdicts, local: &Local<'_>, own: &Chassis<'_>)
         if let Some(seconds) = own
             .encaps
             .first()
-            .and_then(|it| tapline_network::ovn::apart(ctx, it.at.source, local.row.source))
+            .and_then(|encap| tapline_network::ovn::apart(ctx, encap.at.source, local.row.source))
             && seconds > ctx.settings.thresholds.capture_skew_s
         {
             finding.no_surer_than(Confidence::Suspect);
@@ -104,15 +104,17 @@ fn tunnel(
     other: &Chassis<'_>,
 ) {
     let host = local.host;
-    let ips: BTreeSet<&str> = other.encaps.iter().map(|it| it.ip).collect();
+    let ips: BTreeSet<&str> = other.encaps.iter().map(|encap| encap.ip).collect();
     // Gateways that are no hosts, and chassis of the host itself.
-    if other.hostname.is_none() || ips.is_empty() || own.encaps.iter().any(|it| ips.contains(it.ip))
+    if other.hostname.is_none()
+        || ips.is_empty()
+        || own.encaps.iter().any(|encap| ips.contains(encap.ip))
     {
         return;
     }
     let has = ctx.ovs_interfaces_of(host).any(|interface| {
-        let remote = interface.data.option("remote_ip").map(|it| it.value.as_str());
-        remote.is_some_and(|it| ips.contains(it))
+        let remote = interface.data.option("remote_ip").map(|option| option.value.as_str());
+        remote.is_some_and(|remote| ips.contains(remote))
             || remote == Some("flow") && interface.name().starts_with("ovn")
     });
     if has {
@@ -130,7 +132,7 @@ fn tunnel(
     };
     let truth = |key: &str| {
         let value = lookup(&listed.other_config, key).or_else(|| lookup(&listed.external_ids, key));
-        value.is_some_and(|it| it.value == "true")
+        value.is_some_and(|value| value.value == "true")
     };
     if truth("is-remote") || truth("is-vtep") {
         out.clean();
@@ -149,7 +151,7 @@ fn tunnel(
         return;
     }
     let kinds = |it: &Chassis<'_>| -> BTreeSet<String> {
-        it.encaps.iter().map(|it| it.kind.to_owned()).collect()
+        it.encaps.iter().map(|encap| encap.kind.to_owned()).collect()
     };
     let (mine, its) = (kinds(own), kinds(other));
     let shown = other.hostname.unwrap_or(other.name);
@@ -169,7 +171,7 @@ fn tunnel(
     for encap in &own.encaps {
         finding.context(encap.at, "the tunnel end of this host");
     }
-    let key = other.encaps.first().map_or("", |it| it.ip);
+    let key = other.encaps.first().map_or("", |encap| encap.ip);
     if let Some(searched) = defs::searched(ctx, host, Topic::Ovs, key) {
         finding.rests_on_absence(searched);
     }

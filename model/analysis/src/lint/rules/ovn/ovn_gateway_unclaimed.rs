@@ -34,7 +34,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let mut said: BTreeSet<&str> = BTreeSet::new();
     for south in ovn.souths.values() {
         for (name, binding) in &south.bindings {
-            let kind = binding.row.kind.as_ref().map_or("", |it| it.value.as_str());
+            let kind = binding.row.kind.as_ref().map_or("", |kind| kind.value.as_str());
             if kind != GATEWAY {
                 continue;
             }
@@ -68,7 +68,8 @@ fn south_of<'o, 'a>(ovn: &'o Ovn<'a>, north: &North<'a>) -> Option<&'o South<'a>
     if let Some(own) = ovn.souths.get(&north.host) {
         return Some(own);
     }
-    let shares = |it: &&South<'a>| it.bindings.keys().any(|it| north.switch_ports.contains_key(it));
+    let shares =
+        |it: &&South<'a>| it.bindings.keys().any(|key| north.switch_ports.contains_key(key));
     ovn.souths.values().find(shares).filter(|_| !north.is_joined)
 }
 
@@ -103,11 +104,13 @@ fn planned<'a>(
         })
         .collect();
     let gone: Vec<&str> = match south.shown {
-        Some(_) => meant.iter().copied().filter(|it| !south.chassis.contains_key(it)).collect(),
+        Some(_) => {
+            meant.iter().copied().filter(|meant| !south.chassis.contains_key(meant)).collect()
+        }
         None => Vec::new(),
     };
     let binding = south.bindings.get(gateway.as_str());
-    if binding.is_some_and(|it| it.holder != Holder::Nobody) {
+    if binding.is_some_and(|binding| binding.holder != Holder::Nobody) {
         if gone.is_empty() {
             out.clean();
         } else if said.insert(name) {
@@ -118,7 +121,7 @@ fn planned<'a>(
             let finding = out.fire(south.host, subject(name), message);
             finding.at_most(Severity::Warning);
             finding.primary(at, "the router's port and its chassis");
-            if let Some(searched) = gone.first().and_then(|it| south.searched(it)) {
+            if let Some(searched) = gone.first().and_then(|gone| south.searched(gone)) {
                 finding.rests_on_absence(searched);
             }
             for it in gone {

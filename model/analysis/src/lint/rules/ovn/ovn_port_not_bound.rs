@@ -57,13 +57,13 @@ struct Fault<'a> {
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let ovn = ctx.ovn();
     let plugged = plugged(ctx, ovn);
-    for local in ovn.locals.values().filter(|it| !it.is_shared()) {
+    for local in ovn.locals.values().filter(|local| !local.is_shared()) {
         let Some(id) = local.system_id() else { continue };
         let south = ovn.south_of(ctx, local);
         let mut faults: BTreeMap<Wrong<'_>, Vec<Fault<'_>>> = BTreeMap::new();
         let mut open = 0_u32;
         for (interface, port, evidence) in ports_of(ctx, local) {
-            let verdict = south.map_or(Err(()), |it| judge(it, id, port));
+            let verdict = south.map_or(Err(()), |south| judge(south, id, port));
             if verdict == Ok(None) {
                 out.clean();
                 continue;
@@ -80,15 +80,15 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             match verdict {
                 Ok(Some(wrong)) if moves(&plugged, local, port, &wrong) => out.clean(),
                 Ok(Some(wrong)) => {
-                    let binding = south.and_then(|it| it.bindings.get(port));
+                    let binding = south.and_then(|south| south.bindings.get(port));
                     let fault = Fault {
                         interface,
                         port,
                         plugged: evidence,
-                        bound: binding.map(|it| it.at),
+                        bound: binding.map(|binding| binding.at),
                         searched: south
                             .filter(|_| binding.is_none())
-                            .and_then(|it| it.searched(port)),
+                            .and_then(|south| south.searched(port)),
                     };
                     faults.entry(wrong).or_default().push(fault);
                 }
@@ -124,10 +124,10 @@ fn judge<'a>(south: &South<'a>, id: &str, port: &str) -> Result<Option<Wrong<'a>
         };
     };
     // Ports of other types belong to every chassis, to none, or to a port inside another.
-    if binding.row.kind.as_ref().is_some_and(|it| !it.value.is_empty()) {
+    if binding.row.kind.as_ref().is_some_and(|kind| !kind.value.is_empty()) {
         return Ok(None);
     }
-    let down = binding.row.up.as_ref().is_some_and(|it| !it.value);
+    let down = binding.row.up.as_ref().is_some_and(|up| !up.value);
     match binding.holder {
         Holder::Nobody => Ok(Some(Wrong::Unclaimed)),
         Holder::Unnamed => Err(()),
@@ -142,9 +142,11 @@ fn serves(ctx: &Ctx<'_>, interface: Item<'_, OvsInterface>) -> Option<bool> {
     // ovn-kubernetes and kube-ovn write down which pod it is.
     let pod = ["sandbox", "pod_name"]
         .iter()
-        .any(|it| defs::external_id(interface.data, it).is_some_and(|value| !value.is_empty()));
+        .any(|word| defs::external_id(interface.data, word).is_some_and(|value| !value.is_empty()));
     if pod {
-        return Some(ctx.device_of(interface.id).is_none_or(|it| it.usable() != Some(false)));
+        return Some(
+            ctx.device_of(interface.id).is_none_or(|device| device.usable() != Some(false)),
+        );
     }
     // A port of the metadata service, of a gateway or of an agent.
     if !interface.name().starts_with("tap") && !interface.name().starts_with("vhu") {
@@ -152,7 +154,7 @@ fn serves(ctx: &Ctx<'_>, interface: Item<'_, OvsInterface>) -> Option<bool> {
     }
     match ctx.user_of(interface.host, interface.name()) {
         User::Running(vm) => {
-            let state = ctx.state_of(vm).map(|it| it.value.as_str());
+            let state = ctx.state_of(vm).map(|state| state.value.as_str());
             // A paused VM may be the half of a migration that has not begun, or has ended.
             Some(state != Some("paused"))
         }
@@ -220,7 +222,7 @@ fn report(
     if let Some(bound) = it.bound {
         finding.primary(bound, "what OVN says of it");
         let far = apart(ctx, bound.source, it.plugged.source);
-        if let Some(seconds) = far.filter(|it| *it > ctx.settings.thresholds.capture_skew_s) {
+        if let Some(seconds) = far.filter(|far| *far > ctx.settings.thresholds.capture_skew_s) {
             finding.no_surer_than(Confidence::Suspect);
             finding.note(format!(
                 "the captures were taken {seconds:.0} s apart: it may have come or gone between them"

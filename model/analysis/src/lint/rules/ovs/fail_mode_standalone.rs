@@ -1,7 +1,7 @@
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_topology::Topic;
 use tapline_topology::graph::OvsBridge;
+use tapline_topology::{Topic, names};
 
 use crate::lint::{Ctx, Verdicts, declare_rule};
 use tapline_network::Item;
@@ -31,15 +31,15 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         let sets = defs::is_ovn(ctx, host)
             || recent.contains(&host)
             || ctx.ovs_bridges_of(host).any(|bridge| {
-                let secure = bridge.fail_mode.as_ref().is_some_and(|it| it.value == "secure");
+                let secure = bridge.fail_mode.as_ref().is_some_and(|mode| mode.value == "secure");
                 secure || !bridge.controllers.is_empty()
             });
         if !sets {
             continue;
         }
         let mut open = Vec::new();
-        for bridge in ctx.ovs_bridges_of(host).filter(|it| is_managed(ctx, host, *it)) {
-            let mode = bridge.fail_mode.as_ref().map(|it| it.value.as_str());
+        for bridge in ctx.ovs_bridges_of(host).filter(|bridge| is_managed(ctx, host, *bridge)) {
+            let mode = bridge.fail_mode.as_ref().map(|mode| mode.value.as_str());
             if mode == Some("secure") {
                 out.clean();
             } else if mode.is_some() || ctx.complete(host, &Netns::Root, Topic::Ovs) {
@@ -59,20 +59,20 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 /// take it over.
 fn is_managed(ctx: &Ctx<'_>, host: HostId, bridge: Item<'_, OvsBridge>) -> bool {
     let name = bridge.name();
-    if name == "br-int" {
+    if ctx.is_integration(bridge.id) {
         return defs::has_agent_patches(ctx, host) || defs::is_ovn(ctx, host);
     }
     let patches = defs::interfaces_of(ctx, bridge.id);
-    let has = |name: fn(&str) -> bool| patches.iter().any(|it| name(it.name()));
+    let has = |name: fn(&str) -> bool| patches.iter().any(|patch| name(patch.name()));
     // Releases that set the mode of provider bridges are those that give them a controller; before,
     // `secure` on the integration bridge alone kept their networks apart.
     let provider = !bridge.controllers.is_empty() && has(|it| it.starts_with("phy-"));
     defs::has_agent_patches(ctx, host)
-        && (provider || name == "br-tun" && has(|it| it == "patch-int"))
+        && (provider || name == names::TUNNEL_BRIDGE && has(|it| it == "patch-int"))
 }
 
 fn report(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, mut open: Vec<Item<'_, OvsBridge>>) {
-    open.sort_by_key(|it| (it.name() != "br-int", it.name()));
+    open.sort_by_key(|bridge| (!ctx.is_integration(bridge.id), bridge.name()));
     let Some((first, rest)) = open.split_first() else { return };
     let message = "fail mode is not `secure`: once OVS restarts without its controller, the bridge switches between all its ports";
     let finding = out.fault(ctx, host, first.id, message);

@@ -75,10 +75,11 @@ struct Named<'a> {
 fn numbers<'a>(dump: &Dump<'a>) -> BTreeMap<u32, Named<'a>> {
     let mut all: BTreeMap<u32, Named<'a>> = BTreeMap::new();
     let lasting = dump.flows.iter().filter(|flow| {
-        flow.hard_timeout.is_none_or(|it| it == 0) && flow.idle_timeout.is_none_or(|it| it == 0)
+        flow.hard_timeout.is_none_or(|timeout| timeout == 0)
+            && flow.idle_timeout.is_none_or(|timeout| timeout == 0)
     });
     for &flow in lasting {
-        if let Some(OfPort::Number(number)) = flow.in_port().map(|it| it.value) {
+        if let Some(OfPort::Number(number)) = flow.in_port().map(|port| port.value) {
             all.entry(number).or_default().from.push(flow);
         }
         let to: BTreeSet<u32> = flows::outputs(flow)
@@ -110,7 +111,7 @@ fn listing(
     dump: &Dump<'_>,
     switches: &Switches<'_>,
 ) -> Option<Listed> {
-    let taken = |id| ctx.topology.snapshot.source(id).and_then(|it| it.taken);
+    let taken = |id| ctx.topology.snapshot.source(id).and_then(|source| source.taken);
     let skew = ctx.settings.thresholds.capture_skew_s;
     let far = |source| match (taken(source), taken(dump.source)) {
         (Some(a), Some(b)) => (a - b).abs() > skew,
@@ -128,7 +129,7 @@ fn listing(
     }
     // What the database knows was there at some time of the capture.
     for interface in defs::interfaces_of(ctx, bridge.id) {
-        let number = interface.ofport.as_ref().and_then(|it| u32::try_from(it.value).ok());
+        let number = interface.ofport.as_ref().and_then(|ofport| u32::try_from(ofport.value).ok());
         ports.extend(number);
     }
     let searched = Searched { keys: Vec::new(), sources: vec![(*source, 1)], namespaces: 0 };
@@ -145,12 +146,13 @@ fn judge(
 ) {
     let gone: Vec<_> = named.iter().filter(|(number, _)| !listed.ports.contains(number)).collect();
     // The worst first: a flow that loses packets now, then one that would.
-    let rank = |it: &Named<'_>| (!it.to.iter().any(|it| is_losing(it, listed)), it.to.is_empty());
+    let rank =
+        |name: &Named<'_>| (!name.to.iter().any(|to| is_losing(to, listed)), name.to.is_empty());
     let Some((number, worst)) = gone.iter().min_by_key(|(number, it)| (rank(it), **number)) else {
         out.clean();
         return;
     };
-    let losing = worst.to.iter().any(|it| is_losing(it, listed));
+    let losing = worst.to.iter().any(|to| is_losing(to, listed));
     let some = |count: usize, one: &str, many: &str| match count {
         1 => format!("a flow {one}"),
         more => format!("{more} flows {many}"),
@@ -171,12 +173,12 @@ fn judge(
     if !losing {
         finding.at_most(Severity::Warning);
     }
-    let losing_first = worst.to.iter().filter(|it| is_losing(it, listed));
-    let others = worst.to.iter().chain(&worst.from).filter(|it| !is_losing(it, listed));
+    let losing_first = worst.to.iter().filter(|to| is_losing(to, listed));
+    let others = worst.to.iter().chain(&worst.from).filter(|to| !is_losing(to, listed));
     for flow in losing_first.chain(others).take(3) {
         finding.primary(dump.line(flow), format!("names port {number}"));
     }
-    for (other, it) in gone.iter().filter(|it| it.0 != *number).take(5) {
+    for (other, it) in gone.iter().filter(|gone| gone.0 != *number).take(5) {
         if let Some(flow) = it.to.first().or(it.from.first()) {
             finding.primary(dump.line(flow), format!("names port {other}"));
         }
@@ -185,7 +187,7 @@ fn judge(
     let mut searched = listed.searched.clone();
     searched.keys = gone.iter().take(8).map(|(number, _)| format!("port {number}")).collect();
     finding.rests_on_absence(searched);
-    for (other, it) in gone.iter().filter(|it| it.0 != *number) {
+    for (other, it) in gone.iter().filter(|gone| gone.0 != *number) {
         let Some(flow) = it.to.first().or(it.from.first()) else { continue };
         let port = Recorded::FlowPort { number: **other };
         finding.also(Subject::record(dump.line(flow), port));
@@ -203,8 +205,8 @@ fn heading(ctx: &Ctx<'_>, source: SourceId) -> Evidence {
 
 /// Whether packets met the flow lately, and it sends them to no port that there is.
 fn is_losing(flow: &Flow, listed: &Listed) -> bool {
-    let used =
-        flow.n_packets.is_some_and(|it| it > 0) && flow.idle_age.is_some_and(|it| it <= RECENT);
+    let used = flow.n_packets.is_some_and(|packet| packet > 0)
+        && flow.idle_age.is_some_and(|age| age <= RECENT);
     used && flows::actions(flow).all(|action| match &action.action {
         Action::Output { port: OfPort::Number(number) } => !listed.ports.contains(number),
         Action::Output { .. }

@@ -38,9 +38,11 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         let mut networks: BTreeMap<(&str, &str), Vec<Tagged<'_>>> = BTreeMap::new();
         let mut servers: Vec<(&str, Tagged<'_>)> = Vec::new();
         let mut untold = 0_u32;
-        let ports: Vec<_> = ctx.ovs_ports_of(host).filter(|it| is_of_network(*it)).collect();
+        let ports: Vec<_> =
+            ctx.ovs_ports_of(host).filter(|port| is_of_network(ctx, *port)).collect();
         for port in &ports {
-            let Some(tag) = port.data.tag.as_ref().filter(|it| it.value != defs::DEAD_VLAN) else {
+            let Some(tag) = port.data.tag.as_ref().filter(|tag| tag.value != defs::DEAD_VLAN)
+            else {
                 continue;
             };
             against_own(ctx, out, *port, tag);
@@ -57,7 +59,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         }
         for (network, server) in servers {
             // Of a network with several segments nothing tells which one is served.
-            let known: Vec<_> = networks.keys().filter(|it| it.0 == network).copied().collect();
+            let known: Vec<_> = networks.keys().filter(|key| key.0 == network).copied().collect();
             if let [one] = known.as_slice() {
                 networks.entry(*one).or_default().push(server);
             }
@@ -78,9 +80,12 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 }
 
 /// Whether the tag of the port is that of its network. Trunks have VLANs of their own.
-fn is_of_network(port: Item<'_, OvsPort>) -> bool {
-    let trunk = ["tpt-", "tpi-", "spt-", "spi-"].iter().any(|it| port.name().starts_with(it));
-    port.bridge == "br-int" && !trunk && names::port_prefix(port.name()).is_some()
+fn is_of_network(ctx: &Ctx<'_>, port: Item<'_, OvsPort>) -> bool {
+    let trunk =
+        ["tpt-", "tpi-", "spt-", "spi-"].iter().any(|prefix| port.name().starts_with(prefix));
+    ctx.is_integration_called(port.host, &port.bridge)
+        && !trunk
+        && names::port_prefix(port.name()).is_some()
 }
 
 /// The network that a DHCP server serves: its namespace is called after it.
@@ -137,8 +142,8 @@ fn by_segment(
     }
     let noted = port.data.other_config.iter().find(|(key, _)| key == "segmentation_id");
     let Some((_, noted)) = noted else { return };
-    let inbound = noted.value.parse().ok().and_then(|it: u64| local.inbound.get(&it));
-    let Some(inbound) = inbound.filter(|it| !it.contains_key(&vlan)) else { return };
+    let inbound = noted.value.parse().ok().and_then(|parsed: u64| local.inbound.get(&parsed));
+    let Some(inbound) = inbound.filter(|inbound| !inbound.contains_key(&vlan)) else { return };
     let Some((other, at)) = inbound.iter().next() else { return };
     let message = format!(
         "the port is on VLAN {vlan}, and packets of its network (tunnel key {}) come in on {other}: nothing from other hosts reaches it",
@@ -200,7 +205,7 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, network: &str, ports: 
             let interface = ctx.topology.find_ovs_interface(host, it.name())?;
             ctx.device_of(interface)?.place()
         };
-        if let Some(at) = value.map(|it| it.1.evidence).or_else(server) {
+        if let Some(at) = value.map(|value| value.1.evidence).or_else(server) {
             finding.context(at, format!("the network of {}", it.name()));
         }
     }

@@ -85,9 +85,9 @@ fn kind(local: &LocalVlans<'_>, vlan: u16, ways: &Ways<'_>) -> (Kind, Option<Evi
         };
         return (kind, Some(at));
     }
-    let tunnel = ways.tunnel_in.first().map(|it| it.1);
-    let tunnel = tunnel.or(ways.floods.first().map(|it| it.at)).or(ways.unicast);
-    let provider = ways.provider_in.or(ways.provider_out.first().map(|it| it.1));
+    let tunnel = ways.tunnel_in.first().map(|tunnel| tunnel.1);
+    let tunnel = tunnel.or(ways.floods.first().map(|flood| flood.at)).or(ways.unicast);
+    let provider = ways.provider_in.or(ways.provider_out.first().map(|pair| pair.1));
     match (tunnel, provider) {
         (Some(at), None) => (Kind::Tunnel, Some(at)),
         (None, Some(at)) => (Kind::Provider, Some(at)),
@@ -112,7 +112,7 @@ fn judge<'a>(
         Kind::Local => return out.clean(),
         Kind::Unknown => {
             let bridges = local.provider_bridges.iter().chain(&local.tunnel_bridge);
-            let bridges = bridges.map(Item::name).chain(["br-int"]);
+            let bridges = bridges.map(Item::name).chain([ctx.integration_bridge(host)]);
             let open = vlans::open_bridges(host, seen.flows, bridges);
             let both = ways.provider_in.is_some() && !ways.tunnel_in.is_empty();
             if both {
@@ -133,7 +133,11 @@ fn judge<'a>(
         }
         Kind::Provider => {
             let bridges = || local.provider_bridges.iter().map(Item::name);
-            let open = vlans::open_bridges(host, seen.flows, bridges().chain(["br-int"]));
+            let open = vlans::open_bridges(
+                host,
+                seen.flows,
+                bridges().chain([ctx.integration_bridge(host)]),
+            );
             if local.provider_bridges.is_empty() {
                 return out.clean();
             }
@@ -198,7 +202,7 @@ fn tunnel_lack<'a>(
         needs.tunnel, needs.peer
     );
     let mut cited = needs.cited;
-    cited.extend(ways.floods.first().map(|it| (it.at, "what floods it".to_owned())));
+    cited.extend(ways.floods.first().map(|flood| (flood.at, "what floods it".to_owned())));
     lack(message, "the tunnel among the ports that the VLAN is flooded to", cited)
 }
 
@@ -240,7 +244,7 @@ fn missing_peer(
                     let number = matches!(port, tapline_core::records::openflow::OfPort::Number(_));
                     let of_database = || {
                         let ofport = tunnel.data.ofport.as_ref();
-                        ofport.is_some_and(|it| it.value.to_string() == port.to_string())
+                        ofport.is_some_and(|ofport| ofport.value.to_string() == port.to_string())
                     };
                     let known = listed || tunnel.data.ofport.is_some();
                     number && !known
@@ -254,7 +258,7 @@ fn missing_peer(
         let mut cited = vec![(remote.evidence, format!("the tunnel to {}", ctx.host_name(peer)))];
         cited.push((*at, format!("{} has the network", ctx.host_name(peer))));
         let place = port.place();
-        cited.extend(place.map(|it| (it, format!("its port {}", port.name()))));
+        cited.extend(place.map(|place| (place, format!("its port {}", port.name()))));
         Some(Needs {
             tunnel: tunnel.name().to_owned(),
             peer: ctx.host_name(peer).to_owned(),
@@ -280,7 +284,7 @@ fn provider_lack<'a>(ctx: &Ctx<'a>, local: &LocalVlans<'a>, ways: &Ways<'_>) -> 
         return None;
     }
     let host = first.host;
-    let bridge = ctx.bridge_called(host, "br-int")?;
+    let bridge = ctx.integration(host)?;
     Some(Lack {
         bridge,
         message:

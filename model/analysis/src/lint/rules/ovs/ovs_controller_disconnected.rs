@@ -34,9 +34,10 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     // Bridges that wait for the same controller have one fault together.
     let mut lost: BTreeMap<(HostId, Vec<&str>), Vec<Item<'_, OvsBridge>>> = BTreeMap::new();
     for bridge in ctx.ovs_bridges() {
-        let targets: Vec<&str> = active(bridge.data).map(|it| it.target.value.as_str()).collect();
+        let targets: Vec<&str> =
+            active(bridge.data).map(|active| active.target.value.as_str()).collect();
         let states: Vec<Option<bool>> =
-            active(bridge.data).map(|it| state(ctx, bridge.host, it)).collect();
+            active(bridge.data).map(|active| state(ctx, bridge.host, active)).collect();
         if targets.is_empty() || states.contains(&Some(true)) {
             out.clean();
         } else if states.contains(&None) {
@@ -77,21 +78,21 @@ fn report(
     mut bridges: Vec<Item<'_, OvsBridge>>,
 ) {
     // The integration bridge speaks for all; else the first by name.
-    bridges.sort_by_key(|it| (it.name() != "br-int", it.name()));
+    bridges.sort_by_key(|bridge| (!ctx.is_integration(bridge.id), bridge.name()));
     let Some((first, rest)) = bridges.split_first() else { return };
     let target = defs::list(targets.iter().copied(), 3);
-    let secure = bridges.iter().any(|it| is_secure(it.data));
+    let secure = bridges.iter().any(|bridge| is_secure(bridge.data));
     let consequence = if secure {
         "its flows stay as they are, and are gone once the switch restarts"
     } else {
         "it switches on its own, without the controller's rules"
     };
-    let of_agent = targets.iter().any(|it| it.starts_with(AGENT));
+    let of_agent = targets.iter().any(|target| target.starts_with(AGENT));
     // One bridge that is connected shows that the agent works.
     let agent_is_away = of_agent
         && !rest.is_empty()
-        && first.name() == "br-int"
-        && !ctx.ovs_bridges_of(host).any(|it| is_connected(it.data, AGENT));
+        && ctx.is_integration(first.id)
+        && !ctx.ovs_bridges_of(host).any(|bridge| is_connected(bridge.data, AGENT));
     let message = match targets {
         _ if agent_is_away => format!(
             "the openvswitch agent is not working on {}: none of its {} bridges is connected to {target}: {consequence}",
@@ -128,18 +129,19 @@ fn report(
 fn is_connected(bridge: &OvsBridge, target: &str) -> bool {
     active(bridge).any(|controller| {
         controller.target.value.starts_with(target)
-            && controller.is_connected.as_ref().is_some_and(|it| it.value)
+            && controller.is_connected.as_ref().is_some_and(|connected| connected.value)
     })
 }
 
 fn is_secure(bridge: &OvsBridge) -> bool {
-    bridge.fail_mode.as_ref().is_some_and(|it| it.value == "secure")
+    bridge.fail_mode.as_ref().is_some_and(|mode| mode.value == "secure")
 }
 
 fn cite(finding: &mut Finding, bridge: Item<'_, OvsBridge>) {
     for controller in active(bridge.data) {
         let target = controller.target.evidence;
-        let printed = controller.is_connected.as_ref().filter(|it| it.evidence != target);
+        let printed =
+            controller.is_connected.as_ref().filter(|connected| connected.evidence != target);
         match printed {
             Some(state) => finding.primary(state.evidence, "not connected"),
             None => finding.primary(target, "not marked `is_connected: true`"),

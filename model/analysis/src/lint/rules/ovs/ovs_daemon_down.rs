@@ -51,7 +51,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 /// The question to the database failed: is there a switch that it should describe?
 fn database(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, source: &Source) {
     let trace = ctx.netdevs_of(host).find(|device| {
-        let master = device.master.as_ref().map_or("", |it| it.value.as_str());
+        let master = device.master.as_ref().map_or("", |master| master.value.as_str());
         device.netns().is_root()
             && (names::is_ovs_datapath(device.name()) || names::is_ovs_datapath(master))
     });
@@ -93,14 +93,14 @@ fn silent_bridges(ctx: &Ctx<'_>) -> BTreeMap<HostId, Asked> {
             .command
             .args()
             .iter()
-            .find(|it| ctx.topology.find_ovs_bridge(source.host, it).is_some());
+            .find(|arg| ctx.topology.find_ovs_bridge(source.host, arg).is_some());
         let Some(bridge) = bridge.cloned() else { continue };
         let asked = all.entry(source.host).or_default();
         match ctx.topology.snapshot.completeness(source.id) {
             Completeness::Failed(_) => {
                 let dead = ["is not a bridge or a socket", "failed to connect to socket"];
                 let denied = source.text.contains("ermission denied");
-                if !denied && dead.iter().any(|it| source.text.contains(it)) {
+                if !denied && dead.iter().any(|dead| source.text.contains(dead)) {
                     let at = Evidence { source: source.id, span: first_line(source) };
                     asked.failed.entry(bridge).or_insert(at);
                 }
@@ -130,7 +130,7 @@ fn openflow(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, asked: Option<&Aske
     for (bridge, evidence) in dead.iter().take(5) {
         finding.primary(**evidence, format!("no answer for {bridge}"));
     }
-    if let Some(place) = ctx.ovs_bridge(node).and_then(|it| it.place()) {
+    if let Some(place) = ctx.ovs_bridge(node).and_then(|bridge| bridge.place()) {
         finding.context(place, "the bridge");
     }
     for (bridge, _) in dead.iter().skip(1) {
@@ -148,7 +148,7 @@ fn datapath(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId) {
     }
     let ports = defs::kernel_ports(ctx, host);
     let Some(first) = ports.first() else { return };
-    if ports.iter().any(|it| it.attached == Attached::Datapath) {
+    if ports.iter().any(|port| port.attached == Attached::Datapath) {
         out.clean();
         return;
     }
@@ -184,10 +184,10 @@ fn datapath(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId) {
 
 /// Kernels before 3.10 do not print the datapath as master.
 fn is_old_kernel(ctx: &Ctx<'_>, host: HostId) -> bool {
-    let node = ctx.topology.host_node(host).and_then(|it| ctx.topology.node(it));
-    let Some(NodeData::Host(data)) = node.map(|it| &it.data) else { return false };
+    let node = ctx.topology.host_node(host).and_then(|node| ctx.topology.node(node));
+    let Some(NodeData::Host(data)) = node.map(|node| &node.data) else { return false };
     let Some(kernel) = &data.kernel else { return false };
-    let mut numbers = kernel.value.split('.').map(|it| it.parse::<u32>().unwrap_or(0));
+    let mut numbers = kernel.value.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
     let (major, minor) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     major > 0 && (major, minor) < (3, 10)
 }

@@ -45,7 +45,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         let mut wired: BTreeMap<&str, usize> = BTreeMap::new();
         for port in ctx.ovs_ports_of(host) {
             let bridge = port.data.bridge.as_str();
-            match port.data.tag.as_ref().filter(|it| it.value == DEAD_VLAN) {
+            match port.data.tag.as_ref().filter(|tag| tag.value == DEAD_VLAN) {
                 Some(tag) => dead.entry(bridge).or_default().push((port, tag)),
                 None => {
                     out.clean();
@@ -55,7 +55,8 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             }
         }
         for (bridge, ports) in dead {
-            let integration = neutron && (bridge == "br-int" || bridge.starts_with("tbr-"));
+            let integration =
+                neutron && (ctx.is_integration_called(host, bridge) || bridge.starts_with("tbr-"));
             let all = ports.len() + wired.get(bridge).copied().unwrap_or_default();
             if bridge.is_empty() {
                 without_bridge(ctx, out, ports);
@@ -106,7 +107,7 @@ fn parked(ctx: &Ctx<'_>, out: &mut Verdicts, port: Item<'_, OvsPort>, tag: &Fact
     );
     let id = ctx
         .interface_called(port.host, port.name())
-        .and_then(|it| defs::external_id(it.data, "iface-id"));
+        .and_then(|interface| defs::external_id(interface.data, "iface-id"));
     match (id, names::port_prefix(port.name())) {
         (Some(id), _) => {
             finding.next(format!(
@@ -167,7 +168,8 @@ fn reserved(ctx: &Ctx<'_>, out: &mut Verdicts, port: Item<'_, OvsPort>, tag: &Fa
 fn lower_for_user(ctx: &Ctx<'_>, finding: &mut Finding, port: Item<'_, OvsPort>) {
     let (host, name) = (port.host, port.name());
     // An internal port serves the namespace that its device is in.
-    let device = ctx.topology.find_ovs_interface(host, name).and_then(|it| ctx.device_of(it));
+    let device =
+        ctx.topology.find_ovs_interface(host, name).and_then(|interface| ctx.device_of(interface));
     if let Some(device) = &device
         && !device.netns().is_root()
     {
@@ -192,7 +194,7 @@ fn lower_for_user(ctx: &Ctx<'_>, finding: &mut Finding, port: Item<'_, OvsPort>)
         }
         User::Unknown(_) => {
             // Without a tap no VM is plugged into a hybrid port.
-            let tap = name.strip_prefix("qvo").map(|it| format!("tap{it}"));
+            let tap = name.strip_prefix("qvo").map(|rest| format!("tap{rest}"));
             let Some(tap) = tap else { return };
             if let Some(bridge) = without_tap(ctx, port) {
                 finding.at_most(Severity::Warning);
@@ -211,10 +213,10 @@ fn lower_for_user(ctx: &Ctx<'_>, finding: &mut Finding, port: Item<'_, OvsPort>)
 
 /// The place of the port's own bridge, where its members were captured and no tap is among them.
 fn without_tap(ctx: &Ctx<'_>, port: Item<'_, OvsPort>) -> Option<Evidence> {
-    let bridge = port.name().strip_prefix("qvo").map(|it| format!("qbr{it}"))?;
+    let bridge = port.name().strip_prefix("qvo").map(|rest| format!("qbr{rest}"))?;
     let bridge = ctx.netdev_called(port.host, &Netns::Root, &bridge)?;
     let members = ctx.members(bridge.id);
     let listed = !members.is_empty() && ctx.complete(port.host, &Netns::Root, Topic::BridgeMembers);
-    let tapped = members.iter().any(|it| it.name().starts_with("tap"));
+    let tapped = members.iter().any(|member| member.name().starts_with("tap"));
     (listed && !tapped).then(|| bridge.place()).flatten()
 }

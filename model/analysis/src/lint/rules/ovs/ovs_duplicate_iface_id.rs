@@ -31,9 +31,9 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     for host in ctx.hosts() {
         // By the id that the interface carries, else by the start of it in the name.
         let mut ports: BTreeMap<&str, Vec<Item<'_, OvsInterface>>> = BTreeMap::new();
-        for interface in ctx.ovs_interfaces_of(host).filter(|it| counts(*it)) {
+        for interface in ctx.ovs_interfaces_of(host).filter(|interface| counts(ctx, *interface)) {
             let id = defs::external_id(interface.data, "iface-id");
-            let start = id.and_then(|it| it.get(..11)).or_else(|| {
+            let start = id.and_then(|id| id.get(..11)).or_else(|| {
                 names::port_prefix(&interface.node.name).filter(|_| is_plug(interface.name()))
             });
             if let Some(start) = start {
@@ -56,9 +56,11 @@ fn is_plug(name: &str) -> bool {
 
 /// Interfaces of the integration bridge; the parent of a trunk has another one in its own bridge.
 /// On the target of a live migration one is inactive.
-fn counts(interface: Item<'_, OvsInterface>) -> bool {
+fn counts(ctx: &Ctx<'_>, interface: Item<'_, OvsInterface>) -> bool {
     let status = defs::external_id(interface.data, "iface-status");
-    interface.bridge == "br-int" && interface.kind != "patch" && status != Some("inactive")
+    ctx.is_integration_called(interface.host, &interface.bridge)
+        && interface.kind != "patch"
+        && status != Some("inactive")
 }
 
 fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, interfaces: &[Item<'_, OvsInterface>]) {

@@ -47,7 +47,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
                 out.cannot_tell(host, [flows::command(bridge.name())]);
                 continue;
             }
-            match dumps.iter().map(|it| loss(maker, it, database)).min().flatten() {
+            match dumps.iter().map(|dump| loss(maker, dump, database)).min().flatten() {
                 Some(it) if it != Loss::Plain || is_programmed(ctx, bridge) => {
                     lost.push((bridge, maker, it));
                 }
@@ -102,7 +102,7 @@ fn maker(
     database: Database,
 ) -> Option<Maker> {
     let agent = defs::has_agent_patches(ctx, bridge.host);
-    if bridge.name() == "br-int" {
+    if ctx.is_integration(bridge.id) {
         let ovn = database.ovn || defs::is_ovn(ctx, bridge.host);
         return match (agent, ovn) {
             (true, _) => Some(Maker::Integration),
@@ -113,8 +113,8 @@ fn maker(
     if !agent {
         return None;
     }
-    let named = |name: fn(&str) -> bool| interfaces.iter().any(|it| name(it.name()));
-    let tunnels = interfaces.iter().any(|it| is_tunnel(it));
+    let named = |name: fn(&str) -> bool| interfaces.iter().any(|interface| name(interface.name()));
+    let tunnels = interfaces.iter().any(|interface| is_tunnel(interface));
     if tunnels && named(|it| it == "patch-int") {
         return Some(Maker::Tunnels);
     }
@@ -140,7 +140,7 @@ enum Loss {
 }
 
 fn loss(maker: Maker, dump: &Dump<'_>, database: Database) -> Option<Loss> {
-    let any = |test: &dyn Fn(&Flow) -> bool| dump.flows.iter().any(|it| test(it));
+    let any = |test: &dyn Fn(&Flow) -> bool| dump.flows.iter().any(|flow| test(flow));
     if dump.flows.is_empty() {
         return Some(Loss::All);
     }
@@ -179,15 +179,15 @@ fn is_default(flow: &Flow) -> bool {
 
 /// Whether somebody is known to program the bridge, not only to name its ports.
 fn is_programmed(ctx: &Ctx<'_>, bridge: Item<'_, OvsBridge>) -> bool {
-    bridge.fail_mode.as_ref().is_some_and(|it| it.value == "secure")
+    bridge.fail_mode.as_ref().is_some_and(|mode| mode.value == "secure")
         || !bridge.controllers.is_empty()
         || has_live_ports(ctx, bridge.host)
 }
 
 /// Whether the integration bridge has ports of VMs, routers or DHCP servers that are wired.
 fn has_live_ports(ctx: &Ctx<'_>, host: HostId) -> bool {
-    ctx.ovs_ports_of(host).filter(|it| it.bridge == "br-int").any(|port| {
-        let dead = port.tag.as_ref().is_some_and(|it| it.value == defs::DEAD_VLAN);
+    ctx.integration_ports(host).any(|port| {
+        let dead = port.tag.as_ref().is_some_and(|tag| tag.value == defs::DEAD_VLAN);
         let id = || ctx.interface_called(host, port.name());
         let named = names::port_prefix(port.name()).is_some();
         !dead && (named || id().is_some_and(|it| defs::external_id(&it, "iface-id").is_some()))
@@ -201,7 +201,10 @@ fn report(
     host: HostId,
     mut lost: Vec<(Item<'_, OvsBridge>, Maker, Loss)>,
 ) {
-    lost.sort_by_key(|(it, ..)| (it.name() != "br-int", it.name() != "br-tun", it.name()));
+    lost.sort_by_key(|(bridge, ..)| {
+        let name = bridge.name();
+        (!ctx.is_integration(bridge.id), name != names::TUNNEL_BRIDGE, name)
+    });
     let Some(&(first, maker, loss)) = lost.first() else { return };
     let finding = out.fault(ctx, host, first.id, message(first, loss));
     for &(bridge, _, loss) in lost.iter().take(5) {
@@ -223,12 +226,11 @@ fn report(
 
 fn message(bridge: Item<'_, OvsBridge>, loss: Loss) -> &'static str {
     // Without its controller such a bridge takes over and switches by itself.
-    let alone = bridge.fail_mode.as_ref().is_none_or(|it| it.value != "secure")
+    let alone = bridge.fail_mode.as_ref().is_none_or(|mode| mode.value != "secure")
         && !bridge.controllers.is_empty()
-        && bridge
-            .controllers
-            .iter()
-            .all(|controller| controller.is_connected.as_ref().is_none_or(|it| !it.value));
+        && bridge.controllers.iter().all(|controller| {
+            controller.is_connected.as_ref().is_none_or(|connected| !connected.value)
+        });
     match loss {
         Loss::All if alone => {
             "the bridge has no flow, and is not `secure`: nothing separates its networks or leads them out"

@@ -36,7 +36,7 @@ declare_rule! {
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     for interface in ctx.ovs_interfaces() {
-        let error = interface.data.error.as_ref().filter(|it| !it.value.is_empty());
+        let error = interface.data.error.as_ref().filter(|error| !error.value.is_empty());
         match error {
             Some(error) => report(ctx, out, interface, error),
             None => out.clean(),
@@ -178,7 +178,7 @@ impl<'t> Cause<'t> {
         let reason = reason.unwrap_or(error);
         let unsupported =
             ["Address family not supported", "Operation not supported", "Protocol not supported"];
-        if unsupported.iter().any(|it| reason.starts_with(it)) {
+        if unsupported.iter().any(|unsupported| reason.starts_with(unsupported)) {
             Self::Unsupported(reason)
         } else if error.starts_with("could not open network device") {
             Self::NoDevice(reason)
@@ -211,7 +211,7 @@ impl<'t> Cause<'t> {
 /// Says where the device is, if it is anywhere; else what was searched in vain.
 fn describe_device(ctx: &Ctx<'_>, finding: &mut Finding, host: HostId, name: &str) {
     // A hybrid port is a veth pair: the other end says whether the pair was ever made.
-    let partner = name.strip_prefix("qvo").map(|it| format!("qvb{it}"));
+    let partner = name.strip_prefix("qvo").map(|rest| format!("qvb{rest}"));
     let mut nowhere: Option<Searched> = None;
     for name in std::iter::once(name).chain(partner.as_deref()) {
         match defs::presence(ctx, host, name) {

@@ -53,7 +53,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
                 add(Kind::Snooper, Leftover::new(port.id, at));
             }
             trunks(ctx, out, port, &mut add);
-            if let Some(at) = zero(port).filter(|_| agent) {
+            if let Some(at) = zero(ctx, port).filter(|_| agent) {
                 add(Kind::VlanZero, Leftover::new(port.id, at));
             }
         }
@@ -93,9 +93,9 @@ fn mirrors(ctx: &Ctx<'_>) -> BTreeMap<NodeId, Evidence> {
     for (source, rows) in ctx.ovs_texts() {
         for record in rows {
             let OvsRow::Bridge(row) = &record.row else { continue };
-            let column = record.columns.iter().find(|it| it.name == "mirrors");
+            let column = record.columns.iter().find(|column| column.name == "mirrors");
             // A set of row ids; empty it is `[]`.
-            let Some(column) = column.filter(|it| it.value.contains('-')) else { continue };
+            let Some(column) = column.filter(|column| column.value.contains('-')) else { continue };
             let bridge = ctx.bridge_called(source.host, &row.name);
             if let Some(bridge) = bridge.filter(|_| defs::has_agent_patches(ctx, source.host)) {
                 all.entry(bridge.id).or_insert(column.value.evidence(source.id));
@@ -110,13 +110,14 @@ fn mirrors(ctx: &Ctx<'_>) -> BTreeMap<NodeId, Evidence> {
 fn empty(ctx: &Ctx<'_>, bridge: Item<'_, OvsBridge>) -> Option<User> {
     let name = bridge.name();
     let interfaces = defs::interfaces_of(ctx, bridge.id);
-    let bare = interfaces.iter().all(|it| it.kind == "patch" || it.name() == name);
+    let bare =
+        interfaces.iter().all(|interface| interface.kind == "patch" || interface.name() == name);
     if !bare || !ctx.complete(bridge.host, &Netns::Root, Topic::Ovs) {
         return None;
     }
     if name.starts_with("tbr-") {
         // The patch is called after the port of the VM.
-        let patch = interfaces.iter().find(|it| it.name().starts_with("tpt-"))?;
+        let patch = interfaces.iter().find(|interface| interface.name().starts_with("tpt-"))?;
         return Some(ctx.user_of(bridge.host, patch.name()));
     }
     let tap = format!("tap{}", name.strip_prefix("pb")?);
@@ -131,9 +132,9 @@ fn trunks(
     port: Item<'_, OvsPort>,
     add: &mut impl FnMut(Kind, Leftover),
 ) {
-    let tag = port.data.tag.as_ref().filter(|it| it.value != defs::DEAD_VLAN);
+    let tag = port.data.tag.as_ref().filter(|tag| tag.value != defs::DEAD_VLAN);
     let (Some(_), Some(trunk)) = (tag, port.data.trunks.first()) else { return };
-    match port.data.vlan_mode.as_ref().map(|it| it.value.as_str()) {
+    match port.data.vlan_mode.as_ref().map(|mode| mode.value.as_str()) {
         Some("access") => add(Kind::Trunks, Leftover::new(port.id, trunk.evidence)),
         Some(_) => out.clean(),
         None if ctx.complete(port.host, &Netns::Root, Topic::OvsPorts) => {
@@ -144,10 +145,12 @@ fn trunks(
 }
 
 /// The tag 0 of a port that the agent should have given a VLAN. Trunks use it.
-fn zero(port: Item<'_, OvsPort>) -> Option<Evidence> {
-    let trunk = ["tpt-", "tpi-", "spt-", "spi-"].iter().any(|it| port.name().starts_with(it));
-    let tag = port.data.tag.as_ref().filter(|it| it.value == 0)?;
-    let of_agent = port.bridge == "br-int" && names::port_prefix(port.name()).is_some();
+fn zero(ctx: &Ctx<'_>, port: Item<'_, OvsPort>) -> Option<Evidence> {
+    let trunk =
+        ["tpt-", "tpi-", "spt-", "spi-"].iter().any(|prefix| port.name().starts_with(prefix));
+    let tag = port.data.tag.as_ref().filter(|tag| tag.value == 0)?;
+    let of_agent = ctx.is_integration_called(port.host, &port.bridge)
+        && names::port_prefix(port.name()).is_some();
     (of_agent && !trunk).then_some(tag.evidence)
 }
 
@@ -174,7 +177,8 @@ fn report(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId, kind: Kind, all: &[Le
     };
     let finding = out.fault(ctx, host, first.node, message);
     // So many say that cleaning up does not work on this host.
-    let many = u64::try_from(all.len()).is_ok_and(|it| it >= ctx.settings.thresholds.orphan_warn);
+    let many =
+        u64::try_from(all.len()).is_ok_and(|from| from >= ctx.settings.thresholds.orphan_warn);
     if !many {
         finding.at_most(Severity::Info);
     }

@@ -29,7 +29,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         if ports.is_empty() {
             continue;
         }
-        if !ports.iter().any(|it| it.attached == Attached::Datapath) {
+        if !ports.iter().any(|port| port.attached == Attached::Datapath) {
             // All of them: the daemon is at fault, not a port. Or the command prints no masters.
             if !defs::prints_masters(ctx, host) {
                 out.cannot_tell(host, [Topic::LinkDetails.command(&Netns::Root)]);

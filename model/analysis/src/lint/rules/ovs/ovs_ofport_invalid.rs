@@ -33,8 +33,9 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         let mut told = false;
         let mut open = false;
         // One interface with a number shows that the column was asked for, and that OVS runs.
-        let numbered =
-            ctx.ovs_interfaces_of(host).any(|it| it.ofport.as_ref().is_some_and(|it| it.value > 0));
+        let numbered = ctx
+            .ovs_interfaces_of(host)
+            .any(|interface| interface.ofport.as_ref().is_some_and(|ofport| ofport.value > 0));
         let whole = numbered && ctx.complete(host, &Netns::Root, Topic::OvsInterfaces);
         for interface in ctx.ovs_interfaces_of(host) {
             told |= interface.ofport.is_some();
@@ -44,7 +45,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             }
             let number = interface.ofport.as_ref();
             let empty = whole && number.is_none() && listed(ctx, interface).is_some();
-            if number.is_some_and(|it| it.value < 0) || empty {
+            if number.is_some_and(|number| number.value < 0) || empty {
                 unnumbered(ctx, out, interface);
             } else if number.is_some() {
                 link(ctx, out, interface);
@@ -90,7 +91,7 @@ fn need(ctx: &Ctx<'_>, interface: Item<'_, OvsInterface>) -> Wanted {
     match ctx.user_of(host, name) {
         User::Running(vm) => Wanted::Vm(vm),
         User::Off(_) => Wanted::Nothing,
-        _ if device.is_some_and(|it| uplink::is_uplink(&it)) => Wanted::Wire,
+        _ if device.is_some_and(|device| uplink::is_uplink(&device)) => Wanted::Wire,
         // A tap or a client socket comes with its VM.
         User::Nobody | User::Unknown(_) if device.is_none() => Wanted::Nothing,
         User::Nobody | User::Unknown(_) => Wanted::Perhaps,
@@ -143,14 +144,15 @@ fn unnumbered(ctx: &Ctx<'_>, out: &mut Verdicts, interface: Item<'_, OvsInterfac
 
 fn is_file(ctx: &Ctx<'_>, at: Evidence) -> bool {
     let source = ctx.topology.snapshot.source(at.source);
-    source.is_some_and(|it| !matches!(it.command.program(), "ovs-vsctl" | "ovsdb-client"))
+    source.is_some_and(|source| !matches!(source.command.program(), "ovs-vsctl" | "ovsdb-client"))
 }
 
 /// The row that prints all columns of an interface.
 fn listed(ctx: &Ctx<'_>, interface: Item<'_, OvsInterface>) -> Option<Evidence> {
-    interface.node.seen.iter().copied().find(|it| {
-        ctx.topology.snapshot.source(it.source).is_some_and(|it| {
-            it.command.program() == "ovs-vsctl" && it.command.args().iter().any(|it| it == "list")
+    interface.node.seen.iter().copied().find(|seen| {
+        ctx.topology.snapshot.source(seen.source).is_some_and(|source| {
+            source.command.program() == "ovs-vsctl"
+                && source.command.args().iter().any(|arg| arg == "list")
         })
     })
 }
@@ -160,7 +162,7 @@ fn listed(ctx: &Ctx<'_>, interface: Item<'_, OvsInterface>) -> Option<Evidence> 
 fn link(ctx: &Ctx<'_>, out: &mut Verdicts, interface: Item<'_, OvsInterface>) {
     let (host, name) = (interface.host, interface.name());
     let system = matches!(interface.kind.as_str(), "" | "system");
-    let down = interface.data.link_state.as_ref().filter(|it| it.value == "down" && system);
+    let down = interface.data.link_state.as_ref().filter(|state| state.value == "down" && system);
     let Some(down) = down else { return out.clean() };
     let User::Running(vm) = ctx.user_of(host, name) else { return out.clean() };
     let Some(device) = ctx.device_of(interface.id) else { return out.clean() };
@@ -186,7 +188,9 @@ fn link(ctx: &Ctx<'_>, out: &mut Verdicts, interface: Item<'_, OvsInterface>) {
 
 /// Whether two texts were taken at such different times that they may well differ.
 fn far_apart(ctx: &Ctx<'_>, a: Evidence, b: Evidence) -> bool {
-    let taken = |it: Evidence| ctx.topology.snapshot.source(it.source).and_then(|it| it.taken);
+    let taken = |place: Evidence| {
+        ctx.topology.snapshot.source(place.source).and_then(|source| source.taken)
+    };
     match (taken(a), taken(b)) {
         (Some(a), Some(b)) => (a - b).abs() > ctx.settings.thresholds.capture_skew_s,
         _ => false,

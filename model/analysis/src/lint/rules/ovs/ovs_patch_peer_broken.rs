@@ -31,7 +31,7 @@ declare_rule! {
 const PLACEHOLDER: &str = "nonexistent-peer";
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    for patch in ctx.ovs_interfaces().filter(|it| it.kind == "patch") {
+    for patch in ctx.ovs_interfaces().filter(|interface| interface.kind == "patch") {
         judge(ctx, out, patch);
     }
     for host in ctx.hosts_without_ovs_capture() {
@@ -70,7 +70,7 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, patch: Item<'_, OvsInterface>) {
             format!("patched to {wanted}, which no bridge has: {bridge} is cut off on this side"),
             None,
         )),
-        Some(peer) => mismatch(ctx, patch, *peer).map(|it| (it, Some(*peer))),
+        Some(peer) => mismatch(ctx, patch, *peer).map(|mismatch| (mismatch, Some(*peer))),
     };
     let Some((fact, peer)) = fault else {
         out.clean();
@@ -123,8 +123,9 @@ fn twin<'a>(
         Some(bridge) => format!("int-{bridge}"),
         None => format!("phy-{}", name.strip_prefix("int-")?),
     };
-    let other = ctx.interface_called(patch.host, &other).filter(|it| it.kind == "patch")?;
-    let peer = other.data.option("peer").filter(|it| it.value == PLACEHOLDER)?;
+    let other =
+        ctx.interface_called(patch.host, &other).filter(|interface| interface.kind == "patch")?;
+    let peer = other.data.option("peer").filter(|option| option.value == PLACEHOLDER)?;
     Some((other, peer.evidence))
 }
 
@@ -192,9 +193,9 @@ fn namesake(name: &str) -> Option<String> {
     if let Some(bridge) = name.strip_prefix("phy-") {
         return Some(format!("int-{bridge}"));
     }
-    // OVN: `patch-A-to-B` and `patch-B-to-A`.
+    // ovn-controller: `patch-A-to-B` and `patch-B-to-A`; one of them is the integration bridge.
     let (from, to) = name.strip_prefix("patch-")?.rsplit_once("-to-")?;
-    (from == "br-int" || to == "br-int").then(|| format!("patch-{to}-to-{from}"))
+    [from, to].contains(&names::INTEGRATION_BRIDGE).then(|| format!("patch-{to}-to-{from}"))
 }
 
 fn cite<'f>(finding: &'f mut Finding, it: Item<'_, OvsInterface>, label: &str) -> &'f mut Finding {

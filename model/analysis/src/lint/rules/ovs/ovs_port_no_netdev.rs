@@ -31,7 +31,9 @@ declare_rule! {
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    for interface in ctx.ovs_interfaces().filter(|it| it.has_netdev() && it.error.is_none()) {
+    for interface in
+        ctx.ovs_interfaces().filter(|interface| interface.has_netdev() && interface.error.is_none())
+    {
         if ctx.device_of(interface.id).is_some() {
             out.clean();
             continue;
@@ -102,8 +104,10 @@ fn report(
     }
     // Container runtimes move devices into namespaces without a name, which no command lists.
     let container = ["container_id", "sandbox", "sandbox_id"];
-    let marked = container.iter().any(|it| defs::external_id(interface.data, it).is_some());
-    let nameless = ctx.namespaces_of(host).any(|it| matches!(it.netns(), Netns::Nameless { .. }));
+    let marked =
+        container.iter().any(|container| defs::external_id(interface.data, container).is_some());
+    let nameless =
+        ctx.namespaces_of(host).any(|netns| matches!(netns.netns(), Netns::Nameless { .. }));
     if marked || nameless && names::port_prefix(name).is_none() {
         finding.at_most(Severity::Warning).no_surer_than(Confidence::Suspect);
         finding.note("the host has namespaces without a name, which were not searched");

@@ -36,11 +36,12 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         }
         let mut bare = Vec::new();
         let mut all = 0;
-        for port in ctx.ovs_ports_of(host).filter(|it| it.bridge == "br-int" && is_wired(*it)) {
+        for port in ctx.integration_ports(host).filter(|port| is_wired(*port)) {
             all += 1;
             // A port that OVS could not open is not wired either, and has a rule of its own.
-            let failed =
-                ctx.interface_called(host, port.name()).is_some_and(|it| it.error.is_some());
+            let failed = ctx
+                .interface_called(host, port.name())
+                .is_some_and(|interface| interface.error.is_some());
             if port.tag.is_none() && port.trunks.is_empty() && !failed {
                 bare.push(port);
             } else {
@@ -63,16 +64,17 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 /// Whether the port is one that the agent should have given a tag.
 fn is_wired(port: Item<'_, OvsPort>) -> bool {
     let name = port.name();
-    PREFIXES.iter().any(|it| name.starts_with(it)) && names::port_prefix(name).is_some()
+    PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && names::port_prefix(name).is_some()
 }
 
 fn population(ctx: &Ctx<'_>, out: &mut Verdicts, bare: &[Item<'_, OvsPort>], all: usize) {
     let Some(first) = bare.first() else { return };
     let message = format!(
-        "neutron's agent wired nothing: {} of {all} ports of br-int have no VLAN tag",
-        bare.len()
+        "neutron's agent wired nothing: {} of {all} ports of {} have no VLAN tag",
+        bare.len(),
+        ctx.integration_bridge(first.host)
     );
-    let bridge = ctx.topology.find_ovs_bridge(first.host, "br-int").unwrap_or(first.id);
+    let bridge = ctx.integration(first.host).map_or(first.id, |bridge| bridge.id);
     let finding = out.fault(ctx, first.host, bridge, message);
     for port in bare {
         if let Some(place) = port.place().filter(|_| finding.evidence.len() < 5) {

@@ -40,15 +40,15 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             let joined = defs::has_agent_patches(ctx, host) || defs::is_ovn(ctx, host);
             let provider = mapped.contains(&(host, bridge.name()))
                 || defs::is_expected(ctx, bridge.name())
-                || joined && interfaces.iter().any(|it| joins_integration(*it));
-            if !provider || bridge.name() == "br-int" {
+                || joined && interfaces.iter().any(|interface| joins_integration(*interface));
+            if !provider || ctx.is_integration(bridge.id) {
                 continue;
             }
             // OVN patches a bridge only where a network of this host goes through it.
             let unused = complete
                 && !defs::is_expected(ctx, bridge.name())
                 && !defs::has_agent_patches(ctx, host)
-                && interfaces.iter().all(|it| it.name() == bridge.name());
+                && interfaces.iter().all(|interface| interface.name() == bridge.name());
             if unused || leads_out(ctx, bridge, &interfaces) {
                 out.clean();
             } else if complete {
@@ -72,7 +72,7 @@ fn ovn_mappings<'a>(ctx: &Ctx<'a>) -> BTreeSet<(HostId, &'a str)> {
             let Some(value) = lookup(&database.external_ids, "ovn-bridge-mappings") else {
                 continue;
             };
-            let bridges = value.value.split(',').filter_map(|it| it.split_once(':'));
+            let bridges = value.value.split(',').filter_map(|part| part.split_once(':'));
             all.extend(bridges.map(|(_, bridge)| (source.host, bridge.trim())));
         }
     }
@@ -94,10 +94,14 @@ fn leads_out(ctx: &Ctx<'_>, bridge: Item<'_, OvsBridge>, all: &[Item<'_, OvsInte
         }
         let peer = ctx.topology.peer(it.id, EdgeKind::PatchPeer);
         let far = peer.and_then(|(id, _)| ctx.ovs_interface(id));
-        let next = far.and_then(|it| ctx.bridge_called(it.host, &it.bridge));
-        next.filter(|it| it.name() != "br-int" && it.id != bridge.id).is_some_and(|next| {
-            defs::interfaces_of(ctx, next.id).iter().any(|it| is_way_out(next, *it))
-        })
+        let next = far.and_then(|far| ctx.bridge_called(far.host, &far.bridge));
+        next.filter(|next| !ctx.is_integration(next.id) && next.id != bridge.id).is_some_and(
+            |next| {
+                defs::interfaces_of(ctx, next.id)
+                    .iter()
+                    .any(|interface| is_way_out(next, *interface))
+            },
+        )
     })
 }
 
@@ -118,21 +122,21 @@ fn is_let_out(ctx: &Ctx<'_>, bridge: Item<'_, OvsBridge>) -> Option<(bool, Evide
     let dump = flows.best(host, name)?;
     let heading = tapline_network::flows::first_line(ctx, dump.source);
     // The agent's flow for what no other lets out: the bridge is programmed.
-    let programmed = dump.flows.iter().any(|it| it.in_port().is_some());
+    let programmed = dump.flows.iter().any(|flow| flow.in_port().is_some());
     if !programmed || !defs::has_agent_patches(ctx, host) {
         return None;
     }
     let local = ctx.local_vlans(host);
-    let ports = ctx.ovs_ports_of(host).filter(|it| it.bridge == "br-int");
+    let ports = ctx.integration_ports(host);
     let tags: BTreeSet<u16> =
-        ports.filter_map(|it| it.data.tag.as_ref()).map(|it| it.value).collect();
+        ports.filter_map(|port| port.data.tag.as_ref()).map(|tag| tag.value).collect();
     let mut elsewhere = true;
-    for tag in tags.iter().filter(|it| **it != defs::DEAD_VLAN) {
+    for tag in tags.iter().filter(|tag| **tag != defs::DEAD_VLAN) {
         let Some(ways) = local.ways.get(tag) else {
             elsewhere = false;
             continue;
         };
-        if let Some((_, at)) = ways.provider_out.iter().find(|it| it.0 == name) {
+        if let Some((_, at)) = ways.provider_out.iter().find(|pair| pair.0 == name) {
             return Some((true, *at));
         }
         elsewhere &= !ways.provider_out.is_empty() || !ways.tunnel_in.is_empty();
@@ -143,12 +147,12 @@ fn is_let_out(ctx: &Ctx<'_>, bridge: Item<'_, OvsBridge>) -> Option<(bool, Evide
 /// Whether networks of this host are known to go through a provider bridge.
 fn is_used(ctx: &Ctx<'_>, host: HostId) -> Option<bool> {
     let mut told = false;
-    for port in ctx.ovs_ports_of(host).filter(|it| it.bridge == "br-int") {
-        let dead = port.tag.as_ref().is_some_and(|it| it.value == defs::DEAD_VLAN);
+    for port in ctx.integration_ports(host) {
+        let dead = port.tag.as_ref().is_some_and(|tag| tag.value == defs::DEAD_VLAN);
         let kind = port.other_config.iter().find(|(key, _)| key == "network_type");
         told |= kind.is_some();
         let provider = kind.is_some_and(|(_, it)| matches!(it.value.as_str(), "vlan" | "flat"));
-        let gateway = ["qg-", "fg-"].iter().any(|it| port.name().starts_with(it));
+        let gateway = ["qg-", "fg-"].iter().any(|prefix| port.name().starts_with(prefix));
         if !dead && (provider || gateway) {
             return Some(true);
         }
@@ -163,7 +167,7 @@ fn report(
     interfaces: &[Item<'_, OvsInterface>],
 ) {
     let (host, name) = (bridge.host, bridge.name());
-    let broken: Vec<_> = interfaces.iter().filter(|it| it.error.is_some()).collect();
+    let broken: Vec<_> = interfaces.iter().filter(|interface| interface.error.is_some()).collect();
     let message = match broken.first() {
         Some(nic) => format!(
             "{} is the only way out, and OVS could not open it: provider networks end in this host",
@@ -175,10 +179,10 @@ fn report(
     if let Some(place) = bridge.place() {
         finding.primary(place, "the bridge");
     }
-    for error in broken.iter().filter_map(|it| it.error.as_ref()).take(3) {
+    for error in broken.iter().filter_map(|broken| broken.error.as_ref()).take(3) {
         finding.primary(error.evidence, "could not be opened");
     }
-    if let Some(join) = interfaces.iter().find(|it| joins_integration(**it))
+    if let Some(join) = interfaces.iter().find(|interface| joins_integration(**interface))
         && let Some(place) = join.place()
     {
         finding.context(place, "makes it a provider bridge");
@@ -197,8 +201,8 @@ fn report(
 /// nothing.
 fn lower(ctx: &Ctx<'_>, finding: &mut Finding, bridge: Item<'_, OvsBridge>) {
     let device = ctx.netdev_called(bridge.host, &Netns::Root, bridge.name());
-    let addresses = device.map(|it| ctx.addresses_of(it.id)).unwrap_or_default();
-    if let Some(address) = addresses.iter().find(|it| defs::is_global(it.ip)) {
+    let addresses = device.map(|device| ctx.addresses_of(device.id)).unwrap_or_default();
+    if let Some(address) = addresses.iter().find(|address| defs::is_global(address.ip)) {
         finding.at_most(Severity::Info);
         finding.note(format!(
             "the bridge has {} itself: the host may route for its networks",
@@ -211,7 +215,7 @@ fn lower(ctx: &Ctx<'_>, finding: &mut Finding, bridge: Item<'_, OvsBridge>) {
         let label = if used { "lets out a VLAN of this host" } else { "lets out no VLAN in use" };
         finding.context(at, label);
     }
-    match told.map(|it| it.0).or_else(|| is_used(ctx, bridge.host)) {
+    match told.map(|told| told.0).or_else(|| is_used(ctx, bridge.host)) {
         // A person said that networks go through it.
         _ if defs::is_expected(ctx, bridge.name()) => {
             finding.note("the configuration expects this bridge on every host");

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_topology::graph::{OvsBridge, OvsInterface};
-use tapline_topology::{EdgeKind, Thing, Topic};
+use tapline_topology::{EdgeKind, Thing, Topic, names};
 
 use crate::lint::{Ctx, Subject, Verdicts, declare_rule};
 use tapline_network::Item;
@@ -31,7 +31,7 @@ declare_rule! {
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     for host in ctx.hosts() {
-        let Some(integration) = ctx.bridge_called(host, "br-int") else { continue };
+        let Some(integration) = ctx.integration(host) else { continue };
         if !is_agents(ctx, host) {
             continue;
         }
@@ -39,9 +39,11 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         let halves: BTreeMap<&str, Item<'_, OvsInterface>> =
             defs::interfaces_of(ctx, integration.id)
                 .into_iter()
-                .filter_map(|it| Some((ctx.topology.node(it.id)?.name.as_str(), it)))
+                .filter_map(|interface| {
+                    Some((ctx.topology.node(interface.id)?.name.as_str(), interface))
+                })
                 .collect();
-        for bridge in ctx.ovs_bridges_of(host).filter(|it| it.id != integration.id) {
+        for bridge in ctx.ovs_bridges_of(host).filter(|bridge| bridge.id != integration.id) {
             if near.contains(bridge.name()) {
                 out.clean();
                 continue;
@@ -90,7 +92,7 @@ fn absent(ctx: &Ctx<'_>, out: &mut Verdicts, integration: Item<'_, OvsBridge>) {
 /// integration bridge that is missing, so the other side counts too.
 fn is_agents(ctx: &Ctx<'_>, host: HostId) -> bool {
     defs::is_ml2_ovs(ctx, host)
-        && !ctx.ovs_ports_of(host).any(|it| it.name().starts_with("patch-br-int-to-"))
+        && !ctx.ovs_ports_of(host).any(|port| port.name().starts_with("patch-br-int-to-"))
 }
 
 /// The bridges that a patch or a veth pair joins with this one, whatever its name: long names are
@@ -103,7 +105,7 @@ fn joined<'a>(ctx: &Ctx<'a>, bridge: Item<'a, OvsBridge>) -> BTreeSet<&'a str> {
             let device = ctx.device_of(interface.id)?;
             ctx.interface_of(ctx.veth_peer(device.id)?.id)
         });
-        all.extend(far.map(|it| it.data.bridge.as_str()));
+        all.extend(far.map(|far| far.data.bridge.as_str()));
     }
     all
 }
@@ -124,33 +126,32 @@ fn lack<'a>(
     integration: &BTreeMap<&str, Item<'a, OvsInterface>>,
 ) -> Option<Lack<'a>> {
     let name = bridge.node.name.as_str();
+    let on = ctx.integration_bridge(bridge.host);
     let own = defs::interfaces_of(ctx, bridge.id);
-    let find = |wanted: &str| own.iter().copied().find(|it| it.name() == wanted);
-    if name == "br-tun" {
-        let tunnel = own.iter().copied().find(|it| it.option("remote_ip").is_some())?;
+    let find = |wanted: &str| own.iter().copied().find(|own| own.name() == wanted);
+    if name == names::TUNNEL_BRIDGE {
+        let tunnel = own.iter().copied().find(|own| own.option("remote_ip").is_some())?;
         return match (find("patch-int"), integration.get("patch-tun")) {
             (Some(_), Some(_)) => None,
-            (Some(half), None) => {
-                Some(Lack { missing: ("patch-tun".to_owned(), "br-int"), there: half })
-            }
+            (Some(half), None) => Some(Lack { missing: ("patch-tun".to_owned(), on), there: half }),
             (None, Some(half)) => {
                 Some(Lack { missing: ("patch-int".to_owned(), name), there: *half })
             }
             (None, None) => Some(Lack { missing: ("patch-int".to_owned(), name), there: tunnel }),
         };
     }
-    if let Some(half) = own.iter().copied().find(|it| it.name().starts_with("phy-")) {
+    if let Some(half) = own.iter().copied().find(|own| own.name().starts_with("phy-")) {
         let wanted = match half.option("peer") {
             Some(peer) => peer.value.to_string(),
             None => half.name().replacen("phy-", "int-", 1),
         };
         return (!integration.contains_key(wanted.as_str()))
-            .then_some(Lack { missing: (wanted, "br-int"), there: half });
+            .then_some(Lack { missing: (wanted, on), there: half });
     }
     let Some(half) = integration.get(format!("int-{name}").as_str()) else {
         // A bridge of the administrator that the agent does not know has no half at all.
         let there = own.first().copied().filter(|_| defs::is_expected(ctx, name))?;
-        return Some(Lack { missing: (format!("int-{name}"), "br-int"), there });
+        return Some(Lack { missing: (format!("int-{name}"), on), there });
     };
     let nic = own.iter().any(|interface| {
         interface.kind.is_empty() || interface.kind == "system" || interface.kind == "dpdk"
@@ -160,11 +161,13 @@ fn lack<'a>(
 
 fn report(ctx: &Ctx<'_>, out: &mut Verdicts, bridge: Item<'_, OvsBridge>, lack: &Lack<'_>) {
     let (half, on) = (&lack.missing.0, lack.missing.1);
-    let neither =
-        !lack.there.name().starts_with("phy-") && on == "br-int" && half.starts_with("int-");
-    let what = if bridge.name() == "br-tun" { "overlay" } else { "provider" };
+    let neither = !lack.there.name().starts_with("phy-")
+        && ctx.is_integration_called(bridge.host, on)
+        && half.starts_with("int-");
+    let what = if bridge.name() == names::TUNNEL_BRIDGE { "overlay" } else { "provider" };
     let message = format!(
-        "not joined with br-int: {on} has no port {half}, and {what} networks do not leave the integration bridge"
+        "not joined with {}: {on} has no port {half}, and {what} networks do not leave the integration bridge",
+        ctx.integration_bridge(bridge.host)
     );
     let finding = out.fault(ctx, bridge.host, bridge.id, message);
     if let Some(place) = lack.there.place() {

@@ -97,23 +97,23 @@ fn states<'a>(ctx: &Ctx<'a>) -> BTreeMap<(HostId, &'a str), Status<'a>> {
 
 impl Status<'_> {
     fn value(&self, key: &str) -> Option<&str> {
-        lookup(self.status, key).map(|it| it.value.as_str())
+        lookup(self.status, key).map(|found| found.value.as_str())
     }
 
     /// Why nothing passes; `None` where the tunnel is up. The diagnostics are not asked: they keep
     /// the reason of the last change after all is well again.
     fn trouble(&self) -> Option<String> {
-        let state = self.value("state").filter(|it| *it != "up");
+        let state = self.value("state").filter(|value| *value != "up");
         if let Some(state) = state {
-            let far = self.value("remote_state").map(|it| format!(", the far end {it}"));
+            let far = self.value("remote_state").map(|value| format!(", the far end {value}"));
             return Some(format!("is {state}{}", far.unwrap_or_default()));
         }
-        let forwards = self.value("forwarding").is_none_or(|it| it != "false");
+        let forwards = self.value("forwarding").is_none_or(|value| value != "false");
         (!forwards).then(|| "does not forward".to_owned())
     }
 
     fn flaps(&self) -> u64 {
-        self.value("flap_count").and_then(|it| it.parse().ok()).unwrap_or_default()
+        self.value("flap_count").and_then(|value| value.parse().ok()).unwrap_or_default()
     }
 
     fn cite(&self, finding: &mut Finding) {
@@ -129,7 +129,7 @@ impl Status<'_> {
     fn reasons(&self, finding: &mut Finding) {
         for (key, who) in [("diagnostic", "this end"), ("remote_diagnostic", "the far end")] {
             if let Some(reason) =
-                self.value(key).filter(|it| !it.is_empty() && *it != "No Diagnostic")
+                self.value(key).filter(|value| !value.is_empty() && *value != "No Diagnostic")
             {
                 finding.note(format!("{who} says: {reason}"));
             }
@@ -197,14 +197,14 @@ fn flapping(
 }
 
 fn far_end(interface: Item<'_, OvsInterface>) -> &str {
-    interface.data.option("remote_ip").map_or("the far end", |it| it.value.as_str())
+    interface.data.option("remote_ip").map_or("the far end", |option| option.value.as_str())
 }
 
 fn advise(finding: &mut Finding, interface: Item<'_, OvsInterface>) {
-    let option = |key: &str| interface.data.option(key).map(|it| it.value.as_str());
+    let option = |key: &str| interface.data.option(key).map(|option| option.value.as_str());
     finding.next(format!("ovs-appctl bfd/show {}", interface.name()));
-    if let Some(remote) = option("remote_ip").filter(|it| *it != "flow") {
-        let from = option("local_ip").map(|it| format!(" -I {it}")).unwrap_or_default();
+    if let Some(remote) = option("remote_ip").filter(|option| *option != "flow") {
+        let from = option("local_ip").map(|option| format!(" -I {option}")).unwrap_or_default();
         finding.next(format!("ping -M do -s 1472{from} -c 3 {remote}"));
     }
 }

@@ -64,16 +64,16 @@ enum Wire {
 /// datapath in user space never reach the filter.
 fn flows<'a>(ctx: &Ctx<'a>, host: HostId) -> BTreeMap<Wire, Vec<Item<'a, TunnelEndpoint>>> {
     let mut all: BTreeMap<Wire, Vec<Item<'_, TunnelEndpoint>>> = BTreeMap::new();
-    for tunnel in ctx.tunnels_of(host).filter(|it| mesh::is_of_host(ctx, *it)) {
-        let kernel = ctx.ovs_interface(tunnel.owner).is_none_or(|it| {
-            let bridge = ctx.bridge_called(host, &it.data.bridge);
-            bridge.is_some_and(|it| defs::is_kernel_datapath(it.data))
+    for tunnel in ctx.tunnels_of(host).filter(|tunnel| mesh::is_of_host(ctx, *tunnel)) {
+        let kernel = ctx.ovs_interface(tunnel.owner).is_none_or(|interface| {
+            let bridge = ctx.bridge_called(host, &interface.data.bridge);
+            bridge.is_some_and(|bridge| defs::is_kernel_datapath(bridge.data))
         });
         let kind = tunnel.data.kind.as_str();
         let wire = match kind {
             "gre" | "ip6gre" => Some(Wire::Gre),
             "vxlan" | "geneve" => {
-                let given = tunnel.data.dst_port.as_ref().map(|it| it.value);
+                let given = tunnel.data.dst_port.as_ref().map(|port| port.value);
                 given.or_else(|| defs::tunnel_port(kind).parse().ok()).map(Wire::Udp)
             }
             _ => None,
@@ -163,7 +163,12 @@ fn report(
         Wire::Udp(port) => format!("-p udp --dport {port}"),
         Wire::Gre => "-p gre".to_owned(),
     };
-    let from = first.data.remote.as_ref().map(|it| format!(" -s {}", it.value)).unwrap_or_default();
+    let from = first
+        .data
+        .remote
+        .as_ref()
+        .map(|remote| format!(" -s {}", remote.value))
+        .unwrap_or_default();
     finding.next("iptables -nvL INPUT".to_owned());
     finding.next(format!("iptables -I INPUT {hole}{from} -j ACCEPT"));
 }

@@ -36,7 +36,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         for interface in ctx.ovs_interfaces_of(host) {
             let kernel = ctx
                 .bridge_called(host, &interface.data.bridge)
-                .is_some_and(|it| defs::is_kernel_datapath(it.data));
+                .is_some_and(|bridge| defs::is_kernel_datapath(bridge.data));
             if let Some(device) = carrier(interface)
                 && kernel
                 && interface.error.is_none()
@@ -56,7 +56,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 /// The device that carries all tunnels of a type and port (`dpif-netlink-rtnl.c`).
 fn carrier(interface: Item<'_, OvsInterface>) -> Option<String> {
     let port = || {
-        let given = interface.data.option("dst_port").map(|it| it.value.as_str());
+        let given = interface.data.option("dst_port").map(|option| option.value.as_str());
         given.unwrap_or_else(|| defs::tunnel_port(&interface.data.kind)).to_owned()
     };
     match interface.data.kind.as_str() {
@@ -84,13 +84,13 @@ fn versions(ctx: &Ctx<'_>) -> BTreeMap<HostId, (u32, u32)> {
 
 /// `2.13.3` → (2, 13).
 fn version(text: &str) -> Option<(u32, u32)> {
-    let mut numbers = text.split(|it: char| !it.is_ascii_digit()).map(str::parse);
+    let mut numbers = text.split(|text: char| !text.is_ascii_digit()).map(str::parse);
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
 /// Kernel of a host, as (major, minor).
 fn kernel(ctx: &Ctx<'_>, host: HostId) -> Option<(u32, u32)> {
-    let node = ctx.topology.host_node(host).and_then(|it| ctx.topology.node(it))?;
+    let node = ctx.topology.host_node(host).and_then(|node| ctx.topology.node(node))?;
     match &node.data {
         NodeData::Host(it) => version(it.kernel.as_ref()?.value.as_str()),
         _ => None,
@@ -110,17 +110,18 @@ fn judge(
     let (message, evidence, searched) = match found {
         Presence::Unknown(missing) => return out.cannot_tell(host, missing),
         Presence::Yes(id) => {
-            let Some(down) = ctx.netdev(id).filter(|it| it.admin_up() == Some(false)) else {
+            let Some(down) = ctx.netdev(id).filter(|device| device.admin_up() == Some(false))
+            else {
                 return out.clean();
             };
             let message =
                 format!("{device}, which carries the tunnels, is down: none of them works");
-            (message, down.data.flags.as_ref().map(|it| it.evidence), None)
+            (message, down.data.flags.as_ref().map(|flag| flag.evidence), None)
         }
         Presence::No(searched) => {
             // Old kernels and old OVS carried tunnels without a device that one can see.
-            let old = ovs.is_some_and(|it| it < (2, 7))
-                || kernel(ctx, host).is_some_and(|it| it < (4, 3));
+            let old = ovs.is_some_and(|ov| ov < (2, 7))
+                || kernel(ctx, host).is_some_and(|kernel| kernel < (4, 3));
             if old {
                 return out.clean();
             }

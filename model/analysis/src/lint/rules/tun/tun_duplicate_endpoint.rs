@@ -3,8 +3,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_topology::Topic;
 use tapline_topology::graph::OvsInterface;
+use tapline_topology::{Topic, names};
 
 use crate::lint::{Ctx, Severity, Verdicts, declare_rule};
 use tapline_network::Item;
@@ -43,16 +43,16 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             continue;
         }
         // The one that OVS refused is the one to look at.
-        let failed = interfaces.iter().find(|it| it.error.is_some());
+        let failed = interfaces.iter().find(|interface| interface.error.is_some());
         let at = failed.or(rest.last()).unwrap_or(first);
-        let others: Vec<_> = interfaces.iter().filter(|it| it.id != at.id).collect();
+        let others: Vec<_> = interfaces.iter().filter(|interface| interface.id != at.id).collect();
         let message = format!(
             "leads to {} like {}: OVS can make one of them, the other is dead",
-            at.option("remote_ip").map_or("", |it| it.value.as_str()),
-            defs::list(others.iter().map(|it| it.name()), 3)
+            at.option("remote_ip").map_or("", |option| option.value.as_str()),
+            defs::list(others.iter().map(|other| other.name()), 3)
         );
         let finding = out.fault(ctx, host, at.id, message);
-        if let Some(error) = failed.and_then(|it| it.error.as_ref()) {
+        if let Some(error) = failed.and_then(|failed| failed.error.as_ref()) {
             finding.primary(error.evidence, "OVS refused it");
         }
         for it in interfaces.iter().take(4) {
@@ -76,13 +76,14 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 /// `out_key` is not among it in OVS, and kept here: whoever gave two tunnels different keys for
 /// sending meant two.
 fn key(ctx: &Ctx<'_>, it: Item<'_, OvsInterface>) -> Option<String> {
-    let option = |key: &str| it.data.option(key).map(|it| it.value.as_str());
+    let option = |key: &str| it.data.option(key).map(|option| option.value.as_str());
     let remote: IpAddr = option("remote_ip")?.parse().ok()?;
     let local = option("local_ip").unwrap_or("any");
     let shared = option("key").unwrap_or("0");
     let port = option("dst_port").unwrap_or_else(|| defs::tunnel_port(&it.kind));
-    let datapath =
-        ctx.bridge_called(it.host, &it.bridge).is_some_and(|it| !defs::is_kernel_datapath(it.data));
+    let datapath = ctx
+        .bridge_called(it.host, &it.bridge)
+        .is_some_and(|bridge| !defs::is_kernel_datapath(bridge.data));
     Some(format!(
         "{} {remote} {local} {} {} {port} {} {datapath}",
         it.kind,
@@ -102,7 +103,9 @@ fn misnamed(ctx: &Ctx<'_>, out: &mut Verdicts, it: Item<'_, OvsInterface>) {
     let remote = it.data.option("remote_ip");
     let (Some(digits), Some(remote)) = (digits, remote) else { return };
     let named = Ipv4Addr::from(digits);
-    if it.bridge != "br-tun" || !remote.value.parse().is_ok_and(|ip: Ipv4Addr| ip != named) {
+    if it.bridge != names::TUNNEL_BRIDGE
+        || !remote.value.parse().is_ok_and(|ip: Ipv4Addr| ip != named)
+    {
         return;
     }
     let message =

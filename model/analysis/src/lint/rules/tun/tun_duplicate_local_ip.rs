@@ -60,9 +60,9 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 fn is_anycast(ctx: &Ctx<'_>, host: HostId, ip: IpAddr) -> bool {
     ctx.topology.find_address(ip).iter().filter_map(|id| ctx.address(*id)).any(|address| {
         address.host == host
-            && ctx
-                .netdev(address.netdev)
-                .is_some_and(|it| matches!(it.kind, NetdevKind::Loopback | NetdevKind::Dummy))
+            && ctx.netdev(address.netdev).is_some_and(|device| {
+                matches!(device.kind, NetdevKind::Loopback | NetdevKind::Dummy)
+            })
     })
 }
 

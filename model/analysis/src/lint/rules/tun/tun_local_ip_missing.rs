@@ -41,7 +41,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     for tunnel in ctx.tunnels() {
         let Some(local) = &tunnel.data.local else { continue };
         // A device of another namespace takes its address from there.
-        let elsewhere = ctx.netdev(tunnel.owner).is_some_and(|it| !it.netns().is_root());
+        let elsewhere = ctx.netdev(tunnel.owner).is_some_and(|device| !device.netns().is_root());
         if !elsewhere && !local.value.is_unspecified() {
             let key = (tunnel.host, local.value);
             sources.entry(key).or_default().push((local.evidence, Some(tunnel)));
@@ -59,7 +59,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
                     .topology
                     .find_address(ip)
                     .iter()
-                    .any(|id| ctx.address(*id).is_some_and(|it| it.host == host));
+                    .any(|id| ctx.address(*id).is_some_and(|address| address.host == host));
                 if elsewhere {
                     // A datapath of another namespace may use it: rare, and not visible here.
                     out.cannot_tell(host, [Need::command("ovs-appctl dpif/show")]);
@@ -93,8 +93,8 @@ fn on_dead_device(
     address: NodeId,
 ) {
     let address = ctx.address(address);
-    let device = address.and_then(|it| ctx.netdev(it.netdev));
-    let Some(device) = device.filter(|it| it.usable() == Some(false)) else {
+    let device = address.and_then(|address| ctx.netdev(address.netdev));
+    let Some(device) = device.filter(|device| device.usable() == Some(false)) else {
         out.clean();
         return;
     };

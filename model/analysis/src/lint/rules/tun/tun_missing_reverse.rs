@@ -52,7 +52,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let ways = mesh.ways(ctx);
     // All tunnels from one host to another lack the same way back.
     let mut lost: BTreeMap<(HostId, HostId), Vec<Item<'_, TunnelEndpoint>>> = BTreeMap::new();
-    for tunnel in ctx.tunnels().filter(|it| ctx.ovs_interface(it.owner).is_some()) {
+    for tunnel in ctx.tunnels().filter(|tunnel| ctx.ovs_interface(tunnel.owner).is_some()) {
         let Some(remote) = &tunnel.data.remote else { continue };
         let Some(far) = mesh.other(ctx, remote.value, tunnel.host) else { continue };
         if ways.contains(&(far, tunnel.host)) || takes_ends_from_flows(ctx, far) {
@@ -74,9 +74,11 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 
 /// Whether a tunnel of the host leads wherever a flow says.
 fn takes_ends_from_flows(ctx: &Ctx<'_>, host: HostId) -> bool {
-    ctx.tunnels_of(host).any(|it| {
-        let owner = ctx.ovs_interface(it.owner);
-        owner.is_some_and(|it| it.option("remote_ip").is_some_and(|it| it.value == "flow"))
+    ctx.tunnels_of(host).any(|tunnel| {
+        let owner = ctx.ovs_interface(tunnel.owner);
+        owner.is_some_and(|owner| {
+            owner.option("remote_ip").is_some_and(|option| option.value == "flow")
+        })
     })
 }
 
@@ -101,13 +103,13 @@ fn judge(
     }
     // Without its own addresses nobody knows which tunnel would lead to it.
     let told = first.data.local.is_some()
-        || mesh.locals.values().any(|it| it.contains_key(&host))
+        || mesh.locals.values().any(|local| local.contains_key(&host))
         || ctx.complete(host, &Netns::Root, Topic::Addresses);
     if !told {
         out.cannot_tell(host, [Topic::Addresses.command(&Netns::Root)]);
         return;
     }
-    let here = first.data.local.as_ref().map(|it| it.value);
+    let here = first.data.local.as_ref().map(|local| local.value);
     let from = remote.value.to_string();
     let to = here.map_or_else(|| ctx.host_name(host).to_owned(), |ip| ip.to_string());
     let message = format!(
@@ -119,7 +121,7 @@ fn judge(
         finding.node = Some(node);
     }
     finding.peers.push(host);
-    for remote in tunnels.iter().filter_map(|it| it.data.remote.as_ref()).take(3) {
+    for remote in tunnels.iter().filter_map(|tunnel| tunnel.data.remote.as_ref()).take(3) {
         finding.primary(remote.evidence, format!("the tunnel of {}", ctx.host_name(host)));
     }
     let key = here.map_or_else(
@@ -150,17 +152,19 @@ fn judge(
 
 /// Whether neutron's distributed routers work here: they bring l2population with them.
 fn is_dvr(ctx: &Ctx<'_>, host: HostId) -> bool {
-    ctx.namespaces_of(host).any(|it| it.name().starts_with("fip-"))
-        || ctx.ovs_ports_of(host).any(|it| ["sg-", "fg-"].iter().any(|p| it.name().starts_with(p)))
+    ctx.namespaces_of(host).any(|netns| netns.name().starts_with("fip-"))
+        || ctx
+            .ovs_ports_of(host)
+            .any(|port| ["sg-", "fg-"].iter().any(|p| port.name().starts_with(p)))
 }
 
 /// Two hosts with ports of one overlay network and no tunnel either way.
 fn strangers(ctx: &Ctx<'_>, out: &mut Verdicts, mesh: &Mesh, ways: &BTreeSet<(HostId, HostId)>) {
     let mut members: BTreeMap<&str, BTreeMap<HostId, Item<'_, OvsPort>>> = BTreeMap::new();
-    for port in ctx.ovs_ports().filter(|it| it.bridge == "br-int") {
-        let dead = port.tag.as_ref().is_none_or(|it| it.value == defs::DEAD_VLAN);
+    for port in ctx.ovs_ports().filter(|port| ctx.is_integration_called(port.host, &port.bridge)) {
+        let dead = port.tag.as_ref().is_none_or(|tag| tag.value == defs::DEAD_VLAN);
         let kind = defs::other_config(port.data, "network_type");
-        let overlay = kind.is_some_and(|it| matches!(it, "vxlan" | "gre" | "geneve"));
+        let overlay = kind.is_some_and(|kind| matches!(kind, "vxlan" | "gre" | "geneve"));
         let Some(network) = defs::other_config(port.data, "net_uuid") else { continue };
         if overlay && !dead {
             members.entry(network).or_default().entry(port.host).or_insert(port);

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_topology::Topic;
 use tapline_topology::graph::TunnelEndpoint;
+use tapline_topology::{Topic, names};
 
 use crate::lint::{Confidence, Ctx, Finding, Severity, Verdicts, declare_rule};
 use tapline_network::Item;
@@ -35,7 +35,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let mesh = ctx.mesh();
     let mut bundles: BTreeMap<(HostId, HostId), Bundle<'_>> = BTreeMap::new();
     let mut unknown: BTreeSet<HostId> = BTreeSet::new();
-    for tunnel in ctx.tunnels().filter(|it| is_point_to_point(ctx, *it)) {
+    for tunnel in ctx.tunnels().filter(|tunnel| is_point_to_point(ctx, *tunnel)) {
         let Some(remote) = &tunnel.data.remote else { continue };
         let Some(far) = mesh.other(ctx, remote.value, tunnel.host) else { continue };
         if !ctx.complete(far, &Netns::Root, Topic::Ovs) && ctx.runs_ovs(far) != Some(false) {
@@ -73,7 +73,7 @@ fn is_point_to_point(ctx: &Ctx<'_>, tunnel: Item<'_, TunnelEndpoint>) -> bool {
         && ctx.netdev(tunnel.owner).is_some_and(|it| {
             it.records.iter().any(|it| {
                 let tunnel = it.record.kind_data.tunnel.as_ref();
-                tunnel.and_then(|it| it.remote).is_some_and(|it| it.value == remote.value)
+                tunnel.and_then(|tunnel| tunnel.remote).is_some_and(|it| it.value == remote.value)
             })
         })
 }
@@ -92,22 +92,22 @@ struct Ends<'a> {
 
 fn ends<'a>(ctx: &Ctx<'a>, tunnel: Item<'a, TunnelEndpoint>) -> Ends<'a> {
     let kind = tunnel.data.kind.as_str();
-    let given = tunnel.data.dst_port.as_ref().map(|it| it.value.to_string());
+    let given = tunnel.data.dst_port.as_ref().map(|port| port.value.to_string());
     let port = given.unwrap_or_else(|| defs::tunnel_port(kind).to_owned());
-    let key = tunnel.data.key.as_ref().map_or("0", |it| it.value.as_str());
+    let key = tunnel.data.key.as_ref().map_or("0", |key| key.value.as_str());
     let (mut key_in, mut key_out) = (key, key);
     let is_set = |words: &[&str]| {
-        ctx.netdev(tunnel.owner).is_some_and(|it| {
-            let fields = it.data.records.iter().flat_map(|it| &it.record.other);
-            fields.into_iter().any(|it| words.contains(&it.key.as_str()))
+        ctx.netdev(tunnel.owner).is_some_and(|device| {
+            let fields = device.data.records.iter().flat_map(|record| &record.record.other);
+            fields.into_iter().any(|field| words.contains(&field.key.as_str()))
         })
     };
     // `csum` of a kernel device is both directions; that of OVS only what it sends.
     let wants_sum = kind == "gre" && is_set(&["csum", "icsum"]);
     let mut sends_sum = is_set(&["csum", "ocsum"]);
     if let Some(interface) = ctx.ovs_interface(tunnel.owner) {
-        sends_sum = interface.data.option("csum").is_some_and(|it| it.value == "true");
-        let option = |name: &str| interface.data.option(name).map(|it| it.value.as_str());
+        sends_sum = interface.data.option("csum").is_some_and(|option| option.value == "true");
+        let option = |name: &str| interface.data.option(name).map(|option| option.value.as_str());
         let shared = option("key").unwrap_or("0");
         key_in = option("in_key").unwrap_or(shared);
         key_out = option("out_key").unwrap_or(shared);
@@ -154,7 +154,7 @@ fn judge<'a>(
 ) {
     let near = ends(ctx, tunnel);
     let mut closest: Option<(bool, String, Item<'_, TunnelEndpoint>)> = None;
-    for back in there.iter().filter(|it| fits(tunnel, **it)).take(64) {
+    for back in there.iter().filter(|there| fits(tunnel, **there)).take(64) {
         let other = ends(ctx, *back);
         let Some(why) = differ(&near, &other) else {
             out.clean();
@@ -189,13 +189,13 @@ fn report<'o>(
     let finding = out.fault(ctx, tunnel.host, tunnel.owner, message);
     for it in [tunnel, back] {
         let name = ctx.host_name(it.host).to_owned();
-        let at = it.data.remote.as_ref().map(|it| it.evidence).or_else(|| it.place());
+        let at = it.data.remote.as_ref().map(|remote| remote.evidence).or_else(|| it.place());
         if let Some(at) = at {
             finding.primary(at, format!("the end on {name}"));
         }
         for (fact, label) in [
-            (it.data.dst_port.as_ref().map(|it| it.evidence), "its port"),
-            (it.data.key.as_ref().map(|it| it.evidence), "its key"),
+            (it.data.dst_port.as_ref().map(|port| port.evidence), "its port"),
+            (it.data.key.as_ref().map(|key| key.evidence), "its key"),
         ] {
             if let Some(fact) = fact {
                 finding.context(fact, label);
@@ -210,13 +210,17 @@ fn other_family<'a>(
     tunnel: Item<'a, TunnelEndpoint>,
     there: &Bundle<'a>,
 ) -> Option<(bool, String, Item<'a, TunnelEndpoint>)> {
-    let family = |it: Item<'_, TunnelEndpoint>| {
-        it.data.remote.as_ref().map(|it| if it.value.is_ipv4() { "IPv4" } else { "IPv6" })
+    let family = |tunnel: Item<'_, TunnelEndpoint>| {
+        tunnel
+            .data
+            .remote
+            .as_ref()
+            .map(|remote| if remote.value.is_ipv4() { "IPv4" } else { "IPv6" })
     };
     let near = family(tunnel)?;
     let back = there.first()?;
     let far = family(*back)?;
-    let all_differ = there.iter().all(|it| family(*it).is_some_and(|it| it != near));
+    let all_differ = there.iter().all(|there| family(*there).is_some_and(|family| family != near));
     all_differ.then(|| (false, format!("the address family: {near} here, {far} there"), *back))
 }
 
@@ -224,13 +228,14 @@ fn other_family<'a>(
 /// that type.
 fn odd_one(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId) {
     // The agent names a tunnel by its type and its far end.
-    let of_agent = |it: &Item<'_, TunnelEndpoint>| {
-        let owner = ctx.ovs_interface(it.owner)?;
-        let hex = owner.name().strip_prefix(it.data.kind.as_str())?.strip_prefix('-')?;
-        let named = hex.len() == 8 && hex.bytes().all(|it| it.is_ascii_hexdigit());
-        (named && owner.data.bridge == "br-tun").then_some(())
+    let of_agent = |tunnel: &Item<'_, TunnelEndpoint>| {
+        let owner = ctx.ovs_interface(tunnel.owner)?;
+        let hex = owner.name().strip_prefix(tunnel.data.kind.as_str())?.strip_prefix('-')?;
+        let named = hex.len() == 8 && hex.bytes().all(|b| b.is_ascii_hexdigit());
+        (named && owner.data.bridge == names::TUNNEL_BRIDGE).then_some(())
     };
-    let tunnels: Vec<_> = ctx.tunnels_of(host).filter(|it| of_agent(it).is_some()).collect();
+    let tunnels: Vec<_> =
+        ctx.tunnels_of(host).filter(|tunnel| of_agent(tunnel).is_some()).collect();
     let mut kinds: BTreeMap<&str, Vec<Item<'_, TunnelEndpoint>>> = BTreeMap::new();
     for tunnel in &tunnels {
         kinds.entry(tunnel.data.kind.as_str()).or_default().push(*tunnel);
@@ -242,8 +247,9 @@ fn odd_one(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId) {
         ([_, _, _, ..], [one]) => (one, (kind, few)),
         _ => return,
     };
-    let remote = |it: &Item<'_, TunnelEndpoint>| it.data.remote.as_ref().map(|it| it.value);
-    if many.iter().any(|it| remote(it) == remote(few)) {
+    let remote =
+        |tunnel: &Item<'_, TunnelEndpoint>| tunnel.data.remote.as_ref().map(|remote| remote.value);
+    if many.iter().any(|many| remote(many) == remote(few)) {
         return;
     }
     let message = format!(
@@ -254,7 +260,7 @@ fn odd_one(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId) {
     let finding = out.fault(ctx, host, few.owner, message);
     finding.at_most(Severity::Warning).no_surer_than(Confidence::Suspect);
     for it in [few].into_iter().chain(many.first()) {
-        let place = ctx.ovs_interface(it.owner).and_then(|it| it.data.kind_evidence);
+        let place = ctx.ovs_interface(it.owner).and_then(|interface| interface.data.kind_evidence);
         if let Some(place) = place.or_else(|| it.place()) {
             finding.primary(place, "a type");
         }

@@ -42,7 +42,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     for host in ctx.hosts() {
         let tunnels: Vec<_> = ctx
             .tunnels_of(host)
-            .filter(|it| mesh::is_of_host(ctx, *it) && it.data.remote.is_some())
+            .filter(|tunnel| mesh::is_of_host(ctx, *tunnel) && tunnel.data.remote.is_some())
             .collect();
         if tunnels.is_empty() {
             continue;
@@ -117,11 +117,12 @@ fn judge<'a>(ctx: &Ctx<'a>, tunnel: Item<'a, TunnelEndpoint>) -> Verdict {
         );
     }
     let interface = ctx.ovs_interface(tunnel.owner);
-    let carrier = interface.and_then(|it| {
-        let found = it.data.status.iter().find(|(key, _)| key == "tunnel_egress_iface_carrier");
+    let carrier = interface.and_then(|interface| {
+        let found =
+            interface.data.status.iter().find(|(key, _)| key == "tunnel_egress_iface_carrier");
         found.map(|(_, value)| value)
     });
-    if let Some(down) = carrier.filter(|it| it.value == "down") {
+    if let Some(down) = carrier.filter(|carrier| carrier.value == "down") {
         let said = vec![(down.evidence, "OVS says so")];
         return Verdict::Trouble(Trouble::NoCarrier, apart(said));
     }
@@ -171,13 +172,13 @@ fn judge<'a>(ctx: &Ctx<'a>, tunnel: Item<'a, TunnelEndpoint>) -> Verdict {
     };
     let device = *device;
     if device.usable() == Some(false) {
-        let flags = device.data.flags.as_ref().map(|it| (it.evidence, "its state"));
+        let flags = device.data.flags.as_ref().map(|flag| (flag.evidence, "its state"));
         return Verdict::Trouble(
             Trouble::Down(device.name().to_owned()),
             why(flags.into_iter().collect()),
         );
     }
-    if let Some(bridge) = interface.map(|it| it.data.bridge.as_str())
+    if let Some(bridge) = interface.map(|interface| interface.data.bridge.as_str())
         && device.name() == bridge
         && !uplink::has_uplink(ctx, host, bridge)
     {
@@ -203,7 +204,8 @@ fn transforms(ctx: &Ctx<'_>, host: HostId) -> bool {
 
 fn own_address(ctx: &Ctx<'_>, host: HostId, ip: IpAddr) -> Option<Evidence> {
     ctx.topology.find_address(ip).iter().find_map(|it| {
-        let address = ctx.address(*it).filter(|it| it.host == host && it.netns().is_root())?;
+        let address =
+            ctx.address(*it).filter(|address| address.host == host && address.netns().is_root())?;
         Some(address.line())
     })
 }
@@ -221,15 +223,13 @@ fn asymmetric(
     if route.src == Some(local) {
         return None;
     }
-    let address = ctx
-        .topology
-        .find_address(local)
-        .iter()
-        .find_map(|it| ctx.address(*it).filter(|it| it.host == host && it.netns().is_root()))?;
+    let address = ctx.topology.find_address(local).iter().find_map(|it| {
+        ctx.address(*it).filter(|address| address.host == host && address.netns().is_root())
+    })?;
     let holder = ctx.netdev(address.data.netdev)?;
     let anywhere = matches!(holder.kind, NetdevKind::Loopback | NetdevKind::Dummy)
         || matches!(address.prefix, 32 | 128);
-    let in_vrf = |id: NodeId| ctx.master(id).is_some_and(|it| it.kind == NetdevKind::Vrf);
+    let in_vrf = |id: NodeId| ctx.master(id).is_some_and(|master| master.kind == NetdevKind::Vrf);
     if holder.id == device.id
         || anywhere
         || in_vrf(holder.id)
@@ -242,7 +242,7 @@ fn asymmetric(
     let numbered = ctx
         .addresses_of(device.id)
         .iter()
-        .any(|it| defs::is_global(it.ip) && it.ip.is_ipv4() == local.is_ipv4());
+        .any(|address| defs::is_global(address.ip) && address.ip.is_ipv4() == local.is_ipv4());
     numbered.then(|| (holder.name().to_owned(), address.line()))
 }
 
@@ -255,7 +255,7 @@ fn report(
 ) {
     let Some((first, _)) = tunnels.first() else { return };
     let first = *first;
-    let Some(remote) = first.data.remote.as_ref().map(|it| it.value) else { return };
+    let Some(remote) = first.data.remote.as_ref().map(|remote| remote.value) else { return };
     let lost = "nothing that is sent through it arrives";
     let message = match trouble {
         Trouble::Itself(ip) => format!("leads to {ip}, an address of this very host: {lost}"),
@@ -316,7 +316,7 @@ fn report(
 }
 
 fn advise(finding: &mut Finding, tunnel: Item<'_, TunnelEndpoint>, remote: IpAddr) {
-    let from = tunnel.data.local.as_ref().map(|it| format!(" from {}", it.value));
+    let from = tunnel.data.local.as_ref().map(|local| format!(" from {}", local.value));
     finding.next(format!("ip route get {remote}{}", from.unwrap_or_default()));
     finding.next("ovs-appctl ovs/route/show");
 }

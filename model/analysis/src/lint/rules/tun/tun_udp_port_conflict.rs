@@ -29,7 +29,7 @@ declare_rule! {
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     for host in ctx.hosts() {
         let ovs = ovs_ports(ctx, host);
-        for device in ctx.netdevs_of(host).filter(|it| it.netns().is_root()) {
+        for device in ctx.netdevs_of(host).filter(|device| device.netns().is_root()) {
             kernel_device(ctx, out, device, &ovs);
         }
         twins(ctx, out, host);
@@ -44,13 +44,13 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 /// of the userspace datapath open none.
 fn ovs_ports<'a>(ctx: &Ctx<'a>, host: HostId) -> BTreeMap<u16, Item<'a, OvsInterface>> {
     let mut all = BTreeMap::new();
-    for interface in ctx.ovs_interfaces_of(host).filter(|it| it.kind == "vxlan") {
+    for interface in ctx.ovs_interfaces_of(host).filter(|interface| interface.kind == "vxlan") {
         let kernel = ctx
             .bridge_called(host, &interface.bridge)
-            .is_some_and(|it| defs::is_kernel_datapath(it.data));
+            .is_some_and(|bridge| defs::is_kernel_datapath(bridge.data));
         let port = interface
             .option("dst_port")
-            .map_or_else(|| defs::tunnel_port("vxlan"), |it| it.value.as_str());
+            .map_or_else(|| defs::tunnel_port("vxlan"), |option| option.value.as_str());
         if let (true, Ok(port)) = (kernel, port.parse()) {
             // One that OVS could not make says most.
             let slot = all.entry(port).or_insert(interface);
@@ -91,12 +91,12 @@ fn kernel_device(
 /// Two devices of the kernel with one network id, port and source.
 fn twins(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId) {
     let mut same: BTreeMap<_, Vec<(Item<'_, Netdev<'_>>, Evidence)>> = BTreeMap::new();
-    for device in ctx.netdevs_of(host).filter(|it| it.netns().is_root()) {
+    for device in ctx.netdevs_of(host).filter(|device| device.netns().is_root()) {
         let Some((source, tunnel)) = details(device).filter(|(_, it)| !it.external) else {
             continue;
         };
         let (Some(id), Some(port)) = (&tunnel.id, &tunnel.dstport) else { continue };
-        let local = tunnel.local.as_ref().map(|it| it.value);
+        let local = tunnel.local.as_ref().map(|local| local.value);
         let key = (id.value, port.value, local);
         same.entry(key).or_default().push((device, id.evidence(source)));
     }
@@ -123,12 +123,16 @@ fn refused(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId) {
         if !error.value.contains("Address already in use") {
             continue;
         }
-        let given = interface.data.option("dst_port").map(|it| it.value.as_str());
+        let given = interface.data.option("dst_port").map(|option| option.value.as_str());
         let port = given.unwrap_or_else(|| defs::tunnel_port(&interface.data.kind));
         // A device of the kernel that holds the port is at fault itself.
-        let held = ctx.netdevs_of(host).filter(|it| it.netns().is_root()).any(|it| {
-            details(it).is_some_and(|(_, it)| {
-                !it.external && it.dstport.as_ref().is_some_and(|it| it.value.to_string() == port)
+        let held = ctx.netdevs_of(host).filter(|device| device.netns().is_root()).any(|device| {
+            details(device).is_some_and(|(_, device)| {
+                !device.external
+                    && device
+                        .dstport
+                        .as_ref()
+                        .is_some_and(|dstport| dstport.value.to_string() == port)
             })
         });
         if held {
@@ -146,10 +150,10 @@ fn refused(ctx: &Ctx<'_>, out: &mut Verdicts, host: HostId) {
 
 /// What `ip -d` says of a VXLAN device.
 fn details<'a>(device: Item<'a, Netdev<'a>>) -> Option<(SourceId, &'a Tunnel)> {
-    device.data.records.iter().find_map(|it| {
-        let vxlan = it.record.kind.as_ref().is_some_and(|it| it.value == "vxlan");
-        let tunnel = it.record.kind_data.tunnel.as_ref().filter(|_| vxlan)?;
-        Some((it.source, tunnel))
+    device.data.records.iter().find_map(|record| {
+        let vxlan = record.record.kind.as_ref().is_some_and(|kind| kind.value == "vxlan");
+        let tunnel = record.record.kind_data.tunnel.as_ref().filter(|_| vxlan)?;
+        Some((record.source, tunnel))
     })
 }
 

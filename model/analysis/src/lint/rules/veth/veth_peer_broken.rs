@@ -35,7 +35,9 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let mut faulty: BTreeSet<NodeId> = BTreeSet::new();
     let mut missing: BTreeMap<HostId, Vec<&Conflict>> = BTreeMap::new();
     for conflict in &ctx.topology.conflicts {
-        let Some(device) = conflict.nodes.first().and_then(|it| ctx.netdev(*it)) else { continue };
+        let Some(device) = conflict.nodes.first().and_then(|node| ctx.netdev(*node)) else {
+            continue;
+        };
         match conflict.kind {
             ConflictKind::VethPeer => {
                 faulty.extend(&conflict.nodes);
@@ -51,7 +53,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     for conflicts in missing.into_values() {
         peers_missing(ctx, out, &conflicts);
     }
-    for device in ctx.netdevs().filter(|it| it.kind == NetdevKind::Veth) {
+    for device in ctx.netdevs().filter(|device| device.kind == NetdevKind::Veth) {
         if !faulty.contains(&device.id) {
             judge(ctx, out, device);
         }
@@ -60,7 +62,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 
 /// A device without a contradiction: is its other end there, and switched on?
 fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, device: Item<'_, Netdev<'_>>) {
-    if let Some(lower) = device.data.lower.as_ref().filter(|it| it.value == LowerRef::None) {
+    if let Some(lower) = device.data.lower.as_ref().filter(|lower| lower.value == LowerRef::None) {
         let message = "the kernel knows no other end of this veth: the cable leads nowhere";
         let finding = out.fault(ctx, device.host, device.id, message);
         finding.primary(lower.evidence, "no other end");
@@ -106,10 +108,10 @@ fn switched_off(
     if let Some(flags) = &peer.data.flags {
         finding.context(flags.evidence, "the other end");
     }
-    let serves = |it: Item<'_, Netdev<'_>>| {
-        ctx.interface_of(it.id).is_some()
-            || ctx.master(it.id).is_some()
-            || !ctx.addresses_of(it.id).is_empty()
+    let serves = |device: Item<'_, Netdev<'_>>| {
+        ctx.interface_of(device.id).is_some()
+            || ctx.master(device.id).is_some()
+            || !ctx.addresses_of(device.id).is_empty()
     };
     if !serves(device) && was_never_moved(device, peer) {
         finding.at_most(Severity::Info);
@@ -181,7 +183,8 @@ fn contradiction(
     device: Item<'_, Netdev<'_>>,
     conflict: &Conflict,
 ) {
-    let claims: Vec<&str> = conflict.witnesses.iter().map(|it| it.claim.as_str()).collect();
+    let claims: Vec<&str> =
+        conflict.witnesses.iter().map(|witness| witness.claim.as_str()).collect();
     let message = format!(
         "the two ends do not name each other ({}): texts of different times, or a pair that was taken apart",
         claims.join("; ")
@@ -200,7 +203,9 @@ fn peers_missing(ctx: &Ctx<'_>, out: &mut Verdicts, conflicts: &[&Conflict]) {
     let mixed = conflicts.len() >= 3;
     let shown = if mixed { conflicts.get(..1).unwrap_or_default() } else { conflicts };
     for conflict in shown {
-        let Some(device) = conflict.nodes.first().and_then(|it| ctx.netdev(*it)) else { continue };
+        let Some(device) = conflict.nodes.first().and_then(|node| ctx.netdev(*node)) else {
+            continue;
+        };
         let message = if mixed {
             format!(
                 "{} veths name another end that is not there: the texts are of different times or hosts",
@@ -218,7 +223,7 @@ fn peers_missing(ctx: &Ctx<'_>, out: &mut Verdicts, conflicts: &[&Conflict]) {
         if mixed {
             finding.at_most(Severity::Warning).no_surer_than(Confidence::Suspect);
             for other in conflicts.iter().skip(1) {
-                let other = other.nodes.first().and_then(|it| ctx.netdev(*it));
+                let other = other.nodes.first().and_then(|node| ctx.netdev(*node));
                 finding.also.extend(other.map(|device| ctx.subject(device.id)));
             }
         }

@@ -48,14 +48,14 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, VmNic<'_>>) {
             return;
         }
     }
-    let link = nic.data.xml.and_then(|it| Some((it.source, it.record.link_state.as_ref()?)));
+    let link = nic.data.xml.and_then(|xml| Some((xml.source, xml.record.link_state.as_ref()?)));
     if let Some((source, link)) = link.filter(|(_, it)| it.value == "down") {
         if !nic.live {
             // The next start would unplug it; the running VM may not know.
             out.cannot_tell(nic.host, [Need::about(Topic::DomainXml, vm.name())]);
             return;
         }
-        let target = nic.data.target.as_ref().map_or("TARGET", |it| it.value.as_str());
+        let target = nic.data.target.as_ref().map_or("TARGET", |target| target.value.as_str());
         let message = "`<link state='down'/>`: the guest sees a pulled cable";
         let finding = out.fault(ctx, nic.host, nic.id, message);
         finding.primary(link.evidence(source), "unplugged");

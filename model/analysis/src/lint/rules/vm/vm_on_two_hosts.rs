@@ -47,7 +47,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, all: &[Item<'_, Vm>]) {
     let runs = |it: &&Item<'_, Vm>| {
         let state = it.data.state.as_ref();
-        it.active == Some(true) && state.is_none_or(|it| it.value != "paused")
+        it.active == Some(true) && state.is_none_or(|state| state.value != "paused")
     };
     let running: Vec<_> = all.iter().filter(runs).copied().collect();
     let unknown: Vec<_> = all.iter().filter(|it| it.active.is_none()).collect();
@@ -61,10 +61,10 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, all: &[Item<'_, Vm>]) {
         }
         return;
     };
-    let hosts = defs::list(running.iter().map(|it| ctx.host_name(it.host)), 4);
-    let macs: Vec<BTreeSet<Mac>> = running.iter().map(|it| macs(ctx, it)).collect();
+    let hosts = defs::list(running.iter().map(|running| ctx.host_name(running.host)), 4);
+    let macs: Vec<BTreeSet<Mac>> = running.iter().map(|running| macs(ctx, running)).collect();
     let others = macs.iter().skip(1).flatten().copied().collect();
-    let copy = macs.first().is_some_and(|it| !it.is_empty() && it.is_disjoint(&others))
+    let copy = macs.first().is_some_and(|mac| !mac.is_empty() && mac.is_disjoint(&others))
         && !others.is_empty();
     let message = if copy {
         format!("runs on {hosts} under one UUID with different MACs: a copy that kept the UUID")
@@ -92,7 +92,7 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, all: &[Item<'_, Vm>]) {
             "the captures were taken {seconds:.0} s apart: it may have migrated between them"
         ));
     }
-    let uuid = first.data.uuid.as_ref().map_or("UUID", |it| it.value.as_str());
+    let uuid = first.data.uuid.as_ref().map_or("UUID", |uuid| uuid.value.as_str());
     finding.next(format!("openstack server show {uuid} -c OS-EXT-SRV-ATTR:host"));
     finding.next(format!("virsh destroy {}   # on the host that should not have it", first.name()));
 }
@@ -100,13 +100,13 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, all: &[Item<'_, Vm>]) {
 fn macs(ctx: &Ctx<'_>, vm: &Item<'_, Vm>) -> BTreeSet<Mac> {
     let nics = ctx.topology.into(vm.id, EdgeKind::NicOf);
     let nics = nics.into_iter().filter_map(|(id, _)| ctx.vm_nic(id));
-    nics.filter_map(|nic| nic.data.mac.as_ref().map(|it| it.value)).collect()
+    nics.filter_map(|nic| nic.data.mac.as_ref().map(|mac| mac.value)).collect()
 }
 
 /// How far apart the captures were taken, where that is far enough for a migration.
 fn apart(ctx: &Ctx<'_>, running: &[Item<'_, Vm>]) -> Option<f64> {
     let taken = |it: &Item<'_, Vm>| {
-        let state = it.data.state.as_ref().map(|it| it.evidence).or(it.place())?;
+        let state = it.data.state.as_ref().map(|state| state.evidence).or(it.place())?;
         ctx.topology.snapshot.source(state.source)?.taken
     };
     let times: Vec<f64> = running.iter().filter_map(taken).collect();

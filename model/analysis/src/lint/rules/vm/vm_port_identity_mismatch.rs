@@ -27,7 +27,7 @@ declare_rule! {
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     for nic in ctx.vm_nics() {
         let Some(interface) = interface(ctx, nic) else { continue };
-        match ctx.vm(nic.vm).and_then(|it| it.active) {
+        match ctx.vm(nic.vm).and_then(|vm| vm.active) {
             Some(true) if nic.live => {
                 vlans(ctx, out, nic, interface);
                 match socket_difference(nic, interface) {
@@ -37,7 +37,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             }
             Some(true) => {
                 // What was edited holds from the next start on.
-                let vm = ctx.vm(nic.vm).map_or("DOMAIN", |it| it.name());
+                let vm = ctx.vm(nic.vm).map_or("DOMAIN", |vm| vm.name());
                 out.cannot_tell(nic.host, [Need::about(Topic::DomainXml, vm)]);
             }
             Some(false) => out.clean(),
@@ -52,7 +52,7 @@ fn interface<'a>(ctx: &Ctx<'a>, nic: Item<'a, VmNic<'a>>) -> Option<Item<'a, Ovs
     let target = nic.data.target.as_ref()?;
     let own = ctx.interface_called(nic.host, &target.value);
     let hybrid = || {
-        let bridge = nic.data.bridge.as_ref().filter(|it| it.value.starts_with("qbr"))?;
+        let bridge = nic.data.bridge.as_ref().filter(|bridge| bridge.value.starts_with("qbr"))?;
         let port = names::port_prefix(&bridge.value)?;
         ctx.interface_called(nic.host, &format!("qvo{port}"))
     };
@@ -75,7 +75,7 @@ fn judge(
     let value =
         |key: &str| interface.data.external_ids.iter().find(|(it, _)| it == key).map(|(_, it)| it);
     let known = ["iface-id", "attached-mac", "vm-id", "vm-uuid", "iface-status"];
-    if known.iter().all(|it| value(it).is_none()) {
+    if known.iter().all(|known| value(known).is_none()) {
         let missing = ctx.missing(nic.host, &Netns::Root, &[Topic::OvsInterfaces]);
         if missing.is_empty() {
             // A switch without neutron: nothing is said, so nothing differs.
@@ -90,7 +90,7 @@ fn judge(
         all.extend(of_port(nic, interface.name(), port));
     }
     if let (Some(attached), Some(mac)) = (value("attached-mac"), &nic.data.mac)
-        && attached.value.parse::<Mac>().is_ok_and(|it| it != mac.value)
+        && attached.value.parse::<Mac>().is_ok_and(|parsed| parsed != mac.value)
     {
         all.push(Difference {
             what: format!("MAC {}, there {}", mac.value, attached.value),
@@ -98,7 +98,7 @@ fn judge(
             in_ovs: attached,
         });
     }
-    let uuid = ctx.vm(nic.vm).and_then(|it| it.data.uuid.as_ref());
+    let uuid = ctx.vm(nic.vm).and_then(|vm| vm.data.uuid.as_ref());
     for key in ["vm-id", "vm-uuid"] {
         // The nil UUID says nothing of the VM.
         let there = value(key).filter(|it| it.value.bytes().any(|it| !matches!(it, b'0' | b'-')));
@@ -114,8 +114,8 @@ fn judge(
     }
     // Until a migration is over, the port is inactive on the side where the VM is paused.
     let state = ctx.state_of(nic.vm);
-    let runs = state.is_none_or(|it| it.value == "running");
-    if let Some(status) = value("iface-status").filter(|it| runs && it.value != "active") {
+    let runs = state.is_none_or(|state| state.value == "running");
+    if let Some(status) = value("iface-status").filter(|value| runs && value.value != "active") {
         all.push(Difference {
             what: format!("an active port, there iface-status {}", status.value),
             in_xml: None,
@@ -165,11 +165,12 @@ fn report(
 ) {
     let differences: Vec<&str> = all.iter().map(|it| it.what.as_str()).collect();
     let socket = interface.kind == "dpdkvhostuserclient";
-    let (consequence, column) = if socket && differences.iter().all(|it| it.contains("socket")) {
-        ("the two never meet, and the VM is cut off", "options")
-    } else {
-        ("the agent wires another port than the VM uses", "external_ids")
-    };
+    let (consequence, column) =
+        if socket && differences.iter().all(|difference| difference.contains("socket")) {
+            ("the two never meet, and the VM is cut off", "options")
+        } else {
+            ("the agent wires another port than the VM uses", "external_ids")
+        };
     let message =
         format!("the VM has {} ({}): {consequence}", differences.join("; "), interface.name());
     let finding = out.fault(ctx, nic.host, nic.id, message);
@@ -239,7 +240,7 @@ fn of_port<'a>(
     let named = nic.data.bridge.as_ref().or(nic.data.target.as_ref());
     (!same).then(|| Difference {
         what: format!("port {own}…, there {}", port.value),
-        in_xml: named.map(|it| (it.evidence, "the port in a name of the XML")),
+        in_xml: named.map(|named| (named.evidence, "the port in a name of the XML")),
         in_ovs: port,
     })
 }

@@ -31,11 +31,11 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     for nic in ctx.vm_nics() {
         let Some(xml) = nic.data.xml else { continue };
         let Some(source) = Source::of(xml) else { continue };
-        match ctx.vm(nic.vm).and_then(|it| it.active) {
+        match ctx.vm(nic.vm).and_then(|vm| vm.active) {
             Some(true) if nic.live => {}
             Some(true) => {
                 // What was edited holds from the next start on.
-                let vm = ctx.vm(nic.vm).map_or("DOMAIN", |it| it.name());
+                let vm = ctx.vm(nic.vm).map_or("DOMAIN", |vm| vm.name());
                 out.cannot_tell(nic.host, [Need::about(Topic::DomainXml, vm)]);
                 continue;
             }
@@ -128,11 +128,11 @@ fn direct(
         finding.next(format!("ip -d link show {}", name.value));
         return;
     }
-    let master = ctx.master(device.id).filter(|it| it.kind == NetdevKind::Bridge);
+    let master = ctx.master(device.id).filter(|master| master.kind == NetdevKind::Bridge);
     let switch = master
-        .map(|it| it.name())
-        .or_else(|| ctx.interface_of(device.id).map(|it| it.data.bridge.as_str()));
-    let Some(switch) = switch.filter(|it| *it != device.name()) else {
+        .map(|master| master.name())
+        .or_else(|| ctx.interface_of(device.id).map(|interface| interface.data.bridge.as_str()));
+    let Some(switch) = switch.filter(|switch| *switch != device.name()) else {
         out.clean();
         return;
     };
@@ -168,7 +168,11 @@ fn bridge(
         Presence::No(searched) => searched,
     };
     // The bridge of a trunk port comes and goes with the port.
-    let switch = xml.record.virtualport.as_ref().is_some_and(|it| it.value == "openvswitch");
+    let switch = xml
+        .record
+        .virtualport
+        .as_ref()
+        .is_some_and(|virtualport| virtualport.value == "openvswitch");
     if switch || ctx.runs_ovs(host) != Some(false) {
         let missing = ctx.missing(host, &Netns::Root, &[Topic::Ovs]);
         if !missing.is_empty() {
@@ -176,11 +180,11 @@ fn bridge(
         }
     }
     // Where the tap is in another bridge, that one is the question (VM-002).
-    let target = nic.data.target.as_ref().map_or("", |it| it.value.as_str());
+    let target = nic.data.target.as_ref().map_or("", |target| target.value.as_str());
     let elsewhere = ctx.interface_called(host, target).is_some()
         || ctx
             .netdev_called(host, &Netns::Root, target)
-            .is_some_and(|it| ctx.master(it.id).is_some());
+            .is_some_and(|device| ctx.master(device.id).is_some());
     if elsewhere {
         out.clean();
         return;
@@ -211,7 +215,10 @@ fn socket(
     let name = path.value.rsplit('/').next().unwrap_or_default();
     let by_path = || {
         ctx.ovs_interfaces_of(host).find(|interface| {
-            interface.data.option("vhost-server-path").is_some_and(|it| it.value == path.value)
+            interface
+                .data
+                .option("vhost-server-path")
+                .is_some_and(|option| option.value == path.value)
         })
     };
     let Some(port) = ctx.interface_called(host, name).or_else(by_path) else {
@@ -223,7 +230,8 @@ fn socket(
         if !missing.is_empty() {
             return out.cannot_tell(host, missing);
         }
-        let user_space = ctx.ovs_bridges_of(host).any(|it| !defs::is_kernel_datapath(it.data));
+        let user_space =
+            ctx.ovs_bridges_of(host).any(|bridge| !defs::is_kernel_datapath(bridge.data));
         if !user_space {
             return out.clean();
         }
@@ -265,12 +273,12 @@ fn socket(
         return;
     };
     let finding = out.fault(ctx, host, nic.id, message);
-    cite(ctx, finding, nic, mode.map_or(at, |it| it.evidence(xml.source)));
+    cite(ctx, finding, nic, mode.map_or(at, |mode| mode.evidence(xml.source)));
     let kind = port.data.kind_evidence.or_else(|| port.place());
     if let Some(kind) = kind {
         finding.primary(kind, "the port of OVS");
     }
-    if let Some(datapath) = bridge.and_then(|it| it.data.datapath_type.as_ref()) {
+    if let Some(datapath) = bridge.and_then(|bridge| bridge.data.datapath_type.as_ref()) {
         finding.context(datapath.evidence, "its bridge");
     }
     finding.next(format!("ovs-vsctl get interface {} type options error", port.name()));

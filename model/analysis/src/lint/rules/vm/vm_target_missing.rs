@@ -35,13 +35,13 @@ declare_rule! {
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let mut missing: BTreeMap<HostId, Vec<(Item<'_, VmNic<'_>>, Searched)>> = BTreeMap::new();
     let mut present: BTreeMap<HostId, usize> = BTreeMap::new();
-    for nic in ctx.vm_nics().filter(|it| has_device(it.data)) {
+    for nic in ctx.vm_nics().filter(|nic| has_device(nic.data)) {
         let host = nic.host;
         let Some(target) = &nic.data.target else {
             out.clean();
             continue;
         };
-        match ctx.vm(nic.vm).and_then(|it| it.active) {
+        match ctx.vm(nic.vm).and_then(|vm| vm.active) {
             Some(true) => {}
             Some(false) => {
                 out.clean();
@@ -54,7 +54,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         }
         if !nic.live {
             // A VM that was edited while it runs differs from its configuration by design.
-            let vm = ctx.vm(nic.vm).map_or("DOMAIN", |it| it.name());
+            let vm = ctx.vm(nic.vm).map_or("DOMAIN", |vm| vm.name());
             out.cannot_tell(host, [Need::about(Topic::DomainXml, vm)]);
             continue;
         }
@@ -82,7 +82,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 
 /// NICs that have a device on the host: not those passed through or in user space.
 fn has_device(nic: &VmNic<'_>) -> bool {
-    let kind = nic.kind.as_ref().map_or("", |it| it.value.as_str());
+    let kind = nic.kind.as_ref().map_or("", |kind| kind.value.as_str());
     matches!(kind, "bridge" | "network" | "ethernet" | "direct")
 }
 

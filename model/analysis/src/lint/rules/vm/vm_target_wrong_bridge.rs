@@ -27,12 +27,12 @@ declare_rule! {
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     for nic in ctx.vm_nics() {
-        let kind = nic.kind.as_ref().map_or("", |it| it.value.as_str());
+        let kind = nic.kind.as_ref().map_or("", |kind| kind.value.as_str());
         let (Some(target), Some(bridge)) = (&nic.data.target, &nic.data.bridge) else { continue };
         if !matches!(kind, "bridge" | "network") {
             continue;
         }
-        match ctx.vm(nic.vm).and_then(|it| it.active) {
+        match ctx.vm(nic.vm).and_then(|vm| vm.active) {
             Some(true) => {}
             Some(false) => {
                 out.clean();
@@ -84,7 +84,7 @@ fn judge(
     };
     if !nic.live {
         // A VM that was edited while it runs differs from its configuration by design.
-        let vm = ctx.vm(nic.vm).map_or("DOMAIN", |it| it.name());
+        let vm = ctx.vm(nic.vm).map_or("DOMAIN", |vm| vm.name());
         out.cannot_tell(host, [Need::about(Topic::DomainXml, vm)]);
         return;
     }
@@ -105,11 +105,11 @@ fn judge(
             }
         }
         None => {
-            if let Some(place) = device.and_then(|it| it.place()) {
+            if let Some(place) = device.and_then(|device| device.place()) {
                 finding.primary(place, "no `master`");
             }
             let bridge = ctx.netdev_called(host, &Netns::Root, wanted);
-            if let Some(place) = bridge.and_then(|it| it.place()) {
+            if let Some(place) = bridge.and_then(|bridge| bridge.place()) {
                 finding.context(place, "the bridge that lacks it");
             }
         }
@@ -133,7 +133,7 @@ fn plugged(
     device: Option<Item<'_, Netdev<'_>>>,
 ) -> Plug {
     let host = nic.host;
-    if device.is_some_and(|it| ctx.is_disputed(it.id)) {
+    if device.is_some_and(|device| ctx.is_disputed(device.id)) {
         return Plug::Unknown(vec![Topic::BridgeMembers.command(&Netns::Root)]);
     }
     if let Some(interface) = ctx.interface_called(host, target) {
@@ -152,12 +152,12 @@ fn plugged(
         && let Some(master) = ctx.topology.node(master)
         && !names::is_ovs_datapath(&master.name)
     {
-        let evidence = edge.witnesses.iter().map(|it| it.evidence).take(2).collect();
+        let evidence = edge.witnesses.iter().map(|witness| witness.evidence).take(2).collect();
         return Plug::Bridge(master.name.to_string(), evidence);
     }
     let in_ovs = device
-        .and_then(|it| it.data.master.as_ref())
-        .is_some_and(|it| names::is_ovs_datapath(&it.value));
+        .and_then(|device| device.data.master.as_ref())
+        .is_some_and(|master| names::is_ovs_datapath(&master.value));
     let mut missing = ctx.missing(host, &Netns::Root, &[Topic::BridgeMembers]);
     if device.is_none() {
         missing.extend(ctx.missing(host, &Netns::Root, &[Topic::Links]));
@@ -166,8 +166,8 @@ fn plugged(
             return Plug::Bridge(wanted.to_owned(), Vec::new());
         }
     }
-    let ovs = nic.data.xml.and_then(|it| it.record.virtualport.as_ref());
-    let ovs = ovs.is_some_and(|it| it.value == "openvswitch");
+    let ovs = nic.data.xml.and_then(|xml| xml.record.virtualport.as_ref());
+    let ovs = ovs.is_some_and(|ov| ov.value == "openvswitch");
     if in_ovs || ovs || ctx.runs_ovs(host) != Some(false) {
         missing.extend(ctx.missing(host, &Netns::Root, &[Topic::Ovs]));
     }
@@ -188,5 +188,5 @@ fn same_bridge(ctx: &Ctx<'_>, nic: Item<'_, VmNic<'_>>, actual: &str, wanted: &s
     }
     // A trunk port has a bridge of its own, and so has each port where os-vif says so; a
     // hypervisor's firewall puts one in front.
-    ["tbr-", "pb", "fwbr"].iter().any(|it| actual.starts_with(it))
+    ["tbr-", "pb", "fwbr"].iter().any(|prefix| actual.starts_with(prefix))
 }

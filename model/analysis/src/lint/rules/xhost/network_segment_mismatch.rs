@@ -63,9 +63,9 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let mut outdated: BTreeMap<HostId, Networks<'_>> = BTreeMap::new();
     let mut told: BTreeSet<HostId> = BTreeSet::new();
     let mut wired: BTreeMap<HostId, bool> = BTreeMap::new();
-    for port in ctx.ovs_ports().filter(|it| it.data.bridge == "br-int") {
-        let tag = port.data.tag.as_ref().map(|it| it.value);
-        *wired.entry(port.host).or_default() |= tag.is_some_and(|it| it != defs::DEAD_VLAN);
+    for port in ctx.ovs_ports().filter(|port| ctx.is_integration_called(port.host, &port.bridge)) {
+        let tag = port.data.tag.as_ref().map(|tag| tag.value);
+        *wired.entry(port.host).or_default() |= tag.is_some_and(|tag| tag != defs::DEAD_VLAN);
         // What stands at a parked port is of a former time.
         let Some(segment) = segment(port).filter(|_| tag != Some(defs::DEAD_VLAN)) else {
             continue;
@@ -88,9 +88,9 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     shared_ids(ctx, out, mesh, &networks);
     // Hosts with ports of neutron whose networks are not told.
     wired.retain(|host, _| !ctx.is_outdated(*host));
-    let hosts: BTreeSet<_> = wired.keys().map(|it| mesh.machine(*it)).collect();
+    let hosts: BTreeSet<_> = wired.keys().map(|key| mesh.machine(*key)).collect();
     if hosts.len() > 1 {
-        let blind = |it: &&HostId| wired.get(*it) == Some(&true) && !told.contains(*it);
+        let blind = |host: &&HostId| wired.get(*host) == Some(&true) && !told.contains(*host);
         for host in wired.keys().filter(blind) {
             let missing = ctx.missing(*host, &Netns::Root, &[Topic::OvsPorts]);
             if defs::has_agent_patches(ctx, *host) && !missing.is_empty() {
@@ -102,7 +102,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 
 fn segment(port: Item<'_, OvsPort>) -> Option<Segment<'_>> {
     let value = |key: &str| -> Option<&'_ str> {
-        defs::other_config(port.data, key).filter(|it| !it.is_empty() && *it != "None")
+        defs::other_config(port.data, key).filter(|config| !config.is_empty() && *config != "None")
     };
     let place = |key: &str| {
         let found = port.data.other_config.iter().find(|(it, _): &&(Name, _)| it == key);
@@ -163,7 +163,7 @@ fn one_network(ctx: &Ctx<'_>, out: &mut Verdicts, mesh: &Mesh, all: &[Segment<'_
 /// ids from one neutron for certain.
 fn shared_ids(ctx: &Ctx<'_>, out: &mut Verdicts, mesh: &Mesh, networks: &Networks<'_>) {
     let mut ids: BTreeMap<(&str, &str), Vec<Segment<'_>>> = BTreeMap::new();
-    for segment in networks.values().flat_map(|it| it.values()) {
+    for segment in networks.values().flat_map(|network| network.values()) {
         if segment.is_overlay() {
             ids.entry((segment.kind, segment.id)).or_default().push(*segment);
         }

@@ -30,10 +30,10 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let mesh = ctx.mesh();
     let mut peers: BTreeMap<IpAddr, Vec<Item<'_, TunnelEndpoint>>> = BTreeMap::new();
     let mut machines: BTreeSet<HostId> = BTreeSet::new();
-    let of_mesh = |it: &Item<'_, TunnelEndpoint>| {
-        ctx.ovs_interface(it.owner).is_some()
-            && is_in_mesh(ctx, it.host)
-            && !ctx.is_outdated(it.host)
+    let of_mesh = |tunnel: &Item<'_, TunnelEndpoint>| {
+        ctx.ovs_interface(tunnel.owner).is_some()
+            && is_in_mesh(ctx, tunnel.host)
+            && !ctx.is_outdated(tunnel.host)
     };
     for tunnel in ctx.tunnels().filter(of_mesh) {
         machines.insert(mesh.machine(tunnel.host));
@@ -42,7 +42,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         }
     }
     // Addresses of cleaned reports mean nothing to one another.
-    let cleaned = machines.iter().find(|it| mesh::is_cleaned(ctx, **it));
+    let cleaned = machines.iter().find(|machine| mesh::is_cleaned(ctx, **machine));
     if let Some(host) = cleaned.filter(|_| machines.len() > 1) {
         out.cannot_tell(*host, [mesh::NOT_CLEANED]);
         return;
@@ -69,7 +69,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 /// Whether the host belongs to the mesh by what a person said; where nothing is said, all do.
 fn is_in_mesh(ctx: &Ctx<'_>, host: HostId) -> bool {
     let named = &ctx.settings.env.hosts_in_mesh;
-    named.is_empty() || named.iter().any(|it| it.matches(ctx.hostname(host)))
+    named.is_empty() || named.iter().any(|named| named.matches(ctx.hostname(host)))
 }
 
 /// Hosts that belong to the mesh by what a person said, and that no tunnel leads to or from.
@@ -79,7 +79,7 @@ fn outsiders(ctx: &Ctx<'_>, out: &mut Verdicts, mesh: &Mesh) {
         return;
     }
     let hosts: Vec<HostId> =
-        ctx.hosts().filter(|it| is_in_mesh(ctx, *it) && !ctx.is_outdated(*it)).collect();
+        ctx.hosts().filter(|host| is_in_mesh(ctx, *host) && !ctx.is_outdated(*host)).collect();
     let ways = mesh.ways(ctx);
     let joined: BTreeSet<HostId> =
         ways.iter().flat_map(|(from, to)| [mesh.machine(*from), mesh.machine(*to)]).collect();
@@ -98,7 +98,7 @@ fn outsiders(ctx: &Ctx<'_>, out: &mut Verdicts, mesh: &Mesh) {
         let message = "belongs to the mesh, and none of the captured hosts has a tunnel to it nor it to them: its agent is down, or has another address";
         let subject = ctx.host_subject(host);
         let finding = out.fire(host, subject, message);
-        let place = ctx.ovs_bridges_of(host).find_map(|it| it.place());
+        let place = ctx.ovs_bridges_of(host).find_map(|bridge| bridge.place());
         if let Some(place) = place {
             finding.primary(place, "a bridge of this host");
         }
@@ -114,7 +114,7 @@ fn outsiders(ctx: &Ctx<'_>, out: &mut Verdicts, mesh: &Mesh) {
 /// Whether the addresses of a host are known.
 fn is_told(ctx: &Ctx<'_>, mesh: &Mesh, host: HostId) -> bool {
     ctx.complete(host, &Netns::Root, Topic::Addresses)
-        || mesh.locals.values().any(|it| it.contains_key(&host))
+        || mesh.locals.values().any(|local| local.contains_key(&host))
 }
 
 fn report(
@@ -129,7 +129,7 @@ fn report(
     for tunnel in tunnels {
         hosts.entry(mesh.machine(tunnel.host)).or_insert(*tunnel);
     }
-    let names = defs::list(hosts.values().map(|it| ctx.host_name(it.host)), 3);
+    let names = defs::list(hosts.values().map(|host| ctx.host_name(host.host)), 3);
     let count = tunnels.len();
     let message = format!(
         "{count} {} of {names} {} here, and no captured host has the address: whether they meet an end is not known",

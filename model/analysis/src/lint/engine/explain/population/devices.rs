@@ -15,17 +15,21 @@ use tapline_network::defs;
 
 pub(super) fn add(report: &mut Report, ctx: &Ctx<'_>) {
     let mut all: BTreeMap<HostId, usize> = BTreeMap::new();
-    for nic in ctx.vm_nics().filter(|it| it.data.target.is_some()) {
-        if ctx.vm(nic.vm).is_some_and(|it| it.active == Some(true)) {
+    for nic in ctx.vm_nics().filter(|nic| nic.data.target.is_some()) {
+        if ctx.vm(nic.vm).is_some_and(|vm| vm.active == Some(true)) {
             *all.entry(nic.host).or_default() += 1;
         }
     }
     let mut roots = Vec::new();
     for (host, all) in all {
         // Where the devices of most are missing, the rule has said so.
-        let own = |it: &&Finding| it.host == host && !is_population(it);
-        let members: Vec<&Finding> =
-            report.findings.iter().filter(own).filter(|it| has_no_process(it, ctx)).collect();
+        let own = |finding: &&Finding| finding.host == host && !is_population(finding);
+        let members: Vec<&Finding> = report
+            .findings
+            .iter()
+            .filter(own)
+            .filter(|finding| has_no_process(finding, ctx))
+            .collect();
         if !defs::most_of(members.len(), all) {
             continue;
         }
@@ -40,13 +44,18 @@ pub(super) fn add(report: &mut Report, ctx: &Ctx<'_>) {
                 "systemctl status libvirtd virtqemud".to_owned(),
                 "virsh list --all; ip -d link".to_owned(),
             ];
-            roots.push((members.iter().map(|it| it.fingerprint.clone()).collect::<Vec<_>>(), root));
+            roots.push((
+                members.iter().map(|member| member.fingerprint.clone()).collect::<Vec<_>>(),
+                root,
+            ));
         }
     }
     for (members, mut root) in roots {
         // Each of them is no fault of its own: the finding names them.
         let host = root.host;
-        report.findings.retain(|it| it.host != host || !members.contains(&it.fingerprint));
+        report
+            .findings
+            .retain(|finding| finding.host != host || !members.contains(&finding.fingerprint));
         root.notes.push("virsh, ps and ip were asked one after the other".to_owned());
         report.findings.push(root);
     }

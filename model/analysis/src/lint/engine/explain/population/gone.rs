@@ -39,8 +39,9 @@ fn add_unanswered(report: &mut Report, ctx: &Ctx<'_>, mesh: &Mesh) {
         .filter(|finding| *finding.rule == tun_bfd_down::RULE && !is_population(finding));
     for it in probes {
         let interface = it.node.and_then(|node| ctx.ovs_interface(node));
-        let remote = interface.and_then(|it| it.data.option("remote_ip")?.value.parse().ok());
-        if let Some(remote) = remote.filter(|it| mesh.owners(ctx, *it).is_empty()) {
+        let remote =
+            interface.and_then(|interface| interface.data.option("remote_ip")?.value.parse().ok());
+        if let Some(remote) = remote.filter(|remote| mesh.owners(ctx, *remote).is_empty()) {
             down.entry(remote).or_default().entry(mesh.machine(it.host)).or_insert(it);
         }
     }
@@ -74,12 +75,12 @@ fn mark_missed(report: &mut Report, ctx: &Ctx<'_>, mesh: &Mesh) {
     // The far ends of each machine that tunnels.
     let mut ends: BTreeMap<HostId, BTreeSet<IpAddr>> = BTreeMap::new();
     let mut cleaned = false;
-    for tunnel in ctx.tunnels().filter(|it| ctx.ovs_interface(it.owner).is_some()) {
+    for tunnel in ctx.tunnels().filter(|tunnel| ctx.ovs_interface(tunnel.owner).is_some()) {
         if ctx.is_outdated(tunnel.host) {
             continue;
         }
         let all = ends.entry(mesh.machine(tunnel.host)).or_default();
-        all.extend(tunnel.data.remote.as_ref().map(|it| it.value));
+        all.extend(tunnel.data.remote.as_ref().map(|remote| remote.value));
         cleaned |= mesh::is_cleaned(ctx, tunnel.host);
     }
     let remotes: BTreeSet<IpAddr> = ends.values().flatten().copied().collect();
@@ -88,7 +89,7 @@ fn mark_missed(report: &mut Report, ctx: &Ctx<'_>, mesh: &Mesh) {
     if cleaned || ends.len() <= LEAST || !ctx.hosts().all(shown) {
         return;
     }
-    for remote in remotes.into_iter().filter(|it| mesh.owners(ctx, *it).is_empty()) {
+    for remote in remotes.into_iter().filter(|remote| mesh.owners(ctx, *remote).is_empty()) {
         let (with, without): (Vec<_>, Vec<_>) =
             ends.iter().partition(|(_, all)| all.contains(&remote));
         let (whole, open): (Vec<HostId>, Vec<HostId>) = without
@@ -125,7 +126,7 @@ fn mark_missed(report: &mut Report, ctx: &Ctx<'_>, mesh: &Mesh) {
 
 /// The remark that a far end was not captured becomes one about the far end.
 fn report_gone(finding: &mut Finding, ctx: &Ctx<'_>, ip: IpAddr, without: &[HostId]) {
-    let names = without.iter().map(|it| ctx.host_name(*it));
+    let names = without.iter().map(|without| ctx.host_name(*without));
     finding.message = format!(
         "{ip} is gone or renumbered (not captured): {} captured hosts have no tunnel to it, others do",
         without.len()

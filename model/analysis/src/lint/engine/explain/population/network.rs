@@ -20,9 +20,12 @@ type Network = (HostId, String, String);
 
 pub(super) fn add(report: &mut Report, ctx: &Ctx<'_>) {
     let mut silent: BTreeMap<(Network, IpAddr), BTreeMap<NodeId, &Finding>> = BTreeMap::new();
-    for it in report.findings.iter().filter(|it| *it.rule == gateway_neighbour_failed::RULE) {
+    for it in
+        report.findings.iter().filter(|finding| *finding.rule == gateway_neighbour_failed::RULE)
+    {
         let Some(gateway) = it.subject.address() else { continue };
-        let Some(device) = it.node.filter(|_| it.netns.as_ref().is_some_and(|it| !it.is_root()))
+        let Some(device) =
+            it.node.filter(|_| it.netns.as_ref().is_some_and(|netns| !netns.is_root()))
         else {
             continue;
         };
@@ -63,8 +66,10 @@ pub(super) fn add(report: &mut Report, ctx: &Ctx<'_>) {
 /// The devices in namespaces that have a route through a gateway, by network and gateway.
 fn users(ctx: &Ctx<'_>) -> BTreeMap<(Network, IpAddr), BTreeSet<NodeId>> {
     let mut all: BTreeMap<(Network, IpAddr), BTreeSet<NodeId>> = BTreeMap::new();
-    for table in ctx.route_tables().filter(|it| !it.netns().is_root() && it.name() != "local") {
-        for hop in table.data.routes.iter().flat_map(|it| next_hops(*it)) {
+    for table in
+        ctx.route_tables().filter(|table| !table.netns().is_root() && table.name() != "local")
+    {
+        for hop in table.data.routes.iter().flat_map(|route| next_hops(*route)) {
             let Some(device) = ctx.netdev_called(table.host, table.netns(), hop.dev) else {
                 continue;
             };

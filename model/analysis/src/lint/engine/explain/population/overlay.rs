@@ -42,20 +42,20 @@ pub(super) fn add(report: &mut Report, ctx: &Ctx<'_>) {
         mesh.ways(ctx).into_iter().filter_map(|(a, b)| pair(a, b)).collect();
     all.extend(faulty.keys());
     let mut roots: Vec<Finding> = Vec::new();
-    for host in ctx.hosts().filter(|it| mesh.machine(*it) == *it) {
-        let of_host = |it: &&Pair| it.0 == host || it.1 == host;
+    for host in ctx.hosts().filter(|host| mesh.machine(*host) == *host) {
+        let of_host = |pair: &&Pair| pair.0 == host || pair.1 == host;
         let (own, others): (Vec<&Pair>, Vec<&Pair>) = all.iter().partition(of_host);
-        let bad = |pairs: &[&Pair]| pairs.iter().filter(|it| faulty.contains_key(it)).count();
+        let bad = |pairs: &[&Pair]| pairs.iter().filter(|pair| faulty.contains_key(pair)).count();
         let (lost, elsewhere) = (bad(&own), bad(&others));
         // Where most tunnels of all hosts are at fault, no single host is.
         if !defs::most_of(lost, own.len()) || elsewhere * 2 > others.len() {
             continue;
         }
         let members: BTreeSet<usize> =
-            own.iter().filter_map(|it| faulty.get(it)).flatten().copied().collect();
+            own.iter().filter_map(|own| faulty.get(own)).flatten().copied().collect();
         let members: Vec<&Finding> =
-            members.iter().filter_map(|it| report.findings.get(*it)).collect();
-        if members.iter().any(|it| it.host == host && is_population(it)) {
+            members.iter().filter_map(|member| report.findings.get(*member)).collect();
+        if members.iter().any(|member| member.host == host && is_population(member)) {
             continue;
         }
         roots.extend(root(ctx, host, &members, (lost, own.len())));
@@ -83,13 +83,15 @@ fn root(
     let mut root = root_of(members, ctx.host_subject(host), message, ctx)?;
     root.host = host;
     // What its tunnels are sent from, and those of others are sent to, is what they have in common.
-    let own = ctx.tunnels_of(host).filter_map(|it| it.data.local.as_ref());
-    let to_it = ctx.tunnels().filter_map(|it| it.data.remote.as_ref());
-    let ends: BTreeSet<_> = own.chain(to_it).map(|it| it.value).collect();
+    let own = ctx.tunnels_of(host).filter_map(|tunnel| tunnel.data.local.as_ref());
+    let to_it = ctx.tunnels().filter_map(|tunnel| tunnel.data.remote.as_ref());
+    let ends: BTreeSet<_> = own.chain(to_it).map(|own| own.value).collect();
     for end in ends {
         for id in ctx.topology.find_address(end) {
-            let address = ctx.address(*id).filter(|it| it.host == host && it.netns().is_root());
-            root.nodes.extend(address.map(|it| it.data.netdev));
+            let address = ctx
+                .address(*id)
+                .filter(|address| address.host == host && address.netns().is_root());
+            root.nodes.extend(address.map(|address| address.data.netdev));
         }
     }
     root.nodes.sort_unstable();

@@ -13,21 +13,22 @@ use tapline_network::uplink;
 /// VLAN of its own. A bridge without a program floods it to all others.
 pub(super) fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let flows = ctx.flows();
-    for host in ctx.hosts().filter(|it| defs::has_agent_patches(ctx, *it)) {
+    for host in ctx.hosts().filter(|host| defs::has_agent_patches(ctx, *host)) {
         let mut providers = uplink::providers(ctx, host);
         for it in &mut providers {
-            it.uplinks.retain(|it| it.usable() == Some(true));
+            it.uplinks.retain(|uplink| uplink.usable() == Some(true));
         }
-        providers.retain(|it| !it.uplinks.is_empty());
+        providers.retain(|provider| !provider.uplinks.is_empty());
         if providers.len() < 2 {
             continue;
         }
         // Each bridge on the way has to let pass what it should not.
         let program = |name: &str| flows.best(host, name).map(plain);
-        let integration = program("br-int");
+        let name = ctx.integration_bridge(host);
+        let integration = program(name);
         let mut open: Vec<Need> = Vec::new();
         if integration.is_none() {
-            open.push(flows::command("br-int"));
+            open.push(flows::command(name));
         }
         let mut joined = Vec::new();
         let mut possible = 0;
@@ -47,7 +48,7 @@ pub(super) fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             out.cannot_tell(host, open);
             continue;
         };
-        let Some(bridge) = ctx.bridge_called(host, "br-int") else { continue };
+        let Some(bridge) = ctx.integration(host) else { continue };
         let nics = joined.iter().flat_map(|(it, _)| &it.uplinks).map(Item::name);
         let message = format!(
             "has no flows and joins {} like any switch: a loop if they reach the same switch",
@@ -63,7 +64,7 @@ pub(super) fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             }
         }
         finding.next("systemctl restart neutron-openvswitch-agent");
-        finding.next(flows::command("br-int").to_string());
+        finding.next(flows::command(name).to_string());
     }
 }
 

@@ -37,17 +37,17 @@ fn judge(
     mappings: &BTreeMap<(HostId, &str), &str>,
 ) {
     let (ports, untold) = ports(ctx, host);
-    let told: BTreeSet<&str> = ports.iter().map(|it| it.physnet.value.as_str()).collect();
+    let told: BTreeSet<&str> = ports.iter().map(|port| port.physnet.value.as_str()).collect();
     let mapped = mappings.keys().filter(|(of, _)| *of == host).map(|(_, physnet)| *physnet);
     for physnet in told.iter().copied().chain(mapped).collect::<BTreeSet<_>>() {
         let provider = match mappings.get(&(host, physnet)) {
-            Some(bridge) => providers.iter().find(|it| it.bridge.name() == *bridge),
+            Some(bridge) => providers.iter().find(|provider| provider.bridge.name() == *bridge),
             // One network and one bridge belong together; the agent does not say more.
             None if told.len() == 1 && providers.len() == 1 => providers.first(),
             None => None,
         };
         let Some((uplink, mtu)) = provider.and_then(smallest) else { continue };
-        let ports: Vec<_> = ports.iter().filter(|it| it.physnet.value == physnet).collect();
+        let ports: Vec<_> = ports.iter().filter(|port| port.physnet.value == physnet).collect();
         network(ctx, out, physnet, uplink, mtu, &ports);
     }
     // Whatever networks they are of, these fit nowhere or may not have to.
@@ -62,7 +62,8 @@ fn judge(
 
 /// The NIC of a bridge with the smallest MTU.
 fn smallest<'a>(provider: &Provider<'a>) -> Option<(Item<'a, Netdev<'a>>, &'a Fact<u32>)> {
-    let sized = provider.uplinks.iter().filter_map(|it| Some((*it, it.data.mtu.as_ref()?)));
+    let sized =
+        provider.uplinks.iter().filter_map(|uplink| Some((*uplink, uplink.data.mtu.as_ref()?)));
     sized.min_by_key(|(it, mtu)| (mtu.value, it.id))
 }
 
@@ -71,14 +72,16 @@ fn smallest<'a>(provider: &Provider<'a>) -> Option<(Item<'a, Netdev<'a>>, &'a Fa
 fn ports<'a>(ctx: &Ctx<'a>, host: HostId) -> (Vec<Port<'a>>, Vec<u32>) {
     let mut known = Vec::new();
     let mut untold = Vec::new();
-    for port in ctx.ovs_ports_of(host).filter(|it| it.bridge == "br-int") {
+    for port in ctx.integration_ports(host) {
         // Trunks carry a tag more.
-        let trunk = ["tpi-", "spi-"].iter().any(|it| port.name().starts_with(it));
+        let trunk = ["tpi-", "spi-"].iter().any(|prefix| port.name().starts_with(prefix));
         if names::port_prefix(port.name()).is_none() || trunk {
             continue;
         }
         let interface = ctx.interface_called(host, port.name());
-        let Some(device) = interface.and_then(|it| ctx.device_of(it.id)) else { continue };
+        let Some(device) = interface.and_then(|interface| ctx.device_of(interface.id)) else {
+            continue;
+        };
         let Some(mtu) = device.data.mtu.as_ref() else { continue };
         let config = |key: &str| port.data.other_config.iter().find(|(it, _)| it == key);
         let Some((_, kind)) = config("network_type") else {
@@ -102,8 +105,8 @@ fn network(
     mtu: &Fact<u32>,
     ports: &[&Port<'_>],
 ) {
-    let mut large: Vec<_> = ports.iter().filter(|it| it.mtu.value > mtu.value).collect();
-    large.sort_by_key(|it| (std::cmp::Reverse(it.mtu.value), it.device.id));
+    let mut large: Vec<_> = ports.iter().filter(|port| port.mtu.value > mtu.value).collect();
+    large.sort_by_key(|large| (std::cmp::Reverse(large.mtu.value), large.device.id));
     let wanted = ctx.settings.env.physnet_mtu.get(physnet).filter(|it| **it > mtu.value);
     let message = match (wanted, large.split_first()) {
         (Some(wanted), _) => format!(
@@ -127,7 +130,8 @@ fn network(
             return;
         }
     };
-    let needed = wanted.copied().or(large.first().map(|it| it.mtu.value)).unwrap_or(mtu.value);
+    let needed =
+        wanted.copied().or(large.first().map(|large| large.mtu.value)).unwrap_or(mtu.value);
     let finding = out.fault(ctx, uplink.host, uplink.id, message);
     finding.primary(mtu.evidence, "MTU of the way out");
     for it in large.iter().take(3) {
@@ -148,8 +152,8 @@ fn mappings<'a>(ctx: &Ctx<'a>) -> BTreeMap<(HostId, &'a str), &'a str> {
         for row in rows {
             let OvsRow::OpenVswitch(database) = &row.row else { continue };
             let value = lookup(&database.external_ids, "ovn-bridge-mappings");
-            let pairs = value.into_iter().flat_map(|it| it.value.split(','));
-            for (physnet, bridge) in pairs.filter_map(|it| it.split_once(':')) {
+            let pairs = value.into_iter().flat_map(|value| value.value.split(','));
+            for (physnet, bridge) in pairs.filter_map(|pair| pair.split_once(':')) {
                 all.insert((source.host, physnet.trim()), bridge.trim());
             }
         }
