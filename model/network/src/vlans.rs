@@ -35,8 +35,8 @@ pub struct Ways<'a> {
     pub tunnel_in: Vec<(u64, Evidence)>,
     /// What floods it into tunnels.
     pub floods: Vec<Flood<'a>>,
-    /// A flow that sends one address of it into a tunnel, set by the agent and not learnt.
-    pub unicast: Option<Evidence>,
+    /// Flows that send one address of it into a tunnel, set by the agent and not learnt.
+    pub unicasts: Vec<(&'a Flow, Evidence)>,
     /// What brings it in from a provider bridge.
     pub provider_in: Option<Evidence>,
     /// The provider bridges that let it out.
@@ -104,7 +104,7 @@ impl<'a> LocalVlans<'a> {
                 ways.floods.push(Flood { key, flow, at });
             } else if flow.hard_timeout.is_none() && flow.priority.value > 1 {
                 // What is learnt from tunnels has a timeout and the priority 1.
-                ways.unicast = ways.unicast.or(Some(at));
+                ways.unicasts.push((flow, at));
             }
         }
     }

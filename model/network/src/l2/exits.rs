@@ -4,9 +4,10 @@
 //! of the bridges that are joined with it: one for tunnels, one for each physical network. Flows of
 //! that bridge show which VLANs it takes; else the columns of a port of the VLAN show the type of
 //! the network; else every one of these bridges may carry it.
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use tapline_core::capture::HostId;
+use tapline_core::span::Evidence;
 use tapline_topology::{EdgeKind, NodeData, NodeId, Topology, names};
 
 use crate::Network;
@@ -30,8 +31,8 @@ pub struct Exit {
 #[derive(Debug, Default)]
 pub struct Exits {
     all: BTreeMap<HostId, Vec<Exit>>,
-    /// Local VLANs that flows of a bridge match.
-    matched: BTreeMap<NodeId, BTreeSet<u16>>,
+    /// Local VLANs that flows of a bridge match, each with the first of these flows.
+    matched: BTreeMap<NodeId, BTreeMap<u16, Evidence>>,
     /// Whether the network of a local VLAN is an overlay.
     overlay: BTreeMap<(HostId, u16), bool>,
 }
@@ -69,7 +70,8 @@ impl Exits {
                 let name = flow.bridge.as_deref().unwrap_or_default();
                 let bridge = network.topology.find_ovs_bridge(source.host, name);
                 if let Some(bridge) = bridge {
-                    self.matched.entry(bridge).or_default().insert(vlan);
+                    let line = Evidence { source: source.id, span: flow.at };
+                    self.matched.entry(bridge).or_default().entry(vlan).or_insert(line);
                 }
             }
         }
@@ -82,7 +84,7 @@ impl Exits {
         }
         let all = self.all.get(&host).map_or(&[][..], Vec::as_slice);
         let by_flow = |exit: &&Exit| {
-            self.matched.get(&exit.bridge).is_some_and(|vlans| vlans.contains(&vlan))
+            self.matched.get(&exit.bridge).is_some_and(|vlans| vlans.contains_key(&vlan))
         };
         let known: Vec<Exit> = all.iter().filter(by_flow).copied().collect();
         if !known.is_empty() {
@@ -94,6 +96,16 @@ impl Exits {
             Some(overlay) => all.iter().filter(|exit| exit.tunnels == *overlay).copied().collect(),
             None => all.to_vec(),
         }
+    }
+
+    /// Whether flows lead a local VLAN out by tunnels, and one of them; `None` where flows tell
+    /// nothing of the VLAN, or lead it out by several bridges.
+    pub fn leaves_by_tunnels(&self, host: HostId, vlan: u16) -> Option<(bool, Evidence)> {
+        let all = self.all.get(&host)?.iter();
+        let mut by_flow = all
+            .filter_map(|exit| Some((exit.tunnels, *self.matched.get(&exit.bridge)?.get(&vlan)?)));
+        let first = by_flow.next()?;
+        by_flow.next().is_none().then_some(first)
     }
 
     /// Whether frames of a local VLAN may go through a bridge.

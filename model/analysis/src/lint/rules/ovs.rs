@@ -7,6 +7,7 @@ pub(crate) mod ovs_controller_disconnected;
 pub(crate) mod ovs_daemon_down;
 pub(crate) mod ovs_dead_vlan;
 pub(crate) mod ovs_duplicate_iface_id;
+pub(crate) mod ovs_firewall_flows_missing;
 pub(crate) mod ovs_flows_not_programmed;
 pub(crate) mod ovs_iface_error;
 pub(crate) mod ovs_leftovers;

@@ -3,12 +3,13 @@ use std::collections::BTreeMap;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_core::need::Need;
-use tapline_topology::graph::{Netdev, OvsInterface, TunnelEndpoint};
+use tapline_core::span::Evidence;
+use tapline_topology::graph::{Netdev, OvsInterface, OvsPort, TunnelEndpoint};
 use tapline_topology::{Topic, names};
 
 use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule};
 use tapline_network::defs;
-use tapline_network::{Answer, Item, overlay};
+use tapline_network::{Answer, Item, l2, overlay};
 
 declare_rule! {
     code: "MTU-001",
@@ -91,6 +92,8 @@ fn judge<'a>(
                 continue;
             }
             match endpoint.device.data.mtu.as_ref() {
+                // What every device has that nobody set an MTU for tells nothing of the guest's.
+                Some(mtu) if endpoint.by_flow && mtu.value == 1500 && way.mtu >= 1500 => {}
                 Some(mtu) if mtu.value > way.room => too_big.push((*endpoint, mtu)),
                 Some(_) => out.clean(),
                 None => {}
@@ -152,7 +155,9 @@ struct Endpoint<'t> {
     device: Item<'t, Netdev<'t>>,
     /// `vxlan`, `gre`, …, where captured.
     kind: Option<&'t str>,
-    evidence: Option<tapline_core::span::Evidence>,
+    evidence: Option<Evidence>,
+    /// Flows alone tell that its network is an overlay: neutron, if it is old, set no MTU.
+    by_flow: bool,
 }
 
 enum Overlay<'t> {
@@ -161,11 +166,13 @@ enum Overlay<'t> {
     Unknown,
 }
 
-/// The endpoints of overlay networks: by what neutron writes into the port, else all of them
-/// where the host has no provider bridge and so no other networks.
+/// The endpoints of overlay networks: by what neutron writes into the port, by what flows do with
+/// its VLAN, else all of them where the host has no provider bridge and so no other networks.
 fn overlay_ports<'a>(ctx: &Ctx<'a>, host: HostId) -> Overlay<'a> {
     let mut known = Vec::new();
     let mut all = Vec::new();
+    // By flows that lead the VLAN of the port to tunnels, or elsewhere.
+    let (mut led, mut other) = (Vec::new(), false);
     let mut told = false;
     // The half of the patch on the provider bridge tells of it as well as the other.
     let mut provider = ctx.ovs_ports_of(host).any(|port| port.name().starts_with("phy-"));
@@ -187,11 +194,26 @@ fn overlay_ports<'a>(ctx: &Ctx<'a>, host: HostId) -> Overlay<'a> {
                 let kind_name = kind.value.as_str();
                 if matches!(kind_name, "vxlan" | "gre" | "geneve") {
                     let evidence = Some(kind.evidence);
-                    known.push(Endpoint { device, kind: Some(kind_name), evidence });
+                    known.push(Endpoint {
+                        device,
+                        kind: Some(kind_name),
+                        evidence,
+                        by_flow: false,
+                    });
                 }
             }
-            None => all.push(Endpoint { device, kind: None, evidence: None }),
+            None => match by_flow(ctx, port) {
+                Some((true, flow)) => {
+                    let evidence = Some(flow);
+                    led.push(Endpoint { device, kind: None, evidence, by_flow: true });
+                }
+                Some((false, _)) => other = true,
+                None => all.push(Endpoint { device, kind: None, evidence: None, by_flow: false }),
+            },
         }
+    }
+    if !told && (!led.is_empty() || other && all.is_empty()) {
+        return Overlay::Known(led, Confidence::Strong);
     }
     if told {
         Overlay::Known(known, Confidence::Proven)
@@ -200,6 +222,11 @@ fn overlay_ports<'a>(ctx: &Ctx<'a>, host: HostId) -> Overlay<'a> {
     } else {
         Overlay::Unknown
     }
+}
+
+/// Whether flows lead what a port sends into tunnels.
+fn by_flow(ctx: &Ctx<'_>, port: Item<'_, OvsPort>) -> Option<(bool, Evidence)> {
+    ctx.exits().leaves_by_tunnels(port.host, l2::access_vlan(port.data)?)
 }
 
 fn interface<'a>(ctx: &Ctx<'a>, host: HostId, name: &str) -> Option<Item<'a, OvsInterface>> {

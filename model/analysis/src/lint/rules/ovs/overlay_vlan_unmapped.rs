@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::records::openflow::OfPort;
 use tapline_core::span::Evidence;
 use tapline_topology::Topic;
 use tapline_topology::graph::{OvsBridge, OvsPort};
@@ -86,7 +87,9 @@ fn kind(local: &LocalVlans<'_>, vlan: u16, ways: &Ways<'_>) -> (Kind, Option<Evi
         return (kind, Some(at));
     }
     let tunnel = ways.tunnel_in.first().map(|tunnel| tunnel.1);
-    let tunnel = tunnel.or(ways.floods.first().map(|flood| flood.at)).or(ways.unicast);
+    let tunnel = tunnel
+        .or(ways.floods.first().map(|flood| flood.at))
+        .or(ways.unicasts.first().map(|unicast| unicast.1));
     let provider = ways.provider_in.or(ways.provider_out.first().map(|pair| pair.1));
     match (tunnel, provider) {
         (Some(at), None) => (Kind::Tunnel, Some(at)),
@@ -116,13 +119,15 @@ fn judge<'a>(
             let open = vlans::open_bridges(host, seen.flows, bridges);
             let both = ways.provider_in.is_some() && !ways.tunnel_in.is_empty();
             if both {
-                out.clean();
-            } else if open.is_empty() {
-                out.cannot_tell(host, [vlans::list_port()]);
-            } else {
-                out.cannot_tell(host, open);
+                return out.clean();
             }
-            return;
+            if !open.is_empty() {
+                return out.cannot_tell(host, open);
+            }
+            match nowhere(ctx, host, local, ways) {
+                Some(lack) => Some(lack),
+                None => return out.cannot_tell(host, [vlans::list_port()]),
+            }
         }
         Kind::Tunnel => {
             let Some(bridge) = local.tunnel_bridge else { return out.clean() };
@@ -163,6 +168,57 @@ struct Lack<'a> {
     shape: Shape,
 }
 
+/// Whatever the type of its network: no flow of any bridge leads the VLAN out or in, where others
+/// are led.
+fn nowhere<'a>(
+    ctx: &Ctx<'a>,
+    host: HostId,
+    local: &LocalVlans<'a>,
+    ways: &Ways<'_>,
+) -> Option<Lack<'a>> {
+    let out = ways.floods.is_empty() && ways.unicasts.is_empty() && ways.provider_out.is_empty();
+    let into = ways.tunnel_in.is_empty() && ways.provider_in.is_none();
+    // A network of type `local` has no flows: that others have some shows that the agent works.
+    let others =
+        local.ways.values().any(|ways| !ways.tunnel_in.is_empty() || !ways.provider_out.is_empty());
+    let bridge = ctx.integration(host).filter(|_| out && into && others)?;
+    Some(Lack {
+        bridge,
+        message: "no flow of any bridge leads it out of this host or into it".to_owned(),
+        key: "a flow of the VLAN",
+        cited: Vec::new(),
+        shape: Shape::One,
+    })
+}
+
+/// A tunnel that some address of the VLAN is sent into, and that the flood leaves out.
+fn forgotten<'w, 'a>(
+    host: HostId,
+    seen: &Seen<'_, 'a>,
+    ways: &'w Ways<'a>,
+    bridge: Item<'a, OvsBridge>,
+) -> Option<(&'w OfPort, Evidence)> {
+    let flooded: Vec<_> = ways.floods.iter().flat_map(|flood| flows::outputs(flood.flow)).collect();
+    // `NORMAL`, in old releases.
+    if flooded.is_empty() {
+        return None;
+    }
+    let listings = seen.switches.of(host, bridge.name());
+    let is_one = |a: &OfPort, b: &OfPort| {
+        // A name and a number are told to be one by a list of the ports alone.
+        a == b
+            || matches!(a, OfPort::Number(_)) != matches!(b, OfPort::Number(_))
+                && listings.is_empty()
+    };
+    ways.unicasts.iter().find_map(|(flow, at)| {
+        let port = flows::outputs(flow).map(|(port, _)| port).find(|port| {
+            matches!(port, OfPort::Number(_) | OfPort::Name(_))
+                && !flooded.iter().any(|(other, _)| is_one(port, other))
+        })?;
+        Some((port, *at))
+    })
+}
+
 fn tunnel_lack<'a>(
     ctx: &Ctx<'a>,
     seen: &Seen<'_, 'a>,
@@ -186,7 +242,7 @@ fn tunnel_lack<'a>(
         }
         let message = "no flow floods it into tunnels: ARP and DHCP do not leave this host";
         let key = "a flow that floods the VLAN";
-        if let Some(unicast) = ways.unicast {
+        if let Some(&(_, unicast)) = ways.unicasts.first() {
             let cited = vec![(unicast, "another host is known to need it".to_owned())];
             return lack(message.to_owned(), key, cited);
         }
@@ -195,6 +251,24 @@ fn tunnel_lack<'a>(
         }
         let needs = ways.tunnel_in.iter().find_map(|(id, _)| peer(*id))?;
         return lack(message.to_owned(), key, needs.cited);
+    }
+    if let Some((port, at)) = forgotten(host, seen, ways, bridge) {
+        let tunnel = tunnels.iter().find(|tunnel| {
+            seen.switches.is(host, &tunnel.bridge, port, tunnel.name())
+                || tunnel
+                    .data
+                    .ofport
+                    .as_ref()
+                    .is_some_and(|ofport| ofport.value.to_string() == port.to_string())
+        });
+        let name = tunnel.map_or_else(|| format!("port {port}"), |tunnel| tunnel.name().to_owned());
+        let message = format!(
+            "the flow of {} that floods it leaves out {name}, behind which an address of it is known: ARP and DHCP do not reach it",
+            bridge.name()
+        );
+        let mut cited = vec![(at, format!("an address of it behind {name}"))];
+        cited.extend(ways.floods.first().map(|flood| (flood.at, "what floods it".to_owned())));
+        return lack(message, "the tunnel among the ports that the VLAN is flooded to", cited);
     }
     let needs = ways.tunnel_in.iter().find_map(|(id, _)| peer(*id))?;
     let message = format!(
@@ -241,7 +315,7 @@ fn missing_peer(
             // `NORMAL` in old releases, and numbers that nothing explains.
             ports.peek().is_none()
                 || ports.any(|(port, _)| {
-                    let number = matches!(port, tapline_core::records::openflow::OfPort::Number(_));
+                    let number = matches!(port, OfPort::Number(_));
                     let of_database = || {
                         let ofport = tunnel.data.ofport.as_ref();
                         ofport.is_some_and(|ofport| ofport.value.to_string() == port.to_string())
@@ -287,9 +361,10 @@ fn provider_lack<'a>(ctx: &Ctx<'a>, local: &LocalVlans<'a>, ways: &Ways<'_>) -> 
     let bridge = ctx.integration(host)?;
     Some(Lack {
         bridge,
-        message:
-            "no flow of br-int takes it from a provider bridge: what others send does not arrive"
-                .to_owned(),
+        message: format!(
+            "no flow of {} takes it from a provider bridge: what others send does not arrive",
+            bridge.name()
+        ),
         key: "a flow that gives packets the VLAN",
         cited: Vec::new(),
         shape: Shape::Provider,

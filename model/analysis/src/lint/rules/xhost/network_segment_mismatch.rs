@@ -10,6 +10,7 @@ use tapline_topology::graph::OvsPort;
 use crate::lint::{Confidence, Ctx, Other, Severity, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
+use tapline_network::l2;
 use tapline_network::mesh::{self, Mesh};
 
 declare_rule! {
@@ -86,6 +87,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         one_network(ctx, out, mesh, &all);
     }
     shared_ids(ctx, out, mesh, &networks);
+    by_flows(ctx, out, mesh, &networks);
     // Hosts with ports of neutron whose networks are not told.
     wired.retain(|host, _| !ctx.is_outdated(*host));
     let hosts: BTreeSet<_> = wired.keys().map(|key| mesh.machine(*key)).collect();
@@ -157,6 +159,66 @@ fn one_network(ctx: &Ctx<'_>, out: &mut Verdicts, mesh: &Mesh, all: &[Segment<'_
     finding.next(format!("openstack network show {}", first.network));
     finding.next(format!("openstack network segment list --network {}", first.network));
     finding.next("systemctl restart neutron-openvswitch-agent");
+}
+
+/// The tunnel key of a network on one host, by the flows of the VLAN that its DHCP server is on.
+struct Led<'a> {
+    port: Item<'a, OvsPort>,
+    key: u64,
+    flow: Evidence,
+}
+
+/// What flows do where the ports do not tell: a namespace of a DHCP server bears the id of its
+/// network, and flows give its VLAN a tunnel key.
+fn by_flows(ctx: &Ctx<'_>, out: &mut Verdicts, mesh: &Mesh, told: &Networks<'_>) {
+    let mut led: BTreeMap<&str, Vec<Led<'_>>> = BTreeMap::new();
+    for netns in ctx.namespaces().filter(|netns| !ctx.is_outdated(netns.host)) {
+        let network = netns.name().strip_prefix("qdhcp-").filter(|id| !told.contains_key(id));
+        let Some(network) = network.filter(|_| !mesh::is_cleaned(ctx, netns.host)) else {
+            continue;
+        };
+        for device in ctx.devices_in(netns.id) {
+            let port = ctx.topology.find_ovs_port(netns.host, device.name());
+            let Some(port) = port.and_then(|port| ctx.ovs_port(port)) else { continue };
+            let Some(vlan) = l2::access_vlan(port.data) else { continue };
+            let Some(ways) = ctx.local_vlans(netns.host).ways.get(&vlan) else { continue };
+            let [(key, flow)] = ways.tunnel_in.as_slice() else { continue };
+            led.entry(network).or_default().push(Led { port, key: *key, flow: *flow });
+        }
+    }
+    let ways = mesh.ways(ctx);
+    for (network, all) in led {
+        let Some((first, rest)) = all.split_first() else { continue };
+        let a = first.port.host;
+        let other = rest.iter().find(|other| {
+            let b = other.port.host;
+            let joined = ways.contains(&(a, b)) || ways.contains(&(b, a));
+            other.key != first.key && mesh.machine(a) != mesh.machine(b) && joined
+        });
+        let Some(other) = other else {
+            out.clean();
+            continue;
+        };
+        let message = format!(
+            "flows of {} give it the tunnel key {:#x}, those of {} {:#x}: its two halves never meet",
+            ctx.host_name(a),
+            first.key,
+            ctx.host_name(other.port.host),
+            other.key
+        );
+        let finding = out.fire(a, Other::Network { id: network.to_owned() }, message);
+        finding.node = Some(first.port.id);
+        finding.no_surer_than(Confidence::Strong);
+        for led in [first, other] {
+            let host = ctx.host_name(led.port.host);
+            finding.primary(led.flow, format!("on {host}, key {:#x}", led.key));
+            if let Some(tag) = &led.port.data.tag {
+                finding.context(tag.evidence, format!("the VLAN of its DHCP server on {host}"));
+            }
+        }
+        finding.next(format!("openstack network show {network}"));
+        finding.next("systemctl restart neutron-openvswitch-agent");
+    }
 }
 
 /// One id of one type of overlay for two networks. Only hosts that tunnel to one another have their
