@@ -5,10 +5,13 @@
 //! `nsenter`, the host of `ssh`, the container of `docker exec`, and what a pipe does to the
 //! output.
 pub(crate) mod opens;
+mod programs;
 mod shell;
 
 use tapline_core::capture::Command;
 use tapline_core::ids::Netns;
+
+pub(crate) use programs::may_begin;
 
 /// One command of a line, unwrapped.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

@@ -120,8 +120,26 @@ pub(crate) fn is_of_use(base: &str, bytes: &[u8]) -> bool {
         || registry::by_content(&text).is_some()
         || supportconfig::is(&text)
         || !transcript::read(start).blocks.is_empty()
-        || start.len() < text.len() && !transcript::read(&text).blocks.is_empty()
+        || start.len() < text.len() && !session(&text).blocks.is_empty()
 }
+
+/// Takes a text apart as a session, where its beginning leaves that open: what is long is either one
+/// output, or a log.
+fn session(text: &str) -> Transcript {
+    const LONG: usize = 4 << 20;
+    let start = head(text);
+    if text.len() > LONG {
+        let begins = transcript::read(start);
+        let nothing = begins.blocks.is_empty() && begins.sure == 0;
+        if begins.is_one_output() || nothing && text.len() > LONGEST_SESSION {
+            return begins;
+        }
+    }
+    transcript::read(text)
+}
+
+/// Nobody pastes more than that; a text of this size that does not begin as a session is a log.
+pub(crate) const LONGEST_SESSION: usize = 32 << 20;
 
 /// Enough of a text to see that it is a session: long ones are read once more, when it is sure that
 /// they are kept.
@@ -218,7 +236,7 @@ fn text(
     let claimed =
         guess.as_ref().is_some_and(|it| registry::by_command(&it.named.command).is_some());
     if !exact || !claimed || begins_with_prompt(&text) {
-        let session = transcript::read(&text);
+        let session = session(&text);
         if (!session.blocks.is_empty() || session.sure > 0) && !session.is_one_output() {
             return Some(Text::Session(session));
         }

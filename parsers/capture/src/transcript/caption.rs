@@ -56,7 +56,7 @@ fn suffix(line: &str) -> Option<Caption<'_>> {
 fn claimed(text: &str) -> Option<Invocation> {
     let text = text.trim();
     let first = text.chars().next()?;
-    if !(first.is_ascii_alphanumeric() || first == '/') {
+    if !(first.is_ascii_alphanumeric() || first == '/') || !command::may_begin(text) {
         return None;
     }
     command::parse_one(text).filter(is_claimed)

@@ -313,6 +313,7 @@ fn sigil(text: &str) -> Option<&str> {
 fn known_printing(typed: &str) -> bool {
     let first = typed.trim_start().chars().next();
     first.is_some_and(|c| c.is_ascii_alphanumeric() || c == '/')
+        && command::may_begin(typed)
         && command::parse(typed).iter().any(is_claimed)
 }
 
