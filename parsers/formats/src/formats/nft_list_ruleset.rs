@@ -32,7 +32,7 @@ use tapline_core::records::nft::{NftChain, NftObject, NftRule, NftTable};
 use tapline_core::request::{Request, Topic};
 use tapline_core::span::{At, Span};
 
-use crate::format::{Ends, Format};
+use crate::format::{Ends, Format, Per};
 use crate::keyed::at;
 use crate::lines::{Read, bodies, finish, is_elision, one_line};
 use crate::nomx::{Parsed, refuse};
@@ -41,7 +41,7 @@ use statement::{Balance, elements, hook, without_handle};
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("nft-list-ruleset"),
     command: "nft list ruleset",
-    collect: &[],
+    collect: &[Per::Host.run("nft list ruleset"), Per::Namespace.run("nft list ruleset")],
     claims: |command| Some(Request::filtered(&[Topic::Nft], !asked(command)?)),
     sniff: |head| {
         if json::is_json(head) {
