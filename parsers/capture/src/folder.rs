@@ -484,10 +484,12 @@ fn add_session(
         stem = folder.rsplit('/').next().unwrap_or(folder);
     }
     let stem = stem.to_owned();
-    // Commands before the first prompt with a host are of the only host there is.
+    // Commands before the first prompt with a host are of the only host there is, but not of one
+    // that was entered from theirs.
     let names: BTreeSet<_> = session
         .blocks
         .iter()
+        .filter(|block| !block.entered)
         .filter_map(|it| it.host.as_deref().and_then(short).map(str::to_owned))
         .collect();
     let only = (names.len() == 1).then(|| names.first().cloned()).flatten();

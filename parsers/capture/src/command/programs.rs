@@ -18,6 +18,8 @@ const PROGRAMS: &[&str] = &[
     "dash",
     "date",
     "devlink",
+    "dmesg",
+    "dmidecode",
     "doas",
     "docker",
     "ebtables",
@@ -32,6 +34,7 @@ const PROGRAMS: &[&str] = &[
     "head",
     "hostname",
     "hostnamectl",
+    "hwclock",
     "ifconfig",
     "incus",
     "ionice",
@@ -46,6 +49,7 @@ const PROGRAMS: &[&str] = &[
     "lldpcli",
     "lldpctl",
     "ls",
+    "lsmod",
     "lsns",
     "lxc",
     "lxc-attach",
@@ -95,6 +99,7 @@ const PROGRAMS: &[&str] = &[
     "uptime",
     "virsh",
     "watch",
+    "while",
     "zsh",
 ];
 

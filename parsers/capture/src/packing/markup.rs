@@ -45,7 +45,8 @@ pub(super) fn take_off(lines: Vec<Line<'_>>) -> Vec<Line<'_>> {
     };
     let page = any(&["<pre", "<code", "<details", "<blockquote", "<p>", "<br"]);
     let forum = any(&["[code", "[CODE", "[pre]", "[quote"]);
-    let escaped = any(&["&lt;", "&quot;"]) && (page || !any(&["<domain", "</", "/>"]));
+    let escaped = any(&["&lt;", "&quot;", "&#60;", "&#x3c;", "&#x3C;"])
+        && (page || !any(&["<domain", "</", "/>"]));
     let mut out = Vec::with_capacity(lines.len());
     let mut fence = Fence::default();
     for mut line in lines {
@@ -76,8 +77,12 @@ impl Fence {
     fn line<'a>(&mut self, line: &mut Line<'a>, out: &mut Vec<Line<'a>>) -> bool {
         let body = line.text.trim_start();
         let indent = line.text.len() - body.len();
+        let org = ["#+begin_", "#+end_"]
+            .iter()
+            .any(|it| body.get(..it.len()).is_some_and(|head| head.eq_ignore_ascii_case(it)));
         let toggles = matches!(body.trim_end(), "{noformat}" | "{code}" | "----8<----")
-            || body.starts_with("{code:");
+            || body.starts_with("{code:")
+            || org;
         if let Some(head) =
             line.text.trim_end().strip_suffix("```").filter(|it| !it.trim().is_empty())
             && !head.contains('`')
@@ -210,7 +215,33 @@ fn tag(text: &str, end: char, names: &[&[&str]]) -> Option<Tag> {
 fn entities(line: &mut Line<'_>) {
     if line.text.contains('&') {
         let text = line.text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"");
-        let text = text.replace("&#39;", "'").replace("&nbsp;", " ").replace("&amp;", "&");
-        line.text = Cow::Owned(text);
+        let text = text.replace("&nbsp;", " ");
+        line.text = Cow::Owned(numeric(&text).replace("&amp;", "&"));
     }
+}
+
+/// `&#60;`, `&#x3c;`
+fn numeric(text: &str) -> String {
+    let mut parts = text.split("&#");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let code = part.split_once(';').and_then(|(code, rest)| {
+            let number = match code.strip_prefix(['x', 'X']) {
+                Some(hex) => u32::from_str_radix(hex, 16).ok(),
+                None => code.parse().ok(),
+            };
+            Some((char::from_u32(number?)?, rest))
+        });
+        match code {
+            Some((letter, rest)) => {
+                plain.push(if letter == '\u{a0}' { ' ' } else { letter });
+                plain.push_str(rest);
+            }
+            None => {
+                plain.push_str("&#");
+                plain.push_str(part);
+            }
+        }
+    }
+    plain
 }
