@@ -89,7 +89,9 @@ fn every_command_that_a_rule_asks_for_is_gathered() {
             let table = |it: &Request| it.table.as_ref().map(|it| it.to_ascii_lowercase());
             let family = request.family.is_none()
                 || other.family.is_none_or(|it| Some(it) == request.family);
-            *id == format && table(&request) == table(other) && family
+            let topics: Vec<_> = request.whole.iter().chain(&request.part).collect();
+            let whole = !topics.is_empty() && topics.iter().all(|it| other.whole.contains(it));
+            *id == format && family && (whole || table(&request) == table(other))
         };
         assert!(gathered.iter().any(serves), "`tapline collect` does not run `{line}`");
     }

@@ -104,8 +104,11 @@ impl Coverages {
 
     /// Takes a complete answer for a partial one.
     pub(crate) fn doubt_complete(&mut self, host: HostId, netns: &Netns, topic: Topic, why: &str) {
-        let coverage = self.entry(host, netns, topic);
-        if let Coverage::Complete(sources) = coverage {
+        let answers = self.hosts.get_mut(&host);
+        let coverage = answers.and_then(|all| all.get_mut(&(netns.clone(), topic)));
+        if let Some(coverage) = coverage
+            && let Coverage::Complete(sources) = coverage
+        {
             *coverage = Coverage::Partial(std::mem::take(sources));
             self.doubts.insert((host, netns.clone(), topic), why.to_owned());
         }

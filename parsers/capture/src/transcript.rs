@@ -343,7 +343,13 @@ impl<'a> Reader<'a> {
             let own = format.is_some_and(|format| split::is_read(format, self.lines, at));
             prose::is_prose(&line.text) && !own
         };
-        if bare_end || after_blank && prose() {
+        // A block of code by its indentation is over where a line is out of it.
+        let inside = |line: &Line<'_>| line.is_blank() || indented(&line.text) >= open.indent;
+        let outside = after_blank
+            && open.indent >= 2
+            && !inside(line)
+            && open.lines.iter().all(|line| line.column > 0 || line.is_blank());
+        if bare_end || outside || after_blank && prose() {
             self.end(End::Other);
             self.loose = Some(at);
             return;
@@ -354,8 +360,7 @@ impl<'a> Reader<'a> {
             // The place stays, so that line numbers stay.
             line.text = "".into();
         }
-        let indent = line.text.len() - line.text.trim_start_matches(' ').len();
-        line.cut_front(indent.min(open.indent));
+        line.cut_front(indented(&line.text).min(open.indent));
         open.lines.push(line);
     }
 
@@ -481,6 +486,11 @@ impl<'a> Reader<'a> {
 
 /// Why an output without prompts is not whole.
 const NO_END: &str = "pasted without prompts: the end is not sure";
+
+/// How far a line is indented.
+fn indented(text: &str) -> usize {
+    text.len() - text.trim_start_matches(' ').len()
+}
 
 /// Lines as one text.
 fn text_of(lines: &[Line<'_>]) -> String {

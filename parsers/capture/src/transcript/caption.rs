@@ -33,7 +33,10 @@ pub(super) fn of(line: &str) -> Option<Caption<'_>> {
     if let Some(run) = claimed(bare) {
         return Some(Caption { run, before: "", exact: true });
     }
-    suffix(line.trim_end().trim_end_matches([':', '.']))
+    let mut caption = suffix(line.trim_end().trim_end_matches([':', '.']))?;
+    // `What it prints: command:`, and the output follows.
+    caption.exact = line.trim_end().ends_with(':');
+    Some(caption)
 }
 
 /// A command at the end of a line, whatever stands before it.

@@ -89,6 +89,9 @@ pub(super) fn find<'a>(line: &'a str, context: Context<'_>) -> Option<(usize, Pr
     if let Some((sign, host, command)) = weak(inner, context) {
         return prompt(host, command, Trust::Weak, sign);
     }
+    if let Some((host, command)) = watched(inner) {
+        return Some((indent, Prompt { host, command, trust: Trust::Weak, sign: "Every" }));
+    }
     if let Some(command) = banner(inner) {
         return Some((indent, Prompt { host: None, command, trust: Trust::Weak, sign: "=" }));
     }
@@ -323,6 +326,15 @@ fn banner(line: &str) -> Option<Cow<'_, str>> {
     }
     let inner = trimmed.strip_prefix("Run ").unwrap_or(trimmed).trim_matches(['"', '\'', '`', ':']);
     known_printing(inner).then_some(Cow::Borrowed(inner))
+}
+
+/// `Every 2.0s: command      host: date`, the head of a screen of `watch`: host and command.
+fn watched(line: &str) -> Option<(Option<&str>, Cow<'_, str>)> {
+    let (seconds, rest) = line.strip_prefix("Every ")?.split_once("s: ")?;
+    let number = seconds.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b',');
+    let (command, behind) = rest.split_once("  ").unwrap_or((rest, ""));
+    let host = behind.trim_start().split(':').next().filter(|host| is_name(host));
+    (number && known_printing(command)).then(|| (host, Cow::Owned(format!("watch {command}"))))
 }
 
 /// The text behind the sign.

@@ -50,8 +50,14 @@ pub(super) fn doubt_lists(topology: &mut Topology<'_>, texts: &Texts<'_>) {
             let more =
                 if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
             let why = format!("routes or neighbours name {first}{more}, which it does not list");
-            for topic in [Topic::Links, Topic::LinkDetails, Topic::Addresses] {
-                topology.coverage.doubt_complete(texts.host, netns, topic, &why);
+            let links = topology.coverage.of(texts.host, netns, Topic::Links).sources().to_vec();
+            for topic in [Topic::Links, Topic::LinkDetails, Topic::Addresses, Topic::BridgeMembers]
+            {
+                // Who lists the members of bridges apart lists them all.
+                let coverage = topology.coverage.of(texts.host, netns, topic);
+                if coverage.sources().iter().all(|source| links.contains(source)) {
+                    topology.coverage.doubt_complete(texts.host, netns, topic, &why);
+                }
             }
         }
     }
