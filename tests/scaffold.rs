@@ -4,7 +4,7 @@
 //! What rules and formats are made of is copied to a folder below `target`, where they are
 //! scaffolded. The folder is kept, so that only what changes is compiled again.
 #![expect(clippy::disallowed_methods, reason = "tests write files")]
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

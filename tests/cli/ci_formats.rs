@@ -162,7 +162,7 @@ fn junit_has_a_suite_a_host_and_a_test_a_rule() {
           <failure type="OVS-001" message="br-int/qvo11111111-11: OVS could not open the device: ]]&gt;&lt;&amp;No such device">
     warning: br-int/qvo11111111-11: OVS could not open the device: ]]&gt;&lt;&amp;No such device
       [DIR]/session.txt:11: could not open network device qvo11111111-11 (]]&gt;&lt;&amp;No such device)
-      note: which VM uses the port is not known: run virsh list --all, virsh dumpxml DOMAIN
+      note: which VM uses the port is not known: run virsh list --all, for n in $(virsh list --all --name); do echo &quot;== $n&quot;; virsh dumpxml &quot;$n&quot;; done
       next: ovs-vsctl list interface qvo11111111-11
       next: ip -d link show qvo11111111-11
     </failure>

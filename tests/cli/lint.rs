@@ -13,7 +13,7 @@ fn a_fault_is_told_with_the_line_that_proves_it() {
         ·                                                       ╰── reported here
         ╰────
        not found: qvo11111111-11, qvb11111111-11 in ip address (2 links)
-       note: which VM uses the port is not known: run virsh list --all, virsh dumpxml DOMAIN
+       note: which VM uses the port is not known: run virsh list --all, for n in $(virsh list --all --name); do echo "== $n"; virsh dumpxml "$n"; done
        next: ovs-vsctl list interface qvo11111111-11
        next: ip -d link show qvo11111111-11
 

@@ -106,6 +106,11 @@ if command -v virsh >/dev/null 2>&1; then
         say "domain $domain"
 @DOMAIN@
     done
+    virsh -r net-list --all --name 2>/dev/null </dev/null | while read -r network; do
+        [ -n "$network" ] || continue
+        say "network $network"
+@NETWORK@
+    done
 fi
 
 for path in /sys/class/net/*; do

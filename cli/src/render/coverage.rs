@@ -1,12 +1,14 @@
 //! What was captured of each host: gathered once, for all forms.
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use tapline_analysis::lint::{CannotTell, Report};
-use tapline_core::capture::{HostId, Source};
+use tapline_core::capture::{Completeness, HostId, Snapshot, Source};
 use tapline_core::ids::Netns;
 use tapline_core::outcome::{LineCount, Outcome};
 use tapline_core::records::Batch;
 use tapline_core::request::TopicOf;
+use tapline_core::span::SourceId;
 use tapline_topology::coverage::Coverage;
 use tapline_topology::{NodeData, Topic, Topology};
 
@@ -27,6 +29,28 @@ pub(crate) struct HostCoverage<'a> {
 pub(crate) struct NetnsCoverage<'a> {
     pub(crate) netns: Netns,
     pub(crate) topics: Vec<(Topic, &'a Coverage)>,
+    /// Why answers that looked complete are taken for partial ones.
+    doubts: BTreeMap<Topic, &'a str>,
+}
+
+impl<'a> NetnsCoverage<'a> {
+    /// Why an answer is partial, and the text that is.
+    pub(crate) fn partial(
+        &self,
+        snapshot: &Snapshot,
+        topic: Topic,
+        sources: &[SourceId],
+    ) -> Option<(SourceId, Cow<'a, str>)> {
+        let cut = sources.iter().find_map(|&id| match snapshot.completeness(id) {
+            Completeness::Partial(why) if !why.is_empty() => Some((id, Cow::Owned(why))),
+            _ => None,
+        });
+        let doubt = || {
+            let why = self.doubts.get(&topic).copied().unwrap_or("the command asks for a part");
+            Some((*sources.first()?, Cow::Borrowed(why)))
+        };
+        cut.or_else(doubt)
+    }
 }
 
 /// Gathers the coverage of all hosts.
@@ -80,7 +104,10 @@ fn namespaces<'a>(
             .map(|&topic| (topic, topology.coverage.of(host, &netns, topic)))
             .filter(|(topic, coverage)| !topic.is_special() || **coverage != Coverage::NotCaptured)
             .collect();
-        NetnsCoverage { netns, topics }
+        let doubts = Topic::ALL
+            .iter()
+            .filter_map(|&topic| Some((topic, topology.coverage.doubt(host, &netns, topic)?)));
+        NetnsCoverage { doubts: doubts.collect(), netns, topics }
     });
     netns.collect()
 }

@@ -1,4 +1,5 @@
 //! Coverage for programs.
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write;
 
@@ -13,7 +14,7 @@ use tapline_core::span::SourceId;
 use tapline_topology::Topic;
 use tapline_topology::coverage::Coverage;
 
-use super::coverage::HostCoverage;
+use super::coverage::{HostCoverage, NetnsCoverage};
 use super::problems::{NotRead, NotReadRow, Problem, Problems};
 use crate::error::Result;
 use crate::gap::{self, Step};
@@ -62,7 +63,7 @@ struct TopicRow<'a> {
     #[schemars(with = "shape::CoverageState")]
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a str>,
+    reason: Option<Cow<'a, str>>,
     /// Texts that answer it, or that should have.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     texts: Vec<PlaceRow<'a>>,
@@ -139,11 +140,7 @@ fn row<'a>(snapshot: &'a Snapshot, it: &'a HostCoverage<'_>) -> Option<HostRow<'
     let host = snapshot.host(it.host)?;
     let namespaces = it.namespaces.iter().map(|of| NetnsRow {
         netns: &of.netns,
-        topics: of
-            .topics
-            .iter()
-            .map(|&(topic, it)| topic_row(snapshot, &of.netns, topic, it))
-            .collect(),
+        topics: of.topics.iter().map(|&(topic, it)| topic_row(snapshot, of, topic, it)).collect(),
     });
     let texts = it.texts.iter().map(|&(source, reading)| TextRow {
         archive: &source.archive,
@@ -188,7 +185,7 @@ fn step_row(step: Step, paste: bool) -> StepRow {
 
 fn topic_row<'a>(
     snapshot: &'a Snapshot,
-    netns: &Netns,
+    of: &NetnsCoverage<'a>,
     topic: Topic,
     coverage: &'a Coverage,
 ) -> TopicRow<'a> {
@@ -196,14 +193,17 @@ fn topic_row<'a>(
     let (state, reason, texts) = match coverage {
         Coverage::NotCaptured => ("not-captured", None, Vec::new()),
         Coverage::Failed { source, reason } => {
-            ("failed", Some(reason.as_str()), one(*source).into_iter().collect())
+            ("failed", Some(Cow::Borrowed(reason.as_str())), one(*source).into_iter().collect())
         }
-        Coverage::Partial(all) => ("partial", None, all.iter().filter_map(|&it| one(it)).collect()),
+        Coverage::Partial(all) => {
+            let reason = of.partial(snapshot, topic, all).map(|(_, why)| why);
+            ("partial", reason, all.iter().filter_map(|&it| one(it)).collect())
+        }
         Coverage::Complete(all) => {
             ("complete", None, all.iter().filter_map(|&it| one(it)).collect())
         }
     };
-    let command = (!coverage.is_complete()).then(|| topic.command(netns));
+    let command = (!coverage.is_complete()).then(|| topic.command(&of.netns));
     TopicRow { topic, state, reason, texts, command }
 }
 

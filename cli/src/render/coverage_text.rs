@@ -224,15 +224,9 @@ fn namespace(
     }
     for (topic, coverage) in topics(1) {
         let Coverage::Partial(sources) = coverage else { continue };
-        let first = sources.first().copied();
-        let why = first.map(|first| snapshot.completeness(first));
-        let why = match why {
-            Some(Completeness::Partial(why)) if !why.is_empty() => format!(": {why}"),
-            _ => String::new(),
-        };
-        let place =
-            first.and_then(|first| snapshot.source(first)).map(text_place).unwrap_or_default();
-        let text = format!("{} in {place}{why}", topic.name());
+        let Some((first, why)) = of.partial(snapshot, topic, sources) else { continue };
+        let place = snapshot.source(first).map(text_place).unwrap_or_default();
+        let text = format!("{} in {place}: {why}", topic.name());
         let word = paint.of(style::WARNING, "partial     ");
         writeln!(out, "    {word} {}", visible(&shorten(&text, 300)))?;
     }
@@ -258,10 +252,19 @@ fn namespace(
             "    {} {}; to decide, run: {}",
             paint.of(style::FAINT, "not captured"),
             topics.join(", "),
-            visible(&command.to_string()),
+            visible(&line(&command)),
         )?;
     }
     Ok(())
+}
+
+/// The line to paste: for several namespaces a loop that names each.
+fn line(command: &Need) -> String {
+    if command.netns().name() != Some(summary::ANY_NETNS) {
+        return command.to_string();
+    }
+    let command = command.to_string().replace(summary::ANY_NETNS, "\"$n\"");
+    format!("for n in $(ip netns | cut -d' ' -f1); do echo \"== $n\"; {command}; done")
 }
 
 /// The command that would answer, for one namespace or for several.

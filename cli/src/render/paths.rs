@@ -50,7 +50,7 @@ struct HopRow {
 
 /// The paths for programs.
 pub(crate) fn rows(topology: &Topology<'_>, report: &Report) -> Vec<PathRow> {
-    let key = |node| topology.key(node).map(|key| key.to_string());
+    let key = |node| topology.key(node).map(ToString::to_string);
     let row = |path: &Path| {
         let hops = path.steps.iter().map(|step| HopRow {
             kind: topology.node(step.node).map_or("", |node| node.data.kind()),

@@ -116,6 +116,31 @@ impl Netns {
         }
     }
 
+    /// The words in front of a command that run it in here.
+    ///
+    /// A container's namespace has no name under `/run/netns`: it is entered as the captured
+    /// command did, which wrote down `docker:web` or `pid:4711`.
+    pub fn enter(&self) -> Vec<&str> {
+        let name = match self {
+            Self::Root => return Vec::new(),
+            // Whoever pastes it has to find a process of the namespace first.
+            Self::Nameless { .. } => return vec!["nsenter", "--net", "--target", "PID"],
+            Self::Named(name) => name.as_str(),
+        };
+        match name.split_once(':') {
+            Some(("pid", pid)) if pid.bytes().all(|b| b.is_ascii_digit()) => {
+                vec!["nsenter", "--net", "--target", pid]
+            }
+            Some((tool @ ("docker" | "podman" | "nerdctl" | "crictl"), container)) => {
+                vec![tool, "exec", container]
+            }
+            Some((tool @ ("lxc" | "incus" | "pct"), container)) => {
+                vec![tool, "exec", container, "--"]
+            }
+            _ => vec!["ip", "netns", "exec", name],
+        }
+    }
+
     /// Whether this is the root namespace.
     pub fn is_root(&self) -> bool {
         matches!(self, Self::Root)

@@ -127,13 +127,7 @@ impl Need {
 
     /// All words, those that enter the namespace first.
     fn words(&self) -> impl Iterator<Item = Cow<'_, str>> {
-        let (enter, name): (&[&str], _) = match self.netns() {
-            Netns::Root => (&[], None),
-            Netns::Named(name) => (&["ip", "netns", "exec"], Some(name.as_str())),
-            // Whoever pastes it has to find a process of the namespace first.
-            Netns::Nameless { .. } => (&["nsenter", "--net", "--target", "PID"], None),
-        };
-        enter.iter().copied().chain(name).map(Cow::Borrowed).chain(self.inner())
+        self.netns().enter().into_iter().map(Cow::Borrowed).chain(self.inner())
     }
 }
 
@@ -177,7 +171,19 @@ impl fmt::Display for Need {
         if let Self::Other(words) = self {
             return f.write_str(words);
         }
-        for (at, word) in self.words().enumerate() {
+        if let Self::Topic { topic, object: None, .. } = self
+            && let Some(line) = of_each(*topic)
+        {
+            return f.write_str(&line);
+        }
+        let mut words: Vec<_> = self.words().collect();
+        if let Netns::Nameless { nsid } = self.netns() {
+            // The word behind `--target` is found by the id of the namespace.
+            let find = format!("lsns -n -t net -o NETNSID,PID | awk '$1 == {nsid} {{print $2}}'");
+            write!(f, "nsenter --net --target \"$({find})\" ")?;
+            words.drain(..words.len().min(self.netns().enter().len()));
+        }
+        for (at, word) in words.into_iter().enumerate() {
             if at > 0 {
                 f.write_str(" ")?;
             }
@@ -191,6 +197,20 @@ impl Serialize for Need {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(self)
     }
+}
+
+/// The line that asks a topic of each thing that there is, under a heading that names it.
+fn of_each(topic: Topic) -> Option<String> {
+    let placeholder = topic.placeholder()?;
+    let list = match placeholder {
+        "BRIDGE" => "ovs-vsctl list-br",
+        "DOMAIN" => "virsh list --all --name",
+        "DEV" => "ls /sys/class/net",
+        // A file: `head` names each.
+        _ => return Some(topic.template().replace("cat ", "head ").replace(placeholder, "*")),
+    };
+    let command = topic.template().replace(placeholder, "\"$n\"");
+    Some(format!("for n in $({list}); do echo \"== $n\"; {command}; done"))
 }
 
 /// Commands in one line, separated by commas.
@@ -224,6 +244,9 @@ mod tests {
             ("$(reboot)", "ip netns exec '$(reboot)' ip -d address"),
             ("", "ip netns exec '' ip -d address"),
             ("ns\n2", "ip netns exec 'ns\n2' ip -d address"),
+            ("pid:4711", "nsenter --net --target 4711 ip -d address"),
+            ("docker:web", "docker exec web ip -d address"),
+            ("lxc:web 2", "lxc exec 'web 2' -- ip -d address"),
         ] {
             assert_eq!(Need::of(Topic::Links, &named(name)).to_string(), line);
         }
@@ -231,7 +254,14 @@ mod tests {
 
     #[test]
     fn a_thing_takes_the_place_that_the_topic_has_for_it() {
-        assert_eq!(Need::from(Topic::DomainXml).to_string(), "virsh dumpxml DOMAIN");
+        assert_eq!(
+            Need::from(Topic::DomainXml).to_string(),
+            "for n in $(virsh list --all --name); do echo \"== $n\"; virsh dumpxml \"$n\"; done"
+        );
+        assert_eq!(
+            Need::from(Topic::HaRouters).to_string(),
+            "head /var/lib/neutron/ha_confs/*/state"
+        );
         assert_eq!(Need::about(Topic::DomainXml, "my vm").to_string(), "virsh dumpxml 'my vm'");
         assert_eq!(
             Need::about(Topic::HaRouters, "r 1").to_string(),
@@ -243,7 +273,8 @@ mod tests {
         let nameless = Netns::Nameless { nsid: 3 };
         assert_eq!(
             Need::command("ip neigh").within(&nameless).to_string(),
-            "nsenter --net --target PID ip neigh"
+            "nsenter --net --target \"$(lsns -n -t net -o NETNSID,PID | awk '$1 == 3 {print $2}')\" \
+             ip neigh"
         );
     }
 

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::need::quote;
 use tapline_core::records::ovs::OvsRow;
 use tapline_topology::coverage::Searched;
 use tapline_topology::graph::{Netdev, NetdevKind, OvsBridge, OvsInterface, OvsPort};
@@ -278,10 +279,11 @@ pub fn tunnel_port(kind: &str) -> &'static str {
 
 /// A command as it is run inside a namespace.
 pub fn inside(netns: &Netns, command: &str) -> String {
-    match netns {
-        Netns::Named(name) => format!("ip netns exec {name} {command}"),
-        Netns::Root | Netns::Nameless { .. } => command.to_owned(),
+    if matches!(netns, Netns::Root | Netns::Nameless { .. }) {
+        return command.to_owned();
     }
+    let enter: Vec<_> = netns.enter().into_iter().map(quote).collect();
+    format!("{} {command}", enter.join(" "))
 }
 
 /// A command that asks a neighbour for its MAC. ARP knows no IPv6.

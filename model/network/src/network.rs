@@ -33,6 +33,8 @@ pub struct Network<'a> {
     hosts: BTreeMap<HostId, Things>,
     /// Devices of whose bridge two commands disagree.
     disputed: BTreeSet<NodeId>,
+    /// The routing tables of each namespace.
+    tables_in: BTreeMap<NodeId, Vec<NodeId>>,
     /// Routing tables by prefix, made when the first is asked for.
     tables: OnceLock<Tables>,
     pub(crate) state: State<'a>,
@@ -161,8 +163,23 @@ impl<'a> Network<'a> {
             .collect();
         let machines = topology.machines_if(&environment.same_host);
         let state = State::new(topology);
-        let tables = OnceLock::new();
-        Self { topology, profile, environment, machines, hosts, disputed, tables, state }
+        let mut tables_in: BTreeMap<NodeId, Vec<NodeId>> = BTreeMap::new();
+        for &table in hosts.values().flat_map(|it| &it.route_tables) {
+            for (netns, _) in topology.out(table, EdgeKind::InNamespace) {
+                tables_in.entry(netns).or_default().push(table);
+            }
+        }
+        Self {
+            topology,
+            profile,
+            environment,
+            machines,
+            hosts,
+            disputed,
+            tables_in,
+            tables: OnceLock::new(),
+            state,
+        }
     }
 
     /// All hosts that were captured.
@@ -198,8 +215,8 @@ impl<'a> Network<'a> {
 
     /// The routing tables of a namespace.
     pub fn tables_in(&self, netns: NodeId) -> Vec<Item<'a, RouteTable<'a>>> {
-        let all = self.topology.into(netns, EdgeKind::InNamespace);
-        all.into_iter().filter_map(|(id, _)| self.route_table(id)).collect()
+        let all = self.tables_in.get(&netns).into_iter().flatten();
+        all.filter_map(|&id| self.route_table(id)).collect()
     }
 
     /// The text that was searched for `key` in vain: the first complete one on the topic.

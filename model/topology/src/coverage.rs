@@ -74,6 +74,8 @@ impl Coverage {
 #[derive(Clone, Debug, Default)]
 pub struct Coverages {
     hosts: BTreeMap<HostId, BTreeMap<(Netns, Topic), Coverage>>,
+    /// Why answers that looked complete are taken for partial ones.
+    doubts: BTreeMap<(HostId, Netns, Topic), String>,
 }
 
 impl Coverages {
@@ -93,6 +95,23 @@ impl Coverages {
     pub fn host(&self, host: HostId) -> impl Iterator<Item = (&Netns, Topic, &Coverage)> {
         let answers = self.hosts.get(&host).into_iter().flatten();
         answers.map(|((netns, topic), coverage)| (netns, *topic, coverage))
+    }
+
+    /// Why an answer that looked complete is taken for a partial one.
+    pub fn doubt(&self, host: HostId, netns: &Netns, topic: Topic) -> Option<&str> {
+        self.doubts.get(&(host, netns.clone(), topic)).map(String::as_str)
+    }
+
+    /// Takes a complete answer for a partial one.
+    pub(crate) fn doubt_complete(&mut self, host: HostId, netns: &Netns, topic: Topic, why: &str) {
+        let answers = self.hosts.get_mut(&host);
+        let coverage = answers.and_then(|all| all.get_mut(&(netns.clone(), topic)));
+        if let Some(coverage) = coverage
+            && let Coverage::Complete(sources) = coverage
+        {
+            *coverage = Coverage::Partial(std::mem::take(sources));
+            self.doubts.insert((host, netns.clone(), topic), why.to_owned());
+        }
     }
 
     /// The answer to change.

@@ -223,6 +223,10 @@ fn nothing(loader: &Loader<'_>, count: &InputCount, options: &Options) -> String
             format!("it is {}", seen.foreign.unwrap_or_default())
         }
         () if seen.texts == 0 && count.members <= 1 => "it is no text and no archive".to_owned(),
+        () if count.members <= 1 && loader.kept() > folder::LONGEST_SESSION as u64 => {
+            "it begins with no output or prompt that tapline knows, and is too long to be searched"
+                .to_owned()
+        }
         () if count.members <= 1 => "no command of tapline's is recognised in it".to_owned(),
         () => format!("none of its {} files is the output of a known command", count.members),
     };

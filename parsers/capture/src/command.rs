@@ -4,11 +4,15 @@
 //! switches. Moved to where they belong: the namespace of `ip netns exec NS`, `ip -n NS` and
 //! `nsenter`, the host of `ssh`, the container of `docker exec`, and what a pipe does to the
 //! output.
+pub(crate) mod looped;
 pub(crate) mod opens;
+mod programs;
 mod shell;
 
 use tapline_core::capture::Command;
 use tapline_core::ids::Netns;
+
+pub(crate) use programs::may_begin;
 
 /// One command of a line, unwrapped.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -64,6 +68,10 @@ fn pipeline(stages: &[shell::Stage]) -> Option<Invocation> {
             | "ansi2txt" | "dos2unix" | "unbuffer" => {}
             "jq" if stage.words.iter().skip(1).all(|it| it == "." || it.starts_with('-')) => {}
             "python" | "python3" if stage.words.iter().any(|it| it == "json.tool") => {}
+            // Without braces it prints whole lines.
+            "awk" if stage.words.get(1).is_some_and(|it| it.contains('/') && !it.contains('{')) => {
+                found.partial = Some(format!("filtered by `{}`", stage.words.join(" ")));
+            }
             "xargs" | "while" | "wc" | "awk" | "cut" | "tr" | "md5sum" | "sha256sum" | "ssh"
             | "virsh" | "ovs-vsctl" => return None,
             _ => found.partial = Some(format!("filtered by `{}`", stage.words.join(" "))),

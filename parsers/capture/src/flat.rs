@@ -27,9 +27,9 @@ const TEXT: &[&str] = &[
 
 /// Suffixes of what is no text, or none that could be read.
 const OTHER: &[&str] = &[
-    ".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".ico", ".pdf", ".html", ".htm", ".css",
-    ".js", ".pcap", ".pcapng", ".mp4", ".rpm", ".deb", ".iso", ".qcow2", ".img", ".so", ".o", ".a",
-    ".pyc", ".journal", ".md5", ".sha256", ".gpg", ".docx", ".xlsx", ".pptx", ".odt", ".sh", ".py",
+    ".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".ico", ".pdf", ".css", ".js", ".pcap",
+    ".pcapng", ".mp4", ".rpm", ".deb", ".iso", ".qcow2", ".img", ".so", ".o", ".a", ".pyc",
+    ".journal", ".md5", ".sha256", ".gpg", ".docx", ".xlsx", ".pptx", ".odt", ".sh", ".py",
 ];
 
 /// Files that come with captures and are none.

@@ -127,7 +127,7 @@ pub(crate) fn is_of_use(base: &str, bytes: &[u8]) -> bool {
         || registry::by_content(&text).is_some()
         || supportconfig::is(&text)
         || may_be_session(named.as_ref(), &text)
-            && (is_session(start) || start.len() < text.len() && is_session(&text))
+            && (is_session(start) || start.len() < text.len() && !session(&text).blocks.is_empty())
 }
 
 /// Whether a text is searched for prompts. A name that is a command, read or not, is only doubted
@@ -139,6 +139,24 @@ fn may_be_session(guess: Option<&Guess>, text: &str) -> bool {
     });
     !says_what_it_is || begins_with_prompt(text)
 }
+
+/// Takes a text apart as a session, where its beginning leaves that open: what is long is either one
+/// output, or a log.
+fn session(text: &str) -> Transcript {
+    const LONG: usize = 4 << 20;
+    let start = head(text);
+    if text.len() > LONG {
+        let begins = transcript::read(start);
+        let nothing = begins.blocks.is_empty() && begins.sure == 0;
+        if begins.is_one_output() || nothing && text.len() > LONGEST_SESSION {
+            return begins;
+        }
+    }
+    transcript::read(text)
+}
+
+/// Nobody pastes more than that; a text of this size that does not begin as a session is a log.
+pub(crate) const LONGEST_SESSION: usize = 32 << 20;
 
 /// Enough of a text to see that it is a session: long ones are read once more, when it is sure that
 /// they are kept.
@@ -231,7 +249,7 @@ fn text(
         return Some(Text::Sections(sections));
     }
     if may_be_session(guess.as_ref(), &text) {
-        let session = transcript::read(&text);
+        let session = session(&text);
         if (!session.blocks.is_empty() || session.sure > 0) && !session.is_one_output() {
             return Some(Text::Session(session));
         }
@@ -488,10 +506,12 @@ fn add_session(
         stem = folder.rsplit('/').next().unwrap_or(folder);
     }
     let stem = stem.to_owned();
-    // Commands before the first prompt with a host are of the only host there is.
+    // Commands before the first prompt with a host are of the only host there is, but not of one
+    // that was entered from theirs.
     let names: BTreeSet<_> = session
         .blocks
         .iter()
+        .filter(|block| !block.entered)
         .filter_map(|it| it.host.as_deref().and_then(short).map(str::to_owned))
         .collect();
     let only = (names.len() == 1).then(|| names.first().cloned()).flatten();

@@ -205,6 +205,11 @@ impl<'a> Loader<'a> {
         }
     }
 
+    /// How many bytes were kept.
+    pub(crate) fn kept(&self) -> u64 {
+        self.kept
+    }
+
     /// Puts a link into the tree.
     pub(crate) fn keep_link(&mut self, path: String, target: String, tree: &mut Tree) {
         // As much as a map needs for them, about.

@@ -1,12 +1,13 @@
 //! What people wrap outputs in, taken off before anybody looks for commands: escape sequences,
 //! quotation marks of mails, line numbers, the markup of pages and forums, letters of word
-//! processors, lines that were broken to a width.
+//! processors, names and times before each line, lines that were broken to a width.
 //!
 //! Every line keeps the number that it has in the text, and how much was taken off in front of it.
 mod cast;
 mod letters;
 mod markup;
 mod numbered;
+mod prefixed;
 mod quoted;
 mod screen;
 mod wrapped;
@@ -78,6 +79,7 @@ pub(crate) fn unpack(text: &str) -> Vec<Line<'_>> {
     };
     letters::plain(&mut lines);
     quoted::take_off(&mut lines);
+    prefixed::take_off(&mut lines);
     numbered::take_off(&mut lines);
     let lines = markup::take_off(lines);
     wrapped::join(lines)

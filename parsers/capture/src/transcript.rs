@@ -7,6 +7,7 @@ mod caption;
 mod loose;
 mod prompt;
 mod prose;
+mod rounds;
 mod scope;
 mod split;
 
@@ -14,6 +15,7 @@ use tapline_core::capture::LinePlace;
 use tapline_core::ids::Netns;
 use tapline_formats::registry;
 
+use crate::command::looped::Loop;
 use crate::command::{self, Invocation, opens::opens};
 use crate::packing::{self, Line, Mark};
 use loose::Pending;
@@ -37,6 +39,8 @@ pub(crate) struct Block {
     pub(crate) partial: Option<String>,
     /// Nothing but its content says what it is.
     pub(crate) by_content: bool,
+    /// It is of a machine that was entered from another: no other text is its.
+    pub(crate) entered: bool,
 }
 
 /// A command of a session that nothing reads.
@@ -137,6 +141,8 @@ enum End {
 struct Open<'a> {
     host: Option<String>,
     runs: Vec<Invocation>,
+    /// They are the body of this loop.
+    looped: Option<Loop>,
     trust: Trust,
     /// Where the command stands.
     at: usize,
@@ -216,6 +222,20 @@ impl<'a> Reader<'a> {
             self.end(End::Prompt);
             return at + 1;
         }
+        let rule = text.starts_with("----") && prompt::host_heading(self.lines, at + 1).is_some();
+        if rule {
+            self.end(End::Prompt);
+            self.flush(at);
+            return at + 1;
+        }
+        if let Some(host) = prompt::host_heading(self.lines, at) {
+            self.end(End::Prompt);
+            self.flush(at);
+            self.pending = Pending::default();
+            self.done.sure += 1;
+            self.host = Some(host);
+            return at + 1;
+        }
         let Some((indent, prompt)) = prompt::find(text, context) else {
             self.other(at, line);
             return at + 1;
@@ -248,7 +268,7 @@ impl<'a> Reader<'a> {
     fn pasted(&mut self, mut at: usize) -> usize {
         const MOST: usize = 20;
         let Some(open) = &mut self.open else { return at };
-        if open.runs.is_empty() || !open.runs.iter().all(is_claimed) {
+        if open.looped.is_some() || open.runs.is_empty() || !open.runs.iter().all(is_claimed) {
             return at;
         }
         while let Some(line) = self.lines.get(at)
@@ -289,9 +309,16 @@ impl<'a> Reader<'a> {
             return;
         }
         let first_line = self.lines.get(at).map_or(1, |line| line.number.saturating_add(1));
+        let looped = Loop::of(typed);
+        let runs = match &looped {
+            // As written: what it runs over is told later.
+            Some(looped) => looped.runs("VALUE"),
+            None => command::parse(typed),
+        };
         self.open = Some(Open {
             host,
-            runs: command::parse(typed),
+            runs,
+            looped,
             trust: prompt.trust,
             at,
             first_line,
@@ -316,7 +343,13 @@ impl<'a> Reader<'a> {
             format.is_some_and(|format| split::is_read(format, self.lines, at))
         };
         let prose = || prose::is_prose(&line.text) && !is_own();
-        if bare_end || after_blank && prose() {
+        // A block of code by its indentation is over where a line is out of it.
+        let inside = |line: &Line<'_>| line.is_blank() || indented(&line.text) >= open.indent;
+        let outside = after_blank
+            && open.indent >= 2
+            && !inside(line)
+            && open.lines.iter().all(|line| line.column > 0 || line.is_blank());
+        if bare_end || outside || after_blank && prose() {
             self.end(End::Other);
             self.loose = Some(at);
             return;
@@ -327,8 +360,7 @@ impl<'a> Reader<'a> {
             // The place stays, so that line numbers stay.
             line.text = "".into();
         }
-        let indent = line.text.len() - line.text.trim_start_matches(' ').len();
-        line.cut_front(indent.min(open.indent));
+        line.cut_front(indented(&line.text).min(open.indent));
         open.lines.push(line);
     }
 
@@ -347,6 +379,14 @@ impl<'a> Reader<'a> {
             return;
         }
         let sure = open.trust == Trust::Strong;
+        if let Some(looped) = open.looped.take().filter(|_| !claimed.is_empty()) {
+            self.done.sure += usize::from(sure);
+            if !self.rounds(&open, &looped, how) && !open.lines.is_empty() {
+                let commands = claimed.iter().map(|it| it.command.to_string()).collect();
+                self.done.mixed.push((open.first_line.saturating_sub(1).max(1), commands));
+            }
+            return;
+        }
         if claimed.len() != 1 || loud > 1 {
             let several = self.several(&open, &claimed, loud);
             if several || claimed.len() != 1 {
@@ -427,6 +467,7 @@ impl<'a> Reader<'a> {
         }
         let places = lines.iter().map(|line| LinePlace { line: line.number, column: line.column });
         let block = Block {
+            entered: run.host.is_some() || self.scopes.is_elsewhere(),
             host: run.host.clone().or(host),
             first_line,
             text: text_of(lines),
@@ -445,6 +486,11 @@ impl<'a> Reader<'a> {
 
 /// Why an output without prompts is not whole.
 const NO_END: &str = "pasted without prompts: the end is not sure";
+
+/// How far a line is indented.
+fn indented(text: &str) -> usize {
+    text.len() - text.trim_start_matches(' ').len()
+}
 
 /// Lines as one text.
 fn text_of(lines: &[Line<'_>]) -> String {

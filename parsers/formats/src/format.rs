@@ -56,6 +56,8 @@ pub enum Per {
     Bridge,
     /// A libvirt domain.
     Domain,
+    /// A network of libvirt.
+    Network,
     /// A network device of the root namespace other than `lo`.
     Device,
     /// A network device of hardware.

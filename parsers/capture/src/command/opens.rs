@@ -162,6 +162,11 @@ fn container(tool: &str, args: &[String]) -> Option<Opened> {
                 Opened::netns(container_netns(tool, name, inner), Look::Other)
             })
         }
+        // A shell on a node of the cluster.
+        "debug" => {
+            let node = skip_options(rest, VALUED).first()?.strip_prefix("node/")?;
+            Some(Opened::machine(node))
+        }
         "rsh" | "console" => {
             let name = skip_options(rest, VALUED).first()?;
             Some(Opened::machine(pod(name)))

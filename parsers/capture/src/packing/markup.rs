@@ -78,7 +78,7 @@ impl Marks {
                 let is = |starts: &[&str]| starts.iter().any(|start| tail.starts_with(start));
                 marks.page |= is(&["<pre", "<code", "<details", "<blockquote", "<p>", "<br"]);
                 marks.forum |= is(&["[code", "[CODE", "[pre]", "[quote"]);
-                entities |= is(&["&lt;", "&quot;"]);
+                entities |= is(&["&lt;", "&quot;", "&#60;", "&#x3c;", "&#x3C;"]);
             }
         }
         // The XML of libvirt has entities of its own.
@@ -103,12 +103,17 @@ impl Fence {
     /// Whether the line was a fence, which then stands in `out`; text on the same line stays text.
     fn line<'a>(&mut self, line: &mut Line<'a>, out: &mut Vec<Line<'a>>) -> bool {
         let body = line.text.trim_start();
-        if !body.starts_with(['`', '~', '{', '-']) && !(self.open && body.contains("```")) {
+        let may_be_one = body.starts_with(['`', '~', '{', '-', '#']);
+        if !may_be_one && (!self.open || !body.contains("```")) {
             return false;
         }
         let indent = line.text.len() - body.len();
+        let org = ["#+begin_", "#+end_"]
+            .iter()
+            .any(|it| body.get(..it.len()).is_some_and(|head| head.eq_ignore_ascii_case(it)));
         let toggles = matches!(body.trim_end(), "{noformat}" | "{code}" | "----8<----")
-            || body.starts_with("{code:");
+            || body.starts_with("{code:")
+            || org;
         if let Some(head) =
             line.text.trim_end().strip_suffix("```").filter(|it| !it.trim().is_empty())
             && !head.contains('`')
@@ -241,7 +246,33 @@ fn tag(text: &str, end: char, names: &[&[&str]]) -> Option<Tag> {
 fn entities(line: &mut Line<'_>) {
     if line.text.contains('&') {
         let text = line.text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"");
-        let text = text.replace("&#39;", "'").replace("&nbsp;", " ").replace("&amp;", "&");
-        line.text = Cow::Owned(text);
+        let text = text.replace("&nbsp;", " ");
+        line.text = Cow::Owned(numeric(&text).replace("&amp;", "&"));
     }
+}
+
+/// `&#60;`, `&#x3c;`
+fn numeric(text: &str) -> String {
+    let mut parts = text.split("&#");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let code = part.split_once(';').and_then(|(code, rest)| {
+            let number = match code.strip_prefix(['x', 'X']) {
+                Some(hex) => u32::from_str_radix(hex, 16).ok(),
+                None => code.parse().ok(),
+            };
+            Some((char::from_u32(number?)?, rest))
+        });
+        match code {
+            Some((letter, rest)) => {
+                plain.push(if letter == '\u{a0}' { ' ' } else { letter });
+                plain.push_str(rest);
+            }
+            None => {
+                plain.push_str("&#");
+                plain.push_str(part);
+            }
+        }
+    }
+    plain
 }

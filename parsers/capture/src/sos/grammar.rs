@@ -469,6 +469,12 @@ pub(crate) fn is_tool(program: &str) -> bool {
     TOOLS.iter().any(|it| it.name == program)
 }
 
+/// The programs in the tables.
+#[cfg(test)]
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    TOOLS.iter().map(|tool| tool.name)
+}
+
 /// Whether a word is one that tools know, or an option.
 pub(crate) fn is_word(word: &str) -> bool {
     word.starts_with('-') || TOOLS.iter().any(|it| it.words.contains(&word))

@@ -33,7 +33,10 @@ pub(super) fn of(line: &str) -> Option<Caption<'_>> {
     if let Some(run) = claimed(bare) {
         return Some(Caption { run, before: "", exact: true });
     }
-    suffix(line.trim_end().trim_end_matches([':', '.']))
+    let mut caption = suffix(line.trim_end().trim_end_matches([':', '.']))?;
+    // `What it prints: command:`, and the output follows.
+    caption.exact = line.trim_end().ends_with(':');
+    Some(caption)
 }
 
 /// A command at the end of a line, whatever stands before it.
@@ -80,7 +83,7 @@ fn begins_with_tool(text: &str) -> bool {
 fn claimed(text: &str) -> Option<Invocation> {
     let text = text.trim();
     let first = text.chars().next()?;
-    if !(first.is_ascii_alphanumeric() || first == '/') {
+    if !(first.is_ascii_alphanumeric() || first == '/') || !command::may_begin(text) {
         return None;
     }
     command::parse_one(text).filter(is_claimed)

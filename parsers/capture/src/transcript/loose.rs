@@ -177,7 +177,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Adds an output that only its content tells.
-    fn by_content(&mut self, format: &Format, lines: &[Line<'_>]) {
+    pub(super) fn by_content(&mut self, format: &Format, lines: &[Line<'_>]) {
         let lines = without_blank_ends(lines);
         let Some(first) = lines.first() else { return };
         let run = Invocation { command: Command::new(format.command), ..Invocation::default() };

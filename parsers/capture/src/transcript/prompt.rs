@@ -2,8 +2,10 @@
 use std::borrow::Cow;
 
 use super::is_claimed;
+use crate::command::looped::Loop;
 use crate::command::opens::opens;
 use crate::command::{self, Invocation};
+use crate::packing::Line;
 use crate::sos::grammar;
 
 /// How sure it is that a line is a prompt.
@@ -90,6 +92,9 @@ pub(super) fn find<'a>(line: &'a str, context: Context<'_>) -> Option<(usize, Pr
     if let Some((sign, host, command)) = weak(inner, context) {
         return prompt(host, command, Trust::Weak, sign);
     }
+    if let Some((host, command)) = watched(inner) {
+        return Some((indent, Prompt { host, command, trust: Trust::Weak, sign: "Every" }));
+    }
     if let Some(command) = banner(inner) {
         return Some((indent, Prompt { host: None, command, trust: Trust::Weak, sign: "=" }));
     }
@@ -104,6 +109,26 @@ pub(super) fn find<'a>(line: &'a str, context: Context<'_>) -> Option<(usize, Pr
 fn has_sign(line: &str) -> bool {
     let is_sign = |b: u8| matches!(b, b'#' | b'$' | b'%' | b'>' | b'@') || !b.is_ascii();
     line.starts_with(['+', '=', '-', '*']) || line.bytes().any(is_sign)
+}
+
+/// The host whose output follows, where a tool for many hosts says so: `node2 | CHANGED | rc=0 >>` of
+/// ansible, and a name between two lines of dashes of clush and dshbak.
+pub(super) fn host_heading(lines: &[Line<'_>], at: usize) -> Option<String> {
+    let text = |at: usize| lines.get(at).map_or("", |line| line.text.trim());
+    let line = text(at);
+    let named = |name: &str| {
+        let plain = is_name(name) && name.len() < 64 && name.starts_with(char::is_alphanumeric);
+        plain.then(|| name.to_owned())
+    };
+    if let Some(head) = line.strip_suffix(">>") {
+        let mut parts = head.split(" | ");
+        let (name, state, code) = (parts.next()?, parts.next()?, parts.next()?);
+        let said = matches!(state, "CHANGED" | "SUCCESS" | "FAILED" | "UNREACHABLE!");
+        return (said && code.starts_with("rc=")).then(|| named(name))?;
+    }
+    let rule = |line: &str| line.len() >= 8 && line.bytes().all(|b| b == b'-');
+    let between = !line.is_empty() && rule(text(at + 1)) && rule(text(at.checked_sub(1)?));
+    between.then(|| named(line))?
 }
 
 /// Whether the command line goes on in the next line because the terminal was too narrow.
@@ -318,6 +343,15 @@ fn banner(line: &str) -> Option<Cow<'_, str>> {
     known_printing(inner).then_some(Cow::Borrowed(inner))
 }
 
+/// `Every 2.0s: command      host: date`, the head of a screen of `watch`: host and command.
+fn watched(line: &str) -> Option<(Option<&str>, Cow<'_, str>)> {
+    let (seconds, rest) = line.strip_prefix("Every ")?.split_once("s: ")?;
+    let number = seconds.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b',');
+    let (command, behind) = rest.split_once("  ").unwrap_or((rest, ""));
+    let host = behind.trim_start().split(':').next().filter(|host| is_name(host));
+    (number && known_printing(command)).then(|| (host, Cow::Owned(format!("watch {command}"))))
+}
+
 /// The text behind the sign.
 fn sigil(text: &str) -> Option<&str> {
     let rest = text.strip_prefix(['#', '$', '%', '>'])?;
@@ -328,7 +362,9 @@ fn sigil(text: &str) -> Option<&str> {
 fn known_printing(typed: &str) -> bool {
     let first = typed.trim_start().chars().next();
     first.is_some_and(|c| c.is_ascii_alphanumeric() || c == '/')
-        && command::parse(typed).iter().any(is_claimed)
+        && command::may_begin(typed)
+        && (command::parse(typed).iter().any(is_claimed)
+            || Loop::of(typed).is_some_and(|it| it.runs("x").iter().any(is_claimed)))
 }
 
 /// The only command of a line that is nothing else, if a format reads what it prints.

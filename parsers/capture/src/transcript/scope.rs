@@ -72,6 +72,11 @@ impl Scopes {
         Netns::Root
     }
 
+    /// Whether the innermost shell is on another machine than the first.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        self.0.iter().any(|scope| scope.opened.machine.is_some())
+    }
+
     /// The host whose outputs follow, where the prompt names this one.
     pub(super) fn host(&self, named: Option<&str>) -> Option<String> {
         for scope in self.0.iter().rev() {

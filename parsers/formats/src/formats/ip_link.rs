@@ -32,7 +32,7 @@ mod stats;
 
 use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::ids::{Mac, Netns};
-use tapline_core::outcome::{Outcome, Problem, ProblemKind};
+use tapline_core::outcome::{Fate, Outcome, Problem, ProblemKind};
 use tapline_core::records::Batch;
 use tapline_core::records::link::Link;
 use tapline_core::span::{At, Span};
@@ -114,6 +114,8 @@ fn read(text: &str, command: &Command) -> Outcome<Vec<Link>> {
         return out;
     }
     let mut out = Outcome::default();
+    let all = text;
+    let (text, rest) = all.split_at_checked(end_of_most(all)).unwrap_or((all, ""));
     let mut reader = Reader::new(text);
     reader.labels = command.args().iter().any(|it| it == "label");
     for body in bodies(text) {
@@ -126,6 +128,13 @@ fn read(text: &str, command: &Command) -> Outcome<Vec<Link>> {
     let wanting = reader.wanting.take();
     reader.cut_off(wanting);
     finish(text, &mut out);
+    if let Some(first) = rest.lines().next() {
+        let why = format!("lists more than {MOST} devices: the rest was not read");
+        let whole = std::mem::take(&mut out.completeness);
+        out.completeness = whole.and(Completeness::Partial(why.clone()));
+        out.problem(ProblemKind::Limit, Span::of(all, first), why);
+        rest.lines().for_each(|_| out.lines.add(Fate::Ignored));
+    }
     for Problem { kind, message, span } in reader.remarks {
         if kind == ProblemKind::Truncated {
             let partial = Completeness::Partial("parts of lines are missing".to_owned());
@@ -134,6 +143,26 @@ fn read(text: &str, command: &Command) -> Outcome<Vec<Link>> {
         out.problem(kind, span, message);
     }
     out.map(|()| reader.links)
+}
+
+/// No machine has as many devices; a list of hundreds of megabytes is not worth the memory.
+const MOST: usize = 50_000;
+
+/// Where the device behind the last one that is read begins, or the end of the text.
+fn end_of_most(text: &str) -> usize {
+    const SHORTEST: usize = 16;
+    if text.len() < MOST * SHORTEST {
+        return text.len();
+    }
+    let (mut devices, mut at) = (0, 0);
+    for line in text.split_inclusive('\n') {
+        devices += usize::from(!line.starts_with([' ', '\t', '\r', '\n']));
+        if devices > MOST {
+            return at;
+        }
+        at += line.len();
+    }
+    at
 }
 
 /// What stands so far, while the lines go by.
@@ -248,6 +277,10 @@ impl<'a> Reader<'a> {
             if let Some(at) = link.other.iter().position(|it| it.key == "...") {
                 let span = link.other.remove(at).value.span;
                 self.remark(ProblemKind::Truncated, span, "fields of this line were left out");
+            }
+            if let Some(before) = self.links.last_mut() {
+                before.addresses.shrink_to_fit();
+                before.other.shrink_to_fit();
             }
             self.links.push(link);
         }

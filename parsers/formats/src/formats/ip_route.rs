@@ -45,6 +45,9 @@ pub(crate) static FORMAT: Format = Format {
     collect: &[
         Per::Host.run("ip route show table all"),
         Per::Namespace.run("ip route show table all"),
+        // That it lists no route of IPv6 may have another reason.
+        Per::Host.run("ip -6 route show table all"),
+        Per::Namespace.run("ip -6 route show table all"),
     ],
     claims: |command| Some(request(shown(command)?, IpCommand::of(command)?.family)),
     sniff,

@@ -90,8 +90,8 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<NetfilterTable
     match asked(command) {
         Some(asked) => listed(text, &asked),
         // Only options make a table without its name.
-        None if command.program().is_empty()
-            && bodies(text).any(|line| line.starts_with("-P ")) =>
+        None if bodies(text).any(|line| line.starts_with("-P "))
+            && !bodies(text).any(|line| line.starts_with('*')) =>
         {
             listed(text, &Asked { family: None, table: None, chain: None })
         }

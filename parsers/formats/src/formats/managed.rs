@@ -22,6 +22,8 @@
 //! runner:
 //!   active port: eth1
 //! ```
+mod networkd;
+
 use tapline_core::Name;
 use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::Outcome;
@@ -41,12 +43,16 @@ pub(crate) static NETWORKCTL: Format = Format {
     command: "networkctl status --all",
     collect: &[],
     claims: |command| {
-        let status = command.args().iter().any(|verb| verb == "status");
-        (command.program() == "networkctl" && status).then(Request::default)
+        let has = |wanted: &str| command.args().iter().any(|word| word == wanted);
+        // The list says as much as the state, where both are JSON.
+        let json = command.args().iter().any(|word| word.starts_with("--json="));
+        let read = has("status") || json && !has("lldp");
+        (command.program() == "networkctl" && read).then(Request::default)
     },
     sniff: |head| {
         let first = bodies(head).find(|it| !it.is_empty()).unwrap_or_default();
-        if heading(first).is_some() && head.contains(" State: ") { 90 } else { 0 }
+        let text = heading(first).is_some() && head.contains(" State: ");
+        if text || networkd::begins(head) { 90 } else { 0 }
     },
     read: |text, command| networkctl(text, command).map(Batch::from),
     ends: Ends::LINES,
@@ -134,13 +140,19 @@ fn networkctl(text: &str, command: &Command) -> Outcome<Vec<ManagedDevice>> {
     let mut out = Outcome::default();
     let mut all: Vec<ManagedDevice> = Vec::new();
     let mut key = "";
-    for body in bodies(text) {
+    let document = networkd::is_json(text);
+    if document {
+        all = networkd::read(text, &mut out);
+    }
+    for body in bodies(text).take_while(|_| !document) {
         one_line(text, body, &mut out, &mut |line| status_line(text, line, &mut all, &mut key));
     }
     let mut out = out.map(|()| all);
     finish(text, &mut out);
     never_empty(&mut out, "a state");
-    if !command.args().iter().any(|it| it == "-a" || it == "--all") {
+    let all = |word: &String| word == "-a" || word == "--all" || word == "list";
+    let named = command.args().iter().any(|word| word == "status" || word == "list");
+    if named && !command.args().iter().any(all) {
         let partial = Completeness::Partial("shows only what was asked for".to_owned());
         out.completeness = std::mem::take(&mut out.completeness).and(partial);
     }

@@ -1,4 +1,4 @@
-//! `nft list ruleset`, with and without `-a`.
+//! `nft list ruleset`, with and without `-a`, and with `-j`.
 //!
 //! Source of the format: nftables `src/rule.c` (`do_list_table`, `chain_print_declaration`,
 //! `set_print_declaration`), nft(8); 0.8 to 1.1.
@@ -18,6 +18,8 @@
 //!
 //! Elements and rules may go on over several lines, within braces or behind a backslash. Input of
 //! `nft -f` looks the same. Nothing at all is a complete answer: there are no tables.
+mod expression;
+mod json;
 mod key;
 mod rule;
 mod statement;
@@ -30,7 +32,7 @@ use tapline_core::records::nft::{NftChain, NftObject, NftRule, NftTable};
 use tapline_core::request::{Request, Topic};
 use tapline_core::span::{At, Span};
 
-use crate::format::{Ends, Format};
+use crate::format::{Ends, Format, Per};
 use crate::keyed::at;
 use crate::lines::{Read, bodies, finish, is_elision, one_line};
 use crate::nomx::{Parsed, refuse};
@@ -39,9 +41,12 @@ use statement::{Balance, elements, hook, without_handle};
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("nft-list-ruleset"),
     command: "nft list ruleset",
-    collect: &[],
+    collect: &[Per::Host.run("nft list ruleset"), Per::Namespace.run("nft list ruleset")],
     claims: |command| Some(Request::filtered(&[Topic::Nft], !asked(command)?)),
     sniff: |head| {
+        if json::is_json(head) {
+            return 95;
+        }
         let mut lines = bodies(head).filter(|it| !it.is_empty() && !it.starts_with('#'));
         let table = lines.next().is_some_and(|it| it.starts_with("table ") && it.contains(" {"));
         let inside = lines.next().is_some_and(|it| {
@@ -51,7 +56,7 @@ pub(crate) static FORMAT: Format = Format {
         if table && inside { 90 } else { 0 }
     },
     read: |text, command| parse(text, command).map(Batch::from),
-    ends: Ends { closes: |last| last == "}", ..Ends::LINES },
+    ends: Ends { closes: |last| last == "}" || last.ends_with("]}"), ..Ends::LINES },
 };
 
 /// What stands in a table; `ct helper` and its like have two words.
@@ -78,8 +83,7 @@ fn asked(command: &Command) -> Option<bool> {
     }
     let mut words = command.args().iter().map(String::as_str).peekable();
     while let Some(option) = words.next_if(|it| it.starts_with('-')) {
-        let json = option == "--json" || !option.starts_with("--") && option.contains('j');
-        if json || matches!(option, "-f" | "--file" | "-i" | "-c") {
+        if matches!(option, "-f" | "--file" | "-i" | "-c") {
             return None;
         }
     }
@@ -98,7 +102,11 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<NftTable>> {
     if asked(command) == Some(false) {
         reader.partial = Some("lists a part of the rules");
     }
-    for body in bodies(text) {
+    let document = json::is_json(text);
+    if document {
+        reader.tables = json::read(text, &mut out);
+    }
+    for body in bodies(text).take_while(|_| !document) {
         if body.trim_start().starts_with('#') && reader.open.is_none() {
             out.lines.add(Fate::Ignored);
         } else {
@@ -409,7 +417,7 @@ mod tests {
     fn commands_are_known() {
         let claims = |line: &str| FORMAT.reads(&Command::new(line));
         assert!(claims("nft list ruleset") && claims("nft -nn -a list ruleset"));
-        for line in ["nft -j list ruleset", "nft list tables", "nft -f x", "nft"] {
+        for line in ["nft list tables", "nft -f x", "nft"] {
             assert!(!claims(line), "{line}");
         }
         assert!((FORMAT.sniff)(TEXT.replace("\tcomment \"a\"\n", "").as_str()) > 50);

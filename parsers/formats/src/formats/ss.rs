@@ -19,7 +19,7 @@ use tapline_core::records::{Batch, Field};
 use tapline_core::request::Request;
 use tapline_core::span::{At, Span};
 
-use crate::format::{Ends, Format};
+use crate::format::{Ends, Format, Per};
 use crate::keyed::at;
 use crate::lines::{Read, bodies, each_line, finish, never_empty};
 use crate::nomx::{Parsed, refuse};
@@ -27,7 +27,7 @@ use crate::nomx::{Parsed, refuse};
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("ss"),
     command: "ss -lntup",
-    collect: &[],
+    collect: &[Per::Host.run("ss -lntup")],
     claims: |command| {
         // Without a protocol all families are listed, sockets of files among them.
         let protocol = |it: &String| {

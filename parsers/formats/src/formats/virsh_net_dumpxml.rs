@@ -28,14 +28,14 @@ use tapline_core::request::Request;
 use tapline_core::span::{At, Span};
 
 use super::virsh;
-use crate::format::{Ends, Format};
+use crate::format::{Ends, Format, Per};
 use crate::lines::{finish, tool_error};
 use crate::xml::{self, Place, TagKind, Tags};
 
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("virsh-net-dumpxml"),
     command: "virsh net-dumpxml NETWORK",
-    collect: &[],
+    collect: &[Per::Network.run("virsh -r net-dumpxml {}")],
     claims: |command| {
         let shown = virsh::args_of(command, "net-dumpxml");
         if let Some(args) = shown.or_else(|| virsh::args_of(command, "net-edit")) {

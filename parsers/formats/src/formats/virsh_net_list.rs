@@ -19,7 +19,7 @@ use tapline_core::request::Request;
 use tapline_core::span::{At, Span};
 
 use super::virsh;
-use crate::format::{Ends, Format};
+use crate::format::{Ends, Format, Per};
 use crate::keyed::at;
 use crate::lines::{Read, bodies, each_line, finish, never_empty};
 use crate::nomx::{Parsed, refuse};
@@ -28,7 +28,7 @@ use crate::ovsdb::doubt_unread;
 pub(crate) static FORMAT: Format = Format {
     id: FormatId("virsh-net-list"),
     command: "virsh net-list --all",
-    collect: &[],
+    collect: &[Per::Host.run("virsh -r net-list --all")],
     claims: |command| virsh::args_of(command, "net-list").map(|_| Request::default()),
     sniff: |head| if bodies(head).take(8).any(is_heading) { 95 } else { 0 },
     read: |text, command| parse(text, command).map(Batch::from),

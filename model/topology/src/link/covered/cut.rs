@@ -9,7 +9,7 @@ use tapline_core::ids::Netns;
 use tapline_core::records::Batch;
 
 use super::super::Texts;
-use crate::coverage::{Coverage, Topic};
+use crate::coverage::Topic;
 use crate::graph::Topology;
 
 /// Names of net-tools 1.60 are cut after this many characters.
@@ -42,10 +42,23 @@ pub(super) fn doubt_lists(topology: &mut Topology<'_>, texts: &Texts<'_>) {
         let Some(listed) = listed.get(netns) else { continue };
         let lacking =
             devices.iter().filter(|device| !is_number(device) && !is_listed(listed, device));
-        let lacking = lacking.count();
+        let lacking: Vec<_> = lacking.copied().collect();
         let nothing_else = listed.iter().all(|device| *device == "lo");
-        if lacking > 1 || lacking == 1 && nothing_else {
-            doubt(topology, texts, netns);
+        if let [first, more @ ..] = lacking.as_slice()
+            && (!more.is_empty() || nothing_else)
+        {
+            let more =
+                if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+            let why = format!("routes or neighbours name {first}{more}, which it does not list");
+            let links = topology.coverage.of(texts.host, netns, Topic::Links).sources().to_vec();
+            for topic in [Topic::Links, Topic::LinkDetails, Topic::Addresses, Topic::BridgeMembers]
+            {
+                // Who lists the members of bridges apart lists them all.
+                let coverage = topology.coverage.of(texts.host, netns, topic);
+                if coverage.sources().iter().all(|source| links.contains(source)) {
+                    topology.coverage.doubt_complete(texts.host, netns, topic, &why);
+                }
+            }
         }
     }
 }
@@ -58,13 +71,4 @@ fn is_listed(listed: &BTreeSet<&str>, device: &str) -> bool {
 /// `if7`: `ip` knows only the index of a device that was removed while it ran.
 fn is_number(device: &str) -> bool {
     device.strip_prefix("if").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-fn doubt(topology: &mut Topology<'_>, texts: &Texts<'_>, netns: &Netns) {
-    for topic in [Topic::Links, Topic::LinkDetails, Topic::Addresses] {
-        let coverage = topology.coverage.entry(texts.host, netns, topic);
-        if let Coverage::Complete(sources) = coverage {
-            *coverage = Coverage::Partial(std::mem::take(sources));
-        }
-    }
 }

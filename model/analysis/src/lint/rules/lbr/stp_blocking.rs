@@ -7,7 +7,7 @@ use tapline_topology::{NodeId, Topic, names};
 
 use crate::lint::{Ctx, Verdicts, declare_rule};
 use tapline_network::l2::JoinedDomains;
-use tapline_network::{Item, uplink};
+use tapline_network::{Item, defs, uplink};
 
 declare_rule! {
     code: "LBR-007",
@@ -144,10 +144,9 @@ fn report(
         finding.context(flags.evidence, "it has a link");
     }
     finding.note("just after a start spanning tree holds a port back for half a minute");
-    let netns =
-        port.netns().name().map(|name| format!("ip netns exec {name} ")).unwrap_or_default();
-    finding.next(format!("{netns}bridge -d link show dev {}", port.name()));
-    finding.next(format!("{netns}ip link set {} type bridge stp_state 0", bridge.name()));
+    let inside = |command: String| defs::inside(port.netns(), &command);
+    finding.next(inside(format!("bridge -d link show dev {}", port.name())));
+    finding.next(inside(format!("ip link set {} type bridge stp_state 0", bridge.name())));
 }
 
 /// The bridge of a hybrid port has two ports and no way to loop.

@@ -48,7 +48,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
                 Some(false) => {
                     out.cannot_tell(
                         interface.host,
-                        [Need::command("systemctl status ovs-vswitchd")],
+                        [Need::about(Topic::OfPorts, &interface.data.bridge)],
                     );
                 }
                 None => out.clean(),

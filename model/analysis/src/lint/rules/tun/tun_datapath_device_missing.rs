@@ -2,7 +2,6 @@ use std::collections::BTreeMap;
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_core::need::Need;
 use tapline_core::records::ovs::OvsRow;
 use tapline_topology::graph::{NodeData, OvsInterface};
 use tapline_topology::{Presence, Topic};
@@ -126,7 +125,14 @@ fn judge(
                 return out.clean();
             }
             if ovs.is_none() {
-                return out.cannot_tell(host, [Need::command("ovs-vsctl --version")]);
+                // Where the database has no version, the switch never ran.
+                let missing = ctx.missing(host, &Netns::Root, &[Topic::OvsDatabase]);
+                if missing.is_empty() {
+                    out.clean();
+                } else {
+                    out.cannot_tell(host, missing);
+                }
+                return;
             }
             let message = format!(
                 "the kernel has no {device}, which would carry the tunnels: none of them works"

@@ -1,0 +1,152 @@
+//! The programs that a command line can begin with, for lines of which most are none.
+use super::{base, is_assignment};
+
+/// Programs whose output a format reads, and those that run them; sorted.
+const PROGRAMS: &[&str] = &[
+    "arp",
+    "bash",
+    "bpftool",
+    "brctl",
+    "bridge",
+    "builtin",
+    "cat",
+    "chroot",
+    "cilium",
+    "command",
+    "conntrack",
+    "crictl",
+    "dash",
+    "date",
+    "devlink",
+    "dmesg",
+    "dmidecode",
+    "doas",
+    "docker",
+    "ebtables",
+    "ebtables-save",
+    "env",
+    "ethtool",
+    "eval",
+    "exec",
+    "firewall-cmd",
+    "for",
+    "grep",
+    "head",
+    "hostname",
+    "hostnamectl",
+    "hwclock",
+    "ifconfig",
+    "incus",
+    "ionice",
+    "ip",
+    "ip6tables",
+    "ip6tables-save",
+    "iptables",
+    "iptables-save",
+    "keepalived",
+    "kubectl",
+    "less",
+    "lldpcli",
+    "lldpctl",
+    "ls",
+    "lsmod",
+    "lsns",
+    "lxc",
+    "lxc-attach",
+    "more",
+    "nerdctl",
+    "netstat",
+    "networkctl",
+    "nft",
+    "nice",
+    "nmcli",
+    "nohup",
+    "nsenter",
+    "nstat",
+    "oc",
+    "ovn-nbctl",
+    "ovn-sbctl",
+    "ovs-appctl",
+    "ovs-dpctl",
+    "ovs-ofctl",
+    "ovs-testcontroller",
+    "ovs-vsctl",
+    "ovs-vswitchd",
+    "ovsdb-client",
+    "ovsdb-server",
+    "ovsdb-tool",
+    "plotnetcfg",
+    "podman",
+    "ps",
+    "route",
+    "sed",
+    "sh",
+    "ss",
+    "ssh",
+    "stdbuf",
+    "sudo",
+    "sysctl",
+    "tail",
+    "tc",
+    "teamdctl",
+    "teamnl",
+    "time",
+    "timedatectl",
+    "timeout",
+    "ufw",
+    "uname",
+    "unbuffer",
+    "uptime",
+    "virsh",
+    "watch",
+    "while",
+    "zsh",
+];
+
+/// Whether one of the commands of a line may be one that a format reads. Cheap, and never wrong
+/// where it says no: most lines that are looked at are no commands at all.
+pub(crate) fn may_begin(line: &str) -> bool {
+    const SEPARATORS: [char; 2] = [';', '&'];
+    line.split(SEPARATORS).any(|part| {
+        let end = |c: char| matches!(c, ' ' | '\t' | '|' | '>' | '<');
+        let word = part.trim_start().split(end).next().unwrap_or_default();
+        word.contains(['\'', '"', '\\'])
+            || is_assignment(word)
+            || PROGRAMS.binary_search(&base(word)).is_ok()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use tapline_formats::registry;
+
+    use super::*;
+    use crate::sos::grammar;
+
+    #[test]
+    fn programs_are_sorted() {
+        assert!(PROGRAMS.is_sorted());
+    }
+
+    #[test]
+    fn programs_that_formats_read_are_among_them() {
+        for format in registry::FORMATS {
+            assert!(may_begin(format.command), "{}", format.command);
+        }
+        for tool in grammar::names() {
+            assert!(may_begin(tool), "{tool}");
+        }
+    }
+
+    #[test]
+    fn lines_of_logs_are_none() {
+        for line in ["Nov 29 12:00:00 node2 kernel: br-int: port 3", "", "node2;kernel&x"] {
+            assert!(!may_begin(line), "{line}");
+        }
+        for line in
+            ["cd /tmp; ip a", "/sbin/ip a", "LC_ALL=C ip a", "'ip' a", "ip a>x", "x && ip a"]
+        {
+            assert!(may_begin(line), "{line}");
+        }
+    }
+}

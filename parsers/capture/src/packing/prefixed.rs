@@ -1,0 +1,226 @@
+//! What stands before each line of what a log, a chat, a frame or a tool for many hosts shows: a
+//! time, a nick, a bar, the name of the host; and lines as texts of JSON.
+use std::borrow::Cow;
+
+use tapline_formats::registry;
+
+use super::Line;
+
+/// What is the same for the lines of one run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Kind {
+    /// `| `, `│ … │`
+    Bar(char),
+    /// `<bob> `
+    Nick(String),
+    /// `node2: `, `node2 | `
+    Host(String),
+    /// `2026-11-29T12:00:00Z `, `[12:00:00.123] `
+    Time,
+    /// `"…",`
+    Json,
+}
+
+/// Takes the prefix off where several lines in a row have the same, and what is left is an output.
+pub(super) fn take_off(lines: &mut [Line<'_>]) {
+    const FEWEST: usize = 3;
+    /// Runs that are looked into.
+    const MOST: usize = 64;
+    let mut runs = Vec::new();
+    let (mut at, mut looked) = (0, 0);
+    while let Some(line) = lines.get(at) {
+        let Some((kind, _)) = prefix(&line.text) else {
+            at += 1;
+            continue;
+        };
+        let same = |line: &&Line<'_>| length(&line.text, &kind).is_some();
+        let run = lines.get(at..).unwrap_or_default().iter().take_while(same).count().max(1);
+        if run >= FEWEST && looked < MOST {
+            looked += 1;
+            if lines.get(at..at + run).is_some_and(|run| is_output(run, &kind)) {
+                runs.push((at, run, kind));
+            }
+        }
+        at += run;
+    }
+    // What several hosts print is not to be mixed.
+    let mut hosts: Vec<_> = runs.iter().filter(|it| matches!(it.2, Kind::Host(_))).collect();
+    hosts.dedup_by(|a, b| a.2 == b.2);
+    if hosts.len() > 1 {
+        return;
+    }
+    for (at, run, kind) in runs {
+        for line in lines.iter_mut().skip(at).take(run) {
+            strip(line, &kind);
+        }
+    }
+}
+
+/// Takes what belongs to the prefix off both ends.
+fn strip(line: &mut Line<'_>, kind: &Kind) {
+    let Some(cut) = length(&line.text, kind) else { return };
+    line.cut_front(cut);
+    match kind {
+        Kind::Bar(bar) => shorten(line, |text| text.trim_end().trim_end_matches(*bar).trim_end()),
+        Kind::Json => {
+            shorten(line, |text| {
+                let text = text.trim_end().trim_end_matches(',');
+                text.strip_suffix('"').unwrap_or(text)
+            });
+            if line.text.contains('\\') {
+                let plain = line.text.replace("\\\"", "\"").replace("\\t", "\t");
+                line.text = Cow::Owned(plain.replace("\\\\", "\\"));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn shorten(line: &mut Line<'_>, shorter: impl Fn(&str) -> &str) {
+    match &mut line.text {
+        Cow::Borrowed(text) => *text = shorter(text),
+        Cow::Owned(text) => {
+            let length = shorter(text).len();
+            text.truncate(length);
+        }
+    }
+}
+
+/// Whether lines are the output of a command, or a session, once the prefix is gone.
+fn is_output(run: &[Line<'_>], kind: &Kind) -> bool {
+    const SEEN: usize = 40;
+    let mut text = String::new();
+    for line in run.iter().take(SEEN) {
+        let mut line = line.clone();
+        strip(&mut line, kind);
+        if crate::transcript::is_prompt(&line.text) {
+            return true;
+        }
+        text.push_str(&line.text);
+        text.push('\n');
+    }
+    registry::by_content(&text).is_some()
+}
+
+/// The prefix of a line, and how long it is.
+fn prefix(text: &str) -> Option<(Kind, usize)> {
+    const LONGEST: usize = 64;
+    let kind = match text.chars().next()? {
+        bar @ ('|' | '│' | '┃' | '║') => Kind::Bar(bar),
+        '<' => {
+            let (nick, _) = text.strip_prefix('<')?.split_once("> ")?;
+            let plain = !nick.is_empty() && nick.len() < LONGEST && !nick.contains([' ', '/', '=']);
+            Kind::Nick(plain.then(|| nick.to_owned())?)
+        }
+        '"' => Kind::Json,
+        ' ' | '\t' if text.trim_start().starts_with('"') => Kind::Json,
+        '[' | '0'..='9' => Kind::Time,
+        'a'..='z' | 'A'..='Z' => {
+            let name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+            let end = text.find(|c| !name(c)).filter(|&end| end < LONGEST)?;
+            let (host, rest) = text.split_at_checked(end)?;
+            let between = rest.starts_with(": ") || rest.starts_with(" | ") || rest == ":";
+            Kind::Host(between.then(|| host.to_owned())?)
+        }
+        _ => return None,
+    };
+    let length = length(text, &kind)?;
+    Some((kind, length))
+}
+
+/// How long a prefix of this kind is; `None` where the line has none.
+fn length(text: &str, kind: &Kind) -> Option<usize> {
+    let rest = match kind {
+        Kind::Bar(bar) => {
+            let rest = text.strip_prefix(*bar)?;
+            rest.strip_prefix(' ').unwrap_or(rest)
+        }
+        Kind::Nick(nick) => {
+            let rest = text.strip_prefix('<')?.strip_prefix(nick.as_str())?.strip_prefix('>')?;
+            rest.strip_prefix(' ').unwrap_or(rest)
+        }
+        Kind::Host(host) => {
+            let rest = text.strip_prefix(host.as_str())?;
+            let rest = rest.strip_prefix(" |").or_else(|| rest.strip_prefix(':'))?;
+            rest.strip_prefix(' ').unwrap_or(rest)
+        }
+        Kind::Time => after_time(text)?,
+        Kind::Json => {
+            let end = text.trim_end().trim_end_matches(',');
+            let rest = text.trim_start().strip_prefix('"')?;
+            (end.ends_with('"') && end.trim_start().len() > 1).then_some(rest)?
+        }
+    };
+    Some(text.len() - rest.len())
+}
+
+/// What stands behind a time at the beginning of a line.
+fn after_time(text: &str) -> Option<&str> {
+    let (time, rest) = match text.strip_prefix('[') {
+        Some(inner) => {
+            let (time, rest) = inner.split_once(']')?;
+            (time, rest.strip_prefix(' ').unwrap_or(rest))
+        }
+        None => text.split_once([' ', '\t']).unwrap_or((text, "")),
+    };
+    let is_time = time.len() >= 8
+        && time.bytes().filter(|b| *b == b':').count() >= 2
+        && time.bytes().all(|b| b.is_ascii_digit() || b":-.,+TZ ".contains(&b));
+    if is_time {
+        return Some(rest);
+    }
+    // `2026-11-29 12:00:00 `
+    let is_date = time.len() == 10 && time.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+    let (time, behind) = rest.split_once(' ').unwrap_or((rest, ""));
+    let clock = time.len() >= 8 && time.bytes().all(|b| b.is_ascii_digit() || b":.,".contains(&b));
+    (is_date && clock && time.contains(':')).then_some(behind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::unpack;
+
+    const OUTPUT: [&str; 4] = [
+        "89d1e41f-5d32-44cc-82f0-cc759345a78b",
+        "    Bridge br-int",
+        "        fail_mode: secure",
+        "    ovs_version: \"2.17.9\"",
+    ];
+
+    fn stripped(text: &str) -> bool {
+        let lines = unpack(text);
+        let same = lines.iter().zip(OUTPUT).all(|(line, wanted)| line.text == wanted);
+        same && lines.iter().all(|line| line.column > 0)
+    }
+
+    #[test]
+    fn prefixes_come_off() {
+        for before in
+            ["| ", "<bob> ", "node2: ", "node2 | ", "2026-11-29T12:00:00Z ", "[12:00:00.123] "]
+        {
+            let text: String = OUTPUT.iter().map(|line| format!("{before}{line}\n")).collect();
+            assert!(stripped(&text), "{text}{:?}", unpack(&text));
+        }
+        let framed: String = OUTPUT.iter().map(|line| format!("│ {line:<60} │\n")).collect();
+        assert!(stripped(&framed), "{:?}", unpack(&framed));
+        let quoted = |line: &&str| format!("    \"{}\",\n", line.replace('"', "\\\""));
+        let json: String = OUTPUT.iter().map(quoted).collect();
+        assert!(stripped(&json), "{:?}", unpack(&json));
+    }
+
+    #[test]
+    fn what_is_no_output_keeps_its_prefix() {
+        for text in [
+            "node2: a\nnode2: b\nnode2: c\nnode2: d\n",
+            "1: lo: <UP>\n2: eth0: <UP>\n3: eth1: <UP>\n",
+            "12:00:00 a\n12:00:01 b\n12:00:02 c\n",
+        ] {
+            assert!(unpack(text).iter().all(|line| line.column == 0), "{text}");
+        }
+        let mixed: String = ["node2: ", "node3: "]
+            .iter()
+            .flat_map(|before| OUTPUT.iter().map(move |line| format!("{before}{line}\n")))
+            .collect();
+        assert!(unpack(&mixed).iter().all(|line| line.column == 0), "{:?}", unpack(&mixed));
+    }
+}
