@@ -20,6 +20,8 @@ pub use packet::{Address, Device, Mark, Packet};
 use chains::Chains;
 use walk::walk;
 
+use crate::truth::Truth;
+
 /// What becomes of a packet.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Verdict {
@@ -42,6 +44,8 @@ pub struct Judgement {
     pub doubts: Vec<Doubt>,
     /// The mark of the packet behind the chain, where it passes.
     pub mark: Mark,
+    /// Whether a rule takes it from the connection tracker (`NOTRACK`).
+    pub untracked: Truth,
 }
 
 /// A place where a packet may end.
@@ -180,7 +184,7 @@ impl Judgement {
         );
         let mut doubts = self.doubts;
         doubts.extend(next.doubts);
-        Self { ends, doubts, mark: next.mark }
+        Self { ends, doubts, mark: next.mark, untracked: self.untracked.or(next.untracked) }
     }
 }
 

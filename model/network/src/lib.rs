@@ -23,6 +23,7 @@ pub mod router;
 pub mod segment;
 mod state;
 pub mod texts;
+pub mod trace;
 pub mod truth;
 pub mod uplink;
 pub mod vlans;

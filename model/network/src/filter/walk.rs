@@ -25,7 +25,12 @@ pub(super) fn walk(chains: &Chains<'_>, name: &str, packet: &Packet) -> Option<J
         chains,
         packet: packet.clone(),
         rules: 0,
-        judgement: Judgement { ends: Vec::new(), doubts: Vec::new(), mark: packet.mark },
+        judgement: Judgement {
+            ends: Vec::new(),
+            doubts: Vec::new(),
+            mark: packet.mark,
+            untracked: Truth::No,
+        },
         passed: None,
     };
     let left = walk.chain(base, Truth::Yes, 0);
@@ -248,7 +253,11 @@ impl Walk<'_, '_> {
             | Target::Redirect(_)
             | Target::Netmap(_) => Outcome::Translate(target.clone()),
             Target::Return => return Left { on: missed, back: taken },
-            Target::Aside | Target::CtZone(_) | Target::NoTrack | Target::ConnMark(_) => {
+            Target::NoTrack => {
+                self.judgement.untracked = self.judgement.untracked.or(taken);
+                return stays;
+            }
+            Target::Aside | Target::CtZone(_) | Target::ConnMark(_) => {
                 self.change(target, met);
                 return stays;
             }

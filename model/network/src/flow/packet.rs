@@ -163,6 +163,12 @@ impl FlowPacket {
         }
     }
 
+    /// The tags that there may be, the outer one first.
+    pub fn tags(&self) -> Vec<Value> {
+        let outer = self.get(OfField::VlanTci);
+        std::iter::once(outer).chain(self.inner_tags.iter().rev().copied()).collect()
+    }
+
     /// Puts a tag without a number around what there is.
     pub fn push_tag(&mut self) {
         let tag = self.get(OfField::VlanTci);
