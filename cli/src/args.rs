@@ -1,4 +1,5 @@
 //! The grammar of the command line. Doc comments are the help texts.
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -57,6 +58,13 @@ Configuration (tapline.yaml; all keys are optional):
 The file is looked for from the folder of each input upwards; never in an input itself, which may
 come from anywhere. Inputs under different files need --config.";
 
+const ENDS: &str = "\
+FROM and TO:
+  vm:NAME|UUID[/N or MAC]   a NIC of a guest                 ns:[HOST/]NAME          a namespace, or root
+  if:[HOST/][NS/]DEV        a device                         ovs:[HOST/]BRIDGE/PORT  a port of OVS
+  ip:ADDR, mac:MAC          who has it, captured or not      port:ID, pod:NS/NAME    a port of neutron, a pod
+  a bare word               what `show` finds by it          outside gateway dhcp metadata broadcast   TO only";
+
 /// Heading of the limits in `--help`.
 const LIMITS: &str = "Limits (K, M and G are powers of 1024)";
 
@@ -99,6 +107,12 @@ pub(crate) enum Command {
     Lint(Lint),
     /// Tell all that is known about one device, VM, port, address or namespace
     Show(Show),
+    /// Follow a packet: can this reach that, and if not, which line stops it
+    ///
+    /// The packet is led through guests, devices, bridges, flows, packet filters, routes and tunnels
+    /// of all captured hosts. Exit status: 0 reached, 1 not reached, 2 usage or input, 3 cannot tell.
+    #[command(override_usage = "tapline trace [OPTIONS] <INPUT>... <FROM> [TO]", after_help = ENDS)]
+    Trace(Box<Trace>),
     /// Draw the topology
     ///
     /// Nodes are hosts, namespaces, VMs, devices and OVS objects; edges say how they are wired.
@@ -302,6 +316,67 @@ pub(crate) struct Show {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Trace {
+    #[command(flatten)]
+    pub(crate) inputs: Inputs,
+    /// Protocol: tcp, udp, icmp, icmp6, arp or a number [default: icmp, tcp with --dport]
+    #[arg(long, value_name = "PROTO")]
+    pub(crate) proto: Option<String>,
+    /// Address that the packet comes from [default: that of FROM]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) src: Option<IpAddr>,
+    /// Port that it comes from [default: 40000]
+    #[arg(long, value_name = "N")]
+    pub(crate) sport: Option<u16>,
+    /// Port that it goes to
+    #[arg(long, value_name = "N")]
+    pub(crate) dport: Option<u16>,
+    /// Bytes of the IP packet, which must not be cut
+    #[arg(long, value_name = "N")]
+    pub(crate) size: Option<u32>,
+    /// Its mark: 16, 0x10
+    #[arg(long, value_name = "N")]
+    pub(crate) mark: Option<String>,
+    /// Its type of service: 16, 0x10
+    #[arg(long, value_name = "N")]
+    pub(crate) tos: Option<String>,
+    /// The packet as a flow of ovs-ofctl, without in_port
+    #[arg(long, value_name = "FLOW")]
+    pub(crate) packet: Option<String>,
+    /// Its state in connection trackers [default: new]
+    #[arg(long, value_name = "STATES")]
+    pub(crate) ct: Option<String>,
+    /// Follow the answer too
+    #[arg(long)]
+    pub(crate) reverse: bool,
+    /// Answer the questions of FILE, one JSON object a line; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) queries: Option<PathBuf>,
+    /// Form of the answer
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(crate) format: TraceFormat,
+    /// Show every line that was looked at, and all other ways
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum TraceFormat {
+    /// For people
+    Text,
+    /// The outcome and what is rewritten: stable, for tests
+    Minimal,
+    /// For programs
+    Json,
+    /// One object a line
+    Ndjson,
+    /// Graphviz
+    Dot,
+    /// Mermaid flowchart
+    Mermaid,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Graph {
     #[command(flatten)]
     pub(crate) inputs: Inputs,
@@ -433,6 +508,8 @@ pub(crate) enum SchemaKind {
     Rules,
     /// snapshot
     Snapshot,
+    /// trace --format json
+    Trace,
 }
 
 impl SchemaKind {
@@ -446,6 +523,7 @@ impl SchemaKind {
         Self::Records,
         Self::Rules,
         Self::Snapshot,
+        Self::Trace,
     ];
 
     /// Its name on the command line and in `docs/schemas/`.
@@ -459,6 +537,7 @@ impl SchemaKind {
             Self::Records => "records",
             Self::Rules => "rules",
             Self::Snapshot => "snapshot",
+            Self::Trace => "trace",
         }
     }
 }

@@ -11,6 +11,7 @@ mod rules_test;
 mod schema;
 mod show;
 mod snapshot;
+mod trace;
 
 use crate::args::Command;
 use crate::error::{Result, Status};
@@ -22,6 +23,7 @@ pub(crate) fn run(command: Command, terminal: &Terminal) -> Result<Status> {
         Command::Lint(args) => lint::run(&args, terminal),
         Command::Show(args) => show::run(&args, terminal),
         Command::Snapshot(args) => snapshot::run(&args, terminal),
+        Command::Trace(args) => trace::run(*args, terminal),
         Command::Graph(args) => graph::run(&args, terminal),
         Command::Records(args) => records::run(&args),
         Command::Coverage(args) => coverage::run(&args, terminal),

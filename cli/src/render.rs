@@ -28,6 +28,8 @@ pub(crate) mod snapshot;
 pub(crate) mod source;
 pub(crate) mod summary;
 pub(crate) mod things;
+pub(crate) mod trace_json;
+pub(crate) mod trace_text;
 pub(crate) mod tree;
 
 use std::fmt;

@@ -27,6 +27,7 @@ pub(crate) fn text(kind: SchemaKind) -> String {
         SchemaKind::Records => written::<render::records::Document<'static>>(),
         SchemaKind::Rules => written::<commands::rules::Document<'static>>(),
         SchemaKind::Snapshot => written::<render::snapshot::Document>(),
+        SchemaKind::Trace => written::<render::trace_json::Document<'static>>(),
     };
     let title = match kind {
         SchemaKind::Config => "tapline.yaml".to_owned(),
