@@ -82,6 +82,8 @@ pub struct Connection {
     pub before: Tuple,
     /// The same as they go out.
     pub after: Tuple,
+    /// Its mark.
+    pub mark: crate::filter::Mark,
 }
 
 /// Ends of a packet.

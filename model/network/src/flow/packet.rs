@@ -37,6 +37,8 @@ pub struct FlowPacket {
     pub size: Option<u32>,
     /// What the connection tracker will say of the packet; `None` where it is not known.
     pub next_state: Option<u128>,
+    /// The mark and the label that it will say an older connection has.
+    pub next_mark: Option<u128>,
 }
 
 impl FlowPacket {

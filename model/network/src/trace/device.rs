@@ -2,7 +2,7 @@
 use tapline_core::ids::Mac;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{ConflictKind, Netdev, NetdevKind};
-use tapline_topology::{EdgeKind, NodeId, Topic};
+use tapline_topology::{EdgeKind, NodeId, Topic, names};
 
 use crate::l2::Why;
 use crate::{Item, uplink};
@@ -234,6 +234,11 @@ impl<'a> Walk<'_, '_, 'a> {
 
     fn send_veth(&mut self, mut way: Way, device: Device<'a>) {
         let Some(peer) = self.network.veth_peer(device.id) else {
+            // What a container or a laboratory has for a NIC.
+            if names::is_nic(device.name()) {
+                self.go(way, At::Wire(device.id));
+                return;
+            }
             let place = self.place(device.id);
             let missing = self.network.topology.conflicts.iter().find(|conflict| {
                 conflict.kind == ConflictKind::VethPeerMissing
@@ -273,6 +278,10 @@ impl<'a> Walk<'_, '_, 'a> {
         if let Some((_, edge)) = edge {
             hop.certainty = certainty(edge.confidence);
         }
+        if peer.stub && names::is_nic(device.name()) {
+            self.go(way, At::Wire(device.id));
+            return;
+        }
         if peer.stub {
             self.unknown(&mut way, self.place(peer.id), Reason::NotCaptured, Vec::new());
             return;
@@ -290,8 +299,16 @@ impl<'a> Walk<'_, '_, 'a> {
             self.go(way, At::Guest(nic));
             return;
         }
+        // What a laboratory has for a NIC.
+        if names::is_nic(device.name()) {
+            self.go(way, At::Wire(device.id));
+            return;
+        }
         let place = self.place(device.id);
-        let needs = self.network.missing(device.host, device.netns(), &[Topic::DomainXml]);
+        let mut needs = self.network.missing(device.host, device.netns(), &[Topic::DomainXml]);
+        if needs.is_empty() {
+            needs.push(tapline_core::need::Need::command("ls -l /proc/*/fd /proc/*/fdinfo"));
+        }
         self.unknown(&mut way, place, Reason::NotCaptured, needs);
     }
 

@@ -40,6 +40,8 @@ pub(super) struct Pass {
     pub(super) stage: Stage,
     /// Tables of the hook that it has passed.
     pub(super) table: usize,
+    /// The ends of the packet as it came in.
+    pub(super) entry: Option<Tuple>,
     /// It was said that the packet filter was not captured.
     pub(super) doubted: bool,
     /// It was routed again after its destination was translated.
@@ -95,6 +97,7 @@ impl Pass {
             bridged: None,
             stage,
             table: 0,
+            entry: None,
             doubted: false,
             rerouted: false,
         }
@@ -243,6 +246,12 @@ impl<'a> Walk<'_, '_, 'a> {
         tables: &'static [&'static str],
     ) {
         let family = way.packet.family();
+        if pass.entry.is_none() {
+            pass.entry = Some(Tuple::of(&way.packet));
+            if let Some(mark) = self.known_mark(&way.packet, &pass) {
+                way.packet.conn_mark = mark;
+            }
+        }
         if pass.table == 0 && !pass.doubted && !self.is_filter_known(&pass, family) {
             pass.doubted = true;
             let place = Place {
@@ -295,6 +304,9 @@ impl<'a> Walk<'_, '_, 'a> {
             }
             return;
         }
+        if matches!(pass.stage, Stage::Postrouting | Stage::Input) {
+            self.remember(&way.packet, &pass);
+        }
         let next = match pass.stage {
             Stage::Prerouting => Stage::Route,
             Stage::Input => Stage::Local,
@@ -317,6 +329,12 @@ impl<'a> Walk<'_, '_, 'a> {
             return true;
         }
         let tables = self.tracer.tables();
+        let listed = ["raw", "mangle", "nat", "filter"]
+            .iter()
+            .all(|name| tables.table(pass, family, name).is_some());
+        if listed {
+            return true;
+        }
         match family {
             Family::Inet => network.complete(pass.host, &pass.netns, Topic::Netfilter),
             Family::Inet6 => tables
@@ -405,6 +423,7 @@ impl<'a> Walk<'_, '_, 'a> {
             way.packet.state = ConnStates::UNTRACKED;
         }
         way.packet.set_mark(judgement.mark);
+        way.packet.conn_mark = judgement.conn_mark;
         let mut kinds: Vec<&filter::End> = Vec::new();
         for end in &judgement.ends {
             if kinds.iter().all(|known| known.outcome != end.outcome) {
@@ -426,9 +445,15 @@ impl<'a> Walk<'_, '_, 'a> {
                     format!("{hook} {table}: mark {:#x}", mark.value)
                 };
                 let mut hop = self.filter_hop(pass, (hook, table), action);
-                hop.cite(decided);
-                hop.details.rules =
-                    decided.map(|at| (at, "ACCEPT".to_owned())).into_iter().collect();
+                if by_rule {
+                    hop.cite(decided);
+                    hop.details.rules =
+                        decided.map(|at| (at, "ACCEPT".to_owned())).into_iter().collect();
+                } else {
+                    hop.cite(judgement.marked.iter().copied());
+                    let marks = judgement.marked.iter().map(|at| (*at, "MARK".to_owned()));
+                    hop.details.rules = marks.collect();
+                }
                 self.hop(way, &before, hop);
             }
             return false;
@@ -503,9 +528,7 @@ impl<'a> Walk<'_, '_, 'a> {
                     self.unknown(&mut way, place, Reason::NotModelled, Vec::new());
                     return;
                 }
-                let tuple = Tuple::of(&way.packet);
                 self.translate(&mut way.packet, pass, target);
-                self.remember(pass, tuple, Tuple::of(&way.packet));
                 let mut hop = self.filter_hop(pass, at, format!("{hook} {table}: {words}"));
                 hop.cite(end.evidence);
                 hop.details.rules = end.evidence.map(|at| (at, words)).into_iter().collect();
@@ -588,15 +611,37 @@ impl<'a> Walk<'_, '_, 'a> {
         false
     }
 
-    fn remember(&mut self, pass: &Pass, before: Tuple, after: Tuple) {
-        let here = |one: &&mut Connection| {
-            one.host == pass.host && one.netns == pass.netns && one.after == before
-        };
-        if let Some(known) = self.made.iter_mut().find(here) {
-            known.after = after;
-            return;
+    /// The mark of the connection of an answer, as the question left it.
+    fn known_mark(&self, packet: &Packet, pass: &Pass) -> Option<filter::Mark> {
+        if !packet.is_reply() {
+            return None;
         }
-        self.made.push(Connection { host: pass.host, netns: pass.netns.clone(), before, after });
+        let tuple = Tuple::of(packet);
+        let known = self.connections.iter().find(|one| {
+            one.host == pass.host
+                && one.netns == pass.netns
+                && same(tuple.source, one.after.destination)
+                && same(tuple.destination, one.after.source)
+        });
+        known.map(|one| one.mark)
+    }
+
+    /// Notes what the connection tracker of a namespace knows of the packet now.
+    fn remember(&mut self, packet: &Packet, pass: &Pass) {
+        let Some(before) = pass.entry.filter(|_| !packet.is_reply() && !is_untracked(packet))
+        else {
+            return;
+        };
+        let connection = Connection {
+            host: pass.host,
+            netns: pass.netns.clone(),
+            before,
+            after: Tuple::of(packet),
+            mark: packet.conn_mark,
+        };
+        if !self.made.contains(&connection) && self.made.len() < 256 {
+            self.made.push(connection);
+        }
     }
 
     fn translate(&self, packet: &mut Packet, pass: &Pass, target: &Target) {

@@ -32,6 +32,8 @@ pub struct Packet {
     pub reply: bool,
     /// The state of its connection in the namespace that it is in.
     pub state: ConnStates,
+    /// The mark of its connection in the namespace that it is in.
+    pub conn_mark: Mark,
     /// How this namespace has translated it.
     pub translated: ConnStates,
     /// The next hop that it was sent to.
@@ -80,6 +82,7 @@ impl Packet {
             frame,
             reply: false,
             state: ConnStates::NEW,
+            conn_mark: Mark::NONE,
             translated: ConnStates::default(),
             next_hop: None,
             unresolved: None,
@@ -272,6 +275,8 @@ impl Packet {
     pub fn enter_stack(&mut self) {
         self.state = if self.reply { ConnStates::ESTABLISHED } else { ConnStates::NEW };
         self.translated = ConnStates::default();
+        // A new connection has no mark; what an older one has, only its first packet tells.
+        self.conn_mark = if self.reply { Mark::UNKNOWN } else { Mark::NONE };
     }
 
     /// The packet as a packet filter sees it.
@@ -291,9 +296,7 @@ impl Packet {
         seen.state = Some(self.state);
         seen.translated = Some(self.translated);
         seen.mark = self.mark();
-        // A new connection has no mark; what an older one has, nothing tells.
-        let new = self.state.any_of(ConnStates::NEW.with(ConnStates::UNTRACKED));
-        seen.conn_mark = if new { Mark::NONE } else { Mark::UNKNOWN };
+        seen.conn_mark = self.conn_mark;
         seen.mac_source = self.mac_source();
         seen
     }
@@ -320,6 +323,8 @@ impl Packet {
         answer.reply = true;
         answer.enter_stack();
         answer.frame.next_state = Some(2 | 8);
+        // Neutron marks connections whose rules have gone; that is taken not to be so.
+        answer.frame.next_mark = Some(0);
         answer.unresolved = None;
         answer.next_hop = None;
         answer.frame.set(OfField::PktMark, Value::of(0));

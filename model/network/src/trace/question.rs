@@ -179,6 +179,7 @@ impl Tracer<'_, '_> {
             let first = states.split(',').next().unwrap_or_default();
             let bits = super::flow_text::ct_states(first)?;
             packet.frame.next_state = Some(bits);
+            packet.frame.next_mark = Some(0);
             packet.reply = bits & 2 != 0;
             packet.enter_stack();
         }
@@ -336,9 +337,14 @@ impl Tracer<'_, '_> {
 
     /// Follows the answer to a packet that arrived.
     fn answer(&self, query: &Query, trace: &Trace) -> Option<Trace> {
+        // What did not arrive is not answered, and what a tunnel took away not here.
         let end = trace.end.as_ref()?;
+        let arrived = end.reached == crate::truth::Truth::Yes;
         let mut packet = end.packet.answer();
         packet.size = None;
+        if !arrived || trace.verdict.reached == Some(false) {
+            return None;
+        }
         let tags = end.packet.vlans().unwrap_or_default();
         let place = &end.place;
         let from = match trace.hops.last()?.kind {

@@ -158,7 +158,9 @@ fn verdict(
             next.extend(doubt.next.iter().cloned());
         }
     }
-    if *goal == Goal::Broadcast && ends.len() > 1 {
+    let to_all = end.is_some_and(|end| end.packet.is_multicast() == Some(true));
+    let beyond = fate == Truth::Maybe && outcome == Outcome::LeavesCapture && to_all;
+    if ends.len() > 1 && (*goal == Goal::Broadcast || beyond) {
         outcome = Outcome::Flooded;
     }
     if fate == Truth::Yes {
