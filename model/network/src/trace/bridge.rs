@@ -168,16 +168,12 @@ impl<'a> Walk<'_, '_, 'a> {
             }
             ports.push(*member);
         }
-        if !all_known {
-            let needs = network.missing(bridge.host, bridge.netns(), &[Topic::Links]);
-            self.may_stop(&mut way, place.clone(), Reason::NotCaptured, needs);
-        }
         let up = multicast && from.is_some();
-        if ports.is_empty() && !up {
+        if ports.is_empty() && !up && all_known {
             self.lost(&mut way, Outcome::Blackholed, Reason::L2DeadEnd, place, line(bridge));
             return;
         }
-        let several = ports.len() + usize::from(up) > 1;
+        let several = ports.len() + usize::from(up) + usize::from(!all_known) > 1;
         if several {
             self.copies(&mut way);
         }
@@ -191,6 +187,12 @@ impl<'a> Walk<'_, '_, 'a> {
                 hop.certainty = Certainty::Inferred;
             }
             self.leave_bridge(copy, bridge, (from, port.id), vlan, (hop, None), filtered);
+        }
+        if !all_known {
+            // Ports that no list shows may get a copy too.
+            let needs = network.missing(bridge.host, bridge.netns(), &[Topic::Links]);
+            let mut copy = Self::branch(&way, "to ports that were not captured");
+            self.unknown(&mut copy, place, Reason::NotCaptured, needs);
         }
         if up {
             let copy = if several { Self::branch(&way, "up into the host") } else { way };
