@@ -169,13 +169,21 @@ impl<'a> Walk<'_, '_, 'a> {
             ports.push(*member);
         }
         let up = multicast && from.is_some();
-        if ports.is_empty() && !up && all_known {
+        let dead_end = ports.is_empty() && all_known;
+        if dead_end && !up {
             self.lost(&mut way, Outcome::Blackholed, Reason::L2DeadEnd, place, line(bridge));
             return;
         }
-        let several = ports.len() + usize::from(up) + usize::from(!all_known) > 1;
+        let more = usize::from(up) + usize::from(!all_known) + usize::from(dead_end);
+        let several = ports.len() + more > 1;
         if several {
             self.copies(&mut way);
+        }
+        if dead_end {
+            let mut copy = Self::branch(&way, "no other port");
+            let at = line(bridge);
+            let place = place.clone();
+            self.lost(&mut copy, Outcome::Blackholed, Reason::L2DeadEnd, place, at);
         }
         let captured = self.has_fdb(bridge);
         for port in ports {

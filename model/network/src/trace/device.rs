@@ -1,5 +1,5 @@
 //! Devices: what becomes of a frame that one receives, and of one that it is to send.
-use tapline_core::ids::Mac;
+use tapline_core::ids::{Mac, Netns};
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{ConflictKind, Netdev, NetdevKind};
 use tapline_topology::{EdgeKind, NodeId, Topic, names};
@@ -102,10 +102,11 @@ impl<'a> Walk<'_, '_, 'a> {
             }
             return;
         }
-        // A device of a guest's that is read by the guest itself.
+        if self.belongs_elsewhere(&mut way, device) {
+            return;
+        }
         let before_macvlan = self.upper_macvlans(node);
         let wanted = way.packet.mac_destination();
-        let own = mac_of(device);
         if let Some(upper) =
             before_macvlan.iter().find(|upper| wanted.is_some() && mac_of(**upper) == wanted)
         {
@@ -128,8 +129,46 @@ impl<'a> Walk<'_, '_, 'a> {
             self.go(way, At::Guest(nic));
             return;
         }
-        let _ = own;
         self.to_stack(way, device, None);
+    }
+
+    /// A device that is in no bridge that is known: in one that was not captured, or the tap of a
+    /// guest that is in none. Ends the way there.
+    fn belongs_elsewhere(&mut self, way: &mut Way, device: Device<'a>) -> bool {
+        let place = self.place(device.id);
+        let of_ovs = self.network.interface_of(device.id).is_some();
+        if let Some(master) = &device.data.master {
+            let needs = if names::is_ovs_datapath(&master.value) {
+                if of_ovs {
+                    return false;
+                }
+                self.network.missing(device.host, &Netns::Root, &[Topic::Ovs])
+            } else {
+                self.network.missing(device.host, device.netns(), &[Topic::Links])
+            };
+            self.unknown(way, place, Reason::NotCaptured, needs);
+            return true;
+        }
+        let tap = device.kind == NetdevKind::Tap && self.guest_nic(device.id).is_some();
+        if !tap
+            || of_ovs
+            || !self.network.addresses_of(device.id).iter().all(|ip| !crate::defs::is_global(ip.ip))
+        {
+            return false;
+        }
+        // A short listing prints no master, and the datapath outside the kernel sets none.
+        let whole = device.records.iter().any(|seen| seen.record.mtu.is_some());
+        let mut needs = self.network.missing(device.host, &Netns::Root, &[Topic::Links]);
+        if self.network.runs_ovs(device.host) != Some(false) {
+            needs.extend(self.network.missing(device.host, &Netns::Root, &[Topic::Ovs]));
+        }
+        if whole && needs.is_empty() {
+            let reason = Reason::L2DeadEnd;
+            self.lost(way, Outcome::Blackholed, reason, place, line(device));
+        } else {
+            self.unknown(way, place, Reason::NotCaptured, needs);
+        }
+        true
     }
 
     /// Hands a frame to the stack of the device's namespace, if it is for it.

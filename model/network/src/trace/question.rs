@@ -91,6 +91,9 @@ impl Tracer<'_, '_> {
             if packet.source().is_none() && goal != Some(Goal::Dhcp) {
                 packet.set_source(from);
             }
+            if goal == Some(Goal::Broadcast) && packet.destination().is_none() {
+                packet.set_destination(Some(IpAddr::from([0, 0, 0, 0])));
+            }
             if packet.destination().is_none() {
                 let outside = matches!(start, Start::Outside(_));
                 packet.set_destination(self.destination(goal.as_ref(), outside));

@@ -141,7 +141,7 @@ fn verdict(
         (text, place) = (end.text.clone(), end.place.clone());
         evidence.clone_from(&end.evidence);
         next.extend(end.next.iter().cloned());
-        let settled = end.reached == fate;
+        let settled = end.reached == fate && doubts.is_empty();
         if fate == Truth::Maybe && !settled {
             outcome = Outcome::Unknown;
             if let Some(doubt) = doubts.first() {
@@ -162,6 +162,17 @@ fn verdict(
     let beyond = fate == Truth::Maybe && outcome == Outcome::LeavesCapture && to_all;
     if ends.len() > 1 && (*goal == Goal::Broadcast || beyond) {
         outcome = Outcome::Flooded;
+    }
+    let circles = ends.iter().find(|end| end.outcome == Outcome::Loops);
+    if let Some(end) = circles.filter(|_| *goal == Goal::Broadcast) {
+        (outcome, reason, place) = (Outcome::Loops, None, end.place.clone());
+        text.clone_from(&end.text);
+    }
+    if fate == Truth::No && outcome == Outcome::Delivered {
+        // It arrived, but not where it was to go.
+        outcome = Outcome::Blackholed;
+        reason = Some(Reason::AddressNotOwned);
+        text = "others received it, and nobody that was meant".to_owned();
     }
     if fate == Truth::Yes {
         reason = None;
