@@ -113,6 +113,16 @@ pub(crate) enum Command {
     /// of all captured hosts. Exit status: 0 reached, 1 not reached, 2 usage or input, 3 cannot tell.
     #[command(override_usage = "tapline trace [OPTIONS] <INPUT>... <FROM> [TO]", after_help = ENDS)]
     Trace(Box<Trace>),
+    /// Tell what every running guest and router reaches, and the cut where it does not
+    ///
+    /// Each is asked for its gateway, DHCP, metadata, the outside and its peers, there and back.
+    /// Exit status: 0 all of it, 1 something is not reached, 2 usage or input, 3 cannot tell.
+    Reach(Reach),
+    /// Hold the megaflows of the datapath against the flows that made them
+    ///
+    /// Every captured line of dpctl/dump-flows is a proof of what a bridge did with packets. The
+    /// exit status is 1 where one says something else than the flows.
+    Verify(Verify),
     /// Draw the topology
     ///
     /// Nodes are hosts, namespaces, VMs, devices and OVS objects; edges say how they are wired.
@@ -349,6 +359,9 @@ pub(crate) struct Trace {
     /// Follow the answer too
     #[arg(long)]
     pub(crate) reverse: bool,
+    /// End where the packet leaves the bridges of OVS
+    #[arg(long, value_name = "ovs", value_parser = ["ovs"])]
+    pub(crate) stop_at: Option<String>,
     /// Answer the questions of FILE, one JSON object a line; - is standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) queries: Option<PathBuf>,
@@ -358,6 +371,37 @@ pub(crate) struct Trace {
     /// Show every line that was looked at, and all other ways
     #[arg(short, long)]
     pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reach {
+    #[command(flatten)]
+    pub(crate) inputs: Inputs,
+    /// Only this VM
+    #[arg(long, value_name = "VM")]
+    pub(crate) only: Option<String>,
+    /// Form of the answer
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(crate) format: ReachFormat,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum ReachFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// JUnit XML: a test suite for each host, a test for each round trip
+    Junit,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    #[command(flatten)]
+    pub(crate) inputs: Inputs,
+    /// Form of the answer
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(crate) format: TextOrJson,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -502,6 +546,8 @@ pub(crate) enum SchemaKind {
     Graph,
     /// lint --format json
     Lint,
+    /// reach --format json
+    Reach,
     /// records, in any format
     Records,
     /// rules --format json
@@ -510,6 +556,8 @@ pub(crate) enum SchemaKind {
     Snapshot,
     /// trace --format json
     Trace,
+    /// verify --format json
+    Verify,
 }
 
 impl SchemaKind {
@@ -520,10 +568,12 @@ impl SchemaKind {
         Self::Coverage,
         Self::Graph,
         Self::Lint,
+        Self::Reach,
         Self::Records,
         Self::Rules,
         Self::Snapshot,
         Self::Trace,
+        Self::Verify,
     ];
 
     /// Its name on the command line and in `docs/schemas/`.
@@ -534,10 +584,12 @@ impl SchemaKind {
             Self::Coverage => "coverage",
             Self::Graph => "graph",
             Self::Lint => "lint",
+            Self::Reach => "reach",
             Self::Records => "records",
             Self::Rules => "rules",
             Self::Snapshot => "snapshot",
             Self::Trace => "trace",
+            Self::Verify => "verify",
         }
     }
 }

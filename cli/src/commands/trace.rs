@@ -123,6 +123,7 @@ fn question(args: &Trace) -> Question {
         packet: args.packet.clone(),
         ct: args.ct.clone(),
         reverse: args.reverse,
+        stop_at: args.stop_at.clone(),
     }
 }
 

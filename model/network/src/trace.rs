@@ -18,12 +18,14 @@ mod netfilter;
 mod normal;
 mod packet;
 mod question;
+mod reach;
 mod result;
 mod route;
 mod stack;
 mod switch;
 mod tree;
 mod tunnel;
+mod verify;
 mod words;
 
 use std::collections::VecDeque;
@@ -43,11 +45,13 @@ use crate::{Answer, Item, Network};
 pub use ends::{EndError, Goal, Start, Target};
 pub use packet::{Inner, NOBODY, Packet};
 pub use question::{Answered, Question};
+pub use reach::{Cell, Peer, Row};
 pub use result::{Branch, Trace, Verdict};
 pub use tree::{
     Changed, Details, Doubt, End, FlowDetails, Hop, Kind, Next, Node, Part, Place, RouteDetails,
     Tree,
 };
+pub use verify::{Compared, Verification};
 pub use words::{Certainty, Outcome, Reason};
 
 use netfilter::Tables;
@@ -69,6 +73,8 @@ pub struct Query {
     pub packet: Packet,
     /// Translations that earlier packets of its connection have made.
     pub connections: Vec<Connection>,
+    /// It ends where it leaves the bridges of OVS.
+    pub stop_at_ovs: bool,
 }
 
 /// A connection that a namespace translates.
@@ -209,6 +215,7 @@ struct Walk<'t, 'n, 'a> {
     goal: Goal,
     tree: Tree,
     queue: VecDeque<(Way, At)>,
+    stop_at_ovs: bool,
     /// Translations that packets before this one made.
     connections: Vec<Connection>,
     /// Translations that this packet makes.
@@ -223,6 +230,7 @@ impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
             goal: query.to.clone().unwrap_or(Goal::Anywhere),
             tree: Tree::default(),
             queue: VecDeque::new(),
+            stop_at_ovs: query.stop_at_ovs,
             connections: query.connections.clone(),
             made: Vec::new(),
         }

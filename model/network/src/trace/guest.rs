@@ -26,6 +26,16 @@ pub(super) struct Segment {
     keys: Vec<u64>,
 }
 
+impl Segment {
+    /// In a few words: `key 65`, `VLAN 3`.
+    pub(super) fn words(&self) -> String {
+        match self.keys.first() {
+            Some(key) => format!("key {key}"),
+            None => format!("VLAN {}", self.vlan),
+        }
+    }
+}
+
 impl<'a> Tracer<'_, 'a> {
     /// The addresses that flows, rules and neighbours know of NICs of guests.
     pub(super) fn guests(&self) -> &Guests {

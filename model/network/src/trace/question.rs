@@ -40,6 +40,8 @@ pub struct Question {
     pub ct: Option<String>,
     /// Follow the answer too.
     pub reverse: bool,
+    /// `ovs`: end where the packet leaves the bridges of OVS.
+    pub stop_at: Option<String>,
 }
 
 /// An answered question.
@@ -57,14 +59,13 @@ impl Tracer<'_, '_> {
     /// Answers a question.
     pub fn ask(&self, question: &Question) -> Result<Answered, EndError> {
         let start = self.start(&question.from)?;
-        let (query, goal_text) = self.query(question, start)?;
-        let _ = goal_text;
+        let query = self.query(question, start)?;
         let trace = self.trace(&query);
         let reverse = question.reverse.then(|| self.answer(&query, &trace)).flatten();
         Ok(Answered { packet: query.packet.clone(), trace, reverse })
     }
 
-    fn query(&self, question: &Question, start: Start) -> Result<(Query, ()), EndError> {
+    pub(super) fn query(&self, question: &Question, start: Start) -> Result<Query, EndError> {
         let to = question.to.as_deref();
         if to.is_none() && question.packet.is_none() {
             return Err(EndError::Wrong("say where to: TO, or a packet".to_owned()));
@@ -103,9 +104,15 @@ impl Tracer<'_, '_> {
             packet.size = Some(size);
             packet.frame.size = Some(size + 14);
         }
-        let mut query = Query { from: start, to: goal, packet, connections: Vec::new() };
+        let mut query = Query {
+            from: start,
+            to: goal,
+            packet,
+            connections: Vec::new(),
+            stop_at_ovs: question.stop_at.as_deref() == Some("ovs"),
+        };
         self.put_in(&mut query)?;
-        Ok((query, ()))
+        Ok(query)
     }
 
     /// The packet that a question means, without its ends.
@@ -312,6 +319,7 @@ impl Tracer<'_, '_> {
             to: Some(Goal::Outside),
             packet: probe,
             connections: Vec::new(),
+            stop_at_ovs: false,
         });
         let end = out.end.filter(|end| end.reached == crate::truth::Truth::Yes);
         let device = end.as_ref().and_then(|end| {
@@ -339,7 +347,7 @@ impl Tracer<'_, '_> {
     }
 
     /// Follows the answer to a packet that arrived.
-    fn answer(&self, query: &Query, trace: &Trace) -> Option<Trace> {
+    pub(super) fn answer(&self, query: &Query, trace: &Trace) -> Option<Trace> {
         // What did not arrive is not answered, and what a tunnel took away not here.
         let end = trace.end.as_ref()?;
         let arrived = end.reached == crate::truth::Truth::Yes;
@@ -380,7 +388,16 @@ impl Tracer<'_, '_> {
         if matches!(from, Start::Netns(..)) {
             packet.set_macs(None, None);
             if query.to == Some(Goal::Dhcp) {
-                packet.set_source(None);
+                // The server answers from its address to the one that it offers.
+                let netns = self.network.topology.find_netns(place.host?, place.netns.as_ref()?)?;
+                let devices = self.network.devices_in(netns);
+                let device =
+                    devices.iter().find(|device| Some(device.name()) == place.device.as_deref())?;
+                packet.set_source(self.address_of(device.id));
+                let Start::Guest(nic) = query.from else { return None };
+                let offered = self.addresses_of_nic(self.network.vm_nic(nic)?);
+                let (ip, _) = offered.into_iter().find(|(ip, _)| ip.is_ipv4())?;
+                packet.set_destination(Some(ip));
             }
         }
         let goal = match &query.from {
@@ -393,6 +410,7 @@ impl Tracer<'_, '_> {
             to: Some(goal),
             packet,
             connections: trace.connections.clone(),
+            stop_at_ovs: false,
         }))
     }
 }

@@ -485,6 +485,23 @@ impl<'a> Walk<'_, '_, 'a> {
         let network = self.network;
         let Some(interface) = network.ovs_interface(node) else { return };
         let place = self.place(node);
+        if self.stop_at_ovs && interface.kind != "patch" {
+            let end = End {
+                outcome: Outcome::LeavesCapture,
+                reason: None,
+                text: "leaves the bridges of OVS".to_owned(),
+                place,
+                packet: way.packet.clone(),
+                reached: Truth::Maybe,
+                aside: false,
+                hypothetical: false,
+                certainty: Certainty::Proven,
+                evidence: Vec::new(),
+                next: Vec::new(),
+            };
+            self.end(&mut way, end);
+            return;
+        }
         if let Some(error) = &interface.error
             && interface.kind != "patch"
         {
