@@ -152,6 +152,21 @@ impl<'a> Tracer<'_, 'a> {
         found.into_iter().map(|(_, ip, device, prefix, line)| (ip, device, prefix, line)).collect()
     }
 
+    /// The port of a router on the segment of a guest.
+    pub(super) fn router_near(&self, nic: NodeId) -> Option<(IpAddr, NodeId, Evidence)> {
+        let tap = self.tap_of(nic)?;
+        let mut all = self.network.addresses().filter(|address| {
+            address.ip.is_ipv4()
+                && self
+                    .network
+                    .netdev(address.data.netdev)
+                    .is_some_and(|device| device.name().starts_with("qr-"))
+                && self.share(tap, address.data.netdev) == Some(true)
+        });
+        let found = all.next()?;
+        Some((found.ip, found.data.netdev, found.line()))
+    }
+
     /// The gateway of a guest: a port of a router in its subnet.
     pub(super) fn gateway_of(&self, nic: NodeId, ip: IpAddr) -> Option<(IpAddr, NodeId, Evidence)> {
         let all = self.in_subnet_of(nic, ip);
@@ -372,7 +387,15 @@ impl<'a> Walk<'_, '_, 'a> {
             hop.action.push_str(" to all");
             return Some(Mac([0xff; 6]));
         }
-        let from = way.packet.source()?;
+        let Some(from) = way.packet.source() else {
+            // Its address is not known; the router of its segment is.
+            let (gateway, device, at) = self.tracer.router_near(nic.id)?;
+            hop.action.push_str(&format!(" to its gateway {gateway} (assumed)"));
+            hop.assumed = Some(format!("the guest's gateway is {gateway}"));
+            hop.cite(Some(at));
+            way.packet.next_hop = Some(gateway);
+            return self.device(device).and_then(super::device::mac_of);
+        };
         let subnet = self.tracer.in_subnet_of(nic.id, from);
         let on_link = subnet.iter().any(|(ip, _, prefix, _)| {
             ipnet::IpNet::new(*ip, *prefix).is_ok_and(|net| net.contains(&to))

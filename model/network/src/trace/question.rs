@@ -81,7 +81,10 @@ impl Tracer<'_, '_> {
             let Start::Guest(nic) = start else {
                 return Err(EndError::Wrong("only a guest has a gateway here".to_owned()));
             };
-            let gateway = from.and_then(|ip| self.gateway_of(nic, ip));
+            let gateway = match from {
+                Some(ip) => self.gateway_of(nic, ip),
+                None => self.router_near(nic),
+            };
             let Some((ip, device, _)) = gateway else {
                 return Err(EndError::Nothing("the guest's gateway".to_owned()));
             };

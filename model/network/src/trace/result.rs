@@ -174,6 +174,27 @@ fn verdict(
         reason = Some(Reason::AddressNotOwned);
         text = "others received it, and nobody that was meant".to_owned();
     }
+    let lost = end.filter(|end| fate == Truth::No && end.packet.unresolved.is_some());
+    if let Some(asked) = lost.and_then(|end| end.packet.unresolved) {
+        // Nobody that ARP may reach has the address: the packet itself is never sent.
+        let hop = hops.iter().rev().find(|hop| {
+            hop.kind == Kind::Neighbour || hop.kind == Kind::Guest && hop.input.is_none()
+        });
+        if let Some(hop) = hop {
+            let own = hop.kind == Kind::Neighbour;
+            outcome = if own { Outcome::Rejected } else { Outcome::Blackholed };
+            reason = Some(Reason::AddressNotOwned);
+            text = format!("ARP for {asked} reaches nobody who has it");
+            place = hop.place.clone();
+        }
+    }
+    if fate == Truth::Maybe && reason.is_none() {
+        reason = Some(Reason::NotCaptured);
+        if outcome == Outcome::Delivered {
+            outcome = Outcome::Unknown;
+            text = "nothing captured tells whether anybody listens".to_owned();
+        }
+    }
     if fate == Truth::Yes {
         reason = None;
     }

@@ -9,7 +9,7 @@ use tapline_topology::{NodeId, Topic};
 
 use crate::l3::{self, Decision, NextHop, Refusal};
 use crate::router::{Duty, Router};
-use crate::{Answer, defs};
+use crate::{Answer, defs, flows};
 
 use super::netfilter::{Pass, Stage};
 use super::{At, Certainty, Doubt, Hop, Kind, Outcome, Place, Reason, RouteDetails, Walk, Way};
@@ -92,7 +92,11 @@ impl<'a> Walk<'_, '_, 'a> {
                     self.unknown(&mut way, place, Reason::NoRoute, needs);
                     return;
                 }
-                self.lost(&mut way, outcome, reason, place, None);
+                let topic = Topic::AllRoutes;
+                let searched =
+                    self.network.topology.coverage.of(pass.host, &pass.netns, topic).sources();
+                let at = searched.first().map(|source| flows::first_line(self.network, *source));
+                self.lost(&mut way, outcome, reason, place, at);
             }
         }
     }

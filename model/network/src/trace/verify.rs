@@ -188,9 +188,12 @@ impl Tracer<'_, '_> {
             let vid = value(&inner, "vid").and_then(|vid| vid.split('/').next()?.parse().ok());
             vlans.push(vid.ok_or("its tag is not known")?);
         }
+        // What the userspace datapath notes behind them is no action.
+        let actions = flow.actions.value.as_str();
+        let actions = actions.split(", dp-extra-info:").next().unwrap_or(actions);
         let mut tunnel: Option<(String, u64)> = None;
         let mut all = Outputs::new();
-        for (name, inner) in self::fields(&flow.actions.value) {
+        for (name, inner) in self::fields(actions) {
             match name {
                 "drop" | "ct" | "recirc" | "ct_clear" | "hash" | "meter" => {}
                 "pop_vlan" => {
