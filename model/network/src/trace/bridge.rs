@@ -176,7 +176,26 @@ impl<'a> Walk<'_, '_, 'a> {
         }
         let more = usize::from(up) + usize::from(!all_known) + usize::from(dead_end);
         let several = ports.len() + more > 1;
-        if several {
+        let captured = self.has_fdb(bridge);
+        if several && !multicast && !captured && all_known {
+            // Which port it was learnt at is not known: one of them gets it, or all.
+            let next = self.next(
+                &place,
+                vec![
+                    tapline_core::need::Need::command("bridge fdb show br")
+                        .with(bridge.name())
+                        .within(bridge.netns()),
+                ],
+            );
+            let doubt = super::Doubt {
+                reason: Reason::NotCaptured,
+                text: "what the bridge has learnt was not captured".to_owned(),
+                place: place.clone(),
+                next,
+                evidence: Vec::new(),
+            };
+            self.fork(&mut way, doubt);
+        } else if several {
             self.copies(&mut way);
         }
         if dead_end {
@@ -185,7 +204,6 @@ impl<'a> Walk<'_, '_, 'a> {
             let place = place.clone();
             self.lost(&mut copy, Outcome::Blackholed, Reason::L2DeadEnd, place, at);
         }
-        let captured = self.has_fdb(bridge);
         for port in ports {
             let guard = if several { Some(format!("flood: {}", port.name())) } else { None };
             let copy = Way { guard: guard.or_else(|| way.guard.clone()), ..way.clone() };

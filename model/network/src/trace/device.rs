@@ -149,26 +149,34 @@ impl<'a> Walk<'_, '_, 'a> {
             self.unknown(way, place, Reason::NotCaptured, needs);
             return true;
         }
-        let tap = device.kind == NetdevKind::Tap && self.guest_nic(device.id).is_some();
-        if !tap
-            || of_ovs
-            || !self.network.addresses_of(device.id).iter().all(|ip| !crate::defs::is_global(ip.ip))
-        {
+        let addressed = self
+            .network
+            .addresses_of(device.id)
+            .iter()
+            .any(|address| crate::defs::is_global(address.ip));
+        let inner = matches!(device.kind, NetdevKind::Bridge | NetdevKind::Loopback);
+        if of_ovs || addressed || inner || !device.netns().is_root() {
             return false;
         }
         // A short listing prints no master, and the datapath outside the kernel sets none.
         let whole = device.records.iter().any(|seen| seen.record.mtu.is_some());
-        let mut needs = self.network.missing(device.host, &Netns::Root, &[Topic::Links]);
+        let mut needs = Vec::new();
+        if !whole {
+            needs.push(Topic::Links.command(device.netns()));
+        }
         if self.network.runs_ovs(device.host) != Some(false) {
             needs.extend(self.network.missing(device.host, &Netns::Root, &[Topic::Ovs]));
         }
-        if whole && needs.is_empty() {
+        if !needs.is_empty() {
+            self.unknown(way, place, Reason::NotCaptured, needs);
+            return true;
+        }
+        let tap = device.kind == NetdevKind::Tap && self.guest_nic(device.id).is_some();
+        if tap {
             let reason = Reason::L2DeadEnd;
             self.lost(way, Outcome::Blackholed, reason, place, line(device));
-        } else {
-            self.unknown(way, place, Reason::NotCaptured, needs);
         }
-        true
+        tap
     }
 
     /// Hands a frame to the stack of the device's namespace, if it is for it.

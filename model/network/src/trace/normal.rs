@@ -22,6 +22,8 @@ pub(super) enum Normal {
     To {
         /// Interfaces, each with the tags of its copy.
         outputs: Vec<(NodeId, Vec<u16>)>,
+        /// What was learnt is not known: one of them gets it, or all.
+        open: bool,
         words: String,
         evidence: Option<Evidence>,
         certainty: Certainty,
@@ -179,6 +181,7 @@ pub(super) fn forward(
                 let output = Port::of(to.data).output(&vlans);
                 return Normal::To {
                     outputs: vec![(interface, output)],
+                    open: false,
                     words: format!("learnt at {} for VLAN {vlan}", to.name()),
                     evidence: Some(at),
                     certainty: Certainty::Proven,
@@ -213,6 +216,7 @@ pub(super) fn forward(
         (false, None) => format!("to an address that is not known: floods VLAN {vlan}"),
     };
     Normal::To {
+        open: outputs.len() > 1 && !multicast && switch.fdb.is_none(),
         outputs,
         words,
         evidence: None,

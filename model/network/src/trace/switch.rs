@@ -164,6 +164,8 @@ enum Out {
 /// A copy of a packet on its way out of a bridge.
 struct Copy {
     packet: Packet,
+    /// It is one of several of which one may be meant.
+    open: bool,
     out: Out,
     words: Option<String>,
     evidence: Vec<Evidence>,
@@ -310,6 +312,7 @@ impl<'a> Walk<'_, '_, 'a> {
                 .map(|source| Evidence { source, span: effect.action });
             let copy = |out| Copy {
                 packet: packet.clone(),
+                open: false,
                 out,
                 words: None,
                 evidence: Vec::new(),
@@ -355,6 +358,7 @@ impl<'a> Walk<'_, '_, 'a> {
             };
             copies.push(Copy {
                 packet: way.packet.clone(),
+                open: false,
                 out: Out::Unknown(reason, needs),
                 words: None,
                 evidence: Vec::new(),
@@ -390,6 +394,7 @@ impl<'a> Walk<'_, '_, 'a> {
         match normal::forward(self.network, switch, bridge, node, packet) {
             Normal::Lost { reason, evidence } => vec![Copy {
                 packet: packet.clone(),
+                open: false,
                 out: Out::Lost(reason, evidence),
                 words: Some("NORMAL".to_owned()),
                 evidence: evidence.into_iter().collect(),
@@ -397,18 +402,20 @@ impl<'a> Walk<'_, '_, 'a> {
             }],
             Normal::Open => vec![Copy {
                 packet: packet.clone(),
+                open: false,
                 out: Out::Unknown(Reason::PacketOpen, Vec::new()),
                 words: Some("NORMAL".to_owned()),
                 evidence: Vec::new(),
                 certainty: Certainty::Inferred,
             }],
-            Normal::To { outputs, words, evidence, certainty } => outputs
+            Normal::To { outputs, open, words, evidence, certainty } => outputs
                 .into_iter()
                 .map(|(interface, vlans)| {
                     let mut packet = packet.clone();
                     retag(&mut packet, &vlans);
                     Copy {
                         packet,
+                        open,
                         out: Out::Interface(interface),
                         words: Some(format!("NORMAL, {words}")),
                         evidence: evidence.into_iter().collect(),
@@ -421,8 +428,31 @@ impl<'a> Walk<'_, '_, 'a> {
 
     fn send_copies(&mut self, mut way: Way, node: NodeId, hop: &Hop, copies: Vec<Copy>) {
         let several = copies.len() > 1;
-        if several {
+        let open = copies.iter().filter(|copy| copy.open).count();
+        let bridge = self.network.ovs_interface(node).map(|port| port.data.bridge.clone());
+        let learnt = Doubt {
+            reason: Reason::NotCaptured,
+            text: "what the bridge has learnt was not captured".to_owned(),
+            place: Place { device: None, port: None, ..self.place(node) },
+            next: self.next(
+                &self.place(node),
+                vec![Need::about(
+                    tapline_topology::Topic::OvsFdb,
+                    bridge.as_deref().unwrap_or_default(),
+                )],
+            ),
+            evidence: Vec::new(),
+        };
+        let mut one_of: Option<Way> = None;
+        if several && open == copies.len() {
+            self.fork(&mut way, learnt.clone());
+        } else if several {
             self.copies(&mut way);
+            if open > 0 {
+                let mut some = Self::branch(&way, "as it was learnt");
+                self.fork(&mut some, learnt);
+                one_of = Some(some);
+            }
         }
         let before = way.packet.clone();
         for copy in copies {
@@ -430,7 +460,10 @@ impl<'a> Walk<'_, '_, 'a> {
                 Out::Interface(id) => Some(self.name(*id)),
                 _ => None,
             };
-            let mut one = way.clone();
+            let mut one = match &one_of {
+                Some(some) if copy.open => some.clone(),
+                _ => way.clone(),
+            };
             if several {
                 let to = name.as_ref().map_or("elsewhere", Name::as_str);
                 one.guard = Some(format!("to {to}"));
