@@ -12,6 +12,8 @@ Examples:
   tapline lint sosreport-node2.tar.xz          what is broken, and the line that proves it
   tapline lint node1.tar.xz node2/ notes.txt   several hosts as one topology
   tapline show node2/ tap85bcbfb0-bc           the way of one device from VM to wire
+  tapline trace node1/ node2/ vm:web1 outside  the way of a packet, and the line that stops it
+  tapline reach node2/                         what every guest reaches, and the cut where it does not
   tapline graph node2/ --format dot | dot -Tsvg > node2.svg
   tapline records --as 'ip address' ip_a.txt   one saved output as JSON
   ssh node2 ovs-vsctl show | tapline records --as 'ovs-vsctl show' -
@@ -23,7 +25,8 @@ Examples:
 INPUT is a sosreport (tarball or folder), a folder of saved outputs, a pasted terminal session,
 one output with --as, or - for standard input.
 
-Exit status: 0 nothing found, 1 findings (NAME not found, another snapshot), 2 wrong usage or unreadable input.";
+Exit status: 0 nothing found, 1 findings (NAME not found, another snapshot, not reached), 2 wrong usage or
+unreadable input, 3 cannot tell (trace, reach).";
 
 const CONFIGURATION: &str = "\
 Configuration (tapline.yaml; all keys are optional):

@@ -128,6 +128,7 @@ pub struct Tracer<'n, 'a> {
     switches: OnceLock<Switches<'a>>,
     tables: OnceLock<Tables<'a>>,
     guests: OnceLock<guest::Guests>,
+    responders: OnceLock<guest::Responders>,
 }
 
 impl<'n, 'a> Tracer<'n, 'a> {
@@ -138,6 +139,7 @@ impl<'n, 'a> Tracer<'n, 'a> {
             switches: OnceLock::new(),
             tables: OnceLock::new(),
             guests: OnceLock::new(),
+            responders: OnceLock::new(),
         }
     }
 

@@ -58,7 +58,7 @@ impl<'a> Walk<'_, '_, 'a> {
     fn destination_on(&mut self, way: &mut Way, place: &super::Place) -> Option<Option<Mac>> {
         let wanted = way.packet.mac_destination();
         if wanted.is_none() && way.packet.unresolved.is_none() {
-            self.unknown(way, place.clone(), Reason::PacketOpen, Vec::new());
+            self.unknown(way, place.clone(), Reason::NeighAbsent, Vec::new());
             return None;
         }
         Some(wanted)

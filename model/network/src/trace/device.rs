@@ -204,7 +204,7 @@ impl<'a> Walk<'_, '_, 'a> {
                 return;
             }
             (None, _) => {
-                self.unknown(&mut way, place, Reason::PacketOpen, Vec::new());
+                self.unknown(&mut way, place, Reason::NeighAbsent, Vec::new());
                 return;
             }
             (Some(_), None) => {

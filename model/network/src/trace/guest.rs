@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Mac;
-use tapline_core::records::openflow::OfField;
+use tapline_core::records::openflow::{Action, OfField};
 use tapline_core::span::Evidence;
 use tapline_topology::graph::VmNic;
 use tapline_topology::{EdgeKind, NodeId, Topic};
@@ -15,6 +15,9 @@ use super::{At, Certainty, Hop, Kind, Outcome, Place, Reason, Tracer, Walk, Way,
 
 /// The addresses of guests by MAC.
 pub(super) type Guests = BTreeMap<Mac, Vec<(IpAddr, Evidence)>>;
+
+/// Who answers ARP by flows: the MAC that is answered, where it is one.
+pub(super) type Responders = BTreeMap<IpAddr, Option<(Mac, Evidence)>>;
 
 /// Where a device hangs: the VLAN of an OVS bridge, or a Linux bridge; with the tunnel keys that
 /// the VLAN has between hosts.
@@ -91,6 +94,42 @@ impl<'a> Tracer<'_, 'a> {
         let mut all = self.guests().get(&mac.value).cloned().unwrap_or_default();
         all.sort_by_key(|(ip, _)| (ip.is_ipv6(), is_link_local(*ip)));
         all
+    }
+
+    /// The MAC that flows answer ARP for an address with, where all that do name the same.
+    pub(super) fn responder(&self, ip: IpAddr) -> Option<(Mac, Evidence)> {
+        let all = self.responders.get_or_init(|| {
+            let mut all: BTreeMap<IpAddr, Option<(Mac, Evidence)>> = BTreeMap::new();
+            for bridge in self.network.ovs_bridges() {
+                let Some(dump) = self.network.flows().best(bridge.host, bridge.name()) else {
+                    continue;
+                };
+                for flow in &dump.flows {
+                    let asked = flow.wants(OfField::ArpTpa.whole()).map(|ip| ip.value);
+                    let Some(asked) = asked.and_then(|ip| u32::try_from(ip).ok()) else { continue };
+                    let mac = crate::flows::actions(flow).find_map(|action| match &action.action {
+                        Action::SetField(set) | Action::Load(set) => {
+                            set.bits?.value_of(OfField::EthSrc.whole())
+                        }
+                        _ => None,
+                    });
+                    let Some(mac) = mac else { continue };
+                    let Some(mac) = mac.to_be_bytes().last_chunk::<6>().copied().map(Mac) else {
+                        continue;
+                    };
+                    let new = Some((mac, dump.line(flow)));
+                    all.entry(IpAddr::V4(asked.into()))
+                        .and_modify(|known| {
+                            if known.is_some_and(|(other, _)| other != mac) {
+                                *known = None;
+                            }
+                        })
+                        .or_insert(new);
+                }
+            }
+            all
+        });
+        all.get(&ip).copied().flatten()
     }
 
     /// The device or OVS interface of the host that a NIC hangs on.
@@ -331,11 +370,6 @@ impl<'a> Walk<'_, '_, 'a> {
             let wanted = way.packet.mac_destination();
             way.packet.set_macs(way.packet.mac_source().or(own), wanted);
         }
-        if way.packet.mac_destination().is_none() {
-            self.hop(&mut way, &before, hop);
-            self.unknown(&mut way, place, Reason::PacketOpen, Vec::new());
-            return;
-        }
         let Some(tap) = self.tracer.tap_of(nic_id) else {
             self.hop(&mut way, &before, hop);
             let place = Place {
@@ -421,10 +455,13 @@ impl<'a> Walk<'_, '_, 'a> {
                 hop.cite(Some(at));
                 return Some(mac);
             }
+            if let Some((mac, at)) = self.tracer.responder(to) {
+                hop.action.push_str(&format!(" to {to} on its link, for which flows answer ARP"));
+                hop.cite(Some(at));
+                return Some(mac);
+            }
             hop.action.push_str(&format!(" to {to} on its link, whose MAC is not known"));
-            hop.assumed = Some(format!("{to} answers ARP"));
-            way.packet.unresolved = Some(to);
-            return Some(super::packet::NOBODY);
+            return None;
         }
         if let Some((gateway, device, at)) = self.tracer.gateway_of(nic.id, from) {
             hop.action.push_str(&format!(" to its gateway {gateway} (assumed)"));
@@ -433,12 +470,19 @@ impl<'a> Walk<'_, '_, 'a> {
             way.packet.next_hop = Some(gateway);
             return self.device(device).and_then(super::device::mac_of);
         }
-        hop.action.push_str(" to its gateway, which nobody captured is");
-        hop.assumed = Some("the guest's gateway answers ARP".to_owned());
+        // OVN's routers are flows: they answer ARP for their addresses.
         let gateway = first_of(from, subnet.first().map(|(_, _, prefix, _)| *prefix));
         way.packet.next_hop = gateway;
-        way.packet.unresolved = gateway;
-        Some(super::packet::NOBODY)
+        if let Some((gateway, (mac, at))) =
+            gateway.and_then(|ip| Some((ip, self.tracer.responder(ip)?)))
+        {
+            hop.action.push_str(&format!(" to its gateway {gateway}, which is flows (assumed)"));
+            hop.assumed = Some(format!("the guest's gateway is {gateway}"));
+            hop.cite(Some(at));
+            return Some(mac);
+        }
+        hop.action.push_str(" to its gateway, which is not known");
+        None
     }
 
     /// The MAC that a neighbour on the same segment knows an address by.

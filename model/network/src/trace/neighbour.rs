@@ -202,6 +202,14 @@ impl<'a> Walk<'_, '_, 'a> {
                 words,
             };
         }
+        if let Some((mac, evidence)) = self.tracer.responder(to) {
+            return Found::Known {
+                mac,
+                evidence: Some(evidence),
+                certainty: Certainty::Assumed,
+                words: "no entry; flows answer ARP for it".to_owned(),
+            };
+        }
         Found::Nobody
     }
 }

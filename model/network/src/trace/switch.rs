@@ -403,7 +403,7 @@ impl<'a> Walk<'_, '_, 'a> {
             Normal::Open => vec![Copy {
                 packet: packet.clone(),
                 open: false,
-                out: Out::Unknown(Reason::PacketOpen, Vec::new()),
+                out: Out::Unknown(Reason::NeighAbsent, Vec::new()),
                 words: Some("NORMAL".to_owned()),
                 evidence: Vec::new(),
                 certainty: Certainty::Inferred,

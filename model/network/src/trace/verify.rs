@@ -97,6 +97,7 @@ impl Tracer<'_, '_> {
         let packet = packet(&fields, None)?;
         let ours = self.outputs(start, packet)?;
         let captured = self.captured(host, flow, &fields)?;
+        let ours = self.without_neighbours(host, start, ours, &captured);
         Ok((captured, ours))
     }
 
@@ -112,7 +113,35 @@ impl Tracer<'_, '_> {
         let ours = self.outputs(start, packet)?;
         let mut captured = self.captured(host, from, first)?;
         captured.extend(self.captured(host, next, second)?);
+        let ours = self.without_neighbours(host, start, ours, &captured);
         Ok((captured, ours))
+    }
+
+    /// The datapath outside the kernel leaves out tunnels while their far end has not answered ARP.
+    fn without_neighbours(
+        &self,
+        host: HostId,
+        start: NodeId,
+        mut ours: Outputs,
+        captured: &Outputs,
+    ) -> Outputs {
+        let interface = self.network.ovs_interface(start);
+        let bridge = interface.and_then(|port| self.network.bridge_called(host, &port.data.bridge));
+        if bridge.is_none_or(|bridge| crate::defs::is_kernel_datapath(bridge.data)) {
+            return ours;
+        }
+        let root = tapline_core::ids::Netns::Root;
+        let known = self.network.neighbours().get(&(host, &root));
+        let answers = |to: &str| {
+            let Ok(ip) = to.parse::<IpAddr>() else { return true };
+            known.is_some_and(|all| {
+                all.iter().any(|((_, other), known)| {
+                    *other == ip && known.record.mac.is_some() && !known.failed
+                })
+            })
+        };
+        ours.retain(|output| captured.contains(output) || output.2.is_none() || answers(&output.0));
+        ours
     }
 
     /// The OVS interface that a megaflow's packets come from.
