@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 mod common;
 
-use common::{BRIDGE, TAP, VETH, link, port, with_network};
+use common::{BRIDGE, TAP, VETH, link, port, session, with_network};
 use tapline_network::trace::{Question, Trace, Tracer};
 
 /// The answer in a few lines: verdict, then one line a hop.
@@ -179,11 +179,9 @@ fn address_that_nobody_has_leaves_by_the_only_wire() {
         link(3, "br0", "", BRIDGE),
         link(4, "vnet0", "master br0", &(TAP.to_owned() + &port("forwarding"))),
     ];
-    let text = format!(
-        "root@h1:~# sysctl net.bridge.bridge-nf-call-iptables\nnet.bridge.bridge-nf-call-iptables = 0\n\
-         root@h1:~# ip -d address\n{}root@h1:~# \n",
-        links.concat()
-    );
+    let switched_off =
+        "sysctl net.bridge.bridge-nf-call-iptables\nnet.bridge.bridge-nf-call-iptables = 0";
+    let text = session(&links, switched_off);
     let way = ask(&text, "if:vnet0", "outside", |question| {
         question.packet = Some(
             "icmp,dl_src=02:00:00:00:00:07,dl_dst=02:00:00:00:00:08,nw_src=192.0.2.7,nw_dst=8.8.8.8"
