@@ -117,7 +117,7 @@ impl Tuple {
 }
 
 /// Follows a packet.
-pub fn trace<'a>(network: &Network<'a>, query: &Query) -> Trace {
+pub fn trace(network: &Network<'_>, query: &Query) -> Trace {
     Tracer::new(network).trace(query)
 }
 
@@ -242,7 +242,7 @@ impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
         let mut way =
             Way { tip: 0, guard: None, packet: query.packet.clone(), trail: Vec::new(), hops: 0 };
         match &query.from {
-            Start::Guest(nic) => self.from_guest(way, *nic),
+            Start::Guest(nic) => self.send_from_guest(way, *nic),
             Start::Netns(host, netns) => {
                 way.packet.enter_stack();
                 self.go(way, At::Stack(netfilter::Pass::own(*host, netns)));
@@ -394,7 +394,7 @@ impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
 
     /// An end behind which nothing is known.
     fn unknown(&mut self, way: &mut Way, place: Place, reason: Reason, needs: Vec<Need>) {
-        let next = self.next(&place, needs);
+        let next = Self::next(&place, needs);
         let end = End {
             outcome: Outcome::Unknown,
             reason: Some(reason),
@@ -424,7 +424,7 @@ impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
         needs: Vec<Need>,
         evidence: Vec<Evidence>,
     ) {
-        let next = self.next(&place, needs);
+        let next = Self::next(&place, needs);
         let text = reason.text().to_owned();
         let doubt = Doubt { reason, text: text.clone(), place: place.clone(), next, evidence };
         let end = End {
@@ -446,7 +446,7 @@ impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
         way.guard = Some("it passes".to_owned());
     }
 
-    fn next(&self, place: &Place, needs: Vec<Need>) -> Vec<Next> {
+    fn next(place: &Place, needs: Vec<Need>) -> Vec<Next> {
         let text = "decides what happens here".to_owned();
         needs.into_iter().map(|need| Next { text: text.clone(), host: place.host, need }).collect()
     }

@@ -3,7 +3,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,
-    clippy::print_stdout,
     reason = "a test may panic, says what it counts, and reads goldens"
 )]
 use std::collections::BTreeSet;

@@ -16,8 +16,7 @@ type Device<'a> = Item<'a, Netdev<'a>>;
 
 /// Addresses that bridges keep for themselves: `01:80:c2:00:00:0X`.
 fn is_link_local(mac: Mac) -> bool {
-    let [a, b, c, d, e, f] = mac.0;
-    [a, b, c, d, e] == [0x01, 0x80, 0xc2, 0x00, 0x00] && f < 0x10
+    matches!(mac.0, [0x01, 0x80, 0xc2, 0x00, 0x00, last] if last < 0x10)
 }
 
 impl<'a> Walk<'_, '_, 'a> {
@@ -35,7 +34,7 @@ impl<'a> Walk<'_, '_, 'a> {
             return;
         }
         let Some(wanted) = self.destination_on(&mut way, &place) else { return };
-        if wanted.is_some_and(is_link_local) {
+        if is_link_local(wanted) {
             self.lost(&mut way, Outcome::Blackholed, Reason::ReservedMac, place, line(bridge));
             return;
         }
@@ -54,14 +53,13 @@ impl<'a> Walk<'_, '_, 'a> {
         self.forward_on_bridge(way, bridge, from, vlan, None);
     }
 
-    /// The MAC that a frame goes to: `Some(None)` is that of a next hop that nobody captured has.
-    fn destination_on(&mut self, way: &mut Way, place: &super::Place) -> Option<Option<Mac>> {
+    /// The MAC that a frame goes to; ends the way where that is not known.
+    fn destination_on(&mut self, way: &mut Way, place: &super::Place) -> Option<Mac> {
         let wanted = way.packet.mac_destination();
-        if wanted.is_none() && way.packet.unresolved.is_none() {
+        if wanted.is_none() {
             self.unknown(way, place.clone(), Reason::NeighAbsent, Vec::new());
-            return None;
         }
-        Some(wanted)
+        wanted
     }
 
     /// The VLAN of a frame within the bridge; 0 where the bridge does not tell VLANs apart.
@@ -179,7 +177,7 @@ impl<'a> Walk<'_, '_, 'a> {
         let captured = self.has_fdb(bridge);
         if several && !multicast && !captured && all_known {
             // Which port it was learnt at is not known: one of them gets it, or all.
-            let next = self.next(
+            let next = Self::next(
                 &place,
                 vec![
                     tapline_core::need::Need::command("bridge fdb show br")
@@ -327,7 +325,7 @@ impl<'a> Walk<'_, '_, 'a> {
             self.go(way, At::Receive(bridge.id));
             return;
         }
-        self.to_stack(way, bridge, from);
+        self.hand_to_stack(way, bridge, from);
     }
 
     fn leaves_untagged(&self, bridge: Device<'a>, port: NodeId, vlan: u16) -> bool {

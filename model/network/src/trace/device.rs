@@ -52,7 +52,7 @@ impl<'a> Walk<'_, '_, 'a> {
             self.unknown(&mut way, place, Reason::NotCaptured, Vec::new());
             return;
         };
-        if self.has_program(device) {
+        if Self::has_program(device) {
             let place = self.place(node);
             self.unknown(&mut way, place, Reason::Ebpf, Vec::new());
             return;
@@ -98,7 +98,7 @@ impl<'a> Walk<'_, '_, 'a> {
                 }
                 NetdevKind::Bond | NetdevKind::Team => self.receive_on_member(way, device, master),
                 // A VRF, and what else leaves the frame to the stack of its member.
-                _ => self.to_stack(way, device, None),
+                _ => self.hand_to_stack(way, device, None),
             }
             return;
         }
@@ -120,7 +120,7 @@ impl<'a> Walk<'_, '_, 'a> {
                 self.go(copy, At::Receive(upper.id));
             }
             let copy = Self::branch(&way, "to the device itself");
-            self.to_stack(copy, device, None);
+            self.hand_to_stack(copy, device, None);
             return;
         }
         if device.kind == NetdevKind::Macvtap
@@ -129,7 +129,7 @@ impl<'a> Walk<'_, '_, 'a> {
             self.go(way, At::Guest(nic));
             return;
         }
-        self.to_stack(way, device, None);
+        self.hand_to_stack(way, device, None);
     }
 
     /// A device that is in no bridge that is known: in one that was not captured, or the tap of a
@@ -180,7 +180,7 @@ impl<'a> Walk<'_, '_, 'a> {
     }
 
     /// Hands a frame to the stack of the device's namespace, if it is for it.
-    pub(super) fn to_stack(&mut self, mut way: Way, device: Device<'a>, port: Option<NodeId>) {
+    pub(super) fn hand_to_stack(&mut self, mut way: Way, device: Device<'a>, port: Option<NodeId>) {
         let place = self.place(device.id);
         if way.packet.vlans().is_some_and(|vlans| !vlans.is_empty()) {
             // No VLAN device of this number: the stack drops it.
@@ -518,7 +518,7 @@ impl<'a> Walk<'_, '_, 'a> {
     }
 
     /// Whether `ip` prints a program of BPF at the device.
-    fn has_program(&self, device: Device<'a>) -> bool {
+    fn has_program(device: Device<'a>) -> bool {
         let field = |field: &tapline_core::records::Field| {
             matches!(field.key.as_str(), "xdp" | "prog/xdp" | "xdpgeneric" | "xdpoffload")
         };
@@ -529,7 +529,7 @@ impl<'a> Walk<'_, '_, 'a> {
         self.unknown(way, place, Reason::NotCaptured, Vec::new());
         if let Some(super::Node { part: super::Part::End(end), .. }) = self.tree.nodes.last_mut() {
             end.outcome = Outcome::Disputed;
-            end.text = "captures disagree about what the device belongs to".to_owned();
+            "captures disagree about what the device belongs to".clone_into(&mut end.text);
             end.certainty = Certainty::Disputed;
         }
     }

@@ -225,7 +225,7 @@ enum Thing {
     Address(IpAddr),
 }
 
-impl<'a> Tracer<'_, 'a> {
+impl Tracer<'_, '_> {
     /// Where a packet is put in, by its name.
     pub fn start(&self, text: &str) -> Result<Start, EndError> {
         Ok(match self.thing(text)? {

@@ -7,6 +7,8 @@ use crate::flow::Value;
 use super::ends::EndError;
 use super::packet::{ARP, IPV4, IPV6, Packet, mac_number};
 
+use OfField as F;
+
 fn wrong(text: &str) -> EndError {
     EndError::Wrong(format!("{text} is no part of a packet"))
 }
@@ -51,7 +53,6 @@ pub(super) fn packet(text: &str) -> Result<Packet, EndError> {
         }
     }
     let mut packet = Packet::new(eth_type.unwrap_or(0));
-    use OfField as F;
     // What `ofproto/trace` is not told is 0.
     for field in [
         F::EthSrc,

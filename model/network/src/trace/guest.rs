@@ -39,7 +39,7 @@ impl Segment {
     }
 }
 
-impl<'a> Tracer<'_, 'a> {
+impl Tracer<'_, '_> {
     /// The addresses that flows, rules and neighbours know of NICs of guests.
     pub(super) fn guests(&self) -> &Guests {
         self.guests.get_or_init(|| {
@@ -345,7 +345,7 @@ impl<'a> Walk<'_, '_, 'a> {
     }
 
     /// A guest sends: its first hop is assumed, since nobody looks into it.
-    pub(super) fn from_guest(&mut self, mut way: Way, nic_id: NodeId) {
+    pub(super) fn send_from_guest(&mut self, mut way: Way, nic_id: NodeId) {
         let Some(nic) = self.network.vm_nic(nic_id) else { return };
         let vm = self.network.vm(nic.vm);
         let name = vm.map(|vm| vm.name()).unwrap_or_default();

@@ -15,7 +15,7 @@ enum Listener {
     Unknown,
 }
 
-impl<'a> Walk<'_, '_, 'a> {
+impl Walk<'_, '_, '_> {
     /// The stack takes a packet.
     pub(super) fn local(&mut self, mut way: Way, pass: Pass) {
         let place = self.place_of(&pass);

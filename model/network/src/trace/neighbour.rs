@@ -30,7 +30,7 @@ pub(super) enum Found {
     Nobody,
 }
 
-impl<'a> Walk<'_, '_, 'a> {
+impl Walk<'_, '_, '_> {
     /// Gives a packet its MACs and sends it.
     pub(super) fn neighbour(&mut self, mut way: Way, pass: Pass) {
         let place = self.place_of(&pass);

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_core::records::filter::{ConnStates, Target, Translation};
+use tapline_core::records::filter::{Addresses, ConnStates, Target, Translation};
 use tapline_core::records::netfilter::NetfilterTable;
 use tapline_core::records::nft::NftTable;
 use tapline_core::records::route::Family;
@@ -208,7 +208,9 @@ impl<'a> Tables<'a> {
                     for condition in rule.conditions.iter().filter(|condition| !condition.not) {
                         match &condition.test {
                             Test::MacSource(all) => mac = all.first().copied(),
-                            Test::Source(all) => ip = all.first().and_then(|one| one.single()),
+                            Test::Source(all) => {
+                                ip = all.first().and_then(Addresses::single);
+                            }
                             _ => {}
                         }
                     }
@@ -220,14 +222,14 @@ impl<'a> Tables<'a> {
     }
 }
 
-impl<'a> Walk<'_, '_, 'a> {
+impl Walk<'_, '_, '_> {
     /// One step in the stack of a namespace.
     pub(super) fn stack(&mut self, way: Way, pass: Pass) {
         match pass.stage {
             Stage::Route => self.route(way, pass),
             Stage::Local => self.local(way, pass),
             Stage::Neighbour => self.neighbour(way, pass),
-            Stage::Prerouting if self.is_arp(&way.packet) && pass.bridged.is_none() => {
+            Stage::Prerouting if Self::is_arp(&way.packet) && pass.bridged.is_none() => {
                 self.arp(way, pass);
             }
             stage => match stage.hook() {
@@ -476,7 +478,7 @@ impl<'a> Walk<'_, '_, 'a> {
                 Some(_) if sure => "it is not known whether the packet meets a rule".to_owned(),
                 _ => "it is not known whether the filter sees bridged frames".to_owned(),
             };
-            let next = self.next(&place, needs);
+            let next = Self::next(&place, needs);
             self.fork(way, Doubt { reason, text, place, next, evidence });
         }
         if !sure {
@@ -650,17 +652,15 @@ impl<'a> Walk<'_, '_, 'a> {
                 packet.translated = packet.translated.with(ConnStates::DNAT);
                 let destination = to_address(to, packet.destination());
                 packet.set_destination(destination);
-                if let Some(port) = to_port(to) {
-                    packet.set_ports(packet.source_port(), port);
-                }
+                let port = to_port(to, packet.destination_port());
+                packet.set_ports(packet.source_port(), port);
             }
             Target::Snat(to) => {
                 packet.translated = packet.translated.with(ConnStates::SNAT);
                 let source = to_address(to, packet.source());
                 packet.set_source(source);
-                if let Some(port) = to_port(to) {
-                    packet.set_ports(port, packet.destination_port());
-                }
+                let port = to_port(to, packet.source_port());
+                packet.set_ports(port, packet.destination_port());
             }
             Target::Masquerade => {
                 packet.translated = packet.translated.with(ConnStates::SNAT);
@@ -708,7 +708,7 @@ impl<'a> Walk<'_, '_, 'a> {
 fn is_rule(end: &filter::End, walk: &Walk<'_, '_, '_>, _pass: &Pass) -> bool {
     let Some(at) = end.evidence else { return false };
     let quoted = walk.network.topology.snapshot.quote(at);
-    quoted.starts_with("-A") || quoted.starts_with("[")
+    quoted.starts_with("-A") || quoted.starts_with('[')
 }
 
 fn same(a: Option<IpAddr>, b: Option<IpAddr>) -> bool {
@@ -724,9 +724,12 @@ fn to_address(to: &Translation, old: Option<IpAddr>) -> Option<IpAddr> {
     if to.text.starts_with(':') { old } else { to.address }
 }
 
-fn to_port(to: &Translation) -> Option<Option<u16>> {
-    let ports = to.ports.as_ref()?;
-    Some((ports.start() == ports.end()).then(|| *ports.start()))
+/// The port that is translated to: the same, one, or one of several.
+fn to_port(to: &Translation, old: Option<u16>) -> Option<u16> {
+    match &to.ports {
+        None => old,
+        Some(ports) => (ports.start() == ports.end()).then(|| *ports.start()),
+    }
 }
 
 fn mapped(net: ipnet::IpNet, ip: IpAddr) -> Option<IpAddr> {

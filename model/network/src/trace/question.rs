@@ -75,7 +75,7 @@ impl Tracer<'_, '_> {
             Some(text) => Some(self.goal(text)?),
             None => None,
         };
-        let mut packet = self.packet(question, goal.as_ref())?;
+        let mut packet = Self::packet(question, goal.as_ref())?;
         let from = self.sender(&start, question);
         if to == Some("gateway") {
             let Start::Guest(nic) = start else {
@@ -119,7 +119,7 @@ impl Tracer<'_, '_> {
     }
 
     /// The packet that a question means, without its ends.
-    fn packet(&self, question: &Question, goal: Option<&Goal>) -> Result<Packet, EndError> {
+    fn packet(question: &Question, goal: Option<&Goal>) -> Result<Packet, EndError> {
         if let Some(flow) = &question.packet {
             return super::flow_text::packet(flow);
         }
@@ -272,14 +272,14 @@ impl Tracer<'_, '_> {
                 let to = query.packet.mac_destination().or(to);
                 query.packet.set_macs(from, to);
             }
-            Start::Outside(ip) => self.from_outside(query, ip)?,
+            Start::Outside(ip) => self.enter_from_outside(query, ip)?,
             Start::Netns(..) | Start::Port(_) => {}
         }
         Ok(())
     }
 
     /// A packet from outside enters where the way back to its sender leaves.
-    fn from_outside(&self, query: &mut Query, ip: IpAddr) -> Result<(), EndError> {
+    fn enter_from_outside(&self, query: &mut Query, ip: IpAddr) -> Result<(), EndError> {
         let target = match &query.to {
             Some(Goal::Address { targets, .. } | Goal::Things(targets)) => targets.first().cloned(),
             _ => None,

@@ -139,17 +139,14 @@ impl<'a> Tracer<'_, 'a> {
     /// One round trip.
     fn cell(&self, start: Start, to: &str) -> Cell {
         let question = Question { to: Some(to.to_owned()), ..Question::default() };
-        let query = match self.query(&question, start) {
-            Ok(query) => query,
-            Err(_) => {
-                return Cell {
-                    reached: None,
-                    outcome: Outcome::Unknown,
-                    reason: Some(Reason::NotCaptured),
-                    at: Place::default(),
-                    back: false,
-                };
-            }
+        let Ok(query) = self.query(&question, start) else {
+            return Cell {
+                reached: None,
+                outcome: Outcome::Unknown,
+                reason: Some(Reason::NotCaptured),
+                at: Place::default(),
+                back: false,
+            };
         };
         let there = self.trace(&query);
         let verdict = &there.verdict;

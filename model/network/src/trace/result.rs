@@ -172,7 +172,7 @@ fn verdict(
         // It arrived, but not where it was to go.
         outcome = Outcome::Blackholed;
         reason = Some(Reason::AddressNotOwned);
-        text = "others received it, and nobody that was meant".to_owned();
+        "others received it, and nobody that was meant".clone_into(&mut text);
     }
     let lost = end.filter(|end| fate == Truth::No && end.packet.unresolved.is_some());
     if let Some(asked) = lost.and_then(|end| end.packet.unresolved) {
@@ -192,7 +192,7 @@ fn verdict(
         reason = Some(Reason::NotCaptured);
         if outcome == Outcome::Delivered {
             outcome = Outcome::Unknown;
-            text = "nothing captured tells whether anybody listens".to_owned();
+            "nothing captured tells whether anybody listens".clone_into(&mut text);
         }
     }
     if fate == Truth::Yes {

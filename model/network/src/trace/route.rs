@@ -140,11 +140,11 @@ impl<'a> Walk<'_, '_, 'a> {
             } else {
                 way.clone()
             };
-            self.to_next_hop(one, pass.clone(), to, decision, *hop);
+            self.take_next_hop(one, pass.clone(), to, decision, *hop);
         }
     }
 
-    fn to_next_hop(
+    fn take_next_hop(
         &mut self,
         mut way: Way,
         pass: Pass,
@@ -333,7 +333,7 @@ impl<'a> Walk<'_, '_, 'a> {
         let mode = match (all, own) {
             (Some(all), Some(own)) => Some(all.value.max(own.value)),
             (Some(all), None) if all.value == 2 => Some(2),
-            (Some(_) | None, None) if self.is_of_router(pass) => Some(0),
+            (Some(_) | None, None) if Self::is_of_router(pass) => Some(0),
             _ => None,
         };
         if mode == Some(0) {
@@ -374,7 +374,7 @@ impl<'a> Walk<'_, '_, 'a> {
     }
 
     /// Namespaces of neutron's routers: the agents switch `rp_filter` off in them.
-    fn is_of_router(&self, pass: &Pass) -> bool {
+    fn is_of_router(pass: &Pass) -> bool {
         defs::is_router_netns(&pass.netns)
             || pass.netns.name().is_some_and(|name| name.starts_with("fip-"))
     }

@@ -12,8 +12,8 @@ use super::netfilter::Pass;
 use super::packet::ARP;
 use super::{Certainty, Hop, Kind, Outcome, Packet, Place, Reason, Walk, Way, ends};
 
-impl<'a> Walk<'_, '_, 'a> {
-    pub(super) fn is_arp(&self, packet: &Packet) -> bool {
+impl Walk<'_, '_, '_> {
+    pub(super) fn is_arp(packet: &Packet) -> bool {
         packet.eth_type() == Some(ARP)
     }
 

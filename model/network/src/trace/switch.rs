@@ -434,7 +434,7 @@ impl<'a> Walk<'_, '_, 'a> {
             reason: Reason::NotCaptured,
             text: "what the bridge has learnt was not captured".to_owned(),
             place: Place { device: None, port: None, ..self.place(node) },
-            next: self.next(
+            next: Self::next(
                 &self.place(node),
                 vec![Need::about(
                     tapline_topology::Topic::OvsFdb,
