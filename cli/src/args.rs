@@ -1,4 +1,5 @@
 //! The grammar of the command line. Doc comments are the help texts.
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -11,6 +12,8 @@ Examples:
   tapline lint sosreport-node2.tar.xz          what is broken, and the line that proves it
   tapline lint node1.tar.xz node2/ notes.txt   several hosts as one topology
   tapline show node2/ tap85bcbfb0-bc           the way of one device from VM to wire
+  tapline trace node1/ node2/ vm:web1 outside  the way of a packet, and the line that stops it
+  tapline reach node2/                         what every guest reaches, and the cut where it does not
   tapline graph node2/ --format dot | dot -Tsvg > node2.svg
   tapline records --as 'ip address' ip_a.txt   one saved output as JSON
   ssh node2 ovs-vsctl show | tapline records --as 'ovs-vsctl show' -
@@ -22,7 +25,8 @@ Examples:
 INPUT is a sosreport (tarball or folder), a folder of saved outputs, a pasted terminal session,
 one output with --as, or - for standard input.
 
-Exit status: 0 nothing found, 1 findings (NAME not found, another snapshot), 2 wrong usage or unreadable input.";
+Exit status: 0 nothing found, 1 findings (NAME not found, another snapshot, not reached), 2 wrong usage or
+unreadable input, 3 cannot tell (trace, reach).";
 
 const CONFIGURATION: &str = "\
 Configuration (tapline.yaml; all keys are optional):
@@ -56,6 +60,13 @@ Configuration (tapline.yaml; all keys are optional):
 
 The file is looked for from the folder of each input upwards; never in an input itself, which may
 come from anywhere. Inputs under different files need --config.";
+
+const ENDS: &str = "\
+FROM and TO:
+  vm:NAME|UUID[/N or MAC]   a NIC of a guest                 ns:[HOST/]NAME          a namespace, or root
+  if:[HOST/][NS/]DEV        a device                         ovs:[HOST/]BRIDGE/PORT  a port of OVS
+  ip:ADDR, mac:MAC          who has it, captured or not      port:ID, pod:NS/NAME    a port of neutron, a pod
+  a bare word               what `show` finds by it          outside gateway dhcp metadata broadcast   TO only";
 
 /// Heading of the limits in `--help`.
 const LIMITS: &str = "Limits (K, M and G are powers of 1024)";
@@ -99,6 +110,22 @@ pub(crate) enum Command {
     Lint(Lint),
     /// Tell all that is known about one device, VM, port, address or namespace
     Show(Show),
+    /// Follow a packet: can this reach that, and if not, which line stops it
+    ///
+    /// The packet is led through guests, devices, bridges, flows, packet filters, routes and tunnels
+    /// of all captured hosts. Exit status: 0 reached, 1 not reached, 2 usage or input, 3 cannot tell.
+    #[command(override_usage = "tapline trace [OPTIONS] <INPUT>... <FROM> [TO]", after_help = ENDS)]
+    Trace(Box<Trace>),
+    /// Tell what every running guest and router reaches, and the cut where it does not
+    ///
+    /// Each is asked for its gateway, DHCP, metadata, the outside and its peers, there and back.
+    /// Exit status: 0 all of it, 1 something is not reached, 2 usage or input, 3 cannot tell.
+    Reach(Reach),
+    /// Hold the megaflows of the datapath against the flows that made them
+    ///
+    /// Every captured line of dpctl/dump-flows is a proof of what a bridge did with packets. The
+    /// exit status is 1 where one says something else than the flows.
+    Verify(Verify),
     /// Draw the topology
     ///
     /// Nodes are hosts, namespaces, VMs, devices and OVS objects; edges say how they are wired.
@@ -303,6 +330,101 @@ pub(crate) struct Show {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Trace {
+    #[command(flatten)]
+    pub(crate) inputs: Inputs,
+    /// Protocol: tcp, udp, icmp, icmp6, arp or a number [default: icmp, tcp with --dport]
+    #[arg(long, value_name = "PROTO")]
+    pub(crate) proto: Option<String>,
+    /// Address that the packet comes from [default: that of FROM]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) src: Option<IpAddr>,
+    /// Port that it comes from [default: 40000]
+    #[arg(long, value_name = "N")]
+    pub(crate) sport: Option<u16>,
+    /// Port that it goes to
+    #[arg(long, value_name = "N")]
+    pub(crate) dport: Option<u16>,
+    /// Bytes of the IP packet, which must not be cut
+    #[arg(long, value_name = "N")]
+    pub(crate) size: Option<u32>,
+    /// Its mark: 16, 0x10
+    #[arg(long, value_name = "N")]
+    pub(crate) mark: Option<String>,
+    /// Its type of service: 16, 0x10
+    #[arg(long, value_name = "N")]
+    pub(crate) tos: Option<String>,
+    /// The packet as a flow of ovs-ofctl, without in_port
+    #[arg(long, value_name = "FLOW")]
+    pub(crate) packet: Option<String>,
+    /// Its state in connection trackers [default: new]
+    #[arg(long, value_name = "STATES")]
+    pub(crate) ct: Option<String>,
+    /// Follow the answer too
+    #[arg(long)]
+    pub(crate) reverse: bool,
+    /// End where the packet leaves the bridges of OVS
+    #[arg(long, value_name = "ovs", value_parser = ["ovs"])]
+    pub(crate) stop_at: Option<String>,
+    /// Answer the questions of FILE, one JSON object a line; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) queries: Option<PathBuf>,
+    /// Form of the answer
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(crate) format: TraceFormat,
+    /// Show every line that was looked at, and all other ways
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reach {
+    #[command(flatten)]
+    pub(crate) inputs: Inputs,
+    /// Only this VM
+    #[arg(long, value_name = "VM")]
+    pub(crate) only: Option<String>,
+    /// Form of the answer
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(crate) format: ReachFormat,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum ReachFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// JUnit XML: a test suite for each host, a test for each round trip
+    Junit,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    #[command(flatten)]
+    pub(crate) inputs: Inputs,
+    /// Form of the answer
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(crate) format: TextOrJson,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum TraceFormat {
+    /// For people
+    Text,
+    /// The outcome and what is rewritten: stable, for tests
+    Minimal,
+    /// For programs
+    Json,
+    /// One object a line
+    Ndjson,
+    /// Graphviz
+    Dot,
+    /// Mermaid flowchart
+    Mermaid,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Graph {
     #[command(flatten)]
     pub(crate) inputs: Inputs,
@@ -428,12 +550,18 @@ pub(crate) enum SchemaKind {
     Graph,
     /// lint --format json
     Lint,
+    /// reach --format json
+    Reach,
     /// records, in any format
     Records,
     /// rules --format json
     Rules,
     /// snapshot
     Snapshot,
+    /// trace --format json
+    Trace,
+    /// verify --format json
+    Verify,
 }
 
 impl SchemaKind {
@@ -444,9 +572,12 @@ impl SchemaKind {
         Self::Coverage,
         Self::Graph,
         Self::Lint,
+        Self::Reach,
         Self::Records,
         Self::Rules,
         Self::Snapshot,
+        Self::Trace,
+        Self::Verify,
     ];
 
     /// Its name on the command line and in `docs/schemas/`.
@@ -457,9 +588,12 @@ impl SchemaKind {
             Self::Coverage => "coverage",
             Self::Graph => "graph",
             Self::Lint => "lint",
+            Self::Reach => "reach",
             Self::Records => "records",
             Self::Rules => "rules",
             Self::Snapshot => "snapshot",
+            Self::Trace => "trace",
+            Self::Verify => "verify",
         }
     }
 }

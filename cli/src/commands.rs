@@ -5,12 +5,15 @@ mod coverage;
 mod explain;
 pub(crate) mod graph;
 mod lint;
+mod reach;
 mod records;
 pub(crate) mod rules;
 mod rules_test;
 mod schema;
 mod show;
 mod snapshot;
+mod trace;
+mod verify;
 
 use crate::args::Command;
 use crate::error::{Result, Status};
@@ -22,6 +25,9 @@ pub(crate) fn run(command: Command, terminal: &Terminal) -> Result<Status> {
         Command::Lint(args) => lint::run(&args, terminal),
         Command::Show(args) => show::run(&args, terminal),
         Command::Snapshot(args) => snapshot::run(&args, terminal),
+        Command::Trace(args) => trace::run(*args, terminal),
+        Command::Reach(args) => reach::run(&args, terminal),
+        Command::Verify(args) => verify::run(&args),
         Command::Graph(args) => graph::run(&args, terminal),
         Command::Records(args) => records::run(&args),
         Command::Coverage(args) => coverage::run(&args, terminal),

@@ -16,6 +16,8 @@ pub(crate) enum Status {
     Found,
     /// Nothing to complain of in what could be read, but that is not enough.
     Unread,
+    /// What was captured does not tell.
+    Open,
 }
 
 impl From<Status> for ExitCode {
@@ -24,6 +26,7 @@ impl From<Status> for ExitCode {
             Status::Clean => Self::SUCCESS,
             Status::Found => Self::from(1),
             Status::Unread => Self::from(2),
+            Status::Open => Self::from(3),
         }
     }
 }

@@ -21,6 +21,7 @@ pub(crate) mod node;
 pub(crate) mod page;
 pub(crate) mod paths;
 pub(crate) mod problems;
+pub(crate) mod reach;
 pub(crate) mod records;
 pub(crate) mod sarif;
 pub(crate) mod show;
@@ -28,7 +29,10 @@ pub(crate) mod snapshot;
 pub(crate) mod source;
 pub(crate) mod summary;
 pub(crate) mod things;
+pub(crate) mod trace_json;
+pub(crate) mod trace_text;
 pub(crate) mod tree;
+pub(crate) mod verify;
 
 use std::fmt;
 

@@ -27,6 +27,9 @@ pub(crate) fn text(kind: SchemaKind) -> String {
         SchemaKind::Records => written::<render::records::Document<'static>>(),
         SchemaKind::Rules => written::<commands::rules::Document<'static>>(),
         SchemaKind::Snapshot => written::<render::snapshot::Document>(),
+        SchemaKind::Reach => written::<render::reach::Document<'static>>(),
+        SchemaKind::Verify => written::<render::verify::Document<'static>>(),
+        SchemaKind::Trace => written::<render::trace_json::Document<'static>>(),
     };
     let title = match kind {
         SchemaKind::Config => "tapline.yaml".to_owned(),

@@ -30,6 +30,7 @@ mod sarif_schema;
 mod schema;
 mod show;
 mod snapshot;
+mod trace;
 
 use std::path::{Path, PathBuf};
 use std::process::Output;

@@ -23,3 +23,26 @@ fn the_transcript_is_true() {
     }
     assert!(page == wanted, "out of date: UPDATE_DOCS=1 cargo test -p tapline readme");
 }
+
+const TRACE: &str = "<!-- trace-two-hosts -->\n";
+
+#[test]
+fn the_transcript_of_a_trace_is_true() {
+    let path = root().join("README.md");
+    let page = std::fs::read_to_string(&path).expect("README.md can be read");
+    let args = [
+        "trace",
+        "corpus/sosreports/two-hosts/node1.tar.xz",
+        "corpus/sosreports/two-hosts/node2.tar.xz",
+        "vm:instance-00000102",
+        "outside",
+        "--reverse",
+        "--format",
+        "minimal",
+    ];
+    let ran: crate::Ran =
+        crate::command(args).current_dir(root()).output().expect("the binary runs").into();
+    let block =
+        format!("{TRACE}\n```console\n$ tapline {}\n{}\n```\n", args.join(" "), ran.out.trim_end());
+    assert!(page.contains(&block), "README.md should hold:\n{block}");
+}

@@ -20,6 +20,8 @@ pub use packet::{Address, Device, Mark, Packet};
 use chains::Chains;
 use walk::walk;
 
+use crate::truth::Truth;
+
 /// What becomes of a packet.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Verdict {
@@ -42,6 +44,12 @@ pub struct Judgement {
     pub doubts: Vec<Doubt>,
     /// The mark of the packet behind the chain, where it passes.
     pub mark: Mark,
+    /// The mark of its connection behind the chain.
+    pub conn_mark: Mark,
+    /// The rules that set the mark.
+    pub marked: Vec<Evidence>,
+    /// Whether a rule takes it from the connection tracker (`NOTRACK`).
+    pub untracked: Truth,
 }
 
 /// A place where a packet may end.
@@ -150,6 +158,7 @@ pub fn evaluate_hook(
         let chains = Chains::of_nft(source, table);
         let Some(judgement) = walk(&chains, &chain.name.value, &packet) else { continue };
         packet.mark = judgement.mark;
+        packet.conn_mark = judgement.conn_mark;
         all = Some(match all {
             None => judgement,
             Some(before) => before.then(judgement),
@@ -180,7 +189,10 @@ impl Judgement {
         );
         let mut doubts = self.doubts;
         doubts.extend(next.doubts);
-        Self { ends, doubts, mark: next.mark }
+        let mut marked = self.marked;
+        marked.extend(next.marked);
+        let untracked = self.untracked.or(next.untracked);
+        Self { ends, doubts, mark: next.mark, conn_mark: next.conn_mark, marked, untracked }
     }
 }
 

@@ -3,6 +3,7 @@
 //! The network stands between the topology (what is joined with what) and the questions of the
 //! analysis. Its answers are *known*, with evidence, or *unknown*, with the commands that would
 //! decide.
+#![expect(clippy::format_push_string, reason = "what traces say is short; plain code reads better")]
 mod answer;
 pub mod defs;
 pub mod environment;
@@ -24,6 +25,7 @@ pub mod segment;
 mod state;
 mod steps;
 pub mod texts;
+pub mod trace;
 pub mod truth;
 pub mod uplink;
 pub mod vlans;

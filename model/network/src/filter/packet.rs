@@ -99,6 +99,13 @@ impl Mark {
         Self { value: ((self.value & !clear) ^ flip) & known, known }
     }
 
+    /// Takes the bits of `mask` from another mark.
+    #[must_use]
+    pub fn copy(self, from: Self, mask: u32) -> Self {
+        let known = self.known & !mask | from.known & mask;
+        Self { value: (self.value & !mask | from.value & mask) & known, known }
+    }
+
     /// What is known where it may be one or the other.
     #[must_use]
     pub fn join(self, other: Self) -> Self {

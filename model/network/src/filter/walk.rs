@@ -25,7 +25,14 @@ pub(super) fn walk(chains: &Chains<'_>, name: &str, packet: &Packet) -> Option<J
         chains,
         packet: packet.clone(),
         rules: 0,
-        judgement: Judgement { ends: Vec::new(), doubts: Vec::new(), mark: packet.mark },
+        judgement: Judgement {
+            ends: Vec::new(),
+            doubts: Vec::new(),
+            mark: packet.mark,
+            conn_mark: packet.conn_mark,
+            marked: Vec::new(),
+            untracked: Truth::No,
+        },
         passed: None,
     };
     let left = walk.chain(base, Truth::Yes, 0);
@@ -46,6 +53,7 @@ pub(super) fn walk(chains: &Chains<'_>, name: &str, packet: &Packet) -> Option<J
         };
         walk.end(end);
     }
+    walk.judgement.conn_mark = walk.packet.conn_mark;
     walk.judgement.mark = walk.passed.unwrap_or(walk.packet.mark);
     Some(walk.judgement)
 }
@@ -248,12 +256,19 @@ impl Walk<'_, '_> {
             | Target::Redirect(_)
             | Target::Netmap(_) => Outcome::Translate(target.clone()),
             Target::Return => return Left { on: missed, back: taken },
-            Target::Aside | Target::CtZone(_) | Target::NoTrack | Target::ConnMark(_) => {
-                self.change(target, met);
+            Target::NoTrack => {
+                self.judgement.untracked = self.judgement.untracked.or(taken);
+                return stays;
+            }
+            Target::Aside | Target::CtZone(_) | Target::ConnMark(_) => {
+                self.change(target, met, taken);
                 return stays;
             }
             Target::Mark(_) => {
-                self.change(target, met);
+                self.change(target, met, taken);
+                if self.judgement.marked.len() < MAX_KEPT {
+                    self.judgement.marked.push(rule.evidence);
+                }
                 return stays;
             }
             Target::Jump(name) => return self.jump(rule, name, here, met, depth, false),
@@ -301,18 +316,28 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn change(&mut self, target: &Target, met: Truth) {
-        let changed = match target {
-            Target::Mark(Change::Set { clear, flip }) => self.packet.mark.change(*clear, *flip),
-            Target::Mark(Change::Copy { save: false, .. } | Change::Unknown)
-            | Target::ConnMark(Change::Copy { save: false, .. }) => Mark::UNKNOWN,
-            Target::ConnMark(_) => {
-                self.packet.conn_mark = Mark::UNKNOWN;
-                return;
+    fn change(&mut self, target: &Target, met: Truth, taken: Truth) {
+        let (mark, conn_mark) = (self.packet.mark, self.packet.conn_mark);
+        let (new, new_conn) = match target {
+            Target::Mark(Change::Set { clear, flip }) => (mark.change(*clear, *flip), conn_mark),
+            Target::ConnMark(Change::Set { clear, flip }) => {
+                (mark, conn_mark.change(*clear, *flip))
             }
+            Target::Mark(Change::Copy { save: false, mask })
+            | Target::ConnMark(Change::Copy { save: false, mask }) => {
+                (mark.copy(conn_mark, *mask), conn_mark)
+            }
+            Target::ConnMark(Change::Copy { save: true, mask }) => {
+                (mark, conn_mark.copy(mark, *mask))
+            }
+            Target::Mark(_) => (Mark::UNKNOWN, conn_mark),
+            Target::ConnMark(_) => (mark, Mark::UNKNOWN),
             _ => return,
         };
-        self.packet.mark = if met == Truth::Yes { changed } else { changed.join(self.packet.mark) };
+        self.packet.mark = if met == Truth::Yes { new } else { new.join(mark) };
+        // Chains that are left early join the marks of packets, not those of connections.
+        let sure = taken == Truth::Yes;
+        self.packet.conn_mark = if sure { new_conn } else { new_conn.join(conn_mark) };
     }
 
     fn finish(&mut self, rule: &Rule<'_>, outcome: Outcome, taken: Truth) {

@@ -415,7 +415,7 @@ impl FlowPacket {
         // A new connection has neither mark nor label.
         let new = self.next_state.is_some_and(|state| state & NEW != 0);
         for field in [OfField::CtMark, OfField::CtLabel] {
-            self.put_part(field.whole(), new.then_some(0));
+            self.put_part(field.whole(), if new { Some(0) } else { self.next_mark });
         }
         for action in &ct.exec {
             match &action.action {

@@ -37,6 +37,8 @@ pub struct FlowPacket {
     pub size: Option<u32>,
     /// What the connection tracker will say of the packet; `None` where it is not known.
     pub next_state: Option<u128>,
+    /// The mark and the label that it will say an older connection has.
+    pub next_mark: Option<u128>,
 }
 
 impl FlowPacket {
@@ -161,6 +163,12 @@ impl FlowPacket {
         if tag.known & 0xe000 == 0 {
             self.set(OfField::VlanTci, Value { known: tag.known | 0xe000, ..tag });
         }
+    }
+
+    /// The tags that there may be, the outer one first.
+    pub fn tags(&self) -> Vec<Value> {
+        let outer = self.get(OfField::VlanTci);
+        std::iter::once(outer).chain(self.inner_tags.iter().rev().copied()).collect()
     }
 
     /// Puts a tag without a number around what there is.

@@ -1,0 +1,188 @@
+//! `tapline trace`.
+use std::io::{BufRead as _, Write as _};
+use std::path::Path;
+
+use tapline_core::capture::Snapshot;
+use tapline_network::Network;
+use tapline_network::environment::Environment;
+use tapline_network::trace::{Answered, EndError, Outcome, Question, Trace as Traced, Tracer};
+use tapline_topology::Topology;
+
+use crate::args::{Inputs, Trace, TraceFormat};
+use crate::error::{CliError, Result, Status};
+use crate::render::{trace_json, trace_text};
+use crate::terminal::{self, Terminal};
+use crate::{find, pipeline};
+
+/// Bytes of a file of questions.
+const MOST_QUERIES: u64 = 1 << 30;
+/// Words that start an end.
+const PREFIXES: [&str; 8] = ["vm:", "ns:", "if:", "ovs:", "ip:", "mac:", "pod:", "port:"];
+/// Words that are an end by themselves, of TO only.
+const GOALS: [&str; 5] = ["outside", "gateway", "dhcp", "metadata", "broadcast"];
+
+pub(crate) fn run(mut args: Trace, terminal: &Terminal) -> Result<Status> {
+    let ends = split(&mut args.inputs, args.queries.is_some())?;
+    let snapshot = pipeline::read(&args.inputs)?;
+    let topology = pipeline::topology(&snapshot);
+    let environment = Environment::default();
+    let network = Network::new(&topology, None, &environment);
+    let tracer = Tracer::new(&network);
+    if let Some(file) = &args.queries {
+        return many(file, &topology, &tracer);
+    }
+    let mut question = question(&args);
+    let mut ends = ends.into_iter();
+    question.from = ends.next().unwrap_or_default();
+    question.to = ends.next();
+    one(&args, &question, &snapshot, &topology, &tracer, terminal)
+}
+
+fn one(
+    args: &Trace,
+    question: &Question,
+    _snapshot: &Snapshot,
+    topology: &Topology<'_>,
+    tracer: &Tracer<'_, '_>,
+    terminal: &Terminal,
+) -> Result<Status> {
+    let answered = tracer.ask(question).map_err(|error| refuse(topology, &error))?;
+    let mut out = terminal::out();
+    match args.format {
+        TraceFormat::Text => {
+            trace_text::render(&mut out, topology, question, &answered, args.verbose, terminal)?;
+        }
+        TraceFormat::Minimal => trace_text::minimal(&mut out, topology, &answered)?,
+        TraceFormat::Json => {
+            let document = trace_json::document(topology, question, &answered);
+            serde_json::to_writer_pretty(&mut out, &document)?;
+            writeln!(out)?;
+        }
+        TraceFormat::Ndjson => {
+            let document = trace_json::document(topology, question, &answered);
+            serde_json::to_writer(&mut out, &document)?;
+            writeln!(out)?;
+        }
+        TraceFormat::Dot => trace_text::dot(&mut out, topology, &answered)?,
+        TraceFormat::Mermaid => trace_text::mermaid(&mut out, topology, &answered)?,
+    }
+    out.flush()?;
+    Ok(status(&answered))
+}
+
+/// Answers questions of a file, one a line, in their order.
+fn many(file: &Path, topology: &Topology<'_>, tracer: &Tracer<'_, '_>) -> Result<Status> {
+    let mut out = terminal::out();
+    let mut answer = |line: &str| -> Result<()> {
+        if line.trim().is_empty() {
+            return Ok(());
+        }
+        let asked: std::result::Result<Question, _> = serde_json::from_str(line);
+        let answered = match &asked {
+            Ok(question) => tracer.ask(question).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        match (&asked, &answered) {
+            (Ok(question), Ok(answered)) => {
+                let document = trace_json::document(topology, question, answered);
+                serde_json::to_writer(&mut out, &document)?;
+            }
+            (_, Err(error)) => {
+                serde_json::to_writer(&mut out, &serde_json::json!({ "error": error }))?;
+            }
+            (Err(_), Ok(_)) => {}
+        }
+        writeln!(out)?;
+        Ok(())
+    };
+    if file.as_os_str() == "-" {
+        for line in std::io::stdin().lock().lines() {
+            answer(&line?)?;
+        }
+    } else {
+        let text = tapline_capture::file::read_text(file, MOST_QUERIES)?;
+        for line in text.lines() {
+            answer(line)?;
+        }
+    }
+    out.flush()?;
+    Ok(Status::Clean)
+}
+
+fn question(args: &Trace) -> Question {
+    Question {
+        from: String::new(),
+        to: None,
+        proto: args.proto.clone(),
+        src: args.src,
+        sport: args.sport,
+        dport: args.dport,
+        size: args.size,
+        mark: args.mark.clone(),
+        tos: args.tos.clone(),
+        packet: args.packet.clone(),
+        ct: args.ct.clone(),
+        reverse: args.reverse,
+        stop_at: args.stop_at.clone(),
+    }
+}
+
+/// The exit status that an answer has.
+fn status(answered: &Answered) -> Status {
+    of_trace(&answered.trace)
+}
+
+fn of_trace(trace: &Traced) -> Status {
+    match (trace.verdict.outcome, trace.verdict.reached) {
+        (Outcome::Disputed, _) | (_, None) => Status::Open,
+        (_, Some(true)) => Status::Clean,
+        (_, Some(false)) => Status::Found,
+    }
+}
+
+/// Takes FROM and TO off the end of the arguments.
+fn split(inputs: &mut Inputs, none: bool) -> Result<Vec<String>> {
+    if none {
+        return Ok(Vec::new());
+    }
+    let mut ends: Vec<String> = Vec::new();
+    while ends.len() < 2 {
+        let Some(word) = inputs.paths.last().and_then(|path| path.to_str()) else { break };
+        let named = PREFIXES.iter().any(|prefix| word.starts_with(prefix));
+        let goal = ends.is_empty() && GOALS.contains(&word);
+        let bare = word != "-" && !inputs.paths.last().is_some_and(|path| path.exists());
+        if !named && !goal && !bare {
+            break;
+        }
+        ends.insert(0, word.to_owned());
+        inputs.paths.pop();
+    }
+    if ends.is_empty() {
+        return Err(CliError::new("say where the packet comes from and where it is to go")
+            .hint("tapline trace node2/ vm:instance-00000021 outside"));
+    }
+    if inputs.paths.is_empty() {
+        return Err(CliError::new("say which input to read: INPUT… FROM [TO]"));
+    }
+    Ok(ends)
+}
+
+fn refuse(topology: &Topology<'_>, error: &EndError) -> CliError {
+    match error {
+        EndError::Nothing(text) => {
+            let bare = text.split_once(':').map_or(text.as_str(), |(_, name)| name);
+            let near = find::near(topology, bare, 4);
+            let refused = CliError::new(error.to_string());
+            if near.is_empty() {
+                refused
+            } else {
+                refused.hint(format!("did you mean {}?", near.join(", ")))
+            }
+        }
+        EndError::Ambiguous(text, all) => all.iter().fold(
+            CliError::new(format!("ambiguous: {text} may be one of several")),
+            |refused, name| refused.hint(name.clone()),
+        ),
+        EndError::Wrong(text) => CliError::new(text.clone()),
+    }
+}

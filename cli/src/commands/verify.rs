@@ -1,0 +1,29 @@
+//! `tapline verify`.
+use std::io::Write as _;
+
+use tapline_network::Network;
+use tapline_network::environment::Environment;
+use tapline_network::trace::Tracer;
+
+use crate::args::{TextOrJson, Verify};
+use crate::error::{Result, Status};
+use crate::render::verify;
+use crate::{pipeline, terminal};
+
+pub(crate) fn run(args: &Verify) -> Result<Status> {
+    let snapshot = pipeline::read(&args.inputs)?;
+    let topology = pipeline::topology(&snapshot);
+    let environment = Environment::default();
+    let network = Network::new(&topology, None, &environment);
+    let all = Tracer::new(&network).verify();
+    let mut out = terminal::out();
+    match args.format {
+        TextOrJson::Text => verify::text(&mut out, &topology, &all)?,
+        TextOrJson::Json => {
+            serde_json::to_writer_pretty(&mut out, &verify::document(&topology, &all))?;
+            writeln!(out)?;
+        }
+    }
+    out.flush()?;
+    Ok(if all.disagree.is_empty() { Status::Clean } else { Status::Found })
+}

@@ -1,0 +1,519 @@
+//! A trace for programs, `tapline.trace/1`. The field names are a contract: add, never rename.
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use tapline_core::records::openflow::OfField;
+use tapline_core::span::Evidence;
+use tapline_network::trace::{
+    Answered, Branch, Changed, End, Hop, Kind, Next, Packet, Place, Question, Trace,
+};
+use tapline_topology::Topology;
+
+/// So many characters of a line are quoted.
+const QUOTED: usize = 400;
+
+/// The answer to one question.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Document<'a> {
+    #[schemars(extend("const" = "tapline.trace/1"))]
+    schema: &'static str,
+    query: QueryRow<'a>,
+    #[serde(flatten)]
+    trace: TraceRow<'a>,
+    /// The way of the answer, where that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reverse: Option<TraceRow<'a>>,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct QueryRow<'a> {
+    from: &'a str,
+    to: Option<&'a str>,
+    /// The packet as it was understood.
+    packet: PacketRow,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct TraceRow<'a> {
+    /// `delivered`, `delivered-on-link`, `leaves-capture`, `dropped`, `rejected`, `blackholed`,
+    /// `loops`, `flooded`, `unknown`, `disputed`.
+    outcome: &'static str,
+    /// Whether it got where it was to go; null where that cannot be told.
+    reached: Option<bool>,
+    reason: Option<&'static str>,
+    reason_text: String,
+    at: PlaceRow<'a>,
+    /// `proven`, `inferred`, `assumed`, `disputed`.
+    certainty: &'static str,
+    /// The hop that makes it no surer, from 1.
+    weakest_hop: Option<usize>,
+    mtu: Option<MtuRow>,
+    assumptions: Vec<AssumptionRow>,
+    /// What would settle it.
+    next: Vec<NextRow<'a>>,
+    /// The lines that decide.
+    evidence: Vec<EvidenceRow<'a>>,
+    hops: Vec<HopRow<'a>>,
+    /// Every place where a copy ends.
+    ends: Vec<EndRow<'a>>,
+    branches: Vec<BranchRow<'a>>,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct PlaceRow<'a> {
+    host: Option<&'a str>,
+    netns: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bridge: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    controller: bool,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct MtuRow {
+    /// The smallest on the way, below tunnels less their headers.
+    path: u32,
+    limited_by: Vec<LimitRow>,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct LimitRow {
+    hop: usize,
+    device: Option<String>,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct AssumptionRow {
+    hop: usize,
+    text: String,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct NextRow<'a> {
+    text: String,
+    host: Option<&'a str>,
+    command: String,
+}
+
+/// A line of a capture.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct EvidenceRow<'a> {
+    pub(crate) archive: &'a str,
+    pub(crate) member: &'a str,
+    pub(crate) line: u32,
+    pub(crate) text: Cow<'a, str>,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct HopRow<'a> {
+    n: usize,
+    host: Option<&'a str>,
+    netns: Option<String>,
+    /// `guest`, `device`, `linux-bridge`, `ovs-bridge`, `route`, `netfilter`, `neighbour`,
+    /// `tunnel`, `local`.
+    kind: &'static str,
+    bridge: Option<String>,
+    #[serde(rename = "in")]
+    input: Option<String>,
+    #[serde(rename = "out")]
+    output: Option<String>,
+    action: &'a str,
+    /// The fields that change, as they were; null where a value is not known.
+    before: BTreeMap<&'static str, Option<&'a str>>,
+    after: BTreeMap<&'static str, Option<&'a str>>,
+    /// What the wire behind the hop carries.
+    wire: WireRow,
+    mtu: Option<u32>,
+    certainty: &'static str,
+    observed: Option<&'a str>,
+    evidence: Vec<EvidenceRow<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route: Option<RouteRow<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    openflow: Option<OpenFlowRow<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    netfilter: Option<NetfilterRow<'a>>,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct WireRow {
+    vlans: Vec<u16>,
+    vni: Option<u64>,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct RouteRow<'a> {
+    rule: Option<RuleRow<'a>>,
+    table: Option<&'a str>,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    destination: Option<&'a str>,
+    metric: Option<u32>,
+    source: Option<&'a str>,
+    nexthops: Vec<NexthopRow<'a>>,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct RuleRow<'a> {
+    priority: u32,
+    text: Cow<'a, str>,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct NexthopRow<'a> {
+    dev: &'a str,
+    via: Option<&'a str>,
+    weight: Option<u32>,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct OpenFlowRow<'a> {
+    bridge: String,
+    tables: Vec<TableRow<'a>>,
+    ct: Vec<CtRow>,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct TableRow<'a> {
+    table: &'a str,
+    priority: Option<u32>,
+    cookie: Option<String>,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct CtRow {
+    zone: Option<u16>,
+    commit: bool,
+    nat: Option<bool>,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct NetfilterRow<'a> {
+    hook: &'static str,
+    table: Option<&'a str>,
+    rules: Vec<FilterRuleRow<'a>>,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct FilterRuleRow<'a> {
+    line: u32,
+    target: &'a str,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct EndRow<'a> {
+    outcome: &'static str,
+    reason: Option<&'static str>,
+    at: PlaceRow<'a>,
+    packet: PacketRow,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct BranchRow<'a> {
+    from_hop: usize,
+    guard: &'a str,
+    outcome: &'static str,
+    reason: Option<&'static str>,
+    at: PlaceRow<'a>,
+    hops: Vec<HopRow<'a>>,
+}
+
+/// What is known of a packet; what is not known is left out.
+#[derive(Default, JsonSchema, Serialize)]
+struct PacketRow {
+    /// VLAN and priority of each tag, the outer one first.
+    vlans: Vec<(u16, u8)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dl_src: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dl_dst: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dl_type: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nw_src: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nw_dst: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nw_proto: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nw_ttl: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nw_tos: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tp_src: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tp_dst: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    icmp_type: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    icmp_code: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arp_op: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arp_spa: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arp_tpa: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tunnel: Option<TunnelRow>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u32>,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct TunnelRow {
+    id: u64,
+    dst: Option<String>,
+}
+
+/// The document of an answered question.
+pub(crate) fn document<'a>(
+    topology: &'a Topology<'_>,
+    question: &'a Question,
+    answered: &'a Answered,
+) -> Document<'a> {
+    let shown = Shown { topology };
+    Document {
+        schema: "tapline.trace/1",
+        query: QueryRow {
+            from: &question.from,
+            to: question.to.as_deref(),
+            packet: packet(&answered.packet),
+        },
+        trace: shown.trace(&answered.trace),
+        reverse: answered.reverse.as_ref().map(|trace| shown.trace(trace)),
+    }
+}
+
+struct Shown<'a, 't> {
+    topology: &'a Topology<'t>,
+}
+
+/// A line of a capture, as it is cited.
+pub(crate) fn evidence<'a>(topology: &'a Topology<'_>, at: Evidence) -> Option<EvidenceRow<'a>> {
+    let source = topology.snapshot.source(at.source)?;
+    let line = source.line_text(at.span);
+    Some(EvidenceRow {
+        archive: &source.archive,
+        member: &source.member,
+        line: source.line_numbers(at.span).0,
+        text: super::escape::shorten(line.trim(), QUOTED),
+    })
+}
+
+impl<'a> Shown<'a, '_> {
+    fn trace(&self, trace: &'a Trace) -> TraceRow<'a> {
+        let verdict = &trace.verdict;
+        TraceRow {
+            outcome: verdict.outcome.as_str(),
+            reached: verdict.reached,
+            reason: verdict.reason.map(|reason| reason.as_str()),
+            reason_text: verdict.text.clone(),
+            at: self.place(&verdict.place),
+            certainty: verdict.certainty.as_str(),
+            weakest_hop: verdict.weakest,
+            mtu: verdict.mtu.as_ref().map(|(path, hops)| MtuRow {
+                path: *path,
+                limited_by: hops
+                    .iter()
+                    .map(|hop| LimitRow {
+                        hop: *hop,
+                        device: trace.hops.get(hop.wrapping_sub(1)).and_then(|hop| {
+                            let name = hop.output.as_ref().or(hop.input.as_ref())?;
+                            Some(name.to_string())
+                        }),
+                    })
+                    .collect(),
+            }),
+            assumptions: verdict
+                .assumptions
+                .iter()
+                .map(|(hop, text)| AssumptionRow { hop: *hop, text: text.clone() })
+                .collect(),
+            next: verdict.next.iter().map(|next| self.next(next)).collect(),
+            evidence: self.lines(&verdict.evidence),
+            hops: self.hops(&trace.hops),
+            ends: trace.ends.iter().map(|end| self.end(end)).collect(),
+            branches: trace.branches.iter().map(|branch| self.branch(branch)).collect(),
+        }
+    }
+
+    fn host(&self, place: &Place) -> Option<&'a str> {
+        place.host.map(|host| self.topology.snapshot.host_label(host))
+    }
+
+    fn place(&self, place: &Place) -> PlaceRow<'a> {
+        PlaceRow {
+            host: self.host(place),
+            netns: place.netns.as_ref().map(ToString::to_string),
+            device: place.device.as_ref().map(ToString::to_string),
+            bridge: place.bridge.as_ref().map(ToString::to_string),
+            port: place.port.as_ref().map(ToString::to_string),
+            controller: place.controller,
+        }
+    }
+
+    fn next(&self, next: &Next) -> NextRow<'a> {
+        NextRow {
+            text: next.text.clone(),
+            host: next.host.map(|host| self.topology.snapshot.host_label(host)),
+            command: next.need.to_string(),
+        }
+    }
+
+    fn lines(&self, all: &[Evidence]) -> Vec<EvidenceRow<'a>> {
+        all.iter().filter_map(|at| evidence(self.topology, *at)).collect()
+    }
+
+    fn hops(&self, hops: &'a [Hop]) -> Vec<HopRow<'a>> {
+        hops.iter().enumerate().map(|(at, hop)| self.hop(at + 1, hop)).collect()
+    }
+
+    fn hop(&self, n: usize, hop: &'a Hop) -> HopRow<'a> {
+        let fields = |value: fn(&Changed) -> Option<&str>| {
+            hop.changes.iter().map(|one| (one.field, value(one))).collect()
+        };
+        let route = hop.details.route.as_ref();
+        HopRow {
+            n,
+            host: self.host(&hop.place),
+            netns: hop.place.netns.as_ref().map(ToString::to_string),
+            kind: hop.kind.as_str(),
+            bridge: hop.place.bridge.as_ref().map(ToString::to_string),
+            input: hop.input.as_ref().map(ToString::to_string),
+            output: hop.output.as_ref().map(ToString::to_string),
+            action: &hop.action,
+            before: fields(|one| one.before.as_deref()),
+            after: fields(|one| one.after.as_deref()),
+            wire: WireRow { vlans: hop.vlans.clone(), vni: hop.vni },
+            mtu: hop.mtu,
+            certainty: hop.certainty.as_str(),
+            observed: hop.observed.as_deref(),
+            evidence: self.lines(&hop.evidence),
+            route: route.map(|route| RouteRow {
+                rule: route.rule.and_then(|(priority, at)| {
+                    Some(RuleRow { priority, text: evidence(self.topology, at)?.text })
+                }),
+                table: route.table.as_deref(),
+                kind: &route.kind,
+                destination: route.destination.as_deref(),
+                metric: route.metric,
+                source: route.source.as_deref(),
+                nexthops: route
+                    .hops
+                    .iter()
+                    .map(|(dev, via)| NexthopRow { dev, via: via.as_deref(), weight: None })
+                    .collect(),
+            }),
+            openflow: (hop.kind == Kind::OvsBridge).then(|| OpenFlowRow {
+                bridge: hop.place.bridge.as_ref().map(ToString::to_string).unwrap_or_default(),
+                tables: hop
+                    .details
+                    .flows
+                    .iter()
+                    .map(|flow| TableRow {
+                        table: &flow.table,
+                        priority: flow.priority,
+                        cookie: flow.cookie.map(|cookie| format!("{cookie:#x}")),
+                    })
+                    .collect(),
+                ct: hop
+                    .details
+                    .tracked
+                    .iter()
+                    .map(|(zone, commit)| CtRow { zone: *zone, commit: *commit, nat: None })
+                    .collect(),
+            }),
+            netfilter: hop.details.hook.map(|hook| NetfilterRow {
+                hook,
+                table: hop.details.table.as_deref(),
+                rules: hop
+                    .details
+                    .rules
+                    .iter()
+                    .filter_map(|(at, target)| {
+                        let line = evidence(self.topology, *at)?.line;
+                        Some(FilterRuleRow { line, target })
+                    })
+                    .collect(),
+            }),
+        }
+    }
+
+    fn end(&self, end: &'a End) -> EndRow<'a> {
+        EndRow {
+            outcome: end.outcome.as_str(),
+            reason: end.reason.map(|reason| reason.as_str()),
+            at: self.place(&end.place),
+            packet: packet(&end.packet),
+        }
+    }
+
+    fn branch(&self, branch: &'a Branch) -> BranchRow<'a> {
+        BranchRow {
+            from_hop: branch.from_hop,
+            guard: &branch.guard,
+            outcome: branch.end.outcome.as_str(),
+            reason: branch.end.reason.map(|reason| reason.as_str()),
+            at: self.place(&branch.end.place),
+            hops: self.hops(&branch.hops),
+        }
+    }
+}
+
+fn packet(packet: &Packet) -> PacketRow {
+    let number = |field: OfField| {
+        packet.frame.known(field.whole()).and_then(|value| u64::try_from(value).ok())
+    };
+    let arp = packet.eth_type() == Some(0x0806);
+    let (source, destination) =
+        (packet.source().map(|ip| ip.to_string()), packet.destination().map(|ip| ip.to_string()));
+    let tags = packet.frame.tags();
+    let priority = |at: usize| {
+        let tag = tags.get(at).map_or(0, |tag| tag.value);
+        u8::try_from(tag >> 13 & 7).unwrap_or(0)
+    };
+    let vlans = packet.vlans().unwrap_or_default();
+    let id = number(OfField::TunId).unwrap_or(0);
+    let remote = number(OfField::TunDst).and_then(|to| u32::try_from(to).ok()).filter(|to| *to > 0);
+    let mut row = PacketRow {
+        vlans: vlans.iter().enumerate().map(|(at, vid)| (*vid, priority(at))).collect(),
+        dl_src: packet.mac_source().map(|mac| mac.to_string()),
+        dl_dst: packet
+            .mac_destination()
+            .filter(|_| packet.unresolved.is_none())
+            .map(|mac| mac.to_string()),
+        dl_type: packet.eth_type(),
+        size: packet.size,
+        ..PacketRow::default()
+    };
+    if id > 0 || remote.is_some() {
+        let dst = remote.map(|to| std::net::Ipv4Addr::from(to).to_string());
+        row.tunnel = Some(TunnelRow { id, dst });
+    }
+    if arp {
+        row.arp_op = number(OfField::ArpOp);
+        (row.arp_spa, row.arp_tpa) = (source, destination);
+        return row;
+    }
+    (row.nw_src, row.nw_dst) = (source, destination);
+    row.nw_proto = packet.protocol();
+    row.nw_ttl = packet.ttl();
+    row.nw_tos = number(OfField::IpTos);
+    match packet.protocol() {
+        Some(6 | 17 | 132) => {
+            (row.tp_src, row.tp_dst) = (packet.source_port(), packet.destination_port());
+        }
+        Some(1 | 58) => {
+            (row.icmp_type, row.icmp_code) =
+                (packet.icmp().map(|icmp| icmp.0), packet.icmp().map(|icmp| icmp.1));
+        }
+        _ => {}
+    }
+    row
+}

@@ -1,0 +1,527 @@
+//! The path of a packet through captured hosts: what each device, bridge, table and tunnel does with
+//! it, up to where it ends.
+//!
+//! A trace is the network model with a packet in its hand: OpenFlow tables ([`crate::flow`]), packet
+//! filters ([`crate::filter`]), routes ([`crate::l3`]), ports ([`crate::l2`]) and tunnels
+//! ([`crate::overlay`]) are asked for one [`Packet`], one step after another. A step leads to one
+//! place, to several of which each gets a copy, or to several of which one is taken; so a trace is a
+//! [`Tree`]. What is not known is such a fork too, never a step left out: if all its ways lead to one
+//! fate, the trace is as sure as without it.
+mod bridge;
+mod device;
+mod ends;
+mod flow_text;
+mod guest;
+mod local;
+mod neighbour;
+mod netfilter;
+mod normal;
+mod packet;
+mod question;
+mod reach;
+mod result;
+mod route;
+mod stack;
+mod switch;
+mod tree;
+mod tunnel;
+mod verify;
+mod words;
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::OnceLock;
+
+use tapline_core::Name;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_core::need::Need;
+use tapline_core::span::Evidence;
+use tapline_topology::NodeId;
+
+use crate::truth::Truth;
+use crate::{Answer, Item, Network};
+
+pub use ends::{EndError, Goal, Start, Target};
+pub use packet::{Inner, NOBODY, Packet};
+pub use question::{Answered, Question};
+pub use reach::{Cell, Peer, Row};
+pub use result::{Branch, Trace, Verdict};
+pub use tree::{
+    Changed, Details, Doubt, End, FlowDetails, Hop, Kind, Next, Node, Part, Place, RouteDetails,
+    Tree,
+};
+pub use verify::{Compared, Verification};
+pub use words::{Certainty, Outcome, Reason};
+
+use netfilter::Tables;
+use switch::Switches;
+
+/// Hops of one way.
+const MOST_HOPS: u32 = 64;
+/// Nodes of the tree.
+const MOST_NODES: usize = 8192;
+
+/// A question.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Query {
+    /// Where the packet is put in.
+    pub from: Start,
+    /// Where it is to go; `None` where it does not matter.
+    pub to: Option<Goal>,
+    /// The packet, as far as the question tells it.
+    pub packet: Packet,
+    /// Translations that earlier packets of its connection have made.
+    pub connections: Vec<Connection>,
+    /// It ends where it leaves the bridges of OVS.
+    pub stop_at_ovs: bool,
+}
+
+/// A connection that a namespace translates.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Connection {
+    /// The host.
+    pub host: HostId,
+    /// The namespace.
+    pub netns: Netns,
+    /// Ends of its packets as they come in.
+    pub before: Tuple,
+    /// The same as they go out.
+    pub after: Tuple,
+    /// Its mark.
+    pub mark: crate::filter::Mark,
+}
+
+/// Ends of a packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tuple {
+    /// The address that it comes from.
+    pub source: Option<IpAddr>,
+    /// The address that it goes to.
+    pub destination: Option<IpAddr>,
+    /// The port that it comes from.
+    pub source_port: Option<u16>,
+    /// The port that it goes to.
+    pub destination_port: Option<u16>,
+}
+
+impl Tuple {
+    fn of(packet: &Packet) -> Self {
+        Self {
+            source: packet.source(),
+            destination: packet.destination(),
+            source_port: packet.source_port(),
+            destination_port: packet.destination_port(),
+        }
+    }
+}
+
+/// Follows a packet.
+pub fn trace(network: &Network<'_>, query: &Query) -> Trace {
+    Tracer::new(network).trace(query)
+}
+
+/// Answers many questions about one network: what it learns of bridges and filters it keeps.
+#[derive(Debug)]
+pub struct Tracer<'n, 'a> {
+    network: &'n Network<'a>,
+    switches: OnceLock<Switches<'a>>,
+    tables: OnceLock<Tables<'a>>,
+    guests: OnceLock<guest::Guests>,
+    responders: OnceLock<guest::Responders>,
+}
+
+impl<'n, 'a> Tracer<'n, 'a> {
+    /// Over this network.
+    pub fn new(network: &'n Network<'a>) -> Self {
+        Self {
+            network,
+            switches: OnceLock::new(),
+            tables: OnceLock::new(),
+            guests: OnceLock::new(),
+            responders: OnceLock::new(),
+        }
+    }
+
+    /// The network.
+    pub fn network(&self) -> &'n Network<'a> {
+        self.network
+    }
+
+    fn switches(&self) -> &Switches<'a> {
+        self.switches.get_or_init(|| Switches::new(self.network))
+    }
+
+    fn tables(&self) -> &Tables<'a> {
+        self.tables.get_or_init(|| Tables::new(self.network))
+    }
+
+    /// Follows a packet.
+    pub fn trace(&self, query: &Query) -> Trace {
+        let mut walk = Walk::new(self, query);
+        walk.start(query);
+        walk.run();
+        Trace::of(self, query, walk)
+    }
+}
+
+/// Where a packet is, and what comes next.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum At {
+    /// A device receives it from its far side.
+    Receive(NodeId),
+    /// A device sends it.
+    Send(NodeId),
+    /// A Linux bridge has it, from a port or from the stack of the host.
+    Bridge { bridge: NodeId, from: Option<NodeId> },
+    /// An OVS bridge receives it on this interface.
+    Switch(NodeId),
+    /// The stack of a namespace has it.
+    Stack(netfilter::Pass),
+    /// A guest receives it.
+    Guest(NodeId),
+    /// A tunnel sends it.
+    Tunnel {
+        endpoint: NodeId,
+        key: Option<u64>,
+        /// The far end, where the packet's flows name it.
+        remote: Option<IpAddr>,
+    },
+    /// It leaves the host by this device.
+    Wire(NodeId),
+}
+
+/// One way that is not at its end.
+#[derive(Clone, Debug)]
+struct Way {
+    /// The last node of the tree.
+    tip: usize,
+    /// What tells it from others behind the same fork.
+    guard: Option<String>,
+    packet: Packet,
+    /// What was visited, to notice that it goes round.
+    trail: Vec<Crumb>,
+    hops: u32,
+}
+
+/// What a packet looked like at a place where it might go round.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Crumb {
+    node: NodeId,
+    packet: Packet,
+}
+
+struct Walk<'t, 'n, 'a> {
+    tracer: &'t Tracer<'n, 'a>,
+    network: &'n Network<'a>,
+    goal: Goal,
+    tree: Tree,
+    queue: VecDeque<(Way, At)>,
+    stop_at_ovs: bool,
+    /// Translations that packets before this one made.
+    connections: Vec<Connection>,
+    /// Translations that this packet makes.
+    made: Vec<Connection>,
+}
+
+impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
+    fn new(tracer: &'t Tracer<'n, 'a>, query: &Query) -> Self {
+        Self {
+            tracer,
+            network: tracer.network,
+            goal: query.to.clone().unwrap_or(Goal::Anywhere),
+            tree: Tree::default(),
+            queue: VecDeque::new(),
+            stop_at_ovs: query.stop_at_ovs,
+            connections: query.connections.clone(),
+            made: Vec::new(),
+        }
+    }
+
+    fn start(&mut self, query: &Query) {
+        let mut way =
+            Way { tip: 0, guard: None, packet: query.packet.clone(), trail: Vec::new(), hops: 0 };
+        match &query.from {
+            Start::Guest(nic) => self.send_from_guest(way, *nic),
+            Start::Netns(host, netns) => {
+                way.packet.enter_stack();
+                self.go(way, At::Stack(netfilter::Pass::own(*host, netns)));
+            }
+            Start::Device(device) => {
+                if let Some(item) = self.device(*device) {
+                    let before = way.packet.clone();
+                    let mut hop = self.device_hop(item, "comes in from the far side");
+                    hop.input = Some(item.name().into());
+                    self.hop(&mut way, &before, hop);
+                }
+                self.go(way, At::Receive(*device));
+            }
+            Start::Port(interface) => self.go(way, At::Switch(*interface)),
+            Start::Outside(_) => {
+                let place = Place::default();
+                self.unknown(&mut way, place, Reason::NotCaptured, Vec::new());
+            }
+        }
+    }
+
+    fn run(&mut self) {
+        while let Some((mut way, at)) = self.queue.pop_front() {
+            if self.tree.nodes.len() > MOST_NODES || way.hops > MOST_HOPS {
+                let place = self.place_at(&at);
+                self.unknown(&mut way, place, Reason::Limit, Vec::new());
+                continue;
+            }
+            self.step(way, at);
+        }
+    }
+
+    fn step(&mut self, way: Way, at: At) {
+        match at {
+            At::Receive(device) => self.receive(way, device),
+            At::Send(device) => self.send(way, device),
+            At::Bridge { bridge, from } => self.bridge(way, bridge, from),
+            At::Switch(interface) => self.switch(way, interface),
+            At::Stack(pass) => self.stack(way, pass),
+            At::Guest(nic) => self.guest(way, nic),
+            At::Tunnel { endpoint, key, remote } => self.tunnel(way, endpoint, key, remote),
+            At::Wire(device) => self.wire(way, device),
+        }
+    }
+
+    fn place_at(&self, at: &At) -> Place {
+        match at {
+            At::Receive(node)
+            | At::Send(node)
+            | At::Wire(node)
+            | At::Switch(node)
+            | At::Guest(node)
+            | At::Bridge { bridge: node, .. }
+            | At::Tunnel { endpoint: node, .. } => self.place(*node),
+            At::Stack(pass) => {
+                Place { host: Some(pass.host), netns: Some(pass.netns.clone()), ..Place::default() }
+            }
+        }
+    }
+
+    /// The place of a device, an OVS interface or a NIC of a guest.
+    fn place(&self, node: NodeId) -> Place {
+        let Some(data) = self.network.topology.node(node) else { return Place::default() };
+        if let Some(interface) = self.network.ovs_interface(node) {
+            return Place {
+                host: Some(interface.host),
+                bridge: Some(interface.data.bridge.clone()),
+                port: Some(interface.name().into()),
+                ..Place::default()
+            };
+        }
+        Place {
+            host: data.host,
+            netns: Some(data.netns.clone().unwrap_or_default()),
+            device: Some(data.name.clone()),
+            ..Place::default()
+        }
+    }
+
+    fn name(&self, node: NodeId) -> Name {
+        self.network.topology.node(node).map(|node| node.name.clone()).unwrap_or_default()
+    }
+
+    /// Adds a hop to a way; what changes is told from the packet before it.
+    fn hop(&mut self, way: &mut Way, before: &Packet, mut hop: Hop) {
+        hop.changes = result::changes(before, &way.packet);
+        if hop.vlans.is_empty() {
+            hop.vlans = way.packet.vlans().unwrap_or_default();
+        }
+        way.tip = self.tree.add(way.tip, way.guard.take(), Part::Hop(Box::new(hop)));
+        way.hops += 1;
+    }
+
+    fn go(&mut self, way: Way, at: At) {
+        self.queue.push_back((way, at));
+    }
+
+    /// All of these happen, each with a copy.
+    fn copies(&mut self, way: &mut Way) {
+        way.tip = self.tree.add(way.tip, way.guard.take(), Part::All);
+    }
+
+    /// One of what follows happens.
+    fn fork(&mut self, way: &mut Way, doubt: Doubt) {
+        way.tip = self.tree.add(way.tip, way.guard.take(), Part::One(Box::new(doubt)));
+    }
+
+    /// A copy of a way behind a fork.
+    fn branch(way: &Way, guard: impl Into<String>) -> Way {
+        Way { guard: Some(guard.into()), ..way.clone() }
+    }
+
+    fn end(&mut self, way: &mut Way, end: End) {
+        way.tip = self.tree.add(way.tip, way.guard.take(), Part::End(Box::new(end)));
+    }
+
+    /// An end at which the packet does not arrive.
+    fn lost(
+        &mut self,
+        way: &mut Way,
+        outcome: Outcome,
+        reason: Reason,
+        place: Place,
+        evidence: impl IntoIterator<Item = Evidence>,
+    ) {
+        let end = End {
+            outcome,
+            reason: Some(reason),
+            text: reason.text().to_owned(),
+            place,
+            packet: way.packet.clone(),
+            reached: Truth::No,
+            aside: false,
+            hypothetical: false,
+            certainty: Certainty::Proven,
+            evidence: evidence.into_iter().collect(),
+            next: Vec::new(),
+        };
+        self.end(way, end);
+    }
+
+    /// A copy that nobody waits for ends.
+    fn aside(&mut self, way: &mut Way, reason: Reason, place: Place) {
+        self.lost(way, Outcome::Blackholed, reason, place, None);
+        if let Some(Node { part: Part::End(end), .. }) = self.tree.nodes.last_mut() {
+            end.aside = true;
+        }
+    }
+
+    /// An end behind which nothing is known.
+    fn unknown(&mut self, way: &mut Way, place: Place, reason: Reason, needs: Vec<Need>) {
+        let next = Self::next(&place, needs);
+        let end = End {
+            outcome: Outcome::Unknown,
+            reason: Some(reason),
+            text: reason.text().to_owned(),
+            place,
+            packet: way.packet.clone(),
+            reached: Truth::Maybe,
+            aside: false,
+            hypothetical: false,
+            certainty: Certainty::Inferred,
+            evidence: Vec::new(),
+            next,
+        };
+        self.end(way, end);
+    }
+
+    /// It may be lost here: nothing captured tells. Goes on with the way on which it is not.
+    fn may_stop(&mut self, way: &mut Way, place: Place, reason: Reason, needs: Vec<Need>) {
+        self.may_stop_at(way, place, reason, needs, Vec::new());
+    }
+
+    fn may_stop_at(
+        &mut self,
+        way: &mut Way,
+        place: Place,
+        reason: Reason,
+        needs: Vec<Need>,
+        evidence: Vec<Evidence>,
+    ) {
+        let next = Self::next(&place, needs);
+        let text = reason.text().to_owned();
+        let doubt = Doubt { reason, text: text.clone(), place: place.clone(), next, evidence };
+        let end = End {
+            outcome: Outcome::Unknown,
+            reason: Some(reason),
+            text,
+            place,
+            packet: way.packet.clone(),
+            reached: Truth::No,
+            aside: false,
+            hypothetical: true,
+            certainty: Certainty::Inferred,
+            evidence: Vec::new(),
+            next: doubt.next.clone(),
+        };
+        self.fork(way, doubt);
+        let mut stopped = Self::branch(way, "it is lost here");
+        self.end(&mut stopped, end);
+        way.guard = Some("it passes".to_owned());
+    }
+
+    fn next(place: &Place, needs: Vec<Need>) -> Vec<Next> {
+        let text = "decides what happens here".to_owned();
+        needs.into_iter().map(|need| Next { text: text.clone(), host: place.host, need }).collect()
+    }
+
+    /// It arrives somewhere: at the goal or not.
+    fn arrive(
+        &mut self,
+        way: &mut Way,
+        outcome: Outcome,
+        place: Place,
+        target: ends::Reached<'_>,
+        certainty: Certainty,
+        evidence: impl IntoIterator<Item = Evidence>,
+    ) {
+        let reached = self.goal.is_met(&target);
+        let aside = reached == Truth::No && way.packet.is_multicast() == Some(true);
+        let end = End {
+            outcome,
+            reason: None,
+            text: target.to_string(),
+            place,
+            packet: way.packet.clone(),
+            reached,
+            aside,
+            hypothetical: false,
+            certainty,
+            evidence: evidence.into_iter().collect(),
+            next: Vec::new(),
+        };
+        self.end(way, end);
+    }
+
+    /// Whether a way comes to where it was before, with the same packet.
+    fn goes_round(&mut self, way: &mut Way, node: NodeId) -> bool {
+        let crumb = Crumb { node, packet: way.packet.clone() };
+        if way.trail.contains(&crumb) {
+            let place = self.place(node);
+            let end = End {
+                outcome: Outcome::Loops,
+                reason: None,
+                text: "it comes back to where it was".to_owned(),
+                place,
+                packet: way.packet.clone(),
+                reached: Truth::No,
+                aside: false,
+                hypothetical: false,
+                certainty: Certainty::Inferred,
+                evidence: Vec::new(),
+                next: Vec::new(),
+            };
+            self.end(way, end);
+            return true;
+        }
+        way.trail.push(crumb);
+        false
+    }
+
+    /// Whether a device passes frames; ends the way where it does not.
+    fn passes(&mut self, way: &mut Way, device: NodeId) -> bool {
+        let place = self.place(device);
+        match self.network.forwarding(device) {
+            Answer::Known(None) => true,
+            Answer::Known(Some(block)) => {
+                let reason = device::reason(&block.why);
+                self.lost(way, Outcome::Blackholed, reason, place, Some(block.evidence));
+                false
+            }
+            Answer::Unknown(needs) => {
+                self.may_stop(way, place, Reason::NotCaptured, needs);
+                true
+            }
+        }
+    }
+
+    fn device(&self, node: NodeId) -> Option<Item<'a, tapline_topology::graph::Netdev<'a>>> {
+        self.network.netdev(node)
+    }
+}

@@ -1,0 +1,398 @@
+//! Linux bridges: VLANs, what was learnt, spanning tree, isolation, and the packet filter where it
+//! sees bridged frames (net/bridge/br_input.c, br_forward.c, br_netfilter_hooks.c).
+use tapline_core::ids::{Mac, Netns};
+use tapline_core::span::Evidence;
+use tapline_topology::graph::{Netdev, NetdevKind};
+use tapline_topology::{NodeId, Topic};
+
+use crate::{Answer, Item};
+
+use super::device::{line, mac_of};
+use super::netfilter::{Bridged, Pass};
+use super::packet::{IPV4, IPV6};
+use super::{At, Certainty, Hop, Kind, Outcome, Packet, Reason, Walk, Way};
+
+type Device<'a> = Item<'a, Netdev<'a>>;
+
+/// Addresses that bridges keep for themselves: `01:80:c2:00:00:0X`.
+fn is_link_local(mac: Mac) -> bool {
+    matches!(mac.0, [0x01, 0x80, 0xc2, 0x00, 0x00, last] if last < 0x10)
+}
+
+impl<'a> Walk<'_, '_, 'a> {
+    /// A bridge has a frame from one of its ports, or from the stack of the host.
+    pub(super) fn bridge(&mut self, mut way: Way, node: NodeId, from: Option<NodeId>) {
+        let Some(bridge) = self.device(node) else { return };
+        let place = self.place(node);
+        if bridge.kind != NetdevKind::Bridge {
+            self.unknown(&mut way, place, Reason::NotCaptured, Vec::new());
+            return;
+        }
+        if bridge.admin_up() == Some(false) {
+            let at = bridge.flags.as_ref().map(|flags| flags.evidence).or_else(|| line(bridge));
+            self.lost(&mut way, Outcome::Blackholed, Reason::IfAdminDown, place, at);
+            return;
+        }
+        let Some(wanted) = self.destination_on(&mut way, &place) else { return };
+        if is_link_local(wanted) {
+            self.lost(&mut way, Outcome::Blackholed, Reason::ReservedMac, place, line(bridge));
+            return;
+        }
+        let Some(vlan) = self.vlan_on_bridge(&mut way, bridge, from) else { return };
+        if let Some(from) = from {
+            let sees = self.is_filtered(bridge, &way.packet);
+            if sees != Answer::Known(false) {
+                // Where it is not known whether the filter sees bridged frames, and it lets them
+                // pass, that does not matter.
+                let sure = matches!(sees, Answer::Known(_));
+                let bridged = Bridged { bridge: node, from, to: None, vlan, sure };
+                self.go(way, At::Stack(Pass::bridged(bridge, bridged)));
+                return;
+            }
+        }
+        self.forward_on_bridge(way, bridge, from, vlan, None);
+    }
+
+    /// The MAC that a frame goes to; ends the way where that is not known.
+    fn destination_on(&mut self, way: &mut Way, place: &super::Place) -> Option<Mac> {
+        let wanted = way.packet.mac_destination();
+        if wanted.is_none() {
+            self.unknown(way, place.clone(), Reason::NeighAbsent, Vec::new());
+        }
+        wanted
+    }
+
+    /// The VLAN of a frame within the bridge; 0 where the bridge does not tell VLANs apart.
+    fn vlan_on_bridge(
+        &mut self,
+        way: &mut Way,
+        bridge: Device<'a>,
+        from: Option<NodeId>,
+    ) -> Option<u16> {
+        if !self.network.filters_vlans(bridge) {
+            return Some(0);
+        }
+        let port = from.unwrap_or(bridge.id);
+        let place = self.place(port);
+        let tag = way.packet.vlans().and_then(|vlans| vlans.first().copied());
+        let Some(vlans) = self.network.bridge_ports().vlans(port) else {
+            let needs = vec![tapline_core::need::Need::command("bridge -d vlan show")];
+            self.unknown(way, place, Reason::NotCaptured, needs);
+            return None;
+        };
+        let vlan = match tag.filter(|vid| *vid != 0) {
+            Some(vid) => vlans.contains(vid).then_some(vid),
+            None => vlans.pvid,
+        };
+        let evidence = vlans.evidence;
+        if vlan.is_none() {
+            let reason = Reason::BridgeVlanNotMember;
+            self.lost(way, Outcome::Blackholed, reason, place, evidence);
+            return None;
+        }
+        if tag.is_some() {
+            way.packet.frame.pop_tag();
+        }
+        vlan
+    }
+
+    /// Whether the packet filter of the namespace sees frames of a bridge.
+    fn is_filtered(&self, bridge: Device<'a>, packet: &Packet) -> Answer<bool> {
+        let key = match packet.eth_type() {
+            Some(IPV4) => "net.bridge.bridge-nf-call-iptables",
+            Some(IPV6) => "net.bridge.bridge-nf-call-ip6tables",
+            _ => return Answer::Known(false),
+        };
+        let own = bridge.data.records.iter().find_map(|seen| {
+            let data = seen.record.kind_data.bridge.as_ref()?;
+            data.nf_call_iptables.as_ref().map(|set| set.value)
+        });
+        if own == Some(true) {
+            return Answer::Known(true);
+        }
+        let settings = self.network.kernel_settings();
+        let root = Netns::Root;
+        let of_netns = settings.get(&(bridge.host, bridge.netns(), key));
+        match of_netns.or_else(|| settings.get(&(bridge.host, &root, key))) {
+            Some(setting) => Answer::Known(setting.value == 1),
+            // `sysctl -a` lists no key of a module that is not loaded.
+            None if crate::texts::all_settings(self.network, bridge.host).is_some() => {
+                Answer::Known(false)
+            }
+            None => Answer::Unknown(vec![tapline_core::need::Need::command("sysctl").with(key)]),
+        }
+    }
+
+    /// Passes a frame on to the ports of a bridge and to the stack.
+    pub(super) fn forward_on_bridge(
+        &mut self,
+        mut way: Way,
+        bridge: Device<'a>,
+        from: Option<NodeId>,
+        vlan: u16,
+        filtered: Option<bool>,
+    ) {
+        let place = self.place(bridge.id);
+        let wanted = way.packet.mac_destination();
+        let network = self.network;
+        let members = network.members(bridge.id);
+        let local = wanted.is_some_and(|mac| {
+            mac_of(bridge) == Some(mac)
+                || members.iter().any(|member| mac_of(*member) == Some(mac) && !is_guests(*member))
+        });
+        if local && from.is_some() {
+            self.up_from_bridge(way, bridge, from, vlan);
+            return;
+        }
+        let multicast = wanted.is_some_and(Mac::is_multicast);
+        let entry = wanted.filter(|_| !multicast).and_then(|mac| self.learnt(bridge, mac, vlan));
+        if let Some((port, evidence)) = entry {
+            if Some(port) == from && !self.is_hairpin(port) {
+                let reason = Reason::FdbPointsBack;
+                self.lost(&mut way, Outcome::Blackholed, reason, place, Some(evidence));
+                return;
+            }
+            let hop = self.bridge_hop(bridge, from, format!("learnt at {}", self.name(port)));
+            self.leave_bridge(way, bridge, (from, port), vlan, (hop, Some(evidence)), filtered);
+            return;
+        }
+        // A member that no complete list of them shows may be the port that is meant.
+        let all_known = network.complete(bridge.host, bridge.netns(), Topic::Links)
+            || network.complete(bridge.host, &Netns::Root, Topic::BridgeMembers);
+        let mut ports = Vec::new();
+        for member in &members {
+            if Some(member.id) == from && !self.is_hairpin(member.id) {
+                continue;
+            }
+            ports.push(*member);
+        }
+        let up = multicast && from.is_some();
+        let dead_end = ports.is_empty() && all_known;
+        if dead_end && !up {
+            self.lost(&mut way, Outcome::Blackholed, Reason::L2DeadEnd, place, line(bridge));
+            return;
+        }
+        let more = usize::from(up) + usize::from(!all_known) + usize::from(dead_end);
+        let several = ports.len() + more > 1;
+        let captured = self.has_fdb(bridge);
+        if several && !multicast && !captured && all_known {
+            // Which port it was learnt at is not known: one of them gets it, or all.
+            let next = Self::next(
+                &place,
+                vec![
+                    tapline_core::need::Need::command("bridge fdb show br")
+                        .with(bridge.name())
+                        .within(bridge.netns()),
+                ],
+            );
+            let doubt = super::Doubt {
+                reason: Reason::NotCaptured,
+                text: "what the bridge has learnt was not captured".to_owned(),
+                place: place.clone(),
+                next,
+                evidence: Vec::new(),
+            };
+            self.fork(&mut way, doubt);
+        } else if several {
+            self.copies(&mut way);
+        }
+        if dead_end {
+            let mut copy = Self::branch(&way, "no other port");
+            let at = line(bridge);
+            let place = place.clone();
+            self.lost(&mut copy, Outcome::Blackholed, Reason::L2DeadEnd, place, at);
+        }
+        for port in ports {
+            let guard = if several { Some(format!("flood: {}", port.name())) } else { None };
+            let copy = Way { guard: guard.or_else(|| way.guard.clone()), ..way.clone() };
+            let words = if multicast { "floods" } else { "not learnt: floods" };
+            let mut hop = self.bridge_hop(bridge, from, words);
+            if several && !multicast && !captured {
+                hop.certainty = Certainty::Inferred;
+            }
+            self.leave_bridge(copy, bridge, (from, port.id), vlan, (hop, None), filtered);
+        }
+        if !all_known {
+            // Ports that no list shows may get a copy too.
+            let needs = network.missing(bridge.host, bridge.netns(), &[Topic::Links]);
+            let mut copy = Self::branch(&way, "to ports that were not captured");
+            self.unknown(&mut copy, place, Reason::NotCaptured, needs);
+        }
+        if up {
+            let copy = if several { Self::branch(&way, "up into the host") } else { way };
+            self.up_from_bridge(copy, bridge, from, vlan);
+        }
+    }
+
+    fn bridge_hop(
+        &self,
+        bridge: Device<'a>,
+        from: Option<NodeId>,
+        action: impl Into<String>,
+    ) -> Hop {
+        let mut hop = Hop::new(Kind::LinuxBridge, self.place(bridge.id), action);
+        hop.input = Some(from.map_or_else(|| bridge.name().into(), |from| self.name(from)));
+        hop.mtu = bridge.mtu.as_ref().map(|mtu| mtu.value);
+        let member = from
+            .and_then(|from| self.device(from))
+            .and_then(|from| from.master.as_ref().map(|master| master.evidence));
+        hop.cite(member.or_else(|| line(bridge)));
+        hop
+    }
+
+    fn leave_bridge(
+        &mut self,
+        mut way: Way,
+        bridge: Device<'a>,
+        (from, to): (Option<NodeId>, NodeId),
+        vlan: u16,
+        (mut hop, learnt): (Hop, Option<Evidence>),
+        filtered: Option<bool>,
+    ) {
+        let before = way.packet.clone();
+        let place = self.place(to);
+        hop.output = Some(self.name(to));
+        hop.cite(learnt);
+        let port = self.device(to);
+        hop.cite(port.and_then(|port| port.master.as_ref().map(|master| master.evidence)));
+        let block = from.and_then(|from| self.network.blocked_between(from, to));
+        let isolated = block.filter(|block| block.why == crate::l2::Why::Isolated);
+        if let Some(block) = isolated {
+            let reason = super::device::reason(&block.why);
+            self.lost(&mut way, Outcome::Blackholed, reason, place, Some(block.evidence));
+            return;
+        }
+        if self.network.filters_vlans(bridge) {
+            let Some(vlans) = self.network.bridge_ports().vlans(to) else {
+                let needs = vec![tapline_core::need::Need::command("bridge -d vlan show")];
+                self.unknown(&mut way, place, Reason::NotCaptured, needs);
+                return;
+            };
+            if !vlans.contains(vlan) {
+                let evidence = vlans.evidence;
+                if learnt.is_some() {
+                    let reason = Reason::BridgeVlanNotMember;
+                    self.lost(&mut way, Outcome::Blackholed, reason, place, evidence);
+                } else {
+                    // Not among the ports that a flood goes to.
+                    self.aside(&mut way, Reason::BridgeVlanNotMember, place);
+                }
+                return;
+            }
+            if !self.leaves_untagged(bridge, to, vlan) {
+                way.packet.frame.push_tag();
+                way.packet.frame.set_vlan(vlan);
+            }
+        }
+        self.hop(&mut way, &before, hop);
+        if let Some((from, sure)) = from.zip(filtered) {
+            let bridged = Bridged { bridge: bridge.id, from, to: Some(to), vlan, sure };
+            self.go(way, At::Stack(Pass::bridged(bridge, bridged)));
+            return;
+        }
+        self.go(way, At::Send(to));
+    }
+
+    /// Up into the stack of the host, by the bridge's own device.
+    fn up_from_bridge(
+        &mut self,
+        mut way: Way,
+        bridge: Device<'a>,
+        from: Option<NodeId>,
+        vlan: u16,
+    ) {
+        let before = way.packet.clone();
+        let mut hop = self.bridge_hop(bridge, from, "for the host itself");
+        hop.output = Some(bridge.name().into());
+        if self.network.filters_vlans(bridge)
+            && let Some(vlans) = self.network.bridge_ports().vlans(bridge.id)
+        {
+            if !vlans.contains(vlan) {
+                let (place, evidence) = (self.place(bridge.id), vlans.evidence);
+                let reason = Reason::BridgeVlanNotMember;
+                self.lost(&mut way, Outcome::Blackholed, reason, place, evidence);
+                return;
+            }
+            if !self.leaves_untagged(bridge, bridge.id, vlan) {
+                way.packet.frame.push_tag();
+                way.packet.frame.set_vlan(vlan);
+            }
+        }
+        self.hop(&mut way, &before, hop);
+        if let Some(&vid) = way.packet.vlans().unwrap_or_default().first()
+            && vid != 0
+        {
+            self.go(way, At::Receive(bridge.id));
+            return;
+        }
+        self.hand_to_stack(way, bridge, from);
+    }
+
+    fn leaves_untagged(&self, bridge: Device<'a>, port: NodeId, vlan: u16) -> bool {
+        let name = self.name(port);
+        let mut texts = self
+            .network
+            .bridge_vlan_texts()
+            .filter(|(source, _)| source.host == bridge.host && source.netns == *bridge.netns());
+        texts.any(|(_, records)| {
+            records.iter().any(|record| {
+                let first = record.vid.as_ref().map_or(0, |vid| vid.value);
+                let last = record.vid_end.unwrap_or(first);
+                record.dev.value == name
+                    && (first..=last).contains(&vlan)
+                    && record.flags.iter().any(|flag| flag == "Untagged")
+            })
+        })
+    }
+
+    fn is_hairpin(&self, port: NodeId) -> bool {
+        let state = self.network.bridge_ports().state(port);
+        state.and_then(|state| state.hairpin).is_some_and(|(on, _)| on)
+    }
+
+    /// The port at which a MAC was learnt.
+    fn learnt(&self, bridge: Device<'a>, mac: Mac, vlan: u16) -> Option<(NodeId, Evidence)> {
+        let filters = self.network.filters_vlans(bridge);
+        for (source, entries) in self.network.fdb_texts() {
+            if source.host != bridge.host || source.netns != *bridge.netns() {
+                continue;
+            }
+            for entry in entries {
+                let of_bridge =
+                    entry.master.as_ref().is_some_and(|master| master.value == bridge.name());
+                let of_vlan = !filters || entry.vlan.is_none_or(|vid| vid == vlan);
+                if entry.mac.value != mac || !of_bridge || !of_vlan {
+                    continue;
+                }
+                let Some(dev) = &entry.dev else { continue };
+                // What is set for the port itself was looked at before.
+                if entry.flags.iter().any(|flag| flag == "permanent" || flag == "self") {
+                    continue;
+                }
+                let port =
+                    self.network.topology.find_netdev(source.host, &source.netns, &dev.value);
+                let member = port.filter(|port| {
+                    self.network.master(*port).is_some_and(|master| master.id == bridge.id)
+                });
+                if let Some(port) = member {
+                    return Some((port, Evidence { source: source.id, span: entry.at }));
+                }
+            }
+        }
+        None
+    }
+
+    fn has_fdb(&self, bridge: Device<'a>) -> bool {
+        self.network.fdb_texts().any(|(source, _)| {
+            source.host == bridge.host
+                && source.netns == *bridge.netns()
+                && self.network.topology.snapshot.completeness(source.id).is_complete()
+        })
+    }
+}
+
+/// The MAC of a tap that libvirt made is never used by anybody: it is the guest's with another
+/// first octet.
+fn is_guests(member: Device<'_>) -> bool {
+    matches!(member.kind, NetdevKind::Tap)
+}

@@ -1,0 +1,513 @@
+//! Guests: the addresses that are known of them, their first hop, and what they take.
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use tapline_core::capture::HostId;
+use tapline_core::ids::Mac;
+use tapline_core::records::openflow::{Action, OfField};
+use tapline_core::span::Evidence;
+use tapline_topology::graph::VmNic;
+use tapline_topology::{EdgeKind, NodeId, Topic};
+
+use crate::{Item, Network, l2};
+
+use super::{At, Certainty, Hop, Kind, Outcome, Place, Reason, Tracer, Walk, Way, ends};
+
+/// The addresses of guests by MAC.
+pub(super) type Guests = BTreeMap<Mac, Vec<(IpAddr, Evidence)>>;
+
+/// Who answers ARP by flows: the MAC that is answered, where it is one.
+pub(super) type Responders = BTreeMap<IpAddr, Option<(Mac, Evidence)>>;
+
+/// Where a device hangs: the VLAN of an OVS bridge, or a Linux bridge; with the tunnel keys that
+/// the VLAN has between hosts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Segment {
+    host: HostId,
+    bridge: NodeId,
+    vlan: u16,
+    keys: Vec<u64>,
+}
+
+impl Segment {
+    /// In a few words: `key 65`, `VLAN 3`.
+    pub(super) fn words(&self) -> String {
+        match self.keys.first() {
+            Some(key) => format!("key {key}"),
+            None => format!("VLAN {}", self.vlan),
+        }
+    }
+}
+
+impl Tracer<'_, '_> {
+    /// The addresses that flows, rules and neighbours know of NICs of guests.
+    pub(super) fn guests(&self) -> &Guests {
+        self.guests.get_or_init(|| {
+            let network = self.network;
+            let macs: std::collections::BTreeSet<Mac> =
+                network.vm_nics().filter_map(|nic| Some(nic.data.mac.as_ref()?.value)).collect();
+            let mut all = Guests::new();
+            let mut add = |mac: Mac, ip: IpAddr, at: Evidence| {
+                if !macs.contains(&mac) || ip.is_unspecified() || ip.is_multicast() {
+                    return;
+                }
+                let known = all.entry(mac).or_default();
+                if known.iter().all(|(other, _)| *other != ip) {
+                    known.push((ip, at));
+                }
+            };
+            for bridge in network.ovs_bridges() {
+                let Some(dump) = network.flows().best(bridge.host, bridge.name()) else { continue };
+                for flow in &dump.flows {
+                    let Some(mac) = flow.wants(OfField::EthSrc.whole()) else { continue };
+                    let bytes = mac.value.to_be_bytes();
+                    let Some(mac) = bytes.last_chunk::<6>().copied().map(Mac) else { continue };
+                    for field in [OfField::ArpSpa, OfField::IpSrc] {
+                        let ip = flow.wants(field.whole()).map(|ip| ip.value);
+                        let ip = ip.and_then(|ip| u32::try_from(ip).ok());
+                        if let Some(ip) = ip {
+                            add(mac, IpAddr::V4(ip.into()), dump.line(flow));
+                        }
+                    }
+                    if let Some(ip) = flow.wants(OfField::Ipv6Src.whole()) {
+                        add(mac, IpAddr::V6(ip.value.into()), dump.line(flow));
+                    }
+                }
+            }
+            for (_, mac, ip, at) in self.tables().guest_addresses() {
+                add(mac, ip, at);
+            }
+            for neighbours in network.neighbours().values() {
+                for ((_, ip), known) in neighbours {
+                    if let Some(mac) = known.record.mac.as_ref().filter(|_| !known.failed) {
+                        add(mac.value, *ip, known.evidence);
+                    }
+                }
+            }
+            all
+        })
+    }
+
+    /// The addresses of a NIC, IPv4 first.
+    pub(super) fn addresses_of_nic(&self, nic: Item<'_, VmNic<'_>>) -> Vec<(IpAddr, Evidence)> {
+        let Some(mac) = nic.data.mac.as_ref() else { return Vec::new() };
+        let mut all = self.guests().get(&mac.value).cloned().unwrap_or_default();
+        all.sort_by_key(|(ip, _)| (ip.is_ipv6(), is_link_local(*ip)));
+        all
+    }
+
+    /// The MAC that flows answer ARP for an address with, where all that do name the same.
+    pub(super) fn responder(&self, ip: IpAddr) -> Option<(Mac, Evidence)> {
+        let all = self.responders.get_or_init(|| {
+            let mut all: BTreeMap<IpAddr, Option<(Mac, Evidence)>> = BTreeMap::new();
+            for bridge in self.network.ovs_bridges() {
+                let Some(dump) = self.network.flows().best(bridge.host, bridge.name()) else {
+                    continue;
+                };
+                for flow in &dump.flows {
+                    let asked = flow.wants(OfField::ArpTpa.whole()).map(|ip| ip.value);
+                    let Some(asked) = asked.and_then(|ip| u32::try_from(ip).ok()) else { continue };
+                    let mac = crate::flows::actions(flow).find_map(|action| match &action.action {
+                        Action::SetField(set) | Action::Load(set) => {
+                            set.bits?.value_of(OfField::EthSrc.whole())
+                        }
+                        _ => None,
+                    });
+                    let Some(mac) = mac else { continue };
+                    let Some(mac) = mac.to_be_bytes().last_chunk::<6>().copied().map(Mac) else {
+                        continue;
+                    };
+                    let new = Some((mac, dump.line(flow)));
+                    all.entry(IpAddr::V4(asked.into()))
+                        .and_modify(|known| {
+                            if known.is_some_and(|(other, _)| other != mac) {
+                                *known = None;
+                            }
+                        })
+                        .or_insert(new);
+                }
+            }
+            all
+        });
+        all.get(&ip).copied().flatten()
+    }
+
+    /// The device or OVS interface of the host that a NIC hangs on.
+    pub(super) fn tap_of(&self, nic: NodeId) -> Option<NodeId> {
+        let all = self.network.topology.out(nic, EdgeKind::AttachesVm);
+        let device = all.iter().find(|(id, _)| self.network.netdev(*id).is_some());
+        device.or_else(|| all.first()).map(|(id, _)| *id)
+    }
+
+    /// Where a device hangs.
+    pub(super) fn segment(&self, device: NodeId) -> Option<Segment> {
+        segment(self.network, device, 0)
+    }
+
+    /// Whether two devices hang on one segment.
+    pub(super) fn share(&self, a: NodeId, b: NodeId) -> Option<bool> {
+        if self.network.veth_peer(a).is_some_and(|peer| peer.id == b) {
+            return Some(true);
+        }
+        let (a, b) = (self.segment(a)?, self.segment(b)?);
+        if (a.host, a.bridge, a.vlan) == (b.host, b.bridge, b.vlan) {
+            return Some(true);
+        }
+        if a.keys.iter().any(|key| b.keys.contains(key)) {
+            return Some(true);
+        }
+        let apart =
+            a.host == b.host && a.bridge == b.bridge || !a.keys.is_empty() && !b.keys.is_empty();
+        apart.then_some(false)
+    }
+
+    /// Addresses of devices that may be the gateway of a guest, or share its subnet: those whose
+    /// subnet holds its address, nearest first.
+    pub(super) fn in_subnet_of(
+        &self,
+        nic: NodeId,
+        ip: IpAddr,
+    ) -> Vec<(IpAddr, NodeId, u8, Evidence)> {
+        let Some(tap) = self.tap_of(nic) else { return Vec::new() };
+        let network = self.network;
+        let mut found = Vec::new();
+        for address in network.addresses() {
+            let net = ipnet::IpNet::new(address.ip, address.prefix);
+            let holds = net.is_ok_and(|net| net.contains(&ip) && net.prefix_len() > 0);
+            if !holds || network.is_outdated(address.host) {
+                continue;
+            }
+            let near = self.share(tap, address.data.netdev);
+            if near == Some(false) {
+                continue;
+            }
+            let line = address.line();
+            found.push((near.is_none(), address.ip, address.data.netdev, address.prefix, line));
+        }
+        found.sort_by_key(|(far, ..)| *far);
+        // Where some are known to be near, those that may be anywhere do not count.
+        let any_near = found.iter().any(|(far, ..)| !far);
+        found.retain(|(far, ..)| !any_near || !far);
+        found.into_iter().map(|(_, ip, device, prefix, line)| (ip, device, prefix, line)).collect()
+    }
+
+    /// The port of a router on the segment of a guest.
+    pub(super) fn router_near(&self, nic: NodeId) -> Option<(IpAddr, NodeId, Evidence)> {
+        let tap = self.tap_of(nic)?;
+        let mut all = self.network.addresses().filter(|address| {
+            address.ip.is_ipv4()
+                && self
+                    .network
+                    .netdev(address.data.netdev)
+                    .is_some_and(|device| device.name().starts_with("qr-"))
+                && self.share(tap, address.data.netdev) == Some(true)
+        });
+        let found = all.next()?;
+        Some((found.ip, found.data.netdev, found.line()))
+    }
+
+    /// The gateway of a guest: a port of a router in its subnet.
+    pub(super) fn gateway_of(&self, nic: NodeId, ip: IpAddr) -> Option<(IpAddr, NodeId, Evidence)> {
+        let all = self.in_subnet_of(nic, ip);
+        let of_router = |device: &NodeId| {
+            self.network
+                .netdev(*device)
+                .is_some_and(|device| device.name().starts_with("qr-") || device.netns().is_root())
+        };
+        let first = all.iter().find(|(_, device, ..)| of_router(device));
+        first.map(|(ip, device, _, line)| (*ip, *device, *line))
+    }
+}
+
+fn is_link_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(four) => four.is_link_local(),
+        IpAddr::V6(six) => six.is_unicast_link_local(),
+    }
+}
+
+fn segment(network: &Network<'_>, device: NodeId, depth: u8) -> Option<Segment> {
+    if depth > 4 {
+        return None;
+    }
+    let interface = network.ovs_interface(device).or_else(|| network.interface_of(device));
+    if let Some(interface) = interface {
+        let bridge = network.bridge_called(interface.host, &interface.data.bridge)?;
+        let port = network.topology.find_ovs_port(interface.host, &interface.data.port)?;
+        let vlan = l2::access_vlan(network.ovs_port(port)?.data).unwrap_or(0);
+        let keys = if network.is_integration(bridge.id) {
+            let ways = network.local_vlans(interface.host).ways.get(&vlan);
+            ways.map(|ways| {
+                let floods = ways.floods.iter().map(|flood| flood.key);
+                let mut keys: Vec<u64> =
+                    ways.tunnel_in.iter().map(|(key, _)| *key).chain(floods).collect();
+                keys.sort_unstable();
+                keys.dedup();
+                keys
+            })
+            .unwrap_or_default()
+        } else {
+            Vec::new()
+        };
+        return Some(Segment { host: interface.host, bridge: bridge.id, vlan, keys });
+    }
+    let bridge = network.master(device).or_else(|| {
+        network
+            .netdev(device)
+            .filter(|device| device.kind == tapline_topology::graph::NetdevKind::Bridge)
+    });
+    if let Some(bridge) = bridge {
+        for member in network.members(bridge.id) {
+            if let Some(peer) = network.veth_peer(member.id)
+                && network.interface_of(peer.id).is_some()
+            {
+                return segment(network, peer.id, depth + 1);
+            }
+        }
+        return Some(Segment { host: bridge.host, bridge: bridge.id, vlan: 0, keys: Vec::new() });
+    }
+    let peer = network.veth_peer(device)?;
+    let hangs = network.master(peer.id).is_some() || network.interface_of(peer.id).is_some();
+    if hangs { segment(network, peer.id, depth + 1) } else { None }
+}
+
+impl<'a> Walk<'_, '_, 'a> {
+    pub(super) fn share_segment(&self, a: NodeId, b: NodeId) -> Option<bool> {
+        self.tracer.share(a, b)
+    }
+
+    /// The NIC of a guest that has an address, near a device.
+    pub(super) fn guest_with(&self, ip: IpAddr, near: NodeId) -> Option<(NodeId, Mac, Evidence)> {
+        let mut found = None;
+        for (mac, addresses) in self.tracer.guests() {
+            let Some((_, at)) = addresses.iter().find(|(known, _)| *known == ip) else { continue };
+            for nic in self.network.vm_nics() {
+                if nic.data.mac.as_ref().is_none_or(|own| own.value != *mac) {
+                    continue;
+                }
+                let share = self.tracer.tap_of(nic.id).and_then(|tap| self.tracer.share(near, tap));
+                match share {
+                    Some(true) => return Some((nic.id, *mac, *at)),
+                    Some(false) => {}
+                    None => found = found.or(Some((nic.id, *mac, *at))),
+                }
+            }
+        }
+        found
+    }
+
+    /// A guest gets a frame.
+    pub(super) fn guest(&mut self, mut way: Way, node: NodeId) {
+        let Some(nic) = self.network.vm_nic(node) else { return };
+        let vm = self.network.vm(nic.vm);
+        let place = Place {
+            host: Some(nic.host),
+            device: nic.data.target.as_ref().map(|target| target.value.clone()),
+            ..Place::default()
+        };
+        let before = way.packet.clone();
+        let name = vm.map(|vm| vm.name()).unwrap_or_default();
+        if let Some(vm) = vm {
+            match vm.active {
+                Some(true) => {}
+                Some(false) => {
+                    let at = vm.state.as_ref().map(|state| state.evidence);
+                    let reason = Reason::GuestOff;
+                    self.lost(&mut way, Outcome::Blackholed, reason, place, at);
+                    return;
+                }
+                None => {
+                    let needs = vec![Topic::Domains.command(&tapline_core::ids::Netns::Root)];
+                    self.may_stop(&mut way, place.clone(), Reason::NotCaptured, needs);
+                }
+            }
+        }
+        let mut hop = Hop::new(Kind::Guest, place.clone(), format!("received by guest {name}"));
+        let own = nic.data.mac.as_ref();
+        hop.cite(own.map(|mac| mac.evidence));
+        let wanted = way.packet.mac_destination();
+        let takes = match (wanted, own) {
+            (Some(wanted), Some(own)) => wanted == own.value || wanted.is_multicast(),
+            _ => true,
+        };
+        if !takes {
+            self.aside(&mut way, Reason::GuestIgnores, place);
+            return;
+        }
+        if own.is_none() {
+            hop.certainty = Certainty::Inferred;
+        }
+        self.hop(&mut way, &before, hop);
+        let target = ends::Reached::Guest { nic: node };
+        let certainty = Certainty::Proven;
+        let at = own.map(|mac| mac.evidence);
+        self.arrive(&mut way, Outcome::Delivered, place, target, certainty, at);
+    }
+
+    /// A guest sends: its first hop is assumed, since nobody looks into it.
+    pub(super) fn send_from_guest(&mut self, mut way: Way, nic_id: NodeId) {
+        let Some(nic) = self.network.vm_nic(nic_id) else { return };
+        let vm = self.network.vm(nic.vm);
+        let name = vm.map(|vm| vm.name()).unwrap_or_default();
+        let place = Place { host: Some(nic.host), ..Place::default() };
+        if let Some(vm) = vm
+            && vm.active == Some(false)
+        {
+            let at = vm.state.as_ref().map(|state| state.evidence);
+            self.lost(&mut way, Outcome::Blackholed, Reason::GuestOff, place, at);
+            return;
+        }
+        let before = way.packet.clone();
+        let own = nic.data.mac.as_ref().map(|mac| mac.value);
+        let mut hop = Hop::new(Kind::Guest, place.clone(), format!("guest {name} sends"));
+        hop.output = own.map(|mac| mac.to_string().into());
+        hop.certainty = Certainty::Assumed;
+        hop.cite(nic.data.mac.as_ref().map(|mac| mac.evidence));
+        if way.packet.mac_destination().is_none() {
+            let mac = self.first_hop(&mut way, nic, &mut hop);
+            way.packet.set_macs(way.packet.mac_source().or(own), mac);
+        } else {
+            let wanted = way.packet.mac_destination();
+            way.packet.set_macs(way.packet.mac_source().or(own), wanted);
+        }
+        let Some(tap) = self.tracer.tap_of(nic_id) else {
+            self.hop(&mut way, &before, hop);
+            let place = Place {
+                device: nic.data.target.as_ref().map(|target| target.value.clone()),
+                ..place
+            };
+            self.tap_missing(way, nic, place);
+            return;
+        };
+        self.hop(&mut way, &before, hop);
+        if let Some(device) = self.device(tap) {
+            let before = way.packet.clone();
+            let belongs = self
+                .network
+                .interface_of(tap)
+                .map(|port| format!("port of {}", port.data.bridge))
+                .or_else(|| {
+                    let master = self.network.master(tap)?;
+                    Some(format!("member of {}", master.name()))
+                });
+            let words = belongs.unwrap_or_else(|| "in no bridge".to_owned());
+            let mut hop = self.device_hop(device, format!("NIC of the guest, {words}"));
+            hop.input = Some(device.name().into());
+            hop.cite(nic.data.target.as_ref().map(|target| target.evidence));
+            self.hop(&mut way, &before, hop);
+            self.go(way, At::Receive(tap));
+        } else {
+            self.go(way, At::Switch(tap));
+        }
+    }
+
+    fn tap_missing(&mut self, mut way: Way, nic: Item<'a, VmNic<'a>>, place: Place) {
+        let root = tapline_core::ids::Netns::Root;
+        let needs = self.network.missing(nic.host, &root, &[Topic::Links]);
+        if needs.is_empty() {
+            let at = nic.data.target.as_ref().map(|target| target.evidence);
+            let reason = Reason::IfNoCarrier;
+            self.lost(&mut way, Outcome::Blackholed, reason, place, at);
+        } else {
+            self.unknown(&mut way, place, Reason::NotCaptured, needs);
+        }
+    }
+
+    /// The MAC that a guest sends to: that of its neighbour on the same subnet, else its gateway's.
+    fn first_hop(&mut self, way: &mut Way, nic: Item<'a, VmNic<'a>>, hop: &mut Hop) -> Option<Mac> {
+        let to = way.packet.destination()?;
+        let broadcast = matches!(to, IpAddr::V4(four) if four.is_broadcast());
+        if broadcast || super::packet::ARP == way.packet.eth_type().unwrap_or(0) {
+            hop.action.push_str(" to all");
+            return Some(Mac([0xff; 6]));
+        }
+        let Some(from) = way.packet.source() else {
+            // Its address is not known; the router of its segment is.
+            let (gateway, device, at) = self.tracer.router_near(nic.id)?;
+            hop.action.push_str(&format!(" to its gateway {gateway} (assumed)"));
+            hop.assumed = Some(format!("the guest's gateway is {gateway}"));
+            hop.cite(Some(at));
+            way.packet.next_hop = Some(gateway);
+            return self.device(device).and_then(super::device::mac_of);
+        };
+        let subnet = self.tracer.in_subnet_of(nic.id, from);
+        let on_link = subnet.iter().any(|(ip, _, prefix, _)| {
+            ipnet::IpNet::new(*ip, *prefix).is_ok_and(|net| net.contains(&to))
+        });
+        let metadata = to == IpAddr::from([169, 254, 169, 254]);
+        if on_link && !metadata {
+            way.packet.next_hop = Some(to);
+            if let Some((_, device, _, at)) = subnet.iter().find(|(ip, ..)| *ip == to) {
+                hop.action.push_str(&format!(" to {to} on its link (assumed)"));
+                hop.assumed = Some(format!("the guest sends to {to} on its own link"));
+                hop.cite(Some(*at));
+                return self.device(*device).and_then(super::device::mac_of);
+            }
+            let tap = self.tracer.tap_of(nic.id)?;
+            if let Some((_, mac, at)) = self.guest_with(to, tap) {
+                hop.action.push_str(&format!(" to {to} on its link (assumed)"));
+                hop.assumed = Some(format!("the guest sends to {to} on its own link"));
+                hop.cite(Some(at));
+                return Some(mac);
+            }
+            if let Some((mac, at)) = self.neighbour_near(to, tap) {
+                hop.action.push_str(&format!(" to {to} on its link (assumed)"));
+                hop.cite(Some(at));
+                return Some(mac);
+            }
+            if let Some((mac, at)) = self.tracer.responder(to) {
+                hop.action.push_str(&format!(" to {to} on its link, for which flows answer ARP"));
+                hop.cite(Some(at));
+                return Some(mac);
+            }
+            hop.action.push_str(&format!(" to {to} on its link, whose MAC is not known"));
+            return None;
+        }
+        if let Some((gateway, device, at)) = self.tracer.gateway_of(nic.id, from) {
+            hop.action.push_str(&format!(" to its gateway {gateway} (assumed)"));
+            hop.assumed = Some(format!("the guest's gateway is {gateway}"));
+            hop.cite(Some(at));
+            way.packet.next_hop = Some(gateway);
+            return self.device(device).and_then(super::device::mac_of);
+        }
+        // OVN's routers are flows: they answer ARP for their addresses.
+        let gateway = first_of(from, subnet.first().map(|(_, _, prefix, _)| *prefix));
+        way.packet.next_hop = gateway;
+        if let Some((gateway, (mac, at))) =
+            gateway.and_then(|ip| Some((ip, self.tracer.responder(ip)?)))
+        {
+            hop.action.push_str(&format!(" to its gateway {gateway}, which is flows (assumed)"));
+            hop.assumed = Some(format!("the guest's gateway is {gateway}"));
+            hop.cite(Some(at));
+            return Some(mac);
+        }
+        hop.action.push_str(" to its gateway, which is not known");
+        None
+    }
+
+    /// The MAC that a neighbour on the same segment knows an address by.
+    fn neighbour_near(&self, ip: IpAddr, tap: NodeId) -> Option<(Mac, Evidence)> {
+        for ((host, netns), all) in self.network.neighbours() {
+            for ((dev, known_ip), known) in all {
+                if *known_ip != ip || known.failed {
+                    continue;
+                }
+                let device = self.network.topology.find_netdev(*host, netns, dev);
+                let near = device.and_then(|device| self.share_segment(tap, device));
+                if near == Some(true)
+                    && let Some(mac) = &known.record.mac
+                {
+                    return Some((mac.value, known.evidence));
+                }
+            }
+        }
+        None
+    }
+}
+
+/// The first address of a subnet, as gateways mostly have it.
+fn first_of(ip: IpAddr, prefix: Option<u8>) -> Option<IpAddr> {
+    let IpAddr::V4(four) = ip else { return Some(ip) };
+    let net = ipnet::Ipv4Net::new(four, prefix.unwrap_or(24)).ok()?;
+    net.hosts().next().map(IpAddr::V4)
+}

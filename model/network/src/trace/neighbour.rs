@@ -1,0 +1,221 @@
+//! The MAC of the next hop: the neighbours of a namespace, and where they do not know it, who has
+//! the address.
+use std::net::IpAddr;
+
+use tapline_core::ids::Mac;
+use tapline_core::need::Need;
+use tapline_core::records::neigh::Neighbour;
+use tapline_core::span::Evidence;
+use tapline_topology::NodeId;
+use tapline_topology::graph::NetdevKind;
+
+use crate::defs;
+
+use super::device::mac_of;
+use super::netfilter::Pass;
+use super::{At, Certainty, Hop, Kind, Next, Outcome, Reason, Walk, Way};
+
+/// What is known of the MAC of a next hop.
+pub(super) enum Found {
+    Known {
+        mac: Mac,
+        evidence: Option<Evidence>,
+        certainty: Certainty,
+        words: String,
+    },
+    Failed {
+        evidence: Evidence,
+    },
+    /// No captured device has the address.
+    Nobody,
+}
+
+impl Walk<'_, '_, '_> {
+    /// Gives a packet its MACs and sends it.
+    pub(super) fn neighbour(&mut self, mut way: Way, pass: Pass) {
+        let place = self.place_of(&pass);
+        let Some((output, gateway)) = pass.output else {
+            self.unknown(&mut way, place, Reason::NotCaptured, Vec::new());
+            return;
+        };
+        let Some(device) = self.device(output) else { return };
+        let own = mac_of(device);
+        let Some(to) = gateway.or_else(|| way.packet.destination()) else {
+            self.unknown(&mut way, place, Reason::PacketOpen, Vec::new());
+            return;
+        };
+        way.packet.next_hop = Some(to);
+        let before = way.packet.clone();
+        if device.kind == NetdevKind::Loopback || device.flag("NOARP") == Some(true) {
+            way.packet.set_macs(own, own);
+            self.go(way, At::Send(output));
+            return;
+        }
+        let broadcast = matches!(to, IpAddr::V4(four) if four.is_broadcast());
+        if broadcast || self.is_broadcast_of(output, to) {
+            way.packet.set_macs(own, Some(Mac([0xff; 6])));
+            self.go(way, At::Send(output));
+            return;
+        }
+        let mut hop = Hop::new(Kind::Neighbour, place.clone(), String::new());
+        hop.output = Some(device.name().into());
+        let ask =
+            Need::command(&defs::ask_neighbour(&tapline_core::ids::Netns::Root, device.name(), to))
+                .within(&pass.netns);
+        match self.resolve(&pass, output, to) {
+            Found::Known { mac, evidence, certainty, words } => {
+                way.packet.set_macs(own, Some(mac));
+                way.packet.unresolved = None;
+                if certainty < Certainty::Proven {
+                    hop.action = format!("neighbour {to}: {words}");
+                    hop.certainty = certainty;
+                    hop.assumed = Some(format!("ARP for {to} is answered"));
+                    hop.cite(evidence);
+                    self.hop(&mut way, &before, hop);
+                } else if let (Some(evidence), Some(super::Node { part, .. })) =
+                    (evidence, self.last_route(&way))
+                    && let super::Part::Hop(route) = part
+                {
+                    route.cite(Some(evidence));
+                    route.action = format!("{} ({words})", route.action);
+                }
+                self.go(way, At::Send(output));
+            }
+            Found::Failed { evidence } => {
+                hop.action = format!("neighbour {to} does not answer");
+                hop.certainty = Certainty::Inferred;
+                hop.cite(Some(evidence));
+                self.hop(&mut way, &before, hop);
+                let reason = Reason::NeighFailed;
+                self.lost(&mut way, Outcome::Rejected, reason, place.clone(), Some(evidence));
+                if let Some(super::Node { part: super::Part::End(end), .. }) =
+                    self.tree.nodes.last_mut()
+                {
+                    end.certainty = Certainty::Inferred;
+                    end.next = vec![Next {
+                        text: format!("tells whether {to} answers now"),
+                        host: place.host,
+                        need: ask,
+                    }];
+                }
+            }
+            Found::Nobody => {
+                hop.action = format!("neighbour {to}: no entry, asked by ARP");
+                hop.certainty = Certainty::Inferred;
+                hop.assumed = Some(format!("{to} answers ARP"));
+                let on_link = self.is_on_link(output, to);
+                if !on_link {
+                    hop.action =
+                        format!("neighbour {to}: no entry, and in no subnet of {}", device.name());
+                }
+                self.hop(&mut way, &before, hop);
+                if !on_link {
+                    self.may_stop(&mut way, place, Reason::NeighAbsent, vec![ask]);
+                }
+                way.packet.set_macs(own, Some(super::packet::NOBODY));
+                way.packet.unresolved = Some(to);
+                self.go(way, At::Send(output));
+            }
+        }
+    }
+
+    /// The route that a way has just taken.
+    fn last_route(&mut self, way: &Way) -> Option<&mut super::Node> {
+        let mut at = way.tip;
+        for _ in 0..6 {
+            let node = self.tree.nodes.get(at)?;
+            if matches!(&node.part, super::Part::Hop(hop) if hop.kind == Kind::Route) {
+                return self.tree.nodes.get_mut(at);
+            }
+            at = node.parent;
+        }
+        None
+    }
+
+    fn is_on_link(&self, device: NodeId, to: IpAddr) -> bool {
+        self.network.addresses_of(device).iter().any(|address| {
+            let net = ipnet::IpNet::new(address.ip, address.prefix);
+            net.is_ok_and(|net| net.contains(&to)) || address.data.record.record.peer == Some(to)
+        })
+    }
+
+    fn is_broadcast_of(&self, device: NodeId, to: IpAddr) -> bool {
+        let mut all = self.network.addresses_of(device).into_iter();
+        all.any(|address| address.data.record.record.broadcast == Some(to))
+    }
+
+    /// What is known of a next hop.
+    pub(super) fn resolve(&self, pass: &Pass, output: NodeId, to: IpAddr) -> Found {
+        let all = self.network.neighbours();
+        let dev = self.name(output);
+        let known =
+            all.get(&(pass.host, &pass.netns)).and_then(|here| here.get(&(dev.as_str(), to)));
+        if let Some(known) = known {
+            if let Some(mac) = known.record.mac.as_ref().filter(|_| !known.failed) {
+                let words = state(known.record);
+                let evidence = Some(known.evidence);
+                let certainty = Certainty::Proven;
+                return Found::Known { mac: mac.value, evidence, certainty, words };
+            }
+            if known.failed {
+                return Found::Failed { evidence: known.evidence };
+            }
+        }
+        // Who has the address: a device on the same segment, a guest, or the only one there is.
+        let network = self.network;
+        let mut owners: Vec<(NodeId, Option<Mac>, Evidence)> = Vec::new();
+        for id in network.topology.find_address(to) {
+            let Some(address) = network.address(*id) else { continue };
+            let Some(device) = network.netdev(address.data.netdev) else { continue };
+            if device.id != output && !network.is_outdated(address.host) {
+                owners.push((device.id, mac_of(device), address.line()));
+            }
+        }
+        let near: Vec<_> = owners
+            .iter()
+            .filter(|(device, ..)| self.share_segment(output, *device) == Some(true))
+            .copied()
+            .collect();
+        let may = || {
+            owners
+                .iter()
+                .filter(|(device, ..)| self.share_segment(output, *device) != Some(false))
+                .copied()
+                .collect::<Vec<_>>()
+        };
+        let candidates = if near.is_empty() { may() } else { near };
+        if let Some((device, Some(mac), evidence)) = candidates.first() {
+            let words = format!("no entry; {} has the address", self.name(*device));
+            return Found::Known {
+                mac: *mac,
+                evidence: Some(*evidence),
+                certainty: Certainty::Assumed,
+                words,
+            };
+        }
+        if let Some((nic, mac, evidence)) = self.guest_with(to, output) {
+            let words = format!("no entry; guest {} has the address", self.name(nic));
+            return Found::Known {
+                mac,
+                evidence: Some(evidence),
+                certainty: Certainty::Assumed,
+                words,
+            };
+        }
+        if let Some((mac, evidence)) = self.tracer.responder(to) {
+            return Found::Known {
+                mac,
+                evidence: Some(evidence),
+                certainty: Certainty::Assumed,
+                words: "no entry; flows answer ARP for it".to_owned(),
+            };
+        }
+        Found::Nobody
+    }
+}
+
+fn state(record: &Neighbour) -> String {
+    let mac = record.mac.as_ref().map(|mac| mac.value.to_string()).unwrap_or_default();
+    let states: Vec<&str> = record.states.iter().map(tapline_core::Name::as_str).collect();
+    format!("{mac} {}", states.join(" ")).trim().to_owned()
+}

@@ -1,0 +1,226 @@
+//! What `NORMAL` does: the VLAN of a packet by the port that it came from, what the bridge has
+//! learnt, and the ports that carry the VLAN (ofproto/ofproto-dpif-xlate.c, `xlate_normal`).
+use tapline_core::ids::Mac;
+use tapline_core::span::Evidence;
+use tapline_topology::NodeId;
+use tapline_topology::graph::{OvsBridge, OvsPort};
+
+use crate::defs::DEAD_VLAN;
+use crate::{Item, Network};
+
+use super::switch::Switch;
+use super::{Certainty, Packet, Reason};
+
+/// What becomes of a packet.
+pub(super) enum Normal {
+    Lost {
+        reason: Reason,
+        evidence: Option<Evidence>,
+    },
+    /// A field that decides is not known.
+    Open,
+    To {
+        /// Interfaces, each with the tags of its copy.
+        outputs: Vec<(NodeId, Vec<u16>)>,
+        /// What was learnt is not known: one of them gets it, or all.
+        open: bool,
+        words: String,
+        evidence: Option<Evidence>,
+        certainty: Certainty,
+    },
+}
+
+/// How a port treats VLANs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Mode {
+    Access,
+    Trunk,
+    NativeTagged,
+    NativeUntagged,
+    Tunnel,
+}
+
+struct Port<'p> {
+    data: &'p OvsPort,
+    mode: Mode,
+    tag: u16,
+}
+
+impl<'p> Port<'p> {
+    fn of(data: &'p OvsPort) -> Self {
+        let tag = data.tag.as_ref().map(|tag| tag.value);
+        let mode = match data.vlan_mode.as_ref().map_or("", |mode| mode.value.as_str()) {
+            "access" => Mode::Access,
+            "trunk" => Mode::Trunk,
+            "native-tagged" => Mode::NativeTagged,
+            "native-untagged" => Mode::NativeUntagged,
+            "dot1q-tunnel" => Mode::Tunnel,
+            _ if tag.is_some() => Mode::Access,
+            _ => Mode::Trunk,
+        };
+        Self { data, mode, tag: tag.unwrap_or(0) }
+    }
+
+    /// Ports with a native VLAN always carry it, and never VLAN 0 (ofproto-dpif.c, `bundle_set`).
+    fn trunks(&self, vlan: u16) -> bool {
+        match self.mode {
+            Mode::Access | Mode::Tunnel => return false,
+            Mode::NativeTagged | Mode::NativeUntagged => {
+                if vlan == self.tag {
+                    return true;
+                }
+                if vlan == 0 && self.tag != 0 {
+                    return false;
+                }
+            }
+            Mode::Trunk => {}
+        }
+        let trunks = &self.data.trunks;
+        trunks.is_empty() || trunks.iter().any(|trunk| trunk.value == vlan)
+    }
+
+    /// Whether packets of these VLANs, the outer one first, go out by the port.
+    fn carries(&self, vlans: &[u16]) -> bool {
+        let outer = vlans.first().copied().unwrap_or(0);
+        let inner = vlans.get(1).copied().unwrap_or(0);
+        match self.mode {
+            Mode::Access => outer == self.tag && inner == 0,
+            Mode::Tunnel => outer == self.tag,
+            _ => self.trunks(outer),
+        }
+    }
+
+    /// The tags of a packet that goes out by the port.
+    fn output(&self, vlans: &[u16]) -> Vec<u16> {
+        let pops = match self.mode {
+            Mode::Access | Mode::Tunnel => true,
+            Mode::NativeUntagged => vlans.first() == Some(&self.tag),
+            _ => false,
+        };
+        let rest = if pops { vlans.get(1..).unwrap_or(&[]) } else { vlans };
+        rest.iter().copied().filter(|vid| *vid != 0).collect()
+    }
+}
+
+/// Addresses that a bridge drops unless it is told to forward them (lib/packets.c,
+/// `eth_addr_is_reserved`).
+fn is_reserved(mac: Mac) -> bool {
+    match mac.0 {
+        [0x01, 0x80, 0xc2, 0x00, 0x00, last] => last <= 0x10,
+        [0x01, 0x00, 0x0c, rest @ ..] => {
+            matches!(rest, [0xcc, 0xcc, 0xcc | 0xcd] | [0xcd, 0xcd, 0xcd] | [0x00, 0x00, 0x00])
+        }
+        [0x00, 0xe0, 0x2b, 0x00, 0x00, last] => matches!(last, 0 | 4 | 6),
+        [0x00, 0xe0, 0x52, 0x00, 0x00, 0x00] => true,
+        _ => false,
+    }
+}
+
+/// Forwards as a learning switch does.
+pub(super) fn forward(
+    network: &Network<'_>,
+    switch: &Switch<'_>,
+    bridge: Item<'_, OvsBridge>,
+    from: NodeId,
+    packet: &Packet,
+) -> Normal {
+    let Some(tags) = packet.vlans() else { return Normal::Open };
+    let bundle = switch.bundles.iter().find(|(_, interfaces)| interfaces.contains(&from));
+    let Some((port, _)) = bundle else { return Normal::Open };
+    let Some(port) = network.ovs_port(*port) else { return Normal::Open };
+    let rules = Port::of(port.data);
+    let vid = tags.first().copied().unwrap_or(0);
+    let tag_at = port.data.tag.as_ref().map(|tag| tag.evidence).or_else(|| port.place());
+    let mut vlans: Vec<u16> = match rules.mode {
+        Mode::Access if vid != 0 => {
+            return Normal::Lost { reason: Reason::OvsAccessGotTagged, evidence: tag_at };
+        }
+        Mode::Access => vec![rules.tag],
+        Mode::Tunnel => std::iter::once(rules.tag).chain(tags.iter().copied()).collect(),
+        Mode::NativeTagged | Mode::NativeUntagged if vid == 0 => {
+            std::iter::once(rules.tag).chain(tags.iter().skip(1).copied()).collect()
+        }
+        _ if !rules.trunks(vid) => {
+            return Normal::Lost { reason: Reason::OvsVlanNotTrunked, evidence: tag_at };
+        }
+        _ if tags.is_empty() => vec![0],
+        _ => tags.clone(),
+    };
+    if vlans.is_empty() {
+        vlans.push(0);
+    }
+    let vlan = vlans.first().copied().unwrap_or(0);
+    if vlan == DEAD_VLAN {
+        return Normal::Lost { reason: Reason::DeadVlan, evidence: tag_at };
+    }
+    let wanted = packet.mac_destination();
+    if wanted.is_none() {
+        return Normal::Open;
+    }
+    let wanted = wanted.filter(|_| packet.unresolved.is_none());
+    if wanted.is_some_and(is_reserved) {
+        let told = bridge
+            .data
+            .external_ids
+            .iter()
+            .any(|(key, value)| key == "forward-bpdu" && value.value == "true");
+        if !told {
+            return Normal::Lost { reason: Reason::ReservedMac, evidence: bridge.place() };
+        }
+    }
+    let learnt = wanted.filter(|mac| !mac.is_multicast()).and_then(|mac| {
+        let (number, at) = switch.fdb.as_ref()?.get(&(vlan, mac))?;
+        Some((*switch.ports.get(number)?, *at))
+    });
+    if let Some((interface, at)) = learnt {
+        let bundle = switch.bundles.iter().find(|(_, all)| all.contains(&interface));
+        if let Some((to, all)) = bundle {
+            if all.contains(&from) {
+                return Normal::Lost { reason: Reason::FdbPointsBack, evidence: Some(at) };
+            }
+            if let Some(to) = network.ovs_port(*to) {
+                let output = Port::of(to.data).output(&vlans);
+                return Normal::To {
+                    outputs: vec![(interface, output)],
+                    open: false,
+                    words: format!("learnt at {} for VLAN {vlan}", to.name()),
+                    evidence: Some(at),
+                    certainty: Certainty::Proven,
+                };
+            }
+        }
+    }
+    let mut outputs = Vec::new();
+    for (id, interfaces) in &switch.bundles {
+        if interfaces.contains(&from) {
+            continue;
+        }
+        let (Some(to), Some(first)) = (network.ovs_port(*id), interfaces.first()) else { continue };
+        let rules = Port::of(to.data);
+        if rules.carries(&vlans) && vlan != DEAD_VLAN {
+            // Of a bond one member sends: the first that works.
+            let works = |id: &&NodeId| {
+                network.device_of(**id).is_none_or(|device| device.usable() != Some(false))
+            };
+            let interface = interfaces.iter().find(works).unwrap_or(first);
+            outputs.push((*interface, rules.output(&vlans)));
+        }
+    }
+    if outputs.is_empty() {
+        return Normal::Lost { reason: Reason::L2DeadEnd, evidence: tag_at };
+    }
+    let multicast = wanted.is_some_and(Mac::is_multicast);
+    let certain = multicast || switch.fdb.is_some() && wanted.is_some();
+    let words = match (multicast, wanted) {
+        (true, _) => format!("floods VLAN {vlan}"),
+        (false, Some(_)) => format!("not learnt: floods VLAN {vlan}"),
+        (false, None) => format!("to an address that is not known: floods VLAN {vlan}"),
+    };
+    Normal::To {
+        open: outputs.len() > 1 && !multicast && switch.fdb.is_none(),
+        outputs,
+        words,
+        evidence: None,
+        certainty: if certain { Certainty::Proven } else { Certainty::Inferred },
+    }
+}

@@ -1,0 +1,175 @@
+//! What every guest and router reaches: its gateway, DHCP, metadata, the outside, its peers; each
+//! there and back.
+use tapline_core::Name;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Mac;
+use tapline_topology::graph::VmNic;
+
+use crate::{Item, defs};
+
+use super::{Outcome, Place, Question, Reason, Start, Tracer};
+
+/// Peers of a guest that are asked for.
+const MOST_PEERS: usize = 4;
+
+/// What one NIC of a guest, or one router, reaches.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Row {
+    /// Its host.
+    pub host: HostId,
+    /// The VM, or the namespace of the router.
+    pub vm: Name,
+    /// The device of the host that its NIC is.
+    pub nic: Option<Name>,
+    /// Its MAC.
+    pub mac: Option<Mac>,
+    /// Its address, where that is known.
+    pub ip: Option<std::net::IpAddr>,
+    /// Its network: the tunnel key, or the local VLAN.
+    pub network: Option<String>,
+    /// Each thing that was asked for, by name.
+    pub cells: Vec<(&'static str, Cell)>,
+    /// Other guests of its network.
+    pub peers: Vec<Peer>,
+}
+
+/// One round trip.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Cell {
+    /// Whether it works; `None` where that is not known.
+    pub reached: Option<bool>,
+    /// What becomes of the packet, or of its answer.
+    pub outcome: Outcome,
+    /// Why.
+    pub reason: Option<Reason>,
+    /// Where.
+    pub at: Place,
+    /// It is the answer that fails.
+    pub back: bool,
+}
+
+/// The way to another guest.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Peer {
+    /// The VM.
+    pub vm: Name,
+    /// The round trip.
+    pub cell: Cell,
+}
+
+impl<'a> Tracer<'_, 'a> {
+    /// What every running guest and every router reaches; only one VM where it is named.
+    pub fn reach(&self, only: Option<&str>) -> Vec<Row> {
+        let network = self.network;
+        let nics: Vec<Item<'a, VmNic<'a>>> = network
+            .vm_nics()
+            .filter(|nic| {
+                let vm = network.vm(nic.vm);
+                let runs = vm.is_some_and(|vm| vm.active == Some(true));
+                runs && !network.is_outdated(nic.host)
+            })
+            .collect();
+        let mut rows: Vec<Row> = Vec::new();
+        for nic in &nics {
+            let Some(vm) = network.vm(nic.vm) else { continue };
+            let nova = vm.data.nova_name.as_ref().map(|name| name.value.as_str());
+            if only.is_some_and(|only| vm.name() != only && nova != Some(only)) {
+                continue;
+            }
+            rows.push(self.row(*nic, vm.name().into(), &nics));
+        }
+        if only.is_none() {
+            for netns in network.namespaces() {
+                if defs::is_router_netns(netns.netns()) && !network.is_outdated(netns.host) {
+                    let start = Start::Netns(netns.host, netns.netns().clone());
+                    let cell = self.cell(start, "outside");
+                    rows.push(Row {
+                        host: netns.host,
+                        vm: netns.name().into(),
+                        nic: None,
+                        mac: None,
+                        ip: None,
+                        network: None,
+                        cells: vec![("outside", cell)],
+                        peers: Vec::new(),
+                    });
+                }
+            }
+        }
+        rows
+    }
+
+    fn row(&self, nic: Item<'a, VmNic<'a>>, vm: Name, all: &[Item<'a, VmNic<'a>>]) -> Row {
+        let addresses = self.addresses_of_nic(nic);
+        let tap = self.tap_of(nic.id);
+        let segment = tap.and_then(|tap| self.segment(tap));
+        let cells = ["gateway", "dhcp", "metadata", "outside"]
+            .into_iter()
+            .map(|to| (to, self.cell(Start::Guest(nic.id), to)))
+            .collect();
+        let mut peers = Vec::new();
+        for other in all {
+            if peers.len() >= MOST_PEERS {
+                break;
+            }
+            let near = other.id != nic.id
+                && tap
+                    .zip(self.tap_of(other.id))
+                    .is_some_and(|(a, b)| self.share(a, b) == Some(true));
+            if !near {
+                continue;
+            }
+            let Some((ip, _)) = self.addresses_of_nic(*other).into_iter().next() else { continue };
+            let Some(vm) = self.network.vm(other.vm) else { continue };
+            let cell = self.cell(Start::Guest(nic.id), &format!("ip:{ip}"));
+            peers.push(Peer { vm: vm.name().into(), cell });
+        }
+        Row {
+            host: nic.host,
+            vm,
+            nic: nic.data.target.as_ref().map(|target| target.value.clone()),
+            mac: nic.data.mac.as_ref().map(|mac| mac.value),
+            ip: addresses.first().map(|(ip, _)| *ip),
+            network: segment.map(|segment| segment.words()),
+            cells,
+            peers,
+        }
+    }
+
+    /// One round trip.
+    fn cell(&self, start: Start, to: &str) -> Cell {
+        let question = Question { to: Some(to.to_owned()), ..Question::default() };
+        let Ok(query) = self.query(&question, start) else {
+            return Cell {
+                reached: None,
+                outcome: Outcome::Unknown,
+                reason: Some(Reason::NotCaptured),
+                at: Place::default(),
+                back: false,
+            };
+        };
+        let there = self.trace(&query);
+        let verdict = &there.verdict;
+        let cell = Cell {
+            reached: verdict.reached,
+            outcome: verdict.outcome,
+            reason: verdict.reason,
+            at: verdict.place.clone(),
+            back: false,
+        };
+        if verdict.reached != Some(true) {
+            return cell;
+        }
+        match self.answer(&query, &there) {
+            Some(back) if back.verdict.reached != Some(true) => Cell {
+                reached: back.verdict.reached,
+                outcome: back.verdict.outcome,
+                reason: back.verdict.reason,
+                at: back.verdict.place.clone(),
+                back: true,
+            },
+            Some(_) => cell,
+            None => Cell { reached: None, reason: Some(Reason::PacketOpen), back: true, ..cell },
+        }
+    }
+}

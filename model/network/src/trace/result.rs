@@ -1,0 +1,343 @@
+//! What a trace says in the end: the way that decides, how sure it is, and the other ways.
+use tapline_core::Name;
+use tapline_core::records::openflow::OfField;
+use tapline_core::span::Evidence;
+
+use crate::truth::Truth;
+
+use super::{
+    Certainty, Changed, Connection, End, Goal, Hop, Kind, Next, Outcome, Packet, Part, Place,
+    Query, Reason, Tracer, Tree, Walk,
+};
+
+/// Branches that are kept.
+const MOST_BRANCHES: usize = 256;
+
+/// The answer to a question.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Trace {
+    /// What becomes of the packet.
+    pub verdict: Verdict,
+    /// The hops of the way that decides.
+    pub hops: Vec<Hop>,
+    /// Every place where a copy ends.
+    pub ends: Vec<End>,
+    /// The other ways.
+    pub branches: Vec<Branch>,
+    /// The end of the way that decides.
+    pub end: Option<End>,
+    /// Translations that the packet makes on its way.
+    pub connections: Vec<Connection>,
+    /// The whole tree.
+    pub tree: Tree,
+}
+
+/// What becomes of a packet, and how sure that is.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Verdict {
+    /// What becomes of it.
+    pub outcome: Outcome,
+    /// Whether it got where it was to go; `None` where that is not known.
+    pub reached: Option<bool>,
+    /// Why it did not, or why that is not known.
+    pub reason: Option<Reason>,
+    /// In words.
+    pub text: String,
+    /// Where.
+    pub place: Place,
+    /// How sure.
+    pub certainty: Certainty,
+    /// The hop that makes it no surer, counted from 1.
+    pub weakest: Option<usize>,
+    /// The smallest MTU, and the hops that have it, counted from 1.
+    pub mtu: Option<(u32, Vec<usize>)>,
+    /// What was taken for granted, with its hop.
+    pub assumptions: Vec<(usize, String)>,
+    /// What would settle it.
+    pub next: Vec<Next>,
+    /// The lines that decide.
+    pub evidence: Vec<Evidence>,
+}
+
+/// Another way.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Branch {
+    /// The hop of the main way that it leaves from; 0 for before the first.
+    pub from_hop: usize,
+    /// What tells it from the main way.
+    pub guard: String,
+    /// Its end.
+    pub end: End,
+    /// Its own hops.
+    pub hops: Vec<Hop>,
+}
+
+impl Trace {
+    /// Reads a finished walk.
+    pub(super) fn of(tracer: &Tracer<'_, '_>, query: &Query, walk: Walk<'_, '_, '_>) -> Self {
+        let _ = tracer;
+        let tree = walk.tree;
+        let children = tree.children();
+        let fates = tree.fates(&children);
+        let main = tree.main(&children, &fates);
+        let fate = fates.first().copied().unwrap_or(Truth::Maybe);
+        let hops = hops_of(&tree, &main);
+        let end = main.last().and_then(|at| match &tree.nodes.get(*at)?.part {
+            Part::End(end) => Some((**end).clone()),
+            _ => None,
+        });
+        let ends: Vec<End> = tree
+            .nodes
+            .iter()
+            .filter_map(|node| match &node.part {
+                Part::End(end) if !end.hypothetical => Some((**end).clone()),
+                _ => None,
+            })
+            .collect();
+        let goal = query.to.clone().unwrap_or(Goal::Anywhere);
+        let verdict = verdict(&tree, &main, fate, &hops, end.as_ref(), &goal, &ends);
+        let branches = branches(&tree, &main);
+        Self { verdict, hops, ends, branches, end, connections: walk.made, tree }
+    }
+}
+
+fn hops_of(tree: &Tree, way: &[usize]) -> Vec<Hop> {
+    let all = way.iter().filter_map(|at| tree.nodes.get(*at));
+    all.filter_map(|node| match &node.part {
+        Part::Hop(hop) => Some((**hop).clone()),
+        _ => None,
+    })
+    .collect()
+}
+
+fn verdict(
+    tree: &Tree,
+    main: &[usize],
+    fate: Truth,
+    hops: &[Hop],
+    end: Option<&End>,
+    goal: &Goal,
+    ends: &[End],
+) -> Verdict {
+    let reached = match fate {
+        Truth::Yes => Some(true),
+        Truth::No => Some(false),
+        Truth::Maybe => None,
+    };
+    // The fork that leaves it open, where the way itself arrives.
+    let doubts: Vec<_> = main
+        .iter()
+        .filter_map(|at| match &tree.nodes.get(*at)?.part {
+            Part::One(doubt) => Some(doubt),
+            _ => None,
+        })
+        .collect();
+    let mut next: Vec<Next> = Vec::new();
+    let (mut outcome, mut reason, mut text, mut place) =
+        (Outcome::Unknown, None, String::new(), Place::default());
+    let mut evidence = Vec::new();
+    if let Some(end) = end {
+        (outcome, reason) = (end.outcome, end.reason);
+        (text, place) = (end.text.clone(), end.place.clone());
+        evidence.clone_from(&end.evidence);
+        next.extend(end.next.iter().cloned());
+        let settled = end.reached == fate && doubts.is_empty();
+        if fate == Truth::Maybe && !settled {
+            outcome = Outcome::Unknown;
+            if let Some(doubt) = doubts.first() {
+                reason = Some(doubt.reason);
+                text.clone_from(&doubt.text);
+                place = doubt.place.clone();
+                evidence.clone_from(&doubt.evidence);
+                next.clear();
+            }
+        }
+    }
+    if fate == Truth::Maybe {
+        for doubt in &doubts {
+            next.extend(doubt.next.iter().cloned());
+        }
+    }
+    let to_all = end.is_some_and(|end| end.packet.is_multicast() == Some(true));
+    let beyond = fate == Truth::Maybe && outcome == Outcome::LeavesCapture && to_all;
+    if ends.len() > 1 && (*goal == Goal::Broadcast || beyond) {
+        outcome = Outcome::Flooded;
+    }
+    let circles = ends.iter().find(|end| end.outcome == Outcome::Loops);
+    if let Some(end) = circles.filter(|_| *goal == Goal::Broadcast) {
+        (outcome, reason, place) = (Outcome::Loops, None, end.place.clone());
+        text.clone_from(&end.text);
+    }
+    if fate == Truth::No && outcome == Outcome::Delivered {
+        // It arrived, but not where it was to go.
+        outcome = Outcome::Blackholed;
+        reason = Some(Reason::AddressNotOwned);
+        "others received it, and nobody that was meant".clone_into(&mut text);
+    }
+    let lost = end.filter(|end| fate == Truth::No && end.packet.unresolved.is_some());
+    if let Some(asked) = lost.and_then(|end| end.packet.unresolved) {
+        // Nobody that ARP may reach has the address: the packet itself is never sent.
+        let hop = hops.iter().rev().find(|hop| {
+            hop.kind == Kind::Neighbour || hop.kind == Kind::Guest && hop.input.is_none()
+        });
+        if let Some(hop) = hop {
+            let own = hop.kind == Kind::Neighbour;
+            outcome = if own { Outcome::Rejected } else { Outcome::Blackholed };
+            reason = Some(Reason::AddressNotOwned);
+            text = format!("ARP for {asked} reaches nobody who has it");
+            place = hop.place.clone();
+        }
+    }
+    if fate == Truth::Maybe && reason.is_none() {
+        reason = Some(Reason::NotCaptured);
+        if outcome == Outcome::Delivered {
+            outcome = Outcome::Unknown;
+            "nothing captured tells whether anybody listens".clone_into(&mut text);
+        }
+    }
+    if fate == Truth::Yes {
+        reason = None;
+    }
+    next.dedup();
+    let mut certainty = Certainty::Proven;
+    let mut weakest = None;
+    let mut assumptions = Vec::new();
+    for (at, hop) in hops.iter().enumerate() {
+        if let Some(assumed) = &hop.assumed {
+            assumptions.push((at + 1, assumed.clone()));
+        }
+        // What a guest does is never known; it is among the assumptions.
+        if hop.kind != Kind::Guest && hop.certainty < certainty {
+            (certainty, weakest) = (hop.certainty, Some(at + 1));
+        }
+    }
+    if let Some(end) = end.filter(|end| end.certainty < certainty) {
+        (certainty, weakest) = (end.certainty, Some(hops.len()));
+    }
+    if fate == Truth::Maybe && certainty == Certainty::Proven {
+        certainty = Certainty::Inferred;
+        weakest = Some(hops.len());
+    }
+    Verdict {
+        outcome,
+        reached,
+        reason,
+        text,
+        place,
+        certainty,
+        weakest: weakest.filter(|at| *at > 0),
+        mtu: mtu(hops),
+        assumptions,
+        next,
+        evidence,
+    }
+}
+
+/// The smallest MTU of a way; below a tunnel that of its device counts, less its headers.
+fn mtu(hops: &[Hop]) -> Option<(u32, Vec<usize>)> {
+    let mut inside = false;
+    let mut limits = Vec::new();
+    for (at, hop) in hops.iter().enumerate() {
+        if hop.kind == Kind::Tunnel {
+            inside = !inside;
+            limits.extend(hop.mtu.map(|mtu| (mtu, at + 1)));
+            continue;
+        }
+        if !inside {
+            limits.extend(hop.mtu.map(|mtu| (mtu, at + 1)));
+        }
+    }
+    let least = limits.iter().map(|(mtu, _)| *mtu).min()?;
+    Some((least, limits.into_iter().filter(|(mtu, _)| *mtu == least).map(|(_, at)| at).collect()))
+}
+
+fn branches(tree: &Tree, main: &[usize]) -> Vec<Branch> {
+    let mut all = Vec::new();
+    let on_main: std::collections::BTreeSet<usize> = main.iter().copied().collect();
+    for (at, node) in tree.nodes.iter().enumerate() {
+        let Part::End(end) = &node.part else { continue };
+        if on_main.contains(&at) || all.len() >= MOST_BRANCHES {
+            continue;
+        }
+        let mut way = vec![at];
+        let mut up = at;
+        while let Some(node) = tree.nodes.get(up) {
+            if on_main.contains(&node.parent) || node.parent == up {
+                break;
+            }
+            up = node.parent;
+            way.push(up);
+        }
+        way.reverse();
+        let joint = tree.nodes.get(up).map_or(0, |node| node.parent);
+        let before = main.iter().take_while(|main| **main <= joint);
+        let from_hop = before
+            .filter(|at| tree.nodes.get(**at).is_some_and(|node| matches!(node.part, Part::Hop(_))))
+            .count();
+        let guards: Vec<&str> =
+            way.iter().filter_map(|at| tree.nodes.get(*at)?.guard.as_deref()).collect();
+        all.push(Branch {
+            from_hop,
+            guard: guards.join("; "),
+            end: (**end).clone(),
+            hops: hops_of(tree, &way),
+        });
+    }
+    all
+}
+
+/// The fields that a hop has changed.
+pub(super) fn changes(before: &Packet, after: &Packet) -> Vec<Changed> {
+    if before.inner.is_some() != after.inner.is_some() {
+        return Vec::new();
+    }
+    let mut all = Vec::new();
+    let mut note = |field: &'static str, old: Option<String>, new: Option<String>| {
+        if old != new {
+            all.push(Changed { field, before: old, after: new });
+        }
+    };
+    let shown = |value: Option<std::net::IpAddr>| value.map(|ip| ip.to_string());
+    let mac = |packet: &Packet, source: bool| {
+        let mac = if source { packet.mac_source() } else { packet.mac_destination() };
+        let open = !source && packet.unresolved.is_some();
+        mac.filter(|_| !open).map(|mac| mac.to_string())
+    };
+    note("dl_src", mac(before, true), mac(after, true));
+    note("dl_dst", mac(before, false), mac(after, false));
+    let vlans = |packet: &Packet| {
+        let list = packet.vlans()?;
+        Some(list.iter().map(u16::to_string).collect::<Vec<_>>().join(","))
+    };
+    note("vlan", vlans(before), vlans(after));
+    note("nw_src", shown(before.source()), shown(after.source()));
+    note("nw_dst", shown(before.destination()), shown(after.destination()));
+    let port = |port: Option<u16>| port.map(|port| port.to_string());
+    note("tp_src", port(before.source_port()), port(after.source_port()));
+    note("tp_dst", port(before.destination_port()), port(after.destination_port()));
+    note("nw_ttl", before.ttl().map(|ttl| ttl.to_string()), after.ttl().map(|ttl| ttl.to_string()));
+    let mark = |packet: &Packet| {
+        let mark = packet.mark();
+        (mark.known == u32::MAX).then(|| format!("{:#x}", mark.value))
+    };
+    note("mark", mark(before), mark(after));
+    let tunnel =
+        |packet: &Packet| packet.frame.known(OfField::TunId.whole()).map(|key| format!("{key:#x}"));
+    note("tun_id", tunnel(before), tunnel(after));
+    all
+}
+
+impl Place {
+    /// In a few words: `br-int/qvo…`, `qrouter-…/qr-…`.
+    pub fn words(&self) -> String {
+        let name = |name: &Option<Name>| name.as_ref().map(Name::to_string);
+        let own = match (&self.bridge, &self.port) {
+            (Some(bridge), Some(port)) => Some(format!("{bridge}/{port}")),
+            (Some(bridge), None) if self.controller => Some(format!("{bridge}/controller")),
+            (Some(bridge), None) => Some(bridge.to_string()),
+            (None, _) => name(&self.device),
+        };
+        let netns = self.netns.as_ref().filter(|netns| !netns.is_root()).map(ToString::to_string);
+        [netns, own].into_iter().flatten().collect::<Vec<_>>().join("/")
+    }
+}

@@ -1,0 +1,722 @@
+//! OVS bridges: the flows that a packet meets, and the ports that it leaves by.
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use tapline_core::Name;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Mac;
+use tapline_core::need::Need;
+use tapline_core::records::Batch;
+use tapline_core::records::openflow::{OfField, OfPort, VLAN_PRESENT};
+use tapline_core::span::{Evidence, SourceId};
+use tapline_topology::graph::{NodeData, OvsBridge, OvsInterface};
+use tapline_topology::{EdgeKind, NodeId, Presence};
+
+use crate::flow::{self, Limits, Sink, Stop};
+use crate::{Answer, Item, Network, defs, flows};
+
+use super::normal::{self, Normal};
+use super::{
+    At, Certainty, Doubt, End, FlowDetails, Hop, Kind, Outcome, Packet, Place, Reason, Walk, Way,
+    ends,
+};
+use crate::truth::Truth;
+
+/// What is known of all OVS bridges.
+#[derive(Debug, Default)]
+pub(super) struct Switches<'a> {
+    all: BTreeMap<NodeId, Switch<'a>>,
+    nothing: OnceLock<Switch<'a>>,
+}
+
+/// What is known of one bridge.
+#[derive(Debug, Default)]
+pub(super) struct Switch<'a> {
+    /// Its flows; `None` where they were not captured whole.
+    pub(super) tables: Option<flow::Tables<'a>>,
+    source: Option<SourceId>,
+    /// Its interfaces by number.
+    pub(super) ports: BTreeMap<u32, NodeId>,
+    pub(super) numbers: BTreeMap<NodeId, u32>,
+    /// What it has learnt; `None` where that was not captured.
+    pub(super) fdb: Option<BTreeMap<(u16, Mac), (u32, Evidence)>>,
+    /// The interfaces of each port, in the order of the topology.
+    pub(super) bundles: Vec<(NodeId, Vec<NodeId>)>,
+}
+
+impl<'a> Switches<'a> {
+    pub(super) fn new(network: &Network<'a>) -> Self {
+        let mut all = BTreeMap::new();
+        let mut groups: BTreeMap<(HostId, &str), Vec<_>> = BTreeMap::new();
+        for (source, reading) in network.texts_of("of-group") {
+            let Batch::OfGroups(records) = &reading.records else { continue };
+            for group in records {
+                if let Some(bridge) = group.bridge.as_deref() {
+                    groups.entry((source.host, bridge)).or_default().push(group);
+                }
+            }
+        }
+        for bridge in network.ovs_bridges() {
+            let mut switch = Switch::ports_of(network, bridge);
+            if let Some(dump) = network.flows().best(bridge.host, bridge.name()) {
+                let ports = switch.ports.iter().filter_map(|(number, port)| {
+                    Some((network.topology.node(*port)?.name.clone(), *number))
+                });
+                let of_bridge = groups.remove(&(bridge.host, bridge.name())).unwrap_or_default();
+                let tables = flow::Tables::new(dump.flows.iter().copied())
+                    .with_groups(of_bridge)
+                    .with_ports(ports);
+                switch.tables = Some(tables);
+                switch.source = Some(dump.source);
+            }
+            for (source, entries) in network.ovs_fdb_texts() {
+                let here = source.host == bridge.host
+                    && network.topology.snapshot.completeness(source.id).is_complete();
+                let text_is_of = source.command.args().iter().any(|word| word == bridge.name());
+                if !here || !text_is_of {
+                    continue;
+                }
+                let fdb = switch.fdb.get_or_insert_default();
+                for entry in entries {
+                    let number = match &entry.port.value {
+                        OfPort::Number(number) => Some(*number),
+                        OfPort::Local => Some(OfPort::LOCAL),
+                        OfPort::Name(name) => network
+                            .interface_called(bridge.host, name)
+                            .and_then(|port| switch.numbers.get(&port.id).copied()),
+                    };
+                    let at = Evidence { source: source.id, span: entry.at };
+                    if let Some(number) = number {
+                        fdb.insert((entry.vlan.value, entry.mac.value), (number, at));
+                    }
+                }
+            }
+            all.insert(bridge.id, switch);
+        }
+        Self { all, nothing: OnceLock::new() }
+    }
+
+    pub(super) fn of(&self, bridge: NodeId) -> &Switch<'a> {
+        self.all.get(&bridge).unwrap_or_else(|| self.nothing.get_or_init(Switch::default))
+    }
+}
+
+impl<'a> Switch<'a> {
+    fn ports_of(network: &Network<'a>, bridge: Item<'a, OvsBridge>) -> Self {
+        let mut switch = Self::default();
+        for (port, _) in network.topology.into(bridge.id, EdgeKind::OvsPortOf) {
+            let interfaces: Vec<NodeId> = network
+                .topology
+                .into(port, EdgeKind::OvsInterfaceOf)
+                .into_iter()
+                .map(|(id, _)| id)
+                .collect();
+            for &id in &interfaces {
+                let Some(interface) = network.ovs_interface(id) else { continue };
+                let number = if interface.name() == bridge.name() {
+                    Some(OfPort::LOCAL)
+                } else {
+                    number_of(network, bridge, interface)
+                };
+                if let Some(number) = number {
+                    switch.ports.insert(number, id);
+                    switch.numbers.insert(id, number);
+                }
+            }
+            switch.bundles.push((port, interfaces));
+        }
+        switch
+    }
+
+    fn line(&self, flow: &tapline_core::records::openflow::Flow) -> Option<Evidence> {
+        Some(Evidence { source: self.source?, span: flow.at })
+    }
+}
+
+fn number_of(
+    network: &Network<'_>,
+    bridge: Item<'_, OvsBridge>,
+    interface: Item<'_, OvsInterface>,
+) -> Option<u32> {
+    let set = interface.ofport.as_ref().and_then(|port| u32::try_from(port.value).ok());
+    let listed = || {
+        network.switches().of(bridge.host, bridge.name()).iter().find_map(|(_, switch)| {
+            let port = switch.ports.iter().find(|port| port.name.value == interface.name())?;
+            match port.port.value {
+                OfPort::Number(number) => Some(number),
+                OfPort::Local => Some(OfPort::LOCAL),
+                OfPort::Name(_) => None,
+            }
+        })
+    };
+    set.or_else(listed)
+}
+
+/// Where one copy of a packet goes.
+enum Out {
+    Interface(NodeId),
+    Lost(Reason, Option<Evidence>),
+    Nowhere(Reason),
+    Controller,
+    Unknown(Reason, Vec<Need>),
+}
+
+/// A copy of a packet on its way out of a bridge.
+struct Copy {
+    packet: Packet,
+    /// It is one of several of which one may be meant.
+    open: bool,
+    out: Out,
+    words: Option<String>,
+    evidence: Vec<Evidence>,
+    certainty: Certainty,
+}
+
+impl<'a> Walk<'_, '_, 'a> {
+    /// An OVS bridge receives a packet on one of its interfaces.
+    pub(super) fn switch(&mut self, mut way: Way, node: NodeId) {
+        let network = self.network;
+        let Some(interface) = network.ovs_interface(node) else { return };
+        let place = self.place(node);
+        let bridge = network.bridge_called(interface.host, &interface.data.bridge);
+        let Some(bridge) = bridge else {
+            self.unknown(&mut way, place, Reason::NotCaptured, Vec::new());
+            return;
+        };
+        if let Answer::Known(Some(block)) = network.forwarding(node) {
+            let reason = super::device::reason(&block.why);
+            self.lost(&mut way, Outcome::Blackholed, reason, place, Some(block.evidence));
+            return;
+        }
+        let switch = self.tracer.switches().of(bridge.id);
+        let number = switch.numbers.get(&node).copied();
+        let tunnel = TunnelFields::of(&way.packet);
+        way.packet.frame.enter(number.unwrap_or(u32::MAX));
+        if network.topology.into(node, EdgeKind::TunnelOf).is_empty() {
+            way.packet.leave_tunnel();
+        } else {
+            tunnel.put(&mut way.packet);
+        }
+        if self.goes_round(&mut way, node) {
+            return;
+        }
+        let Some(tables) = switch.tables.as_ref() else {
+            if network.is_plain(bridge.id) {
+                let packet = way.packet.clone();
+                let copies = self.normal(switch, bridge, node, &packet);
+                let hop = self.switch_hop(bridge, node, "NORMAL: no controller programs it");
+                let hop = Hop { certainty: Certainty::Inferred, ..hop };
+                self.send_copies(way, node, &hop, copies);
+            } else {
+                let needs = vec![flows::command(bridge.name())];
+                self.unknown(&mut way, place, Reason::NotCaptured, needs);
+            }
+            return;
+        };
+        if number.is_none() {
+            let needs = vec![Need::about(tapline_topology::Topic::OfPorts, bridge.name())];
+            self.unknown(&mut way, place, Reason::NotCaptured, needs);
+            return;
+        }
+        let paths = tables.run(&way.packet.frame, Limits::default());
+        let several = paths.len() > 1;
+        if several {
+            let (text, evidence) = doubtful(switch, &paths);
+            let doubt = Doubt {
+                reason: Reason::PacketOpen,
+                text,
+                place: Place { port: None, ..place.clone() },
+                next: Vec::new(),
+                evidence,
+            };
+            self.fork(&mut way, doubt);
+        }
+        for path in paths {
+            let guard = path_words(&path);
+            let one = if several { Self::branch(&way, guard) } else { way.clone() };
+            self.take_path(one, bridge, node, switch, &path);
+        }
+    }
+
+    fn switch_hop(
+        &self,
+        bridge: Item<'a, OvsBridge>,
+        input: NodeId,
+        action: impl Into<String>,
+    ) -> Hop {
+        let place = Place {
+            host: Some(bridge.host),
+            bridge: Some(bridge.name().into()),
+            ..Place::default()
+        };
+        let mut hop = Hop::new(Kind::OvsBridge, place, action);
+        hop.input = Some(self.name(input));
+        hop
+    }
+
+    /// Does what the flows of one path say.
+    fn take_path(
+        &mut self,
+        mut way: Way,
+        bridge: Item<'a, OvsBridge>,
+        node: NodeId,
+        switch: &Switch<'a>,
+        path: &flow::Path<'a>,
+    ) {
+        let tables: Vec<String> = path.steps.iter().map(|step| step.table.to_string()).collect();
+        let mut hop = self.switch_hop(bridge, node, format!("table {}", tables.join(",")));
+        for step in &path.steps {
+            hop.details.flows.push(FlowDetails {
+                table: step.table.to_string(),
+                priority: step.flow.map(|flow| flow.priority.value),
+                cookie: step.flow.and_then(|flow| Some(flow.cookie?.value)),
+            });
+            if let Some(flow) = step.flow {
+                hop.cite(switch.line(flow));
+                for action in flows::actions(flow) {
+                    if let tapline_core::records::openflow::Action::Ct(ct) = &action.action {
+                        let zone = match ct.zone {
+                            tapline_core::records::openflow::Zone::Number(zone) => Some(zone),
+                            _ => None,
+                        };
+                        hop.details.tracked.push((zone, ct.commit));
+                    }
+                }
+            }
+            if step.ambiguous {
+                hop.certainty = Certainty::Disputed;
+            }
+        }
+        let last = path.steps.iter().rev().find_map(|step| step.flow);
+        let seen = path
+            .steps
+            .iter()
+            .filter_map(|step| step.flow)
+            .min_by_key(|flow| flow.n_packets.unwrap_or(u64::MAX));
+        hop.observed = seen.and_then(|flow| {
+            let packets = flow.n_packets.filter(|packets| *packets > 0)?;
+            let age = flow.idle_age.map_or(String::new(), |age| format!(", {age} s ago"));
+            Some(format!("{packets} packets{age}"))
+        });
+        if !path.certain {
+            hop.certainty = hop.certainty.min(Certainty::Inferred);
+        }
+        let mut copies = Vec::new();
+        for effect in &path.effects {
+            let packet = Packet { frame: effect.packet.clone(), ..way.packet.clone() };
+            let evidence = self
+                .tracer
+                .switches()
+                .of(bridge.id)
+                .source
+                .map(|source| Evidence { source, span: effect.action });
+            let copy = |out| Copy {
+                packet: packet.clone(),
+                open: false,
+                out,
+                words: None,
+                evidence: Vec::new(),
+                certainty: Certainty::Proven,
+            };
+            match &effect.sink {
+                Sink::Port(number) => copies.push(copy(match switch.ports.get(number) {
+                    Some(interface) => Out::Interface(*interface),
+                    None => Out::Lost(Reason::OfOutputNonexistent, evidence),
+                })),
+                Sink::InPort => copies.push(copy(Out::Interface(node))),
+                Sink::Suppressed(_) => copies.push(copy(Out::Nowhere(Reason::OfSameInPort))),
+                Sink::Normal => copies.extend(self.normal(switch, bridge, node, &packet)),
+                Sink::Flood | Sink::All => {
+                    for (_, interfaces) in &switch.bundles {
+                        let Some(first) = interfaces.first() else { continue };
+                        if !interfaces.contains(&node) {
+                            copies.push(copy(Out::Interface(*first)));
+                        }
+                    }
+                }
+                Sink::Controller => copies.push(copy(Out::Controller)),
+                Sink::Named(name) => {
+                    let port = self.network.interface_called(bridge.host, name);
+                    copies.push(copy(match port {
+                        Some(port) => Out::Interface(port.id),
+                        None => Out::Unknown(Reason::NotCaptured, Vec::new()),
+                    }));
+                }
+                Sink::Unknown(_) => {
+                    copies.push(copy(Out::Unknown(Reason::NotModelled, Vec::new())));
+                }
+            }
+        }
+        if let Some(stop) = &path.stop {
+            let (reason, needs) = match stop {
+                Stop::Action(..) => (Reason::NotModelled, Vec::new()),
+                Stop::Group(..) => {
+                    let need = Need::command("ovs-ofctl -O OpenFlow13 dump-groups");
+                    (Reason::NotCaptured, vec![need.with(bridge.name())])
+                }
+                Stop::Limit(_) => (Reason::OfDepthLimit, Vec::new()),
+            };
+            copies.push(Copy {
+                packet: way.packet.clone(),
+                open: false,
+                out: Out::Unknown(reason, needs),
+                words: None,
+                evidence: Vec::new(),
+                certainty: Certainty::Inferred,
+            });
+        }
+        if copies.is_empty() {
+            let reason = drop_reason(path);
+            let before = way.packet.clone();
+            let evidence: Vec<_> = deciding(path).filter_map(|flow| switch.line(flow)).collect();
+            self.hop(&mut way, &before, hop);
+            let place = Place {
+                host: Some(bridge.host),
+                bridge: Some(bridge.name().into()),
+                port: Some(self.name(node)),
+                ..Place::default()
+            };
+            let _ = last;
+            self.lost(&mut way, Outcome::Dropped, reason, place, evidence);
+            return;
+        }
+        self.send_copies(way, node, &hop, copies);
+    }
+
+    /// What a learning switch does with a packet.
+    fn normal(
+        &self,
+        switch: &Switch<'a>,
+        bridge: Item<'a, OvsBridge>,
+        node: NodeId,
+        packet: &Packet,
+    ) -> Vec<Copy> {
+        match normal::forward(self.network, switch, bridge, node, packet) {
+            Normal::Lost { reason, evidence } => vec![Copy {
+                packet: packet.clone(),
+                open: false,
+                out: Out::Lost(reason, evidence),
+                words: Some("NORMAL".to_owned()),
+                evidence: evidence.into_iter().collect(),
+                certainty: Certainty::Proven,
+            }],
+            Normal::Open => vec![Copy {
+                packet: packet.clone(),
+                open: false,
+                out: Out::Unknown(Reason::NeighAbsent, Vec::new()),
+                words: Some("NORMAL".to_owned()),
+                evidence: Vec::new(),
+                certainty: Certainty::Inferred,
+            }],
+            Normal::To { outputs, open, words, evidence, certainty } => outputs
+                .into_iter()
+                .map(|(interface, vlans)| {
+                    let mut packet = packet.clone();
+                    retag(&mut packet, &vlans);
+                    Copy {
+                        packet,
+                        open,
+                        out: Out::Interface(interface),
+                        words: Some(format!("NORMAL, {words}")),
+                        evidence: evidence.into_iter().collect(),
+                        certainty,
+                    }
+                })
+                .collect(),
+        }
+    }
+
+    fn send_copies(&mut self, mut way: Way, node: NodeId, hop: &Hop, copies: Vec<Copy>) {
+        let several = copies.len() > 1;
+        let open = copies.iter().filter(|copy| copy.open).count();
+        let bridge = self.network.ovs_interface(node).map(|port| port.data.bridge.clone());
+        let learnt = Doubt {
+            reason: Reason::NotCaptured,
+            text: "what the bridge has learnt was not captured".to_owned(),
+            place: Place { device: None, port: None, ..self.place(node) },
+            next: Self::next(
+                &self.place(node),
+                vec![Need::about(
+                    tapline_topology::Topic::OvsFdb,
+                    bridge.as_deref().unwrap_or_default(),
+                )],
+            ),
+            evidence: Vec::new(),
+        };
+        let mut one_of: Option<Way> = None;
+        if several && open == copies.len() {
+            self.fork(&mut way, learnt.clone());
+        } else if several {
+            self.copies(&mut way);
+            if open > 0 {
+                let mut some = Self::branch(&way, "as it was learnt");
+                self.fork(&mut some, learnt);
+                one_of = Some(some);
+            }
+        }
+        let before = way.packet.clone();
+        for copy in copies {
+            let name = match &copy.out {
+                Out::Interface(id) => Some(self.name(*id)),
+                _ => None,
+            };
+            let mut one = match &one_of {
+                Some(some) if copy.open => some.clone(),
+                _ => way.clone(),
+            };
+            if several {
+                let to = name.as_ref().map_or("elsewhere", Name::as_str);
+                one.guard = Some(format!("to {to}"));
+            }
+            one.packet = copy.packet;
+            let mut hop = hop.clone();
+            if let Some(words) = &copy.words {
+                hop.action = format!("{} {words}", hop.action);
+            }
+            hop.output = name;
+            hop.certainty = hop.certainty.min(copy.certainty);
+            hop.cite(copy.evidence);
+            let tunnelled = matches!(&copy.out, Out::Interface(id)
+                if !self.network.topology.into(*id, EdgeKind::TunnelOf).is_empty());
+            if tunnelled {
+                let key = one.packet.frame.known(OfField::TunId.whole());
+                hop.vni = key.and_then(|key| u64::try_from(key).ok());
+            }
+            self.hop(&mut one, &before, hop);
+            let place = Place { device: None, ..self.place(node) };
+            match copy.out {
+                Out::Interface(id) => self.leave_switch(one, id),
+                Out::Lost(reason, evidence) => {
+                    self.lost(&mut one, Outcome::Blackholed, reason, place, evidence);
+                }
+                Out::Nowhere(reason) => {
+                    self.lost(&mut one, Outcome::Dropped, reason, place, None);
+                }
+                Out::Unknown(reason, needs) => self.unknown(&mut one, place, reason, needs),
+                Out::Controller => {
+                    let end = End {
+                        outcome: Outcome::Unknown,
+                        reason: Some(Reason::NotModelled),
+                        text: "the controller gets it".to_owned(),
+                        place: Place { controller: true, port: None, ..place },
+                        packet: one.packet.clone(),
+                        reached: Truth::Maybe,
+                        aside: false,
+                        hypothetical: false,
+                        certainty: Certainty::Proven,
+                        evidence: Vec::new(),
+                        next: Vec::new(),
+                    };
+                    self.end(&mut one, end);
+                }
+            }
+        }
+    }
+
+    /// A packet leaves a bridge by one of its interfaces.
+    fn leave_switch(&mut self, mut way: Way, node: NodeId) {
+        let network = self.network;
+        let Some(interface) = network.ovs_interface(node) else { return };
+        let place = self.place(node);
+        if self.stop_at_ovs && interface.kind != "patch" {
+            let end = End {
+                outcome: Outcome::LeavesCapture,
+                reason: None,
+                text: "leaves the bridges of OVS".to_owned(),
+                place,
+                packet: way.packet.clone(),
+                reached: Truth::Maybe,
+                aside: false,
+                hypothetical: false,
+                certainty: Certainty::Proven,
+                evidence: Vec::new(),
+                next: Vec::new(),
+            };
+            self.end(&mut way, end);
+            return;
+        }
+        if let Some(error) = &interface.error
+            && interface.kind != "patch"
+        {
+            let reason = Reason::OfOutputNonexistent;
+            self.lost(&mut way, Outcome::Blackholed, reason, place, Some(error.evidence));
+            return;
+        }
+        match interface.kind.as_str() {
+            "patch" => {
+                let Some((peer, _)) = network.topology.peer(node, EdgeKind::PatchPeer) else {
+                    let at = interface.error.as_ref().map(|error| error.evidence);
+                    let at = at.or_else(|| interface.data.option("peer").map(|peer| peer.evidence));
+                    let at = at.or_else(|| interface.place());
+                    let reason = Reason::PatchPeerMissing;
+                    self.lost(&mut way, Outcome::Blackholed, reason, place, at);
+                    return;
+                };
+                self.go(way, At::Switch(peer));
+            }
+            "internal" => match network.device_of(node) {
+                Some(device) => self.go(way, At::Receive(device.id)),
+                None => self.without_device(way, interface),
+            },
+            "" | "system" | "tap" => match network.device_of(node) {
+                Some(device) => self.go(way, At::Send(device.id)),
+                None => self.without_device(way, interface),
+            },
+            kind if kind.starts_with("dpdkvhost") => match self.guest_nic(node) {
+                Some(nic) => self.go(way, At::Guest(nic)),
+                None => self.unknown(&mut way, place, Reason::NotCaptured, Vec::new()),
+            },
+            kind if kind.starts_with("dpdk") => {
+                let packet = way.packet.clone();
+                let reached = ends::Reached::Wire { packet: &packet };
+                let outcome = Outcome::LeavesCapture;
+                self.arrive(&mut way, outcome, place, reached, Certainty::Proven, None);
+            }
+            _ => {
+                let endpoint = network.topology.into(node, EdgeKind::TunnelOf);
+                let Some(&(endpoint, _)) = endpoint.first() else {
+                    self.unknown(&mut way, place, Reason::NotModelled, Vec::new());
+                    return;
+                };
+                let fixed =
+                    interface.data.option("out_key").or_else(|| interface.data.option("key"));
+                let key = match fixed.map(|key| key.value.as_str()) {
+                    Some("flow") => {
+                        let known = way.packet.frame.known(OfField::TunId.whole());
+                        known.and_then(|key| u64::try_from(key).ok())
+                    }
+                    Some(number) => number.parse().ok(),
+                    None => Some(0),
+                };
+                let remote = match interface.data.option("remote_ip").map(|ip| ip.value.as_str()) {
+                    Some("flow") => {
+                        let to = way.packet.frame.known(OfField::TunDst.whole());
+                        to.and_then(|to| u32::try_from(to).ok())
+                            .map(|to| std::net::IpAddr::V4(to.into()))
+                    }
+                    _ => None,
+                };
+                self.go(way, At::Tunnel { endpoint, key, remote });
+            }
+        }
+    }
+
+    /// The database lists a port whose device nothing shows.
+    fn without_device(&mut self, mut way: Way, interface: Item<'a, OvsInterface>) {
+        let place = self.place(interface.id);
+        match defs::presence(self.network, interface.host, interface.name()) {
+            Presence::No(searched) => {
+                let at = searched.sources.first();
+                let at = at.map(|(source, _)| flows::first_line(self.network, *source));
+                let reason = Reason::OfOutputNonexistent;
+                self.lost(&mut way, Outcome::Blackholed, reason, place, at);
+            }
+            Presence::Unknown(needs) => {
+                self.unknown(&mut way, place, Reason::NotCaptured, needs);
+            }
+            Presence::Yes(_) => self.unknown(&mut way, place, Reason::NotCaptured, Vec::new()),
+        }
+    }
+
+    /// Puts a packet into a bridge of OVS without a device.
+    pub(super) fn is_interface(&self, node: NodeId) -> bool {
+        let node = self.network.topology.node(node);
+        node.is_some_and(|node| matches!(node.data, NodeData::OvsInterface(_)))
+    }
+}
+
+/// The fields of the tunnel that a packet came by.
+struct TunnelFields(Vec<(OfField, flow::Value)>);
+
+impl TunnelFields {
+    fn of(packet: &Packet) -> Self {
+        use OfField as F;
+        let all = [F::TunId, F::TunSrc, F::TunDst, F::TunIpv6Src, F::TunIpv6Dst, F::TunFlags];
+        Self(all.into_iter().map(|field| (field, packet.frame.get(field))).collect())
+    }
+
+    fn put(self, packet: &mut Packet) {
+        for (field, value) in self.0 {
+            packet.frame.set(field, value);
+        }
+    }
+}
+
+/// Gives a packet these tags, the outer one first.
+fn retag(packet: &mut Packet, vlans: &[u16]) {
+    let priority = packet.frame.get(OfField::VlanTci);
+    while packet.vlans().is_none_or(|all| !all.is_empty()) {
+        packet.frame.pop_tag();
+    }
+    for vid in vlans.iter().rev() {
+        packet.frame.push_tag();
+        packet.frame.set_vlan(*vid);
+    }
+    if !vlans.is_empty() && priority.value & VLAN_PRESENT != 0 {
+        let tag = packet.frame.get(OfField::VlanTci);
+        let value = tag.value & 0x1fff | priority.value & 0xe000;
+        packet.frame.set(OfField::VlanTci, flow::Value { value, known: tag.known });
+    }
+}
+
+/// The flows that decide that a packet is dropped: the last, and the one that led there.
+fn deciding<'p, 'a>(
+    path: &'p flow::Path<'a>,
+) -> impl Iterator<Item = &'a tapline_core::records::openflow::Flow> + use<'p, 'a> {
+    let from = path.steps.len().saturating_sub(2);
+    path.steps.iter().skip(from).filter_map(|step| step.flow)
+}
+
+/// The public word for a drop: tables of neutron's firewall say what they are for.
+fn drop_reason(path: &flow::Path<'_>) -> Reason {
+    let Some(last) = path.steps.last() else { return Reason::OfNoMatch };
+    if last.flow.is_none() {
+        return Reason::OfNoMatch;
+    }
+    let numbers: Vec<u8> = path.steps.iter().filter_map(|step| step.table.number()).collect();
+    let before = match numbers.as_slice() {
+        [.., before, 93] => *before,
+        [.., last] => *last,
+        [] => return Reason::OfDrop,
+    };
+    match before {
+        24 => Reason::ArpSpoof,
+        25 => Reason::MacSpoof,
+        71 | 72 => Reason::SgEgressDeny,
+        81 | 82 => Reason::SgIngressDeny,
+        _ => Reason::OfDrop,
+    }
+}
+
+fn path_words(path: &flow::Path<'_>) -> String {
+    let assumed = path.steps.iter().find(|step| step.assumed);
+    match assumed.and_then(|step| step.flow.map(|flow| (step, flow))) {
+        Some((step, flow)) => {
+            let matches: Vec<String> = flow
+                .matches
+                .iter()
+                .take(6)
+                .map(|one| match one.value.value.as_str() {
+                    "" => one.key.to_string(),
+                    value => format!("{}={value}", one.key),
+                })
+                .collect();
+            format!("table {} if {}", step.table, matches.join(","))
+        }
+        None => "otherwise".to_owned(),
+    }
+}
+
+fn doubtful(switch: &Switch<'_>, paths: &[flow::Path<'_>]) -> (String, Vec<Evidence>) {
+    let mut evidence = Vec::new();
+    for path in paths {
+        let flow = path.steps.iter().find(|step| step.assumed).and_then(|step| step.flow);
+        if let Some(at) = flow.and_then(|flow| switch.line(flow))
+            && !evidence.contains(&at)
+            && evidence.len() < 8
+        {
+            evidence.push(at);
+        }
+    }
+    ("it is not known which flow the packet matches".to_owned(), evidence)
+}

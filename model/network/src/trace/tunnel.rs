@@ -1,0 +1,350 @@
+//! Tunnels: the packet around a packet, its way to the wire, and its arrival at the other captured
+//! host, which must have an end that leads back.
+use std::net::IpAddr;
+
+use tapline_core::records::openflow::OfField;
+use tapline_topology::graph::{Netdev, NetdevKind, NodeData, TunnelEndpoint};
+use tapline_topology::{EdgeKind, NodeId, Topic};
+
+use crate::flow::Value;
+use crate::l3::Outcome as Routed;
+use crate::{Answer, Item, defs, overlay};
+
+use super::netfilter::{Pass, Stage};
+use super::packet::{IPV4, IPV6, Inner, ip_number};
+use super::{At, Certainty, Hop, Kind, Outcome, Packet, Place, Reason, Walk, Way, ends};
+
+impl<'a> Walk<'_, '_, 'a> {
+    /// A tunnel sends a packet.
+    pub(super) fn tunnel(
+        &mut self,
+        mut way: Way,
+        node: NodeId,
+        key: Option<u64>,
+        remote: Option<IpAddr>,
+    ) {
+        let network = self.network;
+        let Some(endpoint) = network.tunnel(node) else { return };
+        let place = self.tunnel_place(endpoint);
+        let fixed = endpoint.data.remote.as_ref();
+        let Some(to) = fixed.map(|fact| fact.value).or(remote) else {
+            self.unknown(&mut way, place, Reason::PacketOpen, Vec::new());
+            return;
+        };
+        let before = way.packet.clone();
+        let shown = key.map_or_else(String::new, |key| format!(", key {key}"));
+        let mut hop =
+            Hop::new(Kind::Tunnel, place.clone(), format!("{} to {to}{shown}", endpoint.data.kind));
+        hop.input = Some(endpoint.name().into());
+        hop.vni = key;
+        hop.cite(fixed.map(|fact| fact.evidence));
+        let overhead = defs::overhead(&endpoint.data.kind, to).unwrap_or(50);
+        let answer = overlay::route(network, endpoint);
+        let decision = match answer {
+            Some(Answer::Known(decision)) => Some(decision),
+            Some(Answer::Unknown(needs)) => {
+                self.hop(&mut way, &before, hop);
+                // The device with the tunnel's source tells it too where the far end is on its link.
+                match overlay::egress(network, endpoint).and_then(Answer::known) {
+                    Some(devices) if !devices.is_empty() => {
+                        let netns = endpoint.netns_of_underlay(network);
+                        let pass = Pass::own(endpoint.host, netns);
+                        if let Some(device) = devices.first() {
+                            let outer = outer(&way.packet, endpoint, key, to, overhead);
+                            way.packet = outer;
+                            let output = Some((device.id, None));
+                            let pass = Pass { output, ..pass };
+                            self.go(way, At::Stack(pass.at(Stage::Neighbour)));
+                        }
+                    }
+                    _ => self.unknown(&mut way, place, Reason::NotCaptured, needs),
+                }
+                return;
+            }
+            None => None,
+        };
+        if let Some(decision) = &decision {
+            let evidence = decision.evidence();
+            let lost = match &decision.outcome {
+                Routed::Local(_) => Some(Reason::TunnelOwnAddress),
+                Routed::NoRoute if decision.assumed.is_empty() => Some(Reason::TunnelNoRoute),
+                Routed::Refused(_) => Some(Reason::TunnelNoRoute),
+                _ => None,
+            };
+            if let Some(reason) = lost {
+                self.hop(&mut way, &before, hop);
+                self.lost(&mut way, Outcome::Blackholed, reason, place, evidence);
+                return;
+            }
+        }
+        // A source that nobody has cannot be sent from.
+        if let Some(local) = &endpoint.data.local
+            && !local.value.is_unspecified()
+        {
+            let netns = endpoint.netns_of_underlay(network);
+            let owned = self.owns(endpoint.host, netns, local.value).is_some();
+            if !owned {
+                if network.complete(endpoint.host, netns, Topic::Addresses) {
+                    let evidence = local.evidence;
+                    self.hop(&mut way, &before, hop);
+                    let reason = Reason::TunnelNoRoute;
+                    self.lost(&mut way, Outcome::Blackholed, reason, place.clone(), Some(evidence));
+                    if let Some(super::Node { part: super::Part::End(end), .. }) =
+                        self.tree.nodes.last_mut()
+                    {
+                        end.text = format!("no device has the tunnel's source {}", local.value);
+                    }
+                    return;
+                }
+                let needs = network.missing(endpoint.host, netns, &[Topic::Addresses]);
+                self.may_stop(&mut way, place.clone(), Reason::NotCaptured, needs);
+            }
+        }
+        let devices =
+            decision.as_ref().map(|decision| decision.hops().to_vec()).unwrap_or_default();
+        let netns = endpoint.netns_of_underlay(network);
+        let device =
+            devices.first().and_then(|hop| network.netdev_called(endpoint.host, netns, hop.dev));
+        hop.mtu = device
+            .and_then(|device| device.data.mtu.as_ref().map(|mtu| mtu.value))
+            .map(|mtu| mtu.saturating_sub(overhead));
+        if self.in_userspace(endpoint) {
+            // The carrying bridge limits nothing there.
+            hop.mtu = None;
+        }
+        self.hop(&mut way, &before, hop);
+        way.packet = outer(&way.packet, endpoint, key, to, overhead);
+        let pass = Pass::own(endpoint.host, netns);
+        if self.in_userspace(endpoint)
+            && let (Some(device), Some(first)) = (device, devices.first())
+        {
+            way.packet.size = None;
+            let pass = Pass { output: Some((device.id, first.gateway)), ..pass };
+            self.go(way, At::Stack(pass.at(Stage::Neighbour)));
+            return;
+        }
+        self.go(way, At::Stack(pass));
+    }
+
+    fn tunnel_place(&self, endpoint: Item<'a, TunnelEndpoint>) -> Place {
+        self.place(endpoint.data.owner)
+    }
+
+    /// Whether a datapath outside the kernel sends the packets of a tunnel: it has routes and
+    /// neighbours of its own, taken from the kernel, and meets no packet filter.
+    fn in_userspace(&self, endpoint: Item<'a, TunnelEndpoint>) -> bool {
+        let interface = self.network.ovs_interface(endpoint.data.owner);
+        let bridge =
+            interface.and_then(|port| self.network.bridge_called(port.host, &port.data.bridge));
+        bridge.is_some_and(|bridge| !defs::is_kernel_datapath(bridge.data))
+    }
+
+    /// A device of the kernel that is a tunnel sends a frame.
+    pub(super) fn send_tunnel(&mut self, mut way: Way, device: Item<'a, Netdev<'a>>) {
+        let network = self.network;
+        let place = self.place(device.id);
+        let ends: Vec<_> = network
+            .topology
+            .into(device.id, EdgeKind::TunnelOf)
+            .into_iter()
+            .filter_map(|(id, _)| network.tunnel(id))
+            .collect();
+        let key = |endpoint: &Item<'a, TunnelEndpoint>| {
+            endpoint.data.key.as_ref().and_then(|key| key.value.parse().ok())
+        };
+        let wanted = way.packet.mac_destination();
+        let mut learnt = None;
+        for (source, entries) in network.fdb_texts() {
+            if source.host != device.host || source.netns != *device.netns() {
+                continue;
+            }
+            for entry in entries {
+                let here = entry.dev.as_ref().is_some_and(|dev| dev.value == device.name());
+                if here && wanted == Some(entry.mac.value) {
+                    learnt = learnt.or_else(|| entry.dst.as_ref().map(|dst| dst.value));
+                }
+            }
+        }
+        let chosen: Vec<_> = match learnt {
+            Some(to) => ends
+                .iter()
+                .filter(|end| end.data.remote.as_ref().is_some_and(|ip| ip.value == to))
+                .copied()
+                .collect(),
+            None => ends.clone(),
+        };
+        match chosen.as_slice() {
+            [] => {
+                let needs = vec![
+                    tapline_core::need::Need::command("bridge fdb show dev")
+                        .with(device.name())
+                        .within(device.netns()),
+                ];
+                self.unknown(&mut way, place, Reason::NotCaptured, needs);
+            }
+            [one] => {
+                let (endpoint, key) = (one.id, key(one));
+                let remote = learnt;
+                self.go(way, At::Tunnel { endpoint, key, remote });
+            }
+            several => {
+                let several = several.to_vec();
+                self.copies(&mut way);
+                for one in several {
+                    let to = one.data.remote.as_ref().map(|ip| ip.value);
+                    let shown = to.map_or_else(String::new, |ip| ip.to_string());
+                    let copy = Self::branch(&way, format!("to {shown}"));
+                    let (endpoint, key) = (one.id, key(&one));
+                    self.go(copy, At::Tunnel { endpoint, key, remote: None });
+                }
+            }
+        }
+    }
+
+    /// The packet of a tunnel has left the host: it arrives at the other captured host, or leaves
+    /// what was captured.
+    pub(super) fn cross(&mut self, mut way: Way, device: Item<'a, Netdev<'a>>) {
+        let network = self.network;
+        let Some(inner) = way.packet.inner.clone() else { return };
+        let Some(endpoint) = network.tunnel(inner.endpoint) else { return };
+        let to = way.packet.destination();
+        let far = network.topology.out(inner.endpoint, EdgeKind::Tunnel);
+        let far = far.first().map(|(id, edge)| (*id, edge.confidence));
+        let far_end = far.and_then(|(id, confidence)| Some((network.tunnel(id)?, confidence)));
+        let place = self.place(device.id);
+        if let Some((far_end, confidence)) = far_end {
+            self.arrive_at(way, far_end, super::device::certainty(confidence));
+            return;
+        }
+        let host = far.and_then(|(id, _)| {
+            let node = network.topology.node(id)?;
+            matches!(node.data, NodeData::Host(_)).then_some(node.host?)
+        });
+        let by_flow = host.and_then(|host| {
+            network
+                .tunnels_of(host)
+                .find(|other| other.data.kind == endpoint.data.kind && other.data.remote.is_none())
+        });
+        if let Some(far_end) = by_flow {
+            self.arrive_at(way, far_end, Certainty::Inferred);
+            return;
+        }
+        if let Some(host) = host {
+            let place = Place { host: Some(host), ..Place::default() };
+            let reason = Reason::TunnelNoReverse;
+            let known = network.complete(host, &tapline_core::ids::Netns::Root, Topic::Ovs)
+                || network.tunnels_of(host).next().is_some();
+            if known {
+                let evidence = endpoint.data.remote.as_ref().map(|remote| remote.evidence);
+                self.lost(&mut way, Outcome::Blackholed, reason, place, evidence);
+            } else {
+                let needs = network.missing(host, &tapline_core::ids::Netns::Root, &[Topic::Ovs]);
+                self.unknown(&mut way, place, Reason::NotCaptured, needs);
+            }
+            return;
+        }
+        let carried = inner.packet.clone();
+        let Some(to) = to else { return };
+        let reached = ends::Reached::Tunnel { remote: to, key: inner.key };
+        let evidence = endpoint.data.remote.as_ref().map(|remote| remote.evidence);
+        way.packet = carried;
+        let key = inner.key.map_or(0, u128::from);
+        way.packet.frame.set(OfField::TunId, Value::of(key));
+        way.packet.frame.set(OfField::TunDst, Value::of(ip_number(to)));
+        let certainty = Certainty::Proven;
+        self.arrive(&mut way, Outcome::LeavesCapture, place, reached, certainty, evidence);
+    }
+
+    /// The packet of a tunnel arrives at the end on another captured host.
+    fn arrive_at(&mut self, mut way: Way, far: Item<'a, TunnelEndpoint>, sure: Certainty) {
+        let network = self.network;
+        let Some(inner) = way.packet.inner.clone() else { return };
+        let before = way.packet.clone();
+        let place = self.tunnel_place(far);
+        let mut hop = Hop::new(
+            Kind::Tunnel,
+            place.clone(),
+            format!(
+                "received by {} from {}",
+                far.name(),
+                way.packet.source().map_or_else(|| "?".to_owned(), |ip| ip.to_string())
+            ),
+        );
+        hop.output = Some(far.name().into());
+        hop.vni = inner.key;
+        hop.certainty = sure;
+        hop.assumed = Some("the wire between the hosts carries it".to_owned());
+        hop.cite(far.data.remote.as_ref().map(|remote| remote.evidence));
+        // The device with the address of the far end has to work.
+        let local = way.packet.destination();
+        let netns = far.netns_of_underlay(network);
+        let device = local.and_then(|ip| self.owns(far.host, netns, ip)).map(|owned| owned.0);
+        let source = way.packet.source();
+        way.packet = inner.packet.clone();
+        let userspace = self.in_userspace(far);
+        if let Some(device) = device
+            && !userspace
+            && !self.passes(&mut way, device)
+        {
+            return;
+        }
+        self.hop(&mut way, &before, hop);
+        let of_device = network.netdev(far.data.owner);
+        if let Some(owner) = of_device.filter(|owner| owner.kind == NetdevKind::Tunnel) {
+            let expected: Option<u64> =
+                far.data.key.as_ref().and_then(|key| key.value.parse().ok());
+            if let (Some(expected), Some(key)) = (expected, inner.key)
+                && expected != key
+            {
+                let reason = Reason::VniUnknownAtPeer;
+                let at = far.data.key.as_ref().map(|key| key.evidence);
+                self.lost(&mut way, Outcome::Blackholed, reason, place, at);
+                return;
+            }
+            self.go(way, At::Receive(owner.id));
+            return;
+        }
+        if !self.is_interface(far.data.owner) {
+            self.unknown(&mut way, place, Reason::NotModelled, Vec::new());
+            return;
+        }
+        let frame = &mut way.packet.frame;
+        frame.set(OfField::TunId, Value::of(inner.key.map_or(0, u128::from)));
+        if inner.key.is_none() {
+            frame.set(OfField::TunId, Value::UNKNOWN);
+        }
+        for (field, ip) in [(OfField::TunSrc, source), (OfField::TunDst, local)] {
+            if let Some(IpAddr::V4(_)) = ip {
+                frame.set(field, ip.map_or(Value::UNKNOWN, |ip| Value::of(ip_number(ip))));
+            }
+        }
+        // `tun_flags`: the key bit; flows that ask for it are rare.
+        frame.set(OfField::TunFlags, Value::UNKNOWN);
+        self.go(way, At::Switch(far.data.owner));
+    }
+}
+
+/// The packet around a packet.
+fn outer(
+    packet: &Packet,
+    endpoint: Item<'_, TunnelEndpoint>,
+    key: Option<u64>,
+    to: IpAddr,
+    overhead: u32,
+) -> Packet {
+    let mut outer = Packet::new(if to.is_ipv4() { IPV4 } else { IPV6 });
+    outer.set_source(endpoint.source());
+    outer.set_destination(Some(to));
+    match endpoint.data.kind.as_str() {
+        kind if kind.contains("gre") => outer.set_protocol(47),
+        kind => {
+            outer.set_protocol(17);
+            let named = endpoint.data.dst_port.as_ref().map(|port| port.value);
+            let port = named.or_else(|| defs::tunnel_port(kind).parse().ok());
+            outer.set_ports(Some(49152), port);
+        }
+    }
+    outer.size = packet.size.map(|size| size + overhead);
+    outer.inner = Some(Box::new(Inner { packet: packet.clone(), endpoint: endpoint.id, key }));
+    outer
+}
