@@ -1,11 +1,12 @@
 //! `tapline collect` gathers what rules ask for: after it, no question is left that a command on
 //! the host could answer.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 #![expect(clippy::disallowed_methods, reason = "the sources are read")]
 use std::path::Path;
 
 use tapline_analysis::lint;
 use tapline_capture::{Input, Options};
+use tapline_core::Name;
 use tapline_core::capture::Command;
 use tapline_core::request::{Request, Topic, TopicOf};
 use tapline_formats::format::Per;
@@ -86,7 +87,7 @@ fn every_command_that_a_rule_asks_for_is_gathered() {
             panic!("nothing reads what `{line}` prints: no capture could answer the question");
         };
         let serves = |(_, id, other): &(Per, &str, Request)| {
-            let table = |it: &Request| it.table.as_ref().map(|it| it.to_ascii_lowercase());
+            let table = |it: &Request| it.table.as_ref().map(Name::to_ascii_lowercase);
             let family = request.family.is_none()
                 || other.family.is_none_or(|it| Some(it) == request.family);
             let topics: Vec<_> = request.whole.iter().chain(&request.part).collect();
@@ -153,7 +154,7 @@ fn asked() -> Vec<String> {
                 (_, Some((_, literal))) => all.extend(literal.split('"').next().map(str::to_owned)),
                 // Of the family in question.
                 ("tool", _) => {
-                    all.extend(["iptables-save".to_owned(), "ip6tables-save".to_owned()])
+                    all.extend(["iptables-save".to_owned(), "ip6tables-save".to_owned()]);
                 }
                 ("list", _) => all.extend(["ip route show table main".to_owned()]),
                 _ => panic!("what is asked for by `Need::command({name})`?"),
