@@ -1,5 +1,5 @@
 //! Texts and the paths that they prove: which wires a port leads to, and what blocks it.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 mod common;
 
 use common::{BRIDGE, TAP, VETH, link, port, session, with_network};

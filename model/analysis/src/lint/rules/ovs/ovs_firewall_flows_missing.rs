@@ -1,4 +1,5 @@
 use tapline_core::capture::HostId;
+use tapline_core::need::Need;
 use tapline_core::records::openflow::{Flow, OfPort, TableRef};
 use tapline_network::flows::{self, Dump};
 use tapline_network::{Item, User, defs, vlans};
@@ -51,6 +52,11 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             .first()
             .and_then(|port| begins.iter().copied().find(|flow| is_of(ctx, *port, flow)))
         else {
+            let told = |port: &Item<'_, OvsPort>| is_numbered(ctx, *port);
+            if begins.iter().any(|flow| flow.in_port().is_some()) && !without.iter().all(told) {
+                out.cannot_tell(host, [Need::command("ovs-ofctl show").with(bridge)]);
+                continue;
+            }
             for _ in &without {
                 out.clean();
             }
@@ -63,10 +69,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             if is_numbered(ctx, port) {
                 report(ctx, out, host, port, dump, shown);
             } else {
-                out.cannot_tell(
-                    host,
-                    [tapline_core::need::Need::command("ovs-ofctl show").with(bridge)],
-                );
+                out.cannot_tell(host, [Need::command("ovs-ofctl show").with(bridge)]);
             }
         }
     }
