@@ -178,9 +178,14 @@ fn nowhere<'a>(
 ) -> Option<Lack<'a>> {
     let out = ways.floods.is_empty() && ways.unicasts.is_empty() && ways.provider_out.is_empty();
     let into = ways.tunnel_in.is_empty() && ways.provider_in.is_none();
-    // A network of type `local` has no flows: that others have some shows that the agent works.
-    let others =
-        local.ways.values().any(|ways| !ways.tunnel_in.is_empty() || !ways.provider_out.is_empty());
+    // A network of type `local` has no flows, and a bridge may be programmed by somebody else: that
+    // most others have some shows that the agent works.
+    let is_led = |vlan: &&u16| {
+        let ways = local.ways.get(*vlan);
+        ways.is_some_and(|ways| !ways.tunnel_in.is_empty() || !ways.provider_out.is_empty())
+    };
+    let led = local.ports.keys().filter(is_led).count();
+    let others = led > 0 && led * 2 >= local.ports.len();
     let bridge = ctx.integration(host).filter(|_| out && into && others)?;
     Some(Lack {
         bridge,
