@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use tapline_network::trace::{Cell, Place, Row};
+use tapline_network::trace::{Cell, Place, Reason, Row};
 use tapline_topology::Topology;
 
 use super::escape::{harmless, visible};
@@ -88,7 +88,7 @@ pub(crate) fn document<'a>(topology: &'a Topology<'_>, rows: &'a [Row]) -> Docum
                 let cell = CellDocument {
                     reached: cell.reached,
                     outcome: cell.outcome.as_str(),
-                    reason: cell.reason.map(|reason| reason.as_str()),
+                    reason: cell.reason.map(Reason::as_str),
                     at: place(&cell.at),
                     back: cell.back,
                 };
@@ -102,7 +102,7 @@ pub(crate) fn document<'a>(topology: &'a Topology<'_>, rows: &'a [Row]) -> Docum
                 vm: &peer.vm,
                 reached: peer.cell.reached,
                 outcome: peer.cell.outcome.as_str(),
-                reason: peer.cell.reason.map(|reason| reason.as_str()),
+                reason: peer.cell.reason.map(Reason::as_str),
                 at: place(&peer.cell.at),
             })
             .collect(),

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tapline_core::records::openflow::OfField;
 use tapline_core::span::Evidence;
 use tapline_network::trace::{
-    Answered, Branch, Changed, End, Hop, Kind, Next, Packet, Place, Question, Trace,
+    Answered, Branch, Changed, End, Hop, Kind, Next, Packet, Place, Question, Reason, Trace,
 };
 use tapline_topology::Topology;
 
@@ -312,7 +312,7 @@ impl<'a> Shown<'a, '_> {
         TraceRow {
             outcome: verdict.outcome.as_str(),
             reached: verdict.reached,
-            reason: verdict.reason.map(|reason| reason.as_str()),
+            reason: verdict.reason.map(Reason::as_str),
             reason_text: verdict.text.clone(),
             at: self.place(&verdict.place),
             certainty: verdict.certainty.as_str(),
@@ -448,7 +448,7 @@ impl<'a> Shown<'a, '_> {
     fn end(&self, end: &'a End) -> EndRow<'a> {
         EndRow {
             outcome: end.outcome.as_str(),
-            reason: end.reason.map(|reason| reason.as_str()),
+            reason: end.reason.map(Reason::as_str),
             at: self.place(&end.place),
             packet: packet(&end.packet),
         }
@@ -459,7 +459,7 @@ impl<'a> Shown<'a, '_> {
             from_hop: branch.from_hop,
             guard: &branch.guard,
             outcome: branch.end.outcome.as_str(),
-            reason: branch.end.reason.map(|reason| reason.as_str()),
+            reason: branch.end.reason.map(Reason::as_str),
             at: self.place(&branch.end.place),
             hops: self.hops(&branch.hops),
         }

@@ -346,7 +346,10 @@ impl<'a> World<'a> {
                 packet.put_part(part, Some(u128::from(*pcp) << 1 | 1));
             }
             Action::StripVlan => packet.pop_tag(),
-            Action::PushVlan { .. } => packet.push_tag(),
+            Action::PushVlan { .. } => {
+                packet.push_tag();
+                packet.keep_tags(2);
+            }
             Action::SetTunnel { id } => packet.set(OfField::TunId, Value::of(u128::from(*id))),
             Action::SetField(set) | Action::Load(set) | Action::WriteMetadata(set) => {
                 let Assignment { bits: Some(bits) } = set else { return false };

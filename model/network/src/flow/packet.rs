@@ -181,6 +181,13 @@ impl FlowPacket {
         self.set(OfField::VlanTci, Value::of(VLAN_PRESENT));
     }
 
+    /// Forgets tags below the outer `most`: Open vSwitch knows two (`FLOW_MAX_VLAN_HEADERS`), and a
+    /// third that is pushed makes it lose the innermost.
+    pub fn keep_tags(&mut self, most: usize) {
+        let more = (self.inner_tags.len() + 1).saturating_sub(most);
+        self.inner_tags.drain(..more.min(self.inner_tags.len()));
+    }
+
     /// Takes the outer tag away.
     pub fn pop_tag(&mut self) {
         let below = self.inner_tags.pop();

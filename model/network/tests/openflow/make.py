@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 
-PROGRAMS, PACKETS = 26, 230
+PROGRAMS, PACKETS = 30, 230
 ROOT = os.environ.get("OVS_ROOT", "")
 PATHS = [f"{ROOT}/usr/bin", f"{ROOT}/usr/sbin", f"{ROOT}/usr/lib/openvswitch-switch",
          f"{ROOT}/usr/lib/openvswitch-common"] if ROOT else []
