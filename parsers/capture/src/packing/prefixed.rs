@@ -198,10 +198,12 @@ mod tests {
         for before in
             ["| ", "<bob> ", "node2: ", "node2 | ", "2026-11-29T12:00:00Z ", "[12:00:00.123] "]
         {
-            let text: String = OUTPUT.iter().map(|line| format!("{before}{line}\n")).collect();
+            let lines: Vec<_> = OUTPUT.iter().map(|line| format!("{before}{line}")).collect();
+            let text = lines.join("\n") + "\n";
             assert!(stripped(&text), "{text}{:?}", unpack(&text));
         }
-        let framed: String = OUTPUT.iter().map(|line| format!("│ {line:<60} │\n")).collect();
+        let framed: Vec<_> = OUTPUT.iter().map(|line| format!("│ {line:<60} │")).collect();
+        let framed = framed.join("\n") + "\n";
         assert!(stripped(&framed), "{:?}", unpack(&framed));
         let quoted = |line: &&str| format!("    \"{}\",\n", line.replace('"', "\\\""));
         let json: String = OUTPUT.iter().map(quoted).collect();
