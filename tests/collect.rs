@@ -156,6 +156,10 @@ fn asked() -> Vec<String> {
                 ("tool", _) => {
                     all.extend(["iptables-save".to_owned(), "ip6tables-save".to_owned()]);
                 }
+                // One neighbour of all.
+                (name, _) if name.starts_with("&defs::ask_neighbour(") => {
+                    all.extend(["ip neigh".to_owned()]);
+                }
                 ("list", _) => all.extend(["ip route show table main".to_owned()]),
                 _ => panic!("what is asked for by `Need::command({name})`?"),
             }
