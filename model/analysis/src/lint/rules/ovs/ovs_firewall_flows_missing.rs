@@ -30,6 +30,9 @@ declare_rule! {
 /// `TRANSIENT_TABLE`). A port without port security has one there, too.
 const TRANSIENT: TableRef = TableRef::Number(60);
 
+/// Where they go on to with what a VM sends (`BASE_EGRESS_TABLE`): this driver alone uses it.
+const BASE_EGRESS: TableRef = TableRef::Number(71);
+
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     // The flows of OVN are others.
     for host in ctx.hosts().filter(|host| !defs::is_ovn(ctx, *host)) {
@@ -43,30 +46,20 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             out.cannot_tell(host, [flows::command(bridge)]);
             continue;
         };
-        let begins: Vec<&Flow> =
-            dump.flows.iter().copied().filter(|flow| flow.table.value == TRANSIENT).collect();
-        // With the hybrid driver the table is not there.
-        let (with, without): (Vec<_>, Vec<_>) =
-            guests.into_iter().partition(|port| begins.iter().any(|flow| is_of(ctx, *port, flow)));
-        let Some(shown) = with
-            .first()
-            .and_then(|port| begins.iter().copied().find(|flow| is_of(ctx, *port, flow)))
+        // With the hybrid driver there is no such table: rules of iptables filter.
+        let Some(shown) = dump.flows.iter().copied().find(|flow| flow.table.value == BASE_EGRESS)
         else {
-            let told = |port: &Item<'_, OvsPort>| is_numbered(ctx, *port);
-            if begins.iter().any(|flow| flow.in_port().is_some()) && !without.iter().all(told) {
-                out.cannot_tell(host, [Need::command("ovs-ofctl show").with(bridge)]);
-                continue;
-            }
-            for _ in &without {
+            for _ in &guests {
                 out.clean();
             }
             continue;
         };
-        for _ in &with {
-            out.clean();
-        }
-        for port in without {
-            if is_numbered(ctx, port) {
+        let begins: Vec<&Flow> =
+            dump.flows.iter().copied().filter(|flow| flow.table.value == TRANSIENT).collect();
+        for port in guests {
+            if begins.iter().any(|flow| is_of(ctx, port, flow)) {
+                out.clean();
+            } else if is_numbered(ctx, port) || begins.iter().all(|flow| flow.in_port().is_none()) {
                 report(ctx, out, host, port, dump, shown);
             } else {
                 out.cannot_tell(host, [Need::command("ovs-ofctl show").with(bridge)]);
@@ -75,10 +68,14 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     }
 }
 
-/// A port of a VM that is known to run, which the agent wires itself.
+/// A port of a VM that runs, as far as is known, and that the agent wires itself: libvirt removes the
+/// tap of a VM that is off.
 fn is_guest(ctx: &Ctx<'_>, port: Item<'_, OvsPort>) -> bool {
+    let interface = ctx.interface_called(port.host, port.name());
+    let is_internal = interface.is_some_and(|interface| interface.kind == "internal");
     vlans::is_in_use(ctx, port)
-        && matches!(ctx.user_of(port.host, port.name()), User::Running(_))
+        && !is_internal
+        && matches!(ctx.user_of(port.host, port.name()), User::Running(_) | User::Unknown(_))
         // The bridge of a hybrid port filters, with rules of iptables.
         && !port.name().starts_with("qvo")
 }
@@ -109,13 +106,13 @@ fn report(
     dump: &Dump<'_>,
     shown: &Flow,
 ) {
-    let message = "the agent's firewall has flows for other ports and none for this one: what the VM sends is dropped, and nothing reaches it";
+    let message = "the agent's firewall filters by flows and has none for this port: what the VM sends is dropped, and nothing reaches it";
     let finding = out.fire(host, ctx.subject(port.id), message.to_owned());
     finding.node = Some(port.id);
     if let Some(line) = port.place() {
         finding.primary(line, "the port");
     }
-    finding.primary(dump.line(shown), "the flow of another port");
+    finding.primary(dump.line(shown), "the firewall works by flows");
     let key = format!("a flow of table 60 for {}", port.name());
     finding.rests_on_absence(ctx.flows().searched(host, &port.bridge, &key));
     finding.next(format!("ovs-ofctl dump-flows {} table=60", port.bridge));
