@@ -2,6 +2,7 @@
 use std::io::{BufRead as _, Write as _};
 use std::path::Path;
 
+use rayon::prelude::*;
 use tapline_core::capture::Snapshot;
 use tapline_network::Network;
 use tapline_network::environment::Environment;
@@ -70,43 +71,55 @@ fn one(
     Ok(status(&answered))
 }
 
-/// Answers questions of a file, one a line, in their order.
+/// Answers questions of a file, one a line, in their order. Those of a file are shared among the
+/// processors; whoever asks through a pipe gets each answer at once.
 fn many(file: &Path, topology: &Topology<'_>, tracer: &Tracer<'_, '_>) -> Result<Status> {
+    /// So many answers are held until they are written.
+    const AT_ONCE: usize = 1024;
     let mut out = terminal::out();
-    let mut answer = |line: &str| -> Result<()> {
-        if line.trim().is_empty() {
-            return Ok(());
-        }
-        let asked: std::result::Result<Question, _> = serde_json::from_str(line);
-        let answered = match &asked {
-            Ok(question) => tracer.ask(question).map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        match (&asked, &answered) {
-            (Ok(question), Ok(answered)) => {
-                let document = trace_json::document(topology, question, answered);
-                serde_json::to_writer(&mut out, &document)?;
-            }
-            (_, Err(error)) => {
-                serde_json::to_writer(&mut out, &serde_json::json!({ "error": error }))?;
-            }
-            (Err(_), Ok(_)) => {}
-        }
-        writeln!(out)?;
-        Ok(())
-    };
     if file.as_os_str() == "-" {
         for line in std::io::stdin().lock().lines() {
-            answer(&line?)?;
+            out.write_all(&answer(&line?, topology, tracer)?)?;
+            out.flush()?;
         }
-    } else {
-        let text = tapline_capture::file::read_text(file, MOST_QUERIES)?;
-        for line in text.lines() {
-            answer(line)?;
+        return Ok(Status::Clean);
+    }
+    let text = tapline_capture::file::read_text(file, MOST_QUERIES)?;
+    let lines: Vec<&str> = text.lines().collect();
+    for part in lines.chunks(AT_ONCE) {
+        let answers: Vec<Result<Vec<u8>>> =
+            part.par_iter().map(|line| answer(line, topology, tracer)).collect();
+        for answer in answers {
+            out.write_all(&answer?)?;
         }
     }
     out.flush()?;
     Ok(Status::Clean)
+}
+
+/// The answer to one line, with its line end; nothing where nothing is asked.
+fn answer(line: &str, topology: &Topology<'_>, tracer: &Tracer<'_, '_>) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    if line.trim().is_empty() {
+        return Ok(text);
+    }
+    let asked: std::result::Result<Question, _> = serde_json::from_str(line);
+    let answered = match &asked {
+        Ok(question) => tracer.ask(question).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    match (&asked, &answered) {
+        (Ok(question), Ok(answered)) => {
+            let document = trace_json::document(topology, question, answered);
+            serde_json::to_writer(&mut text, &document)?;
+        }
+        (_, Err(error)) => {
+            serde_json::to_writer(&mut text, &serde_json::json!({ "error": error }))?;
+        }
+        (Err(_), Ok(_)) => {}
+    }
+    text.push(b'\n');
+    Ok(text)
 }
 
 fn question(args: &Trace) -> Question {
