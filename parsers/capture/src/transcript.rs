@@ -123,6 +123,13 @@ pub(crate) fn read(text: &str) -> Transcript {
     if hosts.iter().filter(|host| host.is_some()).count() > 1 {
         done.blocks.retain(|block| !block.by_content);
     }
+    if let (Some(block), Some(last)) = (done.blocks.last_mut(), lines.last()) {
+        // A text that ends within a line may have been cut off there: its output does as well.
+        let is_end = block.places.last().is_some_and(|place| place.line == last.number);
+        if is_end && !text.ends_with(['\n', '\r']) && block.text.ends_with('\n') {
+            block.text.pop();
+        }
+    }
     done
 }
 
@@ -593,6 +600,18 @@ mod tests {
             show(text),
             ["h root 2:brctl show \"\"", "h root 4:brctl show \"\" (no output was pasted)"]
         );
+    }
+
+    #[test]
+    fn a_text_that_ends_within_a_line_leaves_its_output_open() {
+        let cut =
+            "[a@h ~]# brctl show\nbridge name\tbridge id\t\tSTP enabled\tinterfaces\nbr0\t\t80";
+        let texts = |text: &str| -> Vec<bool> {
+            read(text).blocks.iter().map(|block| block.text.ends_with('\n')).collect()
+        };
+        assert_eq!(texts(cut), [false]);
+        assert_eq!(texts(&format!("{cut}\n")), [true]);
+        assert_eq!(texts(&format!("{cut}\n[a@h ~]#")), [true]);
     }
 
     #[test]
