@@ -207,6 +207,22 @@ fn access_nic(
         || others().any(|member| table.has(member.name(), vlan.value));
     let to = trunk(table, members).filter(|name| *name != port.name() && vlan.value != 1);
     let Some(to) = to.filter(|_| !met) else { return };
+    let vlan = Fact { value: vlan.value, evidence: vlan.evidence(table.source) };
+    report_alone(ctx, out, table, bridge, port, &vlan, to, filters);
+}
+
+/// Reports a port that nobody shares its VLAN with; `to` is the NIC that should.
+#[expect(clippy::too_many_arguments, reason = "one port and what its bridge knows")]
+fn report_alone(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    table: &Table<'_>,
+    bridge: Item<'_, Netdev<'_>>,
+    port: Item<'_, Netdev<'_>>,
+    vlan: &Fact<u16>,
+    to: &str,
+    filters: Evidence,
+) {
     let message = format!(
         "is alone in VLAN {}: no other port of {} is in it, nor the bridge itself",
         vlan.value,
@@ -215,7 +231,7 @@ fn access_nic(
     let finding = out.fault(ctx, port.host, port.id, message);
     finding.at_most(Severity::Warning);
     finding.no_surer_than(Confidence::Suspect);
-    finding.primary(vlan.evidence(table.source), "its VLAN");
+    finding.primary(vlan.evidence, "its VLAN");
     finding.context(filters, "VLANs are filtered");
     finding.rests_on_absence(table.searched(format!("another port in VLAN {}", vlan.value)));
     finding.next(format!("bridge vlan add dev {to} vid {}", vlan.value));
@@ -400,19 +416,8 @@ fn guest(
         out.clean();
         return;
     }
-    let message = format!(
-        "is alone in VLAN {}: no other port of {} is in it, nor the bridge itself",
-        pvid.value,
-        bridge.name()
-    );
-    let finding = out.fault(ctx, port.host, port.id, message);
-    finding.at_most(Severity::Warning);
-    finding.no_surer_than(Confidence::Suspect);
-    finding.primary(pvid.evidence, "its VLAN");
-    finding.context(filters, "VLANs are filtered");
-    finding.rests_on_absence(table.searched(format!("another port in VLAN {}", pvid.value)));
-    let uplink = trunk(table, members).unwrap_or("NIC");
-    finding.next(format!("bridge vlan add dev {uplink} vid {}", pvid.value));
+    let to = trunk(table, members).unwrap_or("NIC");
+    report_alone(ctx, out, table, bridge, port, &pvid, to, filters);
 }
 
 /// The one VLAN that the XML of a running VM asks for.
