@@ -26,24 +26,25 @@ type Fault = (String, String, String);
 fn faults(snapshot: &Snapshot) -> BTreeSet<Fault> {
     let topology = tapline_topology::build(snapshot);
     let report = lint::run(&topology, lint::rules::ALL, &lint::Settings::default());
-    let about_capture = |code: &str| OF_THE_CAPTURE.iter().any(|it| code.starts_with(it));
+    let about_capture = |code: &str| OF_THE_CAPTURE.iter().any(|capture| code.starts_with(capture));
     let faults = report
         .findings
         .iter()
-        .filter(|it| it.severity > Severity::Info && !about_capture(&it.rule.code));
+        .filter(|finding| finding.severity > Severity::Info && !about_capture(&finding.rule.code));
     // One fault may be told of several objects.
     faults
-        .flat_map(|it| {
-            let host = snapshot.host(it.host).map(|host| host.name.clone()).unwrap_or_default();
-            let objects =
-                std::iter::once(&it.subject).chain(&it.also).map(|subject| subject.name.clone());
+        .flat_map(|fault| {
+            let host = snapshot.host(fault.host).map(|host| host.name.clone()).unwrap_or_default();
+            let objects = std::iter::once(&fault.subject)
+                .chain(&fault.also)
+                .map(|subject| subject.name.clone());
             // The bridge of a port stands in a text of its own, and may be missing.
             let own = |name: String| match name.rsplit_once('/') {
-                Some((_, own)) if it.subject.kind().starts_with("ovs") => own.to_owned(),
+                Some((_, own)) if fault.subject.kind().starts_with("ovs") => own.to_owned(),
                 _ => name,
             };
             objects
-                .map(|object| (it.rule.code.to_string(), host.clone(), own(object)))
+                .map(|object| (fault.rule.code.to_string(), host.clone(), own(object)))
                 .collect::<Vec<_>>()
         })
         .collect()
@@ -106,18 +107,23 @@ fn complaints(path: &Path) -> Vec<String> {
             ways.push((name.clone(), vec![*at]));
         }
     }
-    let formats: BTreeSet<FormatId> = sources.iter().map(|it| it.1).collect();
+    let formats: BTreeSet<FormatId> = sources.iter().map(|source| source.1).collect();
     for format in &formats {
-        let all = sources.iter().filter(|it| it.1 == *format).map(|it| it.0).collect();
+        let all =
+            sources.iter().filter(|source| source.1 == *format).map(|source| source.0).collect();
         ways.push((format!("all of {format}"), all));
-        let others = sources.iter().filter(|it| it.1 != *format).map(|it| it.0).collect();
+        let others =
+            sources.iter().filter(|source| source.1 != *format).map(|source| source.0).collect();
         ways.push((format!("all but {format}"), others));
     }
     let mut dice = Dice(0x7461_706c_696e_6531);
     for round in 0..40 {
         let one_in = 2 + round % 4;
-        let some =
-            sources.iter().filter(|_| dice.roll().is_multiple_of(one_in)).map(|it| it.0).collect();
+        let some = sources
+            .iter()
+            .filter(|_| dice.roll().is_multiple_of(one_in))
+            .map(|source| source.0)
+            .collect();
         ways.push((format!("round {round}"), some));
     }
     let mut all = Vec::new();
@@ -150,7 +156,7 @@ fn complaints_of_cuts(path: &Path) -> Vec<String> {
             let whole = snapshot.captured.sources[at].text.clone();
             let middle = |it: &usize| {
                 let around = whole.as_bytes().get(*it - 1..=*it);
-                around.is_some_and(|it| it.is_ascii() && !it.contains(&b'\n'))
+                around.is_some_and(|around| around.is_ascii() && !around.contains(&b'\n'))
             };
             let from = 1 + usize::try_from(dice.roll()).unwrap() % (whole.len() - 1);
             let Some(end) = (from..whole.len()).find(middle) else { continue };
@@ -177,8 +183,8 @@ fn complaints_of_cuts(path: &Path) -> Vec<String> {
 }
 
 fn check(paths: &[PathBuf]) {
-    let cuts = paths.iter().flat_map(|it| complaints_of_cuts(it));
-    let all: Vec<String> = paths.iter().flat_map(|it| complaints(it)).chain(cuts).collect();
+    let cuts = paths.iter().flat_map(|path| complaints_of_cuts(path));
+    let all: Vec<String> = paths.iter().flat_map(|path| complaints(path)).chain(cuts).collect();
     assert!(all.is_empty(), "{} complaints:\n{}", all.len(), all.join("\n"));
 }
 
@@ -192,7 +198,7 @@ fn less_evidence_of_the_corpus_makes_no_fault() {
         "sosreports/node2.tar.xz",
         "sosreports/two-hosts",
     ];
-    check(&names.map(|it| corpus.join(it)));
+    check(&names.map(|name| corpus.join(name)));
 }
 
 #[test]
@@ -204,7 +210,9 @@ fn less_evidence_of_the_laboratory_makes_no_fault() {
 #[ignore = "reads ../shared/captures, which is not part of the repository"]
 fn less_evidence_of_other_hosts_makes_no_fault() {
     let hosts = captures().unwrap().join("hosts");
-    check(&["hotsos-openstack", "hotsos-kubernetes", "hotsos-rabbitmq"].map(|it| hosts.join(it)));
+    check(
+        &["hotsos-openstack", "hotsos-kubernetes", "hotsos-rabbitmq"].map(|word| hosts.join(word)),
+    );
 }
 
 /// Saved by a program that leaves the last line end away, all texts say what they said before.

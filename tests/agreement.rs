@@ -21,18 +21,21 @@ type Shown = (String, String, String, Option<u32>);
 
 fn shown(batch: Option<Batch>) -> Option<Vec<Shown>> {
     let Some(Batch::Routes(all)) = batch else { return None };
-    let one = |it: &Route| {
-        let hop = it.nexthops.first();
-        let via = it.via.as_ref().or(hop.and_then(|it| it.via.as_ref()));
-        let dev = it.dev.as_ref().or(hop.and_then(|it| it.dev.as_ref()));
+    let one = |route: &Route| {
+        let hop = route.nexthops.first();
+        let via = route.via.as_ref().or(hop.and_then(|hop| hop.via.as_ref()));
+        let dev = route.dev.as_ref().or(hop.and_then(|hop| hop.dev.as_ref()));
         (
-            it.destination.as_ref().map_or("default".to_owned(), |it| it.to_string()),
-            via.map_or(String::new(), |it| match &it.value {
+            route
+                .destination
+                .as_ref()
+                .map_or("default".to_owned(), |destination| destination.to_string()),
+            via.map_or(String::new(), |via| match &via.value {
                 Gateway::Ip(ip) => ip.to_string(),
                 Gateway::Name(name) => name.to_string(),
             }),
-            dev.map_or(String::new(), |it| it.to_string()),
-            it.metric,
+            dev.map_or(String::new(), |dev| dev.to_string()),
+            route.metric,
         )
     };
     let mut all: Vec<_> = all.iter().filter(|it| it.kind == "unicast").map(one).collect();
@@ -48,7 +51,7 @@ fn routes_agree() {
         let mut prefixes = vec![String::new()];
         for entry in std::fs::read_dir(&host).unwrap().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            prefixes.extend(name.strip_suffix("_ip_route").map(|it| format!("{it}_")));
+            prefixes.extend(name.strip_suffix("_ip_route").map(|rest| format!("{rest}_")));
         }
         prefixes.sort();
         for prefix in prefixes {
@@ -87,9 +90,9 @@ fn namespace_ids_agree() {
         else {
             continue;
         };
-        for known in ids.iter().filter(|it| it.name.is_some()) {
+        for known in ids.iter().filter(|id| id.name.is_some()) {
             let named = all.iter().find(|it| it.name == known.name);
-            assert_eq!(named.map(|it| it.nsid), Some(known.nsid), "{}", host.display());
+            assert_eq!(named.map(|named| named.nsid), Some(known.nsid), "{}", host.display());
             compared += 1;
         }
     }

@@ -60,21 +60,21 @@ fn golden(path: &Path) -> datatest_stable::Result<()> {
     findings(&mut shown, &read, &report)?;
     snapshot(path, &shown);
 
-    let hosts: Vec<_> = read.captured.hosts.iter().map(|it| it.name.clone()).collect();
+    let hosts: Vec<_> = read.captured.hosts.iter().map(|host| host.name.clone()).collect();
     if hosts != metadata.hosts {
         return Err(format!("hosts {hosts:?}, expected {:?}", metadata.hosts).into());
     }
-    let unread: u32 = read.readings.iter().map(|it| it.lines.unread).sum();
+    let unread: u32 = read.readings.iter().map(|reading| reading.lines.unread).sum();
     if unread != metadata.expect.unread {
         return Err(format!("{unread} unread, expected {}", metadata.expect.unread).into());
     }
     let mut found: Vec<_> = report
         .findings
         .iter()
-        .filter(|it| it.severity > lint::Severity::Info)
-        .map(|it| ExpectedFinding {
-            code: it.rule.code.to_string(),
-            object: it.subject.name.clone(),
+        .filter(|finding| finding.severity > lint::Severity::Info)
+        .map(|finding| ExpectedFinding {
+            code: finding.rule.code.to_string(),
+            object: finding.subject.name.clone(),
         })
         .collect();
     found.sort();
@@ -106,7 +106,7 @@ fn texts(shown: &mut String, read: &Snapshot) -> std::fmt::Result {
     }
     let mut formats: BTreeMap<_, (usize, usize, u32, u32)> = BTreeMap::new();
     for (source, reading) in read.iter() {
-        let id = source.format.map_or("unclaimed", |it| it.0);
+        let id = source.format.map_or("unclaimed", |format| format.0);
         let sum = formats.entry(id).or_default();
         sum.0 += 1;
         sum.1 += reading.records.len();
@@ -120,7 +120,7 @@ fn texts(shown: &mut String, read: &Snapshot) -> std::fmt::Result {
     // Remarks that many texts share stand once, with their number.
     let mut remarks: BTreeMap<_, usize> = BTreeMap::new();
     for (source, reading) in read.iter() {
-        let id = source.format.map_or("unclaimed", |it| it.0);
+        let id = source.format.map_or("unclaimed", |format| format.0);
         let completeness = read.completeness(source.id);
         if !completeness.is_complete() {
             *remarks.entry(format!("{id}: {completeness:?}")).or_default() += 1;
@@ -139,10 +139,10 @@ fn texts(shown: &mut String, read: &Snapshot) -> std::fmt::Result {
 fn graph(shown: &mut String, topology: &Topology<'_>) -> std::fmt::Result {
     let name = |id: NodeId| {
         topology.node(id).map_or_else(String::new, |node| {
-            let host = node.host.and_then(|it| topology.snapshot.host(it));
-            let host = host.map_or("-", |it| it.name.as_str());
-            let netns = node.netns.as_ref().filter(|it| !it.is_root());
-            let netns = netns.map(|it| format!("{it}/")).unwrap_or_default();
+            let host = node.host.and_then(|host| topology.snapshot.host(host));
+            let host = host.map_or("-", |host| host.name.as_str());
+            let netns = node.netns.as_ref().filter(|netns| !netns.is_root());
+            let netns = netns.map(|netns| format!("{netns}/")).unwrap_or_default();
             format!("{host} {} {netns}{}", node.data.kind(), node.name)
         })
     };
@@ -156,7 +156,7 @@ fn graph(shown: &mut String, topology: &Topology<'_>) -> std::fmt::Result {
     }
     writeln!(shown, "\n# edges")?;
     for (from, edge, to) in topology.edges() {
-        let by: Vec<_> = edge.witnesses.iter().map(|it| it.claim.as_str()).collect();
+        let by: Vec<_> = edge.witnesses.iter().map(|witness| witness.claim.as_str()).collect();
         writeln!(
             shown,
             "{} —{}→ {} ({:?}: {})",
@@ -169,15 +169,15 @@ fn graph(shown: &mut String, topology: &Topology<'_>) -> std::fmt::Result {
     }
     writeln!(shown, "\n# conflicts")?;
     for conflict in &topology.conflicts {
-        let nodes: Vec<_> = conflict.nodes.iter().map(|&it| name(it)).collect();
-        let by: Vec<_> = conflict.witnesses.iter().map(|it| it.claim.as_str()).collect();
+        let nodes: Vec<_> = conflict.nodes.iter().map(|&node| name(node)).collect();
+        let by: Vec<_> = conflict.witnesses.iter().map(|witness| witness.claim.as_str()).collect();
         writeln!(shown, "{:?}: {}: {}", conflict.kind, nodes.join(", "), by.join("; "))?;
     }
     Ok(())
 }
 
 fn findings(shown: &mut String, read: &Snapshot, report: &lint::Report) -> std::fmt::Result {
-    let host = |id| read.host(id).map_or("", |it| it.name.as_str());
+    let host = |id| read.host(id).map_or("", |host| host.name.as_str());
     writeln!(shown, "\n# findings")?;
     for finding in &report.findings {
         writeln!(
@@ -192,7 +192,7 @@ fn findings(shown: &mut String, read: &Snapshot, report: &lint::Report) -> std::
         )?;
         for cited in &finding.evidence {
             let quoted = read.source(cited.evidence.source);
-            let quoted = quoted.map_or("", |it| it.line_text(cited.evidence.span).trim());
+            let quoted = quoted.map_or("", |quoted| quoted.line_text(cited.evidence.span).trim());
             let place = place(read, cited.evidence);
             writeln!(shown, "    {:?} {place} {}: {quoted}", cited.role, cited.label)?;
         }

@@ -95,7 +95,8 @@ fn every_command_that_a_rule_asks_for_is_gathered() {
             let family = request.family.is_none()
                 || other.family.is_none_or(|it| Some(it) == request.family);
             let topics: Vec<_> = request.whole.iter().chain(&request.part).collect();
-            let whole = !topics.is_empty() && topics.iter().all(|it| other.whole.contains(it));
+            let whole =
+                !topics.is_empty() && topics.iter().all(|topic| other.whole.contains(topic));
             *id == format && family && (whole || table(&request) == table(other))
         };
         assert!(gathered.iter().any(serves), "`tapline collect` does not run `{line}`");
@@ -113,7 +114,8 @@ fn no_question_asks_for_what_was_captured() {
     for folder in ["sessions", "posts"] {
         let files = tapline_tests::below(&corpus.join(folder)).unwrap();
         inputs.extend(files.into_iter().filter(|path| {
-            let ending = path.extension().and_then(|it| it.to_str()).unwrap_or_default();
+            let ending =
+                path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
             !matches!(ending, "yaml" | "snap")
         }));
     }
@@ -179,7 +181,7 @@ fn sources_below(folder: &Path, sources: &mut Vec<String>) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             sources_below(&path, sources);
-        } else if path.extension().is_some_and(|it| it == "rs") {
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
             sources.push(std::fs::read_to_string(&path).unwrap());
         }
     }

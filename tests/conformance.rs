@@ -18,7 +18,7 @@ fn every_captured_output_keeps_the_promise_of_its_name() {
         }
     }
     for (kind, _) in KINDS {
-        let sum = tally(cases.iter().filter(|it| it.kind == *kind));
+        let sum = tally(cases.iter().filter(|case| case.kind == *kind));
         println!(
             "{kind}: {} files, {} lines, {} unread",
             sum.files, sum.lines.total, sum.lines.unread
@@ -37,9 +37,9 @@ fn faults(path: &Path) -> Vec<(bool, String, String)> {
     let mut all: Vec<_> = report
         .findings
         .iter()
-        .map(|it| {
-            let bad = it.severity > lint::Severity::Info;
-            (bad, it.rule.code.to_string(), it.subject.name.clone())
+        .map(|finding| {
+            let bad = finding.severity > lint::Severity::Info;
+            (bad, finding.rule.code.to_string(), finding.subject.name.clone())
         })
         .collect();
     all.sort();
@@ -107,6 +107,6 @@ fn the_walkthrough_shows_its_dead_port() {
     let session = captures().unwrap().join("sessions/pub-node2-compute-walkthrough.txt");
     let found = faults(&session);
     for (code, object) in DEAD_PORT {
-        assert!(found.iter().any(|it| it.1 == code && it.2 == object), "{code}");
+        assert!(found.iter().any(|found| found.1 == code && found.2 == object), "{code}");
     }
 }

@@ -29,8 +29,8 @@ fn roots(folder: &Path) -> BTreeSet<Found> {
         let cause = it.explained_by.as_ref().map(|_| "  ").unwrap_or_default();
         println!("{cause}{} {}: {}", it.rule.code, it.subject.name, it.message);
     }
-    let roots = report.findings.iter().filter(|it| it.is_root());
-    roots.map(|it| found(&it.rule.code, &it.subject.name)).collect()
+    let roots = report.findings.iter().filter(|finding| finding.is_root());
+    roots.map(|root| found(&root.rule.code, &root.subject.name)).collect()
 }
 
 /// The faults that were injected in both laboratories: their number, the rule and the object. Not
@@ -69,7 +69,8 @@ fn injected(name: &str, more: &[(&str, &str, &str)]) {
     }
     for (code, object) in &roots {
         let injected = all().any(|it| it.1 == code && it.2 == object);
-        let follows = CONSEQUENCES.iter().any(|it| it.0 == code && it.1 == object);
+        let follows =
+            CONSEQUENCES.iter().any(|consequence| consequence.0 == code && consequence.1 == object);
         if !injected && !follows {
             complaints.push(format!("neither injected nor a consequence: {code} {object}"));
         }
@@ -190,10 +191,11 @@ fn planted_faults_are_roots_and_there_is_no_eighth() {
     let room = tempfile::tempdir().unwrap();
     let host = room.path().join("hotsos-openstack");
     copy(&whole, &host);
-    for it in PLANTED.iter().flat_map(|it| it.2) {
+    for it in PLANTED.iter().flat_map(|planted| planted.2) {
         plant(&host, it);
     }
-    let planted: BTreeSet<Found> = PLANTED.iter().map(|it| found(it.0, it.1)).collect();
+    let planted: BTreeSet<Found> =
+        PLANTED.iter().map(|planted| found(planted.0, planted.1)).collect();
     let now: BTreeSet<Found> = roots(&host).difference(&healthy).cloned().collect();
     assert_eq!(now, planted);
 }

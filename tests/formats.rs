@@ -37,7 +37,7 @@ fn golden(path: &Path) -> datatest_stable::Result<()> {
     let folder = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
     let format = registry::FORMATS
         .iter()
-        .find(|it| it.id.0 == folder)
+        .find(|format| format.id.0 == folder)
         .ok_or_else(|| format!("no format is called `{folder}`"))?;
     let metadata: Metadata =
         serde_yaml::from_str(&std::fs::read_to_string(path.with_extension("yaml"))?)?;

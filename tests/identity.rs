@@ -35,7 +35,7 @@ fn every_node_of_every_capture_has_a_key_of_its_own() {
     let hosts = Hosts::unpack().unwrap();
     for folder in hosts.folders().unwrap() {
         let (_, prints) = ids(std::slice::from_ref(&folder));
-        let twice: Vec<_> = prints.iter().filter(|it| *it.1 > 1).collect();
+        let twice: Vec<_> = prints.iter().filter(|entry| *entry.1 > 1).collect();
         assert!(twice.is_empty(), "{}: {twice:?}", folder.display());
     }
 }
@@ -50,5 +50,5 @@ fn the_order_of_the_inputs_changes_nothing() {
     let differ: Vec<_> = keys.symmetric_difference(&turned).take(4).collect();
     assert!(differ.is_empty(), "{differ:?}");
     assert_eq!(prints, turned_prints);
-    assert!(prints.values().all(|it| *it == 1));
+    assert!(prints.values().all(|entry| *entry == 1));
 }

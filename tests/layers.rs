@@ -48,7 +48,9 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
         .iter()
         .map(|package| {
             let normal = package["dependencies"].as_array().unwrap().iter();
-            let names = normal.filter(|it| it["kind"].is_null()).map(|it| text(&it["name"]));
+            let names = normal
+                .filter(|normal| normal["kind"].is_null())
+                .map(|normal| text(&normal["name"]));
             (text(&package["name"]), names.collect())
         })
         .collect()

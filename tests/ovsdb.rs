@@ -48,7 +48,7 @@ fn by_uuid(records: Vec<OvsRecord>) -> Rows {
         if matches!(record.row, OvsRow::Other { .. }) {
             continue;
         }
-        let uuid = record.uuid.as_ref().map_or_else(String::new, |it| it.to_string());
+        let uuid = record.uuid.as_ref().map_or_else(String::new, |uuid| uuid.to_string());
         assert!(rows.insert(uuid, record.row).is_none(), "one row twice");
     }
     rows
@@ -105,7 +105,9 @@ fn same(left: &Rows, right: &Rows, host: &Path, what: &str) {
 
 /// The command that a file of a captured host is named after.
 fn command(file: &str) -> Option<String> {
-    let tool = ["ovs-vsctl_", "ovsdb-client_", "ethtool_"].iter().find(|it| file.starts_with(**it));
+    let tool = ["ovs-vsctl_", "ovsdb-client_", "ethtool_"]
+        .iter()
+        .find(|prefix| file.starts_with(**prefix));
     let line = match *tool? {
         "ethtool_" => match file.split('_').nth(1)? {
             option @ ("-S" | "-i") => format!("ethtool {option} dev"),
@@ -122,7 +124,7 @@ fn command(file: &str) -> Option<String> {
 #[test]
 fn files_of_hosts_are_read_whole() {
     let hosts = Hosts::unpack().unwrap();
-    let count: usize = hosts.folders().unwrap().iter().map(|it| read_whole(it)).sum();
+    let count: usize = hosts.folders().unwrap().iter().map(|item| read_whole(item)).sum();
     assert!(count > 500, "{count} files");
 }
 
@@ -197,8 +199,8 @@ fn show_tells_the_same_as_the_tables() {
                     format!("bridge {} {}", *it.name, words.join(" "))
                 }
                 OvsRow::Port(it) => {
-                    let trunks: Vec<_> = it.trunks.iter().map(|it| it.value).collect();
-                    let tag = it.tag.map(|it| it.value);
+                    let trunks: Vec<_> = it.trunks.iter().map(|trunk| trunk.value).collect();
+                    let tag = it.tag.map(|tag| tag.value);
                     format!("port {} {tag:?} {trunks:?} {}", *it.name, names(&it.interfaces))
                 }
                 OvsRow::Interface(it) => {
@@ -212,7 +214,7 @@ fn show_tells_the_same_as_the_tables() {
         };
         let mut tables: Vec<_> = list.values().map(tell).collect();
         let show = read(&host, "ovs-vsctl_show", "ovs-vsctl show");
-        let mut shown: Vec<_> = show.iter().map(|it| tell(&it.row)).collect();
+        let mut shown: Vec<_> = show.iter().map(|show| tell(&show.row)).collect();
         tables.sort();
         shown.sort();
         assert_eq!(tables, shown, "{host:?}");

@@ -41,7 +41,7 @@ fn check(text: &str) {
         let lines = out.lines;
         let context = format!("{} over {text:?}", format.id);
         assert_eq!(lines.total, lines.read + lines.ignored + lines.unread, "{context}");
-        let printed = text.lines().filter(|it| !it.trim_end().is_empty()).count();
+        let printed = text.lines().filter(|line| !line.trim_end().is_empty()).count();
         assert_eq!(lines.total as usize, printed, "lines of {context}");
         for problem in &out.problems {
             assert!(text.get(problem.span.range()).is_some(), "{problem:?} outside {context}");

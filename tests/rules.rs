@@ -61,7 +61,7 @@ fn read(text: &str) -> Result<Snapshot, String> {
     let path = folder.path().join("session.txt");
     fs::write(&path, text).unwrap();
     let captured = tapline_capture::open(&[Input::Path(path)], &Options::default());
-    captured.map(tapline_formats::read).map_err(|it| it.to_string())
+    captured.map(tapline_formats::read).map_err(|read| read.to_string())
 }
 
 /// Why a block is not what its tags say; `None` where it is.
@@ -84,7 +84,7 @@ fn complaint(rule: &'static Rule, block: &Block<'_>) -> Option<String> {
     }
     let topology = tapline_topology::build(&snapshot);
     let report = lint::run(&topology, [rule], &Settings::default());
-    let severity = report.findings.iter().map(|it| it.severity).max();
+    let severity = report.findings.iter().map(|finding| finding.severity).max();
     let wanted = match block.tags.get(2).copied() {
         Some("error") => Some(Severity::Error),
         Some("warning") => Some(Severity::Warning),
@@ -93,8 +93,10 @@ fn complaint(rule: &'static Rule, block: &Block<'_>) -> Option<String> {
     };
     let kept = match block.tags.get(1).copied() {
         Some("fires") => {
-            let cited =
-                report.findings.iter().all(|it| !it.evidence.is_empty() && !it.next.is_empty());
+            let cited = report
+                .findings
+                .iter()
+                .all(|finding| !finding.evidence.is_empty() && !finding.next.is_empty());
             severity.is_some() && cited && (wanted.is_none() || wanted == severity)
         }
         Some("quiet") => report.findings.is_empty() && report.cannot_tell.is_empty(),
@@ -118,18 +120,18 @@ fn describe(report: &Report) -> String {
 
 #[test]
 fn transcripts_of_the_pages_are_true() {
-    let only = std::env::args().skip(1).find(|it| it.contains("-0"));
+    let only = std::env::args().skip(1).find(|arg| arg.contains("-0"));
     let mut complaints = String::new();
     for rule in ALL.iter().copied() {
-        if only.as_deref().is_some_and(|it| it != rule.code) {
+        if only.as_deref().is_some_and(|only| only != rule.code) {
             continue;
         }
         let blocks: Vec<_> = blocks(&rule.page)
             .into_iter()
-            .filter(|it| it.tags.first() == Some(&"console"))
+            .filter(|block| block.tags.first() == Some(&"console"))
             .collect();
         for tag in ["fires", "quiet", "unknown"] {
-            let has = blocks.iter().any(|it| it.tags.get(1) == Some(&tag));
+            let has = blocks.iter().any(|block| block.tags.get(1) == Some(&tag));
             // A failed capture is never undecided.
             assert!(has || tag == "unknown" && rule.code == "CAP-001", "{}: no {tag}", rule.code);
         }
@@ -148,7 +150,7 @@ fn pages_have_their_headings_in_order() {
     for rule in ALL {
         let title = format!("# {} {}", rule.code, rule.id);
         assert_eq!(rule.page.lines().next(), Some(title.as_str()));
-        let found: Vec<_> = rule.page.lines().filter(|it| it.starts_with("## ")).collect();
+        let found: Vec<_> = rule.page.lines().filter(|line| line.starts_with("## ")).collect();
         assert_eq!(found, HEADINGS, "{}", rule.code);
     }
 }
@@ -162,9 +164,9 @@ fn list_is_sorted_and_codes_and_ids_are_unique() {
     assert_eq!(codes.iter().collect::<BTreeSet<_>>().len(), ALL.len());
     for rule in ALL {
         let (family, number) = rule.code.split_once('-').unwrap();
-        let number_fits = number.len() == 3 && number.bytes().all(|it| it.is_ascii_digit());
+        let number_fits = number.len() == 3 && number.bytes().all(|b| b.is_ascii_digit());
         assert!(
-            number_fits && family.chars().all(|it| it.is_ascii_uppercase() || it.is_ascii_digit())
+            number_fits && family.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
         );
         let kebab = |it: char| it.is_ascii_lowercase() || it.is_ascii_digit() || it == '-';
         assert!(rule.id.chars().all(kebab), "{}", rule.id);
@@ -180,16 +182,16 @@ fn list_is_sorted_and_codes_and_ids_are_unique() {
 fn every_file_of_a_rule_is_in_the_list() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/analysis/src/lint/rules");
     let mut files: Vec<PathBuf> = Vec::new();
-    for family in fs::read_dir(&folder).unwrap().map(|it| it.unwrap().path()) {
+    for family in fs::read_dir(&folder).unwrap().map(|item| item.unwrap().path()) {
         if family.is_dir() {
-            files.extend(fs::read_dir(family).unwrap().map(|it| it.unwrap().path()));
+            files.extend(fs::read_dir(family).unwrap().map(|item| item.unwrap().path()));
         }
     }
     let stems = |extension: &str| -> BTreeSet<String> {
         files
             .iter()
             .filter(|it| it.extension().is_some_and(|it| it == extension))
-            .map(|it| it.file_stem().unwrap().to_string_lossy().replace('_', "-"))
+            .map(|file| file.file_stem().unwrap().to_string_lossy().replace('_', "-"))
             .collect()
     };
     let listed: BTreeSet<String> = ALL.iter().map(|it| it.id.to_string()).collect();
@@ -241,7 +243,8 @@ fn lint_text(text: &str) -> Report {
 #[test]
 fn one_fault_of_several_objects_is_one_finding() {
     let report = lint_text(&tunnels(0));
-    let found: Vec<_> = report.findings.iter().filter(|it| it.rule.code == "TUN-001").collect();
+    let found: Vec<_> =
+        report.findings.iter().filter(|finding| finding.rule.code == "TUN-001").collect();
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].subject.name, "br-tun/vxlan-0a000001");
     assert_eq!(
@@ -253,7 +256,7 @@ fn one_fault_of_several_objects_is_one_finding() {
 #[test]
 fn fingerprints_outlive_other_lines_and_indexes() {
     let prints = |text: &str| -> Vec<String> {
-        lint_text(text).findings.into_iter().map(|it| it.fingerprint).collect()
+        lint_text(text).findings.into_iter().map(|finding| finding.fingerprint).collect()
     };
     let first = prints(&tunnels(0));
     assert!(!first.is_empty());
@@ -268,8 +271,11 @@ fn findings_come_in_order_of_severity_and_code() {
         "    Bridge br-tun\n        \
         Port p1\n            tag: 4095\n            Interface p1\n                type: patch\n",
     ));
-    let order: Vec<_> =
-        report.findings.iter().map(|it| (std::cmp::Reverse(it.severity), &it.rule.code)).collect();
+    let order: Vec<_> = report
+        .findings
+        .iter()
+        .map(|finding| (std::cmp::Reverse(finding.severity), &finding.rule.code))
+        .collect();
     assert!(order.len() >= 2 && order.is_sorted(), "{order:?}");
 }
 
@@ -325,7 +331,7 @@ fn hosts_of_the_mesh_are_those_that_are_named() {
         let snapshot = read(&text).unwrap();
         let topology = tapline_topology::build(&snapshot);
         let report = lint::run(&topology, [rule], settings);
-        report.findings.iter().filter(|it| it.subject.name == "cmp3").count()
+        report.findings.iter().filter(|finding| finding.subject.name == "cmp3").count()
     };
     assert_eq!(lonely(&settings), 1);
     settings.env.l2pop = Some(true);
@@ -371,7 +377,7 @@ fn settings_name_the_rules_that_ask_for_them() {
         // Longer rules have a folder of their own.
         for part in fs::read_dir(&path).into_iter().flatten() {
             let part = part.unwrap().path();
-            if part.extension().is_some_and(|it| it == "rs") {
+            if part.extension().is_some_and(|extension| extension == "rs") {
                 text.push_str(&fs::read_to_string(part).unwrap());
             }
         }

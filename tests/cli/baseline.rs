@@ -34,12 +34,13 @@ fn only_what_is_new_counts() {
     let json =
         run(args(&after).into_iter().chain(["--baseline", &file, "--format", "json"])).json();
     let known: Vec<_> =
-        json["findings"].as_array().unwrap().iter().map(|it| &it["baseline"]).collect();
+        json["findings"].as_array().unwrap().iter().map(|item| &item["baseline"]).collect();
     assert_eq!(known, [&true.into(), &false.into()] as [&serde_json::Value; 2]);
     let sarif =
         run(args(&after).into_iter().chain(["--baseline", &file, "--format", "sarif"])).json();
     let results = sarif["runs"][0]["results"].as_array().unwrap();
-    let states: Vec<_> = results.iter().map(|it| it["baselineState"].as_str().unwrap()).collect();
+    let states: Vec<_> =
+        results.iter().map(|result| result["baselineState"].as_str().unwrap()).collect();
     assert_eq!(states, ["unchanged", "new"]);
 }
 

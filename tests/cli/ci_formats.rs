@@ -42,10 +42,10 @@ fn sarif(inputs: &[&str]) -> Value {
         }
         check_level(&rule["defaultConfiguration"]["level"]);
         assert!(
-            rule["help"]["markdown"].as_str().is_some_and(|it| it.contains("## What it finds"))
+            rule["help"]["markdown"].as_str().is_some_and(|word| word.contains("## What it finds"))
         );
         assert!(!rule["properties"]["tags"][0].as_str().unwrap_or_default().is_empty());
-        assert!(rule["helpUri"].as_str().is_none_or(|it| it.starts_with("https://")));
+        assert!(rule["helpUri"].as_str().is_none_or(|prefix| prefix.starts_with("https://")));
     }
     for result in runs[0]["results"].as_array().unwrap() {
         check_result(result, rules);
@@ -101,7 +101,7 @@ fn check_only(object: &Value, known: &[&str]) {
 }
 
 fn check_message(message: &Value) {
-    assert!(message["text"].as_str().is_some_and(|it| !it.trim().is_empty()), "{message}");
+    assert!(message["text"].as_str().is_some_and(|word| !word.trim().is_empty()), "{message}");
 }
 
 fn check_level(level: &Value) {
@@ -195,7 +195,7 @@ fn junit_is_read_by_a_public_parser() {
         assert_eq!((read.name.as_str(), read.suites.len()), ("tapline", 1));
         let suite = &read.suites[0];
         let count = |is: fn(&junit_parser::TestStatus) -> bool| {
-            u64::try_from(suite.cases.iter().filter(|it| is(&it.status)).count()).unwrap()
+            u64::try_from(suite.cases.iter().filter(|case| is(&case.status)).count()).unwrap()
         };
         assert_eq!(suite.tests, u64::try_from(suite.cases.len()).unwrap());
         assert_eq!(suite.failures, count(junit_parser::TestStatus::is_failure));
@@ -205,7 +205,7 @@ fn junit_is_read_by_a_public_parser() {
     }
     let read = of("warning", &path);
     let cases = &read.suites[0].cases;
-    let failed = cases.iter().find(|it| it.status.is_failure()).expect("a failure");
+    let failed = cases.iter().find(|case| case.status.is_failure()).expect("a failure");
     assert_eq!(failed.original_name, "OVS-001 ovs-iface-error");
     let failure = failed.status.failure_as_ref();
     assert_eq!(failure.failure_type, "OVS-001");
@@ -222,18 +222,18 @@ fn ci_formats_hold_root_causes_and_rules_of_ones_own() {
     let (path, own) = (folder.join("in/session.txt"), folder.join("own.yaml"));
     let document = sarif(&["--rules", &own, &path]);
     let results = document["runs"][0]["results"].as_array().unwrap();
-    let of = |code: &str| results.iter().find(|it| it["ruleId"] == code).expect(code);
+    let of = |code: &str| results.iter().find(|result| result["ruleId"] == code).expect(code);
     let (root, symptom) = (of("OVS-001"), of("OVS-002"));
     let print = |it: &Value| it["partialFingerprints"]["tapline/v1"].clone();
     assert_eq!(symptom["properties"]["explained_by"], print(root));
     assert_eq!(root["properties"]["explains"][0], print(symptom));
     let rules = document["runs"][0]["tool"]["driver"]["rules"].as_array().unwrap();
-    let own_rule = rules.iter().find(|it| it["id"] == "X-001").expect("X-001");
+    let own_rule = rules.iter().find(|rule| rule["id"] == "X-001").expect("X-001");
     let help = own_rule["help"]["markdown"].as_str().unwrap();
     assert!(help.contains("Each `ovs-bridge`") && help.contains("ovs-vsctl show"), "{help}");
     assert_eq!(of("X-001")["ruleIndex"], rules.len() - 1);
     let junit = read_junit(&run(["lint", "--format", "junit", "--rules", &own, &path]));
-    assert!(junit.suites[0].cases.iter().any(|it| it.original_name == "X-001 any-bridge"));
+    assert!(junit.suites[0].cases.iter().any(|case| case.original_name == "X-001 any-bridge"));
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn the_script_is_plain_sh() {
 #[test]
 fn the_script_changes_nothing() {
     let script = run(["collect"]).out;
-    for line in script.lines().map(str::trim).filter(|it| !it.starts_with('#')) {
+    for line in script.lines().map(str::trim).filter(|text| !text.starts_with('#')) {
         for verb in [" add ", " del", " set ", " flush", " -w ", " -A ", "kill", "restart", "mount"]
         {
             assert!(!line.contains(verb), "{line}");
@@ -39,7 +39,7 @@ fn the_script_changes_nothing() {
         for (_, target) in line.match_indices('>').filter_map(|(at, _)| line.split_at_checked(at)) {
             let target = target.trim_start_matches('>');
             let own = ["\"$there/", "&1", "&2", "/dev/null"];
-            assert!(own.iter().any(|it| target.starts_with(it)), "{line}");
+            assert!(own.iter().any(|own| target.starts_with(own)), "{line}");
         }
     }
     assert_eq!(script.matches("rm ").count(), 1);
@@ -78,11 +78,11 @@ fn what_it_gathers_is_read_back() {
     let document = coverage.json();
     assert_eq!(document["hosts"].as_array().map(Vec::len), Some(1));
     let texts = document["hosts"][0]["texts"].as_array().cloned().unwrap_or_default();
-    let of = |command: &str| texts.iter().find(|it| it["command"] == command);
-    assert_eq!(of("uname -a").map(|it| &it["state"]), Some(&"complete".into()));
+    let of = |command: &str| texts.iter().find(|text| text["command"] == command);
+    assert_eq!(of("uname -a").map(|line| &line["state"]), Some(&"complete".into()));
     assert!(of("ip -d address").is_some() && of("ovs-vsctl -t 10 list Port").is_some());
     // The list of what was run is none of the texts.
-    assert!(texts.iter().all(|it| it["member"] != "commands.txt"));
+    assert!(texts.iter().all(|text| text["member"] != "commands.txt"));
     let lint = run(["lint", "--fail-on", "never", &archive]);
     assert_eq!(lint.code, Some(0), "{}", lint.err);
 }
@@ -93,8 +93,8 @@ fn it_succeeds_where_no_tool_is() {
     let folder = Folder::new(&[]);
     let bin = folder.path().join("bin");
     for tool in ["sh", "tar", "sed", "date", "mkdir", "mktemp", "rm", "dirname", "uname", "ls"] {
-        let found = ["/bin", "/usr/bin"].map(|it| std::path::Path::new(it).join(tool));
-        let Some(real) = found.iter().find(|it| it.exists()) else {
+        let found = ["/bin", "/usr/bin"].map(|word| std::path::Path::new(word).join(tool));
+        let Some(real) = found.iter().find(|found| found.exists()) else {
             eprintln!("skipped: no {tool}");
             return;
         };

@@ -71,8 +71,9 @@ fn severities_and_rules_are_set() {
     assert_eq!(ran.code, Some(1), "{}", ran.out);
     assert!(ran.out.starts_with("error[OVS-001]"), "{}", ran.out);
     let document = run(["lint", "--format", "json", &path]).json();
-    let ran: Vec<_> = document["clean"].as_array().unwrap().iter().map(|it| &it["code"]).collect();
-    assert!(ran.iter().all(|it| it.as_str().unwrap().starts_with("OVS-")), "{ran:?}");
+    let ran: Vec<_> =
+        document["clean"].as_array().unwrap().iter().map(|item| &item["code"]).collect();
+    assert!(ran.iter().all(|ran| ran.as_str().unwrap().starts_with("OVS-")), "{ran:?}");
     assert!(!ran.contains(&&"OVS-002".into()), "{ran:?}");
 }
 

@@ -21,7 +21,7 @@ fn a_failed_capture_keeps_its_reason() {
     let document = ran.json();
     assert_eq!(document["schema"], "tapline.coverage/1");
     let texts = document["hosts"][0]["texts"].as_array().expect("an array");
-    let failed = texts.iter().find(|it| it["command"] == "brctl show").expect("the text");
+    let failed = texts.iter().find(|text| text["command"] == "brctl show").expect("the text");
     assert_eq!(failed["state"], "failed");
     assert_eq!(failed["reason"], "bash: brctl: command not found");
     for field in ["host", "inputs", "namespaces", "undecided", "texts"] {

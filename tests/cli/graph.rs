@@ -29,7 +29,7 @@ fn json_edges_lead_from_node_to_node() {
         .as_array()
         .expect("an array")
         .iter()
-        .map(|it| it["id"].as_str().expect("a string").to_owned())
+        .map(|expect| expect["id"].as_str().expect("a string").to_owned())
         .collect();
     let unique: BTreeSet<_> = ids.iter().collect();
     assert_eq!(unique.len(), ids.len());
@@ -70,6 +70,6 @@ fn dot_and_mermaid_have_clusters() {
     assert!(mermaid.starts_with("flowchart LR\n  subgraph h0[\"node2\"]"), "{mermaid}");
     assert_eq!(
         mermaid.matches("subgraph").count(),
-        mermaid.lines().filter(|it| it.trim() == "end").count()
+        mermaid.lines().filter(|line| line.trim() == "end").count()
     );
 }

@@ -185,7 +185,7 @@ fn two_reports_of_one_machine_are_two_captures() {
     for inputs in [vec![&mon, &wed], vec![&wed, &mon], vec![&whole]] {
         let ran = run(["lint", "--fail-on", "warning"]
             .into_iter()
-            .chain(inputs.iter().map(|it| it.as_str())));
+            .chain(inputs.iter().map(|input| input.as_str())));
         assert_eq!(ran.code, Some(1), "{}{}", ran.out, ran.err);
         assert!(ran.out.contains("warning[NIC-001] cmp3 @ 2026-03-04 10:30 · ens2"), "{}", ran.out);
         let line = "\ncmp3 @ 2026-03-02 10:00 and cmp3 @ 2026-03-04 10:30 are one machine";
@@ -199,7 +199,10 @@ fn two_reports_of_one_machine_are_two_captures() {
     };
     let alone = of(&[&wed]);
     let both = of(&[&mon, &wed]);
-    assert!(!alone.is_empty() && alone.iter().all(|it| both.contains(it)), "{alone:?} {both:?}");
+    assert!(
+        !alone.is_empty() && alone.iter().all(|alone| both.contains(alone)),
+        "{alone:?} {both:?}"
+    );
     // A fault that stays is known from the earlier report.
     let file = folder.join("baseline.json");
     run(["lint", "-q", "--write-baseline", &file, &wed]);
@@ -207,7 +210,7 @@ fn two_reports_of_one_machine_are_two_captures() {
     let later = folder.join("later");
     for inputs in [vec![&later], vec![&later, &wed]] {
         let args = ["lint", "--baseline", &file];
-        let ran = run(args.into_iter().chain(inputs.iter().map(|it| it.as_str())));
+        let ran = run(args.into_iter().chain(inputs.iter().map(|input| input.as_str())));
         assert!(ran.out.starts_with("no new faults found"), "{}", ran.out);
     }
     let report = run(["lint", "--format", "json", &mon, &wed]).json();

@@ -90,7 +90,9 @@ fn the_two_faults_of_node2_are_found() {
     let findings = document["findings"].as_array().expect("an array");
     let told: Vec<_> = findings
         .iter()
-        .map(|it| (it["code"].as_str().unwrap(), it["object"]["name"].as_str().unwrap()))
+        .map(|finding| {
+            (finding["code"].as_str().unwrap(), finding["object"]["name"].as_str().unwrap())
+        })
         .collect();
     for code in ["OVS-001", "OVS-002"] {
         assert!(told.contains(&(code, "br-int/qvoe0f204ea-12")), "{told:?}");

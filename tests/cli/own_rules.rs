@@ -5,7 +5,7 @@ use super::{Folder, SESSION, root, run};
 fn examples() -> Vec<String> {
     let page = std::fs::read_to_string(root().join("docs/own-rules.md")).expect("the page");
     let blocks = page.split("```yaml\n").skip(1);
-    blocks.filter_map(|it| it.split_once("```").map(|it| it.0.to_owned())).collect()
+    blocks.filter_map(|block| block.split_once("```").map(|pair| pair.0.to_owned())).collect()
 }
 
 #[test]
@@ -46,10 +46,10 @@ fn findings_cite_the_node() {
     assert_eq!(ran.code, Some(1), "{}", ran.err);
     let document = ran.json();
     let findings = document["findings"].as_array().cloned().unwrap_or_default();
-    let own = findings.iter().find(|it| it["code"] == "X-001").expect("the finding");
+    let own = findings.iter().find(|finding| finding["code"] == "X-001").expect("the finding");
     assert_eq!(own["message"], "MTU 1500 is small on eth0");
     assert_eq!(own["object"]["name"], "eth0");
-    assert!(own["evidence"][0]["text"].as_str().is_some_and(|it| it.contains("mtu 1500")));
+    assert!(own["evidence"][0]["text"].as_str().is_some_and(|word| word.contains("mtu 1500")));
     for form in ["sarif", "junit", "github", "text"] {
         let ran = run(["lint", &input, "--rules", &folder.join("rules"), "--format", form]);
         assert!(ran.out.contains("X-001"), "{form}: {}", ran.out);
@@ -154,7 +154,7 @@ fn every_command_knows_them() {
     let ran = run(["explain", "small-mut", "--rules", &rules]);
     assert!(ran.err.contains("did you mean `small-mtu`?"), "{}", ran.err);
     let ran = run(["rules", "--rules", &rules]);
-    assert!(ran.out.lines().last().is_some_and(|it| it.starts_with("X-001")), "{}", ran.out);
+    assert!(ran.out.lines().last().is_some_and(|line| line.starts_with("X-001")), "{}", ran.out);
     let all = run(["rules", "--rules", &rules, "--format", "json"]).json();
     let all = all["rules"].as_array().cloned().unwrap_or_default();
     assert!(all.iter().any(|it| it["code"] == "X-001" && it["own"] == true));

@@ -36,7 +36,7 @@ fn kinds_are_chosen() {
     let document = ran.json();
     let records = document["records"].as_array().expect("an array");
     assert_eq!(records.len(), 2);
-    assert!(records.iter().all(|it| it["kind"] == "link" && it["host"] == "lab7"));
+    assert!(records.iter().all(|record| record["kind"] == "link" && record["host"] == "lab7"));
     // Sixteen lines into the session.
     assert_eq!(records[1]["at"]["line"], 18);
 }

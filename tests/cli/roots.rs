@@ -10,7 +10,7 @@ fn report(sessions: &[String], config: &str) -> Value {
         names.iter().map(String::as_str).zip(sessions.iter().map(String::as_str)).collect();
     files.push(("tapline.yaml", config));
     let folder = Folder::new(&files);
-    let inputs: Vec<String> = names.iter().map(|it| folder.join(it)).collect();
+    let inputs: Vec<String> = names.iter().map(|name| folder.join(name)).collect();
     let args = ["lint", "--format", "json", "--fail-on", "never"].map(str::to_owned);
     run(args.into_iter().chain(inputs)).json()
 }
@@ -21,7 +21,7 @@ fn findings(report: &Value) -> Vec<Value> {
 
 /// The finding whose message has these words.
 fn said<'r>(all: &'r [Value], words: &str) -> Option<&'r Value> {
-    all.iter().find(|it| it["message"].as_str().is_some_and(|it| it.contains(words)))
+    all.iter().find(|it| it["message"].as_str().is_some_and(|word| word.contains(words)))
 }
 
 /// The codes of what follows from a finding.

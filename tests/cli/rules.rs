@@ -13,5 +13,5 @@ fn the_table_has_a_line_for_each_rule() {
             assert!(line.contains(rule[field].as_str().expect("a string")), "{field} in {line}");
         }
     }
-    assert!(rules.iter().any(|it| it["code"] == "OVS-001"));
+    assert!(rules.iter().any(|rule| rule["code"] == "OVS-001"));
 }

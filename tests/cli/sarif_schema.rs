@@ -17,12 +17,13 @@ pub(crate) fn schema() -> Value {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: Value = serde_json::from_slice(&output.stdout).expect("metadata");
     let packages = metadata["packages"].as_array().expect("packages");
-    let package = packages.iter().find(|it| it["name"] == "serde-sarif").expect("the crate");
+    let package =
+        packages.iter().find(|package| package["name"] == "serde-sarif").expect("the crate");
     let manifest = package["manifest_path"].as_str().expect("a path");
     let folder = std::path::Path::new(manifest).parent().expect("a folder");
     let text = std::fs::read_to_string(folder.join("src/schema.json")).expect("the schema");
     let schema: Value = serde_json::from_str(&text).expect("JSON");
-    assert!(schema["$id"].as_str().is_some_and(|it| it.ends_with("sarif-schema-2.1.0.json")));
+    assert!(schema["$id"].as_str().is_some_and(|word| word.ends_with("sarif-schema-2.1.0.json")));
     schema
 }
 
@@ -52,13 +53,13 @@ fn check(root: &Value, schema: &Value, it: &Value, at: &str, all: &mut Vec<Strin
         match keyword.as_str() {
             "$ref" => {
                 let pointer =
-                    wanted.as_str().and_then(|it| it.strip_prefix('#')).expect("a pointer");
+                    wanted.as_str().and_then(|wanted| wanted.strip_prefix('#')).expect("a pointer");
                 let target = root.pointer(pointer).expect("a definition");
                 check(root, target, it, at, all);
             }
             "type" => {
                 let names: Vec<&Value> =
-                    wanted.as_array().map_or(vec![wanted], |it| it.iter().collect());
+                    wanted.as_array().map_or(vec![wanted], |array| array.iter().collect());
                 if !names.iter().any(|name| is(it, name.as_str().unwrap_or_default())) {
                     complain(format!("{it} is not of type {wanted}"));
                 }
@@ -89,13 +90,14 @@ fn check(root: &Value, schema: &Value, it: &Value, at: &str, all: &mut Vec<Strin
                 }
             }
             "minItems" => {
-                if it.as_array().is_some_and(|it| Some(it.len() as u64) < wanted.as_u64()) {
+                if it.as_array().is_some_and(|array| Some(array.len() as u64) < wanted.as_u64()) {
                     complain(format!("fewer than {wanted} items"));
                 }
             }
             "uniqueItems" => {
-                let texts =
-                    it.as_array().map(|it| it.iter().map(Value::to_string).collect::<Vec<_>>());
+                let texts = it
+                    .as_array()
+                    .map(|array| array.iter().map(Value::to_string).collect::<Vec<_>>());
                 let texts = texts.unwrap_or_default();
                 if wanted == true && texts.iter().collect::<BTreeSet<_>>().len() < texts.len() {
                     complain("items are equal".to_owned());
@@ -131,7 +133,7 @@ fn check(root: &Value, schema: &Value, it: &Value, at: &str, all: &mut Vec<Strin
                     check(root, schema, it, at, &mut all);
                     all.is_empty()
                 };
-                let count = wanted.as_array().map_or(0, |it| it.iter().filter(fits).count());
+                let count = wanted.as_array().map_or(0, |array| array.iter().filter(fits).count());
                 if count == 0 || (keyword == "oneOf" && count > 1) {
                     complain(format!("{count} of {keyword} fit"));
                 }

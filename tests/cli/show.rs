@@ -29,10 +29,10 @@ fn the_path_of_a_tap_leads_from_its_vm_to_the_wire() {
     assert_eq!(path.get(..up.len()).expect("a long path"), up);
     // VLAN 1 is an overlay: the tunnels carry it, and the NIC below them.
     for name in ["br-tun/patch-int", "br-tun/vxlan-0a0a0a01", "10.10.10.1", "enp4s0f0"] {
-        assert!(path.iter().any(|it| it == name), "{name} is not in {path:?}");
+        assert!(path.iter().any(|path| path == name), "{name} is not in {path:?}");
     }
     for name in ["br-int/int-br-ex", "br-ex", "enp4s0f1"] {
-        assert!(!path.iter().any(|it| it == name), "{name} is in {path:?}");
+        assert!(!path.iter().any(|path| path == name), "{name} is in {path:?}");
     }
     assert!(ran.out.contains("br-int/qvo85bcbfb0-bc (OVS port, tag 1)"), "{}", ran.out);
     assert!(ran.out.contains("node2!brctl_show:"), "{}", ran.out);

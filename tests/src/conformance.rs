@@ -86,8 +86,9 @@ pub struct Case {
 impl Case {
     /// Whether there is data and, beside it, a problem with the words of a tool.
     fn names_the_error(&self) -> bool {
-        self.outcome.as_ref().is_some_and(|it| {
-            !it.records.is_empty() && it.problems.iter().any(|it| it.kind == ProblemKind::ToolError)
+        self.outcome.as_ref().is_some_and(|outcome| {
+            !outcome.records.is_empty()
+                && outcome.problems.iter().any(|problem| problem.kind == ProblemKind::ToolError)
         })
     }
 
@@ -96,10 +97,11 @@ impl Case {
         let Some(outcome) = &self.outcome else { return Some("no format reads it".to_owned()) };
         match self.promise {
             Promise::Clean if outcome.lines.unread > 0 => {
-                let first = outcome.problems.iter().find(|it| it.kind != ProblemKind::ToolError);
-                let shown = first.map(|it| {
-                    let quoted = self.text.get(it.span.range()).unwrap_or_default();
-                    format!("{}: {:?}", it.message, quoted.chars().take(100).collect::<String>())
+                let first =
+                    outcome.problems.iter().find(|problem| problem.kind != ProblemKind::ToolError);
+                let shown = first.map(|first| {
+                    let quoted = self.text.get(first.span.range()).unwrap_or_default();
+                    format!("{}: {:?}", first.message, quoted.chars().take(100).collect::<String>())
                 });
                 Some(format!("{} unread: {}", outcome.lines.unread, shown.unwrap_or_default()))
             }

@@ -149,7 +149,7 @@ pub fn new_rule(root: &Path, family_id: &str, code: &str) -> anyhow::Result<Stri
 /// When the format is unknown, the case exists, or files cannot be read or written.
 pub fn new_case(format: &str, file: &Path) -> anyhow::Result<String> {
     let Some(format) = registry::FORMATS.iter().find(|it| it.id.0 == format) else {
-        let known: Vec<_> = registry::FORMATS.iter().map(|it| it.id.0).collect();
+        let known: Vec<_> = registry::FORMATS.iter().map(|format| format.id.0).collect();
         bail!("no format `{format}`; there are {}", known.join(", "));
     };
     let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;

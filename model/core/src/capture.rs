@@ -349,13 +349,14 @@ impl Snapshot {
 
     /// Completeness of a source: the worse of what the capture and the reader say.
     pub fn completeness(&self, id: SourceId) -> Completeness {
-        let source = self.source(id).map(|it| it.completeness.clone()).unwrap_or_default();
-        let reading = self.reading(id).map(|it| it.completeness.clone()).unwrap_or_default();
+        let source = self.source(id).map(|source| source.completeness.clone()).unwrap_or_default();
+        let reading =
+            self.reading(id).map(|reading| reading.completeness.clone()).unwrap_or_default();
         source.and(reading)
     }
 
     /// The quoted text of a piece of evidence.
     pub fn quote(&self, evidence: Evidence) -> &str {
-        self.source(evidence.source).map_or("", |it| it.quote(evidence.span))
+        self.source(evidence.source).map_or("", |source| source.quote(evidence.span))
     }
 }

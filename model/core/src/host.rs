@@ -339,7 +339,7 @@ mod tests {
 
     /// `name machine-id system-id dmi nics day`, with `-` for what is not known.
     fn marks(text: &str) -> Marks {
-        let mut words = text.split(' ').map(|it| (it != "-").then(|| Name::from(it)));
+        let mut words = text.split(' ').map(|part| (part != "-").then(|| Name::from(part)));
         let mut next = || words.next().flatten();
         let mac = |n: &str| Mac([2, 0, 0, 0, 0, n.parse().unwrap()]);
         Marks {

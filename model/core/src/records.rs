@@ -49,7 +49,7 @@ pub struct Field {
 impl Field {
     /// The first field called `key`.
     pub fn find<'a>(fields: &'a [Self], key: &str) -> Option<&'a At<Name>> {
-        fields.iter().find(|it| it.key == key).map(|it| &it.value)
+        fields.iter().find(|field| field.key == key).map(|field| &field.value)
     }
 }
 

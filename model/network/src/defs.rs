@@ -42,7 +42,7 @@ pub fn may_repeat(ip: IpAddr, prefix: u8) -> bool {
         IpAddr::V4(_) => prefix == 32,
         IpAddr::V6(_) => prefix == 128,
     };
-    let default = DEFAULTS.iter().any(|it| IpAddr::V4(*it) == ip);
+    let default = DEFAULTS.iter().any(|default| IpAddr::V4(*default) == ip);
     host_route || default || !is_global(ip)
 }
 
@@ -79,7 +79,7 @@ pub fn is_ml2_ovs(network: &Network<'_>, host: HostId) -> bool {
 /// Whether neutron's OVS agent set up the integration bridge: it carries the agent's own patches
 /// (or the veth ends of old releases), which no other software makes under these names.
 pub fn has_agent_patches(network: &Network<'_>, host: HostId) -> bool {
-    if network.profile.is_some_and(|it| !it.has_ovs_agent()) {
+    if network.profile.is_some_and(|profile| !profile.has_ovs_agent()) {
         return false;
     }
     let mut patched = false;
@@ -117,7 +117,9 @@ pub fn is_ovn(network: &Network<'_>, host: HostId) -> bool {
         let name = port.name();
         name.starts_with("patch-br-int-to-")
             || name.starts_with("ovn-")
-                && network.interface_called(host, name).is_some_and(|it| it.kind == "geneve")
+                && network
+                    .interface_called(host, name)
+                    .is_some_and(|interface| interface.kind == "geneve")
     })
 }
 
@@ -129,7 +131,7 @@ pub fn recent_ovs(network: &Network<'_>) -> BTreeSet<HostId> {
         for row in rows {
             let OvsRow::OpenVswitch(database) = &row.row else { continue };
             let Some(version) = &database.version else { continue };
-            let mut numbers = version.split(['.', '-']).map(|it| it.parse::<u32>().ok());
+            let mut numbers = version.split(['.', '-']).map(|part| part.parse::<u32>().ok());
             let major = numbers.next().flatten().unwrap_or(0);
             let minor = numbers.next().flatten().unwrap_or(0);
             if (major, minor) >= (2, 5) {
@@ -184,13 +186,13 @@ pub fn kernel_ports<'a>(network: &Network<'a>, host: HostId) -> Vec<KernelPort<'
         let system = matches!(interface.kind.as_str(), "" | "system");
         let kernel = network
             .bridge_called(host, &interface.bridge)
-            .is_some_and(|it| is_kernel_datapath(it.data));
+            .is_some_and(|bridge| is_kernel_datapath(bridge.data));
         if !system || !kernel || interface.error.is_some() || interface.name() == interface.bridge {
             continue;
         }
         let Some(device) = network.device_of(interface.id) else { continue };
         // Short listings (`-br`) print no master.
-        let whole = device.records.iter().any(|it| it.record.mtu.is_some());
+        let whole = device.records.iter().any(|record| record.record.mtu.is_some());
         if !device.netns().is_root() || !whole || network.is_disputed(device.id) {
             continue;
         }
@@ -206,7 +208,7 @@ pub fn kernel_ports<'a>(network: &Network<'a>, host: HostId) -> Vec<KernelPort<'
 
 /// Whether the listing of the root namespace prints what devices belong to.
 pub fn prints_masters(network: &Network<'_>, host: HostId) -> bool {
-    network.netdevs_of(host).any(|it| it.netns().is_root() && it.master.is_some())
+    network.netdevs_of(host).any(|device| device.netns().is_root() && device.master.is_some())
 }
 
 /// The complete texts that were searched for `key`, where there are any.
@@ -216,17 +218,18 @@ pub fn searched(network: &Network<'_>, host: HostId, topic: Topic, key: &str) ->
         return None;
     };
     let source = *sources.first()?;
-    let records = network.topology.snapshot.reading(source).map_or(0, |it| it.records.len());
+    let records =
+        network.topology.snapshot.reading(source).map_or(0, |reading| reading.records.len());
     Some(Searched { keys: vec![key.to_owned()], sources: vec![(source, records)], namespaces: 0 })
 }
 
 /// The bridges of neutron's hybrid ports that have a VM on them.
 pub fn hybrid_bridges<'a>(network: &Network<'a>, host: HostId) -> Vec<Item<'a, Netdev<'a>>> {
-    let in_use = |it: &Item<'a, Netdev<'a>>| {
-        it.name().starts_with("qbr")
-            && it.kind == NetdevKind::Bridge
-            && it.netns().is_root()
-            && network.members(it.id).iter().any(|it| it.name().starts_with("tap"))
+    let in_use = |device: &Item<'a, Netdev<'a>>| {
+        device.name().starts_with("qbr")
+            && device.kind == NetdevKind::Bridge
+            && device.netns().is_root()
+            && network.members(device.id).iter().any(|member| member.name().starts_with("tap"))
     };
     network.netdevs_of(host).filter(in_use).collect()
 }
@@ -237,12 +240,12 @@ pub fn is_infra_bridge(name: &str) -> bool {
     let starts = ["docker", "podman", "cni-podman", "virbr", "lxdbr", "lxcbr", "incusbr"];
     // Networks of docker beside the first: `br-` and twelve digits of their id.
     let hashed = names::kind(name, true, false) == NetdevKind::Bridge && name.starts_with("br-");
-    hashed || name == "cni0" || starts.iter().any(|it| name.starts_with(it))
+    hashed || name == "cni0" || starts.iter().any(|start| name.starts_with(start))
 }
 
 /// Whether a namespace belongs to a neutron router.
 pub fn is_router_netns(netns: &Netns) -> bool {
-    netns.name().is_some_and(|it| it.starts_with("qrouter-") || it.starts_with("snat-"))
+    netns.name().is_some_and(|name| name.starts_with("qrouter-") || name.starts_with("snat-"))
 }
 
 /// Whether the device is in any namespace of the host. Devices that are made for the root

@@ -102,7 +102,7 @@ pub struct Glob(GlobMatcher);
 impl Glob {
     /// Reads a pattern; says why it is none.
     pub fn new(pattern: &str) -> Result<Self, String> {
-        let glob = GlobBuilder::new(pattern).build().map_err(|it| it.kind().to_string())?;
+        let glob = GlobBuilder::new(pattern).build().map_err(|build| build.kind().to_string())?;
         Ok(Self(glob.compile_matcher()))
     }
 

@@ -51,14 +51,17 @@ impl<'a> Flows<'a> {
                 continue;
             }
             let Some(bridge) = bridge_of(network, source) else { continue };
-            let shown = records.iter().filter(|it| it.table.value != HIDDEN_TABLE).collect();
+            let shown =
+                records.iter().filter(|record| record.table.value != HIDDEN_TABLE).collect();
             let dumps = flows.all.entry(source.host).or_default().entry(bridge).or_default();
             dumps.push(Dump { source: source.id, flows: shown });
         }
         for dumps in flows.all.values_mut().flat_map(BTreeMap::values_mut) {
             // `ovs-ofctl` tells how long ago a flow was used, `ovs-appctl` does not.
-            let aged = |it: &Dump<'_>| it.flows.first().is_some_and(|it| it.idle_age.is_some());
-            dumps.sort_by_key(|it| (std::cmp::Reverse(it.flows.len()), !aged(it), it.source));
+            let aged = |it: &Dump<'_>| it.flows.first().is_some_and(|flow| flow.idle_age.is_some());
+            dumps.sort_by_key(|dump| {
+                (std::cmp::Reverse(dump.flows.len()), !aged(dump), dump.source)
+            });
         }
         flows
     }
@@ -78,7 +81,7 @@ impl<'a> Flows<'a> {
         let dumps = self.of(host, bridge).iter().take(3);
         Searched {
             keys: vec![key.to_owned()],
-            sources: dumps.map(|it| (it.source, it.flows.len())).collect(),
+            sources: dumps.map(|dump| (dump.source, dump.flows.len())).collect(),
             namespaces: 0,
         }
     }
@@ -107,7 +110,7 @@ impl<'a> Switches<'a> {
             let whole = network.topology.snapshot.completeness(source.id).is_complete();
             // A listing of one port names it behind the bridge.
             let [switch] = switches.as_slice() else { continue };
-            let lists = switch.ports.iter().any(|it| it.port.value == OfPort::Local);
+            let lists = switch.ports.iter().any(|port| port.port.value == OfPort::Local);
             if !whole || reading.lines.unread > 0 || !lists {
                 continue;
             }
@@ -148,7 +151,7 @@ fn bridge_of<'a>(network: &Network<'a>, source: &Source) -> Option<&'a str> {
 
 /// The first line of a text.
 pub fn first_line(network: &Network<'_>, source: SourceId) -> Evidence {
-    let text = network.topology.snapshot.source(source).map_or("", |it| it.text.as_str());
+    let text = network.topology.snapshot.source(source).map_or("", |source| source.text.as_str());
     let end = text.lines().next().map_or(0, str::len);
     Evidence { source, span: Span { start: 0, end: u32::try_from(end).unwrap_or(u32::MAX) } }
 }
@@ -167,8 +170,8 @@ pub fn actions(flow: &Flow) -> impl Iterator<Item = &FlowAction> {
 
 /// The ports that a flow sends packets to.
 pub fn outputs(flow: &Flow) -> impl Iterator<Item = (&OfPort, Span)> {
-    actions(flow).filter_map(|it| match &it.action {
-        Action::Output { port } => Some((port, it.text.span)),
+    actions(flow).filter_map(|action| match &action.action {
+        Action::Output { port } => Some((port, action.text.span)),
         _ => None,
     })
 }

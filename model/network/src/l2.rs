@@ -270,7 +270,8 @@ impl<'a> Network<'a> {
         if device.carrier() == Some(false) {
             return block(Why::NoCarrier);
         }
-        let is_port = self.master(device.id).is_some_and(|it| it.kind == NetdevKind::Bridge);
+        let is_port =
+            self.master(device.id).is_some_and(|master| master.kind == NetdevKind::Bridge);
         if is_port && !self.is_disputed(device.id) {
             let held = self.bridge_ports().state(device.id).and_then(BridgePortState::held);
             if let Some((state, evidence)) = held {

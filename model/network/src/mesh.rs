@@ -73,7 +73,7 @@ impl Mesh {
             if self.machine(owner) == self.machine(asks) {
                 return None;
             }
-            if !others.iter().any(|it| self.machine(*it) == self.machine(owner)) {
+            if !others.iter().any(|other| self.machine(*other) == self.machine(owner)) {
                 others.push(owner);
             }
         }
@@ -87,8 +87,10 @@ impl Mesh {
     pub fn ways(&self, network: &Network<'_>) -> BTreeSet<(HostId, HostId)> {
         let mut all = BTreeSet::new();
         let mut known: HashMap<(HostId, IpAddr), Option<HostId>> = HashMap::new();
-        for tunnel in network.tunnels().filter(|it| is_of_host(network, *it)) {
-            let Some(remote) = tunnel.data.remote.as_ref().map(|it| it.value) else { continue };
+        for tunnel in network.tunnels().filter(|tunnel| is_of_host(network, *tunnel)) {
+            let Some(remote) = tunnel.data.remote.as_ref().map(|remote| remote.value) else {
+                continue;
+            };
             let far = known
                 .entry((tunnel.host, remote))
                 .or_insert_with(|| self.other(network, remote, tunnel.host));
@@ -100,13 +102,13 @@ impl Mesh {
 
 /// Whether the tunnel belongs to the host itself, not to a namespace on it.
 pub fn is_of_host(network: &Network<'_>, tunnel: Item<'_, TunnelEndpoint>) -> bool {
-    network.netdev(tunnel.owner).is_none_or(|it| it.netns().is_root())
+    network.netdev(tunnel.owner).is_none_or(|device| device.netns().is_root())
 }
 
 /// Whether addresses of this host mean nothing beside those of another: `sos clean` gave each
 /// archive numbers of its own.
 pub fn is_cleaned(network: &Network<'_>, host: HostId) -> bool {
-    network.topology.snapshot.host(host).is_some_and(|it| it.cleaned)
+    network.topology.snapshot.host(host).is_some_and(|host| host.cleaned)
 }
 
 /// What would decide where addresses were replaced. Within one report that is done alike for equal
@@ -120,7 +122,7 @@ pub fn ovn_encap_ips(network: &Network<'_>) -> Vec<(HostId, IpAddr, Evidence)> {
         for row in rows {
             let OvsRow::OpenVswitch(database) = &row.row else { continue };
             let Some(value) = lookup(&database.external_ids, "ovn-encap-ip") else { continue };
-            for ip in value.split(',').filter_map(|it| it.trim().parse().ok()) {
+            for ip in value.split(',').filter_map(|part| part.trim().parse().ok()) {
                 all.push((source.host, ip, value.evidence(source.id)));
             }
         }

@@ -55,7 +55,7 @@ impl<'a> Filters<'a> {
         for (source, tables) in network.netfilter_texts() {
             let six = source.command.program().starts_with("ip6");
             for data in tables {
-                let v4 = !six && data.family.is_none_or(|it| it == Family::Inet);
+                let v4 = !six && data.family.is_none_or(|family| family == Family::Inet);
                 if v4 && data.committed {
                     let table = Table { source: source.id, data };
                     all.entry((source.host, &source.netns)).or_default().push(table);
@@ -68,13 +68,13 @@ impl<'a> Filters<'a> {
     /// The table called `name`; `iptables-save` prints it better than a listing.
     pub fn table(&self, host: HostId, netns: &Netns, name: &str) -> Option<Table<'a>> {
         let tables = self.all.get(&(host, netns))?;
-        let of_name = || tables.iter().filter(|it| it.data.table.value == name);
-        of_name().find(|it| !it.data.listing).or_else(|| of_name().next()).copied()
+        let of_name = || tables.iter().filter(|table| table.data.table.value == name);
+        of_name().find(|name| !name.data.listing).or_else(|| of_name().next()).copied()
     }
 
     /// The same, where its rules are printed as arguments.
     pub fn saved(&self, host: HostId, netns: &Netns, name: &str) -> Option<Table<'a>> {
-        self.table(host, netns, name).filter(|it| !it.data.listing)
+        self.table(host, netns, name).filter(|table| !table.data.listing)
     }
 }
 
@@ -88,7 +88,7 @@ pub fn argument<'r>(rule: &'r NetfilterRule, options: &[&str]) -> Option<(bool, 
             continue;
         }
         if options.contains(&word.as_str()) {
-            return words.next().map(|it| (not, it.as_str()));
+            return words.next().map(|word| (not, word.as_str()));
         }
         not = false;
     }
@@ -109,7 +109,7 @@ pub fn address(rule: &NetfilterRule, options: &[&str]) -> Option<Ipv4Addr> {
 /// The address that an option of the target names, where it names one and no port.
 pub fn translated(rule: &NetfilterRule, option: &str) -> Option<Ipv4Addr> {
     let mut words = rule.target_options.iter();
-    words.find(|it| *it == option)?;
+    words.find(|word| *word == option)?;
     words.next()?.parse().ok()
 }
 
@@ -129,7 +129,7 @@ pub struct Translation<'a> {
 pub fn inward(table: Table<'_>) -> impl Iterator<Item = Translation<'_>> {
     table.data.rules.iter().filter_map(|rule| {
         let of_agent = rule.chain.ends_with("PREROUTING") && !forwards_port(rule);
-        let dnat = rule.target.as_ref().is_some_and(|it| it.value == "DNAT");
+        let dnat = rule.target.as_ref().is_some_and(|target| target.value == "DNAT");
         let floating = address(rule, &["-d", "--destination"]).filter(|_| of_agent && dnat)?;
         Some(Translation { floating, fixed: translated(rule, "--to-destination")?, rule })
     })
@@ -139,7 +139,7 @@ pub fn inward(table: Table<'_>) -> impl Iterator<Item = Translation<'_>> {
 pub fn outward(table: Table<'_>) -> impl Iterator<Item = Translation<'_>> {
     table.data.rules.iter().filter_map(|rule| {
         let of_agent = rule.chain.ends_with("float-snat") && !forwards_port(rule);
-        let snat = rule.target.as_ref().is_some_and(|it| it.value == "SNAT");
+        let snat = rule.target.as_ref().is_some_and(|target| target.value == "SNAT");
         let fixed = address(rule, &["-s", "--source"]).filter(|_| of_agent && snat)?;
         Some(Translation { floating: translated(rule, "--to-source")?, fixed, rule })
     })
@@ -157,7 +157,10 @@ pub fn sources(table: Table<'_>) -> impl Iterator<Item = (Ipv4Addr, &NetfilterRu
 }
 
 fn forwards_port(rule: &NetfilterRule) -> bool {
-    rule.matches.iter().any(|it| {
-        matches!(it.as_str(), "-p" | "--protocol" | "--dport" | "--sport" | "--dports" | "--sports")
+    rule.matches.iter().any(|match_| {
+        matches!(
+            match_.as_str(),
+            "-p" | "--protocol" | "--dport" | "--sport" | "--dports" | "--sports"
+        )
     })
 }

@@ -79,7 +79,7 @@ macro_rules! kinds {
             $(
                 $(#[$doc])*
                 pub fn $all(&self) -> impl Iterator<Item = Item<'a, $type>> + '_ {
-                    let all = self.hosts.values().flat_map(|it| &it.$all);
+                    let all = self.hosts.values().flat_map(|host| &host.$all);
                     all.filter_map(|&id| self.$one(id))
                 }
 
@@ -158,13 +158,13 @@ impl<'a> Network<'a> {
         let disputed = topology
             .conflicts
             .iter()
-            .filter(|it| it.kind == ConflictKind::Membership)
-            .flat_map(|it| it.nodes.iter().copied())
+            .filter(|conflict| conflict.kind == ConflictKind::Membership)
+            .flat_map(|conflict| conflict.nodes.iter().copied())
             .collect();
         let machines = topology.machines_if(&environment.same_host);
         let state = State::new(topology);
         let mut tables_in: BTreeMap<NodeId, Vec<NodeId>> = BTreeMap::new();
-        for &table in hosts.values().flat_map(|it| &it.route_tables) {
+        for &table in hosts.values().flat_map(|host| &host.route_tables) {
             for (netns, _) in topology.out(table, EdgeKind::InNamespace) {
                 tables_in.entry(netns).or_default().push(table);
             }
@@ -205,7 +205,10 @@ impl<'a> Network<'a> {
     /// The devices in a namespace that were captured themselves.
     pub fn devices_in(&self, netns: NodeId) -> Vec<Item<'a, Netdev<'a>>> {
         let all = self.topology.into(netns, EdgeKind::InNamespace);
-        all.into_iter().filter_map(|(id, _)| self.netdev(id)).filter(|it| !it.stub).collect()
+        all.into_iter()
+            .filter_map(|(id, _)| self.netdev(id))
+            .filter(|device| !device.stub)
+            .collect()
     }
 
     /// The routing of a namespace: its policy rules and tables.
@@ -225,10 +228,11 @@ impl<'a> Network<'a> {
             Coverage::Complete(sources) => sources.as_slice(),
             _ => &[],
         };
-        let records = |id| self.topology.snapshot.reading(id).map_or(0, |it| it.records.len());
+        let records =
+            |id| self.topology.snapshot.reading(id).map_or(0, |reading| reading.records.len());
         Searched {
             keys: vec![key.to_owned()],
-            sources: sources.iter().take(1).map(|&it| (it, records(it))).collect(),
+            sources: sources.iter().take(1).map(|&source| (source, records(source))).collect(),
             namespaces: usize::from(netns.name().is_some()),
         }
     }
@@ -237,7 +241,9 @@ impl<'a> Network<'a> {
     pub fn said_to_be_one(&self, a: HostId, b: HostId) -> bool {
         let has = |group: &[String], host: HostId| {
             let host = self.topology.snapshot.host(host);
-            host.is_some_and(|it| group.iter().any(|name| *name == it.name || name == it.label()))
+            host.is_some_and(|host| {
+                group.iter().any(|name| *name == host.name || name == host.label())
+            })
         };
         self.environment.same_host.iter().any(|group| has(group, a) && has(group, b))
     }
@@ -256,7 +262,7 @@ impl<'a> Network<'a> {
     /// The capture that stands for the machine of a host among other machines: a newest one.
     pub fn standing_for(&self, host: HostId) -> HostId {
         let captures = self.machines.captures(self.machines.of(host));
-        captures.iter().copied().filter(|it| !self.is_outdated(*it)).min().unwrap_or(host)
+        captures.iter().copied().filter(|capture| !self.is_outdated(*capture)).min().unwrap_or(host)
     }
 
     /// Whether two hosts are two machines whose captures may be compared.
@@ -274,21 +280,24 @@ impl<'a> Network<'a> {
             while let Some(at) = open.pop() {
                 for kind in [EdgeKind::StackedOn, EdgeKind::EnslavedTo] {
                     let next = self.topology.out(at, kind).into_iter().map(|(id, _)| id);
-                    open.extend(next.filter(|it| all.insert(*it)));
+                    open.extend(next.filter(|next| all.insert(*next)));
                 }
             }
             all
         };
         // Two ports of one bridge are beside each other, not one behind the other.
-        let bridge_of = |id| self.master(id).filter(|it| it.kind == NetdevKind::Bridge);
+        let bridge_of = |id| self.master(id).filter(|master| master.kind == NetdevKind::Bridge);
         let siblings = bridge_of(a)
-            .map(|it| it.id)
-            .is_some_and(|it| bridge_of(b).is_some_and(|other| other.id == it));
+            .map(|bridge| bridge.id)
+            .is_some_and(|id| bridge_of(b).is_some_and(|other| other.id == id));
         if !siblings && below(a).intersection(&below(b)).next().is_some() {
             return true;
         }
-        let bridge = |id| self.interface_of(id).map(|it| (it.host, it.data.bridge.clone()));
-        let own = |id, name: &Name| self.netdev(id).is_some_and(|it| it.name() == name.as_str());
+        let bridge = |id| {
+            self.interface_of(id).map(|interface| (interface.host, interface.data.bridge.clone()))
+        };
+        let own =
+            |id, name: &Name| self.netdev(id).is_some_and(|device| device.name() == name.as_str());
         match (bridge(a), bridge(b)) {
             (Some(of_a), Some(of_b)) => of_a == of_b && (own(a, &of_a.1) || own(b, &of_b.1)),
             _ => false,
@@ -344,12 +353,12 @@ impl<'a> Network<'a> {
         netns: &Netns,
         name: &str,
     ) -> Option<Item<'a, Netdev<'a>>> {
-        self.netdev(self.topology.find_netdev(host, netns, name)?).filter(|it| !it.stub)
+        self.netdev(self.topology.find_netdev(host, netns, name)?).filter(|device| !device.stub)
     }
 
     /// The hostname of a machine, which several hosts may have.
     pub fn hostname(&self, host: HostId) -> &str {
-        self.topology.snapshot.host(host).map_or("", |it| it.name.as_str())
+        self.topology.snapshot.host(host).map_or("", |host| host.name.as_str())
     }
 
     /// The name of a host as findings print it.
@@ -370,8 +379,8 @@ impl<'a> Network<'a> {
 
     /// The commands that answer those of these topics that are not completely captured.
     pub fn missing(&self, host: HostId, netns: &Netns, topics: &[Topic]) -> Vec<Need> {
-        let open = topics.iter().filter(|it| !self.complete(host, netns, **it));
-        open.map(|it| it.command(netns)).collect()
+        let open = topics.iter().filter(|topic| !self.complete(host, netns, **topic));
+        open.map(|open| open.command(netns)).collect()
     }
 
     /// Whether the host runs OVS; `None` where nothing tells.
@@ -379,12 +388,12 @@ impl<'a> Network<'a> {
         if self.captured(host, &Netns::Root, Topic::Ovs) {
             return Some(true);
         }
-        let trace = self.netdevs_of(host).any(|it| {
-            let master = it.master.as_ref().map_or("", |it| it.value.as_str());
-            names::is_ovs_datapath(it.name())
-                || names::is_ovs_tunnel_vport(it.name())
+        let trace = self.netdevs_of(host).any(|device| {
+            let master = device.master.as_ref().map_or("", |master| master.value.as_str());
+            names::is_ovs_datapath(device.name())
+                || names::is_ovs_tunnel_vport(device.name())
                 || names::is_ovs_datapath(master)
-                || it.name().starts_with("qvo")
+                || device.name().starts_with("qvo")
         });
         if trace {
             return Some(true);
@@ -403,7 +412,7 @@ impl<'a> Network<'a> {
         refused
             || self
                 .namespaces_of(host)
-                .any(|it| neutron.iter().any(|start| it.name().starts_with(start)))
+                .any(|netns| neutron.iter().any(|start| netns.name().starts_with(start)))
     }
 
     /// Hosts that run OVS by some sign, and whose database was not captured, or not completely.
@@ -452,10 +461,10 @@ impl<'a> Network<'a> {
         else {
             return false;
         };
-        device.data.records.iter().any(|it| {
-            it.source != here
-                && sources.contains(&it.source)
-                && !it.record.addresses.iter().any(|other| other.ip == address.data.ip)
+        device.data.records.iter().any(|record| {
+            record.source != here
+                && sources.contains(&record.source)
+                && !record.record.addresses.iter().any(|other| other.ip == address.data.ip)
         })
     }
 
@@ -475,7 +484,7 @@ impl<'a> Network<'a> {
     pub fn nics_behind(&self, host: HostId, name: &str) -> Vec<Item<'a, VmNic<'a>>> {
         let Some(things) = self.hosts.get(&host) else { return Vec::new() };
         let by_target = things.nics_by_target.get(name);
-        let by_port = names::port_prefix(name).and_then(|it| things.nics_by_port.get(it));
+        let by_port = names::port_prefix(name).and_then(|prefix| things.nics_by_port.get(prefix));
         let mut all: Vec<_> = by_target.into_iter().chain(by_port).flatten().copied().collect();
         all.sort();
         all.dedup();
@@ -486,10 +495,10 @@ impl<'a> Network<'a> {
     pub fn user_of(&self, host: HostId, name: &str) -> User {
         let nics = self.nics_behind(host, name);
         let vms: Vec<_> = nics.iter().filter_map(|nic| self.vm(nic.vm)).collect();
-        if let Some(vm) = vms.iter().find(|it| it.active == Some(true)) {
+        if let Some(vm) = vms.iter().find(|vm| vm.active == Some(true)) {
             return User::Running(vm.id);
         }
-        if vms.iter().any(|it| it.active.is_none()) {
+        if vms.iter().any(|vm| vm.active.is_none()) {
             return User::Unknown(vec![Topic::Domains.command(&Netns::Root)]);
         }
         if let Some(vm) = vms.first() {
@@ -501,7 +510,7 @@ impl<'a> Network<'a> {
 
     /// Cites what says that a VM runs, or does not.
     pub fn state_of(&self, vm: NodeId) -> Option<&'a Fact<Name>> {
-        self.vm(vm).and_then(|it| it.data.state.as_ref())
+        self.vm(vm).and_then(|vm| vm.data.state.as_ref())
     }
 }
 
@@ -516,7 +525,7 @@ impl Things {
             ports.extend(names::port_prefix(&bridge.value));
         }
         // An interface id is the whole port id; names hold its first eleven characters.
-        let id_start = nic.interface_id.as_ref().and_then(|it| it.value.get(..11));
+        let id_start = nic.interface_id.as_ref().and_then(|id| id.value.get(..11));
         ports.extend(id_start);
         ports.sort_unstable();
         ports.dedup();

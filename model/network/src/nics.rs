@@ -115,7 +115,7 @@ impl<'a> Nics<'a> {
                     }
                 }
                 Batch::Bonds(records) => {
-                    for slave in records.iter().flat_map(|it| &it.slaves) {
+                    for slave in records.iter().flat_map(|record| &record.slaves) {
                         if let Some(texts) = all.texts(network, source, &slave.name.value) {
                             texts.slave.get_or_insert(Seen { source: id, record: slave });
                         }
@@ -174,9 +174,12 @@ impl<'a> Nics<'a> {
             Some(BondMode { value: short_mode(&mode.value), evidence: mode.evidence(source) })
         });
         file.or_else(|| {
-            bond.records.iter().find_map(|it| {
-                let mode = it.record.kind_data.bond.as_ref()?.mode.as_ref()?;
-                Some(BondMode { value: mode.value.to_string(), evidence: mode.evidence(it.source) })
+            bond.records.iter().find_map(|record| {
+                let mode = record.record.kind_data.bond.as_ref()?.mode.as_ref()?;
+                Some(BondMode {
+                    value: mode.value.to_string(),
+                    evidence: mode.evidence(record.source),
+                })
             })
         })
     }
@@ -204,7 +207,7 @@ impl<'a> Nics<'a> {
     pub fn counts(&self, device: &Item<'a, Netdev<'a>>) -> Vec<Counts> {
         let texts = self.of(device.id);
         let mut all = Vec::new();
-        if let Some(it) = texts.and_then(|it| it.stats) {
+        if let Some(it) = texts.and_then(|text| text.stats) {
             let counts = it.record.counters.iter().map(|counter| Count {
                 name: counter.name.to_ascii_lowercase().to_string(),
                 value: counter.value.value,
@@ -212,8 +215,10 @@ impl<'a> Nics<'a> {
             });
             all.push(Counts(counts.collect()));
         }
-        let kernel =
-            device.records.iter().find_map(|it| Some((it.source, it.record.stats.as_ref()?)));
+        let kernel = device
+            .records
+            .iter()
+            .find_map(|record| Some((record.source, record.record.stats.as_ref()?)));
         if let Some((source, it)) = kernel {
             let evidence = Evidence { source, span: it.at };
             let named = |way: &str, of: &[(tapline_core::Name, u64)]| -> Vec<Count> {
@@ -228,9 +233,9 @@ impl<'a> Nics<'a> {
             counts.extend(named("tx", &it.tx));
             all.push(Counts(counts));
         }
-        let switch = texts.and_then(|it| it.ovs).and_then(|it| {
-            let column = it.record.columns.iter().find(|it| it.name == "statistics")?;
-            Some((column.value.as_str(), column.value.evidence(it.source)))
+        let switch = texts.and_then(|text| text.ovs).and_then(|ov| {
+            let column = ov.record.columns.iter().find(|column| column.name == "statistics")?;
+            Some((column.value.as_str(), column.value.evidence(ov.source)))
         });
         if let Some((map, evidence)) = switch {
             let pairs = map.trim_matches(['{', '}']).split(',');
@@ -259,11 +264,12 @@ impl Counts {
 
     fn packets(&self, way: &str) -> Option<u64> {
         let whole = self.0.iter().find(|it| plain(&it.name) == format!("{way}_packets"));
-        whole.map(|it| it.value).or_else(|| {
+        whole.map(|whole| whole.value).or_else(|| {
             let parts = self.0.iter().filter(|it| {
-                let name = plain(&it.name).strip_prefix(way).and_then(|it| it.strip_prefix('_'));
+                let name =
+                    plain(&it.name).strip_prefix(way).and_then(|rest| rest.strip_prefix('_'));
                 matches!(
-                    name.map(|it| it.trim_end_matches("_packets")),
+                    name.map(|name| name.trim_end_matches("_packets")),
                     Some(
                         "ucast"
                             | "mcast"
@@ -277,7 +283,7 @@ impl Counts {
                     )
                 )
             });
-            parts.map(|it| it.value).reduce(u64::saturating_add)
+            parts.map(|part| part.value).reduce(u64::saturating_add)
         })
     }
 }
@@ -333,14 +339,15 @@ pub fn bonds<'a>(network: &Network<'a>) -> BTreeMap<NodeId, (SourceId, &'a Bond)
 
 /// Whether something on the host is known to use the NIC.
 pub fn serves(network: &Network<'_>, device: &Item<'_, Netdev<'_>>) -> bool {
-    let datapath = device.data.master.as_ref().is_some_and(|it| names::is_ovs_datapath(&it.value));
+    let datapath =
+        device.data.master.as_ref().is_some_and(|master| names::is_ovs_datapath(&master.value));
     datapath || uplink::role(network, device).is_some()
 }
 
 /// Whether the hypervisor shows its guest this NIC as virtio: `ethtool -i`, or the bus.
 pub fn is_virtio(nics: &Nics<'_>, device: &Item<'_, Netdev<'_>>) -> bool {
-    let driver = nics.of(device.id).and_then(|it| it.driver);
-    driver.is_some_and(|it| it.record.driver.value == "virtio_net")
+    let driver = nics.of(device.id).and_then(|nic| nic.driver);
+    driver.is_some_and(|driver| driver.record.driver.value == "virtio_net")
         || device.records.iter().any(|it| {
             Field::find(&it.record.other, "parentbus").is_some_and(|it| it.value == "virtio")
         })

@@ -129,8 +129,8 @@ impl<'a> Ovn<'a> {
         for (source, rows) in network.ovs_texts() {
             let complete = network.topology.snapshot.completeness(source.id).is_complete();
             all.local(source, rows);
-            let south = rows.iter().any(|it| {
-                matches!(it.row, OvsRow::Chassis(_) | OvsRow::Encap(_) | OvsRow::PortBinding(_))
+            let south = rows.iter().any(|row| {
+                matches!(row.row, OvsRow::Chassis(_) | OvsRow::Encap(_) | OvsRow::PortBinding(_))
             });
             if south {
                 let one = all.souths.entry(source.host);
@@ -155,7 +155,7 @@ impl<'a> Ovn<'a> {
             &["ovn-remote", "ovn-encap-ip", "ovn-encap-type", "ovn-bridge-mappings"];
         for record in rows {
             let OvsRow::OpenVswitch(row) = &record.row else { continue };
-            if KEYS.iter().any(|it| lookup(&row.external_ids, it).is_some()) {
+            if KEYS.iter().any(|key| lookup(&row.external_ids, key).is_some()) {
                 self.locals.entry(source.host).or_insert(Local {
                     host: source.host,
                     row: Evidence { source: source.id, span: record.at },
@@ -171,21 +171,24 @@ impl<'a> Ovn<'a> {
         if let Some(own) = self.souths.get(&local.host) {
             return Some(own);
         }
-        let remotes: Vec<IpAddr> = local.list("ovn-remote").filter_map(|it| remote(&it)).collect();
+        let remotes: Vec<IpAddr> =
+            local.list("ovn-remote").filter_map(|list| remote(&list)).collect();
         let serves = |south: &&South<'_>| {
             remotes.iter().any(|ip| {
                 let nodes = network.topology.find_address(*ip).iter();
-                nodes.filter_map(|it| network.address(*it)).any(|it| it.host == south.host)
+                nodes
+                    .filter_map(|node| network.address(*node))
+                    .any(|address| address.host == south.host)
             })
         };
         // It holds the host's chassis, with a port of the host's own: that of another zone may
         // know the chassis, but none of its ports.
         let knows = |south: &&South<'_>| {
             let Some(id) = local.system_id() else { return false };
-            network.ovs_interfaces_of(local.host).any(|it| {
-                let port = defs::external_id(it.data, "iface-id");
-                let binding = port.and_then(|it| south.bindings.get(it));
-                binding.is_some_and(|it| it.holder == Holder::Chassis(id))
+            network.ovs_interfaces_of(local.host).any(|interface| {
+                let port = defs::external_id(interface.data, "iface-id");
+                let binding = port.and_then(|port| south.bindings.get(port));
+                binding.is_some_and(|binding| binding.holder == Holder::Chassis(id))
             })
         };
         self.souths.values().find(serves).or_else(|| self.souths.values().find(knows))
@@ -206,7 +209,7 @@ impl<'a> Local<'a> {
     /// The members of a setting that is a list.
     pub fn list(&self, key: &str) -> impl Iterator<Item = String> + use<'a> {
         let value = self.get(key).map_or("", |it| it.value.as_str());
-        value.split(',').map(|it| it.trim().to_owned()).filter(|it| !it.is_empty())
+        value.split(',').map(|part| part.trim().to_owned()).filter(|it| !it.is_empty())
     }
 
     /// The name of the host's chassis.
@@ -222,7 +225,7 @@ impl<'a> Local<'a> {
     /// Whether several ovn-controllers run on the host, each with settings of its own.
     pub fn is_shared(&self) -> bool {
         const EACH: &[&str] = &["system-id-", "ovn-bridge-mappings-", "ovn-encap-type-"];
-        self.ids.iter().any(|(key, _)| EACH.iter().any(|it| key.starts_with(it)))
+        self.ids.iter().any(|(key, _)| EACH.iter().any(|each| key.starts_with(each)))
     }
 }
 
@@ -237,7 +240,7 @@ fn remote(target: &str) -> Option<IpAddr> {
 }
 
 fn is_show(source: &Source) -> bool {
-    source.command.args().iter().any(|it| it == "show")
+    source.command.args().iter().any(|arg| arg == "show")
 }
 
 impl<'a> South<'a> {
@@ -270,7 +273,7 @@ impl<'a> South<'a> {
 
     fn add_chassis(&mut self, row: &'a OvnChassis, at: Evidence, show: bool) {
         let name = row.name.value.as_str();
-        let hostname = row.hostname.as_ref().map(|it| it.value.as_str());
+        let hostname = row.hostname.as_ref().map(|hostname| hostname.value.as_str());
         let one = self.chassis.entry(name).or_insert_with(|| Chassis {
             name,
             hostname,
@@ -286,8 +289,10 @@ impl<'a> South<'a> {
 
     fn add_encap(&mut self, row: &'a OvnEncap, at: Evidence) {
         let Some(ip) = &row.ip else { return };
-        let Some(chassis) = row.chassis.as_ref().map(|it| it.value.as_str()) else { return };
-        let kind = row.kind.as_ref().map_or("", |it| it.value.as_str());
+        let Some(chassis) = row.chassis.as_ref().map(|chassis| chassis.value.as_str()) else {
+            return;
+        };
+        let kind = row.kind.as_ref().map_or("", |kind| kind.value.as_str());
         let at = Evidence { source: at.source, span: ip.span };
         let one = self.chassis.entry(chassis).or_insert_with(|| Chassis {
             name: chassis,
@@ -297,13 +302,13 @@ impl<'a> South<'a> {
             listed: None,
         });
         let ip = ip.value.as_str();
-        if !one.encaps.iter().any(|it| (it.kind, it.ip) == (kind, ip)) {
+        if !one.encaps.iter().any(|encap| (encap.kind, encap.ip) == (kind, ip)) {
             one.encaps.push(Encap { kind, ip, at });
         }
     }
 
     fn add_binding(&mut self, row: &'a OvnPortBinding, at: Evidence, show: bool) {
-        let holder = match row.chassis.as_ref().map(|it| &it.value) {
+        let holder = match row.chassis.as_ref().map(|chassis| &chassis.value) {
             None => Holder::Nobody,
             Some(OvsRef::Name(name)) => Holder::Chassis(name.as_str()),
             Some(OvsRef::Uuid(uuid)) if show => Holder::Chassis(uuid.as_str()),
@@ -337,7 +342,7 @@ impl<'a> South<'a> {
         }
         for binding in self.bindings.values_mut() {
             if let (Holder::Unnamed, Some(OvsRef::Uuid(uuid))) =
-                (binding.holder, binding.row.chassis.as_ref().map(|it| &it.value))
+                (binding.holder, binding.row.chassis.as_ref().map(|chassis| &chassis.value))
                 && let Some(name) = names.get(uuid.as_str())
             {
                 binding.holder = Holder::Chassis(name);
@@ -369,7 +374,7 @@ impl<'a> North<'a> {
             match &record.row {
                 OvsRow::SwitchPort(row) => {
                     let name = row.name.value.as_str();
-                    let kind = row.kind.as_ref().map_or("", |it| it.value.as_str());
+                    let kind = row.kind.as_ref().map_or("", |kind| kind.value.as_str());
                     self.is_joined |= kind == "remote";
                     if let (true, Some(switch)) = (kind == "localnet", switch_of(row)) {
                         let all = self.localnets.entry(switch).or_default();
@@ -390,7 +395,7 @@ impl<'a> North<'a> {
 
 /// The switch that a port is on, where the text nests it.
 pub fn switch_of(row: &OvnSwitchPort) -> Option<&str> {
-    match row.switch.as_ref().map(|it| &it.value) {
+    match row.switch.as_ref().map(|switch| &switch.value) {
         Some(OvsRef::Uuid(it) | OvsRef::Name(it)) => Some(it.as_str()),
         None => None,
     }
@@ -401,14 +406,14 @@ pub fn ports_of<'a>(
     network: &Network<'a>,
     local: &Local<'_>,
 ) -> Vec<(Item<'a, OvsInterface>, &'a str, Evidence)> {
-    let of_bridge = |it: &Item<'a, OvsInterface>| it.data.bridge == local.bridge();
+    let of_bridge = |interface: &Item<'a, OvsInterface>| interface.data.bridge == local.bridge();
     let mut seen = BTreeSet::new();
     network
         .ovs_interfaces_of(local.host)
         .filter(of_bridge)
-        .filter_map(|it| {
-            let id = it.data.external_ids.iter().find(|(key, _)| key == "iface-id")?;
-            Some((it, id.1.value.as_str(), id.1.evidence))
+        .filter_map(|interface| {
+            let id = interface.data.external_ids.iter().find(|(key, _)| key == "iface-id")?;
+            Some((interface, id.1.value.as_str(), id.1.evidence))
         })
         .filter(|(it, ..)| seen.insert(it.id))
         .collect()
@@ -416,7 +421,7 @@ pub fn ports_of<'a>(
 
 /// How far apart two texts were taken, in seconds, where both times are known.
 pub fn apart(network: &Network<'_>, a: SourceId, b: SourceId) -> Option<f64> {
-    let taken = |id| network.topology.snapshot.source(id).and_then(|it| it.taken);
+    let taken = |id| network.topology.snapshot.source(id).and_then(|source| source.taken);
     Some((taken(a)? - taken(b)?).abs())
 }
 

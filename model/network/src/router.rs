@@ -43,7 +43,8 @@ impl<'a> Router<'a> {
                 continue;
             }
             let ha = device.name().starts_with("ha-");
-            let served = ["qr-", "qg-", "sg-"].iter().any(|it| device.name().starts_with(it));
+            let served =
+                ["qr-", "qg-", "sg-"].iter().any(|prefix| device.name().starts_with(prefix));
             for address in network.addresses_of(device.id) {
                 if ha && is_primary_vip(address.ip) || served && defs::is_global(address.ip) {
                     router.active.push(address);
@@ -59,8 +60,8 @@ impl<'a> Router<'a> {
 
     /// All routers of all hosts.
     pub fn all(network: &Network<'a>) -> Vec<Self> {
-        let routers = network.namespaces().filter(|it| defs::is_router_netns(it.netns()));
-        routers.map(|it| Self::new(network, it)).collect()
+        let routers = network.namespaces().filter(|netns| defs::is_router_netns(netns.netns()));
+        routers.map(|router| Self::new(network, router)).collect()
     }
 
     /// Whether it works on this node.

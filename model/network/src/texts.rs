@@ -43,7 +43,7 @@ pub(crate) fn settings<'a>(network: &Network<'a>) -> Settings<'a> {
 /// exist.
 pub fn all_settings(network: &Network<'_>, host: HostId) -> Option<(SourceId, usize)> {
     network.sysctl_texts().find_map(|(source, settings)| {
-        let all = source.command.args().iter().any(|it| matches!(it.as_str(), "-a" | "--all"));
+        let all = source.command.args().iter().any(|arg| matches!(arg.as_str(), "-a" | "--all"));
         let whole = network.topology.snapshot.completeness(source.id).is_complete();
         let here = source.host == host && source.netns.is_root();
         (here && all && whole && !settings.is_empty()).then_some((source.id, settings.len()))
@@ -99,7 +99,7 @@ fn is_state(record: &Neighbour, state: &str) -> bool {
 
 /// Asked for, and no answer came (`FAILED`), or none until now (`INCOMPLETE`).
 fn has_failed(record: &Neighbour) -> bool {
-    record.states.iter().any(|it| matches!(it.as_str(), "FAILED" | "INCOMPLETE"))
+    record.states.iter().any(|state| matches!(state.as_str(), "FAILED" | "INCOMPLETE"))
 }
 
 /// A table of a packet filter and its text.
@@ -130,7 +130,7 @@ pub fn is_filter_captured(network: &Network<'_>, host: HostId, family: Family) -
 pub(crate) fn tables<'a>(network: &Network<'a>) -> FilterTables<'a> {
     let mut all = FilterTables::new();
     for (source, tables) in network.netfilter_texts().filter(|(it, _)| it.netns.is_root()) {
-        for table in tables.iter().filter(|it| it.committed) {
+        for table in tables.iter().filter(|table| table.committed) {
             let by_command = || {
                 let six = source.command.program().starts_with("ip6");
                 if six { Family::Inet6 } else { Family::Inet }

@@ -73,7 +73,7 @@ pub fn role(network: &Network<'_>, device: &Item<'_, Netdev<'_>>) -> Option<Role
         };
     }
     let addresses = network.addresses_of(device.id);
-    if let Some(address) = addresses.iter().find(|it| is_global(it.ip)) {
+    if let Some(address) = addresses.iter().find(|address| is_global(address.ip)) {
         return Some(Role::Address(address.ip));
     }
     let carried = carries(network, device.id, STACKED_AT_MOST).map(Role::Carries);
@@ -132,15 +132,16 @@ fn configured_function(network: &Network<'_>, device: &Item<'_, Netdev<'_>>) -> 
 
 /// A running VM that has a virtual function of this NIC, by the MAC that libvirt gave it.
 fn function_user(network: &Network<'_>, device: &Item<'_, Netdev<'_>>) -> Option<NodeId> {
-    let functions = || device.data.records.iter().flat_map(|it| &it.record.vfs);
+    let functions = || device.data.records.iter().flat_map(|record| &record.record.vfs);
     functions().next()?;
-    let users = network.vm_nics().filter(|it| {
-        it.host == device.host && it.data.kind.as_ref().is_some_and(|it| it.value == "hostdev")
+    let users = network.vm_nics().filter(|nic| {
+        nic.host == device.host
+            && nic.data.kind.as_ref().is_some_and(|kind| kind.value == "hostdev")
     });
     users.into_iter().find_map(|nic| {
         let mac = nic.data.mac.as_ref()?.value;
-        let runs = network.vm(nic.vm).and_then(|it| it.active) == Some(true);
-        (runs && functions().any(|it| it.mac == Some(mac))).then_some(nic.vm)
+        let runs = network.vm(nic.vm).and_then(|vm| vm.active) == Some(true);
+        (runs && functions().any(|function| function.mac == Some(mac))).then_some(nic.vm)
     })
 }
 
@@ -178,20 +179,22 @@ pub struct Provider<'a> {
 pub fn providers<'a>(network: &Network<'a>, host: HostId) -> Vec<Provider<'a>> {
     let Some(integration) = network.integration(host) else { return Vec::new() };
     let mut all: Vec<Provider<'a>> = Vec::new();
-    for patch in
-        defs::interfaces_of(network, integration.id).into_iter().filter(|it| it.kind == "patch")
+    for patch in defs::interfaces_of(network, integration.id)
+        .into_iter()
+        .filter(|interface| interface.kind == "patch")
     {
-        let named = ["int-", "patch-br-int-to-"].iter().any(|it| patch.name().starts_with(it));
+        let named =
+            ["int-", "patch-br-int-to-"].iter().any(|prefix| patch.name().starts_with(prefix));
         let peer = network.topology.peer(patch.id, EdgeKind::PatchPeer).filter(|_| named);
         let far = peer.and_then(|(id, _)| network.ovs_interface(id));
-        let bridge = far.and_then(|it| network.bridge_called(host, &it.bridge));
-        let Some(bridge) = bridge.filter(|it| it.id != integration.id) else { continue };
+        let bridge = far.and_then(|far| network.bridge_called(host, &far.bridge));
+        let Some(bridge) = bridge.filter(|bridge| bridge.id != integration.id) else { continue };
         if all.iter().any(|it| it.bridge.id == bridge.id) {
             continue;
         }
         let devices = defs::interfaces_of(network, bridge.id)
             .into_iter()
-            .filter_map(|it| network.device_of(it.id));
+            .filter_map(|interface| network.device_of(interface.id));
         let uplinks: Vec<_> = devices.filter(is_uplink).collect();
         if !uplinks.is_empty() {
             all.push(Provider { bridge, patch, uplinks });

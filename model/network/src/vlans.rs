@@ -70,13 +70,13 @@ impl<'a> LocalVlans<'a> {
             network.ovs_bridges_of(host).filter(|bridge| !network.is_integration(bridge.id))
         {
             let interfaces = defs::interfaces_of(network, bridge.id);
-            if interfaces.iter().any(|it| it.name() == "patch-int") {
+            if interfaces.iter().any(|interface| interface.name() == "patch-int") {
                 vlans.tunnel_bridge = vlans.tunnel_bridge.or(Some(bridge));
-            } else if interfaces.iter().any(|it| it.name().starts_with("phy-")) {
+            } else if interfaces.iter().any(|interface| interface.name().starts_with("phy-")) {
                 vlans.provider_bridges.push(bridge);
             }
         }
-        for port in network.ovs_ports_of(host).filter(|it| is_in_use(network, *it)) {
+        for port in network.ovs_ports_of(host).filter(|port| is_in_use(network, *port)) {
             if let Some(tag) = &port.data.tag {
                 vlans.ports.entry(tag.value).or_default().push(port);
             }
@@ -145,7 +145,7 @@ impl<'a> LocalVlans<'a> {
             let Some(dump) = all.best(host, bridge.name()) else { continue };
             for &flow in &dump.flows {
                 let Some(vlan) = flows::vlan(flow) else { continue };
-                let strips = flows::actions(flow).any(|it| it.action == Action::StripVlan);
+                let strips = flows::actions(flow).any(|action| action.action == Action::StripVlan);
                 if strips || flows::sets_vlan(flow).is_some() {
                     let ways = self.ways.entry(vlan).or_default();
                     ways.provider_out.push((bridge.name(), dump.line(flow)));
@@ -170,7 +170,7 @@ impl<'a> LocalVlans<'a> {
             noted.map(|(_, value)| (value.value.as_str(), value.evidence))
         });
         let first = told.next()?;
-        told.all(|it| it.0 == first.0).then_some(first)
+        told.all(|told| told.0 == first.0).then_some(first)
     }
 }
 
@@ -178,8 +178,8 @@ impl<'a> LocalVlans<'a> {
 /// device that is there.
 pub fn is_in_use(network: &Network<'_>, port: Item<'_, OvsPort>) -> bool {
     let name = port.name();
-    let trunk = ["tpt-", "tpi-", "spt-", "spi-"].iter().any(|it| name.starts_with(it));
-    let dead = port.tag.as_ref().is_none_or(|it| it.value == defs::DEAD_VLAN || it.value == 0);
+    let trunk = ["tpt-", "tpi-", "spt-", "spi-"].iter().any(|prefix| name.starts_with(prefix));
+    let dead = port.tag.as_ref().is_none_or(|tag| tag.value == defs::DEAD_VLAN || tag.value == 0);
     if !network.is_integration_called(port.host, &port.bridge)
         || trunk
         || dead
@@ -211,15 +211,17 @@ pub fn served<'a>(
     for (vlan, ways) in &vlans.ways {
         let ports = vlans.ports.get(vlan).into_iter().flatten();
         // Ports of distributed routers are on every host and ask for no tunnel.
-        let mut guests = ports.filter(|it| {
-            let name = it.name();
+        let mut guests = ports.filter(|port| {
+            let name = port.name();
             let server = || {
-                let device = network.interface_called(it.host, name).map(|it| it.id);
-                let device = device.and_then(|it| network.device_of(it));
-                device
-                    .is_some_and(|it| it.netns().name().is_some_and(|it| it.starts_with("qdhcp-")))
+                let device =
+                    network.interface_called(port.host, name).map(|interface| interface.id);
+                let device = device.and_then(|device| network.device_of(device));
+                device.is_some_and(|device| {
+                    device.netns().name().is_some_and(|name| name.starts_with("qdhcp-"))
+                })
             };
-            matches!(network.user_of(it.host, name), User::Running(_)) || server()
+            matches!(network.user_of(port.host, name), User::Running(_)) || server()
         });
         let Some(port) = guests.next() else { continue };
         for (key, at) in &ways.tunnel_in {
@@ -235,7 +237,7 @@ pub fn open_bridges<'a>(
     all: &Flows<'a>,
     bridges: impl IntoIterator<Item = &'a str>,
 ) -> BTreeSet<Need> {
-    let open = bridges.into_iter().filter(|it| all.of(host, it).is_empty());
+    let open = bridges.into_iter().filter(|bridge| all.of(host, bridge).is_empty());
     open.map(flows::command).collect()
 }
 

@@ -9,7 +9,7 @@ use tapline_topology::{NodeData, NodeId, Topology, build};
 
 fn main() -> Result<(), CaptureError> {
     let inputs: Vec<Input> =
-        std::env::args().skip(1).map(|it| Input::Path(PathBuf::from(it))).collect();
+        std::env::args().skip(1).map(|arg| Input::Path(PathBuf::from(arg))).collect();
     let snapshot = tapline_formats::read(tapline_capture::open(&inputs, &Options::default())?);
     let start = std::time::Instant::now();
     let topology = build(&snapshot);
@@ -33,7 +33,8 @@ fn main() -> Result<(), CaptureError> {
         }
     }
     for conflict in &topology.conflicts {
-        let nodes: Vec<String> = conflict.nodes.iter().map(|it| label(&topology, *it)).collect();
+        let nodes: Vec<String> =
+            conflict.nodes.iter().map(|node| label(&topology, *node)).collect();
         let words = claims(&topology, &conflict.witnesses);
         println!("conflict {:?} {} [{words}]", conflict.kind, nodes.join(", "));
     }
@@ -46,17 +47,18 @@ fn label(topology: &Topology<'_>, id: NodeId) -> String {
     let Some(Node { host, netns, name, data, .. }) = topology.node(id) else {
         return String::new();
     };
-    let host = host.map_or("", |it| topology.host_name(it));
+    let host = host.map_or("", |host| topology.host_name(host));
     let netns = netns.as_ref().map(ToString::to_string).unwrap_or_default();
     format!("{}:{host}/{netns}/{name}", data.kind())
 }
 
 fn claims(topology: &Topology<'_>, witnesses: &[Witness]) -> String {
-    let words = witnesses.iter().map(|it| {
-        let source = topology.snapshot.source(it.evidence.source);
-        let place = source
-            .map(|source| format!("{}:{}", source.member, source.line_numbers(it.evidence.span).0));
-        format!("{} @ {}", it.claim, place.unwrap_or_default())
+    let words = witnesses.iter().map(|witness| {
+        let source = topology.snapshot.source(witness.evidence.source);
+        let place = source.map(|source| {
+            format!("{}:{}", source.member, source.line_numbers(witness.evidence.span).0)
+        });
+        format!("{} @ {}", witness.claim, place.unwrap_or_default())
     });
     words.collect::<Vec<_>>().join("; ")
 }

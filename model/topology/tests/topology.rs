@@ -67,7 +67,11 @@ fn peer(topology: &Topology<'_>, place: &str, name: &str) -> Option<(String, Con
 
 fn conflicts(topology: &Topology<'_>) -> Vec<(ConflictKind, Vec<String>)> {
     let name = |id: &NodeId| topology.node(*id).unwrap().name.to_string();
-    topology.conflicts.iter().map(|it| (it.kind, it.nodes.iter().map(name).collect())).collect()
+    topology
+        .conflicts
+        .iter()
+        .map(|conflict| (conflict.kind, conflict.nodes.iter().map(name).collect()))
+        .collect()
 }
 
 /// A veth as `ip -d link` prints it; `rest` follows the first line.
@@ -398,7 +402,7 @@ fn a_patch_needs_both_ends() {
     let half = SHOW.replace("options: {peer=int-br-ex}", "options: {peer=int-br-other}");
     let snapshot = snapshot(&[&[("", "ovs-vsctl show", &half)]]);
     let topology = build(&snapshot);
-    let kinds: Vec<_> = conflicts(&topology).into_iter().map(|it| it.0).collect();
+    let kinds: Vec<_> = conflicts(&topology).into_iter().map(|conflict| conflict.0).collect();
     assert_eq!(kinds, [ConflictKind::PatchPeer, ConflictKind::PatchPeer]);
     let int = topology.find_ovs_interface(HOST, "int-br-ex").unwrap();
     assert!(topology.peer(int, EdgeKind::PatchPeer).is_none());
@@ -424,7 +428,7 @@ fn tunnels_join_two_hosts() {
         &[("", "ovs-vsctl show", &far), ("", "ip address", &two)],
     ]);
     let topology = build(&both);
-    let tunnels: Vec<_> = topology.edges().filter(|it| it.1.kind == EdgeKind::Tunnel).collect();
+    let tunnels: Vec<_> = topology.edges().filter(|edge| edge.1.kind == EdgeKind::Tunnel).collect();
     assert_eq!(tunnels.len(), 2);
     for (from, edge, to) in tunnels {
         assert_eq!(edge.confidence, Confidence::Proven);
@@ -440,8 +444,8 @@ fn tunnels_join_two_hosts() {
     let topology = build(&one_way);
     let ends: Vec<_> = topology
         .edges()
-        .filter(|it| it.1.kind == EdgeKind::Tunnel)
-        .map(|it| topology.node(it.2).unwrap().data.kind())
+        .filter(|edge| edge.1.kind == EdgeKind::Tunnel)
+        .map(|edge| topology.node(edge.2).unwrap().data.kind())
         .collect();
     assert_eq!(ends, ["host"]);
 }
@@ -505,7 +509,7 @@ fn a_big_host_is_linked_in_no_time() {
     let topology = build(&snapshot);
     // Generous: an unoptimised build on a busy machine.
     assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
-    let pairs = topology.edges().filter(|it| it.1.kind == EdgeKind::VethPeer).count();
+    let pairs = topology.edges().filter(|edge| edge.1.kind == EdgeKind::VethPeer).count();
     assert_eq!(pairs, 5000);
 }
 

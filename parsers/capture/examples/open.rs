@@ -28,7 +28,7 @@ fn main() {
     }
     if !quiet {
         for it in &captured.sources {
-            let format = it.format.map(|it| it.0).unwrap_or_default();
+            let format = it.format.map(|format| format.0).unwrap_or_default();
             println!(
                 "{} {}:{} | {} | {} | {format} | {} bytes | {:?}",
                 captured.hosts.get(it.host.0 as usize).map_or("?", |it| it.name.as_str()),

@@ -56,18 +56,21 @@ pub(crate) fn open(inputs: &[Input], options: &Options) -> Result<Captured, Capt
                 }
             }
         }
-        if drafts.iter().all(|it| it.pieces.is_empty()) {
+        if drafts.iter().all(|draft| draft.pieces.is_empty()) {
             let why = nothing(&loader, &count, options);
             return Err(CaptureError::Nothing { path, why });
         }
-        count.kept = drafts.iter().map(|it| it.used).sum();
+        count.kept = drafts.iter().map(|draft| draft.used).sum();
         count.unclaimed = count.members.saturating_sub(count.kept);
-        count.kept_bytes =
-            drafts.iter().flat_map(|it| &it.pieces).map(|it| it.text.len() as u64).sum();
+        count.kept_bytes = drafts
+            .iter()
+            .flat_map(|draft| &draft.pieces)
+            .map(|piece| piece.text.len() as u64)
+            .sum();
         captured.inputs.push(count);
         drafts.sort_by(|a, b| (a.name(), a.taken()).cmp(&(b.name(), b.taken())));
         let beside = beside(input).filter(|_| options.command.is_none());
-        for mut draft in drafts.into_iter().filter(|it| !it.pieces.is_empty()) {
+        for mut draft in drafts.into_iter().filter(|draft| !draft.pieces.is_empty()) {
             draft.given.clone_from(&options.host);
             found.push(Found { draft, input: shown.clone(), beside: beside.clone() });
         }
@@ -87,8 +90,11 @@ fn of_tree(tree: &Tree) -> (Vec<Draft>, folder::Unread) {
     let roots = sos::roots(tree);
     // Inner reports first: what is theirs is not the outer one's.
     for root in roots.iter().rev() {
-        let members: Vec<&str> =
-            rest.range(root.as_str()..).take_while(|it| it.starts_with(root)).copied().collect();
+        let members: Vec<&str> = rest
+            .range(root.as_str()..)
+            .take_while(|range| range.starts_with(root))
+            .copied()
+            .collect();
         for member in &members {
             rest.remove(member);
         }
@@ -166,7 +172,7 @@ fn unpacked(format: &Format, command: &Command, text: String) -> (String, Vec<Li
 /// as they are where the folder is the input.
 fn beside(input: &Input) -> Option<PathBuf> {
     let Input::Path(path) = input else { return None };
-    Some(std::path::absolute(path).ok().filter(|it| it.is_file())?.parent()?.to_owned())
+    Some(std::path::absolute(path).ok().filter(|absolute| absolute.is_file())?.parent()?.to_owned())
 }
 
 /// Puts all texts in order and numbers them.
@@ -211,7 +217,7 @@ fn number(hosts: Vec<Vec<Piece>>, captured: &mut Captured) {
 fn nothing(loader: &Loader<'_>, count: &InputCount, options: &Options) -> String {
     if let Some(command) = &options.command
         && command::parse_one(&command.to_string())
-            .is_none_or(|it| registry::by_command(&it.command).is_none())
+            .is_none_or(|one| registry::by_command(&one.command).is_none())
     {
         return format!("`{command}` is no command that tapline reads");
     }
@@ -230,7 +236,7 @@ fn nothing(loader: &Loader<'_>, count: &InputCount, options: &Options) -> String
         () if count.members <= 1 => "no command of tapline's is recognised in it".to_owned(),
         () => format!("none of its {} files is the output of a known command", count.members),
     };
-    let damage = loader.problems.first().map(|it| format!(" ({})", it.message));
+    let damage = loader.problems.first().map(|problem| format!(" ({})", problem.message));
     let damage = damage.unwrap_or_default();
     format!(
         "{found}{damage}; tapline reads sosreports (tar, gz, bz2, xz, zst, or unpacked), folders of saved \

@@ -57,12 +57,12 @@ impl Chooser {
             };
         }
         let (folders, base) = path.rsplit_once('/').unwrap_or(("", path));
-        if folders.split('/').any(|it| OWN.contains(&it)) {
+        if folders.split('/').any(|part| OWN.contains(&part)) {
             return Want::Skip;
         }
         // Folders of a report that were packed once more (`sys.tgz`).
-        let packed = base.split_once(".t").map(|it| it.0);
-        if packed.is_some_and(|it| SYSTEM.contains(&it) || OWN.contains(&it)) {
+        let packed = base.split_once(".t").map(|pair| pair.0);
+        if packed.is_some_and(|packed| SYSTEM.contains(&packed) || OWN.contains(&packed)) {
             return Want::Skip;
         }
         if base == "version.txt" || base == "hostname" || base == "machine-id" {
@@ -78,7 +78,7 @@ impl Chooser {
         let below = if below.contains('/') {
             below
         } else {
-            below.split_once('.').map_or(below, |it| it.1)
+            below.split_once('.').map_or(below, |pair| pair.1)
         };
         match name::inverse(below, &self.names) {
             Some(it) if registry::by_command(&it.command).is_some() => Want::Keep,

@@ -45,7 +45,7 @@ impl Invocation {
 /// one whose output cannot be told apart, such as a loop.
 pub(crate) fn parse(line: &str) -> Vec<Invocation> {
     let Some(list) = shell::split(line) else { return Vec::new() };
-    let all: Vec<_> = list.iter().filter_map(|it| pipeline(it)).collect();
+    let all: Vec<_> = list.iter().filter_map(|list| pipeline(list)).collect();
     // A command that prints nothing does not matter to the others.
     let loud = all.iter().filter(|it| !is_silent(it)).cloned().collect::<Vec<_>>();
     if loud.is_empty() { all } else { loud }
@@ -63,11 +63,12 @@ fn pipeline(stages: &[shell::Stage]) -> Option<Invocation> {
     let mut found = unwrap(&first.words)?;
     found.elsewhere |= first.elsewhere;
     for stage in rest {
-        match stage.words.first().map(|it| base(it))? {
+        match stage.words.first().map(|word| base(word))? {
             "cat" | "less" | "more" | "most" | "tee" | "column" | "json_pp" | "sudo"
             | "ansi2txt" | "dos2unix" | "unbuffer" => {}
-            "jq" if stage.words.iter().skip(1).all(|it| it == "." || it.starts_with('-')) => {}
-            "python" | "python3" if stage.words.iter().any(|it| it == "json.tool") => {}
+            "jq" if stage.words.iter().skip(1).all(|word| word == "." || word.starts_with('-')) => {
+            }
+            "python" | "python3" if stage.words.iter().any(|word| word == "json.tool") => {}
             // Without braces it prints whole lines.
             "awk" if stage.words.get(1).is_some_and(|it| it.contains('/') && !it.contains('{')) => {
                 found.partial = Some(format!("filtered by `{}`", stage.words.join(" ")));
@@ -129,7 +130,7 @@ fn unwrap(words: &[String]) -> Option<Invocation> {
             }
             "lxc-attach" => {
                 let at = rest.iter().position(|it| it == "--")?;
-                let name = rest.iter().position(|it| it == "-n").and_then(|it| rest.get(it + 1));
+                let name = rest.iter().position(|it| it == "-n").and_then(|at| rest.get(at + 1));
                 let inner = rest.get(at + 1..)?;
                 found.netns = container_netns("lxc", name.map_or("", String::as_str), inner);
                 words = inner;
@@ -191,7 +192,7 @@ fn finish(
     let colours = matches!(program, "ip" | "bridge" | "tc");
     let mut argv = Vec::with_capacity(args.len() + 1);
     argv.push(program.to_owned());
-    argv.extend(args.into_iter().filter(|it| !(colours && is_colour(it))));
+    argv.extend(args.into_iter().filter(|arg| !(colours && is_colour(arg))));
     found.command = Command { argv };
     if let Some(netns) = netns {
         found.netns = netns;
@@ -265,7 +266,7 @@ fn netns_option(program: &str, args: &[String]) -> (Option<Netns>, Vec<String>) 
             _ => matches!(arg.as_str(), "-n" | "-ne" | "-net" | "-netn" | "-netns"),
         };
         if takes {
-            netns = args.next().map(|it| named(it));
+            netns = args.next().map(|arg| named(arg));
         } else if let Some(name) = arg.strip_prefix("--net=") {
             netns = Some(named(name));
         } else {
@@ -342,9 +343,9 @@ fn in_container(args: &[String]) -> Option<(&str, &[String])> {
 pub(crate) fn container_netns(tool: &str, container: &str, inner: &[String]) -> Netns {
     const ON_HOST_NETWORK: &[&str] =
         &["neutron", "openvswitch", "ovn", "ovs", "nova", "libvirt", "kolla"];
-    let program = inner.first().map(|it| base(it)).unwrap_or_default();
-    let host_wide = ["ovs", "ovn", "virsh"].iter().any(|it| program.starts_with(it));
-    if host_wide || ON_HOST_NETWORK.iter().any(|it| container.contains(it)) {
+    let program = inner.first().map(|inner| base(inner)).unwrap_or_default();
+    let host_wide = ["ovs", "ovn", "virsh"].iter().any(|prefix| program.starts_with(prefix));
+    if host_wide || ON_HOST_NETWORK.iter().any(|network| container.contains(network)) {
         Netns::Root
     } else {
         named(&format!("{tool}:{container}"))

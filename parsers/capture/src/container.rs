@@ -65,7 +65,7 @@ pub(crate) fn sniff(head: &[u8]) -> Kind {
         // OpenPGP packets of symmetric or public-key encryption.
         [0x85 | 0x8c | 0xc3, 0x01..=0x0d, 0x03..=0x04, ..] => Kind::Foreign("an encrypted file"),
         _ if is_tar(head) => Kind::Tar,
-        _ => match FOREIGN.iter().find(|it| head.starts_with(it.0)) {
+        _ => match FOREIGN.iter().find(|foreign| head.starts_with(foreign.0)) {
             Some(&(_, name)) => Kind::Foreign(name),
             None if is_text(head) => Kind::Text,
             None => Kind::Binary,
@@ -90,7 +90,7 @@ fn is_tar(head: &[u8]) -> bool {
 pub(crate) fn without_mark(bytes: Vec<u8>) -> Vec<u8> {
     let wide = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
         let (pairs, _) = rest.as_chunks::<2>();
-        let units: Vec<u16> = pairs.iter().map(|&it| unit(it)).collect();
+        let units: Vec<u16> = pairs.iter().map(|&pair| unit(pair)).collect();
         String::from_utf16_lossy(&units).into_bytes()
     };
     match bytes.as_slice() {

@@ -36,7 +36,7 @@ pub fn list(path: &Path, endings: &[&str]) -> Result<Vec<PathBuf>, CaptureError>
     let mut files = Vec::new();
     for entry in std::fs::read_dir(path).map_err(refuse)? {
         let file = entry.map_err(refuse)?.path();
-        let ending = file.extension().and_then(|it| it.to_str()).unwrap_or_default();
+        let ending = file.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         if endings.contains(&ending) && file.is_file() {
             files.push(file);
         }
@@ -60,5 +60,5 @@ pub fn find_here(name: &str) -> Option<PathBuf> {
 }
 
 fn above(folder: &Path, name: &str) -> Option<PathBuf> {
-    folder.ancestors().map(|it| it.join(name)).find(|it| it.is_file())
+    folder.ancestors().map(|ancestor| ancestor.join(name)).find(|join| join.is_file())
 }

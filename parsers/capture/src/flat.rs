@@ -43,7 +43,7 @@ pub(crate) fn want(base: &str) -> Want {
         return Want::Look;
     }
     let lower = base.to_ascii_lowercase();
-    if COMPANIONS.contains(&base) || OTHER.iter().any(|it| lower.ends_with(it)) {
+    if COMPANIONS.contains(&base) || OTHER.iter().any(|other| lower.ends_with(other)) {
         return Want::Skip;
     }
     match guess(base, &Names::default()) {
@@ -67,7 +67,7 @@ pub(crate) fn guess(base: &str, names: &Names) -> Option<Guess> {
         let named = Named { command, ..Named::default() };
         return Some(Guess { named, label: None, exact: true });
     }
-    let plain = TEXT.iter().find_map(|it| base.strip_suffix(it)).unwrap_or(base);
+    let plain = TEXT.iter().find_map(|text| base.strip_suffix(text)).unwrap_or(base);
     let stem = bare(plain);
     let exact = |named| Guess { named, label: None, exact: stem == plain };
     // `ip_a.node2.txt`: the host stands behind the command.
@@ -80,7 +80,8 @@ pub(crate) fn guess(base: &str, names: &Names) -> Option<Guess> {
     if let Some(named) = name::inverse(stem, names) {
         return Some(exact(named));
     }
-    let joined = stem.split([' ', '\t']).filter(|it| !it.is_empty()).collect::<Vec<_>>().join("_");
+    let joined =
+        stem.split([' ', '\t']).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("_");
     if let Some(named) = name::inverse(&joined, names) {
         return Some(exact(named));
     }
@@ -106,7 +107,7 @@ fn bare(name: &str) -> &str {
     ];
     let mut stem = name;
     loop {
-        let mut next = SUFFIXES.iter().find_map(|it| stem.strip_suffix(it)).unwrap_or(stem);
+        let mut next = SUFFIXES.iter().find_map(|suffix| stem.strip_suffix(suffix)).unwrap_or(stem);
         // ` (1)`, `-2026-01-01`, `_20260101_1200`
         if let Some((head, number)) = next.strip_suffix(')').and_then(|it| it.rsplit_once('('))
             && number.bytes().all(|b| b.is_ascii_digit())
@@ -190,11 +191,11 @@ fn netns_of(label: &str) -> Option<&str> {
     const MADE_BY_NEUTRON: &[&str] =
         &["qrouter-", "qdhcp-", "qlbaas-", "snat-", "fip-", "ovnmeta-", "haproxy-"];
     for said in ["ip_netns_exec_", "netns_exec_", "netns_", "netns-", "ns_", "ns-"] {
-        if let Some(name) = label.strip_prefix(said).filter(|it| !it.is_empty()) {
+        if let Some(name) = label.strip_prefix(said).filter(|rest| !rest.is_empty()) {
             return Some(name);
         }
     }
-    MADE_BY_NEUTRON.iter().any(|it| label.starts_with(it)).then_some(label)
+    MADE_BY_NEUTRON.iter().any(|neutron| label.starts_with(neutron)).then_some(label)
 }
 
 /// The format of a text whose name may say something, and the command it stands for.
@@ -202,8 +203,8 @@ fn netns_of(label: &str) -> Option<&str> {
 /// The content has the last word over a name that only resembles a command, and over one whose
 /// format does not understand it.
 pub(crate) fn recognise(guess: Option<&Guess>, text: &str) -> Option<(&'static Format, Command)> {
-    let named = guess.and_then(|it| registry::by_command(&it.named.command));
-    let exact = guess.is_some_and(|it| it.exact);
+    let named = guess.and_then(|guess| registry::by_command(&guess.named.command));
+    let exact = guess.is_some_and(|guess| guess.exact);
     if let (Some(named), Some(guess)) = (named, guess)
         && exact
         && registry::looks_like(named, text)
@@ -222,7 +223,9 @@ pub(crate) fn recognise(guess: Option<&Guess>, text: &str) -> Option<(&'static F
         }
         (Some(named), _) => Some((named, guess?.named.command.clone())),
         // The name tells a command that nothing reads: what it shows only looks like another's.
-        (None, Some(_)) if exact && guess.is_some_and(|it| is_command(&it.named.command)) => None,
+        (None, Some(_)) if exact && guess.is_some_and(|guess| is_command(&guess.named.command)) => {
+            None
+        }
         (None, Some(seen)) => Some(of_content(seen)),
         (None, None) => None,
     }

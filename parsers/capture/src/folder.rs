@@ -92,7 +92,7 @@ pub(crate) fn read(tree: &Tree, members: &[&str]) -> (Vec<Draft>, Unread) {
         lists.iter().filter(|(_, list)| !list.is_empty()).map(|(home, _)| *home).collect();
     let mut drafts = drafts(tree, folders, &identities);
     for (folder, draft) in &mut drafts {
-        if folder.is_some_and(|it| collected.contains(it)) {
+        if folder.is_some_and(|folder| collected.contains(folder)) {
             draft.whole = Some(Whole::Collected);
         }
     }
@@ -123,7 +123,7 @@ pub(crate) fn is_of_use(base: &str, bytes: &[u8]) -> bool {
     let start = head(&text);
     let named = flat::guess(base, &Names::default());
     let is_session = |text: &str| !transcript::read(text).blocks.is_empty();
-    named.as_ref().is_some_and(|it| registry::by_command(&it.named.command).is_some())
+    named.as_ref().is_some_and(|named| registry::by_command(&named.named.command).is_some())
         || registry::by_content(&text).is_some()
         || supportconfig::is(&text)
         || may_be_session(named.as_ref(), &text)
@@ -172,7 +172,7 @@ fn home(member: &str) -> &str {
     match choose::system_folder(member) {
         Some(0) => "",
         Some(at) => member.get(..at - 1).unwrap_or_default(),
-        None => member.rsplit_once('/').map_or("", |it| it.0),
+        None => member.rsplit_once('/').map_or("", |pair| pair.0),
     }
 }
 
@@ -215,7 +215,7 @@ fn text(
         taken,
         window: None,
     };
-    if let Some(run) = listed.and_then(|it| command::parse_one(&it.exec)) {
+    if let Some(run) = listed.and_then(|listed| command::parse_one(&listed.exec)) {
         identity.learn(&run.command, &run.netns, bytes);
         return match registry::by_command(&run.command) {
             Some(format) => Some(Text::Output { piece: piece(format, run, text), label: None }),
@@ -262,8 +262,8 @@ fn text(
         without_packing(text)
     };
     let Some((format, command)) = flat::recognise(guess.as_ref(), &text) else {
-        let names =
-            guess.is_some_and(|it| it.exact && choose::tells_the_machine(&it.named.command));
+        let names = guess
+            .is_some_and(|guess| guess.exact && choose::tells_the_machine(&guess.named.command));
         return names.then_some(Text::Name);
     };
     let Guess { named, label, .. } = guess.unwrap_or(Guess {
@@ -295,13 +295,16 @@ fn without_packing(text: String) -> (String, Vec<LinePlace>) {
     if registry::by_content(&plain).is_none() {
         return (text, Vec::new());
     }
-    let places = lines.iter().map(|it| LinePlace { line: it.number, column: it.column }).collect();
+    let places =
+        lines.iter().map(|line| LinePlace { line: line.number, column: line.column }).collect();
     (plain, out_of_order(1, places))
 }
 
 /// Whether the first line that is not blank is a command behind a prompt.
 fn begins_with_prompt(text: &str) -> bool {
-    let Some(line) = text.lines().take(20).find(|it| !it.trim().is_empty()) else { return false };
+    let Some(line) = text.lines().take(20).find(|line| !line.trim().is_empty()) else {
+        return false;
+    };
     line.len() < 1000 && line.contains(['#', '$', '>']) && transcript::is_prompt(line)
 }
 
@@ -314,18 +317,19 @@ fn drafts<'a>(
     // The folders that are hosts: those with outputs, unless a folder above is the same host.
     let mut hosts: BTreeMap<&str, Draft> = BTreeMap::new();
     let has_output =
-        |texts: &[(&str, Text)]| texts.iter().any(|it| !matches!(it.1, Text::Session(_)));
+        |texts: &[(&str, Text)]| texts.iter().any(|text| !matches!(text.1, Text::Session(_)));
     for (&folder, texts) in &folders {
         if !has_output(texts) {
             continue;
         }
         let own = identities.get(folder).and_then(|it| it.name());
-        let above = ancestors(folder).find_map(|it| hosts.get(it));
-        let same = above.is_some_and(|it| own.is_none_or(|own| own == it.name()));
+        let above = ancestors(folder).find_map(|ancestor| hosts.get(ancestor));
+        let same = above.is_some_and(|above| own.is_none_or(|own| own == above.name()));
         if !same || is_of_another_time(folder, identities) {
             let root = if folder.is_empty() { String::new() } else { format!("{folder}/") };
             let mut draft = Draft::new(tree, &root);
-            draft.said = above.filter(|_| same).and_then(|it| it.own_name()).map(str::to_owned);
+            draft.said =
+                above.filter(|_| same).and_then(|above| above.own_name()).map(str::to_owned);
             draft.identity = identities.get(folder).cloned().unwrap_or_default();
             hosts.insert(folder, draft);
         }
@@ -334,11 +338,11 @@ fn drafts<'a>(
     let mut sessions: BTreeMap<(String, String), Draft> = BTreeMap::new();
     for (folder, texts) in folders {
         let home =
-            std::iter::once(folder).chain(ancestors(folder)).find(|it| hosts.contains_key(it));
+            std::iter::once(folder).chain(ancestors(folder)).find(|pair| hosts.contains_key(pair));
         let several = has_hosts_in_names(&texts);
         // Sessions last: what they repeat of files is left out.
         let (sessions_here, outputs): (Vec<_>, Vec<_>) =
-            texts.into_iter().partition(|it| matches!(it.1, Text::Session(_)));
+            texts.into_iter().partition(|text| matches!(text.1, Text::Session(_)));
         for (member, text) in outputs.into_iter().chain(sessions_here) {
             match text {
                 Text::Output { piece, label } => {
@@ -361,12 +365,14 @@ fn drafts<'a>(
                     draft.pieces.push(piece);
                 }
                 Text::Sections(sections) => {
-                    let Some(draft) = home.map(|it| hosts.entry(it).or_default()) else { continue };
+                    let Some(draft) = home.map(|home| hosts.entry(home).or_default()) else {
+                        continue;
+                    };
                     draft.used += 1;
                     draft.pieces.extend(of_sections(tree, member, sections));
                 }
                 Text::Name => {
-                    if let Some(draft) = home.map(|it| hosts.entry(it).or_default()) {
+                    if let Some(draft) = home.map(|home| hosts.entry(home).or_default()) {
                         draft.used += 1;
                     }
                 }
@@ -394,7 +400,8 @@ fn drafts<'a>(
         }
     }
     let of_folders = hosts.into_iter().map(|(folder, draft)| (Some(folder), draft));
-    let of_files = labelled.into_values().chain(sessions.into_values()).map(|it| (None, it));
+    let of_files =
+        labelled.into_values().chain(sessions.into_values()).map(|labelled| (None, labelled));
     of_folders.chain(of_files).filter(|(_, draft)| draft.used > 0).collect()
 }
 
@@ -402,7 +409,7 @@ fn drafts<'a>(
 /// another time in another folder.
 fn is_of_another_time(folder: &str, identities: &BTreeMap<&str, Identity>) -> bool {
     let Some(own) = identities.get(folder).and_then(|it| it.date) else { return false };
-    identities.values().filter_map(|it| it.date).any(|date| !date.may_be(own))
+    identities.values().filter_map(|identity| identity.date).any(|date| !date.may_be(own))
 }
 
 /// Whether words in the names of files are hosts: one command stands under two of them.
@@ -427,7 +434,7 @@ fn text_of(piece: &Piece) -> (&Netns, &Command, &str) {
 fn ancestors(folder: &str) -> impl Iterator<Item = &str> {
     let mut at = Some(folder).filter(|it| !it.is_empty());
     std::iter::from_fn(move || {
-        let above = at?.rsplit_once('/').map_or("", |it| it.0);
+        let above = at?.rsplit_once('/').map_or("", |pair| pair.0);
         at = Some(above).filter(|it| !it.is_empty());
         Some(above)
     })
@@ -498,7 +505,7 @@ fn add_session(
     sessions: &mut BTreeMap<(String, String), Draft>,
 ) {
     let base = member.rsplit('/').next().unwrap_or(member);
-    let mut stem = base.rsplit_once('.').map_or(base, |it| it.0);
+    let mut stem = base.rsplit_once('.').map_or(base, |pair| pair.0);
     // Names of files that every host has: the folder says which.
     if matches!(stem, "session" | "sysstats" | "console" | "typescript" | "output")
         && let Some((folder, _)) = member.rsplit_once('/')
@@ -512,7 +519,7 @@ fn add_session(
         .blocks
         .iter()
         .filter(|block| !block.entered)
-        .filter_map(|it| it.host.as_deref().and_then(short).map(str::to_owned))
+        .filter_map(|block| block.host.as_deref().and_then(short).map(str::to_owned))
         .collect();
     let only = (names.len() == 1).then(|| names.first().cloned()).flatten();
     for (host, piece) in of_session(tree, member, session) {

@@ -102,14 +102,14 @@ impl Identity {
     /// A name, from a witness of this rank; lower ranks are better.
     fn say(&mut self, rank: u8, name: Option<&str>) {
         let Some(name) = name.and_then(short) else { return };
-        if self.name.as_ref().is_none_or(|it| rank < it.0) {
+        if self.name.as_ref().is_none_or(|name| rank < name.0) {
             self.name = Some((rank, name.to_owned()));
         }
     }
 
     /// The machine's name.
     pub(crate) fn name(&self) -> Option<&str> {
-        self.name.as_ref().map(|it| it.1.as_str())
+        self.name.as_ref().map(|name| name.1.as_str())
     }
 }
 
@@ -123,7 +123,7 @@ pub(crate) fn short(name: &str) -> Option<&str> {
     if name.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
         return Some(name);
     }
-    name.split('.').next().filter(|it| !it.is_empty())
+    name.split('.').next().filter(|part| !part.is_empty())
 }
 
 /// Captures that show all of one host at one time: two of them are never parts of each other.

@@ -268,8 +268,9 @@ fn name(joined: Vec<Joined>) -> Vec<(Host, Vec<Piece>)> {
                     }
                 }
             }
-            captures
-                .sort_by_key(|at| (host(at).map(|it| it.marks.taken), host(at).map(all_inputs)));
+            captures.sort_by_key(|at| {
+                (host(at).map(|host| host.marks.taken), host(at).map(all_inputs))
+            });
             let mut used: BTreeSet<Name> = BTreeSet::new();
             for (n, at) in captures.iter().rev().enumerate().skip(1) {
                 let Some(host) = host(at) else { continue };
@@ -307,10 +308,10 @@ fn name(joined: Vec<Joined>) -> Vec<(Host, Vec<Piece>)> {
 /// Where a host came from, whatever the order of the inputs.
 fn all_inputs(host: &Joined) -> String {
     let inputs = host.inputs.iter().map(String::as_str);
-    let archives = host.draft.pieces.iter().map(|it| &*it.archive);
+    let archives = host.draft.pieces.iter().map(|piece| &*piece.archive);
     let all: BTreeSet<&str> = inputs.chain(archives).collect();
     // Several hosts may be in one folder.
-    let first = host.draft.pieces.iter().map(|it| &*it.member).min();
+    let first = host.draft.pieces.iter().map(|piece| &*piece.member).min();
     all.into_iter().chain(first).collect::<Vec<_>>().join(" ")
 }
 

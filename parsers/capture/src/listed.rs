@@ -75,7 +75,7 @@ pub(crate) fn collected(tree: &Tree, folder: &str) -> BTreeMap<String, Listed> {
             exec: exec.to_owned(),
             status: status.parse().ok(),
             truncated: false,
-            start: start.parse().ok().filter(|it: &f64| it.is_finite()),
+            start: start.parse().ok().filter(|parsed: &f64| parsed.is_finite()),
         };
         all.insert(path.to_owned(), listed);
     }

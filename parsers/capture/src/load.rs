@@ -156,7 +156,7 @@ impl<'a> Loader<'a> {
 
     /// A member that turned out to be one compressed text is a text of the tree around it.
     fn adopt(&mut self, before: usize, path: &str, tree: &mut Tree) {
-        if self.trees.len() != before + 1 || !self.trees.last().is_some_and(|it| it.single) {
+        if self.trees.len() != before + 1 || !self.trees.last().is_some_and(|tree| tree.single) {
             return;
         }
         let Some(inner) = self.trees.pop() else { return };
@@ -319,7 +319,7 @@ pub(crate) fn stem(path: &str) -> String {
         ".gz", ".xz", ".bz2", ".zst", ".zip", ".tgz", ".txz", ".tbz", ".tbz2", ".tzst", ".tar",
         ".txt", ".log", ".out", ".md",
     ] {
-        stem = stem.strip_suffix(suffix).filter(|it| !it.is_empty()).unwrap_or(stem);
+        stem = stem.strip_suffix(suffix).filter(|rest| !rest.is_empty()).unwrap_or(stem);
     }
     stem.to_owned()
 }

@@ -31,7 +31,7 @@ pub(crate) fn dmi_uuid(bytes: &[u8]) -> Option<String> {
         Some(uuid) => Some(uuid.trim()),
         None => is_uuid(line).then_some(line),
     });
-    let uuid = words.filter(|it| is_uuid(it))?.to_ascii_lowercase();
+    let uuid = words.filter(|word| is_uuid(word))?.to_ascii_lowercase();
     (!NO_UUIDS.contains(&uuid.as_str())).then_some(uuid)
 }
 
@@ -109,7 +109,7 @@ pub(crate) fn date(command: &Command, text: &str) -> Option<Moment> {
     let epoch = |text: &str| {
         let format = registry::by_command(command)?;
         let Batch::HostFacts(facts) = (format.read)(text, command).records else { return None };
-        facts.into_iter().find_map(|it| match it.fact {
+        facts.into_iter().find_map(|fact| match fact.fact {
             Fact::Date { epoch, .. } => epoch,
             _ => None,
         })
@@ -242,7 +242,7 @@ mod tests {
             ("scc_node2_261122_1306", "2026-11-22 13:06"),
             ("sos-20261122", "2026-11-22"),
         ] {
-            assert_eq!(day_in(name).map(|it| it.to_string()).as_deref(), Some(shown), "{name}");
+            assert_eq!(day_in(name).map(|day| day.to_string()).as_deref(), Some(shown), "{name}");
         }
         for name in ["node2", "node-2026", "sos-4.0", "10-11-12", "99999999", "vm-12345678"] {
             assert_eq!(day_in(name), None, "{name}");
@@ -259,7 +259,11 @@ mod tests {
             ("Wed Mar  4 10:00:00 +03 2026\n", Some("2026-03-04 10:00")),
             ("bash: date: command not found\n", None),
         ] {
-            assert_eq!(date(&command, text).map(|it| it.to_string()).as_deref(), shown, "{text}");
+            assert_eq!(
+                date(&command, text).map(|date| date.to_string()).as_deref(),
+                shown,
+                "{text}"
+            );
         }
     }
 

@@ -112,7 +112,7 @@ fn names(tree: &Tree, root: &str, finals: &BTreeMap<String, &str>, index: &Index
         let Some(bytes) = tree.bytes(file).filter(|_| listing) else { continue };
         let text = String::from_utf8_lossy(&bytes);
         if base == "ip_netns" {
-            for name in text.lines().filter_map(|it| it.split_whitespace().next()) {
+            for name in text.lines().filter_map(|line| line.split_whitespace().next()) {
                 names.add_netns(name);
             }
         } else {
@@ -124,7 +124,7 @@ fn names(tree: &Tree, root: &str, finals: &BTreeMap<String, &str>, index: &Index
 
 /// The devices that `ip` lists: `12: NAME@PEER: <…`.
 fn add_devices(text: &str, names: &mut Names) {
-    for line in text.lines().filter(|it| it.starts_with(|c: char| c.is_ascii_digit())) {
+    for line in text.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_digit())) {
         let Some((_, rest)) = line.split_once(": ") else { continue };
         let name = rest.split([' ', '@']).next().unwrap_or_default();
         let name = name.strip_suffix(':').unwrap_or(name);
@@ -202,7 +202,7 @@ impl Report<'_> {
             places: Vec::new(),
             lossy,
             completeness: state,
-            taken: listed.and_then(|it| it.start),
+            taken: listed.and_then(|listed| listed.start),
             window: self.index.window,
         })
     }
@@ -214,12 +214,12 @@ impl Report<'_> {
         listed: Option<&Listed>,
         state: &mut Completeness,
     ) -> Option<(Command, Netns, bool)> {
-        if let Some(run) = listed.and_then(|it| command::parse_one(&it.exec)) {
+        if let Some(run) = listed.and_then(|listed| command::parse_one(&listed.exec)) {
             let run_netns = run.netns;
             return Some((run.command, run_netns, true));
         }
         let early = (!below.contains('/')).then(|| below.split_once('.')).flatten();
-        let Some(named) = name::inverse(early.map_or(below, |it| it.1), self.names) else {
+        let Some(named) = name::inverse(early.map_or(below, |early| early.1), self.names) else {
             // A name cut at 64 characters: the namespace is told, the command is not.
             let rest = below.rsplit('/').next()?.strip_prefix("ip_netns_exec_")?;
             let netns = rest.rsplit_once('_')?.0;
@@ -236,7 +236,7 @@ impl Report<'_> {
 
     /// 3.0 to 3.6 ran `ethtool veth1@if6`: the file is called `ethtool_veth1_if6`.
     fn repair_peer(&self, command: &mut Command) {
-        let old = self.version.is_some_and(|it| it.between((3, 0), (3, 6)));
+        let old = self.version.is_some_and(|version| version.between((3, 0), (3, 6)));
         if !old || command.program() != "ethtool" {
             return;
         }
@@ -254,7 +254,7 @@ impl Report<'_> {
     fn lies(&self, command: &Command, netns: &Netns) -> bool {
         command.program() == "ethtool"
             && !netns.is_root()
-            && self.version.is_some_and(|it| it.at_least((4, 4)))
+            && self.version.is_some_and(|version| version.at_least((4, 4)))
     }
 
     /// `/proc/net` is copied as that of one process; others may be in other namespaces.
@@ -269,19 +269,20 @@ impl Report<'_> {
     /// 3.5 to 3.9 leave an empty file where a command is missing. An empty answer of a program
     /// that answered elsewhere is an answer.
     fn judge_empty(&self, pieces: &mut [Piece]) {
-        if !self.version.is_some_and(|it| it.between((3, 5), (3, 9))) {
+        if !self.version.is_some_and(|version| version.between((3, 5), (3, 9))) {
             return;
         }
         let mut answered: Vec<String> = pieces
             .iter()
-            .filter(|it| !it.text.is_empty())
-            .map(|it| it.command.program().to_owned())
+            .filter(|piece| !piece.text.is_empty())
+            .map(|piece| piece.command.program().to_owned())
             .collect();
         answered.sort();
         answered.dedup();
-        for piece in pieces.iter_mut().filter(|it| it.text.is_empty()) {
+        for piece in pieces.iter_mut().filter(|piece| piece.text.is_empty()) {
             let program = piece.command.program();
-            if program != "cat" && answered.binary_search_by(|it| it.as_str().cmp(program)).is_err()
+            if program != "cat"
+                && answered.binary_search_by(|answered| answered.as_str().cmp(program)).is_err()
             {
                 let why =
                     format!("empty: this sos writes an empty file where `{program}` is missing");

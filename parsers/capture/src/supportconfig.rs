@@ -25,7 +25,7 @@ pub(crate) struct Section {
 
 /// Whether a text has such sections.
 pub(crate) fn is(head: &str) -> bool {
-    head.lines().take(40).any(|it| heading(it).is_some())
+    head.lines().take(40).any(|line| heading(line).is_some())
 }
 
 /// Takes a file apart.
@@ -91,9 +91,9 @@ mod tests {
         assert!(is(text));
         let shown: Vec<_> = read(text)
             .iter()
-            .map(|it| {
-                let partial = it.partial.is_some();
-                (it.run.netns.to_string(), it.run.command.to_string(), it.first_line, partial)
+            .map(|read| {
+                let partial = read.partial.is_some();
+                (read.run.netns.to_string(), read.run.command.to_string(), read.first_line, partial)
             })
             .collect();
         assert_eq!(

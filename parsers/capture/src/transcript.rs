@@ -72,7 +72,8 @@ pub(crate) struct Transcript {
 impl Transcript {
     /// Whether it is one output and nothing besides, as far as its content tells.
     pub(crate) fn is_one_output(&self) -> bool {
-        let format = |block: &Block| registry::by_command(&block.run.command).map(|it| it.id);
+        let format =
+            |block: &Block| registry::by_command(&block.run.command).map(|command| command.id);
         let first = self.blocks.first().and_then(format);
         let alike = self.blocks.iter().all(|block| block.by_content && format(block) == first);
         first.is_some() && alike && !self.packed && self.sure == 0
@@ -117,7 +118,7 @@ pub(crate) fn read(text: &str) -> Transcript {
     let mut done = reader.done;
     // Whose an output without a prompt is can be told where there is one host only.
     let mut hosts: Vec<_> =
-        done.blocks.iter().filter(|it| !it.by_content).map(|it| &it.host).collect();
+        done.blocks.iter().filter(|block| !block.by_content).map(|block| &block.host).collect();
     hosts.sort();
     hosts.dedup();
     if hosts.iter().filter(|host| host.is_some()).count() > 1 {
@@ -199,11 +200,11 @@ impl<'a> Reader<'a> {
     /// How much a prompt needs to show to be taken for one.
     fn trust(&self) -> prompt::Context<'a> {
         let open = self.open.as_ref();
-        let program = open.and_then(|it| it.runs.first()).map_or("", |it| it.command.program());
+        let program = open.and_then(|open| open.runs.first()).map_or("", |it| it.command.program());
         prompt::Context {
             strong_seen: self.strong,
             in_block: open.is_some(),
-            after_blank: open.is_none_or(|it| it.lines.last().is_none_or(Line::is_blank)),
+            after_blank: open.is_none_or(|open| open.lines.last().is_none_or(Line::is_blank)),
             // Programs whose output begins lines with `#`; no need to keep the name.
             program: prompt::commenting(program),
             learned: self.learned,
@@ -220,8 +221,8 @@ impl<'a> Reader<'a> {
         }
         // `[root@h ~]# command` as code in a sentence of its own.
         let bare = line.text.trim();
-        let code = bare.strip_prefix('`').and_then(|it| it.strip_suffix('`'));
-        let text = code.filter(|it| !it.contains('`') && is_prompt(it)).unwrap_or(&line.text);
+        let code = bare.strip_prefix('`').and_then(|rest| rest.strip_suffix('`'));
+        let text = code.filter(|code| !code.contains('`') && is_prompt(code)).unwrap_or(&line.text);
         // The last prompt once more, and nothing typed.
         let context = self.trust();
         let again = !self.bare_prompt.is_empty() && text.trim() == self.bare_prompt;
@@ -389,7 +390,7 @@ impl<'a> Reader<'a> {
         if let Some(looped) = open.looped.take().filter(|_| !claimed.is_empty()) {
             self.done.sure += usize::from(sure);
             if !self.rounds(&open, &looped, how) && !open.lines.is_empty() {
-                let commands = claimed.iter().map(|it| it.command.to_string()).collect();
+                let commands = claimed.iter().map(|claimed| claimed.command.to_string()).collect();
                 self.done.mixed.push((open.first_line.saturating_sub(1).max(1), commands));
             }
             return;
@@ -440,7 +441,7 @@ impl<'a> Reader<'a> {
         if parts.is_empty() && claimed.len() > 1 {
             self.done.unclaimed += 1;
             if !open.lines.is_empty() {
-                let commands = claimed.iter().map(|it| it.command.to_string()).collect();
+                let commands = claimed.iter().map(|claimed| claimed.command.to_string()).collect();
                 self.done.mixed.push((open.first_line.saturating_sub(1).max(1), commands));
             }
         }
@@ -543,15 +544,16 @@ mod tests {
         read(text)
             .blocks
             .into_iter()
-            .map(|it| {
-                let partial = it.partial.map(|it| format!(" ({it})")).unwrap_or_default();
+            .map(|block| {
+                let partial =
+                    block.partial.map(|partial| format!(" ({partial})")).unwrap_or_default();
                 format!(
                     "{} {} {}:{} {:?}{partial}",
-                    it.host.unwrap_or_default(),
-                    it.run.netns,
-                    it.first_line,
-                    it.run.command,
-                    it.text
+                    block.host.unwrap_or_default(),
+                    block.run.netns,
+                    block.first_line,
+                    block.run.command,
+                    block.text
                 )
             })
             .collect()

@@ -76,7 +76,7 @@ impl Tree {
         for end in ends {
             let (head, rest) = path.split_at_checked(end)?;
             if let Some(target) = self.links.get(head) {
-                let folder = head.rsplit_once('/').map_or("", |it| it.0);
+                let folder = head.rsplit_once('/').map_or("", |pair| pair.0);
                 return join(folder, target, rest);
             }
         }
@@ -89,7 +89,7 @@ fn join(folder: &str, target: &str, rest: &str) -> Option<String> {
     if target.starts_with('/') {
         return None;
     }
-    let mut parts: Vec<&str> = folder.split('/').filter(|it| !it.is_empty()).collect();
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
     for part in target.split('/').chain(rest.split('/')) {
         match part {
             "" | "." => {}

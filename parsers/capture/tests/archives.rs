@@ -109,10 +109,10 @@ fn show(captured: &Captured) -> Vec<String> {
     captured
         .sources
         .iter()
-        .map(|it| {
-            let host = &captured.hosts[it.host.0 as usize].name;
-            let member = it.member.rsplit('/').next().unwrap();
-            format!("{host} {} {} {member}", it.netns, it.command)
+        .map(|source| {
+            let host = &captured.hosts[source.host.0 as usize].name;
+            let member = source.member.rsplit('/').next().unwrap();
+            format!("{host} {} {} {member}", source.netns, source.command)
         })
         .collect()
 }
@@ -154,7 +154,7 @@ fn archives_in_archives_and_behind_each_other() {
     add(&mut outer, "collect/sosreport-b.tar.gz", &gz(&report("b")));
     add(&mut outer, "collect/checksums/a.md5", b"0123\n");
     let captured = read_bytes(&xz(&outer.into_inner().unwrap())).unwrap();
-    let hosts: Vec<_> = captured.hosts.iter().map(|it| it.name.as_str()).collect();
+    let hosts: Vec<_> = captured.hosts.iter().map(|host| host.name.as_str()).collect();
     assert_eq!(hosts, ["a", "b"]);
     assert!(captured.sources[0].archive.ends_with("!collect/sosreport-a.tar.xz"));
 
@@ -176,17 +176,17 @@ fn a_cut_archive_gives_what_is_left() {
         }
     }
     let captured = read_bytes(&tar[..tar.len() / 2]).unwrap();
-    assert!(captured.problems.iter().any(|it| it.kind == ProblemKind::Container));
+    assert!(captured.problems.iter().any(|problem| problem.kind == ProblemKind::Container));
 }
 
 #[test]
 fn a_damaged_header_loses_one_member() {
     let mut tar = report("node1");
-    let at = tar.windows(8).position(|it| it == b"hostname").unwrap();
+    let at = tar.windows(8).position(|pair| pair == b"hostname").unwrap();
     tar[at..at + 8].copy_from_slice(b"HOSTNAME");
     let captured = read_bytes(&tar).unwrap();
     assert_eq!(captured.sources.len(), 3);
-    assert!(captured.problems.iter().any(|it| it.message.contains("damaged")));
+    assert!(captured.problems.iter().any(|problem| problem.message.contains("damaged")));
 }
 
 #[test]
@@ -207,9 +207,12 @@ fn limits_are_told_by_name() {
     let of = |path: &Path, limits: Limits| {
         let options = Options { limits, ..Options::default() };
         match open(&[Input::Path(path.to_owned())], &options) {
-            Ok(captured) => {
-                captured.problems.iter().map(|it| it.message.clone()).collect::<Vec<_>>().join("\n")
-            }
+            Ok(captured) => captured
+                .problems
+                .iter()
+                .map(|problem| problem.message.clone())
+                .collect::<Vec<_>>()
+                .join("\n"),
             Err(error) => error.to_string(),
         }
     };
@@ -272,12 +275,13 @@ fn folders_of_several_hosts() {
         .iter()
         .enumerate()
         .map(|(n, it)| {
-            let texts = captured.sources.iter().filter(|it| it.host.0 as usize == n).count();
+            let texts =
+                captured.sources.iter().filter(|source| source.host.0 as usize == n).count();
             (it.name.as_str(), it.machine_id.is_some(), texts)
         })
         .collect();
     assert_eq!(hosts, [("a", false, 1), ("bee", true, 4), ("c", false, 4), ("dee", false, 1)]);
-    let ids: Vec<_> = captured.sources.iter().map(|it| it.id.0).collect();
+    let ids: Vec<_> = captured.sources.iter().map(|source| source.id.0).collect();
     assert_eq!(ids, (0..10).collect::<Vec<_>>());
 }
 
@@ -287,13 +291,13 @@ fn outputs_beside_each_other_are_of_one_host() {
     let paths = ["x/brctl show.txt", "x/ovs-vsctl_show", "y/brctl_show", "y/one.txt", "y/two.txt"];
     // Two answers to one question are of two hosts.
     let show = "6a7b8c9d-2e3f-4a4b-8c5d-6e7f8a9b0c1d\n    Bridge br-int\n        Port br-int\n";
-    let inputs = paths.map(|it| {
-        let text = if it.contains("ovs") { show } else { TABLE };
-        Input::Path(file(folder.path(), it, text.as_bytes()))
+    let inputs = paths.map(|path| {
+        let text = if path.contains("ovs") { show } else { TABLE };
+        Input::Path(file(folder.path(), path, text.as_bytes()))
     });
     let captured = open(&inputs, &Options::default()).unwrap();
     let hosts: Vec<_> =
-        captured.hosts.iter().map(|it| (it.name.as_str(), it.inputs.len())).collect();
+        captured.hosts.iter().map(|host| (host.name.as_str(), host.inputs.len())).collect();
     assert_eq!(hosts, [("x", 2), ("brctl_show", 1), ("one", 1), ("two", 1)]);
 }
 

@@ -28,7 +28,7 @@ fn read(path: &Path) -> Captured {
 }
 
 fn source<'a>(captured: &'a Captured, member: &str) -> &'a Source {
-    captured.sources.iter().find(|it| it.member.ends_with(member)).unwrap()
+    captured.sources.iter().find(|source| source.member.ends_with(member)).unwrap()
 }
 
 #[test]
@@ -50,6 +50,6 @@ fn the_list_says_what_ran_when_and_how_it_ended() {
 fn any_other_list_is_left_alone() {
     let folder = folder("ip rule\novs-vsctl show\n");
     let captured = read(folder.path());
-    assert!(captured.sources.iter().all(|it| it.taken.is_none()));
-    assert!(!captured.sources.iter().any(|it| it.member.ends_with("commands.txt")));
+    assert!(captured.sources.iter().all(|source| source.taken.is_none()));
+    assert!(!captured.sources.iter().any(|source| source.member.ends_with("commands.txt")));
 }

@@ -21,9 +21,10 @@ fn marks_and_utf_16_are_taken_off() {
     let marked = format!("\u{feff}{SESSION}").into_bytes();
     for bytes in [marked, utf_16(u16::to_le_bytes), utf_16(u16::to_be_bytes)] {
         let captured = captured("session.txt", &bytes);
-        let commands: Vec<_> = captured.sources.iter().map(|it| it.command.to_string()).collect();
+        let commands: Vec<_> =
+            captured.sources.iter().map(|source| source.command.to_string()).collect();
         assert_eq!(commands, ["ip netns", "brctl show"]);
-        assert_eq!(captured.sources.first().map(|it| it.text.as_str()), Some("qdhcp-1\n"));
+        assert_eq!(captured.sources.first().map(|source| source.text.as_str()), Some("qdhcp-1\n"));
     }
 }
 
@@ -34,9 +35,11 @@ fn outputs_that_run_together_are_told_apart_or_a_problem() {
          [root@node2 ~]# ip netns; virsh list --name\nqdhcp-1\nshop\n[root@node2 ~]# \n"
     );
     let captured = captured("session.txt", text.as_bytes());
-    let texts: Vec<_> = captured.sources.iter().skip(2).map(|it| it.text.as_str()).collect();
+    let texts: Vec<_> =
+        captured.sources.iter().skip(2).map(|source| source.text.as_str()).collect();
     assert_eq!(texts, ["qdhcp-1\n", "0:\tfrom all lookup local\n"]);
-    let problems: Vec<_> = captured.problems.iter().map(|it| it.message.as_str()).collect();
+    let problems: Vec<_> =
+        captured.problems.iter().map(|problem| problem.message.as_str()).collect();
     assert_eq!(
         problems,
         ["line 8: the outputs of `ip netns`, `virsh list --name` run into one another and were \

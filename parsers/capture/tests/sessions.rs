@@ -11,9 +11,9 @@ fn show(captured: &Captured) -> Vec<String> {
     captured
         .sources
         .iter()
-        .map(|it| {
-            let host = &captured.hosts[it.host.0 as usize];
-            format!("{} {} {}:{}", host.name, it.netns, it.first_line, it.command)
+        .map(|source| {
+            let host = &captured.hosts[source.host.0 as usize];
+            format!("{} {} {}:{}", host.name, source.netns, source.first_line, source.command)
         })
         .collect()
 }
@@ -33,7 +33,7 @@ fn sessions_of_one_host_are_one_host() {
     });
     let captured = open(&paths, &Options::default()).unwrap();
     assert_eq!(show(&captured), ["node2 root 2:ip netns", "node2 root 2:ip netns"]);
-    assert_eq!(captured.hosts.first().map(|it| it.inputs.len()), Some(2));
+    assert_eq!(captured.hosts.first().map(|host| host.inputs.len()), Some(2));
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn one_output_with_its_command() {
     let options = Options { command: Some(given), ..Options::default() };
     let captured = open(&[Input::Path(path)], &options).unwrap();
     assert_eq!(show(&captured), ["x red 1:ip netns"]);
-    assert!(!captured.sources.iter().any(|it| it.completeness.is_complete()));
+    assert!(!captured.sources.iter().any(|source| source.completeness.is_complete()));
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn sessions_from_the_field() {
             ],
         ),
         ("kubeovn-001.txt", {
-            let of = |it: &str| format!("kubeovn-001 root {it}");
+            let of = |text: &str| format!("kubeovn-001 root {text}");
             vec![
                 of("2:ip a"),
                 of("16:ip rule"),

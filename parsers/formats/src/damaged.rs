@@ -160,7 +160,7 @@ fn check(line: &str, text: &str) {
     let out = (format.read)(text, &command);
     let lines = out.lines;
     assert_eq!(lines.total, lines.read + lines.ignored + lines.unread, "{line}: {text:?}");
-    let printed = text.lines().filter(|it| !it.trim_end().is_empty()).count();
+    let printed = text.lines().filter(|line| !line.trim_end().is_empty()).count();
     assert_eq!(lines.total as usize, printed, "{line}: {text:?}");
     for problem in &out.problems {
         assert!(text.get(problem.span.range()).is_some(), "{problem:?} in {text:?}");

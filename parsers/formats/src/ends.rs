@@ -23,7 +23,7 @@ pub(crate) fn without_ends(captured: &Captured) -> BTreeSet<Arc<str>> {
         }
     }
     let most = |(with, without): (usize, usize)| without > with.max(2);
-    inputs.into_iter().filter(|it| most(it.1)).map(|it| it.0.clone()).collect()
+    inputs.into_iter().filter(|input| most(input.1)).map(|input| input.0.clone()).collect()
 }
 
 /// Notes a record that may be cut off: its span is from its first line to the end of the text.
@@ -33,7 +33,7 @@ pub(crate) fn check(source: &Source, format: &Format, out: &mut Outcome<Batch>) 
     if source.command.path().is_some() || text.is_empty() || text.ends_with('\n') {
         return;
     }
-    let last = text.rsplit_once('\n').map_or(text, |it| it.1);
+    let last = text.rsplit_once('\n').map_or(text, |pair| pair.1);
     if is_whole(format.ends, text, last.trim_end()) {
         return;
     }

@@ -201,7 +201,7 @@ fn is_column(line: &str) -> bool {
 
 /// All complaints of virsh begin so; a value that OVS prints has quotes.
 fn virsh(line: &str) -> bool {
-    line.strip_prefix("error: ").is_some_and(|it| !it.starts_with('"'))
+    line.strip_prefix("error: ").is_some_and(|rest| !rest.starts_with('"'))
 }
 
 /// Words within a complaint of a tool, of the kernel or of a shell.
@@ -348,8 +348,8 @@ pub(crate) fn complaint(line: &str) -> Option<String> {
     let line = line.trim();
     // dash: `sh: 1: brctl: not found`.
     let shell = line.ends_with(": not found");
-    let named = margin && NAMES.iter().any(|it| line.starts_with(it));
-    (virsh || shell || named || SAYS.iter().any(|it| line.contains(it))).then(|| shortened(line))
+    let named = margin && NAMES.iter().any(|name| line.starts_with(name));
+    (virsh || shell || named || SAYS.iter().any(|say| line.contains(say))).then(|| shortened(line))
 }
 
 /// As much of a line as a reason may hold.

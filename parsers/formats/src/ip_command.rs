@@ -139,7 +139,7 @@ impl<'a> IpCommand<'a> {
 
     /// Whether the object is `name`.
     pub(crate) fn is(&self, name: &str) -> bool {
-        OBJECTS.iter().find(|it| short(self.object, it)) == Some(&name)
+        OBJECTS.iter().find(|object| short(self.object, object)) == Some(&name)
     }
 
     /// The arguments behind `list`, `show`, `ls` or nothing; `None` for another verb.
@@ -155,7 +155,7 @@ impl<'a> IpCommand<'a> {
 
 /// Whether `word` is `list`, `show`, `lst` or short for one.
 pub(crate) fn is_list(word: &str) -> bool {
-    ["list", "show", "lst"].iter().any(|it| short(word, it))
+    ["list", "show", "lst"].iter().any(|prefix| short(word, prefix))
 }
 
 /// Whether `word` is a prefix of `full`.

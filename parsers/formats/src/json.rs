@@ -33,7 +33,7 @@ pub(crate) fn each_element_of<'a, R>(
     out: &mut Outcome<Vec<R>>,
     mut element: impl FnMut(&'a str) -> Result<R, String>,
 ) {
-    let lines_of = |part: &str| bodies(part).filter(|it| !it.is_empty()).count();
+    let lines_of = |part: &str| bodies(part).filter(|body| !body.is_empty()).count();
     let mut left = lines_of(part);
     let mut lose = |out: &mut Outcome<Vec<R>>, part: &str| {
         let lost = lines_of(part).min(left);
@@ -198,7 +198,7 @@ pub(crate) fn array(raw: &str) -> Result<Vec<&str>, String> {
 ///
 /// Borrowed unless the string has escapes, so that its place can be told.
 pub(crate) fn scalar(raw: &str) -> Cow<'_, str> {
-    let Some(inner) = raw.strip_prefix('"').and_then(|it| it.strip_suffix('"')) else {
+    let Some(inner) = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
         return Cow::Borrowed(raw);
     };
     if !inner.contains('\\') {

@@ -62,7 +62,10 @@ impl<'a> Object<'a> {
     /// Takes an array of strings: flags, states. Another value counts as an array of one.
     pub(crate) fn names(&mut self, key: &str) -> Vec<At<Name>> {
         let Some(raw) = self.take(key) else { return Vec::new() };
-        elements(raw).into_iter().map(|it| At::new(Name::new(plain(it)), self.span(it))).collect()
+        elements(raw)
+            .into_iter()
+            .map(|element| At::new(Name::new(plain(element)), self.span(element)))
+            .collect()
     }
 
     /// Takes an object within this one.
@@ -111,7 +114,7 @@ pub(crate) fn plain(raw: &str) -> Cow<'_, str> {
     if raw == "null" {
         return Cow::Borrowed("");
     }
-    let unquoted = raw.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
+    let unquoted = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     match unquoted {
         Some(it) if !it.contains('\\') => Cow::Borrowed(it),
         Some(_) => serde_json::from_str(raw).map_or(Cow::Borrowed(raw), Cow::Owned),
@@ -120,7 +123,7 @@ pub(crate) fn plain(raw: &str) -> Cow<'_, str> {
 }
 
 fn inner(text: &str, raw: &str) -> Span {
-    let unquoted = raw.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
+    let unquoted = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     Span::of(text, unquoted.unwrap_or(raw))
 }
 

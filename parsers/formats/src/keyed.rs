@@ -64,7 +64,7 @@ pub(crate) fn set<'a, T>(slot: &mut Option<T>, (rest, value): (&'a str, T)) -> &
 
 /// A word with its place, and the blanks behind it.
 pub(crate) fn name<'a>(text: &str, input: &'a str, what: &'static str) -> Parsed<'a, At<Name>> {
-    must(what, token).map(|it| at(text, it)).parse(input)
+    must(what, token).map(|must| at(text, must)).parse(input)
 }
 
 /// A word, and the blanks behind it.

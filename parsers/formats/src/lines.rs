@@ -35,7 +35,7 @@ pub(crate) fn bodies(text: &str) -> impl Iterator<Item = &str> {
 /// How many blanks every line that is not blank begins with: usually none.
 fn margin(text: &str) -> usize {
     let blanks = |line: &str| line.bytes().take_while(|it| matches!(it, b' ' | b'\t')).count();
-    let mut lines = text.lines().filter(|it| !it.trim_end().is_empty());
+    let mut lines = text.lines().filter(|line| !line.trim_end().is_empty());
     let Some(first) = lines.next() else { return 0 };
     let mut common = first.get(..blanks(first)).unwrap_or_default();
     for line in lines {
@@ -125,14 +125,14 @@ pub(crate) fn is_elision(line: &str) -> bool {
     if line.starts_with("--More--") {
         return true;
     }
-    let core = line.trim_matches(|it: char| !it.is_alphanumeric());
+    let core = line.trim_matches(|c: char| !c.is_alphanumeric());
     if core.is_empty() {
         return line.contains("..") || line.contains('…') || line.contains(". .");
     }
     // A word alone may be a name.
     core.len() < line.len()
         && !line.starts_with(core)
-        && WORDS.iter().any(|it| it.eq_ignore_ascii_case(core))
+        && WORDS.iter().any(|word| word.eq_ignore_ascii_case(core))
         && (core != "8" || line.contains("8<"))
 }
 
@@ -220,15 +220,15 @@ fn ends_early(text: &str, body: &str) -> bool {
 /// * something read and a complaint that data is missing: *partial*;
 /// * lines that were not understood may be what someone looks for: *partial*.
 pub(crate) fn finish<T>(text: &str, out: &mut Outcome<T>) {
-    let complaint = out.problems.iter().find(|it| it.kind == ProblemKind::ToolError);
-    let lost = out.problems.iter().filter(|it| {
+    let complaint = out.problems.iter().find(|problem| problem.kind == ProblemKind::ToolError);
+    let lost = out.problems.iter().filter(|problem| {
         use ProblemKind::{OrphanLine, Truncated, UnreadLine};
-        matches!(it.kind, UnreadLine | OrphanLine | Truncated)
+        matches!(problem.kind, UnreadLine | OrphanLine | Truncated)
     });
     let lost = lost.count();
     let verdict = if out.lines.read == 0 {
         let complaint = complaint
-            .map(|it| it.message.clone())
+            .map(|complaint| complaint.message.clone())
             .or_else(|| bodies(text).find_map(tool_error))
             .map(Completeness::Failed);
         complaint.unwrap_or_else(|| match (out.lines.unread, out.lines.ignored) {
@@ -249,7 +249,7 @@ pub(crate) fn finish<T>(text: &str, out: &mut Outcome<T>) {
 
 /// Why a text of which no line was understood is no output: it begins with something else.
 pub(crate) fn not_understood(text: &str) -> String {
-    let first = bodies(text).find(|it| !it.is_empty()).unwrap_or_default();
+    let first = bodies(text).find(|body| !body.is_empty()).unwrap_or_default();
     format!("no line was understood, the first is: {}", shortened(first))
 }
 
@@ -323,7 +323,7 @@ mod tests {
         assert!(reads("x\nx\n").completeness.is_failed());
         assert_eq!(reads("").completeness, Completeness::Complete);
         let cut = reads("1\n2\n3x");
-        assert_eq!(cut.problems.first().map(|it| it.kind), Some(ProblemKind::Truncated));
+        assert_eq!(cut.problems.first().map(|problem| problem.kind), Some(ProblemKind::Truncated));
     }
 
     #[test]

@@ -78,7 +78,7 @@ pub static FORMATS: &[&Format] = &[
 
 /// The format with this id.
 pub fn by_id(id: FormatId) -> Option<&'static Format> {
-    FORMATS.iter().copied().find(|it| it.id == id)
+    FORMATS.iter().copied().find(|format| format.id == id)
 }
 
 /// The format that reads the output of `command`.

@@ -127,7 +127,7 @@ pub(crate) struct Broken {
 /// Parses one element with everything in it. Entities other than those of XML itself are errors.
 pub(crate) fn element(text: &str) -> Result<Document<'_>, Broken> {
     let limit = |message: String| Broken { message, line: 0, limit: true };
-    if let Some(tag) = Tags::of(text).find(|it| it.end - it.start > TAG_BYTES) {
+    if let Some(tag) = Tags::of(text).find(|tag| tag.end - tag.start > TAG_BYTES) {
         return Err(limit(format!("tag <{}> is longer than {TAG_BYTES} bytes", tag.name)));
     }
     if memchr::memmem::find_iter(text.as_bytes(), b"xmlns").nth(NAMESPACES).is_some() {
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn tags_are_found_around_what_hides_them() {
         let text = "x <!-- <no/> --> <?xml v='<no>'?><a b='>'> < 1 <![CDATA[<no>]]> <c:d/></a > <e";
-        let tags: Vec<_> = Tags::of(text).map(|it| (it.name, it.kind)).collect();
+        let tags: Vec<_> = Tags::of(text).map(|tag| (tag.name, tag.kind)).collect();
         assert_eq!(tags, [("a", TagKind::Open), ("c:d", TagKind::Empty), ("a", TagKind::Close)]);
     }
 

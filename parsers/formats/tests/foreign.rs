@@ -132,12 +132,12 @@ fn an_error_in_place_of_output_is_a_failed_capture() {
 
 #[test]
 fn a_complaint_among_output_is_a_problem_and_the_output_is_kept() {
-    let format = FORMATS.iter().find(|it| it.id.0 == "ip-netns").unwrap();
+    let format = FORMATS.iter().find(|format| format.id.0 == "ip-netns").unwrap();
     let text =
         "Warning: Permanently added 'kiln' (ED25519) to the list of known hosts.\nblue\nred\n";
     let out = (format.read)(text, &Command::new("ip netns"));
     assert_eq!(out.records.len(), 2);
-    assert_eq!(out.problems.first().map(|it| it.kind), Some(ProblemKind::ToolError));
+    assert_eq!(out.problems.first().map(|problem| problem.kind), Some(ProblemKind::ToolError));
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn texts_that_are_cut_anywhere_are_accounted_for() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpus/formats");
     for folder in folders(&corpus) {
         let owner = folder.file_name().unwrap().to_str().unwrap().to_owned();
-        let Some(format) = FORMATS.iter().find(|it| it.id.0 == owner) else { continue };
+        let Some(format) = FORMATS.iter().find(|format| format.id.0 == owner) else { continue };
         for file in files(&folder) {
             let Ok(text) = fs::read_to_string(&file) else { continue };
             if text.len() > 1200 {
@@ -186,25 +186,31 @@ fn texts_that_are_cut_anywhere_are_accounted_for() {
                 let out = (format.read)(part, &Command::new(format.command));
                 let sum = out.lines.read + out.lines.ignored + out.lines.unread;
                 assert_eq!(sum, out.lines.total, "{owner}: {part}");
-                assert!(out.problems.iter().all(|it| part.get(it.span.range()).is_some()));
+                assert!(
+                    out.problems.iter().all(|problem| part.get(problem.span.range()).is_some())
+                );
             }
         }
     }
 }
 
 fn folders(root: &Path) -> Vec<PathBuf> {
-    let mut all: Vec<_> =
-        fs::read_dir(root).unwrap().map(|it| it.unwrap().path()).filter(|it| it.is_dir()).collect();
+    let mut all: Vec<_> = fs::read_dir(root)
+        .unwrap()
+        .map(|item| item.unwrap().path())
+        .filter(|path| path.is_dir())
+        .collect();
     all.sort();
     all
 }
 
 /// The texts of a format: not their metadata, not their snapshots.
 fn files(folder: &Path) -> Vec<PathBuf> {
-    let is_text =
-        |it: &PathBuf| !matches!(it.extension().and_then(|it| it.to_str()), Some("yaml" | "snap"));
+    let is_text = |it: &PathBuf| {
+        !matches!(it.extension().and_then(|extension| extension.to_str()), Some("yaml" | "snap"))
+    };
     let mut all: Vec<_> =
-        fs::read_dir(folder).unwrap().map(|it| it.unwrap().path()).filter(is_text).collect();
+        fs::read_dir(folder).unwrap().map(|item| item.unwrap().path()).filter(is_text).collect();
     all.sort();
     all
 }

@@ -107,7 +107,7 @@ fn check(id: &'static str, command: &str, text: &str) {
     let context = format!("{command} over {text:?}");
     let lines = out.lines;
     assert_eq!(lines.total, lines.read + lines.ignored + lines.unread, "{context}");
-    let printed = text.lines().filter(|it| !it.trim_end().is_empty()).count();
+    let printed = text.lines().filter(|line| !line.trim_end().is_empty()).count();
     assert_eq!(lines.total as usize, printed, "{context}");
     assert!(lines.unread == 0 || !out.problems.is_empty(), "silent: {context}");
     for problem in &out.problems {

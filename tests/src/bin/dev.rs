@@ -80,7 +80,7 @@ fn coverage(folder: &std::path::Path, kinds: &[String], files: bool) -> anyhow::
         if !kinds.is_empty() && !kinds.iter().any(|it| it == kind) {
             continue;
         }
-        let of_kind = || cases.iter().filter(|it| it.kind == kind);
+        let of_kind = || cases.iter().filter(|case| case.kind == kind);
         let sum = conformance::tally(of_kind());
         println!(
             "{kind:24} {:>6} {:>8} {:>8} {:>8} {:>8} {:>7} {:>9}",

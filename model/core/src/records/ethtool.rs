@@ -74,7 +74,7 @@ pub struct NicFeatures {
 impl NicFeatures {
     /// The feature called `name`.
     pub fn feature(&self, name: &str) -> Option<&Feature> {
-        self.features.iter().find(|it| it.name == name)
+        self.features.iter().find(|feature| feature.name == name)
     }
 }
 

@@ -61,7 +61,7 @@ impl<'a> Walk<'_, '_, 'a> {
                 if pass.input.is_none() && !pass.rerouted {
                     let loopback = self.network.topology.find_netdev(pass.host, &pass.netns, "lo");
                     let input =
-                        loopback.or_else(|| self.owns(pass.host, &pass.netns, to).map(|it| it.0));
+                        loopback.or_else(|| self.owns(pass.host, &pass.netns, to).map(|own| own.0));
                     let pass = Pass { input, ..pass };
                     self.go(way, At::Stack(pass.at(Stage::Input)));
                     return;

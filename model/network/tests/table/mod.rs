@@ -124,7 +124,7 @@ impl<'a> Table<'_, 'a> {
         let hybrid: Vec<_> = defs::hybrid_bridges(network, host);
         self.line(
             "hybrid bridges",
-            &hybrid.iter().map(|it| it.name().to_owned()).collect::<Vec<_>>(),
+            &hybrid.iter().map(|hybrid| hybrid.name().to_owned()).collect::<Vec<_>>(),
         );
         for port in defs::kernel_ports(network, host) {
             let what = format!("kernel port {}", port.interface.name());
@@ -179,7 +179,7 @@ impl<'a> Table<'_, 'a> {
         }
         if let Some(interface) = network.interface_of(device.id) {
             facts.push(format!("ovs {}/{}", interface.bridge, interface.name()));
-            assert_eq!(network.device_of(interface.id).map(|it| it.id), Some(device.id));
+            assert_eq!(network.device_of(interface.id).map(|device| device.id), Some(device.id));
         }
         for address in network.addresses_of(device.id) {
             let gone = if network.came_or_went(address) { " (came or went)" } else { "" };
@@ -331,7 +331,7 @@ impl<'a> Table<'_, 'a> {
                 Duty::Unknown(needs) => format!("asks {needs:?}"),
             });
             facts.push(format!("id {}", router.id()));
-            let active: Vec<_> = router.active.iter().map(|it| it.ip.to_string()).collect();
+            let active: Vec<_> = router.active.iter().map(|active| active.ip.to_string()).collect();
             let ports: Vec<_> = router.ports("qr-").map(|port| port.name()).collect();
             facts.push(format!("{} ha, active {active:?}, ports {ports:?}", router.ha.len()));
             self.line(&format!("netns {}", netns.name()), &facts);
@@ -386,7 +386,8 @@ impl<'a> Table<'_, 'a> {
                         other => format!("{other:?}"),
                     });
                     facts.extend(decision.table.as_ref().map(|table| format!("table {table}")));
-                    let lines = decision.evidence().into_iter().map(|it| self.quote(it));
+                    let lines =
+                        decision.evidence().into_iter().map(|evidence| self.quote(evidence));
                     facts.extend(lines.map(|line| format!("[{line}]")).collect::<Vec<_>>());
                     if !decision.assumed.is_empty() {
                         facts.push(format!("assumed without {}", list(&decision.assumed)));
@@ -507,8 +508,11 @@ impl<'a> Table<'_, 'a> {
                         .iter()
                         .map(|hop| format!("{} via {:?}", hop.dev, hop.gateway))
                         .collect();
-                    let lines: Vec<_> =
-                        decision.evidence().into_iter().map(|it| self.quote(it)).collect();
+                    let lines: Vec<_> = decision
+                        .evidence()
+                        .into_iter()
+                        .map(|evidence| self.quote(evidence))
+                        .collect();
                     format!("route {} {lines:?}", hops.join(" "))
                 }
             });
@@ -574,7 +578,10 @@ impl<'a> Table<'_, 'a> {
             let facts = [
                 format!("shown {:?}", rows(south.shown)),
                 format!("listed {:?}", rows(south.listed)),
-                format!("searched {:?}", south.searched("key").map(|it| (it.keys, it.namespaces))),
+                format!(
+                    "searched {:?}",
+                    south.searched("key").map(|searched| (searched.keys, searched.namespaces))
+                ),
             ];
             self.line("southbound", &facts);
         }

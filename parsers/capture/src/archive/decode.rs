@@ -47,7 +47,7 @@ impl<R: BufRead> Xz<R> {
 
 /// A decoder of one stream.
 fn stream(parallel: bool) -> io::Result<Stream> {
-    let threads = thread::available_parallelism().map_or(1, |it| it.get().min(8));
+    let threads = thread::available_parallelism().map_or(1, |parallelism| parallelism.get().min(8));
     let threads = if parallel { u32::try_from(threads).unwrap_or(1) } else { 1 };
     let made = MtStreamBuilder::new()
         .threads(threads)

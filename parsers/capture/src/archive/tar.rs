@@ -161,7 +161,7 @@ fn extension(
                 match record.key_bytes() {
                     b"path" => to.path = Some(record.value_bytes().to_vec()),
                     b"linkpath" => to.link = Some(record.value_bytes().to_vec()),
-                    b"size" => to.size = record.value().ok().and_then(|it| it.parse().ok()),
+                    b"size" => to.size = record.value().ok().and_then(|value| value.parse().ok()),
                     _ => {}
                 }
             }
@@ -228,7 +228,7 @@ fn is_intact(header: &Header) -> bool {
         // The field itself counts as blanks.
         .map(|(at, &b)| u32::from(if (148..156).contains(&at) { b' ' } else { b }))
         .sum::<u32>();
-    header.cksum().is_ok_and(|it| it == sum)
+    header.cksum().is_ok_and(|cksum| cksum == sum)
 }
 
 /// A size with its padding.

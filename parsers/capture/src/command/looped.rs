@@ -19,14 +19,15 @@ impl Loop {
             let (variable, rest) = rest.split_once(" in ")?;
             let (list, body) = split_do(rest)?;
             let literal = !list.contains(['$', '`', '*', '(', '{']);
-            let items = list.split_whitespace().map(|it| it.trim_matches(['"', '\'']).to_owned());
+            let items =
+                list.split_whitespace().map(|word| word.trim_matches(['"', '\'']).to_owned());
             let items = if literal { items.collect() } else { Vec::new() };
             return Self::new(variable.trim(), items, body);
         }
         if let Some((_, rest)) = line.split_once("while ") {
             let rest = rest.split_once("read ")?.1;
             let (names, body) = split_do(rest)?;
-            let variable = names.split_whitespace().find(|it| !it.starts_with('-'))?;
+            let variable = names.split_whitespace().find(|word| !word.starts_with('-'))?;
             return Self::new(variable, Vec::new(), body);
         }
         let (_, rest) = line.split_once("xargs ")?;
@@ -35,10 +36,10 @@ impl Loop {
             None => return None,
         };
         let (variable, body) = body.split_once(' ')?;
-        let plain = options.split_whitespace().all(|it| it.starts_with('-') || it == "1");
+        let plain = options.split_whitespace().all(|word| word.starts_with('-') || word == "1");
         let inner = body.trim();
         let quoted = inner.strip_prefix("sh -c ").or_else(|| inner.strip_prefix("bash -c "));
-        let body = quoted.map_or(inner, |it| it.trim().trim_matches(['"', '\'']));
+        let body = quoted.map_or(inner, |quoted| quoted.trim().trim_matches(['"', '\'']));
         plain.then(|| Self::new(variable, Vec::new(), body))?
     }
 
@@ -77,7 +78,7 @@ impl Loop {
                 return None;
             }
             let words = words.iter().map(String::as_str);
-            let words: Vec<_> = words.skip_while(|it| matches!(*it, "-e" | "-n")).collect();
+            let words: Vec<_> = words.skip_while(|word| matches!(*word, "-e" | "-n")).collect();
             let said = words.join(" ");
             let said = said.replace("\\n", "");
             let (before, after) = said.split_once(MARK)?;
@@ -89,7 +90,7 @@ impl Loop {
 /// `LIST; do BODY; done`: the list and the body.
 fn split_do(text: &str) -> Option<(&str, &str)> {
     let (list, body) =
-        ["; do ", ";do ", " ;do ", "; do; "].iter().find_map(|it| text.split_once(it))?;
+        ["; do ", ";do ", " ;do ", "; do; "].iter().find_map(|word| text.split_once(word))?;
     let end = body.rfind("done")?;
     let (body, after) = body.split_at_checked(end)?;
     // What goes to a file is not on the screen.

@@ -71,7 +71,7 @@ fn of_words(words: &[String]) -> Option<Opened> {
             const VALUED: &[&str] =
                 &["-i", "-l", "-o", "-p", "-F", "-J", "-b", "-c", "-E", "-L", "-R", "-S"];
             let (target, rest) = skip_options(rest, VALUED).split_first()?;
-            let port = |it: &String| it.bytes().all(|b| b.is_ascii_digit());
+            let port = |text: &String| text.bytes().all(|b| b.is_ascii_digit());
             rest.iter().all(port).then(|| Opened::machine(target))
         }
         "virsh" | "xl" | "xm" | "qm" | "machinectl" | "vagrant" | "multipass" => {
@@ -100,7 +100,8 @@ fn of_words(words: &[String]) -> Option<Opened> {
             Some(Opened { netns, ..Opened::here() })
         }
         "unshare" => {
-            let net = |it: &String| it == "--net" || it.starts_with("--net=") || bundled(it, 'n');
+            let net =
+                |text: &String| text == "--net" || text.starts_with("--net=") || bundled(text, 'n');
             let options = rest.iter().take_while(|it| it.starts_with('-'));
             let netns = options.clone().any(net).then(|| named("unshare"));
             let inner = skip_options(rest, &["-S", "-G"]);

@@ -74,7 +74,7 @@ fn word(chars: &mut Chars<'_>) -> String {
             ' ' | '\t' | ';' | '|' | '&' | '>' | '<' => break,
             '\'' => {
                 chars.next();
-                word.extend(chars.by_ref().take_while(|&it| it != '\''));
+                word.extend(chars.by_ref().take_while(|&c| c != '\''));
             }
             '"' => {
                 chars.next();
@@ -102,13 +102,13 @@ fn word(chars: &mut Chars<'_>) -> String {
 /// `> FILE`, `>> FILE`, `>&2`, `< FILE`: the operator and its target.
 fn redirect(chars: &mut Chars<'_>, stage: &mut Stage, of_stdout: bool) {
     let output = chars.next() == Some('>');
-    while chars.next_if(|it| matches!(it, '>' | '<' | '|')).is_some() {}
+    while chars.next_if(|c| matches!(c, '>' | '<' | '|')).is_some() {}
     if chars.next_if_eq(&'&').is_some() {
         // Another descriptor: `2>&1`.
-        while chars.next_if(|it| it.is_ascii_digit() || *it == '-').is_some() {}
+        while chars.next_if(|c| c.is_ascii_digit() || *c == '-').is_some() {}
         return;
     }
-    while chars.next_if(|it| matches!(it, ' ' | '\t')).is_some() {}
+    while chars.next_if(|c| matches!(c, ' ' | '\t')).is_some() {}
     word(chars);
     stage.elsewhere |= output && of_stdout;
 }

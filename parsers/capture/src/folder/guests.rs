@@ -54,7 +54,7 @@ fn guest_mac(piece: &Piece) -> Option<String> {
     let of_host = |head: &&str| {
         ["tap", "vnet", "macvtap", "qbr", "br-", "virbr", "ovs", "vif"]
             .iter()
-            .any(|it| head.contains(it))
+            .any(|word| head.contains(word))
     };
     if heads.len() > MOST || heads.iter().any(of_host) {
         return None;

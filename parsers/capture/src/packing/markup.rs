@@ -110,12 +110,12 @@ impl Fence {
         let indent = line.text.len() - body.len();
         let org = ["#+begin_", "#+end_"]
             .iter()
-            .any(|it| body.get(..it.len()).is_some_and(|head| head.eq_ignore_ascii_case(it)));
+            .any(|word| body.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word)));
         let toggles = matches!(body.trim_end(), "{noformat}" | "{code}" | "----8<----")
             || body.starts_with("{code:")
             || org;
         if let Some(head) =
-            line.text.trim_end().strip_suffix("```").filter(|it| !it.trim().is_empty())
+            line.text.trim_end().strip_suffix("```").filter(|rest| !rest.trim().is_empty())
             && !head.contains('`')
             && self.open
         {
@@ -176,7 +176,8 @@ fn tags<'a>(line: Line<'a>, page: bool, forum: bool, escaped: bool, out: &mut Ve
             piece.clear();
             if let Some(mark) = mark {
                 // Tags within tags are one block.
-                let same = out.last().is_some_and(|it| it.mark == mark && it.number == line.number);
+                let same =
+                    out.last().is_some_and(|pair| pair.mark == mark && pair.number == line.number);
                 if !same {
                     out.push(edge(&line, mark));
                 }
@@ -189,7 +190,7 @@ fn tags<'a>(line: Line<'a>, page: bool, forum: bool, escaped: bool, out: &mut Ve
             '[' if forum => tag(rest, ']', &[BBCODE]),
             _ => None,
         };
-        let length = tag.as_ref().map_or(c.len_utf8(), |it| it.length);
+        let length = tag.as_ref().map_or(c.len_utf8(), |tag| tag.length);
         match tag {
             Some(tag) if tag.is_code => {
                 let mark = if tag.closes { Mark::Close } else { Mark::Open };

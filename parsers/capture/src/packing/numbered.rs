@@ -45,7 +45,7 @@ fn number(text: &str) -> Option<(u32, usize)> {
     let after = body.get(digits..)?;
     let separator = ["\t", " | ", "| ", "|", ": ", ":", ". ", ".", ") ", "  ", " "]
         .into_iter()
-        .find(|it| after.starts_with(it))
+        .find(|prefix| after.starts_with(prefix))
         .or_else(|| after.is_empty().then_some(""))?;
     Some((number, text.len() - after.len() + separator.len()))
 }

@@ -44,7 +44,7 @@ pub(super) fn take_off(lines: &mut [Line<'_>]) {
         at += run;
     }
     // What several hosts print is not to be mixed.
-    let mut hosts: Vec<_> = runs.iter().filter(|it| matches!(it.2, Kind::Host(_))).collect();
+    let mut hosts: Vec<_> = runs.iter().filter(|run| matches!(run.2, Kind::Host(_))).collect();
     hosts.dedup_by(|a, b| a.2 == b.2);
     if hosts.len() > 1 {
         return;

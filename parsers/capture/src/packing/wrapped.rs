@@ -79,5 +79,6 @@ fn is_head(text: &str) -> bool {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let rest = text.get(digits..).and_then(|rest| rest.strip_prefix(": "));
     digits > 0
-        && rest.is_some_and(|rest| rest.split_once(": ").is_some_and(|it| it.1.starts_with('<')))
+        && rest
+            .is_some_and(|rest| rest.split_once(": ").is_some_and(|pair| pair.1.starts_with('<')))
 }

@@ -350,13 +350,13 @@ static TOOLS: &[Tool] = &[
 
 /// The tool that a name begins with, and the rest of the name.
 pub(super) fn tool_of(base: &str) -> Option<(&'static Tool, &str)> {
-    TOOLS.iter().find_map(|it| {
-        let rest = base.strip_prefix(it.name)?;
+    TOOLS.iter().find_map(|tool| {
+        let rest = base.strip_prefix(tool.name)?;
         // `ip_a`, `ip`, `uptime.1`; not `iptables` for `ip`.
-        rest.is_empty().then_some((it, rest)).or_else(|| {
+        rest.is_empty().then_some((tool, rest)).or_else(|| {
             let next = rest.chars().next()?;
             let copy = next == '.' && rest.get(1..)?.bytes().all(|b| b.is_ascii_digit());
-            (next == '_' || copy).then_some((it, rest))
+            (next == '_' || copy).then_some((tool, rest))
         })
     })
 }
@@ -391,7 +391,9 @@ pub(super) fn next_word(
         }
         return Some((plain.len(), plain.to_owned()));
     }
-    if let Some(word) = tool.words.iter().find(|it| rest.starts_with(**it) && end(it).is_some()) {
+    if let Some(word) =
+        tool.words.iter().find(|word| rest.starts_with(**word) && end(word).is_some())
+    {
         let spelled = match *word {
             "other_config_dpdk-init" => "other_config:dpdk-init",
             "type_offloaded" => "type=offloaded",
@@ -403,9 +405,9 @@ pub(super) fn next_word(
     let last = argv.last().map(String::as_str);
     match tool.name {
         "ovs-vsctl" if matches!(last, Some("list" | "get" | "find")) => {
-            let table = OVS_TABLES.iter().find(|it| {
-                rest.get(..it.len()).is_some_and(|head| head.eq_ignore_ascii_case(it))
-                    && end(it).is_some()
+            let table = OVS_TABLES.iter().find(|table| {
+                rest.get(..table.len()).is_some_and(|head| head.eq_ignore_ascii_case(table))
+                    && end(table).is_some()
             })?;
             // As it was written: `list bridge`.
             Some((table.len(), rest.get(..table.len())?.to_owned()))
@@ -427,7 +429,7 @@ pub(super) fn next_word(
             Some((plain.len(), plain.to_owned()))
         }
         // The command of the daemon: `fdb.show`, behind options only.
-        "ovs-appctl" if plain.contains('.') && !argv.iter().any(|it| is_daemon_command(it)) => {
+        "ovs-appctl" if plain.contains('.') && !argv.iter().any(|argv| is_daemon_command(argv)) => {
             Some((plain.len(), plain.replace('.', "/")))
         }
         _ => None,
@@ -449,7 +451,7 @@ pub(crate) fn path(dotted: &str) -> String {
             return folder.replace('.', "/") + name;
         }
     }
-    match SUFFIXES.iter().find_map(|it| Some((dotted.strip_suffix(it)?, it))) {
+    match SUFFIXES.iter().find_map(|suffix| Some((dotted.strip_suffix(suffix)?, suffix))) {
         Some((head, suffix)) => head.replace('.', "/") + suffix,
         None => dotted.replace('.', "/"),
     }
@@ -466,7 +468,7 @@ pub(super) fn well_known(hole: &str) -> Option<&'static str> {
 
 /// Whether a program is in the tables.
 pub(crate) fn is_tool(program: &str) -> bool {
-    TOOLS.iter().any(|it| it.name == program)
+    TOOLS.iter().any(|tool| tool.name == program)
 }
 
 /// The programs in the tables.
@@ -477,7 +479,7 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 
 /// Whether a word is one that tools know, or an option.
 pub(crate) fn is_word(word: &str) -> bool {
-    word.starts_with('-') || TOOLS.iter().any(|it| it.words.contains(&word))
+    word.starts_with('-') || TOOLS.iter().any(|tool| tool.words.contains(&word))
 }
 
 /// Finds a tool inside a name that people made up, and rewrites the rest as sos would.
@@ -491,11 +493,11 @@ pub(crate) fn find_tool(name: &str) -> Option<(&str, String)> {
         // The longest program: `iptables-save` rather than `iptables`.
         let found = TOOLS
             .iter()
-            .filter(|it| {
-                tail.strip_prefix(it.name)
+            .filter(|tool| {
+                tail.strip_prefix(tool.name)
                     .is_some_and(|rest| rest.is_empty() || rest.starts_with(SEPARATORS))
             })
-            .max_by_key(|it| it.name.len());
+            .max_by_key(|tool| tool.name.len());
         let Some(tool) = found else { continue };
         // Words of everyday language: only at the start, or they mean something else.
         let everyday = matches!(tool.name, "date" | "ps" | "route" | "cat" | "ls" | "hostname");
@@ -507,13 +509,13 @@ pub(crate) fn find_tool(name: &str) -> Option<(&str, String)> {
         while let Some(next) = rest.strip_prefix(SEPARATORS) {
             canonical.push('_');
             let end = next.strip_prefix('-').unwrap_or(next).find(SEPARATORS);
-            let end = end.map_or(next.len(), |it| it + usize::from(next.starts_with('-')));
+            let end = end.map_or(next.len(), |end| end + usize::from(next.starts_with('-')));
             let token = next.get(..end)?;
             let whole = |word: &str| {
                 next.strip_prefix(word)
-                    .is_some_and(|it| it.is_empty() || it.starts_with(SEPARATORS))
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(SEPARATORS))
             };
-            if let Some(word) = tool.words.iter().find(|it| whole(it)) {
+            if let Some(word) = tool.words.iter().find(|word| whole(word)) {
                 canonical.push_str(word);
                 rest = next.get(word.len()..)?;
             } else if token.starts_with('-') {

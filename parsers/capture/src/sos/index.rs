@@ -33,7 +33,7 @@ impl Index {
     pub(super) fn read(tree: &Tree, root: &str) -> Self {
         let mut index = Self::default();
         let file = |name: &str| {
-            tree.resolve(&format!("{root}sos_reports/{name}")).map(|it| tree.take(&it))
+            tree.resolve(&format!("{root}sos_reports/{name}")).map(|resolve| tree.take(&resolve))
         };
         if let Some(bytes) = file("sos.json") {
             index.add_sos_json(&bytes);
@@ -57,7 +57,7 @@ impl Index {
             href: String,
         }
         let Ok(plugins) = serde_json::from_slice::<Vec<(String, Plugin)>>(bytes) else { return };
-        for entry in plugins.into_iter().flat_map(|it| it.1.commands) {
+        for entry in plugins.into_iter().flat_map(|plugin| plugin.1.commands) {
             let path = entry.href.strip_prefix("../").unwrap_or(&entry.href).to_owned();
             self.commands.insert(path, Listed { exec: entry.name, ..Listed::default() });
         }
@@ -70,7 +70,7 @@ impl Index {
         let ended = manifest.end_time.as_deref().and_then(seconds);
         self.window = began.zip(ended).filter(|(began, ended)| began <= ended);
         let words = manifest.cmdline.unwrap_or_default();
-        self.cleaned = words.split_whitespace().any(|it| matches!(it, "--clean" | "--mask"));
+        self.cleaned = words.split_whitespace().any(|word| matches!(word, "--clean" | "--mask"));
         let Some(report) = manifest.components.report else { return };
         for (_, network) in report.devices.network.into_iter().flatten() {
             self.devices.extend(network.strings());
@@ -83,7 +83,7 @@ impl Index {
                     exec,
                     status: entry.return_code,
                     truncated: entry.truncated.unwrap_or_default(),
-                    start: entry.start_time.and_then(|it| it.as_f64()),
+                    start: entry.start_time.and_then(|time| time.as_f64()),
                 };
                 self.commands.insert(path, listed);
             }

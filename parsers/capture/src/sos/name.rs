@@ -153,7 +153,7 @@ fn arguments(tool: &'static Tool, rest: &str, names: &Names) -> (Vec<String>, Fi
     if rest.is_empty() {
         return (argv, Filled::Known);
     }
-    let (hole, suffix) = match tool.suffixes.iter().find(|it| ends(rest, it)) {
+    let (hole, suffix) = match tool.suffixes.iter().find(|suffix| ends(rest, suffix)) {
         Some(suffix) => (rest.get(..rest.len() - suffix.len() - 1).unwrap_or(rest), Some(*suffix)),
         None => (rest, None),
     };
@@ -177,19 +177,24 @@ fn arguments(tool: &'static Tool, rest: &str, names: &Names) -> (Vec<String>, Fi
             }
             [first, ..] => {
                 argv.push(
-                    names.written(hole).iter().find(|it| *it == hole).unwrap_or(first).clone(),
+                    names
+                        .written(hole)
+                        .iter()
+                        .find(|written| *written == hole)
+                        .unwrap_or(first)
+                        .clone(),
                 );
                 Filled::Known
             }
         },
     };
-    argv.extend(suffix.into_iter().flat_map(|it| it.split('_')).map(str::to_owned));
+    argv.extend(suffix.into_iter().flat_map(|suffix| suffix.split('_')).map(str::to_owned));
     (argv, filled)
 }
 
 /// Whether `text` ends in `_suffix` behind something.
 fn ends(text: &str, suffix: &str) -> bool {
-    text.strip_suffix(suffix).is_some_and(|it| it.len() > 1 && it.ends_with('_'))
+    text.strip_suffix(suffix).is_some_and(|rest| rest.len() > 1 && rest.ends_with('_'))
 }
 
 /// The name without `.1` or `_2`.
@@ -204,7 +209,7 @@ fn without_copy(text: &str) -> Option<&str> {
 fn container(base: &str) -> Option<(&str, &str)> {
     let rest = ["podman_exec_", "docker_exec_", "crictl_exec_", "lxc_exec_"]
         .iter()
-        .find_map(|it| base.strip_prefix(it))?;
+        .find_map(|word| base.strip_prefix(word))?;
     let at = rest.match_indices('_').map(|(at, _)| at).find(|&at| {
         rest.get(at + 1..)
             .and_then(grammar::tool_of)
@@ -218,7 +223,7 @@ fn container(base: &str) -> Option<(&str, &str)> {
 fn netns<'a>(folders: &str, rest: &'a str, names: &Names) -> Option<(String, &'a str, bool)> {
     // From 4.3 the folder has its name, unmangled.
     let mut parts = folders.split('/');
-    if parts.by_ref().any(|it| it == "namespaces")
+    if parts.by_ref().any(|part| part == "namespaces")
         && let Some(name) = parts.next()
         && let Some(inner) = rest.strip_prefix(mangle(name).as_str())
     {
@@ -254,7 +259,7 @@ mod tests {
 
     fn show(path: &str, names: &Names) -> String {
         let Some(it) = inverse(path, names) else { return "none".to_owned() };
-        let netns = it.netns.name().map(|it| format!("{it}: ")).unwrap_or_default();
+        let netns = it.netns.name().map(|name| format!("{name}: ")).unwrap_or_default();
         format!("{netns}{}{}", it.command, if it.duplicate { " (copy)" } else { "" })
     }
 
@@ -345,9 +350,11 @@ mod on_reports {
             "lab/seed-sos-4.12",
         ];
         let mut found = Vec::new();
-        for entry in folders.iter().flat_map(|it| std::fs::read_dir(corpus.join(it)).unwrap()) {
+        for entry in
+            folders.iter().flat_map(|folder| std::fs::read_dir(corpus.join(folder)).unwrap())
+        {
             let path = entry.unwrap().path();
-            if path.extension().is_none_or(|it| it != "xz") {
+            if path.extension().is_none_or(|extension| extension != "xz") {
                 continue;
             }
             let file = std::fs::File::open(&path).unwrap();
@@ -395,11 +402,11 @@ mod on_reports {
             let commands = || {
                 PLUGINS
                     .iter()
-                    .filter_map(|it| plugins[it]["commands"].as_array())
+                    .filter_map(|plugin| plugins[plugin]["commands"].as_array())
                     .flatten()
-                    .filter_map(|it| {
-                        let file = it["filepath"].as_str()?.strip_prefix("sos_commands/")?;
-                        Some((file.to_owned(), it["exec"].as_str()?.to_owned()))
+                    .filter_map(|array| {
+                        let file = array["filepath"].as_str()?.strip_prefix("sos_commands/")?;
+                        Some((file.to_owned(), array["exec"].as_str()?.to_owned()))
                     })
             };
             let mut names = Names::default();
@@ -426,7 +433,8 @@ mod on_reports {
                 let mut want = words.join(" ");
                 want = want.strip_prefix("/usr/sbin/").unwrap_or(&want).to_owned();
                 let found = inverse(&file, &names);
-                let got = found.as_ref().map(|it| (it.netns.name(), it.command.to_string()));
+                let got =
+                    found.as_ref().map(|found| (found.netns.name(), found.command.to_string()));
                 if got != Some((netns, want.clone())) {
                     wrong.push(format!("{}: {file}: {want}: {found:?}", path.display()));
                 }

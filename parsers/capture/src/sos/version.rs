@@ -10,7 +10,7 @@ impl Version {
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.trim().split(['.', '-', '+', '~']);
         let major = parts.next()?.parse().ok()?;
-        let minor = parts.next().and_then(|it| it.parse().ok()).unwrap_or(0);
+        let minor = parts.next().and_then(|part| part.parse().ok()).unwrap_or(0);
         Some(Self(major, minor))
     }
 

@@ -20,7 +20,7 @@ pub(super) fn of(line: &str) -> Option<Caption<'_>> {
         return None;
     }
     // Code in a sentence: the last one is nearest to the output.
-    let mut code = line.split('`').skip(1).step_by(2).filter(|it| !it.trim().is_empty());
+    let mut code = line.split('`').skip(1).step_by(2).filter(|part| !part.trim().is_empty());
     if let Some(run) = code.by_ref().filter_map(claimed).last() {
         let bare = line.trim_matches(['`', ' ', ':', '*', '-', '#', '_', '.']);
         return Some(Caption { run, before: "", exact: claimed(bare).is_some() });

@@ -48,7 +48,7 @@ pub(super) fn learn(lines: &[Line<'_>]) -> Vec<String> {
         let Some(format) = split::begins(lines, at + 1) else { continue };
         let Some(caption) = caption::of(&line.text) else { continue };
         let before = caption.before.trim_start();
-        let new = !learned.iter().any(|it| it == before);
+        let new = !learned.iter().any(|learned| learned == before);
         if new && caption::is_like_prompt(before) && is_of(&caption.run, format) {
             learned.push(before.to_owned());
         }
@@ -100,7 +100,7 @@ impl<'a> Reader<'a> {
         let left_out = || elided.then(|| "part of the output was left out".to_owned());
         let segments = split::segments(lines);
         if let [run] = pending.runs.as_slice() {
-            let fits = segments.iter().all(|it| is_of(run, it.format));
+            let fits = segments.iter().all(|segment| is_of(run, segment.format));
             let near = from.saturating_sub(pending.at) <= 3;
             if fits && (!segments.is_empty() || pending.exact && near) {
                 self.block(run, self.whose(pending.host), lines, first, left_out(), false);
@@ -128,8 +128,8 @@ impl<'a> Reader<'a> {
         let mut after = 0;
         for (n, segment) in segments.iter().enumerate() {
             let named = caption_before(lines, after, segment.from)
-                .filter(|it| is_of(&it.run, segment.format))
-                .map(|it| it.run);
+                .filter(|before| is_of(&before.run, segment.format))
+                .map(|before| before.run);
             let before = from + segment.from - pending.at.min(from);
             let named = named.or_else(|| match pending.runs.as_slice() {
                 [run] if n == 0 && before <= 4 && is_of(run, segment.format) => Some(run.clone()),
@@ -168,7 +168,7 @@ impl<'a> Reader<'a> {
                 self.pending = Pending { runs: vec![it.run], host: None, at, exact: it.exact };
             }
             None if segments.is_empty()
-                && lines.iter().filter(|it| !it.is_blank()).count() <= 1 =>
+                && lines.iter().filter(|line| !line.is_blank()).count() <= 1 =>
             {
                 self.pending = pending;
             }

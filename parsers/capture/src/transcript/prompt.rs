@@ -60,8 +60,10 @@ pub(super) fn find<'a>(line: &'a str, context: Context<'_>) -> Option<(usize, Pr
     let prompt = |host, command: &'a str, trust, sign| {
         Some((indent, Prompt { host, command: Cow::Borrowed(command.trim()), trust, sign }))
     };
-    if let Some(found) =
-        context.learned.iter().find_map(|it| Some((it, body.strip_prefix(it.as_str())?)))
+    if let Some(found) = context
+        .learned
+        .iter()
+        .find_map(|learned| Some((learned, body.strip_prefix(learned.as_str())?)))
     {
         let (prefix, typed) = found;
         let sign = body.get(..prefix.len()).unwrap_or_default().trim();
@@ -86,7 +88,9 @@ pub(super) fn find<'a>(line: &'a str, context: Context<'_>) -> Option<(usize, Pr
     if let Some(typed) = inner.strip_prefix("virsh # ") {
         return owned(format!("virsh {}", typed.trim()), Trust::Weak, "virsh #");
     }
-    if let Some((node, typed)) = inner.strip_prefix("mininet> ").and_then(|it| it.split_once(' ')) {
+    if let Some((node, typed)) =
+        inner.strip_prefix("mininet> ").and_then(|rest| rest.split_once(' '))
+    {
         return owned(on_node(node, typed.trim()), Trust::Weak, "mininet>");
     }
     if let Some((sign, host, command)) = weak(inner, context) {
@@ -232,7 +236,7 @@ fn host_in(text: &str) -> Option<&str> {
 /// What mininet runs on a node: switches live on the host, hosts in namespaces of their own.
 fn on_node(node: &str, typed: &str) -> String {
     let host =
-        node.strip_prefix('h').is_some_and(|it| it.starts_with(|c: char| c.is_ascii_digit()));
+        node.strip_prefix('h').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
     if host { format!("ip netns exec {node} {typed}") } else { typed.to_owned() }
 }
 
@@ -285,7 +289,7 @@ fn weak<'a>(line: &'a str, context: Context<'_>) -> Option<(&'a str, Option<&'a 
     if host.is_empty() {
         return None;
     }
-    let spaced = after.strip_prefix(' ').filter(|it| it.starts_with(['~', '/']));
+    let spaced = after.strip_prefix(' ').filter(|rest| rest.starts_with(['~', '/']));
     if let Some((folder, typed)) = spaced.and_then(behind_folder)
         && !folder.contains(' ')
         && (certain(typed) || typed.is_empty() && context.in_block)
@@ -328,7 +332,7 @@ pub(super) fn is_leaving(typed: &str) -> bool {
 
 /// `##### Run "command" #####`, `=== command ===`, `--- command ---`, `==> FILE <==`.
 fn banner(line: &str) -> Option<Cow<'_, str>> {
-    if let Some(path) = line.strip_prefix("==> ").and_then(|it| it.strip_suffix(" <==")) {
+    if let Some(path) = line.strip_prefix("==> ").and_then(|rest| rest.strip_suffix(" <==")) {
         return path.starts_with('/').then(|| Cow::Owned(format!("cat {path}")));
     }
     // Output may be padded with blanks; a banner has its ornament in front.
@@ -364,7 +368,7 @@ fn known_printing(typed: &str) -> bool {
     first.is_some_and(|c| c.is_ascii_alphanumeric() || c == '/')
         && command::may_begin(typed)
         && (command::parse(typed).iter().any(is_claimed)
-            || Loop::of(typed).is_some_and(|it| it.runs("x").iter().any(is_claimed)))
+            || Loop::of(typed).is_some_and(|looped| looped.runs("x").iter().any(is_claimed)))
 }
 
 /// The only command of a line that is nothing else, if a format reads what it prints.
@@ -381,7 +385,7 @@ pub(super) fn printed_by(line: &str) -> Option<Invocation> {
 pub(super) fn commenting(program: &str) -> &'static str {
     const COMMENTING: &[&str] =
         &["iptables-save", "ip6tables-save", "nft", "cat", "virsh", "ebtables-save"];
-    COMMENTING.iter().find(|it| **it == program).copied().unwrap_or_default()
+    COMMENTING.iter().find(|commenting| **commenting == program).copied().unwrap_or_default()
 }
 
 /// Whether a command shows the network, though nothing reads what it prints.
@@ -423,11 +427,11 @@ pub(super) fn is_of_network(run: &Invocation) -> bool {
 
 /// Whether it is a command of a tool that tapline knows.
 fn known(typed: &str) -> bool {
-    command::parse(typed).first().is_some_and(|it| {
-        let listed = grammar::is_tool(it.command.program());
-        let words = it.command.args();
+    command::parse(typed).first().is_some_and(|parsed| {
+        let listed = grammar::is_tool(parsed.command.program());
+        let words = parsed.command.args();
         // `# route tables look odd` is a remark.
-        listed && (words.len() <= 1 || words.iter().any(|it| grammar::is_word(it)))
+        listed && (words.len() <= 1 || words.iter().any(|word| grammar::is_word(word)))
     })
 }
 

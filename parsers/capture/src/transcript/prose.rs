@@ -44,7 +44,8 @@ pub(super) fn is_prose(line: &str) -> bool {
     if line.starts_with([' ', '\t']) {
         return false;
     }
-    let item = ["- ", "* ", "## ", "### ", "1. ", "> "].iter().any(|it| line.starts_with(it));
+    let item =
+        ["- ", "* ", "## ", "### ", "1. ", "> "].iter().any(|prefix| line.starts_with(prefix));
     let mut words = 0_usize;
     let mut plain = 0_usize;
     for word in line.split_whitespace() {

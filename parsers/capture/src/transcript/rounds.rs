@@ -71,7 +71,7 @@ fn by_heading(
     looped: &Loop,
 ) -> Vec<(String, usize, usize)> {
     let bare = before.is_empty() && after.is_empty();
-    let reads_one = looped.runs("x").iter().filter(|it| is_claimed(it)).count() > 0;
+    let reads_one = looped.runs("x").iter().filter(|run| is_claimed(run)).count() > 0;
     let value = |at: usize, line: &Line<'_>| {
         let rest = line.text.trim().strip_prefix(before.trim())?;
         let value = rest.strip_suffix(after.trim())?.trim();
@@ -79,7 +79,7 @@ fn by_heading(
         // `blue (id: 3)` is what `ip netns` prints of a namespace.
         let value = value.split(" (id: ").next().unwrap_or(value);
         let sound = !value.is_empty() && value.chars().all(plain);
-        let known = items.is_empty() || items.iter().any(|it| it == value);
+        let known = items.is_empty() || items.iter().any(|item| item == value);
         // A word alone may be anything, unless an output follows.
         let follows = !bare || !items.is_empty() || split::begins(lines, at + 1).is_some();
         (sound && known && follows).then(|| value.to_owned())

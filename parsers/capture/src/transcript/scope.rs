@@ -47,8 +47,8 @@ impl Scopes {
             let of_host = |sign: &str| sign.rsplit('@').next() == Some(named);
             let seen =
                 top.inner.as_deref().is_some_and(|inner| inner.contains('@') && !of_host(inner));
-            let same_look =
-                top.opened.look == Look::Same && top.host.as_deref().is_some_and(|it| it != named);
+            let same_look = top.opened.look == Look::Same
+                && top.host.as_deref().is_some_and(|host| host != named);
             let home = top.host.as_deref() == Some(named);
             if seen || same_look || home && top.opened.look == Look::Other && top.inner.is_some() {
                 self.0.clear();

@@ -64,7 +64,7 @@ fn asked(command: &Command) -> Option<Asked> {
             "-i" => asked = Asked::One(words.next()?.clone()),
             "--numeric" | "--all" | "--verbose" => {}
             flags if flags.starts_with('-') => {
-                if !flags.strip_prefix('-')?.chars().all(|it| "anve".contains(it)) {
+                if !flags.strip_prefix('-')?.chars().all(|c| "anve".contains(c)) {
                     return None;
                 }
             }

@@ -58,7 +58,7 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<Bridge>> {
         |_, line| member(text, line),
         |bridge, port| bridge.ports.push(port),
     );
-    let complaints = out.records.iter().filter_map(|it| it.error.clone());
+    let complaints = out.records.iter().filter_map(|record| record.error.clone());
     for it in complaints.collect::<Vec<_>>() {
         out.problem(ProblemKind::ToolError, it.span, it.as_str());
     }
@@ -113,7 +113,7 @@ fn head<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<Bridge>> {
     }
     bridge.stp = Some(At::new(stp == "yes", Span::of(text, stp)));
     let rest = rest.get(stp.len()..).unwrap_or_default().trim_start();
-    if COMPLAINTS.iter().any(|it| rest.starts_with(it)) {
+    if COMPLAINTS.iter().any(|complaint| rest.starts_with(complaint)) {
         bridge.error = Some(at(rest));
         return Ok(("", Read::Took(bridge)));
     }
@@ -126,7 +126,7 @@ fn head<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<Bridge>> {
 fn complaint(line: &str) -> Option<(&str, &str)> {
     let (name, rest) = line.split_once(char::is_whitespace)?;
     let rest = rest.trim_start();
-    COMPLAINTS.iter().any(|it| rest.starts_with(it)).then_some((name, rest))
+    COMPLAINTS.iter().any(|complaint| rest.starts_with(complaint)).then_some((name, rest))
 }
 
 /// Name, bridge id and the rest of a row. The id is found by its form, as blanks may be missing
@@ -166,7 +166,9 @@ mod tests {
         let shown: Vec<_> = out
             .records
             .iter()
-            .map(|it| (it.name.as_str(), it.ports.iter().map(|p| p.as_str()).collect::<Vec<_>>()))
+            .map(|record| {
+                (record.name.as_str(), record.ports.iter().map(|p| p.as_str()).collect::<Vec<_>>())
+            })
             .collect();
         assert_eq!(shown, [("br0", vec!["qvb0", "tap0"]), ("br1", vec![])]);
     }
@@ -187,7 +189,7 @@ mod tests {
                     br0\t\tcan't get info Operation not supported\n\
                     br1\t\t8000.c67808b20c2e\tno\t\tcan't get ports: No such device\n";
         let out = parse(text, &Command::new("brctl show"));
-        let said: Vec<_> = out.records.iter().filter_map(|it| it.error.as_ref()).collect();
+        let said: Vec<_> = out.records.iter().filter_map(|record| record.error.as_ref()).collect();
         assert_eq!(said[0].as_str(), "can't get info Operation not supported");
         assert_eq!((said.len(), out.lines.unread, out.problems.len()), (2, 0, 2));
         assert!(matches!(out.completeness, Completeness::Partial(_)));

@@ -105,8 +105,9 @@ mod tests {
 
     #[test]
     fn options_and_short_words_are_understood() {
-        let args =
-            |line: &str, object: &str| listed(&Command::new(line), object).map(|it| it.join(" "));
+        let args = |line: &str, object: &str| {
+            listed(&Command::new(line), object).map(|listed| listed.join(" "))
+        };
         assert_eq!(args("bridge l", "link").as_deref(), Some(""));
         assert_eq!(args("bridge -s -s -d -t fdb show", "fdb").as_deref(), Some(""));
         assert_eq!(args("bridge -n blue -j f s br br0", "fdb").as_deref(), Some("br br0"));

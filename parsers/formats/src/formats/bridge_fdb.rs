@@ -47,10 +47,10 @@ fn sniff(head: &str) -> u8 {
     if head.trim_start().starts_with("[{\"mac\":") {
         return 90;
     }
-    let Some(first) = bodies(head).find(|it| !it.is_empty()) else { return 0 };
+    let Some(first) = bodies(head).find(|body| !body.is_empty()) else { return 0 };
     let mut words = first.split_whitespace();
-    let is_mac = words.next().is_some_and(|it| it.len() == 17 && it.parse::<Mac>().is_ok());
-    let is_entry = words.next().is_some_and(|it| KEYS.contains(&it) || FLAGS.contains(&it));
+    let is_mac = words.next().is_some_and(|word| word.len() == 17 && word.parse::<Mac>().is_ok());
+    let is_entry = words.next().is_some_and(|word| KEYS.contains(&word) || FLAGS.contains(&word));
     if is_mac && is_entry { 90 } else { 0 }
 }
 
@@ -64,12 +64,12 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<FdbEntry>> {
     } else {
         each_line(text, &mut out, |line| entry(text, line));
     }
-    let dev = args.windows(2).find_map(|it| match it {
+    let dev = args.windows(2).find_map(|pair| match pair {
         [key, dev] if key == "dev" || key == "brport" => Some(Name::from(dev.as_str())),
         _ => None,
     });
-    for record in out.records.iter_mut().filter(|it| it.dev.is_none()) {
-        record.dev = dev.clone().map(|it| At::new(it, record.at));
+    for record in out.records.iter_mut().filter(|record| record.dev.is_none()) {
+        record.dev = dev.clone().map(|dev| At::new(dev, record.at));
     }
     finish(text, &mut out);
     doubt_unread(&mut out);
@@ -195,13 +195,13 @@ fn is_word(word: &str) -> bool {
 /// One element of `bridge -j fdb`.
 fn from_json(text: &str, raw: &str) -> Result<FdbEntry, String> {
     let mut object = Object::parse(text, raw)?;
-    let mut flags: Vec<_> = object.names("flags").into_iter().map(|it| it.value).collect();
-    flags.extend(object.name("state").map(|it| it.value).filter(|it| !it.is_empty()));
+    let mut flags: Vec<_> = object.names("flags").into_iter().map(|name| name.value).collect();
+    flags.extend(object.name("state").map(|name| name.value).filter(|value| !value.is_empty()));
     let mut record = FdbEntry {
         at: Span::of(text, raw),
         mac: object.value("mac")?.ok_or("an entry without `mac`")?,
         dev: object.name("ifname"),
-        vlan: object.value("vlan")?.map(|it| it.value),
+        vlan: object.value("vlan")?.map(|value| value.value),
         master: object.name("master"),
         dst: object.value("dst")?,
         flags,

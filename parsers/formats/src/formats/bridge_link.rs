@@ -50,7 +50,7 @@ fn sniff(head: &str) -> u8 {
         let is_port = has("\"ifindex\"") && has("\"priority\"") && has("\"cost\"");
         return if is_port && !has("\"qdisc\"") && !has("\"linkinfo\"") { 90 } else { 0 };
     }
-    let Some(first) = bodies(head).find(|it| !it.is_empty()) else { return 0 };
+    let Some(first) = bodies(head).find(|body| !body.is_empty()) else { return 0 };
     let is_port = first.starts_with(|c: char| c.is_ascii_digit())
         && first.contains("> mtu ")
         && first.contains(" master ")
@@ -112,7 +112,7 @@ fn port<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<BridgePort>> {
         return refuse(device, "the name of a device");
     };
     let (input, flags) = must("flags such as <UP,LOWER_UP>", token).parse(input)?;
-    let Some(flags) = flags.strip_prefix('<').and_then(|it| it.strip_suffix('>')) else {
+    let Some(flags) = flags.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')) else {
         return refuse(flags, "flags such as <UP,LOWER_UP>");
     };
     let mut port = BridgePort {
@@ -121,7 +121,7 @@ fn port<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<BridgePort>> {
         name: name(text, own),
         lower: (!lower.is_empty()).then(|| At::new(lower_ref(lower), Span::of(text, lower))),
         lower_netns: None,
-        flags: flags.split(',').filter(|it| !it.is_empty()).map(Name::from).collect(),
+        flags: flags.split(',').filter(|part| !part.is_empty()).map(Name::from).collect(),
         mtu: None,
         master: None,
         state: None,
@@ -140,7 +140,7 @@ fn port<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<BridgePort>> {
         let (rest, value) = must("a value after the last word", token).parse(rest)?;
         let number = || value.parse().ok();
         match key {
-            "mtu" => port.mtu = number().map(|it| At::new(it, Span::of(text, value))),
+            "mtu" => port.mtu = number().map(|number| At::new(number, Span::of(text, value))),
             "master" => port.master = Some(name(text, value)),
             "state" => port.state = Some(name(text, value)),
             "priority" => port.priority = number(),
@@ -201,21 +201,21 @@ fn from_json(text: &str, raw: &str) -> Result<BridgePort, String> {
     let mut object = Object::parse(text, raw)?;
     let index = object.value("ifindex")?.ok_or("a port without `ifindex`")?;
     let lower = match object.value::<u32>("link_index")? {
-        Some(index) => Some(index.map(|it| LowerRef::Index(IfIndex(it)))),
-        None => object.name("link").map(|it| it.map(LowerRef::Name)),
+        Some(index) => Some(index.map(|index| LowerRef::Index(IfIndex(index)))),
+        None => object.name("link").map(|name| name.map(LowerRef::Name)),
     };
     Ok(BridgePort {
         at: Span::of(text, raw),
         index: IfIndex(index.value),
         name: object.name("ifname").ok_or("a port without `ifname`")?,
         lower,
-        lower_netns: object.value::<u32>("link_netnsid")?.map(|it| it.map(NetnsRef::Id)),
-        flags: object.names("flags").into_iter().map(|it| it.value).collect(),
+        lower_netns: object.value::<u32>("link_netnsid")?.map(|value| value.map(NetnsRef::Id)),
+        flags: object.names("flags").into_iter().map(|name| name.value).collect(),
         mtu: object.value("mtu")?,
         master: object.name("master"),
         state: object.name("state"),
-        priority: object.value("priority")?.map(|it| it.value),
-        cost: object.value("cost")?.map(|it| it.value),
+        priority: object.value("priority")?.map(|value| value.value),
+        cost: object.value("cost")?.map(|value| value.value),
         other: object.rest(),
     })
 }
@@ -239,9 +239,9 @@ mod tests {
              7: \u{1b}[36mq@if18: \u{1b}[0m<UP> mtu 1500 master br0 state (9) priority 32 cost 2 \n";
         let out = read(text);
         assert_eq!((out.lines.read, out.lines.unread), (6, 0), "{:?}", out.problems);
-        let names: Vec<_> = out.records.iter().map(|it| it.name.as_str()).collect();
+        let names: Vec<_> = out.records.iter().map(|record| record.name.as_str()).collect();
         assert_eq!(names, ["ens3", "br0", "veth0", "tap0", "q"]);
-        let lower = |n: usize| out.records[n].lower.as_ref().map(|it| it.value.clone());
+        let lower = |n: usize| out.records[n].lower.as_ref().map(|lower| lower.value.clone());
         assert_eq!(lower(2), Some(LowerRef::Name("veth1".into())));
         assert_eq!(lower(4), Some(LowerRef::Index(IfIndex(18))));
         assert_eq!(out.records[0].other.len(), 3);

@@ -38,7 +38,7 @@ pub(crate) static FORMAT: Format = Format {
         Some(Request::filtered(&[], !args.is_empty()).about(bridge::device(args)))
     },
     sniff: |head| {
-        let first = bodies(head).find(|it| !it.is_empty()).unwrap_or_default();
+        let first = bodies(head).find(|body| !body.is_empty()).unwrap_or_default();
         let json = first.starts_with("[{\"ifname\":") && first.contains("\"vlans\":");
         if is_heading(first) || json { 95 } else { 0 }
     },
@@ -48,13 +48,13 @@ pub(crate) static FORMAT: Format = Format {
 
 /// The arguments of `bridge vlan tunnelshow`.
 fn tunnels(command: &Command) -> Option<&[String]> {
-    bridge::called(command, "vlan").filter(|(verb, _)| *verb == "tunnelshow").map(|it| it.1)
+    bridge::called(command, "vlan").filter(|(verb, _)| *verb == "tunnelshow").map(|called| called.1)
 }
 
 fn is_heading(line: &str) -> bool {
     let mut words = line.split_whitespace();
     words.next() == Some("port")
-        && words.next().is_some_and(|it| matches!(it, "vlan" | "vlan-id" | "vlan-ids"))
+        && words.next().is_some_and(|word| matches!(word, "vlan" | "vlan-id" | "vlan-ids"))
 }
 
 /// Reads the whole output.
@@ -121,7 +121,7 @@ fn port<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<Vec<BridgeVlan>>> {
 fn below<'a>(text: &str, line: &'a str, port: &[BridgeVlan]) -> Parsed<'a, Read<Below>> {
     let (_, first) = token(line)?;
     if first.starts_with(|c: char| c.is_ascii_digit()) {
-        let Some(dev) = port.first().map(|it| it.dev.clone()) else {
+        let Some(dev) = port.first().map(|port| port.dev.clone()) else {
             return refuse(first, "a port before its VLANs");
         };
         let (rest, vlan) = vlan(text, line, line, dev)?;
@@ -176,7 +176,7 @@ fn listed_only(text: &str, line: &str, dev: At<Name>) -> BridgeVlan {
 fn about<'a>(text: &str, line: &'a str) -> Parsed<'a, Vec<Field>> {
     let mut fields = Vec::new();
     let (mut input, first) = token(line)?;
-    if let Some(direction) = first.strip_suffix(':').filter(|it| matches!(*it, "RX" | "TX")) {
+    if let Some(direction) = first.strip_suffix(':').filter(|rest| matches!(*rest, "RX" | "TX")) {
         while !is_empty(input) {
             let (rest, value) = token(input)?;
             let (rest, unit) = must("`bytes` or `packets`", token).parse(rest)?;
@@ -209,15 +209,15 @@ fn from_json(text: &str, raw: &str) -> Result<Vec<BridgeVlan>, String> {
     let Some(vlans) = object.take("vlans").or_else(|| object.take("tunnels")) else {
         return Ok(vec![listed_only(text, raw, dev)]);
     };
-    elements(vlans).into_iter().map(|it| vlan_json(text, it, dev.clone())).collect()
+    elements(vlans).into_iter().map(|element| vlan_json(text, element, dev.clone())).collect()
 }
 
 fn vlan_json(text: &str, raw: &str, dev: At<Name>) -> Result<BridgeVlan, String> {
     let mut object = Object::parse(text, raw)?;
     let mut record = listed_only(text, raw, dev);
     record.vid = Some(object.value("vlan")?.ok_or("a VLAN without its id")?);
-    record.vid_end = object.value("vlanEnd")?.map(|it| it.value);
-    record.flags = object.names("flags").into_iter().map(|it| it.value).collect();
+    record.vid_end = object.value("vlanEnd")?.map(|value| value.value);
+    record.flags = object.names("flags").into_iter().map(|name| name.value).collect();
     record.other = object.rest();
     Ok(record)
 }
@@ -233,8 +233,8 @@ mod tests {
     /// Port, range and flags of each record.
     fn rows(out: &Outcome<Vec<BridgeVlan>>) -> Vec<String> {
         let show = |it: &BridgeVlan| {
-            let vid = it.vid.as_ref().map(|it| it.to_string()).unwrap_or_default();
-            let end = it.vid_end.map(|it| format!("-{it}")).unwrap_or_default();
+            let vid = it.vid.as_ref().map(|vid| vid.to_string()).unwrap_or_default();
+            let end = it.vid_end.map(|end| format!("-{end}")).unwrap_or_default();
             format!("{} {vid}{end} {}", it.dev.as_str(), it.flags.join(","))
         };
         out.records.iter().map(show).collect()

@@ -41,18 +41,18 @@ pub(crate) static FORMAT: Format = Format {
         let like = |line: &str| {
             line.contains(" src=") && line.contains(" dst=") && line.matches("src=").count() == 2
         };
-        if bodies(head).find(|it| !it.is_empty()).is_some_and(like) { 90 } else { 0 }
+        if bodies(head).find(|body| !body.is_empty()).is_some_and(like) { 90 } else { 0 }
     },
     read: |text, command| parse(text, command).map(Batch::from),
     ends: Ends::LINES,
 };
 
 fn lists(command: &Command) -> bool {
-    command.args().first().is_some_and(|it| matches!(it.as_str(), "-L" | "--dump"))
+    command.args().first().is_some_and(|arg| matches!(arg.as_str(), "-L" | "--dump"))
         && !command
             .args()
             .iter()
-            .any(|it| matches!(it.as_str(), "expect" | "dying" | "unconfirmed"))
+            .any(|arg| matches!(arg.as_str(), "expect" | "dying" | "unconfirmed"))
 }
 
 /// Reads the whole output.
@@ -65,7 +65,7 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<Connection>> {
         connection(text, line)
     });
     finish(text, &mut out);
-    let filter = command.args().iter().skip(1).find(|it| it.starts_with('-') && *it != "-o");
+    let filter = command.args().iter().skip(1).find(|arg| arg.starts_with('-') && *arg != "-o");
     if command.program() == "conntrack" && filter.is_some() {
         let partial = Completeness::Partial(format!("filtered: {command}"));
         out.completeness = std::mem::take(&mut out.completeness).and(partial);
@@ -81,7 +81,7 @@ fn connection<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<Connection>> {
         words.next();
     }
     let Some(protocol) = words.next() else { return refuse(line, what) };
-    if words.next().is_none_or(|it| it.parse::<u8>().is_err()) {
+    if words.next().is_none_or(|word| word.parse::<u8>().is_err()) {
         return refuse(line, what);
     }
     let mut found = Connection {
@@ -96,7 +96,7 @@ fn connection<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<Connection>> {
         zone: None,
         other: Vec::new(),
     };
-    if let Some(timeout) = words.peek().and_then(|it| it.parse().ok()) {
+    if let Some(timeout) = words.peek().and_then(|peek| peek.parse().ok()) {
         found.timeout = Some(timeout);
         words.next();
     }

@@ -102,7 +102,7 @@ impl Reading {
         let span = Span::of(text, piece.slice);
         if piece.kind == Kind::Foreign {
             let what = format!("not a domain but <{}>", piece.name);
-            let tag = xml::tag_length(piece.slice).and_then(|it| piece.slice.get(..it));
+            let tag = xml::tag_length(piece.slice).and_then(|length| piece.slice.get(..length));
             self.problem(ProblemKind::UnreadLine, Span::of(text, tag.unwrap_or(piece.slice)), what);
             return self.fates.set(span, Fate::Unread);
         }
@@ -171,7 +171,7 @@ impl Reading {
         let mut domain = Domain { at, nics, ..Domain::default() };
         // `virsh dumpxml VM | sed -n '/<interface/,…'`: the command names the domain.
         let args = virsh::sub_command(command).map(|(_, args)| args).unwrap_or_default();
-        if let Some(named) = args.iter().find(|it| !it.starts_with('-')) {
+        if let Some(named) = args.iter().find(|arg| !arg.starts_with('-')) {
             let name = || Some(At::new(Name::from(named.as_str()), first));
             match named.parse() {
                 Ok(id) => domain.id = Some(At::new(id, first)),
@@ -185,7 +185,7 @@ impl Reading {
     /// The text around the pieces: comments, the XML declaration, prompts, complaints.
     fn around(&mut self, text: &str, pieces: &[Piece<'_>]) {
         let mut from = 0;
-        let ends = pieces.iter().map(|it| Span::of(text, it.slice).range());
+        let ends = pieces.iter().map(|piece| Span::of(text, piece.slice).range());
         for piece in ends.chain(std::iter::once(text.len()..text.len())) {
             let mut in_comment = false;
             for part in text.get(from..piece.start).unwrap_or_default().split_inclusive('\n') {
@@ -226,7 +226,7 @@ impl Reading {
 
     fn end(mut self, text: &str) -> Outcome<Vec<Domain>> {
         self.fates.account(text, &mut self.out);
-        self.out.problems.sort_by_key(|it| it.span);
+        self.out.problems.sort_by_key(|problem| problem.span);
         let why = self.partial;
         self.out.completeness = match why {
             _ if !self.out.records.is_empty() => {

@@ -36,8 +36,8 @@ pub(crate) static FORMAT: Format = Format {
         is.then(|| Request::default().about(device(command)))
     },
     sniff: |head| {
-        let mut lines = bodies(head).filter(|it| !it.is_empty());
-        if lines.by_ref().take(16).any(|it| heading(it).is_some()) { 90 } else { 0 }
+        let mut lines = bodies(head).filter(|body| !body.is_empty());
+        if lines.by_ref().take(16).any(|line| heading(line).is_some()) { 90 } else { 0 }
     },
     read: |text, command| parse(text, command).map(Batch::from),
     ends: Ends::LINES,
@@ -92,8 +92,9 @@ pub(super) fn no_content<R>(
 ) {
     records.retain(has_content);
     if records.is_empty() {
-        let complaint = out.problems.iter().find(|it| it.kind == ProblemKind::ToolError);
-        let words = complaint.map_or_else(|| "no output".to_owned(), |it| it.message.clone());
+        let complaint = out.problems.iter().find(|problem| problem.kind == ProblemKind::ToolError);
+        let words =
+            complaint.map_or_else(|| "no output".to_owned(), |complaint| complaint.message.clone());
         let before = std::mem::take(&mut out.completeness);
         out.completeness = before.and(Completeness::Failed(words));
     }
@@ -108,12 +109,14 @@ pub(crate) fn parse(text: &str, _: &Command) -> Outcome<Vec<NicSettings>> {
     }
     let mut records = reader.records;
     // A heading with nothing below it is no record: it would say that there is no link.
-    records.retain(|it| it.link_detected.is_some() || it.speed.is_some() || !it.other.is_empty());
-    let complaint = out.problems.iter().find(|it| it.kind == ProblemKind::ToolError);
-    let words = complaint.map(|it| it.message.clone());
+    records.retain(|record| {
+        record.link_detected.is_some() || record.speed.is_some() || !record.other.is_empty()
+    });
+    let complaint = out.problems.iter().find(|problem| problem.kind == ProblemKind::ToolError);
+    let words = complaint.map(|complaint| complaint.message.clone());
     out.completeness = if records.is_empty() {
         words.map_or(Completeness::Complete, Completeness::Failed)
-    } else if records.iter().all(|it| it.link_detected.is_some()) {
+    } else if records.iter().all(|record| record.link_detected.is_some()) {
         // The driver refused one setting; what the link does is told.
         Completeness::Complete
     } else {
@@ -196,7 +199,7 @@ impl<'a> Reader<'a> {
 
 /// The device of `Settings for eth0:`.
 fn heading(line: &str) -> Option<&str> {
-    line.strip_prefix("Settings for ")?.strip_suffix(':').filter(|it| !it.is_empty())
+    line.strip_prefix("Settings for ")?.strip_suffix(':').filter(|rest| !rest.is_empty())
 }
 
 #[cfg(test)]
@@ -221,7 +224,8 @@ mod tests {
         assert_eq!(it.speed.as_ref().unwrap().as_str(), "Unknown!");
         assert_eq!(it.duplex.as_ref().unwrap().as_str(), "Unknown! (255)");
         assert!(!it.link_detected.unwrap().value);
-        let other: Vec<_> = it.other.iter().map(|it| (&*it.key, it.value.as_str())).collect();
+        let other: Vec<_> =
+            it.other.iter().map(|other| (&*other.key, other.value.as_str())).collect();
         assert_eq!(
             other,
             [

@@ -29,7 +29,7 @@ pub(crate) static FORMAT: Format = Format {
     command: "ethtool -g DEV",
     collect: &[Per::Nic.run("ethtool -g {}")],
     claims: |command| super::ethtool::asked(command, &["-g", "--show-ring"], &[Topic::NicRings]),
-    sniff: |head| if bodies(head).take(8).any(|it| heading(it).is_some()) { 95 } else { 0 },
+    sniff: |head| if bodies(head).take(8).any(|body| heading(body).is_some()) { 95 } else { 0 },
     read: |text, command| parse(text, command).map(Batch::from),
     ends: Ends::LINES,
 };
@@ -115,7 +115,7 @@ impl<'a> Reader<'a> {
 
 /// The device of `Ring parameters for eth0:`.
 fn heading(line: &str) -> Option<&str> {
-    line.strip_prefix("Ring parameters for ")?.strip_suffix(':').filter(|it| !it.is_empty())
+    line.strip_prefix("Ring parameters for ")?.strip_suffix(':').filter(|rest| !rest.is_empty())
 }
 
 #[cfg(test)]

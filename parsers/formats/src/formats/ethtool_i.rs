@@ -85,7 +85,8 @@ mod tests {
         assert_eq!((out.lines.read, out.lines.unread), (4, 0));
         let [it] = out.records.as_slice() else { panic!("{out:?}") };
         assert_eq!((it.driver.as_str(), it.bus_info.as_ref().unwrap().as_str()), ("veth", ""));
-        let other: Vec<_> = it.other.iter().map(|it| (&*it.key, it.value.as_str())).collect();
+        let other: Vec<_> =
+            it.other.iter().map(|other| (&*other.key, other.value.as_str())).collect();
         assert_eq!(other, [("version", "1.0"), ("firmware-version", "")]);
     }
 

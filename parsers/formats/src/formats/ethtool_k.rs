@@ -28,7 +28,7 @@ pub(crate) static FORMAT: Format = Format {
         let options = ["-k", "--show-features", "--show-offload"];
         super::ethtool::asked(command, &options, &[Topic::NicFeatures])
     },
-    sniff: |head| if bodies(head).take(8).any(|it| heading(it).is_some()) { 95 } else { 0 },
+    sniff: |head| if bodies(head).take(8).any(|body| heading(body).is_some()) { 95 } else { 0 },
     read: |text, command| parse(text, command).map(Batch::from),
     ends: Ends::LINES,
 };
@@ -81,7 +81,7 @@ fn read<'a>(text: &str, records: &mut Vec<NicFeatures>, line: &'a str) -> Parsed
 fn heading(line: &str) -> Option<&str> {
     let rest = line.strip_prefix("Features for ");
     let rest = rest.or_else(|| line.strip_prefix("Offload parameters for "))?;
-    rest.strip_suffix(':').filter(|it| !it.is_empty())
+    rest.strip_suffix(':').filter(|rest| !rest.is_empty())
 }
 
 #[cfg(test)]

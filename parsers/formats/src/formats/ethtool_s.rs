@@ -102,7 +102,8 @@ mod tests {
         let [stats] = out.records.as_slice() else { panic!("{out:?}") };
         let peer = stats.peer_ifindex.unwrap();
         assert_eq!((peer.value, text.get(peer.span.range()).unwrap()), (IfIndex(16), "16"));
-        let shown: Vec<_> = stats.counters.iter().map(|it| (&*it.name, *it.value)).collect();
+        let shown: Vec<_> =
+            stats.counters.iter().map(|counter| (&*counter.name, *counter.value)).collect();
         assert_eq!(shown, [("rxq0: rx_pkts", 5), ("[1]: a b", 7)]);
     }
 

@@ -42,7 +42,7 @@ pub(crate) static UFW: Format = Format {
         (command.program() == "ufw" && status).then(Request::default)
     },
     sniff: |head| {
-        let first = bodies(head).find(|it| !it.is_empty()).unwrap_or_default();
+        let first = bodies(head).find(|body| !body.is_empty()).unwrap_or_default();
         if status(first).is_some() { 90 } else { 0 }
     },
     read: |text, command| ufw(text, command).map(Batch::from),
@@ -60,9 +60,9 @@ pub(crate) static FIREWALLD: Format = Format {
         is.then(Request::default)
     },
     sniff: |head| {
-        let mut lines = bodies(head).filter(|it| !it.is_empty());
-        let zone = lines.next().is_some_and(|it| !it.starts_with(' ') && zone(it).is_some());
-        if zone && lines.next().is_some_and(|it| it.starts_with("  target: ")) { 95 } else { 0 }
+        let mut lines = bodies(head).filter(|body| !body.is_empty());
+        let zone = lines.next().is_some_and(|line| !line.starts_with(' ') && zone(line).is_some());
+        if zone && lines.next().is_some_and(|line| line.starts_with("  target: ")) { 95 } else { 0 }
     },
     read: |text, command| firewalld(text, command).map(Batch::from),
     ends: Ends::LINES,
@@ -87,7 +87,8 @@ fn ufw(text: &str, _: &Command) -> Outcome<Vec<Firewall>> {
             ufw_line(text, line, &mut found)
         });
     }
-    let active = found.as_ref().and_then(|it| it.active.as_ref()).is_some_and(|it| it.value);
+    let active =
+        found.as_ref().and_then(|found| found.active.as_ref()).is_some_and(|active| active.value);
     let mut out = out.map(|()| found.into_iter().collect::<Vec<_>>());
     finish(text, &mut out);
     never_empty(&mut out, "a status");
@@ -134,7 +135,7 @@ fn ufw_line<'a>(text: &str, line: &'a str, found: &mut Option<Firewall>) -> Pars
     if words.clone().eq(["To", "Action", "From"]) || words.clone().eq(["--", "------", "----"]) {
         return Ok(("", Read::Ignored));
     }
-    if words.any(|it| matches!(it, "ALLOW" | "DENY" | "REJECT" | "LIMIT")) {
+    if words.any(|word| matches!(word, "ALLOW" | "DENY" | "REJECT" | "LIMIT")) {
         firewall.rules.push(at(text, line.trim()));
         return took;
     }
@@ -144,11 +145,12 @@ fn ufw_line<'a>(text: &str, line: &'a str, found: &mut Option<Firewall>) -> Pars
 /// `public (active)`, `public (default, active)`: the name and whether it works.
 fn zone(line: &str) -> Option<(&str, bool)> {
     let (name, about) = line.split_once(" (").unwrap_or((line, ""));
-    let plain = |it: &str| {
-        !it.is_empty() && it.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    let plain = |text: &str| {
+        !text.is_empty()
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
     };
     let known = about.is_empty()
-        || about.strip_suffix(')')?.split(", ").all(|it| matches!(it, "active" | "default"));
+        || about.strip_suffix(')')?.split(", ").all(|part| matches!(part, "active" | "default"));
     (plain(name) && known).then_some((name, about.contains("active")))
 }
 
@@ -171,7 +173,7 @@ fn firewalld(text: &str, command: &Command) -> Outcome<Vec<Firewall>> {
     if lost && !out.completeness.is_failed() {
         out.completeness = Completeness::Failed("names, but no zone".to_owned());
     }
-    if !command.args().iter().any(|it| it == "--list-all-zones") {
+    if !command.args().iter().any(|arg| arg == "--list-all-zones") {
         let partial = Completeness::Partial("shows one zone only".to_owned());
         out.completeness = std::mem::take(&mut out.completeness).and(partial);
     }
@@ -210,7 +212,7 @@ fn zone_line<'a>(
     }
     let Some((key, value)) = line.split_once(':') else { return refuse(line, "`key: value`") };
     let value = value.trim();
-    let words = || value.split_whitespace().map(|it| at(text, it));
+    let words = || value.split_whitespace().map(|word| at(text, word));
     let switch = match value {
         "yes" => Some(true),
         "no" => Some(false),

@@ -86,7 +86,7 @@ fn asked(command: &Command) -> Option<Asked> {
             Some("-all") => asked = Asked::All,
             Some(letters) => {
                 let known = if netstat { "iaevn" } else { "asv" };
-                if letters.is_empty() || !letters.chars().all(|it| known.contains(it)) {
+                if letters.is_empty() || !letters.chars().all(|c| known.contains(c)) {
                     return None;
                 }
                 shows |= letters.contains('i');
@@ -105,7 +105,7 @@ fn is_table(command: &Command) -> bool {
         command
             .args()
             .iter()
-            .any(|it| it.starts_with('-') && !it.starts_with("--") && it.contains(letter))
+            .any(|arg| arg.starts_with('-') && !arg.starts_with("--") && arg.contains(letter))
     };
     match command.program() {
         // With `-e` it is that of `ifconfig`.
@@ -165,7 +165,7 @@ fn is_typed(line: &str) -> bool {
 /// The prompt of another shell with a command: `mininet> h1 ping h2`.
 fn is_other_prompt(line: &str) -> bool {
     line.split_once("> ").is_some_and(|(name, typed)| {
-        !name.is_empty() && name.bytes().all(|it| it.is_ascii_alphanumeric()) && !typed.is_empty()
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric()) && !typed.is_empty()
     })
 }
 

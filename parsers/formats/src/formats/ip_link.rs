@@ -117,7 +117,7 @@ fn read(text: &str, command: &Command) -> Outcome<Vec<Link>> {
     let all = text;
     let (text, rest) = all.split_at_checked(end_of_most(all)).unwrap_or((all, ""));
     let mut reader = Reader::new(text);
-    reader.labels = command.args().iter().any(|it| it == "label");
+    reader.labels = command.args().iter().any(|arg| arg == "label");
     for body in bodies(text) {
         if reader.is_orphan(body) {
             orphan(text, body, &mut out);
@@ -274,7 +274,7 @@ impl<'a> Reader<'a> {
         };
         let of_last = !rest.is_empty() && self.links.last_mut().as_ref().is_some_and(again);
         if !of_last {
-            if let Some(at) = link.other.iter().position(|it| it.key == "...") {
+            if let Some(at) = link.other.iter().position(|other| other.key == "...") {
                 let span = link.other.remove(at).value.span;
                 self.remark(ProblemKind::Truncated, span, "fields of this line were left out");
             }
@@ -383,7 +383,7 @@ impl<'a> Reader<'a> {
             return refuse(line, "an address");
         };
         let at = Span::of(text, line);
-        if self.links.last().is_none_or(|it| *it.name != name) {
+        if self.links.last().is_none_or(|link| *link.name != name) {
             self.links.push(Link::named(at, At::new(name.into(), Span::of(text, name))));
         }
         if let Some(link) = self.links.last_mut() {

@@ -182,7 +182,8 @@ fn neighbour<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<Neighbour>> {
 
 /// `used/confirmed/updated` in seconds; the next key may follow without a blank.
 fn times(input: &str) -> Parsed<'_, &str> {
-    let three = |it: &str| it.split('/').filter(|it| it.parse::<u64>().is_ok()).count() == 3;
+    let three =
+        |text: &str| text.split('/').filter(|part| part.parse::<u64>().is_ok()).count() == 3;
     let shown = take_while1(|c: char| c.is_ascii_digit() || c == '/');
     terminated(verify(shown, three), space0).parse(input)
 }
@@ -196,8 +197,8 @@ fn is_known(word: &str) -> bool {
 
 /// States are in capitals; one that iproute2 has no name for is a number.
 fn is_state(word: &str) -> bool {
-    (word.len() > 2 && word.bytes().all(|it| it.is_ascii_uppercase()))
-        || word.strip_prefix("0x").is_some_and(|it| it.bytes().all(|it| it.is_ascii_hexdigit()))
+    (word.len() > 2 && word.bytes().all(|b| b.is_ascii_uppercase()))
+        || word.strip_prefix("0x").is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 /// A MAC, or the address of another kind of link: twenty octets of InfiniBand, an IP of a tunnel.

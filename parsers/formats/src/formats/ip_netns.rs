@@ -53,9 +53,9 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<NetnsEntry>> {
         each_line(text, &mut out, |line| entry(text, line));
     }
     finish(text, &mut out);
-    let stale = |it: &str| it.contains("Peer netns reference is invalid");
-    let mut errors = out.problems.iter().filter(|it| it.kind == ProblemKind::ToolError);
-    if errors.all(|it| stale(&it.message))
+    let stale = |text: &str| text.contains("Peer netns reference is invalid");
+    let mut errors = out.problems.iter().filter(|problem| problem.kind == ProblemKind::ToolError);
+    if errors.all(|error| stale(&error.message))
         && matches!(&out.completeness, Completeness::Partial(why) if stale(why))
     {
         // Only the id of a stale file is missing, and it has none.
@@ -150,8 +150,8 @@ fn is_name(text: &str) -> bool {
 }
 
 fn digits(input: &str) -> Parsed<'_, &str> {
-    verify(nom::bytes::complete::take_while1(|c: char| c.is_ascii_digit()), |it: &str| {
-        !it.is_empty()
+    verify(nom::bytes::complete::take_while1(|c: char| c.is_ascii_digit()), |text: &str| {
+        !text.is_empty()
     })
     .parse(input)
 }
@@ -174,7 +174,7 @@ fn lists_ids(command: &Command) -> bool {
 
 /// `ls -1 /run/netns`: names alone, without dot files.
 fn is_ls(command: &Command) -> bool {
-    let path = |it: &str| matches!(it.trim_end_matches('/'), "/run/netns" | "/var/run/netns");
+    let path = |text: &str| matches!(text.trim_end_matches('/'), "/run/netns" | "/var/run/netns");
     match command.args() {
         [only] => command.program() == "ls" && path(only),
         [one, only] => command.program() == "ls" && one == "-1" && path(only),
@@ -189,16 +189,16 @@ fn sniff(head: &str) -> u8 {
             || line.starts_with("nsid ")
             || ["qdhcp-", "qrouter-", "snat-", "fip-", "ovnmeta-", "qlbaas-", "cni-"]
                 .iter()
-                .any(|it| line.starts_with(it))
+                .any(|prefix| line.starts_with(prefix))
     };
     let stale = |line: &str| line.ends_with("Peer netns reference is invalid.");
     // The last line of the head may be cut.
-    let mut lines = head.lines().map(str::trim_end).filter(|it| !it.is_empty() && !stale(it));
+    let mut lines = head.lines().map(str::trim_end).filter(|text| !text.is_empty() && !stale(text));
     let Some(first) = lines.next() else { return 0 };
     if !is_name(first) && !known(first) {
         return 0;
     }
-    if known(first) && lines.all(|it| is_name(it) || known(it)) { 60 } else { 0 }
+    if known(first) && lines.all(|line| is_name(line) || known(line)) { 60 } else { 0 }
 }
 
 #[cfg(test)]
@@ -210,9 +210,9 @@ mod tests {
         let all = out
             .records
             .iter()
-            .map(|it| {
-                let name = it.name.as_ref().map_or("-", |it| it.as_str());
-                it.nsid.map_or(name.to_owned(), |id| format!("{name}={}", id.value))
+            .map(|record| {
+                let name = record.name.as_ref().map_or("-", |name| name.as_str());
+                record.nsid.map_or(name.to_owned(), |id| format!("{name}={}", id.value))
             })
             .collect();
         (all, out)

@@ -71,9 +71,9 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<Route>> {
         }
     };
     // Without a family only `table all` lists both (`iproute_list_flush_or_save`).
-    let all = |args: &[String]| args.iter().any(|it| it == "all" || "cached".starts_with(&**it));
-    let hint = IpCommand::of(command).and_then(|it| it.family);
-    let hint = hint.or_else(|| shown(command).filter(|it| !all(it)).map(|_| Family::Inet));
+    let all = |args: &[String]| args.iter().any(|arg| arg == "all" || "cached".starts_with(&**arg));
+    let hint = IpCommand::of(command).and_then(|call| call.family);
+    let hint = hint.or_else(|| shown(command).filter(|shown| !all(shown)).map(|_| Family::Inet));
     for route in &mut out.records {
         if route.family.is_none() {
             route.family = family(route).or(hint);
@@ -172,10 +172,10 @@ fn family(route: &Route) -> Option<Family> {
     route
         .destination
         .as_ref()
-        .map(|it| of(it.addr()))
+        .map(|destination| of(destination.addr()))
         .or_else(|| route.src.map(of))
         .or_else(|| route.via.as_ref().and_then(via))
-        .or_else(|| route.nexthops.iter().find_map(|it: &Nexthop| it.via.as_ref().and_then(via)))
+        .or_else(|| route.nexthops.iter().find_map(|hop: &Nexthop| hop.via.as_ref().and_then(via)))
         .or_else(|| Field::find(&route.other, "pref").map(|_| Family::Inet6))
 }
 
@@ -252,15 +252,19 @@ fn sniff(head: &str) -> u8 {
         let is = head.starts_with("\"dst\"") || head.starts_with("\"type\"");
         let route = ["\"protocol\"", "\"gateway\"", "\"flags\"", "\"scope\""];
         let neighbour = head.contains("\"lladdr\"") || head.contains("\"state\"");
-        return if is && !neighbour && route.iter().any(|it| head.contains(it)) { 85 } else { 0 };
+        return if is && !neighbour && route.iter().any(|route| head.contains(route)) {
+            85
+        } else {
+            0
+        };
     }
-    let Some(first) = head.lines().find(|it| !it.trim().is_empty()) else { return 0 };
+    let Some(first) = head.lines().find(|line| !line.trim().is_empty()) else { return 0 };
     match route(first, first.trim_end()) {
         Ok((rest, Read::Took(_))) if rest.trim().is_empty() => {
             let words = || first.split_ascii_whitespace();
-            let strong = |it: &str| matches!(it, "via" | "proto" | "scope" | "metric" | "nhid");
-            let lladdr =
-                words().any(|it| it == "lladdr" || it.chars().all(|c| c.is_ascii_uppercase()));
+            let strong = |text: &str| matches!(text, "via" | "proto" | "scope" | "metric" | "nhid");
+            let lladdr = words()
+                .any(|word| word == "lladdr" || word.chars().all(|c| c.is_ascii_uppercase()));
             if lladdr {
                 0
             } else if words().any(strong) {
@@ -405,7 +409,7 @@ mod tests {
         assert_eq!((out.lines.total, out.lines.unread, out.problems.len()), (6, 6, 6));
         // What stands before a remark is kept.
         assert_eq!(out.records.len(), 1);
-        let said: Vec<_> = out.problems.iter().map(|it| it.message.as_str()).collect();
+        let said: Vec<_> = out.problems.iter().map(|problem| problem.message.as_str()).collect();
         assert_eq!(said[0], "expected an address after `via`");
     }
 
@@ -445,7 +449,7 @@ mod tests {
                 .cloned()
                 .map(|mut it| {
                     it.at = Span::default();
-                    it.nexthops.iter_mut().for_each(|it| it.at = Span::default());
+                    it.nexthops.iter_mut().for_each(|hop| hop.at = Span::default());
                     it
                 })
                 .collect::<Vec<_>>()

@@ -41,10 +41,10 @@ pub(crate) static FORMAT: Format = Format {
 pub(crate) fn parse(text: &str, _: &Command) -> Outcome<Vec<RouteLookup>> {
     // The lines are those of `ip route`.
     let mut out = ip_route::parse(text, &Command::new("ip route show table all"));
-    let wide = out.records.iter().find(|it| {
-        it.destination.as_ref().is_none_or(|net| net.prefix_len() != net.max_prefix_len())
+    let wide = out.records.iter().find(|record| {
+        record.destination.as_ref().is_none_or(|net| net.prefix_len() != net.max_prefix_len())
     });
-    if let Some(at) = wide.map(|it| it.at) {
+    if let Some(at) = wide.map(|wide| wide.at) {
         let what = "the answer is about one address, this is an entry of a table";
         out.problem(ProblemKind::BadValue, at, what);
     }

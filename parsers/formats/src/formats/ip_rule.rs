@@ -67,7 +67,7 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<Rule>> {
     } else {
         each_line(text, &mut out, |line| rule(text, line));
     }
-    let hint = IpCommand::of(command).and_then(|it| it.family);
+    let hint = IpCommand::of(command).and_then(|call| call.family);
     for rule in &mut out.records {
         rule.family = family(rule).or(hint);
     }
@@ -156,7 +156,7 @@ fn device<'a>(
     let (input, dev) = bare(input, "a device after `iif` or `oif`")?;
     *slot = Some(dev);
     let (rest, mark) = opt(preceded(space0, tag("[detached]"))).parse(input)?;
-    other.extend(mark.map(|it| Field { key: key.into(), value: at(text, it) }));
+    other.extend(mark.map(|mark| Field { key: key.into(), value: at(text, mark) }));
     Ok(rest.trim_start())
 }
 
@@ -178,7 +178,7 @@ fn empty(at: Span, priority: u32) -> Rule {
 }
 
 fn family(rule: &Rule) -> Option<Family> {
-    rule.from.or(rule.to).map(|it| of(it.addr()))
+    rule.from.or(rule.to).map(|from| of(from.addr()))
 }
 
 /// The arguments behind `ip rule show`; `None` for another command.
@@ -228,11 +228,11 @@ mod tests {
         assert_eq!(out.problems, []);
         let [local, not, hole, vrf, ports, dvr] = out.records.as_slice() else { panic!() };
         assert_eq!((local.priority, local.family), (0, None));
-        assert!(not.not && not.lookup.as_deref().is_some_and(|it| it == "10"));
+        assert!(not.not && not.lookup.as_deref().is_some_and(|found| found == "10"));
         assert_eq!(not.fwmark.as_deref(), Some("0x1/0xff"));
         assert_eq!(not.iif.as_deref(), Some("eth1"));
         let other: Vec<_> =
-            not.other.iter().map(|it| (it.key.as_str(), it.value.as_str())).collect();
+            not.other.iter().map(|other| (other.key.as_str(), other.value.as_str())).collect();
         assert_eq!(other, [("iif", "[detached]"), ("suppress_prefixlength", "0")]);
         assert_eq!(hole.action.as_deref(), Some("blackhole"));
         assert_eq!(hole.to.unwrap().to_string(), "10.5.0.0/16");

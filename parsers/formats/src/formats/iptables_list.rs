@@ -48,9 +48,9 @@ pub(crate) static FORMAT: Format = Format {
         Some(request.of_table(Some(asked.table)).of_family(Some(asked.family)))
     },
     sniff: |head| {
-        let mut lines = bodies(head).filter(|it| !it.is_empty() && !it.starts_with('#'));
-        let chain = lines.next().is_some_and(|it| chain(it, it).is_ok());
-        if chain && lines.next().is_some_and(|it| Columns::of(it).is_some()) { 90 } else { 0 }
+        let mut lines = bodies(head).filter(|body| !body.is_empty() && !body.starts_with('#'));
+        let chain = lines.next().is_some_and(|line| chain(line, line).is_ok());
+        if chain && lines.next().is_some_and(|line| Columns::of(line).is_some()) { 90 } else { 0 }
     },
     read: |text, command| parse(text, command).map(Batch::from),
     ends: Ends::LINES,
@@ -82,7 +82,7 @@ fn asked(command: &Command) -> Option<Asked<'_>> {
                 Some(flags) if flags.bytes().all(|it| b"nvxZ4".contains(&it)) => {}
                 Some(_) => return None,
                 // `-w 5`.
-                None if word.bytes().all(|it| it.is_ascii_digit()) => {}
+                None if word.bytes().all(|b| b.is_ascii_digit()) => {}
                 None => asked.chain = Some(word),
             },
         }
@@ -107,12 +107,12 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<NetfilterTable
     let mut reader = Reader {
         text,
         table: None,
-        family: asked.as_ref().map(|it| it.family),
-        name: asked.as_ref().map(|it| it.table.into()).unwrap_or_default(),
+        family: asked.as_ref().map(|asked| asked.family),
+        name: asked.as_ref().map(|asked| asked.table.into()).unwrap_or_default(),
         columns: None,
         partial: None,
     };
-    if let Some(chain) = asked.as_ref().and_then(|it| it.chain) {
+    if let Some(chain) = asked.as_ref().and_then(|asked| asked.chain) {
         reader.partial = Some(format!("shows chain {chain} only"));
     }
     for body in bodies(text) {
@@ -128,7 +128,7 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<NetfilterTable
     }
     finish(text, &mut out);
     if let Some(table) = &mut reader.table {
-        let one = asked.as_ref().is_some_and(|it| it.chain.is_some());
+        let one = asked.as_ref().is_some_and(|asked| asked.chain.is_some());
         table.committed = out.lines.unread == 0 && !one;
         if asked.is_none() && !name_by_chains(table) {
             reader.partial.get_or_insert_with(|| "of an unknown table".to_owned());
@@ -173,7 +173,7 @@ impl<'a> Reader<'a> {
             self.columns = Some(columns);
             return Ok(("", Read::Ignored));
         };
-        let chain = table.chains.last().map(|it| it.name.clone()).unwrap_or_default();
+        let chain = table.chains.last().map(|chain| chain.name.clone()).unwrap_or_default();
         let (rest, rule) = rule(self.text, line, columns, chain)?;
         table.rules.push(rule);
         Ok((rest, Read::Took(())))
@@ -199,7 +199,7 @@ fn chain<'a>(text: &str, line: &'a str) -> Parsed<'a, NetfilterChain> {
     let (rest, policy) = must("`policy` or `references`", policy).parse(inner)?;
     chain.policy = Some(at(text, policy));
     if !rest.is_empty() {
-        let parts = rest.strip_suffix(" bytes").and_then(|it| it.split_once(" packets, "));
+        let parts = rest.strip_suffix(" bytes").and_then(|rest| rest.split_once(" packets, "));
         let counters = parts.and_then(|(packets, bytes)| Some((count(packets)?, count(bytes)?)));
         if counters.is_none() {
             return refuse(rest, "packets and bytes after the policy");

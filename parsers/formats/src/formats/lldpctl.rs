@@ -59,7 +59,9 @@ fn asked(command: &Command) -> Option<&[String]> {
         };
     }
     match (command.program(), args) {
-        ("lldpctl", devices) if devices.iter().all(|it| !it.starts_with('-')) => Some(devices),
+        ("lldpctl", devices) if devices.iter().all(|device| !device.starts_with('-')) => {
+            Some(devices)
+        }
         ("lldpcli", [show, what, ..]) if show == "show" && what.starts_with("neigh") => Some(&[]),
         _ => None,
     }
@@ -85,7 +87,7 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<LldpNeighbour>
     let mut out = out.map(|()| all);
     finish(text, &mut out);
     never_empty(&mut out, "a heading");
-    if asked(command).is_some_and(|it| !it.is_empty()) {
+    if asked(command).is_some_and(|asked| !asked.is_empty()) {
         let partial =
             Completeness::Partial("shows only the devices that were asked for".to_owned());
         out.completeness = std::mem::take(&mut out.completeness).and(partial);
@@ -135,7 +137,7 @@ fn read<'a>(
         }
         let mut parts = value.split(',').map(str::trim);
         let dev = parts.next().unwrap_or_default();
-        let via = parts.find_map(|it| it.strip_prefix("via: "));
+        let via = parts.find_map(|part| part.strip_prefix("via: "));
         let mut found = neighbour(Span::of(text, line), at(text, dev));
         found.protocol = via.map(Name::from);
         all.push(found);

@@ -50,7 +50,7 @@ pub(crate) static NETWORKCTL: Format = Format {
         (command.program() == "networkctl" && read).then(Request::default)
     },
     sniff: |head| {
-        let first = bodies(head).find(|it| !it.is_empty()).unwrap_or_default();
+        let first = bodies(head).find(|body| !body.is_empty()).unwrap_or_default();
         let text = heading(first).is_some() && head.contains(" State: ");
         if text || networkd::begins(head) { 90 } else { 0 }
     },
@@ -68,7 +68,7 @@ pub(crate) static NMCLI: Format = Format {
         Some(Request::filtered(&[], !devices.is_empty()).about(devices.first().map(String::as_str)))
     },
     sniff: |head| {
-        let first = bodies(head).find(|it| !it.is_empty()).unwrap_or_default();
+        let first = bodies(head).find(|body| !body.is_empty()).unwrap_or_default();
         if first.starts_with("GENERAL.DEVICE:") { 95 } else { 0 }
     },
     read: |text, command| nmcli(text, command).map(Batch::from),
@@ -82,7 +82,7 @@ pub(crate) static TEAMDCTL: Format = Format {
     collect: &[],
     claims: |command| Some(Request::default().about(Some(team(command)?))),
     sniff: |head| {
-        let first = bodies(head).find(|it| !it.is_empty()).unwrap_or_default();
+        let first = bodies(head).find(|body| !body.is_empty()).unwrap_or_default();
         if first == "setup:" && head.contains("\n  runner: ") { 95 } else { 0 }
     },
     read: |text, command| teamdctl(text, command).map(Batch::from),
@@ -133,7 +133,7 @@ fn heading(line: &str) -> Option<&str> {
     let rest = line.trim_start().strip_prefix(['●', '*', '○', '↻', '×'])?;
     let (index, name) = rest.trim_start().split_once(": ")?;
     let plain = !name.is_empty() && !name.contains(char::is_whitespace);
-    (index.bytes().all(|it| it.is_ascii_digit()) && !index.is_empty() && plain).then_some(name)
+    (index.bytes().all(|b| b.is_ascii_digit()) && !index.is_empty() && plain).then_some(name)
 }
 
 fn networkctl(text: &str, command: &Command) -> Outcome<Vec<ManagedDevice>> {
@@ -216,8 +216,8 @@ fn status_line<'a>(
 
 /// Keys of networkctl are words with a capital; an IPv6 address is none.
 fn is_key(word: &str) -> bool {
-    word.starts_with(|it: char| it.is_ascii_uppercase())
-        && word.chars().all(|it| it.is_ascii_alphanumeric() || " -/()".contains(it))
+    word.starts_with(|c: char| c.is_ascii_uppercase())
+        && word.chars().all(|c| c.is_ascii_alphanumeric() || " -/()".contains(c))
 }
 
 /// The devices that `nmcli device show` was asked for.
@@ -226,7 +226,7 @@ fn nmcli_devices(command: &Command) -> Option<&[String]> {
         return None;
     }
     let words = command.args();
-    let from = words.iter().position(|it| !it.starts_with('-'))?;
+    let from = words.iter().position(|word| !word.starts_with('-'))?;
     match words.get(from..)? {
         [object, show, devices @ ..]
             if "device".starts_with(object.as_str()) && "show".starts_with(show.as_str()) =>
@@ -246,7 +246,7 @@ fn nmcli(text: &str, command: &Command) -> Outcome<Vec<ManagedDevice>> {
     let mut out = out.map(|()| all);
     finish(text, &mut out);
     never_empty(&mut out, "a device lo");
-    if nmcli_devices(command).is_some_and(|it| !it.is_empty()) {
+    if nmcli_devices(command).is_some_and(|device| !device.is_empty()) {
         let partial =
             Completeness::Partial("shows only the devices that were asked for".to_owned());
         out.completeness = std::mem::take(&mut out.completeness).and(partial);
@@ -283,9 +283,9 @@ fn nmcli_line<'a>(text: &str, line: &'a str, all: &mut Vec<ManagedDevice>) -> Pa
 
 /// The team of `teamdctl TEAM state [view]`.
 fn team(command: &Command) -> Option<&str> {
-    let mut words = command.args().iter().filter(|it| !it.starts_with('-')).map(String::as_str);
+    let mut words = command.args().iter().filter(|arg| !arg.starts_with('-')).map(String::as_str);
     let team = words.next().filter(|_| command.program() == "teamdctl")?;
-    let view = words.next() == Some("state") && words.next().is_none_or(|it| it == "view");
+    let view = words.next() == Some("state") && words.next().is_none_or(|word| word == "view");
     view.then_some(team)
 }
 
@@ -298,10 +298,10 @@ fn teamdctl(text: &str, command: &Command) -> Outcome<Vec<ManagedDevice>> {
         one_line(text, body, &mut out, &mut |line| {
             let content = line.trim_start();
             let indent = line.len() - content.len();
-            path.retain(|it| it.0 < indent);
+            path.retain(|path| path.0 < indent);
             let words = content.split_once(": ");
             let heading = content.strip_suffix(':').or_else(|| {
-                let port = words.is_none() && path.last().is_some_and(|it| it.1 == "ports");
+                let port = words.is_none() && path.last().is_some_and(|path| path.1 == "ports");
                 port.then_some(content)
             });
             if indent == 0 && !matches!(heading, Some("setup" | "ports" | "runner")) {
@@ -311,13 +311,13 @@ fn teamdctl(text: &str, command: &Command) -> Outcome<Vec<ManagedDevice>> {
                 return refuse(line, "setup, ports or runner above this line");
             }
             let found = found.get_or_insert_with(|| {
-                let dev = team(command).map(|it| At::new(Name::from(it), Span::of(text, line)));
+                let dev = team(command).map(|team| At::new(Name::from(team), Span::of(text, line)));
                 device(text, line, "teamd", dev)
             });
             match (heading, words) {
                 (Some(heading), _) => path.push((indent, heading)),
                 (None, Some((key, value))) => {
-                    let above: Vec<&str> = path.iter().map(|it| it.1).collect();
+                    let above: Vec<&str> = path.iter().map(|path| path.1).collect();
                     let full = format!("{}/{key}", above.join("/"));
                     let field = if full == "setup/runner" { "kind" } else { "" };
                     put(text, found, field, &full, value.trim());
@@ -356,7 +356,7 @@ mod tests {
         assert_eq!(it.dev.as_ref().unwrap().as_str(), "eth0");
         assert_eq!(it.state.as_ref().unwrap().as_str(), "routable (configured)");
         assert_eq!(
-            it.addresses.iter().map(|it| it.as_str()).collect::<Vec<_>>(),
+            it.addresses.iter().map(|address| address.as_str()).collect::<Vec<_>>(),
             ["192.0.2.7", "fe80::5054:ff:fe00:7"]
         );
         assert_eq!((it.mtu.as_ref().unwrap().value, it.gateways.len()), (1500, 1));

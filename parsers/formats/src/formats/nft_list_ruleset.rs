@@ -47,8 +47,9 @@ pub(crate) static FORMAT: Format = Format {
         if json::is_json(head) {
             return 95;
         }
-        let mut lines = bodies(head).filter(|it| !it.is_empty() && !it.starts_with('#'));
-        let table = lines.next().is_some_and(|it| it.starts_with("table ") && it.contains(" {"));
+        let mut lines = bodies(head).filter(|body| !body.is_empty() && !body.starts_with('#'));
+        let table =
+            lines.next().is_some_and(|line| line.starts_with("table ") && line.contains(" {"));
         let inside = lines.next().is_some_and(|it| {
             let it = it.trim_start();
             it == "}" || OBJECTS.iter().any(|object| it.starts_with(object))
@@ -82,7 +83,7 @@ fn asked(command: &Command) -> Option<bool> {
         return None;
     }
     let mut words = command.args().iter().map(String::as_str).peekable();
-    while let Some(option) = words.next_if(|it| it.starts_with('-')) {
+    while let Some(option) = words.next_if(|word| word.starts_with('-')) {
         if matches!(option, "-f" | "--file" | "-i" | "-c") {
             return None;
         }
@@ -174,7 +175,7 @@ impl<'a> Reader<'a> {
         if line == "flush ruleset" {
             return Ok(("", Read::Ignored));
         }
-        if ["sudo ", "nft "].iter().any(|it| line.starts_with(it)) {
+        if ["sudo ", "nft "].iter().any(|prefix| line.starts_with(prefix)) {
             self.partial = Some("commands stand among the output");
             return Ok(("", Read::Ignored));
         }
@@ -213,15 +214,15 @@ impl<'a> Reader<'a> {
         let Some(table) = self.tables.last_mut() else { return refuse(line, "a table") };
         let (bare, handle) = without_handle(content);
         let Some(head) = bare.strip_suffix('{') else {
-            if ["comment ", "flags ", "owner"].iter().any(|it| content.starts_with(it)) {
+            if ["comment ", "flags ", "owner"].iter().any(|prefix| content.starts_with(prefix)) {
                 table.other.push(at(text, content));
                 return Ok(("", Read::Took(())));
             }
             return refuse(line, "a chain, a set or another object with `{`");
         };
-        let object = OBJECTS.iter().find(|it| head.starts_with(*it));
+        let object = OBJECTS.iter().find(|object| head.starts_with(*object));
         let Some((object, name)) =
-            object.and_then(|it| Some((it.trim_end(), head.get(it.len()..)?)))
+            object.and_then(|object| Some((object.trim_end(), head.get(object.len()..)?)))
         else {
             return refuse(line, "a chain, a set or another object");
         };

@@ -59,7 +59,7 @@ pub(super) fn is_log(line: &str) -> bool {
     let number = parts.next().unwrap_or_default();
     let level = parts.nth(1).unwrap_or_default();
     time.starts_with(|c: char| c.is_ascii_digit())
-        && number.bytes().all(|it| it.is_ascii_digit())
+        && number.bytes().all(|b| b.is_ascii_digit())
         && matches!(level, "EMER" | "ERR" | "WARN" | "INFO" | "DBG")
         && tool_error(line).is_none()
 }
@@ -98,11 +98,11 @@ pub(super) fn quoted(shown: &str) -> Option<Name> {
 /// `0x1f` or `31`.
 pub(super) fn integer(shown: &str) -> Option<u64> {
     match shown.strip_prefix("0x") {
-        Some(hex) if hex.bytes().all(|it| it.is_ascii_hexdigit()) => {
+        Some(hex) if hex.bytes().all(|b| b.is_ascii_hexdigit()) => {
             u64::from_str_radix(hex, 16).ok()
         }
         Some(_) => None,
-        None if shown.bytes().all(|it| it.is_ascii_digit()) => shown.parse().ok(),
+        None if shown.bytes().all(|b| b.is_ascii_digit()) => shown.parse().ok(),
         None => None,
     }
 }

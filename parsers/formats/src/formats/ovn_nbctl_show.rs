@@ -45,8 +45,8 @@ pub(crate) static FORMAT: Format = Format {
         is.then(|| Request::whole(&[Topic::OvnNorth]))
     },
     sniff: |head| {
-        let mut lines = bodies(head).filter(|it| !it.is_empty() && !is_log_line(it));
-        if lines.next().is_some_and(|it| heading(it).is_some()) { 95 } else { 0 }
+        let mut lines = bodies(head).filter(|body| !body.is_empty() && !is_log_line(body));
+        if lines.next().is_some_and(|line| heading(line).is_some()) { 95 } else { 0 }
     },
     read: |text, command| parse(text, command).map(Batch::from),
     ends: Ends::LINES,
@@ -139,7 +139,7 @@ impl<'a> Tree<'a> {
     fn start(&mut self, table: &str, uuid: &str, name: &str, alias: Option<&str>, line: &str) {
         let mut record = columns::record(table, Span::of(self.text, line));
         record.uuid = Some(self.at(uuid));
-        let (name, alias) = (self.at(name), alias.map(|it| self.at(it)));
+        let (name, alias) = (self.at(name), alias.map(|alias| self.at(alias)));
         match &mut record.row {
             OvsRow::Switch(it) => (it.name, it.alias) = (name, alias),
             OvsRow::Router(it) => (it.name, it.alias) = (name, alias),
@@ -158,8 +158,8 @@ impl<'a> Tree<'a> {
         };
         let name = self.at(name);
         let at = Span::of(self.text, line);
-        let parent = self.parent.and_then(|it| self.records.get_mut(it))?;
-        let above = parent.uuid.clone().map(|it| it.map(OvsRef::Uuid));
+        let parent = self.parent.and_then(|parent| self.records.get_mut(parent))?;
+        let above = parent.uuid.clone().map(|uuid| uuid.map(OvsRef::Uuid));
         let mut record = match &mut parent.row {
             OvsRow::Switch(it) => {
                 it.ports.push(name.clone().map(OvsRef::Name));
@@ -183,8 +183,8 @@ impl<'a> Tree<'a> {
 
     /// A translation of the router above.
     fn nat(&mut self, uuid: &str, line: &str) -> Option<()> {
-        let parent = self.parent.and_then(|it| self.records.get(it))?;
-        let above = parent.uuid.clone().map(|it| it.map(OvsRef::Uuid));
+        let parent = self.parent.and_then(|parent| self.records.get(parent))?;
+        let above = parent.uuid.clone().map(|uuid| uuid.map(OvsRef::Uuid));
         if !matches!(parent.row, OvsRow::Router(_)) {
             return None;
         }
@@ -207,7 +207,7 @@ impl<'a> Tree<'a> {
             (OvsRow::SwitchPort(it), "type") => it.kind = one(value),
             (OvsRow::SwitchPort(it), "parent") => it.parent = one(value),
             (OvsRow::SwitchPort(it), "tag") => {
-                let tag = value.parse().ok().filter(|it| *it < 4096)?;
+                let tag = value.parse().ok().filter(|parsed| *parsed < 4096)?;
                 it.tag = Some(At::new(tag, span(text, value)));
             }
             (OvsRow::SwitchPort(it), "addresses") => it.addresses = quoted_list(text, value)?,
@@ -216,8 +216,9 @@ impl<'a> Tree<'a> {
             (OvsRow::RouterPort(it), "networks") => it.networks = quoted_list(text, value)?,
             (OvsRow::RouterPort(it), "gateway chassis") => {
                 let names = value.strip_prefix('[')?.strip_suffix(']')?.split_whitespace();
-                it.gateway_chassis =
-                    names.map(|it| At::new(OvsRef::Name(it.into()), span(text, it))).collect();
+                it.gateway_chassis = names
+                    .map(|name| At::new(OvsRef::Name(name.into()), span(text, name)))
+                    .collect();
             }
             (OvsRow::Nat(it), "type") => it.kind = one(value),
             (OvsRow::Nat(it), "external ip") => it.external_ip = one(value),

@@ -45,10 +45,10 @@ pub(crate) static FORMAT: Format = Format {
         is.then(|| Request::whole(&[Topic::OvnSouth]))
     },
     sniff: |head| {
-        let mut lines = bodies(head).filter(|it| !it.is_empty() && !is_log_line(it));
+        let mut lines = bodies(head).filter(|body| !body.is_empty() && !is_log_line(body));
         let first = lines.next().unwrap_or_default();
         let second = lines.next().unwrap_or_default().trim_start();
-        let inside = ["hostname: ", "Encap "].iter().any(|it| second.starts_with(it));
+        let inside = ["hostname: ", "Encap "].iter().any(|prefix| second.starts_with(prefix));
         if first.starts_with("Chassis ") && inside { 95 } else { 0 }
     },
     read: |text, command| parse(text, command).map(Batch::from),
@@ -119,9 +119,9 @@ impl<'a> Tree<'a> {
         };
         // `hostname` stands beside the headings inside a chassis, in front of them.
         let inner = indent > self.indent;
-        let owner = self.records.iter_mut().rev().find(|it| {
-            inner && !matches!(it.row, OvsRow::PortBinding(_))
-                || matches!(it.row, OvsRow::Chassis(_))
+        let owner = self.records.iter_mut().rev().find(|record| {
+            inner && !matches!(record.row, OvsRow::PortBinding(_))
+                || matches!(record.row, OvsRow::Chassis(_))
         });
         let Some(record) = owner.filter(|_| self.chassis.is_some() && !self.lost) else {
             return refuse(line, "a heading above that this line could belong to");
@@ -152,7 +152,7 @@ impl<'a> Tree<'a> {
             }
             OvsRow::PortBinding(it) => {
                 it.logical_port = name;
-                it.chassis = self.chassis.clone().map(|it| it.map(OvsRef::Name));
+                it.chassis = self.chassis.clone().map(|chassis| chassis.map(OvsRef::Name));
             }
             _ => {}
         }

@@ -61,7 +61,7 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<OvsFdbEntry>> 
                 let from = Span::of(body, word).end as usize;
                 row = body.get(from..).unwrap_or(body);
             }
-            let owner = leads.as_ref().filter(|it| !it.is_empty()).or(bridge.as_ref());
+            let owner = leads.as_ref().filter(|lead| !lead.is_empty()).or(bridge.as_ref());
             let read = one_line(text, body, &mut out, &mut |line| entry(text, line, row, owner));
             out.records.extend(read);
         }

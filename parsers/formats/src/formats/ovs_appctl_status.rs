@@ -67,9 +67,9 @@ fn asks(command: &Command, verb: &str) -> Option<Request> {
 }
 
 fn sniff(head: &str, first_key: &str) -> u8 {
-    let mut lines = bodies(head).filter(|it| !it.is_empty() && !is_log(it));
-    let named = lines.next().is_some_and(|it| title(it).is_some());
-    let keyed = lines.next().is_some_and(|it| it.trim_start().starts_with(first_key));
+    let mut lines = bodies(head).filter(|body| !body.is_empty() && !is_log(body));
+    let named = lines.next().is_some_and(|line| title(line).is_some());
+    let keyed = lines.next().is_some_and(|line| line.trim_start().starts_with(first_key));
     if named && keyed { 90 } else { 0 }
 }
 
@@ -85,7 +85,7 @@ pub(crate) fn parse(text: &str, command: &Command, of: OvsStatusKind) -> Outcome
         }
     }
     finish(text, &mut out);
-    let asked = OvsCommand::of(command, "ovs-appctl").is_some_and(|it| !it.args.is_empty());
+    let asked = OvsCommand::of(command, "ovs-appctl").is_some_and(|call| !call.args.is_empty());
     if asked && !out.completeness.is_failed() {
         let part = Completeness::Partial("shows the port that was asked for only".to_owned());
         out.completeness = std::mem::take(&mut out.completeness).and(part);
@@ -112,7 +112,7 @@ fn line<'a>(
     let Some(block) = all.last_mut() else { return refuse(line, "`---- NAME ----`") };
     let content = line.trim_start();
     if let Some((name, states)) = member(content).filter(|_| of != OvsStatusKind::Bfd) {
-        let states = states.split_whitespace().map(|it| at(text, it)).collect();
+        let states = states.split_whitespace().map(|word| at(text, word)).collect();
         let fields = Vec::new();
         block.members.push(OvsStatusMember { name: at(text, name), states, active: false, fields });
         return Ok(("", Read::Took(())));
@@ -144,7 +144,7 @@ fn at(text: &str, part: &str) -> At<Name> {
 
 /// The name in `---- NAME ----`.
 fn title(line: &str) -> Option<&str> {
-    line.strip_prefix("---- ")?.strip_suffix(" ----").filter(|it| !it.is_empty())
+    line.strip_prefix("---- ")?.strip_suffix(" ----").filter(|rest| !rest.is_empty())
 }
 
 /// `member eth1: enabled`, `slave: eth1: current attached`. Names may hold colons.
@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(field(&out.records[0].fields, "status"), "active negotiated");
         let member = &out.records[0].members[0];
         assert_eq!(
-            member.states.iter().map(|it| it.as_str()).collect::<Vec<_>>(),
+            member.states.iter().map(|state| state.as_str()).collect::<Vec<_>>(),
             ["current", "attached"]
         );
         assert_eq!(field(&member.fields, "partner sys_id"), "02:00:00:00:00:09");

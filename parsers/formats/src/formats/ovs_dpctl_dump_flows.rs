@@ -30,14 +30,15 @@ pub(crate) static FORMAT: Format = Format {
     collect: &[],
     claims: |command| {
         let verb = |tool: &str, verbs: &[&str]| {
-            OvsCommand::of(command, tool).is_some_and(|it| verbs.contains(&it.verb))
+            OvsCommand::of(command, tool).is_some_and(|call| verbs.contains(&call.verb))
         };
         let is = verb("ovs-dpctl", &["dump-flows"])
             || verb("ovs-appctl", &["dpctl/dump-flows", "dpctl.dump-flows"]);
         is.then(Request::default)
     },
     sniff: |head| {
-        let first = bodies(head).find(|it| !it.is_empty() && !is_log(it) && !is_heading(it));
+        let first =
+            bodies(head).find(|body| !body.is_empty() && !is_log(body) && !is_heading(body));
         let like = |line: &str| line.contains("recirc_id(") && line.contains(", packets:");
         if first.is_some_and(like) { 95 } else { 0 }
     },
@@ -57,7 +58,7 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<DatapathFlow>>
     });
     finish(text, &mut out);
     let filter =
-        command.args().iter().find(|it| it.starts_with("filter=") || it.starts_with("type="));
+        command.args().iter().find(|arg| arg.starts_with("filter=") || arg.starts_with("type="));
     if let Some(filter) = filter {
         let partial = Completeness::Partial(format!("filtered: {filter}"));
         out.completeness = std::mem::take(&mut out.completeness).and(partial);
@@ -73,14 +74,15 @@ fn flow<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<DatapathFlow>> {
     if !matches.contains('(') || actions.trim().is_empty() {
         return refuse(line, what);
     }
-    let (ufid, matches) = match matches.strip_prefix("ufid:").and_then(|it| it.split_once(", ")) {
+    let (ufid, matches) = match matches.strip_prefix("ufid:").and_then(|rest| rest.split_once(", "))
+    {
         Some((ufid, rest)) => (Some(Name::from(ufid)), rest),
         None => (None, matches),
     };
     let mut found = DatapathFlow {
         at: Span::of(text, line),
         ufid,
-        in_port: argument(matches, "in_port").map(|it| at(text, it)),
+        in_port: argument(matches, "in_port").map(|argument| at(text, argument)),
         matches: at(text, matches),
         packets: 0,
         bytes: 0,
@@ -88,7 +90,7 @@ fn flow<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<DatapathFlow>> {
         actions: at(text, actions.trim()),
         other: Vec::new(),
     };
-    let mut stats = stats.split(", ").map(str::trim).filter(|it| !it.is_empty());
+    let mut stats = stats.split(", ").map(str::trim).filter(|text| !text.is_empty());
     let Some(Ok(packets)) = stats.next().map(str::parse) else { return refuse(line, what) };
     found.packets = packets;
     for part in stats {

@@ -34,15 +34,15 @@ pub(crate) static FORMAT: Format = Format {
     collect: &[],
     claims: |command| {
         let verb = |tool: &str, verbs: &[&str]| {
-            OvsCommand::of(command, tool).is_some_and(|it| verbs.contains(&it.verb))
+            OvsCommand::of(command, tool).is_some_and(|call| verbs.contains(&call.verb))
         };
         let is = verb("ovs-dpctl", &["show"]) || verb("ovs-appctl", &["dpctl/show", "dpctl.show"]);
         is.then(Request::default)
     },
     sniff: |head| {
-        let mut lines = bodies(head).filter(|it| !it.is_empty() && !is_log(it));
-        let first = lines.next().is_some_and(|it| datapath(it).is_some());
-        if first && lines.next().is_some_and(|it| it.trim_start().starts_with("lookups:")) {
+        let mut lines = bodies(head).filter(|body| !body.is_empty() && !is_log(body));
+        let first = lines.next().is_some_and(|line| datapath(line).is_some());
+        if first && lines.next().is_some_and(|line| line.trim_start().starts_with("lookups:")) {
             95
         } else {
             0
@@ -56,7 +56,7 @@ pub(crate) static FORMAT: Format = Format {
 fn datapath(line: &str) -> Option<&str> {
     let name = line.strip_suffix(':')?;
     let (kind, rest) = name.split_once('@')?;
-    let plain = |it: &str| !it.is_empty() && !it.contains(char::is_whitespace);
+    let plain = |text: &str| !text.is_empty() && !text.contains(char::is_whitespace);
     (plain(kind) && plain(rest)).then_some(name)
 }
 
@@ -95,16 +95,18 @@ fn read<'a>(text: &str, line: &'a str, all: &mut Vec<Datapath>) -> Parsed<'a, Re
         return refuse(line, "a datapath such as `system@ovs-system:`");
     };
     let line = line.trim_start();
-    if let Some((number, rest)) = line.strip_prefix("port ").and_then(|it| it.split_once(": ")) {
+    if let Some((number, rest)) = line.strip_prefix("port ").and_then(|rest| rest.split_once(": "))
+    {
         return port(text, line, number, rest, datapath);
     }
     let Some((key, rest)) = line.split_once(':') else { return refuse(line, "`key: value`") };
     match key {
         "lookups" => {
-            datapath.hit = counter(rest, "hit").and_then(|it| it.parse().ok());
-            datapath.missed = counter(rest, "missed").and_then(|it| it.parse().ok());
+            datapath.hit = counter(rest, "hit").and_then(|counter| counter.parse().ok());
+            datapath.missed = counter(rest, "missed").and_then(|counter| counter.parse().ok());
             let lost = counter(rest, "lost");
-            datapath.lost = lost.and_then(|it| Some(At::new(it.parse().ok()?, Span::of(text, it))));
+            datapath.lost =
+                lost.and_then(|lost| Some(At::new(lost.parse().ok()?, Span::of(text, lost))));
         }
         "flows" => datapath.flows = rest.trim().parse().ok(),
         _ => {
@@ -120,7 +122,7 @@ fn read<'a>(text: &str, line: &'a str, all: &mut Vec<Datapath>) -> Parsed<'a, Re
 
 /// `hit:36830` of a line.
 fn counter<'a>(line: &'a str, name: &str) -> Option<&'a str> {
-    line.split_whitespace().find_map(|it| it.strip_prefix(name)?.strip_prefix(':'))
+    line.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix(':'))
 }
 
 /// `port 4: vxlan_sys_4789 (vxlan: packet_type=ptap)`.
@@ -139,12 +141,12 @@ fn port<'a>(
     if name.is_empty() || name.contains(char::is_whitespace) {
         return refuse(rest, "the name of a device");
     }
-    let (kind, config) = match about.map(|it| it.split_once(": ").unwrap_or((it, ""))) {
+    let (kind, config) = match about.map(|about| about.split_once(": ").unwrap_or((about, ""))) {
         Some((kind, config)) => (Some(Name::from(kind)), config),
         None => (None, ""),
     };
-    let fields = config.split(", ").filter_map(|it| {
-        let (key, value) = it.split_once('=')?;
+    let fields = config.split(", ").filter_map(|part| {
+        let (key, value) = part.split_once('=')?;
         Some(Field { key: key.into(), value: at(text, value) })
     });
     datapath.ports.push(DatapathPort {

@@ -40,9 +40,9 @@ pub(crate) static FORMAT: Format = Format {
     sniff: |head| {
         let told = |line: &str| {
             let keys = ["cookie=", "n_packets=", "priority=", "table="];
-            line.contains("actions=") && keys.iter().any(|it| line.contains(it))
+            line.contains("actions=") && keys.iter().any(|key| line.contains(key))
         };
-        let mut lines = bodies(head).filter(|it| !it.is_empty() && !is_log(it));
+        let mut lines = bodies(head).filter(|body| !body.is_empty() && !is_log(body));
         match lines.next() {
             Some(line) if heading(line) => 95,
             Some(line) if told(line) => 85,
@@ -54,10 +54,10 @@ pub(crate) static FORMAT: Format = Format {
 };
 
 fn of(command: &Command) -> Option<OvsCommand<'_>> {
-    OvsCommand::of(command, "ovs-ofctl").filter(|it| it.verb == "dump-flows").or_else(|| {
+    OvsCommand::of(command, "ovs-ofctl").filter(|call| call.verb == "dump-flows").or_else(|| {
         // sos writes a dot for the slash.
         OvsCommand::of(command, "ovs-appctl")
-            .filter(|it| matches!(it.verb, "bridge/dump-flows" | "bridge.dump-flows"))
+            .filter(|call| matches!(call.verb, "bridge/dump-flows" | "bridge.dump-flows"))
     })
 }
 
@@ -69,15 +69,15 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<Flow>> {
         Some(plain) => {
             let mut out = read(&plain.text, asked.as_ref());
             let mut moved = |span: &mut Span| *span = plain.original(*span);
-            out.records.iter_mut().for_each(|it| each_span(it, &mut moved));
-            out.problems.iter_mut().for_each(|it| moved(&mut it.span));
+            out.records.iter_mut().for_each(|record| each_span(record, &mut moved));
+            out.problems.iter_mut().for_each(|problem| moved(&mut problem.span));
             // Lines of nothing but escapes are blank by now.
-            let printed = bodies(text).filter(|it| !it.is_empty()).count();
+            let printed = bodies(text).filter(|body| !body.is_empty()).count();
             (out.lines.total as usize..printed).for_each(|_| out.lines.add(Fate::Ignored));
             out
         }
     };
-    let filter = asked.as_ref().and_then(|it| it.args.get(1));
+    let filter = asked.as_ref().and_then(|asked| asked.args.get(1));
     if let Some(filter) = filter.filter(|_| command.program() == "ovs-ofctl") {
         let reason = format!("shows the flows that match {filter} only");
         out.completeness = out.completeness.and(Completeness::Partial(reason));
@@ -113,7 +113,7 @@ fn heading(line: &str) -> bool {
     let line = line.trim_start();
     ["NXST_FLOW", "OFPST_FLOW", "OFPST_FLOW_DESC", "NXST_FLOW_MONITOR"]
         .iter()
-        .any(|it| line.strip_prefix(it).is_some_and(|rest| rest.starts_with(" reply (")))
+        .any(|prefix| line.strip_prefix(prefix).is_some_and(|rest| rest.starts_with(" reply (")))
 }
 
 /// Reads actions as they stand in a flow or in the bucket of a group.
@@ -195,7 +195,7 @@ mod tests {
         );
         assert_eq!(flow.in_port().unwrap().value, OfPort::Number(1));
         assert!(!flow.drops());
-        let texts: Vec<_> = flow.actions.iter().map(|it| it.text.as_str()).collect();
+        let texts: Vec<_> = flow.actions.iter().map(|action| action.text.as_str()).collect();
         assert_eq!(texts, ["mod_vlan_vid:2", "resubmit(,60)"]);
         assert_eq!(flow.actions[0].action, Action::ModVlan { vid: 2 });
         assert_eq!(

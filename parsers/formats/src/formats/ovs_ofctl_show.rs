@@ -39,7 +39,7 @@ pub(crate) static FORMAT: Format = Format {
         matches!(asked.verb, "show" | "dump-ports-desc").then(|| asked.request(Topic::OfPorts))
     },
     sniff: |head| {
-        let mut lines = bodies(head).filter(|it| !it.is_empty() && !is_log(it));
+        let mut lines = bodies(head).filter(|body| !body.is_empty() && !is_log(body));
         match lines.next() {
             Some(line) if line.starts_with(FEATURES) && line.contains("dpid:") => 95,
             Some(line) if line.starts_with(PORTS) => 95,
@@ -69,14 +69,14 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<OfSwitch>> {
     }
     finish(text, &mut out);
     super::ethtool::doubt(&mut out);
-    if !reader.ends && reader.records.iter().any(|it| it.dpid.is_some()) {
+    if !reader.ends && reader.records.iter().any(|record| record.dpid.is_some()) {
         let reason = "the end (`OFPT_GET_CONFIG_REPLY`) is missing".to_owned();
         out.completeness = out.completeness.and(Completeness::Partial(reason));
     }
     for record in &mut reader.records {
         if record.bridge.is_none() {
-            let local = record.ports.iter().find(|it| it.port.value == OfPort::Local);
-            record.bridge = local.map(|it| it.name.value.clone());
+            let local = record.ports.iter().find(|port| port.port.value == OfPort::Local);
+            record.bridge = local.map(|local| local.name.value.clone());
         }
     }
     let records = reader.records;
@@ -98,7 +98,7 @@ impl<'a> Reader<'a> {
             let Some((_, dpid)) = line.split_once("dpid:") else {
                 return refuse(line, "`dpid:` and a number");
             };
-            if dpid.is_empty() || !dpid.bytes().all(|it| it.is_ascii_hexdigit()) {
+            if dpid.is_empty() || !dpid.bytes().all(|b| b.is_ascii_hexdigit()) {
                 return refuse(dpid, "16 hexadecimal digits after `dpid:`");
             }
             self.begin(line, Some(at(self.text, dpid)));
@@ -106,7 +106,11 @@ impl<'a> Reader<'a> {
         }
         if line.starts_with(PORTS) {
             // Behind the features it is about the same bridge.
-            if !self.records.last().is_some_and(|it| it.dpid.is_some() && it.ports.is_empty()) {
+            if !self
+                .records
+                .last()
+                .is_some_and(|record| record.dpid.is_some() && record.ports.is_empty())
+            {
                 self.begin(line, None);
             }
             return took;
@@ -184,13 +188,13 @@ impl<'a> Reader<'a> {
 
 /// Words of `config:` and `state:`; `0` is none.
 fn flags(text: &str, value: &str) -> Vec<At<Name>> {
-    value.split_whitespace().filter(|it| *it != "0").map(|it| at(text, it)).collect()
+    value.split_whitespace().filter(|word| *word != "0").map(|word| at(text, word)).collect()
 }
 
 /// `n_tables:254, n_buffers:0`, `frags=normal miss_send_len=0`.
 fn words(text: &str, line: &str, joint: char) -> Vec<Field> {
     line.split([',', ' '])
-        .filter_map(|it| it.split_once(joint))
+        .filter_map(|part| part.split_once(joint))
         .map(|(key, value)| Field { key: key.into(), value: at(text, value) })
         .collect()
 }
@@ -220,7 +224,8 @@ mod tests {
         let [it] = out.records.as_slice() else { panic!("{out:?}") };
         assert_eq!(it.bridge.as_deref(), Some("br-x"));
         assert_eq!(it.dpid.as_ref().unwrap().as_str(), "0000f64ae1e1d643");
-        let other: Vec<_> = it.other.iter().map(|it| (&*it.key, it.value.as_str())).collect();
+        let other: Vec<_> =
+            it.other.iter().map(|other| (&*other.key, other.value.as_str())).collect();
         assert_eq!(
             other,
             [
@@ -237,7 +242,7 @@ mod tests {
         assert!(eth2.config.is_empty() && eth2.state[0].value == "LIVE");
         assert_eq!(eth2.other[0].value.as_str(), "10GB-FD COPPER");
         assert_eq!(local.port.value, OfPort::Local);
-        let config: Vec<_> = local.config.iter().map(|it| it.as_str()).collect();
+        let config: Vec<_> = local.config.iter().map(|config| config.as_str()).collect();
         assert_eq!(config, ["PORT_DOWN", "NO_FWD"]);
     }
 

@@ -99,7 +99,10 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<OvsRecord>> {
     // People save the output of `ovsdb-client dump` under this name too.
     let headings = begins_with_title(text);
     let mut out = rows(text, &call, Plan { table, headings });
-    if call.layout.is_some_and(|it| it == Layout::Json || it != Layout::List && !call.no_headings) {
+    if call
+        .layout
+        .is_some_and(|layout| layout == Layout::Json || layout != Layout::List && !call.no_headings)
+    {
         never_empty(&mut out, "a heading");
     }
     let picked = if call.operands.len() > 1 {
@@ -161,7 +164,8 @@ type                : ""
         let note = lookup(&it.external_ids, "note").unwrap();
         assert_eq!(note.as_str(), "a, \"b\"");
         assert_eq!(LIST.get(note.span.range()).unwrap(), r#"a, \"b\""#);
-        let kept: Vec<_> = record.columns.iter().map(|it| (&*it.name, it.value.as_str())).collect();
+        let kept: Vec<_> =
+            record.columns.iter().map(|column| (&*column.name, column.value.as_str())).collect();
         assert_eq!(kept, [("link_speed", "10000000000")]);
     }
 

@@ -61,10 +61,10 @@ pub(crate) static FORMAT: Format = Format {
 /// The uuid alone on its line, then something indented that only `show` prints.
 fn sniff(head: &str) -> u8 {
     const INSIDE: &[&str] = &["Manager ", "Bridge ", "ovs_version: "];
-    let mut lines = bodies(head).filter(|it| !it.is_empty() && !is_log_line(it));
+    let mut lines = bodies(head).filter(|body| !body.is_empty() && !is_log_line(body));
     let first = lines.next().unwrap_or_default();
     let second = lines.next().unwrap_or_default();
-    if is_uuid(first) && INSIDE.iter().any(|it| second.trim_start().starts_with(it)) {
+    if is_uuid(first) && INSIDE.iter().any(|inside| second.trim_start().starts_with(inside)) {
         95
     } else if first.trim_start().starts_with("Bridge ") && head.contains("Port ") {
         60
@@ -78,7 +78,7 @@ fn sniff(head: &str) -> u8 {
 /// Whether a part of the output begins with a port: `Port` and below it `Interface`, both with a
 /// name and nothing else.
 fn begins_port(head: &str) -> bool {
-    let mut lines = bodies(head).filter(|it| !it.is_empty() && !is_elision(it));
+    let mut lines = bodies(head).filter(|body| !body.is_empty() && !is_elision(body));
     let mut thing = |kind: &str| {
         let mut words = lines.next().unwrap_or_default().split_whitespace();
         words.next() == Some(kind) && words.count() == 1
@@ -119,7 +119,7 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<OvsRecord>> {
     };
     let before = std::mem::take(&mut out.completeness);
     out.completeness = before.and(verdict);
-    if let Some(filter) = call::of(command, "ovs-vsctl").and_then(|it| it.filter) {
+    if let Some(filter) = call::of(command, "ovs-vsctl").and_then(|call| call.filter) {
         let partial = Completeness::Partial(format!("shows only interfaces of {filter}"));
         out.completeness = std::mem::take(&mut out.completeness).and(partial);
     }
@@ -184,7 +184,7 @@ impl<'a> Tree<'a> {
     /// no bridge above either.
     fn gap(&mut self, body: &str) {
         let keep = if body.trim() == "--" { Kind::Database } else { Kind::Bridge };
-        self.open.retain(|it| it.kind.depth() <= keep.depth() && it.kind != Kind::Manager);
+        self.open.retain(|open| open.kind.depth() <= keep.depth() && open.kind != Kind::Manager);
     }
 
     /// An indented line about a thing of which there is none.
@@ -202,7 +202,11 @@ impl<'a> Tree<'a> {
         let (content, _) = space0(line)?;
         let indent = line.len() - content.len();
         if is_uuid(content) {
-            if self.records.last().is_some_and(|it| matches!(it.row, OvsRow::OpenVswitch(_))) {
+            if self
+                .records
+                .last()
+                .is_some_and(|record| matches!(record.row, OvsRow::OpenVswitch(_)))
+            {
                 return refuse(line, "a bridge below the uuid of the database");
             }
             self.database(content, Some(content));
@@ -216,17 +220,17 @@ impl<'a> Tree<'a> {
         }
         let (rest, (key, _)) = column(content)?;
         let owner = if key == "ovs_version" {
-            if self.open.first().is_none_or(|it| it.kind != Kind::Database) {
+            if self.open.first().is_none_or(|open| open.kind != Kind::Database) {
                 self.database(content, None);
             }
             self.open.first()
         } else if let Some(kinds) = owners(key) {
             // Mail and tickets lose indentations: what a line is about follows from its key.
-            self.open.iter().rev().find(|it| kinds.contains(&it.kind))
+            self.open.iter().rev().find(|open| kinds.contains(&open.kind))
         } else {
-            self.open.iter().rev().find(|it| it.indent < indent || it.kind == Kind::Database)
+            self.open.iter().rev().find(|open| open.indent < indent || open.kind == Kind::Database)
         };
-        let mut owner = owner.map(|it| it.record);
+        let mut owner = owner.map(|owner| owner.record);
         if owner.is_none()
             && let Some(device) = failed_device(content)
         {
@@ -238,7 +242,7 @@ impl<'a> Tree<'a> {
             owner = Some(self.records.len());
             self.records.push(record);
         }
-        let Some(record) = owner.and_then(|it| self.records.get_mut(it)) else {
+        let Some(record) = owner.and_then(|owner| self.records.get_mut(owner)) else {
             return refuse(line, "a bridge or port above this line");
         };
         let value = Cell::new(self.text, rest, Style::Notation);
@@ -252,7 +256,7 @@ impl<'a> Tree<'a> {
     fn database(&mut self, line: &'a str, uuid: Option<&'a str>) {
         let at = Span::of(self.text, line);
         let mut record = columns::record(Kind::Database.table(), at);
-        record.uuid = uuid.map(|it| Token::bare(it).name(Place::Within(self.text)));
+        record.uuid = uuid.map(|uuid| Token::bare(uuid).name(Place::Within(self.text)));
         self.has_uuid |= uuid.is_some();
         self.open.clear();
         self.open.push(Open { kind: Kind::Database, indent: 0, record: self.records.len() });
@@ -268,7 +272,7 @@ impl<'a> Tree<'a> {
         indent: usize,
         content: &'a str,
     ) -> Result<(), nom::Err<Expected<'a>>> {
-        while self.open.last().is_some_and(|it| it.kind.depth() >= kind.depth()) {
+        while self.open.last().is_some_and(|open| open.kind.depth() >= kind.depth()) {
             self.open.pop();
         }
         let name = token.name(Place::Within(self.text));
@@ -277,13 +281,13 @@ impl<'a> Tree<'a> {
         // known of which bridge a port is, or of which port an interface.
         self.is_fragment |= match kind {
             Kind::Database | Kind::Manager | Kind::Bridge => false,
-            Kind::Controller | Kind::Port => parent.map(|it| it.kind) != Some(Kind::Bridge),
-            Kind::Interface => parent.map(|it| it.kind) != Some(Kind::Port),
+            Kind::Controller | Kind::Port => parent.map(|parent| parent.kind) != Some(Kind::Bridge),
+            Kind::Interface => parent.map(|parent| parent.kind) != Some(Kind::Port),
         };
         let mut record = columns::record(kind.table(), Span::of(self.text, content));
-        let within = parent.and_then(|it| self.records.get_mut(it.record));
+        let within = parent.and_then(|parent| self.records.get_mut(parent.record));
         let refer = name.clone().map(OvsRef::Name);
-        match (&mut record.row, within.map(|it| &mut it.row)) {
+        match (&mut record.row, within.map(|within| &mut within.row)) {
             (OvsRow::Bridge(it), above) => {
                 it.name = name;
                 if let Some(OvsRow::OpenVswitch(database)) = above {
@@ -323,7 +327,7 @@ impl<'a> Tree<'a> {
 fn failed_device(line: &str) -> Option<&str> {
     let message = line.trim().strip_prefix("error: \"could not ")?;
     let rest = message.split_once("network device ")?.1;
-    rest.split([' ', '"']).next().filter(|it| !it.is_empty())
+    rest.split([' ', '"']).next().filter(|part| !part.is_empty())
 }
 
 /// The things of which this is a column that `show` prints.
@@ -420,12 +424,12 @@ mod tests {
             else {
                 panic!()
             };
-            assert_eq!((*manager, at.as_ref().map(|it| it.as_str())), (is_manager, bridge));
+            assert_eq!((*manager, at.as_ref().map(|at| at.as_str())), (is_manager, bridge));
             assert!(is_connected.unwrap().value);
         }
         let OvsRow::Bridge(OvsBridge { ports, fail_mode, .. }) = &bridge.row else { panic!() };
         assert_eq!(
-            ports.iter().map(|it| it.value.clone()).collect::<Vec<_>>(),
+            ports.iter().map(|port| port.value.clone()).collect::<Vec<_>>(),
             [OvsRef::Name("tap 1".into()), OvsRef::Name("bond0".into())]
         );
         assert_eq!(fail_mode.as_ref().unwrap().as_str(), "secure");
@@ -475,13 +479,13 @@ mod tests {
         ] {
             let out = reads(text);
             assert!(matches!(out.completeness, Completeness::Partial(_)), "{text}{out:?}");
-            let tagged = out.records.iter().any(|it| {
-                matches!(&it.row, OvsRow::Port(port) if port.name.as_str() == "qvo1"
+            let tagged = out.records.iter().any(|record| {
+                matches!(&record.row, OvsRow::Port(port) if port.name.as_str() == "qvo1"
                     && port.bridge.is_none()
                     && port.tag.as_ref().is_some_and(|tag| tag.value == 4095))
             });
-            let failed = out.records.iter().any(|it| {
-                matches!(&it.row, OvsRow::Interface(interface)
+            let failed = out.records.iter().any(|record| {
+                matches!(&record.row, OvsRow::Interface(interface)
                     if interface.name.as_str() == "qvo1" && interface.error.is_some())
             });
             assert_eq!((tagged, failed), (tag, error), "{text}{out:?}");
@@ -502,7 +506,8 @@ mod tests {
                 let mut rest = text.as_str();
                 while let Some((before, after)) = rest.split_once("span: ") {
                     out.push_str(before);
-                    rest = after.trim_start_matches(|it: char| it.is_ascii_digit() || it == '.');
+                    rest = after
+                        .trim_start_matches(|after: char| after.is_ascii_digit() || after == '.');
                 }
                 out + rest
             };
@@ -535,7 +540,7 @@ mod tests {
             ("    some prose", ProblemKind::UnreadLine),
         ] {
             let out = reads(&format!("{uuid}{line}\n"));
-            assert_eq!(out.problems.first().map(|it| it.kind), Some(kind), "{line}");
+            assert_eq!(out.problems.first().map(|problem| problem.kind), Some(kind), "{line}");
             assert_eq!(out.lines.unread, 1, "{line}");
             assert!(matches!(out.completeness, Completeness::Partial(_)), "{line}");
         }

@@ -41,7 +41,7 @@ pub(crate) static FORMAT: Format = Format {
         Some(Request::filtered(WHOLE, table.is_some()).of_table(table))
     },
     sniff: |head| {
-        let first = bodies(head).find(|it| !it.is_empty()).unwrap_or_default();
+        let first = bodies(head).find(|body| !body.is_empty()).unwrap_or_default();
         let is_title = matches!(first, "AutoAttach table" | "Bridge table");
         if is_title || head.contains("\nBridge table\n") { 90 } else { 0 }
     },
@@ -61,7 +61,7 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<OvsRecord>> {
     let mut out = rows(text, &call, Plan { table: Table::Guess, headings: true });
     let silent = out.lines.total == 0;
     // `dump SERVER DATABASE TABLE COLUMN…`; a server has a colon.
-    let named = call.operands.iter().filter(|it| !it.contains(':')).count();
+    let named = call.operands.iter().filter(|operand| !operand.contains(':')).count();
     let verdict = if silent {
         Completeness::Failed("no output".to_owned())
     } else if named > 2 {
@@ -136,7 +136,10 @@ target              : \"ptcp:6640\"
             let out = reads(text);
             assert_eq!((out.problems.as_slice(), out.lines.unread), ([].as_slice(), 0));
             let rows = |out: &Outcome<Vec<OvsRecord>>| {
-                out.records.iter().map(|it| (it.uuid.clone(), it.row.clone())).collect::<Vec<_>>()
+                out.records
+                    .iter()
+                    .map(|record| (record.uuid.clone(), record.row.clone()))
+                    .collect::<Vec<_>>()
             };
             assert_eq!(rows(&out), rows(&table));
         }

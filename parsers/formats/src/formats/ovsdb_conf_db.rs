@@ -37,9 +37,9 @@ pub(crate) static FORMAT: Format = Format {
     },
     sniff: |head| {
         let mut lines = bodies(head);
-        if lines.next().is_some_and(|it| header(it).is_some()) {
+        if lines.next().is_some_and(|line| header(line).is_some()) {
             99
-        } else if lines.any(|it| header(it).is_some()) {
+        } else if lines.any(|line| header(line).is_some()) {
             80
         } else {
             0
@@ -64,7 +64,7 @@ pub(crate) fn parse(text: &str, _: &Command) -> Outcome<Vec<OvsRecord>> {
         None => None,
     };
     let has_schema = replay.has_schema();
-    let gone = out.problems.iter().any(|it| it.kind == ProblemKind::Truncated);
+    let gone = out.problems.iter().any(|problem| problem.kind == ProblemKind::Truncated);
     let played = replay.finish();
     let doubt = if out.lines.read == 0 {
         None
@@ -83,7 +83,7 @@ pub(crate) fn parse(text: &str, _: &Command) -> Outcome<Vec<OvsRecord>> {
     for wrong in played.wrongs {
         out.problem(ProblemKind::UnreadLine, wrong.span, format!("expected {}", wrong.what));
     }
-    out.problems.sort_by_key(|it| it.span);
+    out.problems.sort_by_key(|problem| problem.span);
     // The first doubt is the one that is told: this one says more than a count of lines.
     if let Some(words) = doubt {
         out.completeness = Completeness::Partial(words);
@@ -160,7 +160,7 @@ fn cluster<'a>(
             if let Some(schema) = Schema::read(schema) {
                 replay.schema(schema);
             }
-            while entries.last().is_some_and(|it| it.0 >= index) {
+            while entries.last().is_some_and(|entry| entry.0 >= index) {
                 entries.pop();
             }
             entries.push((index, transaction));
@@ -173,7 +173,7 @@ fn cluster<'a>(
             replay.gap();
         }
     }
-    let open = entries.iter().filter(|it| it.0 > committed).count();
+    let open = entries.iter().filter(|entry| entry.0 > committed).count();
     (open > 1).then(|| format!("{open} entries of the log may not be committed"))
 }
 
@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(text.get(bridge.uuid.as_ref().unwrap().span.range()).unwrap(), B);
         let OvsRow::Bridge(row) = &bridge.row else { panic!() };
         assert_eq!(
-            row.ports.iter().map(|it| &it.value).collect::<Vec<_>>(),
+            row.ports.iter().map(|port| &port.value).collect::<Vec<_>>(),
             [&OvsRef::Uuid(P.into())]
         );
         assert_eq!((row.fail_mode.as_ref(), row.stp.unwrap().value), (None, false));
@@ -241,7 +241,7 @@ mod tests {
         let OvsRow::Port(row) = &port.row else { panic!() };
         assert_eq!((row.name.as_str(), row.tag.unwrap().value), ("p0", 6));
         assert_eq!(text.get(row.tag.unwrap().span.range()).unwrap(), "6");
-        assert_eq!(row.trunks.iter().map(|it| it.value).collect::<Vec<_>>(), [9, 200]);
+        assert_eq!(row.trunks.iter().map(|trunk| trunk.value).collect::<Vec<_>>(), [9, 200]);
     }
 
     #[test]
@@ -270,7 +270,7 @@ mod tests {
         let [port] = out.records.as_slice() else { panic!("{out:#?}") };
         let OvsRow::Port(row) = &port.row else { panic!() };
         assert_eq!(row.name.as_str(), "q1");
-        assert_eq!(row.trunks.iter().map(|it| it.value).collect::<Vec<_>>(), [7, 8]);
+        assert_eq!(row.trunks.iter().map(|trunk| trunk.value).collect::<Vec<_>>(), [7, 8]);
     }
 
     #[test]
@@ -288,7 +288,7 @@ mod tests {
         let odd = reads(&whole.replace("\"tag\":6", "\"tag\":-"));
         assert_eq!(odd.lines.unread, 1);
         let far = reads(&file(&log()).replace("\"tag\":6,", "\"tag\":6000,"));
-        assert!(far.problems.iter().any(|it| it.message.contains("VLAN")));
+        assert!(far.problems.iter().any(|problem| problem.message.contains("VLAN")));
         for text in ["", "some prose\n"] {
             assert!(reads(text).completeness.is_failed(), "{text}");
         }

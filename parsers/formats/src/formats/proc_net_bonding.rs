@@ -54,7 +54,7 @@ pub(crate) fn parse(text: &str, _: &Command) -> Outcome<Vec<Bond>> {
     for body in bodies(text) {
         let starts = body.starts_with(DRIVER)
             || (body.starts_with("Bonding Mode:")
-                && out.records.last().is_none_or(|it| it.mode.is_some()));
+                && out.records.last().is_none_or(|record| record.mode.is_some()));
         if starts {
             out.records.push(empty(Span::of(text, body)));
             section = Name::default();

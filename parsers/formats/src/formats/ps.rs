@@ -33,8 +33,8 @@ pub(crate) static FORMAT: Format = Format {
     collect: &[Per::Host.run("ps auxwww")],
     claims: |command| (command.program() == "ps").then(Request::default),
     sniff: |head| {
-        let first = bodies(head).find(|it| !it.is_empty()).unwrap_or_default();
-        if Columns::of(first).is_some_and(|it| it.named >= 4) { 90 } else { 0 }
+        let first = bodies(head).find(|body| !body.is_empty()).unwrap_or_default();
+        if Columns::of(first).is_some_and(|columns| columns.named >= 4) { 90 } else { 0 }
     },
     read: |text, command| parse(text, command).map(Batch::from),
     ends: Ends::LINES,
@@ -52,7 +52,7 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<QemuProcess>> 
             columns = Some(heading);
             return Ok(("", Read::Ignored));
         }
-        let cut = width.is_some_and(|it| line.chars().count() >= it);
+        let cut = width.is_some_and(|width| line.chars().count() >= width);
         process(text, line, columns.as_ref(), cut, &mut problems).map(|(rest, read)| {
             let mut again = |it: &QemuProcess| it.pid.is_some_and(|pid| !seen.insert(pid));
             match read {
@@ -62,11 +62,11 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<QemuProcess>> 
         })
     });
     out.problems.append(&mut problems);
-    out.problems.sort_by_key(|it| it.span);
+    out.problems.sort_by_key(|problem| problem.span);
     finish(text, &mut out);
     let partial = if columns.is_none() && out.lines.total > 0 {
         Some("no heading: some processes may have been left out")
-    } else if out.records.iter().any(|it| it.cut) {
+    } else if out.records.iter().any(|record| record.cut) {
         Some("command lines are cut off")
     } else {
         None
@@ -82,15 +82,15 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<QemuProcess>> 
 /// Whether the options say that lines shall not be cut off: `ps auxww`, `ps -ef -ww`.
 fn is_wide(command: &Command) -> bool {
     // Words that are lists of columns hold no options.
-    let options = command.args().iter().filter(|it| !it.contains(','));
-    options.map(|it| it.matches('w').count()).sum::<usize>() >= 2
+    let options = command.args().iter().filter(|arg| !arg.contains(','));
+    options.map(|option| option.matches('w').count()).sum::<usize>() >= 2
 }
 
 /// The width of the terminal at which lines are cut off: two or more lines of the greatest length
 /// are no accident, unless they are longer than a terminal is wide.
 fn cut_at(text: &str) -> Option<usize> {
     let (mut width, mut times) = (0, 0);
-    for length in bodies(text).map(|it| it.chars().count()) {
+    for length in bodies(text).map(|body| body.chars().count()) {
         match length.cmp(&width) {
             std::cmp::Ordering::Greater => (width, times) = (length, 1),
             std::cmp::Ordering::Equal => times += 1,
@@ -161,7 +161,7 @@ fn process<'a>(
             }
             // Branches of a tree (`ps f`).
             let mut from = words().skip(columns.command);
-            let command = from.find(|it| !matches!(*it, "\\_" | "|"));
+            let command = from.find(|from| !matches!(*from, "\\_" | "|"));
             (pid, command, columns.whole)
         }
         None => {
@@ -174,7 +174,7 @@ fn process<'a>(
             (words().nth(1).unwrap_or_default(), command, true)
         }
     };
-    let Some(command) = command.filter(|it| is_qemu(it)) else { return Ok(("", None)) };
+    let Some(command) = command.filter(|command| is_qemu(command)) else { return Ok(("", None)) };
     let from = Span::of(line, command).end as usize;
     let arguments = if whole { line.get(from..).unwrap_or_default() } else { "" };
     let mut record = QemuProcess {

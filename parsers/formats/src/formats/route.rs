@@ -126,7 +126,7 @@ fn is_translated(line: &str, heading: &mut Heading) -> bool {
     let data = |word: &str| {
         word.parse::<IpAddr>().is_ok()
             || word.parse::<IpNet>().is_ok()
-            || word.bytes().all(|it| it.is_ascii_digit())
+            || word.bytes().all(|b| b.is_ascii_digit())
     };
     let words = line.split_whitespace().count();
     let title = line.contains("IP") && words < 6;
@@ -138,7 +138,7 @@ fn is_translated(line: &str, heading: &mut Heading) -> bool {
         heading.family = Some(if six { Family::Inet6 } else { Family::Inet });
     }
     let foreign =
-        !line.is_ascii() || ["Flags", "Iface", "Metric"].iter().any(|it| line.contains(it));
+        !line.is_ascii() || ["Flags", "Iface", "Metric"].iter().any(|word| line.contains(word));
     title || (7..=12).contains(&words) && foreign
 }
 
@@ -326,7 +326,7 @@ fn is_route(command: &Command) -> bool {
     while let Some(word) = words.next() {
         match word {
             "-A" => {
-                if !words.next().is_some_and(|it| matches!(it, "inet" | "inet6")) {
+                if !words.next().is_some_and(|word| matches!(word, "inet" | "inet6")) {
                     return false;
                 }
             }

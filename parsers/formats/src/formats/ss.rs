@@ -30,11 +30,13 @@ pub(crate) static FORMAT: Format = Format {
     collect: &[Per::Host.run("ss -lntup")],
     claims: |command| {
         // Without a protocol all families are listed, sockets of files among them.
-        let protocol = |it: &String| {
-            !it.starts_with("--") && it.contains(['t', 'u']) || it == "--tcp" || it == "--udp"
+        let protocol = |text: &String| {
+            !text.starts_with("--") && text.contains(['t', 'u'])
+                || text == "--tcp"
+                || text == "--udp"
         };
         let is = command.program() == "ss"
-            && command.args().iter().all(|it| it.starts_with('-'))
+            && command.args().iter().all(|arg| arg.starts_with('-'))
             && command.args().iter().any(protocol)
             && !is_summary(command);
         is.then(Request::default)
@@ -47,11 +49,13 @@ pub(crate) static FORMAT: Format = Format {
 /// `-s` prints counts only, `-K` closes sockets.
 fn is_summary(command: &Command) -> bool {
     let flag = |letter: char| {
-        move |it: &String| it.starts_with('-') && !it.starts_with("--") && it.contains(letter)
+        move |text: &String| {
+            text.starts_with('-') && !text.starts_with("--") && text.contains(letter)
+        }
     };
     command.args().iter().any(flag('s'))
         || command.args().iter().any(flag('K'))
-        || command.args().iter().any(|it| it == "--summary" || it == "--kill")
+        || command.args().iter().any(|arg| arg == "--summary" || arg == "--kill")
 }
 
 /// With `Netid`, with `State`, or with neither.
@@ -83,13 +87,13 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<Socket>> {
         row(text, line, columns)
     });
     finish(text, &mut out);
-    let quiet = command.args().iter().any(|it| it == "-H" || it == "--no-header");
+    let quiet = command.args().iter().any(|arg| arg == "-H" || arg == "--no-header");
     if !quiet {
         never_empty(&mut out, "a heading");
     }
     let all = |letters: &[char]| {
         letters.iter().all(|letter| {
-            command.args().iter().any(|it| !it.starts_with("--") && it.contains(*letter))
+            command.args().iter().any(|arg| !arg.starts_with("--") && arg.contains(*letter))
         })
     };
     // Without options only connected sockets are listed; every option picks some.
@@ -124,7 +128,7 @@ fn row<'a>(text: &str, line: &'a str, columns: Option<Columns>) -> Parsed<'a, Re
     let mut words = words.into_iter();
     let netid = if columns.netid { words.next() } else { None };
     let state = if columns.state { words.next() } else { None };
-    if state.is_some_and(|it| !STATES.contains(&it)) {
+    if state.is_some_and(|state| !STATES.contains(&state)) {
         return refuse(line, what);
     }
     let mut queue = || words.next()?.parse::<u64>().ok();
@@ -135,7 +139,7 @@ fn row<'a>(text: &str, line: &'a str, columns: Option<Columns>) -> Parsed<'a, Re
     };
     let mut socket = Socket {
         at: Span::of(text, line),
-        protocol: netid.map(|it| at(text, it)),
+        protocol: netid.map(|netid| at(text, netid)),
         state: state.map(Name::from),
         receive_queue: receive,
         send_queue: send,
@@ -150,7 +154,7 @@ fn row<'a>(text: &str, line: &'a str, columns: Option<Columns>) -> Parsed<'a, Re
         match word.strip_prefix("users:((") {
             Some(users) => {
                 let names = users.split("),(").filter_map(|it| it.split('"').nth(1));
-                socket.processes.extend(names.map(|it| at(text, it)));
+                socket.processes.extend(names.map(|name| at(text, name)));
             }
             None => {
                 let (key, value) =
@@ -181,7 +185,7 @@ mod tests {
         assert_eq!(out.problems, []);
         assert!(out.completeness.is_complete());
         let show = |it: &Socket| {
-            let all: Vec<_> = it.processes.iter().map(|it| it.as_str()).collect();
+            let all: Vec<_> = it.processes.iter().map(|process| process.as_str()).collect();
             format!(
                 "{} {}:{} {}",
                 it.protocol.as_ref().unwrap().as_str(),

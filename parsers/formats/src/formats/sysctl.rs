@@ -34,9 +34,9 @@ pub(crate) static FORMAT: Format = Format {
         })
     },
     sniff: |head| {
-        let mut lines = head.lines().filter(|it| !it.starts_with("sysctl: "));
+        let mut lines = head.lines().filter(|line| !line.starts_with("sysctl: "));
         let is = |line: &str| line.split_once(" =").is_some_and(|(key, _)| is_key(key));
-        if lines.by_ref().take(3).filter(|it| is(it)).count() >= 2 { 80 } else { 0 }
+        if lines.by_ref().take(3).filter(|line| is(line)).count() >= 2 { 80 } else { 0 }
     },
     read: |text, command| parse(text, command).map(Batch::from),
     ends: Ends::LINES,
@@ -87,7 +87,7 @@ fn asked(command: &Command) -> Option<Asked> {
 /// `net/ipv4/conf/eth0.100/forwarding` is called `net.ipv4.conf.eth0/100.forwarding`.
 fn of_path(path: &str) -> Name {
     path.chars()
-        .map(|it| match it {
+        .map(|c| match c {
             '/' => '.',
             '.' => '/',
             other => other,
@@ -158,7 +158,7 @@ mod tests {
         let out = reads("sysctl -a", text);
         assert!(out.completeness.is_complete());
         let all: Vec<_> =
-            out.records.iter().map(|it| (&*it.key.value, it.value.as_str())).collect();
+            out.records.iter().map(|record| (&*record.key.value, record.value.as_str())).collect();
         assert_eq!(
             all,
             [

@@ -56,7 +56,7 @@ pub(super) fn is_rule(line: &str) -> bool {
 pub(super) fn is_above_rule(text: &str, line: &str) -> bool {
     let end = tapline_core::span::Span::of(text, line).end as usize;
     let after = text.get(end..).unwrap_or_default().trim_start_matches([' ', '\t', '\r']);
-    let next = after.strip_prefix('\n').and_then(|it| it.lines().next());
+    let next = after.strip_prefix('\n').and_then(|rest| rest.lines().next());
     next.is_some_and(is_rule) && !is_rule(line) && line.split_whitespace().count() > 2
 }
 
@@ -74,7 +74,9 @@ pub(super) fn is_decoration(line: &str) -> bool {
 /// write access).
 pub(super) fn prompt(line: &str) -> Option<&str> {
     let rest = line.trim_start().strip_prefix("virsh ")?;
-    rest.strip_prefix(['#', '>']).filter(|it| it.is_empty() || it.starts_with(' ')).map(str::trim)
+    rest.strip_prefix(['#', '>'])
+        .filter(|rest| rest.is_empty() || rest.starts_with(' '))
+        .map(str::trim)
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<DomainAddress>
     });
     finish(text, &mut out);
     doubt_unread(&mut out);
-    if !command.argv.iter().any(|it| it == "-q" || it == "--quiet") {
+    if !command.argv.iter().any(|argv| argv == "-q" || argv == "--quiet") {
         never_empty(&mut out, "a heading");
     }
     out
@@ -116,8 +116,8 @@ mod tests {
         assert_eq!(out.problems, []);
         assert!(out.completeness.is_complete());
         let show = |it: &DomainAddress| {
-            let address = it.address.as_ref().map(|it| it.value.to_string());
-            let mac = it.mac.as_ref().map(|it| it.value.to_string()).unwrap_or_default();
+            let address = it.address.as_ref().map(|address| address.value.to_string());
+            let mac = it.mac.as_ref().map(|mac| mac.value.to_string()).unwrap_or_default();
             format!("{} {mac} {}", it.dev.as_ref().unwrap().as_str(), address.unwrap_or_default())
         };
         assert_eq!(

@@ -40,7 +40,7 @@ pub(crate) static FORMAT: Format = Format {
 fn is_heading(line: &str) -> bool {
     let mut words = line.split_whitespace();
     words.next() == Some("Interface")
-        && words.next_back().is_some_and(|it| it.starts_with("MAC"))
+        && words.next_back().is_some_and(|back| back.starts_with("MAC"))
         && words.count() == 3
 }
 
@@ -48,7 +48,7 @@ fn is_heading(line: &str) -> bool {
 fn is_heading_above(text: &str, line: &str) -> bool {
     let after = text.get(Span::of(text, line).end as usize..).unwrap_or_default();
     let next = after.trim_start_matches([' ', '\t', '\r']).strip_prefix('\n');
-    next.and_then(|it| it.lines().next()).is_some_and(virsh::is_rule)
+    next.and_then(|next| next.lines().next()).is_some_and(virsh::is_rule)
         && line.split_whitespace().count() >= 5
         && line.contains("MAC")
 }
@@ -65,7 +65,7 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<DomainInterfac
     });
     finish(text, &mut out);
     doubt_unread(&mut out);
-    if !command.argv.iter().any(|it| it == "-q" || it == "--quiet") {
+    if !command.argv.iter().any(|argv| argv == "-q" || argv == "--quiet") {
         never_empty(&mut out, "a heading");
     }
     out

@@ -65,7 +65,7 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<DomainState>> 
     let mut out = Outcome::default();
     let args = virsh::sub_command(command).map(|(_, args)| args).unwrap_or_default();
     let mut form = Form::asked(args.iter().map(String::as_str));
-    if let Some(filter) = args.iter().find(|it| is_filter(it)) {
+    if let Some(filter) = args.iter().find(|arg| is_filter(arg)) {
         out.completeness = Completeness::Partial(format!("filtered by {filter}"));
     }
     if let Some((guess, first)) = Form::guess(text, &form) {
@@ -94,7 +94,7 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<DomainState>> 
     });
     finish(text, &mut out);
     doubt_unread(&mut out);
-    let quiet = command.argv.iter().any(|it| it == "-q" || it == "--quiet");
+    let quiet = command.argv.iter().any(|argv| argv == "-q" || argv == "--quiet");
     if matches!(form, Form::Table(_)) && !quiet {
         never_empty(&mut out, "a heading");
     }
@@ -105,7 +105,7 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<DomainState>> 
 fn is_filter(option: &str) -> bool {
     let filters = ["--inactive", "--persistent", "--transient", "--autostart", "--no-autostart"];
     filters.contains(&option)
-        || ["--with-", "--without-", "--state-"].iter().any(|it| option.starts_with(it))
+        || ["--with-", "--without-", "--state-"].iter().any(|prefix| option.starts_with(prefix))
 }
 
 /// How a row is laid out.
@@ -142,28 +142,29 @@ impl Form {
     /// believed.
     fn guess<'a>(text: &'a str, asked: &Self) -> Option<(Self, &'a str)> {
         let Self::Table(columns) = asked else { return None };
-        let lines = || bodies(text).filter(|it| !it.is_empty() && !virsh::is_decoration(it));
+        let lines = || bodies(text).filter(|body| !body.is_empty() && !virsh::is_decoration(body));
         let first = lines().next()?;
         let is_table = virsh::prompt(first).is_some()
             || tool_error(first).is_some()
             || row(text, first, *columns).is_ok()
-            || bodies(text).any(|it| {
-                Columns::of(it).is_some() || Columns::above_rule(text, it, &[]).is_some()
+            || bodies(text).any(|body| {
+                Columns::of(body).is_some() || Columns::above_rule(text, body, &[]).is_some()
             });
         if is_table {
             return None;
         }
-        let pair =
-            |line: &str| line.split_once(' ').is_some_and(|it| is_uuid(it.0) && is_name(it.1));
+        let pair = |line: &str| {
+            line.split_once(' ').is_some_and(|pair| is_uuid(pair.0) && is_name(pair.1))
+        };
         if lines().all(pair) {
             return Some((Self::Bare { id: false, uuid: true, name: true }, first));
         }
         // Names may hold blanks, but those of a whole list hardly all do, as sentences would.
-        let words = lines().filter(|it| !it.contains(' ')).count();
+        let words = lines().filter(|line| !line.contains(' ')).count();
         if !lines().all(is_name) || words * 2 < lines().count() {
             return None;
         }
-        let id = lines().all(|it| it.bytes().all(|b| b.is_ascii_digit()));
+        let id = lines().all(|line| line.bytes().all(|b| b.is_ascii_digit()));
         let uuid = lines().all(is_uuid);
         Some((Self::Bare { id, uuid, name: !(id || uuid) }, first))
     }
@@ -186,7 +187,7 @@ impl Columns {
         let mut words = line.split_whitespace();
         let mut state = None;
         for known in ["Id", "Name", "State"] {
-            state = words.next().filter(|it| *it == known);
+            state = words.next().filter(|word| *word == known);
             state?;
         }
         let at = Span::of(line, state?).start as usize;
@@ -210,7 +211,7 @@ impl Columns {
             return None;
         }
         let count = cells(line).count();
-        let asks = |option: &str| args.iter().any(|it| it == option);
+        let asks = |option: &str| args.iter().any(|arg| arg == option);
         let (title, uuid) = match count {
             3 => (false, false),
             4 => (!asks("--uuid") || asks("--title"), asks("--uuid") && !asks("--title")),
@@ -225,7 +226,7 @@ impl Columns {
 
 /// The cells of a line: they are two blanks apart at least.
 fn cells(line: &str) -> impl Iterator<Item = &str> {
-    line.split("  ").map(str::trim).filter(|it| !it.is_empty())
+    line.split("  ").map(str::trim).filter(|text| !text.is_empty())
 }
 
 /// A row of the table.
@@ -241,7 +242,7 @@ fn row<'a>(text: &str, line: &'a str, columns: Columns) -> Parsed<'a, Read<Domai
     let mut rest = rest.trim();
     let mut uuid = None;
     if columns.uuid {
-        let Some((before, last)) = rest.rsplit_once(' ').filter(|it| is_uuid(it.1)) else {
+        let Some((before, last)) = rest.rsplit_once(' ').filter(|pair| is_uuid(pair.1)) else {
             return refuse(rest, "a UUID at the end of the line");
         };
         (rest, uuid) = (before.trim_end(), Some(last));
@@ -289,8 +290,8 @@ fn with_title<'a>(line: &'a str, rest: &'a str, columns: Columns) -> Option<Part
     let mut found = rest.match_indices(' ').filter_map(|(blank, _)| {
         let at = blank + 1;
         let tail = rest.get(at..)?;
-        let state = states::STATES.iter().find(|it| {
-            tail.strip_prefix(**it).is_some_and(|it| it.is_empty() || it.starts_with(' '))
+        let state = states::STATES.iter().find(|state| {
+            tail.strip_prefix(**state).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
         })?;
         let name = rest.get(..blank)?.trim();
         let (state, title) = tail.split_at_checked(state.len())?;
@@ -304,7 +305,7 @@ fn with_title<'a>(line: &'a str, rest: &'a str, columns: Columns) -> Option<Part
         return Some((name, state, title));
     };
     let best = match column {
-        Some(column) if first.0 < column => found.find(|it| it.0 >= column).unwrap_or(first),
+        Some(column) if first.0 < column => found.find(|found| found.0 >= column).unwrap_or(first),
         _ => first,
     };
     Some(best.1)
@@ -369,7 +370,9 @@ fn is_name(text: &str) -> bool {
 fn is_uuid(text: &str) -> bool {
     let mut groups = text.split('-');
     let shape = [8, 4, 4, 4, 12].iter().all(|&n| {
-        groups.next().is_some_and(|it| it.len() == n && it.bytes().all(|b| b.is_ascii_hexdigit()))
+        groups
+            .next()
+            .is_some_and(|group| group.len() == n && group.bytes().all(|b| b.is_ascii_hexdigit()))
     });
     shape && groups.next().is_none()
 }
@@ -385,7 +388,7 @@ mod tests {
     /// Id, name, state and title of each row.
     fn rows(out: &Outcome<Vec<DomainState>>) -> Vec<String> {
         let show = |it: &DomainState| {
-            let id = it.id.as_ref().map_or("-".to_owned(), |it| it.to_string());
+            let id = it.id.as_ref().map_or("-".to_owned(), |id| id.to_string());
             let part = |it: &Option<At<tapline_core::Name>>| {
                 it.as_ref().map(|it| it.to_string()).unwrap_or_default()
             };
@@ -476,7 +479,7 @@ mod tests {
         );
         let out = read("virsh list --all --title --uuid", &text);
         assert_eq!(rows(&out), ["1|a|running|b c", "-|d|shut off|"]);
-        assert!(out.records.iter().all(|it| it.uuid.as_ref().unwrap().as_str() == uuid));
+        assert!(out.records.iter().all(|record| record.uuid.as_ref().unwrap().as_str() == uuid));
         let text = format!(" Id   Name   State     UUID\n-------\n 1    a      running   {uuid}\n");
         assert_eq!(rows(&read("virsh list --uuid --table", &text)), ["1|a|running|"]);
         assert_eq!(rows(&read("virsh list --uuid", &text)), ["1|a|running|"]);

@@ -59,7 +59,7 @@ pub(crate) static FORMAT: Format = Format {
 /// `/etc/libvirt/qemu/networks/NAME.xml`, and the state below `/var/lib/libvirt/network`.
 fn is_network_file(path: &str) -> bool {
     path.rsplit_once('/').is_some_and(|(folder, file)| {
-        file.strip_suffix(".xml").is_some_and(|it| !it.is_empty())
+        file.strip_suffix(".xml").is_some_and(|rest| !rest.is_empty())
             && (folder.ends_with("etc/libvirt/qemu/networks")
                 || folder.ends_with("lib/libvirt/network")
                 || folder.ends_with("run/libvirt/network"))
@@ -180,20 +180,20 @@ fn network(place: Place<'_>, root: Node<'_, '_>) -> Network {
                     At::new(Name::const_new("nat"), place.tag(node))
                 }));
                 network.forward_dev = attribute(place, node, "dev").or_else(|| {
-                    let mut inner = node.children().filter(|it| it.has_tag_name("interface"));
-                    inner.find_map(|it| attribute(place, it, "dev"))
+                    let mut inner = node.children().filter(|child| child.has_tag_name("interface"));
+                    inner.find_map(|inner| attribute(place, inner, "dev"))
                 });
             }
             "bridge" => {
                 network.bridge = attribute(place, node, "name");
-                network.stp = node.attribute("stp").map(|it| it == "on");
+                network.stp = node.attribute("stp").map(|attribute| attribute == "on");
             }
             "mac" => network.mac = parsed(place, node, "address"),
             "mtu" => network.mtu = parsed(place, node, "size"),
             "virtualport" => network.virtualport = attribute(place, node, "type"),
             "vlan" => {
-                let tags = node.children().filter(|it| it.has_tag_name("tag"));
-                network.vlans.extend(tags.filter_map(|it| parsed(place, it, "id")));
+                let tags = node.children().filter(|child| child.has_tag_name("tag"));
+                network.vlans.extend(tags.filter_map(|tag| parsed(place, tag, "id")));
             }
             "portgroup" => network.portgroups.extend(attribute(place, node, "name")),
             "ip" => network.addresses.extend(address(place, node)),
@@ -206,9 +206,9 @@ fn network(place: Place<'_>, root: Node<'_, '_>) -> Network {
 /// `<ip address='…' netmask='…'>` with its DHCP ranges and fixed leases.
 fn address(place: Place<'_>, node: Node<'_, '_>) -> Option<NetworkAddress> {
     let ip: At<IpAddr> = parsed(place, node, "address")?;
-    let mask = node.attribute("netmask").and_then(|it| it.parse::<Ipv4Addr>().ok());
-    let mask = mask.and_then(|it| Ipv4Net::with_netmask(Ipv4Addr::UNSPECIFIED, it).ok());
-    let prefix = node.attribute("prefix").and_then(|it| it.parse().ok());
+    let mask = node.attribute("netmask").and_then(|attribute| attribute.parse::<Ipv4Addr>().ok());
+    let mask = mask.and_then(|mask| Ipv4Net::with_netmask(Ipv4Addr::UNSPECIFIED, mask).ok());
+    let prefix = node.attribute("prefix").and_then(|attribute| attribute.parse().ok());
     let mut found = NetworkAddress {
         at: place.tag(node),
         ip: ip.value,
@@ -216,17 +216,17 @@ fn address(place: Place<'_>, node: Node<'_, '_>) -> Option<NetworkAddress> {
         ranges: Vec::new(),
         leases: Vec::new(),
     };
-    for dhcp in node.children().filter(|it| it.has_tag_name("dhcp")) {
+    for dhcp in node.children().filter(|child| child.has_tag_name("dhcp")) {
         for entry in dhcp.children().filter(Node::is_element) {
             let at = place.tag(entry);
-            let ip = |name| entry.attribute(name).and_then(|it| it.parse().ok());
+            let ip = |name| entry.attribute(name).and_then(|attribute| attribute.parse().ok());
             match (entry.tag_name().name(), ip("start"), ip("end"), ip("ip")) {
                 ("range", Some(start), Some(end), _) => {
                     found.ranges.push(NetworkRange { at, start, end });
                 }
                 ("host", _, _, Some(ip)) => found.leases.push(NetworkLease {
                     at,
-                    mac: entry.attribute("mac").and_then(|it| it.parse().ok()),
+                    mac: entry.attribute("mac").and_then(|attribute| attribute.parse().ok()),
                     name: entry.attribute("name").map(Name::from),
                     ip,
                 }),
@@ -242,7 +242,7 @@ fn content(place: Place<'_>, node: Node<'_, '_>) -> Option<At<Name>> {
 }
 
 fn attribute(place: Place<'_>, node: Node<'_, '_>, name: &str) -> Option<At<Name>> {
-    node.attribute_node(name).map(|it| At::new(it.value().into(), place.value(&it)))
+    node.attribute_node(name).map(|node| At::new(node.value().into(), place.value(&node)))
 }
 
 fn parsed<T: std::str::FromStr>(place: Place<'_>, node: Node<'_, '_>, name: &str) -> Option<At<T>> {
@@ -307,7 +307,7 @@ WARNING: THIS IS AN AUTO-GENERATED FILE.
         let [a, b] = out.records.as_slice() else { panic!("{out:?}") };
         assert_eq!(a.forward, None);
         assert_eq!(b.forward_dev.as_ref().unwrap().as_str(), "eth0");
-        assert_eq!(b.vlans.iter().map(|it| it.value).collect::<Vec<u16>>(), [5, 6]);
+        assert_eq!(b.vlans.iter().map(|vlan| vlan.value).collect::<Vec<u16>>(), [5, 6]);
     }
 
     #[test]

@@ -39,14 +39,14 @@ pub(crate) static FORMAT: Format = Format {
 fn is_heading(line: &str) -> bool {
     let mut words = line.split_whitespace();
     words.by_ref().take(3).eq(["Name", "State", "Autostart"])
-        && words.next().is_none_or(|it| it == "Persistent")
+        && words.next().is_none_or(|word| word == "Persistent")
 }
 
 /// Reads the whole output.
 pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<NetworkState>> {
     let mut out = Outcome::default();
     let args = virsh::sub_command(command).map(|(_, args)| args).unwrap_or_default();
-    let asks = |option: &str| args.iter().any(|it| it == option);
+    let asks = |option: &str| args.iter().any(|arg| arg == option);
     let bare = asks("--name") || asks("--uuid");
     each_line(text, &mut out, |line| {
         let carries_nothing = virsh::is_decoration(line)
@@ -61,7 +61,7 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<NetworkState>>
     });
     finish(text, &mut out);
     doubt_unread(&mut out);
-    if !bare && !command.argv.iter().any(|it| it == "-q" || it == "--quiet") {
+    if !bare && !command.argv.iter().any(|argv| argv == "-q" || argv == "--quiet") {
         never_empty(&mut out, "a heading");
     }
     if !asks("--all") {
@@ -74,7 +74,8 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<NetworkState>>
 /// Name, state, autostart, persistent. A name may hold blanks.
 fn row<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<NetworkState>> {
     let what = "a name, a state, and yes or no";
-    let cells: Vec<&str> = line.split("  ").map(str::trim).filter(|it| !it.is_empty()).collect();
+    let cells: Vec<&str> =
+        line.split("  ").map(str::trim).filter(|text| !text.is_empty()).collect();
     let (name, state, autostart, persistent) = match cells.as_slice() {
         [name, state, autostart, persistent] => (*name, *state, *autostart, Some(*persistent)),
         [name, state, autostart @ ("yes" | "no")] => (*name, *state, *autostart, None),
@@ -100,7 +101,7 @@ fn row<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<NetworkState>> {
         name: Some(at(text, name)),
         uuid: None,
         state: Some(at(text, state)),
-        active: active.map(|it| At::new(it, Span::of(text, state))),
+        active: active.map(|active| At::new(active, Span::of(text, state))),
         autostart: switch(autostart),
         persistent: persistent.and_then(switch),
     };
@@ -109,7 +110,7 @@ fn row<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<NetworkState>> {
 
 /// Whether a cell holds a number or an address, and so is no word of a language.
 fn is_value(cell: &str) -> bool {
-    cell.contains([':', '/', '-']) || cell.bytes().any(|it| it.is_ascii_digit())
+    cell.contains([':', '/', '-']) || cell.bytes().any(|b| b.is_ascii_digit())
 }
 
 /// One name or UUID.

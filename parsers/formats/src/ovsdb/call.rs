@@ -91,7 +91,7 @@ pub(crate) fn of<'a>(command: &'a Command, tool: &str) -> Option<Call<'a>> {
                 };
             }
             "--columns" => {
-                call.columns = value().split([',', ' ']).filter(|it| !it.is_empty()).collect();
+                call.columns = value().split([',', ' ']).filter(|part| !part.is_empty()).collect();
             }
             "--filter" => call.filter = Some(value()),
             "--no-headings" | "--no-heading" => call.no_headings = true,

@@ -38,7 +38,7 @@ impl<'a> Cell<'a> {
 
     /// A field of a CSV line: in quotes, with quotes doubled, or as it stands.
     pub(crate) fn csv(whole: &str, field: &'a str, style: Style) -> Self {
-        let inner = field.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
+        let inner = field.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
         let Some(inner) = inner else { return Self::new(whole, field, style) };
         let mut cell = Self::new(whole, inner, style);
         if inner.contains("\"\"") {
@@ -135,12 +135,12 @@ pub(crate) fn json(raw: &str) -> Option<Value<'_>> {
 
 /// A string, number, truth value or `["uuid","…"]`.
 fn atom(raw: &str) -> Option<Token<'_>> {
-    if let Some(inner) = raw.strip_prefix('"').and_then(|it| it.strip_suffix('"')) {
+    if let Some(inner) = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         return Some(Token { raw: inner, escaped: inner.contains('\\'), is_string: true });
     }
     if raw.starts_with('[') {
         let [kind, uuid] = list(raw)?.try_into().ok()?;
-        let uuid = atom(uuid).filter(|it| it.is_string)?;
+        let uuid = atom(uuid).filter(|atom| atom.is_string)?;
         return matches!(kind, r#""uuid""# | r#""named-uuid""#).then(|| Token::bare(uuid.raw));
     }
     (!raw.starts_with('{') && raw != "null").then(|| Token::bare(raw))
@@ -153,14 +153,14 @@ fn list(raw: &str) -> Option<Vec<&str>> {
 
 /// A value without quotes and brackets: only the column's type tells what it is.
 fn bare(text: &str, shape: Shape) -> Option<Value<'_>> {
-    let words = || text.split(' ').filter(|it| !it.is_empty());
+    let words = || text.split(' ').filter(|part| !part.is_empty());
     match shape {
         Shape::One if text.is_empty() => Some(Value::Set(Vec::new())),
         Shape::One => Some(Value::Atom(Token::bare(text))),
         Shape::Set => Some(Value::Set(words().map(Token::bare).collect())),
         Shape::Map => {
-            let pairs = words().map(|it| it.split_once('='));
-            let pairs = pairs.map(|it| it.map(|(k, v)| (Token::bare(k), Token::bare(v))));
+            let pairs = words().map(|word| word.split_once('='));
+            let pairs = pairs.map(|pair| pair.map(|(k, v)| (Token::bare(k), Token::bare(v))));
             pairs.collect::<Option<_>>().map(Value::Map)
         }
     }

@@ -114,10 +114,10 @@ pub(crate) fn set(
         },
         OvsRow::Port(row) => match column {
             "name" => row.name = it.required()?,
-            "tag" => row.tag = it.one::<Vlan>(VLAN)?.map(|tag| tag.map(|it| it.0)),
+            "tag" => row.tag = it.one::<Vlan>(VLAN)?.map(|tag| tag.map(|tag| tag.0)),
             "trunks" => {
                 let all = it.many::<Vlan>(VLAN)?;
-                row.trunks = all.into_iter().map(|tag| tag.map(|it| it.0)).collect();
+                row.trunks = all.into_iter().map(|tag| tag.map(|tag| tag.0)).collect();
             }
             "vlan_mode" => row.vlan_mode = it.name()?,
             "bond_mode" => row.bond_mode = it.name()?,
@@ -169,13 +169,13 @@ impl FromStr for Vlan {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        text.parse().ok().filter(|it| *it < 4096).map(Self).ok_or(())
+        text.parse().ok().filter(|parsed| *parsed < 4096).map(Self).ok_or(())
     }
 }
 
 /// What a name or `_uuid` refers to.
 fn refer(name: At<Name>) -> At<OvsRef> {
-    name.map(|it| if is_uuid(&it) { OvsRef::Uuid(it) } else { OvsRef::Name(it) })
+    name.map(|name| if is_uuid(&name) { OvsRef::Uuid(name) } else { OvsRef::Name(name) })
 }
 
 /// A value about to become a field.
@@ -213,7 +213,7 @@ impl<'a> Reading<'a> {
     }
 
     fn name(&self) -> Result<Option<At<Name>>, Wrong> {
-        Ok(self.atom()?.map(|it| it.name(self.place)))
+        Ok(self.atom()?.map(|atom| atom.name(self.place)))
     }
 
     fn required(&self) -> Result<At<Name>, Wrong> {
@@ -221,11 +221,11 @@ impl<'a> Reading<'a> {
     }
 
     fn one<T: FromStr>(&self, what: &'static str) -> Result<Option<At<T>>, Wrong> {
-        self.atom()?.map(|it| self.read(it, what)).transpose()
+        self.atom()?.map(|atom| self.read(atom, what)).transpose()
     }
 
     fn many<T: FromStr>(&self, what: &'static str) -> Result<Vec<At<T>>, Wrong> {
-        self.atoms()?.iter().map(|&it| self.read(it, what)).collect()
+        self.atoms()?.iter().map(|&atom| self.read(atom, what)).collect()
     }
 
     fn read<T: FromStr>(&self, it: Token<'a>, what: &'static str) -> Result<At<T>, Wrong> {
@@ -243,7 +243,7 @@ impl<'a> Reading<'a> {
     }
 
     fn names(&self) -> Result<Vec<At<Name>>, Wrong> {
-        Ok(self.atoms()?.iter().map(|it| it.name(self.place)).collect())
+        Ok(self.atoms()?.iter().map(|atom| atom.name(self.place)).collect())
     }
 
     fn map(&self) -> Result<OvsMap, Wrong> {

@@ -104,7 +104,7 @@ fn check(line: &str, text: &str) -> Outcome<Batch> {
     let out = (format.read)(text, &command);
     let lines = out.lines;
     assert_eq!(lines.total, lines.read + lines.ignored + lines.unread, "{line}: {text:?}");
-    let printed = text.lines().filter(|it| !it.trim_end().is_empty()).count();
+    let printed = text.lines().filter(|line| !line.trim_end().is_empty()).count();
     assert_eq!(lines.total as usize, printed, "{line}: {text:?}");
     for problem in &out.problems {
         assert!(text.get(problem.span.range()).is_some(), "{problem:?} in {text:?}");
@@ -113,7 +113,7 @@ fn check(line: &str, text: &str) -> Outcome<Batch> {
     assert!(lines.unread == 0 || !out.completeness.is_complete(), "{line}: sure of {text:?}");
     out.records.visit(&mut Within(text));
     if let Batch::Ovs(records) = &out.records {
-        for column in records.iter().flat_map(|it| &it.columns) {
+        for column in records.iter().flat_map(|record| &record.columns) {
             assert!(text.get(column.value.span.range()).is_some(), "{column:?} in {text:?}");
         }
     }

@@ -95,7 +95,7 @@ fn table<'a>(
             wrong(at, format!("expected {} values, found {}", headings.len(), cells.len()));
             continue;
         }
-        let mut record = table.record(at, headings.iter().map(|it| &**it));
+        let mut record = table.record(at, headings.iter().map(|heading| &**heading));
         for (column, cell) in headings.iter().zip(cells) {
             let done = Cell::new(text, cell, Style::Json).fill(text, &mut record, column);
             if let Err(it) = done {

@@ -258,7 +258,7 @@ fn unicode(text: &str) -> Option<(char, usize)> {
         return Some((char::from_u32(high)?, 5));
     }
     let low = unit(text.get(5..)?.strip_prefix('\\')?)?;
-    let low = low.checked_sub(0xdc00).filter(|it| *it < 0x400)?;
+    let low = low.checked_sub(0xdc00).filter(|sub| *sub < 0x400)?;
     Some((char::from_u32(0x1_0000 + ((high - 0xd800) << 10) + low)?, 11))
 }
 

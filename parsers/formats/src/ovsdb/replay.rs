@@ -183,14 +183,14 @@ impl<'a> Replay<'a> {
             let value =
                 json(raw).ok_or_else(|| format!("{table}.{name} is not a value: {raw:.80}"))?;
             let datum = Datum::new(Span::of(self.text, raw), value);
-            let of_schema = self.schema.as_ref().and_then(|it| it.column(table, &name));
+            let of_schema = self.schema.as_ref().and_then(|schema| schema.column(table, &name));
             let composite = of_schema.map_or_else(
                 || {
                     datum.form == Form::Map
                         || datum.members.len() > 1
                         || is_composite_by_name(&name)
                 },
-                |it| it.composite,
+                |schema| schema.composite,
             );
             if !(is_diff && composite) {
                 row.columns.insert(name, datum);
@@ -252,8 +252,11 @@ impl<'a> Replay<'a> {
             }
         }
         // A file leaves out what has the default value.
-        let missing =
-            self.schema.iter().filter(|_| row.made == Some(0)).flat_map(|it| it.columns(table));
+        let missing = self
+            .schema
+            .iter()
+            .filter(|_| row.made == Some(0))
+            .flat_map(|schema| schema.columns(table));
         for (column, of_schema) in missing {
             let Some(token) = of_schema.default.filter(|_| !of_schema.ephemeral) else { continue };
             if !row.columns.contains_key(column) && shape(&record.row, column).is_some() {

@@ -96,7 +96,7 @@ pub(crate) fn rows<'a>(text: &'a str, call: &Call<'a>, plan: Plan<'a>) -> Outcom
         reader.line(body, &mut out);
     }
     reader.end(&mut out);
-    out.problems.sort_by_key(|it| it.span);
+    out.problems.sort_by_key(|problem| problem.span);
     finish(text, &mut out);
     super::doubt_unread(&mut out);
     out.map(|()| reader.records)
@@ -105,12 +105,13 @@ pub(crate) fn rows<'a>(text: &'a str, call: &Call<'a>, plan: Plan<'a>) -> Outcom
 /// The layout: the text tells it better than the command.
 fn layout(text: &str, call: &Call<'_>, plan: Plan<'_>) -> Layout {
     let is_title = |line: &str| plan.headings && title(line).is_some();
-    let mut lines = bodies(text).filter(|it| !it.is_empty() && !is_log_line(it) && !is_title(it));
+    let mut lines =
+        bodies(text).filter(|body| !body.is_empty() && !is_log_line(body) && !is_title(body));
     let first = lines.next().unwrap_or_default();
     let second = lines.next().unwrap_or_default();
     if first.starts_with("{\"") {
         Layout::Json
-    } else if is_rule(second) && ruled(first, second).iter().all(|it| is_column(it.0)) {
+    } else if is_rule(second) && ruled(first, second).iter().all(|ruled| is_column(ruled.0)) {
         Layout::Table
     } else if column(first).is_ok() {
         Layout::List
@@ -158,7 +159,7 @@ impl<'a> Reader<'a, '_> {
     fn start(&mut self) {
         self.first.clear();
         self.columns = (self.no_headings && !self.named.is_empty())
-            .then(|| self.named.iter().map(|it| (*it, 0, 0)).collect());
+            .then(|| self.named.iter().map(|named| (*named, 0, 0)).collect());
     }
 
     fn line(&mut self, body: &'a str, out: &mut Outcome<()>) {
@@ -203,7 +204,7 @@ impl<'a> Reader<'a, '_> {
             }
             return refused(self.text, body, out, "`column : value`");
         };
-        let first = self.held.first().and_then(|it| column(it).ok());
+        let first = self.held.first().and_then(|held| column(held).ok());
         if first.is_some_and(|(_, (it, _))| it == name) {
             self.list_row(out);
         }
@@ -213,7 +214,7 @@ impl<'a> Reader<'a, '_> {
     /// Whether the row that is held, the last of its table, lacks columns: those that rows before
     /// it have, or the name by which everything refers to it.
     fn is_cut(&self) -> bool {
-        let names = || self.held.iter().filter_map(|it| column(it).ok()).map(|(_, it)| it.0);
+        let names = || self.held.iter().filter_map(|held| column(held).ok()).map(|(_, it)| it.0);
         if !self.named.is_empty() || self.held.is_empty() {
             return false;
         }
@@ -228,7 +229,7 @@ impl<'a> Reader<'a, '_> {
         let of_table = leading.next() == Some("_uuid")
             && leading.next().is_none_or(|column| FIRST_COLUMNS.contains(&column));
         let nameless = keyed && of_table && before && !names().any(|it| it == "name");
-        let whole = self.first.iter().filter_map(|it| column(it).ok()).map(|(_, it)| it.0);
+        let whole = self.first.iter().filter_map(|first| column(first).ok()).map(|(_, it)| it.0);
         let begins = self.held.len() < self.first.len() && names().eq(whole.take(self.held.len()));
         nameless || begins
     }
@@ -249,7 +250,7 @@ impl<'a> Reader<'a, '_> {
         let held = std::mem::take(&mut self.held);
         let (Some(first), Some(last)) = (held.first(), held.last()) else { return };
         let at = Span::of(self.text, first).to(Span::of(self.text, last));
-        let names = held.iter().filter_map(|it| column(it).ok()).map(|(_, (name, _))| name);
+        let names = held.iter().filter_map(|held| column(held).ok()).map(|(_, (name, _))| name);
         let mut record = self.table.record(at, names);
         let lines = if self.first.is_empty() { held.clone() } else { Vec::new() };
         for body in held {
@@ -292,7 +293,7 @@ impl<'a> Reader<'a, '_> {
             return;
         }
         let at = Span::of(self.text, first).to(Span::of(self.text, last));
-        let mut record = self.table.record(at, columns.iter().map(|it| it.0));
+        let mut record = self.table.record(at, columns.iter().map(|column| column.0));
         for (&(name, ..), body) in columns.iter().zip(&held) {
             let cell = Cell::new(self.text, body, self.style);
             let done = cell.fill(self.text, &mut record, name);
@@ -355,7 +356,7 @@ impl<'a> Reader<'a, '_> {
         }
         let Some(columns) = &self.columns else {
             let names: Option<Columns<'a>> =
-                fields(body).map(|it| it.into_iter().map(|name| (name, 0, 0)).collect());
+                fields(body).map(|field| field.into_iter().map(|name| (name, 0, 0)).collect());
             match names.filter(|it| it.iter().all(|(name, ..)| is_column(name))) {
                 Some(names) => {
                     self.columns = Some(names);
@@ -365,10 +366,10 @@ impl<'a> Reader<'a, '_> {
             }
             return;
         };
-        let Some(fields) = fields(body).filter(|it| it.len() == columns.len()) else {
+        let Some(fields) = fields(body).filter(|field| field.len() == columns.len()) else {
             return refused(self.text, body, out, "as many fields as there are column names");
         };
-        let named = columns.iter().map(|it| it.0).zip(fields);
+        let named = columns.iter().map(|column| column.0).zip(fields);
         let cells = named.map(|(name, it)| (name, Cell::csv(self.text, it, self.style))).collect();
         self.row(body, cells, out);
     }
@@ -376,7 +377,7 @@ impl<'a> Reader<'a, '_> {
     /// A row on one line.
     fn row(&mut self, body: &'a str, cells: Vec<(&'a str, Cell<'a>)>, out: &mut Outcome<()>) {
         let at = Span::of(self.text, body);
-        let mut record = self.table.record(at, cells.iter().map(|it| it.0));
+        let mut record = self.table.record(at, cells.iter().map(|cell| cell.0));
         let mut done = Ok(());
         for (name, cell) in cells {
             done = done.and(cell.fill(self.text, &mut record, name));
@@ -426,12 +427,12 @@ fn is_column(name: &str) -> bool {
 
 /// Whether the text begins with the name of a table, as `ovsdb-client dump` prints it.
 pub(crate) fn begins_with_title(text: &str) -> bool {
-    bodies(text).find(|it| !it.is_empty()).is_some_and(|it| title(it).is_some())
+    bodies(text).find(|body| !body.is_empty()).is_some_and(|body| title(body).is_some())
 }
 
 /// The table of `Bridge table`.
 fn title(line: &str) -> Option<&str> {
-    line.strip_suffix(" table").filter(|it| is_column(it))
+    line.strip_suffix(" table").filter(|rest| is_column(rest))
 }
 
 /// Dashes and blanks only.

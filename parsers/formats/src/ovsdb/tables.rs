@@ -100,7 +100,7 @@ fn among(tables: &'static [&'static str], name: &str) -> Option<&'static str> {
     let starts = |table: &&&str| {
         name.len() <= table.len() && name.bytes().zip(table.bytes()).all(|(a, b)| same(a, b))
     };
-    let whole = tables.iter().find(|it| it.len() == name.len() && starts(it));
+    let whole = tables.iter().find(|table| table.len() == name.len() && starts(table));
     whole.or_else(|| tables.iter().find(starts)).filter(|_| !name.is_empty()).copied()
 }
 
@@ -124,7 +124,7 @@ pub(crate) fn guess<'a>(columns: impl Iterator<Item = &'a str> + Clone) -> &'sta
         ("Logical_Router", &["static_routes"]),
         ("NAT", &["external_ip", "logical_ip"]),
     ];
-    let has = |names: &[&str]| columns.clone().any(|it| names.contains(&it));
+    let has = |names: &[&str]| columns.clone().any(|known| names.contains(&known));
     TELLING.iter().find(|(_, names)| has(names)).map_or("", |(table, _)| table)
 }
 

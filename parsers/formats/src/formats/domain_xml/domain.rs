@@ -68,7 +68,7 @@ pub(super) fn salvage(
                 let slice = place.slice.get(tag.start..tag.end).unwrap_or_default();
                 let inner = Place { text: place.text, slice };
                 // As an empty element; the offsets stay what they are.
-                let alone = slice.strip_suffix('>').map(|it| format!("{it}/>"));
+                let alone = slice.strip_suffix('>').map(|rest| format!("{rest}/>"));
                 if let Some(Ok(document)) = alone.as_deref().map(xml::element) {
                     attributes(inner, document.root_element(), &mut record, problems);
                     record.at = Span::of(place.text, slice);
@@ -96,7 +96,8 @@ pub(super) fn salvage(
             }
             _ => continue,
         };
-        let Some((slice, document)) = slice.and_then(|it| Some((it, xml::element(it).ok()?)))
+        let Some((slice, document)) =
+            slice.and_then(|slice| Some((slice, xml::element(slice).ok()?)))
         else {
             continue;
         };
@@ -136,7 +137,7 @@ fn opening<'n, 'd>(
     if root.tag_name().name() == "domain" {
         return Some(root);
     }
-    let node = root.children().find(|it| it.tag_name().name() == "domain");
+    let node = root.children().find(|child| child.tag_name().name() == "domain");
     if let Some(node) = node {
         attributes(place, node, record, problems);
         record.at = place.tag(node);
@@ -167,7 +168,9 @@ fn attributes(
         };
         match (is_status, attribute.name()) {
             (true, "state") => record.state = Some(At::new(value.into(), span)),
-            (true, "pid") => record.pid = number("expected a process id").map(|it| it.value),
+            (true, "pid") => {
+                record.pid = number("expected a process id").map(|number| number.value);
+            }
             (false, "type") => record.hypervisor = Some(value.into()),
             (false, "id") => {
                 record.id = number("expected the id of a running domain");
@@ -188,9 +191,11 @@ fn add_device(
     match device.tag_name().name() {
         "interface" => record.nics.push(interface::read(place, device, problems)),
         "hostdev" if device.attribute("type") == Some("pci") => {
-            let source = device.children().find(|it| it.tag_name().name() == "source");
-            let mut inner = source.into_iter().flat_map(|it| it.children());
-            let Some(address) = inner.find(|it| it.tag_name().name() == "address") else { return };
+            let source = device.children().find(|child| child.tag_name().name() == "source");
+            let mut inner = source.into_iter().flat_map(|source| source.children());
+            let Some(address) = inner.find(|inner| inner.tag_name().name() == "address") else {
+                return;
+            };
             match pci_address(address) {
                 Some(pci) => record.hostdevs.push(At::new(pci, place.span(address.range()))),
                 None => problems.push(problem(
@@ -207,7 +212,7 @@ fn add_device(
 /// Whether this is nova's description of the instance; the prefix is free.
 fn is_nova(node: Node<'_, '_>) -> bool {
     let tag = node.tag_name();
-    tag.name() == "instance" && tag.namespace().is_some_and(|it| it.starts_with(NOVA))
+    tag.name() == "instance" && tag.namespace().is_some_and(|namespace| namespace.starts_with(NOVA))
 }
 
 /// Reads nova's description of the instance.

@@ -24,7 +24,7 @@ pub(super) fn read(place: Place<'_>, node: Node<'_, '_>, problems: &mut Vec<Prob
         }
     }
     let mut reader = Reader { place, nic, problems };
-    for attribute in node.attributes().filter(|it| it.name() != "type") {
+    for attribute in node.attributes().filter(|attribute| attribute.name() != "type") {
         let (value, span) = (attribute.value(), place.value(&attribute));
         reader.keep(format!("@{}", attribute.name()), value, span);
     }
@@ -109,7 +109,7 @@ impl Reader<'_, '_> {
         if !node.has_attribute("slot") {
             return false;
         }
-        *field = pci_address(node).map(|it| At::new(it, span));
+        *field = pci_address(node).map(|address| At::new(address, span));
         if field.is_none() {
             self.problems.push(problem(ProblemKind::BadValue, span, "expected a PCI address"));
         }
@@ -148,7 +148,7 @@ impl Reader<'_, '_> {
                 let mut tag = None;
                 let taken = parsed(&mut tag, value, span, "a VLAN id");
                 // The same tags stand in what libvirt chose.
-                let known = tag.as_ref().is_some_and(|it| nic.vlans.contains(it));
+                let known = tag.as_ref().is_some_and(|tag| nic.vlans.contains(tag));
                 nic.vlans.extend(tag.filter(|_| !known));
                 taken
             }
@@ -179,7 +179,7 @@ fn is_pci_part(attribute: &str) -> bool {
 
 /// Fills a field that is empty still. An empty value is none.
 fn put(field: &mut Option<At<Name>>, value: &str, span: Span) -> bool {
-    if value.is_empty() || field.as_ref().is_some_and(|it| it.as_str() != value) {
+    if value.is_empty() || field.as_ref().is_some_and(|field| field.as_str() != value) {
         return false;
     }
     field.get_or_insert_with(|| At::new(value.into(), span));
@@ -194,7 +194,7 @@ fn parsed<T: std::str::FromStr + PartialEq>(
     what: &'static str,
 ) -> Result<bool, &'static str> {
     let value = value.parse().map_err(|_| what)?;
-    if field.as_ref().is_some_and(|it| it.value != value) {
+    if field.as_ref().is_some_and(|field| field.value != value) {
         return Ok(false);
     }
     field.get_or_insert_with(|| At::new(value, span));

@@ -44,10 +44,11 @@ fn a_nova_instance_is_read_with_its_places() {
     let vm = &out.records[0];
     let quote = |span: Span| text.get(span.range()).unwrap();
     assert_eq!(quote(vm.at), "<domain type='kvm' id='7'>");
-    assert_eq!(vm.name.as_ref().map(|it| quote(it.span)), Some("instance-00000001"));
+    assert_eq!(vm.name.as_ref().map(|name| quote(name.span)), Some("instance-00000001"));
     let nova = vm.nova_name.as_ref().unwrap();
     assert_eq!((nova.as_str(), quote(nova.span)), ("web & db", "web &amp; db"));
-    let keys: Vec<_> = vm.nova.iter().map(|it| (it.key.as_str(), it.value.as_str())).collect();
+    let keys: Vec<_> =
+        vm.nova.iter().map(|nova| (nova.key.as_str(), nova.value.as_str())).collect();
     assert_eq!(
         keys,
         [
@@ -61,9 +62,9 @@ fn a_nova_instance_is_read_with_its_places() {
     assert_eq!(vm.hostdevs[0].as_str(), "0000:06:12.5");
     let nic = &vm.nics[0];
     assert_eq!(quote(nic.kind.span), "bridge");
-    assert_eq!(nic.target.as_ref().map(|it| quote(it.span)), Some("tap1"));
-    assert_eq!(nic.address.as_ref().map(|it| it.as_str()), Some("0000:00:03.0"));
-    assert_eq!(nic.mtu.as_ref().map(|it| it.value), Some(1450));
+    assert_eq!(nic.target.as_ref().map(|target| quote(target.span)), Some("tap1"));
+    assert_eq!(nic.address.as_ref().map(|address| address.as_str()), Some("0000:00:03.0"));
+    assert_eq!(nic.mtu.as_ref().map(|mtu| mtu.value), Some(1450));
     assert_eq!(other(nic, "address/@multifunction"), Some("on"));
 }
 
@@ -133,7 +134,8 @@ fn several_domains_and_a_prompt_are_told_apart() {
     let two = one.replace(">a<", ">b<");
     let out =
         read(&format!("virsh # dumpxml a\n{one}\n<?xml version='1.0'?>\n{two}[root@n ~]# \n"));
-    let names: Vec<_> = out.records.iter().map(|it| it.name.as_ref().unwrap().as_str()).collect();
+    let names: Vec<_> =
+        out.records.iter().map(|record| record.name.as_ref().unwrap().as_str()).collect();
     assert_eq!(names, ["a", "b"]);
     assert_eq!((out.lines.read, out.lines.ignored, out.lines.unread), (6, 2, 1));
     assert!(!out.completeness.is_failed());
@@ -146,9 +148,9 @@ fn interfaces_alone_make_a_domain_that_the_command_names() {
     let named = |command: &str| {
         let domain = parse(text, &Command::new(command)).records.remove(0);
         (
-            domain.name.map(|it| it.value.to_string()),
-            domain.id.map(|it| it.value),
-            domain.uuid.map(|it| it.value.to_string()),
+            domain.name.map(|name| name.value.to_string()),
+            domain.id.map(|id| id.value),
+            domain.uuid.map(|uuid| uuid.value.to_string()),
         )
     };
     assert_eq!(named("virsh dumpxml --inactive vm"), (Some("vm".to_owned()), None, None));
@@ -202,7 +204,7 @@ fn values_that_cannot_be_read_are_problems() {
     let out = read(&in_domain(
         "<interface type='user'>\n<mac address='no'/>\n<mtu size='big'/>\n</interface>",
     ));
-    let said: Vec<_> = out.problems.iter().map(|it| it.message.as_str()).collect();
+    let said: Vec<_> = out.problems.iter().map(|problem| problem.message.as_str()).collect();
     assert_eq!(said, ["expected a MAC address", "expected a number of bytes"]);
     assert_eq!(out.lines.unread, 0);
     assert_eq!(other(&out.records[0].nics[0], "mtu/@size"), Some("big"));

@@ -108,7 +108,7 @@ fn clock(text: &str) -> Option<Option<i64>> {
             afternoon = Some(word == "PM");
         } else if matches!(word, "UTC" | "GMT" | "UCT" | "+0000") {
             utc = true;
-        } else if let Some(n) = MONTHS.iter().position(|it| word.starts_with(it)) {
+        } else if let Some(n) = MONTHS.iter().position(|month| word.starts_with(month)) {
             month = i8::try_from(n + 1).ok();
         } else if let Ok(number) = word.parse::<i16>() {
             match i8::try_from(number) {
@@ -125,7 +125,7 @@ fn clock(text: &str) -> Option<Option<i64>> {
     };
     // A leap second has no place in civil time.
     let time = DateTime::new(year?, month?, day?, hour, minute, second.min(59), 0).ok()?;
-    let epoch = || time.to_zoned(TimeZone::UTC).ok().map(|it| it.timestamp().as_second());
+    let epoch = || time.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp().as_second());
     Some(utc.then(epoch).flatten())
 }
 

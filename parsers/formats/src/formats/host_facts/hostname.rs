@@ -33,7 +33,7 @@ fn is_hostname(command: &Command) -> bool {
         ("hostname", [flag]) => {
             matches!(flag.as_str(), "-f" | "--fqdn" | "--long" | "-s" | "--short")
         }
-        _ => command.path().is_some_and(|it| it.trim_start_matches('/') == "etc/hostname"),
+        _ => command.path().is_some_and(|path| path.trim_start_matches('/') == "etc/hostname"),
     }
 }
 

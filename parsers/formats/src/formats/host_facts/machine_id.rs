@@ -39,7 +39,7 @@ pub(crate) fn parse(text: &str, _: &Command) -> Outcome<Vec<HostFact>> {
 }
 
 fn is_id(text: &str) -> bool {
-    text.len() == 32 && text.bytes().all(|it| it.is_ascii_hexdigit())
+    text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 #[cfg(test)]

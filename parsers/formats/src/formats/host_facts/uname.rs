@@ -19,7 +19,7 @@ pub(crate) static FORMAT: Format = Format {
     command: "uname -a",
     collect: &[Per::Host.run("uname -a")],
     claims: |command| {
-        let all = |it: &str| matches!(it, "-a" | "--all" | "-r" | "--kernel-release");
+        let all = |text: &str| matches!(text, "-a" | "--all" | "-r" | "--kernel-release");
         let is = command.program() == "uname" && matches!(command.args(), [flag] if all(flag));
         is.then(Request::default)
     },
@@ -60,7 +60,7 @@ fn uname<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<Fact>> {
 /// `6.1.0-18-amd64`.
 fn is_release(text: &str) -> bool {
     let mut parts = text.split('.');
-    let number = |it: &str| it.starts_with(|c: char| c.is_ascii_digit());
+    let number = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
     parts.next().is_some_and(number) && parts.next().is_some_and(number)
 }
 

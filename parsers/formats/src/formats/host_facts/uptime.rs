@@ -36,7 +36,7 @@ fn is_uptime(command: &Command) -> bool {
     match (command.program(), command.args()) {
         ("uptime", []) => true,
         ("uptime", [flag]) => matches!(flag.as_str(), "-p" | "--pretty"),
-        _ => command.path().is_some_and(|it| it.trim_start_matches('/') == "proc/uptime"),
+        _ => command.path().is_some_and(|path| path.trim_start_matches('/') == "proc/uptime"),
     }
 }
 
@@ -123,7 +123,7 @@ mod tests {
             ("63661.42 1234.5\n", 63_661),
         ] {
             let out = parse(text, &Command::new("uptime"));
-            let Some(Fact::Uptime(it)) = out.records.first().map(|it| &it.fact) else {
+            let Some(Fact::Uptime(it)) = out.records.first().map(|record| &record.fact) else {
                 panic!("{text}")
             };
             assert_eq!(it.value, seconds, "{text}");

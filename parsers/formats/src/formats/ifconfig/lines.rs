@@ -77,7 +77,7 @@ fn head<'a>(
     let Some((words, _)) = rest.split_once('>') else { return refuse(line, "flags in `<…>`") };
     if label.is_none() {
         link.flags = At::new(as_ip(words.split(',')), Span::of(text, words));
-        let mut keys = line.split_whitespace().skip_while(|it| *it != "mtu");
+        let mut keys = line.split_whitespace().skip_while(|word| *word != "mtu");
         if let Some(shown) = keys.nth(1) {
             let Ok(mtu) = shown.parse() else { return refuse(shown, "a number behind `mtu`") };
             link.mtu = Some(At::new(mtu, Span::of(text, shown)));
@@ -102,7 +102,7 @@ fn flags<'a>(
         return refuse(line, "flags such as UP BROADCAST in front of `MTU:`");
     }
     if label.is_none() {
-        let set = words.split_whitespace().filter(|it| !it.contains(['[', ']']));
+        let set = words.split_whitespace().filter(|word| !word.contains(['[', ']']));
         link.flags = At::new(as_ip(set), Span::of(text, words));
         let shown = rest.split_whitespace().next().unwrap_or_default();
         let Ok(mtu) = shown.parse() else { return refuse(shown, "a number behind `MTU:`") };
@@ -115,7 +115,7 @@ fn flags<'a>(
 ///
 /// What is running has a carrier below it.
 pub(super) fn as_ip<'a>(flags: impl Iterator<Item = &'a str>) -> Vec<Name> {
-    let mut all: Vec<Name> = flags.filter(|it| !it.is_empty()).map(Name::from).collect();
+    let mut all: Vec<Name> = flags.filter(|flag| !flag.is_empty()).map(Name::from).collect();
     let running = all.iter().any(|it| it == "RUNNING");
     let up = all.iter().any(|it| it == "UP");
     all.retain(|it| it != "RUNNING");
@@ -183,7 +183,7 @@ fn address(text: &str, line: &str, six: bool) -> Option<Address> {
     if matches!(shown, "addr" | "addr6") {
         shown = pieces.next()?;
     }
-    let (ip, length) = shown.split_once('/').map_or((shown, None), |it| (it.0, Some(it.1)));
+    let (ip, length) = shown.split_once('/').map_or((shown, None), |pair| (pair.0, Some(pair.1)));
     // BSD appends the device: `fe80::1%lo0`.
     address.ip = ip.split('%').next()?.parse().ok().filter(|ip: &IpAddr| ip.is_ipv6() == six)?;
     if let Some(length) = length {
@@ -197,7 +197,7 @@ fn address(text: &str, line: &str, six: bool) -> Option<Address> {
             "destination" | "P-t-P" | "-->" => address.peer = Some(pieces.next()?.parse().ok()?),
             "scopeid" | "Scope" => {
                 let scope = pieces.next()?;
-                let name = scope.split_once('<').map_or(scope, |it| it.1.trim_end_matches('>'));
+                let name = scope.split_once('<').map_or(scope, |pair| pair.1.trim_end_matches('>'));
                 address.scope = Some(name.to_ascii_lowercase().into());
             }
             flag => address.flags.push(flag.into()),
@@ -225,7 +225,7 @@ fn queue(line: &str, link: &mut Link) {
             Some(rest) => rest.strip_prefix(':'),
             None => continue,
         };
-        link.qlen = value.and_then(|it| it.parse().ok()).or(link.qlen);
+        link.qlen = value.and_then(|value| value.parse().ok()).or(link.qlen);
     }
 }
 
@@ -239,7 +239,8 @@ fn counters(text: &str, line: &str, link: &mut Link, receives: bool) {
     });
     let mut receives = receives;
     let mut key = "";
-    for word in line.split(|it: char| it.is_whitespace() || it == ':').filter(|it| !it.is_empty()) {
+    for word in line.split(|c: char| c.is_whitespace() || c == ':').filter(|part| !part.is_empty())
+    {
         match word {
             "RX" | "TX" => receives = word == "RX",
             _ => match word.parse::<u64>() {
@@ -255,7 +256,7 @@ fn counters(text: &str, line: &str, link: &mut Link, receives: bool) {
                     }
                     key = "";
                 }
-                _ if word.bytes().all(|it| it.is_ascii_lowercase()) => key = word,
+                _ if word.bytes().all(|b| b.is_ascii_lowercase()) => key = word,
                 _ => key = "",
             },
         }

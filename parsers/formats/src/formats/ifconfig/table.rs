@@ -27,7 +27,7 @@ pub(super) fn parse(text: &str, command: &Command) -> Outcome<Vec<Link>> {
     let mut metric = false;
     each_line(text, &mut out, |line| {
         if is_heading(line) {
-            metric = line.split_whitespace().any(|it| it == "Met");
+            metric = line.split_whitespace().any(|word| word == "Met");
             return Ok(("", Read::Ignored));
         }
         if line.starts_with("Kernel Interface table") {
@@ -53,12 +53,12 @@ fn row<'a>(text: &str, line: &'a str, metric: bool) -> Parsed<'a, Read<Link>> {
     }
     let counts = words.get(2 + usize::from(metric)..words.len().saturating_sub(1));
     let counts: Vec<u64> =
-        counts.unwrap_or_default().iter().filter_map(|it| it.parse().ok()).collect();
+        counts.unwrap_or_default().iter().filter_map(|count| count.parse().ok()).collect();
     let ([rx @ .., _, _, _, _], [_, _, _, _, tx @ ..]) = (counts.as_slice(), counts.as_slice())
     else {
         return refuse(line, what);
     };
-    if counts.len() != 8 || !letters.bytes().all(|it| it.is_ascii_alphabetic()) {
+    if counts.len() != 8 || !letters.bytes().all(|b| b.is_ascii_alphabetic()) {
         return refuse(line, what);
     }
     let mut link = Link::named(Span::of(text, line), At::new(name.into(), Span::of(text, name)));

@@ -59,7 +59,7 @@ pub(super) fn line<'a>(
             _ if is_flag_like(key) => found.flags.push(key.into()),
             _ => {
                 let at = line.len().saturating_sub(rest.len() + key.len());
-                let from = line.rfind(key).filter(|it| *it <= at).unwrap_or(at);
+                let from = line.rfind(key).filter(|line| *line <= at).unwrap_or(at);
                 return Ok(Ok((found, line.get(from..).unwrap_or(rest))));
             }
         }
@@ -69,19 +69,19 @@ pub(super) fn line<'a>(
 
 /// `eth0:1`, the label of an address of `eth0`.
 fn is_label(word: &str, device: &str) -> bool {
-    word.strip_prefix(device).is_some_and(|it| it.starts_with(':'))
+    word.strip_prefix(device).is_some_and(|rest| rest.starts_with(':'))
 }
 
 /// Whether a word may be a flag that is not known yet.
 fn is_flag_like(word: &str) -> bool {
-    word.starts_with(|it: char| it.is_ascii_lowercase())
+    word.starts_with(|c: char| c.is_ascii_lowercase())
         && word.bytes().all(|it| it.is_ascii_lowercase() || matches!(it, b'-' | b'_'))
 }
 
 /// `localhost/8`.
 fn is_host_name(value: &str) -> bool {
     let (name, prefix) = value.split_once('/').unwrap_or((value, ""));
-    name.starts_with(|it: char| it.is_ascii_alphabetic())
+    name.starts_with(|name: char| name.is_ascii_alphabetic())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
         && prefix.bytes().all(|b| b.is_ascii_digit())
 }
@@ -112,7 +112,7 @@ fn value_of<'a>(rest: &mut &'a str, key: &'a str) -> Result<&'a str, nom::Err<Ex
 
 /// `10.0.0.1/24`; without prefix length it is that of a host.
 pub(super) fn address(value: &str) -> Result<(IpAddr, u8), nom::Err<Expected<'_>>> {
-    let (ip, prefix) = value.split_once('/').map_or((value, None), |it| (it.0, Some(it.1)));
+    let (ip, prefix) = value.split_once('/').map_or((value, None), |pair| (pair.0, Some(pair.1)));
     let ip: IpAddr = ip.parse().map_err(|_| fail(value, "an IP address"))?;
     let bits = if ip.is_ipv4() { 32 } else { 128 };
     let prefix = match prefix {
@@ -120,7 +120,7 @@ pub(super) fn address(value: &str) -> Result<(IpAddr, u8), nom::Err<Expected<'_>
         Some(it) => it
             .parse()
             .ok()
-            .filter(|&it| it <= bits)
+            .filter(|&parsed| parsed <= bits)
             .ok_or_else(|| fail(value, "a prefix length that fits"))?,
     };
     Ok((ip, prefix))

@@ -22,7 +22,7 @@ impl Plain {
 
     fn offset(&self, at: u32) -> u32 {
         let after = self.pieces.partition_point(|&(here, _)| here <= at);
-        let piece = after.checked_sub(1).and_then(|it| self.pieces.get(it));
+        let piece = after.checked_sub(1).and_then(|sub| self.pieces.get(sub));
         piece.map_or(at, |&(here, there)| there + (at - here))
     }
 }
@@ -102,7 +102,7 @@ pub(super) fn each_span(link: &mut Link, mut f: impl FnMut(&mut Span)) {
     at(link.slave_kind.as_mut(), f);
     at(link.slave_state.as_mut(), f);
     at(link.alias.as_mut(), f);
-    link.altnames.iter_mut().for_each(|it| f(&mut it.span));
+    link.altnames.iter_mut().for_each(|altname| f(&mut altname.span));
     if let Some(stats) = &mut link.stats {
         f(&mut stats.at);
     }

@@ -33,12 +33,12 @@ pub(super) fn line<'a>(text: &'a str, line: &'a str) -> Result<Link, nom::Err<Ex
     let (mut rest, state) = word_gap(rest)?;
     let (name, lower) = name_and_lower(full);
     let mut link = Link::named(at(line), At::new(name.into(), at(name)));
-    link.lower = lower.map(|it| At::new(lower_ref(it), at(it)));
+    link.lower = lower.map(|lower| At::new(lower_ref(lower), at(lower)));
     link.state = Some(At::new(state.into(), at(state)));
     while let Ok((after, word)) = word_gap(rest) {
         rest = after;
         let last = link.addresses.last_mut();
-        if let Some(flags) = word.strip_prefix('<').and_then(|it| it.strip_suffix('>')) {
+        if let Some(flags) = word.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')) {
             link.flags = At::new(words(flags), at(flags));
         } else if let Ok(mac) = word.parse() {
             link.mac = Some(At::new(mac, at(word)));

@@ -144,11 +144,11 @@ mod tests {
 
     #[test]
     fn filters_leave_things_out() {
-        let only = |it: &str| shows_only(&Command::new(it));
+        let only = |text: &str| shows_only(&Command::new(text));
         assert_eq!(only("ip -d address show"), None);
         assert_eq!(only("ip link show novf"), None);
         assert_eq!(only("ip a s dev eth0").as_deref(), Some("shows only `dev eth0`"));
         assert_eq!(only("ip -4 a").as_deref(), Some("shows only devices with IPv4 addresses"));
-        assert!(only("ip -6 addr show up").is_some_and(|it| it.contains("IPv6")));
+        assert!(only("ip -6 addr show up").is_some_and(|only| only.contains("IPv6")));
     }
 }

@@ -77,7 +77,7 @@ pub(super) fn detail<'a>(
     reserve(link, rest);
     let name = |it: &'a str| Some(At::new(Name::new(it), Span::of(text, it)));
     let plain = first.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
-    if let Some(slave) = first.strip_suffix("_slave").filter(|it| plain && !it.is_empty()) {
+    if let Some(slave) = first.strip_suffix("_slave").filter(|rest| plain && !rest.is_empty()) {
         if link.slave_kind.is_some() {
             return Err(fail(line, "one line of member details only"));
         }
@@ -156,7 +156,7 @@ pub(super) fn vf<'a>(text: &'a str, line: &'a str) -> Result<Vf, nom::Err<Expect
     };
     let mut vf =
         Vf { at: Span::of(text, line), vf: number, mac: None, vlan: None, other: Vec::new() };
-    for part in rest.split(',').map(str::trim).filter(|it| !it.is_empty()) {
+    for part in rest.split(',').map(str::trim).filter(|text| !text.is_empty()) {
         let (after, first) = word_gap(part)?;
         match first {
             "MAC" | "link/ether" => {
@@ -175,8 +175,10 @@ pub(super) fn vf<'a>(text: &'a str, line: &'a str) -> Result<Vf, nom::Err<Expect
             _ => {
                 // `spoof checking on`: the last word is the value.
                 let (key, value) = match part.strip_suffix("(Mbps)").map(str::trim_end) {
-                    Some(rate) => (rate.rsplit_once(' ').map_or(rate, |it| it.0), None),
-                    None => part.rsplit_once(' ').map_or((part, None), |it| (it.0, Some(it.1))),
+                    Some(rate) => (rate.rsplit_once(' ').map_or(rate, |pair| pair.0), None),
+                    None => {
+                        part.rsplit_once(' ').map_or((part, None), |pair| (pair.0, Some(pair.1)))
+                    }
                 };
                 let value =
                     value.or_else(|| part.get(key.len()..).map(str::trim)).unwrap_or_default();

@@ -23,7 +23,7 @@ pub(super) fn header<'a>(
     let (name, lower) = name_and_lower(plain.unwrap_or(full));
     let mut link = Link::named(at(line), At::new(name.into(), at(name)));
     link.index = Some(IfIndex(index));
-    link.lower = lower.map(|it| At::new(lower_ref(it), at(it)));
+    link.lower = lower.map(|lower| At::new(lower_ref(lower), at(lower)));
     if plain.is_none() {
         return if rest.starts_with("inet ") || rest.starts_with("inet6 ") {
             Ok((rest, (link, None)))
@@ -32,7 +32,7 @@ pub(super) fn header<'a>(
         };
     }
     let rest = rest.trim_start();
-    let Some((flags, rest)) = rest.strip_prefix('<').and_then(|it| it.split_once('>')) else {
+    let Some((flags, rest)) = rest.strip_prefix('<').and_then(|rest| rest.split_once('>')) else {
         return refuse(if rest.is_empty() { full } else { rest }, "flags such as <UP,LOWER_UP>");
     };
     link.flags = At::new(words(flags), at(flags));
@@ -58,8 +58,8 @@ pub(super) fn name_and_lower(full: &str) -> (&str, Option<&str>) {
 
 /// `NONE`, `if17`, or a name.
 pub(super) fn lower_ref(text: &str) -> LowerRef {
-    let index = text.strip_prefix("if").filter(|it| it.bytes().all(|b| b.is_ascii_digit()));
-    match index.and_then(|it| it.parse().ok()) {
+    let index = text.strip_prefix("if").filter(|rest| rest.bytes().all(|b| b.is_ascii_digit()));
+    match index.and_then(|index| index.parse().ok()) {
         Some(index) => LowerRef::Index(IfIndex(index)),
         None if text == "NONE" => LowerRef::None,
         None => LowerRef::Name(text.into()),
@@ -70,7 +70,7 @@ pub(super) fn lower_ref(text: &str) -> LowerRef {
 pub(super) fn words(flags: &str) -> Vec<Name> {
     let count = memchr::memchr_iter(b',', flags.as_bytes()).count() + 1;
     let mut all = Vec::with_capacity(count);
-    all.extend(flags.split(',').filter(|it| !it.is_empty()).map(Name::new));
+    all.extend(flags.split(',').filter(|part| !part.is_empty()).map(Name::new));
     all
 }
 

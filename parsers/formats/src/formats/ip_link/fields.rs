@@ -480,7 +480,7 @@ mod tests {
     #[test]
     fn tables_are_sorted() {
         assert!(KEYS.is_sorted() && BARE.is_sorted());
-        assert!(BARE.iter().all(|it| !is_key(it)));
+        assert!(BARE.iter().all(|bare| !is_key(bare)));
     }
 
     #[test]

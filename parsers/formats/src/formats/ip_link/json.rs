@@ -26,7 +26,7 @@ pub(super) fn read(text: &str) -> Option<Outcome<Vec<Link>>> {
     let mut rest = text;
     let mut found = false;
     while !rest.is_empty() {
-        let end = memchr::memchr(b'\n', rest.as_bytes()).map_or(rest.len(), |it| it + 1);
+        let end = memchr::memchr(b'\n', rest.as_bytes()).map_or(rest.len(), |memchr| memchr + 1);
         let (line, after) = rest.split_at_checked(end)?;
         let body = line.trim();
         if starts_array(body) {
@@ -160,7 +160,7 @@ fn linkinfo(text: &str, link: &mut Link, raw: &str) -> Why<()> {
             "info_kind" => link.kind = Some(name()),
             "info_slave_kind" => {
                 // Text prints `bridge_slave`.
-                link.slave_kind = Some(name().map(|it| format!("{it}_slave").into()));
+                link.slave_kind = Some(name().map(|name| format!("{name}_slave").into()));
             }
             "info_data" => {
                 let kind = fields.get("info_kind").map(scalar).unwrap_or_default();
@@ -169,7 +169,7 @@ fn linkinfo(text: &str, link: &mut Link, raw: &str) -> Why<()> {
                     let key = text_key(key);
                     let value = borrowed(raw);
                     let typed = kind.set(text, &mut link.kind_data, key, value);
-                    if !typed.map_err(|it| expected(key, it))? {
+                    if !typed.map_err(|typed| expected(key, typed))? {
                         keep(text, &mut link.other, key, raw);
                     }
                 }

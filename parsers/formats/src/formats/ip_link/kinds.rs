@@ -158,7 +158,7 @@ fn bridge<'a>(
         // 2 is STP in user space.
         "stp_state" => {
             let state: At<u32> = read(text, value, "a number")?;
-            bridge_of(data).stp = Some(state.map(|it| it != 0));
+            bridge_of(data).stp = Some(state.map(|state| state != 0));
         }
         "ageing_time" => bridge_of(data).ageing_time = Some(read(text, value, "a number")?),
         "bridge_id" => bridge_of(data).bridge_id = Some(value.into()),

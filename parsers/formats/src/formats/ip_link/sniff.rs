@@ -29,7 +29,7 @@ fn look_plain(head: &str) -> Option<bool> {
             return json(head);
         }
         if is_header(line) {
-            let rest = line.split_once(": ").map_or("", |it| it.1);
+            let rest = line.split_once(": ").map_or("", |pair| pair.1);
             let mut words = rest.split_whitespace();
             let (name, next) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
             if name.ends_with(':') && next.starts_with('<') && words.next() == Some("mtu") {

@@ -27,19 +27,19 @@ pub(super) fn heading<'a>(
     if names
         .clone()
         .next()
-        .is_none_or(|it| !it.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_'))
+        .is_none_or(|text| !text.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_'))
     {
         return Err(fail(line, "names of counters"));
     }
     // Those of a virtual function stand below it, and differ.
-    let of_vf = names.into_iter().any(|it| it == "bcast")
-        && link.vfs.last().is_some_and(|it| it.at.start < Span::of(text, line).start);
+    let of_vf = names.into_iter().any(|name| name == "bcast")
+        && link.vfs.last().is_some_and(|vf| vf.at.start < Span::of(text, line).start);
     Ok(Heading { line, receive, of_vf })
 }
 
 /// The words behind the colon.
 fn names(line: &str) -> std::str::SplitWhitespace<'_> {
-    line.split_once(':').map_or("", |it| it.1).split_whitespace()
+    line.split_once(':').map_or("", |pair| pair.1).split_whitespace()
 }
 
 /// The numbers below `heading`; `false` where they are fewer than the names, so that nobody can
@@ -84,7 +84,7 @@ fn number(value: &str) -> Option<u64> {
     if let Ok(it) = value.parse() {
         return Some(it);
     }
-    let (value, base) = value.strip_suffix('i').map_or((value, 1000), |it| (it, 1024_u64));
+    let (value, base) = value.strip_suffix('i').map_or((value, 1000), |rest| (rest, 1024_u64));
     let power = match value.as_bytes().last()? {
         b'k' | b'K' => 1,
         b'M' => 2,

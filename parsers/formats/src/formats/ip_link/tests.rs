@@ -19,7 +19,7 @@ fn clean(text: &str) -> Vec<Link> {
 }
 
 fn named<'a>(links: &'a [Link], name: &str) -> &'a Link {
-    links.iter().find(|it| *it.name == name).expect(name)
+    links.iter().find(|link| *link.name == name).expect(name)
 }
 
 fn other<'a>(link: &'a Link, key: &str) -> Option<&'a str> {
@@ -123,8 +123,8 @@ const JSON: &str = r#"[{"ifindex":1,"ifname":"lo","flags":["LOOPBACK","UP","LOWE
 fn text_and_json_give_the_same_records() {
     let comparable = |mut link: Link| {
         link.other.clear();
-        link.addresses.iter_mut().for_each(|it| it.other.clear());
-        link.vfs.iter_mut().for_each(|it| it.other.clear());
+        link.addresses.iter_mut().for_each(|address| address.other.clear());
+        link.vfs.iter_mut().for_each(|vf| vf.other.clear());
         // Text knows names of namespaces, JSON their ids.
         link.lower_netns = None;
         // JSON has another counter where text prints `missed`.
@@ -133,9 +133,9 @@ fn text_and_json_give_the_same_records() {
         }
         // Spans differ, as `At` allows; the bare ones are put aside.
         link.at = Span::default();
-        link.addresses.iter_mut().for_each(|it| it.at = Span::default());
-        link.vfs.iter_mut().for_each(|it| it.at = Span::default());
-        link.stats.iter_mut().for_each(|it| it.at = Span::default());
+        link.addresses.iter_mut().for_each(|address| address.at = Span::default());
+        link.vfs.iter_mut().for_each(|vf| vf.at = Span::default());
+        link.stats.iter_mut().for_each(|stat| stat.at = Span::default());
         link
     };
     let (text, json) = (clean(TEXT), clean(JSON));
@@ -196,7 +196,7 @@ fn every_field_is_where_it_belongs() {
     assert_eq!((gre.local, gre.key.as_ref().unwrap().as_str()), (None, "0.0.0.1/0.0.0.2"));
     assert_eq!(named(&links, "g0").address.as_ref().unwrap().as_str(), "192.0.2.10");
     assert_eq!(
-        named(&links, "br0").kind_data.bridge.as_ref().unwrap().stp.map(|it| *it),
+        named(&links, "br0").kind_data.bridge.as_ref().unwrap().stp.map(|stp| *stp),
         Some(true)
     );
     assert!(named(&links, "wg0").mac.is_none());
@@ -218,7 +218,7 @@ fn spans_show_what_was_read() {
             if let Some(state) = &link.state {
                 assert_eq!(shown(state.span), **state);
             }
-            if let Some(id) = link.kind_data.tunnel.as_ref().and_then(|it| it.id) {
+            if let Some(id) = link.kind_data.tunnel.as_ref().and_then(|tunnel| tunnel.id) {
                 assert_eq!(shown(id.span), id.to_string());
             }
             assert!(shown(link.at).contains(link.name.as_str()));
@@ -301,7 +301,7 @@ fn headings_name_the_namespace() {
     let json = "netns: blue ns\n[{\"ifindex\":1,\"ifname\":\"lo\",\"mtu\":65536}]\n\n\
         netns: red\n[{\"ifindex\":1,\"ifname\":\"lo\"}]\n";
     for text in [text, json] {
-        let netns: Vec<_> = clean(text).into_iter().map(|it| it.netns.unwrap()).collect();
+        let netns: Vec<_> = clean(text).into_iter().map(|clean| clean.netns.unwrap()).collect();
         assert_eq!(netns, [Netns::Named("blue ns".into()), Netns::Named("red".into())]);
     }
 }
@@ -380,7 +380,7 @@ fn lines_that_say_too_little_are_read_with_a_remark() {
     ] {
         let text = format!("1: lo: <LOOPBACK> mtu 65536 qdisc noop state DOWN\n{line}\n");
         let out = read_as("ip a", &text);
-        let kinds: Vec<_> = out.problems.iter().map(|it| it.kind).collect();
+        let kinds: Vec<_> = out.problems.iter().map(|problem| problem.kind).collect();
         assert_eq!((out.lines.unread, kinds), (0, vec![kind]), "{line}");
         assert_eq!(out.completeness.is_complete(), kind == ProblemKind::BadValue, "{line}");
     }
@@ -428,11 +428,14 @@ fn content_is_recognised() {
         ),
         ("lo      UNKNOWN    127.0.0.1/8 ::1/128 \ne  DOWN \n".to_owned(), "ip-address"),
         ("lo      UNKNOWN    00:00:00:00:00:00 <LOOPBACK> \n".to_owned(), "ip-link"),
-        (TEXT.lines().filter(|it| !it.contains("inet")).collect::<Vec<_>>().join("\n"), "ip-link"),
+        (
+            TEXT.lines().filter(|line| !line.contains("inet")).collect::<Vec<_>>().join("\n"),
+            "ip-link",
+        ),
         ("[{\"ifindex\":1,\"ifname\":\"lo\",\"operstate\":\"UP\"}]".to_owned(), "ip-link"),
     ];
     for (text, id) in cases {
-        let format = crate::registry::by_content(&text).map(|it| it.id.0);
+        let format = crate::registry::by_content(&text).map(|content| content.id.0);
         assert_eq!(format, Some(id), "{text}");
     }
     for text in [
@@ -455,7 +458,7 @@ fn sound(text: &str) {
         let inside = |span: Span| {
             assert!(span.start <= span.end && text.get(span.range()).is_some(), "{span:?}");
         };
-        out.problems.iter().for_each(|it| inside(it.span));
+        out.problems.iter().for_each(|problem| inside(problem.span));
         for link in &mut out.records {
             ansi::each_span(link, |span| inside(*span));
         }

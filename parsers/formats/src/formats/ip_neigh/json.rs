@@ -23,7 +23,7 @@ pub(super) fn neighbour(text: &str, raw: &str) -> Result<Option<Neighbour>, Stri
             entry.flags.push(flag.into());
         }
     }
-    entry.states = object.names("state").into_iter().map(|it| it.value).collect();
+    entry.states = object.names("state").into_iter().map(|name| name.value).collect();
     let times = (object.name("used"), object.name("confirmed"), object.name("updated"));
     if let (Some(used), Some(confirmed), Some(updated)) = times {
         let value = format!("{}/{}/{}", *used, *confirmed, *updated);

@@ -185,9 +185,9 @@ pub(super) fn below<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<Below>> {
 
 /// `tracepath` prints its hops indented, and people paste it below the routes: ` 1?: [LOCALHOST]`.
 fn is_tracepath(first: &str) -> bool {
-    let hop = first.strip_suffix(':').map(|it| it.strip_suffix('?').unwrap_or(it));
+    let hop = first.strip_suffix(':').map(|rest| rest.strip_suffix('?').unwrap_or(rest));
     first == "tracepath"
-        || hop.is_some_and(|it| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit()))
+        || hop.is_some_and(|hop| !hop.is_empty() && hop.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// Keys with values up to the end of the line.
@@ -286,7 +286,8 @@ fn address<'a>(
         Some((ip, length)) => (ip, Some(length)),
         None => (shown, None),
     };
-    let (Ok(ip), true) = (ip.parse(), length.is_none_or(|it| it.parse::<u8>().is_ok())) else {
+    let (Ok(ip), true) = (ip.parse(), length.is_none_or(|length| length.parse::<u8>().is_ok()))
+    else {
         return Err(nom::Err::Failure(Expected { at: shown, what }));
     };
     let span = Span::of(text, shown);

@@ -28,10 +28,10 @@ pub(super) fn route(text: &str, raw: &str) -> Result<Option<Route>, String> {
     route.via = via;
     route.family = shown.map(other);
     route.dev = object.name("dev");
-    route.src = object.value("prefsrc")?.map(|it| it.value);
-    route.metric = object.value("metric")?.map(|it| it.value);
-    route.proto = object.name("protocol").map(|it| it.value);
-    route.scope = object.name("scope").map(|it| it.value);
+    route.src = object.value("prefsrc")?.map(|value| value.value);
+    route.metric = object.value("metric")?.map(|value| value.value);
+    route.proto = object.name("protocol").map(|name| name.value);
+    route.scope = object.name("scope").map(|name| name.value);
     route.table = object.name("table");
     route.flags = object.names("flags");
     if let Some(hops) = object.take("nexthops") {
@@ -54,7 +54,7 @@ fn nexthop(text: &str, raw: &str) -> Result<Nexthop, String> {
         at: Span::of(text, raw),
         via: gateway(&mut object)?.0,
         dev: object.name("dev"),
-        weight: object.value("weight")?.map(|it| it.value),
+        weight: object.value("weight")?.map(|value| value.value),
         flags: object.names("flags"),
         other: object.rest(),
     })
@@ -68,5 +68,5 @@ fn gateway(object: &mut Object<'_>) -> Result<(Option<At<Gateway>>, Option<Famil
     }
     let Some(mut via) = object.object("via")? else { return Ok((None, None)) };
     let host = via.value::<IpAddr>("host")?;
-    Ok((host.map(|it| it.map(Gateway::Ip)), host.map(|it| of(it.value))))
+    Ok((host.map(|host| host.map(Gateway::Ip)), host.map(|host| of(host.value))))
 }

@@ -54,7 +54,7 @@ pub(in crate::formats) fn table(number: &str) -> Option<&'static str> {
 /// Gives the numbers of a route their names.
 pub(super) fn named(route: &mut Route) {
     let name = |slot: &mut Option<Name>, names: &[(&str, &'static str)]| {
-        let found = slot.as_ref().and_then(|number| names.iter().find(|it| number == it.0));
+        let found = slot.as_ref().and_then(|number| names.iter().find(|name| number == name.0));
         if let Some((_, name)) = found {
             *slot = Some(Name::const_new(name));
         }

@@ -23,20 +23,20 @@ pub(super) fn rule(text: &str, raw: &str) -> Result<Option<Rule>, String> {
     rule.to = prefix(&mut object, "dst", "dstlen")?;
     for key in ["iif", "oif"] {
         let slot = if key == "iif" { &mut rule.iif } else { &mut rule.oif };
-        *slot = object.name(key).map(|it| it.value);
+        *slot = object.name(key).map(|name| name.value);
         if let Some(raw) = object.take(&format!("{key}_detached")) {
             rule.other.push(field(key, "[detached]", object.span(raw)));
         }
     }
     rule.fwmark = match (object.name("fwmark"), object.name("fwmask")) {
         (Some(mark), Some(mask)) => Some(format!("{}/{}", *mark, *mask).into()),
-        (mark, _) => mark.map(|it| it.value),
+        (mark, _) => mark.map(|mark| mark.value),
     };
     rule.lookup = object.name("table");
     if let Some(raw) = object.take("l3mdev") {
         rule.lookup = Some(l3mdev(object.span(raw)));
     }
-    rule.action = object.name("action").map(|it| it.value);
+    rule.action = object.name("action").map(|name| name.value);
     if object.take("nop").is_some() {
         rule.action = Some(Name::const_new("nop"));
     }
@@ -73,7 +73,7 @@ pub(super) fn rule(text: &str, raw: &str) -> Result<Option<Rule>, String> {
 fn prefix(object: &mut Object<'_>, key: &str, length: &str) -> Result<Option<IpNet>, String> {
     let shown = object.text(key);
     let length = object.value::<u8>(length)?;
-    let Some(shown) = shown.filter(|it| it.value != "all") else { return Ok(None) };
+    let Some(shown) = shown.filter(|shown| shown.value != "all") else { return Ok(None) };
     let prefix = match length {
         Some(length) => network(&format!("{}/{}", shown.value, length.value)),
         None => network(&shown.value),

@@ -66,7 +66,7 @@ pub(super) fn rule<'a>(
     let mut input = line;
     if columns.number {
         let (rest, number) = word(input, "the number of the rule")?;
-        if !number.bytes().all(|it| it.is_ascii_digit()) {
+        if !number.bytes().all(|b| b.is_ascii_digit()) {
             return refuse(number, "the number of the rule");
         }
         input = rest;
@@ -183,6 +183,6 @@ pub(super) fn count(shown: &str) -> Option<u64> {
         (number, "P") => (number, 1_000_000_000_000_000),
         _ => (shown, 1),
     };
-    let digits = !number.is_empty() && number.bytes().all(|it| it.is_ascii_digit());
+    let digits = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
     number.parse::<u64>().ok().filter(|_| digits)?.checked_mul(unit)
 }

@@ -112,7 +112,7 @@ fn of_target<'a>(target: &str, input: &'a str, rule: &mut NetfilterRule) -> Opti
     }
     // How it is logged goes up to the end.
     if matches!(target, "LOG" | "NFLOG")
-        && ["LOG ", "nflog-"].iter().any(|it| input.starts_with(it))
+        && ["LOG ", "nflog-"].iter().any(|prefix| input.starts_with(prefix))
     {
         rule.target_options.extend(input.split_whitespace().map(Name::from));
         return Some("");

@@ -147,7 +147,7 @@ fn counters(input: &str) -> Parsed<'_, (u64, u64)> {
 
 /// A word, or a quoted string with escapes, and the blanks behind it.
 fn argument(input: &str) -> Parsed<'_, Name> {
-    let bare = map(verify(word, |it: &str| !it.starts_with('"')), Name::from);
+    let bare = map(verify(word, |text: &str| !text.starts_with('"')), Name::from);
     terminated(alt((quoted, bare)), gap).parse(input)
 }
 

@@ -35,13 +35,13 @@ pub(crate) static FORMAT: Format = Format {
         Per::File.run("/var/lib/neutron/ha_confs/*/keepalived.conf"),
     ],
     claims: |command| {
-        let etc = |it: &str| it.trim_start_matches('/') == "etc/keepalived/keepalived.conf";
+        let etc = |text: &str| text.trim_start_matches('/') == "etc/keepalived/keepalived.conf";
         let router = router_of(command, "keepalived.conf");
         let is = router.is_some() || command.path().is_some_and(etc);
         is.then(|| Request::default().about(router.as_deref()))
     },
     sniff: |head| {
-        let instance = |it: &str| it.starts_with("vrrp_instance ") && it.ends_with('{');
+        let instance = |text: &str| text.starts_with("vrrp_instance ") && text.ends_with('{');
         if bodies(head).any(instance) { 90 } else { 0 }
     },
     read: |text, command| parse(text, command).map(Batch::from),
@@ -175,7 +175,7 @@ impl<'a> Reader<'a> {
         let text = self.text;
         let took = Ok(("", Read::Took(())));
         let Some(instance) = self.records.last_mut() else { return took };
-        let number = || value.parse().ok().map(|it: u8| At::new(it, Span::of(text, value)));
+        let number = || value.parse().ok().map(|parsed: u8| At::new(parsed, Span::of(text, value)));
         match key {
             "state" | "interface" if value.is_empty() => {
                 return refuse(key, "a word after `state` or `interface`");
@@ -265,7 +265,8 @@ mod tests {
         assert_eq!((floating.prefix_len, floating.other.len()), (Some(32), 3));
         assert_eq!(local.dev.as_ref().unwrap().as_str(), "qr-1");
         assert_eq!(it.virtual_routes[0].as_str(), "0.0.0.0/0 via 192.0.2.1 dev qg-1");
-        let other: Vec<_> = it.other.iter().map(|it| (&*it.key, it.value.as_str())).collect();
+        let other: Vec<_> =
+            it.other.iter().map(|other| (&*other.key, other.value.as_str())).collect();
         assert_eq!(other, [("nopreempt", ""), ("track_interface", "ha-1")]);
     }
 

@@ -64,7 +64,7 @@ fn one(
     mut interface: Object<'_>,
 ) -> Result<LldpNeighbour, String> {
     let mut found = neighbour(Span::of(text, raw), dev);
-    found.protocol = interface.name("via").map(|it| it.value);
+    found.protocol = interface.name("via").map(|name| name.value);
     if let Some(raw) = interface.take("chassis") {
         chassis(text, raw, &mut found)?;
     }
@@ -245,7 +245,7 @@ mod tests {
         let two = r#"{"lldp":{"interface":[{"a":{"via":"LLDP","chassis":{"id":{"type":"mac","value":"x"}}}},{"b":{}}]}}"#;
         let out = parse(two, &Command::new("lldpctl -f json"));
         assert_eq!(out.problems, []);
-        let names: Vec<_> = out.records.iter().map(|it| it.dev.as_str()).collect();
+        let names: Vec<_> = out.records.iter().map(|record| record.dev.as_str()).collect();
         assert_eq!(names, ["a", "b"]);
         let none = parse("{\"lldp\": {}}\n", &Command::new("lldpctl -f json"));
         assert!(none.records.is_empty() && none.completeness.is_complete());

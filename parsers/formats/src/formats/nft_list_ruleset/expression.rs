@@ -187,7 +187,7 @@ fn object(map: &Map<String, Value>, quote: bool, depth: u32) -> String {
 fn element(value: &Value, quote: bool, depth: u32) -> String {
     match value {
         Value::Array(pair) if pair.len() == 2 => {
-            let pair: Vec<_> = pair.iter().map(|it| expression(it, quote, depth + 1)).collect();
+            let pair: Vec<_> = pair.iter().map(|pair| expression(pair, quote, depth + 1)).collect();
             pair.join(" : ")
         }
         one => expression(one, quote, depth),

@@ -73,7 +73,9 @@ impl<'a> Reader<'a> {
             "chain" => self.chain(raw, inner),
             "rule" => self.rule(raw, inner),
             "element" => self.more(inner),
-            _ if OBJECTS.iter().any(|it| it.trim_end() == kind) => self.object(&kind, raw, inner),
+            _ if OBJECTS.iter().any(|object| object.trim_end() == kind) => {
+                self.object(&kind, raw, inner)
+            }
             _ => Err(format!("neither a table, a chain, a rule nor a set: {kind}")),
         }
     }
@@ -89,7 +91,7 @@ impl<'a> Reader<'a> {
             at: Span::of(self.text, raw),
             family,
             name,
-            handle: object.value("handle")?.map(|it| it.value),
+            handle: object.value("handle")?.map(|value| value.value),
             chains: Vec::new(),
             objects: Vec::new(),
             other: Vec::new(),
@@ -113,14 +115,14 @@ impl<'a> Reader<'a> {
         let key = [family, table.name.value.clone(), name.value.clone()];
         let devices = object.names("dev");
         let device = devices.first().map(|first| {
-            let names: Vec<_> = devices.iter().map(|it| it.as_str()).collect();
+            let names: Vec<_> = devices.iter().map(|device| device.as_str()).collect();
             At::new(names.join(", ").into(), first.span)
         });
         table.chains.push(NftChain {
             at,
             name,
-            handle: object.value("handle")?.map(|it| it.value),
-            kind: object.name("type").map(|it| it.value),
+            handle: object.value("handle")?.map(|value| value.value),
+            kind: object.name("type").map(|name| name.value),
             hook: object.name("hook"),
             device,
             priority: object.name("prio"),
@@ -134,8 +136,8 @@ impl<'a> Reader<'a> {
 
     fn rule(&mut self, raw: &str, mut object: Object<'_>) -> Result<(), String> {
         let at = Span::of(self.text, raw);
-        let family = object.text("family").map(|it| Name::new(&it.value)).unwrap_or_default();
-        let name = object.name("table").map(|it| it.value).unwrap_or_default();
+        let family = object.text("family").map(|text| Name::new(&text.value)).unwrap_or_default();
+        let name = object.name("table").map(|name| name.value).unwrap_or_default();
         let chain = object.name("chain").ok_or("a rule without its chain")?.value;
         let table = self.chains.get(&[family.clone(), name.clone(), Name::default()]);
         let place = self.chains.get(&[family, name, chain.clone()]);
@@ -150,7 +152,7 @@ impl<'a> Reader<'a> {
             words.push(expression::statement(&value));
         }
         words.retain(|text| !text.is_empty());
-        let handle = object.value("handle")?.map(|it| it.value);
+        let handle = object.value("handle")?.map(|value| value.value);
         let text = At::new(words.join(" ").into(), at);
         found.rules.push(NftRule { at, text, handle, statements: Vec::new() });
         Ok(())
@@ -162,11 +164,11 @@ impl<'a> Reader<'a> {
         let (table, _) = self.of(&mut object)?;
         let name = object.name("name").ok_or("an object without its name")?;
         let members = object.take("elem").map(list_of).transpose()?.unwrap_or_default();
-        let handle = object.value("handle")?.map(|it| it.value);
+        let handle = object.value("handle")?.map(|value| value.value);
         let flags = object.names("flags");
         let mut other = Vec::new();
         if let Some(first) = flags.first() {
-            let all: Vec<_> = flags.iter().map(|it| it.as_str()).collect();
+            let all: Vec<_> = flags.iter().map(|flag| flag.as_str()).collect();
             other.push(At::new(format!("flags {}", all.join(",")).into(), first.span));
         }
         for field in object.rest() {
@@ -190,7 +192,7 @@ impl<'a> Reader<'a> {
         let (table, _) = self.of(&mut object)?;
         let name = object.name("name").ok_or("elements without the name of their set")?.value;
         let members = object.take("elem").map(list_of).transpose()?.unwrap_or_default();
-        let set = table.objects.iter_mut().find(|it| it.name.value == name);
+        let set = table.objects.iter_mut().find(|object| object.name.value == name);
         let set = set.ok_or_else(|| format!("no set {name} above"))?;
         set.members.extend(members);
         set.elements = u32::try_from(set.members.len()).unwrap_or(u32::MAX);

@@ -49,7 +49,7 @@ pub(super) fn arguments(
 
 /// Adds the NIC of `-device`, `-nic`, `-net nic`; `-net tap` is the host end of the NIC before.
 fn add_nic(option: &str, values: &Values, record: &mut QemuProcess, problems: &mut Vec<Problem>) {
-    let first = values.first.as_ref().map(|it| it.as_str());
+    let first = values.first.as_ref().map(|first| first.as_str());
     if option == "net" && first != Some("nic") {
         let open = record.nics.last_mut().filter(|it| it.ifname.is_none());
         if let (Some(nic), Some(ifname)) = (open, values.get("ifname")) {
@@ -61,11 +61,11 @@ fn add_nic(option: &str, values: &Values, record: &mut QemuProcess, problems: &m
     if option == "device" && mac.is_none() && values.get("netdev").is_none() {
         return;
     }
-    let address = mac.and_then(|it| match it.value.parse() {
-        Ok(address) => Some(At::new(address, it.span)),
+    let address = mac.and_then(|mac| match mac.value.parse() {
+        Ok(address) => Some(At::new(address, mac.span)),
         Err(_) => {
             let message = "expected a MAC address".to_owned();
-            problems.push(Problem { kind: ProblemKind::BadValue, message, span: it.span });
+            problems.push(Problem { kind: ProblemKind::BadValue, message, span: mac.span });
             None
         }
     });
@@ -75,15 +75,16 @@ fn add_nic(option: &str, values: &Values, record: &mut QemuProcess, problems: &m
         mac: address,
         ifname: values.get("ifname").cloned(),
         netdev: values.get("netdev").map(|it| it.value.clone()),
-        model: model.map(|it| it.value),
+        model: model.map(|model| model.value),
     });
 }
 
 /// Options and their values: a value may hold blanks (`-name guest=my vm,…`), and ends where the
 /// next option begins.
 fn options(arguments: &str) -> impl Iterator<Item = (&str, &str)> {
-    let starts_option = |it: &str| {
-        it.strip_prefix(" -").is_some_and(|it| it.starts_with(|c: char| c.is_ascii_alphabetic()))
+    let starts_option = |text: &str| {
+        text.strip_prefix(" -")
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic()))
     };
     let mut at = arguments
         .match_indices(" -")
@@ -117,7 +118,7 @@ impl Values {
     fn of(text: &str, value: &str) -> Option<Self> {
         if !value.starts_with('{') {
             let mut all = Self::plain(text, value, "");
-            let first = all.keyed.iter().position(|it| it.0.is_empty());
+            let first = all.keyed.iter().position(|keyed| keyed.0.is_empty());
             all.first = first.map(|at| all.keyed.remove(at).1);
             return Some(all);
         }
@@ -149,7 +150,7 @@ impl Values {
     }
 
     fn get(&self, key: &str) -> Option<&At<Name>> {
-        self.keyed.iter().find(|it| it.0 == key).map(|it| &it.1)
+        self.keyed.iter().find(|keyed| keyed.0 == key).map(|keyed| &keyed.1)
     }
 }
 

@@ -10,9 +10,9 @@ fn read(text: &str) -> Outcome<Vec<QemuProcess>> {
 /// MAC, device on the host, id and model of each NIC.
 fn nics(of: &QemuProcess) -> Vec<String> {
     let show = |it: &QemuNic| {
-        let mac = it.mac.as_ref().map(|it| it.to_string()).unwrap_or_default();
-        let ifname = it.ifname.as_ref().map(|it| it.to_string()).unwrap_or_default();
-        let word = |it: &Option<tapline_core::Name>| it.clone().unwrap_or_default();
+        let mac = it.mac.as_ref().map(|mac| mac.to_string()).unwrap_or_default();
+        let ifname = it.ifname.as_ref().map(|ifname| ifname.to_string()).unwrap_or_default();
+        let word = |name: &Option<tapline_core::Name>| name.clone().unwrap_or_default();
         format!("{mac} {ifname} {} {}", word(&it.netdev), word(&it.model))
     };
     of.nics.iter().map(show).collect()
@@ -63,8 +63,11 @@ fn columns_are_those_of_the_heading() {
     let tree = "USER PID %CPU COMMAND\nroot 4 0.0  \\_ sh\nroot 5 0.0  |   \\_ qemu-kvm -name c\nroot - 0.0 -\n";
     for (text, name, pid) in [(long, "a", 7), (started, "b", 9), (tree, "c", 5)] {
         let out = read(text);
-        let shown: Vec<_> =
-            out.records.iter().map(|it| (it.name.as_ref().unwrap().as_str(), it.pid)).collect();
+        let shown: Vec<_> = out
+            .records
+            .iter()
+            .map(|record| (record.name.as_ref().unwrap().as_str(), record.pid))
+            .collect();
         assert_eq!(shown, [(name, Some(pid))]);
         assert_eq!(out.lines.unread, 0);
     }
@@ -89,9 +92,9 @@ fn cut_off_command_lines_leave_nics_unknown() {
         format!("{}\n", line.get(..80).unwrap())
     };
     let text = format!("{HEADING}{}{}", wide(20), wide(21));
-    assert!(parse(&text, &Command::new("ps auxww")).records.iter().all(|it| !it.cut));
+    assert!(parse(&text, &Command::new("ps auxww")).records.iter().all(|record| !record.cut));
     let out = read(&text);
-    assert!(out.records.iter().all(|it| it.cut && it.nics.is_empty()));
+    assert!(out.records.iter().all(|record| record.cut && record.nics.is_empty()));
     assert!(matches!(out.completeness, Completeness::Partial(_)));
     let comm = "PID USER COMMAND CGROUP\n 7 qemu qemu-kvm /machine\n";
     assert!(read(comm).records[0].cut);

@@ -198,9 +198,10 @@ pub(super) fn at_end(text: &str) -> Option<(usize, &'static str)> {
 /// The English name of a state as it is printed. A state of a language that is not listed follows
 /// from the id: only active domains have one.
 pub(super) fn canonical(printed: &str, active: bool) -> &'static str {
-    let english = STATES.iter().find(|it| **it == printed);
-    let translated =
-        || TRANSLATED.iter().find(|it| it.1.contains(&printed)).map(|(state, _)| state);
+    let english = STATES.iter().find(|state| **state == printed);
+    let translated = || {
+        TRANSLATED.iter().find(|translated| translated.1.contains(&printed)).map(|(state, _)| state)
+    };
     match english.or_else(translated) {
         Some(state) => state,
         None if active => "running",
