@@ -354,15 +354,22 @@ pub(crate) struct Trace {
     /// Its type of service: 16, 0x10
     #[arg(long, value_name = "N")]
     pub(crate) tos: Option<String>,
+    /// Device that its sender is bound to, as with ping -I; FROM is a namespace
+    #[arg(long, value_name = "DEV")]
+    pub(crate) oif: Option<String>,
     /// The packet as a flow of ovs-ofctl, without in_port
     #[arg(long, value_name = "FLOW")]
     pub(crate) packet: Option<String>,
-    /// Its state in connection trackers [default: new]
+    /// Its state at each connection tracker that it passes, separated by commas, the last for all
+    /// that follow: new, est|rpl [default: new]
     #[arg(long, value_name = "STATES")]
     pub(crate) ct: Option<String>,
     /// Follow the answer too
     #[arg(long)]
     pub(crate) reverse: bool,
+    /// Take a NIC, port, bridge, namespace, VM or host away, and say what is lost with it
+    #[arg(long, value_name = "KEY")]
+    pub(crate) without: Option<String>,
     /// End where the packet leaves the bridges of OVS
     #[arg(long, value_name = "ovs", value_parser = ["ovs"])]
     pub(crate) stop_at: Option<String>,
@@ -384,6 +391,9 @@ pub(crate) struct Reach {
     /// Only this VM
     #[arg(long, value_name = "VM")]
     pub(crate) only: Option<String>,
+    /// Take a NIC, port, bridge, namespace, VM or host away, and list what is lost with it
+    #[arg(long, value_name = "KEY")]
+    pub(crate) without: Option<String>,
     /// Form of the answer
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(crate) format: ReachFormat,
@@ -422,6 +432,8 @@ pub(crate) enum TraceFormat {
     Dot,
     /// Mermaid flowchart
     Mermaid,
+    /// Picture
+    Svg,
 }
 
 #[derive(Debug, Args)]

@@ -26,11 +26,12 @@ mod switch;
 mod tree;
 mod tunnel;
 mod verify;
+mod without;
 mod words;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use tapline_core::Name;
 use tapline_core::capture::HostId;
@@ -44,14 +45,15 @@ use crate::{Answer, Item, Network};
 
 pub use ends::{EndError, Goal, Start, Target};
 pub use packet::{Inner, NOBODY, Packet};
-pub use question::{Answered, Question};
+pub use question::{Answered, Before, Question};
 pub use reach::{Cell, Peer, Row};
 pub use result::{Branch, Trace, Verdict};
 pub use tree::{
-    Changed, Details, Doubt, End, FlowDetails, Hop, Kind, Next, Node, Part, Place, RouteDetails,
-    Tree,
+    Changed, Considered, Details, Doubt, End, FlowDetails, Hop, Kind, Nearest, Next, Node, Part,
+    Place, RouteDetails, Tree,
 };
 pub use verify::{Compared, Verification};
+pub use without::Without;
 pub use words::{Certainty, Outcome, Reason};
 
 use netfilter::Tables;
@@ -75,6 +77,12 @@ pub struct Query {
     pub connections: Vec<Connection>,
     /// It ends where it leaves the bridges of OVS.
     pub stop_at_ovs: bool,
+    /// The device that its sender is bound to.
+    pub oif: Option<Name>,
+    /// What counts as gone.
+    pub without: Option<Arc<Without>>,
+    /// Note everything that is looked at.
+    pub explain: bool,
 }
 
 /// A connection that a namespace translates.
@@ -202,6 +210,31 @@ struct Way {
     /// What was visited, to notice that it goes round.
     trail: Vec<Crumb>,
     hops: u32,
+    /// What was looked at since the last hop.
+    considered: Vec<Considered>,
+    /// What was taken for granted since the last hop.
+    assumed: Vec<String>,
+}
+
+impl Way {
+    fn new(packet: Packet) -> Self {
+        Self {
+            tip: 0,
+            guard: None,
+            packet,
+            trail: Vec::new(),
+            hops: 0,
+            considered: Vec::new(),
+            assumed: Vec::new(),
+        }
+    }
+
+    /// Takes something for granted; the next hop says so.
+    fn assume(&mut self, text: &str) {
+        if self.assumed.iter().all(|known| known != text) {
+            self.assumed.push(text.to_owned());
+        }
+    }
 }
 
 /// What a packet looked like at a place where it might go round.
@@ -214,7 +247,10 @@ struct Crumb {
 struct Walk<'t, 'n, 'a> {
     tracer: &'t Tracer<'n, 'a>,
     network: &'n Network<'a>,
+    from: Start,
     goal: Goal,
+    without: Option<Arc<Without>>,
+    explain: bool,
     tree: Tree,
     queue: VecDeque<(Way, At)>,
     stop_at_ovs: bool,
@@ -229,7 +265,10 @@ impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
         Self {
             tracer,
             network: tracer.network,
+            from: query.from.clone(),
             goal: query.to.clone().unwrap_or(Goal::Anywhere),
+            without: query.without.clone(),
+            explain: query.explain,
             tree: Tree::default(),
             queue: VecDeque::new(),
             stop_at_ovs: query.stop_at_ovs,
@@ -239,13 +278,18 @@ impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
     }
 
     fn start(&mut self, query: &Query) {
-        let mut way =
-            Way { tip: 0, guard: None, packet: query.packet.clone(), trail: Vec::new(), hops: 0 };
+        let mut way = Way::new(query.packet.clone());
         match &query.from {
+            Start::Guest(nic) if self.is_without(*nic) => {
+                let place = self.place(*nic);
+                self.lost_in_gap(&mut way, place);
+            }
             Start::Guest(nic) => self.send_from_guest(way, *nic),
             Start::Netns(host, netns) => {
                 way.packet.enter_stack();
-                self.go(way, At::Stack(netfilter::Pass::own(*host, netns)));
+                let pass = netfilter::Pass::own(*host, netns);
+                let pass = netfilter::Pass { bound: query.oif.clone(), ..pass };
+                self.go(way, At::Stack(pass));
             }
             Start::Device(device) => {
                 if let Some(item) = self.device(*device) {
@@ -275,7 +319,12 @@ impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
         }
     }
 
-    fn step(&mut self, way: Way, at: At) {
+    fn step(&mut self, mut way: Way, at: At) {
+        if self.is_at_gap(&at) {
+            let place = self.place_at(&at);
+            self.lost_in_gap(&mut way, place);
+            return;
+        }
         match at {
             At::Receive(device) => self.receive(way, device),
             At::Send(device) => self.send(way, device),
@@ -329,6 +378,12 @@ impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
     /// Adds a hop to a way; what changes is told from the packet before it.
     fn hop(&mut self, way: &mut Way, before: &Packet, mut hop: Hop) {
         hop.changes = result::changes(before, &way.packet);
+        hop.details.considered.splice(0..0, way.considered.drain(..));
+        if !way.assumed.is_empty() {
+            hop.certainty = hop.certainty.min(Certainty::Assumed);
+            way.assumed.splice(0..0, hop.assumed.take());
+            hop.assumed = Some(std::mem::take(&mut way.assumed).join("; "));
+        }
         if hop.vlans.is_empty() {
             hop.vlans = way.packet.vlans().unwrap_or_default();
         }
@@ -356,7 +411,20 @@ impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
     }
 
     fn end(&mut self, way: &mut Way, end: End) {
+        self.keep_considered(way);
         way.tip = self.tree.add(way.tip, way.guard.take(), Part::End(Box::new(end)));
+    }
+
+    /// What was looked at behind the last hop of a way stands there.
+    fn keep_considered(&mut self, way: &mut Way) {
+        let mut at = way.tip;
+        while !way.considered.is_empty() && at > 0 {
+            let Some(node) = self.tree.nodes.get_mut(at) else { return };
+            if let Part::Hop(hop) = &mut node.part {
+                hop.details.considered.append(&mut way.considered);
+            }
+            at = node.parent;
+        }
     }
 
     /// An end at which the packet does not arrive.

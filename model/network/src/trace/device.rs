@@ -415,9 +415,14 @@ impl<'a> Walk<'_, '_, 'a> {
             Some((data.active_slave.as_ref()?.value.clone(), seen.source))
         });
         let from_proc = self.network.nics().bond(bond.id).map(|(source, _)| source);
+        // Where the active one is taken away, any of the others takes its place.
+        let gone = |name: &str| {
+            members.iter().any(|member| member.name() == name && self.is_without(member.id))
+        };
+        let active = active.filter(|(name, _)| !gone(name));
         let working: Vec<_> = members
             .iter()
-            .filter(|member| member.usable() != Some(false))
+            .filter(|member| member.usable() != Some(false) && !self.is_without(member.id))
             .filter(|member| active.as_ref().is_none_or(|(name, _)| member.name() == name.as_str()))
             .copied()
             .collect();
@@ -427,6 +432,9 @@ impl<'a> Walk<'_, '_, 'a> {
             [] if members.is_empty() => {
                 let needs = self.network.missing(bond.host, bond.netns(), &[Topic::Links]);
                 self.unknown(&mut way, place, Reason::NotCaptured, needs);
+            }
+            [] if members.iter().any(|member| self.is_without(member.id)) => {
+                self.lost_in_gap(&mut way, place);
             }
             [] => self.lost(&mut way, Outcome::Blackholed, Reason::IfNoCarrier, place, line(bond)),
             several => {

@@ -20,8 +20,8 @@ use crate::{Item, Network};
 
 use super::packet::ip_number;
 use super::{
-    At, Certainty, Connection, Doubt, End, Hop, Kind, Outcome, Packet, Place, Reason, Tuple, Walk,
-    Way,
+    At, Certainty, Connection, Considered, Doubt, End, Hop, Kind, Nearest, Outcome, Packet, Place,
+    Reason, Tuple, Walk, Way,
 };
 
 /// Where a packet is in the stack of a namespace.
@@ -46,6 +46,10 @@ pub(super) struct Pass {
     pub(super) doubted: bool,
     /// It was routed again after its destination was translated.
     pub(super) rerouted: bool,
+    /// The device that its sender is bound to.
+    pub(super) bound: Option<Name>,
+    /// It was said that rules of nft may stand beside those of iptables.
+    pub(super) beside_said: bool,
 }
 
 /// A frame on its way through a Linux bridge.
@@ -100,6 +104,8 @@ impl Pass {
             entry: None,
             doubted: false,
             rerouted: false,
+            bound: None,
+            beside_said: false,
         }
     }
 
@@ -250,6 +256,10 @@ impl Walk<'_, '_, '_> {
         let family = way.packet.family();
         if pass.entry.is_none() {
             pass.entry = Some(Tuple::of(&way.packet));
+            // A bridged frame is tracked before it is forwarded.
+            if pass.bridged.is_none() || pass.stage == Stage::Prerouting {
+                way.packet.take_state();
+            }
             if let Some(mark) = self.known_mark(&way.packet, &pass) {
                 way.packet.conn_mark = mark;
             }
@@ -267,23 +277,35 @@ impl Walk<'_, '_, '_> {
         while let Some(&name) = tables.get(pass.table) {
             pass.table += 1;
             if name == "nat" && !self.translates(&mut way, &pass) {
+                if self.explain {
+                    let text = format!("{hook} nat: not asked, the connection is known");
+                    way.considered.push(Considered { text, evidence: Vec::new() });
+                }
                 continue;
             }
             let Some((source, table)) = self.tracer.tables().table(&pass, family, name) else {
                 continue;
             };
+            self.assume_nothing_beside(&mut way, &mut pass);
             let seen = self.seen(&way.packet, &pass);
             let Some(judgement) = filter::evaluate(source, table, hook, &seen) else { continue };
-            let waits = self.judge(&mut way, &pass, (hook, name), judgement);
+            self.look(&mut way, (hook, name), &judgement);
+            let near = self
+                .nearest(&seen, &judgement, |packet| filter::evaluate(source, table, hook, packet));
+            let waits = self.judge(&mut way, &pass, (hook, name), judgement, near);
             if waits {
                 return;
             }
         }
-        if let Some(judgement) = self.by_nft(&way.packet, &pass, hook)
+        let seen = self.seen(&way.packet, &pass);
+        if let Some(judgement) = self.by_nft(&seen, &way.packet, &pass, hook)
             && pass.table == tables.len()
         {
             pass.table += 1;
-            if self.judge(&mut way, &pass, (hook, "nft"), judgement) {
+            self.look(&mut way, (hook, "nft"), &judgement);
+            let near = self
+                .nearest(&seen, &judgement, |packet| self.by_nft(packet, &way.packet, &pass, hook));
+            if self.judge(&mut way, &pass, (hook, "nft"), judgement, near) {
                 return;
             }
         }
@@ -349,6 +371,7 @@ impl Walk<'_, '_, '_> {
     /// The packet as the filter sees it here.
     fn seen(&self, packet: &Packet, pass: &Pass) -> filter::Packet {
         let mut seen = packet.filtered();
+        seen.explain = self.explain;
         let device = |node: Option<NodeId>| match node {
             Some(node) => Device::Known(self.name(node)),
             None => Device::None,
@@ -370,8 +393,63 @@ impl Walk<'_, '_, '_> {
         seen
     }
 
+    /// Where iptables was captured and nft was not, rules of nft may stand beside.
+    fn assume_nothing_beside(&self, way: &mut Way, pass: &mut Pass) {
+        if pass.beside_said || self.tracer.tables().nft.contains_key(&(pass.host, &pass.netns)) {
+            return;
+        }
+        pass.beside_said = true;
+        way.assume(
+            "no nft rules stand beside those of iptables: nft list ruleset was not captured",
+        );
+    }
+
+    /// Notes the rules that a table looked at.
+    fn look(&self, way: &mut Way, (hook, table): (&str, &str), judgement: &Judgement) {
+        if !self.explain {
+            return;
+        }
+        let mut words: Vec<String> = Vec::new();
+        for end in &judgement.ends {
+            let one = outcome_words(&end.outcome);
+            if !words.contains(&one) {
+                words.push(one);
+            }
+        }
+        let count = judgement.looked.rules;
+        let rules = if count == 1 { "rule" } else { "rules" };
+        let text = format!("{hook} {table}: {count} {rules} looked at: {}", words.join(" or "));
+        let mut evidence = judgement.looked.met.clone();
+        for at in judgement.ends.iter().filter_map(|end| end.evidence) {
+            if !evidence.contains(&at) {
+                evidence.push(at);
+            }
+        }
+        way.considered.push(Considered { text, evidence });
+    }
+
+    /// What would have passed a table that stops a packet.
+    fn nearest(
+        &self,
+        seen: &filter::Packet,
+        judgement: &Judgement,
+        judge: impl Fn(&filter::Packet) -> Option<Judgement>,
+    ) -> Option<Nearest> {
+        let stops = matches!(judgement.verdict(), filter::Verdict::Drop | filter::Verdict::Reject);
+        if !self.explain || !stops {
+            return None;
+        }
+        Nearest::of(&filter::nearest(seen, &judgement.looked.misses, judge))
+    }
+
     /// The chains of nft that `iptables` does not print as well.
-    fn by_nft(&self, packet: &Packet, pass: &Pass, hook: &str) -> Option<Judgement> {
+    fn by_nft(
+        &self,
+        seen: &filter::Packet,
+        packet: &Packet,
+        pass: &Pass,
+        hook: &str,
+    ) -> Option<Judgement> {
         let tables = self.tracer.tables();
         let &(source, nft) = tables.nft.get(&(pass.host, &pass.netns))?;
         let family = packet.family();
@@ -384,14 +462,13 @@ impl Walk<'_, '_, '_> {
                 && printed
                 && self.tracer.tables().table(pass, family, &table.name.value).is_some()
         };
-        let seen = self.seen(packet, pass);
         let hook = hook.to_ascii_lowercase();
         let mut all = None;
         for kind in ["route", "nat", "filter"] {
             if kind == "nat" && (packet.is_reply() || is_untracked(packet)) {
                 continue;
             }
-            let judged = filter::evaluate_hook(source, nft, kind, &hook, &seen, again);
+            let judged = filter::evaluate_hook(source, nft, kind, &hook, seen, again);
             // The first that does not simply accept decides.
             if let Some(judgement) = judged {
                 let plain = judgement.ends.iter().all(|end| end.outcome == filter::Outcome::Accept);
@@ -413,6 +490,7 @@ impl Walk<'_, '_, '_> {
         pass: &Pass,
         (hook, table): (&'static str, &'static str),
         judgement: Judgement,
+        nearest: Option<Nearest>,
     ) -> bool {
         let before = way.packet.clone();
         let place = Place {
@@ -491,7 +569,7 @@ impl Walk<'_, '_, '_> {
         for end in ends {
             let guard = if several { Some(outcome_words(&end.outcome)) } else { None };
             let one = Way { guard: guard.or_else(|| way.guard.clone()), ..way.clone() };
-            self.take_end(one, pass, (hook, table), &before, &end, place.clone());
+            self.take_end(one, pass, (hook, table), &before, &end, nearest.clone());
         }
         true
     }
@@ -503,9 +581,10 @@ impl Walk<'_, '_, '_> {
         at: (&'static str, &'static str),
         before: &Packet,
         end: &filter::End,
-        place: Place,
+        nearest: Option<Nearest>,
     ) {
         let (hook, table) = at;
+        let place = self.place_of(pass);
         let words = outcome_words(&end.outcome);
         match &end.outcome {
             filter::Outcome::Accept => {
@@ -514,6 +593,7 @@ impl Walk<'_, '_, '_> {
             filter::Outcome::Drop | filter::Outcome::Reject => {
                 let reject = end.outcome == filter::Outcome::Reject;
                 let mut hop = self.filter_hop(pass, at, format!("{hook} {table}: {words}"));
+                hop.details.nearest = nearest;
                 hop.cite(end.evidence);
                 hop.details.rules =
                     end.evidence.map(|at| (at, words.clone())).into_iter().collect();

@@ -1,7 +1,9 @@
 //! A question as people and programs write it, and its answer.
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde::Deserialize;
+use tapline_core::Name;
 use tapline_core::ids::Mac;
 use tapline_core::records::openflow::OfField;
 use tapline_topology::NodeId;
@@ -10,7 +12,7 @@ use crate::flow::Value;
 
 use super::ends::{EndError, Goal, Start, Target};
 use super::packet::{ARP, IPV4, IPV6, SOMEBODY};
-use super::{Packet, Query, Trace, Tracer};
+use super::{Packet, Query, Trace, Tracer, Without};
 
 /// A question. The names of the fields are those of the options.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Deserialize)]
@@ -36,12 +38,18 @@ pub struct Question {
     pub tos: Option<String>,
     /// The packet as a flow.
     pub packet: Option<String>,
-    /// Its state at each pass through the connection tracker.
+    /// The device that its sender is bound to.
+    pub oif: Option<String>,
+    /// Its state at each pass through a connection tracker; the last counts for all that follow.
     pub ct: Option<String>,
     /// Follow the answer too.
     pub reverse: bool,
     /// `ovs`: end where the packet leaves the bridges of OVS.
     pub stop_at: Option<String>,
+    /// The key of what is taken away.
+    pub without: Option<String>,
+    /// Note everything that is looked at, and what would have passed instead.
+    pub verbose: bool,
 }
 
 /// An answered question.
@@ -53,16 +61,66 @@ pub struct Answered {
     pub trace: Trace,
     /// The way back, where that was asked.
     pub reverse: Option<Trace>,
+    /// The same with what the question takes away.
+    pub before: Option<Before>,
+}
+
+/// What becomes of the packet while nothing is taken away.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Before {
+    /// What is taken away.
+    pub without: Arc<Without>,
+    /// The way there.
+    pub trace: Trace,
+    /// The way back, where that was asked.
+    pub reverse: Option<Trace>,
+}
+
+impl Before {
+    /// Whether the packet, or its answer where that was asked, is lost with what is taken away;
+    /// `None` where that cannot be told.
+    pub fn is_lost(&self, answered: &Answered) -> Option<bool> {
+        let ways = |trace: &Trace, reverse: Option<&Trace>, asked: bool| {
+            let there = trace.verdict.reached;
+            match (there, asked) {
+                (Some(true), true) => reverse.and_then(|back| back.verdict.reached),
+                _ => there,
+            }
+        };
+        let asked = self.reverse.is_some();
+        let before = ways(&self.trace, self.reverse.as_ref(), asked);
+        let after = ways(&answered.trace, answered.reverse.as_ref(), asked);
+        match (before, after) {
+            (Some(true), Some(after)) => Some(!after),
+            (Some(false), _) | (_, Some(true)) => Some(false),
+            _ => None,
+        }
+    }
 }
 
 impl Tracer<'_, '_> {
     /// Answers a question.
     pub fn ask(&self, question: &Question) -> Result<Answered, EndError> {
         let start = self.start(&question.from)?;
-        let query = self.query(question, start)?;
-        let trace = self.trace(&query);
-        let reverse = question.reverse.then(|| self.answer(&query, &trace)).flatten();
-        Ok(Answered { packet: query.packet.clone(), trace, reverse })
+        let mut query = self.query(question, start)?;
+        let without = match &question.without {
+            Some(key) => Some(Arc::new(Without::new(self.network, key)?)),
+            None => None,
+        };
+        let run = |query: &Query| {
+            let trace = self.trace(query);
+            let reverse = question.reverse.then(|| self.answer(query, &trace)).flatten();
+            (trace, reverse)
+        };
+        let (mut trace, mut reverse) = run(&query);
+        let packet = query.packet.clone();
+        let mut before = None;
+        if let Some(without) = without {
+            query.without = Some(Arc::clone(&without));
+            before = Some(Before { without, trace, reverse });
+            (trace, reverse) = run(&query);
+        }
+        Ok(Answered { packet, trace, reverse, before })
     }
 
     pub(super) fn query(&self, question: &Question, start: Start) -> Result<Query, EndError> {
@@ -113,9 +171,29 @@ impl Tracer<'_, '_> {
             packet,
             connections: Vec::new(),
             stop_at_ovs: question.stop_at.as_deref() == Some("ovs"),
+            oif: question.oif.as_deref().map(Name::from),
+            without: None,
+            explain: question.verbose,
         };
+        self.is_bound(&query)?;
         self.put_in(&mut query)?;
         Ok(query)
+    }
+
+    /// Only a sender in a captured namespace is bound to a device, and to one of its own.
+    fn is_bound(&self, query: &Query) -> Result<(), EndError> {
+        let Some(oif) = &query.oif else { return Ok(()) };
+        let Start::Netns(host, netns) = &query.from else {
+            let text = "a device is chosen by what a namespace sends: ask from ns:[HOST/]NAME";
+            return Err(EndError::Wrong(text.to_owned()));
+        };
+        match self.network.netdev_called(*host, netns, oif) {
+            Some(_) => Ok(()),
+            None => {
+                let host = self.network.host_name(*host);
+                Err(EndError::Wrong(format!("{netns} on {host} has no device {oif}")))
+            }
+        }
     }
 
     /// The packet that a question means, without its ends.
@@ -189,12 +267,9 @@ impl Tracer<'_, '_> {
             }
         }
         if let Some(states) = &question.ct {
-            let first = states.split(',').next().unwrap_or_default();
-            let bits = super::flow_text::ct_states(first)?;
-            packet.frame.next_state = Some(bits);
-            packet.frame.next_mark = Some(0);
-            packet.reply = bits & 2 != 0;
-            packet.enter_stack();
+            let all: Result<Vec<u128>, EndError> =
+                states.split(',').map(super::flow_text::ct_states).collect();
+            packet.tell_states(&all?);
         }
         if goal == Some(&Goal::Dhcp) {
             packet.set_source(Some(IpAddr::from([0, 0, 0, 0])));
@@ -323,6 +398,9 @@ impl Tracer<'_, '_> {
             packet: probe,
             connections: Vec::new(),
             stop_at_ovs: false,
+            oif: None,
+            without: None,
+            explain: false,
         });
         let end = out.end.filter(|end| end.reached == crate::truth::Truth::Yes);
         let device = end.as_ref().and_then(|end| {
@@ -414,6 +492,9 @@ impl Tracer<'_, '_> {
             packet,
             connections: trace.connections.clone(),
             stop_at_ovs: false,
+            oif: None,
+            without: query.without.clone(),
+            explain: query.explain,
         }))
     }
 }

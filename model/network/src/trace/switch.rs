@@ -13,12 +13,13 @@ use tapline_topology::graph::{NodeData, OvsBridge, OvsInterface};
 use tapline_topology::{EdgeKind, NodeId, Presence};
 
 use crate::flow::{self, Limits, Sink, Stop};
+use crate::near::Near;
 use crate::{Answer, Item, Network, defs, flows};
 
 use super::normal::{self, Normal};
 use super::{
-    At, Certainty, Doubt, End, FlowDetails, Hop, Kind, Outcome, Packet, Place, Reason, Walk, Way,
-    ends,
+    At, Certainty, Considered, Doubt, End, FlowDetails, Hop, Kind, Nearest, Outcome, Packet, Place,
+    Reason, Walk, Way, ends,
 };
 use crate::truth::Truth;
 
@@ -283,6 +284,18 @@ impl<'a> Walk<'_, '_, 'a> {
                     }
                 }
             }
+            if self.explain {
+                let count = switch.tables.as_ref().map_or(0, |tables| tables.len(&step.table));
+                let what = match step.flow {
+                    Some(flow) => format!("priority {} matches", flow.priority.value),
+                    None => "none matches".to_owned(),
+                };
+                let back = if step.recirculated { " behind conntrack" } else { "" };
+                way.considered.push(Considered {
+                    text: format!("table {}{back}: of {count} flows {what}", step.table),
+                    evidence: step.flow.and_then(|flow| switch.line(flow)).into_iter().collect(),
+                });
+            }
             if step.ambiguous {
                 hop.certainty = Certainty::Disputed;
             }
@@ -369,6 +382,15 @@ impl<'a> Walk<'_, '_, 'a> {
             let reason = drop_reason(path);
             let before = way.packet.clone();
             let evidence: Vec<_> = deciding(path).filter_map(|flow| switch.line(flow)).collect();
+            if self.explain
+                && let Some(tables) = &switch.tables
+            {
+                let near = tables.nearest(&way.packet.frame).into_iter();
+                let near = near.filter_map(|(change, flow)| {
+                    Some(Near { change, evidence: switch.line(flow)? })
+                });
+                hop.details.nearest = Nearest::of(&near.collect::<Vec<_>>());
+            }
             self.hop(&mut way, &before, hop);
             let place = Place {
                 host: Some(bridge.host),
@@ -391,7 +413,8 @@ impl<'a> Walk<'_, '_, 'a> {
         node: NodeId,
         packet: &Packet,
     ) -> Vec<Copy> {
-        match normal::forward(self.network, switch, bridge, node, packet) {
+        let gone = |member| self.is_without(member);
+        match normal::forward(self.network, switch, bridge, node, packet, gone) {
             Normal::Lost { reason, evidence } => vec![Copy {
                 packet: packet.clone(),
                 open: false,
@@ -518,6 +541,10 @@ impl<'a> Walk<'_, '_, 'a> {
         let network = self.network;
         let Some(interface) = network.ovs_interface(node) else { return };
         let place = self.place(node);
+        if self.is_without(node) {
+            self.lost_in_gap(&mut way, place);
+            return;
+        }
         if self.stop_at_ovs && interface.kind != "patch" {
             let end = End {
                 outcome: Outcome::LeavesCapture,

@@ -170,6 +170,9 @@ impl Tracer<'_, '_> {
             packet,
             connections: Vec::new(),
             stop_at_ovs: true,
+            oif: None,
+            without: None,
+            explain: false,
         });
         let open = trace.tree.nodes.iter().any(|node| matches!(node.part, super::Part::One(_)));
         if open {
