@@ -389,3 +389,58 @@ fn a_picture_of_the_path_holds_nothing_of_a_name_unescaped() {
     assert!(words("reached: ") || words("cannot tell: "), "{}", ran.out);
     assert!(words("namespace root"), "{}", ran.out);
 }
+
+#[test]
+fn a_connection_that_is_tracked_decides_state_and_translation() {
+    let rules = "-A FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT\n";
+    let host = behind_a_firewall(rules).replace(":FORWARD ACCEPT", ":FORWARD DROP");
+    let host = format!(
+        "{}root@h1:~# conntrack -L\ntcp      6 431999 ESTABLISHED src=198.51.100.77 dst=198.51.100.10 \
+         sport=5000 dport=80 src=192.0.2.1 dst=198.51.100.77 sport=8080 dport=5000 [ASSURED] mark=0 use=1\n\
+         udp      17 29 src=198.51.100.77 dst=198.51.100.10 sport=5000 dport=53 [UNREPLIED] \
+         src=192.0.2.1 dst=198.51.100.77 sport=53 dport=5000 mark=0 use=1\n\
+         conntrack v1.4.6 (conntrack-tools): 2 flow entries have been shown.\n\
+         root@h1:~# sysctl net.ipv4.ip_forward\nnet.ipv4.ip_forward = 1\nroot@h1:~# \n",
+        host.trim_end_matches("root@h1:~# \n")
+    );
+    let folder = super::Folder::new(&[("host.txt", &host)]);
+    let path = folder.join("host.txt");
+    let ask = |proto: &str, sport: &str, dport: &str| {
+        let packet =
+            ["--proto", proto, "--src", "198.51.100.77", "--sport", sport, "--dport", dport];
+        run(["trace", &path, "if:ens3", "ip:198.51.100.10"].into_iter().chain(packet)).out
+    };
+    let known = ask("tcp", "5000", "80");
+    assert!(known.contains("a known connection has its destination at 192.0.2.1"), "{known}");
+    assert!(known.contains("[nw_dst 198.51.100.10 → 192.0.2.1, tp_dst 80 → 8080]"), "{known}");
+    assert!(known.contains("out on the wire"), "{known}");
+    // Another one is for the host itself, whose filter stops it.
+    assert!(ask("tcp", "5001", "80").starts_with("not reached: dropped at h1 ens3 (nf-drop"));
+    // Without an answer it is translated, and new all the same.
+    let new = ask("udp", "5000", "53");
+    assert!(new.contains("a known connection has its destination at 192.0.2.1"), "{new}");
+    assert!(new.starts_with("not reached: dropped at h1 ens3 (nf-drop"), "{new}");
+}
+
+#[test]
+fn states_are_told_pass_by_pass() {
+    // Two namespaces in a row: each has a tracker of its own.
+    let rules = "-A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT\n";
+    let folder = super::Folder::new(&[("host.txt", &behind_a_firewall(rules))]);
+    let path = folder.join("host.txt");
+    let ask = |states: &str| {
+        let packet =
+            ["--src", "198.51.100.77", "--dport", "80", "--ct", states, "--format", "minimal"];
+        let out =
+            run(["trace", &path, "if:ens3", "ip:198.51.100.10"].into_iter().chain(packet)).out;
+        out.lines().next().unwrap_or_default().to_owned()
+    };
+    assert!(ask("new").starts_with("no: dropped nf-drop"), "{}", ask("new"));
+    assert!(!ask("est").starts_with("no"), "{}", ask("est"));
+    // The first pass counts here, whatever follows.
+    assert!(ask("new,est").starts_with("no: dropped nf-drop"));
+    assert!(!ask("est,new").starts_with("no"), "{}", ask("est,new"));
+    let wrong = run(["trace", &path, "if:ens3", "ip:198.51.100.10", "--ct", "new,odd"]);
+    assert_eq!(wrong.code, Some(2));
+    assert!(wrong.err.contains("odd is no state of a connection"), "{}", wrong.err);
+}

@@ -8,6 +8,7 @@
 //! [`Tree`]. What is not known is such a fork too, never a step left out: if all its ways lead to one
 //! fate, the trace is as sure as without it.
 mod bridge;
+mod conntrack;
 mod device;
 mod ends;
 mod flow_text;

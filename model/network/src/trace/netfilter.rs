@@ -18,6 +18,7 @@ use crate::filter::{self, Device, Judgement};
 use crate::truth::Truth;
 use crate::{Item, Network};
 
+use super::conntrack::Tracked;
 use super::packet::ip_number;
 use super::{
     At, Certainty, Connection, Considered, Doubt, End, Hop, Kind, Nearest, Outcome, Packet, Place,
@@ -50,6 +51,8 @@ pub(super) struct Pass {
     pub(super) bound: Option<Name>,
     /// It was said that rules of nft may stand beside those of iptables.
     pub(super) beside_said: bool,
+    /// The connection that it belongs to, where that was captured.
+    pub(super) tracked: Option<Tracked>,
 }
 
 /// A frame on its way through a Linux bridge.
@@ -106,6 +109,7 @@ impl Pass {
             rerouted: false,
             bound: None,
             beside_said: false,
+            tracked: None,
         }
     }
 
@@ -259,6 +263,7 @@ impl Walk<'_, '_, '_> {
             // A bridged frame is tracked before it is forwarded.
             if pass.bridged.is_none() || pass.stage == Stage::Prerouting {
                 way.packet.take_state();
+                self.track(&mut way, &mut pass);
             }
             if let Some(mark) = self.known_mark(&way.packet, &pass) {
                 way.packet.conn_mark = mark;
@@ -465,7 +470,8 @@ impl Walk<'_, '_, '_> {
         let hook = hook.to_ascii_lowercase();
         let mut all = None;
         for kind in ["route", "nat", "filter"] {
-            if kind == "nat" && (packet.is_reply() || is_untracked(packet)) {
+            let known = packet.is_reply() || pass.tracked.is_some() || is_untracked(packet);
+            if kind == "nat" && known {
                 continue;
             }
             let judged = filter::evaluate_hook(source, nft, kind, &hook, seen, again);
@@ -639,7 +645,12 @@ impl Walk<'_, '_, '_> {
         }
     }
 
-    fn filter_hop(&self, pass: &Pass, (hook, table): (&'static str, &str), action: String) -> Hop {
+    pub(super) fn filter_hop(
+        &self,
+        pass: &Pass,
+        (hook, table): (&'static str, &str),
+        action: String,
+    ) -> Hop {
         let place =
             Place { host: Some(pass.host), netns: Some(pass.netns.clone()), ..Place::default() };
         let mut hop = Hop::new(Kind::Netfilter, place, action);
@@ -653,6 +664,10 @@ impl Walk<'_, '_, '_> {
     /// Whether rules of the table `nat` are asked; undoes for answers what was done for questions.
     fn translates(&mut self, way: &mut Way, pass: &Pass) -> bool {
         if is_untracked(&way.packet) {
+            return false;
+        }
+        if let Some(tracked) = pass.tracked {
+            self.translate_tracked(way, pass, tracked);
             return false;
         }
         if !way.packet.is_reply() {
