@@ -8,7 +8,7 @@ use tapline_topology::graph::{OvsBridge, OvsPort};
 use crate::defs::DEAD_VLAN;
 use crate::{Item, Network};
 
-use super::switch::Switch;
+use super::switches::Switch;
 use super::{Certainty, Packet, Reason};
 
 /// What becomes of a packet.
