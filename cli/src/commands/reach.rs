@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Reach, terminal: &Terminal) -> Result<Status> {
     }
     out.flush()?;
     // Without something only what is lost with it counts.
-    let counted = lost.as_ref().map_or(&rows, |lost| &lost.lost);
+    let counted = lost.as_ref().map_or(&rows, |lost| &lost.broken);
     let cells = || {
         let own = counted.iter().flat_map(|row| row.cells.iter().map(|(_, cell)| cell));
         own.chain(counted.iter().flat_map(|row| row.peers.iter().map(|peer| &peer.cell)))
@@ -65,6 +65,6 @@ fn without(
     let key = without::key(topology, word).map_err(refuse)?;
     let without = Arc::new(Without::new(tracer.network(), &key).map_err(refuse)?);
     let rows = tracer.reach_without(only, Some(&without));
-    let lost = reach::lost(before, &rows);
-    Ok(Lost { key, name: without.name.clone(), rows, lost })
+    let broken = reach::lost(before, &rows);
+    Ok(Lost { key, name: without.name.clone(), rows, broken })
 }

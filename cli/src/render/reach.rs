@@ -60,7 +60,7 @@ pub(crate) struct Lost {
     /// What is reached without it.
     pub(crate) rows: Vec<Row>,
     /// Of these, what was reached before and is not now, or is not known.
-    pub(crate) lost: Vec<Row>,
+    pub(crate) broken: Vec<Row>,
 }
 
 /// The round trips that work in `before` and not in `after`, with what becomes of them.
@@ -171,7 +171,7 @@ pub(crate) fn document<'a>(
     let without = lost.map(|lost| WithoutDocument {
         key: &lost.key,
         name: &lost.name,
-        lost: groups(&lost.lost)
+        lost: groups(&lost.broken)
             .into_iter()
             .map(|(cell, to, guests)| GroupDocument {
                 to,
@@ -255,7 +255,7 @@ pub(crate) fn text(
     }
     if let Some(lost) = lost {
         let name = visible(&lost.name);
-        let all = groups(&lost.lost);
+        let all = groups(&lost.broken);
         if all.is_empty() {
             return writeln!(out, "\nwithout {name} nothing is lost that works with it");
         }

@@ -105,10 +105,13 @@ fn source_words(source: &Addresses) -> String {
     }
 }
 
+/// The values of each protocol, and whether any passes.
+type Kinds = Vec<(String, Vec<(u16, String)>, bool)>;
+
 /// In a few words: `tcp 22, 80, icmp; tcp 3306 from 10.0.0.0/8`. `None` where there is none.
 pub fn words(all: &[Near]) -> Option<String> {
     // By source, then by protocol, in the order of the rules.
-    let mut groups: Vec<(Option<String>, Vec<(String, Vec<(u16, String)>, bool)>)> = Vec::new();
+    let mut groups: Vec<(Option<String>, Kinds)> = Vec::new();
     for near in all {
         let source = near.change.source.as_ref().map(source_words);
         let at = groups.iter().position(|(known, _)| *known == source);

@@ -60,7 +60,7 @@ fn changes(packet: &Packet, failed: &[Condition]) -> Vec<Change> {
         match &condition.test {
             Test::Protocol(all) if !all.is_empty() => change.protocol = all.first().copied(),
             Test::DestinationPort(all) => ports = all.iter().cloned().map(Some).collect(),
-            Test::Source(all) => sources = all.iter().cloned().map(Some).collect(),
+            Test::Source(all) => sources = all.iter().copied().map(Some).collect(),
             Test::Icmp { kinds, codes: None } => {
                 let Some(kind) = kinds.first() else { return Vec::new() };
                 change.icmp = Some(*kind);
@@ -73,7 +73,7 @@ fn changes(packet: &Packet, failed: &[Condition]) -> Vec<Change> {
     let mut all = Vec::new();
     for port in ports.iter().take(MOST_VALUES) {
         for source in sources.iter().take(MOST_VALUES) {
-            let one = Change { port: port.clone(), source: source.clone(), ..change.clone() };
+            let one = Change { port: port.clone(), source: *source, ..change.clone() };
             if one.is_possible() && is_of_family(packet.family, source.as_ref()) {
                 all.push(one);
             }

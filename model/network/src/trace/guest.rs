@@ -271,7 +271,7 @@ fn segment(network: &Network<'_>, device: NodeId, depth: u8) -> Option<Segment> 
     if hangs { segment(network, peer.id, depth + 1) } else { None }
 }
 
-impl<'a> Walk<'_, '_, 'a> {
+impl Walk<'_, '_, '_> {
     pub(super) fn share_segment(&self, a: NodeId, b: NodeId) -> Option<bool> {
         self.tracer.share(a, b)
     }
