@@ -255,7 +255,7 @@ fn each_pass_through_the_connection_tracker_has_its_state() {
     told.later_states = vec![2];
     assert_eq!(one(&told, text), "0[32768] 1[32768] 2[32768] 3[32768] > Port(3)");
     told.later_states = vec![2, 1];
-    assert_eq!(one(&told, text), "0[32768] 1[32768] 2[32768] 3[none] >");
+    assert_eq!(one(&told, text), "0[32768] 1[32768] 2[32768] 3[-] >");
 }
 
 #[test]
