@@ -5,6 +5,7 @@
 //! ways. So the answer is a list of [`End`]s: where the packet may end, and which rules leave that
 //! open. *Accepted* and *dropped* are said only where all ends agree.
 mod chains;
+mod near;
 mod packet;
 mod walk;
 
@@ -15,6 +16,7 @@ use tapline_core::records::nft::NftTable;
 use tapline_core::span::Evidence;
 use tapline_core::span::SourceId;
 
+pub use near::{Miss, nearest};
 pub use packet::{Address, Device, Mark, Packet};
 
 use chains::Chains;
@@ -50,6 +52,19 @@ pub struct Judgement {
     pub marked: Vec<Evidence>,
     /// Whether a rule takes it from the connection tracker (`NOTRACK`).
     pub untracked: Truth,
+    /// What was looked at, where the packet asks for that.
+    pub looked: Looked,
+}
+
+/// The rules that were looked at for a packet.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Looked {
+    /// How many.
+    pub rules: u32,
+    /// Those that it meets or may meet, with what they do.
+    pub met: Vec<Evidence>,
+    /// Those that it does not meet.
+    pub misses: Vec<Miss>,
 }
 
 /// A place where a packet may end.
@@ -192,7 +207,11 @@ impl Judgement {
         let mut marked = self.marked;
         marked.extend(next.marked);
         let untracked = self.untracked.or(next.untracked);
-        Self { ends, doubts, mark: next.mark, conn_mark: next.conn_mark, marked, untracked }
+        let mut looked = self.looked;
+        looked.rules += next.looked.rules;
+        looked.met.extend(next.looked.met);
+        looked.misses.extend(next.looked.misses);
+        Self { ends, doubts, mark: next.mark, conn_mark: next.conn_mark, marked, untracked, looked }
     }
 }
 

@@ -12,7 +12,7 @@ use tapline_topology::graph::{RouteTable, Seen};
 
 use crate::{Item, Network};
 
-use super::{Decision, NextHop, Outcome, Refusal, no_route};
+use super::{Decision, Devices, NextHop, Outcome, Refusal, no_route};
 
 /// The routes of one table by prefix; a lookup asks each length that occurs once.
 #[derive(Debug, Default)]
@@ -67,6 +67,20 @@ impl Table {
         !self.inet6.is_empty()
     }
 
+    /// Every route that holds a destination, the longest prefix first.
+    pub(super) fn holding<'a>(&self, network: &Network<'a>, to: IpAddr) -> Vec<Seen<'a, Route>> {
+        let node = self.id.and_then(|id| network.route_table(id));
+        let Some(all) = node.map(|table| table.data.routes.as_slice()) else { return Vec::new() };
+        let lengths = if to.is_ipv4() { &self.inet } else { &self.inet6 };
+        let mut found = Vec::new();
+        for &length in lengths {
+            let Ok(net) = IpNet::new(to, length) else { continue };
+            let routes = self.by_prefix.get(&net.trunc()).map_or(&[][..], Vec::as_slice);
+            found.extend(routes.iter().filter_map(|&at| all.get(at).copied()));
+        }
+        found
+    }
+
     /// The route that the kernel takes: the longest prefix, of these the lowest metric.
     pub(super) fn lookup<'a>(
         &self,
@@ -74,6 +88,7 @@ impl Table {
         to: IpAddr,
         suppress: Option<u8>,
         name: &str,
+        devices: Devices<'_>,
     ) -> Found<'a> {
         let node = self.id.and_then(|id| network.route_table(id));
         let Some(all) = node.map(|table| table.data.routes.as_slice()) else {
@@ -87,7 +102,7 @@ impl Table {
             let Ok(net) = IpNet::new(to, length) else { continue };
             let Some(found) = self.by_prefix.get(&net.trunc()) else { continue };
             let routes: Vec<_> = found.iter().filter_map(|&at| all.get(at).copied()).collect();
-            if let Some(found) = choose(&routes, name) {
+            if let Some(found) = choose(&routes, name, devices) {
                 return found;
             }
         }
@@ -97,7 +112,7 @@ impl Table {
 
 /// The first of several routes of one prefix that can be used. `None` where none can: a shorter
 /// prefix counts then.
-fn choose<'a>(routes: &[Seen<'a, Route>], name: &str) -> Option<Found<'a>> {
+fn choose<'a>(routes: &[Seen<'a, Route>], name: &str, devices: Devices<'_>) -> Option<Found<'a>> {
     let usable = routes.iter().filter(|route| is_for_plain_packets(route.record));
     for &route in usable {
         let record = route.record;
@@ -107,7 +122,8 @@ fn choose<'a>(routes: &[Seen<'a, Route>], name: &str) -> Option<Found<'a>> {
             kind => match Refusal::of(kind) {
                 Some(refusal) => Outcome::Refused(refusal),
                 None => {
-                    let hops = next_hops(route, routes);
+                    let mut hops = next_hops(route, routes);
+                    hops.retain(|hop| devices.allow(hop.dev));
                     // All dead: the kernel goes on with the next route.
                     if hops.is_empty() {
                         continue;
