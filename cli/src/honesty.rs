@@ -16,8 +16,7 @@ pub(crate) fn nothing_to_judge(topology: &Topology<'_>, report: &Report) -> Opti
         NodeData::Host(_) | NodeData::Netns(_) => false,
         _ => true,
     });
-    // A list that is empty and whole was looked at, too.
-    if network || is_usable(topology.snapshot) {
+    if network {
         return None;
     }
     let idle = report.clean.iter().filter(|(_, objects)| *objects == 0).count();

@@ -1,6 +1,6 @@
 //! What people wrap outputs in, taken off before anybody looks for commands: escape sequences,
-//! quotation marks of mails, line numbers, the markup of pages and forums, letters of word
-//! processors, names and times before each line, lines that were broken to a width.
+//! the encoding and the quotation marks of mails, line numbers, the markup of pages and forums,
+//! letters of word processors, names and times before each line, lines that were broken to a width.
 //!
 //! Every line keeps the number that it has in the text, and how much was taken off in front of it.
 mod cast;
@@ -8,6 +8,7 @@ mod letters;
 mod markup;
 mod numbered;
 mod prefixed;
+mod printable;
 mod quoted;
 mod screen;
 pub(crate) mod signs;
@@ -96,6 +97,9 @@ pub(crate) fn unpack(text: &str) -> Vec<Line<'_>> {
             plain
         }
     };
+    if memchr::memmem::find(text.as_bytes(), b"=3D").is_some() {
+        printable::decode(&mut lines);
+    }
     letters::plain(&mut lines);
     quoted::take_off(&mut lines);
     prefixed::take_off(&mut lines);

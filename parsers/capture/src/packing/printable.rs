@@ -1,0 +1,150 @@
+//! Quoted-printable, in which mail programs save what others sent (RFC 2045 §6.7): `=3D` stands for
+//! `=`, and `=` at the end of a line says that the line goes on.
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::Line;
+
+/// Takes the encoding off: of parts whose header announces it, or of a text in which no `=` stands
+/// for itself.
+pub(super) fn decode(lines: &mut Vec<Line<'_>>) {
+    let parts = announced(lines);
+    let parts = match parts.is_empty() && is_encoded(lines) {
+        true => vec![0..lines.len()],
+        false => parts,
+    };
+    if parts.is_empty() {
+        return;
+    }
+    let mut of_line = vec![false; lines.len()];
+    for part in parts {
+        of_line.get_mut(part).unwrap_or_default().fill(true);
+    }
+    let mut encoded = of_line.into_iter();
+    for line in lines.iter_mut() {
+        if encoded.next() == Some(true) && line.text.contains('=') {
+            line.set_text(Cow::Owned(plain(&line.text)));
+        }
+    }
+    // A mark that no text has stands where the line goes on.
+    lines.dedup_by(|line, before| {
+        let Some(begun) = before.text.strip_suffix(GOES_ON) else { return false };
+        before.set_text(Cow::Owned(format!("{begun}{}", line.text)));
+        true
+    });
+}
+
+/// Stands for the end of a line that goes on.
+const GOES_ON: char = '\u{1}';
+
+/// The parts of a mail whose header says that they are encoded: up to the next boundary.
+fn announced(lines: &[Line<'_>]) -> Vec<Range<usize>> {
+    let says = |line: &Line<'_>| {
+        let text = line.text.trim().to_ascii_lowercase();
+        text.starts_with("content-transfer-encoding:") && text.ends_with("quoted-printable")
+    };
+    let is_boundary = |line: &Line<'_>| {
+        let name = line.text.strip_prefix("--").unwrap_or_default();
+        name.len() >= 8 && !name.contains(' ') && name.contains(|c: char| c.is_alphanumeric())
+    };
+    let starts = lines.iter().enumerate().filter(|(_, line)| says(line)).map(|(at, _)| at + 1);
+    starts
+        .map(|from| {
+            let rest = lines.get(from..).unwrap_or_default();
+            from..rest.iter().position(is_boundary).map_or(lines.len(), |length| from + length)
+        })
+        .collect()
+}
+
+/// Whether every `=` of a text begins a code or ends a line, and `=` itself is among the codes.
+fn is_encoded(lines: &[Line<'_>]) -> bool {
+    let mut any = false;
+    for line in lines {
+        let mut rest = line.text.trim_end();
+        while let Some((_, behind)) = rest.split_once('=') {
+            if !behind.is_empty() && code(behind).is_none() {
+                return false;
+            }
+            any |= behind.starts_with("3D");
+            rest = behind;
+        }
+    }
+    any
+}
+
+/// The byte that two digits behind `=` stand for.
+fn code(behind: &str) -> Option<u8> {
+    let digits = behind.get(..2)?;
+    let is_code = digits.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'A'..=b'F'));
+    is_code.then(|| u8::from_str_radix(digits, 16).ok())?
+}
+
+/// A line without its codes.
+fn plain(text: &str) -> String {
+    let (text, goes_on) = match text.trim_end().strip_suffix('=') {
+        Some(begun) => (begun, true),
+        None => (text, false),
+    };
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once('=') {
+        bytes.extend_from_slice(before.as_bytes());
+        rest = behind;
+        match code(behind) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = behind.get(2..).unwrap_or_default();
+            }
+            None => bytes.push(b'='),
+        }
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    let mut plain = String::from_utf8_lossy(&bytes).into_owned();
+    if goes_on {
+        plain.push(GOES_ON);
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::unpack;
+
+    fn shown(text: &str) -> Vec<(u32, String)> {
+        unpack(text).iter().map(|line| (line.number, line.text.to_string())).collect()
+    }
+
+    #[test]
+    fn codes_and_soft_ends_come_off() {
+        let text = "$ ovs-ofctl dump-flows br-int\n cookie=3D0x0, table=3D0, n_packets=3D=\n5 =\n\
+                    actions=3DNORMAL\ncaf=C3=A9\n";
+        assert_eq!(
+            shown(text),
+            [
+                (1, "$ ovs-ofctl dump-flows br-int".to_owned()),
+                (2, " cookie=0x0, table=0, n_packets=5 actions=NORMAL".to_owned()),
+                (5, "café".to_owned()),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_header_announces_it_for_its_part_alone() {
+        let text = "Content-Type: text/plain; charset=utf-8\n\
+                    Content-Transfer-Encoding: quoted-printable\n\ntag=3D4\n--0000000000a1b2\n\
+                    tag=3D5\n";
+        let lines: Vec<_> = shown(text).into_iter().map(|line| line.1).collect();
+        assert_eq!(
+            lines.get(3..),
+            Some(["tag=4", "--0000000000a1b2", "tag=3D5"].map(String::from).as_slice())
+        );
+    }
+
+    #[test]
+    fn a_sign_that_stands_for_itself_keeps_all() {
+        assert_eq!(
+            shown("tag=3D\nid=5\n").first().map(|line| line.1.clone()),
+            Some("tag=3D".to_owned())
+        );
+    }
+}
