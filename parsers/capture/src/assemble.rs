@@ -76,7 +76,12 @@ pub(crate) fn open(inputs: &[Input], options: &Options) -> Result<Captured, Capt
         }
     }
     captured.problems = loader.problems;
-    let (hosts, pieces) = join::hosts(found).into_iter().unzip();
+    let mut joined = join::hosts(found);
+    // Numbers, and with them the order of all that is said, do not depend on the order of inputs.
+    joined.sort_by_cached_key(|(host, _)| {
+        (host.label().to_owned(), host.key.to_string(), host.older.clone())
+    });
+    let (hosts, pieces) = joined.into_iter().unzip();
     captured.hosts = hosts;
     number(pieces, &mut captured);
     Ok(captured)

@@ -298,7 +298,7 @@ fn outputs_beside_each_other_are_of_one_host() {
     let captured = open(&inputs, &Options::default()).unwrap();
     let hosts: Vec<_> =
         captured.hosts.iter().map(|host| (host.name.as_str(), host.inputs.len())).collect();
-    assert_eq!(hosts, [("x", 2), ("brctl_show", 1), ("one", 1), ("two", 1)]);
+    assert_eq!(hosts, [("brctl_show", 1), ("one", 1), ("two", 1), ("x", 2)]);
 }
 
 #[test]
