@@ -6,6 +6,7 @@
 //! same port. What lies behind a broken hop is not judged. Where several bridges may carry the
 //! port's VLAN on, the path ends at the switch.
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use tapline_core::capture::HostId;
 use tapline_network::environment::Environment;
@@ -298,8 +299,12 @@ impl<'h> Walk<'_, 'h, '_> {
         }
         let Some(device) = self.network.netdev(last.node) else { return false };
         match device.kind {
-            // The host itself answers there, and routes.
-            NetdevKind::Bridge => !self.network.addresses_of(device.id).is_empty(),
+            // The host itself answers there, and routes. Every bridge that is up has an address of its
+            // link.
+            NetdevKind::Bridge => {
+                let mut held = self.network.addresses_of(device.id).into_iter();
+                held.any(|address| !is_of_link(address.ip))
+            }
             _ => is_wire(self.network, device.id),
         }
     }
@@ -317,11 +322,18 @@ impl<'h> Walk<'_, 'h, '_> {
     }
 
     fn fault(&self, node: NodeId) -> Option<usize> {
+        let beyond = || self.faults.beyond.get(&node).copied();
         if self.behind_switch {
-            self.faults.beyond.get(&node).copied()
-        } else {
-            self.faults.at(node)
+            return beyond();
         }
+        // A tunnel leads out of a Linux bridge as well.
+        let is_tunnel = || {
+            let topology = self.network.topology;
+            self.network.tunnel(node).is_some()
+                || !topology.into(node, EdgeKind::TunnelOf).is_empty()
+                || !topology.out(node, EdgeKind::TunnelOf).is_empty()
+        };
+        self.faults.at(node).or_else(|| beyond().filter(|_| is_tunnel()))
     }
 
     /// Adds a hop; says whether the path goes on.
@@ -378,6 +390,14 @@ impl<'h> Walk<'_, 'h, '_> {
         } else if is_bridge && self.path.reach == Reach::Nothing {
             self.path.reach = Reach::Switch;
         }
+    }
+}
+
+/// Whether an address reaches no further than the link.
+fn is_of_link(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
     }
 }
 
