@@ -198,3 +198,48 @@ fn address_that_nobody_has_leaves_by_the_only_wire() {
         ]
     );
 }
+
+#[test]
+fn frames_go_to_the_device_of_their_vlan_or_address() {
+    let vlan = |at: u32, id: u16, ip: &str| {
+        link(
+            at,
+            &format!("eno1.{id}@eno1"),
+            "",
+            &format!("    vlan protocol 802.1Q id {id} <REORDER_HDR> \n"),
+        ) + &format!(
+            "    inet {ip}/24 scope global eno1.{id}\n       valid_lft forever preferred_lft forever\n"
+        )
+    };
+    let links = [
+        LO.to_owned(),
+        link(2, "eno1", "", ""),
+        link(3, "mv0@eno1", "", "    macvlan mode bridge \n"),
+        vlan(4, 8, "198.51.100.1"),
+        vlan(5, 7, "192.0.2.1"),
+    ];
+    let text = format!(
+        "root@h1:~# ip -d address\n{}root@h1:~# ip route show table all\n\
+         192.0.2.0/24 dev eno1.7 proto kernel scope link src 192.0.2.1 \n\
+         198.51.100.0/24 dev eno1.8 proto kernel scope link src 198.51.100.1 \n\
+         local 192.0.2.1 dev eno1.7 table local proto kernel scope host src 192.0.2.1 \n\
+         local 198.51.100.1 dev eno1.8 table local proto kernel scope host src 198.51.100.1 \n\
+         root@h1:~# ip rule\n{RULES}root@h1:~# iptables-save\n{FILTER}root@h1:~# \n",
+        links.concat()
+    );
+    let arrives = |vlan: u16| {
+        ask(&text, "if:eno1", "ip:192.0.2.1", |question| {
+            let to = "icmp,dl_dst=52:54:00:00:01:05,nw_src=192.0.2.9,nw_dst=192.0.2.1,icmp_type=8";
+            question.packet = Some(format!("{to},dl_vlan={vlan}"));
+        })
+    };
+    let (own, none) = (arrives(7), arrives(9));
+    assert!(own[0].starts_with("yes: delivered"), "{own:#?}");
+    assert!(own.contains(&"device eno1 > eno1.7 vlan: 7 > ".to_owned()), "{own:#?}");
+    assert!(!none.iter().any(|hop| hop.contains("eno1.")), "{none:#?}");
+    let macvlan = ask(&text, "if:eno1", "ip:192.0.2.1", |question| {
+        let to = "icmp,dl_dst=52:54:00:00:01:03,nw_src=192.0.2.9,nw_dst=192.0.2.1,icmp_type=8";
+        question.packet = Some(to.to_owned());
+    });
+    assert!(macvlan.contains(&"local mv0 > -".to_owned()), "{macvlan:#?}");
+}
