@@ -32,6 +32,7 @@ pub(super) fn walk(chains: &Chains<'_>, name: &str, packet: &Packet) -> Option<J
             conn_mark: packet.conn_mark,
             marked: Vec::new(),
             untracked: Truth::No,
+            met: Vec::new(),
         },
         passed: None,
     };
@@ -51,6 +52,9 @@ pub(super) fn walk(chains: &Chains<'_>, name: &str, packet: &Packet) -> Option<J
                 certain: left == Truth::Yes,
             },
         };
+        if let Some(at) = end.evidence {
+            walk.meet(at, left);
+        }
         walk.end(end);
     }
     walk.judgement.conn_mark = walk.packet.conn_mark;
@@ -114,6 +118,7 @@ impl Walk<'_, '_> {
         let left = match rule.body {
             Body::Arguments(conditions, target) => {
                 let met = self.all(rule, conditions);
+                self.meet(rule.evidence, here.and(met));
                 match target {
                     Some(target) => self.act(rule, target, here, met, depth),
                     None => Left { on: here, back: Truth::No },
@@ -150,7 +155,7 @@ impl Walk<'_, '_> {
     }
 
     fn one(&self, condition: &Condition) -> Truth {
-        self.packet.meets(&condition.test).negate(condition.not)
+        self.packet.fits(condition)
     }
 
     fn statements(
@@ -164,7 +169,13 @@ impl Walk<'_, '_> {
         // What has left the rule on another way than through its end.
         let mut out = Left { on: Truth::No, back: Truth::No };
         let mut inside = here;
+        let mut counted = false;
         for statement in statements {
+            if !counted && !matches!(statement, Statement::If(_)) {
+                // Conditions behind the counter do not keep it from counting.
+                counted = true;
+                self.meet(rule.evidence, inside);
+            }
             match statement {
                 Statement::Counter(..) => {}
                 Statement::If(condition) => {
@@ -197,6 +208,9 @@ impl Walk<'_, '_> {
             if inside == Truth::No {
                 break;
             }
+        }
+        if !counted {
+            self.meet(rule.evidence, inside);
         }
         Left { on: out.on.or(inside), back: out.back }
     }
@@ -317,6 +331,10 @@ impl Walk<'_, '_> {
     }
 
     fn change(&mut self, target: &Target, met: Truth, taken: Truth) {
+        let copies = matches!(target, Target::Mark(Change::Copy { .. }) | Target::ConnMark(_));
+        if copies && self.packet.has_no_connection() {
+            return;
+        }
         let (mark, conn_mark) = (self.packet.mark, self.packet.conn_mark);
         let (new, new_conn) = match target {
             Target::Mark(Change::Set { clear, flip }) => (mark.change(*clear, *flip), conn_mark),
@@ -338,6 +356,12 @@ impl Walk<'_, '_> {
         // Chains that are left early join the marks of packets, not those of connections.
         let sure = taken == Truth::Yes;
         self.packet.conn_mark = if sure { new_conn } else { new_conn.join(conn_mark) };
+    }
+
+    fn meet(&mut self, at: Evidence, truth: Truth) {
+        if truth != Truth::No && self.judgement.met.len() < MAX_KEPT {
+            self.judgement.met.push((at, truth));
+        }
     }
 
     fn finish(&mut self, rule: &Rule<'_>, outcome: Outcome, taken: Truth) {

@@ -83,7 +83,7 @@ impl Walk<'_, '_, '_> {
             Some(_) | None => return self.answers_itself(pass, packet),
         };
         let Some(port) = packet.destination_port() else { return Listener::Unknown };
-        if packet.is_reply() {
+        if packet.established {
             return Listener::Unknown;
         }
         let mut searched = None;

@@ -14,7 +14,7 @@ use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::graph::Netdev;
 use tapline_topology::{NodeId, Topic};
 
-use crate::filter::{self, Device, Judgement};
+use crate::filter::{self, BaseChain, Device, Judgement};
 use crate::truth::Truth;
 use crate::{Item, Network};
 
@@ -46,6 +46,8 @@ pub(super) struct Pass {
     pub(super) doubted: bool,
     /// It was routed again after its destination was translated.
     pub(super) rerouted: bool,
+    /// The first packet of its connection was followed here.
+    pub(super) known: bool,
 }
 
 /// A frame on its way through a Linux bridge.
@@ -100,6 +102,7 @@ impl Pass {
             entry: None,
             doubted: false,
             rerouted: false,
+            known: false,
         }
     }
 
@@ -125,6 +128,32 @@ impl Pass {
     pub(super) fn at(mut self, stage: Stage) -> Self {
         (self.stage, self.table) = (stage, 0);
         self
+    }
+}
+
+/// A table of `iptables` or a chain of `nft` that a hook asks.
+struct Step<'a> {
+    asked: Asked<'a>,
+    /// The table, or `nft`.
+    name: &'static str,
+    /// It translates: only the first packet of a connection is shown to it.
+    nat: bool,
+    priority: i64,
+}
+
+enum Asked<'a> {
+    Table(SourceId, &'a NetfilterTable),
+    Chain(SourceId, BaseChain<'a>),
+}
+
+/// When a table of `iptables` is asked (`enum nf_ip_hook_priorities` of the kernel).
+fn priority(table: &str, hook: &str) -> i64 {
+    match table {
+        "raw" => -300,
+        "mangle" => -150,
+        "nat" if matches!(hook, "PREROUTING" | "OUTPUT") => -100,
+        "nat" => 100,
+        _ => 0,
     }
 }
 
@@ -172,6 +201,42 @@ impl<'a> Tables<'a> {
         name: &str,
     ) -> Option<(SourceId, &'a NetfilterTable)> {
         self.iptables.get(&(pass.host, &pass.netns, family, name)).copied()
+    }
+
+    /// What a hook asks, in the order in which the kernel does.
+    fn steps(
+        &self,
+        pass: &Pass,
+        family: Family,
+        hook: &str,
+        names: &'static [&'static str],
+    ) -> Vec<Step<'a>> {
+        let mut all: Vec<Step<'_>> = names
+            .iter()
+            .filter_map(|name| {
+                let (source, table) = self.table(pass, family, name)?;
+                let asked = Asked::Table(source, table);
+                Some(Step { asked, name, nat: *name == "nat", priority: priority(name, hook) })
+            })
+            .collect();
+        let Some(&(source, nft)) = self.nft.get(&(pass.host, &pass.netns)) else { return all };
+        let lower = hook.to_ascii_lowercase();
+        for base in filter::base_chains(nft, family, &lower) {
+            // What `iptables` made is printed by it as well.
+            let printed = self.table(pass, family, &base.table.name.value);
+            let again = printed.is_some_and(|(_, table)| {
+                table.chains.iter().any(|chain| chain.name == base.chain.name.value)
+            });
+            if again && base.table.family != "inet" {
+                continue;
+            }
+            let nat = base.kind == "nat";
+            // Chains that translate are asked where the kernel translates, whatever they say.
+            let priority = if nat { priority("nat", hook) } else { base.priority };
+            all.push(Step { asked: Asked::Chain(source, base), name: "nft", nat, priority });
+        }
+        all.sort_by_key(|step| step.priority);
+        all
     }
 
     /// Every translation of a destination: from what, to what, and where it says so.
@@ -250,8 +315,10 @@ impl Walk<'_, '_, '_> {
         let family = way.packet.family();
         if pass.entry.is_none() {
             pass.entry = Some(Tuple::of(&way.packet));
-            if let Some(mark) = self.known_mark(&way.packet, &pass) {
-                way.packet.conn_mark = mark;
+            if let Some(one) = self.known_connection(&way.packet, &pass) {
+                way.packet.conn_mark = one.mark;
+                way.packet.translated = one.translated();
+                pass.known = true;
             }
         }
         if pass.table == 0 && !pass.doubted && !self.is_filter_known(&pass, family) {
@@ -264,26 +331,24 @@ impl Walk<'_, '_, '_> {
             let needs = self.network.missing(pass.host, &pass.netns, &[Topic::Netfilter]);
             self.may_stop(&mut way, place, Reason::NotCaptured, needs);
         }
-        while let Some(&name) = tables.get(pass.table) {
+        let steps = self.tracer.tables().steps(&pass, family, hook, tables);
+        while let Some(step) = steps.get(pass.table) {
             pass.table += 1;
-            if name == "nat" && !self.translates(&mut way, &pass) {
+            if step.nat && !self.translates(&mut way, &pass) {
                 continue;
             }
-            let Some((source, table)) = self.tracer.tables().table(&pass, family, name) else {
-                continue;
-            };
             let seen = self.seen(&way.packet, &pass);
-            let Some(judgement) = filter::evaluate(source, table, hook, &seen) else { continue };
-            let waits = self.judge(&mut way, &pass, (hook, name), judgement);
-            if waits {
-                return;
+            let judgement = match step.asked {
+                Asked::Table(source, table) => filter::evaluate(source, table, hook, &seen),
+                Asked::Chain(source, chain) => chain.evaluate(source, &seen),
+            };
+            let Some(judgement) = judgement else { continue };
+            // Of a known connection, only the first packet was shown to the rules that translate.
+            if !(step.nat && way.packet.established) {
+                self.met.extend(judgement.met.iter().copied());
             }
-        }
-        if let Some(judgement) = self.by_nft(&way.packet, &pass, hook)
-            && pass.table == tables.len()
-        {
-            pass.table += 1;
-            if self.judge(&mut way, &pass, (hook, "nft"), judgement) {
+            let waits = self.judge(&mut way, &pass, (hook, step.name), judgement);
+            if waits {
                 return;
             }
         }
@@ -292,6 +357,9 @@ impl Walk<'_, '_, '_> {
 
     /// The stage behind a hook.
     fn behind(&mut self, way: Way, pass: Pass) {
+        if matches!(pass.stage, Stage::Postrouting | Stage::Input) {
+            self.remember(&way.packet, &pass);
+        }
         if let Some(bridged) = pass.bridged {
             match (pass.stage, bridged.to) {
                 (Stage::Prerouting, _) => {
@@ -305,9 +373,6 @@ impl Walk<'_, '_, '_> {
                 (_, None) => {}
             }
             return;
-        }
-        if matches!(pass.stage, Stage::Postrouting | Stage::Input) {
-            self.remember(&way.packet, &pass);
         }
         let next = match pass.stage {
             Stage::Prerouting => Stage::Route,
@@ -365,45 +430,13 @@ impl Walk<'_, '_, '_> {
             seen.out_port = device(bridged.to);
             seen.out_device = device(bridged.to.map(|_| bridged.bridge));
         }
+        if packet.established && !pass.known {
+            // What became of the first packet tells, and that was not followed.
+            seen.translated = None;
+        }
         let local = packet.destination().map(|ip| self.owns(pass.host, &pass.netns, ip).is_some());
         seen.to_host = local;
         seen
-    }
-
-    /// The chains of nft that `iptables` does not print as well.
-    fn by_nft(&self, packet: &Packet, pass: &Pass, hook: &str) -> Option<Judgement> {
-        let tables = self.tracer.tables();
-        let &(source, nft) = tables.nft.get(&(pass.host, &pass.netns))?;
-        let family = packet.family();
-        let again = |table: &NftTable, _: &str| {
-            let printed = matches!(
-                table.name.value.as_str(),
-                "raw" | "mangle" | "nat" | "filter" | "security"
-            );
-            table.family != "inet"
-                && printed
-                && self.tracer.tables().table(pass, family, &table.name.value).is_some()
-        };
-        let seen = self.seen(packet, pass);
-        let hook = hook.to_ascii_lowercase();
-        let mut all = None;
-        for kind in ["route", "nat", "filter"] {
-            if kind == "nat" && (packet.is_reply() || is_untracked(packet)) {
-                continue;
-            }
-            let judged = filter::evaluate_hook(source, nft, kind, &hook, &seen, again);
-            // The first that does not simply accept decides.
-            if let Some(judgement) = judged {
-                let plain = judgement.ends.iter().all(|end| end.outcome == filter::Outcome::Accept);
-                if !plain || all.is_none() {
-                    all = Some(judgement);
-                }
-                if !plain {
-                    break;
-                }
-            }
-        }
-        all
     }
 
     /// Does what a table says; whether the way goes on elsewhere, or ended.
@@ -572,10 +605,18 @@ impl Walk<'_, '_, '_> {
 
     /// Whether rules of the table `nat` are asked; undoes for answers what was done for questions.
     fn translates(&mut self, way: &mut Way, pass: &Pass) -> bool {
-        if is_untracked(&way.packet) {
+        if way.packet.state.any_of(ConnStates::UNTRACKED.with(ConnStates::INVALID)) {
             return false;
         }
         if !way.packet.is_reply() {
+            // A chain that translates ends the question for the others at its hook.
+            let done = match pass.stage {
+                Stage::Prerouting | Stage::Output => ConnStates::DNAT,
+                _ => ConnStates::SNAT,
+            };
+            if way.packet.translated.any_of(done) {
+                return false;
+            }
             return pass.bridged.is_none() || way.packet.state.any_of(ConnStates::NEW);
         }
         let before = way.packet.clone();
@@ -613,8 +654,8 @@ impl Walk<'_, '_, '_> {
         false
     }
 
-    /// The mark of the connection of an answer, as the question left it.
-    fn known_mark(&self, packet: &Packet, pass: &Pass) -> Option<filter::Mark> {
+    /// The connection of an answer, as the question left it.
+    fn known_connection(&self, packet: &Packet, pass: &Pass) -> Option<Connection> {
         if !packet.is_reply() {
             return None;
         }
@@ -625,7 +666,7 @@ impl Walk<'_, '_, '_> {
                 && same(tuple.source, one.after.destination)
                 && same(tuple.destination, one.after.source)
         });
-        known.map(|one| one.mark)
+        known.cloned()
     }
 
     /// Notes what the connection tracker of a namespace knows of the packet now.

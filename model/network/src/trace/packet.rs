@@ -28,8 +28,10 @@ pub(super) const SOMEBODY: Mac = Mac([0x02, 0, 0, 0, 0, 0x01]);
 pub struct Packet {
     /// Its headers, its mark, and the tunnel that it came by.
     pub frame: FlowPacket,
-    /// It is an answer: its connection is known.
+    /// It is an answer.
     pub reply: bool,
+    /// Packets of its connection went both ways before it.
+    pub established: bool,
     /// The state of its connection in the namespace that it is in.
     pub state: ConnStates,
     /// The mark of its connection in the namespace that it is in.
@@ -81,6 +83,7 @@ impl Packet {
         let mut packet = Self {
             frame,
             reply: false,
+            established: false,
             state: ConnStates::NEW,
             conn_mark: Mark::NONE,
             translated: ConnStates::default(),
@@ -273,10 +276,29 @@ impl Packet {
 
     /// Comes into the stack of a namespace, which knows nothing of what others tracked.
     pub fn enter_stack(&mut self) {
-        self.state = if self.reply { ConnStates::ESTABLISHED } else { ConnStates::NEW };
+        self.state = self.first_state();
         self.translated = ConnStates::default();
         // A new connection has no mark; what an older one has, only its first packet tells.
-        self.conn_mark = if self.reply { Mark::UNKNOWN } else { Mark::NONE };
+        self.conn_mark = if self.established { Mark::UNKNOWN } else { Mark::NONE };
+    }
+
+    /// How the connection tracker of a namespace finds it. Segments that begin no connection of TCP
+    /// are of none (`tcp_conntracks` and `tcp_valid_flags` of the kernel); an acknowledgement may
+    /// belong to one that is older than the tracker.
+    fn first_state(&self) -> ConnStates {
+        const FIN: u128 = 1;
+        const SYN: u128 = 2;
+        const RST: u128 = 4;
+        const ACK: u128 = 16;
+        if self.established {
+            return ConnStates::ESTABLISHED;
+        }
+        let flags = self.number(OfField::TcpFlags).filter(|_| self.protocol() == Some(6));
+        match flags.map(|flags| (flags, flags & (FIN | SYN | RST | ACK))) {
+            // No flags at all: the question did not name them.
+            None | Some((0, _) | (_, SYN | ACK)) => ConnStates::NEW,
+            Some(_) => ConnStates::INVALID,
+        }
     }
 
     /// The packet as a packet filter sees it.
@@ -294,6 +316,7 @@ impl Packet {
         seen.tcp_flags = flags.and_then(|flags| u8::try_from(flags & 0xff).ok());
         seen.fragment = Some(false);
         seen.state = Some(self.state);
+        seen.answer = Some(self.reply);
         seen.translated = Some(self.translated);
         seen.mark = self.mark();
         seen.conn_mark = self.conn_mark;
@@ -321,6 +344,7 @@ impl Packet {
             answer.frame.set(OfField::ArpOp, Value::of(2));
         }
         answer.reply = true;
+        answer.established = true;
         answer.enter_stack();
         answer.frame.next_state = Some(2 | 8);
         // Neutron marks connections whose rules have gone; that is taken not to be so.

@@ -76,6 +76,15 @@ impl Tracer<'_, '_> {
             None => None,
         };
         let mut packet = Self::packet(question, goal.as_ref())?;
+        if let Some(states) = &question.ct {
+            let first = states.split(',').next().unwrap_or_default();
+            let bits = super::flow_text::ct_states(first)?;
+            packet.frame.next_state = Some(bits);
+            packet.frame.next_mark = Some(0);
+            packet.established = bits & 2 != 0;
+            packet.reply = bits & 8 != 0;
+            packet.enter_stack();
+        }
         let from = self.sender(&start, question);
         if to == Some("gateway") {
             let Start::Guest(nic) = start else {
@@ -187,14 +196,6 @@ impl Tracer<'_, '_> {
                     .ok_or_else(|| EndError::Wrong(format!("{text} is no number")))?;
                 packet.frame.set(field, Value::of(u128::from(number)));
             }
-        }
-        if let Some(states) = &question.ct {
-            let first = states.split(',').next().unwrap_or_default();
-            let bits = super::flow_text::ct_states(first)?;
-            packet.frame.next_state = Some(bits);
-            packet.frame.next_mark = Some(0);
-            packet.reply = bits & 2 != 0;
-            packet.enter_stack();
         }
         if goal == Some(&Goal::Dhcp) {
             packet.set_source(Some(IpAddr::from([0, 0, 0, 0])));
@@ -316,7 +317,7 @@ impl Tracer<'_, '_> {
         }
         // What the probe would be answered by does not matter: an answer is let out where questions
         // may not be.
-        probe.reply = false;
+        (probe.reply, probe.established) = (false, false);
         let out = self.trace(&Query {
             from: start,
             to: Some(Goal::Outside),
