@@ -29,8 +29,17 @@ fn ask(network: &Network<'_>, golden: &Golden) -> Count {
         let from: Option<IpAddr> = next().map(|ip| ip.parse().unwrap());
         let iif = next();
         let mark = next().map_or(0, |mark| mark.parse().unwrap());
-        let kernel = next().unwrap();
-        let query = Query { to, from, iif, mark: Some(mark) };
+        let mut kernel = next().unwrap();
+        // The type of service stands before the answer where there is one.
+        let tos = match kernel.strip_prefix("tos ") {
+            Some(tos) => {
+                let tos = tos.parse().unwrap();
+                kernel = next().unwrap();
+                tos
+            }
+            None => 0,
+        };
+        let query = Query { to, from, iif, mark: Some(mark), tos: Some(tos) };
         let decision = match fib.lookup(&query) {
             Answer::Known(decision) => decision,
             Answer::Unknown(_) => {

@@ -185,6 +185,11 @@ impl Packet {
         u8::try_from(self.number(OfField::IpProto)?).ok()
     }
 
+    /// Its type of service.
+    pub fn tos(&self) -> Option<u8> {
+        u8::try_from(self.number(OfField::IpTos)?).ok()
+    }
+
     /// Sets its protocol.
     pub fn set_protocol(&mut self, protocol: u8) {
         self.frame.set(OfField::IpProto, Value::of(u128::from(protocol)));

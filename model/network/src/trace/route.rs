@@ -44,6 +44,7 @@ impl<'a> Walk<'_, '_, 'a> {
             from: way.packet.source(),
             iif: iif.as_deref(),
             mark: (mark.known == u32::MAX).then_some(mark.value),
+            tos: way.packet.tos(),
         };
         match fib.lookup(&query) {
             Answer::Known(decision) => self.decided(way, pass, to, &decision),
@@ -394,8 +395,9 @@ impl<'a> Walk<'_, '_, 'a> {
                 &[Topic::AllRoutes],
             ));
         };
-        let query =
-            l3::Query { to: source, from: way.packet.destination(), iif: None, mark: Some(0) };
+        let from = way.packet.destination();
+        let tos = way.packet.tos();
+        let query = l3::Query { to: source, from, iif: None, mark: Some(0), tos };
         let dev = self.name(input);
         fib.lookup(&query).map(|decision| match &decision.outcome {
             l3::Outcome::Forward(hops) => (hops.iter().any(|hop| *hop.dev == dev), true),
