@@ -69,6 +69,7 @@ impl fmt::Display for Count {
 }
 
 /// Replays every golden of a folder of tests; none may be wrong.
+#[expect(clippy::disallowed_methods, reason = "reads goldens")]
 pub(crate) fn replay_all(folder: &str, replay: impl Fn(&Golden) -> Count) -> Count {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(folder);
     let mut files: Vec<_> =
