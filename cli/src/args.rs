@@ -1,11 +1,16 @@
 //! The grammar of the command line. Doc comments are the help texts.
-use std::net::IpAddr;
+mod schema;
+mod trace;
+
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use tapline_analysis::lint::Severity;
+
+pub(crate) use schema::SchemaKind;
+pub(crate) use trace::{Reach, ReachFormat, Trace, TraceFormat, Verify};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -330,101 +335,6 @@ pub(crate) struct Show {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Trace {
-    #[command(flatten)]
-    pub(crate) inputs: Inputs,
-    /// Protocol: tcp, udp, icmp, icmp6, arp or a number [default: icmp, tcp with --dport]
-    #[arg(long, value_name = "PROTO")]
-    pub(crate) proto: Option<String>,
-    /// Address that the packet comes from [default: that of FROM]
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) src: Option<IpAddr>,
-    /// Port that it comes from [default: 40000]
-    #[arg(long, value_name = "N")]
-    pub(crate) sport: Option<u16>,
-    /// Port that it goes to
-    #[arg(long, value_name = "N")]
-    pub(crate) dport: Option<u16>,
-    /// Bytes of the IP packet, which must not be cut
-    #[arg(long, value_name = "N")]
-    pub(crate) size: Option<u32>,
-    /// Its mark: 16, 0x10
-    #[arg(long, value_name = "N")]
-    pub(crate) mark: Option<String>,
-    /// Its type of service: 16, 0x10
-    #[arg(long, value_name = "N")]
-    pub(crate) tos: Option<String>,
-    /// The packet as a flow of ovs-ofctl, without in_port
-    #[arg(long, value_name = "FLOW")]
-    pub(crate) packet: Option<String>,
-    /// Its state in connection trackers [default: new]
-    #[arg(long, value_name = "STATES")]
-    pub(crate) ct: Option<String>,
-    /// Follow the answer too
-    #[arg(long)]
-    pub(crate) reverse: bool,
-    /// End where the packet leaves the bridges of OVS
-    #[arg(long, value_name = "ovs", value_parser = ["ovs"])]
-    pub(crate) stop_at: Option<String>,
-    /// Answer the questions of FILE, one JSON object a line; - is standard input
-    #[arg(long, value_name = "FILE")]
-    pub(crate) queries: Option<PathBuf>,
-    /// Form of the answer
-    #[arg(long, value_name = "FORM", default_value = "text")]
-    pub(crate) format: TraceFormat,
-    /// Show every line that was looked at, and all other ways
-    #[arg(short, long)]
-    pub(crate) verbose: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Reach {
-    #[command(flatten)]
-    pub(crate) inputs: Inputs,
-    /// Only this VM
-    #[arg(long, value_name = "VM")]
-    pub(crate) only: Option<String>,
-    /// Form of the answer
-    #[arg(long, value_name = "FORM", default_value = "text")]
-    pub(crate) format: ReachFormat,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(crate) enum ReachFormat {
-    /// For people
-    Text,
-    /// For programs
-    Json,
-    /// JUnit XML: a test suite for each host, a test for each round trip
-    Junit,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Verify {
-    #[command(flatten)]
-    pub(crate) inputs: Inputs,
-    /// Form of the answer
-    #[arg(long, value_name = "FORM", default_value = "text")]
-    pub(crate) format: TextOrJson,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(crate) enum TraceFormat {
-    /// For people
-    Text,
-    /// The outcome and what is rewritten: stable, for tests
-    Minimal,
-    /// For programs
-    Json,
-    /// One object a line
-    Ndjson,
-    /// Graphviz
-    Dot,
-    /// Mermaid flowchart
-    Mermaid,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct Graph {
     #[command(flatten)]
     pub(crate) inputs: Inputs,
@@ -535,67 +445,6 @@ pub(crate) struct Schema {
     /// Document
     #[arg(value_name = "KIND")]
     pub(crate) kind: SchemaKind,
-}
-
-/// A document that has a schema.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(crate) enum SchemaKind {
-    /// The file of --baseline
-    Baseline,
-    /// tapline.yaml
-    Config,
-    /// coverage --format json
-    Coverage,
-    /// graph --format json
-    Graph,
-    /// lint --format json
-    Lint,
-    /// reach --format json
-    Reach,
-    /// records, in any format
-    Records,
-    /// rules --format json
-    Rules,
-    /// snapshot
-    Snapshot,
-    /// trace --format json
-    Trace,
-    /// verify --format json
-    Verify,
-}
-
-impl SchemaKind {
-    /// All, by name.
-    pub(crate) const ALL: &[Self] = &[
-        Self::Baseline,
-        Self::Config,
-        Self::Coverage,
-        Self::Graph,
-        Self::Lint,
-        Self::Reach,
-        Self::Records,
-        Self::Rules,
-        Self::Snapshot,
-        Self::Trace,
-        Self::Verify,
-    ];
-
-    /// Its name on the command line and in `docs/schemas/`.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Baseline => "baseline",
-            Self::Config => "config",
-            Self::Coverage => "coverage",
-            Self::Graph => "graph",
-            Self::Lint => "lint",
-            Self::Reach => "reach",
-            Self::Records => "records",
-            Self::Rules => "rules",
-            Self::Snapshot => "snapshot",
-            Self::Trace => "trace",
-            Self::Verify => "verify",
-        }
-    }
 }
 
 #[derive(Debug, Args)]

@@ -23,6 +23,7 @@ mod render;
 mod schema;
 mod suggest;
 mod terminal;
+mod without;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

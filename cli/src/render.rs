@@ -30,6 +30,7 @@ pub(crate) mod source;
 pub(crate) mod summary;
 pub(crate) mod things;
 pub(crate) mod trace_json;
+pub(crate) mod trace_svg;
 pub(crate) mod trace_text;
 pub(crate) mod tree;
 pub(crate) mod verify;

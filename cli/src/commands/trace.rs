@@ -3,7 +3,6 @@ use std::io::{BufRead as _, Write as _};
 use std::path::Path;
 
 use rayon::prelude::*;
-use tapline_core::capture::Snapshot;
 use tapline_network::Network;
 use tapline_network::environment::Environment;
 use tapline_network::trace::{Answered, EndError, Outcome, Question, Trace as Traced, Tracer};
@@ -11,9 +10,9 @@ use tapline_topology::Topology;
 
 use crate::args::{Inputs, Trace, TraceFormat};
 use crate::error::{CliError, Result, Status};
-use crate::render::{trace_json, trace_text};
+use crate::render::{trace_json, trace_svg, trace_text};
 use crate::terminal::{self, Terminal};
-use crate::{find, pipeline};
+use crate::{find, pipeline, without};
 
 /// Bytes of a file of questions.
 const MOST_QUERIES: u64 = 1 << 30;
@@ -30,19 +29,22 @@ pub(crate) fn run(mut args: Trace, terminal: &Terminal) -> Result<Status> {
     let network = Network::new(&topology, None, &environment);
     let tracer = Tracer::new(&network);
     if let Some(file) = &args.queries {
-        return many(file, &topology, &tracer);
+        return many(file, args.verbose, &topology, &tracer);
     }
     let mut question = question(&args);
     let mut ends = ends.into_iter();
     question.from = ends.next().unwrap_or_default();
     question.to = ends.next();
-    one(&args, &question, &snapshot, &topology, &tracer, terminal)
+    if let Some(word) = &question.without {
+        let key = without::key(&topology, word);
+        question.without = Some(key.map_err(|error| without::refuse(&topology, &error))?);
+    }
+    one(&args, &question, &topology, &tracer, terminal)
 }
 
 fn one(
     args: &Trace,
     question: &Question,
-    _snapshot: &Snapshot,
     topology: &Topology<'_>,
     tracer: &Tracer<'_, '_>,
     terminal: &Terminal,
@@ -51,7 +53,7 @@ fn one(
     let mut out = terminal::out();
     match args.format {
         TraceFormat::Text => {
-            trace_text::render(&mut out, topology, question, &answered, args.verbose, terminal)?;
+            trace_text::render(&mut out, topology, &answered, args.verbose, terminal)?;
         }
         TraceFormat::Minimal => trace_text::minimal(&mut out, topology, &answered)?,
         TraceFormat::Json => {
@@ -66,6 +68,7 @@ fn one(
         }
         TraceFormat::Dot => trace_text::dot(&mut out, topology, &answered)?,
         TraceFormat::Mermaid => trace_text::mermaid(&mut out, topology, &answered)?,
+        TraceFormat::Svg => trace_svg::render(&mut out, topology, &answered)?,
     }
     out.flush()?;
     Ok(status(&answered))
@@ -73,13 +76,18 @@ fn one(
 
 /// Answers questions of a file, one a line, in their order. Those of a file are shared among the
 /// processors; whoever asks through a pipe gets each answer at once.
-fn many(file: &Path, topology: &Topology<'_>, tracer: &Tracer<'_, '_>) -> Result<Status> {
+fn many(
+    file: &Path,
+    verbose: bool,
+    topology: &Topology<'_>,
+    tracer: &Tracer<'_, '_>,
+) -> Result<Status> {
     /// So many answers are held until they are written.
     const AT_ONCE: usize = 1024;
     let mut out = terminal::out();
     if file.as_os_str() == "-" {
         for line in std::io::stdin().lock().lines() {
-            out.write_all(&answer(&line?, topology, tracer)?)?;
+            out.write_all(&answer(&line?, verbose, topology, tracer)?)?;
             out.flush()?;
         }
         return Ok(Status::Clean);
@@ -88,7 +96,7 @@ fn many(file: &Path, topology: &Topology<'_>, tracer: &Tracer<'_, '_>) -> Result
     let lines: Vec<&str> = text.lines().collect();
     for part in lines.chunks(AT_ONCE) {
         let answers: Vec<Result<Vec<u8>>> =
-            part.par_iter().map(|line| answer(line, topology, tracer)).collect();
+            part.par_iter().map(|line| answer(line, verbose, topology, tracer)).collect();
         for answer in answers {
             out.write_all(&answer?)?;
         }
@@ -98,15 +106,28 @@ fn many(file: &Path, topology: &Topology<'_>, tracer: &Tracer<'_, '_>) -> Result
 }
 
 /// The answer to one line, with its line end; nothing where nothing is asked.
-fn answer(line: &str, topology: &Topology<'_>, tracer: &Tracer<'_, '_>) -> Result<Vec<u8>> {
+fn answer(
+    line: &str,
+    verbose: bool,
+    topology: &Topology<'_>,
+    tracer: &Tracer<'_, '_>,
+) -> Result<Vec<u8>> {
     let mut text = Vec::new();
     if line.trim().is_empty() {
         return Ok(text);
     }
     let asked: std::result::Result<Question, _> = serde_json::from_str(line);
+    let asked = asked.map_err(|error| error.to_string()).and_then(|mut question| {
+        if let Some(word) = &question.without {
+            let key = without::key(topology, word).map_err(|error| error.to_string())?;
+            question.without = Some(key);
+        }
+        question.verbose |= verbose;
+        Ok(question)
+    });
     let answered = match &asked {
         Ok(question) => tracer.ask(question).map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(error.clone()),
     };
     match (&asked, &answered) {
         (Ok(question), Ok(answered)) => {
@@ -134,9 +155,12 @@ fn question(args: &Trace) -> Question {
         mark: args.mark.clone(),
         tos: args.tos.clone(),
         packet: args.packet.clone(),
+        oif: args.oif.clone(),
         ct: args.ct.clone(),
         reverse: args.reverse,
         stop_at: args.stop_at.clone(),
+        without: args.without.clone(),
+        verbose: true,
     }
 }
 

@@ -19,6 +19,69 @@ pub(crate) struct Document<'a> {
     #[schemars(extend("const" = "tapline.reach/1"))]
     schema: &'static str,
     rows: Vec<RowDocument<'a>>,
+    /// What `--without` takes away: the rows are those without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    without: Option<WithoutDocument<'a>>,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct WithoutDocument<'a> {
+    /// Its key.
+    key: &'a str,
+    /// Its name.
+    name: &'a str,
+    /// What works with it and not without it, or of which that cannot be told then.
+    lost: Vec<GroupDocument<'a>>,
+}
+
+/// Round trips with one cut.
+#[derive(JsonSchema, Serialize)]
+struct GroupDocument<'a> {
+    /// `gateway`, `dhcp`, `metadata`, `outside`, `peers`.
+    to: String,
+    /// False where it is lost, null where that cannot be told.
+    reached: Option<bool>,
+    outcome: &'static str,
+    reason: Option<&'static str>,
+    at: PlaceDocument<'a>,
+    /// It is the answer that does not arrive.
+    back: bool,
+    /// Guests and routers that lose it.
+    guests: Vec<String>,
+}
+
+/// What is lost with something.
+#[derive(Debug)]
+pub(crate) struct Lost {
+    /// Its key.
+    pub(crate) key: String,
+    /// Its name.
+    pub(crate) name: String,
+    /// What is reached without it.
+    pub(crate) rows: Vec<Row>,
+    /// Of these, what was reached before and is not now, or is not known.
+    pub(crate) broken: Vec<Row>,
+}
+
+/// The round trips that work in `before` and not in `after`, with what becomes of them.
+pub(crate) fn lost(before: &[Row], after: &[Row]) -> Vec<Row> {
+    let is_lost = |old: &Cell, new: &Cell| old.reached == Some(true) && new.reached != Some(true);
+    let rows = before.iter().zip(after).map(|(old, new)| {
+        let cells = old.cells.iter().zip(&new.cells);
+        let peers = old.peers.iter().zip(&new.peers);
+        Row {
+            cells: cells
+                .filter(|(old, new)| is_lost(&old.1, &new.1))
+                .map(|(_, new)| new.clone())
+                .collect(),
+            peers: peers
+                .filter(|(old, new)| is_lost(&old.cell, &new.cell))
+                .map(|(_, new)| new.clone())
+                .collect(),
+            ..new.clone()
+        }
+    });
+    rows.filter(|row| !row.cells.is_empty() || !row.peers.is_empty()).collect()
 }
 
 #[derive(JsonSchema, Serialize)]
@@ -65,15 +128,13 @@ struct PlaceDocument<'a> {
 }
 
 /// The rows for programs.
-pub(crate) fn document<'a>(topology: &'a Topology<'_>, rows: &'a [Row]) -> Document<'a> {
+pub(crate) fn document<'a>(
+    topology: &'a Topology<'_>,
+    rows: &'a [Row],
+    lost: Option<&'a Lost>,
+) -> Document<'a> {
     let label = |host| topology.snapshot.host_label(host);
-    let place = |at: &'a Place| PlaceDocument {
-        host: at.host.map(label),
-        netns: at.netns.as_ref().map(ToString::to_string),
-        device: at.device.as_deref(),
-        bridge: at.bridge.as_deref(),
-        port: at.port.as_deref(),
-    };
+    let place = |at: &'a Place| PlaceDocument::of(topology, at);
     let row = |row: &'a Row| RowDocument {
         host: label(row.host),
         vm: &row.vm,
@@ -107,7 +168,35 @@ pub(crate) fn document<'a>(topology: &'a Topology<'_>, rows: &'a [Row]) -> Docum
             })
             .collect(),
     };
-    Document { schema: "tapline.reach/1", rows: rows.iter().map(row).collect() }
+    let without = lost.map(|lost| WithoutDocument {
+        key: &lost.key,
+        name: &lost.name,
+        lost: groups(&lost.broken)
+            .into_iter()
+            .map(|(cell, to, guests)| GroupDocument {
+                to,
+                reached: cell.reached,
+                outcome: cell.outcome.as_str(),
+                reason: cell.reason.map(Reason::as_str),
+                at: PlaceDocument::of(topology, &cell.at),
+                back: cell.back,
+                guests,
+            })
+            .collect(),
+    });
+    Document { schema: "tapline.reach/1", rows: rows.iter().map(row).collect(), without }
+}
+
+impl<'a> PlaceDocument<'a> {
+    fn of(topology: &'a Topology<'_>, at: &'a Place) -> Self {
+        Self {
+            host: at.host.map(|host| topology.snapshot.host_label(host)),
+            netns: at.netns.as_ref().map(ToString::to_string),
+            device: at.device.as_deref(),
+            bridge: at.bridge.as_deref(),
+            port: at.port.as_deref(),
+        }
+    }
 }
 
 /// `✓`, `✗`, `?`
@@ -124,6 +213,7 @@ pub(crate) fn text(
     out: &mut impl Write,
     topology: &Topology<'_>,
     rows: &[Row],
+    lost: Option<&Lost>,
     terminal: &Terminal,
 ) -> io::Result<()> {
     let paint = terminal.stdout();
@@ -163,12 +253,28 @@ pub(crate) fn text(
         };
         writeln!(out, "  {peers}")?;
     }
-    let groups = groups(rows);
-    if groups.is_empty() {
-        return Ok(());
+    if let Some(lost) = lost {
+        let name = visible(&lost.name);
+        let all = groups(&lost.broken);
+        if all.is_empty() {
+            return writeln!(out, "\nwithout {name} nothing is lost that works with it");
+        }
+        writeln!(out, "\n{}", paint.of(style::STRONG, format!("lost without {name}")))?;
+        return write_groups(out, topology, &all);
     }
-    writeln!(out)?;
-    for (cell, what, who) in groups {
+    let all = groups(rows);
+    if !all.is_empty() {
+        writeln!(out)?;
+    }
+    write_groups(out, topology, &all)
+}
+
+fn write_groups(
+    out: &mut impl Write,
+    topology: &Topology<'_>,
+    all: &[Group<'_>],
+) -> io::Result<()> {
+    for (cell, what, who) in all {
         let reason = cell.reason.map_or("", |reason| reason.text());
         let code = cell.reason.map(|reason| format!(" {reason}")).unwrap_or_default();
         let host = cell.at.host.map(|host| topology.snapshot.host_label(host)).unwrap_or_default();
@@ -188,30 +294,25 @@ pub(crate) fn text(
     Ok(())
 }
 
+/// Round trips with one cut: what becomes of them, where they lead, who makes them.
+type Group<'r> = (&'r Cell, String, Vec<String>);
+
 /// Rows with the same cut, the largest group first; what cannot be told comes behind what fails.
-fn groups(rows: &[Row]) -> Vec<(Cell, String, Vec<String>)> {
-    let mut all: BTreeMap<(Cell, String), Vec<String>> = BTreeMap::new();
+fn groups(rows: &[Row]) -> Vec<Group<'_>> {
+    let mut all: BTreeMap<(&Cell, &str), Vec<String>> = BTreeMap::new();
     for row in rows {
-        for (name, cell) in &row.cells {
-            if cell.reached != Some(true) {
-                let who = all.entry((cell.clone(), (*name).to_owned())).or_default();
-                if !who.contains(&row.vm.to_string()) {
-                    who.push(row.vm.to_string());
-                }
-            }
-        }
-        for peer in &row.peers {
-            if peer.cell.reached != Some(true) {
-                let key = (peer.cell.clone(), "peers".to_owned());
-                let who = all.entry(key).or_default();
-                if !who.contains(&row.vm.to_string()) {
-                    who.push(row.vm.to_string());
-                }
+        let own = row.cells.iter().map(|(name, cell)| (cell, *name));
+        let peers = row.peers.iter().map(|peer| (&peer.cell, "peers"));
+        for (cell, name) in own.chain(peers).filter(|(cell, _)| cell.reached != Some(true)) {
+            let who = all.entry((cell, name)).or_default();
+            let vm = row.vm.to_string();
+            if !who.contains(&vm) {
+                who.push(vm);
             }
         }
     }
-    let mut all: Vec<(Cell, String, Vec<String>)> =
-        all.into_iter().map(|((cell, what), who)| (cell, what, who)).collect();
+    let mut all: Vec<Group<'_>> =
+        all.into_iter().map(|((cell, what), who)| (cell, what.to_owned(), who)).collect();
     all.sort_by_key(|(cell, _, who)| (cell.reached.is_none(), std::cmp::Reverse(who.len())));
     all
 }

@@ -25,6 +25,35 @@ pub(crate) struct Document<'a> {
     /// The way of the answer, where that was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     reverse: Option<TraceRow<'a>>,
+    /// What `without` takes away: the trace is that without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    without: Option<WithoutRow<'a>>,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct WithoutRow<'a> {
+    /// Its key.
+    key: String,
+    /// Its name.
+    name: &'a str,
+    /// Whether the packet, or its answer where that was asked, arrives with it and not without it;
+    /// null where that cannot be told.
+    lost: Option<bool>,
+    /// What becomes of the packet with it.
+    before: BeforeRow<'a>,
+    /// What becomes of the answer with it, where that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before_reverse: Option<BeforeRow<'a>>,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct BeforeRow<'a> {
+    outcome: &'static str,
+    reached: Option<bool>,
+    reason: Option<&'static str>,
+    reason_text: &'a str,
+    at: PlaceRow<'a>,
+    certainty: &'static str,
 }
 
 #[derive(JsonSchema, Serialize)]
@@ -55,10 +84,28 @@ struct TraceRow<'a> {
     next: Vec<NextRow<'a>>,
     /// The lines that decide.
     evidence: Vec<EvidenceRow<'a>>,
+    /// What would have passed where the packet is stopped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nearest: Option<NearestRow<'a>>,
     hops: Vec<HopRow<'a>>,
     /// Every place where a copy ends.
     ends: Vec<EndRow<'a>>,
     branches: Vec<BranchRow<'a>>,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct NearestRow<'a> {
+    /// `tcp 22, 80; tcp 3306 from 10.0.0.0/8`
+    text: &'a str,
+    /// The rules that say so.
+    rules: Vec<EvidenceRow<'a>>,
+}
+
+/// Something that was looked at.
+#[derive(JsonSchema, Serialize)]
+struct ConsideredRow<'a> {
+    text: &'a str,
+    evidence: Vec<EvidenceRow<'a>>,
 }
 
 #[derive(JsonSchema, Serialize)]
@@ -139,6 +186,12 @@ struct HopRow<'a> {
     openflow: Option<OpenFlowRow<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     netfilter: Option<NetfilterRow<'a>>,
+    /// What was taken for granted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    assumed: Option<&'a str>,
+    /// Every table, rule and route that was looked at.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    considered: Vec<ConsideredRow<'a>>,
 }
 
 #[derive(JsonSchema, Serialize)]
@@ -287,6 +340,13 @@ pub(crate) fn document<'a>(
         },
         trace: shown.trace(&answered.trace),
         reverse: answered.reverse.as_ref().map(|trace| shown.trace(trace)),
+        without: answered.before.as_ref().map(|before| WithoutRow {
+            key: before.without.key.to_string(),
+            name: &before.without.name,
+            lost: before.is_lost(answered),
+            before: shown.before(&before.trace),
+            before_reverse: before.reverse.as_ref().map(|trace| shown.before(trace)),
+        }),
     }
 }
 
@@ -307,6 +367,18 @@ pub(crate) fn evidence<'a>(topology: &'a Topology<'_>, at: Evidence) -> Option<E
 }
 
 impl<'a> Shown<'a, '_> {
+    fn before(&self, trace: &'a Trace) -> BeforeRow<'a> {
+        let verdict = &trace.verdict;
+        BeforeRow {
+            outcome: verdict.outcome.as_str(),
+            reached: verdict.reached,
+            reason: verdict.reason.map(Reason::as_str),
+            reason_text: &verdict.text,
+            at: self.place(&verdict.place),
+            certainty: verdict.certainty.as_str(),
+        }
+    }
+
     fn trace(&self, trace: &'a Trace) -> TraceRow<'a> {
         let verdict = &trace.verdict;
         TraceRow {
@@ -337,6 +409,10 @@ impl<'a> Shown<'a, '_> {
                 .collect(),
             next: verdict.next.iter().map(|next| self.next(next)).collect(),
             evidence: self.lines(&verdict.evidence),
+            nearest: verdict.nearest.as_ref().map(|nearest| NearestRow {
+                text: &nearest.text,
+                rules: self.lines(&nearest.rules),
+            }),
             hops: self.hops(&trace.hops),
             ends: trace.ends.iter().map(|end| self.end(end)).collect(),
             branches: trace.branches.iter().map(|branch| self.branch(branch)).collect(),
@@ -429,6 +505,13 @@ impl<'a> Shown<'a, '_> {
                     .map(|(zone, commit)| CtRow { zone: *zone, commit: *commit, nat: None })
                     .collect(),
             }),
+            assumed: hop.assumed.as_deref(),
+            considered: hop
+                .details
+                .considered
+                .iter()
+                .map(|one| ConsideredRow { text: &one.text, evidence: self.lines(&one.evidence) })
+                .collect(),
             netfilter: hop.details.hook.map(|hook| NetfilterRow {
                 hook,
                 table: hop.details.table.as_deref(),

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use tapline_core::capture::HostId;
 use tapline_core::span::Evidence;
 use tapline_network::trace::{
-    Answered, Branch, Certainty, Hop, Kind, Outcome, Question, Trace, Verdict,
+    Answered, Before, Branch, Certainty, Hop, Kind, Outcome, Trace, Verdict,
 };
 use tapline_topology::Topology;
 
@@ -19,26 +19,67 @@ const BRANCHES: usize = 12;
 pub(crate) fn render(
     out: &mut impl Write,
     topology: &Topology<'_>,
-    question: &Question,
     answered: &Answered,
     verbose: bool,
     terminal: &Terminal,
 ) -> io::Result<()> {
-    let _ = question;
-    one(out, topology, &answered.trace, verbose, terminal)?;
+    let before = answered.before.as_ref();
+    one(out, topology, &answered.trace, verbose, terminal, &|out| {
+        before.map_or(Ok(()), |before| lost(out, topology, answered, before))
+    })?;
     if let Some(reverse) = &answered.reverse {
         writeln!(out, "\n{}", terminal.stdout().of(style::STRONG, "the way of the answer"))?;
-        one(out, topology, reverse, verbose, terminal)?;
+        let before = before.and_then(|before| Some((before, before.reverse.as_ref()?)));
+        one(out, topology, reverse, verbose, terminal, &|out| {
+            before.map_or(Ok(()), |(before, reverse)| {
+                with_it(out, topology, &before.without.name, &reverse.verdict)
+            })
+        })?;
     }
     Ok(())
 }
 
-fn one(
-    out: &mut impl Write,
+/// What is lost with what a question takes away.
+fn lost(
+    out: &mut dyn Write,
+    topology: &Topology<'_>,
+    answered: &Answered,
+    before: &Before,
+) -> io::Result<()> {
+    let name = visible(&before.without.name);
+    with_it(out, topology, &before.without.name, &before.trace.verdict)?;
+    match before.is_lost(answered) {
+        Some(true) => writeln!(out, "lost without {name}"),
+        Some(false) => writeln!(out, "not lost without {name}"),
+        None => writeln!(out, "whether it is lost without {name} cannot be told"),
+    }
+}
+
+fn with_it(
+    out: &mut dyn Write,
+    topology: &Topology<'_>,
+    name: &str,
+    verdict: &Verdict,
+) -> io::Result<()> {
+    let words = verdict_words(topology, verdict);
+    writeln!(out, "with {}: {}: {}", visible(name), reached_words(verdict), visible(&words))
+}
+
+pub(super) fn reached_words(verdict: &Verdict) -> &'static str {
+    match verdict.reached {
+        Some(true) => "reached",
+        Some(false) => "not reached",
+        None => "cannot tell",
+    }
+}
+
+fn one<W: Write>(
+    out: &mut W,
     topology: &Topology<'_>,
     trace: &Trace,
     verbose: bool,
     terminal: &Terminal,
+    behind_verdict: &dyn Fn(&mut W) -> io::Result<()>,
 ) -> io::Result<()> {
     let paint = terminal.stdout();
     let verdict = &trace.verdict;
@@ -47,13 +88,9 @@ fn one(
         Some(false) => style::ERROR,
         None => style::WARNING,
     };
-    let reached = match verdict.reached {
-        Some(true) => "reached",
-        Some(false) => "not reached",
-        None => "cannot tell",
-    };
     let words = verdict_words(topology, verdict);
-    writeln!(out, "{}: {}", paint.of(colour, reached), visible(&words))?;
+    writeln!(out, "{}: {}", paint.of(colour, reached_words(verdict)), visible(&words))?;
+    behind_verdict(out)?;
     if !verdict.evidence.is_empty() && verdict.reached != Some(true) {
         for at in verdict.evidence.iter().take(3) {
             if let Some(line) = evidence(topology, *at) {
@@ -66,6 +103,9 @@ fn one(
                 )?;
             }
         }
+    }
+    if let Some(nearest) = &verdict.nearest {
+        writeln!(out, "allowed are {}", visible(&nearest.text))?;
     }
     if let Some((mtu, hops)) = &verdict.mtu {
         let hops: Vec<String> = hops.iter().map(usize::to_string).collect();
@@ -94,12 +134,12 @@ fn one(
     Ok(())
 }
 
-fn label<'a>(topology: &'a Topology<'_>, host: HostId) -> &'a str {
+pub(super) fn label<'a>(topology: &'a Topology<'_>, host: HostId) -> &'a str {
     topology.snapshot.host_label(host)
 }
 
 /// `dropped at compute4 br-int/int-br-data (sg-ingress-deny: no rule …), proven`
-fn verdict_words(topology: &Topology<'_>, verdict: &Verdict) -> String {
+pub(super) fn verdict_words(topology: &Topology<'_>, verdict: &Verdict) -> String {
     let mut words = verdict.outcome.to_string();
     let place = verdict.place.words();
     let host = verdict.place.host.map(|host| label(topology, host)).unwrap_or_default();
@@ -196,7 +236,7 @@ fn place_words(topology: &Topology<'_>, hop: &Hop, with_host: bool) -> String {
     if with_host { format!("{host} {name}") } else { name }
 }
 
-fn way_words(hop: &Hop) -> String {
+pub(super) fn way_words(hop: &Hop) -> String {
     match (&hop.input, &hop.output) {
         (Some(input), Some(output)) if input == output => input.to_string(),
         (Some(input), Some(output)) => format!("{input} → {output}"),
@@ -215,7 +255,7 @@ fn action_words(hop: &Hop) -> String {
     words
 }
 
-fn change_words(hop: &Hop) -> Vec<String> {
+pub(super) fn change_words(hop: &Hop) -> Vec<String> {
     let tells = |field: &str| !matches!(field, "nw_ttl");
     hop.changes
         .iter()
@@ -268,11 +308,31 @@ fn considered(out: &mut impl Write, topology: &Topology<'_>, hops: &[Hop]) -> io
                 writeln!(out, "    {}", visible(&line.text))?;
             }
         }
-        for words in &hop.details.considered {
-            writeln!(out, "  {}", visible(words))?;
+        if let Some(assumed) = &hop.assumed {
+            writeln!(out, "  assumed: {}", visible(assumed))?;
+        }
+        for one in &hop.details.considered {
+            writeln!(out, "  {}", visible(&one.text))?;
+            lines(out, topology, &one.evidence)?;
+        }
+        if let Some(nearest) = &hop.details.nearest {
+            writeln!(out, "  allowed are {}", visible(&nearest.text))?;
+            lines(out, topology, &nearest.rules)?;
         }
     }
     writeln!(out)
+}
+
+/// Each line, indented, behind its place.
+fn lines(out: &mut impl Write, topology: &Topology<'_>, all: &[Evidence]) -> io::Result<()> {
+    for at in all {
+        if let Some(line) = evidence(topology, *at) {
+            let place = super::place(line.archive, line.member).to_string();
+            let place = place.rsplit('/').next().unwrap_or(&place);
+            writeln!(out, "    {}:{}: {}", visible(place), line.line, visible(&line.text))?;
+        }
+    }
+    Ok(())
 }
 
 fn branches(
@@ -314,6 +374,10 @@ pub(crate) fn minimal(
     answered: &Answered,
 ) -> io::Result<()> {
     minimal_one(out, topology, &answered.trace)?;
+    if let Some(before) = &answered.before {
+        let words = minimal_words(topology, &before.trace);
+        writeln!(out, "with {}: {}", visible(&before.without.name), visible(&words))?;
+    }
     if let Some(reverse) = &answered.reverse {
         writeln!(out, "reverse:")?;
         minimal_one(out, topology, reverse)?;
@@ -321,7 +385,7 @@ pub(crate) fn minimal(
     Ok(())
 }
 
-fn minimal_one(out: &mut impl Write, topology: &Topology<'_>, trace: &Trace) -> io::Result<()> {
+fn minimal_words(topology: &Topology<'_>, trace: &Trace) -> String {
     let verdict = &trace.verdict;
     let reached = match verdict.reached {
         Some(true) => "yes",
@@ -332,7 +396,12 @@ fn minimal_one(out: &mut impl Write, topology: &Topology<'_>, trace: &Trace) -> 
     let host = verdict.place.host.map(|host| label(topology, host)).unwrap_or_default();
     let place = verdict.place.words();
     let line = format!("{reached}: {}{reason} at {host} {place}", verdict.outcome);
-    writeln!(out, "{}", visible(line.trim_end()))?;
+    line.trim_end().to_owned()
+}
+
+fn minimal_one(out: &mut impl Write, topology: &Topology<'_>, trace: &Trace) -> io::Result<()> {
+    let verdict = &trace.verdict;
+    writeln!(out, "{}", visible(&minimal_words(topology, trace)))?;
     for hop in &trace.hops {
         let changes = change_words(hop);
         let quiet = changes.is_empty()

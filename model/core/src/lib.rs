@@ -10,6 +10,7 @@ pub mod outcome;
 pub mod records;
 pub mod request;
 pub mod span;
+pub mod text;
 
 /// A short name: interface, bridge, namespace, domain. Up to 24 bytes are stored inline.
 pub type Name = compact_str::CompactString;

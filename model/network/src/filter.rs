@@ -5,6 +5,7 @@
 //! ways. So the answer is a list of [`End`]s: where the packet may end, and which rules leave that
 //! open. *Accepted* and *dropped* are said only where all ends agree.
 mod chains;
+mod near;
 mod packet;
 mod walk;
 
@@ -16,6 +17,7 @@ use tapline_core::records::route::Family;
 use tapline_core::span::Evidence;
 use tapline_core::span::SourceId;
 
+pub use near::{Miss, nearest};
 pub use packet::{Address, Device, Mark, Packet};
 
 use chains::Chains;
@@ -51,8 +53,21 @@ pub struct Judgement {
     pub marked: Vec<Evidence>,
     /// Whether a rule takes it from the connection tracker (`NOTRACK`).
     pub untracked: Truth,
+    /// What was looked at, where the packet asks for that.
+    pub looked: Looked,
     /// The rules and policies whose counters it moves, in their order; never *no*.
     pub met: Vec<(Evidence, Truth)>,
+}
+
+/// The rules that were looked at for a packet.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Looked {
+    /// How many.
+    pub rules: u32,
+    /// Those that it meets or may meet, with what they do.
+    pub met: Vec<Evidence>,
+    /// Those that it does not meet.
+    pub misses: Vec<Miss>,
 }
 
 /// A place where a packet may end.
@@ -223,10 +238,15 @@ impl Judgement {
         let mut marked = self.marked;
         marked.extend(next.marked);
         let untracked = self.untracked.or(next.untracked);
+        let mut looked = self.looked;
+        looked.rules += next.looked.rules;
+        looked.met.extend(next.looked.met);
+        looked.misses.extend(next.looked.misses);
         let mut met = self.met;
         let came = if certain { Truth::Yes } else { Truth::Maybe };
         met.extend(next.met.into_iter().map(|(at, truth)| (at, truth.and(came))));
-        Self { ends, doubts, mark: next.mark, conn_mark: next.conn_mark, marked, untracked, met }
+        let (mark, conn_mark) = (next.mark, next.conn_mark);
+        Self { ends, doubts, mark, conn_mark, marked, untracked, looked, met }
     }
 }
 

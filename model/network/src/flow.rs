@@ -8,6 +8,7 @@
 //! What `NORMAL` does is not a matter of flows: it is one of the [`Effect`]s of a path.
 mod lookup;
 mod machine;
+mod near;
 mod packet;
 
 use std::collections::BTreeMap;
@@ -56,6 +57,16 @@ impl<'a> Tables<'a> {
         self
     }
 
+    /// How many flows a table has.
+    pub fn len(&self, table: &TableRef) -> usize {
+        self.flows.get(table).map_or(0, Vec::len)
+    }
+
+    /// Whether no table has any flow.
+    pub fn is_empty(&self) -> bool {
+        self.flows.is_empty()
+    }
+
     /// Every path that a packet may take from table 0 on. One path is the answer; several differ in
     /// what they take for granted.
     pub fn run(&self, packet: &FlowPacket, limits: Limits) -> Vec<Path<'a>> {
@@ -72,11 +83,13 @@ pub struct Limits {
     pub lookups: u32,
     /// Times that a packet goes back to its table or one before it; Open vSwitch allows 64.
     pub depth: u32,
+    /// Keep the packet as each table sees it.
+    pub record: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { paths: 256, lookups: 16_384, depth: 64 }
+        Self { paths: 256, lookups: 16_384, depth: 64, record: false }
     }
 }
 
@@ -106,6 +119,8 @@ pub struct Step<'a> {
     pub ambiguous: bool,
     /// The packet came back from the connection tracker.
     pub recirculated: bool,
+    /// The packet as the table sees it, where that is asked for.
+    pub seen: Option<Box<FlowPacket>>,
 }
 
 /// Where a packet leaves the tables.

@@ -54,6 +54,21 @@ impl Query<'_> {
     }
 }
 
+/// Which devices a lookup is held to.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Devices<'q> {
+    /// The device that the sender's socket is bound to (`ip route get … oif`).
+    pub oif: Option<&'q str>,
+    /// Devices that count as gone: the kernel deletes the routes by them.
+    pub gone: &'q [Name],
+}
+
+impl Devices<'_> {
+    fn allow(&self, dev: &str) -> bool {
+        self.oif.is_none_or(|oif| oif == dev) && self.gone.iter().all(|gone| gone != dev)
+    }
+}
+
 /// What becomes of a packet.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Outcome<'a> {
@@ -206,7 +221,12 @@ impl<'n, 'a> Fib<'n, 'a> {
 
     /// What the kernel does with a packet.
     pub fn lookup(&self, query: &Query<'_>) -> Answer<Decision<'a>> {
-        if let Some(local) = self.own_address(query.to) {
+        self.lookup_by(query, Devices::default())
+    }
+
+    /// The same, by some devices only.
+    pub fn lookup_by(&self, query: &Query<'_>, devices: Devices<'_>) -> Answer<Decision<'a>> {
+        if let Some(local) = self.own_address(query.to, devices.oif) {
             return Answer::Known(Decision {
                 outcome: Outcome::Local(local),
                 rule: None,
@@ -217,7 +237,7 @@ impl<'n, 'a> Fib<'n, 'a> {
         }
         let family = if query.to.is_ipv4() { Family::Inet } else { Family::Inet6 };
         let rules: Vec<_> = self.rules(family).collect();
-        let walk = Walk { fib: self, query, family, rules: &rules };
+        let walk = Walk { fib: self, query, devices, family, rules: &rules };
         if rules.is_empty() {
             let assumed = self.network.missing(self.host, self.netns, &[Topic::Rules]);
             return match walk.table("main", None) {
@@ -231,14 +251,48 @@ impl<'n, 'a> Fib<'n, 'a> {
         walk.from(0)
     }
 
-    /// The device of this namespace that has the address.
-    fn own_address(&self, ip: IpAddr) -> Option<NodeId> {
+    /// Everything that a lookup looks at, in words, each with its line: the rules up to the one that
+    /// decides, then the routes of its table that hold the destination.
+    pub fn looked_at(
+        &self,
+        query: &Query<'_>,
+        devices: Devices<'_>,
+        decided: &Decision<'_>,
+    ) -> Vec<(String, Option<Evidence>)> {
+        let family = if query.to.is_ipv4() { Family::Inet } else { Family::Inet6 };
+        let rules: Vec<_> = self.rules(family).collect();
+        let walk = Walk { fib: self, query, devices, family, rules: &rules };
+        let mut all = walk.rules_in_words();
+        if let Some(table) = decided.table.as_deref()
+            && let Some(found) = self.tables.get(table)
+        {
+            for route in found.holding(self.network, query.to) {
+                let taken = decided.route.is_some_and(|own| std::ptr::eq(own.record, route.record));
+                let words = if taken { "taken" } else { "also holds it" };
+                let at = Evidence { source: route.source, span: route.record.at };
+                all.push((format!("table {table}: route {words}"), Some(at)));
+            }
+        }
+        all
+    }
+
+    /// The address of this namespace; of the device that a socket is bound to, if it is.
+    fn own_address(&self, ip: IpAddr, oif: Option<&str>) -> Option<NodeId> {
         let is_here = |&id: &NodeId| {
             let address = self.network.address(id);
-            address.is_some_and(|found| found.host == self.host && found.netns() == self.netns)
+            address.is_some_and(|found| {
+                let device = self.network.netdev(found.data.netdev);
+                let bound = oif.is_none_or(|oif| device.is_some_and(|device| device.name() == oif));
+                bound && found.host == self.host && found.netns() == self.netns
+            })
         };
         self.network.topology.find_address(ip).iter().copied().find(is_here)
     }
+}
+
+/// More rules than are told.
+fn all_said(rules: usize) -> bool {
+    rules > 256
 }
 
 fn no_route<'a>() -> Decision<'a> {
@@ -275,6 +329,7 @@ fn is_given(rule: &Rule) -> bool {
 struct Walk<'w, 'n, 'a, 'q> {
     fib: &'w Fib<'n, 'a>,
     query: &'w Query<'q>,
+    devices: Devices<'q>,
     family: Family,
     rules: &'w [Seen<'a, Rule>],
 }
@@ -300,7 +355,7 @@ impl<'a> Walk<'_, '_, 'a, '_> {
                 break Answer::Unknown(self.ask_rules());
             }
             at += 1;
-            let matched = matching::matches(rule.record, self.query);
+            let matched = matching::matches(rule.record, self.query, self.devices.oif);
             if matched == Match::No {
                 continue;
             }
@@ -323,6 +378,44 @@ impl<'a> Walk<'_, '_, 'a, '_> {
             }
         }
         if needs.is_empty() { Answer::Known(decision) } else { Answer::Unknown(needs) }
+    }
+
+    /// Each rule up to the one that decides, and what it leads to.
+    fn rules_in_words(&self) -> Vec<(String, Option<Evidence>)> {
+        if self.rules.is_empty() {
+            return vec![("no policy rules captured: table main is looked up".to_owned(), None)];
+        }
+        let mut all = Vec::new();
+        let mut at = 0;
+        while let Some(&rule) = self.rules.get(at) {
+            at += 1;
+            let priority = rule.record.priority;
+            let line = Evidence { source: rule.source, span: rule.record.at };
+            let mut say = |words: &str| all.push((format!("rule {priority}: {words}"), Some(line)));
+            if all_said(at) {
+                break;
+            }
+            let matched = matching::matches(rule.record, self.query, self.devices.oif);
+            let step = self.act(rule, at);
+            match (matched, step) {
+                (Match::No, _) => say("does not select the packet"),
+                (Match::Open, _) => say("may select the packet"),
+                (Match::Yes, Step::Next) => say("leads to no route"),
+                (Match::Yes, Step::Goto(target)) => {
+                    say("goes on elsewhere");
+                    at = target;
+                }
+                (Match::Yes, Step::End(Answer::Known(_))) => {
+                    say("decides");
+                    break;
+                }
+                (Match::Yes, Step::End(Answer::Unknown(_))) => {
+                    say("leads to a table that was not captured");
+                    break;
+                }
+            }
+        }
+        all
     }
 
     fn act(&self, rule: Seen<'a, Rule>, next: usize) -> Step<'a> {
@@ -370,7 +463,9 @@ impl<'a> Walk<'_, '_, 'a, '_> {
         }
         let complete = self.is_complete(&name);
         let found = match self.fib.tables.get(&*name) {
-            Some(table) => table.lookup(self.fib.network, self.query, suppress, &name),
+            Some(table) => {
+                table.lookup(self.fib.network, self.query, self.devices, suppress, &name)
+            }
             None => Found::Nothing,
         };
         match found {

@@ -14,6 +14,7 @@ mod item;
 pub mod l2;
 pub mod l3;
 pub mod mesh;
+pub mod near;
 pub mod netfilter;
 mod network;
 pub mod nics;

@@ -263,7 +263,8 @@ impl Counts {
     }
 
     fn packets(&self, way: &str) -> Option<u64> {
-        let whole = self.0.iter().find(|it| plain(&it.name) == format!("{way}_packets"));
+        let name = format!("{way}_packets");
+        let whole = self.0.iter().find(|count| plain(&count.name) == name);
         whole.map(|whole| whole.value).or_else(|| {
             let parts = self.0.iter().filter(|it| {
                 let name =

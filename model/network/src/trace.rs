@@ -8,55 +8,70 @@
 //! [`Tree`]. What is not known is such a fork too, never a step left out: if all its ways lead to one
 //! fate, the trace is as sure as without it.
 mod bridge;
+mod conntrack;
 mod device;
+mod ending;
 mod ends;
 mod flow_text;
 mod guest;
+mod guest_sends;
+mod judge;
 mod local;
+mod megaflow;
+mod names;
+mod nat;
 mod neighbour;
 mod netfilter;
 mod normal;
 mod packet;
+mod put_in;
 mod question;
 mod reach;
 mod result;
 mod route;
+mod send;
+mod source;
 mod stack;
 mod switch;
+mod switch_out;
+mod switch_words;
+mod switches;
+mod tables;
 mod tree;
 mod tunnel;
 mod verify;
+mod without;
 mod words;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_core::need::Need;
 use tapline_core::records::filter::ConnStates;
 use tapline_core::span::Evidence;
 use tapline_topology::NodeId;
 
 use crate::truth::Truth;
-use crate::{Answer, Item, Network};
+use crate::{Item, Network};
 
 pub use ends::{EndError, Goal, Start, Target};
 pub use packet::{Inner, NOBODY, Packet};
-pub use question::{Answered, Question};
+pub use question::{Answered, Before, Question};
 pub use reach::{Cell, Peer, Row};
 pub use result::{Branch, Trace, Verdict};
 pub use tree::{
-    Changed, Details, Doubt, End, FlowDetails, Hop, Kind, Next, Node, Part, Place, RouteDetails,
-    Tree,
+    Changed, Considered, Details, Doubt, End, FlowDetails, Hop, Kind, Nearest, Next, Node, Part,
+    Place, RouteDetails, Tree,
 };
 pub use verify::{Compared, Verification};
+pub use without::Without;
 pub use words::{Certainty, Outcome, Reason};
 
-use netfilter::Tables;
-use switch::Switches;
+use switches::Switches;
+use tables::Tables;
 
 /// Hops of one way.
 const MOST_HOPS: u32 = 64;
@@ -76,6 +91,12 @@ pub struct Query {
     pub connections: Vec<Connection>,
     /// It ends where it leaves the bridges of OVS.
     pub stop_at_ovs: bool,
+    /// The device that its sender is bound to.
+    pub oif: Option<Name>,
+    /// What counts as gone.
+    pub without: Option<Arc<Without>>,
+    /// Note everything that is looked at.
+    pub explain: bool,
 }
 
 /// A connection that a namespace translates.
@@ -220,6 +241,31 @@ struct Way {
     /// What was visited, to notice that it goes round.
     trail: Vec<Crumb>,
     hops: u32,
+    /// What was looked at since the last hop.
+    considered: Vec<Considered>,
+    /// What was taken for granted since the last hop.
+    assumed: Vec<String>,
+}
+
+impl Way {
+    fn new(packet: Packet) -> Self {
+        Self {
+            tip: 0,
+            guard: None,
+            packet,
+            trail: Vec::new(),
+            hops: 0,
+            considered: Vec::new(),
+            assumed: Vec::new(),
+        }
+    }
+
+    /// Takes something for granted; the next hop says so.
+    fn assume(&mut self, text: &str) {
+        if self.assumed.iter().all(|known| known != text) {
+            self.assumed.push(text.to_owned());
+        }
+    }
 }
 
 /// What a packet looked like at a place where it might go round.
@@ -232,7 +278,10 @@ struct Crumb {
 struct Walk<'t, 'n, 'a> {
     tracer: &'t Tracer<'n, 'a>,
     network: &'n Network<'a>,
+    from: Start,
     goal: Goal,
+    without: Option<Arc<Without>>,
+    explain: bool,
     tree: Tree,
     queue: VecDeque<(Way, At)>,
     stop_at_ovs: bool,
@@ -249,7 +298,10 @@ impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
         Self {
             tracer,
             network: tracer.network,
+            from: query.from.clone(),
             goal: query.to.clone().unwrap_or(Goal::Anywhere),
+            without: query.without.clone(),
+            explain: query.explain,
             tree: Tree::default(),
             queue: VecDeque::new(),
             stop_at_ovs: query.stop_at_ovs,
@@ -260,13 +312,18 @@ impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
     }
 
     fn start(&mut self, query: &Query) {
-        let mut way =
-            Way { tip: 0, guard: None, packet: query.packet.clone(), trail: Vec::new(), hops: 0 };
+        let mut way = Way::new(query.packet.clone());
         match &query.from {
+            Start::Guest(nic) if self.is_without(*nic) => {
+                let place = self.place(*nic);
+                self.lost_in_gap(&mut way, place);
+            }
             Start::Guest(nic) => self.send_from_guest(way, *nic),
             Start::Netns(host, netns) => {
                 way.packet.enter_stack();
-                self.go(way, At::Stack(netfilter::Pass::own(*host, netns)));
+                let pass = netfilter::Pass::own(*host, netns);
+                let pass = netfilter::Pass { bound: query.oif.clone(), ..pass };
+                self.go(way, At::Stack(pass));
             }
             Start::Device(device) => {
                 if let Some(item) = self.device(*device) {
@@ -296,7 +353,12 @@ impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
         }
     }
 
-    fn step(&mut self, way: Way, at: At) {
+    fn step(&mut self, mut way: Way, at: At) {
+        if self.is_at_gap(&at) {
+            let place = self.place_at(&at);
+            self.lost_in_gap(&mut way, place);
+            return;
+        }
         match at {
             At::Receive(device) => self.receive(way, device),
             At::Send(device) => self.send(way, device),
@@ -350,6 +412,12 @@ impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
     /// Adds a hop to a way; what changes is told from the packet before it.
     fn hop(&mut self, way: &mut Way, before: &Packet, mut hop: Hop) {
         hop.changes = result::changes(before, &way.packet);
+        hop.details.considered.splice(0..0, way.considered.drain(..));
+        if !way.assumed.is_empty() {
+            hop.certainty = hop.certainty.min(Certainty::Assumed);
+            way.assumed.splice(0..0, hop.assumed.take());
+            hop.assumed = Some(std::mem::take(&mut way.assumed).join("; "));
+        }
         if hop.vlans.is_empty() {
             hop.vlans = way.packet.vlans().unwrap_or_default();
         }
@@ -374,172 +442,6 @@ impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
     /// A copy of a way behind a fork.
     fn branch(way: &Way, guard: impl Into<String>) -> Way {
         Way { guard: Some(guard.into()), ..way.clone() }
-    }
-
-    fn end(&mut self, way: &mut Way, end: End) {
-        way.tip = self.tree.add(way.tip, way.guard.take(), Part::End(Box::new(end)));
-    }
-
-    /// An end at which the packet does not arrive.
-    fn lost(
-        &mut self,
-        way: &mut Way,
-        outcome: Outcome,
-        reason: Reason,
-        place: Place,
-        evidence: impl IntoIterator<Item = Evidence>,
-    ) {
-        let end = End {
-            outcome,
-            reason: Some(reason),
-            text: reason.text().to_owned(),
-            place,
-            packet: way.packet.clone(),
-            reached: Truth::No,
-            aside: false,
-            hypothetical: false,
-            certainty: Certainty::Proven,
-            evidence: evidence.into_iter().collect(),
-            next: Vec::new(),
-        };
-        self.end(way, end);
-    }
-
-    /// A copy that nobody waits for ends.
-    fn aside(&mut self, way: &mut Way, reason: Reason, place: Place) {
-        self.lost(way, Outcome::Blackholed, reason, place, None);
-        if let Some(Node { part: Part::End(end), .. }) = self.tree.nodes.last_mut() {
-            end.aside = true;
-        }
-    }
-
-    /// An end behind which nothing is known.
-    fn unknown(&mut self, way: &mut Way, place: Place, reason: Reason, needs: Vec<Need>) {
-        let next = Self::next(&place, needs);
-        let end = End {
-            outcome: Outcome::Unknown,
-            reason: Some(reason),
-            text: reason.text().to_owned(),
-            place,
-            packet: way.packet.clone(),
-            reached: Truth::Maybe,
-            aside: false,
-            hypothetical: false,
-            certainty: Certainty::Inferred,
-            evidence: Vec::new(),
-            next,
-        };
-        self.end(way, end);
-    }
-
-    /// It may be lost here: nothing captured tells. Goes on with the way on which it is not.
-    fn may_stop(&mut self, way: &mut Way, place: Place, reason: Reason, needs: Vec<Need>) {
-        self.may_stop_at(way, place, reason, needs, Vec::new());
-    }
-
-    fn may_stop_at(
-        &mut self,
-        way: &mut Way,
-        place: Place,
-        reason: Reason,
-        needs: Vec<Need>,
-        evidence: Vec<Evidence>,
-    ) {
-        let next = Self::next(&place, needs);
-        let text = reason.text().to_owned();
-        let doubt = Doubt { reason, text: text.clone(), place: place.clone(), next, evidence };
-        let end = End {
-            outcome: Outcome::Unknown,
-            reason: Some(reason),
-            text,
-            place,
-            packet: way.packet.clone(),
-            reached: Truth::No,
-            aside: false,
-            hypothetical: true,
-            certainty: Certainty::Inferred,
-            evidence: Vec::new(),
-            next: doubt.next.clone(),
-        };
-        self.fork(way, doubt);
-        let mut stopped = Self::branch(way, "it is lost here");
-        self.end(&mut stopped, end);
-        way.guard = Some("it passes".to_owned());
-    }
-
-    fn next(place: &Place, needs: Vec<Need>) -> Vec<Next> {
-        let text = "decides what happens here".to_owned();
-        needs.into_iter().map(|need| Next { text: text.clone(), host: place.host, need }).collect()
-    }
-
-    /// It arrives somewhere: at the goal or not.
-    fn arrive(
-        &mut self,
-        way: &mut Way,
-        outcome: Outcome,
-        place: Place,
-        target: ends::Reached<'_>,
-        certainty: Certainty,
-        evidence: impl IntoIterator<Item = Evidence>,
-    ) {
-        let reached = self.goal.is_met(&target);
-        let aside = reached == Truth::No && way.packet.is_multicast() == Some(true);
-        let end = End {
-            outcome,
-            reason: None,
-            text: target.to_string(),
-            place,
-            packet: way.packet.clone(),
-            reached,
-            aside,
-            hypothetical: false,
-            certainty,
-            evidence: evidence.into_iter().collect(),
-            next: Vec::new(),
-        };
-        self.end(way, end);
-    }
-
-    /// Whether a way comes to where it was before, with the same packet.
-    fn goes_round(&mut self, way: &mut Way, node: NodeId) -> bool {
-        let crumb = Crumb { node, packet: way.packet.clone() };
-        if way.trail.contains(&crumb) {
-            let place = self.place(node);
-            let end = End {
-                outcome: Outcome::Loops,
-                reason: None,
-                text: "it comes back to where it was".to_owned(),
-                place,
-                packet: way.packet.clone(),
-                reached: Truth::No,
-                aside: false,
-                hypothetical: false,
-                certainty: Certainty::Inferred,
-                evidence: Vec::new(),
-                next: Vec::new(),
-            };
-            self.end(way, end);
-            return true;
-        }
-        way.trail.push(crumb);
-        false
-    }
-
-    /// Whether a device passes frames; ends the way where it does not.
-    fn passes(&mut self, way: &mut Way, device: NodeId) -> bool {
-        let place = self.place(device);
-        match self.network.forwarding(device) {
-            Answer::Known(None) => true,
-            Answer::Known(Some(block)) => {
-                let reason = device::reason(&block.why);
-                self.lost(way, Outcome::Blackholed, reason, place, Some(block.evidence));
-                false
-            }
-            Answer::Unknown(needs) => {
-                self.may_stop(way, place, Reason::NotCaptured, needs);
-                true
-            }
-        }
     }
 
     fn device(&self, node: NodeId) -> Option<Item<'a, tapline_topology::graph::Netdev<'a>>> {

@@ -140,6 +140,9 @@ fn answer(network: &Network<'_>, trace: &Trace) -> Option<Query> {
         packet: end.packet.answer(),
         connections: trace.connections.clone(),
         stop_at_ovs: false,
+        oif: None,
+        without: None,
+        explain: false,
     })
 }
 

@@ -131,8 +131,14 @@ fn is_text(head: &[u8]) -> bool {
         return false;
     }
     let odd = head.iter().filter(|&&b| control(b)).count();
-    let text = String::from_utf8_lossy(head);
-    let broken = text.chars().filter(|&c| c == char::REPLACEMENT_CHARACTER).count();
+    let broken = match std::str::from_utf8(head) {
+        // The mark for what is broken may stand in a sound text as well.
+        Ok(text) if !text.contains(char::REPLACEMENT_CHARACTER) => 0,
+        _ => {
+            let text = String::from_utf8_lossy(head);
+            text.chars().filter(|&c| c == char::REPLACEMENT_CHARACTER).count()
+        }
+    };
     odd * 50 <= head.len() && broken * 10 <= head.len()
 }
 

@@ -201,17 +201,15 @@ fn netns_of(label: &str) -> Option<&str> {
 /// The format of a text whose name may say something, and the command it stands for.
 ///
 /// The content has the last word over a name that only resembles a command, and over one whose
-/// format does not understand it.
-pub(crate) fn recognise(guess: Option<&Guess>, text: &str) -> Option<(&'static Format, Command)> {
+/// format does not understand it. `seen` is the format that the content tells, or that of the name
+/// where the content may be of it.
+pub(crate) fn recognise(
+    guess: Option<&Guess>,
+    text: &str,
+    seen: Option<&'static Format>,
+) -> Option<(&'static Format, Command)> {
     let named = guess.and_then(|guess| registry::by_command(&guess.named.command));
     let exact = guess.is_some_and(|guess| guess.exact);
-    if let (Some(named), Some(guess)) = (named, guess)
-        && exact
-        && registry::looks_like(named, text)
-    {
-        return Some((named, guess.named.command.clone()));
-    }
-    let seen = registry::by_content(text);
     match (named, seen) {
         (Some(named), Some(seen)) if named.id != seen.id => {
             let command = guess?.named.command.clone();
@@ -301,7 +299,11 @@ mod tests {
         let list = "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN\n";
         for (base, read) in [("ip_output.txt", true), ("ip.txt", true), ("ip_-d_maddr", false)] {
             let it = guess(base, &Names::default());
-            assert_eq!(recognise(it.as_ref(), list).is_some(), read, "{base}");
+            assert_eq!(
+                recognise(it.as_ref(), list, registry::by_content(list)).is_some(),
+                read,
+                "{base}"
+            );
         }
     }
 

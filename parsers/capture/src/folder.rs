@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tapline_core::capture::{Command, Completeness, FormatId, InputProblem, LeftOut, LinePlace};
 use tapline_core::ids::Netns;
 use tapline_core::outcome::ProblemKind;
-use tapline_formats::registry;
+use tapline_formats::registry::{self, Format};
 
 use crate::choose::{self, per_process};
 use crate::flat::{self, Guess};
@@ -198,7 +198,7 @@ fn text(
         Some(it) => (it.verdict(bytes.is_empty()), it.start),
         None => (Completeness::Complete, None),
     };
-    let piece = |format: &'static registry::Format, run: command::Invocation, text: String| Piece {
+    let piece = |format: &'static Format, run: command::Invocation, text: String| Piece {
         netns: run.netns,
         archive: tree.archive.clone(),
         member: if tree.single { "".into() } else { member.into() },
@@ -256,12 +256,12 @@ fn text(
     }
     let named = guess.as_ref().filter(|guess| guess.exact);
     let named = named.and_then(|guess| registry::by_command(&guess.named.command));
-    let (text, places) = if named.is_some_and(|format| registry::looks_like(format, &text)) {
-        (text, Vec::new())
+    let (text, places, seen) = if named.is_some_and(|format| registry::looks_like(format, &text)) {
+        (text, Vec::new(), named)
     } else {
         without_packing(text)
     };
-    let Some((format, command)) = flat::recognise(guess.as_ref(), &text) else {
+    let Some((format, command)) = flat::recognise(guess.as_ref(), &text, seen) else {
         let names = guess
             .is_some_and(|guess| guess.exact && choose::tells_the_machine(&guess.named.command));
         return names.then_some(Text::Name);
@@ -277,27 +277,28 @@ fn text(
 }
 
 /// An output that is packed without being a session: quoted in a mail, copied from a page. Other
-/// texts are left as they are.
-fn without_packing(text: String) -> (String, Vec<LinePlace>) {
+/// texts are left as they are. Says what the text looks like, too.
+fn without_packing(text: String) -> (String, Vec<LinePlace>, Option<&'static Format>) {
     const LONGEST: usize = 16 << 20;
-    if text.len() > LONGEST || registry::by_content(&text).is_some() {
-        return (text, Vec::new());
+    let seen = registry::by_content(&text);
+    if text.len() > LONGEST || seen.is_some() {
+        return (text, Vec::new(), seen);
     }
     let lines = packing::unpack(&text);
     if lines.iter().all(Line::is_as_written) {
-        return (text, Vec::new());
+        return (text, Vec::new(), None);
     }
     let mut plain = String::with_capacity(text.len());
     for line in &lines {
         plain.push_str(&line.text);
         plain.push('\n');
     }
-    if registry::by_content(&plain).is_none() {
-        return (text, Vec::new());
-    }
+    let Some(seen) = registry::by_content(&plain) else {
+        return (text, Vec::new(), None);
+    };
     let places =
         lines.iter().map(|line| LinePlace { line: line.number, column: line.column }).collect();
-    (plain, out_of_order(1, places))
+    (plain, out_of_order(1, places), Some(seen))
 }
 
 /// Whether the first line that is not blank is a command behind a prompt.

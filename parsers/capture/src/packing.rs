@@ -10,9 +10,14 @@ mod numbered;
 mod prefixed;
 mod quoted;
 mod screen;
+pub(crate) mod signs;
 mod wrapped;
 
 use std::borrow::Cow;
+
+use tapline_core::text::lines;
+
+use signs::Signs;
 
 /// What a line is besides its text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,15 +37,18 @@ pub(crate) struct Line<'a> {
     pub(crate) number: u32,
     /// Characters that were taken off in front.
     pub(crate) column: u32,
-    /// What is left of it.
+    /// What is left of it; `set_text` changes it.
     pub(crate) text: Cow<'a, str>,
+    /// The characters that it has: all of these kinds, or it had more before something was taken off.
+    pub(crate) signs: Signs,
     /// Whether it is text at all.
     pub(crate) mark: Mark,
 }
 
 impl<'a> Line<'a> {
     fn new(number: u32, text: Cow<'a, str>) -> Self {
-        Self { number, column: 0, text, mark: Mark::Text }
+        let signs = Signs::of(&text);
+        Self { number, column: 0, text, signs, mark: Mark::Text }
     }
 
     /// Whether nothing was taken off, and nothing joined to it.
@@ -48,9 +56,15 @@ impl<'a> Line<'a> {
         self.column == 0 && self.mark == Mark::Text && matches!(self.text, Cow::Borrowed(_))
     }
 
+    /// Puts another text in place.
+    pub(crate) fn set_text(&mut self, text: Cow<'a, str>) {
+        self.signs = Signs::of(&text);
+        self.text = text;
+    }
+
     /// Whether nothing stands on it.
     pub(crate) fn is_blank(&self) -> bool {
-        self.text.trim().is_empty()
+        !self.signs.has(Signs::INK) || self.text.trim_start().is_empty()
     }
 
     /// Takes so many bytes off in front.
@@ -75,14 +89,20 @@ impl<'a> Line<'a> {
 pub(crate) fn unpack(text: &str) -> Vec<Line<'_>> {
     let mut lines = match cast::lines(text) {
         Some(lines) => lines,
-        None => text.lines().zip(1..).map(|(raw, n)| Line::new(n, screen::line(raw))).collect(),
+        None => {
+            let mut plain =
+                Vec::with_capacity(memchr::memchr_iter(b'\n', text.as_bytes()).count() + 1);
+            plain.extend(lines(text).zip(1..).map(|(raw, n)| Line::new(n, screen::line(raw))));
+            plain
+        }
     };
     letters::plain(&mut lines);
     quoted::take_off(&mut lines);
     prefixed::take_off(&mut lines);
     numbered::take_off(&mut lines);
-    let lines = markup::take_off(lines);
-    wrapped::join(lines)
+    let mut lines = markup::take_off(lines);
+    wrapped::join(&mut lines);
+    lines
 }
 
 /// A line as it stood on the screen, in plain letters.

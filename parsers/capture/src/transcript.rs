@@ -17,7 +17,7 @@ use tapline_formats::registry;
 
 use crate::command::looped::Loop;
 use crate::command::{self, Invocation, opens::opens};
-use crate::packing::{self, Line, Mark};
+use crate::packing::{self, Line, Mark, signs::Signs};
 use loose::Pending;
 use prompt::{Prompt, Trust};
 use scope::Scopes;
@@ -213,6 +213,12 @@ impl<'a> Reader<'a> {
 
     /// Reads the line at an index, and says where to go on.
     fn line(&mut self, at: usize, line: &'a Line<'a>) -> usize {
+        if self.is_plain_output(at, line)
+            && let Some(open) = &mut self.open
+        {
+            open.lines.push(line.clone());
+            return at + 1;
+        }
         if line.mark != Mark::Text {
             self.end(End::Edge);
             self.flush(at);
@@ -270,6 +276,28 @@ impl<'a> Reader<'a> {
         self.flush(at);
         self.prompt(last, indent, &prompt, &typed);
         if prompt.trust == Trust::Bare { last + 1 } else { self.pasted(last + 1) }
+    }
+
+    /// Whether a line is one more line of the open output, as a first look tells: nearly all lines
+    /// of a long session are.
+    fn is_plain_output(&self, at: usize, line: &Line<'_>) -> bool {
+        let Some(open) = &self.open else { return false };
+        let before = at.checked_sub(1).and_then(|at| self.lines.get(at));
+        // Neither a prompt, nor the name of a host between rules, nor the end of an output.
+        let is_within = self.strong
+            && self.learned.is_empty()
+            && self.scopes.is_empty()
+            && open.indent == 0
+            && line.mark == Mark::Text
+            && !may_be_prompt(line)
+            && before.is_some_and(|before| before.signs.has(Signs::BEYOND_DASHES))
+            && open.lines.last().is_none_or(|last| last.signs.has(Signs::BEYOND_DASHES));
+        // Neither blank, nor a banner, nor what stands for lines that were left out.
+        is_within
+            && !line.text.starts_with(['+', '=', '-', '*', '`'])
+            && line.signs.has(Signs::BEYOND_DASHES)
+            && (line.signs.has(Signs::QUOTE) || !prose::is_elision(&line.text))
+            && line.text.trim() != self.bare_prompt
     }
 
     /// Commands that were pasted together at one prompt stand below it, one a line.
@@ -366,7 +394,7 @@ impl<'a> Reader<'a> {
         if prose::is_elision(&line.text) {
             open.elided = true;
             // The place stays, so that line numbers stay.
-            line.text = "".into();
+            line.set_text("".into());
         }
         line.cut_front(indented(&line.text).min(open.indent));
         open.lines.push(line);
@@ -498,6 +526,16 @@ const NO_END: &str = "pasted without prompts: the end is not sure";
 /// How far a line is indented.
 fn indented(text: &str) -> usize {
     text.len() - text.trim_start_matches(' ').len()
+}
+
+/// Whether a line may have a prompt that names its host, as a first look tells.
+fn may_be_prompt(line: &Line<'_>) -> bool {
+    if prompt::is_numbered(&line.text) {
+        return false;
+    }
+    // `host> command`: tags, and flags in angle brackets, stand elsewhere.
+    let angle = || line.text.contains("> ") || line.text.trim_end().ends_with(">>");
+    line.signs.has(Signs::PROMPT) || line.signs.has(Signs::ANGLE) && angle()
 }
 
 /// Lines as one text.

@@ -5,6 +5,8 @@
 //! reader, since some formats would take any word for a name. [`complaint`] takes looser words,
 //! and is asked only about lines that the format itself did not understand.
 
+use std::sync::LazyLock;
+
 /// Beginnings of lines that no command of ours prints at the margin as data.
 const BEGINNINGS: &[&str] = &[
     // Shells.
@@ -181,17 +183,30 @@ const WHOLE: &[&str] = &[
 
 /// The line, shortened, if it stands in place of output whatever the command.
 pub(crate) fn surely(line: &str) -> Option<String> {
-    // Most lines end here: nearly all data begins with a digit, a blank or a lower-case name.
+    // Most lines end here, at one byte.
     let first = line.as_bytes().first()?;
-    if first.is_ascii_digit() || matches!(first, b' ' | b'\t' | b':' | b'#' | b'{') {
-        return None;
-    }
-    // A look at one byte spares comparing with each.
-    let alike = |text: &&&str| text.as_bytes().first() == Some(first);
-    let begins = BEGINNINGS.iter().filter(alike).any(|start| line.starts_with(start));
-    let is_whole = || WHOLE.iter().filter(alike).any(|whole| line == *whole);
-    (begins && !is_column(line) || is_whole() || virsh(line)).then(|| shortened(line))
+    let Complaints { begin, whole } = BY_FIRST_BYTE.get(usize::from(*first))?;
+    let begins = begin.iter().any(|start| line.starts_with(start));
+    let is_whole = || whole.contains(&line);
+    (begins && !is_column(line) || is_whole() || *first == b'e' && virsh(line))
+        .then(|| shortened(line))
 }
+
+/// The complaints that begin with one byte.
+#[derive(Clone, Debug, Default)]
+struct Complaints {
+    begin: Vec<&'static str>,
+    whole: Vec<&'static str>,
+}
+
+/// The complaints by their first byte.
+static BY_FIRST_BYTE: LazyLock<Vec<Complaints>> = LazyLock::new(|| {
+    let with = |list: &[&'static str], byte: u8| {
+        list.iter().copied().filter(|text| text.as_bytes().first() == Some(&byte)).collect()
+    };
+    let of = |byte| Complaints { begin: with(BEGINNINGS, byte), whole: with(WHOLE, byte) };
+    (0..=u8::MAX).map(of).collect()
+});
 
 /// `error: "…"` and `Error: …` may be columns of a table.
 fn is_column(line: &str) -> bool {

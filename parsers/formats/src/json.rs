@@ -33,6 +33,32 @@ pub(crate) fn each_element_of<'a, R>(
     out: &mut Outcome<Vec<R>>,
     mut element: impl FnMut(&'a str) -> Result<R, String>,
 ) {
+    each(text, part, out, |elements| {
+        let raw = elements.next()?;
+        Some((raw, element(raw)))
+    });
+}
+
+/// The same for an array of objects, whose fields are read in the same pass.
+pub(crate) fn each_object_of<'a, R>(
+    text: &'a str,
+    part: &'a str,
+    out: &mut Outcome<Vec<R>>,
+    mut object: impl FnMut(&'a str, Fields<'a>) -> Result<R, String>,
+) {
+    each(text, part, out, |elements| {
+        let (raw, fields) = elements.next_object()?;
+        Some((raw, fields.and_then(|fields| object(raw, fields))))
+    });
+}
+
+/// Reads an array by what `next` makes of the element that comes next.
+fn each<'a, R>(
+    text: &'a str,
+    part: &'a str,
+    out: &mut Outcome<Vec<R>>,
+    mut next: impl FnMut(&mut Elements<'a>) -> Option<(&'a str, Result<R, String>)>,
+) {
     let lines_of = |part: &str| bodies(part).filter(|body| !body.is_empty()).count();
     let mut left = lines_of(part);
     let mut lose = |out: &mut Outcome<Vec<R>>, part: &str| {
@@ -42,9 +68,9 @@ pub(crate) fn each_element_of<'a, R>(
     };
     let mut elements = Elements::new(part);
     let mut read = 0_u32;
-    for raw in elements.by_ref() {
+    while let Some((raw, record)) = next(&mut elements) {
         read += 1;
-        match element(raw) {
+        match record {
             Ok(record) => out.records.push(record),
             Err(why) => {
                 lose(out, raw);
@@ -110,32 +136,52 @@ impl<'a> Elements<'a> {
         self.state = State::Done;
         if self.rest.trim().is_empty() { None } else { self.stop("text after its end") }
     }
-}
 
-impl<'a> Iterator for Elements<'a> {
-    type Item = &'a str;
-
-    fn next(&mut self) -> Option<&'a str> {
+    /// Goes to where the next element begins; `None` where there is none.
+    fn advance(&mut self) -> Option<()> {
         match self.state {
             State::Done => return None,
             State::Before => {
                 if !self.eat('[') {
-                    return self.stop("it does not start with `[`");
+                    self.stop("it does not start with `[`")?;
                 }
                 if self.eat(']') {
-                    return self.end();
+                    self.end()?;
                 }
             }
             State::Next => {
                 if self.eat(']') {
-                    return self.end();
+                    self.end()?;
                 }
                 if !self.eat(',') {
-                    return self.stop("expected `,` or `]`");
+                    self.stop("expected `,` or `]`")?;
                 }
             }
         }
         self.state = State::Next;
+        Some(())
+    }
+
+    /// The next element, and its fields if it is an object; else what is wrong with it.
+    fn next_object(&mut self) -> Option<(&'a str, Result<Fields<'a>, String>)> {
+        self.advance()?;
+        let mut objects = serde_json::Deserializer::from_str(self.rest).into_iter::<Fields<'a>>();
+        if let Some(Ok(fields)) = objects.next() {
+            let (raw, rest) = self.rest.split_at_checked(objects.byte_offset())?;
+            self.rest = rest;
+            return Some((raw.trim_start(), Ok(fields)));
+        }
+        let raw = self.value()?;
+        Some((raw, Fields::read(raw)))
+    }
+
+    fn next(&mut self) -> Option<&'a str> {
+        self.advance()?;
+        self.value()
+    }
+
+    /// The value that begins here, whatever it is.
+    fn value(&mut self) -> Option<&'a str> {
         let mut values = serde_json::Deserializer::from_str(self.rest).into_iter::<&RawValue>();
         match values.next() {
             Some(Ok(raw)) => {
@@ -176,7 +222,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut all = Vec::new();
+                // Devices, which there are most of, have about as many.
+                let mut all = Vec::with_capacity(32);
                 while let Some((key, value)) = map.next_entry::<Name, &'de RawValue>()? {
                     all.push((key, value.get()));
                 }

@@ -5,6 +5,7 @@
 use tapline_core::capture::Completeness;
 use tapline_core::outcome::{Fate, Outcome, ProblemKind};
 use tapline_core::span::Span;
+use tapline_core::text::lines;
 
 pub(crate) use crate::error_line::complaint as tool_error;
 use crate::error_line::{shortened, surely};
@@ -25,7 +26,7 @@ pub(crate) enum Read<T> {
 /// Output is pasted indented as a whole: under a list item, as a code block of Markdown.
 pub(crate) fn bodies(text: &str) -> impl Iterator<Item = &str> {
     let margin = margin(text);
-    text.lines().map(move |line| {
+    lines(text).map(move |line| {
         // A blank line may be shorter; its place is in the text all the same.
         let body = line.get(margin..).or_else(|| line.get(line.len()..));
         body.unwrap_or_default().trim_end()
@@ -35,7 +36,7 @@ pub(crate) fn bodies(text: &str) -> impl Iterator<Item = &str> {
 /// How many blanks every line that is not blank begins with: usually none.
 fn margin(text: &str) -> usize {
     let blanks = |line: &str| line.bytes().take_while(|it| matches!(it, b' ' | b'\t')).count();
-    let mut lines = text.lines().filter(|line| !line.trim_end().is_empty());
+    let mut lines = lines(text).filter(|line| !line.trim_end().is_empty());
     let Some(first) = lines.next() else { return 0 };
     let mut common = first.get(..blanks(first)).unwrap_or_default();
     for line in lines {

@@ -127,7 +127,10 @@ pub(crate) struct Broken {
 /// Parses one element with everything in it. Entities other than those of XML itself are errors.
 pub(crate) fn element(text: &str) -> Result<Document<'_>, Broken> {
     let limit = |message: String| Broken { message, line: 0, limit: true };
-    if let Some(tag) = Tags::of(text).find(|tag| tag.end - tag.start > TAG_BYTES) {
+    let is_long = |tag: &Tag<'_>| tag.end - tag.start > TAG_BYTES;
+    if text.len() > TAG_BYTES
+        && let Some(tag) = Tags::of(text).find(is_long)
+    {
         return Err(limit(format!("tag <{}> is longer than {TAG_BYTES} bytes", tag.name)));
     }
     if memchr::memmem::find_iter(text.as_bytes(), b"xmlns").nth(NAMESPACES).is_some() {

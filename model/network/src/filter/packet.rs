@@ -52,6 +52,8 @@ pub struct Packet {
     pub mac_source: Option<Mac>,
     /// Its destination is an address of the host itself.
     pub to_host: Option<bool>,
+    /// Note every rule that is looked at.
+    pub explain: bool,
 }
 
 /// A device on the path of a packet.
@@ -151,6 +153,7 @@ impl Packet {
             conn_mark: Mark::UNKNOWN,
             mac_source: None,
             to_host: None,
+            explain: false,
         }
     }
 

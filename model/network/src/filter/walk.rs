@@ -8,7 +8,7 @@ use tapline_core::records::nft::Statement;
 use tapline_core::span::Evidence;
 
 use super::chains::{Body, Chain, Chains, Rule};
-use super::{Doubt, End, Judgement, Mark, Outcome, Packet};
+use super::{Doubt, End, Judgement, Looked, Mark, Miss, Outcome, Packet};
 use crate::truth::Truth;
 
 /// Rules that are looked at for one packet.
@@ -32,6 +32,7 @@ pub(super) fn walk(chains: &Chains<'_>, name: &str, packet: &Packet) -> Option<J
             conn_mark: packet.conn_mark,
             marked: Vec::new(),
             untracked: Truth::No,
+            looked: Looked::default(),
             met: Vec::new(),
         },
         passed: None,
@@ -59,6 +60,7 @@ pub(super) fn walk(chains: &Chains<'_>, name: &str, packet: &Packet) -> Option<J
     }
     walk.judgement.conn_mark = walk.packet.conn_mark;
     walk.judgement.mark = walk.passed.unwrap_or(walk.packet.mark);
+    walk.judgement.looked.rules = walk.rules;
     Some(walk.judgement)
 }
 
@@ -119,6 +121,12 @@ impl Walk<'_, '_> {
             Body::Arguments(conditions, target) => {
                 let met = self.all(rule, conditions);
                 self.meet(rule.evidence, here.and(met));
+                if self.packet.explain {
+                    match met {
+                        Truth::No => self.miss(rule, conditions.iter()),
+                        _ => self.note(rule, target),
+                    }
+                }
                 match target {
                     Some(target) => self.act(rule, target, here, met, depth),
                     None => Left { on: here, back: Truth::No },
@@ -152,6 +160,24 @@ impl Walk<'_, '_> {
             self.doubt(rule.evidence, condition);
         }
         met
+    }
+
+    /// Notes a rule that the packet does not meet, with the conditions that it fails.
+    fn miss<'t>(&mut self, rule: &Rule<'_>, conditions: impl Iterator<Item = &'t Condition>) {
+        let failed: Vec<Condition> =
+            conditions.filter(|condition| self.one(condition) == Truth::No).cloned().collect();
+        if self.judgement.looked.misses.len() < MAX_KEPT {
+            self.judgement.looked.misses.push(Miss { evidence: rule.evidence, failed });
+        }
+    }
+
+    /// Notes a rule that the packet meets or may meet.
+    fn note(&mut self, rule: &Rule<'_>, target: Option<&Target>) {
+        let known = self.judgement.looked.met.contains(&rule.evidence);
+        let room = self.judgement.looked.met.len() < MAX_KEPT;
+        if self.packet.explain && target.is_some() && !known && room {
+            self.judgement.looked.met.push(rule.evidence);
+        }
     }
 
     fn one(&self, condition: &Condition) -> Truth {
@@ -190,10 +216,18 @@ impl Walk<'_, '_> {
                     met = met.and(one);
                     inside = inside.and(one);
                     if one == Truth::No {
+                        if self.packet.explain {
+                            let all = statements.iter().filter_map(|statement| match statement {
+                                Statement::If(condition) => Some(condition),
+                                _ => None,
+                            });
+                            self.miss(rule, all);
+                        }
                         return out;
                     }
                 }
                 Statement::Do(target) => {
+                    self.note(rule, Some(target));
                     let left = self.act(rule, target, inside, Truth::Yes, depth);
                     out.back = out.back.or(left.back);
                     inside = left.on;
@@ -228,6 +262,9 @@ impl Walk<'_, '_> {
         for (condition, target) in choices {
             let met = self.one(condition);
             if met == Truth::No {
+                if self.packet.explain {
+                    self.miss(rule, std::iter::once(condition));
+                }
                 continue;
             }
             if met == Truth::Maybe {

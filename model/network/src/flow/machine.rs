@@ -152,6 +152,10 @@ impl<'t, 'a> Machine<'t, 'a> {
             (None, None) => None,
         };
         let candidates = self.tables.lookup(&table, seen.as_ref().unwrap_or(&world.packet));
+        let recorded = self
+            .limits
+            .record
+            .then(|| Box::new(seen.clone().unwrap_or_else(|| world.packet.clone())));
         let assumed = candidates.len() > 1;
         let own_port = seen.is_none();
         let mut first = None;
@@ -171,6 +175,7 @@ impl<'t, 'a> Machine<'t, 'a> {
                 assumed,
                 ambiguous: candidate.ambiguous,
                 recirculated,
+                seen: recorded.clone(),
             });
             if let Some(flow) = candidate.flow {
                 other.assume(flow, own_port);
@@ -392,7 +397,11 @@ impl<'a> World<'a> {
                 return;
             }
             let mut copy = self.packet.clone();
+            let told = self.packet.take_state();
+            copy.next_state = told;
             copy.look_up(ct, four);
+            (copy.next_state, copy.later_states) =
+                (self.packet.next_state, self.packet.later_states.clone());
             self.path.certain &= ip == Truth::Yes;
             // It comes back when all else is done.
             self.todo.insert(0, Todo::Recirculate(table.clone(), Box::new(copy)));

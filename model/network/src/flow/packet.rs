@@ -37,6 +37,9 @@ pub struct FlowPacket {
     pub size: Option<u32>,
     /// What the connection tracker will say of the packet; `None` where it is not known.
     pub next_state: Option<u128>,
+    /// What it will say at the passes behind the next one; nothing else than before where it is
+    /// empty.
+    pub later_states: Vec<u128>,
     /// The mark and the label that it will say an older connection has.
     pub next_mark: Option<u128>,
 }
@@ -61,6 +64,15 @@ impl FlowPacket {
         }
         self.clear_connection();
         self.set(F::InPort, Value::of(u128::from(port)));
+    }
+
+    /// What the connection tracker says at this pass.
+    pub fn take_state(&mut self) -> Option<u128> {
+        let now = self.next_state;
+        if !self.later_states.is_empty() {
+            self.next_state = Some(self.later_states.remove(0));
+        }
+        now
     }
 
     /// What is known of a field.

@@ -244,6 +244,48 @@ fn the_connection_tracker_gives_packets_back() {
 }
 
 #[test]
+fn each_pass_through_the_connection_tracker_has_its_state() {
+    let text = "ct_state=-trk actions=ct(table=1,zone=1)\ntable=1,ct_state=+new actions=ct(table=2,zone=2)\n\
+        table=2,ct_state=+est actions=ct(table=3,zone=3)\ntable=2,ct_state=+new actions=output:2\n\
+        table=3,ct_state=+est actions=output:3\n";
+    let mut told = packet(1, TCP);
+    told.next_state = Some(1);
+    assert_eq!(one(&told, text), "0[32768] 1[32768] 2[32768] > Port(2)");
+    // The last one counts for what follows.
+    told.later_states = vec![2];
+    assert_eq!(one(&told, text), "0[32768] 1[32768] 2[32768] 3[32768] > Port(3)");
+    told.later_states = vec![2, 1];
+    assert_eq!(one(&told, text), "0[32768] 1[32768] 2[32768] 3[-] >");
+}
+
+#[test]
+fn what_would_have_left_the_tables_is_asked_again() {
+    let text = "priority=9,tcp,tp_dst=22 actions=resubmit(,1)\npriority=9,tcp,tp_dst=23 actions=resubmit(,1)\n\
+        priority=8,tcp,tp_dst=0x1f90/0xfff0 actions=output:2\npriority=8,in_port=7,tcp,tp_dst=25 actions=output:2\n\
+        priority=8,icmp actions=output:2\npriority=8,udp,nw_src=10.9.0.0/16 actions=output:2\n\
+        priority=0 actions=drop\ntable=1,tcp,tp_dst=22 actions=output:2\n";
+    let flows = flows(text);
+    let tables = Tables::new(&flows);
+    let near = tables.nearest(&packet(1, TCP));
+    let found: Vec<_> = near
+        .into_iter()
+        .map(|(change, _)| (change.protocol, change.port, change.source.is_some()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (Some(6), Some(22..=22), false),
+            (Some(6), Some(8080..=8095), false),
+            (Some(1), None, false),
+            (Some(17), None, true),
+        ]
+    );
+    // What passes has nothing near it.
+    let passes = packet(1, &[("eth_type", 0x0800), ("nw_proto", 6), ("tp_dst", 22)]);
+    assert!(tables.nearest(&passes).is_empty());
+}
+
+#[test]
 fn sizes_decide_where_they_are_known() {
     let text = "actions=check_pkt_larger(1514)->OXM_OF_PKT_REG4[1],resubmit(,1)\n\
         table=1,reg9=0x2/0x2 actions=CONTROLLER:65535\ntable=1,priority=1 actions=output:2\n";

@@ -31,7 +31,7 @@ impl Match {
 }
 
 /// Whether `rule` selects the packet.
-pub(super) fn matches(rule: &Rule, query: &Query<'_>) -> Match {
+pub(super) fn matches(rule: &Rule, query: &Query<'_>, oif: Option<&str>) -> Match {
     let source = match (rule.from, query.from) {
         (None, _) => Match::Yes,
         (Some(net), Some(from)) => Match::of(contains(net, from)),
@@ -44,10 +44,11 @@ pub(super) fn matches(rule: &Rule, query: &Query<'_>) -> Match {
         // What the namespace sends itself comes in by `lo`.
         Match::of(query.iif.unwrap_or("lo") == dev.as_str())
     });
-    let outgoing = rule.oif.as_ref().map_or(Match::Yes, |_| match query.iif {
+    let outgoing = rule.oif.as_ref().map_or(Match::Yes, |dev| match (query.iif, oif) {
         // Only a socket that is bound to a device has one.
-        Some(_) => Match::No,
-        None => Match::Open,
+        (Some(_), _) => Match::No,
+        (None, Some(oif)) => Match::of(oif == dev.as_str()),
+        (None, None) => Match::Open,
     });
     let mark = rule.fwmark.as_ref().map_or(Match::Yes, |mark| fits_mark(mark, query.mark));
     let rest = rule.other.iter().fold(Match::Yes, |so_far, field| {
@@ -63,7 +64,7 @@ pub(super) fn matches(rule: &Rule, query: &Query<'_>) -> Match {
     });
     let vrf = match &rule.lookup {
         // `l3mdev` selects what belongs to a VRF.
-        Some(table) if table.starts_with('[') && query.iif.is_none() => Match::No,
+        Some(table) if table.starts_with('[') && query.iif.is_none() && oif.is_none() => Match::No,
         Some(table) if table.starts_with('[') => Match::Open,
         _ => Match::Yes,
     };

@@ -1,5 +1,6 @@
 //! One routing table, by prefix.
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use tapline_core::Name;
@@ -12,7 +13,7 @@ use tapline_topology::graph::{RouteTable, Seen};
 use crate::{Item, Network};
 
 use super::matching::{Match, fits_service};
-use super::{Decision, NextHop, Outcome, Query, Refusal, no_route};
+use super::{Decision, Devices, NextHop, Outcome, Query, Refusal, no_route};
 
 /// The routes of one table by prefix; a lookup asks each length that occurs once.
 #[derive(Debug, Default)]
@@ -72,11 +73,26 @@ impl Table {
         !self.inet6.is_empty()
     }
 
+    /// Every route that holds a destination, the longest prefix first.
+    pub(super) fn holding<'a>(&self, network: &Network<'a>, to: IpAddr) -> Vec<Seen<'a, Route>> {
+        let node = self.id.and_then(|id| network.route_table(id));
+        let Some(all) = node.map(|table| table.data.routes.as_slice()) else { return Vec::new() };
+        let lengths = if to.is_ipv4() { &self.inet } else { &self.inet6 };
+        let mut found = Vec::new();
+        for &length in lengths {
+            let Ok(net) = IpNet::new(to, length) else { continue };
+            let routes = self.by_prefix.get(&net.trunc()).map_or(&[][..], Vec::as_slice);
+            found.extend(routes.iter().filter_map(|&at| all.get(at).copied()));
+        }
+        found
+    }
+
     /// The route that the kernel takes: the longest prefix, of these the lowest metric.
     pub(super) fn lookup<'a>(
         &self,
         network: &Network<'a>,
         query: &Query<'_>,
+        devices: Devices<'_>,
         suppress: Option<u8>,
         name: &str,
     ) -> Found<'a> {
@@ -90,7 +106,7 @@ impl Table {
             let Ok(net) = IpNet::new(to, length) else { continue };
             let Some(found) = self.by_prefix.get(&net.trunc()) else { continue };
             let routes: Vec<_> = found.iter().filter_map(|&at| all.get(at).copied()).collect();
-            let Some(found) = choose(&routes, name, query.tos) else { continue };
+            let Some(found) = choose(&routes, name, query.tos, devices) else { continue };
             // A route that refuses is no result that could be suppressed (`fib_rules_lookup`).
             let refuses = matches!(&found, Found::Decision(decision)
                 if matches!(decision.outcome, Outcome::Refused(_)));
@@ -105,7 +121,12 @@ impl Table {
 
 /// The first of several routes of one prefix that can be used. `None` where none can: a shorter
 /// prefix counts then.
-fn choose<'a>(routes: &[Seen<'a, Route>], name: &str, tos: Option<u8>) -> Option<Found<'a>> {
+fn choose<'a>(
+    routes: &[Seen<'a, Route>],
+    name: &str,
+    tos: Option<u8>,
+    devices: Devices<'_>,
+) -> Option<Found<'a>> {
     for &route in routes {
         let record = route.record;
         match service_of(record).map_or(Match::Yes, |service| fits_service(service, tos)) {
@@ -119,7 +140,8 @@ fn choose<'a>(routes: &[Seen<'a, Route>], name: &str, tos: Option<u8>) -> Option
             kind => match Refusal::of(kind) {
                 Some(refusal) => Outcome::Refused(refusal),
                 None => {
-                    let hops = next_hops(route, routes);
+                    let mut hops = next_hops(route, routes);
+                    hops.retain(|hop| devices.allow(hop.dev));
                     // All dead: the kernel goes on with the next route.
                     if hops.is_empty() {
                         continue;

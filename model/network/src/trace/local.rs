@@ -83,7 +83,8 @@ impl Walk<'_, '_, '_> {
             Some(_) | None => return self.answers_itself(pass, packet),
         };
         let Some(port) = packet.destination_port() else { return Listener::Unknown };
-        if packet.established {
+        // Of a connection that stands a listing of listeners tells nothing.
+        if packet.established || pass.tracked.is_some() {
             return Listener::Unknown;
         }
         let mut searched = None;

@@ -8,7 +8,7 @@ use tapline_topology::graph::{OvsBridge, OvsPort};
 use crate::defs::DEAD_VLAN;
 use crate::{Item, Network};
 
-use super::switch::Switch;
+use super::switches::Switch;
 use super::{Certainty, Packet, Reason};
 
 /// What becomes of a packet.
@@ -123,6 +123,7 @@ pub(super) fn forward(
     bridge: Item<'_, OvsBridge>,
     from: NodeId,
     packet: &Packet,
+    gone: impl Fn(NodeId) -> bool,
 ) -> Normal {
     let Some(tags) = packet.vlans() else { return Normal::Open };
     let bundle = switch.bundles.iter().find(|(_, interfaces)| interfaces.contains(&from));
@@ -178,6 +179,9 @@ pub(super) fn forward(
             if all.contains(&from) {
                 return Normal::Lost { reason: Reason::FdbPointsBack, evidence: Some(at) };
             }
+            // Another member of a bond carries on for one that is taken away.
+            let left = all.iter().copied().find(|member| !gone(*member));
+            let interface = if gone(interface) { left.unwrap_or(interface) } else { interface };
             if let Some(to) = network.ovs_port(*to) {
                 let output = Port::of(to.data).output(&vlans);
                 return Normal::To {
@@ -200,7 +204,8 @@ pub(super) fn forward(
         if rules.carries(&vlans) && vlan != DEAD_VLAN {
             // Of a bond one member sends: the first that works.
             let works = |id: &&NodeId| {
-                network.device_of(**id).is_none_or(|device| device.usable() != Some(false))
+                !gone(**id)
+                    && network.device_of(**id).is_none_or(|device| device.usable() != Some(false))
             };
             let interface = interfaces.iter().find(works).unwrap_or(first);
             outputs.push((*interface, rules.output(&vlans)));

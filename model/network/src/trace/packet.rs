@@ -32,6 +32,8 @@ pub struct Packet {
     pub reply: bool,
     /// Packets of its connection went both ways before it.
     pub established: bool,
+    /// The question tells its state at each pass through a connection tracker.
+    pub told: bool,
     /// The state of its connection in the namespace that it is in.
     pub state: ConnStates,
     /// The mark of its connection in the namespace that it is in.
@@ -59,6 +61,12 @@ pub struct Inner {
     pub key: Option<u64>,
 }
 
+/// Bits of `ct_state`.
+const EST: u128 = 2;
+const REL: u128 = 4;
+const RPL: u128 = 8;
+const INV: u128 = 16;
+
 impl Packet {
     /// A packet of a protocol, of which nothing else is known.
     pub fn new(eth_type: u16) -> Self {
@@ -84,6 +92,7 @@ impl Packet {
             frame,
             reply: false,
             established: false,
+            told: false,
             state: ConnStates::NEW,
             conn_mark: Mark::NONE,
             translated: ConnStates::default(),
@@ -306,6 +315,39 @@ impl Packet {
         }
     }
 
+    /// The bits of its state at each pass through a connection tracker, in their order.
+    pub fn tell_states(&mut self, states: &[u128]) {
+        let Some((first, later)) = states.split_first() else { return };
+        self.told = true;
+        self.frame.next_state = Some(*first);
+        self.frame.next_mark = Some(0);
+        self.frame.later_states = later.to_vec();
+        self.be_in(*first);
+        self.enter_stack();
+    }
+
+    /// Passes the connection tracker of a namespace, where the question tells what that says.
+    pub fn take_state(&mut self) {
+        if !self.told {
+            return;
+        }
+        let Some(bits) = self.frame.take_state() else { return };
+        self.be_in(bits);
+        self.enter_stack();
+        self.state = match bits {
+            bits if bits & INV != 0 => ConnStates::INVALID,
+            bits if bits & REL != 0 => ConnStates::RELATED,
+            bits if bits & EST != 0 => ConnStates::ESTABLISHED,
+            _ => ConnStates::NEW,
+        };
+    }
+
+    /// A packet of an established connection goes either way of it.
+    fn be_in(&mut self, bits: u128) {
+        self.established = bits & EST != 0;
+        self.reply = bits & RPL != 0;
+    }
+
     /// The packet as a packet filter sees it.
     pub fn filtered(&self) -> filter::Packet {
         let mut seen = filter::Packet::unknown(self.family());
@@ -350,6 +392,8 @@ impl Packet {
         }
         answer.reply = true;
         answer.established = true;
+        answer.told = false;
+        answer.frame.later_states.clear();
         answer.enter_stack();
         answer.frame.next_state = Some(2 | 8);
         // Neutron marks connections whose rules have gone; that is taken not to be so.

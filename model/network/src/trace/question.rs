@@ -1,8 +1,9 @@
 //! A question as people and programs write it, and its answer.
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde::Deserialize;
-use tapline_core::ids::Mac;
+use tapline_core::Name;
 use tapline_core::records::openflow::OfField;
 use tapline_topology::NodeId;
 
@@ -10,7 +11,7 @@ use crate::flow::Value;
 
 use super::ends::{EndError, Goal, Start, Target};
 use super::packet::{ARP, IPV4, IPV6, SOMEBODY};
-use super::{Packet, Query, Trace, Tracer};
+use super::{Packet, Query, Trace, Tracer, Without};
 
 /// A question. The names of the fields are those of the options.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Deserialize)]
@@ -36,12 +37,18 @@ pub struct Question {
     pub tos: Option<String>,
     /// The packet as a flow.
     pub packet: Option<String>,
-    /// Its state at each pass through the connection tracker.
+    /// The device that its sender is bound to.
+    pub oif: Option<String>,
+    /// Its state at each pass through a connection tracker; the last counts for all that follow.
     pub ct: Option<String>,
     /// Follow the answer too.
     pub reverse: bool,
     /// `ovs`: end where the packet leaves the bridges of OVS.
     pub stop_at: Option<String>,
+    /// The key of what is taken away.
+    pub without: Option<String>,
+    /// Note everything that is looked at, and what would have passed instead.
+    pub verbose: bool,
 }
 
 /// An answered question.
@@ -53,16 +60,66 @@ pub struct Answered {
     pub trace: Trace,
     /// The way back, where that was asked.
     pub reverse: Option<Trace>,
+    /// The same with what the question takes away.
+    pub before: Option<Before>,
+}
+
+/// What becomes of the packet while nothing is taken away.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Before {
+    /// What is taken away.
+    pub without: Arc<Without>,
+    /// The way there.
+    pub trace: Trace,
+    /// The way back, where that was asked.
+    pub reverse: Option<Trace>,
+}
+
+impl Before {
+    /// Whether the packet, or its answer where that was asked, is lost with what is taken away;
+    /// `None` where that cannot be told.
+    pub fn is_lost(&self, answered: &Answered) -> Option<bool> {
+        let ways = |trace: &Trace, reverse: Option<&Trace>, asked: bool| {
+            let there = trace.verdict.reached;
+            match (there, asked) {
+                (Some(true), true) => reverse.and_then(|back| back.verdict.reached),
+                _ => there,
+            }
+        };
+        let asked = self.reverse.is_some();
+        let before = ways(&self.trace, self.reverse.as_ref(), asked);
+        let after = ways(&answered.trace, answered.reverse.as_ref(), asked);
+        match (before, after) {
+            (Some(true), Some(after)) => Some(!after),
+            (Some(false), _) | (_, Some(true)) => Some(false),
+            _ => None,
+        }
+    }
 }
 
 impl Tracer<'_, '_> {
     /// Answers a question.
     pub fn ask(&self, question: &Question) -> Result<Answered, EndError> {
         let start = self.start(&question.from)?;
-        let query = self.query(question, start)?;
-        let trace = self.trace(&query);
-        let reverse = question.reverse.then(|| self.answer(&query, &trace)).flatten();
-        Ok(Answered { packet: query.packet.clone(), trace, reverse })
+        let mut query = self.query(question, start)?;
+        let without = match &question.without {
+            Some(key) => Some(Arc::new(Without::new(self.network, key)?)),
+            None => None,
+        };
+        let run = |query: &Query| {
+            let trace = self.trace(query);
+            let reverse = question.reverse.then(|| self.answer(query, &trace)).flatten();
+            (trace, reverse)
+        };
+        let (mut trace, mut reverse) = run(&query);
+        let packet = query.packet.clone();
+        let mut before = None;
+        if let Some(without) = without {
+            query.without = Some(Arc::clone(&without));
+            before = Some(Before { without, trace, reverse });
+            (trace, reverse) = run(&query);
+        }
+        Ok(Answered { packet, trace, reverse, before })
     }
 
     pub(super) fn query(&self, question: &Question, start: Start) -> Result<Query, EndError> {
@@ -77,13 +134,9 @@ impl Tracer<'_, '_> {
         };
         let mut packet = Self::packet(question, goal.as_ref())?;
         if let Some(states) = &question.ct {
-            let first = states.split(',').next().unwrap_or_default();
-            let bits = super::flow_text::ct_states(first)?;
-            packet.frame.next_state = Some(bits);
-            packet.frame.next_mark = Some(0);
-            packet.established = bits & 2 != 0;
-            packet.reply = bits & 8 != 0;
-            packet.enter_stack();
+            let all: Result<Vec<u128>, EndError> =
+                states.split(',').map(super::flow_text::ct_states).collect();
+            packet.tell_states(&all?);
         }
         let from = self.sender(&start, question);
         if to == Some("gateway") {
@@ -122,9 +175,29 @@ impl Tracer<'_, '_> {
             packet,
             connections: Vec::new(),
             stop_at_ovs: question.stop_at.as_deref() == Some("ovs"),
+            oif: question.oif.as_deref().map(Name::from),
+            without: None,
+            explain: question.verbose,
         };
+        self.is_bound(&query)?;
         self.put_in(&mut query)?;
         Ok(query)
+    }
+
+    /// Only a sender in a captured namespace is bound to a device, and to one of its own.
+    fn is_bound(&self, query: &Query) -> Result<(), EndError> {
+        let Some(oif) = &query.oif else { return Ok(()) };
+        let Start::Netns(host, netns) = &query.from else {
+            let text = "a device is chosen by what a namespace sends: ask from ns:[HOST/]NAME";
+            return Err(EndError::Wrong(text.to_owned()));
+        };
+        match self.network.netdev_called(*host, netns, oif) {
+            Some(_) => Ok(()),
+            None => {
+                let host = self.network.host_name(*host);
+                Err(EndError::Wrong(format!("{netns} on {host} has no device {oif}")))
+            }
+        }
     }
 
     /// The packet that a question means, without its ends.
@@ -205,7 +278,7 @@ impl Tracer<'_, '_> {
     }
 
     /// The address that a packet comes from where the question names none.
-    fn sender(&self, start: &Start, question: &Question) -> Option<IpAddr> {
+    pub(super) fn sender(&self, start: &Start, question: &Question) -> Option<IpAddr> {
         if question.src.is_some() {
             return question.src;
         }
@@ -220,7 +293,7 @@ impl Tracer<'_, '_> {
     }
 
     /// The address that a packet goes to.
-    fn destination(&self, goal: Option<&Goal>, outside: bool) -> Option<IpAddr> {
+    pub(super) fn destination(&self, goal: Option<&Goal>, outside: bool) -> Option<IpAddr> {
         match goal? {
             Goal::Address { ip, .. } => Some(*ip),
             Goal::Outside => Some(IpAddr::from([8, 8, 8, 8])),
@@ -249,105 +322,6 @@ impl Tracer<'_, '_> {
         let all = self.network.addresses_of(device);
         let four = all.iter().find(|address| address.ip.is_ipv4());
         four.or_else(|| all.first()).map(|address| address.ip)
-    }
-
-    /// MACs where the packet is put in, and the device where it comes from outside.
-    fn put_in(&self, query: &mut Query) -> Result<(), EndError> {
-        match query.from.clone() {
-            Start::Guest(nic) => {
-                let own =
-                    self.network.vm_nic(nic).and_then(|nic| Some(nic.data.mac.as_ref()?.value));
-                if query.packet.mac_source().is_none() {
-                    let to = query.packet.mac_destination();
-                    query.packet.set_macs(own, to);
-                }
-            }
-            Start::Device(device) => {
-                let own = self.network.netdev(device).and_then(super::device::mac_of);
-                let multicast = query.packet.destination().is_some_and(|ip| match ip {
-                    IpAddr::V4(four) => four.is_broadcast(),
-                    IpAddr::V6(_) => false,
-                }) || query.packet.eth_type() == Some(ARP);
-                let to = if multicast { Some(Mac([0xff; 6])) } else { own };
-                let from = query.packet.mac_source().or(Some(SOMEBODY));
-                let to = query.packet.mac_destination().or(to);
-                query.packet.set_macs(from, to);
-            }
-            Start::Outside(ip) => self.enter_from_outside(query, ip)?,
-            Start::Netns(..) | Start::Port(_) => {}
-        }
-        Ok(())
-    }
-
-    /// A packet from outside enters where the way back to its sender leaves.
-    fn enter_from_outside(&self, query: &mut Query, ip: IpAddr) -> Result<(), EndError> {
-        let target = match &query.to {
-            Some(Goal::Address { targets, .. } | Goal::Things(targets)) => targets.first().cloned(),
-            _ => None,
-        };
-        let start = match target {
-            Some(Target::Guest(nic)) => Start::Guest(nic),
-            Some(Target::Netns(host, netns)) => Start::Netns(host, netns),
-            Some(Target::Device(device)) => {
-                let Some(device) = self.network.netdev(device) else {
-                    return Err(EndError::Nothing("the target".to_owned()));
-                };
-                Start::Netns(device.host, device.netns().clone())
-            }
-            None => {
-                return Err(EndError::Wrong(
-                    "from outside to what was not captured: nothing to follow".to_owned(),
-                ));
-            }
-        };
-        let mut probe = Packet::new(query.packet.eth_type().unwrap_or(IPV4));
-        probe.set_protocol(1);
-        probe.set_icmp(8, 0);
-        probe.set_destination(Some(ip));
-        if let Start::Guest(nic) = start {
-            let nic_item = self.network.vm_nic(nic);
-            let own = nic_item.and_then(|nic| Some(nic.data.mac.as_ref()?.value));
-            probe.set_macs(own, None);
-            let source =
-                nic_item.and_then(|nic| self.addresses_of_nic(nic).first().map(|(ip, _)| *ip));
-            probe.set_source(source);
-        } else {
-            // The address that is asked for, if it is the namespace's own.
-            probe.set_source(query.packet.destination());
-        }
-        // What the probe would be answered by does not matter: an answer is let out where questions
-        // may not be.
-        (probe.reply, probe.established) = (false, false);
-        let out = self.trace(&Query {
-            from: start,
-            to: Some(Goal::Outside),
-            packet: probe,
-            connections: Vec::new(),
-            stop_at_ovs: false,
-        });
-        let end = out.end.filter(|end| end.reached == crate::truth::Truth::Yes);
-        let device = end.as_ref().and_then(|end| {
-            let (host, netns) = (end.place.host?, end.place.netns.clone()?);
-            self.network.topology.find_netdev(host, &netns, end.place.device.as_ref()?)
-        });
-        let (Some(end), Some(device)) = (end, device) else {
-            return Err(EndError::Wrong(format!(
-                "where packets from {ip} come in is not known: the way to it does not leave what was captured"
-            )));
-        };
-        let tags = end.packet.vlans().unwrap_or_default();
-        let back = end.packet.answer();
-        let from = if end.packet.unresolved.is_some() { Some(SOMEBODY) } else { back.mac_source() };
-        query.packet.set_macs(from, back.mac_destination());
-        if matches!(query.to, Some(Goal::Things(_))) {
-            query.packet.set_destination(back.destination());
-        }
-        for vid in tags.iter().rev() {
-            query.packet.frame.push_tag();
-            query.packet.frame.set_vlan(*vid);
-        }
-        query.from = Start::Device(device);
-        Ok(())
     }
 
     /// Follows the answer to a packet that arrived.
@@ -415,6 +389,9 @@ impl Tracer<'_, '_> {
             packet,
             connections: trace.connections.clone(),
             stop_at_ovs: false,
+            oif: None,
+            without: query.without.clone(),
+            explain: query.explain,
         }))
     }
 }

@@ -1,5 +1,7 @@
 //! What every guest and router reaches: its gateway, DHCP, metadata, the outside, its peers; each
 //! there and back.
+use std::sync::Arc;
+
 use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Mac;
@@ -7,7 +9,7 @@ use tapline_topology::graph::VmNic;
 
 use crate::{Item, defs};
 
-use super::{Outcome, Place, Question, Reason, Start, Tracer};
+use super::{Outcome, Place, Question, Reason, Start, Tracer, Without};
 
 /// Peers of a guest that are asked for.
 const MOST_PEERS: usize = 4;
@@ -60,6 +62,11 @@ pub struct Peer {
 impl<'a> Tracer<'_, 'a> {
     /// What every running guest and every router reaches; only one VM where it is named.
     pub fn reach(&self, only: Option<&str>) -> Vec<Row> {
+        self.reach_without(only, None)
+    }
+
+    /// The same without what is taken away.
+    pub fn reach_without(&self, only: Option<&str>, without: Option<&Arc<Without>>) -> Vec<Row> {
         let network = self.network;
         let nics: Vec<Item<'a, VmNic<'a>>> = network
             .vm_nics()
@@ -76,13 +83,13 @@ impl<'a> Tracer<'_, 'a> {
             if only.is_some_and(|only| vm.name() != only && nova != Some(only)) {
                 continue;
             }
-            rows.push(self.row(*nic, vm.name().into(), &nics));
+            rows.push(self.row(*nic, vm.name().into(), &nics, without));
         }
         if only.is_none() {
             for netns in network.namespaces() {
                 if defs::is_router_netns(netns.netns()) && !network.is_outdated(netns.host) {
                     let start = Start::Netns(netns.host, netns.netns().clone());
-                    let cell = self.cell(start, "outside");
+                    let cell = self.cell(start, "outside", without);
                     rows.push(Row {
                         host: netns.host,
                         vm: netns.name().into(),
@@ -99,13 +106,19 @@ impl<'a> Tracer<'_, 'a> {
         rows
     }
 
-    fn row(&self, nic: Item<'a, VmNic<'a>>, vm: Name, all: &[Item<'a, VmNic<'a>>]) -> Row {
+    fn row(
+        &self,
+        nic: Item<'a, VmNic<'a>>,
+        vm: Name,
+        all: &[Item<'a, VmNic<'a>>],
+        without: Option<&Arc<Without>>,
+    ) -> Row {
         let addresses = self.addresses_of_nic(nic);
         let tap = self.tap_of(nic.id);
         let segment = tap.and_then(|tap| self.segment(tap));
         let cells = ["gateway", "dhcp", "metadata", "outside"]
             .into_iter()
-            .map(|to| (to, self.cell(Start::Guest(nic.id), to)))
+            .map(|to| (to, self.cell(Start::Guest(nic.id), to, without)))
             .collect();
         let mut peers = Vec::new();
         for other in all {
@@ -121,7 +134,7 @@ impl<'a> Tracer<'_, 'a> {
             }
             let Some((ip, _)) = self.addresses_of_nic(*other).into_iter().next() else { continue };
             let Some(vm) = self.network.vm(other.vm) else { continue };
-            let cell = self.cell(Start::Guest(nic.id), &format!("ip:{ip}"));
+            let cell = self.cell(Start::Guest(nic.id), &format!("ip:{ip}"), without);
             peers.push(Peer { vm: vm.name().into(), cell });
         }
         Row {
@@ -137,9 +150,9 @@ impl<'a> Tracer<'_, 'a> {
     }
 
     /// One round trip.
-    fn cell(&self, start: Start, to: &str) -> Cell {
+    fn cell(&self, start: Start, to: &str, without: Option<&Arc<Without>>) -> Cell {
         let question = Question { to: Some(to.to_owned()), ..Question::default() };
-        let Ok(query) = self.query(&question, start) else {
+        let Ok(mut query) = self.query(&question, start) else {
             return Cell {
                 reached: None,
                 outcome: Outcome::Unknown,
@@ -148,6 +161,7 @@ impl<'a> Tracer<'_, 'a> {
                 back: false,
             };
         };
+        query.without = without.cloned();
         let there = self.trace(&query);
         let verdict = &there.verdict;
         let cell = Cell {

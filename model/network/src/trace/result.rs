@@ -6,8 +6,8 @@ use tapline_core::span::Evidence;
 use crate::truth::Truth;
 
 use super::{
-    Certainty, Changed, Connection, End, Goal, Hop, Kind, Next, Outcome, Packet, Part, Place,
-    Query, Reason, Tracer, Tree, Walk,
+    Certainty, Changed, Connection, End, Goal, Hop, Kind, Nearest, Next, Outcome, Packet, Part,
+    Place, Query, Reason, Tracer, Tree, Walk,
 };
 
 /// Branches that are kept.
@@ -59,6 +59,8 @@ pub struct Verdict {
     pub next: Vec<Next>,
     /// The lines that decide.
     pub evidence: Vec<Evidence>,
+    /// What would have passed instead, where it is stopped.
+    pub nearest: Option<Nearest>,
 }
 
 /// Another way.
@@ -232,6 +234,10 @@ fn verdict(
         assumptions,
         next,
         evidence,
+        nearest: hops
+            .last()
+            .filter(|_| fate == Truth::No)
+            .and_then(|hop| hop.details.nearest.clone()),
     }
 }
 

@@ -2,17 +2,21 @@
 //! (`rp_filter`), and whether it forwards at all.
 use std::net::IpAddr;
 
+use tapline_core::Name;
 use tapline_core::need::Need;
 use tapline_core::records::route::Family;
 use tapline_core::span::Evidence;
-use tapline_topology::{NodeId, Topic};
+use tapline_topology::Topic;
+use tapline_topology::graph::Netdev;
 
 use crate::l3::{self, Decision, NextHop, Refusal};
 use crate::router::{Duty, Router};
-use crate::{Answer, defs, flows};
+use crate::{Answer, Item, defs, flows};
 
 use super::netfilter::{Pass, Stage};
-use super::{At, Certainty, Doubt, Hop, Kind, Outcome, Place, Reason, RouteDetails, Walk, Way};
+use super::{
+    At, Certainty, Considered, Doubt, Hop, Kind, Outcome, Place, Reason, RouteDetails, Walk, Way,
+};
 
 impl<'a> Walk<'_, '_, 'a> {
     /// Decides where a packet in the stack goes.
@@ -46,8 +50,45 @@ impl<'a> Walk<'_, '_, 'a> {
             mark: (mark.known == u32::MAX).then_some(mark.value),
             tos: way.packet.tos(),
         };
-        match fib.lookup(&query) {
-            Answer::Known(decision) => self.decided(way, pass, to, &decision),
+        let gone = self.gone_devices(&pass);
+        let oif = pass.bound.as_deref().filter(|_| pass.input.is_none());
+        if oif.is_some() && to.is_ipv6() && query.from.is_some() {
+            // The kernel prefers the device of the socket then, and does not insist.
+            let free = fib.lookup_by(&query, l3::Devices { oif: None, gone: &gone });
+            let held = fib.lookup_by(&query, l3::Devices { oif, gone: &gone });
+            let same = match (&free, &held) {
+                (Answer::Known(free), Answer::Known(held)) => free.outcome == held.outcome,
+                _ => false,
+            };
+            if !same {
+                self.unknown(&mut way, place, Reason::NotModelled, Vec::new());
+                return;
+            }
+        }
+        match fib.lookup_by(&query, l3::Devices { oif, gone: &gone }) {
+            Answer::Known(decision)
+                if !gone.is_empty()
+                    && decision.outcome == l3::Outcome::NoRoute
+                    && fib
+                        .lookup_by(&query, l3::Devices { oif, gone: &[] })
+                        .known()
+                        .is_some_and(|before| before.outcome != l3::Outcome::NoRoute) =>
+            {
+                self.lost_in_gap(&mut way, place);
+            }
+            Answer::Known(decision) => {
+                if self.explain {
+                    let devices = l3::Devices { oif, gone: &gone };
+                    let all = fib.looked_at(&query, devices, &decision);
+                    way.considered.extend(
+                        all.into_iter().map(|(text, at)| Considered {
+                            text,
+                            evidence: at.into_iter().collect(),
+                        }),
+                    );
+                }
+                self.decided(way, pass, to, &decision);
+            }
             Answer::Unknown(needs) => {
                 self.unknown(&mut way, place, Reason::NotCaptured, needs);
             }
@@ -57,8 +98,15 @@ impl<'a> Walk<'_, '_, 'a> {
     fn decided(&mut self, mut way: Way, pass: Pass, to: IpAddr, decision: &Decision<'a>) {
         let place = self.place_of(&pass);
         match &decision.outcome {
-            l3::Outcome::Local(address) => {
-                let _ = address;
+            l3::Outcome::Local(address)
+                if self
+                    .network
+                    .address(*address)
+                    .is_some_and(|address| self.is_without(address.data.netdev)) =>
+            {
+                self.lost_in_gap(&mut way, place);
+            }
+            l3::Outcome::Local(_) => {
                 if pass.input.is_none() && !pass.rerouted {
                     let loopback = self.network.topology.find_netdev(pass.host, &pass.netns, "lo");
                     let input =
@@ -69,7 +117,12 @@ impl<'a> Walk<'_, '_, 'a> {
                 }
                 self.go(way, At::Stack(pass.at(Stage::Input)));
             }
-            l3::Outcome::Forward(hops) => self.forward(way, pass, to, decision, hops),
+            l3::Outcome::Forward(hops) => self.forward(way, pass, decision, hops),
+            l3::Outcome::Refused(_) | l3::Outcome::NoRoute
+                if pass.bound.is_some() && pass.input.is_none() && to.is_ipv4() =>
+            {
+                self.send_bound(way, pass, decision);
+            }
             l3::Outcome::Refused(refusal) => {
                 let (outcome, reason) = match refusal {
                     Refusal::Blackhole => (Outcome::Dropped, Reason::RouteBlackhole),
@@ -102,14 +155,7 @@ impl<'a> Walk<'_, '_, 'a> {
         }
     }
 
-    fn forward(
-        &mut self,
-        mut way: Way,
-        pass: Pass,
-        to: IpAddr,
-        decision: &Decision<'a>,
-        hops: &[NextHop<'a>],
-    ) {
+    fn forward(&mut self, mut way: Way, pass: Pass, decision: &Decision<'a>, hops: &[NextHop<'a>]) {
         let place = self.place_of(&pass);
         if pass.input.is_some() {
             if self.is_standby(&pass) {
@@ -141,7 +187,7 @@ impl<'a> Walk<'_, '_, 'a> {
             } else {
                 way.clone()
             };
-            self.take_next_hop(one, pass.clone(), to, decision, *hop);
+            self.take_next_hop(one, pass.clone(), decision, *hop);
         }
     }
 
@@ -149,7 +195,6 @@ impl<'a> Walk<'_, '_, 'a> {
         &mut self,
         mut way: Way,
         pass: Pass,
-        to: IpAddr,
         decision: &Decision<'a>,
         hop: NextHop<'a>,
     ) {
@@ -160,12 +205,6 @@ impl<'a> Walk<'_, '_, 'a> {
             self.unknown(&mut way, place, Reason::NotCaptured, needs);
             return;
         };
-        let before = way.packet.clone();
-        if way.packet.source().is_none() && pass.input.is_none() {
-            let named = decision.route.and_then(|route| route.record.src);
-            let chosen = named.or_else(|| self.primary(Some(device.id), way.packet.family()));
-            way.packet.set_source(chosen);
-        }
         let via = match hop.gateway {
             Some(gateway) => format!("via {gateway} by {}", hop.dev),
             None => format!("on the link of {}", hop.dev),
@@ -173,7 +212,26 @@ impl<'a> Walk<'_, '_, 'a> {
         let mut route_hop = self.route_hop(&pass, decision, via);
         route_hop.output = Some(hop.dev.clone());
         route_hop.mtu = device.mtu.as_ref().map(|mtu| mtu.value);
-        self.hop(&mut way, &before, route_hop);
+        let named = decision.route.and_then(|route| route.record.src);
+        self.leave_by(way, pass, device, hop.gateway, named, route_hop);
+    }
+
+    /// Sends a packet by a device that was chosen, from the source that the route names.
+    fn leave_by(
+        &mut self,
+        mut way: Way,
+        pass: Pass,
+        device: Item<'a, Netdev<'a>>,
+        gateway: Option<IpAddr>,
+        named: Option<IpAddr>,
+        hop: Hop,
+    ) {
+        let before = way.packet.clone();
+        if way.packet.source().is_none() && pass.input.is_none() {
+            let chosen = named.or_else(|| self.primary(Some(device.id), way.packet.family()));
+            way.packet.set_source(chosen);
+        }
+        self.hop(&mut way, &before, hop);
         if device.admin_up() == Some(false) {
             let at = device.flags.as_ref().map(|flags| flags.evidence);
             let place = self.place(device.id);
@@ -187,11 +245,40 @@ impl<'a> Walk<'_, '_, 'a> {
             self.lost(&mut way, Outcome::Rejected, Reason::MtuDfL3, place, Some(mtu.evidence));
             return;
         }
-        let _ = to;
         let first = if pass.input.is_none() { Stage::Output } else { Stage::Forward };
         let stage = if pass.rerouted { Stage::Postrouting } else { first };
-        let pass = Pass { output: Some((device.id, hop.gateway)), ..pass };
+        let pass = Pass { output: Some((device.id, gateway)), ..pass };
         self.go(way, At::Stack(pass.at(stage)));
+    }
+
+    /// The devices of a namespace that are taken away.
+    pub(super) fn gone_devices(&self, pass: &Pass) -> Vec<Name> {
+        let without = self.without.as_ref();
+        without
+            .map(|without| without.devices(self.network, pass.host, &pass.netns))
+            .unwrap_or_default()
+    }
+
+    /// A socket that is bound to a device sends by it even where no route does: the destination is
+    /// taken to be on its link (net/ipv4/route.c, `ip_route_output_key_hash_rcu`).
+    fn send_bound(&mut self, mut way: Way, pass: Pass, decision: &Decision<'a>) {
+        let place = self.place_of(&pass);
+        if !decision.assumed.is_empty() {
+            let needs = decision.assumed.clone();
+            self.unknown(&mut way, place, Reason::NoRoute, needs);
+            return;
+        }
+        let bound = pass.bound.as_deref().unwrap_or_default();
+        let Some(device) = self.network.netdev_called(pass.host, &pass.netns, bound) else {
+            self.unknown(&mut way, place, Reason::NotCaptured, Vec::new());
+            return;
+        };
+        let action = format!("no route by {bound}: taken to be on its link");
+        let mut hop = Hop::new(Kind::Route, place, action);
+        hop.output = Some(device.name().into());
+        hop.mtu = device.mtu.as_ref().map(|mtu| mtu.value);
+        hop.cite(super::device::line(device));
+        self.leave_by(way, pass, device, None, None, hop);
     }
 
     /// The hop of a decision.
@@ -281,6 +368,9 @@ impl<'a> Walk<'_, '_, 'a> {
             None if defs::is_router_netns(&pass.netns)
                 || pass.netns.name().is_some_and(|name| name.starts_with("fip-")) =>
             {
+                way.assume(
+                    "the router forwards, as neutron's agents set it: no sysctl was captured",
+                );
                 true
             }
             None => {
@@ -290,118 +380,5 @@ impl<'a> Walk<'_, '_, 'a> {
                 true
             }
         }
-    }
-
-    /// Whether a packet may come from its source by its device (`fib_validate_source`).
-    fn source_is_possible(&mut self, way: &mut Way, pass: &Pass) -> bool {
-        let (Some(source), Some(input)) = (way.packet.source(), pass.input) else { return true };
-        let place = self.place_of(pass);
-        let on_loopback = self
-            .device(input)
-            .is_some_and(|device| device.kind == tapline_topology::graph::NetdevKind::Loopback);
-        if on_loopback {
-            return true;
-        }
-        let impossible = match source {
-            IpAddr::V4(four) => {
-                four.is_loopback()
-                    || four.is_broadcast()
-                    || four.is_multicast()
-                    || four.is_unspecified()
-            }
-            IpAddr::V6(six) => six.is_loopback() || six.is_multicast(),
-        };
-        if impossible {
-            self.lost(way, Outcome::Dropped, Reason::Martian, place, None);
-            return false;
-        }
-        if let Some((_, evidence)) = self.owns(pass.host, &pass.netns, source) {
-            if source.is_ipv4() {
-                self.lost(way, Outcome::Dropped, Reason::Martian, place, Some(evidence));
-                return false;
-            }
-            return true;
-        }
-        if source.is_ipv6() {
-            return true;
-        }
-        let name = self.name(input).replace('.', "/");
-        let of = |scope: &str| {
-            let key = format!("net.ipv4.conf.{scope}.rp_filter");
-            self.setting(pass.host, &pass.netns, &key)
-        };
-        let (all, own) = (of("all"), of(&name));
-        let mode = match (all, own) {
-            (Some(all), Some(own)) => Some(all.value.max(own.value)),
-            (Some(all), None) if all.value == 2 => Some(2),
-            (Some(_) | None, None) if Self::is_of_router(pass) => Some(0),
-            _ => None,
-        };
-        if mode == Some(0) {
-            return true;
-        }
-        let evidence = own.filter(|own| own.value > 0).or(all).map(|setting| setting.evidence);
-        match self.way_back(way, pass, source, input) {
-            Answer::Known((true, _)) => true,
-            Answer::Known((false, loose)) => {
-                let fails = match mode {
-                    Some(1) => Some(true),
-                    Some(_) => Some(!loose),
-                    None if !loose => None,
-                    None => None,
-                };
-                match fails {
-                    Some(true) => {
-                        let reason = Reason::RpFilter;
-                        self.lost(way, Outcome::Dropped, reason, place, evidence);
-                        false
-                    }
-                    Some(false) => true,
-                    None => {
-                        let key = format!("net.ipv4.conf.{name}.rp_filter");
-                        let need = Need::command("sysctl net.ipv4.conf.all.rp_filter")
-                            .with(&key)
-                            .within(&pass.netns);
-                        self.may_stop(way, place, Reason::RpFilter, vec![need]);
-                        true
-                    }
-                }
-            }
-            Answer::Unknown(needs) => {
-                self.may_stop(way, place, Reason::RpFilter, needs);
-                true
-            }
-        }
-    }
-
-    /// Namespaces of neutron's routers: the agents switch `rp_filter` off in them.
-    fn is_of_router(pass: &Pass) -> bool {
-        defs::is_router_netns(&pass.netns)
-            || pass.netns.name().is_some_and(|name| name.starts_with("fip-"))
-    }
-
-    /// Whether the way back leads by the device, and whether there is any.
-    fn way_back(
-        &self,
-        way: &Way,
-        pass: &Pass,
-        source: IpAddr,
-        input: NodeId,
-    ) -> Answer<(bool, bool)> {
-        let Some(fib) = self.network.fib(pass.host, &pass.netns) else {
-            return Answer::Unknown(self.network.missing(
-                pass.host,
-                &pass.netns,
-                &[Topic::AllRoutes],
-            ));
-        };
-        let from = way.packet.destination();
-        let tos = way.packet.tos();
-        let query = l3::Query { to: source, from, iif: None, mark: Some(0), tos };
-        let dev = self.name(input);
-        fib.lookup(&query).map(|decision| match &decision.outcome {
-            l3::Outcome::Forward(hops) => (hops.iter().any(|hop| *hop.dev == dev), true),
-            _ => (false, false),
-        })
     }
 }

@@ -1,156 +1,24 @@
 //! OVS bridges: the flows that a packet meets, and the ports that it leaves by.
-use std::collections::BTreeMap;
-use std::sync::OnceLock;
 
 use tapline_core::Name;
-use tapline_core::capture::HostId;
-use tapline_core::ids::Mac;
 use tapline_core::need::Need;
-use tapline_core::records::Batch;
-use tapline_core::records::openflow::{OfField, OfPort, VLAN_PRESENT};
-use tapline_core::span::{Evidence, SourceId};
-use tapline_topology::graph::{NodeData, OvsBridge, OvsInterface};
-use tapline_topology::{EdgeKind, NodeId, Presence};
+use tapline_core::records::openflow::{OfField, VLAN_PRESENT};
+use tapline_core::span::Evidence;
+use tapline_topology::graph::OvsBridge;
+use tapline_topology::{EdgeKind, NodeId};
 
 use crate::flow::{self, Limits, Sink, Stop};
-use crate::{Answer, Item, Network, defs, flows};
+use crate::near::Near;
+use crate::{Answer, Item, flows};
 
 use super::normal::{self, Normal};
+use super::switch_words::{deciding, doubtful, drop_reason, path_words};
+use super::switches::Switch;
 use super::{
-    At, Certainty, Doubt, End, FlowDetails, Hop, Kind, Outcome, Packet, Place, Reason, Walk, Way,
-    ends,
+    Certainty, Considered, Doubt, End, FlowDetails, Hop, Kind, Nearest, Outcome, Packet, Place,
+    Reason, Walk, Way,
 };
 use crate::truth::Truth;
-
-/// What is known of all OVS bridges.
-#[derive(Debug, Default)]
-pub(super) struct Switches<'a> {
-    all: BTreeMap<NodeId, Switch<'a>>,
-    nothing: OnceLock<Switch<'a>>,
-}
-
-/// What is known of one bridge.
-#[derive(Debug, Default)]
-pub(super) struct Switch<'a> {
-    /// Its flows; `None` where they were not captured whole.
-    pub(super) tables: Option<flow::Tables<'a>>,
-    source: Option<SourceId>,
-    /// Its interfaces by number.
-    pub(super) ports: BTreeMap<u32, NodeId>,
-    pub(super) numbers: BTreeMap<NodeId, u32>,
-    /// What it has learnt; `None` where that was not captured.
-    pub(super) fdb: Option<BTreeMap<(u16, Mac), (u32, Evidence)>>,
-    /// The interfaces of each port, in the order of the topology.
-    pub(super) bundles: Vec<(NodeId, Vec<NodeId>)>,
-}
-
-impl<'a> Switches<'a> {
-    pub(super) fn new(network: &Network<'a>) -> Self {
-        let mut all = BTreeMap::new();
-        let mut groups: BTreeMap<(HostId, &str), Vec<_>> = BTreeMap::new();
-        for (source, reading) in network.texts_of("of-group") {
-            let Batch::OfGroups(records) = &reading.records else { continue };
-            for group in records {
-                if let Some(bridge) = group.bridge.as_deref() {
-                    groups.entry((source.host, bridge)).or_default().push(group);
-                }
-            }
-        }
-        for bridge in network.ovs_bridges() {
-            let mut switch = Switch::ports_of(network, bridge);
-            if let Some(dump) = network.flows().best(bridge.host, bridge.name()) {
-                let ports = switch.ports.iter().filter_map(|(number, port)| {
-                    Some((network.topology.node(*port)?.name.clone(), *number))
-                });
-                let of_bridge = groups.remove(&(bridge.host, bridge.name())).unwrap_or_default();
-                let tables = flow::Tables::new(dump.flows.iter().copied())
-                    .with_groups(of_bridge)
-                    .with_ports(ports);
-                switch.tables = Some(tables);
-                switch.source = Some(dump.source);
-            }
-            for (source, entries) in network.ovs_fdb_texts() {
-                let here = source.host == bridge.host
-                    && network.topology.snapshot.completeness(source.id).is_complete();
-                let text_is_of = source.command.args().iter().any(|word| word == bridge.name());
-                if !here || !text_is_of {
-                    continue;
-                }
-                let fdb = switch.fdb.get_or_insert_default();
-                for entry in entries {
-                    let number = match &entry.port.value {
-                        OfPort::Number(number) => Some(*number),
-                        OfPort::Local => Some(OfPort::LOCAL),
-                        OfPort::Name(name) => network
-                            .interface_called(bridge.host, name)
-                            .and_then(|port| switch.numbers.get(&port.id).copied()),
-                    };
-                    let at = Evidence { source: source.id, span: entry.at };
-                    if let Some(number) = number {
-                        fdb.insert((entry.vlan.value, entry.mac.value), (number, at));
-                    }
-                }
-            }
-            all.insert(bridge.id, switch);
-        }
-        Self { all, nothing: OnceLock::new() }
-    }
-
-    pub(super) fn of(&self, bridge: NodeId) -> &Switch<'a> {
-        self.all.get(&bridge).unwrap_or_else(|| self.nothing.get_or_init(Switch::default))
-    }
-}
-
-impl<'a> Switch<'a> {
-    fn ports_of(network: &Network<'a>, bridge: Item<'a, OvsBridge>) -> Self {
-        let mut switch = Self::default();
-        for (port, _) in network.topology.into(bridge.id, EdgeKind::OvsPortOf) {
-            let interfaces: Vec<NodeId> = network
-                .topology
-                .into(port, EdgeKind::OvsInterfaceOf)
-                .into_iter()
-                .map(|(id, _)| id)
-                .collect();
-            for &id in &interfaces {
-                let Some(interface) = network.ovs_interface(id) else { continue };
-                let number = if interface.name() == bridge.name() {
-                    Some(OfPort::LOCAL)
-                } else {
-                    number_of(network, bridge, interface)
-                };
-                if let Some(number) = number {
-                    switch.ports.insert(number, id);
-                    switch.numbers.insert(id, number);
-                }
-            }
-            switch.bundles.push((port, interfaces));
-        }
-        switch
-    }
-
-    fn line(&self, flow: &tapline_core::records::openflow::Flow) -> Option<Evidence> {
-        Some(Evidence { source: self.source?, span: flow.at })
-    }
-}
-
-fn number_of(
-    network: &Network<'_>,
-    bridge: Item<'_, OvsBridge>,
-    interface: Item<'_, OvsInterface>,
-) -> Option<u32> {
-    let set = interface.ofport.as_ref().and_then(|port| u32::try_from(port.value).ok());
-    let listed = || {
-        network.switches().of(bridge.host, bridge.name()).iter().find_map(|(_, switch)| {
-            let port = switch.ports.iter().find(|port| port.name.value == interface.name())?;
-            match port.port.value {
-                OfPort::Number(number) => Some(number),
-                OfPort::Local => Some(OfPort::LOCAL),
-                OfPort::Name(_) => None,
-            }
-        })
-    };
-    set.or_else(listed)
-}
 
 /// Where one copy of a packet goes.
 enum Out {
@@ -283,6 +151,18 @@ impl<'a> Walk<'_, '_, 'a> {
                     }
                 }
             }
+            if self.explain {
+                let count = switch.tables.as_ref().map_or(0, |tables| tables.len(&step.table));
+                let what = match step.flow {
+                    Some(flow) => format!("priority {} matches", flow.priority.value),
+                    None => "none matches".to_owned(),
+                };
+                let back = if step.recirculated { " behind conntrack" } else { "" };
+                way.considered.push(Considered {
+                    text: format!("table {}{back}: of {count} flows {what}", step.table),
+                    evidence: step.flow.and_then(|flow| switch.line(flow)).into_iter().collect(),
+                });
+            }
             if step.ambiguous {
                 hop.certainty = Certainty::Disputed;
             }
@@ -369,6 +249,15 @@ impl<'a> Walk<'_, '_, 'a> {
             let reason = drop_reason(path);
             let before = way.packet.clone();
             let evidence: Vec<_> = deciding(path).filter_map(|flow| switch.line(flow)).collect();
+            if self.explain
+                && let Some(tables) = &switch.tables
+            {
+                let near = tables.nearest(&way.packet.frame).into_iter();
+                let near = near.filter_map(|(change, flow)| {
+                    Some(Near { change, evidence: switch.line(flow)? })
+                });
+                hop.details.nearest = Nearest::of(&near.collect::<Vec<_>>());
+            }
             self.hop(&mut way, &before, hop);
             let place = Place {
                 host: Some(bridge.host),
@@ -391,7 +280,8 @@ impl<'a> Walk<'_, '_, 'a> {
         node: NodeId,
         packet: &Packet,
     ) -> Vec<Copy> {
-        match normal::forward(self.network, switch, bridge, node, packet) {
+        let gone = |member| self.is_without(member);
+        match normal::forward(self.network, switch, bridge, node, packet, gone) {
             Normal::Lost { reason, evidence } => vec![Copy {
                 packet: packet.clone(),
                 open: false,
@@ -512,117 +402,6 @@ impl<'a> Walk<'_, '_, 'a> {
             }
         }
     }
-
-    /// A packet leaves a bridge by one of its interfaces.
-    fn leave_switch(&mut self, mut way: Way, node: NodeId) {
-        let network = self.network;
-        let Some(interface) = network.ovs_interface(node) else { return };
-        let place = self.place(node);
-        if self.stop_at_ovs && interface.kind != "patch" {
-            let end = End {
-                outcome: Outcome::LeavesCapture,
-                reason: None,
-                text: "leaves the bridges of OVS".to_owned(),
-                place,
-                packet: way.packet.clone(),
-                reached: Truth::Maybe,
-                aside: false,
-                hypothetical: false,
-                certainty: Certainty::Proven,
-                evidence: Vec::new(),
-                next: Vec::new(),
-            };
-            self.end(&mut way, end);
-            return;
-        }
-        if let Some(error) = &interface.error
-            && interface.kind != "patch"
-        {
-            let reason = Reason::OfOutputNonexistent;
-            self.lost(&mut way, Outcome::Blackholed, reason, place, Some(error.evidence));
-            return;
-        }
-        match interface.kind.as_str() {
-            "patch" => {
-                let Some((peer, _)) = network.topology.peer(node, EdgeKind::PatchPeer) else {
-                    let at = interface.error.as_ref().map(|error| error.evidence);
-                    let at = at.or_else(|| interface.data.option("peer").map(|peer| peer.evidence));
-                    let at = at.or_else(|| interface.place());
-                    let reason = Reason::PatchPeerMissing;
-                    self.lost(&mut way, Outcome::Blackholed, reason, place, at);
-                    return;
-                };
-                self.go(way, At::Switch(peer));
-            }
-            "internal" => match network.device_of(node) {
-                Some(device) => self.go(way, At::Receive(device.id)),
-                None => self.without_device(way, interface),
-            },
-            "" | "system" | "tap" => match network.device_of(node) {
-                Some(device) => self.go(way, At::Send(device.id)),
-                None => self.without_device(way, interface),
-            },
-            kind if kind.starts_with("dpdkvhost") => match self.guest_nic(node) {
-                Some(nic) => self.go(way, At::Guest(nic)),
-                None => self.unknown(&mut way, place, Reason::NotCaptured, Vec::new()),
-            },
-            kind if kind.starts_with("dpdk") => {
-                let packet = way.packet.clone();
-                let reached = ends::Reached::Wire { packet: &packet };
-                let outcome = Outcome::LeavesCapture;
-                self.arrive(&mut way, outcome, place, reached, Certainty::Proven, None);
-            }
-            _ => {
-                let endpoint = network.topology.into(node, EdgeKind::TunnelOf);
-                let Some(&(endpoint, _)) = endpoint.first() else {
-                    self.unknown(&mut way, place, Reason::NotModelled, Vec::new());
-                    return;
-                };
-                let fixed =
-                    interface.data.option("out_key").or_else(|| interface.data.option("key"));
-                let key = match fixed.map(|key| key.value.as_str()) {
-                    Some("flow") => {
-                        let known = way.packet.frame.known(OfField::TunId.whole());
-                        known.and_then(|key| u64::try_from(key).ok())
-                    }
-                    Some(number) => number.parse().ok(),
-                    None => Some(0),
-                };
-                let remote = match interface.data.option("remote_ip").map(|ip| ip.value.as_str()) {
-                    Some("flow") => {
-                        let to = way.packet.frame.known(OfField::TunDst.whole());
-                        to.and_then(|to| u32::try_from(to).ok())
-                            .map(|to| std::net::IpAddr::V4(to.into()))
-                    }
-                    _ => None,
-                };
-                self.go(way, At::Tunnel { endpoint, key, remote });
-            }
-        }
-    }
-
-    /// The database lists a port whose device nothing shows.
-    fn without_device(&mut self, mut way: Way, interface: Item<'a, OvsInterface>) {
-        let place = self.place(interface.id);
-        match defs::presence(self.network, interface.host, interface.name()) {
-            Presence::No(searched) => {
-                let at = searched.sources.first();
-                let at = at.map(|(source, _)| flows::first_line(self.network, *source));
-                let reason = Reason::OfOutputNonexistent;
-                self.lost(&mut way, Outcome::Blackholed, reason, place, at);
-            }
-            Presence::Unknown(needs) => {
-                self.unknown(&mut way, place, Reason::NotCaptured, needs);
-            }
-            Presence::Yes(_) => self.unknown(&mut way, place, Reason::NotCaptured, Vec::new()),
-        }
-    }
-
-    /// Puts a packet into a bridge of OVS without a device.
-    pub(super) fn is_interface(&self, node: NodeId) -> bool {
-        let node = self.network.topology.node(node);
-        node.is_some_and(|node| matches!(node.data, NodeData::OvsInterface(_)))
-    }
 }
 
 /// The fields of the tunnel that a packet came by.
@@ -657,66 +436,4 @@ fn retag(packet: &mut Packet, vlans: &[u16]) {
         let value = tag.value & 0x1fff | priority.value & 0xe000;
         packet.frame.set(OfField::VlanTci, flow::Value { value, known: tag.known });
     }
-}
-
-/// The flows that decide that a packet is dropped: the last, and the one that led there.
-fn deciding<'p, 'a>(
-    path: &'p flow::Path<'a>,
-) -> impl Iterator<Item = &'a tapline_core::records::openflow::Flow> + use<'p, 'a> {
-    let from = path.steps.len().saturating_sub(2);
-    path.steps.iter().skip(from).filter_map(|step| step.flow)
-}
-
-/// The public word for a drop: tables of neutron's firewall say what they are for.
-fn drop_reason(path: &flow::Path<'_>) -> Reason {
-    let Some(last) = path.steps.last() else { return Reason::OfNoMatch };
-    if last.flow.is_none() {
-        return Reason::OfNoMatch;
-    }
-    let numbers: Vec<u8> = path.steps.iter().filter_map(|step| step.table.number()).collect();
-    let before = match numbers.as_slice() {
-        [.., before, 93] => *before,
-        [.., last] => *last,
-        [] => return Reason::OfDrop,
-    };
-    match before {
-        24 => Reason::ArpSpoof,
-        25 => Reason::MacSpoof,
-        71 | 72 => Reason::SgEgressDeny,
-        81 | 82 => Reason::SgIngressDeny,
-        _ => Reason::OfDrop,
-    }
-}
-
-fn path_words(path: &flow::Path<'_>) -> String {
-    let assumed = path.steps.iter().find(|step| step.assumed);
-    match assumed.and_then(|step| step.flow.map(|flow| (step, flow))) {
-        Some((step, flow)) => {
-            let matches: Vec<String> = flow
-                .matches
-                .iter()
-                .take(6)
-                .map(|one| match one.value.value.as_str() {
-                    "" => one.key.to_string(),
-                    value => format!("{}={value}", one.key),
-                })
-                .collect();
-            format!("table {} if {}", step.table, matches.join(","))
-        }
-        None => "otherwise".to_owned(),
-    }
-}
-
-fn doubtful(switch: &Switch<'_>, paths: &[flow::Path<'_>]) -> (String, Vec<Evidence>) {
-    let mut evidence = Vec::new();
-    for path in paths {
-        let flow = path.steps.iter().find(|step| step.assumed).and_then(|step| step.flow);
-        if let Some(at) = flow.and_then(|flow| switch.line(flow))
-            && !evidence.contains(&at)
-            && evidence.len() < 8
-        {
-            evidence.push(at);
-        }
-    }
-    ("it is not known which flow the packet matches".to_owned(), evidence)
 }

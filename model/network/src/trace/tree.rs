@@ -8,6 +8,7 @@ use tapline_core::span::Evidence;
 
 use super::packet::Packet;
 use super::words::{Certainty, Outcome, Reason};
+use crate::near;
 use crate::truth::Truth;
 
 /// Where something happens.
@@ -93,8 +94,41 @@ pub struct Details {
     pub table: Option<Name>,
     /// The rules that decided, with their targets.
     pub rules: Vec<(Evidence, String)>,
-    /// What was considered beside what decided, for people who ask for more.
-    pub considered: Vec<String>,
+    /// Every table, rule and route that was looked at, where the question asks for that.
+    pub considered: Vec<Considered>,
+    /// What would have passed instead of a packet that is stopped here.
+    pub nearest: Option<Nearest>,
+}
+
+/// Something that was looked at.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Considered {
+    /// What, in words.
+    pub text: String,
+    /// Its lines.
+    pub evidence: Vec<Evidence>,
+}
+
+/// What would have passed instead of a packet that is stopped.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Nearest {
+    /// In words: `tcp 22, 80`.
+    pub text: String,
+    /// The rules that say so.
+    pub rules: Vec<Evidence>,
+}
+
+impl Nearest {
+    /// Of those that were found; `None` where there are none.
+    pub fn of(all: &[near::Near]) -> Option<Self> {
+        let mut rules: Vec<Evidence> = Vec::new();
+        for near in all {
+            if !rules.contains(&near.evidence) {
+                rules.push(near.evidence);
+            }
+        }
+        Some(Self { text: near::words(all)?, rules })
+    }
 }
 
 /// How a packet was routed.
@@ -362,6 +396,7 @@ impl Tree {
             let weight = match &node.part {
                 Part::End(end) if end.hypothetical => 1,
                 Part::End(end) if end.aside => 2,
+                Part::End(end) if end.reason == Some(Reason::Without) => 8,
                 Part::End(end) => match end.outcome {
                     Outcome::Delivered | Outcome::DeliveredOnLink => 9,
                     Outcome::LeavesCapture => 8,

@@ -288,6 +288,10 @@ impl<'a> Walk<'_, '_, 'a> {
         {
             return;
         }
+        if device.is_some_and(|device| self.is_cut_below(device, 0)) {
+            self.lost_in_gap(&mut way, place);
+            return;
+        }
         self.hop(&mut way, &before, hop);
         let of_device = network.netdev(far.data.owner);
         if let Some(owner) = of_device.filter(|owner| owner.kind == NetdevKind::Tunnel) {

@@ -175,6 +175,8 @@ words! {
         Limit: "limit",
         /// An address or a port that the question leaves open decides.
         PacketOpen: "packet-open",
+        /// It would pass what the question takes away.
+        Without: "without",
     }
 }
 
@@ -255,6 +257,7 @@ impl Reason {
             Self::NotModelled => "what decides here is not modelled",
             Self::Limit => "more steps than are followed",
             Self::PacketOpen => "the question leaves open what decides here",
+            Self::Without => "it would pass what is taken away",
         }
     }
 }

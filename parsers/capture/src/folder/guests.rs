@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tapline_core::capture::FormatId;
+use tapline_core::text::lines;
 
 use crate::host::{Draft, Piece};
 
@@ -50,7 +51,7 @@ fn guest_mac(piece: &Piece) -> Option<String> {
     if !LISTS.contains(&piece.format) || !piece.netns.is_root() || piece.text.len() > 16 << 10 {
         return None;
     }
-    let heads: Vec<&str> = piece.text.lines().filter(|line| line.contains(": <")).collect();
+    let heads: Vec<&str> = lines(&piece.text).filter(|line| line.contains(": <")).collect();
     let of_host = |head: &&str| {
         ["tap", "vnet", "macvtap", "qbr", "br-", "virbr", "ovs", "vif"]
             .iter()
@@ -59,7 +60,7 @@ fn guest_mac(piece: &Piece) -> Option<String> {
     if heads.len() > MOST || heads.iter().any(of_host) {
         return None;
     }
-    let macs = piece.text.lines().filter_map(|line| line.trim().strip_prefix("link/ether "));
+    let macs = lines(&piece.text).filter_map(|line| line.trim().strip_prefix("link/ether "));
     macs.filter_map(|rest| rest.split(' ').next()).find(|mac| is_mac(mac)).map(str::to_lowercase)
 }
 

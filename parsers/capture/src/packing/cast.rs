@@ -3,6 +3,9 @@ use std::borrow::Cow;
 
 use super::{Line, screen};
 
+/// The header of a recording has a few names and the environment.
+const LONGEST_HEADER: usize = 64 << 10;
+
 /// The lines that a recording shows; `None` for what is none. The number of a line is that of the
 /// event that began it.
 pub(super) fn lines(text: &str) -> Option<Vec<Line<'static>>> {
@@ -14,7 +17,7 @@ pub(super) fn lines(text: &str) -> Option<Vec<Line<'static>>> {
         return Some(lines);
     }
     let mut events = text.lines().zip(1_u32..);
-    let (head, _) = events.next()?;
+    let (head, _) = events.next().filter(|(head, _)| head.len() <= LONGEST_HEADER)?;
     let header: serde_json::Value = serde_json::from_str(head).ok()?;
     header.get("version")?.as_u64().filter(|version| (2..=3).contains(version))?;
     let mut shown = Shown::default();
@@ -36,6 +39,7 @@ fn first_version(text: &str) -> Option<Vec<Line<'static>>> {
         version: u64,
         stdout: Vec<(f64, String)>,
     }
+    memchr::memmem::find(text.as_bytes(), b"\"stdout\"")?;
     let recording: Recording = serde_json::from_str(text).ok()?;
     if recording.version != 1 {
         return None;

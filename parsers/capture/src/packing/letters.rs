@@ -30,7 +30,7 @@ pub(super) fn plain(lines: &mut [Line<'_>]) {
             }
             before = if c == '\u{a0}' { ' ' } else { c };
         }
-        line.text = Cow::Owned(out);
+        line.set_text(Cow::Owned(out));
     }
 }
 

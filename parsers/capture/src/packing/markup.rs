@@ -1,7 +1,7 @@
 //! Blocks of code in Markdown, HTML, BBCode and their like.
 use std::borrow::Cow;
 
-use super::{Line, Mark};
+use super::{Line, Mark, signs::Signs};
 
 /// Tags around text of a page. None of them occurs in the XML of libvirt.
 const TAGS: &[&str] = &[
@@ -40,6 +40,9 @@ const BBCODE: &[&str] = &["code", "quote", "pre", "noparse"];
 /// Takes the markup off: blocks of code get a line of their own where they begin and end.
 pub(super) fn take_off(lines: Vec<Line<'_>>) -> Vec<Line<'_>> {
     let Marks { page, forum, escaped } = Marks::of(&lines);
+    if !(page || forum || escaped || lines.iter().any(Fence::may_begin)) {
+        return lines;
+    }
     let mut out = Vec::with_capacity(lines.len());
     let mut fence = Fence::default();
     for mut line in lines {
@@ -72,13 +75,21 @@ impl Marks {
     /// Looks once at each `<`, `[` and `&`: texts are long, and markup is rare.
     fn of(lines: &[Line<'_>]) -> Self {
         let (mut marks, mut entities) = (Self::default(), false);
-        for line in lines {
+        for line in lines.iter().filter(|line| line.signs.has(Signs::MARKUP)) {
             for at in memchr::memchr3_iter(b'<', b'[', b'&', line.text.as_bytes()) {
                 let Some(tail) = line.text.get(at..) else { continue };
                 let is = |starts: &[&str]| starts.iter().any(|start| tail.starts_with(start));
-                marks.page |= is(&["<pre", "<code", "<details", "<blockquote", "<p>", "<br"]);
-                marks.forum |= is(&["[code", "[CODE", "[pre]", "[quote"]);
-                entities |= is(&["&lt;", "&quot;", "&#60;", "&#x3c;", "&#x3C;"]);
+                match tail.as_bytes() {
+                    [b'<', b'p' | b'c' | b'd' | b'b', ..] => {
+                        marks.page |=
+                            is(&["<pre", "<code", "<details", "<blockquote", "<p>", "<br"]);
+                    }
+                    [b'[', ..] => marks.forum |= is(&["[code", "[CODE", "[pre]", "[quote"]),
+                    [b'&', ..] => {
+                        entities |= is(&["&lt;", "&quot;", "&#60;", "&#x3c;", "&#x3C;"]);
+                    }
+                    _ => {}
+                }
             }
         }
         // The XML of libvirt has entities of its own.
@@ -100,6 +111,14 @@ struct Fence {
 }
 
 impl Fence {
+    /// Whether a line may be the first fence, at the cost of a look.
+    fn may_begin(line: &Line<'_>) -> bool {
+        const STARTS: &[&str] = &["```", "~~~", "{noformat}", "{code", "----8<----", "#+"];
+        let body = line.text.as_bytes().trim_ascii_start();
+        matches!(body.first(), Some(b'`' | b'~' | b'{' | b'-' | b'#'))
+            && STARTS.iter().any(|start| body.starts_with(start.as_bytes()))
+    }
+
     /// Whether the line was a fence, which then stands in `out`; text on the same line stays text.
     fn line<'a>(&mut self, line: &mut Line<'a>, out: &mut Vec<Line<'a>>) -> bool {
         let body = line.text.trim_start();
@@ -119,7 +138,7 @@ impl Fence {
             && !head.contains('`')
             && self.open
         {
-            line.text = Cow::Owned(head.to_owned());
+            line.set_text(Cow::Owned(head.to_owned()));
             let end = edge(line, Mark::Close);
             self.open = false;
             out.extend([line.clone(), end]);
@@ -139,7 +158,7 @@ impl Fence {
         // Text behind the fence: an info string, or the first line of what was pasted.
         line.cut_front(indent + ticks);
         if let Some(inner) = line.text.trim_end().strip_suffix("```") {
-            line.text = Cow::Owned(inner.to_owned());
+            line.set_text(Cow::Owned(inner.to_owned()));
             self.open = false;
             let end = edge(line, Mark::Close);
             out.extend([line.clone(), end]);
@@ -151,7 +170,7 @@ impl Fence {
 
 /// A line that only says that code begins or ends.
 fn edge<'a>(line: &Line<'_>, mark: Mark) -> Line<'a> {
-    Line { number: line.number, column: 0, text: Cow::Borrowed(""), mark }
+    Line { mark, ..Line::new(line.number, Cow::Borrowed("")) }
 }
 
 /// Takes tags off one line.
@@ -166,7 +185,7 @@ fn tags<'a>(line: Line<'a>, page: bool, forum: bool, escaped: bool, out: &mut Ve
             if !piece.trim().is_empty() {
                 let text = Cow::Owned(std::mem::take(piece));
                 let mut made =
-                    Line { column: line.column + column, text, ..edge(&line, Mark::Text) };
+                    Line { column: line.column + column, ..Line::new(line.number, text) };
                 if escaped {
                     entities(&mut made);
                 }
@@ -211,7 +230,7 @@ fn tags<'a>(line: Line<'a>, page: bool, forum: bool, escaped: bool, out: &mut Ve
     }
     done(&mut piece, column, None, out);
     if !any {
-        out.push(Line { text: Cow::Borrowed(""), ..line });
+        out.push(Line { column: line.column, ..Line::new(line.number, Cow::Borrowed("")) });
     }
 }
 
@@ -248,7 +267,7 @@ fn entities(line: &mut Line<'_>) {
     if line.text.contains('&') {
         let text = line.text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"");
         let text = text.replace("&nbsp;", " ");
-        line.text = Cow::Owned(numeric(&text).replace("&amp;", "&"));
+        line.set_text(Cow::Owned(numeric(&text).replace("&amp;", "&")));
     }
 }
 

@@ -69,7 +69,7 @@ fn strip(line: &mut Line<'_>, kind: &Kind) {
             });
             if line.text.contains('\\') {
                 let plain = line.text.replace("\\\"", "\"").replace("\\t", "\t");
-                line.text = Cow::Owned(plain.replace("\\\\", "\\"));
+                line.set_text(Cow::Owned(plain.replace("\\\\", "\\")));
             }
         }
         _ => {}

@@ -1,5 +1,5 @@
 //! `> ` before each line of a mail that is answered.
-use super::Line;
+use super::{Line, signs::Signs};
 
 /// How deep answers to answers go.
 const DEEPEST: usize = 8;
@@ -15,6 +15,9 @@ pub(super) fn take_off(lines: &mut [Line<'_>]) {
 
 /// Takes one mark off each line of a run of marked lines.
 fn once(lines: &mut [Line<'_>]) -> bool {
+    if !lines.iter().any(|line| line.text.starts_with('>')) {
+        return false;
+    }
     let mut found = false;
     let mut at = 0;
     // A shell asks for the rest of a command with `> `, too.
@@ -24,7 +27,8 @@ fn once(lines: &mut [Line<'_>]) -> bool {
         // Within a quotation a single line may be quoted once more.
         let alone = run == 1 && line.column == 0;
         if run == 0 || alone || goes_on {
-            goes_on = line.text.ends_with('\\') || line.text.contains("<<");
+            goes_on = line.text.ends_with('\\')
+                || line.signs.has(Signs::MARKUP) && line.text.contains("<<");
             at += run.max(1);
             continue;
         }

@@ -33,52 +33,64 @@ const MIDDLE: &[&str] = &[
 ];
 
 /// Joins what was broken in the list of devices of `ip`.
-pub(super) fn join(lines: Vec<Line<'_>>) -> Vec<Line<'_>> {
-    let mut joined: Vec<Line<'_>> = Vec::with_capacity(lines.len());
+pub(super) fn join(lines: &mut Vec<Line<'_>>) {
     let mut inside = false;
-    for line in lines {
-        let head = is_head(line.text.trim_start());
-        if let Some(before) = joined.last_mut()
-            && inside
-            && line.mark == Mark::Text
-            && before.mark == Mark::Text
-            && !head
+    let mut is_first = true;
+    lines.dedup_by(|line, before| {
+        if std::mem::take(&mut is_first) {
+            inside = goes_on(before, false);
+        }
+        let both = line.mark == Mark::Text && before.mark == Mark::Text;
+        if inside
+            && both
+            && !is_head(&line.text)
             && let Some(between) = broken(&before.text, &line.text)
         {
             let text = format!("{}{between}{}", before.text.trim_end(), line.text.trim());
-            before.text = Cow::Owned(text);
-            continue;
+            before.set_text(Cow::Owned(text));
+            return true;
         }
-        inside = line.mark == Mark::Text
-            && (head || inside && line.text.starts_with([' ', '\t']) && !line.is_blank());
-        joined.push(line);
-    }
-    joined
+        inside = goes_on(line, inside);
+        false
+    });
+}
+
+/// Whether the line behind this one may belong to the list of devices.
+fn goes_on(line: &Line<'_>, inside: bool) -> bool {
+    line.mark == Mark::Text
+        && (is_head(&line.text) || inside && line.text.starts_with([' ', '\t']) && !line.is_blank())
 }
 
 /// What stood between two lines that were one; `None` if they never were.
 fn broken(before: &str, line: &str) -> Option<&'static str> {
     const WIDTHS: &[usize] = &[80, 100, 120, 132];
     let indent = |text: &str| text.len() - text.trim_start().len();
+    // What is indented below a line never was its end.
+    if indent(line) > indent(before) {
+        return None;
+    }
     let first = line.split_whitespace().next()?;
     let width = before.chars().count();
     // Mail breaks at a blank, where the next word would not fit.
     let full = (55..=132).contains(&width) && !before.trim().is_empty();
-    let known = MIDDLE.contains(&first) || before.ends_with(" brd") && first.contains(':');
-    if full && known && indent(line) <= indent(before) {
+    let known = || MIDDLE.contains(&first) || before.ends_with(" brd") && first.contains(':');
+    if full && known() {
         return Some(" ");
     }
     // A terminal breaks wherever its width ends.
-    let prompt = line.contains(['#', '$', '>', '@']);
-    let cut = WIDTHS.contains(&width) && is_head(before) && indent(line) == 0 && !prompt;
+    let prompt = || line.contains(['#', '$', '>', '@']);
+    let cut = WIDTHS.contains(&width) && is_head(before) && indent(line) == 0 && !prompt();
     cut.then_some(if before.ends_with(' ') { " " } else { "" })
 }
 
-/// `2: eth0: <FLAGS`.
+/// `2: eth0: <FLAGS`, indented or not.
 fn is_head(text: &str) -> bool {
+    let text = text.trim_ascii_start();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    if digits == 0 {
+        return false;
+    }
     let rest = text.get(digits..).and_then(|rest| rest.strip_prefix(": "));
-    digits > 0
-        && rest
-            .is_some_and(|rest| rest.split_once(": ").is_some_and(|pair| pair.1.starts_with('<')))
+    let name = rest.and_then(|rest| rest.split_once(' '));
+    name.is_some_and(|(name, flags)| name.ends_with(':') && flags.starts_with('<'))
 }

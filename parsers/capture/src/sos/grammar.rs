@@ -2,6 +2,9 @@
 //!
 //! Only as much as is needed to tell, in a name whose blanks are gone, words from arguments.
 
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
 /// What follows the words.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Hole {
@@ -468,7 +471,9 @@ pub(super) fn well_known(hole: &str) -> Option<&'static str> {
 
 /// Whether a program is in the tables.
 pub(crate) fn is_tool(program: &str) -> bool {
-    TOOLS.iter().any(|tool| tool.name == program)
+    static NAMES: LazyLock<BTreeSet<&str>> =
+        LazyLock::new(|| TOOLS.iter().map(|tool| tool.name).collect());
+    NAMES.contains(program)
 }
 
 /// The programs in the tables.

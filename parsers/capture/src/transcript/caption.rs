@@ -1,6 +1,7 @@
 //! Lines that say which command printed what follows: headings, list items, code in a sentence.
 use super::is_claimed;
 use crate::command::{self, Invocation};
+use crate::packing::signs::{self, Signs};
 use crate::sos::grammar;
 
 /// A command that a line names.
@@ -53,11 +54,11 @@ fn suffix(line: &str) -> Option<Caption<'_>> {
 
 /// Whether something like a prompt stands before the name of a tool, at the cost of a look.
 pub(super) fn may_be_behind_prompt(line: &str) -> bool {
-    // Nearly all letters of an output are these, which are none of the signs.
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '.' | ':' | '-' | '_');
-    let letters = line.char_indices().take_while(|(at, _)| *at <= LONGEST_PROMPT);
-    letters.filter(|(_, c)| !is_plain(*c) && is_sign(*c)).any(|(at, c)| {
-        line.get(at + c.len_utf8()..).is_some_and(|tail| begins_with_tool(tail.trim_start()))
+    let bytes = line.bytes().enumerate().take(LONGEST_PROMPT + 1);
+    bytes.filter(|(_, b)| Signs::of_byte(*b).has(Signs::PROMPT_END)).any(|(at, _)| {
+        // Within a letter of several bytes there is no text.
+        let mut tail = line.get(at..).unwrap_or_default().chars();
+        tail.next().is_some_and(is_sign) && begins_with_tool(tail.as_str().trim_start())
     })
 }
 
@@ -99,24 +100,8 @@ const LONGEST_PROMPT: usize = 80;
 
 /// Whether a prompt may end with it.
 fn is_sign(c: char) -> bool {
-    !c.is_alphanumeric()
-        && !c.is_whitespace()
-        && !matches!(
-            c,
-            ':' | ','
-                | '.'
-                | ';'
-                | '"'
-                | '\''
-                | '`'
-                | '('
-                | '*'
-                | '_'
-                | '-'
-                | '='
-                | '/'
-                | '['
-                | '{'
-                | '|'
-        )
+    match u8::try_from(c) {
+        Ok(b) if b.is_ascii() => b.is_ascii_punctuation() && !signs::is_within_words(b),
+        _ => !c.is_alphanumeric() && !c.is_whitespace(),
+    }
 }

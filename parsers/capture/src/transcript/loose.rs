@@ -5,7 +5,7 @@ use tapline_formats::registry::{self, Format};
 use super::caption::{self, Caption};
 use super::{NO_END, Reader, prompt, prose, split};
 use crate::command::Invocation;
-use crate::packing::{Line, Mark};
+use crate::packing::{Line, Mark, signs::Signs};
 
 /// Commands that were named before their output.
 #[derive(Clone, Debug, Default)]
@@ -38,8 +38,8 @@ pub(super) fn learn(lines: &[Line<'_>]) -> Vec<String> {
         if line.mark != Mark::Text || line.text.len() > 300 {
             continue;
         }
-        // The cheap question first: hardly a line of an output passes for a prompt.
-        if !caption::may_be_behind_prompt(&line.text) {
+        // The cheap questions first: hardly a line of an output passes for a prompt.
+        if !line.signs.has(Signs::PROMPT_END) || !caption::may_be_behind_prompt(&line.text) {
             continue;
         }
         if prompt::find(&line.text, context).is_some() {
@@ -228,7 +228,7 @@ fn body<'a>(line: &Line<'a>, indent: usize, elided: &mut bool) -> Line<'a> {
     let mut line = line.clone();
     if prose::is_elision(&line.text) {
         *elided = true;
-        line.text = "".into();
+        line.set_text("".into());
     }
     let own = line.text.len() - line.text.trim_start_matches(' ').len();
     line.cut_front(own.min(indent));

@@ -69,7 +69,7 @@ pub(super) fn find<'a>(line: &'a str, context: Context<'_>) -> Option<(usize, Pr
         let sign = body.get(..prefix.len()).unwrap_or_default().trim();
         return prompt(host_in(sign), typed, trust, sign);
     }
-    if context.strong_seen && !has_sign(body) {
+    if is_numbered(body) || context.strong_seen && !has_sign(body) {
         return None;
     }
     let inner = without_ornament(body);
@@ -107,6 +107,12 @@ pub(super) fn find<'a>(line: &'a str, context: Context<'_>) -> Option<(usize, Pr
         return prompt(None, body, Trust::Bare, "");
     }
     None
+}
+
+/// `2: eth0: <UP>`: a line of a list, of which there are many.
+pub(super) fn is_numbered(line: &str) -> bool {
+    let digits = line.bytes().take_while(u8::is_ascii_digit).count();
+    digits > 0 && line.get(digits..).is_some_and(|rest| rest.starts_with(": "))
 }
 
 /// Whether a line has anything that all prompts and banners have, known commands alone aside.

@@ -1,5 +1,20 @@
 //! Lines that are no output.
 
+/// What stands around the words for lines that were left out.
+const AROUND: [char; 15] =
+    ['[', ']', '(', ')', '<', '>', '{', '}', '-', '*', ' ', '.', '~', '#', '/'];
+
+/// Whether a line may stand for lines that were left out, as its ends tell.
+pub(super) fn may_be_elision(line: &str) -> bool {
+    let trimmed = line.as_bytes().trim_ascii();
+    let is_around = |b: Option<&u8>| {
+        b.is_some_and(|&b| {
+            !b.is_ascii() || b.is_ascii_punctuation() && AROUND.contains(&char::from(b))
+        })
+    };
+    is_around(trimmed.first()) || is_around(trimmed.last())
+}
+
 /// Stands for lines that somebody took out.
 pub(super) fn is_elision(line: &str) -> bool {
     const LONGEST: usize = 100;
@@ -18,19 +33,19 @@ pub(super) fn is_elision(line: &str) -> bool {
         "trimmed",
         "redacted",
     ];
-    let trimmed = line.trim();
     // Most lines of output are longer, or have nothing around them: that is seen at once.
-    let is_plain = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-    let inside_out = is_plain(trimmed.chars().next()) && is_plain(trimmed.chars().next_back());
-    if inside_out || trimmed.len() > LONGEST {
+    if !may_be_elision(line) {
+        return false;
+    }
+    let trimmed = line.trim();
+    if trimmed.len() > LONGEST {
         return false;
     }
     let dots = trimmed.trim_matches(['[', ']', '(', ')', '<', '>', '{', '}', '-', ' ']);
     if dots == "…" || dots.len() >= 3 && dots.chars().all(|c| matches!(c, '.' | '…' | ' ')) {
         return true;
     }
-    let brackets = ['[', ']', '(', ')', '<', '>', '{', '}', '-', '*', ' ', '.', '…', '~', '#', '/'];
-    let bare = trimmed.trim_matches(brackets);
+    let bare = trimmed.trim_matches(|c| c == '…' || AROUND.contains(&c));
     bare.len() < trimmed.len()
         && bare.split_whitespace().nth(WORDS).is_none()
         && bare

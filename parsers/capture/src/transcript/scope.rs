@@ -28,6 +28,11 @@ impl Scopes {
         }
     }
 
+    /// Whether no shell was started in another.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// `exit`, `logout`.
     pub(super) fn leave(&mut self) {
         self.0.pop();

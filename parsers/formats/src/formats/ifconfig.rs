@@ -200,8 +200,8 @@ impl<'a> Reader<'a> {
     fn start(&mut self, full: &'a str, line: &'a str) {
         let name = full.split(':').next().unwrap_or(full);
         let label = (name.len() < full.len()).then_some(full);
-        let known =
-            self.links.iter().rposition(|link| *link.name == name).filter(|_| label.is_some());
+        // Of the alias only: there may be many devices.
+        let known = label.and_then(|_| self.links.iter().rposition(|link| *link.name == name));
         let link = known.unwrap_or(self.links.len());
         if known.is_none() {
             let at = At::new(Name::new(name), Span::of(self.text, name));

@@ -86,6 +86,7 @@ pub(crate) fn rows<'a>(text: &'a str, call: &Call<'a>, plan: Plan<'a>) -> Outcom
         style: call.style,
         named: &call.columns,
         no_headings: call.no_headings,
+        held_first: "",
         held: Vec::new(),
         columns: None,
         first: Vec::new(),
@@ -146,6 +147,8 @@ struct Reader<'a, 'c> {
     /// `--columns`.
     named: &'c [&'a str],
     no_headings: bool,
+    /// List: the first column of the row that is held.
+    held_first: &'a str,
     /// List: the lines of a row. Table: the line of names, until its rule is seen.
     held: Vec<&'a str>,
     columns: Option<Columns<'a>>,
@@ -204,9 +207,11 @@ impl<'a> Reader<'a, '_> {
             }
             return refused(self.text, body, out, "`column : value`");
         };
-        let first = self.held.first().and_then(|held| column(held).ok());
-        if first.is_some_and(|(_, (it, _))| it == name) {
+        if !self.held.is_empty() && self.held_first == name {
             self.list_row(out);
+        }
+        if self.held.is_empty() {
+            self.held_first = name;
         }
         self.held.push(body);
     }

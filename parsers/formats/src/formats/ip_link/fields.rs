@@ -77,9 +77,10 @@ fn field(input: &str) -> Result<(&str, &str, &str), nom::Err<Expected<'_>>> {
             return Ok((after, key, between(rest, value, last)));
         }
         _ if is_plain_value(value) => {}
+        _ if is_key(key) => {}
         _ if is_bare(key) => return bare,
         // An unknown word before a key has no value.
-        _ if is_key(value) && !is_key(key) => return bare,
+        _ if is_key(value) => return bare,
         _ => {}
     }
     Ok((after, key, value))

@@ -14,7 +14,7 @@ use tapline_core::span::{At, Span};
 
 use super::address::empty;
 use super::kinds::Kind;
-use crate::json::{Fields, array, each_element_of, scalar};
+use crate::json::{Fields, array, each_object_of, scalar};
 use crate::lines::{finish, tool_error};
 use crate::nomx::Expected;
 
@@ -33,7 +33,9 @@ pub(super) fn read(text: &str) -> Option<Outcome<Vec<Link>>> {
             found = true;
             let end = next_heading(rest);
             let (part, after) = rest.split_at_checked(end)?;
-            each_element_of(text, part, &mut out, |raw| link(text, raw, netns.as_ref()));
+            each_object_of(text, part, &mut out, |raw, fields| {
+                link(text, raw, &fields, netns.as_ref())
+            });
             rest = after;
             continue;
         }
@@ -72,8 +74,7 @@ fn next_heading(text: &str) -> usize {
 type Why<T> = Result<T, String>;
 
 /// One device; versions before 5.0 print `{}` for those that a filter leaves out.
-fn link(text: &str, raw: &str, netns: Option<&Netns>) -> Why<Option<Link>> {
-    let fields = Fields::read(raw)?;
+fn link(text: &str, raw: &str, fields: &Fields<'_>, netns: Option<&Netns>) -> Why<Option<Link>> {
     if fields.0.is_empty() {
         return Ok(None);
     }
@@ -175,7 +176,9 @@ fn linkinfo(text: &str, link: &mut Link, raw: &str) -> Why<()> {
                 }
             }
             "info_slave_data" => {
-                for (key, raw) in &Fields::read(raw)?.0 {
+                let data = Fields::read(raw)?;
+                link.other.reserve(data.0.len());
+                for (key, raw) in &data.0 {
                     if key == "state" {
                         link.slave_state = Some(At::new(word(raw), place(text, raw)));
                     } else {

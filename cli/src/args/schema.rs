@@ -1,0 +1,63 @@
+//! Documents that have a schema.
+use clap::ValueEnum;
+
+/// A document that has a schema.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum SchemaKind {
+    /// The file of --baseline
+    Baseline,
+    /// tapline.yaml
+    Config,
+    /// coverage --format json
+    Coverage,
+    /// graph --format json
+    Graph,
+    /// lint --format json
+    Lint,
+    /// reach --format json
+    Reach,
+    /// records, in any format
+    Records,
+    /// rules --format json
+    Rules,
+    /// snapshot
+    Snapshot,
+    /// trace --format json
+    Trace,
+    /// verify --format json
+    Verify,
+}
+
+impl SchemaKind {
+    /// All, by name.
+    pub(crate) const ALL: &[Self] = &[
+        Self::Baseline,
+        Self::Config,
+        Self::Coverage,
+        Self::Graph,
+        Self::Lint,
+        Self::Reach,
+        Self::Records,
+        Self::Rules,
+        Self::Snapshot,
+        Self::Trace,
+        Self::Verify,
+    ];
+
+    /// Its name on the command line and in `docs/schemas/`.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Baseline => "baseline",
+            Self::Config => "config",
+            Self::Coverage => "coverage",
+            Self::Graph => "graph",
+            Self::Lint => "lint",
+            Self::Reach => "reach",
+            Self::Records => "records",
+            Self::Rules => "rules",
+            Self::Snapshot => "snapshot",
+            Self::Trace => "trace",
+            Self::Verify => "verify",
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Where ways end, and where they may: arrived, lost, going round, or not known.
+use tapline_core::need::Need;
+use tapline_core::span::Evidence;
+use tapline_topology::NodeId;
+
+use crate::Answer;
+use crate::truth::Truth;
+
+use super::{
+    Certainty, Crumb, Doubt, End, Next, Node, Outcome, Part, Place, Reason, Walk, Way, device, ends,
+};
+
+impl Walk<'_, '_, '_> {
+    pub(super) fn end(&mut self, way: &mut Way, end: End) {
+        self.keep_considered(way);
+        way.tip = self.tree.add(way.tip, way.guard.take(), Part::End(Box::new(end)));
+    }
+
+    /// What was looked at behind the last hop of a way stands there.
+    pub(super) fn keep_considered(&mut self, way: &mut Way) {
+        let mut at = way.tip;
+        while !way.considered.is_empty() && at > 0 {
+            let Some(node) = self.tree.nodes.get_mut(at) else { return };
+            if let Part::Hop(hop) = &mut node.part {
+                hop.details.considered.append(&mut way.considered);
+            }
+            at = node.parent;
+        }
+    }
+
+    /// An end at which the packet does not arrive.
+    pub(super) fn lost(
+        &mut self,
+        way: &mut Way,
+        outcome: Outcome,
+        reason: Reason,
+        place: Place,
+        evidence: impl IntoIterator<Item = Evidence>,
+    ) {
+        let end = End {
+            outcome,
+            reason: Some(reason),
+            text: reason.text().to_owned(),
+            place,
+            packet: way.packet.clone(),
+            reached: Truth::No,
+            aside: false,
+            hypothetical: false,
+            certainty: Certainty::Proven,
+            evidence: evidence.into_iter().collect(),
+            next: Vec::new(),
+        };
+        self.end(way, end);
+    }
+
+    /// A copy that nobody waits for ends.
+    pub(super) fn aside(&mut self, way: &mut Way, reason: Reason, place: Place) {
+        self.lost(way, Outcome::Blackholed, reason, place, None);
+        if let Some(Node { part: Part::End(end), .. }) = self.tree.nodes.last_mut() {
+            end.aside = true;
+        }
+    }
+
+    /// An end behind which nothing is known.
+    pub(super) fn unknown(
+        &mut self,
+        way: &mut Way,
+        place: Place,
+        reason: Reason,
+        needs: Vec<Need>,
+    ) {
+        let next = Self::next(&place, needs);
+        let end = End {
+            outcome: Outcome::Unknown,
+            reason: Some(reason),
+            text: reason.text().to_owned(),
+            place,
+            packet: way.packet.clone(),
+            reached: Truth::Maybe,
+            aside: false,
+            hypothetical: false,
+            certainty: Certainty::Inferred,
+            evidence: Vec::new(),
+            next,
+        };
+        self.end(way, end);
+    }
+
+    /// It may be lost here: nothing captured tells. Goes on with the way on which it is not.
+    pub(super) fn may_stop(
+        &mut self,
+        way: &mut Way,
+        place: Place,
+        reason: Reason,
+        needs: Vec<Need>,
+    ) {
+        self.may_stop_at(way, place, reason, needs, Vec::new());
+    }
+
+    pub(super) fn may_stop_at(
+        &mut self,
+        way: &mut Way,
+        place: Place,
+        reason: Reason,
+        needs: Vec<Need>,
+        evidence: Vec<Evidence>,
+    ) {
+        let next = Self::next(&place, needs);
+        let text = reason.text().to_owned();
+        let doubt = Doubt { reason, text: text.clone(), place: place.clone(), next, evidence };
+        let end = End {
+            outcome: Outcome::Unknown,
+            reason: Some(reason),
+            text,
+            place,
+            packet: way.packet.clone(),
+            reached: Truth::No,
+            aside: false,
+            hypothetical: true,
+            certainty: Certainty::Inferred,
+            evidence: Vec::new(),
+            next: doubt.next.clone(),
+        };
+        self.fork(way, doubt);
+        let mut stopped = Self::branch(way, "it is lost here");
+        self.end(&mut stopped, end);
+        way.guard = Some("it passes".to_owned());
+    }
+
+    pub(super) fn next(place: &Place, needs: Vec<Need>) -> Vec<Next> {
+        let text = "decides what happens here".to_owned();
+        needs.into_iter().map(|need| Next { text: text.clone(), host: place.host, need }).collect()
+    }
+
+    /// It arrives somewhere: at the goal or not.
+    pub(super) fn arrive(
+        &mut self,
+        way: &mut Way,
+        outcome: Outcome,
+        place: Place,
+        target: ends::Reached<'_>,
+        certainty: Certainty,
+        evidence: impl IntoIterator<Item = Evidence>,
+    ) {
+        let reached = self.goal.is_met(&target);
+        let aside = reached == Truth::No && way.packet.is_multicast() == Some(true);
+        let end = End {
+            outcome,
+            reason: None,
+            text: target.to_string(),
+            place,
+            packet: way.packet.clone(),
+            reached,
+            aside,
+            hypothetical: false,
+            certainty,
+            evidence: evidence.into_iter().collect(),
+            next: Vec::new(),
+        };
+        self.end(way, end);
+    }
+
+    /// Whether a way comes to where it was before, with the same packet.
+    pub(super) fn goes_round(&mut self, way: &mut Way, node: NodeId) -> bool {
+        let crumb = Crumb { node, packet: way.packet.clone() };
+        if way.trail.contains(&crumb) {
+            let place = self.place(node);
+            let end = End {
+                outcome: Outcome::Loops,
+                reason: None,
+                text: "it comes back to where it was".to_owned(),
+                place,
+                packet: way.packet.clone(),
+                reached: Truth::No,
+                aside: false,
+                hypothetical: false,
+                certainty: Certainty::Inferred,
+                evidence: Vec::new(),
+                next: Vec::new(),
+            };
+            self.end(way, end);
+            return true;
+        }
+        way.trail.push(crumb);
+        false
+    }
+
+    /// Whether a device passes frames; ends the way where it does not.
+    pub(super) fn passes(&mut self, way: &mut Way, device: NodeId) -> bool {
+        let place = self.place(device);
+        match self.network.forwarding(device) {
+            Answer::Known(None) => true,
+            Answer::Known(Some(block)) => {
+                let reason = device::reason(&block.why);
+                self.lost(way, Outcome::Blackholed, reason, place, Some(block.evidence));
+                false
+            }
+            Answer::Unknown(needs) => {
+                self.may_stop(way, place, Reason::NotCaptured, needs);
+                true
+            }
+        }
+    }
+}

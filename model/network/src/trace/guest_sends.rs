@@ -1,0 +1,185 @@
+//! A guest sends: its first hop is assumed, since nobody looks into it.
+use std::net::IpAddr;
+
+use tapline_core::ids::Mac;
+use tapline_core::span::Evidence;
+use tapline_topology::graph::VmNic;
+use tapline_topology::{NodeId, Topic};
+
+use crate::Item;
+
+use super::{At, Certainty, Hop, Kind, Outcome, Place, Reason, Walk, Way};
+
+impl<'a> Walk<'_, '_, 'a> {
+    /// A guest sends: its first hop is assumed, since nobody looks into it.
+    pub(super) fn send_from_guest(&mut self, mut way: Way, nic_id: NodeId) {
+        let Some(nic) = self.network.vm_nic(nic_id) else { return };
+        let vm = self.network.vm(nic.vm);
+        let name = vm.map(|vm| vm.name()).unwrap_or_default();
+        let place = Place { host: Some(nic.host), ..Place::default() };
+        if let Some(vm) = vm
+            && vm.active == Some(false)
+        {
+            let at = vm.state.as_ref().map(|state| state.evidence);
+            self.lost(&mut way, Outcome::Blackholed, Reason::GuestOff, place, at);
+            return;
+        }
+        let before = way.packet.clone();
+        let own = nic.data.mac.as_ref().map(|mac| mac.value);
+        let mut hop = Hop::new(Kind::Guest, place.clone(), format!("guest {name} sends"));
+        hop.output = own.map(|mac| mac.to_string().into());
+        hop.certainty = Certainty::Assumed;
+        hop.cite(nic.data.mac.as_ref().map(|mac| mac.evidence));
+        if way.packet.mac_destination().is_none() {
+            let mac = self.first_hop(&mut way, nic, &mut hop);
+            way.packet.set_macs(way.packet.mac_source().or(own), mac);
+        } else {
+            let wanted = way.packet.mac_destination();
+            way.packet.set_macs(way.packet.mac_source().or(own), wanted);
+        }
+        let Some(tap) = self.tracer.tap_of(nic_id) else {
+            self.hop(&mut way, &before, hop);
+            let place = Place {
+                device: nic.data.target.as_ref().map(|target| target.value.clone()),
+                ..place
+            };
+            self.tap_missing(way, nic, place);
+            return;
+        };
+        self.hop(&mut way, &before, hop);
+        if let Some(device) = self.device(tap) {
+            let before = way.packet.clone();
+            let belongs = self
+                .network
+                .interface_of(tap)
+                .map(|port| format!("port of {}", port.data.bridge))
+                .or_else(|| {
+                    let master = self.network.master(tap)?;
+                    Some(format!("member of {}", master.name()))
+                });
+            let words = belongs.unwrap_or_else(|| "in no bridge".to_owned());
+            let mut hop = self.device_hop(device, format!("NIC of the guest, {words}"));
+            hop.input = Some(device.name().into());
+            hop.cite(nic.data.target.as_ref().map(|target| target.evidence));
+            self.hop(&mut way, &before, hop);
+            self.go(way, At::Receive(tap));
+        } else {
+            self.go(way, At::Switch(tap));
+        }
+    }
+
+    pub(super) fn tap_missing(&mut self, mut way: Way, nic: Item<'a, VmNic<'a>>, place: Place) {
+        let root = tapline_core::ids::Netns::Root;
+        let needs = self.network.missing(nic.host, &root, &[Topic::Links]);
+        if needs.is_empty() {
+            let at = nic.data.target.as_ref().map(|target| target.evidence);
+            let reason = Reason::IfNoCarrier;
+            self.lost(&mut way, Outcome::Blackholed, reason, place, at);
+        } else {
+            self.unknown(&mut way, place, Reason::NotCaptured, needs);
+        }
+    }
+
+    /// The MAC that a guest sends to: that of its neighbour on the same subnet, else its gateway's.
+    pub(super) fn first_hop(
+        &mut self,
+        way: &mut Way,
+        nic: Item<'a, VmNic<'a>>,
+        hop: &mut Hop,
+    ) -> Option<Mac> {
+        let to = way.packet.destination()?;
+        let broadcast = matches!(to, IpAddr::V4(four) if four.is_broadcast());
+        if broadcast || super::packet::ARP == way.packet.eth_type().unwrap_or(0) {
+            hop.action.push_str(" to all");
+            return Some(Mac([0xff; 6]));
+        }
+        let Some(from) = way.packet.source() else {
+            // Its address is not known; the router of its segment is.
+            let (gateway, device, at) = self.tracer.router_near(nic.id)?;
+            hop.action.push_str(&format!(" to its gateway {gateway} (assumed)"));
+            hop.assumed = Some(format!("the guest's gateway is {gateway}"));
+            hop.cite(Some(at));
+            way.packet.next_hop = Some(gateway);
+            return self.device(device).and_then(super::device::mac_of);
+        };
+        let subnet = self.tracer.in_subnet_of(nic.id, from);
+        let on_link = subnet.iter().any(|(ip, _, prefix, _)| {
+            ipnet::IpNet::new(*ip, *prefix).is_ok_and(|net| net.contains(&to))
+        });
+        let metadata = to == IpAddr::from([169, 254, 169, 254]);
+        if on_link && !metadata {
+            way.packet.next_hop = Some(to);
+            if let Some((_, device, _, at)) = subnet.iter().find(|(ip, ..)| *ip == to) {
+                hop.action.push_str(&format!(" to {to} on its link (assumed)"));
+                hop.assumed = Some(format!("the guest sends to {to} on its own link"));
+                hop.cite(Some(*at));
+                return self.device(*device).and_then(super::device::mac_of);
+            }
+            let tap = self.tracer.tap_of(nic.id)?;
+            if let Some((_, mac, at)) = self.guest_with(to, tap) {
+                hop.action.push_str(&format!(" to {to} on its link (assumed)"));
+                hop.assumed = Some(format!("the guest sends to {to} on its own link"));
+                hop.cite(Some(at));
+                return Some(mac);
+            }
+            if let Some((mac, at)) = self.neighbour_near(to, tap) {
+                hop.action.push_str(&format!(" to {to} on its link (assumed)"));
+                hop.cite(Some(at));
+                return Some(mac);
+            }
+            if let Some((mac, at)) = self.tracer.responder(to) {
+                hop.action.push_str(&format!(" to {to} on its link, for which flows answer ARP"));
+                hop.cite(Some(at));
+                return Some(mac);
+            }
+            hop.action.push_str(&format!(" to {to} on its link, whose MAC is not known"));
+            return None;
+        }
+        if let Some((gateway, device, at)) = self.tracer.gateway_of(nic.id, from) {
+            hop.action.push_str(&format!(" to its gateway {gateway} (assumed)"));
+            hop.assumed = Some(format!("the guest's gateway is {gateway}"));
+            hop.cite(Some(at));
+            way.packet.next_hop = Some(gateway);
+            return self.device(device).and_then(super::device::mac_of);
+        }
+        // OVN's routers are flows: they answer ARP for their addresses.
+        let gateway = first_of(from, subnet.first().map(|(_, _, prefix, _)| *prefix));
+        way.packet.next_hop = gateway;
+        if let Some((gateway, (mac, at))) =
+            gateway.and_then(|ip| Some((ip, self.tracer.responder(ip)?)))
+        {
+            hop.action.push_str(&format!(" to its gateway {gateway}, which is flows (assumed)"));
+            hop.assumed = Some(format!("the guest's gateway is {gateway}"));
+            hop.cite(Some(at));
+            return Some(mac);
+        }
+        hop.action.push_str(" to its gateway, which is not known");
+        None
+    }
+
+    /// The MAC that a neighbour on the same segment knows an address by.
+    pub(super) fn neighbour_near(&self, ip: IpAddr, tap: NodeId) -> Option<(Mac, Evidence)> {
+        for ((host, netns), all) in self.network.neighbours() {
+            for ((dev, known_ip), known) in all {
+                if *known_ip != ip || known.failed {
+                    continue;
+                }
+                let device = self.network.topology.find_netdev(*host, netns, dev);
+                let near = device.and_then(|device| self.share_segment(tap, device));
+                if near == Some(true)
+                    && let Some(mac) = &known.record.mac
+                {
+                    return Some((mac.value, known.evidence));
+                }
+            }
+        }
+        None
+    }
+}
+
+/// The first address of a subnet, as gateways mostly have it.
+pub(super) fn first_of(ip: IpAddr, prefix: Option<u8>) -> Option<IpAddr> {
+    let IpAddr::V4(four) = ip else { return Some(ip) };
+    let net = ipnet::Ipv4Net::new(four, prefix.unwrap_or(24)).ok()?;
+    net.hosts().next().map(IpAddr::V4)
+}

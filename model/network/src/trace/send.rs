@@ -1,0 +1,259 @@
+//! A device sends a frame.
+use tapline_topology::graph::{ConflictKind, NetdevKind};
+use tapline_topology::{EdgeKind, NodeId, Topic, names};
+
+use crate::uplink;
+
+use super::device::{Device, certainty, line, mac_of, vlan_of};
+use super::{At, Outcome, Reason, Walk, Way};
+
+impl<'a> Walk<'_, '_, 'a> {
+    /// A device sends a frame.
+    pub(super) fn send(&mut self, mut way: Way, node: NodeId) {
+        let Some(device) = self.device(node) else {
+            let place = self.place(node);
+            self.unknown(&mut way, place, Reason::NotCaptured, Vec::new());
+            return;
+        };
+        if !self.passes(&mut way, node) || !self.fits(&mut way, device) {
+            return;
+        }
+        if let Some(interface) = self.network.interface_of(node)
+            && interface.kind == "internal"
+        {
+            self.go(way, At::Switch(interface.id));
+            return;
+        }
+        match device.kind {
+            NetdevKind::Veth => self.send_veth(way, device),
+            NetdevKind::Tap | NetdevKind::Tun => self.send_tap(way, device),
+            NetdevKind::Bridge => self.go(way, At::Bridge { bridge: node, from: None }),
+            NetdevKind::Bond | NetdevKind::Team => self.send_bond(way, device),
+            NetdevKind::Vlan => self.send_vlan(way, device),
+            NetdevKind::Macvlan | NetdevKind::Macvtap | NetdevKind::Ipvlan => {
+                self.send_macvlan(way, device);
+            }
+            NetdevKind::Tunnel => self.send_tunnel(way, device),
+            NetdevKind::Physical => self.go(way, At::Wire(node)),
+            NetdevKind::Loopback => self.go(way, At::Receive(node)),
+            NetdevKind::Dummy => {
+                let place = self.place(node);
+                self.lost(&mut way, Outcome::Blackholed, Reason::L2DeadEnd, place, line(device));
+            }
+            _ if self.network.veth_peer(node).is_some() => self.send_veth(way, device),
+            _ if self.guest_nic(node).is_some() => self.send_tap(way, device),
+            _ if uplink::is_uplink(&device) => self.go(way, At::Wire(node)),
+            _ => {
+                let place = self.place(node);
+                let needs =
+                    self.network.missing(device.host, device.netns(), &[Topic::LinkDetails]);
+                self.unknown(&mut way, place, Reason::NotCaptured, needs);
+            }
+        }
+    }
+
+    /// A frame that is too long for a device is dropped without a word; routing told its sender
+    /// before, if it came from there.
+    pub(super) fn fits(&mut self, way: &mut Way, device: Device<'a>) -> bool {
+        let Some(size) = way.packet.size else { return true };
+        let Some(mtu) = &device.mtu else {
+            let place = self.place(device.id);
+            let needs = self.network.missing(device.host, device.netns(), &[Topic::Links]);
+            self.may_stop(way, place, Reason::NotCaptured, needs);
+            return true;
+        };
+        if size <= mtu.value {
+            return true;
+        }
+        let place = self.place(device.id);
+        self.lost(way, Outcome::Blackholed, Reason::MtuExceededL2, place, Some(mtu.evidence));
+        false
+    }
+
+    pub(super) fn send_veth(&mut self, mut way: Way, device: Device<'a>) {
+        let Some(peer) = self.network.veth_peer(device.id) else {
+            // What a container or a laboratory has for a NIC.
+            if names::is_nic(device.name()) {
+                self.go(way, At::Wire(device.id));
+                return;
+            }
+            let place = self.place(device.id);
+            let missing = self.network.topology.conflicts.iter().find(|conflict| {
+                conflict.kind == ConflictKind::VethPeerMissing
+                    && conflict.nodes.contains(&device.id)
+            });
+            if let Some(conflict) = missing {
+                let evidence = conflict.witnesses.first().map(|witness| witness.evidence);
+                let reason = Reason::VethPeerMissing;
+                self.lost(&mut way, Outcome::Blackholed, reason, place, evidence);
+                return;
+            }
+            let mut needs = self.network.missing(device.host, device.netns(), &[Topic::Links]);
+            if needs.is_empty() {
+                needs.push(Topic::LinkDetails.command(device.netns()));
+            }
+            self.unknown(&mut way, place, Reason::NotCaptured, needs);
+            return;
+        };
+        let edge = self.network.topology.peer(device.id, EdgeKind::VethPeer);
+        let before = way.packet.clone();
+        if peer.netns() != device.netns() {
+            // `skb_scrub_packet`: marks do not leave their namespace.
+            way.packet.set_mark(crate::filter::Mark::NONE);
+        }
+        let action = if peer.netns() == device.netns() {
+            format!("veth pair to {}", peer.name())
+        } else {
+            format!("veth pair into {}", peer.netns())
+        };
+        let mut hop = self.device_hop(device, action);
+        hop.input = Some(device.name().into());
+        hop.output = Some(peer.name().into());
+        hop.cite(line(peer));
+        if let (Some(mtu), Some(far)) = (hop.mtu, &peer.mtu) {
+            hop.mtu = Some(mtu.min(far.value));
+        }
+        if let Some((_, edge)) = edge {
+            hop.certainty = certainty(edge.confidence);
+        }
+        if peer.stub && names::is_nic(device.name()) {
+            self.go(way, At::Wire(device.id));
+            return;
+        }
+        if peer.stub {
+            self.unknown(&mut way, self.place(peer.id), Reason::NotCaptured, Vec::new());
+            return;
+        }
+        self.hop(&mut way, &before, hop);
+        self.go(way, At::Receive(peer.id));
+    }
+
+    pub(super) fn send_tap(&mut self, mut way: Way, device: Device<'a>) {
+        if let Some(nic) = self.guest_nic(device.id) {
+            let before = way.packet.clone();
+            let mut hop = self.device_hop(device, "to the guest");
+            hop.input = Some(device.name().into());
+            self.hop(&mut way, &before, hop);
+            self.go(way, At::Guest(nic));
+            return;
+        }
+        // What a laboratory has for a NIC.
+        if names::is_nic(device.name()) {
+            self.go(way, At::Wire(device.id));
+            return;
+        }
+        let place = self.place(device.id);
+        let mut needs = self.network.missing(device.host, device.netns(), &[Topic::DomainXml]);
+        if needs.is_empty() {
+            needs.push(tapline_core::need::Need::command("ls -l /proc/*/fd /proc/*/fdinfo"));
+        }
+        self.unknown(&mut way, place, Reason::NotCaptured, needs);
+    }
+
+    pub(super) fn send_vlan(&mut self, mut way: Way, device: Device<'a>) {
+        let lower = self.network.topology.out(device.id, EdgeKind::StackedOn);
+        let vid = vlan_of(device);
+        let (Some(vid), Some((lower, _))) = (vid, lower.first()) else {
+            let place = self.place(device.id);
+            let needs = vec![Topic::LinkDetails.command(device.netns())];
+            self.unknown(&mut way, place, Reason::NotCaptured, needs);
+            return;
+        };
+        let before = way.packet.clone();
+        way.packet.frame.push_tag();
+        way.packet.frame.set_vlan(vid);
+        let mut hop = self.device_hop(device, format!("puts on VLAN {vid}"));
+        hop.input = Some(device.name().into());
+        hop.output = Some(self.name(*lower));
+        self.hop(&mut way, &before, hop);
+        self.go(way, At::Send(*lower));
+    }
+
+    pub(super) fn send_macvlan(&mut self, mut way: Way, device: Device<'a>) {
+        let lower = self.network.topology.out(device.id, EdgeKind::StackedOn);
+        let Some(&(lower, _)) = lower.first() else {
+            let place = self.place(device.id);
+            let needs = vec![Topic::LinkDetails.command(device.netns())];
+            self.unknown(&mut way, place, Reason::NotCaptured, needs);
+            return;
+        };
+        let mode = device.data.records.iter().find_map(|seen| seen.record.kind_data.mode.as_ref());
+        let siblings = self.upper_macvlans(lower);
+        let bridged = mode.is_some_and(|mode| mode.value == "bridge");
+        let wanted = way.packet.mac_destination();
+        let sibling = siblings
+            .iter()
+            .find(|other| other.id != device.id && wanted.is_some() && mac_of(**other) == wanted);
+        let before = way.packet.clone();
+        let mut hop = self.device_hop(device, "to the device below");
+        hop.input = Some(device.name().into());
+        if let Some(sibling) = sibling.filter(|_| bridged) {
+            hop.output = Some(sibling.name().into());
+            self.hop(&mut way, &before, hop);
+            self.go(way, At::Receive(sibling.id));
+            return;
+        }
+        hop.output = Some(self.name(lower));
+        self.hop(&mut way, &before, hop);
+        self.go(way, At::Send(lower));
+    }
+
+    /// The member of a bond that sends: the active one, else any of those that work.
+    pub(super) fn send_bond(&mut self, mut way: Way, bond: Device<'a>) {
+        let members: Vec<Device<'a>> = self.network.members(bond.id);
+        let active = bond.data.records.iter().find_map(|seen| {
+            let data = seen.record.kind_data.bond.as_ref()?;
+            Some((data.active_slave.as_ref()?.value.clone(), seen.source))
+        });
+        let from_proc = self.network.nics().bond(bond.id).map(|(source, _)| source);
+        // Where the active one is taken away, any of the others takes its place.
+        let gone = |name: &str| {
+            members.iter().any(|member| member.name() == name && self.is_without(member.id))
+        };
+        let active = active.filter(|(name, _)| !gone(name));
+        let working: Vec<_> = members
+            .iter()
+            .filter(|member| member.usable() != Some(false) && !self.is_without(member.id))
+            .filter(|member| active.as_ref().is_none_or(|(name, _)| member.name() == name.as_str()))
+            .copied()
+            .collect();
+        let place = self.place(bond.id);
+        let _ = from_proc;
+        match working.as_slice() {
+            [] if members.is_empty() => {
+                let needs = self.network.missing(bond.host, bond.netns(), &[Topic::Links]);
+                self.unknown(&mut way, place, Reason::NotCaptured, needs);
+            }
+            [] if members.iter().any(|member| self.is_without(member.id)) => {
+                self.lost_in_gap(&mut way, place);
+            }
+            [] => self.lost(&mut way, Outcome::Blackholed, Reason::IfNoCarrier, place, line(bond)),
+            several => {
+                let several = several.to_vec();
+                let before = way.packet.clone();
+                let mut hop = self.device_hop(bond, "sends by a member");
+                hop.input = Some(bond.name().into());
+                if let [one] = several.as_slice() {
+                    hop.output = Some(one.name().into());
+                }
+                self.hop(&mut way, &before, hop);
+                if let [one] = several.as_slice() {
+                    self.go(way, At::Send(one.id));
+                    return;
+                }
+                let doubt = super::Doubt {
+                    reason: Reason::NotCaptured,
+                    text: "the hash of the bond chooses the member".to_owned(),
+                    place,
+                    next: Vec::new(),
+                    evidence: Vec::new(),
+                };
+                self.fork(&mut way, doubt);
+                for member in several {
+                    let one = Self::branch(&way, format!("by {}", member.name()));
+                    self.go(one, At::Send(member.id));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What is known of each OVS bridge: its flows, its ports by number, and what it has learnt.
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use tapline_core::capture::HostId;
+use tapline_core::ids::Mac;
+use tapline_core::records::Batch;
+use tapline_core::records::openflow::OfPort;
+use tapline_core::span::{Evidence, SourceId};
+use tapline_topology::graph::{OvsBridge, OvsInterface};
+use tapline_topology::{EdgeKind, NodeId};
+
+use crate::{Item, Network, flow};
+
+/// What is known of all OVS bridges.
+#[derive(Debug, Default)]
+pub(super) struct Switches<'a> {
+    all: BTreeMap<NodeId, Switch<'a>>,
+    nothing: OnceLock<Switch<'a>>,
+}
+
+/// What is known of one bridge.
+#[derive(Debug, Default)]
+pub(super) struct Switch<'a> {
+    /// Its flows; `None` where they were not captured whole.
+    pub(super) tables: Option<flow::Tables<'a>>,
+    pub(super) source: Option<SourceId>,
+    /// Its interfaces by number.
+    pub(super) ports: BTreeMap<u32, NodeId>,
+    pub(super) numbers: BTreeMap<NodeId, u32>,
+    /// What it has learnt; `None` where that was not captured.
+    pub(super) fdb: Option<BTreeMap<(u16, Mac), (u32, Evidence)>>,
+    /// The interfaces of each port, in the order of the topology.
+    pub(super) bundles: Vec<(NodeId, Vec<NodeId>)>,
+}
+
+impl<'a> Switches<'a> {
+    pub(super) fn new(network: &Network<'a>) -> Self {
+        let mut all = BTreeMap::new();
+        let mut groups: BTreeMap<(HostId, &str), Vec<_>> = BTreeMap::new();
+        for (source, reading) in network.texts_of("of-group") {
+            let Batch::OfGroups(records) = &reading.records else { continue };
+            for group in records {
+                if let Some(bridge) = group.bridge.as_deref() {
+                    groups.entry((source.host, bridge)).or_default().push(group);
+                }
+            }
+        }
+        for bridge in network.ovs_bridges() {
+            let mut switch = Switch::ports_of(network, bridge);
+            if let Some(dump) = network.flows().best(bridge.host, bridge.name()) {
+                let ports = switch.ports.iter().filter_map(|(number, port)| {
+                    Some((network.topology.node(*port)?.name.clone(), *number))
+                });
+                let of_bridge = groups.remove(&(bridge.host, bridge.name())).unwrap_or_default();
+                let tables = flow::Tables::new(dump.flows.iter().copied())
+                    .with_groups(of_bridge)
+                    .with_ports(ports);
+                switch.tables = Some(tables);
+                switch.source = Some(dump.source);
+            }
+            for (source, entries) in network.ovs_fdb_texts() {
+                let here = source.host == bridge.host
+                    && network.topology.snapshot.completeness(source.id).is_complete();
+                let text_is_of = source.command.args().iter().any(|word| word == bridge.name());
+                if !here || !text_is_of {
+                    continue;
+                }
+                let fdb = switch.fdb.get_or_insert_default();
+                for entry in entries {
+                    let number = match &entry.port.value {
+                        OfPort::Number(number) => Some(*number),
+                        OfPort::Local => Some(OfPort::LOCAL),
+                        OfPort::Name(name) => network
+                            .interface_called(bridge.host, name)
+                            .and_then(|port| switch.numbers.get(&port.id).copied()),
+                    };
+                    let at = Evidence { source: source.id, span: entry.at };
+                    if let Some(number) = number {
+                        fdb.insert((entry.vlan.value, entry.mac.value), (number, at));
+                    }
+                }
+            }
+            all.insert(bridge.id, switch);
+        }
+        Self { all, nothing: OnceLock::new() }
+    }
+
+    pub(super) fn of(&self, bridge: NodeId) -> &Switch<'a> {
+        self.all.get(&bridge).unwrap_or_else(|| self.nothing.get_or_init(Switch::default))
+    }
+}
+
+impl<'a> Switch<'a> {
+    fn ports_of(network: &Network<'a>, bridge: Item<'a, OvsBridge>) -> Self {
+        let mut switch = Self::default();
+        for (port, _) in network.topology.into(bridge.id, EdgeKind::OvsPortOf) {
+            let interfaces: Vec<NodeId> = network
+                .topology
+                .into(port, EdgeKind::OvsInterfaceOf)
+                .into_iter()
+                .map(|(id, _)| id)
+                .collect();
+            for &id in &interfaces {
+                let Some(interface) = network.ovs_interface(id) else { continue };
+                let number = if interface.name() == bridge.name() {
+                    Some(OfPort::LOCAL)
+                } else {
+                    number_of(network, bridge, interface)
+                };
+                if let Some(number) = number {
+                    switch.ports.insert(number, id);
+                    switch.numbers.insert(id, number);
+                }
+            }
+            switch.bundles.push((port, interfaces));
+        }
+        switch
+    }
+
+    pub(super) fn line(&self, flow: &tapline_core::records::openflow::Flow) -> Option<Evidence> {
+        Some(Evidence { source: self.source?, span: flow.at })
+    }
+}
+
+pub(super) fn number_of(
+    network: &Network<'_>,
+    bridge: Item<'_, OvsBridge>,
+    interface: Item<'_, OvsInterface>,
+) -> Option<u32> {
+    let set = interface.ofport.as_ref().and_then(|port| u32::try_from(port.value).ok());
+    let listed = || {
+        network.switches().of(bridge.host, bridge.name()).iter().find_map(|(_, switch)| {
+            let port = switch.ports.iter().find(|port| port.name.value == interface.name())?;
+            match port.port.value {
+                OfPort::Number(number) => Some(number),
+                OfPort::Local => Some(OfPort::LOCAL),
+                OfPort::Name(_) => None,
+            }
+        })
+    };
+    set.or_else(listed)
+}

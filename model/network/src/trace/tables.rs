@@ -1,0 +1,197 @@
+//! The packet filters of all namespaces: which table was printed where, and what a hook asks.
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_core::records::filter::{Addresses, Target};
+use tapline_core::records::netfilter::NetfilterTable;
+use tapline_core::records::nft::NftTable;
+use tapline_core::records::route::Family;
+use tapline_core::span::{Evidence, SourceId};
+
+use crate::Network;
+use crate::filter::{self, BaseChain, Judgement};
+
+use super::netfilter::Pass;
+
+/// A table of `iptables` or a chain of `nft` that a hook asks.
+pub(super) struct Step<'a> {
+    pub(super) asked: Asked<'a>,
+    /// The table, or `nft`.
+    pub(super) name: &'static str,
+    /// It translates: only the first packet of a connection is shown to it.
+    pub(super) nat: bool,
+    priority: i64,
+}
+
+pub(super) enum Asked<'a> {
+    Table(SourceId, &'a NetfilterTable),
+    Chain(SourceId, BaseChain<'a>),
+    /// No rules: the kernel translates what belongs to a connection without them.
+    Nothing,
+}
+
+impl Asked<'_> {
+    /// What it does with a packet.
+    pub(super) fn evaluate(&self, hook: &str, packet: &filter::Packet) -> Option<Judgement> {
+        match self {
+            Self::Table(source, table) => filter::evaluate(*source, table, hook, packet),
+            Self::Chain(source, chain) => chain.evaluate(*source, packet),
+            Self::Nothing => None,
+        }
+    }
+}
+
+/// When a table of `iptables` is asked (`enum nf_ip_hook_priorities` of the kernel).
+fn priority(table: &str, hook: &str) -> i64 {
+    match table {
+        "raw" => -300,
+        "mangle" => -150,
+        "nat" if matches!(hook, "PREROUTING" | "OUTPUT") => -100,
+        "nat" => 100,
+        _ => 0,
+    }
+}
+
+/// The packet filters of all namespaces.
+#[derive(Debug, Default)]
+pub(super) struct Tables<'a> {
+    pub(super) iptables:
+        BTreeMap<(HostId, &'a Netns, Family, &'a str), (SourceId, &'a NetfilterTable)>,
+    pub(super) nft: BTreeMap<(HostId, &'a Netns), (SourceId, &'a [NftTable])>,
+}
+
+impl<'a> Tables<'a> {
+    pub(super) fn new(network: &Network<'a>) -> Self {
+        let mut all = Self::default();
+        for (source, tables) in network.netfilter_texts() {
+            for table in tables.iter().filter(|table| table.committed) {
+                let six = source.command.program().starts_with("ip6");
+                let by_command = if six { Family::Inet6 } else { Family::Inet };
+                let family = table.family.unwrap_or(by_command);
+                let key = (source.host, &source.netns, family, table.table.value.as_str());
+                let new = (source.id, table);
+                all.iptables
+                    .entry(key)
+                    .and_modify(|known| {
+                        if known.1.listing && !table.listing {
+                            *known = new;
+                        }
+                    })
+                    .or_insert(new);
+            }
+        }
+        for (source, tables) in network.nft_texts() {
+            let whole = network.topology.snapshot.completeness(source.id).is_complete();
+            let asked = source.command.args().iter().any(|word| word == "ruleset");
+            if whole && asked {
+                all.nft.entry((source.host, &source.netns)).or_insert((source.id, tables));
+            }
+        }
+        all
+    }
+
+    pub(super) fn table(
+        &self,
+        pass: &Pass,
+        family: Family,
+        name: &str,
+    ) -> Option<(SourceId, &'a NetfilterTable)> {
+        self.iptables.get(&(pass.host, &pass.netns, family, name)).copied()
+    }
+
+    /// What a hook asks, in the order in which the kernel does.
+    pub(super) fn steps(
+        &self,
+        pass: &Pass,
+        family: Family,
+        hook: &str,
+        names: &'static [&'static str],
+    ) -> Vec<Step<'a>> {
+        let mut all: Vec<Step<'_>> = names
+            .iter()
+            .filter_map(|name| {
+                let (source, table) = self.table(pass, family, name)?;
+                let asked = Asked::Table(source, table);
+                Some(Step { asked, name, nat: *name == "nat", priority: priority(name, hook) })
+            })
+            .collect();
+        all.extend(self.chains(pass, family, hook));
+        if names.contains(&"nat") && all.iter().all(|step| !step.nat) {
+            let (name, priority) = ("nat", priority("nat", hook));
+            all.push(Step { asked: Asked::Nothing, name, nat: true, priority });
+        }
+        all.sort_by_key(|step| step.priority);
+        all
+    }
+
+    /// The chains of nft that `iptables` does not print as well.
+    fn chains(&self, pass: &Pass, family: Family, hook: &str) -> Vec<Step<'a>> {
+        let Some(&(source, nft)) = self.nft.get(&(pass.host, &pass.netns)) else {
+            return Vec::new();
+        };
+        let mut all = Vec::new();
+        for base in filter::base_chains(nft, family, &hook.to_ascii_lowercase()) {
+            let printed = self.table(pass, family, &base.table.name.value);
+            let again = printed.is_some_and(|(_, table)| {
+                table.chains.iter().any(|chain| chain.name == base.chain.name.value)
+            });
+            if again && base.table.family != "inet" {
+                continue;
+            }
+            let nat = base.kind == "nat";
+            // Chains that translate are asked where the kernel translates, whatever they say.
+            let priority = if nat { priority("nat", hook) } else { base.priority };
+            all.push(Step { asked: Asked::Chain(source, base), name: "nft", nat, priority });
+        }
+        all
+    }
+
+    /// Every translation of a destination: from what, to what, and where it says so.
+    pub(super) fn destinations(
+        &self,
+    ) -> impl Iterator<Item = (HostId, &'a Netns, IpAddr, IpAddr, Evidence)> + '_ {
+        self.iptables.iter().filter(|(key, _)| key.3 == "nat").flat_map(|(key, (source, table))| {
+            let (host, netns) = (key.0, key.1);
+            table.rules.iter().filter_map(move |rule| {
+                let Some(Target::Dnat(to)) = &rule.action else { return None };
+                let from = rule.conditions.iter().find_map(|condition| match &condition.test {
+                    tapline_core::records::filter::Test::Destination(all) if !condition.not => {
+                        all.first()?.single()
+                    }
+                    _ => None,
+                })?;
+                let at = Evidence { source: *source, span: rule.at };
+                Some((host, netns, from, to.address?, at))
+            })
+        })
+    }
+
+    /// Every pair of address and MAC that a rule lets a guest send with.
+    pub(super) fn guest_addresses(
+        &self,
+    ) -> impl Iterator<Item = (HostId, tapline_core::ids::Mac, IpAddr, Evidence)> + '_ {
+        self.iptables.iter().filter(|(key, _)| key.3 == "filter").flat_map(
+            |(key, (source, table))| {
+                let host = key.0;
+                table.rules.iter().filter_map(move |rule| {
+                    use tapline_core::records::filter::Test;
+                    let mut mac = None;
+                    let mut ip = None;
+                    for condition in rule.conditions.iter().filter(|condition| !condition.not) {
+                        match &condition.test {
+                            Test::MacSource(all) => mac = all.first().copied(),
+                            Test::Source(all) => {
+                                ip = all.first().and_then(Addresses::single);
+                            }
+                            _ => {}
+                        }
+                    }
+                    let at = Evidence { source: *source, span: rule.at };
+                    Some((host, mac?, ip?, at))
+                })
+            },
+        )
+    }
+}
