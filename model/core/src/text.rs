@@ -10,10 +10,9 @@ pub fn lines(text: &str) -> impl Iterator<Item = &str> {
         // What stands behind the last line end is a line only if there is anything.
         let is_line = end < text.len() || !line.is_empty();
         from = end + 1;
-        is_line.then(|| match end < text.len() {
-            true => line.strip_suffix('\r').unwrap_or(line),
-            false => line,
-        })
+        let ended = end < text.len();
+        let line = if ended { line.strip_suffix('\r').unwrap_or(line) } else { line };
+        is_line.then_some(line)
     })
 }
 

@@ -12,7 +12,8 @@ mod walk;
 use tapline_core::Name;
 use tapline_core::records::filter::Target;
 use tapline_core::records::netfilter::NetfilterTable;
-use tapline_core::records::nft::NftTable;
+use tapline_core::records::nft::{NftChain, NftTable};
+use tapline_core::records::route::Family;
 use tapline_core::span::Evidence;
 use tapline_core::span::SourceId;
 
@@ -54,6 +55,8 @@ pub struct Judgement {
     pub untracked: Truth,
     /// What was looked at, where the packet asks for that.
     pub looked: Looked,
+    /// The rules and policies whose counters it moves, in their order; never *no*.
+    pub met: Vec<(Evidence, Truth)>,
 }
 
 /// The rules that were looked at for a packet.
@@ -156,22 +159,14 @@ pub fn evaluate_hook(
     packet: &Packet,
     skip: impl Fn(&NftTable, &str) -> bool,
 ) -> Option<Judgement> {
-    let mut bases = Vec::new();
-    for table in tables.iter().filter(|table| chains::is_about(table, packet.family)) {
-        for chain in &table.chains {
-            let base = chain.kind.as_deref() == Some(kind)
-                && chain.hook.as_ref().is_some_and(|place| place.value == hook);
-            if base && !skip(table, &chain.name.value) {
-                bases.push((chains::priority(chain), table, chain));
-            }
-        }
-    }
-    bases.sort_by_key(|(priority, ..)| *priority);
+    let bases = base_chains(tables, packet.family, hook);
+    let bases = bases.filter(|base| base.kind == kind && !skip(base.table, &base.chain.name.value));
+    let mut bases: Vec<_> = bases.collect();
+    bases.sort_by_key(|base| base.priority);
     let mut all: Option<Judgement> = None;
     let mut packet = packet.clone();
-    for (_, table, chain) in bases {
-        let chains = Chains::of_nft(source, table);
-        let Some(judgement) = walk(&chains, &chain.name.value, &packet) else { continue };
+    for base in bases {
+        let Some(judgement) = base.evaluate(source, &packet) else { continue };
         packet.mark = judgement.mark;
         packet.conn_mark = judgement.conn_mark;
         all = Some(match all {
@@ -183,6 +178,42 @@ pub fn evaluate_hook(
         }
     }
     all
+}
+
+/// A chain of nft that the kernel asks at a hook.
+#[derive(Clone, Copy, Debug)]
+pub struct BaseChain<'a> {
+    /// Its table.
+    pub table: &'a NftTable,
+    /// The chain.
+    pub chain: &'a NftChain,
+    /// `filter`, `nat` or `route`.
+    pub kind: &'a str,
+    /// When it is asked: lower is earlier.
+    pub priority: i64,
+}
+
+impl BaseChain<'_> {
+    /// What it does with a packet.
+    pub fn evaluate(&self, source: SourceId, packet: &Packet) -> Option<Judgement> {
+        walk(&Chains::of_nft(source, self.table), &self.chain.name.value, packet)
+    }
+}
+
+/// The chains that are asked about packets of a family at a hook, as they are printed.
+pub fn base_chains<'a, 'h>(
+    tables: &'a [NftTable],
+    family: Family,
+    hook: &'h str,
+) -> impl Iterator<Item = BaseChain<'a>> + use<'a, 'h> {
+    let about = tables.iter().filter(move |table| chains::is_about(table, family));
+    about.flat_map(move |table| {
+        table.chains.iter().filter_map(move |chain| {
+            let kind = chain.kind.as_deref()?;
+            let here = chain.hook.as_ref().is_some_and(|place| place.value == hook);
+            here.then(|| BaseChain { table, chain, kind, priority: chains::priority(chain) })
+        })
+    })
 }
 
 impl End {
@@ -211,7 +242,11 @@ impl Judgement {
         looked.rules += next.looked.rules;
         looked.met.extend(next.looked.met);
         looked.misses.extend(next.looked.misses);
-        Self { ends, doubts, mark: next.mark, conn_mark: next.conn_mark, marked, untracked, looked }
+        let mut met = self.met;
+        let came = if certain { Truth::Yes } else { Truth::Maybe };
+        met.extend(next.met.into_iter().map(|(at, truth)| (at, truth.and(came))));
+        let (mark, conn_mark) = (next.mark, next.conn_mark);
+        Self { ends, doubts, mark, conn_mark, marked, untracked, looked, met }
     }
 }
 

@@ -43,12 +43,14 @@ pub struct Query<'q> {
     pub iif: Option<&'q str>,
     /// Its mark; `None` where that is not known.
     pub mark: Option<u32>,
+    /// Its type of service; `None` where that is not known.
+    pub tos: Option<u8>,
 }
 
 impl Query<'_> {
     /// What the namespace itself sends, without a mark.
     pub fn own(to: IpAddr) -> Self {
-        Self { to, from: None, iif: None, mark: Some(0) }
+        Self { to, from: None, iif: None, mark: Some(0), tos: Some(0) }
     }
 }
 
@@ -462,8 +464,7 @@ impl<'a> Walk<'_, '_, 'a, '_> {
         let complete = self.is_complete(&name);
         let found = match self.fib.tables.get(&*name) {
             Some(table) => {
-                let (network, to) = (self.fib.network, self.query.to);
-                table.lookup(network, to, suppress, &name, self.devices)
+                table.lookup(self.fib.network, self.query, self.devices, suppress, &name)
             }
             None => Found::Nothing,
         };

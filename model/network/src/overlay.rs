@@ -18,7 +18,8 @@ pub fn route<'a>(
     let interface = network.ovs_interface(tunnel.owner);
     // ovs-vswitchd.conf.db(5), options: a mark that policy rules may ask for.
     let marked = interface.is_some_and(|port| port.data.option("egress_pkt_mark").is_some());
-    let query = Query { to, from: tunnel.source(), iif: None, mark: (!marked).then_some(0) };
+    let query =
+        Query { to, from: tunnel.source(), iif: None, mark: (!marked).then_some(0), tos: None };
     let netns = tunnel.netns_of_underlay(network);
     match network.fib(tunnel.host, netns) {
         Some(fib) => Some(fib.lookup(&query)),

@@ -50,8 +50,11 @@ use std::sync::{Arc, OnceLock};
 use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::records::filter::ConnStates;
+use tapline_core::span::Evidence;
 use tapline_topology::NodeId;
 
+use crate::truth::Truth;
 use crate::{Item, Network};
 
 pub use ends::{EndError, Goal, Start, Target};
@@ -109,6 +112,23 @@ pub struct Connection {
     pub after: Tuple,
     /// Its mark.
     pub mark: crate::filter::Mark,
+}
+
+impl Connection {
+    /// How it is translated.
+    fn translated(&self) -> ConnStates {
+        let (before, after) = (self.before, self.after);
+        let source = |tuple: Tuple| (tuple.source, tuple.source_port);
+        let destination = |tuple: Tuple| (tuple.destination, tuple.destination_port);
+        let mut all = ConnStates::default();
+        if source(before) != source(after) {
+            all = all.with(ConnStates::SNAT);
+        }
+        if destination(before) != destination(after) {
+            all = all.with(ConnStates::DNAT);
+        }
+        all
+    }
 }
 
 /// Ends of a packet.
@@ -269,6 +289,8 @@ struct Walk<'t, 'n, 'a> {
     connections: Vec<Connection>,
     /// Translations that this packet makes.
     made: Vec<Connection>,
+    /// Rules of packet filters that its copies meet.
+    met: Vec<(Evidence, Truth)>,
 }
 
 impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
@@ -285,6 +307,7 @@ impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
             stop_at_ovs: query.stop_at_ovs,
             connections: query.connections.clone(),
             made: Vec::new(),
+            met: Vec::new(),
         }
     }
 

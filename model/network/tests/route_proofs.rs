@@ -2,50 +2,48 @@
 //! captured rules and tables. `routes/make.py` makes the set-ups and their answers.
 #![expect(
     clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "a test may panic, and reads goldens"
+    clippy::print_stdout,
+    reason = "a test may panic, and says what it counts"
 )]
-use std::net::IpAddr;
-use std::path::Path;
+mod proofs;
 
-use tapline_capture::{Input, Options};
+use std::net::IpAddr;
+
+use proofs::{Count, Golden};
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_network::environment::Environment;
 use tapline_network::l3::{Outcome, Query};
 use tapline_network::{Answer, Network};
 
-/// What came of the queries of one set-up.
-#[derive(Default)]
-struct Count {
-    right: usize,
-    open: usize,
-    wrong: Vec<String>,
+fn replay(golden: &Golden) -> Count {
+    golden.with_network(|network| ask(network, golden))
 }
 
-fn replay(name: &str, text: &str) -> Count {
-    let (session, queries) = text.split_once("--------------------\n").unwrap();
-    let input = Input::Text("session".to_owned(), session.to_owned());
-    let captured = tapline_capture::open(&[input], &Options::default()).unwrap();
-    let snapshot = tapline_formats::read(captured);
-    let topology = tapline_topology::build(&snapshot);
-    let environment = Environment::default();
-    let network = Network::new(&topology, None, &environment);
+fn ask(network: &Network<'_>, golden: &Golden) -> Count {
     let fib = network.fib(HostId(0), &Netns::Root).unwrap();
     let mut count = Count::default();
-    for line in queries.lines() {
+    for line in golden.answers.lines() {
         let mut words = line.split('\t');
         let mut next = || words.next().filter(|word| *word != "-");
         let to: IpAddr = next().unwrap().parse().unwrap();
         let from: Option<IpAddr> = next().map(|ip| ip.parse().unwrap());
         let iif = next();
         let mark = next().map_or(0, |mark| mark.parse().unwrap());
-        let kernel = next().unwrap();
-        let query = Query { to, from, iif, mark: Some(mark) };
+        let mut kernel = next().unwrap();
+        // The type of service stands before the answer where there is one.
+        let tos = match kernel.strip_prefix("tos ") {
+            Some(tos) => {
+                let tos = tos.parse().unwrap();
+                kernel = next().unwrap();
+                tos
+            }
+            None => 0,
+        };
+        let query = Query { to, from, iif, mark: Some(mark), tos: Some(tos) };
         let decision = match fib.lookup(&query) {
             Answer::Known(decision) => decision,
             Answer::Unknown(_) => {
-                count.open += 1;
+                count.open("a route is not known");
                 continue;
             }
         };
@@ -69,7 +67,7 @@ fn replay(name: &str, text: &str) -> Count {
         if ours.iter().any(|one| one == kernel) {
             count.right += 1;
         } else {
-            count.wrong.push(format!("{name}: {line} | ours {}", ours.join(" or ")));
+            count.wrong(golden, format!("{line} | ours {}", ours.join(" or ")));
         }
     }
     count
@@ -77,22 +75,6 @@ fn replay(name: &str, text: &str) -> Count {
 
 #[test]
 fn routes_are_those_of_the_kernel() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/routes");
-    let mut all = Count::default();
-    let mut files: Vec<_> =
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    for file in files.iter().filter(|file| file.extension().is_some_and(|end| end == "txt")) {
-        let name = file.file_stem().unwrap().to_string_lossy().into_owned();
-        let text = std::fs::read_to_string(file).unwrap();
-        let count = replay(&name, &text);
-        all.right += count.right;
-        all.open += count.open;
-        all.wrong.extend(count.wrong);
-    }
-    let (wrong, right) = (all.wrong.len(), all.right);
-    let shown = all.wrong.iter().take(20).cloned().collect::<Vec<_>>().join("\n");
-    assert!(wrong == 0, "{wrong} wrong, {right} right, {} open\n{shown}", all.open);
-    println!("{right} right, {} open", all.open);
-    assert!(all.open * 50 < right, "{} of {right} are open", all.open);
+    let all = proofs::replay_all("routes", replay);
+    assert!(all.opened() * 50 < all.right, "{all}");
 }

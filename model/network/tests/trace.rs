@@ -163,6 +163,31 @@ fn filter_that_was_not_captured_leaves_the_answer_open() {
 }
 
 #[test]
+fn translation_is_undone_where_no_chain_of_nft_is_asked() {
+    let own = LO.replace("127.0.0.1/8 scope host lo", "198.51.100.1/32 scope global lo");
+    let chain = "table ip nat {\n\tchain post {\n\t\ttype nat hook postrouting priority srcnat; policy accept;\n\t\tmasquerade\n\t}\n}\n";
+    let text = two_on_a_bridge(&port("forwarding"))
+        .replace(&format!("exec a ip -d address\n{LO}"), &format!("exec a ip -d address\n{own}"))
+        .replace(
+            &format!("exec a iptables-save\n{FILTER}"),
+            &format!("exec a nft list ruleset\n{chain}"),
+        );
+    let back = with_network(&text, |network| {
+        let question = Question {
+            from: "ns:a".to_owned(),
+            to: Some("ip:192.0.2.2".to_owned()),
+            src: Some("198.51.100.1".parse().unwrap()),
+            reverse: true,
+            ..Question::default()
+        };
+        shown(&Tracer::new(network).ask(&question).unwrap().reverse.unwrap())
+    });
+    assert!(back[0].starts_with("yes: delivered"), "{back:?}");
+    let undone = "nw_dst: 192.0.2.1 > 198.51.100.1";
+    assert!(back.iter().any(|hop| hop.contains(undone)), "{back:?}");
+}
+
+#[test]
 fn names_that_several_things_have_are_ambiguous() {
     let text = two_on_a_bridge(&port("forwarding"));
     let refused = ask(&text, "if:eth0", "ip:192.0.2.2", |_| {});

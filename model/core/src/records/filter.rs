@@ -71,6 +71,8 @@ pub enum Test {
     Fragment,
     /// The state of its connection is one of these.
     Connection(ConnStates),
+    /// It answers what opened its connection, or does not.
+    Answer(bool),
     /// These bits of its mark have this value.
     Mark(Masked),
     /// These bits of the mark of its connection have this value.

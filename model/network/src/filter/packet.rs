@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use tapline_core::Name;
 use tapline_core::ids::Mac;
-use tapline_core::records::filter::{Addresses, ConnStates, DeviceName, Masked, Test};
+use tapline_core::records::filter::{Addresses, Condition, ConnStates, DeviceName, Masked, Test};
 use tapline_core::records::route::Family;
 
 use crate::truth::Truth;
@@ -40,6 +40,8 @@ pub struct Packet {
     pub fragment: Option<bool>,
     /// The state of its connection.
     pub state: Option<ConnStates>,
+    /// It answers what opened its connection.
+    pub answer: Option<bool>,
     /// How its connection is translated.
     pub translated: Option<ConnStates>,
     /// Its mark.
@@ -145,6 +147,7 @@ impl Packet {
             tcp_flags: None,
             fragment: None,
             state: None,
+            answer: None,
             translated: None,
             mark: Mark::UNKNOWN,
             conn_mark: Mark::UNKNOWN,
@@ -152,6 +155,21 @@ impl Packet {
             to_host: None,
             explain: false,
         }
+    }
+
+    /// Whether it surely belongs to no connection: then no condition on one is met, not even that
+    /// something is not so, and no mark goes from or to it.
+    pub(super) fn has_no_connection(&self) -> bool {
+        self.state.is_some_and(|state| state.any_of(WITHOUT))
+    }
+
+    /// Whether it meets a condition.
+    pub fn fits(&self, condition: &Condition) -> Truth {
+        let of_connection = matches!(condition.test, Test::ConnMark(_) | Test::Answer(_));
+        if of_connection && self.has_no_connection() {
+            return Truth::No;
+        }
+        self.meets(&condition.test).negate(condition.not)
     }
 
     /// Whether it meets a test.
@@ -180,6 +198,7 @@ impl Packet {
             },
             Test::Fragment => Truth::from(self.fragment),
             Test::Connection(states) => self.has_state(*states),
+            Test::Answer(answer) => Truth::from(self.answer.map(|known| known == *answer)),
             Test::Mark(wanted) => self.mark.fits(*wanted),
             Test::ConnMark(wanted) => self.conn_mark.fits(*wanted),
             Test::MacSource(all) => Truth::from(self.mac_source.map(|mac| all.contains(&mac))),
@@ -240,6 +259,8 @@ const STATES: ConnStates = ConnStates::NEW
     .with(ConnStates::RELATED)
     .with(ConnStates::INVALID)
     .with(ConnStates::UNTRACKED);
+
+const WITHOUT: ConnStates = ConnStates::INVALID.with(ConnStates::UNTRACKED);
 
 const TRANSLATIONS: ConnStates = ConnStates::SNAT.with(ConnStates::DNAT);
 

@@ -2,7 +2,6 @@
 use tapline_core::capture::{Command, FormatId};
 use tapline_core::records::Batch;
 use tapline_core::records::filter::ConnStates;
-use tapline_core::records::route::Family;
 use tapline_formats::registry::by_id;
 
 use super::*;

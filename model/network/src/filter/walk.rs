@@ -33,6 +33,7 @@ pub(super) fn walk(chains: &Chains<'_>, name: &str, packet: &Packet) -> Option<J
             marked: Vec::new(),
             untracked: Truth::No,
             looked: Looked::default(),
+            met: Vec::new(),
         },
         passed: None,
     };
@@ -52,6 +53,9 @@ pub(super) fn walk(chains: &Chains<'_>, name: &str, packet: &Packet) -> Option<J
                 certain: left == Truth::Yes,
             },
         };
+        if let Some(at) = end.evidence {
+            walk.meet(at, left);
+        }
         walk.end(end);
     }
     walk.judgement.conn_mark = walk.packet.conn_mark;
@@ -116,6 +120,7 @@ impl Walk<'_, '_> {
         let left = match rule.body {
             Body::Arguments(conditions, target) => {
                 let met = self.all(rule, conditions);
+                self.meet(rule.evidence, here.and(met));
                 if self.packet.explain {
                     match met {
                         Truth::No => self.miss(rule, conditions.iter()),
@@ -176,7 +181,7 @@ impl Walk<'_, '_> {
     }
 
     fn one(&self, condition: &Condition) -> Truth {
-        self.packet.meets(&condition.test).negate(condition.not)
+        self.packet.fits(condition)
     }
 
     fn statements(
@@ -190,7 +195,13 @@ impl Walk<'_, '_> {
         // What has left the rule on another way than through its end.
         let mut out = Left { on: Truth::No, back: Truth::No };
         let mut inside = here;
+        let mut counted = false;
         for statement in statements {
+            if !counted && !matches!(statement, Statement::If(_)) {
+                // Conditions behind the counter do not keep it from counting.
+                counted = true;
+                self.meet(rule.evidence, inside);
+            }
             match statement {
                 Statement::Counter(..) => {}
                 Statement::If(condition) => {
@@ -231,6 +242,9 @@ impl Walk<'_, '_> {
             if inside == Truth::No {
                 break;
             }
+        }
+        if !counted {
+            self.meet(rule.evidence, inside);
         }
         Left { on: out.on.or(inside), back: out.back }
     }
@@ -354,6 +368,10 @@ impl Walk<'_, '_> {
     }
 
     fn change(&mut self, target: &Target, met: Truth, taken: Truth) {
+        let copies = matches!(target, Target::Mark(Change::Copy { .. }) | Target::ConnMark(_));
+        if copies && self.packet.has_no_connection() {
+            return;
+        }
         let (mark, conn_mark) = (self.packet.mark, self.packet.conn_mark);
         let (new, new_conn) = match target {
             Target::Mark(Change::Set { clear, flip }) => (mark.change(*clear, *flip), conn_mark),
@@ -375,6 +393,12 @@ impl Walk<'_, '_> {
         // Chains that are left early join the marks of packets, not those of connections.
         let sure = taken == Truth::Yes;
         self.packet.conn_mark = if sure { new_conn } else { new_conn.join(conn_mark) };
+    }
+
+    fn meet(&mut self, at: Evidence, truth: Truth) {
+        if truth != Truth::No && self.judgement.met.len() < MAX_KEPT {
+            self.judgement.met.push((at, truth));
+        }
     }
 
     fn finish(&mut self, rule: &Rule<'_>, outcome: Outcome, taken: Truth) {

@@ -56,6 +56,7 @@ pub(super) fn matches(rule: &Rule, query: &Query<'_>, oif: Option<&str>) -> Matc
             // Notes, and what acts only on the result.
             "proto" | "protocol" | "realms" => Match::Yes,
             key if key.starts_with("suppress_") => Match::Yes,
+            "tos" | "dsfield" => fits_service(&field.value.value, query.tos),
             _ if field.value.value == "[detached]" => Match::No,
             _ if field.value.value == "[unresolved]" => Match::Yes,
             _ => Match::Open,
@@ -86,6 +87,24 @@ pub(super) fn suppressed_length(rule: &Rule) -> Option<u8> {
 /// `ip rule` prints prefixes with the host bits that a person typed.
 fn contains(net: IpNet, ip: IpAddr) -> bool {
     net.trunc().contains(&ip)
+}
+
+/// Whether a packet bears the type of service that a rule or a route asks for. Kernels differ in
+/// whether they look at all of its bits or at those of `IPTOS_RT_MASK`.
+pub(super) fn fits_service(wanted: &str, tos: Option<u8>) -> Match {
+    const OLD: u8 = 0x1c;
+    // Bits of congestion are no part of it.
+    const NEW: u8 = 0xfc;
+    let number = match wanted.strip_prefix("0x") {
+        Some(hex) => u8::from_str_radix(hex, 16).ok(),
+        None => wanted.parse().ok(),
+    };
+    let (Some(wanted), Some(tos)) = (number, tos) else { return Match::Open };
+    match (wanted & OLD == tos & OLD, wanted & NEW == tos & NEW) {
+        (true, true) => Match::Yes,
+        (false, false) => Match::No,
+        _ => Match::Open,
+    }
 }
 
 /// `0x1`, `0x1/0xff`, `10`

@@ -12,7 +12,8 @@ use tapline_topology::graph::{RouteTable, Seen};
 
 use crate::{Item, Network};
 
-use super::{Decision, Devices, NextHop, Outcome, Refusal, no_route};
+use super::matching::{Match, fits_service};
+use super::{Decision, Devices, NextHop, Outcome, Query, Refusal, no_route};
 
 /// The routes of one table by prefix; a lookup asks each length that occurs once.
 #[derive(Debug, Default)]
@@ -57,7 +58,12 @@ impl Table {
         }
         #[expect(clippy::iter_over_hash_type, reason = "each list is sorted for itself")]
         for found in table.by_prefix.values_mut() {
-            found.sort_by_key(|&at| routes.get(at).and_then(|route| route.record.metric));
+            found.sort_by_key(|&at| {
+                // Those for a type of service come first (`fib_find_alias`).
+                let record = routes.get(at).map(|route| route.record);
+                let plain = record.is_none_or(|record| service_of(record).is_none());
+                (plain, record.and_then(|record| record.metric))
+            });
         }
         table
     }
@@ -85,26 +91,29 @@ impl Table {
     pub(super) fn lookup<'a>(
         &self,
         network: &Network<'a>,
-        to: IpAddr,
+        query: &Query<'_>,
+        devices: Devices<'_>,
         suppress: Option<u8>,
         name: &str,
-        devices: Devices<'_>,
     ) -> Found<'a> {
         let node = self.id.and_then(|id| network.route_table(id));
         let Some(all) = node.map(|table| table.data.routes.as_slice()) else {
             return Found::Nothing;
         };
+        let to = query.to;
         let lengths = if to.is_ipv4() { &self.inet } else { &self.inet6 };
         for &length in lengths {
-            if suppress.is_some_and(|most| length <= most) {
-                return Found::Nothing;
-            }
             let Ok(net) = IpNet::new(to, length) else { continue };
             let Some(found) = self.by_prefix.get(&net.trunc()) else { continue };
             let routes: Vec<_> = found.iter().filter_map(|&at| all.get(at).copied()).collect();
-            if let Some(found) = choose(&routes, name, devices) {
-                return found;
+            let Some(found) = choose(&routes, name, query.tos, devices) else { continue };
+            // A route that refuses is no result that could be suppressed (`fib_rules_lookup`).
+            let refuses = matches!(&found, Found::Decision(decision)
+                if matches!(decision.outcome, Outcome::Refused(_)));
+            if suppress.is_some_and(|most| length <= most) && !refuses {
+                return Found::Nothing;
             }
+            return found;
         }
         Found::Nothing
     }
@@ -112,10 +121,19 @@ impl Table {
 
 /// The first of several routes of one prefix that can be used. `None` where none can: a shorter
 /// prefix counts then.
-fn choose<'a>(routes: &[Seen<'a, Route>], name: &str, devices: Devices<'_>) -> Option<Found<'a>> {
-    let usable = routes.iter().filter(|route| is_for_plain_packets(route.record));
-    for &route in usable {
+fn choose<'a>(
+    routes: &[Seen<'a, Route>],
+    name: &str,
+    tos: Option<u8>,
+    devices: Devices<'_>,
+) -> Option<Found<'a>> {
+    for &route in routes {
         let record = route.record;
+        match service_of(record).map_or(Match::Yes, |service| fits_service(service, tos)) {
+            Match::Yes => {}
+            Match::No => continue,
+            Match::Open => return Some(Found::Open(Vec::new())),
+        }
         let outcome = match record.kind.as_str() {
             // The lookup in this table ends; the next rule is asked.
             "throw" => return Some(Found::Nothing),
@@ -142,20 +160,22 @@ fn choose<'a>(routes: &[Seen<'a, Route>], name: &str, devices: Devices<'_>) -> O
     None
 }
 
-/// Routes for a type of service are for packets that bear it.
-fn is_for_plain_packets(route: &Route) -> bool {
-    !route.other.iter().any(|field| matches!(field.key.as_str(), "tos" | "dsfield"))
+/// The type of service that a route of IPv4 is for, as it is printed.
+fn service_of(route: &Route) -> Option<&str> {
+    let mut fields = route.other.iter();
+    let field = fields.find(|field| matches!(field.key.as_str(), "tos" | "dsfield"))?;
+    Some(field.value.value.as_str())
 }
 
 /// All next hops of a route that the kernel uses. IPv6 prints a multipath route as several routes
-/// of one metric on some versions of iproute2.
+/// of one metric on some versions of iproute2, and takes any of several such routes.
 fn next_hops<'a>(route: Seen<'a, Route>, siblings: &[Seen<'a, Route>]) -> Vec<NextHop<'a>> {
     let mut hops = hops_of(route);
-    if is_inet6(route.record) && route.record.nexthops.is_empty() {
+    if is_inet6(route.record) {
         let same = |other: &&Seen<'a, Route>| {
             other.record.metric == route.record.metric
                 && !std::ptr::eq(other.record, route.record)
-                && other.record.via.is_some()
+                && (other.record.via.is_some() || !other.record.nexthops.is_empty())
                 && other.source == route.source
         };
         for &other in siblings.iter().filter(same) {

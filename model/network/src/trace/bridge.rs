@@ -46,6 +46,7 @@ impl<'a> Walk<'_, '_, 'a> {
                 // pass, that does not matter.
                 let sure = matches!(sees, Answer::Known(_));
                 let bridged = Bridged { bridge: node, from, to: None, vlan, sure };
+                way.packet.enter_stack();
                 self.go(way, At::Stack(Pass::bridged(bridge, bridged)));
                 return;
             }

@@ -24,6 +24,8 @@ pub(super) struct Tracked {
     after: Tuple,
     /// It is an answer.
     reply: bool,
+    /// How the connection is translated.
+    translated: ConnStates,
     /// No answer was seen so far.
     unreplied: bool,
     mark: Option<u32>,
@@ -63,6 +65,7 @@ impl Walk<'_, '_, '_> {
                         destination_port: other.sport,
                     },
                     reply,
+                    translated: translated(entry),
                     unreplied: entry.flags.iter().any(|flag| flag == "UNREPLIED"),
                     mark: entry.mark,
                     evidence: Evidence { source: source.id, span: entry.at },
@@ -87,11 +90,12 @@ impl Walk<'_, '_, '_> {
             // A packet of a connection that stands: ACK.
             way.packet.frame.set(OfField::TcpFlags, Value::of(0x10));
         }
-        pass.tracked = Some(tracked);
+        way.packet.translated = tracked.translated;
+        pass.tracked = Some(Box::new(tracked));
     }
 
     /// Translates a packet as its entry says, where a hook would.
-    pub(super) fn translate_tracked(&mut self, way: &mut Way, pass: &Pass, tracked: Tracked) {
+    pub(super) fn translate_tracked(&mut self, way: &mut Way, pass: &Pass, tracked: &Tracked) {
         let before = way.packet.clone();
         let (hook, packet) = match pass.stage {
             Stage::Prerouting => ("PREROUTING", &mut way.packet),
@@ -114,12 +118,10 @@ impl Walk<'_, '_, '_> {
         let kind = if destination {
             packet.set_destination(new);
             packet.set_ports(packet.source_port(), new_port);
-            packet.translated = packet.translated.with(ConnStates::DNAT);
             "destination"
         } else {
             packet.set_source(new);
             packet.set_ports(new_port, packet.destination_port());
-            packet.translated = packet.translated.with(ConnStates::SNAT);
             "source"
         };
         let to = new.map_or_else(|| "?".to_owned(), |ip: IpAddr| ip.to_string());
@@ -138,4 +140,17 @@ fn is(known: &conntrack::Tuple, tuple: Tuple) -> bool {
         && same(known.dst, tuple.destination)
         && port(known.sport, tuple.source_port)
         && port(known.dport, tuple.destination_port)
+}
+
+/// How a connection is translated: what its answers go to tells.
+fn translated(entry: &conntrack::Connection) -> ConnStates {
+    let (there, back) = (&entry.original, &entry.reply);
+    let mut all = ConnStates::default();
+    if (there.src, there.sport) != (back.dst, back.dport) {
+        all = all.with(ConnStates::SNAT);
+    }
+    if (there.dst, there.dport) != (back.src, back.sport) {
+        all = all.with(ConnStates::DNAT);
+    }
+    all
 }

@@ -84,7 +84,7 @@ impl Walk<'_, '_, '_> {
         };
         let Some(port) = packet.destination_port() else { return Listener::Unknown };
         // Of a connection that stands a listing of listeners tells nothing.
-        if packet.is_reply() || pass.tracked.is_some() {
+        if packet.established || pass.tracked.is_some() {
             return Listener::Unknown;
         }
         let mut searched = None;

@@ -5,23 +5,24 @@ use tapline_core::records::filter::{ConnStates, Target, Translation};
 use tapline_core::records::route::Family;
 use tapline_topology::NodeId;
 
-use crate::filter;
-
 use super::netfilter::{Pass, Stage};
 use super::packet::ip_number;
-use super::{Certainty, Connection, Packet, Tuple, Walk, Way};
+use super::{Certainty, Connection, Considered, Packet, Tuple, Walk, Way};
 
 impl Walk<'_, '_, '_> {
     /// Whether rules of the table `nat` are asked; undoes for answers what was done for questions.
     pub(super) fn translates(&mut self, way: &mut Way, pass: &Pass) -> bool {
-        if is_untracked(&way.packet) {
+        if has_no_connection(&way.packet) {
             return false;
         }
-        if let Some(tracked) = pass.tracked {
+        if let Some(tracked) = &pass.tracked {
             self.translate_tracked(way, pass, tracked);
             return false;
         }
         if !way.packet.is_reply() {
+            if is_translated(&way.packet, pass) {
+                return false;
+            }
             return pass.bridged.is_none() || way.packet.state.any_of(ConnStates::NEW);
         }
         let before = way.packet.clone();
@@ -59,8 +60,30 @@ impl Walk<'_, '_, '_> {
         false
     }
 
-    /// The mark of the connection of an answer, as the question left it.
-    pub(super) fn known_mark(&self, packet: &Packet, pass: &Pass) -> Option<filter::Mark> {
+    /// Says why rules that translate are not asked.
+    pub(super) fn pass_over(
+        &self,
+        way: &mut Way,
+        pass: &Pass,
+        (hook, table): (&'static str, &'static str),
+    ) {
+        if !self.explain {
+            return;
+        }
+        let known = way.packet.is_reply() || pass.tracked.is_some();
+        let why = if has_no_connection(&way.packet) {
+            "the packet is of no connection"
+        } else if !known && is_translated(&way.packet, pass) {
+            "the packet is translated already"
+        } else {
+            "the connection is known"
+        };
+        let text = format!("{hook} {table}: not asked, {why}");
+        way.considered.push(Considered { text, evidence: Vec::new() });
+    }
+
+    /// The connection of an answer, as the question left it.
+    pub(super) fn known_connection(&self, packet: &Packet, pass: &Pass) -> Option<Connection> {
         if !packet.is_reply() {
             return None;
         }
@@ -71,7 +94,7 @@ impl Walk<'_, '_, '_> {
                 && same(tuple.source, one.after.destination)
                 && same(tuple.destination, one.after.source)
         });
-        known.map(|one| one.mark)
+        known.cloned()
     }
 
     /// Notes what the connection tracker of a namespace knows of the packet now.
@@ -154,7 +177,20 @@ pub(super) fn same(a: Option<IpAddr>, b: Option<IpAddr>) -> bool {
     a.is_some() && a == b
 }
 
-pub(super) fn is_untracked(packet: &Packet) -> bool {
+/// Whether a chain at this hook has translated a packet: that ends the question for the others.
+fn is_translated(packet: &Packet, pass: &Pass) -> bool {
+    let done = match pass.stage {
+        Stage::Prerouting | Stage::Output => ConnStates::DNAT,
+        _ => ConnStates::SNAT,
+    };
+    packet.translated.any_of(done)
+}
+
+fn has_no_connection(packet: &Packet) -> bool {
+    packet.state.any_of(ConnStates::UNTRACKED.with(ConnStates::INVALID))
+}
+
+fn is_untracked(packet: &Packet) -> bool {
     packet.state.any_of(ConnStates::UNTRACKED)
 }
 

@@ -5,18 +5,16 @@ use std::net::IpAddr;
 use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_core::records::filter::ConnStates;
-use tapline_core::records::nft::NftTable;
 use tapline_core::records::route::Family;
 use tapline_topology::graph::Netdev;
 use tapline_topology::{NodeId, Topic};
 
 use crate::Item;
-use crate::filter::{self, Device, Judgement};
+use crate::filter::{self, Device};
 
 use super::conntrack::Tracked;
-use super::nat::is_untracked;
-use super::{At, Considered, Packet, Place, Reason, Tuple, Walk, Way};
+use super::tables::Asked;
+use super::{At, Packet, Place, Reason, Tuple, Walk, Way};
 
 /// Where a packet is in the stack of a namespace.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,7 +30,7 @@ pub(super) struct Pass {
     /// It goes through a bridge, not through the stack.
     pub(super) bridged: Option<Bridged>,
     pub(super) stage: Stage,
-    /// Tables of the hook that it has passed.
+    /// Tables and chains of the hook that it has passed.
     pub(super) table: usize,
     /// The ends of the packet as it came in.
     pub(super) entry: Option<Tuple>,
@@ -40,12 +38,14 @@ pub(super) struct Pass {
     pub(super) doubted: bool,
     /// It was routed again after its destination was translated.
     pub(super) rerouted: bool,
+    /// What became of the first packet of its connection here is known.
+    pub(super) known: bool,
     /// The device that its sender is bound to.
     pub(super) bound: Option<Name>,
     /// It was said that rules of nft may stand beside those of iptables.
     pub(super) beside_said: bool,
     /// The connection that it belongs to, where that was captured.
-    pub(super) tracked: Option<Tracked>,
+    pub(super) tracked: Option<Box<Tracked>>,
 }
 
 /// A frame on its way through a Linux bridge.
@@ -100,6 +100,7 @@ impl Pass {
             entry: None,
             doubted: false,
             rerouted: false,
+            known: false,
             bound: None,
             beside_said: false,
             tracked: None,
@@ -148,7 +149,7 @@ impl Walk<'_, '_, '_> {
         }
     }
 
-    /// Passes one table of a hook.
+    /// Passes the tables and chains of a hook.
     fn filter(
         &mut self,
         mut way: Way,
@@ -164,8 +165,10 @@ impl Walk<'_, '_, '_> {
                 way.packet.take_state();
                 self.track(&mut way, &mut pass);
             }
-            if let Some(mark) = self.known_mark(&way.packet, &pass) {
-                way.packet.conn_mark = mark;
+            if let Some(one) = self.known_connection(&way.packet, &pass) {
+                way.packet.conn_mark = one.mark;
+                way.packet.translated = one.translated();
+                pass.known = true;
             }
         }
         if pass.table == 0 && !pass.doubted && !self.is_filter_known(&pass, family) {
@@ -178,38 +181,26 @@ impl Walk<'_, '_, '_> {
             let needs = self.network.missing(pass.host, &pass.netns, &[Topic::Netfilter]);
             self.may_stop(&mut way, place, Reason::NotCaptured, needs);
         }
-        while let Some(&name) = tables.get(pass.table) {
+        let steps = self.tracer.tables().steps(&pass, family, hook, tables);
+        while let Some(step) = steps.get(pass.table) {
             pass.table += 1;
-            if name == "nat" && !self.translates(&mut way, &pass) {
-                if self.explain {
-                    let text = format!("{hook} nat: not asked, the connection is known");
-                    way.considered.push(Considered { text, evidence: Vec::new() });
-                }
+            if step.nat && !self.translates(&mut way, &pass) {
+                self.pass_over(&mut way, &pass, (hook, step.name));
                 continue;
             }
-            let Some((source, table)) = self.tracer.tables().table(&pass, family, name) else {
-                continue;
-            };
-            self.assume_nothing_beside(&mut way, &mut pass);
+            if matches!(step.asked, Asked::Table(..)) {
+                self.assume_nothing_beside(&mut way, &mut pass);
+            }
             let seen = self.seen(&way.packet, &pass);
-            let Some(judgement) = filter::evaluate(source, table, hook, &seen) else { continue };
-            self.look(&mut way, (hook, name), &judgement);
-            let near = self
-                .nearest(&seen, &judgement, |packet| filter::evaluate(source, table, hook, packet));
-            let waits = self.judge(&mut way, &pass, (hook, name), judgement, near);
-            if waits {
-                return;
+            let Some(judgement) = step.asked.evaluate(hook, &seen) else { continue };
+            // Of a known connection, only the first packet was shown to the rules that translate.
+            if !(step.nat && way.packet.established) {
+                self.met.extend(judgement.met.iter().copied());
             }
-        }
-        let seen = self.seen(&way.packet, &pass);
-        if let Some(judgement) = self.by_nft(&seen, &way.packet, &pass, hook)
-            && pass.table == tables.len()
-        {
-            pass.table += 1;
-            self.look(&mut way, (hook, "nft"), &judgement);
-            let near = self
-                .nearest(&seen, &judgement, |packet| self.by_nft(packet, &way.packet, &pass, hook));
-            if self.judge(&mut way, &pass, (hook, "nft"), judgement, near) {
+            self.look(&mut way, (hook, step.name), &judgement);
+            let near = self.nearest(&seen, &judgement, |packet| step.asked.evaluate(hook, packet));
+            let waits = self.judge(&mut way, &pass, (hook, step.name), judgement, near);
+            if waits {
                 return;
             }
         }
@@ -218,6 +209,9 @@ impl Walk<'_, '_, '_> {
 
     /// The stage behind a hook.
     pub(super) fn behind(&mut self, way: Way, pass: Pass) {
+        if matches!(pass.stage, Stage::Postrouting | Stage::Input) {
+            self.remember(&way.packet, &pass);
+        }
         if let Some(bridged) = pass.bridged {
             match (pass.stage, bridged.to) {
                 (Stage::Prerouting, _) => {
@@ -232,14 +226,11 @@ impl Walk<'_, '_, '_> {
             }
             return;
         }
-        if matches!(pass.stage, Stage::Postrouting | Stage::Input) {
-            self.remember(&way.packet, &pass);
-        }
         let next = match pass.stage {
             Stage::Prerouting => Stage::Route,
             Stage::Input => Stage::Local,
             Stage::Forward => Stage::Postrouting,
-            Stage::Output if way.packet.translated.any_of(ConnStates::DNAT) && !pass.rerouted => {
+            Stage::Output if is_elsewhere(&way.packet, &pass) && !pass.rerouted => {
                 let again = Pass { rerouted: true, output: None, ..pass };
                 self.go(way, At::Stack(again.at(Stage::Route)));
                 return;
@@ -292,6 +283,10 @@ impl Walk<'_, '_, '_> {
             seen.out_port = device(bridged.to);
             seen.out_device = device(bridged.to.map(|_| bridged.bridge));
         }
+        if packet.established && !pass.known {
+            // What became of the first packet tells, and that was not followed.
+            seen.translated = None;
+        }
         let local = packet.destination().map(|ip| self.owns(pass.host, &pass.netns, ip).is_some());
         seen.to_host = local;
         seen
@@ -307,46 +302,9 @@ impl Walk<'_, '_, '_> {
             "no nft rules stand beside those of iptables: nft list ruleset was not captured",
         );
     }
+}
 
-    /// The chains of nft that `iptables` does not print as well.
-    pub(super) fn by_nft(
-        &self,
-        seen: &filter::Packet,
-        packet: &Packet,
-        pass: &Pass,
-        hook: &str,
-    ) -> Option<Judgement> {
-        let tables = self.tracer.tables();
-        let &(source, nft) = tables.nft.get(&(pass.host, &pass.netns))?;
-        let family = packet.family();
-        let again = |table: &NftTable, _: &str| {
-            let printed = matches!(
-                table.name.value.as_str(),
-                "raw" | "mangle" | "nat" | "filter" | "security"
-            );
-            table.family != "inet"
-                && printed
-                && self.tracer.tables().table(pass, family, &table.name.value).is_some()
-        };
-        let hook = hook.to_ascii_lowercase();
-        let mut all = None;
-        for kind in ["route", "nat", "filter"] {
-            let known = packet.is_reply() || pass.tracked.is_some() || is_untracked(packet);
-            if kind == "nat" && known {
-                continue;
-            }
-            let judged = filter::evaluate_hook(source, nft, kind, &hook, seen, again);
-            // The first that does not simply accept decides.
-            if let Some(judgement) = judged {
-                let plain = judgement.ends.iter().all(|end| end.outcome == filter::Outcome::Accept);
-                if !plain || all.is_none() {
-                    all = Some(judgement);
-                }
-                if !plain {
-                    break;
-                }
-            }
-        }
-        all
-    }
+/// Whether a packet goes to another address than it came in with.
+fn is_elsewhere(packet: &Packet, pass: &Pass) -> bool {
+    pass.entry.is_some_and(|entry| entry.destination != packet.destination())
 }

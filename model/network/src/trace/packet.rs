@@ -28,8 +28,10 @@ pub(super) const SOMEBODY: Mac = Mac([0x02, 0, 0, 0, 0, 0x01]);
 pub struct Packet {
     /// Its headers, its mark, and the tunnel that it came by.
     pub frame: FlowPacket,
-    /// It is an answer: its connection is known.
+    /// It is an answer.
     pub reply: bool,
+    /// Packets of its connection went both ways before it.
+    pub established: bool,
     /// The question tells its state at each pass through a connection tracker.
     pub told: bool,
     /// The state of its connection in the namespace that it is in.
@@ -62,6 +64,7 @@ pub struct Inner {
 /// Bits of `ct_state`.
 const EST: u128 = 2;
 const REL: u128 = 4;
+const RPL: u128 = 8;
 const INV: u128 = 16;
 
 impl Packet {
@@ -88,6 +91,7 @@ impl Packet {
         let mut packet = Self {
             frame,
             reply: false,
+            established: false,
             told: false,
             state: ConnStates::NEW,
             conn_mark: Mark::NONE,
@@ -190,6 +194,11 @@ impl Packet {
         u8::try_from(self.number(OfField::IpProto)?).ok()
     }
 
+    /// Its type of service.
+    pub fn tos(&self) -> Option<u8> {
+        u8::try_from(self.number(OfField::IpTos)?).ok()
+    }
+
     /// Sets its protocol.
     pub fn set_protocol(&mut self, protocol: u8) {
         self.frame.set(OfField::IpProto, Value::of(u128::from(protocol)));
@@ -281,10 +290,29 @@ impl Packet {
 
     /// Comes into the stack of a namespace, which knows nothing of what others tracked.
     pub fn enter_stack(&mut self) {
-        self.state = if self.reply { ConnStates::ESTABLISHED } else { ConnStates::NEW };
+        self.state = self.first_state();
         self.translated = ConnStates::default();
         // A new connection has no mark; what an older one has, only its first packet tells.
-        self.conn_mark = if self.reply { Mark::UNKNOWN } else { Mark::NONE };
+        self.conn_mark = if self.established { Mark::UNKNOWN } else { Mark::NONE };
+    }
+
+    /// How the connection tracker of a namespace finds it. Segments that begin no connection of TCP
+    /// are of none (`tcp_conntracks` and `tcp_valid_flags` of the kernel); an acknowledgement may
+    /// belong to one that is older than the tracker.
+    fn first_state(&self) -> ConnStates {
+        const FIN: u128 = 1;
+        const SYN: u128 = 2;
+        const RST: u128 = 4;
+        const ACK: u128 = 16;
+        if self.established {
+            return ConnStates::ESTABLISHED;
+        }
+        let flags = self.number(OfField::TcpFlags).filter(|_| self.protocol() == Some(6));
+        match flags.map(|flags| (flags, flags & (FIN | SYN | RST | ACK))) {
+            // No flags at all: the question did not name them.
+            None | Some((0, _) | (_, SYN | ACK)) => ConnStates::NEW,
+            Some(_) => ConnStates::INVALID,
+        }
     }
 
     /// The bits of its state at each pass through a connection tracker, in their order.
@@ -294,7 +322,7 @@ impl Packet {
         self.frame.next_state = Some(*first);
         self.frame.next_mark = Some(0);
         self.frame.later_states = later.to_vec();
-        self.reply = first & EST != 0;
+        self.be_in(*first);
         self.enter_stack();
     }
 
@@ -304,7 +332,7 @@ impl Packet {
             return;
         }
         let Some(bits) = self.frame.take_state() else { return };
-        self.reply = bits & EST != 0;
+        self.be_in(bits);
         self.enter_stack();
         self.state = match bits {
             bits if bits & INV != 0 => ConnStates::INVALID,
@@ -312,6 +340,12 @@ impl Packet {
             bits if bits & EST != 0 => ConnStates::ESTABLISHED,
             _ => ConnStates::NEW,
         };
+    }
+
+    /// A packet of an established connection goes either way of it.
+    fn be_in(&mut self, bits: u128) {
+        self.established = bits & EST != 0;
+        self.reply = bits & RPL != 0;
     }
 
     /// The packet as a packet filter sees it.
@@ -329,6 +363,7 @@ impl Packet {
         seen.tcp_flags = flags.and_then(|flags| u8::try_from(flags & 0xff).ok());
         seen.fragment = Some(false);
         seen.state = Some(self.state);
+        seen.answer = Some(self.reply);
         seen.translated = Some(self.translated);
         seen.mark = self.mark();
         seen.conn_mark = self.conn_mark;
@@ -356,6 +391,7 @@ impl Packet {
             answer.frame.set(OfField::ArpOp, Value::of(2));
         }
         answer.reply = true;
+        answer.established = true;
         answer.told = false;
         answer.frame.later_states.clear();
         answer.enter_stack();

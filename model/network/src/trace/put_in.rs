@@ -74,7 +74,7 @@ impl Tracer<'_, '_> {
         }
         // What the probe would be answered by does not matter: an answer is let out where questions
         // may not be.
-        probe.reply = false;
+        (probe.reply, probe.established) = (false, false);
         let out = self.trace(&Query {
             from: start,
             to: Some(Goal::Outside),

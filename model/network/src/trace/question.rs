@@ -133,6 +133,11 @@ impl Tracer<'_, '_> {
             None => None,
         };
         let mut packet = Self::packet(question, goal.as_ref())?;
+        if let Some(states) = &question.ct {
+            let all: Result<Vec<u128>, EndError> =
+                states.split(',').map(super::flow_text::ct_states).collect();
+            packet.tell_states(&all?);
+        }
         let from = self.sender(&start, question);
         if to == Some("gateway") {
             let Start::Guest(nic) = start else {
@@ -264,11 +269,6 @@ impl Tracer<'_, '_> {
                     .ok_or_else(|| EndError::Wrong(format!("{text} is no number")))?;
                 packet.frame.set(field, Value::of(u128::from(number)));
             }
-        }
-        if let Some(states) = &question.ct {
-            let all: Result<Vec<u128>, EndError> =
-                states.split(',').map(super::flow_text::ct_states).collect();
-            packet.tell_states(&all?);
         }
         if goal == Some(&Goal::Dhcp) {
             packet.set_source(Some(IpAddr::from([0, 0, 0, 0])));

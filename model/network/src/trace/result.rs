@@ -28,6 +28,8 @@ pub struct Trace {
     pub end: Option<End>,
     /// Translations that the packet makes on its way.
     pub connections: Vec<Connection>,
+    /// The rules and policies of packet filters whose counters its copies move, surely or maybe.
+    pub met: Vec<(Evidence, Truth)>,
     /// The whole tree.
     pub tree: Tree,
 }
@@ -99,7 +101,7 @@ impl Trace {
         let goal = query.to.clone().unwrap_or(Goal::Anywhere);
         let verdict = verdict(&tree, &main, fate, &hops, end.as_ref(), &goal, &ends);
         let branches = branches(&tree, &main);
-        Self { verdict, hops, ends, branches, end, connections: walk.made, tree }
+        Self { verdict, hops, ends, branches, end, connections: walk.made, met: walk.met, tree }
     }
 }
 

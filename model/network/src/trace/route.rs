@@ -48,6 +48,7 @@ impl<'a> Walk<'_, '_, 'a> {
             from: way.packet.source(),
             iif: iif.as_deref(),
             mark: (mark.known == u32::MAX).then_some(mark.value),
+            tos: way.packet.tos(),
         };
         let gone = self.gone_devices(&pass);
         let oif = pass.bound.as_deref().filter(|_| pass.input.is_none());

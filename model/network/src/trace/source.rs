@@ -120,8 +120,9 @@ impl Walk<'_, '_, '_> {
                 &[Topic::AllRoutes],
             ));
         };
-        let query =
-            l3::Query { to: source, from: way.packet.destination(), iif: None, mark: Some(0) };
+        let from = way.packet.destination();
+        let tos = way.packet.tos();
+        let query = l3::Query { to: source, from, iif: None, mark: Some(0), tos };
         let dev = self.name(input);
         let gone = self.gone_devices(pass);
         let found = fib.lookup_by(&query, l3::Devices { oif: None, gone: &gone });

@@ -1,4 +1,4 @@
-//! The packet filters of all namespaces: which table was printed where.
+//! The packet filters of all namespaces: which table was printed where, and what a hook asks.
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -11,8 +11,48 @@ use tapline_core::records::route::Family;
 use tapline_core::span::{Evidence, SourceId};
 
 use crate::Network;
+use crate::filter::{self, BaseChain, Judgement};
 
 use super::netfilter::Pass;
+
+/// A table of `iptables` or a chain of `nft` that a hook asks.
+pub(super) struct Step<'a> {
+    pub(super) asked: Asked<'a>,
+    /// The table, or `nft`.
+    pub(super) name: &'static str,
+    /// It translates: only the first packet of a connection is shown to it.
+    pub(super) nat: bool,
+    priority: i64,
+}
+
+pub(super) enum Asked<'a> {
+    Table(SourceId, &'a NetfilterTable),
+    Chain(SourceId, BaseChain<'a>),
+    /// No rules: the kernel translates what belongs to a connection without them.
+    Nothing,
+}
+
+impl Asked<'_> {
+    /// What it does with a packet.
+    pub(super) fn evaluate(&self, hook: &str, packet: &filter::Packet) -> Option<Judgement> {
+        match self {
+            Self::Table(source, table) => filter::evaluate(*source, table, hook, packet),
+            Self::Chain(source, chain) => chain.evaluate(*source, packet),
+            Self::Nothing => None,
+        }
+    }
+}
+
+/// When a table of `iptables` is asked (`enum nf_ip_hook_priorities` of the kernel).
+fn priority(table: &str, hook: &str) -> i64 {
+    match table {
+        "raw" => -300,
+        "mangle" => -150,
+        "nat" if matches!(hook, "PREROUTING" | "OUTPUT") => -100,
+        "nat" => 100,
+        _ => 0,
+    }
+}
 
 /// The packet filters of all namespaces.
 #[derive(Debug, Default)]
@@ -59,6 +99,53 @@ impl<'a> Tables<'a> {
         name: &str,
     ) -> Option<(SourceId, &'a NetfilterTable)> {
         self.iptables.get(&(pass.host, &pass.netns, family, name)).copied()
+    }
+
+    /// What a hook asks, in the order in which the kernel does.
+    pub(super) fn steps(
+        &self,
+        pass: &Pass,
+        family: Family,
+        hook: &str,
+        names: &'static [&'static str],
+    ) -> Vec<Step<'a>> {
+        let mut all: Vec<Step<'_>> = names
+            .iter()
+            .filter_map(|name| {
+                let (source, table) = self.table(pass, family, name)?;
+                let asked = Asked::Table(source, table);
+                Some(Step { asked, name, nat: *name == "nat", priority: priority(name, hook) })
+            })
+            .collect();
+        all.extend(self.chains(pass, family, hook));
+        if names.contains(&"nat") && all.iter().all(|step| !step.nat) {
+            let (name, priority) = ("nat", priority("nat", hook));
+            all.push(Step { asked: Asked::Nothing, name, nat: true, priority });
+        }
+        all.sort_by_key(|step| step.priority);
+        all
+    }
+
+    /// The chains of nft that `iptables` does not print as well.
+    fn chains(&self, pass: &Pass, family: Family, hook: &str) -> Vec<Step<'a>> {
+        let Some(&(source, nft)) = self.nft.get(&(pass.host, &pass.netns)) else {
+            return Vec::new();
+        };
+        let mut all = Vec::new();
+        for base in filter::base_chains(nft, family, &hook.to_ascii_lowercase()) {
+            let printed = self.table(pass, family, &base.table.name.value);
+            let again = printed.is_some_and(|(_, table)| {
+                table.chains.iter().any(|chain| chain.name == base.chain.name.value)
+            });
+            if again && base.table.family != "inet" {
+                continue;
+            }
+            let nat = base.kind == "nat";
+            // Chains that translate are asked where the kernel translates, whatever they say.
+            let priority = if nat { priority("nat", hook) } else { base.priority };
+            all.push(Step { asked: Asked::Chain(source, base), name: "nft", nat, priority });
+        }
+        all
     }
 
     /// Every translation of a destination: from what, to what, and where it says so.

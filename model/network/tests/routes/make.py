@@ -3,13 +3,13 @@
 `ip route get` says in them. Needs root, iproute2 and veth; run it in this folder.
 
 Each set-up is one file: the texts that would be captured, as a session, and behind a line of dashes
-one query a line: destination, source, incoming device, mark (each `-` where there is none), and what
-the kernel answers."""
+one query a line: destination, source, incoming device, mark (each `-` where there is none), the type
+of service where there is one, and what the kernel answers."""
 import random
 import subprocess
 import sys
 
-SETUPS, QUERIES = 40, 1100
+SETUPS, QUERIES = 56, 1100
 ERRORS = {
     "Network is unreachable": "no-route",
     "No route to host": "unreachable",
@@ -24,6 +24,42 @@ def run(*words, check=True, ns=None):
     if check and done.returncode:
         raise SystemExit(f"{line}: {done.stderr}")
     return done
+
+
+def more(dice, ip, family, net, gateway, devices, tables, plen):
+    """What the first set-ups have not: next hop objects, types of service, many paths in IPv6, rules
+    that refuse. Returns addresses behind these routes."""
+    six = bool(family)
+    targets = []
+    for number in range(1, 4):
+        at = dice.randrange(devices)
+        ip("nexthop", "add", "id", str(number), "via", gateway(at), "dev", f"e{at}", check=False)
+    ip("nexthop", "add", "id", "9", "group", "1/2", check=False)
+    ip("nexthop", "add", "id", "10", "blackhole", *family, check=False)
+    for _ in range(dice.randint(4, 8)):
+        a, b = dice.randint(70, 71), dice.randint(0, 2)
+        prefix = f"{net(a, b)}/64" if six else f"{net(a, b)}0/24"
+        at, other = dice.randrange(devices), dice.randrange(devices)
+        table = ["table", dice.choice(tables)]
+        sort = dice.random()
+        if sort < 0.4:
+            words = [prefix, "nhid", str(dice.choice([1, 2, 3, 9, 10]))]
+        elif sort < 0.6 and not six:
+            words = [prefix, "tos", dice.choice(["0x10", "0x08", "0x04"]), "via", gateway(at), "dev", f"e{at}"]
+        elif sort < 0.9:
+            words = [prefix, "nexthop", "via", gateway(at), "dev", f"e{at}", "nexthop", "via", gateway(other), "dev", f"e{other}"]
+        else:
+            words = [prefix, "via", gateway(at), "dev", f"e{at}"]
+        ip(*family, "route", "add", *words, *table, check=False)
+        ip(*family, "route", "append", prefix, "via", gateway(other), "dev", f"e{other}", *table, check=False)
+        targets.append(net(a, b) + str(dice.choice([1, 5, 9])))
+    for _ in range(3):
+        selector = dice.choice([["tos", "0x10"], ["tos", "0x08"], ["from", f"{net(40, 1)}7"], ["iif", "e0"],
+                                ["to", targets[0]], ["fwmark", "0x2"]])
+        what = dice.choice([["lookup", dice.choice(tables)], ["unreachable"], ["prohibit"], ["blackhole"],
+                            ["lookup", "main", "suppress_prefixlength", str(dice.choice([0, plen - 1]))]])
+        ip(*family, "rule", "add", *selector, *what, "priority", str(dice.randint(10, 33000)), check=False)
+    return targets
 
 
 def make(number):
@@ -101,6 +137,8 @@ def make(number):
         else:
             what = [dice.choice(["blackhole", "unreachable", "prohibit"])]
         ip(*family, "rule", "add", *selector, *what, "priority", str(dice.randint(10, 33000)), check=False)
+    if number > 40:
+        targets += more(dice, ip, family, net, gateway, devices, tables, plen)
     session = ""
     for words in (["-d", "address"], ["rule"], ["-6", "rule"], ["route", "show", "table", "all"],
                   ["-6", "route", "show", "table", "all"]):
@@ -112,6 +150,7 @@ def make(number):
     lines = []
     for _ in range(QUERIES):
         to, mark = dice.choice(targets), dice.choice(["-", "-", "1", "2", "5"])
+        tos = dice.choice([0, 0, 8, 16]) if number > 40 else 0
         words, source, iif = ["ip", *family, "-o", "route", "get", to], "-", "-"
         if dice.random() < 0.5:
             iif, source = f"e{dice.randrange(devices)}", dice.choice(foreign)
@@ -121,6 +160,8 @@ def make(number):
             words += ["from", source]
         if mark != "-":
             words += ["mark", mark]
+        if tos:
+            words += ["tos", hex(tos)]
         done = run(*words, check=False, ns=ns)
         if done.returncode:
             error = done.stderr.strip().removeprefix("RTNETLINK answers: ")
@@ -132,7 +173,8 @@ def make(number):
             else:
                 dev = said[said.index("dev") + 1]
                 answer = f"{said[said.index('via') + 1] if 'via' in said else 'link'} {dev}"
-        lines.append(f"{to}\t{source}\t{iif}\t{mark}\t{answer}\n")
+        service = f"tos {tos}\t" if tos else ""
+        lines.append(f"{to}\t{source}\t{iif}\t{mark}\t{service}{answer}\n")
     with open(f"setup-{number:02}.txt", "w") as file:
         file.write(session + "-" * 20 + "\n" + "".join(sorted(set(lines))))
     for name in (ns, far):

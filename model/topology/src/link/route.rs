@@ -26,7 +26,7 @@ type RouteKey<'a> = (
     Option<Hop<'a>>,
     Option<&'a str>,
     Option<u32>,
-    Option<IpAddr>,
+    (Option<IpAddr>, Option<&'a str>),
     Vec<(Option<Hop<'a>>, Option<&'a str>)>,
 );
 
@@ -160,9 +160,15 @@ fn key<'a>(source: &Source, route: &'a Route) -> RouteKey<'a> {
         route.dev.as_ref().map(|dev| dev.as_str()),
         // No metric is metric 0.
         route.metric.filter(|metric| *metric > 0),
-        route.src,
+        // One for a type of service stands beside one for all.
+        (route.src, service(route)),
         route.nexthops.iter().map(nexthop).collect(),
     )
+}
+
+fn service(route: &Route) -> Option<&str> {
+    let field = route.other.iter().find(|field| matches!(field.key.as_str(), "tos" | "dsfield"))?;
+    Some(field.value.value.as_str())
 }
 
 /// What makes two printed rules one.

@@ -42,9 +42,9 @@ const KINDS: [u8; 256] = kinds();
 
 const fn kinds() -> [u8; 256] {
     let mut all = [0; 256];
-    let mut at = 0;
+    let mut rest: &mut [u8] = &mut all;
     let mut b: u8 = 0;
-    while at < all.len() {
+    while let Some((entry, behind)) = rest.split_first_mut() {
         let beyond_ascii = !b.is_ascii();
         let sign = b.is_ascii_punctuation();
         let mut kinds = 0;
@@ -69,8 +69,8 @@ const fn kinds() -> [u8; 256] {
                 kinds |= Signs::BEYOND_DASHES.0;
             }
         }
-        all[at] = kinds;
-        at += 1;
+        *entry = kinds;
+        rest = behind;
         b = b.wrapping_add(1);
     }
     all

@@ -123,6 +123,7 @@ impl<'a> Reader<'a> {
             "--syn" => Test::TcpFlags { mask: 0x17, set: 0x02 },
             "-f" | "--fragment" => Test::Fragment,
             "--ctstate" | "--state" => self.read(option, ConnStates::of, Test::Connection),
+            "--ctdir" => self.read(option, direction, Test::Answer),
             "--mark" if self.extension == "connmark" => self.read(option, masked, Test::ConnMark),
             "--mark" => self.read(option, masked, Test::Mark),
             "--mac-source" => {
@@ -163,6 +164,14 @@ impl<'a> Reader<'a> {
             }
         })
     }
+}
+
+/// Which way of a connection: `true` for its answers.
+pub(super) fn direction(shown: &str) -> Option<bool> {
+    if shown.eq_ignore_ascii_case("original") {
+        return Some(false);
+    }
+    shown.eq_ignore_ascii_case("reply").then_some(true)
 }
 
 /// Whether an extension tests something without any option.
@@ -373,6 +382,7 @@ mod tests {
             ),
             ("-m udp ! --sport 68", true, Test::SourcePort(vec![68..=68])),
             ("-m conntrack ! --ctstate DNAT", true, Test::Connection(ConnStates::DNAT)),
+            ("-m conntrack --ctdir REPLY", false, Test::Answer(true)),
             ("-m mark --mark 0x1/0xff", false, Test::Mark(Masked { value: 1, mask: 0xff })),
             ("-m connmark --mark 0x1", false, Test::ConnMark(Masked { value: 1, mask: u32::MAX })),
             ("-m icmp --icmp-type 8", false, Test::Icmp { kinds: vec![8], codes: None }),

@@ -3,7 +3,7 @@ use tapline_core::Name;
 use tapline_core::records::filter::{Addresses, ConnStates, DeviceName, Masked, Test, port_range};
 use tapline_core::records::route::Family;
 
-use crate::formats::netfilter::{icmp, integer, network, port, protocol, range};
+use crate::formats::netfilter::{direction, icmp, integer, network, port, protocol, range};
 
 /// Gives the members of a set of the table, as printed; `None` where they are not known.
 pub(super) type Sets<'s> = dyn Fn(&str) -> Option<&'s [Name]> + 's;
@@ -25,6 +25,7 @@ pub(super) enum Key {
     Icmp {
         six: bool,
     },
+    Direction,
     State,
     Status,
     Mark,
@@ -71,6 +72,7 @@ impl Key {
             ("icmpv6", "type") => Self::Icmp { six: true },
             ("ct", "state") => Self::State,
             ("ct", "status") => Self::Status,
+            ("ct", "direction") => Self::Direction,
             ("ct", "mark") => Self::ConnMark,
             ("ether", "saddr") => Self::MacSource,
             ("fib", "saddr" | "daddr") => {
@@ -132,6 +134,10 @@ impl Key {
                 }
                 Test::Icmp { kinds, codes: None }
             }
+            Self::Direction => match values {
+                [one] => Test::Answer(direction(one)?),
+                _ => return None,
+            },
             Self::State | Self::Status => Test::Connection(ConnStates::of(&values.join(","))?),
             Self::Mark => Test::Mark(marked(values, mask)?),
             Self::ConnMark => Test::ConnMark(marked(values, mask)?),
