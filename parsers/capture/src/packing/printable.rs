@@ -9,14 +9,11 @@ use super::Line;
 /// for itself.
 pub(super) fn decode(lines: &mut Vec<Line<'_>>) {
     let parts = announced(lines);
-    let parts = match parts.is_empty() && is_encoded(lines) {
-        true => vec![0..lines.len()],
-        false => parts,
-    };
-    if parts.is_empty() {
+    let whole = parts.is_empty() && is_encoded(lines);
+    if parts.is_empty() && !whole {
         return;
     }
-    let mut of_line = vec![false; lines.len()];
+    let mut of_line = vec![whole; lines.len()];
     for part in parts {
         of_line.get_mut(part).unwrap_or_default().fill(true);
     }
