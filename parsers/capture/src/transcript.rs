@@ -4,6 +4,7 @@
 //! Where no prompt tells, the command is the one that a heading, a sentence or the block of code
 //! before names, and else the output is known by its content. Text around all that is passed over.
 mod caption;
+mod close;
 mod loose;
 mod prompt;
 mod prose;
@@ -12,7 +13,6 @@ mod scope;
 mod split;
 
 use tapline_core::capture::LinePlace;
-use tapline_core::ids::Netns;
 use tapline_formats::registry;
 
 use crate::command::looped::Loop;
@@ -399,125 +399,6 @@ impl<'a> Reader<'a> {
         line.cut_front(indented(&line.text).min(open.indent));
         open.lines.push(line);
     }
-
-    /// Closes the open block.
-    fn end(&mut self, how: End) {
-        let Some(mut open) = self.open.take() else { return };
-        let blank_end = open.lines.last().is_some_and(Line::is_blank);
-        while open.lines.last().is_some_and(Line::is_blank) {
-            open.lines.pop();
-        }
-        let loud = open.runs.len();
-        let claimed: Vec<_> = open.runs.iter().filter(|run| is_claimed(run)).cloned().collect();
-        // The command in a block of code of its own, or above one.
-        if open.lines.is_empty() && how == End::Edge && !claimed.is_empty() {
-            self.pending = Pending { runs: claimed, host: open.host, at: open.at, exact: true };
-            return;
-        }
-        let sure = open.trust == Trust::Strong;
-        if let Some(looped) = open.looped.take().filter(|_| !claimed.is_empty()) {
-            self.done.sure += usize::from(sure);
-            if !self.rounds(&open, &looped, how) && !open.lines.is_empty() {
-                let commands = claimed.iter().map(|claimed| claimed.command.to_string()).collect();
-                self.done.mixed.push((open.first_line.saturating_sub(1).max(1), commands));
-            }
-            return;
-        }
-        if claimed.len() != 1 || loud > 1 {
-            let several = self.several(&open, &claimed, loud);
-            if several || claimed.len() != 1 {
-                self.done.sure += usize::from(sure && several);
-                return;
-            }
-        }
-        let [run] = claimed.as_slice() else { return };
-        self.done.sure += usize::from(sure);
-        // An answer that is empty looks the same as an answer that was not pasted, and a filter
-        // that lets nothing through says nothing of what is there.
-        if open.lines.is_empty() && (run.partial.is_some() || !(sure && how == End::Prompt)) {
-            return;
-        }
-        let nothing = open.lines.is_empty() && blank_end;
-        let bare = open.trust == Trust::Bare;
-        if bare && !looks_like(run, &text_of(&open.lines)) {
-            return;
-        }
-        let partial = open
-            .elided
-            .then(|| "part of the output was left out".to_owned())
-            .or_else(|| (loud > 1).then(|| "printed together with other commands".to_owned()))
-            .or_else(|| nothing.then(|| "no output was pasted".to_owned()))
-            .or_else(|| (bare && how != End::Edge).then(|| NO_END.to_owned()));
-        self.block(run, open.host, &open.lines, open.first_line, partial, false);
-    }
-
-    /// Tells the outputs of several commands apart; false where they cannot be.
-    fn several(&mut self, open: &Open<'_>, claimed: &[Invocation], loud: usize) -> bool {
-        if claimed.is_empty() {
-            self.done.unclaimed += u64::from(loud > 0);
-            self.leave_out(open);
-            return false;
-        }
-        let parts = split::assign(claimed, &open.lines);
-        let all = parts.len() == claimed.len() && loud == claimed.len() && !open.elided;
-        for (run, from, to) in &parts {
-            let Some(lines) = open.lines.get(*from..*to) else { continue };
-            let partial = (!all).then(|| "printed together with other commands".to_owned());
-            let first = lines.first().map_or(open.first_line, |line| line.number);
-            self.block(run, open.host.clone(), lines, first, partial, false);
-        }
-        if parts.is_empty() && claimed.len() > 1 {
-            self.done.unclaimed += 1;
-            if !open.lines.is_empty() {
-                let commands = claimed.iter().map(|claimed| claimed.command.to_string()).collect();
-                self.done.mixed.push((open.first_line.saturating_sub(1).max(1), commands));
-            }
-        }
-        !parts.is_empty()
-    }
-
-    /// Takes note of a command that shows the network, and whose output nothing reads.
-    fn leave_out(&mut self, open: &Open<'_>) {
-        let [run, ..] = open.runs.as_slice() else { return };
-        if open.lines.is_empty() || open.trust == Trust::Bare || !prompt::is_of_network(run) {
-            return;
-        }
-        let line = open.first_line.saturating_sub(1).max(1);
-        let command = run.command.to_string();
-        self.done.left_out.push(Unclaimed { line, command });
-    }
-
-    /// Adds an output.
-    fn block(
-        &mut self,
-        run: &Invocation,
-        host: Option<String>,
-        lines: &[Line<'_>],
-        first_line: u32,
-        partial: Option<String>,
-        by_content: bool,
-    ) {
-        let mut run = run.clone();
-        if run.netns.is_root() && run.host.is_none() {
-            run.netns = self.scopes.netns();
-        }
-        let places = lines.iter().map(|line| LinePlace { line: line.number, column: line.column });
-        let block = Block {
-            entered: run.host.is_some() || self.scopes.is_elsewhere(),
-            host: run.host.clone().or(host),
-            first_line,
-            text: text_of(lines),
-            places: places.collect(),
-            partial: run.partial.clone().or(partial),
-            run,
-            by_content,
-        };
-        if block.run.everywhere {
-            self.done.blocks.extend(by_namespace(&block));
-        } else {
-            self.done.blocks.push(block);
-        }
-    }
 }
 
 /// Why an output without prompts is not whole.
@@ -536,42 +417,6 @@ fn may_be_prompt(line: &Line<'_>) -> bool {
     // `host> command`: tags, and flags in angle brackets, stand elsewhere.
     let angle = || line.text.contains("> ") || line.text.trim_end().ends_with(">>");
     line.signs.has(Signs::PROMPT) || line.signs.has(Signs::ANGLE) && angle()
-}
-
-/// Lines as one text.
-fn text_of(lines: &[Line<'_>]) -> String {
-    let mut text = String::with_capacity(lines.iter().map(|line| line.text.len() + 1).sum());
-    for line in lines {
-        text.push_str(&line.text);
-        text.push('\n');
-    }
-    text
-}
-
-/// Whether the text shows what the command prints.
-fn looks_like(run: &Invocation, text: &str) -> bool {
-    let named = registry::by_command(&run.command);
-    let seen = registry::by_content(text);
-    named.zip(seen).is_some_and(|(named, seen)| named.id == seen.id)
-}
-
-/// Splits the output of `ip -all netns exec` at its headings, `netns: NAME`.
-fn by_namespace(all: &Block) -> Vec<Block> {
-    let mut blocks: Vec<Block> = Vec::new();
-    for (at, line) in all.text.lines().enumerate() {
-        if let Some(name) = line.strip_prefix("netns: ") {
-            let mut run = all.run.clone();
-            run.netns = Netns::Named(name.trim().into());
-            let first_line = all.first_line.saturating_add(u32::try_from(at + 1).unwrap_or(0));
-            let (text, places) = (String::new(), Vec::new());
-            blocks.push(Block { run, first_line, text, places, ..all.clone() });
-        } else if let Some(block) = blocks.last_mut() {
-            block.text.push_str(line);
-            block.text.push('\n');
-            block.places.extend(all.places.get(at));
-        }
-    }
-    blocks
 }
 
 #[cfg(test)]
