@@ -17,10 +17,6 @@ use tapline_network::Network;
 use tapline_network::trace::{End, Outcome, Part, Query, Question, Start, Trace, Tracer};
 use tapline_network::truth::Truth;
 
-fn replay(golden: &Golden) -> Count {
-    golden.with_network(|network| ask(network, golden))
-}
-
 fn ask(network: &Network<'_>, golden: &Golden) -> Count {
     let tracer = Tracer::new(network);
     let snapshot = network.topology.snapshot;
@@ -148,7 +144,7 @@ fn answer(network: &Network<'_>, trace: &Trace) -> Option<Query> {
 
 #[test]
 fn rules_are_met_as_the_kernel_counts() {
-    let all = proofs::replay_all("filters", replay);
+    let all = proofs::replay_all("filters", ask);
     // Sets, owners, limits, statistics, and what is not modelled.
     assert!(all.opened() * 8 < all.right, "{all}");
 }

@@ -13,10 +13,6 @@ use proofs::{Count, Golden};
 use tapline_network::Network;
 use tapline_network::trace::{Outcome, Part, Question, Trace, Tracer};
 
-fn replay(golden: &Golden) -> Count {
-    golden.with_network(|network| ask(network, golden))
-}
-
 fn ask(network: &Network<'_>, golden: &Golden) -> Count {
     let tracer = Tracer::new(network);
     let mut count = Count::default();
@@ -82,5 +78,5 @@ fn looked_up(trace: &Trace) -> BTreeSet<String> {
 
 #[test]
 fn flows_do_what_the_switch_does() {
-    proofs::replay_all("openflow", replay);
+    proofs::replay_all("openflow", ask);
 }

@@ -38,17 +38,10 @@ impl Walk<'_, '_, '_> {
         evidence: impl IntoIterator<Item = Evidence>,
     ) {
         let end = End {
-            outcome,
             reason: Some(reason),
-            text: reason.text().to_owned(),
-            place,
-            packet: way.packet.clone(),
             reached: Truth::No,
-            aside: false,
-            hypothetical: false,
-            certainty: Certainty::Proven,
             evidence: evidence.into_iter().collect(),
-            next: Vec::new(),
+            ..End::new(outcome, reason.text(), place, &way.packet)
         };
         self.end(way, end);
     }
@@ -71,17 +64,10 @@ impl Walk<'_, '_, '_> {
     ) {
         let next = Self::next(&place, needs);
         let end = End {
-            outcome: Outcome::Unknown,
             reason: Some(reason),
-            text: reason.text().to_owned(),
-            place,
-            packet: way.packet.clone(),
-            reached: Truth::Maybe,
-            aside: false,
-            hypothetical: false,
             certainty: Certainty::Inferred,
-            evidence: Vec::new(),
             next,
+            ..End::new(Outcome::Unknown, reason.text(), place, &way.packet)
         };
         self.end(way, end);
     }
@@ -109,17 +95,12 @@ impl Walk<'_, '_, '_> {
         let text = reason.text().to_owned();
         let doubt = Doubt { reason, text: text.clone(), place: place.clone(), next, evidence };
         let end = End {
-            outcome: Outcome::Unknown,
             reason: Some(reason),
-            text,
-            place,
-            packet: way.packet.clone(),
             reached: Truth::No,
-            aside: false,
             hypothetical: true,
             certainty: Certainty::Inferred,
-            evidence: Vec::new(),
             next: doubt.next.clone(),
+            ..End::new(Outcome::Unknown, text, place, &way.packet)
         };
         self.fork(way, doubt);
         let mut stopped = Self::branch(way, "it is lost here");
@@ -145,17 +126,11 @@ impl Walk<'_, '_, '_> {
         let reached = self.goal.is_met(&target);
         let aside = reached == Truth::No && way.packet.is_multicast() == Some(true);
         let end = End {
-            outcome,
-            reason: None,
-            text: target.to_string(),
-            place,
-            packet: way.packet.clone(),
             reached,
             aside,
-            hypothetical: false,
             certainty,
             evidence: evidence.into_iter().collect(),
-            next: Vec::new(),
+            ..End::new(outcome, target.to_string(), place, &way.packet)
         };
         self.end(way, end);
     }
@@ -166,17 +141,9 @@ impl Walk<'_, '_, '_> {
         if way.trail.contains(&crumb) {
             let place = self.place(node);
             let end = End {
-                outcome: Outcome::Loops,
-                reason: None,
-                text: "it comes back to where it was".to_owned(),
-                place,
-                packet: way.packet.clone(),
                 reached: Truth::No,
-                aside: false,
-                hypothetical: false,
                 certainty: Certainty::Inferred,
-                evidence: Vec::new(),
-                next: Vec::new(),
+                ..End::new(Outcome::Loops, "it comes back to where it was", place, &way.packet)
             };
             self.end(way, end);
             return true;

@@ -189,17 +189,15 @@ impl Walk<'_, '_, '_> {
             }
             filter::Outcome::Unknown(name) => {
                 let end_here = End {
-                    outcome: Outcome::Unknown,
                     reason: Some(Reason::NotModelled),
-                    text: format!("what {name} does is not modelled"),
-                    place,
-                    packet: way.packet.clone(),
-                    reached: Truth::Maybe,
-                    aside: false,
-                    hypothetical: false,
                     certainty: Certainty::Inferred,
                     evidence: end.evidence.into_iter().collect(),
-                    next: Vec::new(),
+                    ..End::new(
+                        Outcome::Unknown,
+                        format!("what {name} does is not modelled"),
+                        place,
+                        &way.packet,
+                    )
                 };
                 self.end(&mut way, end_here);
             }

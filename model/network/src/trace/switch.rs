@@ -18,7 +18,6 @@ use super::{
     Certainty, Considered, Doubt, End, FlowDetails, Hop, Kind, Nearest, Outcome, Packet, Place,
     Reason, Walk, Way,
 };
-use crate::truth::Truth;
 
 /// Where one copy of a packet goes.
 enum Out {
@@ -385,17 +384,13 @@ impl<'a> Walk<'_, '_, 'a> {
                 Out::Unknown(reason, needs) => self.unknown(&mut one, place, reason, needs),
                 Out::Controller => {
                     let end = End {
-                        outcome: Outcome::Unknown,
                         reason: Some(Reason::NotModelled),
-                        text: "the controller gets it".to_owned(),
-                        place: Place { controller: true, port: None, ..place },
-                        packet: one.packet.clone(),
-                        reached: Truth::Maybe,
-                        aside: false,
-                        hypothetical: false,
-                        certainty: Certainty::Proven,
-                        evidence: Vec::new(),
-                        next: Vec::new(),
+                        ..End::new(
+                            Outcome::Unknown,
+                            "the controller gets it",
+                            Place { controller: true, port: None, ..place },
+                            &one.packet,
+                        )
                     };
                     self.end(&mut one, end);
                 }

@@ -3,7 +3,6 @@ use tapline_core::records::openflow::OfField;
 use tapline_topology::graph::{NodeData, OvsInterface};
 use tapline_topology::{EdgeKind, NodeId, Presence};
 
-use crate::truth::Truth;
 use crate::{Item, defs, flows};
 
 use super::{At, Certainty, End, Outcome, Reason, Walk, Way, ends};
@@ -19,19 +18,8 @@ impl<'a> Walk<'_, '_, 'a> {
             return;
         }
         if self.stop_at_ovs && interface.kind != "patch" {
-            let end = End {
-                outcome: Outcome::LeavesCapture,
-                reason: None,
-                text: "leaves the bridges of OVS".to_owned(),
-                place,
-                packet: way.packet.clone(),
-                reached: Truth::Maybe,
-                aside: false,
-                hypothetical: false,
-                certainty: Certainty::Proven,
-                evidence: Vec::new(),
-                next: Vec::new(),
-            };
+            let end =
+                End::new(Outcome::LeavesCapture, "leaves the bridges of OVS", place, &way.packet);
             self.end(&mut way, end);
             return;
         }

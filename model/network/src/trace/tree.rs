@@ -278,6 +278,31 @@ pub struct End {
     pub next: Vec<Next>,
 }
 
+impl End {
+    /// A packet ends in a place, and nothing else is known of that: neither why, nor whether it was
+    /// to go there.
+    pub(super) fn new(
+        outcome: Outcome,
+        text: impl Into<String>,
+        place: Place,
+        packet: &Packet,
+    ) -> Self {
+        Self {
+            outcome,
+            reason: None,
+            text: text.into(),
+            place,
+            packet: packet.clone(),
+            reached: Truth::Maybe,
+            aside: false,
+            hypothetical: false,
+            certainty: Certainty::Proven,
+            evidence: Vec::new(),
+            next: Vec::new(),
+        }
+    }
+}
+
 /// A node of the tree.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Part {

@@ -11,7 +11,6 @@ use std::net::IpAddr;
 use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_core::span::Evidence;
 use tapline_topology::graph::{Netdev, NetdevKind};
 use tapline_topology::{EdgeKind, NodeData, NodeId, NodeKey};
 
@@ -19,9 +18,7 @@ use crate::router::{Duty, Router};
 use crate::truth::Truth;
 use crate::{Item, Network, defs, uplink};
 
-use super::{
-    At, Certainty, End, EndError, Goal, Outcome, Part, Place, Reason, Start, Target, Walk, Way,
-};
+use super::{At, End, EndError, Goal, Outcome, Part, Place, Reason, Start, Target, Walk, Way};
 
 /// What is taken away.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -286,17 +283,9 @@ impl Walk<'_, '_, '_> {
             None => (Outcome::Blackholed, Truth::No),
         };
         let end = End {
-            outcome,
             reason: Some(Reason::Without),
-            text,
-            place,
-            packet: way.packet.clone(),
             reached,
-            aside: false,
-            hypothetical: false,
-            certainty: Certainty::Proven,
-            evidence: Vec::<Evidence>::new(),
-            next: Vec::new(),
+            ..End::new(outcome, text, place, &way.packet)
         };
         way.tip = self.tree.add(way.tip, way.guard.take(), Part::End(Box::new(end)));
     }

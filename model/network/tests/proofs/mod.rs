@@ -19,7 +19,7 @@ pub(crate) struct Golden {
 
 impl Golden {
     /// Reads the session and shows its network to `look`.
-    pub(crate) fn with_network<T>(&self, look: impl FnOnce(&Network<'_>) -> T) -> T {
+    fn with_network<T>(&self, look: impl FnOnce(&Network<'_>) -> T) -> T {
         let input = Input::Text("session".to_owned(), self.session.clone());
         let captured = tapline_capture::open(&[input], &Options::default()).unwrap();
         let snapshot = tapline_formats::read(captured);
@@ -68,9 +68,9 @@ impl fmt::Display for Count {
     }
 }
 
-/// Replays every golden of a folder of tests; none may be wrong.
+/// Asks the questions of every golden in a folder of tests; no answer may be wrong.
 #[expect(clippy::disallowed_methods, reason = "reads goldens")]
-pub(crate) fn replay_all(folder: &str, replay: impl Fn(&Golden) -> Count) -> Count {
+pub(crate) fn replay_all(folder: &str, ask: impl Fn(&Network<'_>, &Golden) -> Count) -> Count {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(folder);
     let mut files: Vec<_> =
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -83,7 +83,7 @@ pub(crate) fn replay_all(folder: &str, replay: impl Fn(&Golden) -> Count) -> Cou
         let (session, answers) = text.split_once("--------------------\n").unwrap();
         let name = file.file_stem().unwrap().to_string_lossy().into_owned();
         let golden = Golden { name, session: session.to_owned(), answers: answers.to_owned() };
-        let count = replay(&golden);
+        let count = golden.with_network(|network| ask(network, &golden));
         all.right += count.right;
         all.wrong.extend(count.wrong);
         for (why, number) in count.open {
