@@ -10,22 +10,31 @@ use tapline_analysis::lint::paths::Marks;
 use tapline_capture::{Input, Options};
 use tapline_network::Network;
 use tapline_network::environment::Environment;
-use tapline_topology::Topology;
+use tapline_topology::{Topology, Uplink};
 
 use crate::commands::graph;
 use crate::find;
 use crate::render::{graph_text, paths, show, things};
 use crate::terminal::Terminal;
 
-/// The NICs that a drawing names, without the bridges before their names.
-fn wires(drawn: &str) -> BTreeSet<&str> {
-    let nics = drawn.lines().filter(|line| line.contains("(physical NIC"));
-    nics.filter_map(|line| {
-        let name =
-            line.trim_start_matches([' ', '│', '├', '└', '─', '?', '~']).split(' ').next()?;
-        name.rsplit('/').next()
+/// The names of the lines of a drawing, without the bridges before them, and whether the line has a
+/// cross.
+fn drawn(drawing: &str) -> impl Iterator<Item = (&str, bool)> {
+    drawing.lines().filter_map(|line| {
+        let bare = line.trim_start_matches([' ', '│', '├', '└', '─', '?', '~']);
+        let name = bare.split(' ').next()?;
+        Some((last(name), line.contains('✗')))
     })
-    .collect()
+}
+
+/// The NICs that a drawing names.
+fn wires<'d>(drawing: &'d str, nics: &BTreeSet<String>) -> BTreeSet<&'d str> {
+    drawn(drawing).map(|(name, _)| name).filter(|name| nics.contains(*name)).collect()
+}
+
+/// The hops that a drawing crosses: the names, or the code of a finding about what is not there.
+fn crossed(drawing: &str) -> BTreeSet<&str> {
+    drawn(drawing).filter(|(_, is_crossed)| *is_crossed).map(|(name, _)| name).collect()
 }
 
 /// What a name of a topology ends in: `tap1` of `vm1/tap1`.
@@ -40,20 +49,34 @@ fn compare(capture: &Path) -> (usize, Vec<String>) {
     let snapshot = tapline_formats::read(captured);
     let topology = tapline_topology::build(&snapshot);
     let report = lint::run(&topology, lint::rules::ALL, &lint::Settings::default());
-    let marks = Marks::new(&topology, &report);
     let environment = Environment::default();
     let network = Network::new(&topology, None, &environment);
+    let marks = Marks::new(&network, &report);
     let rows = serde_json::to_value(paths::rows(&topology, &report)).unwrap();
     let rows = rows.as_array().unwrap();
+    let is_nic = |id| topology.uplink(id).is_some_and(Uplink::is_nic);
+    let nics = topology.nodes().filter(|(id, _)| is_nic(*id));
+    let nics: BTreeSet<String> = nics.map(|(_, node)| node.name.to_string()).collect();
     let mut complaints = Vec::new();
     for row in rows {
         let name = name_of(row);
         let (shown, focused) = draw(&topology, &network, &marks, &name);
         let mut complain =
             |what: String| complaints.push(format!("{} {name}: {what}", capture.display()));
-        let (by_show, by_graph) = (wires(&shown), wires(&focused));
+        let named: BTreeSet<&str> =
+            row["wires"].as_array().unwrap().iter().map(|wire| wire.as_str().unwrap()).collect();
+        for (drawing, by) in [(&shown, "show"), (&focused, "graph")] {
+            let by_drawing = wires(drawing, &nics);
+            if by_drawing != named {
+                complain(format!("{by} names {by_drawing:?}, lint --paths {named:?}"));
+            }
+        }
+        let (by_show, by_graph) = (crossed(&shown), crossed(&focused));
         if by_show != by_graph {
-            complain(format!("show names {by_show:?}, graph {by_graph:?}"));
+            complain(format!("show crosses {by_show:?}, graph {by_graph:?}"));
+        }
+        if row["whole"] == false && by_show.is_empty() {
+            complain("broken, and show crosses nothing".to_owned());
         }
         if let Some(end) = row["hops"].as_array().unwrap().last()
             && let Some(why) = differs_at_end(row, end, &shown)
@@ -70,7 +93,7 @@ fn name_of(row: &Value) -> String {
     let (host, start) = (row["host"].as_str().unwrap(), row["start"].as_str().unwrap());
     match row["netns"].as_str() {
         Some(netns) => format!("{host}:{netns}/{start}"),
-        None => format!("{host}:{}", last(start)),
+        None => format!("{host}:{start}"),
     }
 }
 
@@ -78,17 +101,18 @@ fn name_of(row: &Value) -> String {
 fn draw(
     topology: &Topology<'_>,
     network: &Network<'_>,
-    marks: &Marks<'_>,
+    marks: &Marks<'_, '_, '_>,
     name: &str,
 ) -> (String, String) {
     let (mut shown, mut focused) = (Vec::new(), Vec::new());
     let found = find::find(topology, name);
     let paint = Terminal::plain().stdout();
     for thing in things::gather(topology, &found) {
-        show::path(&mut shown, network, marks, thing.main, paint).unwrap();
+        show::path(&mut shown, marks, thing.main, paint).unwrap();
     }
     let chosen = graph::choose(network, &found, 0);
-    graph_text::render(&mut focused, network, &chosen, graph_text::Reach::Wire, paint).unwrap();
+    let reach = graph_text::Reach::Wire;
+    graph_text::render(&mut focused, marks, &chosen, reach, paint).unwrap();
     (String::from_utf8(shown).unwrap(), String::from_utf8(focused).unwrap())
 }
 

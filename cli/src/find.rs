@@ -146,6 +146,7 @@ fn in_scope(topology: &Topology<'_>, wanted: &Wanted<'_>, node: &Node<'_>) -> bo
     let within = wanted.within.is_none_or(|within| match &node.data {
         NodeData::OvsPort(it) => it.bridge == within,
         NodeData::OvsInterface(it) => it.bridge == within || it.port == within,
+        NodeData::VmNic(nic) => topology.node(nic.vm).is_some_and(|vm| vm.name == within),
         _ => node.netns.as_ref().is_some_and(|netns| netns.to_string() == within),
     });
     on_host && within
@@ -167,7 +168,12 @@ fn is_named(wanted: &Wanted<'_>, node: &Node<'_>) -> bool {
                 || same(uuid)
                 || starts(uuid)
         }
-        NodeData::VmNic(it) => mac || starts(it.interface_id.as_ref().map(|id| id.value.as_str())),
+        NodeData::VmNic(it) => {
+            // `instance-00000011/tap03bd15bd-d4`; the device alone is the one of the host.
+            let target = it.target.as_ref().map(|target| target.value.as_str());
+            mac || starts(it.interface_id.as_ref().map(|id| id.value.as_str()))
+                || wanted.within.is_some() && same(target)
+        }
         NodeData::Netdev(it) => {
             let altname = |name: &str| {
                 it.records

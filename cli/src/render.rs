@@ -12,6 +12,7 @@ pub(crate) mod github;
 pub(crate) mod graph_json;
 pub(crate) mod graph_text;
 pub(crate) mod guest_names;
+mod hops;
 pub(crate) mod incomplete;
 pub(crate) mod junit;
 pub(crate) mod lint_json;

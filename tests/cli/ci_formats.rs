@@ -132,7 +132,7 @@ fn sarif_is_as_the_schema_wants_it() {
     assert_eq!(u64::try_from(quote.chars().count()).unwrap(), width);
     assert_eq!(location["logicalLocations"][0]["kind"], "ovs-interface");
     assert_eq!(result["properties"]["host"], "lab7");
-    assert_eq!(result["properties"]["host_key"], "host:lab7");
+    assert_eq!(result["properties"]["host_key"], "a%20b%23ü%3Ac:lab7");
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn junit_has_a_suite_a_host_and_a_test_a_rule() {
     <testsuites name="tapline" tests="2" failures="1" errors="0" skipped="0">
       <testsuite name="lab7" tests="2" failures="1" errors="0" skipped="0">
         <properties>
-          <property name="host-key" value="host:lab7"/>
+          <property name="host-key" value="session:lab7"/>
         </properties>
         <testcase classname="lab7" name="OVS-001 ovs-iface-error">
           <failure type="OVS-001" message="br-int/qvo11111111-11: OVS could not open the device: ]]&gt;&lt;&amp;No such device">

@@ -73,6 +73,29 @@ fn two_machines_of_one_name_are_two() {
 }
 
 #[test]
+fn machines_of_one_name_and_no_id_have_fingerprints_of_their_own() {
+    let folder = Folder::new(&[]);
+    add_host(&folder, "a", "node7", None, 1);
+    add_host(&folder, "b", "node7", None, 2);
+    let prints = |input: &str| -> BTreeSet<String> {
+        let report = run(["lint", "--format", "json", input]).json();
+        texts(&report["findings"], "fingerprint").into_iter().collect()
+    };
+    let (a, b) = (folder.join("a"), folder.join("b"));
+    assert!(!prints(&a).is_empty());
+    assert!(prints(&a).is_disjoint(&prints(&b)));
+    // The folder itself is the same input from within.
+    assert_eq!(prints(&a), prints(&format!("{b}/../a/.")));
+
+    // A baseline is for captures to come, and says so where nothing but a name tells the machine.
+    let file = folder.join("baseline.json");
+    run(["lint", "-q", "--write-baseline", &file, &a]);
+    let ran = run(["lint", "--baseline", &file, &b]);
+    assert!(ran.out.starts_with("no new faults found"), "{}", ran.out);
+    assert!(ran.out.contains("the baseline knows node7 by its name alone"), "{}", ran.out);
+}
+
+#[test]
 fn the_order_of_the_inputs_changes_no_id() {
     let folder = namesakes();
     add_host(&folder, "c", "node7", None, 3);
@@ -106,19 +129,19 @@ fn findings_name_their_record_as_the_records_do() {
          default qlen 1000\n    link/ether 52:54:00:00:02:f0 brd ff:ff:ff:ff:ff:ff\n    \
          inet 192.0.2.10/24 scope global ens3\n       valid_lft forever preferred_lft forever\n";
     let folder = Folder::new(&[
-        ("hostname", "lab7\n"),
-        ("ip_netns", ""),
-        ("ip_-d_address", address),
-        ("ip_route", "192.0.2.0/24 dev ens3 scope link\ndefault via 198.51.100.1 dev ens3\n"),
+        ("c/hostname", "lab7\n"),
+        ("c/ip_netns", ""),
+        ("c/ip_-d_address", address),
+        ("c/ip_route", "192.0.2.0/24 dev ens3 scope link\ndefault via 198.51.100.1 dev ens3\n"),
     ]);
-    let input = folder.join("");
+    let input = folder.join("c");
     let report = run(["lint", "--format", "json", &input]).json();
     let rows = run(["records", "--format", "json", &input]).json();
     let routes: Vec<&Value> =
         rows["records"].as_array().unwrap().iter().filter(|row| row["kind"] == "route").collect();
     let named = texts(&report["findings"], "record");
     let named: Vec<&String> = named.iter().filter(|record| !record.is_empty()).collect();
-    assert_eq!(named, ["host:lab7/record/ip_route/2"]);
+    assert_eq!(named, ["c:lab7/record/ip_route/2"]);
     assert_eq!(routes[1]["at"]["key"], *named[0]);
 }
 

@@ -18,7 +18,7 @@ fn the_path_of_a_tap_leads_from_its_vm_to_the_wire() {
     let path = path(&ran.out);
     let up = [
         "instance-00000070",
-        "fa:16:3e:52:43:c5",
+        "instance-00000070/tap85bcbfb0-bc",
         "tap85bcbfb0-bc",
         "qbr85bcbfb0-bc",
         "qvb85bcbfb0-bc",
@@ -34,6 +34,7 @@ fn the_path_of_a_tap_leads_from_its_vm_to_the_wire() {
     for name in ["br-int/int-br-ex", "br-ex", "enp4s0f1"] {
         assert!(!path.iter().any(|path| path == name), "{name} is in {path:?}");
     }
+    assert!(ran.out.contains("(NIC of a VM, fa:16:3e:52:43:c5)"), "{}", ran.out);
     assert!(ran.out.contains("br-int/qvo85bcbfb0-bc (OVS port, tag 1)"), "{}", ran.out);
     assert!(ran.out.contains("node2!brctl_show:"), "{}", ran.out);
 }

@@ -2,6 +2,8 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::io::Write as _;
 
+use tapline_analysis::lint;
+use tapline_analysis::lint::paths::Marks;
 use tapline_network::Network;
 use tapline_network::environment::Environment;
 use tapline_network::path::Paths;
@@ -32,7 +34,10 @@ pub(crate) fn run(args: &Graph, terminal: &Terminal) -> Result<Status> {
                 Some(_) => graph_text::Reach::Wire,
                 None => graph_text::Reach::Switch,
             };
-            graph_text::render(&mut out, &network, &chosen, reach, terminal.stdout())?;
+            let report = lint::run(&topology, lint::rules::ALL, &lint::Settings::default());
+            let marks = Marks::new(&network, &report);
+            let paint = terminal.stdout();
+            graph_text::render(&mut out, &marks, &chosen, reach, paint)?;
         }
         GraphFormat::Dot => dot::render(&mut out, &drawing::draw(&topology, &chosen))?,
         GraphFormat::Mermaid => mermaid::render(&mut out, &drawing::draw(&topology, &chosen))?,

@@ -38,12 +38,12 @@ fn answer(args: &Show, topology: &Topology<'_>, terminal: &Terminal) -> Result<S
         let environment = Environment::default();
         let network = Network::new(topology, None, &environment);
         let report = lint::run(topology, lint::rules::ALL, &lint::Settings::default());
-        let marks = Marks::new(topology, &report);
+        let marks = Marks::new(&network, &report);
         for (n, thing) in found.iter().enumerate() {
             if n > 0 {
                 writeln!(out)?;
             }
-            show::thing(&mut out, &network, &marks, thing, &args.name, args.all, terminal)?;
+            show::thing(&mut out, &marks, thing, &args.name, args.all, terminal)?;
         }
     }
     out.flush()?;

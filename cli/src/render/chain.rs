@@ -1,13 +1,15 @@
 //! The paths from a thing to its VMs or namespaces and to the wire, as trees.
 use std::io::{self, Write};
 
-use tapline_analysis::lint::paths::Marks;
+use tapline_analysis::lint::paths::{Cross, Marks};
 use tapline_core::span::Evidence;
+use tapline_network::Network;
 use tapline_network::path::{Hop, Link, Path};
 use tapline_topology::graph::Edge;
-use tapline_topology::{EdgeKind, NodeData, NodeId, Topology};
+use tapline_topology::{EdgeKind, NodeData, NodeId};
 
 use super::escape::visible;
+use super::hops::{Hops, cross_of_start, crossed, same_port};
 use super::node::{confidence_mark, facts as facts_of, name};
 use super::tree::Tree;
 use crate::terminal::{Paint, style};
@@ -31,20 +33,23 @@ pub(crate) struct Both<'t> {
 /// and the tree that grows down.
 pub(crate) fn render(
     out: &mut impl Write,
-    topology: &Topology<'_>,
     paths: &Both<'_>,
-    marks: &Marks<'_>,
+    marks: &Marks<'_, '_, '_>,
     paint: Paint,
 ) -> io::Result<()> {
-    let mut view = View { topology, marks, paint, start: paths.start, left: HOPS };
-    let behind = view.is_switch(paths.start);
-    let down = view.hops(&paths.down.hops, paths.start, behind);
+    let view = View { network: marks.network(), marks, paint, start: paths.start };
+    let wording = |hop: &Hop<'_>, before| view.line(hop.node, Some(before), Some(hop.link));
+    let draw = |hops| {
+        let left = HOPS;
+        let mut all = Hops { marks, paint, wording: &wording, to_switch: false, left };
+        all.below(paths.start, hops)
+    };
+    let down = draw(&paths.down.hops);
     if let Some(above) = only_path(&paths.up.hops) {
         view.hang(&above, down).write(out, "  ")?;
     } else {
-        view.left = HOPS;
-        let up = view.hops(&paths.up.hops, paths.start, behind);
-        let text = view.line(paths.start, None, None, behind);
+        let up = draw(&paths.up.hops);
+        let text = view.start();
         let marked = |arrow, words| {
             format!("{text}  {}", paint.of(style::HINT, format_args!("{arrow} {words}")))
         };
@@ -75,38 +80,44 @@ fn only_path<'c, 't>(mut hops: &'c [Hop<'t>]) -> Option<Vec<&'c Hop<'t>>> {
     }
 }
 
-struct View<'a> {
-    topology: &'a Topology<'a>,
-    marks: &'a Marks<'a>,
+struct View<'v, 'a, 'r> {
+    network: &'v Network<'a>,
+    marks: &'v Marks<'v, 'a, 'r>,
     paint: Paint,
     start: NodeId,
-    left: usize,
 }
 
-impl View<'_> {
+impl View<'_, '_, '_> {
+    /// The line of the start where something hangs on both sides.
+    fn start(&self) -> String {
+        self.line(self.start, None, None) + &cross_of_start(self.marks, self.start, self.paint)
+    }
+
     /// A path that leads up, drawn from its far end down to the start and on.
     ///
     /// Each line names the place that ties it to the line above.
     fn hang(&self, path: &[&Hop<'_>], below: Vec<Tree>) -> Tree {
-        // From the start upwards: a node and what ties it to the next one above.
-        let mut steps: Vec<(NodeId, Option<Link<'_>>)> = Vec::new();
-        let mut node = self.start;
-        for hop in path {
+        // From the start upwards: a node, its hop, and what ties it to the next one above.
+        let mut steps: Vec<(NodeId, Option<&Hop<'_>>, Option<Link<'_>>)> = Vec::new();
+        let (mut node, mut at) = (self.start, None);
+        for &hop in path {
             // An interface and its port are drawn as one.
-            if !self.same_port(node, hop.node) {
-                steps.push((node, Some(hop.link)));
-                node = hop.node;
+            if !same_port(self.network, node, hop.node) {
+                steps.push((node, at, Some(hop.link)));
+                (node, at) = (hop.node, Some(hop));
             }
         }
-        steps.push((node, None));
+        steps.push((node, at, None));
         let above = steps.iter().skip(1).map(|step| Some(step.0)).chain([None]);
         let mut below = below;
         let mut top = Tree::leaf("");
         // Hops between a switch and the start are behind it, seen from the VM.
-        let mut behind = steps.iter().any(|step| self.is_switch(step.0));
-        for ((node, link), above) in steps.iter().zip(above) {
-            behind &= !self.is_switch(*node);
-            top = Tree { text: self.line(*node, above, *link, behind), below };
+        let is_switch = |node| self.network.ovs_bridge(node).is_some();
+        let mut behind = steps.iter().any(|step| is_switch(step.0));
+        for ((node, hop, link), above) in steps.iter().zip(above) {
+            behind &= !is_switch(*node);
+            let text = self.line(*node, above, *link) + &self.cross_of(*node, *hop, behind);
+            top = Tree { text, below };
             below = Vec::new();
             if above.is_some() {
                 below.push(std::mem::replace(&mut top, Tree::leaf("")));
@@ -115,78 +126,24 @@ impl View<'_> {
         top
     }
 
-    fn hops(&mut self, hops: &[Hop<'_>], before: NodeId, behind: bool) -> Vec<Tree> {
-        let mut trees = Vec::new();
-        for (n, hop) in hops.iter().enumerate() {
-            if self.left == 0 {
-                trees.push(Tree::leaf(format!("… and {} more", hops.len() - n)));
-                break;
-            }
-            // An interface and its port are drawn as one.
-            if self.same_port(before, hop.node) {
-                trees.extend(self.hops(&hop.next, hop.node, behind));
-                continue;
-            }
-            self.left -= 1;
-            let mut text = self.line(hop.node, Some(before), Some(hop.link), behind);
-            let unmarked = self.marks.at(hop.node, behind).is_none();
-            // What is wrong with the port is said at the interface that is drawn for both.
-            let port = hop.next.iter().find(|next| self.same_port(hop.node, next.node));
-            let of_port = port.and_then(|port| self.marks.at(port.node, behind));
-            let block = hop.block().or_else(|| port.and_then(Hop::block));
-            let cross = match (of_port, block) {
-                _ if !unmarked => None,
-                (Some(finding), _) => Some(format!("✗ {}", finding.rule.code)),
-                (None, Some(block)) => Some(format!("✗ {}", block.why)),
-                (None, None) => None,
-            };
-            if let Some(cross) = cross {
-                text.push_str(&format!(" {}", self.paint.of(style::ERROR, visible(&cross))));
-            }
-            if hop.again {
-                text.push_str(&format!(" {}", self.paint.of(style::FAINT, "(see above)")));
-            }
-            let behind = behind || self.is_switch(hop.node);
-            let below = self.hops(&hop.next, hop.node, behind);
-            trees.push(Tree { text, below });
-        }
-        trees
-    }
-
-    fn is_switch(&self, node: NodeId) -> bool {
-        matches!(self.topology.node(node).map(|node| &node.data), Some(NodeData::OvsBridge(_)))
-    }
-
-    /// Whether these are a port and its only interface, in any order.
-    fn same_port(&self, a: NodeId, b: NodeId) -> bool {
-        let (Some(a), Some(b)) = (self.topology.node(a), self.topology.node(b)) else {
-            return false;
+    /// The cross of a node that is above the start, or the start.
+    fn cross_of(&self, node: NodeId, hop: Option<&Hop<'_>>, behind: bool) -> String {
+        let cross = match hop {
+            Some(hop) => self.marks.at(hop, behind),
+            None => self.marks.finding_at(node, behind).map(Cross::Finding),
         };
-        match (&a.data, &b.data) {
-            (NodeData::OvsPort(port), NodeData::OvsInterface(_))
-            | (NodeData::OvsInterface(_), NodeData::OvsPort(port)) => {
-                port.interfaces <= 1 && a.name == b.name
-            }
-            _ => false,
-        }
+        cross.map_or(String::new(), |cross| crossed(cross, self.paint))
     }
 
     /// One node, how it hangs on the one before, and the place that says so.
-    fn line(
-        &self,
-        id: NodeId,
-        before: Option<NodeId>,
-        link: Option<Link<'_>>,
-        behind: bool,
-    ) -> String {
+    fn line(&self, id: NodeId, before: Option<NodeId>, link: Option<Link<'_>>) -> String {
         let edge = match link {
             Some(Link::Edge(edge)) => Some(edge),
             _ => None,
         };
-        let topology = self.topology;
+        let topology = self.network.topology;
         let Some(node) = topology.node(id) else { return String::new() };
         let called = match &node.data {
-            NodeData::VmNic(_) => node.name.to_string(),
             NodeData::Netns(_) => node.name.to_string(),
             _ => name(topology, id),
         };
@@ -224,15 +181,11 @@ impl View<'_> {
                 text.push_str(&format!("  {}", self.paint.of(style::FAINT, visible(&place))));
             }
         }
-        if let Some(finding) = self.marks.at(id, behind) {
-            let mark = format!("✗ {}", finding.rule.code);
-            text.push_str(&format!(" {}", self.paint.of(style::ERROR, mark)));
-        }
         text
     }
 
     fn facts(&self, id: NodeId, before: Option<NodeId>) -> Vec<String> {
-        let topology = self.topology;
+        let topology = self.network.topology;
         let Some(node) = topology.node(id) else { return Vec::new() };
         let mut facts = Vec::new();
         let many = topology.snapshot.captured.hosts.len() > 1;
@@ -263,7 +216,7 @@ impl View<'_> {
 
     /// The file and line of a piece of evidence.
     fn place(&self, evidence: Evidence) -> Option<String> {
-        let source = self.topology.snapshot.source(evidence.source)?;
+        let source = self.network.topology.snapshot.source(evidence.source)?;
         let (line, _) = source.line_numbers(evidence.span);
         let whole = if source.member.is_empty() { &source.archive } else { &source.member };
         let file = whole.rsplit('/').next().unwrap_or(whole);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
+use tapline_analysis::lint::paths::{Marks, is_port_of_namespace};
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_network::Network;
@@ -10,10 +11,14 @@ use tapline_network::path::{Hop, Link, Paths};
 use tapline_topology::{EdgeKind, Node, NodeData, NodeId, Topology};
 
 use super::escape::visible;
+use super::hops::{Hops, cross_of_start};
 use super::node::{attribute_text, attributes, confidence_mark, facts, name};
 use super::severity_style;
 use super::tree::Tree;
 use crate::terminal::{Paint, style};
+
+/// Hops that are drawn of one path.
+const HOPS: usize = 2_000;
 
 /// How far the paths of VMs are drawn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,12 +32,13 @@ pub(crate) enum Reach {
 /// Writes the trees of the chosen nodes.
 pub(crate) fn render(
     out: &mut impl Write,
-    network: &Network<'_>,
+    marks: &Marks<'_, '_, '_>,
     chosen: &BTreeSet<NodeId>,
     reach: Reach,
     paint: Paint,
 ) -> io::Result<()> {
-    let view = View { network, topology: network.topology, chosen, reach, paint };
+    let network = marks.network();
+    let view = View { network, topology: network.topology, marks, chosen, reach, paint };
     for (n, tree) in view.hosts().iter().enumerate() {
         if n > 0 {
             writeln!(out)?;
@@ -42,15 +48,16 @@ pub(crate) fn render(
     Ok(())
 }
 
-struct View<'v, 'a> {
+struct View<'v, 'a, 'r> {
     network: &'v Network<'a>,
     topology: &'a Topology<'a>,
+    marks: &'v Marks<'v, 'a, 'r>,
     chosen: &'v BTreeSet<NodeId>,
     reach: Reach,
     paint: Paint,
 }
 
-impl<'a> View<'_, 'a> {
+impl<'a> View<'_, 'a, '_> {
     fn nodes(&self) -> impl Iterator<Item = (NodeId, &'a Node<'a>)> {
         let topology = self.topology;
         self.chosen.iter().filter_map(move |&id| Some((id, topology.node(id)?)))
@@ -97,64 +104,47 @@ impl<'a> View<'_, 'a> {
         let nics = self.topology.into(id, EdgeKind::NicOf);
         let below = nics
             .into_iter()
+            .filter(|(nic, _)| self.chosen.contains(nic))
             .map(|(nic, _)| {
-                let path = Paths::new(self.network).down(nic);
-                Tree { text: self.line(nic, ""), below: self.hops(&path.hops, nic) }
+                let text = self.line(nic, "") + &cross_of_start(self.marks, nic, self.paint);
+                Tree { text, below: self.path(nic) }
             })
             .collect();
         Some(Tree { text: self.line(id, "VM "), below })
     }
 
-    /// The hops of a path. A port of OVS is drawn as its one interface.
-    fn hops(&self, hops: &[Hop<'_>], before: NodeId) -> Vec<Tree> {
-        let mut trees = Vec::new();
-        for hop in hops {
-            if self.same_port(before, hop.node) {
-                trees.extend(self.hops(&hop.next, hop.node));
-                continue;
-            }
-            let mut text = self.line(hop.node, "");
-            if let Link::Edge(edge) = hop.link {
-                let mark = confidence_mark(edge.confidence);
-                if !mark.is_empty() {
-                    text = format!("{mark} {text}");
+    /// The path down from a node.
+    fn path(&self, start: NodeId) -> Vec<Tree> {
+        let path = Paths::new(self.network).down(start);
+        let wording = |hop: &Hop<'_>, _| {
+            let text = self.line(hop.node, "");
+            match hop.link {
+                Link::Edge(edge) if !confidence_mark(edge.confidence).is_empty() => {
+                    format!("{} {text}", confidence_mark(edge.confidence))
                 }
+                _ => text,
             }
-            if let Some(block) = hop.block() {
-                let colour = severity_style(tapline_analysis::lint::Severity::Error);
-                let why = format!("✗ {}", block.why);
-                text.push_str(&format!(" {}", self.paint.of(colour, visible(&why))));
-            }
-            let is_switch = matches!(
-                self.topology.node(hop.node).map(|node| &node.data),
-                Some(NodeData::OvsBridge(_))
-            );
-            let stops = is_switch && self.reach == Reach::Switch;
-            let below = if stops { Vec::new() } else { self.hops(&hop.next, hop.node) };
-            trees.push(Tree { text, below });
-        }
-        trees
-    }
-
-    /// Whether these are a port and its only interface, in any order.
-    fn same_port(&self, a: NodeId, b: NodeId) -> bool {
-        let (Some(a), Some(b)) = (self.topology.node(a), self.topology.node(b)) else {
-            return false;
         };
-        match (&a.data, &b.data) {
-            (NodeData::OvsPort(port), NodeData::OvsInterface(_))
-            | (NodeData::OvsInterface(_), NodeData::OvsPort(port)) => {
-                port.interfaces <= 1 && a.name == b.name
-            }
-            _ => false,
-        }
+        let mut hops = Hops {
+            marks: self.marks,
+            paint: self.paint,
+            wording: &wording,
+            to_switch: self.reach == Reach::Switch,
+            left: HOPS,
+        };
+        hops.below(start, &path.hops)
     }
 
     fn namespaces(&self, of_host: &[(NodeId, &Node<'_>)]) -> Vec<Tree> {
         let mut devices: BTreeMap<Option<&Netns>, Vec<Tree>> = BTreeMap::new();
         for &(id, node) in of_host {
             if matches!(node.data, NodeData::Netdev(_)) {
-                devices.entry(node.netns.as_ref()).or_default().push(self.device(id));
+                let mut tree = self.device(id);
+                if self.reach == Reach::Wire && is_port_of_namespace(self.network, id) {
+                    tree.text.push_str(&cross_of_start(self.marks, id, self.paint));
+                    tree.below = self.path(id);
+                }
+                devices.entry(node.netns.as_ref()).or_default().push(tree);
             }
         }
         let namespaces = of_host.iter().filter(|(_, it)| matches!(it.data, NodeData::Netns(_)));
@@ -265,13 +255,7 @@ impl<'a> View<'_, 'a> {
     /// Name, kind and properties of a node.
     fn line(&self, id: NodeId, prefix: &str) -> String {
         let topology = self.topology;
-        let Some(node) = topology.node(id) else { return String::new() };
-        let called = match &node.data {
-            // Its VM stands above.
-            NodeData::VmNic(_) => node.name.to_string(),
-            _ => name(topology, id),
-        };
-        let called = visible(&called).into_owned();
+        let called = visible(&name(topology, id)).into_owned();
         let facts = facts(topology, id);
         // The prefix says what it is.
         let facts = facts.get(usize::from(!prefix.is_empty())..).unwrap_or_default();

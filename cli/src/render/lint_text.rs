@@ -1,9 +1,9 @@
 //! The report of `lint` for people.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use tapline_analysis::lint::{Confidence, Finding, Report, Severity};
-use tapline_core::capture::Snapshot;
+use tapline_core::capture::{HostId, HostKey, Snapshot};
 use tapline_core::span::SourceId;
 use tapline_topology::Topology;
 use tapline_topology::coverage::Searched;
@@ -84,6 +84,7 @@ pub(crate) fn render(
     }
     let said = verdict(topology, report, shown, &by_fingerprint, paint);
     writeln!(out, "{said}{}", hidden(report))?;
+    known_by_name(out, snapshot, report, paint)?;
     if let Some(path) = &shown.about.path {
         writeln!(out, "{} {}", paint.of(style::STRONG, "configured by"), visible(path))?;
     }
@@ -195,6 +196,29 @@ fn hidden(report: &Report) -> String {
     let parts = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}"));
     let parts: Vec<String> = parts.collect();
     if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
+}
+
+/// Says which hosts a baseline knows by nothing but their names: another machine may be called so.
+fn known_by_name(
+    out: &mut impl Write,
+    snapshot: &Snapshot,
+    report: &Report,
+    paint: Paint,
+) -> io::Result<()> {
+    let before = report.findings.iter().filter(|finding| finding.baseline);
+    let hosts: BTreeSet<HostId> = before.map(|finding| finding.host).collect();
+    let named = hosts.into_iter().filter_map(|host| snapshot.host(host));
+    let named = named.filter(|host| matches!(host.key, HostKey::Named { .. }));
+    let names: Vec<&str> = named.map(|host| host.label()).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "{}: the baseline knows {} by its name alone: no machine-id was captured",
+        paint.of(style::HINT, "hint"),
+        visible(&first(&names, CONSEQUENCES)),
+    )
 }
 
 fn finding(

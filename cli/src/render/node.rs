@@ -171,7 +171,7 @@ pub(crate) fn facts(topology: &Topology<'_>, id: NodeId) -> Vec<String> {
             // Both of these mean that it works.
             "state" => attribute.1 != "UP" && attribute.1 != "UNKNOWN",
             "captured" => attribute.1 == false,
-            "mac" => matches!(node.data, NodeData::VmNic(_)) && attribute.1 != node.name.as_str(),
+            "mac" => matches!(node.data, NodeData::VmNic(_)),
             _ => false,
         };
         let fact = attribute_text(&attribute);

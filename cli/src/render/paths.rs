@@ -12,6 +12,9 @@ use super::node::name;
 use crate::schema as shape;
 use crate::terminal::{Paint, style};
 
+/// NICs that are named where one of several may be taken.
+const MOST_WIRES: usize = 3;
+
 /// A path for programs.
 #[derive(JsonSchema, Serialize)]
 pub(crate) struct PathRow {
@@ -22,6 +25,9 @@ pub(crate) struct PathRow {
     /// Its key.
     key: Option<String>,
     hops: Vec<HopRow>,
+    /// Names of the NICs of the host by which frames leave. Where `reach` is `switch` and there are
+    /// several, it is not known which of these.
+    wires: Vec<String>,
     /// How far the hops lead: `nothing`, `switch`, `tunnels` or `wire`.
     #[schemars(with = "shape::Reach")]
     reach: &'static str,
@@ -71,6 +77,7 @@ pub(crate) fn rows(topology: &Topology<'_>, report: &Report) -> Vec<PathRow> {
             start: topology.name(path.start),
             key: key(path.start),
             hops: hops.collect(),
+            wires: path.wires.iter().map(|wire| name(topology, *wire)).collect(),
             reach: match path.reach {
                 Reach::Nothing => "nothing",
                 Reach::Switch => "switch",
@@ -120,6 +127,18 @@ pub(crate) fn render(
             }
         } else if let Some(why) = path.steps.last().and_then(|step| step.why.as_ref()) {
             write!(out, " {}", paint.of(style::ERROR, visible(&why.to_string())))?;
+        } else if path.is_open && !path.wires.is_empty() {
+            let mut names: Vec<String> =
+                path.wires.iter().map(|wire| name(topology, *wire)).collect();
+            let more = names.len().saturating_sub(MOST_WIRES);
+            names.truncate(MOST_WIRES);
+            write!(out, " → {}", visible(&names.join(" or ")))?;
+            if more > 0 {
+                write!(out, " or {more} more")?;
+            }
+            if path.ends_early {
+                write!(out, " {}", mark(State::Unknown, paint))?;
+            }
         } else if path.ends_early {
             write!(out, " → {}", mark(State::Unknown, paint))?;
         }

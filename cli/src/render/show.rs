@@ -6,7 +6,6 @@ use tapline_analysis::lint::paths::Marks;
 use tapline_core::capture::Source;
 use tapline_core::need;
 use tapline_core::span::{SourceId, Span};
-use tapline_network::Network;
 use tapline_network::path::Paths;
 use tapline_topology::{NodeData, NodeId, Topic, Topology};
 
@@ -26,21 +25,20 @@ const SHORTEST: usize = 2;
 /// Everything about one thing.
 pub(crate) fn thing(
     out: &mut impl Write,
-    network: &Network<'_>,
-    marks: &Marks<'_>,
+    marks: &Marks<'_, '_, '_>,
     thing: &Thing,
     wanted: &str,
     all: bool,
     terminal: &Terminal,
 ) -> io::Result<()> {
-    let (topology, paint) = (network.topology, terminal.stdout());
+    let (topology, paint) = (marks.network().topology, terminal.stdout());
     for &id in
         std::iter::once(&thing.main).chain(thing.nodes.iter().filter(|&&node| node != thing.main))
     {
         heading(out, topology, id, paint)?;
     }
     writeln!(out, "\n{}", paint.of(style::STRONG, "path"))?;
-    path(out, network, marks, thing.main, paint)?;
+    path(out, marks, thing.main, paint)?;
     let mut told = BTreeSet::new();
     writeln!(out, "\n{}", paint.of(style::STRONG, "known from"))?;
     let mut known = Vec::new();
@@ -65,15 +63,15 @@ pub(crate) fn thing(
 /// The paths from a node to its VMs or namespaces and to the wire.
 pub(crate) fn path(
     out: &mut impl Write,
-    network: &Network<'_>,
-    marks: &Marks<'_>,
+    marks: &Marks<'_, '_, '_>,
     node: NodeId,
     paint: Paint,
 ) -> io::Result<()> {
+    let network = marks.network();
     let mut finder = Paths::new(network);
     let start = network.address(node).map_or(node, |address| address.data.netdev);
     let paths = chain::Both { start, up: finder.up(start), down: finder.down(start) };
-    chain::render(out, network.topology, &paths, marks, paint)
+    chain::render(out, &paths, marks, paint)
 }
 
 /// Several things of one name, one a line.

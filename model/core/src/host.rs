@@ -1,4 +1,5 @@
 //! Which machine it is: what marks it, the key made of that, and the moment it was looked at.
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
@@ -31,10 +32,62 @@ pub enum HostKey {
     Named {
         /// Its name.
         name: Name,
-        /// The file or folder, without the folders above and the suffixes of archives; empty where
-        /// the name is the machine's own and not one that every machine may have.
+        /// The file or folder, without the folders above and the suffixes of archives; empty for
+        /// what a person pasted.
         input: Name,
     },
+}
+
+/// Names that say nothing of the machine: images come with them, or every installation has one.
+const ANYBODY: &[&str] = &[
+    "localhost",
+    "localhost6",
+    "ubuntu",
+    "debian",
+    "centos",
+    "fedora",
+    "rocky",
+    "almalinux",
+    "redhat",
+    "rhel",
+    "suse",
+    "opensuse",
+    "arch",
+    "archlinux",
+    "alpine",
+    "cirros",
+    "linux",
+    "host",
+    "hostname",
+    "server",
+    "vm",
+    "kvm",
+    "none",
+    "controller",
+    "compute",
+    "network",
+    "node",
+    "master",
+    "worker",
+];
+
+impl HostKey {
+    /// The same for captures of the machine that were saved under other names.
+    ///
+    /// Where nothing but a name is known, machines of one name are taken for one, unless the name is
+    /// one that every machine may have.
+    pub fn across_captures(&self) -> Cow<'_, Self> {
+        match self {
+            Self::Named { name, input } if !input.is_empty() && !is_anybodys(name) => {
+                Cow::Owned(Self::Named { name: name.clone(), input: Name::default() })
+            }
+            _ => Cow::Borrowed(self),
+        }
+    }
+}
+
+fn is_anybodys(name: &str) -> bool {
+    ANYBODY.contains(&name.to_ascii_lowercase().as_str())
 }
 
 impl Default for HostKey {
@@ -97,7 +150,7 @@ pub struct Escaped<'a>(pub &'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let reserved = matches!(self.0, "machine-id" | "system-id" | "dmi" | "host" | "-");
+        let reserved = matches!(self.0, "machine-id" | "system-id" | "dmi" | "host");
         for (at, c) in self.0.char_indices() {
             let special = matches!(c, '/' | ':' | '%' | '#' | '@' | '!' | '*');
             if special || c.is_whitespace() || c.is_control() || reserved && at == 0 {
@@ -261,8 +314,8 @@ impl Marks {
     /// * Different machine ids are two machines, whatever else agrees: a machine that was installed
     ///   anew is another host.
     /// * Equal ids (machine-id, `system-id`, hardware) are one machine, unless the hardware shows
-    ///   that an image was cloned: no NIC in common, and either two names or one time. A machine
-    ///   whose NICs were all replaced keeps its name and was looked at twice.
+    ///   that an image was cloned: no NIC in common, and either two names, one time, or another
+    ///   board. A machine whose NICs were all replaced keeps its name and was looked at twice.
     /// * Two NICs in common are one machine. One is not.
     /// * One name is one machine where its NICs do not deny it.
     pub fn compare(&self, other: &Self) -> Kinship {
@@ -278,8 +331,9 @@ impl Marks {
         let known = |it: &Self| it.all_nics && !it.nics.is_empty();
         let no_common = !cleaned && known(self) && known(other) && common == 0;
         let two_times = matches!((self.taken, other.taken), (Some(a), Some(b)) if !a.may_be(b));
-        let other_hardware = no_common || differ(&self.dmi_uuid, &other.dmi_uuid) && common == 0;
-        if other_hardware && (two_names || !two_times) {
+        let two_boards = differ(&self.dmi_uuid, &other.dmi_uuid);
+        let other_hardware = no_common || two_boards && common == 0;
+        if other_hardware && (two_names || !two_times) || no_common && two_boards {
             return Kinship::Two(Mark::Nics);
         }
         match () {
@@ -307,7 +361,7 @@ mod tests {
             (HostKey::Named { name: "node2".into(), input: "".into() }, "host:node2"),
             (HostKey::Named { name: "node2".into(), input: "host".into() }, "%68ost:node2"),
             (HostKey::Named { name: "é%".into(), input: "dmi".into() }, "%64mi:é%25"),
-            (HostKey::Named { name: "-".into(), input: "-".into() }, "%2D:%2D"),
+            (HostKey::Named { name: "-".into(), input: "-".into() }, "-:-"),
         ] {
             assert_eq!(key.to_string(), text);
             assert_eq!(text.parse(), Ok(key), "{text}");
@@ -315,6 +369,16 @@ mod tests {
         for bad in ["", "node2", "a:%", "a:%+1", "a:%ff"] {
             assert_eq!(bad.parse::<HostKey>(), Err(NotAKey), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_name_alone_is_enough_across_captures() {
+        let named =
+            |name: &str, input: &str| HostKey::Named { name: name.into(), input: input.into() };
+        let of = |key: HostKey| key.across_captures().into_owned();
+        assert_eq!(of(named("node2", "before")), named("node2", ""));
+        assert_eq!(of(named("LOCALHOST", "before")), named("LOCALHOST", "before"));
+        assert_eq!(of(HostKey::MachineId("0123".into())), HostKey::MachineId("0123".into()));
     }
 
     #[test]

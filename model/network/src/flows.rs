@@ -11,8 +11,9 @@ use tapline_core::records::openflow::{
 };
 use tapline_core::span::{At, Evidence, SourceId, Span};
 use tapline_topology::coverage::Searched;
+use tapline_topology::graph::{OvsBridge, OvsInterface};
 
-use crate::Network;
+use crate::{Item, Network};
 
 /// Table that OVS fills for itself; `ovs-appctl bridge/dump-flows` shows it.
 const HIDDEN_TABLE: u8 = 254;
@@ -209,6 +210,26 @@ pub fn sets_tunnel(flow: &Flow) -> Option<u64> {
         }
         _ => None,
     })
+}
+
+/// The OpenFlow number of an interface: of its row, or as the switch lists its ports.
+pub(crate) fn number_of(
+    network: &Network<'_>,
+    bridge: Item<'_, OvsBridge>,
+    interface: Item<'_, OvsInterface>,
+) -> Option<u32> {
+    let set = interface.ofport.as_ref().and_then(|port| u32::try_from(port.value).ok());
+    let listed = || {
+        network.switches().of(bridge.host, bridge.name()).iter().find_map(|(_, switch)| {
+            let port = switch.ports.iter().find(|port| port.name.value == interface.name())?;
+            match port.port.value {
+                OfPort::Number(number) => Some(number),
+                OfPort::Local => Some(OfPort::LOCAL),
+                OfPort::Name(_) => None,
+            }
+        })
+    };
+    set.or_else(listed)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Ethernet on a host: whether a port passes frames on, and which VLANs it carries.
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 
 use tapline_core::Name;
 use tapline_core::capture::HostId;
@@ -10,12 +11,14 @@ use tapline_topology::graph::{Netdev, NetdevKind, OvsBridge, OvsPort};
 use tapline_topology::{NodeData, NodeId, Topic, names};
 
 use crate::defs::DEAD_VLAN;
-use crate::{Answer, Item, Network};
+use crate::{Answer, Item, Network, overlay};
 
+mod datapaths;
 mod domain;
 mod exits;
 mod stp;
 
+pub use datapaths::Datapaths;
 pub use domain::{Domain, DomainLink, JoinedDomains};
 pub use exits::{Exit, Exits};
 pub use stp::SpanningTrees;
@@ -45,6 +48,8 @@ pub enum Why {
     DeadVlan,
     /// OVS could not make it.
     Error,
+    /// The far end of a tunnel, or the router on the way to it, did not answer.
+    NoAnswer(IpAddr),
     /// The bridge tells VLANs apart, and the VLAN of the frames is not one of the port.
     Vlan(u16),
 }
@@ -58,6 +63,7 @@ impl fmt::Display for Why {
             Self::Isolated => f.write_str("isolated from the port before"),
             Self::DeadVlan => write!(f, "on the dead VLAN {DEAD_VLAN}"),
             Self::Error => f.write_str("error in OVS"),
+            Self::NoAnswer(next_hop) => write!(f, "no answer from {next_hop}"),
             Self::Vlan(vlan) => write!(f, "does not carry VLAN {vlan}"),
         }
     }
@@ -177,9 +183,11 @@ impl BridgePortState {
         self.hairpin = self.hairpin.or_else(|| option("hairpin"));
     }
 
-    /// Whether spanning tree holds the port back.
+    /// Whether spanning tree holds the port back: a port that learns drops what it has learnt from
+    /// (`br_handle_frame_finish`, net/bridge/br_input.c).
     pub fn held(&self) -> Option<&(Name, Evidence)> {
-        let held = |state: &str| matches!(state, "blocking" | "listening" | "disabled");
+        let held =
+            |state: &str| matches!(state, "blocking" | "listening" | "learning" | "disabled");
         self.state.as_ref().filter(|(state, _)| held(state))
     }
 }
@@ -253,6 +261,10 @@ impl<'a> Network<'a> {
             Some(NodeData::OvsPort(port)) => {
                 let dead = port.tag.as_ref().filter(|tag| tag.value == DEAD_VLAN);
                 Answer::Known(dead.map(|tag| Block { why: Why::DeadVlan, evidence: tag.evidence }))
+            }
+            Some(NodeData::TunnelEndpoint(_)) => {
+                let tunnel = self.tunnel(node);
+                Answer::Known(tunnel.and_then(|tunnel| overlay::unanswered(self, tunnel)))
             }
             _ => Answer::Known(None),
         }

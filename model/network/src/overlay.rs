@@ -5,6 +5,7 @@ use tapline_core::ids::Netns;
 use tapline_topology::graph::{Netdev, TunnelEndpoint};
 use tapline_topology::{NodeId, Topic};
 
+use crate::l2::{Block, Why};
 use crate::l3::{Decision, Outcome, Query};
 use crate::{Answer, Item, Network};
 
@@ -55,6 +56,22 @@ pub fn egress<'a>(
         }
     }
     Some(Answer::Known(devices))
+}
+
+/// What keeps packets of a tunnel from being sent: no next hop to the far end answered when the host
+/// asked for its address (`FAILED`, ip-neighbour(8)).
+pub fn unanswered<'a>(network: &Network<'a>, tunnel: Item<'a, TunnelEndpoint>) -> Option<Block> {
+    let to = tunnel.data.remote.as_ref()?.value;
+    let decision = route(network, tunnel)?.known()?;
+    let netns = tunnel.netns_of_underlay(network);
+    let known = network.neighbours().get(&(tunnel.host, netns))?;
+    let mut blocked = None;
+    for hop in decision.hops() {
+        let next_hop = hop.gateway.unwrap_or(to);
+        let asked = known.get(&(hop.dev.as_str(), next_hop)).filter(|asked| asked.failed)?;
+        blocked = Some(Block { why: Why::NoAnswer(next_hop), evidence: asked.evidence });
+    }
+    blocked
 }
 
 /// The device that has the tunnel's source, where the far end is in the subnet of that address.

@@ -98,6 +98,8 @@ impl Path<'_> {
 struct Frame {
     /// Towards the wire: its VLAN on the OVS bridge that it is on.
     vlan: Option<u16>,
+    /// Towards the wire: the port by which it came onto the integration bridge.
+    entry: Option<NodeId>,
     /// From the wire: the OVS bridge that it came through last.
     through: Option<NodeId>,
 }
@@ -140,8 +142,8 @@ impl<'t, 'a> Paths<'t, 'a> {
     fn path(&mut self, node: NodeId, towards: Towards) -> Path<'t> {
         let start = self.network.address(node).map_or(node, |address| address.data.netdev);
         let frame = match towards {
-            Towards::Guests => Frame { vlan: None, through: self.bridge_at(start) },
-            Towards::Wire => Frame { vlan: self.vlan_at(start), through: None },
+            Towards::Guests => Frame { through: self.bridge_at(start), ..Frame::default() },
+            Towards::Wire => Frame { vlan: self.vlan_at(start), ..Frame::default() },
         };
         (self.hops, self.cut) = (0, false);
         self.seen = BTreeSet::from([(start, frame)]);
@@ -212,7 +214,7 @@ impl<'t, 'a> Paths<'t, 'a> {
                 return;
             }
             let passes = self.network.forwarding(node);
-            let frame = Frame { vlan: None, ..frame };
+            let frame = Frame { vlan: None, entry: None, ..frame };
             let (next, again) = self.expand((at, node), towards, frame, depth);
             let link = Link::Sends { source, evidence };
             hops.push(Hop { node, link, passes, doubtful: false, again, next });
@@ -267,6 +269,9 @@ impl<'t, 'a> Paths<'t, 'a> {
         let integration = network.is_integration(at);
         match towards {
             Towards::Wire => {
+                if let Some(exits) = self.exits_of_datapath(frame) {
+                    return self.interfaces(node).any(|interface| exits.contains(&interface));
+                }
                 let Some(vlan) = frame.vlan else { return true };
                 let exit = self.interfaces(node).find_map(|id| network.exits().at(bridge.host, id));
                 match exit {
@@ -288,7 +293,7 @@ impl<'t, 'a> Paths<'t, 'a> {
     /// Whether several of the exits of the integration bridge may be meant.
     fn is_open(&self, at: NodeId, frame: Frame, steps: &[Step<'_>]) -> bool {
         let Some(bridge) = self.network.ovs_bridge(at) else { return false };
-        if !self.network.is_integration(at) {
+        if !self.network.is_integration(at) || self.exits_of_datapath(frame).is_some() {
             return false;
         }
         match frame.vlan {
@@ -303,15 +308,16 @@ impl<'t, 'a> Paths<'t, 'a> {
         match towards {
             Towards::Guests => match network.ovs_bridge(node) {
                 Some(bridge) if !self.network.is_integration(node) => {
-                    Frame { vlan: None, through: Some(bridge.id) }
+                    Frame { through: Some(bridge.id), ..Frame::default() }
                 }
-                _ if network.is_integration(at) => Frame { vlan: None, through: Some(at) },
+                _ if network.is_integration(at) => Frame { through: Some(at), ..Frame::default() },
                 _ => frame,
             },
             Towards::Wire => {
                 if let (Some(port), Some(_)) = (network.ovs_port(at), network.ovs_bridge(node)) {
                     let vlan = l2::access_vlan(port.data).or(frame.vlan);
-                    return Frame { vlan, through: None };
+                    let entry = network.is_integration(node).then_some(at);
+                    return Frame { vlan, entry, through: None };
                 }
                 match (network.ovs_bridge(at), network.ovs_port(node)) {
                     // Flows may give it another VLAN; an access port takes the tag away.
@@ -320,12 +326,18 @@ impl<'t, 'a> Paths<'t, 'a> {
                             || !bridge.controllers.is_empty()
                             || bridge.fail_mode.as_ref().is_some_and(|mode| mode.value == "secure");
                         let keeps = !programmed && l2::access_vlan(port.data).is_none();
-                        Frame { vlan: frame.vlan.filter(|_| keeps), through: None }
+                        let vlan = frame.vlan.filter(|_| keeps);
+                        Frame { vlan, ..Frame::default() }
                     }
                     _ => frame,
                 }
             }
         }
+    }
+
+    /// The interfaces by which OVN sends the packets of the port that a frame came in by.
+    fn exits_of_datapath(&self, frame: Frame) -> Option<&'t BTreeSet<NodeId>> {
+        self.network.datapaths().exits_of(frame.entry?)
     }
 
     fn interfaces(&self, port: NodeId) -> impl Iterator<Item = NodeId> + use<'t, 'a> {

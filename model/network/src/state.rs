@@ -17,7 +17,7 @@ use tapline_topology::Topology;
 
 use crate::Network;
 use crate::flows::{Flows, Switches};
-use crate::l2::{BridgePorts, Exits, SpanningTrees};
+use crate::l2::{BridgePorts, Datapaths, Exits, SpanningTrees};
 use crate::mesh::Mesh;
 use crate::netfilter::Filters;
 use crate::nics::Nics;
@@ -53,6 +53,7 @@ pub(crate) struct State<'a> {
     no_vlans: LocalVlans<'a>,
     ovn: OnceLock<Ovn<'a>>,
     exits: OnceLock<Exits>,
+    datapaths: OnceLock<Datapaths>,
     bridge_ports: OnceLock<BridgePorts>,
     spanning_trees: OnceLock<SpanningTrees>,
     settings: OnceLock<Settings<'a>>,
@@ -215,6 +216,11 @@ impl<'a> Network<'a> {
     /// The bridges by which frames leave the integration bridges.
     pub fn exits(&self) -> &Exits {
         self.state.exits.get_or_init(|| Exits::new(self))
+    }
+
+    /// By which ports the networks of OVN leave the integration bridges.
+    pub fn datapaths(&self) -> &Datapaths {
+        self.state.datapaths.get_or_init(|| Datapaths::new(self))
     }
 
     /// What was captured of ports of Linux bridges.

@@ -15,6 +15,9 @@ use tapline_core::span::{Evidence, SourceId, Span};
 
 use crate::graph::{NodeData, NodeId, Topology};
 
+/// Stands in a key for the host of a thing that is on no captured host.
+const ELSEWHERE: &str = "elsewhere";
+
 /// One capture of one machine.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct CaptureKey {
@@ -333,7 +336,7 @@ impl fmt::Display for NodeKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.host {
             Some(host) => host.fmt(f)?,
-            None => f.write_str("-")?,
+            None => f.write_str(ELSEWHERE)?,
         }
         write!(f, "/{}", self.thing)?;
         if self.repeat > 0 { write!(f, "#{}", self.repeat) } else { Ok(()) }
@@ -349,7 +352,7 @@ impl FromStr for NodeKey {
             None => (text, 0),
         };
         let (host, thing) = text.split_once('/').ok_or(NotAKey)?;
-        let host = if host == "-" { None } else { Some(host.parse()?) };
+        let host = if host == ELSEWHERE { None } else { Some(host.parse()?) };
         Ok(Self { host, thing: Thing::parse(thing).ok_or(NotAKey)?, repeat })
     }
 }
@@ -480,7 +483,7 @@ mod tests {
             "ip_a:node2/tunnel-endpoint/root/vxlan0",
             "ip_a:node2/tunnel-endpoint/root/vxlan0/10.0.0.2",
             "ip_a:node2/route-table/root/main",
-            "-/remote-host/10.0.0.2",
+            "elsewhere/remote-host/10.0.0.2",
         ] {
             let key: NodeKey = text.parse().unwrap_or_else(|_| panic!("{text}"));
             assert_eq!(key.to_string(), text);

@@ -7,43 +7,10 @@ use std::path::PathBuf;
 
 use tapline_core::Name;
 use tapline_core::capture::{Host, HostKey, Moment};
-use tapline_core::host::{Kinship, Marks};
+use tapline_core::host::{Kinship, Mark, Marks};
 
-use crate::host::{Draft, Piece, Whole};
+use crate::host::{Draft, Piece};
 use crate::load;
-
-/// Names that say nothing of the machine: images come with them, or every installation has one.
-const ANYBODY: &[&str] = &[
-    "localhost",
-    "localhost6",
-    "ubuntu",
-    "debian",
-    "centos",
-    "fedora",
-    "rocky",
-    "almalinux",
-    "redhat",
-    "rhel",
-    "suse",
-    "opensuse",
-    "arch",
-    "archlinux",
-    "alpine",
-    "cirros",
-    "linux",
-    "host",
-    "hostname",
-    "server",
-    "vm",
-    "kvm",
-    "none",
-    "controller",
-    "compute",
-    "network",
-    "node",
-    "master",
-    "worker",
-];
 
 /// A host of one input.
 #[derive(Debug)]
@@ -133,7 +100,8 @@ fn choose(
         // Names in cleaned reports are counters.
         let named = draft.own_name() == host.draft.own_name() || draft.own_name().is_none();
         let kin = match host.marks.compare(marks) {
-            Kinship::Two(_) => draft.given.is_some(),
+            // Whoever names the host knows more than its NICs tell, but a machine has one id.
+            Kinship::Two(mark) => draft.given.is_some() && mark != Mark::MachineId,
             Kinship::One(_) | Kinship::Open => true,
         };
         let one_time = match (host.marks.taken, marks.taken) {
@@ -213,22 +181,10 @@ impl Joined {
         }
     }
 
-    /// The input that stands for all, whatever their order. A machine that has a name of its own
-    /// keeps its key when its texts are captured anew and saved under another name.
+    /// The input that stands for all, whatever their order.
     fn input(&self) -> String {
-        let is_own = |name: &str| !ANYBODY.contains(&name.to_ascii_lowercase().as_str());
-        if self.draft.own_name().is_some_and(is_own) {
-            return String::new();
-        }
-        match self.draft.whole {
-            // Reports get a new name each time.
-            Some(Whole::Sos) => "sosreport".to_owned(),
-            Some(Whole::Collected) => "tapline".to_owned(),
-            None => {
-                let stems = self.inputs.iter().map(|input| load::stem(input));
-                stems.min().unwrap_or_default()
-            }
-        }
+        let stems = self.inputs.iter().map(|input| load::stem(input));
+        stems.min().unwrap_or_default()
     }
 
     /// The best mark of the machine.

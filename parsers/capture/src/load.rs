@@ -314,7 +314,10 @@ fn place(tree: &Tree, path: &str) -> Place {
 /// The last part of a path without the suffixes of archives and texts.
 pub(crate) fn stem(path: &str) -> String {
     let base = path.trim_end_matches('/').rsplit('/').next().unwrap_or(path);
-    let mut stem = base;
+    // `.` and `..` are the folder that they stand for.
+    let resolved = matches!(base, "." | "..").then(|| std::fs::canonicalize(path).ok()).flatten();
+    let folder = resolved.as_ref().and_then(|folder| folder.file_name()?.to_str());
+    let mut stem = folder.unwrap_or(base);
     for suffix in [
         ".gz", ".xz", ".bz2", ".zst", ".zip", ".tgz", ".txz", ".tbz", ".tbz2", ".tzst", ".tar",
         ".txt", ".log", ".out", ".md",

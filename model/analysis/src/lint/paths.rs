@@ -12,14 +12,16 @@ use tapline_core::capture::HostId;
 use tapline_network::environment::Environment;
 use tapline_network::l2::Why;
 use tapline_network::path::{Hop, Link, Paths};
-use tapline_network::{Answer, Network};
-use tapline_topology::graph::{Confidence, NetdevKind};
+use tapline_network::{Answer, Item, Network};
+use tapline_topology::graph::{Confidence, Netdev, NetdevKind};
 use tapline_topology::{EdgeKind, NodeData, NodeId, Topology, Uplink, names};
 
-use super::engine::finding::{Finding, Severity};
-use super::engine::rule::Cut;
 use super::engine::run::Report;
-use super::engine::subject::Subject;
+
+mod marks;
+
+use marks::Faults;
+pub use marks::{Cross, Marks};
 
 /// A path is cut after so many hops.
 const MOST_HOPS: usize = 32;
@@ -74,6 +76,11 @@ pub struct Path {
     pub steps: Vec<Step>,
     /// Where the last of them is.
     pub reach: Reach,
+    /// The NICs of the host by which frames leave; where it is not known which of several ways from
+    /// the switch they take, those of all.
+    pub wires: Vec<NodeId>,
+    /// It ends at the switch, from where frames take one of several ways.
+    pub is_open: bool,
     /// Index in the report of the finding that breaks the path, if one does.
     pub broken_by: Option<usize>,
     /// The path ends before a switch, and no finding says why.
@@ -92,109 +99,40 @@ pub fn paths(topology: &Topology<'_>, report: &Report) -> Vec<Path> {
         let vm = topology.node(nic.vm).map(|node| &node.data);
         let runs = matches!(vm, Some(NodeData::Vm(vm)) if vm.active == Some(true));
         if let Some(host) = node.host.filter(|_| runs) {
-            let target =
-                nic.target.as_ref().map(|target| target.value.as_str()).unwrap_or_default();
-            all.push(follow(&mut finder, &network, &faults, host, id, target));
+            all.push(follow(&mut finder, &network, &faults, host, id));
         }
     }
     for (id, node) in topology.nodes() {
-        let NodeData::Netdev(device) = &node.data else { continue };
-        let inside = node.netns.as_ref().is_some_and(|netns| netns.name().is_some());
-        if !inside || device.stub || device.kind == NetdevKind::Loopback {
-            continue;
-        }
-        let port = names::port_prefix(&node.name).is_some();
-        let wired = port || !topology.out(id, EdgeKind::DeviceOf).is_empty();
-        if let Some(host) = node.host.filter(|_| wired) {
-            all.push(follow(&mut finder, &network, &faults, host, id, &node.name));
+        if let Some(host) = node.host.filter(|_| is_port_of_namespace(&network, id)) {
+            all.push(follow(&mut finder, &network, &faults, host, id));
         }
     }
     all
 }
 
-/// The findings that cut paths, by the node at which they do.
-#[derive(Debug)]
-pub struct Marks<'r> {
-    faults: Faults,
-    report: &'r Report,
+/// Whether a device is the end of a wire in a namespace other than root: it is a port of a switch,
+/// or its other end is in root.
+pub fn is_port_of_namespace(network: &Network<'_>, id: NodeId) -> bool {
+    let Some(device) = network.netdev(id) else { return false };
+    let inside = device.netns().name().is_some();
+    if !inside || device.stub || device.kind == NetdevKind::Loopback {
+        return false;
+    }
+    let leads_out = || {
+        let peer = network.veth_peer(id);
+        peer.is_some_and(|peer| peer.netns().is_root())
+    };
+    names::port_prefix(device.name()).is_some()
+        || !network.topology.out(id, EdgeKind::DeviceOf).is_empty()
+        || leads_out()
 }
 
-impl<'r> Marks<'r> {
-    /// Those of a report.
-    pub fn new(topology: &Topology<'_>, report: &'r Report) -> Self {
-        Self { faults: Faults::of(topology, report), report }
+/// What findings call the port of a start by: the device of a VM's NIC, or the device itself.
+fn port_of<'a>(network: &Network<'a>, start: NodeId) -> &'a str {
+    if let Some(nic) = network.vm_nic(start) {
+        return nic.data.target.as_ref().map_or("", |target| target.value.as_str());
     }
-
-    /// The finding that stops frames at a node, on one side of the switch.
-    pub fn at(&self, node: NodeId, behind_switch: bool) -> Option<&'r Finding> {
-        let at = if behind_switch {
-            self.faults.beyond.get(&node).copied()
-        } else {
-            self.faults.at(node)
-        };
-        self.report.findings.get(at?)
-    }
-}
-
-/// Findings that cut a path, by what they are about.
-#[derive(Debug)]
-struct Faults {
-    nodes: BTreeMap<NodeId, usize>,
-    /// The same behind the integration bridge, where patches and tunnels count too.
-    beyond: BTreeMap<NodeId, usize>,
-    /// By the neutron port or the device in the object's name.
-    names: BTreeMap<(HostId, String), usize>,
-}
-
-impl Faults {
-    fn of(topology: &Topology<'_>, report: &Report) -> Self {
-        let (nodes, beyond) = (BTreeMap::new(), BTreeMap::new());
-        let mut all = Self { nodes, beyond, names: BTreeMap::new() };
-        // Roots stand before what they explain: the first of several is the cause.
-        for (at, finding) in report.findings.iter().enumerate() {
-            if finding.severity < Severity::Error {
-                continue;
-            }
-            let cuts = finding.rule.traits.cuts;
-            if cuts.contains(&Cut::BehindSwitch) {
-                all.add_beyond(topology, at, finding);
-            }
-            if !cuts.contains(&Cut::ToSwitch) {
-                continue;
-            }
-            // A finding about what is not there stands at something near it.
-            if let Some(node) = finding.subject.id() {
-                all.nodes.entry(node).or_insert(at);
-            }
-            let subjects = std::iter::once(&finding.subject).chain(&finding.also);
-            for name in subjects.filter_map(Subject::device) {
-                let port = names::port_prefix(name).unwrap_or(name).to_owned();
-                all.names.entry((finding.host, port)).or_insert(at);
-            }
-        }
-        all
-    }
-
-    fn add_beyond(&mut self, topology: &Topology<'_>, at: usize, finding: &Finding) {
-        for node in finding.node.iter().chain(&finding.nodes) {
-            self.beyond.entry(*node).or_insert(at);
-        }
-        // One finding may stand for several tunnels or patches of its host.
-        for name in finding.also.iter().filter_map(Subject::device) {
-            if let Some(id) = topology.find_ovs_interface(finding.host, name) {
-                self.beyond.entry(id).or_insert(at);
-            }
-        }
-    }
-
-    fn at(&self, node: NodeId) -> Option<usize> {
-        self.nodes.get(&node).copied()
-    }
-
-    fn of_port(&self, host: HostId, name: &str) -> Option<usize> {
-        let port = names::port_prefix(name).unwrap_or(name).to_owned();
-        self.names.get(&(host, port)).copied()
-    }
+    network.topology.node(start).map_or("", |node| node.name.as_str())
 }
 
 fn follow(
@@ -203,12 +141,14 @@ fn follow(
     faults: &Faults,
     host: HostId,
     start: NodeId,
-    port: &str,
 ) -> Path {
+    let port = port_of(network, start);
     let tree = finder.down(start);
     let (steps, reach) = (Vec::new(), Reach::Nothing);
     let broken_by = faults.at(start);
-    let path = Path { host, start, steps, reach, broken_by, ends_early: false };
+    let wires = tree.wires(network).into_iter().collect();
+    let (is_open, ends_early) = (false, false);
+    let path = Path { host, start, steps, reach, wires, is_open, broken_by, ends_early };
     let mut walk = Walk {
         network,
         faults,
@@ -272,11 +212,14 @@ impl<'h> Walk<'_, 'h, '_> {
                 self.path.ends_early = !self.is_end();
                 return;
             };
-            if first.doubtful {
-                return;
-            }
             let works: Vec<&'h Hop<'h>> =
                 hops.iter().copied().filter(|hop| self.works(hop, &mut BTreeSet::new())).collect();
+            if first.doubtful {
+                self.path.is_open = true;
+                // The broken one of them may be the one that is taken.
+                self.path.ends_early = works.len() < hops.len();
+                return;
+            }
             let hop = works.first().copied().unwrap_or(first);
             let beside = works.len().saturating_sub(1);
             let broken = hops.len() - works.len().max(1);
@@ -305,6 +248,8 @@ impl<'h> Walk<'_, 'h, '_> {
                 let mut held = self.network.addresses_of(device.id).into_iter();
                 held.any(|address| !is_of_link(address.ip))
             }
+            // The host routes what comes from the namespace.
+            NetdevKind::Veth if is_routed(self.network, device) => true,
             _ => is_wire(self.network, device.id),
         }
     }
@@ -322,18 +267,7 @@ impl<'h> Walk<'_, 'h, '_> {
     }
 
     fn fault(&self, node: NodeId) -> Option<usize> {
-        let beyond = || self.faults.beyond.get(&node).copied();
-        if self.behind_switch {
-            return beyond();
-        }
-        // A tunnel leads out of a Linux bridge as well.
-        let is_tunnel = || {
-            let topology = self.network.topology;
-            self.network.tunnel(node).is_some()
-                || !topology.into(node, EdgeKind::TunnelOf).is_empty()
-                || !topology.out(node, EdgeKind::TunnelOf).is_empty()
-        };
-        self.faults.at(node).or_else(|| beyond().filter(|_| is_tunnel()))
+        self.faults.cut(self.network, node, self.behind_switch)
     }
 
     /// Adds a hop; says whether the path goes on.
@@ -391,6 +325,24 @@ impl<'h> Walk<'_, 'h, '_> {
             self.path.reach = Reach::Switch;
         }
     }
+}
+
+/// Whether the host itself has the other end of a namespace's device, and routes: the device is in
+/// no bridge, and has an address or a route.
+fn is_routed(network: &Network<'_>, device: Item<'_, Netdev<'_>>) -> bool {
+    if network.master(device.id).is_some() || network.interface_of(device.id).is_some() {
+        return false;
+    }
+    let has_address = network.addresses_of(device.id).iter().any(|address| !is_of_link(address.ip));
+    let netns = network.topology.find_netns(device.host, device.netns());
+    let tables = netns.into_iter().flat_map(|netns| network.tables_in(netns));
+    let mut routes = tables.flat_map(|table| &table.data.routes).map(|seen| seen.record);
+    has_address
+        || routes.any(|route| {
+            let by_it = route.dev.as_ref().is_some_and(|dev| dev.value == device.name());
+            let wide = route.destination.as_ref().is_none_or(|to| !is_of_link(to.value.addr()));
+            by_it && wide && route.kind == "unicast"
+        })
 }
 
 /// Whether an address reaches no further than the link.

@@ -16,6 +16,7 @@ pub(super) fn reason(why: &Why) -> Reason {
         Why::Down => Reason::IfAdminDown,
         Why::NoCarrier => Reason::IfNoCarrier,
         Why::SpanningTree(_) => Reason::StpBlocking,
+        Why::NoAnswer(_) => Reason::NeighFailed,
         Why::Isolated => Reason::L2DeadEnd,
         Why::DeadVlan => Reason::DeadVlan,
         Why::Error => Reason::OfOutputNonexistent,

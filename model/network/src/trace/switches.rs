@@ -7,10 +7,10 @@ use tapline_core::ids::Mac;
 use tapline_core::records::Batch;
 use tapline_core::records::openflow::OfPort;
 use tapline_core::span::{Evidence, SourceId};
-use tapline_topology::graph::{OvsBridge, OvsInterface};
+use tapline_topology::graph::OvsBridge;
 use tapline_topology::{EdgeKind, NodeId};
 
-use crate::{Item, Network, flow};
+use crate::{Item, Network, flow, flows};
 
 /// What is known of all OVS bridges.
 #[derive(Debug, Default)]
@@ -106,7 +106,7 @@ impl<'a> Switch<'a> {
                 let number = if interface.name() == bridge.name() {
                     Some(OfPort::LOCAL)
                 } else {
-                    number_of(network, bridge, interface)
+                    flows::number_of(network, bridge, interface)
                 };
                 if let Some(number) = number {
                     switch.ports.insert(number, id);
@@ -121,23 +121,4 @@ impl<'a> Switch<'a> {
     pub(super) fn line(&self, flow: &tapline_core::records::openflow::Flow) -> Option<Evidence> {
         Some(Evidence { source: self.source?, span: flow.at })
     }
-}
-
-pub(super) fn number_of(
-    network: &Network<'_>,
-    bridge: Item<'_, OvsBridge>,
-    interface: Item<'_, OvsInterface>,
-) -> Option<u32> {
-    let set = interface.ofport.as_ref().and_then(|port| u32::try_from(port.value).ok());
-    let listed = || {
-        network.switches().of(bridge.host, bridge.name()).iter().find_map(|(_, switch)| {
-            let port = switch.ports.iter().find(|port| port.name.value == interface.name())?;
-            match port.port.value {
-                OfPort::Number(number) => Some(number),
-                OfPort::Local => Some(OfPort::LOCAL),
-                OfPort::Name(_) => None,
-            }
-        })
-    };
-    set.or_else(listed)
 }

@@ -204,10 +204,10 @@ pub(super) fn fingerprint(finding: &Finding, ctx: &Ctx<'_>) -> String {
     hash(finding, &key.map(|key| key.to_string()).unwrap_or_default())
 }
 
-/// The same for all captures of the machine: what a baseline holds.
+/// The same for all captures of the machine, whatever they were saved as: what a baseline holds.
 fn of_machine(finding: &Finding, ctx: &Ctx<'_>) -> String {
     let host = ctx.topology.snapshot.host(finding.host);
-    hash(finding, &host.map(|host| host.key.to_string()).unwrap_or_default())
+    hash(finding, &host.map(|host| host.key.across_captures().to_string()).unwrap_or_default())
 }
 
 fn hash(finding: &Finding, host: &str) -> String {

@@ -47,7 +47,7 @@ fn ports(ctx: &Ctx<'_>, out: &mut Verdicts, detours: &mut Detours, bridge: Item<
             out.cannot_tell(port.host, [Topic::BridgeMembers.command(port.netns())]);
             continue;
         };
-        match known.held() {
+        match known.held().filter(|(state, _)| state != COMES_UP) {
             Some((state, evidence)) if !detours.exists(ctx, &members, port) => {
                 report(ctx, out, bridge, *port, guest, state, *evidence);
             }
@@ -55,6 +55,9 @@ fn ports(ctx: &Ctx<'_>, out: &mut Verdicts, detours: &mut Detours, bridge: Item<
         }
     }
 }
+
+/// A port in this state forwards within seconds (`forward_delay`).
+const COMES_UP: &str = "learning";
 
 /// What can be reached without the ports that are held back.
 struct Detours {
@@ -124,7 +127,8 @@ fn bridge_of(ctx: &Ctx<'_>, device: NodeId) -> Option<NodeId> {
 
 fn forwards(ctx: &Ctx<'_>, device: &Item<'_, Netdev<'_>>) -> bool {
     let state = ctx.bridge_ports().state(device.id);
-    device.usable() == Some(true) && state.is_none_or(|state| state.held().is_none())
+    let held = state.and_then(|state| state.held());
+    device.usable() == Some(true) && held.is_none_or(|(state, _)| state == COMES_UP)
 }
 
 fn report(

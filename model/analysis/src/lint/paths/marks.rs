@@ -1,0 +1,157 @@
+//! What is wrong at a hop of a path: the finding that cuts it, else what blocks it by its own state.
+//!
+//! `show`, `graph` and `lint --paths` all ask here, so that they cross the same hops.
+use std::collections::BTreeMap;
+
+use tapline_core::capture::HostId;
+use tapline_network::Network;
+use tapline_network::l2::Block;
+use tapline_network::path::{Hop, Paths};
+use tapline_topology::{EdgeKind, NodeId, Topology, names};
+
+use super::State;
+use crate::lint::engine::finding::{Finding, Severity};
+use crate::lint::engine::rule::Cut;
+use crate::lint::engine::run::Report;
+use crate::lint::engine::subject::Subject;
+
+/// What stops frames at a hop.
+#[derive(Clone, Copy, Debug)]
+pub enum Cross<'r> {
+    /// A finding of the report.
+    Finding(&'r Finding),
+    /// The state of the hop itself.
+    Block(&'r Block),
+}
+
+/// The findings that cut paths, by the node at which they do.
+#[derive(Debug)]
+pub struct Marks<'n, 'a, 'r> {
+    network: &'n Network<'a>,
+    faults: Faults,
+    report: &'r Report,
+}
+
+impl<'n, 'a, 'r> Marks<'n, 'a, 'r> {
+    /// Those of a report.
+    pub fn new(network: &'n Network<'a>, report: &'r Report) -> Self {
+        Self { network, faults: Faults::of(network.topology, report), report }
+    }
+
+    /// The network that the paths are of.
+    pub fn network(&self) -> &'n Network<'a> {
+        self.network
+    }
+
+    /// What stops frames at a hop, on one side of the switch: what was found first, for that is the
+    /// cause.
+    pub fn at<'h>(&self, hop: &'h Hop<'_>, behind_switch: bool) -> Option<Cross<'h>>
+    where
+        'r: 'h,
+    {
+        let found = self.finding_at(hop.node, behind_switch).map(Cross::Finding);
+        found.or_else(|| hop.block().map(Cross::Block))
+    }
+
+    /// The finding that stops frames at a node.
+    pub fn finding_at(&self, node: NodeId, behind_switch: bool) -> Option<&'r Finding> {
+        self.report.findings.get(self.faults.cut(self.network, node, behind_switch)?)
+    }
+
+    /// The finding that stops the frames of a start though it stands at no hop of its path, since
+    /// what it is about is not there; and the last hop that they come to.
+    pub fn missing(&self, start: NodeId) -> Option<(NodeId, &'r Finding)> {
+        let host = self.network.topology.node(start)?.host?;
+        let mut finder = Paths::new(self.network);
+        let path = super::follow(&mut finder, self.network, &self.faults, host, start);
+        let marked = path.steps.iter().any(|step| step.state == State::Broken);
+        if marked || self.faults.at(start).is_some() {
+            return None;
+        }
+        let last = path.steps.last().map_or(start, |step| step.node);
+        Some((last, self.report.findings.get(path.broken_by?)?))
+    }
+}
+
+/// Findings that cut a path, by what they are about.
+#[derive(Debug)]
+pub(super) struct Faults {
+    nodes: BTreeMap<NodeId, usize>,
+    /// The same behind the integration bridge, where patches and tunnels count too.
+    beyond: BTreeMap<NodeId, usize>,
+    /// By the neutron port or the device in the object's name.
+    names: BTreeMap<(HostId, String), usize>,
+}
+
+impl Faults {
+    pub(super) fn of(topology: &Topology<'_>, report: &Report) -> Self {
+        let (nodes, beyond) = (BTreeMap::new(), BTreeMap::new());
+        let mut all = Self { nodes, beyond, names: BTreeMap::new() };
+        // Roots stand before what they explain: the first of several is the cause.
+        for (at, finding) in report.findings.iter().enumerate() {
+            if finding.severity < Severity::Error {
+                continue;
+            }
+            let cuts = finding.rule.traits.cuts;
+            if cuts.contains(&Cut::BehindSwitch) {
+                all.add_beyond(topology, at, finding);
+            }
+            if !cuts.contains(&Cut::ToSwitch) {
+                continue;
+            }
+            // A finding about what is not there stands at something near it.
+            if let Some(node) = finding.subject.id() {
+                all.nodes.entry(node).or_insert(at);
+            }
+            let subjects = std::iter::once(&finding.subject).chain(&finding.also);
+            for name in subjects.filter_map(Subject::device) {
+                let port = names::port_prefix(name).unwrap_or(name).to_owned();
+                all.names.entry((finding.host, port)).or_insert(at);
+            }
+        }
+        all
+    }
+
+    fn add_beyond(&mut self, topology: &Topology<'_>, at: usize, finding: &Finding) {
+        for node in finding.node.iter().chain(&finding.nodes) {
+            self.beyond.entry(*node).or_insert(at);
+        }
+        // One finding may stand for several tunnels or patches of its host.
+        for name in finding.also.iter().filter_map(Subject::device) {
+            if let Some(id) = topology.find_ovs_interface(finding.host, name) {
+                self.beyond.entry(id).or_insert(at);
+            }
+        }
+    }
+
+    /// On the side of the guests.
+    pub(super) fn at(&self, node: NodeId) -> Option<usize> {
+        self.nodes.get(&node).copied()
+    }
+
+    /// The finding that cuts a path at a node, on one side of the switch.
+    pub(super) fn cut(
+        &self,
+        network: &Network<'_>,
+        node: NodeId,
+        behind_switch: bool,
+    ) -> Option<usize> {
+        let beyond = || self.beyond.get(&node).copied();
+        if behind_switch {
+            return beyond();
+        }
+        // A tunnel leads out of a Linux bridge as well.
+        let is_tunnel = || {
+            let topology = network.topology;
+            network.tunnel(node).is_some()
+                || !topology.into(node, EdgeKind::TunnelOf).is_empty()
+                || !topology.out(node, EdgeKind::TunnelOf).is_empty()
+        };
+        self.at(node).or_else(|| beyond().filter(|_| is_tunnel()))
+    }
+
+    pub(super) fn of_port(&self, host: HostId, name: &str) -> Option<usize> {
+        let port = names::port_prefix(name).unwrap_or(name).to_owned();
+        self.names.get(&(host, port)).copied()
+    }
+}

@@ -1,0 +1,105 @@
+//! Which ports of OVN's integration bridge lead off the host, for the network of each of its ports.
+//!
+//! ovn-controller gives the packets of a port the number of its logical switch in table 0
+//! (`set_field:N->metadata`), and sends what belongs to that switch out by flows that match
+//! `metadata=N`: to a patch port where the switch has a localnet port, and to tunnels where it has
+//! ports on other chassis (ovn-architecture(7), "Physical network interfaces", steps 4 to 6).
+use std::collections::{BTreeMap, BTreeSet};
+
+use tapline_core::records::openflow::{Action, Flow, OfField, OfPort, Subfield};
+use tapline_topology::graph::OvsBridge;
+use tapline_topology::{EdgeKind, NodeId};
+
+use crate::flows::{self, Dump};
+use crate::{Item, Network};
+
+/// The number of a logical switch or router.
+const DATAPATH: Subfield = Subfield { field: OfField::Metadata, low: 0, bits: 32 };
+/// The table in which OVN tells what a packet's port belongs to (`OFTABLE_PHY_TO_LOG`).
+const PHYSICAL_TO_LOGICAL: u8 = 0;
+
+/// The exits of the logical switches of all integration bridges of OVN.
+#[derive(Debug, Default)]
+pub struct Datapaths {
+    /// The interfaces that packets of the network of an OVS port may leave by.
+    exits: BTreeMap<NodeId, BTreeSet<NodeId>>,
+}
+
+impl Datapaths {
+    /// What complete dumps of flows show.
+    pub(crate) fn new(network: &Network<'_>) -> Self {
+        let mut all = Self::default();
+        for host in network.hosts() {
+            let name = network.integration_bridge(host);
+            let Some(bridge) = network.bridge_called(host, name) else { continue };
+            if let Some(dump) = network.flows().best(host, name) {
+                all.read(network, bridge, dump);
+            }
+        }
+        all
+    }
+
+    /// The interfaces of the bridge by which packets of the network of a port may leave it; `None`
+    /// where no flow of OVN tells.
+    pub fn exits_of(&self, port: NodeId) -> Option<&BTreeSet<NodeId>> {
+        self.exits.get(&port)
+    }
+
+    fn read(&mut self, network: &Network<'_>, bridge: Item<'_, OvsBridge>, dump: &Dump<'_>) {
+        let (mut comes, mut leaves) = (BTreeMap::new(), BTreeMap::new());
+        for flow in &dump.flows {
+            if flow.table.value == PHYSICAL_TO_LOGICAL
+                && let (Some(port), Some(datapath)) = (flow.in_port(), gives_datapath(flow))
+            {
+                let all: &mut BTreeSet<u128> = comes.entry(port.value).or_default();
+                all.insert(datapath);
+            }
+            if let Some(datapath) = flow.wants(DATAPATH) {
+                let all: &mut BTreeSet<OfPort> = leaves.entry(datapath.value).or_default();
+                all.extend(flows::outputs(flow).map(|(port, _)| port.clone()));
+            }
+        }
+        if comes.is_empty() || leaves.is_empty() {
+            return;
+        }
+        let interfaces = interfaces_of(network, bridge);
+        let named = |port: &OfPort| match port {
+            OfPort::Name(name) => network
+                .interface_called(bridge.host, name)
+                .filter(|interface| interface.bridge == bridge.name())
+                .map(|interface| interface.id),
+            port => interfaces.get(port).copied(),
+        };
+        for (port, datapaths) in &comes {
+            let Some(interface) = named(port) else { continue };
+            let sent = datapaths.iter().filter_map(|datapath| leaves.get(datapath)).flatten();
+            // Not all exits are known where a port has no known interface.
+            let exits: Option<BTreeSet<NodeId>> = sent.map(named).collect();
+            let Some(exits) = exits else { continue };
+            for (port, _) in network.topology.out(interface, EdgeKind::OvsInterfaceOf) {
+                self.exits.insert(port, exits.clone());
+            }
+        }
+    }
+}
+
+/// The datapath that a flow gives to packets.
+fn gives_datapath(flow: &Flow) -> Option<u128> {
+    flows::actions(flow).find_map(|action| match &action.action {
+        Action::SetField(set) | Action::Load(set) | Action::WriteMetadata(set) => {
+            set.bits?.value_of(DATAPATH)
+        }
+        _ => None,
+    })
+}
+
+/// The interfaces of a bridge by their OpenFlow number.
+fn interfaces_of(network: &Network<'_>, bridge: Item<'_, OvsBridge>) -> BTreeMap<OfPort, NodeId> {
+    let all = network.ovs_interfaces_of(bridge.host);
+    let of_bridge = all.filter(|interface| interface.bridge == bridge.name());
+    let numbered = of_bridge.filter_map(|interface| {
+        let number = flows::number_of(network, bridge, interface)?;
+        Some((OfPort::Number(number), interface.id))
+    });
+    numbered.collect()
+}
