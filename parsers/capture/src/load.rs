@@ -111,7 +111,7 @@ impl<'a> Loader<'a> {
         tree: &mut Tree,
         depth: u32,
     ) -> io::Result<()> {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(container::HEAD);
         read.take(container::HEAD as u64).read_to_end(&mut bytes)?;
         let kind = container::sniff(&bytes);
         if want == Want::Look && kind.is_container() {

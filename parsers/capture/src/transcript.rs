@@ -226,7 +226,7 @@ impl<'a> Reader<'a> {
             return at + 1;
         }
         // `[root@h ~]# command` as code in a sentence of its own.
-        let bare = line.text.trim();
+        let bare = if line.text.contains('`') { line.text.trim() } else { "" };
         let code = bare.strip_prefix('`').and_then(|rest| rest.strip_suffix('`'));
         let text = code.filter(|code| !code.contains('`') && is_prompt(code)).unwrap_or(&line.text);
         // The last prompt once more, and nothing typed.

@@ -124,7 +124,14 @@ fn has_sign(line: &str) -> bool {
 /// The host whose output follows, where a tool for many hosts says so: `node2 | CHANGED | rc=0 >>` of
 /// ansible, and a name between two lines of dashes of clush and dshbak.
 pub(super) fn host_heading(lines: &[Line<'_>], at: usize) -> Option<String> {
-    let text = |at: usize| lines.get(at).map_or("", |line| line.text.trim());
+    let raw = |at: usize| lines.get(at).map_or("", |line| &line.text);
+    // Most lines are told by two bytes.
+    let may_be =
+        raw(at + 1).trim_ascii_start().starts_with('-') || raw(at).trim_ascii_end().ends_with('>');
+    if !may_be {
+        return None;
+    }
+    let text = |at: usize| raw(at).trim();
     let line = text(at);
     let named = |name: &str| {
         let plain = is_name(name) && name.len() < 64 && name.starts_with(char::is_alphanumeric);

@@ -117,6 +117,8 @@ fn read(text: &str, command: &Command) -> Outcome<Vec<Link>> {
     let all = text;
     let (text, rest) = all.split_at_checked(end_of_most(all)).unwrap_or((all, ""));
     let mut reader = Reader::new(text);
+    // Records are large: a list that grows copies them time and again.
+    reader.links.reserve_exact(devices_of(text));
     reader.labels = command.args().iter().any(|arg| arg == "label");
     for body in bodies(text) {
         if reader.is_orphan(body) {
@@ -163,6 +165,15 @@ fn end_of_most(text: &str) -> usize {
         at += line.len();
     }
     at
+}
+
+/// How many lines begin with a number, as the first line of each device does.
+fn devices_of(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let first = usize::from(bytes.first().is_some_and(u8::is_ascii_digit));
+    let ends = memchr::memchr_iter(b'\n', bytes);
+    let begin = ends.filter(|end| bytes.get(end + 1).is_some_and(u8::is_ascii_digit));
+    (first + begin.count()).min(MOST)
 }
 
 /// What stands so far, while the lines go by.

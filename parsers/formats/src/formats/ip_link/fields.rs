@@ -117,8 +117,28 @@ fn empty_end(text: &str) -> &str {
 
 /// Whether `word` is known to take a value.
 pub(super) fn is_key(word: &str) -> bool {
-    KEYS.binary_search(&word).is_ok()
+    let &[start, end] = word
+        .as_bytes()
+        .first()
+        .map_or(&[0, 0], |byte| KEYS_BY_BYTE.get(usize::from(*byte)).unwrap_or(&[0, 0]));
+    let all = KEYS.get(usize::from(start)..usize::from(end)).unwrap_or_default();
+    all.iter().any(|key| key.len() == word.len() && *key == word)
 }
+
+/// Where the keys that begin with a byte stand in [`KEYS`]: words are asked about by the million.
+const KEYS_BY_BYTE: [[u16; 2]; 128] = {
+    let mut all = [[0, 0]; 128];
+    let mut at = 0;
+    while at < KEYS.len() {
+        let byte = KEYS[at].as_bytes()[0] as usize;
+        if all[byte][1] == 0 {
+            all[byte][0] = at as u16;
+        }
+        at += 1;
+        all[byte][1] = at as u16;
+    }
+    all
+};
 
 /// Whether `word` is known to stand alone.
 fn is_bare(word: &str) -> bool {
