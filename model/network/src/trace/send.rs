@@ -40,6 +40,17 @@ impl<'a> Walk<'_, '_, 'a> {
                 let place = self.place(node);
                 self.lost(&mut way, Outcome::Blackholed, Reason::L2DeadEnd, place, line(device));
             }
+            // Routed again in its table (`vrf_xmit`), behind filters that see it a second time.
+            NetdevKind::Vrf => {
+                let place = self.place(node);
+                let to = way.packet.destination().map(|to| to.to_string()).unwrap_or_default();
+                let need = tapline_core::need::Need::command("ip route get")
+                    .with(&to)
+                    .with("vrf")
+                    .with(device.name())
+                    .within(device.netns());
+                self.unknown(&mut way, place, Reason::NotModelled, vec![need]);
+            }
             _ if self.network.veth_peer(node).is_some() => self.send_veth(way, device),
             _ if self.guest_nic(node).is_some() => self.send_tap(way, device),
             _ if uplink::is_uplink(&device) => self.go(way, At::Wire(node)),
