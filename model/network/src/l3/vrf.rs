@@ -9,10 +9,9 @@ use std::net::IpAddr;
 use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_core::need::Need;
 use tapline_core::records::route::Rule;
 use tapline_topology::graph::{Netdev, NetdevKind};
-use tapline_topology::{NodeId, Topic, names};
+use tapline_topology::{NodeId, names};
 
 use crate::{Item, Network};
 
@@ -156,15 +155,6 @@ impl<'a> Fib<'_, 'a> {
             Some(_) if self.tables.keys().any(|name| is_given_name(name)) => None,
             number => number,
         }
-    }
-
-    /// What would tell the VRFs of devices, and their tables.
-    pub(super) fn ask_vrf(&self) -> Vec<Need> {
-        let missing = self.network.missing(self.host, self.netns, &[Topic::LinkDetails]);
-        if missing.is_empty() {
-            return vec![Need::command("ip vrf show").within(self.netns)];
-        }
-        missing
     }
 }
 

@@ -45,7 +45,7 @@ impl<'a> Walk<'_, '_, 'a, '_> {
                 Found::Decision(Decision { outcome: Outcome::Local(address), ..no_route() })
             }
             Own::No => Found::Nothing,
-            Own::Open => Found::Open(self.fib.ask_vrf()),
+            Own::Open => Found::Open(self.ask_vrf()),
         }
     }
 
@@ -74,10 +74,10 @@ impl<'a> Walk<'_, '_, 'a, '_> {
     fn vrf_table(&self, suppress: Option<u8>) -> Found<'a> {
         match self.domain {
             Domain::Default => Found::Nothing,
-            Domain::Unknown => Found::Open(self.fib.ask_vrf()),
+            Domain::Unknown => Found::Open(self.ask_vrf()),
             Domain::Vrf(vrf) => match self.fib.table_of(vrf) {
                 Some(table) => self.table(&table, suppress),
-                None => Found::Open(self.fib.ask_vrf()),
+                None => Found::Open(self.ask_vrf()),
             },
         }
     }
@@ -278,6 +278,14 @@ impl<'a> Walk<'_, '_, 'a, '_> {
         }
         let list = if self.family == Family::Inet6 { "ip -6 route" } else { "ip route" };
         vec![Need::command(list).with("show").with("table").with(table).within(netns)]
+    }
+
+    /// What would tell the VRFs of devices, and their tables.
+    fn ask_vrf(&self) -> Vec<Need> {
+        let (host, netns) = (self.fib.host, self.fib.netns);
+        let missing = self.fib.network.missing(host, netns, &[Topic::LinkDetails]);
+        // All devices are known: then it is the name that a table has, which only the kernel tells.
+        if missing.is_empty() { self.ask_route() } else { missing }
     }
 
     fn ask_rules(&self) -> Vec<Need> {

@@ -216,8 +216,8 @@ impl Walk<'_, '_, '_> {
             match (pass.stage, bridged.to) {
                 (Stage::Prerouting, _) => {
                     if let Some(bridge) = self.device(bridged.bridge) {
-                        let sees = Some(bridged.sure);
-                        self.forward_on_bridge(way, bridge, Some(bridged.from), bridged.vlan, sees);
+                        let (from, vlan) = (Some(bridged.from), bridged.vlan);
+                        self.forward_on_bridge(way, bridge, from, vlan, Some(&pass));
                     }
                 }
                 (Stage::Forward, _) => self.go(way, At::Stack(pass.at(Stage::Postrouting))),

@@ -5,6 +5,7 @@ use tapline_topology::{EdgeKind, NodeId, Topic, names};
 use crate::uplink;
 
 use super::device::{Device, certainty, line, mac_of, vlan_of};
+use super::frames::Hook;
 use super::{At, Outcome, Reason, Walk, Way};
 
 impl<'a> Walk<'_, '_, 'a> {
@@ -15,7 +16,10 @@ impl<'a> Walk<'_, '_, 'a> {
             self.unknown(&mut way, place, Reason::NotCaptured, Vec::new());
             return;
         };
-        if !self.passes(&mut way, node) || !self.fits(&mut way, device) {
+        if !self.passes(&mut way, node)
+            || !self.fits(&mut way, device)
+            || !self.pass_frames(&mut way, device, Hook::Egress, (None, Some(node)))
+        {
             return;
         }
         if let Some(interface) = self.network.interface_of(node)
