@@ -139,6 +139,16 @@ impl<'a> Walk<'_, '_, 'a> {
             self.unknown(&mut way, self.place(peer.id), Reason::NotCaptured, Vec::new());
             return;
         }
+        // The other end takes what fits its own MTU, and a tag more (`is_skb_forwardable`).
+        if let (Some(size), Some(mtu)) = (way.packet.size, &peer.mtu)
+            && size > mtu.value.saturating_add(4)
+        {
+            let (place, at) = (self.place(peer.id), mtu.evidence);
+            self.hop(&mut way, &before, hop);
+            let reason = Reason::MtuExceededL2;
+            self.lost(&mut way, Outcome::Blackholed, reason, place, Some(at));
+            return;
+        }
         self.hop(&mut way, &before, hop);
         self.go(way, At::Receive(peer.id));
     }
