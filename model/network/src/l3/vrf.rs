@@ -164,7 +164,7 @@ fn is_given_name(table: &str) -> bool {
     !own && !table.starts_with('[') && !table.starts_with("vrf ") && table.parse::<u32>().is_err()
 }
 
-impl<'q> Devices<'q> {
+impl Devices<'_> {
     /// The same, by whatever device.
     pub(super) fn free(self) -> Self {
         Self { oif: None, ..self }
