@@ -23,8 +23,8 @@ use tapline_core::ids::Netns;
 use tapline_core::need::Need;
 use tapline_core::records::route::{Family, Route, Rule};
 use tapline_core::span::Evidence;
-use tapline_topology::NodeId;
 use tapline_topology::graph::Seen;
+use tapline_topology::{NodeId, Topic};
 
 use crate::{Answer, Network};
 
@@ -283,6 +283,13 @@ impl<'n, 'a> Fib<'n, 'a> {
                 Found::Nothing => {}
                 Found::Decision(decision) => return Answer::Known(decision),
                 Found::Open(needs) => return Answer::Unknown(needs),
+            }
+        }
+        // Nearly every namespace has these, whether its addresses were captured or not.
+        if query.to.is_loopback() {
+            let missing = self.network.missing(self.host, self.netns, &[Topic::Addresses]);
+            if !missing.is_empty() {
+                return Answer::Unknown(missing);
             }
         }
         if rules.is_empty() { walk.without_rules() } else { walk.from(0) }
