@@ -42,8 +42,9 @@ pub struct Compared {
     pub start: NodeId,
     /// The flows that they meet, in their order.
     pub flows: Vec<Evidence>,
-    /// What a bridge has learnt, or a connection tracker knows, has a say in it.
-    pub learns: bool,
+    /// The flows alone decide: nothing that a bridge has learnt or a connection tracker knows, and
+    /// no port that is broken.
+    pub by_flows_alone: bool,
 }
 
 /// Where the flows send the packets of a megaflow, and which flows these are.
@@ -51,7 +52,7 @@ struct Ours {
     outputs: Outputs,
     start: NodeId,
     flows: Vec<Evidence>,
-    learns: bool,
+    by_flows_alone: bool,
 }
 
 /// Why a megaflow is not compared: what a bridge does with its packets is not known.
@@ -78,7 +79,7 @@ impl Tracer<'_, '_> {
                         ours: words(&ours.outputs),
                         start: ours.start,
                         flows: ours.flows,
-                        learns: ours.learns,
+                        by_flows_alone: ours.by_flows_alone,
                     }),
                     Err(why) => {
                         if why == NO_FLOWS {
@@ -136,7 +137,7 @@ impl Tracer<'_, '_> {
         let start = self.input(host, first)?;
         let packet = packet(first, Some(second))?;
         let mut ours = self.outputs(start, packet)?;
-        ours.learns = true;
+        ours.by_flows_alone = false;
         let mut captured = self.captured(host, from, first)?;
         captured.extend(self.captured(host, next, second)?);
         let ours = self.without_neighbours(host, ours, &captured);
@@ -207,13 +208,19 @@ impl Tracer<'_, '_> {
             return Err("what it leaves open decides in the flows");
         }
         let mut all = Outputs::new();
+        let mut broken = false;
         for end in &trace.ends {
             match end.outcome {
                 Outcome::LeavesCapture => {}
                 Outcome::Unknown | Outcome::Disputed => {
                     return Err(NO_FLOWS);
                 }
-                _ => continue,
+                Outcome::Dropped => continue,
+                // A port on the way that is broken.
+                _ => {
+                    broken = true;
+                    continue;
+                }
             }
             let Some(name) = &end.place.port else { continue };
             let host = end.place.host.ok_or("no host")?;
@@ -249,7 +256,7 @@ impl Tracer<'_, '_> {
                 end.evidence.iter().filter(|at| !flows.contains(at)).copied().collect::<Vec<_>>(),
             );
         }
-        Ok(Ours { outputs: all, start, flows, learns })
+        Ok(Ours { outputs: all, start, flows, by_flows_alone: !learns && !broken })
     }
 
     /// Where a megaflow sends packets.

@@ -80,10 +80,10 @@ fn ages(ctx: &Ctx<'_>) -> BTreeMap<Evidence, Option<f64>> {
     dumps.flat_map(|dump| dump.flows.iter().map(|flow| (dump.line(flow), flow.duration))).collect()
 }
 
-/// The flows that a megaflow contradicts, where that is none of time: what a switch has learnt, and
-/// flows that have just been made, may have been others when the megaflows were printed.
+/// The flow that a megaflow contradicts, where the flows alone decide and that is none of time: flows
+/// that have just been made may have been others when the megaflows were printed.
 fn contradicted(one: &Compared, ages: &BTreeMap<Evidence, Option<f64>>) -> Option<Evidence> {
     let known = || one.flows.iter().filter_map(|line| Some((*line, *ages.get(line)?)));
     let stood = known().all(|(_, age)| age.is_some_and(|age| age > STOOD));
-    known().next_back().map(|(line, _)| line).filter(|_| stood && !one.learns)
+    known().next_back().map(|(line, _)| line).filter(|_| stood && one.by_flows_alone)
 }
