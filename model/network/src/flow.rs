@@ -17,7 +17,7 @@ use tapline_core::Name;
 use tapline_core::records::openflow::{Flow, OfGroup, TableRef};
 use tapline_core::span::Span;
 
-pub use packet::{FlowPacket, Value};
+pub use packet::{FlowPacket, Tracked, Value};
 
 use machine::Machine;
 

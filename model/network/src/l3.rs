@@ -11,6 +11,8 @@ mod matching;
 mod table;
 #[cfg(test)]
 mod tests;
+mod vrf;
+mod walk;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -22,12 +24,14 @@ use tapline_core::need::Need;
 use tapline_core::records::route::{Family, Route, Rule};
 use tapline_core::span::Evidence;
 use tapline_topology::graph::Seen;
-use tapline_topology::{Coverage, NodeId, Topic};
+use tapline_topology::{NodeId, Topic};
 
 use crate::{Answer, Network};
 
-use matching::Match;
 use table::{Found, Table};
+use walk::Walk;
+
+pub(crate) use vrf::Domain;
 
 /// Rules that are walked at most: a `goto` leads forward only, so a longer walk is damage.
 const MOST_STEPS: usize = 8192;
@@ -176,16 +180,28 @@ impl Decision<'_> {
 
 /// The tables of all namespaces by prefix. Holds no record itself, only where it stands.
 #[derive(Debug, Default)]
-pub(crate) struct Tables(BTreeMap<NodeId, BTreeMap<Name, Table>>);
+pub(crate) struct Tables(BTreeMap<NodeId, Routing>);
+
+/// The tables of one namespace.
+#[derive(Debug)]
+struct Routing {
+    tables: BTreeMap<Name, Table>,
+    /// It has VRFs, as far as is known.
+    has_vrfs: bool,
+}
 
 impl Tables {
     /// Sorts the routes of all tables.
     pub(crate) fn new(network: &Network<'_>) -> Self {
-        let mut all: BTreeMap<NodeId, BTreeMap<Name, Table>> = BTreeMap::new();
+        let mut all = BTreeMap::new();
+        let with_vrfs = vrf::namespaces_with_vrfs(network);
         for netns in network.namespaces() {
             let tables = network.tables_in(netns.id);
             let tables = tables.iter().map(|table| (table.name().into(), Table::new(table)));
-            all.insert(netns.id, tables.collect());
+            let rules = &netns.data.rules;
+            let has_vrfs = with_vrfs.contains(&(netns.host, netns.netns()))
+                || rules.iter().any(|rule| vrf::is_l3mdev(rule.record));
+            all.insert(netns.id, Routing { tables: tables.collect(), has_vrfs });
         }
         Self(all)
     }
@@ -199,6 +215,7 @@ pub struct Fib<'n, 'a> {
     netns: &'a Netns,
     rules: &'a [Seen<'a, Rule>],
     tables: &'n BTreeMap<Name, Table>,
+    has_vrfs: bool,
 }
 
 impl<'n, 'a> Fib<'n, 'a> {
@@ -210,13 +227,19 @@ impl<'n, 'a> Fib<'n, 'a> {
         netns: &Netns,
     ) -> Option<Self> {
         let netns = network.namespace(network.topology.find_netns(host, netns)?)?;
-        let tables = tables.0.get(&netns.id)?;
-        Some(Self { network, host, netns: netns.netns(), rules: &netns.data.rules, tables })
+        let Routing { tables, has_vrfs } = tables.0.get(&netns.id)?;
+        let (rules, has_vrfs) = (netns.data.rules.as_slice(), *has_vrfs);
+        Some(Self { network, host, netns: netns.netns(), rules, tables, has_vrfs })
     }
 
     /// The policy rules of a family, in their order.
     pub fn rules(&self, family: Family) -> impl Iterator<Item = Seen<'a, Rule>> + use<'a> {
         self.rules.iter().copied().filter(move |rule| is_of(rule.record, family))
+    }
+
+    /// Whether some device of the namespace is in a VRF, as far as is known.
+    pub fn has_vrfs(&self) -> bool {
+        self.has_vrfs
     }
 
     /// What the kernel does with a packet.
@@ -226,29 +249,61 @@ impl<'n, 'a> Fib<'n, 'a> {
 
     /// The same, by some devices only.
     pub fn lookup_by(&self, query: &Query<'_>, devices: Devices<'_>) -> Answer<Decision<'a>> {
-        if let Some(local) = self.own_address(query.to, devices.oif) {
-            return Answer::Known(Decision {
-                outcome: Outcome::Local(local),
-                rule: None,
-                route: None,
-                table: None,
-                assumed: Vec::new(),
-            });
+        let domain = self.domain(query, devices.oif);
+        let (Domain::Vrf(vrf), Some(oif)) = (domain, devices.oif) else {
+            return self.lookup_in(query, devices, domain);
+        };
+        // By any device of the VRF (`l3mdev_update_flow`).
+        let free = self.lookup_in(query, devices.free(), domain);
+        if oif == vrf.name() {
+            return free;
         }
+        // A socket that is bound to a member: kernels before 6.0 take any device of the VRF.
+        let held = self.lookup_in(query, devices, domain);
+        match (held, free) {
+            (Answer::Known(held), Answer::Known(free)) if held.same_fate(&free) => {
+                Answer::Known(held)
+            }
+            (Answer::Unknown(needs), _) => Answer::Unknown(needs),
+            _ => Answer::Unknown(self.walk(query, devices, domain, &[]).ask_route()),
+        }
+    }
+
+    fn lookup_in(
+        &self,
+        query: &Query<'_>,
+        devices: Devices<'_>,
+        domain: Domain<'a>,
+    ) -> Answer<Decision<'a>> {
         let family = if query.to.is_ipv4() { Family::Inet } else { Family::Inet6 };
         let rules: Vec<_> = self.rules(family).collect();
-        let walk = Walk { fib: self, query, devices, family, rules: &rules };
-        if rules.is_empty() {
-            let assumed = self.network.missing(self.host, self.netns, &[Topic::Rules]);
-            return match walk.table("main", None) {
-                Found::Decision(decision) => Answer::Known(Decision { assumed, ..decision }),
-                // Whatever the rules say: no table that they could look up has a route.
-                Found::Nothing if walk.no_table_has_a_route() => Answer::Known(no_route()),
-                Found::Nothing => Answer::Known(Decision { assumed, ..no_route() }),
-                Found::Open(needs) => Answer::Unknown(needs),
-            };
+        let walk = self.walk(query, devices, domain, &rules);
+        if walk.local_is_first() {
+            match walk.own_in("local") {
+                Found::Nothing => {}
+                Found::Decision(decision) => return Answer::Known(decision),
+                Found::Open(needs) => return Answer::Unknown(needs),
+            }
         }
-        walk.from(0)
+        // Nearly every namespace has these, whether its addresses were captured or not.
+        if query.to.is_loopback() {
+            let missing = self.network.missing(self.host, self.netns, &[Topic::Addresses]);
+            if !missing.is_empty() {
+                return Answer::Unknown(missing);
+            }
+        }
+        if rules.is_empty() { walk.without_rules() } else { walk.from(0) }
+    }
+
+    fn walk<'w, 'q>(
+        &'w self,
+        query: &'w Query<'q>,
+        devices: Devices<'q>,
+        domain: Domain<'a>,
+        rules: &'w [Seen<'a, Rule>],
+    ) -> Walk<'w, 'n, 'a, 'q> {
+        let family = if query.to.is_ipv4() { Family::Inet } else { Family::Inet6 };
+        Walk { fib: self, query, devices, domain, family, rules }
     }
 
     /// Everything that a lookup looks at, in words, each with its line: the rules up to the one that
@@ -261,7 +316,8 @@ impl<'n, 'a> Fib<'n, 'a> {
     ) -> Vec<(String, Option<Evidence>)> {
         let family = if query.to.is_ipv4() { Family::Inet } else { Family::Inet6 };
         let rules: Vec<_> = self.rules(family).collect();
-        let walk = Walk { fib: self, query, devices, family, rules: &rules };
+        let domain = self.domain(query, devices.oif);
+        let walk = self.walk(query, devices, domain, &rules);
         let mut all = walk.rules_in_words();
         if let Some(table) = decided.table.as_deref()
             && let Some(found) = self.tables.get(table)
@@ -274,19 +330,6 @@ impl<'n, 'a> Fib<'n, 'a> {
             }
         }
         all
-    }
-
-    /// The address of this namespace; of the device that a socket is bound to, if it is.
-    fn own_address(&self, ip: IpAddr, oif: Option<&str>) -> Option<NodeId> {
-        let is_here = |&id: &NodeId| {
-            let address = self.network.address(id);
-            address.is_some_and(|found| {
-                let device = self.network.netdev(found.data.netdev);
-                let bound = oif.is_none_or(|oif| device.is_some_and(|device| device.name() == oif));
-                bound && found.host == self.host && found.netns() == self.netns
-            })
-        };
-        self.network.topology.find_address(ip).iter().copied().find(is_here)
     }
 }
 
@@ -323,226 +366,4 @@ fn is_given(rule: &Rule) -> bool {
         && rule.lookup.as_ref().is_some_and(|table| {
             matches!(table.as_str(), "local" | "main" | "default" | "255" | "254" | "253")
         })
-}
-
-/// A walk through the rules for one packet.
-struct Walk<'w, 'n, 'a, 'q> {
-    fib: &'w Fib<'n, 'a>,
-    query: &'w Query<'q>,
-    devices: Devices<'q>,
-    family: Family,
-    rules: &'w [Seen<'a, Rule>],
-}
-
-impl<'a> Walk<'_, '_, 'a, '_> {
-    /// Walks the rules from the `start`th on. A rule that may match or not is followed both ways.
-    fn from(&self, start: usize) -> Answer<Decision<'a>> {
-        let mut at = start;
-        // What earlier rules decide if they match, and what would tell whether they do.
-        let mut open: Vec<(Answer<Decision<'a>>, Need)> = Vec::new();
-        let mut steps = 0;
-        let last = loop {
-            let Some(&rule) = self.rules.get(at) else {
-                // A list that was cut off may lack the rule that leads on.
-                break if self.lists_all_rules() {
-                    Answer::Known(no_route())
-                } else {
-                    Answer::Unknown(self.ask_rules())
-                };
-            };
-            steps += 1;
-            if steps > MOST_STEPS {
-                break Answer::Unknown(self.ask_rules());
-            }
-            at += 1;
-            let matched = matching::matches(rule.record, self.query, self.devices.oif);
-            if matched == Match::No {
-                continue;
-            }
-            match self.act(rule, at) {
-                Step::Next => {}
-                Step::Goto(target) if matched == Match::Yes => at = target,
-                // Whether it jumps is open; what the rules between would do is not followed up.
-                Step::Goto(_) => break Answer::Unknown(self.ask_route()),
-                Step::End(answer) if matched == Match::Yes => break answer,
-                Step::End(answer) => open.push((answer, self.get_route())),
-            }
-        };
-        let Answer::Known(decision) = last else { return last };
-        let mut needs = Vec::new();
-        for (answer, need) in open {
-            match answer {
-                Answer::Known(other) if other.same_fate(&decision) => {}
-                Answer::Known(_) => needs.push(need),
-                Answer::Unknown(more) => needs.extend(more),
-            }
-        }
-        if needs.is_empty() { Answer::Known(decision) } else { Answer::Unknown(needs) }
-    }
-
-    /// Each rule up to the one that decides, and what it leads to.
-    fn rules_in_words(&self) -> Vec<(String, Option<Evidence>)> {
-        if self.rules.is_empty() {
-            return vec![("no policy rules captured: table main is looked up".to_owned(), None)];
-        }
-        let mut all = Vec::new();
-        let mut at = 0;
-        while let Some(&rule) = self.rules.get(at) {
-            at += 1;
-            let priority = rule.record.priority;
-            let line = Evidence { source: rule.source, span: rule.record.at };
-            let mut say = |words: &str| all.push((format!("rule {priority}: {words}"), Some(line)));
-            if all_said(at) {
-                break;
-            }
-            let matched = matching::matches(rule.record, self.query, self.devices.oif);
-            let step = self.act(rule, at);
-            match (matched, step) {
-                (Match::No, _) => say("does not select the packet"),
-                (Match::Open, _) => say("may select the packet"),
-                (Match::Yes, Step::Next) => say("leads to no route"),
-                (Match::Yes, Step::Goto(target)) => {
-                    say("goes on elsewhere");
-                    at = target;
-                }
-                (Match::Yes, Step::End(Answer::Known(_))) => {
-                    say("decides");
-                    break;
-                }
-                (Match::Yes, Step::End(Answer::Unknown(_))) => {
-                    say("leads to a table that was not captured");
-                    break;
-                }
-            }
-        }
-        all
-    }
-
-    fn act(&self, rule: Seen<'a, Rule>, next: usize) -> Step<'a> {
-        let record = rule.record;
-        if let Some(action) = &record.action {
-            if let Some(refusal) = Refusal::of(action) {
-                let outcome = Outcome::Refused(refusal);
-                return Step::End(Answer::Known(Decision {
-                    outcome,
-                    rule: Some(rule),
-                    ..no_route()
-                }));
-            }
-            if let Some(target) = action.strip_prefix("goto ") {
-                let Ok(priority) = target.parse::<u32>() else { return Step::Next };
-                let later = self.rules.iter().enumerate().skip(next);
-                let found = later.clone().find(|(_, rule)| rule.record.priority == priority);
-                // A target that does not exist (yet) makes the rule do nothing.
-                return found.map_or(Step::Next, |(target, _)| Step::Goto(target));
-            }
-            // `nop`, and actions that no kernel of today carries out.
-            return Step::Next;
-        }
-        let Some(table) = &record.lookup else { return Step::Next };
-        let suppress = matching::suppressed_length(record);
-        match self.table(table, suppress) {
-            Found::Nothing => Step::Next,
-            Found::Open(needs) => Step::End(Answer::Unknown(needs)),
-            Found::Decision(decision) => {
-                Step::End(Answer::Known(Decision { rule: Some(rule), ..decision }))
-            }
-        }
-    }
-
-    /// What one table says. Routes of prefixes up to `suppress` long do not count.
-    fn table(&self, name: &str, suppress: Option<u8>) -> Found<'a> {
-        let name = table::canonical(name);
-        if name == "local" {
-            // Addresses of the namespace were looked at before; nothing else leads out of it.
-            return Found::Nothing;
-        }
-        // Nearly no machine has routes in `default`.
-        if name == "default" && !self.fib.tables.contains_key(&*name) {
-            return Found::Nothing;
-        }
-        let complete = self.is_complete(&name);
-        let found = match self.fib.tables.get(&*name) {
-            Some(table) => {
-                table.lookup(self.fib.network, self.query, self.devices, suppress, &name)
-            }
-            None => Found::Nothing,
-        };
-        match found {
-            Found::Nothing if !complete => Found::Open(self.ask_table(&name)),
-            found => found,
-        }
-    }
-
-    /// Whether all tables were captured, and none has a route for the packet.
-    fn no_table_has_a_route(&self) -> bool {
-        let (host, netns) = (self.fib.host, self.fib.netns);
-        let coverage = &self.fib.network.topology.coverage;
-        let all = matches!(coverage.of(host, netns, Topic::AllRoutes), Coverage::Complete(_));
-        all && self.fib.tables.keys().all(|table| matches!(self.table(table, None), Found::Nothing))
-    }
-
-    /// Whether what the captures do not show in a table is not in it.
-    fn is_complete(&self, table: &str) -> bool {
-        let (host, netns) = (self.fib.host, self.fib.netns);
-        let is = |topic| {
-            matches!(
-                self.fib.network.topology.coverage.of(host, netns, topic),
-                Coverage::Complete(_)
-            )
-        };
-        let of_family = match self.family {
-            Family::Inet => true,
-            // An empty listing of IPv6 cannot be told from one that was not asked for.
-            Family::Inet6 => self.fib.tables.values().any(Table::has_inet6),
-        };
-        of_family && (is(Topic::AllRoutes) || table == "main" && is(Topic::Routes))
-    }
-
-    /// Whether every policy rule was captured.
-    fn lists_all_rules(&self) -> bool {
-        let coverage = &self.fib.network.topology.coverage;
-        matches!(coverage.of(self.fib.host, self.fib.netns, Topic::Rules), Coverage::Complete(_))
-    }
-
-    fn ask_table(&self, table: &str) -> Vec<Need> {
-        let (host, netns) = (self.fib.host, self.fib.netns);
-        let topic = if table == "main" { Topic::Routes } else { Topic::AllRoutes };
-        let missing = self.fib.network.missing(host, netns, &[topic]);
-        if !missing.is_empty() && self.family == Family::Inet {
-            return missing;
-        }
-        let list = if self.family == Family::Inet6 { "ip -6 route" } else { "ip route" };
-        vec![Need::command(list).with("show").with("table").with(table).within(netns)]
-    }
-
-    fn ask_rules(&self) -> Vec<Need> {
-        vec![Topic::Rules.command(self.fib.netns)]
-    }
-
-    fn ask_route(&self) -> Vec<Need> {
-        vec![self.get_route()]
-    }
-
-    /// The command that shows what the kernel decides for this packet.
-    fn get_route(&self) -> Need {
-        let mut need = Need::command("ip route get").with(&self.query.to.to_string());
-        if let Some(from) = self.query.from {
-            need = need.with("from").with(&from.to_string());
-        }
-        if let Some(iif) = self.query.iif {
-            need = need.with("iif").with(iif);
-        }
-        need.within(self.fib.netns)
-    }
-}
-
-/// What a rule that matches does.
-enum Step<'a> {
-    /// Nothing: the next rule is asked.
-    Next,
-    /// It jumps to this rule.
-    Goto(usize),
-    /// It decides.
-    End(Answer<Decision<'a>>),
 }

@@ -13,6 +13,7 @@ mod device;
 mod ending;
 mod ends;
 mod flow_text;
+mod frames;
 mod guest;
 mod guest_sends;
 mod judge;
@@ -245,6 +246,10 @@ struct Way {
     considered: Vec<Considered>,
     /// What was taken for granted since the last hop.
     assumed: Vec<String>,
+    /// It was said that filters of frames were not captured.
+    frames_said: bool,
+    /// What PREROUTING made of it on a bridge, from which it goes up into the stack.
+    prerouted: Option<Box<netfilter::Pass>>,
 }
 
 impl Way {
@@ -257,6 +262,8 @@ impl Way {
             hops: 0,
             considered: Vec::new(),
             assumed: Vec::new(),
+            frames_said: false,
+            prerouted: None,
         }
     }
 

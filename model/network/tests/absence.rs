@@ -2,17 +2,20 @@
 //! from whole captures, one by one, kind by kind and many at once.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use tapline_capture::{Input, Options};
 use tapline_core::capture::Snapshot;
+use tapline_core::records::Batch;
 use tapline_core::span::SourceId;
 use tapline_network::Network;
 use tapline_network::environment::Environment;
 use tapline_network::trace::{Question, Tracer};
 
-/// What is asked of each capture: from, to, port of TCP.
-type Asked = (String, String, Option<u16>);
+/// What is asked of each capture: from, to, port of TCP; and the packet, where it is one of a
+/// connection that was tracked.
+type Asked = (String, String, Option<u16>, Option<String>);
 
 fn questions(snapshot: &Snapshot) -> Vec<Asked> {
     let topology = tapline_topology::build(snapshot);
@@ -21,17 +24,48 @@ fn questions(snapshot: &Snapshot) -> Vec<Asked> {
     let mut all = Vec::new();
     for vm in network.vms() {
         for to in ["gateway", "dhcp", "metadata", "outside"] {
-            all.push((format!("vm:{}", vm.name()), to.to_owned(), None));
+            all.push((format!("vm:{}", vm.name()), to.to_owned(), None, None));
         }
         for other in network.vms().filter(|other| other.id != vm.id) {
             let to = format!("vm:{}", other.name());
-            all.push((format!("vm:{}", vm.name()), to, Some(22)));
+            all.push((format!("vm:{}", vm.name()), to, Some(22), None));
         }
     }
     for netns in network.namespaces().filter(|netns| !netns.netns().is_root()) {
         let from = format!("ns:{}/{}", network.host_name(netns.host), netns.name());
-        all.push((from, "outside".to_owned(), None));
+        all.push((from, "outside".to_owned(), None, None));
     }
+    all.extend(tracked(snapshot, &network));
+    all
+}
+
+/// A packet of each connection that was tracked, sent from where it was.
+fn tracked(snapshot: &Snapshot, network: &Network<'_>) -> Vec<Asked> {
+    let mut all = Vec::new();
+    for (source, reading) in snapshot.captured.sources.iter().zip(&snapshot.readings) {
+        let Batch::Connections(entries) = &reading.records else { continue };
+        let shown =
+            if source.netns.is_root() { "root".to_owned() } else { source.netns.to_string() };
+        let from = format!("ns:{}/{shown}", network.host_name(source.host));
+        for entry in entries {
+            let ends = &entry.original;
+            let (Some(src), Some(dst)) = (ends.src, ends.dst) else { continue };
+            let broadcast = dst == IpAddr::V4(Ipv4Addr::BROADCAST);
+            if !src.is_ipv4() || broadcast || dst.is_multicast() {
+                continue;
+            }
+            let packet = match (entry.protocol.as_str(), ends.sport, ends.dport) {
+                ("tcp" | "udp", Some(sport), Some(dport)) => format!(
+                    "{},nw_src={src},nw_dst={dst},tp_src={sport},tp_dst={dport}",
+                    entry.protocol
+                ),
+                ("icmp", ..) => format!("icmp,nw_src={src},nw_dst={dst},icmp_type=8,icmp_code=0"),
+                _ => continue,
+            };
+            all.push((from.clone(), format!("ip:{dst}"), None, Some(packet)));
+        }
+    }
+    all.truncate(40);
     all
 }
 
@@ -45,11 +79,12 @@ fn answers(snapshot: &Snapshot, asked: &[Asked]) -> Vec<Said> {
     let tracer = Tracer::new(&network);
     asked
         .iter()
-        .map(|(from, to, port)| {
+        .map(|(from, to, port, packet)| {
             let question = Question {
                 from: from.clone(),
                 to: Some(to.clone()),
                 dport: *port,
+                packet: packet.clone(),
                 ..Question::default()
             };
             let Ok(answered) = tracer.ask(&question) else { return (None, String::new()) };
@@ -152,5 +187,11 @@ fn less_evidence_contradicts_no_answer_about_a_host() {
 fn less_evidence_contradicts_no_answer_about_two_hosts() {
     let hosts = ["sosreports/two-hosts/node1.tar.xz", "sosreports/two-hosts/node2.tar.xz"];
     let all = complaints(&hosts.map(corpus));
+    assert!(all.is_empty(), "{} complaints\n{}", all.len(), all.join("\n"));
+}
+
+#[test]
+fn less_evidence_contradicts_no_answer_about_tracked_connections() {
+    let all = complaints(&[corpus("lab/seed/node2.tar.xz")]);
     assert!(all.is_empty(), "{} complaints\n{}", all.len(), all.join("\n"));
 }

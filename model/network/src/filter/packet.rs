@@ -52,6 +52,9 @@ pub struct Packet {
     pub mac_source: Option<Mac>,
     /// Its destination is an address of the host itself.
     pub to_host: Option<bool>,
+    /// It may be no packet of IP, or one that a filter of frames does not take for one: conditions
+    /// on what is in it may be met or not.
+    pub foreign: bool,
     /// Note every rule that is looked at.
     pub explain: bool,
 }
@@ -153,6 +156,7 @@ impl Packet {
             conn_mark: Mark::UNKNOWN,
             mac_source: None,
             to_host: None,
+            foreign: false,
             explain: false,
         }
     }
@@ -174,6 +178,9 @@ impl Packet {
 
     /// Whether it meets a test.
     pub fn meets(&self, test: &Test) -> Truth {
+        if self.foreign && is_of_ip(test) {
+            return Truth::Maybe;
+        }
         match test {
             Test::InDevice(names) => self.in_device.is_one_of(names),
             Test::OutDevice(names) => self.out_device.is_one_of(names),
@@ -250,6 +257,24 @@ impl Packet {
             _ => Truth::Maybe,
         }
     }
+}
+
+/// Whether a test looks at a packet of IP.
+fn is_of_ip(test: &Test) -> bool {
+    matches!(
+        test,
+        Test::Family(_)
+            | Test::Source(_)
+            | Test::Destination(_)
+            | Test::Protocol(_)
+            | Test::SourcePort(_)
+            | Test::DestinationPort(_)
+            | Test::EitherPort(_)
+            | Test::Icmp { .. }
+            | Test::TcpFlags { .. }
+            | Test::Fragment
+            | Test::AddressType { .. }
+    )
 }
 
 const TCP: u8 = 6;

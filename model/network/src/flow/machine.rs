@@ -413,21 +413,39 @@ impl<'a> World<'a> {
 impl FlowPacket {
     /// What the connection tracker makes of the packet.
     fn look_up(&mut self, ct: &Ct, four: Truth) {
-        let state = match self.next_state {
-            Some(state) => Value::of(state | TRACKED),
-            None => Value { value: TRACKED, known: TRACKED },
-        };
-        self.set(OfField::CtState, state);
         let zone = match ct.zone {
             Zone::Number(zone) => Some(u128::from(zone)),
             Zone::Field(field) => self.known(field),
             Zone::Unknown => None,
         };
+        // What is tracked already decides, whatever the question takes for granted.
+        let entry = match zone {
+            Some(zone) => self.tracked.iter().find(|one| u128::from(one.zone) == zone).cloned(),
+            None => None,
+        };
+        let open = zone.is_none() && !self.tracked.is_empty();
+        let told = match &entry {
+            Some(entry) => entry.state,
+            None if open => None,
+            None => self.next_state,
+        };
+        let state = match told {
+            Some(state) => Value::of(state | TRACKED),
+            None => Value { value: TRACKED, known: TRACKED },
+        };
+        self.set(OfField::CtState, state);
         self.put_part(OfField::CtZone.whole(), zone);
         // A new connection has neither mark nor label.
-        let new = self.next_state.is_some_and(|state| state & NEW != 0);
+        let new = told.is_some_and(|state| state & NEW != 0);
         for field in [OfField::CtMark, OfField::CtLabel] {
-            self.put_part(field.whole(), if new { Some(0) } else { self.next_mark });
+            let value = match &entry {
+                Some(entry) if field == OfField::CtMark => entry.mark.map(u128::from),
+                Some(_) if !new => None,
+                None if open => None,
+                _ if new => Some(0),
+                _ => self.next_mark,
+            };
+            self.put_part(field.whole(), value);
         }
         for action in &ct.exec {
             match &action.action {
@@ -445,6 +463,7 @@ impl FlowPacket {
             Some(Nat::Src(to)) => self.translate(to, four, true),
             Some(Nat::Dst(to)) => self.translate(to, four, false),
             // A new connection was not translated before.
+            Some(Nat::Known) if entry.as_ref().is_some_and(|entry| !entry.translated) => {}
             Some(Nat::Known) if !new => {
                 use OfField as F;
                 for field in [F::IpSrc, F::IpDst, F::Ipv6Src, F::Ipv6Dst, F::TpSrc, F::TpDst] {
@@ -457,6 +476,8 @@ impl FlowPacket {
 
     fn translate(&mut self, to: &str, four: Truth, source: bool) {
         use OfField as F;
+        // Its ends are others now: what is tracked of them is not known.
+        self.tracked.clear();
         let to = Translation::of(to);
         let (address, port) = match (four, source) {
             (Truth::Yes, true) => (F::IpSrc, F::TpSrc),

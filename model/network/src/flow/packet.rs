@@ -42,6 +42,22 @@ pub struct FlowPacket {
     pub later_states: Vec<u128>,
     /// The mark and the label that it will say an older connection has.
     pub next_mark: Option<u128>,
+    /// Connections that are tracked already and that it belongs to, of any zone.
+    pub tracked: Vec<Tracked>,
+}
+
+/// A connection that a zone of the connection tracker knows already.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Tracked {
+    /// The zone.
+    pub zone: u16,
+    /// The bits of the state that a packet of it has; `None` where it may be another connection
+    /// between the same ends.
+    pub state: Option<u128>,
+    /// Its mark.
+    pub mark: Option<u32>,
+    /// Its addresses or ports are translated.
+    pub translated: bool,
 }
 
 impl FlowPacket {

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use tapline_core::records::route::Rule;
 
-use super::Query;
+use super::vrf::is_l3mdev;
+use super::{Domain, Query};
 
 /// Three answers to *does the rule select the packet?*
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,6 +21,15 @@ impl Match {
         if holds { Self::Yes } else { Self::No }
     }
 
+    /// Kernels differ in whether a rule of a packet in a VRF names the device or the VRF.
+    fn or_by_vrf(self, dev: &str, domain: &Domain<'_>) -> Self {
+        match domain {
+            Domain::Default => self,
+            Domain::Vrf(vrf) if self == Self::No && vrf.name() != dev => Self::No,
+            _ => Self::Open,
+        }
+    }
+
     /// Both have to hold.
     fn and(self, other: Self) -> Self {
         match (self, other) {
@@ -31,7 +41,12 @@ impl Match {
 }
 
 /// Whether `rule` selects the packet.
-pub(super) fn matches(rule: &Rule, query: &Query<'_>, oif: Option<&str>) -> Match {
+pub(super) fn matches(
+    rule: &Rule,
+    query: &Query<'_>,
+    oif: Option<&str>,
+    domain: &Domain<'_>,
+) -> Match {
     let source = match (rule.from, query.from) {
         (None, _) => Match::Yes,
         (Some(net), Some(from)) => Match::of(contains(net, from)),
@@ -42,12 +57,13 @@ pub(super) fn matches(rule: &Rule, query: &Query<'_>, oif: Option<&str>) -> Matc
     let destination = rule.to.map_or(Match::Yes, |net| Match::of(contains(net, query.to)));
     let incoming = rule.iif.as_ref().map_or(Match::Yes, |dev| {
         // What the namespace sends itself comes in by `lo`.
-        Match::of(query.iif.unwrap_or("lo") == dev.as_str())
+        let is = Match::of(query.iif.unwrap_or("lo") == dev.as_str());
+        if query.iif.is_some() { is.or_by_vrf(dev, domain) } else { is }
     });
     let outgoing = rule.oif.as_ref().map_or(Match::Yes, |dev| match (query.iif, oif) {
         // Only a socket that is bound to a device has one.
         (Some(_), _) => Match::No,
-        (None, Some(oif)) => Match::of(oif == dev.as_str()),
+        (None, Some(oif)) => Match::of(oif == dev.as_str()).or_by_vrf(dev, domain),
         (None, None) => Match::Open,
     });
     let mark = rule.fwmark.as_ref().map_or(Match::Yes, |mark| fits_mark(mark, query.mark));
@@ -62,10 +78,10 @@ pub(super) fn matches(rule: &Rule, query: &Query<'_>, oif: Option<&str>) -> Matc
             _ => Match::Open,
         })
     });
-    let vrf = match &rule.lookup {
-        // `l3mdev` selects what belongs to a VRF.
-        Some(table) if table.starts_with('[') && query.iif.is_none() && oif.is_none() => Match::No,
-        Some(table) if table.starts_with('[') => Match::Open,
+    // `l3mdev` selects what belongs to a VRF.
+    let vrf = match domain {
+        Domain::Default if is_l3mdev(rule) => Match::No,
+        Domain::Unknown if is_l3mdev(rule) => Match::Open,
         _ => Match::Yes,
     };
     let all = [destination, incoming, outgoing, mark, rest, vrf];

@@ -137,6 +137,11 @@ fn choose<'a>(
         let outcome = match record.kind.as_str() {
             // The lookup in this table ends; the next rule is asked.
             "throw" => return Some(Found::Nothing),
+            // Routes of the kernel for own addresses that were not captured as such, and what a
+            // person delivers to the namespace itself.
+            "local" | "broadcast" | "multicast" | "anycast" | "nat" => {
+                return Some(Found::Open(Vec::new()));
+            }
             kind => match Refusal::of(kind) {
                 Some(refusal) => Outcome::Refused(refusal),
                 None => {

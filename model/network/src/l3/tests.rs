@@ -181,3 +181,132 @@ fn a_dead_route_gives_way_to_the_next() {
                   10.0.0.0/8 via 198.51.100.9 dev eth1 metric 20\n";
     assert_eq!(own(&session("", routes), "10.1.1.1"), "eth1 via 198.51.100.9");
 }
+
+/// A host with a VRF: `eth1` is in `red`, whose table is 10.
+fn with_vrf(rules: &str, routes: &str) -> String {
+    let device = |at: u32, name: &str, flags: &str, details: &str| {
+        format!(
+            "{at}: {name}: <{flags},UP,LOWER_UP> mtu 1500 qdisc noqueue state UP group default\n    \
+             link/ether 52:54:00:00:01:0{at} brd ff:ff:ff:ff:ff:ff promiscuity 0\n{details}"
+        )
+    };
+    let address = |ip: &str, dev: &str| {
+        format!("    inet {ip}/24 scope global {dev}\n       valid_lft forever\n")
+    };
+    let plain = "BROADCAST,MULTICAST";
+    let member = format!("    vrf_slave table 10\n{}", address("198.51.100.7", "eth1"));
+    format!(
+        "root@n:~# ip -d address\n{}{}{}{}",
+        device(2, "eth0", plain, &address("192.0.2.7", "eth0")),
+        device(3, "red", "NOARP,MASTER", "    vrf table 10\n"),
+        device(4, "eth1", plain, &member).replace("noqueue state", "noqueue master red state"),
+        session(rules, routes)
+    )
+}
+
+const L3MDEV: &str = "1000:\tfrom all lookup [l3mdev-table]\n";
+const OF_VRF: &str = "default via 192.0.2.1 dev eth0\n192.0.2.0/24 dev eth0 scope link\n\
+                      default via 198.51.100.1 dev eth1 table 10\n\
+                      198.51.100.0/24 dev eth1 table 10 scope link\n\
+                      local 198.51.100.7 dev eth1 table 10 scope host\n";
+
+/// What comes in by a device.
+fn from<'q>(iif: &'q str, to: &str) -> Query<'q> {
+    Query { iif: Some(iif), from: Some(ip("203.0.113.9")), ..Query::own(ip(to)) }
+}
+
+#[test]
+fn a_vrf_has_addresses_and_routes_of_its_own() {
+    let host = with_vrf(L3MDEV, OF_VRF);
+    for (iif, to, expected) in [
+        // The address of a member stands in the table of the VRF only.
+        ("eth1", "198.51.100.7", "local"),
+        ("eth0", "198.51.100.7", "eth0 via 192.0.2.1"),
+        ("red", "198.51.100.7", "local"),
+        // The table `local` is looked up first, for packets of VRFs too.
+        ("eth1", "192.0.2.7", "local"),
+        ("eth0", "192.0.2.7", "local"),
+        ("eth1", "203.0.113.1", "eth1 via 198.51.100.1"),
+        ("eth0", "203.0.113.1", "eth0 via 192.0.2.1"),
+        ("eth1", "198.51.100.9", "eth1"),
+    ] {
+        assert_eq!(decide(&host, &from(iif, to)), expected, "{to} by {iif}");
+    }
+    assert_eq!(own(&host, "198.51.100.7"), "eth0 via 192.0.2.1");
+    assert_eq!(own(&host, "192.0.2.7"), "local");
+}
+
+#[test]
+fn what_a_vrf_has_no_route_for_goes_by_the_main_table() {
+    let routes = "default via 192.0.2.1 dev eth0\n198.51.100.0/24 dev eth1 table 10 scope link\n";
+    let host = with_vrf(L3MDEV, routes);
+    assert_eq!(decide(&host, &from("eth1", "203.0.113.1")), "eth0 via 192.0.2.1");
+    let refused = format!("{routes}unreachable default table 10 metric 4278198272\n");
+    let host = with_vrf(L3MDEV, &refused);
+    assert_eq!(decide(&host, &from("eth1", "203.0.113.1")), "unreachable");
+}
+
+#[test]
+fn the_rule_of_local_addresses_may_stand_behind_that_of_vrfs() {
+    let first = "0:\tfrom all lookup local\n";
+    let host = with_vrf(&format!("{L3MDEV}32765:\tfrom all lookup local\n"), OF_VRF);
+    let host = host.replace(first, "");
+    assert_eq!(decide(&host, &from("eth1", "192.0.2.7")), "eth1 via 198.51.100.1");
+    assert_eq!(decide(&host, &from("eth0", "192.0.2.7")), "local");
+}
+
+#[test]
+fn a_vrf_without_its_rule_is_not_looked_up() {
+    let host = with_vrf("", OF_VRF);
+    assert_eq!(decide(&host, &from("eth1", "203.0.113.1")), "eth0 via 192.0.2.1");
+    assert_eq!(decide(&host, &from("eth1", "198.51.100.7")), "eth0 via 192.0.2.1");
+    // Kernels differ in what such a rule is compared with.
+    let by_device = with_vrf("99:\tfrom all iif red lookup 10\n", OF_VRF);
+    let answer = decide(&by_device, &from("eth1", "203.0.113.1"));
+    assert_eq!(answer, "? ip route get 203.0.113.1 from 203.0.113.9 iif eth1");
+    assert_eq!(decide(&by_device, &from("eth0", "203.0.113.1")), "eth0 via 192.0.2.1");
+}
+
+#[test]
+fn rules_of_vrfs_are_taken_for_granted_where_none_were_captured() {
+    let host = with_vrf(L3MDEV, OF_VRF);
+    let (devices, _) = host.split_once("root@n:~# ip rule").unwrap();
+    let host = format!("{devices}root@n:~# ip route show table all\n{OF_VRF}");
+    let answer = decide(&host, &from("eth1", "203.0.113.1"));
+    assert_eq!(answer, "eth1 via 198.51.100.1, rules assumed");
+    assert_eq!(decide(&host, &from("eth1", "198.51.100.7")), "local, rules assumed");
+}
+
+#[test]
+fn the_table_of_a_vrf_has_to_be_known() {
+    let host = with_vrf(L3MDEV, OF_VRF);
+    let plain = host.replace("    vrf table 10\n", "").replace("    vrf_slave table 10\n", "");
+    let plain = plain.replace("ip -d address", "ip address");
+    let answer = decide(&plain, &from("eth1", "203.0.113.1"));
+    assert_eq!(answer, "? ip -d address");
+    assert_eq!(decide(&plain, &from("eth0", "203.0.113.1")), "eth0 via 192.0.2.1");
+    // `ip -br` names no master: any device may be in the VRF that the rule is there for.
+    let short = "root@n:~# ip -br address\neth0 UP 192.0.2.7/24\neth1 UP 198.51.100.7/24\n";
+    let short = format!("{short}{}", session(L3MDEV, OF_VRF));
+    assert_eq!(decide(&short, &from("eth1", "198.51.100.7")), "? ip -d address");
+}
+
+#[test]
+fn the_routes_of_a_vrf_may_be_asked_for_by_its_name() {
+    let host = with_vrf(L3MDEV, "default via 192.0.2.1 dev eth0\n");
+    let host = format!(
+        "{host}root@n:~# ip route show vrf red\ndefault via 198.51.100.1 dev eth1\n\
+         198.51.100.0/24 dev eth1 scope link\n"
+    );
+    assert_eq!(decide(&host, &from("eth1", "203.0.113.1")), "eth1 via 198.51.100.1");
+    assert_eq!(decide(&host, &from("eth0", "203.0.113.1")), "eth0 via 192.0.2.1");
+}
+
+#[test]
+fn local_routes_do_not_lead_on() {
+    let routes = "default via 192.0.2.1 dev eth0\nlocal default dev lo table 100 scope host\n";
+    let host = session("99:\tfrom all fwmark 0x1 lookup 100\n", routes);
+    let marked = Query { mark: Some(1), ..Query::own(ip("203.0.113.1")) };
+    assert_eq!(decide(&host, &marked), "? ip route get 203.0.113.1");
+    assert_eq!(own(&host, "203.0.113.1"), "eth0 via 192.0.2.1");
+}

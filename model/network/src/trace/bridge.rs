@@ -8,6 +8,7 @@ use tapline_topology::{NodeId, Topic};
 use crate::{Answer, Item};
 
 use super::device::{line, mac_of};
+use super::frames::Hook;
 use super::netfilter::{Bridged, Pass};
 use super::packet::{IPV4, IPV6};
 use super::{At, Certainty, Hop, Kind, Outcome, Packet, Reason, Walk, Way};
@@ -40,6 +41,9 @@ impl<'a> Walk<'_, '_, 'a> {
         }
         let Some(vlan) = self.vlan_on_bridge(&mut way, bridge, from) else { return };
         if let Some(from) = from {
+            if !self.pass_frames(&mut way, bridge, Hook::Prerouting, (Some(from), None)) {
+                return;
+            }
             let sees = self.is_filtered(bridge, &way.packet);
             if sees != Answer::Known(false) {
                 // Where it is not known whether the filter sees bridged frames, and it lets them
@@ -131,7 +135,7 @@ impl<'a> Walk<'_, '_, 'a> {
         bridge: Device<'a>,
         from: Option<NodeId>,
         vlan: u16,
-        filtered: Option<bool>,
+        filtered: Option<&Pass>,
     ) {
         let place = self.place(bridge.id);
         let wanted = way.packet.mac_destination();
@@ -142,7 +146,7 @@ impl<'a> Walk<'_, '_, 'a> {
                 || members.iter().any(|member| mac_of(*member) == Some(mac) && !is_guests(*member))
         });
         if local && from.is_some() {
-            self.up_from_bridge(way, bridge, from, vlan);
+            self.up_from_bridge(way, bridge, from, vlan, filtered);
             return;
         }
         let multicast = wanted.is_some_and(Mac::is_multicast);
@@ -221,7 +225,7 @@ impl<'a> Walk<'_, '_, 'a> {
         }
         if up {
             let copy = if several { Self::branch(&way, "up into the host") } else { way };
-            self.up_from_bridge(copy, bridge, from, vlan);
+            self.up_from_bridge(copy, bridge, from, vlan, filtered);
         }
     }
 
@@ -248,7 +252,7 @@ impl<'a> Walk<'_, '_, 'a> {
         (from, to): (Option<NodeId>, NodeId),
         vlan: u16,
         (mut hop, learnt): (Hop, Option<Evidence>),
-        filtered: Option<bool>,
+        filtered: Option<&Pass>,
     ) {
         let before = way.packet.clone();
         let place = self.place(to);
@@ -285,8 +289,17 @@ impl<'a> Walk<'_, '_, 'a> {
                 way.packet.frame.set_vlan(vlan);
             }
         }
+        let first = if from.is_some() { Hook::Forward } else { Hook::Output };
+        let ports = (from, Some(to));
+        for hook in [first, Hook::Postrouting] {
+            let ports = if hook == Hook::Postrouting { (None, Some(to)) } else { ports };
+            if !self.pass_frames(&mut way, bridge, hook, ports) {
+                return;
+            }
+        }
         self.hop(&mut way, &before, hop);
-        if let Some((from, sure)) = from.zip(filtered) {
+        let sure = filtered.and_then(|pass| Some(pass.bridged?.sure));
+        if let Some((from, sure)) = from.zip(sure) {
             let bridged = Bridged { bridge: bridge.id, from, to: Some(to), vlan, sure };
             self.go(way, At::Stack(Pass::bridged(bridge, bridged)));
             return;
@@ -301,7 +314,11 @@ impl<'a> Walk<'_, '_, 'a> {
         bridge: Device<'a>,
         from: Option<NodeId>,
         vlan: u16,
+        filtered: Option<&Pass>,
     ) {
+        if !self.pass_frames(&mut way, bridge, Hook::Input, (from, None)) {
+            return;
+        }
         let before = way.packet.clone();
         let mut hop = self.bridge_hop(bridge, from, "for the host itself");
         hop.output = Some(bridge.name().into());
@@ -320,6 +337,10 @@ impl<'a> Walk<'_, '_, 'a> {
             }
         }
         self.hop(&mut way, &before, hop);
+        // It does not pass PREROUTING again (`ip_sabotage_in`).
+        way.prerouted = filtered
+            .filter(|pass| pass.bridged.is_some_and(|bridged| bridged.sure))
+            .map(|pass| Box::new(pass.clone()));
         if let Some(&vid) = way.packet.vlans().unwrap_or_default().first()
             && vid != 0
         {

@@ -1,10 +1,14 @@
 //! Connections that a namespace tracks already (`conntrack -L`): an entry that fits a packet decides
 //! the state of its connection, its mark, and how it is translated, whatever the rules say now.
 //!
-//! Only entries of no zone count: which zone a packet is looked up in, rules of the table `raw` and
-//! flows decide. Of ICMP the id tells connections apart, which a question does not name.
+//! In a namespace only entries of no zone count: rules of the table `raw` could name another. In the
+//! flows of a bridge those of the zone count that `ct(zone=…)` names, where the kernel's datapath
+//! tracks. Of ICMP the id tells connections apart, which a question does not name: it may be of the
+//! ping that is tracked, or of another.
 use std::net::IpAddr;
 
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
 use tapline_core::records::Batch;
 use tapline_core::records::conntrack;
 use tapline_core::records::filter::ConnStates;
@@ -12,10 +16,15 @@ use tapline_core::records::openflow::OfField;
 use tapline_core::span::Evidence;
 
 use crate::filter::Mark;
-use crate::flow::Value;
+use crate::flow::{self, Value};
 
 use super::netfilter::{Pass, Stage};
-use super::{Packet, Tuple, Walk, Way};
+use super::{At, Doubt, Packet, Reason, Tuple, Walk, Way};
+
+/// Bits of `ct_state`.
+const NEW: u128 = 1;
+const ESTABLISHED: u128 = 2;
+const REPLY: u128 = 8;
 
 /// What an entry makes of a packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,66 +41,129 @@ pub(super) struct Tracked {
     evidence: Evidence,
 }
 
-impl Walk<'_, '_, '_> {
-    /// The entry that a packet belongs to.
-    fn tracked(&self, pass: &Pass, packet: &Packet) -> Option<Tracked> {
+/// An entry that a packet fits, and in which direction.
+struct Fitting<'a> {
+    entry: &'a conntrack::Connection,
+    reply: bool,
+    at: Evidence,
+}
+
+impl<'a> Walk<'_, '_, 'a> {
+    /// The entries of a namespace that a packet fits, of whatever zone.
+    fn fitting(
+        &self,
+        (host, netns): (HostId, &Netns),
+        packet: &Packet,
+    ) -> impl Iterator<Item = Fitting<'a>> + use<'a> {
         let tuple = Tuple::of(packet);
-        let protocol = match packet.protocol()? {
-            6 => "tcp",
-            17 => "udp",
-            132 => "sctp",
-            _ => return None,
+        let protocol = packet.protocol();
+        let names: &[&str] = match protocol {
+            Some(1) => &["icmp"],
+            Some(6) => &["tcp"],
+            Some(17) => &["udp"],
+            Some(58) => &["icmpv6"],
+            Some(132) => &["sctp"],
+            _ => &[],
         };
+        let ping = packet.icmp().map(|(kind, _)| matches!(kind, 8 | 128));
+        let mut found = Vec::new();
         for (source, reading) in self.network.texts_of("connection") {
-            if source.host != pass.host || source.netns != pass.netns {
+            if source.host != host || source.netns != *netns || names.is_empty() {
                 continue;
             }
             let Batch::Connections(entries) = &reading.records else { continue };
-            for entry in entries {
-                if entry.protocol != protocol || entry.zone.unwrap_or(0) != 0 {
-                    continue;
-                }
+            for entry in entries.iter().filter(|entry| names.contains(&entry.protocol.as_str())) {
                 let ways =
                     [(&entry.original, &entry.reply, false), (&entry.reply, &entry.original, true)];
-                let Some((_, other, reply)) = ways.into_iter().find(|way| is(way.0, tuple)) else {
-                    continue;
-                };
-                return Some(Tracked {
-                    // What the other direction comes from is what this one goes to.
-                    after: Tuple {
-                        source: other.dst,
-                        destination: other.src,
-                        source_port: other.dport,
-                        destination_port: other.sport,
-                    },
-                    reply,
-                    translated: translated(entry),
-                    unreplied: entry.flags.iter().any(|flag| flag == "UNREPLIED"),
-                    mark: entry.mark,
-                    evidence: Evidence { source: source.id, span: entry.at },
+                let fits = ways.into_iter().find(|(one, _, reply)| {
+                    if matches!(protocol, Some(1 | 58)) {
+                        same(one.src, tuple.source)
+                            && same(one.dst, tuple.destination)
+                            && ping == Some(!reply)
+                    } else {
+                        is(one, tuple)
+                    }
                 });
+                if let Some((_, _, reply)) = fits {
+                    let at = Evidence { source: source.id, span: entry.at };
+                    found.push(Fitting { entry, reply, at });
+                }
             }
         }
-        None
+        found.into_iter()
     }
 
-    /// Gives a packet the state that an entry tells of it.
-    pub(super) fn track(&self, way: &mut Way, pass: &mut Pass) {
+    /// The entry that a packet belongs to.
+    fn tracked(&self, pass: &Pass, packet: &Packet) -> Option<Tracked> {
+        let mut fitting = self.fitting((pass.host, &pass.netns), packet);
+        let Fitting { entry, reply, at } =
+            fitting.find(|fitting| fitting.entry.zone.unwrap_or(0) == 0)?;
+        let other = if reply { &entry.original } else { &entry.reply };
+        Some(Tracked {
+            // What the other direction comes from is what this one goes to.
+            after: Tuple {
+                source: other.dst,
+                destination: other.src,
+                source_port: other.dport,
+                destination_port: other.sport,
+            },
+            reply,
+            translated: translated(entry),
+            unreplied: entry.flags.iter().any(|flag| flag == "UNREPLIED"),
+            mark: entry.mark,
+            evidence: at,
+        })
+    }
+
+    /// What the zones of a host know of a packet, for the flows of a bridge.
+    pub(super) fn tracked_in_zones(&self, host: HostId, packet: &Packet) -> Vec<flow::Tracked> {
+        if packet.told || packet.is_reply() {
+            return Vec::new();
+        }
+        let ping = matches!(packet.protocol(), Some(1 | 58));
+        let all = self.fitting((host, &Netns::Root), packet).map(|fitting| {
+            let Fitting { entry, reply, .. } = fitting;
+            let unreplied = entry.flags.iter().any(|flag| flag == "UNREPLIED");
+            let state = match (unreplied, reply) {
+                (true, false) => NEW,
+                (_, false) => ESTABLISHED,
+                (_, true) => ESTABLISHED | REPLY,
+            };
+            flow::Tracked {
+                zone: entry.zone.unwrap_or(0),
+                state: (!ping).then_some(state),
+                mark: entry.mark.filter(|_| !ping),
+                translated: ping || translated(entry) != ConnStates::default(),
+            }
+        });
+        all.collect()
+    }
+
+    /// Gives a packet the state that an entry tells of it. Where it may belong to the entry or not,
+    /// the way on which it does goes on by itself.
+    pub(super) fn track(&mut self, way: &mut Way, pass: &mut Pass) {
         // What the question tells of the state counts.
         if way.packet.told || way.packet.is_reply() {
             return;
         }
         let Some(tracked) = self.tracked(pass, &way.packet) else { return };
-        let new = tracked.unreplied && !tracked.reply;
-        way.packet.state = if new { ConnStates::NEW } else { ConnStates::ESTABLISHED };
-        way.packet.conn_mark =
-            tracked.mark.map_or(Mark::UNKNOWN, |value| Mark { value, known: u32::MAX });
-        if way.packet.protocol() == Some(6) && !new {
-            // A packet of a connection that stands: ACK.
-            way.packet.frame.set(OfField::TcpFlags, Value::of(0x10));
+        if matches!(way.packet.protocol(), Some(1 | 58)) {
+            let doubt = Doubt {
+                reason: Reason::PacketOpen,
+                text: "it may belong to the ping that is tracked, or to another".to_owned(),
+                place: self.place_of(pass),
+                next: Vec::new(),
+                evidence: vec![tracked.evidence],
+            };
+            self.fork(way, doubt);
+            let mut known = Self::branch(way, "of the ping that is tracked");
+            let mut of_it = pass.clone();
+            belong(&mut known.packet, &mut of_it, tracked);
+            self.go(known, At::Stack(of_it));
+            way.guard = Some("another ping".to_owned());
+            return;
         }
-        way.packet.translated = tracked.translated;
-        pass.tracked = Some(Box::new(tracked));
+        belong(&mut way.packet, pass, tracked);
     }
 
     /// Translates a packet as its entry says, where a hook would.
@@ -132,9 +204,25 @@ impl Walk<'_, '_, '_> {
     }
 }
 
+/// Makes a packet one of a connection that is tracked.
+fn belong(packet: &mut Packet, pass: &mut Pass, tracked: Tracked) {
+    let new = tracked.unreplied && !tracked.reply;
+    packet.state = if new { ConnStates::NEW } else { ConnStates::ESTABLISHED };
+    packet.conn_mark = tracked.mark.map_or(Mark::UNKNOWN, |value| Mark { value, known: u32::MAX });
+    if packet.protocol() == Some(6) && !new {
+        // A packet of a connection that stands: ACK.
+        packet.frame.set(OfField::TcpFlags, Value::of(0x10));
+    }
+    packet.translated = tracked.translated;
+    pass.tracked = Some(Box::new(tracked));
+}
+
+fn same(a: Option<IpAddr>, b: Option<IpAddr>) -> bool {
+    a.is_some() && a == b
+}
+
 /// Whether a packet has the ends of one direction; all have to be known.
 fn is(known: &conntrack::Tuple, tuple: Tuple) -> bool {
-    let same = |a: Option<IpAddr>, b: Option<IpAddr>| a.is_some() && a == b;
     let port = |a: Option<u16>, b: Option<u16>| a.is_some() && a == b;
     same(known.src, tuple.source)
         && same(known.dst, tuple.destination)

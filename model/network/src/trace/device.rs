@@ -4,10 +4,11 @@ use tapline_core::span::Evidence;
 use tapline_topology::graph::{Netdev, NetdevKind};
 use tapline_topology::{EdgeKind, NodeId, Topic, names};
 
-use crate::Item;
 use crate::l2::Why;
+use crate::{Item, l3};
 
-use super::netfilter::Pass;
+use super::frames::Hook;
+use super::netfilter::{Pass, Stage};
 use super::{At, Certainty, Hop, Kind, Outcome, Reason, Walk, Way};
 
 /// The public word for what keeps frames from passing.
@@ -61,7 +62,9 @@ impl<'a> Walk<'_, '_, 'a> {
         if !self.passes(&mut way, node) {
             return;
         }
-        if self.goes_round(&mut way, node) {
+        if self.goes_round(&mut way, node)
+            || !self.pass_frames(&mut way, device, Hook::Ingress, (Some(node), None))
+        {
             return;
         }
         let Some(vlans) = way.packet.vlans() else {
@@ -213,8 +216,17 @@ impl<'a> Walk<'_, '_, 'a> {
                 self.may_stop(&mut way, place, Reason::NotCaptured, needs);
             }
         }
-        way.packet.enter_stack();
+        if way.prerouted.is_none() {
+            way.packet.enter_stack();
+        }
         let pass = Pass::arriving(device, port);
+        let pass = match (way.prerouted.take(), self.vrf_of(&pass)) {
+            (Some(before), None | Some(l3::Domain::Default)) => {
+                let Pass { entry, doubted, known, beside_said, tracked, .. } = *before;
+                Pass { entry, doubted, known, beside_said, tracked, ..pass }.at(Stage::Route)
+            }
+            _ => pass,
+        };
         self.go(way, At::Stack(pass));
     }
 

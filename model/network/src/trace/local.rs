@@ -5,6 +5,9 @@ use tapline_core::records::socket::Socket;
 use tapline_core::span::Evidence;
 use tapline_topology::NodeId;
 
+use crate::l3;
+use crate::truth::Truth;
+
 use super::netfilter::Pass;
 use super::{Certainty, Hop, Kind, Next, Outcome, Packet, Reason, Walk, Way, ends};
 
@@ -12,6 +15,8 @@ use super::{Certainty, Hop, Kind, Next, Outcome, Packet, Reason, Walk, Way, ends
 enum Listener {
     Here(Evidence),
     Nobody(Evidence),
+    /// One that hears what comes in through a VRF only where a setting allows it.
+    Open(Need),
     Unknown,
 }
 
@@ -28,7 +33,7 @@ impl Walk<'_, '_, '_> {
         };
         let mut hop = Hop::new(Kind::Local, place.clone(), format!("received by {shown}"));
         hop.input = Some(self.name(input));
-        let own = way.packet.destination().and_then(|to| self.owns(pass.host, &pass.netns, to));
+        let own = self.own_destination(&pass, &way.packet);
         hop.cite(own.map(|own| own.1));
         let device: NodeId = own.map_or(input, |own| own.0);
         let certainty = match &listener {
@@ -37,7 +42,7 @@ impl Walk<'_, '_, '_> {
                 Certainty::Proven
             }
             Listener::Nobody(_) => Certainty::Proven,
-            Listener::Unknown => Certainty::Inferred,
+            Listener::Open(_) | Listener::Unknown => Certainty::Inferred,
         };
         hop.certainty = certainty;
         let dhcp = way.packet.protocol() == Some(17) && way.packet.destination_port() == Some(67);
@@ -53,6 +58,9 @@ impl Walk<'_, '_, '_> {
             let (outcome, reason) = (Outcome::Rejected, Reason::NoListener);
             self.lost(&mut way, outcome, reason, place, Some(evidence));
             return;
+        }
+        if let Listener::Open(need) = &listener {
+            self.may_stop(&mut way, place.clone(), Reason::NoListener, vec![need.clone()]);
         }
         let listens = match listener {
             Listener::Here(_) => Some(true),
@@ -87,15 +95,22 @@ impl Walk<'_, '_, '_> {
         if packet.established || pass.tracked.is_some() {
             return Listener::Unknown;
         }
-        let mut searched = None;
+        let (mut searched, mut open) = (None, false);
         for (source, sockets) in self.network.socket_texts() {
             if source.host != pass.host || source.netns != pass.netns {
                 continue;
             }
             let whole = self.network.topology.snapshot.completeness(source.id).is_complete();
             for socket in sockets {
-                if takes(socket, protocol, port, packet) {
-                    return Listener::Here(Evidence { source: source.id, span: socket.at });
+                if !takes(socket, protocol, port, packet) {
+                    continue;
+                }
+                match self.is_open_to(socket, pass, protocol) {
+                    Truth::Yes => {
+                        return Listener::Here(Evidence { source: source.id, span: socket.at });
+                    }
+                    Truth::No => {}
+                    Truth::Maybe => open = true,
                 }
             }
             let args = source.command.args().join(" ");
@@ -106,11 +121,48 @@ impl Walk<'_, '_, '_> {
                 searched = Some(crate::flows::first_line(self.network, source.id));
             }
         }
-        searched.map_or(Listener::Unknown, Listener::Nobody)
+        match searched {
+            Some(_) if open => {
+                let key = format!("net.ipv4.{protocol}_l3mdev_accept");
+                Listener::Open(Need::command("sysctl").with(&key).within(&pass.netns))
+            }
+            Some(at) => Listener::Nobody(at),
+            None => Listener::Unknown,
+        }
+    }
+
+    /// The device that has the address that a packet is for.
+    fn own_destination(&self, pass: &Pass, packet: &Packet) -> Option<(NodeId, Evidence)> {
+        self.owns_for(pass, packet.destination()?).known().flatten()
+    }
+
+    /// Whether a socket is open for what comes in by the device of a packet
+    /// (`inet_sk_bound_dev_eq`): one that is bound to a device takes only what comes in by it, one
+    /// that is not takes what comes in through a VRF only where that is allowed.
+    fn is_open_to(&self, socket: &Socket, pass: &Pass, protocol: &str) -> Truth {
+        let input = pass.input.map(|input| self.name(input)).unwrap_or_default();
+        let vrf = match self.vrf_of(pass) {
+            None | Some(l3::Domain::Default) => None,
+            Some(l3::Domain::Vrf(vrf)) => Some(vrf),
+            Some(l3::Domain::Unknown) => return Truth::Maybe,
+        };
+        let address = socket.address.value.as_str();
+        if let Some((_, bound)) = address.split_once('%') {
+            let by = bound == input.as_str() || vrf.is_some_and(|vrf| vrf.name() == bound);
+            return Truth::from(by);
+        }
+        if vrf.is_none() {
+            return Truth::Yes;
+        }
+        let key = format!("net.ipv4.{protocol}_l3mdev_accept");
+        match self.setting(pass.host, &pass.netns, &key) {
+            Some(setting) => Truth::from(setting.value == 1),
+            None => Truth::Maybe,
+        }
     }
 
     fn answers_itself(&self, pass: &Pass, packet: &Packet) -> Listener {
-        let own = packet.destination().and_then(|to| self.owns(pass.host, &pass.netns, to));
+        let own = self.own_destination(pass, packet);
         own.map_or(Listener::Unknown, |own| Listener::Here(own.1))
     }
 }

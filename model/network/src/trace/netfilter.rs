@@ -9,8 +9,8 @@ use tapline_core::records::route::Family;
 use tapline_topology::graph::Netdev;
 use tapline_topology::{NodeId, Topic};
 
-use crate::Item;
 use crate::filter::{self, Device};
+use crate::{Item, l3};
 
 use super::conntrack::Tracked;
 use super::tables::Asked;
@@ -216,8 +216,8 @@ impl Walk<'_, '_, '_> {
             match (pass.stage, bridged.to) {
                 (Stage::Prerouting, _) => {
                     if let Some(bridge) = self.device(bridged.bridge) {
-                        let sees = Some(bridged.sure);
-                        self.forward_on_bridge(way, bridge, Some(bridged.from), bridged.vlan, sees);
+                        let (from, vlan) = (Some(bridged.from), bridged.vlan);
+                        self.forward_on_bridge(way, bridge, from, vlan, Some(&pass));
                     }
                 }
                 (Stage::Forward, _) => self.go(way, At::Stack(pass.at(Stage::Postrouting))),
@@ -287,9 +287,31 @@ impl Walk<'_, '_, '_> {
             // What became of the first packet tells, and that was not followed.
             seen.translated = None;
         }
-        let local = packet.destination().map(|ip| self.owns(pass.host, &pass.netns, ip).is_some());
-        seen.to_host = local;
+        if pass.bridged.is_none() {
+            self.see_vrf(&mut seen, pass);
+        }
+        let to = packet.destination();
+        let local = to.and_then(|ip| self.owns_for(pass, ip).known());
+        seen.to_host = local.map(|own| own.is_some());
         seen
+    }
+
+    /// What belongs to a VRF comes in by it behind PREROUTING, which sees it twice: by the member
+    /// and by the VRF. What is sent in a VRF passes OUTPUT twice as well (drivers/net/vrf.c,
+    /// `vrf_l3_rcv` and `vrf_l3_out`).
+    fn see_vrf(&self, seen: &mut filter::Packet, pass: &Pass) {
+        match self.vrf_of(pass) {
+            None | Some(l3::Domain::Default) => {}
+            Some(l3::Domain::Unknown) => {
+                seen.in_device = Device::Unknown;
+                seen.out_device = Device::Unknown;
+            }
+            Some(l3::Domain::Vrf(vrf)) if pass.input.is_some() => match pass.stage {
+                Stage::Input | Stage::Forward => seen.in_device = Device::Known(vrf.name().into()),
+                _ => seen.in_device = Device::Unknown,
+            },
+            Some(l3::Domain::Vrf(_)) => seen.out_device = Device::Unknown,
+        }
     }
 
     /// Where iptables was captured and nft was not, rules of nft may stand beside.

@@ -109,8 +109,13 @@ impl<'a> Walk<'_, '_, 'a> {
             l3::Outcome::Local(_) => {
                 if pass.input.is_none() && !pass.rerouted {
                     let loopback = self.network.topology.find_netdev(pass.host, &pass.netns, "lo");
-                    let input =
-                        loopback.or_else(|| self.owns(pass.host, &pass.netns, to).map(|own| own.0));
+                    let vrf = match self.vrf_of(&pass) {
+                        Some(l3::Domain::Vrf(vrf)) => Some(vrf.id),
+                        _ => None,
+                    };
+                    let input = vrf
+                        .or(loopback)
+                        .or_else(|| self.owns(pass.host, &pass.netns, to).map(|own| own.0));
                     let pass = Pass { input, ..pass };
                     self.go(way, At::Stack(pass.at(Stage::Input)));
                     return;

@@ -5,6 +5,7 @@ use tapline_topology::{EdgeKind, NodeId, Topic, names};
 use crate::uplink;
 
 use super::device::{Device, certainty, line, mac_of, vlan_of};
+use super::frames::Hook;
 use super::{At, Outcome, Reason, Walk, Way};
 
 impl<'a> Walk<'_, '_, 'a> {
@@ -15,7 +16,10 @@ impl<'a> Walk<'_, '_, 'a> {
             self.unknown(&mut way, place, Reason::NotCaptured, Vec::new());
             return;
         };
-        if !self.passes(&mut way, node) || !self.fits(&mut way, device) {
+        if !self.passes(&mut way, node)
+            || !self.fits(&mut way, device)
+            || !self.pass_frames(&mut way, device, Hook::Egress, (None, Some(node)))
+        {
             return;
         }
         if let Some(interface) = self.network.interface_of(node)
@@ -39,6 +43,17 @@ impl<'a> Walk<'_, '_, 'a> {
             NetdevKind::Dummy => {
                 let place = self.place(node);
                 self.lost(&mut way, Outcome::Blackholed, Reason::L2DeadEnd, place, line(device));
+            }
+            // Routed again in its table (`vrf_xmit`), behind filters that see it a second time.
+            NetdevKind::Vrf => {
+                let place = self.place(node);
+                let to = way.packet.destination().map(|to| to.to_string()).unwrap_or_default();
+                let need = tapline_core::need::Need::command("ip route get")
+                    .with(&to)
+                    .with("vrf")
+                    .with(device.name())
+                    .within(device.netns());
+                self.unknown(&mut way, place, Reason::NotModelled, vec![need]);
             }
             _ if self.network.veth_peer(node).is_some() => self.send_veth(way, device),
             _ if self.guest_nic(node).is_some() => self.send_tap(way, device),
@@ -122,6 +137,16 @@ impl<'a> Walk<'_, '_, 'a> {
         }
         if peer.stub {
             self.unknown(&mut way, self.place(peer.id), Reason::NotCaptured, Vec::new());
+            return;
+        }
+        // The other end takes what fits its own MTU, and a tag more (`is_skb_forwardable`).
+        if let (Some(size), Some(mtu)) = (way.packet.size, &peer.mtu)
+            && size > mtu.value.saturating_add(4)
+        {
+            let (place, at) = (self.place(peer.id), mtu.evidence);
+            self.hop(&mut way, &before, hop);
+            let reason = Reason::MtuExceededL2;
+            self.lost(&mut way, Outcome::Blackholed, reason, place, Some(at));
             return;
         }
         self.hop(&mut way, &before, hop);

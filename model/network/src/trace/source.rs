@@ -34,7 +34,14 @@ impl Walk<'_, '_, '_> {
             self.lost(way, Outcome::Dropped, Reason::Martian, place, None);
             return false;
         }
-        if let Some((_, evidence)) = self.owns(pass.host, &pass.netns, source) {
+        let owned = match self.owns_for(pass, source) {
+            Answer::Known(owned) => owned,
+            Answer::Unknown(needs) => {
+                self.may_stop(way, place.clone(), Reason::Martian, needs);
+                None
+            }
+        };
+        if let Some((_, evidence)) = owned {
             if source.is_ipv4() {
                 self.lost(way, Outcome::Dropped, Reason::Martian, place, Some(evidence));
                 return false;
@@ -122,8 +129,11 @@ impl Walk<'_, '_, '_> {
         };
         let from = way.packet.destination();
         let tos = way.packet.tos();
-        let query = l3::Query { to: source, from, iif: None, mark: Some(0), tos };
         let dev = self.name(input);
+        // In a VRF the way back is looked up in its table.
+        let vrf = self.vrf_of(pass).filter(|vrf| !matches!(vrf, l3::Domain::Default));
+        let iif = vrf.map(|_| dev.as_str());
+        let query = l3::Query { to: source, from, iif, mark: Some(0), tos };
         let gone = self.gone_devices(pass);
         let found = fib.lookup_by(&query, l3::Devices { oif: None, gone: &gone });
         found.map(|decision| match &decision.outcome {

@@ -7,12 +7,13 @@ use tapline_core::span::Evidence;
 use tapline_topology::{NodeId, Topic};
 
 use crate::texts::Setting;
+use crate::{Answer, l3};
 
 use super::netfilter::Pass;
 use super::packet::ARP;
 use super::{Certainty, Hop, Kind, Outcome, Packet, Place, Reason, Walk, Way, ends};
 
-impl Walk<'_, '_, '_> {
+impl<'a> Walk<'_, '_, 'a> {
     pub(super) fn is_arp(packet: &Packet) -> bool {
         packet.eth_type() == Some(ARP)
     }
@@ -29,6 +30,36 @@ impl Walk<'_, '_, '_> {
             let here = address.host == host && address.netns() == netns;
             here.then(|| (address.data.netdev, address.line()))
         })
+    }
+
+    /// The same, for a packet: what stands in the table of a VRF is an own address only for packets
+    /// of that VRF.
+    pub(super) fn owns_for(&self, pass: &Pass, ip: IpAddr) -> Answer<Option<(NodeId, Evidence)>> {
+        let own = self.owns(pass.host, &pass.netns, ip);
+        let fib = self.network.fib(pass.host, &pass.netns).filter(l3::Fib::has_vrfs);
+        let (Some(_), Some(fib)) = (own, fib) else { return Answer::Known(own) };
+        let iif = pass.input.map(|input| self.name(input));
+        let oif = pass.bound.as_deref().filter(|_| iif.is_none());
+        let query =
+            l3::Query { to: ip, from: None, iif: iif.as_deref(), mark: Some(0), tos: Some(0) };
+        let decided = fib.lookup_by(&query, l3::Devices { oif, gone: &[] });
+        decided.map(|decision| match decision.outcome {
+            l3::Outcome::Local(address) => {
+                let address = self.network.address(address);
+                address.map(|address| (address.data.netdev, address.line()))
+            }
+            _ => None,
+        })
+    }
+
+    /// The VRF that a packet in the stack belongs to; `None` where the namespace has none.
+    pub(super) fn vrf_of(&self, pass: &Pass) -> Option<l3::Domain<'a>> {
+        let fib = self.network.fib(pass.host, &pass.netns)?;
+        let device = pass.input.or_else(|| {
+            let bound = pass.bound.as_deref()?;
+            self.network.topology.find_netdev(pass.host, &pass.netns, bound)
+        })?;
+        fib.has_vrfs().then(|| self.network.domain_of(device))
     }
 
     /// Whether an address is a broadcast address of the namespace.
@@ -58,7 +89,14 @@ impl Walk<'_, '_, '_> {
             self.unknown(&mut way, place, Reason::PacketOpen, Vec::new());
             return;
         };
-        if let Some((owner, evidence)) = self.owns(pass.host, &pass.netns, wanted) {
+        let owned = match self.owns_for(&pass, wanted) {
+            Answer::Known(owned) => owned,
+            Answer::Unknown(needs) => {
+                self.unknown(&mut way, place, Reason::NotCaptured, needs);
+                return;
+            }
+        };
+        if let Some((owner, evidence)) = owned {
             let before = way.packet.clone();
             let mut hop = Hop::new(Kind::Local, place.clone(), format!("answers ARP for {wanted}"));
             hop.input = pass.input.map(|input| self.name(input));

@@ -85,7 +85,11 @@ impl<'a> Walk<'_, '_, 'a> {
             self.unknown(&mut way, place, Reason::NotCaptured, needs);
             return;
         }
+        if crate::defs::is_kernel_datapath(bridge.data) {
+            way.packet.frame.tracked = self.tracked_in_zones(bridge.host, &way.packet);
+        }
         let paths = tables.run(&way.packet.frame, Limits::default());
+        way.packet.frame.tracked.clear();
         let several = paths.len() > 1;
         if several {
             let (text, evidence) = doubtful(switch, &paths);
@@ -182,7 +186,8 @@ impl<'a> Walk<'_, '_, 'a> {
         }
         let mut copies = Vec::new();
         for effect in &path.effects {
-            let packet = Packet { frame: effect.packet.clone(), ..way.packet.clone() };
+            let mut packet = Packet { frame: effect.packet.clone(), ..way.packet.clone() };
+            packet.frame.tracked.clear();
             let evidence = self
                 .tracer
                 .switches()

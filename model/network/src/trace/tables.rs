@@ -13,6 +13,7 @@ use tapline_core::span::{Evidence, SourceId};
 use crate::Network;
 use crate::filter::{self, BaseChain, Judgement};
 
+use super::frames::{self, Frames};
 use super::netfilter::Pass;
 
 /// A table of `iptables` or a chain of `nft` that a hook asks.
@@ -60,11 +61,13 @@ pub(super) struct Tables<'a> {
     pub(super) iptables:
         BTreeMap<(HostId, &'a Netns, Family, &'a str), (SourceId, &'a NetfilterTable)>,
     pub(super) nft: BTreeMap<(HostId, &'a Netns), (SourceId, &'a [NftTable])>,
+    /// Chains that see frames.
+    pub(super) frames: BTreeMap<(HostId, &'a Netns), Frames<'a>>,
 }
 
 impl<'a> Tables<'a> {
     pub(super) fn new(network: &Network<'a>) -> Self {
-        let mut all = Self::default();
+        let mut all = Self { frames: frames::all(network), ..Self::default() };
         for (source, tables) in network.netfilter_texts() {
             for table in tables.iter().filter(|table| table.committed) {
                 let six = source.command.program().starts_with("ip6");

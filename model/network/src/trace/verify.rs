@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::records::Batch;
 use tapline_core::records::datapath::DatapathFlow;
@@ -11,7 +12,7 @@ use tapline_core::span::Evidence;
 use tapline_topology::{EdgeKind, NodeId};
 
 use super::megaflow::{self, number, packet, recirculation, value};
-use super::{Goal, Outcome, Packet, Query, Start, Tracer};
+use super::{Goal, Kind, Outcome, Packet, Part, Query, Start, Tracer};
 
 /// What came of all megaflows.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
@@ -24,6 +25,8 @@ pub struct Verification {
     pub disagree: Vec<Compared>,
     /// Those that could not be compared, and why.
     pub skipped: Vec<(Evidence, String)>,
+    /// Bridges without whose flows some could not be compared.
+    pub without_flows: BTreeSet<(HostId, Name)>,
 }
 
 /// A megaflow that says something else than the flows.
@@ -35,7 +38,25 @@ pub struct Compared {
     pub captured: String,
     /// Where the flows send them.
     pub ours: String,
+    /// The port at which its packets come in.
+    pub start: NodeId,
+    /// The flows that they meet, in their order.
+    pub flows: Vec<Evidence>,
+    /// The flows alone decide: nothing that a bridge has learnt or a connection tracker knows, and
+    /// no port that is broken.
+    pub by_flows_alone: bool,
 }
+
+/// Where the flows send the packets of a megaflow, and which flows these are.
+struct Ours {
+    outputs: Outputs,
+    start: NodeId,
+    flows: Vec<Evidence>,
+    by_flows_alone: bool,
+}
+
+/// Why a megaflow is not compared: what a bridge does with its packets is not known.
+const NO_FLOWS: &str = "the flows of a bridge on its way were not captured";
 
 /// Ports with the tags and the tunnel key of the packet that they get.
 type Outputs = BTreeSet<(String, Vec<u16>, Option<u64>)>;
@@ -51,13 +72,21 @@ impl Tracer<'_, '_> {
                 all.megaflows += 1;
                 let line = Evidence { source: source.id, span: flow.at };
                 match self.compare(source.host, flow, flows) {
-                    Ok((captured, ours)) if captured == ours => all.agree += 1,
+                    Ok((captured, ours)) if captured == ours.outputs => all.agree += 1,
                     Ok((captured, ours)) => all.disagree.push(Compared {
                         line,
                         captured: words(&captured),
-                        ours: words(&ours),
+                        ours: words(&ours.outputs),
+                        start: ours.start,
+                        flows: ours.flows,
+                        by_flows_alone: ours.by_flows_alone,
                     }),
-                    Err(why) => all.skipped.push((line, why.to_owned())),
+                    Err(why) => {
+                        if why == NO_FLOWS {
+                            all.without_flows.extend(self.bridge_of(source.host, flow));
+                        }
+                        all.skipped.push((line, why.to_owned()));
+                    }
                 }
             }
         }
@@ -69,7 +98,7 @@ impl Tracer<'_, '_> {
         host: HostId,
         flow: &DatapathFlow,
         all: &[DatapathFlow],
-    ) -> Result<(Outputs, Outputs), &'static str> {
+    ) -> Result<(Outputs, Ours), &'static str> {
         let mut fields = megaflow::fields(&flow.matches.value);
         if value(&fields, "recirc_id").is_some_and(|id| id != "0") {
             // It is a part of the way of another, with which it is compared.
@@ -94,7 +123,7 @@ impl Tracer<'_, '_> {
         let packet = packet(&fields, None)?;
         let ours = self.outputs(start, packet)?;
         let captured = self.captured(host, flow, &fields)?;
-        let ours = self.without_neighbours(host, start, ours, &captured);
+        let ours = self.without_neighbours(host, ours, &captured);
         Ok((captured, ours))
     }
 
@@ -104,25 +133,20 @@ impl Tracer<'_, '_> {
         host: HostId,
         (first, from): (&[(&str, &str)], &DatapathFlow),
         (second, next): (&[(&str, &str)], &DatapathFlow),
-    ) -> Result<(Outputs, Outputs), &'static str> {
+    ) -> Result<(Outputs, Ours), &'static str> {
         let start = self.input(host, first)?;
         let packet = packet(first, Some(second))?;
-        let ours = self.outputs(start, packet)?;
+        let mut ours = self.outputs(start, packet)?;
+        ours.by_flows_alone = false;
         let mut captured = self.captured(host, from, first)?;
         captured.extend(self.captured(host, next, second)?);
-        let ours = self.without_neighbours(host, start, ours, &captured);
+        let ours = self.without_neighbours(host, ours, &captured);
         Ok((captured, ours))
     }
 
     /// The datapath outside the kernel leaves out tunnels while their far end has not answered ARP.
-    fn without_neighbours(
-        &self,
-        host: HostId,
-        start: NodeId,
-        mut ours: Outputs,
-        captured: &Outputs,
-    ) -> Outputs {
-        let interface = self.network.ovs_interface(start);
+    fn without_neighbours(&self, host: HostId, mut ours: Ours, captured: &Outputs) -> Ours {
+        let interface = self.network.ovs_interface(ours.start);
         let bridge = interface.and_then(|port| self.network.bridge_called(host, &port.data.bridge));
         if bridge.is_none_or(|bridge| crate::defs::is_kernel_datapath(bridge.data)) {
             return ours;
@@ -137,7 +161,8 @@ impl Tracer<'_, '_> {
                 })
             })
         };
-        ours.retain(|output| captured.contains(output) || output.2.is_none() || answers(&output.0));
+        ours.outputs
+            .retain(|output| captured.contains(output) || output.2.is_none() || answers(&output.0));
         ours
     }
 
@@ -160,7 +185,14 @@ impl Tracer<'_, '_> {
         port.map(|port| port.id).ok_or("its port is not in the database")
     }
 
-    fn outputs(&self, start: NodeId, packet: Packet) -> Result<Outputs, &'static str> {
+    /// The bridge at which the packets of a megaflow come in.
+    fn bridge_of(&self, host: HostId, flow: &DatapathFlow) -> Option<(HostId, Name)> {
+        let start = self.input(host, &megaflow::fields(&flow.matches.value)).ok()?;
+        let port = self.network.ovs_interface(start)?;
+        Some((host, port.data.bridge.clone()))
+    }
+
+    fn outputs(&self, start: NodeId, packet: Packet) -> Result<Ours, &'static str> {
         let trace = self.trace(&Query {
             from: Start::Port(start),
             to: Some(Goal::Anywhere),
@@ -171,18 +203,24 @@ impl Tracer<'_, '_> {
             without: None,
             explain: false,
         });
-        let open = trace.tree.nodes.iter().any(|node| matches!(node.part, super::Part::One(_)));
+        let open = trace.tree.nodes.iter().any(|node| matches!(node.part, Part::One(_)));
         if open {
             return Err("what it leaves open decides in the flows");
         }
         let mut all = Outputs::new();
+        let mut broken = false;
         for end in &trace.ends {
             match end.outcome {
                 Outcome::LeavesCapture => {}
                 Outcome::Unknown | Outcome::Disputed => {
-                    return Err("the flows of a bridge on its way were not captured");
+                    return Err(NO_FLOWS);
                 }
-                _ => continue,
+                Outcome::Dropped => continue,
+                // A port on the way that is broken.
+                _ => {
+                    broken = true;
+                    continue;
+                }
             }
             let Some(name) = &end.place.port else { continue };
             let host = end.place.host.ok_or("no host")?;
@@ -201,7 +239,24 @@ impl Tracer<'_, '_> {
                 }
             }
         }
-        Ok(all)
+        let hops = trace.tree.nodes.iter().filter_map(|node| match &node.part {
+            Part::Hop(hop) if hop.kind == Kind::OvsBridge => Some(hop),
+            _ => None,
+        });
+        let mut flows: Vec<Evidence> = Vec::new();
+        let mut learns = false;
+        for hop in hops {
+            learns |= hop.action.contains("NORMAL");
+            flows.extend(
+                hop.evidence.iter().filter(|at| !flows.contains(at)).copied().collect::<Vec<_>>(),
+            );
+        }
+        for end in trace.ends.iter().filter(|end| end.outcome == Outcome::Dropped) {
+            flows.extend(
+                end.evidence.iter().filter(|at| !flows.contains(at)).copied().collect::<Vec<_>>(),
+            );
+        }
+        Ok(Ours { outputs: all, start, flows, by_flows_alone: !learns && !broken })
     }
 
     /// Where a megaflow sends packets.

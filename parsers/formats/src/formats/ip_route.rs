@@ -19,6 +19,7 @@ mod json;
 pub(super) mod numbers;
 mod spans;
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -199,19 +200,24 @@ fn shown(command: &Command) -> Option<&[String]> {
 
 /// Which tables were asked for. The main one where none is named.
 fn request(args: &[String], family: Option<Family>) -> Request {
-    let (mut table, mut filtered) = ("main", false);
+    let (mut table, mut filtered) = (Cow::Borrowed("main"), false);
     let mut rest = args;
     while let [word, after @ ..] = rest {
         rest = after;
         match after {
             [name, after @ ..] if word == "table" => {
-                table = name.as_str();
+                table = Cow::Borrowed(name.as_str());
+                rest = after;
+            }
+            // The table of a VRF, whose number it does not print.
+            [name, after @ ..] if word == "vrf" => {
+                table = Cow::Owned(format!("vrf {name}"));
                 rest = after;
             }
             _ => filtered = true,
         }
     }
-    let topics: &[Topic] = match table {
+    let topics: &[Topic] = match &*table {
         "all" | "0" => &[Topic::Routes, Topic::AllRoutes],
         "main" | "254" => &[Topic::Routes],
         _ => {
@@ -220,7 +226,7 @@ fn request(args: &[String], family: Option<Family>) -> Request {
         }
     };
     let filtered = filtered || family == Some(Family::Inet6);
-    Request::filtered(topics, filtered).of_table(Some(table)).of_family(family)
+    Request::filtered(topics, filtered).of_table(Some(&table)).of_family(family)
 }
 
 /// Why these arguments show a part of a table only. Which table is no filter: it is a question of

@@ -1,4 +1,6 @@
 //! Rules about Open vSwitch.
+pub(crate) mod ambiguous_priorities;
+pub(crate) mod datapath_disagrees;
 pub(crate) mod fail_mode_standalone;
 pub(crate) mod flow_to_nonexistent_port;
 pub(crate) mod local_vlan_inconsistent;

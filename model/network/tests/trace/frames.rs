@@ -1,0 +1,104 @@
+//! Filters that see frames, and frames that iptables sees.
+use super::common::{BRIDGE, port};
+use super::{FILTER, RULES, ask, two_on_a_bridge};
+
+/// What becomes of ICMP from one namespace to the other where the host has such a table of nft.
+fn past_nft(table: &str) -> Vec<String> {
+    let text = two_on_a_bridge(&port("forwarding")).replace(
+        "root@h1:~# ip netns exec a ip -d address\n",
+        &format!("root@h1:~# nft list ruleset\n{table}root@h1:~# ip netns exec a ip -d address\n"),
+    );
+    ask(&text, "ns:a", "ip:192.0.2.2", |_| {})
+}
+
+#[test]
+fn rules_of_nft_that_see_frames_are_met_on_a_bridge() {
+    let chain = |hook: &str, rules: &str| {
+        past_nft(&format!(
+            "table bridge guard {{\n\tchain c {{\n\t\ttype filter hook {hook} priority filter; \
+             policy accept;\n\t\t{rules}\n\t}}\n}}\n"
+        ))
+    };
+    for (hook, rules, expected) in [
+        ("prerouting", "iifname \"va\" drop", "no: dropped nf-drop"),
+        ("forward", "ip saddr 192.0.2.1 drop", "no: dropped nf-drop"),
+        ("forward", "iifname \"v*\" oifname \"vb\" drop", "no: dropped nf-drop"),
+        ("postrouting", "oifname \"vb\" drop", "no: dropped nf-drop"),
+        // Other ports, other addresses, other hooks.
+        ("forward", "iifname \"vb\" drop", "yes: delivered"),
+        ("forward", "iifname \"br0\" drop", "yes: delivered"),
+        ("forward", "ip saddr 192.0.2.9 drop", "yes: delivered"),
+        ("input", "iifname \"va\" drop", "yes: delivered"),
+        ("output", "drop", "yes: delivered"),
+        // What is not understood, and the state of a connection, which bridges may not track.
+        ("forward", "ether daddr 02:00:00:00:0b:01 drop", "unknown"),
+        ("forward", "ct state new drop", "unknown"),
+        ("forward", "meta nfproto ipv4 drop", "unknown"),
+    ] {
+        let way = chain(hook, rules);
+        assert!(way[0].starts_with(expected), "{hook} {rules}: {way:#?}");
+    }
+    let way = chain("forward", "ip saddr 192.0.2.1 drop");
+    assert_eq!(way.last().map(String::as_str), Some("netfilter - > -"), "{way:#?}");
+}
+
+#[test]
+fn rules_of_nft_for_devices_are_met_at_those_devices() {
+    let chain = |family: &str, at: &str, rules: &str| {
+        past_nft(&format!(
+            "table {family} guard {{\n\tchain c {{\n\t\ttype filter hook {at} priority 0; policy \
+             accept;\n\t\t{rules}\n\t}}\n}}\n"
+        ))
+    };
+    for (family, at, rules, expected) in [
+        ("netdev", "ingress device \"va\"", "icmp type echo-request drop", "no: dropped nf-drop"),
+        ("netdev", "ingress devices = { vx, va }", "drop", "no: dropped nf-drop"),
+        ("inet", "ingress device \"va\"", "ip protocol icmp drop", "no: dropped nf-drop"),
+        ("netdev", "egress device \"vb\"", "ip daddr 192.0.2.2 drop", "no: dropped nf-drop"),
+        ("netdev", "ingress device \"vb\"", "drop", "yes: delivered"),
+        ("netdev", "egress device \"va\"", "drop", "yes: delivered"),
+        ("netdev", "ingress device \"va\"", "tcp dport 22 drop", "yes: delivered"),
+        ("netdev", "ingress device \"va\"", "fwd to \"vx\"", "unknown"),
+    ] {
+        let way = chain(family, at, rules);
+        assert!(way[0].starts_with(expected), "{family} {at} {rules}: {way:#?}");
+    }
+}
+
+#[test]
+fn part_of_a_ruleset_settles_nothing() {
+    let cut = "table bridge guard {\n\tchain c {\n\t\ttype filter hook forward priority filter; \
+               policy drop;\n\t\tip saddr 192.0.2.9 accept\n";
+    let way = past_nft(cut);
+    assert!(way[0].starts_with("unknown"), "{way:#?}");
+}
+
+#[test]
+fn frames_of_a_filtered_bridge_pass_prerouting_once() {
+    let marks = FILTER.replace("*filter", "*mangle").replace(
+        ":INPUT ACCEPT [0:0]\n",
+        ":PREROUTING ACCEPT [0:0]\n:INPUT ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\n",
+    );
+    let once = marks.replace(
+        "COMMIT",
+        "-A PREROUTING -m mark --mark 0x1 -j DROP\n-A PREROUTING -j MARK --set-xmark 0x1/0xffffffff\nCOMMIT",
+    );
+    let up = "    inet 192.0.2.254/24 scope global br0\n       valid_lft forever preferred_lft forever\n";
+    let text = two_on_a_bridge(&port("forwarding"))
+        .replace(BRIDGE, &format!("{BRIDGE}{up}"))
+        .replace("bridge-nf-call-iptables = 0", "bridge-nf-call-iptables = 1")
+        .replace(
+            "root@h1:~# ip netns exec a ip -d address\n",
+            &format!(
+                "root@h1:~# iptables-save\n{once}{FILTER}root@h1:~# ip rule\n{RULES}\
+                 root@h1:~# sysctl net.ipv4.conf.all.rp_filter net.ipv4.conf.br0.rp_filter\n\
+                 net.ipv4.conf.all.rp_filter = 0\nnet.ipv4.conf.br0.rp_filter = 0\n\
+                 root@h1:~# ip route show table all\n192.0.2.0/24 dev br0 proto kernel scope link\n\
+                 root@h1:~# ip netns exec a ip -d address\n"
+            ),
+        );
+    let way = ask(&text, "ns:a", "ip:192.0.2.254", |_| {});
+    assert!(way[0].starts_with("yes: delivered"), "{way:#?}");
+    let marks = way.iter().filter(|hop| hop.contains("mark")).count();
+    assert_eq!(marks, 1, "{way:#?}");
+}

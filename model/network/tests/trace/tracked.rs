@@ -1,0 +1,87 @@
+//! Connections that are tracked already.
+use super::common::port;
+use super::{FILTER, ask, two_on_a_bridge};
+
+/// A bridge whose flows let pass what belongs to a connection of zone 7, and what is tracked.
+fn through_a_zone(tracked: &str, frame: &str) -> String {
+    let text = format!(
+        "root@h1:~# ovs-vsctl show\n0b4f7f5e-1f0c-4d0e-8d0c-3c1a5a7c9b10\n    Bridge br-shop\n        \
+         fail_mode: secure\n        Port shop1\n            Interface shop1\n        Port shop2\n            \
+         Interface shop2\n    ovs_version: \"2.17.9\"\nroot@h1:~# ovs-ofctl show br-shop\n\
+         OFPT_FEATURES_REPLY (xid=0x2): dpid:0000aaaabbbbcccc\nn_tables:254, n_buffers:0\n\
+         capabilities: FLOW_STATS TABLE_STATS PORT_STATS QUEUE_STATS ARP_MATCH_IP\nactions: output\n \
+         1(shop1): addr:fe:16:3e:00:00:01\n     config:     0\n     state:      0\n     \
+         speed: 0 Mbps now, 0 Mbps max\n 2(shop2): addr:fe:16:3e:00:00:02\n     config:     0\n     \
+         state:      0\n     speed: 0 Mbps now, 0 Mbps max\n LOCAL(br-shop): addr:f6:4a:e1:e1:d6:43\n     \
+         config:     PORT_DOWN\n     state:      LINK_DOWN\n     speed: 0 Mbps now, 0 Mbps max\n\
+         OFPT_GET_CONFIG_REPLY (xid=0x4): frags=normal miss_send_len=0\n\
+         root@h1:~# ovs-ofctl dump-flows br-shop\n \
+         cookie=0x1, duration=9.1s, table=0, n_packets=7, n_bytes=700, priority=1,ip actions=ct(table=1,zone=7)\n \
+         cookie=0x1, duration=9.1s, table=1, n_packets=5, n_bytes=500, priority=9,ct_state=+est+trk,ip actions=output:2\n \
+         cookie=0x1, duration=9.1s, table=1, n_packets=5, n_bytes=500, priority=1,ct_state=+new+trk,ip actions=drop\n\
+         root@h1:~# conntrack -L\n{tracked}\
+         conntrack v1.4.6 (conntrack-tools): 1 flow entries have been shown.\nroot@h1:~# \n"
+    );
+    let way = ask(&text, "ovs:br-shop/shop1", "outside", |question| {
+        question.to = None;
+        question.packet = Some(frame.to_owned());
+        question.stop_at = Some("ovs".to_owned());
+    });
+    let ends: Vec<_> = way.iter().filter(|hop| hop.starts_with("ovs-bridge")).cloned().collect();
+    let verdict = way.first().cloned().unwrap_or_default();
+    format!("{verdict}; {}", ends.join(", "))
+}
+
+#[test]
+fn connections_of_a_zone_decide_in_its_flows() {
+    let tcp = |zone: u16| {
+        format!(
+            "tcp      6 431999 ESTABLISHED src=192.0.2.1 dst=192.0.2.2 sport=5000 dport=22 \
+             src=192.0.2.2 dst=192.0.2.1 sport=22 dport=5000 [ASSURED] mark=0 zone={zone} use=1\n"
+        )
+    };
+    let segment = "tcp,nw_src=192.0.2.1,nw_dst=192.0.2.2,tp_src=5000,tp_dst=22";
+    let dropped = |said: &str| said.starts_with("no: dropped");
+    assert!(through_a_zone(&tcp(7), segment).ends_with("shop1 > shop2"));
+    assert!(dropped(&through_a_zone(&tcp(8), segment)), "another zone");
+    let other = segment.replace("5000", "5001");
+    assert!(dropped(&through_a_zone(&tcp(7), &other)), "another connection");
+    // A ping may be the one that is tracked, or another.
+    let ping = "icmp     1 29 src=192.0.2.1 dst=192.0.2.2 type=8 code=0 id=7 src=192.0.2.2 \
+                dst=192.0.2.1 type=0 code=0 id=7 mark=0 zone=7 use=1\n";
+    let echo = "icmp,nw_src=192.0.2.1,nw_dst=192.0.2.2,icmp_type=8,icmp_code=0";
+    let open = through_a_zone(ping, echo);
+    assert!(open.starts_with("unknown"), "{open}");
+}
+
+#[test]
+fn pings_may_belong_to_one_that_is_tracked() {
+    let text = two_on_a_bridge(&port("forwarding"));
+    let only = |state: &str| {
+        let rule =
+            format!("-A INPUT -m conntrack --ctstate {state} -j ACCEPT\n-A INPUT -j DROP\nCOMMIT");
+        let text = text.replace(
+            &format!("exec b iptables-save\n{FILTER}"),
+            &format!("exec b iptables-save\n{}", FILTER.replace("COMMIT", &rule)),
+        );
+        text.replace(
+            "root@h1:~# ip netns exec b iptables-save\n",
+            "root@h1:~# ip netns exec b conntrack -L\nicmp     1 29 src=192.0.2.1 dst=192.0.2.2 type=8 \
+             code=0 id=7 src=192.0.2.2 dst=192.0.2.1 type=0 code=0 id=7 mark=0 use=1\n\
+             conntrack v1.4.6 (conntrack-tools): 1 flow entries have been shown.\n\
+             root@h1:~# ip netns exec b iptables-save\n",
+        )
+    };
+    let asked = |state: &str, ct: Option<&str>| {
+        let way = ask(&only(state), "ns:a", "ip:192.0.2.2", |question| {
+            question.ct = ct.map(str::to_owned);
+        });
+        way[0].clone()
+    };
+    assert!(asked("NEW,ESTABLISHED", None).starts_with("yes"));
+    assert!(asked("ESTABLISHED", None).starts_with("unknown"));
+    // What the question tells counts.
+    assert!(asked("ESTABLISHED", Some("new")).starts_with("no: dropped"));
+    assert!(asked("RELATED", Some("rel")).starts_with("yes"));
+    assert!(asked("ESTABLISHED", Some("rel")).starts_with("no: dropped"));
+}
