@@ -133,9 +133,7 @@ impl<'a> Loader<'a> {
             self.too_large(tree, path);
             return Ok(());
         }
-        let left = size.saturating_sub(bytes.len() as u64);
-        bytes.reserve_exact(usize::try_from(left.min(16 << 20)).unwrap_or(0));
-        let result = read.take(left).read_to_end(&mut bytes);
+        let result = read_rest(read, &mut bytes, size);
         if result.is_err() || (bytes.len() as u64) < size && !tree.on_disk {
             // The last line may be half a line.
             let whole = memchr::memrchr(b'\n', &bytes).map_or(0, |at| at + 1);
@@ -151,7 +149,7 @@ impl<'a> Loader<'a> {
         } else if !bytes.is_empty() {
             tree.leave_out(path, "");
         }
-        result.map(drop)
+        result
     }
 
     /// A member that turned out to be one compressed text is a text of the tree around it.
@@ -308,6 +306,47 @@ fn place(tree: &Tree, path: &str) -> Place {
         archive: format!("{}!{path}", tree.archive).into(),
         name: path.rsplit('/').next().unwrap_or(path).to_owned(),
         stem: stem(path),
+    }
+}
+
+/// Bytes for which a header is taken at its word before they came.
+const TRUSTED: u64 = 16 << 20;
+
+/// Reads on behind `bytes` until there are `size` of them.
+fn read_rest(read: &mut dyn Read, bytes: &mut Vec<u8>, size: u64) -> io::Result<()> {
+    let head = bytes.len();
+    if size <= head as u64 {
+        return Ok(());
+    }
+    // Zeroed memory is new to the process and costs nothing: `read_to_end` would write it first.
+    let mut all = vec![0; usize::try_from(size.min(TRUSTED)).unwrap_or(head).max(head)];
+    if let Some(start) = all.get_mut(..head) {
+        start.copy_from_slice(bytes);
+    }
+    let mut at = head;
+    let result = loop {
+        match all.get_mut(at..) {
+            None | Some([]) => break Ok(()),
+            Some(free) => match read.read(free) {
+                Ok(0) => break Ok(()),
+                Ok(more) => at += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => break Err(error),
+            },
+        }
+    };
+    all.truncate(at);
+    // A header may tell more than there is.
+    if all.capacity() > 2 * at {
+        all.shrink_to_fit();
+    }
+    *bytes = all;
+    result?;
+    let left = size.saturating_sub(bytes.len() as u64);
+    if at as u64 == size.min(TRUSTED) {
+        read.take(left).read_to_end(bytes).map(drop)
+    } else {
+        Ok(())
     }
 }
 
