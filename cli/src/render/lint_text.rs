@@ -209,7 +209,7 @@ fn known_by_name(
     let hosts: BTreeSet<HostId> = before.map(|finding| finding.host).collect();
     let named = hosts.into_iter().filter_map(|host| snapshot.host(host));
     let named = named.filter(|host| matches!(host.key, HostKey::Named { .. }));
-    let names: Vec<&str> = named.map(|host| host.label()).collect();
+    let names: Vec<&str> = named.map(tapline_core::capture::Host::label).collect();
     if names.is_empty() {
         return Ok(());
     }
@@ -362,7 +362,6 @@ mod tests {
     use super::*;
     use crate::fixture::{at, snapshot};
     use tapline_analysis::lint::{self, Check, Ctx, Rule, Settings, Subject, Traits, Verdicts};
-    use tapline_core::capture::HostId;
     use tapline_topology::Thing;
 
     const fn rule(check: fn(&Ctx<'_>, &mut Verdicts)) -> Rule {

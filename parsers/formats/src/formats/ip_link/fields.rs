@@ -2,6 +2,9 @@
 //!
 //! iproute2 marks neither: `udpcsum ttl auto ageing 300` is a bare word and two pairs. A word is
 //! taken for a key with a value unless it is known to stand alone, or the word behind it is a key.
+use std::ops::Range;
+use std::sync::LazyLock;
+
 use tapline_core::Name;
 use tapline_core::records::Field;
 use tapline_core::span::{At, Span};
@@ -117,28 +120,17 @@ fn empty_end(text: &str) -> &str {
 
 /// Whether `word` is known to take a value.
 pub(super) fn is_key(word: &str) -> bool {
-    let &[start, end] = word
-        .as_bytes()
-        .first()
-        .map_or(&[0, 0], |byte| KEYS_BY_BYTE.get(usize::from(*byte)).unwrap_or(&[0, 0]));
-    let all = KEYS.get(usize::from(start)..usize::from(end)).unwrap_or_default();
-    all.iter().any(|key| key.len() == word.len() && *key == word)
+    let first = word.as_bytes().first().map_or(0, |byte| usize::from(*byte));
+    let range = KEYS_BY_BYTE.get(first).cloned().unwrap_or_default();
+    let mut alike = KEYS.get(range).unwrap_or_default().iter();
+    alike.any(|key| key.len() == word.len() && *key == word)
 }
 
 /// Where the keys that begin with a byte stand in [`KEYS`]: words are asked about by the million.
-const KEYS_BY_BYTE: [[u16; 2]; 128] = {
-    let mut all = [[0, 0]; 128];
-    let mut at = 0;
-    while at < KEYS.len() {
-        let byte = KEYS[at].as_bytes()[0] as usize;
-        if all[byte][1] == 0 {
-            all[byte][0] = at as u16;
-        }
-        at += 1;
-        all[byte][1] = at as u16;
-    }
-    all
-};
+static KEYS_BY_BYTE: LazyLock<Vec<Range<usize>>> = LazyLock::new(|| {
+    let starts = |byte: u8| KEYS.partition_point(|key| key.as_bytes().first() < Some(&byte));
+    (0..=u8::MAX / 2).map(|byte| starts(byte)..starts(byte + 1)).collect()
+});
 
 /// Whether `word` is known to stand alone.
 fn is_bare(word: &str) -> bool {
