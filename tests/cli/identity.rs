@@ -277,6 +277,15 @@ fn one_machine_under_two_names_shares_no_address_with_itself() {
 }
 
 #[test]
+fn a_name_that_is_given_does_not_join_two_machine_ids() {
+    let folder = namesakes();
+    let (a, b) = (folder.join("a"), folder.join("b"));
+    let report = run(["lint", "--format", "json", "--host", "box", &a, &b]).json();
+    let hosts = texts(&report["hosts"], "host");
+    assert_eq!(hosts, ["box (machine-id 11112222)", "box (machine-id 88887777)"]);
+}
+
+#[test]
 fn what_has_no_name_joins_by_what_a_person_says() {
     let address = "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN qlen 1000\n    \
                    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00\n";

@@ -156,6 +156,67 @@ fn a_way_ends_at_the_switch_where_it_is_not_told_where_it_goes() {
     let out = path(&ran, "qg-01234561-01");
     assert_eq!((&out["reach"], &out["whole"]), (&"switch".into(), &true.into()), "{out:#}");
     assert_eq!(hops(&out).last(), Some(&"br-int"));
+    // It leaves by one of these.
+    assert_eq!(out["wires"], serde_json::json!(["eth1", "eth0"]));
+    let text = lint(&session(UP, ""), &["--paths"]).out;
+    assert!(text.contains("qg-01234561-01 ✓ → br-int ✓ → eth1 or eth0\n"), "{text}");
+    // One of them is cut, and nothing says whether it is the one.
+    let text = lint(&session(DOWN, ""), &["--paths"]).out;
+    assert!(text.contains("qg-01234561-01 ✓ → br-int ✓ → eth1 or eth0 ?\n"), "{text}");
+}
+
+#[test]
+fn a_tunnel_whose_far_end_does_not_answer_is_crossed() {
+    let neighbours = |first: &str, second: &str| {
+        let flows = format!(
+            "{FLOWS}[root@net1 ~]# ip route\n10.0.0.0/24 dev eth0 proto kernel scope link src 10.0.0.1\n\
+             [root@net1 ~]# ip neigh\n10.0.0.2 dev eth0 {first}\n10.0.0.3 dev eth0 {second}\n"
+        );
+        session(UP, &flows)
+    };
+    let answers = "lladdr 52:54:00:00:02:01 REACHABLE";
+    let text = lint(&neighbours("FAILED", answers), &["--paths"]).out;
+    assert!(text.contains("→ br-tun/vxlan-0a000003 (1 of 2 broken) ✓ → eth0 ✓\n"), "{text}");
+    let all = lint(&neighbours("FAILED", "INCOMPLETE"), &["--format", "json"]);
+    assert_eq!(path(&all, "tap01234562-02")["whole"], false);
+    assert_eq!(path(&all, "qg-01234561-01")["whole"], true);
+    for command in [&["show"][..], &["graph", "--focus"]] {
+        let folder = Folder::new(&[("s.txt", &neighbours("FAILED", "FAILED"))]);
+        let input = folder.join("s.txt");
+        let ran = match command {
+            ["show"] => run(["show", &input, "tap01234562-02"]),
+            _ => run(["graph", "--focus", "tap01234562-02", &input]),
+        };
+        assert!(ran.out.contains("✗ no answer from 10.0.0.2"), "{}{}", ran.out, ran.err);
+    }
+}
+
+#[test]
+fn any_port_of_a_namespace_has_a_path() {
+    let veth = |n: u8, name: &str, more: &str| {
+        format!(
+            "{n}: {name}: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue {more} state UP group default \
+             qlen 1000\n    link/ether 52:54:00:00:03:0{n} brd ff:ff:ff:ff:ff:ff link-netnsid 0\n"
+        )
+    };
+    let loopback = "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN group default qlen 1000\n    \
+                    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00\n";
+    let session = |bridge: &str| {
+        format!(
+            "[root@k1 ~]# ip -d address\n{loopback}{}{}3: cni0: <{bridge}> mtu 1500 qdisc noqueue \
+             state UP group default qlen 1000\n    link/ether 52:54:00:00:03:03 brd ff:ff:ff:ff:ff:ff promiscuity 0\n    \
+             bridge forward_delay 1500 stp_state 0 vlan_filtering 0\n    inet 10.244.0.1/24 scope global cni0\n\
+             [root@k1 ~]# ip netns list\npod1 (id: 0)\n[root@k1 ~]# ip netns exec pod1 ip -d address\n{loopback}{}    \
+             inet 10.244.0.7/24 scope global eth0\n[root@k1 ~]#\n",
+            veth(5, "veth5@if6", "master cni0"),
+            "    veth\n",
+            veth(6, "eth0@if5", ""),
+        )
+    };
+    let up = path(&lint(&session(UP), &["--format", "json"]), "eth0");
+    assert_eq!((hops(&up), &up["whole"]), (vec!["veth5", "cni0"], &true.into()));
+    let down = path(&lint(&session("BROADCAST,MULTICAST"), &["--format", "json"]), "eth0");
+    assert_eq!(down["whole"], false, "{down:#}");
 }
 
 #[test]
