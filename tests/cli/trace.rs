@@ -42,7 +42,8 @@ fn a_guest_reaches_the_outside_through_the_router_of_another_host() {
 
 #[test]
 fn every_hop_cites_its_line() {
-    let ran = run(["trace", &node2(), "vm:instance-0000002d", "dhcp", "--format", "json"]);
+    let [first, second] = two_hosts();
+    let ran = run(["trace", &first, &second, "vm:instance-00000102", "dhcp", "--format", "json"]);
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     let json = ran.json();
     assert_eq!(json["schema"], "tapline.trace/1");
@@ -81,7 +82,9 @@ fn many_questions_are_answered_in_their_order() {
     let lines: Vec<serde_json::Value> =
         ran.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(lines.len(), 3);
-    assert_eq!(lines[0]["reached"], true);
+    // The processes of the host were captured, and no DHCP server is among them.
+    assert!(lines[0]["reached"].is_null(), "{:#}", lines[0]);
+    assert_eq!(lines[0]["reason"], "not-captured");
     assert_eq!(lines[1]["error"], "nothing is called vm:nobody");
     assert!(lines[2]["error"].is_string());
 }
@@ -165,8 +168,8 @@ fn what_cannot_be_taken_away_is_refused_with_a_word_on_what_can() {
     let reach = run(["reach", &node2(), "--without", "br-nowhere"]);
     assert_eq!(reach.code, Some(2));
     // In a file of questions it is the answer to that question.
-    let text = "{\"from\": \"vm:instance-0000002d\", \"to\": \"dhcp\", \"without\": \"br-nowhere\"}\n\
-                {\"from\": \"vm:instance-0000002d\", \"to\": \"dhcp\", \"without\": \"br-int\"}\n";
+    let text = "{\"from\": \"vm:instance-0000002d\", \"to\": \"gateway\", \"without\": \"br-nowhere\"}\n\
+                {\"from\": \"vm:instance-0000002d\", \"to\": \"gateway\", \"without\": \"br-int\"}\n";
     let folder = super::Folder::new(&[("questions", text)]);
     let ran = run(["trace", &node2(), "--queries", &folder.join("questions")]);
     let lines: Vec<serde_json::Value> =

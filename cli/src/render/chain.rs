@@ -1,7 +1,7 @@
 //! The paths from a thing to its VMs or namespaces and to the wire, as trees.
 use std::io::{self, Write};
 
-use tapline_analysis::lint::paths::{Cross, Marks};
+use tapline_analysis::lint::paths::Marks;
 use tapline_core::span::Evidence;
 use tapline_network::Network;
 use tapline_network::path::{Hop, Link, Path};
@@ -130,9 +130,9 @@ impl View<'_, '_, '_> {
     fn cross_of(&self, node: NodeId, hop: Option<&Hop<'_>>, behind: bool) -> String {
         let cross = match hop {
             Some(hop) => self.marks.at(hop, behind),
-            None => self.marks.finding_at(node, behind).map(Cross::Finding),
+            None => self.marks.at_start(node),
         };
-        cross.map_or(String::new(), |cross| crossed(cross, self.paint))
+        cross.map_or(String::new(), |cross| crossed(&cross, self.paint))
     }
 
     /// One node, how it hangs on the one before, and the place that says so.

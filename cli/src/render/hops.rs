@@ -91,7 +91,7 @@ impl Hops<'_, '_, '_> {
                 .or(found)
                 .or_else(of_port),
         };
-        cross.map_or(String::new(), |cross| crossed(cross, self.paint))
+        cross.map_or(String::new(), |cross| crossed(&cross, self.paint))
     }
 
     fn is_switch(&self, node: NodeId) -> bool {
@@ -101,13 +101,11 @@ impl Hops<'_, '_, '_> {
 
 /// The cross of the thing that a path starts from.
 pub(crate) fn cross_of_start(marks: &Marks<'_, '_, '_>, start: NodeId, paint: Paint) -> String {
-    let behind = marks.network().ovs_bridge(start).is_some();
-    let finding = marks.finding_at(start, behind);
-    finding.map_or(String::new(), |finding| crossed(Cross::Finding(finding), paint))
+    marks.at_start(start).map_or(String::new(), |cross| crossed(&cross, paint))
 }
 
 /// The words of a cross, behind a space.
-pub(crate) fn crossed(cross: Cross<'_>, paint: Paint) -> String {
+pub(crate) fn crossed(cross: &Cross<'_>, paint: Paint) -> String {
     let why = match cross {
         Cross::Finding(finding) => finding.rule.code.to_string(),
         Cross::Block(block) => block.why.to_string(),

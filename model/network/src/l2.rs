@@ -7,7 +7,7 @@ use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::records::Field;
 use tapline_core::span::Evidence;
-use tapline_topology::graph::{Netdev, NetdevKind, OvsBridge, OvsPort};
+use tapline_topology::graph::{Netdev, NetdevKind, OvsBridge, OvsInterface, OvsPort};
 use tapline_topology::{NodeData, NodeId, Topic, names};
 
 use crate::defs::DEAD_VLAN;
@@ -192,6 +192,17 @@ impl BridgePortState {
     }
 }
 
+/// What keeps frames from passing an interface of OVS. Where the kernel has a device of it, that
+/// device tells of its link; of others, as those of DPDK, only OVS does.
+fn interface_block(interface: &OvsInterface) -> Option<Block> {
+    if let Some(error) = &interface.error {
+        return Some(Block { why: Why::Error, evidence: error.evidence });
+    }
+    let link = interface.link_state.as_ref().filter(|link| link.value == "down");
+    let link = link.filter(|_| !interface.has_netdev() && interface.kind != "patch")?;
+    Some(Block { why: Why::NoCarrier, evidence: link.evidence })
+}
+
 /// The VLAN that an OVS port gives to frames without a tag, where it takes no others.
 pub fn access_vlan(port: &OvsPort) -> Option<u16> {
     let mode = port.vlan_mode.as_ref().map_or("", |mode| mode.value.as_str());
@@ -252,12 +263,7 @@ impl<'a> Network<'a> {
                 // Known by the other end alone.
                 None => Answer::Unknown(Vec::new()),
             },
-            Some(NodeData::OvsInterface(interface)) => Answer::Known(
-                interface
-                    .error
-                    .as_ref()
-                    .map(|error| Block { why: Why::Error, evidence: error.evidence }),
-            ),
+            Some(NodeData::OvsInterface(interface)) => Answer::Known(interface_block(interface)),
             Some(NodeData::OvsPort(port)) => {
                 let dead = port.tag.as_ref().filter(|tag| tag.value == DEAD_VLAN);
                 Answer::Known(dead.map(|tag| Block { why: Why::DeadVlan, evidence: tag.evidence }))

@@ -160,7 +160,11 @@ impl<'t, 'a> Paths<'t, 'a> {
         depth: usize,
     ) -> Vec<Hop<'t>> {
         let mut hops = Vec::new();
-        let steps = self.steps.next(at, from, towards);
+        let mut steps = self.steps.next(at, from, towards);
+        if towards == Towards::Wire && self.sends_by_routes(&steps) {
+            // `dev` of a tunnel only says where its routes are looked up: these lead to the device.
+            steps.retain(|(_, edge, _)| edge.kind != EdgeKind::StackedOn);
+        }
         let doubtful = towards == Towards::Wire && self.is_open(at, frame, &steps);
         for step in steps {
             let (node, edge, _) = step;
@@ -219,6 +223,13 @@ impl<'t, 'a> Paths<'t, 'a> {
             let link = Link::Sends { source, evidence };
             hops.push(Hop { node, link, passes, doubtful: false, again, next });
         }
+    }
+
+    /// Whether one of the steps is a tunnel of which it is known by which device its packets leave.
+    fn sends_by_routes(&self, steps: &[Step<'_>]) -> bool {
+        steps.iter().any(|(node, edge, _)| {
+            edge.kind == EdgeKind::TunnelOf && !self.underlay(*node, Towards::Wire).is_empty()
+        })
     }
 
     fn underlay(

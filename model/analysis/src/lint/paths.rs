@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use tapline_core::capture::HostId;
 use tapline_network::environment::Environment;
-use tapline_network::l2::Why;
+use tapline_network::l2::{Block, Why};
 use tapline_network::path::{Hop, Link, Paths};
 use tapline_network::{Answer, Item, Network};
 use tapline_topology::graph::{Confidence, Netdev, NetdevKind};
@@ -158,8 +158,17 @@ fn follow(
         behind_switch: false,
         beside: (0, 0),
     };
-    walk.index(&tree.hops);
-    walk.go(&tree.hops);
+    let start_block = network.forwarding(start).known().flatten();
+    match start_block.filter(|_| broken_by.is_none()) {
+        Some(Block { why, .. }) => {
+            let (state, why) = (State::Broken, Some(why));
+            walk.path.steps.push(Step { node: start, state, beside: 0, broken_beside: 0, why });
+        }
+        None => {
+            walk.index(&tree.hops);
+            walk.go(&tree.hops);
+        }
+    }
     let mut path = walk.path;
     let broken = path.steps.iter().any(|step| step.state == State::Broken);
     // The fault may be of what is not there, or of the port as the switch knows it.
@@ -233,8 +242,11 @@ impl<'h> Walk<'_, 'h, '_> {
     /// Whether a path may end at the last hop.
     fn is_end(&self) -> bool {
         let Some(last) = self.path.steps.last() else { return false };
-        if self.path.reach == Reach::Tunnels || self.network.ovs_bridge(last.node).is_some() {
+        if self.path.reach == Reach::Tunnels {
             return true;
+        }
+        if let Some(bridge) = self.network.ovs_bridge(last.node) {
+            return !self.network.is_integration(bridge.id) || self.stays_on(bridge.host);
         }
         if let Some(interface) = self.network.ovs_interface(last.node) {
             // The NIC may belong to DPDK, or its device may not be captured.
@@ -251,6 +263,17 @@ impl<'h> Walk<'_, 'h, '_> {
             // The host routes what comes from the namespace.
             NetdevKind::Veth if is_routed(self.network, device) => true,
             _ => is_wire(self.network, device.id),
+        }
+    }
+
+    /// Whether the frames may stay on the integration bridge: it is joined with no other, or the
+    /// network of the port has no member elsewhere. Else what leads them on is not there.
+    fn stays_on(&self, host: HostId) -> bool {
+        let datapaths = self.network.datapaths();
+        let mut ports = self.path.steps.iter().rev().map(|step| step.node);
+        match ports.find(|node| datapaths.exits_of(*node).is_some()) {
+            Some(port) => !datapaths.goes_astray(port),
+            None => !self.network.exits().exist(host),
         }
     }
 

@@ -23,6 +23,8 @@ const PHYSICAL_TO_LOGICAL: u8 = 0;
 pub struct Datapaths {
     /// The interfaces that packets of the network of an OVS port may leave by.
     exits: BTreeMap<NodeId, BTreeSet<NodeId>>,
+    /// Ports whose packets are also sent to a port that no interface has.
+    astray: BTreeSet<NodeId>,
 }
 
 impl Datapaths {
@@ -43,6 +45,12 @@ impl Datapaths {
     /// where no flow of OVN tells.
     pub fn exits_of(&self, port: NodeId) -> Option<&BTreeSet<NodeId>> {
         self.exits.get(&port)
+    }
+
+    /// Whether flows send packets of the network of a port to a port that no interface has: a patch
+    /// or a tunnel that is gone, or was not captured.
+    pub fn goes_astray(&self, port: NodeId) -> bool {
+        self.astray.contains(&port)
     }
 
     fn read(&mut self, network: &Network<'_>, bridge: Item<'_, OvsBridge>, dump: &Dump<'_>) {
@@ -73,11 +81,12 @@ impl Datapaths {
         for (port, datapaths) in &comes {
             let Some(interface) = named(port) else { continue };
             let sent = datapaths.iter().filter_map(|datapath| leaves.get(datapath)).flatten();
-            // Not all exits are known where a port has no known interface.
-            let exits: Option<BTreeSet<NodeId>> = sent.map(named).collect();
-            let Some(exits) = exits else { continue };
+            let sent: Vec<Option<NodeId>> = sent.map(named).collect();
             for (port, _) in network.topology.out(interface, EdgeKind::OvsInterfaceOf) {
-                self.exits.insert(port, exits.clone());
+                if sent.contains(&None) {
+                    self.astray.insert(port);
+                }
+                self.exits.insert(port, sent.iter().copied().flatten().collect());
             }
         }
     }

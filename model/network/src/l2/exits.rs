@@ -4,7 +4,7 @@
 //! of the bridges that are joined with it: one for tunnels, one for each physical network. Flows of
 //! that bridge show which VLANs it takes; else the columns of a port of the VLAN show the type of
 //! the network; else every one of these bridges may carry it.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tapline_core::capture::HostId;
 use tapline_core::span::Evidence;
@@ -33,6 +33,8 @@ pub struct Exits {
     all: BTreeMap<HostId, Vec<Exit>>,
     /// Local VLANs that flows of a bridge match, each with the first of these flows.
     matched: BTreeMap<NodeId, BTreeMap<u16, Evidence>>,
+    /// Bridges of which a complete dump shows by flows which VLANs they take.
+    programmed: BTreeSet<NodeId>,
     /// Whether the network of a local VLAN is an overlay.
     overlay: BTreeMap<(HostId, u16), bool>,
 }
@@ -59,6 +61,14 @@ impl Exits {
             }
         }
         exits.read_flows(network);
+        for bridge in exits.matched.keys() {
+            let complete = network
+                .ovs_bridge(*bridge)
+                .is_some_and(|bridge| network.flows().best(bridge.host, bridge.name()).is_some());
+            if complete {
+                exits.programmed.insert(*bridge);
+            }
+        }
         exits
     }
 
@@ -77,6 +87,11 @@ impl Exits {
         }
     }
 
+    /// Whether any bridge is joined with the integration bridge of a host.
+    pub fn exist(&self, host: HostId) -> bool {
+        self.all.get(&host).is_some_and(|all| !all.is_empty())
+    }
+
     /// The bridges by which frames of a local VLAN may leave; one where it is known.
     pub fn of(&self, host: HostId, vlan: u16) -> Vec<Exit> {
         if vlan == DEAD_VLAN {
@@ -90,11 +105,13 @@ impl Exits {
         if !known.is_empty() {
             return known;
         }
-        // A bridge whose flows were captured and do not match the VLAN does not carry it; but an
-        // old capture may be what all of them have in common.
+        // A bridge whose flows tell VLANs apart, and not this one, does not carry it.
+        let may = |exit: &&Exit| !self.programmed.contains(&exit.bridge);
         match self.overlay.get(&(host, vlan)) {
-            Some(overlay) => all.iter().filter(|exit| exit.tunnels == *overlay).copied().collect(),
-            None => all.to_vec(),
+            Some(overlay) => {
+                all.iter().filter(|exit| exit.tunnels == *overlay).filter(may).copied().collect()
+            }
+            None => all.iter().filter(may).copied().collect(),
         }
     }
 

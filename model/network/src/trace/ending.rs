@@ -123,7 +123,7 @@ impl Walk<'_, '_, '_> {
         certainty: Certainty,
         evidence: impl IntoIterator<Item = Evidence>,
     ) {
-        let reached = self.goal.is_met(&target);
+        let reached = self.goal.is_met(&target, &way.packet);
         let aside = reached == Truth::No && way.packet.is_multicast() == Some(true);
         let end = End {
             reached,

@@ -77,6 +77,9 @@ pub(super) enum Reached<'p> {
         device: NodeId,
         /// Somebody listens; `None` where that is not known.
         listens: Option<bool>,
+        /// It is the first packet of a connection, and nothing captured says whether anybody
+        /// listens: the answer may be a refusal.
+        unsure: bool,
     },
     Wire {
         packet: &'p Packet,
@@ -121,7 +124,17 @@ impl Target {
 
 impl Goal {
     /// Whether that is where the packet was to go.
-    pub(super) fn is_met(&self, reached: &Reached<'_>) -> Truth {
+    ///
+    /// `packet` is what arrived: a namespace that has the address which its destination was
+    /// translated into (DNAT, REDIRECT, NETMAP) is where it was to go.
+    pub(super) fn is_met(&self, reached: &Reached<'_>, packet: &Packet) -> Truth {
+        if let (Self::Address { ip, .. }, Reached::Stack { unsure, .. }) = (self, reached)
+            && packet.protocol().is_some()
+            && packet.is_multicast() == Some(false)
+            && packet.destination().is_some_and(|to| to != *ip)
+        {
+            return if *unsure { Truth::Maybe } else { Truth::Yes };
+        }
         let outside = matches!(reached, Reached::Wire { .. });
         let tunnel = matches!(reached, Reached::Tunnel { .. });
         match self {
@@ -134,8 +147,10 @@ impl Goal {
             },
             Self::Dhcp => match reached {
                 Reached::Stack { listens: Some(true), .. } => Truth::Yes,
-                Reached::Stack { netns, listens: None, .. } => {
-                    Truth::from(netns.name().is_some_and(|name| name.starts_with("qdhcp-")))
+                Reached::Stack { netns, listens: None, unsure, .. } => {
+                    // Neutron makes the namespace for its server.
+                    let serves = netns.name().is_some_and(|name| name.starts_with("qdhcp-"));
+                    if serves && *unsure { Truth::Maybe } else { Truth::from(serves) }
                 }
                 Reached::Wire { .. } | Reached::Tunnel { .. } => Truth::Maybe,
                 _ => Truth::No,
@@ -161,7 +176,8 @@ impl Goal {
             }
             Self::Address { targets, .. } | Self::Things(targets) => {
                 if targets.iter().any(|target| target.is(reached)) {
-                    Truth::Yes
+                    let unsure = matches!(reached, Reached::Stack { unsure: true, .. });
+                    if unsure { Truth::Maybe } else { Truth::Yes }
                 } else if outside || tunnel {
                     Truth::Maybe
                 } else {

@@ -2,7 +2,7 @@
 use tapline_core::ids::Netns;
 use tapline_core::need::Need;
 use tapline_core::records::socket::Socket;
-use tapline_core::span::Evidence;
+use tapline_core::span::{Evidence, Span};
 use tapline_topology::NodeId;
 
 use crate::l3;
@@ -10,6 +10,9 @@ use crate::truth::Truth;
 
 use super::netfilter::Pass;
 use super::{Certainty, Hop, Kind, Next, Outcome, Packet, Reason, Walk, Way, ends};
+
+/// The port of DHCP servers.
+const DHCP: u16 = 67;
 
 /// What is known of a listener.
 enum Listener {
@@ -66,8 +69,17 @@ impl Walk<'_, '_, '_> {
             Listener::Here(_) => Some(true),
             _ => None,
         };
-        let target = ends::Reached::Stack { host: pass.host, netns: &pass.netns, device, listens };
         let unknown = listens.is_none();
+        let opens = !before.established && pass.tracked.is_none();
+        let has_port = before.destination_port().is_some();
+        let unsure = unknown
+            && opens
+            && has_port
+            && matches!(before.protocol(), Some(6 | 17))
+            // Where processes were not captured either, the namespace itself stands for its server.
+            && !(dhcp && self.network.texts_by("ps").all(|source| source.host != pass.host));
+        let (host, netns) = (pass.host, &pass.netns);
+        let target = ends::Reached::Stack { host, netns, device, listens, unsure };
         self.arrive(&mut way, Outcome::Delivered, place.clone(), target, certainty, None);
         if unknown
             && let Some(super::Node { part: super::Part::End(end), .. }) =
@@ -127,8 +139,23 @@ impl Walk<'_, '_, '_> {
                 Listener::Open(Need::command("sysctl").with(&key).within(&pass.netns))
             }
             Some(at) => Listener::Nobody(at),
+            None if protocol == "udp" && port == DHCP => {
+                self.dnsmasq(pass).map_or(Listener::Unknown, Listener::Here)
+            }
             None => Listener::Unknown,
         }
+    }
+
+    /// The line of `ps` that shows neutron's DHCP server of a namespace: its arguments name the
+    /// network by files below `/var/lib/neutron/dhcp` (neutron/agent/linux/dhcp.py).
+    fn dnsmasq(&self, pass: &Pass) -> Option<Evidence> {
+        let network_id = pass.netns.name()?.strip_prefix("qdhcp-")?;
+        let folder = format!("/dhcp/{network_id}/");
+        self.network.texts_by("ps").filter(|source| source.host == pass.host).find_map(|source| {
+            let mut lines = source.text.lines();
+            let line = lines.find(|line| line.contains("dnsmasq") && line.contains(&folder))?;
+            Some(Evidence { source: source.id, span: Span::of(&source.text, line) })
+        })
     }
 
     /// The device that has the address that a packet is for.

@@ -107,6 +107,7 @@ impl<'a> Walk<'_, '_, 'a> {
                 netns: &pass.netns,
                 device: owner,
                 listens: Some(true),
+                unsure: false,
             };
             let outcome = Outcome::Delivered;
             self.arrive(&mut way, outcome, place, target, Certainty::Proven, Some(evidence));
@@ -136,6 +137,7 @@ impl<'a> Walk<'_, '_, 'a> {
                 netns: &pass.netns,
                 device,
                 listens: Some(true),
+                unsure: false,
             };
             self.arrive(&mut way, Outcome::Delivered, place, target, Certainty::Inferred, None);
             return;

@@ -280,6 +280,7 @@ impl<'a> Walk<'_, '_, 'a> {
         let netns = far.netns_of_underlay(network);
         let device = local.and_then(|ip| self.owns(far.host, netns, ip)).map(|owned| owned.0);
         let source = way.packet.source();
+        let sent_to = way.packet.destination_port();
         way.packet = inner.packet.clone();
         let userspace = self.in_userspace(far);
         if let Some(device) = device
@@ -293,6 +294,26 @@ impl<'a> Walk<'_, '_, 'a> {
             return;
         }
         self.hop(&mut way, &before, hop);
+        // ovs-vswitchd.conf.db(5), options: the far end hears one port, and may take one key.
+        let heard = port_of(far);
+        if let (Some(sent_to), Some(heard)) = (sent_to, heard)
+            && sent_to != heard
+        {
+            let at = far.data.dst_port.as_ref().map(|port| port.evidence);
+            self.lost(&mut way, Outcome::Blackholed, Reason::TunnelNoReverse, place, at);
+            return;
+        }
+        let wanted = network.ovs_interface(far.data.owner).and_then(|port| {
+            let key = port.data.option("in_key").or_else(|| port.data.option("key"))?;
+            Some((key.value.parse::<u64>().ok()?, key.evidence))
+        });
+        if let (Some((wanted, at)), Some(key)) = (wanted, inner.key)
+            && wanted != key
+        {
+            let reason = Reason::VniUnknownAtPeer;
+            self.lost(&mut way, Outcome::Blackholed, reason, place, Some(at));
+            return;
+        }
         let of_device = network.netdev(far.data.owner);
         if let Some(owner) = of_device.filter(|owner| owner.kind == NetdevKind::Tunnel) {
             let expected: Option<u64> =
@@ -328,6 +349,12 @@ impl<'a> Walk<'_, '_, 'a> {
     }
 }
 
+/// The UDP port of a tunnel.
+fn port_of(endpoint: Item<'_, TunnelEndpoint>) -> Option<u16> {
+    let named = endpoint.data.dst_port.as_ref().map(|port| port.value);
+    named.or_else(|| defs::tunnel_port(&endpoint.data.kind).parse().ok())
+}
+
 /// The packet around a packet.
 fn outer(
     packet: &Packet,
@@ -341,11 +368,9 @@ fn outer(
     outer.set_destination(Some(to));
     match endpoint.data.kind.as_str() {
         kind if kind.contains("gre") => outer.set_protocol(47),
-        kind => {
+        _ => {
             outer.set_protocol(17);
-            let named = endpoint.data.dst_port.as_ref().map(|port| port.value);
-            let port = named.or_else(|| defs::tunnel_port(kind).parse().ok());
-            outer.set_ports(Some(49152), port);
+            outer.set_ports(Some(49152), port_of(endpoint));
         }
     }
     outer.size = packet.size.map(|size| size + overhead);

@@ -141,7 +141,8 @@ fn rule_that_drops_names_its_line() {
     };
     assert_eq!(to(22).first().map(String::as_str), Some("no: dropped nf-drop assumed"));
     assert_eq!(to(22).last().map(String::as_str), Some("netfilter eth0 > -"));
-    assert!(to(80)[0].starts_with("yes"), "{:?}", to(80));
+    // It passes the rules; whether anybody listens was not captured.
+    assert_eq!(to(80)[0], "unknown: unknown not-captured assumed");
 }
 
 #[test]

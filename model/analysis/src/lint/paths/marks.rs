@@ -16,12 +16,12 @@ use crate::lint::engine::run::Report;
 use crate::lint::engine::subject::Subject;
 
 /// What stops frames at a hop.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Cross<'r> {
     /// A finding of the report.
     Finding(&'r Finding),
     /// The state of the hop itself.
-    Block(&'r Block),
+    Block(Block),
 }
 
 /// The findings that cut paths, by the node at which they do.
@@ -45,12 +45,17 @@ impl<'n, 'a, 'r> Marks<'n, 'a, 'r> {
 
     /// What stops frames at a hop, on one side of the switch: what was found first, for that is the
     /// cause.
-    pub fn at<'h>(&self, hop: &'h Hop<'_>, behind_switch: bool) -> Option<Cross<'h>>
-    where
-        'r: 'h,
-    {
+    pub fn at(&self, hop: &Hop<'_>, behind_switch: bool) -> Option<Cross<'r>> {
         let found = self.finding_at(hop.node, behind_switch).map(Cross::Finding);
-        found.or_else(|| hop.block().map(Cross::Block))
+        found.or_else(|| hop.block().cloned().map(Cross::Block))
+    }
+
+    /// The same for the thing that a path starts from.
+    pub fn at_start(&self, start: NodeId) -> Option<Cross<'r>> {
+        let behind_switch = self.network.ovs_bridge(start).is_some();
+        let found = self.finding_at(start, behind_switch).map(Cross::Finding);
+        let block = || self.network.forwarding(start).known().flatten();
+        found.or_else(|| block().map(Cross::Block))
     }
 
     /// The finding that stops frames at a node.

@@ -325,7 +325,13 @@ impl<'a> Reader<'a> {
             // A key that is not known, or something beyond a comparison: all up to the next verb.
             self.at = start;
             let rest = self.rest_of_condition();
-            self.require(false, Test::Unknown(format!("{word} {rest}").trim_end().into()));
+            let text = format!("{word} {rest}");
+            if rest.split_whitespace().any(|part| part == "vmap") {
+                // What it decides is not known, but it decides.
+                self.act(Target::Unknown(text.trim_end().into()));
+            } else {
+                self.require(false, Test::Unknown(text.trim_end().into()));
+            }
         }
     }
 
@@ -521,9 +527,11 @@ mod tests {
             "ct state vmap { established : accept, invalid : drop, new : jump mine }",
             &["Choose([(Condition { not: false, test: Connection({\"ESTABLISHED\"}) }, Accept), "],
         );
+        shows("iifname vmap @zones", &["Unknown(\"iifname vmap @zones\")"]);
+        // Two keys at once: a verdict that is not known, and no condition without one.
         shows(
-            "iifname vmap @zones",
-            &["If(Condition { not: false, test: Unknown(\"iifname vmap @zones\")"],
+            "ip saddr . ip daddr vmap { 10.0.1.2 . 10.0.2.2 : drop }",
+            &["Unknown(\"ip saddr . ip daddr vmap"],
         );
         shows("reject with icmpx type admin-prohibited", &["Reject"]);
         shows(
