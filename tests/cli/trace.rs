@@ -8,6 +8,26 @@ fn two_hosts() -> [String; 2] {
     })
 }
 
+/// The same hosts with their processes, among which is the DHCP server.
+fn two_hosts_with_processes() -> [String; 2] {
+    ["node1", "node2"].map(|host| {
+        let path = root().join(format!("corpus/lab/two-hosts/{host}.tar.xz"));
+        path.to_string_lossy().into_owned()
+    })
+}
+
+#[test]
+fn a_dhcp_server_that_nothing_shows_is_not_taken_for_one() {
+    let ask = |[first, second]: [String; 2]| {
+        run(["trace", &first, &second, "vm:instance-00000102", "dhcp", "--format", "json"])
+    };
+    let shown = ask(two_hosts_with_processes());
+    assert_eq!((shown.code, &shown.json()["reached"]), (Some(0), &true.into()));
+    // Less evidence: neither sockets of the namespace that are read, nor processes.
+    let open = ask(two_hosts());
+    assert_eq!((open.code, &open.json()["reason"]), (Some(3), &"not-captured".into()));
+}
+
 #[test]
 fn a_guest_reaches_the_outside_through_the_router_of_another_host() {
     let [first, second] = two_hosts();
@@ -42,7 +62,7 @@ fn a_guest_reaches_the_outside_through_the_router_of_another_host() {
 
 #[test]
 fn every_hop_cites_its_line() {
-    let [first, second] = two_hosts();
+    let [first, second] = two_hosts_with_processes();
     let ran = run(["trace", &first, &second, "vm:instance-00000102", "dhcp", "--format", "json"]);
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     let json = ran.json();
@@ -91,7 +111,7 @@ fn many_questions_are_answered_in_their_order() {
 
 #[test]
 fn reach_lists_every_running_guest() {
-    let [first, second] = two_hosts();
+    let [first, second] = two_hosts_with_processes();
     let ran = run(["reach", &first, &second, "--format", "json"]);
     let json = ran.json();
     let rows = json["rows"].as_array().expect("rows");

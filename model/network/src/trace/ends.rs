@@ -147,10 +147,9 @@ impl Goal {
             },
             Self::Dhcp => match reached {
                 Reached::Stack { listens: Some(true), .. } => Truth::Yes,
-                Reached::Stack { netns, listens: None, unsure, .. } => {
-                    // Neutron makes the namespace for its server.
+                Reached::Stack { netns, listens: None, .. } => {
                     let serves = netns.name().is_some_and(|name| name.starts_with("qdhcp-"));
-                    if serves && *unsure { Truth::Maybe } else { Truth::from(serves) }
+                    if serves { Truth::Maybe } else { Truth::No }
                 }
                 Reached::Wire { .. } | Reached::Tunnel { .. } => Truth::Maybe,
                 _ => Truth::No,

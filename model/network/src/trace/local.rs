@@ -72,12 +72,7 @@ impl Walk<'_, '_, '_> {
         let unknown = listens.is_none();
         let opens = !before.established && pass.tracked.is_none();
         let has_port = before.destination_port().is_some();
-        let unsure = unknown
-            && opens
-            && has_port
-            && matches!(before.protocol(), Some(6 | 17))
-            // Where processes were not captured either, the namespace itself stands for its server.
-            && !(dhcp && self.network.texts_by("ps").all(|source| source.host != pass.host));
+        let unsure = unknown && opens && has_port && matches!(before.protocol(), Some(6 | 17));
         let (host, netns) = (pass.host, &pass.netns);
         let target = ends::Reached::Stack { host, netns, device, listens, unsure };
         self.arrive(&mut way, Outcome::Delivered, place.clone(), target, certainty, None);
