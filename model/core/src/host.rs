@@ -312,7 +312,8 @@ impl Marks {
     /// Compares two captures.
     ///
     /// * Different machine ids are two machines, whatever else agrees: a machine that was installed
-    ///   anew is another host.
+    ///   anew is another host. Where one of them is not known, different `system-id`s are two, and
+    ///   where that tells nothing either, different hardware without two NICs in common.
     /// * Equal ids (machine-id, `system-id`, hardware) are one machine, unless the hardware shows
     ///   that an image was cloned: no NIC in common, and either two names, one time, or another
     ///   board. A machine whose NICs were all replaced keeps its name and was looked at twice.
@@ -323,6 +324,10 @@ impl Marks {
         let differ = |a: &Option<Name>, b: &Option<Name>| a.is_some() && b.is_some() && a != b;
         if differ(&self.machine_id, &other.machine_id) {
             return Kinship::Two(Mark::MachineId);
+        }
+        let one_id = equal(&self.machine_id, &other.machine_id);
+        if !one_id && differ(&self.system_id, &other.system_id) {
+            return Kinship::Two(Mark::SystemId);
         }
         let cleaned = self.cleaned || other.cleaned;
         let one_name = !cleaned && equal(&self.name, &other.name);
@@ -335,6 +340,10 @@ impl Marks {
         let other_hardware = no_common || two_boards && common == 0;
         if other_hardware && (two_names || !two_times) || no_common && two_boards {
             return Kinship::Two(Mark::Nics);
+        }
+        let one_id = one_id || equal(&self.system_id, &other.system_id);
+        if !one_id && two_boards && common < COMMON_NICS {
+            return Kinship::Two(Mark::DmiUuid);
         }
         match () {
             () if equal(&self.machine_id, &other.machine_id) => Kinship::One(Mark::MachineId),

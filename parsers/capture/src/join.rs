@@ -211,12 +211,11 @@ fn name(joined: Vec<Joined>) -> Vec<(Host, Vec<Piece>)> {
     for same in by_key.into_values().filter(|same| same.len() > 1) {
         let kin = kin(&joined, same);
         let are_several = kin.len() > 1;
-        for mut captures in kin {
+        let inputs = inputs_of(&joined, &kin);
+        for (mut captures, first) in kin.into_iter().zip(inputs) {
             let host = |at: &usize| joined.get(*at);
             // Machines made of one image: what is equal tells nothing, their inputs do.
-            if are_several
-                && let Some(first) = captures.iter().filter_map(host).map(all_inputs).min()
-            {
+            if are_several {
                 for at in &captures {
                     if let (Some(key), Some(host)) = (keys.get_mut(*at), host(at)) {
                         let (name, input) = (host.name().into(), first.as_str().into());
@@ -259,6 +258,20 @@ fn name(joined: Vec<Joined>) -> Vec<(Host, Vec<Piece>)> {
         (made, host.draft.pieces)
     })
     .collect()
+}
+
+/// What the captures of each machine were read from: without folders above and suffixes, where that
+/// is enough to tell the machines apart.
+fn inputs_of(joined: &[Joined], machines: &[Vec<usize>]) -> Vec<String> {
+    let first = |of: fn(&Joined) -> String| -> Vec<String> {
+        let of_machine = |captures: &Vec<usize>| {
+            let hosts = captures.iter().filter_map(|at| joined.get(*at));
+            hosts.map(of).min().unwrap_or_default()
+        };
+        machines.iter().map(of_machine).collect()
+    };
+    let stems = first(Joined::input);
+    if are_distinct(&stems) { stems } else { first(all_inputs) }
 }
 
 /// Where a host came from, whatever the order of the inputs.
@@ -328,6 +341,15 @@ fn tell_apart(joined: &[Joined], name: &str, group: &[usize]) -> Vec<String> {
     if one_machine {
         if let Some(all) = times(|it| it.to_string()).or_else(|| times(Moment::to_the_second)) {
             return with("@ ", all, "");
+        }
+        // Those without a time are named by their input.
+        let mixed = hosts.iter().map(|host| match host.marks.taken {
+            Some(taken) => format!("{name} @ {}", taken.to_the_second()),
+            None => format!("{name} ({})", host.stem()),
+        });
+        let mixed: Vec<String> = mixed.collect();
+        if are_distinct(&mixed) {
+            return mixed;
         }
     } else if let Some(ids) = ids.clone() {
         if are_distinct(&ids) {
