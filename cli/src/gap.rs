@@ -210,7 +210,7 @@ fn shell(ask: &Ask, names: &BTreeSet<String>) -> Vec<String> {
         Ask::Host(need) => vec![save(&need.to_string(), &saved_as(&need.argv().join(" ")))],
         Ask::Namespaces(argv) => of_each(
             names,
-            "$(ip netns | cut -d' ' -f1)",
+            ALL_NAMESPACES,
             |name| format!("ip netns exec {name} {}", typed(argv)),
             &format!("_{}", saved_as(&argv.join(" "))),
             "ip_netns_exec_",
@@ -218,20 +218,23 @@ fn shell(ask: &Ask, names: &BTreeSet<String>) -> Vec<String> {
         // A NIC has a device below it; bridges, taps and tunnels have none.
         Ask::Nics(argv) => of_each(
             names,
-            "$(cd /sys/class/net && ls -d */device | cut -d/ -f1)",
+            "(cd /sys/class/net && ls -d */device | cut -d/ -f1)",
             |name| format!("{} {name}", typed(argv)),
             "",
             &format!("{}_", saved_as(&argv.join(" "))),
         ),
         Ask::Domains => of_each(
             names,
-            "$(virsh list --all --name)",
+            "virsh list --all --name",
             |name| format!("virsh dumpxml {name}"),
             "",
             "virsh_dumpxml_",
         ),
     }
 }
+
+/// Prints the name of each namespace on a line.
+pub(crate) const ALL_NAMESPACES: &str = "ip netns | sed 's/ (id: [0-9]*)$//'";
 
 /// Words as they are typed in a shell.
 fn typed(argv: &[String]) -> String {
@@ -248,18 +251,20 @@ fn of_each(
 ) -> Vec<String> {
     let (tame, odd): (Vec<&String>, Vec<&String>) = names.iter().partition(|name| is_tame(name));
     let mut lines: Vec<String> = Vec::new();
-    let looped = |list: &str| {
-        format!("for n in {list}; do {} >\"{before}${{n}}{after}\" 2>&1; done", command("\"$n\""))
-    };
+    let body = || format!("{} >\"{before}${{n}}{after}\" 2>&1", command("\"$n\""));
+    let looped = |list: &str| format!("for n in {list}; do {}; done", body());
+    // Names may hold blanks, so each is a line; and no command may read the other names.
+    let for_all =
+        || format!("{all} | while IFS= read -r n; do [ -z \"$n\" ] || {} </dev/null; done", body());
     match tame.as_slice() {
-        [] if names.is_empty() => lines.push(looped(all)),
+        [] if names.is_empty() => lines.push(for_all()),
         [] => {}
         [one] => lines.push(save(&command(one), &format!("{before}{one}{after}"))),
         few if few.len() <= LISTED => {
             let list = few.iter().map(|few| few.as_str()).collect::<Vec<_>>().join(" ");
             lines.push(looped(&list));
         }
-        _ => lines.push(looped(all)),
+        _ => lines.push(for_all()),
     }
     for name in odd {
         let file = format!("{before}{}{after}", saved_as(name));

@@ -40,6 +40,10 @@ save() {
     tool=$1
     shift
     file=$(mangled "$@")
+    # Two names may look the same as files.
+    while [ -e "$there/$file" ]; do
+        file=${file}_
+    done
     started=$(date +%s)
     if ! command -v "$tool" >/dev/null 2>&1; then
         echo "sh: $tool: command not found" >"$there/$file"
@@ -54,7 +58,21 @@ save() {
         "$@" >"$there/$file" 2>&1 </dev/null
         status=$?
     fi
-    log "$status" "$file" "$*"
+    log "$status" "$file" "$(quoted "$@")"
+}
+
+# The words of a command as a shell reads them: names of namespaces may hold blanks.
+quoted() {
+    blank=
+    for word; do
+        case $word in
+        *[!A-Za-z0-9_.:/=@%+,*?-]* | '')
+            word="'$(printf '%s' "$word" | sed "s/'/'\\\\''/g")'"
+            ;;
+        esac
+        printf '%s%s' "$blank" "$word"
+        blank=' '
+    done
 }
 
 # copy FILE: the text of a file, without passwords.
@@ -65,7 +83,7 @@ copy() {
     started=$(date +%s)
     mkdir -p "$there/$(dirname "$1")"
     sed 's/auth_pass.*/auth_pass hidden/' <"$1" >"$there/$1" 2>&1
-    log $? "${1#/}" "cat $1"
+    log $? "${1#/}" "$(quoted cat "$1")"
 }
 
 log() {
@@ -80,7 +98,7 @@ say() {
 say "gathering on ${host:-host}"
 @HOST@
 if command -v ip >/dev/null 2>&1; then
-    ip netns 2>/dev/null </dev/null | while read -r netns rest; do
+    ip netns 2>/dev/null </dev/null | sed 's/ (id: [0-9]*)$//' | while IFS= read -r netns; do
         say "namespace $netns"
 @NAMESPACE@
     done
@@ -101,12 +119,12 @@ if [ -S /run/ovn/ovnsb_db.sock ] || [ -S /var/run/ovn/ovnsb_db.sock ] ||
 fi
 
 if command -v virsh >/dev/null 2>&1; then
-    virsh -r list --all --name 2>/dev/null </dev/null | while read -r domain; do
+    virsh -r list --all --name 2>/dev/null </dev/null | while IFS= read -r domain; do
         [ -n "$domain" ] || continue
         say "domain $domain"
 @DOMAIN@
     done
-    virsh -r net-list --all --name 2>/dev/null </dev/null | while read -r network; do
+    virsh -r net-list --all --name 2>/dev/null </dev/null | while IFS= read -r network; do
         [ -n "$network" ] || continue
         say "network $network"
 @NETWORK@

@@ -264,7 +264,8 @@ fn line(command: &Need) -> String {
         return command.to_string();
     }
     let command = command.to_string().replace(summary::ANY_NETNS, "\"$n\"");
-    format!("for n in $(ip netns | cut -d' ' -f1); do echo \"== $n\"; {command}; done")
+    let all = gap::ALL_NAMESPACES;
+    format!("{all} | while IFS= read -r n; do echo \"== $n\"; {command} </dev/null; done")
 }
 
 /// The command that would answer, for one namespace or for several.
