@@ -160,28 +160,11 @@ impl<'de> Deserialize<'de> for Kind {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Edge(pub(super) EdgeKind);
 
-const EDGES: &[EdgeKind] = &[
-    EdgeKind::OnHost,
-    EdgeKind::InNamespace,
-    EdgeKind::NicOf,
-    EdgeKind::AttachesVm,
-    EdgeKind::EnslavedTo,
-    EdgeKind::OvsPortOf,
-    EdgeKind::OvsInterfaceOf,
-    EdgeKind::DeviceOf,
-    EdgeKind::VethPeer,
-    EdgeKind::PatchPeer,
-    EdgeKind::StackedOn,
-    EdgeKind::HasAddress,
-    EdgeKind::TunnelOf,
-    EdgeKind::Tunnel,
-];
-
 impl<'de> Deserialize<'de> for Edge {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         word(from, |text| {
-            let known: Vec<_> = EDGES.iter().map(|edge| edge.as_str()).collect();
-            let found = EDGES.iter().find(|edge| edge.as_str() == text);
+            let known: Vec<_> = EdgeKind::ALL.iter().map(|edge| edge.as_str()).collect();
+            let found = EdgeKind::ALL.iter().find(|edge| edge.as_str() == text);
             found.map(|found| Self(*found)).ok_or_else(|| unknown("edge", text, &known))
         })
     }

@@ -4,60 +4,59 @@ use tapline_core::span::{Evidence, SourceId, Span};
 
 use super::NodeId;
 
-/// A relation between two nodes; the direction is that of the words.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EdgeKind {
-    /// Namespace or VM → host.
-    OnHost,
-    /// Device or route table → namespace.
-    InNamespace,
-    /// VM NIC → VM.
-    NicOf,
-    /// VM NIC → host device or OVS interface.
-    AttachesVm,
-    /// Device → its bridge, bond or VRF (a device too).
-    EnslavedTo,
-    /// OVS port → OVS bridge.
-    OvsPortOf,
-    /// OVS interface → OVS port.
-    OvsInterfaceOf,
-    /// Device → OVS interface that it is.
-    DeviceOf,
-    /// Both ends of a veth pair; one edge a pair, from the lower node.
-    VethPeer,
-    /// Two patch interfaces; one edge a pair, from the lower node.
-    PatchPeer,
-    /// VLAN, macvlan, tunnel, … → the device that carries it.
-    StackedOn,
-    /// Device → address.
-    HasAddress,
-    /// Tunnel endpoint → the interface or device that it belongs to.
-    TunnelOf,
-    /// Tunnel endpoint → endpoint on the other captured host, or the remote host.
-    Tunnel,
+/// Declares the kinds of edges with their public names.
+macro_rules! edge_kinds {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+        /// A relation between two nodes; the direction is that of the words.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum EdgeKind {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl EdgeKind {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The public name.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+        }
+    };
 }
 
-impl EdgeKind {
-    /// The public name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::OnHost => "on-host",
-            Self::InNamespace => "in-namespace",
-            Self::NicOf => "nic-of",
-            Self::AttachesVm => "attaches-vm",
-            Self::EnslavedTo => "enslaved-to",
-            Self::OvsPortOf => "ovs-port-of",
-            Self::OvsInterfaceOf => "ovs-interface-of",
-            Self::DeviceOf => "device-of",
-            Self::VethPeer => "veth-peer",
-            Self::PatchPeer => "patch-peer",
-            Self::StackedOn => "stacked-on",
-            Self::HasAddress => "has-address",
-            Self::TunnelOf => "tunnel-of",
-            Self::Tunnel => "tunnel",
-        }
-    }
+edge_kinds! {
+    /// Namespace or VM → host.
+    OnHost = "on-host",
+    /// Device or route table → namespace.
+    InNamespace = "in-namespace",
+    /// VM NIC → VM.
+    NicOf = "nic-of",
+    /// VM NIC → host device or OVS interface.
+    AttachesVm = "attaches-vm",
+    /// Device → its bridge, bond or VRF (a device too).
+    EnslavedTo = "enslaved-to",
+    /// OVS port → OVS bridge.
+    OvsPortOf = "ovs-port-of",
+    /// OVS interface → OVS port.
+    OvsInterfaceOf = "ovs-interface-of",
+    /// Device → OVS interface that it is.
+    DeviceOf = "device-of",
+    /// Both ends of a veth pair; one edge a pair, from the lower node.
+    VethPeer = "veth-peer",
+    /// Two patch interfaces; one edge a pair, from the lower node.
+    PatchPeer = "patch-peer",
+    /// VLAN, macvlan, tunnel, … → the device that carries it.
+    StackedOn = "stacked-on",
+    /// Device → address.
+    HasAddress = "has-address",
+    /// Tunnel endpoint → the interface or device that it belongs to.
+    TunnelOf = "tunnel-of",
+    /// Tunnel endpoint → endpoint on the other captured host, or the remote host.
+    Tunnel = "tunnel",
 }
 
 /// An edge.
