@@ -1,10 +1,10 @@
 //! The paths from a thing to its VMs or namespaces and to the wire, as trees.
 use std::io::{self, Write};
 
-use tapline_analysis::lint::paths::Marks;
+use tapline_analysis::lint::paths::{Marks, is_port_of_namespace};
 use tapline_core::span::Evidence;
 use tapline_network::Network;
-use tapline_network::path::{Hop, Link, Path};
+use tapline_network::path::{Hop, Link, Path, Paths};
 use tapline_topology::graph::Edge;
 use tapline_topology::{EdgeKind, NodeData, NodeId};
 
@@ -27,6 +27,26 @@ pub(crate) struct Both<'t> {
     pub(crate) up: Path<'t>,
     /// Towards the wire.
     pub(crate) down: Path<'t>,
+    /// Where one end alone hangs on the start, its own path to the wire, if that leads over the start
+    /// to all that lies below it.
+    pub(crate) whole: Option<(NodeId, Path<'t>)>,
+}
+
+impl<'t> Both<'t> {
+    /// Finds the paths of a thing.
+    pub(crate) fn of(finder: &mut Paths<'t, '_>, network: &Network<'_>, start: NodeId) -> Self {
+        let (up, down) = (finder.up(start), finder.down(start));
+        let is_end =
+            |node: &NodeId| network.vm_nic(*node).is_some() || is_port_of_namespace(network, *node);
+        let end = only_path(&up.hops)
+            .and_then(|above| above.iter().map(|hop| hop.node).find(is_end))
+            .filter(|_| !is_end(&start));
+        let whole = end.map(|end| (end, finder.down(end))).filter(|(_, whole)| {
+            let nodes = whole.nodes();
+            nodes.contains(&start) && nodes.is_superset(&down.nodes())
+        });
+        Self { start, up, down, whole }
+    }
 }
 
 /// Writes the paths: one tree where only one thing is above the start, else the tree that grows up
@@ -39,16 +59,22 @@ pub(crate) fn render(
 ) -> io::Result<()> {
     let view = View { network: marks.network(), marks, paint, start: paths.start };
     let wording = |hop: &Hop<'_>, before| view.line(hop.node, Some(before), Some(hop.link));
-    let draw = |hops| {
+    let draw = |start, hops| {
         let left = HOPS;
         let mut all = Hops { marks, paint, wording: &wording, to_switch: false, left };
-        all.below(paths.start, hops)
+        all.below(start, hops)
     };
-    let down = draw(&paths.down.hops);
-    if let Some(above) = only_path(&paths.up.hops) {
-        view.hang(&above, down).write(out, "  ")?;
+    let above = only_path(&paths.up.hops);
+    if let (Some(above), Some((end, whole))) = (&above, &paths.whole) {
+        let beyond = above.iter().skip_while(|hop| hop.node != *end).skip(1);
+        let beyond: Vec<&Hop<'_>> = beyond.copied().collect();
+        view.hang(*end, &beyond, draw(*end, &whole.hops)).write(out, "  ")?;
+    } else if let Some(above) = above {
+        let down = draw(paths.start, &paths.down.hops);
+        view.hang(paths.start, &above, down).write(out, "  ")?;
     } else {
-        let up = draw(&paths.up.hops);
+        let down = draw(paths.start, &paths.down.hops);
+        let up = draw(paths.start, &paths.up.hops);
         let text = view.start();
         let marked = |arrow, words| {
             format!("{text}  {}", paint.of(style::HINT, format_args!("{arrow} {words}")))
@@ -93,13 +119,13 @@ impl View<'_, '_, '_> {
         self.line(self.start, None, None) + &cross_of_start(self.marks, self.start, self.paint)
     }
 
-    /// A path that leads up, drawn from its far end down to the start and on.
+    /// A path that leads up from a node, drawn from its far end down to the node and on.
     ///
     /// Each line names the place that ties it to the line above.
-    fn hang(&self, path: &[&Hop<'_>], below: Vec<Tree>) -> Tree {
+    fn hang(&self, from: NodeId, path: &[&Hop<'_>], below: Vec<Tree>) -> Tree {
         // From the start upwards: a node, its hop, and what ties it to the next one above.
         let mut steps: Vec<(NodeId, Option<&Hop<'_>>, Option<Link<'_>>)> = Vec::new();
-        let (mut node, mut at) = (self.start, None);
+        let (mut node, mut at) = (from, None);
         for &hop in path {
             // An interface and its port are drawn as one.
             if !same_port(self.network, node, hop.node) {

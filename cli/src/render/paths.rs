@@ -136,7 +136,8 @@ pub(crate) fn render(
             if more > 0 {
                 write!(out, " or {more} more")?;
             }
-            if path.ends_early {
+            // One of the ways may lead to no NIC.
+            if path.ends_early || path.wires.len() == 1 {
                 write!(out, " {}", mark(State::Unknown, paint))?;
             }
         } else if path.ends_early {
@@ -168,8 +169,13 @@ fn shown(topology: &Topology<'_>, path: &Path) -> Vec<Step> {
         let is_port = matches!(data, Some(NodeData::OvsPort(_)));
         let same =
             |before: &Step| last(&name(topology, before.node)) == last(&name(topology, step.node));
+        // Behind a bridge a port comes before its interface.
+        let behind_bridge = |before: &Step| {
+            let before = topology.node(before.node).map(|node| &node.data);
+            matches!(before, Some(NodeData::OvsBridge(_)))
+        };
         match all.last_mut() {
-            Some(before) if is_port || same(before) => {
+            Some(before) if is_port && !behind_bridge(before) || same(before) => {
                 before.beside = before.beside.max(step.beside);
                 before.broken_beside = before.broken_beside.max(step.broken_beside);
                 if step.state != State::Whole {

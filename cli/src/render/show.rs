@@ -70,7 +70,7 @@ pub(crate) fn path(
     let network = marks.network();
     let mut finder = Paths::new(network);
     let start = network.address(node).map_or(node, |address| address.data.netdev);
-    let paths = chain::Both { start, up: finder.up(start), down: finder.down(start) };
+    let paths = chain::Both::of(&mut finder, network, start);
     chain::render(out, &paths, marks, paint)
 }
 

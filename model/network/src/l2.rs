@@ -1,73 +1,31 @@
 //! Ethernet on a host: whether a port passes frames on, and which VLANs it carries.
 use std::collections::BTreeMap;
-use std::fmt;
-use std::net::IpAddr;
 
 use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::records::Field;
 use tapline_core::span::Evidence;
-use tapline_topology::graph::{Netdev, NetdevKind, OvsBridge, OvsInterface, OvsPort};
-use tapline_topology::{NodeData, NodeId, Topic, names};
+use tapline_topology::graph::{Netdev, NetdevKind, OvsBridge, OvsPort};
+use tapline_topology::{NodeId, names};
 
 use crate::defs::DEAD_VLAN;
-use crate::{Answer, Item, Network, overlay};
+use crate::{Item, Network};
 
+mod block;
 mod datapaths;
 mod domain;
 mod exits;
+mod programs;
 mod stp;
+mod switch_ports;
 
+pub use block::{Block, Why};
 pub use datapaths::Datapaths;
 pub use domain::{Domain, DomainLink, JoinedDomains};
 pub use exits::{Exit, Exits};
+pub use programs::{Program, Programs};
 pub use stp::SpanningTrees;
-
-/// What keeps frames from passing a device or port.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Block {
-    /// Why.
-    pub why: Why,
-    /// The place that proves it.
-    pub evidence: Evidence,
-}
-
-/// Why a device or port passes no frames.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Why {
-    /// It is administratively down.
-    Down,
-    /// It has no carrier.
-    NoCarrier,
-    /// Spanning tree holds it in this state.
-    SpanningTree(Name),
-    /// It and the port that frames come from are both isolated: the bridge passes nothing between
-    /// such ports (`br_skb_isolated`, net/bridge/br_private.h).
-    Isolated,
-    /// Neutron's agent parked the port on the VLAN whose frames it drops.
-    DeadVlan,
-    /// OVS could not make it.
-    Error,
-    /// The far end of a tunnel, or the router on the way to it, did not answer.
-    NoAnswer(IpAddr),
-    /// The bridge tells VLANs apart, and the VLAN of the frames is not one of the port.
-    Vlan(u16),
-}
-
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Down => f.write_str("down"),
-            Self::NoCarrier => f.write_str("no carrier"),
-            Self::SpanningTree(state) => write!(f, "{state} by spanning tree"),
-            Self::Isolated => f.write_str("isolated from the port before"),
-            Self::DeadVlan => write!(f, "on the dead VLAN {DEAD_VLAN}"),
-            Self::Error => f.write_str("error in OVS"),
-            Self::NoAnswer(next_hop) => write!(f, "no answer from {next_hop}"),
-            Self::Vlan(vlan) => write!(f, "does not carry VLAN {vlan}"),
-        }
-    }
-}
+pub use switch_ports::SwitchPorts;
 
 /// What the kernel says of a device as a port of a Linux bridge.
 #[derive(Clone, Default, Debug)]
@@ -192,17 +150,6 @@ impl BridgePortState {
     }
 }
 
-/// What keeps frames from passing an interface of OVS. Where the kernel has a device of it, that
-/// device tells of its link; of others, as those of DPDK, only OVS does.
-fn interface_block(interface: &OvsInterface) -> Option<Block> {
-    if let Some(error) = &interface.error {
-        return Some(Block { why: Why::Error, evidence: error.evidence });
-    }
-    let link = interface.link_state.as_ref().filter(|link| link.value == "down");
-    let link = link.filter(|_| !interface.has_netdev() && interface.kind != "patch")?;
-    Some(Block { why: Why::NoCarrier, evidence: link.evidence })
-}
-
 /// The VLAN that an OVS port gives to frames without a tag, where it takes no others.
 pub fn access_vlan(port: &OvsPort) -> Option<u16> {
     let mode = port.vlan_mode.as_ref().map_or("", |mode| mode.value.as_str());
@@ -253,51 +200,6 @@ impl<'a> Network<'a> {
     pub fn is_integration(&self, node: NodeId) -> bool {
         let bridge = self.ovs_bridge(node);
         bridge.is_some_and(|bridge| bridge.name() == self.integration_bridge(bridge.host))
-    }
-
-    /// Whether a device, OVS interface or OVS port passes frames at all. `Known(None)` is yes.
-    pub fn forwarding(&self, node: NodeId) -> Answer<Option<Block>> {
-        match self.topology.node(node).map(|node| &node.data) {
-            Some(NodeData::Netdev(_)) => match self.netdev(node) {
-                Some(device) => self.device_forwards(device),
-                // Known by the other end alone.
-                None => Answer::Unknown(Vec::new()),
-            },
-            Some(NodeData::OvsInterface(interface)) => Answer::Known(interface_block(interface)),
-            Some(NodeData::OvsPort(port)) => {
-                let dead = port.tag.as_ref().filter(|tag| tag.value == DEAD_VLAN);
-                Answer::Known(dead.map(|tag| Block { why: Why::DeadVlan, evidence: tag.evidence }))
-            }
-            Some(NodeData::TunnelEndpoint(_)) => {
-                let tunnel = self.tunnel(node);
-                Answer::Known(tunnel.and_then(|tunnel| overlay::unanswered(self, tunnel)))
-            }
-            _ => Answer::Known(None),
-        }
-    }
-
-    fn device_forwards(&self, device: Item<'a, Netdev<'a>>) -> Answer<Option<Block>> {
-        let Some(flags) = &device.data.flags else {
-            let command = Topic::Links.command(device.netns());
-            return Answer::Unknown(vec![command]);
-        };
-        let block = |why| Answer::Known(Some(Block { why, evidence: flags.evidence }));
-        if device.admin_up() == Some(false) {
-            return block(Why::Down);
-        }
-        if device.carrier() == Some(false) {
-            return block(Why::NoCarrier);
-        }
-        let is_port =
-            self.master(device.id).is_some_and(|master| master.kind == NetdevKind::Bridge);
-        if is_port && !self.is_disputed(device.id) {
-            let held = self.bridge_ports().state(device.id).and_then(BridgePortState::held);
-            if let Some((state, evidence)) = held {
-                let why = Why::SpanningTree(state.clone());
-                return Answer::Known(Some(Block { why, evidence: *evidence }));
-            }
-        }
-        Answer::Known(None)
     }
 
     /// What keeps a Linux bridge from passing frames between two of its ports, as far as known.

@@ -2,9 +2,10 @@
 use std::net::IpAddr;
 
 use tapline_core::ids::Netns;
-use tapline_topology::graph::{Netdev, TunnelEndpoint};
+use tapline_topology::graph::{Netdev, OvsInterface, TunnelEndpoint};
 use tapline_topology::{NodeId, Topic};
 
+use crate::defs;
 use crate::l2::{Block, Why};
 use crate::l3::{Decision, Outcome, Query};
 use crate::{Answer, Item, Network};
@@ -72,6 +73,20 @@ pub fn unanswered<'a>(network: &Network<'a>, tunnel: Item<'a, TunnelEndpoint>) -
         blocked = Some(Block { why: Why::NoAnswer(next_hop), evidence: asked.evidence });
     }
     blocked
+}
+
+/// The kernel device that carries all tunnels of a type and port (`dpif-netlink-rtnl.c`).
+pub fn carrier(interface: Item<'_, OvsInterface>) -> Option<String> {
+    let port = || {
+        let given = interface.data.option("dst_port").map(|option| option.value.as_str());
+        given.unwrap_or_else(|| defs::tunnel_port(&interface.data.kind)).to_owned()
+    };
+    match interface.data.kind.as_str() {
+        "vxlan" => Some(format!("vxlan_sys_{}", port())),
+        "geneve" => Some(format!("genev_sys_{}", port())),
+        "gre" => Some("gre_sys".to_owned()),
+        _ => None,
+    }
 }
 
 /// The device that has the tunnel's source, where the far end is in the subnet of that address.

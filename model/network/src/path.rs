@@ -12,12 +12,12 @@ use std::net::IpAddr;
 
 use tapline_core::capture::HostId;
 use tapline_core::span::Evidence;
-use tapline_topology::graph::Edge;
+use tapline_topology::graph::{Edge, Netdev, OvsBridge};
 use tapline_topology::{EdgeKind, NodeData, NodeId, Uplink};
 
-use crate::l2::{self, Block};
+use crate::l2::{self, Block, Why};
 use crate::steps::{Step, Steps, Towards};
-use crate::{Answer, Network, overlay};
+use crate::{Answer, Item, Network, overlay};
 
 /// Hops of one tree.
 const MOST_HOPS: usize = 20_000;
@@ -166,9 +166,14 @@ impl<'t, 'a> Paths<'t, 'a> {
             steps.retain(|(_, edge, _)| edge.kind != EdgeKind::StackedOn);
         }
         let doubtful = towards == Towards::Wire && self.is_open(at, frame, &steps);
+        let mut left_out = Vec::new();
         for step in steps {
             let (node, edge, _) = step;
-            if Some(node) == from || !self.takes(at, node, towards, frame) {
+            if Some(node) == from {
+                continue;
+            }
+            if !self.takes(at, node, towards, frame) {
+                left_out.extend(self.left_out(at, node, towards, frame).map(|why| (step, why)));
                 continue;
             }
             if self.hops >= MOST_HOPS || depth >= DEEPEST {
@@ -177,7 +182,7 @@ impl<'t, 'a> Paths<'t, 'a> {
             }
             let next_frame = self.frame_at(at, node, towards, frame);
             let between = from.and_then(|from| self.network.blocked_between(from, node));
-            let passes = match between {
+            let passes = match between.or_else(|| self.misses_exit(node, towards, next_frame)) {
                 Some(block) => Answer::Known(Some(block)),
                 None => self.network.forwarding(node),
             };
@@ -185,6 +190,17 @@ impl<'t, 'a> Paths<'t, 'a> {
             hops.push(Hop { node, link: Link::Edge(edge), passes, doubtful, again, next });
         }
         self.grow_underlay(at, towards, frame, depth, &mut hops);
+        // Where nothing leads on, the ports that should are shown with what is wrong.
+        if hops.is_empty() {
+            hops.extend(left_out.into_iter().map(|((node, edge, _), block)| Hop {
+                node,
+                link: Link::Edge(edge),
+                passes: Answer::Known(Some(block)),
+                doubtful,
+                again: false,
+                next: Vec::new(),
+            }));
+        }
         hops
     }
 
@@ -280,6 +296,13 @@ impl<'t, 'a> Paths<'t, 'a> {
         let integration = network.is_integration(at);
         match towards {
             Towards::Wire => {
+                if let Some(program) = network.programs().of(at) {
+                    let sends = self.interfaces(node).any(|port| program.outputs.contains(&port));
+                    // What a flow sends to a port goes out there whatever the VLANs of the port.
+                    if !sends || !integration {
+                        return sends;
+                    }
+                }
                 if let Some(exits) = self.exits_of_datapath(frame) {
                     return self.interfaces(node).any(|interface| exits.contains(&interface));
                 }
@@ -307,10 +330,45 @@ impl<'t, 'a> Paths<'t, 'a> {
         if !self.network.is_integration(at) || self.exits_of_datapath(frame).is_some() {
             return false;
         }
+        let exits = self.network.exits();
         match frame.vlan {
-            Some(vlan) => self.network.exits().of(bridge.host, vlan).len() > 1,
-            None => steps.len() > 1,
+            Some(vlan) => exits.ways(bridge.host, vlan).are_several(),
+            None => steps.len() + exits.lost_of(bridge.host).len() > 1,
         }
+    }
+
+    /// What stops a frame on the integration bridge: the bridge that carries its VLAN is not joined
+    /// with it.
+    fn misses_exit(&self, node: NodeId, towards: Towards, frame: Frame) -> Option<Block> {
+        let bridge = self.network.ovs_bridge(node).filter(|_| towards == Towards::Wire)?;
+        if !self.network.is_integration(node) || self.exits_of_datapath(frame).is_some() {
+            return None;
+        }
+        let lost = self.network.exits().ways(bridge.host, frame.vlan?).missed()?;
+        let name = self.network.topology.node(lost.bridge)?.name.clone();
+        Some(Block { why: Why::NotJoined(name), evidence: lost.evidence })
+    }
+
+    /// What keeps a frame from leaving a bridge by a port that leads to the wire: no flow sends to the
+    /// port, or it carries other VLANs.
+    fn left_out(&self, at: NodeId, node: NodeId, towards: Towards, frame: Frame) -> Option<Block> {
+        let (bridge, port) = (self.network.ovs_bridge(at)?, self.network.ovs_port(node)?);
+        if towards == Towards::Guests {
+            return None;
+        }
+        if let Some(program) = self.network.programs().of(at)
+            && !self.interfaces(node).any(|interface| program.outputs.contains(&interface))
+        {
+            return Some(Block { why: Why::NoFlow, evidence: program.evidence });
+        }
+        let vlan = frame.vlan?;
+        let is_exit = |id| self.network.exits().at(bridge.host, id).is_some();
+        if self.exits_of_datapath(frame).is_some() || self.interfaces(node).any(is_exit) {
+            return None;
+        }
+        let tag = port.data.tag.as_ref().map(|tag| tag.evidence);
+        let evidence = tag.or_else(|| port.data.trunks.first().map(|trunk| trunk.evidence))?;
+        Some(Block { why: Why::Vlan(vlan), evidence })
     }
 
     /// What is known of the frame once it is at `node`.
@@ -325,25 +383,42 @@ impl<'t, 'a> Paths<'t, 'a> {
                 _ => frame,
             },
             Towards::Wire => {
-                if let (Some(port), Some(_)) = (network.ovs_port(at), network.ovs_bridge(node)) {
-                    let vlan = l2::access_vlan(port.data).or(frame.vlan);
-                    let entry = network.is_integration(node).then_some(at);
+                if let (Some(port), Some(bridge)) = (network.ovs_port(at), network.ovs_bridge(node))
+                {
+                    let integration = network.is_integration(node);
+                    // What the host itself sends has no tag, unless a VLAN device gave it one.
+                    let own = !integration && port.name() == bridge.name();
+                    let own = own.then(|| frame.vlan.unwrap_or(0));
+                    let own = own.filter(|_| network.is_plain(node));
+                    let vlan = l2::access_vlan(port.data).or(own).or(frame.vlan);
+                    let entry = integration.then_some(at);
                     return Frame { vlan, entry, through: None };
                 }
-                match (network.ovs_bridge(at), network.ovs_port(node)) {
-                    // Flows may give it another VLAN; an access port takes the tag away.
-                    (Some(bridge), Some(port)) => {
-                        let programmed = self.network.is_integration(at)
-                            || !bridge.controllers.is_empty()
-                            || bridge.fail_mode.as_ref().is_some_and(|mode| mode.value == "secure");
-                        let keeps = !programmed && l2::access_vlan(port.data).is_none();
-                        let vlan = frame.vlan.filter(|_| keeps);
-                        Frame { vlan, ..Frame::default() }
+                if let (Some(bridge), Some(_)) = (network.ovs_bridge(at), network.ovs_port(node)) {
+                    let vlan = self.vlan_behind(bridge, node, frame);
+                    return Frame { vlan, ..Frame::default() };
+                }
+                match network.netdev(at).and_then(vlan_of) {
+                    Some(vlan) if network.netdev(node).is_some() => {
+                        Frame { vlan: Some(vlan), ..frame }
                     }
                     _ => frame,
                 }
             }
         }
+    }
+
+    /// The VLAN of a frame that leaves a bridge by a port: an access port takes the tag away, and
+    /// flows of the bridge behind the integration bridge may give it another.
+    fn vlan_behind(&self, bridge: Item<'a, OvsBridge>, port: NodeId, frame: Frame) -> Option<u16> {
+        let network = self.network;
+        let vlan = frame.vlan?;
+        if let Some(exit) = self.interfaces(port).find_map(|id| network.exits().at(bridge.host, id))
+        {
+            return network.exits().vlan_behind(network, exit, vlan);
+        }
+        let is_access = l2::access_vlan(network.ovs_port(port)?.data).is_some();
+        (network.is_plain(bridge.id) && !is_access).then_some(vlan)
     }
 
     /// The interfaces by which OVN sends the packets of the port that a frame came in by.
@@ -374,4 +449,12 @@ impl<'t, 'a> Paths<'t, 'a> {
             _ => behind(node),
         }
     }
+}
+
+/// The VLAN that a VLAN device gives to frames.
+fn vlan_of(device: Item<'_, Netdev<'_>>) -> Option<u16> {
+    device.data.records.iter().find_map(|seen| {
+        let vlan = seen.record.kind_data.vlan.as_ref()?;
+        Some(vlan.id.value)
+    })
 }

@@ -17,7 +17,7 @@ use tapline_topology::Topology;
 
 use crate::Network;
 use crate::flows::{Flows, Switches};
-use crate::l2::{BridgePorts, Datapaths, Exits, SpanningTrees};
+use crate::l2::{BridgePorts, Datapaths, Exits, Programs, SpanningTrees, SwitchPorts};
 use crate::mesh::Mesh;
 use crate::netfilter::Filters;
 use crate::nics::Nics;
@@ -56,6 +56,8 @@ pub(crate) struct State<'a> {
     datapaths: OnceLock<Datapaths>,
     bridge_ports: OnceLock<BridgePorts>,
     spanning_trees: OnceLock<SpanningTrees>,
+    switch_ports: OnceLock<SwitchPorts>,
+    programs: OnceLock<Programs>,
     settings: OnceLock<Settings<'a>>,
     tables: OnceLock<FilterTables<'a>>,
     neighbours: OnceLock<AllNeighbours<'a>>,
@@ -231,6 +233,16 @@ impl<'a> Network<'a> {
     /// Which bridges run spanning tree.
     pub fn spanning_trees(&self) -> &SpanningTrees {
         self.state.spanning_trees.get_or_init(|| SpanningTrees::new(self))
+    }
+
+    /// Where the flows of bridges forward packets at all.
+    pub fn programs(&self) -> &Programs {
+        self.state.programs.get_or_init(|| Programs::new(self))
+    }
+
+    /// What Open vSwitch says of its ports.
+    pub fn switch_ports(&self) -> &SwitchPorts {
+        self.state.switch_ports.get_or_init(|| SwitchPorts::new(self))
     }
 
     /// All settings of the kernel that are numbers.

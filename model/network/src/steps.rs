@@ -349,7 +349,7 @@ impl<'t, 'a> Steps<'t, 'a> {
     fn ovs_rank(&self, bridge: NodeId) -> u8 {
         let topology = self.topology;
         let name = topology.node(bridge).map(|node| node.name.as_str()).unwrap_or_default();
-        if name.starts_with("tbr-") || (name.starts_with("pb") && name.len() == 14) {
+        if names::is_bridge_of_one_port(name) {
             return 1;
         }
         let guests = topology.into(bridge, EdgeKind::OvsPortOf).iter().any(|(port, _)| {

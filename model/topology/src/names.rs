@@ -272,6 +272,12 @@ pub fn role(name: &str) -> Option<&'static str> {
     ROLES.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, role)| *role)
 }
 
+/// Whether an OVS bridge was made for one port: `tbr-…` by neutron for a trunk, `pb…` by os-vif for
+/// a port of a VM. It lies on the side of the VM.
+pub fn is_bridge_of_one_port(bridge: &str) -> bool {
+    bridge.starts_with("tbr-") || bridge.starts_with("pb") && bridge.len() == 14
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

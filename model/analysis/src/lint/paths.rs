@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
 use tapline_network::environment::Environment;
 use tapline_network::l2::{Block, Why};
 use tapline_network::path::{Hop, Link, Paths};
@@ -246,7 +247,12 @@ impl<'h> Walk<'_, 'h, '_> {
             return true;
         }
         if let Some(bridge) = self.network.ovs_bridge(last.node) {
-            return !self.network.is_integration(bridge.id) || self.stays_on(bridge.host);
+            if self.network.is_integration(bridge.id) {
+                return self.stays_on(bridge.host);
+            }
+            // By the bridge's own device the frames come to the host, which routes them.
+            let own = self.network.netdev_called(bridge.host, &Netns::Root, bridge.name());
+            return own.is_some_and(|own| self.has_address(own.id));
         }
         if let Some(interface) = self.network.ovs_interface(last.node) {
             // The NIC may belong to DPDK, or its device may not be captured.
@@ -256,14 +262,16 @@ impl<'h> Walk<'_, 'h, '_> {
         match device.kind {
             // The host itself answers there, and routes. Every bridge that is up has an address of its
             // link.
-            NetdevKind::Bridge => {
-                let mut held = self.network.addresses_of(device.id).into_iter();
-                held.any(|address| !is_of_link(address.ip))
-            }
+            NetdevKind::Bridge => self.has_address(device.id),
             // The host routes what comes from the namespace.
             NetdevKind::Veth if is_routed(self.network, device) => true,
             _ => is_wire(self.network, device.id),
         }
+    }
+
+    /// Whether a device has an address that reaches further than its link.
+    fn has_address(&self, device: NodeId) -> bool {
+        self.network.addresses_of(device).iter().any(|address| !is_of_link(address.ip))
     }
 
     /// Whether the frames may stay on the integration bridge: it is joined with no other, or the
@@ -282,15 +290,15 @@ impl<'h> Walk<'_, 'h, '_> {
         if !passed.insert(hop.node) || passed.len() > MOST_HOPS {
             return true;
         }
-        if hop.block().is_some() || self.fault(hop.node).is_some() {
+        if hop.block().is_some() || self.fault(hop).is_some() {
             return false;
         }
         let next = self.after(hop);
         next.is_empty() || next.iter().any(|hop| self.works(hop, passed))
     }
 
-    fn fault(&self, node: NodeId) -> Option<usize> {
-        self.faults.cut(self.network, node, self.behind_switch)
+    fn fault(&self, hop: &Hop<'_>) -> Option<usize> {
+        self.faults.at_hop(self.network, hop, self.behind_switch)
     }
 
     /// Adds a hop; says whether the path goes on.
@@ -298,7 +306,7 @@ impl<'h> Walk<'_, 'h, '_> {
         let node = hop.node;
         let guessed = !self.behind_switch
             && matches!(hop.link, Link::Edge(edge) if edge.confidence == Confidence::Conventional);
-        let fault = self.fault(node);
+        let fault = self.fault(hop);
         let state = match (&hop.passes, fault) {
             (_, Some(_)) | (Answer::Known(Some(_)), _) => State::Broken,
             (Answer::Unknown(_), None) => State::Unknown,

@@ -103,7 +103,10 @@ fn gives_datapath(flow: &Flow) -> Option<u128> {
 }
 
 /// The interfaces of a bridge by their OpenFlow number.
-fn interfaces_of(network: &Network<'_>, bridge: Item<'_, OvsBridge>) -> BTreeMap<OfPort, NodeId> {
+pub(super) fn interfaces_of(
+    network: &Network<'_>,
+    bridge: Item<'_, OvsBridge>,
+) -> BTreeMap<OfPort, NodeId> {
     let all = network.ovs_interfaces_of(bridge.host);
     let of_bridge = all.filter(|interface| interface.bridge == bridge.name());
     let numbered = of_bridge.filter_map(|interface| {

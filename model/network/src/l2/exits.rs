@@ -7,8 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_core::records::openflow::{Action, Flow};
 use tapline_core::span::Evidence;
-use tapline_topology::{EdgeKind, NodeData, NodeId, Topology, names};
+use tapline_topology::{EdgeKind, NodeData, NodeId, Topic, Topology, names};
 
 use crate::Network;
 use crate::defs::DEAD_VLAN;
@@ -27,12 +29,58 @@ pub struct Exit {
     tunnels: bool,
 }
 
+/// What flows of a bridge do with a local VLAN.
+#[derive(Clone, Copy, Debug)]
+struct Matched {
+    /// The first of these flows.
+    flow: Evidence,
+    /// The VLAN that frames have from then on, 0 for none; `None` where it is not known.
+    becomes: Option<u16>,
+}
+
+/// A bridge that should be joined with the integration bridge, and is not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Lost {
+    /// The bridge.
+    pub bridge: NodeId,
+    /// What shows that the two belong together.
+    pub evidence: Evidence,
+    /// Tunnels start there.
+    tunnels: bool,
+    /// Its flows alone say so: they may take the VLANs of something else.
+    by_flow: bool,
+}
+
+/// Where frames of a local VLAN may go from the integration bridge.
+#[derive(Clone, Default, Debug)]
+pub struct Ways {
+    /// By these.
+    pub exits: Vec<Exit>,
+    /// To these, if anything led there.
+    pub lost: Vec<Lost>,
+}
+
+impl Ways {
+    /// Whether it is not known which of several is taken.
+    pub fn are_several(&self) -> bool {
+        self.exits.len() + self.lost.len() > 1
+    }
+
+    /// The bridge that the frames need and do not come to, whatever way they would take.
+    pub fn missed(&self) -> Option<Lost> {
+        let known = self.exits.is_empty() && self.lost.iter().all(|lost| !lost.by_flow);
+        self.lost.first().copied().filter(|_| known)
+    }
+}
+
 /// The bridges by which frames leave the integration bridges of all hosts.
 #[derive(Debug, Default)]
 pub struct Exits {
     all: BTreeMap<HostId, Vec<Exit>>,
-    /// Local VLANs that flows of a bridge match, each with the first of these flows.
-    matched: BTreeMap<NodeId, BTreeMap<u16, Evidence>>,
+    /// Only where the ports of the host's bridges are all captured.
+    lost: BTreeMap<HostId, Vec<Lost>>,
+    /// Local VLANs that flows of a bridge match.
+    matched: BTreeMap<NodeId, BTreeMap<u16, Matched>>,
     /// Bridges of which a complete dump shows by flows which VLANs they take.
     programmed: BTreeSet<NodeId>,
     /// Whether the network of a local VLAN is an overlay.
@@ -69,7 +117,48 @@ impl Exits {
                 exits.programmed.insert(*bridge);
             }
         }
+        for host in network.hosts() {
+            exits.find_lost(network, host);
+        }
         exits
+    }
+
+    /// Bridges that nothing joins with the integration bridge of a host, though their flows take its
+    /// VLANs, their patch names a port of it, or neutron makes them for that alone.
+    fn find_lost(&mut self, network: &Network<'_>, host: HostId) {
+        let Some(integration) = network.integration(host) else { return };
+        if !network.complete(host, &Netns::Root, Topic::Ovs) {
+            return;
+        }
+        let joined: BTreeSet<NodeId> =
+            self.all.get(&host).into_iter().flatten().map(|exit| exit.bridge).collect();
+        let mut lost = Vec::new();
+        for bridge in network.ovs_bridges_of(host) {
+            let is_other =
+                bridge.id != integration.id && !names::is_bridge_of_one_port(bridge.name());
+            if !is_other || joined.contains(&bridge.id) {
+                continue;
+            }
+            let by_flow =
+                || self.matched.get(&bridge.id)?.values().next().map(|matched| matched.flow);
+            let by_patch = || {
+                let mut ports = network.ovs_interfaces_of(host);
+                ports.find_map(|port| {
+                    let peer = port.data.option("peer").filter(|_| port.bridge == bridge.name())?;
+                    leads_to(&peer.value, bridge.name()).then_some(peer.evidence)
+                })
+            };
+            let by_name = || (bridge.name() == names::TUNNEL_BRIDGE).then(|| bridge.place())?;
+            let sure = by_patch().or_else(by_name);
+            if let Some(evidence) = sure.or_else(by_flow) {
+                let tunnels = has_tunnels(network.topology, bridge.id, bridge.name());
+                let by_flow = sure.is_none();
+                lost.push(Lost { bridge: bridge.id, evidence, tunnels, by_flow });
+            }
+        }
+        if !lost.is_empty() {
+            self.lost.insert(host, lost);
+        }
     }
 
     /// Partial dumps count too: a flow that is there proves what it says.
@@ -81,7 +170,10 @@ impl Exits {
                 let bridge = network.topology.find_ovs_bridge(source.host, name);
                 if let Some(bridge) = bridge {
                     let line = Evidence { source: source.id, span: flow.at };
-                    self.matched.entry(bridge).or_default().entry(vlan).or_insert(line);
+                    let becomes = becomes(flow);
+                    let known = self.matched.entry(bridge).or_default();
+                    let known = known.entry(vlan).or_insert(Matched { flow: line, becomes });
+                    known.becomes = known.becomes.filter(|vlan| Some(*vlan) == becomes);
                 }
             }
         }
@@ -94,33 +186,51 @@ impl Exits {
 
     /// The bridges by which frames of a local VLAN may leave; one where it is known.
     pub fn of(&self, host: HostId, vlan: u16) -> Vec<Exit> {
+        self.ways(host, vlan).exits
+    }
+
+    /// Where frames of a local VLAN may go; one way where it is known.
+    pub fn ways(&self, host: HostId, vlan: u16) -> Ways {
         if vlan == DEAD_VLAN {
-            return Vec::new();
+            return Ways::default();
         }
-        let all = self.all.get(&host).map_or(&[][..], Vec::as_slice);
-        let by_flow = |exit: &&Exit| {
-            self.matched.get(&exit.bridge).is_some_and(|vlans| vlans.contains_key(&vlan))
+        let matches = |bridge: NodeId| {
+            self.matched.get(&bridge).is_some_and(|vlans| vlans.contains_key(&vlan))
         };
-        let known: Vec<Exit> = all.iter().filter(by_flow).copied().collect();
-        if !known.is_empty() {
+        let mut known = self.ways_if(host, |bridge, _| matches(bridge));
+        if !known.exits.is_empty() {
+            known.lost.retain(|lost| !lost.by_flow);
+        }
+        if !known.exits.is_empty() || !known.lost.is_empty() {
             return known;
         }
-        // A bridge whose flows tell VLANs apart, and not this one, does not carry it.
-        let may = |exit: &&Exit| !self.programmed.contains(&exit.bridge);
-        match self.overlay.get(&(host, vlan)) {
-            Some(overlay) => {
-                all.iter().filter(|exit| exit.tunnels == *overlay).filter(may).copied().collect()
-            }
-            None => all.iter().filter(may).copied().collect(),
-        }
+        let overlay = self.overlay.get(&(host, vlan));
+        self.ways_if(host, |bridge, tunnels| {
+            // A bridge whose flows tell VLANs apart, and not this one, does not carry it.
+            !self.programmed.contains(&bridge) && overlay.is_none_or(|overlay| *overlay == tunnels)
+        })
+    }
+
+    /// The bridges that should be joined with the integration bridge of a host, and are not.
+    pub fn lost_of(&self, host: HostId) -> &[Lost] {
+        self.lost.get(&host).map_or(&[], Vec::as_slice)
+    }
+
+    fn ways_if(&self, host: HostId, take: impl Fn(NodeId, bool) -> bool) -> Ways {
+        let all = self.all.get(&host).map_or(&[][..], Vec::as_slice);
+        let exits = all.iter().filter(|exit| take(exit.bridge, exit.tunnels)).copied().collect();
+        let lost = self.lost_of(host).iter();
+        let lost = lost.filter(|lost| take(lost.bridge, lost.tunnels)).copied().collect();
+        Ways { exits, lost }
     }
 
     /// Whether flows lead a local VLAN out by tunnels, and one of them; `None` where flows tell
     /// nothing of the VLAN, or lead it out by several bridges.
     pub fn leaves_by_tunnels(&self, host: HostId, vlan: u16) -> Option<(bool, Evidence)> {
         let all = self.all.get(&host)?.iter();
-        let mut by_flow = all
-            .filter_map(|exit| Some((exit.tunnels, *self.matched.get(&exit.bridge)?.get(&vlan)?)));
+        let mut by_flow = all.filter_map(|exit| {
+            Some((exit.tunnels, self.matched.get(&exit.bridge)?.get(&vlan)?.flow))
+        });
         let first = by_flow.next()?;
         by_flow.next().is_none().then_some(first)
     }
@@ -128,6 +238,15 @@ impl Exits {
     /// Whether frames of a local VLAN may go through a bridge.
     pub fn may_carry(&self, host: HostId, vlan: u16, bridge: NodeId) -> bool {
         self.of(host, vlan).iter().any(|exit| exit.bridge == bridge)
+    }
+
+    /// The VLAN that frames of a local VLAN have on the bridge behind an exit: as its flows say, or
+    /// the same where it floods by itself.
+    pub fn vlan_behind(&self, network: &Network<'_>, exit: Exit, vlan: u16) -> Option<u16> {
+        match self.matched.get(&exit.bridge).and_then(|vlans| vlans.get(&vlan)) {
+            Some(matched) => matched.becomes,
+            None => network.is_plain(exit.bridge).then_some(vlan),
+        }
     }
 
     /// The exit that an interface of the integration bridge leads to.
@@ -165,13 +284,37 @@ fn exit(topology: &Topology<'_>, host: HostId, integration: &str, near: NodeId) 
     };
     let name = topology.node(bridge)?.name.as_str();
     // Bridges of trunk ports lie on the side of the VMs.
-    if name == integration || name.starts_with("tbr-") {
+    if name == integration || names::is_bridge_of_one_port(name) {
         return None;
     }
-    let tunnels = name == names::TUNNEL_BRIDGE
+    Some(Exit { near, far, bridge, tunnels: has_tunnels(topology, bridge, name) })
+}
+
+/// Whether tunnels start at a bridge.
+fn has_tunnels(topology: &Topology<'_>, bridge: NodeId, name: &str) -> bool {
+    name == names::TUNNEL_BRIDGE
         || topology.into(bridge, EdgeKind::OvsPortOf).iter().any(|(port, _)| {
             let interfaces = topology.into(*port, EdgeKind::OvsInterfaceOf);
             interfaces.iter().any(|(id, _)| !topology.into(*id, EdgeKind::TunnelOf).is_empty())
-        });
-    Some(Exit { near, far, bridge, tunnels })
+        })
+}
+
+/// Whether a patch port of a bridge names, by its peer, the port that neutron's agent gives the
+/// integration bridge for that bridge.
+fn leads_to(peer: &str, bridge: &str) -> bool {
+    peer.strip_prefix("int-") == Some(bridge)
+        || peer == "patch-tun" && bridge == names::TUNNEL_BRIDGE
+}
+
+/// The VLAN that a flow leaves frames with, where it forwards them as a learning switch does and
+/// changes nothing else of the tag; 0 is none.
+fn becomes(flow: &Flow) -> Option<u16> {
+    let [change, forward] = flow.actions.as_slice() else { return None };
+    if forward.action != Action::Normal {
+        return None;
+    }
+    match change.action {
+        Action::StripVlan => Some(0),
+        _ => flows::sets_vlan(flow),
+    }
 }

@@ -15,7 +15,10 @@ use super::{At, Certainty, Hop, Kind, Outcome, Reason, Walk, Way};
 pub(super) fn reason(why: &Why) -> Reason {
     match why {
         Why::Down => Reason::IfAdminDown,
-        Why::NoCarrier => Reason::IfNoCarrier,
+        Why::NoCarrier | Why::NoActiveMember => Reason::IfNoCarrier,
+        Why::NoFlow => Reason::OfDrop,
+        Why::NoForwarding | Why::NoReceiving => Reason::OfPortConfig,
+        Why::NotJoined(_) => Reason::PatchPeerMissing,
         Why::SpanningTree(_) => Reason::StpBlocking,
         Why::NoAnswer(_) => Reason::NeighFailed,
         Why::Isolated => Reason::L2DeadEnd,

@@ -8,8 +8,9 @@ use tapline_topology::graph::OvsBridge;
 use tapline_topology::{EdgeKind, NodeId};
 
 use crate::flow::{self, Limits, Sink, Stop};
+use crate::l2::Why;
 use crate::near::Near;
-use crate::{Answer, Item, flows};
+use crate::{Item, flows};
 
 use super::normal::{self, Normal};
 use super::switch_words::{deciding, doubtful, drop_reason, path_words};
@@ -50,7 +51,8 @@ impl<'a> Walk<'_, '_, 'a> {
             self.unknown(&mut way, place, Reason::NotCaptured, Vec::new());
             return;
         };
-        if let Answer::Known(Some(block)) = network.forwarding(node) {
+        let stopped = network.stopped_by_switch(node);
+        if let Some(block) = stopped.filter(|block| block.why != Why::NoForwarding) {
             let reason = super::device::reason(&block.why);
             self.lost(&mut way, Outcome::Blackholed, reason, place, Some(block.evidence));
             return;

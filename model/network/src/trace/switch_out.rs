@@ -3,6 +3,7 @@ use tapline_core::records::openflow::OfField;
 use tapline_topology::graph::{NodeData, OvsInterface};
 use tapline_topology::{EdgeKind, NodeId, Presence};
 
+use crate::l2::Why;
 use crate::{Item, defs, flows};
 
 use super::{At, Certainty, End, Outcome, Reason, Walk, Way, ends};
@@ -23,11 +24,15 @@ impl<'a> Walk<'_, '_, 'a> {
             self.end(&mut way, end);
             return;
         }
-        if let Some(error) = &interface.error
-            && interface.kind != "patch"
-        {
-            let reason = Reason::OfOutputNonexistent;
-            self.lost(&mut way, Outcome::Blackholed, reason, place, Some(error.evidence));
+        let stopped = network.stopped_by_switch(node).filter(|block| match block.why {
+            Why::NoReceiving => false,
+            // Of a patch it says that the peer is not there, which is said below.
+            Why::Error => interface.kind != "patch",
+            _ => true,
+        });
+        if let Some(block) = stopped {
+            let reason = super::device::reason(&block.why);
+            self.lost(&mut way, Outcome::Blackholed, reason, place, Some(block.evidence));
             return;
         }
         match interface.kind.as_str() {

@@ -91,6 +91,8 @@ words! {
         OfDrop: "of-drop",
         /// A flow sends it to a port that does not exist.
         OfOutputNonexistent: "of-output-nonexistent",
+        /// A setting of a port keeps frames from it: `NO_FWD`, `NO_RECV`.
+        OfPortConfig: "of-port-config",
         /// A flow sends it to the port that it came from.
         OfSameInPort: "of-same-in-port",
         /// It goes back to tables without an end.
@@ -215,6 +217,7 @@ impl Reason {
             Self::OfNoMatch => "no flow matches",
             Self::OfDrop => "a flow drops it",
             Self::OfOutputNonexistent => "a flow sends it to a port that does not exist",
+            Self::OfPortConfig => "OVS is set not to use the port",
             Self::OfSameInPort => "a flow sends it to the port that it came from",
             Self::OfDepthLimit => "the packet goes back to tables without an end",
             Self::CtInvalid => "its connection is not valid",

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use tapline_core::capture::HostId;
 use tapline_network::Network;
-use tapline_network::l2::Block;
+use tapline_network::l2::{Block, Why};
 use tapline_network::path::{Hop, Paths};
 use tapline_topology::{EdgeKind, NodeId, Topology, names};
 
@@ -46,7 +46,8 @@ impl<'n, 'a, 'r> Marks<'n, 'a, 'r> {
     /// What stops frames at a hop, on one side of the switch: what was found first, for that is the
     /// cause.
     pub fn at(&self, hop: &Hop<'_>, behind_switch: bool) -> Option<Cross<'r>> {
-        let found = self.finding_at(hop.node, behind_switch).map(Cross::Finding);
+        let found = self.faults.at_hop(self.network, hop, behind_switch);
+        let found = found.and_then(|at| self.report.findings.get(at)).map(Cross::Finding);
         found.or_else(|| hop.block().cloned().map(Cross::Block))
     }
 
@@ -132,6 +133,32 @@ impl Faults {
     /// On the side of the guests.
     pub(super) fn at(&self, node: NodeId) -> Option<usize> {
         self.nodes.get(&node).copied()
+    }
+
+    /// The finding that cuts a path at a hop, on one side of the switch: one about its node, else one
+    /// about what is not there to lead on.
+    pub(super) fn at_hop(
+        &self,
+        network: &Network<'_>,
+        hop: &Hop<'_>,
+        behind_switch: bool,
+    ) -> Option<usize> {
+        self.cut(network, hop.node, behind_switch).or_else(|| {
+            let Why::NotJoined(missed) = &hop.block()?.why else { return None };
+            let bridge = network.ovs_bridge(hop.node)?;
+            let missed = network.bridge_called(bridge.host, missed)?;
+            let of_missed = |id: &NodeId| {
+                let interface = network.ovs_interface(*id);
+                *id == missed.id
+                    || interface.is_some_and(|interface| {
+                        interface.kind == "patch"
+                            && interface.host == missed.host
+                            && interface.bridge == missed.name()
+                    })
+            };
+            let about = self.beyond.iter().filter(|(id, _)| of_missed(id));
+            about.map(|(_, at)| *at).min()
+        })
     }
 
     /// The finding that cuts a path at a node, on one side of the switch.

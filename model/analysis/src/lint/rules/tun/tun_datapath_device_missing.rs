@@ -8,7 +8,7 @@ use tapline_topology::{Presence, Topic};
 
 use crate::lint::{Ctx, Finding, Verdicts, declare_rule};
 use tapline_network::Item;
-use tapline_network::defs;
+use tapline_network::{defs, overlay};
 
 declare_rule! {
     code: "TUN-010",
@@ -36,7 +36,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             let kernel = ctx
                 .bridge_called(host, &interface.data.bridge)
                 .is_some_and(|bridge| defs::is_kernel_datapath(bridge.data));
-            if let Some(device) = carrier(interface)
+            if let Some(device) = overlay::carrier(interface)
                 && kernel
                 && interface.error.is_none()
             {
@@ -49,20 +49,6 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     }
     for host in ctx.hosts_without_ovs_capture() {
         out.cannot_tell(host, ctx.missing(host, &Netns::Root, &[Topic::Ovs]));
-    }
-}
-
-/// The device that carries all tunnels of a type and port (`dpif-netlink-rtnl.c`).
-fn carrier(interface: Item<'_, OvsInterface>) -> Option<String> {
-    let port = || {
-        let given = interface.data.option("dst_port").map(|option| option.value.as_str());
-        given.unwrap_or_else(|| defs::tunnel_port(&interface.data.kind)).to_owned()
-    };
-    match interface.data.kind.as_str() {
-        "vxlan" => Some(format!("vxlan_sys_{}", port())),
-        "geneve" => Some(format!("genev_sys_{}", port())),
-        "gre" => Some("gre_sys".to_owned()),
-        _ => None,
     }
 }
 

@@ -124,11 +124,30 @@ fn report<'o>(
             finding.also.extend(rest.iter().map(|id| ctx.subject(*id)));
             finding
         }
-        None => out.fire(host, Other::TunnelAddress { ip }, message),
+        None => {
+            let finding = out.fire(host, Other::TunnelAddress { ip }, message);
+            finding.nodes.extend(tunnels_of_encap(ctx, host, ip));
+            finding
+        }
     };
     for (evidence, tunnel) in uses.iter().take(5) {
         let label = if tunnel.is_some() { "the tunnel's source" } else { "OVN's tunnel address" };
         finding.primary(*evidence, label);
     }
     finding
+}
+
+/// The tunnels that need OVN's tunnel address of a host: its own, which send from it, and those of
+/// other hosts, which send to it.
+fn tunnels_of_encap(ctx: &Ctx<'_>, host: HostId, ip: IpAddr) -> Vec<NodeId> {
+    let needs = move |tunnel: &Item<'_, TunnelEndpoint>| {
+        let by_ovn = ctx.ovs_interface(tunnel.owner).is_some_and(|interface| {
+            interface.data.external_ids.iter().any(|(key, _)| key == "ovn-chassis-id")
+                || interface.name().starts_with("ovn-")
+        });
+        let here = tunnel.host == host && tunnel.source().is_none_or(|source| source == ip);
+        let there = tunnel.data.remote.as_ref().is_some_and(|remote| remote.value == ip);
+        by_ovn && (here || there)
+    };
+    ctx.tunnels().filter(needs).map(|tunnel| tunnel.owner).collect()
 }

@@ -1,0 +1,199 @@
+//! What stops frames at a device, interface or port, and how it is worded.
+use std::fmt;
+use std::net::IpAddr;
+
+use tapline_core::Name;
+use tapline_core::ids::Netns;
+use tapline_core::span::Evidence;
+use tapline_topology::graph::{Netdev, NetdevKind, OvsInterface};
+use tapline_topology::{EdgeKind, NodeData, NodeId, Topic};
+
+use super::{BridgePortState, Program};
+use crate::defs::DEAD_VLAN;
+use crate::{Answer, Item, Network, overlay};
+
+/// What keeps frames from passing a device or port.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Block {
+    /// Why.
+    pub why: Why,
+    /// The place that proves it.
+    pub evidence: Evidence,
+}
+
+/// Why a device or port passes no frames.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Why {
+    /// It is administratively down.
+    Down,
+    /// It has no carrier.
+    NoCarrier,
+    /// Spanning tree holds it in this state.
+    SpanningTree(Name),
+    /// It and the port that frames come from are both isolated: the bridge passes nothing between
+    /// such ports (`br_skb_isolated`, net/bridge/br_private.h).
+    Isolated,
+    /// Neutron's agent parked the port on the VLAN whose frames it drops.
+    DeadVlan,
+    /// OVS could not make it.
+    Error,
+    /// OVS sends nothing by it: `NO_FWD`.
+    NoForwarding,
+    /// OVS takes nothing from it: `NO_RECV`.
+    NoReceiving,
+    /// No flow of the bridge sends a packet here, or anywhere where it is the bridge itself.
+    NoFlow,
+    /// A bond without a member that sends.
+    NoActiveMember,
+    /// The integration bridge is not joined with the bridge of this name, which carries the VLAN of
+    /// the frames.
+    NotJoined(Name),
+    /// The far end of a tunnel, or the router on the way to it, did not answer.
+    NoAnswer(IpAddr),
+    /// The bridge tells VLANs apart, and the VLAN of the frames, 0 for none, is not one of the port.
+    Vlan(u16),
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Down => f.write_str("down"),
+            Self::NoCarrier => f.write_str("no carrier"),
+            Self::SpanningTree(state) => write!(f, "{state} by spanning tree"),
+            Self::Isolated => f.write_str("isolated from the port before"),
+            Self::DeadVlan => write!(f, "on the dead VLAN {DEAD_VLAN}"),
+            Self::Error => f.write_str("error in OVS"),
+            Self::NoForwarding => f.write_str("set to NO_FWD"),
+            Self::NoReceiving => f.write_str("set to NO_RECV"),
+            Self::NoFlow => f.write_str("no flow leads on"),
+            Self::NoActiveMember => f.write_str("no active member"),
+            Self::NotJoined(bridge) => write!(f, "not joined with {bridge}"),
+            Self::NoAnswer(next_hop) => write!(f, "no answer from {next_hop}"),
+            Self::Vlan(0) => f.write_str("does not carry frames without a tag"),
+            Self::Vlan(vlan) => write!(f, "does not carry VLAN {vlan}"),
+        }
+    }
+}
+
+/// What keeps frames from passing an interface of OVS. Where the kernel has a device of it, that
+/// device tells of its link; of others, as those of DPDK, only OVS does.
+fn interface_block(interface: &OvsInterface) -> Option<Block> {
+    if let Some(error) = &interface.error {
+        return Some(Block { why: Why::Error, evidence: error.evidence });
+    }
+    let link = interface.link_state.as_ref().filter(|link| link.value == "down");
+    let link = link.filter(|_| !interface.has_netdev() && interface.kind != "patch")?;
+    Some(Block { why: Why::NoCarrier, evidence: link.evidence })
+}
+
+impl<'a> Network<'a> {
+    /// Whether a device, OVS bridge, interface or port passes frames at all. `Known(None)` is yes.
+    pub fn forwarding(&self, node: NodeId) -> Answer<Option<Block>> {
+        match self.topology.node(node).map(|node| &node.data) {
+            Some(NodeData::Netdev(_)) => match self.netdev(node) {
+                Some(device) => self.device_forwards(device),
+                // Known by the other end alone.
+                None => Answer::Unknown(Vec::new()),
+            },
+            Some(NodeData::OvsInterface(interface)) => {
+                let by_switch = || self.switch_ports().block(node).cloned();
+                let by_carrier = || self.carrier_is_down(node);
+                let block = interface_block(interface).or_else(by_switch).or_else(by_carrier);
+                Answer::Known(block)
+            }
+            Some(NodeData::OvsPort(port)) => {
+                let dead = port.tag.as_ref().filter(|tag| tag.value == DEAD_VLAN);
+                let dead = dead.map(|tag| Block { why: Why::DeadVlan, evidence: tag.evidence });
+                Answer::Known(dead.or_else(|| self.switch_ports().block(node).cloned()))
+            }
+            Some(NodeData::OvsBridge(_)) => {
+                let program = self.programs().of(node).filter(|program| program.outputs.is_empty());
+                let block =
+                    |program: &Program| Block { why: Why::NoFlow, evidence: program.evidence };
+                Answer::Known(program.map(block))
+            }
+            Some(NodeData::TunnelEndpoint(_)) => match self.tunnel(node) {
+                Some(tunnel) => match overlay::egress(self, tunnel) {
+                    Some(Answer::Unknown(needs)) => Answer::Unknown(needs),
+                    _ => Answer::Known(overlay::unanswered(self, tunnel)),
+                },
+                None => Answer::Known(None),
+            },
+            _ => Answer::Known(None),
+        }
+    }
+
+    /// What keeps Open vSwitch from using an interface: the interface itself, or its port.
+    pub(crate) fn stopped_by_switch(&self, interface: NodeId) -> Option<Block> {
+        let of_port = || {
+            let ports = self.topology.out(interface, EdgeKind::OvsInterfaceOf);
+            ports.into_iter().find_map(|(port, _)| self.switch_ports().block(port).cloned())
+        };
+        self.forwarding(interface).known().flatten().or_else(of_port)
+    }
+
+    /// Whether the kernel device that carries a tunnel of OVS was set down.
+    fn carrier_is_down(&self, tunnel: NodeId) -> Option<Block> {
+        let interface = self.ovs_interface(tunnel)?;
+        let name = overlay::carrier(interface)?;
+        let device = self.netdev_called(interface.host, &Netns::Root, &name)?;
+        let flags = device.data.flags.as_ref().filter(|_| device.admin_up() == Some(false))?;
+        Some(Block { why: Why::Down, evidence: flags.evidence })
+    }
+
+    fn device_forwards(&self, device: Item<'a, Netdev<'a>>) -> Answer<Option<Block>> {
+        let Some(flags) = &device.data.flags else {
+            let command = Topic::Links.command(device.netns());
+            return Answer::Unknown(vec![command]);
+        };
+        let block = |why| Answer::Known(Some(Block { why, evidence: flags.evidence }));
+        if device.admin_up() == Some(false) {
+            return block(Why::Down);
+        }
+        if device.carrier() == Some(false) {
+            return block(Why::NoCarrier);
+        }
+        if let Some(evidence) = self.sends_by_no_member(device) {
+            return Answer::Known(Some(Block { why: Why::NoActiveMember, evidence }));
+        }
+        let is_port =
+            self.master(device.id).is_some_and(|master| master.kind == NetdevKind::Bridge);
+        if is_port && !self.is_disputed(device.id) {
+            let held = self.bridge_ports().state(device.id).and_then(BridgePortState::held);
+            if let Some((state, evidence)) = held {
+                let why = Why::SpanningTree(state.clone());
+                return Answer::Known(Some(Block { why, evidence: *evidence }));
+            }
+        }
+        Answer::Known(None)
+    }
+
+    /// Whether a bond of the mode `active-backup` has no member in use: its file says so, or
+    /// `ip -d` prints the mode and no `active_slave` (`bond_fill_info`, drivers/net/bonding).
+    fn sends_by_no_member(&self, device: Item<'a, Netdev<'a>>) -> Option<Evidence> {
+        if device.kind != NetdevKind::Bond {
+            return None;
+        }
+        let mode = self.nics().bond_mode(&device)?;
+        if mode.value != "active-backup" {
+            return None;
+        }
+        if let Some((source, file)) = self.nics().bond(device.id) {
+            let active = file.active_slave.as_ref()?;
+            return (active.value == "None").then(|| active.evidence(source));
+        }
+        let mut told = device.data.records.iter().filter_map(|seen| {
+            let bond = seen.record.kind_data.bond.as_ref()?;
+            bond.mode.as_ref().map(|mode| (bond.active_slave.is_none(), mode.evidence(seen.source)))
+        });
+        let (none, evidence) = told.next()?;
+        let is_active = |member: &Item<'_, Netdev<'_>>| {
+            member.records.iter().any(|seen| {
+                let state = seen.record.slave_state.as_ref();
+                state.is_some_and(|state| state.value.eq_ignore_ascii_case("active"))
+            })
+        };
+        let none = none && told.all(|(none, _)| none);
+        (none && !self.members(device.id).iter().any(is_active)).then_some(evidence)
+    }
+}

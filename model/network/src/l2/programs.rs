@@ -1,0 +1,121 @@
+//! Where the flows of an OVS bridge forward packets at all, whatever packet it is.
+//!
+//! Known only of complete dumps whose flows name the ports that they send to. A flow of `NORMAL`, a
+//! group, a learnt flow or a controller may send anywhere, and then nothing is said of the bridge.
+use std::collections::{BTreeMap, BTreeSet};
+
+use tapline_core::records::openflow::{Action, Flow, OfPort};
+use tapline_core::span::Evidence;
+use tapline_topology::NodeId;
+use tapline_topology::graph::OvsBridge;
+
+use super::datapaths::interfaces_of;
+use crate::flows::{self, Dump};
+use crate::{Item, Network};
+
+/// The interfaces that the flows of a bridge send to, and no others.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// The interfaces; none where the flows drop all.
+    pub outputs: BTreeSet<NodeId>,
+    /// The first flow, or the heading of a dump without any.
+    pub evidence: Evidence,
+}
+
+/// The programs of all bridges of which they are known.
+#[derive(Debug, Default)]
+pub struct Programs {
+    bridges: BTreeMap<NodeId, Program>,
+}
+
+impl Programs {
+    /// What complete dumps of flows show.
+    pub(crate) fn new(network: &Network<'_>) -> Self {
+        let mut bridges = BTreeMap::new();
+        for host in network.hosts() {
+            for bridge in network.ovs_bridges_of(host) {
+                let dump = network.flows().best(host, bridge.name());
+                let program = dump.and_then(|dump| program(network, bridge, dump));
+                bridges.extend(program.map(|program| (bridge.id, program)));
+            }
+        }
+        Self { bridges }
+    }
+
+    /// That of a bridge.
+    pub fn of(&self, bridge: NodeId) -> Option<&Program> {
+        self.bridges.get(&bridge)
+    }
+}
+
+fn program(network: &Network<'_>, bridge: Item<'_, OvsBridge>, dump: &Dump<'_>) -> Option<Program> {
+    let mut named = BTreeSet::new();
+    for flow in &dump.flows {
+        named.extend(sends_to(flow)?);
+    }
+    let evidence = match dump.flows.first() {
+        Some(flow) => dump.line(flow),
+        None => flows::first_line(network, dump.source),
+    };
+    let numbered = interfaces_of(network, bridge);
+    let interface = |port: &OfPort| match port {
+        OfPort::Name(name) => network
+            .interface_called(bridge.host, name)
+            .filter(|interface| interface.bridge == bridge.name())
+            .map(|interface| interface.id),
+        OfPort::Local => numbered.get(&OfPort::Number(OfPort::LOCAL)).copied().or_else(|| {
+            network.interface_called(bridge.host, bridge.name()).map(|interface| interface.id)
+        }),
+        port => numbered.get(port).copied(),
+    };
+    // Whose number is not known may be any interface without one.
+    let outputs = named.into_iter().map(interface).collect::<Option<_>>()?;
+    Some(Program { outputs, evidence })
+}
+
+/// The ports that a flow sends to; `None` where it may send to any.
+fn sends_to(flow: &Flow) -> Option<Vec<&OfPort>> {
+    let mut ports = Vec::new();
+    for action in flows::actions(flow) {
+        match &action.action {
+            Action::Output { port } | Action::Enqueue { port } => ports.push(port),
+            Action::Bundle { ports: all } => ports.extend(all),
+            Action::Local => ports.push(&OfPort::Local),
+            Action::InPort
+            | Action::Normal
+            | Action::Flood
+            | Action::All
+            | Action::OutputTo { .. }
+            | Action::Controller
+            | Action::Group { .. }
+            | Action::Learn(_)
+            | Action::DecTtl
+            | Action::Other => return None,
+            Action::Drop
+            | Action::Resubmit { .. }
+            | Action::Goto { .. }
+            | Action::ModVlan { .. }
+            | Action::ModVlanPcp { .. }
+            | Action::StripVlan
+            | Action::PushVlan { .. }
+            | Action::SetTunnel { .. }
+            | Action::SetField(_)
+            | Action::Load(_)
+            | Action::WriteMetadata(_)
+            | Action::Move { .. }
+            | Action::Push { .. }
+            | Action::Pop { .. }
+            | Action::Ct(_)
+            | Action::CtClear
+            | Action::Conjunction { .. }
+            | Action::Nested { .. }
+            | Action::ClearActions
+            | Action::CheckPktLarger { .. }
+            | Action::Hash { .. }
+            | Action::Exit
+            | Action::Meter { .. }
+            | Action::Aside => {}
+        }
+    }
+    Some(ports)
+}

@@ -1,0 +1,128 @@
+//! What Open vSwitch says of its ports: whether it sends and takes frames by them.
+//!
+//! Spanning tree and the settings of OpenFlow stop an interface, a bond without an enabled member
+//! stops its port (ovs-ofctl(8) `show` and `mod-port`, ovs-vswitchd.conf.db(5) `Port`,
+//! ovs-vswitchd(8) `bond/show`).
+use std::collections::BTreeMap;
+
+use tapline_core::Name;
+use tapline_core::capture::Source;
+use tapline_core::records::appctl::{OvsStatus, OvsStatusKind, OvsStatusMember};
+use tapline_core::records::openflow::{OfPort, OfPortDesc};
+use tapline_core::records::ovs::{OvsColumn, OvsRow};
+use tapline_core::records::{Batch, Field};
+use tapline_core::span::Evidence;
+use tapline_topology::NodeId;
+
+use super::{Block, Why};
+use crate::Network;
+
+/// What stops interfaces and ports of OVS bridges.
+#[derive(Debug, Default)]
+pub struct SwitchPorts {
+    blocks: BTreeMap<NodeId, Block>,
+}
+
+impl SwitchPorts {
+    /// Gathers it. Partial texts count too: what they show is so.
+    pub(crate) fn new(network: &Network<'_>) -> Self {
+        let mut all = Self::default();
+        for (source, switches) in network.switch_texts() {
+            for port in switches.iter().flat_map(|switch| &switch.ports) {
+                all.read_openflow(network, source, port);
+            }
+        }
+        for (source, rows) in network.ovs_texts() {
+            for row in rows {
+                let OvsRow::Port(port) = &row.row else { continue };
+                let node = network.topology.find_ovs_port(source.host, &port.name.value);
+                for column in &row.columns {
+                    if let (Some(node), Some(state)) = (node, held(column)) {
+                        let line = column.value.evidence(source.id);
+                        all.note(node, Why::SpanningTree(state), line);
+                    }
+                }
+            }
+        }
+        for (source, reading) in network.texts_of("ovs-status") {
+            let Batch::OvsStatuses(statuses) = &reading.records else { continue };
+            let bonds = statuses.iter().filter(|status| status.of == OvsStatusKind::Bond);
+            for bond in bonds.filter(|bond| is_dead(bond)) {
+                if let Some(port) = network.topology.find_ovs_port(source.host, &bond.name.value) {
+                    all.note(port, Why::NoActiveMember, bond.name.evidence(source.id));
+                }
+            }
+        }
+        all
+    }
+
+    /// What stops an interface or a port.
+    pub fn block(&self, node: NodeId) -> Option<&Block> {
+        self.blocks.get(&node)
+    }
+
+    fn read_openflow(&mut self, network: &Network<'_>, source: &Source, port: &OfPortDesc) {
+        // The bridge's own device is down on most hosts, and nobody misses it.
+        if port.port.value == OfPort::Local {
+            return;
+        }
+        let name = &port.name.value;
+        let Some(interface) = network.topology.find_ovs_interface(source.host, name) else {
+            return;
+        };
+        // OVS sees devices that were moved to a namespace as down: of those the kernel tells.
+        let by_kernel = network.ovs_interface(interface).is_some_and(|port| port.data.has_netdev());
+        for word in port.config.iter().chain(&port.state) {
+            if let Some(why) = stops(&word.value).filter(|why| !by_kernel || *why != Why::Down) {
+                self.note(interface, why, word.evidence(source.id));
+            }
+        }
+    }
+
+    fn note(&mut self, node: NodeId, why: Why, evidence: Evidence) {
+        self.blocks.entry(node).or_insert(Block { why, evidence });
+    }
+}
+
+/// Why an interface with this word of `config` or `state` passes no frames. `NO_FLOOD` leaves it
+/// what is sent to it alone, and `LINK_DOWN` is said of devices in namespaces that are up.
+fn stops(word: &str) -> Option<Why> {
+    match word {
+        "PORT_DOWN" => Some(Why::Down),
+        "NO_FWD" => Some(Why::NoForwarding),
+        // `NO_RECV_STP` is about the frames of spanning tree alone.
+        "NO_RECV" => Some(Why::NoReceiving),
+        "STP_LISTEN" => Some(Why::SpanningTree("listening".into())),
+        "STP_LEARN" => Some(Why::SpanningTree("learning".into())),
+        "STP_BLOCK" => Some(Why::SpanningTree("blocking".into())),
+        // OpenFlow 1.1 and later: by spanning tree, or by what stops the port otherwise.
+        "BLOCKED" => Some(Why::SpanningTree("blocked".into())),
+        _ => None,
+    }
+}
+
+/// The state in which spanning tree holds a port back, by its column `status` or `rstp_status`.
+fn held(column: &OvsColumn) -> Option<Name> {
+    let key = match column.name.as_str() {
+        "status" => "stp_state=",
+        "rstp_status" => "rstp_port_state=",
+        _ => return None,
+    };
+    let (_, rest) = column.value.value.split_once(key)?;
+    let state =
+        rest.split(|letter: char| !letter.is_ascii_alphabetic()).find(|word| !word.is_empty())?;
+    let state = state.to_ascii_lowercase();
+    let passes = matches!(state.as_str(), "forwarding" | "disabled");
+    (!passes).then(|| state.into())
+}
+
+/// Whether a bond sends by none of its members.
+fn is_dead(bond: &OvsStatus) -> bool {
+    let is_disabled =
+        |member: &OvsStatusMember| member.states.iter().any(|state| state.value == "disabled");
+    let none_enabled = !bond.members.is_empty() && bond.members.iter().all(is_disabled);
+    let field = |keys: &[&str]| keys.iter().find_map(|key| Field::find(&bond.fields, key));
+    let active = field(&["active member mac", "active slave mac"]);
+    let by_one = field(&["bond_mode"]).is_some_and(|mode| mode.value == "active-backup");
+    none_enabled || by_one && active.is_some_and(|active| active.value.ends_with("(none)"))
+}
