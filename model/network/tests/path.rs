@@ -2,34 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 mod common;
 
-use common::{BRIDGE, TAP, VETH, link, port, session, with_network};
+use common::{BRIDGE, TAP, VETH, down, link, neutron, port, session, with_network};
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_network::Network;
-use tapline_network::path::{Hop, Paths};
-
-/// The hops from a device to the wire, depth first, each with what blocks it.
-fn down(text: &str, device: &str) -> Vec<String> {
-    with_network(text, |network| {
-        let start = network.topology.find_netdev(HostId(0), &Netns::Root, device).unwrap();
-        let path = Paths::new(network).down(start);
-        let mut shown = Vec::new();
-        show(network, &path.hops, &mut shown);
-        shown
-    })
-}
-
-fn show(network: &Network<'_>, hops: &[Hop<'_>], shown: &mut Vec<String>) {
-    for hop in hops {
-        let name = network.topology.node(hop.node).unwrap().name.to_string();
-        let doubt = if hop.doubtful { "? " } else { "" };
-        match hop.block() {
-            Some(block) => shown.push(format!("{doubt}{name}: {}", block.why)),
-            None => shown.push(format!("{doubt}{name}")),
-        }
-        show(network, &hop.next, shown);
-    }
-}
+use tapline_network::path::Paths;
 
 /// What hangs on a device: the names of all nodes above it.
 fn up(text: &str, device: &str) -> Vec<String> {
@@ -129,81 +105,6 @@ fn vlan_device_on_a_bond_leads_to_its_members() {
     ];
     let shown = down(&session(&links, ""), "vnet0");
     assert_eq!(shown, ["br0", "bond0.7", "bond0", "eno1", "eno2: down"]);
-}
-
-/// A host of neutron: VLAN 1 is an overlay, VLAN 2 a physical network, VLAN 4095 dead.
-fn neutron(flows: bool) -> String {
-    let ovs = "    openvswitch_slave\n";
-    let address = |ip: &str| {
-        format!("    inet {ip} scope global eno1\n       valid_lft forever preferred_lft forever\n")
-    };
-    let links = [
-        link(2, "eno1", "", &address("192.0.2.1/24")),
-        link(3, "eno2", "master ovs-system", ovs),
-        link(4, "tapa", "master ovs-system", &(TAP.to_owned() + ovs)),
-        link(5, "tapb", "master ovs-system", &(TAP.to_owned() + ovs)),
-        link(6, "tapc", "master ovs-system", &(TAP.to_owned() + ovs)),
-        link(7, "ovs-system", "", "    openvswitch\n"),
-    ];
-    let show = "ovs-vsctl show
-5f0c9d5e-7a68-4a0f-9d2a-1d6a36f6a001
-    Bridge br-int
-        fail_mode: secure
-        Port br-int
-            Interface br-int
-                type: internal
-        Port tapa
-            tag: 1
-            Interface tapa
-        Port tapb
-            tag: 2
-            Interface tapb
-        Port tapc
-            tag: 4095
-            Interface tapc
-        Port patch-tun
-            Interface patch-tun
-                type: patch
-                options: {peer=patch-int}
-        Port int-br-ex
-            Interface int-br-ex
-                type: patch
-                options: {peer=phy-br-ex}
-    Bridge br-tun
-        fail_mode: secure
-        Port br-tun
-            Interface br-tun
-                type: internal
-        Port patch-int
-            Interface patch-int
-                type: patch
-                options: {peer=patch-tun}
-        Port vxlan-c0000202
-            Interface vxlan-c0000202
-                type: vxlan
-                options: {in_key=flow, local_ip=\"192.0.2.1\", out_key=flow, remote_ip=\"192.0.2.2\"}
-    Bridge br-ex
-        fail_mode: secure
-        Port br-ex
-            Interface br-ex
-                type: internal
-        Port phy-br-ex
-            Interface phy-br-ex
-                type: patch
-                options: {peer=int-br-ex}
-        Port eno2
-            Interface eno2
-    ovs_version: \"2.17.0\"
-";
-    let tunnel = "root@h1:~# ovs-ofctl dump-flows br-tun
-NXST_FLOW reply (xid=0x4):
- cookie=0x1, duration=9s, table=22, n_packets=0, n_bytes=0, priority=1,dl_vlan=1 actions=strip_vlan,load:0x41->NXM_NX_TUN_ID[],output:2
-root@h1:~# ovs-ofctl dump-flows br-ex
-NXST_FLOW reply (xid=0x4):
- cookie=0x1, duration=9s, table=0, n_packets=0, n_bytes=0, priority=4,in_port=1,dl_vlan=2 actions=mod_vlan_vid:200,NORMAL
-";
-    let rest = format!("{show}{}root@h1:~# ", if flows { tunnel } else { "" });
-    session(&links, &rest)
 }
 
 #[test]

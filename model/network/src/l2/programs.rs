@@ -66,7 +66,7 @@ fn program(network: &Network<'_>, bridge: Item<'_, OvsBridge>, dump: &Dump<'_>) 
         OfPort::Local => numbered.get(&OfPort::Number(OfPort::LOCAL)).copied().or_else(|| {
             network.interface_called(bridge.host, bridge.name()).map(|interface| interface.id)
         }),
-        port => numbered.get(port).copied(),
+        OfPort::Number(_) => numbered.get(port).copied(),
     };
     // Whose number is not known may be any interface without one.
     let outputs = named.into_iter().map(interface).collect::<Option<_>>()?;

@@ -1,0 +1,231 @@
+//! What stops frames on their path to the wire, by what Open vSwitch says of its bridges and ports.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+mod common;
+
+use common::{TAP, down, link, neutron, session};
+
+/// The host of neutron, with one text changed.
+fn changed(from: &str, to: &str) -> String {
+    let text = neutron(true);
+    assert!(text.contains(from), "{from}");
+    text.replace(from, to)
+}
+
+/// The last hop of the path of a device.
+fn last(text: &str, device: &str) -> String {
+    down(text, device).pop().unwrap()
+}
+
+/// The lines of a port with one interface in `ovs-vsctl show`.
+fn shown_port(name: &str, options: &str) -> String {
+    format!(
+        "        Port {name}\n            Interface {name}\n                type: patch\n                options: {{{options}}}\n"
+    )
+}
+
+const IN_TUN: &str = "peer=patch-tun";
+const IN_INT: &str = "peer=phy-br-ex";
+
+#[test]
+fn bridge_that_a_vlan_needs_is_not_joined() {
+    // (what is taken away, whose path, where it ends)
+    let rows = [
+        (vec![shown_port("patch-tun", "peer=patch-int")], "tapa", "br-int: not joined with br-tun"),
+        (vec![shown_port("patch-tun", "peer=patch-int")], "tapb", "eno2"),
+        (vec![shown_port("int-br-ex", IN_INT)], "tapb", "br-int: not joined with br-ex"),
+        (vec![shown_port("int-br-ex", IN_INT)], "tapa", "eno1"),
+        (
+            vec![shown_port("patch-tun", "peer=patch-int"), shown_port("patch-int", IN_TUN)],
+            "tapa",
+            "br-int: not joined with br-tun",
+        ),
+        // Flows that take the VLAN may be of something else, where nothing was to join the two.
+        (
+            vec![shown_port("int-br-ex", IN_INT), shown_port("phy-br-ex", "peer=int-br-ex")],
+            "tapb",
+            "br-int",
+        ),
+    ];
+    for (gone, device, end) in rows {
+        let text = gone.iter().fold(neutron(true), |text, port| {
+            assert!(text.contains(port), "{port}");
+            text.replace(port, "")
+        });
+        assert_eq!(last(&text, device), end, "{gone:?}");
+    }
+}
+
+#[test]
+fn a_lost_bridge_is_one_of_the_ways_where_flows_do_not_tell() {
+    let text = neutron(false).replace(&shown_port("patch-tun", "peer=patch-int"), "");
+    let shown = down(&text, "tapb");
+    assert!(shown.contains(&"? int-br-ex".to_owned()), "{shown:?}");
+    // What is not shown whole proves no absence.
+    let cut = text.replace("    ovs_version: \"2.17.0\"\n", "...\n");
+    assert_eq!(last(&cut, "tapb"), "eno2");
+}
+
+#[test]
+fn openflow_stops_a_port() {
+    let show = |config: &str, state: &str| {
+        let text = format!(
+            "root@h1:~# ovs-ofctl show br-ex
+OFPT_FEATURES_REPLY (xid=0x2): dpid:0000525400000103
+n_tables:254, n_buffers:0
+capabilities: FLOW_STATS TABLE_STATS PORT_STATS QUEUE_STATS ARP_MATCH_IP
+actions: output enqueue set_vlan_vid
+ 1(phy-br-ex): addr:aa:bb:cc:00:00:01
+     config:     0
+     state:      0
+     speed: 0 Mbps now, 0 Mbps max
+ 2(eno2): addr:52:54:00:00:01:03
+     config:     {config}
+     state:      {state}
+     speed: 0 Mbps now, 0 Mbps max
+ LOCAL(br-ex): addr:52:54:00:00:01:03
+     config:     PORT_DOWN
+     state:      LINK_DOWN
+     speed: 0 Mbps now, 0 Mbps max
+OFPT_GET_CONFIG_REPLY (xid=0x4): frags=normal miss_send_len=0
+"
+        );
+        let text = neutron(true).trim_end().trim_end_matches("root@h1:~#").to_owned() + &text;
+        let shown = down(&text, "tapb");
+        shown.into_iter().find(|hop| hop.starts_with("eno2:")).unwrap_or_default()
+    };
+    for (config, state, hop) in [
+        ("0", "0", ""),
+        ("NO_FLOOD", "0", ""),
+        // Of a device of the kernel the kernel tells.
+        ("PORT_DOWN", "LINK_DOWN", ""),
+        ("NO_FWD", "0", "eno2: set to NO_FWD"),
+        ("NO_RECV", "0", "eno2: set to NO_RECV"),
+        ("0", "STP_BLOCK", "eno2: blocking by spanning tree"),
+        ("0", "STP_LISTEN", "eno2: listening by spanning tree"),
+        ("0", "STP_LEARN", "eno2: learning by spanning tree"),
+        ("0", "STP_FORWARD", ""),
+        ("0", "BLOCKED", "eno2: blocked by spanning tree"),
+    ] {
+        assert_eq!(show(config, state), hop, "{config} {state}");
+    }
+}
+
+#[test]
+fn flows_that_lead_nowhere_stop_a_bridge() {
+    let flow = "in_port=1,dl_vlan=2 actions=mod_vlan_vid:200,NORMAL";
+    for (flows, end) in [
+        (flow, "eno2"),
+        ("in_port=1,dl_vlan=2 actions=drop", "br-ex: no flow leads on"),
+        ("in_port=1,dl_vlan=2 actions=strip_vlan,FLOOD", "eno2"),
+        ("in_port=1,dl_vlan=2 actions=strip_vlan,CONTROLLER:65535", "eno2"),
+        ("in_port=1,dl_vlan=2 actions=strip_vlan,output:\"eno2\"", "eno2"),
+        ("in_port=1,dl_vlan=2 actions=strip_vlan,output:\"phy-br-ex\"", "eno2: no flow leads on"),
+    ] {
+        let shown = down(&changed(flow, flows), "tapb");
+        // The path ends with the bridge where that drops all.
+        let blocked = shown.iter().find(|hop| hop.contains(':'));
+        assert_eq!(blocked.or(shown.last()).map(String::as_str), Some(end), "{flows}");
+    }
+}
+
+#[test]
+fn uplink_carries_other_vlans() {
+    let flow = "mod_vlan_vid:200,NORMAL";
+    let port = "        Port eno2\n";
+    for (options, action, end) in [
+        ("trunks: [200, 300]", flow, "eno2"),
+        ("trunks: [300]", flow, "eno2: does not carry VLAN 200"),
+        ("tag: 200", flow, "eno2"),
+        ("tag: 300", flow, "eno2: does not carry VLAN 200"),
+        ("trunks: [200]", "strip_vlan,NORMAL", "eno2: does not carry frames without a tag"),
+        ("tag: 300", "strip_vlan,NORMAL", "eno2: does not carry frames without a tag"),
+        // What a flow sends to the port leaves by it.
+        ("trunks: [300]", "mod_vlan_vid:200,output:\"eno2\"", "eno2"),
+        // What else the flow does is not followed here.
+        ("trunks: [300]", "mod_vlan_vid:200,set_queue:1,NORMAL", "eno2"),
+    ] {
+        let text = changed(flow, action);
+        let text = text.replace(port, &format!("{port}            {options}\n"));
+        assert_eq!(last(&text, "tapb"), end, "{options} {action}");
+    }
+}
+
+#[test]
+fn bond_of_ovs_without_a_member() {
+    let bond = |members: &str, active: &str| {
+        format!(
+            "root@h1:~# ovs-appctl bond/show
+---- eno2 ----
+bond_mode: active-backup
+bond may use recirculation: no, Recirc-ID : -1
+bond-hash-basis: 0
+updelay: 0 ms
+downdelay: 0 ms
+lacp_status: off
+active slave mac: {active}
+
+slave eno2: {members}
+  may_enable: false
+
+"
+        )
+    };
+    let path = |bond: &str| {
+        let text = neutron(true).trim_end().trim_end_matches("root@h1:~#").to_owned() + bond;
+        down(&text, "tapb").into_iter().find(|hop| hop.starts_with("eno2:"))
+    };
+    let none = "00:00:00:00:00:00(none)";
+    let why = Some("eno2: no active member".to_owned());
+    assert_eq!(path(&bond("disabled", none)), why);
+    assert_eq!(path(&bond("enabled", none)), why);
+    assert_eq!(path(&bond("enabled", "52:54:00:00:01:03(eno2)")), None);
+}
+
+#[test]
+fn bond_of_the_kernel_without_a_member() {
+    let path = |bond: &str, member: &str| {
+        let links = [
+            link(2, "eno1", "master bond0", member),
+            link(3, "bond0", "master br0", bond),
+            link(4, "br0", "", common::BRIDGE),
+            link(5, "vnet0", "master br0", TAP),
+        ];
+        down(&session(&links, ""), "vnet0").into_iter().find(|hop| hop.starts_with("bond0"))
+    };
+    let dead = Some("bond0: no active member".to_owned());
+    let alive = Some("bond0".to_owned());
+    let backup = "    bond_slave state BACKUP mii_status UP\n";
+    assert_eq!(path("    bond mode active-backup miimon 100\n", backup), dead);
+    assert_eq!(path("    bond mode active-backup active_slave eno1 miimon 100\n", backup), alive);
+    let active = "    bond_slave state ACTIVE mii_status UP\n";
+    assert_eq!(path("    bond mode active-backup miimon 100\n", active), alive);
+    // Without details nothing is known, and other modes have no active member.
+    assert_eq!(path("", ""), alive);
+    assert_eq!(path("    bond mode 802.3ad miimon 100\n", backup), alive);
+}
+
+#[test]
+fn carrier_of_the_tunnels_is_down() {
+    let carrier = |flags: &str| {
+        let device = link(8, "vxlan_sys_4789", flags, "    vxlan id 0 dstport 4789\n");
+        let text = neutron(true).replacen(
+            "root@h1:~# ip -d address\n",
+            &format!("root@h1:~# ip -d address\n{device}"),
+            1,
+        );
+        down(&text, "tapa").into_iter().find(|hop| hop.contains(": down"))
+    };
+    assert_eq!(carrier("down "), Some("vxlan-c0000202: down".to_owned()));
+    assert_eq!(carrier(""), None);
+}
+
+#[test]
+fn a_tunnel_is_not_known_to_send_where_routes_do_not_tell() {
+    // The far end is on the link of the source: that is enough.
+    assert!(down(&neutron(true), "tapa").contains(&"192.0.2.2".to_owned()));
+    let text = neutron(true).replace("remote_ip=\"192.0.2.2\"", "remote_ip=\"198.51.100.2\"");
+    common::with_network(&text, |network| {
+        let tunnel = network.tunnels().next().unwrap();
+        assert!(matches!(network.forwarding(tunnel.id), tapline_network::Answer::Unknown(_)));
+    });
+}
