@@ -56,6 +56,9 @@ pub(crate) struct Trace {
     /// Form of the answer
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(crate) format: TraceFormat,
+    /// The same as --format minimal
+    #[arg(long, conflicts_with_all = ["format", "verbose"])]
+    pub(crate) minimal: bool,
     /// Show every line that was looked at, and all other ways
     #[arg(short, long)]
     pub(crate) verbose: bool,

@@ -17,7 +17,8 @@ use crate::{find, pipeline};
 const IN_FULL: usize = 6;
 
 pub(crate) fn run(args: &Show, terminal: &Terminal) -> Result<Status> {
-    let snapshot = pipeline::read(&args.inputs)?;
+    let snapshot = pipeline::read(&args.inputs)
+        .map_err(|error| error.hint("the name comes last: tapline show INPUT NAME"))?;
     let topology = pipeline::topology(&snapshot);
     let status = answer(args, &topology, terminal)?;
     Ok(status)

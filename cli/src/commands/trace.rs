@@ -51,7 +51,8 @@ fn one(
 ) -> Result<Status> {
     let answered = tracer.ask(question).map_err(|error| refuse(topology, &error))?;
     let mut out = terminal::out();
-    match args.format {
+    let format = if args.minimal { TraceFormat::Minimal } else { args.format };
+    match format {
         TraceFormat::Text => {
             trace_text::render(&mut out, topology, &answered, args.verbose, terminal)?;
         }

@@ -1,15 +1,16 @@
 //! Ethernet on a host: whether a port passes frames on, and which VLANs it carries.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tapline_core::Name;
 use tapline_core::capture::HostId;
+use tapline_core::ids::Mac;
 use tapline_core::records::Field;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{Netdev, NetdevKind, OvsBridge, OvsPort};
 use tapline_topology::{NodeId, names};
 
 use crate::defs::DEAD_VLAN;
-use crate::{Item, Network};
+use crate::{Item, Network, flows};
 
 mod block;
 mod datapaths;
@@ -36,6 +37,12 @@ pub struct BridgePortState {
     pub isolated: Option<(bool, Evidence)>,
     /// Whether frames may leave by the port by which they came.
     pub hairpin: Option<(bool, Evidence)>,
+    /// Whether unicast frames whose destination was not learnt are sent to the port.
+    pub flood: Option<(bool, Evidence)>,
+    /// The same of multicast frames of unknown groups.
+    pub mcast_flood: Option<(bool, Evidence)>,
+    /// The same of broadcast frames.
+    pub bcast_flood: Option<(bool, Evidence)>,
 }
 
 /// The VLANs of a port of a Linux bridge that tells VLANs apart.
@@ -107,10 +114,12 @@ impl BridgePorts {
             if part || !network.topology.snapshot.completeness(source.id).is_complete() {
                 continue;
             }
+            let mut listed = BTreeSet::new();
             for record in records {
                 let name = &record.dev.value;
                 let device = network.topology.find_netdev(source.host, &source.netns, name);
                 let Some(device) = device else { continue };
+                listed.insert(device);
                 let known = self.vlans.entry(device).or_default();
                 let line = Evidence { source: source.id, span: record.at };
                 known.evidence.get_or_insert(line);
@@ -118,6 +127,19 @@ impl BridgePorts {
                 known.ranges.push((first, record.vid_end.unwrap_or(first)));
                 if record.flags.iter().any(|flag| flag == "PVID") {
                     known.pvid = Some(first);
+                }
+            }
+            // iproute2 names ports without VLANs up to 4.x (`None`), and leaves them out since.
+            let of_text = |device: &Item<'_, Netdev<'_>>| {
+                *device.netns() == source.netns && !listed.contains(&device.id) && !device.stub
+            };
+            for port in network.netdevs_of(source.host).filter(of_text) {
+                let bridge = network.master(port.id);
+                if bridge.is_some_and(|bridge| listed_any(network, bridge.id, &listed)) {
+                    let evidence = Some(flows::first_line(network, source.id));
+                    self.vlans
+                        .entry(port.id)
+                        .or_insert(PortVlans { evidence, ..PortVlans::default() });
                 }
             }
         }
@@ -134,11 +156,31 @@ impl BridgePorts {
     }
 }
 
+/// Whether a list of VLANs has a Linux bridge or a port of it.
+fn listed_any(network: &Network<'_>, bridge: NodeId, listed: &BTreeSet<NodeId>) -> bool {
+    listed.contains(&bridge)
+        || network.members(bridge).iter().any(|member| listed.contains(&member.id))
+}
+
 impl BridgePortState {
     fn read_options(&mut self, options: &[Field], line: Evidence) {
         let option = |key: &str| Field::find(options, key).map(|value| (value.value == "on", line));
         self.isolated = self.isolated.or_else(|| option("isolated"));
         self.hairpin = self.hairpin.or_else(|| option("hairpin"));
+        self.flood = self.flood.or_else(|| option("flood"));
+        self.mcast_flood = self.mcast_flood.or_else(|| option("mcast_flood"));
+        self.bcast_flood = self.bcast_flood.or_else(|| option("bcast_flood"));
+    }
+
+    /// What keeps the port from what a bridge floods, if it is set so (bridge(8), `flood`,
+    /// `mcast_flood`, `bcast_flood`): of a frame to this MAC.
+    pub fn spared(&self, to: Mac) -> Option<Evidence> {
+        let set = match to {
+            Mac([0xff, 0xff, 0xff, 0xff, 0xff, 0xff]) => self.bcast_flood,
+            to if to.is_multicast() => self.mcast_flood,
+            _ => self.flood,
+        };
+        set.filter(|(floods, _)| !floods).map(|(_, evidence)| evidence)
     }
 
     /// Whether spanning tree holds the port back: a port that learns drops what it has learnt from
@@ -215,6 +257,7 @@ impl<'a> Network<'a> {
         }
         let here = ports.vlans(from).filter(|_| self.filters_vlans(bridge))?;
         let there = ports.vlans(to)?;
+        // A port in no VLAN is crossed itself.
         let (first, _) = *here.ranges.first()?;
         let meets = |&(first, last): &(u16, u16)| {
             there.ranges.iter().any(|(from, to)| *from <= last && first <= *to)

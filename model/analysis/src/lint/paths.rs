@@ -112,16 +112,21 @@ pub fn paths(topology: &Topology<'_>, report: &Report) -> Vec<Path> {
 }
 
 /// Whether a device is the end of a wire in a namespace other than root: it is a port of a switch,
-/// or its other end is in root.
+/// or its other end, or the device that it stands on, is in root.
 pub fn is_port_of_namespace(network: &Network<'_>, id: NodeId) -> bool {
     let Some(device) = network.netdev(id) else { return false };
     let inside = device.netns().name().is_some();
     if !inside || device.stub || device.kind == NetdevKind::Loopback {
         return false;
     }
+    let in_root = |id: NodeId| {
+        let node = network.topology.node(id);
+        node.is_some_and(|node| node.netns.as_ref().is_some_and(Netns::is_root))
+    };
     let leads_out = || {
-        let peer = network.veth_peer(id);
-        peer.is_some_and(|peer| peer.netns().is_root())
+        let peer = network.veth_peer(id).map(|peer| peer.id);
+        let below = network.topology.out(id, EdgeKind::StackedOn);
+        peer.into_iter().chain(below.into_iter().map(|(id, _)| id)).any(in_root)
     };
     names::port_prefix(device.name()).is_some()
         || !network.topology.out(id, EdgeKind::DeviceOf).is_empty()

@@ -50,6 +50,8 @@ pub enum Why {
     NotJoined(Name),
     /// The far end of a tunnel, or the router on the way to it, did not answer.
     NoAnswer(IpAddr),
+    /// The bridge tells VLANs apart, and the port is in none.
+    NoVlan,
     /// The bridge tells VLANs apart, and the VLAN of the frames, 0 for none, is not one of the port.
     Vlan(u16),
 }
@@ -69,6 +71,7 @@ impl fmt::Display for Why {
             Self::NoActiveMember => f.write_str("no active member"),
             Self::NotJoined(bridge) => write!(f, "not joined with {bridge}"),
             Self::NoAnswer(next_hop) => write!(f, "no answer from {next_hop}"),
+            Self::NoVlan => f.write_str("in no VLAN"),
             Self::Vlan(0) => f.write_str("does not carry frames without a tag"),
             Self::Vlan(vlan) => write!(f, "does not carry VLAN {vlan}"),
         }
@@ -164,8 +167,18 @@ impl<'a> Network<'a> {
                 let why = Why::SpanningTree(state.clone());
                 return Answer::Known(Some(Block { why, evidence: *evidence }));
             }
+            if let Some(evidence) = self.is_in_no_vlan(device.id) {
+                return Answer::Known(Some(Block { why: Why::NoVlan, evidence }));
+            }
         }
         Answer::Known(None)
+    }
+
+    /// Whether a port of a Linux bridge that tells VLANs apart is in none.
+    fn is_in_no_vlan(&self, port: NodeId) -> Option<Evidence> {
+        let bridge = self.master(port).filter(|bridge| self.filters_vlans(*bridge))?;
+        let vlans = self.bridge_ports().vlans(port).filter(|vlans| vlans.ranges.is_empty())?;
+        vlans.evidence.filter(|_| bridge.kind == NetdevKind::Bridge)
     }
 
     /// Whether a bond of the mode `active-backup` has no member in use: its file says so, or

@@ -143,6 +143,7 @@ impl<'a> Walk<'_, '_, 'a> {
         let members = network.members(bridge.id);
         let local = wanted.is_some_and(|mac| {
             mac_of(bridge) == Some(mac)
+                || self.is_local(bridge, mac, vlan)
                 || members.iter().any(|member| mac_of(*member) == Some(mac) && !is_guests(*member))
         });
         if local && from.is_some() {
@@ -267,6 +268,13 @@ impl<'a> Walk<'_, '_, 'a> {
             self.lost(&mut way, Outcome::Blackholed, reason, place, Some(block.evidence));
             return;
         }
+        let state = self.network.bridge_ports().state(to);
+        if let (None, Some(state), Some(mac)) = (learnt, state, way.packet.mac_destination())
+            && state.spared(mac).is_some()
+        {
+            self.aside(&mut way, Reason::L2DeadEnd, place);
+            return;
+        }
         if self.network.filters_vlans(bridge) {
             let Some(vlans) = self.network.bridge_ports().vlans(to) else {
                 let needs = vec![tapline_core::need::Need::command("bridge -d vlan show")];
@@ -370,6 +378,24 @@ impl<'a> Walk<'_, '_, 'a> {
     fn is_hairpin(&self, port: NodeId) -> bool {
         let state = self.network.bridge_ports().state(port);
         state.and_then(|state| state.hairpin).is_some_and(|(on, _)| on)
+    }
+
+    /// Whether the bridge takes frames to a MAC for itself: an entry of its forwarding table that
+    /// is `permanent` is local (bridge(8), `fdb add … local`).
+    fn is_local(&self, bridge: Device<'a>, mac: Mac, vlan: u16) -> bool {
+        let filters = self.network.filters_vlans(bridge);
+        let of_netns = self
+            .network
+            .fdb_texts()
+            .filter(|(source, _)| source.host == bridge.host && source.netns == *bridge.netns());
+        of_netns.flat_map(|(_, entries)| entries).any(|entry| {
+            let master = entry.master.as_ref();
+            entry.mac.value == mac
+                && master.is_some_and(|master| master.value == bridge.name())
+                && (!filters || entry.vlan.is_none_or(|vid| vid == vlan))
+                && entry.flags.iter().any(|flag| flag == "permanent")
+                && entry.flags.iter().all(|flag| flag != "self")
+        })
     }
 
     /// The port at which a MAC was learnt.

@@ -24,7 +24,7 @@ pub(super) fn reason(why: &Why) -> Reason {
         Why::Isolated => Reason::L2DeadEnd,
         Why::DeadVlan => Reason::DeadVlan,
         Why::Error => Reason::OfOutputNonexistent,
-        Why::Vlan(_) => Reason::BridgeVlanNotMember,
+        Why::Vlan(_) | Why::NoVlan => Reason::BridgeVlanNotMember,
     }
 }
 

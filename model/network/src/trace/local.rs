@@ -26,6 +26,10 @@ enum Listener {
 impl Walk<'_, '_, '_> {
     /// The stack takes a packet.
     pub(super) fn local(&mut self, mut way: Way, pass: Pass) {
+        if let Some((far, sure)) = pass.tunnel {
+            self.leave_outer(way, far, sure);
+            return;
+        }
         let place = self.place_of(&pass);
         let Some(input) = pass.input else { return };
         let before = way.packet.clone();

@@ -6,7 +6,7 @@ use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_core::records::route::Family;
-use tapline_topology::graph::Netdev;
+use tapline_topology::graph::{Confidence, Netdev};
 use tapline_topology::{NodeId, Topic};
 
 use crate::filter::{self, Device};
@@ -46,6 +46,9 @@ pub(super) struct Pass {
     pub(super) beside_said: bool,
     /// The connection that it belongs to, where that was captured.
     pub(super) tracked: Option<Box<Tracked>>,
+    /// It is the packet around another, for this end of a tunnel, which is that of the packet so
+    /// surely.
+    pub(super) tunnel: Option<(NodeId, Confidence)>,
 }
 
 /// A frame on its way through a Linux bridge.
@@ -104,6 +107,7 @@ impl Pass {
             bound: None,
             beside_said: false,
             tracked: None,
+            tunnel: None,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use tapline_core::records::openflow::OfField;
-use tapline_topology::graph::{Netdev, NetdevKind, NodeData, TunnelEndpoint};
+use tapline_topology::graph::{Confidence, Netdev, NetdevKind, NodeData, TunnelEndpoint};
 use tapline_topology::{EdgeKind, NodeId, Topic};
 
 use crate::flow::Value;
@@ -213,7 +213,7 @@ impl<'a> Walk<'_, '_, 'a> {
         let far_end = far.and_then(|(id, confidence)| Some((network.tunnel(id)?, confidence)));
         let place = self.place(device.id);
         if let Some((far_end, confidence)) = far_end {
-            self.arrive_at(way, far_end, super::device::certainty(confidence));
+            self.arrive_at(way, far_end, confidence);
             return;
         }
         let host = far.and_then(|(id, _)| {
@@ -226,7 +226,7 @@ impl<'a> Walk<'_, '_, 'a> {
                 .find(|other| other.data.kind == endpoint.data.kind && other.data.remote.is_none())
         });
         if let Some(far_end) = by_flow {
-            self.arrive_at(way, far_end, Certainty::Inferred);
+            self.arrive_at(way, far_end, Confidence::Inferred);
             return;
         }
         if let Some(host) = host {
@@ -255,10 +255,34 @@ impl<'a> Walk<'_, '_, 'a> {
         self.arrive(&mut way, Outcome::LeavesCapture, place, reached, certainty, evidence);
     }
 
-    /// The packet of a tunnel arrives at the end on another captured host.
-    fn arrive_at(&mut self, mut way: Way, far: Item<'a, TunnelEndpoint>, sure: Certainty) {
+    /// The packet of a tunnel arrives at the end on another captured host: by the device with the
+    /// address of that end, and through the packet filter of the host.
+    fn arrive_at(&mut self, mut way: Way, far: Item<'a, TunnelEndpoint>, sure: Confidence) {
+        // The device with the address of the far end has to work.
+        let local = way.packet.destination();
+        let netns = far.netns_of_underlay(self.network);
+        let device = local.and_then(|ip| self.owns(far.host, netns, ip));
+        let device = device.and_then(|owned| self.network.netdev(owned.0));
+        if let Some(device) = device.filter(|_| !self.in_userspace(far)) {
+            if !self.passes(&mut way, device.id) {
+                return;
+            }
+            if self.is_cut_below(device.id, 0) {
+                self.lost_in_gap(&mut way, self.tunnel_place(far));
+                return;
+            }
+            let pass = Pass { tunnel: Some((far.id, sure)), ..Pass::arriving(device, None) };
+            self.go(way, At::Stack(pass.at(Stage::Input)));
+            return;
+        }
+        self.leave_outer(way, far.id, sure);
+    }
+
+    /// The far end of a tunnel takes the packet out of the one around it.
+    pub(super) fn leave_outer(&mut self, mut way: Way, far: NodeId, sure: Confidence) {
         let network = self.network;
         let Some(inner) = way.packet.inner.clone() else { return };
+        let Some(far) = network.tunnel(far) else { return };
         let before = way.packet.clone();
         let place = self.tunnel_place(far);
         let mut hop = Hop::new(
@@ -272,27 +296,13 @@ impl<'a> Walk<'_, '_, 'a> {
         );
         hop.output = Some(far.name().into());
         hop.vni = inner.key;
-        hop.certainty = sure;
+        hop.certainty = super::device::certainty(sure);
         hop.assumed = Some("the wire between the hosts carries it".to_owned());
         hop.cite(far.data.remote.as_ref().map(|remote| remote.evidence));
-        // The device with the address of the far end has to work.
         let local = way.packet.destination();
-        let netns = far.netns_of_underlay(network);
-        let device = local.and_then(|ip| self.owns(far.host, netns, ip)).map(|owned| owned.0);
         let source = way.packet.source();
         let sent_to = way.packet.destination_port();
         way.packet = inner.packet.clone();
-        let userspace = self.in_userspace(far);
-        if let Some(device) = device
-            && !userspace
-            && !self.passes(&mut way, device)
-        {
-            return;
-        }
-        if device.is_some_and(|device| self.is_cut_below(device, 0)) {
-            self.lost_in_gap(&mut way, place);
-            return;
-        }
         self.hop(&mut way, &before, hop);
         // ovs-vswitchd.conf.db(5), options: the far end hears one port, and may take one key.
         let heard = port_of(far);

@@ -1,7 +1,7 @@
 //! Devices on devices: VLAN, macvlan, macvtap, ipvlan and tunnels on what carries them, also
 //! across namespaces (a VLAN that was moved keeps its lower device).
 use tapline_core::Name;
-use tapline_core::ids::Netns;
+use tapline_core::ids::{IfIndex, Netns};
 use tapline_core::records::link::{LowerRef, NetnsRef};
 
 use super::Texts;
@@ -96,8 +96,14 @@ fn find<'a>(
         }
         LowerRef::Name(_) => None,
         LowerRef::Index(index) if stacked => {
-            let netns =
-                other_netns(topology, texts, &netns, place.as_ref().map(|place| &place.value))?;
+            let place_ref = place.as_ref().map(|place| &place.value);
+            if let (false, Some(NetnsRef::Id(_))) = (netns.is_root(), place_ref) {
+                let (found, netns) = moved_from(topology, texts, id, &netns, index)?;
+                let words = format!("@if{index}; of the captured namespaces {netns} alone has it");
+                witnesses.push(Witness::at(WitnessClass::Kernel, lower.evidence, words));
+                return Some((found, Confidence::Inferred, witnesses));
+            }
+            let netns = other_netns(topology, texts, &netns, place_ref)?;
             let found = topology.find_netdev_by_index(texts.host, &netns, index)?;
             let words = format!("@if{index} in {netns}");
             witnesses.push(Witness::at(WitnessClass::Kernel, lower.evidence, words));
@@ -111,6 +117,44 @@ fn find<'a>(
             Some((found, Confidence::Proven, witnesses))
         }
         LowerRef::Index(_) => None,
+    }
+}
+
+/// The device below one that was moved into a namespace, and the namespace of that device: the ids
+/// that are printed in a namespace are its own, so only the index tells. It does where root was
+/// captured and one namespace alone has a device with that index that may carry others, or one whose
+/// name is that of a VLAN without the number.
+fn moved_from(
+    topology: &Topology<'_>,
+    texts: &Texts<'_>,
+    device: NodeId,
+    from: &Netns,
+    index: IfIndex,
+) -> Option<(NodeId, Netns)> {
+    topology.find_netdev(texts.host, &Netns::Root, "lo")?;
+    let name = &topology.node(device)?.name;
+    let others = topology.keys.host(texts.host)?.namespaces.keys();
+    let others = others.filter(|netns| !netns.is_root()).cloned();
+    let all = std::iter::once(Netns::Root).chain(others).filter(|netns| netns != from);
+    let mut found: Vec<(NodeId, Netns)> = Vec::new();
+    for netns in all {
+        let Some(id) = topology.find_netdev_by_index(texts.host, &netns, index) else { continue };
+        let carries = topology
+            .netdev(id)
+            .is_some_and(|carrier| !carrier.stub && carrier.kind != NetdevKind::Loopback);
+        if carries {
+            found.push((id, netns));
+        }
+    }
+    if found.len() > 1 {
+        let is_base = |id: NodeId| {
+            topology.node(id).is_some_and(|carrier| names::is_vlan_of(name, &carrier.name))
+        };
+        found.retain(|(id, _)| is_base(*id));
+    }
+    match found.len() {
+        1 => found.pop(),
+        _ => None,
     }
 }
 
