@@ -8,7 +8,7 @@ use tapline_analysis::lint::{CannotTell, Report, Text};
 use tapline_capture::saved_as;
 use tapline_core::capture::{Command, HostId};
 use tapline_core::ids::Netns;
-use tapline_core::need::{Need, quote};
+use tapline_core::need::{EACH_NAMESPACE, Need, quote};
 use tapline_core::request::Topic;
 use tapline_formats::registry;
 
@@ -210,7 +210,7 @@ fn shell(ask: &Ask, names: &BTreeSet<String>) -> Vec<String> {
         Ask::Host(need) => vec![save(&need.to_string(), &saved_as(&need.argv().join(" ")))],
         Ask::Namespaces(argv) => of_each(
             names,
-            ALL_NAMESPACES,
+            "",
             |name| format!("ip netns exec {name} {}", typed(argv)),
             &format!("_{}", saved_as(&argv.join(" "))),
             "ip_netns_exec_",
@@ -233,15 +233,13 @@ fn shell(ask: &Ask, names: &BTreeSet<String>) -> Vec<String> {
     }
 }
 
-/// Prints the name of each namespace on a line.
-pub(crate) const ALL_NAMESPACES: &str = "ip netns | sed 's/ (id: [0-9]*)$//'";
-
 /// Words as they are typed in a shell.
 fn typed(argv: &[String]) -> String {
     argv.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ")
 }
 
-/// A line for each name, or a loop over the names.
+/// A line for each name, or a loop over the names that `all` prints: those of all namespaces where it
+/// is empty.
 fn of_each(
     names: &BTreeSet<String>,
     all: &str,
@@ -254,8 +252,11 @@ fn of_each(
     let body = || format!("{} >\"{before}${{n}}{after}\" 2>&1", command("\"$n\""));
     let looped = |list: &str| format!("for n in {list}; do {}; done", body());
     // Names may hold blanks, so each is a line; and no command may read the other names.
-    let for_all =
-        || format!("{all} | while IFS= read -r n; do [ -z \"$n\" ] || {} </dev/null; done", body());
+    let each = match all {
+        "" => EACH_NAMESPACE.to_owned(),
+        all => format!("{all} | while IFS= read -r n; do"),
+    };
+    let for_all = || format!("{each} [ -z \"$n\" ] || {} </dev/null; done", body());
     match tame.as_slice() {
         [] if names.is_empty() => lines.push(for_all()),
         [] => {}

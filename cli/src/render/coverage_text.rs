@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use tapline_core::capture::{Completeness, Host, Snapshot, Source};
 use tapline_core::ids::Netns;
-use tapline_core::need::{Need, quote};
+use tapline_core::need::{EACH_NAMESPACE, Need, quote};
 use tapline_topology::Topic;
 use tapline_topology::coverage::Coverage;
 
@@ -264,8 +264,7 @@ fn line(command: &Need) -> String {
         return command.to_string();
     }
     let command = command.to_string().replace(summary::ANY_NETNS, "\"$n\"");
-    let all = gap::ALL_NAMESPACES;
-    format!("{all} | while IFS= read -r n; do echo \"== $n\"; {command} </dev/null; done")
+    format!("{EACH_NAMESPACE} echo \"== $n\"; {command} </dev/null; done")
 }
 
 /// The command that would answer, for one namespace or for several.

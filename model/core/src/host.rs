@@ -86,7 +86,8 @@ impl HostKey {
     }
 }
 
-fn is_anybodys(name: &str) -> bool {
+/// Whether a name says nothing of a machine, since any may have it.
+pub fn is_anybodys(name: &str) -> bool {
     ANYBODY.contains(&name.to_ascii_lowercase().as_str())
 }
 
@@ -440,6 +441,14 @@ mod tests {
             ("n 1 - - 1 1", "n 1 - - 2 1", Two(Mark::Nics)),
             ("n 1 - - 1 -", "n 1 - - 2 -", Two(Mark::Nics)),
             ("n 1 - a - 1", "m 1 - b - 1", Two(Mark::Nics)),
+            ("n 1 - a 1 1", "n 1 - b 2 9", Two(Mark::Nics)),
+            ("n - s - 1 -", "n - t - 1 -", Two(Mark::SystemId)),
+            ("n - - a 1 -", "n - - b 1 -", Two(Mark::DmiUuid)),
+            ("n - - a 1 1", "n - - b 1 9", Two(Mark::DmiUuid)),
+            // Another board, or another installation of Open vSwitch, of one machine.
+            ("n 1 - a 1,2 1", "n 1 - b 1,2 9", One(Mark::MachineId)),
+            ("n - - a 1,2 1", "n - - b 1,2 9", One(Mark::Nics)),
+            ("n 1 s - 1,2 -", "n 1 t - 1,2 -", One(Mark::MachineId)),
             // All NICs were replaced.
             ("n 1 - - 1 1", "n 1 - - 2 9", One(Mark::MachineId)),
             ("n - s - 1 -", "m - s - 1 -", One(Mark::SystemId)),

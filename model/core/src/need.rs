@@ -6,6 +6,10 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 
+/// The beginning of a loop of a shell over the namespaces with a name, `$n`, on a host; names may hold
+/// blanks. What runs in it must not read the list: `</dev/null`.
+pub const EACH_NAMESPACE: &str = "ip netns | sed 's/ (id: [0-9]*)$//' | while IFS= read -r n; do";
+
 use serde::{Serialize, Serializer};
 
 use crate::Name;

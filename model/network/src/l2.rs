@@ -16,6 +16,7 @@ mod block;
 mod datapaths;
 mod domain;
 mod exits;
+mod passage;
 mod programs;
 mod stp;
 mod switch_ports;
@@ -24,6 +25,7 @@ pub use block::{Block, Why};
 pub use datapaths::Datapaths;
 pub use domain::{Domain, DomainLink, JoinedDomains};
 pub use exits::{Exit, Exits};
+pub(crate) use passage::{Arriving, Passage, passage};
 pub use programs::{Program, Programs};
 pub use stp::SpanningTrees;
 pub use switch_ports::SwitchPorts;
@@ -50,6 +52,8 @@ pub struct BridgePortState {
 pub struct PortVlans {
     /// First and last of each range.
     pub ranges: Vec<(u16, u16)>,
+    /// The ranges whose frames leave without a tag.
+    untagged: Vec<(u16, u16)>,
     /// The VLAN of frames that come in without a tag.
     pub pvid: Option<u16>,
     /// The first line about the port.
@@ -60,6 +64,11 @@ impl PortVlans {
     /// Whether the port is in a VLAN.
     pub fn contains(&self, vlan: u16) -> bool {
         self.ranges.iter().any(|(first, last)| (*first..=*last).contains(&vlan))
+    }
+
+    /// Whether frames of a VLAN leave by the port without a tag.
+    pub fn leaves_untagged(&self, vlan: u16) -> bool {
+        self.untagged.iter().any(|(first, last)| (*first..=*last).contains(&vlan))
     }
 }
 
@@ -124,7 +133,12 @@ impl BridgePorts {
                 let line = Evidence { source: source.id, span: record.at };
                 known.evidence.get_or_insert(line);
                 let Some(first) = record.vid.as_ref().map(|vid| vid.value) else { continue };
-                known.ranges.push((first, record.vid_end.unwrap_or(first)));
+                let range = (first, record.vid_end.unwrap_or(first));
+                known.ranges.push(range);
+                // `Egress Untagged`, and `Egress`, `Untagged` in JSON.
+                if record.flags.iter().any(|flag| flag.ends_with("Untagged")) {
+                    known.untagged.push(range);
+                }
                 if record.flags.iter().any(|flag| flag == "PVID") {
                     known.pvid = Some(first);
                 }
@@ -201,6 +215,12 @@ pub fn access_vlan(port: &OvsPort) -> Option<u16> {
         .map(|tag| tag.value)
 }
 
+/// The VLAN that a VLAN device gives to frames.
+pub fn vlan_of(device: Item<'_, Netdev<'_>>) -> Option<u16> {
+    let mut data = device.data.records.iter();
+    data.find_map(|seen| Some(seen.record.kind_data.vlan.as_ref()?.id.value))
+}
+
 /// Whether an OVS port passes frames of a VLAN of its bridge, by ovs-vswitchd.conf.db(5).
 pub fn carries(port: &OvsPort, vlan: u16) -> bool {
     if vlan == DEAD_VLAN {
@@ -246,6 +266,11 @@ impl<'a> Network<'a> {
 
     /// What keeps a Linux bridge from passing frames between two of its ports, as far as known.
     pub fn blocked_between(&self, from: NodeId, to: NodeId) -> Option<Block> {
+        self.blocked_between_in(from, to, None)
+    }
+
+    /// The same of frames in a VLAN of the bridge, where that is known.
+    pub fn blocked_between_in(&self, from: NodeId, to: NodeId, vlan: Option<u16>) -> Option<Block> {
         let bridge = self.master(from).filter(|bridge| bridge.kind == NetdevKind::Bridge)?;
         if self.master(to).map(|other| other.id) != Some(bridge.id) {
             return None;
@@ -262,6 +287,10 @@ impl<'a> Network<'a> {
         let meets = |&(first, last): &(u16, u16)| {
             there.ranges.iter().any(|(from, to)| *from <= last && first <= *to)
         };
+        if let Some(vlan) = vlan.filter(|vlan| *vlan != 0) {
+            let evidence = there.evidence.filter(|_| !there.contains(vlan))?;
+            return Some(Block { why: Why::Vlan(vlan), evidence });
+        }
         let evidence = there.evidence.filter(|_| !here.ranges.iter().any(meets))?;
         Some(Block { why: Why::Vlan(here.pvid.unwrap_or(first)), evidence })
     }

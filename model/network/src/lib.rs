@@ -20,6 +20,7 @@ mod network;
 pub mod nics;
 pub mod overlay;
 pub mod ovn;
+mod ovs_switches;
 pub mod path;
 pub mod router;
 pub mod segment;

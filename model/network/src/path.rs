@@ -7,17 +7,20 @@
 //!
 //! A node is expanded once for each state of a frame; a second arrival is marked. Size and depth
 //! are bounded.
+mod frame;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use tapline_core::capture::HostId;
+use tapline_core::ids::Mac;
 use tapline_core::span::Evidence;
-use tapline_topology::graph::{Edge, Netdev, OvsBridge};
+use tapline_topology::graph::Edge;
 use tapline_topology::{EdgeKind, NodeData, NodeId, Uplink};
 
-use crate::l2::{self, Block, Why};
+use crate::l2::{self, Arriving, Block, Passage, Why};
 use crate::steps::{Step, Steps, Towards};
-use crate::{Answer, Item, Network, overlay};
+use crate::{Answer, Network, overlay};
 
 /// Hops of one tree.
 const MOST_HOPS: usize = 20_000;
@@ -96,12 +99,15 @@ impl Path<'_> {
 /// What is known of a frame on its path.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
 struct Frame {
-    /// Towards the wire: its VLAN on the OVS bridge that it is on.
+    /// Towards the wire: its VLAN on the OVS bridge that it is on, or on the wire between bridges;
+    /// 0 without a tag.
     vlan: Option<u16>,
-    /// Towards the wire: the port by which it came onto the integration bridge.
+    /// Towards the wire: the port by which it came onto the OVS bridge that it is on.
     entry: Option<NodeId>,
     /// From the wire: the OVS bridge that it came through last.
     through: Option<NodeId>,
+    /// Towards the wire: what the flows of the OVS bridge that it is on do with it.
+    passage: Option<usize>,
 }
 
 /// Finds paths, and remembers what it learnt of bridges.
@@ -114,6 +120,11 @@ pub struct Paths<'t, 'a> {
     hops: usize,
     cut: bool,
     seen: BTreeSet<(NodeId, Frame)>,
+    /// Who sends the frames that are followed.
+    sender: Option<Mac>,
+    /// What flows do with frames, as far as it was asked.
+    passages: Vec<Passage>,
+    asked: BTreeMap<Arriving, Option<usize>>,
 }
 
 impl<'t, 'a> Paths<'t, 'a> {
@@ -126,7 +137,17 @@ impl<'t, 'a> Paths<'t, 'a> {
             }
         }
         let steps = Steps::new(network.topology);
-        Self { network, steps, tunnels, hops: 0, cut: false, seen: BTreeSet::new() }
+        Self {
+            network,
+            steps,
+            tunnels,
+            hops: 0,
+            cut: false,
+            seen: BTreeSet::new(),
+            sender: None,
+            passages: Vec::new(),
+            asked: BTreeMap::new(),
+        }
     }
 
     /// The paths from a node to the wire.
@@ -146,6 +167,7 @@ impl<'t, 'a> Paths<'t, 'a> {
             Towards::Wire => Frame { vlan: self.vlan_at(start), ..Frame::default() },
         };
         (self.hops, self.cut) = (0, false);
+        self.sender = self.sender_at(start);
         self.seen = BTreeSet::from([(start, frame)]);
         let hops = self.grow(start, None, towards, frame, 0);
         Path { hops, cut: self.cut }
@@ -167,6 +189,7 @@ impl<'t, 'a> Paths<'t, 'a> {
         }
         let doubtful = towards == Towards::Wire && self.is_open(at, frame, &steps);
         let mut left_out = Vec::new();
+        let is_down = towards == Towards::Wire;
         for step in steps {
             let (node, edge, _) = step;
             if Some(node) == from {
@@ -180,13 +203,28 @@ impl<'t, 'a> Paths<'t, 'a> {
                 self.cut = true;
                 return hops;
             }
-            let next_frame = self.frame_at(at, node, towards, frame);
-            let between = from.and_then(|from| self.network.blocked_between(from, node));
-            let passes = match between.or_else(|| self.misses_exit(node, towards, next_frame)) {
+            let next_frame = self.frame_at((from, at, node), towards, frame);
+            let between = from.and_then(|from| {
+                self.network.blocked_between_in(from, node, frame.vlan.filter(|_| is_down))
+            });
+            let protected = frame
+                .entry
+                .and_then(|entry| self.network.switch_ports().blocked_between(entry, node));
+            let stopped = between
+                .or(protected)
+                .or_else(|| self.refused_by_bridge(at, node, frame.vlan.filter(|_| is_down)))
+                .or_else(|| self.misses_exit(node, towards, next_frame))
+                .or_else(|| self.dropped(node, next_frame));
+            let is_end = stopped.as_ref().is_some_and(|block| block.why == Why::Dropped);
+            let passes = match stopped {
                 Some(block) => Answer::Known(Some(block)),
                 None => self.network.forwarding(node),
             };
-            let (next, again) = self.expand((at, node), towards, next_frame, depth);
+            let (next, again) = if is_end {
+                (Vec::new(), false)
+            } else {
+                self.expand((at, node), towards, next_frame, depth)
+            };
             hops.push(Hop { node, link: Link::Edge(edge), passes, doubtful, again, next });
         }
         self.grow_underlay(at, towards, frame, depth, &mut hops);
@@ -288,152 +326,15 @@ impl<'t, 'a> Paths<'t, 'a> {
         }
     }
 
-    /// Whether a frame may go from one node to another.
-    fn takes(&self, at: NodeId, node: NodeId, towards: Towards, frame: Frame) -> bool {
-        let network = self.network;
-        let Some(bridge) = network.ovs_bridge(at) else { return true };
-        let Some(port) = network.ovs_port(node) else { return true };
-        let integration = network.is_integration(at);
-        match towards {
-            Towards::Wire => {
-                if let Some(program) = network.programs().of(at) {
-                    let sends = self.interfaces(node).any(|port| program.outputs.contains(&port));
-                    // What a flow sends to a port goes out there whatever the VLANs of the port.
-                    if !sends || !integration {
-                        return sends;
-                    }
-                }
-                if let Some(exits) = self.exits_of_datapath(frame) {
-                    return self.interfaces(node).any(|interface| exits.contains(&interface));
-                }
-                let Some(vlan) = frame.vlan else { return true };
-                let exit = self.interfaces(node).find_map(|id| network.exits().at(bridge.host, id));
-                match exit {
-                    Some(exit) if integration => {
-                        network.exits().of(bridge.host, vlan).contains(&exit)
-                    }
-                    _ => l2::carries(port.data, vlan),
-                }
-            }
-            Towards::Guests => match (frame.through, l2::access_vlan(port.data)) {
-                (Some(from), Some(vlan)) if integration => {
-                    from == at || network.exits().may_carry(bridge.host, vlan, from)
-                }
-                _ => true,
-            },
-        }
-    }
-
-    /// Whether several of the exits of the integration bridge may be meant.
-    fn is_open(&self, at: NodeId, frame: Frame, steps: &[Step<'_>]) -> bool {
-        let Some(bridge) = self.network.ovs_bridge(at) else { return false };
-        if !self.network.is_integration(at) || self.exits_of_datapath(frame).is_some() {
-            return false;
-        }
-        let exits = self.network.exits();
-        match frame.vlan {
-            Some(vlan) => exits.ways(bridge.host, vlan).are_several(),
-            None => steps.len() + exits.lost_of(bridge.host).len() > 1,
-        }
-    }
-
-    /// What stops a frame on the integration bridge: the bridge that carries its VLAN is not joined
-    /// with it.
-    fn misses_exit(&self, node: NodeId, towards: Towards, frame: Frame) -> Option<Block> {
-        let bridge = self.network.ovs_bridge(node).filter(|_| towards == Towards::Wire)?;
-        if !self.network.is_integration(node) || self.exits_of_datapath(frame).is_some() {
-            return None;
-        }
-        let lost = self.network.exits().ways(bridge.host, frame.vlan?).missed()?;
-        let name = self.network.topology.node(lost.bridge)?.name.clone();
-        Some(Block { why: Why::NotJoined(name), evidence: lost.evidence })
-    }
-
-    /// What keeps a frame from leaving a bridge by a port that leads to the wire: no flow sends to the
-    /// port, or it carries other VLANs.
-    fn left_out(&self, at: NodeId, node: NodeId, towards: Towards, frame: Frame) -> Option<Block> {
-        let (bridge, port) = (self.network.ovs_bridge(at)?, self.network.ovs_port(node)?);
-        if towards == Towards::Guests {
-            return None;
-        }
-        if let Some(program) = self.network.programs().of(at)
-            && !self.interfaces(node).any(|interface| program.outputs.contains(&interface))
-        {
-            return Some(Block { why: Why::NoFlow, evidence: program.evidence });
-        }
-        let vlan = frame.vlan?;
-        let is_exit = |id| self.network.exits().at(bridge.host, id).is_some();
-        if self.exits_of_datapath(frame).is_some() || self.interfaces(node).any(is_exit) {
-            return None;
-        }
-        let tag = port.data.tag.as_ref().map(|tag| tag.evidence);
-        let evidence = tag.or_else(|| port.data.trunks.first().map(|trunk| trunk.evidence))?;
-        Some(Block { why: Why::Vlan(vlan), evidence })
-    }
-
-    /// What is known of the frame once it is at `node`.
-    fn frame_at(&self, at: NodeId, node: NodeId, towards: Towards, frame: Frame) -> Frame {
-        let network = self.network;
-        match towards {
-            Towards::Guests => match network.ovs_bridge(node) {
-                Some(bridge) if !self.network.is_integration(node) => {
-                    Frame { through: Some(bridge.id), ..Frame::default() }
-                }
-                _ if network.is_integration(at) => Frame { through: Some(at), ..Frame::default() },
-                _ => frame,
-            },
-            Towards::Wire => {
-                if let (Some(port), Some(bridge)) = (network.ovs_port(at), network.ovs_bridge(node))
-                {
-                    let integration = network.is_integration(node);
-                    // What the host itself sends has no tag, unless a VLAN device gave it one.
-                    let own = !integration && port.name() == bridge.name();
-                    let own = own.then(|| frame.vlan.unwrap_or(0));
-                    let own = own.filter(|_| network.is_plain(node));
-                    let vlan = l2::access_vlan(port.data).or(own).or(frame.vlan);
-                    let entry = integration.then_some(at);
-                    return Frame { vlan, entry, through: None };
-                }
-                if let (Some(bridge), Some(_)) = (network.ovs_bridge(at), network.ovs_port(node)) {
-                    let vlan = self.vlan_behind(bridge, node, frame);
-                    return Frame { vlan, ..Frame::default() };
-                }
-                match network.netdev(at).and_then(vlan_of) {
-                    Some(vlan) if network.netdev(node).is_some() => {
-                        Frame { vlan: Some(vlan), ..frame }
-                    }
-                    _ => frame,
-                }
-            }
-        }
-    }
-
-    /// The VLAN of a frame that leaves a bridge by a port: an access port takes the tag away, and
-    /// flows of the bridge behind the integration bridge may give it another.
-    fn vlan_behind(&self, bridge: Item<'a, OvsBridge>, port: NodeId, frame: Frame) -> Option<u16> {
-        let network = self.network;
-        let vlan = frame.vlan?;
-        if let Some(exit) = self.interfaces(port).find_map(|id| network.exits().at(bridge.host, id))
-        {
-            return network.exits().vlan_behind(network, exit, vlan);
-        }
-        let is_access = l2::access_vlan(network.ovs_port(port)?.data).is_some();
-        (network.is_plain(bridge.id) && !is_access).then_some(vlan)
-    }
-
-    /// The interfaces by which OVN sends the packets of the port that a frame came in by.
-    fn exits_of_datapath(&self, frame: Frame) -> Option<&'t BTreeSet<NodeId>> {
-        self.network.datapaths().exits_of(frame.entry?)
-    }
-
-    fn interfaces(&self, port: NodeId) -> impl Iterator<Item = NodeId> + use<'t, 'a> {
-        let all = self.network.topology.into(port, EdgeKind::OvsInterfaceOf);
-        all.into_iter().map(|(id, _)| id)
-    }
-
-    /// The VLAN of frames that start at a port of a bridge.
+    /// The VLAN of frames that start at a port of a bridge, or at a device of a namespace.
     fn vlan_at(&self, start: NodeId) -> Option<u16> {
-        l2::access_vlan(self.network.ovs_port(start)?.data)
+        if let Some(port) = self.network.ovs_port(start) {
+            return l2::access_vlan(port.data);
+        }
+        // What a namespace sends by a device has no tag, unless a VLAN device gives it one.
+        let device = self.network.netdev(start).filter(|device| !device.netns().is_root())?;
+        let above = self.network.topology.into(start, EdgeKind::StackedOn);
+        (above.is_empty() && l2::vlan_of(device).is_none()).then_some(0)
     }
 
     /// The bridge that a path starts from: the thing itself, or what lies behind it.
@@ -449,12 +350,4 @@ impl<'t, 'a> Paths<'t, 'a> {
             _ => behind(node),
         }
     }
-}
-
-/// The VLAN that a VLAN device gives to frames.
-fn vlan_of(device: Item<'_, Netdev<'_>>) -> Option<u16> {
-    device.data.records.iter().find_map(|seen| {
-        let vlan = seen.record.kind_data.vlan.as_ref()?;
-        Some(vlan.id.value)
-    })
 }

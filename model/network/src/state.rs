@@ -22,6 +22,7 @@ use crate::mesh::Mesh;
 use crate::netfilter::Filters;
 use crate::nics::Nics;
 use crate::ovn::Ovn;
+use crate::ovs_switches::OvsSwitches;
 use crate::segment::Segments;
 use crate::texts::{self, Neighbours, Settings, Table};
 use crate::vlans::LocalVlans;
@@ -58,6 +59,7 @@ pub(crate) struct State<'a> {
     spanning_trees: OnceLock<SpanningTrees>,
     switch_ports: OnceLock<SwitchPorts>,
     programs: OnceLock<Programs>,
+    ovs_switches: OnceLock<OvsSwitches<'a>>,
     settings: OnceLock<Settings<'a>>,
     tables: OnceLock<FilterTables<'a>>,
     neighbours: OnceLock<AllNeighbours<'a>>,
@@ -233,6 +235,11 @@ impl<'a> Network<'a> {
     /// Which bridges run spanning tree.
     pub fn spanning_trees(&self) -> &SpanningTrees {
         self.state.spanning_trees.get_or_init(|| SpanningTrees::new(self))
+    }
+
+    /// What is known of each OVS bridge for the packets that come into it.
+    pub(crate) fn ovs_switches(&self) -> &OvsSwitches<'a> {
+        self.state.ovs_switches.get_or_init(|| OvsSwitches::new(self))
     }
 
     /// Where the flows of bridges forward packets at all.

@@ -36,7 +36,6 @@ mod stack;
 mod switch;
 mod switch_out;
 mod switch_words;
-mod switches;
 mod tables;
 mod tree;
 mod tunnel;
@@ -71,7 +70,6 @@ pub use verify::{Compared, Verification};
 pub use without::Without;
 pub use words::{Certainty, Outcome, Reason};
 
-use switches::Switches;
 use tables::Tables;
 
 /// Hops of one way.
@@ -165,7 +163,6 @@ pub fn trace(network: &Network<'_>, query: &Query) -> Trace {
 #[derive(Debug)]
 pub struct Tracer<'n, 'a> {
     network: &'n Network<'a>,
-    switches: OnceLock<Switches<'a>>,
     tables: OnceLock<Tables<'a>>,
     guests: OnceLock<guest::Guests>,
     responders: OnceLock<guest::Responders>,
@@ -176,7 +173,6 @@ impl<'n, 'a> Tracer<'n, 'a> {
     pub fn new(network: &'n Network<'a>) -> Self {
         Self {
             network,
-            switches: OnceLock::new(),
             tables: OnceLock::new(),
             guests: OnceLock::new(),
             responders: OnceLock::new(),
@@ -186,10 +182,6 @@ impl<'n, 'a> Tracer<'n, 'a> {
     /// The network.
     pub fn network(&self) -> &'n Network<'a> {
         self.network
-    }
-
-    fn switches(&self) -> &Switches<'a> {
-        self.switches.get_or_init(|| Switches::new(self.network))
     }
 
     fn tables(&self) -> &Tables<'a> {

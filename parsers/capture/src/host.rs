@@ -81,6 +81,8 @@ impl Identity {
             ["cat", "/etc/machine-id"] => {
                 let id = text.trim();
                 let hex = id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit());
+                // machine-id(5): it is never all zeros.
+                let hex = hex && id.bytes().any(|byte| byte != b'0');
                 self.machine_id = hex.then(|| id.to_ascii_lowercase()).or(self.machine_id.take());
             }
             ["date" | "timedatectl", ..] => {

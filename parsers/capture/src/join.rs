@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use tapline_core::Name;
 use tapline_core::capture::{Host, HostKey, Moment};
-use tapline_core::host::{Kinship, Mark, Marks};
+use tapline_core::host::{Kinship, Mark, Marks, is_anybodys};
 
 use crate::host::{Draft, Piece};
 use crate::load;
@@ -78,10 +78,15 @@ fn calls(draft: &Draft, beside: Option<&PathBuf>) -> Vec<String> {
     name.into_iter().chain(folder).chain(id).collect()
 }
 
+/// What every part of a capture may begin with: whose it is, and when it was taken.
+const HEADS: &[&str] = &["date", "hostname", "machine-id", "uname", "uptime"];
+
 /// Whether two hosts have the answer to one question each: then nameless ones are two.
 fn answer_alike(one: &Draft, other: &Draft) -> bool {
     let asked = |draft: &Draft| -> BTreeSet<_> {
-        draft.pieces.iter().map(|piece| (piece.netns.clone(), piece.format)).collect()
+        let pieces = draft.pieces.iter();
+        let pieces = pieces.filter(|piece| !HEADS.contains(&piece.format.0));
+        pieces.map(|piece| (piece.netns.clone(), piece.format)).collect()
     };
     !asked(one).is_disjoint(&asked(other))
 }
@@ -114,7 +119,13 @@ fn choose(
         };
         let cleaned = (host.draft.cleaned || draft.cleaned) && draft.given.is_none();
         let nameless = draft.own_name().is_none() && draft.identity.machine_id.is_none();
-        let two_answers = nameless && answer_alike(&host.draft, draft);
+        // Two folders with dates of their own that show the same are two moments, and so are texts of
+        // hosts that go by a name that every machine may have.
+        let dated = host.marks.taken.zip(marks.taken).is_some_and(|(a, b)| a != b);
+        let anybodys = marks.machine_id.is_none()
+            && host.marks.machine_id.is_none()
+            && draft.own_name().is_some_and(is_anybodys);
+        let two_answers = (nameless || dated || anybodys) && answer_alike(&host.draft, draft);
         if named && kin && one_time && !cleaned && !two_answers {
             let apart = host.marks.taken.zip(marks.taken);
             fitting.push((apart.map_or(0, |(a, b)| a.epoch.abs_diff(b.epoch)), at));

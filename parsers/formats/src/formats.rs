@@ -27,6 +27,7 @@ pub(crate) mod keepalived;
 pub(crate) mod lldpctl;
 pub(crate) mod managed;
 mod netfilter;
+pub(crate) mod netstat_sockets;
 pub(crate) mod nft_list_ruleset;
 mod openflow;
 pub(crate) mod ovn_nbctl_show;

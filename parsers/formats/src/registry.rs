@@ -42,6 +42,7 @@ pub static FORMATS: &[&Format] = &[
     &formats::lldpctl::FORMAT,
     &formats::host_facts::machine_id::FORMAT,
     &formats::ifconfig::TABLE,
+    &formats::netstat_sockets::FORMAT,
     &formats::managed::NETWORKCTL,
     &formats::nft_list_ruleset::FORMAT,
     &formats::managed::NMCLI,

@@ -8,6 +8,7 @@ use tapline_core::span::Evidence;
 use tapline_topology::graph::{Netdev, NetdevKind, OvsInterface};
 use tapline_topology::{EdgeKind, NodeData, NodeId, Topic};
 
+use super::switch_ports::has_link;
 use super::{BridgePortState, Program};
 use crate::defs::DEAD_VLAN;
 use crate::{Answer, Item, Network, overlay};
@@ -37,12 +38,16 @@ pub enum Why {
     DeadVlan,
     /// OVS could not make it.
     Error,
+    /// OVS could not give it a port of OpenFlow.
+    NoPort,
     /// OVS sends nothing by it: `NO_FWD`.
     NoForwarding,
     /// OVS takes nothing from it: `NO_RECV`.
     NoReceiving,
     /// No flow of the bridge sends a packet here, or anywhere where it is the bridge itself.
     NoFlow,
+    /// The flows of the bridge drop whatever comes in here.
+    Dropped,
     /// A bond without a member that sends.
     NoActiveMember,
     /// The integration bridge is not joined with the bridge of this name, which carries the VLAN of
@@ -65,9 +70,11 @@ impl fmt::Display for Why {
             Self::Isolated => f.write_str("isolated from the port before"),
             Self::DeadVlan => write!(f, "on the dead VLAN {DEAD_VLAN}"),
             Self::Error => f.write_str("error in OVS"),
+            Self::NoPort => f.write_str("without an OpenFlow port"),
             Self::NoForwarding => f.write_str("set to NO_FWD"),
             Self::NoReceiving => f.write_str("set to NO_RECV"),
             Self::NoFlow => f.write_str("no flow leads on"),
+            Self::Dropped => f.write_str("dropped by its flows"),
             Self::NoActiveMember => f.write_str("no active member"),
             Self::NotJoined(bridge) => write!(f, "not joined with {bridge}"),
             Self::NoAnswer(next_hop) => write!(f, "no answer from {next_hop}"),
@@ -78,15 +85,17 @@ impl fmt::Display for Why {
     }
 }
 
-/// What keeps frames from passing an interface of OVS. Where the kernel has a device of it, that
-/// device tells of its link; of others, as those of DPDK, only OVS does.
-fn interface_block(interface: &OvsInterface) -> Option<Block> {
+/// What keeps frames from passing an interface of OVS, by its own row.
+fn interface_block(network: &Network<'_>, node: NodeId, interface: &OvsInterface) -> Option<Block> {
     if let Some(error) = &interface.error {
         return Some(Block { why: Why::Error, evidence: error.evidence });
     }
-    let link = interface.link_state.as_ref().filter(|link| link.value == "down");
-    let link = link.filter(|_| !interface.has_netdev() && interface.kind != "patch")?;
-    Some(Block { why: Why::NoCarrier, evidence: link.evidence })
+    if let Some(port) = interface.ofport.as_ref().filter(|port| port.value == -1) {
+        return Some(Block { why: Why::NoPort, evidence: port.evidence });
+    }
+    let link = interface.link_state.as_ref().filter(|link| link.value == "down")?;
+    let known = network.ovs_interface(node).is_some_and(|port| has_link(network, port));
+    known.then_some(Block { why: Why::NoCarrier, evidence: link.evidence })
 }
 
 impl<'a> Network<'a> {
@@ -101,7 +110,8 @@ impl<'a> Network<'a> {
             Some(NodeData::OvsInterface(interface)) => {
                 let by_switch = || self.switch_ports().block(node).cloned();
                 let by_carrier = || self.carrier_is_down(node);
-                let block = interface_block(interface).or_else(by_switch).or_else(by_carrier);
+                let block = interface_block(self, node, interface);
+                let block = block.or_else(by_switch).or_else(by_carrier);
                 Answer::Known(block)
             }
             Some(NodeData::OvsPort(port)) => {

@@ -249,6 +249,11 @@ impl Exits {
         }
     }
 
+    /// The exit that leads to a bridge.
+    pub(crate) fn to(&self, host: HostId, bridge: NodeId) -> Option<Exit> {
+        self.all.get(&host)?.iter().find(|exit| exit.bridge == bridge).copied()
+    }
+
     /// The exit that an interface of the integration bridge leads to.
     pub fn at(&self, host: HostId, interface: NodeId) -> Option<Exit> {
         self.all.get(&host)?.iter().find(|exit| exit.near == interface).copied()

@@ -12,15 +12,18 @@ use tapline_core::records::openflow::{OfPort, OfPortDesc};
 use tapline_core::records::ovs::{OvsColumn, OvsRow};
 use tapline_core::records::{Batch, Field};
 use tapline_core::span::Evidence;
-use tapline_topology::NodeId;
+use tapline_topology::graph::OvsInterface;
+use tapline_topology::{NodeId, names};
 
 use super::{Block, Why};
-use crate::Network;
+use crate::{Item, Network};
 
 /// What stops interfaces and ports of OVS bridges.
 #[derive(Debug, Default)]
 pub struct SwitchPorts {
     blocks: BTreeMap<NodeId, Block>,
+    /// Ports that exchange no frames with other such ports, and what says so.
+    protected: BTreeMap<NodeId, Evidence>,
 }
 
 impl SwitchPorts {
@@ -37,6 +40,12 @@ impl SwitchPorts {
                 let OvsRow::Port(port) = &row.row else { continue };
                 let node = network.topology.find_ovs_port(source.host, &port.name.value);
                 for column in &row.columns {
+                    if let Some(node) = node
+                        && column.name == "protected"
+                        && column.value.value == "true"
+                    {
+                        all.protected.insert(node, column.value.evidence(source.id));
+                    }
                     if let (Some(node), Some(state)) = (node, held(column)) {
                         let line = column.value.evidence(source.id);
                         all.note(node, Why::SpanningTree(state), line);
@@ -56,6 +65,14 @@ impl SwitchPorts {
         all
     }
 
+    /// What keeps a bridge from passing frames between two of its ports: both are `protected`
+    /// (ovs-vswitchd.conf.db(5)).
+    pub(crate) fn blocked_between(&self, from: NodeId, to: NodeId) -> Option<Block> {
+        self.protected.get(&from)?;
+        let evidence = *self.protected.get(&to)?;
+        Some(Block { why: Why::Isolated, evidence })
+    }
+
     /// What stops an interface or a port.
     pub fn block(&self, node: NodeId) -> Option<&Block> {
         self.blocks.get(&node)
@@ -70,10 +87,13 @@ impl SwitchPorts {
         let Some(interface) = network.topology.find_ovs_interface(source.host, name) else {
             return;
         };
-        // OVS sees devices that were moved to a namespace as down: of those the kernel tells.
-        let by_kernel = network.ovs_interface(interface).is_some_and(|port| port.data.has_netdev());
+        // OVS sees devices that were moved to a namespace as down: of those the kernel tells, and of
+        // patches and tunnels nobody.
+        let has_link = network.ovs_interface(interface).is_some_and(|port| has_link(network, port));
         for word in port.config.iter().chain(&port.state) {
-            if let Some(why) = stops(&word.value).filter(|why| !by_kernel || *why != Why::Down) {
+            if let Some(why) = stops(&word.value)
+                .filter(|why| has_link || !matches!(why, Why::Down | Why::NoCarrier))
+            {
                 self.note(interface, why, word.evidence(source.id));
             }
         }
@@ -89,6 +109,7 @@ impl SwitchPorts {
 fn stops(word: &str) -> Option<Why> {
     match word {
         "PORT_DOWN" => Some(Why::Down),
+        "LINK_DOWN" => Some(Why::NoCarrier),
         "NO_FWD" => Some(Why::NoForwarding),
         // `NO_RECV_STP` is about the frames of spanning tree alone.
         "NO_RECV" => Some(Why::NoReceiving),
@@ -98,6 +119,17 @@ fn stops(word: &str) -> Option<Why> {
         // OpenFlow 1.1 and later: by spanning tree, or by what stops the port otherwise.
         "BLOCKED" => Some(Why::SpanningTree("blocked".into())),
         _ => None,
+    }
+}
+
+/// Whether Open vSwitch knows best of the link of an interface: it is no device of the kernel, or a
+/// NIC of which the kernel's own list was not captured.
+pub(super) fn has_link(network: &Network<'_>, interface: Item<'_, OvsInterface>) -> bool {
+    match interface.kind.as_str() {
+        "" | "system" => {
+            network.device_of(interface.id).is_none() && names::is_nic(interface.name())
+        }
+        kind => kind.starts_with("dpdk"),
     }
 }
 

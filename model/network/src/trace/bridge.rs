@@ -292,7 +292,7 @@ impl<'a> Walk<'_, '_, 'a> {
                 }
                 return;
             }
-            if !self.leaves_untagged(bridge, to, vlan) {
+            if !vlans.leaves_untagged(vlan) {
                 way.packet.frame.push_tag();
                 way.packet.frame.set_vlan(vlan);
             }
@@ -339,7 +339,7 @@ impl<'a> Walk<'_, '_, 'a> {
                 self.lost(&mut way, Outcome::Blackholed, reason, place, evidence);
                 return;
             }
-            if !self.leaves_untagged(bridge, bridge.id, vlan) {
+            if !vlans.leaves_untagged(vlan) {
                 way.packet.frame.push_tag();
                 way.packet.frame.set_vlan(vlan);
             }
@@ -356,23 +356,6 @@ impl<'a> Walk<'_, '_, 'a> {
             return;
         }
         self.hand_to_stack(way, bridge, from);
-    }
-
-    fn leaves_untagged(&self, bridge: Device<'a>, port: NodeId, vlan: u16) -> bool {
-        let name = self.name(port);
-        let mut texts = self
-            .network
-            .bridge_vlan_texts()
-            .filter(|(source, _)| source.host == bridge.host && source.netns == *bridge.netns());
-        texts.any(|(_, records)| {
-            records.iter().any(|record| {
-                let first = record.vid.as_ref().map_or(0, |vid| vid.value);
-                let last = record.vid_end.unwrap_or(first);
-                record.dev.value == name
-                    && (first..=last).contains(&vlan)
-                    && record.flags.iter().any(|flag| flag == "Untagged")
-            })
-        })
     }
 
     fn is_hairpin(&self, port: NodeId) -> bool {

@@ -16,14 +16,14 @@ pub(super) fn reason(why: &Why) -> Reason {
     match why {
         Why::Down => Reason::IfAdminDown,
         Why::NoCarrier | Why::NoActiveMember => Reason::IfNoCarrier,
-        Why::NoFlow => Reason::OfDrop,
+        Why::NoFlow | Why::Dropped => Reason::OfDrop,
         Why::NoForwarding | Why::NoReceiving => Reason::OfPortConfig,
         Why::NotJoined(_) => Reason::PatchPeerMissing,
         Why::SpanningTree(_) => Reason::StpBlocking,
         Why::NoAnswer(_) => Reason::NeighFailed,
         Why::Isolated => Reason::L2DeadEnd,
         Why::DeadVlan => Reason::DeadVlan,
-        Why::Error => Reason::OfOutputNonexistent,
+        Why::Error | Why::NoPort => Reason::OfOutputNonexistent,
         Why::Vlan(_) | Why::NoVlan => Reason::BridgeVlanNotMember,
     }
 }
@@ -239,7 +239,24 @@ impl<'a> Walk<'_, '_, 'a> {
         hop.input = Some(member.name().into());
         hop.output = Some(bond.name().into());
         self.hop(&mut way, &before, hop);
+        if let Some(evidence) = self.is_backup(member, bond) {
+            let (place, reason) = (self.place(member.id), Reason::BondBackup);
+            self.lost(&mut way, Outcome::Blackholed, reason, place, Some(evidence));
+            return;
+        }
         self.go(way, At::Receive(bond.id));
+    }
+
+    /// Whether a member waits in a bond of the mode `active-backup`, which drops what comes in by it
+    /// (`bond_should_deliver_exact_match`, drivers/net/bonding).
+    fn is_backup(&self, member: Device<'a>, bond: Device<'a>) -> Option<Evidence> {
+        let mode = self.network.nics().bond_mode(&bond)?;
+        let state = member.records.iter().find_map(|seen| {
+            let state = seen.record.slave_state.as_ref()?;
+            Some((state.value.to_ascii_lowercase(), state.evidence(seen.source)))
+        });
+        let (state, evidence) = state.filter(|_| mode.value == "active-backup")?;
+        (state == "backup").then_some(evidence)
     }
 
     /// It leaves the host.
@@ -276,7 +293,7 @@ impl<'a> Walk<'_, '_, 'a> {
         upper
             .into_iter()
             .filter_map(|(id, _)| self.network.netdev(id))
-            .find(|upper| upper.kind == NetdevKind::Vlan && vlan_of(*upper) == Some(vid))
+            .find(|upper| upper.kind == NetdevKind::Vlan && crate::l2::vlan_of(*upper) == Some(vid))
     }
 
     pub(super) fn upper_macvlans(&self, lower: NodeId) -> Vec<Device<'a>> {
@@ -313,12 +330,6 @@ impl<'a> Walk<'_, '_, 'a> {
 /// The MAC of a device.
 pub(super) fn mac_of(device: Device<'_>) -> Option<Mac> {
     device.mac.as_ref().map(|mac| mac.value)
-}
-
-/// The VLAN of a VLAN device.
-pub(super) fn vlan_of(device: Device<'_>) -> Option<u16> {
-    let mut data = device.data.records.iter();
-    data.find_map(|seen| Some(seen.record.kind_data.vlan.as_ref()?.id.value))
 }
 
 /// How sure an edge is, as a hop says it.

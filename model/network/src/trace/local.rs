@@ -18,6 +18,8 @@ const DHCP: u16 = 67;
 enum Listener {
     Here(Evidence),
     Nobody(Evidence),
+    /// The kernel would answer, and is set not to.
+    Silent(Evidence),
     /// One that hears what comes in through a VRF only where a setting allows it.
     Open(Need),
     Unknown,
@@ -48,7 +50,7 @@ impl Walk<'_, '_, '_> {
                 hop.cite(Some(*evidence));
                 Certainty::Proven
             }
-            Listener::Nobody(_) => Certainty::Proven,
+            Listener::Nobody(_) | Listener::Silent(_) => Certainty::Proven,
             Listener::Open(_) | Listener::Unknown => Certainty::Inferred,
         };
         hop.certainty = certainty;
@@ -63,6 +65,11 @@ impl Walk<'_, '_, '_> {
                 return;
             }
             let (outcome, reason) = (Outcome::Rejected, Reason::NoListener);
+            self.lost(&mut way, outcome, reason, place, Some(evidence));
+            return;
+        }
+        if let Listener::Silent(evidence) = listener {
+            let (outcome, reason) = (Outcome::Blackholed, Reason::EchoIgnored);
             self.lost(&mut way, outcome, reason, place, Some(evidence));
             return;
         }
@@ -125,8 +132,10 @@ impl Walk<'_, '_, '_> {
                 }
             }
             let args = source.command.args().join(" ");
-            // A listing of all sockets, or of those that listen, of both protocols.
-            let all = source.command.program() == "ss" && args.contains('a')
+            // A listing of all sockets, or of those that listen, of both protocols. Of `netstat`
+            // others are no whole texts.
+            let all = source.command.program() == "netstat"
+                || source.command.program() == "ss" && args.contains('a')
                 || args.contains('l') && args.contains('t') && args.contains('u');
             if whole && all {
                 searched = Some(crate::flows::first_line(self.network, source.id));
@@ -188,6 +197,15 @@ impl Walk<'_, '_, '_> {
     }
 
     fn answers_itself(&self, pass: &Pass, packet: &Packet) -> Listener {
+        let key = match packet.protocol() {
+            Some(1) => Some("net.ipv4.icmp_echo_ignore_all"),
+            Some(58) => Some("net.ipv6.icmp.echo_ignore_all"),
+            _ => None,
+        };
+        let set = key.and_then(|key| self.setting(pass.host, &pass.netns, key));
+        if let Some(set) = set.filter(|set| set.value == 1 && !packet.established) {
+            return Listener::Silent(set.evidence);
+        }
         let own = self.own_destination(pass, packet);
         own.map_or(Listener::Unknown, |own| Listener::Here(own.1))
     }
@@ -196,6 +214,9 @@ impl Walk<'_, '_, '_> {
 /// Whether a socket takes packets for a port.
 fn takes(socket: &Socket, protocol: &str, port: u16, packet: &Packet) -> bool {
     let of = socket.protocol.as_ref().map_or("", |of| of.value.as_str());
+    if let Some(peer) = &socket.peer {
+        return of.starts_with(protocol) && is_connected(socket, &peer.value, packet);
+    }
     let listens = match protocol {
         "tcp" => socket.state.as_ref().is_some_and(|state| state == "LISTEN"),
         _ => socket.state.as_ref().is_none_or(|state| state == "UNCONN"),
@@ -211,8 +232,32 @@ fn takes(socket: &Socket, protocol: &str, port: u16, packet: &Packet) -> bool {
     let address = socket.address.value.as_str();
     let address = address.trim_start_matches('[').trim_end_matches(']');
     let address = address.split('%').next().unwrap_or(address);
-    let any = matches!(address, "*" | "0.0.0.0" | "::" | "");
+    let v4 = packet.destination().map(|to| to.is_ipv4());
+    let any = match address {
+        "0.0.0.0" => v4 != Some(false),
+        // `ss` prints `*` for a socket of both families, `[::]` for one of IPv6 alone; `netstat`
+        // prints `::` for either.
+        "::" => v4 != Some(true) || !socket.address.value.starts_with('['),
+        "*" | "" => true,
+        _ => false,
+    };
     let named = address.parse().ok() == packet.destination();
     let broadcast = packet.is_multicast() == Some(true);
     on_port && (any || named || broadcast)
+}
+
+/// Whether a socket is connected with the sender of a packet.
+fn is_connected(socket: &Socket, peer: &str, packet: &Packet) -> bool {
+    let end = |address: &str, port: &str| {
+        let address = address.trim_start_matches('[').trim_end_matches(']');
+        let address = address.split('%').next().unwrap_or(address);
+        let ip = address.parse::<std::net::IpAddr>().ok()?;
+        // `::ffff:192.0.2.1`: a socket of IPv6 that serves IPv4.
+        Some((ip.to_canonical(), port.parse::<u16>().ok()?))
+    };
+    let here = end(&socket.address.value, &socket.port.value);
+    let there = peer.rsplit_once(':').and_then(|(address, port)| end(address, port));
+    let to = packet.destination().zip(packet.destination_port());
+    let from = packet.source().zip(packet.source_port());
+    here.is_some() && here == to && there.is_some() && there == from
 }

@@ -6,9 +6,9 @@ use tapline_topology::NodeId;
 use tapline_topology::graph::{OvsBridge, OvsPort};
 
 use crate::defs::DEAD_VLAN;
+use crate::ovs_switches::Switch;
 use crate::{Item, Network};
 
-use super::switches::Switch;
 use super::{Certainty, Packet, Reason};
 
 /// What becomes of a packet.

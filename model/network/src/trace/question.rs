@@ -147,11 +147,12 @@ impl Tracer<'_, '_> {
                 Some(ip) => self.gateway_of(nic, ip),
                 None => self.router_near(nic),
             };
-            let Some((ip, device, _)) = gateway else {
-                return Err(EndError::Nothing("the guest's gateway".to_owned()));
-            };
-            goal = Some(Goal::Address { ip, targets: vec![Target::Device(device)], near: true });
-            packet.set_destination(Some(ip));
+            // Where it is not known, what the guest sends is not known either: the answer is open.
+            let targets = gateway.iter().map(|(_, device, _)| Target::Device(*device)).collect();
+            let ip = gateway.map(|(ip, _, _)| ip);
+            let nobody = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+            goal = Some(Goal::Address { ip: ip.unwrap_or(nobody), targets, near: true });
+            packet.set_destination(ip);
         }
         if question.packet.is_none() {
             if packet.source().is_none() && goal != Some(Goal::Dhcp) {

@@ -4,7 +4,7 @@ use tapline_topology::{EdgeKind, NodeId, Topic, names};
 
 use crate::uplink;
 
-use super::device::{Device, certainty, line, mac_of, vlan_of};
+use super::device::{Device, certainty, line, mac_of};
 use super::frames::Hook;
 use super::{At, Outcome, Reason, Walk, Way};
 
@@ -177,7 +177,7 @@ impl<'a> Walk<'_, '_, 'a> {
 
     pub(super) fn send_vlan(&mut self, mut way: Way, device: Device<'a>) {
         let lower = self.network.topology.out(device.id, EdgeKind::StackedOn);
-        let vid = vlan_of(device);
+        let vid = crate::l2::vlan_of(device);
         let (Some(vid), Some((lower, _))) = (vid, lower.first()) else {
             let place = self.place(device.id);
             let needs = vec![Topic::LinkDetails.command(device.netns())];

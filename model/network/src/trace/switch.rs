@@ -10,11 +10,11 @@ use tapline_topology::{EdgeKind, NodeId};
 use crate::flow::{self, Limits, Sink, Stop};
 use crate::l2::Why;
 use crate::near::Near;
+use crate::ovs_switches::Switch;
 use crate::{Item, flows};
 
 use super::normal::{self, Normal};
 use super::switch_words::{deciding, doubtful, drop_reason, path_words};
-use super::switches::Switch;
 use super::{
     Certainty, Considered, Doubt, End, FlowDetails, Hop, Kind, Nearest, Outcome, Packet, Place,
     Reason, Walk, Way,
@@ -57,7 +57,7 @@ impl<'a> Walk<'_, '_, 'a> {
             self.lost(&mut way, Outcome::Blackholed, reason, place, Some(block.evidence));
             return;
         }
-        let switch = self.tracer.switches().of(bridge.id);
+        let switch = self.network.ovs_switches().of(bridge.id);
         let number = switch.numbers.get(&node).copied();
         let tunnel = TunnelFields::of(&way.packet);
         way.packet.frame.enter(number.unwrap_or(u32::MAX));
@@ -191,8 +191,8 @@ impl<'a> Walk<'_, '_, 'a> {
             let mut packet = Packet { frame: effect.packet.clone(), ..way.packet.clone() };
             packet.frame.tracked.clear();
             let evidence = self
-                .tracer
-                .switches()
+                .network
+                .ovs_switches()
                 .of(bridge.id)
                 .source
                 .map(|source| Evidence { source, span: effect.action });

@@ -2,9 +2,9 @@
 use tapline_core::span::Evidence;
 
 use crate::flow;
+use crate::ovs_switches::Switch;
 
 use super::Reason;
-use super::switches::Switch;
 
 /// The flows that decide that a packet is dropped: the last, and the one that led there.
 pub(super) fn deciding<'p, 'a>(

@@ -2,6 +2,8 @@
 //! host, which must have an end that leads back.
 use std::net::IpAddr;
 
+use tapline_core::capture::HostId;
+use tapline_core::records::Field;
 use tapline_core::records::openflow::OfField;
 use tapline_topology::graph::{Confidence, Netdev, NetdevKind, NodeData, TunnelEndpoint};
 use tapline_topology::{EdgeKind, NodeId, Topic};
@@ -114,6 +116,9 @@ impl<'a> Walk<'_, '_, 'a> {
         }
         self.hop(&mut way, &before, hop);
         way.packet = outer(&way.packet, endpoint, key, to, overhead);
+        if self.is_cut_on_the_way(endpoint) {
+            way.packet.size = None;
+        }
         let pass = Pass::own(endpoint.host, netns);
         if self.in_userspace(endpoint)
             && let (Some(device), Some(first)) = (device, devices.first())
@@ -137,6 +142,15 @@ impl<'a> Walk<'_, '_, 'a> {
         let bridge =
             interface.and_then(|port| self.network.bridge_called(port.host, &port.data.bridge));
         bridge.is_some_and(|bridge| !defs::is_kernel_datapath(bridge.data))
+    }
+
+    /// Whether the packets around others may be cut into fragments: a VXLAN or Geneve device of the
+    /// kernel forbids it only with `df set` or `df inherit` (ip-link(8)).
+    fn is_cut_on_the_way(&self, endpoint: Item<'a, TunnelEndpoint>) -> bool {
+        let Some(device) = self.network.netdev(endpoint.data.owner) else { return false };
+        let df = device.records.iter().find_map(|seen| Field::find(&seen.record.other, "df"));
+        matches!(endpoint.data.kind.as_str(), "vxlan" | "geneve")
+            && df.is_none_or(|df| df.value == "unset")
     }
 
     /// A device of the kernel that is a tunnel sends a frame.
@@ -229,6 +243,10 @@ impl<'a> Walk<'_, '_, 'a> {
             self.arrive_at(way, far_end, Confidence::Inferred);
             return;
         }
+        if let Some(far_end) = host.and_then(|host| self.hears_anybody(endpoint, &inner, host)) {
+            self.arrive_at(way, far_end, Confidence::Inferred);
+            return;
+        }
         if let Some(host) = host {
             let place = Place { host: Some(host), ..Place::default() };
             let reason = Reason::TunnelNoReverse;
@@ -253,6 +271,26 @@ impl<'a> Walk<'_, '_, 'a> {
         way.packet.frame.set(OfField::TunDst, Value::of(ip_number(to)));
         let certainty = Certainty::Proven;
         self.arrive(&mut way, Outcome::LeavesCapture, place, reached, certainty, evidence);
+    }
+
+    /// A VXLAN device of the kernel on a host that takes the packet of a tunnel, whoever it sends to
+    /// itself: it looks at the port and the VNI alone (`vxlan_vs_find`, drivers/net/vxlan).
+    fn hears_anybody(
+        &self,
+        endpoint: Item<'a, TunnelEndpoint>,
+        inner: &Inner,
+        host: HostId,
+    ) -> Option<Item<'a, TunnelEndpoint>> {
+        let network = self.network;
+        let vni = inner.key.filter(|_| endpoint.data.kind == "vxlan")?;
+        let takes = |far: &Item<'a, TunnelEndpoint>| {
+            let key = far.data.key.as_ref().and_then(|key| key.value.parse::<u64>().ok());
+            far.data.kind == "vxlan"
+                && network.netdev(far.data.owner).is_some()
+                && key == Some(vni)
+                && port_of(*far) == port_of(endpoint)
+        };
+        network.tunnels_of(host).find(takes)
     }
 
     /// The packet of a tunnel arrives at the end on another captured host: by the device with the

@@ -149,6 +149,10 @@ words! {
         NotLocalNoForward: "not-local-no-forward",
         /// Nobody listens.
         NoListener: "no-listener",
+        /// A setting keeps the host from answering pings.
+        EchoIgnored: "echo-ignored",
+        /// A bond takes nothing from a member that it does not use.
+        BondBackup: "bond-backup",
         /// A BPF program decides.
         Ebpf: "ebpf",
         /// A datapath outside the kernel decides.
@@ -246,6 +250,8 @@ impl Reason {
             Self::HaStandby => "the router waits here; another node is the active one",
             Self::NotLocalNoForward => "it is for nobody here and is not forwarded",
             Self::NoListener => "nobody listens on the port",
+            Self::EchoIgnored => "the host is set not to answer pings",
+            Self::BondBackup => "the bond does not use this member",
             Self::Ebpf => "a BPF program decides, which is not modelled",
             Self::UserspaceDatapath => "a datapath outside the kernel decides",
             Self::Offload => "hardware decides",

@@ -245,6 +245,10 @@ impl<'a> Tree<'a> {
         let Some(record) = owner.and_then(|owner| self.records.get_mut(owner)) else {
             return refuse(line, "a bridge or port above this line");
         };
+        // A text that was cut off within its last line may have lost the end of the word.
+        if key == "type" && self.text.ends_with(line) && is_part_of_a_type(rest) {
+            return refuse(rest, "the type of an interface");
+        }
         let value = Cell::new(self.text, rest, Style::Notation);
         match value.fill(self.text, record, key) {
             Ok(()) => Ok(("", Read::Took(()))),
@@ -320,6 +324,33 @@ impl<'a> Tree<'a> {
         self.records.push(record);
         Ok(())
     }
+}
+
+/// Whether a word is the beginning of a type of interface, and none itself
+/// (ovs-vswitchd.conf.db(5), `type`).
+fn is_part_of_a_type(word: &str) -> bool {
+    const TYPES: &[&str] = &[
+        "bareudp",
+        "dpdk",
+        "dpdkvhostuser",
+        "dpdkvhostuserclient",
+        "erspan",
+        "geneve",
+        "gre",
+        "gtpu",
+        "internal",
+        "ip6erspan",
+        "ip6gre",
+        "lisp",
+        "patch",
+        "srv6",
+        "stt",
+        "system",
+        "tap",
+        "vxlan",
+    ];
+    let word = word.trim();
+    !TYPES.contains(&word) && TYPES.iter().any(|known| known.starts_with(word))
 }
 
 /// The device that OVS could not open or add, as `error: "could not open network device X (…)"`

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::need::EACH_NAMESPACE;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::NetnsNode;
 use tapline_topology::{Thing, Topic, names};
@@ -213,9 +214,9 @@ fn not_captured(
     if captured == 0 || blind.len() == 1 && captured > 1 {
         finding.at_most(Severity::Info);
     }
-    finding.next(
-        "for n in $(ip netns | cut -d' ' -f1); do ip netns exec $n ip -d address; ip netns exec $n ip route show table all; done",
-    );
+    finding.next(format!(
+        "{EACH_NAMESPACE} ip netns exec \"$n\" ip -d address </dev/null; ip netns exec \"$n\" ip route show table all </dev/null; done"
+    ));
 }
 
 fn not_listed(

@@ -1,5 +1,6 @@
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::need::EACH_NAMESPACE;
 use tapline_core::need::Need;
 use tapline_topology::graph::OvsInterface;
 use tapline_topology::{Presence, Topic, names};
@@ -113,6 +114,5 @@ fn report(
         finding.note("the host has namespaces without a name, which were not searched");
     }
     finding.next(format!("ovs-vsctl get interface {name} ofport error external_ids"));
-    finding
-        .next(format!("for n in $(ip netns | cut -d' ' -f1); do ip -n $n link show {name}; done"));
+    finding.next(format!("{EACH_NAMESPACE} ip -n \"$n\" link show {name} </dev/null; done"));
 }

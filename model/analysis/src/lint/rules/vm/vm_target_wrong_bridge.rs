@@ -186,6 +186,18 @@ fn same_bridge(ctx: &Ctx<'_>, nic: Item<'_, VmNic<'_>>, actual: &str, wanted: &s
     if device(actual).is_some_and(|it| device(wanted) == Some(it)) {
         return true;
     }
+    // A fake bridge is a port of the bridge that it is a VLAN of (ovs-vsctl(8), `add-br`): what is
+    // plugged into it is a port of that VLAN.
+    let tag_of = |port: &str| {
+        let port = ctx.topology.find_ovs_port(nic.host, port);
+        let port = port.and_then(|port| ctx.ovs_port(port)).filter(|port| port.bridge == actual)?;
+        port.tag.as_ref().map(|tag| tag.value)
+    };
+    let target = nic.data.target.as_ref().map(|target| target.value.as_str());
+    let is_fake = tag_of(wanted).is_some_and(|tag| target.and_then(tag_of) == Some(tag));
+    if is_fake && ctx.interface_called(nic.host, wanted).is_some_and(|own| own.kind == "internal") {
+        return true;
+    }
     // A trunk port has a bridge of its own, and so has each port where os-vif says so; a
     // hypervisor's firewall puts one in front.
     ["tbr-", "pb", "fwbr"].iter().any(|prefix| actual.starts_with(prefix))

@@ -14,28 +14,28 @@ use crate::{Item, Network, flow, flows};
 
 /// What is known of all OVS bridges.
 #[derive(Debug, Default)]
-pub(super) struct Switches<'a> {
+pub(crate) struct OvsSwitches<'a> {
     all: BTreeMap<NodeId, Switch<'a>>,
     nothing: OnceLock<Switch<'a>>,
 }
 
 /// What is known of one bridge.
 #[derive(Debug, Default)]
-pub(super) struct Switch<'a> {
+pub(crate) struct Switch<'a> {
     /// Its flows; `None` where they were not captured whole.
-    pub(super) tables: Option<flow::Tables<'a>>,
-    pub(super) source: Option<SourceId>,
+    pub(crate) tables: Option<flow::Tables<'a>>,
+    pub(crate) source: Option<SourceId>,
     /// Its interfaces by number.
-    pub(super) ports: BTreeMap<u32, NodeId>,
-    pub(super) numbers: BTreeMap<NodeId, u32>,
+    pub(crate) ports: BTreeMap<u32, NodeId>,
+    pub(crate) numbers: BTreeMap<NodeId, u32>,
     /// What it has learnt; `None` where that was not captured.
-    pub(super) fdb: Option<BTreeMap<(u16, Mac), (u32, Evidence)>>,
+    pub(crate) fdb: Option<BTreeMap<(u16, Mac), (u32, Evidence)>>,
     /// The interfaces of each port, in the order of the topology.
-    pub(super) bundles: Vec<(NodeId, Vec<NodeId>)>,
+    pub(crate) bundles: Vec<(NodeId, Vec<NodeId>)>,
 }
 
-impl<'a> Switches<'a> {
-    pub(super) fn new(network: &Network<'a>) -> Self {
+impl<'a> OvsSwitches<'a> {
+    pub(crate) fn new(network: &Network<'a>) -> Self {
         let mut all = BTreeMap::new();
         let mut groups: BTreeMap<(HostId, &str), Vec<_>> = BTreeMap::new();
         for (source, reading) in network.texts_of("of-group") {
@@ -86,7 +86,7 @@ impl<'a> Switches<'a> {
         Self { all, nothing: OnceLock::new() }
     }
 
-    pub(super) fn of(&self, bridge: NodeId) -> &Switch<'a> {
+    pub(crate) fn of(&self, bridge: NodeId) -> &Switch<'a> {
         self.all.get(&bridge).unwrap_or_else(|| self.nothing.get_or_init(Switch::default))
     }
 }
@@ -118,7 +118,7 @@ impl<'a> Switch<'a> {
         switch
     }
 
-    pub(super) fn line(&self, flow: &tapline_core::records::openflow::Flow) -> Option<Evidence> {
+    pub(crate) fn line(&self, flow: &tapline_core::records::openflow::Flow) -> Option<Evidence> {
         Some(Evidence { source: self.source?, span: flow.at })
     }
 }

@@ -1,0 +1,338 @@
+//! Frames on their way to the wire: in which VLAN they are, whether a bridge takes them and passes
+//! them on, and what flows of Open vSwitch do with them.
+use std::collections::BTreeSet;
+
+use tapline_core::ids::Mac;
+use tapline_topology::graph::{Netdev, OvsBridge, OvsPort};
+use tapline_topology::{EdgeKind, NodeId};
+
+use super::{Frame, Paths};
+use crate::Item;
+use crate::defs::DEAD_VLAN;
+use crate::l2::{self, Arriving, Block, Passage, Why};
+use crate::steps::{Step, Towards};
+
+impl<'t, 'a> Paths<'t, 'a> {
+    /// Whether a frame may go from one node to another.
+    pub(super) fn takes(&self, at: NodeId, node: NodeId, towards: Towards, frame: Frame) -> bool {
+        let network = self.network;
+        let Some(bridge) = network.ovs_bridge(at) else { return true };
+        let Some(port) = network.ovs_port(node) else { return true };
+        let integration = network.is_integration(at);
+        match towards {
+            Towards::Wire => {
+                if let Some(passage) = self.passage(frame) {
+                    // What a flow sends to a port goes out there whatever the VLANs of the port.
+                    let named = self.interfaces(node).any(|id| passage.outputs.contains_key(&id));
+                    if named || !passage.normal {
+                        return named;
+                    }
+                } else if let Some(program) = network.programs().of(at) {
+                    let sends = self.interfaces(node).any(|port| program.outputs.contains(&port));
+                    if !sends || !integration {
+                        return sends;
+                    }
+                }
+                if let Some(exits) = self.exits_of_datapath(frame) {
+                    return self.interfaces(node).any(|interface| exits.contains(&interface));
+                }
+                let Some(vlan) = frame.vlan else { return self.have_common_vlan(frame, port) };
+                let exit = self.interfaces(node).find_map(|id| network.exits().at(bridge.host, id));
+                match exit {
+                    Some(exit) if integration => {
+                        network.exits().of(bridge.host, vlan).contains(&exit)
+                            && l2::carries(port.data, vlan)
+                    }
+                    _ => l2::carries(port.data, vlan),
+                }
+            }
+            Towards::Guests => match (frame.through, l2::access_vlan(port.data)) {
+                (Some(from), Some(vlan)) if integration => {
+                    from == at || network.exits().may_carry(bridge.host, vlan, from)
+                }
+                _ => true,
+            },
+        }
+    }
+
+    /// Whether several of the exits of the integration bridge may be meant.
+    pub(super) fn is_open(&self, at: NodeId, frame: Frame, steps: &[Step<'_>]) -> bool {
+        let Some(bridge) = self.network.ovs_bridge(at) else { return false };
+        if !self.network.is_integration(at) || self.exits_of_datapath(frame).is_some() {
+            return false;
+        }
+        let exits = self.network.exits();
+        match frame.vlan {
+            Some(vlan) => exits.ways(bridge.host, vlan).are_several(),
+            None => steps.len() + exits.lost_of(bridge.host).len() > 1,
+        }
+    }
+
+    /// What stops a frame on the integration bridge: the bridge that carries its VLAN is not joined
+    /// with it.
+    pub(super) fn misses_exit(
+        &self,
+        node: NodeId,
+        towards: Towards,
+        frame: Frame,
+    ) -> Option<Block> {
+        let bridge = self.network.ovs_bridge(node).filter(|_| towards == Towards::Wire)?;
+        if !self.network.is_integration(node) || self.exits_of_datapath(frame).is_some() {
+            return None;
+        }
+        let lost = self.network.exits().ways(bridge.host, frame.vlan?).missed()?;
+        let name = self.network.topology.node(lost.bridge)?.name.clone();
+        Some(Block { why: Why::NotJoined(name), evidence: lost.evidence })
+    }
+
+    /// What keeps a frame from leaving a bridge by a port that leads to the wire: no flow sends to the
+    /// port, or it carries other VLANs.
+    pub(super) fn left_out(
+        &self,
+        at: NodeId,
+        node: NodeId,
+        towards: Towards,
+        frame: Frame,
+    ) -> Option<Block> {
+        let (bridge, port) = (self.network.ovs_bridge(at)?, self.network.ovs_port(node)?);
+        if towards == Towards::Guests {
+            return None;
+        }
+        if let Some(passage) = self.passage(frame) {
+            if !passage.normal {
+                return Some(Block { why: Why::NoFlow, evidence: passage.evidence });
+            }
+        } else if let Some(program) = self.network.programs().of(at)
+            && !self.interfaces(node).any(|interface| program.outputs.contains(&interface))
+        {
+            return Some(Block { why: Why::NoFlow, evidence: program.evidence });
+        }
+        let Some(vlan) = frame.vlan else {
+            let entry = self.network.ovs_port(frame.entry?)?;
+            let trunk =
+                entry.data.trunks.first().filter(|_| !self.have_common_vlan(frame, port))?;
+            return Some(Block { why: Why::Vlan(trunk.value), evidence: trunk.evidence });
+        };
+        let exits = self.network.exits();
+        let mut of_port = self.interfaces(node).filter_map(|id| exits.at(bridge.host, id));
+        let other = |exit| !exits.of(bridge.host, vlan).contains(&exit);
+        let is_other = self.network.is_integration(at) && of_port.next().is_some_and(other);
+        if self.exits_of_datapath(frame).is_some() || is_other || l2::carries(port.data, vlan) {
+            return None;
+        }
+        let tag = port.data.tag.as_ref().map(|tag| tag.evidence);
+        let evidence = tag.or_else(|| port.data.trunks.first().map(|trunk| trunk.evidence))?;
+        Some(Block { why: Why::Vlan(vlan), evidence })
+    }
+
+    /// What is known of the frame once it is at `node`.
+    pub(super) fn frame_at(
+        &mut self,
+        (from, at, node): (Option<NodeId>, NodeId, NodeId),
+        towards: Towards,
+        frame: Frame,
+    ) -> Frame {
+        let network = self.network;
+        match towards {
+            Towards::Guests => match network.ovs_bridge(node) {
+                Some(bridge) if !self.network.is_integration(node) => {
+                    Frame { through: Some(bridge.id), ..Frame::default() }
+                }
+                _ if network.is_integration(at) => Frame { through: Some(at), ..Frame::default() },
+                _ => frame,
+            },
+            Towards::Wire => {
+                if let (Some(port), Some(bridge)) = (network.ovs_port(at), network.ovs_bridge(node))
+                {
+                    return self.onto_bridge(from, port, bridge, frame);
+                }
+                if let (Some(bridge), Some(_)) = (network.ovs_bridge(at), network.ovs_port(node)) {
+                    let vlan = self.vlan_behind(bridge, node, frame);
+                    return Frame { vlan, ..Frame::default() };
+                }
+                match network.netdev(at).and_then(l2::vlan_of) {
+                    Some(vlan) if network.netdev(node).is_some() && !self.is_bridged(at, node) => {
+                        Frame { vlan: Some(vlan), ..frame }
+                    }
+                    _ => Frame { vlan: self.vlan_by_bridge(at, node, frame.vlan), ..frame },
+                }
+            }
+        }
+    }
+
+    /// What is known of a frame that comes onto an OVS bridge by a port.
+    fn onto_bridge(
+        &mut self,
+        from: Option<NodeId>,
+        port: Item<'a, OvsPort>,
+        bridge: Item<'a, OvsBridge>,
+        frame: Frame,
+    ) -> Frame {
+        let network = self.network;
+        let integration = network.is_integration(bridge.id);
+        let access = l2::access_vlan(port.data);
+        // What the host itself sends has no tag, unless a VLAN device gave it one; an access port
+        // takes nothing else.
+        let own = !integration && port.name() == bridge.name();
+        let wire = frame.vlan.or((own || access.is_some()).then_some(0));
+        let interface = from.filter(|from| network.ovs_interface(*from).is_some());
+        let interface = interface.or_else(|| self.interfaces(port.id).next());
+        let passage = interface.and_then(|interface| {
+            let arriving = Arriving { interface, vlan: wire, from: self.sender };
+            self.ask(bridge, arriving)
+        });
+        let vlan = match passage.and_then(|at| self.passages.get(at)) {
+            // NORMAL gives what has no tag the VLAN of the port.
+            Some(passage) => match passage.vlan {
+                Some(0) => access.or(Some(0)),
+                known => known,
+            },
+            None => {
+                let exits = network.exits();
+                let exit = exits.to(bridge.host, bridge.id).filter(|_| access.is_none());
+                match (exit, frame.vlan) {
+                    (Some(exit), Some(vlan)) => exits.vlan_behind(network, exit, vlan),
+                    _ if own && !network.is_plain(bridge.id) => None,
+                    _ => access.or(wire),
+                }
+            }
+        };
+        // A guest may tag what it sends by a port that takes tags.
+        let vlan = vlan.filter(|_| wire.is_some() || access.is_some());
+        Frame { vlan, entry: Some(port.id), through: None, passage }
+    }
+
+    /// Whether a device is a port of a Linux bridge.
+    fn is_bridged(&self, port: NodeId, bridge: NodeId) -> bool {
+        self.network.master(port).is_some_and(|master| master.id == bridge)
+    }
+
+    /// The VLAN of a frame behind a step: a Linux bridge that tells VLANs apart gives it that of the
+    /// port where it has none, and takes the tag away at some ports.
+    fn vlan_by_bridge(&self, at: NodeId, node: NodeId, vlan: Option<u16>) -> Option<u16> {
+        let network = self.network;
+        let vlans = |bridge: NodeId, port: NodeId| {
+            let bridge = network.netdev(bridge)?;
+            network.bridge_ports().vlans(port).filter(|_| network.filters_vlans(bridge))
+        };
+        if self.is_bridged(at, node) {
+            return match (vlans(node, at), vlan) {
+                (Some(vlans), Some(0)) => vlans.pvid,
+                _ => vlan,
+            };
+        }
+        if self.is_bridged(node, at) {
+            return match vlans(at, node) {
+                Some(vlans) if vlan.is_some_and(|vlan| vlans.leaves_untagged(vlan)) => Some(0),
+                _ => vlan,
+            };
+        }
+        vlan
+    }
+
+    fn ask(&mut self, bridge: Item<'a, OvsBridge>, arriving: Arriving) -> Option<usize> {
+        if let Some(known) = self.asked.get(&arriving) {
+            return *known;
+        }
+        let answer = l2::passage(self.network, bridge, arriving);
+        let at = answer.map(|passage| {
+            self.passages.push(passage);
+            self.passages.len() - 1
+        });
+        self.asked.insert(arriving, at);
+        at
+    }
+
+    fn passage(&self, frame: Frame) -> Option<&Passage> {
+        self.passages.get(frame.passage?)
+    }
+
+    /// Whether the flows of a bridge drop whatever comes in as a frame does, or NORMAL does since the
+    /// port is not in its VLAN.
+    pub(super) fn dropped(&self, node: NodeId, frame: Frame) -> Option<Block> {
+        self.network.ovs_bridge(node)?;
+        let passage = self.passage(frame);
+        if let Some(passage) = passage.filter(|passage| passage.is_drop()) {
+            return Some(Block { why: Why::Dropped, evidence: passage.evidence });
+        }
+        let is_normal = match passage {
+            Some(passage) => passage.outputs.is_empty(),
+            None => self.network.is_plain(node),
+        };
+        let vlan = frame.vlan.filter(|vlan| is_normal && *vlan != DEAD_VLAN)?;
+        let port =
+            self.network.ovs_port(frame.entry?).filter(|port| !l2::carries(port.data, vlan))?;
+        let evidence = port.data.trunks.first()?.evidence;
+        Some(Block { why: Why::Vlan(vlan), evidence })
+    }
+
+    /// Whether two trunks of an OVS bridge have a VLAN in common.
+    fn have_common_vlan(&self, frame: Frame, port: Item<'a, OvsPort>) -> bool {
+        let Some(entry) = frame.entry.and_then(|entry| self.network.ovs_port(entry)) else {
+            return true;
+        };
+        entry.data.trunks.is_empty()
+            || entry.data.trunks.iter().any(|trunk| l2::carries(port.data, trunk.value))
+    }
+
+    /// What keeps a Linux bridge that tells VLANs apart from taking a frame: the port, or the bridge
+    /// itself for a VLAN device on it, is not in the VLAN of the tag, or has none for frames without.
+    pub(super) fn refused_by_bridge(
+        &self,
+        at: NodeId,
+        node: NodeId,
+        tag: Option<u16>,
+    ) -> Option<Block> {
+        let network = self.network;
+        let bridge = network.netdev(node).filter(|bridge| network.filters_vlans(*bridge))?;
+        let is_port = network.master(at).is_some_and(|master| master.id == bridge.id);
+        let above = network.netdev(at).and_then(l2::vlan_of);
+        let (port, tag) = match (is_port, above) {
+            (true, _) => (at, tag?),
+            (false, above) => (node, above?),
+        };
+        let vlans = network.bridge_ports().vlans(port)?;
+        let evidence = vlans.evidence?;
+        let takes = match tag {
+            0 => vlans.pvid.is_some(),
+            vlan => vlans.contains(vlan),
+        };
+        (!takes).then_some(Block { why: Why::Vlan(tag), evidence })
+    }
+
+    /// The VLAN on the wire of a frame that leaves a bridge by a port, 0 without a tag.
+    fn vlan_behind(&self, bridge: Item<'a, OvsBridge>, port: NodeId, frame: Frame) -> Option<u16> {
+        let network = self.network;
+        let passage = self.passage(frame);
+        let named = passage.and_then(|passage| {
+            self.interfaces(port).find_map(|id| passage.outputs.get(&id).copied())
+        });
+        if let Some(named) = named {
+            return named;
+        }
+        let is_exit = self.interfaces(port).any(|id| network.exits().at(bridge.host, id).is_some());
+        let keeps = passage.is_some() || is_exit || network.is_plain(bridge.id);
+        let vlan = frame.vlan.filter(|_| keeps)?;
+        let untagged = l2::access_vlan(network.ovs_port(port)?.data) == Some(vlan);
+        Some(if untagged { 0 } else { vlan })
+    }
+
+    /// The MAC of the end that frames come from.
+    pub(super) fn sender_at(&self, start: NodeId) -> Option<Mac> {
+        if let Some(nic) = self.network.vm_nic(start) {
+            return nic.data.mac.as_ref().map(|mac| mac.value);
+        }
+        let device = self.network.netdev(start)?;
+        device.mac.as_ref().map(|mac| mac.value).filter(|_| !device.netns().is_root())
+    }
+
+    /// The interfaces by which OVN sends the packets of the port that a frame came in by.
+    pub(super) fn exits_of_datapath(&self, frame: Frame) -> Option<&'t BTreeSet<NodeId>> {
+        self.network.datapaths().exits_of(frame.entry?)
+    }
+
+    pub(super) fn interfaces(&self, port: NodeId) -> impl Iterator<Item = NodeId> + use<'t, 'a> {
+        let all = self.network.topology.into(port, EdgeKind::OvsInterfaceOf);
+        all.into_iter().map(|(id, _)| id)
+    }
+}
