@@ -319,7 +319,8 @@ impl Marks {
     ///   that an image was cloned: no NIC in common, and either two names, one time, or another
     ///   board. A machine whose NICs were all replaced keeps its name and was looked at twice.
     /// * Two NICs in common are one machine. One is not.
-    /// * One name is one machine where its NICs do not deny it.
+    /// * One name is one machine where its NICs do not deny it, and the name is none that every
+    ///   machine may have.
     pub fn compare(&self, other: &Self) -> Kinship {
         let equal = |a: &Option<Name>, b: &Option<Name>| a.is_some() && a == b;
         let differ = |a: &Option<Name>, b: &Option<Name>| a.is_some() && b.is_some() && a != b;
@@ -331,7 +332,8 @@ impl Marks {
             return Kinship::Two(Mark::SystemId);
         }
         let cleaned = self.cleaned || other.cleaned;
-        let one_name = !cleaned && equal(&self.name, &other.name);
+        let own_name = self.name.as_deref().is_some_and(|name| !is_anybodys(name));
+        let one_name = !cleaned && own_name && equal(&self.name, &other.name);
         let two_names = !cleaned && differ(&self.name, &other.name);
         let common = if cleaned { 0 } else { self.nics.intersection(&other.nics).count() };
         let known = |it: &Self| it.all_nics && !it.nics.is_empty();
@@ -458,6 +460,8 @@ mod tests {
             ("- - - - 1 -", "- - - - 1 -", Open),
             ("n - - - - -", "n - - - - -", One(Mark::Name)),
             ("n - - - 1 -", "n - - - 1 -", One(Mark::Name)),
+            ("localhost - - - 1 -", "localhost - - - 1 -", Open),
+            ("localhost - - - 1,2 -", "localhost - - - 1,2 -", One(Mark::Nics)),
             ("n - - - 1 -", "n - - - 2 -", Two(Mark::Nics)),
             ("n - - - 1 1", "n - - - 2 9", Open),
             ("n - - - - -", "m - - - - -", Open),

@@ -229,3 +229,125 @@ fn a_tunnel_is_not_known_to_send_where_routes_do_not_tell() {
         assert!(matches!(network.forwarding(tunnel.id), tapline_network::Answer::Unknown(_)));
     });
 }
+
+/// The host of neutron with the OpenFlow ports of `br-ex`: 1 is `phy-br-ex`, 2 is `eno2`.
+fn with_ports(text: &str) -> String {
+    let mut ports = String::new();
+    for (number, name) in [("1", "phy-br-ex"), ("2", "eno2"), ("LOCAL", "br-ex")] {
+        ports.push_str(&format!(
+            " {number}({name}): addr:aa:bb:cc:00:00:01\n     config:     0\n     state:      0\n     \
+             speed: 0 Mbps now, 0 Mbps max\n"
+        ));
+    }
+    let show = format!(
+        "root@h1:~# ovs-ofctl show br-ex
+OFPT_FEATURES_REPLY (xid=0x2): dpid:0000525400000103
+n_tables:254, n_buffers:0
+capabilities: FLOW_STATS TABLE_STATS PORT_STATS QUEUE_STATS ARP_MATCH_IP
+actions: output enqueue set_vlan_vid
+{ports}OFPT_GET_CONFIG_REPLY (xid=0x4): frags=normal miss_send_len=0
+"
+    );
+    text.trim_end().trim_end_matches("root@h1:~#").to_owned() + &show
+}
+
+#[test]
+fn flows_are_walked_for_what_comes_in() {
+    let old = "table=0, n_packets=0, n_bytes=0, priority=4,in_port=1,dl_vlan=2 actions=mod_vlan_vid:200,NORMAL";
+    // (flows of br-ex: table, priority and rest; options of the uplink; where the path ends)
+    let rows = [
+        (vec![(0, "4,in_port=1,dl_vlan=2 actions=mod_vlan_vid:200,NORMAL")], "", "eno2"),
+        (
+            vec![
+                (0, "4,in_port=9,dl_vlan=2 actions=mod_vlan_vid:200,NORMAL"),
+                (0, "2,in_port=1 actions=drop"),
+            ],
+            "",
+            "br-ex: dropped by its flows",
+        ),
+        (
+            vec![(0, "9,in_port=1 actions=drop"), (0, "4,in_port=1,dl_vlan=2 actions=NORMAL")],
+            "",
+            "br-ex: dropped by its flows",
+        ),
+        // Some of what comes in passes: whether a frame is of it is not asked here.
+        (
+            vec![
+                (0, "9,in_port=1,tcp actions=drop"),
+                (0, "0 actions=NORMAL"),
+                (0, "4,dl_vlan=2 actions=NORMAL"),
+            ],
+            "",
+            "eno2",
+        ),
+        (vec![(0, "4,dl_vlan=2 actions=resubmit(,7)"), (7, "1 actions=NORMAL")], "", "eno2"),
+        (
+            vec![(0, "4,dl_vlan=2 actions=resubmit(,7)"), (8, "1 actions=NORMAL")],
+            "",
+            "br-ex: dropped by its flows",
+        ),
+        (
+            vec![(0, "4,in_port=1,dl_vlan=2 actions=mod_vlan_vid:200,NORMAL")],
+            "trunks: [2]",
+            "eno2: does not carry VLAN 200",
+        ),
+        (
+            vec![(0, "4,in_port=1,dl_vlan=2 actions=set_queue:1,mod_vlan_vid:200,NORMAL")],
+            "trunks: [200]",
+            "eno2",
+        ),
+        (vec![(0, "4,in_port=1,dl_vlan=2 actions=output:2")], "trunks: [200]", "eno2"),
+        (vec![(0, "4,in_port=1,dl_vlan=2 actions=output:7")], "", "br-ex: dropped by its flows"),
+    ];
+    for (flows, options, end) in rows {
+        let new: Vec<String> = flows
+            .iter()
+            .map(|(table, flow)| format!("table={table}, n_packets=0, n_bytes=0, priority={flow}"))
+            .collect();
+        let new = new.join("\n cookie=0x1, duration=9s, ");
+        let mut text = changed(old, &new);
+        if !options.is_empty() {
+            let port = "        Port eno2\n";
+            text = text.replace(port, &format!("{port}            {options}\n"));
+        }
+        let shown = down(&with_ports(&text), "tapb");
+        assert_eq!(shown.last().map(String::as_str), Some(end), "{flows:?} {options}");
+    }
+}
+
+#[test]
+fn protected_ports_are_kept_apart() {
+    let show = "ovs-vsctl show
+5f0c9d5e-7a68-4a0f-9d2a-1d6a36f6a001
+    Bridge br0
+        Port eno1
+            Interface eno1
+        Port tapa
+            Interface tapa
+    ovs_version: \"2.17.0\"
+root@h1:~# ovs-vsctl list Port
+_uuid               : 11111111-7a68-4a0f-9d2a-1d6a36f6a001
+name                : eno1
+protected           : true
+
+_uuid               : 22222222-7a68-4a0f-9d2a-1d6a36f6a001
+name                : tapa
+protected           : true
+root@h1:~# ";
+    let ovs = "    openvswitch_slave\n";
+    let links = [
+        link(2, "eno1", "master ovs-system", ovs),
+        link(4, "tapa", "master ovs-system", &(TAP.to_owned() + ovs)),
+        link(7, "ovs-system", "", "    openvswitch\n"),
+    ];
+    let blocked = |text: &str| {
+        down(text, "tapa").into_iter().any(|hop| hop == "eno1: isolated from the port before")
+    };
+    let text = session(&links, show);
+    assert!(blocked(&text));
+    assert!(!blocked(&text.replacen(
+        "protected           : true",
+        "protected           : false",
+        1
+    )));
+}

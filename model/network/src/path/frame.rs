@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tapline_core::ids::Mac;
-use tapline_topology::graph::{Netdev, OvsBridge, OvsPort};
+use tapline_topology::graph::{OvsBridge, OvsPort};
 use tapline_topology::{EdgeKind, NodeId};
 
 use super::{Frame, Paths};
