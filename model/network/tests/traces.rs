@@ -1,0 +1,202 @@
+//! Traces over whole captures, as tables: what each guest and router reaches and how, what is lost
+//! with a thing, and what of the captured megaflows the flows explain. Each table is read against its
+//! capture when it changes.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+use std::fmt::Write as _;
+use std::path::Path;
+
+use tapline_capture::{Input, Options};
+use tapline_network::Network;
+use tapline_network::environment::Environment;
+use tapline_network::trace::{Hop, Question, Trace, Tracer};
+
+/// Answers questions of one capture.
+fn table(inputs: &[Input], questions: impl FnOnce(&Network<'_>) -> Vec<Question>) -> String {
+    let captured = tapline_capture::open(inputs, &Options::default()).unwrap();
+    let snapshot = tapline_formats::read(captured);
+    let topology = tapline_topology::build(&snapshot);
+    let environment = Environment::default();
+    let network = Network::new(&topology, None, &environment);
+    let tracer = Tracer::new(&network);
+    let mut out = String::new();
+    for question in questions(&network) {
+        let to = question.to.as_deref().unwrap_or("wherever it goes");
+        let more = [
+            question.packet.clone(),
+            question.dport.map(|port| format!("port {port}")),
+            question.size.map(|size| format!("{size} bytes")),
+            question.without.as_ref().map(|key| format!("without {key}")),
+        ];
+        let more: String = more.into_iter().flatten().map(|more| format!(", {more}")).collect();
+        writeln!(out, "{} → {to}{more}", question.from).unwrap();
+        match tracer.ask(&question) {
+            Ok(answered) => {
+                show(&mut out, &network, &answered.trace);
+                if let Some(before) = &answered.before {
+                    writeln!(out, " before: {}", yes(before.trace.verdict.reached)).unwrap();
+                }
+                if let Some(back) = &answered.reverse {
+                    writeln!(out, " back").unwrap();
+                    show(&mut out, &network, back);
+                }
+            }
+            Err(error) => writeln!(out, " no question: {error}").unwrap(),
+        }
+    }
+    for row in tracer.reach(None) {
+        let cells: Vec<String> = row
+            .cells
+            .iter()
+            .map(|(to, cell)| {
+                let reason = cell.reason.map_or("", |reason| reason.as_str());
+                let back = if cell.back { " back" } else { "" };
+                format!("{to} {} {reason}{back} at {}", yes(cell.reached), cell.at.words())
+            })
+            .collect();
+        let peers: Vec<String> = row
+            .peers
+            .iter()
+            .map(|peer| format!("{} {}", peer.vm, yes(peer.cell.reached)))
+            .collect();
+        writeln!(out, "reach {}: {}; peers {}", row.vm, cells.join(", "), peers.join(", "))
+            .unwrap();
+    }
+    let verified = tracer.verify();
+    writeln!(
+        out,
+        "megaflows {}: {} agree, {} do not, {} not compared",
+        verified.megaflows,
+        verified.agree,
+        verified.disagree.len(),
+        verified.skipped.len()
+    )
+    .unwrap();
+    out
+}
+
+fn yes(reached: Option<bool>) -> &'static str {
+    match reached {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "?",
+    }
+}
+
+fn show(out: &mut String, network: &Network<'_>, trace: &Trace) {
+    let verdict = &trace.verdict;
+    let reason = verdict.reason.map_or(String::new(), |reason| format!(" {}", reason.as_str()));
+    let mtu = verdict.mtu.as_ref().map_or(String::new(), |(mtu, _)| format!(", MTU {mtu}"));
+    writeln!(
+        out,
+        " {}: {}{reason} at {}, {}{mtu}",
+        yes(verdict.reached),
+        verdict.outcome,
+        verdict.place.words(),
+        verdict.certainty
+    )
+    .unwrap();
+    hops(out, network, "  ", &trace.hops);
+    for branch in &trace.branches {
+        let reason = branch.end.reason.map_or("", |reason| reason.as_str());
+        let (outcome, place) = (branch.end.outcome, branch.end.place.words());
+        writeln!(
+            out,
+            "  behind {}, {}: {outcome} {reason} at {place}",
+            branch.from_hop, branch.guard
+        )
+        .unwrap();
+    }
+    for next in &verdict.next {
+        writeln!(out, "  next: {}", next.need).unwrap();
+    }
+}
+
+fn hops(out: &mut String, network: &Network<'_>, indent: &str, hops: &[Hop]) {
+    for hop in hops {
+        let host = hop.place.host.map_or("", |host| network.hostname(host));
+        let names: Vec<&str> = [&hop.input, &hop.output]
+            .into_iter()
+            .map(|name| name.as_deref().unwrap_or(""))
+            .collect();
+        let mut words = format!("{indent}{host} {}→{} {}", names[0], names[1], hop.action);
+        for change in &hop.changes {
+            let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "?".to_owned());
+            let (before, after) = (shown(&change.before), shown(&change.after));
+            write!(words, " [{} {before} → {after}]", change.field).unwrap();
+        }
+        if !hop.vlans.is_empty() {
+            write!(words, " VLAN {:?}", hop.vlans).unwrap();
+        }
+        if let Some(vni) = hop.vni {
+            write!(words, " key {vni}").unwrap();
+        }
+        writeln!(out, "{words}, {}", hop.certainty).unwrap();
+    }
+}
+
+fn corpus(path: &str) -> Vec<Input> {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpus");
+    vec![Input::Path(corpus.join(path))]
+}
+
+/// From every guest and namespace to what each is asked for.
+fn usual(network: &Network<'_>) -> Vec<Question> {
+    let mut all = Vec::new();
+    for vm in network.vms() {
+        for to in ["gateway", "dhcp", "metadata", "outside"] {
+            let from = format!("vm:{}", vm.name());
+            all.push(Question {
+                from,
+                to: Some(to.to_owned()),
+                reverse: true,
+                ..Question::default()
+            });
+        }
+    }
+    for netns in network.namespaces().filter(|netns| !netns.netns().is_root()) {
+        let from = format!("ns:{}/{}", network.host_name(netns.host), netns.name());
+        all.push(Question { from, to: Some("outside".to_owned()), ..Question::default() });
+    }
+    all
+}
+
+#[test]
+fn neutron_nodes_of_a_pair() {
+    let text = table(&corpus("lab/two-hosts"), |network| {
+        let mut all = usual(network);
+        let vms: Vec<String> = network.vms().map(|vm| format!("vm:{}", vm.name())).collect();
+        for (from, to) in vms.iter().zip(vms.iter().rev()) {
+            let to = Some(to.clone());
+            let ask = |dport, size| Question {
+                from: from.clone(),
+                to: to.clone(),
+                dport,
+                size,
+                ..Question::default()
+            };
+            all.push(ask(Some(22), None));
+            all.push(ask(None, Some(1500)));
+            for (id, node) in network.topology.nodes() {
+                let name = node.name.as_str();
+                let taken = ["br-tun", "enp4s0f0", "vxlan-0a0a0a01"].contains(&name)
+                    || name.starts_with("qrouter-");
+                if let Some(key) = network.topology.key(id).filter(|_| taken) {
+                    let without = Some(key.to_string());
+                    all.push(Question { without, ..ask(None, None) });
+                }
+            }
+        }
+        all
+    });
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn neutron_node_with_faults() {
+    insta::assert_snapshot!(table(&corpus("lab/uml-faults"), usual));
+}
+
+#[test]
+fn neutron_node() {
+    insta::assert_snapshot!(table(&corpus("captures/node2"), usual));
+}
