@@ -301,12 +301,12 @@ impl<'a> Walk<'_, '_, 'a> {
         let netns = far.netns_of_underlay(self.network);
         let device = local.and_then(|ip| self.owns(far.host, netns, ip));
         let device = device.and_then(|owned| self.network.netdev(owned.0));
+        if device.is_some_and(|device| self.is_cut_below(device.id, 0)) || self.is_without(far.id) {
+            self.lost_in_gap(&mut way, self.tunnel_place(far));
+            return;
+        }
         if let Some(device) = device.filter(|_| !self.in_userspace(far)) {
             if !self.passes(&mut way, device.id) {
-                return;
-            }
-            if self.is_cut_below(device.id, 0) {
-                self.lost_in_gap(&mut way, self.tunnel_place(far));
                 return;
             }
             let pass = Pass { tunnel: Some((far.id, sure)), ..Pass::arriving(device, None) };

@@ -251,9 +251,14 @@ impl Walk<'_, '_, '_> {
             let ports = self.network.ovs_interfaces().filter(|port| {
                 port.host == interface.host && port.data.bridge == interface.data.bridge
             });
-            return all_cut(&uplinks(
-                ports.filter_map(|port| self.network.device_of(port.id)).collect(),
-            ));
+            let mut to_wire = ports
+                .filter_map(|port| Some((port.id, self.network.device_of(port.id)?)))
+                .filter(|(_, device)| uplink::is_uplink(device))
+                .peekable();
+            let is_cut = |(port, device): (NodeId, Item<'_, Netdev<'_>>)| {
+                self.is_without(port) || self.is_cut_below(device.id, depth + 1)
+            };
+            return to_wire.peek().is_some() && to_wire.all(is_cut);
         }
         match found.kind {
             NetdevKind::Bridge => all_cut(&uplinks(self.network.members(device))),
