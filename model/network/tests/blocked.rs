@@ -232,13 +232,13 @@ fn a_tunnel_is_not_known_to_send_where_routes_do_not_tell() {
 
 /// The host of neutron with the OpenFlow ports of `br-ex`: 1 is `phy-br-ex`, 2 is `eno2`.
 fn with_ports(text: &str) -> String {
-    let mut ports = String::new();
-    for (number, name) in [("1", "phy-br-ex"), ("2", "eno2"), ("LOCAL", "br-ex")] {
-        ports.push_str(&format!(
+    let ports = [("1", "phy-br-ex"), ("2", "eno2"), ("LOCAL", "br-ex")].map(|(number, name)| {
+        format!(
             " {number}({name}): addr:aa:bb:cc:00:00:01\n     config:     0\n     state:      0\n     \
              speed: 0 Mbps now, 0 Mbps max\n"
-        ));
-    }
+        )
+    });
+    let ports = ports.concat();
     let show = format!(
         "root@h1:~# ovs-ofctl show br-ex
 OFPT_FEATURES_REPLY (xid=0x2): dpid:0000525400000103

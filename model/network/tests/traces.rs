@@ -200,3 +200,30 @@ fn neutron_node_with_faults() {
 fn neutron_node() {
     insta::assert_snapshot!(table(&corpus("captures/node2"), usual));
 }
+
+#[test]
+fn nodes_of_ovn() {
+    insta::assert_snapshot!(table(&corpus("lab/ovn-healthy"), |network| {
+        let mut all = usual(network);
+        all.truncate(10);
+        all
+    }));
+}
+
+#[test]
+fn hypervisor_with_bonds_and_bridges() {
+    let text = include_str!("hypervisor.txt");
+    let inputs = [Input::Text("hypervisor.txt".into(), text.into())];
+    insta::assert_snapshot!(table(&inputs, |network| {
+        let mut all = usual(network);
+        let devices = network.netdevs().filter(|device| !device.stub && device.name() != "lo");
+        for device in devices {
+            for to in ["192.0.2.200", "198.51.100.7"] {
+                let (from, to, dport) = (device.name().to_owned(), Some(to.to_owned()), Some(443));
+                let src = "10.0.0.77".parse().ok();
+                all.push(Question { from, to, dport, src, ..Question::default() });
+            }
+        }
+        all
+    }));
+}
