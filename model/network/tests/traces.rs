@@ -27,8 +27,9 @@ fn table(inputs: &[Input], questions: impl FnOnce(&Network<'_>) -> Vec<Question>
             question.size.map(|size| format!("{size} bytes")),
             question.without.as_ref().map(|key| format!("without {key}")),
         ];
-        let more: String = more.into_iter().flatten().map(|more| format!(", {more}")).collect();
-        writeln!(out, "{} → {to}{more}", question.from).unwrap();
+        let asked = [format!("{} → {to}", question.from)].into_iter();
+        let asked: Vec<String> = asked.chain(more.into_iter().flatten()).collect();
+        writeln!(out, "{}", asked.join(", ")).unwrap();
         match tracer.ask(&question) {
             Ok(answered) => {
                 show(&mut out, &network, &answered.trace);
@@ -114,11 +115,8 @@ fn show(out: &mut String, network: &Network<'_>, trace: &Trace) {
 fn hops(out: &mut String, network: &Network<'_>, indent: &str, hops: &[Hop]) {
     for hop in hops {
         let host = hop.place.host.map_or("", |host| network.hostname(host));
-        let names: Vec<&str> = [&hop.input, &hop.output]
-            .into_iter()
-            .map(|name| name.as_deref().unwrap_or(""))
-            .collect();
-        let mut words = format!("{indent}{host} {}→{} {}", names[0], names[1], hop.action);
+        let [from, to] = [&hop.input, &hop.output].map(|name| name.as_deref().unwrap_or(""));
+        let mut words = format!("{indent}{host} {from}→{to} {}", hop.action);
         for change in &hop.changes {
             let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "?".to_owned());
             let (before, after) = (shown(&change.before), shown(&change.after));
