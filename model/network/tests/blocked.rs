@@ -351,3 +351,26 @@ root@h1:~# ";
         1
     )));
 }
+
+#[test]
+fn vxlan_that_knows_nobody_sends_nothing() {
+    let path = |options: &str, fdb: &str| {
+        let links = [
+            link(2, "eno1", "", ""),
+            link(3, "br0", "", common::BRIDGE),
+            link(4, "vnet0", "master br0", TAP),
+            link(5, "vx100", "master br0", &format!("    vxlan id 100 {options}dstport 4789\n")),
+        ];
+        let text = session(&links, &format!("bridge fdb show\n{fdb}root@h1:~# "));
+        down(&text, "vnet0").into_iter().find(|hop| hop.starts_with("vx100")).unwrap()
+    };
+    let own = "33:33:00:00:00:01 dev eno1 self permanent\n";
+    let dead = "vx100: no far end";
+    assert_eq!(path("dev eno1 ", own), dead);
+    assert_eq!(path("dev eno1 nolearning ", own), dead);
+    assert_eq!(path("remote 192.0.2.2 dev eno1 ", own), "vx100");
+    assert_eq!(path("group 239.1.1.1 dev eno1 ", own), "vx100");
+    assert_eq!(path("external dev eno1 ", own), "vx100");
+    let far = format!("{own}00:00:00:00:00:00 dev vx100 dst 192.0.2.2 self permanent\n");
+    assert_eq!(path("dev eno1 ", &far), "vx100");
+}

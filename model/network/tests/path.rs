@@ -205,6 +205,42 @@ root@h1:~# ";
     assert_eq!(shown, ["br-ex", "br-ex", "br-ex", "eno1", "eno1", "eno1"]);
 }
 
+#[test]
+fn device_that_was_moved_into_a_namespace_leads_to_what_it_stands_on() {
+    let inside = |device: &str, index: u32| {
+        format!(
+            "root@h1:~# ip netns exec blue ip -d address
+1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN group default qlen 1000
+    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00 promiscuity 0
+5: {device}@if{index}: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP group default qlen 1000
+    link/ether 52:54:00:00:00:66 brd ff:ff:ff:ff:ff:ff link-netnsid 0 promiscuity 0
+    macvlan mode bridge
+root@h1:~# "
+        )
+    };
+    let lo = "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN group default qlen 1000\n    \
+              link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00 promiscuity 0\n";
+    let hops = |links: &[String], index: u32| {
+        let text = session(links, "");
+        let text = text.trim_end().trim_end_matches("root@h1:~#").to_owned();
+        let text = text + &inside("mac0", index);
+        with_network(&text, |network| {
+            let blue = Netns::Named("blue".into());
+            let start = network.topology.find_netdev(HostId(0), &blue, "mac0").unwrap();
+            let nodes = Paths::new(network).down(start).nodes();
+            nodes
+                .iter()
+                .map(|id| network.topology.node(*id).unwrap().name.to_string())
+                .collect::<Vec<_>>()
+        })
+    };
+    let links = [lo.to_owned(), link(2, "eno1", "", "")];
+    assert_eq!(hops(&links, 2), ["eno1"]);
+    assert!(hops(&links, 7).is_empty(), "no captured namespace has this index");
+    // Without root it may be of root.
+    assert!(hops(&[link(2, "eno1", "", "")], 2).is_empty());
+}
+
 /// Words that break a text in interesting places.
 const WORDS: &[&str] =
     &["", "\n", "@", "@if2", "master br0 ", "vnet0", "type: patch", "options: {peer=p1}", "br-int"];

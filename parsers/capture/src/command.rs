@@ -27,6 +27,8 @@ pub(crate) struct Invocation {
     pub(crate) partial: Option<String>,
     /// The output went to a file: nothing of it is on the screen.
     pub(crate) elsewhere: bool,
+    /// What it complains of goes to a file: that nothing was printed tells nothing then.
+    pub(crate) hushed: bool,
     /// It ran once in each namespace: `ip -all netns exec`.
     pub(crate) everywhere: bool,
 }
@@ -44,11 +46,52 @@ impl Invocation {
 /// The commands of one line that print something, in order. Empty for what is no command line, or
 /// one whose output cannot be told apart, such as a loop.
 pub(crate) fn parse(line: &str) -> Vec<Invocation> {
+    parse_within(line, 0)
+}
+
+fn parse_within(line: &str, depth: u8) -> Vec<Invocation> {
+    if depth > DEEPEST {
+        return Vec::new();
+    }
+    if let Some(inner) = shell::group(line) {
+        return parse_within(inner, depth + 1);
+    }
     let Some(list) = shell::split(line) else { return Vec::new() };
+    if let [pipeline] = list.as_slice()
+        && let [stage] = pipeline.as_slice()
+        && let Some((script, host)) = script_of(&stage.words)
+    {
+        let mut all = parse_within(script, depth + 1);
+        // One command is taken out of its wrapping below.
+        if all.len() > 1 {
+            for one in &mut all {
+                one.host = one.host.take().or_else(|| host.clone());
+                one.elsewhere |= stage.elsewhere;
+                one.hushed |= stage.hushed;
+            }
+            return all;
+        }
+    }
     let all: Vec<_> = list.iter().filter_map(|list| pipeline(list)).collect();
     // A command that prints nothing does not matter to the others.
     let loud = all.iter().filter(|it| !is_silent(it)).cloned().collect::<Vec<_>>();
     if loud.is_empty() { all } else { loud }
+}
+
+/// Lines within lines: `sh -c "sh -c '…'"`.
+const DEEPEST: u8 = 8;
+
+/// The commands that a shell or another host is given in one word, and that host.
+fn script_of(words: &[String]) -> Option<(&str, Option<String>)> {
+    let (script, before) = words.split_last()?;
+    let (last, wrapping) = before.split_last()?;
+    if is_c(last) && matches!(base(wrapping.last()?), "bash" | "sh" | "zsh" | "dash") {
+        return Some((script, None));
+    }
+    let is_ssh = wrapping.iter().any(|word| base(word) == "ssh");
+    let host = last.rsplit('@').next().unwrap_or(last);
+    (is_ssh && !last.starts_with('-') && script.contains(' '))
+        .then(|| (&**script, Some(host.to_owned())))
 }
 
 /// The only command of a line; several together cannot be told apart.
@@ -62,6 +105,7 @@ fn pipeline(stages: &[shell::Stage]) -> Option<Invocation> {
     let (first, rest) = stages.split_first()?;
     let mut found = unwrap(&first.words)?;
     found.elsewhere |= first.elsewhere;
+    found.hushed |= first.hushed;
     for stage in rest {
         match stage.words.first().map(|word| base(word))? {
             "cat" | "less" | "more" | "most" | "tee" | "column" | "json_pp" | "sudo"
@@ -177,6 +221,7 @@ fn rejoin(words: &[String], outer: Invocation) -> Option<Invocation> {
         netns: if inner.netns.is_root() { outer.netns } else { inner.netns },
         partial: inner.partial.or(outer.partial),
         elsewhere: inner.elsewhere || outer.elsewhere,
+        hushed: inner.hushed || outer.hushed,
         everywhere: inner.everywhere || outer.everywhere,
         command: inner.command,
     })
@@ -458,8 +503,28 @@ mod tests {
         assert_eq!(parse_one("ip a | less").unwrap().partial, None);
         assert!(parse_one("ip a > /tmp/x").unwrap().elsewhere);
         assert!(!parse_one("ip a 2>/dev/null").unwrap().elsewhere);
+        assert!(parse_one("ip a 2>/dev/null").unwrap().hushed);
+        assert!(parse_one("ip a &>/dev/null").unwrap().hushed);
+        assert!(!parse_one("ip a 2>&1").unwrap().hushed);
         assert!(parse_one("ip -o l | awk '{print $2}'").is_none());
         assert_eq!(parse("ip a; ip r").len(), 2);
+        for line in [
+            "(ip a; ip r) 2>&1",
+            "{ ip a; ip r; }",
+            "sudo bash -c 'ip a; ip r'",
+            "( ip a && ip r )",
+        ] {
+            let all: Vec<_> = parse(line).iter().map(|one| one.command.to_string()).collect();
+            assert_eq!(all, ["ip a", "ip r"], "{line}");
+        }
+        let over = parse("ssh -t root@cmp1 'ip a; ip r'");
+        assert_eq!(
+            over.iter().map(|one| one.host.as_deref()).collect::<Vec<_>>(),
+            [Some("cmp1"); 2]
+        );
+        // However deep it goes, it ends.
+        parse(&"(".repeat(100_000));
+        parse(&"sh -c ".repeat(10_000));
         assert!(parse("for i in 1 2; do ip a; done").is_empty());
         assert!(parse_one("ip -all netns exec ip a").unwrap().everywhere);
     }

@@ -103,8 +103,8 @@ fn value_after(bytes: &[u8]) -> Option<String> {
     is_id(&id).then_some(id)
 }
 
-/// What `date` or `timedatectl` printed. A time of another zone than UTC is taken as it stands: it
-/// is compared with times of the same machine only.
+/// What `date` or `timedatectl` printed. A time of a zone whose name means several, or is not known,
+/// is taken as it stands: it is compared with times of the same machine only.
 pub(crate) fn date(command: &Command, text: &str) -> Option<Moment> {
     let epoch = |text: &str| {
         let format = registry::by_command(command)?;
@@ -126,7 +126,45 @@ pub(crate) fn date(command: &Command, text: &str) -> Option<Moment> {
     };
     let words = text.lines().next()?.split_whitespace();
     let words: Vec<&str> = words.map(|word| if is_zone(word) { "UTC" } else { word }).collect();
-    epoch(&words.join(" ")).map(Moment::at)
+    let ahead = text.lines().next()?.split_whitespace().find_map(ahead_of_utc).unwrap_or(0);
+    epoch(&words.join(" ")).map(|epoch| Moment::at(epoch - ahead))
+}
+
+/// Seconds that a zone is ahead of UTC: `+0530`, `-03`, `CEST`.
+fn ahead_of_utc(zone: &str) -> Option<i64> {
+    // Only names that mean one zone: `CST` is Chicago's and China's.
+    const HOURS: &[(&str, i64)] = &[
+        ("AEDT", 11),
+        ("AEST", 10),
+        ("CEST", 2),
+        ("CET", 1),
+        ("EDT", -4),
+        ("EEST", 3),
+        ("EET", 2),
+        ("EST", -5),
+        ("GMT", 0),
+        ("JST", 9),
+        ("KST", 9),
+        ("MDT", -6),
+        ("MSK", 3),
+        ("MST", -7),
+        ("PDT", -7),
+        ("PST", -8),
+        ("WEST", 1),
+        ("WET", 0),
+    ];
+    if let Some((_, hours)) = HOURS.iter().find(|(name, _)| *name == zone) {
+        return Some(hours * 3600);
+    }
+    let digits = zone.strip_prefix(['+', '-'])?;
+    let sign = if zone.starts_with('-') { -1 } else { 1 };
+    let number = |from: usize, to: usize| digits.get(from..to)?.parse::<i64>().ok();
+    let (hours, minutes) = match digits.len() {
+        2 => (number(0, 2)?, 0),
+        4 => (number(0, 2)?, number(2, 4)?),
+        _ => return None,
+    };
+    (hours < 15 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
 }
 
 /// Seconds since the epoch as a moment.
@@ -254,9 +292,11 @@ mod tests {
         let command = Command::new("date");
         for (text, shown) in [
             ("Wed Mar  4 10:00:00 UTC 2026\n", Some("2026-03-04 10:00")),
-            ("Wed Mar  4 10:00:00 CET 2026\n", Some("2026-03-04 10:00")),
-            ("Wed Mar  4 10:00:00 AM CEST 2026\n", Some("2026-03-04 10:00")),
-            ("Wed Mar  4 10:00:00 +03 2026\n", Some("2026-03-04 10:00")),
+            ("Wed Mar  4 10:00:00 CET 2026\n", Some("2026-03-04 09:00")),
+            ("Wed Mar  4 10:00:00 AM CEST 2026\n", Some("2026-03-04 08:00")),
+            ("Wed Mar  4 10:00:00 +03 2026\n", Some("2026-03-04 07:00")),
+            ("Wed Mar  4 10:00:00 -0330 2026\n", Some("2026-03-04 13:30")),
+            ("Wed Mar  4 10:00:00 CST 2026\n", Some("2026-03-04 10:00")),
             ("bash: date: command not found\n", None),
         ] {
             assert_eq!(

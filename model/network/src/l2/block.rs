@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use tapline_core::Name;
 use tapline_core::ids::Netns;
+use tapline_core::records::Field;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{Netdev, NetdevKind, OvsInterface};
 use tapline_topology::{EdgeKind, NodeData, NodeId, Topic};
@@ -55,6 +56,8 @@ pub enum Why {
     NotJoined(Name),
     /// The far end of a tunnel, or the router on the way to it, did not answer.
     NoAnswer(IpAddr),
+    /// A tunnel that knows nobody to send to.
+    NoFarEnd,
     /// The bridge tells VLANs apart, and the port is in none.
     NoVlan,
     /// The bridge tells VLANs apart, and the VLAN of the frames, 0 for none, is not one of the port.
@@ -78,6 +81,7 @@ impl fmt::Display for Why {
             Self::NoActiveMember => f.write_str("no active member"),
             Self::NotJoined(bridge) => write!(f, "not joined with {bridge}"),
             Self::NoAnswer(next_hop) => write!(f, "no answer from {next_hop}"),
+            Self::NoFarEnd => f.write_str("no far end"),
             Self::NoVlan => f.write_str("in no VLAN"),
             Self::Vlan(0) => f.write_str("does not carry frames without a tag"),
             Self::Vlan(vlan) => write!(f, "does not carry VLAN {vlan}"),
@@ -169,6 +173,9 @@ impl<'a> Network<'a> {
         if let Some(evidence) = self.sends_by_no_member(device) {
             return Answer::Known(Some(Block { why: Why::NoActiveMember, evidence }));
         }
+        if let Some(evidence) = self.has_no_far_end(device) {
+            return Answer::Known(Some(Block { why: Why::NoFarEnd, evidence }));
+        }
         let is_port =
             self.master(device.id).is_some_and(|master| master.kind == NetdevKind::Bridge);
         if is_port && !self.is_disputed(device.id) {
@@ -182,6 +189,40 @@ impl<'a> Network<'a> {
             }
         }
         Answer::Known(None)
+    }
+
+    /// Whether a VXLAN device of the kernel knows nobody to send to: it has neither a far end nor a
+    /// group, and a whole forwarding table has no entry with one (`vxlan_xmit`, drivers/net/vxlan).
+    fn has_no_far_end(&self, device: Item<'a, Netdev<'a>>) -> Option<Evidence> {
+        if device.kind != NetdevKind::Tunnel {
+            return None;
+        }
+        let evidence = device.records.iter().find_map(|seen| {
+            let kind = seen.record.kind.as_ref().filter(|kind| kind.value == "vxlan")?;
+            let tunnel = seen.record.kind_data.tunnel.as_ref()?;
+            (!tunnel.external && tunnel.remote.is_none()).then(|| kind.evidence(seen.source))
+        })?;
+        let mut is_whole = false;
+        for (source, entries) in self.fdb_texts() {
+            if source.host != device.host || source.netns != *device.netns() {
+                continue;
+            }
+            let mut of_device = entries
+                .iter()
+                .filter(|entry| entry.dev.as_ref().is_some_and(|dev| dev.value == device.name()));
+            if of_device
+                .any(|entry| entry.dst.is_some() || Field::find(&entry.other, "nhid").is_some())
+            {
+                return None;
+            }
+            let all = !source
+                .command
+                .args()
+                .iter()
+                .any(|word| matches!(word.as_str(), "br" | "dev" | "brport"));
+            is_whole |= all && self.topology.snapshot.completeness(source.id).is_complete();
+        }
+        is_whole.then_some(evidence)
     }
 
     /// Whether a port of a Linux bridge that tells VLANs apart is in none.

@@ -21,6 +21,7 @@ pub(super) fn reason(why: &Why) -> Reason {
         Why::NotJoined(_) => Reason::PatchPeerMissing,
         Why::SpanningTree(_) => Reason::StpBlocking,
         Why::NoAnswer(_) => Reason::NeighFailed,
+        Why::NoFarEnd => Reason::TunnelNoRoute,
         Why::Isolated => Reason::L2DeadEnd,
         Why::DeadVlan => Reason::DeadVlan,
         Why::Error | Why::NoPort => Reason::OfOutputNonexistent,

@@ -32,6 +32,10 @@ impl Walk<'_, '_, '_> {
             self.leave_outer(way, far, sure);
             return;
         }
+        if way.packet.inner.is_some() {
+            self.take_outer(way, &pass);
+            return;
+        }
         let place = self.place_of(&pass);
         let Some(input) = pass.input else { return };
         let before = way.packet.clone();

@@ -6,8 +6,8 @@ use tapline_core::ids::Mac;
 use tapline_core::need::Need;
 use tapline_core::records::neigh::Neighbour;
 use tapline_core::span::Evidence;
-use tapline_topology::NodeId;
 use tapline_topology::graph::NetdevKind;
+use tapline_topology::{NodeId, Topic};
 
 use crate::defs;
 
@@ -109,6 +109,11 @@ impl Walk<'_, '_, '_> {
                         format!("neighbour {to}: no entry, and in no subnet of {}", device.name());
                 }
                 self.hop(&mut way, &before, hop);
+                let open = self.may_answer(output);
+                if !open.is_empty() {
+                    self.unknown(&mut way, place, Reason::NotCaptured, open);
+                    return;
+                }
                 if !on_link {
                     self.may_stop(&mut way, place, Reason::NeighAbsent, vec![ask]);
                 }
@@ -171,11 +176,8 @@ impl Walk<'_, '_, '_> {
                 owners.push((device.id, mac_of(device), address.line()));
             }
         }
-        let near: Vec<_> = owners
-            .iter()
-            .filter(|(device, ..)| self.share_segment(output, *device) == Some(true))
-            .copied()
-            .collect();
+        let near: Vec<_> =
+            owners.iter().filter_map(|owner| self.answers_on_segment(output, *owner)).collect();
         let may = || {
             owners
                 .iter()
@@ -211,6 +213,58 @@ impl Walk<'_, '_, '_> {
             };
         }
         Found::Nobody
+    }
+}
+
+/// A device with an address, its MAC, and the line of the address.
+type Owner = (NodeId, Option<Mac>, Evidence);
+
+impl Walk<'_, '_, '_> {
+    /// Who answers ARP for an address on the segment of a device: the device that has it, or another
+    /// of its namespace, since an address belongs to the host and not to a device (`arp_ignore` 0,
+    /// ip-sysctl).
+    fn answers_on_segment(&self, output: NodeId, (device, mac, at): Owner) -> Option<Owner> {
+        if self.share_segment(output, device) == Some(true) {
+            return Some((device, mac, at));
+        }
+        let owner = self.device(device)?;
+        let asked = self.network.topology.find_netns(owner.host, owner.netns())?;
+        let asker = self.device(output)?;
+        if asker.host == owner.host && asker.netns() == owner.netns() {
+            return None;
+        }
+        let devices = self.network.devices_in(asked);
+        let facing = devices
+            .iter()
+            .find(|facing| !facing.stub && self.share_segment(output, facing.id) == Some(true))?;
+        let ignores = ["all", facing.name()].iter().any(|dev| {
+            let key = format!("net.ipv4.conf.{}.arp_ignore", dev.replace('.', "/"));
+            let set = self.setting(owner.host, owner.netns(), &key);
+            set.is_some_and(|set| set.value > 0)
+        });
+        (!ignores).then(|| (facing.id, mac_of(*facing), at))
+    }
+
+    /// The addresses of namespaces that may answer on the segment of a device, as far as they were
+    /// not captured.
+    fn may_answer(&self, output: NodeId) -> Vec<Need> {
+        let network = self.network;
+        let mut needs = Vec::new();
+        for netns in network.namespaces() {
+            if network.complete(netns.host, netns.netns(), Topic::Addresses) {
+                continue;
+            }
+            let devices = network.devices_in(netns.id);
+            let near = devices.iter().any(|device| {
+                !device.stub
+                    && device.id != output
+                    && self.share_segment(output, device.id) == Some(true)
+            });
+            if near {
+                needs.extend(network.missing(netns.host, netns.netns(), &[Topic::Addresses]));
+            }
+        }
+        needs
     }
 }
 

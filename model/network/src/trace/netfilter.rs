@@ -258,8 +258,19 @@ impl Walk<'_, '_, '_> {
         if listed {
             return true;
         }
+        // A text of the other family says nothing of this one.
+        let of_inet = || {
+            ["iptables-save", "iptables", "iptables-legacy-save", "iptables-nft-save", "nft"]
+                .iter()
+                .flat_map(|program| network.texts_by(program))
+                .any(|source| {
+                    source.host == pass.host
+                        && source.netns == pass.netns
+                        && network.topology.snapshot.completeness(source.id).is_complete()
+                })
+        };
         match family {
-            Family::Inet => network.complete(pass.host, &pass.netns, Topic::Netfilter),
+            Family::Inet => network.complete(pass.host, &pass.netns, Topic::Netfilter) && of_inet(),
             Family::Inet6 => tables
                 .iptables
                 .keys()

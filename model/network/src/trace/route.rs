@@ -7,7 +7,7 @@ use tapline_core::need::Need;
 use tapline_core::records::route::Family;
 use tapline_core::span::Evidence;
 use tapline_topology::Topic;
-use tapline_topology::graph::Netdev;
+use tapline_topology::graph::{Netdev, NetdevKind};
 
 use crate::l3::{self, Decision, NextHop, Refusal};
 use crate::router::{Duty, Router};
@@ -19,6 +19,34 @@ use super::{
 };
 
 impl<'a> Walk<'_, '_, 'a> {
+    /// Whether a packet that came in by a device may be for an address of loopback: only with
+    /// `route_localnet` (ip-sysctl; `ip_route_input_slow`, net/ipv4/route.c).
+    fn loopback_is_possible(&mut self, way: &mut Way, pass: &Pass, to: IpAddr) -> bool {
+        let Some(input) = pass.input.and_then(|input| self.device(input)) else { return true };
+        if !to.is_loopback() || !to.is_ipv4() || input.kind == NetdevKind::Loopback {
+            return true;
+        }
+        let own = input.name().replace('.', "/");
+        let key = |dev: &str| format!("net.ipv4.conf.{dev}.route_localnet");
+        let sets = ["all", &own].map(|dev| self.setting(pass.host, &pass.netns, &key(dev)));
+        if sets.iter().flatten().any(|set| set.value == 1) {
+            return true;
+        }
+        let place = self.place_of(pass);
+        match sets {
+            [Some(_), Some(set)] => {
+                let evidence = Some(set.evidence);
+                self.lost(way, Outcome::Blackholed, Reason::Martian, place, evidence);
+                false
+            }
+            _ => {
+                let need = Need::command("sysctl").with(&key(&own)).within(&pass.netns);
+                self.may_stop(way, place, Reason::Martian, vec![need]);
+                true
+            }
+        }
+    }
+
     /// Decides where a packet in the stack goes.
     pub(super) fn route(&mut self, mut way: Way, pass: Pass) {
         let place = self.place_of(&pass);
@@ -32,7 +60,9 @@ impl<'a> Walk<'_, '_, 'a> {
                 self.go(way, At::Stack(pass.at(Stage::Input)));
                 return;
             }
-            if !self.source_is_possible(&mut way, &pass) {
+            if !self.source_is_possible(&mut way, &pass)
+                || !self.loopback_is_possible(&mut way, &pass, to)
+            {
                 return;
             }
         }

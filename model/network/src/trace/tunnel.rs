@@ -305,6 +305,12 @@ impl<'a> Walk<'_, '_, 'a> {
             self.lost_in_gap(&mut way, self.tunnel_place(far));
             return;
         }
+        if let Some(block) = device.and_then(|device| self.blocked_below(device.id, 0)) {
+            let reason = super::device::reason(&block.why);
+            let place = self.tunnel_place(far);
+            self.lost(&mut way, Outcome::Blackholed, reason, place, Some(block.evidence));
+            return;
+        }
         if let Some(device) = device.filter(|_| !self.in_userspace(far)) {
             if !self.passes(&mut way, device.id) {
                 return;
@@ -314,6 +320,41 @@ impl<'a> Walk<'_, '_, 'a> {
             return;
         }
         self.leave_outer(way, far.id, sure);
+    }
+
+    /// The packet of a tunnel came to a namespace of its own host: an end of a tunnel there takes it.
+    pub(super) fn take_outer(&mut self, mut way: Way, pass: &Pass) {
+        let network = self.network;
+        let Some(inner) = way.packet.inner.clone() else { return };
+        let Some(endpoint) = network.tunnel(inner.endpoint) else { return };
+        let here = |far: &Item<'a, TunnelEndpoint>| {
+            far.id != endpoint.id
+                && *far.netns_of_underlay(network) == pass.netns
+                && far.data.kind == endpoint.data.kind
+                && port_of(*far) == port_of(endpoint)
+        };
+        let ends: Vec<_> = network.tunnels_of(pass.host).filter(here).collect();
+        let far = network.topology.out(inner.endpoint, EdgeKind::Tunnel);
+        let far = far.first().map(|(id, edge)| (*id, edge.confidence));
+        let paired = far.filter(|(id, _)| ends.iter().any(|end| end.id == *id));
+        let heard = || {
+            let end = self.hears_anybody(endpoint, &inner, pass.host)?;
+            ends.iter().any(|known| known.id == end.id).then_some((end.id, Confidence::Inferred))
+        };
+        if let Some((far, sure)) = paired.or_else(heard) {
+            self.leave_outer(way, far, sure);
+            return;
+        }
+        let place = self.place_of(pass);
+        let needs = network.missing(pass.host, &pass.netns, &[Topic::Links]);
+        if !needs.is_empty() {
+            self.unknown(&mut way, place, Reason::NotCaptured, needs);
+            return;
+        }
+        let reason =
+            if ends.is_empty() { Reason::TunnelNoReverse } else { Reason::VniUnknownAtPeer };
+        let at = ends.first().and_then(|end| end.data.key.as_ref().map(|key| key.evidence));
+        self.lost(&mut way, Outcome::Blackholed, reason, place, at);
     }
 
     /// The far end of a tunnel takes the packet out of the one around it.

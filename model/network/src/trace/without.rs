@@ -11,14 +11,18 @@ use std::net::IpAddr;
 use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_topology::graph::{Netdev, NetdevKind};
+use tapline_topology::graph::NetdevKind;
 use tapline_topology::{EdgeKind, NodeData, NodeId, NodeKey};
 
+use crate::l2::Block;
 use crate::router::{Duty, Router};
 use crate::truth::Truth;
-use crate::{Item, Network, defs, uplink};
+use crate::{Answer, Network, defs, uplink};
 
 use super::{At, End, EndError, Goal, Outcome, Part, Place, Reason, Start, Target, Walk, Way};
+
+/// Devices on devices.
+const DEEPEST: u8 = 8;
 
 /// What is taken away.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -230,45 +234,64 @@ impl Walk<'_, '_, '_> {
 
     /// Whether frames cannot get from a device to the wire since all that carries it is taken away.
     pub(super) fn is_cut_below(&self, device: NodeId, depth: u8) -> bool {
-        if self.without.is_none() || depth > 8 {
+        if self.without.is_none() || depth > DEEPEST {
             return false;
         }
-        if self.is_without(device) {
-            return true;
+        self.is_without(device) || {
+            let below = self.carriers_of(device);
+            let is_cut = |(port, device): &(Option<NodeId>, NodeId)| {
+                port.is_some_and(|port| self.is_without(port))
+                    || self.is_cut_below(*device, depth + 1)
+            };
+            !below.is_empty() && below.iter().all(is_cut)
         }
-        let Some(found) = self.device(device) else { return false };
-        let topology = self.network.topology;
-        let all_cut = |all: &[NodeId]| {
-            !all.is_empty() && all.iter().all(|below| self.is_cut_below(*below, depth + 1))
-        };
-        let uplinks = |all: Vec<Item<'_, Netdev<'_>>>| -> Vec<NodeId> {
-            let carries = |member: &Item<'_, Netdev<'_>>| uplink::is_uplink(member);
-            all.into_iter().filter(carries).map(|member| member.id).collect()
-        };
-        if let Some(interface) =
-            self.network.interface_of(device).filter(|port| port.kind == "internal")
+    }
+
+    /// What keeps frames from getting from the wire to a device: each device that carries it, or what
+    /// carries that, passes none.
+    pub(super) fn blocked_below(&self, device: NodeId, depth: u8) -> Option<Block> {
+        if depth > DEEPEST {
+            return None;
+        }
+        let mut blocked = None;
+        for (_, below) in self.carriers_of(device) {
+            let block = match self.network.forwarding(below) {
+                Answer::Known(Some(block)) => Some(block),
+                _ => self.blocked_below(below, depth + 1),
+            };
+            blocked = Some(block?);
+        }
+        blocked
+    }
+
+    /// The devices by which frames of a device reach the wire, one level down, with the interface of
+    /// Open vSwitch where it is a port.
+    fn carriers_of(&self, device: NodeId) -> Vec<(Option<NodeId>, NodeId)> {
+        let network = self.network;
+        let Some(found) = self.device(device) else { return Vec::new() };
+        if let Some(interface) = network.interface_of(device).filter(|port| port.kind == "internal")
         {
-            let ports = self.network.ovs_interfaces().filter(|port| {
+            let ports = network.ovs_interfaces().filter(|port| {
                 port.host == interface.host && port.data.bridge == interface.data.bridge
             });
-            let mut to_wire = ports
-                .filter_map(|port| Some((port.id, self.network.device_of(port.id)?)))
+            return ports
+                .filter_map(|port| Some((Some(port.id), network.device_of(port.id)?)))
                 .filter(|(_, device)| uplink::is_uplink(device))
-                .peekable();
-            let is_cut = |(port, device): (NodeId, Item<'_, Netdev<'_>>)| {
-                self.is_without(port) || self.is_cut_below(device.id, depth + 1)
-            };
-            return to_wire.peek().is_some() && to_wire.all(is_cut);
+                .map(|(port, device)| (port, device.id))
+                .collect();
         }
+        let alone = |all: Vec<NodeId>| all.into_iter().map(|id| (None, id)).collect();
         match found.kind {
-            NetdevKind::Bridge => all_cut(&uplinks(self.network.members(device))),
+            NetdevKind::Bridge => {
+                let members = network.members(device).into_iter();
+                alone(members.filter(uplink::is_uplink).map(|member| member.id).collect())
+            }
             NetdevKind::Bond | NetdevKind::Team => {
-                let members = self.network.members(device);
-                all_cut(&members.iter().map(|member| member.id).collect::<Vec<_>>())
+                alone(network.members(device).iter().map(|member| member.id).collect())
             }
             _ => {
-                let lower = topology.out(device, EdgeKind::StackedOn);
-                all_cut(&lower.iter().map(|near| near.0).collect::<Vec<_>>())
+                let lower = network.topology.out(device, EdgeKind::StackedOn);
+                alone(lower.into_iter().map(|(id, _)| id).collect())
             }
         }
     }

@@ -7,6 +7,8 @@ pub(super) struct Stage {
     pub(super) words: Vec<String>,
     /// Its output goes to a file.
     pub(super) elsewhere: bool,
+    /// What it complains of goes to a file: `2>/dev/null`.
+    pub(super) hushed: bool,
 }
 
 /// Splits a line at `;`, `&&`, `||`, `&` into pipelines of stages. `None` for loops and
@@ -38,19 +40,19 @@ pub(super) fn split(line: &str) -> Option<Vec<Vec<Stage>>> {
             '&' => {
                 chars.next();
                 if chars.peek() == Some(&'>') {
-                    redirect(&mut chars, list.last_mut()?.last_mut()?, true);
+                    redirect(&mut chars, list.last_mut()?.last_mut()?, "&");
                 } else {
                     chars.next_if_eq(&'&');
                     list.push(vec![Stage::default()]);
                 }
             }
-            '>' | '<' => redirect(&mut chars, list.last_mut()?.last_mut()?, true),
+            '>' | '<' => redirect(&mut chars, list.last_mut()?.last_mut()?, "1"),
             _ => {
                 let word = word(&mut chars);
                 let stage = list.last_mut()?.last_mut()?;
                 let descriptor = word.len() == 1 && word.starts_with(|c: char| c.is_ascii_digit());
                 if descriptor && chars.peek() == Some(&'>') {
-                    redirect(&mut chars, stage, word == "1");
+                    redirect(&mut chars, stage, &word);
                 } else {
                     if stage.words.is_empty() && KEYWORDS.contains(&word.as_str()) {
                         return None;
@@ -62,6 +64,21 @@ pub(super) fn split(line: &str) -> Option<Vec<Vec<Stage>>> {
     }
     list.retain(|it| it.iter().any(|it| !it.words.is_empty()));
     Some(list)
+}
+
+/// What stands in the brackets of `( … )` or `{ …; }`, where these hold the whole line but for
+/// redirections.
+pub(super) fn group(line: &str) -> Option<&str> {
+    let line = line.trim();
+    let close = match line.chars().next()? {
+        '(' => ')',
+        '{' => '}',
+        _ => return None,
+    };
+    let (inner, behind) = line.get(1..)?.rsplit_once(close)?;
+    let is_redirect = |word: &str| word.contains('>') || word.starts_with("/dev/");
+    let alone = behind.split_whitespace().all(is_redirect);
+    (alone && !inner.contains(['(', ')', '{', '}'])).then(|| inner.trim().trim_end_matches(';'))
 }
 
 type Chars<'a> = std::iter::Peekable<std::str::Chars<'a>>;
@@ -100,7 +117,8 @@ fn word(chars: &mut Chars<'_>) -> String {
 }
 
 /// `> FILE`, `>> FILE`, `>&2`, `< FILE`: the operator and its target.
-fn redirect(chars: &mut Chars<'_>, stage: &mut Stage, of_stdout: bool) {
+/// `descriptor` is what is sent there, `&` for output and errors.
+fn redirect(chars: &mut Chars<'_>, stage: &mut Stage, descriptor: &str) {
     let output = chars.next() == Some('>');
     while chars.next_if(|c| matches!(c, '>' | '<' | '|')).is_some() {}
     if chars.next_if_eq(&'&').is_some() {
@@ -110,5 +128,6 @@ fn redirect(chars: &mut Chars<'_>, stage: &mut Stage, of_stdout: bool) {
     }
     while chars.next_if(|c| matches!(c, ' ' | '\t')).is_some() {}
     word(chars);
-    stage.elsewhere |= output && of_stdout;
+    stage.elsewhere |= output && matches!(descriptor, "1" | "&");
+    stage.hushed |= output && matches!(descriptor, "2" | "&");
 }

@@ -44,7 +44,8 @@ impl Reader<'_> {
         self.done.sure += usize::from(sure);
         // An answer that is empty looks the same as an answer that was not pasted, and a filter
         // that lets nothing through says nothing of what is there.
-        if open.lines.is_empty() && (run.partial.is_some() || !(sure && how == End::Prompt)) {
+        let says_nothing = run.partial.is_some() || run.hushed;
+        if open.lines.is_empty() && (says_nothing || !(sure && how == End::Prompt)) {
             return;
         }
         let nothing = open.lines.is_empty() && blank_end;

@@ -56,7 +56,7 @@ pub(crate) static ADDRESS: Format = Format {
 pub(crate) static LINK: Format = Format {
     id: FormatId("ip-link"),
     command: "ip -d link",
-    collect: &[Per::Host.run("ip -s -d link")],
+    collect: &[Per::Host.run("ip -s -s -d link")],
     claims: command::link,
     sniff: sniff::link,
     read: |text, command| parse(text, command).map(Batch::from),
