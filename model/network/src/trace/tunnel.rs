@@ -281,16 +281,24 @@ impl<'a> Walk<'_, '_, 'a> {
         inner: &Inner,
         host: HostId,
     ) -> Option<Item<'a, TunnelEndpoint>> {
-        let network = self.network;
-        let vni = inner.key.filter(|_| endpoint.data.kind == "vxlan")?;
-        let takes = |far: &Item<'a, TunnelEndpoint>| {
-            let key = far.data.key.as_ref().and_then(|key| key.value.parse::<u64>().ok());
-            far.data.kind == "vxlan"
-                && network.netdev(far.data.owner).is_some()
-                && key == Some(vni)
-                && port_of(*far) == port_of(endpoint)
-        };
-        network.tunnels_of(host).find(takes)
+        self.network.tunnels_of(host).find(|far| self.hears(*far, endpoint, inner))
+    }
+
+    /// Whether an end of a tunnel is such a device, and takes the packet.
+    fn hears(
+        &self,
+        far: Item<'a, TunnelEndpoint>,
+        endpoint: Item<'a, TunnelEndpoint>,
+        inner: &Inner,
+    ) -> bool {
+        let key = far.data.key.as_ref().and_then(|key| key.value.parse::<u64>().ok());
+        far.id != endpoint.id
+            && endpoint.data.kind == "vxlan"
+            && far.data.kind == "vxlan"
+            && self.network.netdev(far.data.owner).is_some()
+            && inner.key.is_some()
+            && key == inner.key
+            && port_of(far) == port_of(endpoint)
     }
 
     /// The packet of a tunnel arrives at the end on another captured host: by the device with the
@@ -338,8 +346,8 @@ impl<'a> Walk<'_, '_, 'a> {
         let far = far.first().map(|(id, edge)| (*id, edge.confidence));
         let paired = far.filter(|(id, _)| ends.iter().any(|end| end.id == *id));
         let heard = || {
-            let end = self.hears_anybody(endpoint, &inner, pass.host)?;
-            ends.iter().any(|known| known.id == end.id).then_some((end.id, Confidence::Inferred))
+            let end = ends.iter().find(|end| self.hears(**end, endpoint, &inner))?;
+            Some((end.id, Confidence::Inferred))
         };
         if let Some((far, sure)) = paired.or_else(heard) {
             self.leave_outer(way, far, sure);
