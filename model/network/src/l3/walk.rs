@@ -44,8 +44,36 @@ impl<'a> Walk<'_, '_, 'a, '_> {
             Own::Here(address) => {
                 Found::Decision(Decision { outcome: Outcome::Local(address), ..no_route() })
             }
+            Own::No if table == "local" => self.local_route(),
             Own::No => Found::Nothing,
             Own::Open => Found::Open(self.ask_vrf()),
+        }
+    }
+
+    /// A route of the type `local` for more than one address: `local 127.0.0.0/8 dev lo`, and what a
+    /// person adds so that a host answers for a whole prefix (ip-route(8)).
+    fn local_route(&self) -> Found<'a> {
+        let network = self.fib.network;
+        let Some(table) = self.fib.tables.get("local") else { return Found::Nothing };
+        let holding = table.holding(network, self.query.to);
+        let Some(route) = holding.iter().find(|route| route.record.kind == "local") else {
+            return Found::Nothing;
+        };
+        let device = route
+            .record
+            .dev
+            .as_ref()
+            .and_then(|dev| network.netdev_called(self.fib.host, self.fib.netns, &dev.value));
+        // Which of its addresses stands for the device is all the same.
+        let address = device.and_then(|device| network.addresses_of(device.id).into_iter().next());
+        match address {
+            Some(address) => Found::Decision(Decision {
+                outcome: Outcome::Local(address.id),
+                route: Some(*route),
+                table: Some("local".into()),
+                ..no_route()
+            }),
+            None => Found::Open(self.ask_route()),
         }
     }
 
