@@ -160,7 +160,14 @@ impl Goal {
                 Reached::Wire { .. } | Reached::Tunnel { .. } => Truth::Maybe,
                 _ => Truth::No,
             },
-            Self::Address { targets, near, .. } if targets.is_empty() => {
+            Self::Address { ip, targets, near } if targets.is_empty() => {
+                // No device has the address: by a route of the type `local` a namespace takes it.
+                if let Reached::Stack { unsure, .. } = reached
+                    && packet.destination() == Some(*ip)
+                    && packet.is_multicast() == Some(false)
+                {
+                    return if *unsure { Truth::Maybe } else { Truth::Yes };
+                }
                 if outside && !near {
                     Truth::Yes
                 } else if outside || tunnel {
