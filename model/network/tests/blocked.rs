@@ -68,28 +68,7 @@ fn a_lost_bridge_is_one_of_the_ways_where_flows_do_not_tell() {
 #[test]
 fn openflow_stops_a_port() {
     let show = |config: &str, state: &str| {
-        let text = format!(
-            "root@h1:~# ovs-ofctl show br-ex
-OFPT_FEATURES_REPLY (xid=0x2): dpid:0000525400000103
-n_tables:254, n_buffers:0
-capabilities: FLOW_STATS TABLE_STATS PORT_STATS QUEUE_STATS ARP_MATCH_IP
-actions: output enqueue set_vlan_vid
- 1(phy-br-ex): addr:aa:bb:cc:00:00:01
-     config:     0
-     state:      0
-     speed: 0 Mbps now, 0 Mbps max
- 2(eno2): addr:52:54:00:00:01:03
-     config:     {config}
-     state:      {state}
-     speed: 0 Mbps now, 0 Mbps max
- LOCAL(br-ex): addr:52:54:00:00:01:03
-     config:     PORT_DOWN
-     state:      LINK_DOWN
-     speed: 0 Mbps now, 0 Mbps max
-OFPT_GET_CONFIG_REPLY (xid=0x4): frags=normal miss_send_len=0
-"
-        );
-        let text = neutron(true).trim_end().trim_end_matches("root@h1:~#").to_owned() + &text;
+        let text = with_ports(&neutron(true), config, state);
         let shown = down(&text, "tapb");
         shown.into_iter().find(|hop| hop.starts_with("eno2:")).unwrap_or_default()
     };
@@ -230,12 +209,18 @@ fn a_tunnel_is_not_known_to_send_where_routes_do_not_tell() {
     });
 }
 
-/// The host of neutron with the OpenFlow ports of `br-ex`: 1 is `phy-br-ex`, 2 is `eno2`.
-fn with_ports(text: &str) -> String {
-    let ports = [("1", "phy-br-ex"), ("2", "eno2"), ("LOCAL", "br-ex")].map(|(number, name)| {
+/// The host of neutron with the OpenFlow ports of `br-ex`: 1 is `phy-br-ex`, 2 is `eno2`, with this
+/// `config` and `state`.
+fn with_ports(text: &str, config: &str, state: &str) -> String {
+    let ports = [
+        ("1", "phy-br-ex", "0", "0"),
+        ("2", "eno2", config, state),
+        ("LOCAL", "br-ex", "PORT_DOWN", "LINK_DOWN"),
+    ];
+    let ports = ports.map(|(number, name, config, state)| {
         format!(
-            " {number}({name}): addr:aa:bb:cc:00:00:01\n     config:     0\n     state:      0\n     \
-             speed: 0 Mbps now, 0 Mbps max\n"
+            " {number}({name}): addr:aa:bb:cc:00:00:01\n     config:     {config}\n     \
+             state:      {state}\n     speed: 0 Mbps now, 0 Mbps max\n"
         )
     });
     let ports = ports.concat();
@@ -310,7 +295,7 @@ fn flows_are_walked_for_what_comes_in() {
             let port = "        Port eno2\n";
             text = text.replace(port, &format!("{port}            {options}\n"));
         }
-        let shown = down(&with_ports(&text), "tapb");
+        let shown = down(&with_ports(&text, "0", "0"), "tapb");
         assert_eq!(shown.last().map(String::as_str), Some(end), "{flows:?} {options}");
     }
 }
