@@ -85,9 +85,6 @@ fn answers(snapshot: &Snapshot, asked: &[Asked]) -> Vec<Said> {
                 to: Some(to.clone()),
                 dport: *port,
                 packet: packet.clone(),
-                // A packet of a connection that stands: where nothing was tracked, that it is one has
-                // to be said.
-                ct: packet.as_ref().map(|_| "est".to_owned()),
                 ..Question::default()
             };
             let Ok(answered) = tracer.ask(&question) else { return (None, String::new()) };
