@@ -85,7 +85,7 @@ words! {
     /// `graph::WitnessClass`
     WitnessClass: "kernel", "daemon", "config", "join", "name";
     /// How far a path leads.
-    Reach: "nothing", "switch", "tunnels", "wire";
+    Reach: "nothing", "switch", "router", "tunnels", "wire";
     /// What is known of a hop.
     HopState: "whole", "broken", "unknown";
     /// What is known of a topic.

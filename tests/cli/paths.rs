@@ -231,3 +231,201 @@ fn only_users_on_the_vlan_of_a_fault_hang_on_it() {
     // Where nothing tells the VLANs apart, both may be cut off.
     assert_eq!(blast(""), Some(2));
 }
+
+/// A trunk port of neutron: what the guest does not tag goes by the parent's patch, VLAN 101 by that
+/// of a subport. `flows` are those of br-tun.
+fn trunk(flows: &str) -> String {
+    format!(
+        "[root@kvm1 ~]# virsh list --all
+ Id   Name   State
+----------------------
+ 1    vm1    running
+
+[root@kvm1 ~]# virsh domiflist vm1
+ Interface        Type     Source           Model    MAC
+------------------------------------------------------------------------
+ tap0e0e0e0e-01   bridge   tbr-0a0a0a0a-b   virtio   fa:16:3e:00:00:21
+
+[root@kvm1 ~]# ip -d address
+1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN group default qlen 1000
+    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00 promiscuity 0
+2: eth0: <{UP}> mtu 1500 qdisc mq state UP group default qlen 1000
+    link/ether 52:54:00:00:01:02 brd ff:ff:ff:ff:ff:ff promiscuity 0
+    inet 10.0.0.1/24 scope global eth0
+       valid_lft forever preferred_lft forever
+3: ovs-system: <BROADCAST,MULTICAST> mtu 1500 qdisc noop state DOWN group default qlen 1000
+    link/ether 52:54:00:00:01:03 brd ff:ff:ff:ff:ff:ff promiscuity 0
+    openvswitch
+4: tap0e0e0e0e-01: <{UP}> mtu 1500 qdisc mq master ovs-system state UNKNOWN group default qlen 1000
+    link/ether fe:16:3e:00:00:21 brd ff:ff:ff:ff:ff:ff promiscuity 1
+    tun type tap pi off vnet_hdr on
+    openvswitch_slave
+[root@kvm1 ~]# ovs-vsctl show
+0b7c1e52-31a0-4f0e-9d55-6a4f6a1b2c3d
+    Bridge tbr-0a0a0a0a-b
+        Port tap0e0e0e0e-01
+            Interface tap0e0e0e0e-01
+        Port tpt-0e0e0e0e-01
+            Interface tpt-0e0e0e0e-01
+                type: patch
+                options: {{peer=tpi-0e0e0e0e-01}}
+        Port spt-0f0f0f0f-02
+            tag: 101
+            Interface spt-0f0f0f0f-02
+                type: patch
+                options: {{peer=spi-0f0f0f0f-02}}
+    Bridge br-int
+        fail_mode: secure
+        Port tpi-0e0e0e0e-01
+            tag: 1
+            Interface tpi-0e0e0e0e-01
+                type: patch
+                options: {{peer=tpt-0e0e0e0e-01}}
+        Port spi-0f0f0f0f-02
+            tag: 2
+            Interface spi-0f0f0f0f-02
+                type: patch
+                options: {{peer=spt-0f0f0f0f-02}}
+        Port patch-tun
+            Interface patch-tun
+                type: patch
+                options: {{peer=patch-int}}
+    Bridge br-tun
+        Port patch-int
+            Interface patch-int
+                type: patch
+                options: {{peer=patch-tun}}
+        Port vxlan-0a000002
+            Interface vxlan-0a000002
+                type: vxlan
+                options: {{local_ip=\"10.0.0.1\", remote_ip=\"10.0.0.2\"}}
+    ovs_version: \"2.17.9\"
+[root@kvm1 ~]# ovs-ofctl dump-flows br-tun
+{flows}[root@kvm1 ~]#
+"
+    )
+}
+
+#[test]
+fn each_vlan_of_a_trunk_has_a_path_of_its_own() {
+    let parent = " cookie=0x1, duration=10.1s, table=22, n_packets=1, n_bytes=60, priority=1,dl_vlan=1 actions=strip_vlan,set_tunnel:0x41,output:2\n";
+    let subport = parent.replace("dl_vlan=1", "dl_vlan=2").replace("0x41", "0x42");
+    let both = lint(&trunk(&format!("{parent}{subport}")), &["--paths"]).out;
+    let start = "kvm1 · vm1/tap0e0e0e0e-01";
+    let end = "br-tun/vxlan-0a000002 ✓ → eth0 ✓\n";
+    for (start, port) in
+        [(start.to_owned(), "tpt-0e0e0e0e-01"), (format!("{start} (VLAN 101)"), "spt-0f0f0f0f-02")]
+    {
+        let line =
+            both.lines().find(|line| line.contains(&format!("✓ {start} →"))).expect("a path");
+        assert!(line.contains(&format!("tbr-0a0a0a0a-b/{port} ✓")), "{both}");
+        assert!(format!("{line}\n").ends_with(end), "{both}");
+    }
+    // Nothing shows where the VLAN of the subport leaves: that is no reason to doubt the parent.
+    let one = lint(&trunk(parent), &["--format", "json"]).json();
+    let paths = one["paths"].as_array().expect("paths");
+    let told: Vec<_> = paths.iter().map(|path| (&path["vlan"], &path["whole"])).collect();
+    assert_eq!(told, [(&Value::Null, &true.into()), (&101.into(), &Value::Null)], "{one:#}");
+}
+
+/// The session of a container host with more in its namespaces: `inside` are their texts.
+fn nested(root: &str, inside: &[(&str, &str)]) -> String {
+    let loopback = "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN group default qlen 1000\n    \
+                    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00 promiscuity 0\n";
+    let names: Vec<String> =
+        inside.iter().enumerate().map(|(id, (name, _))| format!("{name} (id: {id})\n")).collect();
+    let each: Vec<String> = inside
+        .iter()
+        .map(|(name, text)| {
+            format!("[root@h1 ~]# ip netns exec {name} ip -d address\n{loopback}{text}")
+        })
+        .collect();
+    format!(
+        "[root@h1 ~]# ip -d address\n{loopback}{root}[root@h1 ~]# ip netns list\n{}{}[root@h1 ~]#\n",
+        names.concat(),
+        each.concat()
+    )
+}
+
+/// One device of `ip -d address`.
+fn device(n: u8, name: &str, flags: &str, more: &str, rest: &str) -> String {
+    format!(
+        "{n}: {name}: <{flags}> mtu 1500 qdisc noqueue {more} state UP group default qlen 1000\n    link/ether \
+         52:54:00:00:04:{n:02} brd ff:ff:ff:ff:ff:ff promiscuity 0\n{rest}"
+    )
+}
+
+#[test]
+fn ports_between_namespaces_and_devices_on_them_have_paths() {
+    let veth = "    veth\n    inet 10.1.0.5/24 scope global\n";
+    let nic = device(2, "eno1", UP, "", "");
+    let app = device(6, "eth0@if8", UP, "link-netns rtr", veth);
+    let down = device(8, "r0@if6", "BROADCAST,MULTICAST", "link-netns app", "    veth\n");
+    let up = device(
+        8,
+        "r0@if6",
+        UP,
+        "link-netns app",
+        "    veth\n    inet 10.1.0.1/24 scope global r0\n",
+    );
+    let given = device(9, "eno5", DOWN, "", "    inet 10.4.0.1/24 scope global eno5\n");
+    let with = |router: &str| {
+        let router = format!("{router}{given}");
+        lint(&nested(&nic, &[("app", &app), ("rtr", &router)]), &["--paths"]).out
+    };
+    let whole = with(&up);
+    assert!(whole.contains("✓ h1 · app/eth0 → r0 ✓\n"), "{whole}");
+    assert!(whole.contains("✗ h1 · rtr/eno5 → "), "{whole}");
+    let cut = with(&down);
+    assert!(cut.contains("✗ h1 · app/eth0 → "), "{cut}");
+}
+
+#[test]
+fn a_vlan_device_of_a_namespace_has_a_path_in_its_vlan() {
+    let nic = device(2, "eno1", UP, "master br0", "    bridge_slave state forwarding\n");
+    let bridge =
+        device(3, "br0", UP, "", "    bridge forward_delay 1500 stp_state 0 vlan_filtering 1\n");
+    let port = device(
+        7,
+        "vblue@if6",
+        UP,
+        "master br0 link-netns blue",
+        "    veth\n    bridge_slave state forwarding\n",
+    );
+    let inner = device(
+        6,
+        "eth0@if7",
+        UP,
+        "link-netnsid 0",
+        "    veth\n    inet 10.1.0.5/24 scope global eth0\n",
+    );
+    let tagged = device(
+        8,
+        "eth0.30@eth0",
+        UP,
+        "",
+        "    vlan protocol 802.1Q id 30 <REORDER_HDR>\n    inet 10.30.0.5/24 scope global eth0.30\n",
+    );
+    let vlans = |uplink: &str| {
+        let root = format!("{nic}{bridge}{port}");
+        let hosts = nested(&root, &[("blue", &format!("{inner}{tagged}"))]);
+        let vlans = format!(
+            "[root@h1 ~]# bridge vlan show\nport              vlan-id  \neno1              1 PVID Egress Untagged\n{uplink}\
+             br0               1 PVID Egress Untagged\nvblue             1 PVID Egress Untagged\n                  30\n"
+        );
+        let text = hosts.replacen(
+            "[root@h1 ~]# ip netns list",
+            &format!("{vlans}[root@h1 ~]# ip netns list"),
+            1,
+        );
+        lint(&text, &["--paths"]).out
+    };
+    let carried = vlans("                  30\n");
+    assert!(
+        carried.contains("✓ h1 · blue/eth0.30 → eth0 ✓ → vblue ✓ → br0 ✓ → eno1 ✓\n"),
+        "{carried}"
+    );
+    let cut = vlans("");
+    assert!(cut.contains("✓ h1 · blue/eth0 → vblue ✓ → br0 ✓ → eno1 ✓\n"), "{cut}");
+    assert!(cut.contains("→ eno1 ✗ does not carry VLAN 30\n"), "{cut}");
+}

@@ -24,11 +24,14 @@ pub(crate) struct PathRow {
     start: String,
     /// Its key.
     key: Option<String>,
+    /// The VLAN that the guest itself gives these frames, on a trunk of neutron: each of its VLANs
+    /// has a path of its own.
+    vlan: Option<u16>,
     hops: Vec<HopRow>,
     /// Names of the NICs of the host by which frames leave. Where `reach` is `switch` and there are
     /// several, it is not known which of these.
     wires: Vec<String>,
-    /// How far the hops lead: `nothing`, `switch`, `tunnels` or `wire`.
+    /// How far the hops lead: `nothing`, `switch`, `router`, `tunnels` or `wire`.
     #[schemars(with = "shape::Reach")]
     reach: &'static str,
     /// Whether no hop is broken and the path reaches a switch; null where that is not known.
@@ -76,11 +79,13 @@ pub(crate) fn rows(topology: &Topology<'_>, report: &Report) -> Vec<PathRow> {
             netns: netns(topology, path.start),
             start: topology.name(path.start),
             key: key(path.start),
+            vlan: path.vlan,
             hops: hops.collect(),
             wires: path.wires.iter().map(|wire| name(topology, *wire)).collect(),
             reach: match path.reach {
                 Reach::Nothing => "nothing",
                 Reach::Switch => "switch",
+                Reach::Router => "router",
                 Reach::Tunnels => "tunnels",
                 Reach::Wire => "wire",
             },
@@ -113,6 +118,9 @@ pub(crate) fn render(
             netns(topology, path.start).map(|netns| format!("{netns}/")).unwrap_or_default();
         let start = format!("{} · {netns}{}", host(topology, path), topology.name(path.start));
         write!(out, "  {} {}", mark(head, paint), visible(&start))?;
+        if let Some(vlan) = path.vlan {
+            write!(out, " (VLAN {vlan})")?;
+        }
         for step in shown(topology, path) {
             write!(out, " → {}", visible(&name(topology, step.node)))?;
             write!(out, "{} {}", beside(&step), mark(step.state, paint))?;

@@ -177,6 +177,21 @@ pub fn outputs(flow: &Flow) -> impl Iterator<Item = (&OfPort, Span)> {
     })
 }
 
+/// The ports that a flow sends packets to, each with the VLAN that they are given before, 0 where
+/// the tag is taken away; `None` where the tag is as it was.
+pub fn outputs_in_vlans(flow: &Flow) -> Vec<(&OfPort, Option<u16>)> {
+    let mut vlan = None;
+    let mut all = Vec::new();
+    for action in actions(flow) {
+        match &action.action {
+            Action::Output { port } => all.push((port, vlan)),
+            Action::StripVlan => vlan = Some(0),
+            action => vlan = gives_vlan(action).or(vlan),
+        }
+    }
+    all
+}
+
 /// The number of a VLAN within a tag.
 const VLAN: Subfield = Subfield { field: OfField::VlanTci, low: 0, bits: 12 };
 
@@ -188,11 +203,15 @@ pub fn vlan(flow: &Flow) -> Option<u16> {
 
 /// The VLAN that a flow gives to packets.
 pub fn sets_vlan(flow: &Flow) -> Option<u16> {
-    actions(flow).find_map(|action| match &action.action {
+    actions(flow).find_map(|action| gives_vlan(&action.action))
+}
+
+fn gives_vlan(action: &Action) -> Option<u16> {
+    match action {
         Action::ModVlan { vid } => Some(*vid),
         Action::SetField(set) => u16::try_from(set.bits?.value_of(VLAN)?).ok(),
         _ => None,
-    })
+    }
 }
 
 /// The tunnel key that packets must have.

@@ -12,7 +12,7 @@ use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_network::environment::Environment;
 use tapline_network::l2::{Block, Why};
-use tapline_network::path::{Hop, Link, Paths};
+use tapline_network::path::{self, Hop, Link, Paths};
 use tapline_network::{Answer, Item, Network};
 use tapline_topology::graph::{Confidence, Netdev, NetdevKind};
 use tapline_topology::{EdgeKind, NodeData, NodeId, Topology, Uplink, names};
@@ -26,6 +26,9 @@ pub use marks::{Cross, Marks};
 
 /// A path is cut after so many hops.
 const MOST_HOPS: usize = 32;
+
+/// Devices on devices that are looked through for the one that leaves a namespace.
+const DEEPEST_STACK: usize = 8;
 
 /// How a hop is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,6 +63,8 @@ pub enum Reach {
     Nothing,
     /// To the switch; where it goes on from there is not known.
     Switch,
+    /// To the other end of a pair, where the host or another namespace answers or routes on.
+    Router,
     /// To the tunnels of the host.
     Tunnels,
     /// To a NIC of the host.
@@ -73,6 +78,8 @@ pub struct Path {
     pub host: HostId,
     /// The NIC of a VM, or the device in a namespace.
     pub start: NodeId,
+    /// The VLAN that the guest itself gives these frames, on a trunk of neutron.
+    pub vlan: Option<u16>,
     /// From the start to the last hop that is known, or the first that is broken.
     pub steps: Vec<Step>,
     /// Where the last of them is.
@@ -100,37 +107,93 @@ pub fn paths(topology: &Topology<'_>, report: &Report) -> Vec<Path> {
         let vm = topology.node(nic.vm).map(|node| &node.data);
         let runs = matches!(vm, Some(NodeData::Vm(vm)) if vm.active == Some(true));
         if let Some(host) = node.host.filter(|_| runs) {
-            all.push(follow(&mut finder, &network, &faults, host, id));
+            all.extend(follow_all(&mut finder, &network, &faults, host, id));
         }
     }
     for (id, node) in topology.nodes() {
         if let Some(host) = node.host.filter(|_| is_port_of_namespace(&network, id)) {
-            all.push(follow(&mut finder, &network, &faults, host, id));
+            all.extend(follow_all(&mut finder, &network, &faults, host, id));
         }
     }
     all
 }
 
-/// Whether a device is the end of a wire in a namespace other than root: it is a port of a switch,
-/// or its other end, or the device that it stands on, is in root.
+/// The path of a port; on a trunk of neutron those of its subports behind it.
+fn follow_all(
+    finder: &mut Paths<'_, '_>,
+    network: &Network<'_>,
+    faults: &Faults,
+    host: HostId,
+    start: NodeId,
+) -> Vec<Path> {
+    let tree = finder.down(start);
+    let branches = branches(network, &tree.hops);
+    let follow = |branch| follow(&tree, network, faults, (host, start), branch);
+    match branches.as_slice() {
+        [] | [_] => vec![follow(None)],
+        several => several.iter().map(|branch| follow(Some(*branch))).collect(),
+    }
+}
+
+/// Where a trunk bridge leads to: first what the guest does not tag, then its VLANs in order.
+fn branches(network: &Network<'_>, hops: &[Hop<'_>]) -> Vec<Branch> {
+    let mut at = hops.first();
+    while let Some(hop) = at {
+        let trunk = network.ovs_bridge(hop.node);
+        if trunk.is_some_and(|bridge| names::is_bridge_of_one_port(bridge.name())) {
+            let ports = hop.next.iter().filter_map(|next| network.ovs_port(next.node));
+            let mut all: Vec<Branch> = ports
+                .map(|port| Branch {
+                    port: port.id,
+                    vlan: port.data.tag.as_ref().map(|tag| tag.value),
+                })
+                .collect();
+            all.sort_by_key(|branch| branch.vlan);
+            return all;
+        }
+        at = hop.next.first();
+    }
+    Vec::new()
+}
+
+/// A port by which a trunk bridge leads to the integration bridge.
+#[derive(Clone, Copy, Debug)]
+struct Branch {
+    port: NodeId,
+    /// The VLAN that the guest gives the frames; `None` for those without a tag.
+    vlan: Option<u16>,
+}
+
+/// Whether a device is the end of a wire in a namespace other than root: it is a port of a switch
+/// or a NIC, its other end is in another namespace, or it stands on such a device.
 pub fn is_port_of_namespace(network: &Network<'_>, id: NodeId) -> bool {
     let Some(device) = network.netdev(id) else { return false };
     let inside = device.netns().name().is_some();
     if !inside || device.stub || device.kind == NetdevKind::Loopback {
         return false;
     }
-    let in_root = |id: NodeId| {
-        let node = network.topology.node(id);
-        node.is_some_and(|node| node.netns.as_ref().is_some_and(Netns::is_root))
-    };
-    let leads_out = || {
-        let peer = network.veth_peer(id).map(|peer| peer.id);
-        let below = network.topology.out(id, EdgeKind::StackedOn);
-        peer.into_iter().chain(below.into_iter().map(|(id, _)| id)).any(in_root)
-    };
     names::port_prefix(device.name()).is_some()
         || !network.topology.out(id, EdgeKind::DeviceOf).is_empty()
-        || leads_out()
+        || leads_out(network, device, DEEPEST_STACK)
+}
+
+/// Whether frames that a device of a namespace sends leave it.
+fn leads_out(network: &Network<'_>, device: Item<'_, Netdev<'_>>, depth: usize) -> bool {
+    let is_elsewhere = |other: Item<'_, Netdev<'_>>| other.netns() != device.netns();
+    let is_member = network.master(device.id).is_some();
+    if let Some(peer) = network.veth_peer(device.id) {
+        // A pair of two namespaces has two ends, but for one in a bridge: it leads to the other.
+        return is_elsewhere(peer) && (peer.netns().is_root() || !is_member);
+    }
+    let mut below = network.topology.out(device.id, EdgeKind::StackedOn);
+    if below.is_empty() {
+        return !is_member && network.topology.uplink(device.id).is_some_and(Uplink::is_nic);
+    }
+    below.retain(|(id, _)| *id != device.id);
+    below
+        .iter()
+        .filter_map(|(id, _)| network.netdev(*id))
+        .any(|below| is_elsewhere(below) || depth > 0 && leads_out(network, below, depth - 1))
 }
 
 /// What findings call the port of a start by: the device of a VM's NIC, or the device itself.
@@ -142,38 +205,42 @@ fn port_of<'a>(network: &Network<'a>, start: NodeId) -> &'a str {
 }
 
 fn follow(
-    finder: &mut Paths<'_, '_>,
+    tree: &path::Path<'_>,
     network: &Network<'_>,
     faults: &Faults,
-    host: HostId,
-    start: NodeId,
+    (host, start): (HostId, NodeId),
+    branch: Option<Branch>,
 ) -> Path {
     let port = port_of(network, start);
-    let tree = finder.down(start);
     let (steps, reach) = (Vec::new(), Reach::Nothing);
     let broken_by = faults.at(start);
-    let wires = tree.wires(network).into_iter().collect();
     let (is_open, ends_early) = (false, false);
-    let path = Path { host, start, steps, reach, wires, is_open, broken_by, ends_early };
+    let (vlan, wires) = (branch.and_then(|branch| branch.vlan), Vec::new());
+    let path = Path { host, start, vlan, steps, reach, wires, is_open, broken_by, ends_early };
     let mut walk = Walk {
         network,
         faults,
         path,
         port,
+        branch,
         expanded: BTreeMap::new(),
         behind_switch: false,
         beside: (0, 0),
     };
+    walk.index(&tree.hops);
+    walk.path.wires = walk.wires(&tree.hops).into_iter().collect();
     let start_block = network.forwarding(start).known().flatten();
     match start_block.filter(|_| broken_by.is_none()) {
         Some(Block { why, .. }) => {
             let (state, why) = (State::Broken, Some(why));
             walk.path.steps.push(Step { node: start, state, beside: 0, broken_beside: 0, why });
         }
-        None => {
-            walk.index(&tree.hops);
-            walk.go(&tree.hops);
+        // A NIC that was given to the namespace is the wire itself.
+        None if tree.hops.is_empty() && is_wire(network, start) => {
+            walk.path.reach = Reach::Wire;
+            walk.path.wires.push(start);
         }
+        None => walk.go(&tree.hops),
     }
     let mut path = walk.path;
     let broken = path.steps.iter().any(|step| step.state == State::Broken);
@@ -192,6 +259,8 @@ struct Walk<'n, 'h, 'a> {
     faults: &'n Faults,
     path: Path,
     port: &'n str,
+    /// The one of the ways from a trunk bridge that is followed.
+    branch: Option<Branch>,
     /// The hops with what follows them: a node that is reached again has it elsewhere.
     expanded: BTreeMap<NodeId, &'h [Hop<'h>]>,
     behind_switch: bool,
@@ -217,7 +286,25 @@ impl<'h> Walk<'_, 'h, '_> {
             _ => hop.next.as_slice(),
         };
         let is_tunnel = self.network.tunnel(hop.node).is_some();
-        hops.iter().filter(|next| !is_tunnel || matches!(next.link, Link::Sends { .. })).collect()
+        let chosen = self.branch.filter(|branch| hops.iter().any(|next| next.node == branch.port));
+        hops.iter()
+            .filter(|next| !is_tunnel || matches!(next.link, Link::Sends { .. }))
+            .filter(|next| chosen.is_none_or(|branch| next.node == branch.port))
+            .collect()
+    }
+
+    /// The NICs by which frames leave the host.
+    fn wires(&self, hops: &'h [Hop<'h>]) -> BTreeSet<NodeId> {
+        let mut passed = BTreeSet::new();
+        let mut open: Vec<&'h Hop<'h>> = hops.iter().collect();
+        while let Some(hop) = open.pop() {
+            if passed.insert(hop.node) || !hop.again {
+                open.extend(self.after(hop));
+            }
+        }
+        let is_nic = |id: &NodeId| self.network.topology.uplink(*id).is_some_and(Uplink::is_nic);
+        passed.retain(is_nic);
+        passed
     }
 
     fn go(&mut self, hops: &'h [Hop<'h>]) {
@@ -225,6 +312,9 @@ impl<'h> Walk<'_, 'h, '_> {
         while self.path.broken_by.is_none() && self.path.steps.len() < MOST_HOPS {
             let Some(first) = hops.first().copied() else {
                 self.path.ends_early = !self.is_end();
+                if self.path.reach == Reach::Nothing && self.ends_at_router() {
+                    self.path.reach = Reach::Router;
+                }
                 return;
             };
             let works: Vec<&'h Hop<'h>> =
@@ -268,10 +358,18 @@ impl<'h> Walk<'_, 'h, '_> {
             // The host itself answers there, and routes. Every bridge that is up has an address of its
             // link.
             NetdevKind::Bridge => self.has_address(device.id),
-            // The host routes what comes from the namespace.
-            NetdevKind::Veth if is_routed(self.network, device) => true,
+            _ if self.ends_at_router() => true,
             _ => is_wire(self.network, device.id),
         }
+    }
+
+    /// Whether the last hop is the other end of a pair, and what has it answers, or routes what comes
+    /// by it.
+    fn ends_at_router(&self) -> bool {
+        let last = self.path.steps.last().and_then(|step| self.network.netdev(step.node));
+        last.is_some_and(|device| {
+            device.kind == NetdevKind::Veth && is_routed(self.network, device)
+        })
     }
 
     /// Whether a device has an address that reaches further than its link.
@@ -363,8 +461,8 @@ impl<'h> Walk<'_, 'h, '_> {
     }
 }
 
-/// Whether the host itself has the other end of a namespace's device, and routes: the device is in
-/// no bridge, and has an address or a route.
+/// Whether the host itself, or another namespace, has the other end of a namespace's device, and
+/// routes: the device is in no bridge, and has an address or a route.
 fn is_routed(network: &Network<'_>, device: Item<'_, Netdev<'_>>) -> bool {
     if network.master(device.id).is_some() || network.interface_of(device.id).is_some() {
         return false;

@@ -1,7 +1,7 @@
 //! Which flow of a table a packet matches.
 use std::collections::BTreeMap;
 
-use tapline_core::records::openflow::{Action, Flow, FlowTest, OfField, TableRef};
+use tapline_core::records::openflow::{Action, Bits, Flow, FlowTest, OfField, TableRef};
 
 use super::{FlowPacket, Tables};
 use crate::truth::Truth;
@@ -74,29 +74,65 @@ impl<'a> Tables<'a> {
     }
 
     /// Whether a packet matches a flow, apart from its `conj_id`.
-    fn matches(&self, flow: &Flow, packet: &FlowPacket) -> Truth {
+    pub(super) fn matches(&self, flow: &Flow, packet: &FlowPacket) -> Truth {
         let mut all = Truth::Yes;
         for one in &flow.matches {
-            let truth = match &one.test {
-                FlowTest::Bits(bits) if bits.field == OfField::ConjId => Truth::Yes,
-                FlowTest::Bits(bits) => packet.has(*bits),
-                test @ FlowTest::Protocol { .. } => {
-                    test.bits().map(|bits| packet.has(bits)).fold(Truth::Yes, Truth::and)
-                }
-                FlowTest::Port(name) => {
-                    let number = self.ports.get(name).copied();
-                    let both = number.zip(packet.in_port());
-                    Truth::from(both.map(|(wanted, port)| wanted == port))
-                }
-                FlowTest::Unknown => Truth::Maybe,
-            };
-            all = all.and(truth);
+            all = all.and(self.meets(&one.test, packet));
             if all == Truth::No {
                 break;
             }
         }
         all
     }
+
+    fn meets(&self, test: &FlowTest, packet: &FlowPacket) -> Truth {
+        match test {
+            FlowTest::Bits(bits) if bits.field == OfField::ConjId => Truth::Yes,
+            FlowTest::Bits(bits) => packet.has(*bits),
+            test @ FlowTest::Protocol { .. } => {
+                test.bits().map(|bits| packet.has(bits)).fold(Truth::Yes, Truth::and)
+            }
+            FlowTest::Port(name) => {
+                let number = self.ports.get(name).copied();
+                let both = number.zip(packet.in_port());
+                Truth::from(both.map(|(wanted, port)| wanted == port))
+            }
+            FlowTest::Unknown => Truth::Maybe,
+        }
+    }
+
+    /// The value of the one bit that keeps a packet from matching a flow, where all else of the flow
+    /// is known to match; `None` where more than one bit is open, or none.
+    pub(super) fn misses_by(&self, flow: &Flow, packet: &FlowPacket) -> Option<Bits> {
+        if is_clause(flow) || wanted_conjunction(flow).is_some() {
+            return None;
+        }
+        let mut missing = None;
+        for one in &flow.matches {
+            if self.meets(&one.test, packet) == Truth::Yes {
+                continue;
+            }
+            let mut any = false;
+            for bits in one.test.bits().filter(|bits| packet.has(*bits) != Truth::Yes) {
+                let open = bits.mask & !packet.get(bits.field).known;
+                let is_one = packet.has(bits) == Truth::Maybe && open.is_power_of_two();
+                if !is_one || missing.is_some() {
+                    return None;
+                }
+                any = true;
+                missing = Some(Bits { field: bits.field, value: open & !bits.value, mask: open });
+            }
+            if !any {
+                return None;
+            }
+        }
+        missing
+    }
+}
+
+/// Whether a flow is a choice within a conjunction.
+fn is_clause(flow: &Flow) -> bool {
+    flow.actions.iter().any(|action| matches!(action.action, Action::Conjunction { .. }))
 }
 
 /// The `conj_id` that a flow asks for.

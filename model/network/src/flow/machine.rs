@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use tapline_core::Name;
 use tapline_core::records::filter::Translation;
 use tapline_core::records::openflow::{
-    Action, Assignment, Ct, Flow, FlowAction, FlowTest, GroupKind, Nat, Nesting, OfField, OfPort,
-    Subfield, TableRef, Zone,
+    Action, Assignment, Bits, Ct, Flow, FlowAction, FlowTest, GroupKind, Nat, Nesting, OfField,
+    OfPort, Subfield, TableRef, Zone,
 };
 use tapline_core::span::Span;
 
@@ -159,7 +159,23 @@ impl<'t, 'a> Machine<'t, 'a> {
         let assumed = candidates.len() > 1;
         let own_port = seen.is_none();
         let mut first = None;
+        // What is known of a packet that does not match the flows before.
+        let mut missed: Vec<(u32, Bits)> = Vec::new();
         for candidate in candidates {
+            let priority = candidate.flow.map(|flow| flow.priority.value);
+            let higher = |of: u32| priority.is_none_or(|priority| of > priority);
+            let mut packet = None;
+            for (_, bits) in missed.iter().filter(|(of, _)| higher(*of)) {
+                packet.get_or_insert_with(|| world.packet.clone()).put(*bits);
+            }
+            if let Some(flow) = candidate.flow.filter(|_| assumed && own_port) {
+                let packet = packet.as_ref().unwrap_or(&world.packet);
+                if self.tables.matches(flow, packet) == Truth::No {
+                    continue;
+                }
+                let bit = self.tables.misses_by(flow, packet);
+                missed.extend(bit.map(|bit| (flow.priority.value, bit)));
+            }
             let mut other = match first {
                 None => world.clone(),
                 Some(_) if self.open.len() + self.done.len() + 1 >= self.limits.paths => {
@@ -168,6 +184,9 @@ impl<'t, 'a> Machine<'t, 'a> {
                 }
                 Some(_) => world.clone(),
             };
+            if let Some(packet) = packet {
+                other.packet = packet;
+            }
             other.path.certain &= !assumed;
             other.path.steps.push(Step {
                 table: table.clone(),

@@ -21,9 +21,11 @@ const PHYSICAL_TO_LOGICAL: u8 = 0;
 /// The exits of the logical switches of all integration bridges of OVN.
 #[derive(Debug, Default)]
 pub struct Datapaths {
-    /// The interfaces that packets of the network of an OVS port may leave by.
-    exits: BTreeMap<NodeId, BTreeSet<NodeId>>,
-    /// Ports whose packets are also sent to a port that no interface has.
+    /// The interfaces that packets of the network of an OVS port may leave by, and their VLAN then:
+    /// 0 without a tag, `None` where flows give several.
+    exits: BTreeMap<NodeId, BTreeMap<NodeId, Option<u16>>>,
+    /// Ports whose packets are also sent to a port that no interface has, or to none though a way
+    /// off the host is there that nothing is sent to.
     astray: BTreeSet<NodeId>,
 }
 
@@ -42,13 +44,16 @@ impl Datapaths {
     }
 
     /// The interfaces of the bridge by which packets of the network of a port may leave it; `None`
-    /// where no flow of OVN tells.
-    pub fn exits_of(&self, port: NodeId) -> Option<&BTreeSet<NodeId>> {
+    /// where no flow of OVN tells. With each their VLAN there: 0 without a tag, `None` where flows
+    /// give several. What a port of OVN tags itself is dropped.
+    pub fn exits_of(&self, port: NodeId) -> Option<&BTreeMap<NodeId, Option<u16>>> {
         self.exits.get(&port)
     }
 
-    /// Whether flows send packets of the network of a port to a port that no interface has: a patch
-    /// or a tunnel that is gone, or was not captured.
+    /// Whether packets of the network of a port may be meant for something that is not there: flows
+    /// send them to a port that no interface has (a patch or a tunnel that is gone, or was not
+    /// captured), or send them nowhere while no flow at all sends to some patch of the bridge.
+    /// ovn-controller makes a patch only for a localnet port of a network that it serves.
     pub fn goes_astray(&self, port: NodeId) -> bool {
         self.astray.contains(&port)
     }
@@ -63,8 +68,9 @@ impl Datapaths {
                 all.insert(datapath);
             }
             if let Some(datapath) = flow.wants(DATAPATH) {
-                let all: &mut BTreeSet<OfPort> = leaves.entry(datapath.value).or_default();
-                all.extend(flows::outputs(flow).map(|(port, _)| port.clone()));
+                let all: &mut BTreeSet<(OfPort, u16)> = leaves.entry(datapath.value).or_default();
+                let sends = flows::outputs_in_vlans(flow).into_iter();
+                all.extend(sends.map(|(port, vlan)| (port.clone(), vlan.unwrap_or(0))));
             }
         }
         if comes.is_empty() || leaves.is_empty() {
@@ -78,15 +84,36 @@ impl Datapaths {
                 .map(|interface| interface.id),
             port => interfaces.get(port).copied(),
         };
+        let mut used: BTreeSet<Option<NodeId>> = BTreeSet::new();
+        for flow in &dump.flows {
+            used.extend(flows::outputs(flow).map(|(port, _)| named(port)));
+        }
+        let is_patch = |id: &NodeId| {
+            network.ovs_interface(*id).is_some_and(|interface| interface.kind == "patch")
+        };
+        let is_exit = |id: &NodeId| {
+            is_patch(id) || !network.topology.into(*id, EdgeKind::TunnelOf).is_empty()
+        };
+        let mut patches = interfaces.values().filter(|id| is_patch(id));
+        let has_idle_patch = patches.any(|patch| !used.contains(&Some(*patch)));
         for (port, datapaths) in &comes {
             let Some(interface) = named(port) else { continue };
             let sent = datapaths.iter().filter_map(|datapath| leaves.get(datapath)).flatten();
-            let sent: Vec<Option<NodeId>> = sent.map(named).collect();
+            let sent: Vec<(Option<NodeId>, u16)> =
+                sent.map(|(port, vlan)| (named(port), *vlan)).collect();
+            let mut exits: BTreeMap<NodeId, Option<u16>> = BTreeMap::new();
+            for (interface, vlan) in &sent {
+                let Some(interface) = interface else { continue };
+                let known = exits.entry(*interface).or_insert(Some(*vlan));
+                *known = known.filter(|known| known == vlan);
+            }
+            let stays = !exits.keys().any(is_exit);
+            let is_lost = sent.iter().any(|(interface, _)| interface.is_none());
             for (port, _) in network.topology.out(interface, EdgeKind::OvsInterfaceOf) {
-                if sent.contains(&None) {
+                if is_lost || stays && has_idle_patch {
                     self.astray.insert(port);
                 }
-                self.exits.insert(port, sent.iter().copied().flatten().collect());
+                self.exits.insert(port, exits.clone());
             }
         }
     }

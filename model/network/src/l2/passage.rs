@@ -55,7 +55,7 @@ pub(crate) fn passage(
     let tables = switch.tables.as_ref()?;
     let number = *switch.numbers.get(&arriving.interface)?;
     let paths = tables.run(&frame(number, arriving), LIMITS);
-    let mut decides = None;
+    let (mut decides, mut to_controller) = (None, false);
     let mut passage = Passage {
         outputs: BTreeMap::new(),
         normal: false,
@@ -84,9 +84,14 @@ pub(crate) fn passage(
                     passage.vlan = before.filter(|before| Some(*before) == vlan);
                     passage.normal = true;
                 }
-                Sink::Named(_) | Sink::Controller | Sink::Unknown(_) => return None,
+                Sink::Controller => to_controller = true,
+                Sink::Named(_) | Sink::Unknown(_) => return None,
             }
         }
+    }
+    // What the controller does with a packet is not known.
+    if to_controller && passage.is_drop() {
+        return None;
     }
     if let Some(decides) = decides {
         passage.evidence = decides;

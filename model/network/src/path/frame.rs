@@ -1,6 +1,6 @@
 //! Frames on their way to the wire: in which VLAN they are, whether a bridge takes them and passes
 //! them on, and what flows of Open vSwitch do with them.
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use tapline_core::ids::Mac;
 use tapline_topology::graph::{OvsBridge, OvsPort};
@@ -34,7 +34,7 @@ impl<'t, 'a> Paths<'t, 'a> {
                     }
                 }
                 if let Some(exits) = self.exits_of_datapath(frame) {
-                    return self.interfaces(node).any(|interface| exits.contains(&interface));
+                    return self.interfaces(node).any(|interface| exits.contains_key(&interface));
                 }
                 let Some(vlan) = frame.vlan else { return self.have_common_vlan(frame, port) };
                 let exit = self.interfaces(node).find_map(|id| network.exits().at(bridge.host, id));
@@ -174,7 +174,11 @@ impl<'t, 'a> Paths<'t, 'a> {
         // What the host itself sends has no tag, unless a VLAN device gave it one; an access port
         // takes nothing else.
         let own = !integration && port.name() == bridge.name();
-        let wire = frame.vlan.or((own || access.is_some()).then_some(0));
+        // What a port of OVN tags is dropped.
+        let is_untagged = own
+            || access.is_some()
+            || network.datapaths().exits_of(port.id).is_some_and(|exits| !exits.is_empty());
+        let wire = frame.vlan.or(is_untagged.then_some(0));
         let interface = from.filter(|from| network.ovs_interface(*from).is_some());
         let interface = interface.or_else(|| self.interfaces(port.id).next());
         let passage = interface.and_then(|interface| {
@@ -310,6 +314,12 @@ impl<'t, 'a> Paths<'t, 'a> {
         if let Some(named) = named {
             return named;
         }
+        let by_datapath = self.exits_of_datapath(frame).and_then(|exits| {
+            self.interfaces(port).find_map(|interface| exits.get(&interface).copied())
+        });
+        if let Some(vlan) = by_datapath {
+            return vlan;
+        }
         let is_exit = self.interfaces(port).any(|id| network.exits().at(bridge.host, id).is_some());
         let keeps = passage.is_some() || is_exit || network.is_plain(bridge.id);
         let vlan = frame.vlan.filter(|_| keeps)?;
@@ -327,7 +337,10 @@ impl<'t, 'a> Paths<'t, 'a> {
     }
 
     /// The interfaces by which OVN sends the packets of the port that a frame came in by.
-    pub(super) fn exits_of_datapath(&self, frame: Frame) -> Option<&'t BTreeSet<NodeId>> {
+    pub(super) fn exits_of_datapath(
+        &self,
+        frame: Frame,
+    ) -> Option<&'t BTreeMap<NodeId, Option<u16>>> {
         self.network.datapaths().exits_of(frame.entry?)
     }
 

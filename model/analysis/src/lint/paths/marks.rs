@@ -69,7 +69,8 @@ impl<'n, 'a, 'r> Marks<'n, 'a, 'r> {
     pub fn missing(&self, start: NodeId) -> Option<(NodeId, &'r Finding)> {
         let host = self.network.topology.node(start)?.host?;
         let mut finder = Paths::new(self.network);
-        let path = super::follow(&mut finder, self.network, &self.faults, host, start);
+        let tree = finder.down(start);
+        let path = super::follow(&tree, self.network, &self.faults, (host, start), None);
         let marked = path.steps.iter().any(|step| step.state == State::Broken);
         if marked || self.faults.at(start).is_some() {
             return None;
