@@ -66,6 +66,11 @@ impl PortVlans {
         self.ranges.iter().any(|(first, last)| (*first..=*last).contains(&vlan))
     }
 
+    /// Whether the port is in one VLAN alone.
+    pub fn is_single(&self) -> bool {
+        matches!(self.ranges.as_slice(), [(first, last)] if first == last)
+    }
+
     /// Whether frames of a VLAN leave by the port without a tag.
     pub fn leaves_untagged(&self, vlan: u16) -> bool {
         self.untagged.iter().any(|(first, last)| (*first..=*last).contains(&vlan))

@@ -49,12 +49,32 @@ pub struct Query<'q> {
     pub mark: Option<u32>,
     /// Its type of service; `None` where that is not known.
     pub tos: Option<u8>,
+    /// What its transport says of it.
+    pub transport: Transport,
+}
+
+/// The protocol of a packet and its ports, as rules ask for them; `None` where it is not known.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Transport {
+    /// Number of the protocol.
+    pub protocol: Option<u8>,
+    /// The port that it comes from.
+    pub sport: Option<u16>,
+    /// The port that it goes to.
+    pub dport: Option<u16>,
 }
 
 impl Query<'_> {
     /// What the namespace itself sends, without a mark.
     pub fn own(to: IpAddr) -> Self {
-        Self { to, from: None, iif: None, mark: Some(0), tos: Some(0) }
+        Self {
+            to,
+            from: None,
+            iif: None,
+            mark: Some(0),
+            tos: Some(0),
+            transport: Transport::default(),
+        }
     }
 }
 

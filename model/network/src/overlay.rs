@@ -2,12 +2,12 @@
 use std::net::IpAddr;
 
 use tapline_core::ids::Netns;
-use tapline_topology::graph::{Netdev, OvsInterface, TunnelEndpoint};
-use tapline_topology::{NodeId, Topic};
+use tapline_topology::graph::{Netdev, NetdevKind, OvsInterface, TunnelEndpoint};
+use tapline_topology::{EdgeKind, NodeId, Topic};
 
 use crate::defs;
 use crate::l2::{Block, Why};
-use crate::l3::{Decision, Outcome, Query};
+use crate::l3::{Decision, Devices, Outcome, Query};
 use crate::{Answer, Item, Network};
 
 /// What the routing of the host decides for packets of a tunnel. `None` for a tunnel whose far end
@@ -21,10 +21,12 @@ pub fn route<'a>(
     // ovs-vswitchd.conf.db(5), options: a mark that policy rules may ask for.
     let marked = interface.is_some_and(|port| port.data.option("egress_pkt_mark").is_some());
     let query =
-        Query { to, from: tunnel.source(), iif: None, mark: (!marked).then_some(0), tos: None };
+        Query { from: tunnel.source(), mark: (!marked).then_some(0), tos: None, ..Query::own(to) };
     let netns = tunnel.netns_of_underlay(network);
+    let lower = tunnel.lower(network);
+    let devices = Devices { oif: lower.map(|device| device.name()), gone: &[] };
     match network.fib(tunnel.host, netns) {
-        Some(fib) => Some(fib.lookup(&query)),
+        Some(fib) => Some(fib.lookup_by(&query, devices)),
         None => Some(Answer::Unknown(network.missing(tunnel.host, netns, &[Topic::Routes]))),
     }
 }
@@ -38,7 +40,11 @@ pub fn egress<'a>(
     tunnel: Item<'a, TunnelEndpoint>,
 ) -> Option<Answer<Vec<Item<'a, Netdev<'a>>>>> {
     let netns = tunnel.netns_of_underlay(network);
-    let answer = route(network, tunnel)?;
+    let lower = tunnel.lower(network);
+    let Some(answer) = route(network, tunnel) else {
+        // To a group, or to whoever the forwarding table names, it sends by the device it is on.
+        return lower.map(|device| Answer::Known(vec![device]));
+    };
     let decision = match answer {
         Answer::Known(decision) => decision,
         Answer::Unknown(needs) => {
@@ -46,7 +52,14 @@ pub fn egress<'a>(
             return Some(on_link.map_or(Answer::Unknown(needs), Answer::Known));
         }
     };
-    let Outcome::Forward(hops) = &decision.outcome else { return Some(Answer::Known(Vec::new())) };
+    let Outcome::Forward(hops) = &decision.outcome else {
+        // Without a route by the device that it is held to, the far end is taken to be on its link
+        // (`ip_route_output_key_hash_rcu`); a VRF has no link.
+        let on_link = lower.filter(|device| {
+            decision.outcome == Outcome::NoRoute && device.kind != NetdevKind::Vrf
+        });
+        return Some(Answer::Known(on_link.into_iter().collect()));
+    };
     let mut devices: Vec<Item<'a, Netdev<'a>>> = Vec::new();
     for hop in hops {
         let Some(device) = network.netdev_called(tunnel.host, netns, hop.dev) else {
@@ -112,6 +125,13 @@ impl<'a> Item<'a, TunnelEndpoint> {
     pub fn netns_of_underlay(&self, network: &Network<'a>) -> &'a Netns {
         static ROOT: Netns = Netns::Root;
         network.netdev(self.data.owner).map_or(&ROOT, |device| device.netns())
+    }
+
+    /// The device that its packets are held to (`dev` of ip-link(8)): routes by others are not taken;
+    /// where it is a VRF, those of its table are.
+    pub fn lower(&self, network: &Network<'a>) -> Option<Item<'a, Netdev<'a>>> {
+        let below = network.topology.out(self.data.owner, EdgeKind::StackedOn);
+        below.first().and_then(|(device, _)| network.netdev(*device))
     }
 
     /// Its source, where one is set.

@@ -213,12 +213,17 @@ impl<'t, 'a> Paths<'t, 'a> {
             let stopped = between
                 .or(protected)
                 .or_else(|| self.refused_by_bridge(at, node, frame.vlan.filter(|_| is_down)))
+                .or_else(|| self.not_sent_by(at, node, frame.vlan.filter(|_| is_down)))
                 .or_else(|| self.misses_exit(node, towards, next_frame))
+                .or_else(|| self.refused_by_access(at, frame, next_frame).filter(|_| is_down))
                 .or_else(|| self.dropped(node, next_frame));
             let is_end = stopped.as_ref().is_some_and(|block| block.why == Why::Dropped);
             let passes = match stopped {
                 Some(block) => Answer::Known(Some(block)),
-                None => self.network.forwarding(node),
+                None => match (self.network.forwarding(node), self.asks_for_vlans(at, node)) {
+                    (Answer::Known(None), Some(need)) => Answer::Unknown(vec![need]),
+                    (known, _) => known,
+                },
             };
             let (next, again) = if is_end {
                 (Vec::new(), false)
@@ -272,7 +277,8 @@ impl<'t, 'a> Paths<'t, 'a> {
                 return;
             }
             let passes = self.network.forwarding(node);
-            let frame = Frame { vlan: None, entry: None, ..frame };
+            let vlan = self.own_vlan(node);
+            let frame = Frame { vlan, entry: None, ..frame };
             let (next, again) = self.expand((at, node), towards, frame, depth);
             let link = Link::Sends { source, evidence };
             hops.push(Hop { node, link, passes, doubtful: false, again, next });

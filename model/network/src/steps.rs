@@ -70,6 +70,10 @@ pub(crate) struct Steps<'t, 'a> {
     members: HashMap<(NodeId, Towards), Vec<Step<'t>>>,
 }
 
+fn netdev_name<'t>(topology: &'t Topology<'_>, device: NodeId) -> &'t str {
+    topology.node(device).map_or("", |node| node.name.as_str())
+}
+
 impl<'t, 'a> Steps<'t, 'a> {
     /// Over this topology.
     pub(crate) fn new(topology: &'t Topology<'a>) -> Self {
@@ -289,7 +293,10 @@ impl<'t, 'a> Steps<'t, 'a> {
             return Side::Down;
         }
         match netdev.kind {
-            NetdevKind::Tunnel => Side::Down,
+            // A macvlan in a bridge leads to the device that it stands on.
+            NetdevKind::Tunnel | NetdevKind::Macvlan => Side::Down,
+            // The near end of a hybrid port leads to the integration bridge, also where it does not.
+            NetdevKind::Veth if netdev_name(topology, device).starts_with("qvb") => Side::Down,
             NetdevKind::Veth => match topology.peer(device, EdgeKind::VethPeer) {
                 Some((peer, _)) => match self.bridge_of(peer) {
                     Some(other) => self.between(bridge, Some(other)),

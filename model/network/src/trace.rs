@@ -94,6 +94,8 @@ pub struct Query {
     pub oif: Option<Name>,
     /// What counts as gone.
     pub without: Option<Arc<Without>>,
+    /// For an answer: the address and the port that were asked, which it must come from.
+    pub asked: Option<(IpAddr, Option<u16>)>,
     /// Note everything that is looked at.
     pub explain: bool,
 }
@@ -284,6 +286,7 @@ struct Walk<'t, 'n, 'a> {
     tree: Tree,
     queue: VecDeque<(Way, At)>,
     stop_at_ovs: bool,
+    asked: Option<(IpAddr, Option<u16>)>,
     /// Translations that packets before this one made.
     connections: Vec<Connection>,
     /// Translations that this packet makes.
@@ -304,6 +307,7 @@ impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
             tree: Tree::default(),
             queue: VecDeque::new(),
             stop_at_ovs: query.stop_at_ovs,
+            asked: query.asked,
             connections: query.connections.clone(),
             made: Vec::new(),
             met: Vec::new(),
@@ -320,6 +324,13 @@ impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
             Start::Guest(nic) => self.send_from_guest(way, *nic),
             Start::Netns(host, netns) => {
                 way.packet.enter_stack();
+                let ttl = self.setting(*host, netns, "net.ipv4.ip_default_ttl");
+                if let Some(ttl) = ttl.and_then(|ttl| u8::try_from(ttl.value).ok())
+                    && way.packet.eth_type() == Some(packet::IPV4)
+                    && way.packet.ttl() == Some(Packet::DEFAULT_TTL)
+                {
+                    way.packet.set_ttl(ttl);
+                }
                 let pass = netfilter::Pass::own(*host, netns);
                 let pass = netfilter::Pass { bound: query.oif.clone(), ..pass };
                 self.go(way, At::Stack(pass));

@@ -138,6 +138,7 @@ fn answer(network: &Network<'_>, trace: &Trace) -> Option<Query> {
         stop_at_ovs: false,
         oif: None,
         without: None,
+        asked: None,
         explain: false,
     })
 }

@@ -5,6 +5,7 @@ mod common;
 use common::{BRIDGE, TAP, VETH, down, link, neutron, port, session, with_network};
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_network::Answer;
 use tapline_network::path::Paths;
 
 /// What hangs on a device: the names of all nodes above it.
@@ -312,4 +313,115 @@ fn plain_bridges_keep_the_vlan_and_programmed_ones_may_change_it() {
     let outside = down(&patched("", "            tag: 10\n"), "vnet0");
     let why = "eno1: does not carry frames without a tag";
     assert_eq!(outside.last().map(String::as_str), Some(why), "an access port takes the tag away");
+}
+
+#[test]
+fn access_port_takes_no_frames_with_a_tag() {
+    let access = |tag: &str| {
+        let text = patched("", "").replace("trunks: [20]", "trunks: [9, 10]");
+        text.replace("        Port p1\n", &format!("        Port p1\n{tag}"))
+    };
+    assert_eq!(down(&access(""), "vnet0").last().map(String::as_str), Some("eno1"));
+    let refused = down(&access("            tag: 9\n"), "vnet0");
+    assert!(refused.contains(&"br1: does not carry VLAN 10".to_owned()), "{refused:?}");
+    let stacked =
+        down(&access("            tag: 9\n            vlan_mode: dot1q-tunnel\n"), "vnet0");
+    assert!(!stacked.iter().any(|hop| hop.contains(':')), "{stacked:?}");
+}
+
+/// A tap and a VXLAN device in one bridge; `dev` is what the tunnel is held to, `rest` the routes.
+fn vxlan(ends: &str, dev: &str, nic: &str, rest: &str) -> String {
+    let address = |ip: &str, dev: &str| {
+        format!(
+            "    inet {ip}/24 scope global {dev}\n       valid_lft forever preferred_lft forever\n"
+        )
+    };
+    let details = format!(
+        "    vxlan id 100 {ends} {dev}srcport 0 0 dstport 4789 ttl auto ageing 300\n{}",
+        port("forwarding")
+    );
+    let links = [
+        link(2, "eth0", nic, &address("192.0.2.1", "eth0")),
+        link(
+            3,
+            "eth1",
+            "master red",
+            &("    vrf_slave table 10\n".to_owned() + &address("192.0.2.7", "eth1")),
+        ),
+        link(4, "red", "", "    vrf table 10\n").replace("BROADCAST,MULTICAST", "NOARP,MASTER"),
+        link(5, "br0", "", BRIDGE),
+        link(6, "vnet0", "master br0", &(TAP.to_owned() + &port("forwarding"))),
+        link(7, "vx0", "master br0", &details),
+    ];
+    session(&links, rest)
+}
+
+#[test]
+fn tunnel_goes_on_with_the_device_that_it_is_held_to() {
+    let end = |text: &str| down(text, "vnet0").last().cloned().unwrap_or_default();
+    let group = |nic: &str| vxlan("group 239.1.1.1", "dev eth0 ", nic, "");
+    assert_eq!(end(&group("")), "eth0");
+    assert_eq!(end(&group("down ")), "eth0: down");
+    let routes = "ip route show table all\n192.0.2.0/24 dev eth0 proto kernel scope link src 192.0.2.1\n\
+                  192.0.2.0/24 dev eth1 table 10 proto kernel scope link src 192.0.2.7\nroot@h1:~# ip rule\n\
+                  0:\tfrom all lookup local\n1000:\tfrom all lookup [l3mdev-table]\n32766:\tfrom all lookup main\n\
+                  32767:\tfrom all lookup default\nroot@h1:~# ";
+    let to = |dev: &str| vxlan("remote 192.0.2.2", dev, "", routes);
+    assert_eq!(end(&to("")), "eth0");
+    assert_eq!(end(&to("dev red ")), "eth1");
+}
+
+#[test]
+fn macvlan_in_a_bridge_leads_to_the_device_below() {
+    let links = [
+        link(2, "eth0", "", ""),
+        link(
+            3,
+            "mv0@eth0",
+            "master br0",
+            &("    macvlan mode passthru\n".to_owned() + &port("forwarding")),
+        ),
+        link(4, "br0", "", BRIDGE),
+        link(5, "vnet0", "master br0", &(TAP.to_owned() + &port("forwarding"))),
+    ];
+    assert_eq!(down(&session(&links, ""), "vnet0"), ["br0", "mv0", "eth0"]);
+}
+
+#[test]
+fn vlans_of_a_bridge_that_were_not_captured_leave_the_hop_open() {
+    let filters = "    bridge forward_delay 1500 stp_state 0 vlan_filtering 1\n";
+    let links = [
+        link(2, "eno1", "master br0", &port("forwarding")),
+        link(3, "br0", "", filters),
+        link(4, "vnet0", "master br0", &(TAP.to_owned() + &port("forwarding"))),
+    ];
+    with_network(&session(&links, ""), |network| {
+        let start = network.topology.find_netdev(HostId(0), &Netns::Root, "vnet0").unwrap();
+        let path = Paths::new(network).down(start);
+        let needs = path.hops.first().map(|hop| match &hop.passes {
+            Answer::Unknown(needs) => needs.iter().map(ToString::to_string).collect(),
+            Answer::Known(_) => Vec::new(),
+        });
+        assert_eq!(needs, Some(vec!["bridge vlan show".to_owned()]));
+    });
+}
+
+#[test]
+fn far_end_of_a_hybrid_port_in_no_bridge_is_a_broken_hop() {
+    let hybrid = |master: &str, rest: &str| {
+        let links = [
+            "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN group default\n"
+                .to_owned(),
+            link(2, "qbr0", "", BRIDGE),
+            link(3, "vnet0", "master qbr0", &(TAP.to_owned() + &port("forwarding"))),
+            link(4, "qvb0@qvo0", "master qbr0", &(VETH.to_owned() + &port("forwarding"))),
+            link(5, "qvo0@qvb0", master, VETH),
+        ];
+        down(&session(&links, rest), "vnet0")
+    };
+    let ovs = "ovs-vsctl show\n5f0c9d5e-7a68-4a0f-9d2a-1d6a36f6a001\n    Bridge br-int\n        Port br-int\n            \
+               Interface br-int\n                type: internal\n    ovs_version: \"2.17.0\"\nroot@h1:~# ";
+    assert_eq!(hybrid("", ovs).last().map(String::as_str), Some("qvo0: in no bridge"));
+    // Without the ports of Open vSwitch it may be one of them.
+    assert_eq!(hybrid("", "").last().map(String::as_str), Some("qvo0"));
 }

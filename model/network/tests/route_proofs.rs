@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use proofs::{Count, Golden};
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_network::l3::{Outcome, Query};
+use tapline_network::l3::{Outcome, Query, Transport};
 use tapline_network::{Answer, Network};
 
 fn ask(network: &Network<'_>, golden: &Golden) -> Count {
@@ -35,7 +35,8 @@ fn ask(network: &Network<'_>, golden: &Golden) -> Count {
             }
             None => 0,
         };
-        let query = Query { to, from, iif, mark: Some(mark), tos: Some(tos) };
+        let transport = Transport::default();
+        let query = Query { to, from, iif, mark: Some(mark), tos: Some(tos), transport };
         let decision = match fib.lookup(&query) {
             Answer::Known(decision) => decision,
             Answer::Unknown(_) => {

@@ -126,30 +126,7 @@ pub fn is_fallback_tunnel(name: &str) -> bool {
     )
 }
 
-/// Whether the name follows a naming scheme of NICs: `eth0`, `eno1`, `enp4s0f1`, `em1`, `p2p1`,
-/// `ib0`, `wlan0`.
-pub fn is_nic(name: &str) -> bool {
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let after = |prefix: &str| name.strip_prefix(prefix).is_some_and(digits);
-    if after("eth") || after("em") || after("ib") || after("wlan") {
-        return true;
-    }
-    // systemd.net-naming-scheme(7): en, ib, sl, wl, ww and o, s, p, P, x, d.
-    for prefix in ["en", "wl", "ww", "ib"] {
-        if let Some(rest) = name.strip_prefix(prefix) {
-            let mut bytes = rest.bytes();
-            let scheme = matches!(bytes.next(), Some(b'o' | b's' | b'p' | b'P' | b'x' | b'd'));
-            if scheme && bytes.next().is_some_and(|b| b.is_ascii_hexdigit()) && !name.contains('.')
-            {
-                return true;
-            }
-        }
-    }
-    // biosdevname: p2p1, p3p1_0.
-    name.strip_prefix('p').and_then(|rest| rest.split_once('p')).is_some_and(|(slot, port)| {
-        digits(slot) && digits(port.split('_').next().unwrap_or_default())
-    })
-}
+pub use tapline_core::ids::is_nic;
 
 /// Whether `name` is that of a VLAN device on `lower` as everybody names them: `eth0.100@eth0`.
 pub fn is_vlan_of(name: &str, lower: &str) -> bool {

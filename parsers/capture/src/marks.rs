@@ -2,7 +2,7 @@
 use std::collections::BTreeSet;
 
 use tapline_core::capture::{Command, Moment};
-use tapline_core::ids::Mac;
+use tapline_core::ids::{Mac, is_nic};
 use tapline_core::records::Batch;
 use tapline_core::records::host::Fact;
 use tapline_formats::registry;
@@ -219,17 +219,30 @@ pub(crate) fn day_in(name: &str) -> Option<Moment> {
     None
 }
 
-/// The MACs of a whole list of devices: one that begins with the loopback device.
+/// The MACs of a whole list of devices, one that begins with the loopback device: of the NICs, or,
+/// where none is called like one, of all. Bridges of cloned images have one MAC on all hosts.
 pub(crate) fn macs(text: &str) -> BTreeSet<Mac> {
     let head = text.get(..text.floor_char_boundary(4096)).unwrap_or(text);
     if !head.lines().any(|line| line.starts_with("1: lo:")) {
         return BTreeSet::new();
     }
+    let (mut of_nics, mut all) = (BTreeSet::new(), BTreeSet::new());
     let found = memchr::memmem::find_iter(text.as_bytes(), b"link/ether ");
-    found
-        .filter_map(|at| text.get(at + "link/ether ".len()..)?.get(..17)?.parse().ok())
-        .filter(|mac: &Mac| !mac.is_zero())
-        .collect()
+    for at in found {
+        let mac = text.get(at + "link/ether ".len()..).and_then(|rest| rest.get(..17));
+        let Some(mac) = mac.and_then(|mac| mac.parse::<Mac>().ok()).filter(|mac| !mac.is_zero())
+        else {
+            continue;
+        };
+        // `2: eth0: <…> …` is the line before.
+        let before = text.get(..at).unwrap_or_default().trim_end().lines().next_back();
+        let name = before.and_then(|line| line.split(": ").nth(1)).unwrap_or_default();
+        if is_nic(name) {
+            of_nics.insert(mac);
+        }
+        all.insert(mac);
+    }
+    if of_nics.is_empty() { all } else { of_nics }
 }
 
 #[cfg(test)]

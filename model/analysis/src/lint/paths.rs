@@ -338,8 +338,11 @@ impl<'h> Walk<'_, 'h, '_> {
     /// Whether a path may end at the last hop.
     fn is_end(&self) -> bool {
         let Some(last) = self.path.steps.last() else { return false };
+        // Of the device that sends a tunnel's packets the path goes on to a wire.
+        let is_bridge =
+            self.network.netdev(last.node).is_some_and(|device| device.kind == NetdevKind::Bridge);
         if self.path.reach == Reach::Tunnels {
-            return true;
+            return !is_bridge;
         }
         if let Some(bridge) = self.network.ovs_bridge(last.node) {
             if self.network.is_integration(bridge.id) {

@@ -6,7 +6,7 @@ use tapline_core::Name;
 use tapline_core::ids::Netns;
 use tapline_core::records::Field;
 use tapline_core::span::Evidence;
-use tapline_topology::graph::{Netdev, NetdevKind, OvsInterface};
+use tapline_topology::graph::{Fact, Netdev, NetdevKind, OvsInterface};
 use tapline_topology::{EdgeKind, NodeData, NodeId, Topic};
 
 use super::switch_ports::has_link;
@@ -56,6 +56,10 @@ pub enum Why {
     NotJoined(Name),
     /// The far end of a tunnel, or the router on the way to it, did not answer.
     NoAnswer(IpAddr),
+    /// The end of a hybrid port that belongs in the integration bridge is in no bridge.
+    NoBridge,
+    /// The peer of a patch is not there, or is not its peer: OVS drops what is sent by it.
+    NoPeer(Name),
     /// A tunnel that knows nobody to send to.
     NoFarEnd,
     /// The bridge tells VLANs apart, and the port is in none.
@@ -81,6 +85,8 @@ impl fmt::Display for Why {
             Self::NoActiveMember => f.write_str("no active member"),
             Self::NotJoined(bridge) => write!(f, "not joined with {bridge}"),
             Self::NoAnswer(next_hop) => write!(f, "no answer from {next_hop}"),
+            Self::NoBridge => f.write_str("in no bridge"),
+            Self::NoPeer(peer) => write!(f, "without its peer {peer}"),
             Self::NoFarEnd => f.write_str("no far end"),
             Self::NoVlan => f.write_str("in no VLAN"),
             Self::Vlan(0) => f.write_str("does not carry frames without a tag"),
@@ -97,9 +103,25 @@ fn interface_block(network: &Network<'_>, node: NodeId, interface: &OvsInterface
     if let Some(port) = interface.ofport.as_ref().filter(|port| port.value == -1) {
         return Some(Block { why: Why::NoPort, evidence: port.evidence });
     }
+    if let Some(peer) = patch_without_peer(network, node, interface) {
+        return Some(Block { why: Why::NoPeer(peer.value.clone()), evidence: peer.evidence });
+    }
     let link = interface.link_state.as_ref().filter(|link| link.value == "down")?;
     let known = network.ovs_interface(node).is_some_and(|port| has_link(network, port));
     known.then_some(Block { why: Why::NoCarrier, evidence: link.evidence })
+}
+
+/// The name that a patch gives for its peer, where a complete list of the ports of the host shows
+/// that the two are no pair.
+fn patch_without_peer<'i>(
+    network: &Network<'_>,
+    node: NodeId,
+    interface: &'i OvsInterface,
+) -> Option<&'i Fact<Name>> {
+    let host = network.topology.node(node)?.host?;
+    let peer = interface.option("peer").filter(|_| interface.kind == "patch")?;
+    let alone = network.topology.peer(node, EdgeKind::PatchPeer).is_none();
+    (alone && network.complete(host, &Netns::Root, Topic::Ovs)).then_some(peer)
 }
 
 impl<'a> Network<'a> {
@@ -173,6 +195,9 @@ impl<'a> Network<'a> {
         if let Some(evidence) = self.sends_by_no_member(device) {
             return Answer::Known(Some(Block { why: Why::NoActiveMember, evidence }));
         }
+        if self.is_in_no_bridge(device) {
+            return block(Why::NoBridge);
+        }
         if let Some(evidence) = self.has_no_far_end(device) {
             return Answer::Known(Some(Block { why: Why::NoFarEnd, evidence }));
         }
@@ -189,6 +214,19 @@ impl<'a> Network<'a> {
             }
         }
         Answer::Known(None)
+    }
+
+    /// Whether the end of a hybrid port that neutron puts into the integration bridge is in none, as
+    /// complete captures of devices and of Open vSwitch show.
+    fn is_in_no_bridge(&self, device: Item<'a, Netdev<'a>>) -> bool {
+        device.kind == NetdevKind::Veth
+            && device.netns().is_root()
+            && device.name().starts_with("qvo")
+            && self.master(device.id).is_none()
+            && self.interface_of(device.id).is_none()
+            && [Topic::Links, Topic::Ovs]
+                .into_iter()
+                .all(|topic| self.complete(device.host, &Netns::Root, topic))
     }
 
     /// Whether a VXLAN device of the kernel knows nobody to send to: it has neither a far end nor a

@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use tapline_core::records::route::Rule;
 
 use super::vrf::is_l3mdev;
-use super::{Domain, Query};
+use super::{Domain, Query, Transport};
 
 /// Three answers to *does the rule select the packet?*
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,7 +64,7 @@ pub(super) fn matches(
         // Only a socket that is bound to a device has one.
         (Some(_), _) => Match::No,
         (None, Some(oif)) => Match::of(oif == dev.as_str()).or_by_vrf(dev, domain),
-        (None, None) => Match::Open,
+        (None, None) => Match::No.or_by_vrf(dev, domain),
     });
     let mark = rule.fwmark.as_ref().map_or(Match::Yes, |mark| fits_mark(mark, query.mark));
     let rest = rule.other.iter().fold(Match::Yes, |so_far, field| {
@@ -72,6 +72,9 @@ pub(super) fn matches(
             // Notes, and what acts only on the result.
             "proto" | "protocol" | "realms" => Match::Yes,
             key if key.starts_with("suppress_") => Match::Yes,
+            "ipproto" => fits_protocol(&field.value.value, query.transport.protocol),
+            "sport" => fits_port(&field.value.value, query.transport, query.transport.sport),
+            "dport" => fits_port(&field.value.value, query.transport, query.transport.dport),
             "tos" | "dsfield" => fits_service(&field.value.value, query.tos),
             _ if field.value.value == "[detached]" => Match::No,
             _ if field.value.value == "[unresolved]" => Match::Yes,
@@ -123,6 +126,38 @@ pub(super) fn fits_service(wanted: &str, tos: Option<u8>) -> Match {
     }
 }
 
+/// `tcp`, `ipv6-icmp`, `47`
+fn fits_protocol(wanted: &str, protocol: Option<u8>) -> Match {
+    let named = match wanted {
+        "icmp" => Some(1),
+        "tcp" => Some(6),
+        "udp" => Some(17),
+        "gre" => Some(47),
+        "esp" => Some(50),
+        "ah" => Some(51),
+        "ipv6-icmp" | "icmpv6" => Some(58),
+        "sctp" => Some(132),
+        number => number.parse().ok(),
+    };
+    match (named, protocol) {
+        (Some(wanted), Some(protocol)) => Match::of(wanted == protocol),
+        _ => Match::Open,
+    }
+}
+
+/// `80`, `80-90`
+fn fits_port(wanted: &str, transport: Transport, port: Option<u16>) -> Match {
+    // Protocols with ports: TCP, UDP, DCCP, SCTP, UDP-Lite. Others fit no port.
+    if transport.protocol.is_some_and(|protocol| !matches!(protocol, 6 | 17 | 33 | 132 | 136)) {
+        return Match::No;
+    }
+    let (first, last) = wanted.split_once('-').unwrap_or((wanted, wanted));
+    match (first.parse::<u16>(), last.parse::<u16>(), port) {
+        (Ok(first), Ok(last), Some(port)) => Match::of((first..=last).contains(&port)),
+        _ => Match::Open,
+    }
+}
+
 /// `0x1`, `0x1/0xff`, `10`
 fn fits_mark(text: &str, mark: Option<u32>) -> Match {
     let number = |text: &str| match text.strip_prefix("0x") {
@@ -142,6 +177,21 @@ fn fits_mark(text: &str, mark: Option<u32>) -> Match {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ports_are_those_of_protocols_that_have_them() {
+        let tcp = Transport { protocol: Some(6), sport: None, dport: Some(85) };
+        assert_eq!(fits_port("80-90", tcp, tcp.dport), Match::Yes);
+        assert_eq!(fits_port("80", tcp, tcp.dport), Match::No);
+        assert_eq!(fits_port("80", tcp, tcp.sport), Match::Open);
+        let icmp = Transport { protocol: Some(1), ..Transport::default() };
+        assert_eq!(fits_port("80", icmp, icmp.dport), Match::No);
+        assert_eq!(fits_port("odd", tcp, tcp.dport), Match::Open);
+        assert_eq!(fits_protocol("tcp", Some(6)), Match::Yes);
+        assert_eq!(fits_protocol("47", Some(6)), Match::No);
+        assert_eq!(fits_protocol("odd", Some(6)), Match::Open);
+        assert_eq!(fits_protocol("udp", None), Match::Open);
+    }
 
     #[test]
     fn marks_are_compared_under_their_mask() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use tapline_core::ids::Mac;
+use tapline_core::need::Need;
 use tapline_topology::graph::{OvsBridge, OvsPort};
 use tapline_topology::{EdgeKind, NodeId};
 
@@ -222,6 +223,8 @@ impl<'t, 'a> Paths<'t, 'a> {
         if self.is_bridged(at, node) {
             return match (vlans(node, at), vlan) {
                 (Some(vlans), Some(0)) => vlans.pvid,
+                // In a single VLAN a guest's frames are in it, tagged or not, or are dropped.
+                (Some(vlans), None) => vlans.pvid.filter(|_| vlans.is_single()),
                 _ => vlan,
             };
         }
@@ -279,6 +282,46 @@ impl<'t, 'a> Paths<'t, 'a> {
             || entry.data.trunks.iter().any(|trunk| l2::carries(port.data, trunk.value))
     }
 
+    /// Whether an access port of OVS drops a frame since it has a tag (`input_vid_is_valid`,
+    /// ofproto/ofproto-dpif-xlate.c).
+    pub(super) fn refused_by_access(&self, at: NodeId, frame: Frame, next: Frame) -> Option<Block> {
+        let port = self.network.ovs_port(at)?;
+        let tunnels_tags =
+            port.data.vlan_mode.as_ref().is_some_and(|mode| mode.value == "dot1q-tunnel");
+        l2::access_vlan(port.data).filter(|_| !tunnels_tags)?;
+        let vlan = frame.vlan.filter(|vlan| *vlan != 0)?;
+        let is_normal = match self.passage(next) {
+            Some(passage) => passage.normal && passage.outputs.is_empty(),
+            None => {
+                let bridge = next.entry.and_then(|entry| self.bridge_of(entry))?;
+                self.network.is_plain(bridge)
+            }
+        };
+        let evidence = port.data.tag.as_ref()?.evidence;
+        is_normal.then_some(Block { why: Why::Vlan(vlan), evidence })
+    }
+
+    fn bridge_of(&self, port: NodeId) -> Option<NodeId> {
+        let bridges = self.network.topology.out(port, EdgeKind::OvsPortOf);
+        bridges.first().map(|(bridge, _)| *bridge)
+    }
+
+    /// The command that tells whether a Linux bridge takes a frame, where it tells VLANs apart and
+    /// those of the port were not captured.
+    pub(super) fn asks_for_vlans(&self, at: NodeId, node: NodeId) -> Option<Need> {
+        let network = self.network;
+        let (bridge, port) = if self.is_bridged(at, node) {
+            (node, at)
+        } else if self.is_bridged(node, at) {
+            (at, node)
+        } else {
+            return None;
+        };
+        let bridge = network.netdev(bridge).filter(|bridge| network.filters_vlans(*bridge))?;
+        let is_open = network.bridge_ports().vlans(port).is_none();
+        is_open.then(|| Need::command("bridge vlan show").within(bridge.netns()))
+    }
+
     /// What keeps a Linux bridge that tells VLANs apart from taking a frame: the port, or the bridge
     /// itself for a VLAN device on it, is not in the VLAN of the tag, or has none for frames without.
     pub(super) fn refused_by_bridge(
@@ -302,6 +345,23 @@ impl<'t, 'a> Paths<'t, 'a> {
             vlan => vlans.contains(vlan),
         };
         (!takes).then_some(Block { why: Why::Vlan(tag), evidence })
+    }
+
+    /// The VLAN of what a Linux bridge that tells VLANs apart sends itself.
+    pub(super) fn own_vlan(&self, bridge: NodeId) -> Option<u16> {
+        let item = self.network.netdev(bridge)?;
+        let vlans = self.network.bridge_ports().vlans(bridge)?;
+        vlans.pvid.filter(|_| self.network.filters_vlans(item))
+    }
+
+    /// What keeps a Linux bridge that tells VLANs apart from sending a frame of a VLAN by a port.
+    pub(super) fn not_sent_by(&self, at: NodeId, node: NodeId, vlan: Option<u16>) -> Option<Block> {
+        let network = self.network;
+        let bridge = network.netdev(at).filter(|bridge| network.filters_vlans(*bridge))?;
+        let vlan = vlan.filter(|vlan| *vlan != 0 && self.is_bridged(node, bridge.id))?;
+        let vlans = network.bridge_ports().vlans(node)?;
+        let evidence = vlans.evidence?;
+        (!vlans.contains(vlan)).then_some(Block { why: Why::Vlan(vlan), evidence })
     }
 
     /// The VLAN on the wire of a frame that leaves a bridge by a port, 0 without a tag.

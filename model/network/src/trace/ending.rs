@@ -7,7 +7,8 @@ use crate::Answer;
 use crate::truth::Truth;
 
 use super::{
-    Certainty, Crumb, Doubt, End, Next, Node, Outcome, Part, Place, Reason, Walk, Way, device, ends,
+    Certainty, Crumb, Doubt, End, Kind, Next, Node, Outcome, Packet, Part, Place, Reason, Walk,
+    Way, device, ends,
 };
 
 impl Walk<'_, '_, '_> {
@@ -124,6 +125,10 @@ impl Walk<'_, '_, '_> {
         evidence: impl IntoIterator<Item = Evidence>,
     ) {
         let reached = self.goal.is_met(&target, &way.packet);
+        if reached != Truth::No && self.is_other_answer(&way.packet) {
+            self.lost_as_other_answer(way, place);
+            return;
+        }
         let aside = reached == Truth::No && way.packet.is_multicast() == Some(true);
         let end = End {
             reached,
@@ -133,6 +138,43 @@ impl Walk<'_, '_, '_> {
             ..End::new(outcome, target.to_string(), place, &way.packet)
         };
         self.end(way, end);
+    }
+
+    /// Whether a packet answers from another address or port than was asked.
+    fn is_other_answer(&self, packet: &Packet) -> bool {
+        let Some((ip, port)) = self.asked else { return false };
+        packet.source().is_some_and(|source| source != ip)
+            || port.zip(packet.source_port()).is_some_and(|(asked, source)| asked != source)
+    }
+
+    /// An answer that was not translated back is for no connection of the one who asked. It is lost
+    /// where it does not pass the namespace that translated the question; where it does, this model
+    /// has missed something.
+    fn lost_as_other_answer(&mut self, way: &mut Way, place: Place) {
+        let translators: Vec<_> = self
+            .connections
+            .iter()
+            .filter(|connection| connection.before != connection.after)
+            .map(|connection| (Some(connection.host), Some(connection.netns.clone())))
+            .collect();
+        let mut at = way.tip;
+        let mut passes = translators.is_empty();
+        while at > 0 && !passes {
+            let Some(node) = self.tree.nodes.get(at) else { break };
+            if let Part::Hop(hop) = &node.part {
+                let through = matches!(hop.kind, Kind::Route | Kind::Netfilter);
+                passes = through
+                    && translators
+                        .iter()
+                        .any(|(host, netns)| hop.place.host == *host && hop.place.netns == *netns);
+            }
+            at = node.parent;
+        }
+        if passes {
+            self.unknown(way, place, Reason::NotModelled, Vec::new());
+        } else {
+            self.lost(way, Outcome::Dropped, Reason::AnswerNotTranslated, place, None);
+        }
     }
 
     /// Whether a way comes to where it was before, with the same packet.

@@ -39,6 +39,7 @@ impl Walk<'_, '_, '_> {
             }
         });
         let Some(one) = known.cloned() else { return false };
+        let to = |tuple: Tuple| (tuple.destination, tuple.destination_port);
         let (hook, words) = match pass.stage {
             Stage::Prerouting if one.before.source != one.after.source => {
                 way.packet.set_destination(one.before.source);
@@ -46,11 +47,13 @@ impl Walk<'_, '_, '_> {
                 way.packet.set_ports(way.packet.source_port(), port);
                 ("PREROUTING", "undoes the source translation")
             }
-            Stage::Postrouting if one.before.destination != one.after.destination => {
+            // What the namespace itself sent is translated back where it comes in for it.
+            Stage::Postrouting | Stage::Input if to(one.before) != to(one.after) => {
                 way.packet.set_source(one.before.destination);
                 let port = one.before.destination_port;
                 way.packet.set_ports(port, way.packet.destination_port());
-                ("POSTROUTING", "undoes the destination translation")
+                let hook = if pass.stage == Stage::Input { "INPUT" } else { "POSTROUTING" };
+                (hook, "undoes the destination translation")
             }
             _ => return false,
         };

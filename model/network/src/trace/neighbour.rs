@@ -185,7 +185,13 @@ impl Walk<'_, '_, '_> {
                 .copied()
                 .collect::<Vec<_>>()
         };
-        let candidates = if near.is_empty() { may() } else { near };
+        let mut candidates = if near.is_empty() { may() } else { near };
+        let silent: Vec<Evidence> =
+            candidates.iter().filter_map(|(device, ..)| self.never_answers(*device)).collect();
+        if let Some(evidence) = silent.first().filter(|_| silent.len() == candidates.len()) {
+            return Found::Failed { evidence: *evidence };
+        }
+        candidates.retain(|(device, ..)| self.never_answers(*device).is_none());
         if let Some((device, Some(mac), evidence)) = candidates.first() {
             let words = format!("no entry; {} has the address", self.name(*device));
             return Found::Known {
@@ -243,6 +249,17 @@ impl Walk<'_, '_, '_> {
             set.is_some_and(|set| set.value > 0)
         });
         (!ignores).then(|| (facing.id, mac_of(*facing), at))
+    }
+
+    /// The setting by which a device answers no ARP at all (`arp_ignore` 8, ip-sysctl).
+    fn never_answers(&self, device: NodeId) -> Option<Evidence> {
+        let device = self.device(device)?;
+        let name = device.name().replace('.', "/");
+        ["all", &name].into_iter().find_map(|dev| {
+            let key = format!("net.ipv4.conf.{dev}.arp_ignore");
+            let set = self.setting(device.host, device.netns(), &key)?;
+            (set.value == 8).then_some(set.evidence)
+        })
     }
 
     /// The addresses of namespaces that may answer on the segment of a device, as far as they were

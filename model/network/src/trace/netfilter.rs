@@ -9,7 +9,7 @@ use tapline_core::records::route::Family;
 use tapline_topology::graph::{Confidence, Netdev};
 use tapline_topology::{NodeId, Topic};
 
-use crate::filter::{self, Device};
+use crate::filter::{self, Device, Mark};
 use crate::{Item, l3};
 
 use super::conntrack::Tracked;
@@ -36,8 +36,10 @@ pub(super) struct Pass {
     pub(super) entry: Option<Tuple>,
     /// It was said that the packet filter was not captured.
     pub(super) doubted: bool,
-    /// It was routed again after its destination was translated.
+    /// It was routed again after its destination was translated, or its mark was changed.
     pub(super) rerouted: bool,
+    /// The mark that it was routed by, where the namespace itself sends it.
+    pub(super) routed_mark: Option<Mark>,
     /// What became of the first packet of its connection here is known.
     pub(super) known: bool,
     /// The device that its sender is bound to.
@@ -103,6 +105,7 @@ impl Pass {
             entry: None,
             doubted: false,
             rerouted: false,
+            routed_mark: None,
             known: false,
             bound: None,
             beside_said: false,
@@ -175,6 +178,9 @@ impl Walk<'_, '_, '_> {
                 pass.known = true;
             }
         }
+        if pass.table == 0 && pass.stage == Stage::Output {
+            pass.routed_mark = Some(way.packet.mark());
+        }
         if pass.table == 0 && !pass.doubted && !self.is_filter_known(&pass, family) {
             pass.doubted = true;
             let place = Place {
@@ -234,7 +240,10 @@ impl Walk<'_, '_, '_> {
             Stage::Prerouting => Stage::Route,
             Stage::Input => Stage::Local,
             Stage::Forward => Stage::Postrouting,
-            Stage::Output if is_elsewhere(&way.packet, &pass) && !pass.rerouted => {
+            Stage::Output
+                if !pass.rerouted
+                    && (is_elsewhere(&way.packet, &pass) || self.is_marked(&way, &pass)) =>
+            {
                 let again = Pass { rerouted: true, output: None, ..pass };
                 self.go(way, At::Stack(again.at(Stage::Route)));
                 return;
@@ -243,6 +252,14 @@ impl Walk<'_, '_, '_> {
             _ => Stage::Neighbour,
         };
         self.go(way, At::Stack(pass.at(next)));
+    }
+
+    /// Whether OUTPUT changed the mark of a packet in a way that makes the kernel route it again:
+    /// table mangle of iptables does (`ipt_mangle_out`), and so do chains of nft of the type
+    /// `route`.
+    fn is_marked(&self, way: &Way, pass: &Pass) -> bool {
+        pass.routed_mark.is_some_and(|mark| mark != way.packet.mark())
+            && self.tracer.tables().routes_again(pass, way.packet.family())
     }
 
     /// Whether all that filters packets in a namespace was captured.

@@ -68,6 +68,9 @@ const RPL: u128 = 8;
 const INV: u128 = 16;
 
 impl Packet {
+    /// The lifetime that Linux gives what it sends, unless it is told otherwise.
+    pub const DEFAULT_TTL: u8 = 64;
+
     /// A packet of a protocol, of which nothing else is known.
     pub fn new(eth_type: u16) -> Self {
         let mut frame = FlowPacket::default();
@@ -85,7 +88,7 @@ impl Packet {
         if eth_type != ARP {
             frame.set(OfField::IpFrag, Value::of(0));
             frame.set(OfField::IpTos, Value::of(0));
-            frame.set(OfField::IpTtl, Value::of(64));
+            frame.set(OfField::IpTtl, Value::of(u128::from(Self::DEFAULT_TTL)));
         }
         frame.next_state = Some(1);
         let mut packet = Self {
@@ -218,6 +221,15 @@ impl Packet {
     pub fn set_ports(&mut self, source: Option<u16>, destination: Option<u16>) {
         for (field, port) in [(OfField::TpSrc, source), (OfField::TpDst, destination)] {
             self.frame.put_part(field.whole(), port.map(u128::from));
+        }
+    }
+
+    /// What rules of routing ask of its transport.
+    pub fn transport(&self) -> crate::l3::Transport {
+        crate::l3::Transport {
+            protocol: self.protocol(),
+            sport: self.source_port(),
+            dport: self.destination_port(),
         }
     }
 
@@ -401,7 +413,7 @@ impl Packet {
         answer.unresolved = None;
         answer.next_hop = None;
         answer.frame.set(OfField::PktMark, Value::of(0));
-        answer.set_ttl(64);
+        answer.set_ttl(Self::DEFAULT_TTL);
         while answer.vlans().is_none_or(|vlans| !vlans.is_empty()) {
             answer.frame.pop_tag();
         }

@@ -83,6 +83,7 @@ impl Tracer<'_, '_> {
             stop_at_ovs: false,
             oif: None,
             without: None,
+            asked: None,
             explain: false,
         });
         let end = out.end.filter(|end| end.reached == crate::truth::Truth::Yes);

@@ -178,6 +178,7 @@ impl Tracer<'_, '_> {
             stop_at_ovs: question.stop_at.as_deref() == Some("ovs"),
             oif: question.oif.as_deref().map(Name::from),
             without: None,
+            asked: None,
             explain: question.verbose,
         };
         self.is_bound(&query)?;
@@ -325,6 +326,18 @@ impl Tracer<'_, '_> {
         four.or_else(|| all.first()).map(|address| address.ip)
     }
 
+    /// What the answer to a packet must come from: the address and the port that it was sent to.
+    /// Servers of DHCP and whoever hears a broadcast answer by their own.
+    fn asked(query: &Query) -> Option<(IpAddr, Option<u16>)> {
+        let packet = &query.packet;
+        let to = packet.destination()?;
+        let is_one = packet.is_multicast() != Some(true)
+            && !to.is_multicast()
+            && !to.is_unspecified()
+            && packet.protocol().is_some();
+        (is_one && query.to != Some(Goal::Dhcp)).then(|| (to, packet.destination_port()))
+    }
+
     /// Follows the answer to a packet that arrived.
     pub(super) fn answer(&self, query: &Query, trace: &Trace) -> Option<Trace> {
         // What did not arrive is not answered, and what a tunnel took away not here.
@@ -392,6 +405,7 @@ impl Tracer<'_, '_> {
             stop_at_ovs: false,
             oif: None,
             without: query.without.clone(),
+            asked: Self::asked(query),
             explain: query.explain,
         }))
     }

@@ -4,19 +4,35 @@ use std::net::IpAddr;
 
 use tapline_core::Name;
 use tapline_core::need::Need;
-use tapline_core::records::route::Family;
+use tapline_core::records::route::{Family, Route};
 use tapline_core::span::Evidence;
 use tapline_topology::Topic;
 use tapline_topology::graph::{Netdev, NetdevKind};
 
 use crate::l3::{self, Decision, NextHop, Refusal};
 use crate::router::{Duty, Router};
+use crate::truth::Truth;
 use crate::{Answer, Item, defs, flows};
 
 use super::netfilter::{Pass, Stage};
 use super::{
-    At, Certainty, Considered, Doubt, Hop, Kind, Outcome, Place, Reason, RouteDetails, Walk, Way,
+    At, Certainty, Considered, Crumb, Doubt, End, Hop, Kind, Outcome, Place, Reason, RouteDetails,
+    Walk, Way,
 };
+
+/// The protocol number of ICMP.
+const ICMP: u8 = 1;
+
+/// The MTU that a route sets, and whether it is locked: `mtu 1300`, `mtu lock 1300` (ip-route(8)).
+fn route_mtu(route: &Route) -> Option<(u32, bool)> {
+    let field = route.other.iter().find(|field| field.key == "mtu")?;
+    let text = field.value.value.as_str();
+    let (text, locked) = match text.strip_prefix("lock ") {
+        Some(rest) => (rest, true),
+        None => (text, false),
+    };
+    Some((text.trim().parse().ok()?, locked))
+}
 
 impl<'a> Walk<'_, '_, 'a> {
     /// Whether a packet that came in by a device may be for an address of loopback: only with
@@ -79,6 +95,7 @@ impl<'a> Walk<'_, '_, 'a> {
             iif: iif.as_deref(),
             mark: (mark.known == u32::MAX).then_some(mark.value),
             tos: way.packet.tos(),
+            transport: way.packet.transport(),
         };
         let gone = self.gone_devices(&pass);
         let oif = pass.bound.as_deref().filter(|_| pass.input.is_none());
@@ -95,7 +112,8 @@ impl<'a> Walk<'_, '_, 'a> {
                 return;
             }
         }
-        match fib.lookup_by(&query, l3::Devices { oif, gone: &gone }) {
+        let devices = l3::Devices { oif, gone: &gone };
+        match self.looked_up(&fib, &query, devices, &pass) {
             Answer::Known(decision)
                 if !gone.is_empty()
                     && decision.outcome == l3::Outcome::NoRoute
@@ -123,6 +141,62 @@ impl<'a> Walk<'_, '_, 'a> {
                 self.unknown(&mut way, place, Reason::NotCaptured, needs);
             }
         }
+    }
+
+    /// Looks a route up. A sender without a source looks for one first, and, where it connects its
+    /// socket, again with the source that it found (`ip_route_connect`, include/net/route.h).
+    fn looked_up(
+        &self,
+        fib: &l3::Fib<'_, 'a>,
+        query: &l3::Query<'_>,
+        devices: l3::Devices<'_>,
+        pass: &Pass,
+    ) -> Answer<Decision<'a>> {
+        let first = fib.lookup_by(query, devices);
+        let is_own = pass.input.is_none() && query.from.is_none() && query.to.is_ipv4();
+        let Answer::Known(decision) = &first else { return first };
+        let l3::Outcome::Forward(hops) = &decision.outcome else { return first };
+        let [hop] = hops.as_slice() else { return first };
+        let named = decision.route.and_then(|route| route.record.src);
+        let device = self.network.topology.find_netdev(pass.host, &pass.netns, hop.dev);
+        let from = named.or_else(|| self.primary(device, Family::Inet)).filter(|_| is_own);
+        if from.is_none() {
+            return first;
+        }
+        let again = fib.lookup_by(&l3::Query { from, ..query.clone() }, devices);
+        let refused = matches!(
+            &again,
+            Answer::Known(Decision { outcome: l3::Outcome::Refused(_) | l3::Outcome::NoRoute, .. })
+        );
+        // `ping` connects a socket to find its source and sends by another, which is not connected.
+        if query.transport.protocol == Some(ICMP) && !refused { first } else { again }
+    }
+
+    /// Whether a packet came to a router before as it is now but for its lifetime: it goes round until
+    /// that ends.
+    fn is_looping(&mut self, way: &mut Way, pass: &Pass) -> bool {
+        let Some(input) = pass.input else { return false };
+        let mut packet = way.packet.clone();
+        packet.set_ttl(0);
+        let crumb = Crumb { node: input, packet };
+        if !way.trail.contains(&crumb) {
+            way.trail.push(crumb);
+            return false;
+        }
+        let place = self.place_of(pass);
+        let end = End {
+            reason: Some(Reason::TtlExceeded),
+            reached: Truth::No,
+            certainty: Certainty::Inferred,
+            ..End::new(
+                Outcome::Loops,
+                "its routers send it round until its TTL ends",
+                place,
+                &way.packet,
+            )
+        };
+        self.end(way, end);
+        true
     }
 
     fn decided(&mut self, mut way: Way, pass: Pass, to: IpAddr, decision: &Decision<'a>) {
@@ -197,7 +271,7 @@ impl<'a> Walk<'_, '_, 'a> {
                 self.lost(&mut way, Outcome::Blackholed, Reason::HaStandby, place, None);
                 return;
             }
-            if !self.forwards(&mut way, &pass) {
+            if !self.forwards(&mut way, &pass) || self.is_looping(&mut way, &pass) {
                 return;
             }
             match way.packet.ttl() {
@@ -248,10 +322,17 @@ impl<'a> Walk<'_, '_, 'a> {
         route_hop.output = Some(hop.dev.clone());
         route_hop.mtu = device.mtu.as_ref().map(|mtu| mtu.value);
         let named = decision.route.and_then(|route| route.record.src);
-        self.leave_by(way, pass, device, hop.gateway, named, route_hop);
+        let of_route = decision.route.and_then(|route| {
+            let (mtu, locked) = route_mtu(route.record)?;
+            // What is forwarded is held to it only where it is locked (`ip_dst_mtu_maybe_forward`).
+            let counts = locked || pass.input.is_none();
+            counts.then_some((mtu, hop.evidence))
+        });
+        self.leave_by(way, pass, device, hop.gateway, named, of_route, route_hop);
     }
 
-    /// Sends a packet by a device that was chosen, from the source that the route names.
+    /// Sends a packet by a device that was chosen, from the source that the route names; `of_route` is
+    /// the MTU that the route itself sets.
     fn leave_by(
         &mut self,
         mut way: Way,
@@ -259,6 +340,7 @@ impl<'a> Walk<'_, '_, 'a> {
         device: Item<'a, Netdev<'a>>,
         gateway: Option<IpAddr>,
         named: Option<IpAddr>,
+        of_route: Option<(u32, Evidence)>,
         hop: Hop,
     ) {
         let before = way.packet.clone();
@@ -271,6 +353,13 @@ impl<'a> Walk<'_, '_, 'a> {
             let at = device.flags.as_ref().map(|flags| flags.evidence);
             let place = self.place(device.id);
             self.lost(&mut way, Outcome::Blackholed, Reason::IfAdminDown, place, at);
+            return;
+        }
+        if let (Some(size), Some((mtu, evidence))) = (way.packet.size, of_route)
+            && size > mtu
+        {
+            let place = self.place(device.id);
+            self.lost(&mut way, Outcome::Rejected, Reason::MtuDfL3, place, Some(evidence));
             return;
         }
         if let (Some(size), Some(mtu)) = (way.packet.size, &device.mtu)
@@ -313,7 +402,7 @@ impl<'a> Walk<'_, '_, 'a> {
         hop.output = Some(device.name().into());
         hop.mtu = device.mtu.as_ref().map(|mtu| mtu.value);
         hop.cite(super::device::line(device));
-        self.leave_by(way, pass, device, None, None, hop);
+        self.leave_by(way, pass, device, None, None, None, hop);
     }
 
     /// The hop of a decision.

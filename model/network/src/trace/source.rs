@@ -133,7 +133,8 @@ impl Walk<'_, '_, '_> {
         // In a VRF the way back is looked up in its table.
         let vrf = self.vrf_of(pass).filter(|vrf| !matches!(vrf, l3::Domain::Default));
         let iif = vrf.map(|_| dev.as_str());
-        let query = l3::Query { to: source, from, iif, mark: Some(0), tos };
+        let transport = way.packet.transport();
+        let query = l3::Query { to: source, from, iif, mark: Some(0), tos, transport };
         let gone = self.gone_devices(pass);
         let found = fib.lookup_by(&query, l3::Devices { oif: None, gone: &gone });
         found.map(|decision| match &decision.outcome {

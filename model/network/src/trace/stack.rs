@@ -40,8 +40,7 @@ impl<'a> Walk<'_, '_, 'a> {
         let (Some(_), Some(fib)) = (own, fib) else { return Answer::Known(own) };
         let iif = pass.input.map(|input| self.name(input));
         let oif = pass.bound.as_deref().filter(|_| iif.is_none());
-        let query =
-            l3::Query { to: ip, from: None, iif: iif.as_deref(), mark: Some(0), tos: Some(0) };
+        let query = l3::Query { iif: iif.as_deref(), ..l3::Query::own(ip) };
         let decided = fib.lookup_by(&query, l3::Devices { oif, gone: &[] });
         decided.map(|decision| match decision.outcome {
             l3::Outcome::Local(address) => {

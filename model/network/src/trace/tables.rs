@@ -151,6 +151,18 @@ impl<'a> Tables<'a> {
         all
     }
 
+    /// Whether a mark that OUTPUT changes makes the kernel route a packet again.
+    pub(super) fn routes_again(&self, pass: &Pass, family: Family) -> bool {
+        let mangles = self
+            .table(pass, family, "mangle")
+            .is_some_and(|(_, table)| table.rules.iter().any(|rule| rule.chain == "OUTPUT"));
+        mangles
+            || self
+                .chains(pass, family, "OUTPUT")
+                .iter()
+                .any(|step| matches!(&step.asked, Asked::Chain(_, chain) if chain.kind == "route"))
+    }
+
     /// Every translation of a destination: from what, to what, and where it says so.
     pub(super) fn destinations(
         &self,

@@ -201,6 +201,7 @@ impl Tracer<'_, '_> {
             stop_at_ovs: true,
             oif: None,
             without: None,
+            asked: None,
             explain: false,
         });
         let open = trace.tree.nodes.iter().any(|node| matches!(node.part, Part::One(_)));

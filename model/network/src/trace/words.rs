@@ -149,6 +149,8 @@ words! {
         NotLocalNoForward: "not-local-no-forward",
         /// Nobody listens.
         NoListener: "no-listener",
+        /// An answer comes from another address or port than was asked.
+        AnswerNotTranslated: "answer-not-translated",
         /// A setting keeps the host from answering pings.
         EchoIgnored: "echo-ignored",
         /// A bond takes nothing from a member that it does not use.
@@ -250,6 +252,9 @@ impl Reason {
             Self::HaStandby => "the router waits here; another node is the active one",
             Self::NotLocalNoForward => "it is for nobody here and is not forwarded",
             Self::NoListener => "nobody listens on the port",
+            Self::AnswerNotTranslated => {
+                "the answer comes from another address or port than was asked: it passes by what translated the question"
+            }
             Self::EchoIgnored => "the host is set not to answer pings",
             Self::BondBackup => "the bond does not use this member",
             Self::Ebpf => "a BPF program decides, which is not modelled",

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod frames;
+mod routing;
 mod tracked;
 mod vrf;
 

@@ -31,7 +31,7 @@ declare_rule! {
     rank: 300,
     core: true,
     about: [],
-    cuts: [],
+    cuts: [ToSwitch],
     asks: [],
     after: [],
 }
