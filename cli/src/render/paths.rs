@@ -122,7 +122,14 @@ pub(crate) fn render(
             write!(out, " (VLAN {vlan})")?;
         }
         for step in shown(topology, path) {
-            write!(out, " → {}", visible(&name(topology, step.node)))?;
+            // The far end of a tunnel is on another host.
+            let host = topology.node(step.node).and_then(|node| node.host);
+            if let Some(host) = host.filter(|host| *host != path.host) {
+                let label = topology.snapshot.host(host).map_or("", |host| host.label());
+                write!(out, " → {} of {}", visible(&name(topology, step.node)), visible(label))?;
+            } else {
+                write!(out, " → {}", visible(&name(topology, step.node)))?;
+            }
             write!(out, "{} {}", beside(&step), mark(step.state, paint))?;
         }
         if let Some(finding) = breaker(report, path) {

@@ -89,6 +89,7 @@ impl Machines {
             }
         }
         let rank = |at: usize| ranks.get(at).copied().unwrap_or(at);
+        drop_ambiguous(&mut pairs, marks);
         pairs.sort_by_key(|&(strength, [a, b], _)| {
             let (a, b) = (rank(a), rank(b));
             (strength, a.min(b), a.max(b))
@@ -122,6 +123,28 @@ impl Machines {
         }
         machines
     }
+}
+
+/// What has only a name in common with two machines is a capture of neither.
+fn drop_ambiguous(pairs: &mut Vec<(usize, [usize; 2], Mark)>, marks: &[Marks]) {
+    let mut namesakes: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (_, [a, b], _) in pairs.iter().filter(|(.., mark)| *mark == Mark::Name) {
+        namesakes.entry(*a).or_default().push(*b);
+        namesakes.entry(*b).or_default().push(*a);
+    }
+    let is_ambiguous = |at: usize| {
+        let all = namesakes.get(&at).map_or(&[][..], Vec::as_slice);
+        let all: Vec<&Marks> =
+            all.iter().take(EACH_WITH_EACH).filter_map(|other| marks.get(*other)).collect();
+        all.iter().enumerate().any(|(n, one)| {
+            all.iter().skip(n + 1).any(|other| matches!(one.compare(other), Kinship::Two(_)))
+        })
+    };
+    let ambiguous: BTreeSet<usize> =
+        namesakes.keys().copied().filter(|at| is_ambiguous(*at)).collect();
+    pairs.retain(|(_, [a, b], mark)| {
+        *mark != Mark::Name || !ambiguous.contains(a) && !ambiguous.contains(b)
+    });
 }
 
 /// The stronger the mark, the lower the number.

@@ -43,6 +43,8 @@ pub(crate) struct Identity {
     pub(crate) dmi_uuid: Option<String>,
     /// What `date` printed first.
     pub(crate) date: Option<Moment>,
+    /// When the first filter was listed, in whatever zone the host is.
+    pub(crate) listed: Option<Moment>,
 }
 
 impl Identity {
@@ -62,6 +64,9 @@ impl Identity {
             }
             ["ovs-vsctl", .., key] if key.ends_with("system-id") => {
                 self.system_id = self.system_id.take().or_else(|| marks::quoted_id(bytes));
+            }
+            ["iptables-save" | "ip6tables-save", ..] => {
+                self.listed = self.listed.or_else(|| marks::listed(bytes));
             }
             _ if marks::may_hold_system_id(command) => {
                 self.system_id = self.system_id.take().or_else(|| marks::system_id(bytes));
@@ -99,6 +104,7 @@ impl Identity {
         self.system_id = self.system_id.take().or(other.system_id);
         self.dmi_uuid = self.dmi_uuid.take().or(other.dmi_uuid);
         self.date = self.date.or(other.date);
+        self.listed = self.listed.or(other.listed);
     }
 
     /// A name, from a witness of this rank; lower ranks are better.
@@ -201,7 +207,7 @@ impl Draft {
             all_nics: !nics.is_empty(),
             nics,
             cleaned: self.cleaned,
-            taken: self.taken(),
+            taken: self.taken().or(self.identity.listed),
         }
     }
 

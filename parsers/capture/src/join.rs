@@ -46,9 +46,11 @@ pub(crate) fn hosts(found: Vec<Found>) -> Vec<(Host, Vec<Piece>)> {
             (at, found, marks)
         })
         .collect();
-    // Whole captures first, then parts with a time, then those that fit wherever their name does.
+    // Whole captures first, then those that say which machine they are of, then parts with a time,
+    // then those that fit wherever their name does.
     order.sort_by_key(|(at, found, marks)| {
-        (found.draft.whole.is_none(), marks.taken.is_none(), marks.taken, *at)
+        let whole = found.draft.whole.is_none();
+        (whole, has_no_id(marks), marks.taken.is_none(), marks.taken, *at)
     });
     // By the name, or for want of one by the machine-id.
     let mut by_name: BTreeMap<String, Vec<usize>> = BTreeMap::new();
@@ -68,6 +70,11 @@ pub(crate) fn hosts(found: Vec<Found>) -> Vec<(Host, Vec<Piece>)> {
     }
     joined.sort_by_key(|host| host.first);
     name(joined)
+}
+
+/// Whether nothing but its name and its NICs tells the machine.
+fn has_no_id(marks: &Marks) -> bool {
+    marks.machine_id.is_none() && marks.system_id.is_none() && marks.dmi_uuid.is_none()
 }
 
 /// What a draft goes by. No host has a name with a slash or a blank.
@@ -134,13 +141,31 @@ fn choose(
     fitting.sort_unstable();
     match fitting.as_slice() {
         [(_, only)] => Some(*only),
-        [(_, nearest), ..] if marks.taken.is_some() => Some(*nearest),
-        // It may be of either: then it is of none, but of those that are like it.
+        [(_, nearest), ..] if marks.taken.is_some() && are_kin(joined, &fitting) => Some(*nearest),
+        // It may be of either: then it is of none, but of those that are like it, which are no other
+        // machine than any of them.
         all => {
-            let undated = |at: usize| joined.get(at).is_some_and(|it| it.marks.taken.is_none());
-            all.iter().map(|(_, at)| *at).find(|at| undated(*at))
+            let host = |at: usize| joined.get(at);
+            let is_one_of_two = |at: usize| {
+                let others = all.iter().filter_map(|(_, other)| host(*other));
+                let kin = |other: &Joined| host(at).map(|host| host.marks.compare(&other.marks));
+                others.filter_map(kin).any(|kin| matches!(kin, Kinship::Two(_)))
+            };
+            let undated = |at: usize| host(at).is_some_and(|host| host.marks.taken.is_none());
+            all.iter().map(|(_, at)| *at).find(|at| undated(*at) && !is_one_of_two(*at))
         }
     }
+}
+
+/// Whether hosts may all be one machine.
+fn are_kin(joined: &[Joined], all: &[(u64, usize)]) -> bool {
+    let hosts: Vec<&Joined> = all.iter().filter_map(|(_, at)| joined.get(*at)).collect();
+    hosts.iter().enumerate().all(|(n, host)| {
+        hosts
+            .iter()
+            .skip(n + 1)
+            .all(|other| !matches!(host.marks.compare(&other.marks), Kinship::Two(_)))
+    })
 }
 
 impl Joined {
@@ -250,6 +275,10 @@ fn name(joined: Vec<Joined>) -> Vec<(Host, Vec<Piece>)> {
         }
     }
     let labels = labels(&joined);
+    let mut named: BTreeMap<String, usize> = BTreeMap::new();
+    for host in &joined {
+        *named.entry(host.name()).or_default() += 1;
+    }
     let all = joined.into_iter().zip(keys).zip(labels).enumerate();
     all.map(|(at, ((host, key), label))| {
         let made = Host {
@@ -258,7 +287,10 @@ fn name(joined: Vec<Joined>) -> Vec<(Host, Vec<Piece>)> {
             key,
             older: older.remove(&at),
             is_named: host.draft.own_name().is_some(),
-            taken: host.marks.taken,
+            // The time of a listing tells captures of one name apart, and nothing else.
+            taken: host.marks.taken.filter(|_| {
+                host.draft.taken().is_some() || named.get(&host.name()).is_some_and(|n| *n > 1)
+            }),
             inputs: host.inputs,
             sos_version: host.draft.sos_version,
             machine_id: host.draft.identity.machine_id,

@@ -325,10 +325,18 @@ impl<'h> Walk<'_, 'h, '_> {
                 self.path.ends_early = works.len() < hops.len();
                 return;
             }
-            let hop = works.first().copied().unwrap_or(first);
+            // Of ports that all stop it, one that is in its VLAN is the one that it would take.
+            let carries =
+                |hop: &&Hop<'_>| !matches!(hop.block(), Some(Block { why: Why::Vlan(_), .. }));
+            let nearest = hops.iter().copied().find(carries).unwrap_or(first);
+            let hop = works.first().copied().unwrap_or(nearest);
             let beside = works.len().saturating_sub(1);
             let broken = hops.len() - works.len().max(1);
             if !self.step(hop, beside, broken) {
+                return;
+            }
+            if let Some(far) = self.dead_far_end(hop) {
+                self.step(far, 0, 0);
                 return;
             }
             hops = self.after(hop);
@@ -396,11 +404,40 @@ impl<'h> Walk<'_, 'h, '_> {
         if !passed.insert(hop.node) || passed.len() > MOST_HOPS {
             return true;
         }
-        if hop.block().is_some() || self.fault(hop).is_some() {
+        let is_cut = hop.block().is_some() || self.fault(hop).is_some();
+        if is_cut || self.dead_far_end(hop).is_some() {
             return false;
         }
         let next = self.after(hop);
         next.is_empty() || next.iter().any(|hop| self.works(hop, passed))
+    }
+
+    /// The first broken hop behind the far end of a tunnel, where every far end that was captured has
+    /// one: then nobody takes what the tunnel sends.
+    fn dead_far_end(&self, hop: &'h Hop<'h>) -> Option<&'h Hop<'h>> {
+        self.network.tunnel(hop.node)?;
+        let is_far = |next: &&'h Hop<'h>| self.network.tunnel(next.node).is_some();
+        let mut dead = hop.next.iter().filter(is_far).map(|far| self.first_broken(far));
+        let first = dead.next()??;
+        dead.all(|broken| broken.is_some()).then_some(first)
+    }
+
+    /// The first broken hop of a far end and of what sends its packets.
+    fn first_broken(&self, far: &'h Hop<'h>) -> Option<&'h Hop<'h>> {
+        let is_broken = |hop: &Hop<'_>| {
+            hop.block().is_some() || self.faults.cut(self.network, hop.node, true).is_some()
+        };
+        let mut at = far;
+        for _ in 0..MOST_HOPS {
+            if is_broken(at) {
+                return Some(at);
+            }
+            at = match at.next.as_slice() {
+                [only] => only,
+                _ => return None,
+            };
+        }
+        None
     }
 
     fn fault(&self, hop: &Hop<'_>) -> Option<usize> {

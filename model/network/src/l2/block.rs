@@ -152,9 +152,12 @@ impl<'a> Network<'a> {
                 Answer::Known(program.map(block))
             }
             Some(NodeData::TunnelEndpoint(_)) => match self.tunnel(node) {
-                Some(tunnel) => match overlay::egress(self, tunnel) {
-                    Some(Answer::Unknown(needs)) => Answer::Unknown(needs),
-                    _ => Answer::Known(overlay::unanswered(self, tunnel)),
+                Some(tunnel) => match self.forwarding(tunnel.data.owner).known().flatten() {
+                    Some(block) => Answer::Known(Some(block)),
+                    None => match overlay::egress(self, tunnel) {
+                        Some(Answer::Unknown(needs)) => Answer::Unknown(needs),
+                        _ => Answer::Known(overlay::unanswered(self, tunnel)),
+                    },
                 },
                 None => Answer::Known(None),
             },

@@ -202,8 +202,9 @@ impl<'t, 'a> Paths<'t, 'a> {
                 }
             }
         };
-        // A guest may tag what it sends by a port that takes tags.
-        let vlan = vlan.filter(|_| wire.is_some() || access.is_some());
+        // A guest may tag what it sends by a port that takes tags, unless flows give it a VLAN.
+        let is_given = passage.is_some() && vlan.is_some_and(|vlan| vlan != 0);
+        let vlan = vlan.filter(|_| is_given || wire.is_some() || access.is_some());
         Frame { vlan, entry: Some(port.id), through: None, passage }
     }
 
