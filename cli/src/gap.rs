@@ -8,7 +8,7 @@ use tapline_analysis::lint::{CannotTell, Report, Text};
 use tapline_capture::saved_as;
 use tapline_core::capture::{Command, HostId};
 use tapline_core::ids::Netns;
-use tapline_core::need::{EACH_NAMESPACE, Need, quote};
+use tapline_core::need::{NAMESPACES, Need, quote};
 use tapline_core::request::Topic;
 use tapline_formats::registry;
 
@@ -252,10 +252,8 @@ fn of_each(
     let body = || format!("{} >\"{before}${{n}}{after}\" 2>&1", command("\"$n\""));
     let looped = |list: &str| format!("for n in {list}; do {}; done", body());
     // Names may hold blanks, so each is a line; and no command may read the other names.
-    let each = match all {
-        "" => EACH_NAMESPACE.to_owned(),
-        all => format!("{all} | while IFS= read -r n; do"),
-    };
+    let all = if all.is_empty() { NAMESPACES } else { all };
+    let each = format!("{all} | while IFS= read -r n; do");
     let for_all = || format!("{each} [ -z \"$n\" ] || {} </dev/null; done", body());
     match tame.as_slice() {
         [] if names.is_empty() => lines.push(for_all()),

@@ -264,7 +264,7 @@ fn line(command: &Need) -> String {
         return command.to_string();
     }
     let command = command.to_string().replace(summary::ANY_NETNS, "\"$n\"");
-    format!("{EACH_NAMESPACE} echo \"== $n\"; {command} </dev/null; done")
+    format!("{EACH_NAMESPACE} {command} </dev/null; done")
 }
 
 /// The command that would answer, for one namespace or for several.

@@ -6,9 +6,13 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 
-/// The beginning of a loop of a shell over the namespaces with a name, `$n`, on a host; names may hold
-/// blanks. What runs in it must not read the list: `</dev/null`.
-pub const EACH_NAMESPACE: &str = "ip netns | sed 's/ (id: [0-9]*)$//' | while IFS= read -r n; do";
+/// Prints the names of all namespaces of a host, one a line; names may hold blanks.
+pub const NAMESPACES: &str = "ip netns | sed 's/ (id: [0-9]*)$//'";
+
+/// The beginning of a loop of a shell over these names, `$n`, which prints each before what is run for
+/// it: the output is read back by that. What runs in it must not read the list: `</dev/null`.
+pub const EACH_NAMESPACE: &str =
+    "ip netns | sed 's/ (id: [0-9]*)$//' | while IFS= read -r n; do echo \"== $n\";";
 
 use serde::{Serialize, Serializer};
 

@@ -28,6 +28,9 @@ pub enum ProblemKind {
     Container,
 }
 
+/// How the reason begins for which a text is a part that a pipe let through: the filter follows.
+pub const FILTERED: &str = "filtered by ";
+
 /// Why a text is partial that ends without a line end, in a line that may be whole: it was cut off,
 /// or lost its end when it was copied by hand.
 pub const MAY_BE_CUT: &str = "the last line may be cut off";

@@ -4,6 +4,7 @@
 //! switches. Moved to where they belong: the namespace of `ip netns exec NS`, `ip -n NS` and
 //! `nsenter`, the host of `ssh`, the container of `docker exec`, and what a pipe does to the
 //! output.
+mod enter;
 pub(crate) mod looped;
 pub(crate) mod opens;
 mod programs;
@@ -11,7 +12,11 @@ mod shell;
 
 use tapline_core::capture::Command;
 use tapline_core::ids::Netns;
+use tapline_core::need::quote;
+use tapline_core::outcome::FILTERED;
 
+use enter::{Ip, in_container, ip, netns_option, nsenter};
+pub(crate) use enter::{container_netns, pod};
 pub(crate) use programs::may_begin;
 
 /// One command of a line, unwrapped.
@@ -31,6 +36,8 @@ pub(crate) struct Invocation {
     pub(crate) hushed: bool,
     /// It ran once in each namespace: `ip -all netns exec`.
     pub(crate) everywhere: bool,
+    /// The line, where a pipe makes another text of the output: `ip a | wc -l`.
+    pub(crate) reshaped: Option<String>,
 }
 
 impl Invocation {
@@ -94,10 +101,10 @@ fn script_of(words: &[String]) -> Option<(&str, Option<String>)> {
         .then(|| (&**script, Some(host.to_owned())))
 }
 
-/// The only command of a line; several together cannot be told apart.
+/// The only command of a line whose output is on the screen; several together cannot be told apart.
 pub(crate) fn parse_one(line: &str) -> Option<Invocation> {
     let mut all = parse(line);
-    if all.len() == 1 { all.pop() } else { None }
+    if all.len() == 1 { all.pop().filter(|run| run.reshaped.is_none()) } else { None }
 }
 
 /// The first command of a pipeline, with what the others do to its output.
@@ -115,15 +122,29 @@ fn pipeline(stages: &[shell::Stage]) -> Option<Invocation> {
             "python" | "python3" if stage.words.iter().any(|word| word == "json.tool") => {}
             // Without braces it prints whole lines.
             "awk" if stage.words.get(1).is_some_and(|it| it.contains('/') && !it.contains('{')) => {
-                found.partial = Some(format!("filtered by `{}`", stage.words.join(" ")));
+                found.partial = Some(filtered(stage));
             }
             "xargs" | "while" | "wc" | "awk" | "cut" | "tr" | "md5sum" | "sha256sum" | "ssh"
-            | "virsh" | "ovs-vsctl" => return None,
-            _ => found.partial = Some(format!("filtered by `{}`", stage.words.join(" "))),
+            | "virsh" | "ovs-vsctl" => {
+                found.reshaped = Some(typed(stages));
+            }
+            _ => found.partial = Some(filtered(stage)),
         }
         found.elsewhere |= stage.elsewhere;
     }
     Some(found)
+}
+
+/// Why the output behind a filter is a part.
+fn filtered(stage: &shell::Stage) -> String {
+    format!("{FILTERED}`{}`", stage.words.join(" "))
+}
+
+/// A pipeline as it is typed.
+fn typed(stages: &[shell::Stage]) -> String {
+    let word = |word: &String| quote(word).into_owned();
+    let stage = |stage: &shell::Stage| stage.words.iter().map(word).collect::<Vec<_>>().join(" ");
+    stages.iter().map(stage).collect::<Vec<_>>().join(" | ")
 }
 
 /// Takes the wrapping off, layer by layer.
@@ -223,6 +244,7 @@ fn rejoin(words: &[String], outer: Invocation) -> Option<Invocation> {
         elsewhere: inner.elsewhere || outer.elsewhere,
         hushed: inner.hushed || outer.hushed,
         everywhere: inner.everywhere || outer.everywhere,
+        reshaped: inner.reshaped.or(outer.reshaped),
         command: inner.command,
     })
 }
@@ -243,163 +265,6 @@ fn finish(
         found.netns = netns;
     }
     found
-}
-
-/// What `ip` was asked to do.
-enum Ip<'a> {
-    /// Run a program in a namespace.
-    Exec { netns: Netns, inner: &'a [String] },
-    /// Run it in each.
-    ExecAll { inner: &'a [String] },
-    /// Something else, perhaps in a namespace.
-    Plain { netns: Option<Netns>, args: Vec<String> },
-}
-
-/// Reads the global options of `ip` (`ip.c` of iproute2).
-fn ip(args: &[String]) -> Ip<'_> {
-    let mut at = 0;
-    let mut netns = None;
-    let mut all = false;
-    let mut kept = Vec::new();
-    while let Some(option) = args.get(at).filter(|it| it.starts_with('-')) {
-        match option.as_str() {
-            "-n" | "-ne" | "-net" | "-netn" | "-netns" => {
-                netns = args.get(at + 1).map(|it| named(it));
-                at += 2;
-            }
-            "-a" | "-all" => {
-                all = true;
-                kept.push(option.clone());
-                at += 1;
-            }
-            "-f" | "-family" | "-rc" | "-rcvbuf" | "-b" | "-batch" | "-l" | "-loops" => {
-                kept.extend(args.iter().skip(at).take(2).cloned());
-                at += 2;
-            }
-            _ => {
-                kept.push(option.clone());
-                at += 1;
-            }
-        }
-    }
-    let rest = args.get(at..).unwrap_or_default();
-    match rest {
-        [object, verb, inner @ ..] if all && is_netns(object) && is_exec(verb) => {
-            Ip::ExecAll { inner }
-        }
-        [object, verb, name, inner @ ..] if is_netns(object) && is_exec(verb) => {
-            Ip::Exec { netns: named(name), inner }
-        }
-        [object, verb, _, inner @ ..] if object == "vrf" && is_exec(verb) => {
-            Ip::Exec { netns: netns.unwrap_or_default(), inner }
-        }
-        _ => {
-            kept.extend(rest.iter().cloned());
-            Ip::Plain { netns, args: kept }
-        }
-    }
-}
-
-/// `-n NS` of `bridge` and `tc`, `-N NS` of `ss`.
-fn netns_option(program: &str, args: &[String]) -> (Option<Netns>, Vec<String>) {
-    let mut netns = None;
-    let mut kept = Vec::new();
-    let mut args = args.iter();
-    while let Some(arg) = args.next() {
-        let takes = match program {
-            "ss" => matches!(arg.as_str(), "-N" | "--net"),
-            _ => matches!(arg.as_str(), "-n" | "-ne" | "-net" | "-netn" | "-netns"),
-        };
-        if takes {
-            netns = args.next().map(|arg| named(arg));
-        } else if let Some(name) = arg.strip_prefix("--net=") {
-            netns = Some(named(name));
-        } else {
-            kept.push(arg.clone());
-        }
-    }
-    (netns, kept)
-}
-
-/// The namespace that `nsenter` enters, and what it runs there.
-fn nsenter(args: &[String]) -> (Option<Netns>, &[String]) {
-    let mut pid = None;
-    let mut file = None;
-    let mut net = false;
-    let mut rest = args;
-    while let Some((option, after)) = rest.split_first().filter(|(it, _)| it.starts_with('-')) {
-        rest = after;
-        if option == "--" {
-            break;
-        }
-        if let Some(path) = option.strip_prefix("--net=").or(option.strip_prefix("-n/")) {
-            net = true;
-            file = path.rsplit('/').next();
-        } else if option == "--net" {
-            net = true;
-        } else if let Some(number) = option.strip_prefix("--target=") {
-            pid = Some(number);
-        } else if matches!(option.as_str(), "-t" | "--target") {
-            pid = rest.first().map(String::as_str);
-            rest = rest.get(1..).unwrap_or_default();
-        } else if matches!(option.as_str(), "-S" | "-G" | "--setuid" | "--setgid") {
-            rest = rest.get(1..).unwrap_or_default();
-        } else if !option.starts_with("--") {
-            // Bundled letters, the target last: `-nt 4711`, `-n -t4711`.
-            net |= option.contains('n') || option == "-a";
-            if let Some((_, number)) = option.split_once('t') {
-                if number.is_empty() {
-                    pid = rest.first().map(String::as_str);
-                    rest = rest.get(1..).unwrap_or_default();
-                } else {
-                    pid = Some(number);
-                }
-            }
-        }
-    }
-    let netns = match (net, file, pid) {
-        (false, _, _) => None,
-        // `--net=/proc/PID/ns/net` ends in `net`: the name says nothing.
-        (_, Some(name), _) if name != "net" => Some(named(name)),
-        (_, _, Some("1")) => Some(Netns::Root),
-        (_, _, Some(pid)) => Some(named(&format!("pid:{pid}"))),
-        _ => None,
-    };
-    (netns, rest)
-}
-
-/// The container of `exec [-it] [-e K=V] NAME [--] command`, and the command.
-fn in_container(args: &[String]) -> Option<(&str, &[String])> {
-    const VALUED: &[&str] = &["-e", "--env", "-u", "--user", "-w", "--workdir", "-n", "-c"];
-    let mut rest = skip_options(args, VALUED);
-    let (name, after) = rest.split_first()?;
-    rest = after;
-    // kubectl takes further options behind the name.
-    if let Some(at) = rest.iter().take(8).position(|it| it == "--") {
-        rest = rest.get(at + 1..)?;
-    }
-    Some((name, rest))
-}
-
-/// The namespace that a command in a container sees.
-///
-/// Daemons that OpenStack and OVN run in containers share the network of the host, and the
-/// answers of OVS, OVN and libvirt are those of the host wherever they are asked.
-pub(crate) fn container_netns(tool: &str, container: &str, inner: &[String]) -> Netns {
-    const ON_HOST_NETWORK: &[&str] =
-        &["neutron", "openvswitch", "ovn", "ovs", "nova", "libvirt", "kolla"];
-    let program = inner.first().map(|inner| base(inner)).unwrap_or_default();
-    let host_wide = ["ovs", "ovn", "virsh"].iter().any(|prefix| program.starts_with(prefix));
-    if host_wide || ON_HOST_NETWORK.iter().any(|network| container.contains(network)) {
-        Netns::Root
-    } else {
-        named(&format!("{tool}:{container}"))
-    }
-}
-
-/// The name of a pod, without `pod/` or `deploy/` in front.
-pub(crate) fn pod(name: &str) -> &str {
-    name.rsplit('/').next().unwrap_or(name)
 }
 
 /// Whether nothing is printed, in the normal case.
@@ -507,6 +372,8 @@ mod tests {
         assert!(parse_one("ip a &>/dev/null").unwrap().hushed);
         assert!(!parse_one("ip a 2>&1").unwrap().hushed);
         assert!(parse_one("ip -o l | awk '{print $2}'").is_none());
+        let counted = parse("sudo ip a | wc -l").pop().unwrap();
+        assert_eq!(counted.reshaped.as_deref(), Some("sudo ip a | wc -l"));
         assert_eq!(parse("ip a; ip r").len(), 2);
         for line in [
             "(ip a; ip r) 2>&1",

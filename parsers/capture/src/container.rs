@@ -120,6 +120,14 @@ fn wide_without_mark(bytes: &[u8]) -> Option<fn([u8; 2]) -> u16> {
     }
 }
 
+/// Whether a good part of it is no text in any encoding: no damaged text looks so.
+pub(crate) fn is_noise(head: &[u8]) -> bool {
+    let is_odd = |c: char| c == char::REPLACEMENT_CHARACTER || c.is_control() && !c.is_whitespace();
+    let text = String::from_utf8_lossy(head);
+    let odd = text.chars().filter(|&c| is_odd(c)).count();
+    odd * 4 > text.chars().count()
+}
+
 /// Few control characters, no NUL, unless a mark says that it is UTF-16.
 fn is_text(head: &[u8]) -> bool {
     if matches!(head, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) || wide_without_mark(head).is_some() {

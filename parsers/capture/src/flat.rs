@@ -42,8 +42,7 @@ pub(crate) fn want(base: &str) -> Want {
     if base == listed::COLLECTED {
         return Want::Look;
     }
-    let lower = base.to_ascii_lowercase();
-    if COMPANIONS.contains(&base) || OTHER.iter().any(|other| lower.ends_with(other)) {
+    if COMPANIONS.contains(&base) || is_other(base) {
         return Want::Skip;
     }
     match guess(base, &Names::default()) {
@@ -58,6 +57,12 @@ pub(crate) fn want(base: &str) -> Want {
         }
         _ => Want::Look,
     }
+}
+
+/// Whether the end of a name says that the file is no text, or none that could be read.
+pub(crate) fn is_other(base: &str) -> bool {
+    let lower = base.to_ascii_lowercase();
+    OTHER.iter().any(|other| lower.ends_with(other))
 }
 
 /// What the name of a file says about its content.
@@ -128,6 +133,14 @@ fn bare(name: &str) -> &str {
         }
         stem = next;
     }
+}
+
+/// The number that a program gave to a file of the same name: `ip_a (2).txt`.
+pub(crate) fn number_of_copy(member: &str) -> Option<&str> {
+    let base = member.rsplit('/').next().unwrap_or(member);
+    let plain = TEXT.iter().find_map(|text| base.strip_suffix(text)).unwrap_or(base);
+    let (_, number) = plain.strip_suffix(')')?.rsplit_once('(')?;
+    (!number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())).then_some(number)
 }
 
 /// A word before or behind a command that may be the name of a host. Numbers order files, and

@@ -7,10 +7,10 @@ use tapline_core::capture::{InputCount, InputProblem};
 use tapline_core::outcome::ProblemKind;
 
 use crate::archive::{self, Place};
-use crate::choose::{Chooser, Want};
+use crate::choose::{self, Chooser, Want};
 use crate::container::{self, Kind};
 use crate::tree::Tree;
-use crate::{Limits, folder, walk};
+use crate::{Limits, flat, folder, walk};
 
 /// Reads one input after the other.
 pub(crate) struct Loader<'a> {
@@ -121,12 +121,10 @@ impl<'a> Loader<'a> {
             self.adopt(before, path, tree);
             return Ok(());
         }
-        if !self.is_text(kind, want) {
-            if let Kind::Foreign(what) = kind
-                && what.contains("archive")
-            {
-                tree.leave_out(path, what);
-            }
+        let noise = kind == Kind::Binary && is_named_by_hand(path) && container::is_noise(&bytes);
+        if noise || !self.is_text(kind, want) {
+            let what = if let Kind::Foreign(what) = kind { what } else { "a binary file" };
+            tree.leave_out(path, what);
             return Ok(());
         }
         if size > self.limits.member_bytes {
@@ -150,6 +148,15 @@ impl<'a> Loader<'a> {
             tree.leave_out(path, "");
         }
         result
+    }
+
+    /// Takes note of a member whose name says that it is no text; of what else is not looked at a
+    /// report holds too much.
+    pub(crate) fn skip(path: &str, tree: &mut Tree) {
+        let base = path.rsplit('/').next().unwrap_or(path);
+        if is_named_by_hand(path) && flat::is_other(base) {
+            tree.leave_out(path, "");
+        }
     }
 
     /// A member that turned out to be one compressed text is a text of the tree around it.
@@ -307,6 +314,14 @@ fn place(tree: &Tree, path: &str) -> Place {
         name: path.rsplit('/').next().unwrap_or(path).to_owned(),
         stem: stem(path),
     }
+}
+
+/// Whether nothing but the name of a file says that it is an output: files of the captured machine,
+/// and databases, may hold what they like.
+fn is_named_by_hand(path: &str) -> bool {
+    choose::system_folder(path).is_none()
+        && choose::below(path, "sos_commands").is_none()
+        && Path::new(path).extension().is_none_or(|extension| extension != "db")
 }
 
 /// Bytes for which a header is taken at its word before they came.

@@ -35,7 +35,8 @@ pub(crate) fn dmi_uuid(bytes: &[u8]) -> Option<String> {
     (!NO_UUIDS.contains(&uuid.as_str())).then_some(uuid)
 }
 
-fn is_uuid(text: &str) -> bool {
+/// Whether a text is a UUID.
+pub(crate) fn is_uuid(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(at, byte)| match at {
             8 | 13 | 18 | 23 => byte == b'-',

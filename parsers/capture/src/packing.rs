@@ -97,7 +97,7 @@ pub(crate) fn unpack(text: &str) -> Vec<Line<'_>> {
             plain
         }
     };
-    if memchr::memmem::find(text.as_bytes(), b"=3D").is_some() {
+    if printable::may_be(text.as_bytes()) {
         printable::decode(&mut lines);
     }
     letters::plain(&mut lines);

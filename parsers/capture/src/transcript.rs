@@ -5,12 +5,16 @@
 //! before names, and else the output is known by its content. Text around all that is passed over.
 mod caption;
 mod close;
+mod headings;
 mod loose;
 mod prompt;
 mod prose;
 mod rounds;
 mod scope;
 mod split;
+mod typed;
+
+use std::collections::BTreeMap;
 
 use tapline_core::capture::LinePlace;
 use tapline_formats::registry;
@@ -82,7 +86,7 @@ impl Transcript {
 
 /// Whether a format reads the output of this.
 pub(crate) fn is_claimed(run: &Invocation) -> bool {
-    !run.elsewhere && registry::by_command(&run.command).is_some()
+    !run.elsewhere && run.reshaped.is_none() && registry::by_command(&run.command).is_some()
 }
 
 /// Whether a line is a prompt with a command behind it: any, where it names its host, else a known
@@ -115,14 +119,21 @@ pub(crate) fn read(text: &str) -> Transcript {
     }
     reader.end(End::OfText);
     reader.flush(lines.len());
+    let headed = !reader.headings.is_empty();
     let mut done = reader.done;
     // Whose an output without a prompt is can be told where there is one host only.
     let mut hosts: Vec<_> =
         done.blocks.iter().filter(|block| !block.by_content).map(|block| &block.host).collect();
     hosts.sort();
     hosts.dedup();
-    if hosts.iter().filter(|host| host.is_some()).count() > 1 {
-        done.blocks.retain(|block| !block.by_content);
+    if !headed && hosts.iter().filter(|host| host.is_some()).count() > 1 {
+        let (unknown, known) = done.blocks.into_iter().partition(|block| block.by_content);
+        done.blocks = known;
+        let left_out = |block: Block| Unclaimed {
+            line: block.first_line,
+            command: block.run.command.to_string(),
+        };
+        done.left_out.extend(Vec::into_iter(unknown).map(left_out));
     }
     if let (Some(block), Some(last)) = (done.blocks.last_mut(), lines.last()) {
         // A text that ends within a line may have been cut off there: its output does as well.
@@ -163,6 +174,8 @@ struct Open<'a> {
 struct Reader<'a> {
     lines: &'a [Line<'a>],
     learned: &'a [String],
+    /// Lines that name the host of what follows.
+    headings: BTreeMap<usize, String>,
     done: Transcript,
     open: Option<Open<'a>>,
     /// Where lines began that belong to no prompt.
@@ -185,6 +198,7 @@ impl<'a> Reader<'a> {
         Self {
             lines,
             learned,
+            headings: headings::hosts(lines),
             done: Transcript::default(),
             open: None,
             loose: None,
@@ -236,6 +250,11 @@ impl<'a> Reader<'a> {
             self.end(End::Prompt);
             return at + 1;
         }
+        if let Some(host) = self.headings.get(&at) {
+            let host = host.clone();
+            self.of_host(at, host);
+            return at + 1;
+        }
         let rule = text.starts_with("----") && prompt::host_heading(self.lines, at + 1).is_some();
         if rule {
             self.end(End::Prompt);
@@ -243,11 +262,7 @@ impl<'a> Reader<'a> {
             return at + 1;
         }
         if let Some(host) = prompt::host_heading(self.lines, at) {
-            self.end(End::Prompt);
-            self.flush(at);
-            self.pending = Pending::default();
-            self.done.sure += 1;
-            self.host = Some(host);
+            self.of_host(at, host);
             return at + 1;
         }
         let Some((indent, prompt)) = prompt::find(text, context) else {
@@ -256,26 +271,19 @@ impl<'a> Reader<'a> {
         };
         let before = text.trim_end().strip_suffix(prompt.command.as_ref()).unwrap_or_default();
         self.bare_prompt = if prompt.trust == Trust::Bare { "" } else { before.trim() };
-        // A command that goes on in the next line.
-        let mut typed = prompt.command.clone().into_owned();
-        let mut last = at;
-        while typed.ends_with('\\')
-            && let Some(next) = self.lines.get(last + 1)
-        {
-            typed.pop();
-            typed.push_str(next.text.trim_start_matches(['>', ' ']));
-            last += 1;
-        }
-        if let Some(next) = self.lines.get(last + 1)
-            && prompt::find(&next.text, self.trust()).is_none()
-            && prompt::wraps(line.text.chars().count(), &typed, &next.text)
-        {
-            typed.push_str(&next.text);
-            last += 1;
-        }
+        let (typed, last) = typed::whole(self.lines, at, &prompt.command, self.trust());
         self.flush(at);
         self.prompt(last, indent, &prompt, &typed);
         if prompt.trust == Trust::Bare { last + 1 } else { self.pasted(last + 1) }
+    }
+
+    /// What follows is of this host.
+    fn of_host(&mut self, at: usize, host: String) {
+        self.end(End::Prompt);
+        self.flush(at);
+        self.pending = Pending::default();
+        self.done.sure += 1;
+        self.host = Some(host);
     }
 
     /// Whether a line is one more line of the open output, as a first look tells: nearly all lines
@@ -285,6 +293,7 @@ impl<'a> Reader<'a> {
         let before = at.checked_sub(1).and_then(|at| self.lines.get(at));
         // Neither a prompt, nor the name of a host between rules, nor the end of an output.
         let is_within = self.strong
+            && self.headings.is_empty()
             && self.learned.is_empty()
             && self.scopes.is_empty()
             && open.indent == 0
@@ -420,93 +429,4 @@ fn may_be_prompt(line: &Line<'_>) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn show(text: &str) -> Vec<String> {
-        read(text)
-            .blocks
-            .into_iter()
-            .map(|block| {
-                let partial =
-                    block.partial.map(|partial| format!(" ({partial})")).unwrap_or_default();
-                format!(
-                    "{} {} {}:{} {:?}{partial}",
-                    block.host.unwrap_or_default(),
-                    block.run.netns,
-                    block.first_line,
-                    block.run.command,
-                    block.text
-                )
-            })
-            .collect()
-    }
-
-    const TABLE: &str = "bridge name\tbridge id\t\tSTP enabled\tinterfaces\n";
-
-    #[test]
-    fn prompts_split_a_session() {
-        let text = format!(
-            "Some words first.\r\n[root@node2 ~]# brctl show\r\n{TABLE}\
-             [root@node2 ~]# ls\nx\n\
-             root@node3:~$ sudo ip netns exec blue brctl show | grep br\n{TABLE}\
-             \u{1b}[01;32m(venv) me@node3\u{1b}[00m:\u{1b}[01;34m/tmp\u{1b}[00m$ exit\n"
-        );
-        assert_eq!(
-            show(&text),
-            [
-                format!("node2 root 3:brctl show {TABLE:?}"),
-                format!("node3 blue 7:brctl show {TABLE:?} (filtered by `grep br`)"),
-            ]
-        );
-    }
-
-    #[test]
-    fn a_hash_needs_a_known_command() {
-        let text = format!(
-            "# what the bridges look like\n# brctl show\n{TABLE}\nThis is what it says, all of it.\n\
-             ```\n$ brctl show\n{TABLE}...\n```\n# brctl addbr x\n"
-        );
-        let shown = show(&text);
-        assert_eq!(
-            shown,
-            [
-                format!(" root 3:brctl show {TABLE:?}"),
-                format!(" root 8:brctl show {TABLE:?} (part of the output was left out)"),
-            ]
-        );
-    }
-
-    #[test]
-    fn an_empty_answer_counts_only_between_prompts() {
-        let text = "[a@h ~]# brctl show\n[a@h ~]# brctl show | grep x\n[a@h ~]# brctl show\n\n\
-                    [a@h ~]# brctl show\n";
-        assert_eq!(
-            show(text),
-            ["h root 2:brctl show \"\"", "h root 4:brctl show \"\" (no output was pasted)"]
-        );
-    }
-
-    #[test]
-    fn a_text_that_ends_within_a_line_leaves_its_output_open() {
-        let cut =
-            "[a@h ~]# brctl show\nbridge name\tbridge id\t\tSTP enabled\tinterfaces\nbr0\t\t80";
-        let texts = |text: &str| -> Vec<bool> {
-            read(text).blocks.iter().map(|block| block.text.ends_with('\n')).collect()
-        };
-        assert_eq!(texts(cut), [false]);
-        assert_eq!(texts(&format!("{cut}\n")), [true]);
-        assert_eq!(texts(&format!("{cut}\n[a@h ~]#")), [true]);
-    }
-
-    #[test]
-    fn a_shell_in_a_namespace_is_followed() {
-        let text = format!(
-            "[a@h ~]# ip netns exec blue bash\n[a@h ~]# brctl show\n{TABLE}[a@h ~]# exit\n\
-             [a@h ~]# brctl show\n{TABLE}"
-        );
-        let shown = show(&text);
-        assert!(shown[0].starts_with("h blue 3:"), "{shown:?}");
-        assert!(shown[1].starts_with("h root 6:"), "{shown:?}");
-    }
-}
+mod tests;

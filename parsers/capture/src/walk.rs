@@ -63,9 +63,9 @@ fn below(
             }
         } else if kind.is_file() && loader.count_member() {
             let want = loader.chooser.want(&path);
-            if want != Want::Skip
-                && let Err(error) = file(loader, &real, &path, want, tree)
-            {
+            if want == Want::Skip {
+                Loader::skip(&path, tree);
+            } else if let Err(error) = file(loader, &real, &path, want, tree) {
                 loader.problem(&tree.archive, &path, &format!("cannot read: {error}"));
             }
         }

@@ -23,7 +23,7 @@ use std::borrow::Cow;
 
 use rayon::prelude::*;
 use tapline_core::capture::{Captured, Completeness, Snapshot, Source};
-use tapline_core::outcome::Outcome;
+use tapline_core::outcome::{FILTERED, Outcome, ProblemKind};
 use tapline_core::records::Batch;
 
 use crate::format::Format;
@@ -53,7 +53,19 @@ pub fn read_source(source: &Source) -> Outcome<Batch> {
     };
     let mut out = (format.read)(&plain_blanks(&source.text), &source.command);
     ends::check(source, format, &mut out);
+    lift_filtered(source, &mut out);
     out
+}
+
+/// What a filter let through need not hold a line by which the output is known: it is a part of one,
+/// and no failure, unless a tool complains in it.
+fn lift_filtered(source: &Source, out: &mut Outcome<Batch>) {
+    let is_filtered =
+        matches!(&source.completeness, Completeness::Partial(why) if why.starts_with(FILTERED));
+    let complains = || out.problems.iter().any(|problem| problem.kind == ProblemKind::ToolError);
+    if is_filtered && out.completeness.is_failed() && !complains() {
+        out.completeness = source.completeness.clone();
+    }
 }
 
 /// The text with common blanks for the non-breaking ones that web pages have: two for each, since

@@ -122,7 +122,10 @@ fn content(
     let path = path.strip_prefix("./").unwrap_or(path);
     let want = loader.chooser.want(path);
     let clean = if want == Want::Skip { None } else { tree::normal(path) };
-    let Some(path) = clean else { return skip(read, padded(size)) };
+    let Some(path) = clean else {
+        Loader::skip(path, tree);
+        return skip(read, padded(size));
+    };
     let mut inner = read.take(size);
     let result = loader.member(&mut inner, size, &path, want, tree, depth);
     let left = inner.limit();

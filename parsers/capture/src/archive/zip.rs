@@ -68,6 +68,7 @@ fn member(
     }
     let want = loader.chooser.want(&path);
     if want == Want::Skip {
+        Loader::skip(&path, tree);
         return Ok(());
     }
     let (size, packed) = (file.size(), file.compressed_size().max(1));

@@ -87,6 +87,21 @@ impl Loop {
     }
 }
 
+/// Whether a line begins a loop that it does not end.
+pub(crate) fn is_open(line: &str) -> bool {
+    let begins = |word: &str| {
+        line.starts_with(word)
+            || line
+                .split_once(word)
+                .is_some_and(|(before, _)| before.trim_end().ends_with(['|', ';']))
+    };
+    if !begins("for ") && !begins("while ") {
+        return false;
+    }
+    let mut words = line.split([' ', ';', '\t']);
+    !words.any(|word| word == "done")
+}
+
 /// `LIST; do BODY; done`: the list and the body.
 fn split_do(text: &str) -> Option<(&str, &str)> {
     let (list, body) =
@@ -134,6 +149,14 @@ mod tests {
                 (last.command.to_string().as_str(), last.netns.to_string().as_str()),
                 (run, netns)
             );
+        }
+        for (line, open) in [
+            ("for n in a b; do", true),
+            ("ip netns | while read n", true),
+            ("for n in a b; do echo $n; done", false),
+            ("ip route get 192.0.2.7 for fun", false),
+        ] {
+            assert_eq!(is_open(line), open, "{line}");
         }
         for line in ["for", "for x in y", "ip a", "for n in a; do ip a; done > x", "xargs ip a"] {
             assert_eq!(Loop::of(line), None, "{line}");

@@ -149,6 +149,10 @@ impl Fence {
         }
         let ticks = body.bytes().take_while(|&b| b == b'`' || b == b'~').count();
         let rest = body.get(ticks..).unwrap_or_default().trim();
+        // `~~~ snipped ~~~` stands for lines that were left out.
+        if !toggles && body.starts_with('~') && rest.contains('~') {
+            return false;
+        }
         let language = toggles || !rest.contains(char::is_whitespace) && !rest.contains('`');
         self.open = !self.open;
         out.push(edge(line, if self.open { Mark::Open } else { Mark::Close }));

@@ -5,6 +5,12 @@ use std::ops::Range;
 
 use super::Line;
 
+/// Whether a text may be encoded, at the cost of a look: most texts are not.
+pub(super) fn may_be(text: &[u8]) -> bool {
+    memchr::memchr_iter(b'=', text)
+        .any(|at| matches!(text.get(at + 1..), Some([b'3', b'D', ..] | [b'\n' | b'\r', ..])))
+}
+
 /// Takes the encoding off: of parts whose header announces it, or of a text in which no `=` stands
 /// for itself.
 pub(super) fn decode(lines: &mut Vec<Line<'_>>) {
@@ -53,11 +59,15 @@ fn announced(lines: &[Line<'_>]) -> Vec<Range<usize>> {
         .collect()
 }
 
-/// Whether every `=` of a text begins a code or ends a line, and `=` itself is among the codes.
+/// Whether every `=` of a text begins a code or ends a line, and `=` itself is among the codes, or a
+/// line ends where a mail program breaks it.
 fn is_encoded(lines: &[Line<'_>]) -> bool {
+    /// No encoded line is longer.
+    const WIDTH: usize = 76;
     let mut any = false;
     for line in lines {
         let mut rest = line.text.trim_end();
+        any |= rest.ends_with('=') && (WIDTH - 6..=WIDTH).contains(&rest.len());
         while let Some((_, behind)) = rest.split_once('=') {
             if !behind.is_empty() && code(behind).is_none() {
                 return false;
@@ -135,6 +145,19 @@ mod tests {
             lines.get(3..),
             Some(["tag=4", "--0000000000a1b2", "tag=3D5"].map(String::from).as_slice())
         );
+    }
+
+    #[test]
+    fn a_long_line_was_broken_where_it_ends_in_a_sign() {
+        let first = "2: eth0: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc mq state UP group=";
+        let text = format!("{first}\n default qlen 1000\nx\n");
+        assert_eq!(first.len(), 76);
+        let joined = format!("{} default qlen 1000", first.trim_end_matches('='));
+        assert_eq!(shown(&text), [(1, joined), (3, "x".to_owned())]);
+        // A heading, and what is too short to have been broken.
+        for text in ["=====\nx\n", "a=\nb\n"] {
+            assert_eq!(shown(text).len(), 2, "{text}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What becomes of a command and the lines behind it, once it is clear where they end.
 use tapline_core::capture::LinePlace;
 use tapline_core::ids::Netns;
+use tapline_core::outcome::FILTERED;
 use tapline_formats::registry;
 
 use super::loose::Pending;
@@ -21,16 +22,19 @@ impl Reader<'_> {
         let claimed: Vec<_> = open.runs.iter().filter(|run| is_claimed(run)).cloned().collect();
         // The command in a block of code of its own, or above one.
         if open.lines.is_empty() && how == End::Edge && !claimed.is_empty() {
-            self.pending = Pending { runs: claimed, host: open.host, at: open.at, exact: true };
+            self.pending = match open.looped {
+                Some(looped) => Pending::of_loop(looped, open.host, open.at),
+                None => {
+                    let (host, at) = (open.host, open.at);
+                    Pending { runs: claimed, host, at, exact: true, looped: None }
+                }
+            };
             return;
         }
         let sure = open.trust == Trust::Strong;
         if let Some(looped) = open.looped.take().filter(|_| !claimed.is_empty()) {
             self.done.sure += usize::from(sure);
-            if !self.rounds(&open, &looped, how) && !open.lines.is_empty() {
-                let commands = claimed.iter().map(|claimed| claimed.command.to_string()).collect();
-                self.done.mixed.push((open.first_line.saturating_sub(1).max(1), commands));
-            }
+            self.outputs_of_rounds(&open, &looped, how);
             return;
         }
         if claimed.len() != 1 || loud > 1 {
@@ -94,7 +98,7 @@ impl Reader<'_> {
             return;
         }
         let line = open.first_line.saturating_sub(1).max(1);
-        let command = run.command.to_string();
+        let command = run.reshaped.clone().unwrap_or_else(|| run.command.to_string());
         self.done.left_out.push(Unclaimed { line, command });
     }
 
@@ -112,6 +116,8 @@ impl Reader<'_> {
         if run.netns.is_root() && run.host.is_none() {
             run.netns = self.scopes.netns();
         }
+        let groups = without_separators(&run, lines);
+        let lines = groups.as_deref().unwrap_or(lines);
         let places = lines.iter().map(|line| LinePlace { line: line.number, column: line.column });
         let block = Block {
             entered: run.host.is_some() || self.scopes.is_elsewhere(),
@@ -129,6 +135,20 @@ impl Reader<'_> {
             self.done.blocks.push(block);
         }
     }
+}
+
+/// The lines without the `--` that grep prints between what it found, if it did.
+fn without_separators<'a>(run: &Invocation, lines: &[Line<'a>]) -> Option<Vec<Line<'a>>> {
+    let is_separator = |line: &Line<'_>| line.text.trim_end() == "--";
+    let why = run.partial.as_deref()?.strip_prefix(FILTERED)?;
+    let by_grep = why.trim_start_matches(['`', 'e', 'f', 'z']).starts_with("grep");
+    if !by_grep || !lines.iter().any(is_separator) {
+        return None;
+    }
+    let mut lines = lines.to_vec();
+    // The line stays, so that the numbers of the others do.
+    lines.iter_mut().filter(|line| is_separator(line)).for_each(|line| line.set_text("".into()));
+    Some(lines)
 }
 
 /// Lines as one text.

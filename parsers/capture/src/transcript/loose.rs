@@ -3,14 +3,18 @@ use tapline_core::capture::Command;
 use tapline_formats::registry::{self, Format};
 
 use super::caption::{self, Caption};
-use super::{NO_END, Reader, prompt, prose, split};
+use super::prompt::Trust;
+use super::{End, NO_END, Open, Reader, prompt, prose, split, typed};
 use crate::command::Invocation;
+use crate::command::looped::Loop;
 use crate::packing::{Line, Mark, signs::Signs};
 
 /// Commands that were named before their output.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pending {
     pub(super) runs: Vec<Invocation>,
+    /// They are the body of this loop.
+    pub(super) looped: Option<Loop>,
     /// The host of the prompt that they were typed at.
     pub(super) host: Option<String>,
     /// Where they stand.
@@ -18,6 +22,19 @@ pub(super) struct Pending {
     /// They were all that stood there.
     pub(super) exact: bool,
 }
+
+impl Pending {
+    /// A loop, whose body is not to be taken for commands.
+    pub(super) fn of_loop(looped: Loop, host: Option<String>, at: usize) -> Self {
+        Self { runs: Vec::new(), looped: Some(looped), host, at, exact: true }
+    }
+}
+
+/// How many lines may stand between a block of code with commands and one with outputs.
+const NEAR: usize = 3;
+
+/// The same for a loop, after which people say more: no output tells of itself that it is of one.
+const NEAR_LOOP: usize = 8;
 
 /// Prompts that nobody told us of: what stands before a command whose output begins in the next
 /// line.
@@ -80,6 +97,24 @@ impl<'a> Reader<'a> {
 
     /// A block of code without prompts.
     fn code(&mut self, from: usize, lines: &'a [Line<'a>], pending: Pending) {
+        if let Some(first) = lines.iter().position(|line| !line.is_blank())
+            && let Some((looped, last)) = typed::looped_at(lines, first)
+        {
+            let host = pending.host;
+            let below = lines.get(last + 1..).unwrap_or_default();
+            if below.iter().all(Line::is_blank) {
+                self.pending = Pending::of_loop(looped, host, from + last);
+            } else {
+                self.outputs_of_loop(&looped, host, below);
+            }
+            return;
+        }
+        if let Some(looped) = &pending.looped
+            && from.saturating_sub(pending.at) <= NEAR_LOOP
+        {
+            self.outputs_of_loop(looped, pending.host, lines);
+            return;
+        }
         let commands: Vec<_> = lines
             .iter()
             .filter(|line| !line.is_blank())
@@ -88,7 +123,7 @@ impl<'a> Reader<'a> {
         if commands.iter().all(Option::is_some) {
             let runs = commands.into_iter().flatten().collect();
             let at = from + lines.len();
-            self.pending = Pending { runs, host: pending.host, at, exact: true };
+            self.pending = Pending { runs, host: pending.host, at, exact: true, looped: None };
             return;
         }
         let indent = common_indent(lines);
@@ -101,7 +136,7 @@ impl<'a> Reader<'a> {
         let segments = split::segments(lines);
         if let [run] = pending.runs.as_slice() {
             let fits = segments.iter().all(|segment| is_of(run, segment.format));
-            let near = from.saturating_sub(pending.at) <= 3;
+            let near = from.saturating_sub(pending.at) <= NEAR;
             if fits && (!segments.is_empty() || pending.exact && near) {
                 self.block(run, self.whose(pending.host), lines, first, left_out(), false);
                 return;
@@ -120,6 +155,24 @@ impl<'a> Reader<'a> {
             let part = lines.get(segment.from..segment.to).unwrap_or_default();
             self.by_content(segment.format, part);
         }
+    }
+
+    /// What a loop printed that stands in a block of code without a prompt.
+    fn outputs_of_loop(&mut self, looped: &Loop, host: Option<String>, lines: &[Line<'a>]) {
+        let lines = without_blank_ends(lines);
+        let Some(first) = lines.first() else { return };
+        let open = Open {
+            host: self.whose(host),
+            runs: looped.runs("VALUE"),
+            looped: None,
+            trust: Trust::Strong,
+            at: 0,
+            first_line: first.number,
+            indent: 0,
+            lines: lines.to_vec(),
+            elided: lines.iter().any(|line| prose::is_elision(&line.text)),
+        };
+        self.outputs_of_rounds(&open, looped, End::Edge);
     }
 
     /// Text outside of blocks of code: outputs in it begin with lines that only they have.
@@ -165,7 +218,8 @@ impl<'a> Reader<'a> {
         let at = from + lines.len();
         match caption_before(lines, after, lines.len()) {
             Some(it) => {
-                self.pending = Pending { runs: vec![it.run], host: None, at, exact: it.exact };
+                let runs = vec![it.run];
+                self.pending = Pending { runs, at, exact: it.exact, ..Pending::default() };
             }
             None if segments.is_empty()
                 && lines.iter().filter(|line| !line.is_blank()).count() <= 1 =>

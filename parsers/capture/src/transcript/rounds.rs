@@ -8,9 +8,18 @@ use crate::packing::Line;
 const MOST: usize = 1000;
 
 impl Reader<'_> {
+    /// Reads the outputs of a loop, or takes note that they cannot be told apart.
+    pub(super) fn outputs_of_rounds(&mut self, open: &Open<'_>, looped: &Loop, how: End) {
+        if !self.rounds(open, looped, how) && !open.lines.is_empty() {
+            let claimed = open.runs.iter().filter(|run| is_claimed(run));
+            let commands = claimed.map(|run| run.command.to_string()).collect();
+            self.done.mixed.push((open.first_line.saturating_sub(1).max(1), commands));
+        }
+    }
+
     /// Files the outputs of a loop under the rounds that they are of; false where that cannot be
     /// told.
-    pub(super) fn rounds(&mut self, open: &Open<'_>, looped: &Loop, how: End) -> bool {
+    fn rounds(&mut self, open: &Open<'_>, looped: &Loop, how: End) -> bool {
         let rounds = match looped.heading() {
             Some((before, after)) => {
                 by_heading(&open.lines, &before, &after, &looped.items, looped)
@@ -40,10 +49,11 @@ impl Reader<'_> {
                 self.block(&run, open.host.clone(), lines, first, partial, false);
             }
         }
-        if rounds.is_empty() {
-            return self.of_one_place(&open.lines, looped);
+        match rounds.first() {
+            None => self.of_one_place(&open.lines, looped),
+            // What stands before the first heading is of a round that nothing names.
+            Some(&(_, from, _)) => (0..from).all(|at| split::begins(&open.lines, at).is_none()),
         }
-        true
     }
 
     /// Reads the outputs of a loop that stays where it is by their content, which may say what they
@@ -62,6 +72,9 @@ impl Reader<'_> {
     }
 }
 
+/// No name of what a loop runs over is longer.
+const LONGEST: usize = 80;
+
 /// Rounds behind headings: value, first line, and the line behind the last.
 fn by_heading(
     lines: &[Line<'_>],
@@ -78,7 +91,9 @@ fn by_heading(
         let plain = |c: char| c.is_alphanumeric() || "-_.:/@".contains(c);
         // `blue (id: 3)` is what `ip netns` prints of a namespace.
         let value = value.split(" (id: ").next().unwrap_or(value);
-        let sound = !value.is_empty() && value.chars().all(plain);
+        // Names of namespaces may hold blanks; only what stands around them tells these from words.
+        let framed = !bare && value.len() <= LONGEST && !value.contains(char::is_control);
+        let sound = !value.is_empty() && (framed || value.chars().all(plain));
         let known = items.is_empty() || items.iter().any(|item| item == value);
         // A word alone may be anything, unless an output follows.
         let follows = !bare || !items.is_empty() || split::begins(lines, at + 1).is_some();

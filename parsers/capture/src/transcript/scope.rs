@@ -1,6 +1,7 @@
 //! Shells in shells: whose outputs follow, and when the outer shell is back.
 use tapline_core::ids::Netns;
 
+use super::prose;
 use crate::command::opens::{Look, Opened};
 
 /// A shell that was started in another.
@@ -13,6 +14,28 @@ struct Scope {
     host: Option<String>,
     /// Its own prompt, once it was seen.
     inner: Option<String>,
+    /// What stands before that says that no shell was started, or that something was left out.
+    doubtful: bool,
+}
+
+impl Scope {
+    /// Whether its prompt is that from which it was started: both machines have one name, or none.
+    fn looks_alike(&self) -> bool {
+        self.inner.as_deref() == Some(self.outer.as_str())
+    }
+
+    /// Whether the prompt `sign` is that of the shell around it.
+    fn is_left_at(&self, sign: &str) -> bool {
+        if self.outer != sign {
+            return false;
+        }
+        match &self.inner {
+            Some(inner) => inner != sign,
+            // After `ssh` to another machine the next prompt is there, whatever it looks like.
+            None if self.opened.machine.is_some() => self.doubtful,
+            None => self.opened.look == Look::Other,
+        }
+    }
 }
 
 /// The shells that are open, innermost last.
@@ -24,7 +47,8 @@ impl Scopes {
     pub(super) fn enter(&mut self, opened: Opened, outer: &str, host: Option<String>) {
         const DEEPEST: usize = 32;
         if self.0.len() < DEEPEST {
-            self.0.push(Scope { opened, outer: outer.to_owned(), host, inner: None });
+            let outer = outer.to_owned();
+            self.0.push(Scope { opened, outer, host, inner: None, doubtful: false });
         }
     }
 
@@ -40,11 +64,7 @@ impl Scopes {
 
     /// A prompt is there: shells whose outer prompt it is are left. `named` is its host.
     pub(super) fn prompt(&mut self, sign: &str, named: Option<&str>) {
-        let came_back = |scope: &Scope| {
-            let other = scope.inner.as_deref().is_some_and(|inner| inner != sign);
-            scope.outer == sign && (scope.opened.look == Look::Other || other)
-        };
-        if let Some(at) = self.0.iter().position(came_back) {
+        if let Some(at) = self.0.iter().position(|scope| scope.is_left_at(sign)) {
             self.0.truncate(at);
         }
         // Another machine's prompt: the paste goes on elsewhere.
@@ -54,7 +74,7 @@ impl Scopes {
                 top.inner.as_deref().is_some_and(|inner| inner.contains('@') && !of_host(inner));
             let same_look = top.opened.look == Look::Same
                 && top.host.as_deref().is_some_and(|host| host != named);
-            let home = top.host.as_deref() == Some(named);
+            let home = top.host.as_deref() == Some(named) && !top.looks_alike();
             if seen || same_look || home && top.opened.look == Look::Other && top.inner.is_some() {
                 self.0.clear();
             }
@@ -86,7 +106,8 @@ impl Scopes {
     pub(super) fn host(&self, named: Option<&str>) -> Option<String> {
         for scope in self.0.iter().rev() {
             if let Some(machine) = &scope.opened.machine {
-                return named.map(str::to_owned).or_else(|| Some(machine.clone()));
+                let own = named.filter(|_| !scope.looks_alike());
+                return Some(own.unwrap_or(machine).to_owned());
             }
             // The prompt in a container names the container.
             if scope.opened.netns.is_some() && scope.opened.look == Look::Other {
@@ -100,6 +121,7 @@ impl Scopes {
     pub(super) fn output(&mut self, line: &str) {
         let Some(top) = self.0.last_mut() else { return };
         let Some(machine) = &top.opened.machine else { return };
+        top.doubtful |= top.inner.is_none() && (is_refusal(line) || prose::is_elision(line));
         if let Some(name) = line.strip_prefix("Connected to domain ") {
             let name = name.trim().trim_matches(['\'', '"']);
             top.opened.machine = Some(name.to_owned());
@@ -107,6 +129,35 @@ impl Scopes {
             && rest.trim_end().trim_end_matches('.').strip_suffix(" closed") == Some(machine)
         {
             self.leave();
+        } else if line.trim() == "^]" {
+            // The key that leaves a console.
+            self.leave();
         }
     }
+}
+
+/// Whether a line says that no shell was started on another machine.
+fn is_refusal(line: &str) -> bool {
+    const BEGINNINGS: &[&str] = &[
+        "ssh: ",
+        "error: ",
+        "Error: ",
+        "Permission denied",
+        "Host key verification failed",
+        "Connection closed",
+        "Connection reset",
+        "Connection timed out",
+        "Connection refused",
+        "Received disconnect",
+        "Disconnected from",
+        "kex_exchange_identification",
+        "Unable to ",
+        "bash: ",
+        "-bash: ",
+        "sudo: ",
+        "^C",
+    ];
+    let line = line.trim_start();
+    BEGINNINGS.iter().any(|beginning| line.starts_with(beginning))
+        || line.contains("Permission denied (")
 }

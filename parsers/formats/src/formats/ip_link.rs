@@ -119,7 +119,8 @@ fn read(text: &str, command: &Command) -> Outcome<Vec<Link>> {
     let mut reader = Reader::new(text);
     // Records are large: a list that grows copies them time and again.
     reader.links.reserve_exact(devices_of(text));
-    reader.labels = command.args().iter().any(|arg| arg == "label");
+    let bare = is_addresses_alone(text);
+    reader.labels = bare || command.args().iter().any(|arg| arg == "label");
     for body in bodies(text) {
         if reader.is_orphan(body) {
             orphan(text, body, &mut out);
@@ -130,6 +131,10 @@ fn read(text: &str, command: &Command) -> Outcome<Vec<Link>> {
     let wanting = reader.wanting.take();
     reader.cut_off(wanting);
     finish(text, &mut out);
+    if bare {
+        let why = "addresses stand without their devices".to_owned();
+        out.completeness = std::mem::take(&mut out.completeness).and(Completeness::Partial(why));
+    }
     if let Some(first) = rest.lines().next() {
         let why = format!("lists more than {MOST} devices: the rest was not read");
         let whole = std::mem::take(&mut out.completeness);
@@ -145,6 +150,15 @@ fn read(text: &str, command: &Command) -> Outcome<Vec<Link>> {
         out.problem(kind, span, message);
     }
     out.map(|()| reader.links)
+}
+
+/// Whether a text is what `grep inet` lets through: labels alone tell whose the addresses are.
+fn is_addresses_alone(text: &str) -> bool {
+    let mut lines = bodies(text).map(str::trim).filter(|line| !line.is_empty());
+    let is_address = |line: &str| {
+        (line.starts_with("inet ") || line.starts_with("inet6 ")) && line.contains(" scope ")
+    };
+    lines.next().is_some_and(is_address) && lines.all(is_address)
 }
 
 /// No machine has as many devices; a list of hundreds of megabytes is not worth the memory.

@@ -1,0 +1,170 @@
+//! Puts the texts of folders together to hosts.
+use std::collections::{BTreeMap, BTreeSet};
+
+use tapline_core::capture::{Command, FormatId};
+use tapline_core::ids::Netns;
+
+use super::machines::Traits;
+use super::{Text, add_session, of_sections, of_session};
+use crate::flat;
+use crate::host::{Draft, Identity, Piece, short};
+use crate::tree::Tree;
+
+/// Puts the texts of folders together to hosts; with the folder, where one folder is the host.
+pub(super) fn drafts<'a>(
+    tree: &Tree,
+    folders: BTreeMap<&'a str, Vec<(&str, Text)>>,
+    identities: &BTreeMap<&str, Identity>,
+) -> Vec<(Option<&'a str>, Draft)> {
+    // The folders that are hosts: those with outputs, unless a folder above is the same host.
+    let mut hosts: BTreeMap<&str, Draft> = BTreeMap::new();
+    let has_output =
+        |texts: &[(&str, Text)]| texts.iter().any(|text| !matches!(text.1, Text::Session(_)));
+    for (&folder, texts) in &folders {
+        if !has_output(texts) {
+            continue;
+        }
+        let own = identities.get(folder).and_then(|it| it.name());
+        let above = ancestors(folder).find_map(|ancestor| hosts.get(ancestor));
+        let same = above.is_some_and(|above| own.is_none_or(|own| own == above.name()));
+        if !same || is_of_another_time(folder, identities) {
+            let root = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+            let mut draft = Draft::new(tree, &root);
+            draft.said =
+                above.filter(|_| same).and_then(|above| above.own_name()).map(str::to_owned);
+            draft.identity = identities.get(folder).cloned().unwrap_or_default();
+            hosts.insert(folder, draft);
+        }
+    }
+    let mut labelled: BTreeMap<(String, String), Draft> = BTreeMap::new();
+    let mut sessions: BTreeMap<(String, String), Draft> = BTreeMap::new();
+    for (folder, texts) in folders {
+        let home =
+            std::iter::once(folder).chain(ancestors(folder)).find(|pair| hosts.contains_key(pair));
+        let several = has_hosts_in_names(&texts);
+        let copies = !several && has_copies_of_machines(&texts);
+        // Sessions last: what they repeat of files is left out.
+        let (sessions_here, outputs): (Vec<_>, Vec<_>) =
+            texts.into_iter().partition(|text| matches!(text.1, Text::Session(_)));
+        for (member, text) in outputs.into_iter().chain(sessions_here) {
+            match text {
+                Text::Output { piece, label } => {
+                    let host = label.as_deref().and_then(flat::host_of_label);
+                    let copy = copies.then(|| copy_of(tree, folder, member)).flatten();
+                    let host = copy.as_deref().or(host.as_deref()).and_then(short);
+                    let draft = match (host, home) {
+                        (Some(host), _) if several || copy.is_some() => {
+                            labelled.entry((folder.to_owned(), host.to_owned())).or_insert_with(
+                                || Draft { said: Some(host.to_owned()), ..Draft::default() },
+                            )
+                        }
+                        (_, Some(home)) => hosts.entry(home).or_default(),
+                        (_, None) => continue,
+                    };
+                    // The only file there is may be named by its host.
+                    if tree.single && draft.said.is_none() {
+                        draft.said = host.map(str::to_owned);
+                    }
+                    draft.used += 1;
+                    draft.pieces.push(piece);
+                }
+                Text::Sections(sections) => {
+                    let Some(draft) = home.map(|home| hosts.entry(home).or_default()) else {
+                        continue;
+                    };
+                    draft.used += 1;
+                    draft.pieces.extend(of_sections(tree, member, sections));
+                }
+                Text::Name => {
+                    if let Some(draft) = home.map(|home| hosts.entry(home).or_default()) {
+                        draft.used += 1;
+                    }
+                }
+                Text::Session(session) => match home {
+                    // A session in the folder of a host is of that host.
+                    Some(home) => {
+                        let draft = hosts.entry(home).or_default();
+                        draft.used += 1;
+                        let known: BTreeSet<_> = draft.pieces.iter().map(text_of).collect();
+                        let mut new = Vec::new();
+                        for (host, piece) in of_session(tree, member, session) {
+                            if !known.contains(&text_of(&piece)) {
+                                new.push(piece);
+                            }
+                            if draft.said.is_none() {
+                                draft.said = host.as_deref().and_then(short).map(str::to_owned);
+                            }
+                        }
+                        drop(known);
+                        draft.pieces.append(&mut new);
+                    }
+                    None => add_session(tree, member, session, &mut sessions),
+                },
+            }
+        }
+    }
+    let of_folders = hosts.into_iter().map(|(folder, draft)| (Some(folder), draft));
+    let of_files =
+        labelled.into_values().chain(sessions.into_values()).map(|labelled| (None, labelled));
+    of_folders.chain(of_files).filter(|(_, draft)| draft.used > 0).collect()
+}
+
+/// Whether the texts of a folder were taken at a time of their own: `date` says so in it, and says
+/// another time in another folder.
+fn is_of_another_time(folder: &str, identities: &BTreeMap<&str, Identity>) -> bool {
+    let Some(own) = identities.get(folder).and_then(|it| it.date) else { return false };
+    identities.values().filter_map(|identity| identity.date).any(|date| !date.may_be(own))
+}
+
+/// Whether words in the names of files are hosts: one command stands under two of them.
+fn has_hosts_in_names(texts: &[(&str, Text)]) -> bool {
+    let mut labels: BTreeMap<(&Netns, FormatId), BTreeSet<String>> = BTreeMap::new();
+    for (_, text) in texts {
+        if let Text::Output { piece, label: Some(label) } = text
+            && let Some(host) = flat::host_of_label(label)
+        {
+            labels.entry((&piece.netns, piece.format)).or_default().insert(host);
+        }
+    }
+    labels.values().any(|hosts| hosts.len() > 1)
+}
+
+/// Whether numbered copies of an output are of different machines: `ip_a (1).txt`, `ip_a (2).txt`.
+fn has_copies_of_machines(texts: &[(&str, Text)]) -> bool {
+    let mut known: BTreeMap<(FormatId, &str), Traits> = BTreeMap::new();
+    for (member, text) in texts {
+        let (Text::Output { piece, .. }, Some(number)) = (text, flat::number_of_copy(member))
+        else {
+            continue;
+        };
+        let traits = Traits::of(piece);
+        let mut others = known.iter().filter(|(key, _)| key.0 == piece.format && key.1 != number);
+        if others.any(|(_, other)| other.excludes(&traits)) {
+            return true;
+        }
+        known.insert((piece.format, number), traits);
+    }
+    false
+}
+
+/// The name of the host that a numbered copy is of.
+fn copy_of(tree: &Tree, folder: &str, member: &str) -> Option<String> {
+    let number = flat::number_of_copy(member)?;
+    let base = folder.rsplit('/').next().filter(|base| !base.is_empty()).unwrap_or(&tree.stem);
+    Some(format!("{base}-{number}"))
+}
+
+/// What two copies of one output agree in.
+fn text_of(piece: &Piece) -> (&Netns, &Command, &str) {
+    (&piece.netns, &piece.command, piece.text.trim_end())
+}
+
+/// The folders above, nearest first.
+fn ancestors(folder: &str) -> impl Iterator<Item = &str> {
+    let mut at = Some(folder).filter(|it| !it.is_empty());
+    std::iter::from_fn(move || {
+        let above = at?.rsplit_once('/').map_or("", |pair| pair.0);
+        at = Some(above).filter(|it| !it.is_empty());
+        Some(above)
+    })
+}

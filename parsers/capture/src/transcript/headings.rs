@@ -1,0 +1,162 @@
+//! Headings that name the host whose outputs follow: `On compute1:`, `## compute2`.
+//!
+//! One heading may mean anything. Two that name different hosts, above outputs of one sort and in a
+//! text whose prompts name no host, say whose each is.
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{prompt, split};
+use crate::packing::{Line, Mark, signs::Signs};
+
+/// Headings that are looked at.
+const MOST: usize = 200;
+
+/// The lines that are such headings, by index, with the host.
+pub(super) fn hosts(lines: &[Line<'_>]) -> BTreeMap<usize, String> {
+    let mut found: BTreeMap<usize, String> = BTreeMap::new();
+    let mut fenced = false;
+    for (at, line) in lines.iter().enumerate() {
+        match line.mark {
+            Mark::Open => fenced = true,
+            Mark::Close => fenced = false,
+            Mark::Text if !fenced && found.len() < MOST => {
+                found.extend(host_of(&line.text).map(|host| (at, host.to_owned())));
+            }
+            Mark::Text => {}
+        }
+    }
+    let names: BTreeSet<&String> = found.values().collect();
+    if names.len() < 2 || lines.iter().any(names_host) || !is_shared(lines, &found) {
+        return BTreeMap::new();
+    }
+    found
+}
+
+/// Whether one sort of output stands below headings of two hosts.
+fn is_shared(lines: &[Line<'_>], found: &BTreeMap<usize, String>) -> bool {
+    let mut of_format: BTreeMap<&str, &String> = BTreeMap::new();
+    let mut starts = found.iter().peekable();
+    while let Some((&from, host)) = starts.next() {
+        let to = starts.peek().map_or(lines.len(), |next| *next.0);
+        for at in from + 1..to {
+            let Some(format) = split::begins(lines, at) else { continue };
+            let other = of_format.entry(split::family(format)).or_insert(host);
+            if *other != host {
+                return true;
+            }
+        }
+    }
+    false
+}
+
+/// Whether a line is a prompt that says on which host it is.
+fn names_host(line: &Line<'_>) -> bool {
+    let context = prompt::Context {
+        strong_seen: false,
+        in_block: false,
+        after_blank: true,
+        program: "",
+        learned: &[],
+    };
+    line.signs.has(Signs::PROMPT)
+        && prompt::find(&line.text, context).is_some_and(|(_, found)| found.host.is_some())
+}
+
+/// The host that a heading names.
+fn host_of(line: &str) -> Option<&str> {
+    const LONGEST: usize = 80;
+    /// Words before the name that say what it is.
+    const BEFORE: &[&str] =
+        &["on", "from", "host", "node", "server", "machine", "hypervisor", "output", "of", "the"];
+    /// Words after it.
+    const AFTER: &[&str] = &["node", "host", "server", "says", "shows", "prints", "output"];
+    /// Parts of names that people give to hosts, and to nothing else of a network.
+    const PARTS: &[&str] = &[
+        "compute", "comp", "cmp", "control", "ctl", "ctrl", "network", "node", "host", "server",
+        "srv", "hv", "hyper", "kvm", "cloud", "worker", "master", "rack", "blade", "gateway",
+        "storage", "ceph", "infra", "stack",
+    ];
+    let line = line.trim();
+    if line.is_empty() || line.len() > LONGEST {
+        return None;
+    }
+    let bare = line.trim_matches(['#', '*', '=', '-', '_', ' ', '[', ']', '`']);
+    let is_heading = bare.len() < line.len();
+    let (bare, colon) = match bare.strip_suffix([':', ',']) {
+        Some(bare) => (bare.trim_end_matches(['*', '_', '`', ' ']), true),
+        None => (bare, false),
+    };
+    if !is_heading && !colon {
+        return None;
+    }
+    let mut words: Vec<&str> = bare.split_whitespace().collect();
+    let is_one_of = |list: &[&str], word: &str| {
+        list.iter().any(|known| known.eq_ignore_ascii_case(word.trim_end_matches(':')))
+    };
+    let mut said = false;
+    while words.len() > 1 && words.first().is_some_and(|word| is_one_of(BEFORE, word)) {
+        words.remove(0);
+        said = true;
+    }
+    while words.len() > 1 && words.last().is_some_and(|word| is_one_of(AFTER, word)) {
+        words.pop();
+        said = true;
+    }
+    let [name] = words.as_slice() else { return None };
+    let name = name.trim_matches(['`', '*', '_', '"', '\'', ':']);
+    let lower = name.to_ascii_lowercase();
+    let plain = !name.is_empty()
+        && name.starts_with(|c: char| c.is_alphanumeric())
+        && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
+        && name.contains(|c: char| c.is_alphabetic());
+    let is_like_host = PARTS.iter().any(|part| lower.contains(part));
+    let numbered = name.contains(|c: char| c.is_ascii_digit()) || name.contains('-');
+    (plain && (is_like_host || said && numbered)).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packing;
+
+    #[test]
+    fn names_of_hosts_in_headings() {
+        for (line, host) in [
+            ("On compute1:", "compute1"),
+            ("compute-2:", "compute-2"),
+            ("## controller", "controller"),
+            ("**node-a**", "node-a"),
+            ("=== kvm7 ===", "kvm7"),
+            ("Output of the host pluto-3:", "pluto-3"),
+            ("`network1` node:", "network1"),
+        ] {
+            assert_eq!(host_of(line), Some(host), "{line}");
+        }
+        for line in [
+            "",
+            "eth0:",
+            "Before:",
+            "## Logs",
+            "On reboot:",
+            "compute1",
+            "br-int:",
+            "Settings for eth0:",
+            "vm1:",
+            "the compute node is where it breaks:",
+            "----",
+        ] {
+            assert_eq!(host_of(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn one_heading_or_other_outputs_say_nothing() {
+        let list = "1: lo: <LOOPBACK,UP> mtu 65536\n    link/loopback 00:00:00:00:00:00\n";
+        let table = "bridge name\tbridge id\t\tSTP enabled\tinterfaces\n";
+        let found = |text: &str| hosts(&packing::unpack(text)).len();
+        assert_eq!(found(&format!("compute1:\n{list}\ncompute2:\n{list}")), 2);
+        assert_eq!(found(&format!("compute1:\n{list}\ncompute1:\n{list}")), 0);
+        assert_eq!(found(&format!("compute1:\n{list}\ncompute2:\n{table}")), 0);
+        let prompts = format!("compute1:\n[a@h ~]# ip a\n{list}\ncompute2:\n{list}");
+        assert_eq!(found(&prompts), 0);
+    }
+}

@@ -1,0 +1,113 @@
+//! Folders as people make them: odd names, copies, files that are no text, and texts of several
+//! machines. What was not used is named.
+#![expect(clippy::disallowed_methods, reason = "tests write their inputs")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+use std::path::Path;
+
+use tapline_capture::{Input, Options, open};
+use tapline_core::capture::Captured;
+
+const LO: &str = "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN qlen 1000\n    \
+                  link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00\n    \
+                  inet 127.0.0.1/8 scope host lo\n";
+
+/// A list of `lo` and one NIC.
+fn devices(nic: &str, mac: &str) -> String {
+    format!(
+        "{LO}2: {nic}: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc mq state UP qlen 1000\n    \
+         link/ether {mac} brd ff:ff:ff:ff:ff:ff\n"
+    )
+}
+
+fn captured(files: &[(&str, &[u8])]) -> Captured {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("hand");
+    for (name, bytes) in files {
+        let path = root.join(name);
+        std::fs::create_dir_all(path.parent().unwrap_or(Path::new(""))).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    open(&[Input::Path(root)], &Options::default()).unwrap()
+}
+
+/// What was read: host, member and command.
+fn read(captured: &Captured) -> Vec<String> {
+    let shown = captured.sources.iter().map(|source| {
+        let host = captured.hosts.get(source.host.0 as usize).map_or("", |host| &host.name);
+        format!("{host}: {} = {}", source.member, source.command)
+    });
+    shown.collect()
+}
+
+/// What was left out, and what it is.
+fn left_out(captured: &Captured) -> Vec<String> {
+    let mut shown: Vec<_> =
+        captured.left_out.iter().map(|left| format!("{}: {}", left.member, left.what)).collect();
+    shown.sort();
+    shown
+}
+
+#[test]
+fn an_odd_folder_is_read_and_the_rest_of_it_is_named() {
+    let list = devices("eth0", "52:54:00:00:00:01");
+    let table = "bridge name\tbridge id\t\tSTP enabled\tinterfaces\n";
+    let noise = [0x93, 0xfe, 0x00, 0x81, 0xc0, 0x07].repeat(200);
+    let captured = captured(&[
+        ("ip.txt", list.as_bytes()),
+        ("brctl output (final).txt", table.as_bytes()),
+        ("00-first/01-ip_route.log", b"default via 192.0.2.1 dev eth0\n"),
+        ("notes.md", b"We changed the switch last week.\n"),
+        ("photo of the rack.png", b"\x89PNG\r\n\x1a\n"),
+        ("screen", b"\x89PNG\r\n\x1a\n"),
+        ("dump.pcap", b"\xd4\xc3\xb2\xa1\x02\x00"),
+        ("old/report.7z", b"7z\xbc\xaf\x27\x1c\x00\x04"),
+        ("core", &noise),
+        ("ovs-vsctl_show", &noise),
+        ("README", b"What is here.\n"),
+    ]);
+    assert_eq!(
+        read(&captured),
+        [
+            "hand: 00-first/01-ip_route.log = ip route",
+            "hand: brctl output (final).txt = brctl show",
+            "hand: ip.txt = ip address",
+        ]
+    );
+    assert_eq!(
+        left_out(&captured),
+        [
+            "core: a binary file",
+            "dump.pcap: text",
+            "notes.md: text",
+            "old/report.7z: a 7z archive (unpack it with `7z x` and give the folder)",
+            "ovs-vsctl_show: a binary file",
+            "photo of the rack.png: text",
+            "screen: a picture",
+        ]
+    );
+}
+
+#[test]
+fn numbered_copies_are_machines_where_they_have_no_nic_in_common() {
+    let one = devices("eth0", "52:54:00:00:00:01");
+    let two = devices("eth1", "52:54:00:00:00:02");
+    let copies = |second: &str| {
+        captured(&[("ip_a (1).txt", one.as_bytes()), ("ip_a (2).txt", second.as_bytes())])
+    };
+    assert_eq!(read(&copies(&two)), ["hand-1: ip_a (1).txt = ip a", "hand-2: ip_a (2).txt = ip a"]);
+    assert_eq!(read(&copies(&one)), ["hand: ip_a (1).txt = ip a", "hand: ip_a (2).txt = ip a"]);
+}
+
+#[test]
+fn a_post_without_names_may_be_of_two_machines() {
+    let one = devices("eth0", "52:54:00:00:00:01");
+    let two = devices("eth1", "52:54:00:00:00:02");
+    let post = format!("It works here\n```\n{one}```\nand not here\n```\n{two}```\n");
+    let hosts = |text: &str| -> Vec<String> {
+        let captured = captured(&[("post.md", text.as_bytes())]);
+        captured.hosts.iter().map(|host| host.name.clone()).collect()
+    };
+    assert_eq!(hosts(&post), ["post", "post-2"]);
+    let again = format!("Before\n```\n{one}```\nand after\n```\n{one}```\n");
+    assert_eq!(hosts(&again), ["post"]);
+}
