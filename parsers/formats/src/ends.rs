@@ -10,6 +10,7 @@ use tapline_core::capture::{Captured, Completeness, Source};
 use tapline_core::outcome::{MAY_BE_CUT, NO_LINE_END, Outcome, Problem, ProblemKind};
 use tapline_core::records::Batch;
 use tapline_core::span::Span;
+use tapline_core::text::lines;
 
 use crate::format::{Ends, Format, last_word};
 
@@ -30,8 +31,11 @@ pub(crate) fn without_ends(captured: &Captured) -> BTreeSet<Arc<str>> {
 pub(crate) fn check(source: &Source, format: &Format, out: &mut Outcome<Batch>) {
     let text = source.text.as_str();
     // Copied files are as their writers left them.
-    if source.command.path().is_some() || text.is_empty() || text.ends_with('\n') {
+    if source.command.path().is_some() || text.is_empty() {
         return;
+    }
+    if text.ends_with('\n') {
+        return check_torn(format, text, out);
     }
     let last = text.rsplit_once('\n').map_or(text, |pair| pair.1);
     if is_whole(format.ends, text, last.trim_end()) {
@@ -43,6 +47,34 @@ pub(crate) fn check(source: &Source, format: &Format, out: &mut Outcome<Batch>) 
     }
     let partial = Completeness::Partial(MAY_BE_CUT.to_owned());
     out.completeness = std::mem::take(&mut out.completeness).and(partial);
+}
+
+/// Notes a last line that breaks off within, though a line end stands behind it: somebody pasted no
+/// more, and a fence or a page ended it.
+fn check_torn(format: &Format, text: &str, out: &mut Outcome<Batch>) {
+    let Some(last) = lines(text).filter(|line| !line.trim().is_empty()).last() else { return };
+    let last = last.trim_end();
+    let is_torn = (format.ends.torn)(last) || is_half_mac(last_word(last));
+    if !is_torn || out.lines.read == 0 || !out.completeness.is_complete() {
+        return;
+    }
+    let (kind, span) = (ProblemKind::Truncated, Span::of(text, last));
+    out.problems.push(Problem { kind, message: BREAKS_OFF.to_owned(), span });
+    out.completeness = Completeness::Partial(BREAKS_OFF.to_owned());
+}
+
+/// Why a text is partial whose last line lacks what every such line has.
+const BREAKS_OFF: &str = "the last line breaks off";
+
+/// `52:54:00:12:3`: at least four parts of two digits, of which six are a MAC.
+fn is_half_mac(word: &str) -> bool {
+    const FEWEST: usize = 4;
+    let parts: Vec<&str> = word.split(':').collect();
+    let hex = |part: &&str| part.bytes().all(|b| b.is_ascii_hexdigit());
+    let Some((last, before)) = parts.split_last() else { return false };
+    let begun = before.iter().all(|part| part.len() == 2 && hex(part)) && hex(last);
+    let whole = parts.len() == 6 && last.len() == 2;
+    begun && (FEWEST..=6).contains(&parts.len()) && last.len() <= 2 && !whole
 }
 
 /// The last record of a text, as far as lines show: what its last line may belong to.
@@ -96,6 +128,31 @@ mod tests {
         assert_eq!(record("ovs-vsctl-list", "name: a\n\nname: b\nt"), "\nname: b\nt");
         assert_eq!(record("brctl-show", "br0\t8000\tno\ta\n\t\t\tb"), "br0\t8000\tno\ta\n\t\t\tb");
         assert_eq!(record("domain-xml", "<domain>\n  <name>"), "<domain>\n  <name>");
+    }
+
+    #[test]
+    fn what_breaks_off_lacks_what_all_such_lines_have() {
+        for (format, last) in [
+            ("ip-address", "    inet 10.0.0.2/2"),
+            ("ip-address", "       valid_lft forever preferred_lft fore"),
+            ("ip-link", "    inet6 fe80::1/64"),
+        ] {
+            assert!((ends(format).torn)(last), "{format}: {last}");
+        }
+        for (format, last) in [
+            ("ip-address", "    inet 10.0.0.2/24 scope global eth0"),
+            ("ip-address", "       valid_lft forever preferred_lft forever"),
+            ("ip-address", "eth0  UP  10.0.0.2/24"),
+            ("ip-route", "default via 192.0.2.1"),
+        ] {
+            assert!(!(ends(format).torn)(last), "{format}: {last}");
+        }
+        for word in ["52:54:00:12:34:5", "52:54:00:12:", "52:54:00:12:34", "fa:16:3e:1"] {
+            assert!(super::is_half_mac(word), "{word}");
+        }
+        for word in ["52:54:00:12:34:56", "12:00:01", "fe80::1", "2001:db8:1:2", "", "a:b:c:d"] {
+            assert!(!super::is_half_mac(word), "{word}");
+        }
     }
 
     #[test]

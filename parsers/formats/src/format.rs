@@ -82,12 +82,18 @@ pub struct Ends {
     pub begins: fn(&str) -> bool,
     /// Whether nothing can be missing after this last line.
     pub closes: fn(&str) -> bool,
+    /// Whether this last line, though a line end stands behind it, surely breaks off within: it lacks
+    /// what every such line has.
+    pub torn: fn(&str) -> bool,
 }
 
 impl Ends {
     /// One record per line that is not indented; nothing tells the last line from a shortened one.
-    pub(crate) const LINES: Self =
-        Self { begins: |line| line.starts_with(|c: char| !c.is_whitespace()), closes: |_| false };
+    pub(crate) const LINES: Self = Self {
+        begins: |line| line.starts_with(|c: char| !c.is_whitespace()),
+        closes: |_| false,
+        torn: |_| false,
+    };
 
     /// One short line, which anybody may write without an end.
     pub(crate) const FACT: Self = Self { closes: |_| true, ..Self::LINES };

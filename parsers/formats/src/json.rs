@@ -60,27 +60,27 @@ fn each<'a, R>(
     mut next: impl FnMut(&mut Elements<'a>) -> Option<(&'a str, Result<R, String>)>,
 ) {
     let lines_of = |part: &str| bodies(part).filter(|body| !body.is_empty()).count();
-    let mut left = lines_of(part);
-    let mut lose = |out: &mut Outcome<Vec<R>>, part: &str| {
-        let lost = lines_of(part).min(left);
-        left -= lost;
-        (0..lost).for_each(|_| out.lines.add(Fate::Unread));
-    };
+    let all = lines_of(part);
+    let mut lost = 0;
+    let mut lose = |part: &str| lost = all.min(lost + lines_of(part));
     let mut elements = Elements::new(part);
-    let mut read = 0_u32;
+    let (mut read, mut any) = (0_u32, false);
     while let Some((raw, record)) = next(&mut elements) {
         read += 1;
         match record {
-            Ok(record) => out.records.push(record),
+            Ok(record) => {
+                any = true;
+                out.records.push(record);
+            }
             Err(why) => {
-                lose(out, raw);
+                lose(raw);
                 out.problem(ProblemKind::UnreadLine, Span::of(text, raw), why);
             }
         }
     }
     if let Some((rest, why)) = elements.broken {
         let rest = if rest.trim().is_empty() { part.trim() } else { rest.trim() };
-        lose(out, rest);
+        lose(rest);
         if read == 0 {
             let why = format!("not a JSON array: {why}");
             out.problem(ProblemKind::UnreadLine, Span::of(text, rest), why);
@@ -91,7 +91,37 @@ fn each<'a, R>(
                 std::mem::take(&mut out.completeness).and(Completeness::Partial(why));
         }
     }
-    (0..left).for_each(|_| out.lines.add(Fate::Read));
+    // All of it may stand in one line: what records were made of was read.
+    let lost = if any && lost == all { lost.saturating_sub(1) } else { lost };
+    (0..lost).for_each(|_| out.lines.add(Fate::Unread));
+    (lost..all).for_each(|_| out.lines.add(Fate::Read));
+}
+
+/// Refuses numbers and truths where the tools of iproute2 print names and addresses.
+pub(crate) fn check_names<'a>(
+    fields: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Result<(), String> {
+    const NAMES: &[&str] = &[
+        "ifname",
+        "dev",
+        "master",
+        "dst",
+        "gateway",
+        "lladdr",
+        "mac",
+        "operstate",
+        "link_type",
+        "oif",
+        "iif",
+    ];
+    let is_wrong = |&(key, raw): &(&str, &str)| {
+        NAMES.contains(&key)
+            && raw.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | 't' | 'f'))
+    };
+    match fields.into_iter().find(is_wrong) {
+        Some((key, raw)) => Err(format!("expected a text for `{key}`, not {raw}")),
+        None => Ok(()),
+    }
 }
 
 /// The elements of an array, one after the other.
@@ -288,6 +318,24 @@ mod tests {
         for text in ["", "x", "{}", "[", "[x]"] {
             let out = numbers(text);
             assert_eq!((out.records.len(), out.problems.len()), (0, 1), "{text}");
+        }
+    }
+
+    #[test]
+    fn one_line_is_read_as_far_as_records_were_made_of_it() {
+        for text in ["[1,2", "[1,\"x\"]"] {
+            let out = numbers(text);
+            assert!(!out.records.is_empty(), "{text}");
+            assert_eq!((out.lines.total, out.lines.read, out.lines.unread), (1, 1, 0), "{text}");
+            assert_eq!(out.problems.len(), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_are_texts() {
+        assert!(check_names([("ifname", "\"3\""), ("master", "null"), ("mtu", "3")]).is_ok());
+        for raw in ["3", "-1", "true", "false"] {
+            assert!(check_names([("ifname", raw)]).is_err(), "{raw}");
         }
     }
 

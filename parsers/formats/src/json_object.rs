@@ -9,6 +9,8 @@ use tapline_core::Name;
 use tapline_core::records::Field;
 use tapline_core::span::{At, Span};
 
+use crate::json::check_names;
+
 /// The fields of an object that were not taken yet, in their order. iproute2 may print a key twice.
 #[derive(Debug)]
 pub(crate) struct Object<'a> {
@@ -21,6 +23,7 @@ impl<'a> Object<'a> {
     pub(crate) fn parse(text: &'a str, raw: &'a str) -> Result<Self, String> {
         let Fields(fields) =
             serde_json::from_str(raw).map_err(|why| format!("not a JSON object: {why}"))?;
+        check_names(fields.iter().map(|(key, raw)| (key.as_ref(), raw.get())))?;
         Ok(Self { text, fields })
     }
 

@@ -45,6 +45,7 @@ pub(crate) static FORMAT: Format = Format {
         // One document.
         begins: |_| false,
         closes: |last| last.trim() == "</domain>",
+        ..Ends::LINES
     },
 };
 

@@ -49,7 +49,7 @@ pub(crate) static ADDRESS: Format = Format {
     claims: command::address,
     sniff: sniff::address,
     read: |text, command| parse(text, command).map(Batch::from),
-    ends: Ends { closes: is_lifetime, ..Ends::LINES },
+    ends: Ends { closes: is_lifetime, torn: is_torn, ..Ends::LINES },
 };
 
 /// `ip link`.
@@ -62,6 +62,7 @@ pub(crate) static LINK: Format = Format {
     read: |text, command| parse(text, command).map(Batch::from),
     ends: Ends {
         closes: |last| last.trim_start().starts_with("link/") && is_whole_mac(last_word(last)),
+        torn: is_torn,
         ..Ends::LINES
     },
 };
@@ -73,6 +74,20 @@ fn is_lifetime(last: &str) -> bool {
     last.contains("preferred_lft ")
         && (word == "forever"
             || seconds.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit())))
+}
+
+/// An address without its scope, one whose lifetimes do not end, half a MAC of Ethernet.
+fn is_torn(last: &str) -> bool {
+    let last = last.trim();
+    if let Some(macs) = last.strip_prefix("link/ether ") {
+        let mut words = macs.split(' ');
+        let (own, brd, all) = (words.next(), words.next(), words.next());
+        let is_half = |word: &str| !is_whole_mac(word);
+        return own.is_some_and(is_half) || brd == Some("brd") && all.is_none_or(is_half);
+    }
+    let address = last.starts_with("inet ") || last.starts_with("inet6 ");
+    let lifetimes = last.starts_with("valid_lft ");
+    address && !last.contains(" scope ") && !last.contains('\\') || lifetimes && !is_lifetime(last)
 }
 
 /// `52:54:00:12:34:56`, with two digits in every part.

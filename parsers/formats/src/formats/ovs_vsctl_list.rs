@@ -52,6 +52,7 @@ pub(crate) static FORMAT: Format = Format {
             let word = last_word(last);
             word.ends_with([']', '}', '"']) || matches!(word, "true" | "false")
         },
+        ..Ends::LINES
     },
 };
 

@@ -55,6 +55,7 @@ pub(crate) static FORMAT: Format = Format {
         closes: |last| {
             last.trim_start().starts_with("ovs_version:") && last_word(last).ends_with('"')
         },
+        ..Ends::LINES
     },
 };
 

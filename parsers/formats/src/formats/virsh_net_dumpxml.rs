@@ -53,6 +53,7 @@ pub(crate) static FORMAT: Format = Format {
         // One document.
         begins: |_| false,
         closes: |last| last.trim() == "</network>",
+        ..Ends::LINES
     },
 };
 

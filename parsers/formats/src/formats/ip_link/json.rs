@@ -14,7 +14,7 @@ use tapline_core::span::{At, Span};
 
 use super::address::empty;
 use super::kinds::Kind;
-use crate::json::{Fields, array, each_object_of, scalar};
+use crate::json::{Fields, array, check_names, each_object_of, scalar};
 use crate::lines::{finish, tool_error};
 use crate::nomx::Expected;
 
@@ -78,6 +78,7 @@ fn link(text: &str, raw: &str, fields: &Fields<'_>, netns: Option<&Netns>) -> Wh
     if fields.0.is_empty() {
         return Ok(None);
     }
+    check_names(fields.0.iter().map(|(key, raw)| (key.as_str(), *raw)))?;
     let at = |raw: &str| place(text, raw);
     let Some(name) = fields.get("ifname") else { return Err("expected `ifname`".to_owned()) };
     let mut link = Link::named(
