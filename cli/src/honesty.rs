@@ -29,7 +29,9 @@ pub(crate) fn is_usable(snapshot: &Snapshot) -> bool {
     snapshot.iter().any(|(source, reading)| {
         let format = source.format.map_or("", |format| format.0);
         let failed = snapshot.completeness(source.id).is_failed();
-        let understood = !reading.records.is_empty() || reading.lines.unread == 0;
+        // A heading alone says that there is nothing; a text without a line says nothing.
+        let lines = &reading.lines;
+        let understood = !reading.records.is_empty() || lines.total > 0 && lines.unread == 0;
         !failed && understood && !ABOUT_THE_MACHINE.contains(&format)
     })
 }

@@ -60,6 +60,11 @@ pub(crate) fn run(args: &Lint, terminal: &Terminal) -> Result<Status> {
     let mut open = report.findings.iter().filter(|finding| finding.is_open());
     let fails = least.is_some_and(|least| open.any(|open| open.severity >= least));
     let strict = args.strict && honesty::is_unread(&snapshot);
+    if strict && !fails && !terminal.quiet {
+        terminal::remark(
+            "not all of the input was read, or not wholly: --strict ends with status 2",
+        );
+    }
     let unread = strict || !honesty::is_usable(&snapshot) || honesty::is_damaged(&snapshot);
     // The process ends now: giving millions of small pieces of memory back one by one helps nobody.
     std::mem::forget(topology);

@@ -141,9 +141,11 @@ fn verdict(
     paint: Paint,
 ) -> String {
     let mut open = report.findings.iter().filter(|finding| finding.is_open());
+    let nothing = honesty::nothing_to_judge(topology, report)
+        .map(|why| format!("{}: {why}", paint.of(style::WARNING, "nothing to judge")));
     if open.next().is_none() {
-        if let Some(looked_at) = honesty::nothing_to_judge(topology, report) {
-            return format!("{}: {looked_at}", paint.of(style::WARNING, "nothing to judge"));
+        if let Some(nothing) = nothing {
+            return nothing;
         }
         let none =
             if report.findings.is_empty() { "no faults found" } else { "no new faults found" };
@@ -174,6 +176,12 @@ fn verdict(
         parts.push(paint.of(style::INFO, format!("{infos} info")).to_string());
     }
     let mut text = parts.join(", ");
+    // Findings about texts alone say nothing of a network.
+    if let Some(nothing) = nothing
+        && open().all(|finding| finding.rule.code.starts_with("CAP-"))
+    {
+        text = format!("{nothing}; {text}");
+    }
     let follows = open().filter(|open| follows_from_open(open, by_fingerprint)).count();
     if follows > 0 {
         text.push_str(&format!(" from {}", count(open().count() - follows, "cause")));

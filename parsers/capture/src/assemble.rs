@@ -128,6 +128,15 @@ fn one_output(tree: &Tree, given: &Command, loader: &mut Loader<'_>) -> Option<D
     }
     let (text, lossy) = decode(tree.take(member));
     let (text, places) = unpacked(format, &run.command, text);
+    if let Some(other) = registry::by_content(&text).filter(|other| other.id != format.id)
+        && !is_read(format, &run.command, &text)
+    {
+        let what = format!(
+            "it looks like the output of `{}`, and was read as that of `{given}` as it was asked",
+            other.command
+        );
+        loader.problem(&tree.archive, "", &what);
+    }
     let mut draft = Draft::new(tree, "");
     draft.used = 1;
     draft.identity.learn(&run.command, &run.netns, text.as_bytes());
@@ -148,6 +157,14 @@ fn one_output(tree: &Tree, given: &Command, loader: &mut Loader<'_>) -> Option<D
         window: None,
     });
     Some(draft)
+}
+
+/// Whether a format makes sense of any line of a text.
+fn is_read(format: &Format, command: &Command, text: &str) -> bool {
+    const HEAD: usize = 64 << 10;
+    let head = text.get(..text.floor_char_boundary(HEAD)).unwrap_or(text);
+    let out = (format.read)(head, command);
+    !out.completeness.is_failed() && out.lines.unread * 2 <= out.lines.total
 }
 
 /// The text without quotation marks of a mail, line numbers and the like, where the format then

@@ -6,7 +6,7 @@ mod machines;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_core::capture::{Completeness, InputProblem, LeftOut, LinePlace};
+use tapline_core::capture::{Command, Completeness, InputProblem, LeftOut, LinePlace};
 use tapline_core::ids::Netns;
 use tapline_core::outcome::ProblemKind;
 use tapline_formats::registry::{self, Format};
@@ -252,6 +252,11 @@ fn text(
     }
     if may_be_session(guess.as_ref(), &text) {
         let session = session(&text);
+        if is_named_output(guess.as_ref(), &session) {
+            let (_, piece) = of_session(tree, member, session).next()?;
+            identity.learn(&piece.command, &piece.netns, piece.text.as_bytes());
+            return Some(Text::Output { piece, label: None });
+        }
         if (!session.blocks.is_empty() || session.sure > 0) && !session.is_one_output() {
             return Some(Text::Session(session));
         }
@@ -276,6 +281,17 @@ fn text(
     let run = command::Invocation { command, netns: named.netns, ..Default::default() };
     let piece = Piece { places, ..piece(format, run, text) };
     Some(Text::Output { piece, label })
+}
+
+/// Whether a text is the one output that its name tells, under a heading: `# ip a` in `ip-a.md`, as
+/// the collectors of Cilium save it.
+fn is_named_output(guess: Option<&Guess>, session: &Transcript) -> bool {
+    let [block] = session.blocks.as_slice() else { return false };
+    let format = |command: &Command| registry::by_command(command).map(|format| format.id);
+    let named =
+        guess.filter(|guess| guess.label.is_none()).and_then(|guess| format(&guess.named.command));
+    let alone = block.host.is_none() && !block.entered && !block.by_content;
+    alone && named == format(&block.run.command)
 }
 
 /// An output that is packed without being a session: quoted in a mail, copied from a page. Other

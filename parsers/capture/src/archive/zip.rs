@@ -30,9 +30,20 @@ pub(super) fn read(loader: &mut Loader<'_>, read: &mut dyn Read, tree: &mut Tree
             return;
         }
     };
+    let mut encrypted = false;
     for at in 0..zip.len() {
         if loader.is_full() || !loader.count_member() {
             return;
+        }
+        let locked = zip.by_index_raw(at).ok().filter(|file| file.encrypted() && !file.is_dir());
+        let locked = locked.map(|file| String::from_utf8_lossy(file.name_raw()).replace('\\', "/"));
+        if let Some(path) = locked.and_then(|path| tree::normal(&path)) {
+            tree.leave_out(&path, "encrypted");
+            if !std::mem::replace(&mut encrypted, true) {
+                let what = "encrypted: unpack it with its password and give the folder";
+                loader.problem(&archive, "", what);
+            }
+            continue;
         }
         if let Err((member, error)) = member(loader, &mut zip, at, tree, depth) {
             damaged(loader, &archive, &member, &error);
