@@ -250,7 +250,7 @@ pub(crate) fn is_command(command: &Command) -> bool {
 }
 
 /// Whether a format makes sense of the beginning of a text.
-fn is_understood(format: &Format, command: &Command, text: &str) -> bool {
+pub(crate) fn is_understood(format: &Format, command: &Command, text: &str) -> bool {
     const HEAD: usize = 8 << 10;
     let most = text.floor_char_boundary(HEAD.min(text.len()));
     let end = text.get(..most).and_then(|it| it.rfind('\n')).map_or(most, |at| at + 1);

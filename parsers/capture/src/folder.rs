@@ -273,6 +273,9 @@ fn text(
             .is_some_and(|guess| guess.exact && choose::tells_the_machine(&guess.named.command));
         return names.then_some(Text::Name);
     };
+    if named.is_none() && is_only_begun(format, &command, &text) {
+        return None;
+    }
     let Guess { named, label, .. } = guess.unwrap_or(Guess {
         named: crate::sos::name::Named::default(),
         label: None,
@@ -281,6 +284,21 @@ fn text(
     let run = command::Invocation { command, netns: named.netns, ..Default::default() };
     let piece = Piece { places, ..piece(format, run, text) };
     Some(Text::Output { piece, label })
+}
+
+/// Whether a long text is of a format only where it begins: a log that starts with an output.
+fn is_only_begun(format: &Format, command: &Command, text: &str) -> bool {
+    const LONG: usize = 16 << 20;
+    // A document has one line, or parts that mean nothing alone.
+    if text.len() <= LONG || text.starts_with(['[', '{', '<']) {
+        return false;
+    }
+    let parts = [text.len() / 2, text.len() / 4 * 3];
+    parts.into_iter().all(|at| {
+        let tail = text.get(text.floor_char_boundary(at)..).unwrap_or_default();
+        let lines = tail.split_once('\n').map_or("", |(_, lines)| lines);
+        !flat::is_understood(format, command, lines)
+    })
 }
 
 /// Whether a text is the one output that its name tells, under a heading: `# ip a` in `ip-a.md`, as

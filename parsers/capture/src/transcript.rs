@@ -272,9 +272,30 @@ impl<'a> Reader<'a> {
         let before = text.trim_end().strip_suffix(prompt.command.as_ref()).unwrap_or_default();
         self.bare_prompt = if prompt.trust == Trust::Bare { "" } else { before.trim() };
         let (typed, last) = typed::whole(self.lines, at, &prompt.command, self.trust());
+        if let Some(rest) = self.begun_output(at, before.len(), &typed)
+            && let Some(open) = &mut self.open
+        {
+            open.lines.push(rest);
+            return at + 1;
+        }
         self.flush(at);
         self.prompt(last, indent, &prompt, &typed);
-        if prompt.trust == Trust::Bare { last + 1 } else { self.pasted(last + 1) }
+        self.pasted(last + 1)
+    }
+
+    /// The line without the prompt in front, where an output of the commands that were pasted
+    /// together begins behind it: the shell printed the prompt before it ran the next of them.
+    fn begun_output(&self, at: usize, prompt: usize, typed: &str) -> Option<Line<'a>> {
+        const SEEN: usize = 12;
+        let open = self.open.as_ref().filter(|open| open.runs.len() > 1)?;
+        if open.looped.is_some() || typed.is_empty() || command::parse(typed).iter().any(is_claimed)
+        {
+            return None;
+        }
+        let mut seen: Vec<Line<'a>> = self.lines.iter().skip(at).take(SEEN).cloned().collect();
+        seen.first_mut()?.cut_front(prompt);
+        split::begins(&seen, 0)?;
+        seen.into_iter().next()
     }
 
     /// What follows is of this host.

@@ -84,3 +84,17 @@ fn a_shell_in_a_namespace_is_followed() {
     assert!(shown[0].starts_with("h blue 3:"), "{shown:?}");
     assert!(shown[1].starts_with("h root 6:"), "{shown:?}");
 }
+
+#[test]
+fn outputs_of_commands_pasted_together_may_begin_behind_a_prompt() {
+    let list = "1: lo: <LOOPBACK,UP> mtu 65536\n    link/loopback 00:00:00:00:00:00\n";
+    for text in [
+        format!("[a@h ~]# brctl show\nip a\n{TABLE}[a@h ~]# {list}[a@h ~]#\n"),
+        format!("brctl show\nip a\n{TABLE}{list}"),
+    ] {
+        let shown = show(&text);
+        assert!(shown.iter().any(|block| block.contains(":brctl show ")), "{shown:?}");
+        let listed = |block: &String| block.contains(":ip a ") && block.contains("1: lo");
+        assert!(shown.iter().any(listed), "{shown:?}");
+    }
+}
