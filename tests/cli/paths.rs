@@ -429,3 +429,54 @@ fn a_vlan_device_of_a_namespace_has_a_path_in_its_vlan() {
     assert!(cut.contains("✓ h1 · blue/eth0 → vblue ✓ → br0 ✓ → eno1 ✓\n"), "{cut}");
     assert!(cut.contains("→ eno1 ✗ does not carry VLAN 30\n"), "{cut}");
 }
+
+#[test]
+fn a_tunnel_to_a_dead_end_is_crossed_at_that_end() {
+    let host = |name: &str, own: u8, far: u8, nic: &str| {
+        let nic =
+            device(2, "eth0", nic, "", &format!("    inet 10.0.0.{own}/24 scope global eth0\n"));
+        let port = "    bridge_slave state forwarding priority 32 cost 100\n";
+        let tunnel = format!(
+            "    vxlan id 100 remote 10.0.0.{far} local 10.0.0.{own} srcport 0 0 dstport 4789 ttl auto\n{port}"
+        );
+        let devices = [
+            nic.replace("52:54:00:00:04:", &format!("52:54:00:00:{own:02}:")),
+            device(
+                3,
+                "br0",
+                UP,
+                "",
+                "    bridge forward_delay 1500 stp_state 0 vlan_filtering 0\n",
+            ),
+            device(4, "vxlan100", UP, "master br0", &tunnel),
+            device(
+                5,
+                "tap0",
+                UP,
+                "master br0",
+                &format!("    tun type tap pi off vnet_hdr on\n{port}"),
+            ),
+        ];
+        let lo = "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN group default qlen 1000\n    \
+                  link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00 promiscuity 0\n";
+        format!(
+            "[root@{name} ~]# virsh list --all\n Id   Name   State\n----------------------\n 1    v{own}    running\n\n\
+             [root@{name} ~]# virsh domiflist v{own}\n Interface   Type     Source   Model    MAC\n\
+             -----------------------------------------------------------\n \
+             tap0        bridge   br0      virtio   fa:16:3e:00:00:0{own}\n\n\
+             [root@{name} ~]# ip -d address\n{lo}{}[root@{name} ~]# ip route\n\
+             10.0.0.0/24 dev eth0 proto kernel scope link src 10.0.0.{own}\n[root@{name} ~]#\n",
+            devices.concat()
+        )
+    };
+    let both = |nic: &str| {
+        let folder =
+            Folder::new(&[("x.txt", &host("hx", 1, 2, UP)), ("y.txt", &host("hy", 2, 1, nic))]);
+        run(["lint", "--paths", "--fail-on", "never", &folder.join("x.txt"), &folder.join("y.txt")])
+            .out
+    };
+    let whole = both(UP);
+    assert!(whole.contains("✓ hx · v1/tap0 → tap0 ✓ → br0 ✓ → vxlan100 ✓ → eth0 ✓\n"), "{whole}");
+    let dead = both(DOWN);
+    assert!(dead.contains("✗ hx · v1/tap0 → tap0 ✓ → br0 ✓ → vxlan100 ✓ → eth0 of hy ✗"), "{dead}");
+}
