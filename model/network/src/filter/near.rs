@@ -1,5 +1,5 @@
 //! What a chain lets pass that is nearly like a packet that it stops.
-use tapline_core::records::filter::{Addresses, Condition, Test};
+use tapline_core::records::filter::{Condition, Test};
 use tapline_core::records::route::Family;
 use tapline_core::span::Evidence;
 
@@ -74,20 +74,12 @@ fn changes(packet: &Packet, failed: &[Condition]) -> Vec<Change> {
     for port in ports.iter().take(MOST_VALUES) {
         for source in sources.iter().take(MOST_VALUES) {
             let one = Change { port: port.clone(), source: *source, ..change.clone() };
-            if one.is_possible() && is_of_family(packet.family, source.as_ref()) {
+            if one.is_possible() {
                 all.push(one);
             }
         }
     }
     all
-}
-
-fn is_of_family(family: Family, source: Option<&Addresses>) -> bool {
-    let four = family == Family::Inet;
-    source.is_none_or(|source| match source {
-        Addresses::Net(net) => net.addr().is_ipv4() == four,
-        Addresses::Range(first, _) => first.is_ipv4() == four,
-    })
 }
 
 /// The packets at the ends of a change.

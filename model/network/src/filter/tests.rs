@@ -6,6 +6,8 @@ use tapline_formats::registry::by_id;
 
 use super::*;
 
+mod near;
+
 const SOURCE: SourceId = SourceId(0);
 
 fn table(rules: &str) -> (String, NetfilterTable) {
@@ -305,6 +307,46 @@ fn marks_are_known_as_far_as_all_paths_agree() {
 }
 
 #[test]
+fn packets_that_end_keep_their_marks_to_themselves() {
+    let (text, table) = table(
+        ":FORWARD DROP [0:0]\n-A FORWARD -j MARK --set-xmark 0x1/0xffffffff\n-A FORWARD -p tcp -j DROP\n\
+         -A FORWARD -j MARK --set-xmark 0x2/0xffffffff\n-A FORWARD -j ACCEPT\n\
+         -A FORWARD -j MARK --set-xmark 0x3/0xffffffff",
+    );
+    let judgement = evaluate(SOURCE, &table, "FORWARD", &bridged()).unwrap();
+    assert_eq!((judgement.mark.value, judgement.mark.known), (2, u32::MAX));
+    let marked: Vec<_> =
+        judgement.marked.iter().map(|at| text.get(at.span.range()).unwrap()).collect();
+    assert_eq!(
+        marked,
+        [
+            "-A FORWARD -j MARK --set-xmark 0x1/0xffffffff",
+            "-A FORWARD -j MARK --set-xmark 0x2/0xffffffff"
+        ]
+    );
+}
+
+#[test]
+fn conditions_that_decide_are_in_doubt() {
+    for (rule, doubts) in [
+        ("tcp dport 443 drop", 0),
+        ("ip daddr @elsewhere drop", 1),
+        ("ip daddr @elsewhere tcp dport 443 drop", 1),
+        ("tcp dport 443 ip daddr @elsewhere drop", 1),
+        ("ip daddr @elsewhere tcp dport 22 drop", 0),
+        ("tcp dport 22 ip daddr @elsewhere drop", 0),
+        // The first that is open is enough.
+        ("limit rate 5/minute ip daddr @elsewhere drop", 1),
+    ] {
+        let text = format!(
+            "table ip a {{\n\tchain f {{\n\t\ttype filter hook forward priority filter; policy accept;\n\
+             \t\t{rule}\n\t}}\n}}\n"
+        );
+        assert_eq!(hook(&web(), &text).unwrap().doubts.len(), doubts, "{rule}");
+    }
+}
+
+#[test]
 fn loops_and_depths_end_in_doubt() {
     let (verdict, _) =
         judge(&bridged(), ":FORWARD DROP [0:0]\n:a - [0:0]\n-A FORWARD -j a\n-A a -j a\n-A a -j a");
@@ -370,6 +412,8 @@ fn chains_of_a_hook_follow_each_other() {
         (chain("ip a", "filter", "drop", "ip daddr @elsewhere accept"), Unknown),
         (chain("ip a", "filter", "accept", "limit rate 5/minute drop"), Unknown),
         (chain("ip a", "filter", "accept", "goto mine"), Drop),
+        // A table that sleeps does nothing.
+        (chain("ip a", "filter", "drop", "").replace("\tset", "\tflags dormant\n\tset"), Accept),
     ] {
         let judgement = hook(&web(), &text);
         assert_eq!(judgement.map_or(Accept, |judgement| judgement.verdict()), verdict, "{text}");
@@ -377,6 +421,13 @@ fn chains_of_a_hook_follow_each_other() {
     // What one accepts, the next may drop; the first priority comes first.
     let both = chain("ip a", "filter", "accept", "") + &chain("ip b", "filter + 10", "drop", "");
     assert_eq!(hook(&web(), &both).unwrap().verdict(), Drop);
+    // What the first may stop is not sure to pass.
+    let both = |policy: &str| {
+        chain("ip a", "filter", "accept", "limit rate 5/minute drop")
+            + &chain("ip b", "filter + 10", policy, "")
+    };
+    assert_eq!(hook(&web(), &both("accept")).unwrap().verdict(), Unknown);
+    assert_eq!(hook(&web(), &both("drop")).unwrap().verdict(), Drop);
     let both = chain("ip a", "10", "accept", "meta mark 0x1 accept\n\t\tdrop")
         + &chain("ip b", "mangle", "accept", "meta mark set 0x1");
     assert_eq!(hook(&web(), &both).unwrap().verdict(), Accept);

@@ -280,9 +280,33 @@ fn what_would_have_left_the_tables_is_asked_again() {
             (Some(17), None, true),
         ]
     );
+    // Flows of other ports, by name too, name nothing.
+    let named = "priority=8,in_port=\"tap1\",tcp,tp_dst=22 actions=output:2\n\
+        priority=8,in_port=\"tap2\",tcp,tp_dst=23 actions=output:2\n";
+    let named = self::flows(named);
+    let near = Tables::new(&named)
+        .with_ports([("tap1".into(), 1), ("tap2".into(), 2)])
+        .nearest(&packet(1, TCP));
+    let ports: Vec<_> = near.into_iter().map(|(change, _)| change.port).collect();
+    assert_eq!(ports, [Some(22..=22)]);
+    // Another protocol begins a connection.
+    let first = self::flows("priority=8,tcp,tp_dst=22,tcp_flags=+syn-ack actions=output:2\n");
+    let udp = packet(1, &[("eth_type", 0x0800), ("nw_proto", 17), ("tp_dst", 53)]);
+    let near = Tables::new(&first).nearest(&udp);
+    assert_eq!(near.first().and_then(|(change, _)| change.port.clone()), Some(22..=22));
     // What passes has nothing near it.
     let passes = packet(1, &[("eth_type", 0x0800), ("nw_proto", 6), ("tp_dst", 22)]);
     assert!(tables.nearest(&passes).is_empty());
+}
+
+#[test]
+fn new_tags_have_no_priority_and_old_ones_keep_theirs() {
+    let text = "actions=mod_vlan_vid:7,resubmit(,1)\ntable=1,dl_vlan=7,dl_vlan_pcp=0 actions=output:2\n\
+        table=1,dl_vlan=7,dl_vlan_pcp=5 actions=output:3\n";
+    let tagged = |tci: u128| one(&packet(1, &[("eth_type", 0x0800), ("vlan_tci", tci)]), text);
+    assert_eq!(tagged(0), "0[32768] 1[32768] > Port(2)");
+    assert_eq!(tagged(0x1003), "0[32768] 1[32768] > Port(2)");
+    assert_eq!(tagged(0xb003), "0[32768] 1[32768] > Port(3)");
 }
 
 #[test]
