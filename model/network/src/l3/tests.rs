@@ -268,6 +268,17 @@ fn a_vrf_without_its_rule_is_not_looked_up() {
 }
 
 #[test]
+fn rules_that_a_listing_may_have_lost_leave_the_answer_open() {
+    let whole = format!(
+        "root@n:~# ip route show table all\n{ROUTES}root@n:~# ip rule\n0:\tfrom all lookup local\n\
+         99:\tfrom all fwmark 0x1 lookup 100\n"
+    );
+    assert_eq!(own(&format!("{whole}root@n:~# "), "10.2.0.1"), "no route");
+    let cut = whole.trim_end_matches("99:\tfrom all fwmark 0x1 lookup 100\n").to_owned();
+    assert_eq!(own(&format!("{cut}99:\tfrom all fwm"), "10.2.0.1"), "? ip rule");
+}
+
+#[test]
 fn rules_of_vrfs_are_taken_for_granted_where_none_were_captured() {
     let host = with_vrf(L3MDEV, OF_VRF);
     let (devices, _) = host.split_once("root@n:~# ip rule").unwrap();
@@ -300,6 +311,19 @@ fn the_routes_of_a_vrf_may_be_asked_for_by_its_name() {
     );
     assert_eq!(decide(&host, &from("eth1", "203.0.113.1")), "eth1 via 198.51.100.1");
     assert_eq!(decide(&host, &from("eth0", "203.0.113.1")), "eth0 via 192.0.2.1");
+}
+
+#[test]
+fn a_name_that_a_person_gave_may_be_that_of_the_table_of_a_vrf() {
+    let of = |name: &str| {
+        let routes = format!(
+            "default via 192.0.2.1 dev eth0\ndefault via 198.51.100.1 dev eth1 table {name}\n"
+        );
+        decide(&with_vrf(L3MDEV, &routes), &from("eth1", "203.0.113.1"))
+    };
+    assert_eq!(of("10"), "eth1 via 198.51.100.1");
+    assert!(of("red-routes").starts_with("? "), "{}", of("red-routes"));
+    assert_eq!(of("20"), "eth0 via 192.0.2.1");
 }
 
 #[test]
