@@ -62,11 +62,6 @@ impl<'a> Tables<'a> {
         self.flows.get(table).map_or(0, Vec::len)
     }
 
-    /// Whether no table has any flow.
-    pub fn is_empty(&self) -> bool {
-        self.flows.is_empty()
-    }
-
     /// Every path that a packet may take from table 0 on. One path is the answer; several differ in
     /// what they take for granted.
     pub fn run(&self, packet: &FlowPacket, limits: Limits) -> Vec<Path<'a>> {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_topology::{NodeData, NodeId};
+use tapline_topology::NodeId;
 
 use crate::Network;
 use crate::truth::Truth;
@@ -340,11 +340,5 @@ impl Tracer<'_, '_> {
             all = guests(ip);
         }
         all
-    }
-
-    /// Whether a node is of a kind that a packet may be put into.
-    pub fn is_device(&self, node: NodeId) -> bool {
-        let node = self.network.topology.node(node);
-        node.is_some_and(|node| matches!(node.data, NodeData::Netdev(_)))
     }
 }
