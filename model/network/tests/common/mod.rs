@@ -4,17 +4,35 @@ use tapline_capture::{Input, Options};
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_network::Network;
-use tapline_network::environment::Environment;
+use tapline_network::environment::{Environment, Profile};
 use tapline_network::path::{Hop, Paths};
 
 /// `text` as a session, of one host or several. Reads it and shows the network to `look`.
 pub(crate) fn with_network<T>(text: &str, look: impl FnOnce(&Network<'_>) -> T) -> T {
-    let input = Input::Text("session".to_owned(), text.to_owned());
-    let captured = tapline_capture::open(&[input], &Options::default()).unwrap();
+    with_sessions(&[text], look)
+}
+
+/// The same of several sessions, each an input of its own.
+pub(crate) fn with_sessions<T>(texts: &[&str], look: impl FnOnce(&Network<'_>) -> T) -> T {
+    with_said(texts, None, &Environment::default(), look)
+}
+
+/// The same with what a person says of the hosts.
+pub(crate) fn with_said<T>(
+    texts: &[&str],
+    profile: Option<Profile>,
+    environment: &Environment,
+    look: impl FnOnce(&Network<'_>) -> T,
+) -> T {
+    let inputs: Vec<Input> = texts
+        .iter()
+        .zip(1..)
+        .map(|(text, at)| Input::Text(format!("session {at}"), (*text).to_owned()))
+        .collect();
+    let captured = tapline_capture::open(&inputs, &Options::default()).unwrap();
     let snapshot = tapline_formats::read(captured);
     let topology = tapline_topology::build(&snapshot);
-    let environment = Environment::default();
-    look(&Network::new(&topology, None, &environment))
+    look(&Network::new(&topology, profile, environment))
 }
 
 /// A device as `ip -d address` prints it.
