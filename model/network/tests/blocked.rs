@@ -89,6 +89,72 @@ fn openflow_stops_a_port() {
     }
 }
 
+/// The host of neutron with this text behind.
+fn with_text(text: &str, more: &str) -> String {
+    text.trim_end().trim_end_matches("root@h1:~#").to_owned() + more
+}
+
+#[test]
+fn columns_of_spanning_tree_stop_a_port() {
+    let (stp, rstp) = ("status", "rstp_status");
+    for (column, value, block) in [
+        (stp, "{stp_port_id=\"8002\", stp_sec_in_state=\"6\", stp_state=blocking}", "blocking"),
+        (stp, "{stp_state=listening}", "listening"),
+        (stp, "{stp_state=learning}", "learning"),
+        (stp, "{stp_port_id=\"8002\", stp_role=root, stp_state=forwarding}", ""),
+        (stp, "{stp_state=disabled}", ""),
+        (stp, "{}", ""),
+        (rstp, "{rstp_port_id=\"8.002\", rstp_port_state=Discarding}", "discarding"),
+        (rstp, "{rstp_port_role=Alternate, rstp_port_state=Learning}", "learning"),
+        (rstp, "{rstp_port_role=Designated, rstp_port_state=Forwarding}", ""),
+        (rstp, "{rstp_port_role=Disabled, rstp_port_state=Disabled}", ""),
+        // Each state stands in its own column.
+        (rstp, "{stp_state=blocking}", ""),
+        ("external_ids", "{stp_state=blocking}", ""),
+    ] {
+        let more = format!(
+            "root@h1:~# ovs-vsctl list Port\n_uuid               : 11111111-7a68-4a0f-9d2a-1d6a36f6a001\n\
+             name                : eno2\n{column:20}: {value}\nroot@h1:~# "
+        );
+        let shown = down(&with_text(&neutron(true), &more), "tapb");
+        let found = shown.iter().find_map(|hop| hop.strip_prefix("eno2: "));
+        let expected = (!block.is_empty()).then(|| format!("{block} by spanning tree"));
+        assert_eq!(found, expected.as_deref(), "{column} {value}");
+    }
+}
+
+#[test]
+fn rows_of_interfaces_stop_them() {
+    let listed = |kind: &str, rows: &str| {
+        let text = changed(
+            "            Interface eno2\n",
+            &format!("            Interface eno2\n                type: {kind}\n"),
+        );
+        let more = format!(
+            "root@h1:~# ovs-vsctl list Interface\n_uuid               : 11111111-7a68-4a0f-9d2a-1d6a36f6a001\n\
+             name                : eno2\n{rows}type                : {kind}\nroot@h1:~# "
+        );
+        let shown = down(&with_text(&text, &more), "tapb");
+        shown.iter().find_map(|hop| hop.strip_prefix("eno2: ")).map(str::to_owned)
+    };
+    for (kind, rows, block) in [
+        ("dpdk", "link_state          : down\n", Some("no carrier")),
+        ("dpdk", "link_state          : up\n", None),
+        // Of devices of the kernel the kernel tells.
+        ("system", "link_state          : down\n", None),
+        ("system", "ofport              : -1\n", Some("without an OpenFlow port")),
+        ("system", "ofport              : 2\n", None),
+        (
+            "system",
+            "error               : \"could not open network device eno2 (No such device)\"\n",
+            Some("error in OVS"),
+        ),
+        ("system", "error               : []\n", None),
+    ] {
+        assert_eq!(listed(kind, rows).as_deref(), block, "{kind} {rows}");
+    }
+}
+
 #[test]
 fn flows_that_lead_nowhere_stop_a_bridge() {
     let flow = "in_port=1,dl_vlan=2 actions=mod_vlan_vid:200,NORMAL";
@@ -150,8 +216,9 @@ slave eno2: {members}
         )
     };
     let path = |bond: &str| {
-        let text = neutron(true).trim_end().trim_end_matches("root@h1:~#").to_owned() + bond;
-        down(&text, "tapb").into_iter().find(|hop| hop.starts_with("eno2:"))
+        down(&with_text(&neutron(true), bond), "tapb")
+            .into_iter()
+            .find(|hop| hop.starts_with("eno2:"))
     };
     let none = "00:00:00:00:00:00(none)";
     let why = Some("eno2: no active member".to_owned());
@@ -178,6 +245,23 @@ fn bond_of_the_kernel_without_a_member() {
     assert_eq!(path("    bond mode active-backup active_slave eno1 miimon 100\n", backup), alive);
     let active = "    bond_slave state ACTIVE mii_status UP\n";
     assert_eq!(path("    bond mode active-backup miimon 100\n", active), alive);
+    // One text is enough to show the member that is in use.
+    let both = |first: &str, second: &str| {
+        let links = |bond: &str| {
+            [
+                link(2, "eno1", "master bond0", backup),
+                link(3, "bond0", "master br0", &format!("    bond mode active-backup {bond}\n")),
+                link(4, "br0", "", common::BRIDGE),
+                link(5, "vnet0", "master br0", TAP),
+            ]
+        };
+        let again = format!("ip -d address\n{}root@h1:~# ", links(second).concat());
+        let hops = down(&session(&links(first), &again), "vnet0");
+        hops.into_iter().find(|hop| hop.starts_with("bond0"))
+    };
+    assert_eq!(both("miimon 100", "active_slave eno1 miimon 100"), alive);
+    assert_eq!(both("active_slave eno1 miimon 100", "miimon 100"), alive);
+    assert_eq!(both("miimon 100", "miimon 100"), dead);
     // Without details nothing is known, and other modes have no active member.
     assert_eq!(path("", ""), alive);
     assert_eq!(path("    bond mode 802.3ad miimon 100\n", backup), alive);
@@ -233,7 +317,7 @@ actions: output enqueue set_vlan_vid
 {ports}OFPT_GET_CONFIG_REPLY (xid=0x4): frags=normal miss_send_len=0
 "
     );
-    text.trim_end().trim_end_matches("root@h1:~#").to_owned() + &show
+    with_text(text, &show)
 }
 
 #[test]

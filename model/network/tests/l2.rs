@@ -7,7 +7,7 @@ use common::{BRIDGE, TAP, VETH, link, port, session, with_network};
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_network::l2::JoinedDomains;
-use tapline_network::{Answer, Network};
+use tapline_network::{Answer, Network, uplink};
 use tapline_topology::graph::NetdevKind;
 use tapline_topology::{NodeId, Uplink};
 
@@ -141,6 +141,104 @@ fn spanning_tree_is_known_of_each_bridge() {
 }
 
 #[test]
+fn rows_of_bridges_tell_whether_spanning_tree_runs() {
+    let of = |stp: &str, rstp: &str| {
+        let rows = format!(
+            "ovs-vsctl list Bridge\n_uuid               : 11111111-7a68-4a0f-9d2a-1d6a36f6a001\n\
+             name                : br0\n{rstp}{stp}root@h1:~# ovs-vsctl show\n\
+             5f0c9d5e-7a68-4a0f-9d2a-1d6a36f6a001\n    Bridge br0\n        Port br0\n            \
+             Interface br0\n                type: internal\n    ovs_version: \"2.17.0\"\nroot@h1:~# "
+        );
+        with_network(&session(&[link(2, "eno1", "", "")], &rows), |network| {
+            let bridge = network.topology.find_ovs_bridge(HostId(0), "br0").unwrap();
+            network.spanning_trees().of(network, bridge).map(|(on, _)| on)
+        })
+    };
+    let (on, off) = ("stp_enable          : true\n", "stp_enable          : false\n");
+    let (rapid, slow) = ("rstp_enable         : true\n", "rstp_enable         : false\n");
+    for (stp, rstp, runs) in [
+        (on, slow, Some(true)),
+        (off, slow, Some(false)),
+        (off, rapid, Some(true)),
+        (on, "", Some(true)),
+        (off, "", Some(false)),
+        ("", rapid, Some(true)),
+        ("", "", None),
+    ] {
+        assert_eq!(of(stp, rstp), runs, "{stp}{rstp}");
+    }
+}
+
+#[test]
+fn what_stands_on_a_nic_serves() {
+    let domain = |state: &str| {
+        format!(
+            "virsh list --all\n Id   Name   State\n-----------------------\n {}    web    {state}\n\n\
+             root@h1:~# virsh dumpxml web\n<domain type='kvm'>\n  <name>web</name>\n  \
+             <uuid>3b1f8c52-6f0f-4a0f-9a40-0d6c0f7f1a01</uuid>\n  <devices>\n    \
+             <interface type='direct'>\n      <mac address='52:54:00:aa:00:01'/>\n      \
+             <source dev='eno1' mode='bridge'/>\n      <target dev='macvtap0'/>\n      \
+             <model type='virtio'/>\n    </interface>\n  </devices>\n</domain>\nroot@h1:~# ",
+            if state == "running" { "3" } else { "-" }
+        )
+    };
+    let nic = link(2, "eno1", "", "");
+    let macvtap = link(3, "macvtap0@eno1", "", "    macvtap mode bridge\n");
+    let vlan =
+        |more: &str| link(3, "eno1.7@eno1", more, "    vlan protocol 802.1Q id 7 <REORDER_HDR>\n");
+    let address = |ip: &str| {
+        format!(
+            "    inet {ip} scope global eno1.7\n       valid_lft forever preferred_lft forever\n"
+        )
+    };
+    for (links, rest, role) in [
+        (vec![nic.clone()], String::new(), None),
+        (vec![nic.clone(), macvtap.clone()], domain("running"), Some("macvtap0")),
+        (vec![nic.clone(), macvtap], domain("shut off"), None),
+        (vec![nic.clone(), vlan("")], String::new(), None),
+        (vec![nic.clone(), vlan("") + &address("192.0.2.1/24")], String::new(), Some("eno1.7")),
+        // An address of the link serves nobody.
+        (vec![nic.clone(), vlan("") + &address("169.254.3.4/16")], String::new(), None),
+        (vec![nic, vlan("master br0 "), link(4, "br0", "", BRIDGE)], String::new(), Some("eno1.7")),
+    ] {
+        with_network(&session(&links, &rest), |network| {
+            let eno1 = network.netdev(device(network, "eno1")).unwrap();
+            let found = uplink::role(network, &eno1).map(|role| match role {
+                uplink::Role::Carries(upper) => network.netdev(upper).unwrap().name().to_owned(),
+                other => format!("{other:?}"),
+            });
+            assert_eq!(found.as_deref(), role, "{links:?} {rest}");
+        });
+    }
+}
+
+#[test]
+fn bridges_have_uplinks_and_radios_have_names() {
+    let bridge = |port: &str, kind: &str| {
+        let show = format!(
+            "ovs-vsctl show\n5f0c9d5e-7a68-4a0f-9d2a-1d6a36f6a001\n    Bridge br0\n        Port {port}\n            \
+             Interface {port}\n{kind}    ovs_version: \"2.17.0\"\nroot@h1:~# "
+        );
+        let links = [link(2, "eno1", "", ""), link(3, "vnet0", "", TAP)];
+        with_network(&session(&links, &show), |network| {
+            uplink::has_uplink(network, HostId(0), "br0")
+        })
+    };
+    let kind = |kind: &str| format!("                type: {kind}\n");
+    assert!(bridge("eno1", ""));
+    assert!(!bridge("vnet0", ""));
+    assert!(!bridge("br0", &kind("internal")));
+    assert!(bridge("p0", &kind("patch")));
+    assert!(bridge("dpdk0", &kind("dpdk")));
+    assert!(!bridge("vhu0", &kind("vhostuser")));
+    for (name, radio) in
+        [("wlan0", true), ("wlp3s0", true), ("eno1", false), ("wlx", false), ("eth0", false)]
+    {
+        assert_eq!(uplink::is_wireless(name), radio, "{name}");
+    }
+}
+
+#[test]
 fn uplinks_have_a_reason() {
     let links = [
         link(2, "eno1", "master bond0", "    bond_slave state ACTIVE mii_status UP\n"),
@@ -184,6 +282,35 @@ fn devices_pass_frames_unless_something_says_no() {
         assert_eq!(of("vnet0").unwrap(), "listening by spanning tree");
         assert_eq!(of("vnet1").unwrap(), "learning by spanning tree");
     });
+}
+
+#[test]
+fn texts_that_disagree_about_a_bridge_leave_its_port_open() {
+    let links = [
+        link(2, "br0", "", BRIDGE),
+        link(3, "br1", "", BRIDGE),
+        link(4, "vnet0", "master br0", &(TAP.to_owned() + &port("blocking"))),
+    ];
+    let brctl = |bridge: &str| {
+        format!(
+            "brctl show\nbridge name\tbridge id\t\tSTP enabled\tinterfaces\n\
+             {bridge}\t\t8000.525400000102\tno\t\tvnet0\nroot@h1:~# "
+        )
+    };
+    // Another value of a fact says nothing of the bridge.
+    let other_mac = format!(
+        "ip -d link\n{}root@h1:~# ",
+        link(4, "vnet0", "master br0", &(TAP.to_owned() + &port("blocking")))
+            .replace("52:54:00:00:01:04", "52:54:00:00:09:09")
+    );
+    for (more, disputed) in [(brctl("br1"), true), (brctl("br0"), false), (other_mac, false)] {
+        with_network(&session(&links, &more), |network| {
+            let vnet0 = device(network, "vnet0");
+            assert_eq!(network.is_disputed(vnet0), disputed, "{more}");
+            let block = network.forwarding(vnet0).known().flatten();
+            assert_eq!(block.is_none(), disputed, "{more}");
+        });
+    }
 }
 
 /// Two hosts with a tunnel to each other.

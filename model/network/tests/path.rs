@@ -90,6 +90,103 @@ fn bridges_that_filter_vlans_pass_common_ones() {
 }
 
 #[test]
+fn ports_that_a_list_of_vlans_leaves_out_are_in_none() {
+    let bridge = |filters: u8| {
+        format!("    bridge forward_delay 1500 stp_state 0 vlan_filtering {filters}\n")
+    };
+    let why = |filters: u8, list: &str| {
+        let links = [
+            link(2, "eno1", "master br0", &port("forwarding")),
+            link(3, "br0", "", &bridge(filters)),
+            link(4, "vnet0", "master br0", &(TAP.to_owned() + &port("forwarding"))),
+            link(5, "br1", "", &bridge(filters)),
+            link(6, "vnet1", "master br1", &(TAP.to_owned() + &port("forwarding"))),
+        ];
+        let list = format!("bridge vlan show\nport              vlan-id\n{list}root@h1:~# ");
+        with_network(&session(&links, &list), |network| {
+            let eno1 = network.topology.find_netdev(HostId(0), &Netns::Root, "eno1").unwrap();
+            let block = network.forwarding(eno1).known().unwrap();
+            block.map(|block| block.why.to_string())
+        })
+    };
+    let of_br0 = "vnet0             10 PVID Egress Untagged\n";
+    assert_eq!(why(1, of_br0).unwrap(), "in no VLAN");
+    assert_eq!(why(1, &format!("{of_br0}eno1              10\n")), None);
+    // A bridge that does not tell VLANs apart passes all.
+    assert_eq!(why(0, of_br0), None);
+    // Of this bridge the list tells nothing.
+    assert_eq!(why(1, "vnet1             10 PVID Egress Untagged\n"), None);
+}
+
+#[test]
+fn tagged_frames_pass_a_bridge_in_their_vlan() {
+    let filters = "    bridge forward_delay 1500 stp_state 0 vlan_filtering 1\n";
+    let path = |vlans: &str| {
+        let links = [
+            link(2, "eno1", "master br0", &port("forwarding")),
+            link(3, "br0", "", filters),
+            link(4, "v0@v1", "master br0", &(VETH.to_owned() + &port("forwarding"))),
+            link(5, "v1@v0", "", VETH),
+            link(6, "v1.10@v1", "", "    vlan protocol 802.1Q id 10 <REORDER_HDR>\n"),
+        ];
+        let list = format!(
+            "bridge vlan show\nport              vlan-id\n{vlans}\
+             v0                1 PVID Egress Untagged\n                  10\n                  20\nroot@h1:~# "
+        );
+        down(&session(&links, &list), "v1.10")
+    };
+    assert_eq!(path("eno1              10\n"), ["v1", "v0", "br0", "eno1"]);
+    assert_eq!(path("eno1              10-12\n"), ["v1", "v0", "br0", "eno1"]);
+    // Others that both carry do not help.
+    assert_eq!(path("eno1              20\n"), ["v1", "v0", "br0", "eno1: does not carry VLAN 10"]);
+    assert_eq!(
+        path("eno1              5-9\n"),
+        ["v1", "v0", "br0", "eno1: does not carry VLAN 10"]
+    );
+}
+
+#[test]
+fn a_bridge_gives_untagged_frames_the_vlan_of_their_port() {
+    let filters = "    bridge forward_delay 1500 stp_state 0 vlan_filtering 1\n";
+    let ovs = "    openvswitch_slave\n";
+    let path = |tag: &str, of_nic: &str| {
+        let links = [
+            link(2, "eno1", "master br1", &port("forwarding")),
+            link(3, "br1", "", filters),
+            link(4, "tapa", "master ovs-system", &(TAP.to_owned() + ovs)),
+            link(5, "v0@v1", "master ovs-system", &(VETH.to_owned() + ovs)),
+            link(6, "v1@v0", "master br1", &(VETH.to_owned() + &port("forwarding"))),
+            link(7, "ovs-system", "", "    openvswitch\n"),
+        ];
+        let rest = format!(
+            "ovs-vsctl show
+5f0c9d5e-7a68-4a0f-9d2a-1d6a36f6a001
+    Bridge br0
+        Port tapa
+            tag: 10
+            Interface tapa
+        Port v0
+{tag}            Interface v0
+    ovs_version: \"2.17.0\"
+root@h1:~# bridge vlan show
+port              vlan-id
+v1                10
+                  30 PVID Egress Untagged
+eno1              {of_nic}
+root@h1:~# "
+        );
+        down(&session(&links, &rest), "tapa").pop().unwrap()
+    };
+    // An access port takes the tag away, and the next bridge puts another on.
+    let access = "            tag: 10\n";
+    assert_eq!(path(access, "30"), "eno1");
+    assert_eq!(path(access, "10"), "eno1: does not carry VLAN 30");
+    // A trunk leaves it.
+    assert_eq!(path("", "10"), "eno1");
+    assert_eq!(path("", "30"), "eno1: does not carry VLAN 10");
+}
+
+#[test]
 fn vlan_device_on_a_bond_leads_to_its_members() {
     let links = [
         link(2, "eno1", "master bond0", "    bond_slave state ACTIVE mii_status UP\n"),
@@ -424,4 +521,33 @@ fn far_end_of_a_hybrid_port_in_no_bridge_is_a_broken_hop() {
     assert_eq!(hybrid("", ovs).last().map(String::as_str), Some("qvo0: in no bridge"));
     // Without the ports of Open vSwitch it may be one of them.
     assert_eq!(hybrid("", "").last().map(String::as_str), Some("qvo0"));
+}
+
+#[test]
+fn trunks_pass_what_both_carry() {
+    let last = |first: &str, second: &str| {
+        let ovs = "    openvswitch_slave\n";
+        let links = [
+            link(2, "eno1", "master ovs-system", ovs),
+            link(3, "vnet0", "master ovs-system", &(TAP.to_owned() + ovs)),
+        ];
+        let show = format!(
+            "ovs-vsctl show
+5f0c9d5e-7a68-4a0f-9d2a-1d6a36f6a001
+    Bridge br0
+        Port vnet0
+            trunks: {first}
+            Interface vnet0
+        Port eno1
+            {second}
+            Interface eno1
+    ovs_version: \"2.17.0\"
+root@h1:~# "
+        );
+        down(&session(&links, &show), "vnet0").pop().unwrap()
+    };
+    assert_eq!(last("[20, 30]", "trunks: [30, 40]"), "eno1");
+    assert_eq!(last("[20, 30]", "tag: 30"), "eno1");
+    assert_eq!(last("[20, 30]", "trunks: [40]"), "eno1: does not carry VLAN 20");
+    assert_eq!(last("[20, 30]", "tag: 40"), "eno1: does not carry VLAN 20");
 }
