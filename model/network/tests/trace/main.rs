@@ -1,10 +1,16 @@
 //! Texts and the ways of packets that they prove: the outcome, and what is rewritten on the way.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
+mod bridges;
 #[path = "../common/mod.rs"]
 mod common;
+mod devices;
 mod frames;
+mod names;
+mod normal;
 mod routing;
+mod stack;
 mod tracked;
+mod verbose;
 mod vrf;
 
 use common::{BRIDGE, TAP, VETH, link, port, session, with_network};

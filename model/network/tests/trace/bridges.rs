@@ -1,0 +1,136 @@
+//! Frames on Linux bridges: addresses, what was learnt, settings of ports, VLANs.
+use super::common::{BRIDGE, port};
+use super::{ask, two_on_a_bridge};
+
+/// The MAC of the device in the second namespace, behind the port `vb`.
+const FAR: &str = "02:00:00:00:0b:01";
+/// A MAC that nobody has.
+const OTHER: &str = "02:00:00:00:00:99";
+
+/// What becomes of an echo request that comes into the bridge by the port `va`, and the hop where it
+/// goes on or ends. The session is `text` with `more` behind.
+fn crosses(text: &str, more: &str, to: &str, vlan: Option<u16>) -> (String, String) {
+    let text = text.replace(
+        "root@h1:~# ip netns exec a ip -d address\n",
+        &format!("{more}root@h1:~# ip netns exec a ip -d address\n"),
+    );
+    let way = ask(&text, "if:va", "ns:b", |question| {
+        let tag = vlan.map(|vlan| format!(",dl_vlan={vlan}")).unwrap_or_default();
+        question.packet = Some(format!(
+            "icmp,dl_src=02:00:00:00:0a:01,dl_dst={to}{tag},nw_src=192.0.2.1,nw_dst=192.0.2.2,\
+             icmp_type=8,icmp_code=0"
+        ));
+    });
+    let crossed = way.iter().find_map(|hop| hop.strip_prefix("linux-bridge "));
+    let said = way.first().cloned().unwrap_or_default();
+    (said, crossed.unwrap_or_default().to_owned())
+}
+
+/// The bridge with another text for its port `vb`.
+fn with_port(options: &str) -> String {
+    two_on_a_bridge(&port("forwarding").replace("cost 100", &format!("cost 100 {options}")))
+}
+
+#[test]
+fn addresses_decide_where_a_bridge_passes_a_frame() {
+    let text = two_on_a_bridge(&port("forwarding"));
+    for (to, verdict, crossed) in [
+        (FAR, "yes: delivered", "va > vb"),
+        ("ff:ff:ff:ff:ff:ff", "yes: delivered", "va > vb"),
+        // Spanning tree runs, and the bridge keeps what is reserved.
+        ("01:80:c2:00:00:00", "no: blackholed reserved-mac", ""),
+        ("01:80:c2:00:00:0e", "no: blackholed reserved-mac", ""),
+        ("01:80:c2:00:00:10", "yes: delivered", "va > vb"),
+        // The bridge's own, and those of its ports, go up into the host: what it does with the
+        // one was not captured, and the other is not the address of the device that it comes from.
+        ("52:54:00:00:01:02", "unknown", "va > br0"),
+        ("52:54:00:00:01:04", "no: ", "va > br0"),
+    ] {
+        let (said, hop) = crosses(&text, "", to, None);
+        assert!(said.starts_with(verdict), "{to}: {said}");
+        assert_eq!(hop, crossed, "{to}");
+    }
+}
+
+#[test]
+fn forwarding_tables_say_where_a_frame_goes() {
+    let text = two_on_a_bridge(&port("forwarding"));
+    let hairpin = text.replacen("cost 100", "cost 100 hairpin on", 1);
+    let fdb =
+        |netns: &str, entry: &str| format!("root@h1:~# {netns}bridge fdb show\n{OTHER} {entry}\n");
+    for (text, more, crossed) in [
+        (&text, fdb("", "dev br0 master br0 permanent"), "va > br0"),
+        (&text, fdb("", "dev vb vlan 1 master br0 permanent"), "va > br0"),
+        // An entry of the device is none of the bridge, and each bridge has its own table.
+        (&text, fdb("", "dev vb self permanent"), "va > vb"),
+        (&text, fdb("", "dev vb master br9 permanent"), "va > vb"),
+        (&text, fdb("ip netns exec a ", "dev br0 master br0 permanent"), "va > vb"),
+        (&text, fdb("", "dev vb master br0"), "va > vb"),
+        (&text, fdb("", "dev va master br0"), "no: blackholed fdb-points-back"),
+        (&text, fdb("", "dev va master br9"), "va > vb"),
+        (&text, fdb("ip netns exec a ", "dev va master br0"), "va > vb"),
+        (&hairpin, fdb("", "dev va master br0"), "va > va"),
+    ] {
+        let (said, hop) = crosses(text, &more, OTHER, None);
+        let found = if hop.is_empty() { &said } else { &hop };
+        assert!(found.starts_with(crossed), "{more}: {said} {hop}");
+    }
+}
+
+#[test]
+fn settings_of_a_port_keep_floods_from_it() {
+    let (all, group) = ("ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:05");
+    let learnt = format!("root@h1:~# bridge fdb show\n{FAR} dev vb master br0\n");
+    for (options, more, to, arrives) in [
+        ("flood on", "", FAR, true),
+        ("flood off", "", FAR, false),
+        ("flood off", learnt.as_str(), FAR, true),
+        ("flood off", "", all, true),
+        ("flood off", "", group, true),
+        ("mcast_flood off", "", FAR, true),
+        ("mcast_flood off", "", group, false),
+        ("mcast_flood off", "", all, true),
+        ("bcast_flood off", "", all, false),
+        ("bcast_flood off", "", group, true),
+        ("isolated on", "", FAR, true),
+    ] {
+        let (said, _) = crosses(&with_port(options), more, to, None);
+        assert_eq!(said.starts_with("yes: delivered"), arrives, "{options} {more} {to}: {said}");
+    }
+    let isolated = with_port("isolated on").replacen("cost 100\n", "cost 100 isolated on\n", 1);
+    let (said, _) = crosses(&isolated, "", FAR, None);
+    assert!(said.starts_with("no: blackholed"), "{said}");
+}
+
+#[test]
+fn bridges_that_tell_vlans_apart_pass_members() {
+    let text = two_on_a_bridge(&port("forwarding"))
+        .replace(BRIDGE, &BRIDGE.replace("vlan_filtering 0", "vlan_filtering 1"));
+    let own = "10 PVID Egress Untagged";
+    for (va, vb, more, vlan, expected) in [
+        (own, own, "", None, "yes: delivered"),
+        (own, "20 PVID Egress Untagged", "", None, "no: "),
+        // With its tag no address of the namespace takes it.
+        (own, "10", "", None, "no: "),
+        (own, own, "", Some(10), "yes: delivered"),
+        (own, own, "", Some(20), "no: blackholed bridge-vlan-not-member"),
+        ("10", own, "", None, "no: blackholed bridge-vlan-not-member"),
+        ("10", own, "", Some(10), "yes: delivered"),
+        ("10-20", "15 PVID Egress Untagged", "", Some(15), "yes: delivered"),
+        // What was learnt counts in its own VLAN.
+        (own, own, "vlan 10 ", None, "no: blackholed fdb-points-back"),
+        (own, own, "vlan 20 ", None, "yes: delivered"),
+    ] {
+        let fdb = format!("{FAR} dev va {more}master br0\n");
+        let vlans = format!(
+            "root@h1:~# bridge vlan show\nport              vlan-id\nbr0               10 PVID Egress \
+             Untagged\nva                {va}\nvb                {vb}\nroot@h1:~# bridge fdb show\n{}",
+            if more.is_empty() { "" } else { &fdb }
+        );
+        let (said, _) = crosses(&text, &vlans, FAR, vlan);
+        assert!(said.starts_with(expected), "{va} | {vb} | {more} | {vlan:?}: {said}");
+    }
+    // Without a list nothing is known.
+    let (said, _) = crosses(&text, "", FAR, None);
+    assert!(said.starts_with("unknown"), "{said}");
+}

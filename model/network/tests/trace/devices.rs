@@ -1,0 +1,208 @@
+//! What devices of the kernel do with what is sent by them: bonds, VLANs, macvlans, tunnels.
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_network::trace::{Question, Trace, Tracer};
+
+use super::common::{link, with_network};
+use super::{FILTER, LO, RULES, shown};
+
+/// What a host does with a ping to its neighbour 198.51.100.9 behind a device, which has the
+/// address 198.51.100.1; `without` is a device that is taken away.
+fn sends(links: &[String], dev: &str, mac: &str, without: Option<&str>) -> Vec<String> {
+    let address = format!(
+        "    inet 198.51.100.1/24 scope global {dev}\n       valid_lft forever preferred_lft forever\n"
+    );
+    let links: Vec<String> = links
+        .iter()
+        .map(|device| {
+            let own =
+                device.contains(&format!(": {dev}:")) || device.contains(&format!(": {dev}@"));
+            device.clone() + if own { &address } else { "" }
+        })
+        .collect();
+    let text = format!(
+        "root@h1:~# ip -d address\n{LO}{}root@h1:~# ip route show table all\n\
+         198.51.100.0/24 dev {dev} proto kernel scope link src 198.51.100.1 \n\
+         local 198.51.100.1 dev {dev} table local proto kernel scope host src 198.51.100.1 \n\
+         root@h1:~# ip rule\n{RULES}root@h1:~# ip neigh\n198.51.100.9 dev {dev} lladdr {mac} REACHABLE\n\
+         root@h1:~# iptables-save\n{FILTER}root@h1:~# \n",
+        links.concat()
+    );
+    with_network(&text, |network| {
+        let key = without.map(|name| {
+            let node = network.topology.find_netdev(HostId(0), &Netns::Root, name).unwrap();
+            network.topology.key(node).unwrap().to_string()
+        });
+        let question = Question {
+            from: "ns:root".to_owned(),
+            to: Some("ip:198.51.100.9".to_owned()),
+            without: key,
+            ..Question::default()
+        };
+        shown(&Tracer::new(network).ask(&question).unwrap().trace)
+    })
+}
+
+const FAR: &str = "02:00:00:00:00:09";
+
+#[test]
+fn bonds_send_by_the_member_that_works() {
+    let bond = |mode: &str, first: &str, second: &str| {
+        let slave = "    bond_slave state ACTIVE mii_status UP\n";
+        [
+            link(2, "eno1", &format!("{first}master bond0"), slave),
+            link(3, "eno2", &format!("{second}master bond0"), slave),
+            link(4, "bond0", "", &format!("    bond mode {mode} miimon 100\n")),
+        ]
+    };
+    let backup = "active-backup active_slave eno2";
+    for (links, without, verdict, way) in [
+        (bond(backup, "", ""), None, "yes: delivered-on-link", "device bond0 > eno2"),
+        (bond("802.3ad", "", "down "), None, "yes: delivered-on-link", "device bond0 > eno1"),
+        (bond("802.3ad", "", ""), None, "yes: delivered-on-link", "device bond0 > -"),
+        (bond("802.3ad", "down ", "down "), None, "no: blackholed if-no-carrier", ""),
+        // Another member carries on for one that is taken away.
+        (bond(backup, "", ""), Some("eno2"), "yes: delivered-on-link", "device bond0 > eno1"),
+        (bond(backup, "", ""), Some("eno1"), "yes: delivered-on-link", "device bond0 > eno2"),
+        (bond("802.3ad", "", ""), Some("eno1"), "yes: delivered-on-link", "device bond0 > eno2"),
+        (bond("802.3ad", "", "down "), Some("eno1"), "no: blackholed without", ""),
+        (bond(backup, "", ""), Some("bond0"), "no: blackholed without", ""),
+    ] {
+        let told = sends(&links, "bond0", FAR, without);
+        assert!(told[0].starts_with(verdict), "{links:?} {without:?}: {told:#?}");
+        let by = told.iter().find(|hop| hop.starts_with("device bond0"));
+        assert_eq!(by.map_or("", String::as_str), way, "{links:?} {without:?}: {told:#?}");
+    }
+}
+
+#[test]
+fn macvlans_of_one_device_hear_each_other_as_a_bridge() {
+    let devices = |mode: &str| {
+        let details = format!("    macvlan mode {mode} \n");
+        [
+            link(2, "eno1", "", ""),
+            link(3, "mv0@eno1", "", &details),
+            link(4, "mv1@eno1", "", &details),
+        ]
+    };
+    let (own, sibling) = ("52:54:00:00:01:03", "52:54:00:00:01:04");
+    for (mode, mac, way) in [
+        ("bridge", sibling, "device mv0 > mv1"),
+        ("bridge", FAR, "device mv0 > eno1"),
+        ("bridge", own, "device mv0 > eno1"),
+        ("vepa", sibling, "device mv0 > eno1"),
+        ("private", sibling, "device mv0 > eno1"),
+    ] {
+        let told = sends(&devices(mode), "mv0", mac, None);
+        assert!(told.contains(&way.to_owned()), "{mode} {mac}: {told:#?}");
+    }
+}
+
+#[test]
+fn vlan_devices_tag_what_they_send() {
+    let links = [
+        link(2, "eno1", "", ""),
+        link(3, "eno1.7@eno1", "", "    vlan protocol 802.1Q id 7 <REORDER_HDR> \n"),
+    ];
+    let told = sends(&links, "eno1.7", FAR, None);
+    assert!(told.contains(&"device eno1.7 > eno1 vlan:  > 7".to_owned()), "{told:#?}");
+    assert!(told[0].starts_with("yes: delivered-on-link"), "{told:#?}");
+    for gone in ["eno1", "eno1.7"] {
+        let told = sends(&links, "eno1.7", FAR, Some(gone));
+        assert!(told[0].starts_with("no: blackholed without"), "{gone}: {told:#?}");
+    }
+}
+
+/// A host with the address 192.0.2.N on a wire and 198.51.100.N on a tunnel with these details.
+fn tunnelled(number: u8, details: &str, more: &str) -> String {
+    let name = format!("h{number}");
+    let address = |ip: &str, dev: &str| {
+        format!(
+            "    inet {ip}.{number}/24 scope global {dev}\n       valid_lft forever preferred_lft forever\n"
+        )
+    };
+    let mac = |device: String| device.replace("52:54:00:00:01", &format!("52:54:00:00:0{number}"));
+    let links = [
+        LO.to_owned(),
+        mac(link(2, "eno1", "", &address("192.0.2", "eno1"))),
+        mac(link(3, "vx7", "", &(details.to_owned() + &address("198.51.100", "vx7")))),
+    ];
+    format!(
+        "root@{name}:~# ip -d address\n{}root@{name}:~# ip route show table all\n\
+         192.0.2.0/24 dev eno1 proto kernel scope link src 192.0.2.{number} \n\
+         198.51.100.0/24 dev vx7 proto kernel scope link src 198.51.100.{number} \n\
+         local 192.0.2.{number} dev eno1 table local proto kernel scope host src 192.0.2.{number} \n\
+         local 198.51.100.{number} dev vx7 table local proto kernel scope host src 198.51.100.{number} \n\
+         root@{name}:~# ip rule\n{RULES}root@{name}:~# iptables-save\n{FILTER}root@{name}:~# sysctl -a\n\
+         net.ipv4.conf.all.rp_filter = 0\nnet.ipv4.conf.eno1.rp_filter = 0\n\
+         net.ipv4.conf.vx7.rp_filter = 0\n{}root@{name}:~# \n",
+        links.concat(),
+        more.replace("root@h1", &format!("root@{name}")),
+    )
+}
+
+/// The trace of a ping from the first host to an address of the tunnel.
+fn ping(text: &str, to: &str) -> Trace {
+    with_network(text, |network| {
+        let question = Question {
+            from: "ns:h1/root".to_owned(),
+            to: Some(format!("ip:{to}")),
+            ..Question::default()
+        };
+        Tracer::new(network).ask(&question).unwrap().trace
+    })
+}
+
+#[test]
+fn tunnels_of_the_kernel_take_what_has_their_port_and_key() {
+    let vxlan = |key: u32, local: u8, remote: &str, port: u16| {
+        format!(
+            "    vxlan id {key} {remote}local 192.0.2.{local} dev eno1 srcport 0 0 dstport {port} ttl auto ageing 300 \n"
+        )
+    };
+    let first = tunnelled(1, &vxlan(7, 1, "remote 192.0.2.2 ", 4789), "");
+    for (second, expected) in [
+        (vxlan(7, 2, "remote 192.0.2.1 ", 4789), "yes: delivered"),
+        // Whoever it sends to itself.
+        (vxlan(7, 2, "remote 192.0.2.9 ", 4789), "yes: delivered"),
+        (vxlan(8, 2, "remote 192.0.2.1 ", 4789), "no: blackholed vni-unknown-at-peer"),
+        (vxlan(7, 2, "remote 192.0.2.1 ", 8472), "no: blackholed tunnel-no-reverse"),
+    ] {
+        let text = first.clone() + &tunnelled(2, &second, "");
+        let told = shown(&ping(&text, "198.51.100.2"));
+        assert!(told[0].starts_with(expected), "{second}: {told:#?}");
+    }
+}
+
+#[test]
+fn forwarding_tables_choose_the_far_end_of_a_tunnel() {
+    let vxlan =
+        "    vxlan id 7 local 192.0.2.1 dev eno1 srcport 0 0 dstport 4789 ttl auto ageing 300 \n";
+    let all = "00:00:00:00:00:00 dev vx7 dst 192.0.2.2 self permanent\n\
+               00:00:00:00:00:00 dev vx7 dst 192.0.2.3 self permanent\n";
+    let fdb = |entry: &str| {
+        format!(
+            "root@h1:~# ip neigh\n198.51.100.9 dev vx7 lladdr {FAR} REACHABLE\n\
+             root@h1:~# bridge fdb show\n{all}{entry}"
+        )
+    };
+    for (entry, far) in [
+        (String::new(), &["192.0.2.2", "192.0.2.3"][..]),
+        (format!("{FAR} dev vx7 dst 192.0.2.3 self\n"), &["192.0.2.3"]),
+        (format!("{FAR} dev vx7 dst 192.0.2.2 self\n"), &["192.0.2.2"]),
+        (format!("{FAR} dev vx8 dst 192.0.2.3 self\n"), &["192.0.2.2", "192.0.2.3"]),
+        ("02:00:00:00:00:08 dev vx7 dst 192.0.2.3 self\n".to_owned(), &["192.0.2.2", "192.0.2.3"]),
+    ] {
+        let trace = ping(&tunnelled(1, vxlan, &fdb(&entry)), "198.51.100.9");
+        let mut found: Vec<String> = Vec::new();
+        for node in &trace.tree.nodes {
+            if let tapline_network::trace::Part::Hop(hop) = &node.part
+                && let Some(words) = hop.action.strip_prefix("vxlan to ")
+            {
+                found.push(words.trim_end_matches(", key 7").to_owned());
+            }
+        }
+        found.sort();
+        assert_eq!(found, far, "{entry}");
+    }
+}

@@ -1,0 +1,172 @@
+//! What a namespace takes from a device: ARP, sources and destinations, pings.
+use super::common::{port, with_network};
+use super::{ask, shown, two_on_a_bridge};
+use tapline_network::trace::{Question, Tracer};
+
+/// The settings of the second namespace.
+const SETTINGS: &str = "net.ipv4.conf.all.rp_filter = 0\nnet.ipv4.conf.eth0.rp_filter = 0\n";
+
+/// What becomes of a packet that the device of the second namespace receives.
+fn arrives(settings: &str, packet: &str) -> String {
+    let text = two_on_a_bridge(&port("forwarding")).replace(SETTINGS, settings);
+    let way = ask(&text, "if:h1/b/eth0", "ns:b", |question| {
+        let packet = packet.replace(' ', ",dl_src=02:00:00:00:0a:01,dl_dst=02:00:00:00:0b:01,");
+        question.packet = Some(packet);
+    });
+    way.first().cloned().unwrap_or_default()
+}
+
+#[test]
+fn arp_is_answered_for_own_addresses() {
+    let asks = |address: &str| {
+        format!(
+            "arp,dl_src=02:00:00:00:0a:01,dl_dst=ff:ff:ff:ff:ff:ff,arp_op=1,arp_spa=192.0.2.1,arp_tpa={address}"
+        )
+    };
+    assert!(arrives(SETTINGS, &asks("192.0.2.2")).starts_with("yes: delivered"));
+    assert!(arrives(SETTINGS, &asks("192.0.2.9")).starts_with("no: "));
+    let off = format!("{SETTINGS}net.ipv4.conf.eth0.proxy_arp = 0\n");
+    assert!(arrives(&off, &asks("203.0.113.9")).starts_with("no: "));
+}
+
+#[test]
+fn sources_that_cannot_be_are_dropped() {
+    let from = |source: &str| {
+        arrives(SETTINGS, &format!("icmp nw_src={source},nw_dst=192.0.2.2,icmp_type=8"))
+    };
+    for source in ["127.0.0.1", "255.255.255.255", "224.0.0.5", "0.0.0.0", "192.0.2.2"] {
+        assert!(from(source).starts_with("no: dropped martian"), "{source}: {}", from(source));
+    }
+    for source in ["192.0.2.1", "192.0.2.9", "203.0.113.9"] {
+        assert!(from(source).starts_with("yes: delivered"), "{source}: {}", from(source));
+    }
+}
+
+#[test]
+fn the_way_back_has_to_lead_by_the_device_where_that_is_set() {
+    let set = |all: &str, own: &str| {
+        let line = |dev: &str, value: &str| match value {
+            "" => String::new(),
+            value => format!("net.ipv4.conf.{dev}.rp_filter = {value}\n"),
+        };
+        line("all", all) + &line("eth0", own)
+    };
+    // The first is of the subnet, to the second there is no route.
+    let (near, far) = ("192.0.2.9", "203.0.113.9");
+    for (all, own, source, expected) in [
+        ("0", "0", far, "yes: delivered"),
+        ("1", "0", far, "no: dropped rp-filter"),
+        ("0", "1", far, "no: dropped rp-filter"),
+        ("2", "1", far, "no: dropped rp-filter"),
+        ("2", "", far, "no: dropped rp-filter"),
+        ("1", "1", near, "yes: delivered"),
+        ("1", "", near, "yes: delivered"),
+        ("1", "", far, "unknown"),
+        ("0", "", far, "unknown"),
+        ("", "", far, "unknown"),
+    ] {
+        let packet = format!("icmp nw_src={source},nw_dst=192.0.2.2,icmp_type=8");
+        let said = arrives(&set(all, own), &packet);
+        assert!(said.starts_with(expected), "{all} {own} {source}: {said}");
+    }
+}
+
+#[test]
+fn loopback_addresses_are_reached_from_outside_where_that_is_set() {
+    let set = |all: &str, own: &str| {
+        let line = |dev: &str, value: &str| match value {
+            "" => String::new(),
+            value => format!("net.ipv4.conf.{dev}.route_localnet = {value}\n"),
+        };
+        SETTINGS.to_owned() + &line("all", all) + &line("eth0", own)
+    };
+    for (all, own, expected) in [
+        ("0", "0", "no: blackholed martian"),
+        ("1", "0", "yes: delivered"),
+        ("0", "1", "yes: delivered"),
+        ("0", "", "unknown"),
+        ("", "0", "unknown"),
+    ] {
+        let said = arrives(&set(all, own), "icmp nw_src=192.0.2.1,nw_dst=127.0.0.1,icmp_type=8");
+        assert!(said.starts_with(expected), "{all} {own}: {said}");
+    }
+}
+
+#[test]
+fn pings_are_answered_unless_that_is_switched_off() {
+    let ping = "icmp nw_src=192.0.2.1,nw_dst=192.0.2.2,icmp_type=8";
+    for (value, expected) in [("0", "yes: delivered"), ("1", "no: blackholed echo-ignored")] {
+        let settings = format!("{SETTINGS}net.ipv4.icmp_echo_ignore_all = {value}\n");
+        let said = arrives(&settings, ping);
+        assert!(said.starts_with(expected), "{value}: {said}");
+    }
+}
+
+#[test]
+fn addresses_belong_to_the_namespace_and_not_to_a_device() {
+    // The second namespace has an address of the subnet on its loopback.
+    let lo = "    inet 127.0.0.1/8 scope host lo\n";
+    let own = format!("{lo}    inet 192.0.2.50/32 scope global lo\n");
+    let text = two_on_a_bridge(&port("forwarding"));
+    let at = text.find("exec b ip -d address").unwrap();
+    let (before, after) = text.split_at(at);
+    let text = before.to_owned() + &after.replacen(lo, &own, 1);
+    for (settings, expected) in [
+        ("", "yes: delivered"),
+        ("net.ipv4.conf.eth0.arp_ignore = 0\n", "yes: delivered"),
+        ("net.ipv4.conf.eth0.arp_ignore = 1\n", "no: "),
+        ("net.ipv4.conf.all.arp_ignore = 1\n", "no: "),
+        ("net.ipv4.conf.eth1.arp_ignore = 1\n", "yes: delivered"),
+    ] {
+        let text = text.replace(SETTINGS, &format!("{SETTINGS}{settings}"));
+        let way = ask(&text, "ns:a", "ip:192.0.2.50", |_| {});
+        assert!(way[0].starts_with(expected), "{settings}: {way:#?}");
+    }
+}
+
+/// Whether a ping of the first namespace, and its answer where that is asked, is lost without a
+/// device of root.
+fn is_lost(text: &str, without: &str, reverse: bool) -> Option<bool> {
+    with_network(text, |network| {
+        let (host, netns) = (tapline_core::capture::HostId(0), tapline_core::ids::Netns::Root);
+        let node = network.topology.find_netdev(host, &netns, without).unwrap();
+        let question = Question {
+            from: "ns:a".to_owned(),
+            to: Some("ip:192.0.2.2".to_owned()),
+            without: Some(network.topology.key(node).unwrap().to_string()),
+            reverse,
+            ..Question::default()
+        };
+        let answered = Tracer::new(network).ask(&question).unwrap();
+        let before = answered.before.as_ref().unwrap();
+        assert!(!shown(&before.trace).is_empty());
+        before.is_lost(&answered)
+    })
+}
+
+#[test]
+fn what_is_taken_away_loses_what_arrived_before() {
+    let text = two_on_a_bridge(&port("forwarding"));
+    let filter = |netns: &str, text: &str, rule: &str| {
+        let own = format!("exec {netns} iptables-save\n{}", super::FILTER);
+        assert!(text.contains(&own));
+        text.replace(&own, &own.replace("COMMIT", &format!("{rule}\nCOMMIT")))
+    };
+    let asked_no_answer = filter("a", &text, "-A INPUT -j DROP");
+    let stopped = filter("b", &text, "-A INPUT -j DROP");
+    let open =
+        text.replace(&format!("root@h1:~# ip netns exec b iptables-save\n{}", super::FILTER), "");
+    for (what, text, without, reverse, lost) in [
+        ("on the way", &text, "va", false, Some(true)),
+        ("on the way", &text, "br0", false, Some(true)),
+        ("on the way", &text, "vb", true, Some(true)),
+        ("beside it", &text, "lo", false, Some(false)),
+        ("beside it", &text, "lo", true, Some(false)),
+        ("stopped before", &stopped, "va", false, Some(false)),
+        ("not known before", &open, "va", false, None),
+        ("no answer before", &asked_no_answer, "va", false, Some(true)),
+        ("no answer before", &asked_no_answer, "va", true, Some(false)),
+    ] {
+        assert_eq!(is_lost(text, without, reverse), lost, "{what} {without} {reverse}");
+    }
+}
