@@ -327,6 +327,17 @@ fn a_name_that_a_person_gave_may_be_that_of_the_table_of_a_vrf() {
 }
 
 #[test]
+fn a_whole_prefix_may_be_local() {
+    let devices = "root@n:~# ip address\n1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN\n    \
+         link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00\n    inet 127.0.0.1/8 scope host lo\n";
+    let routes =
+        "default via 192.0.2.1 dev eth0\nlocal 203.0.113.0/24 dev lo table local scope host\n";
+    let host = format!("{devices}{}", session("", routes));
+    assert_eq!(own(&host, "203.0.113.9"), "local");
+    assert_eq!(own(&host, "203.0.114.9"), "eth0 via 192.0.2.1");
+}
+
+#[test]
 fn local_routes_do_not_lead_on() {
     let routes = "default via 192.0.2.1 dev eth0\nlocal default dev lo table 100 scope host\n";
     let host = session("99:\tfrom all fwmark 0x1 lookup 100\n", routes);
