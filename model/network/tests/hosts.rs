@@ -8,6 +8,7 @@ use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_core::records::route::Family;
 use tapline_network::environment::{Environment, Glob, Profile};
+use tapline_network::router::{Duty, Router};
 use tapline_network::{defs, texts};
 
 const HOST: HostId = HostId(0);
@@ -107,6 +108,34 @@ status              : {driver_name=ixgbe, rx_packets=\"7\"}
         assert_eq!(tapline_network::nics::Nics::packets(&counts, "rx"), Some(120));
         assert_eq!(tapline_network::nics::Nics::packets(&counts, "tx"), Some(45));
     });
+}
+
+#[test]
+fn routers_of_a_pair_serve_where_their_address_is() {
+    let duty = |addresses: &str, complete: bool| {
+        let netns = "qrouter-00000000-0000-4000-8000-000000000001";
+        let devices = LO.to_owned()
+            + &link(2, "ha-0a0b0c0d-0e", "", addresses)
+            + &link(3, "qr-0a0b0c0d-0f", "", "");
+        let command = if complete { "ip address" } else { "ip link" };
+        let text = host(&format!("ip netns exec {netns} {command}\n{devices}"));
+        with_network(&text, |network| {
+            let routers = Router::all(network);
+            assert_eq!(routers.len(), 1);
+            match routers.first().unwrap().duty(network) {
+                Duty::Serves => "serves",
+                Duty::Waits => "waits",
+                Duty::Unknown(_) => "unknown",
+            }
+        })
+    };
+    let own = "    inet 169.254.192.7/18 brd 169.254.255.255 scope global ha-0a0b0c0d-0e\n";
+    let primary = "    inet 169.254.0.22/24 scope global ha-0a0b0c0d-0e\n";
+    let other = "    inet 169.254.1.22/24 scope global ha-0a0b0c0d-0e\n";
+    assert_eq!(duty(own, true), "waits");
+    assert_eq!(duty(&format!("{own}{primary}"), true), "serves");
+    assert_eq!(duty(&format!("{own}{other}"), true), "waits");
+    assert_eq!(duty("", false), "unknown");
 }
 
 #[test]

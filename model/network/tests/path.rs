@@ -551,3 +551,19 @@ root@h1:~# "
     assert_eq!(last("[20, 30]", "trunks: [40]"), "eno1: does not carry VLAN 20");
     assert_eq!(last("[20, 30]", "tag: 40"), "eno1: does not carry VLAN 20");
 }
+
+#[test]
+fn a_tunnel_of_the_kernel_leaves_by_its_device_once() {
+    let address =
+        "    inet 192.0.2.1/24 scope global eno1\n       valid_lft forever preferred_lft forever\n";
+    let vxlan =
+        "    vxlan id 7 remote 192.0.2.2 local 192.0.2.1 dev eno1 srcport 0 0 dstport 4789\n";
+    let links = [
+        link(2, "eno1", "", address),
+        link(3, "vx7", "master br0", &(vxlan.to_owned() + &port("forwarding"))),
+        link(4, "br0", "", BRIDGE),
+        link(5, "vnet0", "master br0", &(TAP.to_owned() + &port("forwarding"))),
+    ];
+    let shown = down(&session(&links, ""), "vnet0");
+    assert_eq!(shown, ["br0", "vx7", "vx7", "192.0.2.2", "eno1"]);
+}
