@@ -134,3 +134,23 @@ fn bridges_that_tell_vlans_apart_pass_members() {
     let (said, _) = crosses(&text, "", FAR, None);
     assert!(said.starts_with("unknown"), "{said}");
 }
+
+#[test]
+fn the_host_hears_a_bridge_in_its_own_vlans() {
+    let text = two_on_a_bridge(&port("forwarding"))
+        .replace(BRIDGE, &BRIDGE.replace("vlan_filtering 0", "vlan_filtering 1"));
+    let own = "52:54:00:00:01:02";
+    for (br0, verdict, crossed) in [
+        ("10 PVID Egress Untagged", "unknown", "va > br0"),
+        ("10", "no: ", "va > br0 vlan:  > 10"),
+        ("20 PVID Egress Untagged", "no: blackholed bridge-vlan-not-member", ""),
+    ] {
+        let vlans = format!(
+            "root@h1:~# bridge vlan show\nport              vlan-id\nbr0               {br0}\nva                10 \
+             PVID Egress Untagged\nvb                10 PVID Egress Untagged\n"
+        );
+        let (said, hop) = crosses(&text, &vlans, own, None);
+        assert!(said.starts_with(verdict), "{br0}: {said}");
+        assert_eq!(hop, crossed, "{br0}");
+    }
+}

@@ -38,6 +38,10 @@ fn rules_of_nft_that_see_frames_are_met_on_a_bridge() {
         let way = chain(hook, rules);
         assert!(way[0].starts_with(expected), "{hook} {rules}: {way:#?}");
     }
+    // A table that sleeps drops nothing.
+    let asleep = "table bridge guard {\n\tflags dormant\n\tchain c {\n\t\ttype filter hook forward \
+                  priority filter; policy drop;\n\t}\n}\n";
+    assert!(past_nft(asleep)[0].starts_with("yes: delivered"), "{:#?}", past_nft(asleep));
     let way = chain("forward", "ip saddr 192.0.2.1 drop");
     assert_eq!(way.last().map(String::as_str), Some("netfilter - > -"), "{way:#?}");
 }

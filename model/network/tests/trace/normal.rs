@@ -158,3 +158,18 @@ fn bridges_keep_reserved_addresses_unless_they_are_told() {
         assert_eq!(found.ends_with("reserved-mac"), kept, "{to} {more}: {found}");
     }
 }
+
+#[test]
+fn settings_of_a_port_stop_what_comes_in() {
+    for (config, stopped) in
+        [("0", false), ("NO_RECV", true), ("NO_FWD", false), ("NO_FLOOD", false)]
+    {
+        let text = switch("").replacen(
+            "addr:fe:16:3e:00:00:01\n     config:     0\n",
+            &format!("addr:fe:16:3e:00:00:01\n     config:     {config}\n"),
+            1,
+        );
+        let found = leaves(&text, "acc10", None, GUEST);
+        assert_eq!(found.ends_with("of-port-config"), stopped, "{config}: {found}");
+    }
+}

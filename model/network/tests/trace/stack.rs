@@ -124,6 +124,94 @@ fn addresses_belong_to_the_namespace_and_not_to_a_device() {
     }
 }
 
+#[test]
+fn what_a_sender_chooses_decides_in_its_own_filter() {
+    let own = format!("exec a iptables-save\n{}", super::FILTER);
+    let rule = "-A OUTPUT -m mark --mark 0x11 -j DROP\nCOMMIT";
+    let text = two_on_a_bridge(&port("forwarding")).replace(&own, &own.replace("COMMIT", rule));
+    for (mark, expected) in [
+        (None, "yes: delivered"),
+        (Some("0x11"), "no: dropped nf-drop"),
+        (Some("17"), "no: dropped nf-drop"),
+        (Some("11"), "yes: delivered"),
+        (Some("eleven"), "error: "),
+    ] {
+        let way = ask(&text, "ns:a", "ns:b", |question| question.mark = mark.map(str::to_owned));
+        assert!(way[0].starts_with(expected), "{mark:?}: {way:#?}");
+    }
+}
+
+/// A host with two devices, and what becomes of a packet to or from elsewhere.
+fn two_ways(more: &str, from: &str, to: &str, oif: Option<&str>) -> Vec<String> {
+    let address = |ip: &str, dev: &str| {
+        format!(
+            "    inet {ip}/24 scope global {dev}\n       valid_lft forever preferred_lft forever\n"
+        )
+    };
+    let links = [
+        super::LO.to_owned(),
+        super::common::link(2, "eno1", "", &address("192.0.2.1", "eno1")),
+        super::common::link(3, "eno2", "", &address("198.51.100.1", "eno2")),
+    ];
+    let text = format!(
+        "root@h1:~# ip -d address\n{}root@h1:~# ip route show table all\n{more}\
+         192.0.2.0/24 dev eno1 proto kernel scope link src 192.0.2.1 \n\
+         198.51.100.0/24 dev eno2 proto kernel scope link src 198.51.100.1 \n\
+         local 192.0.2.1 dev eno1 table local proto kernel scope host src 192.0.2.1 \n\
+         local 198.51.100.1 dev eno2 table local proto kernel scope host src 198.51.100.1 \n\
+         root@h1:~# ip rule\n{}root@h1:~# ip neigh\n192.0.2.254 dev eno1 lladdr 02:00:00:00:00:fe REACHABLE\n\
+         198.51.100.254 dev eno2 lladdr 02:00:00:00:00:ff REACHABLE\nroot@h1:~# iptables-save\n{}\
+         root@h1:~# sysctl -a\nnet.ipv4.conf.all.rp_filter = 1\nnet.ipv4.conf.eno1.rp_filter = 1\n\
+         net.ipv4.conf.eno2.rp_filter = 1\nroot@h1:~# \n",
+        links.concat(),
+        super::RULES,
+        super::FILTER,
+    );
+    ask(&text, from, to, |question| question.oif = oif.map(str::to_owned))
+}
+
+const DEFAULTS: &str = "default via 192.0.2.254 dev eno1 metric 100\n\
+                        default via 198.51.100.254 dev eno2 metric 200\n";
+
+#[test]
+fn what_comes_from_outside_enters_where_the_way_back_leaves() {
+    for to in ["ip:192.0.2.1", "ns:root", "if:eno1"] {
+        let way = two_ways(DEFAULTS, "ip:203.0.113.7", to, None);
+        assert!(way[0].starts_with("yes: delivered"), "{to}: {way:#?}");
+        assert!(way.contains(&"local eno1 > -".to_owned()), "{to}: {way:#?}");
+    }
+    let way = two_ways("", "ip:203.0.113.7", "ip:192.0.2.1", None);
+    let refused = "error: where packets from 203.0.113.7 come in is not known";
+    assert!(way[0].starts_with(refused), "{way:#?}");
+}
+
+#[test]
+fn a_sender_may_be_bound_to_a_device() {
+    for (oif, route) in [(None, "eno1"), (Some("eno1"), "eno1"), (Some("eno2"), "eno2")] {
+        let way = two_ways(DEFAULTS, "ns:root", "ip:203.0.113.7", oif);
+        assert!(way[0].starts_with("yes: "), "{oif:?}: {way:#?}");
+        assert!(way[1].starts_with(&format!("route - > {route} ")), "{oif:?}: {way:#?}");
+    }
+    let way = two_ways(DEFAULTS, "ns:root", "ip:203.0.113.7", Some("eno3"));
+    assert_eq!(way, ["error: root on h1 has no device eno3"]);
+    let way = two_ways(DEFAULTS, "if:eno1", "ip:203.0.113.7", Some("eno1"));
+    assert!(way[0].starts_with("error: a device is chosen by what a namespace sends"), "{way:#?}");
+}
+
+#[test]
+fn ports_of_a_switch_that_was_not_captured_lead_on_unknown() {
+    let links = [
+        super::LO.to_owned(),
+        super::common::link(2, "tapa", "master ovs-system", super::common::TAP),
+    ];
+    let text = super::common::session(&links, "");
+    let way = ask(&text, "if:tapa", "outside", |question| {
+        question.packet = Some("icmp,nw_src=192.0.2.1,nw_dst=192.0.2.2".to_owned());
+    });
+    assert!(way[0].starts_with("unknown: unknown not-captured"), "{way:#?}");
+    assert!(way.contains(&"next ovs-vsctl show".to_owned()), "{way:#?}");
+}
+
 /// Whether a ping of the first namespace, and its answer where that is asked, is lost without a
 /// device of root.
 fn is_lost(text: &str, without: &str, reverse: bool) -> Option<bool> {

@@ -60,6 +60,10 @@ fn addresses_and_services_of_a_vrf_are_its_own() {
         let way = arrives_in_vrf(&more, by, to);
         assert!(way[0].starts_with(expected), "{more} {by} {to}: {way:#?}");
     }
+    // The way back is looked for in the table of the VRF.
+    let strict = accept(1) + "net.ipv4.conf.eth1.rp_filter = 1\n" + &any;
+    let way = arrives_in_vrf(&strict, "eth1", "198.51.100.7");
+    assert!(way[0].starts_with("yes: delivered"), "{way:#?}");
     let open = arrives_in_vrf(&any, "eth1", "198.51.100.7");
     assert!(open[0].starts_with("unknown"), "{open:#?}");
     let next = "next sysctl net.ipv4.tcp_l3mdev_accept";
