@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use common::{link, session, with_network};
 use tapline_core::capture::HostId;
-use tapline_network::{Network, defs};
+use tapline_network::{Network, defs, uplink};
 
 /// A host whose integration bridge has these ports: name, type, and peer of a patch.
 fn integration(ports: &[(&str, &str)], others: &[(&str, &str)]) -> String {
@@ -171,4 +171,26 @@ fn commands_are_run_where_they_would_tell() {
         defs::ask_neighbour(&blue, "eth0", six),
         "ip netns exec blue ping -6 -c 3 -I eth0 2001:db8::1"
     );
+}
+
+#[test]
+fn providers_are_joined_by_patches_of_the_agent() {
+    let providers = |text: &str| {
+        with_network(text, |network| {
+            let all = uplink::providers(network, HostId(0));
+            all.iter()
+                .map(|one| {
+                    let uplinks: Vec<_> =
+                        one.uplinks.iter().map(tapline_network::Item::name).collect();
+                    format!("{} by {}: {}", one.bridge.name(), one.patch.name(), uplinks.join(" "))
+                })
+                .collect::<Vec<_>>()
+        })
+    };
+    let text = common::neutron(true);
+    assert_eq!(providers(&text), ["br-ex by int-br-ex: eno2"]);
+    let of_ovn = text.replace("int-br-ex", "patch-br-int-to-provnet");
+    assert_eq!(providers(&of_ovn), ["br-ex by patch-br-int-to-provnet: eno2"]);
+    // A patch of somebody else.
+    assert!(providers(&text.replace("int-br-ex", "to-ex")).is_empty());
 }

@@ -197,6 +197,27 @@ fn what_is_not_known_is_in_doubt() {
 }
 
 #[test]
+fn frames_that_are_not_read_are_judged_by_their_devices() {
+    judged(
+        &Packet { foreign: true, ..web() },
+        &[
+            (":FORWARD ACCEPT [0:0]\n-A FORWARD -i br0 -j DROP", Drop, "-A FORWARD -i br0 -j DROP"),
+            (":FORWARD ACCEPT [0:0]\n-A FORWARD -i br1 -j DROP", Accept, "ACCEPT"),
+            (
+                ":FORWARD ACCEPT [0:0]\n-A FORWARD -p udp -j DROP",
+                Unknown,
+                "-A FORWARD -p udp -j DROP",
+            ),
+            (
+                ":FORWARD ACCEPT [0:0]\n-A FORWARD -s 10.9.0.0/16 -j DROP",
+                Unknown,
+                "-A FORWARD -s 10.9.0.0/16 -j DROP",
+            ),
+        ],
+    );
+}
+
+#[test]
 fn chains_are_followed() {
     let libvirt = ":FORWARD DROP [0:0]\n:LIBVIRT_FWI - [0:0]\n:LIBVIRT_FWO - [0:0]\n:LIBVIRT_FWX - [0:0]\n\
         -A FORWARD -j LIBVIRT_FWX\n-A FORWARD -j LIBVIRT_FWI\n-A FORWARD -j LIBVIRT_FWO\n\

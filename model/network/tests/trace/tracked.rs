@@ -46,6 +46,10 @@ fn connections_of_a_zone_decide_in_its_flows() {
     assert!(dropped(&through_a_zone(&tcp(8), segment)), "another zone");
     let other = segment.replace("5000", "5001");
     assert!(dropped(&through_a_zone(&tcp(7), &other)), "another connection");
+    for (field, end) in [("nw_src", "192.0.2.1"), ("nw_dst", "192.0.2.2")] {
+        let other = segment.replace(&format!("{field}={end}"), &format!("{field}=192.0.2.9"));
+        assert!(dropped(&through_a_zone(&tcp(7), &other)), "another end: {field}");
+    }
     // A ping may be the one that is tracked, or another.
     let ping = "icmp     1 29 src=192.0.2.1 dst=192.0.2.2 type=8 code=0 id=7 src=192.0.2.2 \
                 dst=192.0.2.1 type=0 code=0 id=7 mark=0 zone=7 use=1\n";
