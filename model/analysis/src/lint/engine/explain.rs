@@ -33,7 +33,7 @@ const BEST: usize = 3;
 /// Findings that may explain others, by their number in the relation, host and key.
 type Index<'t> = BTreeMap<(usize, Option<HostId>, Key<'t>), Vec<usize>>;
 
-/// Ties findings to their causes and orders them: roots by what they cut off, each followed by what it explains.
+/// Ties findings to their causes and orders them: roots by severity and what they cut off, each followed by what it explains.
 pub(crate) fn explain(findings: &mut Vec<Finding>, ctx: &Ctx<'_>) {
     let mut reach = Reach::new(ctx);
     let touches: Vec<Touch> = findings.iter().map(|finding| Touch::of(finding, ctx)).collect();
@@ -218,7 +218,7 @@ fn tie(findings: &mut [Finding], causes: &[Cause]) {
     }
 }
 
-/// Roots by what they cut off, severity, confidence and the rank of their rule, each followed
+/// Roots by severity, what they cut off, confidence and the rank of their rule, each followed
 /// by what it explains in the order in which that stood.
 fn arrange(findings: &mut Vec<Finding>, causes: &[Cause]) {
     let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
@@ -226,8 +226,13 @@ fn arrange(findings: &mut Vec<Finding>, causes: &[Cause]) {
         groups.entry(root_of(at, causes)).or_default().push(at);
     }
     let mut roots: Vec<usize> = groups.keys().copied().collect();
+    // A cause is as bad as the worst that follows from it.
+    let worst = |root: &usize| {
+        let group = groups.get(root).into_iter().flatten();
+        group.filter_map(|at| findings.get(*at)).map(|finding| finding.severity).max()
+    };
     // Stable: findings that are equal in all of these keep their order.
-    roots.sort_by_key(|root| findings.get(*root).map(order));
+    roots.sort_by_key(|root| (Reverse(worst(root)), findings.get(*root).map(order)));
     let mut slots: Vec<Option<Finding>> = std::mem::take(findings).into_iter().map(Some).collect();
     for root in roots {
         let group = groups.remove(&root).unwrap_or_default();
@@ -240,7 +245,7 @@ fn arrange(findings: &mut Vec<Finding>, causes: &[Cause]) {
 
 fn order(it: &Finding) -> impl Ord + use<> {
     let rank = it.rule.traits.rank;
-    (Reverse(it.blast.total()), Reverse(it.severity), Reverse(it.confidence), rank)
+    (Reverse(it.severity), Reverse(it.blast.total()), Reverse(it.confidence), rank)
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use super::verdicts::{CannotTell, Verdicts};
 /// The answers of all rules.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Faults: roots by what they cut off, then severity and confidence, each followed by what it
+    /// Faults: roots by severity, then what they cut off and confidence, each followed by what it
     /// explains.
     pub findings: Vec<Finding>,
     /// What could not be decided, by code and host.
