@@ -7,11 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use tapline_core::need::Need;
 
 use tapline_core::capture::HostId;
-use tapline_core::ids::Netns;
 use tapline_core::records::openflow::{Action, Flow, OfPort};
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{OvsBridge, OvsInterface, OvsPort};
-use tapline_topology::{Topic, names};
+use tapline_topology::names;
 
 use crate::defs;
 use crate::flows::{self, Flows, Switches};
@@ -239,9 +238,4 @@ pub fn open_bridges<'a>(
 ) -> BTreeSet<Need> {
     let open = bridges.into_iter().filter(|bridge| all.of(host, bridge).is_empty());
     open.map(flows::command).collect()
-}
-
-/// What would tell the kinds of the networks.
-pub fn list_port() -> Need {
-    Topic::OvsPorts.command(&Netns::Root)
 }

@@ -30,7 +30,7 @@ declare_rule! {
     asks: [],
     after: [
         [ovs::ovs_port_no_netdev, ovs::ovs_nic_not_in_datapath] by [Port],
-        [nic::uplink_link_down, bond::bond_degraded] by [Device],
+        [nic::uplink_link_down, bond::bond_degraded] by [Device, Above],
         // The pair to the namespace of floating addresses is a veth.
         [veth::veth_peer_broken] by [Port],
         // A route through a port that is down leads nowhere.

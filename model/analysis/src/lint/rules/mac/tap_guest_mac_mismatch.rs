@@ -20,6 +20,8 @@ declare_rule! {
     after: [
         [vm::vm_target_missing] by [Port],
         [vm::vm_target_missing] if Population by [Port],
+        // The XML has another MAC than all the rest.
+        [vm::vm_port_identity_mismatch] by [Port],
     ],
 }
 

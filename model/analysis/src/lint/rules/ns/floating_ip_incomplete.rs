@@ -31,6 +31,8 @@ declare_rule! {
         [ns::netns_handle_stale] by [Netns],
         // Without its gateway port a router has neither a default route nor floating addresses.
         [ns::ns_port_not_wired] if GatewayPort by [Netns],
+        // The port that lacks its address is the way to the network that is not there.
+        [ns::ns_port_not_wired] by [Device],
         [ns::dvr_fip_plumbing] by [Netns],
     ],
 }
@@ -210,6 +212,11 @@ fn places(
         for (_, address) in networks.iter().filter(|(net, _)| defs::is_global(net.addr())).take(3) {
             finding.context(address.line(), "a network of the router");
         }
+        let bare = router.devices.iter().filter(|device| {
+            device.name().starts_with("qr-")
+                && !ctx.addresses_of(device.id).iter().any(|address| defs::is_global(address.ip))
+        });
+        finding.nodes.extend(bare.map(|device| device.id));
         let key = format!("a network with {fixed}");
         finding.rests_on_absence(ctx.searched(host, netns, Topic::Addresses, &key));
         advise(finding, router, it.floating);

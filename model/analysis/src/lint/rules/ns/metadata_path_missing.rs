@@ -27,6 +27,7 @@ declare_rule! {
     after: [
         [ns::netns_handle_stale] by [Netns],
         [ns::dhcp_ns_broken] by [Netns, Port],
+        [veth::veth_peer_broken] by [Device],
     ],
 }
 

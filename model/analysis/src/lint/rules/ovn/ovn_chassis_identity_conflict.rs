@@ -107,6 +107,7 @@ fn shared(ctx: &Ctx<'_>, out: &mut Verdicts, id: &str, locals: &[Local<'_>]) {
             ctx.host_name(other.host)
         );
         let finding = out.fire(first.host, ctx.host_subject(first.host), message);
+        finding.peers.push(other.host);
         finding.primary(first.place("system-id"), "the id of this host");
         finding
             .primary(other.place("system-id"), format!("the id of {}", ctx.host_name(other.host)));

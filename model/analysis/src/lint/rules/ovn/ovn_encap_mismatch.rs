@@ -22,7 +22,9 @@ declare_rule! {
     cuts: [],
     asks: [],
     after: [
-        [ovn::ovn_chassis_identity_conflict] by [Host],
+        [ovn::ovn_chassis_identity_conflict] by [Host, Peer],
+        // An address that the host does not have is one that OVN did not take over.
+        [tun::tun_local_ip_missing] by [Host],
     ],
 }
 

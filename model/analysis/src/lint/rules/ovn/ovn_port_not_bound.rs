@@ -25,7 +25,9 @@ declare_rule! {
     cuts: [],
     asks: [],
     after: [
-        [ovn::ovn_chassis_identity_conflict] by [Host],
+        [ovn::ovn_chassis_identity_conflict] by [Host, Peer],
+        // A port that is called as nobody knows.
+        [vm::vm_port_identity_mismatch] by [Port],
     ],
 }
 

@@ -20,7 +20,7 @@ declare_rule! {
     severity: Error,
     confidence: Proven,
     page: "flow_to_nonexistent_port.md",
-    layer: (TagsAndFlows, 70),
+    layer: (Symptom, 15),
     rank: 510,
     about: [],
     cuts: [ToSwitch],
@@ -28,6 +28,8 @@ declare_rule! {
     after: [
         [ovs::ovs_daemon_down] by [Host],
         [ovs::ovs_flows_not_programmed] by [Bridge],
+        // What led to the other host was removed, the flows that use it were not.
+        [tun::tun_missing_reverse] by [Bridge],
     ],
 }
 

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_core::records::openflow::OfPort;
 use tapline_core::span::Evidence;
 use tapline_topology::Topic;
@@ -126,7 +127,15 @@ fn judge<'a>(
             }
             match nowhere(ctx, host, local, ways) {
                 Some(lack) => Some(lack),
-                None => return out.cannot_tell(host, [vlans::list_port()]),
+                None => {
+                    // Neutron's agent writes the type into the port; what else knows it, where it
+                    // did not?
+                    let mut open = ctx.missing(host, &Netns::Root, &[Topic::OvsPorts]);
+                    if open.is_empty() {
+                        open.push(Need::command("openstack network list --long"));
+                    }
+                    return out.cannot_tell(host, open);
+                }
             }
         }
         Kind::Tunnel => {
@@ -159,6 +168,8 @@ fn judge<'a>(
 /// What a VLAN lacks.
 struct Lack<'a> {
     bridge: Item<'a, OvsBridge>,
+    /// It may be the flows of any bridge that are missing.
+    is_everywhere: bool,
     /// What is not there, and what follows.
     message: String,
     /// What was looked for among the flows.
@@ -189,10 +200,11 @@ fn nowhere<'a>(
     let bridge = ctx.integration(host).filter(|_| out && into && others)?;
     Some(Lack {
         bridge,
+        is_everywhere: true,
         message: "no flow of any bridge leads it out of this host or into it".to_owned(),
         key: "a flow of the VLAN",
         cited: Vec::new(),
-        shape: Shape::One,
+        shape: Shape::Provider,
     })
 }
 
@@ -232,8 +244,10 @@ fn tunnel_lack<'a>(
     ways: &Ways<'_>,
     bridge: Item<'a, OvsBridge>,
 ) -> Option<Lack<'a>> {
-    let lack =
-        |message: String, key, cited| Some(Lack { bridge, message, key, cited, shape: Shape::One });
+    let lack = |message: String, key, cited| {
+        let is_everywhere = false;
+        Some(Lack { bridge, is_everywhere, message, key, cited, shape: Shape::One })
+    };
     if ways.tunnel_in.is_empty() {
         let message = "no flow brings packets from tunnels to it: what others send does not arrive";
         return lack(message.to_owned(), "a flow from tunnels to the VLAN", Vec::new());
@@ -351,6 +365,7 @@ fn provider_lack<'a>(ctx: &Ctx<'a>, local: &LocalVlans<'a>, ways: &Ways<'_>) -> 
     if ways.provider_out.is_empty() {
         return Some(Lack {
             bridge: first,
+            is_everywhere: false,
             message:
                 "no flow of a provider bridge lets it out: what the port sends stays on this host"
                     .to_owned(),
@@ -366,6 +381,7 @@ fn provider_lack<'a>(ctx: &Ctx<'a>, local: &LocalVlans<'a>, ways: &Ways<'_>) -> 
     let bridge = ctx.integration(host)?;
     Some(Lack {
         bridge,
+        is_everywhere: false,
         message: format!(
             "no flow of {} takes it from a provider bridge: what others send does not arrive",
             bridge.name()
@@ -391,6 +407,10 @@ fn report(
     let message = format!("its local VLAN is {vlan}, and {}", lack.message);
     let finding: &mut Finding = out.fire(host, ctx.subject(port.id), message);
     finding.node = Some(lack.bridge.id);
+    if lack.is_everywhere {
+        let bridges = local.provider_bridges.iter().chain(&local.tunnel_bridge);
+        finding.nodes.extend(bridges.map(|bridge| bridge.id));
+    }
     finding.shaped(lack.shape);
     if let Some(tag) = &port.data.tag {
         finding.primary(tag.evidence, "its local VLAN");

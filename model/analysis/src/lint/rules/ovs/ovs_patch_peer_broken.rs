@@ -39,7 +39,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     }
 }
 
-fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, patch: Item<'_, OvsInterface>) {
+fn judge<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, patch: Item<'a, OvsInterface>) {
     let (host, name, bridge) = (patch.host, patch.name(), &patch.data.bridge);
     let complete = ctx.complete(host, &Netns::Root, Topic::Ovs);
     let Some(option) = patch.data.option("peer") else {
@@ -86,7 +86,17 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, patch: Item<'_, OvsInterface>) {
     if twin.is_some() && name.starts_with("phy-") {
         return;
     }
+    // Where the patches of two pairs are crossed, all are wrong at once: one fault, told of the
+    // first on the integration bridge.
+    let crossed = found.map(|peer| crossed(ctx, patch, peer)).unwrap_or_default();
+    if crossed.first().is_some_and(|first| first.id != patch.id) {
+        return;
+    }
     let finding = out.fault(ctx, host, patch.id, format!("the patch port is {fact}"));
+    for other in crossed.iter().skip(1) {
+        finding.also(ctx.subject(other.id).short());
+        finding.nodes.push(other.id);
+    }
     if let Some((twin, placeholder)) = twin {
         finding.also(ctx.subject(twin.id).short());
         finding.context(placeholder, "so is the other end");
@@ -178,6 +188,39 @@ fn mismatch(
             "patched to {peer_name} of another datapath ({here}, {there}): OVS connects neither"
         )
     })
+}
+
+/// The patches of the pairs that are crossed with that of `patch`, those of the integration bridge
+/// first; none where it is joined with what it belongs to.
+fn crossed<'a>(
+    ctx: &Ctx<'a>,
+    patch: Item<'a, OvsInterface>,
+    peer: Item<'a, OvsInterface>,
+) -> Vec<Item<'a, OvsInterface>> {
+    let is_mutual = |peer: Item<'a, OvsInterface>, patch: Item<'a, OvsInterface>| {
+        peer.data.option("peer").is_some_and(|back| back.value == patch.name())
+    };
+    let mut all = vec![patch];
+    let mut next = Some(peer);
+    while let Some(peer) =
+        next.filter(|peer| is_mutual(*peer, all.last().copied().unwrap_or(patch)))
+    {
+        let right =
+            namesake(peer.name()).and_then(|right| ctx.interface_called(patch.host, &right));
+        all.push(peer);
+        let Some(right) = right.filter(|right| !all.iter().any(|known| known.id == right.id))
+        else {
+            break;
+        };
+        all.push(right);
+        let far = right.data.option("peer");
+        next = far.and_then(|far| ctx.interface_called(patch.host, &far.value));
+    }
+    if all.len() < 4 {
+        return Vec::new();
+    }
+    all.sort_by_key(|it| (!ctx.is_integration_called(it.host, &it.bridge), it.name()));
+    all
 }
 
 /// The patch port that neutron's agent or OVN makes at the other end of one of this name.

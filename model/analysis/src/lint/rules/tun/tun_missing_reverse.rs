@@ -93,6 +93,12 @@ fn judge(
 ) {
     let Some(first) = tunnels.first() else { return };
     let Some(remote) = &first.data.remote else { return };
+    // Which tunnels a chassis of OVN has to have, its database says.
+    let ovn = ctx.ovn();
+    if ovn.locals.values().any(|local| local.host == far && ovn.south_of(ctx, local).is_some()) {
+        out.clean();
+        return;
+    }
     let missing = ctx.missing(far, &Netns::Root, &[Topic::Ovs]);
     if !missing.is_empty() {
         // A host that runs no OVS ends its tunnels elsewhere.
@@ -121,6 +127,7 @@ fn judge(
         finding.node = Some(node);
     }
     finding.peers.push(host);
+    finding.nodes.extend(ctx.local_vlans(far).tunnel_bridge.map(|bridge| bridge.id));
     for remote in tunnels.iter().filter_map(|tunnel| tunnel.data.remote.as_ref()).take(3) {
         finding.primary(remote.evidence, format!("the tunnel of {}", ctx.host_name(host)));
     }

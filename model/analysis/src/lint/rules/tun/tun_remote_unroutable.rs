@@ -28,7 +28,7 @@ declare_rule! {
     cuts: [BehindSwitch],
     asks: [],
     after: [
-        [nic::uplink_link_down, bond::bond_degraded] by [Address],
+        [nic::uplink_link_down, bond::bond_degraded] by [Address, Device],
         [tun::tun_local_ip_missing] by [Address, Device],
         // A host that took the address of its peer has a tunnel to itself.
         [tun::tun_duplicate_local_ip] by [AnyAddress],
@@ -298,6 +298,10 @@ fn report(
     }
     finding.also.extend(tunnels.iter().skip(1).map(|(it, _)| ctx.subject(it.owner)));
     match trouble {
+        Trouble::Down(device) => {
+            let device = ctx.netdev_called(host, &Netns::Root, device);
+            finding.nodes.extend(device.map(|device| device.id));
+        }
         Trouble::NoRoute => {
             let topic = if ctx.complete(host, &Netns::Root, Topic::AllRoutes) {
                 Topic::AllRoutes
