@@ -22,6 +22,7 @@ pub mod overlay;
 pub mod ovn;
 mod ovs_switches;
 pub mod path;
+mod peers;
 pub mod router;
 pub mod segment;
 mod state;

@@ -20,3 +20,4 @@ pub(crate) mod ovs_port_no_netdev;
 pub(crate) mod ovs_port_untagged;
 pub(crate) mod provider_bridge_no_uplink;
 pub(crate) mod provider_bridge_not_patched;
+pub(crate) mod vlan_not_on_trunk;

@@ -41,6 +41,9 @@ declare_rule! {
 /// The chain that all ports of neutron's hybrid firewall pass.
 const SG_CHAIN: &str = "neutron-openvswi-sg-chain";
 
+/// The chain by which frames of ports come there.
+const FORWARD_CHAIN: &str = "neutron-openvswi-FORWARD";
+
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let tables = ctx.tables();
     let mut ports: BTreeMap<HostId, Vec<Item<'_, VmNic<'_>>>> = BTreeMap::new();
@@ -53,8 +56,10 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         match filter {
             Some(table) => {
                 if let Some(filter) = Filter::of(*table) {
-                    for nic in nics {
-                        judge(ctx, out, nic, &filter);
+                    if !unreached(ctx, out, &nics, &filter) {
+                        for nic in nics {
+                            judge(ctx, out, nic, &filter);
+                        }
                     }
                     leftovers(ctx, out, host, &filter);
                 } else if !nics.is_empty() {
@@ -122,6 +127,42 @@ impl<'a> Filter<'a> {
         }
         Some(all)
     }
+}
+
+/// Whether nothing leads from the kernel's own chain to those of the ports; that is told of the
+/// first, whatever the chains hold.
+fn unreached(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    nics: &[Item<'_, VmNic<'_>>],
+    filter: &Filter<'_>,
+) -> bool {
+    let Some((first, rest)) = nics.split_first() else { return false };
+    let Table { source, table, .. } = filter.table;
+    let has_chain = table.chains.iter().find(|chain| chain.name == FORWARD_CHAIN);
+    let is_led = table.rules.iter().any(|rule| {
+        rule.target.as_ref().is_some_and(|target| target.value.as_str() == FORWARD_CHAIN)
+    });
+    // The kernel's own chains are printed first: where rules of others follow, theirs were seen.
+    let is_seen = table.rules.iter().any(|rule| rule.chain.starts_with("neutron-openvswi-"));
+    let Some(chain) = has_chain.filter(|_| is_seen && !is_led) else { return false };
+    let message = format!(
+        "no rule of FORWARD leads to {FORWARD_CHAIN}: what its ports send and get is let pass, whatever their security groups say"
+    );
+    let finding = out.fault(ctx, first.host, first.id, message);
+    finding.primary(Evidence { source, span: chain.at }, "the chain of the ports");
+    for nic in rest {
+        finding.also(ctx.subject(nic.id));
+    }
+    let records = ctx.topology.snapshot.reading(source).map_or(0, |reading| reading.records.len());
+    finding.rests_on_absence(Searched {
+        keys: vec![format!("-A FORWARD -j {FORWARD_CHAIN}")],
+        sources: vec![(source, records)],
+        namespaces: 0,
+    });
+    finding.next(format!("iptables-save -t filter | grep {FORWARD_CHAIN}"));
+    finding.next("systemctl restart neutron-openvswitch-agent");
+    true
 }
 
 /// The ports whose devices a rule names.

@@ -51,6 +51,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     }
     for node in &nodes {
         peers(ctx, out, node, &firsts);
+        routes(ctx, out, node);
     }
 }
 
@@ -176,6 +177,47 @@ fn peers(ctx: &Ctx<'_>, out: &mut Verdicts, node: &Node<'_>, others: &BTreeMap<I
         finding.next("kubectl -n kube-flannel rollout restart daemonset kube-flannel-ds");
         finding.next(format!("ip neigh show dev {}", node.device.name()));
     }
+}
+
+/// Flannel writes a neighbour and a route for each other node: without the route its pods are
+/// looked for elsewhere.
+fn routes(ctx: &Ctx<'_>, out: &mut Verdicts, node: &Node<'_>) {
+    let (host, name) = (node.device.host, node.device.name());
+    let noted = noted(ctx, node);
+    if noted.is_empty() || node.device.usable() == Some(false) {
+        return;
+    }
+    let missing = ctx.missing(host, &Netns::Root, &[Topic::Routes]);
+    if !missing.is_empty() {
+        out.cannot_tell(host, missing);
+        return;
+    }
+    let tables: Vec<_> =
+        ctx.route_tables().filter(|table| table.host == host && table.netns().is_root()).collect();
+    let leads = |ip: IpAddr| {
+        let mut routes = tables.iter().flat_map(|table| table.data.routes.iter());
+        routes.any(|route| {
+            let to = route.record.destination.as_ref();
+            to.is_some_and(|to| to.value.prefix_len() > 0 && to.value.contains(&ip))
+        })
+    };
+    let mut lost = noted.iter().filter(|(ip, _)| !leads(**ip));
+    let Some((first, (_, at))) = lost.next() else {
+        out.clean();
+        return;
+    };
+    let message = format!(
+        "no route leads to the pods behind {first}, a node that it knows: what is for them leaves by the default route"
+    );
+    let finding = out.fault(ctx, host, node.device.id, message);
+    finding.primary(*at, "the other node, as it is written down here");
+    for (other, _) in lost.take(4) {
+        finding.note(format!("nor to those behind {other}"));
+    }
+    let key = format!("a route to {first}");
+    finding.rests_on_absence(ctx.searched(host, &Netns::Root, Topic::Routes, &key));
+    finding.next(format!("ip route show dev {name}"));
+    finding.next("kubectl -n kube-flannel rollout restart daemonset kube-flannel-ds");
 }
 
 /// The permanent neighbours of the overlay device.

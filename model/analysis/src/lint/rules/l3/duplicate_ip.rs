@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use tapline_core::capture::HostId;
 use tapline_core::ids::{Mac, Netns};
 use tapline_core::span::Evidence;
-use tapline_topology::graph::{AddressNode, Netdev, NetdevKind};
+use tapline_topology::graph::{AddressNode, Netdev, NetdevKind, OvsPort};
 use tapline_topology::{NodeId, Topic, names};
 
 use crate::lint::{Ctx, Finding, Severity, Verdicts, declare_rule};
@@ -47,6 +47,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     }
     let segments = ctx.segments();
     dhcp_servers(ctx, out, &held);
+    across_hosts(ctx, out, &held);
     for ((host, ip), holders) in held {
         // One device may have an address with two masks.
         let devices: BTreeSet<NodeId> = holders.iter().map(|holder| holder.1.id).collect();
@@ -95,6 +96,54 @@ fn dhcp_servers<'a>(
     }
 }
 
+/// Ports of one network on several hosts. Ports of a distributed or highly available router share
+/// their address; DHCP servers are looked at by themselves.
+fn across_hosts<'a>(
+    ctx: &Ctx<'a>,
+    out: &mut Verdicts,
+    held: &BTreeMap<(HostId, IpAddr), Vec<Holder<'a>>>,
+) {
+    let mut ports: BTreeMap<IpAddr, Vec<(&Holder<'a>, Item<'a, OvsPort>)>> = BTreeMap::new();
+    for ((host, ip), holders) in held {
+        if mesh::is_cleaned(ctx, *host) || ctx.is_outdated(*host) {
+            continue;
+        }
+        let of_network = holders.iter().filter(|holder| holder.1.admin_up() != Some(false));
+        let of_network =
+            of_network.filter_map(|holder| Some((holder, ctx.integration_port_of(holder.1)?)));
+        ports.entry(*ip).or_default().extend(of_network);
+    }
+    let is_server = |holder: &Holder<'_>| {
+        holder.1.netns().name().is_some_and(|name| name.starts_with("qdhcp-"))
+    };
+    for (ip, all) in ports {
+        let Some(&(first, port)) = all.first() else { continue };
+        let mut same = vec![first];
+        same.extend(all.iter().skip(1).filter_map(|&(other, other_port)| {
+            (other.1.host != first.1.host
+                && ctx.are_comparable(other.1.host, first.1.host)
+                && ctx.are_in_one_network(port, other_port))
+            .then_some(other)
+        }));
+        if same.len() < 2
+            || !different_macs(&same)
+            || shared_router(&same)
+            || same.iter().all(|holder| is_server(holder))
+        {
+            continue;
+        }
+        let names = defs::list(same.iter().map(|holder| holder.1.name()), 4);
+        let message = format!(
+            "{ip} is on {names} of one network, on {}: each answers for it, and connections reach one or the other",
+            defs::list(same.iter().map(|holder| ctx.host_name(holder.1.host)), 4)
+        );
+        if let Some(finding) = report(ctx, out, first.1.host, &same, message) {
+            finding.peers.extend(same.iter().skip(1).map(|holder| holder.1.host));
+            finding.next(format!("openstack port list --fixed-ip ip-address={ip}"));
+        }
+    }
+}
+
 /// Devices on which an address answers others. Loopbacks, dummies and point-to-point links may
 /// share one.
 fn counts(device: &Item<'_, Netdev<'_>>) -> bool {
@@ -133,7 +182,8 @@ fn judge(
             "{ip} is on {names} of one segment: each answers for it, and connections reach one or the other"
         );
         if let Some(finding) = report(ctx, out, host, &same, message) {
-            finding.next(format!("ip neigh show {ip}"));
+            let netns = same.first().map_or(&Netns::Root, |holder| holder.1.netns());
+            finding.next(defs::inside(netns, &format!("ip neigh show {ip}")));
         }
     }
     for same in by_netns.into_values() {

@@ -223,6 +223,15 @@ fn judge(
         out.cannot_tell(host, [Topic::Links.command(netns)]);
         return;
     }
+    // The kernel made no route for such an address: whether somebody else did, routes tell.
+    let is_bare = |open: &Held<'_>| {
+        open.address.data.record.record.flags.iter().any(|flag| *flag == "noprefixroute")
+    };
+    let missing = ctx.missing(host, netns, &[Topic::Routes]);
+    if vrf.is_none() && open.iter().any(is_bare) && !missing.is_empty() {
+        out.cannot_tell(host, missing);
+        return;
+    }
     let mut names: Vec<&str> = open.iter().map(|open| open.device.name()).collect();
     names.dedup();
     let names = defs::list(names, 4);

@@ -1,11 +1,12 @@
 use std::net::IpAddr;
 
 use tapline_core::ids::Netns;
+use tapline_core::span::Evidence;
 use tapline_network::l3::{Outcome, Query};
 use tapline_network::uplink::{self, Usage};
-use tapline_network::{Answer, Item};
-use tapline_topology::graph::{Netdev, NetdevKind};
-use tapline_topology::{EdgeKind, Topic};
+use tapline_network::{Answer, Item, defs};
+use tapline_topology::graph::{Netdev, NetdevKind, OvsBridge, OvsInterface};
+use tapline_topology::{EdgeKind, NodeId, Topic};
 
 use crate::lint::{Ctx, Verdicts, declare_rule};
 
@@ -33,15 +34,13 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         let Outcome::Forward(hops) = &decision.outcome else { continue };
         let [hop] = hops.as_slice() else { continue };
         let Some(gateway) = hop.gateway else { continue };
-        let bridge = ctx.netdev_called(host, &Netns::Root, hop.dev);
-        let Some(bridge) = bridge.filter(|device| device.kind == NetdevKind::Bridge) else {
-            continue;
-        };
-        if leads_out(ctx, bridge) || answers(ctx, bridge, gateway) {
+        let Some(device) = ctx.netdev_called(host, &Netns::Root, hop.dev) else { continue };
+        let Some(bridge) = Bridge::of(ctx, device) else { continue };
+        if bridge.leads_out(ctx) || answers(ctx, device, gateway) {
             out.clean();
             continue;
         }
-        let missing = ctx.missing(host, &Netns::Root, &[Topic::Links, Topic::BridgeMembers]);
+        let missing = ctx.missing(host, &Netns::Root, bridge.topics());
         if !missing.is_empty() {
             out.cannot_tell(host, missing);
             continue;
@@ -56,7 +55,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             "the default route leaves by it, to {gateway}, and no uplink is in it: nothing leads out of the host, and {} serves nothing",
             spare.name()
         );
-        let finding = out.fault(ctx, host, bridge.id, message);
+        let finding = out.fault(ctx, host, bridge.id(), message);
         for evidence in decision.evidence().into_iter().take(2) {
             finding.primary(evidence, "the default route");
         }
@@ -66,13 +65,83 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         if let Some(line) = spare.place() {
             finding.primary(line, "in no bridge, and without an address");
         }
-        finding.next(format!("ip link set {} master {}", spare.name(), bridge.name()));
+        let (name, spare) = (bridge.name(), spare.name());
+        finding.next(match bridge {
+            Bridge::Linux(_) => format!("ip link set {spare} master {name}"),
+            Bridge::Ovs(_) => format!("ovs-vsctl add-port {name} {spare}"),
+        });
         finding.next(format!("ip neigh show {gateway}"));
     }
 }
 
+/// The bridge by which the default route leaves.
+#[derive(Clone, Copy)]
+enum Bridge<'a> {
+    Linux(Item<'a, Netdev<'a>>),
+    Ovs(Item<'a, OvsBridge>),
+}
+
+impl<'a> Bridge<'a> {
+    /// That of a device: itself, or the switch of which it is an internal port.
+    fn of(ctx: &Ctx<'a>, device: Item<'a, Netdev<'a>>) -> Option<Self> {
+        if device.kind == NetdevKind::Bridge {
+            return Some(Self::Linux(device));
+        }
+        let interface = ctx.interface_of(device.id)?;
+        let own =
+            interface.kind == "internal" || interface.name() == interface.data.bridge.as_str();
+        let bridge = ctx.bridge_called(device.host, &interface.data.bridge).filter(|_| own)?;
+        Some(Self::Ovs(bridge))
+    }
+
+    fn id(self) -> NodeId {
+        match self {
+            Self::Linux(bridge) => bridge.id,
+            Self::Ovs(bridge) => bridge.id,
+        }
+    }
+
+    fn name(self) -> &'a str {
+        match self {
+            Self::Linux(bridge) => bridge.name(),
+            Self::Ovs(bridge) => bridge.name(),
+        }
+    }
+
+    fn place(self) -> Option<Evidence> {
+        match self {
+            Self::Linux(bridge) => bridge.place(),
+            Self::Ovs(bridge) => bridge.place(),
+        }
+    }
+
+    fn topics(self) -> &'static [Topic] {
+        match self {
+            Self::Linux(_) => &[Topic::Links, Topic::BridgeMembers],
+            Self::Ovs(_) => &[Topic::Links, Topic::Ovs],
+        }
+    }
+
+    fn leads_out(self, ctx: &Ctx<'_>) -> bool {
+        match self {
+            Self::Linux(bridge) => linux_leads_out(ctx, bridge),
+            Self::Ovs(bridge) => ovs_leads_out(ctx, bridge),
+        }
+    }
+}
+
+/// Whether a port of the switch may lead somewhere else than to guests and to the host.
+fn ovs_leads_out(ctx: &Ctx<'_>, bridge: Item<'_, OvsBridge>) -> bool {
+    let is_inner = |interface: &Item<'_, OvsInterface>| {
+        let guest =
+            ctx.device_of(interface.id).is_some_and(|device| device.kind == NetdevKind::Tap);
+        interface.kind == "internal" || interface.name() == bridge.name() || guest
+    };
+    !defs::interfaces_of(ctx, bridge.id).iter().all(is_inner)
+}
+
 /// Whether frames of the bridge may go on to somewhere else than guests.
-fn leads_out(ctx: &Ctx<'_>, bridge: Item<'_, Netdev<'_>>) -> bool {
+fn linux_leads_out(ctx: &Ctx<'_>, bridge: Item<'_, Netdev<'_>>) -> bool {
     let beyond = |member: &Item<'_, Netdev<'_>>| match member.kind {
         // The guest of a tap is known to be one.
         NetdevKind::Tap => false,

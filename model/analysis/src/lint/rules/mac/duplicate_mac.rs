@@ -163,7 +163,7 @@ fn meet(
     }
     let segment = |endpoint: &Endpoint| endpoint.device.and_then(|device| segments.of(device));
     let joined = a.host == b.host && segment(a).is_some() && segment(a) == segment(b)
-        || a.host != b.host && same_network(ctx, a, b);
+        || a.host != b.host && (same_network(ctx, a, b) || on_one_wire(ctx, a, b));
     let bridges = same_bridge(ctx, a, b);
     let met = match (joined, bridges) {
         (true, _) => Meet::Segment,
@@ -192,26 +192,16 @@ fn same_machine(ctx: &Ctx<'_>, a: NodeId, b: NodeId) -> bool {
     uuid(a).is_some() && uuid(a) == uuid(b)
 }
 
-/// Whether the VMs of two hosts are in one network of neutron: by its id, or by the tunnel key of
-/// their VLANs where a tunnel joins the hosts.
+/// Whether the VMs of two hosts are in one network of neutron.
 fn same_network(ctx: &Ctx<'_>, a: &Endpoint, b: &Endpoint) -> bool {
-    let (Some(mine), Some(theirs)) = (port_of(ctx, a), port_of(ctx, b)) else { return false };
-    let id =
-        |port: &Item<'_, OvsPort>| defs::other_config(port.data, "net_uuid").map(str::to_owned);
-    if let (Some(mine), Some(theirs)) = (id(&mine), id(&theirs)) {
-        return mine == theirs;
-    }
-    let keys = |port: &Item<'_, OvsPort>| -> Vec<u64> {
-        let vlan = port.data.tag.as_ref().map(|tag| tag.value);
-        let paths = vlan.and_then(|vlan| ctx.local_vlans(port.host).ways.get(&vlan));
-        paths.map(|paths| paths.tunnel_in.iter().map(|(key, _)| *key).collect()).unwrap_or_default()
-    };
-    let joined = || {
-        let tunnels = ctx.mesh().ways(ctx);
-        tunnels.contains(&(a.host, b.host)) || tunnels.contains(&(b.host, a.host))
-    };
-    let theirs = keys(&theirs);
-    keys(&mine).iter().any(|key| theirs.contains(key)) && joined()
+    let ports = port_of(ctx, a).zip(port_of(ctx, b));
+    ports.is_some_and(|(a, b)| ctx.are_in_one_network(a, b))
+}
+
+/// Whether two NICs of hosts are on one wire.
+fn on_one_wire(ctx: &Ctx<'_>, a: &Endpoint, b: &Endpoint) -> bool {
+    let devices = a.device.zip(b.device).filter(|_| a.vm.is_none() && b.vm.is_none());
+    devices.is_some_and(|(a, b)| ctx.are_on_one_wire(a, b))
 }
 
 /// The port of a VM's NIC in the integration bridge: its tap, or the end of its hybrid chain.

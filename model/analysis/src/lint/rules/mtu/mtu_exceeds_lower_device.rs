@@ -201,13 +201,17 @@ fn compare(
         0 => inner.value.to_string(),
         _ => format!("{} + {overhead} of the tunnel = {needed}", inner.value),
     };
-    let message = format!("{sum} > {} of {}: larger frames are dropped", outer.value, lower.name());
+    // The kernel sends VXLAN and Geneve without DF unless told otherwise (`df set`), so IP cuts the
+    // tunnel's packets in pieces.
+    let consequence = match upper.kind {
+        NetdevKind::Tunnel if overhead > 0 => "larger frames leave in fragments, or not at all",
+        _ => "larger frames are dropped",
+    };
+    let message = format!("{sum} > {} of {}: {consequence}", outer.value, lower.name());
     let finding = out.fault(ctx, upper.host, upper.id, message);
     finding.primary(inner.evidence, "the larger MTU");
     finding.primary(outer.evidence, "what carries it");
-    finding.next(format!(
-        "ip link set {} mtu {}",
-        upper.name(),
-        outer.value.saturating_sub(overhead)
-    ));
+    let room = outer.value.saturating_sub(overhead);
+    let command = format!("ip link set {} mtu {room}", upper.name());
+    finding.next(defs::inside(upper.netns(), &command));
 }

@@ -9,7 +9,7 @@ use tapline_topology::{Topic, names};
 
 use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule};
 use tapline_network::defs;
-use tapline_network::{Answer, Item, l2, overlay};
+use tapline_network::{Answer, Item, l2, overlay, uplink};
 
 declare_rule! {
     code: "MTU-001",
@@ -73,6 +73,9 @@ fn judge<'a>(
             }
             None => continue,
         };
+        // A switch in user space sends its tunnels by the NICs of the bridge that has the route, not
+        // by the bridge's own device in the kernel.
+        let devices: Vec<_> = devices.iter().flat_map(|device| wires(ctx, *device)).collect();
         // Of several next hops the narrowest counts: some packets go there.
         let mtu_of = |device: &&Item<'_, Netdev<'_>>| device.data.mtu.as_ref().map(|mtu| mtu.value);
         let narrowest = devices.iter().filter(|device| mtu_of(device).is_some()).min_by_key(mtu_of);
@@ -136,6 +139,20 @@ fn judge<'a>(
             mtu.value.saturating_sub(28)
         ));
         finding.next("openstack network set --mtu MTU NETWORK");
+    }
+}
+
+/// The devices whose MTU bounds what leaves by a device: of the local port of a bridge of user space
+/// the NICs in the bridge, as far as the kernel has them; else itself.
+fn wires<'a>(ctx: &Ctx<'a>, device: Item<'a, Netdev<'a>>) -> Vec<Item<'a, Netdev<'a>>> {
+    let bridge = ctx.bridge_called(device.host, device.name());
+    match bridge.filter(|bridge| !defs::is_kernel_datapath(bridge.data)) {
+        None => vec![device],
+        Some(bridge) => defs::interfaces_of(ctx, bridge.id)
+            .into_iter()
+            .filter_map(|interface| ctx.device_of(interface.id))
+            .filter(|device| uplink::is_uplink(device))
+            .collect(),
     }
 }
 

@@ -54,7 +54,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
                 continue;
             }
         };
-        if stands_by(ctx, &nic, &role) || below_is_down(ctx, &nic) {
+        if stands_by(ctx, &nic, &role) || below_is_down(ctx, &nic) || lost_members(ctx, &nic) {
             out.clean();
             continue;
         }
@@ -105,15 +105,35 @@ fn stands_by(ctx: &Ctx<'_>, nic: &Item<'_, Netdev<'_>>, role: &Role) -> bool {
     }
 }
 
-/// A VLAN device is down because its NIC is: the NIC is reported.
+/// A VLAN device is down because its NIC is: the NIC is reported. The kernel switches VLANs off
+/// with their NIC (`vlan_device_event`).
 fn below_is_down(ctx: &Ctx<'_>, nic: &Item<'_, Netdev<'_>>) -> bool {
-    nic.admin_up() != Some(false)
-        && ctx
-            .topology
-            .out(nic.id, EdgeKind::StackedOn)
-            .into_iter()
-            .filter_map(|(id, _)| ctx.netdev(id))
-            .any(|lower| lower.usable() == Some(false))
+    let is_off = nic.admin_up() == Some(false);
+    let lowers = ctx.topology.out(nic.id, EdgeKind::StackedOn).into_iter();
+    lowers.filter_map(|(id, _)| ctx.netdev(id)).any(|lower| {
+        if is_off {
+            nic.kind == NetdevKind::Vlan && lower.admin_up() == Some(false)
+        } else {
+            lower.usable() == Some(false)
+        }
+    })
+}
+
+/// A bond has no link because none of its members has one: that has a rule of its own.
+fn lost_members(ctx: &Ctx<'_>, nic: &Item<'_, Netdev<'_>>) -> bool {
+    let members = ctx.members(nic.id);
+    matches!(nic.kind, NetdevKind::Bond | NetdevKind::Team)
+        && nic.admin_up() == Some(true)
+        && !members.is_empty()
+        && members.iter().all(|member| member.usable() == Some(false))
+}
+
+/// Whether guests or containers have devices of their own on it.
+fn carries_guests(ctx: &Ctx<'_>, nic: NodeId) -> bool {
+    let uppers = ctx.topology.into(nic, EdgeKind::StackedOn).into_iter();
+    uppers.filter_map(|(id, _)| ctx.netdev(id)).any(|upper| {
+        matches!(upper.kind, NetdevKind::Macvtap | NetdevKind::Macvlan | NetdevKind::Ipvlan)
+    })
 }
 
 fn report(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, Netdev<'_>>, role: &Role, fault: &str) {
@@ -189,7 +209,11 @@ fn report(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, Netdev<'_>>, role: &R
         }
     }
     // Many servers have an address on a spare NIC; only traffic that has no other way is lost.
-    if matches!(role, Role::Address(_)) && !is_only_way(ctx, nic) && !is_of_container(ctx, &nic) {
+    if matches!(role, Role::Address(_))
+        && !is_only_way(ctx, nic)
+        && !is_of_container(ctx, &nic)
+        && !carries_guests(ctx, nic.id)
+    {
         finding.at_most(Severity::Warning);
     }
     let run = |command: String| defs::inside(nic.netns(), &command);
@@ -232,7 +256,12 @@ fn lower_for_bridge(
             finding.note("the bridge is a switch of several NICs, and others of them work");
         }
     }
-    let guests = others().any(|other| other.kind != NetdevKind::Physical);
+    // The tap of a guest that does not run, or whose NIC is off, serves nobody.
+    let guests = others().any(|other| match other.kind {
+        NetdevKind::Physical => false,
+        NetdevKind::Tap => other.usable() != Some(false),
+        _ => true,
+    });
     let address = ctx.addresses_of(bridge).iter().any(|address| defs::is_global(address.ip));
     // VLANs of the bridge that have an address or are members of another one.
     let carries = ctx.topology.into(bridge, EdgeKind::StackedOn).into_iter().any(|(upper, _)| {

@@ -81,10 +81,8 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
                 out.cannot_tell(host, missing);
                 continue;
             }
-            let beside = router
-                .devices
-                .iter()
-                .find(|device| needs_address(device) && has_address(ctx, device));
+            let beside =
+                router.devices.iter().find(|device| is_port(device) && has_address(ctx, device));
             match addressed.get(port.name()).or(beside) {
                 Some(other) => no_address(ctx, out, port, *other),
                 None => out.clean(),

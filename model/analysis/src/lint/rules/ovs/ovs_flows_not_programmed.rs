@@ -8,9 +8,9 @@ use tapline_topology::graph::{OvsBridge, OvsInterface};
 use tapline_topology::{Topic, names};
 
 use crate::lint::{Ctx, Finding, Severity, Verdicts, declare_rule};
-use tapline_network::Item;
 use tapline_network::defs;
 use tapline_network::flows::{self, Dump, Flows};
+use tapline_network::{Item, User};
 
 declare_rule! {
     code: "OVS-009",
@@ -22,7 +22,7 @@ declare_rule! {
     layer: (TagsAndFlows, 10),
     rank: 190,
     core: true,
-    about: [Neutron],
+    about: [],
     cuts: [ToSwitch],
     asks: [],
     after: [
@@ -41,7 +41,10 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         let mut lost = Vec::new();
         for bridge in ctx.ovs_bridges_of(host) {
             let interfaces = defs::interfaces_of(ctx, bridge.id);
-            let Some(maker) = maker(ctx, bridge, &interfaces, database) else { continue };
+            let Some(maker) = maker(ctx, bridge, &interfaces, database) else {
+                alone(ctx, out, flows, bridge, &interfaces);
+                continue;
+            };
             let dumps = flows.of(host, bridge.name());
             if dumps.is_empty() {
                 out.cannot_tell(host, [flows::command(bridge.name())]);
@@ -59,6 +62,31 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     for host in ctx.hosts_without_ovs_capture() {
         out.cannot_tell(host, ctx.missing(host, &Netns::Root, &[Topic::Ovs]));
     }
+}
+
+/// A bridge that nobody is known to program has the one flow that OVS gives it: without it all that
+/// its ports send is dropped.
+fn alone(
+    ctx: &Ctx<'_>,
+    out: &mut Verdicts,
+    flows: &Flows<'_>,
+    bridge: Item<'_, OvsBridge>,
+    interfaces: &[Item<'_, OvsInterface>],
+) {
+    let host = bridge.host;
+    let dumps = flows.of(host, bridge.name());
+    let is_used = interfaces.iter().any(|interface| {
+        let runs = matches!(ctx.user_of(host, interface.name()), User::Running(_));
+        let addresses = ctx.device_of(interface.id).map(|device| ctx.addresses_of(device.id));
+        runs || addresses.is_some_and(|all| all.iter().any(|address| defs::is_global(address.ip)))
+    });
+    if dumps.is_empty() || !is_used || dumps.iter().any(|dump| !dump.flows.is_empty()) {
+        return;
+    }
+    let finding = out.fault(ctx, host, bridge.id, message(bridge, Loss::All));
+    cite(ctx, finding, flows, bridge, Loss::All);
+    finding.next(format!("ovs-ofctl add-flow {} priority=0,actions=NORMAL", bridge.name()));
+    finding.next(flows::command(bridge.name()).to_string());
 }
 
 /// Who programs a bridge, and as which of its own.

@@ -1,10 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
+use ipnet::IpNet;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_core::records::link::LowerRef;
+use tapline_core::records::route::Gateway;
 use tapline_topology::graph::{Conflict, ConflictKind, Netdev, NetdevKind};
-use tapline_topology::{NodeId, Presence, Topic};
+use tapline_topology::{EdgeKind, NodeId, Presence, Topic};
 
 use crate::lint::{Confidence, Ctx, Severity, Shape, Verdicts, declare_rule};
 use tapline_network::Item;
@@ -61,7 +64,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 }
 
 /// A device without a contradiction: is its other end there, and switched on?
-fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, device: Item<'_, Netdev<'_>>) {
+fn judge<'a>(ctx: &Ctx<'a>, out: &mut Verdicts, device: Item<'a, Netdev<'a>>) {
     if let Some(lower) = device.data.lower.as_ref().filter(|lower| lower.value == LowerRef::None) {
         let message = "the kernel knows no other end of this veth: the cable leads nowhere";
         let finding = out.fault(ctx, device.host, device.id, message);
@@ -77,10 +80,145 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, device: Item<'_, Netdev<'_>>) {
             }
             Netns::Root | Netns::Nameless { .. } => out.clean(),
         },
+        Some(peer) if unplugged(ctx, out, device, peer) => {}
         Some(peer) => switched_off(ctx, out, device, peer),
         None => half_missing(ctx, out, device),
     }
 }
+
+/// An end on the host that is in nothing, while its other end needs it to be in a bridge; whether
+/// that is said.
+fn unplugged<'a>(
+    ctx: &Ctx<'a>,
+    out: &mut Verdicts,
+    device: Item<'a, Netdev<'a>>,
+    peer: Item<'a, Netdev<'a>>,
+) -> bool {
+    let is_lone = device.netns().is_root()
+        && device.admin_up() == Some(true)
+        // Somebody may listen there.
+        && device.flag("PROMISC") != Some(true)
+        && !ctx.is_disputed(device.id)
+        && ctx.master(device.id).is_none()
+        && ctx.interface_of(device.id).is_none()
+        && ctx.addresses_of(device.id).iter().all(|address| !defs::is_global(address.ip))
+        && ctx.topology.into(device.id, EdgeKind::StackedOn).is_empty()
+        && !is_routed(ctx, device);
+    if !is_lone {
+        return false;
+    }
+    let Some(need) = gateway_of(ctx, device, peer).or_else(|| bridge_of(ctx, peer)) else {
+        return false;
+    };
+    let mut topics = vec![Topic::Links, Topic::BridgeMembers, Topic::Addresses, Topic::Routes];
+    if ctx.runs_ovs(device.host) != Some(false) {
+        topics.push(Topic::Ovs);
+    }
+    let missing = ctx.missing(device.host, &Netns::Root, &topics);
+    if !missing.is_empty() {
+        out.cannot_tell(device.host, missing);
+        return true;
+    }
+    let (bridge, message) = match need {
+        Need::Gateway { bridge, ip } => {
+            let space = peer.netns().name().unwrap_or_default();
+            let name = bridge.name();
+            let message = format!(
+                "is in no bridge: {} in {space} does not reach its gateway {ip}, which is on {name}",
+                peer.name()
+            );
+            (Some(bridge), message)
+        }
+        Need::Bridge(bridge) => {
+            let message = format!(
+                "is in no bridge and has no address: nothing leads out of {}, which {} is in",
+                bridge.name(),
+                peer.name()
+            );
+            (None, message)
+        }
+    };
+    let finding = out.fault(ctx, device.host, device.id, message);
+    finding.no_surer_than(Confidence::Strong);
+    finding.nodes.push(peer.id);
+    if let Some(place) = device.place() {
+        finding.primary(place, "in nothing");
+    }
+    if let Some(place) = peer.place() {
+        finding.context(place, "the other end");
+    }
+    let key = format!("master of {}", device.name());
+    finding.rests_on_absence(ctx.searched(device.host, &Netns::Root, Topic::BridgeMembers, &key));
+    let bridge = bridge.map_or("BRIDGE", |bridge| bridge.name());
+    finding.next(format!("ip link set {} master {bridge}", device.name()));
+    true
+}
+
+/// What the other end of a veth needs it for.
+enum Need<'a> {
+    /// The gateway of its namespace is an address of a bridge of the host.
+    Gateway { bridge: Item<'a, Netdev<'a>>, ip: IpAddr },
+    /// The bridge that it is in has guests and no other way out.
+    Bridge(Item<'a, Netdev<'a>>),
+}
+
+/// Whether a route leads to the device.
+fn is_routed(ctx: &Ctx<'_>, device: Item<'_, Netdev<'_>>) -> bool {
+    let tables = ctx.route_tables().filter(|table| table.host == device.host);
+    tables.filter(|table| table.netns().is_root()).any(|table| {
+        table.data.routes.iter().any(|route| {
+            let dev = route.record.dev.as_ref().is_some_and(|dev| dev.value == device.name());
+            let local = route.record.destination.as_ref().is_some_and(|to| {
+                matches!(to.value.addr(), IpAddr::V6(ip) if ip.is_unicast_link_local() || ip.is_multicast())
+            });
+            dev && !local
+        })
+    })
+}
+
+/// The bridge of the host that has the gateway of the namespace of `peer`, where that is in its
+/// subnet.
+fn gateway_of<'a>(
+    ctx: &Ctx<'a>,
+    device: Item<'a, Netdev<'a>>,
+    peer: Item<'a, Netdev<'a>>,
+) -> Option<Need<'a>> {
+    if peer.netns().is_root() || peer.admin_up() != Some(true) {
+        return None;
+    }
+    let table = ctx.topology.find_route_table(peer.host, peer.netns(), "main")?;
+    let routes = &ctx.route_table(table)?.data.routes;
+    let gateway = routes.iter().filter(|route| route.record.is_default()).find_map(|route| {
+        let here = route.record.dev.as_ref().is_some_and(|dev| dev.value == peer.name());
+        match &route.record.via.as_ref().filter(|_| here)?.value {
+            Gateway::Ip(ip) => Some(*ip),
+            Gateway::Name(_) => None,
+        }
+    })?;
+    let near = ctx.addresses_of(peer.id).iter().any(|address| {
+        address.prefix < 32
+            && IpNet::new(address.ip, address.prefix).is_ok_and(|net| net.contains(&gateway))
+    });
+    let holder = ctx.topology.find_address(gateway).iter().find_map(|id| {
+        let address = ctx.address(*id).filter(|address| address.host == device.host)?;
+        let holder = ctx.netdev(address.netdev)?;
+        (holder.netns().is_root() && holder.kind == NetdevKind::Bridge).then_some(holder)
+    })?;
+    near.then_some(Need::Gateway { bridge: holder, ip: gateway })
+}
+
+/// The bridge of `peer`, where guests are in it and this veth would be its only way out.
+fn bridge_of<'a>(ctx: &Ctx<'a>, peer: Item<'a, Netdev<'a>>) -> Option<Need<'a>> {
+    let bridge = ctx.master(peer.id).filter(|master| master.kind == NetdevKind::Bridge)?;
+    let members = ctx.members(bridge.id);
+    let others = || members.iter().filter(|member| member.id != peer.id);
+    let guests =
+        others().any(|other| other.kind == NetdevKind::Tap && other.carrier() == Some(true));
+    let is_only = others().all(|other| other.kind == NetdevKind::Tap)
+        && ctx.addresses_of(bridge.id).iter().all(|address| !defs::is_global(address.ip));
+    (peer.netns().is_root() && guests && is_only).then_some(Need::Bridge(bridge))
+}
+
 /// One end up, the other administratively down. Both down is a cable that nobody uses.
 fn switched_off(
     ctx: &Ctx<'_>,
