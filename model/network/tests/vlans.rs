@@ -322,9 +322,8 @@ fn flows_of_ovn_show_by_which_ports_a_network_leaves() {
             let of = |name: &str| {
                 let port = network.topology.find_ovs_port(HOST, name).unwrap();
                 let exits = network.datapaths().exits_of(port)?;
-                let names = exits
-                    .iter()
-                    .map(|(exit, _)| network.topology.node(*exit).unwrap().name.to_string());
+                let names =
+                    exits.keys().map(|exit| network.topology.node(*exit).unwrap().name.to_string());
                 Some((names.collect::<Vec<_>>(), network.datapaths().goes_astray(port)))
             };
             (of("tapa"), of("tapb"))

@@ -23,6 +23,15 @@ use super::{
 /// The protocol number of ICMP.
 const ICMP: u8 = 1;
 
+/// What a route itself says of packets that take it.
+#[derive(Clone, Copy, Default)]
+struct ByRoute {
+    /// The source of what the namespace sends.
+    source: Option<IpAddr>,
+    /// The MTU, and the line that sets it.
+    mtu: Option<(u32, Evidence)>,
+}
+
 /// The MTU that a route sets, and whether it is locked: `mtu 1300`, `mtu lock 1300` (ip-route(8)).
 fn route_mtu(route: &Route) -> Option<(u32, bool)> {
     let field = route.other.iter().find(|field| field.key == "mtu")?;
@@ -321,31 +330,30 @@ impl<'a> Walk<'_, '_, 'a> {
         let mut route_hop = self.route_hop(&pass, decision, via);
         route_hop.output = Some(hop.dev.clone());
         route_hop.mtu = device.mtu.as_ref().map(|mtu| mtu.value);
-        let named = decision.route.and_then(|route| route.record.src);
-        let of_route = decision.route.and_then(|route| {
+        let source = decision.route.and_then(|route| route.record.src);
+        let mtu = decision.route.and_then(|route| {
             let (mtu, locked) = route_mtu(route.record)?;
             // What is forwarded is held to it only where it is locked (`ip_dst_mtu_maybe_forward`).
             let counts = locked || pass.input.is_none();
             counts.then_some((mtu, hop.evidence))
         });
-        self.leave_by(way, pass, device, hop.gateway, named, of_route, route_hop);
+        self.leave_by(way, pass, device, hop.gateway, ByRoute { source, mtu }, route_hop);
     }
 
-    /// Sends a packet by a device that was chosen, from the source that the route names; `of_route` is
-    /// the MTU that the route itself sets.
+    /// Sends a packet by a device that was chosen, as its route says.
     fn leave_by(
         &mut self,
         mut way: Way,
         pass: Pass,
         device: Item<'a, Netdev<'a>>,
         gateway: Option<IpAddr>,
-        named: Option<IpAddr>,
-        of_route: Option<(u32, Evidence)>,
+        route: ByRoute,
         hop: Hop,
     ) {
         let before = way.packet.clone();
         if way.packet.source().is_none() && pass.input.is_none() {
-            let chosen = named.or_else(|| self.primary(Some(device.id), way.packet.family()));
+            let chosen =
+                route.source.or_else(|| self.primary(Some(device.id), way.packet.family()));
             way.packet.set_source(chosen);
         }
         self.hop(&mut way, &before, hop);
@@ -355,7 +363,7 @@ impl<'a> Walk<'_, '_, 'a> {
             self.lost(&mut way, Outcome::Blackholed, Reason::IfAdminDown, place, at);
             return;
         }
-        if let (Some(size), Some((mtu, evidence))) = (way.packet.size, of_route)
+        if let (Some(size), Some((mtu, evidence))) = (way.packet.size, route.mtu)
             && size > mtu
         {
             let place = self.place(device.id);
@@ -402,7 +410,7 @@ impl<'a> Walk<'_, '_, 'a> {
         hop.output = Some(device.name().into());
         hop.mtu = device.mtu.as_ref().map(|mtu| mtu.value);
         hop.cite(super::device::line(device));
-        self.leave_by(way, pass, device, None, None, None, hop);
+        self.leave_by(way, pass, device, None, ByRoute::default(), hop);
     }
 
     /// The hop of a decision.
