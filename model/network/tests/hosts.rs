@@ -88,6 +88,28 @@ fn whole_texts_of_a_filter_show_all_tables() {
 }
 
 #[test]
+fn what_is_saved_goes_before_a_listing() {
+    let saved = "iptables-save\n*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n\
+                 -A INPUT -s 192.0.2.9/32 -j DROP\nCOMMIT\n";
+    let list = "iptables -L -n -v\nChain INPUT (policy ACCEPT 0 packets, 0 bytes)\n \
+                pkts bytes target     prot opt in     out     source               destination\n    \
+                0     0 DROP       all  --  *      *       192.0.2.9            0.0.0.0/0\n\n\
+                Chain FORWARD (policy ACCEPT 0 packets, 0 bytes)\n \
+                pkts bytes target     prot opt in     out     source               destination\n\n\
+                Chain OUTPUT (policy ACCEPT 0 packets, 0 bytes)\n \
+                pkts bytes target     prot opt in     out     source               destination\n";
+    for (first, second, listing) in
+        [(saved, list, false), (list, saved, false), (list, list, true), (saved, saved, false)]
+    {
+        with_network(&host(&format!("{first}root@h1:~# {second}")), |network| {
+            let table = network.tables().get(&(HOST, Family::Inet, "filter")).unwrap();
+            assert_eq!(table.table.listing, listing, "{first} {second}");
+            assert_eq!(table.table.rules.len(), 1);
+        });
+    }
+}
+
+#[test]
 fn counters_of_ports_are_read_from_their_rows() {
     let rows = "ovs-vsctl show
 5f0c9d5e-7a68-4a0f-9d2a-1d6a36f6a001

@@ -146,6 +146,37 @@ fn tagged_frames_pass_a_bridge_in_their_vlan() {
 }
 
 #[test]
+fn a_bridge_takes_tags_away_where_a_port_is_told_so() {
+    let filters = "    bridge forward_delay 1500 stp_state 0 vlan_filtering 1\n";
+    let path = |between: &str, of_nic: &str| {
+        let veth = |index: u32, name: &str, master: &str| {
+            link(index, name, master, &(VETH.to_owned() + &port("forwarding")))
+        };
+        let links = [
+            link(2, "eno1", "master br1", &port("forwarding")),
+            link(3, "br0", "", filters),
+            link(4, "br1", "", filters),
+            veth(5, "v0@v1", "master br0"),
+            link(6, "v1@v0", "", VETH),
+            link(7, "v1.10@v1", "", "    vlan protocol 802.1Q id 10 <REORDER_HDR>\n"),
+            veth(8, "w0@w1", "master br0"),
+            veth(9, "w1@w0", "master br1"),
+        ];
+        let list = format!(
+            "bridge vlan show\nport              vlan-id\neno1              {of_nic}\n\
+             v0                10\nw0                {between}\nw1                10\n                  \
+             30 PVID Egress Untagged\nroot@h1:~# "
+        );
+        down(&session(&links, &list), "v1.10").pop().unwrap()
+    };
+    // Without its tag a frame gets the VLAN of the next port.
+    assert_eq!(path("10 Egress Untagged", "30"), "eno1");
+    assert_eq!(path("10 Egress Untagged", "10"), "eno1: does not carry VLAN 30");
+    assert_eq!(path("10", "10"), "eno1");
+    assert_eq!(path("10", "30"), "eno1: does not carry VLAN 10");
+}
+
+#[test]
 fn a_bridge_gives_untagged_frames_the_vlan_of_their_port() {
     let filters = "    bridge forward_delay 1500 stp_state 0 vlan_filtering 1\n";
     let ovs = "    openvswitch_slave\n";
@@ -269,6 +300,21 @@ fn only_ports_of_its_vlans_hang_on_a_nic() {
     assert!(has(&overlay, "tapa") && !has(&overlay, "tapb"), "{overlay:?}");
     assert!(has(&physical, "tapb") && !has(&physical, "tapa"), "{physical:?}");
     assert!(!has(&overlay, "tapc") && !has(&physical, "tapc"));
+}
+
+#[test]
+fn only_ports_of_its_vlans_hang_on_a_bridge() {
+    let above = |bridge: &str| {
+        with_network(&neutron(true), |network| {
+            let start = network.topology.find_ovs_bridge(HostId(0), bridge).unwrap();
+            let nodes = Paths::new(network).up(start).nodes();
+            let names = nodes.iter().map(|id| network.topology.node(*id).unwrap().name.to_string());
+            names.filter(|name| name.starts_with("tap")).collect::<std::collections::BTreeSet<_>>()
+        })
+    };
+    let only = |name: &str| std::collections::BTreeSet::from([name.to_owned()]);
+    assert_eq!(above("br-ex"), only("tapb"));
+    assert_eq!(above("br-tun"), only("tapa"));
 }
 
 #[test]

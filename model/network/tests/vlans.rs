@@ -5,7 +5,7 @@ mod common;
 
 use common::{TAP, down, link, neutron, session, with_network};
 use tapline_core::capture::HostId;
-use tapline_network::{Network, vlans};
+use tapline_network::{Network, defs, vlans};
 
 const HOST: HostId = HostId(0);
 
@@ -47,6 +47,9 @@ fn notes_of_the_agent_tell_by_which_bridge_a_vlan_leaves() {
             assert_eq!(sorted(1), of_port, "{kind}");
             assert_eq!(sorted(2), both, "{kind}");
             assert!(sorted(4095).is_empty());
+            let port = network.topology.find_ovs_port(HOST, "tapa").unwrap();
+            let config = |key| defs::other_config(network.ovs_port(port).unwrap().data, key);
+            assert_eq!((config("network_type"), config("physical_network")), (Some(kind), None));
         });
     }
 }

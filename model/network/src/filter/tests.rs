@@ -426,6 +426,8 @@ fn chains_of_a_hook_follow_each_other() {
             ),
             Drop,
         ),
+        (chain("ip a", "filter", "accept", "tcp dport vmap { 443 : drop, 22 : accept }"), Drop),
+        (chain("ip a", "filter", "accept", "tcp dport vmap { 80 : drop, 22 : drop }"), Accept),
         (chain("inet a", "filter", "drop", "ip6 saddr fe80::/10 accept"), Drop),
         (chain("ip6 a", "filter", "drop", ""), Accept),
         (chain("ip a", "filter", "drop", "tcp dport 22 accept"), Drop),

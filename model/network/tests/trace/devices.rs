@@ -143,10 +143,16 @@ fn tunnelled(number: u8, details: &str, more: &str) -> String {
 
 /// The trace of a ping from the first host to an address of the tunnel.
 fn ping(text: &str, to: &str) -> Trace {
+    ping_of(text, to, None)
+}
+
+/// The same of a packet with so many bytes.
+fn ping_of(text: &str, to: &str, size: Option<u32>) -> Trace {
     with_network(text, |network| {
         let question = Question {
             from: "ns:h1/root".to_owned(),
             to: Some(format!("ip:{to}")),
+            size,
             ..Question::default()
         };
         Tracer::new(network).ask(&question).unwrap().trace
@@ -204,5 +210,27 @@ fn forwarding_tables_choose_the_far_end_of_a_tunnel() {
         }
         found.sort();
         assert_eq!(found, far, "{entry}");
+    }
+}
+
+#[test]
+fn packets_around_others_are_cut_unless_that_is_forbidden() {
+    let vxlan = |local: u8, remote: u8, df: &str| {
+        format!(
+            "    vxlan id 7 remote 192.0.2.{remote} local 192.0.2.{local} dev eno1 srcport 0 0 dstport 4789 \
+             ttl auto ageing 300 {df}\n"
+        )
+    };
+    let second = tunnelled(2, &vxlan(2, 1, ""), "");
+    for (df, size, expected) in [
+        ("", 1450, "yes: delivered"),
+        ("", 1451, "yes: delivered"),
+        ("df unset ", 1500, "yes: delivered"),
+        ("df set ", 1450, "yes: delivered"),
+        ("df set ", 1451, "no: "),
+    ] {
+        let text = tunnelled(1, &vxlan(1, 2, df), "") + &second;
+        let told = shown(&ping_of(&text, "198.51.100.2", Some(size)));
+        assert!(told[0].starts_with(expected), "{df} {size}: {told:#?}");
     }
 }

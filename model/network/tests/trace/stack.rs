@@ -192,6 +192,11 @@ fn a_sender_may_be_bound_to_a_device() {
         assert!(way[0].starts_with("yes: "), "{oif:?}: {way:#?}");
         assert!(way[1].starts_with(&format!("route - > {route} ")), "{oif:?}: {way:#?}");
     }
+    // Where no route does, the destination is taken to be on its link.
+    let way = two_ways("", "ns:root", "ip:203.0.113.7", Some("eno2"));
+    assert!(way.iter().any(|hop| hop.starts_with("route - > eno2")), "{way:#?}");
+    let way = two_ways("", "ns:root", "ip:203.0.113.7", None);
+    assert!(way[0].starts_with("no: ") && way[0].contains("no-route"), "{way:#?}");
     let way = two_ways(DEFAULTS, "ns:root", "ip:203.0.113.7", Some("eno3"));
     assert_eq!(way, ["error: root on h1 has no device eno3"]);
     let way = two_ways(DEFAULTS, "if:eno1", "ip:203.0.113.7", Some("eno1"));

@@ -89,3 +89,47 @@ fn pings_may_belong_to_one_that_is_tracked() {
     assert!(asked("RELATED", Some("rel")).starts_with("yes"));
     assert!(asked("ESTABLISHED", Some("rel")).starts_with("no: dropped"));
 }
+
+#[test]
+fn what_is_tracked_tells_of_translations_and_flags() {
+    let text = two_on_a_bridge(&port("forwarding"));
+    let asked = |condition: &str, back: &str, flags: &str| {
+        let rule = format!("-A INPUT {condition} -j ACCEPT\n-A INPUT -j DROP\nCOMMIT");
+        let text = text.replace(
+            &format!("root@h1:~# ip netns exec b iptables-save\n{FILTER}"),
+            &format!(
+                "root@h1:~# ip netns exec b conntrack -L\ntcp      6 431999 {flags}src=192.0.2.1 \
+                 dst=192.0.2.2 sport=5000 dport=22 {back} mark=0 use=1\n\
+                 conntrack v1.4.6 (conntrack-tools): 1 flow entries have been shown.\n\
+                 root@h1:~# ip netns exec b iptables-save\n{}",
+                FILTER.replace("COMMIT", &rule)
+            ),
+        );
+        let way = ask(&text, "ns:a", "ns:b", |question| {
+            question.packet =
+                Some("tcp,nw_src=192.0.2.1,nw_dst=192.0.2.2,tp_src=5000,tp_dst=22".to_owned());
+        });
+        !way[0].starts_with("no: dropped nf-drop")
+    };
+    let plain = "src=192.0.2.2 dst=192.0.2.1 sport=22 dport=5000 [ASSURED]";
+    let other_port = "src=192.0.2.2 dst=192.0.2.1 sport=2222 dport=5000 [ASSURED]";
+    let other_source = "src=192.0.2.2 dst=192.0.2.1 sport=22 dport=5001 [ASSURED]";
+    let unreplied = "[UNREPLIED] src=192.0.2.2 dst=192.0.2.1 sport=22 dport=5000";
+    let stands = "ESTABLISHED ";
+    let state = |state: &str| format!("-m conntrack --ctstate {state}");
+    for (condition, back, flags, passes) in [
+        (state("DNAT"), plain, stands, false),
+        (state("DNAT"), other_port, stands, true),
+        (state("DNAT"), other_source, stands, false),
+        (state("SNAT"), plain, stands, false),
+        (state("SNAT"), other_port, stands, false),
+        (state("SNAT"), other_source, stands, true),
+        (state("ESTABLISHED"), plain, stands, true),
+        (state("NEW"), plain, stands, false),
+        (state("NEW"), unreplied, "SYN_SENT ", true),
+        (state("ESTABLISHED"), unreplied, "SYN_SENT ", false),
+        ("-p tcp -m tcp --tcp-flags ACK ACK".to_owned(), plain, stands, true),
+    ] {
+        assert_eq!(asked(&condition, back, flags), passes, "{condition} {back}");
+    }
+}
