@@ -93,13 +93,7 @@ pub(crate) fn is_claimed(run: &Invocation) -> bool {
 /// one.
 pub(crate) fn is_prompt(line: &str) -> bool {
     let line = packing::line(line);
-    let context = prompt::Context {
-        strong_seen: false,
-        in_block: false,
-        after_blank: true,
-        program: "",
-        learned: &[],
-    };
+    let context = prompt::Context::ALONE;
     prompt::find(&line, context).is_some_and(|(_, it)| match it.trust {
         Trust::Strong => !it.command.is_empty(),
         Trust::Weak => prompt::printed_by(&it.command).is_some(),

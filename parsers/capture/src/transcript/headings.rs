@@ -50,13 +50,7 @@ fn is_shared(lines: &[Line<'_>], found: &BTreeMap<usize, String>) -> bool {
 
 /// Whether a line is a prompt that says on which host it is.
 fn names_host(line: &Line<'_>) -> bool {
-    let context = prompt::Context {
-        strong_seen: false,
-        in_block: false,
-        after_blank: true,
-        program: "",
-        learned: &[],
-    };
+    let context = prompt::Context::ALONE;
     line.signs.has(Signs::PROMPT)
         && prompt::find(&line.text, context).is_some_and(|(_, found)| found.host.is_some())
 }

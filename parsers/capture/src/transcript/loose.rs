@@ -40,13 +40,7 @@ const NEAR_LOOP: usize = 8;
 /// line.
 pub(super) fn learn(lines: &[Line<'_>]) -> Vec<String> {
     const MOST: usize = 8;
-    let context = prompt::Context {
-        strong_seen: false,
-        in_block: false,
-        after_blank: true,
-        program: "",
-        learned: &[],
-    };
+    let context = prompt::Context::ALONE;
     let mut learned: Vec<String> = Vec::new();
     for (at, line) in lines.iter().enumerate() {
         if learned.len() >= MOST {

@@ -44,6 +44,12 @@ pub(super) struct Context<'a> {
     pub(super) learned: &'a [String],
 }
 
+impl Context<'static> {
+    /// That of a line of which nothing before is known.
+    pub(super) const ALONE: Self =
+        Self { strong_seen: false, in_block: false, after_blank: true, program: "", learned: &[] };
+}
+
 /// The prompt on a line, and how far it is indented.
 pub(super) fn find<'a>(line: &'a str, context: Context<'_>) -> Option<(usize, Prompt<'a>)> {
     // No prompt is that long, and a line of a gigabyte is not to be searched.
