@@ -60,7 +60,7 @@ fn compare(capture: &Path) -> (usize, Vec<String>) {
     let mut complaints = Vec::new();
     for row in rows {
         let name = name_of(row);
-        let (shown, focused) = draw(&topology, &network, &marks, &name);
+        let [shown, focused, around] = draw(&topology, &network, &marks, &name);
         let mut complain =
             |what: String| complaints.push(format!("{} {name}: {what}", capture.display()));
         // The drawings show all VLANs of a trunk at once.
@@ -75,9 +75,11 @@ fn compare(capture: &Path) -> (usize, Vec<String>) {
                 complain(format!("{by} names {by_drawing:?}, lint --paths {named:?}"));
             }
         }
-        let (by_show, by_graph) = (crossed(&shown), crossed(&focused));
-        if by_show != by_graph {
-            complain(format!("show crosses {by_show:?}, graph {by_graph:?}"));
+        let by_show = crossed(&shown);
+        for by_graph in [crossed(&focused), crossed(&around)] {
+            if by_show != by_graph {
+                complain(format!("show crosses {by_show:?}, graph {by_graph:?}"));
+            }
         }
         if row["whole"] == false && by_show.is_empty() {
             complain("broken, and show crosses nothing".to_owned());
@@ -101,23 +103,26 @@ fn name_of(row: &Value) -> String {
     }
 }
 
-/// What `show` and `graph --focus` draw for a name.
+/// What `show` and `graph --focus` draw for a name, the latter also with what is near.
 fn draw(
     topology: &Topology<'_>,
     network: &Network<'_>,
     marks: &Marks<'_, '_, '_>,
     name: &str,
-) -> (String, String) {
-    let (mut shown, mut focused) = (Vec::new(), Vec::new());
+) -> [String; 3] {
+    let mut shown = Vec::new();
     let found = find::find(topology, name);
     let paint = Terminal::plain().stdout();
     for thing in things::gather(topology, &found) {
         show::path(&mut shown, marks, thing.main, paint).unwrap();
     }
-    let chosen = graph::choose(network, &found, 0);
-    let reach = graph_text::Reach::Wire;
-    graph_text::render(&mut focused, marks, &chosen, reach, paint).unwrap();
-    (String::from_utf8(shown).unwrap(), String::from_utf8(focused).unwrap())
+    let focused = |depth| {
+        let mut drawing = Vec::new();
+        let chosen = graph::choose(network, &found, depth);
+        graph_text::render(&mut drawing, marks, &chosen, paint).unwrap();
+        drawing
+    };
+    [shown, focused(0), focused(3)].map(|drawing| String::from_utf8(drawing).unwrap())
 }
 
 /// How `show` differs from the last hop of a path.

@@ -21,7 +21,7 @@ pub(crate) fn run(args: &Graph, terminal: &Terminal) -> Result<Status> {
     let environment = Environment::default();
     let network = Network::new(&topology, None, &environment);
     let chosen = match &args.focus {
-        None => topology.nodes().map(|(id, _)| id).collect(),
+        None => Chosen::all(&topology),
         Some(name) => {
             let focus = focus(&topology, name)?;
             choose(&network, &focus, args.depth)
@@ -30,18 +30,16 @@ pub(crate) fn run(args: &Graph, terminal: &Terminal) -> Result<Status> {
     let mut out = terminal::out();
     match args.format {
         GraphFormat::Text => {
-            let reach = match args.focus {
-                Some(_) => graph_text::Reach::Wire,
-                None => graph_text::Reach::Switch,
-            };
             let report = lint::run(&topology, lint::rules::ALL, &lint::Settings::default());
             let marks = Marks::new(&network, &report);
             let paint = terminal.stdout();
-            graph_text::render(&mut out, &marks, &chosen, reach, paint)?;
+            graph_text::render(&mut out, &marks, &chosen, paint)?;
         }
-        GraphFormat::Dot => dot::render(&mut out, &drawing::draw(&topology, &chosen))?,
-        GraphFormat::Mermaid => mermaid::render(&mut out, &drawing::draw(&topology, &chosen))?,
-        GraphFormat::Json => graph_json::render(&mut out, &topology, &chosen)?,
+        GraphFormat::Dot => dot::render(&mut out, &drawing::draw(&topology, &chosen.nodes))?,
+        GraphFormat::Mermaid => {
+            mermaid::render(&mut out, &drawing::draw(&topology, &chosen.nodes))?;
+        }
+        GraphFormat::Json => graph_json::render(&mut out, &topology, &chosen.nodes)?,
     }
     out.flush()?;
     Ok(Status::Clean)
@@ -60,28 +58,60 @@ fn focus(topology: &Topology<'_>, name: &str) -> Result<Vec<NodeId>> {
     })
 }
 
+/// What is drawn.
+pub(crate) struct Chosen {
+    /// The nodes.
+    pub(crate) nodes: BTreeSet<NodeId>,
+    /// Those whose own paths are drawn to the wire; without a focus all paths are, to the switch.
+    pub(crate) starts: Option<BTreeSet<NodeId>>,
+}
+
+impl Chosen {
+    fn all(topology: &Topology<'_>) -> Self {
+        Self { nodes: topology.nodes().map(|(id, _)| id).collect(), starts: None }
+    }
+}
+
 /// What is drawn of the things in focus: their paths, what is near to them, and where that is.
-pub(crate) fn choose(network: &Network<'_>, focus: &[NodeId], depth: u32) -> BTreeSet<NodeId> {
+pub(crate) fn choose(network: &Network<'_>, focus: &[NodeId], depth: u32) -> Chosen {
     let mut chosen = on_paths(network, focus);
-    chosen.extend(around(network.topology, focus, depth));
-    with_places(network.topology, chosen)
+    chosen.nodes.extend(around(network.topology, focus, depth));
+    chosen.nodes = with_places(network.topology, chosen.nodes);
+    chosen
 }
 
 /// The nodes on the paths of what is in focus, to the wire and to what hangs on it; an interface
-/// of OVS comes with its port.
-fn on_paths(network: &Network<'_>, start: &[NodeId]) -> BTreeSet<NodeId> {
+/// of OVS comes with its port. Paths start from what hangs on the focus, and from what it holds: the
+/// NICs of a VM, the devices of a namespace or of a host.
+fn on_paths(network: &Network<'_>, focus: &[NodeId]) -> Chosen {
     let mut finder = Paths::new(network);
-    let mut all = BTreeSet::new();
-    for &node in start {
-        // A whole host is no end of a path.
-        if matches!(network.topology.node(node).map(|node| &node.data), Some(NodeData::Host(_))) {
-            continue;
+    let (mut nodes, mut starts) = (BTreeSet::new(), BTreeSet::new());
+    for &node in focus {
+        match network.topology.node(node).map(|node| &node.data) {
+            // A whole host is no end of a path.
+            Some(NodeData::Host(_)) => {
+                let held = network.topology.into(node, EdgeKind::OnHost);
+                starts.extend(held.into_iter().map(|(id, _)| id));
+                continue;
+            }
+            Some(NodeData::Netns(_)) => {
+                let held = network.topology.into(node, EdgeKind::InNamespace);
+                starts.extend(held.into_iter().map(|(id, _)| id));
+            }
+            Some(NodeData::Vm(_)) => {
+                let held = network.topology.into(node, EdgeKind::NicOf);
+                starts.extend(held.into_iter().map(|(id, _)| id));
+            }
+            _ => {}
         }
-        all.insert(node);
-        all.extend(finder.down(node).nodes());
-        all.extend(finder.up(node).nodes());
+        let above = finder.up(node).nodes();
+        starts.insert(node);
+        starts.extend(&above);
+        nodes.insert(node);
+        nodes.extend(finder.down(node).nodes());
+        nodes.extend(above);
     }
-    all
+    Chosen { nodes, starts: Some(starts) }
 }
 
 /// Nodes at most `depth` edges away. Hosts and namespaces are reached but not passed: everything

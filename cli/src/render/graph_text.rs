@@ -1,6 +1,6 @@
 //! The topology as trees: for each VM the path to its switch, for each namespace its devices, for
 //! each OVS bridge its ports.
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use tapline_analysis::lint::paths::{Marks, is_port_of_namespace};
@@ -15,30 +15,21 @@ use super::hops::{Hops, cross_of_start};
 use super::node::{attribute_text, attributes, confidence_mark, facts, name};
 use super::severity_style;
 use super::tree::Tree;
+use crate::commands::graph::Chosen;
 use crate::terminal::{Paint, style};
 
 /// Hops that are drawn of one path.
 const HOPS: usize = 2_000;
 
-/// How far the paths of VMs are drawn.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Reach {
-    /// To the switch: all VMs of a host have the rest in common.
-    Switch,
-    /// To the wire.
-    Wire,
-}
-
 /// Writes the trees of the chosen nodes.
 pub(crate) fn render(
     out: &mut impl Write,
     marks: &Marks<'_, '_, '_>,
-    chosen: &BTreeSet<NodeId>,
-    reach: Reach,
+    chosen: &Chosen,
     paint: Paint,
 ) -> io::Result<()> {
     let network = marks.network();
-    let view = View { network, topology: network.topology, marks, chosen, reach, paint };
+    let view = View { network, topology: network.topology, marks, chosen, paint };
     for (n, tree) in view.hosts().iter().enumerate() {
         if n > 0 {
             writeln!(out)?;
@@ -52,15 +43,14 @@ struct View<'v, 'a, 'r> {
     network: &'v Network<'a>,
     topology: &'a Topology<'a>,
     marks: &'v Marks<'v, 'a, 'r>,
-    chosen: &'v BTreeSet<NodeId>,
-    reach: Reach,
+    chosen: &'v Chosen,
     paint: Paint,
 }
 
 impl<'a> View<'_, 'a, '_> {
     fn nodes(&self) -> impl Iterator<Item = (NodeId, &'a Node<'a>)> {
         let topology = self.topology;
-        self.chosen.iter().filter_map(move |&id| Some((id, topology.node(id)?)))
+        self.chosen.nodes.iter().filter_map(move |&id| Some((id, topology.node(id)?)))
     }
 
     fn hosts(&self) -> Vec<Tree> {
@@ -104,13 +94,22 @@ impl<'a> View<'_, 'a, '_> {
         let nics = self.topology.into(id, EdgeKind::NicOf);
         let below = nics
             .into_iter()
-            .filter(|(nic, _)| self.chosen.contains(nic))
+            .filter(|(nic, _)| self.chosen.nodes.contains(nic))
             .map(|(nic, _)| {
-                let text = self.line(nic, "") + &cross_of_start(self.marks, nic, self.paint);
+                let text = self.line(nic, "");
+                if !self.is_start(nic) {
+                    return Tree::leaf(text);
+                }
+                let text = text + &cross_of_start(self.marks, nic, self.paint);
                 Tree { text, below: self.path(nic) }
             })
             .collect();
         Some(Tree { text: self.line(id, "VM "), below })
+    }
+
+    /// Whether the path from a node is drawn.
+    fn is_start(&self, node: NodeId) -> bool {
+        self.chosen.starts.as_ref().is_none_or(|starts| starts.contains(&node))
     }
 
     /// The path down from a node.
@@ -129,7 +128,7 @@ impl<'a> View<'_, 'a, '_> {
             marks: self.marks,
             paint: self.paint,
             wording: &wording,
-            to_switch: self.reach == Reach::Switch,
+            to_switch: self.chosen.starts.is_none(),
             left: HOPS,
         };
         hops.below(start, &path.hops)
@@ -140,7 +139,8 @@ impl<'a> View<'_, 'a, '_> {
         for &(id, node) in of_host {
             if matches!(node.data, NodeData::Netdev(_)) {
                 let mut tree = self.device(id);
-                if self.reach == Reach::Wire && is_port_of_namespace(self.network, id) {
+                let focused = self.chosen.starts.is_some() && self.is_start(id);
+                if focused && is_port_of_namespace(self.network, id) {
                     tree.text.push_str(&cross_of_start(self.marks, id, self.paint));
                     tree.below = self.path(id);
                 }
@@ -192,7 +192,7 @@ impl<'a> View<'_, 'a, '_> {
         }
         let ports = self.topology.into(id, EdgeKind::OvsPortOf).into_iter();
         let below =
-            ports.filter(|(it, _)| self.chosen.contains(it)).map(|(port, _)| self.port(port));
+            ports.filter(|(it, _)| self.chosen.nodes.contains(it)).map(|(port, _)| self.port(port));
         Some(Tree { text: self.line(id, ""), below: below.collect() })
     }
 
