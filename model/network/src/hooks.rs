@@ -1,4 +1,5 @@
-//! The packet filters of all namespaces: which table was printed where, and what a hook asks.
+//! The packet filters of all namespaces: which table was printed where, and what each hook of the
+//! kernel asks in its order.
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -13,20 +14,21 @@ use tapline_core::span::{Evidence, SourceId};
 use crate::Network;
 use crate::filter::{self, BaseChain, Judgement};
 
-use super::frames::{self, Frames};
-use super::netfilter::Pass;
+pub(crate) mod frames;
+
+use frames::Frames;
 
 /// A table of `iptables` or a chain of `nft` that a hook asks.
-pub(super) struct Step<'a> {
-    pub(super) asked: Asked<'a>,
+pub(crate) struct Step<'a> {
+    pub(crate) asked: Asked<'a>,
     /// The table, or `nft`.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// It translates: only the first packet of a connection is shown to it.
-    pub(super) nat: bool,
+    pub(crate) nat: bool,
     priority: i64,
 }
 
-pub(super) enum Asked<'a> {
+pub(crate) enum Asked<'a> {
     Table(SourceId, &'a NetfilterTable),
     Chain(SourceId, BaseChain<'a>),
     /// No rules: the kernel translates what belongs to a connection without them.
@@ -35,7 +37,7 @@ pub(super) enum Asked<'a> {
 
 impl Asked<'_> {
     /// What it does with a packet.
-    pub(super) fn evaluate(&self, hook: &str, packet: &filter::Packet) -> Option<Judgement> {
+    pub(crate) fn evaluate(&self, hook: &str, packet: &filter::Packet) -> Option<Judgement> {
         match self {
             Self::Table(source, table) => filter::evaluate(*source, table, hook, packet),
             Self::Chain(source, chain) => chain.evaluate(*source, packet),
@@ -57,16 +59,17 @@ fn priority(table: &str, hook: &str) -> i64 {
 
 /// The packet filters of all namespaces.
 #[derive(Debug, Default)]
-pub(super) struct Tables<'a> {
-    pub(super) iptables:
+pub(crate) struct Hooks<'a> {
+    pub(crate) iptables:
         BTreeMap<(HostId, &'a Netns, Family, &'a str), (SourceId, &'a NetfilterTable)>,
-    pub(super) nft: BTreeMap<(HostId, &'a Netns), (SourceId, &'a [NftTable])>,
+    pub(crate) nft: BTreeMap<(HostId, &'a Netns), (SourceId, &'a [NftTable])>,
     /// Chains that see frames.
-    pub(super) frames: BTreeMap<(HostId, &'a Netns), Frames<'a>>,
+    pub(crate) frames: BTreeMap<(HostId, &'a Netns), Frames<'a>>,
 }
 
-impl<'a> Tables<'a> {
-    pub(super) fn new(network: &Network<'a>) -> Self {
+impl<'a> Hooks<'a> {
+    /// Sorts what was captured of them.
+    pub(crate) fn new(network: &Network<'a>) -> Self {
         let mut all = Self { frames: frames::all(network), ..Self::default() };
         for (source, tables) in network.netfilter_texts() {
             for table in tables.iter().filter(|table| table.committed) {
@@ -95,19 +98,19 @@ impl<'a> Tables<'a> {
         all
     }
 
-    pub(super) fn table(
+    pub(crate) fn table(
         &self,
-        pass: &Pass,
+        (host, netns): (HostId, &Netns),
         family: Family,
         name: &str,
     ) -> Option<(SourceId, &'a NetfilterTable)> {
-        self.iptables.get(&(pass.host, &pass.netns, family, name)).copied()
+        self.iptables.get(&(host, netns, family, name)).copied()
     }
 
     /// What a hook asks, in the order in which the kernel does.
-    pub(super) fn steps(
+    pub(crate) fn steps(
         &self,
-        pass: &Pass,
+        (host, netns): (HostId, &Netns),
         family: Family,
         hook: &str,
         names: &'static [&'static str],
@@ -115,12 +118,12 @@ impl<'a> Tables<'a> {
         let mut all: Vec<Step<'_>> = names
             .iter()
             .filter_map(|name| {
-                let (source, table) = self.table(pass, family, name)?;
+                let (source, table) = self.table((host, netns), family, name)?;
                 let asked = Asked::Table(source, table);
                 Some(Step { asked, name, nat: *name == "nat", priority: priority(name, hook) })
             })
             .collect();
-        all.extend(self.chains(pass, family, hook));
+        all.extend(self.chains((host, netns), family, hook));
         if names.contains(&"nat") && all.iter().all(|step| !step.nat) {
             let (name, priority) = ("nat", priority("nat", hook));
             all.push(Step { asked: Asked::Nothing, name, nat: true, priority });
@@ -130,13 +133,13 @@ impl<'a> Tables<'a> {
     }
 
     /// The chains of nft that `iptables` does not print as well.
-    fn chains(&self, pass: &Pass, family: Family, hook: &str) -> Vec<Step<'a>> {
-        let Some(&(source, nft)) = self.nft.get(&(pass.host, &pass.netns)) else {
+    fn chains(&self, (host, netns): (HostId, &Netns), family: Family, hook: &str) -> Vec<Step<'a>> {
+        let Some(&(source, nft)) = self.nft.get(&(host, netns)) else {
             return Vec::new();
         };
         let mut all = Vec::new();
         for base in filter::base_chains(nft, family, &hook.to_ascii_lowercase()) {
-            let printed = self.table(pass, family, &base.table.name.value);
+            let printed = self.table((host, netns), family, &base.table.name.value);
             let again = printed.is_some_and(|(_, table)| {
                 table.chains.iter().any(|chain| chain.name == base.chain.name.value)
             });
@@ -152,19 +155,19 @@ impl<'a> Tables<'a> {
     }
 
     /// Whether a mark that OUTPUT changes makes the kernel route a packet again.
-    pub(super) fn routes_again(&self, pass: &Pass, family: Family) -> bool {
+    pub(crate) fn routes_again(&self, (host, netns): (HostId, &Netns), family: Family) -> bool {
         let mangles = self
-            .table(pass, family, "mangle")
+            .table((host, netns), family, "mangle")
             .is_some_and(|(_, table)| table.rules.iter().any(|rule| rule.chain == "OUTPUT"));
         mangles
             || self
-                .chains(pass, family, "OUTPUT")
+                .chains((host, netns), family, "OUTPUT")
                 .iter()
                 .any(|step| matches!(&step.asked, Asked::Chain(_, chain) if chain.kind == "route"))
     }
 
     /// Every translation of a destination: from what, to what, and where it says so.
-    pub(super) fn destinations(
+    pub(crate) fn destinations(
         &self,
     ) -> impl Iterator<Item = (HostId, &'a Netns, IpAddr, IpAddr, Evidence)> + '_ {
         self.iptables.iter().filter(|(key, _)| key.3 == "nat").flat_map(|(key, (source, table))| {
@@ -184,7 +187,7 @@ impl<'a> Tables<'a> {
     }
 
     /// Every pair of address and MAC that a rule lets a guest send with.
-    pub(super) fn guest_addresses(
+    pub(crate) fn guest_addresses(
         &self,
     ) -> impl Iterator<Item = (HostId, tapline_core::ids::Mac, IpAddr, Evidence)> + '_ {
         self.iptables.iter().filter(|(key, _)| key.3 == "filter").flat_map(

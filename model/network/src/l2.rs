@@ -13,6 +13,7 @@ use crate::defs::DEAD_VLAN;
 use crate::{Item, Network, flows};
 
 mod block;
+mod both_ways;
 mod datapaths;
 mod domain;
 mod exits;
@@ -45,6 +46,8 @@ pub struct BridgePortState {
     pub mcast_flood: Option<(bool, Evidence)>,
     /// The same of broadcast frames.
     pub bcast_flood: Option<(bool, Evidence)>,
+    /// Whether the port takes frames from those MACs alone that the forwarding table has at it.
+    pub locked: Option<(bool, Evidence)>,
 }
 
 /// The VLANs of a port of a Linux bridge that tells VLANs apart.
@@ -189,6 +192,7 @@ impl BridgePortState {
         self.flood = self.flood.or_else(|| option("flood"));
         self.mcast_flood = self.mcast_flood.or_else(|| option("mcast_flood"));
         self.bcast_flood = self.bcast_flood.or_else(|| option("bcast_flood"));
+        self.locked = self.locked.or_else(|| option("locked"));
     }
 
     /// What keeps the port from what a bridge floods, if it is set so (bridge(8), `flood`,
@@ -218,6 +222,14 @@ pub fn access_vlan(port: &OvsPort) -> Option<u16> {
         .as_ref()
         .filter(|_| matches!(mode, "" | "access" | "dot1q-tunnel"))
         .map(|tag| tag.value)
+}
+
+/// The VLAN that an OVS port gives to frames without a tag: that of an access port, or the native one
+/// beside its trunks (ovs-vswitchd.conf.db(5), `vlan_mode`).
+pub fn vlan_of_untagged(port: &OvsPort) -> Option<u16> {
+    let native = port.vlan_mode.as_ref().is_some_and(|mode| mode.value.starts_with("native-"));
+    let native = port.tag.as_ref().filter(|_| native).map(|tag| tag.value);
+    access_vlan(port).or(native)
 }
 
 /// The VLAN that a VLAN device gives to frames.

@@ -10,6 +10,7 @@ pub mod environment;
 pub mod filter;
 pub mod flow;
 pub mod flows;
+mod hooks;
 mod item;
 pub mod l2;
 pub mod l3;

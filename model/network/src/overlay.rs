@@ -10,6 +10,9 @@ use crate::l2::{Block, Why};
 use crate::l3::{Decision, Devices, Outcome, Query};
 use crate::{Answer, Item, Network};
 
+pub(crate) mod far;
+pub mod filter;
+
 /// What the routing of the host decides for packets of a tunnel. `None` for a tunnel whose far end
 /// is not fixed.
 pub fn route<'a>(

@@ -8,6 +8,7 @@
 //! A node is expanded once for each state of a frame; a second arrival is marked. Size and depth
 //! are bounded.
 mod frame;
+mod stops;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -189,7 +190,6 @@ impl<'t, 'a> Paths<'t, 'a> {
         }
         let doubtful = towards == Towards::Wire && self.is_open(at, frame, &steps);
         let mut left_out = Vec::new();
-        let is_down = towards == Towards::Wire;
         for step in steps {
             let (node, edge, _) = step;
             if Some(node) == from {
@@ -204,27 +204,10 @@ impl<'t, 'a> Paths<'t, 'a> {
                 return hops;
             }
             let next_frame = self.frame_at((from, at, node), towards, frame);
-            let between = from.and_then(|from| {
-                self.network.blocked_between_in(from, node, frame.vlan.filter(|_| is_down))
-            });
-            let protected = frame
-                .entry
-                .and_then(|entry| self.network.switch_ports().blocked_between(entry, node));
-            let stopped = between
-                .or(protected)
-                .or_else(|| self.refused_by_bridge(at, node, frame.vlan.filter(|_| is_down)))
-                .or_else(|| self.not_sent_by(at, node, frame.vlan.filter(|_| is_down)))
-                .or_else(|| self.misses_exit(node, towards, next_frame))
-                .or_else(|| self.refused_by_access(at, frame, next_frame).filter(|_| is_down))
-                .or_else(|| self.dropped(node, next_frame));
-            let is_end = stopped.as_ref().is_some_and(|block| block.why == Why::Dropped);
-            let passes = match stopped {
-                Some(block) => Answer::Known(Some(block)),
-                None => match (self.network.forwarding(node), self.asks_for_vlans(at, node)) {
-                    (Answer::Known(None), Some(need)) => Answer::Unknown(vec![need]),
-                    (known, _) => known,
-                },
-            };
+            let passes = self.passes((from, at, node), towards, frame, next_frame);
+            let is_dropped =
+                matches!(&passes, Answer::Known(Some(block)) if block.why == Why::Dropped);
+            let is_end = is_dropped || self.asks_controller(node, next_frame).is_some();
             let (next, again) = if is_end {
                 (Vec::new(), false)
             } else {
@@ -276,7 +259,7 @@ impl<'t, 'a> Paths<'t, 'a> {
                 self.cut = true;
                 return;
             }
-            let passes = self.network.forwarding(node);
+            let passes = self.network.passes_both_ways(node);
             let vlan = self.own_vlan(node);
             let frame = Frame { vlan, entry: None, ..frame };
             let (next, again) = self.expand((at, node), towards, frame, depth);

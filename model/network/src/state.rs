@@ -13,14 +13,16 @@ use tapline_core::records::{
     Batch, bridge, libvirt, neigh, netfilter, nft, openflow, ovs, route, socket, sysctl,
 };
 use tapline_core::span::SourceId;
-use tapline_topology::Topology;
+use tapline_topology::{NodeId, Topology};
 
 use crate::Network;
 use crate::flows::{Flows, Switches};
-use crate::l2::{BridgePorts, Datapaths, Exits, Programs, SpanningTrees, SwitchPorts};
+use crate::hooks::Hooks;
+use crate::l2::{Block, BridgePorts, Datapaths, Exits, Programs, SpanningTrees, SwitchPorts};
 use crate::mesh::Mesh;
 use crate::netfilter::Filters;
 use crate::nics::Nics;
+use crate::overlay;
 use crate::ovn::Ovn;
 use crate::ovs_switches::OvsSwitches;
 use crate::segment::Segments;
@@ -49,6 +51,8 @@ pub(crate) struct State<'a> {
     flows: OnceLock<Flows<'a>>,
     switches: OnceLock<Switches<'a>>,
     filters: OnceLock<Filters<'a>>,
+    hooks: OnceLock<Hooks<'a>>,
+    stopped_tunnels: OnceLock<BTreeMap<NodeId, Block>>,
     segments: OnceLock<Segments>,
     local_vlans: OnceLock<BTreeMap<HostId, LocalVlans<'a>>>,
     no_vlans: LocalVlans<'a>,
@@ -196,6 +200,16 @@ impl<'a> Network<'a> {
     /// The IPv4 tables of all namespaces.
     pub fn filters(&self) -> &Filters<'a> {
         self.state.filters.get_or_init(|| Filters::new(self))
+    }
+
+    /// What each hook of the kernel asks, in all namespaces.
+    pub(crate) fn hooks(&self) -> &Hooks<'a> {
+        self.state.hooks.get_or_init(|| Hooks::new(self))
+    }
+
+    /// The tunnels whose packets a filter of their own host stops.
+    pub(crate) fn stopped_tunnels(&self) -> &BTreeMap<NodeId, Block> {
+        self.state.stopped_tunnels.get_or_init(|| overlay::filter::stopped(self))
     }
 
     /// Which devices share an Ethernet segment.

@@ -36,7 +36,6 @@ mod stack;
 mod switch;
 mod switch_out;
 mod switch_words;
-mod tables;
 mod tree;
 mod tunnel;
 mod verify;
@@ -69,8 +68,6 @@ pub use tree::{
 pub use verify::{Compared, Verification};
 pub use without::Without;
 pub use words::{Certainty, Outcome, Reason};
-
-use tables::Tables;
 
 /// Hops of one way.
 const MOST_HOPS: u32 = 64;
@@ -165,7 +162,6 @@ pub fn trace(network: &Network<'_>, query: &Query) -> Trace {
 #[derive(Debug)]
 pub struct Tracer<'n, 'a> {
     network: &'n Network<'a>,
-    tables: OnceLock<Tables<'a>>,
     guests: OnceLock<guest::Guests>,
     responders: OnceLock<guest::Responders>,
 }
@@ -173,21 +169,12 @@ pub struct Tracer<'n, 'a> {
 impl<'n, 'a> Tracer<'n, 'a> {
     /// Over this network.
     pub fn new(network: &'n Network<'a>) -> Self {
-        Self {
-            network,
-            tables: OnceLock::new(),
-            guests: OnceLock::new(),
-            responders: OnceLock::new(),
-        }
+        Self { network, guests: OnceLock::new(), responders: OnceLock::new() }
     }
 
     /// The network.
     pub fn network(&self) -> &'n Network<'a> {
         self.network
-    }
-
-    fn tables(&self) -> &Tables<'a> {
-        self.tables.get_or_init(|| Tables::new(self.network))
     }
 
     /// Follows a packet.

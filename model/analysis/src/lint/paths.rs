@@ -168,7 +168,7 @@ fn follow(
     };
     walk.index(&tree.hops);
     walk.path.wires = walk.wires(&tree.hops).into_iter().collect();
-    let start_block = network.forwarding(start).known().flatten();
+    let start_block = network.passes_both_ways(start).known().flatten();
     match start_block.filter(|_| broken_by.is_none()) {
         Some(Block { why, .. }) => {
             let (state, why) = (State::Broken, Some(why));
@@ -400,7 +400,7 @@ impl<'h> Walk<'_, 'h, '_> {
         // The far end of a tunnel is shown with its interface, and so is a port behind the switch.
         let is_part = self.network.tunnel(node).is_some()
             || self.behind_switch && self.network.ovs_port(node).is_some();
-        if !is_part || state == State::Broken {
+        if !is_part || state != State::Whole {
             let (ports, broken_ports) = std::mem::take(&mut self.beside);
             let (beside, broken_beside) = (beside.max(ports), broken_beside.max(broken_ports));
             self.path.steps.push(Step { node, state, beside, broken_beside, why });

@@ -62,6 +62,17 @@ pub enum Why {
     NoPeer(Name),
     /// A tunnel that knows nobody to send to.
     NoFarEnd,
+    /// The host at the far end has no device that hears the VNI.
+    NotTaken {
+        /// The VNI.
+        vni: u32,
+        /// The far end.
+        by: IpAddr,
+    },
+    /// The packet filter stops whatever passes this hook here.
+    Filtered(Name),
+    /// The port takes frames of known MACs alone, and who sends them is none of these.
+    Locked,
     /// The bridge tells VLANs apart, and the port is in none.
     NoVlan,
     /// The bridge tells VLANs apart, and the VLAN of the frames, 0 for none, is not one of the port.
@@ -88,6 +99,9 @@ impl fmt::Display for Why {
             Self::NoBridge => f.write_str("in no bridge"),
             Self::NoPeer(peer) => write!(f, "without its peer {peer}"),
             Self::NoFarEnd => f.write_str("no far end"),
+            Self::NotTaken { vni, by } => write!(f, "nobody at {by} takes VNI {vni}"),
+            Self::Filtered(hook) => write!(f, "dropped at {hook} of the packet filter"),
+            Self::Locked => f.write_str("locked for this MAC"),
             Self::NoVlan => f.write_str("in no VLAN"),
             Self::Vlan(0) => f.write_str("does not carry frames without a tag"),
             Self::Vlan(vlan) => write!(f, "does not carry VLAN {vlan}"),

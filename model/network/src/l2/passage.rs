@@ -34,6 +34,8 @@ pub(crate) struct Passage {
     pub(crate) normal: bool,
     /// The VLAN that it is in then, where it is one.
     pub(crate) vlan: Option<u16>,
+    /// Nothing goes on but to the controller, of which it is not known what it does with a packet.
+    pub(crate) controller: bool,
     /// The flow that decides first, or the heading of a dump in which none matches.
     pub(crate) evidence: Evidence,
 }
@@ -41,7 +43,7 @@ pub(crate) struct Passage {
 impl Passage {
     /// Whether the flows drop all of it.
     pub(crate) fn is_drop(&self) -> bool {
-        self.outputs.is_empty() && !self.normal
+        self.outputs.is_empty() && !self.normal && !self.controller
     }
 }
 
@@ -55,11 +57,12 @@ pub(crate) fn passage(
     let tables = switch.tables.as_ref()?;
     let number = *switch.numbers.get(&arriving.interface)?;
     let paths = tables.run(&frame(number, arriving), LIMITS);
-    let (mut decides, mut to_controller) = (None, false);
+    let (mut decides, mut drops) = (None, None);
     let mut passage = Passage {
         outputs: BTreeMap::new(),
         normal: false,
         vlan: None,
+        controller: false,
         evidence: flows::first_line(network, switch.source?),
     };
     for path in &paths {
@@ -67,8 +70,12 @@ pub(crate) fn passage(
             return None;
         }
         let last = path.steps.iter().rev().find_map(|step| step.flow);
-        decides = decides.or_else(|| switch.line(last?));
+        let mut goes_on = false;
         for effect in &path.effects {
+            if is_no_data(&effect.packet) {
+                continue;
+            }
+            goes_on = true;
             let vlan = effect.packet.vlan();
             match &effect.sink {
                 Sink::Port(number) => {
@@ -84,19 +91,26 @@ pub(crate) fn passage(
                     passage.vlan = before.filter(|before| Some(*before) == vlan);
                     passage.normal = true;
                 }
-                Sink::Controller => to_controller = true,
+                Sink::Controller => passage.controller = true,
                 Sink::Named(_) | Sink::Unknown(_) => return None,
             }
         }
+        let first = if goes_on { &mut decides } else { &mut drops };
+        *first = first.or_else(|| switch.line(last?));
     }
-    // What the controller does with a packet is not known.
-    if to_controller && passage.is_drop() {
-        return None;
-    }
+    passage.controller &= passage.outputs.is_empty() && !passage.normal;
+    let decides = if passage.is_drop() { drops.or(decides) } else { decides.or(drops) };
     if let Some(decides) = decides {
         passage.evidence = decides;
     }
     Some(passage)
+}
+
+/// Whether a packet only helps others to find their way: who lets nothing else pass carries nothing.
+fn is_no_data(packet: &FlowPacket) -> bool {
+    const HELPERS: [u128; 3] = [0x0806, 0x8035, 0x88cc];
+    let kind = packet.get(OfField::EthType);
+    kind.known & 0xffff == 0xffff && HELPERS.contains(&kind.value)
 }
 
 fn frame(number: u32, arriving: Arriving) -> FlowPacket {

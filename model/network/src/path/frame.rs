@@ -1,16 +1,14 @@
-//! Frames on their way to the wire: in which VLAN they are, whether a bridge takes them and passes
-//! them on, and what flows of Open vSwitch do with them.
+//! Frames on their way to the wire: in which VLAN they are, which ports of a bridge they go to, and
+//! what flows of Open vSwitch do with them.
 use std::collections::BTreeMap;
 
 use tapline_core::ids::Mac;
-use tapline_core::need::Need;
 use tapline_topology::graph::{OvsBridge, OvsPort};
 use tapline_topology::{EdgeKind, NodeId};
 
 use super::{Frame, Paths};
 use crate::Item;
-use crate::defs::DEAD_VLAN;
-use crate::l2::{self, Arriving, Block, Passage, Why};
+use crate::l2::{self, Arriving, Passage};
 use crate::steps::{Step, Towards};
 
 impl<'t, 'a> Paths<'t, 'a> {
@@ -69,63 +67,6 @@ impl<'t, 'a> Paths<'t, 'a> {
         }
     }
 
-    /// What stops a frame on the integration bridge: the bridge that carries its VLAN is not joined
-    /// with it.
-    pub(super) fn misses_exit(
-        &self,
-        node: NodeId,
-        towards: Towards,
-        frame: Frame,
-    ) -> Option<Block> {
-        let bridge = self.network.ovs_bridge(node).filter(|_| towards == Towards::Wire)?;
-        if !self.network.is_integration(node) || self.exits_of_datapath(frame).is_some() {
-            return None;
-        }
-        let lost = self.network.exits().ways(bridge.host, frame.vlan?).missed()?;
-        let name = self.network.topology.node(lost.bridge)?.name.clone();
-        Some(Block { why: Why::NotJoined(name), evidence: lost.evidence })
-    }
-
-    /// What keeps a frame from leaving a bridge by a port that leads to the wire: no flow sends to the
-    /// port, or it carries other VLANs.
-    pub(super) fn left_out(
-        &self,
-        at: NodeId,
-        node: NodeId,
-        towards: Towards,
-        frame: Frame,
-    ) -> Option<Block> {
-        let (bridge, port) = (self.network.ovs_bridge(at)?, self.network.ovs_port(node)?);
-        if towards == Towards::Guests {
-            return None;
-        }
-        if let Some(passage) = self.passage(frame) {
-            if !passage.normal {
-                return Some(Block { why: Why::NoFlow, evidence: passage.evidence });
-            }
-        } else if let Some(program) = self.network.programs().of(at)
-            && !self.interfaces(node).any(|interface| program.outputs.contains(&interface))
-        {
-            return Some(Block { why: Why::NoFlow, evidence: program.evidence });
-        }
-        let Some(vlan) = frame.vlan else {
-            let entry = self.network.ovs_port(frame.entry?)?;
-            let trunk =
-                entry.data.trunks.first().filter(|_| !self.have_common_vlan(frame, port))?;
-            return Some(Block { why: Why::Vlan(trunk.value), evidence: trunk.evidence });
-        };
-        let exits = self.network.exits();
-        let mut of_port = self.interfaces(node).filter_map(|id| exits.at(bridge.host, id));
-        let other = |exit| !exits.of(bridge.host, vlan).contains(&exit);
-        let is_other = self.network.is_integration(at) && of_port.next().is_some_and(other);
-        if self.exits_of_datapath(frame).is_some() || is_other || l2::carries(port.data, vlan) {
-            return None;
-        }
-        let tag = port.data.tag.as_ref().map(|tag| tag.evidence);
-        let evidence = tag.or_else(|| port.data.trunks.first().map(|trunk| trunk.evidence))?;
-        Some(Block { why: Why::Vlan(vlan), evidence })
-    }
-
     /// What is known of the frame once it is at `node`.
     pub(super) fn frame_at(
         &mut self,
@@ -175,13 +116,20 @@ impl<'t, 'a> Paths<'t, 'a> {
         // What the host itself sends has no tag, unless a VLAN device gave it one; an access port
         // takes nothing else.
         let own = !integration && port.name() == bridge.name();
+        let interface = from.filter(|from| network.ovs_interface(*from).is_some());
+        let interface = interface.or_else(|| self.interfaces(port.id).next());
+        // Of a guest that may tag its frames, those without a tag are followed.
+        let is_of_guest = frame.vlan.is_none_or(|vlan| vlan == 0)
+            && interface
+                .and_then(|id| network.ovs_interface(id))
+                .is_some_and(|interface| interface.kind != "patch");
+        let given = l2::vlan_of_untagged(port.data).filter(|_| is_of_guest);
+        let access = access.or(given);
         // What a port of OVN tags is dropped.
         let is_untagged = own
             || access.is_some()
             || network.datapaths().exits_of(port.id).is_some_and(|exits| !exits.is_empty());
         let wire = frame.vlan.or(is_untagged.then_some(0));
-        let interface = from.filter(|from| network.ovs_interface(*from).is_some());
-        let interface = interface.or_else(|| self.interfaces(port.id).next());
         let passage = interface.and_then(|interface| {
             let arriving = Arriving { interface, vlan: wire, from: self.sender };
             self.ask(bridge, arriving)
@@ -209,7 +157,7 @@ impl<'t, 'a> Paths<'t, 'a> {
     }
 
     /// Whether a device is a port of a Linux bridge.
-    fn is_bridged(&self, port: NodeId, bridge: NodeId) -> bool {
+    pub(super) fn is_bridged(&self, port: NodeId, bridge: NodeId) -> bool {
         self.network.master(port).is_some_and(|master| master.id == bridge)
     }
 
@@ -251,31 +199,12 @@ impl<'t, 'a> Paths<'t, 'a> {
         at
     }
 
-    fn passage(&self, frame: Frame) -> Option<&Passage> {
+    pub(super) fn passage(&self, frame: Frame) -> Option<&Passage> {
         self.passages.get(frame.passage?)
     }
 
-    /// Whether the flows of a bridge drop whatever comes in as a frame does, or NORMAL does since the
-    /// port is not in its VLAN.
-    pub(super) fn dropped(&self, node: NodeId, frame: Frame) -> Option<Block> {
-        self.network.ovs_bridge(node)?;
-        let passage = self.passage(frame);
-        if let Some(passage) = passage.filter(|passage| passage.is_drop()) {
-            return Some(Block { why: Why::Dropped, evidence: passage.evidence });
-        }
-        let is_normal = match passage {
-            Some(passage) => passage.outputs.is_empty(),
-            None => self.network.is_plain(node),
-        };
-        let vlan = frame.vlan.filter(|vlan| is_normal && *vlan != DEAD_VLAN)?;
-        let port =
-            self.network.ovs_port(frame.entry?).filter(|port| !l2::carries(port.data, vlan))?;
-        let evidence = port.data.trunks.first()?.evidence;
-        Some(Block { why: Why::Vlan(vlan), evidence })
-    }
-
     /// Whether two trunks of an OVS bridge have a VLAN in common.
-    fn have_common_vlan(&self, frame: Frame, port: Item<'a, OvsPort>) -> bool {
+    pub(super) fn have_common_vlan(&self, frame: Frame, port: Item<'a, OvsPort>) -> bool {
         let Some(entry) = frame.entry.and_then(|entry| self.network.ovs_port(entry)) else {
             return true;
         };
@@ -283,86 +212,11 @@ impl<'t, 'a> Paths<'t, 'a> {
             || entry.data.trunks.iter().any(|trunk| l2::carries(port.data, trunk.value))
     }
 
-    /// Whether an access port of OVS drops a frame since it has a tag (`input_vid_is_valid`,
-    /// ofproto/ofproto-dpif-xlate.c).
-    pub(super) fn refused_by_access(&self, at: NodeId, frame: Frame, next: Frame) -> Option<Block> {
-        let port = self.network.ovs_port(at)?;
-        let tunnels_tags =
-            port.data.vlan_mode.as_ref().is_some_and(|mode| mode.value == "dot1q-tunnel");
-        l2::access_vlan(port.data).filter(|_| !tunnels_tags)?;
-        let vlan = frame.vlan.filter(|vlan| *vlan != 0)?;
-        let is_normal = match self.passage(next) {
-            Some(passage) => passage.normal && passage.outputs.is_empty(),
-            None => {
-                let bridge = next.entry.and_then(|entry| self.bridge_of(entry))?;
-                self.network.is_plain(bridge)
-            }
-        };
-        let evidence = port.data.tag.as_ref()?.evidence;
-        is_normal.then_some(Block { why: Why::Vlan(vlan), evidence })
-    }
-
-    fn bridge_of(&self, port: NodeId) -> Option<NodeId> {
-        let bridges = self.network.topology.out(port, EdgeKind::OvsPortOf);
-        bridges.first().map(|(bridge, _)| *bridge)
-    }
-
-    /// The command that tells whether a Linux bridge takes a frame, where it tells VLANs apart and
-    /// those of the port were not captured.
-    pub(super) fn asks_for_vlans(&self, at: NodeId, node: NodeId) -> Option<Need> {
-        let network = self.network;
-        let (bridge, port) = if self.is_bridged(at, node) {
-            (node, at)
-        } else if self.is_bridged(node, at) {
-            (at, node)
-        } else {
-            return None;
-        };
-        let bridge = network.netdev(bridge).filter(|bridge| network.filters_vlans(*bridge))?;
-        let is_open = network.bridge_ports().vlans(port).is_none();
-        is_open.then(|| Need::command("bridge vlan show").within(bridge.netns()))
-    }
-
-    /// What keeps a Linux bridge that tells VLANs apart from taking a frame: the port, or the bridge
-    /// itself for a VLAN device on it, is not in the VLAN of the tag, or has none for frames without.
-    pub(super) fn refused_by_bridge(
-        &self,
-        at: NodeId,
-        node: NodeId,
-        tag: Option<u16>,
-    ) -> Option<Block> {
-        let network = self.network;
-        let bridge = network.netdev(node).filter(|bridge| network.filters_vlans(*bridge))?;
-        let is_port = network.master(at).is_some_and(|master| master.id == bridge.id);
-        let above = network.netdev(at).and_then(l2::vlan_of);
-        let (port, tag) = match (is_port, above) {
-            (true, _) => (at, tag?),
-            (false, above) => (node, above?),
-        };
-        let vlans = network.bridge_ports().vlans(port)?;
-        let evidence = vlans.evidence?;
-        let takes = match tag {
-            0 => vlans.pvid.is_some(),
-            vlan => vlans.contains(vlan),
-        };
-        (!takes).then_some(Block { why: Why::Vlan(tag), evidence })
-    }
-
     /// The VLAN of what a Linux bridge that tells VLANs apart sends itself.
     pub(super) fn own_vlan(&self, bridge: NodeId) -> Option<u16> {
         let item = self.network.netdev(bridge)?;
         let vlans = self.network.bridge_ports().vlans(bridge)?;
         vlans.pvid.filter(|_| self.network.filters_vlans(item))
-    }
-
-    /// What keeps a Linux bridge that tells VLANs apart from sending a frame of a VLAN by a port.
-    pub(super) fn not_sent_by(&self, at: NodeId, node: NodeId, vlan: Option<u16>) -> Option<Block> {
-        let network = self.network;
-        let bridge = network.netdev(at).filter(|bridge| network.filters_vlans(*bridge))?;
-        let vlan = vlan.filter(|vlan| *vlan != 0 && self.is_bridged(node, bridge.id))?;
-        let vlans = network.bridge_ports().vlans(node)?;
-        let evidence = vlans.evidence?;
-        (!vlans.contains(vlan)).then_some(Block { why: Why::Vlan(vlan), evidence })
     }
 
     /// The VLAN on the wire of a frame that leaves a bridge by a port, 0 without a tag.

@@ -8,10 +8,10 @@ use tapline_topology::{NodeId, Topic};
 use crate::{Answer, Item};
 
 use super::device::{line, mac_of};
-use super::frames::Hook;
 use super::netfilter::{Bridged, Pass};
 use super::packet::{IPV4, IPV6};
 use super::{At, Certainty, Hop, Kind, Outcome, Packet, Reason, Walk, Way};
+use crate::hooks::frames::Hook;
 
 type Device<'a> = Item<'a, Netdev<'a>>;
 

@@ -7,9 +7,9 @@ use tapline_topology::{EdgeKind, NodeId, Topic, names};
 use crate::l2::Why;
 use crate::{Item, l3};
 
-use super::frames::Hook;
 use super::netfilter::{Pass, Stage};
 use super::{At, Certainty, Hop, Kind, Outcome, Reason, Walk, Way};
+use crate::hooks::frames::Hook;
 
 /// The public word for what keeps frames from passing.
 pub(super) fn reason(why: &Why) -> Reason {
@@ -22,9 +22,11 @@ pub(super) fn reason(why: &Why) -> Reason {
         Why::SpanningTree(_) => Reason::StpBlocking,
         Why::NoAnswer(_) => Reason::NeighFailed,
         Why::NoFarEnd => Reason::TunnelNoRoute,
-        Why::Isolated | Why::NoBridge => Reason::L2DeadEnd,
+        Why::NotTaken { .. } => Reason::VniUnknownAtPeer,
+        Why::Isolated | Why::NoBridge | Why::Locked => Reason::L2DeadEnd,
         Why::DeadVlan => Reason::DeadVlan,
         Why::Error | Why::NoPort => Reason::OfOutputNonexistent,
+        Why::Filtered(_) => Reason::NfDrop,
         Why::Vlan(_) | Why::NoVlan => Reason::BridgeVlanNotMember,
     }
 }

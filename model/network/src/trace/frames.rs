@@ -1,141 +1,17 @@
-//! Chains of nft that see frames: of the family `bridge` at the hooks of a bridge, of `netdev` (and
-//! `inet`) at the ingress and egress of devices (net/bridge/br_input.c, br_forward.c;
-//! `nf_ingress` and `nf_hook_egress` of net/core/dev.c; nft(8), address families).
+//! What chains of nft that see frames do with one (`hooks/frames.rs` says which they are).
 //!
 //! A frame that is no packet of IP meets no condition on one, but what nft makes of such a condition
 //! depends on the rule: it is left open. So is the state of a connection, which a bridge tracks only
 //! where a rule asks for it.
-use tapline_core::capture::HostId;
-use tapline_core::ids::Netns;
 use tapline_core::records::nft::NftTable;
-use tapline_core::span::SourceId;
 use tapline_topology::NodeId;
 
-use crate::Network;
-use crate::filter::{self, BaseChain, Device as Seen, Mark};
+use crate::filter::{self, Device as Seen, Mark};
+use crate::hooks::frames::{FrameChain, Hook};
 
 use super::device::Device;
 use super::packet::{IPV4, IPV6};
 use super::{Doubt, Hop, Kind, Outcome, Packet, Place, Reason, Walk, Way, judge};
-
-/// A hook that frames pass.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Hook {
-    /// A bridge takes a frame from a port.
-    Prerouting,
-    /// It goes up into the host.
-    Input,
-    /// It goes from port to port.
-    Forward,
-    /// It comes from the host.
-    Output,
-    /// It leaves by a port.
-    Postrouting,
-    /// A device receives a frame.
-    Ingress,
-    /// A device sends a frame.
-    Egress,
-}
-
-impl Hook {
-    /// The word of nft.
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Prerouting => "prerouting",
-            Self::Input => "input",
-            Self::Forward => "forward",
-            Self::Output => "output",
-            Self::Postrouting => "postrouting",
-            Self::Ingress => "ingress",
-            Self::Egress => "egress",
-        }
-    }
-
-    fn is_of_device(self) -> bool {
-        matches!(self, Self::Ingress | Self::Egress)
-    }
-}
-
-/// What was captured of the chains that see frames in one namespace.
-#[derive(Debug, Default)]
-pub(super) struct Frames<'a> {
-    /// Chains, and whether the text that has them is whole.
-    chains: Vec<(SourceId, BaseChain<'a>, bool)>,
-    /// All of them were captured.
-    pub(super) whole: bool,
-}
-
-/// The chains of all namespaces that see frames.
-pub(super) fn all<'a>(
-    network: &Network<'a>,
-) -> std::collections::BTreeMap<(HostId, &'a Netns), Frames<'a>> {
-    let mut all = std::collections::BTreeMap::new();
-    // A whole ruleset speaks for itself; parts of one count where there is none.
-    for only_whole in [true, false] {
-        for (source, tables) in network.nft_texts() {
-            let asked = source.command.args().iter().any(|word| word == "ruleset");
-            let complete = network.topology.snapshot.completeness(source.id).is_complete();
-            let whole = asked && complete;
-            let frames: &mut Frames<'a> = all.entry((source.host, &source.netns)).or_default();
-            if whole != only_whole || frames.whole {
-                continue;
-            }
-            frames.whole = whole;
-            let chains = tables.iter().filter(|table| !is_dormant(table)).flat_map(chains_of);
-            frames.chains.extend(chains.map(|base| (source.id, base, complete)));
-        }
-    }
-    for frames in all.values_mut() {
-        frames.chains.sort_by_key(|(_, base, _)| priority(base));
-    }
-    all
-}
-
-fn is_dormant(table: &NftTable) -> bool {
-    table.other.iter().any(|word| word.value.contains("dormant"))
-}
-
-fn chains_of(table: &NftTable) -> impl Iterator<Item = BaseChain<'_>> {
-    table.chains.iter().filter_map(move |chain| {
-        let of_device =
-            chain.hook.as_ref().is_some_and(|hook| matches!(&*hook.value, "ingress" | "egress"));
-        let here = match table.family.as_str() {
-            "bridge" => !of_device,
-            "netdev" | "inet" => of_device,
-            _ => false,
-        };
-        let kind = chain.kind.as_deref().filter(|_| here)?;
-        Some(BaseChain { table, chain, kind, priority: 0 })
-    })
-}
-
-/// The order of chains at a hook; names are those of the family `bridge`
-/// (`enum nf_br_hook_priorities`).
-fn priority(base: &BaseChain<'_>) -> i64 {
-    let Some(shown) = &base.chain.priority else { return 0 };
-    let mut words = shown.value.split_whitespace();
-    let bridge = base.table.family == "bridge";
-    let first = match words.next().unwrap_or_default() {
-        "dstnat" => -300,
-        "filter" if bridge => -200,
-        "out" => 100,
-        "srcnat" => 300,
-        other => other.parse().unwrap_or(0),
-    };
-    let sign = if words.next() == Some("-") { -1 } else { 1 };
-    let offset: i64 = words.next().and_then(|shown| shown.parse().ok()).unwrap_or(0);
-    first + sign * offset
-}
-
-/// Whether a chain is asked about a device: it names those that it is about, some of them by the
-/// start of their names.
-fn is_about(base: &BaseChain<'_>, device: &str) -> bool {
-    let Some(named) = &base.chain.device else { return true };
-    named.value.split([',', ' ', '{', '}']).any(|name| {
-        let name = name.trim_matches('"');
-        name == device || name.strip_suffix('*').is_some_and(|start| device.starts_with(start))
-    })
-}
 
 impl<'a> Walk<'_, '_, 'a> {
     /// Passes the chains of a hook; `false` where they end the way. Where it is not known whether
@@ -147,18 +23,13 @@ impl<'a> Walk<'_, '_, 'a> {
         hook: Hook,
         (from, to): (Option<NodeId>, Option<NodeId>),
     ) -> bool {
-        let tracer = self.tracer;
-        let frames = tracer.tables().frames.get(&(owner.host, owner.netns()));
+        let network = self.network;
+        let frames = network.hooks().frames.get(&(owner.host, owner.netns()));
         if !hook.is_of_device() {
             Self::assume_no_frames(way, frames.is_some_and(|frames| frames.whole));
         }
         let Some(frames) = frames else { return true };
-        for (source, base, complete) in &frames.chains {
-            let here = base.chain.hook.as_ref().is_some_and(|at| at.value == hook.as_str());
-            let here = here && hook.is_of_device() == (base.table.family != "bridge");
-            if !here || hook.is_of_device() && !is_about(base, owner.name()) {
-                continue;
-            }
+        for FrameChain { source, base, complete } in frames.at(hook, owner.name()) {
             let seen = self.seen_frame(&way.packet, base.table, (from, to));
             let Some(judgement) = base.evaluate(*source, &seen) else { continue };
             self.met.extend(judgement.met.iter().copied());

@@ -13,8 +13,8 @@ use crate::filter::{self, Device, Mark};
 use crate::{Item, l3};
 
 use super::conntrack::Tracked;
-use super::tables::Asked;
 use super::{At, Packet, Place, Reason, Tuple, Walk, Way};
+use crate::hooks::Asked;
 
 /// Where a packet is in the stack of a namespace.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -191,7 +191,7 @@ impl Walk<'_, '_, '_> {
             let needs = self.network.missing(pass.host, &pass.netns, &[Topic::Netfilter]);
             self.may_stop(&mut way, place, Reason::NotCaptured, needs);
         }
-        let steps = self.tracer.tables().steps(&pass, family, hook, tables);
+        let steps = self.network.hooks().steps((pass.host, &pass.netns), family, hook, tables);
         while let Some(step) = steps.get(pass.table) {
             pass.table += 1;
             if step.nat && !self.translates(&mut way, &pass) {
@@ -259,19 +259,19 @@ impl Walk<'_, '_, '_> {
     /// `route`.
     fn is_marked(&self, way: &Way, pass: &Pass) -> bool {
         pass.routed_mark.is_some_and(|mark| mark != way.packet.mark())
-            && self.tracer.tables().routes_again(pass, way.packet.family())
+            && self.network.hooks().routes_again((pass.host, &pass.netns), way.packet.family())
     }
 
     /// Whether all that filters packets in a namespace was captured.
     fn is_filter_known(&self, pass: &Pass, family: Family) -> bool {
         let network = self.network;
-        if self.tracer.tables().nft.contains_key(&(pass.host, &pass.netns)) {
+        if self.network.hooks().nft.contains_key(&(pass.host, &pass.netns)) {
             return true;
         }
-        let tables = self.tracer.tables();
+        let tables = self.network.hooks();
         let listed = ["raw", "mangle", "nat", "filter"]
             .iter()
-            .all(|name| tables.table(pass, family, name).is_some());
+            .all(|name| tables.table((pass.host, &pass.netns), family, name).is_some());
         if listed {
             return true;
         }
@@ -348,7 +348,7 @@ impl Walk<'_, '_, '_> {
 
     /// Where iptables was captured and nft was not, rules of nft may stand beside.
     fn assume_nothing_beside(&self, way: &mut Way, pass: &mut Pass) {
-        if pass.beside_said || self.tracer.tables().nft.contains_key(&(pass.host, &pass.netns)) {
+        if pass.beside_said || self.network.hooks().nft.contains_key(&(pass.host, &pass.netns)) {
             return;
         }
         pass.beside_said = true;

@@ -304,7 +304,8 @@ impl Tracer<'_, '_> {
                 Target::Guest(nic) => {
                     let nic = self.network.vm_nic(*nic)?;
                     let (ip, _) = self.addresses_of_nic(nic).into_iter().next()?;
-                    let floating = self.tables().destinations().find(|(_, _, _, to, _)| *to == ip);
+                    let floating =
+                        self.network.hooks().destinations().find(|(_, _, _, to, _)| *to == ip);
                     Some(floating.filter(|_| outside).map_or(ip, |(_, _, from, ..)| from))
                 }
                 Target::Device(device) => self.address_of(*device),

@@ -5,8 +5,8 @@ use tapline_topology::{EdgeKind, NodeId, Topic, names};
 use crate::uplink;
 
 use super::device::{Device, certainty, line, mac_of};
-use super::frames::Hook;
 use super::{At, Outcome, Reason, Walk, Way};
+use crate::hooks::frames::Hook;
 
 impl<'a> Walk<'_, '_, 'a> {
     /// A device sends a frame.

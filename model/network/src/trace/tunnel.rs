@@ -10,6 +10,7 @@ use tapline_topology::{EdgeKind, NodeId, Topic};
 
 use crate::flow::Value;
 use crate::l3::Outcome as Routed;
+use crate::overlay::filter::{is_in_userspace, port_of};
 use crate::{Answer, Item, defs, overlay};
 
 use super::netfilter::{Pass, Stage};
@@ -110,7 +111,7 @@ impl<'a> Walk<'_, '_, 'a> {
         hop.mtu = device
             .and_then(|device| device.data.mtu.as_ref().map(|mtu| mtu.value))
             .map(|mtu| mtu.saturating_sub(overhead));
-        if self.in_userspace(endpoint) {
+        if is_in_userspace(self.network, endpoint) {
             // The carrying bridge limits nothing there.
             hop.mtu = None;
         }
@@ -120,7 +121,7 @@ impl<'a> Walk<'_, '_, 'a> {
             way.packet.size = None;
         }
         let pass = Pass::own(endpoint.host, netns);
-        if self.in_userspace(endpoint)
+        if is_in_userspace(self.network, endpoint)
             && let (Some(device), Some(first)) = (device, devices.first())
         {
             way.packet.size = None;
@@ -133,15 +134,6 @@ impl<'a> Walk<'_, '_, 'a> {
 
     fn tunnel_place(&self, endpoint: Item<'a, TunnelEndpoint>) -> Place {
         self.place(endpoint.data.owner)
-    }
-
-    /// Whether a datapath outside the kernel sends the packets of a tunnel: it has routes and
-    /// neighbours of its own, taken from the kernel, and meets no packet filter.
-    fn in_userspace(&self, endpoint: Item<'a, TunnelEndpoint>) -> bool {
-        let interface = self.network.ovs_interface(endpoint.data.owner);
-        let bridge =
-            interface.and_then(|port| self.network.bridge_called(port.host, &port.data.bridge));
-        bridge.is_some_and(|bridge| !defs::is_kernel_datapath(bridge.data))
     }
 
     /// Whether the packets around others may be cut into fragments: a VXLAN or Geneve device of the
@@ -319,7 +311,7 @@ impl<'a> Walk<'_, '_, 'a> {
             self.lost(&mut way, Outcome::Blackholed, reason, place, Some(block.evidence));
             return;
         }
-        if let Some(device) = device.filter(|_| !self.in_userspace(far)) {
+        if let Some(device) = device.filter(|_| !is_in_userspace(self.network, far)) {
             if !self.passes(&mut way, device.id) {
                 return;
             }
@@ -444,12 +436,6 @@ impl<'a> Walk<'_, '_, 'a> {
         frame.set(OfField::TunFlags, Value::UNKNOWN);
         self.go(way, At::Switch(far.data.owner));
     }
-}
-
-/// The UDP port of a tunnel.
-fn port_of(endpoint: Item<'_, TunnelEndpoint>) -> Option<u16> {
-    let named = endpoint.data.dst_port.as_ref().map(|port| port.value);
-    named.or_else(|| defs::tunnel_port(&endpoint.data.kind).parse().ok())
 }
 
 /// The packet around a packet.

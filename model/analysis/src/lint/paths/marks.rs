@@ -55,7 +55,7 @@ impl<'n, 'a, 'r> Marks<'n, 'a, 'r> {
     pub fn at_start(&self, start: NodeId) -> Option<Cross<'r>> {
         let behind_switch = self.network.ovs_bridge(start).is_some();
         let found = self.finding_at(start, behind_switch).map(Cross::Finding);
-        let block = || self.network.forwarding(start).known().flatten();
+        let block = || self.network.passes_both_ways(start).known().flatten();
         found.or_else(|| block().map(Cross::Block))
     }
 

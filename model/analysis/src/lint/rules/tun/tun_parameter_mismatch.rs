@@ -187,6 +187,9 @@ fn report<'o>(
         ctx.host_name(back.host)
     );
     let finding = out.fault(ctx, tunnel.host, tunnel.owner, message);
+    // Neither end takes what the other sends, or answers.
+    finding.nodes.push(back.owner);
+    finding.peers.push(back.host);
     for it in [tunnel, back] {
         let name = ctx.host_name(it.host).to_owned();
         let at = it.data.remote.as_ref().map(|remote| remote.evidence).or_else(|| it.place());

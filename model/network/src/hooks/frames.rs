@@ -1,0 +1,178 @@
+//! Chains of nft that see frames: of the family `bridge` at the hooks of a bridge, of `netdev` (and
+//! `inet`) at the ingress and egress of devices (net/bridge/br_input.c, br_forward.c;
+//! `nf_ingress` and `nf_hook_egress` of net/core/dev.c; nft(8), address families).
+use std::collections::BTreeMap;
+
+use tapline_core::Name;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_core::records::nft::NftTable;
+use tapline_core::records::route::Family;
+use tapline_core::span::{Evidence, SourceId};
+
+use crate::Network;
+use crate::filter::{BaseChain, Device, Packet, Verdict};
+
+/// A hook that frames pass.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Hook {
+    /// A bridge takes a frame from a port.
+    Prerouting,
+    /// It goes up into the host.
+    Input,
+    /// It goes from port to port.
+    Forward,
+    /// It comes from the host.
+    Output,
+    /// It leaves by a port.
+    Postrouting,
+    /// A device receives a frame.
+    Ingress,
+    /// A device sends a frame.
+    Egress,
+}
+
+impl Hook {
+    /// The word of nft.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Prerouting => "prerouting",
+            Self::Input => "input",
+            Self::Forward => "forward",
+            Self::Output => "output",
+            Self::Postrouting => "postrouting",
+            Self::Ingress => "ingress",
+            Self::Egress => "egress",
+        }
+    }
+
+    pub(crate) fn is_of_device(self) -> bool {
+        matches!(self, Self::Ingress | Self::Egress)
+    }
+}
+
+/// A chain that sees frames.
+#[derive(Debug)]
+pub(crate) struct FrameChain<'a> {
+    /// The text that has it.
+    pub(crate) source: SourceId,
+    /// The chain.
+    pub(crate) base: BaseChain<'a>,
+    /// The text is whole.
+    pub(crate) complete: bool,
+}
+
+/// What was captured of the chains that see frames in one namespace.
+#[derive(Debug, Default)]
+pub(crate) struct Frames<'a> {
+    chains: Vec<FrameChain<'a>>,
+    /// All of them were captured.
+    pub(crate) whole: bool,
+}
+
+impl<'a> Frames<'a> {
+    /// The chains that see a frame at a hook, in their order; at those of devices the chains of this
+    /// one.
+    pub(crate) fn at(&self, hook: Hook, device: &str) -> impl Iterator<Item = &FrameChain<'a>> {
+        self.chains.iter().filter(move |chain| {
+            let base = &chain.base;
+            base.chain.hook.as_ref().is_some_and(|at| at.value == hook.as_str())
+                && hook.is_of_device() == (base.table.family != "bridge")
+                && (!hook.is_of_device() || is_about(base, device))
+        })
+    }
+
+    /// The rule or policy that stops whatever frame passes a hook between two devices; at a hook of
+    /// one device it is that.
+    pub(crate) fn stop(
+        &self,
+        hook: Hook,
+        (from, to): (Option<&Name>, Option<&Name>),
+    ) -> Option<Evidence> {
+        let named = |device: Option<&Name>| device.cloned().map_or(Device::None, Device::Known);
+        let frame = Packet {
+            in_device: named(from),
+            out_device: named(to),
+            foreign: true,
+            ..Packet::unknown(Family::Inet)
+        };
+        let of_device = from.or(to).map_or("", |device| device.as_str());
+        let mut chains = self.at(hook, of_device).filter(|chain| chain.complete);
+        chains.find_map(|chain| {
+            let judgement = chain.base.evaluate(chain.source, &frame)?;
+            let stops = matches!(judgement.verdict(), Verdict::Drop | Verdict::Reject);
+            judgement.stop().filter(|_| stops)?.evidence
+        })
+    }
+}
+
+/// The chains of all namespaces that see frames.
+pub(crate) fn all<'a>(network: &Network<'a>) -> BTreeMap<(HostId, &'a Netns), Frames<'a>> {
+    let mut all = BTreeMap::new();
+    // A whole ruleset speaks for itself; parts of one count where there is none.
+    for only_whole in [true, false] {
+        for (source, tables) in network.nft_texts() {
+            let asked = source.command.args().iter().any(|word| word == "ruleset");
+            let complete = network.topology.snapshot.completeness(source.id).is_complete();
+            let whole = asked && complete;
+            let frames: &mut Frames<'a> = all.entry((source.host, &source.netns)).or_default();
+            if whole != only_whole || frames.whole {
+                continue;
+            }
+            frames.whole = whole;
+            let chains = tables.iter().filter(|table| !is_dormant(table)).flat_map(chains_of);
+            let source = source.id;
+            frames.chains.extend(chains.map(|base| FrameChain { source, base, complete }));
+        }
+    }
+    for frames in all.values_mut() {
+        frames.chains.sort_by_key(|chain| priority(&chain.base));
+    }
+    all
+}
+
+fn is_dormant(table: &NftTable) -> bool {
+    table.other.iter().any(|word| word.value.contains("dormant"))
+}
+
+fn chains_of(table: &NftTable) -> impl Iterator<Item = BaseChain<'_>> {
+    table.chains.iter().filter_map(move |chain| {
+        let of_device =
+            chain.hook.as_ref().is_some_and(|hook| matches!(&*hook.value, "ingress" | "egress"));
+        let here = match table.family.as_str() {
+            "bridge" => !of_device,
+            "netdev" | "inet" => of_device,
+            _ => false,
+        };
+        let kind = chain.kind.as_deref().filter(|_| here)?;
+        Some(BaseChain { table, chain, kind, priority: 0 })
+    })
+}
+
+/// The order of chains at a hook; names are those of the family `bridge`
+/// (`enum nf_br_hook_priorities`).
+fn priority(base: &BaseChain<'_>) -> i64 {
+    let Some(shown) = &base.chain.priority else { return 0 };
+    let mut words = shown.value.split_whitespace();
+    let bridge = base.table.family == "bridge";
+    let first = match words.next().unwrap_or_default() {
+        "dstnat" => -300,
+        "filter" if bridge => -200,
+        "out" => 100,
+        "srcnat" => 300,
+        other => other.parse().unwrap_or(0),
+    };
+    let sign = if words.next() == Some("-") { -1 } else { 1 };
+    let offset: i64 = words.next().and_then(|shown| shown.parse().ok()).unwrap_or(0);
+    first + sign * offset
+}
+
+/// Whether a chain is asked about a device: it names those that it is about, some of them by the
+/// start of their names.
+fn is_about(base: &BaseChain<'_>, device: &str) -> bool {
+    let Some(named) = &base.chain.device else { return true };
+    named.value.split([',', ' ', '{', '}']).any(|name| {
+        let name = name.trim_matches('"');
+        name == device || name.strip_suffix('*').is_some_and(|start| device.starts_with(start))
+    })
+}

@@ -1,0 +1,83 @@
+//! Whether anybody on the host that a tunnel sends to takes its packets.
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
+use tapline_core::need::Need;
+use tapline_topology::Topic;
+use tapline_topology::graph::{Netdev, NetdevKind, TunnelEndpoint};
+
+use super::filter::port_of;
+use crate::l2::{Block, Why};
+use crate::{Answer, Item, Network, mesh};
+
+/// Whether a captured host that a VXLAN device of the kernel sends to has nobody who takes its VNI: a
+/// device of the kernel hears one VNI on one UDP port, whoever sends to it (`vxlan_vs_find`,
+/// drivers/net/vxlan), and Open vSwitch what its flows name.
+pub(crate) fn is_taken<'a>(
+    network: &Network<'a>,
+    tunnel: Item<'a, TunnelEndpoint>,
+) -> Answer<Option<Block>> {
+    let fine = Answer::Known(None);
+    let (Some(remote), Some(key)) = (&tunnel.data.remote, &tunnel.data.key) else { return fine };
+    let is_vxlan = tunnel.data.kind == "vxlan"
+        && network.netdev(tunnel.data.owner).is_some_and(|device| !is_external(device));
+    let Some(vni) = key.value.parse::<u32>().ok().filter(|_| is_vxlan) else { return fine };
+    let Some(far) = network.mesh().other(network, remote.value, tunnel.host) else { return fine };
+    if mesh::is_cleaned(network, far) || mesh::is_cleaned(network, tunnel.host) {
+        return fine;
+    }
+    let port = port_of(tunnel);
+    if has_device(network, far, (vni, port)) || has_switch(network, far, port) {
+        return fine;
+    }
+    let open = open(network, far);
+    if !open.is_empty() {
+        return Answer::Unknown(open);
+    }
+    let why = Why::NotTaken { vni, by: remote.value };
+    Answer::Known(Some(Block { why, evidence: key.evidence }))
+}
+
+/// Whether a device gets its VNI with each packet (`external`, ip-link(8)).
+fn is_external(device: Item<'_, Netdev<'_>>) -> bool {
+    let mut data = device.records.iter().filter_map(|seen| seen.record.kind_data.tunnel.as_ref());
+    data.any(|data| data.external)
+}
+
+/// Whether a device of the kernel, in whatever namespace, hears a VNI on a port; one whose kind was not
+/// captured may.
+fn has_device(network: &Network<'_>, host: HostId, (vni, port): (u32, Option<u16>)) -> bool {
+    network.netdevs_of(host).filter(|device| device.kind == NetdevKind::Tunnel).any(|device| {
+        device.records.iter().any(|seen| {
+            let Some(data) = &seen.record.kind_data.tunnel else { return false };
+            let heard = data.dstport.as_ref().map(|port| port.value);
+            let same_port = heard.is_none() || port.is_none() || heard == port;
+            let same_vni = data.id.as_ref().is_none_or(|id| id.value == vni);
+            same_port && (data.external || same_vni)
+        })
+    })
+}
+
+/// Whether Open vSwitch has a tunnel of the kind on a port.
+fn has_switch(network: &Network<'_>, host: HostId, port: Option<u16>) -> bool {
+    network.tunnels_of(host).any(|far| {
+        network.ovs_interface(far.data.owner).is_some()
+            && far.data.kind == "vxlan"
+            && port_of(far) == port
+    })
+}
+
+/// What would show a device or a tunnel that was not captured.
+fn open(network: &Network<'_>, host: HostId) -> Vec<Need> {
+    let mut all = network.missing(host, &Netns::Root, &[Topic::NetnsList]);
+    let named = network.namespaces_of(host).map(|netns| netns.netns().clone());
+    for netns in std::iter::once(Netns::Root).chain(named) {
+        let kinds = network.missing(host, &netns, &[Topic::LinkDetails]);
+        all.extend(kinds);
+    }
+    if network.runs_ovs(host) != Some(false) {
+        all.extend(network.missing(host, &Netns::Root, &[Topic::Ovs]));
+    }
+    all.sort();
+    all.dedup();
+    all
+}

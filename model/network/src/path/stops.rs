@@ -1,0 +1,228 @@
+//! What stops frames between two nodes of a path, and what would tell whether something does.
+use tapline_core::need::Need;
+use tapline_topology::{EdgeKind, NodeId};
+
+use super::{Frame, Paths};
+use crate::Answer;
+use crate::defs::DEAD_VLAN;
+use crate::l2::{self, Block, Why};
+use crate::steps::Towards;
+
+impl Paths<'_, '_> {
+    /// Whether a frame passes from one node to the next: `next` is what is known of it there.
+    pub(super) fn passes(
+        &self,
+        (from, at, node): (Option<NodeId>, NodeId, NodeId),
+        towards: Towards,
+        frame: Frame,
+        next: Frame,
+    ) -> Answer<Option<Block>> {
+        let network = self.network;
+        let is_down = towards == Towards::Wire;
+        let vlan = frame.vlan.filter(|_| is_down);
+        let between = from.and_then(|from| {
+            let blocked = network.blocked_between_in(from, node, vlan);
+            blocked.or_else(|| network.filtered_between(from, node))
+        });
+        let protected =
+            frame.entry.and_then(|entry| network.switch_ports().blocked_between(entry, node));
+        let stopped = between
+            .or(protected)
+            .or_else(|| self.refused_by_bridge(at, node, vlan))
+            .or_else(|| self.not_sent_by(at, node, vlan))
+            .or_else(|| self.misses_exit(node, towards, next))
+            .or_else(|| self.refused_by_access(at, frame, next).filter(|_| is_down))
+            .or_else(|| self.dropped(node, next));
+        if stopped.is_some() {
+            return Answer::Known(stopped);
+        }
+        let asks = |need: Option<Need>| match need {
+            Some(need) => Answer::Unknown(vec![need]),
+            None => Answer::Known(None),
+        };
+        // The first that is not a plain yes.
+        let locked = || self.is_locked_out(at, node);
+        let handed = || asks(self.asks_controller(node, next));
+        let by_itself = || network.passes_both_ways(node);
+        let by_vlans = || asks(self.asks_for_vlans(at, node));
+        let steps: [&dyn Fn() -> Answer<Option<Block>>; 4] =
+            [&by_itself, &locked, &handed, &by_vlans];
+        let all = steps.into_iter().map(|step| step());
+        let mut open = None;
+        for answer in all {
+            match answer {
+                Answer::Known(Some(_)) => return answer,
+                Answer::Unknown(_) if open.is_none() => open = Some(answer),
+                _ => {}
+            }
+        }
+        open.unwrap_or(Answer::Known(None))
+    }
+
+    /// Whether a locked port of a Linux bridge keeps out who sends the frames.
+    fn is_locked_out(&self, port: NodeId, bridge: NodeId) -> Answer<Option<Block>> {
+        match self.sender.filter(|_| self.is_bridged(port, bridge)) {
+            Some(sender) => self.network.lets_in(port, sender),
+            None => Answer::Known(None),
+        }
+    }
+
+    /// What stops a frame on the integration bridge: the bridge that carries its VLAN is not joined
+    /// with it.
+    pub(super) fn misses_exit(
+        &self,
+        node: NodeId,
+        towards: Towards,
+        frame: Frame,
+    ) -> Option<Block> {
+        let bridge = self.network.ovs_bridge(node).filter(|_| towards == Towards::Wire)?;
+        if !self.network.is_integration(node) || self.exits_of_datapath(frame).is_some() {
+            return None;
+        }
+        let lost = self.network.exits().ways(bridge.host, frame.vlan?).missed()?;
+        let name = self.network.topology.node(lost.bridge)?.name.clone();
+        Some(Block { why: Why::NotJoined(name), evidence: lost.evidence })
+    }
+
+    /// What keeps a frame from leaving a bridge by a port that leads to the wire: no flow sends to the
+    /// port, or it carries other VLANs.
+    pub(super) fn left_out(
+        &self,
+        at: NodeId,
+        node: NodeId,
+        towards: Towards,
+        frame: Frame,
+    ) -> Option<Block> {
+        let (bridge, port) = (self.network.ovs_bridge(at)?, self.network.ovs_port(node)?);
+        if towards == Towards::Guests {
+            return None;
+        }
+        if let Some(passage) = self.passage(frame) {
+            if !passage.normal {
+                return Some(Block { why: Why::NoFlow, evidence: passage.evidence });
+            }
+        } else if let Some(program) = self.network.programs().of(at)
+            && !self.interfaces(node).any(|interface| program.outputs.contains(&interface))
+        {
+            return Some(Block { why: Why::NoFlow, evidence: program.evidence });
+        }
+        let Some(vlan) = frame.vlan else {
+            let entry = self.network.ovs_port(frame.entry?)?;
+            let trunk =
+                entry.data.trunks.first().filter(|_| !self.have_common_vlan(frame, port))?;
+            return Some(Block { why: Why::Vlan(trunk.value), evidence: trunk.evidence });
+        };
+        let exits = self.network.exits();
+        let mut of_port = self.interfaces(node).filter_map(|id| exits.at(bridge.host, id));
+        let other = |exit| !exits.of(bridge.host, vlan).contains(&exit);
+        let is_other = self.network.is_integration(at) && of_port.next().is_some_and(other);
+        if self.exits_of_datapath(frame).is_some() || is_other || l2::carries(port.data, vlan) {
+            return None;
+        }
+        let tag = port.data.tag.as_ref().map(|tag| tag.evidence);
+        let evidence = tag.or_else(|| port.data.trunks.first().map(|trunk| trunk.evidence))?;
+        Some(Block { why: Why::Vlan(vlan), evidence })
+    }
+
+    /// Whether the flows of a bridge drop whatever comes in as a frame does, or NORMAL does since the
+    /// port is not in its VLAN.
+    pub(super) fn dropped(&self, node: NodeId, frame: Frame) -> Option<Block> {
+        self.network.ovs_bridge(node)?;
+        let passage = self.passage(frame);
+        if let Some(passage) = passage.filter(|passage| passage.is_drop()) {
+            return Some(Block { why: Why::Dropped, evidence: passage.evidence });
+        }
+        let is_normal = match passage {
+            Some(passage) => passage.outputs.is_empty(),
+            None => self.network.is_plain(node),
+        };
+        let vlan = frame.vlan.filter(|vlan| is_normal && *vlan != DEAD_VLAN)?;
+        let port =
+            self.network.ovs_port(frame.entry?).filter(|port| !l2::carries(port.data, vlan))?;
+        let evidence = port.data.trunks.first()?.evidence;
+        Some(Block { why: Why::Vlan(vlan), evidence })
+    }
+
+    /// What would tell where a frame goes that a bridge hands to its controller.
+    pub(super) fn asks_controller(&self, node: NodeId, frame: Frame) -> Option<Need> {
+        const WHILE_IT_SENDS: Need =
+            Need::Other("ovs-ofctl dump-flows, taken while the port sends: its controller decides");
+        self.network.ovs_bridge(node)?;
+        self.passage(frame).filter(|passage| passage.controller).map(|_| WHILE_IT_SENDS)
+    }
+
+    /// Whether an access port of OVS drops a frame since it has a tag (`input_vid_is_valid`,
+    /// ofproto/ofproto-dpif-xlate.c).
+    pub(super) fn refused_by_access(&self, at: NodeId, frame: Frame, next: Frame) -> Option<Block> {
+        let port = self.network.ovs_port(at)?;
+        let tunnels_tags =
+            port.data.vlan_mode.as_ref().is_some_and(|mode| mode.value == "dot1q-tunnel");
+        l2::access_vlan(port.data).filter(|_| !tunnels_tags)?;
+        let vlan = frame.vlan.filter(|vlan| *vlan != 0)?;
+        let is_normal = match self.passage(next) {
+            Some(passage) => passage.normal && passage.outputs.is_empty(),
+            None => {
+                let bridge = next.entry.and_then(|entry| self.bridge_of(entry))?;
+                self.network.is_plain(bridge)
+            }
+        };
+        let evidence = port.data.tag.as_ref()?.evidence;
+        is_normal.then_some(Block { why: Why::Vlan(vlan), evidence })
+    }
+
+    fn bridge_of(&self, port: NodeId) -> Option<NodeId> {
+        let bridges = self.network.topology.out(port, EdgeKind::OvsPortOf);
+        bridges.first().map(|(bridge, _)| *bridge)
+    }
+
+    /// The command that tells whether a Linux bridge takes a frame, where it tells VLANs apart and
+    /// those of the port were not captured.
+    pub(super) fn asks_for_vlans(&self, at: NodeId, node: NodeId) -> Option<Need> {
+        let network = self.network;
+        let (bridge, port) = if self.is_bridged(at, node) {
+            (node, at)
+        } else if self.is_bridged(node, at) {
+            (at, node)
+        } else {
+            return None;
+        };
+        let bridge = network.netdev(bridge).filter(|bridge| network.filters_vlans(*bridge))?;
+        let is_open = network.bridge_ports().vlans(port).is_none();
+        is_open.then(|| Need::command("bridge vlan show").within(bridge.netns()))
+    }
+
+    /// What keeps a Linux bridge that tells VLANs apart from taking a frame: the port, or the bridge
+    /// itself for a VLAN device on it, is not in the VLAN of the tag, or has none for frames without.
+    pub(super) fn refused_by_bridge(
+        &self,
+        at: NodeId,
+        node: NodeId,
+        tag: Option<u16>,
+    ) -> Option<Block> {
+        let network = self.network;
+        let bridge = network.netdev(node).filter(|bridge| network.filters_vlans(*bridge))?;
+        let is_port = network.master(at).is_some_and(|master| master.id == bridge.id);
+        let above = network.netdev(at).and_then(l2::vlan_of);
+        let (port, tag) = match (is_port, above) {
+            (true, _) => (at, tag?),
+            (false, above) => (node, above?),
+        };
+        let vlans = network.bridge_ports().vlans(port)?;
+        let evidence = vlans.evidence?;
+        let takes = match tag {
+            0 => vlans.pvid.is_some(),
+            vlan => vlans.contains(vlan),
+        };
+        (!takes).then_some(Block { why: Why::Vlan(tag), evidence })
+    }
+
+    /// What keeps a Linux bridge that tells VLANs apart from sending a frame of a VLAN by a port.
+    pub(super) fn not_sent_by(&self, at: NodeId, node: NodeId, vlan: Option<u16>) -> Option<Block> {
+        let network = self.network;
+        let bridge = network.netdev(at).filter(|bridge| network.filters_vlans(*bridge))?;
+        let vlan = vlan.filter(|vlan| *vlan != 0 && self.is_bridged(node, bridge.id))?;
+        let vlans = network.bridge_ports().vlans(node)?;
+        let evidence = vlans.evidence?;
+        (!vlans.contains(vlan)).then_some(Block { why: Why::Vlan(vlan), evidence })
+    }
+}
