@@ -1,22 +1,17 @@
-//! The packet filters of all namespaces: which table was printed where, and what each hook of the
-//! kernel asks in its order.
-use std::collections::BTreeMap;
+//! What each hook of the kernel asks, in its order: tables of `iptables` and chains of nft; and what
+//! all rules of a kind say.
 use std::net::IpAddr;
 
 use tapline_core::capture::HostId;
-use tapline_core::ids::Netns;
-use tapline_core::records::filter::{Addresses, Target};
-use tapline_core::records::netfilter::NetfilterTable;
-use tapline_core::records::nft::NftTable;
+use tapline_core::ids::{Mac, Netns};
+use tapline_core::records::filter::{Addresses, Target, Test};
 use tapline_core::records::route::Family;
 use tapline_core::span::{Evidence, SourceId};
 
-use crate::Network;
 use crate::filter::{self, BaseChain, Judgement};
+use crate::netfilter::{Filters, Table};
 
 pub(crate) mod frames;
-
-use frames::Frames;
 
 /// A table of `iptables` or a chain of `nft` that a hook asks.
 pub(crate) struct Step<'a> {
@@ -29,7 +24,7 @@ pub(crate) struct Step<'a> {
 }
 
 pub(crate) enum Asked<'a> {
-    Table(SourceId, &'a NetfilterTable),
+    Table(Table<'a>),
     Chain(SourceId, BaseChain<'a>),
     /// No rules: the kernel translates what belongs to a connection without them.
     Nothing,
@@ -39,7 +34,7 @@ impl Asked<'_> {
     /// What it does with a packet.
     pub(crate) fn evaluate(&self, hook: &str, packet: &filter::Packet) -> Option<Judgement> {
         match self {
-            Self::Table(source, table) => filter::evaluate(*source, table, hook, packet),
+            Self::Table(table) => filter::evaluate(table.source, table.data, hook, packet),
             Self::Chain(source, chain) => chain.evaluate(*source, packet),
             Self::Nothing => None,
         }
@@ -57,56 +52,7 @@ fn priority(table: &str, hook: &str) -> i64 {
     }
 }
 
-/// The packet filters of all namespaces.
-#[derive(Debug, Default)]
-pub(crate) struct Hooks<'a> {
-    pub(crate) iptables:
-        BTreeMap<(HostId, &'a Netns, Family, &'a str), (SourceId, &'a NetfilterTable)>,
-    pub(crate) nft: BTreeMap<(HostId, &'a Netns), (SourceId, &'a [NftTable])>,
-    /// Chains that see frames.
-    pub(crate) frames: BTreeMap<(HostId, &'a Netns), Frames<'a>>,
-}
-
-impl<'a> Hooks<'a> {
-    /// Sorts what was captured of them.
-    pub(crate) fn new(network: &Network<'a>) -> Self {
-        let mut all = Self { frames: frames::all(network), ..Self::default() };
-        for (source, tables) in network.netfilter_texts() {
-            for table in tables.iter().filter(|table| table.committed) {
-                let six = source.command.program().starts_with("ip6");
-                let by_command = if six { Family::Inet6 } else { Family::Inet };
-                let family = table.family.unwrap_or(by_command);
-                let key = (source.host, &source.netns, family, table.table.value.as_str());
-                let new = (source.id, table);
-                all.iptables
-                    .entry(key)
-                    .and_modify(|known| {
-                        if known.1.listing && !table.listing {
-                            *known = new;
-                        }
-                    })
-                    .or_insert(new);
-            }
-        }
-        for (source, tables) in network.nft_texts() {
-            let whole = network.topology.snapshot.completeness(source.id).is_complete();
-            let asked = source.command.args().iter().any(|word| word == "ruleset");
-            if whole && asked {
-                all.nft.entry((source.host, &source.netns)).or_insert((source.id, tables));
-            }
-        }
-        all
-    }
-
-    pub(crate) fn table(
-        &self,
-        (host, netns): (HostId, &Netns),
-        family: Family,
-        name: &str,
-    ) -> Option<(SourceId, &'a NetfilterTable)> {
-        self.iptables.get(&(host, netns, family, name)).copied()
-    }
-
+impl<'a> Filters<'a> {
     /// What a hook asks, in the order in which the kernel does.
     pub(crate) fn steps(
         &self,
@@ -118,8 +64,7 @@ impl<'a> Hooks<'a> {
         let mut all: Vec<Step<'_>> = names
             .iter()
             .filter_map(|name| {
-                let (source, table) = self.table((host, netns), family, name)?;
-                let asked = Asked::Table(source, table);
+                let asked = Asked::Table(self.table_of((host, netns), family, name)?);
                 Some(Step { asked, name, nat: *name == "nat", priority: priority(name, hook) })
             })
             .collect();
@@ -134,14 +79,12 @@ impl<'a> Hooks<'a> {
 
     /// The chains of nft that `iptables` does not print as well.
     fn chains(&self, (host, netns): (HostId, &Netns), family: Family, hook: &str) -> Vec<Step<'a>> {
-        let Some(&(source, nft)) = self.nft.get(&(host, netns)) else {
-            return Vec::new();
-        };
+        let Some(ruleset) = self.ruleset(host, netns) else { return Vec::new() };
         let mut all = Vec::new();
-        for base in filter::base_chains(nft, family, &hook.to_ascii_lowercase()) {
-            let printed = self.table((host, netns), family, &base.table.name.value);
-            let again = printed.is_some_and(|(_, table)| {
-                table.chains.iter().any(|chain| chain.name == base.chain.name.value)
+        for base in filter::base_chains(ruleset.tables, family, &hook.to_ascii_lowercase()) {
+            let printed = self.table_of((host, netns), family, &base.table.name.value);
+            let again = printed.is_some_and(|table| {
+                table.data.chains.iter().any(|chain| chain.name == base.chain.name.value)
             });
             if again && base.table.family != "inet" {
                 continue;
@@ -149,7 +92,12 @@ impl<'a> Hooks<'a> {
             let nat = base.kind == "nat";
             // Chains that translate are asked where the kernel translates, whatever they say.
             let priority = if nat { priority("nat", hook) } else { base.priority };
-            all.push(Step { asked: Asked::Chain(source, base), name: "nft", nat, priority });
+            all.push(Step {
+                asked: Asked::Chain(ruleset.source, base),
+                name: "nft",
+                nat,
+                priority,
+            });
         }
         all
     }
@@ -157,8 +105,8 @@ impl<'a> Hooks<'a> {
     /// Whether a mark that OUTPUT changes makes the kernel route a packet again.
     pub(crate) fn routes_again(&self, (host, netns): (HostId, &Netns), family: Family) -> bool {
         let mangles = self
-            .table((host, netns), family, "mangle")
-            .is_some_and(|(_, table)| table.rules.iter().any(|rule| rule.chain == "OUTPUT"));
+            .table_of((host, netns), family, "mangle")
+            .is_some_and(|table| table.data.rules.iter().any(|rule| rule.chain == "OUTPUT"));
         mangles
             || self
                 .chains((host, netns), family, "OUTPUT")
@@ -170,46 +118,42 @@ impl<'a> Hooks<'a> {
     pub(crate) fn destinations(
         &self,
     ) -> impl Iterator<Item = (HostId, &'a Netns, IpAddr, IpAddr, Evidence)> + '_ {
-        self.iptables.iter().filter(|(key, _)| key.3 == "nat").flat_map(|(key, (source, table))| {
-            let (host, netns) = (key.0, key.1);
-            table.rules.iter().filter_map(move |rule| {
+        self.tables_called("nat").flat_map(|(host, netns, table)| {
+            table.data.rules.iter().filter_map(move |rule| {
                 let Some(Target::Dnat(to)) = &rule.action else { return None };
                 let from = rule.conditions.iter().find_map(|condition| match &condition.test {
-                    tapline_core::records::filter::Test::Destination(all) if !condition.not => {
-                        all.first()?.single()
-                    }
+                    Test::Destination(all) if !condition.not => all.first()?.single(),
                     _ => None,
                 })?;
-                let at = Evidence { source: *source, span: rule.at };
-                Some((host, netns, from, to.address?, at))
+                Some((host, netns, from, to.address?, table.line(rule)))
             })
         })
+    }
+
+    fn tables_called(
+        &self,
+        name: &'static str,
+    ) -> impl Iterator<Item = (HostId, &'a Netns, Table<'a>)> + '_ {
+        let all = self.tables().filter(move |(.., table)| table.data.table.value == name);
+        all.map(|(host, netns, _, table)| (host, netns, table))
     }
 
     /// Every pair of address and MAC that a rule lets a guest send with.
     pub(crate) fn guest_addresses(
         &self,
-    ) -> impl Iterator<Item = (HostId, tapline_core::ids::Mac, IpAddr, Evidence)> + '_ {
-        self.iptables.iter().filter(|(key, _)| key.3 == "filter").flat_map(
-            |(key, (source, table))| {
-                let host = key.0;
-                table.rules.iter().filter_map(move |rule| {
-                    use tapline_core::records::filter::Test;
-                    let mut mac = None;
-                    let mut ip = None;
-                    for condition in rule.conditions.iter().filter(|condition| !condition.not) {
-                        match &condition.test {
-                            Test::MacSource(all) => mac = all.first().copied(),
-                            Test::Source(all) => {
-                                ip = all.first().and_then(Addresses::single);
-                            }
-                            _ => {}
-                        }
+    ) -> impl Iterator<Item = (HostId, Mac, IpAddr, Evidence)> + '_ {
+        self.tables_called("filter").flat_map(|(host, _, table)| {
+            table.data.rules.iter().filter_map(move |rule| {
+                let (mut mac, mut ip) = (None, None);
+                for condition in rule.conditions.iter().filter(|condition| !condition.not) {
+                    match &condition.test {
+                        Test::MacSource(all) => mac = all.first().copied(),
+                        Test::Source(all) => ip = all.first().and_then(Addresses::single),
+                        _ => {}
                     }
-                    let at = Evidence { source: *source, span: rule.at };
-                    Some((host, mac?, ip?, at))
-                })
-            },
-        )
+                }
+                Some((host, mac?, ip?, table.line(rule)))
+            })
+        })
     }
 }

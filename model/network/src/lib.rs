@@ -37,4 +37,4 @@ pub mod vlans;
 pub use answer::Answer;
 pub use item::Item;
 pub use network::{Network, User};
-pub use state::{AllNeighbours, FilterTables};
+pub use state::AllNeighbours;

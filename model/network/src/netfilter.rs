@@ -6,11 +6,13 @@ use ipnet::Ipv4Net;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_core::records::netfilter::{NetfilterRule, NetfilterTable};
+use tapline_core::records::nft::NftTable;
 use tapline_core::records::route::Family;
 use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::coverage::Searched;
 
 use crate::Network;
+use crate::hooks::frames::{self, Frames};
 
 /// One table and the text that prints it.
 #[derive(Clone, Copy, Debug)]
@@ -42,39 +44,97 @@ impl Table<'_> {
     }
 }
 
-/// All IPv4 tables that were captured whole.
+/// What `nft list ruleset` printed of a namespace.
+#[derive(Clone, Copy, Debug)]
+pub struct Ruleset<'a> {
+    /// The text.
+    pub source: SourceId,
+    /// Its tables.
+    pub tables: &'a [NftTable],
+}
+
+impl Ruleset<'_> {
+    /// How many rules it has.
+    pub fn len(&self) -> usize {
+        self.tables.iter().flat_map(|table| &table.chains).map(|chain| chain.rules.len()).sum()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// The packet filters of all namespaces, as far as they were captured whole: tables of `iptables` and
+/// `ip6tables`, rulesets of nft, and the chains of nft that see frames.
 #[derive(Debug, Default)]
 pub struct Filters<'a> {
-    all: BTreeMap<(HostId, &'a Netns), Vec<Table<'a>>>,
+    tables: BTreeMap<(HostId, &'a Netns, Family, &'a str), Table<'a>>,
+    rulesets: BTreeMap<(HostId, &'a Netns), Ruleset<'a>>,
+    pub(crate) frames: BTreeMap<(HostId, &'a Netns), Frames<'a>>,
 }
 
 impl<'a> Filters<'a> {
-    /// Gathers the tables.
+    /// Gathers them. What `iptables-save` prints of a table goes before a listing.
     pub(crate) fn new(network: &Network<'a>) -> Self {
-        let mut all: BTreeMap<_, Vec<Table<'_>>> = BTreeMap::new();
+        let mut all = Self { frames: frames::all(network), ..Self::default() };
         for (source, tables) in network.netfilter_texts() {
-            let six = source.command.program().starts_with("ip6");
-            for data in tables {
-                let v4 = !six && data.family.is_none_or(|family| family == Family::Inet);
-                if v4 && data.committed {
-                    let table = Table { source: source.id, data };
-                    all.entry((source.host, &source.netns)).or_default().push(table);
-                }
+            for data in tables.iter().filter(|table| table.committed) {
+                let six = source.command.program().starts_with("ip6");
+                let by_command = if six { Family::Inet6 } else { Family::Inet };
+                let family = data.family.unwrap_or(by_command);
+                let key = (source.host, &source.netns, family, data.table.value.as_str());
+                let new = Table { source: source.id, data };
+                all.tables
+                    .entry(key)
+                    .and_modify(|known| {
+                        if known.data.listing && !data.listing {
+                            *known = new;
+                        }
+                    })
+                    .or_insert(new);
             }
         }
-        Self { all }
+        for (source, tables) in network.nft_texts() {
+            let whole = network.topology.snapshot.completeness(source.id).is_complete();
+            // Other questions than for all rules leave tables out.
+            let asked = source.command.args().iter().any(|word| word == "ruleset");
+            if whole && asked {
+                let new = Ruleset { source: source.id, tables };
+                all.rulesets.entry((source.host, &source.netns)).or_insert(new);
+            }
+        }
+        all
     }
 
-    /// The table called `name`; `iptables-save` prints it better than a listing.
+    /// A table of `iptables`, or of `ip6tables`.
+    pub fn table_of(
+        &self,
+        (host, netns): (HostId, &Netns),
+        family: Family,
+        name: &str,
+    ) -> Option<Table<'a>> {
+        self.tables.get(&(host, netns, family, name)).copied()
+    }
+
+    /// A table of `iptables`.
     pub fn table(&self, host: HostId, netns: &Netns, name: &str) -> Option<Table<'a>> {
-        let tables = self.all.get(&(host, netns))?;
-        let of_name = || tables.iter().filter(|table| table.data.table.value == name);
-        of_name().find(|name| !name.data.listing).or_else(|| of_name().next()).copied()
+        self.table_of((host, netns), Family::Inet, name)
     }
 
     /// The same, where its rules are printed as arguments.
     pub fn saved(&self, host: HostId, netns: &Netns, name: &str) -> Option<Table<'a>> {
         self.table(host, netns, name).filter(|table| !table.data.listing)
+    }
+
+    /// All tables with the namespace that each is of, by host, namespace, family and name.
+    pub fn tables(&self) -> impl Iterator<Item = (HostId, &'a Netns, Family, Table<'a>)> + '_ {
+        self.tables.iter().map(|(&(host, netns, family, _), table)| (host, netns, family, *table))
+    }
+
+    /// The ruleset of nft of a namespace.
+    pub fn ruleset(&self, host: HostId, netns: &Netns) -> Option<Ruleset<'a>> {
+        self.rulesets.get(&(host, netns)).copied()
     }
 }
 

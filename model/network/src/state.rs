@@ -8,7 +8,6 @@ use std::sync::OnceLock;
 use tapline_core::capture::{HostId, Source};
 use tapline_core::ids::Netns;
 use tapline_core::outcome::Outcome;
-use tapline_core::records::route::Family;
 use tapline_core::records::{
     Batch, bridge, libvirt, neigh, netfilter, nft, openflow, ovs, route, socket, sysctl,
 };
@@ -17,7 +16,6 @@ use tapline_topology::{NodeId, Topology};
 
 use crate::Network;
 use crate::flows::{Flows, Switches};
-use crate::hooks::Hooks;
 use crate::l2::{Block, BridgePorts, Datapaths, Exits, Programs, SpanningTrees, SwitchPorts};
 use crate::mesh::Mesh;
 use crate::netfilter::Filters;
@@ -26,11 +24,8 @@ use crate::overlay;
 use crate::ovn::Ovn;
 use crate::ovs_switches::OvsSwitches;
 use crate::segment::Segments;
-use crate::texts::{self, Neighbours, Settings, Table};
+use crate::texts::{self, Neighbours, Settings};
 use crate::vlans::LocalVlans;
-
-/// The tables of the packet filters of all root namespaces, by family and name.
-pub type FilterTables<'a> = BTreeMap<(HostId, Family, &'a str), Table<'a>>;
 
 /// The neighbours of all namespaces.
 pub type AllNeighbours<'a> = BTreeMap<(HostId, &'a Netns), Neighbours<'a>>;
@@ -51,7 +46,6 @@ pub(crate) struct State<'a> {
     flows: OnceLock<Flows<'a>>,
     switches: OnceLock<Switches<'a>>,
     filters: OnceLock<Filters<'a>>,
-    hooks: OnceLock<Hooks<'a>>,
     stopped_tunnels: OnceLock<BTreeMap<NodeId, Block>>,
     segments: OnceLock<Segments>,
     local_vlans: OnceLock<BTreeMap<HostId, LocalVlans<'a>>>,
@@ -65,7 +59,6 @@ pub(crate) struct State<'a> {
     programs: OnceLock<Programs>,
     ovs_switches: OnceLock<OvsSwitches<'a>>,
     settings: OnceLock<Settings<'a>>,
-    tables: OnceLock<FilterTables<'a>>,
     neighbours: OnceLock<AllNeighbours<'a>>,
 }
 
@@ -197,14 +190,9 @@ impl<'a> Network<'a> {
         self.state.switches.get_or_init(|| Switches::new(self))
     }
 
-    /// The IPv4 tables of all namespaces.
+    /// The packet filters of all namespaces.
     pub fn filters(&self) -> &Filters<'a> {
         self.state.filters.get_or_init(|| Filters::new(self))
-    }
-
-    /// What each hook of the kernel asks, in all namespaces.
-    pub(crate) fn hooks(&self) -> &Hooks<'a> {
-        self.state.hooks.get_or_init(|| Hooks::new(self))
     }
 
     /// The tunnels whose packets a filter of their own host stops.
@@ -269,11 +257,6 @@ impl<'a> Network<'a> {
     /// All settings of the kernel that are numbers.
     pub fn kernel_settings(&self) -> &Settings<'a> {
         self.state.settings.get_or_init(|| texts::settings(self))
-    }
-
-    /// The tables of the packet filters of all root namespaces.
-    pub fn tables(&self) -> &FilterTables<'a> {
-        self.state.tables.get_or_init(|| texts::tables(self))
     }
 
     /// The neighbours of all namespaces.

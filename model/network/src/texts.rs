@@ -1,17 +1,15 @@
-//! What rules read that is no part of the topology: settings of the kernel, neighbours, packet
-//! filters.
+//! What rules read that is no part of the topology: settings of the kernel and neighbours.
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_core::records::neigh::Neighbour;
-use tapline_core::records::netfilter::NetfilterTable;
 use tapline_core::records::route::Family;
 use tapline_core::request::Topic;
 use tapline_core::span::{Evidence, SourceId};
 
-use crate::{AllNeighbours, FilterTables, Network};
+use crate::{AllNeighbours, Network};
 
 /// A setting that is a number, and the place that prints it.
 #[derive(Clone, Copy, Debug)]
@@ -102,15 +100,6 @@ fn has_failed(record: &Neighbour) -> bool {
     record.states.iter().any(|state| matches!(state.as_str(), "FAILED" | "INCOMPLETE"))
 }
 
-/// A table of a packet filter and its text.
-#[derive(Clone, Copy, Debug)]
-pub struct Table<'a> {
-    /// The text.
-    pub source: SourceId,
-    /// The table.
-    pub table: &'a NetfilterTable,
-}
-
 /// Whether a complete text shows all tables of a family in the root namespace, however few: the
 /// tools print nothing where there is none.
 pub fn is_filter_captured(network: &Network<'_>, host: HostId, family: Family) -> bool {
@@ -123,28 +112,4 @@ pub fn is_filter_captured(network: &Network<'_>, host: HostId, family: Family) -
             && source.request.is_whole(Topic::Netfilter)
             && snapshot.completeness(source.id).is_complete()
     })
-}
-
-/// The whole tables of the root namespace of each host by family and name. What `iptables-save`
-/// prints goes before a listing.
-pub(crate) fn tables<'a>(network: &Network<'a>) -> FilterTables<'a> {
-    let mut all = FilterTables::new();
-    for (source, tables) in network.netfilter_texts().filter(|(it, _)| it.netns.is_root()) {
-        for table in tables.iter().filter(|table| table.committed) {
-            let by_command = || {
-                let six = source.command.program().starts_with("ip6");
-                if six { Family::Inet6 } else { Family::Inet }
-            };
-            let family = table.family.unwrap_or_else(by_command);
-            let new = Table { source: source.id, table };
-            all.entry((source.host, family, table.table.value.as_str()))
-                .and_modify(|it| {
-                    if it.table.listing && !table.listing {
-                        *it = new;
-                    }
-                })
-                .or_insert(new);
-        }
-    }
-    all
 }

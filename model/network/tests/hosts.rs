@@ -102,9 +102,9 @@ fn what_is_saved_goes_before_a_listing() {
         [(saved, list, false), (list, saved, false), (list, list, true), (saved, saved, false)]
     {
         with_network(&host(&format!("{first}root@h1:~# {second}")), |network| {
-            let table = network.tables().get(&(HOST, Family::Inet, "filter")).unwrap();
-            assert_eq!(table.table.listing, listing, "{first} {second}");
-            assert_eq!(table.table.rules.len(), 1);
+            let table = network.filters().table(HOST, &Netns::Root, "filter").unwrap();
+            assert_eq!(table.data.listing, listing, "{first} {second}");
+            assert_eq!(table.data.rules.len(), 1);
         });
     }
 }

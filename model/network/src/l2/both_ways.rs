@@ -63,7 +63,7 @@ impl<'a> Network<'a> {
     /// What of nft stops every frame that a device receives or sends, or that its bridge takes from
     /// it or sends by it.
     fn filtered_at(&self, device: Item<'a, Netdev<'a>>) -> Option<Block> {
-        let frames = self.hooks().frames.get(&(device.host, device.netns()))?;
+        let frames = self.filters().frames.get(&(device.host, device.netns()))?;
         let name = Name::from(device.name());
         let is_port =
             self.master(device.id).is_some_and(|master| master.kind == NetdevKind::Bridge);
@@ -114,7 +114,7 @@ impl<'a> Network<'a> {
         if self.master(to).map(|other| other.id) != Some(bridge.id) {
             return None;
         }
-        let frames = self.hooks().frames.get(&(bridge.host, bridge.netns()))?;
+        let frames = self.filters().frames.get(&(bridge.host, bridge.netns()))?;
         let name = |port| self.netdev(port).map(|device| Name::from(device.name()));
         let (from, to) = (name(from)?, name(to)?);
         let one_way = |from, to| frames.stop(Hook::Forward, (Some(from), Some(to)));

@@ -104,7 +104,7 @@ pub fn stop<'a>(
     for &family in families {
         let packet = packet(network, tunnel, (wire, family), direction, peer);
         let found = direction.hooks().iter().find_map(|&(hook, tables)| {
-            let steps = network.hooks().steps((tunnel.host, netns), family, hook, tables);
+            let steps = network.filters().steps((tunnel.host, netns), family, hook, tables);
             steps.iter().filter(|step| !step.nat).find_map(|step| {
                 let judgement = step.asked.evaluate(hook, &packet)?;
                 let stops = matches!(judgement.verdict(), Verdict::Drop | Verdict::Reject);
@@ -115,7 +115,7 @@ pub fn stop<'a>(
                         base.table.name.value.clone(),
                         base.chain.name.value.clone(),
                     )),
-                    Asked::Table(..) | Asked::Nothing => None,
+                    Asked::Table(_) | Asked::Nothing => None,
                 };
                 Some(Stop { hook, table: step.name, of_nft, evidence })
             })
@@ -128,16 +128,12 @@ pub fn stop<'a>(
 /// The texts that hold the packet filter of IPv4 of a namespace, each with how many rules it has;
 /// none where the filter was not captured whole.
 pub fn texts(network: &Network<'_>, host: HostId, netns: &Netns) -> Vec<(SourceId, usize)> {
-    if let Some(table) = network.filters().table(host, netns, "filter") {
+    let filters = network.filters();
+    if let Some(table) = filters.table(host, netns, "filter") {
         return vec![(table.source, table.data.rules.len())];
     }
-    let nft = network.hooks().nft.get(&(host, netns));
-    nft.map(|(source, tables)| {
-        let chains = tables.iter().flat_map(|table| &table.chains);
-        (*source, chains.map(|chain| chain.rules.len()).sum())
-    })
-    .into_iter()
-    .collect()
+    let ruleset = filters.ruleset(host, netns);
+    ruleset.map(|ruleset| (ruleset.source, ruleset.len())).into_iter().collect()
 }
 
 /// A packet of a tunnel. Its source port varies by what it carries, so it answers to nothing.

@@ -315,7 +315,7 @@ impl Tracer<'_, '_> {
                 all.push(target);
             }
         }
-        let inner = self.network.hooks().destinations().find(|(_, _, from, ..)| *from == ip);
+        let inner = self.network.filters().destinations().find(|(_, _, from, ..)| *from == ip);
         let guests = |ip: IpAddr| {
             let mut found = Vec::new();
             for (mac, addresses) in self.guests() {

@@ -24,7 +24,7 @@ impl<'a> Walk<'_, '_, 'a> {
         (from, to): (Option<NodeId>, Option<NodeId>),
     ) -> bool {
         let network = self.network;
-        let frames = network.hooks().frames.get(&(owner.host, owner.netns()));
+        let frames = network.filters().frames.get(&(owner.host, owner.netns()));
         if !hook.is_of_device() {
             Self::assume_no_frames(way, frames.is_some_and(|frames| frames.whole));
         }

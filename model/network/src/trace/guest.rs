@@ -74,7 +74,7 @@ impl Tracer<'_, '_> {
                     }
                 }
             }
-            for (_, mac, ip, at) in self.network.hooks().guest_addresses() {
+            for (_, mac, ip, at) in self.network.filters().guest_addresses() {
                 add(mac, ip, at);
             }
             for neighbours in network.neighbours().values() {

@@ -191,14 +191,14 @@ impl Walk<'_, '_, '_> {
             let needs = self.network.missing(pass.host, &pass.netns, &[Topic::Netfilter]);
             self.may_stop(&mut way, place, Reason::NotCaptured, needs);
         }
-        let steps = self.network.hooks().steps((pass.host, &pass.netns), family, hook, tables);
+        let steps = self.network.filters().steps((pass.host, &pass.netns), family, hook, tables);
         while let Some(step) = steps.get(pass.table) {
             pass.table += 1;
             if step.nat && !self.translates(&mut way, &pass) {
                 self.pass_over(&mut way, &pass, (hook, step.name));
                 continue;
             }
-            if matches!(step.asked, Asked::Table(..)) {
+            if matches!(step.asked, Asked::Table(_)) {
                 self.assume_nothing_beside(&mut way, &mut pass);
             }
             let seen = self.seen(&way.packet, &pass);
@@ -259,19 +259,19 @@ impl Walk<'_, '_, '_> {
     /// `route`.
     fn is_marked(&self, way: &Way, pass: &Pass) -> bool {
         pass.routed_mark.is_some_and(|mark| mark != way.packet.mark())
-            && self.network.hooks().routes_again((pass.host, &pass.netns), way.packet.family())
+            && self.network.filters().routes_again((pass.host, &pass.netns), way.packet.family())
     }
 
     /// Whether all that filters packets in a namespace was captured.
     fn is_filter_known(&self, pass: &Pass, family: Family) -> bool {
         let network = self.network;
-        if self.network.hooks().nft.contains_key(&(pass.host, &pass.netns)) {
+        if self.network.filters().ruleset(pass.host, &pass.netns).is_some() {
             return true;
         }
-        let tables = self.network.hooks();
+        let tables = self.network.filters();
         let listed = ["raw", "mangle", "nat", "filter"]
             .iter()
-            .all(|name| tables.table((pass.host, &pass.netns), family, name).is_some());
+            .all(|name| tables.table_of((pass.host, &pass.netns), family, name).is_some());
         if listed {
             return true;
         }
@@ -288,10 +288,9 @@ impl Walk<'_, '_, '_> {
         };
         match family {
             Family::Inet => network.complete(pass.host, &pass.netns, Topic::Netfilter) && of_inet(),
-            Family::Inet6 => tables
-                .iptables
-                .keys()
-                .any(|key| key.0 == pass.host && *key.1 == pass.netns && key.2 == family),
+            Family::Inet6 => tables.tables().any(|(host, netns, of, _)| {
+                host == pass.host && *netns == pass.netns && of == family
+            }),
         }
     }
 
@@ -348,7 +347,7 @@ impl Walk<'_, '_, '_> {
 
     /// Where iptables was captured and nft was not, rules of nft may stand beside.
     fn assume_nothing_beside(&self, way: &mut Way, pass: &mut Pass) {
-        if pass.beside_said || self.network.hooks().nft.contains_key(&(pass.host, &pass.netns)) {
+        if pass.beside_said || self.network.filters().ruleset(pass.host, &pass.netns).is_some() {
             return;
         }
         pass.beside_said = true;

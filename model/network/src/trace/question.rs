@@ -305,7 +305,7 @@ impl Tracer<'_, '_> {
                     let nic = self.network.vm_nic(*nic)?;
                     let (ip, _) = self.addresses_of_nic(nic).into_iter().next()?;
                     let floating =
-                        self.network.hooks().destinations().find(|(_, _, _, to, _)| *to == ip);
+                        self.network.filters().destinations().find(|(_, _, _, to, _)| *to == ip);
                     Some(floating.filter(|_| outside).map_or(ip, |(_, _, from, ..)| from))
                 }
                 Target::Device(device) => self.address_of(*device),

@@ -630,9 +630,10 @@ impl<'a> Table<'_, 'a> {
                 }
             }
         }
-        for ((host, family, name), table) in network.tables() {
-            let facts = [format!("{} rules", table.table.rules.len())];
-            let host = network.host_name(*host);
+        let filters = network.filters();
+        for (host, _, family, table) in filters.tables().filter(|(_, netns, ..)| netns.is_root()) {
+            let facts = [format!("{} rules", table.data.rules.len())];
+            let (host, name) = (network.host_name(host), &table.data.table.value);
             self.line(&format!("table {name} of {host} {family:?}"), &facts);
         }
     }

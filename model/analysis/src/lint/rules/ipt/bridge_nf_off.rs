@@ -10,10 +10,10 @@ use tapline_topology::graph::Netdev;
 
 use crate::lint::settings::Firewall;
 use crate::lint::{Confidence, Ctx, Other, Verdicts, declare_rule};
-use tapline_network::FilterTables;
 use tapline_network::Item;
 use tapline_network::defs;
-use tapline_network::texts::{self, Settings, Table};
+use tapline_network::netfilter::{Filters, Table};
+use tapline_network::texts::{self, Settings};
 
 declare_rule! {
     code: "IPT-002",
@@ -35,14 +35,14 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         return;
     }
     let settings = ctx.kernel_settings();
-    let tables = ctx.tables();
+    let filters = ctx.filters();
     for host in ctx.hosts() {
         let bridges = defs::hybrid_bridges(ctx, host);
         if bridges.is_empty() {
             continue;
         }
         for family in [Family::Inet, Family::Inet6] {
-            judge(ctx, out, (host, family), &bridges, settings, tables);
+            judge(ctx, out, (host, family), &bridges, settings, filters);
         }
     }
 }
@@ -53,7 +53,7 @@ fn judge(
     (host, family): (HostId, Family),
     bridges: &[Item<'_, Netdev<'_>>],
     settings: &Settings<'_>,
-    tables: &FilterTables<'_>,
+    filters: &Filters<'_>,
 ) {
     let (key, tool) = match family {
         Family::Inet => ("net.bridge.bridge-nf-call-iptables", "iptables-save"),
@@ -64,15 +64,17 @@ fn judge(
         out.clean();
         return;
     }
-    let Some(rule) = tables.get(&(host, family, "filter")).map(first_rule) else {
+    let Some(rule) = filters.table_of((host, &Netns::Root), family, "filter").map(first_rule)
+    else {
         // Nothing was printed: there is no table, as with the tools that are built on nft.
         if texts::is_filter_captured(ctx, host, family) {
             out.clean();
             return;
         }
         // What filters IPv6 is looked for only where something filters IPv4.
-        let hybrid =
-            tables.get(&(host, Family::Inet, "filter")).is_some_and(|it| first_rule(it).is_some());
+        let hybrid = filters
+            .table(host, &Netns::Root, "filter")
+            .is_some_and(|table| first_rule(table).is_some());
         if family == Family::Inet || hybrid {
             out.cannot_tell(host, [Need::command(tool)]);
         }
@@ -130,8 +132,8 @@ fn judge(
 }
 
 /// A rule of neutron's hybrid firewall.
-fn first_rule(table: &Table<'_>) -> Option<Evidence> {
-    let rule = table.table.rules.iter().find(|rule| {
+fn first_rule(table: Table<'_>) -> Option<Evidence> {
+    let rule = table.data.rules.iter().find(|rule| {
         rule.chain.starts_with("neutron-openvswi-")
             && rule.matches.iter().any(|match_| match_.eq_ignore_ascii_case("physdev"))
     })?;

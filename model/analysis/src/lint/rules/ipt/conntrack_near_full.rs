@@ -28,11 +28,12 @@ const MOST: [&str; 2] = ["net.netfilter.nf_conntrack_max", "net.nf_conntrack_max
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let settings = ctx.kernel_settings();
-    let tables = ctx.tables();
+    let filters = ctx.filters();
     for host in ctx.hosts() {
-        let tracked = tables.iter().filter(|((it, ..), _)| *it == host).any(|(_, it)| {
-            let mut words = it.table.rules.iter().flat_map(|rule| &rule.matches);
-            it.table.table.value == "nat" && !it.table.rules.is_empty()
+        let of_root = filters.tables().filter(|(of, netns, ..)| *of == host && netns.is_root());
+        let tracked = of_root.map(|(.., table)| table.data).any(|table| {
+            let mut words = table.rules.iter().flat_map(|rule| &rule.matches);
+            table.table.value == "nat" && !table.rules.is_empty()
                 || words.any(|word| matches!(word.as_str(), "conntrack" | "--ctstate" | "ctstate"))
         });
         judge(ctx, out, host, settings, tracked);

@@ -10,7 +10,7 @@ use tapline_topology::{Topic, names};
 
 use crate::lint::{Ctx, Other, Verdicts, declare_rule};
 use tapline_network::defs;
-use tapline_network::texts::Table;
+use tapline_network::netfilter::Table;
 
 declare_rule! {
     code: "IPT-004",
@@ -37,9 +37,12 @@ type Ports<'a> = BTreeMap<&'a str, (&'a Name, Evidence)>;
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     // Both families have the same rules: the first that shows a zone is cited.
     let mut zones: BTreeMap<(HostId, u16), Ports<'_>> = BTreeMap::new();
-    for (&(host, _, _), table) in ctx.tables().iter().filter(|((_, family, table), _)| {
-        matches!(family, Family::Inet | Family::Inet6) && *table == "raw"
-    }) {
+    let of_root = ctx.filters().tables().filter(|(_, netns, family, table)| {
+        netns.is_root()
+            && matches!(family, Family::Inet | Family::Inet6)
+            && table.data.table.value == "raw"
+    });
+    for (host, _, _, table) in of_root {
         for (zone, device, evidence) in zones_of(table) {
             let Some(port) = names::port_prefix(device) else { continue };
             zones.entry((host, zone)).or_default().entry(port).or_insert((device, evidence));
@@ -72,10 +75,10 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 }
 
 /// The zones that the rules of neutron's OVS agent give to devices.
-fn zones_of<'a>(table: &Table<'a>) -> impl Iterator<Item = (u16, &'a Name, Evidence)> {
+fn zones_of<'a>(table: Table<'a>) -> impl Iterator<Item = (u16, &'a Name, Evidence)> {
     let source = table.source;
     let agent = |rule: &&NetfilterRule| rule.chain.starts_with("neutron-openvswi-");
-    table.table.rules.iter().filter(agent).filter_map(move |rule| {
+    table.data.rules.iter().filter(agent).filter_map(move |rule| {
         rule.target.as_ref().filter(|target| target.value == "CT")?;
         let after = |words: &'a [Name], keys: [&str; 2]| {
             words.windows(2).find_map(|pair| match pair {

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use ipnet::IpNet;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
@@ -8,15 +6,15 @@ use tapline_core::records::Field;
 use tapline_core::records::filter::ConnStates;
 use tapline_core::records::nft::NftTable;
 use tapline_core::records::route::Family;
-use tapline_core::span::{Evidence, SourceId};
+use tapline_core::span::Evidence;
 use tapline_topology::Topic;
 use tapline_topology::graph::{Netdev, NetdevKind};
 
 use crate::lint::{Confidence, Ctx, Finding, Verdicts, declare_rule};
-use tapline_network::FilterTables;
 use tapline_network::Item;
 use tapline_network::defs;
 use tapline_network::filter::{self, Address, Device, Judgement, Mark, Packet, Verdict};
+use tapline_network::netfilter::{Filters, Ruleset, Table};
 use tapline_network::texts::{self, Setting, Settings};
 use tapline_network::uplink;
 
@@ -37,14 +35,13 @@ declare_rule! {
 }
 
 /// The filters of all hosts, and the switches that show them packets.
-struct Filters<'c, 'a> {
-    tables: &'c FilterTables<'a>,
-    nft: BTreeMap<HostId, (SourceId, &'a [NftTable])>,
+struct Shown<'c, 'a> {
+    filters: &'c Filters<'a>,
     settings: &'c Settings<'a>,
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let filters = Filters::new(ctx);
+    let filters = Shown::new(ctx);
     for bridge in ctx.netdevs() {
         if bridge.kind != NetdevKind::Bridge || !bridge.netns().is_root() {
             continue;
@@ -57,18 +54,17 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     }
 }
 
-impl<'c, 'a> Filters<'c, 'a> {
+impl<'c, 'a> Shown<'c, 'a> {
     fn new(ctx: &'c Ctx<'a>) -> Self {
-        let mut nft: BTreeMap<HostId, (SourceId, &'a [NftTable])> = BTreeMap::new();
-        for (source, tables) in ctx.nft_texts() {
-            let whole = ctx.topology.snapshot.completeness(source.id).is_complete();
-            // Other questions than for all rules leave tables out.
-            let all = source.command.args().iter().any(|arg| arg == "ruleset");
-            if source.netns.is_root() && whole && all {
-                nft.entry(source.host).or_insert((source.id, tables));
-            }
-        }
-        Self { tables: ctx.tables(), nft, settings: ctx.kernel_settings() }
+        Self { filters: ctx.filters(), settings: ctx.kernel_settings() }
+    }
+
+    fn table(&self, host: HostId, family: Family, name: &str) -> Option<Table<'a>> {
+        self.filters.table_of((host, &Netns::Root), family, name)
+    }
+
+    fn ruleset(&self, host: HostId) -> Option<Ruleset<'a>> {
+        self.filters.ruleset(host, &Netns::Root)
     }
 
     fn setting(&self, host: HostId, key: &str) -> Option<Setting> {
@@ -77,18 +73,18 @@ impl<'c, 'a> Filters<'c, 'a> {
 
     /// Whether any text shows what is filtered.
     fn shown(&self, host: HostId, family: Family) -> bool {
-        self.tables.contains_key(&(host, family, "filter")) || self.nft.contains_key(&host)
+        self.table(host, family, "filter").is_some() || self.ruleset(host).is_some()
     }
 
     /// Where a packet surely ends: what may accept it counts as if it did.
     fn dropped(&self, host: HostId, packet: Packet) -> Option<Drop> {
         let family = packet.family;
         let packet = Packet { mark: self.mark(host, &packet), ..packet };
-        let table = self.tables.get(&(host, family, "filter"));
+        let table = self.table(host, family, "filter");
         let by_iptables =
-            table.and_then(|table| filter::evaluate(table.source, table.table, "FORWARD", &packet));
+            table.and_then(|table| filter::evaluate(table.source, table.data, "FORWARD", &packet));
         by_iptables.and_then(|judgement| Drop::of(&judgement)).or_else(|| {
-            let (source, tables) = self.nft.get(&host)?;
+            let ruleset = self.ruleset(host)?;
             // What `iptables` printed is listed again by `nft`.
             let again = |other: &NftTable, chain: &str| {
                 table.is_some()
@@ -96,19 +92,25 @@ impl<'c, 'a> Filters<'c, 'a> {
                     && other.name.value == "filter"
                     && chain == "FORWARD"
             };
-            let judgement =
-                filter::evaluate_hook(*source, tables, "filter", "forward", &packet, again)?;
+            let judgement = filter::evaluate_hook(
+                ruleset.source,
+                ruleset.tables,
+                "filter",
+                "forward",
+                &packet,
+                again,
+            )?;
             Drop::of(&judgement)
         })
     }
 
     /// The mark that a packet has when it is forwarded.
     fn mark(&self, host: HostId, packet: &Packet) -> Mark {
-        let mangle = self.tables.get(&(host, packet.family, "mangle"));
+        let mangle = self.table(host, packet.family, "mangle");
         let unmarked = Packet { mark: Mark::NONE, ..packet.clone() };
         mangle
             .and_then(|mangle| {
-                filter::evaluate(mangle.source, mangle.table, "PREROUTING", &unmarked)
+                filter::evaluate(mangle.source, mangle.data, "PREROUTING", &unmarked)
             })
             .map_or(Mark::UNKNOWN, |judgement| judgement.mark)
     }
@@ -117,11 +119,14 @@ impl<'c, 'a> Filters<'c, 'a> {
     /// both it and forwarding.
     fn has_containers(&self, host: HostId) -> bool {
         let made = |text: &str| text.starts_with("DOCKER") || text.starts_with("KUBE-");
-        let by_iptables = self.tables.get(&(host, Family::Inet, "filter"));
-        by_iptables
-            .is_some_and(|iptable| iptable.table.chains.iter().any(|chain| made(&chain.name)))
-            || self.nft.get(&host).is_some_and(|(_, tables)| {
-                tables.iter().flat_map(|table| &table.chains).any(|chain| made(&chain.name.value))
+        let by_iptables = self.table(host, Family::Inet, "filter");
+        by_iptables.is_some_and(|iptable| iptable.data.chains.iter().any(|chain| made(&chain.name)))
+            || self.ruleset(host).is_some_and(|ruleset| {
+                ruleset
+                    .tables
+                    .iter()
+                    .flat_map(|table| &table.chains)
+                    .any(|chain| made(&chain.name.value))
             })
     }
 }
@@ -216,7 +221,7 @@ enum Sight {
 
 fn sight(
     ctx: &Ctx<'_>,
-    filters: &Filters<'_, '_>,
+    filters: &Shown<'_, '_>,
     bridge: Item<'_, Netdev<'_>>,
     family: Family,
 ) -> Sight {
@@ -250,7 +255,7 @@ fn judge_bridged(
     bridge: Item<'_, Netdev<'_>>,
     port: Item<'_, Netdev<'_>>,
     uplink: Item<'_, Netdev<'_>>,
-    filters: &Filters<'_, '_>,
+    filters: &Shown<'_, '_>,
 ) {
     let host = bridge.host;
     for family in [Family::Inet, Family::Inet6] {
@@ -324,7 +329,7 @@ fn judge_routed(
     out: &mut Verdicts,
     bridge: Item<'_, Netdev<'_>>,
     port: Item<'_, Netdev<'_>>,
-    filters: &Filters<'_, '_>,
+    filters: &Shown<'_, '_>,
 ) {
     let host = bridge.host;
     if !filters.shown(host, Family::Inet) {

@@ -3,7 +3,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_core::records::netfilter::NetfilterRule;
-use tapline_core::records::route::Family;
 use tapline_core::span::Evidence;
 use tapline_topology::coverage::Searched;
 use tapline_topology::graph::VmNic;
@@ -12,7 +11,7 @@ use tapline_topology::{Topic, names};
 use crate::lint::{Ctx, Other, Severity, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
-use tapline_network::texts::Table;
+use tapline_network::netfilter::Table;
 
 declare_rule! {
     code: "IPT-003",
@@ -45,17 +44,17 @@ const SG_CHAIN: &str = "neutron-openvswi-sg-chain";
 const FORWARD_CHAIN: &str = "neutron-openvswi-FORWARD";
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
-    let tables = ctx.tables();
+    let filters = ctx.filters();
     let mut ports: BTreeMap<HostId, Vec<Item<'_, VmNic<'_>>>> = BTreeMap::new();
     for nic in ctx.vm_nics().filter(|nic| is_hybrid(ctx, *nic)) {
         ports.entry(nic.host).or_default().push(nic);
     }
     for host in ctx.hosts() {
         let nics = ports.remove(&host).unwrap_or_default();
-        let filter = tables.get(&(host, Family::Inet, "filter"));
+        let filter = filters.table(host, &Netns::Root, "filter");
         match filter {
             Some(table) => {
-                if let Some(filter) = Filter::of(*table) {
+                if let Some(filter) = Filter::of(table) {
                     if !unreached(ctx, out, &nics, &filter) {
                         for nic in nics {
                             judge(ctx, out, nic, &filter);
@@ -103,7 +102,7 @@ struct Filter<'a> {
 impl<'a> Filter<'a> {
     /// `None` where neutron's hybrid firewall does not work here.
     fn of(table: Table<'a>) -> Option<Self> {
-        table.table.chains.iter().find(|chain| chain.name == SG_CHAIN)?;
+        table.data.chains.iter().find(|chain| chain.name == SG_CHAIN)?;
         let mut all = Self {
             table,
             named: BTreeMap::new(),
@@ -111,7 +110,7 @@ impl<'a> Filter<'a> {
             accepted: BTreeSet::new(),
         };
         for rule in
-            table.table.rules.iter().filter(|rule| rule.chain.starts_with("neutron-openvswi-"))
+            table.data.rules.iter().filter(|rule| rule.chain.starts_with("neutron-openvswi-"))
         {
             for port in ports_of(rule) {
                 let evidence = Evidence { source: table.source, span: rule.at };
@@ -138,7 +137,7 @@ fn unreached(
     filter: &Filter<'_>,
 ) -> bool {
     let Some((first, rest)) = nics.split_first() else { return false };
-    let Table { source, table, .. } = filter.table;
+    let Table { source, data: table } = filter.table;
     let has_chain = table.chains.iter().find(|chain| chain.name == FORWARD_CHAIN);
     let is_led = table.rules.iter().any(|rule| {
         rule.target.as_ref().is_some_and(|target| target.value.as_str() == FORWARD_CHAIN)
@@ -194,7 +193,7 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, VmNic<'_>>, filter: &F
     if let Some(evidence) = filter.named.get(port) {
         finding.primary(*evidence, "leads into the common chain");
     }
-    let chain = filter.table.table.chains.iter().find(|chain| chain.name == SG_CHAIN);
+    let chain = filter.table.data.chains.iter().find(|chain| chain.name == SG_CHAIN);
     if let Some(chain) = chain {
         let evidence = Evidence { source: filter.table.source, span: chain.at };
         finding.context(evidence, "other ports are filtered here");
