@@ -213,8 +213,17 @@ pub fn prints_masters(network: &Network<'_>, host: HostId) -> bool {
 
 /// The complete texts that were searched for `key`, where there are any.
 pub fn searched(network: &Network<'_>, host: HostId, topic: Topic, key: &str) -> Option<Searched> {
-    let Coverage::Complete(sources) = network.topology.coverage.of(host, &Netns::Root, topic)
-    else {
+    searched_in(network, (host, &Netns::Root), topic, key)
+}
+
+/// The same of a topic of any namespace.
+pub fn searched_in(
+    network: &Network<'_>,
+    (host, netns): (HostId, &Netns),
+    topic: Topic,
+    key: &str,
+) -> Option<Searched> {
+    let Coverage::Complete(sources) = network.topology.coverage.of(host, netns, topic) else {
         return None;
     };
     let source = *sources.first()?;

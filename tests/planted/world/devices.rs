@@ -268,7 +268,8 @@ impl<'w> Device<'w> {
             }
             "ipvlan" => writeln!(text, "    ipvlan mode {} bridge ", key("mode").unwrap_or("l2")),
             "vxlan" => {
-                let _ = write!(text, "    vxlan id {} ", key("id").unwrap_or("1"));
+                let external = if self.words.is("external") { "external " } else { "" };
+                let _ = write!(text, "    vxlan {external}id {} ", key("id").unwrap_or("1"));
                 for (name, word) in
                     [("remote", "remote"), ("group", "group"), ("local", "local"), ("on", "dev")]
                 {

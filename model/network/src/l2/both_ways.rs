@@ -6,6 +6,7 @@ use tapline_core::Name;
 use tapline_core::ids::Mac;
 use tapline_core::need::Need;
 use tapline_core::records::bridge::FdbEntry;
+use tapline_core::span::Evidence;
 use tapline_topology::graph::{Netdev, NetdevKind};
 use tapline_topology::{EdgeKind, NodeData, NodeId, Topic};
 
@@ -38,26 +39,35 @@ impl<'a> Network<'a> {
 
     fn device_stops(&self, device: NodeId) -> Option<Block> {
         let device = self.netdev(device)?;
-        self.filtered_at(device).or_else(|| self.carries_nothing(device))
+        let idle = || {
+            let evidence = self.carries_nothing(device).known().flatten()?;
+            Some(Block { why: Why::NoBridge, evidence })
+        };
+        self.filtered_at(device).or_else(idle)
     }
 
     /// Whether a VXLAN device of the kernel hands what it takes out of its packets to nobody: it is in
-    /// no bridge, nothing stands on it, and it has no address, as complete captures show. One that
-    /// gets its VNI with each packet is a device of some switch (`external`, ip-link(8)).
-    fn carries_nothing(&self, device: Item<'a, Netdev<'a>>) -> Option<Block> {
-        let evidence = device.records.iter().find_map(|seen| {
+    /// no bridge, nothing stands on it, and it has no address, as complete captures show; the place that
+    /// says what it is. One that gets its VNI with each packet is a device of some switch (`external`,
+    /// ip-link(8)).
+    pub fn carries_nothing(&self, device: Item<'a, Netdev<'a>>) -> Answer<Option<Evidence>> {
+        let vxlan = device.records.iter().find_map(|seen| {
             let kind = seen.record.kind.as_ref().filter(|kind| kind.value == "vxlan")?;
             let data = seen.record.kind_data.tunnel.as_ref()?;
             (!data.external).then(|| kind.evidence(seen.source))
-        })?;
+        });
         let is_used = self.master(device.id).is_some()
             || self.is_disputed(device.id)
             || self.interface_of(device.id).is_some()
             || !self.topology.into(device.id, EdgeKind::StackedOn).is_empty()
             || self.addresses_of(device.id).iter().any(|address| defs::is_global(address.ip));
-        let complete = |topic| self.complete(device.host, device.netns(), topic);
-        let is_known = complete(Topic::Links) && complete(Topic::Addresses);
-        (is_known && !is_used).then_some(Block { why: Why::NoBridge, evidence })
+        let Some(evidence) = vxlan.filter(|_| !is_used) else { return Answer::Known(None) };
+        let topics = [Topic::Links, Topic::Addresses];
+        let missing = self.missing(device.host, device.netns(), &topics);
+        if !missing.is_empty() {
+            return Answer::Unknown(missing);
+        }
+        Answer::Known(Some(evidence))
     }
 
     /// What of nft stops every frame that a device receives or sends, or that its bridge takes from

@@ -9,4 +9,5 @@ pub(crate) mod tun_missing_reverse;
 pub(crate) mod tun_parameter_mismatch;
 pub(crate) mod tun_remote_unroutable;
 pub(crate) mod tun_udp_port_conflict;
+pub(crate) mod vxlan_carries_nothing;
 pub(crate) mod vxlan_group_on_bridge_port;

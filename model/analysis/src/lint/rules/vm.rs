@@ -1,4 +1,5 @@
 //! Rules about VMs.
+pub(crate) mod libvirt_network_address_missing;
 pub(crate) mod libvirt_network_dhcp_twice;
 pub(crate) mod vm_network_inactive;
 pub(crate) mod vm_nic_link_down;

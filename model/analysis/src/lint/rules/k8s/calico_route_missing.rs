@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
@@ -60,6 +61,13 @@ struct Routes<'a> {
     pods: BTreeMap<String, BTreeMap<&'a str, Evidence>>,
 }
 
+impl Routes<'_> {
+    /// Whether some route leads to this pod alone.
+    fn lead_to(&self, pod: IpAddr) -> bool {
+        self.pods.keys().any(|key| key.split(' ').next() == Some(pod.to_string().as_str()))
+    }
+}
+
 fn routes<'a>(ctx: &Ctx<'a>) -> BTreeMap<HostId, Routes<'a>> {
     let mut all: BTreeMap<HostId, Routes<'_>> = BTreeMap::new();
     for (source, routes) in ctx.route_texts().filter(|(it, _)| it.netns.is_root()) {
@@ -103,7 +111,8 @@ fn missing(
             out.cannot_tell(host, open.clone());
             continue;
         }
-        if fine.is_empty() {
+        let pod = address_of_pod(ctx, *device).filter(|(ip, _)| !routes.lead_to(*ip));
+        if fine.is_empty() && pod.is_none() {
             // Where no pod has a route the node may be set up to need none.
             out.cannot_tell(
                 host,
@@ -111,10 +120,18 @@ fn missing(
             );
             continue;
         }
-        let message = "no route leads to it, as one does to the other pods: the node does not know the way to this pod";
+        let message = match pod {
+            Some((ip, _)) => format!(
+                "no route leads to {ip}, the address of the pod behind it: the node does not know the way to this pod"
+            ),
+            None => "no route leads to it, as one does to the other pods: the node does not know the way to this pod".to_owned(),
+        };
         let finding = out.fault(ctx, host, device.id, message);
         if let Some(place) = device.place() {
             finding.primary(place, "the device of a pod, up");
+        }
+        if let Some((_, at)) = pod {
+            finding.primary(at, "the address of the pod");
         }
         if let Some(searched) = defs::searched(ctx, host, Topic::Routes, device.name()) {
             finding.rests_on_absence(searched);
@@ -125,6 +142,14 @@ fn missing(
         finding.next(format!("ip route show dev {}", device.name()));
         finding.next("kubectl -n kube-system logs -l k8s-app=calico-node --tail=100");
     }
+}
+
+/// The address of the pod at the other end of a device, where its namespace was captured.
+fn address_of_pod(ctx: &Ctx<'_>, device: Item<'_, Netdev<'_>>) -> Option<(IpAddr, Evidence)> {
+    let pod = ctx.veth_peer(device.id).filter(|pod| !pod.netns().is_root())?;
+    let mut all = ctx.addresses_of(pod.id).into_iter();
+    let address = all.find(|address| address.ip.is_ipv4() && defs::is_global(address.ip))?;
+    Some((address.ip, address.line()))
 }
 
 /// Two routes to one pod: of one table, to different devices.

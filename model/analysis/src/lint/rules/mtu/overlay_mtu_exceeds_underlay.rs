@@ -5,7 +5,7 @@ use tapline_core::ids::Netns;
 use tapline_core::need::Need;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{Netdev, OvsInterface, OvsPort, TunnelEndpoint};
-use tapline_topology::{Topic, names};
+use tapline_topology::{EdgeKind, NodeId, Topic, names};
 
 use crate::lint::{Confidence, Ctx, Severity, Verdicts, declare_rule};
 use tapline_network::defs;
@@ -220,8 +220,7 @@ fn overlay_ports<'a>(ctx: &Ctx<'a>, host: HostId) -> Overlay<'a> {
                 }
             }
             None => match by_flow(ctx, port) {
-                Some((true, flow)) => {
-                    let evidence = Some(flow);
+                Some((true, evidence)) => {
                     led.push(Endpoint { device, kind: None, evidence, by_flow: true });
                 }
                 Some((false, _)) => other = true,
@@ -241,9 +240,19 @@ fn overlay_ports<'a>(ctx: &Ctx<'a>, host: HostId) -> Overlay<'a> {
     }
 }
 
-/// Whether flows lead what a port sends into tunnels.
-fn by_flow(ctx: &Ctx<'_>, port: Item<'_, OvsPort>) -> Option<(bool, Evidence)> {
-    ctx.exits().leaves_by_tunnels(port.host, l2::access_vlan(port.data)?)
+/// Whether flows lead what a port sends into tunnels, of neutron by the VLAN of the port, of OVN by
+/// its logical switch.
+fn by_flow(ctx: &Ctx<'_>, port: Item<'_, OvsPort>) -> Option<(bool, Option<Evidence>)> {
+    if let Some(exits) = ctx.datapaths().exits_of(port.id) {
+        let is_tunnel = |id: &NodeId| !ctx.topology.into(*id, EdgeKind::TunnelOf).is_empty();
+        let mut ways = exits
+            .keys()
+            .filter(|id| is_tunnel(id) || ctx.topology.peer(**id, EdgeKind::PatchPeer).is_some());
+        let first = ways.next()?;
+        return Some((is_tunnel(first) && ways.all(is_tunnel), None));
+    }
+    let (leads, flow) = ctx.exits().leaves_by_tunnels(port.host, l2::access_vlan(port.data)?)?;
+    Some((leads, Some(flow)))
 }
 
 fn interface<'a>(ctx: &Ctx<'a>, host: HostId, name: &str) -> Option<Item<'a, OvsInterface>> {

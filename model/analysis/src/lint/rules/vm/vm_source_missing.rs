@@ -13,7 +13,7 @@ use tapline_network::defs;
 declare_rule! {
     code: "VM-006",
     id: "vm-source-missing",
-    summary: "what a running VM's NIC is to be plugged into is not there, or cannot carry it",
+    summary: "what a VM's NIC is to be plugged into is not there, or cannot carry it",
     severity: Error,
     confidence: Proven,
     page: "vm_source_missing.md",
@@ -33,6 +33,16 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         let Some(source) = Source::of(xml) else { continue };
         match ctx.vm(nic.vm).and_then(|vm| vm.active) {
             Some(true) if nic.live => {}
+            // It needs its bridge to start; one that its manager makes for it at that time is not yet
+            // there.
+            Some(false) if is_made_by_hand(ctx, nic, xml) => {
+                if let Source::Bridge(name) = source {
+                    bridge(ctx, out, nic, xml, name);
+                    continue;
+                }
+                out.clean();
+                continue;
+            }
             Some(true) => {
                 // What was edited holds from the next start on.
                 let vm = ctx.vm(nic.vm).map_or("DOMAIN", |vm| vm.name());
@@ -54,6 +64,17 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             Source::Socket(path) => socket(ctx, out, nic, xml, path),
         }
     }
+}
+
+/// Whether the bridge of a NIC is one that a person or the system makes, and not what runs the VM.
+fn is_made_by_hand(ctx: &Ctx<'_>, nic: Item<'_, VmNic<'_>>, xml: Seen<'_, DomainNic>) -> bool {
+    let is_of_nova = ctx
+        .vm(nic.vm)
+        .is_some_and(|vm| vm.data.nova_name.is_some() || vm.name().starts_with("instance-"));
+    let is_managed = xml.record.bridge.as_ref().is_some_and(|bridge| {
+        bridge.value.starts_with("qbr") || names::is_bridge_of_one_port(&bridge.value)
+    });
+    xml.record.kind.value == "bridge" && !is_of_nova && !is_managed
 }
 
 /// What a NIC is plugged into.
@@ -86,7 +107,8 @@ impl<'a> Source<'a> {
 fn cite(ctx: &Ctx<'_>, finding: &mut Finding, nic: Item<'_, VmNic<'_>>, source: Evidence) {
     finding.primary(source, "what it is plugged into");
     if let Some(state) = ctx.state_of(nic.vm) {
-        finding.context(state.evidence, "the VM runs");
+        let runs = ctx.vm(nic.vm).and_then(|vm| vm.active) == Some(true);
+        finding.context(state.evidence, if runs { "the VM runs" } else { "the VM is off" });
     }
     if let Some(vm) = ctx.vm(nic.vm) {
         finding.next(format!("virsh domiflist {}", vm.name()));
@@ -189,9 +211,14 @@ fn bridge(
         out.clean();
         return;
     }
-    let message =
-        format!("there is no bridge {}: the VM's NIC is plugged into nothing", name.value);
+    let runs = ctx.vm(nic.vm).and_then(|vm| vm.active) == Some(true);
+    let consequence =
+        if runs { "the VM's NIC is plugged into nothing" } else { "the VM does not start" };
+    let message = format!("there is no bridge {}: {consequence}", name.value);
     let finding = out.fault(ctx, host, nic.id, message);
+    if !runs {
+        finding.at_most(Severity::Warning);
+    }
     cite(ctx, finding, nic, name.evidence(xml.source));
     finding.rests_on_absence(searched);
     if switch && let Some(searched) = defs::searched(ctx, host, Topic::Ovs, &name.value) {
