@@ -208,13 +208,7 @@ fn shell(ask: &Ask, names: &BTreeSet<String>) -> Vec<String> {
             vec![format!("# for a process of each nameless namespace: {need}")]
         }
         Ask::Host(need) => vec![save(&need.to_string(), &saved_as(&need.argv().join(" ")))],
-        Ask::Namespaces(argv) => of_each(
-            names,
-            "",
-            |name| format!("ip netns exec {name} {}", typed(argv)),
-            &format!("_{}", saved_as(&argv.join(" "))),
-            "ip_netns_exec_",
-        ),
+        Ask::Namespaces(argv) => in_namespaces(argv, names),
         // A NIC has a device below it; bridges, taps and tunnels have none.
         Ask::Nics(argv) => of_each(
             names,
@@ -231,6 +225,32 @@ fn shell(ask: &Ask, names: &BTreeSet<String>) -> Vec<String> {
             "virsh_dumpxml_",
         ),
     }
+}
+
+/// Lines that run a command in namespaces: those that `ip netns` knows, and those of containers and
+/// processes, which are entered in other ways.
+fn in_namespaces(argv: &[String], names: &BTreeSet<String>) -> Vec<String> {
+    let within = |name: &str| Netns::Named(name.into());
+    let (kept, containers): (BTreeSet<String>, BTreeSet<String>) =
+        names.iter().cloned().partition(|name| within(name).is_kept_by_ip());
+    let mut lines = Vec::new();
+    if !kept.is_empty() || names.is_empty() {
+        lines = of_each(
+            &kept,
+            "",
+            |name| format!("ip netns exec {name} {}", typed(argv)),
+            &format!("_{}", saved_as(&argv.join(" "))),
+            "ip_netns_exec_",
+        );
+    }
+    for name in containers {
+        let netns = within(&name);
+        let words = netns.enter().into_iter().chain(argv.iter().map(String::as_str));
+        let file = saved_as(&words.collect::<Vec<_>>().join(" "));
+        let need = Need::Command { netns: netns.clone(), argv: argv.to_vec() };
+        lines.push(save(&need.to_string(), &file));
+    }
+    lines
 }
 
 /// Words as they are typed in a shell.
@@ -360,6 +380,23 @@ mod tests {
         assert_eq!(
             gap.steps[0].shell(),
             ["ip netns exec '$(reboot)' ip route >ip_netns_exec__reboot_ip_route 2>&1"]
+        );
+    }
+
+    #[test]
+    fn containers_are_entered_by_their_own_tools() {
+        let names = ["lxc:c1", "pid:4711", "red"];
+        let needs = names.map(|name| Topic::Links.command(&Netns::Named(name.into())));
+        let all = [open("A-1", &needs, 1)];
+        let gap = gap(HostId(0), &all.iter().collect::<Vec<_>>());
+        assert_eq!(
+            gap.steps[0].shell(),
+            [
+                "ip netns exec red ip -d address >ip_netns_exec_red_ip_-d_address 2>&1",
+                "lxc exec c1 -- ip -d address >lxc_exec_c1_--_ip_-d_address 2>&1",
+                "nsenter --net --target 4711 ip -d address \
+                 >nsenter_--net_--target_4711_ip_-d_address 2>&1",
+            ]
         );
     }
 

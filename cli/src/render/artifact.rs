@@ -4,7 +4,7 @@ use std::path::Path;
 use tapline_core::capture::Source;
 use tapline_core::span::Span;
 
-use super::source::{column, excerpt};
+use super::source::{columns_of, excerpt};
 
 /// Bytes that are quoted on either side of the evidence.
 const REACH: usize = 2000;
@@ -82,8 +82,7 @@ impl<'a> Region<'a> {
         let end = whole.floor_char_boundary(REACH.min(whole.len()));
         let quote = whole.get(..end).unwrap_or_default();
         let complete = end == whole.len() && lines.0 == lines.1 && !quote.ends_with('\n');
-        let start = if complete { column(source, span) } else { None };
-        let columns = start.map(|start| (start, start + quote.chars().count()));
+        let columns = if complete { columns_of(source, span, quote.chars().count()) } else { None };
         Self { lines, columns, quote, text: excerpt(source, span, REACH).text }
     }
 }

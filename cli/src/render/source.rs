@@ -73,15 +73,29 @@ pub(crate) fn excerpt(source: &Source, span: Span, reach: usize) -> Excerpt<'_> 
     }
 }
 
-/// One-based column, in characters, of the start of `span`; `None` on lines too long to count.
+/// One-based column, in characters, of the start of `span` in the file that it came from; `None` on
+/// lines too long to count.
 pub(crate) fn column(source: &Source, span: Span) -> Option<usize> {
+    Some(column_behind(source, span, 0)? + 1)
+}
+
+/// The columns of `span`, which is on one line of its file and has so many characters: that of the
+/// first, and that behind the last.
+pub(crate) fn columns_of(source: &Source, span: Span, characters: usize) -> Option<(usize, usize)> {
+    let start = column(source, span)?;
+    let Some(last) = characters.checked_sub(1) else { return Some((start, start)) };
+    Some((start, column_behind(source, span, last)? + 2))
+}
+
+/// Characters of the file's line before the character that is so many behind the start of `span`.
+fn column_behind(source: &Source, span: Span, characters: usize) -> Option<usize> {
     let lines = excerpt(source, span, REACH);
     if lines.cut_before {
         return None;
     }
     let before = source.text.get(lines.start..span.start as usize)?;
-    let packed = source.packed_before(span.start) as usize;
-    Some(packed + before.chars().count() + 1)
+    let at = u32::try_from(before.chars().count() + characters).ok()?;
+    Some(source.characters_before(span.start, at) as usize)
 }
 
 /// Draws the marked pieces of some sources, in this order: a frame for each group of neighbouring

@@ -224,8 +224,13 @@ pub(crate) fn commands<'a>(all: impl IntoIterator<Item = &'a Need>) -> String {
     let mut plain: BTreeSet<&Need> = BTreeSet::new();
     let mut inside: BTreeMap<Need, BTreeSet<&Need>> = BTreeMap::new();
     for need in all {
-        if need.netns().name().is_some() {
-            let any = need.clone().within(&Netns::Named(ANY_NETNS.into()));
+        if let Some(name) = need.netns().name() {
+            // `docker:web` is entered by another command than `lxc:c1`.
+            let any = match name.split_once(':') {
+                Some((tool, _)) if !need.netns().is_kept_by_ip() => format!("{tool}:{ANY_NETNS}"),
+                _ => ANY_NETNS.to_owned(),
+            };
+            let any = need.clone().within(&Netns::Named(any.into()));
             inside.entry(any).or_default().insert(need);
         } else {
             plain.insert(need);

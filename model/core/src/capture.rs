@@ -187,11 +187,38 @@ pub struct Source {
 }
 
 /// Where one line of a text stands in the member that it came from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct LinePlace {
     /// One-based line.
     pub line: u32,
     /// Characters of that line in front of the text.
+    pub column: u32,
+    /// Where parts of the line stand that do not follow the one before: something was taken out
+    /// between them, as an escape sequence, or they were on another line. In order.
+    pub shifts: Option<Box<[Shift]>>,
+}
+
+impl LinePlace {
+    /// One-based line of the character of this line with this index, and the characters in front
+    /// of it there.
+    pub fn of(&self, at: u32) -> (u32, u32) {
+        let shifts = self.shifts.as_deref().unwrap_or_default();
+        let behind = shifts.partition_point(|shift| shift.at <= at);
+        let shift = behind.checked_sub(1).and_then(|last| shifts.get(last));
+        let start = Shift { at: 0, line: self.line, column: self.column };
+        let shift = shift.unwrap_or(&start);
+        (shift.line, shift.column.saturating_add(at - shift.at))
+    }
+}
+
+/// A part of a line that stands elsewhere than the part before it tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shift {
+    /// Characters of the line before the part.
+    pub at: u32,
+    /// One-based line of the member.
+    pub line: u32,
+    /// Characters of that line in front of the part.
     pub column: u32,
 }
 
@@ -205,15 +232,23 @@ impl Source {
     /// One-based line of a byte of the text, within the member.
     fn line_of(&self, offset: u32) -> u32 {
         let line = self.index().line(offset);
-        let place = self.places.get(line as usize).or(self.places.last());
-        place.map_or(self.first_line + line, |place| place.line)
+        let Some(place) = self.places.get(line as usize).or(self.places.last()) else {
+            return self.first_line + line;
+        };
+        if place.shifts.is_none() {
+            return place.line;
+        }
+        let start = self.index().start(line).unwrap_or(offset);
+        let before = self.text.get(start as usize..offset as usize).unwrap_or_default();
+        place.of(u32::try_from(before.chars().count()).unwrap_or(u32::MAX)).0
     }
 
-    /// Characters of the member's line that stand before the line of the text at `offset`: marks
-    /// of a quoted mail, indentation, line numbers.
-    pub fn packed_before(&self, offset: u32) -> u32 {
+    /// Characters that stand, on its line of the member, before the character with the index `at` in
+    /// the line of the text at `offset`: marks of a quoted mail, line numbers and what else was taken
+    /// off count.
+    pub fn characters_before(&self, offset: u32, at: u32) -> u32 {
         let line = self.index().line(offset);
-        self.places.get(line as usize).map_or(0, |place| place.column)
+        self.places.get(line as usize).map_or(at, |place| place.of(at).1)
     }
 
     fn index(&self) -> &LineIndex {

@@ -128,7 +128,7 @@ impl Netns {
             Self::Named(name) => name.as_str(),
         };
         match name.split_once(':') {
-            Some(("pid", pid)) if pid.bytes().all(|b| b.is_ascii_digit()) => {
+            Some(("pid", pid)) if pid.bytes().all(|b| b.is_ascii_alphanumeric()) => {
                 vec!["nsenter", "--net", "--target", pid]
             }
             Some((tool @ ("docker" | "podman" | "nerdctl" | "crictl"), container)) => {
@@ -139,6 +139,11 @@ impl Netns {
             }
             _ => vec!["ip", "netns", "exec", name],
         }
+    }
+
+    /// Whether it has a name that `ip netns` knows.
+    pub fn is_kept_by_ip(&self) -> bool {
+        matches!(self.enter().as_slice(), ["ip", ..])
     }
 
     /// Whether this is the root namespace.

@@ -185,7 +185,7 @@ fn unpacked(format: &Format, command: &Command, text: String) -> (String, Vec<Li
     for line in packing::unpack(&text).iter().filter(|line| line.mark == Mark::Text) {
         bare.push_str(&line.text);
         bare.push('\n');
-        places.push(LinePlace { line: line.number, column: line.column });
+        places.push(line.place());
     }
     if unread(&bare) < raw { (bare, places) } else { (text, Vec::new()) }
 }

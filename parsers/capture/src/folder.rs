@@ -332,8 +332,7 @@ fn without_packing(text: String) -> (String, Vec<LinePlace>, Option<&'static For
     let Some(seen) = registry::by_content(&plain) else {
         return (text, Vec::new(), None);
     };
-    let places =
-        lines.iter().map(|line| LinePlace { line: line.number, column: line.column }).collect();
+    let places = lines.iter().map(Line::place).collect();
     (plain, out_of_order(1, places), Some(seen))
 }
 
@@ -397,8 +396,10 @@ fn of_session<'a>(
 
 /// Places of lines, if they are not simply those that follow the first one.
 fn out_of_order(first_line: u32, places: Vec<LinePlace>) -> Vec<LinePlace> {
-    let simple =
-        places.iter().zip(first_line..).all(|(it, line)| it.line == line && it.column == 0);
+    let simple = places
+        .iter()
+        .zip(first_line..)
+        .all(|(it, line)| *it == LinePlace { line, ..LinePlace::default() });
     if simple { Vec::new() } else { places }
 }
 

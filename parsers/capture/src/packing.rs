@@ -7,6 +7,7 @@ mod cast;
 mod letters;
 mod markup;
 mod numbered;
+mod placed;
 mod prefixed;
 mod printable;
 mod quoted;
@@ -16,8 +17,10 @@ mod wrapped;
 
 use std::borrow::Cow;
 
+use tapline_core::capture::{LinePlace, Shift};
 use tapline_core::text::lines;
 
+use placed::{Characters, Placed};
 use signs::Signs;
 
 /// What a line is besides its text.
@@ -38,6 +41,8 @@ pub(crate) struct Line<'a> {
     pub(crate) number: u32,
     /// Characters that were taken off in front.
     pub(crate) column: u32,
+    /// Where its parts stand that do not follow those before.
+    shifts: Vec<Shift>,
     /// What is left of it; `set_text` changes it.
     pub(crate) text: Cow<'a, str>,
     /// The characters that it has: all of these kinds, or it had more before something was taken off.
@@ -49,7 +54,7 @@ pub(crate) struct Line<'a> {
 impl<'a> Line<'a> {
     fn new(number: u32, text: Cow<'a, str>) -> Self {
         let signs = Signs::of(&text);
-        Self { number, column: 0, text, signs, mark: Mark::Text }
+        Self { number, column: 0, shifts: Vec::new(), text, signs, mark: Mark::Text }
     }
 
     /// Whether nothing was taken off, and nothing joined to it.
@@ -57,10 +62,11 @@ impl<'a> Line<'a> {
         self.column == 0 && self.mark == Mark::Text && matches!(self.text, Cow::Borrowed(_))
     }
 
-    /// Puts another text in place.
-    pub(crate) fn set_text(&mut self, text: Cow<'a, str>) {
-        self.signs = Signs::of(&text);
-        self.text = text;
+    /// Leaves nothing of it but its place.
+    pub(crate) fn empty(&mut self) {
+        self.text = "".into();
+        self.signs = Signs::of("");
+        self.shifts = Vec::new();
     }
 
     /// Whether nothing stands on it.
@@ -68,14 +74,46 @@ impl<'a> Line<'a> {
         !self.signs.has(Signs::INK) || self.text.trim_start().is_empty()
     }
 
+    /// Where it stands.
+    pub(crate) fn place(&self) -> LinePlace {
+        let shifts = (!self.shifts.is_empty()).then(|| self.shifts.as_slice().into());
+        LinePlace { line: self.number, column: self.column, shifts }
+    }
+
+    /// Its characters, each with its place.
+    fn characters(&self) -> Characters<'_> {
+        Characters::new(&self.text, (self.number, self.column), &self.shifts)
+    }
+
+    /// Puts another text in place, the characters of which know where they stand.
+    fn set(&mut self, placed: Placed) {
+        let Self { text, number, column, shifts, signs, .. } = placed.into_line(self.number);
+        (self.text, self.number, self.column, self.shifts, self.signs) =
+            (text, number, column, shifts, signs);
+    }
+
     /// Takes so many bytes off in front.
     pub(crate) fn cut_front(&mut self, bytes: usize) {
         let Some(front) = self.text.get(..bytes) else { return };
-        let characters = u32::try_from(front.chars().count()).unwrap_or(0);
-        self.column = self.column.saturating_add(characters);
+        let cut = u32::try_from(front.chars().count()).unwrap_or(0);
+        if self.shifts.is_empty() {
+            self.column = self.column.saturating_add(cut);
+        } else {
+            (self.number, self.column) = self.place().of(cut);
+            self.shifts.retain(|shift| shift.at > cut);
+            self.shifts.iter_mut().for_each(|shift| shift.at -= cut);
+        }
         match &mut self.text {
             Cow::Borrowed(text) => *text = text.get(bytes..).unwrap_or_default(),
             Cow::Owned(text) => drop(text.drain(..bytes)),
+        }
+    }
+
+    /// Leaves so many bytes of it.
+    fn truncate(&mut self, bytes: usize) {
+        match &mut self.text {
+            Cow::Borrowed(text) => *text = text.get(..bytes).unwrap_or(text),
+            Cow::Owned(text) => text.truncate(bytes),
         }
     }
 
@@ -93,7 +131,7 @@ pub(crate) fn unpack(text: &str) -> Vec<Line<'_>> {
         None => {
             let mut plain =
                 Vec::with_capacity(memchr::memchr_iter(b'\n', text.as_bytes()).count() + 1);
-            plain.extend(lines(text).zip(1..).map(|(raw, n)| Line::new(n, screen::line(raw))));
+            plain.extend(lines(text).zip(1..).map(|(raw, n)| screen::line(n, raw)));
             plain
         }
     };
@@ -111,7 +149,7 @@ pub(crate) fn unpack(text: &str) -> Vec<Line<'_>> {
 
 /// A line as it stood on the screen, in plain letters.
 pub(crate) fn line(raw: &str) -> Cow<'_, str> {
-    let mut lines = vec![Line::new(1, screen::line(raw))];
+    let mut lines = vec![screen::line(1, raw)];
     letters::plain(&mut lines);
     lines.pop().map(|line| line.text).unwrap_or_default()
 }
@@ -173,6 +211,62 @@ mod tests {
     fn a_recording_is_what_it_shows() {
         let text = "{\"version\": 2, \"width\": 80}\n[0.1, \"o\", \"$ ip\"]\n\
                     [0.2, \"o\", \" a\\r\\nx\\r\\n\"]\n[0.3, \"i\", \"q\"]\n";
-        assert_eq!(shown(text), ["2:0 $ ip a", "3:0 x"]);
+        assert_eq!(shown(text), ["2:12 $ ip a", "3:18 x"]);
+        let old =
+            "{\"version\": 1,\n \"stdout\": [[0.1, \"$ \\u00fc\\u001b[0m\"],\n[0.2, \"x\\r\\n\"]]}";
+        assert_eq!(shown(old), ["2:19 $ üx"]);
+        let place = unpack(old).first().map(Line::place).unwrap();
+        assert_eq!([place.of(0), place.of(2), place.of(3)], [(2, 19), (2, 21), (3, 7)]);
+    }
+
+    #[test]
+    fn characters_keep_their_places() {
+        let place = |text: &str, wanted: char| {
+            let lines = unpack(text);
+            let found = lines.iter().find_map(|line| {
+                let at = line.text.chars().position(|c| c == wanted)?;
+                Some(line.place().of(u32::try_from(at).unwrap()))
+            });
+            found.unwrap_or_else(|| panic!("{text:?}: {lines:?}"))
+        };
+        for (text, wanted) in [
+            ("<pre>a &lt;b&gt; &amp;c <b>Z</b></pre>", (1, 27)),
+            ("x\n> a\u{1b}[1mb\u{1b}[0m Z\n> b\n", (2, 13)),
+            ("[code]&lt;UP&gt; Z[/code]", (1, 17)),
+            ("virsh list –all Z", (1, 16)),
+            ("a=3Db=20=C3=A9 =\nZ\n", (2, 0)),
+            ("aaa\rb Z", (1, 6)),
+        ] {
+            assert_eq!(place(text, 'Z'), wanted, "{text:?}");
+        }
+    }
+
+    /// Each character that is not made of others stands where its place says.
+    #[test]
+    fn places_of_posts_are_true() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../corpus/posts");
+        let mut told = 0;
+        for file in std::fs::read_dir(folder).unwrap() {
+            let bytes = std::fs::read(file.unwrap().path()).unwrap();
+            let Ok(text) = String::from_utf8(bytes) else { continue };
+            let written: Vec<Vec<char>> = text.lines().map(|line| line.chars().collect()).collect();
+            for line in unpack(&text) {
+                let place = line.place();
+                for (c, at) in line.text.chars().zip(0..) {
+                    let (number, column) = place.of(at);
+                    let there = written
+                        .get(number as usize - 1)
+                        .and_then(|line| line.get(column as usize))
+                        .unwrap_or_else(|| panic!("{text}\n{line:?} {c:?} {number}:{column}"));
+                    let made = c == ' ' || !there.is_ascii() || matches!(there, '&' | '=' | '\\');
+                    assert!(
+                        *there == c || made,
+                        "{text}\n{line:?} {c:?} {number}:{column} {there:?}"
+                    );
+                    told += usize::from(*there == c && place.shifts.is_some());
+                }
+            }
+        }
+        assert!(told > 200, "{told}");
     }
 }

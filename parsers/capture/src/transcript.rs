@@ -418,7 +418,7 @@ impl<'a> Reader<'a> {
         if prose::is_elision(&line.text) {
             open.elided = true;
             // The place stays, so that line numbers stay.
-            line.set_text("".into());
+            line.empty();
         }
         line.cut_front(indented(&line.text).min(open.indent));
         open.lines.push(line);

@@ -1,13 +1,12 @@
 //! Recordings of asciinema: what the terminal printed, cut into events.
-use std::borrow::Cow;
-
+use super::placed::{Place, Placed};
 use super::{Line, screen};
 
 /// The header of a recording has a few names and the environment.
 const LONGEST_HEADER: usize = 64 << 10;
 
-/// The lines that a recording shows; `None` for what is none. The number of a line is that of the
-/// event that began it.
+/// The lines that a recording shows; `None` for what is none. A character stands where the text of
+/// the event that printed it does.
 pub(super) fn lines(text: &str) -> Option<Vec<Line<'static>>> {
     let head = text.get(..text.floor_char_boundary(64)).unwrap_or_default();
     if !head.starts_with('{') || !head.contains("\"version\"") {
@@ -26,7 +25,10 @@ pub(super) fn lines(text: &str) -> Option<Vec<Line<'static>>> {
             continue;
         };
         if kind == "o" {
-            shown.print(number, &data);
+            // The kind is the first text of an event, the data the second.
+            let mut written = Written::new(event, number);
+            written.text();
+            shown.print(&data, (number, 0), written.text());
         }
     }
     Some(shown.end())
@@ -39,46 +41,123 @@ fn first_version(text: &str) -> Option<Vec<Line<'static>>> {
         version: u64,
         stdout: Vec<(f64, String)>,
     }
-    memchr::memmem::find(text.as_bytes(), b"\"stdout\"")?;
+    let list = memchr::memmem::rfind(text.as_bytes(), b"\"stdout\"")?;
     let recording: Recording = serde_json::from_str(text).ok()?;
     if recording.version != 1 {
         return None;
     }
     let mut shown = Shown::default();
-    recording.stdout.iter().for_each(|(_, data)| shown.print(1, data));
+    let mut written = Written::new(text, 1);
+    written.skip(list);
+    written.text();
+    for (_, data) in recording.stdout {
+        let place = written.place;
+        let characters = written.text();
+        shown.print(&data, place, characters);
+    }
     Some(shown.end())
+}
+
+/// A document of JSON, read for where the characters of its texts stand.
+struct Written<'a> {
+    rest: std::iter::Peekable<std::str::Chars<'a>>,
+    place: Place,
+}
+
+impl<'a> Written<'a> {
+    fn new(document: &'a str, number: u32) -> Self {
+        Self { rest: document.chars().peekable(), place: (number, 0) }
+    }
+
+    fn next(&mut self) -> Option<(char, Place)> {
+        let c = self.rest.next()?;
+        let place = self.place;
+        self.place = if c == '\n' {
+            (place.0.saturating_add(1), 0)
+        } else {
+            (place.0, place.1.saturating_add(1))
+        };
+        Some((c, place))
+    }
+
+    /// Passes over so many bytes.
+    fn skip(&mut self, mut bytes: usize) {
+        while bytes > 0
+            && let Some((c, _)) = self.next()
+        {
+            bytes = bytes.saturating_sub(c.len_utf8());
+        }
+    }
+
+    /// The places of the characters of the next text.
+    fn text(&mut self) -> Vec<Place> {
+        while self.next().is_some_and(|(c, _)| c != '"') {}
+        let mut places = Vec::new();
+        while let Some((c, place)) = self.next().filter(|(c, _)| *c != '"') {
+            places.push(place);
+            if c != '\\' {
+                continue;
+            }
+            if self.next().is_some_and(|(c, _)| c == 'u') {
+                let high = self.code();
+                // Two codes make one character beyond the first plane.
+                if (0xd800..0xdc00).contains(&high) {
+                    self.skip(2);
+                    self.code();
+                }
+            }
+        }
+        places
+    }
+
+    /// Four digits.
+    fn code(&mut self) -> u32 {
+        (0..4).fold(0, |code, _| {
+            let digit = self.next().and_then(|(c, _)| c.to_digit(16)).unwrap_or(0);
+            code * 16 + digit
+        })
+    }
 }
 
 /// What the terminal shows so far.
 #[derive(Default)]
 struct Shown {
     lines: Vec<Line<'static>>,
-    /// The last line, and the event that began it.
-    open: (u32, String),
+    /// The event that began the last line.
+    begun: u32,
+    /// The last line.
+    open: Vec<(char, Place)>,
 }
 
 impl Shown {
-    fn print(&mut self, number: u32, data: &str) {
-        if self.open.1.is_empty() {
-            self.open.0 = number;
-        }
-        for part in data.split_inclusive('\n') {
-            self.open.1.push_str(part);
-            if self.open.1.ends_with('\n') {
-                let (begun, raw) = std::mem::replace(&mut self.open, (number, String::new()));
-                self.add(begun, raw.trim_end_matches('\n'));
+    /// Prints the text of an event, the characters of which stand at these places.
+    fn print(&mut self, data: &str, event: Place, places: Vec<Place>) {
+        let mut places = places.into_iter();
+        for c in data.chars() {
+            if self.open.is_empty() {
+                self.begun = event.0;
+            }
+            let place = places.next().unwrap_or(event);
+            if c == '\n' {
+                self.end_line();
+            } else {
+                self.open.push((c, place));
             }
         }
     }
 
-    fn add(&mut self, number: u32, raw: &str) {
-        self.lines.push(Line::new(number, Cow::Owned(screen::line(raw).into_owned())));
+    fn end_line(&mut self) {
+        while self.open.last().is_some_and(|(c, _)| *c == '\r') {
+            self.open.pop();
+        }
+        let mut out = Placed::default();
+        screen::show(self.open.drain(..), &mut out);
+        self.lines.push(out.into_line(self.begun));
     }
 
     fn end(mut self) -> Vec<Line<'static>> {
-        let (number, raw) = std::mem::take(&mut self.open);
-        if !raw.is_empty() {
-            self.add(number, &raw);
+        if !self.open.is_empty() {
+            self.end_line();
         }
         self.lines
     }

@@ -1,7 +1,6 @@
 //! Letters that web pages and word processors put in place of those of a terminal.
-use std::borrow::Cow;
-
 use super::Line;
+use super::placed::Placed;
 
 /// Puts blanks, quotes and dashes back, and leaves out what has no width.
 pub(super) fn plain(lines: &mut [Line<'_>]) {
@@ -9,29 +8,41 @@ pub(super) fn plain(lines: &mut [Line<'_>]) {
         if line.text.is_ascii() || !line.text.contains(is_changed) {
             continue;
         }
-        let mut out = String::with_capacity(line.text.len());
+        let mut out = Placed::with_capacity(line.text.len());
         let mut before = ' ';
-        let mut chars = line.text.chars().peekable();
-        while let Some(c) = chars.next() {
+        let mut ahead = line.text.chars();
+        for (c, place) in line.characters() {
+            ahead.next();
             match c {
-                '\u{a0}' | '\u{202f}' | '\u{2000}'..='\u{200a}' | '\u{3000}' => out.push(' '),
-                '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{ad}' => {}
-                '“' | '”' | '„' | '‟' | '«' | '»' | '″' => out.push('"'),
-                '‘' | '’' | '‚' | '‛' | '′' => out.push('\''),
                 // Two dashes become one in front of a long option.
                 '–' | '—' => {
+                    let mut next = ahead.clone();
                     let option =
-                        before == ' ' && chars.peek().is_some_and(char::is_ascii_lowercase);
-                    let long = option && chars.clone().nth(1).is_some_and(char::is_alphanumeric);
-                    out.push_str(if long { "--" } else { "-" });
+                        before == ' ' && next.next().is_some_and(|c| c.is_ascii_lowercase());
+                    let long = option && next.next().is_some_and(char::is_alphanumeric);
+                    out.push_str(if long { "--" } else { "-" }, place);
                 }
-                '‐' | '‑' | '−' => out.push('-'),
-                _ => out.push(c),
+                _ => match letter(c) {
+                    Some(plain) => out.push_str(plain, place),
+                    None => out.push(c, place),
+                },
             }
             before = if c == '\u{a0}' { ' ' } else { c };
         }
-        line.set_text(Cow::Owned(out));
+        line.set(out);
     }
+}
+
+/// What a terminal shows in place of a letter of a page; nothing for what has no width.
+pub(super) fn letter(c: char) -> Option<&'static str> {
+    Some(match c {
+        '\u{a0}' | '\u{202f}' | '\u{2000}'..='\u{200a}' | '\u{3000}' => " ",
+        '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{ad}' => "",
+        '“' | '”' | '„' | '‟' | '«' | '»' | '″' => "\"",
+        '‘' | '’' | '‚' | '‛' | '′' => "'",
+        '‐' | '‑' | '−' | '–' | '—' => "-",
+        _ => return None,
+    })
 }
 
 fn is_changed(c: char) -> bool {

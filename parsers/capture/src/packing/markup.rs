@@ -1,7 +1,8 @@
 //! Blocks of code in Markdown, HTML, BBCode and their like.
 use std::borrow::Cow;
 
-use super::{Line, Mark, signs::Signs};
+use super::placed::Placed;
+use super::{Line, Mark, letters, signs::Signs};
 
 /// Tags around text of a page. None of them occurs in the XML of libvirt.
 const TAGS: &[&str] = &[
@@ -138,7 +139,8 @@ impl Fence {
             && !head.contains('`')
             && self.open
         {
-            line.set_text(Cow::Owned(head.to_owned()));
+            let length = head.len();
+            line.truncate(length);
             let end = edge(line, Mark::Close);
             self.open = false;
             out.extend([line.clone(), end]);
@@ -162,7 +164,8 @@ impl Fence {
         // Text behind the fence: an info string, or the first line of what was pasted.
         line.cut_front(indent + ticks);
         if let Some(inner) = line.text.trim_end().strip_suffix("```") {
-            line.set_text(Cow::Owned(inner.to_owned()));
+            let length = inner.len();
+            line.truncate(length);
             self.open = false;
             let end = edge(line, Mark::Close);
             out.extend([line.clone(), end]);
@@ -179,60 +182,54 @@ fn edge<'a>(line: &Line<'_>, mark: Mark) -> Line<'a> {
 
 /// Takes tags off one line.
 fn tags<'a>(line: Line<'a>, page: bool, forum: bool, escaped: bool, out: &mut Vec<Line<'a>>) {
-    let mut piece = String::new();
-    let mut column = 0;
+    let mut piece = Placed::default();
+    let mut characters = line.characters();
     let mut rest: &str = &line.text;
-    let mut passed = 0_u32;
     let mut any = false;
-    let mut done =
-        |piece: &mut String, column: u32, mark: Option<Mark>, out: &mut Vec<Line<'a>>| {
-            if !piece.trim().is_empty() {
-                let text = Cow::Owned(std::mem::take(piece));
-                let mut made =
-                    Line { column: line.column + column, ..Line::new(line.number, text) };
-                if escaped {
-                    entities(&mut made);
-                }
-                out.push(made);
-                any = true;
+    let mut done = |piece: &mut Placed, mark: Option<Mark>, out: &mut Vec<Line<'a>>| {
+        if !piece.text().trim().is_empty() {
+            let mut made = std::mem::take(piece).into_line(line.number);
+            if escaped {
+                entities(&mut made);
             }
-            piece.clear();
-            if let Some(mark) = mark {
-                // Tags within tags are one block.
-                let same =
-                    out.last().is_some_and(|pair| pair.mark == mark && pair.number == line.number);
-                if !same {
-                    out.push(edge(&line, mark));
-                }
-                any = true;
+            out.push(made);
+            any = true;
+        }
+        piece.clear();
+        if let Some(mark) = mark {
+            // Tags within tags are one block.
+            let same =
+                out.last().is_some_and(|pair| pair.mark == mark && pair.number == line.number);
+            if !same {
+                out.push(edge(&line, mark));
             }
-        };
+            any = true;
+        }
+    };
     while let Some(c) = rest.chars().next() {
         let tag = match c {
             '<' if page => tag(rest, '>', &[TAGS, CODE]),
             '[' if forum => tag(rest, ']', &[BBCODE]),
             _ => None,
         };
+        let is_text = tag.is_none();
         let length = tag.as_ref().map_or(c.len_utf8(), |tag| tag.length);
         match tag {
             Some(tag) if tag.is_code => {
                 let mark = if tag.closes { Mark::Close } else { Mark::Open };
-                done(&mut piece, column, Some(mark), out);
+                done(&mut piece, Some(mark), out);
             }
-            Some(tag) if tag.breaks => done(&mut piece, column, None, out),
-            Some(_) => {}
-            None => {
-                if piece.is_empty() {
-                    column = passed;
-                }
-                piece.push(c);
-            }
+            Some(tag) if tag.breaks => done(&mut piece, None, out),
+            Some(_) | None => {}
         }
-        let taken = rest.get(..length).unwrap_or_default();
-        passed += u32::try_from(taken.chars().count()).unwrap_or(0);
+        let taken = rest.get(..length).unwrap_or_default().chars().count();
+        let place = characters.by_ref().take(taken).last();
+        if is_text && let Some((c, place)) = place {
+            piece.push(c, place);
+        }
         rest = rest.get(length..).unwrap_or_default();
     }
-    done(&mut piece, column, None, out);
+    done(&mut piece, None, out);
     if !any {
         out.push(Line { column: line.column, ..Line::new(line.number, Cow::Borrowed("")) });
     }
@@ -268,35 +265,56 @@ fn tag(text: &str, end: char, names: &[&[&str]]) -> Option<Tag> {
 
 /// Takes back the character entities of a page that was copied as HTML.
 fn entities(line: &mut Line<'_>) {
-    if line.text.contains('&') {
-        let text = line.text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"");
-        let text = text.replace("&nbsp;", " ");
-        line.set_text(Cow::Owned(numeric(&text).replace("&amp;", "&")));
+    if !line.text.contains('&') {
+        return;
     }
+    let mut plain = Placed::with_capacity(line.text.len());
+    let mut characters = line.characters();
+    let mut rest: &str = &line.text;
+    while let Some((c, place)) = characters.next() {
+        let mut length = c.len_utf8();
+        match entity(rest) {
+            Some((c, all)) => {
+                length = all;
+                // All of an entity is ASCII.
+                characters.by_ref().take(all - 1).for_each(drop);
+                match letters::letter(c) {
+                    Some(text) => plain.push_str(text, place),
+                    None => plain.push(c, place),
+                }
+            }
+            None => plain.push(c, place),
+        }
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    line.set(plain);
 }
 
-/// `&#60;`, `&#x3c;`
-fn numeric(text: &str) -> String {
-    let mut parts = text.split("&#");
-    let mut plain = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let code = part.split_once(';').and_then(|(code, rest)| {
-            let number = match code.strip_prefix(['x', 'X']) {
-                Some(hex) => u32::from_str_radix(hex, 16).ok(),
-                None => code.parse().ok(),
+/// The entity that a text begins with, and its length: `&lt;`, `&#60;`, `&#x3c;`.
+fn entity(text: &str) -> Option<(char, usize)> {
+    const LONGEST: usize = 10;
+    let inner = text.strip_prefix('&')?;
+    let end = inner.bytes().take(LONGEST).position(|b| b == b';')?;
+    let name = inner.get(..end)?;
+    let c = match name.strip_prefix('#') {
+        Some(number) => {
+            let code = match number.strip_prefix(['x', 'X']) {
+                Some(hex) => u32::from_str_radix(hex, 16),
+                None => number.parse(),
             };
-            Some((char::from_u32(number?)?, rest))
-        });
-        match code {
-            Some((letter, rest)) => {
-                plain.push(if letter == '\u{a0}' { ' ' } else { letter });
-                plain.push_str(rest);
-            }
-            None => {
-                plain.push_str("&#");
-                plain.push_str(part);
-            }
+            char::from_u32(code.ok()?)?
         }
-    }
-    plain
+        None => match name {
+            "lt" => '<',
+            "gt" => '>',
+            "amp" => '&',
+            "quot" | "ldquo" | "rdquo" => '"',
+            "apos" | "lsquo" | "rsquo" => '\'',
+            "nbsp" | "ensp" | "emsp" => ' ',
+            "ndash" | "mdash" | "minus" => '-',
+            "hellip" => '…',
+            _ => return None,
+        },
+    };
+    Some((c, end + 2))
 }

@@ -1,10 +1,9 @@
 //! What stands before each line of what a log, a chat, a frame or a tool for many hosts shows: a
 //! time, a nick, a bar, the name of the host; and lines as texts of JSON.
-use std::borrow::Cow;
-
 use tapline_formats::registry;
 
 use super::Line;
+use super::placed::Placed;
 
 /// What is the same for the lines of one run.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -68,8 +67,21 @@ fn strip(line: &mut Line<'_>, kind: &Kind) {
                 text.strip_suffix('"').unwrap_or(text)
             });
             if line.text.contains('\\') {
-                let plain = line.text.replace("\\\"", "\"").replace("\\t", "\t");
-                line.set_text(Cow::Owned(plain.replace("\\\\", "\\")));
+                let mut plain = Placed::with_capacity(line.text.len());
+                let mut characters = line.characters();
+                while let Some((c, place)) = characters.next() {
+                    let escaped = if c == '\\' { characters.next() } else { None };
+                    match escaped {
+                        Some(('t', _)) => plain.push('\t', place),
+                        Some((c @ ('"' | '\\'), _)) => plain.push(c, place),
+                        Some((other, behind)) => {
+                            plain.push(c, place);
+                            plain.push(other, behind);
+                        }
+                        None => plain.push(c, place),
+                    }
+                }
+                line.set(plain);
             }
         }
         _ => {}
@@ -77,13 +89,8 @@ fn strip(line: &mut Line<'_>, kind: &Kind) {
 }
 
 fn shorten(line: &mut Line<'_>, shorter: impl Fn(&str) -> &str) {
-    match &mut line.text {
-        Cow::Borrowed(text) => *text = shorter(text),
-        Cow::Owned(text) => {
-            let length = shorter(text).len();
-            text.truncate(length);
-        }
-    }
+    let length = shorter(&line.text).len();
+    line.truncate(length);
 }
 
 /// Whether lines are the output of a command, or a session, once the prefix is gone.

@@ -1,9 +1,9 @@
 //! Quoted-printable, in which mail programs save what others sent (RFC 2045 §6.7): `=3D` stands for
 //! `=`, and `=` at the end of a line says that the line goes on.
-use std::borrow::Cow;
 use std::ops::Range;
 
 use super::Line;
+use super::placed::Placed;
 
 /// Whether a text may be encoded, at the cost of a look: most texts are not.
 pub(super) fn may_be(text: &[u8]) -> bool {
@@ -23,22 +23,30 @@ pub(super) fn decode(lines: &mut Vec<Line<'_>>) {
     for part in parts {
         of_line.get_mut(part).unwrap_or_default().fill(true);
     }
-    let mut encoded = of_line.into_iter();
-    for line in lines.iter_mut() {
-        if encoded.next() == Some(true) && line.text.contains('=') {
-            line.set_text(Cow::Owned(plain(&line.text)));
+    let mut begun: Option<(u32, Placed)> = None;
+    let mut decoded = Vec::with_capacity(lines.len());
+    for (line, encoded) in lines.drain(..).zip(of_line) {
+        let plainly = begun.is_none() && !(encoded && line.text.contains('='));
+        if plainly {
+            decoded.push(line);
+            continue;
+        }
+        let (number, mut out) = begun.take().unwrap_or((line.number, Placed::default()));
+        let goes_on = if encoded {
+            plain(&line, &mut out)
+        } else {
+            line.characters().for_each(|(c, place)| out.push(c, place));
+            false
+        };
+        if goes_on {
+            begun = Some((number, out));
+        } else {
+            decoded.push(out.into_line(number));
         }
     }
-    // A mark that no text has stands where the line goes on.
-    lines.dedup_by(|line, before| {
-        let Some(begun) = before.text.strip_suffix(GOES_ON) else { return false };
-        before.set_text(Cow::Owned(format!("{begun}{}", line.text)));
-        true
-    });
+    decoded.extend(begun.map(|(number, out)| out.into_line(number)));
+    *lines = decoded;
 }
-
-/// Stands for the end of a line that goes on.
-const GOES_ON: char = '\u{1}';
 
 /// The parts of a mail whose header says that they are encoded: up to the next boundary.
 fn announced(lines: &[Line<'_>]) -> Vec<Range<usize>> {
@@ -86,31 +94,40 @@ fn code(behind: &str) -> Option<u8> {
     is_code.then(|| u8::from_str_radix(digits, 16).ok())?
 }
 
-/// A line without its codes.
-fn plain(text: &str) -> String {
-    let (text, goes_on) = match text.trim_end().strip_suffix('=') {
+/// Adds a line without its codes, and says whether the next goes on with it.
+fn plain(line: &Line<'_>, out: &mut Placed) -> bool {
+    let (mut rest, goes_on) = match line.text.trim_end().strip_suffix('=') {
         Some(begun) => (begun, true),
-        None => (text, false),
+        None => (&*line.text, false),
     };
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, behind)) = rest.split_once('=') {
-        bytes.extend_from_slice(before.as_bytes());
-        rest = behind;
-        match code(behind) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = behind.get(2..).unwrap_or_default();
-            }
-            None => bytes.push(b'='),
+    let mut characters = line.characters();
+    let mut bytes = Vec::with_capacity(rest.len());
+    let mut places = Vec::with_capacity(rest.len());
+    while let (Some(c), Some((_, place))) = (rest.chars().next(), characters.next()) {
+        rest = rest.get(c.len_utf8()..).unwrap_or_default();
+        let byte = if c == '=' { code(rest) } else { None };
+        if let Some(byte) = byte {
+            bytes.push(byte);
+            rest = rest.get(2..).unwrap_or_default();
+            characters.nth(1);
+        } else {
+            bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+        places.resize(bytes.len(), place);
+    }
+    let mut places = places.into_iter();
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            let Some(place) = places.next() else { break };
+            out.push(c, place);
+            places.by_ref().take(c.len_utf8() - 1).for_each(drop);
+        }
+        let broken = chunk.invalid().len();
+        if let Some(place) = places.by_ref().take(broken).last() {
+            out.push(char::REPLACEMENT_CHARACTER, place);
         }
     }
-    bytes.extend_from_slice(rest.as_bytes());
-    let mut plain = String::from_utf8_lossy(&bytes).into_owned();
-    if goes_on {
-        plain.push(GOES_ON);
-    }
-    plain
+    goes_on
 }
 
 #[cfg(test)]

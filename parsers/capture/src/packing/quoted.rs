@@ -6,18 +6,20 @@ const DEEPEST: usize = 8;
 
 /// Takes the marks off where several lines in a row have one.
 pub(super) fn take_off(lines: &mut [Line<'_>]) {
+    let mut quoted = Vec::new();
     for _ in 0..DEEPEST {
-        if !once(lines) {
+        if !once(lines, &mut quoted) {
             return;
         }
     }
 }
 
-/// Takes one mark off each line of a run of marked lines.
-fn once(lines: &mut [Line<'_>]) -> bool {
+/// Takes one mark off each line of a run of marked lines; `quoted` are those that had one.
+fn once(lines: &mut [Line<'_>], quoted: &mut Vec<bool>) -> bool {
     if !lines.iter().any(|line| line.text.starts_with('>')) {
         return false;
     }
+    quoted.resize(lines.len(), false);
     let mut found = false;
     let mut at = 0;
     // A shell asks for the rest of a command with `> `, too.
@@ -25,13 +27,14 @@ fn once(lines: &mut [Line<'_>]) -> bool {
     while let Some(line) = lines.get(at) {
         let run = lines.iter().skip(at).take_while(|line| line.text.starts_with('>')).count();
         // Within a quotation a single line may be quoted once more.
-        let alone = run == 1 && line.column == 0;
+        let alone = run == 1 && quoted.get(at) == Some(&false);
         if run == 0 || alone || goes_on {
             goes_on = line.text.ends_with('\\')
                 || line.signs.has(Signs::MARKUP) && line.text.contains("<<");
             at += run.max(1);
             continue;
         }
+        quoted.get_mut(at..at + run).unwrap_or_default().fill(true);
         for line in lines.iter_mut().skip(at).take(run) {
             let blank = line.text.get(1..).is_some_and(|rest| rest.starts_with(' '));
             line.cut_front(1 + usize::from(blank));

@@ -1,6 +1,5 @@
 //! Lines that a mail program or a narrow terminal broke.
-use std::borrow::Cow;
-
+use super::placed::Placed;
 use super::{Line, Mark};
 
 /// Words that never begin a line of `ip`, but stand in the middle of one.
@@ -44,10 +43,20 @@ pub(super) fn join(lines: &mut Vec<Line<'_>>) {
         if inside
             && both
             && !is_head(&line.text)
-            && let Some(between) = broken(&before.text, &line.text)
+            && let Some(mut between) = broken(&before.text, &line.text)
         {
-            let text = format!("{}{between}{}", before.text.trim_end(), line.text.trim());
-            before.set_text(Cow::Owned(text));
+            let mut joined = Placed::with_capacity(before.text.len() + line.text.len() + 1);
+            let first = before.text.trim_end().chars().count();
+            before.characters().take(first).for_each(|(c, place)| joined.push(c, place));
+            let indent = line.text.len() - line.text.trim_start().len();
+            let second = line.text.trim().chars().count();
+            for (c, place) in line.characters().skip(indent).take(second) {
+                if !std::mem::take(&mut between).is_empty() {
+                    joined.push(' ', place);
+                }
+                joined.push(c, place);
+            }
+            before.set(joined);
             return true;
         }
         inside = goes_on(line, inside);

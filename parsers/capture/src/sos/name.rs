@@ -21,8 +21,8 @@ pub(crate) struct Named {
     pub(crate) command: Command,
     /// Where it ran.
     pub(crate) netns: Netns,
-    /// The container that it ran in.
-    pub(crate) container: Option<String>,
+    /// The tool that ran it in a container, and the container.
+    pub(crate) container: Option<(&'static str, String)>,
     /// Later copies of the same command: `.1`, `_2`.
     pub(crate) duplicate: bool,
     /// sos 3.3 asked for the namespace `(id:`: the text is an error.
@@ -85,8 +85,12 @@ pub(crate) fn inverse(path: &str, names: &Names) -> Option<Named> {
     for prefix in ["openstack-hypervisor.", "microovn."] {
         base = base.strip_prefix(prefix).unwrap_or(base);
     }
-    if let Some((container, inner)) = container(base) {
-        found.container = Some(container.to_owned());
+    if let Some((tool, container, inner)) = container(base) {
+        found.container = Some((tool, container.to_owned()));
+        base = inner;
+    }
+    if let Some((pid, inner)) = process(base) {
+        found.netns = Netns::Named(format!("pid:{pid}").into());
         base = inner;
     }
     if let Some(rest) = base.strip_prefix("ip_netns_exec_") {
@@ -120,10 +124,10 @@ pub(crate) fn inverse(path: &str, names: &Names) -> Option<Named> {
             found.command.argv = argv;
         }
     }
-    if let Some(container) = &found.container
+    if let Some((tool, container)) = &found.container
         && found.netns.is_root()
     {
-        found.netns = command::container_netns("container", container, &found.command.argv);
+        found.netns = command::container_netns(tool, container, &found.command.argv);
     }
     Some(found)
 }
@@ -204,19 +208,28 @@ fn without_copy(text: &str) -> Option<&str> {
     (digits && number.len() <= 3).then_some(name)
 }
 
-/// `podman_exec_[-e_K_V_]NAME_command`: the container's name may hold `_`, so it ends where the
-/// first known command begins.
-fn container(base: &str) -> Option<(&str, &str)> {
-    let rest = ["podman_exec_", "docker_exec_", "crictl_exec_", "lxc_exec_"]
-        .iter()
-        .find_map(|word| base.strip_prefix(word))?;
+/// `podman_exec_[-e_K_V_]NAME_[--_]command`: tool, container, command. The container's name may hold
+/// `_`, so it ends where the first known command begins.
+fn container(base: &str) -> Option<(&'static str, &str, &str)> {
+    const TOOLS: &[&str] = &["podman", "docker", "crictl", "nerdctl", "lxc", "incus", "pct"];
+    let (tool, rest) = TOOLS.iter().find_map(|tool| {
+        let rest = base.strip_prefix(tool)?.strip_prefix("_exec_")?;
+        Some((*tool, rest))
+    })?;
     let at = rest.match_indices('_').map(|(at, _)| at).find(|&at| {
         rest.get(at + 1..)
             .and_then(grammar::tool_of)
-            .is_some_and(|(tool, _)| tool.name.starts_with("ov") || tool.name == "ip")
+            .is_some_and(|(tool, _)| tool.name.starts_with("ov") || tool.in_netns)
     })?;
     let name = rest.get(..at)?;
-    Some((name.rsplit("-e_").next().unwrap_or(name), rest.get(at + 1..)?))
+    let name = name.strip_suffix("_--").unwrap_or(name);
+    Some((tool, name.rsplit("-e_").next().unwrap_or(name), rest.get(at + 1..)?))
+}
+
+/// `nsenter_--net_--target_PID_command`: the process, and the command.
+fn process(base: &str) -> Option<(&str, &str)> {
+    let (pid, inner) = base.strip_prefix("nsenter_--net_--target_")?.split_once('_')?;
+    pid.bytes().all(|b| b.is_ascii_digit()).then_some((pid, inner))
 }
 
 /// The namespace behind `ip_netns_exec_`, the command behind that, and whether that is sure.
@@ -290,6 +303,10 @@ mod tests {
             ("networking/namespaces/q-1/ip_netns_exec_q-1_ip_-4_rule_list", "q-1: ip -4 rule list"),
             ("networking/ip_netns_exec_blue_ns_route_-n", "blue_ns: route -n"),
             ("networking/ip_netns_exec_qdhcp-7_iptables-save", "qdhcp-7: iptables-save"),
+            ("docker_exec_web_1_ip_-d_address", "docker:web_1: ip -d address"),
+            ("lxc_exec_c1_--_ip_route_show_table_all", "lxc:c1: ip route show table all"),
+            ("pct_exec_102_--_ss_-lntup", "pct:102: ss -lntup"),
+            ("nsenter_--net_--target_4711_ip_-d_address", "pid:4711: ip -d address"),
             ("openvswitch/ovs-vsctl_-t_5_list_Open_vSwitch", "ovs-vsctl -t 5 list Open_vSwitch"),
             ("openvswitch/openstack-hypervisor.ovs-vsctl_-t_5_show", "ovs-vsctl -t 5 show"),
             ("openvswitch/ovs-appctl_fdb.show_br-int", "ovs-appctl fdb/show br-int"),

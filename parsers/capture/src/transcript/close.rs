@@ -1,5 +1,4 @@
 //! What becomes of a command and the lines behind it, once it is clear where they end.
-use tapline_core::capture::LinePlace;
 use tapline_core::ids::Netns;
 use tapline_core::outcome::FILTERED;
 use tapline_formats::registry;
@@ -118,7 +117,7 @@ impl Reader<'_> {
         }
         let groups = without_separators(&run, lines);
         let lines = groups.as_deref().unwrap_or(lines);
-        let places = lines.iter().map(|line| LinePlace { line: line.number, column: line.column });
+        let places = lines.iter().map(Line::place);
         let block = Block {
             entered: run.host.is_some() || self.scopes.is_elsewhere(),
             host: run.host.clone().or(host),
@@ -147,7 +146,7 @@ fn without_separators<'a>(run: &Invocation, lines: &[Line<'a>]) -> Option<Vec<Li
     }
     let mut lines = lines.to_vec();
     // The line stays, so that the numbers of the others do.
-    lines.iter_mut().filter(|line| is_separator(line)).for_each(|line| line.set_text("".into()));
+    lines.iter_mut().filter(|line| is_separator(line)).for_each(Line::empty);
     Some(lines)
 }
 
@@ -181,7 +180,7 @@ fn by_namespace(all: &Block) -> Vec<Block> {
         } else if let Some(block) = blocks.last_mut() {
             block.text.push_str(line);
             block.text.push('\n');
-            block.places.extend(all.places.get(at));
+            block.places.extend(all.places.get(at).cloned());
         }
     }
     blocks

@@ -276,7 +276,7 @@ fn body<'a>(line: &Line<'a>, indent: usize, elided: &mut bool) -> Line<'a> {
     let mut line = line.clone();
     if prose::is_elision(&line.text) {
         *elided = true;
-        line.set_text("".into());
+        line.empty();
     }
     let own = line.text.len() - line.text.trim_start_matches(' ').len();
     line.cut_front(own.min(indent));

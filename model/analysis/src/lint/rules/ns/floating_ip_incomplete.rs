@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
+use tapline_core::need::Need;
 
 use ipnet::IpNet;
 use tapline_topology::{Presence, Topic};
@@ -97,10 +98,8 @@ fn report<'o>(
 }
 
 fn advise(finding: &mut Finding, router: &Router<'_>, floating: Ipv4Addr) {
-    finding.next(format!(
-        "ip netns exec {} iptables-save -t nat | grep -w {floating}",
-        router.netns.name()
-    ));
+    let table = Need::command("iptables-save -t nat").within(router.netns.netns());
+    finding.next(format!("{table} | grep -w {floating}"));
     finding.next(format!("openstack floating ip show {floating}"));
 }
 

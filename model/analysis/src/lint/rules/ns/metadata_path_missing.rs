@@ -3,6 +3,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_topology::graph::{Netdev, NetnsNode};
 use tapline_topology::{NodeId, Topic, names};
 
@@ -190,7 +191,7 @@ fn report(
         finding.absent(ctx.searched(server.host, server.netns(), Topic::Addresses, key));
     }
     finding.note("where guests read a config drive only, `config_drive_only` says so");
-    advise(finding, router.netns.name());
+    advise(finding, router.netns.netns());
 }
 
 /// The namespace of OVN's agent: a veth whose end 1 has the address and whose end 0 is a port of
@@ -209,7 +210,7 @@ fn by_ovn(ctx: &Ctx<'_>, out: &mut Verdicts, netns: Item<'_, NetnsNode<'_>>) {
         if let Some(flags) = &end.data.flags {
             finding.primary(flags.evidence, "its state");
         }
-        advise(finding, netns.name());
+        advise(finding, netns.netns());
         return;
     }
     if !holds_metadata(ctx, netns.id) {
@@ -223,7 +224,7 @@ fn by_ovn(ctx: &Ctx<'_>, out: &mut Verdicts, netns: Item<'_, NetnsNode<'_>>) {
             finding.primary(place, "the device");
         }
         finding.rests_on_absence(ctx.searched(host, space, Topic::Addresses, "169.254.169.254"));
-        advise(finding, netns.name());
+        advise(finding, netns.netns());
         return;
     }
     let Some(other) = end.name().strip_suffix('1').map(|rest| format!("{rest}0")) else { return };
@@ -240,7 +241,7 @@ fn by_ovn(ctx: &Ctx<'_>, out: &mut Verdicts, netns: Item<'_, NetnsNode<'_>>) {
         finding.primary(place, "the end in the namespace");
     }
     finding.rests_on_absence(ctx.searched(host, &Netns::Root, Topic::Ovs, &other));
-    advise(finding, netns.name());
+    advise(finding, netns.netns());
 }
 
 /// `tap` and ten characters of the network's id, then 1.
@@ -251,10 +252,11 @@ fn is_end(name: &str) -> bool {
         && names::is_veth_pair(&format!("{}0", name.get(..13).unwrap_or_default()), name)
 }
 
-fn advise(finding: &mut Finding, netns: &str) {
-    finding.next(format!("ip netns exec {netns} ip address"));
-    finding.next(format!("ip netns exec {netns} iptables-save -t nat"));
-    let agent = if netns.starts_with("ovnmeta-") {
+fn advise(finding: &mut Finding, netns: &Netns) {
+    finding.next(Need::command("ip address").within(netns).to_string());
+    finding.next(Need::command("iptables-save -t nat").within(netns).to_string());
+    let of_ovn = netns.name().is_some_and(|name| name.starts_with("ovnmeta-"));
+    let agent = if of_ovn {
         "neutron-ovn-metadata-agent"
     } else {
         "neutron-l3-agent neutron-metadata-agent"

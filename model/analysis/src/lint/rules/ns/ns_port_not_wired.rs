@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_topology::graph::{Netdev, NetdevKind};
 use tapline_topology::{Topic, names};
 
@@ -250,7 +251,8 @@ fn twin_is_wired(ctx: &Ctx<'_>, out: &mut Verdicts, port: &Item<'_, Netdev<'_>>)
 }
 
 fn advise(finding: &mut Finding, port: &Item<'_, Netdev<'_>>) {
-    finding.next(format!("ip netns exec {} ip -d address show {}", port.netns(), port.name()));
+    let show = Need::command("ip -d address show").with(port.name());
+    finding.next(show.within(port.netns()).to_string());
     finding.next(format!("ovs-vsctl port-to-br {}", port.name()));
     finding.next("systemctl restart neutron-l3-agent");
 }

@@ -89,6 +89,7 @@ fn router(ctx: &Ctx<'_>, out: &mut Verdicts, switches: &Switches<'_, '_>, router
         Duty::Unknown(missing) => return out.cannot_tell(host, missing),
     }
     let command = |key: &str| Need::command("sysctl").with(key).within(netns);
+    let switch_on = |key: &str| command("-w").with(&format!("{key}=1")).to_string();
     match switches.off(host, netns, V4) {
         None => return out.cannot_tell(host, [command(V4)]),
         Some((true, evidence)) => {
@@ -96,7 +97,7 @@ fn router(ctx: &Ctx<'_>, out: &mut Verdicts, switches: &Switches<'_, '_>, router
             let finding = out.fault(ctx, host, router.netns.id, message);
             finding.primary(evidence, "the switch is off");
             cite(router, finding);
-            finding.next(format!("ip netns exec {} sysctl -w {V4}=1", router.netns.name()));
+            finding.next(switch_on(V4));
             finding.next("systemctl restart neutron-l3-agent");
             return;
         }
@@ -118,7 +119,7 @@ fn router(ctx: &Ctx<'_>, out: &mut Verdicts, switches: &Switches<'_, '_>, router
                     finding.context(place, "a port with an address of IPv6");
                 }
             }
-            finding.next(format!("ip netns exec {} sysctl -w {V6}=1", router.netns.name()));
+            finding.next(switch_on(V6));
             finding.next("systemctl restart neutron-l3-agent");
         }
         _ => out.clean(),

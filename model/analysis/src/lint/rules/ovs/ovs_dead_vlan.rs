@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{Fact, OvsPort};
 use tapline_topology::{Presence, Thing, Topic, names};
@@ -119,7 +120,19 @@ fn parked(ctx: &Ctx<'_>, out: &mut Verdicts, port: Item<'_, OvsPort>, tag: &Fact
         }
         (None, None) => {}
     }
-    finding.next(format!("openstack network agent list --host {}", ctx.host_name(port.host)));
+    finding.next(list_agents(ctx, port.host));
+}
+
+/// The command that shows the agents of a host. OpenStack knows the host by its own name, not by that
+/// of the file that was captured there.
+fn list_agents(ctx: &Ctx<'_>, host: HostId) -> String {
+    let named = ctx.topology.snapshot.host(host).filter(|host| host.is_named);
+    match named {
+        Some(host) => {
+            Need::command("openstack network agent list --host").with(&host.name).to_string()
+        }
+        None => "openstack network agent list".to_owned(),
+    }
 }
 
 /// Most ports of the bridge: the agent, not the ports.
@@ -152,7 +165,7 @@ fn nothing_wired(
         finding.also(ctx.subject(port.id).short());
     }
     finding.note("it does not run, gets no answer from the server, or still starts");
-    finding.next(format!("openstack network agent list --host {}", ctx.host_name(host)));
+    finding.next(list_agents(ctx, host));
     finding.next("systemctl status neutron-openvswitch-agent");
 }
 
