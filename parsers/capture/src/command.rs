@@ -349,6 +349,8 @@ mod tests {
             ("nsenter -nt 4711 ip a", "ip a", "pid:4711"),
             ("nsenter --net=/run/netns/blue -- ip a", "ip a", "blue"),
             ("nsenter -t 1 -n ip a", "ip a", "root"),
+            ("sudo nsenter --net=/proc/4711/ns/net ip a", "ip a", "pid:4711"),
+            ("nsenter --net=/proc/1/ns/net ip a", "ip a", "root"),
             ("docker exec -it -u root ovs_vswitchd ovs-vsctl show", "ovs-vsctl show", "root"),
             ("docker exec web ip a", "ip a", "docker:web"),
             ("kubectl exec -n shop web-0 -c app -- ip a", "ip a", "root"),

@@ -85,9 +85,14 @@ fn is_tar(head: &[u8]) -> bool {
     told == sum(header) - sum(field) + 8 * u64::from(b' ')
 }
 
+/// Text in the encoding and with the line ends that all else expects.
+pub(crate) fn plain_text(bytes: Vec<u8>) -> Vec<u8> {
+    with_line_ends(without_mark(bytes))
+}
+
 /// Text as UTF-8 without a mark in front: Windows shells save UTF-16, editors put a mark before
 /// UTF-8. All else is left alone.
-pub(crate) fn without_mark(bytes: Vec<u8>) -> Vec<u8> {
+fn without_mark(bytes: Vec<u8>) -> Vec<u8> {
     let wide = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
         let (pairs, _) = rest.as_chunks::<2>();
         let units: Vec<u16> = pairs.iter().map(|&pair| unit(pair)).collect();
@@ -102,6 +107,14 @@ pub(crate) fn without_mark(bytes: Vec<u8>) -> Vec<u8> {
             None => bytes,
         },
     }
+}
+
+/// Lines that an old program ended with a carriage return alone end as others do.
+fn with_line_ends(mut bytes: Vec<u8>) -> Vec<u8> {
+    if memchr::memchr(b'\n', &bytes).is_none() && memchr::memchr(b'\r', &bytes).is_some() {
+        bytes.iter_mut().filter(|b| **b == b'\r').for_each(|b| *b = b'\n');
+    }
+    bytes
 }
 
 /// UTF-16 that no mark announces: nearly every second byte is NUL, as in text of few letters.

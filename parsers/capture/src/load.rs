@@ -140,7 +140,7 @@ impl<'a> Loader<'a> {
                 tree.cut.insert(path.to_owned());
             }
         }
-        let bytes = container::without_mark(bytes);
+        let bytes = container::plain_text(bytes);
         let base = path.rsplit('/').next().unwrap_or(path);
         if want == Want::Keep || folder::is_of_use(base, &bytes) {
             self.keep(path, bytes, tree);
@@ -194,7 +194,7 @@ impl<'a> Loader<'a> {
             self.too_large(tree, "");
             return;
         }
-        self.keep(name, container::without_mark(bytes), tree);
+        self.keep(name, container::plain_text(bytes), tree);
     }
 
     /// Whether something may be a text; takes note of what it is otherwise.

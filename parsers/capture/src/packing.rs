@@ -142,7 +142,13 @@ pub(crate) fn unpack(text: &str) -> Vec<Line<'_>> {
     quoted::take_off(&mut lines);
     prefixed::take_off(&mut lines);
     numbered::take_off(&mut lines);
-    let mut lines = markup::take_off(lines);
+    let (mut lines, changed) = markup::take_off(lines);
+    if changed {
+        // `&gt; ` of a page, and what stands before each line of a block of code.
+        quoted::take_off(&mut lines);
+        prefixed::take_off(&mut lines);
+        numbered::take_off(&mut lines);
+    }
     wrapped::join(&mut lines);
     lines
 }

@@ -185,6 +185,13 @@ struct Reader<'a> {
     /// Shells that were started in others.
     scopes: Scopes,
     strong: bool,
+    /// The shell prints commands behind `+ `.
+    traced: bool,
+    /// Commands that printed nothing before the next prompt: what they print may follow that, where
+    /// the next command was typed ahead.
+    unanswered: Vec<Open<'a>>,
+    /// The sign of a prompt of two lines, and the line above it.
+    upper: Option<(&'a str, &'a str)>,
 }
 
 impl<'a> Reader<'a> {
@@ -202,6 +209,9 @@ impl<'a> Reader<'a> {
             bare_prompt: "",
             scopes: Scopes::default(),
             strong: false,
+            traced: false,
+            unanswered: Vec::new(),
+            upper: None,
         }
     }
 
@@ -216,6 +226,7 @@ impl<'a> Reader<'a> {
             // Programs whose output begins lines with `#`; no need to keep the name.
             program: prompt::commenting(program),
             learned: self.learned,
+            traced: self.traced,
         }
     }
 
@@ -241,6 +252,7 @@ impl<'a> Reader<'a> {
         let context = self.trust();
         let again = !self.bare_prompt.is_empty() && text.trim() == self.bare_prompt;
         if again && self.open.is_some() && context.program.is_empty() {
+            self.drop_upper_line(at, self.bare_prompt);
             self.end(End::Prompt);
             return at + 1;
         }
@@ -259,6 +271,16 @@ impl<'a> Reader<'a> {
             self.of_host(at, host);
             return at + 1;
         }
+        if let Some((command, last)) = prompt::framed(self.lines, at)
+            && let Some(headed) = self.lines.get(command)
+        {
+            let typed = prompt::heading_command(&headed.text);
+            let prompt =
+                Prompt { host: None, command: typed.into(), trust: Trust::Weak, sign: "=" };
+            self.flush(at);
+            self.prompt(last, 0, &prompt, typed);
+            return last + 1;
+        }
         let Some((indent, prompt)) = prompt::find(text, context) else {
             self.other(at, line);
             return at + 1;
@@ -272,9 +294,31 @@ impl<'a> Reader<'a> {
             open.lines.push(rest);
             return at + 1;
         }
+        if prompt.trust == Trust::Weak {
+            self.traced |= prompt.sign.starts_with('+');
+            self.drop_upper_line(at, prompt.sign);
+        }
         self.flush(at);
         self.prompt(last, indent, &prompt, &typed);
         self.pasted(last + 1)
+    }
+
+    /// Some shells print a line with the folder above their prompt: it is no output. It is known
+    /// by standing above each of these prompts.
+    fn drop_upper_line(&mut self, at: usize, sign: &'a str) {
+        let above = at.checked_sub(1).and_then(|above| self.lines.get(above));
+        let Some(above) = above.map(|line| line.text.trim()).filter(|line| !line.is_empty()) else {
+            return;
+        };
+        match &mut self.open {
+            None => {
+                self.upper.get_or_insert((sign, above));
+            }
+            Some(open) if self.upper == Some((sign, above)) => {
+                open.lines.pop_if(|line| line.text.trim() == above);
+            }
+            Some(_) => {}
+        }
     }
 
     /// The line without the prompt in front, where an output of the commands that were pasted
@@ -319,6 +363,7 @@ impl<'a> Reader<'a> {
         // Neither blank, nor a banner, nor what stands for lines that were left out.
         is_within
             && !line.text.starts_with(['+', '=', '-', '*', '`'])
+            && !prose::is_notice(&line.text)
             && line.signs.has(Signs::BEYOND_DASHES)
             && (line.signs.has(Signs::QUOTE) || !prose::is_elision(&line.text))
             && line.text.trim() != self.bare_prompt
@@ -365,6 +410,7 @@ impl<'a> Reader<'a> {
             return;
         }
         if let Some(opened) = opens(typed) {
+            self.end_unanswered();
             self.scopes.enter(opened, prompt.sign, host);
             return;
         }
@@ -415,7 +461,9 @@ impl<'a> Reader<'a> {
             return;
         }
         let mut line = line.clone();
-        if prose::is_elision(&line.text) {
+        if prose::is_notice(&line.text) {
+            line.empty();
+        } else if prose::is_elision(&line.text) {
             open.elided = true;
             // The place stays, so that line numbers stay.
             line.empty();
@@ -440,7 +488,9 @@ fn may_be_prompt(line: &Line<'_>) -> bool {
     }
     // `host> command`: tags, and flags in angle brackets, stand elsewhere.
     let angle = || line.text.contains("> ") || line.text.trim_end().ends_with(">>");
-    line.signs.has(Signs::PROMPT) || line.signs.has(Signs::ANGLE) && angle()
+    line.signs.has(Signs::PROMPT)
+        || line.signs.has(Signs::ANGLE) && angle()
+        || prompt::is_head_of_watch(&line.text)
 }
 
 #[cfg(test)]

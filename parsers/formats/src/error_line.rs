@@ -367,6 +367,24 @@ pub(crate) fn complaint(line: &str) -> Option<String> {
     (virsh || shell || named || SAYS.iter().any(|say| line.contains(say))).then(|| shortened(line))
 }
 
+/// Whether a complaint takes nothing away where output follows it: passwords that were asked for, what
+/// ssh and wrappers of containers say before they work.
+pub(crate) fn takes_nothing(complaint: &str) -> bool {
+    const BEGINNINGS: &[&str] = &[
+        "[sudo",
+        "[sudo:",
+        "Password:",
+        "password:",
+        "Sorry, try again",
+        "We trust you have received the usual lecture",
+        "Warning: Permanently added ",
+        "Emulate Docker CLI using podman",
+        "Connection to ",
+        "Shared connection to ",
+    ];
+    BEGINNINGS.iter().any(|begin| complaint.starts_with(begin))
+}
+
 /// As much of a line as a reason may hold.
 pub(crate) fn shortened(line: &str) -> String {
     line.trim().chars().take(200).collect()

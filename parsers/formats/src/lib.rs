@@ -62,6 +62,14 @@ pub fn read_source(source: &Source) -> Outcome<Batch> {
 fn lift_filtered(source: &Source, out: &mut Outcome<Batch>) {
     let is_filtered =
         matches!(&source.completeness, Completeness::Partial(why) if why.starts_with(FILTERED));
+    if is_filtered {
+        // What a line is about was not looked for.
+        let before = out.problems.len();
+        out.problems.retain(|problem| problem.kind != ProblemKind::OrphanLine);
+        let orphans = u32::try_from(before - out.problems.len()).unwrap_or(u32::MAX);
+        out.lines.unread = out.lines.unread.saturating_sub(orphans);
+        out.lines.ignored = out.lines.ignored.saturating_add(orphans);
+    }
     let complains = || out.problems.iter().any(|problem| problem.kind == ProblemKind::ToolError);
     if is_filtered && out.completeness.is_failed() && !complains() {
         out.completeness = source.completeness.clone();

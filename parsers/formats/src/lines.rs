@@ -8,7 +8,7 @@ use tapline_core::span::Span;
 use tapline_core::text::lines;
 
 pub(crate) use crate::error_line::complaint as tool_error;
-use crate::error_line::{shortened, surely};
+use crate::error_line::{shortened, surely, takes_nothing};
 use crate::nomx::{Expected, Parsed};
 
 /// What a line function made of one line.
@@ -77,6 +77,9 @@ pub(crate) fn each_block<'a, R, T>(
     for body in bodies(text) {
         if body.is_empty() {
             out.lines.add(Fate::Blank);
+        } else if is_separator(body) {
+            out.records.extend(current.take());
+            separated(out);
         } else if !body.starts_with([' ', '\t']) {
             out.records.extend(current.take());
             current = one_line(text, body, out, &mut head);
@@ -137,6 +140,19 @@ pub(crate) fn is_elision(line: &str) -> bool {
         && (core != "8" || line.contains("8<"))
 }
 
+/// Whether a line is what `grep` prints between the parts that it found: what follows need not belong
+/// to what stands above.
+pub(crate) fn is_separator(body: &str) -> bool {
+    body.trim_end() == "--"
+}
+
+/// Accounts for what `grep` prints between two parts.
+pub(crate) fn separated<R>(out: &mut Outcome<R>) {
+    out.lines.add(Fate::Ignored);
+    let partial = Completeness::Partial("parts of the output that were looked for".to_owned());
+    out.completeness = std::mem::take(&mut out.completeness).and(partial);
+}
+
 /// Accounts for a line that stands for others that were left out: what is not listed may still be
 /// there.
 pub(crate) fn elided<R>(text: &str, body: &str, out: &mut Outcome<R>) {
@@ -154,6 +170,10 @@ pub(crate) fn one_line<'a, R, T>(
 ) -> Option<T> {
     if body.is_empty() {
         out.lines.add(Fate::Blank);
+        return None;
+    }
+    if is_separator(body) {
+        separated(out);
         return None;
     }
     // Before the format is asked: some would take it for a name.
@@ -221,7 +241,9 @@ fn ends_early(text: &str, body: &str) -> bool {
 /// * something read and a complaint that data is missing: *partial*;
 /// * lines that were not understood may be what someone looks for: *partial*.
 pub(crate) fn finish<T>(text: &str, out: &mut Outcome<T>) {
-    let complaint = out.problems.iter().find(|problem| problem.kind == ProblemKind::ToolError);
+    let complaints =
+        || out.problems.iter().filter(|problem| problem.kind == ProblemKind::ToolError);
+    let complaint = complaints().next();
     let lost = out.problems.iter().filter(|problem| {
         use ProblemKind::{OrphanLine, Truncated, UnreadLine};
         matches!(problem.kind, UnreadLine | OrphanLine | Truncated)
@@ -237,7 +259,7 @@ pub(crate) fn finish<T>(text: &str, out: &mut Outcome<T>) {
             (_, 0) => Completeness::Failed(not_understood(text)),
             _ => Completeness::Partial(format!("lines not understood: {lost}")),
         })
-    } else if let Some(complaint) = complaint {
+    } else if let Some(complaint) = complaints().find(|it| !takes_nothing(&it.message)) {
         Completeness::Partial(complaint.message.clone())
     } else if lost > 0 {
         Completeness::Partial(format!("lines not understood: {lost}"))

@@ -93,7 +93,12 @@ pub(super) fn nsenter(args: &[String]) -> (Option<Netns>, &[String]) {
         }
         if let Some(path) = option.strip_prefix("--net=").or(option.strip_prefix("-n/")) {
             net = true;
-            file = path.rsplit('/').next();
+            // `/proc/PID/ns/net` ends in `net`: the process tells.
+            let of_process = path.trim_start_matches('/').strip_prefix("proc/");
+            match of_process.and_then(|rest| rest.split_once('/')) {
+                Some((number, _)) => pid = Some(number),
+                None => file = path.rsplit('/').next(),
+            }
         } else if option == "--net" {
             net = true;
         } else if let Some(number) = option.strip_prefix("--target=") {
@@ -118,8 +123,7 @@ pub(super) fn nsenter(args: &[String]) -> (Option<Netns>, &[String]) {
     }
     let netns = match (net, file, pid) {
         (false, _, _) => None,
-        // `--net=/proc/PID/ns/net` ends in `net`: the name says nothing.
-        (_, Some(name), _) if name != "net" => Some(named(name)),
+        (_, Some(name), _) => Some(named(name)),
         (_, _, Some("1")) => Some(Netns::Root),
         (_, _, Some(pid)) => Some(named(&format!("pid:{pid}"))),
         _ => None,

@@ -33,16 +33,17 @@ const TAGS: &[&str] = &[
 ];
 
 /// Tags that begin and end code.
-const CODE: &[&str] = &["pre", "code"];
+const CODE: &[&str] = &["pre", "code", "syntaxhighlight"];
 
 /// The same in forums.
 const BBCODE: &[&str] = &["code", "quote", "pre", "noparse"];
 
-/// Takes the markup off: blocks of code get a line of their own where they begin and end.
-pub(super) fn take_off(lines: Vec<Line<'_>>) -> Vec<Line<'_>> {
+/// Takes the markup off: blocks of code get a line of their own where they begin and end. Says
+/// whether there was any.
+pub(super) fn take_off(lines: Vec<Line<'_>>) -> (Vec<Line<'_>>, bool) {
     let Marks { page, forum, escaped } = Marks::of(&lines);
     if !(page || forum || escaped || lines.iter().any(Fence::may_begin)) {
-        return lines;
+        return (lines, false);
     }
     let mut out = Vec::with_capacity(lines.len());
     let mut fence = Fence::default();
@@ -60,7 +61,7 @@ pub(super) fn take_off(lines: Vec<Line<'_>>) -> Vec<Line<'_>> {
             tags(line, page, forum, escaped, &mut out);
         }
     }
-    out
+    (out, true)
 }
 
 /// Which markup a text has at all.
@@ -79,13 +80,30 @@ impl Marks {
         for line in lines.iter().filter(|line| line.signs.has(Signs::MARKUP)) {
             for at in memchr::memchr3_iter(b'<', b'[', b'&', line.text.as_bytes()) {
                 let Some(tail) = line.text.get(at..) else { continue };
-                let is = |starts: &[&str]| starts.iter().any(|start| tail.starts_with(start));
+                let is = |starts: &[&str]| {
+                    let head = |start: &&str| tail.as_bytes().get(..start.len());
+                    let same = |start| {
+                        head(start).is_some_and(|it| it.eq_ignore_ascii_case(start.as_bytes()))
+                    };
+                    starts.iter().any(same)
+                };
                 match tail.as_bytes() {
-                    [b'<', b'p' | b'c' | b'd' | b'b', ..] => {
-                        marks.page |=
-                            is(&["<pre", "<code", "<details", "<blockquote", "<p>", "<br"]);
+                    [
+                        b'<',
+                        b'p' | b'c' | b'd' | b'b' | b's' | b'P' | b'C' | b'D' | b'B' | b'S',
+                        ..,
+                    ] => {
+                        marks.page |= is(&[
+                            "<pre",
+                            "<code",
+                            "<details",
+                            "<blockquote",
+                            "<p>",
+                            "<br",
+                            "<syntaxhighlight",
+                        ]);
                     }
-                    [b'[', ..] => marks.forum |= is(&["[code", "[CODE", "[pre]", "[quote"]),
+                    [b'[', ..] => marks.forum |= is(&["[code", "[pre]", "[quote"]),
                     [b'&', ..] => {
                         entities |= is(&["&lt;", "&quot;", "&#60;", "&#x3c;", "&#x3C;"]);
                     }
@@ -114,7 +132,7 @@ struct Fence {
 impl Fence {
     /// Whether a line may be the first fence, at the cost of a look.
     fn may_begin(line: &Line<'_>) -> bool {
-        const STARTS: &[&str] = &["```", "~~~", "{noformat}", "{code", "----8<----", "#+"];
+        const STARTS: &[&str] = &["```", "~~~", "{noformat}", "{code", "----", "#+"];
         let body = line.text.as_bytes().trim_ascii_start();
         matches!(body.first(), Some(b'`' | b'~' | b'{' | b'-' | b'#'))
             && STARTS.iter().any(|start| body.starts_with(start.as_bytes()))
@@ -131,7 +149,7 @@ impl Fence {
         let org = ["#+begin_", "#+end_"]
             .iter()
             .any(|word| body.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word)));
-        let toggles = matches!(body.trim_end(), "{noformat}" | "{code}" | "----8<----")
+        let toggles = matches!(body.trim_end(), "{noformat}" | "{code}" | "----8<----" | "----")
             || body.starts_with("{code:")
             || org;
         if let Some(head) =
@@ -251,7 +269,7 @@ fn tag(text: &str, end: char, names: &[&[&str]]) -> Option<Tag> {
     let length = head.find(end)? + 1;
     let inner = head.get(1..length - 1)?;
     let closes = inner.starts_with('/');
-    let inner = inner.trim_matches('/');
+    let inner = inner.trim_matches('/').trim_end();
     let name = inner.split([' ', '=', ':']).next()?.to_ascii_lowercase();
     let plain = inner.len() == name.len() || inner.contains('=') || inner.contains(':');
     if !plain || !names.iter().any(|list| list.contains(&name.as_str())) {

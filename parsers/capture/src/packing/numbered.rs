@@ -1,40 +1,51 @@
 //! Line numbers of editors, pagers and paste bins.
-use super::Line;
+use super::{Line, Mark};
 
-/// Takes the numbers off where all lines have one, and each is one more than that before.
+/// Takes the numbers off where several lines in a row have one, each one more than that before.
 pub(super) fn take_off(lines: &mut [Line<'_>]) {
     const FEWEST: usize = 4;
-    let first = lines.iter().find(|line| !line.is_blank());
-    if first.is_none_or(|line| number(&line.text).is_none()) {
-        return;
+    let mut at = 0;
+    while at < lines.len() {
+        let run = run(lines.get(at..).unwrap_or_default());
+        // `ip -o link` numbers its lines, too: what is left of them would be nothing known.
+        let sound = || {
+            run.iter().any(|&(behind, length)| {
+                let rest = lines.get(at + behind).and_then(|line| line.text.get(length..));
+                rest.is_some_and(|rest| {
+                    let begins = rest.starts_with(|c: char| c.is_ascii_digit());
+                    begins && rest.contains(": <") || crate::transcript::is_prompt(rest)
+                })
+            })
+        };
+        let numbered = run.len() >= FEWEST && sound();
+        let next = run.last().map_or(at + 1, |&(behind, _)| at + behind + 1);
+        for (behind, length) in run.into_iter().filter(|_| numbered) {
+            if let Some(line) = lines.get_mut(at + behind) {
+                line.cut_front(length);
+            }
+        }
+        at = next;
     }
+}
+
+/// The lines of a run: how far each is behind the first, and how long its number is. Blank lines lie
+/// between them where a tool numbers only others.
+fn run(lines: &[Line<'_>]) -> Vec<(usize, usize)> {
+    let mut run = Vec::new();
     let mut next = None;
-    let mut cuts = Vec::new();
-    for (at, line) in lines.iter().enumerate() {
-        if line.is_blank() {
+    for (behind, line) in lines.iter().enumerate() {
+        if line.is_blank() && line.mark == Mark::Text && next.is_some() {
             continue;
         }
-        let Some((number, length)) = number(&line.text) else { return };
-        if next.is_some_and(|next| number != next) {
-            return;
-        }
-        next = Some(number + 1);
-        cuts.push((at, length));
-    }
-    // `ip -o link` numbers its lines, too: what is left of them would be nothing known.
-    let rest = |&(at, length): &(usize, usize)| lines.get(at)?.text.get(length..);
-    let sound = cuts.iter().filter_map(rest).any(|rest| {
-        let begins = rest.starts_with(|c: char| c.is_ascii_digit());
-        crate::transcript::is_prompt(rest) || begins && rest.contains(": <")
-    });
-    if cuts.len() < FEWEST || !sound {
-        return;
-    }
-    for (at, length) in cuts {
-        if let Some(line) = lines.get_mut(at) {
-            line.cut_front(length);
+        match number(&line.text) {
+            Some((number, length)) if next.is_none_or(|next| number == next) => {
+                next = number.checked_add(1);
+                run.push((behind, length));
+            }
+            _ => break,
         }
     }
+    run
 }
 
 /// The number before a line, and the length of it with what separates it.
@@ -43,9 +54,10 @@ fn number(text: &str) -> Option<(u32, usize)> {
     let digits = body.bytes().take_while(u8::is_ascii_digit).count();
     let number = body.get(..digits)?.parse().ok()?;
     let after = body.get(digits..)?;
-    let separator = ["\t", " | ", "| ", "|", ": ", ":", ". ", ".", ") ", "  ", " "]
-        .into_iter()
-        .find(|prefix| after.starts_with(prefix))
-        .or_else(|| after.is_empty().then_some(""))?;
+    let separator =
+        ["\t", " | ", "| ", "|", " │ ", "│ ", "│", ": ", ":", ". ", ".", ") ", "  ", " "]
+            .into_iter()
+            .find(|prefix| after.starts_with(prefix))
+            .or_else(|| after.is_empty().then_some(""))?;
     Some((number, text.len() - after.len() + separator.len()))
 }

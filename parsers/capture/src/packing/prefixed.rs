@@ -10,6 +10,12 @@ use super::placed::Placed;
 enum Kind {
     /// `| `, `│ … │`
     Bar(char),
+    /// `: `, by which org-mode marks what a program printed.
+    Colon,
+    /// `BW> `, the initials of whom a mail quotes.
+    Initials(String),
+    /// `session.log:12:`, of `grep -n`.
+    Place(String),
     /// `<bob> `
     Nick(String),
     /// `node2: `, `node2 | `
@@ -19,6 +25,9 @@ enum Kind {
     /// `"…",`
     Json,
 }
+
+/// Nobody has more initials.
+const INITIALS: usize = 4;
 
 /// Takes the prefix off where several lines in a row have the same, and what is left is an output.
 pub(super) fn take_off(lines: &mut [Line<'_>]) {
@@ -119,6 +128,7 @@ fn prefix(text: &str) -> Option<(Kind, usize)> {
             let plain = !nick.is_empty() && nick.len() < LONGEST && !nick.contains([' ', '/', '=']);
             Kind::Nick(plain.then(|| nick.to_owned())?)
         }
+        ':' if text == ":" || text.starts_with(": ") => Kind::Colon,
         '"' => Kind::Json,
         ' ' | '\t' if text.trim_start().starts_with('"') => Kind::Json,
         '[' | '0'..='9' => Kind::Time,
@@ -126,6 +136,13 @@ fn prefix(text: &str) -> Option<(Kind, usize)> {
             let name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
             let end = text.find(|c| !name(c)).filter(|&end| end < LONGEST)?;
             let (host, rest) = text.split_at_checked(end)?;
+            let kind = Kind::Place(host.to_owned());
+            if let Some(length) = length(text, &kind) {
+                return Some((kind, length));
+            }
+            if rest.starts_with('>') && end <= INITIALS {
+                return Some((Kind::Initials(host.to_owned()), end + 1));
+            }
             let between = rest.starts_with(": ") || rest.starts_with(" | ") || rest == ":";
             Kind::Host(between.then(|| host.to_owned())?)
         }
@@ -150,6 +167,20 @@ fn length(text: &str, kind: &Kind) -> Option<usize> {
             let rest = text.strip_prefix(host.as_str())?;
             let rest = rest.strip_prefix(" |").or_else(|| rest.strip_prefix(':'))?;
             rest.strip_prefix(' ').unwrap_or(rest)
+        }
+        Kind::Colon => {
+            let rest = text.strip_prefix(':')?;
+            if rest.is_empty() { rest } else { rest.strip_prefix(' ')? }
+        }
+        Kind::Initials(initials) => {
+            let rest = text.strip_prefix(initials.as_str())?.strip_prefix('>')?;
+            rest.strip_prefix(' ').unwrap_or(rest)
+        }
+        Kind::Place(file) => {
+            let rest = text.strip_prefix(file.as_str())?.strip_prefix(':')?;
+            let (number, rest) = rest.split_once(':')?;
+            let is_number = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+            is_number.then_some(rest)?
         }
         Kind::Time => after_time(text)?,
         Kind::Json => {
@@ -202,9 +233,17 @@ mod tests {
 
     #[test]
     fn prefixes_come_off() {
-        for before in
-            ["| ", "<bob> ", "node2: ", "node2 | ", "2026-11-29T12:00:00Z ", "[12:00:00.123] "]
-        {
+        for before in [
+            "| ",
+            ": ",
+            "BW> ",
+            "notes.log:7:",
+            "<bob> ",
+            "node2: ",
+            "node2 | ",
+            "2026-11-29T12:00:00Z ",
+            "[12:00:00.123] ",
+        ] {
             let lines: Vec<_> = OUTPUT.iter().map(|line| format!("{before}{line}")).collect();
             let text = lines.join("\n") + "\n";
             assert!(stripped(&text), "{text}{:?}", unpack(&text));

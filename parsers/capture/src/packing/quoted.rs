@@ -16,7 +16,7 @@ pub(super) fn take_off(lines: &mut [Line<'_>]) {
 
 /// Takes one mark off each line of a run of marked lines; `quoted` are those that had one.
 fn once(lines: &mut [Line<'_>], quoted: &mut Vec<bool>) -> bool {
-    if !lines.iter().any(|line| line.text.starts_with('>')) {
+    if !lines.iter().any(|line| mark(&line.text).is_some()) {
         return false;
     }
     quoted.resize(lines.len(), false);
@@ -25,7 +25,7 @@ fn once(lines: &mut [Line<'_>], quoted: &mut Vec<bool>) -> bool {
     // A shell asks for the rest of a command with `> `, too.
     let mut goes_on = false;
     while let Some(line) = lines.get(at) {
-        let run = lines.iter().skip(at).take_while(|line| line.text.starts_with('>')).count();
+        let run = lines.iter().skip(at).take_while(|line| mark(&line.text).is_some()).count();
         // Within a quotation a single line may be quoted once more.
         let alone = run == 1 && quoted.get(at) == Some(&false);
         if run == 0 || alone || goes_on {
@@ -36,12 +36,20 @@ fn once(lines: &mut [Line<'_>], quoted: &mut Vec<bool>) -> bool {
         }
         quoted.get_mut(at..at + run).unwrap_or_default().fill(true);
         for line in lines.iter_mut().skip(at).take(run) {
-            let blank = line.text.get(1..).is_some_and(|rest| rest.starts_with(' '));
-            line.cut_front(1 + usize::from(blank));
+            if let Some(length) = mark(&line.text) {
+                line.cut_front(length);
+            }
         }
         found = true;
         goes_on = false;
         at += run;
     }
     found
+}
+
+/// How long the mark is that a line begins with: `>`, `> `, and ` > ` of some mail programs.
+fn mark(text: &str) -> Option<usize> {
+    let indent = usize::from(text.starts_with(" >"));
+    let rest = text.get(indent..)?.strip_prefix('>')?;
+    Some(indent + 1 + usize::from(rest.starts_with(' ')))
 }

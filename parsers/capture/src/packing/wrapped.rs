@@ -74,15 +74,23 @@ fn goes_on(line: &Line<'_>, inside: bool) -> bool {
 fn broken(before: &str, line: &str) -> Option<&'static str> {
     const WIDTHS: &[usize] = &[80, 100, 120, 132];
     let indent = |text: &str| text.len() - text.trim_start().len();
-    // What is indented below a line never was its end.
-    if indent(line) > indent(before) {
-        return None;
-    }
     let first = line.split_whitespace().next()?;
     let width = before.chars().count();
+    // What is indented below a line never was its end, but for the blank at which a terminal broke.
+    let at_a_blank = || {
+        let full = WIDTHS.contains(&width) && indent(line) == indent(before) + 1;
+        full && is_head(before) && MIDDLE.contains(&first)
+    };
+    if indent(line) > indent(before) {
+        return at_a_blank().then_some(" ");
+    }
     // Mail breaks at a blank, where the next word would not fit.
-    let full = (55..=132).contains(&width) && !before.trim().is_empty();
-    let known = || MIDDLE.contains(&first) || before.ends_with(" brd") && first.contains(':');
+    let filled = width + 1 + first.chars().count();
+    let full = filled >= 56 && width <= 132 && !before.trim().is_empty();
+    let known = || {
+        let flags = first.starts_with('<') && before.ends_with(':');
+        flags || MIDDLE.contains(&first) || before.ends_with(" brd") && first.contains(':')
+    };
     if full && known() {
         return Some(" ");
     }
@@ -92,14 +100,18 @@ fn broken(before: &str, line: &str) -> Option<&'static str> {
     cut.then_some(if before.ends_with(' ') { " " } else { "" })
 }
 
-/// `2: eth0: <FLAGS`, indented or not.
+/// `2: eth0: <FLAGS`, indented or not, also where a mail program broke it before the flags.
 fn is_head(text: &str) -> bool {
     let text = text.trim_ascii_start();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     if digits == 0 {
         return false;
     }
-    let rest = text.get(digits..).and_then(|rest| rest.strip_prefix(": "));
-    let name = rest.and_then(|rest| rest.split_once(' '));
-    name.is_some_and(|(name, flags)| name.ends_with(':') && flags.starts_with('<'))
+    let Some(rest) = text.get(digits..).and_then(|rest| rest.strip_prefix(": ")) else {
+        return false;
+    };
+    match rest.split_once(' ') {
+        Some((name, flags)) => name.ends_with(':') && flags.starts_with('<'),
+        None => rest.trim_end().ends_with(':'),
+    }
 }

@@ -7,16 +7,23 @@ use super::loose::Pending;
 use super::prompt::{self, Trust};
 use super::{Block, End, NO_END, Open, Reader, Unclaimed, is_claimed, split};
 use crate::command::Invocation;
+use crate::flat;
 use crate::packing::Line;
+use crate::sos::name::Names;
 
 impl Reader<'_> {
     /// Closes the open block.
     pub(super) fn end(&mut self, how: End) {
-        let Some(mut open) = self.open.take() else { return };
+        let Some(mut open) = self.open.take() else { return self.end_unanswered() };
         let blank_end = open.lines.last().is_some_and(Line::is_blank);
         while open.lines.last().is_some_and(Line::is_blank) {
             open.lines.pop();
         }
+        if typed_ahead(&self.unanswered, &open) {
+            let before = self.unanswered.drain(..).flat_map(|before| before.runs);
+            open.runs.splice(0..0, before.collect::<Vec<_>>());
+        }
+        self.end_unanswered();
         let loud = open.runs.len();
         let claimed: Vec<_> = open.runs.iter().filter(|run| is_claimed(run)).cloned().collect();
         // The command in a block of code of its own, or above one.
@@ -31,6 +38,10 @@ impl Reader<'_> {
             return;
         }
         let sure = open.trust == Trust::Strong;
+        if claimed.is_empty() && self.shown_file(&open) {
+            self.done.sure += usize::from(sure);
+            return;
+        }
         if let Some(looped) = open.looped.take().filter(|_| !claimed.is_empty()) {
             self.done.sure += usize::from(sure);
             self.outputs_of_rounds(&open, &looped, how);
@@ -52,6 +63,9 @@ impl Reader<'_> {
             return;
         }
         let nothing = open.lines.is_empty() && blank_end;
+        if open.lines.is_empty() && !nothing && loud == 1 && self.scopes.is_empty() {
+            return self.unanswered.push(open);
+        }
         let bare = open.trust == Trust::Bare;
         if bare && !looks_like(run, &text_of(&open.lines)) {
             return;
@@ -63,6 +77,43 @@ impl Reader<'_> {
             .or_else(|| nothing.then(|| "no output was pasted".to_owned()))
             .or_else(|| (bare && how != End::Edge).then(|| NO_END.to_owned()));
         self.block(run, open.host, &open.lines, open.first_line, partial, false);
+    }
+
+    /// Closes the commands whose output did not follow: it is empty.
+    pub(super) fn end_unanswered(&mut self) {
+        for open in std::mem::take(&mut self.unanswered) {
+            let run = open.runs.iter().find(|run| is_claimed(run));
+            if let Some(run) = run {
+                self.block(run, open.host.clone(), &[], open.first_line, None, false);
+            }
+        }
+    }
+
+    /// Reads what a command showed that prints a file, or runs a script: the name of the file tells
+    /// what it holds, or its content does. False for other commands, and where neither tells.
+    fn shown_file(&mut self, open: &Open<'_>) -> bool {
+        let [run] = open.runs.as_slice() else { return false };
+        let Some(shown) = Shown::by(run) else { return false };
+        let text = text_of(&open.lines);
+        let base = shown.path.rsplit('/').next().unwrap_or(shown.path);
+        let named = flat::guess(base, &Names::default()).map(|guess| guess.named);
+        let named = named.filter(|named| {
+            let format = registry::by_command(&named.command);
+            format.is_some_and(|format| flat::is_understood(format, &named.command, &text))
+        });
+        let partial = run.partial.clone().or(shown.partial);
+        if let Some(named) = named {
+            let (command, netns) = (named.command, named.netns);
+            let run = Invocation { command, netns, partial, ..Invocation::default() };
+            self.block(&run, open.host.clone(), &open.lines, open.first_line, None, false);
+            return true;
+        }
+        let segments = split::segments(&open.lines);
+        for segment in &segments {
+            let part = open.lines.get(segment.from..segment.to).unwrap_or_default();
+            self.by_content(segment.format, part);
+        }
+        !segments.is_empty()
     }
 
     /// Tells the outputs of several commands apart; false where they cannot be.
@@ -115,8 +166,6 @@ impl Reader<'_> {
         if run.netns.is_root() && run.host.is_none() {
             run.netns = self.scopes.netns();
         }
-        let groups = without_separators(&run, lines);
-        let lines = groups.as_deref().unwrap_or(lines);
         let places = lines.iter().map(Line::place);
         let block = Block {
             entered: run.host.is_some() || self.scopes.is_elsewhere(),
@@ -136,18 +185,45 @@ impl Reader<'_> {
     }
 }
 
-/// The lines without the `--` that grep prints between what it found, if it did.
-fn without_separators<'a>(run: &Invocation, lines: &[Line<'a>]) -> Option<Vec<Line<'a>>> {
-    let is_separator = |line: &Line<'_>| line.text.trim_end() == "--";
-    let why = run.partial.as_deref()?.strip_prefix(FILTERED)?;
-    let by_grep = why.trim_start_matches(['`', 'e', 'f', 'z']).starts_with("grep");
-    if !by_grep || !lines.iter().any(is_separator) {
-        return None;
+/// Whether the output behind the last prompt begins with that of the first command that got no answer
+/// at its own: the next ones were typed while it ran.
+fn typed_ahead(unanswered: &[Open<'_>], last: &Open<'_>) -> bool {
+    let (Some(first), [own]) = (unanswered.first(), last.runs.as_slice()) else { return false };
+    let Some(from) = last.lines.iter().position(|line| !line.is_blank()) else { return false };
+    let Some(begun) = split::begins(&last.lines, from) else { return false };
+    let is_of = |run: &Invocation| {
+        let format = registry::by_command(&run.command);
+        format.is_some_and(|format| split::family(format) == split::family(begun))
+    };
+    last.looped.is_none() && is_claimed(own) && first.runs.iter().any(is_of) && !is_of(own)
+}
+
+/// A file that a command prints.
+struct Shown<'a> {
+    path: &'a str,
+    /// Why not all of it is shown.
+    partial: Option<String>,
+}
+
+impl<'a> Shown<'a> {
+    /// What a command shows, if it prints a file or runs a script.
+    fn by(run: &'a Invocation) -> Option<Self> {
+        if run.elsewhere || run.reshaped.is_some() {
+            return None;
+        }
+        let program = run.command.program();
+        let path = run.command.args().iter().rfind(|arg| !arg.starts_with('-'));
+        let all = || Some(Self { path: path?, partial: None });
+        match program {
+            "cat" | "less" | "more" | "zcat" | "xzcat" | "bat" | "sh" | "bash" | "source" => all(),
+            "head" | "tail" | "grep" | "egrep" | "zgrep" | "sed" | "awk" => {
+                let words = run.command.argv.join(" ");
+                Some(Self { path: path?, partial: Some(format!("{FILTERED}`{words}`")) })
+            }
+            _ if program.ends_with(".sh") => Some(Self { path: program, partial: None }),
+            _ => None,
+        }
     }
-    let mut lines = lines.to_vec();
-    // The line stays, so that the numbers of the others do.
-    lines.iter_mut().filter(|line| is_separator(line)).for_each(Line::empty);
-    Some(lines)
 }
 
 /// Lines as one text.

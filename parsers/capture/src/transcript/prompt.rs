@@ -5,7 +5,7 @@ use super::is_claimed;
 use crate::command::looped::Loop;
 use crate::command::opens::opens;
 use crate::command::{self, Invocation};
-use crate::packing::Line;
+use crate::packing::{Line, Mark};
 use crate::sos::grammar;
 
 /// How sure it is that a line is a prompt.
@@ -42,12 +42,20 @@ pub(super) struct Context<'a> {
     pub(super) program: &'a str,
     /// Prompts of this text that were learned from the outputs behind them.
     pub(super) learned: &'a [String],
+    /// The shell printed each command before it ran it, behind `+ `.
+    pub(super) traced: bool,
 }
 
 impl Context<'static> {
     /// That of a line of which nothing before is known.
-    pub(super) const ALONE: Self =
-        Self { strong_seen: false, in_block: false, after_blank: true, program: "", learned: &[] };
+    pub(super) const ALONE: Self = Self {
+        strong_seen: false,
+        in_block: false,
+        after_blank: true,
+        program: "",
+        learned: &[],
+        traced: false,
+    };
 }
 
 /// The prompt on a line, and how far it is indented.
@@ -124,7 +132,7 @@ pub(super) fn is_numbered(line: &str) -> bool {
 /// Whether a line has anything that all prompts and banners have, known commands alone aside.
 fn has_sign(line: &str) -> bool {
     let is_sign = |b: u8| matches!(b, b'#' | b'$' | b'%' | b'>' | b'@') || !b.is_ascii();
-    line.starts_with(['+', '=', '-', '*']) || line.bytes().any(is_sign)
+    line.starts_with(['+', '=', '-', '*']) || is_head_of_watch(line) || line.bytes().any(is_sign)
 }
 
 /// The host whose output follows, where a tool for many hosts says so: `node2 | CHANGED | rc=0 >>` of
@@ -152,6 +160,28 @@ pub(super) fn host_heading(lines: &[Line<'_>], at: usize) -> Option<String> {
     let rule = |line: &str| line.len() >= 8 && line.bytes().all(|b| b == b'-');
     let between = !line.is_empty() && rule(text(at + 1)) && rule(text(at.checked_sub(1)?));
     between.then(|| named(line))?
+}
+
+/// A command between two rules, or above one, as people head what follows: where it stands, and where
+/// the last rule does.
+pub(super) fn framed(lines: &[Line<'_>], at: usize) -> Option<(usize, usize)> {
+    const RULES: &[u8] = b"-=#*~_";
+    let rule = |at: usize| {
+        let text = lines.get(at).map_or(&[][..], |line| line.text.as_bytes().trim_ascii());
+        let first = text.first().copied().filter(|first| RULES.contains(first));
+        text.len() >= 3 && first.is_some_and(|first| text.iter().all(|&b| b == first))
+    };
+    let at = if rule(at) { at + 1 } else { at };
+    if !rule(at + 1) {
+        return None;
+    }
+    let command = heading_command(&lines.get(at)?.text);
+    (lines.get(at)?.mark == Mark::Text && known_printing(command)).then_some((at, at + 1))
+}
+
+/// The command of a heading, without what people put around it.
+pub(super) fn heading_command(line: &str) -> &str {
+    line.trim().trim_start_matches(['$', '#', '`', '"', ' ']).trim_end_matches(['`', '"', ':', ' '])
 }
 
 /// Whether the command line goes on in the next line because the terminal was too narrow.
@@ -277,6 +307,12 @@ fn weak<'a>(line: &'a str, context: Context<'_>) -> Option<(&'a str, Option<&'a 
             || known(typed) && !context.strong_seen;
         return ends.then(|| (sign_of(typed), None, typed));
     }
+    if context.traced
+        && let Some(typed) = line.trim_start_matches('+').strip_prefix(' ')
+        && line.starts_with('+')
+    {
+        return Some((sign_of(typed), None, typed));
+    }
     // Nothing was typed.
     if matches!(line.trim_end(), "/ #" | "/ $" | "~ #" | "~ $") {
         return Some((line.trim_end(), None, ""));
@@ -364,6 +400,11 @@ fn banner(line: &str) -> Option<Cow<'_, str>> {
     }
     let inner = trimmed.strip_prefix("Run ").unwrap_or(trimmed).trim_matches(['"', '\'', '`', ':']);
     known_printing(inner).then_some(Cow::Borrowed(inner))
+}
+
+/// Whether a line may be the head of a screen of `watch`.
+pub(super) fn is_head_of_watch(line: &str) -> bool {
+    line.starts_with("Every ")
 }
 
 /// `Every 2.0s: command      host: date`, the head of a screen of `watch`: host and command.
@@ -472,6 +513,7 @@ mod tests {
         after_blank: true,
         program: "",
         learned: &[],
+        traced: false,
     };
 
     #[test]

@@ -46,11 +46,40 @@ pub(super) fn is_elision(line: &str) -> bool {
         return true;
     }
     let bare = trimmed.trim_matches(|c| c == '…' || AROUND.contains(&c));
+    let scissors = || trimmed.contains("8<") || trimmed.contains(">8");
+    if trimmed.contains('✂') || bare == "8" && scissors() {
+        return true;
+    }
     bare.len() < trimmed.len()
         && bare.split_whitespace().nth(WORDS).is_none()
         && bare
             .split([' ', ':'])
             .any(|word| SAID.iter().any(|said| word.eq_ignore_ascii_case(said)))
+}
+
+/// What a shell or pager says around an output, and is none of it: a password that was asked for, the
+/// end of a page, a job, how long it took.
+pub(super) fn is_notice(line: &str) -> bool {
+    const TIMES: [&str; 3] = ["real\t", "user\t", "sys\t"];
+    let line = line.trim_end();
+    let job = || {
+        let (number, rest) = line.strip_prefix('[')?.split_once(']')?;
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let rest = rest.trim_start_matches(['+', '-']);
+        let told = is_number(rest.trim_start()) || rest.trim_start().starts_with("Done");
+        Some(is_number(number) && told && rest.starts_with(' '))
+    };
+    match line.as_bytes().first() {
+        Some(b'(') => line == "(END)",
+        Some(b'-') => line.starts_with("--More--"),
+        Some(b'l') => line.starts_with("lines ") && line.ends_with("(END)"),
+        Some(b'[') => line.starts_with("[sudo") && line.ends_with(':') || job() == Some(true),
+        Some(b'P') => line == "Password:",
+        Some(b'r' | b'u' | b's') => TIMES.iter().any(|time| {
+            line.strip_prefix(time).is_some_and(|rest| rest.ends_with('s') && rest.contains('m'))
+        }),
+        _ => false,
+    }
 }
 
 /// A sentence, a list item or a heading rather than output. Asked only about lines that follow a
@@ -101,5 +130,24 @@ mod tests {
         assert!(is_elision("[12 lines removed]"));
         assert!(is_elision("-- snip --"));
         assert!(!is_elision("snip"));
+        assert!(is_elision("8< ------"));
+    }
+
+    #[test]
+    fn notices_of_shells_and_pagers() {
+        for line in [
+            "(END)",
+            "--More--(50%)",
+            "lines 1-20/20 (END)",
+            "[sudo] password for kim: ",
+            "[1] 4711",
+            "[1]+  Done                    ip a",
+            "real\t0m0.003s",
+        ] {
+            assert!(is_notice(line), "{line}");
+        }
+        for line in ["[root@h ~]# ip a", "[1]", "real", "lines", "(END) of it", "sys\tx"] {
+            assert!(!is_notice(line), "{line}");
+        }
     }
 }

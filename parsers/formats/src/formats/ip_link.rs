@@ -38,7 +38,7 @@ use tapline_core::records::link::Link;
 use tapline_core::span::{At, Span};
 
 use crate::format::{Ends, Format, Per, last_word};
-use crate::lines::{Read, bodies, finish, one_line, orphan};
+use crate::lines::{Read, bodies, finish, is_separator, one_line, orphan, separated};
 use crate::nomx::{Expected, Parsed, refuse, word_gap};
 
 /// `ip address`.
@@ -137,7 +137,10 @@ fn read(text: &str, command: &Command) -> Outcome<Vec<Link>> {
     let bare = is_addresses_alone(text);
     reader.labels = bare || command.args().iter().any(|arg| arg == "label");
     for body in bodies(text) {
-        if reader.is_orphan(body) {
+        if is_separator(body) {
+            reader.open = false;
+            separated(&mut out);
+        } else if reader.is_orphan(body) {
             orphan(text, body, &mut out);
         } else {
             one_line(text, body, &mut out, &mut |line| reader.line(line));

@@ -33,7 +33,9 @@ use tapline_core::request::{Request, Topic};
 use tapline_core::span::Span;
 
 use crate::format::{Ends, Format, Per, last_word};
-use crate::lines::{Read, bodies, elided, finish, is_elision, one_line, orphan};
+use crate::lines::{
+    Read, bodies, elided, finish, is_elision, is_separator, one_line, orphan, separated,
+};
 use crate::nomx::{Expected, Parsed, must, refuse};
 use crate::ovsdb::cell::{Cell, Style};
 use crate::ovsdb::notation::{Place, Token, is_uuid, name};
@@ -97,8 +99,12 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<OvsRecord>> {
         if is_log_line(body) {
             logged.get_or_insert(body);
         }
-        if is_elision(body) || body.trim() == "--" {
-            tree.gap(body);
+        if is_separator(body) {
+            tree.open.retain(|open| open.kind == Kind::Database);
+            tree.is_fragment = true;
+            separated(&mut out);
+        } else if is_elision(body) {
+            tree.gap();
             elided(text, body, &mut out);
         } else if tree.is_orphan(body) {
             orphan(text, body, &mut out);
@@ -181,17 +187,16 @@ struct Tree<'a> {
 }
 
 impl<'a> Tree<'a> {
-    /// Lines were left out here: what follows is in no port above, and behind `grep`'s `--` in
-    /// no bridge above either.
-    fn gap(&mut self, body: &str) {
-        let keep = if body.trim() == "--" { Kind::Database } else { Kind::Bridge };
-        self.open.retain(|open| open.kind.depth() <= keep.depth() && open.kind != Kind::Manager);
+    /// Lines were left out here: what follows is in no port above.
+    fn gap(&mut self) {
+        let keep = Kind::Bridge.depth();
+        self.open.retain(|open| open.kind.depth() <= keep && open.kind != Kind::Manager);
     }
 
     /// An indented line about a thing of which there is none.
     fn is_orphan(&self, body: &str) -> bool {
-        let indented = body.starts_with([' ', '\t']);
-        self.open.is_empty()
+        let indented = body.starts_with([' ', '\t']) && self.open.is_empty();
+        self.open.iter().all(|open| open.kind == Kind::Database)
             && failed_device(body).is_none()
             && header(body.trim_start()).is_err()
             && column(body.trim_start()).is_ok_and(|(_, (key, _))| {
