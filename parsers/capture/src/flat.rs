@@ -135,6 +135,21 @@ fn bare(name: &str) -> &str {
     }
 }
 
+/// The moment that the end of a name tells: `ip_a_before.txt`, `ip_a-2026-11-28.txt`, `ip_a.txt.bak`.
+pub(crate) fn moment(member: &str) -> Option<&str> {
+    const WORDS: &[&str] = &["before", "after", "old", "new", "bak", "orig", "save"];
+    let base = member.rsplit('/').next().unwrap_or(member);
+    let plain = TEXT.iter().find_map(|text| base.strip_suffix(text)).unwrap_or(base);
+    let behind = plain.get(bare(plain).len()..)?;
+    let word = behind.rsplit(['_', '-', '.', ' ']).find(|word| WORDS.contains(word));
+    if word.is_some() {
+        return word;
+    }
+    let is_date = |text: &str| text.bytes().filter(u8::is_ascii_digit).count() >= 8;
+    let date = behind.trim_matches(|c: char| !c.is_ascii_digit());
+    is_date(date).then_some(date)
+}
+
 /// The number that a program gave to a file of the same name: `ip_a (2).txt`.
 pub(crate) fn number_of_copy(member: &str) -> Option<&str> {
     let base = member.rsplit('/').next().unwrap_or(member);
@@ -197,6 +212,54 @@ pub(crate) fn host_of_label(label: &str) -> Option<String> {
     let name = parts.join("_");
     let name = name.trim_matches(['-', '_']);
     (!name.is_empty()).then(|| name.to_owned())
+}
+
+/// What a host is called whose outputs lie in a folder: as the folder, unless that says what is in it
+/// (`cmd`, `10-network`) or counts; then the folder above tells.
+pub(crate) fn host_of_folder(folder: &str) -> Option<String> {
+    let folder = folder.trim_end_matches('/');
+    let (above, last) = folder.rsplit_once('/').unwrap_or(("", folder));
+    if last.is_empty() {
+        return None;
+    }
+    let counts = last.bytes().all(|b| b.is_ascii_digit());
+    if !counts && !is_topic(last) {
+        return Some(last.to_owned());
+    }
+    let name = host_of_folder(above);
+    match name {
+        Some(name) if counts => Some(format!("{name}-{last}")),
+        // A folder is better than nothing, where it is the only one.
+        None if counts => Some(last.to_owned()),
+        name => name,
+    }
+}
+
+/// Whether a folder is named by what is in it rather than by a host.
+pub(crate) fn is_topic(folder: &str) -> bool {
+    const TOPICS: &[&str] = &[
+        "bridges",
+        "firewall",
+        "kernel",
+        "kvm",
+        "libvirt",
+        "links",
+        "nics",
+        "openvswitch",
+        "ovn",
+        "ovs",
+        "processes",
+        "routes",
+        "routing",
+        "sysctl",
+        "virt",
+    ];
+    match host_of_label(folder) {
+        None => true,
+        Some(rest) => {
+            TOPICS.contains(&rest.to_ascii_lowercase().as_str()) || grammar::is_tool(&rest)
+        }
+    }
 }
 
 /// The namespace that stands before a command: `qrouter-…_ip_a.txt`, `netns_blue_ip_a`.
@@ -305,6 +368,23 @@ mod tests {
         }
         let behind = guess("ip_-d_address.node2.txt", &Names::default()).unwrap();
         assert_eq!(behind.label.as_deref(), Some("node2"));
+    }
+
+    #[test]
+    fn moments_stand_at_the_end_of_names() {
+        for (name, wanted) in [
+            ("ip_a_before.txt", Some("before")),
+            ("x/ip_a-after", Some("after")),
+            ("ip_a.txt.bak", Some("bak")),
+            ("ip_a_2026-11-28.txt", Some("2026-11-28")),
+            ("ip_a-20261128_1200.log", Some("20261128_1200")),
+            ("ip_a.txt", None),
+            ("ip_a (2).txt", None),
+            ("ip_a - Copy.txt", None),
+            ("ethtool_eth0.100.txt", None),
+        ] {
+            assert_eq!(moment(name), wanted, "{name}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 mod drafts;
 mod guests;
 mod machines;
+mod moments;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,13 +93,25 @@ pub(crate) fn read(tree: &Tree, members: &[&str]) -> (Vec<Draft>, Unread) {
     }
     let collected: BTreeSet<&str> =
         lists.iter().filter(|(_, list)| !list.is_empty()).map(|(home, _)| *home).collect();
-    let mut drafts = drafts::drafts(tree, folders, &identities);
-    for (folder, draft) in &mut drafts {
+    let mut hosts = Vec::new();
+    for (folder, mut draft) in drafts::drafts(tree, folders, &identities) {
         if folder.is_some_and(|folder| collected.contains(folder)) {
             draft.whole = Some(Whole::Collected);
+        } else if folder.is_some()
+            && let Some((parts, why)) = machines::part_of_folder(&mut draft)
+        {
+            unread.problems.push(InputProblem {
+                kind: ProblemKind::Container,
+                archive: tree.archive.clone(),
+                member: folder.unwrap_or_default().into(),
+                message: why,
+            });
+            hosts.extend(parts);
         }
+        hosts.push(draft);
     }
-    (drafts.into_iter().map(|(_, draft)| draft).collect(), unread)
+    hosts.retain(|draft| draft.used > 0);
+    (hosts, unread)
 }
 
 /// A member that was not read.
@@ -252,10 +265,11 @@ fn text(
     }
     if may_be_session(guess.as_ref(), &text) {
         let session = session(&text);
-        if is_named_output(guess.as_ref(), &session) {
+        if is_packed_output(guess.as_ref(), &session) {
             let (_, piece) = of_session(tree, member, session).next()?;
             identity.learn(&piece.command, &piece.netns, piece.text.as_bytes());
-            return Some(Text::Output { piece, label: None });
+            let label = guess.and_then(|guess| guess.label);
+            return Some(Text::Output { piece, label });
         }
         if (!session.blocks.is_empty() || session.sure > 0) && !session.is_one_output() {
             return Some(Text::Session(session));
@@ -301,15 +315,20 @@ fn is_only_begun(format: &Format, command: &Command, text: &str) -> bool {
     })
 }
 
-/// Whether a text is the one output that its name tells, under a heading: `# ip a` in `ip-a.md`, as
-/// the collectors of Cilium save it.
-fn is_named_output(guess: Option<&Guess>, session: &Transcript) -> bool {
+/// Whether a text is one output that is packed: under a heading, `# ip a` in `ip-a.md`, as the
+/// collectors of Cilium save it, or in a page. Its name tells the same, or nothing.
+fn is_packed_output(guess: Option<&Guess>, session: &Transcript) -> bool {
     let [block] = session.blocks.as_slice() else { return false };
     let format = |command: &Command| registry::by_command(command).map(|format| format.id);
-    let named =
-        guess.filter(|guess| guess.label.is_none()).and_then(|guess| format(&guess.named.command));
-    let alone = block.host.is_none() && !block.entered && !block.by_content;
-    alone && named == format(&block.run.command)
+    let named = guess.and_then(|guess| format(&guess.named.command));
+    let alone = block.host.is_none() && !block.entered;
+    let shown = format(&block.run.command);
+    let packed = || session.packed && session.left_out.is_empty();
+    let told = match named {
+        Some(named) => shown == Some(named) && (!block.by_content || packed()),
+        None => block.by_content && packed(),
+    };
+    alone && told
 }
 
 /// An output that is packed without being a session: quoted in a mail, copied from a page. Other

@@ -170,7 +170,7 @@ impl Draft {
     /// A host at a folder of a tree (with a final `/`, or empty).
     pub(crate) fn new(tree: &Tree, root: &str) -> Self {
         let folder = root.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-        let fallback = if folder.is_empty() { tree.stem.clone() } else { folder.to_owned() };
+        let fallback = crate::flat::host_of_folder(root).unwrap_or_else(|| tree.stem.clone());
         let day = marks::day_in(folder).or_else(|| marks::day_in(&tree.stem));
         Self { fallback, day, ..Self::default() }
     }

@@ -411,6 +411,10 @@ fn tell_apart(joined: &[Joined], name: &str, group: &[usize]) -> Vec<String> {
     if are_distinct(&stems) {
         return with("(", stems, ")");
     }
+    let archives: Vec<String> = hosts.iter().map(|host| host.archive_stem()).collect();
+    if are_distinct(&archives) {
+        return with("(", archives, ")");
+    }
     // Numbers, given by what does not depend on the order of the inputs.
     let mut ranks: Vec<(String, usize)> =
         hosts.iter().enumerate().map(|(at, host)| (all_inputs(host), at)).collect();
@@ -427,9 +431,14 @@ fn tell_apart(joined: &[Joined], name: &str, group: &[usize]) -> Vec<String> {
 impl Joined {
     /// The shortest name of what it came from: the archive in an archive, the folder in a folder.
     fn stem(&self) -> String {
+        let fallback = &self.draft.fallback;
+        if fallback.is_empty() { self.archive_stem() } else { fallback.clone() }
+    }
+
+    /// The name of the archive that it came from.
+    fn archive_stem(&self) -> String {
         let archives = self.draft.pieces.iter().map(|piece| &*piece.archive);
-        let archive = archives.min().map(load::stem).unwrap_or_default();
-        if self.draft.fallback.is_empty() { archive } else { self.draft.fallback.clone() }
+        archives.min().map(load::stem).unwrap_or_default()
     }
 }
 

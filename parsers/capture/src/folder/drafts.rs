@@ -5,6 +5,7 @@ use tapline_core::capture::{Command, FormatId};
 use tapline_core::ids::Netns;
 
 use super::machines::Traits;
+use super::moments;
 use super::{Text, add_session, of_sections, of_session};
 use crate::flat;
 use crate::host::{Draft, Identity, Piece, short};
@@ -36,13 +37,16 @@ pub(super) fn drafts<'a>(
             hosts.insert(folder, draft);
         }
     }
+    let hosts_of = homes(tree, &mut hosts, &folders);
     let mut labelled: BTreeMap<(String, String), Draft> = BTreeMap::new();
     let mut sessions: BTreeMap<(String, String), Draft> = BTreeMap::new();
     for (folder, texts) in folders {
-        let home =
+        let near =
             std::iter::once(folder).chain(ancestors(folder)).find(|pair| hosts.contains_key(pair));
+        let home = hosts_of.get(folder).copied().or(near);
         let several = has_hosts_in_names(&texts);
         let copies = !several && has_copies_of_machines(&texts);
+        let moments = if several || copies { BTreeMap::new() } else { moments::of(&texts) };
         // Sessions last: what they repeat of files is left out.
         let (sessions_here, outputs): (Vec<_>, Vec<_>) =
             texts.into_iter().partition(|text| matches!(text.1, Text::Session(_)));
@@ -58,7 +62,17 @@ pub(super) fn drafts<'a>(
                                 || Draft { said: Some(host.to_owned()), ..Draft::default() },
                             )
                         }
-                        (_, Some(home)) => hosts.entry(home).or_default(),
+                        (_, Some(home)) => match moments.get(member) {
+                            Some(moment) => {
+                                let name = base_of(tree, folder, identities.get(home));
+                                let fallback = format!("{name}-{moment}");
+                                let key = (folder.to_owned(), fallback.clone());
+                                labelled
+                                    .entry(key)
+                                    .or_insert_with(|| Draft { fallback, ..Draft::default() })
+                            }
+                            None => hosts.entry(home).or_default(),
+                        },
                         (_, None) => continue,
                     };
                     // The only file there is may be named by its host.
@@ -103,10 +117,93 @@ pub(super) fn drafts<'a>(
             }
         }
     }
+    join_nameless(tree, &mut sessions);
     let of_folders = hosts.into_iter().map(|(folder, draft)| (Some(folder), draft));
     let of_files =
         labelled.into_values().chain(sessions.into_values()).map(|labelled| (None, labelled));
     of_folders.chain(of_files).filter(|(_, draft)| draft.used > 0).collect()
+}
+
+/// The folders whose texts are of the host that the folder above is: several that are named by what is
+/// in them, of which no two answer one question.
+fn homes<'a>(
+    tree: &Tree,
+    hosts: &mut BTreeMap<&'a str, Draft>,
+    folders: &BTreeMap<&'a str, Vec<(&str, Text)>>,
+) -> BTreeMap<&'a str, &'a str> {
+    let mut below: BTreeMap<&'a str, Vec<&'a str>> = BTreeMap::new();
+    for &folder in hosts.keys().filter(|folder| !folder.is_empty()) {
+        below.entry(ancestors(folder).next().unwrap_or_default()).or_default().push(folder);
+    }
+    let mut homes = BTreeMap::new();
+    for (above, children) in below {
+        let last = |folder: &str| folder.rsplit('/').next().is_some_and(flat::is_topic);
+        if children.len() < 2 || hosts.contains_key(above) || !children.iter().all(|it| last(it)) {
+            continue;
+        }
+        let mut answered: BTreeSet<(&Netns, FormatId)> = BTreeSet::new();
+        let apart = children.iter().all(|child| {
+            let texts = folders.get(child).map_or(&[][..], Vec::as_slice);
+            let of: BTreeSet<_> = texts
+                .iter()
+                .filter_map(|(_, text)| match text {
+                    Text::Output { piece, .. } => Some((&piece.netns, piece.format)),
+                    _ => None,
+                })
+                .collect();
+            let new = answered.is_disjoint(&of);
+            answered.extend(of);
+            new
+        });
+        let names: BTreeSet<String> = children
+            .iter()
+            .filter_map(|child| hosts.get(child)?.identity.name().map(str::to_owned))
+            .collect();
+        if !apart || names.len() > 1 {
+            continue;
+        }
+        let root = if above.is_empty() { String::new() } else { format!("{above}/") };
+        let mut draft = Draft::new(tree, &root);
+        for child in children {
+            if let Some(part) = hosts.remove(child) {
+                draft.identity.learn_from(part.identity);
+            }
+            homes.insert(child, above);
+        }
+        hosts.insert(above, draft);
+    }
+    homes
+}
+
+/// Joins the sessions of a folder that name no host, as its outputs are joined, where no command is
+/// answered in two of them.
+fn join_nameless(tree: &Tree, sessions: &mut BTreeMap<(String, String), Draft>) {
+    let folder = |member: &str| member.rsplit_once('/').map_or("", |pair| pair.0).to_owned();
+    let mut nameless: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+    for (key, draft) in sessions.iter() {
+        if draft.own_name().is_none() && key.1.is_empty() {
+            nameless.entry(folder(&key.0)).or_default().push(key.clone());
+        }
+    }
+    for (folder, keys) in nameless.into_iter().filter(|(_, keys)| keys.len() > 1) {
+        let mut answered = BTreeSet::new();
+        let drafts = || keys.iter().filter_map(|key| sessions.get(key));
+        let once = drafts().all(|draft| {
+            let of: BTreeSet<_> =
+                draft.pieces.iter().map(|piece| (piece.netns.clone(), piece.format)).collect();
+            let new = answered.is_disjoint(&of);
+            answered.extend(of);
+            new
+        });
+        let Some((first, others)) = keys.split_first().filter(|_| once) else { continue };
+        let others: Vec<Draft> = others.iter().filter_map(|key| sessions.remove(key)).collect();
+        let Some(draft) = sessions.get_mut(first) else { continue };
+        base_of(tree, &folder, None).clone_into(&mut draft.fallback);
+        for other in others {
+            draft.used += other.used;
+            draft.pieces.extend(other.pieces);
+        }
+    }
 }
 
 /// Whether the texts of a folder were taken at a time of their own: `date` says so in it, and says
@@ -147,11 +244,16 @@ fn has_copies_of_machines(texts: &[(&str, Text)]) -> bool {
     false
 }
 
+/// What the machine of a folder is called, by itself or by the folder.
+fn base_of<'a>(tree: &'a Tree, folder: &'a str, identity: Option<&'a Identity>) -> &'a str {
+    let base = || folder.rsplit('/').next().filter(|base| !base.is_empty());
+    identity.and_then(|it| it.name()).or_else(base).unwrap_or(&tree.stem)
+}
+
 /// The name of the host that a numbered copy is of.
 fn copy_of(tree: &Tree, folder: &str, member: &str) -> Option<String> {
     let number = flat::number_of_copy(member)?;
-    let base = folder.rsplit('/').next().filter(|base| !base.is_empty()).unwrap_or(&tree.stem);
-    Some(format!("{base}-{number}"))
+    Some(format!("{}-{number}", base_of(tree, folder, None)))
 }
 
 /// What two copies of one output agree in.

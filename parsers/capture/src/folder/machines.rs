@@ -50,6 +50,71 @@ impl Traits {
     }
 }
 
+/// Formats whose texts say nothing of the network.
+const OF_ANY: &[&str] = &["date", "hostname", "machine-id", "uname", "uptime"];
+
+/// Takes the texts of a folder apart that cannot be of one machine, and says which: each machine gets a
+/// host of its own. What may be of any of them stays.
+pub(super) fn part_of_folder(draft: &mut Draft) -> Option<(Vec<Draft>, String)> {
+    let traits: Vec<Traits> = draft.pieces.iter().map(Traits::of).collect();
+    // NICs say nothing of whose a database is, nor the other way round.
+    let nics = groups(traits.iter().map(|of| of.macs.clone()));
+    let databases = groups(traits.iter().map(|of| of.switch.clone().into_iter().collect()));
+    let machines: Vec<Vec<usize>> =
+        [nics, databases].into_iter().filter(|all| all.len() > 1).flatten().collect();
+    let firsts: Vec<usize> = machines.iter().filter_map(|pieces| pieces.first().copied()).collect();
+    let [one, other, ..] = firsts.as_slice() else { return None };
+    let name = |at: usize| draft.pieces.get(at).map_or("", |piece| &*piece.member);
+    let stem = |at: usize| name(at).rsplit('/').next().unwrap_or_default();
+    let mut why = format!(
+        "{} and {} are of two machines: they have neither a NIC nor a database in common",
+        stem(*one),
+        stem(*other),
+    );
+    let known: usize = machines.iter().map(Vec::len).sum();
+    let others = draft.pieces.iter().filter(|piece| !OF_ANY.contains(&piece.format.0)).count();
+    if others > known {
+        why.push_str("; the other texts may be of any of them");
+    }
+    let mut parts: Vec<Draft> = Vec::new();
+    let mut owner: BTreeMap<usize, usize> = BTreeMap::new();
+    for (n, pieces) in machines.into_iter().enumerate() {
+        let first = pieces.first().map_or("", |&at| stem(at));
+        let first = first.split('.').next().unwrap_or(first);
+        let fallback = format!("{}-{first}", draft.name());
+        let used = u64::try_from(pieces.len()).unwrap_or(0);
+        owner.extend(pieces.into_iter().map(|at| (at, n)));
+        parts.push(Draft { fallback, used, ..Draft::default() });
+    }
+    for (at, piece) in std::mem::take(&mut draft.pieces).into_iter().enumerate() {
+        match owner.get(&at).and_then(|&n| parts.get_mut(n)) {
+            Some(part) => part.pieces.push(piece),
+            None => draft.pieces.push(piece),
+        }
+    }
+    draft.used = u64::try_from(draft.pieces.len()).unwrap_or(0);
+    Some((parts, why))
+}
+
+/// Groups of things that have a mark in common, in order; what has none is in no group.
+fn groups<T: Ord>(marks: impl Iterator<Item = BTreeSet<T>>) -> Vec<Vec<usize>> {
+    let mut groups: Vec<(BTreeSet<T>, Vec<usize>)> = Vec::new();
+    for (at, mut marks) in marks.enumerate().filter(|(_, marks)| !marks.is_empty()) {
+        let mut members = vec![at];
+        let shares = |(known, _): &mut (BTreeSet<T>, _)| !known.is_disjoint(&marks);
+        let kin: Vec<_> = groups.extract_if(.., shares).collect();
+        for (known, others) in kin {
+            members.extend(others);
+            marks.extend(known);
+        }
+        members.sort_unstable();
+        groups.push((marks, members));
+    }
+    let mut groups: Vec<Vec<usize>> = groups.into_iter().map(|(_, members)| members).collect();
+    groups.sort();
+    groups
+}
+
 /// Moves what is of a second machine, and what follows it, to a host of its own.
 pub(super) fn part(sessions: &mut BTreeMap<(String, String), Draft>) {
     let mut more = BTreeMap::new();
