@@ -99,6 +99,11 @@ impl Ends {
     pub(crate) const FACT: Self = Self { closes: |_| true, ..Self::LINES };
 }
 
+/// Whether a word is the beginning of one of these, and none of them.
+pub(crate) fn is_begun(word: &str, known: &[&str]) -> bool {
+    !word.is_empty() && !known.contains(&word) && known.iter().any(|known| known.starts_with(word))
+}
+
 /// The last word of a line.
 pub(crate) fn last_word(line: &str) -> &str {
     line.rsplit(char::is_whitespace).next().unwrap_or(line)

@@ -37,7 +37,7 @@ use tapline_core::records::Batch;
 use tapline_core::records::link::Link;
 use tapline_core::span::{At, Span};
 
-use crate::format::{Ends, Format, Per, last_word};
+use crate::format::{Ends, Format, Per, is_begun, last_word};
 use crate::lines::{Read, bodies, finish, is_separator, one_line, orphan, separated};
 use crate::nomx::{Expected, Parsed, refuse, word_gap};
 
@@ -76,9 +76,18 @@ fn is_lifetime(last: &str) -> bool {
             || seconds.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit())))
 }
 
-/// An address without its scope, one whose lifetimes do not end, half a MAC of Ethernet.
+/// The head of a device, below which its address always stands, an address without its scope, one
+/// whose lifetimes do not end, half a MAC of Ethernet.
 fn is_torn(last: &str) -> bool {
     let last = last.trim();
+    let joined = last.contains('\\');
+    if is_header(last) {
+        // `ip -o address` has one line for each address.
+        return last.contains(": <") && !joined;
+    }
+    if is_begun(last, &["link/ether", "valid_lft", "inet", "inet6"]) {
+        return true;
+    }
     if let Some(macs) = last.strip_prefix("link/ether ") {
         let mut words = macs.split(' ');
         let (own, brd, all) = (words.next(), words.next(), words.next());
@@ -87,7 +96,8 @@ fn is_torn(last: &str) -> bool {
     }
     let address = last.starts_with("inet ") || last.starts_with("inet6 ");
     let lifetimes = last.starts_with("valid_lft ");
-    address && !last.contains(" scope ") && !last.contains('\\') || lifetimes && !is_lifetime(last)
+    let label = address && !joined && matches!(last_word(last), "scope" | "brd");
+    address && !last.contains(" scope ") && !joined || label || lifetimes && !is_lifetime(last)
 }
 
 /// `52:54:00:12:34:56`, with two digits in every part.

@@ -32,7 +32,7 @@ use tapline_core::request::{Request, Topic};
 use tapline_core::span::{At, Span};
 
 use super::ip_link::ansi;
-use crate::format::{Ends, Format, Per};
+use crate::format::{Ends, Format, Per, is_begun};
 use crate::ip_command::IpCommand;
 use crate::json::each_element;
 use crate::keyed::token;
@@ -53,8 +53,25 @@ pub(crate) static FORMAT: Format = Format {
     claims: |command| Some(request(shown(command)?, IpCommand::of(command)?.family)),
     sniff,
     read: |text, command| parse(text, command).map(Batch::from),
-    ends: Ends::LINES,
+    ends: Ends { torn: is_torn, ..Ends::LINES },
 };
+
+/// A destination alone, a key without its value, and the beginning of a word.
+fn is_torn(last: &str) -> bool {
+    const VALUED: &[&str] = &["via", "dev", "src", "metric", "proto", "scope", "table"];
+    const WORDS: &[&str] = &[
+        "via", "dev", "src", "metric", "proto", "scope", "table", "link", "host", "global",
+        "kernel", "static", "boot", "dhcp", "linkdown", "onlink",
+    ];
+    let words: Vec<&str> = last.split_whitespace().collect();
+    let (Some(first), Some(end)) = (words.first(), words.last()) else { return false };
+    if last.starts_with([' ', '\t', '[']) {
+        return false;
+    }
+    let is_route = *first == "default"
+        || first.starts_with(|c: char| c.is_ascii_hexdigit()) && first.contains(['.', ':']);
+    is_route && (words.len() == 1 || VALUED.contains(end) || is_begun(end, WORDS))
+}
 
 /// Reads the whole output.
 pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<Route>> {

@@ -185,10 +185,12 @@ fn status_line<'a>(
         _ => line,
     };
     let indented = line.starts_with([' ', '\t']);
-    let Some(found) = all.last_mut().filter(|_| indented) else {
+    let content = line.trim();
+    // Keys end at one column: the longest begins at the margin.
+    let of_device = indented || content.split_once(": ").is_some_and(|(key, _)| is_key(key));
+    let Some(found) = all.last_mut().filter(|_| of_device) else {
         return refuse(line, "a device such as `● 2: eth0`");
     };
-    let content = line.trim();
     let (key, value) = match content.split_once(": ") {
         Some((key, value)) if is_key(key) => (key, value.trim()),
         _ if content.ends_with(':') => {

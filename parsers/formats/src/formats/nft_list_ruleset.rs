@@ -52,7 +52,9 @@ pub(crate) static FORMAT: Format = Format {
             lines.next().is_some_and(|line| line.starts_with("table ") && line.contains(" {"));
         let inside = lines.next().is_some_and(|it| {
             let it = it.trim_start();
-            it == "}" || OBJECTS.iter().any(|object| it.starts_with(object))
+            it == "}"
+                || it.starts_with("comment \"")
+                || OBJECTS.iter().any(|object| it.starts_with(object))
         });
         if table && inside { 90 } else { 0 }
     },

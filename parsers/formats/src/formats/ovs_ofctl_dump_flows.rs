@@ -27,7 +27,7 @@ use tapline_core::span::Span;
 
 use super::ip_link::ansi;
 use super::openflow::{OvsCommand, is_log};
-use crate::format::{Ends, Format, Per};
+use crate::format::{Ends, Format, Per, is_begun};
 use crate::lines::{bodies, finish, one_line};
 use crate::nomx::Parsed;
 use line::flow;
@@ -50,8 +50,32 @@ pub(crate) static FORMAT: Format = Format {
         }
     },
     read: |text, command| parse(text, command).map(Batch::from),
-    ends: Ends::LINES,
+    ends: Ends { torn: is_torn, ..Ends::LINES },
 };
+
+/// A flow without its actions, with a bracket that does not close, or with the beginning of a word for
+/// its last action.
+fn is_torn(last: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "NORMAL",
+        "LOCAL",
+        "FLOOD",
+        "ALL",
+        "IN_PORT",
+        "CONTROLLER",
+        "drop",
+        "strip_vlan",
+        "pop_vlan",
+    ];
+    let last = last.trim();
+    if !last.starts_with("cookie=") && !last.starts_with("table=") {
+        return false;
+    }
+    let Some((_, actions)) = last.rsplit_once("actions=") else { return true };
+    let depth = actions.matches('(').count() > actions.matches(')').count();
+    let action = actions.rsplit(',').next().unwrap_or(actions);
+    depth || actions.is_empty() || is_begun(action, WORDS)
+}
 
 fn of(command: &Command) -> Option<OvsCommand<'_>> {
     OvsCommand::of(command, "ovs-ofctl").filter(|call| call.verb == "dump-flows").or_else(|| {

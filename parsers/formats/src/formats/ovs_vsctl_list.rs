@@ -39,7 +39,10 @@ pub(crate) static FORMAT: Format = Format {
     claims: |command| asked(command).map(|(call, vswitch)| request(&call, vswitch)),
     sniff: |head| {
         let first = head.trim_start();
-        let is_list = first.starts_with("_uuid ") && first.contains("\nexternal_ids ");
+        // A part may begin in the middle of a row: names of columns are padded.
+        let begun = first.lines().next().is_some_and(|line| line.find(": ") == Some(20));
+        let is_list = (first.starts_with("_uuid ") || begun && first.contains("\n_uuid "))
+            && first.contains("\nexternal_ids ");
         let is_json = first.starts_with("{\"data\":[[[\"uuid\",\"")
             || first.starts_with("{\"headings\":[\"_uuid\"");
         if is_list || is_json { 80 } else { 0 }

@@ -29,7 +29,7 @@ use tapline_core::span::{At, Span};
 
 use super::virsh;
 use crate::error_line::surely;
-use crate::format::{Ends, Format, Per, last_word};
+use crate::format::{Ends, Format, Per, is_begun, last_word};
 use crate::lines::{Read, bodies, each_line, finish, is_elision, never_empty, tool_error};
 use crate::nomx::{Parsed, refuse, word, word_gap};
 use crate::ovsdb::doubt_unread;
@@ -48,7 +48,13 @@ pub(crate) static FORMAT: Format = Format {
     },
     sniff: |head| {
         let headed = bodies(head).take(8).any(|line| Columns::of(line).is_some());
-        if headed { 95 } else { 0 }
+        if headed {
+            95
+        } else if is_translated(head) {
+            75
+        } else {
+            0
+        }
     },
     read: |text, command| parse(text, command).map(Batch::from),
     ends: Ends {
@@ -56,6 +62,8 @@ pub(crate) static FORMAT: Format = Format {
             let word = last_word(last);
             matches!(word, "running" | "paused" | "idle" | "blocked" | "crashed" | "off")
         },
+        // A row whose last cell begins a state.
+        torn: |last| cells(last).nth(2).is_some_and(|state| is_begun(state, states::STATES)),
         ..Ends::LINES
     },
 };
@@ -99,6 +107,26 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<DomainState>> 
         never_empty(&mut out, "a heading");
     }
     out
+}
+
+/// Whether a text is a table with a heading in another language: each row begins with an id, or the
+/// dash of a domain that is off.
+fn is_translated(head: &str) -> bool {
+    const ROWS: usize = 5;
+    let mut lines = bodies(head).filter(|line| !line.is_empty());
+    let Some(first) = lines.next() else { return false };
+    if Columns::above_rule(head, first, &[]).is_none() {
+        return false;
+    }
+    let mut rows = lines.skip(1).take(ROWS).peekable();
+    let is_row = |line: &str| {
+        let cells: Vec<&str> = cells(line).collect();
+        let [id, rest @ ..] = cells.as_slice() else { return false };
+        let is_id = *id == "-" || id.bytes().all(|b| b.is_ascii_digit());
+        // Interfaces of domains that are off have a dash in front, too, and their MAC at the end.
+        is_id && (2..=4).contains(&rest.len()) && !rest.iter().any(|cell| cell.contains(':'))
+    };
+    rows.peek().is_some() && rows.all(is_row)
 }
 
 /// Whether an option leaves out domains in a way that is not plain from their state.
