@@ -48,6 +48,11 @@ pub(crate) fn hardly_read(snapshot: &Snapshot) -> Option<String> {
     if limits > 0 && limits * 10 >= texts {
         return Some(format!("{} not read because of a limit", were(limits, "text")));
     }
+    // A list that was read up to a limit.
+    let mut problems = snapshot.readings.iter().flat_map(|reading| &reading.problems);
+    if let Some(problem) = problems.find(|problem| problem.kind == ProblemKind::Limit) {
+        return Some(format!("one text {}", problem.message));
+    }
     let lines = snapshot.readings.iter().fold((0_u64, 0_u64), |sum, reading| {
         (sum.0 + u64::from(reading.lines.total), sum.1 + u64::from(reading.lines.unread))
     });

@@ -29,6 +29,56 @@ fn a_failed_capture_keeps_its_reason() {
     }
 }
 
+/// `coverage` says of each text how much it shows, and why not all; `records` and `lint` say the same
+/// of those that do not show all.
+#[test]
+fn each_text_is_complete_partial_or_failed_for_a_reason() {
+    let show = format!("# ovs-vsctl show | grep -A1 Port\n{}", "        Port tap0\n");
+    let folder = Folder::new(&[
+        ("hostname", "lab9\n"),
+        ("ip_-d_address", LINKS),
+        ("brctl_show", "bash: brctl: command not found\n"),
+        ("ovs.txt", &show),
+        ("ip_route", "default via 192.0.2.1 dev br-int \n192.0.2.0/24 de\n"),
+        ("ip_rule_show", "0:\tfrom all lookup local\nhello, this is no rule\n"),
+        ("virsh_list", " Id   Name   State\n--------------------\n\n"),
+    ]);
+    let wanted = [
+        ("hostname", "complete", ""),
+        ("ip -d address", "complete", ""),
+        ("brctl show", "failed", "bash: brctl: command not found"),
+        ("ovs-vsctl show", "partial", "filtered by `grep -A1 Port`"),
+        ("ip route", "partial", "the last line breaks off"),
+        ("ip rule show", "partial", "lines not understood: 1"),
+    ];
+    let coverage = run(["coverage", "--format", "json", &folder.join("")]).json();
+    let texts = coverage["hosts"][0]["texts"].as_array().expect("an array");
+    for (command, state, reason) in wanted {
+        let text = texts.iter().find(|text| text["command"] == command).expect(command);
+        assert_eq!(text["state"], state, "{text}");
+        assert_eq!(text["reason"].as_str().unwrap_or_default(), reason, "{text}");
+    }
+    let parts: Vec<_> = texts.iter().filter(|text| text["state"] != "complete").collect();
+    assert!(parts.iter().all(|text| !text["reason"].as_str().unwrap_or_default().is_empty()));
+    let told = |text: &serde_json::Value| {
+        ["member", "line", "command", "netns", "state", "reason"].map(|key| text[key].clone())
+    };
+    let mut of_coverage: Vec<_> = parts.into_iter().map(told).collect();
+    of_coverage.sort_by_key(|it| format!("{it:?}"));
+    for command in ["records", "lint"] {
+        let json = run([command, "--format", "json", &folder.join("")]).json();
+        let incomplete = json["incomplete"].as_array().expect("an array");
+        let mut of_command: Vec<_> = incomplete.iter().map(told).collect();
+        of_command.sort_by_key(|it| format!("{it:?}"));
+        assert_eq!(of_command, of_coverage, "{command}");
+    }
+    let text = run(["coverage", &folder.join("")]).out;
+    for (_, state, reason) in wanted.into_iter().filter(|(_, state, _)| *state != "complete") {
+        let section = text.split(&format!("  {state} captures\n")).nth(1).expect(&text);
+        assert!(section.contains(reason), "{reason}\n{text}");
+    }
+}
+
 const OVS: &str = "\
 0b7c1e52-31a0-4f0e-9d55-6a4f6a1b2c3d
     Bridge br-int

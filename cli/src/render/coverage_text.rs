@@ -283,6 +283,7 @@ fn texts(
     paint: Paint,
 ) -> io::Result<()> {
     let mut failed: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut partial: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut unread = Vec::new();
     let mut unclaimed = Vec::new();
     for &(source, reading) in &host.texts {
@@ -290,8 +291,14 @@ fn texts(
             unclaimed.push(text_place(source));
             continue;
         }
-        if let Completeness::Failed(reason) = snapshot.completeness(source.id) {
-            failed.entry(reason).or_default().push(text_place(source));
+        match snapshot.completeness(source.id) {
+            Completeness::Complete => {}
+            Completeness::Partial(reason) => {
+                partial.entry(reason).or_default().push(text_place(source));
+            }
+            Completeness::Failed(reason) => {
+                failed.entry(reason).or_default().push(text_place(source));
+            }
         }
         if reading.lines.unread > 0 {
             let lines = count(reading.lines.unread as usize, "line");
@@ -311,8 +318,11 @@ fn texts(
         }
         Ok(())
     };
-    let failed: Vec<_> = failed.into_iter().map(|(why, places)| failure(&why, &places)).collect();
-    section("failed captures", &failed)?;
+    let with_reasons = |texts: BTreeMap<String, Vec<String>>| -> Vec<String> {
+        texts.into_iter().map(|(why, places)| failure(&why, &places)).collect()
+    };
+    section("failed captures", &with_reasons(failed))?;
+    section("partial captures", &with_reasons(partial))?;
     section("lines that were not understood", &unread)?;
     section("texts of no known format", &unclaimed)
 }

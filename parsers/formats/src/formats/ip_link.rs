@@ -168,7 +168,7 @@ fn read(text: &str, command: &Command) -> Outcome<Vec<Link>> {
         let whole = std::mem::take(&mut out.completeness);
         out.completeness = whole.and(Completeness::Partial(why.clone()));
         out.problem(ProblemKind::Limit, Span::of(all, first), why);
-        rest.lines().for_each(|_| out.lines.add(Fate::Ignored));
+        rest.lines().for_each(|_| out.lines.add(Fate::Unread));
     }
     for Problem { kind, message, span } in reader.remarks {
         if kind == ProblemKind::Truncated {
