@@ -182,3 +182,93 @@ fn bundles_of_other_collectors_are_read() {
     assert!(read.contains(&"node-d: ip addr".to_owned()), "{read:?}");
     assert!(read.contains(&"node-d: ip route".to_owned()), "{read:?}");
 }
+
+#[test]
+fn texts_of_two_moments_are_two_hosts() {
+    let up = devices("eth0", "52:54:00:00:00:01");
+    let down = up.replace("eth0: <BROADCAST,MULTICAST,UP,LOWER_UP>", "eth0: <BROADCAST,MULTICAST>");
+    let at = |first: &str, second: &str, text: &str| {
+        captured(&[(first, up.as_bytes()), (second, text.as_bytes())])
+    };
+    for (first, second, hosts) in [
+        ("ip_a_before.txt", "ip_a_after.txt", ["hand-after", "hand-before"]),
+        ("ip_a_2026-11-28.txt", "ip_a_2026-11-29.txt", ["hand-2026-11-28", "hand-2026-11-29"]),
+        ("ip_a.txt", "ip_a.txt.bak", ["hand", "hand-bak"]),
+    ] {
+        let mut names: Vec<String> =
+            at(first, second, &down).hosts.into_iter().map(|host| host.name).collect();
+        names.sort();
+        assert_eq!(names, hosts);
+        // A copy that says the same is one more text of the host.
+        assert_eq!(at(first, second, &up).hosts.len(), 1, "{first}");
+    }
+}
+
+#[test]
+fn lists_without_a_nic_in_common_are_of_two_machines_and_the_rest_of_none() {
+    let one = devices("eth0", "52:54:00:00:00:01");
+    let two = devices("eth1", "52:54:00:00:00:02");
+    let table = "bridge name\tbridge id\t\tSTP enabled\tinterfaces\n";
+    let captured = captured(&[
+        ("ip_a.txt", one.as_bytes()),
+        ("devices.txt", two.as_bytes()),
+        ("brctl_show.txt", table.as_bytes()),
+    ]);
+    let mut shown = read(&captured);
+    shown.sort();
+    assert_eq!(
+        shown,
+        [
+            "hand-devices: devices.txt = ip address",
+            "hand-ip_a: ip_a.txt = ip a",
+            "hand: brctl_show.txt = brctl show",
+        ]
+    );
+    let told: Vec<_> = captured.problems.iter().map(|problem| problem.message.as_str()).collect();
+    assert_eq!(
+        told,
+        [
+            "devices.txt and ip_a.txt are of two machines: they have neither a NIC nor a database in common"
+        ]
+    );
+}
+
+#[test]
+fn folders_that_say_what_is_in_them_are_no_hosts() {
+    let one = devices("eth0", "52:54:00:00:00:01");
+    let two = devices("eth1", "52:54:00:00:00:02");
+    let hosts = |files: &[(&str, &[u8])]| -> Vec<String> {
+        captured(files).hosts.into_iter().map(|host| host.name).collect()
+    };
+    let topics: [(&str, &[u8]); 3] = [
+        ("case/00-host/hostname", b"kvm7\n"),
+        ("case/10-network/ip_a.txt", one.as_bytes()),
+        ("case/20-bridges/brctl_show.txt", b"bridge name\tbridge id\t\tSTP enabled\tinterfaces\n"),
+    ];
+    assert_eq!(hosts(&topics), ["kvm7"]);
+    let nodes: [(&str, &[u8]); 2] = [
+        ("dump/bugtool-abc/cmd/ip-a.md", one.as_bytes()),
+        ("dump/bugtool-def/cmd/ip-a.md", two.as_bytes()),
+    ];
+    assert_eq!(hosts(&nodes), ["bugtool-abc", "bugtool-def"]);
+    let machines: [(&str, &[u8]); 2] =
+        [("juju/0/ip_a.txt", one.as_bytes()), ("juju/1/ip_a.txt", two.as_bytes())];
+    assert_eq!(hosts(&machines), ["juju-0", "juju-1"]);
+}
+
+#[test]
+fn sessions_of_one_folder_that_name_no_host_are_of_one() {
+    let list = devices("eth0", "52:54:00:00:00:01");
+    let hosts = |files: &[(&str, &[u8])]| -> Vec<String> {
+        captured(files).hosts.into_iter().map(|host| host.name).collect()
+    };
+    let first = format!("$ ip a\n{list}$ \n");
+    let routes = "$ ip route\ndefault via 192.0.2.1 dev eth0 \n$ \n";
+    assert_eq!(hosts(&[("a.txt", first.as_bytes()), ("b.txt", routes.as_bytes())]), ["hand"]);
+    assert_eq!(hosts(&[("a.txt", first.as_bytes()), ("b.txt", first.as_bytes())]), ["a", "b"]);
+    let page = format!("<pre>{}</pre>\n", list.replace('<', "&lt;"));
+    assert_eq!(
+        hosts(&[("ip_a.html", page.as_bytes()), ("r.txt", b"default via 192.0.2.1 dev eth0\n")]),
+        ["hand"]
+    );
+}
