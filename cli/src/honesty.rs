@@ -7,7 +7,8 @@ use tapline_topology::{NodeData, Topology};
 use crate::render::count;
 
 /// Formats that tell about the machine and not about its network.
-const ABOUT_THE_MACHINE: &[&str] = &["date", "hostname", "machine-id", "uname", "uptime", "ps"];
+const ABOUT_THE_MACHINE: &[&str] =
+    &["date", "guests", "hostname", "machine-id", "uname", "uptime", "ps"];
 
 /// What there was to look at, where that is nothing: `0 devices, 98 of 100 rules …`.
 pub(crate) fn nothing_to_judge(topology: &Topology<'_>, report: &Report) -> Option<String> {

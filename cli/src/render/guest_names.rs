@@ -2,13 +2,36 @@
 //!
 //! Sources: Proxmox VE `PVE/Network.pm` (`tapIDiN`, `vethIDiN`, `fwbrIDiN`, `fwprIDpN`,
 //! `fwlnIDiN`); Xen `tools/hotplug/Linux/vif-common.sh` (`vifID.N`, `tapID.N`, `vifID.N-emu`).
+use tapline_core::capture::{HostId, Snapshot};
+use tapline_core::records::Batch;
+use tapline_core::records::host::Fact;
 
-/// `NIC 0 of VM 713 (Proxmox VE)`, where a name says so.
-pub(crate) fn guest_of(device: &str) -> Option<String> {
-    proxmox(device).or_else(|| xen(device))
+/// `NIC 0 of VM 713 web (Proxmox VE)`, where a name says so. `named` knows what a guest is called, by
+/// the sort of the list that has it and its number.
+pub(crate) fn guest_of(
+    device: &str,
+    named: &dyn Fn(&str, u32) -> Option<String>,
+) -> Option<String> {
+    proxmox(device, named).or_else(|| xen(device))
 }
 
-fn proxmox(device: &str) -> Option<String> {
+/// What the guests of a host are called, as the lists of the tools that manage them say.
+pub(crate) fn called(snapshot: &Snapshot, host: HostId, sort: &str, number: u32) -> Option<String> {
+    let number = number.to_string();
+    let of_host = snapshot.iter().filter(|(source, _)| source.host == host);
+    let facts = of_host.filter_map(|(_, reading)| match &reading.records {
+        Batch::HostFacts(facts) => Some(facts),
+        _ => None,
+    });
+    facts.flatten().find_map(|it| match &it.fact {
+        Fact::Guest { sort: of, id, name, .. } if *of == sort && id.as_str() == number => {
+            Some(name.value.to_string())
+        }
+        _ => None,
+    })
+}
+
+fn proxmox(device: &str, named: &dyn Fn(&str, u32) -> Option<String>) -> Option<String> {
     /// The smallest number that Proxmox VE gives to a guest.
     const FIRST: u32 = 100;
     let (guest, rest, mark) = None
@@ -19,7 +42,20 @@ fn proxmox(device: &str) -> Option<String> {
         .or_else(|| Some(("guest", device.strip_prefix("fwpr")?, 'p')))?;
     let (id, nic) = rest.split_once(mark)?;
     let (id, nic) = (number(id)?, number(nic)?);
-    (id >= FIRST).then(|| format!("NIC {nic} of {guest} {id} (Proxmox VE)"))
+    if id < FIRST {
+        return None;
+    }
+    // Numbers are unique among machines and containers.
+    let (vm, ct) = (named("vm", id), named("ct", id));
+    let (guest, name) = match (guest, vm, ct) {
+        ("guest", Some(name), None) => ("VM", Some(name)),
+        ("guest", None, Some(name)) => ("CT", Some(name)),
+        ("CT", _, name) => ("CT", name),
+        ("VM", name, _) => ("VM", name),
+        _ => (guest, None),
+    };
+    let name = name.map_or(String::new(), |name| format!(" {name}"));
+    Some(format!("NIC {nic} of {guest} {id}{name} (Proxmox VE)"))
 }
 
 fn xen(device: &str) -> Option<String> {
@@ -54,7 +90,19 @@ mod tests {
             ("vif.0", None),
             ("tap713i0p", None),
         ] {
-            assert_eq!(guest_of(device).as_deref(), guest, "{device}");
+            assert_eq!(guest_of(device, &|_, _| None).as_deref(), guest, "{device}");
+        }
+    }
+
+    #[test]
+    fn lists_tell_what_it_is_called() {
+        let named = |sort: &str, id: u32| (sort == "ct" && id == 102).then(|| "db".to_owned());
+        for (device, guest) in [
+            ("veth102i0", "NIC 0 of CT 102 db (Proxmox VE)"),
+            ("fwbr102i1", "NIC 1 of CT 102 db (Proxmox VE)"),
+            ("tap103i0", "NIC 0 of VM 103 (Proxmox VE)"),
+        ] {
+            assert_eq!(guest_of(device, &named).as_deref(), Some(guest));
         }
     }
 }

@@ -119,7 +119,9 @@ fn heading(
         facts.push(attribute_text(&attribute));
     }
     if matches!(node.data, NodeData::Netdev(_))
-        && let Some(guest) = guest_names::guest_of(&node.name)
+        && let Some(guest) = guest_names::guest_of(&node.name, &|sort, number| {
+            guest_names::called(topology.snapshot, node.host?, sort, number)
+        })
     {
         facts.push(guest);
     }

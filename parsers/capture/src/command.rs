@@ -182,7 +182,9 @@ fn unwrap(words: &[String]) -> Option<Invocation> {
                 // A quoted command is one word.
                 return rejoin(rest, found);
             }
-            "docker" | "podman" | "nerdctl" | "crictl" | "lxc" | "kubectl" | "oc" | "incus" => {
+            "docker" | "podman" | "nerdctl" | "crictl" | "lxc" | "kubectl" | "oc" | "incus"
+                if !is_listing(rest) =>
+            {
                 let at = rest.iter().position(|it| it == "exec")?;
                 let (container, inner) = in_container(rest.get(at + 1..)?)?;
                 if matches!(base(first), "kubectl" | "oc") {
@@ -274,6 +276,16 @@ fn is_silent(it: &Invocation) -> bool {
         "pushd", "popd", "wait", "read", "stty", "su", ":", "test", "[",
     ];
     SILENT.contains(&it.command.program()) || it.elsewhere
+}
+
+/// Whether the arguments of a tool of containers ask it for a list.
+fn is_listing(args: &[String]) -> bool {
+    let mut words = args.iter().map(String::as_str).filter(|arg| !arg.starts_with('-'));
+    match words.next() {
+        Some("ps" | "pods") => true,
+        Some("container") => words.next() == Some("ls"),
+        _ => false,
+    }
 }
 
 /// Drops options, with their values where they take one.

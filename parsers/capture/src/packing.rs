@@ -42,7 +42,7 @@ pub(crate) struct Line<'a> {
     /// Characters that were taken off in front.
     pub(crate) column: u32,
     /// Where its parts stand that do not follow those before.
-    shifts: Vec<Shift>,
+    shifts: Option<Box<[Shift]>>,
     /// What is left of it; `set_text` changes it.
     pub(crate) text: Cow<'a, str>,
     /// The characters that it has: all of these kinds, or it had more before something was taken off.
@@ -54,7 +54,7 @@ pub(crate) struct Line<'a> {
 impl<'a> Line<'a> {
     fn new(number: u32, text: Cow<'a, str>) -> Self {
         let signs = Signs::of(&text);
-        Self { number, column: 0, shifts: Vec::new(), text, signs, mark: Mark::Text }
+        Self { number, column: 0, shifts: None, text, signs, mark: Mark::Text }
     }
 
     /// Whether nothing was taken off, and nothing joined to it.
@@ -66,7 +66,7 @@ impl<'a> Line<'a> {
     pub(crate) fn empty(&mut self) {
         self.text = "".into();
         self.signs = Signs::of("");
-        self.shifts = Vec::new();
+        self.shifts = None;
     }
 
     /// Whether nothing stands on it.
@@ -76,13 +76,16 @@ impl<'a> Line<'a> {
 
     /// Where it stands.
     pub(crate) fn place(&self) -> LinePlace {
-        let shifts = (!self.shifts.is_empty()).then(|| self.shifts.as_slice().into());
-        LinePlace { line: self.number, column: self.column, shifts }
+        LinePlace { line: self.number, column: self.column, shifts: self.shifts.clone() }
     }
 
     /// Its characters, each with its place.
     fn characters(&self) -> Characters<'_> {
-        Characters::new(&self.text, (self.number, self.column), &self.shifts)
+        Characters::new(
+            &self.text,
+            (self.number, self.column),
+            self.shifts.as_deref().unwrap_or_default(),
+        )
     }
 
     /// Puts another text in place, the characters of which know where they stand.
@@ -96,12 +99,15 @@ impl<'a> Line<'a> {
     pub(crate) fn cut_front(&mut self, bytes: usize) {
         let Some(front) = self.text.get(..bytes) else { return };
         let cut = u32::try_from(front.chars().count()).unwrap_or(0);
-        if self.shifts.is_empty() {
-            self.column = self.column.saturating_add(cut);
-        } else {
-            (self.number, self.column) = self.place().of(cut);
-            self.shifts.retain(|shift| shift.at > cut);
-            self.shifts.iter_mut().for_each(|shift| shift.at -= cut);
+        match &self.shifts {
+            None => self.column = self.column.saturating_add(cut),
+            Some(shifts) => {
+                let behind = shifts.iter().filter(|shift| shift.at > cut);
+                let left: Vec<Shift> =
+                    behind.map(|shift| Shift { at: shift.at - cut, ..*shift }).collect();
+                (self.number, self.column) = self.place().of(cut);
+                self.shifts = (!left.is_empty()).then(|| left.into_boxed_slice());
+            }
         }
         match &mut self.text {
             Cow::Borrowed(text) => *text = text.get(bytes..).unwrap_or_default(),

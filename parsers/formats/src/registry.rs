@@ -26,6 +26,7 @@ pub static FORMATS: &[&Format] = &[
     &formats::ethtool_i::FORMAT,
     &formats::ethtool_k::FORMAT,
     &formats::firewall::FIREWALLD,
+    &formats::host_facts::guests::FORMAT,
     &formats::host_facts::hostname::FORMAT,
     &formats::ifconfig::IFCONFIG,
     &formats::ip_link::ADDRESS,

@@ -39,4 +39,17 @@ pub enum Fact {
     },
     /// `/etc/machine-id`.
     MachineId(At<Name>),
+    /// A guest in the list of the tool that manages it: `qm list`, `docker ps`.
+    Guest {
+        /// `vm`, `ct`, `container` or `pod`.
+        sort: &'static str,
+        /// Its number or id.
+        id: At<Name>,
+        /// What people call it.
+        name: At<Name>,
+        /// The namespace of a pod.
+        space: Option<At<Name>>,
+        /// As printed: `running`, `Up 2 hours`.
+        state: Option<At<Name>>,
+    },
 }

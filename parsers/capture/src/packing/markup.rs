@@ -88,21 +88,7 @@ impl Marks {
                     starts.iter().any(same)
                 };
                 match tail.as_bytes() {
-                    [
-                        b'<',
-                        b'p' | b'c' | b'd' | b'b' | b's' | b'P' | b'C' | b'D' | b'B' | b'S',
-                        ..,
-                    ] => {
-                        marks.page |= is(&[
-                            "<pre",
-                            "<code",
-                            "<details",
-                            "<blockquote",
-                            "<p>",
-                            "<br",
-                            "<syntaxhighlight",
-                        ]);
-                    }
+                    [b'<', name @ ..] => marks.page |= is_of_page(name),
                     [b'[', ..] => marks.forum |= is(&["[code", "[pre]", "[quote"]),
                     [b'&', ..] => {
                         entities |= is(&["&lt;", "&quot;", "&#60;", "&#x3c;", "&#x3C;"]);
@@ -121,6 +107,15 @@ impl Marks {
         marks.escaped = entities && (marks.page || !xml());
         marks
     }
+}
+
+/// Whether a tag begins here that only pages have. `<BROADCAST,UP>` begins with `<br`, too.
+fn is_of_page(behind: &[u8]) -> bool {
+    const NAMES: &[&str] = &["pre", "code", "details", "blockquote", "p", "br", "syntaxhighlight"];
+    let letters = behind.iter().take_while(|b| b.is_ascii_alphabetic()).count();
+    let (name, rest) = behind.split_at_checked(letters).unwrap_or((behind, &[]));
+    matches!(rest.first(), None | Some(b'>' | b'/' | b' '))
+        && NAMES.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
 }
 
 /// Fences of Markdown and of wikis.

@@ -73,7 +73,8 @@ impl Placed {
             return line;
         }
         let (number, column) = self.start;
-        Line { number, column, shifts: self.shifts, ..line }
+        let shifts = (!self.shifts.is_empty()).then(|| self.shifts.into_boxed_slice());
+        Line { number, column, shifts, ..line }
     }
 }
 

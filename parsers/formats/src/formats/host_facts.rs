@@ -1,5 +1,6 @@
 //! Facts about the machine: one small format each.
 pub(crate) mod date;
+pub(crate) mod guests;
 pub(crate) mod hostname;
 pub(crate) mod machine_id;
 pub(crate) mod uname;
