@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tapline_core::capture::{Captured, Completeness, Source};
-use tapline_core::outcome::{MAY_BE_CUT, NO_LINE_END, Outcome, Problem, ProblemKind};
+use tapline_core::outcome::{FILTERED, MAY_BE_CUT, NO_LINE_END, Outcome, Problem, ProblemKind};
 use tapline_core::records::Batch;
 use tapline_core::span::Span;
 use tapline_core::text::lines;
@@ -35,7 +35,13 @@ pub(crate) fn check(source: &Source, format: &Format, out: &mut Outcome<Batch>) 
         return;
     }
     if text.ends_with('\n') {
-        return check_torn(format, text, out);
+        // What a filter lets through may end with any line.
+        let is_filtered =
+            matches!(&source.completeness, Completeness::Partial(why) if why.starts_with(FILTERED));
+        if !is_filtered {
+            check_torn(format, text, out);
+        }
+        return;
     }
     let last = text.rsplit_once('\n').map_or(text, |pair| pair.1);
     if is_whole(format.ends, text, last.trim_end()) {
