@@ -39,7 +39,7 @@ fn each_text_is_complete_partial_or_failed_for_a_reason() {
         ("ip_-d_address", LINKS),
         ("brctl_show", "bash: brctl: command not found\n"),
         ("ovs.txt", &show),
-        ("ip_route", "default via 192.0.2.1 dev br-int \n192.0.2.0/24 de\n"),
+        ("ip_route", "default via 192.0.2.1 dev br-int \n192.0.2.0/24 dev br-int proto kern\n"),
         ("ip_rule_show", "0:\tfrom all lookup local\nhello, this is no rule\n"),
         ("virsh_list", " Id   Name   State\n--------------------\n\n"),
     ]);

@@ -221,6 +221,14 @@ fn of_each(topic: Topic) -> Option<String> {
     Some(format!("for n in $({list}); do echo \"== $n\"; {command}; done"))
 }
 
+/// A line for a shell, run in a namespace: a command to try, of which nothing reads the output. Names in
+/// the line are quoted by the caller.
+pub fn line_within(netns: &Netns, line: &str) -> String {
+    let enter = netns.enter();
+    let words = enter.iter().map(|word| quote(word)).chain([Cow::Borrowed(line)]);
+    words.collect::<Vec<_>>().join(" ")
+}
+
 /// Commands in one line, separated by commas.
 pub fn list<'a>(needs: impl IntoIterator<Item = &'a Need>) -> String {
     needs.into_iter().map(Need::to_string).collect::<Vec<_>>().join(", ")
@@ -284,6 +292,18 @@ mod tests {
             "nsenter --net --target \"$(lsns -n -t net -o NETNSID,PID | awk '$1 == 3 {print $2}')\" \
              ip neigh"
         );
+    }
+
+    #[test]
+    fn lines_are_run_where_the_namespace_is_entered() {
+        for (name, line) in [
+            ("red", "ip netns exec red ip route | head -1"),
+            ("$(reboot)", "ip netns exec '$(reboot)' ip route | head -1"),
+            ("lxc:c1", "lxc exec c1 -- ip route | head -1"),
+        ] {
+            assert_eq!(line_within(&named(name), "ip route | head -1"), line);
+        }
+        assert_eq!(line_within(&Netns::Root, "ip route"), "ip route");
     }
 
     #[test]

@@ -92,14 +92,8 @@ fn begins_port(head: &str) -> bool {
 /// Reads the whole output.
 pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<OvsRecord>> {
     let mut out = Outcome::default();
-    let mut tree = Tree {
-        text,
-        records: Vec::new(),
-        open: Vec::new(),
-        has_uuid: false,
-        has_version: false,
-        is_fragment: false,
-    };
+    let mut tree =
+        Tree { text, records: Vec::new(), open: Vec::new(), has_uuid: false, is_fragment: false };
     let mut logged = None;
     for body in bodies(text) {
         if is_log_line(body) {
@@ -127,8 +121,6 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<OvsRecord>> {
         Completeness::Partial("a part of the output: what stands above was left out".to_owned())
     } else if !tree.has_uuid {
         Completeness::Partial("the line with the uuid of the database is missing".to_owned())
-    } else if !tree.has_version {
-        Completeness::Partial("ends before the line with `ovs_version`".to_owned())
     } else {
         Completeness::Complete
     };
@@ -190,8 +182,6 @@ struct Tree<'a> {
     /// From the database to the innermost thing.
     open: Vec<Open>,
     has_uuid: bool,
-    /// The line that all outputs end with.
-    has_version: bool,
     /// Something stands without what it is in.
     is_fragment: bool,
 }
@@ -235,7 +225,6 @@ impl<'a> Tree<'a> {
             return Ok(("", Read::Ignored));
         }
         let (rest, (key, _)) = column(content)?;
-        self.has_version |= key == "ovs_version";
         let owner = if key == "ovs_version" {
             if self.open.first().is_none_or(|open| open.kind != Kind::Database) {
                 self.database(content, None);

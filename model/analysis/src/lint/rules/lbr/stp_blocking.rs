@@ -1,9 +1,10 @@
 use std::collections::BTreeSet;
 
+use tapline_core::need::Need;
 use tapline_core::records::Field;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{Netdev, NetdevKind};
-use tapline_topology::{NodeId, Topic, names};
+use tapline_topology::{NodeId, names};
 
 use crate::lint::{Ctx, Verdicts, declare_rule};
 use tapline_network::l2::JoinedDomains;
@@ -44,7 +45,8 @@ fn ports(ctx: &Ctx<'_>, out: &mut Verdicts, detours: &mut Detours, bridge: Item<
         }
         let known = ctx.bridge_ports().state(port.id).filter(|known| known.state.is_some());
         let Some(known) = known else {
-            out.cannot_tell(port.host, [Topic::BridgeMembers.command(port.netns())]);
+            // Lists of devices name the members of a bridge, and not the states of its ports.
+            out.cannot_tell(port.host, [Need::command("bridge link").within(port.netns())]);
             continue;
         };
         match known.held().filter(|(state, _)| state != COMES_UP) {

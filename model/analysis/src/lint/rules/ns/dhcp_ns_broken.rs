@@ -1,7 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use tapline_core::ids::Netns;
-use tapline_core::need::Need;
+use tapline_core::need::line_within;
 use tapline_topology::graph::{Netdev, NetdevKind, NetnsNode};
 use tapline_topology::{Topic, names};
 
@@ -173,7 +173,7 @@ fn has_metadata_address(ctx: &Ctx<'_>, port: &Item<'_, Netdev<'_>>) -> bool {
 fn advise(finding: &mut Finding, netns: Item<'_, NetnsNode<'_>>) {
     let name = netns.name();
     let network = name.strip_prefix("qdhcp-").unwrap_or(name);
-    finding.next(Need::command("ip address").within(netns.netns()).to_string());
+    finding.next(line_within(netns.netns(), "ip address"));
     finding.next(format!("openstack port list --network {network} --device-owner network:dhcp"));
     finding.next("systemctl restart neutron-dhcp-agent");
 }

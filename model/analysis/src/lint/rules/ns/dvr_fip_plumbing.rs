@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::{IpNet, Ipv4Net};
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_core::need::Need;
+use tapline_core::need::{line_within, quote};
 use tapline_core::records::route::{Route, Rule};
 use tapline_topology::graph::{AddressNode, Netdev, NetnsNode};
 use tapline_topology::{NodeId, Presence, Topic};
@@ -296,7 +296,8 @@ fn inward(
     finding.also.extend(rest.iter().map(|it| Other::FloatingIp { ip: it.floating }.into()));
     let key = format!("{} dev {}", first.floating, far.name());
     finding.rests_on_absence(ctx.searched(host, space, Topic::Routes, &key));
-    finding.next(Need::command("ip route show dev").with(far.name()).within(space).to_string());
+    let show = format!("ip route show dev {}", quote(far.name()));
+    finding.next(line_within(space, &show));
     advise(finding, space);
 }
 
@@ -328,9 +329,7 @@ fn outward(
         }
         let key = format!("default dev {} table {TABLE}", near.name());
         finding.rests_on_absence(ctx.searched(host, space, Topic::AllRoutes, &key));
-        finding.next(
-            Need::command("ip route show table").with(&TABLE.to_string()).within(space).to_string(),
-        );
+        finding.next(line_within(space, &format!("ip route show table {TABLE}")));
         advise(finding, space);
         return;
     }
@@ -362,7 +361,7 @@ fn outward(
     finding.also.extend(rest.iter().map(|it| Other::FloatingIp { ip: it.floating }.into()));
     let key = format!("from {} lookup {TABLE}", first.fixed);
     finding.rests_on_absence(ctx.searched(host, space, Topic::Rules, &key));
-    finding.next(Need::command("ip rule").within(space).to_string());
+    finding.next(line_within(space, "ip rule"));
     advise(finding, space);
 }
 
@@ -386,6 +385,6 @@ fn goes_through(route: &Route, dev: &str) -> bool {
 }
 
 fn advise(finding: &mut Finding, netns: &Netns) {
-    finding.next(Need::command("ip -d address").within(netns).to_string());
+    finding.next(line_within(netns, "ip -d address"));
     finding.next("systemctl restart neutron-l3-agent");
 }

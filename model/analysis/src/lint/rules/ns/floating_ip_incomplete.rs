@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
-use tapline_core::need::Need;
+use tapline_core::need::line_within;
 
 use ipnet::IpNet;
 use tapline_topology::{Presence, Topic};
@@ -98,8 +98,8 @@ fn report<'o>(
 }
 
 fn advise(finding: &mut Finding, router: &Router<'_>, floating: Ipv4Addr) {
-    let table = Need::command("iptables-save -t nat").within(router.netns.netns());
-    finding.next(format!("{table} | grep -w {floating}"));
+    let table = format!("iptables-save -t nat | grep -w {floating}");
+    finding.next(line_within(router.netns.netns(), &table));
     finding.next(format!("openstack floating ip show {floating}"));
 }
 

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tapline_core::Name;
-use tapline_core::need::Need;
+use tapline_core::need::{line_within, quote};
 use tapline_core::span::Evidence;
 use tapline_topology::Topic;
 
@@ -134,8 +134,8 @@ fn advise(finding: &mut crate::lint::Finding, first: &Router<'_>) {
     let router = netns.split_once('-').map_or(netns, |(_, id)| id);
     let port = first.ha.first().map_or("ha-PORT", |ha| ha.name());
     finding.next(format!("openstack network agent list --router {router} --long"));
-    let listen = Need::command("tcpdump -c 10 -ni").with(port).with("vrrp");
-    finding.next(listen.within(first.netns.netns()).to_string());
+    let listen = format!("tcpdump -c 10 -ni {} vrrp", quote(port));
+    finding.next(line_within(first.netns.netns(), &listen));
 }
 
 /// Says how far apart the texts were taken, where that is far enough for a failover between them

@@ -3,7 +3,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_core::need::Need;
+use tapline_core::need::line_within;
 use tapline_topology::graph::{Netdev, NetnsNode};
 use tapline_topology::{NodeId, Topic, names};
 
@@ -253,8 +253,8 @@ fn is_end(name: &str) -> bool {
 }
 
 fn advise(finding: &mut Finding, netns: &Netns) {
-    finding.next(Need::command("ip address").within(netns).to_string());
-    finding.next(Need::command("iptables-save -t nat").within(netns).to_string());
+    finding.next(line_within(netns, "ip address"));
+    finding.next(line_within(netns, "iptables-save -t nat"));
     let of_ovn = netns.name().is_some_and(|name| name.starts_with("ovnmeta-"));
     let agent = if of_ovn {
         "neutron-ovn-metadata-agent"

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use tapline_core::ids::Netns;
-use tapline_core::need::Need;
+use tapline_core::need::{line_within, quote};
 use tapline_topology::graph::{Netdev, NetdevKind};
 use tapline_topology::{Topic, names};
 
@@ -251,8 +251,8 @@ fn twin_is_wired(ctx: &Ctx<'_>, out: &mut Verdicts, port: &Item<'_, Netdev<'_>>)
 }
 
 fn advise(finding: &mut Finding, port: &Item<'_, Netdev<'_>>) {
-    let show = Need::command("ip -d address show").with(port.name());
-    finding.next(show.within(port.netns()).to_string());
+    let show = format!("ip -d address show {}", quote(port.name()));
+    finding.next(line_within(port.netns(), &show));
     finding.next(format!("ovs-vsctl port-to-br {}", port.name()));
     finding.next("systemctl restart neutron-l3-agent");
 }

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use tapline_core::need::Need;
+use tapline_core::need::line_within;
 use tapline_core::records::route::{Family, Route};
 use tapline_topology::Topic;
 use tapline_topology::graph::{AddressNode, Netdev, NetnsNode};
@@ -239,7 +239,7 @@ fn leads_everywhere(route: &Route) -> bool {
 
 fn advise(finding: &mut Finding, netns: Item<'_, NetnsNode<'_>>) {
     let name = netns.name();
-    finding.next(Need::command("ip route get 192.0.2.1").within(netns.netns()).to_string());
+    finding.next(line_within(netns.netns(), "ip route get 192.0.2.1"));
     let router = name.split_once('-').map_or(name, |(_, id)| id);
     if !name.starts_with("fip-") {
         finding.next(format!("openstack router show {router} -c external_gateway_info"));

@@ -1,5 +1,5 @@
 use std::net::IpAddr;
-use tapline_core::need::Need;
+use tapline_core::need::line_within;
 
 use tapline_topology::{Presence, Topic};
 
@@ -69,7 +69,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
                         }
                     }
                     finding.rests_on_absence(searched);
-                    finding.next(Need::command("iptables-save -t nat").within(netns).to_string());
+                    finding.next(line_within(netns, "iptables-save -t nat"));
                     finding.next(format!(
                         "openstack router show {} -c external_gateway_info",
                         router.id()

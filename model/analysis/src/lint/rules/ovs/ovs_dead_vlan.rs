@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_core::need::Need;
+use tapline_core::need::quote;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{Fact, OvsPort};
 use tapline_topology::{Presence, Thing, Topic, names};
@@ -129,7 +129,7 @@ fn list_agents(ctx: &Ctx<'_>, host: HostId) -> String {
     let named = ctx.topology.snapshot.host(host).filter(|host| host.is_named);
     match named {
         Some(host) => {
-            Need::command("openstack network agent list --host").with(&host.name).to_string()
+            format!("openstack network agent list --host {}", quote(&host.name))
         }
         None => "openstack network agent list".to_owned(),
     }
