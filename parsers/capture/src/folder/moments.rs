@@ -8,10 +8,13 @@ use tapline_core::ids::Netns;
 use super::Text;
 use crate::flat;
 
+/// The moment that a name tells, and what the text shows.
+type Answer<'a> = (Option<&'a str>, &'a str);
+
 /// The moments of files, where one command shows different things at two of them: then what one text
 /// says is not true of the other.
 pub(super) fn of<'a>(texts: &[(&'a str, Text)]) -> BTreeMap<&'a str, String> {
-    let mut answers: BTreeMap<(&Netns, &Command), Vec<(Option<&str>, &str)>> = BTreeMap::new();
+    let mut answers: BTreeMap<(&Netns, &Command), Vec<Answer<'_>>> = BTreeMap::new();
     let mut moments: BTreeMap<&str, String> = BTreeMap::new();
     for (member, text) in texts {
         let Text::Output { piece, .. } = text else { continue };

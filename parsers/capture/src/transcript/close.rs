@@ -220,7 +220,9 @@ impl<'a> Shown<'a> {
                 let words = run.command.argv.join(" ");
                 Some(Self { path: path?, partial: Some(format!("{FILTERED}`{words}`")) })
             }
-            _ if program.ends_with(".sh") => Some(Self { path: program, partial: None }),
+            _ if program.rsplit_once('.').is_some_and(|pair| pair.1 == "sh") => {
+                Some(Self { path: program, partial: None })
+            }
             _ => None,
         }
     }
