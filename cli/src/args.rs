@@ -2,9 +2,11 @@
 mod schema;
 mod trace;
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use clap::error::{ContextKind, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use tapline_analysis::lint::Severity;
@@ -16,6 +18,7 @@ const EXAMPLES: &str = "\
 Examples:
   tapline lint sosreport-node2.tar.xz          what is broken, and the line that proves it
   tapline lint node1.tar.xz node2/ notes.txt   several hosts as one topology
+  tapline info node2/                          what the host is: NICs, bridges, VMs, what is broken
   tapline show node2/ tap85bcbfb0-bc           the way of one device from VM to wire
   tapline trace node1/ node2/ vm:web1 outside  the way of a packet, and the line that stops it
   tapline reach node2/                         what every guest reaches, and the cut where it does not
@@ -66,6 +69,12 @@ Configuration (tapline.yaml; all keys are optional):
 The file is looked for from the folder of each input upwards; never in an input itself, which may
 come from anywhere. Inputs under different files need --config.";
 
+/// The keys and values that the help of `lint` shows.
+pub(crate) fn example_of_configuration() -> &'static str {
+    let keys = CONFIGURATION.split_once('\n').map_or("", |(_, keys)| keys);
+    keys.split_once("\n\n").map_or(keys, |(keys, _)| keys)
+}
+
 const ENDS: &str = "\
 FROM and TO:
   vm:NAME|UUID[/N or MAC]   a NIC of a guest                 ns:[HOST/]NAME          a namespace, or root
@@ -88,7 +97,7 @@ pub(crate) struct Cli {
 }
 
 /// Options of every command.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Global {
     /// When to use colour; `auto` is on a terminal, unless NO_COLOR is set
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", display_order = 100)]
@@ -96,6 +105,19 @@ pub(crate) struct Global {
     /// Print the result only, no summary
     #[arg(short, long, global = true, display_order = 101)]
     pub(crate) quiet: bool,
+    /// Show the result through a pager, if it goes to a terminal [default command: less -FRX]
+    #[arg(
+        long,
+        global = true,
+        value_name = "COMMAND",
+        env = "TAPLINE_PAGER",
+        hide_env_values = true,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "less -FRX",
+        display_order = 102
+    )]
+    pub(crate) pager: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -113,7 +135,15 @@ pub(crate) enum Command {
     /// would decide. The exit status is 1 when a fault is at least as severe as --fail-on.
     #[command(after_long_help = CONFIGURATION)]
     Lint(Lint),
-    /// Tell all that is known about one device, VM, port, address or namespace
+    /// Tell what each host is: one screen a host
+    ///
+    /// Identity, time, kernel, NICs, addresses, bridges, tunnels, VMs and namespaces, what is broken
+    /// and what was not captured.
+    Info(Info),
+    /// Tell all that is known about one host, device, VM, port, address or namespace
+    ///
+    /// Findings about it come first, then its path with what stops frames on it, its addresses,
+    /// counters, routes, neighbours and flows, and the places that name it.
     Show(Show),
     /// Follow a packet: can this reach that, and if not, which line stops it
     ///
@@ -154,6 +184,10 @@ pub(crate) enum Command {
     /// The script is plain POSIX sh, runs commands that only read, each with a time limit, and
     /// leaves tapline-HOST-TIME.tar.gz, an INPUT of every command.
     Collect,
+    /// Write a tapline.yaml in which every key is commented out
+    ///
+    /// What is there already is never written over.
+    Init(Init),
     /// List the rules of `lint`
     Rules(Rules),
     /// Show the page of a rule
@@ -162,6 +196,32 @@ pub(crate) enum Command {
     Schema(Schema),
     /// Print a completion script for a shell
     Completions(Completions),
+    /// Print the page of the manual, of tapline or of one command
+    ///
+    /// It is written for man: tapline man lint | man -l -
+    Man(Man),
+}
+
+/// The same arguments for `lint`, where an input stands in the place of a command.
+///
+/// A word that looks like a command which was mistyped is left to clap, which has a hint for it.
+pub(crate) fn for_lint(args: &[OsString], error: &clap::Error) -> Option<Vec<OsString>> {
+    let kinds = [ErrorKind::InvalidSubcommand, ErrorKind::UnknownArgument];
+    if !kinds.contains(&error.kind()) {
+        return None;
+    }
+    let is_there = |arg: &OsString| arg == "-" || Path::new(arg).exists();
+    let is_option = |arg: &OsString| arg.as_encoded_bytes().starts_with(b"-") && arg != "-";
+    let (own, first) = (args.first()?, args.get(1)?);
+    let meant = if is_option(first) {
+        let is_like_a_command = error.get(ContextKind::SuggestedSubcommand).is_some();
+        !is_like_a_command && args.iter().skip(2).any(is_there)
+    } else {
+        let bytes = first.as_encoded_bytes();
+        is_there(first) || bytes.contains(&b'/') || bytes.contains(&b'.')
+    };
+    let rest = args.iter().skip(1).cloned();
+    meant.then(|| [own.clone(), "lint".into()].into_iter().chain(rest).collect())
 }
 
 /// What is read, and how much of it.
@@ -282,6 +342,10 @@ pub(crate) struct Config {
 pub(crate) enum LintFormat {
     /// For people
     Text,
+    /// One line a root: path:line:column: CODE severity: host · object: message
+    Concise,
+    /// For tickets
+    Markdown,
     /// For programs
     Json,
     /// SARIF 2.1.0, for code scanning
@@ -322,13 +386,26 @@ impl FailOn {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Info {
+    #[command(flatten)]
+    pub(crate) inputs: Inputs,
+    /// Form of the answer
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(crate) format: TextOrJson,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Show {
     #[command(flatten)]
     pub(crate) inputs: Inputs,
-    /// A device, bridge, port, namespace, VM (name, uuid, nova name), MAC, IP address, or the
-    /// beginning of a neutron port id; host:NAME and netns/NAME narrow it down
+    /// A host, device, bridge, port, namespace, VM (name, uuid, nova name), MAC, IP address (of a
+    /// guest or floating too), subnet, VLAN, VNI, PCI address, or the beginning of a name or of the
+    /// id of a port, network or router; host:NAME and netns/NAME narrow it down
     #[arg(required = true)]
     pub(crate) name: String,
+    /// Form of the answer
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(crate) format: TextOrJson,
     /// List every place that mentions it, however many
     #[arg(long)]
     pub(crate) all: bool,
@@ -448,6 +525,20 @@ pub(crate) struct Schema {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// Where to write it
+    #[arg(value_name = "FOLDER", default_value = "", hide_default_value = true)]
+    pub(crate) folder: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// Command
+    #[arg(value_name = "COMMAND")]
+    pub(crate) command: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Completions {
     /// Shell
     pub(crate) shell: Shell,
@@ -472,6 +563,21 @@ mod tests {
         for bad in ["", "K", "-1", "1.5G", "99999999999G", "1X"] {
             assert!(bad.parse::<Size>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_input_alone_is_for_lint() {
+        let here = env!("CARGO_MANIFEST_DIR");
+        let lint = |words: &[&str]| {
+            let args: Vec<OsString> =
+                std::iter::once("tapline").chain(words.iter().copied()).map(Into::into).collect();
+            let error = Cli::try_parse_from(&args).unwrap_err();
+            for_lint(&args, &error).is_some()
+        };
+        assert!(lint(&[here]) && lint(&[here, "--paths"]) && lint(&["--paths", here]));
+        assert!(lint(&["-"]) && lint(&["no/such"]) && lint(&["sos.tar.xz"]));
+        assert!(!lint(&["lnit", here]) && !lint(&["--bad"]) && !lint(&["nothing"]));
+        assert!(!lint(&["-q", "lnit", here]));
     }
 
     #[test]

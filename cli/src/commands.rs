@@ -4,7 +4,10 @@ mod completions;
 mod coverage;
 mod explain;
 pub(crate) mod graph;
+mod info;
+mod init;
 mod lint;
+mod man;
 mod reach;
 mod records;
 pub(crate) mod rules;
@@ -23,18 +26,21 @@ use crate::terminal::Terminal;
 pub(crate) fn run(command: Command, terminal: &Terminal) -> Result<Status> {
     match command {
         Command::Lint(args) => lint::run(&args, terminal),
+        Command::Info(args) => info::run(&args, terminal),
         Command::Show(args) => show::run(&args, terminal),
         Command::Snapshot(args) => snapshot::run(&args, terminal),
         Command::Trace(args) => trace::run(*args, terminal),
         Command::Reach(args) => reach::run(&args, terminal),
-        Command::Verify(args) => verify::run(&args),
+        Command::Verify(args) => verify::run(&args, terminal),
         Command::Graph(args) => graph::run(&args, terminal),
-        Command::Records(args) => records::run(&args),
+        Command::Records(args) => records::run(&args, terminal),
         Command::Coverage(args) => coverage::run(&args, terminal),
-        Command::Collect => collect::run(),
+        Command::Collect => collect::run(terminal),
+        Command::Init(args) => init::run(&args, terminal),
         Command::Rules(args) => rules::run(&args, terminal),
         Command::Explain(args) => explain::run(&args, terminal),
-        Command::Schema(args) => schema::run(&args),
-        Command::Completions(args) => completions::run(&args),
+        Command::Schema(args) => schema::run(&args, terminal),
+        Command::Completions(args) => completions::run(&args, terminal),
+        Command::Man(args) => man::run(&args, terminal),
     }
 }

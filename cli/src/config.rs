@@ -18,6 +18,8 @@ use crate::own::{self, Own};
 
 /// Name of the file.
 const NAME: &str = "tapline.yaml";
+/// Names that a person may give it, and that it does not have.
+const OTHER_NAMES: &[&str] = &["tapline.yml", ".tapline.yaml", ".tapline.yml"];
 /// Bytes of a configuration.
 const LONGEST: u64 = 1 << 20;
 
@@ -26,6 +28,8 @@ const LONGEST: u64 = 1 << 20;
 pub(crate) struct Config {
     /// The file, as a person would name it; `None` where there is none.
     pub(crate) path: Option<String>,
+    /// A file that is not read, for it is called otherwise.
+    pub(crate) misnamed: Option<String>,
     /// Rules to run, where some are named.
     pub(crate) select: Vec<String>,
     /// Rules to leave out.
@@ -76,7 +80,9 @@ pub(crate) fn load(args: &args::Config, inputs: Option<&Inputs>) -> Result<Loade
     let Some(path) = path else {
         let own = own::load(&args.own)?;
         let catalogue = Catalogue::with(own.rules.iter().cloned());
-        return Ok(Loaded { config: Config::default(), own, catalogue });
+        let misnamed = if args.none { None } else { misnamed(inputs) };
+        let config = Config { misnamed, ..Config::default() };
+        return Ok(Loaded { config, own, catalogue });
     };
     let name = shown(&path);
     let text = file::read_text(&path, LONGEST)?;
@@ -90,6 +96,14 @@ pub(crate) fn load(args: &args::Config, inputs: Option<&Inputs>) -> Result<Loade
     let mut config = read::read(&name, &text, &catalogue)?;
     config.path = Some(name);
     Ok(Loaded { config, own, catalogue })
+}
+
+/// A file under another name, where that of the configuration would be looked for.
+fn misnamed(inputs: Option<&Inputs>) -> Option<String> {
+    let paths = inputs.map_or(&[][..], |inputs| &inputs.paths);
+    let beside = |name: &&str| paths.iter().find_map(|path| file::find_beside(path, name));
+    let found = OTHER_NAMES.iter().find_map(|name| beside(name).or_else(|| file::find_here(name)));
+    found.map(|path| shown(&path))
 }
 
 /// The nearest file beside or above each input, else in or above the current directory. Inputs of

@@ -1,12 +1,13 @@
 //! From what a person types to nodes: names, MACs, addresses, ids.
 use std::net::IpAddr;
 
-use tapline_core::Name;
+use ipnet::IpNet;
 use tapline_core::ids::Mac;
-use tapline_core::records::Batch;
-use tapline_core::records::netfilter::NetfilterRule;
+use tapline_network::Network;
+use tapline_network::environment::Glob;
 use tapline_topology::{Node, NodeData, NodeId, NodeKey, Topology};
 
+use crate::addresses::Addresses;
 use crate::suggest;
 
 /// Characters of a port id that devices are named after.
@@ -49,34 +50,210 @@ pub(crate) fn find(topology: &Topology<'_>, text: &str) -> Vec<NodeId> {
 }
 
 /// What has an address that no captured device has: the address of a VM, or one that is translated
-/// into it. A neighbour of a captured namespace has a MAC, and the MAC is that of a NIC.
+/// into it.
 fn behind(topology: &Topology<'_>, ip: IpAddr) -> Vec<NodeId> {
-    let mut addresses = vec![ip];
-    let mut macs: Vec<Mac> = Vec::new();
-    let batches = || topology.snapshot.readings.iter().map(|reading| &reading.records);
-    for batch in batches() {
-        let Batch::Netfilter(tables) = batch else { continue };
-        let rules = tables.iter().flat_map(|table| &table.rules);
-        addresses.extend(rules.filter_map(|rule| translation(rule, ip)));
-    }
-    for batch in batches() {
-        let Batch::Neighbours(neighbours) = batch else { continue };
-        let asked = neighbours.iter().filter(|neighbour| addresses.contains(&neighbour.ip.value));
-        macs.extend(asked.filter_map(|asked| Some(asked.mac.as_ref()?.value)));
-    }
+    let macs = Addresses::of(topology).macs(ip);
     let has = |node: &Node<'_>| mac_of(node).is_some_and(|mac| macs.contains(&mac));
     topology.nodes().filter(|(_, node)| has(node)).map(|(id, _)| id).collect()
 }
 
-/// The address that a rule translates packets to `ip` into.
-fn translation(rule: &NetfilterRule, ip: IpAddr) -> Option<IpAddr> {
-    let after = |words: &[Name], options: &[&str]| {
-        let at = words.iter().position(|word| options.contains(&word.as_str()))?;
-        let value = words.get(at + 1)?;
-        value.split('/').next()?.parse::<IpAddr>().ok()
+/// What a person may mean who does not name a thing by its name.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// The things.
+    pub(crate) nodes: Vec<NodeId>,
+    /// What they have in common: `VLAN 100`, `in 192.168.0.0/24`.
+    pub(crate) because: Vec<String>,
+}
+
+/// The nodes that `text` names, else those that have it: a VLAN, a VNI, a subnet, a PCI address, the
+/// id of a router or network, a pattern, or the beginning of a name.
+pub(crate) fn look(network: &Network<'_>, addresses: &Addresses, text: &str) -> Found {
+    let topology = network.topology;
+    let nodes = find(topology, text);
+    if !nodes.is_empty() {
+        return Found { nodes, because: Vec::new() };
+    }
+    let ways: [fn(&Network<'_>, &Addresses, &str) -> Found; 5] =
+        [in_subnet, at_pci, numbered, with_id, by_pattern];
+    let mut found = Found::default();
+    for way in ways {
+        found = way(network, addresses, text);
+        if !found.nodes.is_empty() {
+            break;
+        }
+    }
+    found.nodes.sort_unstable();
+    found.nodes.dedup();
+    found
+}
+
+/// The devices and guests with an address in a subnet.
+fn in_subnet(network: &Network<'_>, addresses: &Addresses, text: &str) -> Found {
+    let Ok(net) = text.parse::<IpNet>() else { return Found::default() };
+    if net.prefix_len() == net.max_prefix_len() {
+        return Found::default();
+    }
+    let net = net.trunc();
+    let devices = network.addresses().filter(|address| net.contains(&address.data.ip));
+    let mut nodes: Vec<NodeId> = devices.map(|address| address.data.netdev).collect();
+    let guests = network.vm_nics().filter(|nic| {
+        let mac = nic.data.mac.as_ref().map(|mac| mac.value);
+        mac.is_some_and(|mac| addresses.of_mac(mac).iter().any(|known| net.contains(&known.ip)))
+    });
+    nodes.extend(guests.map(|nic| nic.id));
+    Found { nodes, because: vec![format!("has an address in {net}")] }
+}
+
+/// The NIC at a PCI address, and the VMs that were given it.
+fn at_pci(network: &Network<'_>, _: &Addresses, text: &str) -> Found {
+    let Some(wanted) = pci(text) else { return Found::default() };
+    let is_it = |address: &str| pci(address).is_some_and(|address| address == wanted);
+    let driver = |id: NodeId| network.nics().of(id).and_then(|texts| texts.driver);
+    let mut nodes: Vec<NodeId> = network
+        .netdevs()
+        .filter(|device| {
+            let bus = driver(device.id).and_then(|driver| driver.record.bus_info.as_ref());
+            bus.is_some_and(|bus| is_it(&bus.value))
+        })
+        .map(|device| device.id)
+        .collect();
+    nodes.extend(
+        network
+            .vm_nics()
+            .filter(|nic| {
+                let source = nic.data.xml.and_then(|xml| xml.record.source_pci.as_ref());
+                source.is_some_and(|source| is_it(&source.value))
+            })
+            .map(|nic| nic.id),
+    );
+    for (source, domains) in network.domain_texts() {
+        let given = domains.iter().filter(|it| it.hostdevs.iter().any(|dev| is_it(&dev.value)));
+        let names = given.filter_map(|domain| domain.name.as_ref());
+        nodes.extend(names.filter_map(|name| network.topology.find_vm(source.host, &name.value)));
+    }
+    Found { nodes, because: vec![format!("is at, or has, PCI address {text}")] }
+}
+
+/// Domain, bus, slot and function of a PCI address; the domain may be left out.
+fn pci(text: &str) -> Option<[u32; 4]> {
+    let (rest, function) = text.rsplit_once('.')?;
+    let mut parts = rest.rsplit(':');
+    let (slot, bus) = (parts.next()?, parts.next()?);
+    let domain = parts.next().unwrap_or("0000");
+    let hex = |part: &str, long: usize| {
+        let is_hex = part.len() == long && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_hex.then(|| u32::from_str_radix(part, 16).ok()).flatten()
     };
-    let from = after(&rule.matches, &["-d", "--destination"])?;
-    (from == ip).then(|| after(&rule.target_options, &["--to-destination"])).flatten()
+    let address = [hex(domain, 4)?, hex(bus, 2)?, hex(slot, 2)?, hex(function, 1)?];
+    parts.next().is_none().then_some(address)
+}
+
+/// What carries a VLAN, or a network of an overlay: `100`, `vlan 100`, `vni 97`.
+fn numbered(network: &Network<'_>, _: &Addresses, text: &str) -> Found {
+    let lower = text.to_ascii_lowercase();
+    let (word, number) = match lower.split_once([' ', ':', '=']) {
+        Some((word, number)) => (word, number.trim()),
+        None => ("", lower.as_str()),
+    };
+    let hex = number.strip_prefix("0x").map(|hex| u32::from_str_radix(hex, 16));
+    let Ok(number) = hex.unwrap_or_else(|| number.parse()) else { return Found::default() };
+    let mut found = Found::default();
+    if matches!(word, "" | "vlan" | "tag") {
+        let nodes = of_vlan(network, number);
+        found.because.extend((!nodes.is_empty()).then(|| format!("is on VLAN {number}")));
+        found.nodes.extend(nodes);
+    }
+    if matches!(word, "" | "vni" | "tunnel" | "key") {
+        let nodes = of_overlay(network, number);
+        found.because.extend((!nodes.is_empty()).then(|| format!("carries VNI {number}")));
+        found.nodes.extend(nodes);
+    }
+    found
+}
+
+fn of_vlan(network: &Network<'_>, number: u32) -> Vec<NodeId> {
+    let Ok(vlan) = u16::try_from(number) else { return Vec::new() };
+    let ports = network.ovs_ports().filter(|port| {
+        let tag = port.data.tag.as_ref().is_some_and(|tag| tag.value == vlan);
+        tag || port.data.trunks.iter().any(|trunk| trunk.value == vlan)
+    });
+    let mut nodes: Vec<NodeId> = ports.map(|port| port.id).collect();
+    let devices = network.netdevs().filter(|device| {
+        let kinds = device.data.records.iter().map(|seen| &seen.record.kind_data);
+        kinds.filter_map(|kind| kind.vlan.as_ref()).any(|it| it.id.value == vlan)
+    });
+    nodes.extend(devices.map(|device| device.id));
+    nodes
+}
+
+fn of_overlay(network: &Network<'_>, number: u32) -> Vec<NodeId> {
+    let devices = network.netdevs().filter(|device| {
+        let kinds = device.data.records.iter().map(|seen| &seen.record.kind_data);
+        let ids = kinds.filter_map(|kind| kind.tunnel.as_ref()?.id.as_ref());
+        ids.into_iter().any(|id| id.value == number)
+    });
+    let mut nodes: Vec<NodeId> = devices.map(|device| device.id).collect();
+    let text = number.to_string();
+    let said = network.ovs_ports().filter(|port| {
+        let told = port.data.other_config.iter().find(|(key, _)| key == "segmentation_id");
+        told.is_some_and(|(_, id)| id.value.trim_matches('"') == text)
+    });
+    nodes.extend(said.map(|port| port.id));
+    // Which local VLAN it is: the flows of the tunnel bridge say it.
+    for host in network.hosts() {
+        let vlans = network.local_vlans(host);
+        let local = vlans.inbound.get(&u64::from(number)).into_iter().flat_map(|it| it.keys());
+        let ports = local.filter_map(|vlan| vlans.ports.get(vlan)).flatten();
+        nodes.extend(ports.map(|port| port.id));
+    }
+    nodes
+}
+
+/// What is named after the id of a router, a network or a port, or is on that network.
+fn with_id(network: &Network<'_>, _: &Addresses, text: &str) -> Found {
+    if !wanted(network.topology, text).id {
+        return Found::default();
+    }
+    let carries = |node: &Node<'_>| {
+        let tail = node.name.split_once('-').map_or("", |(_, tail)| tail);
+        let named = matches!(node.data, NodeData::Netns(_) | NodeData::Netdev(_));
+        let on_network = match &node.data {
+            NodeData::OvsPort(port) => port.other_config.iter().any(|(key, value)| {
+                key == "net_uuid" && value.value.trim_matches('"').starts_with(text)
+            }),
+            _ => false,
+        };
+        named && tail.starts_with(text) || on_network
+    };
+    let nodes = network.topology.nodes().filter(|(_, node)| carries(node)).map(|(id, _)| id);
+    Found { nodes: nodes.collect(), because: vec![format!("carries the id {text}…")] }
+}
+
+/// What a pattern or the beginning of a name fits.
+fn by_pattern(network: &Network<'_>, _: &Addresses, text: &str) -> Found {
+    /// The shortest beginning.
+    const SHORTEST: usize = 4;
+    let is_pattern = text.contains(['*', '?']);
+    if !is_pattern && text.len() < SHORTEST {
+        return Found::default();
+    }
+    let pattern = if is_pattern { text.to_owned() } else { format!("{text}*") };
+    let Ok(glob) = Glob::new(&pattern) else { return Found::default() };
+    let fits = |node: &Node<'_>| match &node.data {
+        NodeData::Vm(vm) => {
+            let nova = vm.nova_name.as_ref().is_some_and(|name| glob.matches(&name.value));
+            nova || glob.matches(&node.name)
+        }
+        NodeData::Netns(_) | NodeData::OvsBridge(_) | NodeData::OvsPort(_) => {
+            glob.matches(&node.name)
+        }
+        NodeData::Netdev(device) => !device.stub && glob.matches(&node.name),
+        _ => false,
+    };
+    let nodes = network.topology.nodes().filter(|(_, node)| fits(node)).map(|(id, _)| id).collect();
+    let because = if is_pattern { format!("fits {text}") } else { format!("begins with {text}") };
+    Found { nodes, because: vec![because] }
 }
 
 /// Names like `text` that do exist.
@@ -227,5 +404,14 @@ mod tests {
         assert!(carries_port_id("qvo85bcbfb0-bc", "85bcbfb0"));
         assert!(!carries_port_id("tap85bcbfb0-bc", "85bcbfb1"));
         assert!(!carries_port_id("lo", "85bcbfb0"));
+    }
+
+    #[test]
+    fn pci_addresses_are_numbers() {
+        assert_eq!(pci("0000:03:00.1"), Some([0, 3, 0, 1]));
+        assert_eq!(pci("03:0a.0"), pci("0000:03:0a.0"));
+        for none in ["3:0.0", "10.0.0.1", "0000:03:00", "0:0000:03:00.1", "virtio0"] {
+            assert_eq!(pci(none), None, "{none}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! Everything below this crate returns values; only this crate prints. [`run`] is the whole
 //! program, [`command`] its grammar (for the generated documentation).
 #![expect(clippy::format_push_string, reason = "reports are short; plain code reads better")]
+mod addresses;
 #[cfg(test)]
 mod agreement;
 mod args;
@@ -11,14 +12,17 @@ mod catalogue;
 mod collect;
 mod commands;
 mod config;
+mod dossier;
 mod error;
 mod find;
 #[cfg(test)]
 mod fixture;
 mod gap;
 mod honesty;
+mod overview;
 mod own;
 mod pipeline;
+mod progress;
 mod render;
 mod schema;
 mod suggest;
@@ -35,7 +39,12 @@ use crate::terminal::Terminal;
 
 /// Runs the program with these arguments, the first of which is its own name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let parsed = Cli::try_parse_from(&args).or_else(|error| match args::for_lint(&args, &error) {
+        Some(args) => Cli::try_parse_from(args),
+        None => Err(error),
+    });
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are such errors too. A closed pipe is not an error.
@@ -44,7 +53,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let terminal = Terminal::new(&cli.global);
-    match commands::run(cli.command, &terminal) {
+    let ended = commands::run(cli.command, &terminal);
+    terminal.progress.stop();
+    match ended {
         Ok(status) => status.into(),
         Err(error) => error.report(&terminal),
     }

@@ -57,7 +57,14 @@ pub(crate) fn load(paths: &[PathBuf]) -> Result<Own> {
     let mut own = Own::default();
     let mut seen: BTreeSet<PathBuf> = BTreeSet::new();
     for path in paths {
-        for file in file::list(path, &["yaml", "yml"])? {
+        let files = file::list(path, &["yaml", "yml"])?;
+        // Whoever names a folder has rules in it.
+        if files.is_empty() {
+            let name = config::shown(path);
+            return Err(CliError::new(format!("{name}: there is no *.yaml in this folder"))
+                .hint("files of rules end in .yaml; folders below it are not looked into"));
+        }
+        for file in files {
             // A file that the configuration and the command line name is one.
             if file.canonicalize().is_ok_and(|canonicalize| !seen.insert(canonicalize)) {
                 continue;
@@ -146,7 +153,8 @@ fn whole_word(line: &str, word: &str) -> Option<usize> {
 fn make(text: RuleText, failed: &Arc<Mutex<Option<String>>>) -> RuleRef {
     let code = text.id.0.clone();
     let id = text.name.clone().unwrap_or_else(|| code.to_lowercase());
-    let summary = text.summary.clone().unwrap_or_else(|| text.message.source.clone());
+    // The message has places for what it is about: it is no summary.
+    let summary = text.summary.clone().unwrap_or_else(|| holds(&text));
     let failed = Arc::clone(failed);
     RuleRef::Own(Arc::new(Rule {
         page: page(&text, &id, &summary).into(),
@@ -170,14 +178,16 @@ fn make(text: RuleText, failed: &Arc<Mutex<Option<String>>>) -> RuleRef {
     }))
 }
 
+/// `each netdev for which node.mtu < 9000 holds`
+fn holds(text: &RuleText) -> String {
+    format!("each `{}` for which `{}` holds", text.kind.0, text.when.source())
+}
+
 /// What `explain` shows, and what becomes the help in SARIF.
 fn page(text: &RuleText, id: &str, summary: &str) -> String {
-    let mut page = format!(
-        "# {} {id}\n\n## What it finds\n\n{summary}\n\nEach `{}` for which `{}` holds.\n",
-        text.id.0,
-        text.kind.0,
-        text.when.source()
-    );
+    let holds = format!("E{}.", holds(text).trim_start_matches('e'));
+    let what = if text.summary.is_some() { format!("{summary}\n\n{holds}") } else { holds };
+    let mut page = format!("# {} {id}\n\n## What it finds\n\n{what}\n", text.id.0);
     if !text.next.is_empty() {
         page.push_str("\n## What to do\n\n");
         for it in &text.next {

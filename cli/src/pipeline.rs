@@ -1,5 +1,5 @@
 //! What most commands share: open, read, join, judge.
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tapline_analysis::lint::Settings;
 use tapline_capture::{CaptureError, Input, Options};
@@ -9,13 +9,15 @@ use tapline_topology::Topology;
 
 use crate::args::{Inputs, Limits};
 use crate::error::{CliError, Result};
+use crate::render::count;
 use crate::suggest;
+use crate::terminal::Terminal;
 
 /// Opens and reads the inputs.
 ///
 /// An input in which nothing at all was recognised is an error, not an empty result: silence
 /// would look like health.
-pub(crate) fn read(inputs: &Inputs) -> Result<Snapshot> {
+pub(crate) fn read(inputs: &Inputs, terminal: &Terminal) -> Result<Snapshot> {
     let command = inputs.command.as_deref().map(Command::new);
     if command.as_ref().is_some_and(|command| command.argv.is_empty()) {
         return Err(CliError::new("--as needs a command, such as 'ip address'"));
@@ -31,6 +33,7 @@ pub(crate) fn read(inputs: &Inputs) -> Result<Snapshot> {
     }
     let options = Options { command, host, limits: limits(inputs.limits) };
     let paths: Vec<Input> = inputs.paths.iter().map(|path| input(path)).collect();
+    terminal.progress.say(|| reading(&inputs.paths));
     let captured = match tapline_capture::open(&paths, &options) {
         Ok(captured) => captured,
         Err(CaptureError::Nothing { path, why }) => {
@@ -47,7 +50,37 @@ pub(crate) fn read(inputs: &Inputs) -> Result<Snapshot> {
     if !captured.sources.iter().any(|source| source.format.is_some()) {
         return Err(nothing_recognised(inputs, &captured));
     }
+    terminal.progress.say(|| {
+        let texts = count(captured.sources.len(), "text");
+        let hosts = count(captured.hosts.len(), "host");
+        let bytes = captured.inputs.iter().map(|input| input.kept_bytes).sum();
+        format!("joining and judging {texts} of {hosts}, {}", size(bytes))
+    });
     Ok(tapline_formats::read(captured))
+}
+
+/// `reading sos.tar.xz (9 MB)`
+fn reading(paths: &[PathBuf]) -> String {
+    let bytes: u64 = paths
+        .iter()
+        .filter_map(|path| path.metadata().ok())
+        .filter(std::fs::Metadata::is_file)
+        .map(|file| file.len())
+        .sum();
+    let what = match paths {
+        [only] => only.display().to_string(),
+        several => count(several.len(), "input"),
+    };
+    if bytes > 0 { format!("reading {what} ({})", size(bytes)) } else { format!("reading {what}") }
+}
+
+/// `12 MB`: whole units of two powers.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..0x10_0000 => format!("{} kB", bytes >> 10),
+        0x10_0000..0x4000_0000 => format!("{} MB", bytes >> 20),
+        _ => format!("{} GB", bytes >> 30),
+    }
 }
 
 /// Joins what was read.

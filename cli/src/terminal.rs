@@ -1,10 +1,12 @@
-//! The terminal: colour, width, and the one place that the result is written to.
+//! The terminal: colour, links, width, the pager, and the one place that the result is written to.
 use std::fmt;
-use std::io::{self, BufWriter, StdoutLock, Write as _};
+use std::io::{self, BufWriter, IsTerminal as _, StdoutLock, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
 
 use anstream::ColorChoice;
 
 use crate::args::{Color, Global};
+use crate::progress::Progress;
 use crate::render::escape::visible;
 
 /// The styles of all text forms.
@@ -25,9 +27,56 @@ pub(crate) mod style {
     pub(crate) const CODE: Style = colour(AnsiColor::Blue);
 }
 
-/// The writer of the result. Flush it: what is lost on drop is lost silently.
-pub(crate) fn out() -> BufWriter<StdoutLock<'static>> {
-    BufWriter::with_capacity(1 << 16, io::stdout().lock())
+/// The writer of the result: standard output, or a pager in front of it. Flush it: what is lost on
+/// drop is lost silently.
+pub(crate) struct Out(Sink);
+
+enum Sink {
+    Stdout(BufWriter<StdoutLock<'static>>),
+    Pager { pipe: Option<BufWriter<ChildStdin>>, child: Child },
+}
+
+impl Out {
+    fn stdout() -> Self {
+        Self(Sink::Stdout(BufWriter::with_capacity(1 << 16, io::stdout().lock())))
+    }
+
+    /// Starts a pager, if it is there.
+    fn through(pager: &str) -> Option<Self> {
+        let mut words = pager.split_whitespace();
+        let mut child =
+            Command::new(words.next()?).args(words).stdin(Stdio::piped()).spawn().ok()?;
+        let pipe = BufWriter::with_capacity(1 << 16, child.stdin.take()?);
+        Some(Self(Sink::Pager { pipe: Some(pipe), child }))
+    }
+}
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.0 {
+            Sink::Stdout(out) => out.write(bytes),
+            Sink::Pager { pipe: Some(pipe), .. } => pipe.write(bytes),
+            Sink::Pager { pipe: None, .. } => Ok(bytes.len()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.0 {
+            Sink::Stdout(out) => out.flush(),
+            Sink::Pager { pipe: Some(pipe), .. } => pipe.flush(),
+            Sink::Pager { pipe: None, .. } => Ok(()),
+        }
+    }
+}
+
+impl Drop for Out {
+    /// A pager is shown as long as somebody reads.
+    fn drop(&mut self) {
+        if let Sink::Pager { pipe, child } = &mut self.0 {
+            drop(pipe.take());
+            let _ = child.wait();
+        }
+    }
 }
 
 /// Tells what was done besides the result, on standard error.
@@ -37,25 +86,61 @@ pub(crate) fn remark(text: &str) {
 }
 
 /// How to write to this terminal.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Terminal {
     pub(crate) color: Color,
     /// Columns of the terminal; 100 where there is none.
     pub(crate) width: usize,
+    /// Standard output is one.
+    pub(crate) is_one: bool,
+    /// It can follow links (OSC 8).
+    pub(crate) links: bool,
     /// No summary.
     pub(crate) quiet: bool,
+    /// The command that shows long results, where one was asked for.
+    pub(crate) pager: Option<String>,
+    /// What is being done.
+    pub(crate) progress: Progress,
 }
 
 impl Terminal {
     pub(crate) fn new(global: &Global) -> Self {
         let width = terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0));
-        Self { color: global.color, width: width.clamp(40, 160), quiet: global.quiet }
+        let mut terminal = Self {
+            color: global.color,
+            width: width.clamp(40, 160),
+            is_one: io::stdout().is_terminal(),
+            links: false,
+            quiet: global.quiet,
+            progress: Progress::default(),
+            pager: global.pager.clone().filter(|pager| !pager.trim().is_empty()),
+        };
+        // Who wants no colour wants no escape sequences at all.
+        terminal.links =
+            terminal.stdout().color && supports_hyperlinks::on(supports_hyperlinks::Stream::Stdout);
+        terminal.progress = Progress::new(terminal.quiet, terminal.width);
+        terminal
     }
 
     /// A terminal of 100 columns without colour.
     #[cfg(test)]
     pub(crate) fn plain() -> Self {
-        Self { color: Color::Never, width: 100, quiet: false }
+        Self {
+            color: Color::Never,
+            width: 100,
+            is_one: false,
+            links: false,
+            quiet: false,
+            pager: None,
+            progress: Progress::default(),
+        }
+    }
+
+    /// Where the result goes: on a terminal through the pager that was asked for, if there is one.
+    pub(crate) fn out(&self) -> Out {
+        self.progress.stop();
+        let pager = self.pager.as_deref().filter(|_| self.is_one);
+        pager.and_then(Out::through).unwrap_or_else(Out::stdout)
     }
 
     /// Colours of the result.

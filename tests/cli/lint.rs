@@ -6,6 +6,11 @@ fn a_fault_is_told_with_the_line_that_proves_it() {
     let folder = Folder::new(&[("session.txt", SESSION)]);
     let ran = run(["lint", "--select", "OVS-001", &folder.join("session.txt")]);
     insta::assert_snapshot!(ran.shown(&folder), @r#"
+    lab7: time of the capture not known · OVS 2.5.0
+
+    1 warning
+    W OVS-001 br-int/qvo11111111-11: OVS could not open the device: No such device  session.txt:11
+
     warning[OVS-001] lab7 · br-int/qvo11111111-11: OVS could not open the device: No such device
         ╭─[[DIR]/session.txt:11:25]
      11 │                 error: "could not open network device qvo11111111-11 (No such device)"
@@ -30,7 +35,7 @@ fn a_clean_input_says_what_was_looked_at() {
     assert_eq!(ran.code, Some(0), "{}", ran.out);
     assert!(
         ran.out
-            .starts_with("no faults found in what was captured\nlooked at lab8: 1 text, 1 record"),
+            .contains("\nno faults found in what was captured\nlooked at lab8: 1 text, 1 record"),
         "{}",
         ran.out
     );
@@ -139,4 +144,40 @@ fn escape_sequences_of_a_capture_are_made_harmless() {
         let bad = ran.out.contains(['\x1b', '\x07', '\u{202e}']);
         assert!(!bad && !ran.out.is_empty(), "{command}: {:?} {}", ran.out, ran.err);
     }
+}
+
+#[test]
+fn the_concise_form_is_one_line_a_root() {
+    let folder = Folder::new(&[("session.txt", SESSION)]);
+    let ran =
+        run(["lint", "--select", "OVS-001", "--format", "concise", &folder.join("session.txt")]);
+    insta::assert_snapshot!(ran.shown(&folder), @"
+    [DIR]/session.txt:11:25: OVS-001 warning: lab7 · br-int/qvo11111111-11: OVS could not open the device: No such device
+    exit status Some(0)
+    ");
+    // A name of a capture that would end the line does not.
+    let evil = SESSION.replace("(No such device)", "(a\u{2028}b\x0b)");
+    let folder = Folder::new(&[("session.txt", &evil)]);
+    let ran =
+        run(["lint", "--select", "OVS-001", "--format", "concise", &folder.join("session.txt")]);
+    assert_eq!(ran.out.lines().count(), 1, "{}", ran.out);
+    assert!(!ran.out.contains(['\u{2028}', '\x0b']), "{:?}", ran.out);
+}
+
+#[test]
+fn markdown_has_no_markup_of_a_capture() {
+    let evil = SESSION.replace("(No such device)", "(<img src=x> @all [a](b) ``` | #1)");
+    let folder = Folder::new(&[("session.txt", &evil)]);
+    let ran =
+        run(["lint", "--select", "OVS-001", "--format", "markdown", &folder.join("session.txt")]);
+    insta::assert_snapshot!(ran.shown(&folder));
+}
+
+#[test]
+fn the_worst_fault_stands_first_and_the_summary_fits_a_screen() {
+    let faults = super::root().join("corpus/lab/faults").display().to_string();
+    let ran = run(["lint", &faults]);
+    let (summary, _) = ran.out.split_once("\n\nerror[").expect("details");
+    assert!(summary.lines().count() <= 40, "{summary}");
+    insta::assert_snapshot!(summary.replace(&faults, "[FAULTS]"));
 }

@@ -18,6 +18,8 @@ mod explain;
 mod graph;
 mod help;
 mod identity;
+mod info;
+mod init;
 mod inputs;
 mod lint;
 mod own_rules;

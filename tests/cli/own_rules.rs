@@ -141,13 +141,21 @@ fn the_configuration_brings_rules_and_speaks_of_them() {
 }
 
 #[test]
+fn a_folder_without_rules_is_an_error() {
+    let folder = Folder::new(&[("rules/readme.txt", ""), ("in/session.txt", SESSION)]);
+    let ran = run(["lint", &folder.join("in/session.txt"), "--rules", &folder.join("rules")]);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""));
+    assert!(ran.err.contains("there is no *.yaml in this folder"), "{}", ran.err);
+}
+
+#[test]
 fn every_command_knows_them() {
     let folder = Folder::new(&[("a.yaml", RULE), ("in/session.txt", SESSION)]);
     let (rules, input) = (folder.join("a.yaml"), folder.join("in/session.txt"));
     let ran = run(["lint", &input, "--rules", &rules, "--select", "X-001"]);
-    assert!(ran.out.starts_with("error[X-001]") && !ran.out.contains("OVS-"), "{}", ran.out);
+    assert!(ran.out.contains("\nerror[X-001]") && !ran.out.contains("OVS-"), "{}", ran.out);
     let ran = run(["lint", &input, "--rules", &rules, "--select", "x"]);
-    assert!(ran.out.starts_with("error[X-001]"), "{}", ran.out);
+    assert!(ran.out.contains("\nerror[X-001]"), "{}", ran.out);
     let ran = run(["explain", "small-mtu", "--rules", &rules]);
     assert!(ran.out.starts_with("X-001  small-mtu  error, proven\n"), "{}{}", ran.out, ran.err);
     assert!(ran.out.contains("node.mtu < 9000"), "{}", ran.out);

@@ -3,8 +3,10 @@ use serde_json::{Value, json};
 
 use super::{Folder, SESSION, node2, root, run, sarif_schema};
 
-const KINDS: &[&str] =
-    &["baseline", "config", "coverage", "graph", "lint", "records", "rules", "snapshot"];
+const KINDS: &[&str] = &[
+    "baseline", "config", "coverage", "graph", "info", "lint", "records", "rules", "show",
+    "snapshot",
+];
 
 fn schema(kind: &str) -> Value {
     let ran = run(["schema", kind]);
@@ -62,10 +64,15 @@ fn output_is_as_its_schema_says() {
             ("lint", &["lint", "--format", "json", "--all", "--fail-on", "never"][..]),
             ("coverage", &["coverage", "--format", "json"]),
             ("graph", &["graph", "--format", "json"]),
+            ("info", &["info", "--format", "json"]),
             ("records", &["records", "--format", "json"]),
             ("snapshot", &["snapshot"]),
         ] {
             check(kind, &printed(args, &[input]));
+        }
+        for name in ["eth0", "br-int", "br-ex", "instance-0000002d", "node2", "lab7", "nothing-of"]
+        {
+            check("show", &printed(&["show", "--format", "json"], &[input, name]));
         }
     }
     check("rules", &printed(&["rules", "--format", "json"], &[]));

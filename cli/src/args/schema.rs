@@ -12,6 +12,8 @@ pub(crate) enum SchemaKind {
     Coverage,
     /// graph --format json
     Graph,
+    /// info --format json
+    Info,
     /// lint --format json
     Lint,
     /// reach --format json
@@ -20,6 +22,8 @@ pub(crate) enum SchemaKind {
     Records,
     /// rules --format json
     Rules,
+    /// show --format json
+    Show,
     /// snapshot
     Snapshot,
     /// trace --format json
@@ -35,10 +39,12 @@ impl SchemaKind {
         Self::Config,
         Self::Coverage,
         Self::Graph,
+        Self::Info,
         Self::Lint,
         Self::Reach,
         Self::Records,
         Self::Rules,
+        Self::Show,
         Self::Snapshot,
         Self::Trace,
         Self::Verify,
@@ -51,10 +57,12 @@ impl SchemaKind {
             Self::Config => "config",
             Self::Coverage => "coverage",
             Self::Graph => "graph",
+            Self::Info => "info",
             Self::Lint => "lint",
             Self::Reach => "reach",
             Self::Records => "records",
             Self::Rules => "rules",
+            Self::Show => "show",
             Self::Snapshot => "snapshot",
             Self::Trace => "trace",
             Self::Verify => "verify",

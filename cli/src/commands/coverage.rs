@@ -8,17 +8,17 @@ use crate::config::{self, Loaded};
 use crate::error::{Result, Status};
 use crate::pipeline;
 use crate::render::{coverage, coverage_json, coverage_text};
-use crate::terminal::{self, Terminal};
+use crate::terminal::Terminal;
 
 pub(crate) fn run(args: &Coverage, terminal: &Terminal) -> Result<Status> {
     let Loaded { config, own, catalogue } = config::load(&args.config, Some(&args.inputs))?;
     let chosen = catalogue.choose(&[], &config)?;
-    let snapshot = pipeline::read(&args.inputs)?;
+    let snapshot = pipeline::read(&args.inputs, terminal)?;
     let topology = pipeline::topology(&snapshot);
     let report = lint::run(&topology, &chosen.rules, &config.settings);
     own.outcome()?;
     let hosts = coverage::hosts(&topology, &report);
-    let mut out = terminal::out();
+    let mut out = terminal.out();
     match args.format {
         TextOrJson::Text => coverage_text::render(&mut out, &snapshot, &hosts, terminal)?,
         TextOrJson::Json => coverage_json::render(&mut out, &snapshot, &hosts)?,

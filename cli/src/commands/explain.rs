@@ -6,7 +6,7 @@ use crate::catalogue::Catalogue;
 use crate::config;
 use crate::error::{Result, Status};
 use crate::render::{page, severity_style};
-use crate::terminal::{self, Terminal, style};
+use crate::terminal::{Terminal, style};
 
 pub(crate) fn run(args: &Explain, terminal: &Terminal) -> Result<Status> {
     // The configuration is asked for what is not built in only.
@@ -18,7 +18,7 @@ pub(crate) fn run(args: &Explain, terminal: &Terminal) -> Result<Status> {
         }
     };
     let paint = terminal.stdout();
-    let mut out = terminal::out();
+    let mut out = terminal.out();
     writeln!(
         out,
         "{}  {}  {}, {}",

@@ -12,11 +12,11 @@ use tapline_topology::{EdgeKind, NodeData, NodeId, Topology};
 use crate::args::{Graph, GraphFormat};
 use crate::error::{CliError, Result, Status};
 use crate::render::{dot, drawing, graph_json, graph_text, mermaid};
-use crate::terminal::{self, Terminal};
+use crate::terminal::Terminal;
 use crate::{find, pipeline};
 
 pub(crate) fn run(args: &Graph, terminal: &Terminal) -> Result<Status> {
-    let snapshot = pipeline::read(&args.inputs)?;
+    let snapshot = pipeline::read(&args.inputs, terminal)?;
     let topology = pipeline::topology(&snapshot);
     let environment = Environment::default();
     let network = Network::new(&topology, None, &environment);
@@ -27,7 +27,7 @@ pub(crate) fn run(args: &Graph, terminal: &Terminal) -> Result<Status> {
             choose(&network, &focus, args.depth)
         }
     };
-    let mut out = terminal::out();
+    let mut out = terminal.out();
     match args.format {
         GraphFormat::Text => {
             let report = lint::run(&topology, lint::rules::ALL, &lint::Settings::default());

@@ -10,11 +10,11 @@ use tapline_topology::Topology;
 use crate::args::{Reach, ReachFormat};
 use crate::error::{Result, Status};
 use crate::render::reach::{self, Lost};
-use crate::terminal::{self, Terminal};
+use crate::terminal::Terminal;
 use crate::{pipeline, without};
 
 pub(crate) fn run(args: &Reach, terminal: &Terminal) -> Result<Status> {
-    let snapshot = pipeline::read(&args.inputs)?;
+    let snapshot = pipeline::read(&args.inputs, terminal)?;
     let topology = pipeline::topology(&snapshot);
     let environment = Environment::default();
     let network = Network::new(&topology, None, &environment);
@@ -25,7 +25,7 @@ pub(crate) fn run(args: &Reach, terminal: &Terminal) -> Result<Status> {
         None => None,
     };
     let shown = lost.as_ref().map_or(&rows, |lost| &lost.rows);
-    let mut out = terminal::out();
+    let mut out = terminal.out();
     match args.format {
         ReachFormat::Text => {
             reach::text(&mut out, &topology, shown, lost.as_ref(), terminal)?;

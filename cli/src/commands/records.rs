@@ -8,12 +8,12 @@ use crate::error::{CliError, Result, Status};
 use crate::pipeline;
 use crate::render::records::{self, Filter};
 use crate::suggest;
-use crate::terminal;
+use crate::terminal::Terminal;
 
-pub(crate) fn run(args: &Records) -> Result<Status> {
+pub(crate) fn run(args: &Records, terminal: &Terminal) -> Result<Status> {
     let filter = filter(&args.kind)?;
-    let snapshot = pipeline::read(&args.inputs)?;
-    let mut out = terminal::out();
+    let snapshot = pipeline::read(&args.inputs, terminal)?;
+    let mut out = terminal.out();
     records::render(&mut out, &snapshot, &filter, args.format)?;
     out.flush()?;
     Ok(Status::Clean)

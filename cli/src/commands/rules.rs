@@ -10,7 +10,7 @@ use crate::config;
 use crate::error::{Result, Status};
 use crate::render::severity_style;
 use crate::schema as shape;
-use crate::terminal::{self, Terminal, style};
+use crate::terminal::{Terminal, style};
 
 #[derive(JsonSchema, Serialize)]
 pub(crate) struct Document<'a> {
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Rules, terminal: &Terminal) -> Result<Status> {
     }
     let catalogue = config::load(&args.config, None)?.catalogue;
     let all: Vec<RuleRef> = catalogue.rules().collect();
-    let mut out = terminal::out();
+    let mut out = terminal.out();
     match args.format {
         TextOrJson::Json => {
             let rules = all.iter().map(row).collect();

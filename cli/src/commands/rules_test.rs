@@ -10,7 +10,7 @@ use crate::own::{self, Own, Test};
 use crate::pipeline;
 use crate::render::count;
 use crate::render::escape::visible;
-use crate::terminal::{self, Terminal, style};
+use crate::terminal::{Terminal, style};
 
 /// What rules found, or are to find: names of objects by code.
 type Found = BTreeMap<String, BTreeSet<String>>;
@@ -22,7 +22,7 @@ pub(crate) fn run(args: &TestRules, terminal: &Terminal) -> Result<Status> {
             .hint("`tests:` has sessions and the objects that each rule is to find in them"));
     }
     let paint = terminal.stdout();
-    let mut out = terminal::out();
+    let mut out = terminal.out();
     let mut failed = 0;
     for (n, (file, test)) in own.tests.iter().enumerate() {
         let name = test.name.clone().unwrap_or_else(|| format!("test {}", n + 1));

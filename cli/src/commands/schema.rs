@@ -3,10 +3,11 @@ use std::io::Write as _;
 
 use crate::args::Schema;
 use crate::error::{Result, Status};
-use crate::{schema, terminal};
+use crate::schema;
+use crate::terminal::Terminal;
 
-pub(crate) fn run(args: &Schema) -> Result<Status> {
-    let mut out = terminal::out();
+pub(crate) fn run(args: &Schema, terminal: &Terminal) -> Result<Status> {
+    let mut out = terminal.out();
     out.write_all(schema::text(args.kind).as_bytes())?;
     out.flush()?;
     Ok(Status::Clean)

@@ -1,52 +1,84 @@
 //! `tapline show`.
 use std::io::Write as _;
+use std::path::Path;
 
 use tapline_analysis::lint;
 use tapline_analysis::lint::paths::Marks;
 use tapline_network::Network;
 use tapline_network::environment::Environment;
-use tapline_topology::Topology;
 
-use crate::args::Show;
-use crate::error::{Result, Status};
-use crate::render::{show, things};
-use crate::terminal::{self, Terminal};
+use crate::addresses::Addresses;
+use crate::args::{Show, TextOrJson};
+use crate::error::{CliError, Result, Status};
+use crate::find::Found;
+use crate::render::places::Places;
+use crate::render::show::{self, Asked};
+use crate::render::things;
+use crate::terminal::Terminal;
 use crate::{find, pipeline};
 
 /// So many things of one name are shown in full; more are listed.
-const IN_FULL: usize = 6;
+const IN_FULL: usize = 3;
 
 pub(crate) fn run(args: &Show, terminal: &Terminal) -> Result<Status> {
-    let snapshot = pipeline::read(&args.inputs)
-        .map_err(|error| error.hint("the name comes last: tapline show INPUT NAME"))?;
+    let snapshot = pipeline::read(&args.inputs, terminal).map_err(|error| hint(args, error))?;
     let topology = pipeline::topology(&snapshot);
-    let status = answer(args, &topology, terminal)?;
-    Ok(status)
-}
-
-fn answer(args: &Show, topology: &Topology<'_>, terminal: &Terminal) -> Result<Status> {
-    let mut out = terminal::out();
-    let found = things::gather(topology, &find::find(topology, &args.name));
-    if found.is_empty() {
-        let near = find::near(topology, &args.name, 4);
-        show::not_found(&mut out, topology, &args.name, &near, terminal)?;
-        out.flush()?;
-        return Ok(Status::Found);
-    }
-    if found.len() > IN_FULL && !args.all {
-        show::list_things(&mut out, topology, &args.name, &found, terminal)?;
-    } else {
-        let environment = Environment::default();
-        let network = Network::new(topology, None, &environment);
-        let report = lint::run(topology, lint::rules::ALL, &lint::Settings::default());
-        let marks = Marks::new(&network, &report);
-        for (n, thing) in found.iter().enumerate() {
-            if n > 0 {
-                writeln!(out)?;
+    let environment = Environment::default();
+    let network = Network::new(&topology, None, &environment);
+    let report = lint::run(&topology, lint::rules::ALL, &lint::Settings::default());
+    let marks = Marks::new(&network, &report);
+    let addresses = Addresses::new(&network);
+    let Found { nodes, because } = find::look(&network, &addresses, &args.name);
+    let found = things::gather(&topology, &nodes);
+    let places = Places::new(&snapshot, terminal);
+    let asked = Asked {
+        marks: &marks,
+        report: &report,
+        addresses: &addresses,
+        places: &places,
+        wanted: &args.name,
+        all: args.all,
+        terminal,
+    };
+    let mut out = terminal.out();
+    let near = if found.is_empty() { find::near(&topology, &args.name, 4) } else { Vec::new() };
+    match args.format {
+        TextOrJson::Json => show::json(&mut out, &asked, &found, &because, &near)?,
+        TextOrJson::Text if found.is_empty() => {
+            show::not_found(&mut out, &asked, &near)?;
+            if Path::new(&args.name).exists() {
+                let hint = "this is an input, and the name comes last; tapline info tells of hosts";
+                writeln!(out, "hint: {hint}")?;
             }
-            show::thing(&mut out, &marks, thing, &args.name, args.all, terminal)?;
+        }
+        TextOrJson::Text => {
+            if found.len() > 1 || !because.is_empty() {
+                show::list_things(&mut out, &asked, &found, &because)?;
+            }
+            if found.len() <= IN_FULL || args.all {
+                for (n, thing) in found.iter().enumerate() {
+                    if n > 0 || found.len() > 1 || !because.is_empty() {
+                        writeln!(out)?;
+                    }
+                    show::thing(&mut out, &asked, thing)?;
+                }
+            }
         }
     }
     out.flush()?;
-    Ok(Status::Clean)
+    Ok(if found.is_empty() { Status::Found } else { Status::Clean })
+}
+
+/// What to do where an input cannot be read: it may be the name.
+fn hint(args: &Show, error: CliError) -> CliError {
+    let is_there = |path: &Path| path.exists() || path.as_os_str() == "-";
+    let name = args.inputs.paths.iter().find(|path| !is_there(path));
+    match name {
+        Some(name) if Path::new(&args.name).exists() => error.hint(format!(
+            "the name comes last: tapline show {} {}",
+            args.name,
+            name.display()
+        )),
+        _ => error.hint("the name comes last: tapline show INPUT NAME"),
+    }
 }

@@ -11,7 +11,7 @@ use crate::error::{CliError, Result, Status};
 use crate::pipeline;
 use crate::render::escape::visible;
 use crate::render::{count, snapshot};
-use crate::terminal::{self, Terminal, style};
+use crate::terminal::{Terminal, style};
 
 /// Bytes of a snapshot.
 const LONGEST: u64 = 256 << 20;
@@ -22,10 +22,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(args: &Snapshot, terminal: &Terminal) -> Result<Status> {
     let expected = args.check.as_deref().map(read).transpose()?;
-    let captured = pipeline::read(&args.inputs)?;
+    let captured = pipeline::read(&args.inputs, terminal)?;
     let topology = pipeline::topology(&captured);
     let actual = snapshot::render(&topology)?;
-    let mut out = terminal::out();
+    let mut out = terminal.out();
     let status = match (&args.check, expected) {
         (Some(path), Some(expected)) if expected != actual => {
             diff(&mut out, &path.display().to_string(), &expected, &actual, terminal)?;

@@ -11,7 +11,7 @@ use tapline_topology::Topology;
 use crate::args::{Inputs, Trace, TraceFormat};
 use crate::error::{CliError, Result, Status};
 use crate::render::{trace_json, trace_svg, trace_text};
-use crate::terminal::{self, Terminal};
+use crate::terminal::Terminal;
 use crate::{find, pipeline, without};
 
 /// Bytes of a file of questions.
@@ -23,13 +23,13 @@ const GOALS: [&str; 5] = ["outside", "gateway", "dhcp", "metadata", "broadcast"]
 
 pub(crate) fn run(mut args: Trace, terminal: &Terminal) -> Result<Status> {
     let ends = split(&mut args.inputs, args.queries.is_some())?;
-    let snapshot = pipeline::read(&args.inputs)?;
+    let snapshot = pipeline::read(&args.inputs, terminal)?;
     let topology = pipeline::topology(&snapshot);
     let environment = Environment::default();
     let network = Network::new(&topology, None, &environment);
     let tracer = Tracer::new(&network);
     if let Some(file) = &args.queries {
-        return many(file, args.verbose, &topology, &tracer);
+        return many(file, args.verbose, &topology, &tracer, terminal);
     }
     let mut question = question(&args);
     let mut ends = ends.into_iter();
@@ -50,7 +50,7 @@ fn one(
     terminal: &Terminal,
 ) -> Result<Status> {
     let answered = tracer.ask(question).map_err(|error| refuse(topology, &error))?;
-    let mut out = terminal::out();
+    let mut out = terminal.out();
     let format = if args.minimal { TraceFormat::Minimal } else { args.format };
     match format {
         TraceFormat::Text => {
@@ -82,10 +82,11 @@ fn many(
     verbose: bool,
     topology: &Topology<'_>,
     tracer: &Tracer<'_, '_>,
+    terminal: &Terminal,
 ) -> Result<Status> {
     /// So many answers are held until they are written.
     const AT_ONCE: usize = 1024;
-    let mut out = terminal::out();
+    let mut out = terminal.out();
     if file.as_os_str() == "-" {
         for line in std::io::stdin().lock().lines() {
             out.write_all(&answer(&line?, verbose, topology, tracer)?)?;

@@ -7,16 +7,17 @@ use tapline_network::trace::Tracer;
 
 use crate::args::{TextOrJson, Verify};
 use crate::error::{Result, Status};
+use crate::pipeline;
 use crate::render::verify;
-use crate::{pipeline, terminal};
+use crate::terminal::Terminal;
 
-pub(crate) fn run(args: &Verify) -> Result<Status> {
-    let snapshot = pipeline::read(&args.inputs)?;
+pub(crate) fn run(args: &Verify, terminal: &Terminal) -> Result<Status> {
+    let snapshot = pipeline::read(&args.inputs, terminal)?;
     let topology = pipeline::topology(&snapshot);
     let environment = Environment::default();
     let network = Network::new(&topology, None, &environment);
     let all = Tracer::new(&network).verify();
-    let mut out = terminal::out();
+    let mut out = terminal.out();
     match args.format {
         TextOrJson::Text => verify::text(&mut out, &topology, &all)?,
         TextOrJson::Json => {

@@ -74,6 +74,7 @@ fn config(document: Document, today: Date) -> Config {
         baseline: None,
     };
     Config {
+        misnamed: None,
         path: None,
         select: words(document.select),
         ignore: words(document.ignore),

@@ -14,6 +14,9 @@ pub(crate) struct About {
     pub(crate) path: Option<String>,
     /// The sort of machines that it names.
     profile: Option<&'static str>,
+    /// A file that was not read, for `tapline.yaml` is the name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    misnamed: Option<String>,
     /// Core rules that did not run.
     core_off: Vec<&'static str>,
     /// Suppressions that fit nothing.
@@ -33,6 +36,7 @@ impl About {
         Self {
             path: config.path.clone(),
             profile: settings.profile.map(Profile::as_str),
+            misnamed: config.misnamed.clone(),
             core_off: chosen.core_off.clone(),
             unused_suppressions: unused.map(|unused| named(&unused.scope)).collect(),
             ended_suppressions: ended.map(with_end).collect(),
@@ -51,7 +55,10 @@ impl About {
             (!all.is_empty()).then(|| format!("{what}: {}", all.join(", ")))
         };
         let core: Vec<String> = self.core_off.iter().map(|off| (*off).to_owned()).collect();
+        let misnamed =
+            self.misnamed.as_ref().map(|it| format!("{it} is not read: the name is tapline.yaml"));
         [
+            misnamed,
             line("core rules off", &core).map(|line| line + &profile),
             line("suppressions that fit nothing", &self.unused_suppressions),
             line("suppressions that ended", &self.ended_suppressions),

@@ -44,7 +44,7 @@ impl Artifact {
 }
 
 /// A path as a URI.
-fn uri(path: &str) -> String {
+pub(crate) fn uri(path: &str) -> String {
     let scheme = if path.starts_with('/') { "file://" } else { "" };
     format!("{scheme}{}", encode(path.strip_prefix("./").unwrap_or(path)))
 }

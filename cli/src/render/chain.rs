@@ -9,7 +9,7 @@ use tapline_topology::graph::Edge;
 use tapline_topology::{EdgeKind, NodeData, NodeId};
 
 use super::escape::visible;
-use super::hops::{Hops, cross_of_start, crossed, same_port};
+use super::hops::{self, Hops, cross_of_start, crossed, same_port};
 use super::node::{confidence_mark, facts as facts_of, name};
 use super::tree::Tree;
 use crate::terminal::{Paint, style};
@@ -61,7 +61,8 @@ pub(crate) fn render(
     let wording = |hop: &Hop<'_>, before| view.line(hop.node, Some(before), Some(hop.link));
     let draw = |start, hops| {
         let left = HOPS;
-        let mut all = Hops { marks, paint, wording: &wording, to_switch: false, left };
+        let mut all =
+            Hops { marks, paint, wording: &wording, all_marks: true, to_switch: false, left };
         all.below(start, hops)
     };
     let above = only_path(&paths.up.hops);
@@ -158,7 +159,10 @@ impl View<'_, '_, '_> {
             Some(hop) => self.marks.at(hop, behind),
             None => self.marks.at_start(node),
         };
-        cross.map_or(String::new(), |cross| crossed(&cross, self.paint))
+        let of_start = || self.network.forwarding(node);
+        let passes = hop.map_or_else(of_start, |hop| hop.passes.clone());
+        let state = || hops::state(self.network, node, &passes, self.paint);
+        cross.map_or_else(state, |cross| crossed(&cross, self.paint))
     }
 
     /// One node, how it hangs on the one before, and the place that says so.

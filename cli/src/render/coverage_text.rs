@@ -10,7 +10,8 @@ use tapline_topology::coverage::Coverage;
 
 use super::coverage::{HostCoverage, NetnsCoverage};
 use super::escape::{shorten, visible};
-use super::{count, place, summary};
+use super::places::Places;
+use super::{count, summary};
 use crate::gap::{self, Gap, Step};
 use crate::terminal::{Paint, Terminal, style};
 
@@ -29,19 +30,20 @@ pub(crate) fn render(
     terminal: &Terminal,
 ) -> io::Result<()> {
     let paint = terminal.stdout();
+    let places = Places::new(snapshot, terminal);
     for (n, host) in hosts.iter().enumerate() {
         if n > 0 {
             writeln!(out)?;
         }
         heading(out, snapshot, host, paint)?;
         for (names, of) in alike(&host.namespaces) {
-            namespace(out, snapshot, &names, of, paint)?;
+            namespace(out, &places, snapshot, (&names, of), paint)?;
         }
-        texts(out, snapshot, host, paint)?;
+        texts(out, &places, snapshot, host, paint)?;
         close_gap(out, snapshot, host, paint)?;
     }
     summary::not_read(out, snapshot, LEFT_OUT, paint)?;
-    summary::reading(out, snapshot, paint)
+    summary::reading(out, snapshot, &places, paint)
 }
 
 /// The commands that would decide what is open, most valuable first, as a block to paste.
@@ -202,9 +204,9 @@ fn state(coverage: &Coverage) -> (u8, String) {
 
 fn namespace(
     out: &mut impl Write,
+    places: &Places,
     snapshot: &Snapshot,
-    names: &[String],
-    of: &NetnsCoverage<'_>,
+    (names, of): (&[String], &NetnsCoverage<'_>),
     paint: Paint,
 ) -> io::Result<()> {
     let shown: Vec<_> = names.iter().take(NAMES).map(String::as_str).collect();
@@ -225,14 +227,16 @@ fn namespace(
     for (topic, coverage) in topics(1) {
         let Coverage::Partial(sources) = coverage else { continue };
         let Some((first, why)) = of.partial(snapshot, topic, sources) else { continue };
-        let place = snapshot.source(first).map(text_place).unwrap_or_default();
+        let place =
+            snapshot.source(first).map(|source| text_place(places, source)).unwrap_or_default();
         let text = format!("{} in {place}: {why}", topic.name());
         let word = paint.of(style::WARNING, "partial     ");
         writeln!(out, "    {word} {}", visible(&shorten(&text, 300)))?;
     }
     for (topic, coverage) in topics(2) {
         let Coverage::Failed { source, reason } = coverage else { continue };
-        let place = snapshot.source(*source).map(text_place).unwrap_or_default();
+        let place =
+            snapshot.source(*source).map(|source| text_place(places, source)).unwrap_or_default();
         let text = format!("{} in {place}: {reason}", topic.name());
         let word = paint.of(style::ERROR, "failed      ");
         writeln!(out, "    {word} {}", visible(&shorten(&text, 300)))?;
@@ -278,6 +282,7 @@ fn command(topic: Topic, of: &NetnsCoverage<'_>, namespaces: usize) -> Need {
 /// Texts that failed, and texts that nothing reads.
 fn texts(
     out: &mut impl Write,
+    places: &Places,
     snapshot: &Snapshot,
     host: &HostCoverage<'_>,
     paint: Paint,
@@ -288,21 +293,25 @@ fn texts(
     let mut unclaimed = Vec::new();
     for &(source, reading) in &host.texts {
         if source.format.is_none() {
-            unclaimed.push(text_place(source));
+            unclaimed.push(text_place(places, source));
             continue;
         }
         match snapshot.completeness(source.id) {
             Completeness::Complete => {}
             Completeness::Partial(reason) => {
-                partial.entry(reason).or_default().push(text_place(source));
+                partial.entry(reason).or_default().push(text_place(places, source));
             }
             Completeness::Failed(reason) => {
-                failed.entry(reason).or_default().push(text_place(source));
+                failed.entry(reason).or_default().push(text_place(places, source));
             }
         }
         if reading.lines.unread > 0 {
             let lines = count(reading.lines.unread as usize, "line");
-            unread.push(format!("{}: {lines} of {}", text_place(source), reading.lines.total));
+            unread.push(format!(
+                "{}: {lines} of {}",
+                text_place(places, source),
+                reading.lines.total
+            ));
         }
     }
     let mut section = |heading: &str, all: &[String]| -> io::Result<()> {
@@ -337,12 +346,12 @@ fn failure(why: &str, places: &[String]) -> String {
 }
 
 /// Where a text is; in a session, with its line and its command.
-fn text_place(source: &Source) -> String {
-    let place = place(&source.archive, &source.member);
+fn text_place(places: &Places, source: &Source) -> String {
+    let place = places.path(&source.archive, &source.member);
     if source.first_line > 1 {
         format!("{place}:{} ({})", source.first_line, source.command)
     } else {
-        place.to_string()
+        place
     }
 }
 

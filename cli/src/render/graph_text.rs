@@ -128,6 +128,7 @@ impl<'a> View<'_, 'a, '_> {
             marks: self.marks,
             paint: self.paint,
             wording: &wording,
+            all_marks: false,
             to_switch: self.chosen.starts.is_none(),
             left: HOPS,
         };

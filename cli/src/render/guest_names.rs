@@ -31,6 +31,16 @@ pub(crate) fn called(snapshot: &Snapshot, host: HostId, sort: &str, number: u32)
     })
 }
 
+/// Whether Proxmox VE names devices so.
+pub(crate) fn is_of_proxmox(device: &str) -> bool {
+    proxmox(device, &|_, _| None).is_some()
+}
+
+/// Whether Xen names devices so: `vifID.N`, behind which only a domain can be.
+pub(crate) fn is_of_xen(device: &str) -> bool {
+    device.starts_with("vif") && xen(device).is_some()
+}
+
 fn proxmox(device: &str, named: &dyn Fn(&str, u32) -> Option<String>) -> Option<String> {
     /// The smallest number that Proxmox VE gives to a guest.
     const FIRST: u32 = 100;

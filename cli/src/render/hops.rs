@@ -1,8 +1,9 @@
 //! The hops of a path as trees: one drawing for `show` and `graph`, which differ in how they word a
 //! line. Where frames stop, a cross says why.
 use tapline_analysis::lint::paths::{Cross, Marks};
-use tapline_network::Network;
+use tapline_network::l2::Block;
 use tapline_network::path::Hop;
+use tapline_network::{Answer, Network};
 use tapline_topology::{NodeData, NodeId};
 
 use super::escape::visible;
@@ -18,6 +19,8 @@ pub(crate) struct Hops<'v, 'a, 'r> {
     pub(crate) paint: Paint,
     /// The words of a line, without its cross.
     pub(crate) wording: Wording<'v>,
+    /// Hops that pass frames, or of which that is not known, are marked too.
+    pub(crate) all_marks: bool,
     /// Nothing is drawn behind a switch.
     pub(crate) to_switch: bool,
     /// So many hops may still be drawn.
@@ -58,7 +61,11 @@ impl Hops<'_, '_, '_> {
             }
             self.left -= 1;
             let mut text = (self.wording)(hop, before);
-            text.push_str(&self.cross(hop, behind));
+            let cross = self.cross(hop, behind);
+            if cross.is_empty() && self.all_marks {
+                text.push_str(&state(self.marks.network(), hop.node, &hop.passes, self.paint));
+            }
+            text.push_str(&cross);
             if hop.again {
                 text.push_str(&format!(" {}", self.paint.of(style::FAINT, "(see above)")));
             }
@@ -102,6 +109,32 @@ impl Hops<'_, '_, '_> {
 /// The cross of the thing that a path starts from.
 pub(crate) fn cross_of_start(marks: &Marks<'_, '_, '_>, start: NodeId, paint: Paint) -> String {
     marks.at_start(start).map_or(String::new(), |cross| crossed(&cross, paint))
+}
+
+/// ` ✓` where frames pass, ` ?` where that is not known; empty where they do not, which a cross says,
+/// and for what was not captured from within, or is but a place: guests, hosts, namespaces.
+pub(crate) fn state(
+    network: &Network<'_>,
+    node: NodeId,
+    passes: &Answer<Option<Block>>,
+    paint: Paint,
+) -> String {
+    let has_state = matches!(
+        network.topology.node(node).map(|node| &node.data),
+        Some(
+            NodeData::Netdev(_)
+                | NodeData::OvsBridge(_)
+                | NodeData::OvsPort(_)
+                | NodeData::OvsInterface(_)
+                | NodeData::TunnelEndpoint(_)
+        )
+    );
+    match passes {
+        _ if !has_state => String::new(),
+        Answer::Known(None) => format!(" {}", paint.of(style::GOOD, "✓")),
+        Answer::Known(Some(_)) => String::new(),
+        Answer::Unknown(_) => format!(" {}", paint.of(style::FAINT, "?")),
+    }
 }
 
 /// The words of a cross, behind a space.

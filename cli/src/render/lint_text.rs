@@ -2,18 +2,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
-use tapline_analysis::lint::{Confidence, Finding, Report, Severity};
+use tapline_analysis::lint::{Confidence, Finding, Report};
 use tapline_core::capture::{HostId, HostKey, Snapshot};
 use tapline_core::span::SourceId;
+use tapline_network::Network;
 use tapline_topology::Topology;
 use tapline_topology::coverage::Searched;
 
 use super::about::About;
 use super::escape::{shorten, visible};
+use super::places::Places;
 use super::source::{Mark, draw};
-use super::{count, severity_style, summary};
-use crate::honesty;
+use super::{count, headline, severity_style, summary};
 use crate::terminal::{Paint, Terminal, style};
+use crate::{honesty, overview};
 
 /// Pieces of evidence that are drawn for one finding.
 const EVIDENCE: usize = 6;
@@ -34,25 +36,35 @@ pub(crate) struct Shown<'a> {
     pub(crate) consequences: bool,
 }
 
-/// Writes the roots or all findings, then what was looked at and what
-/// could not be decided.
+/// Writes the hosts and the roots in a line each, then the roots or all findings with what proves
+/// them, then what was looked at and what could not be decided.
 pub(crate) fn render(
     out: &mut impl Write,
-    topology: &Topology<'_>,
+    network: &Network<'_>,
     report: &Report,
     shown: Shown<'_>,
     terminal: &Terminal,
 ) -> io::Result<()> {
     let paint = terminal.stdout();
+    let topology = network.topology;
     let snapshot = topology.snapshot;
+    let places = Places::new(snapshot, terminal);
+    let roots = overview::roots(report);
+    if !terminal.quiet {
+        headline::hosts(out, network, terminal)?;
+        if !roots.is_empty() {
+            writeln!(out, "\n{}", headline::verdict(report, shown.consequences, paint))?;
+            headline::roots(out, snapshot, &roots, &places, terminal)?;
+        }
+        writeln!(out)?;
+    }
     let by_fingerprint: BTreeMap<&str, &Finding> =
         report.findings.iter().map(|finding| (finding.fingerprint.as_str(), finding)).collect();
     // Consequences stand behind their root.
-    for it in report.findings.iter().filter(|finding| finding.is_open()) {
-        if !shown.consequences && follows_from_open(it, &by_fingerprint) {
-            continue;
-        }
-        finding(out, snapshot, it, terminal)?;
+    let open = report.findings.iter().filter(|finding| finding.is_open());
+    let told: Vec<&Finding> = if shown.consequences { open.collect() } else { roots };
+    for it in told {
+        finding(out, snapshot, it, &places, terminal)?;
         let named = |all: &mut dyn Iterator<Item = &String>| -> Vec<String> {
             all.filter_map(|it| by_fingerprint.get(it.as_str()))
                 .map(|it| format!("{} {}", it.rule.code, it.subject.name))
@@ -82,7 +94,7 @@ pub(crate) fn render(
     if terminal.quiet {
         return Ok(());
     }
-    let said = verdict(topology, report, shown, &by_fingerprint, paint);
+    let said = verdict(topology, report, shown.consequences, paint);
     writeln!(out, "{said}{}", hidden(report))?;
     known_by_name(out, snapshot, report, paint)?;
     if let Some(path) = &shown.about.path {
@@ -96,22 +108,8 @@ pub(crate) fn render(
         summary::cannot_tell(out, snapshot, &report.cannot_tell, paint)?;
     }
     summary::not_read(out, snapshot, NAMES, paint)?;
-    summary::reading(out, snapshot, paint)?;
+    summary::reading(out, snapshot, &places, paint)?;
     summary::undecided(out, snapshot, report, paint)
-}
-
-/// Whether a finding follows from one that is shown itself: not from accepted ones alone.
-fn follows_from_open(finding: &Finding, by_fingerprint: &BTreeMap<&str, &Finding>) -> bool {
-    let mut cause = finding.explained_by.as_deref();
-    // Causes do not run in circles; a number of steps is no more than a guard.
-    for _ in 0..by_fingerprint.len() {
-        match cause.and_then(|cause| by_fingerprint.get(cause)) {
-            Some(it) if it.is_open() => return true,
-            Some(it) => cause = it.explained_by.as_deref(),
-            None => break,
-        }
-    }
-    false
 }
 
 /// `2 running VMs, 1 paused VM, 1 namespace`
@@ -132,18 +130,12 @@ fn affected(finding: &Finding) -> String {
     parts.join(", ")
 }
 
-/// `no faults found`, or how many of each severity; first of all, that little was looked at.
-fn verdict(
-    topology: &Topology<'_>,
-    report: &Report,
-    shown: Shown<'_>,
-    by_fingerprint: &BTreeMap<&str, &Finding>,
-    paint: Paint,
-) -> String {
-    let mut open = report.findings.iter().filter(|finding| finding.is_open());
+/// `no faults found`, or how many of each severity are shown; first of all, that little was looked at.
+pub(crate) fn verdict(topology: &Topology<'_>, report: &Report, all: bool, paint: Paint) -> String {
+    let open = || report.findings.iter().filter(|finding| finding.is_open());
     let nothing = honesty::nothing_to_judge(topology, report)
         .map(|why| format!("{}: {why}", paint.of(style::WARNING, "nothing to judge")));
-    if open.next().is_none() {
+    if open().next().is_none() {
         if let Some(nothing) = nothing {
             return nothing;
         }
@@ -161,33 +153,12 @@ fn verdict(
         }
         return paint.of(style::GOOD, none).to_string();
     }
-    let open = || report.findings.iter().filter(|finding| finding.is_open());
-    let of = |severity| open().filter(|open| open.severity == severity).count();
-    let (errors, warnings, infos) =
-        (of(Severity::Error), of(Severity::Warning), of(Severity::Info));
-    let mut parts = Vec::new();
-    if errors > 0 {
-        parts.push(paint.of(style::ERROR, count(errors, "error")).to_string());
-    }
-    if warnings > 0 {
-        parts.push(paint.of(style::WARNING, count(warnings, "warning")).to_string());
-    }
-    if infos > 0 {
-        parts.push(paint.of(style::INFO, format!("{infos} info")).to_string());
-    }
-    let mut text = parts.join(", ");
+    let mut text = headline::verdict(report, all, paint);
     // Findings about texts alone say nothing of a network.
     if let Some(nothing) = nothing
         && open().all(|finding| finding.rule.code.starts_with("CAP-"))
     {
         text = format!("{nothing}; {text}");
-    }
-    let follows = open().filter(|open| follows_from_open(open, by_fingerprint)).count();
-    if follows > 0 {
-        text.push_str(&format!(" from {}", count(open().count() - follows, "cause")));
-        if !shown.consequences {
-            text.push_str(" (--all shows what follows from them)");
-        }
     }
     if let Some(why) = honesty::hardly_read(topology.snapshot) {
         text.push_str(&format!("; {}: {why}", paint.of(style::WARNING, "read in part")));
@@ -233,6 +204,7 @@ fn finding(
     out: &mut impl Write,
     snapshot: &Snapshot,
     finding: &Finding,
+    places: &Places,
     terminal: &Terminal,
 ) -> io::Result<()> {
     let paint = terminal.stdout();
@@ -241,7 +213,7 @@ fn finding(
         .into_iter()
         .filter_map(|(source, marks)| Some((snapshot.source(source)?, marks)))
         .collect();
-    write!(out, "{}", draw(&marked, terminal))?;
+    write!(out, "{}", draw(&marked, places, terminal))?;
     let more = finding.evidence.len().saturating_sub(EVIDENCE);
     let mut line = |name: &str, text: &str| {
         let text = shorten(text, LONGEST);
@@ -369,7 +341,10 @@ mod tests {
 
     use super::*;
     use crate::fixture::{at, snapshot};
-    use tapline_analysis::lint::{self, Check, Ctx, Rule, Settings, Subject, Traits, Verdicts};
+    use tapline_analysis::lint::{
+        self, Check, Ctx, Rule, Settings, Severity, Subject, Traits, Verdicts,
+    };
+    use tapline_network::environment::Environment;
     use tapline_topology::Thing;
 
     const fn rule(check: fn(&Ctx<'_>, &mut Verdicts)) -> Rule {
@@ -406,7 +381,9 @@ mod tests {
         let mut out = Vec::new();
         let terminal = Terminal { quiet: true, ..Terminal::plain() };
         let shown = Shown { about: &About::default(), consequences: false };
-        render(&mut out, &topology, &report, shown, &terminal).unwrap();
+        let environment = Environment::default();
+        let network = Network::new(&topology, None, &environment);
+        render(&mut out, &network, &report, shown, &terminal).unwrap();
         String::from_utf8(out).unwrap()
     }
 

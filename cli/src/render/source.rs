@@ -13,7 +13,7 @@ use tapline_core::capture::Source;
 use tapline_core::span::Span;
 
 use super::escape::{harmless, visible};
-use super::place;
+use super::places::Places;
 use crate::terminal::Terminal;
 
 /// Bytes that are looked at on either side of a span for the ends of its lines.
@@ -99,15 +99,20 @@ fn column_behind(source: &Source, span: Span, characters: usize) -> Option<usize
 }
 
 /// Draws the marked pieces of some sources, in this order: a frame for each group of neighbouring
-/// lines. Of the marks in a frame, the place of the one that comes first is named.
+/// lines, in the order of the text. Of the marks in a frame, the place of the one that comes first is
+/// named.
 ///
 /// A report begins with its message, and a message is a line. The caller writes it, in words and
 /// colours of its own; miette is given an empty one and writes the end of that line.
-pub(crate) fn draw(marked: &[(&Source, Vec<Mark<'_>>)], terminal: &Terminal) -> String {
+pub(crate) fn draw(
+    marked: &[(&Source, Vec<Mark<'_>>)],
+    places: &Places,
+    terminal: &Terminal,
+) -> String {
     let mut quotes = Quotes::default();
     for (source, marks) in marked {
         for group in groups(source, marks) {
-            quotes.push(&group, Window::new(source, &group, terminal.width));
+            quotes.push(&group, Window::new(source, &group, places, terminal.width));
         }
     }
     let theme = if terminal.stdout().color {
@@ -129,8 +134,7 @@ pub(crate) fn draw(marked: &[(&Source, Vec<Mark<'_>>)], terminal: &Terminal) -> 
     }
 }
 
-/// Marks on neighbouring lines, and which of them to name. Groups are in the order of the marks
-/// that name them, marks in the order of the text.
+/// Marks on neighbouring lines in the order of the text, and which of them to name.
 #[derive(Debug)]
 struct Group<'a> {
     order: usize,
@@ -157,7 +161,6 @@ fn groups<'a>(source: &Source, marks: &[Mark<'a>]) -> Vec<Group<'a>> {
             _ => groups.push(Group { order, named: mark.span, last_line, marks: vec![mark] }),
         }
     }
-    groups.sort_by_key(|group| group.order);
     groups
 }
 
@@ -198,7 +201,7 @@ impl Quotes {
 /// The shown lines of one group, harmless and cut to width.
 #[derive(Debug)]
 struct Window {
-    /// `archive!member:line:column` of the named mark.
+    /// Where the named mark is: `node2/ip_a:12:5`.
     name: String,
     text: String,
     /// Where the text starts among those of the other windows.
@@ -211,7 +214,7 @@ struct Window {
 
 impl Window {
     /// `width` is that of the terminal: lines are cut so that they fit behind their numbers.
-    fn new(source: &Source, group: &Group<'_>, width: usize) -> Self {
+    fn new(source: &Source, group: &Group<'_>, places: &Places, width: usize) -> Self {
         let marks = &group.marks;
         let all = marks.iter().map(|mark| mark.span).reduce(Span::to).unwrap_or_default();
         let lines = excerpt(source, all, REACH);
@@ -247,14 +250,7 @@ impl Window {
         if lines.cut_after && !text.ends_with('…') {
             text.push('…');
         }
-        let named = group.named;
-        let mut name = place(&source.archive, &source.member).to_string();
-        let (line, _) = source.line_numbers(named);
-        name.push_str(&format!(":{line}"));
-        if let Some(column) = column(source, named) {
-            name.push_str(&format!(":{column}"));
-        }
-        let name = visible(&name).into_owned();
+        let name = places.linked_column(source, group.named);
         Self { name, text, offset: 0, first_line: first_line as usize, line_count, moved }
     }
 
@@ -363,7 +359,8 @@ mod tests {
             .iter()
             .map(|&(part, label)| Mark { span: at(&snapshot, 0, part).span, label })
             .collect();
-        draw(&[(source, marks)], &Terminal::plain())
+        let places = Places::of_captured(&snapshot.captured, false);
+        draw(&[(source, marks)], &places, &Terminal::plain())
     }
 
     #[test]
@@ -439,6 +436,6 @@ mod tests {
         let snapshot = snapshot(&[("file", "unknown", "")]);
         let source = snapshot.source(tapline_core::span::SourceId(0)).unwrap();
         let mark = Mark { span: Span { start: 7, end: 9 }, label: "gone" };
-        draw(&[(source, vec![mark])], &Terminal::plain());
+        draw(&[(source, vec![mark])], &Places::default(), &Terminal::plain());
     }
 }

@@ -7,10 +7,12 @@ use tapline_core::capture::{HostId, LeftOut, Snapshot};
 use tapline_core::ids::Netns;
 use tapline_core::need::{Need, quote};
 use tapline_core::outcome::ProblemKind;
-use tapline_topology::{NodeData, Topology};
+use tapline_core::span::SourceId;
+use tapline_topology::{Coverage, NodeData, Topology};
 
 use super::escape::{shorten, visible};
-use super::{count, place, problems};
+use super::places::Places;
+use super::{count, problems};
 use crate::gap::{self, Gap};
 use crate::terminal::{Paint, style};
 
@@ -24,6 +26,8 @@ const PROBLEMS: usize = 3;
 const UNDECIDED: usize = 24;
 /// Hosts that are named.
 const HOSTS: usize = 4;
+/// Characters of inputs that are repeated.
+const INPUTS: usize = 60;
 
 /// `looked at: node2: 14 texts (1 failed), 412 records; 3 VMs, 84 devices in 4 namespaces, …`
 pub(crate) fn looked_at(
@@ -34,7 +38,7 @@ pub(crate) fn looked_at(
     let snapshot = topology.snapshot;
     let hosts: Vec<_> =
         snapshot.captured.hosts.iter().map(tapline_core::capture::Host::label).collect();
-    let (mut texts, mut failed, mut unclaimed, mut records) = (0, 0, 0, 0);
+    let (mut texts, mut unclaimed, mut records) = (0, 0, 0);
     for (source, reading) in snapshot.iter() {
         if source.format.is_none() {
             unclaimed += 1;
@@ -42,17 +46,15 @@ pub(crate) fn looked_at(
         }
         texts += 1;
         records += reading.records.len();
-        if source.completeness.is_failed() || reading.completeness.is_failed() {
-            failed += 1;
-        }
     }
     let hosts = match hosts.as_slice() {
         few if few.len() <= HOSTS => few.join(", "),
         many => count(many.len(), "host"),
     };
     let mut aside = Vec::new();
+    let failed = unanswered(topology);
     if failed > 0 {
-        aside.push(format!("{failed} of them error messages"));
+        aside.push(format!("{failed} of them errors in place of an answer"));
     }
     if unclaimed > 0 {
         aside.push(format!("{unclaimed} more of no known format"));
@@ -71,6 +73,20 @@ pub(crate) fn looked_at(
         writeln!(out, "{}", visible(&one_machine(topology, captures)))?;
     }
     Ok(())
+}
+
+/// Texts that are error messages where nothing else answers what was asked. Others cost nothing: most
+/// devices have no statistics of their driver, and say so.
+fn unanswered(topology: &Topology<'_>) -> usize {
+    let hosts = (0..).map(HostId).take(topology.snapshot.captured.hosts.len());
+    let answers = hosts.flat_map(|host| topology.coverage.host(host));
+    let failed: BTreeSet<SourceId> = answers
+        .filter_map(|(_, _, coverage)| match coverage {
+            Coverage::Failed { source, .. } => Some(*source),
+            _ => None,
+        })
+        .collect();
+    failed.len()
 }
 
 /// `node2 @ 2026-11-20 10:00 and node2 @ 2026-11-22 13:06 are one machine: each is judged for itself`
@@ -207,6 +223,8 @@ pub(crate) fn undecided(
         few if few.len() <= HOSTS => few.iter().map(|few| quote(few)).collect::<Vec<_>>().join(" "),
         _ => "INPUT…".to_owned(),
     };
+    // Whoever reads it typed the inputs a moment ago.
+    let shown = if shown.chars().count() > INPUTS { "INPUT…".to_owned() } else { shown };
     writeln!(
         out,
         "{} {} of {}; {} would decide: tapline coverage {}",
@@ -296,7 +314,12 @@ pub(crate) fn not_read(
 }
 
 /// How many lines were not understood, and the first few.
-pub(crate) fn reading(out: &mut impl Write, snapshot: &Snapshot, paint: Paint) -> io::Result<()> {
+pub(crate) fn reading(
+    out: &mut impl Write,
+    snapshot: &Snapshot,
+    places: &Places,
+    paint: Paint,
+) -> io::Result<()> {
     // What a tool complained of is listed as a failed or partial capture.
     let all = || problems::all(snapshot).filter(|it| it.kind != ProblemKind::ToolError.as_str());
     let total = all().count();
@@ -310,7 +333,7 @@ pub(crate) fn reading(out: &mut impl Write, snapshot: &Snapshot, paint: Paint) -
         count(total, "problem"),
     )?;
     for problem in all().take(PROBLEMS) {
-        let place = place(problem.archive, problem.member).to_string();
+        let place = places.path(problem.archive, problem.member);
         let line = problem.line.map_or(String::new(), |line| format!(":{line}"));
         write!(out, "  {}{line}: {}", visible(&place), visible(&shorten(problem.message, 200)))?;
         let quoted = shorten(problem.text.trim(), 80);

@@ -9,6 +9,7 @@ use tapline_network::trace::{
 use tapline_topology::Topology;
 
 use super::escape::visible;
+use super::places::Places;
 use super::trace_json::evidence;
 use crate::terminal::{Terminal, style};
 
@@ -114,7 +115,7 @@ fn one<W: Write>(
     writeln!(out)?;
     table(out, topology, &trace.hops, "", terminal)?;
     if verbose {
-        considered(out, topology, &trace.hops)?;
+        considered(out, topology, &trace.hops, &Places::new(topology.snapshot, terminal))?;
     }
     for (hop, text) in &verdict.assumptions {
         writeln!(out, "assumed, hop {hop}: {}", visible(text))?;
@@ -294,7 +295,12 @@ fn places(topology: &Topology<'_>, all: &[Evidence]) -> String {
 }
 
 /// Everything that each hop looked at.
-fn considered(out: &mut impl Write, topology: &Topology<'_>, hops: &[Hop]) -> io::Result<()> {
+fn considered(
+    out: &mut impl Write,
+    topology: &Topology<'_>,
+    hops: &[Hop],
+    places: &Places,
+) -> io::Result<()> {
     writeln!(out)?;
     for (at, hop) in hops.iter().enumerate() {
         writeln!(out, "hop {}: {}", at + 1, visible(&hop.action))?;
@@ -303,7 +309,7 @@ fn considered(out: &mut impl Write, topology: &Topology<'_>, hops: &[Hop]) -> io
         }
         for at in &hop.evidence {
             if let Some(line) = evidence(topology, *at) {
-                let place = super::place(line.archive, line.member).to_string();
+                let place = places.path(line.archive, line.member);
                 writeln!(out, "  {}:{}", visible(&place), line.line)?;
                 writeln!(out, "    {}", visible(&line.text))?;
             }

@@ -7,6 +7,7 @@ use tapline_network::trace::Verification;
 use tapline_topology::Topology;
 
 use super::escape::visible;
+use super::places::Places;
 use super::trace_json::{EvidenceRow, evidence};
 
 /// The comparison for programs.
@@ -59,6 +60,7 @@ pub(crate) fn text(
     topology: &Topology<'_>,
     all: &Verification,
 ) -> io::Result<()> {
+    let places = Places::of_captured(&topology.snapshot.captured, false);
     writeln!(
         out,
         "{}: {} agree with the flows, {} do not, {} not compared",
@@ -69,7 +71,7 @@ pub(crate) fn text(
     )?;
     for one in &all.disagree {
         if let Some(line) = evidence(topology, one.line) {
-            let place = super::place(line.archive, line.member).to_string();
+            let place = places.path(line.archive, line.member);
             writeln!(out, "{}:{}", visible(&place), line.line)?;
             writeln!(out, "  {}", visible(&line.text))?;
         }
@@ -78,7 +80,7 @@ pub(crate) fn text(
     }
     for (line, why) in &all.skipped {
         if let Some(line) = evidence(topology, *line) {
-            let place = super::place(line.archive, line.member).to_string();
+            let place = places.path(line.archive, line.member);
             writeln!(out, "not compared: {}:{}: {}", visible(&place), line.line, visible(why))?;
         }
     }
