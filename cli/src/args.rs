@@ -224,6 +224,16 @@ pub(crate) fn for_lint(args: &[OsString], error: &clap::Error) -> Option<Vec<OsS
     meant.then(|| [own.clone(), "lint".into()].into_iter().chain(rest).collect())
 }
 
+/// What to do where a name is missing: what `show` was given is an input.
+pub(crate) fn hint(args: &[OsString], error: &clap::Error) -> Option<String> {
+    let is_missing = error.kind() == ErrorKind::MissingRequiredArgument;
+    let of_show = args.get(1).is_some_and(|command| command == "show");
+    let input = args.iter().skip(2).find(|arg| Path::new(arg).exists())?.to_string_lossy();
+    (is_missing && of_show).then(|| {
+        format!("tapline show {input} NAME; what the host itself is says tapline info {input}")
+    })
+}
+
 /// What is read, and how much of it.
 #[derive(Debug, Args)]
 pub(crate) struct Inputs {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::Serialize;
 use tapline_analysis::lint::paths::{Cross, Marks};
-use tapline_analysis::lint::{Finding, Report};
+use tapline_analysis::lint::{Finding, Report, Subject};
 use tapline_core::capture::{HostId, Snapshot, Source};
 use tapline_core::ids::{Mac, Netns};
 use tapline_core::records::openflow::{Flow, OfPort};
@@ -306,8 +306,8 @@ fn findings<'r>(
         let named = |name: &str| {
             parts.devices.iter().any(|(host, _, device)| *host == finding.host && device == name)
         };
-        nodes.chain(subjects.clone().filter_map(|it| it.id())).any(|id| parts.nodes.contains(&id))
-            || subjects.filter_map(|it| it.device()).any(named)
+        nodes.chain(subjects.clone().filter_map(Subject::id)).any(|id| parts.nodes.contains(&id))
+            || subjects.filter_map(Subject::device).any(named)
     };
     let open = report.findings.iter().filter(|finding| finding.is_open());
     let mut all: Vec<&Finding> = open.filter(is_about).collect();

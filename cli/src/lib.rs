@@ -49,6 +49,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => {
             // Help and version are such errors too. A closed pipe is not an error.
             let _ = error.print();
+            if let Some(hint) = args::hint(&args, &error) {
+                terminal::remark(&format!("hint: {hint}"));
+            }
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };

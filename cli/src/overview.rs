@@ -21,7 +21,7 @@ use tapline_topology::{CaptureKey, Coverage, NodeData, Topic};
 pub(crate) use guests::{Container, Guest, GuestAddress, NO_BRIDGE, guest_addresses};
 pub(crate) use role::Roles;
 pub(crate) use wires::{
-    Bond, Bridge, DefaultRoute, Namespace, Nic, OvsBridge, Tunnel, link, sort_of,
+    Bond, Bridge, DefaultRoute, Holder, Namespace, Nic, OvsBridge, Tunnel, link, sort_of,
 };
 
 use crate::addresses::Addresses;
@@ -96,6 +96,8 @@ pub(crate) struct Host {
     pub(crate) headline: Headline,
     /// Its NICs.
     pub(crate) nics: Vec<Nic>,
+    /// Other devices of its root namespace that have addresses.
+    pub(crate) addresses: Vec<Holder>,
     /// Default routes of its root namespace.
     pub(crate) default_routes: Vec<DefaultRoute>,
     /// Bonds and teams.
@@ -236,6 +238,7 @@ pub(crate) fn host(
     Host {
         headline: headline(network, id),
         nics: wires::nics(network, id),
+        addresses: wires::holders(network, id),
         default_routes: wires::default_routes(network, id),
         bonds: wires::bonds(network, id),
         bridges: wires::bridges(network, id),

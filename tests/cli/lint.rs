@@ -181,3 +181,43 @@ fn the_worst_fault_stands_first_and_the_summary_fits_a_screen() {
     assert!(summary.lines().count() <= 40, "{summary}");
     insta::assert_snapshot!(summary.replace(&faults, "[FAULTS]"));
 }
+
+#[test]
+fn links_lead_to_the_file_and_hold_nothing_of_a_capture() {
+    let folder = Folder::new(&[("a\x07 b/ovs-vsctl_show", SESSION.split_once('\n').unwrap().1)]);
+    let args = ["lint", "--color", "always", "--format", "concise", &folder.join("")];
+    let output = super::command(args).env("FORCE_HYPERLINK", "1").output();
+    let ran: super::Ran = output.expect("the binary runs").into();
+    let link = ran.out.split("\x1b]8;;").nth(1).expect("a link");
+    let (target, text) = link.split_once("\x1b\\").expect("its end");
+    assert!(
+        target.starts_with("file:///") && target.ends_with("/a%07%20b/ovs-vsctl_show"),
+        "{target}"
+    );
+    assert!(text.contains("/a␇ b/ovs-vsctl_show:"), "{text}");
+    assert!(!ran.out.contains('\x07'), "{:?}", ran.out);
+    // Who wants no colour gets no links either, and nobody gets them unasked.
+    for args in [["lint", "--color", "never"], ["lint", "--color", "always"]] {
+        let ran = run(args.into_iter().chain([folder.join("").as_str()]));
+        assert!(!ran.out.contains("\x1b]8"), "{:?}", ran.out);
+    }
+}
+
+#[test]
+fn a_closed_pipe_leaves_the_exit_status() {
+    use std::io::Read as _;
+    use std::process::{Command, Stdio};
+    let faults = super::root().join("corpus/lab/faults").display().to_string();
+    for format in ["text", "json", "concise"] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tapline"))
+            .env_clear()
+            .args(["lint", "--all", "--format", format, &faults])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let mut out = child.stdout.take().expect("its output");
+        out.read_exact(&mut [0; 1]).expect("a byte");
+        drop(out);
+        assert_eq!(child.wait().expect("an end").code(), Some(1), "{format}");
+    }
+}

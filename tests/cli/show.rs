@@ -125,6 +125,9 @@ fn a_name_in_the_place_of_an_input_is_told() {
     let ran = run(["show", "node2", &node2()]);
     assert_eq!(ran.code, Some(2));
     assert!(ran.err.contains("the name comes last: tapline show "), "{}", ran.err);
+    let ran = run(["show", &node2()]);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.err.contains("hint: tapline show "), "{}", ran.err);
 }
 
 #[test]

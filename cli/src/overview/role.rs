@@ -31,7 +31,7 @@ pub(crate) struct Roles {
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub(crate) struct Role {
     /// `OpenStack compute node`, `OVN chassis`, `KVM host`, …
-    pub(crate) role: &'static str,
+    pub(crate) name: &'static str,
     /// What shows it.
     pub(crate) because: String,
     /// Where.
@@ -66,10 +66,10 @@ const SIGNS: &[Topic] =
 /// The roles of a host.
 pub(super) fn roles(network: &Network<'_>, host: HostId) -> Roles {
     let seen = Seen { network, host };
-    let found = ROLES.iter().filter_map(|(role, look)| {
+    let found = ROLES.iter().filter_map(|(name, look)| {
         let (because, at) = look(&seen)?;
         let at = at.and_then(|at| Cite::of(network.topology.snapshot, at));
-        Some(Role { role, because, at })
+        Some(Role { name, because, at })
     });
     let roles: Vec<Role> = found.collect();
     let open =

@@ -68,6 +68,21 @@ pub(crate) struct Bond {
     pub(crate) mode: Option<String>,
     /// Its members.
     pub(crate) members: Vec<String>,
+    /// Its addresses.
+    pub(crate) addresses: Vec<String>,
+    /// Where it is listed.
+    pub(crate) at: Option<Cite>,
+}
+
+/// A device with addresses that is no NIC, bond or bridge.
+#[derive(Clone, Debug, JsonSchema, Serialize)]
+pub(crate) struct Holder {
+    /// Its name.
+    pub(crate) name: String,
+    /// `vlan`, `dummy`, `ovs-internal`, …
+    pub(crate) kind: &'static str,
+    /// Its addresses.
+    pub(crate) addresses: Vec<String>,
     /// Where it is listed.
     pub(crate) at: Option<Cite>,
 }
@@ -262,6 +277,7 @@ pub(super) fn bonds(network: &Network<'_>, host: HostId) -> Vec<Bond> {
         name: device.name().to_owned(),
         mode: network.nics().bond_mode(&device).map(|mode| mode.value),
         members: members(network, device.id),
+        addresses: addresses(network, device.id),
         at: cite(network, device.place()),
     });
     let mut all: Vec<Bond> = kernel.collect();
@@ -273,6 +289,7 @@ pub(super) fn bonds(network: &Network<'_>, host: HostId) -> Vec<Bond> {
             name: format!("{}/{}", port.data.bridge, port.name()),
             mode: None,
             members: names.map(|interface| interface.name().to_owned()).collect(),
+            addresses: Vec::new(),
             at: cite(network, port.place()),
         });
     }
@@ -380,6 +397,35 @@ fn is_container(netns: &Netns) -> bool {
 pub(crate) fn sort_of(name: &str) -> Option<&str> {
     names::port_prefix(name)?;
     name.get(..3)
+}
+
+/// Other devices of the root namespace that have addresses.
+pub(super) fn holders(network: &Network<'_>, host: HostId) -> Vec<Holder> {
+    let topology = network.topology;
+    let on_nic = |device: &Item<'_, Netdev<'_>>| {
+        device.kind == NetdevKind::Vlan
+            && topology
+                .out(device.id, EdgeKind::StackedOn)
+                .into_iter()
+                .filter_map(|(below, _)| network.netdev(below))
+                .any(|below| is_nic(&below))
+    };
+    let is_shown_elsewhere = |device: &Item<'_, Netdev<'_>>| {
+        is_nic(device)
+            || on_nic(device)
+            || matches!(device.kind, NetdevKind::Bond | NetdevKind::Team | NetdevKind::Bridge)
+            || network.bridge_called(host, device.name()).is_some()
+    };
+    let root = network.netdevs_of(host).filter(|device| device.netns().is_root());
+    root.filter(|device| !is_shown_elsewhere(device))
+        .map(|device| Holder {
+            name: device.name().to_owned(),
+            kind: device.kind.as_str(),
+            addresses: addresses(network, device.id),
+            at: cite(network, device.place()),
+        })
+        .filter(|holder| !holder.addresses.is_empty())
+        .collect()
 }
 
 /// The node of a captured host.

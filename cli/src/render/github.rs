@@ -7,13 +7,15 @@ use tapline_core::capture::Snapshot;
 use super::artifact::{Artifact, Region};
 use super::escape::{harmless, shorten, visible};
 use crate::error::Result;
+use crate::overview;
 
 /// Characters of a message.
 const LONGEST: usize = 2000;
 
 /// Writes the report.
 pub(crate) fn render(out: &mut impl Write, snapshot: &Snapshot, report: &Report) -> Result<()> {
-    for finding in report.findings.iter().filter(|finding| finding.is_open()) {
+    // A step shows ten annotations: what follows from a root would take the place of others.
+    for finding in overview::roots(report) {
         writeln!(out, "{}", annotation(snapshot, finding))?;
     }
     Ok(())
@@ -53,12 +55,21 @@ fn annotation(snapshot: &Snapshot, finding: &Finding) -> String {
         }
         lines.push(region.quote.trim().to_owned());
     }
+    if !finding.explains.is_empty() {
+        lines.push(format!("{} from it", follow(finding.explains.len())));
+    }
     properties.push(("title", format!("{} {}", finding.rule.code, finding.rule.id)));
     lines.extend(finding.next.iter().map(|next| format!("next: {next}")));
     let properties: Vec<String> =
         properties.iter().map(|(name, value)| format!("{name}={}", property(value))).collect();
     let message: Vec<String> = lines.iter().map(|line| data(line)).collect();
     format!("::{level} {}::{}", properties.join(","), message.join("%0A"))
+}
+
+/// `1 more finding follows`
+fn follow(findings: usize) -> String {
+    let verb = if findings == 1 { "follows" } else { "follow" };
+    format!("{} {verb}", super::count(findings, "more finding"))
 }
 
 /// The text after `::`.

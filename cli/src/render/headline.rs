@@ -52,7 +52,7 @@ pub(crate) fn facts(headline: &Headline) -> Vec<String> {
         Some(captured) => format!("captured {captured} UTC"),
         None => "time of the capture not known".to_owned(),
     });
-    let roles: Vec<&str> = headline.roles.roles.iter().map(|role| role.role).collect();
+    let roles: Vec<&str> = headline.roles.roles.iter().map(|role| role.name).collect();
     if !roles.is_empty() {
         facts.push(roles.join(", "));
     }

@@ -44,6 +44,7 @@ pub(crate) fn text(
     screen.head(&host.headline)?;
     screen.broken(host, places)?;
     screen.section("NICs", &nics(&host.nics))?;
+    screen.section("addresses", &addresses(host))?;
     screen.section("default", &default_routes(host))?;
     screen.section("bonds", &bonds(host))?;
     screen.section("bridges", &bridges(host))?;
@@ -80,7 +81,7 @@ impl<W: Write> Screen<'_, W> {
             .roles
             .roles
             .iter()
-            .map(|role| format!("{} (by {})", role.role, role.because))
+            .map(|role| format!("{} (by {})", role.name, role.because))
             .collect();
         let roles = match (roles.is_empty(), headline.roles.roles_unknown.is_empty()) {
             (false, _) => roles,
@@ -238,6 +239,13 @@ fn nics(all: &[Nic]) -> Vec<String> {
     fold(columns(&rows), "NIC")
 }
 
+fn addresses(host: &Host) -> Vec<String> {
+    let line = |holder: &crate::overview::Holder| {
+        format!("{} ({}): {}", holder.name, holder.kind, list(&holder.addresses, NAMES))
+    };
+    fold(host.addresses.iter().map(line).collect(), "device")
+}
+
 fn default_routes(host: &Host) -> Vec<String> {
     let line = |route: &crate::overview::DefaultRoute| {
         let mut text = String::new();
@@ -258,7 +266,12 @@ fn default_routes(host: &Host) -> Vec<String> {
 fn bonds(host: &Host) -> Vec<String> {
     let line = |bond: &crate::overview::Bond| {
         let mode = bond.mode.as_ref().map(|mode| format!(" ({mode})")).unwrap_or_default();
-        format!("{}{mode}: {}", bond.name, list(&bond.members, NAMES))
+        let own = if bond.addresses.is_empty() {
+            String::new()
+        } else {
+            format!("; {}", list(&bond.addresses, NAMES))
+        };
+        format!("{}{mode}: {}{own}", bond.name, list(&bond.members, NAMES))
     };
     fold(host.bonds.iter().map(line).collect(), "bond")
 }

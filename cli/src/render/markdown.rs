@@ -82,7 +82,7 @@ fn hosts(out: &mut impl Write, network: &Network<'_>) -> io::Result<()> {
     let all: Vec<_> = network.hosts().collect();
     for &id in all.iter().take(HOSTS) {
         let headline = overview::headline(network, id);
-        let roles: Vec<&str> = headline.roles.roles.iter().map(|role| role.role).collect();
+        let roles: Vec<&str> = headline.roles.roles.iter().map(|role| role.name).collect();
         let stated = |stated: &Option<overview::Stated>| {
             stated.as_ref().map_or_else(|| "?".to_owned(), |stated| words(&stated.value))
         };
