@@ -133,6 +133,14 @@ impl Addresses {
         self.floating.iter().filter(move |floating| floating.fixed == fixed)
     }
 
+    /// The MACs of the guests that an address stands for.
+    pub(crate) fn translated(&self, ip: IpAddr) -> Vec<Mac> {
+        let fixed: Vec<IpAddr> =
+            self.floating.iter().filter(|it| it.ip == ip).map(|it| it.fixed).collect();
+        let has = |known: &[Known]| known.iter().any(|known| fixed.contains(&known.ip));
+        self.by_mac.iter().filter(|(_, known)| has(known)).map(|(mac, _)| *mac).collect()
+    }
+
     /// The MACs that an address is known to belong to, itself or translated.
     pub(crate) fn macs(&self, ip: IpAddr) -> Vec<Mac> {
         let mut asked = vec![ip];

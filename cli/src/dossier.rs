@@ -434,7 +434,6 @@ fn sections(
         .filter_map(|&id| network.netdev(id))
         .map(|device| (device.host, device.netns(), device.name()))
         .collect();
-    let names: Vec<&str> = parts.devices.iter().map(|(_, _, name)| name.as_str()).collect();
     for (source, reading) in snapshot.iter() {
         let is_device = |name: Option<&tapline_core::Name>| {
             name.is_some_and(|name| {
@@ -515,7 +514,11 @@ fn sections(
             Batch::Netfilter(tables) => {
                 for rule in tables.iter().flat_map(|table| &table.rules) {
                     let line = source.quote(rule.at);
-                    let named = || names.iter().any(|name| has_word(line, name));
+                    let here = |(host, netns, _): &&(HostId, Netns, String)| {
+                        *host == source.host && *netns == source.netns
+                    };
+                    let mut devices = parts.devices.iter().filter(here);
+                    let mut named = || devices.any(|(_, _, name)| has_word(line, name));
                     if names_ip(parts, line) || named() {
                         put("packet filter", rule.at);
                     }
@@ -593,8 +596,12 @@ fn names_ip(parts: &Parts, line: &str) -> bool {
 
 /// Whether a text holds a word that is not part of a longer one.
 fn has_word(text: &str, word: &str) -> bool {
+    // An address of IPv6 goes on behind a colon, a name ends there.
+    let colon = word.contains("::");
     let is_part = |byte: Option<u8>| {
-        byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        byte.is_some_and(|byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') || colon && byte == b':'
+        })
     };
     text.match_indices(word).any(|(at, _)| {
         let bytes = text.as_bytes();
@@ -625,16 +632,49 @@ fn known(topology: &Topology<'_>, thing: &Thing) -> Vec<Line> {
     others
 }
 
+/// A word to look for in the texts.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Word {
+    text: String,
+    /// The host and namespace in which it means the thing; anywhere where it means no other.
+    within: Option<(HostId, Netns)>,
+}
+
+impl Word {
+    /// A word that means one thing wherever it stands.
+    pub(crate) fn anywhere(text: &str) -> Self {
+        Self { text: text.to_owned(), within: None }
+    }
+
+    /// Whether it means the thing in a text: what the root namespace prints may be about all.
+    fn counts_in(&self, source: &Source) -> bool {
+        self.within.as_ref().is_none_or(|(host, netns)| {
+            *host == source.host && (source.netns == *netns || source.netns.is_root())
+        })
+    }
+}
+
 /// What to look for in the texts: the names of the thing, and what was asked for.
-fn names(topology: &Topology<'_>, thing: &Thing, wanted: &str) -> BTreeSet<String> {
+fn names(topology: &Topology<'_>, thing: &Thing, wanted: &str) -> BTreeSet<Word> {
     /// Names that are shorter are in every line.
     const SHORTEST: usize = 2;
-    let mut names = BTreeSet::from([wanted.to_owned()]);
-    names.extend(
-        thing.nodes.iter().filter_map(|id| topology.node(*id)).map(|it| it.name.to_string()),
-    );
-    names.retain(|name| name.len() >= SHORTEST);
-    names
+    let scope = topology
+        .node(thing.main)
+        .and_then(|node| Some((node.host?, node.netns.clone().unwrap_or_default())));
+    // Addresses and ids mean one thing wherever they stand; names do not.
+    let is_unique = |text: &str| {
+        let id = text.len() >= 8 && text.bytes().all(|it| it.is_ascii_hexdigit() || it == b'-');
+        id || text.parse::<IpAddr>().is_ok() || text.parse::<Mac>().is_ok()
+    };
+    let word = |text: &str| Word {
+        text: text.to_owned(),
+        within: scope.clone().filter(|_| !is_unique(text)),
+    };
+    let nodes = thing.nodes.iter().filter_map(|id| topology.node(*id));
+    let mut words: BTreeSet<Word> = nodes.map(|node| word(&node.name)).collect();
+    words.insert(word(wanted));
+    words.retain(|word| word.text.len() >= SHORTEST);
+    words
 }
 
 /// Commands and files that name everything.
@@ -649,20 +689,20 @@ fn is_noise(source: &Source) -> bool {
 /// about networks first.
 pub(crate) fn mentions(
     topology: &Topology<'_>,
-    names: &BTreeSet<String>,
+    words: &BTreeSet<Word>,
     told: &mut BTreeSet<(SourceId, u32)>,
 ) -> Vec<Mention> {
     let snapshot = topology.snapshot;
     let finders: Vec<_> =
-        names.iter().map(|name| (name, memchr::memmem::Finder::new(name))).collect();
+        words.iter().map(|word| (word, memchr::memmem::Finder::new(&word.text))).collect();
     let mut all = Vec::new();
     let read = snapshot.captured.sources.iter().filter(|source| source.format.is_some());
     for source in read.filter(|source| !is_noise(source)) {
         let bytes = source.text.as_bytes();
         let mut spans: Vec<Span> = Vec::new();
-        for (name, finder) in &finders {
+        for (word, finder) in finders.iter().filter(|(word, _)| word.counts_in(source)) {
             for at in finder.find_iter(bytes) {
-                let end = at + name.len();
+                let end = at + word.text.len();
                 let part = |at: Option<usize>| {
                     at.and_then(|at| bytes.get(at)).is_some_and(|&it| is_word(it))
                 };
@@ -698,6 +738,7 @@ mod tests {
         assert!(has_word("is 10.0.0.1.", "10.0.0.1"));
         assert!(!has_word("10.0.0.11", "10.0.0.1") && !has_word("10.0.0.1.2", "10.0.0.1"));
         assert!(!has_word("110.0.0.1", "10.0.0.1") && !has_word("1.10.0.0.1", "10.0.0.1"));
-        assert!(!has_word("tap1-x", "tap1"));
+        assert!(!has_word("tap1-x", "tap1") && has_word("7: tap1: <UP>", "tap1"));
+        assert!(!has_word("fd00::1:2", "fd00::1") && has_word("fd00::1/64", "fd00::1"));
     }
 }

@@ -70,7 +70,16 @@ pub(crate) struct Found {
 /// id of a router or network, a pattern, or the beginning of a name.
 pub(crate) fn look(network: &Network<'_>, addresses: &Addresses, text: &str) -> Found {
     let topology = network.topology;
-    let nodes = find(topology, text);
+    let mut nodes = find(topology, text);
+    // A floating address is one of the router, and means the guest behind it.
+    if let Ok(ip) = text.parse::<IpAddr>() {
+        let macs = addresses.translated(ip);
+        let has = |node: &Node<'_>| mac_of(node).is_some_and(|mac| macs.contains(&mac));
+        let guests = network.vm_nics().filter(|nic| has(nic.node)).map(|nic| nic.id);
+        nodes.extend(guests);
+        nodes.sort_unstable();
+        nodes.dedup();
+    }
     if !nodes.is_empty() {
         return Found { nodes, because: Vec::new() };
     }

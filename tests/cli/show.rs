@@ -86,7 +86,7 @@ fn what_is_wrong_with_a_thing_stands_first() {
     let hop = |name: &str| path.lines().find(|line| line.contains(name)).expect("the hop");
     assert!(hop("tap2d4a7a05-ea (NIC").ends_with("✗ VM-002"), "{path}");
     assert!(hop("tap263b3957-09 (tap").ends_with('✓'), "{path}");
-    assert!(path.ends_with("✓ frames pass  ✗ they do not  ? not known"), "{path}");
+    assert!(path.contains("✓ frames pass  ✗ they do not  ? not known"), "{path}");
     insta::assert_snapshot!(ran.out.replace(&faults, "[FAULTS]"));
 }
 

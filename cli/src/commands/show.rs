@@ -12,13 +12,10 @@ use crate::args::{Show, TextOrJson};
 use crate::error::{CliError, Result, Status};
 use crate::find::Found;
 use crate::render::places::Places;
-use crate::render::show::{self, Asked};
+use crate::render::show::{self, Asked, IN_FULL};
 use crate::render::things;
 use crate::terminal::Terminal;
 use crate::{find, pipeline};
-
-/// So many things of one name are shown in full; more are listed.
-const IN_FULL: usize = 3;
 
 pub(crate) fn run(args: &Show, terminal: &Terminal) -> Result<Status> {
     let snapshot = pipeline::read(&args.inputs, terminal).map_err(|error| hint(args, error))?;

@@ -13,6 +13,8 @@ use crate::terminal::{Paint, Terminal, style};
 
 /// Hosts that have a line of their own.
 const HOSTS: usize = 8;
+/// Hosts that are named of those alike.
+const NAMES: usize = 4;
 /// Roots that have a line.
 const ROOTS: usize = 24;
 /// Characters of a message where nothing else limits it.
@@ -22,25 +24,47 @@ const SHORTEST: usize = 40;
 /// Characters of a place.
 const PLACE: usize = 32;
 
-/// Writes the hosts.
+/// Writes the hosts; of many, those alike in one line and those with roots first.
 pub(crate) fn hosts(
     out: &mut impl Write,
     network: &Network<'_>,
+    roots: &[&Finding],
     terminal: &Terminal,
 ) -> io::Result<()> {
     let paint = terminal.stdout();
+    let mut groups: Vec<(bool, Vec<String>, String)> = Vec::new();
     let all: Vec<_> = network.hosts().collect();
-    for &id in all.iter().take(HOSTS) {
+    let many = all.len() > HOSTS;
+    for &id in &all {
         let headline = overview::headline(network, id);
-        let host = paint.of(style::STRONG, visible(&headline.host)).to_string();
-        writeln!(out, "{host}: {}", visible(&facts(&headline).join(" · ")))?;
+        let facts = facts(&headline).join(" · ");
+        let is_broken = roots.iter().any(|root| root.host == id);
+        let alike = groups
+            .iter_mut()
+            .find(|(broken, _, other)| many && (*broken, other) == (is_broken, &facts));
+        match alike {
+            Some((_, names, _)) => names.push(headline.host),
+            None => groups.push((is_broken, vec![headline.host], facts)),
+        }
     }
-    if all.len() > HOSTS {
-        writeln!(
-            out,
-            "and {} more (tapline info tells of each)",
-            count(all.len() - HOSTS, "host")
-        )?;
+    if many {
+        groups.sort_by_key(|(is_broken, ..)| !is_broken);
+    }
+    for (_, names, facts) in groups.iter().take(HOSTS) {
+        let called = match names.as_slice() {
+            [only] => only.clone(),
+            several => {
+                let first = several.iter().take(NAMES).cloned().collect::<Vec<_>>().join(", ");
+                let more = several.len().saturating_sub(NAMES);
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                format!("{} ({first}{more})", count(several.len(), "host"))
+            }
+        };
+        writeln!(out, "{}: {}", paint.of(style::STRONG, visible(&called)), visible(facts))?;
+    }
+    let left = groups.iter().skip(HOSTS).map(|(_, names, _)| names.len()).sum();
+    if left > 0 {
+        writeln!(out, "and {} (tapline info tells of each)", count(left, "more host"))?;
     }
     Ok(())
 }

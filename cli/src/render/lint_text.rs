@@ -51,7 +51,7 @@ pub(crate) fn render(
     let places = Places::new(snapshot, terminal);
     let roots = overview::roots(report);
     if !terminal.quiet {
-        headline::hosts(out, network, terminal)?;
+        headline::hosts(out, network, &roots, terminal)?;
         if !roots.is_empty() {
             writeln!(out, "\n{}", headline::verdict(report, shown.consequences, paint))?;
             headline::roots(out, snapshot, &roots, &places, terminal)?;

@@ -26,6 +26,8 @@ use crate::overview::{self, Cite, GuestAddress, Root};
 use crate::schema as shape;
 use crate::terminal::{Paint, Terminal, style};
 
+/// So many things are shown in full; more are listed.
+pub(crate) const IN_FULL: usize = 3;
 /// Lines that are listed of one sort, unless all are asked for.
 const LINES: usize = 8;
 /// Files that are listed, unless all are asked for.
@@ -95,7 +97,8 @@ pub(crate) fn thing(
     }
     writeln!(out, "\n{}", paint.of(style::STRONG, "path"))?;
     path(out, asked.marks, thing.main, paint)?;
-    let legend = "✓ frames pass  ✗ they do not  ? not known";
+    let legend =
+        "✓ frames pass  ✗ they do not  ? not known; before a name: ? inferred, ?? by names";
     writeln!(out, "  {}", paint.of(style::FAINT, legend))?;
     facts(out, asked, &dossier)?;
     writeln!(out, "\n{}", paint.of(style::STRONG, "known from"))?;
@@ -204,7 +207,7 @@ pub(crate) fn list_things(
     let all = super::count(things.len(), "thing");
     let wanted = visible(asked.wanted);
     match because {
-        [] => writeln!(out, "{all} are called {wanted}:")?,
+        [] => writeln!(out, "{all} for {wanted}:")?,
         because => writeln!(out, "{all}: what {}", visible(&because.join(", or ")))?,
     }
     for thing in things.iter().take(asked.most(THINGS)) {
@@ -215,7 +218,7 @@ pub(crate) fn list_things(
     if more > 0 {
         writeln!(out, "  and {more} more with --all")?;
     }
-    if things.len() < 2 {
+    if things.len() <= asked.most(IN_FULL) {
         return Ok(());
     }
     // What a person may type to mean one of them.
@@ -425,7 +428,7 @@ pub(crate) fn not_found(
         let near = near.join(", ");
         writeln!(out, "{}: did you mean {}?", paint.of(style::HINT, "hint"), visible(&near))?;
     }
-    let names = BTreeSet::from([wanted.to_owned()]);
+    let names = BTreeSet::from([dossier::Word::anywhere(wanted)]);
     let mentions = dossier::mentions(topology, &names, &mut BTreeSet::new());
     mentioned(out, "but the name occurs in", &mentions, asked)
 }
