@@ -326,7 +326,8 @@ pub(crate) struct Lint {
     /// Show also what follows from other findings, under its cause
     #[arg(long)]
     pub(crate) all: bool,
-    /// Show the path of each running VM and namespace to the wire, up to its first broken hop
+    /// Show the path of each running VM and namespace to the wire, up to its first broken hop; of
+    /// many, those that are whole with --all only
     #[arg(id = "show_paths", long = "paths")]
     pub(crate) paths: bool,
     #[command(flatten)]

@@ -139,11 +139,22 @@ fn colour_is_there_when_asked_for() {
 fn escape_sequences_of_a_capture_are_made_harmless() {
     let session = SESSION.replace("(No such device)", "(\x1b]0;owned\x07No such device\u{202e})");
     let folder = Folder::new(&[("ovs-vsctl_show", session.split_once('\n').unwrap().1)]);
-    for command in ["lint", "coverage", "graph"] {
-        let ran = run([command, &folder.join("")]);
+    let input = folder.join("");
+    for command in [
+        &["lint"][..],
+        &["lint", "--format", "concise"],
+        &["lint", "--format", "markdown"],
+        &["coverage"],
+        &["graph"],
+        &["info"],
+    ] {
+        let ran = run(command.iter().copied().chain([input.as_str()]));
         let bad = ran.out.contains(['\x1b', '\x07', '\u{202e}']);
-        assert!(!bad && !ran.out.is_empty(), "{command}: {:?} {}", ran.out, ran.err);
+        assert!(!bad && !ran.out.is_empty(), "{command:?}: {:?} {}", ran.out, ran.err);
     }
+    let ran = run(["show", &input, "qvo11111111-11"]);
+    assert!(!ran.out.contains(['\x1b', '\x07', '\u{202e}']), "{:?}", ran.out);
+    assert!(ran.out.contains("No such device"), "{}", ran.out);
 }
 
 #[test]

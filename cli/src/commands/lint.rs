@@ -89,7 +89,7 @@ impl Run<'_, '_> {
                 let shown = lint_text::Shown { about, consequences: args.all };
                 lint_text::render(out, network, report, shown, terminal)?;
                 if args.paths {
-                    paths::render(out, topology, report, terminal.stdout())?;
+                    paths::render(out, topology, report, args.all, terminal.stdout())?;
                 }
             }
             LintFormat::Concise => concise::render(out, snapshot, report, args.all, terminal)?,

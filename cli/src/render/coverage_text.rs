@@ -10,7 +10,7 @@ use tapline_topology::coverage::Coverage;
 
 use super::coverage::{HostCoverage, NetnsCoverage};
 use super::escape::{shorten, visible};
-use super::places::Places;
+use super::places::{Places, brief};
 use super::{count, summary};
 use crate::gap::{self, Gap, Step};
 use crate::terminal::{Paint, Terminal, style};
@@ -296,14 +296,15 @@ fn texts(
             unclaimed.push(text_place(places, source));
             continue;
         }
+        // Hundreds of files may have failed: their names alone. In a session it is the line.
+        let place = || match source.first_line {
+            0 | 1 => brief(&places.path(&source.archive, &source.member)).to_owned(),
+            _ => text_place(places, source),
+        };
         match snapshot.completeness(source.id) {
             Completeness::Complete => {}
-            Completeness::Partial(reason) => {
-                partial.entry(reason).or_default().push(text_place(places, source));
-            }
-            Completeness::Failed(reason) => {
-                failed.entry(reason).or_default().push(text_place(places, source));
-            }
+            Completeness::Partial(reason) => partial.entry(reason).or_default().push(place()),
+            Completeness::Failed(reason) => failed.entry(reason).or_default().push(place()),
         }
         if reading.lines.unread > 0 {
             let lines = count(reading.lines.unread as usize, "line");

@@ -12,6 +12,8 @@ use super::node::name;
 use crate::schema as shape;
 use crate::terminal::{Paint, style};
 
+/// Whole paths that are shown one by one, unless all are asked for.
+const MOST_WHOLE: usize = 40;
 /// NICs that are named where one of several may be taken.
 const MOST_WIRES: usize = 3;
 
@@ -101,6 +103,7 @@ pub(crate) fn render(
     out: &mut impl Write,
     topology: &Topology<'_>,
     report: &Report,
+    every: bool,
     paint: Paint,
 ) -> io::Result<()> {
     let all = paths(topology, report);
@@ -108,7 +111,11 @@ pub(crate) fn render(
         return Ok(());
     }
     writeln!(out, "{}", paint.of(style::STRONG, "paths of VMs and namespaces"))?;
-    for path in &all {
+    // Among hundreds that are as they should be, those are looked for that are not.
+    let is_whole = |path: &&Path| whole(path) == Some(true);
+    let many = all.iter().filter(is_whole).count();
+    let fold = !every && many > MOST_WHOLE;
+    for path in all.iter().filter(|path| !(fold && is_whole(path))) {
         let head = match whole(path) {
             Some(true) => State::Whole,
             Some(false) => State::Broken,
@@ -159,6 +166,10 @@ pub(crate) fn render(
             write!(out, " → {}", mark(State::Unknown, paint))?;
         }
         writeln!(out)?;
+    }
+    if fold {
+        let head = mark(State::Whole, paint);
+        writeln!(out, "  {head} and {many} that are whole (--all lists them)")?;
     }
     Ok(())
 }
