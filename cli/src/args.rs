@@ -327,7 +327,7 @@ pub(crate) struct Lint {
     #[arg(long)]
     pub(crate) all: bool,
     /// Show the path of each running VM and namespace to the wire, up to its first broken hop; of
-    /// many, those that are whole with --all only
+    /// many, those that are not broken with --all only
     #[arg(id = "show_paths", long = "paths")]
     pub(crate) paths: bool,
     #[command(flatten)]
@@ -537,9 +537,9 @@ pub(crate) struct Schema {
 
 #[derive(Debug, Args)]
 pub(crate) struct Init {
-    /// Where to write it
-    #[arg(value_name = "FOLDER", default_value = "", hide_default_value = true)]
-    pub(crate) folder: PathBuf,
+    /// Where to write it, if not here
+    #[arg(value_name = "FOLDER")]
+    pub(crate) folder: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

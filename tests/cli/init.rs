@@ -18,6 +18,10 @@ fn a_configuration_is_written_once_and_sets_nothing() {
     assert_eq!(ran.code, Some(2));
     assert!(ran.err.contains("is there already"), "{}", ran.err);
     assert_eq!(std::fs::read_to_string(&file).expect("it is there"), text);
+    // Without a folder it is written here.
+    let here = folder.path().join("in");
+    let output = super::command(["init"]).current_dir(&here).output().expect("the binary runs");
+    assert_eq!((output.status.code(), here.join("tapline.yaml").is_file()), (Some(0), true));
 }
 
 #[test]

@@ -232,3 +232,15 @@ fn a_closed_pipe_leaves_the_exit_status() {
         assert_eq!(child.wait().expect("an end").code(), Some(1), "{format}");
     }
 }
+
+#[test]
+fn of_many_paths_those_that_are_not_broken_are_folded() {
+    let many = super::root().join("corpus/lab/scale-500").display().to_string();
+    let ran = run(["lint", "--paths", &many]);
+    let (_, paths) = ran.out.split_once("\npaths of VMs and namespaces\n").expect("paths");
+    assert!(paths.lines().count() < 100, "{paths}");
+    assert!(paths.ends_with(" (--all lists them)\n"), "{paths}");
+    let ran = run(["lint", "--paths", "--all", &many]);
+    let (_, paths) = ran.out.split_once("\npaths of VMs and namespaces\n").expect("paths");
+    assert!(paths.lines().count() > 500, "{paths}");
+}

@@ -8,11 +8,7 @@ use crate::error::{CliError, Result, Status};
 use crate::terminal::{self, Terminal};
 
 pub(crate) fn run(args: &Init, terminal: &Terminal) -> Result<Status> {
-    let path = if args.folder.as_os_str().is_empty() {
-        PathBuf::from(NAME)
-    } else {
-        args.folder.join(NAME)
-    };
+    let path = args.folder.as_ref().map_or(PathBuf::from(NAME), |folder| folder.join(NAME));
     // What is there is never written over.
     let file = OpenOptions::new().write(true).create_new(true).open(&path);
     let mut file = file.map_err(|error| refused(&path.display().to_string(), &error))?;

@@ -12,8 +12,8 @@ use super::node::name;
 use crate::schema as shape;
 use crate::terminal::{Paint, style};
 
-/// Whole paths that are shown one by one, unless all are asked for.
-const MOST_WHOLE: usize = 40;
+/// Paths that are not broken and shown one by one, unless all are asked for.
+const MOST: usize = 40;
 /// NICs that are named where one of several may be taken.
 const MOST_WIRES: usize = 3;
 
@@ -111,11 +111,18 @@ pub(crate) fn render(
         return Ok(());
     }
     writeln!(out, "{}", paint.of(style::STRONG, "paths of VMs and namespaces"))?;
-    // Among hundreds that are as they should be, those are looked for that are not.
-    let is_whole = |path: &&Path| whole(path) == Some(true);
-    let many = all.iter().filter(is_whole).count();
-    let fold = !every && many > MOST_WHOLE;
-    for path in all.iter().filter(|path| !(fold && is_whole(path))) {
+    // Among hundreds of others, those are looked for that are broken.
+    let folded = |of: Option<bool>| {
+        let many = all.iter().filter(|path| whole(path) == of).count();
+        (!every && many > MOST).then_some(many)
+    };
+    let (whole_ones, open_ones) = (folded(Some(true)), folded(None));
+    let is_folded = |path: &&Path| match whole(path) {
+        Some(false) => false,
+        Some(true) => whole_ones.is_some(),
+        None => open_ones.is_some(),
+    };
+    for path in all.iter().filter(|path| !is_folded(path)) {
         let head = match whole(path) {
             Some(true) => State::Whole,
             Some(false) => State::Broken,
@@ -167,9 +174,14 @@ pub(crate) fn render(
         }
         writeln!(out)?;
     }
-    if fold {
-        let head = mark(State::Whole, paint);
-        writeln!(out, "  {head} and {many} that are whole (--all lists them)")?;
+    let ends = [
+        (open_ones, State::Unknown, "of which not every hop is known"),
+        (whole_ones, State::Whole, "that are whole"),
+    ];
+    for (many, state, what) in ends {
+        if let Some(many) = many {
+            writeln!(out, "  {} and {many} {what} (--all lists them)", mark(state, paint))?;
+        }
     }
     Ok(())
 }
