@@ -14,6 +14,7 @@ use tapline_topology::{Topology, Uplink};
 
 use crate::commands::graph;
 use crate::find;
+use crate::render::places::Places;
 use crate::render::{graph_text, paths, show, things};
 use crate::terminal::Terminal;
 
@@ -114,7 +115,7 @@ fn draw(
     let found = find::find(topology, name);
     let paint = Terminal::plain().stdout();
     for thing in things::gather(topology, &found) {
-        show::path(&mut shown, marks, thing.main, paint).unwrap();
+        show::path(&mut shown, marks, thing.main, &Places::default(), paint).unwrap();
     }
     let focused = |depth| {
         let mut drawing = Vec::new();

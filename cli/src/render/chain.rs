@@ -11,6 +11,7 @@ use tapline_topology::{EdgeKind, NodeData, NodeId};
 use super::escape::visible;
 use super::hops::{self, Hops, cross_of_start, crossed, same_port};
 use super::node::{confidence_mark, facts as facts_of, name};
+use super::places::Places;
 use super::tree::Tree;
 use crate::terminal::{Paint, style};
 
@@ -55,9 +56,10 @@ pub(crate) fn render(
     out: &mut impl Write,
     paths: &Both<'_>,
     marks: &Marks<'_, '_, '_>,
+    places: &Places,
     paint: Paint,
 ) -> io::Result<()> {
-    let view = View { network: marks.network(), marks, paint, start: paths.start };
+    let view = View { network: marks.network(), marks, places, paint, start: paths.start };
     let wording = |hop: &Hop<'_>, before| view.line(hop.node, Some(before), Some(hop.link));
     let draw = |start, hops| {
         let left = HOPS;
@@ -110,6 +112,7 @@ fn only_path<'c, 't>(mut hops: &'c [Hop<'t>]) -> Option<Vec<&'c Hop<'t>>> {
 struct View<'v, 'a, 'r> {
     network: &'v Network<'a>,
     marks: &'v Marks<'v, 'a, 'r>,
+    places: &'v Places,
     paint: Paint,
     start: NodeId,
 }
@@ -199,7 +202,7 @@ impl View<'_, '_, '_> {
                 text.push_str(&format!(" ⇄ {relation}"));
             }
             if let Some(place) = self.witness(edge) {
-                text.push_str(&format!("  {}", self.paint.of(style::FAINT, visible(&place))));
+                text.push_str(&format!("  {}", self.paint.of(style::FAINT, place)));
             }
         }
         if let Some(Link::Sends { source, evidence }) = link {
@@ -208,7 +211,7 @@ impl View<'_, '_, '_> {
                 text.push_str(&format!(" from {source}"));
             }
             if let Some(place) = evidence.and_then(|evidence| self.place(evidence)) {
-                text.push_str(&format!("  {}", self.paint.of(style::FAINT, visible(&place))));
+                text.push_str(&format!("  {}", self.paint.of(style::FAINT, place)));
             }
         }
         text
@@ -244,7 +247,7 @@ impl View<'_, '_, '_> {
         self.place(edge.witnesses.first()?.evidence)
     }
 
-    /// The file and line of a piece of evidence.
+    /// The file and line of a piece of evidence, harmless and as a link.
     fn place(&self, evidence: Evidence) -> Option<String> {
         let source = self.network.topology.snapshot.source(evidence.source)?;
         let (line, _) = source.line_numbers(evidence.span);
@@ -254,6 +257,7 @@ impl View<'_, '_, '_> {
         let long = file.chars().count().saturating_sub(FILE);
         let cut = if long > 0 { "…" } else { "" };
         let file: String = file.chars().skip(long).collect();
-        Some(format!("{cut}{file}:{line}"))
+        let shown = format!("{cut}{file}:{line}");
+        Some(self.places.link(&source.archive, &source.member, &visible(&shown)))
     }
 }

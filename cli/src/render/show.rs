@@ -96,7 +96,7 @@ pub(crate) fn thing(
         headline::roots(out, topology.snapshot, findings, asked.places, asked.terminal)?;
     }
     writeln!(out, "\n{}", paint.of(style::STRONG, "path"))?;
-    path(out, asked.marks, thing.main, paint)?;
+    path(out, asked.marks, thing.main, asked.places, paint)?;
     let legend =
         "✓ frames pass  ✗ they do not  ? not known; before a name: ? inferred, ?? by names";
     writeln!(out, "  {}", paint.of(style::FAINT, legend))?;
@@ -187,13 +187,14 @@ pub(crate) fn path(
     out: &mut impl Write,
     marks: &Marks<'_, '_, '_>,
     node: NodeId,
+    places: &Places,
     paint: Paint,
 ) -> io::Result<()> {
     let network = marks.network();
     let mut finder = Paths::new(network);
     let start = network.address(node).map_or(node, |address| address.data.netdev);
     let paths = chain::Both::of(&mut finder, network, start);
-    chain::render(out, &paths, marks, paint)
+    chain::render(out, &paths, marks, places, paint)
 }
 
 /// Several things of one name, or things that have something in common, one a line.
