@@ -44,3 +44,53 @@ fn json_has_its_places() {
     let asked = host["roles_unknown"].as_array().expect("commands");
     assert!(asked.iter().any(|command| command == "virsh list --all"), "{asked:?}");
 }
+
+/// What a host is, by one command and its output.
+fn roles(command: &str, output: &str) -> Vec<String> {
+    let session = format!("[root@lab9 ~]# {command}\n{output}[root@lab9 ~]#\n");
+    let folder = Folder::new(&[("session.txt", &session)]);
+    let document = run(["info", "--format", "json", &folder.join("session.txt")]).json();
+    let all = document["hosts"][0]["roles"].as_array().cloned().unwrap_or_default();
+    // Each has its line.
+    assert!(all.iter().all(|role| role["at"]["line"].is_u64()), "{all:?}");
+    all.iter().filter_map(|role| role["name"].as_str().map(str::to_owned)).collect()
+}
+
+#[test]
+fn what_a_host_is_follows_from_what_was_captured() {
+    let link = |name: &str| {
+        format!(
+            "3: {name}: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP mode DEFAULT group \
+             default qlen 1000\n    link/ether 02:42:5d:6a:51:03 brd ff:ff:ff:ff:ff:ff\n"
+        )
+    };
+    let chains = "*nat\n:PREROUTING ACCEPT [0:0]\n:KUBE-SERVICES - [0:0]\nCOMMIT\n";
+    let database = "_uuid               : 0b7c1e52-31a0-4f0e-9d55-6a4f6a1b2c3d\n\
+        external_ids        : {ovn-encap-ip=\"10.0.0.1\", ovn-remote=\"tcp:10.0.0.9:6642\"}\n\
+        ovs_version         : \"3.1.0\"\n";
+    let uname = "Linux lab9 6.8.12-4-pve #1 SMP PREEMPT_DYNAMIC x86_64 GNU/Linux\n";
+    let driver = |name: &str| format!("driver: {name}\nversion: 1.0\nbus-info: 0000:03:00.0\n");
+    let domain = |kind: &str| {
+        format!(
+            "<domain type='{kind}' id='1'>\n  <name>web</name>\n  <devices>\n  </devices>\n</domain>\n"
+        )
+    };
+    for (command, output, expected) in [
+        ("ip link", link("docker0"), &["docker host"][..]),
+        ("ip link", link("lxdbr0"), &["LXD host"]),
+        ("ip link", link("docker1"), &[]),
+        ("iptables-save", chains.to_owned(), &["Kubernetes node"]),
+        ("iptables-save", chains.replace("KUBE-SERVICES", "MY-SERVICES"), &[]),
+        ("ovs-vsctl list Open_vSwitch", database.to_owned(), &["OVN chassis"]),
+        ("ovs-vsctl list Open_vSwitch", database.replace("ovn-", "my-"), &[]),
+        ("uname -a", uname.to_owned(), &["Proxmox VE node"]),
+        ("uname -a", uname.replace("-pve", ""), &[]),
+        ("ethtool -i eth0", driver("vmxnet3"), &["virtual machine"]),
+        ("ethtool -i eth0", driver("virtio_net"), &["machine with virtio NICs"]),
+        ("ethtool -i eth0", driver("ixgbe"), &[]),
+        ("virsh dumpxml web", domain("kvm"), &["KVM host"]),
+        ("virsh dumpxml web", domain("qemu"), &[]),
+    ] {
+        assert_eq!(roles(command, &output), expected, "{command}: {output}");
+    }
+}

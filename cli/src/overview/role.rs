@@ -57,6 +57,7 @@ const ROLES: &[Looked] = &[
     ("LXD host", lxd),
     ("docker host", docker),
     ("virtual machine", virtual_machine),
+    ("machine with virtio NICs", virtio),
 ];
 
 /// Commands whose output shows a role.
@@ -228,16 +229,24 @@ fn docker(seen: &Seen<'_, '_>) -> Option<Sign> {
 
 /// A NIC that only a hypervisor makes.
 fn virtual_machine(seen: &Seen<'_, '_>) -> Option<Sign> {
-    const DRIVERS: &[&str] = &["virtio_net", "vmxnet3", "hv_netvsc", "xen_netfront"];
+    driver(seen, &["vmxnet3", "hv_netvsc", "xen_netfront"])
+}
+
+/// Mostly a virtual machine; some clouds and adapters show such NICs to bare metal too.
+fn virtio(seen: &Seen<'_, '_>) -> Option<Sign> {
+    driver(seen, &["virtio_net"])
+}
+
+fn driver(seen: &Seen<'_, '_>, drivers: &[&str]) -> Option<Sign> {
     for (source, reading) in seen.network.texts_of("nic-driver") {
-        let Batch::NicDriver(drivers) = &reading.records else { continue };
+        let Batch::NicDriver(records) = &reading.records else { continue };
         if source.host != seen.host || !source.netns.is_root() {
             continue;
         }
-        if let Some(driver) = drivers.iter().find(|it| DRIVERS.contains(&it.driver.value.as_str()))
-        {
-            let at = driver.driver.evidence(source.id);
-            return Some((format!("NIC with driver {}", driver.driver.value), Some(at)));
+        let found = records.iter().find(|it| drivers.contains(&it.driver.value.as_str()));
+        if let Some(found) = found {
+            let at = found.driver.evidence(source.id);
+            return Some((format!("NIC with driver {}", found.driver.value), Some(at)));
         }
     }
     None
