@@ -36,12 +36,17 @@ pub(crate) struct Both<'t> {
 impl<'t> Both<'t> {
     /// Finds the paths of a thing.
     pub(crate) fn of(finder: &mut Paths<'t, '_>, network: &Network<'_>, start: NodeId) -> Self {
-        let (up, down) = (finder.up(start), finder.down(start));
+        let up = finder.up(start);
         let is_end =
             |node: &NodeId| network.vm_nic(*node).is_some() || is_port_of_namespace(network, *node);
         let end = only_path(&up.hops)
             .and_then(|above| above.iter().map(|hop| hop.node).find(is_end))
             .filter(|_| !is_end(&start));
+        // Where one end alone hangs on it, the frames are those of that end.
+        let down = match end {
+            Some(end) => finder.down_for(start, end),
+            None => finder.down(start),
+        };
         let whole = end.map(|end| (end, finder.down(end))).filter(|(_, whole)| {
             let nodes = whole.nodes();
             nodes.contains(&start) && nodes.is_superset(&down.nodes())

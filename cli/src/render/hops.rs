@@ -1,6 +1,6 @@
 //! The hops of a path as trees: one drawing for `show` and `graph`, which differ in how they word a
 //! line. Where frames stop, a cross says why.
-use tapline_analysis::lint::paths::{Cross, Marks};
+use tapline_analysis::lint::paths::{Cross, Marks, subject_of};
 use tapline_network::l2::Block;
 use tapline_network::path::Hop;
 use tapline_network::{Answer, Network};
@@ -32,7 +32,8 @@ impl Hops<'_, '_, '_> {
     pub(crate) fn below(&mut self, start: NodeId, hops: &[Hop<'_>]) -> Vec<Tree> {
         let behind = self.is_switch(start);
         let missing = self.marks.missing(start).map(|(last, finding)| {
-            let words = format!("✗ {} {}", finding.rule.code, finding.subject.name);
+            let subject = subject_of(self.marks.network().topology, finding, start);
+            let words = format!("✗ {} {}", finding.rule.code, subject.name);
             (last, Tree::leaf(self.paint.of(style::ERROR, visible(&words)).to_string()))
         });
         let mut trees = self.draw(hops, start, behind, missing.as_ref());

@@ -3,7 +3,7 @@ use std::io::{self, Write};
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use tapline_analysis::lint::paths::{Path, Reach, State, Step, paths};
+use tapline_analysis::lint::paths::{Path, Reach, State, Step, paths, subject_of};
 use tapline_analysis::lint::{Finding, Report};
 use tapline_topology::{NodeData, NodeId, Topology};
 
@@ -138,7 +138,9 @@ pub(crate) fn render(
         for step in shown(topology, path) {
             // The far end of a tunnel is on another host.
             let host = topology.node(step.node).and_then(|node| node.host);
-            if let Some(host) = host.filter(|host| *host != path.host) {
+            let is_host =
+                topology.node(step.node).is_some_and(|node| matches!(node.data, NodeData::Host(_)));
+            if let Some(host) = host.filter(|host| *host != path.host && !is_host) {
                 let label = topology.snapshot.host(host).map_or("", |host| host.label());
                 write!(out, " → {} of {}", visible(&name(topology, step.node)), visible(label))?;
             } else {
@@ -147,7 +149,8 @@ pub(crate) fn render(
             write!(out, "{} {}", beside(&step), mark(step.state, paint))?;
         }
         if let Some(finding) = breaker(report, path) {
-            let words = format!("{} {}", finding.rule.code, finding.subject.name);
+            let subject = subject_of(topology, finding, path.start);
+            let words = format!("{} {}", finding.rule.code, subject.name);
             let marked = path.steps.last().is_some_and(|step| step.state == State::Broken);
             let cross = if marked { String::new() } else { format!("→ {} ", mark(head, paint)) };
             write!(out, " {cross}{}", paint.of(style::ERROR, visible(&words)))?;

@@ -74,6 +74,21 @@ impl PortVlans {
         matches!(self.ranges.as_slice(), [(first, last)] if first == last)
     }
 
+    /// Whether a guest behind the port can talk to what is behind another one: with frames that it does
+    /// not tag, which need the PVID on the way out and some VLAN without a tag on the way back, or with
+    /// frames of one VLAN that are tagged both ways.
+    fn serves(&self, there: &Self) -> bool {
+        let common = || {
+            let all = self.ranges.iter().flat_map(|(first, last)| *first..=*last);
+            all.filter(|vlan| there.contains(*vlan))
+        };
+        let untagged = || {
+            self.pvid.is_some_and(|pvid| there.contains(pvid))
+                && common().any(|vlan| self.leaves_untagged(vlan))
+        };
+        untagged() || common().any(|vlan| !self.leaves_untagged(vlan))
+    }
+
     /// Whether frames of a VLAN leave by the port without a tag.
     pub fn leaves_untagged(&self, vlan: u16) -> bool {
         self.untagged.iter().any(|(first, last)| (*first..=*last).contains(&vlan))
@@ -141,6 +156,13 @@ impl BridgePorts {
                 let line = Evidence { source: source.id, span: record.at };
                 known.evidence.get_or_insert(line);
                 let Some(first) = record.vid.as_ref().map(|vid| vid.value) else { continue };
+                // Spanning tree may hold a port in one VLAN alone (`br_vlan_get_state`,
+                // net/bridge/br_vlan.c).
+                let state = Field::find(&record.other, "state").map(|state| &*state.value);
+                if state.is_some_and(|state| matches!(state, "disabled" | "blocking" | "listening"))
+                {
+                    continue;
+                }
                 let range = (first, record.vid_end.unwrap_or(first));
                 known.ranges.push(range);
                 // `Egress Untagged`, and `Egress`, `Untagged` in JSON.
@@ -308,7 +330,8 @@ impl<'a> Network<'a> {
             let evidence = there.evidence.filter(|_| !there.contains(vlan))?;
             return Some(Block { why: Why::Vlan(vlan), evidence });
         }
-        let evidence = there.evidence.filter(|_| !here.ranges.iter().any(meets))?;
+        let is_served = here.ranges.iter().any(meets) && here.serves(there);
+        let evidence = there.evidence.filter(|_| !is_served)?;
         Some(Block { why: Why::Vlan(here.pvid.unwrap_or(first)), evidence })
     }
 

@@ -156,6 +156,11 @@ impl<'t, 'a> Paths<'t, 'a> {
         self.path(node, Towards::Wire)
     }
 
+    /// The same of frames that a VM or namespace sends which hangs on the node alone.
+    pub fn down_for(&mut self, node: NodeId, sender: NodeId) -> Path<'t> {
+        self.path_of(node, Towards::Wire, self.sender_at(sender))
+    }
+
     /// The paths from a node to VMs and namespaces: what hangs on it.
     pub fn up(&mut self, node: NodeId) -> Path<'t> {
         self.path(node, Towards::Guests)
@@ -163,12 +168,17 @@ impl<'t, 'a> Paths<'t, 'a> {
 
     fn path(&mut self, node: NodeId, towards: Towards) -> Path<'t> {
         let start = self.network.address(node).map_or(node, |address| address.data.netdev);
+        self.path_of(node, towards, self.sender_at(start))
+    }
+
+    fn path_of(&mut self, node: NodeId, towards: Towards, sender: Option<Mac>) -> Path<'t> {
+        let start = self.network.address(node).map_or(node, |address| address.data.netdev);
         let frame = match towards {
             Towards::Guests => Frame { through: self.bridge_at(start), ..Frame::default() },
             Towards::Wire => Frame { vlan: self.vlan_at(start), ..Frame::default() },
         };
         (self.hops, self.cut) = (0, false);
-        self.sender = self.sender_at(start);
+        self.sender = sender;
         self.seen = BTreeSet::from([(start, frame)]);
         let hops = self.grow(start, None, towards, frame, 0);
         Path { hops, cut: self.cut }

@@ -408,3 +408,46 @@ fn frames_without_a_tag_are_in_the_native_vlan() {
         assert_eq!(down(&native(tag, mode), "tapa").pop().unwrap(), last, "{tag} {mode}");
     }
 }
+
+/// The host of `bridged` with VLANs told apart, and these VLANs of the tap and the NIC.
+fn filtering(of_tap: &str, of_nic: &str) -> String {
+    let lines = |port: &str, vlans: &str| {
+        let mut lines = vlans.split(", ").filter(|vlan| !vlan.is_empty());
+        let first = lines.next().unwrap_or_default();
+        let rest: Vec<String> = lines.map(|vlan| format!("                  {vlan}\n")).collect();
+        format!("{port:<18}{first}\n{}", rest.concat())
+    };
+    let vlans = format!(
+        "bridge -d vlan show\nport              vlan-id\n{}{}{}{}root@h1:~# ",
+        lines("eno1", of_nic),
+        lines("br0", "1 PVID Egress Untagged"),
+        lines("tapa", of_tap),
+        lines("tapb", "1 PVID Egress Untagged"),
+    );
+    bridged("", &vlans).replace("vlan_filtering 0", "vlan_filtering 1")
+}
+
+#[test]
+fn vlans_of_a_guest_lead_out_and_back() {
+    for (of_tap, of_nic, passes) in [
+        ("1 PVID Egress Untagged", "1 PVID Egress Untagged", true),
+        ("10 PVID Egress Untagged", "10", true),
+        // Tagged both ways, beside a default VLAN that the NIC does not have.
+        ("1 PVID Egress Untagged, 10", "10", true),
+        ("10", "10", true),
+        // Out in one VLAN, back in another, as private VLANs are made.
+        ("10 PVID, 1 Egress Untagged", "1 PVID Egress Untagged, 10 Egress Untagged", true),
+        ("10 PVID, 1 Egress Untagged", "1 PVID Egress Untagged", false),
+        // Nothing that it sends without a tag is taken, nothing comes back with one.
+        ("10 Egress Untagged", "10", false),
+        ("10 PVID Egress Untagged", "10\n                    state blocking mcast_router 1", false),
+        (
+            "10 PVID Egress Untagged",
+            "10\n                    state forwarding mcast_router 1",
+            true,
+        ),
+    ] {
+        let text = filtering(of_tap, of_nic);
+        assert_eq!(blocked(&text, "tapa").is_empty(), passes, "{of_tap} | {of_nic}");
+    }
+}

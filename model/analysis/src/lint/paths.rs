@@ -17,7 +17,9 @@ use tapline_network::{Answer, Item, Network};
 use tapline_topology::graph::{Confidence, Netdev, NetdevKind};
 use tapline_topology::{EdgeKind, NodeData, NodeId, Topology, Uplink, names};
 
+use super::engine::finding::Finding;
 use super::engine::run::Report;
+use super::engine::subject::Subject;
 
 mod marks;
 mod starts;
@@ -136,11 +138,25 @@ fn follow_all(
 }
 
 /// What findings call the port of a start by: the device of a VM's NIC, or the device itself.
-fn port_of<'a>(network: &Network<'a>, start: NodeId) -> &'a str {
-    if let Some(nic) = network.vm_nic(start) {
-        return nic.data.target.as_ref().map_or("", |target| target.value.as_str());
+fn port_of<'a>(topology: &'a Topology<'_>, start: NodeId) -> &'a str {
+    match topology.node(start).map(|node| (&node.data, node)) {
+        Some((NodeData::VmNic(nic), _)) => {
+            nic.target.as_ref().map_or("", |target| target.value.as_str())
+        }
+        Some((_, node)) => node.name.as_str(),
+        None => "",
     }
-    network.topology.node(start).map_or("", |node| node.name.as_str())
+}
+
+/// How a finding calls what it is about on the path of a start: where it stands for several ports, the
+/// port of the start.
+pub fn subject_of<'f>(topology: &Topology<'_>, finding: &'f Finding, start: NodeId) -> &'f Subject {
+    let of_start = names::port_prefix(port_of(topology, start));
+    let is_of_start = |subject: &&Subject| {
+        of_start.is_some() && subject.device().and_then(names::port_prefix) == of_start
+    };
+    let mut all = std::iter::once(&finding.subject).chain(&finding.also);
+    all.find(is_of_start).unwrap_or(&finding.subject)
 }
 
 fn follow(
@@ -150,7 +166,7 @@ fn follow(
     (host, start): (HostId, NodeId),
     branch: Option<Branch>,
 ) -> Path {
-    let port = port_of(network, start);
+    let port = port_of(network.topology, start);
     let (steps, reach) = (Vec::new(), Reach::Nothing);
     let broken_by = faults.at(start);
     let (is_open, ends_early) = (false, false);
@@ -352,10 +368,16 @@ impl<'h> Walk<'_, 'h, '_> {
     }
 
     /// The first broken hop behind the far end of a tunnel, where every far end that was captured has
-    /// one: then nobody takes what the tunnel sends.
+    /// one: then nobody takes what the tunnel sends. A captured host without an end that leads back is
+    /// a far end as well.
     fn dead_far_end(&self, hop: &'h Hop<'h>) -> Option<&'h Hop<'h>> {
         self.network.tunnel(hop.node)?;
-        let is_far = |next: &&'h Hop<'h>| self.network.tunnel(next.node).is_some();
+        let is_host = |node| {
+            let node = self.network.topology.node(node);
+            matches!(node.map(|node| &node.data), Some(NodeData::Host(_)))
+        };
+        let is_far =
+            |next: &&'h Hop<'h>| self.network.tunnel(next.node).is_some() || is_host(next.node);
         let mut dead = hop.next.iter().filter(is_far).map(|far| self.first_broken(far));
         let first = dead.next()??;
         dead.all(|broken| broken.is_some()).then_some(first)

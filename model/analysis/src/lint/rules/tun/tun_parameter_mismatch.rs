@@ -145,6 +145,21 @@ fn differ(near: &Ends<'_>, far: &Ends<'_>) -> Option<String> {
     lacks(far, near).then(|| "the checksum: not sent here, awaited there".to_owned())
 }
 
+/// The keys that flows give to what an end sends, and the one key that the other takes, where it is
+/// none of them. The keys that flows send are those by which they take packets in.
+fn foreign(
+    ctx: &Ctx<'_>,
+    sends: Item<'_, TunnelEndpoint>,
+    near: &Ends<'_>,
+    far: &Ends<'_>,
+) -> Option<(String, u64)> {
+    let wanted = number(far.key_in).ok().filter(|_| near.key_out == "flow")?;
+    let ways = ctx.local_vlans(sends.host).ways.values();
+    let keys: BTreeSet<u64> = ways.flat_map(|ways| &ways.tunnel_in).map(|(key, _)| *key).collect();
+    let shown: Vec<String> = keys.iter().take(3).map(u64::to_string).collect();
+    (!keys.is_empty() && !keys.contains(&wanted)).then(|| (shown.join(", "), wanted))
+}
+
 /// One tunnel against all that lead back: one that fits is enough.
 fn judge<'a>(
     ctx: &Ctx<'a>,
@@ -156,7 +171,16 @@ fn judge<'a>(
     let mut closest: Option<(bool, String, Item<'_, TunnelEndpoint>)> = None;
     for back in there.iter().filter(|there| fits(tunnel, **there)).take(64) {
         let other = ends(ctx, *back);
-        let Some(why) = differ(&near, &other) else {
+        let by_flows = || {
+            let here = foreign(ctx, tunnel, &near, &other);
+            let there = || foreign(ctx, *back, &other, &near);
+            here.map(|(sent, key)| format!("the key: flows send {sent} here, {key} awaited there"))
+                .or_else(|| {
+                    let (sent, key) = there()?;
+                    Some(format!("the key: {key} awaited here, flows send {sent} there"))
+                })
+        };
+        let Some(why) = differ(&near, &other).or_else(by_flows) else {
             out.clean();
             return;
         };
