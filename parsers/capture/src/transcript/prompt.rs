@@ -490,8 +490,13 @@ fn known(typed: &str) -> bool {
     command::parse(typed).first().is_some_and(|parsed| {
         let listed = grammar::is_tool(parsed.command.program());
         let words = parsed.command.args();
+        // `# virsh net-define FILE`: what a tool does, in words that are joined.
+        let is_action = |word: &String| {
+            word.contains('-') && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+        };
+        let acts = words.first().is_some_and(|word| !word.starts_with('-') && is_action(word));
         // `# route tables look odd` is a remark.
-        listed && (words.len() <= 1 || words.iter().any(|word| grammar::is_word(word)))
+        listed && (acts || words.len() <= 1 || words.iter().any(|word| grammar::is_word(word)))
     })
 }
 

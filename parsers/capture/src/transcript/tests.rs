@@ -54,6 +54,20 @@ fn a_hash_needs_a_known_command() {
 }
 
 #[test]
+fn a_hash_before_an_action_of_a_tool_ends_a_file() {
+    let network = "<network>\n  <name>router</name>\n</network>\n";
+    let file = "/etc/libvirt/qemu/networks/router.xml";
+    let text = format!(
+        "# cat {file}\n{network}\n# virsh net-define {file}\nNetwork router defined from {file}\n\n\
+         # virsh net-start router\nNetwork router started\n"
+    );
+    assert_eq!(show(&text), [format!(" root 2:cat {file} {network:?}")]);
+    // A comment within a file is no command.
+    let text = format!("# cat {file}\n# virsh networks look odd here\n{network}");
+    assert_eq!(show(&text).len(), 1);
+}
+
+#[test]
 fn an_empty_answer_counts_only_between_prompts() {
     let text = "[a@h ~]# brctl show\n[a@h ~]# brctl show | grep x\n[a@h ~]# brctl show\n\n\
                 [a@h ~]# brctl show\n";
