@@ -324,7 +324,7 @@ fn findings<'r>(
         let down = finder.down(thing.main);
         let mut crosses = Vec::new();
         collect(marks, &down.hops, behind, &mut crosses);
-        crosses.extend(marks.missing(thing.main).map(|(_, finding)| finding));
+        crosses.extend(marks.missing(thing.main).map(|missing| missing.finding));
         crosses.extend(match marks.at_start(thing.main) {
             Some(Cross::Finding(finding)) => Some(finding),
             _ => None,

@@ -27,17 +27,26 @@ pub(crate) struct Hops<'v, 'a, 'r> {
     pub(crate) left: usize,
 }
 
+/// What stops the frames of the start alone, and where.
+struct Lack {
+    node: NodeId,
+    words: String,
+    /// The hop itself stops them; else what would lead on is not there.
+    at_hop: bool,
+}
+
 impl Hops<'_, '_, '_> {
     /// The paths down from a node, with what is missing on them.
     pub(crate) fn below(&mut self, start: NodeId, hops: &[Hop<'_>]) -> Vec<Tree> {
         let behind = self.is_switch(start);
-        let missing = self.marks.missing(start).map(|(last, finding)| {
-            let subject = subject_of(self.marks.network().topology, finding, start);
-            let words = format!("✗ {} {}", finding.rule.code, subject.name);
-            (last, Tree::leaf(self.paint.of(style::ERROR, visible(&words)).to_string()))
+        let missing = self.marks.missing(start).map(|missing| {
+            let subject = subject_of(self.marks.network().topology, missing.finding, start);
+            let words = format!("✗ {} {}", missing.finding.rule.code, subject.name);
+            let words = self.paint.of(style::ERROR, visible(&words)).to_string();
+            Lack { node: missing.node, words, at_hop: missing.at_hop }
         });
         let mut trees = self.draw(hops, start, behind, missing.as_ref());
-        trees.extend(missing.filter(|(last, _)| *last == start).map(|(_, tree)| tree));
+        trees.extend(missing.filter(|lack| lack.node == start).map(|lack| Tree::leaf(lack.words)));
         trees
     }
 
@@ -47,7 +56,7 @@ impl Hops<'_, '_, '_> {
         hops: &[Hop<'_>],
         before: NodeId,
         behind: bool,
-        missing: Option<&(NodeId, Tree)>,
+        missing: Option<&Lack>,
     ) -> Vec<Tree> {
         let mut trees = Vec::new();
         for (n, hop) in hops.iter().enumerate() {
@@ -62,7 +71,11 @@ impl Hops<'_, '_, '_> {
             }
             self.left -= 1;
             let mut text = (self.wording)(hop, before);
-            let cross = self.cross(hop, behind);
+            let lack = missing.filter(|lack| lack.node == hop.node);
+            let cross = match lack.filter(|lack| lack.at_hop) {
+                Some(lack) => format!(" {}", lack.words),
+                None => self.cross(hop, behind),
+            };
             if cross.is_empty() && self.all_marks {
                 text.push_str(&state(self.marks.network(), hop.node, &hop.passes, self.paint));
             }
@@ -76,9 +89,8 @@ impl Hops<'_, '_, '_> {
             } else {
                 self.draw(&hop.next, hop.node, behind || is_switch, missing)
             };
-            below.extend(
-                missing.filter(|(last, _)| *last == hop.node).map(|(_, tree)| tree.clone()),
-            );
+            let not_there = lack.filter(|lack| !lack.at_hop);
+            below.extend(not_there.map(|lack| Tree::leaf(lack.words.clone())));
             trees.push(Tree { text, below });
         }
         trees

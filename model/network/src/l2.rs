@@ -26,7 +26,7 @@ pub use block::{Block, Why};
 pub use datapaths::Datapaths;
 pub use domain::{Domain, DomainLink, JoinedDomains};
 pub use exits::{Exit, Exits};
-pub(crate) use passage::{Arriving, Passage, passage};
+pub(crate) use passage::{Arriving, Passage, Sent, passage};
 pub use programs::{Program, Programs};
 pub use stp::SpanningTrees;
 pub use switch_ports::SwitchPorts;

@@ -7,6 +7,7 @@
 //!
 //! A node is expanded once for each state of a frame; a second arrival is marked. Size and depth
 //! are bounded.
+mod back;
 mod frame;
 mod stops;
 
@@ -22,6 +23,7 @@ use tapline_topology::{EdgeKind, NodeData, NodeId, Uplink};
 use crate::l2::{self, Arriving, Block, Passage, Why};
 use crate::steps::{Step, Steps, Towards};
 use crate::{Answer, Network, overlay};
+use back::Crossing;
 
 /// Hops of one tree.
 const MOST_HOPS: usize = 20_000;
@@ -109,6 +111,10 @@ struct Frame {
     through: Option<NodeId>,
     /// Towards the wire: what the flows of the OVS bridge that it is on do with it.
     passage: Option<usize>,
+    /// Towards the wire: its VLAN on the integration bridge that it came through last.
+    local: Option<u16>,
+    /// Towards the wire: the key of the tunnel that it was sent into.
+    key: Option<u64>,
 }
 
 /// Finds paths, and remembers what it learnt of bridges.
@@ -126,6 +132,8 @@ pub struct Paths<'t, 'a> {
     /// What flows do with frames, as far as it was asked.
     passages: Vec<Passage>,
     asked: BTreeMap<Arriving, Option<usize>>,
+    /// The OVS bridges that the frame that is followed has crossed.
+    crossings: Vec<Crossing>,
 }
 
 impl<'t, 'a> Paths<'t, 'a> {
@@ -148,6 +156,7 @@ impl<'t, 'a> Paths<'t, 'a> {
             sender: None,
             passages: Vec::new(),
             asked: BTreeMap::new(),
+            crossings: Vec::new(),
         }
     }
 
@@ -214,14 +223,22 @@ impl<'t, 'a> Paths<'t, 'a> {
                 return hops;
             }
             let next_frame = self.frame_at((from, at, node), towards, frame);
-            let passes = self.passes((from, at, node), towards, frame, next_frame);
+            let mut passes = self.passes((from, at, node), towards, frame, next_frame);
+            if towards == Towards::Wire && matches!(passes, Answer::Known(None)) {
+                passes = Answer::Known(self.not_returned((from, at, node), frame, next_frame));
+            }
             let is_dropped =
                 matches!(&passes, Answer::Known(Some(block)) if block.why == Why::Dropped);
             let is_end = is_dropped || self.asks_controller(node, next_frame).is_some();
             let (next, again) = if is_end {
                 (Vec::new(), false)
             } else {
-                self.expand((at, node), towards, next_frame, depth)
+                let crossing = self.crossing(at, node, frame);
+                let before = self.crossings.len();
+                self.crossings.extend(crossing);
+                let expanded = self.expand((at, node), towards, next_frame, depth);
+                self.crossings.truncate(before);
+                expanded
             };
             hops.push(Hop { node, link: Link::Edge(edge), passes, doubtful, again, next });
         }
@@ -271,7 +288,7 @@ impl<'t, 'a> Paths<'t, 'a> {
             }
             let passes = self.network.passes_both_ways(node);
             let vlan = self.own_vlan(node);
-            let frame = Frame { vlan, entry: None, ..frame };
+            let frame = Frame { vlan, through: frame.through, ..Frame::default() };
             let (next, again) = self.expand((at, node), towards, frame, depth);
             let link = Link::Sends { source, evidence };
             hops.push(Hop { node, link, passes, doubtful: false, again, next });

@@ -1,4 +1,5 @@
 //! What of two hosts is on one wire or in one network.
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -25,6 +26,35 @@ impl<'a> Network<'a> {
         };
         let theirs = keys(b);
         keys(a).iter().any(|key| theirs.contains(key)) && self.are_joined_by_tunnel(a.host, b.host)
+    }
+
+    /// The VLANs on the integration bridge of another host that are in the network of neutron which a
+    /// VLAN of a host is in, as the ports in use on both say, or the namespaces of DHCP servers; empty
+    /// where that is not known.
+    pub(crate) fn vlans_of_same_network(
+        &self,
+        (host, vlan): (HostId, u16),
+        other: HostId,
+    ) -> BTreeSet<u16> {
+        let of_vlan = self.local_vlans(host).ports.get(&vlan).into_iter().flatten();
+        let networks: BTreeSet<&str> = of_vlan.filter_map(|port| self.network_of(*port)).collect();
+        let theirs = self.local_vlans(other).ports.iter();
+        let is_same = |ports: &Vec<Item<'a, OvsPort>>| {
+            let mut named = ports.iter().filter_map(|port| self.network_of(*port));
+            named.any(|network| networks.contains(network))
+        };
+        theirs.filter(|(_, ports)| is_same(ports)).map(|(vlan, _)| *vlan).collect()
+    }
+
+    /// The id of the network of neutron that a port is in: its agent notes it at the port, and
+    /// namespaces of DHCP servers bear it.
+    fn network_of(&self, port: Item<'a, OvsPort>) -> Option<&'a str> {
+        let noted = defs::other_config(port.data, "net_uuid");
+        noted.or_else(|| {
+            let interface = self.interface_called(port.host, port.name())?;
+            let netns = self.device_of(interface.id)?.netns();
+            netns.name()?.strip_prefix("qdhcp-")
+        })
     }
 
     /// Whether a tunnel leads from one of two hosts to the other.

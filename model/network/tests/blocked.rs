@@ -89,6 +89,14 @@ fn openflow_stops_a_port() {
     }
 }
 
+/// The host of neutron with a flow that passes on what comes from its physical network.
+fn with_answers(text: &str) -> String {
+    let flow = "priority=4,in_port=1,dl_vlan=2 actions=mod_vlan_vid:200,NORMAL\n";
+    let back =
+        " cookie=0x1, duration=9s, table=0, n_packets=0, n_bytes=0, priority=0 actions=NORMAL\n";
+    text.replace(flow, &format!("{flow}{back}"))
+}
+
 /// The host of neutron with this text behind.
 fn with_text(text: &str, more: &str) -> String {
     text.trim_end().trim_end_matches("root@h1:~#").to_owned() + more
@@ -134,7 +142,7 @@ fn rows_of_interfaces_stop_them() {
             "root@h1:~# ovs-vsctl list Interface\n_uuid               : 11111111-7a68-4a0f-9d2a-1d6a36f6a001\n\
              name                : eno2\n{rows}type                : {kind}\nroot@h1:~# "
         );
-        let shown = down(&with_text(&text, &more), "tapb");
+        let shown = down(&with_text(&with_answers(&text), &more), "tapb");
         shown.iter().find_map(|hop| hop.strip_prefix("eno2: ")).map(str::to_owned)
     };
     for (kind, rows, block) in [
@@ -296,6 +304,7 @@ fn a_tunnel_is_not_known_to_send_where_routes_do_not_tell() {
 /// The host of neutron with the OpenFlow ports of `br-ex`: 1 is `phy-br-ex`, 2 is `eno2`, with this
 /// `config` and `state`.
 fn with_ports(text: &str, config: &str, state: &str) -> String {
+    let text = &with_answers(text);
     let ports = [
         ("1", "phy-br-ex", "0", "0"),
         ("2", "eno2", config, state),

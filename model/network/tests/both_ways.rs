@@ -438,6 +438,10 @@ fn vlans_of_a_guest_lead_out_and_back() {
         // Out in one VLAN, back in another, as private VLANs are made.
         ("10 PVID, 1 Egress Untagged", "1 PVID Egress Untagged, 10 Egress Untagged", true),
         ("10 PVID, 1 Egress Untagged", "1 PVID Egress Untagged", false),
+        // The NIC sends it without a tag, and takes nothing without.
+        ("10 PVID Egress Untagged", "10 Egress Untagged", false),
+        ("10 PVID Egress Untagged", "10 Egress Untagged, 20 PVID", false),
+        ("10 PVID Egress Untagged, 20 Egress Untagged", "10 Egress Untagged, 20 PVID", true),
         // Nothing that it sends without a tag is taken, nothing comes back with one.
         ("10 Egress Untagged", "10", false),
         ("10 PVID Egress Untagged", "10\n                    state blocking mcast_router 1", false),

@@ -25,7 +25,7 @@ mod marks;
 mod starts;
 
 use marks::Faults;
-pub use marks::{Cross, Marks};
+pub use marks::{Cross, Marks, Missing};
 pub use starts::is_port_of_namespace;
 use starts::{Branch, branches};
 
@@ -181,6 +181,7 @@ fn follow(
         expanded: BTreeMap::new(),
         behind_switch: false,
         beside: (0, 0),
+        ahead: None,
     };
     walk.index(&tree.hops);
     walk.path.wires = walk.wires(&tree.hops).into_iter().collect();
@@ -221,6 +222,9 @@ struct Walk<'n, 'h, 'a> {
     behind_switch: bool,
     /// Others beside a port that is no step of its own, and how many of them are broken.
     beside: (usize, usize),
+    /// A bridge behind the switch whose flows do not lead the port's frames on, and the finding that
+    /// says so.
+    ahead: Option<(NodeId, usize)>,
 }
 
 impl<'h> Walk<'_, 'h, '_> {
@@ -402,11 +406,27 @@ impl<'h> Walk<'_, 'h, '_> {
     }
 
     fn fault(&self, hop: &Hop<'_>) -> Option<usize> {
-        self.faults.at_hop(self.network, hop, self.behind_switch)
+        let ahead = self.ahead.filter(|(bridge, _)| *bridge == hop.node).map(|(_, fault)| fault);
+        ahead.or_else(|| self.faults.at_hop(self.network, hop, self.behind_switch))
+    }
+
+    /// Whether the frames that pass a hop may come to a node behind it.
+    fn leads_to(&self, hop: &'h Hop<'h>, node: NodeId) -> bool {
+        let mut open = self.after(hop);
+        let mut passed = BTreeSet::new();
+        while let Some(hop) = open.pop() {
+            if hop.node == node {
+                return true;
+            }
+            if hop.block().is_none() && passed.insert(hop.node) {
+                open.extend(self.after(hop));
+            }
+        }
+        false
     }
 
     /// Adds a hop; says whether the path goes on.
-    fn step(&mut self, hop: &Hop<'_>, beside: usize, broken_beside: usize) -> bool {
+    fn step(&mut self, hop: &'h Hop<'h>, beside: usize, broken_beside: usize) -> bool {
         let node = hop.node;
         let guessed = !self.behind_switch
             && matches!(hop.link, Link::Edge(edge) if edge.confidence == Confidence::Conventional);
@@ -432,18 +452,24 @@ impl<'h> Walk<'_, 'h, '_> {
         if state == State::Broken {
             return false;
         }
-        self.arrive(node);
+        self.arrive(hop);
         self.path.broken_by.is_none()
     }
 
     /// Notes how far the path has come.
-    fn arrive(&mut self, node: NodeId) {
-        let network = self.network;
+    fn arrive(&mut self, hop: &'h Hop<'h>) {
+        let (network, node) = (self.network, hop.node);
         if network.ovs_bridge(node).is_some() && !self.behind_switch {
             self.behind_switch = true;
             self.path.reach = Reach::Switch;
-            // The fault may be of the port as the switch knows it.
-            self.path.broken_by = self.faults.of_port(self.path.host, self.port);
+            // The fault may be of the port as the switch knows it; one of the flows of a bridge is
+            // shown at the bridge, where the frames come to it.
+            let of_port = self.faults.of_port(self.path.host, self.port);
+            let bridge = of_port.and_then(|fault| self.faults.bridge_of(fault));
+            match bridge.filter(|bridge| *bridge != node && self.leads_to(hop, *bridge)) {
+                Some(bridge) => self.ahead = of_port.map(|fault| (bridge, fault)),
+                None => self.path.broken_by = of_port,
+            }
         }
         if self.path.reach == Reach::Tunnels {
             return;

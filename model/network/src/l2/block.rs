@@ -62,13 +62,17 @@ pub enum Why {
     NoPeer(Name),
     /// A tunnel that knows nobody to send to.
     NoFarEnd,
-    /// The host at the far end has no device that hears the VNI.
+    /// The host at the far end has nobody who takes packets with this key.
     NotTaken {
-        /// The VNI.
-        vni: u32,
+        /// What the type of the tunnel calls its keys.
+        name: &'static str,
+        /// The key.
+        key: u64,
         /// The far end.
         by: IpAddr,
     },
+    /// What comes back by the port does not get to where the frames came from.
+    NotReturned,
     /// The packet filter stops whatever passes this hook here.
     Filtered(Name),
     /// The port takes frames of known MACs alone, and who sends them is none of these.
@@ -99,7 +103,8 @@ impl fmt::Display for Why {
             Self::NoBridge => f.write_str("in no bridge"),
             Self::NoPeer(peer) => write!(f, "without its peer {peer}"),
             Self::NoFarEnd => f.write_str("no far end"),
-            Self::NotTaken { vni, by } => write!(f, "nobody at {by} takes VNI {vni}"),
+            Self::NotTaken { name, key, by } => write!(f, "nobody at {by} takes {name} {key}"),
+            Self::NotReturned => f.write_str("nothing comes back by it"),
             Self::Filtered(hook) => write!(f, "dropped at {hook} of the packet filter"),
             Self::Locked => f.write_str("locked for this MAC"),
             Self::NoVlan => f.write_str("in no VLAN"),

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use tapline_core::ids::Mac;
 use tapline_core::records::openflow::OfField;
 use tapline_core::span::Evidence;
-use tapline_topology::NodeId;
 use tapline_topology::graph::OvsBridge;
+use tapline_topology::{EdgeKind, NodeId};
 
 use crate::flow::{FlowPacket, Limits, Sink, Value};
 use crate::{Item, Network, flows};
@@ -23,13 +23,34 @@ pub(crate) struct Arriving {
     pub(crate) vlan: Option<u16>,
     /// Who sends it, where that is known.
     pub(crate) from: Option<Mac>,
+    /// The key of its tunnel, where it comes in by one and that is known.
+    pub(crate) key: Option<u64>,
+}
+
+/// How frames leave by an interface.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Sent {
+    /// The VLAN that they are in then, 0 without a tag, where it is one.
+    pub(crate) vlan: Option<u16>,
+    /// The key of the tunnel that they are given, where it is one.
+    pub(crate) key: Option<u64>,
+}
+
+impl Sent {
+    /// What is the same for both.
+    fn common(self, other: Self) -> Self {
+        Self {
+            vlan: self.vlan.filter(|vlan| other.vlan == Some(*vlan)),
+            key: self.key.filter(|key| other.key == Some(*key)),
+        }
+    }
 }
 
 /// Where it may go.
 #[derive(Clone, Debug)]
 pub(crate) struct Passage {
-    /// The interfaces that flows name, with the VLAN that frames leave by them in, where it is one.
-    pub(crate) outputs: BTreeMap<NodeId, Option<u16>>,
+    /// The interfaces that flows name, with how frames leave by them.
+    pub(crate) outputs: BTreeMap<NodeId, Sent>,
     /// Some goes on as a learning switch sends it.
     pub(crate) normal: bool,
     /// The VLAN that it is in then, where it is one.
@@ -56,7 +77,7 @@ pub(crate) fn passage(
     let switch = network.ovs_switches().of(bridge.id);
     let tables = switch.tables.as_ref()?;
     let number = *switch.numbers.get(&arriving.interface)?;
-    let paths = tables.run(&frame(number, arriving), LIMITS);
+    let paths = tables.run(&frame(network, number, arriving), LIMITS);
     let (mut decides, mut drops) = (None, None);
     let mut passage = Passage {
         outputs: BTreeMap::new(),
@@ -81,8 +102,10 @@ pub(crate) fn passage(
                 Sink::Port(number) => {
                     // To a port that is not there nothing goes.
                     if let Some(interface) = switch.ports.get(number) {
-                        let known = passage.outputs.entry(*interface).or_insert(vlan);
-                        *known = known.filter(|known| Some(*known) == vlan);
+                        let key = tunnel_key(&effect.packet);
+                        let sent = Sent { vlan, key };
+                        let known = passage.outputs.entry(*interface).or_insert(sent);
+                        *known = known.common(sent);
                     }
                 }
                 Sink::InPort | Sink::Suppressed(_) => {}
@@ -113,8 +136,20 @@ fn is_no_data(packet: &FlowPacket) -> bool {
     kind.known & 0xffff == 0xffff && HELPERS.contains(&kind.value)
 }
 
-fn frame(number: u32, arriving: Arriving) -> FlowPacket {
+/// The key of the tunnel that a packet is given, where all of it is known.
+fn tunnel_key(packet: &FlowPacket) -> Option<u64> {
+    let key = packet.get(OfField::TunId);
+    u64::try_from(key.value)
+        .ok()
+        .filter(|_| key.known & u128::from(u64::MAX) == u128::from(u64::MAX))
+}
+
+fn frame(network: &Network<'_>, number: u32, arriving: Arriving) -> FlowPacket {
     let mut frame = FlowPacket::arriving(number);
+    if !network.topology.into(arriving.interface, EdgeKind::TunnelOf).is_empty() {
+        let key = arriving.key.map_or(Value::UNKNOWN, |key| Value::of(u128::from(key)));
+        frame.set(OfField::TunId, key);
+    }
     for field in [OfField::PktMark, OfField::Mpls, OfField::PacketType] {
         frame.set(field, Value::of(0));
     }

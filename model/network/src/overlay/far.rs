@@ -3,7 +3,7 @@ use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_core::need::Need;
 use tapline_topology::Topic;
-use tapline_topology::graph::{Netdev, NetdevKind, TunnelEndpoint};
+use tapline_topology::graph::{Netdev, NetdevKind, OvsInterface, TunnelEndpoint};
 
 use super::filter::port_of;
 use crate::l2::{Block, Why};
@@ -33,8 +33,44 @@ pub(crate) fn is_taken<'a>(
     if !open.is_empty() {
         return Answer::Unknown(open);
     }
-    let why = Why::NotTaken { vni, by: remote.value };
+    let why = Why::NotTaken { name: key_name("vxlan"), key: vni.into(), by: remote.value };
     Answer::Known(Some(Block { why, evidence: key.evidence }))
+}
+
+/// What the standards call the key of a type of tunnel.
+pub(crate) fn key_name(kind: &str) -> &'static str {
+    match kind {
+        "vxlan" | "geneve" => "VNI",
+        _ => "key",
+    }
+}
+
+/// The interfaces of Open vSwitch on a host that may take what a tunnel of another host sends with a
+/// key: those of its type and port whose far end and key are its own, or given by flows
+/// (ovs-vswitchd.conf.db(5), `remote_ip`, `in_key`).
+pub(crate) fn listeners<'a>(
+    network: &Network<'a>,
+    sender: Item<'a, TunnelEndpoint>,
+    (host, key): (HostId, u64),
+) -> Vec<Item<'a, OvsInterface>> {
+    let may_take = |tunnel: &Item<'a, TunnelEndpoint>, interface: Item<'a, OvsInterface>| {
+        let from = tunnel.data.remote.as_ref().map(|remote| remote.value);
+        let is_from = from.is_none() || sender.source().is_none() || from == sender.source();
+        let option = |name: &str| interface.data.option(name).map(|option| option.value.as_str());
+        let of_key = match option("in_key").or_else(|| option("key")) {
+            Some("flow") => true,
+            given => given.unwrap_or("0").parse::<u64>().is_ok_and(|given| given == key),
+        };
+        tunnel.data.kind == sender.data.kind
+            && port_of(*tunnel) == port_of(sender)
+            && is_from
+            && of_key
+    };
+    let all = network.tunnels_of(host).filter_map(|tunnel| {
+        let interface = network.ovs_interface(tunnel.data.owner)?;
+        may_take(&tunnel, interface).then_some(interface)
+    });
+    all.collect()
 }
 
 /// Whether a device gets its VNI with each packet (`external`, ip-link(8)).

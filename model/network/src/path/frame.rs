@@ -8,7 +8,7 @@ use tapline_topology::{EdgeKind, NodeId};
 
 use super::{Frame, Paths};
 use crate::Item;
-use crate::l2::{self, Arriving, Passage};
+use crate::l2::{self, Arriving, Passage, Sent};
 use crate::steps::{Step, Towards};
 
 impl<'t, 'a> Paths<'t, 'a> {
@@ -90,7 +90,9 @@ impl<'t, 'a> Paths<'t, 'a> {
                 }
                 if let (Some(bridge), Some(_)) = (network.ovs_bridge(at), network.ovs_port(node)) {
                     let vlan = self.vlan_behind(bridge, node, frame);
-                    return Frame { vlan, ..Frame::default() };
+                    let key = self.sent_by_flow(node, frame).and_then(|sent| sent.key);
+                    let key = key.filter(|key| *key != 0);
+                    return Frame { vlan, key, local: frame.local, ..Frame::default() };
                 }
                 match network.netdev(at).and_then(l2::vlan_of) {
                     Some(vlan) if network.netdev(node).is_some() && !self.is_bridged(at, node) => {
@@ -131,7 +133,7 @@ impl<'t, 'a> Paths<'t, 'a> {
             || network.datapaths().exits_of(port.id).is_some_and(|exits| !exits.is_empty());
         let wire = frame.vlan.or(is_untagged.then_some(0));
         let passage = interface.and_then(|interface| {
-            let arriving = Arriving { interface, vlan: wire, from: self.sender };
+            let arriving = Arriving { interface, vlan: wire, from: self.sender, key: None };
             self.ask(bridge, arriving)
         });
         let vlan = match passage.and_then(|at| self.passages.get(at)) {
@@ -153,7 +155,8 @@ impl<'t, 'a> Paths<'t, 'a> {
         // A guest may tag what it sends by a port that takes tags, unless flows give it a VLAN.
         let is_given = passage.is_some() && vlan.is_some_and(|vlan| vlan != 0);
         let vlan = vlan.filter(|_| is_given || wire.is_some() || access.is_some());
-        Frame { vlan, entry: Some(port.id), through: None, passage }
+        let local = if integration { vlan } else { frame.local };
+        Frame { vlan, entry: Some(port.id), passage, local, ..Frame::default() }
     }
 
     /// Whether a device is a port of a Linux bridge.
@@ -186,7 +189,13 @@ impl<'t, 'a> Paths<'t, 'a> {
         vlan
     }
 
-    fn ask(&mut self, bridge: Item<'a, OvsBridge>, arriving: Arriving) -> Option<usize> {
+    /// How flows send a frame out by a port, where they name it.
+    fn sent_by_flow(&self, port: NodeId, frame: Frame) -> Option<Sent> {
+        let passage = self.passage(frame)?;
+        self.interfaces(port).find_map(|id| passage.outputs.get(&id).copied())
+    }
+
+    pub(super) fn ask(&mut self, bridge: Item<'a, OvsBridge>, arriving: Arriving) -> Option<usize> {
         if let Some(known) = self.asked.get(&arriving) {
             return *known;
         }
@@ -200,7 +209,11 @@ impl<'t, 'a> Paths<'t, 'a> {
     }
 
     pub(super) fn passage(&self, frame: Frame) -> Option<&Passage> {
-        self.passages.get(frame.passage?)
+        self.passage_at(frame.passage?)
+    }
+
+    pub(super) fn passage_at(&self, at: usize) -> Option<&Passage> {
+        self.passages.get(at)
     }
 
     /// Whether two trunks of an OVS bridge have a VLAN in common.
@@ -222,12 +235,8 @@ impl<'t, 'a> Paths<'t, 'a> {
     /// The VLAN on the wire of a frame that leaves a bridge by a port, 0 without a tag.
     fn vlan_behind(&self, bridge: Item<'a, OvsBridge>, port: NodeId, frame: Frame) -> Option<u16> {
         let network = self.network;
-        let passage = self.passage(frame);
-        let named = passage.and_then(|passage| {
-            self.interfaces(port).find_map(|id| passage.outputs.get(&id).copied())
-        });
-        if let Some(named) = named {
-            return named;
+        if let Some(sent) = self.sent_by_flow(port, frame) {
+            return sent.vlan;
         }
         let by_datapath = self.exits_of_datapath(frame).and_then(|exits| {
             self.interfaces(port).find_map(|interface| exits.get(&interface).copied())
@@ -236,7 +245,7 @@ impl<'t, 'a> Paths<'t, 'a> {
             return vlan;
         }
         let is_exit = self.interfaces(port).any(|id| network.exits().at(bridge.host, id).is_some());
-        let keeps = passage.is_some() || is_exit || network.is_plain(bridge.id);
+        let keeps = self.passage(frame).is_some() || is_exit || network.is_plain(bridge.id);
         let vlan = frame.vlan.filter(|_| keeps)?;
         let untagged = l2::access_vlan(network.ovs_port(port)?.data) == Some(vlan);
         Some(if untagged { 0 } else { vlan })

@@ -16,7 +16,7 @@ pub(super) fn reason(why: &Why) -> Reason {
     match why {
         Why::Down => Reason::IfAdminDown,
         Why::NoCarrier | Why::NoActiveMember => Reason::IfNoCarrier,
-        Why::NoFlow | Why::Dropped => Reason::OfDrop,
+        Why::NoFlow | Why::Dropped | Why::NotReturned => Reason::OfDrop,
         Why::NoForwarding | Why::NoReceiving => Reason::OfPortConfig,
         Why::NotJoined(_) | Why::NoPeer(_) => Reason::PatchPeerMissing,
         Why::SpanningTree(_) => Reason::StpBlocking,

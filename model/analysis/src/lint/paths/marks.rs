@@ -7,7 +7,7 @@ use tapline_core::capture::HostId;
 use tapline_network::Network;
 use tapline_network::l2::{Block, Why};
 use tapline_network::path::{Hop, Paths};
-use tapline_topology::{EdgeKind, NodeId, Topology, names};
+use tapline_topology::{EdgeKind, NodeData, NodeId, Topology, names};
 
 use super::State;
 use crate::lint::engine::finding::{Finding, Severity};
@@ -64,20 +64,34 @@ impl<'n, 'a, 'r> Marks<'n, 'a, 'r> {
         self.report.findings.get(self.faults.cut(self.network, node, behind_switch)?)
     }
 
-    /// The finding that stops the frames of a start though it stands at no hop of its path, since
-    /// what it is about is not there; and the last hop that they come to.
-    pub fn missing(&self, start: NodeId) -> Option<(NodeId, &'r Finding)> {
+    /// The finding that stops the frames of a start though no hop of its path is marked with it: what
+    /// it is about is not there, or it is about the flows of a bridge that others pass.
+    pub fn missing(&self, start: NodeId) -> Option<Missing<'r>> {
         let host = self.network.topology.node(start)?.host?;
         let mut finder = Paths::new(self.network);
         let tree = finder.down(start);
         let path = super::follow(&tree, self.network, &self.faults, (host, start), None);
-        let marked = path.steps.iter().any(|step| step.state == State::Broken);
-        if marked || self.faults.at(start).is_some() {
+        let found = path.broken_by?;
+        let finding = self.report.findings.get(found)?;
+        let last = path.steps.last();
+        let broken = path.steps.iter().find(|step| step.state == State::Broken);
+        let at_hop = broken.is_some_and(|step| self.faults.bridge_of(found) == Some(step.node));
+        if broken.is_some() && !at_hop || self.faults.at(start).is_some() {
             return None;
         }
-        let last = path.steps.last().map_or(start, |step| step.node);
-        Some((last, self.report.findings.get(path.broken_by?)?))
+        Some(Missing { node: last.map_or(start, |step| step.node), finding, at_hop })
     }
+}
+
+/// A finding that stops the frames of a start and stands at no hop for all that pass it.
+#[derive(Clone, Copy, Debug)]
+pub struct Missing<'r> {
+    /// The last hop that the frames come to.
+    pub node: NodeId,
+    /// The finding.
+    pub finding: &'r Finding,
+    /// The hop itself stops them; else what would lead on from it is not there.
+    pub at_hop: bool,
 }
 
 /// Findings that cut a path, by what they are about.
@@ -88,12 +102,15 @@ pub(super) struct Faults {
     beyond: BTreeMap<NodeId, usize>,
     /// By the neutron port or the device in the object's name.
     names: BTreeMap<(HostId, String), usize>,
+    /// The bridge, for those about a port whose cause is in one.
+    of_bridges: BTreeMap<usize, NodeId>,
 }
 
 impl Faults {
     pub(super) fn of(topology: &Topology<'_>, report: &Report) -> Self {
         let (nodes, beyond) = (BTreeMap::new(), BTreeMap::new());
-        let mut all = Self { nodes, beyond, names: BTreeMap::new() };
+        let (names, of_bridges) = (BTreeMap::new(), BTreeMap::new());
+        let mut all = Self { nodes, beyond, names, of_bridges };
         // Roots stand before what they explain: the first of several is the cause.
         for (at, finding) in report.findings.iter().enumerate() {
             if finding.severity < Severity::Error {
@@ -106,6 +123,11 @@ impl Faults {
             if !cuts.contains(&Cut::ToSwitch) {
                 continue;
             }
+            let is_bridge = |id: &NodeId| {
+                let node = topology.node(*id).map(|node| &node.data);
+                matches!(node, Some(NodeData::OvsBridge(_)))
+            };
+            all.of_bridges.extend(finding.node.filter(is_bridge).map(|bridge| (at, bridge)));
             // A finding about what is not there stands at something near it.
             if let Some(node) = finding.subject.id() {
                 all.nodes.entry(node).or_insert(at);
@@ -181,6 +203,12 @@ impl Faults {
                 || !topology.out(node, EdgeKind::TunnelOf).is_empty()
         };
         self.at(node).or_else(|| beyond().filter(|_| is_tunnel()))
+    }
+
+    /// The bridge in which a finding about a port has its cause, where it is in one: the frames of the
+    /// port may come to it behind the switch only.
+    pub(super) fn bridge_of(&self, finding: usize) -> Option<NodeId> {
+        self.of_bridges.get(&finding).copied()
     }
 
     pub(super) fn of_port(&self, host: HostId, name: &str) -> Option<usize> {
