@@ -201,6 +201,7 @@ impl View<'_, '_, '_> {
             let relation = match edge.kind {
                 EdgeKind::VethPeer => "veth pair",
                 EdgeKind::PatchPeer => "patch",
+                EdgeKind::FunctionOf => "virtual function",
                 _ => "",
             };
             if !relation.is_empty() {

@@ -164,6 +164,7 @@ fn lines(
             EdgeKind::PatchPeer => "patch",
             EdgeKind::Tunnel => "tunnel",
             EdgeKind::StackedOn => "on",
+            EdgeKind::FunctionOf => "virtual function",
             _ => "",
         };
         let mark = confidence_mark(edge.confidence);

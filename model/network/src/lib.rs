@@ -10,6 +10,7 @@ pub mod environment;
 pub mod filter;
 pub mod flow;
 pub mod flows;
+pub mod functions;
 mod hooks;
 mod item;
 pub mod l2;

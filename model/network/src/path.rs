@@ -9,6 +9,7 @@
 //! are bounded.
 mod back;
 mod frame;
+mod host;
 mod stops;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -111,6 +112,10 @@ struct Frame {
     through: Option<NodeId>,
     /// Towards the wire: what the flows of the OVS bridge that it is on do with it.
     passage: Option<usize>,
+    /// Towards the wire: the tag below that of its VLAN, where a VLAN device put that on; 0 for none.
+    inner: Option<u16>,
+    /// Towards the wire: the tag is one of 802.1ad.
+    is_service: bool,
     /// Towards the wire: its VLAN on the integration bridge that it came through last.
     local: Option<u16>,
     /// Towards the wire: the key of the tunnel that it was sent into.
@@ -222,6 +227,10 @@ impl<'t, 'a> Paths<'t, 'a> {
                 self.cut = true;
                 return hops;
             }
+            if towards == Towards::Wire && self.network.vm_nic(node).is_some() {
+                // Each NIC of a VM sends with its own MAC.
+                self.sender = self.sender_at(node);
+            }
             let next_frame = self.frame_at((from, at, node), towards, frame);
             let mut passes = self.passes((from, at, node), towards, frame, next_frame);
             if towards == Towards::Wire && matches!(passes, Answer::Known(None)) {
@@ -243,6 +252,9 @@ impl<'t, 'a> Paths<'t, 'a> {
             hops.push(Hop { node, link: Link::Edge(edge), passes, doubtful, again, next });
         }
         self.grow_underlay(at, towards, frame, depth, &mut hops);
+        if towards == Towards::Wire {
+            self.end_at_host(at, frame, &mut hops);
+        }
         // Where nothing leads on, the ports that should are shown with what is wrong.
         if hops.is_empty() {
             hops.extend(left_out.into_iter().map(|((node, edge, _), block)| Hop {

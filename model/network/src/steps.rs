@@ -92,7 +92,11 @@ impl<'t, 'a> Steps<'t, 'a> {
             Some(NodeData::Vm(_)) if towards == Towards::Wire => self.incoming(at, EdgeKind::NicOf),
             Some(NodeData::VmNic(_)) => match towards {
                 Towards::Guests => self.outgoing(at, EdgeKind::NicOf),
-                Towards::Wire => self.outgoing(at, EdgeKind::AttachesVm),
+                Towards::Wire => {
+                    let mut all = self.outgoing(at, EdgeKind::AttachesVm);
+                    all.extend(self.outgoing(at, EdgeKind::FunctionOf));
+                    all
+                }
             },
             Some(NodeData::Netns(_)) if towards == Towards::Wire => {
                 let mut all = self.incoming(at, EdgeKind::InNamespace);
@@ -101,7 +105,17 @@ impl<'t, 'a> Steps<'t, 'a> {
                 });
                 all
             }
-            Some(NodeData::Netdev(_)) => self.device_steps(at, towards),
+            // Up a pair and a VLAN device on its end it goes to the bridge behind.
+            Some(NodeData::Netdev(_)) if towards == Towards::Wire && self.is_on(at, from) => {
+                self.outgoing(at, EdgeKind::EnslavedTo)
+            }
+            Some(NodeData::Netdev(_)) => {
+                let mut steps = self.device_steps(at, towards);
+                if towards == Towards::Wire {
+                    steps.extend(self.vlans_behind_pair(at, from));
+                }
+                steps
+            }
             Some(NodeData::OvsInterface(_)) => self.interface_steps(at, towards),
             Some(NodeData::OvsPort(_)) => self.port_steps(at, from, towards),
             Some(NodeData::OvsBridge(_)) => self.members(at, towards),
@@ -126,6 +140,7 @@ impl<'t, 'a> Steps<'t, 'a> {
         match towards {
             Towards::Guests => {
                 steps.extend(self.incoming(at, EdgeKind::AttachesVm));
+                steps.extend(self.incoming(at, EdgeKind::FunctionOf));
                 steps.extend(self.incoming(at, EdgeKind::StackedOn));
             }
             Towards::Wire => {
@@ -170,6 +185,28 @@ impl<'t, 'a> Steps<'t, 'a> {
             steps.extend(self.outgoing(at, EdgeKind::InNamespace));
         }
         steps
+    }
+
+    /// Whether a device stands on the node before.
+    fn is_on(&self, at: NodeId, from: Option<NodeId>) -> bool {
+        let below = self.topology.out(at, EdgeKind::StackedOn);
+        from.is_some_and(|from| below.iter().any(|(id, _)| *id == from))
+    }
+
+    /// The VLAN devices on the far end of a veth pair by which what comes through the pair goes on to a
+    /// bridge.
+    fn vlans_behind_pair(&self, at: NodeId, from: Option<NodeId>) -> Vec<Step<'t>> {
+        let topology = self.topology;
+        let peer = topology.peer(at, EdgeKind::VethPeer).map(|(peer, _)| peer);
+        if from.is_none() || peer != from {
+            return Vec::new();
+        }
+        let mut above = self.incoming(at, EdgeKind::StackedOn);
+        above.retain(|(id, _, _)| {
+            topology.netdev(*id).is_some_and(|device| device.kind == NetdevKind::Vlan)
+                && !topology.out(*id, EdgeKind::EnslavedTo).is_empty()
+        });
+        above
     }
 
     fn interface_steps(&mut self, at: NodeId, towards: Towards) -> Vec<Step<'t>> {

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 mod common;
 
-use common::{BRIDGE, TAP, VETH, link, port, session, with_network};
+use common::{BRIDGE, TAP, VETH, down, link, port, session, with_network};
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_network::l2::JoinedDomains;
@@ -350,5 +350,49 @@ fn far_ends_belong_to_other_machines() {
             assert_eq!(mesh.other(network, "192.0.2.9".parse().unwrap(), first), None);
             assert!(mesh.ways(network).contains(&(second, first)));
         });
+    }
+}
+
+/// Two bridges, joined by VLAN devices on the ends of a pair, with a tap on one and a NIC on the other.
+fn joined_by_vlans(near: &str, far: &str, on_near: &[&str]) -> String {
+    let vlan = |tag: &str| format!("    vlan protocol {tag} <REORDER_HDR>\n{}", port("forwarding"));
+    let mut links = vec![
+        link(2, "eno1", "master br1", &port("forwarding")),
+        link(3, "br0", "", BRIDGE),
+        link(4, "br1", "", BRIDGE),
+        link(5, "tapa", "master br0", &(TAP.to_owned() + &port("forwarding"))),
+        link(6, "va@vb", "", VETH),
+        link(7, "vb@va", "", VETH),
+        link(9, "vb.1@vb", "master br1", &vlan(far)),
+    ];
+    match on_near {
+        [] => links.push(link(8, "va.1@va", "master br0", &vlan(near))),
+        [lower] => {
+            links.push(link(
+                8,
+                "va.2@va",
+                "",
+                &format!("    vlan protocol {lower} <REORDER_HDR>\n"),
+            ));
+            links.push(link(10, "va.2.1@va.2", "master br0", &vlan(near)));
+        }
+        _ => unreachable!(),
+    }
+    session(&links, "")
+}
+
+#[test]
+fn vlan_devices_meet_over_a_pair() {
+    for (near, far, on_near, last) in [
+        ("802.1Q id 10", "802.1Q id 10", &[][..], "eno1"),
+        ("802.1ad id 10", "802.1ad id 10", &[], "eno1"),
+        ("802.1Q id 10", "802.1Q id 20", &[], "vb.1: does not carry VLAN 10"),
+        ("802.1ad id 10", "802.1Q id 10", &[], "vb.1: does not carry VLAN 10"),
+        // The outer tag counts.
+        ("802.1Q id 10", "802.1Q id 10", &["802.1Q id 20"], "vb.1: does not carry VLAN 20"),
+        ("802.1Q id 10", "802.1Q id 20", &["802.1Q id 20"], "eno1"),
+    ] {
+        let shown = down(&joined_by_vlans(near, far, on_near), "tapa");
+        assert_eq!(shown.last().map(String::as_str), Some(last), "{near} {far} {on_near:?}");
     }
 }

@@ -7,6 +7,7 @@ mod address;
 mod bridge;
 mod covered;
 mod device;
+mod functions;
 mod host;
 mod hybrid;
 mod kinds;
@@ -99,6 +100,7 @@ pub(crate) fn run<'a>(snapshot: &'a Snapshot, said: &[Vec<String>]) -> Topology<
         stacked::link(&mut topology, texts);
         only_up::link(&mut topology, texts);
         vm::link(&mut topology, texts);
+        functions::link(&mut topology, texts);
         address::link(&mut topology, texts);
         route::link(&mut topology, texts);
     }

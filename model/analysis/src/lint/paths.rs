@@ -328,6 +328,7 @@ impl<'h> Walk<'_, 'h, '_> {
             // The host itself answers there, and routes. Every bridge that is up has an address of its
             // link.
             NetdevKind::Bridge => self.has_address(device.id),
+            NetdevKind::Vlan if self.has_address(device.id) => true,
             _ if self.ends_at_router() => true,
             _ => is_wire(self.network, device.id),
         }

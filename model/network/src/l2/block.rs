@@ -71,6 +71,10 @@ pub enum Why {
         /// The far end.
         by: IpAddr,
     },
+    /// The NIC shows the virtual function of the sender no link.
+    FunctionDisabled,
+    /// The virtual function of the sender is not in this VLAN.
+    FunctionVlan(u16),
     /// What comes back by the port does not get to where the frames came from.
     NotReturned,
     /// The packet filter stops whatever passes this hook here.
@@ -104,6 +108,8 @@ impl fmt::Display for Why {
             Self::NoPeer(peer) => write!(f, "without its peer {peer}"),
             Self::NoFarEnd => f.write_str("no far end"),
             Self::NotTaken { name, key, by } => write!(f, "nobody at {by} takes {name} {key}"),
+            Self::FunctionDisabled => f.write_str("its virtual function has no link"),
+            Self::FunctionVlan(vlan) => write!(f, "its virtual function is not in VLAN {vlan}"),
             Self::NotReturned => f.write_str("nothing comes back by it"),
             Self::Filtered(hook) => write!(f, "dropped at {hook} of the packet filter"),
             Self::Locked => f.write_str("locked for this MAC"),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tapline_core::ids::Mac;
-use tapline_topology::graph::{OvsBridge, OvsPort};
+use tapline_topology::graph::{Netdev, OvsBridge, OvsPort};
 use tapline_topology::{EdgeKind, NodeId};
 
 use super::{Frame, Paths};
@@ -15,6 +15,11 @@ impl<'t, 'a> Paths<'t, 'a> {
     /// Whether a frame may go from one node to another.
     pub(super) fn takes(&self, at: NodeId, node: NodeId, towards: Towards, frame: Frame) -> bool {
         let network = self.network;
+        if towards == Towards::Wire
+            && let Some((vlan, is_service)) = self.tag_taken(at, node)
+        {
+            return frame.vlan == Some(vlan) && frame.is_service == is_service;
+        }
         let Some(bridge) = network.ovs_bridge(at) else { return true };
         let Some(port) = network.ovs_port(node) else { return true };
         let integration = network.is_integration(at);
@@ -94,9 +99,14 @@ impl<'t, 'a> Paths<'t, 'a> {
                     let key = key.filter(|key| *key != 0);
                     return Frame { vlan, key, local: frame.local, ..Frame::default() };
                 }
-                match network.netdev(at).and_then(l2::vlan_of) {
-                    Some(vlan) if network.netdev(node).is_some() && !self.is_bridged(at, node) => {
-                        Frame { vlan: Some(vlan), ..frame }
+                if self.tag_taken(at, node).is_some() {
+                    return Frame { vlan: frame.inner, inner: None, is_service: false, ..frame };
+                }
+                match network.netdev(at).and_then(tag_of) {
+                    Some((vlan, is_service))
+                        if network.netdev(node).is_some() && !self.is_bridged(at, node) =>
+                    {
+                        Frame { vlan: Some(vlan), is_service, inner: frame.vlan, ..frame }
                     }
                     _ => Frame { vlan: self.vlan_by_bridge(at, node, frame.vlan), ..frame },
                 }
@@ -157,6 +167,13 @@ impl<'t, 'a> Paths<'t, 'a> {
         let vlan = vlan.filter(|_| is_given || wire.is_some() || access.is_some());
         let local = if integration { vlan } else { frame.local };
         Frame { vlan, entry: Some(port.id), passage, local, ..Frame::default() }
+    }
+
+    /// The tag that a VLAN device takes off what comes to it from the device that it stands on.
+    fn tag_taken(&self, at: NodeId, node: NodeId) -> Option<(u16, bool)> {
+        let below = self.network.topology.out(node, EdgeKind::StackedOn);
+        let is_on = below.first().is_some_and(|(below, _)| *below == at);
+        self.network.netdev(node).filter(|_| is_on).and_then(tag_of)
     }
 
     /// Whether a device is a port of a Linux bridge.
@@ -272,4 +289,11 @@ impl<'t, 'a> Paths<'t, 'a> {
         let all = self.network.topology.into(port, EdgeKind::OvsInterfaceOf);
         all.into_iter().map(|(id, _)| id)
     }
+}
+
+/// The VLAN of a VLAN device, and whether its tags are those of 802.1ad.
+fn tag_of(device: Item<'_, Netdev<'_>>) -> Option<(u16, bool)> {
+    let vlan = device.data.records.iter().find_map(|seen| seen.record.kind_data.vlan.as_ref())?;
+    let is_service = vlan.protocol.as_ref().is_some_and(|protocol| protocol == "802.1ad");
+    Some((vlan.id.value, is_service))
 }

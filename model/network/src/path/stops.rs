@@ -26,8 +26,10 @@ impl Paths<'_, '_> {
         });
         let protected =
             frame.entry.and_then(|entry| network.switch_ports().blocked_between(entry, node));
+        let of_function = || network.function_stops(at).filter(|_| network.netdev(node).is_some());
         let stopped = between
             .or(protected)
+            .or_else(of_function)
             .or_else(|| self.refused_by_bridge(at, node, vlan))
             .or_else(|| self.not_sent_by(at, node, vlan))
             .or_else(|| self.misses_exit(node, towards, next))
@@ -93,10 +95,17 @@ impl Paths<'_, '_> {
         towards: Towards,
         frame: Frame,
     ) -> Option<Block> {
-        let (bridge, port) = (self.network.ovs_bridge(at)?, self.network.ovs_port(node)?);
         if towards == Towards::Guests {
             return None;
         }
+        if let Some(device) = self.network.netdev(node) {
+            let tag = device.data.records.iter().find_map(|seen| {
+                let vlan = seen.record.kind_data.vlan.as_ref()?;
+                Some(vlan.id.evidence(seen.source))
+            });
+            return Some(Block { why: Why::Vlan(frame.vlan?), evidence: tag? });
+        }
+        let (bridge, port) = (self.network.ovs_bridge(at)?, self.network.ovs_port(node)?);
         if let Some(passage) = self.passage(frame) {
             if !passage.normal {
                 return Some(Block { why: Why::NoFlow, evidence: passage.evidence });

@@ -15,7 +15,7 @@ use crate::hooks::frames::Hook;
 pub(super) fn reason(why: &Why) -> Reason {
     match why {
         Why::Down => Reason::IfAdminDown,
-        Why::NoCarrier | Why::NoActiveMember => Reason::IfNoCarrier,
+        Why::NoCarrier | Why::NoActiveMember | Why::FunctionDisabled => Reason::IfNoCarrier,
         Why::NoFlow | Why::Dropped | Why::NotReturned => Reason::OfDrop,
         Why::NoForwarding | Why::NoReceiving => Reason::OfPortConfig,
         Why::NotJoined(_) | Why::NoPeer(_) => Reason::PatchPeerMissing,
@@ -27,7 +27,7 @@ pub(super) fn reason(why: &Why) -> Reason {
         Why::DeadVlan => Reason::DeadVlan,
         Why::Error | Why::NoPort => Reason::OfOutputNonexistent,
         Why::Filtered(_) => Reason::NfDrop,
-        Why::Vlan(_) | Why::NoVlan => Reason::BridgeVlanNotMember,
+        Why::Vlan(_) | Why::NoVlan | Why::FunctionVlan(_) => Reason::BridgeVlanNotMember,
     }
 }
 

@@ -37,6 +37,8 @@ edge_kinds! {
     NicOf = "nic-of",
     /// VM NIC → host device or OVS interface.
     AttachesVm = "attaches-vm",
+    /// VM NIC → the NIC of which it is a virtual function.
+    FunctionOf = "function-of",
     /// Device → its bridge, bond or VRF (a device too).
     EnslavedTo = "enslaved-to",
     /// OVS port → OVS bridge.

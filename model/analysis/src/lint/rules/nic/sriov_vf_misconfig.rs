@@ -2,14 +2,12 @@ use std::collections::BTreeMap;
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::{Mac, Netns};
-use tapline_core::records::Field;
-use tapline_core::records::link::Vf;
-use tapline_core::span::Evidence;
 use tapline_topology::Topic;
-use tapline_topology::graph::{Netdev, VmNic};
+use tapline_topology::graph::VmNic;
 
 use crate::lint::{Confidence, Ctx, Verdicts, declare_rule};
 use tapline_network::Item;
+use tapline_network::functions::{self, Function};
 
 declare_rule! {
     code: "NIC-007",
@@ -26,28 +24,14 @@ declare_rule! {
     after: [],
 }
 
-/// A virtual function, its NIC and the place of its line.
-type Function<'a> = (Item<'a, Netdev<'a>>, &'a Vf, Evidence);
-
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let mut functions: BTreeMap<HostId, Vec<Function<'_>>> = BTreeMap::new();
-    for nic in ctx.netdevs().filter(|device| device.netns().is_root()) {
-        let listed = nic.data.records.iter().find(|record| !record.record.vfs.is_empty());
-        if let Some(seen) = listed {
-            let all = functions.entry(nic.host).or_default();
-            all.extend(
-                seen.record
-                    .vfs
-                    .iter()
-                    .map(|vf| (nic, vf, Evidence { source: seen.source, span: vf.at })),
-            );
+    for host in ctx.hosts() {
+        let all = ctx.functions_of(host);
+        if !all.is_empty() {
+            functions.insert(host, all);
         }
     }
-    let by_mac: BTreeMap<(HostId, Mac), Function<'_>> = functions
-        .iter()
-        .flat_map(|(host, all)| all.iter().map(move |it| (*host, it)))
-        .filter_map(|(host, it)| Some(((host, it.1.mac?), *it)))
-        .collect();
     for nic in ctx.vm_nics() {
         let kind = nic.data.kind.as_ref().map_or("", |kind| kind.value.as_str());
         // Only the XML of the running domain says what was handed over.
@@ -59,29 +43,26 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             out.cannot_tell(nic.host, [Topic::Links.command(&Netns::Root)]);
             continue;
         };
-        match by_mac.get(&(nic.host, mac.value)) {
+        match ctx.function_of(nic.id) {
             Some(function) => judge(ctx, out, nic, function),
+            // Several have it.
+            None if all.iter().any(|function| function.vf.mac == Some(mac.value)) => out.clean(),
             None => nowhere(ctx, out, nic, mac.value, all),
         }
     }
 }
 
-fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, VmNic<'_>>, function: &Function<'_>) {
-    let (physical, vf, line) = function;
+fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, VmNic<'_>>, function: Function<'_>) {
+    let Function { nic: physical, vf, evidence: line } = function;
     let of = format!("VF {} of {}", vf.vf, physical.name());
-    let disabled =
-        Field::find(&vf.other, "link-state").is_some_and(|it| it.value.starts_with("disable"));
-    let wanted = nic.data.xml.and_then(|xml| match xml.record.vlans.as_slice() {
-        [one] if !xml.record.vlan_trunk => Some((one.value, one.evidence(xml.source))),
-        _ => None,
-    });
-    let wrong = wanted.filter(|wanted| wanted.0 != 0 && vf.vlan != Some(wanted.0));
-    let (message, fix) = if disabled {
+    let wanted = functions::wanted_vlan(nic);
+    let wrong = wanted.filter(|wanted| wanted.value != 0 && vf.vlan != Some(wanted.value));
+    let (message, fix) = if function.is_disabled() {
         (
             format!("{of} has its link disabled: the VM has no link"),
             format!("ip link set {} vf {} state auto", physical.name(), vf.vf),
         )
-    } else if let Some((vlan, _)) = wrong {
+    } else if let Some(vlan) = wrong.as_ref().map(|wrong| wrong.value) {
         let has = vf.vlan.map_or_else(|| "none".to_owned(), |vlan| vlan.to_string());
         (
             format!(
@@ -94,9 +75,9 @@ fn judge(ctx: &Ctx<'_>, out: &mut Verdicts, nic: Item<'_, VmNic<'_>>, function: 
         return;
     };
     let finding = out.fault(ctx, nic.host, nic.id, message);
-    finding.primary(*line, "the virtual function");
-    if let Some((_, evidence)) = wrong {
-        finding.primary(evidence, "what the definition wants");
+    finding.primary(line, "the virtual function");
+    if let Some(wrong) = wrong {
+        finding.primary(wrong.evidence, "what the definition wants");
     }
     if let Some(mac) = &nic.data.mac {
         finding.context(mac.evidence, "the NIC of the VM");
@@ -117,7 +98,7 @@ fn nowhere(
 ) {
     // A NIC whose functions do not show would be one that was not captured.
     let missing = ctx.missing(nic.host, &Netns::Root, &[Topic::Links]);
-    if !missing.is_empty() || all.iter().any(|it| it.1.mac.is_none()) {
+    if !missing.is_empty() || all.iter().any(|function| function.vf.mac.is_none()) {
         out.cannot_tell(nic.host, [Topic::Links.command(&Netns::Root)]);
         return;
     }
@@ -129,8 +110,9 @@ fn nowhere(
     if let Some(it) = &nic.data.mac {
         finding.primary(it.evidence, "the MAC of the definition");
     }
-    for (physical, vf, line) in all.iter().take(4) {
-        finding.context(*line, format!("VF {} of {}", vf.vf, physical.name()));
+    for function in all.iter().take(4) {
+        let words = format!("VF {} of {}", function.vf.vf, function.nic.name());
+        finding.context(function.evidence, words);
     }
     let key = format!("a virtual function with MAC {mac}");
     finding.rests_on_absence(ctx.searched(nic.host, &Netns::Root, Topic::Links, &key));
