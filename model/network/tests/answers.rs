@@ -34,8 +34,8 @@ OFPT_GET_CONFIG_REPLY (xid=0x4): frags=normal miss_send_len=0
 root@h1:~# ovs-ofctl dump-flows {bridge}
 NXST_FLOW reply (xid=0x4):
 {}",
-        ports.collect::<String>(),
-        lines.collect::<String>(),
+        ports.collect::<Vec<_>>().concat(),
+        lines.collect::<Vec<_>>().concat(),
     )
 }
 

@@ -9,11 +9,12 @@ const MAC: &str = "52:54:00:55:55:55";
 
 /// A host with a NIC that lists these functions, and a VM that was given one and wants this VLAN.
 fn host(functions: &[&str], vlan: &str) -> String {
-    let lines: String = functions
+    let lines: Vec<String> = functions
         .iter()
         .zip(0..)
         .map(|(function, number)| format!("    vf {number}     link/ether {function}\n"))
         .collect();
+    let lines = lines.concat();
     let xml = format!(
         "virsh dumpxml vm1
 <domain type='kvm' id='1'>

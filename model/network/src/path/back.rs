@@ -5,7 +5,7 @@ use tapline_topology::graph::{NetdevKind, OvsPort};
 use tapline_topology::{EdgeKind, NodeId};
 
 use super::{Frame, Paths};
-use crate::l2::{self, Arriving, Block, Passage, Why};
+use crate::l2::{self, Arriving, Block, Passage, Sent, Why};
 use crate::{Item, mesh, overlay};
 
 /// How a frame came over an OVS bridge.
@@ -53,7 +53,7 @@ impl<'a> Paths<'_, 'a> {
         let (mut vlan, mut key) = (next.vlan, next.key);
         while let Some(crossing) = crossings.pop() {
             match self.back_over(crossing, vlan, key)? {
-                Ok(sent) => vlan = sent,
+                Ok(sent) => vlan = sent.vlan,
                 Err(evidence) => return Some(Block { why: Why::NotReturned, evidence }),
             }
             key = None;
@@ -65,14 +65,14 @@ impl<'a> Paths<'_, 'a> {
         None
     }
 
-    /// The VLAN in which what comes in by the exit of a crossing leaves by its entry, or the place that
-    /// says that it does not; `None` where that is not known.
+    /// How what comes in by the exit of a crossing leaves by its entry, or the place that says that it
+    /// does not; `None` where that is not known.
     fn back_over(
         &mut self,
         crossing: Crossing,
         vlan: Option<u16>,
         key: Option<u64>,
-    ) -> Option<Result<Option<u16>, Evidence>> {
+    ) -> Option<Result<Sent, Evidence>> {
         let network = self.network;
         let bridge = network.ovs_bridge(crossing.bridge)?;
         let (exit, entry) = (network.ovs_port(crossing.exit)?, network.ovs_port(crossing.entry)?);
@@ -91,14 +91,14 @@ impl<'a> Paths<'_, 'a> {
         lost.map(Err)
     }
 
-    /// The VLAN in which what comes in by one port of a bridge leaves by another, where it does.
+    /// How what comes in by one port of a bridge leaves by another, where it does.
     fn sent_to(
         &self,
         passage: &Passage,
         (port, other): (Item<'a, OvsPort>, Item<'a, OvsPort>),
-    ) -> Option<Option<u16>> {
+    ) -> Option<Sent> {
         if let Some(sent) = self.interfaces(other.id).find_map(|id| passage.outputs.get(&id)) {
-            return Some(sent.vlan);
+            return Some(*sent);
         }
         if !passage.normal {
             return None;
@@ -107,11 +107,11 @@ impl<'a> Paths<'_, 'a> {
             Some(0) => l2::vlan_of_untagged(port.data).or(Some(0)),
             known => known,
         }) else {
-            return Some(None);
+            return Some(Sent { vlan: None, key: None });
         };
         let leaves = l2::carries(port.data, vlan) && l2::carries(other.data, vlan);
         let is_untagged = l2::vlan_of_untagged(other.data) == Some(vlan);
-        leaves.then_some(Some(if is_untagged { 0 } else { vlan }))
+        leaves.then_some(Sent { vlan: Some(if is_untagged { 0 } else { vlan }), key: None })
     }
 
     /// Whether what leaves by a port comes to another bridge of the host, or may.
