@@ -455,3 +455,54 @@ fn vlans_of_a_guest_lead_out_and_back() {
         assert_eq!(blocked(&text, "tapa").is_empty(), passes, "{of_tap} | {of_nic}");
     }
 }
+
+#[test]
+fn far_ends_in_a_bridge_that_is_down_take_nothing() {
+    let text = overlay(&vxlan("41", "192.0.2.2", "4789", "master br0"), NAMESPACES);
+    let (near, far) =
+        text.split_at(text.rfind("3: br0: <BROADCAST,MULTICAST,UP,LOWER_UP>").unwrap());
+    let text = near.to_owned() + &far.replacen("MULTICAST,UP,LOWER_UP", "MULTICAST", 1);
+    assert_eq!(blocked(&text, "tapa"), ["vx: its bridge br0 is down"]);
+}
+
+#[test]
+fn only_a_guest_knows_whether_it_tags() {
+    let asked = |of_tap: &str, of_nic: &str| {
+        let port = |options: &str| match options {
+            "" => String::new(),
+            options => format!("            {options}\n"),
+        };
+        let show = format!(
+            "ovs-vsctl show
+5f0c9d5e-7a68-4a0f-9d2a-1d6a36f6a001
+    Bridge br0
+        Port br0
+            Interface br0
+                type: internal
+        Port tapa
+{}            Interface tapa
+        Port eno1
+{}            Interface eno1
+    ovs_version: \"2.17.0\"",
+            port(of_tap),
+            port(of_nic)
+        );
+        let ovs = "    openvswitch_slave\n";
+        let links = [
+            link(2, "eno1", "master ovs-system", ovs),
+            link(3, "tapa", "master ovs-system", &(TAP.to_owned() + ovs)),
+            link(4, "ovs-system", "", "    openvswitch\n"),
+        ];
+        !open(&session(&links, &show), "tapa").is_empty()
+    };
+    for (of_tap, of_nic, is_open) in [
+        ("", "", false),
+        ("", "trunks: [10, 20]", true),
+        ("", "trunks: [0, 10]", false),
+        ("trunks: [10]", "trunks: [10, 20]", false),
+        ("tag: 10", "trunks: [10, 20]", false),
+        ("", "tag: 10\n            trunks: [20]\n            vlan_mode: native-untagged", false),
+    ] {
+        assert_eq!(asked(of_tap, of_nic), is_open, "{of_tap} | {of_nic}");
+    }
+}

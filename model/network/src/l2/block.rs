@@ -56,6 +56,8 @@ pub enum Why {
     NotJoined(Name),
     /// The far end of a tunnel, or the router on the way to it, did not answer.
     NoAnswer(IpAddr),
+    /// The bridge that it is in, of this name, is administratively down.
+    BridgeDown(Name),
     /// The end of a hybrid port that belongs in the integration bridge is in no bridge.
     NoBridge,
     /// The peer of a patch is not there, or is not its peer: OVS drops what is sent by it.
@@ -105,6 +107,7 @@ impl fmt::Display for Why {
             Self::NotJoined(bridge) => write!(f, "not joined with {bridge}"),
             Self::NoAnswer(next_hop) => write!(f, "no answer from {next_hop}"),
             Self::NoBridge => f.write_str("in no bridge"),
+            Self::BridgeDown(bridge) => write!(f, "its bridge {bridge} is down"),
             Self::NoPeer(peer) => write!(f, "without its peer {peer}"),
             Self::NoFarEnd => f.write_str("no far end"),
             Self::NotTaken { name, key, by } => write!(f, "nobody at {by} takes {name} {key}"),

@@ -26,7 +26,9 @@ impl<'a> Network<'a> {
             Some(NodeData::Netdev(_)) => self.device_stops(node),
             Some(NodeData::TunnelEndpoint(end)) => {
                 let stopped = self.stopped_tunnels().get(&node).cloned();
-                let stopped = stopped.or_else(|| self.device_stops(end.owner));
+                let stopped = stopped
+                    .or_else(|| self.device_stops(end.owner))
+                    .or_else(|| self.bridge_is_down(end.owner));
                 match self.tunnel(node).filter(|_| stopped.is_none()) {
                     Some(tunnel) => return overlay::far::is_taken(self, tunnel),
                     None => stopped,
@@ -35,6 +37,14 @@ impl<'a> Network<'a> {
             _ => None,
         };
         Answer::Known(stopped)
+    }
+
+    /// Whether the Linux bridge that a device is in was set down.
+    fn bridge_is_down(&self, device: NodeId) -> Option<Block> {
+        let bridge = self.master(device).filter(|bridge| bridge.kind == NetdevKind::Bridge)?;
+        let flags = bridge.data.flags.as_ref().filter(|_| bridge.admin_up() == Some(false))?;
+        let name = Name::from(bridge.name());
+        Some(Block { why: Why::BridgeDown(name), evidence: flags.evidence })
     }
 
     fn device_stops(&self, device: NodeId) -> Option<Block> {

@@ -1,5 +1,6 @@
 //! What stops frames between two nodes of a path, and what would tell whether something does.
 use tapline_core::need::Need;
+use tapline_topology::graph::OvsPort;
 use tapline_topology::{EdgeKind, NodeId};
 
 use super::{Frame, Paths};
@@ -47,8 +48,9 @@ impl Paths<'_, '_> {
         let handed = || asks(self.asks_controller(node, next));
         let by_itself = || network.passes_both_ways(node);
         let by_vlans = || asks(self.asks_for_vlans(at, node));
-        let steps: [&dyn Fn() -> Answer<Option<Block>>; 4] =
-            [&by_itself, &locked, &handed, &by_vlans];
+        let tagged = || asks(self.asks_for_tag(node, frame).filter(|_| is_down));
+        let steps: [&dyn Fn() -> Answer<Option<Block>>; 5] =
+            [&by_itself, &locked, &handed, &by_vlans, &tagged];
         let all = steps.into_iter().map(|step| step());
         let mut open = None;
         for answer in all {
@@ -158,6 +160,25 @@ impl Paths<'_, '_> {
             Need::Other("ovs-ofctl dump-flows, taken while the port sends: its controller decides");
         self.network.ovs_bridge(node)?;
         self.passage(frame).filter(|passage| passage.controller).map(|_| WHILE_IT_SENDS)
+    }
+
+    /// What would tell whether a guest on a port that takes tags and frames without one gets out by a
+    /// trunk that carries tagged frames alone: only the guest knows whether it tags what it sends.
+    fn asks_for_tag(&self, node: NodeId, frame: Frame) -> Option<Need> {
+        const IN_THE_GUEST: Need = Need::Other(
+            "ip -d link, in the guest: it has to tag its frames with a VLAN of the trunk",
+        );
+        let (port, entry) = (self.network.ovs_port(node)?, self.network.ovs_port(frame.entry?)?);
+        let is_trunk = |port: &OvsPort| !port.trunks.is_empty();
+        let is_of_guest = self.interfaces(entry.id).any(|id| {
+            self.network.ovs_interface(id).is_some_and(|interface| interface.kind != "patch")
+        });
+        let only_tagged = is_trunk(port.data)
+            && !l2::carries(port.data, 0)
+            && l2::vlan_of_untagged(port.data).is_none();
+        let may_lack = frame.vlan.is_none() && !is_trunk(entry.data) && is_of_guest;
+        let is_plain = self.passage(frame).is_none_or(|passage| passage.outputs.is_empty());
+        (only_tagged && may_lack && is_plain).then_some(IN_THE_GUEST)
     }
 
     /// Whether an access port of OVS drops a frame since it has a tag (`input_vid_is_valid`,

@@ -14,7 +14,7 @@ use crate::hooks::frames::Hook;
 /// The public word for what keeps frames from passing.
 pub(super) fn reason(why: &Why) -> Reason {
     match why {
-        Why::Down => Reason::IfAdminDown,
+        Why::Down | Why::BridgeDown(_) => Reason::IfAdminDown,
         Why::NoCarrier | Why::NoActiveMember | Why::FunctionDisabled => Reason::IfNoCarrier,
         Why::NoFlow | Why::Dropped | Why::NotReturned => Reason::OfDrop,
         Why::NoForwarding | Why::NoReceiving => Reason::OfPortConfig,
