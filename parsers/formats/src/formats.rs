@@ -7,6 +7,7 @@ pub(crate) mod bridge_link;
 pub(crate) mod bridge_vlan;
 pub(crate) mod conntrack;
 pub(crate) mod domain_xml;
+pub(crate) mod ebtables_save;
 pub(crate) mod ethtool;
 pub(crate) mod ethtool_g;
 pub(crate) mod ethtool_i;

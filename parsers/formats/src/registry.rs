@@ -20,6 +20,7 @@ pub static FORMATS: &[&Format] = &[
     &formats::conntrack::FORMAT,
     &formats::host_facts::date::FORMAT,
     &formats::domain_xml::FORMAT,
+    &formats::ebtables_save::FORMAT,
     &formats::ethtool::FORMAT,
     &formats::ethtool_s::FORMAT,
     &formats::ethtool_g::FORMAT,

@@ -9,6 +9,10 @@ use tapline_core::span::{Evidence, SourceId};
 
 use super::Outcome;
 
+/// What a chain of one's own of `ebtables` does in the end, by its policy.
+const DROPS: &[Statement] = &[Statement::Do(Target::Drop)];
+const ACCEPTS: &[Statement] = &[Statement::Do(Target::Accept)];
+
 /// The chains of one table by name.
 pub(super) struct Chains<'a> {
     all: BTreeMap<&'a str, Chain<'a>>,
@@ -41,6 +45,8 @@ pub(super) enum Body<'a> {
     Arguments(&'a [Condition], Option<&'a Target>),
     /// One after another.
     Statements(&'a [Statement]),
+    /// It is not known what is done, for this reason.
+    Open(&'static str),
 }
 
 impl<'a> Chains<'a> {
@@ -97,7 +103,17 @@ impl<'a> Chains<'a> {
                 }),
                 body: Body::Statements(&rule.statements),
             });
-            (chain.name.value.as_str(), Chain { policy, rules: rules.collect() })
+            let mut rules: Vec<Rule<'a>> = rules.collect();
+            // Of `ebtables` also a chain of one's own decides at its end.
+            if let Some(end) = chain.policy.as_ref().filter(|_| chain.kind.is_none()) {
+                let body = match end.value.as_str() {
+                    "drop" => Body::Statements(DROPS),
+                    "accept" => Body::Statements(ACCEPTS),
+                    _ => Body::Open("the policy of the chain, which a listing may print wrong"),
+                };
+                rules.push(Rule { evidence: end.evidence(source), counters: None, body });
+            }
+            (chain.name.value.as_str(), Chain { policy, rules })
         });
         Self { all: chains.collect() }
     }

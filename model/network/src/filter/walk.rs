@@ -133,6 +133,10 @@ impl Walk<'_, '_> {
                 }
             }
             Body::Statements(statements) => self.statements(rule, statements, here, depth),
+            Body::Open(reason) => {
+                self.finish(rule, Outcome::Unknown(reason.into()), Truth::Maybe);
+                Left { on: Truth::Maybe.and(here), back: Truth::No }
+            }
         };
         if self.judgement.ends.len() > ends || left.back != Truth::No {
             return left;

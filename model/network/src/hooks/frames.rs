@@ -1,5 +1,5 @@
-//! Chains of nft that see frames: of the family `bridge` at the hooks of a bridge, of `netdev` (and
-//! `inet`) at the ingress and egress of devices (net/bridge/br_input.c, br_forward.c;
+//! Chains that see frames: of `ebtables`, and of nft those of the family `bridge` at the hooks of a
+//! bridge, of `netdev` (and `inet`) at the ingress and egress of devices (net/bridge/br_input.c, br_forward.c;
 //! `nf_ingress` and `nf_hook_egress` of net/core/dev.c; nft(8), address families).
 use std::collections::BTreeMap;
 
@@ -60,14 +60,18 @@ pub(crate) struct FrameChain<'a> {
     pub(crate) base: BaseChain<'a>,
     /// The text is whole.
     pub(crate) complete: bool,
+    /// The tool that prints it.
+    pub(crate) tool: &'static str,
 }
 
 /// What was captured of the chains that see frames in one namespace.
 #[derive(Debug, Default)]
 pub(crate) struct Frames<'a> {
     chains: Vec<FrameChain<'a>>,
-    /// All of them were captured.
+    /// All of those of nft were captured.
     pub(crate) whole: bool,
+    /// And all of `ebtables`, which the rulesets of nft have only where that is made of nft.
+    pub(crate) whole_ebtables: bool,
 }
 
 impl<'a> Frames<'a> {
@@ -116,13 +120,22 @@ pub(crate) fn all<'a>(network: &Network<'a>) -> BTreeMap<(HostId, &'a Netns), Fr
             let complete = network.topology.snapshot.completeness(source.id).is_complete();
             let whole = asked && complete;
             let frames: &mut Frames<'a> = all.entry((source.host, &source.netns)).or_default();
-            if whole != only_whole || frames.whole {
+            let of_ebtables = source.command.program().starts_with("ebtables");
+            if of_ebtables {
+                let saved = complete && source.command.program().ends_with("-save");
+                if saved != only_whole || frames.whole_ebtables {
+                    continue;
+                }
+                frames.whole_ebtables = saved;
+            } else if whole != only_whole || frames.whole {
                 continue;
+            } else {
+                frames.whole = whole;
             }
-            frames.whole = whole;
             let chains = tables.iter().filter(|table| !is_dormant(table)).flat_map(chains_of);
+            let tool = if of_ebtables { "ebtables" } else { "nft" };
             let source = source.id;
-            frames.chains.extend(chains.map(|base| FrameChain { source, base, complete }));
+            frames.chains.extend(chains.map(|base| FrameChain { source, base, complete, tool }));
         }
     }
     for frames in all.values_mut() {

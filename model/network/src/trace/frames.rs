@@ -1,4 +1,4 @@
-//! What chains of nft that see frames do with one (`hooks/frames.rs` says which they are).
+//! What chains of nft and `ebtables` that see frames do with one (`hooks/frames.rs` says which they are).
 //!
 //! A frame that is no packet of IP meets no condition on one, but what nft makes of such a condition
 //! depends on the rule: it is left open. So is the state of a connection, which a bridge tracks only
@@ -26,32 +26,38 @@ impl<'a> Walk<'_, '_, 'a> {
         let network = self.network;
         let frames = network.filters().frames.get(&(owner.host, owner.netns()));
         if !hook.is_of_device() {
-            Self::assume_no_frames(way, frames.is_some_and(|frames| frames.whole));
+            let known = frames.map_or((false, false), |it| (it.whole, it.whole_ebtables));
+            Self::assume_no_frames(way, known);
         }
         let Some(frames) = frames else { return true };
-        for FrameChain { source, base, complete } in frames.at(hook, owner.name()) {
+        for FrameChain { source, base, complete, tool } in frames.at(hook, owner.name()) {
             let seen = self.seen_frame(&way.packet, base.table, (from, to));
             let Some(judgement) = base.evaluate(*source, &seen) else { continue };
             self.met.extend(judgement.met.iter().copied());
-            self.look(way, (hook.as_str(), "nft"), &judgement);
-            if !self.take_judgement(way, owner, hook, judgement, *complete) {
+            self.look(way, (hook.as_str(), tool), &judgement);
+            if !self.take_judgement(way, owner, (hook, tool), judgement, *complete) {
                 return false;
             }
         }
         true
     }
 
-    /// Says which filters of frames are not known. No format reads what `ebtables` prints; the
-    /// rules of `ebtables-nft` are among those of nft.
-    fn assume_no_frames(way: &mut Way, nft_is_known: bool) {
+    /// Says which filters of frames are not known. The rules of `ebtables-nft` are among those of nft,
+    /// those of the old tool are not.
+    fn assume_no_frames(way: &mut Way, (nft, ebtables): (bool, bool)) {
         if way.frames_said {
             return;
         }
         way.frames_said = true;
-        way.assume(if nft_is_known {
-            "ebtables stops no frames of bridges: its own rules are not read"
-        } else {
-            "no rules of nft or ebtables stop frames of bridges: nft list ruleset was not captured"
+        way.assume(match (nft, ebtables) {
+            (true, true) => return,
+            (true, false) => "ebtables stops no frames of bridges: ebtables-save was not captured",
+            (false, true) => {
+                "no rules of nft stop frames of bridges: nft list ruleset was not captured"
+            }
+            (false, false) => {
+                "no rules of nft or ebtables stop frames of bridges: nft list ruleset was not captured"
+            }
         });
     }
 
@@ -89,7 +95,7 @@ impl<'a> Walk<'_, '_, 'a> {
         &mut self,
         way: &mut Way,
         owner: Device<'a>,
-        hook: Hook,
+        (hook, tool): (Hook, &'static str),
         judgement: filter::Judgement,
         complete: bool,
     ) -> bool {
@@ -126,11 +132,11 @@ impl<'a> Walk<'_, '_, 'a> {
         for end in kinds {
             let words = judge::outcome_words(&end.outcome);
             let mut one = if passes { Self::branch(way, words.clone()) } else { way.clone() };
-            let action = format!("nft {} {}: {words}", base_of(hook), hook.as_str());
+            let action = format!("{tool} {} {}: {words}", base_of(hook), hook.as_str());
             let mut hop = Hop::new(Kind::Netfilter, place.clone(), action);
             hop.cite(end.evidence);
             hop.details.hook = Some(hook.as_str());
-            hop.details.table = Some("nft".into());
+            hop.details.table = Some(tool.into());
             let rules = end.evidence.map(|at| (at, words.clone()));
             hop.details.rules = rules.into_iter().collect();
             let (outcome, reason) = match &end.outcome {
