@@ -71,7 +71,20 @@ impl<'a> Line<'a> {
 
     /// Whether nothing stands on it.
     pub(crate) fn is_blank(&self) -> bool {
-        !self.signs.has(Signs::INK) || self.text.trim_start().is_empty()
+        !self.signs.has(Signs::INK)
+            || self.signs.has(Signs::BEYOND_ASCII) && self.text.trim_start().is_empty()
+            || self.text.as_bytes().trim_ascii_start().is_empty()
+    }
+
+    /// Its text without blanks at both ends. Most lines are ASCII, whose blanks are bytes; of the
+    /// others a screen shows none.
+    pub(crate) fn trimmed(&self) -> &str {
+        if self.signs.has(Signs::BEYOND_ASCII) { self.text.trim() } else { self.text.trim_ascii() }
+    }
+
+    /// Whether it stands, from its first character on, on the line with this number.
+    pub(crate) fn is_at(&self, number: u32) -> bool {
+        self.number == number && self.column == 0 && self.shifts.is_none()
     }
 
     /// Where it stands.

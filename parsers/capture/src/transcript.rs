@@ -6,7 +6,9 @@
 mod caption;
 mod close;
 mod headings;
+mod kept;
 mod loose;
+mod plain;
 mod prompt;
 mod prose;
 mod rounds;
@@ -22,6 +24,7 @@ use tapline_formats::registry;
 use crate::command::looped::Loop;
 use crate::command::{self, Invocation, opens::opens};
 use crate::packing::{self, Line, Mark, signs::Signs};
+use kept::Kept;
 use loose::Pending;
 use prompt::{Prompt, Trust};
 use scope::Scopes;
@@ -37,7 +40,7 @@ pub(crate) struct Block {
     pub(crate) first_line: u32,
     /// The output, without its packing.
     pub(crate) text: String,
-    /// Where each line of it stands.
+    /// Where each line of it stands, unless they follow one another from the first on.
     pub(crate) places: Vec<LinePlace>,
     /// Why it may not be all.
     pub(crate) partial: Option<String>,
@@ -45,6 +48,15 @@ pub(crate) struct Block {
     pub(crate) by_content: bool,
     /// It is of a machine that was entered from another: no other text is its.
     pub(crate) entered: bool,
+}
+
+impl Block {
+    /// One-based line of its last line.
+    fn last_line(&self) -> Option<u32> {
+        let lines = || u32::try_from(self.text.lines().count()).ok()?.checked_sub(1);
+        let last = self.places.last().map(|place| place.line);
+        last.or_else(|| self.first_line.checked_add(lines()?))
+    }
 }
 
 /// A command of a session that nothing reads.
@@ -131,8 +143,8 @@ pub(crate) fn read(text: &str) -> Transcript {
     }
     if let (Some(block), Some(last)) = (done.blocks.last_mut(), lines.last()) {
         // A text that ends within a line may have been cut off there: its output does as well.
-        let is_end = block.places.last().is_some_and(|place| place.line == last.number);
-        if is_end && !text.ends_with(['\n', '\r']) && block.text.ends_with('\n') {
+        let is_end = || block.last_line() == Some(last.number);
+        if !text.ends_with(['\n', '\r']) && block.text.ends_with('\n') && is_end() {
             block.text.pop();
         }
     }
@@ -161,7 +173,7 @@ struct Open<'a> {
     at: usize,
     first_line: u32,
     indent: usize,
-    lines: Vec<Line<'a>>,
+    lines: Kept<'a>,
     elided: bool,
 }
 
@@ -235,7 +247,7 @@ impl<'a> Reader<'a> {
         if self.is_plain_output(at, line)
             && let Some(open) = &mut self.open
         {
-            open.lines.push(line.clone());
+            open.lines.keep(at);
             return at + 1;
         }
         if line.mark != Mark::Text {
@@ -250,7 +262,9 @@ impl<'a> Reader<'a> {
         let text = code.filter(|code| !code.contains('`') && is_prompt(code)).unwrap_or(&line.text);
         // The last prompt once more, and nothing typed.
         let context = self.trust();
-        let again = !self.bare_prompt.is_empty() && text.trim() == self.bare_prompt;
+        let is_code = text.len() < line.text.len();
+        let trimmed = if is_code { text.trim() } else { line.trimmed() };
+        let again = !self.bare_prompt.is_empty() && trimmed == self.bare_prompt;
         if again && self.open.is_some() && context.program.is_empty() {
             self.drop_upper_line(at, self.bare_prompt);
             self.end(End::Prompt);
@@ -307,7 +321,7 @@ impl<'a> Reader<'a> {
     /// by standing above each of these prompts.
     fn drop_upper_line(&mut self, at: usize, sign: &'a str) {
         let above = at.checked_sub(1).and_then(|above| self.lines.get(above));
-        let Some(above) = above.map(|line| line.text.trim()).filter(|line| !line.is_empty()) else {
+        let Some(above) = above.map(Line::trimmed).filter(|line| !line.is_empty()) else {
             return;
         };
         match &mut self.open {
@@ -315,7 +329,9 @@ impl<'a> Reader<'a> {
                 self.upper.get_or_insert((sign, above));
             }
             Some(open) if self.upper == Some((sign, above)) => {
-                open.lines.pop_if(|line| line.text.trim() == above);
+                if open.lines.last().is_some_and(|line| line.trimmed() == above) {
+                    open.lines.pop();
+                }
             }
             Some(_) => {}
         }
@@ -343,30 +359,6 @@ impl<'a> Reader<'a> {
         self.pending = Pending::default();
         self.done.sure += 1;
         self.host = Some(host);
-    }
-
-    /// Whether a line is one more line of the open output, as a first look tells: nearly all lines
-    /// of a long session are.
-    fn is_plain_output(&self, at: usize, line: &Line<'_>) -> bool {
-        let Some(open) = &self.open else { return false };
-        let before = at.checked_sub(1).and_then(|at| self.lines.get(at));
-        // Neither a prompt, nor the name of a host between rules, nor the end of an output.
-        let is_within = self.strong
-            && self.headings.is_empty()
-            && self.learned.is_empty()
-            && self.scopes.is_empty()
-            && open.indent == 0
-            && line.mark == Mark::Text
-            && !may_be_prompt(line)
-            && before.is_some_and(|before| before.signs.has(Signs::BEYOND_DASHES))
-            && open.lines.last().is_none_or(|last| last.signs.has(Signs::BEYOND_DASHES));
-        // Neither blank, nor a banner, nor what stands for lines that were left out.
-        is_within
-            && !line.text.starts_with(['+', '=', '-', '*', '`'])
-            && !prose::is_notice(&line.text)
-            && line.signs.has(Signs::BEYOND_DASHES)
-            && (line.signs.has(Signs::QUOTE) || !prose::is_elision(&line.text))
-            && line.text.trim() != self.bare_prompt
     }
 
     /// Commands that were pasted together at one prompt stand below it, one a line.
@@ -429,7 +421,7 @@ impl<'a> Reader<'a> {
             at,
             first_line,
             indent,
-            lines: Vec::new(),
+            lines: Kept::new(self.lines),
             elided: false,
         });
     }
@@ -460,10 +452,16 @@ impl<'a> Reader<'a> {
             self.loose = Some(at);
             return;
         }
+        let elided = prose::is_elision(&line.text);
+        let cut = indented(&line.text).min(open.indent);
+        if !elided && cut == 0 && !prose::is_notice(&line.text) {
+            open.lines.keep(at);
+            return;
+        }
         let mut line = line.clone();
         if prose::is_notice(&line.text) {
             line.empty();
-        } else if prose::is_elision(&line.text) {
+        } else if elided {
             open.elided = true;
             // The place stays, so that line numbers stay.
             line.empty();
@@ -479,18 +477,6 @@ const NO_END: &str = "pasted without prompts: the end is not sure";
 /// How far a line is indented.
 fn indented(text: &str) -> usize {
     text.len() - text.trim_start_matches(' ').len()
-}
-
-/// Whether a line may have a prompt that names its host, as a first look tells.
-fn may_be_prompt(line: &Line<'_>) -> bool {
-    if prompt::is_numbered(&line.text) {
-        return false;
-    }
-    // `host> command`: tags, and flags in angle brackets, stand elsewhere.
-    let angle = || line.text.contains("> ") || line.text.trim_end().ends_with(">>");
-    line.signs.has(Signs::PROMPT)
-        || line.signs.has(Signs::ANGLE) && angle()
-        || prompt::is_head_of_watch(&line.text)
 }
 
 #[cfg(test)]

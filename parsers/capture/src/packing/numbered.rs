@@ -50,7 +50,8 @@ fn run(lines: &[Line<'_>]) -> Vec<(usize, usize)> {
 
 /// The number before a line, and the length of it with what separates it.
 fn number(text: &str) -> Option<(u32, usize)> {
-    let body = text.trim_start_matches(' ');
+    let indent = text.bytes().take_while(|&b| b == b' ').count();
+    let body = text.get(indent..).filter(|body| body.starts_with(|c: char| c.is_ascii_digit()))?;
     let digits = body.bytes().take_while(u8::is_ascii_digit).count();
     let number = body.get(..digits)?.parse().ok()?;
     let after = body.get(digits..)?;

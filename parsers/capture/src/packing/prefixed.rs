@@ -121,6 +121,13 @@ fn is_output(run: &[Line<'_>], kind: &Kind) -> bool {
 /// The prefix of a line, and how long it is.
 fn prefix(text: &str) -> Option<(Kind, usize)> {
     const LONGEST: usize = 64;
+    // Most lines of an output are indented, and no texts of JSON.
+    if text.starts_with([' ', '\t']) {
+        let first = text.as_bytes().trim_ascii_start().first();
+        if first.is_none_or(|b| b.is_ascii() && *b != b'"') {
+            return None;
+        }
+    }
     let kind = match text.chars().next()? {
         bar @ ('|' | '│' | '┃' | '║') => Kind::Bar(bar),
         '<' => {
@@ -194,6 +201,13 @@ fn length(text: &str, kind: &Kind) -> Option<usize> {
 
 /// What stands behind a time at the beginning of a line.
 fn after_time(text: &str) -> Option<&str> {
+    const SHORTEST: usize = 8;
+    const PARTS: &[u8] = b":-.,+TZ ";
+    // The first characters tell: lists number their lines, and no line of them has a time.
+    let begun = text.as_bytes().strip_prefix(b"[").unwrap_or(text.as_bytes()).get(..SHORTEST)?;
+    if !begun.iter().all(|b| b.is_ascii_digit() || PARTS.contains(b)) {
+        return None;
+    }
     let (time, rest) = match text.strip_prefix('[') {
         Some(inner) => {
             let (time, rest) = inner.split_once(']')?;
@@ -201,9 +215,9 @@ fn after_time(text: &str) -> Option<&str> {
         }
         None => text.split_once([' ', '\t']).unwrap_or((text, "")),
     };
-    let is_time = time.len() >= 8
+    let is_time = time.len() >= SHORTEST
         && time.bytes().filter(|b| *b == b':').count() >= 2
-        && time.bytes().all(|b| b.is_ascii_digit() || b":-.,+TZ ".contains(&b));
+        && time.bytes().all(|b| b.is_ascii_digit() || PARTS.contains(&b));
     if is_time {
         return Some(rest);
     }

@@ -20,6 +20,8 @@ impl Signs {
     pub(crate) const INK: Self = Self(8);
     /// Anything but blanks and dashes.
     pub(crate) const BEYOND_DASHES: Self = Self(16);
+    /// Anything beyond ASCII.
+    pub(crate) const BEYOND_ASCII: Self = Self(128);
 
     /// The kinds of characters of a line.
     pub(super) fn of(text: &str) -> Self {
@@ -50,6 +52,9 @@ const fn kinds() -> [u8; 256] {
         let mut kinds = 0;
         if beyond_ascii || matches!(b, b'#' | b'$' | b'%' | b'@') {
             kinds |= Signs::PROMPT.0;
+        }
+        if beyond_ascii {
+            kinds |= Signs::BEYOND_ASCII.0;
         }
         if b == b'>' {
             kinds |= Signs::ANGLE.0;
@@ -111,6 +116,7 @@ mod tests {
         assert!(has("a! ip a", Signs::PROMPT_END) && !has("a: b, (c", Signs::PROMPT_END));
         assert!(has("<UP>", Signs::MARKUP) && has("&lt;", Signs::MARKUP));
         assert!(!has(" \t", Signs::INK) && has(" -", Signs::INK));
+        assert!(has("é", Signs::BEYOND_ASCII) && !has("e~\t", Signs::BEYOND_ASCII));
         assert!(!has(" --- ", Signs::BEYOND_DASHES) && has(" --- x", Signs::BEYOND_DASHES));
     }
 }

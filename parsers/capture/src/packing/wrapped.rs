@@ -74,6 +74,11 @@ fn goes_on(line: &Line<'_>, inside: bool) -> bool {
 fn broken(before: &str, line: &str) -> Option<&'static str> {
     const WIDTHS: &[usize] = &[80, 100, 120, 132];
     let indent = |text: &str| text.len() - text.trim_start().len();
+    // Most lines of a list are indented below its first, which no full line is.
+    let below = line.starts_with("    ") && before.as_bytes().first().is_some_and(|b| *b > b' ');
+    if below {
+        return None;
+    }
     let first = line.split_whitespace().next()?;
     let width = before.chars().count();
     // What is indented below a line never was its end, but for the blank at which a terminal broke.

@@ -166,13 +166,15 @@ impl Reader<'_> {
         if run.netns.is_root() && run.host.is_none() {
             run.netns = self.scopes.netns();
         }
-        let places = lines.iter().map(Line::place);
+        // Those of a long output that was not packed are a number each.
+        let simple = lines.iter().zip(first_line..).all(|(line, number)| line.is_at(number));
+        let places = if simple { Vec::new() } else { lines.iter().map(Line::place).collect() };
         let block = Block {
             entered: run.host.is_some() || self.scopes.is_elsewhere(),
             host: run.host.clone().or(host),
             first_line,
             text: text_of(lines),
-            places: places.collect(),
+            places,
             partial: run.partial.clone().or(partial),
             run,
             by_content,

@@ -3,6 +3,7 @@ use tapline_core::capture::Command;
 use tapline_formats::registry::{self, Format};
 
 use super::caption::{self, Caption};
+use super::kept::Kept;
 use super::prompt::Trust;
 use super::{End, NO_END, Open, Reader, prompt, prose, split, typed};
 use crate::command::Invocation;
@@ -163,7 +164,7 @@ impl<'a> Reader<'a> {
             at: 0,
             first_line: first.number,
             indent: 0,
-            lines: lines.to_vec(),
+            lines: Kept::of(lines.to_vec()),
             elided: lines.iter().any(|line| prose::is_elision(&line.text)),
         };
         self.outputs_of_rounds(&open, looped, End::Edge);

@@ -1,17 +1,28 @@
 //! Lines that are no output.
 
-/// What stands around the words for lines that were left out.
-const AROUND: [char; 15] =
-    ['[', ']', '(', ')', '<', '>', '{', '}', '-', '*', ' ', '.', '~', '#', '/'];
+/// What stands around the words for lines that were left out, of ASCII.
+const AROUND: [bool; 128] = {
+    let mut all = [false; 128];
+    let mut signs: &[u8] = b"[]()<>{}-* .~#/";
+    while let Some((sign, behind)) = signs.split_first() {
+        if let Some((_, rest)) = all.split_at_mut_checked(*sign as usize)
+            && let Some(entry) = rest.first_mut()
+        {
+            *entry = true;
+        }
+        signs = behind;
+    }
+    all
+};
+
+fn is_around(c: char) -> bool {
+    c == '…' || AROUND.get(c as usize) == Some(&true)
+}
 
 /// Whether a line may stand for lines that were left out, as its ends tell.
 pub(super) fn may_be_elision(line: &str) -> bool {
     let trimmed = line.as_bytes().trim_ascii();
-    let is_around = |b: Option<&u8>| {
-        b.is_some_and(|&b| {
-            !b.is_ascii() || b.is_ascii_punctuation() && AROUND.contains(&char::from(b))
-        })
-    };
+    let is_around = |b: Option<&u8>| b.is_some_and(|&b| AROUND.get(usize::from(b)) != Some(&false));
     is_around(trimmed.first()) || is_around(trimmed.last())
 }
 
@@ -37,6 +48,10 @@ pub(super) fn is_elision(line: &str) -> bool {
     if !may_be_elision(line) {
         return false;
     }
+    // Without a look at blanks beyond ASCII, which nothing this long has enough of.
+    if line.trim_ascii().len() > LONGEST && line.is_ascii() {
+        return false;
+    }
     let trimmed = line.trim();
     if trimmed.len() > LONGEST {
         return false;
@@ -45,22 +60,29 @@ pub(super) fn is_elision(line: &str) -> bool {
     if dots == "…" || dots.len() >= 3 && dots.chars().all(|c| matches!(c, '.' | '…' | ' ')) {
         return true;
     }
-    let bare = trimmed.trim_matches(|c| c == '…' || AROUND.contains(&c));
+    let bare = trimmed.trim_matches(is_around);
     let scissors = || trimmed.contains("8<") || trimmed.contains(">8");
     if trimmed.contains('✂') || bare == "8" && scissors() {
         return true;
     }
     bare.len() < trimmed.len()
         && bare.split_whitespace().nth(WORDS).is_none()
-        && bare
-            .split([' ', ':'])
-            .any(|word| SAID.iter().any(|said| word.eq_ignore_ascii_case(said)))
+        && bare.as_bytes().split(|b| matches!(b, b' ' | b':')).any(|word| {
+            let may_be = (3..=9).contains(&word.len());
+            may_be && SAID.iter().any(|said| word.eq_ignore_ascii_case(said.as_bytes()))
+        })
 }
 
 /// What a shell or pager says around an output, and is none of it: a password that was asked for, the
 /// end of a page, a job, how long it took.
 pub(super) fn is_notice(line: &str) -> bool {
     const TIMES: [&str; 3] = ["real\t", "user\t", "sys\t"];
+    if !matches!(
+        line.as_bytes().first(),
+        Some(b'(' | b'-' | b'l' | b'[' | b'P' | b'r' | b'u' | b's')
+    ) {
+        return false;
+    }
     let line = line.trim_end();
     let job = || {
         let (number, rest) = line.strip_prefix('[')?.split_once(']')?;
