@@ -23,7 +23,7 @@ use tapline_formats::registry;
 
 use crate::command::looped::Loop;
 use crate::command::{self, Invocation, opens::opens};
-use crate::packing::{self, Line, Mark, signs::Signs};
+use crate::packing::{self, Line, Mark};
 use kept::Kept;
 use loose::Pending;
 use prompt::{Prompt, Trust};

@@ -5,6 +5,7 @@
 //! [`registry`] says which command or file each format reads.
 #[cfg(test)]
 mod damaged;
+pub mod elision;
 mod ends;
 mod error_line;
 pub mod format;

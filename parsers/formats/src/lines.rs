@@ -2,6 +2,7 @@
 //!
 //! The loop belongs here and not to the formats, so that no format can skip a line: whatever its
 //! line functions do not read becomes a problem with its span, and reading goes on.
+pub(crate) use crate::elision::is_elision;
 use tapline_core::capture::Completeness;
 use tapline_core::outcome::{Fate, Outcome, ProblemKind};
 use tapline_core::span::Span;
@@ -108,36 +109,6 @@ pub(crate) fn orphan<R>(text: &str, body: &str, out: &mut Outcome<R>) {
 pub(crate) fn unread<R>(text: &str, body: &str, out: &mut Outcome<R>, message: impl Into<String>) {
     out.problem(ProblemKind::UnreadLine, Span::of(text, body), message);
     out.lines.add(Fate::Unread);
-}
-
-/// Whether a line stands for others that were left out, by hand or by a pager: `...`, `(…)`,
-/// `<snip>`, `[output omitted]`, `--More--`, `---8<---`.
-pub(crate) fn is_elision(line: &str) -> bool {
-    const WORDS: &[&str] = &[
-        "snip",
-        "snipped",
-        "cut",
-        "omitted",
-        "output omitted",
-        "output cut",
-        "truncated",
-        "output truncated",
-        "more",
-        "8",
-    ];
-    let line = line.trim();
-    if line.starts_with("--More--") {
-        return true;
-    }
-    let core = line.trim_matches(|c: char| !c.is_alphanumeric());
-    if core.is_empty() {
-        return line.contains("..") || line.contains('…') || line.contains(". .");
-    }
-    // A word alone may be a name.
-    core.len() < line.len()
-        && !line.starts_with(core)
-        && WORDS.iter().any(|word| word.eq_ignore_ascii_case(core))
-        && (core != "8" || line.contains("8<"))
 }
 
 /// Whether a line is what `grep` prints between the parts that it found: what follows need not belong

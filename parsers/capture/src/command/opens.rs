@@ -54,12 +54,12 @@ fn of_words(words: &[String]) -> Option<Opened> {
     let here = || Some(Opened::here());
     match base(first) {
         "sudo" | "doas" => {
-            let login = rest.iter().take_while(|it| it.starts_with('-')).any(|it| is_login(it));
             let inner = skip_options(rest, &["-u", "-g", "-h", "-p", "-C", "-T", "-U", "-r"]);
+            let login = rest.iter().take(rest.len() - inner.len()).any(|it| is_login(it));
             if inner.is_empty() { if login { here() } else { None } } else { of_words(inner) }
         }
         "exec" | "command" | "time" | "env" => of_words(skip_options(rest, &[])),
-        "su" | "newgrp" => (!rest.iter().any(|it| it == "-c")).then(Opened::here),
+        "su" | "newgrp" | "runuser" => (!rest.iter().any(|it| it == "-c")).then(Opened::here),
         "bash" | "sh" | "zsh" | "dash" | "ash" | "ksh" | "fish" | "csh" | "tcsh" => {
             rest.iter().all(|it| it.starts_with('-') && !it.ends_with('c')).then(Opened::here)
         }
@@ -72,13 +72,52 @@ fn of_words(words: &[String]) -> Option<Opened> {
                 &["-i", "-l", "-o", "-p", "-F", "-J", "-b", "-c", "-E", "-L", "-R", "-S"];
             let (target, rest) = skip_options(rest, VALUED).split_first()?;
             let port = |text: &String| text.bytes().all(|b| b.is_ascii_digit());
-            rest.iter().all(port).then(|| Opened::machine(target))
+            if rest.iter().all(port) {
+                return Some(Opened::machine(target));
+            }
+            // `ssh -t HOST sudo -i`, and from there further on.
+            let inner = of_words(rest)?;
+            let machine = inner.machine.clone();
+            Some(Opened {
+                netns: inner.netns,
+                ..Opened::machine(machine.as_ref().unwrap_or(target))
+            })
         }
+        "sshpass" => of_words(skip_options(rest, &["-p", "-f", "-d", "-P"])),
+        // `openstack server ssh NAME`, `gcloud compute ssh NAME`, `virtctl console NAME`.
+        "openstack" | "nova" | "gcloud" | "virtctl" => {
+            const VALUED: &[&str] = &[
+                "--login",
+                "-l",
+                "--port",
+                "--identity",
+                "-i",
+                "--option",
+                "-o",
+                "--zone",
+                "--project",
+                "--os-cloud",
+                "-n",
+                "--namespace",
+                "--username",
+            ];
+            let at = rest.iter().position(|it| it == "ssh" || it == "console")?;
+            let target = skip_options(rest.get(at + 1..)?, VALUED).first()?;
+            Some(Opened::machine(pod(target)))
+        }
+        "toolbox" | "distrobox" => (rest.first()? == "enter").then(Opened::here),
         "virsh" | "xl" | "xm" | "qm" | "machinectl" | "vagrant" | "multipass" => {
             console(base(first), rest)
         }
-        "pct" => (rest.first()? == "enter")
-            .then(|| Some(Opened::netns(named(&format!("pct:{}", rest.get(1)?)), Look::Other)))?,
+        "pct" => {
+            let (verb, rest) = rest.split_first()?;
+            let (id, inner) = rest.split_first()?;
+            let is_shell = || {
+                of_words(skip_options(inner, &[])).is_some() && inner.iter().any(|it| it != "--")
+            };
+            let opens = verb == "enter" || verb == "console" || verb == "exec" && is_shell();
+            opens.then(|| Opened::netns(named(&format!("pct:{id}")), Look::Other))
+        }
         tool
         @ ("docker" | "podman" | "nerdctl" | "crictl" | "lxc" | "incus" | "kubectl" | "oc") => {
             container(tool, rest)
@@ -179,17 +218,55 @@ fn container(tool: &str, args: &[String]) -> Option<Opened> {
         "run" => {
             const TAKES: &[&str] = &[
                 "-v",
+                "--volume",
                 "-e",
+                "--env",
+                "--env-file",
                 "--name",
                 "-p",
+                "--publish",
                 "--network",
                 "--net",
                 "-w",
+                "--workdir",
                 "-u",
+                "--user",
                 "--entrypoint",
                 "-h",
+                "--hostname",
+                "--cap-add",
+                "--cap-drop",
+                "--device",
+                "--mount",
+                "--dns",
+                "--add-host",
+                "-l",
+                "--label",
+                "--ulimit",
+                "-m",
+                "--memory",
+                "--cpus",
+                "--platform",
+                "--runtime",
+                "--security-opt",
+                "--sysctl",
+                "--tmpfs",
+                "--ip",
+                "--mac-address",
+                "--pid",
+                "--ipc",
+                "--uts",
+                "--pull",
+                "--gpus",
+                "--pod",
             ];
-            let own = !rest.iter().any(|it| it == "--net=host" || it == "--network=host");
+            let of_host = |option: &str| {
+                let at = rest.iter().position(|it| it == option);
+                at.and_then(|at| rest.get(at + 1)).is_some_and(|value| value == "host")
+            };
+            let own = !rest.iter().any(|it| it == "--net=host" || it == "--network=host")
+                && !of_host("--net")
+                && !of_host("--network");
             let tty = rest.iter().any(|it| bundled(it, 't') || it == "--tty");
             let inner = skip_options(rest, TAKES);
             let image = inner.first()?;
@@ -230,6 +307,21 @@ mod tests {
             ("virsh -c qemu:///system console shop", None, Some("shop"), Look::Other),
             ("kubectl exec -it -n x web-0 -- /bin/sh", None, Some("web-0"), Look::Other),
             ("docker run --rm -it --name box alpine", Some("docker:box"), None, Look::Other),
+            (
+                "docker run -it --cap-add NET_ADMIN alpine sh",
+                Some("docker:alpine"),
+                None,
+                Look::Other,
+            ),
+            ("docker run -it --net host alpine sh", None, None, Look::Other),
+            ("ip netns exec red sudo -u kim -s", Some("red"), None, Look::Same),
+            ("ssh -t jump ssh kvm6", None, Some("kvm6"), Look::Other),
+            ("ssh -t kvm6 sudo -i", None, Some("kvm6"), Look::Other),
+            ("sshpass -p x ssh root@kvm6", None, Some("kvm6"), Look::Other),
+            ("openstack server ssh --login cirros shop", None, Some("shop"), Look::Other),
+            ("virtctl console vmi/shop -n x", None, Some("shop"), Look::Other),
+            ("pct exec 102 -- bash", Some("pct:102"), None, Look::Other),
+            ("toolbox enter", None, None, Look::Same),
             ("pct enter 102", Some("pct:102"), None, Look::Other),
         ] {
             let netns = netns.map(named);
@@ -242,6 +334,9 @@ mod tests {
             "bash -c 'ip a'",
             "ssh h ip a",
             "docker exec web ip a",
+            "pct exec 102 -- ip a",
+            "openstack server list",
+            "ssh -t kvm6 sudo ip a",
             "virsh list",
         ] {
             assert_eq!(opens(line), None, "{line}");

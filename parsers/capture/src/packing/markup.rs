@@ -33,10 +33,24 @@ const TAGS: &[&str] = &[
 ];
 
 /// Tags that begin and end code.
-const CODE: &[&str] = &["pre", "code", "syntaxhighlight"];
+const CODE: &[&str] = &["pre", "code", "syntaxhighlight", "nowiki"];
 
 /// The same in forums.
-const BBCODE: &[&str] = &["code", "quote", "pre", "noparse"];
+const BBCODE: &[&str] = &[
+    "code",
+    "quote",
+    "pre",
+    "noparse",
+    "icode",
+    "spoiler",
+    "sourcecode",
+    "shell",
+    "bash",
+    "plain",
+];
+
+/// Tags around words there.
+const BBTEXT: &[&str] = &["b", "i", "u", "font", "size", "color", "url"];
 
 /// Takes the markup off: blocks of code get a line of their own where they begin and end. Says
 /// whether there was any.
@@ -46,7 +60,7 @@ pub(super) fn take_off(lines: Vec<Line<'_>>) -> (Vec<Line<'_>>, bool) {
         return (lines, false);
     }
     let mut out = Vec::with_capacity(lines.len());
-    let mut fence = Fence::default();
+    let mut fence = Fence::new(&lines);
     for mut line in lines {
         if fence.line(&mut line, &mut out) {
             continue;
@@ -89,9 +103,20 @@ impl Marks {
                 };
                 match tail.as_bytes() {
                     [b'<', name @ ..] => marks.page |= is_of_page(name),
-                    [b'[', ..] => marks.forum |= is(&["[code", "[pre]", "[quote"]),
+                    [b'[', ..] => {
+                        marks.forum |= is(&[
+                            "[code",
+                            "[pre]",
+                            "[quote",
+                            "[icode",
+                            "[spoiler",
+                            "[sourcecode",
+                            "[noparse",
+                            "[shell]",
+                        ])
+                    }
                     [b'&', ..] => {
-                        entities |= is(&["&lt;", "&quot;", "&#60;", "&#x3c;", "&#x3C;"]);
+                        entities |= is(&["&lt;", "&nbsp;", "&quot;", "&#60;", "&#x3c;", "&#x3C;"]);
                     }
                     _ => {}
                 }
@@ -111,7 +136,8 @@ impl Marks {
 
 /// Whether a tag begins here that only pages have. `<BROADCAST,UP>` begins with `<br`, too.
 fn is_of_page(behind: &[u8]) -> bool {
-    const NAMES: &[&str] = &["pre", "code", "details", "blockquote", "p", "br", "syntaxhighlight"];
+    const NAMES: &[&str] =
+        &["pre", "code", "details", "blockquote", "p", "br", "syntaxhighlight", "nowiki"];
     let letters = behind.iter().take_while(|b| b.is_ascii_alphabetic()).count();
     let (name, rest) = behind.split_at_checked(letters).unwrap_or((behind, &[]));
     matches!(rest.first(), None | Some(b'>' | b'/' | b' '))
@@ -122,12 +148,19 @@ fn is_of_page(behind: &[u8]) -> bool {
 #[derive(Default)]
 struct Fence {
     open: bool,
+    /// Rules of dashes stand in pairs: one alone is between two outputs, or cuts one.
+    dashes: bool,
 }
 
 impl Fence {
+    fn new(lines: &[Line<'_>]) -> Self {
+        let is_rule = |line: &&Line<'_>| is_dashes(line.text.trim());
+        Self { open: false, dashes: lines.iter().filter(is_rule).count() % 2 == 0 }
+    }
+
     /// Whether a line may be the first fence, at the cost of a look.
     fn may_begin(line: &Line<'_>) -> bool {
-        const STARTS: &[&str] = &["```", "~~~", "{noformat}", "{code", "----", "#+"];
+        const STARTS: &[&str] = &["```", "~~~", "{noformat}", "{code", "{%", "----", "#+"];
         let body = line.text.as_bytes().trim_ascii_start();
         matches!(body.first(), Some(b'`' | b'~' | b'{' | b'-' | b'#'))
             && STARTS.iter().any(|start| body.starts_with(start.as_bytes()))
@@ -144,8 +177,10 @@ impl Fence {
         let org = ["#+begin_", "#+end_"]
             .iter()
             .any(|word| body.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word)));
-        let toggles = matches!(body.trim_end(), "{noformat}" | "{code}" | "----8<----" | "----")
+        let toggles = matches!(body.trim_end(), "{noformat}" | "{code}")
+            || self.dashes && is_dashes(body.trim_end())
             || body.starts_with("{code:")
+            || body.starts_with("{%") && body.trim_end().ends_with("%}")
             || org;
         if let Some(head) =
             line.text.trim_end().strip_suffix("```").filter(|rest| !rest.trim().is_empty())
@@ -188,6 +223,11 @@ impl Fence {
     }
 }
 
+/// The rules that some put around code.
+fn is_dashes(line: &str) -> bool {
+    matches!(line, "----8<----" | "----")
+}
+
 /// A line that only says that code begins or ends.
 fn edge<'a>(line: &Line<'_>, mark: Mark) -> Line<'a> {
     Line { mark, ..Line::new(line.number, Cow::Borrowed("")) }
@@ -222,7 +262,7 @@ fn tags<'a>(line: Line<'a>, page: bool, forum: bool, escaped: bool, out: &mut Ve
     while let Some(c) = rest.chars().next() {
         let tag = match c {
             '<' if page => tag(rest, '>', &[TAGS, CODE]),
-            '[' if forum => tag(rest, ']', &[BBCODE]),
+            '[' if forum => tag(rest, ']', &[BBCODE, BBTEXT]),
             _ => None,
         };
         let is_text = tag.is_none();
@@ -270,7 +310,7 @@ fn tag(text: &str, end: char, names: &[&[&str]]) -> Option<Tag> {
     if !plain || !names.iter().any(|list| list.contains(&name.as_str())) {
         return None;
     }
-    let is_code = CODE.contains(&name.as_str()) || end == ']';
+    let is_code = CODE.contains(&name.as_str()) || BBCODE.contains(&name.as_str());
     let breaks = matches!(name.as_str(), "p" | "br" | "div" | "li" | "summary" | "details")
         || name.starts_with('h');
     Some(Tag { length, closes, is_code, breaks })

@@ -20,8 +20,13 @@ enum Kind {
     Nick(String),
     /// `node2: `, `node2 | `
     Host(String),
-    /// `2026-11-29T12:00:00Z `, `[12:00:00.123] `
+    /// `[node2] out: ` of fabric.
+    Out(String),
+    /// `2026-11-29T12:00:00Z `, `[12:00:00.123] `, and what a runtime of containers writes behind
+    /// it: `stdout F `.
     Time,
+    /// `Nov 29 12:00:00 node2 dump.sh[71]: ` of a journal.
+    Journal,
     /// `"…",`
     Json,
 }
@@ -82,6 +87,8 @@ fn strip(line: &mut Line<'_>, kind: &Kind) {
                     let escaped = if c == '\\' { characters.next() } else { None };
                     match escaped {
                         Some(('t', _)) => plain.push('\t', place),
+                        // Lists of lines keep their ends.
+                        Some(('n', _)) => {}
                         Some((c @ ('"' | '\\'), _)) => plain.push(c, place),
                         Some((other, behind)) => {
                             plain.push(c, place);
@@ -129,7 +136,7 @@ fn prefix(text: &str) -> Option<(Kind, usize)> {
         }
     }
     let kind = match text.chars().next()? {
-        bar @ ('|' | '│' | '┃' | '║') => Kind::Bar(bar),
+        bar @ ('|' | '│' | '┃' | '║' | '#') => Kind::Bar(bar),
         '<' => {
             let (nick, _) = text.strip_prefix('<')?.split_once("> ")?;
             let plain = !nick.is_empty() && nick.len() < LONGEST && !nick.contains([' ', '/', '=']);
@@ -138,7 +145,9 @@ fn prefix(text: &str) -> Option<(Kind, usize)> {
         ':' if text == ":" || text.starts_with(": ") => Kind::Colon,
         '"' => Kind::Json,
         ' ' | '\t' if text.trim_start().starts_with('"') => Kind::Json,
+        '[' if out_of(text).is_some() => Kind::Out(out_of(text)?.0.to_owned()),
         '[' | '0'..='9' => Kind::Time,
+        'A'..='Z' if behind_journal(text).is_some() => Kind::Journal,
         'a'..='z' | 'A'..='Z' => {
             let name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
             let end = text.find(|c| !name(c)).filter(|&end| end < LONGEST)?;
@@ -189,7 +198,16 @@ fn length(text: &str, kind: &Kind) -> Option<usize> {
             let is_number = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
             is_number.then_some(rest)?
         }
-        Kind::Time => after_time(text)?,
+        Kind::Out(host) => {
+            let (same, rest) = out_of(text)?;
+            (same == host).then_some(rest.strip_prefix(' ').unwrap_or(rest))?
+        }
+        Kind::Time => {
+            let rest = after_time(text)?;
+            let of_runtime = ["stdout F ", "stderr F ", "stdout P "];
+            of_runtime.iter().find_map(|stream| rest.strip_prefix(stream)).unwrap_or(rest)
+        }
+        Kind::Journal => behind_journal(text)?,
         Kind::Json => {
             let end = text.trim_end().trim_end_matches(',');
             let rest = text.trim_start().strip_prefix('"')?;
@@ -197,6 +215,27 @@ fn length(text: &str, kind: &Kind) -> Option<usize> {
         }
     };
     Some(text.len() - rest.len())
+}
+
+/// The host of `[node2] out: `, and what stands behind.
+fn out_of(text: &str) -> Option<(&str, &str)> {
+    let (host, rest) = text.strip_prefix('[')?.split_once("] out:")?;
+    (host.len() < 64).then_some((host, rest))
+}
+
+/// What stands behind `Nov 29 12:00:00 node2 dump.sh[71]: `.
+fn behind_journal(text: &str) -> Option<&str> {
+    const DATE: usize = "Nov 29 12:00:00".len();
+    let (date, rest) = text.split_at_checked(DATE)?;
+    let mut parts = date.as_bytes().split(|b| matches!(b, b' ' | b':'));
+    let month = parts.next()?.iter().all(u8::is_ascii_alphabetic);
+    let numbers = parts.flatten().all(u8::is_ascii_digit);
+    let (host, rest) = rest.strip_prefix(' ')?.split_once(' ')?;
+    let (tag, rest) = rest.split_once(':')?;
+    let named = |name: &str| !name.is_empty() && !name.contains(['<', ' ', '/']);
+    let is = month && numbers && date.ends_with(|c: char| c.is_ascii_digit());
+    (is && date.contains(':') && named(host) && named(tag))
+        .then(|| rest.strip_prefix(' ').unwrap_or(rest))
 }
 
 /// What stands behind a time at the beginning of a line.
@@ -257,6 +296,10 @@ mod tests {
             "node2 | ",
             "2026-11-29T12:00:00Z ",
             "[12:00:00.123] ",
+            "# ",
+            "[node2] out: ",
+            "Nov  9 12:00:00 node2 dump.sh[71]: ",
+            "2026-11-29T12:00:00.000000001Z stdout F ",
         ] {
             let lines: Vec<_> = OUTPUT.iter().map(|line| format!("{before}{line}")).collect();
             let text = lines.join("\n") + "\n";

@@ -136,12 +136,13 @@ fn has_sign(line: &str) -> bool {
 }
 
 /// The host whose output follows, where a tool for many hosts says so: `node2 | CHANGED | rc=0 >>` of
-/// ansible, and a name between two lines of dashes of clush and dshbak.
+/// ansible, a heading of pssh, and a name between two lines of dashes of clush and dshbak.
 pub(super) fn host_heading(lines: &[Line<'_>], at: usize) -> Option<String> {
     let raw = |at: usize| lines.get(at).map_or("", |line| &line.text);
     // Most lines are told by two bytes.
-    let may_be =
-        raw(at + 1).trim_ascii_start().starts_with('-') || raw(at).trim_ascii_end().ends_with('>');
+    let may_be = raw(at + 1).trim_ascii_start().starts_with('-')
+        || raw(at).trim_ascii_end().ends_with('>')
+        || raw(at).starts_with('[') && raw(at).contains(" [");
     if !may_be {
         return None;
     }
@@ -157,9 +158,26 @@ pub(super) fn host_heading(lines: &[Line<'_>], at: usize) -> Option<String> {
         let said = matches!(state, "CHANGED" | "SUCCESS" | "FAILED" | "UNREACHABLE!");
         return (said && code.starts_with("rc=")).then(|| named(name))?;
     }
+    if let Some(name) = of_pssh(line) {
+        return named(name);
+    }
     let rule = |line: &str| line.len() >= 8 && line.bytes().all(|b| b == b'-');
     let between = !line.is_empty() && rule(text(at + 1)) && rule(text(at.checked_sub(1)?));
     between.then(|| named(line))?
+}
+
+/// The host of `[1] 12:00:00 [SUCCESS] node2`, which pssh prints above what the host did.
+fn of_pssh(line: &str) -> Option<&str> {
+    let (number, rest) = line.strip_prefix('[')?.split_once("] ")?;
+    let (clock, rest) = rest.split_once(" [")?;
+    let (state, host) = rest.split_once("] ")?;
+    let numbers = |text: &str, between: &[u8]| {
+        !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || between.contains(&b))
+    };
+    let said =
+        matches!(state, "SUCCESS" | "FAILURE") && numbers(number, b"") && numbers(clock, b":");
+    let host = host.split(' ').next()?;
+    said.then_some(host.rsplit('@').next()?)
 }
 
 /// A command between two rules, or above one, as people head what follows: where it stands, and where
@@ -271,7 +289,8 @@ fn boxed(line: &str) -> Option<(Option<&str>, &str)> {
     if let Some(head) = line.strip_prefix(['┌', '╭']) {
         return Some((host_in(head), ""));
     }
-    let rest = line.strip_prefix(['└', '╰'])?.trim_start_matches(['─', '╴', ' ', '>', '➤']);
+    let rest = line.strip_prefix(['└', '╰'])?;
+    let rest = rest.trim_start_matches(['─', '╴', ' ', '>', '➤', '❯', '»', 'λ', '▶']);
     Some((None, sigil(rest).unwrap_or(rest)))
 }
 
@@ -423,7 +442,7 @@ fn sigil(text: &str) -> Option<&str> {
 }
 
 /// Whether a format reads what the command prints.
-fn known_printing(typed: &str) -> bool {
+pub(super) fn known_printing(typed: &str) -> bool {
     let first = typed.trim_start().chars().next();
     first.is_some_and(|c| c.is_ascii_alphanumeric() || c == '/')
         && command::may_begin(typed)

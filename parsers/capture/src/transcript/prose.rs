@@ -1,77 +1,6 @@
 //! Lines that are no output.
 
-/// What stands around the words for lines that were left out, of ASCII.
-const AROUND: [bool; 128] = {
-    let mut all = [false; 128];
-    let mut signs: &[u8] = b"[]()<>{}-* .~#/";
-    while let Some((sign, behind)) = signs.split_first() {
-        if let Some((_, rest)) = all.split_at_mut_checked(*sign as usize)
-            && let Some(entry) = rest.first_mut()
-        {
-            *entry = true;
-        }
-        signs = behind;
-    }
-    all
-};
-
-fn is_around(c: char) -> bool {
-    c == '…' || AROUND.get(c as usize) == Some(&true)
-}
-
-/// Whether a line may stand for lines that were left out, as its ends tell.
-pub(super) fn may_be_elision(line: &str) -> bool {
-    let trimmed = line.as_bytes().trim_ascii();
-    let is_around = |b: Option<&u8>| b.is_some_and(|&b| AROUND.get(usize::from(b)) != Some(&false));
-    is_around(trimmed.first()) || is_around(trimmed.last())
-}
-
-/// Stands for lines that somebody took out.
-pub(super) fn is_elision(line: &str) -> bool {
-    const LONGEST: usize = 100;
-    const WORDS: usize = 5;
-    const SAID: &[&str] = &[
-        "snip",
-        "snipped",
-        "omitted",
-        "truncated",
-        "cut",
-        "more",
-        "removed",
-        "stripped",
-        "skipped",
-        "elided",
-        "trimmed",
-        "redacted",
-    ];
-    // Most lines of output are longer, or have nothing around them: that is seen at once.
-    if !may_be_elision(line) {
-        return false;
-    }
-    // Without a look at blanks beyond ASCII, which nothing this long has enough of.
-    if line.trim_ascii().len() > LONGEST && line.is_ascii() {
-        return false;
-    }
-    let trimmed = line.trim();
-    if trimmed.len() > LONGEST {
-        return false;
-    }
-    let dots = trimmed.trim_matches(['[', ']', '(', ')', '<', '>', '{', '}', '-', ' ']);
-    if dots == "…" || dots.len() >= 3 && dots.chars().all(|c| matches!(c, '.' | '…' | ' ')) {
-        return true;
-    }
-    let bare = trimmed.trim_matches(is_around);
-    let scissors = || trimmed.contains("8<") || trimmed.contains(">8");
-    if trimmed.contains('✂') || bare == "8" && scissors() {
-        return true;
-    }
-    bare.len() < trimmed.len()
-        && bare.split_whitespace().nth(WORDS).is_none()
-        && bare.as_bytes().split(|b| matches!(b, b' ' | b':')).any(|word| {
-            let may_be = (3..=9).contains(&word.len());
-            may_be && SAID.iter().any(|said| word.eq_ignore_ascii_case(said.as_bytes()))
-        })
-}
+pub(super) use tapline_formats::elision::is_elision;
 
 /// What a shell or pager says around an output, and is none of it: a password that was asked for, the
 /// end of a page, a job, how long it took.
@@ -93,7 +22,8 @@ pub(super) fn is_notice(line: &str) -> bool {
     };
     match line.as_bytes().first() {
         Some(b'(') => line == "(END)",
-        Some(b'-') => line.starts_with("--More--"),
+        // What `echo ----` prints between two outputs.
+        Some(b'-') => line == "----" || line.starts_with("--More--"),
         Some(b'l') => line.starts_with("lines ") && line.ends_with("(END)"),
         Some(b'[') => line.starts_with("[sudo") && line.ends_with(':') || job() == Some(true),
         Some(b'P') => line == "Password:",
@@ -139,20 +69,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prose_and_elisions() {
+    fn prose() {
         assert!(is_prose("Here is what the node says:"));
         assert!(is_prose("- the first one is down"));
         assert!(!is_prose("Chain INPUT (policy ACCEPT 0 packets, 0 bytes)"));
         assert!(!is_prose("Chain FORWARD (policy DROP 512K packets, 31M bytes)"));
         assert!(!is_prose("br0\t\t8000.000000000000\tno"));
-        assert!(is_elision("..."));
-        assert!(is_elision("  <snip>"));
-        assert!(is_elision("[...]"));
-        assert!(is_elision("<output omitted>"));
-        assert!(is_elision("[12 lines removed]"));
-        assert!(is_elision("-- snip --"));
-        assert!(!is_elision("snip"));
-        assert!(is_elision("8< ------"));
     }
 
     #[test]

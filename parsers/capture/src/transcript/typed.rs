@@ -23,6 +23,13 @@ pub(super) fn whole(
         typed.push_str(without_sign(&next.text));
         last += 1;
     }
+    // The shell prints what it recalls.
+    if is_recalled(&typed)
+        && let Some(next) = lines.get(last + 1)
+        && prompt::known_printing(next.text.trim())
+    {
+        return (next.text.trim().to_owned(), last + 1);
+    }
     if let Some((looped, end)) = looped(lines, last, &typed) {
         return (looped, end);
     }
@@ -35,6 +42,15 @@ pub(super) fn whole(
         last += 1;
     }
     (typed, last)
+}
+
+/// Whether a command recalls an earlier one: `sudo !!`, `!102`, `!ovs`.
+fn is_recalled(typed: &str) -> bool {
+    let event = |word: &str| {
+        let rest = word.strip_prefix('!')?;
+        Some(rest.starts_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '!' | '-' | '$')))
+    };
+    typed.split(' ').any(|word| event(word) == Some(true))
 }
 
 /// The loop that begins at a line without a prompt, if a format reads what it prints, and its last

@@ -115,10 +115,14 @@ const HARDWARE: &[&str] = &[
     "dlci",
 ];
 
+/// In place of an address: the host answers for another one, which is no neighbour of it.
+const FROM_DEVICE: &str = "<from_interface>";
+
 /// A row of the table.
 fn row<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<Neighbour>> {
     let words: Vec<&str> = line.split_whitespace().collect();
     match words.as_slice() {
+        [_, "*", FROM_DEVICE, ..] => Ok(("", Read::Ignored)),
         [ip, "(incomplete)", flags @ .., dev] => entry(text, line, ip, None, flags, dev),
         [ip, kind, address, flags @ .., dev] if !flags.is_empty() => {
             entry(text, line, ip, Some((kind, address)), flags, dev)
@@ -134,6 +138,7 @@ fn sentence<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<Neighbour>> {
     let Some((_, ip)) = before.split_once('(') else { return refuse(line, what) };
     let words: Vec<&str> = after.split_whitespace().collect();
     match words.as_slice() {
+        [FROM_DEVICE, ..] => Ok(("", Read::Ignored)),
         ["<incomplete>" | "(incomplete)", flags @ .., "on", dev] => {
             entry(text, line, ip, None, flags, dev)
         }
@@ -230,6 +235,18 @@ gw.example (192.0.2.1) at 52:54:00:00:00:01 [ether] on eth0
                     "192.0.2.9 - eth1 INCOMPLETE"
                 ]
             );
+        }
+    }
+
+    #[test]
+    fn an_address_that_the_host_answers_for_is_no_neighbour() {
+        for (text, command) in [
+            ("192.0.2.4   *   <from_interface>   MP   eth0\n", "arp -n"),
+            ("? (192.0.2.4) at <from_interface> PERM PUP on eth0\n", "arp -an"),
+        ] {
+            let out = read(text, command);
+            assert_eq!((out.problems.len(), out.records.len()), (0, 0), "{text}");
+            assert!(out.completeness.is_complete());
         }
     }
 

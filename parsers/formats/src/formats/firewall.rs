@@ -62,7 +62,9 @@ pub(crate) static FIREWALLD: Format = Format {
     sniff: |head| {
         let mut lines = bodies(head).filter(|body| !body.is_empty());
         let zone = lines.next().is_some_and(|line| !line.starts_with(' ') && zone(line).is_some());
-        if zone && lines.next().is_some_and(|line| line.starts_with("  target: ")) { 95 } else { 0 }
+        let below =
+            |line: &str| line.starts_with("  target: ") || line.starts_with("  interfaces: ");
+        if zone && lines.next().is_some_and(below) { 95 } else { 0 }
     },
     read: |text, command| firewalld(text, command).map(Batch::from),
     ends: Ends::LINES,
@@ -161,8 +163,10 @@ fn firewalld(text: &str, command: &Command) -> Outcome<Vec<Firewall>> {
     for body in bodies(text) {
         one_line(text, body, &mut out, &mut |line| zone_line(text, line, &mut all, &mut rules));
     }
-    // Every zone has a target: names alone are a list of something else.
-    let (zones, names): (Vec<_>, Vec<_>) = all.into_iter().partition(|it| it.target.is_some());
+    // Every zone says whether it masquerades, and since 0.4 what its target is: names alone are a
+    // list of something else.
+    let is_zone = |it: &Firewall| it.target.is_some() || it.masquerade.is_some();
+    let (zones, names): (Vec<_>, Vec<_>) = all.into_iter().partition(is_zone);
     for name in &names {
         out.problem(ProblemKind::BadValue, name.at, "a name without the lines of a zone");
     }
@@ -271,6 +275,17 @@ mod tests {
         assert_eq!((public.forward, public.masquerade), (Some(true), Some(false)));
         assert!(!trusted.active.as_ref().unwrap().value);
         assert_eq!(trusted.target.as_ref().unwrap().as_str(), "ACCEPT");
+    }
+
+    #[test]
+    fn zones_had_no_target_before_0_4() {
+        let text = "public (default, active)\n  interfaces: eth0\n  sources: \n  services: ssh\n  \
+            ports: \n  masquerade: no\n  forward-ports: \n  icmp-blocks: \n  rich rules: \n\t\n";
+        let out = firewalld(text, &Command::new("firewall-cmd --list-all"));
+        assert_eq!(out.problems, []);
+        let [it] = out.records.as_slice() else { panic!("{out:?}") };
+        assert!(it.target.is_none() && it.active.as_ref().unwrap().value);
+        assert_eq!((FIREWALLD.sniff)(text), 95);
     }
 
     #[test]

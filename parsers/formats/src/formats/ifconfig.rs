@@ -142,6 +142,11 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<Link>> {
             reader.open = None;
             continue;
         }
+        if body.starts_with("Infiniband hardware address can be incorrect!") {
+            // In the midst of the device that it is about.
+            out.lines.add(Fate::Ignored);
+            continue;
+        }
         let indented = body.starts_with([' ', '\t']);
         if body.is_empty() {
             one_line::<_, ()>(text, body, &mut out, &mut |line| refuse(line, ""));
@@ -395,6 +400,18 @@ lo        Link encap:Local Loopback
             link(&out, "bond0").has_flag("NO-CARRIER") && link(&out, "bond0").has_flag("MASTER")
         );
         assert_eq!(out.completeness, Completeness::Partial(ONLY_UP.to_owned()));
+    }
+
+    #[test]
+    fn a_remark_about_an_address_does_not_end_the_device() {
+        let text = "ib0: flags=4163<UP,BROADCAST,RUNNING,MULTICAST>  mtu 2044\n\
+            Infiniband hardware address can be incorrect! Please read BUGS section in ifconfig(8).\n        \
+            infiniband 80:00:02:08:FE:80:00:00:00:00:00:00:00:00:00:00:00:00:00:00  txqueuelen 256  (InfiniBand)\n        \
+            RX packets 7  bytes 0 (0.0 B)\n";
+        let out = read(text, "ifconfig -a");
+        assert_eq!(out.problems, []);
+        let received = link(&out, "ib0").stats.as_ref().map(|stats| stats.rx.clone());
+        assert!(received.is_some_and(|rx| rx.contains(&("packets".into(), 7))));
     }
 
     #[test]

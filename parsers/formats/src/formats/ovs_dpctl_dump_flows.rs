@@ -47,7 +47,8 @@ pub(crate) static FORMAT: Format = Format {
 };
 
 fn is_heading(line: &str) -> bool {
-    line.starts_with("flow-dump from ") && line.ends_with(':')
+    // `flow-dump from pmd on cpu core: 2`, `flow-dump from the main thread:`
+    line.starts_with("flow-dump from ")
 }
 
 /// Reads the whole output.
@@ -134,6 +135,7 @@ mod tests {
     fn a_flow_has_its_match_counters_and_actions() {
         let text = "flow-dump from the main thread:\n\
             ufid:4d5a, recirc_id(0),tunnel(tun_id=0x1,in_port=7),in_port(3),eth(src=02:00:00:00:00:01,dst=02:00:00:00:00:02),eth_type(0x0800),ipv4(frag=no), packets:8, bytes:512, used:1.234s, flags:S., dp:ovs, actions:set(tunnel(dst=192.0.2.9,flags(df))),2\n\
+            flow-dump from pmd on cpu core: 2\n\
             recirc_id(0),in_port(vnet0),eth_type(0x0806), packets:0, bytes:0, used:never, actions:drop\n";
         let out = read(text, "ovs-appctl dpctl/dump-flows -m");
         assert_eq!(out.problems, []);

@@ -73,8 +73,21 @@ pub(crate) fn parse(text: &str, _: &Command) -> Outcome<Vec<Datapath>> {
     out
 }
 
+/// What stands behind `, could not retrieve stats (No such device)`, after which the tool prints no line
+/// end: the next port, or nothing. The port above is there all the same.
+fn behind_missing_counters(line: &str) -> Option<&str> {
+    let rest =
+        line.trim_start_matches([',', ' ', '\t']).strip_prefix("could not retrieve stats (")?;
+    Some(rest.split_once(')')?.1)
+}
+
 fn read<'a>(text: &str, line: &'a str, all: &mut Vec<Datapath>) -> Parsed<'a, Read<()>> {
     let took = Ok(("", Read::Took(())));
+    let line = match behind_missing_counters(line) {
+        Some(rest) if rest.trim().is_empty() => return Ok(("", Read::Ignored)),
+        Some(rest) => rest,
+        None => line,
+    };
     if is_log(line) {
         return Ok(("", Read::Ignored));
     }
@@ -186,6 +199,18 @@ mod tests {
             it.ports.iter().map(show).collect::<Vec<_>>(),
             ["0 ovs-system internal", "4 vxlan_sys_4789 vxlan", "5 ens7 "]
         );
+    }
+
+    #[test]
+    fn a_port_without_counters_is_one_and_so_is_the_next() {
+        let out = read_all(
+            "system@ovs-system:\n  lookups: hit:1 missed:2 lost:0\n  port 0: ovs-system (internal)\n\
+             , could not retrieve stats (No such device)  port 4: eth1\n\
+             , could not retrieve stats (No such device)",
+        );
+        assert!(out.problems.is_empty() && out.completeness == Default::default(), "{out:?}");
+        let ports = out.records.first().map(|it| it.ports.iter().map(|port| port.number));
+        assert_eq!(ports.map(Iterator::collect::<Vec<_>>), Some(vec![0, 4]));
     }
 
     #[test]

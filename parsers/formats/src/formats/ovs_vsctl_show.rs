@@ -198,10 +198,26 @@ impl<'a> Tree<'a> {
         let indented = body.starts_with([' ', '\t']) && self.open.is_empty();
         self.open.iter().all(|open| open.kind == Kind::Database)
             && failed_device(body).is_none()
+            && self.tagged(body).is_none()
             && header(body.trim_start()).is_err()
             && column(body.trim_start()).is_ok_and(|(_, (key, _))| {
                 key != "ovs_version" && (indented || owners(key).is_some())
             })
+    }
+
+    /// The interface right below a tag, of which the port was left out: somebody looked for tags.
+    fn tagged(&self, line: &str) -> Option<Token<'a>> {
+        if !line.trim_start().starts_with("tag:") || self.is_in(Kind::Port) {
+            return None;
+        }
+        let end = Span::of(self.text, line).end as usize;
+        let below = bodies(self.text.get(end..)?).find(|below| !below.is_empty())?;
+        let (_, (kind, token)) = header(below.trim_start()).ok()?;
+        (kind == Kind::Interface).then_some(token)
+    }
+
+    fn is_in(&self, kind: Kind) -> bool {
+        self.open.iter().any(|open| open.kind == kind)
     }
 
     fn line(&mut self, line: &'a str) -> Parsed<'a, Read<()>> {
@@ -237,6 +253,19 @@ impl<'a> Tree<'a> {
             self.open.iter().rev().find(|open| open.indent < indent || open.kind == Kind::Database)
         };
         let mut owner = owner.map(|owner| owner.record);
+        if owner.is_none()
+            && let Some(interface) = self.tagged(content)
+        {
+            // A port has the name of its interface, unless it has several.
+            self.is_fragment = true;
+            let mut record = columns::record(Kind::Port.table(), Span::of(self.text, content));
+            if let OvsRow::Port(row) = &mut record.row {
+                row.name = interface.name(Place::Within(self.text));
+            }
+            owner = Some(self.records.len());
+            self.open.push(Open { kind: Kind::Port, indent, record: self.records.len() });
+            self.records.push(record);
+        }
         if owner.is_none()
             && let Some(device) = failed_device(content)
         {
@@ -527,6 +556,26 @@ mod tests {
             });
             assert_eq!((tagged, failed), (tag, error), "{text}{out:?}");
         }
+    }
+
+    #[test]
+    fn a_tag_above_an_interface_is_of_its_port() {
+        let out =
+            reads("            tag: 4095\n            Interface tap9\n--\n            tag: 3\n");
+        let ports: Vec<_> = out
+            .records
+            .iter()
+            .filter_map(|record| match &record.row {
+                OvsRow::Port(port) => {
+                    let name = port.name.to_string();
+                    Some((name, port.tag.is_some()))
+                }
+                _ => None,
+            })
+            .collect();
+        assert_eq!(ports, [("tap9".to_owned(), true)]);
+        assert_eq!(out.lines.unread, 1);
+        assert!(!out.completeness.is_complete());
     }
 
     #[test]

@@ -60,13 +60,16 @@ pub(super) fn is_above_rule(text: &str, line: &str) -> bool {
     next.is_some_and(is_rule) && !is_rule(line) && line.split_whitespace().count() > 2
 }
 
-/// Whether a line carries nothing: what the interactive `virsh` greets with, and the rule below a
-/// heading.
+/// Whether a line carries nothing: what the interactive `virsh` greets with, the rule below a
+/// heading, and what `virsh edit` and `virsh net-edit` say when the editor is left
+/// (`tools/virsh-edit.c`).
 pub(super) fn is_decoration(line: &str) -> bool {
     let line = line.trim();
     is_rule(line)
         || line.starts_with("Welcome to virsh,")
         || line.starts_with("Type:  'help'")
+        || line.ends_with(" XML configuration not changed.")
+        || line.ends_with(" XML configuration edited.")
         || line == "'quit' to quit"
 }
 

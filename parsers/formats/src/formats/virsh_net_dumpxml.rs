@@ -313,6 +313,9 @@ WARNING: THIS IS AN AUTO-GENERATED FILE.
 
     #[test]
     fn what_is_broken_is_told() {
+        // What `virsh net-edit` says when its editor is left.
+        let unchanged = read("Network router XML configuration not changed.\n");
+        assert!(unchanged.completeness.is_failed() && unchanged.lines.unread == 0);
         for text in [
             "<network>\n  <name>a</name>\n",
             "<network><name>a</nam></network>\n",

@@ -92,13 +92,19 @@ const TIMEDATECTL: &[&str] = &[
 /// Whether a text is a date and time; within, seconds since the epoch where the zone is UTC.
 #[expect(clippy::option_option, reason = "no date, or a date of an unknown zone")]
 fn clock(text: &str) -> Option<Option<i64>> {
+    // A date of any language is short; a document or a line of a log may begin with one.
+    const LONGEST: usize = 80;
+    const WORDS: usize = 12;
+    if text.len() > LONGEST || text.contains(['{', '<', '=', '"', '[']) {
+        return None;
+    }
     let mut time = None;
     let mut day = None;
     let mut month = None;
     let mut year = None;
     let mut afternoon = None;
     let mut utc = false;
-    for word in text.split_whitespace().take(12) {
+    for word in text.split_whitespace().take(WORDS) {
         let word = word.trim_end_matches(',');
         if let Some(found) = hms(word) {
             time = Some(found);
@@ -177,7 +183,9 @@ mod tests {
 
     #[test]
     fn what_is_no_date_is_a_problem() {
-        for text in ["today\n", "Thu Feb 31 16:19:17 UTC 2022\n", "16:19:17\n"] {
+        let document = "{\"version\": 1, \"date\": \"Sun Nov 22 13:00:19 UTC 2026\\n\"}\n";
+        assert_eq!((FORMAT.sniff)(document), 0);
+        for text in [document, "today\n", "Thu Feb 31 16:19:17 UTC 2022\n", "16:19:17\n"] {
             let out = parse(text, &Command::new("date"));
             assert_eq!((out.lines.unread, out.completeness.is_failed()), (1, true), "{text}");
         }
