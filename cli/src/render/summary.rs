@@ -221,10 +221,11 @@ pub(crate) fn undecided(
     inputs.dedup();
     let shown = match inputs.as_slice() {
         few if few.len() <= HOSTS => few.iter().map(|few| quote(few)).collect::<Vec<_>>().join(" "),
-        _ => "INPUT…".to_owned(),
+        _ => String::new(),
     };
     // Whoever reads it typed the inputs a moment ago.
-    let shown = if shown.chars().count() > INPUTS { "INPUT…".to_owned() } else { shown };
+    let repeats = !shown.is_empty() && shown.chars().count() <= INPUTS;
+    let shown = if repeats { shown } else { "with the same inputs".to_owned() };
     writeln!(
         out,
         "{} {} of {}; {} would decide: tapline coverage {}",

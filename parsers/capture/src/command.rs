@@ -15,7 +15,10 @@ use tapline_core::ids::Netns;
 use tapline_core::need::quote;
 use tapline_core::outcome::FILTERED;
 
-use enter::{Ip, in_container, ip, netns_option, nsenter};
+pub(crate) use enter::runs_elsewhere;
+use enter::{
+    Ip, behind_dashes, in_container, ip, netns_option, nsenter, on_machine, run_in_container,
+};
 pub(crate) use enter::{container_netns, pod};
 pub(crate) use programs::may_begin;
 
@@ -172,7 +175,9 @@ fn unwrap(words: &[String]) -> Option<Invocation> {
                 words = skip_options(rest, &["-n", "-q"]);
             }
             "chroot" => words = skip_options(rest, &[]).get(1..)?,
-            "ssh" => {
+            "busybox" => words = rest,
+            "sshpass" => words = skip_options(rest, &["-p", "-f", "-d", "-P"]),
+            "ssh" | "slogin" => {
                 let rest = skip_options(
                     rest,
                     &["-i", "-l", "-o", "-p", "-F", "-J", "-b", "-c", "-E", "-L", "-R", "-S"],
@@ -180,9 +185,47 @@ fn unwrap(words: &[String]) -> Option<Invocation> {
                 let (target, rest) = rest.split_first()?;
                 found.host = Some(target.rsplit('@').next().unwrap_or(target).to_owned());
                 // A quoted command is one word.
-                return rejoin(rest, found);
+                return rejoin(skip_options(rest, &[]), found);
             }
-            "docker" | "podman" | "nerdctl" | "crictl" | "lxc" | "kubectl" | "oc" | "incus"
+            "su" | "runuser" => {
+                let at = rest.iter().position(|it| it == "-c")?;
+                return rejoin(rest.get(at + 1..at + 2)?, found);
+            }
+            "docker" | "podman" | "nerdctl" if rest.first().is_some_and(|it| it == "run") => {
+                let (netns, inner) = run_in_container(base(first), rest.get(1..)?)?;
+                found.netns = netns;
+                words = inner;
+            }
+            // A shell on a node of the cluster.
+            "kubectl" | "oc" if rest.first().is_some_and(|it| it == "debug") => {
+                let node = rest.iter().find_map(|it| it.strip_prefix("node/"))?;
+                found.host = Some(node.to_owned());
+                words = behind_dashes(rest)?;
+            }
+            "minikube" | "multipass" | "machinectl" | "vagrant" => {
+                let (verb, rest) = rest.split_first()?;
+                let (machine, inner) = on_machine(base(first), verb, rest)?;
+                found.host = Some(machine.to_owned());
+                return rejoin(inner, found);
+            }
+            "pct" if rest.first().is_some_and(|it| it == "exec") => {
+                found.netns = named(&format!("pct:{}", rest.get(1)?));
+                words = skip_options(rest.get(2..)?, &[]);
+            }
+            "unshare" => {
+                let inner = skip_options(rest, &["-S", "-G"]);
+                let options = rest.get(..rest.len() - inner.len())?;
+                if options.iter().any(|it| {
+                    it == "--net"
+                        || it == "-n"
+                        || it.starts_with("-") && !it.starts_with("--") && it.contains('n')
+                }) {
+                    found.netns = named("unshare");
+                }
+                words = inner;
+            }
+            "docker" | "docker-compose" | "podman" | "nerdctl" | "crictl" | "lxc" | "kubectl"
+            | "oc" | "incus"
                 if !is_listing(rest) =>
             {
                 let at = rest.iter().position(|it| it == "exec")?;
@@ -191,7 +234,8 @@ fn unwrap(words: &[String]) -> Option<Invocation> {
                     // The pod runs on some node of the cluster, which need not be this host.
                     found.host = Some(pod(container).to_owned());
                 } else {
-                    found.netns = container_netns(base(first), container, inner);
+                    let tool = base(first).trim_end_matches("-compose");
+                    found.netns = container_netns(tool, container, inner);
                 }
                 words = inner;
             }
@@ -339,84 +383,4 @@ fn is_assignment(word: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn one(line: &str) -> (String, String) {
-        let it = parse_one(line).unwrap_or_else(|| panic!("no command in {line:?}"));
-        (it.command.to_string(), it.netns.to_string())
-    }
-
-    #[test]
-    fn wrapping_comes_off() {
-        for (line, command, netns) in [
-            ("sudo -u root /usr/sbin/ip a", "ip a", "root"),
-            ("LC_ALL=C timeout -k 5 30 /sbin/brctl show 2>&1", "brctl show", "root"),
-            ("sudo ip netns exec qrouter-1 ip route", "ip route", "qrouter-1"),
-            ("ip net e blue ip -c a", "ip a", "blue"),
-            ("ip -n blue -d link", "ip -d link", "blue"),
-            ("ip -d -netns blue link", "ip -d link", "blue"),
-            ("bridge -n blue fdb show", "bridge fdb show", "blue"),
-            ("nsenter -t 4711 -n ip a", "ip a", "pid:4711"),
-            ("nsenter -nt 4711 ip a", "ip a", "pid:4711"),
-            ("nsenter --net=/run/netns/blue -- ip a", "ip a", "blue"),
-            ("nsenter -t 1 -n ip a", "ip a", "root"),
-            ("sudo nsenter --net=/proc/4711/ns/net ip a", "ip a", "pid:4711"),
-            ("nsenter --net=/proc/1/ns/net ip a", "ip a", "root"),
-            ("docker exec -it -u root ovs_vswitchd ovs-vsctl show", "ovs-vsctl show", "root"),
-            ("docker exec web ip a", "ip a", "docker:web"),
-            ("kubectl exec -n shop web-0 -c app -- ip a", "ip a", "root"),
-            ("sudo bash -c 'ip a | cat'", "ip a", "root"),
-            ("ip vrf exec red ip r", "ip r", "root"),
-            ("cd /tmp; ip a", "ip a", "root"),
-            ("ip a # all of them", "ip a", "root"),
-        ] {
-            assert_eq!(one(line), (command.to_owned(), netns.to_owned()), "{line}");
-        }
-    }
-
-    #[test]
-    fn pipes_and_redirections_are_told() {
-        let grep = parse_one("ip a | grep -A2 tap").unwrap();
-        assert_eq!(grep.partial.as_deref(), Some("filtered by `grep -A2 tap`"));
-        assert_eq!(parse_one("ip a | less").unwrap().partial, None);
-        assert!(parse_one("ip a > /tmp/x").unwrap().elsewhere);
-        assert!(!parse_one("ip a 2>/dev/null").unwrap().elsewhere);
-        assert!(parse_one("ip a 2>/dev/null").unwrap().hushed);
-        assert!(parse_one("ip a &>/dev/null").unwrap().hushed);
-        assert!(!parse_one("ip a 2>&1").unwrap().hushed);
-        assert!(parse_one("ip -o l | awk '{print $2}'").is_none());
-        let counted = parse("sudo ip a | wc -l").pop().unwrap();
-        assert_eq!(counted.reshaped.as_deref(), Some("sudo ip a | wc -l"));
-        assert_eq!(parse("ip a; ip r").len(), 2);
-        for line in [
-            "(ip a; ip r) 2>&1",
-            "{ ip a; ip r; }",
-            "sudo bash -c 'ip a; ip r'",
-            "( ip a && ip r )",
-        ] {
-            let all: Vec<_> = parse(line).iter().map(|one| one.command.to_string()).collect();
-            assert_eq!(all, ["ip a", "ip r"], "{line}");
-        }
-        let over = parse("ssh -t root@cmp1 'ip a; ip r'");
-        assert_eq!(
-            over.iter().map(|one| one.host.as_deref()).collect::<Vec<_>>(),
-            [Some("cmp1"); 2]
-        );
-        // However deep it goes, it ends.
-        parse(&"(".repeat(100_000));
-        parse(&"sh -c ".repeat(10_000));
-        assert!(parse("for i in 1 2; do ip a; done").is_empty());
-        assert!(parse_one("ip -all netns exec ip a").unwrap().everywhere);
-    }
-
-    #[test]
-    fn ssh_names_the_host() {
-        let it = parse_one("ssh -o X=Y root@node7 'sudo ip a'").unwrap();
-        assert_eq!((it.host.as_deref(), it.command.to_string().as_str()), (Some("node7"), "ip a"));
-        for line in ["kubectl exec -it web-0 -- ip a", "oc exec -n shop pod/web-0 -- ip a"] {
-            let it = parse_one(line).unwrap();
-            assert_eq!((it.host.as_deref(), it.netns.is_root()), (Some("web-0"), true), "{line}");
-        }
-    }
-}
+mod tests;

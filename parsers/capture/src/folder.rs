@@ -274,6 +274,10 @@ fn text(
         if (!session.blocks.is_empty() || session.sure > 0) && !session.is_one_output() {
             return Some(Text::Session(session));
         }
+        // What another machine or a container printed is nothing of this host.
+        if session.elsewhere {
+            return None;
+        }
     }
     let named = guess.as_ref().filter(|guess| guess.exact);
     let named = named.and_then(|guess| registry::by_command(&guess.named.command));

@@ -81,6 +81,8 @@ pub(crate) struct Transcript {
     pub(crate) mixed: Vec<(u32, Vec<String>)>,
     /// Prompts that only a shell prints, with a known command: what makes a text a session.
     pub(crate) sure: usize,
+    /// A command of it ran on another machine or in a container, in a way that is not understood.
+    pub(crate) elsewhere: bool,
     /// The text is packed: quoted, fenced, numbered.
     pub(crate) packed: bool,
 }
@@ -413,6 +415,7 @@ impl<'a> Reader<'a> {
             Some(looped) => looped.runs("VALUE"),
             None => command::parse(typed),
         };
+        self.done.elsewhere |= !runs.iter().any(is_claimed) && command::runs_elsewhere(typed);
         self.open = Some(Open {
             host,
             runs,

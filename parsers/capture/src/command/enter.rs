@@ -144,6 +144,96 @@ pub(super) fn in_container(args: &[String]) -> Option<(&str, &[String])> {
     Some((name, rest))
 }
 
+/// What stands behind `--`.
+pub(super) fn behind_dashes(args: &[String]) -> Option<&[String]> {
+    let at = args.iter().position(|it| it == "--")?;
+    args.get(at + 1..)
+}
+
+/// The namespace of `run [OPTION]… IMAGE command`, and the command.
+pub(super) fn run_in_container<'a>(
+    tool: &str,
+    args: &'a [String],
+) -> Option<(Netns, &'a [String])> {
+    let (image, inner) = skip_options(args, RUN_TAKES).split_first()?;
+    let value = |option: &str| {
+        let at = args.iter().position(|it| it == option);
+        let apart = at.and_then(|at| args.get(at + 1)).map(String::as_str);
+        apart.or_else(|| args.iter().find_map(|it| it.strip_prefix(option)?.strip_prefix('=')))
+    };
+    let of_host = ["--net", "--network"].iter().any(|option| value(option) == Some("host"));
+    let name = value("--name").unwrap_or(image);
+    Some((if of_host { Netns::Root } else { named(&format!("{tool}:{name}")) }, inner))
+}
+
+/// Options of `docker run` whose value is the next word.
+const RUN_TAKES: &[&str] = &[
+    "-v",
+    "--volume",
+    "-e",
+    "--env",
+    "--env-file",
+    "--name",
+    "-p",
+    "--publish",
+    "--network",
+    "--net",
+    "-w",
+    "--workdir",
+    "-u",
+    "--user",
+    "--entrypoint",
+    "-h",
+    "--hostname",
+    "--cap-add",
+    "--cap-drop",
+    "--device",
+    "--mount",
+    "--dns",
+    "--add-host",
+    "-l",
+    "--label",
+    "--ulimit",
+    "-m",
+    "--memory",
+    "--cpus",
+    "--platform",
+    "--runtime",
+    "--security-opt",
+    "--sysctl",
+    "--tmpfs",
+    "--ip",
+    "--mac-address",
+    "--pid",
+    "--ipc",
+    "--uts",
+    "--pull",
+    "--gpus",
+    "--pod",
+];
+
+/// The virtual machine that a tool runs a command on, and the command, as words or as one.
+pub(super) fn on_machine<'a>(
+    tool: &'a str,
+    verb: &str,
+    args: &'a [String],
+) -> Option<(&'a str, &'a [String])> {
+    match (tool, verb) {
+        ("minikube", "ssh") => Some((tool, behind_dashes(args)?)),
+        ("multipass", "exec") => Some((args.first()?, behind_dashes(args)?)),
+        ("machinectl", "shell") => {
+            let (machine, inner) = skip_options(args, &[]).split_first()?;
+            Some((machine.rsplit('@').next()?, inner))
+        }
+        ("vagrant", "ssh") => {
+            let at = args.iter().position(|it| it == "-c")?;
+            let name = args.first().filter(|it| !it.starts_with('-'));
+            Some((name.map_or(tool, String::as_str), args.get(at + 1..at + 2)?))
+        }
+        _ => None,
+    }
+}
+
 /// The namespace that a command in a container sees.
 ///
 /// Daemons that OpenStack and OVN run in containers share the network of the host, and the
@@ -163,4 +253,48 @@ pub(crate) fn container_netns(tool: &str, container: &str, inner: &[String]) -> 
 /// The name of a pod, without `pod/` or `deploy/` in front.
 pub(crate) fn pod(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
+}
+
+/// Whether what was typed runs a program on another machine, or in a container: what that prints is
+/// nothing of the host.
+pub(crate) fn runs_elsewhere(typed: &str) -> bool {
+    const TOOLS: &[&str] = &[
+        "ansible",
+        "aws",
+        "az",
+        "crictl",
+        "ctr",
+        "docker",
+        "docker-compose",
+        "gcloud",
+        "guestfish",
+        "incus",
+        "juju",
+        "kolla",
+        "kubectl",
+        "lxc",
+        "lxc-attach",
+        "machinectl",
+        "minikube",
+        "multipass",
+        "nerdctl",
+        "nova",
+        "nsenter",
+        "oc",
+        "openstack",
+        "pct",
+        "pdsh",
+        "plink",
+        "podman",
+        "pssh",
+        "qm",
+        "salt",
+        "ssh",
+        "systemd-nspawn",
+        "systemd-run",
+        "vagrant",
+        "virtctl",
+    ];
+    // `sudo -n docker …`
+    typed.split_whitespace().take(3).any(|word| TOOLS.contains(&base(word)))
 }

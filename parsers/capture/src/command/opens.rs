@@ -1,6 +1,7 @@
 //! Commands that open a shell somewhere else rather than printing something.
 use tapline_core::ids::Netns;
 
+use super::enter::run_in_container;
 use super::shell;
 use super::{
     base, container_netns, in_container, is_exec, is_netns, named, nsenter, pod, skip_options,
@@ -216,63 +217,11 @@ fn container(tool: &str, args: &[String]) -> Option<Opened> {
             Some(Opened::netns(named(&format!("{tool}:{name}")), Look::Other))
         }
         "run" => {
-            const TAKES: &[&str] = &[
-                "-v",
-                "--volume",
-                "-e",
-                "--env",
-                "--env-file",
-                "--name",
-                "-p",
-                "--publish",
-                "--network",
-                "--net",
-                "-w",
-                "--workdir",
-                "-u",
-                "--user",
-                "--entrypoint",
-                "-h",
-                "--hostname",
-                "--cap-add",
-                "--cap-drop",
-                "--device",
-                "--mount",
-                "--dns",
-                "--add-host",
-                "-l",
-                "--label",
-                "--ulimit",
-                "-m",
-                "--memory",
-                "--cpus",
-                "--platform",
-                "--runtime",
-                "--security-opt",
-                "--sysctl",
-                "--tmpfs",
-                "--ip",
-                "--mac-address",
-                "--pid",
-                "--ipc",
-                "--uts",
-                "--pull",
-                "--gpus",
-                "--pod",
-            ];
-            let of_host = |option: &str| {
-                let at = rest.iter().position(|it| it == option);
-                at.and_then(|at| rest.get(at + 1)).is_some_and(|value| value == "host")
-            };
-            let own = !rest.iter().any(|it| it == "--net=host" || it == "--network=host")
-                && !of_host("--net")
-                && !of_host("--network");
             let tty = rest.iter().any(|it| bundled(it, 't') || it == "--tty");
-            let inner = skip_options(rest, TAKES);
-            let image = inner.first()?;
-            let at = rest.iter().position(|it| it == "--name").and_then(|at| rest.get(at + 1));
-            let name = named(&format!("{tool}:{}", at.unwrap_or(image)));
-            tty.then(|| Opened { netns: own.then_some(name), machine: None, look: Look::Other })
+            let (netns, inner) = run_in_container(tool, rest)?;
+            let shell = inner.is_empty() || of_words(inner).is_some();
+            let netns = Some(netns).filter(|netns| !netns.is_root());
+            (tty && shell).then_some(Opened { netns, machine: None, look: Look::Other })
         }
         _ => None,
     }

@@ -112,3 +112,16 @@ fn outputs_of_commands_pasted_together_may_begin_behind_a_prompt() {
         assert!(shown.iter().any(listed), "{shown:?}");
     }
 }
+
+#[test]
+fn what_runs_elsewhere_is_told_even_where_it_is_not_understood() {
+    let told = |typed: &str| {
+        let text = format!("root@h:~# {typed}\n1: lo: <UP> mtu 65536 state UNKNOWN\nroot@h:~# \n");
+        let session = read(&text);
+        (session.blocks.len(), session.elsewhere)
+    };
+    assert_eq!(told("ip a"), (1, false));
+    assert_eq!(told("salt kvm9 cmd.run 'ip a'"), (0, true));
+    assert_eq!(told("docker exec web ip a"), (1, false));
+    assert_eq!(told("ipa"), (0, false));
+}

@@ -20,7 +20,7 @@ impl<'a> OvsCommand<'a> {
     pub(super) fn of(command: &'a Command, program: &str) -> Option<Self> {
         // Options whose value is the next word.
         const OFCTL: &[&str] = &["-O", "-t", "-F", "-P", "--protocols", "--timeout"];
-        const APPCTL: &[&str] = &["-t", "-T", "--target", "--timeout"];
+        const APPCTL: &[&str] = &["-t", "-T", "--target", "--timeout", "-f", "--format"];
         if command.program() != program {
             return None;
         }

@@ -9,10 +9,17 @@
 //!     1     7  fa:16:3e:aa:bb:cc  static
 //! LOCAL     0  9e:0a:ee:61:07:7c    4
 //! ```
+//!
+//! `--format json` (4.0) prints an object of lists by bridge:
+//! `{"br0":[{"age":4,"mac":"9e:0a:ee:61:07:7c","port":"LOCAL","static":false,"vlan":0}]}`.
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use nom::Parser as _;
+use serde_json::value::RawValue;
 use tapline_core::Name;
 use tapline_core::capture::{Command, FormatId};
-use tapline_core::outcome::{Fate, Outcome};
+use tapline_core::outcome::{Fate, Outcome, ProblemKind};
 use tapline_core::records::Batch;
 use tapline_core::records::openflow::{OfPort, OvsFdbEntry};
 use tapline_core::request::Topic;
@@ -20,6 +27,7 @@ use tapline_core::span::{At, Span};
 
 use super::openflow::{OvsCommand, is_log, port};
 use crate::format::{Ends, Format, Per};
+use crate::json::each_element;
 use crate::lines::{Read, bodies, finish, one_line};
 use crate::nomx::{Parsed, must, number, refuse, word, word_gap};
 
@@ -32,7 +40,12 @@ pub(crate) static FORMAT: Format = Format {
         let asked = OvsCommand::of(command, "ovs-appctl")?;
         matches!(asked.verb, "fdb/show" | "fdb.show").then(|| asked.request(Topic::OvsFdb))
     },
-    sniff: |head| if bodies(head).take(3).any(heading) { 95 } else { 0 },
+    sniff: |head| {
+        let entry =
+            || ["\"age\"", "\"mac\"", "\"port\"", "\"vlan\""].iter().all(|key| head.contains(key));
+        let document = head.trim_start().starts_with(['{', '[']) && entry();
+        if bodies(head).take(3).any(heading) || document { 95 } else { 0 }
+    },
     read: |text, command| parse(text, command).map(Batch::from),
     ends: Ends::LINES,
 };
@@ -41,6 +54,11 @@ pub(crate) static FORMAT: Format = Format {
 pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<OvsFdbEntry>> {
     let bridge = OvsCommand::of(command, "ovs-appctl").as_ref().and_then(OvsCommand::bridge);
     let mut out: Outcome<Vec<OvsFdbEntry>> = Outcome::default();
+    if text.trim_start().starts_with(['{', '[']) {
+        document(text, bridge.as_ref(), &mut out);
+        finish(text, &mut out);
+        return out;
+    }
     let mut headed = false;
     let mut leads = None;
     for body in bodies(text) {
@@ -76,6 +94,65 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<OvsFdbEntry>> 
         out.completeness = out.completeness.and(verdict);
     }
     out
+}
+
+/// Reads a document of JSON: lists by bridge, or one list.
+fn document(text: &str, bridge: Option<&Name>, out: &mut Outcome<Vec<OvsFdbEntry>>) {
+    let by_bridge: serde_json::Result<BTreeMap<Cow<'_, str>, &RawValue>> =
+        serde_json::from_str(text);
+    let Ok(by_bridge) = by_bridge else {
+        each_element(text, out, |raw| object(text, raw, bridge));
+        return;
+    };
+    let mut lost = 0;
+    for (name, list) in &by_bridge {
+        let name = Name::from(name.as_ref());
+        let objects: Vec<&RawValue> =
+            serde_json::from_str(list.get()).unwrap_or_else(|_| vec![*list]);
+        for raw in objects {
+            match object(text, raw.get(), Some(&name)) {
+                Ok(entry) => out.records.push(entry),
+                Err(why) => {
+                    lost += 1;
+                    out.problem(ProblemKind::UnreadLine, Span::of(text, raw.get()), why);
+                }
+            }
+        }
+    }
+    // All of it may stand on one line, which was read if any of it was.
+    let lines = bodies(text).filter(|body| !body.is_empty()).count();
+    let most = lines.saturating_sub(usize::from(!out.records.is_empty()));
+    let lost = lost.min(most);
+    (0..lost).for_each(|_| out.lines.add(Fate::Unread));
+    (lost..lines).for_each(|_| out.lines.add(Fate::Read));
+}
+
+/// One entry of a document.
+fn object(text: &str, raw: &str, bridge: Option<&Name>) -> Result<OvsFdbEntry, String> {
+    #[derive(serde::Deserialize)]
+    struct Entry<'a> {
+        #[serde(borrow)]
+        port: &'a RawValue,
+        #[serde(borrow)]
+        vlan: &'a RawValue,
+        #[serde(borrow)]
+        mac: &'a RawValue,
+        age: Option<u32>,
+        r#static: Option<bool>,
+    }
+    let it: Entry<'_> = serde_json::from_str(raw).map_err(|error| error.to_string())?;
+    let bare = |raw: &RawValue| raw.get().trim_matches('"').to_owned();
+    let place = |raw: &RawValue| Span::of(text, raw.get());
+    let vlan = bare(it.vlan).parse().map_err(|_| "`vlan` is no number".to_owned())?;
+    let mac = bare(it.mac).parse().map_err(|_| "`mac` is no address".to_owned())?;
+    Ok(OvsFdbEntry {
+        at: Span::of(text, raw),
+        bridge: bridge.cloned(),
+        port: At::new(port(&bare(it.port)), place(it.port)),
+        vlan: At::new(vlan, place(it.vlan)),
+        mac: At::new(mac, place(it.mac)),
+        age: it.age.filter(|_| it.r#static != Some(true)),
+    })
 }
 
 fn heading(line: &str) -> bool {
@@ -138,6 +215,30 @@ mod tests {
         assert_eq!(fixed.bridge.as_deref(), Some("br0"));
         assert_eq!(text.get(fixed.mac.span.range()), Some("fa:16:3e:aa:bb:cc"));
         assert!(reads(HEAD).completeness.is_complete() && reads(HEAD).records.is_empty());
+    }
+
+    #[test]
+    fn a_document_has_lists_by_bridge() {
+        let entry = |port: &str, fixed| {
+            format!(
+                "{{\"age\":4,\"mac\":\"9e:0a:ee:61:07:7c\",\"port\":{port},\"static\":{fixed},\"vlan\":7}}"
+            )
+        };
+        let text = format!("{{\"br7\":[{},{}]}}\n", entry("\"LOCAL\"", false), entry("3", true));
+        let asked = Command::new("ovs-appctl --format json fdb/show br7");
+        assert!(FORMAT.reads(&asked) && (FORMAT.sniff)(&text) == 95);
+        let out = parse(&text, &asked);
+        assert!(out.completeness.is_complete(), "{out:?}");
+        let [learnt, fixed] = out.records.as_slice() else { panic!("{out:?}") };
+        assert_eq!((&learnt.port.value, learnt.age), (&OfPort::Local, Some(4)));
+        assert_eq!((&fixed.port.value, fixed.age), (&OfPort::Number(3), None));
+        assert_eq!(fixed.bridge.as_deref(), Some("br7"));
+        let bare = format!("[{}]", entry("1", false));
+        assert_eq!(reads(&bare).records.len(), 1);
+        for text in ["{\"br7\":[{\"port\":1}]}\n", "{\"br7\": 3}\n", "[1]\n", "{\n"] {
+            let out = reads(text);
+            assert!(!out.completeness.is_complete() && out.lines.unread == 1, "{text} {out:?}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_core::need::line_within;
+use tapline_core::need::{Need, line_within};
 use tapline_topology::graph::{Netdev, NetnsNode};
 use tapline_topology::{NodeId, Topic, names};
 
@@ -147,7 +147,9 @@ fn by_router<'a>(
         if servers.is_empty() || !missing.is_empty() {
             blind.extend(missing);
             if servers.is_empty() {
-                blind.push(Topic::Addresses.command(&Netns::Named("qdhcp-NETWORK".into())));
+                blind.push(Need::Other(
+                    "a capture of the host whose qdhcp namespace serves the network",
+                ));
             }
             continue;
         }
