@@ -218,7 +218,7 @@ fn unwrap(words: &[String]) -> Option<Invocation> {
                 if options.iter().any(|it| {
                     it == "--net"
                         || it == "-n"
-                        || it.starts_with("-") && !it.starts_with("--") && it.contains('n')
+                        || it.starts_with('-') && !it.starts_with("--") && it.contains('n')
                 }) {
                     found.netns = named("unshare");
                 }

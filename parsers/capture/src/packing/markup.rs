@@ -113,7 +113,7 @@ impl Marks {
                             "[sourcecode",
                             "[noparse",
                             "[shell]",
-                        ])
+                        ]);
                     }
                     [b'&', ..] => {
                         entities |= is(&["&lt;", "&nbsp;", "&quot;", "&#60;", "&#x3c;", "&#x3C;"]);

@@ -208,7 +208,11 @@ mod tests {
              , could not retrieve stats (No such device)  port 4: eth1\n\
              , could not retrieve stats (No such device)",
         );
-        assert!(out.problems.is_empty() && out.completeness == Default::default(), "{out:?}");
+        assert!(
+            out.problems.is_empty()
+                && out.completeness == tapline_core::capture::Completeness::default(),
+            "{out:?}"
+        );
         let ports = out.records.first().map(|it| it.ports.iter().map(|port| port.number));
         assert_eq!(ports.map(Iterator::collect::<Vec<_>>), Some(vec![0, 4]));
     }
