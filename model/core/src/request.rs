@@ -60,7 +60,7 @@ topics! {
     /// Packet filter rules as nft shows them.
     Nft: "packet filter of nft", "nft list ruleset", Namespace, WhereCaptured;
     /// Packet filter rules of Linux bridges.
-    Ebtables: "packet filter of bridges", "ebtables-save", Namespace, WhereCaptured;
+    Ebtables: "packet filter of bridges", "ebtables-save", Host, WhereCaptured;
     /// Settings of the kernel.
     Sysctls: "kernel settings", "sysctl -a", Namespace, WhereCaptured;
     /// Which devices are in which Linux bridge.
