@@ -435,15 +435,20 @@ pub(crate) struct Graph {
     /// How many edges away from --focus
     #[arg(long, value_name = "N", default_value_t = 3, requires = "focus")]
     pub(crate) depth: u32,
+    /// Draw what nothing uses as well, in svg, dot and mermaid
+    #[arg(long)]
+    pub(crate) unused: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum GraphFormat {
     /// A tree per VM and namespace
     Text,
-    /// Graphviz, with a cluster per host and namespace
+    /// A picture for browsers and paper
+    Svg,
+    /// The same picture for Graphviz
     Dot,
-    /// Mermaid flowchart
+    /// The same picture as a Mermaid flowchart
     Mermaid,
     /// Nodes and edges with their evidence
     Json,
