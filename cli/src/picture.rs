@@ -171,7 +171,6 @@ impl Tie {
     /// What is written at the line.
     pub(crate) fn label(self) -> &'static str {
         match self {
-            Self::Edge(EdgeKind::VethPeer) => "veth",
             Self::Edge(EdgeKind::PatchPeer) => "patch",
             Self::Edge(EdgeKind::Tunnel) => "tunnel",
             Self::Edge(EdgeKind::StackedOn) => "on",

@@ -61,6 +61,7 @@ impl<'t, 'a> Draft<'t, 'a> {
         draft.tie();
         draft.tie_tunnels_to_devices(network);
         draft.choose_columns();
+        draft.part_equals();
         orient::towards_wire(&mut draft);
         draft
     }
@@ -232,21 +233,41 @@ impl<'t, 'a> Draft<'t, 'a> {
                 row.column = match card.kind {
                     Kind::Bond => Column::Wire,
                     Kind::Bridge | Kind::Switch => {
-                        let is_interface = |id: &&NodeId| {
-                            matches!(
-                                topology.node(**id).map(|node| &node.data),
-                                Some(NodeData::OvsInterface(_))
-                            )
-                        };
-                        let interface = row.nodes.iter().find(is_interface);
-                        let member = interface.or(row.nodes.first());
-                        match member.map(|member| sides.of(*member, main)) {
+                        match side(topology, &mut sides, &row.nodes, main) {
                             Some(Side::Down) => Column::Wire,
                             _ => Column::Guests,
                         }
                     }
                     _ => Column::Guests,
                 };
+            }
+        }
+    }
+
+    /// Where two bridges are equally near to the wire, the one with a NIC is nearer for a picture.
+    fn part_equals(&mut self) {
+        for at in 0..self.wires.len() {
+            let Some(wire) = self.wires.get(at) else { continue };
+            let (from, to) = (wire.from, wire.to);
+            let joins = matches!(wire.tie, Tie::Edge(EdgeKind::VethPeer | EdgeKind::PatchPeer));
+            let at_guests = |spot: Spot| {
+                let card = self.cards.get(spot.card);
+                let of_bridge =
+                    card.is_some_and(|card| matches!(card.kind, Kind::Bridge | Kind::Switch));
+                of_bridge && self.row(spot).is_some_and(|row| row.column == Column::Guests)
+            };
+            if !joins || from.card == to.card || !at_guests(from) || !at_guests(to) {
+                continue;
+            }
+            let has_nic = |spot: Spot| {
+                let rows = self.cards.get(spot.card).map_or(&[][..], |card| card.rows.as_slice());
+                rows.iter()
+                    .any(|row| row.nodes.iter().any(|node| homes::is_nic(self.topology, *node)))
+            };
+            let turned = if has_nic(from) && !has_nic(to) { to } else { from };
+            let card = self.cards.get_mut(turned.card);
+            if let Some(row) = turned.row.and_then(|row| card?.rows.get_mut(row)) {
+                row.column = Column::Wire;
             }
         }
     }
@@ -295,6 +316,26 @@ impl<'t, 'a> Draft<'t, 'a> {
         }
         left_out
     }
+}
+
+/// On which side of a bridge what is drawn in a row of it lies: a bond where its members do.
+fn side(
+    topology: &Topology<'_>,
+    sides: &mut Sides<'_, '_>,
+    nodes: &[NodeId],
+    bridge: NodeId,
+) -> Option<Side> {
+    let &first = nodes.first()?;
+    let data = |id: &NodeId| topology.node(*id).map(|node| &node.data);
+    let is_interface = |id: &&NodeId| matches!(data(id), Some(NodeData::OvsInterface(_)));
+    let member = match nodes.iter().find(is_interface) {
+        Some(interface) => *interface,
+        None if matches!(data(&first), Some(NodeData::OvsPort(_))) => {
+            topology.into(first, EdgeKind::OvsInterfaceOf).first().map(|(id, _)| *id)?
+        }
+        None => first,
+    };
+    Some(sides.of(member, bridge))
 }
 
 fn is_captured(topology: &Topology<'_>, netns: NodeId) -> bool {

@@ -124,7 +124,8 @@ pub(super) fn state(draft: &Draft<'_, '_>, spot: Spot) -> State {
                 waits_for_device = interface.has_netdev() && !own_device;
                 let is_down =
                     interface.link_state.as_ref().is_some_and(|state| state.value == "down");
-                if interface.error.is_some() || (is_down && !waits_for_device) {
+                let cannot = interface.error.is_some();
+                if cannot || (is_down && !interface.has_netdev()) {
                     State::Down
                 } else {
                     State::Fine

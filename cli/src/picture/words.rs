@@ -14,6 +14,9 @@ const ADDRESSES: usize = 2;
 /// Names that are given of a fold, and tags.
 const NAMES: usize = 2;
 const RANGES: usize = 4;
+/// How it is said that a device cannot be used.
+const DOWN: &str = "DOWN";
+const NO_LINK: &str = "no link";
 
 /// What sort of thing a row is: `veth`, `patch port`, `vxlan port`, `NIC`.
 pub(super) fn kind_of_row(topology: &Topology<'_>, row: &DraftRow) -> String {
@@ -92,7 +95,12 @@ pub(super) fn facts(topology: &Topology<'_>, nodes: &[NodeId], kind: Option<Kind
                 }
             }
             NodeData::Netns(netns) if !netns.captured => facts.push("not captured".to_owned()),
-            NodeData::Netdev(device) => facts.extend(of_device(device)),
+            NodeData::Netdev(device) => {
+                // The own device of a switch is down on healthy hosts.
+                let own = kind == Some(Kind::Switch);
+                let said = of_device(device).into_iter();
+                facts.extend(said.filter(|fact| !own || (fact != DOWN && fact != NO_LINK)));
+            }
             NodeData::OvsPort(port) => {
                 facts.extend(port.tag.as_ref().map(|tag| format!("tag {}", tag.value)));
                 let trunks: Vec<u16> = port.trunks.iter().map(|trunk| trunk.value).collect();
@@ -171,7 +179,7 @@ fn of_device(device: &Netdev<'_>) -> Vec<String> {
     }
     if device.usable() == Some(false) {
         let is_off = device.admin_up() == Some(false);
-        let down = if is_off || device.flags.is_none() { "DOWN" } else { "no link" };
+        let down = if is_off || device.flags.is_none() { DOWN } else { NO_LINK };
         facts.push(down.to_owned());
     }
     if device.usable().is_none() && device.state.is_none() && device.flags.is_none() && !device.stub

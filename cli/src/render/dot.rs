@@ -46,12 +46,10 @@ fn cards(
         writeln!(out, "    subgraph cluster_box{at} {{")?;
         let label: Vec<String> = words::lines(&card.face).iter().map(|line| escape(line)).collect();
         let style = if card.kind == Kind::Netns { "dashed" } else { "rounded" };
-        writeln!(
-            out,
-            "      label=\"{}\"; style={style};{}",
-            label.join("\\n"),
-            border(&card.face)
-        )?;
+        let mut attributes = vec![format!("label=\"{}\"", label.join("\n"))];
+        attributes.push(format!("style={style}"));
+        attributes.extend(border(&card.face));
+        writeln!(out, "      {};", attributes.join("; "))?;
         if ends.contains(&whole) {
             writeln!(out, "      {} [label={}];", id(whole), quote(&card.face.title))?;
         }
@@ -79,31 +77,38 @@ fn label(face: &Face) -> String {
 
 fn node(card: &Card, face: &Face) -> String {
     let shape = match card.kind {
-        Kind::Vm => ", style=\"rounded,filled\", fillcolor=\"#e8f0fe\"",
-        Kind::Bridge | Kind::Switch => ", shape=box3d, style=\"\"",
-        Kind::Remote => ", style=\"rounded,dashed\"",
-        Kind::Nic => ", shape=cds, style=\"\"",
-        _ => "",
+        Kind::Vm => &["style=\"rounded,filled\"", "fillcolor=\"#e8f0fe\""][..],
+        Kind::Bridge | Kind::Switch => &["shape=box3d", "style=\"\""],
+        Kind::Remote => &["style=\"rounded,dashed\""],
+        Kind::Nic => &["shape=cds", "style=\"\""],
+        _ => &[],
     };
-    format!("{}{shape}{}", label(face), border(face).replace("; ", ", ").replace(';', ""))
+    attributes(face, shape)
 }
 
 fn row_node(row: &Row) -> String {
-    let shape = if row.nic { ", shape=cds, style=\"\"" } else { ", style=\"\"" };
-    let border = border(&row.face).replace("; ", ", ").replace(';', "");
-    format!("{}{shape}{border}", label(&row.face))
+    attributes(&row.face, if row.nic { &["shape=cds", "style=\"\""] } else { &["style=\"\""] })
+}
+
+fn attributes(face: &Face, shape: &[&str]) -> String {
+    let mut all = vec![label(face)];
+    all.extend(shape.iter().map(ToString::to_string));
+    all.extend(border(face));
+    all.join(", ")
 }
 
 /// The colour of the worst that was found, else how it is that a thing cannot be used.
-fn border(face: &Face) -> String {
+fn border(face: &Face) -> Vec<String> {
     let worst = face.marks.first().map(|mark| mark.severity);
     match (worst, face.state) {
         (Some(severity @ (Severity::Error | Severity::Warning)), _) => {
-            format!("; color=\"{}\"; penwidth=2;", colour(severity))
+            vec![format!("color=\"{}\"", colour(severity)), "penwidth=2".to_owned()]
         }
-        (_, State::Down) => "; color=\"#777777\"; fontcolor=\"#777777\";".to_owned(),
-        _ if face.focus => "; penwidth=3;".to_owned(),
-        _ => String::new(),
+        (_, State::Down) => {
+            vec!["color=\"#777777\"".to_owned(), "fontcolor=\"#777777\"".to_owned()]
+        }
+        _ if face.focus => vec!["penwidth=3".to_owned()],
+        _ => Vec::new(),
     }
 }
 

@@ -17,7 +17,7 @@ use self::ink::Ink;
 use self::layout::{Point, Sheet};
 use self::measure::{LINE, PAD, Placed, Text};
 use super::picture_words as words;
-use crate::picture::{Face, Kind, Picture, Spot, State, Wire};
+use crate::picture::{Face, Kind, Picture, Spot, State, Tie, Wire};
 
 /// How far a line that ends where it began stands out.
 const BULGE: i64 = 26;
@@ -192,14 +192,18 @@ fn draw_wire(ink: &mut Ink, wire: &Wire, points: &[Point]) {
         }
         label.trim().to_owned()
     };
-    // In the first gap that the line crosses.
-    let next = points.get(1).unwrap_or(last);
-    let (x, y) = ((first.x + next.x) / 2, (first.y + next.y) / 2);
+    // At an end: there no two lines are one. Two sorts of lines begin at a tunnel.
+    let beside = |end: &Point, width: i64| {
+        if end.leaves > 0 { end.x + 5 } else { end.x - 5 - width }
+    };
+    let end = if wire.tie == Tie::Sends { last } else { first };
     if !label.is_empty() {
-        ink.text("wirelabel", (x - measure::width(&label) / 2, y - 3), &label);
+        let width = measure::width(&label) * 9 / 11;
+        ink.text("wirelabel", (beside(end, width), end.y - 3), &label);
     }
     if let Some(mark) = wire.marks.first() {
-        ink.badge((x - measure::badge_width(&mark.code) / 2, y + 2), mark.severity, &mark.code);
+        let width = measure::badge_width(&mark.code);
+        ink.badge((beside(first, width), first.y + 3), mark.severity, &mark.code);
     }
     ink.close();
 }

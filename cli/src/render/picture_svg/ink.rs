@@ -10,15 +10,15 @@ pub(super) const STYLE: &str = "\
 .tapline .title{font-weight:bold;font-size:12px}\
 .tapline .hostname{font-weight:bold;font-size:14px}\
 .tapline .fact,.tapline .faint{fill:#57606a}\
-.tapline .wirelabel{fill:#57606a;font-size:9px}\
+.tapline .wirelabel{fill:#57606a;font-size:9px;paint-order:stroke;stroke:#f6f8fa;stroke-width:3px}\
 .tapline .page{fill:#fff}\
-.tapline .host>.shape,.tapline rect.host{fill:#f6f8fa;stroke:#8c959f}\
+.tapline rect.host{fill:#f6f8fa;stroke:#8c959f}\
 .tapline .shape{fill:#fff;stroke:#57606a;stroke-width:1}\
 .tapline .vm>.shape{fill:#e3edff;stroke:#3b6fc4}\
 .tapline .netns>.shape{fill:#fff8e6;stroke:#9a7b1f;stroke-dasharray:6 2}\
 .tapline .bridge>.shape,.tapline .switch>.shape,.tapline .bond>.shape{fill:#eaf5ea;stroke:#3c7d47;stroke-width:1.4}\
 .tapline .rule{stroke:#3c7d47;fill:none}\
-.tapline .card.nic>.shape,.tapline .row.nic>.shape{fill:#f1eaf9;stroke:#7a4fb0}\
+.tapline .nic>.shape{fill:#f1eaf9;stroke:#7a4fb0}\
 .tapline .plug{stroke:#7a4fb0;fill:#f1eaf9;stroke-width:1.6}\
 .tapline .remote>.shape{fill:#eef1f4;stroke:#57606a;stroke-dasharray:2 3}\
 .tapline .down>.shape{stroke:#8c959f;stroke-dasharray:5 3;fill:#eceff2}\
@@ -35,19 +35,19 @@ pub(super) const STYLE: &str = "\
 .tapline .badge-error{fill:#c11f1f}.tapline .badge-warning{fill:#ffb224;stroke:#7a4a00}\
 .tapline .badge-info{fill:#2f6fd0}\
 .tapline .sign{fill:none;stroke:#fff;stroke-width:1.6}.tapline .badge-warning+.sign{stroke:#3d2500}\
-.tapline text.code{font-size:10px;font-weight:bold}\
+.tapline text.code{font-size:10px;font-weight:bold}.tapline .wire .code{paint-order:stroke;stroke:#f6f8fa;stroke-width:3px}\
 .tapline .off,.tapline .open{fill:none;stroke:#57606a;stroke-width:1.2}\
 @media (prefers-color-scheme:dark) and (not print){\
 .tapline text{fill:#e6edf3}\
 .tapline .fact,.tapline .faint,.tapline .wirelabel{fill:#9da7b1}\
 .tapline .page{fill:#0d1117}\
-.tapline rect.host{fill:#151b23;stroke:#656d76}\
+.tapline rect.host{fill:#151b23;stroke:#656d76}.tapline .wirelabel,.tapline .wire .code{stroke:#151b23}\
 .tapline .shape{fill:#1f262e;stroke:#9da7b1}\
 .tapline .vm>.shape{fill:#172a4a;stroke:#7aa7f0}\
 .tapline .netns>.shape{fill:#2f2812;stroke:#d0ac45}\
 .tapline .bridge>.shape,.tapline .switch>.shape,.tapline .bond>.shape{fill:#16301c;stroke:#6fbf7d}\
 .tapline .rule{stroke:#6fbf7d}\
-.tapline .card.nic>.shape,.tapline .row.nic>.shape{fill:#2b1f3d;stroke:#b794e6}\
+.tapline .nic>.shape{fill:#2b1f3d;stroke:#b794e6}\
 .tapline .plug{stroke:#b794e6;fill:#2b1f3d}\
 .tapline .remote>.shape{fill:#20262d;stroke:#9da7b1}\
 .tapline .down>.shape{fill:#20262d;stroke:#7d8590}\

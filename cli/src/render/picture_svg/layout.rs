@@ -17,7 +17,10 @@ const HOSTS: i64 = 30;
 /// Space that a line takes in a lane that it crosses.
 const CROSSING: i64 = 8;
 /// Rounds of moving boxes to what they are tied to.
-const ROUNDS: usize = 12;
+/// An odd number, so that lines that leave a host are straight in the end.
+const ROUNDS: usize = 13;
+/// How far things that are tied to nothing may reach.
+const ROOM: i64 = 900;
 /// The middle, without hosts in it.
 const MIDDLE: i64 = 150;
 
@@ -142,13 +145,15 @@ fn crosses(picture: &Picture, wire: &Wire) -> bool {
 
 /// Lays one host out.
 fn island(picture: &Picture, host: Option<usize>) -> Island {
-    let own: Vec<usize> = picture
-        .cards
+    let tied: BTreeSet<usize> = picture
+        .wires
         .iter()
-        .enumerate()
-        .filter(|(_, card)| card.host == host)
-        .map(|(at, _)| at)
+        .filter(|wire| wire.from.card != wire.to.card)
+        .flat_map(|wire| [wire.from.card, wire.to.card])
         .collect();
+    let of_host = picture.cards.iter().enumerate().filter(|(_, card)| card.host == host);
+    let (own, alone): (Vec<usize>, Vec<usize>) =
+        of_host.map(|(at, _)| at).partition(|at| tied.contains(at));
     let index: BTreeMap<usize, usize> = own.iter().enumerate().map(|(n, &at)| (at, n)).collect();
     let mut cards: Vec<Placed> =
         own.iter().filter_map(|at| picture.cards.get(*at)).map(measure::card).collect();
@@ -180,6 +185,7 @@ fn island(picture: &Picture, host: Option<usize>) -> Island {
     let last: BTreeSet<usize> =
         own.iter().filter(is_last).filter_map(|at| index.get(at).copied()).collect();
     let lanes = lanes::arrange(boxes + exits.len(), &lines, &last, &beyond);
+    sort_rows(&mut cards, &lanes, &lines, &of_line);
     let size = |place: &Place| match place {
         Place::Box(at) => cards.get(*at).map_or(CROSSING, |card| card.height),
         Place::Crossing { .. } => CROSSING,
@@ -235,12 +241,68 @@ fn island(picture: &Picture, host: Option<usize>) -> Island {
     }
     let title = host.and_then(|host| picture.hosts.get(host)).map(words::frame);
     let title = title.map_or(0, |title| measure::width(&title) * 13 / 10 + 2 * INSET);
-    Island {
-        width: (x - LANE + INSET).max(title),
-        height: height + INSET,
-        cards: own.into_iter().zip(cards).collect(),
-        bends,
-        exits: leaving,
+    let mut width = (x - LANE + INSET).max(title);
+    let mut placed: BTreeMap<usize, Placed> = own.into_iter().zip(cards).collect();
+    if !placed.is_empty() {
+        height += 2 * GAP;
+    }
+    // What is tied to nothing stands below, in rows.
+    let (mut x, mut highest) = (INSET, 0);
+    let room = width.max(ROOM);
+    for at in alone {
+        let Some(mut card) = picture.cards.get(at).map(measure::card) else { continue };
+        if x > INSET && x + card.width + INSET > room {
+            (x, height) = (INSET, height + highest + GAP);
+            highest = 0;
+        }
+        (card.x, card.y) = (x, height);
+        highest = highest.max(card.height);
+        x += card.width + 2 * GAP;
+        width = width.max(x - 2 * GAP + INSET);
+        placed.insert(at, card);
+    }
+    height += highest;
+    Island { width, height: height + INSET, cards: placed, bends, exits: leaving }
+}
+
+/// Puts the rows of boxes in the order of what they are tied to, so that few lines cross.
+fn sort_rows(
+    cards: &mut [Placed],
+    lanes: &lanes::Lanes,
+    lines: &[(usize, usize)],
+    of_line: &[(usize, Spot, Spot)],
+) {
+    /// More than a box has rows.
+    const ROWS: i64 = 1_000;
+    let mut order: BTreeMap<usize, i64> = BTreeMap::new();
+    for lane in &lanes.lanes {
+        for (place, n) in lane.iter().zip(0..) {
+            if let Place::Box(at) = place {
+                order.insert(*at, n);
+            }
+        }
+    }
+    let mut ranks: BTreeMap<usize, BTreeMap<usize, Vec<i64>>> = BTreeMap::new();
+    for (&(from, to), &(_, out, into)) in lines.iter().zip(of_line) {
+        let rank = |at: usize, spot: Spot| {
+            let row = spot.row.and_then(|row| i64::try_from(row).ok()).unwrap_or(0);
+            order.get(&at).map_or(0, |order| order * ROWS + row)
+        };
+        for (here, spot, there, other) in [(from, out, to, into), (to, into, from, out)] {
+            if let Some(row) = spot.row {
+                let of_row = ranks.entry(here).or_default().entry(row).or_default();
+                of_row.push(rank(there, other));
+            }
+        }
+    }
+    for (at, of_card) in ranks {
+        let Some(card) = cards.get_mut(at) else { continue };
+        let rank = |row: usize| {
+            let of_row = of_card.get(&row)?;
+            Some(of_row.iter().sum::<i64>() / i64::try_from(of_row.len()).ok()?)
+        };
+        let ranks: Vec<Option<i64>> = (0..card.rows.len()).map(rank).collect();
+        card.reorder(&ranks);
     }
 }
 

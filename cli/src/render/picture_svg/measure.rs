@@ -123,6 +123,25 @@ impl Placed {
         }
     }
 
+    /// Puts the rows of each column in the order of their ranks; those without one come last.
+    pub(super) fn reorder(&mut self, ranks: &[Option<i64>]) {
+        for at_left in [true, false] {
+            let of_column: Vec<usize> = (0..self.rows.len())
+                .filter(|at| self.rows.get(*at).is_some_and(|row| row.edges.0 == at_left))
+                .collect();
+            let top = of_column.iter().filter_map(|at| self.rows.get(*at)).map(|row| row.y).min();
+            let mut sorted = of_column;
+            let rank = |at: &usize| ranks.get(*at).copied().flatten();
+            sorted.sort_by_key(|at| (rank(at).is_none(), rank(at), *at));
+            let mut below = top.unwrap_or(0);
+            for at in sorted {
+                let Some(row) = self.rows.get_mut(at) else { continue };
+                row.y = below;
+                below += row.text.height + 4;
+            }
+        }
+    }
+
     /// Where a line meets the box or a row: the height, and whether it may at the left and at the
     /// right.
     pub(super) fn port(&self, row: Option<usize>) -> (i64, (bool, bool)) {
