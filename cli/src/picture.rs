@@ -10,6 +10,8 @@ mod fold;
 mod homes;
 mod marks;
 mod orient;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use std::collections::BTreeSet;
@@ -19,6 +21,7 @@ use tapline_network::Network;
 use tapline_topology::graph::Confidence;
 use tapline_topology::{EdgeKind, NodeId};
 
+use crate::render::picture_svg;
 use crate::render::places::Places;
 
 /// What is drawn.
@@ -219,6 +222,11 @@ pub(crate) fn draw(
     let mut draft = draft::Draft::new(network, wanted);
     let found = marks::Found::of(report, &draft);
     let unused = if wanted.unused { 0 } else { draft.leave_out_unused(network, &found) };
-    let folds = fold::fold(&draft, &found);
-    faces::finish(report, places, &draft, &found, &folds, unused)
+    let all_hosts = wanted.nodes.is_none();
+    let page = |folds: &fold::Folds, whatever: bool| {
+        let picture = faces::finish(report, places, &draft, &found, folds, all_hosts);
+        (whatever || picture_svg::fits(&picture)).then_some(picture)
+    };
+    let picture = fold::fold(&draft, &found, page).unwrap_or_default();
+    Picture { unused, ..picture }
 }

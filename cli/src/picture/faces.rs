@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use tapline_analysis::lint::{Report, Severity};
 use tapline_core::capture::HostId;
 use tapline_core::span::Evidence;
-use tapline_topology::NodeId;
 use tapline_topology::graph::Confidence;
+use tapline_topology::{NodeData, NodeId};
 
 use super::draft::Draft;
 use super::fold::{FoldedCard, Folds};
@@ -29,10 +29,10 @@ pub(super) fn finish(
     draft: &Draft<'_, '_>,
     found: &Found,
     folds: &Folds,
-    unused: usize,
+    all_hosts: bool,
 ) -> Picture {
     let faces = Faces { report, places, draft, found };
-    let mut picture = Picture { unused, hosts_only: folds.hosts_only, ..Picture::default() };
+    let mut picture = Picture { hosts_only: folds.hosts_only, ..Picture::default() };
     let mut frames: BTreeMap<HostId, usize> = BTreeMap::new();
     for fold in &folds.cards {
         let Some(first) = fold.members.first().and_then(|at| draft.cards.get(*at)) else {
@@ -44,15 +44,23 @@ pub(super) fn finish(
         }
         let frame = first.host.map(|host| {
             *frames.entry(host).or_insert_with(|| {
-                let label = label(draft, host);
-                let found = found.of_host.get(&host).copied().unwrap_or_default();
-                picture.hosts.push(Frame { label, found });
+                picture.hosts.push(faces.frame(host));
                 picture.hosts.len() - 1
             })
         });
         picture.cards.push(faces.card(fold, first.kind, frame));
     }
     picture.wires = faces.wires(folds);
+    if all_hosts && !folds.hosts_only {
+        // A host of which nothing is drawn was captured all the same.
+        for (_, node) in draft.topology.nodes() {
+            let (NodeData::Host(_), Some(host)) = (&node.data, node.host) else { continue };
+            frames.entry(host).or_insert_with(|| {
+                picture.hosts.push(faces.frame(host));
+                picture.hosts.len() - 1
+            });
+        }
+    }
     picture
 }
 
@@ -69,6 +77,11 @@ fn label(draft: &Draft<'_, '_>, host: HostId) -> String {
 }
 
 impl Faces<'_, '_, '_> {
+    fn frame(&self, host: HostId) -> Frame {
+        let found = self.found.of_host.get(&host).copied().unwrap_or_default();
+        Frame { label: label(self.draft, host), found }
+    }
+
     fn card(&self, fold: &FoldedCard, kind: Kind, host: Option<usize>) -> Card {
         let spots: Vec<Spot> = fold.members.iter().map(|&card| Spot { card, row: None }).collect();
         let face = self.face(&spots, Some(kind), false);
@@ -153,11 +166,17 @@ impl Faces<'_, '_, '_> {
         let first = spots.first().map_or(&[][..], nodes);
         let title = match (kind, kinds.len()) {
             (Some(kind), _) => words::many(spots.len(), kind, topology, first),
-            (None, 1) => count(spots.len(), &words::kind_of(topology, first)),
-            (None, _) => count(spots.len(), "port"),
+            (None, kinds_of_row) => {
+                let what = match kinds_of_row {
+                    1 => words::kind_of(topology, first),
+                    _ => "port".to_owned(),
+                };
+                let other = if beside { "other " } else { "" };
+                count(spots.len(), &format!("{other}{what}"))
+            }
         };
         if beside {
-            return (format!("{title} beside"), Vec::new());
+            return (title, Vec::new());
         }
         let mut facts = vec![words::names(titles.iter().map(String::as_str))];
         let tags: Vec<u16> =

@@ -11,12 +11,12 @@ use tapline_core::capture::HostId;
 
 use super::draft::Draft;
 use super::marks::{self, Found};
-use super::{Spot, words};
+use super::{Kind, Spot, words};
 
 /// From so many on, alike things are drawn as one.
 const ALIKE: usize = 3;
 /// Boxes and rows of a picture, and lines: within what Mermaid draws and a page holds.
-const MOST_THINGS: usize = 260;
+const MOST_THINGS: usize = 360;
 const MOST_WIRES: usize = 400;
 /// Colours settle after as many rounds as the longest path has steps.
 const ROUNDS: usize = 16;
@@ -59,17 +59,23 @@ enum Breadth {
     Hosts,
 }
 
-/// Folds as little as a page allows.
-pub(super) fn fold(draft: &Draft<'_, '_>, found: &Found) -> Folds {
+/// Folds as little as a page allows; `page` draws it, and gives `None` where it is too large.
+pub(super) fn fold<P>(
+    draft: &Draft<'_, '_>,
+    found: &Found,
+    page: impl Fn(&Folds, bool) -> Option<P>,
+) -> Option<P> {
     use Breadth::{Any, Exact, Hosts, Kinds, Sorts};
     let drawn = Drawn::of(draft, found);
     for breadth in [Exact, Sorts, Kinds, Any] {
         let folds = drawn.folded(breadth);
-        if drawn.fits(&folds) {
-            return folds;
+        if drawn.fits(&folds)
+            && let Some(page) = page(&folds, false)
+        {
+            return Some(page);
         }
     }
-    drawn.folded(Hosts)
+    page(&drawn.folded(Hosts), true)
 }
 
 /// What is drawn of a draft, with all that a colour may depend on.
@@ -255,7 +261,7 @@ impl<'d, 't, 'a> Drawn<'d, 't, 'a> {
         folded
     }
 
-    /// Whether a page holds it.
+    /// Whether there are few enough things and lines.
     fn fits(&self, folds: &Folds) -> bool {
         let rows: usize = folds.cards.iter().map(|card| card.rows.len()).sum();
         let mut wires: Vec<_> = self
@@ -290,9 +296,12 @@ fn look(draft: &Draft<'_, '_>, found: &Found, spot: Spot, family: &str) -> [Stri
     // What was asked for is like nothing else.
     let own = focus.then_some(spot);
     let place = (host, kind, column, own);
+    // Switches differ in what they are for, so long as there is room for that.
+    let is_switch = spot.row.is_none() && kind == Some(Kind::Switch);
+    let own_name = is_switch.then(|| words::title(draft.topology, draft.nodes(spot)));
     [
         format!("{place:?} {family} {state:?} {codes:?} {sure:?}"),
-        format!("{place:?} {state:?} {worst:?}"),
+        format!("{place:?} {own_name:?} {state:?} {worst:?}"),
         format!("{place:?}"),
     ]
 }

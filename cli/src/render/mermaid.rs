@@ -8,13 +8,26 @@ use tapline_topology::graph::Confidence;
 use super::picture_words as words;
 use crate::picture::{Face, Kind, Picture, Spot, State};
 
-/// Characters that labels may have together, once escaped: Mermaid refuses texts of 50,000.
-const ROOM: usize = 36_000;
+/// Mermaid refuses texts of 50,000 characters.
+const ROOM: usize = 49_000;
+/// Characters of one label, once escaped: the first with which the whole has room.
+const LABELS: &[usize] = &[240, 120, 60, 30];
 
 /// Writes the picture.
 pub(crate) fn render(out: &mut impl Write, picture: &Picture) -> io::Result<()> {
-    let labels = picture.cards.iter().map(|card| 1 + card.rows.len()).sum::<usize>();
-    let drawn = Drawn { picture, most: ROOM / (labels + picture.wires.len()).max(1) };
+    let mut text = Vec::new();
+    for &most in LABELS {
+        text.clear();
+        write(&mut text, &Drawn { picture, most })?;
+        if text.len() < ROOM {
+            break;
+        }
+    }
+    out.write_all(&text)
+}
+
+fn write(out: &mut impl Write, drawn: &Drawn<'_>) -> io::Result<()> {
+    let picture = drawn.picture;
     writeln!(out, "flowchart LR")?;
     let ends: BTreeSet<Spot> = picture.wires.iter().flat_map(|wire| [wire.from, wire.to]).collect();
     for (n, frame) in picture.hosts.iter().enumerate() {

@@ -22,6 +22,17 @@ use crate::picture::{Face, Kind, Picture, Spot, State, Tie, Wire};
 /// How far a line that ends where it began stands out.
 const BULGE: i64 = 26;
 
+/// The longest side of a page that is read without searching.
+const LONGEST: i64 = 3_900;
+/// The same with the legend.
+const PAGE: i64 = 4_000;
+
+/// Whether a page holds the picture.
+pub(crate) fn fits(picture: &Picture) -> bool {
+    let sheet = layout::lay(picture);
+    sheet.width <= LONGEST && sheet.height <= LONGEST
+}
+
 /// Writes the picture.
 pub(crate) fn render(out: &mut impl Write, picture: &Picture) -> io::Result<()> {
     let sheet = layout::lay(picture);
@@ -70,10 +81,14 @@ fn finish(out: &mut impl Write, picture: &Picture, sheet: &Sheet, mut ink: Ink) 
     }
     let (wide, below) = legend::draw(&mut ink, (PAD + 8, below + PAD), sheet.width);
     let (width, height) = (sheet.width.max(wide), below + PAD);
+    // Where nothing can be folded any more, the page is made smaller.
+    let longest = width.max(height).max(1);
+    let shown = |side: i64| if longest > PAGE { (side * PAGE / longest).max(1) } else { side };
+    let (shown_width, shown_height) = (shown(width), shown(height));
     writeln!(
         out,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"tapline\" width=\"{width}\" \
-         height=\"{height}\" viewBox=\"0 0 {width} {height}\" role=\"img\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"tapline\" width=\"{shown_width}\" \
+         height=\"{shown_height}\" viewBox=\"0 0 {width} {height}\" role=\"img\" \
          aria-label=\"network of the captured hosts\">"
     )?;
     writeln!(out, "<style>{}</style>", ink::STYLE)?;

@@ -243,7 +243,7 @@ fn island(picture: &Picture, host: Option<usize>) -> Island {
     let title = title.map_or(0, |title| measure::width(&title) * 13 / 10 + 2 * INSET);
     let mut width = (x - LANE + INSET).max(title);
     let mut placed: BTreeMap<usize, Placed> = own.into_iter().zip(cards).collect();
-    if !placed.is_empty() {
+    if !placed.is_empty() && !alone.is_empty() {
         height += 2 * GAP;
     }
     // What is tied to nothing stands below, in rows.
