@@ -135,6 +135,13 @@ pub(crate) enum Command {
     /// would decide. The exit status is 1 when a fault is at least as severe as --fail-on.
     #[command(after_long_help = CONFIGURATION)]
     Lint(Lint),
+    /// Write a report as one HTML page that needs no network: tapline report INPUT > report.html
+    ///
+    /// Findings with their lines, the picture to search and to walk in, the path of every VM and
+    /// namespace, and what was not captured. Nothing is loaded from anywhere, and nothing of what was
+    /// captured becomes markup.
+    #[command(after_long_help = CONFIGURATION)]
+    Report(Report),
     /// Tell what each host is: one screen a host
     ///
     /// Identity, time, kernel, NICs, addresses, bridges, tunnels, VMs and namespaces, what is broken
@@ -394,6 +401,14 @@ impl FailOn {
             Self::Never => None,
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    #[command(flatten)]
+    pub(crate) inputs: Inputs,
+    #[command(flatten)]
+    pub(crate) config: Config,
 }
 
 #[derive(Debug, Args)]

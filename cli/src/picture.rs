@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 use tapline_analysis::lint::{Report, Severity};
 use tapline_network::Network;
 use tapline_topology::graph::Confidence;
-use tapline_topology::{EdgeKind, NodeId};
+use tapline_topology::{EdgeKind, NodeId, Topology};
 
 use crate::render::picture_svg;
 use crate::render::places::Places;
@@ -122,7 +122,18 @@ pub(crate) struct Face {
     pub(crate) focus: bool,
     /// More of it, with places: what a pointer over it shows.
     pub(crate) hover: Vec<String>,
-    /// The nodes that it stands for.
+    /// The things that it stands for.
+    pub(crate) members: Vec<Member>,
+    /// What was found there, as places in the report.
+    pub(crate) findings: Vec<usize>,
+}
+
+/// A thing that is drawn, by itself or as one of several.
+#[derive(Debug)]
+pub(crate) struct Member {
+    /// Its name, harmless for terminals.
+    pub(crate) name: String,
+    /// Its nodes, the one that it is named after first.
     pub(crate) nodes: Vec<NodeId>,
 }
 
@@ -210,6 +221,11 @@ pub(crate) struct Wanted<'w> {
     pub(crate) focus: &'w [NodeId],
     /// What nothing uses is drawn as well.
     pub(crate) unused: bool,
+}
+
+/// What people ask for first of what is drawn at one place.
+pub(crate) fn facts(topology: &Topology<'_>, nodes: &[NodeId]) -> Vec<String> {
+    words::facts(topology, nodes, None)
 }
 
 /// Draws.

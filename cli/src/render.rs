@@ -30,6 +30,7 @@ pub(crate) mod places;
 pub(crate) mod problems;
 pub(crate) mod reach;
 pub(crate) mod records;
+pub(crate) mod report;
 pub(crate) mod sarif;
 pub(crate) mod show;
 pub(crate) mod snapshot;

@@ -10,7 +10,9 @@ use tapline_topology::{NodeData, NodeId};
 use super::draft::Draft;
 use super::fold::{FoldedCard, Folds};
 use super::marks::{self, Found};
-use super::{Card, Column, Face, Frame, Kind, Picture, Row, Spot, State, Wire, homes, words};
+use super::{
+    Card, Column, Face, Frame, Kind, Member, Picture, Row, Spot, State, Wire, homes, words,
+};
 use crate::render::count;
 use crate::render::escape::{shorten, visible};
 use crate::render::places::Places;
@@ -108,8 +110,6 @@ impl Faces<'_, '_, '_> {
 
     fn face(&self, spots: &[Spot], kind: Option<Kind>, beside: bool) -> Face {
         let topology = self.draft.topology;
-        let nodes: Vec<NodeId> =
-            spots.iter().flat_map(|spot| self.draft.nodes(*spot)).copied().collect();
         let first = spots.first().map_or(&[][..], |spot| self.draft.nodes(*spot));
         let titles: Vec<String> = spots
             .iter()
@@ -137,7 +137,12 @@ impl Faces<'_, '_, '_> {
             confidence: confidence.min().unwrap_or(Confidence::Proven),
             focus: spots.iter().any(|spot| if spot.row.is_some() { row(spot) } else { card(spot) }),
             hover: self.hover(spots, &titles, &findings),
-            nodes,
+            members: spots
+                .iter()
+                .zip(titles)
+                .map(|(spot, name)| Member { name, nodes: self.draft.nodes(*spot).to_vec() })
+                .collect(),
+            findings,
         }
     }
 
@@ -331,7 +336,8 @@ impl Faces<'_, '_, '_> {
             confidence: Confidence::Proven,
             focus: false,
             hover: self.findings(&findings),
-            nodes,
+            members: vec![Member { name: label(self.draft, host), nodes }],
+            findings,
         };
         Card { host: None, kind: Kind::Host, face, rows: Vec::new() }
     }

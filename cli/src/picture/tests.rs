@@ -6,7 +6,6 @@ use tapline_analysis::lint;
 use tapline_capture::{Input, Options};
 use tapline_network::environment::Environment;
 use tapline_network::{Answer, overlay};
-use tapline_topology::Topology;
 
 use super::*;
 
@@ -49,7 +48,7 @@ fn each_line_is_an_edge_of_the_topology() {
                 let nodes = |spot: Spot| -> BTreeSet<NodeId> {
                     let card = &picture.cards[spot.card];
                     let face = spot.row.map_or(&card.face, |row| &card.rows[row].face);
-                    face.nodes.iter().copied().collect()
+                    face.members.iter().flat_map(|member| &member.nodes).copied().collect()
                 };
                 let (from, to) = (nodes(wire.from), nodes(wire.to));
                 let joined = match wire.tie {
@@ -89,7 +88,7 @@ fn each_thing_is_drawn_once_or_left_out() {
             for card in &picture.cards {
                 let faces = card.rows.iter().map(|row| &row.face).chain([&card.face]);
                 for face in faces {
-                    for node in &face.nodes {
+                    for node in face.members.iter().flat_map(|member| &member.nodes) {
                         assert!(
                             seen.insert(*node),
                             "{shown}: {} is drawn twice",

@@ -14,6 +14,7 @@ use tapline_analysis::lint::Severity;
 use tapline_topology::graph::Confidence;
 
 use self::ink::Ink;
+pub(crate) use self::ink::STYLE;
 use self::layout::{Point, Sheet};
 use self::measure::{LINE, PAD, Placed, Text};
 use super::picture_words as words;
@@ -91,7 +92,7 @@ fn finish(out: &mut impl Write, picture: &Picture, sheet: &Sheet, mut ink: Ink) 
          height=\"{shown_height}\" viewBox=\"0 0 {width} {height}\" role=\"img\" \
          aria-label=\"network of the captured hosts\">"
     )?;
-    writeln!(out, "<style>{}</style>", ink::STYLE)?;
+    writeln!(out, "<style>{}</style>", STYLE)?;
     writeln!(out, "<rect class=\"page\" width=\"{width}\" height=\"{height}\"/>")?;
     out.write_all(ink.body().as_bytes())?;
     writeln!(out, "</svg>")

@@ -1,11 +1,11 @@
 //! Writes shapes and texts of SVG.
 use tapline_analysis::lint::Severity;
 
-use crate::render::escape::harmless;
+use crate::render::escape::markup;
 
 /// Light by itself; dark where that is preferred, but never on paper. Colours stand beside shapes and
 /// strokes that say the same.
-pub(super) const STYLE: &str = "\
+pub(crate) const STYLE: &str = "\
 .tapline text{font:11px ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace;fill:#1b1f24;unicode-bidi:isolate}\
 .tapline .title{font-weight:bold;font-size:12px}\
 .tapline .hostname{font-weight:bold;font-size:14px}\
@@ -73,7 +73,7 @@ impl Ink {
     pub(super) fn open(&mut self, id: &str, classes: &str, hover: &[String]) {
         self.body.push_str(&format!("<g class=\"{classes}\" data-at=\"{id}\">"));
         if !hover.is_empty() {
-            self.body.push_str(&format!("<title>{}</title>", escape(&hover.join("\n"))));
+            self.body.push_str(&format!("<title>{}</title>", markup(&hover.join("\n"))));
         }
         self.body.push('\n');
     }
@@ -83,7 +83,7 @@ impl Ink {
     }
 
     pub(super) fn text(&mut self, class: &str, (x, y): (i64, i64), text: &str) {
-        let text = escape(text);
+        let text = markup(text);
         self.body.push_str(&format!("<text class=\"{class}\" x=\"{x}\" y=\"{y}\">{text}</text>\n"));
     }
 
@@ -139,36 +139,5 @@ impl Ink {
     /// Not known: a question mark in a circle of dots.
     pub(super) fn open_question(&mut self, (x, y): (i64, i64)) {
         self.text("code", (x + 1, y + 8), "?");
-    }
-}
-
-/// Text as XML holds it.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            // Lines of what a pointer shows.
-            '\n' => escaped.push('\n'),
-            // No characters of XML at all.
-            '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
-            c => escaped.push(harmless(c)),
-        }
-    }
-    escaped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn markup_does_not_survive() {
-        assert_eq!(escape("</text><script>'\"&"), "&lt;/text&gt;&lt;script&gt;&#39;&quot;&amp;");
-        assert_eq!(escape("a\u{202e}b\u{ffff}\x1b"), "a\u{fffd}b\u{fffd}␛");
     }
 }
