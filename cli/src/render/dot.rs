@@ -46,7 +46,7 @@ fn cards(
         writeln!(out, "    subgraph cluster_box{at} {{")?;
         let label: Vec<String> = words::lines(&card.face).iter().map(|line| escape(line)).collect();
         let style = if card.kind == Kind::Netns { "dashed" } else { "rounded" };
-        let mut attributes = vec![format!("label=\"{}\"", label.join("\n"))];
+        let mut attributes = vec![format!("label=\"{}\"", label.join("\\n"))];
         attributes.push(format!("style={style}"));
         attributes.extend(border(&card.face));
         writeln!(out, "      {};", attributes.join("; "))?;

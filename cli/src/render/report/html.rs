@@ -159,7 +159,12 @@ fn around(shown: &Shown<'_, '_>, evidence: Evidence) -> (Vec<String>, Vec<String
     let text = source.text.as_str();
     let start = text.floor_char_boundary((evidence.span.start as usize).min(text.len()));
     let end = text.ceil_char_boundary((evidence.span.end as usize).clamp(start, text.len()));
-    let clean = |line: &str| visible(&shorten(&line.replace('\t', "    "), REACH)).into_owned();
+    let clean = |line: &str| {
+        if may_hold_secret(line) {
+            return "(a line that may hold a secret is left out)".to_owned();
+        }
+        visible(&shorten(&line.replace('\t', "    "), REACH)).into_owned()
+    };
     let head = text.get(..start).unwrap_or_default();
     let head = head.rfind('\n').and_then(|at| head.get(..at)).unwrap_or_default();
     let mut before: Vec<String> = if head.is_empty() {
@@ -176,6 +181,13 @@ fn around(shown: &Shown<'_, '_>, evidence: Evidence) -> (Vec<String>, Vec<String
         tail.find('\n').and_then(|at| tail.get(at + 1..)).unwrap_or_default()
     };
     (before, tail.lines().take(AROUND).map(clean).collect())
+}
+
+/// Whether a line that proves nothing itself may hold what nobody should pass on.
+fn may_hold_secret(line: &str) -> bool {
+    const WORDS: &[&str] = &["passw", "secret", "token", "private", "-----begin", "credential"];
+    let line = line.to_ascii_lowercase();
+    WORDS.iter().any(|word| line.contains(word))
 }
 
 pub(super) fn paths(out: &mut impl Write, shown: &Shown<'_, '_>) -> io::Result<()> {

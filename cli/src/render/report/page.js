@@ -73,6 +73,7 @@
   const show = () => svg.setAttribute("viewBox", view.join(" "));
   svg.removeAttribute("width");
   svg.removeAttribute("height");
+  svg.setAttribute("preserveAspectRatio", "xMidYMin meet");
   const zoom = (factor, x = view[0] + view[2] / 2, y = view[1] + view[3] / 2) => {
     const width = Math.min(Math.max(view[2] * factor, 80), whole[2] * 4);
     const by = width / view[2];
@@ -80,7 +81,7 @@
     show();
   };
   const move = (x, y) => { view[0] += x; view[1] += y; show(); };
-  const scale = () => Math.max(view[2] / svg.clientWidth, view[3] / svg.clientHeight);
+  const scale = () => Math.max(view[2] / (svg.clientWidth || 1), view[3] / (svg.clientHeight || 1));
   const at = (event) => {
     const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
     return [point.x, point.y];
