@@ -22,7 +22,8 @@ Examples:
   tapline show node2/ tap85bcbfb0-bc           the way of one device from VM to wire
   tapline trace node1/ node2/ vm:web1 outside  the way of a packet, and the line that stops it
   tapline reach node2/                         what every guest reaches, and the cut where it does not
-  tapline graph node2/ --format dot | dot -Tsvg > node2.svg
+  tapline graph node2/ --format svg > node2.svg
+  tapline report node2/ > node2.html
   tapline records --as 'ip address' ip_a.txt   one saved output as JSON
   ssh node2 ovs-vsctl show | tapline records --as 'ovs-vsctl show' -
   tapline coverage node2/                      what was not captured, and what that leaves open

@@ -1,4 +1,5 @@
 //! A browser without a screen, led over the DevTools protocol by two pipes.
+#![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;

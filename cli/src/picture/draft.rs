@@ -52,7 +52,7 @@ pub(super) struct DraftWire {
     pub(super) says: Option<(String, Evidence)>,
 }
 
-impl<'t, 'a> Draft<'t, 'a> {
+impl<'a> Draft<'_, 'a> {
     pub(super) fn new(network: &Network<'a>, wanted: &Wanted<'_>) -> Draft<'a, 'a> {
         let topology = network.topology;
         let mut draft =

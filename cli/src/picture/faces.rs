@@ -199,7 +199,7 @@ impl Faces<'_, '_, '_> {
             });
         }
         let sort = words::kind_of(topology, first);
-        let said = |fact: &String| *fact != sort && !(fact.starts_with("tag ") && !tags.is_empty());
+        let said = |fact: &String| *fact != sort && (tags.is_empty() || !fact.starts_with("tag "));
         facts.extend(common.unwrap_or_default().into_iter().filter(said));
         (title, facts)
     }

@@ -1,4 +1,5 @@
 //! In which box, and in which row of it, a node is drawn.
+use tapline_core::ids::Netns;
 use tapline_topology::graph::{Netdev, NetdevKind};
 use tapline_topology::{EdgeKind, NodeData, NodeId, Topology};
 
@@ -65,7 +66,7 @@ pub(super) fn is_scenery(topology: &Topology<'_>, id: NodeId) -> bool {
 
 /// The root namespace is the host itself.
 fn in_namespace(topology: &Topology<'_>, netns: NodeId) -> Option<NodeId> {
-    let is_root = topology.node(netns)?.netns.as_ref().is_none_or(|netns| netns.is_root());
+    let is_root = topology.node(netns)?.netns.as_ref().is_none_or(Netns::is_root);
     (!is_root).then_some(netns)
 }
 
@@ -96,7 +97,7 @@ fn device(topology: &Topology<'_>, id: NodeId) -> Option<Home> {
             && first(topology, *master, EdgeKind::DeviceOf).is_none()
             && topology.node(*master).is_some_and(|node| {
                 node.host == topology.node(id).and_then(|node| node.host)
-                    && node.netns.as_ref().is_none_or(|netns| netns.is_root())
+                    && node.netns.as_ref().is_none_or(Netns::is_root)
             })
     });
     Some(card.map_or((id, None), |master| (master, Some(id))))

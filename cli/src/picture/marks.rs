@@ -1,7 +1,7 @@
 //! What was found at each place of a picture, and in which state things are.
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_analysis::lint::{Cut, Report, Severity};
+use tapline_analysis::lint::{Cut, Report, Severity, Subject};
 use tapline_core::capture::HostId;
 use tapline_topology::{EdgeKind, NodeData};
 
@@ -42,7 +42,7 @@ impl Found {
                     Severity::Info => remarks,
                 } += 1;
             }
-            let also = finding.also.iter().filter_map(|subject| subject.id());
+            let also = finding.also.iter().filter_map(Subject::id);
             let nodes = finding.node.into_iter().chain(finding.nodes.iter().copied()).chain(also);
             let spots: BTreeSet<Spot> =
                 nodes.filter_map(|node| draft.spots.get(&node).copied()).collect();

@@ -3,6 +3,7 @@
 //! Nothing of what was captured is written unescaped, and nothing in the picture is a link, a script
 //! or a reference to anything outside it.
 mod ink;
+mod island;
 mod lanes;
 mod layout;
 mod legend;
@@ -92,7 +93,7 @@ fn finish(out: &mut impl Write, picture: &Picture, sheet: &Sheet, mut ink: Ink) 
          height=\"{shown_height}\" viewBox=\"0 0 {width} {height}\" role=\"img\" \
          aria-label=\"network of the captured hosts\">"
     )?;
-    writeln!(out, "<style>{}</style>", STYLE)?;
+    writeln!(out, "<style>{STYLE}</style>")?;
     writeln!(out, "<rect class=\"page\" width=\"{width}\" height=\"{height}\"/>")?;
     out.write_all(ink.body().as_bytes())?;
     writeln!(out, "</svg>")

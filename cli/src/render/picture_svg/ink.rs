@@ -37,7 +37,7 @@ pub(crate) const STYLE: &str = "\
 .tapline .sign{fill:none;stroke:#fff;stroke-width:1.6}.tapline .badge-warning+.sign{stroke:#3d2500}\
 .tapline text.code{font-size:10px;font-weight:bold}.tapline .wire .code{paint-order:stroke;stroke:#f6f8fa;stroke-width:3px}\
 .tapline .off,.tapline .open{fill:none;stroke:#57606a;stroke-width:1.2}\
-@media (prefers-color-scheme:dark) and (not print){\
+@media screen and (prefers-color-scheme:dark){\
 .tapline text{fill:#e6edf3}\
 .tapline .fact,.tapline .faint,.tapline .wirelabel{fill:#9da7b1}\
 .tapline .page{fill:#0d1117}\

@@ -117,10 +117,11 @@ fn in_order(count: usize, lines: &[(usize, usize)]) -> Vec<usize> {
     let mut next: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
     let mut open: Vec<usize> = vec![0; count];
     for &(from, to) in lines {
-        if from != to && next.entry(from).or_default().insert(to) {
-            if let Some(open) = open.get_mut(to) {
-                *open += 1;
-            }
+        if from != to
+            && next.entry(from).or_default().insert(to)
+            && let Some(open) = open.get_mut(to)
+        {
+            *open += 1;
         }
     }
     let mut left: BTreeSet<usize> = (0..count).collect();

@@ -146,6 +146,18 @@
       line.append(link, ` ${finding.text}`);
       story.append(line);
     }
+    // The paths that begin at it or lead over it.
+    const name = asked === undefined ? thing.members[0]?.name : thing.members[asked].name;
+    if (name && filter && rows.some(([, text]) => text.includes(name.toLowerCase()))) {
+      const paths = element("button", `paths of ${name}`);
+      paths.addEventListener("click", () => {
+        filter.value = name;
+        filter.dispatchEvent(new Event("input"));
+        byId("paths").scrollIntoView();
+        filter.focus();
+      });
+      story.append(paths);
+    }
     const member = (one) => {
       const box = element("div");
       box.append(element("strong", one.name));

@@ -22,10 +22,10 @@ fn base64(bytes: &[u8]) -> String {
     for three in bytes.chunks(3) {
         let byte = |at: usize| u32::from(three.get(at).copied().unwrap_or(0));
         let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for letter in 0..4 {
+        for letter in 0..4_usize {
             let at = (bits >> (18 - 6 * letter)) & 63;
             let shown = LETTERS.get(at as usize).map_or('=', |letter| char::from(*letter));
-            text.push(if letter as usize > three.len() { '=' } else { shown });
+            text.push(if letter > three.len() { '=' } else { shown });
         }
     }
     text
