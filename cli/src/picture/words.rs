@@ -123,7 +123,7 @@ pub(super) fn many(n: usize, kind: Kind, topology: &Topology<'_>, nodes: &[NodeI
     let what = match kind {
         Kind::Vm => "VM".to_owned(),
         Kind::Netns => "namespace".to_owned(),
-        Kind::Remote => "host".to_owned(),
+        Kind::Remote => return format!("{n} hosts not captured"),
         Kind::Nic => "NIC".to_owned(),
         Kind::Bridge | Kind::Switch | Kind::Bond | Kind::Device | Kind::Host => {
             kind_of(topology, nodes)
