@@ -188,6 +188,7 @@ impl Tie {
             Self::Edge(EdgeKind::PatchPeer) => "patch",
             Self::Edge(EdgeKind::Tunnel) => "tunnel",
             Self::Edge(EdgeKind::StackedOn) => "on",
+            Self::Edge(EdgeKind::FunctionOf) => "virtual function",
             Self::Sends => "sent by",
             Self::Edge(_) => "",
         }

@@ -104,6 +104,12 @@ fn the_picture_of_a_small_capture() {
 }
 
 #[test]
+fn the_picture_of_two_hosts() {
+    let both = super::root().join("corpus/lab/two-hosts").display().to_string();
+    insta::assert_snapshot!(run(["graph", "--format", "mermaid", &both]).out);
+}
+
+#[test]
 fn pictures_of_all_captures_are_well_formed_and_fit_a_page() {
     for folder in ["captures", "lab", "sosreports", "posts", "sessions"] {
         let entries = std::fs::read_dir(super::root().join("corpus").join(folder)).unwrap();
