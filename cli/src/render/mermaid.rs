@@ -165,6 +165,6 @@ mod tests {
     fn markup_does_not_survive() {
         assert_eq!(escape("<img src=x>\"]", 99), "#60;img src=x#62;#34;#93;");
         assert_eq!(escape("qvo85bcbfb0-bc", 99), "qvo85bcbfb0-bc");
-        assert_eq!(escape("<<<", 9), "#60;…");
+        assert_eq!(escape("<<<", 9), "#60;#60;…");
     }
 }
