@@ -22,7 +22,8 @@ Examples:
   tapline show node2/ tap85bcbfb0-bc           the way of one device from VM to wire
   tapline trace node1/ node2/ vm:web1 outside  the way of a packet, and the line that stops it
   tapline reach node2/                         what every guest reaches, and the cut where it does not
-  tapline graph node2/ --format dot | dot -Tsvg > node2.svg
+  tapline graph node2/ --format svg > node2.svg
+  tapline report node2/ > node2.html
   tapline records --as 'ip address' ip_a.txt   one saved output as JSON
   ssh node2 ovs-vsctl show | tapline records --as 'ovs-vsctl show' -
   tapline coverage node2/                      what was not captured, and what that leaves open
@@ -135,6 +136,13 @@ pub(crate) enum Command {
     /// would decide. The exit status is 1 when a fault is at least as severe as --fail-on.
     #[command(after_long_help = CONFIGURATION)]
     Lint(Lint),
+    /// Write a report as one HTML page that needs no network: tapline report INPUT > report.html
+    ///
+    /// Findings with their lines, the picture to search and to walk in, the path of every VM and
+    /// namespace, and what was not captured. Nothing is loaded from anywhere, and nothing of what was
+    /// captured becomes markup.
+    #[command(after_long_help = CONFIGURATION)]
+    Report(Report),
     /// Tell what each host is: one screen a host
     ///
     /// Identity, time, kernel, NICs, addresses, bridges, tunnels, VMs and namespaces, what is broken
@@ -397,6 +405,14 @@ impl FailOn {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Report {
+    #[command(flatten)]
+    pub(crate) inputs: Inputs,
+    #[command(flatten)]
+    pub(crate) config: Config,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Info {
     #[command(flatten)]
     pub(crate) inputs: Inputs,
@@ -435,15 +451,20 @@ pub(crate) struct Graph {
     /// How many edges away from --focus
     #[arg(long, value_name = "N", default_value_t = 3, requires = "focus")]
     pub(crate) depth: u32,
+    /// Draw what nothing uses as well, in svg, dot and mermaid
+    #[arg(long)]
+    pub(crate) unused: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum GraphFormat {
     /// A tree per VM and namespace
     Text,
-    /// Graphviz, with a cluster per host and namespace
+    /// A picture for browsers and paper
+    Svg,
+    /// The same picture for Graphviz
     Dot,
-    /// Mermaid flowchart
+    /// The same picture as a Mermaid flowchart
     Mermaid,
     /// Nodes and edges with their evidence
     Json,

@@ -10,6 +10,7 @@ mod lint;
 mod man;
 mod reach;
 mod records;
+mod report;
 pub(crate) mod rules;
 mod rules_test;
 mod schema;
@@ -26,6 +27,7 @@ use crate::terminal::Terminal;
 pub(crate) fn run(command: Command, terminal: &Terminal) -> Result<Status> {
     match command {
         Command::Lint(args) => lint::run(&args, terminal),
+        Command::Report(args) => report::run(&args, terminal),
         Command::Info(args) => info::run(&args, terminal),
         Command::Show(args) => show::run(&args, terminal),
         Command::Snapshot(args) => snapshot::run(&args, terminal),

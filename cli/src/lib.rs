@@ -21,6 +21,7 @@ mod gap;
 mod honesty;
 mod overview;
 mod own;
+mod picture;
 mod pipeline;
 mod progress;
 mod render;

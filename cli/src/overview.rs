@@ -300,7 +300,7 @@ fn ovs_version(network: &Network<'_>, host: HostId) -> Option<Stated> {
 }
 
 /// Questions about the host and its root namespace that are not answered in full.
-fn gaps(network: &Network<'_>, host: HostId) -> Vec<Gap> {
+pub(crate) fn gaps(network: &Network<'_>, host: HostId) -> Vec<Gap> {
     let coverage = &network.topology.coverage;
     let asked = Topic::ALL.iter().filter(|topic| !topic.is_special());
     let open = asked.filter_map(|&topic| {

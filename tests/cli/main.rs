@@ -9,6 +9,7 @@
     reason = "what the tests share fails them"
 )]
 mod baseline;
+mod browser;
 mod ci_formats;
 mod collect;
 mod completions;
@@ -26,6 +27,7 @@ mod own_rules;
 mod paths;
 mod readme;
 mod records;
+mod report;
 mod roots;
 mod rules;
 mod sarif_schema;

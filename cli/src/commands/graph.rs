@@ -11,7 +11,9 @@ use tapline_topology::{EdgeKind, NodeData, NodeId, Topology};
 
 use crate::args::{Graph, GraphFormat};
 use crate::error::{CliError, Result, Status};
-use crate::render::{dot, drawing, graph_json, graph_text, mermaid};
+use crate::picture::{self, Wanted};
+use crate::render::places::Places;
+use crate::render::{dot, graph_json, graph_text, mermaid, picture_svg};
 use crate::terminal::Terminal;
 use crate::{find, pipeline};
 
@@ -20,12 +22,22 @@ pub(crate) fn run(args: &Graph, terminal: &Terminal) -> Result<Status> {
     let topology = pipeline::topology(&snapshot);
     let environment = Environment::default();
     let network = Network::new(&topology, None, &environment);
-    let chosen = match &args.focus {
-        None => Chosen::all(&topology),
+    let (focus, chosen) = match &args.focus {
+        None => (Vec::new(), Chosen::all(&topology)),
         Some(name) => {
             let focus = focus(&topology, name)?;
-            choose(&network, &focus, args.depth)
+            let chosen = choose(&network, &focus, args.depth);
+            (focus, chosen)
         }
+    };
+    let picture = || {
+        let report = lint::run(&topology, lint::rules::ALL, &lint::Settings::default());
+        let wanted = Wanted {
+            nodes: chosen.starts.is_some().then_some(&chosen.nodes),
+            focus: &focus,
+            unused: args.unused,
+        };
+        picture::draw(&network, &report, &Places::new(&snapshot, terminal), &wanted)
     };
     let mut out = terminal.out();
     match args.format {
@@ -35,10 +47,9 @@ pub(crate) fn run(args: &Graph, terminal: &Terminal) -> Result<Status> {
             let paint = terminal.stdout();
             graph_text::render(&mut out, &marks, &chosen, paint)?;
         }
-        GraphFormat::Dot => dot::render(&mut out, &drawing::draw(&topology, &chosen.nodes))?,
-        GraphFormat::Mermaid => {
-            mermaid::render(&mut out, &drawing::draw(&topology, &chosen.nodes))?;
-        }
+        GraphFormat::Svg => picture_svg::render(&mut out, &picture())?,
+        GraphFormat::Dot => dot::render(&mut out, &picture())?,
+        GraphFormat::Mermaid => mermaid::render(&mut out, &picture())?,
         GraphFormat::Json => graph_json::render(&mut out, &topology, &chosen.nodes)?,
     }
     out.flush()?;

@@ -33,6 +33,25 @@ pub(crate) fn harmless(c: char) -> char {
     }
 }
 
+/// `text` as XML and HTML hold it, in elements and in quoted attributes. Line ends stay.
+pub(crate) fn markup(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            '\n' => escaped.push('\n'),
+            // No characters of XML at all.
+            '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
+            c => escaped.push(harmless(c)),
+        }
+    }
+    escaped
+}
+
 /// The first `most` characters, with `…` where some are left out.
 pub(crate) fn shorten(text: &str, most: usize) -> Cow<'_, str> {
     match text.char_indices().nth(most) {
@@ -49,6 +68,12 @@ mod tests {
     fn escape_sequences_do_not_survive() {
         assert_eq!(visible("a\x1b[31mb\x07\u{202e}c\u{9b}d\r"), "a␛[31mb␇�c�d␍");
         assert!(matches!(visible("qvo85bcbfb0-bc ü ─"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn markup_does_not_survive() {
+        assert_eq!(markup("</text><script>'\"&"), "&lt;/text&gt;&lt;script&gt;&#39;&quot;&amp;");
+        assert_eq!(markup("a\u{202e}b\u{ffff}\x1b"), "a\u{fffd}b\u{fffd}␛");
     }
 
     #[test]

@@ -20,43 +20,43 @@ const MOST_WIRES: usize = 3;
 /// A path for programs.
 #[derive(JsonSchema, Serialize)]
 pub(crate) struct PathRow {
-    host: String,
-    netns: Option<String>,
+    pub(crate) host: String,
+    pub(crate) netns: Option<String>,
     /// The NIC of a VM, or the device in a namespace.
-    start: String,
+    pub(crate) start: String,
     /// Its key.
-    key: Option<String>,
+    pub(crate) key: Option<String>,
     /// The VLAN that the guest itself gives these frames, on a trunk of neutron: each of its VLANs
     /// has a path of its own.
-    vlan: Option<u16>,
-    hops: Vec<HopRow>,
+    pub(crate) vlan: Option<u16>,
+    pub(crate) hops: Vec<HopRow>,
     /// Names of the NICs of the host by which frames leave. Where `reach` is `switch` and there are
     /// several, it is not known which of these.
-    wires: Vec<String>,
+    pub(crate) wires: Vec<String>,
     /// How far the hops lead: `nothing`, `switch`, `router`, `tunnels` or `wire`.
     #[schemars(with = "shape::Reach")]
-    reach: &'static str,
+    pub(crate) reach: &'static str,
     /// Whether no hop is broken and the path reaches a switch; null where that is not known.
-    whole: Option<bool>,
+    pub(crate) whole: Option<bool>,
     /// Fingerprint of the finding that breaks it.
-    broken_by: Option<String>,
+    pub(crate) broken_by: Option<String>,
 }
 
 #[derive(JsonSchema, Serialize)]
-struct HopRow {
-    kind: &'static str,
-    name: String,
+pub(crate) struct HopRow {
+    pub(crate) kind: &'static str,
+    pub(crate) name: String,
     /// The key of the node: the same as in findings and in the graph.
-    key: Option<String>,
+    pub(crate) key: Option<String>,
     /// `whole`, `broken` or `unknown`.
     #[schemars(with = "shape::HopState")]
-    state: &'static str,
+    pub(crate) state: &'static str,
     /// How many more lead on beside it: tunnels, uplinks.
-    beside: usize,
+    pub(crate) beside: usize,
     /// How many more would, and are broken.
-    broken_beside: usize,
+    pub(crate) broken_beside: usize,
     /// What blocks frames here, by the state of the hop itself.
-    why: Option<String>,
+    pub(crate) why: Option<String>,
 }
 
 /// The paths for programs.

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use tapline_network::trace::{Answered, Certainty, Hop, Trace};
 use tapline_topology::Topology;
 
-use super::escape::{harmless, shorten};
+use super::escape::{markup, shorten};
 use super::trace_text::{change_words, label, reached_words, verdict_words, way_words};
 
 /// Width of a character, and height of a line; the font has one width.
@@ -189,26 +189,8 @@ fn cut(line: &str) -> std::borrow::Cow<'_, str> {
     shorten(line, MOST)
 }
 
-/// Text as XML holds it.
-fn escape(text: &str) -> String {
-    let mut escaped = String::new();
-    for c in text.chars().map(harmless) {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            // No characters of XML at all.
-            '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
-            c => escaped.push(c),
-        }
-    }
-    escaped
-}
-
 fn text(body: &mut String, x: usize, y: usize, class: &str, line: &str) {
-    let line = escape(&cut(line));
+    let line = markup(&cut(line));
     body.push_str(&format!("<text class=\"{class}\" x=\"{x}\" y=\"{y}\">{line}</text>\n"));
 }
 

@@ -39,3 +39,4 @@ pub use answer::Answer;
 pub use item::Item;
 pub use network::{Network, User};
 pub use state::AllNeighbours;
+pub use steps::{Side, Sides};

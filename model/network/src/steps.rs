@@ -40,7 +40,7 @@ impl Towards {
 
 /// Where a member of a bridge leads, seen from the bridge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Side {
+pub enum Side {
     /// To a guest, a namespace or a bridge nearer to these.
     Up,
     /// To the wire.
@@ -60,6 +60,23 @@ impl Side {
 
 /// A step that can be taken: where it leads, by which edge, and whether the edge starts here.
 pub(crate) type Step<'t> = (NodeId, &'t Edge, bool);
+
+/// On which side of its bridge a device or an interface of OVS lies; remembers what it learned of
+/// bridges.
+#[derive(Debug)]
+pub struct Sides<'t, 'a>(Steps<'t, 'a>);
+
+impl<'t, 'a> Sides<'t, 'a> {
+    /// Over this topology.
+    pub fn new(topology: &'t Topology<'a>) -> Self {
+        Self(Steps::new(topology))
+    }
+
+    /// The side on which a member lies, seen from its bridge.
+    pub fn of(&mut self, member: NodeId, bridge: NodeId) -> Side {
+        self.0.side(member, bridge)
+    }
+}
 
 /// Finds steps and remembers what it learned of bridges.
 #[derive(Debug)]
