@@ -107,11 +107,15 @@ impl<W: Write> Text<'_, '_, '_, '_, W> {
         let compared = self.compared;
         let lost = compared.verdicts(|verdict| verdict.is_lost());
         let mended = compared.verdicts(|verdict| verdict.is_mended());
-        let other = compared.verdicts(|verdict| !verdict.is_lost() && !verdict.is_mended());
+        let all = compared.all;
+        let other = compared.verdicts(|verdict| {
+            let was_known = verdict.before.reached == Some(true);
+            !verdict.is_lost() && !verdict.is_mended() && (all || was_known)
+        });
         for (groups, title, sign, colour) in [
             (&lost, "no longer reached", '✗', style::ERROR),
             (&mended, "reached again", '✓', style::GOOD),
-            (&other, "another answer", '?', style::INFO),
+            (&other, "no longer known", '?', style::INFO),
         ] {
             if groups.is_empty() {
                 continue;

@@ -74,10 +74,35 @@ pub fn compare(old: &Side<'_, '_>, new: &Side<'_, '_>) -> Diff {
     moves::join(&mut diff, old, new);
     findings::compare(&mut diff, old, new);
     reach::compare(&mut diff, old, new);
-    for host in &mut diff.hosts {
-        host.changes.sort_by_key(|change| std::cmp::Reverse(change.class));
-    }
+    put_worst_first(&mut diff);
     diff
+}
+
+/// Sorts the changes again, whose class may have changed with verdicts and findings, which name them by
+/// their place in the list.
+fn put_worst_first(diff: &mut Diff) {
+    let mut places: Vec<Vec<usize>> = Vec::new();
+    for host in &mut diff.hosts {
+        let mut changes: Vec<(usize, Change)> =
+            std::mem::take(&mut host.changes).into_iter().enumerate().collect();
+        changes.sort_by_key(|(_, change)| std::cmp::Reverse(change.class));
+        let mut now = vec![0; changes.len()];
+        for (at, (was, _)) in changes.iter().enumerate() {
+            if let Some(place) = now.get_mut(*was) {
+                *place = at;
+            }
+        }
+        places.push(now);
+        host.changes = changes.into_iter().map(|(_, change)| change).collect();
+    }
+    let now = |host: usize, change: usize| places.get(host)?.get(change).copied();
+    for finding in &mut diff.findings {
+        finding.because = finding.because.and_then(|(host, at)| Some((host, now(host, at)?)));
+    }
+    for verdict in &mut diff.verdicts {
+        verdict.because =
+            verdict.because.and_then(|(host, at, how)| Some((host, now(host, at)?, how)));
+    }
 }
 
 fn compare_hosts(

@@ -99,6 +99,9 @@ impl Change {
 
     /// The best line of each side: that of the value that weighs most, else that of the thing.
     pub fn best_places(&self) -> Places {
+        if matches!(self.op, Op::Added | Op::Removed) && self.places.iter().any(Option::is_some) {
+            return self.places;
+        }
         let worst = self.differences.iter().max_by_key(|it| it.class);
         let of = |side: fn(&Places) -> Option<Evidence>| {
             worst.and_then(|it| side(&it.places)).or_else(|| side(&self.places))

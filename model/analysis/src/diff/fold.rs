@@ -195,8 +195,10 @@ fn is_wide(change: &Change) -> bool {
     if matches!(change.op, Op::Added | Op::Removed | Op::Moved) {
         return change.key.kind != Kind::FilterRule && change.key.kind != Kind::Flow;
     }
-    let has =
-        |names: &[&str]| change.differences.iter().any(|it| names.contains(&it.name.as_ref()));
+    let has = |names: &[&str]| {
+        let mut of_weight = change.differences.iter().filter(|it| it.class > Class::Noise);
+        of_weight.any(|it| names.contains(&it.name.as_ref()))
+    };
     match change.key.kind {
         Kind::Netdev => has(&["state", "carrier", "namespace", "mac", "name"]),
         Kind::OvsPort => has(&["bridge", "tag", "name"]),

@@ -68,6 +68,7 @@ fn add_table(
 ) {
     let table = data.table.value.as_str();
     let place_of = scope(netns, family, table, data.listing);
+    let filled: BTreeSet<&str> = data.rules.iter().map(|rule| rule.chain.as_str()).collect();
     for chain in &data.chains {
         let mut it = Entity::new(
             Key::new(Kind::Chain, place_of.clone(), chain.name.as_str()),
@@ -81,6 +82,12 @@ fn add_table(
         let drops = policy.is_some_and(|policy| policy.value == "DROP");
         it.set_link("policy", policy.map(|it| it.value.to_string()), at, drops);
         it.mentions = vec![chain.name.to_string()];
+        it.owners = owners(netns);
+        // Whoever asks for a table makes its empty chains.
+        let is_empty = !filled.contains(chain.name.as_str());
+        if is_empty && policy.is_some_and(|policy| policy.value == "ACCEPT") {
+            it.class = Class::Noise;
+        }
         gather.view.add(it);
     }
     for rule in &data.rules {
@@ -92,6 +99,11 @@ fn add_table(
         }
     }
     gather.view.cover(Kind::Chain, place_of);
+}
+
+/// A namespace that is gone takes its filters with it.
+fn owners(netns: &Netns) -> Vec<Key> {
+    if netns.is_root() { Vec::new() } else { vec![Key::new(Kind::Netns, "", place(netns))] }
 }
 
 fn shown_name(family: &str, table: &str, chain: &str) -> String {
@@ -162,6 +174,7 @@ fn add_nft(gather: &mut Gather<'_, '_, '_>, netns: &Netns, source: SourceId, tab
             it.lines.push(Line { text, at: Evidence { source, span: rule.at } });
         }
         it.mentions = vec![chain.name.value.to_string()];
+        it.owners = owners(netns);
         gather.view.add(it);
     }
     for object in &table.objects {

@@ -29,7 +29,9 @@ fn entity<'a>(gather: &Gather<'_, '_, 'a>, device: Item<'a, Netdev<'a>>) -> Enti
     let (netns, name) = (device.netns(), device.name());
     let key = gather.device_key(netns, name);
     let mut it = Entity::new(key, Some(netns.clone()), name);
-    it.at = device.place();
+    let line = device.records.iter().find(|seen| seen.record.index.is_some());
+    let line = line.map(|seen| Evidence { source: seen.source, span: seen.record.at });
+    it.at = line.or(device.place());
     // What is looked for is looked for where it was.
     it.scopes = vec![place(netns)];
     it.owners = owners(gather, device);
