@@ -17,6 +17,9 @@ use super::source::excerpt;
 
 /// Characters around a place that are quoted.
 const REACH: usize = 300;
+/// What stands before the place on a line that is cut, and how long such a line is.
+const LEAD: usize = 24;
+const LONG: usize = 80;
 
 /// A comparison and how it is to be told.
 pub(crate) struct Compared<'c, 's, 'a> {
@@ -75,8 +78,15 @@ impl<'c> Compared<'c, '_, '_> {
     /// The line of a place, quoted, with its number.
     pub(crate) fn quote(&self, side: usize, at: Evidence) -> Option<String> {
         let source = self.topology(side).snapshot.source(at.source)?;
-        let text = excerpt(source, at.span, REACH).text;
-        Some(text.lines().next().unwrap_or_default().trim().to_owned())
+        let excerpt = excerpt(source, at.span, REACH);
+        let before = (at.span.start as usize).saturating_sub(excerpt.start);
+        let line = excerpt.text.lines().next().unwrap_or_default();
+        // Of a long line only what is meant is of use.
+        let cut = line.floor_char_boundary(before.saturating_sub(LEAD));
+        Some(match line.get(cut..) {
+            Some(rest) if before > LONG && !rest.is_empty() => format!("…{}", rest.trim()),
+            _ => line.trim().to_owned(),
+        })
     }
 
     /// Why nothing was compared.
@@ -213,7 +223,7 @@ fn only(it: &Difference) -> Option<String> {
 
 /// What is told of a change behind its name.
 pub(crate) fn details(change: &Change, all: bool) -> Vec<String> {
-    let is_told = |it: &&Difference| all || it.class.is_change() || it.class == change.class;
+    let is_told = |it: &&Difference| all || it.class >= Class::Dynamic;
     match change.op {
         Op::Changed | Op::Moved => {
             change.differences.iter().filter(is_told).map(difference).collect()

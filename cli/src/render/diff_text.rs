@@ -112,10 +112,13 @@ impl<W: Write> Text<'_, '_, '_, '_, W> {
             let was_known = verdict.before.reached == Some(true);
             !verdict.is_lost() && !verdict.is_mended() && (all || was_known)
         });
+        // Where no change is behind it, the captures are, and one line tells.
+        let (known, untold): (Vec<Lost<'_>>, Vec<Lost<'_>>) =
+            other.into_iter().partition(|it| all || it.first.because.is_some());
         for (groups, title, sign, colour) in [
             (&lost, "no longer reached", '✗', style::ERROR),
             (&mended, "reached again", '✓', style::GOOD),
-            (&other, "no longer known", '?', style::INFO),
+            (&known, "no longer known", '?', style::INFO),
         ] {
             if groups.is_empty() {
                 continue;
@@ -128,6 +131,14 @@ impl<W: Write> Text<'_, '_, '_, '_, W> {
             if groups.len() > LISTED {
                 writeln!(self.out, "  and {} more", groups.len() - LISTED)?;
             }
+        }
+        if !untold.is_empty() {
+            let many: usize = untold.iter().map(|it| it.to.len() * it.guests.len()).sum();
+            let words = format!(
+                "what {} reached before is not known now, by what was captured: --all",
+                count(many, "question")
+            );
+            writeln!(self.out, "  {}", self.paint.of(style::FAINT, words))?;
         }
         if compared.diff.unasked > 0 && !compared.diff.verdicts.is_empty() {
             let many = count(compared.diff.unasked, "further guest");

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use similar::{Algorithm, ChangeTag, TextDiff};
 
+use tapline_core::span::Evidence;
+
 use super::change::{Change, Difference, Gap, Op, Renumbered, Renumbering};
 use super::entity::{Class, Entity, Key, Kind, Line, Value, View};
 
@@ -142,18 +144,16 @@ impl Comparing {
             before.values.keys().chain(after.values.keys()).collect();
         for name in names {
             let (old, new) = (before.values.get(name), after.values.get(name));
-            let nothing = Value { text: None, at: None, class: Class::Noise, is_cut: false };
-            let (old, new) = match (old, new) {
-                (Some(old), Some(new)) => (old, new),
-                (Some(old), None) if is_known(after, name) => (old, &nothing),
-                (None, Some(new)) if is_known(before, name) => (&nothing, new),
-                (Some(one), None) | (None, Some(one)) => {
-                    if one.class.is_change() && one.text.is_some() {
-                        self.value_gap(before.key.kind, name, new.is_none());
-                    }
-                    continue;
+            let nothing = |at| Value { text: None, at, class: Class::Noise, is_cut: false };
+            let (unset_before, unset_now) =
+                (whole_at(before, name).map(nothing), whole_at(after, name).map(nothing));
+            let (was, is) = (old.or(unset_before.as_ref()), new.or(unset_now.as_ref()));
+            let (Some(old), Some(new)) = (was, is) else {
+                let told = old.or(new);
+                if told.is_some_and(|it| it.class.is_change() && it.text.is_some()) {
+                    self.value_gap(before.key.kind, name, new.is_none());
                 }
-                (None, None) => continue,
+                continue;
             };
             if old.text == new.text {
                 continue;
@@ -302,10 +302,10 @@ impl Comparing {
     }
 }
 
-/// Whether a value that is not there is known to be not set.
-fn is_known(it: &Entity, name: &str) -> bool {
-    it.whole.iter().any(|group| {
+/// Where it would stand if a value that is not there were set; `None` where that is not known.
+fn whole_at(it: &Entity, name: &str) -> Option<Option<Evidence>> {
+    it.whole.iter().find_map(|(group, at)| {
         let rest = name.strip_prefix(*group);
-        rest.is_some_and(|rest| rest.starts_with(':') || group.ends_with(' '))
+        rest.is_some_and(|rest| rest.starts_with(':') || group.ends_with(' ')).then_some(*at)
     })
 }

@@ -172,8 +172,9 @@ pub(super) struct Entity {
     pub(super) scopes: Vec<String>,
     /// Its values, by what they are.
     pub(super) values: BTreeMap<Cow<'static, str>, Value>,
-    /// Groups of values that are known whole: one that is not among them is not set.
-    pub(super) whole: BTreeSet<&'static str>,
+    /// Groups of values that are known whole, and where they stand: one that is not among them is not
+    /// set.
+    pub(super) whole: BTreeMap<&'static str, Option<Evidence>>,
     /// What it belongs to and goes with.
     pub(super) owners: Vec<Key>,
     /// Its rules, in order.
@@ -195,7 +196,7 @@ impl Entity {
             is_link: false,
             scopes,
             values: BTreeMap::new(),
-            whole: BTreeSet::new(),
+            whole: BTreeMap::new(),
             owners: Vec::new(),
             lines: Vec::new(),
             mentions: Vec::new(),

@@ -10,6 +10,9 @@ use super::entity::{Class, Key, Kind, View};
 /// How long a chain of explanations may be: a VM, its port, its device, an address, a route.
 const DEEPEST: usize = 8;
 
+/// More flows of one bridge, or rules of one table, than these are one change.
+const MANY: usize = 6;
+
 /// Values by which a thing that hangs on others gets another place.
 const PLUGGED: &[&str] = &["bridge", "tag", "master", "network", "vlans", "namespace"];
 
@@ -29,7 +32,7 @@ pub(super) fn fold(mut changes: Vec<Change>, old: &View, new: &View) -> Vec<Chan
             None => kept.push((at, change)),
         }
     }
-    let mut folded: Vec<Change> = kept
+    let folded: Vec<Change> = kept
         .into_iter()
         .map(|(at, mut change)| {
             change.parts = parts.remove(&at).unwrap_or_default();
@@ -38,6 +41,7 @@ pub(super) fn fold(mut changes: Vec<Change>, old: &View, new: &View) -> Vec<Chan
             change
         })
         .collect();
+    let mut folded = group(folded);
     folded.sort_by(|a, b| {
         let order = |change: &Change| {
             (std::cmp::Reverse(change.class), change.netns.clone(), change.key.clone(), change.op)
@@ -45,6 +49,50 @@ pub(super) fn fold(mut changes: Vec<Change>, old: &View, new: &View) -> Vec<Chan
         order(a).cmp(&order(b))
     });
     folded
+}
+
+/// Many flows of one bridge, or rules of one table, are one change: they come from what somebody set
+/// elsewhere.
+fn group(changes: Vec<Change>) -> Vec<Change> {
+    let place = |change: &Change| match change.key.kind {
+        Kind::Flow => Some((Kind::Flow, change.key.place.clone())),
+        Kind::FilterRule | Kind::Chain => Some((Kind::Chain, change.key.place.clone())),
+        _ => None,
+    };
+    let mut many: BTreeMap<(Kind, String), usize> = BTreeMap::new();
+    for change in changes.iter().filter(|change| change.class.is_change()) {
+        if let Some(place) = place(change) {
+            *many.entry(place).or_default() += 1;
+        }
+    }
+    let mut kept = Vec::new();
+    let mut grouped: BTreeMap<(Kind, String), Vec<Change>> = BTreeMap::new();
+    for change in changes {
+        let of = place(&change).filter(|_| change.class.is_change());
+        match of.filter(|place| many.get(place).is_some_and(|many| *many > MANY)) {
+            Some(place) => grouped.entry(place).or_default().push(change),
+            None => kept.push(change),
+        }
+    }
+    for ((kind, place), parts) in grouped {
+        let first = parts.first();
+        let netns = first.and_then(|first| first.netns.clone());
+        let places = first.map_or([None, None], |first| first.places);
+        let name = place.trim().to_owned();
+        kept.push(Change {
+            op: Op::Changed,
+            key: Key::new(kind, place, ""),
+            netns,
+            name,
+            class: parts.iter().map(|part| part.class).max().unwrap_or(Class::Config),
+            differences: Vec::new(),
+            places,
+            parts,
+            owners: Vec::new(),
+            mentions: Vec::new(),
+        });
+    }
+    kept
 }
 
 /// The change that stands for one in the end; `None` where it stands for itself.

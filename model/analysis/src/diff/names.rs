@@ -260,7 +260,17 @@ fn devices(
 }
 
 /// What is known of an interface of Open vSwitch to find it again.
-fn interface_id(it: &OvsInterface) -> Option<String> {
+fn interface_id(side: &Side<'_, '_>, it: Item<'_, OvsInterface>) -> Option<String> {
+    // OVN names tunnels after the chassis, with a number; the port knows the chassis.
+    let port = side.network.topology.find_ovs_port(it.host, &it.port);
+    let port = port.and_then(|port| side.network.ovs_port(port));
+    let chassis = port.and_then(|port| {
+        let id = port.data.external_ids.iter().find(|(key, _)| key == "ovn-chassis-id")?;
+        Some(id.1.value.split('@').next().unwrap_or_default().to_owned())
+    });
+    if let Some(chassis) = chassis {
+        return Some(format!("chassis {chassis}"));
+    }
     let id = it.external_ids.iter().find(|(key, _)| key == "iface-id");
     if let Some((_, id)) = id {
         return Some(format!("port {}", id.value));
@@ -278,7 +288,7 @@ fn ports(
 ) -> BTreeMap<Name, Name> {
     let all = |(side, host): (&Side<'_, '_>, HostId)| -> BTreeMap<Name, Option<String>> {
         let interfaces = side.network.ovs_interfaces_of(host);
-        interfaces.map(|it| (Name::from(it.name()), interface_id(it.data))).collect()
+        interfaces.map(|it| (Name::from(it.name()), interface_id(side, it))).collect()
     };
     let (mut before, mut after) = (all(old), all(new));
     let mut renamed = BTreeMap::new();

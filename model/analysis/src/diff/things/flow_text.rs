@@ -1,10 +1,11 @@
 //! What a flow says, in one form for all tools and versions: ports by their names, networks for
 //! local VLANs, conjunctions by what they join, and no cookies.
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use sha2::{Digest as _, Sha256};
 use tapline_core::records::openflow::{
-    Action, Bits, Flow, FlowAction, FlowTest, OfField, OfPort, Subfield,
+    Action, Bits, Flow, FlowAction, FlowTest, Notation, OfField, OfPort, Subfield,
 };
 use tapline_network::{Item, defs};
 use tapline_topology::graph::OvsBridge;
@@ -16,6 +17,44 @@ const VLAN: Subfield = Subfield { field: OfField::VlanTci, low: 0, bits: 12 };
 /// Where neutron's packet filter keeps the port, and the local VLAN.
 const REG5: Subfield = Subfield { field: OfField::Regs(1), low: 64, bits: 32 };
 const REG6: Subfield = Subfield { field: OfField::Regs(1), low: 32, bits: 32 };
+
+/// Registers 11 to 13, in which OVN keeps zones of connection tracking.
+const ZONES: &[Subfield] = &[
+    Subfield { field: OfField::Regs(2), low: 0, bits: 32 },
+    Subfield { field: OfField::Regs(3), low: 96, bits: 32 },
+    Subfield { field: OfField::Regs(3), low: 64, bits: 32 },
+];
+
+/// The bits that a mask means, where they follow one another.
+fn part(bits: Bits) -> Option<Subfield> {
+    let (low, many) = (bits.mask.trailing_zeros(), bits.mask.count_ones());
+    let follow = bits.mask != 0
+        && (bits.mask >> low).count_zeros() + many == u128::BITS
+        && (bits.mask >> low).trailing_ones() == many;
+    let (low, many) = (u8::try_from(low).ok()?, u8::try_from(many).ok()?);
+    follow.then_some(Subfield { field: bits.field, low, bits: many })
+}
+
+/// A number as its field is written.
+fn number_of(part: Subfield, number: u128) -> String {
+    let is_whole = part == part.field.whole();
+    match (part.field.notation(), is_whole) {
+        (Notation::Mac, true) => {
+            let bytes = number.to_be_bytes();
+            bytes
+                .get(10..)
+                .unwrap_or_default()
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<Vec<_>>()
+                .join(":")
+        }
+        (Notation::Ipv4, true) => u32::try_from(number)
+            .map_or_else(|_| number.to_string(), |ip| Ipv4Addr::from(ip).to_string()),
+        (Notation::Ipv6, true) => Ipv6Addr::from(number).to_string(),
+        _ => format!("{number:#x}"),
+    }
+}
 
 /// How VLANs of a bridge are numbered.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,6 +75,8 @@ pub(super) struct Words<'w, 'g, 's, 'a> {
     ports: BTreeMap<u32, String>,
     sort: Sort,
     conjunctions: BTreeMap<u32, String>,
+    /// Whose zone each is, of OVN.
+    zones: BTreeMap<u128, String>,
 }
 
 /// The name of a port of a bridge under its new name; `None` where its number tells nothing.
@@ -55,19 +96,20 @@ pub(super) fn port_name(
 fn numbers(gather: &Gather<'_, '_, '_>, bridge: &str) -> BTreeMap<u32, String> {
     let network = gather.side.network;
     let mut all = BTreeMap::new();
-    for (_, switch) in network.switches().of(gather.host, bridge) {
-        for port in &switch.ports {
-            if let OfPort::Number(number) = port.port.value {
-                let name = gather.port(&port.name.value).to_owned();
-                all.entry(number).or_insert(name);
-            }
-        }
-    }
+    // The database has whole names, the switch their first fifteen letters.
     if let Some(bridge) = network.bridge_called(gather.host, bridge) {
         for interface in defs::interfaces_of(network, bridge.id) {
             let number = interface.ofport.as_ref().and_then(|port| u32::try_from(port.value).ok());
             if let Some(number) = number {
                 all.entry(number).or_insert_with(|| gather.port(interface.name()).to_owned());
+            }
+        }
+    }
+    for (_, switch) in network.switches().of(gather.host, bridge) {
+        for port in &switch.ports {
+            if let OfPort::Number(number) = port.port.value {
+                let name = gather.port(&port.name.value).to_owned();
+                all.entry(number).or_insert(name);
             }
         }
     }
@@ -91,7 +133,14 @@ impl<'w, 'g, 's, 'a> Words<'w, 'g, 's, 'a> {
             Sort::Plain
         };
         let ports = numbers(gather, bridge.name());
-        Self { gather, ports, sort, conjunctions: BTreeMap::new() }
+        let noted = bridge.data.external_ids.iter();
+        let zones = noted
+            .filter_map(|(key, value)| {
+                let of = key.strip_prefix("ct-zone-")?;
+                Some((value.value.parse().ok()?, of.to_owned()))
+            })
+            .collect();
+        Self { gather, ports, sort, conjunctions: BTreeMap::new(), zones }
     }
 
     /// Names conjunctions by what they join: their numbers are given anew with each start of the
@@ -194,18 +243,65 @@ impl<'w, 'g, 's, 'a> Words<'w, 'g, 's, 'a> {
         {
             return format!("conj={name}");
         }
-        let whole = field.whole().mask();
-        if mask == whole {
-            format!("{field}={value:#x}")
-        } else {
-            format!("{field}={value:#x}/{mask:#x}")
+        match part(bits) {
+            Some(part) => {
+                let number = part.take(value);
+                // Zones of connection tracking are given anew with each start of ovn-controller.
+                let zone = ZONES.contains(&part).then(|| self.zones.get(&number)).flatten();
+                match zone {
+                    Some(zone) => format!("{part}=zone of {zone}"),
+                    None => format!("{part}={}", number_of(part, number)),
+                }
+            }
+            None => format!("{field}={value:#x}/{mask:#x}"),
         }
     }
 
     /// What it does.
     pub(super) fn actions(&self, flow: &Flow, ports: &mut BTreeSet<String>) -> String {
+        if let Some(copies) = self.copies(flow, ports) {
+            return copies;
+        }
         let words = self.list(&flow.actions, ports);
         if words.is_empty() { "drop".to_owned() } else { words }
+    }
+
+    /// What a flow hands out that makes several copies: each with what was set of it before, in no
+    /// order, since the order in which OVN and neutron list the members of a group is none.
+    fn copies(&self, flow: &Flow, ports: &mut BTreeSet<String>) -> Option<String> {
+        let gives_local = matches!(self.sort, Sort::Integration | Sort::Tunnels);
+        let mut set: BTreeMap<String, String> = BTreeMap::new();
+        let mut copies: BTreeSet<String> = BTreeSet::new();
+        let mut many = 0;
+        for one in &flow.actions {
+            match &one.action {
+                Action::SetField(to) | Action::Load(to) => {
+                    let bits = to.bits?;
+                    // Parts of a field that overlap depend on their order.
+                    let field = part(bits)?.to_string();
+                    set.insert(field, self.bits(bits, gives_local, &mut BTreeSet::new()));
+                }
+                Action::SetTunnel { id } => {
+                    set.insert("tun_id".to_owned(), format!("tun_id={id:#x}"));
+                }
+                Action::StripVlan | Action::PushVlan { .. } => {
+                    set.insert("vlan".to_owned(), one.text.value.to_string());
+                }
+                Action::ModVlan { vid } => {
+                    set.insert("vlan".to_owned(), format!("vlan={}", self.vlan(*vid, gives_local)));
+                }
+                Action::Output { .. } | Action::Resubmit { .. } | Action::Goto { .. } => {
+                    many += 1;
+                    let to = self.action(one, ports);
+                    let with: Vec<&str> = set.values().map(String::as_str).collect();
+                    let with = with.join(",");
+                    copies.insert(if with.is_empty() { to } else { format!("{to} with {with}") });
+                }
+                _ => return None,
+            }
+        }
+        // What is set and not handed out nobody sees.
+        (many > 0).then(|| copies.into_iter().collect::<Vec<_>>().join("; "))
     }
 
     fn list(&self, actions: &[FlowAction], ports: &mut BTreeSet<String>) -> String {

@@ -31,7 +31,10 @@ pub(in super::super) fn add(gather: &mut Gather<'_, '_, '_>) {
 
 /// What the row of Open vSwitch itself says.
 fn add_database(gather: &Gather<'_, '_, '_>, it: &mut Entity) {
-    for (source, batch) in gather.side.texts(gather.host) {
+    let mut texts = gather.side.texts(gather.host).to_vec();
+    // What the tools print is easier to read than the file of the database.
+    texts.sort_by_key(|(source, _)| source.command.path().is_some());
+    for (source, batch) in texts {
         let Batch::Ovs(records) = batch else { continue };
         for record in records {
             let OvsRow::OpenVswitch(row) = &record.row else { continue };
@@ -43,14 +46,17 @@ fn add_database(gather: &Gather<'_, '_, '_>, it: &mut Entity) {
             let maps = [("external_ids", &row.external_ids), ("other_config", &row.other_config)];
             for (name, map) in maps {
                 // `show` prints neither.
-                if map.is_empty() || it.whole.contains(name) {
+                if map.is_empty() || it.whole.contains_key(name) {
                     continue;
                 }
                 if gather.side.is_complete(source.id) {
-                    it.whole.insert(name);
+                    let first = map.first().map(|(_, value)| value.evidence(source.id));
+                    it.whole.insert(name, first);
                 }
                 for (key, value) in map {
-                    let is_counter = COUNTERS.contains(&key.as_str());
+                    // OVN numbers the chassis anew with each start.
+                    let is_counter =
+                        COUNTERS.contains(&key.as_str()) || key.starts_with("ovn-chassis-idx-");
                     let class = if is_counter { Class::Noise } else { Class::Config };
                     let at = Some(value.evidence(source.id));
                     it.set(format!("{name}:{key}"), class, Some(value.value.to_string()), at);

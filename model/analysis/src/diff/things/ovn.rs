@@ -52,8 +52,11 @@ pub(in super::super) fn add(gather: &mut Gather<'_, '_, '_>) {
     let texts = gather.side.texts(gather.host).to_vec();
     for (source, batch) in texts {
         let Batch::Ovs(records) = batch else { continue };
-        for record in records {
-            add_row(gather, source.id, record);
+        // What the southbound database has of these, northd makes anew.
+        if source.command.program() != "ovn-sbctl" {
+            for record in records {
+                add_row(gather, source.id, record);
+            }
         }
         let table = source.request.table.as_deref();
         let is_list = source.command.program().starts_with("ovn-");

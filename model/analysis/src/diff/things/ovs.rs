@@ -15,7 +15,7 @@ use super::super::gather::Gather;
 
 /// Keys of maps that count, or tell when something was done.
 const BY_ITSELF: &[&str] =
-    &["ovn-installed-ts", "ovn-nb-cfg", "ovn-nb-cfg-ts", "ovn-installed", "ovs-trans-id"];
+    &["ovn-installed-ts", "ovn-nb-cfg", "ovn-nb-cfg-ts", "ovn-startup-ts", "ovs-trans-id"];
 
 pub(in super::super) fn add(gather: &mut Gather<'_, '_, '_>) {
     add_bridges(gather);
@@ -107,7 +107,14 @@ fn add_map(
     words: impl Fn(&str, &str) -> Option<String>,
 ) {
     for (key, value) in map {
-        let class = if BY_ITSELF.contains(&key.as_str()) { Class::Noise } else { Class::Config };
+        let class = match key.as_str() {
+            key if BY_ITSELF.contains(&key) => Class::Noise,
+            // OVN gives zones of connection tracking anew with each start.
+            key if key.starts_with("ct-zone-") => Class::Renumbered,
+            // Chassis and address: the address is an option of the interface.
+            "ovn-chassis-id" => Class::Noise,
+            _ => Class::Config,
+        };
         let text = words(key, &value.value);
         it.set(format!("{name}:{key}"), class, text, Some(value.evidence));
     }
@@ -155,7 +162,7 @@ fn entity(
     });
     add_map(&mut it, "id", &port.external_ids, |_, value| Some(value.to_owned()));
     if rows {
-        it.whole.extend(["config", "id"]);
+        it.whole.extend([("config", port.place()), ("id", port.place())]);
     }
     let names: BTreeSet<&str> = interfaces.iter().map(|it| gather.port(it.name())).collect();
     if interfaces.len() > 1 || names.iter().any(|name| *name != gather.port(port.name())) {
@@ -203,7 +210,7 @@ fn add_interface(
         it.set(label(&format!("option {key}")), Class::Config, Some(text), Some(value.evidence));
     }
     if lone && gather.is_whole(&Netns::Root, Topic::Ovs) {
-        it.whole.insert("option ");
+        it.whole.insert("option ", place);
     }
     for (key, value) in &interface.external_ids {
         let class = match key.as_str() {
