@@ -12,6 +12,8 @@ use crate::terminal::{Paint, Terminal, style};
 
 /// Groups of verdicts, and findings, that are listed.
 const LISTED: usize = 12;
+/// Values of one change that are told.
+const DETAILS: usize = 4;
 /// Changes of one host that are listed without `--all`.
 const MOST: usize = 200;
 
@@ -67,6 +69,14 @@ impl<W: Write> Text<'_, '_, '_, '_, W> {
             if !names.is_empty() {
                 let names = diff::list(&names, 8);
                 writeln!(self.out, "  captured {which}, not comparable: {}", visible(&names))?;
+            }
+        }
+        for (side, hosts) in diff.further.iter().enumerate() {
+            let names: Vec<&str> = hosts.iter().map(|host| compared.label(side, *host)).collect();
+            if !names.is_empty() {
+                let names = diff::list(&names, 8);
+                let words = "further captures of these machines, left out";
+                writeln!(self.out, "  {words}: {}", visible(&names))?;
             }
         }
         self.gaps()
@@ -142,7 +152,8 @@ impl<W: Write> Text<'_, '_, '_, '_, W> {
         }
         if compared.diff.unasked > 0 && !compared.diff.verdicts.is_empty() {
             let many = count(compared.diff.unasked, "further guest");
-            writeln!(self.out, "  {many} not asked")?;
+            let words = format!("{many} were not asked what they reach");
+            writeln!(self.out, "  {}", self.paint.of(style::FAINT, words))?;
         }
         Ok(())
     }
@@ -291,6 +302,12 @@ impl<W: Write> Text<'_, '_, '_, '_, W> {
         };
         let sign = self.paint.of(colour, change.op.sign());
         let details = diff::details(change, self.compared.all);
+        let most = if self.compared.all { usize::MAX } else { DETAILS };
+        let more = details.len().saturating_sub(most);
+        let mut details: Vec<String> = details.into_iter().take(most).collect();
+        if more > 0 {
+            details.push(format!("{more} more"));
+        }
         let details =
             if details.is_empty() { String::new() } else { format!(": {}", details.join("; ")) };
         let details = shorten(&details, self.width.max(100) * 2).into_owned();

@@ -39,6 +39,8 @@ pub struct Diff {
     pub only_old: Vec<HostId>,
     /// Hosts that only the new captures have: not comparable.
     pub only_new: Vec<HostId>,
+    /// Further captures of machines that are compared, of each side: left out.
+    pub further: [Vec<HostId>; 2],
     /// Why the only two hosts are not compared.
     pub refused: Option<String>,
     /// Findings of both sides.
@@ -68,6 +70,7 @@ pub fn compare(old: &Side<'_, '_>, new: &Side<'_, '_>) -> Diff {
         hosts: pairs.both.par_iter().map(|pair| compare_hosts(old, new, pair)).collect(),
         only_old: pairs.old,
         only_new: pairs.new,
+        further: pairs.further,
         refused: pairs.refused,
         ..Diff::default()
     };

@@ -57,6 +57,7 @@ fn group(changes: Vec<Change>) -> Vec<Change> {
     let place = |change: &Change| match change.key.kind {
         Kind::Flow => Some((Kind::Flow, change.key.place.clone())),
         Kind::FilterRule | Kind::Chain => Some((Kind::Chain, change.key.place.clone())),
+        Kind::OvnRow => Some((Kind::OvnRow, change.key.place.clone())),
         _ => None,
     };
     let mut many: BTreeMap<(Kind, String), usize> = BTreeMap::new();

@@ -16,6 +16,8 @@ pub(super) struct Pairs {
     pub(super) old: Vec<HostId>,
     /// Of the new side alone.
     pub(super) new: Vec<HostId>,
+    /// Further captures of machines that are compared, of each side.
+    pub(super) further: [Vec<HostId>; 2],
     /// Why a pair that was left over is not compared.
     pub(super) refused: Option<String>,
 }
@@ -76,6 +78,15 @@ pub(super) fn pair(old: &Side<'_, '_>, new: &Side<'_, '_>) -> Pairs {
             }
         }
     }
+    // Of one machine at one moment one capture is compared.
+    let is_further = |side: &Side<'_, '_>, host: &HostId, compared: &[HostId]| {
+        compared.iter().any(|other| side.network.same_machine(*host, *other))
+    };
+    let (was, is): (Vec<HostId>, Vec<HostId>) =
+        pairs.both.iter().map(|(old, new, _)| (*old, *new)).unzip();
+    let (further_old, left) = left.into_iter().partition(|host| is_further(old, host, &was));
+    let (further_new, rest) = rest.into_iter().partition(|host| is_further(new, host, &is));
+    pairs.further = [further_old, further_new];
     (pairs.old, pairs.new) = (left, rest);
     pairs
 }

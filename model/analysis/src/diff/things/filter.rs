@@ -76,7 +76,9 @@ fn add_table(
             shown_name(family, table, &chain.name),
         );
         it.at = Some(Evidence { source, span: chain.at });
-        it.scopes.push(format!("{} {family} *", place(netns)));
+        if !data.listing {
+            it.scopes.push(format!("{} {family} *", place(netns)));
+        }
         let policy = chain.policy.as_ref();
         let at = policy.map(|policy| policy.evidence(source)).or(it.at);
         let drops = policy.is_some_and(|policy| policy.value == "DROP");

@@ -2,7 +2,8 @@
 //! out.
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_core::records::openflow::Flow;
+use tapline_core::records::openflow::{Action, Flow, TableRef};
+use tapline_network::flows::{self, Dump};
 
 use super::super::entity::{Class, Entity, Key, Kind};
 use super::super::gather::Gather;
@@ -12,9 +13,19 @@ pub(in super::super) fn add(gather: &mut Gather<'_, '_, '_>) {
     let network = gather.side.network;
     let bridges: Vec<_> = network.ovs_bridges_of(gather.host).collect();
     for bridge in bridges {
-        let Some(dump) = network.flows().best(gather.host, bridge.name()) else { continue };
+        let dumps = network.flows().of(gather.host, bridge.name());
+        // `ovs-appctl` tells neither timeouts nor all names of fields: where `ovs-ofctl` was asked too,
+        // its answer is the one that other captures have.
+        let by_ofctl = |dump: &&Dump<'_>| gather.side.program_of(dump.source) == "ovs-ofctl";
+        let Some(dump) = dumps.iter().find(by_ofctl).or(dumps.first()) else { continue };
+        let learnt = learnt_by(&dump.flows);
         let mut words = Words::of(gather, bridge);
-        let is_set = |flow: &&Flow| flow.hard_timeout.is_none() && flow.idle_timeout.is_none();
+        let is_set = |flow: &&Flow| {
+            let where_learnt = (flow.table.value.clone(), Some(flow.priority.value));
+            flow.hard_timeout.is_none()
+                && flow.idle_timeout.is_none()
+                && !learnt.contains(&where_learnt)
+        };
         let flows: Vec<&Flow> = dump.flows.iter().copied().filter(is_set).collect();
         words.learn_conjunctions(&flows);
         let place = gather.port(bridge.name()).to_owned();
@@ -43,6 +54,19 @@ pub(in super::super) fn add(gather: &mut Gather<'_, '_, '_>) {
         merge(gather, all);
         gather.view.cover(Kind::Flow, place);
     }
+}
+
+/// Where flows learn others: the table and the priority of these.
+fn learnt_by(all: &[&Flow]) -> BTreeSet<(TableRef, Option<u32>)> {
+    let actions = all.iter().flat_map(|flow| flows::actions(flow));
+    actions
+        .filter_map(|one| match &one.action {
+            Action::Learn(learn) => {
+                Some((learn.table.clone().unwrap_or(Flow::DEFAULT_TABLE), learn.priority))
+            }
+            _ => None,
+        })
+        .collect()
 }
 
 /// Flows that only differ in what has no lasting name, as conjunctions, are one thing.

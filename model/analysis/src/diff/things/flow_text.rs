@@ -278,15 +278,24 @@ impl<'w, 'g, 's, 'a> Words<'w, 'g, 's, 'a> {
                 Action::SetField(to) | Action::Load(to) => {
                     let bits = to.bits?;
                     // Parts of a field that overlap depend on their order.
-                    let field = part(bits)?.to_string();
-                    set.insert(field, self.bits(bits, gives_local, &mut BTreeSet::new()));
+                    let part = part(bits)?;
+                    let is_tag = part.field == OfField::VlanTci && part.low == 0;
+                    let field = if is_tag { "vlan".to_owned() } else { part.to_string() };
+                    let words = if is_tag && bits.value == 0 {
+                        "strip_vlan".to_owned()
+                    } else {
+                        self.bits(bits, gives_local, &mut BTreeSet::new())
+                    };
+                    set.insert(field, words);
                 }
                 Action::SetTunnel { id } => {
                     set.insert("tun_id".to_owned(), format!("tun_id={id:#x}"));
                 }
-                Action::StripVlan | Action::PushVlan { .. } => {
-                    set.insert("vlan".to_owned(), one.text.value.to_string());
+                Action::StripVlan => {
+                    set.insert("vlan".to_owned(), "strip_vlan".to_owned());
                 }
+                // What follows sets it.
+                Action::PushVlan { ethertype: 0x8100 } => {}
                 Action::ModVlan { vid } => {
                     set.insert("vlan".to_owned(), format!("vlan={}", self.vlan(*vid, gives_local)));
                 }

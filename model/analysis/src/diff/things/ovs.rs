@@ -55,7 +55,12 @@ fn add_bridges(gather: &mut Gather<'_, '_, '_>) {
         let name = gather.port(bridge.name()).to_owned();
         let mut it = Entity::new(Key::new(Kind::OvsBridge, "", name.clone()), None, name);
         it.at = bridge.place();
-        it.set_fact("datapath type", Class::Config, bridge.datapath_type.as_ref());
+        if let Some(told) = &bridge.datapath_type {
+            // Empty is the datapath of the kernel.
+            let kind = if told.value.is_empty() { "system" } else { told.value.as_str() };
+            let at = Some(told.evidence);
+            it.set("datapath type", Class::Config, Some(kind.to_owned()), at);
+        }
         if whole {
             let mode = bridge.fail_mode.as_ref();
             let at = mode.map(|mode| mode.evidence).or(bridge.place());
@@ -132,6 +137,8 @@ fn entity(
     let mut it = Entity::new(key, None, name);
     it.at = port.place();
     it.owners = owners(gather, port.name());
+    // Bridges are joined by nothing else.
+    it.is_link = interfaces.iter().any(|it| it.kind == "patch");
     it.set("name", renaming(port.name()), Some(port.name().to_owned()), port.place());
     it.set_link("bridge", Some(gather.port(&port.bridge).to_owned()), port.place(), false);
     let whole = gather.is_whole(&Netns::Root, Topic::Ovs);
