@@ -51,10 +51,11 @@ pub(super) fn compare(old: &View, new: &View) -> Found {
     comparing.finish()
 }
 
-/// Namespaces and bridges that one side has and the other surely has not: nothing is in them there.
+/// Namespaces, bridges and VMs that one side has and the other surely has not: nothing is in them
+/// there.
 fn vanished<'v>(has: &'v View, lacks: &View) -> BTreeSet<&'v Key> {
     let all = has.entities.iter().filter(|(key, it)| {
-        matches!(key.kind, Kind::Netns | Kind::OvsBridge)
+        matches!(key.kind, Kind::Netns | Kind::OvsBridge | Kind::Vm)
             && !lacks.entities.contains_key(*key)
             && lacks.is_absent(it)
     });
@@ -67,7 +68,9 @@ fn goes_with(it: &Entity, vanished: &BTreeSet<&Key>) -> bool {
         netns.is_some_and(|netns| vanished.contains(&Key::new(Kind::Netns, "", netns.to_string())));
     let of_bridge = matches!(it.key.kind, Kind::Flow)
         && vanished.contains(&Key::new(Kind::OvsBridge, "", it.key.place.as_str()));
-    in_netns || of_bridge
+    let of_vm = matches!(it.key.kind, Kind::VmNic)
+        && vanished.contains(&Key::new(Kind::Vm, "", it.key.place.as_str()));
+    in_netns || of_bridge || of_vm
 }
 
 #[derive(Default)]

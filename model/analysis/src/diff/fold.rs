@@ -187,6 +187,8 @@ impl Heads {
             match change.key.kind {
                 Kind::Netdev | Kind::OvsPort => {
                     heads.by_word.entry(change.key.id.clone()).or_insert(at);
+                    let placed = format!("{}/{}", change.key.place, change.key.id);
+                    heads.by_word.entry(placed).or_insert(at);
                     if let Some(port) = port_prefix(&change.key.id).and_then(|it| it.get(..10)) {
                         heads.by_port.entry(port.to_owned()).or_insert(at);
                     }

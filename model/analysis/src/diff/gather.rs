@@ -50,10 +50,10 @@ impl<'g, 'a> Gather<'g, '_, 'a> {
         self.names.map_or((netns, name), |names| names.device(netns, name))
     }
 
-    /// The same as a word, seen from a namespace.
-    pub(super) fn device_word(&self, from: &Netns, netns: &Netns, name: &str) -> String {
+    /// The same as a word, with its namespace where that is not root.
+    pub(super) fn device_word(&self, netns: &Netns, name: &str) -> String {
         let (netns, name) = self.device(netns, name);
-        if netns == from { name.to_owned() } else { format!("{}/{name}", netns) }
+        if netns.is_root() { name.to_owned() } else { format!("{netns}/{name}") }
     }
 
     /// The key of a device.

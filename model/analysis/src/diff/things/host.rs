@@ -74,11 +74,7 @@ fn add_namespaces(gather: &mut Gather<'_, '_, '_>) {
             // Root is always there; what has no name has a number that is given anew.
             Netns::Root | Netns::Nameless { .. } => continue,
         };
-        let mut it = Entity::new(
-            Key::new(Kind::Netns, "", place(name)),
-            Some(name.clone()),
-            name.to_string(),
-        );
+        let mut it = Entity::new(Key::new(Kind::Netns, "", place(name)), None, name.to_string());
         it.at = netns.data.listed.or(netns.place());
         it.set_fact("nsid", Class::Renumbered, netns.nsid.as_ref());
         // Those that processes keep are not in the list of `ip netns`.

@@ -29,6 +29,7 @@ fn add_neighbours(gather: &mut Gather<'_, '_, '_>) {
                 format!("{ip} dev {dev_now}"),
             );
             it.at = Some(known.evidence);
+            it.scopes = vec![place(netns)];
             it.owners = vec![gather.device_key(netns, dev)];
             let set = known.record.states.iter().any(|state| state == "PERMANENT");
             it.class = if set { Class::Config } else { Class::Noise };

@@ -35,6 +35,7 @@ fn entity<'a>(gather: &Gather<'_, '_, 'a>, device: Item<'a, Netdev<'a>>) -> Enti
     // What is looked for is looked for where it was.
     it.scopes = vec![place(netns)];
     it.owners = owners(gather, device);
+    it.mentions = joined(gather, device);
     it.set("name", renaming(name), Some(name.to_owned()), device.place());
     it.set("namespace", Class::Config, Some(netns.to_string()), device.place());
     it.set_fact("ifindex", Class::Renumbered, device.index.as_ref());
@@ -106,6 +107,21 @@ fn owners<'a>(
     owners
 }
 
+/// What it has its carrier from: the device below or at the other end, the members of a bridge.
+fn joined<'a>(gather: &Gather<'_, '_, 'a>, device: Item<'a, Netdev<'a>>) -> Vec<String> {
+    let network = gather.side.network;
+    let topology = network.topology;
+    let below = topology.out(device.id, EdgeKind::StackedOn).into_iter().map(|(id, _)| id);
+    let peer = topology.peer(device.id, EdgeKind::VethPeer).map(|(id, _)| id);
+    let members = topology.into(device.id, EdgeKind::EnslavedTo).into_iter().map(|(id, _)| id);
+    let all = below.chain(peer).chain(members).filter_map(|id| network.netdev(id));
+    all.map(|other| {
+        let key = gather.device_key(other.netns(), other.name());
+        format!("{}/{}", key.place, key.id)
+    })
+    .collect()
+}
+
 fn set_state(it: &mut Entity, device: &Item<'_, Netdev<'_>>) {
     let at = device.flags.as_ref().map(|flags| flags.evidence);
     let Some(up) = device.admin_up() else {
@@ -138,7 +154,7 @@ fn set_links<'a>(gather: &Gather<'_, '_, 'a>, it: &mut Entity, device: Item<'a, 
     let netns = device.netns();
     let word = |id| {
         let other = network.netdev(id)?;
-        Some(gather.device_word(netns, other.netns(), other.name()))
+        Some(gather.device_word(other.netns(), other.name()))
     };
     let place = |edge: &tapline_topology::Edge| edge.witnesses.first().map(|it| it.evidence);
     if !network.is_disputed(device.id) {

@@ -139,7 +139,10 @@ fn entity(
     it.owners = owners(gather, port.name());
     // Bridges are joined by nothing else.
     it.is_link = interfaces.iter().any(|it| it.kind == "patch");
-    it.set("name", renaming(port.name()), Some(port.name().to_owned()), port.place());
+    // The name of a device is told of the device.
+    let is_device = interfaces.iter().any(|it| network.device_of(it.id).is_some());
+    let renaming = if is_device { Class::Noise } else { renaming(port.name()) };
+    it.set("name", renaming, Some(port.name().to_owned()), port.place());
     it.set_link("bridge", Some(gather.port(&port.bridge).to_owned()), port.place(), false);
     let whole = gather.is_whole(&Netns::Root, Topic::Ovs);
     let local = network.is_integration_called(gather.host, &port.bridge);

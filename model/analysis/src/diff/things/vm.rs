@@ -87,7 +87,7 @@ fn add_nic(gather: &mut Gather<'_, '_, '_>, id: tapline_topology::NodeId) {
         .out(id, EdgeKind::AttachesVm)
         .into_iter()
         .filter_map(|(at, _)| network.netdev(at))
-        .map(|device| gather.device_word(&Netns::Root, device.netns(), device.name()))
+        .map(|device| gather.device_word(device.netns(), device.name()))
         .collect();
     if !attached.is_empty() {
         let words = attached.into_iter().collect::<Vec<_>>().join(", ");
