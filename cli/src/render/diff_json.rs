@@ -21,7 +21,7 @@ pub(crate) struct Document<'a> {
     #[schemars(extend("const" = "tapline.diff/1"))]
     schema: &'static str,
     /// The inputs of each side.
-    inputs: [Vec<&'a str>; 2],
+    inputs: Sides<Vec<&'a str>>,
     /// Whether any host is on both sides; without one nothing is said.
     comparable: bool,
     /// Why the only two hosts are not compared.
@@ -36,6 +36,20 @@ pub(crate) struct Document<'a> {
     only_new: Vec<&'a str>,
     verdicts: Vec<VerdictRow<'a>>,
     findings: Vec<FindingRow<'a>>,
+}
+
+/// Something of the old captures and of the new ones.
+#[derive(JsonSchema, Serialize)]
+struct Sides<T> {
+    old: T,
+    new: T,
+}
+
+impl<T> Sides<T> {
+    /// The same of both sides.
+    fn of(side: impl Fn(usize) -> T) -> Self {
+        Self { old: side(0), new: side(1) }
+    }
 }
 
 #[derive(JsonSchema, Serialize)]
@@ -63,11 +77,11 @@ struct SummaryRow {
 #[derive(JsonSchema, Serialize)]
 struct HostRow<'a> {
     /// The name on each side.
-    host: [&'a str; 2],
+    host: Sides<&'a str>,
     /// The machine on each side.
-    key: [Option<String>; 2],
+    key: Sides<Option<String>>,
     /// When it was captured on each side, in seconds since the epoch.
-    taken: [Option<i64>; 2],
+    taken: Sides<Option<i64>>,
     /// Where nothing says that both are one machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     remark: Option<&'a str>,
@@ -93,7 +107,7 @@ struct ChangeRow<'a> {
     name: &'a str,
     differences: Vec<DifferenceRow<'a>>,
     /// The line that shows it, on each side.
-    evidence: [Option<EvidenceRow<'a>>; 2],
+    evidence: Sides<Option<EvidenceRow<'a>>>,
     /// Changes that follow from it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     parts: Vec<ChangeRow<'a>>,
@@ -108,7 +122,7 @@ struct DifferenceRow<'a> {
     after: Option<&'a str>,
     #[schemars(with = "shape::DiffClass")]
     class: Class,
-    evidence: [Option<EvidenceRow<'a>>; 2],
+    evidence: Sides<Option<EvidenceRow<'a>>>,
 }
 
 #[derive(JsonSchema, Serialize)]
@@ -172,7 +186,7 @@ struct VerdictRow<'a> {
     after: CellRow<'a>,
     because: Option<BecauseRow<'a>>,
     /// The lines that decide, on each side.
-    evidence: [Vec<EvidenceRow<'a>>; 2],
+    evidence: Sides<Vec<EvidenceRow<'a>>>,
 }
 
 #[derive(JsonSchema, Serialize)]
@@ -215,7 +229,7 @@ pub(crate) fn document<'a>(compared: &'a Compared<'_, '_, '_>) -> Document<'a> {
     let names = |side: usize, hosts: &'a [tapline_core::capture::HostId]| -> Vec<&'a str> {
         hosts.iter().map(|host| compared.label(side, *host)).collect()
     };
-    let inputs = [0, 1].map(|side| {
+    let inputs = Sides::of(|side| {
         let inputs = &compared.topology(side).snapshot.captured.inputs;
         inputs.iter().map(|input| input.archive.as_str()).collect()
     });
@@ -249,16 +263,15 @@ pub(crate) fn document<'a>(compared: &'a Compared<'_, '_, '_>) -> Document<'a> {
 
 fn host_row<'a>(compared: &'a Compared<'_, '_, '_>, it: &'a HostDiff) -> HostRow<'a> {
     let hosts = [it.old, it.new];
-    let sides = [0, 1];
     let shown = |change: &&Change| compared.all || change.class >= Class::Dynamic;
     let host = |side: usize| {
         let host = *hosts.get(side)?;
         compared.topology(side).snapshot.host(host)
     };
     HostRow {
-        host: [compared.label(0, it.old), compared.label(1, it.new)],
-        key: sides.map(|side| host(side).map(|host| host.key.to_string())),
-        taken: sides.map(|side| host(side).and_then(|host| host.taken).map(|taken| taken.epoch)),
+        host: Sides { old: compared.label(0, it.old), new: compared.label(1, it.new) },
+        key: Sides::of(|side| host(side).map(|host| host.key.to_string())),
+        taken: Sides::of(|side| host(side).and_then(|host| host.taken).map(|taken| taken.epoch)),
         remark: it.remark.as_deref(),
         compared: it.compared,
         changes: it.changes.iter().filter(shown).map(|it| change_row(compared, it)).collect(),
@@ -296,9 +309,9 @@ fn difference_row<'a>(compared: &'a Compared<'_, '_, '_>, it: &'a Difference) ->
     }
 }
 
-fn places<'a>(compared: &'a Compared<'_, '_, '_>, it: &Places) -> [Option<EvidenceRow<'a>>; 2] {
+fn places<'a>(compared: &'a Compared<'_, '_, '_>, it: &Places) -> Sides<Option<EvidenceRow<'a>>> {
     let [old, new] = *it;
-    [evidence(compared, 0, old), evidence(compared, 1, new)]
+    Sides { old: evidence(compared, 0, old), new: evidence(compared, 1, new) }
 }
 
 fn evidence<'a>(
@@ -361,7 +374,7 @@ fn verdict_row<'a>(compared: &'a Compared<'_, '_, '_>, it: &'a VerdictChange) ->
             it.because.map(|(host, change, _)| (host, change)),
             it.because.map(|(_, _, by)| by),
         ),
-        evidence: [rows(0, old), rows(1, new)],
+        evidence: Sides { old: rows(0, old), new: rows(1, new) },
     }
 }
 

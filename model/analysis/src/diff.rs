@@ -15,6 +15,7 @@ mod hosts;
 mod moves;
 mod names;
 mod reach;
+mod replace;
 mod side;
 mod things;
 
@@ -134,7 +135,7 @@ fn compare_hosts(
         old: *before,
         new: *after,
         remark: remark.clone(),
-        changes: fold::fold(found.changes, &was, &is),
+        changes: fold::fold(replace::join(found.changes), &was, &is),
         renumbered,
         gaps: found.gaps,
         compared: found.compared,

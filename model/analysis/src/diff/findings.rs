@@ -134,12 +134,15 @@ fn identities<'f>(
 pub(super) struct Index {
     lines: BTreeMap<(SourceId, u32), (usize, usize)>,
     keys: BTreeMap<(usize, Key), (usize, usize)>,
+    /// Addresses that came or went.
+    addresses: BTreeMap<(usize, String), (usize, usize)>,
 }
 
 impl Index {
     /// Of one side: 0 the old, 1 the new.
     pub(super) fn of(diff: &Diff, side: &Side<'_, '_>, which: usize) -> Self {
-        let mut index = Self { lines: BTreeMap::new(), keys: BTreeMap::new() };
+        let mut index =
+            Self { lines: BTreeMap::new(), keys: BTreeMap::new(), addresses: BTreeMap::new() };
         for (host_at, host) in diff.hosts.iter().enumerate() {
             for (at, change) in host.changes.iter().enumerate() {
                 if change.class >= Class::Dynamic {
@@ -167,6 +170,11 @@ impl Index {
             line(&change.places);
         }
         self.keys.entry((id.0, change.key.clone())).or_insert(id);
+        if change.key.kind == Kind::Address {
+            for word in &change.mentions {
+                self.addresses.entry((id.0, word.clone())).or_insert(id);
+            }
+        }
         for part in &change.parts {
             self.add(side, which, id, part);
         }
@@ -192,7 +200,10 @@ impl Index {
         );
         let by_thing =
             things.flat_map(|thing| keys_of(&thing)).find_map(|key| self.of_key(host, key));
-        by_thing.or_else(|| it.evidence.iter().find_map(|cited| self.at(side, cited.evidence)))
+        let by_address = || self.addresses.get(&(host, it.subject.name.clone())).copied();
+        by_thing
+            .or_else(by_address)
+            .or_else(|| it.evidence.iter().find_map(|cited| self.at(side, cited.evidence)))
     }
 }
 

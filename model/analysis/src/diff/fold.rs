@@ -255,6 +255,7 @@ fn is_wide(change: &Change) -> bool {
         Kind::OvsPort => has(&["bridge", "tag", "name"]),
         Kind::Vm => has(&["state", "uuid", "name"]),
         Kind::VmNic => has(&["mac"]),
+        Kind::Address => has(&["address"]),
         _ => false,
     }
 }
