@@ -200,7 +200,13 @@ impl Index {
         );
         let by_thing =
             things.flat_map(|thing| keys_of(&thing)).find_map(|key| self.of_key(host, key));
-        let by_address = || self.addresses.get(&(host, it.subject.name.clone())).copied();
+        // What was searched for in vain, or what the finding is about, is an address.
+        let words = || {
+            let searched = it.searched.iter().flat_map(|searched| &searched.keys);
+            searched.chain(std::iter::once(&it.subject.name))
+        };
+        let by_address =
+            || words().find_map(|word| self.addresses.get(&(host, word.clone())).copied());
         by_thing
             .or_else(by_address)
             .or_else(|| it.evidence.iter().find_map(|cited| self.at(side, cited.evidence)))
