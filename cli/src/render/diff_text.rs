@@ -1,7 +1,7 @@
 //! A comparison for people: what broke and by which change, then every change by host and namespace.
 use std::io::{self, Write};
 
-use tapline_analysis::diff::{Change, Class, Fate, HostDiff, Op};
+use tapline_analysis::diff::{Change, Class, Fate, HostDiff, Op, VerdictChange};
 use tapline_core::span::Evidence;
 
 use super::diff::{self, Compared, Lost};
@@ -115,8 +115,8 @@ impl<W: Write> Text<'_, '_, '_, '_, W> {
     /// What is no longer reached, what is reached again, and what is no longer known.
     fn broken(&mut self) -> io::Result<()> {
         let compared = self.compared;
-        let lost = compared.verdicts(|verdict| verdict.is_lost());
-        let mended = compared.verdicts(|verdict| verdict.is_mended());
+        let lost = compared.verdicts(VerdictChange::is_lost);
+        let mended = compared.verdicts(VerdictChange::is_mended);
         let all = compared.all;
         let other = compared.verdicts(|verdict| {
             let was_known = verdict.before.reached == Some(true);

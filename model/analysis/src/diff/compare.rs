@@ -5,8 +5,6 @@ use std::time::{Duration, Instant};
 
 use similar::{Algorithm, ChangeTag, TextDiff};
 
-use tapline_core::span::Evidence;
-
 use super::change::{Change, Difference, Gap, Op, Renumbered, Renumbering};
 use super::entity::{Class, Entity, Key, Kind, Line, Value, View};
 
@@ -73,11 +71,14 @@ fn goes_with(it: &Entity, vanished: &BTreeSet<&Key>) -> bool {
     in_netns || of_bridge || of_vm
 }
 
+/// What is lacking: things of a kind, or a value of theirs; on the new side, or the old one.
+type Lacking = (Kind, Option<String>, bool);
+
 #[derive(Default)]
 struct Comparing {
     found: Found,
     renumbered: BTreeMap<(Kind, String), Vec<Renumbered>>,
-    gaps: BTreeMap<(Kind, Option<String>, bool), (usize, BTreeSet<String>)>,
+    gaps: BTreeMap<Lacking, (usize, BTreeSet<String>)>,
 }
 
 impl Comparing {
@@ -147,9 +148,7 @@ impl Comparing {
             before.values.keys().chain(after.values.keys()).collect();
         for name in names {
             let (old, new) = (before.values.get(name), after.values.get(name));
-            let nothing = |at| Value { text: None, at, class: Class::Noise, is_cut: false };
-            let (unset_before, unset_now) =
-                (whole_at(before, name).map(nothing), whole_at(after, name).map(nothing));
+            let (unset_before, unset_now) = (unset(before, name), unset(after, name));
             let (was, is) = (old.or(unset_before.as_ref()), new.or(unset_now.as_ref()));
             let (Some(old), Some(new)) = (was, is) else {
                 let told = old.or(new);
@@ -305,10 +304,12 @@ impl Comparing {
     }
 }
 
-/// Where it would stand if a value that is not there were set; `None` where that is not known.
-fn whole_at(it: &Entity, name: &str) -> Option<Option<Evidence>> {
+/// A value that is known to be not set, where it would stand; `None` where that is not known.
+fn unset(it: &Entity, name: &str) -> Option<Value> {
     it.whole.iter().find_map(|(group, at)| {
         let rest = name.strip_prefix(*group);
-        rest.is_some_and(|rest| rest.starts_with(':') || group.ends_with(' ')).then_some(*at)
+        let is_of_group = rest.is_some_and(|rest| rest.starts_with(':') || group.ends_with(' '));
+        let value = Value { text: None, at: *at, class: Class::Noise, is_cut: false };
+        is_of_group.then_some(value)
     })
 }

@@ -11,7 +11,7 @@ use super::entity::{Class, Key, Kind};
 use super::gather::place;
 use super::side::Side;
 use super::{Diff, HostDiff};
-use crate::lint::{Finding, Severity};
+use crate::lint::{Finding, Layer, Severity};
 
 /// What became of a finding.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
@@ -78,12 +78,15 @@ pub(super) fn compare(diff: &mut Diff, old: &Side<'_, '_>, new: &Side<'_, '_>) {
         let Some(finding) = new.report.findings.get(at) else { continue };
         let known = before.get(identity).copied();
         let untold = open_before.contains(&(identity.0, finding.rule.code.to_string()));
-        let fate = match known {
-            Some(_) => Fate::Kept,
-            None if untold => Fate::MaybeNew,
-            None => Fate::New,
-        };
         let because = if known.is_none() { is.behind(new, identity.0, finding) } else { None };
+        let fate = match (known, because) {
+            (Some(_), _) => Fate::Kept,
+            (None, Some(_)) if !untold => Fate::New,
+            (None, _) if untold || is_of_capture(finding) || lacks(diff, identity.0, false) => {
+                Fate::MaybeNew
+            }
+            (None, _) => Fate::New,
+        };
         all.push(FindingChange { fate, old: known, new: Some(at), because });
     }
     for (identity, &at) in &before {
@@ -92,8 +95,10 @@ pub(super) fn compare(diff: &mut Diff, old: &Side<'_, '_>, new: &Side<'_, '_>) {
         }
         let Some(finding) = old.report.findings.get(at) else { continue };
         let untold = open_now.contains(&(identity.0, finding.rule.code.to_string()));
-        let fate = if untold { Fate::MaybeGone } else { Fate::Gone };
         let because = was.behind(old, identity.0, finding);
+        let unseen = || is_of_capture(finding) || lacks(diff, identity.0, true);
+        let fate =
+            if untold || because.is_none() && unseen() { Fate::MaybeGone } else { Fate::Gone };
         all.push(FindingChange { fate, old: Some(at), new: None, because });
     }
     all.sort_by_key(|it| (it.fate, it.new.or(it.old)));
@@ -105,6 +110,18 @@ pub(super) fn compare(diff: &mut Diff, old: &Side<'_, '_>, new: &Side<'_, '_>) {
         }
     }
     diff.findings = all;
+}
+
+/// Whether a finding is about what was captured, and not about the host.
+fn is_of_capture(finding: &Finding) -> bool {
+    finding.rule.traits.place.is_some_and(|place| place.layer == Layer::Capture)
+}
+
+/// Whether a side lacks anything of a host that the other side shows: a finding that no change is behind
+/// may be a matter of that.
+fn lacks(diff: &Diff, host: usize, new: bool) -> bool {
+    let gaps = diff.hosts.get(host).map_or(&[][..], |host| &host.gaps);
+    gaps.iter().any(|gap| gap.new_lacks == new)
 }
 
 /// A verdict or a finding says that a change breaks something.

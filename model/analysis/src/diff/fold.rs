@@ -168,38 +168,38 @@ fn add_moves(changes: &mut Vec<Change>, old: &View, new: &View) {
 
 /// Changes that may explain others.
 struct Heads {
-    by_key: BTreeMap<Key, usize>,
+    keys: BTreeMap<Key, usize>,
     /// By a word that rules and flows name it by.
-    by_word: BTreeMap<String, usize>,
+    words: BTreeMap<String, usize>,
     /// By the first ten characters of a port's id, which the chains of neutron are named by.
-    by_port: BTreeMap<String, usize>,
+    ports: BTreeMap<String, usize>,
 }
 
 impl Heads {
     fn of(changes: &[Change]) -> Self {
         let mut heads =
-            Self { by_key: BTreeMap::new(), by_word: BTreeMap::new(), by_port: BTreeMap::new() };
+            Self { keys: BTreeMap::new(), words: BTreeMap::new(), ports: BTreeMap::new() };
         for (at, change) in changes.iter().enumerate() {
             if !is_wide(change) {
                 continue;
             }
-            heads.by_key.insert(change.key.clone(), at);
+            heads.keys.insert(change.key.clone(), at);
             match change.key.kind {
                 Kind::Netdev | Kind::OvsPort => {
-                    heads.by_word.entry(change.key.id.clone()).or_insert(at);
+                    heads.words.entry(change.key.id.clone()).or_insert(at);
                     let placed = format!("{}/{}", change.key.place, change.key.id);
-                    heads.by_word.entry(placed).or_insert(at);
+                    heads.words.entry(placed).or_insert(at);
                     if let Some(port) = port_prefix(&change.key.id).and_then(|it| it.get(..10)) {
-                        heads.by_port.entry(port.to_owned()).or_insert(at);
+                        heads.ports.entry(port.to_owned()).or_insert(at);
                     }
                 }
                 Kind::VmNic | Kind::Chain => {
-                    heads.by_word.entry(change.key.id.clone()).or_insert(at);
+                    heads.words.entry(change.key.id.clone()).or_insert(at);
                 }
                 Kind::Address => {
                     let words = change.mentions.iter().cloned();
                     words.for_each(|word| {
-                        heads.by_word.entry(word).or_insert(at);
+                        heads.words.entry(word).or_insert(at);
                     });
                 }
                 _ => {}
@@ -213,7 +213,7 @@ impl Heads {
         let explains = |head: &usize| {
             *head != at && changes.get(*head).is_some_and(|head| explains(head, change))
         };
-        let by_owner = change.owners.iter().filter_map(|owner| self.by_key.get(owner));
+        let by_owner = change.owners.iter().filter_map(|owner| self.keys.get(owner));
         if let Some(owner) = by_owner.copied().find(|head| explains(head)) {
             return Some(owner);
         }
@@ -227,10 +227,10 @@ impl Heads {
             return None;
         }
         change.mentions.iter().find_map(|word| {
-            let by_word = self.by_word.get(word);
+            let by_word = self.words.get(word);
             let tail = || {
                 let start = word.len().checked_sub(10)?;
-                self.by_port.get(word.get(start..)?)
+                self.ports.get(word.get(start..)?)
             };
             by_word.or_else(tail).copied().filter(|head| explains(head))
         })

@@ -41,7 +41,7 @@ pub(super) fn gather<'g>(side: &'g Side<'_, '_>, host: HostId, names: Option<&'g
     gather.view
 }
 
-impl<'g, 'a> Gather<'g, '_, 'a> {
+impl<'g> Gather<'g, '_, '_> {
     /// A device under its new name: its namespace and its name.
     pub(super) fn device<'n>(&'n self, netns: &'n Netns, name: &'n str) -> (&'n Netns, &'n str)
     where

@@ -71,6 +71,10 @@ pub(super) fn pair(old: &Side<'_, '_>, new: &Side<'_, '_>) -> Pairs {
                 };
                 pairs.refused = Some(mark.to_owned());
             }
+            _ if have_two_names(old, new, *a, *b) => {
+                pairs.refused =
+                    Some("their names differ, and they have no two NICs in common".to_owned());
+            }
             _ => {
                 let remark = "nothing says that both are one machine".to_owned();
                 pairs.both.push((*a, *b, Some(remark)));
@@ -89,6 +93,15 @@ pub(super) fn pair(old: &Side<'_, '_>, new: &Side<'_, '_>) -> Pairs {
     pairs.further = [further_old, further_new];
     (pairs.old, pairs.new) = (left, rest);
     pairs
+}
+
+/// Whether both have names of their own, and not the same.
+fn have_two_names(old: &Side<'_, '_>, new: &Side<'_, '_>, a: HostId, b: HostId) -> bool {
+    let name = |side: &Side<'_, '_>, host: HostId| {
+        let host = side.snapshot().host(host).filter(|host| host.is_named && !host.cleaned);
+        host.map(|host| host.name.clone())
+    };
+    matches!((name(old, a), name(new, b)), (Some(a), Some(b)) if a != b)
 }
 
 fn marks(topology: &Topology<'_>) -> Vec<Marks> {

@@ -7,6 +7,9 @@ use super::entity::{Class, Kind};
 use super::side::Side;
 use super::{Change, Diff};
 
+/// A change: the host, and the change there.
+type Place = (usize, usize);
+
 /// What is known everywhere by one name.
 fn global_id(change: &Change) -> Option<(Kind, String)> {
     let told = |name: &str| {
@@ -30,8 +33,7 @@ fn global_id(change: &Change) -> Option<(Kind, String)> {
 
 /// Makes one move of a thing that is gone from one place and come to one other.
 pub(super) fn join(diff: &mut Diff, old: &Side<'_, '_>, new: &Side<'_, '_>) {
-    let mut places: BTreeMap<(Kind, String), (Vec<(usize, usize)>, Vec<(usize, usize)>)> =
-        BTreeMap::new();
+    let mut places: BTreeMap<(Kind, String), (Vec<Place>, Vec<Place>)> = BTreeMap::new();
     for (at, host) in diff.hosts.iter().enumerate() {
         for (n, change) in host.changes.iter().enumerate() {
             if change.class == Class::Noise {

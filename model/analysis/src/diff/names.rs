@@ -124,13 +124,10 @@ impl Names {
 }
 
 /// Pairs what has one key on both sides, each key once.
-fn pair<'k, K: Ord, T: Clone + Ord>(
+fn pair<'k, K: Ord, T: Clone + Ord + 'k>(
     old: impl IntoIterator<Item = (K, &'k T)>,
     new: impl IntoIterator<Item = (K, &'k T)>,
-) -> Vec<(T, T)>
-where
-    T: 'k,
-{
+) -> Vec<(T, T)> {
     let single = |all: &mut dyn Iterator<Item = (K, &'k T)>| {
         let mut by_key: BTreeMap<K, Option<&'k T>> = BTreeMap::new();
         for (key, thing) in all {
@@ -145,6 +142,11 @@ where
     pairs.collect()
 }
 
+/// VMs whose UUID is known, by it.
+fn ids(all: &[(Option<Name>, Name)]) -> impl Iterator<Item = (&Name, &Name)> {
+    all.iter().filter_map(|(id, name)| Some((id.as_ref()?, name)))
+}
+
 fn vms(old: (&Side<'_, '_>, HostId), new: (&Side<'_, '_>, HostId)) -> BTreeMap<Name, Name> {
     let all = |(side, host): (&Side<'_, '_>, HostId)| -> Vec<(Option<Name>, Name)> {
         let nodes = side.nodes(host).iter();
@@ -153,9 +155,6 @@ fn vms(old: (&Side<'_, '_>, HostId), new: (&Side<'_, '_>, HostId)) -> BTreeMap<N
             .collect()
     };
     let (old, new) = (all(old), all(new));
-    fn ids(all: &[(Option<Name>, Name)]) -> impl Iterator<Item = (&Name, &Name)> {
-        all.iter().filter_map(|(id, name)| Some((id.as_ref()?, name)))
-    }
     let pairs = pair(ids(&old), ids(&new));
     pairs.into_iter().filter(|(old, new)| old != new).collect()
 }
@@ -333,10 +332,9 @@ fn networks((side, host): (&Side<'_, '_>, HostId)) -> BTreeMap<String, u16> {
         };
         // What is noted counts where the agent gave the tag with it: a port that somebody put
         // into another VLAN keeps the note.
-        if noted("tag").is_none_or(|noted| noted == tag.to_string()) {
-            if let Some(id) = noted("net_uuid") {
-                tell(format!("network {id}"), tag);
-            }
+        let is_own = noted("tag").is_none_or(|noted| noted == tag.to_string());
+        if let Some(id) = noted("net_uuid").filter(|_| is_own) {
+            tell(format!("network {id}"), tag);
         }
         let device = network.interface_called(host, port.name());
         let device = device.and_then(|interface| network.device_of(interface.id));

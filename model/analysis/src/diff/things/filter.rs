@@ -1,6 +1,7 @@
 //! Packet filters: tables, chains and their rules in order.
 use std::collections::BTreeSet;
 
+use tapline_core::Name;
 use tapline_core::ids::Netns;
 use tapline_core::records::Batch;
 use tapline_core::records::netfilter::{NetfilterRule, NetfilterTable};
@@ -127,7 +128,7 @@ fn rule_text(gather: &Gather<'_, '_, '_>, netns: &Netns, rule: &NetfilterRule) -
         words.push(if rule.goto { "-g" } else { "-j" });
         words.push(target.value.as_str());
     }
-    words.extend(rule.target_options.iter().map(|word| word.as_str()));
+    words.extend(rule.target_options.iter().map(Name::as_str));
     words.join(" ")
 }
 
@@ -193,9 +194,9 @@ fn add_nft(gather: &mut Gather<'_, '_, '_>, netns: &Netns, source: SourceId, tab
         let by_itself = object.members.iter().any(|member| member.contains("expires"))
             || matches!(object.object.as_str(), "counter" | "quota" | "limit");
         let class = if by_itself { Class::Noise } else { Class::Config };
-        let mut members: Vec<&str> = object.members.iter().map(|it| it.as_str()).collect();
+        let mut members: Vec<&str> = object.members.iter().map(Name::as_str).collect();
         members.sort_unstable();
-        if members.len() as u32 == object.elements {
+        if u32::try_from(members.len()) == Ok(object.elements) {
             it.set("elements", class, Some(members.join(", ")), Some(at));
         }
         gather.view.add(it);

@@ -7,7 +7,7 @@ use tapline_network::flows::{self, Dump};
 
 use super::super::entity::{Class, Entity, Key, Kind};
 use super::super::gather::Gather;
-use super::flow_text::Words;
+use super::flow_text::{Words, macs};
 
 pub(in super::super) fn add(gather: &mut Gather<'_, '_, '_>) {
     let network = gather.side.network;
@@ -48,7 +48,7 @@ pub(in super::super) fn add(gather: &mut Gather<'_, '_, '_>) {
             it.owners =
                 of.into_iter().map(|port| Key::new(Kind::OvsPort, "", port.as_str())).collect();
             it.mentions = ports.into_iter().collect();
-            it.mentions.extend(words.macs(flow));
+            it.mentions.extend(macs(flow));
             all.push(it);
         }
         merge(gather, all);

@@ -162,7 +162,8 @@ impl<'w, 'g, 's, 'a> Words<'w, 'g, 's, 'a> {
                 hash.update(b"\n");
             }
             let digest = hash.finalize();
-            let name: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+            let start = digest.first_chunk().copied().unwrap_or_default();
+            let name = format!("{:08x}", u32::from_be_bytes(start));
             self.conjunctions.insert(id, name);
         }
     }
@@ -207,7 +208,7 @@ impl<'w, 'g, 's, 'a> Words<'w, 'g, 's, 'a> {
             if bits.is_empty() {
                 match &one.test {
                     FlowTest::Port(name) => {
-                        words.push(format!("{}={}", one.key, self.gather.port(name)))
+                        words.push(format!("{}={}", one.key, self.gather.port(name)));
                     }
                     _ => words.push(format!("{}={}", one.key, one.value.value)),
                 }
@@ -370,13 +371,13 @@ impl<'w, 'g, 's, 'a> Words<'w, 'g, 's, 'a> {
             _ => one.text.value.to_string(),
         }
     }
+}
 
-    /// The addresses of Ethernet that it names.
-    pub(super) fn macs(&self, flow: &Flow) -> Vec<String> {
-        let keys = ["dl_dst", "dl_src", "arp_sha", "arp_tha", "eth_dst", "eth_src"];
-        let named = flow.matches.iter().filter(|one| keys.contains(&one.key.as_str()));
-        named.map(|one| one.value.value.to_string()).collect()
-    }
+/// The addresses of Ethernet that a flow names.
+pub(super) fn macs(flow: &Flow) -> impl Iterator<Item = String> {
+    let keys = ["dl_dst", "dl_src", "arp_sha", "arp_tha", "eth_dst", "eth_src"];
+    let named = flow.matches.iter().filter(move |one| keys.contains(&one.key.as_str()));
+    named.map(|one| one.value.value.to_string())
 }
 
 /// Words of a kind of nesting.

@@ -15,6 +15,8 @@ pub(in super::super) fn add(gather: &mut Gather<'_, '_, '_>) {
     let host = gather.host;
     let label = gather.side.snapshot().host_label(host).to_owned();
     let mut it = Entity::new(Key::new(Kind::Host, "", ""), None, label);
+    let own = gather.side.snapshot().host(host).filter(|host| host.is_named && !host.cleaned);
+    it.set_known("name", Class::Config, own.map(|host| &host.name), None);
     for &id in gather.side.nodes(host) {
         let Some(node) = gather.side.network.topology.node(id) else { continue };
         if let NodeData::Host(data) = &node.data {

@@ -91,7 +91,7 @@ fn add_south(gather: &mut Gather<'_, '_, '_>) {
         let holder = match &binding.holder {
             Holder::Chassis(name) => Some(Some((*name).to_owned())),
             Holder::Nobody => Some(None),
-            _ => None,
+            Holder::Unnamed => None,
         };
         if let Some(holder) = holder {
             it.set("chassis", Class::Dynamic, holder, Some(binding.at));

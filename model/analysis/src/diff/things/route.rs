@@ -2,6 +2,7 @@
 use std::net::IpAddr;
 
 use tapline_core::ids::Netns;
+use tapline_core::records::Batch;
 use tapline_core::records::route::{Family, Gateway, Nexthop, Route};
 use tapline_core::request::Topic;
 use tapline_core::span::Evidence;
@@ -91,23 +92,19 @@ fn entity(
         (None, Some(name)) => name.to_string(),
         (None, None) => "default".to_owned(),
     };
-    let mut id = to.clone();
+    let mut words = Vec::new();
     if route.kind != "unicast" {
-        id = format!("{} {id}", route.kind);
+        words.push(route.kind.to_string());
     }
+    words.push(to.clone());
     let other = |key: &str| route.other.iter().find(|field| field.key == key);
-    if let Some(tos) = other("tos") {
-        id.push_str(&format!(" tos {}", tos.value.value));
-    }
-    if let Some(metric) = route.metric.filter(|metric| *metric != 0) {
-        id.push_str(&format!(" metric {metric}"));
-    }
+    words.extend(other("tos").map(|tos| format!("tos {}", tos.value.value)));
+    words.extend(route.metric.filter(|metric| *metric != 0).map(|it| format!("metric {it}")));
     let dev = route.dev.as_ref().map(|dev| gather.device(netns, &dev.value).1.to_owned());
     // Several devices may be in one network.
     let is_link = route.via.is_none() && route.nexthops.is_empty();
-    if let Some(dev) = dev.as_ref().filter(|_| is_link) {
-        id.push_str(&format!(" dev {dev}"));
-    }
+    words.extend(dev.filter(|_| is_link).map(|dev| format!("dev {dev}")));
+    let id = words.join(" ");
     let (root, table_words) = (place(netns), table);
     let name = if table == "main" { id.clone() } else { format!("{id} table {table_words}") };
     let key = Key::new(Kind::Route, format!("{root} {} {table}", word(family)), id);
@@ -168,10 +165,14 @@ fn hops(gather: &Gather<'_, '_, '_>, netns: &Netns, route: &Route) -> String {
     all.join("; ")
 }
 
+fn has_six(batch: &Batch) -> bool {
+    matches!(batch, Batch::Routes(routes) if routes.iter().any(|it| family(it) == Family::Inet6))
+}
+
 /// Which tables of which families were shown whole.
 fn cover(gather: &mut Gather<'_, '_, '_>) {
     let texts = gather.side.texts(gather.host).to_vec();
-    for (source, _) in texts {
+    for (source, batch) in texts {
         let request = &source.request;
         let asked =
             request.topics().any(|(topic, _)| matches!(topic, Topic::Routes | Topic::AllRoutes));
@@ -181,16 +182,16 @@ fn cover(gather: &mut Gather<'_, '_, '_>) {
         let is_ip = source.command.program() == "ip";
         let table = request.table.as_deref().unwrap_or("main");
         let all = matches!(table, "all" | "0");
-        let six = request.family == Some(Family::Inet6);
-        // A question for IPv6 alone counts as filtered, since it leaves a family out.
-        if request.filtered && !six && !(is_ip && !all) {
+        // Of what `ip` was asked its text says itself whether it shows all.
+        if request.filtered && !is_ip {
             continue;
         }
         let families: &[Family] = match request.family {
             Some(Family::Inet6) => &[Family::Inet6],
             Some(Family::Inet) => &[Family::Inet],
             // Of all tables `ip` shows both families, of one IPv4 alone.
-            None if is_ip && all => &[Family::Inet, Family::Inet6],
+            // Each namespace has routes of IPv6, but where it is switched off.
+            None if is_ip && all && has_six(batch) => &[Family::Inet, Family::Inet6],
             None => &[Family::Inet],
         };
         for family in families {

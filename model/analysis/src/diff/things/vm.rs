@@ -20,9 +20,15 @@ pub(in super::super) fn add(gather: &mut Gather<'_, '_, '_>) {
             it.set_fact("nova name", Class::Cosmetic, vm.nova_name.as_ref());
             it.set_fact("id", Class::Renumbered, vm.data.id.as_ref());
             if let Some(active) = vm.active {
-                let words = if active { "running" } else { "off" };
+                let told = vm.state.as_ref().map_or("", |state| state.value.as_str());
+                let is_paused = told.contains("paused") || told.contains("suspended");
+                let words = match (active, is_paused) {
+                    (_, true) => "paused",
+                    (true, false) => "running",
+                    (false, false) => "off",
+                };
                 let at = vm.state.as_ref().map(|state| state.evidence);
-                it.set_link("state", Some(words.to_owned()), at, !active);
+                it.set_link("state", Some(words.to_owned()), at, words != "running");
             }
             gather.view.add(it);
         }
