@@ -105,9 +105,9 @@ fn rows() -> Vec<Row<'static>> {
             row.edits.push((text(from), text(to), every));
         } else if let Some(cut) = line.strip_prefix("cut ") {
             let (from, to) = cut.split_once(" .. ").unwrap();
-            let start = HOST.find(from).unwrap();
-            let end = start + HOST[start..].find(to).unwrap();
-            row.edits.push((HOST[start..end].to_owned(), String::new(), false));
+            let (_, rest) = HOST.split_once(from).unwrap();
+            let (between, _) = rest.split_once(to).unwrap();
+            row.edits.push((format!("{from}{between}"), String::new(), false));
         } else {
             row.told.insert(line.to_owned());
         }
@@ -133,10 +133,11 @@ fn each_edit_is_told_and_nothing_else() {
         let told = compare(&host, &other, told);
         if told != row.told {
             let list = |all: &BTreeSet<String>| {
-                all.iter().map(|line| format!("    {line}\n")).collect::<String>()
+                let lines: Vec<String> = all.iter().map(|line| format!("    {line}")).collect();
+                lines.join("\n")
             };
             wrong.push(format!(
-                "# {}\n  told:\n{}  expected:\n{}",
+                "# {}\n  told:\n{}\n  expected:\n{}\n",
                 row.name,
                 list(&told),
                 list(&row.told)

@@ -20,6 +20,18 @@ fn the_first_screen_says_what_changed_and_which_lines_prove_it() {
     insta::assert_snapshot!(ran.shown(&folder));
 }
 
+/// The faults that were planted in the lab come first, each with what it cuts.
+#[test]
+fn a_healthy_host_is_told_from_one_with_faults() {
+    let ran =
+        crate::command(["diff", "corpus/lab/seed/node2.tar.xz", "corpus/lab/faults/node2.tar.xz"])
+            .current_dir(crate::root())
+            .output();
+    let ran: Ran = ran.expect("the binary runs").into();
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    insta::assert_snapshot!(ran.out);
+}
+
 #[test]
 fn markdown_is_for_pull_requests() {
     let (folder, ran) = diff(&[("mtu 1500", "mtu 1400")], &["--format", "markdown"]);
