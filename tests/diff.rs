@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use tapline_analysis::diff::{self, Change, Class, Diff, Op, Side};
+use tapline_analysis::diff::{self, By, Change, Class, Diff, Op, Side};
 use tapline_analysis::lint::{self, Settings};
 use tapline_capture::{Input, Options};
 use tapline_core::capture::Snapshot;
@@ -30,7 +30,7 @@ fn compare<T>(old: &Snapshot, new: &Snapshot, look: impl FnOnce(&Diff) -> T) -> 
     let after = lint::run(&is, lint::rules::ALL, &settings);
     let old = Network::new(&was, None, &settings.env);
     let new = Network::new(&is, None, &settings.env);
-    look(&diff::compare(&Side::new(&old, &before), &Side::new(&new, &after)))
+    look(&diff::compare(&Side::new(&old, &before), &Side::new(&new, &after), By::Identity))
 }
 
 /// `~ breaking netdev eth0: state UP → DOWN`

@@ -2,7 +2,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use tapline_analysis::diff::Class;
+use tapline_analysis::diff::{By, Class};
 
 use super::Limits;
 
@@ -18,6 +18,9 @@ pub(crate) struct Diff {
     /// A capture of now (can be repeated: several hosts)
     #[arg(long = "new", value_name = "INPUT")]
     pub(crate) new: Vec<PathBuf>,
+    /// What makes hosts comparable
+    #[arg(long, value_name = "WHAT", default_value = "identity")]
+    pub(crate) by: DiffBy,
     /// Form of the answer
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(crate) format: DiffFormat,
@@ -40,6 +43,23 @@ pub(crate) enum DiffFormat {
     Markdown,
     /// For programs
     Json,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum DiffBy {
+    /// They are one machine, at two times
+    Identity,
+    /// They are two machines that do the same: one host on each side, without addresses and guests
+    Role,
+}
+
+impl From<DiffBy> for By {
+    fn from(by: DiffBy) -> Self {
+        match by {
+            DiffBy::Identity => Self::Identity,
+            DiffBy::Role => Self::Role,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

@@ -26,7 +26,7 @@ pub(crate) fn run(args: &Diff, terminal: &Terminal) -> Result<Status> {
     let new_network = Network::new(&is, None, &settings.env);
     let sides = [Side::new(&old_network, &before), Side::new(&new_network, &after)];
     let [old_side, new_side] = &sides;
-    let diff = diff::compare(old_side, new_side);
+    let diff = diff::compare(old_side, new_side, args.by.into());
     let compared = Compared { diff: &diff, sides: [old_side, new_side], all: args.all };
     let mut out = terminal.out();
     match args.format {

@@ -97,7 +97,11 @@ impl<'c> Compared<'c, '_, '_> {
         };
         let (old, new) = (names(0, &self.diff.only_old), names(1, &self.diff.only_new));
         match &self.diff.refused {
-            Some(why) => format!("{old} and {new} are two machines: {why}"),
+            Some(why) => {
+                format!(
+                    "{old} and {new} are two machines: {why}; --by role compares what they have in common"
+                )
+            }
             None => format!("no host of the old captures ({old}) is among the new ones ({new})"),
         }
     }

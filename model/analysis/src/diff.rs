@@ -16,6 +16,7 @@ mod moves;
 mod names;
 mod reach;
 mod replace;
+mod role;
 mod side;
 mod things;
 
@@ -64,11 +65,21 @@ impl Diff {
     }
 }
 
+/// What makes a host of one side and a host of the other comparable.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum By {
+    /// They are one machine, at two times.
+    #[default]
+    Identity,
+    /// They are two machines that do the same.
+    Role,
+}
+
 /// Compares two sides.
-pub fn compare(old: &Side<'_, '_>, new: &Side<'_, '_>) -> Diff {
-    let pairs = hosts::pair(old, new);
+pub fn compare(old: &Side<'_, '_>, new: &Side<'_, '_>, by: By) -> Diff {
+    let pairs = hosts::pair(old, new, by);
     let mut diff = Diff {
-        hosts: pairs.both.par_iter().map(|pair| compare_hosts(old, new, pair)).collect(),
+        hosts: pairs.both.par_iter().map(|pair| compare_hosts(old, new, pair, by)).collect(),
         only_old: pairs.old,
         only_new: pairs.new,
         further: pairs.further,
@@ -76,8 +87,11 @@ pub fn compare(old: &Side<'_, '_>, new: &Side<'_, '_>) -> Diff {
         ..Diff::default()
     };
     moves::join(&mut diff, old, new);
-    findings::compare(&mut diff, old, new);
-    reach::compare(&mut diff, old, new);
+    // Two machines have guests and faults of their own.
+    if by == By::Identity {
+        findings::compare(&mut diff, old, new);
+        reach::compare(&mut diff, old, new);
+    }
     put_worst_first(&mut diff);
     diff
 }
@@ -113,10 +127,15 @@ fn compare_hosts(
     old: &Side<'_, '_>,
     new: &Side<'_, '_>,
     (before, after, remark): &(HostId, HostId, Option<String>),
+    by: By,
 ) -> HostDiff {
     let names = Names::of((old, *before), (new, *after));
-    let was = gather::gather(old, *before, Some(&names));
-    let is = gather::gather(new, *after, None);
+    let mut was = gather::gather(old, *before, Some(&names));
+    let mut is = gather::gather(new, *after, None);
+    if by == By::Role {
+        role::keep_common(&mut was);
+        role::keep_common(&mut is);
+    }
     let found = compare::compare(&was, &is);
     let mut renumbered = found.renumbered;
     let vlans: Vec<Renumbered> = names

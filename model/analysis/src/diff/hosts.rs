@@ -5,6 +5,7 @@ use tapline_core::capture::HostId;
 use tapline_core::host::{Kinship, Marks};
 use tapline_topology::Topology;
 
+use super::By;
 use super::side::Side;
 
 /// Hosts of both sides.
@@ -24,7 +25,7 @@ pub(super) struct Pairs {
 
 /// Pairs the hosts: by what marks machines, and where both sides have one host each of which nothing
 /// says whose it is, these.
-pub(super) fn pair(old: &Side<'_, '_>, new: &Side<'_, '_>) -> Pairs {
+pub(super) fn pair(old: &Side<'_, '_>, new: &Side<'_, '_>, by: By) -> Pairs {
     let current = |side: &Side<'_, '_>| -> Vec<HostId> {
         let network = side.network;
         network.hosts().filter(|host| !network.is_outdated(*host)).collect()
@@ -59,6 +60,10 @@ pub(super) fn pair(old: &Side<'_, '_>, new: &Side<'_, '_>) -> Pairs {
     let mut rest: Vec<HostId> = after.into_iter().filter(|it| !taken.contains(it)).collect();
     if let ([a], [b], true) = (left.as_slice(), rest.as_slice(), pairs.both.is_empty()) {
         match compare(*a, *b) {
+            _ if by == By::Role => {
+                pairs.both.push((*a, *b, Some("compared by their role".to_owned())));
+                (left, rest) = (Vec::new(), Vec::new());
+            }
             Some(Kinship::Two(mark)) => {
                 let mark = match mark {
                     tapline_core::host::Mark::MachineId => "their machine-ids differ",
