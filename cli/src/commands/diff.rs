@@ -40,7 +40,8 @@ pub(crate) fn run(args: &Diff, terminal: &Terminal) -> Result<Status> {
     out.flush()?;
     drop(out);
     if !diff.is_comparable() {
-        if !terminal.quiet {
+        // The report for people says it itself.
+        if !terminal.quiet && args.format == DiffFormat::Json {
             remark(&format!("not comparable: {}", compared.why_not_comparable()));
         }
         return Ok(Status::Unread);

@@ -19,7 +19,7 @@ use super::source::excerpt;
 const REACH: usize = 300;
 /// What stands before the place on a line that is cut, and how long such a line is.
 const LEAD: usize = 24;
-const LONG: usize = 80;
+const LONG: usize = 160;
 
 /// A comparison and how it is to be told.
 pub(crate) struct Compared<'c, 's, 'a> {
@@ -87,6 +87,16 @@ impl<'c> Compared<'c, '_, '_> {
             Some(rest) if before > LONG && !rest.is_empty() => format!("…{}", rest.trim()),
             _ => line.trim().to_owned(),
         })
+    }
+
+    /// When a host was captured on each side: `2026-11-22 13:06 → 2026-11-23 09:30`.
+    pub(crate) fn moments(&self, host: &HostDiff) -> Option<String> {
+        let taken = |side: usize, host: HostId| self.topology(side).snapshot.host(host)?.taken;
+        let (old, new) = (taken(0, host.old)?, taken(1, host.new)?);
+        if old.to_string() == new.to_string() {
+            return None;
+        }
+        Some(format!("{old} → {new}"))
     }
 
     /// Why nothing was compared.

@@ -13,6 +13,13 @@ const MOST: usize = 100;
 
 pub(crate) fn render(out: &mut impl Write, compared: &Compared<'_, '_, '_>) -> io::Result<()> {
     let diff = compared.diff;
+    if !diff.is_comparable() {
+        return writeln!(
+            out,
+            "**Nothing was compared**: {}",
+            words(&compared.why_not_comparable())
+        );
+    }
     let hosts = count(diff.hosts.len(), "host");
     writeln!(out, "**{hosts} compared: {}**", compared.counts().words(compared.all))?;
     for (side, hosts, which) in [(0, &diff.only_old, "before"), (1, &diff.only_new, "now")] {

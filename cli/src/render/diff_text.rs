@@ -12,6 +12,10 @@ use crate::terminal::{Paint, Terminal, style};
 
 /// Groups of verdicts, and findings, that are listed.
 const LISTED: usize = 12;
+/// Hosts whose times are told.
+const DATED: usize = 8;
+/// What a quoted line may be longer than the terminal is wide, which cuts it.
+const LEAD: usize = 40;
 /// Values of one change that are told.
 const DETAILS: usize = 4;
 /// Changes of one host that are listed without `--all`.
@@ -54,7 +58,16 @@ impl<W: Write> Text<'_, '_, '_, '_, W> {
             Some(worst) if worst.is_change() => style::WARNING,
             _ => style::GOOD,
         };
+        if !diff.is_comparable() {
+            let why = compared.why_not_comparable();
+            return writeln!(self.out, "nothing was compared: {}", visible(&why));
+        }
         writeln!(self.out, "{hosts} compared: {}", self.paint.of(colour, words))?;
+        for host in diff.hosts.iter().take(DATED) {
+            if let Some(moments) = compared.moments(host) {
+                writeln!(self.out, "  {}: {moments}", visible(compared.label(1, host.new)))?;
+            }
+        }
         for host in &diff.hosts {
             if let Some(remark) = &host.remark {
                 let names = [compared.label(0, host.old), compared.label(1, host.new)].map(visible);
@@ -333,7 +346,7 @@ impl<W: Write> Text<'_, '_, '_, '_, W> {
             let Some(home) = self.places.get(side) else { continue };
             let place = home.linked_line(source, at.span);
             let quote = self.compared.quote(side, at).unwrap_or_default();
-            let room = self.width.max(60);
+            let room = self.width.max(60) + LEAD;
             let quote = shorten(&quote, room).into_owned();
             let sign = if side == 0 { '-' } else { '+' };
             writeln!(
