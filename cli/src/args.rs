@@ -1,4 +1,5 @@
 //! The grammar of the command line. Doc comments are the help texts.
+mod diff;
 mod schema;
 mod trace;
 
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use tapline_analysis::lint::Severity;
 
+pub(crate) use diff::{Diff, DiffFormat};
 pub(crate) use schema::SchemaKind;
 pub(crate) use trace::{Reach, ReachFormat, Trace, TraceFormat, Verify};
 
@@ -177,6 +179,14 @@ pub(crate) enum Command {
     ///
     /// Shows what each line was understood to say, and which lines were not understood.
     Records(Records),
+    /// Tell what changed between two captures, and what it broke
+    ///
+    /// What is renumbered, counted or learnt is no change; what only one of them shows is not compared.
+    /// Exit status: 0 no change, 1 changed, 2 usage, input, or not comparable.
+    #[command(
+        override_usage = "tapline diff [OPTIONS] <OLD> <NEW>\n       tapline diff [OPTIONS] --old <INPUT>... --new <INPUT>..."
+    )]
+    Diff(Diff),
     /// Write the topology as YAML that only changes when the network does
     ///
     /// What renumbers by itself is left out: indexes, counters, ages, ids, OpenFlow ports, the

@@ -2,6 +2,7 @@
 mod collect;
 mod completions;
 mod coverage;
+mod diff;
 mod explain;
 pub(crate) mod graph;
 mod info;
@@ -35,6 +36,7 @@ pub(crate) fn run(command: Command, terminal: &Terminal) -> Result<Status> {
         Command::Reach(args) => reach::run(&args, terminal),
         Command::Verify(args) => verify::run(&args, terminal),
         Command::Graph(args) => graph::run(&args, terminal),
+        Command::Diff(args) => diff::run(&args, terminal),
         Command::Records(args) => records::run(&args, terminal),
         Command::Coverage(args) => coverage::run(&args, terminal),
         Command::Collect => collect::run(terminal),

@@ -22,6 +22,7 @@ pub(crate) fn text(kind: SchemaKind) -> String {
         SchemaKind::Config => read::<config::Document>(),
         SchemaKind::Baseline => written::<baseline::Document<'static>>(),
         SchemaKind::Coverage => written::<render::coverage_json::Document<'static>>(),
+        SchemaKind::Diff => written::<render::diff_json::Document<'static>>(),
         SchemaKind::Graph => written::<render::graph_json::Document<'static>>(),
         SchemaKind::Info => written::<render::info::Document<'static>>(),
         SchemaKind::Lint => written::<render::lint_json::Document<'static>>(),
@@ -86,6 +87,18 @@ words! {
     EdgeConfidence: "proven", "inferred", "conventional";
     /// `graph::WitnessClass`
     WitnessClass: "kernel", "daemon", "config", "join", "name";
+    /// `diff::Op`
+    DiffOp: "added", "removed", "changed", "moved";
+    /// `diff::Class`
+    DiffClass: "noise", "renumbered", "dynamic", "cosmetic", "config", "breaking";
+    /// `diff::Kind`
+    DiffKind: "host", "vm", "vm-nic", "netns", "netdev", "ovs-bridge", "ovs-port", "bridge-vlan",
+        "address", "route", "rule", "neighbour", "fdb", "ha-router", "chain", "filter-rule", "flow",
+        "ovn-row", "setting";
+    /// `diff::Because`
+    DiffBecause: "line", "place", "way";
+    /// `diff::Fate`
+    DiffFate: "new", "maybe-new", "gone", "maybe-gone", "kept";
     /// How far a path leads.
     Reach: "nothing", "switch", "router", "tunnels", "wire";
     /// What is known of a hop.

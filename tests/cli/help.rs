@@ -19,6 +19,7 @@ fn every_command_has_help() {
         "records",
         "snapshot",
         "coverage",
+        "diff",
         "rules",
         "explain",
         "completions",

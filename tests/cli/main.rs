@@ -15,6 +15,7 @@ mod collect;
 mod completions;
 mod config;
 mod coverage;
+mod diff;
 mod explain;
 mod graph;
 mod help;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::{Folder, SESSION, node2, root, run, sarif_schema};
 
 const KINDS: &[&str] = &[
-    "baseline", "config", "coverage", "graph", "info", "lint", "records", "rules", "show",
+    "baseline", "config", "coverage", "diff", "graph", "info", "lint", "records", "rules", "show",
     "snapshot",
 ];
 
@@ -76,6 +76,10 @@ fn output_is_as_its_schema_says() {
         }
     }
     check("rules", &printed(&["rules", "--format", "json"], &[]));
+    let seed = lab.join("seed").display().to_string();
+    let args = ["diff", "--quiet", "--format", "json", "--all", "--fail-on", "never"];
+    check("diff", &printed(&args, &[&seed, &faults]));
+    check("diff", &printed(&args, &[&cloud, &session]));
 }
 
 #[test]

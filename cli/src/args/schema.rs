@@ -10,6 +10,8 @@ pub(crate) enum SchemaKind {
     Config,
     /// coverage --format json
     Coverage,
+    /// diff --format json
+    Diff,
     /// graph --format json
     Graph,
     /// info --format json
@@ -38,6 +40,7 @@ impl SchemaKind {
         Self::Baseline,
         Self::Config,
         Self::Coverage,
+        Self::Diff,
         Self::Graph,
         Self::Info,
         Self::Lint,
@@ -56,6 +59,7 @@ impl SchemaKind {
             Self::Baseline => "baseline",
             Self::Config => "config",
             Self::Coverage => "coverage",
+            Self::Diff => "diff",
             Self::Graph => "graph",
             Self::Info => "info",
             Self::Lint => "lint",

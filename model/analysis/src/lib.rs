@@ -1,2 +1,3 @@
 //! Questions to the topology.
+pub mod diff;
 pub mod lint;

@@ -284,6 +284,11 @@ impl Topology<'_> {
         Machines::new(&self.snapshot.captured.hosts, &marks(self), said)
     }
 
+    /// What marks the machine of each host, in the order of the hosts.
+    pub fn marks(&self) -> Vec<Marks> {
+        marks(self)
+    }
+
     /// The capture of a machine that fits best to another host: the nearest in time, else the
     /// newest.
     pub(crate) fn capture_beside(&self, machine: MachineId, host: HostId) -> Option<HostId> {

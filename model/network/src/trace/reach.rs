@@ -9,7 +9,7 @@ use tapline_topology::graph::VmNic;
 
 use crate::{Item, defs};
 
-use super::{Outcome, Place, Question, Reason, Start, Tracer, Without};
+use super::{Outcome, Place, Question, Reason, Start, Trace, Tracer, Without};
 
 /// Peers of a guest that are asked for.
 const MOST_PEERS: usize = 4;
@@ -21,6 +21,8 @@ pub struct Row {
     pub host: HostId,
     /// The VM, or the namespace of the router.
     pub vm: Name,
+    /// Where its packets begin.
+    pub start: Start,
     /// The device of the host that its NIC is.
     pub nic: Option<Name>,
     /// Its MAC.
@@ -67,32 +69,49 @@ impl<'a> Tracer<'_, 'a> {
 
     /// The same without what is taken away.
     pub fn reach_without(&self, only: Option<&str>, without: Option<&Arc<Without>>) -> Vec<Row> {
-        let network = self.network;
-        let nics: Vec<Item<'a, VmNic<'a>>> = network
-            .vm_nics()
-            .filter(|nic| {
-                let vm = network.vm(nic.vm);
-                let runs = vm.is_some_and(|vm| vm.active == Some(true));
-                runs && !network.is_outdated(nic.host)
+        let is_meant = |nic: Item<'a, VmNic<'a>>| {
+            let vm = self.network.vm(nic.vm);
+            vm.is_some_and(|vm| {
+                let nova = vm.data.nova_name.as_ref().map(|name| name.value.as_str());
+                only.is_none_or(|only| vm.name() == only || nova == Some(only))
             })
-            .collect();
+        };
+        self.reach_of(&is_meant, only.is_none(), without)
+    }
+
+    /// The NICs of running guests, of the newest capture of each machine.
+    pub fn running_nics(&self) -> Vec<Item<'a, VmNic<'a>>> {
+        let network = self.network;
+        let runs = |nic: &Item<'a, VmNic<'a>>| {
+            let vm = network.vm(nic.vm);
+            vm.is_some_and(|vm| vm.active == Some(true)) && !network.is_outdated(nic.host)
+        };
+        network.vm_nics().filter(runs).collect()
+    }
+
+    /// What some running guests reach, and every router where these are asked for too.
+    pub fn reach_of(
+        &self,
+        is_meant: &dyn Fn(Item<'a, VmNic<'a>>) -> bool,
+        routers: bool,
+        without: Option<&Arc<Without>>,
+    ) -> Vec<Row> {
+        let network = self.network;
+        let nics = self.running_nics();
         let mut rows: Vec<Row> = Vec::new();
-        for nic in &nics {
+        for nic in nics.iter().filter(|nic| is_meant(**nic)) {
             let Some(vm) = network.vm(nic.vm) else { continue };
-            let nova = vm.data.nova_name.as_ref().map(|name| name.value.as_str());
-            if only.is_some_and(|only| vm.name() != only && nova != Some(only)) {
-                continue;
-            }
             rows.push(self.row(*nic, vm.name().into(), &nics, without));
         }
-        if only.is_none() {
+        if routers {
             for netns in network.namespaces() {
                 if defs::is_router_netns(netns.netns()) && !network.is_outdated(netns.host) {
                     let start = Start::Netns(netns.host, netns.netns().clone());
-                    let cell = self.cell(start, "outside", without);
+                    let cell = self.cell(start.clone(), "outside", without);
                     rows.push(Row {
                         host: netns.host,
                         vm: netns.name().into(),
+                        start,
                         nic: None,
                         mac: None,
                         ip: None,
@@ -140,6 +159,7 @@ impl<'a> Tracer<'_, 'a> {
         Row {
             host: nic.host,
             vm,
+            start: Start::Guest(nic.id),
             nic: nic.data.target.as_ref().map(|target| target.value.clone()),
             mac: nic.data.mac.as_ref().map(|mac| mac.value),
             ip: addresses.first().map(|(ip, _)| *ip),
@@ -147,6 +167,17 @@ impl<'a> Tracer<'_, 'a> {
             cells,
             peers,
         }
+    }
+
+    /// The way of a packet to what a cell asks for, and that of its answer where it arrives; `None`
+    /// where there is no such packet.
+    pub fn round_trip(&self, start: Start, to: &str) -> Option<(Trace, Option<Trace>)> {
+        let question = Question { to: Some(to.to_owned()), ..Question::default() };
+        let query = self.query(&question, start).ok()?;
+        let there = self.trace(&query);
+        let arrives = there.verdict.reached == Some(true);
+        let back = if arrives { self.answer(&query, &there) } else { None };
+        Some((there, back))
     }
 
     /// One round trip.

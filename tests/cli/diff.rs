@@ -1,0 +1,90 @@
+//! `tapline diff`.
+use super::{Folder, Ran, SESSION, run};
+
+fn diff(edits: &[(&str, &str)], options: &[&str]) -> (Folder, Ran) {
+    let mut new = SESSION.to_owned();
+    for (from, to) in edits {
+        assert!(new.contains(from), "{from:?} is not in the session");
+        new = new.replace(from, to);
+    }
+    let folder = Folder::new(&[("old.txt", SESSION), ("new.txt", &new)]);
+    let (old, new) = (folder.join("old.txt"), folder.join("new.txt"));
+    let args: Vec<&str> = [&["diff", &old, &new], options].concat();
+    let ran = run(args);
+    (folder, ran)
+}
+
+#[test]
+fn the_first_screen_says_what_changed_and_which_lines_prove_it() {
+    let (folder, ran) = diff(&[("192.0.2.7/24", "192.0.2.8/24"), ("mtu 1500", "mtu 1400")], &[]);
+    insta::assert_snapshot!(ran.shown(&folder));
+}
+
+/// The faults that were planted in the lab come first, each with what it cuts.
+#[test]
+fn a_healthy_host_is_told_from_one_with_faults() {
+    let ran =
+        crate::command(["diff", "corpus/lab/seed/node2.tar.xz", "corpus/lab/faults/node2.tar.xz"])
+            .current_dir(crate::root())
+            .output();
+    let ran: Ran = ran.expect("the binary runs").into();
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    insta::assert_snapshot!(ran.out);
+}
+
+#[test]
+fn markdown_is_for_pull_requests() {
+    let (folder, ran) = diff(&[("mtu 1500", "mtu 1400")], &["--format", "markdown"]);
+    insta::assert_snapshot!(ran.shown(&folder));
+}
+
+#[test]
+fn programs_get_both_sides_of_each_change() {
+    let (_folder, ran) = diff(&[("mtu 1500", "mtu 1400")], &["--format", "json"]);
+    let document = ran.json();
+    assert_eq!(document["schema"], "tapline.diff/1");
+    let change = &document["hosts"][0]["changes"][0];
+    assert_eq!(change["key"], "netdev//eth0");
+    let difference = &change["differences"][0];
+    assert_eq!((&difference["before"], &difference["after"]), (&"1500".into(), &"1400".into()));
+    for side in ["old", "new"] {
+        let text = difference["evidence"][side]["text"].as_str().unwrap_or_default();
+        assert!(text.contains("eth0"), "{text}");
+    }
+}
+
+#[test]
+fn the_exit_status_says_how_bad_it_is() {
+    assert_eq!(diff(&[], &[]).1.code, Some(0));
+    let mtu = &[("mtu 1500", "mtu 1400")][..];
+    assert_eq!(diff(mtu, &[]).1.code, Some(1));
+    assert_eq!(diff(mtu, &["--fail-on", "breaking"]).1.code, Some(0));
+    let down = &[("<BROADCAST,MULTICAST,UP,LOWER_UP>", "<BROADCAST,MULTICAST>")][..];
+    assert_eq!(diff(down, &["--fail-on", "breaking"]).1.code, Some(1));
+    assert_eq!(diff(down, &["--fail-on", "never"]).1.code, Some(0));
+}
+
+#[test]
+fn two_machines_are_not_compared() {
+    let other = SESSION.replace("lab7", "lab8").replace("52:54:00:aa:bb:01", "52:54:00:aa:cc:01");
+    let folder = Folder::new(&[("old.txt", SESSION), ("new.txt", &other)]);
+    let ran = run(["diff", &folder.join("old.txt"), &folder.join("new.txt")]);
+    assert!(matches!(ran.code, Some(0 | 2)), "{}{}", ran.out, ran.err);
+}
+
+#[test]
+fn each_side_may_be_several_inputs() {
+    let folder = Folder::new(&[("a.txt", SESSION)]);
+    let input = folder.join("a.txt");
+    let ran = run(["diff", "--old", &input, "--new", &input]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    for (args, why) in [
+        (&["diff", &*input][..], "there are no captures of now"),
+        (&["diff"][..], "there are no captures of before"),
+        (&["diff", "-", "-"][..], "standard input"),
+    ] {
+        let ran = run(args);
+        assert_eq!(ran.code, Some(2), "{args:?}");
+        assert!(ran.err.contains(why), "{args:?}: {}", ran.err);
+    }
+}
