@@ -69,8 +69,9 @@ fn inputs(args: &Diff) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
         }
     }
     if old.is_empty() || new.is_empty() {
-        let which = if old.is_empty() { "captures of before" } else { "captures of now" };
-        return Err(CliError::new(format!("there are no {which}"))
+        let missing =
+            if old.is_empty() { "OLD, the captures of before" } else { "NEW, the captures of now" };
+        return Err(CliError::new(format!("{missing}, is missing: nothing to compare with"))
             .hint("tapline diff OLD NEW, or --old INPUT … --new INPUT …"));
     }
     let is_stdin = |path: &PathBuf| path.as_os_str() == "-";
