@@ -26,9 +26,27 @@ fn may_be(trimmed: &[u8]) -> bool {
     is_around(trimmed.first()) || is_around(trimmed.last())
 }
 
-/// Stands for lines that somebody took out.
-pub fn is_elision(line: &str) -> bool {
-    const LONGEST: usize = 100;
+/// Whether dots, scissors or letters beyond ASCII stand in a line, as a look at each byte tells.
+fn has_sign(trimmed: &[u8]) -> bool {
+    let is_sign = |pair: &[u8]| match pair {
+        [b'.', next] => matches!(next, b'.' | b' '),
+        [b'8', b'<'] | [b'>', b'8'] => true,
+        [first, _] => !first.is_ascii(),
+        _ => false,
+    };
+    trimmed.windows(2).any(is_sign)
+}
+
+/// A line of ASCII without what stands around its words.
+fn bare(trimmed: &[u8]) -> &[u8] {
+    let is_word = |b: &u8| !is_around(char::from(*b));
+    let from = trimmed.iter().position(is_word).unwrap_or(trimmed.len());
+    let to = trimmed.iter().rposition(is_word).map_or(from, |at| at + 1);
+    trimmed.get(from..to).unwrap_or_default()
+}
+
+/// Whether words say that lines were left out.
+fn says_so(bare: &[u8]) -> bool {
     const WORDS: usize = 5;
     const SAID: &[&str] = &[
         "snip",
@@ -45,6 +63,17 @@ pub fn is_elision(line: &str) -> bool {
         "trimmed",
         "redacted",
     ];
+    let mut words = bare.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    words.nth(WORDS).is_none()
+        && bare.split(|b| matches!(b, b' ' | b':')).any(|word| {
+            let may_be = (3..=9).contains(&word.len());
+            may_be && SAID.iter().any(|said| word.eq_ignore_ascii_case(said.as_bytes()))
+        })
+}
+
+/// Stands for lines that somebody took out.
+pub fn is_elision(line: &str) -> bool {
+    const LONGEST: usize = 100;
     // Most lines of output are longer, or have nothing around them: that is seen at once.
     let bytes = line.as_bytes().trim_ascii();
     if bytes == b":" {
@@ -53,12 +82,16 @@ pub fn is_elision(line: &str) -> bool {
     if !may_be(bytes) || bytes.len() > LONGEST && bytes.is_ascii() {
         return false;
     }
+    if bytes == b"." || bytes.starts_with(b"--More--") {
+        return true;
+    }
+    if !has_sign(bytes) {
+        let bare = bare(bytes);
+        return bare.len() < bytes.len() && says_so(bare);
+    }
     let trimmed = line.trim();
     if trimmed.len() > LONGEST {
         return false;
-    }
-    if trimmed == "." || trimmed.starts_with("--More--") {
-        return true;
     }
     let inner = trimmed.trim_matches(['[', ']', '(', ')', '<', '>', '{', '}', '-', ' ']);
     if inner == "…" || inner.len() >= 2 && inner.chars().all(|c| matches!(c, '.' | '…' | ' ')) {
@@ -78,12 +111,7 @@ pub fn is_elision(line: &str) -> bool {
     if trimmed.contains('✂') || bare == "8" && scissors() {
         return true;
     }
-    bare.len() < trimmed.len()
-        && bare.split_whitespace().nth(WORDS).is_none()
-        && bare.as_bytes().split(|b| matches!(b, b' ' | b':')).any(|word| {
-            let may_be = (3..=9).contains(&word.len());
-            may_be && SAID.iter().any(|said| word.eq_ignore_ascii_case(said.as_bytes()))
-        })
+    bare.len() < trimmed.len() && says_so(bare.as_bytes())
 }
 
 #[cfg(test)]

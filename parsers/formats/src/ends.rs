@@ -10,7 +10,6 @@ use tapline_core::capture::{Captured, Completeness, Source};
 use tapline_core::outcome::{FILTERED, MAY_BE_CUT, NO_LINE_END, Outcome, Problem, ProblemKind};
 use tapline_core::records::Batch;
 use tapline_core::span::Span;
-use tapline_core::text::lines;
 
 use crate::format::{Ends, Format, last_word};
 
@@ -58,8 +57,8 @@ pub(crate) fn check(source: &Source, format: &Format, out: &mut Outcome<Batch>) 
 /// Notes a last line that breaks off within, though a line end stands behind it: somebody pasted no
 /// more, and a fence or a page ended it.
 fn check_torn(format: &Format, text: &str, out: &mut Outcome<Batch>) {
-    let Some(last) = lines(text).filter(|line| !line.trim().is_empty()).last() else { return };
-    let last = last.trim_end();
+    let last = text.rsplit('\n').map(str::trim_end).find(|line| !line.is_empty());
+    let Some(last) = last else { return };
     let is_torn = (format.ends.torn)(last) || is_half_mac(last_word(last));
     if !is_torn || out.lines.read == 0 || !out.completeness.is_complete() {
         return;

@@ -1,11 +1,12 @@
 //! Letters that web pages and word processors put in place of those of a terminal.
 use super::Line;
 use super::placed::Placed;
+use super::signs::Signs;
 
 /// Puts blanks, quotes and dashes back, and leaves out what has no width.
 pub(super) fn plain(lines: &mut [Line<'_>]) {
     for line in lines {
-        if line.text.is_ascii() || !line.text.contains(is_changed) {
+        if !line.signs.has(Signs::BEYOND_ASCII) || !line.text.contains(is_changed) {
             continue;
         }
         let mut out = Placed::with_capacity(line.text.len());

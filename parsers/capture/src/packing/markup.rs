@@ -154,16 +154,22 @@ struct Fence {
 
 impl Fence {
     fn new(lines: &[Line<'_>]) -> Self {
-        let is_rule = |line: &&Line<'_>| is_dashes(line.text.trim());
+        let is_rule = |line: &&Line<'_>| is_dashes(line.trimmed());
         Self { open: false, dashes: lines.iter().filter(is_rule).count() % 2 == 0 }
     }
 
     /// Whether a line may be the first fence, at the cost of a look.
     fn may_begin(line: &Line<'_>) -> bool {
-        const STARTS: &[&str] = &["```", "~~~", "{noformat}", "{code", "{%", "----", "#+"];
+        const STARTS: &[&str] = &["```", "~~~", "{noformat}", "{code}", "{code:", "{%", "#+"];
         let body = line.text.as_bytes().trim_ascii_start();
-        matches!(body.first(), Some(b'`' | b'~' | b'{' | b'-' | b'#'))
-            && STARTS.iter().any(|start| body.starts_with(start.as_bytes()))
+        match body.first() {
+            // Tables of many tools have longer rules, which mean nothing.
+            Some(b'-') => is_dashes(line.trimmed()),
+            Some(b'`' | b'~' | b'{' | b'#') => {
+                STARTS.iter().any(|start| body.starts_with(start.as_bytes()))
+            }
+            _ => false,
+        }
     }
 
     /// Whether the line was a fence, which then stands in `out`; text on the same line stays text.

@@ -5,7 +5,12 @@ use super::{Line, Mark};
 pub(super) fn take_off(lines: &mut [Line<'_>]) {
     const FEWEST: usize = 4;
     let mut at = 0;
-    while at < lines.len() {
+    while let Some(line) = lines.get(at) {
+        // Most lines begin with no number.
+        if !line.text.as_bytes().trim_ascii_start().first().is_some_and(u8::is_ascii_digit) {
+            at += 1;
+            continue;
+        }
         let run = run(lines.get(at..).unwrap_or_default());
         // `ip -o link` numbers its lines, too: what is left of them would be nothing known.
         let sound = || {

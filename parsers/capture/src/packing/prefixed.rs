@@ -152,9 +152,8 @@ fn prefix(text: &str) -> Option<(Kind, usize)> {
             let name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
             let end = text.find(|c| !name(c)).filter(|&end| end < LONGEST)?;
             let (host, rest) = text.split_at_checked(end)?;
-            let kind = Kind::Place(host.to_owned());
-            if let Some(length) = length(text, &kind) {
-                return Some((kind, length));
+            if let Some(behind) = behind_place(text, host) {
+                return Some((Kind::Place(host.to_owned()), text.len() - behind.len()));
             }
             if rest.starts_with('>') && end <= INITIALS {
                 return Some((Kind::Initials(host.to_owned()), end + 1));
@@ -192,12 +191,7 @@ fn length(text: &str, kind: &Kind) -> Option<usize> {
             let rest = text.strip_prefix(initials.as_str())?.strip_prefix('>')?;
             rest.strip_prefix(' ').unwrap_or(rest)
         }
-        Kind::Place(file) => {
-            let rest = text.strip_prefix(file.as_str())?.strip_prefix(':')?;
-            let (number, rest) = rest.split_once(':')?;
-            let is_number = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
-            is_number.then_some(rest)?
-        }
+        Kind::Place(file) => behind_place(text, file)?,
         Kind::Out(host) => {
             let (same, rest) = out_of(text)?;
             (same == host).then_some(rest.strip_prefix(' ').unwrap_or(rest))?
@@ -217,10 +211,20 @@ fn length(text: &str, kind: &Kind) -> Option<usize> {
     Some(text.len() - rest.len())
 }
 
+/// What stands behind `session.log:12:`.
+fn behind_place<'a>(text: &'a str, file: &str) -> Option<&'a str> {
+    let rest = text.strip_prefix(file)?.strip_prefix(':')?;
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    rest.get(digits..)?.strip_prefix(':').filter(|_| digits > 0)
+}
+
 /// The host of `[node2] out: `, and what stands behind.
 fn out_of(text: &str) -> Option<(&str, &str)> {
-    let (host, rest) = text.strip_prefix('[')?.split_once("] out:")?;
-    (host.len() < 64).then_some((host, rest))
+    const LONGEST: usize = 64;
+    let body = text.strip_prefix('[')?;
+    let end = memchr::memchr(b']', body.as_bytes()).filter(|&end| end < LONGEST)?;
+    let (host, rest) = body.split_at_checked(end)?;
+    Some((host, rest.strip_prefix("] out:")?))
 }
 
 /// What stands behind `Nov 29 12:00:00 node2 dump.sh[71]: `.

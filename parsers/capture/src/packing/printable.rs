@@ -51,8 +51,11 @@ pub(super) fn decode(lines: &mut Vec<Line<'_>>) {
 /// The parts of a mail whose header says that they are encoded: up to the next boundary.
 fn announced(lines: &[Line<'_>]) -> Vec<Range<usize>> {
     let says = |line: &Line<'_>| {
-        let text = line.text.trim().to_ascii_lowercase();
-        text.starts_with("content-transfer-encoding:") && text.ends_with("quoted-printable")
+        const NAME: &[u8] = b"content-transfer-encoding:";
+        const KIND: &[u8] = b"quoted-printable";
+        let text = line.text.as_bytes().trim_ascii();
+        let begins = text.get(..NAME.len()).is_some_and(|name| name.eq_ignore_ascii_case(NAME));
+        begins && text.last_chunk().is_some_and(|end: &[u8; 16]| end.eq_ignore_ascii_case(KIND))
     };
     let is_boundary = |line: &Line<'_>| {
         let name = line.text.strip_prefix("--").unwrap_or_default();

@@ -4,14 +4,14 @@ use std::iter::Peekable;
 
 use super::Line;
 use super::placed::{Place, Placed};
+use super::signs::Signs;
 
 /// A line without escape sequences, backspaces and carriage returns.
 pub(super) fn line(number: u32, raw: &str) -> Line<'_> {
     let raw = raw.trim_end_matches('\r');
-    // Without a way out early, which is many bytes at once.
-    let is_odd = |b: u8| b < b' ' && b != b'\t';
-    if !raw.bytes().fold(false, |any, b| any | is_odd(b)) {
-        return Line::new(number, Cow::Borrowed(raw));
+    let plain = Line::new(number, Cow::Borrowed(raw));
+    if !plain.signs.has(Signs::CONTROL) {
+        return plain;
     }
     let mut out = Placed::with_capacity(raw.len());
     show(raw.chars().zip((0..).map(|column| (number, column))), &mut out);

@@ -3,7 +3,7 @@
 
 /// A set of kinds of characters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Signs(u8);
+pub(crate) struct Signs(u16);
 
 impl Signs {
     /// `#`, `$`, `%`, `@`, and all beyond ASCII: nearly each prompt has one.
@@ -22,10 +22,16 @@ impl Signs {
     pub(crate) const BEYOND_DASHES: Self = Self(16);
     /// Anything beyond ASCII.
     pub(crate) const BEYOND_ASCII: Self = Self(128);
+    /// What moves the cursor or colours: control characters but tabs.
+    pub(super) const CONTROL: Self = Self(256);
 
     /// The kinds of characters of a line.
     pub(super) fn of(text: &str) -> Self {
-        Self(text.bytes().fold(0, |signs, b| signs | Self::of_byte(b).0))
+        // Each byte of a text is looked up here once: eight a round, which leaves hardly anything
+        // but the lookups.
+        let (rounds, rest) = text.as_bytes().as_chunks::<8>();
+        let all = |bytes: &[u8]| bytes.iter().fold(0, |signs, b| signs | Self::of_byte(*b).0);
+        Self(rounds.iter().fold(all(rest), |signs, round| signs | all(round)))
     }
 
     /// The kinds of a byte.
@@ -40,11 +46,11 @@ impl Signs {
 }
 
 /// The kinds of each byte.
-const KINDS: [u8; 256] = kinds();
+const KINDS: [u16; 256] = kinds();
 
-const fn kinds() -> [u8; 256] {
+const fn kinds() -> [u16; 256] {
     let mut all = [0; 256];
-    let mut rest: &mut [u8] = &mut all;
+    let mut rest: &mut [u16] = &mut all;
     let mut b: u8 = 0;
     while let Some((entry, behind)) = rest.split_first_mut() {
         let beyond_ascii = !b.is_ascii();
@@ -55,6 +61,9 @@ const fn kinds() -> [u8; 256] {
         }
         if beyond_ascii {
             kinds |= Signs::BEYOND_ASCII.0;
+        }
+        if b < b' ' && b != b'\t' {
+            kinds |= Signs::CONTROL.0;
         }
         if b == b'>' {
             kinds |= Signs::ANGLE.0;
@@ -116,6 +125,7 @@ mod tests {
         assert!(has("a! ip a", Signs::PROMPT_END) && !has("a: b, (c", Signs::PROMPT_END));
         assert!(has("<UP>", Signs::MARKUP) && has("&lt;", Signs::MARKUP));
         assert!(!has(" \t", Signs::INK) && has(" -", Signs::INK));
+        assert!(has("\u{1b}[0m", Signs::CONTROL) && !has("a\tb", Signs::CONTROL));
         assert!(has("é", Signs::BEYOND_ASCII) && !has("e~\t", Signs::BEYOND_ASCII));
         assert!(!has(" --- ", Signs::BEYOND_DASHES) && has(" --- x", Signs::BEYOND_DASHES));
     }

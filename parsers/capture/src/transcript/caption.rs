@@ -54,12 +54,21 @@ fn suffix(line: &str) -> Option<Caption<'_>> {
 
 /// Whether something like a prompt stands before the name of a tool, at the cost of a look.
 pub(super) fn may_be_behind_prompt(line: &str) -> bool {
-    let bytes = line.bytes().enumerate().take(LONGEST_PROMPT + 1);
-    bytes.filter(|(_, b)| Signs::of_byte(*b).has(Signs::PROMPT_END)).any(|(at, _)| {
+    let bytes = line.as_bytes();
+    let is_end = |b: &u8| Signs::of_byte(*b).has(Signs::PROMPT_END);
+    let mut at = 0;
+    while let Some(next) = bytes.get(at..bytes.len().min(LONGEST_PROMPT + 1))
+        && let Some(found) = next.iter().position(is_end)
+    {
+        at += found;
         // Within a letter of several bytes there is no text.
         let mut tail = line.get(at..).unwrap_or_default().chars();
-        tail.next().is_some_and(is_sign) && begins_with_tool(tail.as_str().trim_start())
-    })
+        if tail.next().is_some_and(is_sign) && begins_with_tool(tail.as_str().trim_start()) {
+            return true;
+        }
+        at += 1;
+    }
+    false
 }
 
 /// A line in two, at each place where a command may begin.
@@ -75,8 +84,9 @@ fn begins_with_tool(text: &str) -> bool {
     if !text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/') {
         return false;
     }
-    let word = text.split_whitespace().next().unwrap_or_default();
-    let tool = word.rsplit('/').next().unwrap_or_default();
+    let end = text.bytes().position(|b| b.is_ascii_whitespace()).unwrap_or(text.len());
+    let word = text.get(..end).unwrap_or_default();
+    let tool = word.rsplit_once('/').map_or(word, |path| path.1);
     grammar::is_tool(tool) || matches!(tool, "sudo" | "docker" | "podman")
 }
 

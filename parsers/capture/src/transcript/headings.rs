@@ -69,11 +69,18 @@ fn host_of(line: &str) -> Option<&str> {
         "srv", "hv", "hyper", "kvm", "cloud", "worker", "master", "rack", "blade", "gateway",
         "storage", "ceph", "infra", "stack",
     ];
-    let line = line.trim();
-    if line.is_empty() || line.len() > LONGEST {
+    // Nearly all lines of outputs have none of these signs at their ends, or are longer: that is
+    // seen at once.
+    let bytes = line.as_bytes().trim_ascii();
+    let is_mark = |b: Option<&u8>| b.is_some_and(|b| is_ornament(char::from(*b)));
+    let is_marked = is_mark(bytes.first()) || is_mark(bytes.last());
+    let is_quoted = bytes.first() == Some(&b'"') || bytes.ends_with(b"\",");
+    let is_told = is_marked || matches!(bytes.last(), Some(b':' | b',' | 128..));
+    if bytes.len() > LONGEST || is_quoted || !is_told {
         return None;
     }
-    let bare = line.trim_matches(['#', '*', '=', '-', '_', ' ', '[', ']', '`']);
+    let line = line.trim();
+    let bare = line.trim_matches(is_ornament);
     let is_heading = bare.len() < line.len();
     let (bare, colon) = match bare.strip_suffix([':', ',']) {
         Some(bare) => (bare.trim_end_matches(['*', '_', '`', ' ']), true),
@@ -102,9 +109,14 @@ fn host_of(line: &str) -> Option<&str> {
         && name.starts_with(|c: char| c.is_alphanumeric())
         && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
         && name.contains(|c: char| c.is_alphabetic());
-    let is_like_host = PARTS.iter().any(|part| lower.contains(part));
-    let numbered = name.contains(|c: char| c.is_ascii_digit()) || name.contains('-');
-    (plain && (is_like_host || said && numbered)).then_some(name)
+    let is_like_host = || PARTS.iter().any(|part| lower.contains(part));
+    let numbered = || name.contains(|c: char| c.is_ascii_digit()) || name.contains('-');
+    (plain && (said && numbered() || is_like_host())).then_some(name)
+}
+
+/// What stands around the name in a heading.
+const fn is_ornament(c: char) -> bool {
+    matches!(c, '#' | '*' | '=' | '-' | '_' | ' ' | '[' | ']' | '`')
 }
 
 #[cfg(test)]
