@@ -66,12 +66,36 @@ impl fmt::Display for NotAMac {
 }
 impl std::error::Error for NotAMac {}
 
+impl Mac {
+    /// Reads six pairs of digits, which nearly all texts with a MAC have: they hold them by the
+    /// hundred thousand.
+    fn of_pairs(text: &[u8]) -> Option<Self> {
+        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|it| u8::try_from(it).ok());
+        let (first, rest) = text.split_first_chunk::<2>()?;
+        let (parts, []) = rest.as_chunks::<3>() else { return None };
+        let [a, b, c, d, e] = parts else { return None };
+        let mut octets = [0; 6];
+        let [to_first, to_rest @ ..] = &mut octets;
+        *to_first = digit(first[0])? << 4 | digit(first[1])?;
+        for (to, [sign, high, low]) in to_rest.iter_mut().zip([a, b, c, d, e]) {
+            if !matches!(sign, b':' | b'-') {
+                return None;
+            }
+            *to = digit(*high)? << 4 | digit(*low)?;
+        }
+        Some(Self(octets))
+    }
+}
+
 impl FromStr for Mac {
     type Err = NotAMac;
 
     /// Octets of one or two hex digits between colons or hyphens (brctl and the bridge details of
     /// `ip -d link` print `0:16:3e:…`).
     fn from_str(text: &str) -> Result<Self, NotAMac> {
+        if let Some(mac) = Self::of_pairs(text.as_bytes()) {
+            return Ok(mac);
+        }
         let mut octets = [0; 6];
         let mut parts = text.split([':', '-']);
         for octet in &mut octets {

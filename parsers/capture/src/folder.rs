@@ -142,7 +142,9 @@ pub(crate) fn is_of_use(base: &str, bytes: &[u8]) -> bool {
         || registry::by_content(&text).is_some()
         || supportconfig::is(&text)
         || may_be_session(named.as_ref(), &text)
-            && (is_session(start) || start.len() < text.len() && !session(&text).blocks.is_empty())
+            && (is_session(first_lines(start))
+                || is_session(start)
+                || start.len() < text.len() && !session(&text).blocks.is_empty())
 }
 
 /// Whether a text is searched for prompts. A name that is a command, read or not, is only doubted
@@ -176,8 +178,17 @@ pub(crate) const LONGEST_SESSION: usize = 32 << 20;
 /// Enough of a text to see that it is a session: long ones are read once more, when it is sure that
 /// they are kept.
 fn head(text: &str) -> &str {
-    const ENOUGH: usize = 256 << 10;
-    let most = text.floor_char_boundary(ENOUGH);
+    lines_within(text, 256 << 10)
+}
+
+/// Enough of most sessions to see what they are.
+fn first_lines(text: &str) -> &str {
+    lines_within(text, 8 << 10)
+}
+
+/// The whole lines among so many bytes at the beginning.
+fn lines_within(text: &str, bytes: usize) -> &str {
+    let most = text.floor_char_boundary(bytes);
     let end = text.get(..most).and_then(|it| it.rfind('\n')).map_or(most, |it| it + 1);
     text.get(..end).unwrap_or(text)
 }

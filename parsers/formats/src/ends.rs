@@ -74,6 +74,9 @@ const BREAKS_OFF: &str = "the last line breaks off";
 /// `52:54:00:12:3`: at least four parts of two digits, of which six are a MAC.
 fn is_half_mac(word: &str) -> bool {
     const FEWEST: usize = 4;
+    if word.len() >= "52:54:00:12:34:56".len() {
+        return false;
+    }
     let parts: Vec<&str> = word.split(':').collect();
     let hex = |part: &&str| part.bytes().all(|b| b.is_ascii_hexdigit());
     let Some((last, before)) = parts.split_last() else { return false };

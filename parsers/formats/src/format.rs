@@ -106,5 +106,11 @@ pub(crate) fn is_begun(word: &str, known: &[&str]) -> bool {
 
 /// The last word of a line.
 pub(crate) fn last_word(line: &str) -> &str {
-    line.rsplit(char::is_whitespace).next().unwrap_or(line)
+    // A document may be one line of megabytes.
+    let blank = memchr::memrchr2(b' ', b'\t', line.as_bytes());
+    let tail = blank.and_then(|at| line.get(at + 1..)).unwrap_or(line);
+    if tail.is_ascii() && !tail.bytes().any(|b| b.is_ascii_whitespace() || b == 0x0b) {
+        return tail;
+    }
+    tail.rsplit(char::is_whitespace).next().unwrap_or(tail)
 }

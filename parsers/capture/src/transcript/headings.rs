@@ -74,9 +74,10 @@ fn host_of(line: &str) -> Option<&str> {
     let bytes = line.as_bytes().trim_ascii();
     let is_mark = |b: Option<&u8>| b.is_some_and(|b| is_ornament(char::from(*b)));
     let is_marked = is_mark(bytes.first()) || is_mark(bytes.last());
-    let is_quoted = bytes.first() == Some(&b'"') || bytes.ends_with(b"\",");
+    // Neither texts of JSON nor empty columns of a database are headings.
+    let is_data = bytes.first() == Some(&b'"') || bytes.ends_with(b"\",") || bytes.ends_with(b"[]");
     let is_told = is_marked || matches!(bytes.last(), Some(b':' | b',' | 128..));
-    if bytes.len() > LONGEST || is_quoted || !is_told {
+    if bytes.len() > LONGEST || is_data || !is_told {
         return None;
     }
     let line = line.trim();
