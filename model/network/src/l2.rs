@@ -13,6 +13,7 @@ use crate::defs::DEAD_VLAN;
 use crate::{Item, Network, flows};
 
 mod block;
+mod br_netfilter;
 mod both_ways;
 mod datapaths;
 mod domain;

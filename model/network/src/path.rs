@@ -120,6 +120,9 @@ struct Frame {
     local: Option<u16>,
     /// Towards the wire: the key of the tunnel that it was sent into.
     key: Option<u64>,
+    /// Towards the wire: the tunnel that it is a packet of, where that sends to what its own frames
+    /// had passed.
+    around: Option<NodeId>,
 }
 
 /// Finds paths, and remembers what it learnt of bridges.
@@ -139,6 +142,10 @@ pub struct Paths<'t, 'a> {
     asked: BTreeMap<Arriving, Option<usize>>,
     /// The OVS bridges that the frame that is followed has crossed.
     crossings: Vec<Crossing>,
+    /// The nodes that it has passed.
+    passed: Vec<NodeId>,
+    /// The tunnels whose packets it is in, and the devices or interfaces of these.
+    inside: Vec<NodeId>,
 }
 
 impl<'t, 'a> Paths<'t, 'a> {
@@ -162,6 +169,8 @@ impl<'t, 'a> Paths<'t, 'a> {
             passages: Vec::new(),
             asked: BTreeMap::new(),
             crossings: Vec::new(),
+            passed: Vec::new(),
+            inside: Vec::new(),
         }
     }
 
@@ -194,6 +203,7 @@ impl<'t, 'a> Paths<'t, 'a> {
         (self.hops, self.cut) = (0, false);
         self.sender = sender;
         self.seen = BTreeSet::from([(start, frame)]);
+        self.passed = vec![start];
         let hops = self.grow(start, None, towards, frame, 0);
         Path { hops, cut: self.cut }
     }
@@ -217,6 +227,10 @@ impl<'t, 'a> Paths<'t, 'a> {
         for step in steps {
             let (node, edge, _) = step;
             if Some(node) == from {
+                continue;
+            }
+            if let Some(block) = self.leads_back(node) {
+                left_out.push((step, block));
                 continue;
             }
             if !self.takes(at, node, towards, frame) {
@@ -280,7 +294,10 @@ impl<'t, 'a> Paths<'t, 'a> {
         if !self.seen.insert((node, frame)) {
             return (Vec::new(), true);
         }
-        (self.grow(node, Some(at), towards, frame, depth + 1), false)
+        self.passed.push(node);
+        let hops = self.grow(node, Some(at), towards, frame, depth + 1);
+        self.passed.pop();
+        (hops, false)
     }
 
     /// Below a tunnel the path goes on with the device that sends its packets; above a device lie
@@ -298,13 +315,34 @@ impl<'t, 'a> Paths<'t, 'a> {
                 self.cut = true;
                 return;
             }
-            let passes = self.network.passes_both_ways(node);
-            let vlan = self.own_vlan(node);
-            let frame = Frame { vlan, through: frame.through, ..Frame::default() };
-            let (next, again) = self.expand((at, node), towards, frame, depth);
             let link = Link::Sends { source, evidence };
+            if let Some(block) = self.leads_back(node) {
+                let (passes, next) = (Answer::Known(Some(block)), Vec::new());
+                hops.push(Hop { node, link, passes, doubtful: false, again: false, next });
+                continue;
+            }
+            let passes = self.network.passes_both_ways(node);
+            let around = (towards == Towards::Wire && self.passed.contains(&node)).then_some(at);
+            let vlan = self.own_vlan(node);
+            let frame = Frame { vlan, through: frame.through, around, ..Frame::default() };
+            let before = self.inside.len();
+            let tunnel = self.network.tunnel(at).filter(|_| towards == Towards::Wire);
+            self.inside.extend(tunnel.into_iter().flat_map(|tunnel| [at, tunnel.data.owner]));
+            let (next, again) = self.expand((at, node), towards, frame, depth);
+            self.inside.truncate(before);
             hops.push(Hop { node, link, passes, doubtful: false, again, next });
         }
+    }
+
+    /// What keeps the packets of a tunnel from being sent into the tunnel itself: they would be packed
+    /// again and again, which the kernel ends (`dev_xmit_recursion`, `ip_tunnel_xmit`).
+    fn leads_back(&self, node: NodeId) -> Option<Block> {
+        let at = self.inside.iter().position(|inside| *inside == node)?;
+        let tunnel = self.network.tunnel(*self.inside.get(at - at % 2)?)?;
+        let decision = overlay::route(self.network, tunnel).and_then(Answer::known);
+        let by_route = decision.and_then(|decision| decision.evidence().into_iter().next());
+        let evidence = by_route.or_else(|| Some(tunnel.data.remote.as_ref()?.evidence))?;
+        Some(Block { why: Why::LeadsBack, evidence })
     }
 
     /// Whether one of the steps is a tunnel of which it is known by which device its packets leave.

@@ -303,7 +303,8 @@ impl<'h> Walk<'_, 'h, '_> {
 
     /// Whether some path on from here has no broken hop.
     fn works(&self, hop: &'h Hop<'h>, passed: &mut BTreeSet<NodeId>) -> bool {
-        if !passed.insert(hop.node) || passed.len() > MOST_HOPS {
+        // A node may stand in the tree several times, for frames that differ.
+        if !passed.insert(hop.node) && hop.again || passed.len() > MOST_HOPS {
             return true;
         }
         let is_cut = hop.block().is_some() || self.fault(hop).is_some();
@@ -333,7 +334,7 @@ impl<'h> Walk<'_, 'h, '_> {
     /// The first broken hop of a far end and of what sends its packets.
     fn first_broken(&self, far: &'h Hop<'h>) -> Option<&'h Hop<'h>> {
         let is_broken = |hop: &Hop<'_>| {
-            hop.block().is_some() || self.faults.cut(self.network, hop.node, true).is_some()
+            hop.block().is_some() || self.faults.at_hop(self.network, hop, true).is_some()
         };
         let mut at = far;
         for _ in 0..MOST_HOPS {

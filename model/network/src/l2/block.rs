@@ -64,6 +64,8 @@ pub enum Why {
     NoPeer(Name),
     /// A tunnel that knows nobody to send to.
     NoFarEnd,
+    /// The packets of a tunnel would be sent into the tunnel itself.
+    LeadsBack,
     /// The host at the far end has nobody who takes packets with this key.
     NotTaken {
         /// What the type of the tunnel calls its keys.
@@ -110,6 +112,7 @@ impl fmt::Display for Why {
             Self::BridgeDown(bridge) => write!(f, "its bridge {bridge} is down"),
             Self::NoPeer(peer) => write!(f, "without its peer {peer}"),
             Self::NoFarEnd => f.write_str("no far end"),
+            Self::LeadsBack => f.write_str("its packets lead back into it"),
             Self::NotTaken { name, key, by } => write!(f, "nobody at {by} takes {name} {key}"),
             Self::FunctionDisabled => f.write_str("its virtual function has no link"),
             Self::FunctionVlan(vlan) => write!(f, "its virtual function is not in VLAN {vlan}"),

@@ -4,7 +4,7 @@
 //! group, a learnt flow or a controller may send anywhere, and then nothing is said of the bridge.
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapline_core::records::openflow::{Action, Flow, OfPort};
+use tapline_core::records::openflow::{Action, Flow, LearnPart, OfPort};
 use tapline_core::span::Evidence;
 use tapline_topology::NodeId;
 use tapline_topology::graph::OvsBridge;
@@ -26,32 +26,47 @@ pub struct Program {
 #[derive(Debug, Default)]
 pub struct Programs {
     bridges: BTreeMap<NodeId, Program>,
+    /// Those of bridges of OVN, whose controller sends what it makes through the same flows.
+    of_ovn: BTreeMap<NodeId, Program>,
 }
 
 impl Programs {
     /// What complete dumps of flows show.
     pub(crate) fn new(network: &Network<'_>) -> Self {
-        let mut bridges = BTreeMap::new();
+        let (mut bridges, mut of_ovn) = (BTreeMap::new(), BTreeMap::new());
         for host in network.hosts() {
             for bridge in network.ovs_bridges_of(host) {
                 let dump = network.flows().best(host, bridge.name());
-                let program = dump.and_then(|dump| program(network, bridge, dump));
-                bridges.extend(program.map(|program| (bridge.id, program)));
+                let Some(dump) = dump else { continue };
+                let named = program(network, bridge, dump, sends_to);
+                bridges.extend(named.map(|program| (bridge.id, program)));
+                let named = program(network, bridge, dump, sends_by_ovn);
+                of_ovn.extend(named.map(|program| (bridge.id, program)));
             }
         }
-        Self { bridges }
+        Self { bridges, of_ovn }
     }
 
     /// That of a bridge.
     pub fn of(&self, bridge: NodeId) -> Option<&Program> {
         self.bridges.get(&bridge)
     }
+
+    /// The same of a bridge that OVN rules.
+    pub(crate) fn of_ovn(&self, bridge: NodeId) -> Option<&Program> {
+        self.of_ovn.get(&bridge)
+    }
 }
 
-fn program(network: &Network<'_>, bridge: Item<'_, OvsBridge>, dump: &Dump<'_>) -> Option<Program> {
+fn program<'d>(
+    network: &Network<'_>,
+    bridge: Item<'_, OvsBridge>,
+    dump: &'d Dump<'_>,
+    ports: fn(&'d Flow) -> Option<Vec<&'d OfPort>>,
+) -> Option<Program> {
     let mut named = BTreeSet::new();
     for flow in &dump.flows {
-        named.extend(sends_to(flow)?);
+        named.extend(ports(flow)?);
     }
     let evidence = match dump.flows.first() {
         Some(flow) => dump.line(flow),
@@ -75,9 +90,26 @@ fn program(network: &Network<'_>, bridge: Item<'_, OvsBridge>, dump: &Dump<'_>) 
 
 /// The ports that a flow sends to; `None` where it may send to any.
 fn sends_to(flow: &Flow) -> Option<Vec<&OfPort>> {
+    ports_of(flow, |_| false)
+}
+
+/// The same of a flow of OVN: what its controller gets comes back to the flows (`pinctrl.c`), and
+/// what it learns are sessions of load balancers.
+fn sends_by_ovn(flow: &Flow) -> Option<Vec<&OfPort>> {
+    ports_of(flow, |action| match action {
+        Action::Controller | Action::DecTtl => true,
+        Action::Learn(learn) => {
+            !learn.parts.iter().any(|part| matches!(part, LearnPart::Output(_)))
+        }
+        _ => false,
+    })
+}
+
+fn ports_of(flow: &Flow, is_aside: impl Fn(&Action) -> bool) -> Option<Vec<&OfPort>> {
     let mut ports = Vec::new();
     for action in flows::actions(flow) {
         match &action.action {
+            aside if is_aside(aside) => {}
             Action::Output { port } | Action::Enqueue { port } => ports.push(port),
             Action::Bundle { ports: all } => ports.extend(all),
             Action::Local => ports.push(&OfPort::Local),

@@ -34,12 +34,22 @@ impl<'a> Paths<'_, 'a> {
         next: Frame,
     ) -> Option<Block> {
         if let Some(crossing) = self.crossing(at, node, frame) {
-            return self.not_returned_by_switch(crossing, next);
+            let lost = self.not_delivered(crossing);
+            return lost.or_else(|| self.not_returned_by_switch(crossing, next));
         }
         if self.network.tunnel(at).is_some() {
             return self.not_taken(at, node, frame);
         }
         self.not_returned_by_bridge((from?, at, node), frame.vlan?)
+    }
+
+    /// A port of OVN that no flow sends to: whatever is meant for it is lost.
+    fn not_delivered(&self, crossing: Crossing) -> Option<Block> {
+        self.network.datapaths().exits_of(crossing.entry)?;
+        let program = self.network.programs().of_ovn(crossing.bridge)?;
+        let is_sent_to = self.interfaces(crossing.entry).any(|port| program.outputs.contains(&port));
+        let block = Block { why: Why::NotReturned, evidence: program.evidence };
+        (!is_sent_to).then_some(block)
     }
 
     /// What flows do with whatever comes in by the port that a frame leaves the host by, in the VLAN

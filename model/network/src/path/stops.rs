@@ -23,7 +23,14 @@ impl Paths<'_, '_> {
         let vlan = frame.vlan.filter(|_| is_down);
         let between = from.and_then(|from| {
             let blocked = network.blocked_between_in(from, node, vlan);
-            blocked.or_else(|| network.filtered_between(from, node))
+            blocked.or_else(|| network.filtered_between(from, node)).or_else(|| {
+                // Who sends is the guest, whichever way the path goes.
+                if is_down {
+                    network.filtered_as_ip(from, node)
+                } else {
+                    network.filtered_as_ip(node, from)
+                }
+            })
         });
         let protected =
             frame.entry.and_then(|entry| network.switch_ports().blocked_between(entry, node));

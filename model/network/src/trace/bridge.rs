@@ -1,6 +1,7 @@
 //! Linux bridges: VLANs, what was learnt, spanning tree, isolation, and the packet filter where it
 //! sees bridged frames (net/bridge/br_input.c, br_forward.c, br_netfilter_hooks.c).
 use tapline_core::ids::{Mac, Netns};
+use tapline_core::records::route::Family;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{Netdev, NetdevKind};
 use tapline_topology::{NodeId, Topic};
@@ -103,28 +104,10 @@ impl<'a> Walk<'_, '_, 'a> {
 
     /// Whether the packet filter of the namespace sees frames of a bridge.
     fn is_filtered(&self, bridge: Device<'a>, packet: &Packet) -> Answer<bool> {
-        let key = match packet.eth_type() {
-            Some(IPV4) => "net.bridge.bridge-nf-call-iptables",
-            Some(IPV6) => "net.bridge.bridge-nf-call-ip6tables",
-            _ => return Answer::Known(false),
-        };
-        let own = bridge.data.records.iter().find_map(|seen| {
-            let data = seen.record.kind_data.bridge.as_ref()?;
-            data.nf_call_iptables.as_ref().map(|set| set.value)
-        });
-        if own == Some(true) {
-            return Answer::Known(true);
-        }
-        let settings = self.network.kernel_settings();
-        let root = Netns::Root;
-        let of_netns = settings.get(&(bridge.host, bridge.netns(), key));
-        match of_netns.or_else(|| settings.get(&(bridge.host, &root, key))) {
-            Some(setting) => Answer::Known(setting.value == 1),
-            // `sysctl -a` lists no key of a module that is not loaded.
-            None if crate::texts::all_settings(self.network, bridge.host).is_some() => {
-                Answer::Known(false)
-            }
-            None => Answer::Unknown(vec![tapline_core::need::Need::command("sysctl").with(key)]),
+        match packet.eth_type() {
+            Some(IPV4) => self.network.shows_to_filter(bridge, Family::Inet),
+            Some(IPV6) => self.network.shows_to_filter(bridge, Family::Inet6),
+            _ => Answer::Known(false),
         }
     }
 

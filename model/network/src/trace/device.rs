@@ -21,7 +21,7 @@ pub(super) fn reason(why: &Why) -> Reason {
         Why::NotJoined(_) | Why::NoPeer(_) => Reason::PatchPeerMissing,
         Why::SpanningTree(_) => Reason::StpBlocking,
         Why::NoAnswer(_) => Reason::NeighFailed,
-        Why::NoFarEnd => Reason::TunnelNoRoute,
+        Why::NoFarEnd | Why::LeadsBack => Reason::TunnelNoRoute,
         Why::NotTaken { .. } => Reason::VniUnknownAtPeer,
         Why::Isolated | Why::NoBridge | Why::Locked => Reason::L2DeadEnd,
         Why::DeadVlan => Reason::DeadVlan,

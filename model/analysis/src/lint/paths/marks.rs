@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use tapline_core::capture::HostId;
 use tapline_network::Network;
 use tapline_network::l2::{Block, Why};
-use tapline_network::path::{Hop, Paths};
+use tapline_network::path::{Hop, Link, Paths};
 use tapline_topology::{EdgeKind, NodeData, NodeId, Topology, names};
 
 use super::State;
@@ -166,7 +166,8 @@ impl Faults {
         hop: &Hop<'_>,
         behind_switch: bool,
     ) -> Option<usize> {
-        self.cut(network, hop.node, behind_switch).or_else(|| {
+        let cut = self.cut(network, hop.node, behind_switch);
+        cut.or_else(|| self.cut_at_far_end(network, hop)).or_else(|| {
             let Why::NotJoined(missed) = &hop.block()?.why else { return None };
             let bridge = network.ovs_bridge(hop.node)?;
             let missed = network.bridge_called(bridge.host, missed)?;
@@ -182,6 +183,13 @@ impl Faults {
             let about = self.beyond.iter().filter(|(id, _)| of_missed(id));
             about.map(|(_, at)| *at).min()
         })
+    }
+
+    /// The finding about the far end of a tunnel, whose interface or device is not on the path.
+    fn cut_at_far_end(&self, network: &Network<'_>, hop: &Hop<'_>) -> Option<usize> {
+        let Link::Edge(edge) = hop.link else { return None };
+        let far = network.tunnel(hop.node).filter(|_| edge.kind == EdgeKind::Tunnel)?;
+        self.beyond.get(&far.data.owner).copied()
     }
 
     /// The finding that cuts a path at a node, on one side of the switch.

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use tapline_core::ids::Netns;
 use tapline_core::need::Need;
 use tapline_core::records::ovs::lookup;
-use tapline_topology::Topic;
+use tapline_topology::{NodeId, Topic};
 
 use crate::lint::{Confidence, Ctx, Other, Verdicts, declare_rule};
 use tapline_network::defs;
@@ -19,7 +19,7 @@ declare_rule! {
     layer: (Ovn, 30),
     rank: 420,
     about: [Ovn],
-    cuts: [],
+    cuts: [BehindSwitch],
     asks: [],
     after: [
         [ovn::ovn_chassis_identity_conflict] by [Host, Peer],
@@ -166,7 +166,9 @@ fn tunnel(
     } else {
         format!("there is no tunnel to {shown}: networks that are on both are cut apart")
     };
+    let dead = tunnels_to(ctx, other.name, own);
     let finding = out.fire(host, subject(other.name), message);
+    finding.nodes.extend(dead);
     for encap in &other.encaps {
         finding.primary(encap.at, format!("the tunnel end of {shown}"));
     }
@@ -179,4 +181,15 @@ fn tunnel(
     }
     finding.next(format!("ovs-vsctl show | grep {key}"));
     finding.next("ovs-vsctl get Open_vSwitch . external_ids:ovn-encap-type");
+}
+
+/// The tunnels of a captured chassis that lead to another: what they send is answered by nobody.
+fn tunnels_to(ctx: &Ctx<'_>, name: &str, to: &Chassis<'_>) -> Vec<NodeId> {
+    let of_chassis = |local: &&Local<'_>| local.system_id() == Some(name);
+    let Some(local) = ctx.ovn().locals.values().find(of_chassis) else { return Vec::new() };
+    let leads = |value: &str| to.encaps.iter().any(|encap| encap.ip == value);
+    let all = ctx.ovs_interfaces_of(local.host).filter(|interface| {
+        interface.data.option("remote_ip").is_some_and(|option| leads(option.value.as_str()))
+    });
+    all.map(|interface| interface.id).collect()
 }
