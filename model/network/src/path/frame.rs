@@ -68,7 +68,16 @@ impl<'t, 'a> Paths<'t, 'a> {
         let exits = self.network.exits();
         match frame.vlan {
             Some(vlan) => exits.ways(bridge.host, vlan).are_several(),
-            None => steps.len() + exits.lost_of(bridge.host).len() > 1,
+            None => {
+                // NORMAL sends by all ports of the bridge itself; of the bridges that are joined with
+                // it, one goes on.
+                let joined = steps.iter().filter(|(port, ..)| {
+                    self.interfaces(*port).any(|id| exits.at(bridge.host, id).is_some())
+                });
+                let joined = joined.count();
+                let has_own = usize::from(joined < steps.len());
+                joined + exits.lost_of(bridge.host).len() + has_own > 1
+            }
         }
     }
 

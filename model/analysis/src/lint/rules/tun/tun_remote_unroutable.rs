@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use tapline_core::capture::HostId;
@@ -7,7 +7,7 @@ use tapline_core::need::Need;
 use tapline_core::records::route::Route;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{Fact, Netdev, NetdevKind, TunnelEndpoint};
-use tapline_topology::{NodeId, Topic};
+use tapline_topology::{EdgeKind, NodeId, Topic};
 
 use crate::lint::{Confidence, Ctx, Finding, Severity, Verdicts, declare_rule};
 use tapline_network::l3::{Outcome, Refusal};
@@ -256,7 +256,15 @@ fn report(
     let Some((first, _)) = tunnels.first() else { return };
     let first = *first;
     let Some(remote) = first.data.remote.as_ref().map(|remote| remote.value) else { return };
-    let lost = "nothing that is sent through it arrives";
+    let troubled: BTreeSet<NodeId> = tunnels.iter().map(|(tunnel, _)| tunnel.id).collect();
+    let node = thing(ctx, first, &troubled);
+    // A VXLAN device has several far ends, of which others may work.
+    let is_one_of_several = node == first.id;
+    let lost = if is_one_of_several {
+        "nothing that is sent to it arrives"
+    } else {
+        "nothing that is sent through it arrives"
+    };
     let message = match trouble {
         Trouble::Itself(ip) => format!("leads to {ip}, an address of this very host: {lost}"),
         Trouble::NoCarrier => {
@@ -279,7 +287,7 @@ fn report(
             "packets to {remote} leave by {device}, while the tunnel's source is on {holder}: filters on the way may drop them"
         ),
     };
-    let finding = out.fault(ctx, host, first.owner, message);
+    let finding = out.fault(ctx, host, node, message);
     for (tunnel, why) in tunnels.iter().take(3) {
         if let Some(remote) = &tunnel.data.remote {
             finding.primary(remote.evidence, "the far end");
@@ -296,7 +304,10 @@ fn report(
         finding.no_surer_than(Confidence::Strong);
         finding.note("policy rules were not captured: the three that every host has are assumed");
     }
-    finding.also.extend(tunnels.iter().skip(1).map(|(it, _)| ctx.subject(it.owner)));
+    let others: BTreeSet<NodeId> =
+        tunnels.iter().skip(1).map(|(tunnel, _)| thing(ctx, *tunnel, &troubled)).collect();
+    let others = others.into_iter().filter(|other| *other != node);
+    finding.also.extend(others.map(|other| ctx.subject(other)));
     match trouble {
         Trouble::Down(device) => {
             let device = ctx.netdev_called(host, &Netns::Root, device);
@@ -317,6 +328,18 @@ fn report(
         _ => {}
     }
     advise(finding, first, remote);
+}
+
+/// What a trouble of a tunnel is about: its interface or device, or this far end alone where the
+/// device has others that have no such trouble.
+fn thing(
+    ctx: &Ctx<'_>,
+    tunnel: Item<'_, TunnelEndpoint>,
+    troubled: &BTreeSet<NodeId>,
+) -> NodeId {
+    let of_owner = ctx.topology.into(tunnel.data.owner, EdgeKind::TunnelOf);
+    let all = of_owner.iter().all(|(id, _)| troubled.contains(id));
+    if all { tunnel.data.owner } else { tunnel.id }
 }
 
 fn advise(finding: &mut Finding, tunnel: Item<'_, TunnelEndpoint>, remote: IpAddr) {
