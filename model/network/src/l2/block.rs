@@ -66,6 +66,8 @@ pub enum Why {
     NoFarEnd,
     /// The packets of a tunnel would be sent into the tunnel itself.
     LeadsBack,
+    /// The host at this far end has no tunnel that takes what is sent to it.
+    NoCounterpart(IpAddr),
     /// The host at the far end has nobody who takes packets with this key.
     NotTaken {
         /// What the type of the tunnel calls its keys.
@@ -113,6 +115,7 @@ impl fmt::Display for Why {
             Self::NoPeer(peer) => write!(f, "without its peer {peer}"),
             Self::NoFarEnd => f.write_str("no far end"),
             Self::LeadsBack => f.write_str("its packets lead back into it"),
+            Self::NoCounterpart(by) => write!(f, "no tunnel at {by} takes what it sends"),
             Self::NotTaken { name, key, by } => write!(f, "nobody at {by} takes {name} {key}"),
             Self::FunctionDisabled => f.write_str("its virtual function has no link"),
             Self::FunctionVlan(vlan) => write!(f, "its virtual function is not in VLAN {vlan}"),

@@ -1,4 +1,6 @@
 //! Whether anybody on the host that a tunnel sends to takes its packets.
+use std::net::IpAddr;
+
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_core::need::Need;
@@ -17,6 +19,9 @@ pub(crate) fn is_taken<'a>(
     tunnel: Item<'a, TunnelEndpoint>,
 ) -> Answer<Option<Block>> {
     let fine = Answer::Known(None);
+    if matches!(tunnel.data.kind.as_str(), "gre" | "gretap") {
+        return is_taken_by_gre(network, tunnel);
+    }
     let (Some(remote), Some(key)) = (&tunnel.data.remote, &tunnel.data.key) else { return fine };
     let is_vxlan = tunnel.data.kind == "vxlan"
         && network.netdev(tunnel.data.owner).is_some_and(|device| !is_external(device));
@@ -35,6 +40,46 @@ pub(crate) fn is_taken<'a>(
     }
     let why = Why::NotTaken { name: key_name("vxlan"), key: vni.into(), by: remote.value };
     Answer::Known(Some(Block { why, evidence: key.evidence }))
+}
+
+/// Whether a captured host that a GRE device of the kernel sends to has a device that takes packets from
+/// it: one with the two addresses, or with fewer, one for all, or Open vSwitch
+/// (`ip_tunnel_lookup`, net/ipv4/ip_tunnel.c).
+fn is_taken_by_gre<'a>(
+    network: &Network<'a>,
+    tunnel: Item<'a, TunnelEndpoint>,
+) -> Answer<Option<Block>> {
+    let fine = Answer::Known(None);
+    let Some(remote) = &tunnel.data.remote else { return fine };
+    let source = tunnel.source().filter(|_| network.netdev(tunnel.data.owner).is_some());
+    let Some(from) = source else { return fine };
+    let Some(far) = network.mesh().other(network, remote.value, tunnel.host) else { return fine };
+    if mesh::is_cleaned(network, far) || mesh::is_cleaned(network, tunnel.host) {
+        return fine;
+    }
+    let is_or_any = |named: Option<IpAddr>, wanted: IpAddr| {
+        named.is_none_or(|ip| ip.is_unspecified() || ip == wanted)
+    };
+    let ends_here = |far: Item<'a, TunnelEndpoint>| {
+        let is_gre = matches!(far.data.kind.as_str(), "gre" | "gretap");
+        let named = far.data.remote.as_ref().map(|remote| remote.value);
+        is_gre && is_or_any(named, from) && is_or_any(far.source(), remote.value)
+    };
+    // `gre0` and `gretap0` take what no other device does, where somebody set them up.
+    let takes_all = |device: Item<'a, Netdev<'a>>| {
+        is_external(device)
+            || matches!(device.name(), "gre0" | "gretap0") && device.admin_up() != Some(false)
+    };
+    let mut devices =
+        network.netdevs_of(far).filter(|device| device.kind == NetdevKind::Tunnel);
+    if network.tunnels_of(far).any(ends_here) || devices.any(takes_all) {
+        return fine;
+    }
+    let open = open(network, far);
+    if !open.is_empty() {
+        return Answer::Unknown(open);
+    }
+    Answer::Known(Some(Block { why: Why::NoCounterpart(remote.value), evidence: remote.evidence }))
 }
 
 /// What the standards call the key of a type of tunnel.

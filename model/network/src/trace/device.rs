@@ -22,6 +22,7 @@ pub(super) fn reason(why: &Why) -> Reason {
         Why::SpanningTree(_) => Reason::StpBlocking,
         Why::NoAnswer(_) => Reason::NeighFailed,
         Why::NoFarEnd | Why::LeadsBack => Reason::TunnelNoRoute,
+        Why::NoCounterpart(_) => Reason::TunnelNoReverse,
         Why::NotTaken { .. } => Reason::VniUnknownAtPeer,
         Why::Isolated | Why::NoBridge | Why::Locked => Reason::L2DeadEnd,
         Why::DeadVlan => Reason::DeadVlan,

@@ -47,7 +47,16 @@ pub fn is_port_of_namespace(network: &Network<'_>, id: NodeId) -> bool {
     }
     names::port_prefix(device.name()).is_some()
         || !network.topology.out(id, EdgeKind::DeviceOf).is_empty()
+        || is_tunnel_end(network, device)
         || leads_out(network, device, DEEPEST_STACK)
+}
+
+/// Whether a device packs what the namespace sends, for far ends that are known. One in a bridge is on
+/// the way of other ports.
+fn is_tunnel_end(network: &Network<'_>, device: Item<'_, Netdev<'_>>) -> bool {
+    let ends = network.topology.into(device.id, EdgeKind::TunnelOf);
+    let mut ends = ends.into_iter().filter_map(|(end, _)| network.tunnel(end));
+    network.master(device.id).is_none() && ends.any(|end| end.data.remote.is_some())
 }
 
 /// Whether frames that a device of a namespace sends leave it.
