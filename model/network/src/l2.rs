@@ -13,8 +13,8 @@ use crate::defs::DEAD_VLAN;
 use crate::{Item, Network, flows};
 
 mod block;
-mod br_netfilter;
 mod both_ways;
+mod br_netfilter;
 mod datapaths;
 mod domain;
 mod exits;

@@ -167,7 +167,7 @@ fn follow(
 ) -> Path {
     let port = port_of(network.topology, start);
     let (steps, reach) = (Vec::new(), Reach::Nothing);
-    let broken_by = faults.at(start);
+    let broken_by = faults.cut(network, start, false);
     let (is_open, ends_early) = (false, false);
     let (vlan, wires) = (branch.and_then(|branch| branch.vlan), Vec::new());
     let path = Path { host, start, vlan, steps, reach, wires, is_open, broken_by, ends_early };

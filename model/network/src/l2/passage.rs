@@ -14,6 +14,9 @@ use crate::{Item, Network, flows};
 /// So much is walked for one question: where more ways are open, nothing is said.
 const LIMITS: Limits = Limits { paths: 64, lookups: 2048, depth: 64, record: false };
 
+/// What guests talk in: IPv4 and IPv6. What else passes is of no use to them.
+const IP: [u128; 2] = [0x0800, 0x86dd];
+
 /// What comes into a bridge.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Arriving {
@@ -23,6 +26,8 @@ pub(crate) struct Arriving {
     pub(crate) vlan: Option<u16>,
     /// Who sends it, where that is known.
     pub(crate) from: Option<Mac>,
+    /// Whom it is meant for, where that is known.
+    pub(crate) to: Option<Mac>,
     /// The key of its tunnel, where it comes in by one and that is known.
     pub(crate) key: Option<u64>,
 }
@@ -77,7 +82,13 @@ pub(crate) fn passage(
     let switch = network.ovs_switches().of(bridge.id);
     let tables = switch.tables.as_ref()?;
     let number = *switch.numbers.get(&arriving.interface)?;
-    let paths = tables.run(&frame(network, number, arriving), LIMITS);
+    let frame = frame(network, number, arriving);
+    let paths = IP.iter().flat_map(|kind| {
+        let mut packet = frame.clone();
+        packet.set(OfField::EthType, Value::of(*kind));
+        tables.run(&packet, LIMITS)
+    });
+    let paths: Vec<_> = paths.collect();
     let (mut decides, mut drops) = (None, None);
     let mut passage = Passage {
         outputs: BTreeMap::new(),
@@ -93,9 +104,6 @@ pub(crate) fn passage(
         let last = path.steps.iter().rev().find_map(|step| step.flow);
         let mut goes_on = false;
         for effect in &path.effects {
-            if is_no_data(&effect.packet) {
-                continue;
-            }
             goes_on = true;
             let vlan = effect.packet.vlan();
             match &effect.sink {
@@ -129,13 +137,6 @@ pub(crate) fn passage(
     Some(passage)
 }
 
-/// Whether a packet only helps others to find their way: who lets nothing else pass carries nothing.
-fn is_no_data(packet: &FlowPacket) -> bool {
-    const HELPERS: [u128; 3] = [0x0806, 0x8035, 0x88cc];
-    let kind = packet.get(OfField::EthType);
-    kind.known & 0xffff == 0xffff && HELPERS.contains(&kind.value)
-}
-
 /// The key of the tunnel that a packet is given, where all of it is known.
 fn tunnel_key(packet: &FlowPacket) -> Option<u64> {
     let key = packet.get(OfField::TunId);
@@ -158,9 +159,11 @@ fn frame(network: &Network<'_>, number: u32, arriving: Arriving) -> FlowPacket {
         Some(vlan) => frame.set_vlan(vlan),
         None => {}
     }
-    if let Some(Mac(bytes)) = arriving.from {
-        let number = bytes.iter().fold(0, |number, byte| number << 8 | u128::from(*byte));
-        frame.set(OfField::EthSrc, Value::of(number));
+    for (field, mac) in [(OfField::EthSrc, arriving.from), (OfField::EthDst, arriving.to)] {
+        if let Some(Mac(bytes)) = mac {
+            let number = bytes.iter().fold(0, |number, byte| number << 8 | u128::from(*byte));
+            frame.set(field, Value::of(number));
+        }
     }
     frame
 }

@@ -70,8 +70,7 @@ fn is_taken_by_gre<'a>(
         is_external(device)
             || matches!(device.name(), "gre0" | "gretap0") && device.admin_up() != Some(false)
     };
-    let mut devices =
-        network.netdevs_of(far).filter(|device| device.kind == NetdevKind::Tunnel);
+    let mut devices = network.netdevs_of(far).filter(|device| device.kind == NetdevKind::Tunnel);
     if network.tunnels_of(far).any(ends_here) || devices.any(takes_all) {
         return fine;
     }

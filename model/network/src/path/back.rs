@@ -47,7 +47,8 @@ impl<'a> Paths<'_, 'a> {
     fn not_delivered(&self, crossing: Crossing) -> Option<Block> {
         self.network.datapaths().exits_of(crossing.entry)?;
         let program = self.network.programs().of_ovn(crossing.bridge)?;
-        let is_sent_to = self.interfaces(crossing.entry).any(|port| program.outputs.contains(&port));
+        let is_sent_to =
+            self.interfaces(crossing.entry).any(|port| program.outputs.contains(&port));
         let block = Block { why: Why::NotReturned, evidence: program.evidence };
         (!is_sent_to).then_some(block)
     }
@@ -88,7 +89,8 @@ impl<'a> Paths<'_, 'a> {
         let (exit, entry) = (network.ovs_port(crossing.exit)?, network.ovs_port(crossing.entry)?);
         let mut lost = None;
         for interface in self.interfaces(exit.id).collect::<Vec<_>>() {
-            let asked = self.ask(bridge, Arriving { interface, vlan, from: None, key })?;
+            let asked =
+                self.ask(bridge, Arriving { interface, vlan, from: None, to: self.sender, key })?;
             let passage = self.passage_at(asked)?;
             if passage.controller {
                 return None;
@@ -182,8 +184,13 @@ impl<'a> Paths<'_, 'a> {
             let port = network.topology.find_ovs_port(host, &interface.data.port);
             let port = network.ovs_port(port?)?;
             let bridge = network.bridge_called(host, &port.data.bridge)?;
-            let arriving =
-                Arriving { interface: interface.id, vlan: Some(0), from: None, key: Some(key) };
+            let arriving = Arriving {
+                interface: interface.id,
+                vlan: Some(0),
+                from: None,
+                to: None,
+                key: Some(key),
+            };
             let asked = self.ask(bridge, arriving)?;
             let passage = self.passage_at(asked)?;
             let is_other =

@@ -152,7 +152,8 @@ impl<'t, 'a> Paths<'t, 'a> {
             || network.datapaths().exits_of(port.id).is_some_and(|exits| !exits.is_empty());
         let wire = frame.vlan.or(is_untagged.then_some(0));
         let passage = interface.and_then(|interface| {
-            let arriving = Arriving { interface, vlan: wire, from: self.sender, key: None };
+            let arriving =
+                Arriving { interface, vlan: wire, from: self.sender, to: None, key: None };
             self.ask(bridge, arriving)
         });
         let vlan = match passage.and_then(|at| self.passages.get(at)) {

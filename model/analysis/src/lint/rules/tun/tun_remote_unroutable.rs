@@ -42,20 +42,22 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     for host in ctx.hosts() {
         let tunnels: Vec<_> = ctx
             .tunnels_of(host)
-            .filter(|tunnel| mesh::is_of_host(ctx, *tunnel) && tunnel.data.remote.is_some())
+            .filter(|tunnel| is_routed_here(ctx, *tunnel) && tunnel.data.remote.is_some())
             .collect();
         if tunnels.is_empty() {
             continue;
         }
         // All tunnels with one trouble are one finding.
-        let mut troubles: BTreeMap<Trouble, Vec<(Item<'_, TunnelEndpoint>, Why)>> = BTreeMap::new();
+        let mut troubles: BTreeMap<(Netns, Trouble), Vec<(Item<'_, TunnelEndpoint>, Why)>> =
+            BTreeMap::new();
         let mut open: BTreeMap<Vec<Need>, usize> = BTreeMap::new();
         for tunnel in tunnels {
             match judge(ctx, tunnel) {
                 Verdict::Fine => out.clean(),
                 Verdict::Unknown(missing) => *open.entry(missing).or_default() += 1,
                 Verdict::Trouble(trouble, why) => {
-                    troubles.entry(trouble).or_default().push((tunnel, why));
+                    let netns = tunnel.netns_of_underlay(ctx).clone();
+                    troubles.entry((netns, trouble)).or_default().push((tunnel, why));
                 }
             }
         }
@@ -64,10 +66,17 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
                 out.cannot_tell(host, missing.clone());
             }
         }
-        for (trouble, tunnels) in troubles {
-            report(ctx, out, host, &trouble, tunnels);
+        for ((netns, trouble), tunnels) in troubles {
+            report(ctx, out, (host, &netns), &trouble, tunnels);
         }
     }
+}
+
+/// Whether the packets of a tunnel take the routes of the namespace that its device is in: a device that
+/// was moved keeps those of the one where it was made (ip-link(8), `link-netns`).
+fn is_routed_here(ctx: &Ctx<'_>, tunnel: Item<'_, TunnelEndpoint>) -> bool {
+    let device = ctx.netdev(tunnel.owner);
+    device.is_none_or(|device| device.netns().is_root() || device.data.lower_netns.is_none())
 }
 
 /// What is wrong with the way to a far end.
@@ -110,7 +119,8 @@ fn judge<'a>(ctx: &Ctx<'a>, tunnel: Item<'a, TunnelEndpoint>) -> Verdict {
     let host = tunnel.host;
     let Some(remote) = &tunnel.data.remote else { return Verdict::Fine };
     let apart = |more: Vec<(Evidence, &'static str)>| Why { lines: Vec::new(), more, sure: true };
-    if let Some(own) = own_address(ctx, host, remote.value) {
+    let netns = tunnel.netns_of_underlay(ctx);
+    if let Some(own) = own_address(ctx, (host, netns), remote.value) {
         return Verdict::Trouble(
             Trouble::Itself(remote.value),
             apart(vec![(own, "an address of this host")]),
@@ -141,7 +151,7 @@ fn judge<'a>(ctx: &Ctx<'a>, tunnel: Item<'a, TunnelEndpoint>) -> Verdict {
     let hops = match &decision.outcome {
         Outcome::Local(_) => return Verdict::Fine,
         Outcome::NoRoute if !sure => return Verdict::Unknown(decision.assumed),
-        Outcome::NoRoute if transforms(ctx, host) => {
+        Outcome::NoRoute if transforms(ctx, host, netns) => {
             return Verdict::Unknown(vec![
                 Need::command("ip route get").with(&remote.value.to_string()),
             ]);
@@ -157,7 +167,7 @@ fn judge<'a>(ctx: &Ctx<'a>, tunnel: Item<'a, TunnelEndpoint>) -> Verdict {
         Outcome::Forward(hops) => hops,
     };
     let devices: Vec<_> =
-        hops.iter().filter_map(|hop| ctx.netdev_called(host, &Netns::Root, hop.dev)).collect();
+        hops.iter().filter_map(|hop| ctx.netdev_called(host, netns, hop.dev)).collect();
     // Several next hops serve in turn: all have to fail.
     let [device] = devices.as_slice() else {
         let known = !devices.is_empty() && devices.len() == hops.len();
@@ -185,7 +195,7 @@ fn judge<'a>(ctx: &Ctx<'a>, tunnel: Item<'a, TunnelEndpoint>) -> Verdict {
         return Verdict::Trouble(Trouble::OwnBridge(bridge.to_owned()), why(Vec::new()));
     }
     let Some(route) = decision.route.map(|route| route.record) else { return Verdict::Fine };
-    match asymmetric(ctx, host, route, device, tunnel.data.local.as_ref()) {
+    match asymmetric(ctx, (host, netns), route, device, tunnel.data.local.as_ref()) {
         Some((other, at)) => Verdict::Trouble(
             Trouble::OtherDevice(device.name().to_owned(), other),
             why(vec![(at, "where the tunnel's source is")]),
@@ -195,17 +205,17 @@ fn judge<'a>(ctx: &Ctx<'a>, tunnel: Item<'a, TunnelEndpoint>) -> Verdict {
 }
 
 /// Whether packets to some far ends may leave through devices that routes do not show.
-fn transforms(ctx: &Ctx<'_>, host: HostId) -> bool {
+fn transforms(ctx: &Ctx<'_>, host: HostId, netns: &Netns) -> bool {
     ctx.netdevs_of(host).any(|device| {
         let starts = ["xfrm", "vti", "ipsec", "wg"];
-        device.netns().is_root() && starts.iter().any(|start| device.name().starts_with(start))
+        device.netns() == netns && starts.iter().any(|start| device.name().starts_with(start))
     })
 }
 
-fn own_address(ctx: &Ctx<'_>, host: HostId, ip: IpAddr) -> Option<Evidence> {
+fn own_address(ctx: &Ctx<'_>, place: (HostId, &Netns), ip: IpAddr) -> Option<Evidence> {
     ctx.topology.find_address(ip).iter().find_map(|it| {
         let address =
-            ctx.address(*it).filter(|address| address.host == host && address.netns().is_root())?;
+            ctx.address(*it).filter(|address| (address.host, address.netns()) == place)?;
         Some(address.line())
     })
 }
@@ -214,7 +224,7 @@ fn own_address(ctx: &Ctx<'_>, host: HostId, ip: IpAddr) -> Option<Evidence> {
 /// its own. A source on the loopback is reached by all ways.
 fn asymmetric(
     ctx: &Ctx<'_>,
-    host: HostId,
+    place: (HostId, &Netns),
     route: &Route,
     device: Item<'_, Netdev<'_>>,
     local: Option<&Fact<IpAddr>>,
@@ -224,7 +234,7 @@ fn asymmetric(
         return None;
     }
     let address = ctx.topology.find_address(local).iter().find_map(|it| {
-        ctx.address(*it).filter(|address| address.host == host && address.netns().is_root())
+        ctx.address(*it).filter(|address| (address.host, address.netns()) == place)
     })?;
     let holder = ctx.netdev(address.data.netdev)?;
     let anywhere = matches!(holder.kind, NetdevKind::Loopback | NetdevKind::Dummy)
@@ -249,7 +259,7 @@ fn asymmetric(
 fn report(
     ctx: &Ctx<'_>,
     out: &mut Verdicts,
-    host: HostId,
+    (host, netns): (HostId, &Netns),
     trouble: &Trouble,
     tunnels: Vec<(Item<'_, TunnelEndpoint>, Why)>,
 ) {
@@ -310,17 +320,17 @@ fn report(
     finding.also.extend(others.map(|other| ctx.subject(other)));
     match trouble {
         Trouble::Down(device) => {
-            let device = ctx.netdev_called(host, &Netns::Root, device);
+            let device = ctx.netdev_called(host, netns, device);
             finding.nodes.extend(device.map(|device| device.id));
         }
         Trouble::NoRoute => {
-            let topic = if ctx.complete(host, &Netns::Root, Topic::AllRoutes) {
+            let topic = if ctx.complete(host, netns, Topic::AllRoutes) {
                 Topic::AllRoutes
             } else {
                 Topic::Routes
             };
             let key = format!("a route to {remote}");
-            finding.rests_on_absence(ctx.searched(host, &Netns::Root, topic, &key));
+            finding.rests_on_absence(ctx.searched(host, netns, topic, &key));
         }
         Trouble::OtherDevice(..) => {
             finding.at_most(Severity::Warning).no_surer_than(Confidence::Suspect);
@@ -332,11 +342,7 @@ fn report(
 
 /// What a trouble of a tunnel is about: its interface or device, or this far end alone where the
 /// device has others that have no such trouble.
-fn thing(
-    ctx: &Ctx<'_>,
-    tunnel: Item<'_, TunnelEndpoint>,
-    troubled: &BTreeSet<NodeId>,
-) -> NodeId {
+fn thing(ctx: &Ctx<'_>, tunnel: Item<'_, TunnelEndpoint>, troubled: &BTreeSet<NodeId>) -> NodeId {
     let of_owner = ctx.topology.into(tunnel.data.owner, EdgeKind::TunnelOf);
     let all = of_owner.iter().all(|(id, _)| troubled.contains(id));
     if all { tunnel.data.owner } else { tunnel.id }
