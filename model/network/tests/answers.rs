@@ -79,11 +79,66 @@ fn flows_bring_answers_back() {
         (same(EX), int("dl_vlan=200", "dl_vlan=201"), LOST),
         (same(EX), int("in_port=2,dl_vlan=200", "in_port=2,dl_vlan=0x0"), LOST),
         (same(EX), int("mod_vlan_vid:2,NORMAL", "output:1"), &[]),
+        // All that guests talk in is dropped, or a part.
+        (
+            ex(
+                "priority=0 actions=NORMAL",
+                "priority=1,in_port=2,ip actions=drop ; \
+                priority=1,in_port=2,ipv6 actions=drop ; priority=0 actions=NORMAL",
+            ),
+            same(INT),
+            LOST,
+        ),
+        (
+            ex(
+                "priority=0 actions=NORMAL",
+                "priority=1,in_port=2,ip actions=drop ; \
+                priority=0 actions=NORMAL",
+            ),
+            same(INT),
+            &[],
+        ),
         // The wire carries it without a tag.
         (ex("mod_vlan_vid:200", "strip_vlan"), int("dl_vlan=200", "vlan_tci=0x0000/0x1fff"), &[]),
         (ex("mod_vlan_vid:200", "strip_vlan"), same(INT), LOST),
     ] {
         assert_eq!(blocked(&provider(&of_ex, &of_int), "tapb"), lost, "{of_ex} | {of_int}");
+    }
+}
+
+#[test]
+fn flows_may_drop_what_is_meant_for_a_guest() {
+    const GUEST: &str = "root@h1:~# virsh dumpxml vm1
+<domain type='kvm' id='1'>
+  <name>vm1</name>
+  <uuid>7c9d5e7a-684a-4f9d-a2d1-6a36f6a00101</uuid>
+  <devices>
+    <interface type='bridge'>
+      <mac address='52:54:00:00:0a:01'/>
+      <source bridge='br-int'/>
+      <virtualport type='openvswitch'/>
+      <target dev='tapb'/>
+    </interface>
+  </devices>
+</domain>
+root@h1:~# ";
+    let way = "priority=3,in_port=2,dl_vlan=200 actions=mod_vlan_vid:2,NORMAL";
+    let ex = "priority=4,in_port=1,dl_vlan=2 actions=mod_vlan_vid:200,NORMAL ; priority=0 actions=NORMAL";
+    for (mac, lost) in [("52:54:00:00:0a:01", true), ("52:54:00:00:0a:02", false)] {
+        let int =
+            format!("{way} ; priority=9,dl_dst={mac} actions=drop ; priority=0 actions=NORMAL");
+        let text = provider(ex, &int) + GUEST;
+        let stopped = with_network(&text, |network| {
+            let nic = network.vm_nics().next().unwrap().id;
+            let mut open: Vec<Hop<'_>> = Paths::new(network).down(nic).hops;
+            let mut stopped = false;
+            while let Some(hop) = open.pop() {
+                stopped |= hop.block().is_some();
+                open.extend(hop.next);
+            }
+            stopped
+        });
+        assert_eq!(stopped, lost, "{mac}");
     }
 }
 
