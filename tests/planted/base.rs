@@ -1,5 +1,5 @@
 //! What faults are planted in: a capture of the corpus, or hosts that are described.
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -178,6 +178,21 @@ pub(crate) fn next(snapshot: &Snapshot) -> Vec<(String, (String, String))> {
         finding.next.iter().map(move |line| (line.clone(), about.clone())).collect::<Vec<_>>()
     };
     report.findings.iter().flat_map(of).collect()
+}
+
+/// The last hop of each path that is crossed, by its start.
+pub(crate) fn crossed(snapshot: &Snapshot) -> BTreeMap<String, String> {
+    let topology = tapline_topology::build(snapshot);
+    let report = lint::run(&topology, lint::rules::ALL, &lint::Settings::default());
+    let name = |node| topology.node(node).map_or("", |node| node.name.as_str()).to_owned();
+    let paths = lint::paths::paths(&topology, &report);
+    let ends = paths.iter().filter_map(|path| {
+        let broken = path.steps.iter().find(|step| step.state == lint::paths::State::Broken);
+        let end = broken.map(|step| name(step.node));
+        let end = end.or_else(|| path.broken_by.map(|_| "nowhere".to_owned()))?;
+        Some((name(path.start), end))
+    });
+    ends.collect()
 }
 
 /// The roots that the rules find, in the order in which they are shown.

@@ -38,6 +38,20 @@ struct Table {
     faults: Vec<Fault>,
     #[serde(default)]
     healthy: Vec<Variation>,
+    #[serde(default)]
+    paths: Vec<Crossed>,
+}
+
+/// Something that stops frames, whether a finding says so or not.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Crossed {
+    /// What stops them, in words.
+    #[serde(rename = "stops")]
+    name: String,
+    edits: Vec<Edit>,
+    /// The hop at which each path that is crossed ends, by its start.
+    crossed: BTreeMap<String, String>,
 }
 
 /// A planted fault.
@@ -204,6 +218,29 @@ fn planted_faults_are_the_first_root_and_healthy_hosts_are_silent() {
     );
     assert!(tally.complaints.is_empty(), "{}", tally.complaints.join("\n"));
     assert!(tally.planted >= 150 && tally.healthy >= 60, "some are gone");
+}
+
+/// Paths end where their frames do, and only those.
+#[test]
+fn paths_end_where_frames_do() {
+    let complaints = Mutex::new(Vec::new());
+    in_parallel(tables(), |table| {
+        if table.paths.is_empty() {
+            return;
+        }
+        let mut base = Base::open(&table.base);
+        let known = base.with(&[], base::crossed).unwrap();
+        assert!(known.is_empty(), "{}: {known:?}", table.base);
+        for case in &table.paths {
+            let crossed = base.with(&case.edits, base::crossed);
+            if crossed.as_ref() != Ok(&case.crossed) {
+                let complaint = format!("{}: {}: {crossed:#?}", table.base, case.name);
+                complaints.lock().unwrap().push(complaint);
+            }
+        }
+    });
+    let complaints = complaints.into_inner().unwrap();
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 
 /// Less evidence never makes a fault: each command of each described host is taken away in turn,

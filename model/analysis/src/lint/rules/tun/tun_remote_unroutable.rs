@@ -337,7 +337,7 @@ fn report(
         }
         _ => {}
     }
-    advise(finding, first, remote);
+    advise(ctx, finding, first, remote);
 }
 
 /// What a trouble of a tunnel is about: its interface or device, or this far end alone where the
@@ -348,8 +348,14 @@ fn thing(ctx: &Ctx<'_>, tunnel: Item<'_, TunnelEndpoint>, troubled: &BTreeSet<No
     if all { tunnel.data.owner } else { tunnel.id }
 }
 
-fn advise(finding: &mut Finding, tunnel: Item<'_, TunnelEndpoint>, remote: IpAddr) {
-    let from = tunnel.data.local.as_ref().map(|local| format!(" from {}", local.value));
-    finding.next(format!("ip route get {remote}{}", from.unwrap_or_default()));
-    finding.next("ovs-appctl ovs/route/show");
+fn advise(ctx: &Ctx<'_>, finding: &mut Finding, tunnel: Item<'_, TunnelEndpoint>, remote: IpAddr) {
+    let netns = tunnel.netns_of_underlay(ctx);
+    let mut ask = Need::command("ip route get").with(&remote.to_string());
+    if let Some(local) = &tunnel.data.local {
+        ask = ask.with("from").with(&local.value.to_string());
+    }
+    finding.next(ask.within(netns).to_string());
+    if ctx.ovs_interface(tunnel.owner).is_some() {
+        finding.next("ovs-appctl ovs/route/show");
+    }
 }
