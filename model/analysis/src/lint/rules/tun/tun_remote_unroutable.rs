@@ -256,12 +256,12 @@ fn asymmetric(
     numbered.then(|| (holder.name().to_owned(), address.line()))
 }
 
-fn report(
-    ctx: &Ctx<'_>,
+fn report<'a>(
+    ctx: &Ctx<'a>,
     out: &mut Verdicts,
     (host, netns): (HostId, &Netns),
     trouble: &Trouble,
-    tunnels: Vec<(Item<'_, TunnelEndpoint>, Why)>,
+    tunnels: Vec<(Item<'a, TunnelEndpoint>, Why)>,
 ) {
     let Some((first, _)) = tunnels.first() else { return };
     let first = *first;
@@ -348,7 +348,12 @@ fn thing(ctx: &Ctx<'_>, tunnel: Item<'_, TunnelEndpoint>, troubled: &BTreeSet<No
     if all { tunnel.data.owner } else { tunnel.id }
 }
 
-fn advise(ctx: &Ctx<'_>, finding: &mut Finding, tunnel: Item<'_, TunnelEndpoint>, remote: IpAddr) {
+fn advise<'a>(
+    ctx: &Ctx<'a>,
+    finding: &mut Finding,
+    tunnel: Item<'a, TunnelEndpoint>,
+    remote: IpAddr,
+) {
     let netns = tunnel.netns_of_underlay(ctx);
     let mut ask = Need::command("ip route get").with(&remote.to_string());
     if let Some(local) = &tunnel.data.local {
