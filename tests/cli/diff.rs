@@ -1,4 +1,6 @@
 //! `tapline diff`.
+use std::collections::BTreeSet;
+
 use super::{Folder, Ran, SESSION, run};
 
 fn diff(edits: &[(&str, &str)], options: &[&str]) -> (Folder, Ran) {
@@ -88,4 +90,33 @@ fn each_side_may_be_several_inputs() {
         assert_eq!(ran.code, Some(2), "{args:?}");
         assert!(ran.err.contains(why), "{args:?}: {}", ran.err);
     }
+}
+
+/// Findings are new where a baseline of the old captures does not hold them, and gone where one of the new
+/// captures does not.
+#[test]
+fn a_baseline_has_the_keys_of_diff() {
+    let root = crate::root();
+    let of =
+        |name: &str| root.join("corpus/lab").join(name).join("node2.tar.xz").display().to_string();
+    let (old, new) = (of("seed"), of("faults"));
+    let folder = Folder::new(&[]);
+    let known = |input: &str, name: &str| -> BTreeSet<String> {
+        let file = folder.join(name);
+        run(["lint", "-q", "--write-baseline", &file, input]);
+        let text = std::fs::read_to_string(&file).expect("a baseline was written");
+        let document: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+        let rows = document["findings"].as_array().into_iter().flatten();
+        rows.filter_map(|row| row["fingerprint"].as_str().map(str::to_owned)).collect()
+    };
+    let (before, after) = (known(&old, "old.json"), known(&new, "new.json"));
+    let document = run(["diff", "--format", "json", &old, &new]).json();
+    let told = |fates: [&str; 2]| -> BTreeSet<String> {
+        let rows = document["findings"].as_array().into_iter().flatten();
+        let rows = rows.filter(|row| fates.iter().any(|fate| row["fate"] == *fate));
+        rows.filter_map(|row| row["fingerprint"].as_str().map(str::to_owned)).collect()
+    };
+    assert_eq!(told(["new", "maybe-new"]), after.difference(&before).cloned().collect());
+    assert_eq!(told(["gone", "maybe-gone"]), before.difference(&after).cloned().collect());
+    assert!(!before.is_empty() && !after.is_empty());
 }

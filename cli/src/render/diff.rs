@@ -99,6 +99,19 @@ impl<'c> Compared<'c, '_, '_> {
         Some(format!("{old} → {new}"))
     }
 
+    /// Whether a side is a snapshot.
+    pub(crate) fn is_kept(&self, side: usize) -> bool {
+        self.sides.get(side).is_some_and(|side| side.is_kept())
+    }
+
+    /// What is not compared since a side is a snapshot, where one is.
+    pub(crate) fn limits(&self) -> Option<&'static str> {
+        self.sides.iter().any(|side| side.is_kept()).then_some(
+            "a snapshot holds no flows, rules of filters, kernel settings or learnt addresses, and nothing \
+             that was found or reached: these are not compared",
+        )
+    }
+
     /// Why nothing was compared.
     pub(crate) fn why_not_comparable(&self) -> String {
         let names = |side: usize, hosts: &[HostId]| {
