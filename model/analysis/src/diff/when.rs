@@ -116,6 +116,14 @@ struct Dating<'d, 's, 'a> {
     events: &'d mut Vec<Event>,
 }
 
+/// A flow that was set.
+struct FlowSet {
+    age: i64,
+    line: Evidence,
+    /// The change that it belongs to.
+    change: usize,
+}
+
 /// Bridges whose flows were all set anew at one moment.
 struct Renewed {
     bridges: Vec<String>,
@@ -194,12 +202,17 @@ impl Dating<'_, '_, '_> {
         place: Option<Evidence>,
         change: Option<usize>,
     ) {
-        let before = self.clocks[0].taken.zip(when.at);
-        if before.is_some_and(|(old, at)| at[1].saturating_add(SLACK) < old) {
+        if self.is_before(when) {
             return;
         }
         let host = self.at;
         self.events.push(Event { host, side: 1, sort, subject, many, when, place, change });
+    }
+
+    /// Whether something was so already when the old capture was taken.
+    fn is_before(&self, when: When) -> bool {
+        let both = self.clocks[0].taken.zip(when.at);
+        both.is_some_and(|(old, at)| at[1].saturating_add(SLACK) < old)
     }
 
     /// When it was so many seconds before a text of the new side was taken.
@@ -258,39 +271,51 @@ impl Dating<'_, '_, '_> {
 
     /// Changes whose lines tell an age.
     fn changes(&mut self) {
+        let mut flows: BTreeMap<String, Vec<FlowSet>> = BTreeMap::new();
         for (at, change) in self.host.changes.iter().enumerate() {
             if change.class < Class::Dynamic {
                 continue;
             }
-            let mut flows: BTreeMap<String, (i64, i64, u64, Evidence)> = BTreeMap::new();
             let mut open = vec![change];
             while let Some(change) = open.pop() {
                 open.extend(&change.parts);
-                self.flow(change, &mut flows);
                 self.learnt(at, change);
-            }
-            for (bridge, (most, least, many, line)) in flows {
-                // What was set with all others is told with them.
-                let is_told = self.renewed.iter().any(|it| {
-                    it.bridges.contains(&bridge) && least.saturating_add(AT_ONCE) >= it.age
-                });
-                if is_told {
-                    continue;
+                if change.key.kind == Kind::Flow
+                    && change.op != Op::Removed
+                    && let Some(line) = change.best_places()[1]
+                    && let Some(age) = self.ages.get(line)
+                {
+                    let all = flows.entry(change.key.place.clone()).or_default();
+                    all.push(FlowSet { age, line, change: at });
                 }
-                let when = self.before(line, most, least);
-                self.add_of(Sort::FlowsSet, bridge, many, when, Some(line), Some(at));
             }
+        }
+        for (bridge, all) in flows {
+            self.flows(&bridge, all);
         }
     }
 
-    fn flow(&self, change: &Change, flows: &mut BTreeMap<String, (i64, i64, u64, Evidence)>) {
-        if change.key.kind != Kind::Flow || change.op == Op::Removed {
-            return;
+    /// Flows of one bridge: those that were set at once are one event.
+    fn flows(&mut self, bridge: &str, mut all: Vec<FlowSet>) {
+        all.retain(|flow| {
+            // What was set with all others is told with them, what was set before was there.
+            let is_told = self.renewed.iter().any(|it| {
+                it.bridges.iter().any(|other| other == bridge)
+                    && flow.age.saturating_add(AT_ONCE) >= it.age
+            });
+            !is_told && !self.is_before(self.before(flow.line, flow.age, flow.age))
+        });
+        all.sort_by_key(|flow| (std::cmp::Reverse(flow.age), flow.line.source, flow.line.span));
+        let is_near = |a: &FlowSet, b: &FlowSet| a.age.saturating_sub(b.age) <= AT_ONCE;
+        for set in all.chunk_by(is_near) {
+            let (Some(first), Some(last)) = (set.first(), set.last()) else { continue };
+            let when = self.before(first.line, first.age, last.age);
+            let many = u64::try_from(set.len()).unwrap_or(u64::MAX);
+            let is_one = set.iter().all(|flow| flow.change == first.change);
+            let change = is_one.then_some(first.change);
+            let bridge = bridge.to_owned();
+            self.add_of(Sort::FlowsSet, bridge, many, when, Some(first.line), change);
         }
-        let Some(line) = change.best_places()[1] else { return };
-        let Some(age) = self.ages.get(line) else { return };
-        let of = flows.entry(change.key.place.clone()).or_insert((age, age, 0, line));
-        (of.0, of.1, of.2) = (of.0.max(age), of.1.min(age), of.2.saturating_add(1));
     }
 
     /// A neighbour that was changed, an address that was learnt elsewhere.
