@@ -7,6 +7,7 @@ pub(crate) mod coverage;
 pub(crate) mod coverage_json;
 pub(crate) mod coverage_text;
 pub(crate) mod diff;
+pub(crate) mod diff_html;
 pub(crate) mod diff_json;
 pub(crate) mod diff_markdown;
 pub(crate) mod diff_text;

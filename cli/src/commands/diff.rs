@@ -10,9 +10,11 @@ use tapline_network::Network;
 use crate::args::{Diff, DiffFormat, Inputs, Limits};
 use crate::error::{CliError, Result, Status};
 use crate::golden;
+use crate::picture;
 use crate::pipeline;
 use crate::render::diff::Compared;
-use crate::render::{diff_json, diff_markdown, diff_text};
+use crate::render::places::Places;
+use crate::render::{diff_html, diff_json, diff_markdown, diff_text, picture_svg};
 use crate::terminal::{Terminal, remark};
 
 /// What is asked of two sides.
@@ -64,6 +66,21 @@ pub(crate) fn compare(
     let [old_side, new_side] = &sides;
     let diff = diff::compare(old_side, new_side, question.by);
     let compared = Compared { diff: &diff, sides: [old_side, new_side], all: question.all };
+    let is_drawn = matches!(question.format, DiffFormat::Svg | DiffFormat::Html);
+    if is_drawn && !diff.is_comparable() {
+        return Err(CliError::new(format!(
+            "nothing was compared: {}",
+            compared.why_not_comparable()
+        )));
+    }
+    if is_drawn && compared.limits().is_some() {
+        return Err(CliError::new(
+            "a picture needs captures on both sides, and a snapshot is none",
+        ));
+    }
+    let [old_places, new_places] =
+        [0, 1].map(|side| Places::of_captured(&compared.topology(side).snapshot.captured, false));
+    let picture = || picture::draw_compared(&compared, [&old_places, &new_places]);
     let mut out = terminal.out();
     match question.format {
         DiffFormat::Text => diff_text::render(&mut out, &compared, terminal)?,
@@ -72,6 +89,8 @@ pub(crate) fn compare(
             serde_json::to_writer_pretty(&mut out, &diff_json::document(&compared))?;
             writeln!(out)?;
         }
+        DiffFormat::Svg => picture_svg::render(&mut out, &picture())?,
+        DiffFormat::Html => diff_html::render(&mut out, &compared, &picture())?,
     }
     out.flush()?;
     drop(out);

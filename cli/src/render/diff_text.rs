@@ -161,7 +161,7 @@ impl<W: Write> Text<'_, '_, '_, '_, W> {
             }
         }
         if !untold.is_empty() {
-            let many: usize = untold.iter().map(|it| it.to.len() * it.guests.len()).sum();
+            let many: usize = untold.iter().map(|it| it.questions).sum();
             let words = format!(
                 "what {} reached before is not known now, by what was captured: --all",
                 count(many, "question")

@@ -21,6 +21,7 @@ mod replace;
 mod role;
 mod side;
 mod things;
+mod touched;
 mod traces;
 mod when;
 
@@ -34,6 +35,7 @@ pub use findings::{Fate, FindingChange};
 pub use kept::{Kept, keep};
 pub use reach::{Because, VerdictChange};
 pub use side::Side;
+pub use touched::{Touch, Touched, touched};
 pub use when::{Event, Sort, When};
 
 use change::Renumbering as Numbers;

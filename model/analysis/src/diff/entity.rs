@@ -84,6 +84,22 @@ kinds! {
     Setting = "setting", "kernel settings";
 }
 
+impl Kind {
+    /// Whether it is something that another thing holds: a route of a namespace, a flow of a bridge.
+    pub fn is_part(self) -> bool {
+        !matches!(
+            self,
+            Self::Host
+                | Self::Vm
+                | Self::VmNic
+                | Self::Netns
+                | Self::Netdev
+                | Self::OvsBridge
+                | Self::OvsPort
+        )
+    }
+}
+
 /// What it means that a value differs, from least to most.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -181,13 +181,12 @@ pub(super) fn compare(diff: &mut Diff, old: &Side<'_, '_>, new: &Side<'_, '_>) {
 type Cells = BTreeMap<String, (String, Cell)>;
 
 fn cells(row: &Row) -> Cells {
-    let own = row
-        .cells
+    let own =
+        row.cells.iter().map(|(to, cell)| ((*to).to_owned(), ((*to).to_owned(), cell.clone())));
+    let peers = row
+        .peers
         .iter()
-        .map(|(to, cell)| ((*to).to_owned(), ((*to).to_owned(), cell.clone())));
-    let peers = row.peers.iter().map(|peer| {
-        (format!("peer {}", peer.vm), (format!("ip:{}", peer.ip), peer.cell.clone()))
-    });
+        .map(|peer| (format!("peer {}", peer.vm), (format!("ip:{}", peer.ip), peer.cell.clone())));
     own.chain(peers).collect()
 }
 
