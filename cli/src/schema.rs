@@ -97,7 +97,7 @@ words! {
         "ovn-row", "setting";
     /// `diff::Sort`
     DiffSort: "captured", "boot", "flows-renewed", "flows-set", "neighbour", "seen", "vm-started",
-        "port-served", "controller-started", "carrier";
+        "port-served", "controller-started", "carrier", "ha-state";
     /// `diff::Because`
     DiffBecause: "line", "place", "way";
     /// `diff::Fate`

@@ -104,19 +104,6 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// For what is no terminal: no colour, no links.
-    pub(crate) fn plain() -> Self {
-        Self {
-            color: Color::Never,
-            width: 140,
-            is_one: false,
-            links: false,
-            quiet: false,
-            pager: None,
-            progress: Progress::default(),
-        }
-    }
-
     pub(crate) fn new(global: &Global) -> Self {
         let width = terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0));
         let mut terminal = Self {
@@ -135,8 +122,7 @@ impl Terminal {
         terminal
     }
 
-    /// A terminal of 100 columns without colour.
-    #[cfg(test)]
+    /// For what is no terminal: 100 columns without colour and without links.
     pub(crate) fn plain() -> Self {
         Self {
             color: Color::Never,

@@ -146,8 +146,8 @@ impl Union<'_> {
 
     /// Where the first of what is drawn at one place, that is still there, is drawn now.
     fn home(&self, face: &super::Face) -> Option<Spot> {
-        let nodes = face.members.iter().flat_map(|member| &member.nodes);
-        nodes.filter_map(|node| self.spots.get(self.now.get(node)?)).next().copied()
+        let mut nodes = face.members.iter().flat_map(|member| &member.nodes);
+        nodes.find_map(|node| self.spots.get(self.now.get(node)?)).copied()
     }
 
     /// Lines that are gone are added, and those that came are told: of those that lead to what was

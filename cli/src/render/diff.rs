@@ -153,6 +153,7 @@ impl<'c> Compared<'c, '_, '_> {
     pub(crate) fn verdicts(&self, is_meant: impl Fn(&VerdictChange) -> bool) -> Vec<Lost<'c>> {
         type Group<'v> = (Option<(usize, usize)>, Option<&'v Cell>, Option<&'v Cell>);
         type Asked<'v> = (&'v VerdictChange, Vec<&'v str>);
+        type Guests<'v> = Vec<(&'v str, Asked<'v>)>;
         let mut guests: BTreeMap<(Group<'c>, &'c str), Asked<'c>> = BTreeMap::new();
         for verdict in self.diff.verdicts.iter().filter(|verdict| is_meant(verdict)) {
             let because = verdict.because.map(|(host, change, _)| (host, change));
@@ -162,8 +163,7 @@ impl<'c> Compared<'c, '_, '_> {
             let asked = guests.entry((group, &verdict.guest)).or_insert((verdict, Vec::new()));
             asked.1.push(&verdict.to);
         }
-        let mut groups: BTreeMap<(Group<'c>, Vec<String>), Vec<(&str, Asked<'c>)>> =
-            BTreeMap::new();
+        let mut groups: BTreeMap<(Group<'c>, Vec<String>), Guests<'c>> = BTreeMap::new();
         for ((group, guest), asked) in guests {
             groups.entry((group, in_short(&asked.1))).or_default().push((guest, asked));
         }

@@ -49,6 +49,7 @@ pub(crate) fn words(compared: &Compared<'_, '_, '_>, event: &Event) -> String {
         Sort::VmStarted => format!("VM {subject} was started"),
         Sort::PortServed => format!("OVN finished port {subject}"),
         Sort::ControllerStarted => format!("ovn-controller was started, says {subject}"),
+        Sort::HaState => format!("{subject} now"),
         Sort::Carrier => {
             let times = count(usize::try_from(event.many).unwrap_or(usize::MAX), "time");
             format!("{subject} lost its carrier or got it: {times} in all")

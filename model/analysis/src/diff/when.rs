@@ -54,6 +54,8 @@ pub enum Sort {
     ControllerStarted,
     /// A device lost its carrier or got it.
     Carrier,
+    /// The copy of a router on this host became the active one, or no longer is.
+    HaState,
 }
 
 impl Sort {
@@ -70,6 +72,7 @@ impl Sort {
             Self::PortServed => "port-served",
             Self::ControllerStarted => "controller-started",
             Self::Carrier => "carrier",
+            Self::HaState => "ha-state",
         }
     }
 }
@@ -158,6 +161,7 @@ pub(super) fn line(diff: &Diff, old: &Side<'_, '_>, new: &Side<'_, '_>) -> Vec<E
         dating.vms();
         dating.served();
         dating.carriers();
+        dating.routers();
     }
     if all.is_empty() {
         return all;
@@ -395,9 +399,26 @@ impl Dating<'_, '_, '_> {
         }
     }
 
+    /// Copies of routers that became the active ones, or no longer are.
+    fn routers(&mut self) {
+        for (at, change) in self.host.changes.iter().enumerate() {
+            if change.key.kind == Kind::HaRouter && change.op == Op::Changed {
+                let state = change.difference("state").and_then(|it| it.after.clone());
+                let subject = format!("{} is {}", change.name, state.unwrap_or_default());
+                let place = change.best_places()[1];
+                self.add_of(Sort::HaState, subject, 1, self.between(), place, Some(at));
+            }
+        }
+    }
+
+    /// What nothing dates happened between the captures.
+    fn between(&self) -> When {
+        let both = self.clocks[0].taken.zip(self.clocks[1].taken);
+        When { at: both.map(|(old, new)| [old, new]), ago: None }
+    }
+
     /// Devices that lost their carrier between the captures.
     fn carriers(&mut self) {
-        let between = self.clocks[0].taken.zip(self.clocks[1].taken);
         for rate in &self.host.rates {
             if rate.counter != counters::CARRIER {
                 continue;
@@ -407,7 +428,7 @@ impl Dating<'_, '_, '_> {
                 .changes
                 .iter()
                 .position(|change| change.key == rate.key && change.class >= Class::Dynamic);
-            let when = When { at: between.map(|(old, new)| [old, new]), ago: None };
+            let when = self.between();
             let (name, place) = (rate.name.clone(), rate.places[1]);
             self.add_of(Sort::Carrier, name, rate.by, when, place, change);
         }

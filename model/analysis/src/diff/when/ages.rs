@@ -32,13 +32,19 @@ impl Ages {
                     }
                 }
                 Batch::Neighbours(neighbours) => {
-                    neighbours.iter().for_each(|it| add(it.at, of_times(&it.other, 2)));
+                    for it in neighbours {
+                        add(it.at, of_times(&it.other, 2));
+                    }
                 }
                 Batch::Fdb(entries) => {
-                    entries.iter().for_each(|it| add(it.at, of_times(&it.other, 1)));
+                    for it in entries {
+                        add(it.at, of_times(&it.other, 1));
+                    }
                 }
                 Batch::OvsFdb(entries) => {
-                    entries.iter().for_each(|it| add(it.at, it.age.map(f64::from)));
+                    for it in entries {
+                        add(it.at, it.age.map(f64::from));
+                    }
                 }
                 _ => {}
             }

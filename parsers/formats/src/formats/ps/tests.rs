@@ -12,7 +12,7 @@ fn nics(of: &QemuProcess) -> Vec<String> {
     let show = |it: &QemuNic| {
         let mac = it.mac.as_ref().map(|mac| mac.to_string()).unwrap_or_default();
         let ifname = it.ifname.as_ref().map(|ifname| ifname.to_string()).unwrap_or_default();
-        let word = |name: &Option<tapline_core::Name>| name.clone().unwrap_or_default();
+        let word = |name: &Option<Name>| name.clone().unwrap_or_default();
         format!("{mac} {ifname} {} {}", word(&it.netdev), word(&it.model))
     };
     of.nics.iter().map(show).collect()
