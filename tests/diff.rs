@@ -4,15 +4,18 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use tapline_analysis::diff::{self, By, Change, Class, Diff, Op, Side};
+use tapline_analysis::diff::{self, By, Change, Class, Diff, Op, Rate, Side, Sort};
 use tapline_analysis::lint::{self, Settings};
 use tapline_capture::{Input, Options};
 use tapline_core::capture::Snapshot;
+use tapline_core::host::Moment;
 use tapline_network::Network;
 use tapline_tests::Hosts;
 
 const HOST: &str = include_str!("diff/host.txt");
 const ROWS: &str = include_str!("diff/rows.txt");
+const CLOCK: &str = include_str!("diff/clock.txt");
+const TIMES: &str = include_str!("diff/times.txt");
 
 fn read(inputs: &[Input]) -> Snapshot {
     tapline_formats::read(tapline_capture::open(inputs, &Options::default()).unwrap())
@@ -89,9 +92,9 @@ struct Row<'t> {
 
 /// Reads the table: `# name`, then `s FROM => TO` (one place), `S FROM => TO` (every place), `cut FROM ..
 /// TO` (all lines between), and the lines that are told. `\n` is a line end.
-fn rows() -> Vec<Row<'static>> {
+fn rows(host: &str, table: &'static str) -> Vec<Row<'static>> {
     let mut rows: Vec<Row<'static>> = Vec::new();
-    for line in ROWS.lines().filter(|line| !line.trim().is_empty()) {
+    for line in table.lines().filter(|line| !line.trim().is_empty()) {
         if let Some(name) = line.strip_prefix("# ") {
             rows.push(Row { name, ..Row::default() });
             continue;
@@ -105,7 +108,7 @@ fn rows() -> Vec<Row<'static>> {
             row.edits.push((text(from), text(to), every));
         } else if let Some(cut) = line.strip_prefix("cut ") {
             let (from, to) = cut.split_once(" .. ").unwrap();
-            let (_, rest) = HOST.split_once(from).unwrap();
+            let (_, rest) = host.split_once(from).unwrap();
             let (between, _) = rest.split_once(to).unwrap();
             row.edits.push((format!("{from}{between}"), String::new(), false));
         } else {
@@ -115,8 +118,8 @@ fn rows() -> Vec<Row<'static>> {
     rows
 }
 
-fn edited(row: &Row<'_>) -> String {
-    let mut text = HOST.to_owned();
+fn edited(host: &str, row: &Row<'_>) -> String {
+    let mut text = host.to_owned();
     for (from, to, every) in &row.edits {
         assert!(text.contains(from.as_str()), "{}: {from:?} is not in the host", row.name);
         text = if *every { text.replace(from, to) } else { text.replacen(from, to, 1) };
@@ -124,13 +127,13 @@ fn edited(row: &Row<'_>) -> String {
     text
 }
 
-#[test]
-fn each_edit_is_told_and_nothing_else() {
-    let host = text(HOST);
+/// Compares a host with each of its edits, and says where what is told is not what is expected.
+fn check(host: &str, table: &'static str, told: impl Fn(&Diff) -> BTreeSet<String>) {
+    let before = text(host);
     let mut wrong = Vec::new();
-    for row in rows() {
-        let other = text(&edited(&row));
-        let told = compare(&host, &other, told);
+    for row in rows(host, table) {
+        let other = text(&edited(host, &row));
+        let told = compare(&before, &other, &told);
         if told != row.told {
             let list = |all: &BTreeSet<String>| {
                 let lines: Vec<String> = all.iter().map(|line| format!("    {line}")).collect();
@@ -147,12 +150,46 @@ fn each_edit_is_told_and_nothing_else() {
     assert!(wrong.is_empty(), "{} rows differ\n{}", wrong.len(), wrong.join("\n"));
 }
 
+#[test]
+fn each_edit_is_told_and_nothing_else() {
+    check(HOST, ROWS, told);
+}
+
+/// `+ rx_dropped of eth0 +12 in 3600 s`, `@ 2026-11-26 10:45:00 flows-set br0 1`
+fn times(diff: &Diff) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    for rate in diff.hosts.iter().flat_map(|host| &host.rates) {
+        let Rate { counter, name, by, seconds, .. } = rate;
+        all.insert(format!("+ {counter} of {name} +{by} in {seconds} s"));
+    }
+    for event in &diff.events {
+        let at = event.when.at.map(|[from, _]| Moment::at(from).to_the_second());
+        let ago = || event.when.ago.map(|[most, _]| format!("{most} s ago"));
+        let at = at.or_else(ago).unwrap_or_default();
+        all.insert(match (event.sort, event.side) {
+            (Sort::Captured, 0) => format!("@ {at} captured before"),
+            (Sort::Captured, _) => format!("@ {at} captured now"),
+            (sort, _) => {
+                let words = format!("@ {at} {} {} {}", sort.as_str(), event.subject, event.many);
+                if sort == Sort::Boot { format!("@ {at} boot") } else { words }
+            }
+        });
+    }
+    all
+}
+
+/// Ages become times, and counters rates, where both captures say when they were taken.
+#[test]
+fn changes_are_dated_and_counters_are_rates() {
+    check(CLOCK, TIMES, times);
+}
+
 /// The other way round what came goes, and nothing is told that was not told before.
 #[test]
 fn the_other_way_round_as_much_is_told() {
     let host = text(HOST);
-    for row in rows() {
-        let other = text(&edited(&row));
+    for row in rows(HOST, ROWS) {
+        let other = text(&edited(HOST, &row));
         let count = |diff: &Diff| {
             let changes = diff.hosts.iter().flat_map(|host| &host.changes);
             changes.filter(|change| change.class >= Class::Dynamic).count()

@@ -506,7 +506,7 @@ pub(crate) enum RecordFormat {
 pub(crate) struct Snapshot {
     #[command(flatten)]
     pub(crate) inputs: Inputs,
-    /// Compare with FILE: exit status 1 and a diff where the topology has changed
+    /// Compare with FILE, which is OLD then, as `diff` does: exit status 1 where anything was changed
     #[arg(long, value_name = "FILE")]
     pub(crate) check: Option<PathBuf>,
 }

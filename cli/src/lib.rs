@@ -18,6 +18,7 @@ mod find;
 #[cfg(test)]
 mod fixture;
 mod gap;
+mod golden;
 mod honesty;
 mod overview;
 mod own;

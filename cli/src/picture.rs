@@ -4,6 +4,7 @@
 //! whose rows are its ports, a VM one whose rows are its NICs, a namespace one whose rows are its
 //! devices; what stands in no such thing is a box of its own. Things alike are folded into one,
 //! which says how many it stands for; what nothing uses is left out, and counted.
+mod compared;
 mod draft;
 mod faces;
 mod fold;
@@ -14,7 +15,7 @@ mod orient;
 mod tests;
 mod words;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tapline_analysis::lint::{Report, Severity};
 use tapline_network::Network;
@@ -37,6 +38,13 @@ pub(crate) struct Picture {
     pub(crate) unused: usize,
     /// Each host is one box: there are too many things to draw them.
     pub(crate) hosts_only: bool,
+}
+
+impl Picture {
+    /// Whether it shows two captures.
+    pub(crate) fn is_compared(&self) -> bool {
+        self.cards.iter().any(|card| card.face.fate.is_some())
+    }
 }
 
 /// A captured host.
@@ -94,6 +102,47 @@ pub(crate) enum State {
     Unknown,
 }
 
+/// What became of a thing between two captures, from the least to the most.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Fate {
+    Same,
+    Changed,
+    Moved,
+    Added,
+    Removed,
+}
+
+impl Fate {
+    /// A word for classes in drawings.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::Changed => "changed",
+            Self::Moved => "moved",
+            Self::Added => "added",
+            Self::Removed => "removed",
+        }
+    }
+
+    /// The sign before a name, as `diff` has it.
+    pub(crate) fn sign(self) -> &'static str {
+        match self {
+            Self::Same => "",
+            Self::Changed => "~ ",
+            Self::Moved => "> ",
+            Self::Added => "+ ",
+            Self::Removed => "- ",
+        }
+    }
+}
+
+/// What became of a node, and in words.
+#[derive(Clone, Debug)]
+pub(crate) struct Told {
+    pub(crate) fate: Fate,
+    pub(crate) words: Vec<String>,
+}
+
 /// What is wrong with a thing.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Mark {
@@ -114,6 +163,8 @@ pub(crate) struct Face {
     /// How many things it stands for.
     pub(crate) count: usize,
     pub(crate) state: State,
+    /// What became of it, where two captures are compared.
+    pub(crate) fate: Option<Fate>,
     /// The worst first, each code once.
     pub(crate) marks: Vec<Mark>,
     /// How sure it is that it belongs where it is drawn.
@@ -212,6 +263,8 @@ pub(crate) struct Wire {
     pub(crate) confidence: Confidence,
     pub(crate) marks: Vec<Mark>,
     pub(crate) hover: Vec<String>,
+    /// What became of it, where two captures are compared.
+    pub(crate) fate: Option<Fate>,
 }
 
 /// What to draw.
@@ -222,12 +275,16 @@ pub(crate) struct Wanted<'w> {
     pub(crate) focus: &'w [NodeId],
     /// What nothing uses is drawn as well.
     pub(crate) unused: bool,
+    /// What became of nodes, where two captures are compared: what is not among them is the same.
+    pub(crate) told: Option<&'w BTreeMap<NodeId, Told>>,
 }
 
 /// What people ask for first of what is drawn at one place.
 pub(crate) fn facts(topology: &Topology<'_>, nodes: &[NodeId]) -> Vec<String> {
     words::facts(topology, nodes, None)
 }
+
+pub(crate) use compared::draw as draw_compared;
 
 /// Draws.
 pub(crate) fn draw(

@@ -29,7 +29,7 @@ pub(crate) fn text(kind: SchemaKind) -> String {
         SchemaKind::Records => written::<render::records::Document<'static>>(),
         SchemaKind::Rules => written::<commands::rules::Document<'static>>(),
         SchemaKind::Show => written::<render::show::Document<'static>>(),
-        SchemaKind::Snapshot => written::<render::snapshot::Document>(),
+        SchemaKind::Snapshot => written::<crate::golden::Document>(),
         SchemaKind::Reach => written::<render::reach::Document<'static>>(),
         SchemaKind::Verify => written::<render::verify::Document<'static>>(),
         SchemaKind::Trace => written::<render::trace_json::Document<'static>>(),
@@ -95,6 +95,9 @@ words! {
     DiffKind: "host", "vm", "vm-nic", "netns", "netdev", "ovs-bridge", "ovs-port", "bridge-vlan",
         "address", "route", "rule", "neighbour", "fdb", "ha-router", "chain", "filter-rule", "flow",
         "ovn-row", "setting";
+    /// `diff::Sort`
+    DiffSort: "captured", "boot", "flows-renewed", "flows-set", "neighbour", "seen", "vm-started",
+        "port-served", "controller-started", "carrier", "ha-state";
     /// `diff::Because`
     DiffBecause: "line", "place", "way";
     /// `diff::Fate`

@@ -122,8 +122,7 @@ impl Terminal {
         terminal
     }
 
-    /// A terminal of 100 columns without colour.
-    #[cfg(test)]
+    /// For what is no terminal: 100 columns without colour and without links.
     pub(crate) fn plain() -> Self {
         Self {
             color: Color::Never,

@@ -43,6 +43,10 @@ pub(crate) enum DiffFormat {
     Markdown,
     /// For programs
     Json,
+    /// The picture of both sides: what came, went and was changed; what is the same is folded
+    Svg,
+    /// One page with the picture and the text
+    Html,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

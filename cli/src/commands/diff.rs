@@ -1,54 +1,108 @@
 //! `tapline diff`.
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use tapline_analysis::diff::{self, Side};
-use tapline_analysis::lint::{self, Settings};
+use tapline_analysis::diff::{self, By, Class, Kept, Side};
+use tapline_analysis::lint::{self, Report, Settings};
 use tapline_core::capture::Snapshot;
 use tapline_network::Network;
 
-use crate::args::{Diff, DiffFormat, Inputs};
+use crate::args::{Diff, DiffFormat, Inputs, Limits};
 use crate::error::{CliError, Result, Status};
+use crate::golden;
+use crate::picture;
 use crate::pipeline;
 use crate::render::diff::Compared;
-use crate::render::{diff_json, diff_markdown, diff_text};
+use crate::render::places::Places;
+use crate::render::{diff_html, diff_json, diff_markdown, diff_text, picture_svg};
 use crate::terminal::{Terminal, remark};
+
+/// What is asked of two sides.
+#[derive(Clone, Copy)]
+pub(crate) struct Question {
+    pub(crate) by: By,
+    pub(crate) format: DiffFormat,
+    /// The least class that makes the exit status 1.
+    pub(crate) least: Option<Class>,
+    pub(crate) all: bool,
+}
 
 pub(crate) fn run(args: &Diff, terminal: &Terminal) -> Result<Status> {
     let (old, new) = inputs(args)?;
-    let old = read(args, old, terminal)?;
-    let new = read(args, new, terminal)?;
+    let old = read(old, args.limits, terminal)?;
+    let new = read(new, args.limits, terminal)?;
+    let question = Question {
+        by: args.by.into(),
+        format: args.format,
+        least: args.fail_on.threshold(),
+        all: args.all,
+    };
+    compare(&old, &new, question, terminal)
+}
+
+/// Compares two sides and writes what differs.
+pub(crate) fn compare(
+    old: &Read,
+    new: &Read,
+    question: Question,
+    terminal: &Terminal,
+) -> Result<Status> {
     let settings = Settings::default();
-    let (was, is) = rayon::join(|| pipeline::topology(&old), || pipeline::topology(&new));
-    let judge = |topology| lint::run(topology, lint::rules::ALL, &settings);
-    let (before, after) = rayon::join(|| judge(&was), || judge(&is));
+    let (was, is) =
+        rayon::join(|| pipeline::topology(&old.snapshot), || pipeline::topology(&new.snapshot));
+    // What was written down is not judged: nothing of it was captured.
+    let judge = |of: &Read, topology| match of.kept {
+        None => lint::run(topology, lint::rules::ALL, &settings),
+        Some(_) => Report::default(),
+    };
+    let (before, after) = rayon::join(|| judge(old, &was), || judge(new, &is));
     let old_network = Network::new(&was, None, &settings.env);
     let new_network = Network::new(&is, None, &settings.env);
-    let sides = [Side::new(&old_network, &before), Side::new(&new_network, &after)];
+    let side = |of: &Read, network, report| match &of.kept {
+        None => Side::new(network, report),
+        Some(kept) => Side::of_kept(network, report, kept.clone()),
+    };
+    let sides = [side(old, &old_network, &before), side(new, &new_network, &after)];
     let [old_side, new_side] = &sides;
-    let diff = diff::compare(old_side, new_side, args.by.into());
-    let compared = Compared { diff: &diff, sides: [old_side, new_side], all: args.all };
+    let diff = diff::compare(old_side, new_side, question.by);
+    let compared = Compared { diff: &diff, sides: [old_side, new_side], all: question.all };
+    let is_drawn = matches!(question.format, DiffFormat::Svg | DiffFormat::Html);
+    if is_drawn && !diff.is_comparable() {
+        return Err(CliError::new(format!(
+            "nothing was compared: {}",
+            compared.why_not_comparable()
+        )));
+    }
+    if is_drawn && compared.limits().is_some() {
+        return Err(CliError::new(
+            "a picture needs captures on both sides, and a snapshot is none",
+        ));
+    }
+    let [old_places, new_places] =
+        [0, 1].map(|side| Places::of_captured(&compared.topology(side).snapshot.captured, false));
+    let picture = || picture::draw_compared(&compared, [&old_places, &new_places]);
     let mut out = terminal.out();
-    match args.format {
+    match question.format {
         DiffFormat::Text => diff_text::render(&mut out, &compared, terminal)?,
         DiffFormat::Markdown => diff_markdown::render(&mut out, &compared)?,
         DiffFormat::Json => {
             serde_json::to_writer_pretty(&mut out, &diff_json::document(&compared))?;
             writeln!(out)?;
         }
+        DiffFormat::Svg => picture_svg::render(&mut out, &picture())?,
+        DiffFormat::Html => diff_html::render(&mut out, &compared, &picture())?,
     }
     out.flush()?;
     drop(out);
     if !diff.is_comparable() {
         // The report for people says it itself.
-        if !terminal.quiet && args.format == DiffFormat::Json {
+        if !terminal.quiet && question.format == DiffFormat::Json {
             remark(&format!("not comparable: {}", compared.why_not_comparable()));
         }
         return Ok(Status::Unread);
     }
-    let least = args.fail_on.threshold();
     let worst = diff.worst();
-    let fails = least.is_some_and(|least| worst.is_some_and(|worst| worst >= least));
+    let fails = question.least.is_some_and(|least| worst.is_some_and(|worst| worst >= least));
     Ok(if fails { Status::Found } else { Status::Clean })
 }
 
@@ -81,7 +135,34 @@ fn inputs(args: &Diff) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     Ok((old, new))
 }
 
-fn read(args: &Diff, paths: Vec<PathBuf>, terminal: &Terminal) -> Result<Snapshot> {
-    let inputs = Inputs { paths, command: None, host: None, limits: args.limits };
-    pipeline::read(&inputs, terminal)
+/// One side: what was captured, or what a snapshot says.
+pub(crate) struct Read {
+    snapshot: Snapshot,
+    kept: Option<Vec<Kept>>,
+}
+
+impl Read {
+    /// What was captured.
+    pub(crate) fn captured(inputs: &Inputs, terminal: &Terminal) -> Result<Self> {
+        Ok(Self { snapshot: pipeline::read(inputs, terminal)?, kept: None })
+    }
+
+    /// What `tapline snapshot` wrote.
+    pub(crate) fn golden(path: &Path) -> Result<Self> {
+        let golden = golden::read(path)?;
+        Ok(Self { snapshot: golden.snapshot, kept: Some(golden.kept) })
+    }
+}
+
+fn read(paths: Vec<PathBuf>, limits: Limits, terminal: &Terminal) -> Result<Read> {
+    if let Some(path) = paths.iter().find(|path| golden::is_one(path)) {
+        if paths.len() > 1 {
+            let message = format!("{} is a snapshot, which is a side by itself", path.display());
+            return Err(
+                CliError::new(message).hint("`tapline snapshot` writes several hosts into one")
+            );
+        }
+        return Read::golden(path);
+    }
+    Read::captured(&Inputs { paths, command: None, host: None, limits }, terminal)
 }

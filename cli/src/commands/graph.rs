@@ -36,6 +36,7 @@ pub(crate) fn run(args: &Graph, terminal: &Terminal) -> Result<Status> {
             nodes: chosen.starts.is_some().then_some(&chosen.nodes),
             focus: &focus,
             unused: args.unused,
+            told: None,
         };
         picture::draw(&network, &report, &Places::new(&snapshot, terminal), &wanted)
     };

@@ -23,7 +23,7 @@ pub(crate) fn run(args: &Report, terminal: &Terminal) -> Result<Status> {
     terminal.progress.stop();
     let network = Network::new(&topology, None, &config.settings.env);
     let places = Places::of_captured(&snapshot.captured, false);
-    let wanted = Wanted { nodes: None, focus: &[], unused: false };
+    let wanted = Wanted { nodes: None, focus: &[], unused: false, told: None };
     let picture = picture::draw(&network, &found, &places, &wanted);
     let shown = Shown { network: &network, report: &found, picture: &picture, places: &places };
     let mut out = terminal.out();

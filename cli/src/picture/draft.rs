@@ -8,7 +8,7 @@ use tapline_topology::graph::Confidence;
 use tapline_topology::{CaptureKey, EdgeKind, NodeData, NodeId, Topology};
 
 use super::marks::Found;
-use super::{Column, Kind, Spot, Tie, Wanted, homes, orient};
+use super::{Column, Fate, Kind, Spot, Tie, Told, Wanted, homes, orient};
 
 /// All boxes and wires, unfolded.
 pub(super) struct Draft<'t, 'a> {
@@ -17,6 +17,8 @@ pub(super) struct Draft<'t, 'a> {
     pub(super) wires: Vec<DraftWire>,
     /// Where each node is drawn.
     pub(super) spots: BTreeMap<NodeId, Spot>,
+    /// What became of nodes, where two captures are compared.
+    told: Option<BTreeMap<NodeId, Told>>,
 }
 
 /// A box.
@@ -55,8 +57,13 @@ pub(super) struct DraftWire {
 impl<'a> Draft<'_, 'a> {
     pub(super) fn new(network: &Network<'a>, wanted: &Wanted<'_>) -> Draft<'a, 'a> {
         let topology = network.topology;
-        let mut draft =
-            Draft { topology, cards: Vec::new(), wires: Vec::new(), spots: BTreeMap::new() };
+        let mut draft = Draft {
+            topology,
+            cards: Vec::new(),
+            wires: Vec::new(),
+            spots: BTreeMap::new(),
+            told: wanted.told.cloned(),
+        };
         draft.place(wanted);
         draft.tie();
         draft.tie_tunnels_to_devices(network);
@@ -77,6 +84,32 @@ impl<'a> Draft<'_, 'a> {
             None => self.cards.get(spot.card).map_or(&[], |card| card.nodes.as_slice()),
             Some(_) => self.row(spot).map_or(&[], |row| row.nodes.as_slice()),
         }
+    }
+
+    /// What became of what is at a spot; `None` where nothing is compared.
+    pub(super) fn fate(&self, spot: Spot) -> Option<Fate> {
+        let told = self.told.as_ref()?;
+        let fates = self.nodes(spot).iter().filter_map(|node| Some(told.get(node)?.fate));
+        Some(fates.max().unwrap_or(Fate::Same))
+    }
+
+    /// The same in words.
+    pub(super) fn told(&self, spot: Spot) -> Vec<String> {
+        let Some(told) = &self.told else { return Vec::new() };
+        let mut all: Vec<String> = Vec::new();
+        for words in self.nodes(spot).iter().filter_map(|node| told.get(node)) {
+            for word in &words.words {
+                if !all.contains(word) {
+                    all.push(word.clone());
+                }
+            }
+        }
+        all
+    }
+
+    /// Whether what is at a spot was changed, came or went.
+    fn is_touched(&self, spot: Spot) -> bool {
+        self.fate(spot).is_some_and(|fate| fate > Fate::Same)
     }
 
     /// Whether what is at a spot is drawn.
@@ -278,13 +311,16 @@ impl<'a> Draft<'_, 'a> {
             self.wires.iter().flat_map(|wire| [wire.from, wire.to]).collect();
         let topology = self.topology;
         let mut left_out = 0;
+        let touched: BTreeSet<Spot> =
+            self.spots.values().copied().filter(|spot| self.is_touched(*spot)).collect();
         for at in 0..self.cards.len() {
             let Some(card) = self.cards.get_mut(at) else { continue };
             if !card.drawn {
                 continue;
             }
-            let must =
-                |spot: Spot, focus: bool| focus || tied.contains(&spot) || found.is_marked(spot);
+            let must = |spot: Spot, focus: bool| {
+                focus || tied.contains(&spot) || touched.contains(&spot) || found.is_marked(spot)
+            };
             let in_namespace = card.kind == Kind::Netns;
             for (n, row) in card.rows.iter_mut().enumerate() {
                 let spot = Spot { card: at, row: Some(n) };

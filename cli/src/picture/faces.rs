@@ -11,7 +11,7 @@ use super::draft::Draft;
 use super::fold::{FoldedCard, Folds};
 use super::marks::{self, Found};
 use super::{
-    Card, Column, Face, Frame, Kind, Member, Picture, Row, Spot, State, Wire, homes, words,
+    Card, Column, Face, Fate, Frame, Kind, Member, Picture, Row, Spot, State, Wire, homes, words,
 };
 use crate::render::count;
 use crate::render::escape::{shorten, visible};
@@ -21,6 +21,8 @@ use crate::render::places::Places;
 const NAMED: usize = 12;
 const FOUND: usize = 5;
 const PLACES: usize = 3;
+/// Lines about one thing, where changes of it are told.
+const FACTS: usize = 6;
 /// Characters of a line that a pointer shows.
 const LONGEST: usize = 160;
 
@@ -124,6 +126,12 @@ impl Faces<'_, '_, '_> {
             }
             _ => self.of_many(spots, &titles, kind, beside),
         };
+        let mut facts = facts;
+        for words in spots.iter().flat_map(|spot| self.draft.told(*spot)) {
+            if facts.len() < FACTS && !facts.contains(&words) {
+                facts.insert(0, words);
+            }
+        }
         let confidence =
             spots.iter().filter_map(|spot| self.draft.row(*spot)).map(|row| row.confidence);
         let card = |spot: &Spot| self.draft.cards.get(spot.card).is_some_and(|card| card.focus);
@@ -133,6 +141,7 @@ impl Faces<'_, '_, '_> {
             facts: facts.iter().map(|fact| visible(fact).into_owned()).collect(),
             count: spots.len(),
             state: self.state(spots),
+            fate: spots.iter().filter_map(|spot| self.draft.fate(*spot)).max(),
             marks: self.found.marks(&findings),
             confidence: confidence.min().unwrap_or(Confidence::Proven),
             focus: spots.iter().any(|spot| if spot.row.is_some() { row(spot) } else { card(spot) }),
@@ -144,6 +153,17 @@ impl Faces<'_, '_, '_> {
                 .collect(),
             findings,
         }
+    }
+
+    /// What became of all that boxes hold.
+    fn fate_of_cards(&self, cards: &[usize]) -> Option<Fate> {
+        let spots = cards.iter().flat_map(|&card| {
+            let rows = self.draft.cards.get(card).map_or(0, |card| card.rows.len());
+            let rows = (0..rows).map(move |row| Spot { card, row: Some(row) });
+            rows.chain([Spot { card, row: None }])
+        });
+        let worst = spots.filter_map(|spot| self.draft.fate(spot)).max();
+        worst.map(|fate| if fate > Fate::Same { Fate::Changed } else { fate })
     }
 
     /// The worst state, for a fold may be of several where a page is full.
@@ -272,6 +292,7 @@ impl Faces<'_, '_, '_> {
                     confidence: Confidence::Proven,
                     marks: Vec::new(),
                     hover: Vec::new(),
+                    fate: None,
                 });
                 wires.len() - 1
             });
@@ -332,6 +353,7 @@ impl Faces<'_, '_, '_> {
             facts: facts.collect(),
             count: 1,
             state: State::Fine,
+            fate: self.fate_of_cards(&fold.members),
             marks: self.found.marks(&findings),
             confidence: Confidence::Proven,
             focus: false,

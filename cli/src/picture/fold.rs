@@ -11,7 +11,7 @@ use tapline_core::capture::HostId;
 
 use super::draft::Draft;
 use super::marks::{self, Found};
-use super::{Kind, Spot, words};
+use super::{Fate, Kind, Spot, words};
 
 /// From so many on, alike things are drawn as one.
 const ALIKE: usize = 3;
@@ -295,7 +295,14 @@ fn look(draft: &Draft<'_, '_>, found: &Found, spot: Spot, family: &str) -> [Stri
     let sure = row.map(|row| row.confidence);
     // What was asked for is like nothing else.
     let own = focus.then_some(spot);
-    let place = (host, kind, column, own);
+    // What became of a thing tells it from others, and what is the same is all alike.
+    let fate = draft.fate(spot);
+    let told = draft.told(spot).len();
+    let place = (host, kind, column, own, fate, told);
+    if fate == Some(Fate::Same) {
+        let same = format!("{place:?} {family}");
+        return [same.clone(), same, format!("{place:?}")];
+    }
     // Switches differ in what they are for, so long as there is room for that.
     let is_switch = spot.row.is_none() && kind == Some(Kind::Switch);
     let own_name = is_switch.then(|| words::title(draft.topology, draft.nodes(spot)));

@@ -33,7 +33,7 @@ fn draw_all(path: &Path, check: &mut dyn FnMut(&Topology<'_>, &Network<'_>, &Pic
     let environment = Environment::default();
     let network = Network::new(&topology, None, &environment);
     for unused in [false, true] {
-        let wanted = Wanted { nodes: None, focus: &[], unused };
+        let wanted = Wanted { nodes: None, focus: &[], unused, told: None };
         let picture = draw(&network, &report, &Places::default(), &wanted);
         check(&topology, &network, &picture);
     }

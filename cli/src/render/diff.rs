@@ -36,8 +36,10 @@ pub(crate) struct Lost<'c> {
     pub(crate) first: &'c VerdictChange,
     /// `gateway, outside`
     pub(crate) to: Vec<String>,
-    /// The guests.
+    /// The guests: each asks for all of these.
     pub(crate) guests: Vec<String>,
+    /// How many verdicts these are.
+    pub(crate) questions: usize,
 }
 
 impl<'c> Compared<'c, '_, '_> {
@@ -99,6 +101,19 @@ impl<'c> Compared<'c, '_, '_> {
         Some(format!("{old} → {new}"))
     }
 
+    /// Whether a side is a snapshot.
+    pub(crate) fn is_kept(&self, side: usize) -> bool {
+        self.sides.get(side).is_some_and(|side| side.is_kept())
+    }
+
+    /// What is not compared since a side is a snapshot, where one is.
+    pub(crate) fn limits(&self) -> Option<&'static str> {
+        self.sides.iter().any(|side| side.is_kept()).then_some(
+            "a snapshot holds no flows, rules of filters, kernel settings or learnt addresses, and nothing \
+             that was found or reached: these are not compared",
+        )
+    }
+
     /// Why nothing was compared.
     pub(crate) fn why_not_comparable(&self) -> String {
         let names = |side: usize, hosts: &[HostId]| {
@@ -134,30 +149,47 @@ impl<'c> Compared<'c, '_, '_> {
         counts
     }
 
-    /// Verdicts with one change and one end told together.
+    /// Verdicts with one change and one end told together, for guests that ask in vain for the same.
     pub(crate) fn verdicts(&self, is_meant: impl Fn(&VerdictChange) -> bool) -> Vec<Lost<'c>> {
-        type Group<'v> = (Option<(usize, usize)>, &'v Cell, &'v Cell);
-        let mut groups: BTreeMap<Group<'c>, Lost<'c>> = BTreeMap::new();
+        type Group<'v> = (Option<(usize, usize)>, Option<&'v Cell>, Option<&'v Cell>);
+        type Asked<'v> = (&'v VerdictChange, Vec<&'v str>);
+        type Guests<'v> = Vec<(&'v str, Asked<'v>)>;
+        let mut guests: BTreeMap<(Group<'c>, &'c str), Asked<'c>> = BTreeMap::new();
         for verdict in self.diff.verdicts.iter().filter(|verdict| is_meant(verdict)) {
             let because = verdict.because.map(|(host, change, _)| (host, change));
-            let group = (because, &verdict.before, &verdict.after);
-            let it = groups.entry(group).or_insert_with(|| Lost {
-                first: verdict,
-                to: Vec::new(),
-                guests: Vec::new(),
-            });
-            if !it.to.contains(&verdict.to) {
-                it.to.push(verdict.to.clone());
-            }
-            let guest = verdict.guest.to_string();
-            if !it.guests.contains(&guest) {
-                it.guests.push(guest);
-            }
+            // Where it arrived before, or arrives now, is a place of its own for each question.
+            let end = |cell: &'c Cell| Some(cell).filter(|cell| cell.reached != Some(true));
+            let group = (because, end(&verdict.before), end(&verdict.after));
+            let asked = guests.entry((group, &verdict.guest)).or_insert((verdict, Vec::new()));
+            asked.1.push(&verdict.to);
         }
-        let mut all: Vec<Lost<'c>> = groups.into_values().collect();
+        let mut groups: BTreeMap<(Group<'c>, Vec<String>), Guests<'c>> = BTreeMap::new();
+        for ((group, guest), asked) in guests {
+            groups.entry((group, in_short(&asked.1))).or_default().push((guest, asked));
+        }
+        let all = groups.into_iter().filter_map(|((_, short), guests)| {
+            let (_, (first, to)) = guests.first()?;
+            let named = || to.iter().map(|to| (*to).to_owned()).collect();
+            Some(Lost {
+                first,
+                to: if guests.len() == 1 { named() } else { short },
+                questions: guests.iter().map(|(_, (_, to))| to.len()).sum(),
+                guests: guests.iter().map(|(guest, _)| (*guest).to_owned()).collect(),
+            })
+        });
+        let mut all: Vec<Lost<'c>> = all.collect();
         all.sort_by_key(|it| std::cmp::Reverse(it.guests.len()));
         all
     }
+}
+
+/// What a guest asks for, its peers counted: each guest has others.
+fn in_short(to: &[&str]) -> Vec<String> {
+    let (peers, others): (Vec<&str>, Vec<&str>) =
+        to.iter().copied().partition(|to| to.starts_with("peer "));
+    let mut words: Vec<String> = others.into_iter().map(str::to_owned).collect();
+    words.extend((!peers.is_empty()).then(|| count(peers.len(), "peer")));
+    words
 }
 
 /// How many changes there are of each sort.

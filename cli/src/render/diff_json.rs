@@ -2,8 +2,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 use tapline_analysis::diff::{
-    Because, Change, Class, Difference, Fate, FindingChange, Gap, HostDiff, Kind, Op, Places,
-    Renumbering, VerdictChange,
+    Because, Change, Class, Difference, Event, Fate, FindingChange, Gap, HostDiff, Kind, Op,
+    Places, Rate, Renumbering, Sort, VerdictChange,
 };
 use tapline_analysis::lint::Severity;
 use tapline_core::span::Evidence;
@@ -22,6 +22,9 @@ pub(crate) struct Document<'a> {
     schema: &'static str,
     /// The inputs of each side.
     inputs: Sides<Vec<&'a str>>,
+    /// The sides that are snapshots (`tapline snapshot`): nothing is said of flows, filters, settings, findings
+    /// and of what is reached.
+    snapshot: Sides<bool>,
     /// Whether any host is on both sides; without one nothing is said.
     comparable: bool,
     /// Why the only two hosts are not compared.
@@ -36,6 +39,8 @@ pub(crate) struct Document<'a> {
     only_new: Vec<&'a str>,
     verdicts: Vec<VerdictRow<'a>>,
     findings: Vec<FindingRow<'a>>,
+    /// What happened when, the earliest first: what has no date is last.
+    events: Vec<EventRow<'a>>,
 }
 
 /// Something of the old captures and of the new ones.
@@ -89,8 +94,52 @@ struct HostRow<'a> {
     compared: usize,
     changes: Vec<ChangeRow<'a>>,
     renumbered: Vec<RenumberingRow<'a>>,
+    /// Counters of errors, drops and carriers that grew while the kernel and the device, or the flow, lived
+    /// on.
+    rates: Vec<RateRow<'a>>,
     /// What one side does not show: neither added nor removed.
     not_comparable: Vec<GapRow<'a>>,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct RateRow<'a> {
+    /// The key of the thing, as that of a change.
+    key: String,
+    name: &'a str,
+    counter: &'a str,
+    /// By how much it grew.
+    by: u64,
+    /// In how many seconds.
+    seconds: u64,
+    evidence: Sides<Option<EvidenceRow<'a>>>,
+}
+
+/// Two times, the earlier first; the same where it is known to the second.
+#[derive(JsonSchema, Serialize)]
+struct BetweenRow {
+    from: i64,
+    to: i64,
+}
+
+/// Something that happened at a known time.
+#[derive(JsonSchema, Serialize)]
+struct EventRow<'a> {
+    host: &'a str,
+    /// The side whose lines tell it: `old` or `new`.
+    told_by: &'static str,
+    #[schemars(with = "shape::DiffSort")]
+    sort: Sort,
+    /// A bridge, a VM, an address; empty for the host itself.
+    subject: &'a str,
+    /// How many flows, or how many times.
+    many: u64,
+    /// Between which seconds since the epoch; null where the capture does not say when it was taken.
+    at: Option<BetweenRow>,
+    /// How many seconds before the capture, at the most and at the least.
+    ago: Option<BetweenRow>,
+    evidence: Option<EvidenceRow<'a>>,
+    /// The change that it dates.
+    change: Option<BecauseRow<'a>>,
 }
 
 #[derive(JsonSchema, Serialize)]
@@ -236,6 +285,7 @@ pub(crate) fn document<'a>(compared: &'a Compared<'_, '_, '_>) -> Document<'a> {
     Document {
         schema: "tapline.diff/1",
         inputs,
+        snapshot: Sides::of(|side| compared.is_kept(side)),
         comparable: diff.is_comparable(),
         refused: diff.refused.as_deref(),
         summary: SummaryRow {
@@ -258,6 +308,33 @@ pub(crate) fn document<'a>(compared: &'a Compared<'_, '_, '_>) -> Document<'a> {
         only_new: names(1, &diff.only_new),
         verdicts: diff.verdicts.iter().map(|it| verdict_row(compared, it)).collect(),
         findings: diff.findings.iter().filter_map(|it| finding_row(compared, it)).collect(),
+        events: diff.events.iter().filter_map(|it| event_row(compared, it)).collect(),
+    }
+}
+
+fn event_row<'a>(compared: &'a Compared<'_, '_, '_>, it: &'a Event) -> Option<EventRow<'a>> {
+    let host = compared.diff.hosts.get(it.host)?;
+    Some(EventRow {
+        host: compared.label(1, host.new),
+        told_by: if it.side == 0 { "old" } else { "new" },
+        sort: it.sort,
+        subject: &it.subject,
+        many: it.many,
+        at: it.when.at.map(|[from, to]| BetweenRow { from, to }),
+        ago: it.when.ago.map(|[from, to]| BetweenRow { from, to }),
+        evidence: evidence(compared, it.side, it.place),
+        change: because(compared, it.change.map(|change| (it.host, change)), None),
+    })
+}
+
+fn rate_row<'a>(compared: &'a Compared<'_, '_, '_>, it: &'a Rate) -> RateRow<'a> {
+    RateRow {
+        key: it.key.text(),
+        name: &it.name,
+        counter: &it.counter,
+        by: it.by,
+        seconds: it.seconds,
+        evidence: places(compared, &it.places),
     }
 }
 
@@ -276,13 +353,9 @@ fn host_row<'a>(compared: &'a Compared<'_, '_, '_>, it: &'a HostDiff) -> HostRow
         compared: it.compared,
         changes: it.changes.iter().filter(shown).map(|it| change_row(compared, it)).collect(),
         renumbered: it.renumbered.iter().map(renumbering_row).collect(),
+        rates: it.rates.iter().map(|it| rate_row(compared, it)).collect(),
         not_comparable: it.gaps.iter().map(gap_row).collect(),
     }
-}
-
-fn key(change: &Change) -> String {
-    let escape = |text: &str| text.replace('%', "%25").replace('/', "%2F");
-    format!("{}/{}/{}", change.kind().as_str(), escape(&change.key.place), escape(&change.key.id))
 }
 
 fn change_row<'a>(compared: &'a Compared<'_, '_, '_>, it: &'a Change) -> ChangeRow<'a> {
@@ -290,7 +363,7 @@ fn change_row<'a>(compared: &'a Compared<'_, '_, '_>, it: &'a Change) -> ChangeR
         op: it.op,
         class: it.class,
         kind: it.kind(),
-        key: key(it),
+        key: it.key.text(),
         netns: it.netns.as_ref().map(ToString::to_string),
         name: &it.name,
         differences: it.differences.iter().map(|it| difference_row(compared, it)).collect(),
@@ -354,7 +427,7 @@ fn because<'a>(
     by: Option<Because>,
 ) -> Option<BecauseRow<'a>> {
     let (host, change) = compared.change(it?)?;
-    Some(BecauseRow { host: compared.label(1, host.new), key: key(change), by })
+    Some(BecauseRow { host: compared.label(1, host.new), key: change.key.text(), by })
 }
 
 fn verdict_row<'a>(compared: &'a Compared<'_, '_, '_>, it: &'a VerdictChange) -> VerdictRow<'a> {

@@ -5,6 +5,7 @@ use tapline_analysis::diff::{Change, Class, Fate};
 
 use super::count;
 use super::diff::{self, Compared};
+use super::diff_when;
 use super::markdown::{code, words};
 use super::source::excerpt;
 
@@ -22,6 +23,9 @@ pub(crate) fn render(out: &mut impl Write, compared: &Compared<'_, '_, '_>) -> i
     }
     let hosts = count(diff.hosts.len(), "host");
     writeln!(out, "**{hosts} compared: {}**", compared.counts().words(compared.all))?;
+    if let Some(limits) = compared.limits() {
+        writeln!(out, "\n{limits}")?;
+    }
     for (side, hosts, which) in [(0, &diff.only_old, "before"), (1, &diff.only_new, "now")] {
         let names: Vec<&str> = hosts.iter().map(|host| compared.label(side, *host)).collect();
         if !names.is_empty() {
@@ -31,10 +35,13 @@ pub(crate) fn render(out: &mut impl Write, compared: &Compared<'_, '_, '_>) -> i
     }
     verdicts(out, compared)?;
     findings(out, compared)?;
+    when(out, compared)?;
     for host in &diff.hosts {
         let is_shown = |change: &&Change| compared.all || change.class >= Class::Dynamic;
         let changes: Vec<&Change> = host.changes.iter().filter(is_shown).collect();
-        if changes.is_empty() && host.renumbered.is_empty() && host.gaps.is_empty() {
+        let (rates, left) = diff_when::rates(compared, host);
+        let is_silent = host.renumbered.is_empty() && host.gaps.is_empty() && rates.is_empty();
+        if changes.is_empty() && is_silent {
             continue;
         }
         writeln!(out, "\n### {}\n", words(compared.label(1, host.new)))?;
@@ -61,6 +68,11 @@ pub(crate) fn render(out: &mut impl Write, compared: &Compared<'_, '_, '_>) -> i
         }
         for it in &host.renumbered {
             writeln!(out, "\nRenumbered: {} of {}", words(&it.what), it.of.len())?;
+        }
+        if !rates.is_empty() {
+            let mut told: Vec<String> = rates.iter().map(diff_when::rate).collect();
+            told.extend((left > 0).then(|| format!("{left} more")));
+            writeln!(out, "\nCounters: {}", words(&told.join(", ")))?;
         }
         for new_lacks in [false, true] {
             let gaps =
@@ -101,6 +113,25 @@ fn place(compared: &Compared<'_, '_, '_>, side: usize, at: tapline_core::span::E
     let first = text.lines().next().unwrap_or_default().trim();
     let quoted = code(first).replace('|', "\\|");
     format!("{}:{line} {quoted}", words(file))
+}
+
+/// What happened when.
+fn when(out: &mut impl Write, compared: &Compared<'_, '_, '_>) -> io::Result<()> {
+    let (events, left) = diff_when::told(compared);
+    if events.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n### When\n\n| time (UTC) | what | line |\n|---|---|---|")?;
+    for event in events {
+        let time = diff_when::time(event.when);
+        let at = event.place.map(|at| place(compared, event.side, at)).unwrap_or_default();
+        let what = cell(&diff_when::words(compared, event));
+        writeln!(out, "| {} | {what} | {at} |", words(&time))?;
+    }
+    if left > 0 {
+        writeln!(out, "\nand {left} more")?;
+    }
+    Ok(())
 }
 
 fn verdicts(out: &mut impl Write, compared: &Compared<'_, '_, '_>) -> io::Result<()> {

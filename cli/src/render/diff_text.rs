@@ -5,6 +5,7 @@ use tapline_analysis::diff::{Change, Class, Fate, HostDiff, Op, VerdictChange};
 use tapline_core::span::Evidence;
 
 use super::diff::{self, Compared, Lost};
+use super::diff_when;
 use super::escape::{shorten, visible};
 use super::places::Places;
 use super::{count, severity_style};
@@ -40,6 +41,7 @@ pub(crate) fn render(
     text.summary()?;
     text.broken()?;
     text.findings()?;
+    text.when()?;
     for host in &compared.diff.hosts {
         text.host(host)?;
     }
@@ -63,6 +65,9 @@ impl<W: Write> Text<'_, '_, '_, '_, W> {
             return writeln!(self.out, "nothing was compared: {}", visible(&why));
         }
         writeln!(self.out, "{hosts} compared: {}", self.paint.of(colour, words))?;
+        if let Some(limits) = compared.limits() {
+            writeln!(self.out, "  {}", self.paint.of(style::FAINT, limits))?;
+        }
         for host in diff.hosts.iter().take(DATED) {
             if let Some(moments) = compared.moments(host) {
                 writeln!(self.out, "  {}: {moments}", visible(compared.label(1, host.new)))?;
@@ -156,7 +161,7 @@ impl<W: Write> Text<'_, '_, '_, '_, W> {
             }
         }
         if !untold.is_empty() {
-            let many: usize = untold.iter().map(|it| it.to.len() * it.guests.len()).sum();
+            let many: usize = untold.iter().map(|it| it.questions).sum();
             let words = format!(
                 "what {} reached before is not known now, by what was captured: --all",
                 count(many, "question")
@@ -248,11 +253,36 @@ impl<W: Write> Text<'_, '_, '_, '_, W> {
         Ok(())
     }
 
+    /// What happened when.
+    fn when(&mut self) -> io::Result<()> {
+        let compared = self.compared;
+        let (events, left) = diff_when::told(compared);
+        if events.is_empty() {
+            return Ok(());
+        }
+        writeln!(self.out)?;
+        writeln!(self.out, "{}", self.paint.of(style::STRONG, "when"))?;
+        for event in events {
+            let time = self.paint.of(style::FAINT, diff_when::time(event.when));
+            let words = diff_when::words(compared, event);
+            writeln!(self.out, "  {time}  {}", visible(&words))?;
+            let mut places = [None, None];
+            if let Some(place) = places.get_mut(event.side) {
+                *place = event.place;
+            }
+            self.lines(places, "    ")?;
+        }
+        if left > 0 {
+            writeln!(self.out, "  and {left} more: --all")?;
+        }
+        Ok(())
+    }
+
     fn host(&mut self, host: &HostDiff) -> io::Result<()> {
         let compared = self.compared;
         let is_shown = |change: &&Change| compared.all || change.class >= Class::Dynamic;
         let changes: Vec<&Change> = host.changes.iter().filter(is_shown).collect();
-        if changes.is_empty() && host.renumbered.is_empty() {
+        if changes.is_empty() && host.renumbered.is_empty() && host.rates.is_empty() {
             return Ok(());
         }
         writeln!(self.out)?;
@@ -283,7 +313,27 @@ impl<W: Write> Text<'_, '_, '_, '_, W> {
         if changes.len() > most {
             writeln!(self.out, "    and {} more: --all", changes.len() - most)?;
         }
-        self.renumbered(host)
+        self.renumbered(host)?;
+        self.rates(host)
+    }
+
+    /// Counters of errors and drops that grew.
+    fn rates(&mut self, host: &HostDiff) -> io::Result<()> {
+        let (rates, left) = diff_when::rates(self.compared, host);
+        if rates.is_empty() {
+            return Ok(());
+        }
+        writeln!(self.out, "  {}", self.paint.of(style::FAINT, "counters"))?;
+        for rate in rates {
+            writeln!(self.out, "    {}", visible(&diff_when::rate(rate)))?;
+            if self.compared.all {
+                self.lines(rate.places, "      ")?;
+            }
+        }
+        if left > 0 {
+            writeln!(self.out, "    and {left} more: --all")?;
+        }
+        Ok(())
     }
 
     fn renumbered(&mut self, host: &HostDiff) -> io::Result<()> {

@@ -19,7 +19,7 @@ pub(crate) use self::ink::STYLE;
 use self::layout::{Point, Sheet};
 use self::measure::{LINE, PAD, Placed, Text};
 use super::picture_words as words;
-use crate::picture::{Face, Kind, Picture, Spot, State, Tie, Wire};
+use crate::picture::{Face, Fate, Kind, Picture, Spot, State, Tie, Wire};
 
 /// How far a line that ends where it began stands out.
 const BULGE: i64 = 26;
@@ -81,7 +81,8 @@ fn finish(out: &mut impl Write, picture: &Picture, sheet: &Sheet, mut ink: Ink) 
         ink.text("faint", (PAD + 8, below), &left_out);
         below += PAD;
     }
-    let (wide, below) = legend::draw(&mut ink, (PAD + 8, below + PAD), sheet.width);
+    let (wide, below) =
+        legend::draw(&mut ink, (PAD + 8, below + PAD), sheet.width, picture.is_compared());
     let (width, height) = (sheet.width.max(wide), below + PAD);
     // Where nothing can be folded any more, the page is made smaller.
     let longest = width.max(height).max(1);
@@ -116,6 +117,10 @@ fn classes(place: &str, kind: &str, face: &Face) -> String {
     });
     if face.focus {
         classes.push_str(" focus");
+    }
+    if let Some(fate) = face.fate {
+        classes.push(' ');
+        classes.push_str(fate.word());
     }
     classes
 }
@@ -199,11 +204,16 @@ fn draw_wire(ink: &mut Ink, wire: &Wire, points: &[Point]) {
     if let Some(mark) = wire.marks.first() {
         classes.push_str(if mark.severity == Severity::Error { " error" } else { " warning" });
     }
+    if let Some(fate) = wire.fate {
+        classes.push(' ');
+        classes.push_str(fate.word());
+    }
     let ends = format!("{}-{}", end(wire.from), end(wire.to));
     ink.open(&ends, &classes, &wire.hover);
     ink.path("line", &curve(points));
     let label = {
-        let mut label = wire.tie.label().to_owned();
+        let sign = wire.fate.map_or("", Fate::sign);
+        let mut label = format!("{sign}{}", wire.tie.label());
         if wire.count > 1 {
             label = format!("{label} ×{}", wire.count);
         }

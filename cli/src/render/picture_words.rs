@@ -4,7 +4,7 @@ use tapline_topology::graph::Confidence;
 
 use super::count;
 use super::node::confidence_mark;
-use crate::picture::{Face, Frame, Mark, Picture, State, Wire};
+use crate::picture::{Face, Fate, Frame, Mark, Picture, State, Wire};
 
 /// Marks that are named at one place.
 const MARKS: usize = 3;
@@ -35,11 +35,13 @@ pub(crate) fn frame(frame: &Frame) -> String {
     }
 }
 
-/// The name of a thing, with a mark where it is not sure that it belongs where it is drawn.
+/// The name of a thing, with a mark where it is not sure that it belongs where it is drawn, and the sign
+/// of what became of it.
 pub(crate) fn title(face: &Face) -> String {
+    let sign = face.fate.map_or("", Fate::sign);
     match confidence_mark(face.confidence) {
-        "" => face.title.clone(),
-        mark => format!("{mark} {}", face.title),
+        "" => format!("{sign}{}", face.title),
+        mark => format!("{sign}{mark} {}", face.title),
     }
 }
 

@@ -5,7 +5,7 @@
 //! string in a block of JSON; the script sets it as text, so it is never markup.
 mod data;
 mod html;
-mod policy;
+pub(super) mod policy;
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};

@@ -7,11 +7,13 @@
 //! nor removed.
 mod change;
 mod compare;
+mod counters;
 mod entity;
 mod findings;
 mod fold;
 mod gather;
 mod hosts;
+mod kept;
 mod moves;
 mod names;
 mod reach;
@@ -19,18 +21,28 @@ mod replace;
 mod role;
 mod side;
 mod things;
+mod touched;
+mod traces;
+mod when;
 
 use rayon::prelude::*;
 use tapline_core::capture::HostId;
 
 pub use change::{Change, Difference, Gap, HostDiff, Op, Places, Renumbered, Renumbering};
+pub use counters::Rate;
 pub use entity::{Class, Key, Kind};
 pub use findings::{Fate, FindingChange};
+pub use kept::{Kept, keep};
 pub use reach::{Because, VerdictChange};
 pub use side::Side;
+pub use touched::{Touch, Touched, touched};
+pub use when::{Event, Sort, When};
 
 use change::Renumbering as Numbers;
+use entity::View;
 use names::Names;
+use traces::Traces;
+use when::Clock;
 
 /// What differs.
 #[derive(Debug, Default)]
@@ -51,6 +63,8 @@ pub struct Diff {
     pub verdicts: Vec<VerdictChange>,
     /// Guests that were not asked what they reach, since there are too many.
     pub unasked: usize,
+    /// What happened when, the earliest first: only where something is dated.
+    pub events: Vec<Event>,
 }
 
 impl Diff {
@@ -87,12 +101,16 @@ pub fn compare(old: &Side<'_, '_>, new: &Side<'_, '_>, by: By) -> Diff {
         ..Diff::default()
     };
     moves::join(&mut diff, old, new);
-    // Two machines have guests and faults of their own.
-    if by == By::Identity {
+    // Two machines have guests and faults of their own, and what was written down tells of neither.
+    let is_judged = by == By::Identity && !old.is_kept() && !new.is_kept();
+    if is_judged {
         findings::compare(&mut diff, old, new);
         reach::compare(&mut diff, old, new);
     }
     put_worst_first(&mut diff);
+    if is_judged {
+        diff.events = when::line(&diff, old, new);
+    }
     diff
 }
 
@@ -129,17 +147,22 @@ fn compare_hosts(
     (before, after, remark): &(HostId, HostId, Option<String>),
     by: By,
 ) -> HostDiff {
-    let names = Names::of((old, *before), (new, *after));
-    let mut was = gather::gather(old, *before, Some(&names));
-    let mut is = gather::gather(new, *after, None);
+    let Views { mut was, mut is, vlans } = views((old, *before), (new, *after));
     if by == By::Role {
         role::keep_common(&mut was);
         role::keep_common(&mut is);
     }
+    let rates = match by {
+        By::Identity => {
+            let run = Clock::of(old, *before).run(&Clock::of(new, *after));
+            counters::rates(&was, &is, run)
+        }
+        By::Role => Vec::new(),
+    };
     let found = compare::compare(&was, &is);
     let mut renumbered = found.renumbered;
-    let vlans: Vec<Renumbered> = names
-        .renumbered_vlans()
+    let vlans: Vec<Renumbered> = vlans
+        .into_iter()
         .map(|(before, after)| Renumbered {
             name: format!("VLAN {before}"),
             before: before.to_string(),
@@ -157,6 +180,45 @@ fn compare_hosts(
         changes: fold::fold(replace::join(found.changes), &was, &is),
         renumbered,
         gaps: found.gaps,
+        rates,
         compared: found.compared,
+    }
+}
+
+/// The things of a host on both sides, under the same names, and local VLANs that have other numbers.
+struct Views {
+    was: View,
+    is: View,
+    vlans: Vec<(u16, u16)>,
+}
+
+fn views(old: (&Side<'_, '_>, HostId), new: (&Side<'_, '_>, HostId)) -> Views {
+    let of = |(side, host): (&Side<'_, '_>, HostId), names: Option<&Names>| {
+        gather::gather(side, host, names)
+    };
+    match (old.0.kept(old.1), new.0.kept(new.1)) {
+        (None, None) => {
+            let names = Names::of(&Traces::of(old.0, old.1), &Traces::of(new.0, new.1));
+            let vlans = names.renumbered_vlans().collect();
+            Views { was: of(old, Some(&names)), is: of(new, None), vlans }
+        }
+        // What was written down keeps its names.
+        (Some(kept), None) => {
+            let names = Names::of(&Traces::of(new.0, new.1), &kept.traces());
+            let vlans = names.renumbered_vlans().map(|(now, before)| (before, now)).collect();
+            let mut is = of(new, Some(&names));
+            is.entities.retain(|key, _| kept::is_kept(key.kind));
+            Views { was: kept.view(), is, vlans }
+        }
+        (None, Some(kept)) => {
+            let names = Names::of(&Traces::of(old.0, old.1), &kept.traces());
+            let vlans = names.renumbered_vlans().collect();
+            let mut was = of(old, Some(&names));
+            was.entities.retain(|key, _| kept::is_kept(key.kind));
+            Views { was, is: kept.view(), vlans }
+        }
+        (Some(before), Some(after)) => {
+            Views { was: before.view(), is: after.view(), vlans: Vec::new() }
+        }
     }
 }

@@ -218,7 +218,7 @@ impl Moment {
     }
 
     /// Year, month and day in UTC.
-    fn date(self) -> (i64, i64, i64) {
+    pub fn date(self) -> (i64, i64, i64) {
         let days = self.epoch.div_euclid(86_400).saturating_add(719_468);
         let era = days.div_euclid(146_097);
         let of_era = days.rem_euclid(146_097);

@@ -39,7 +39,18 @@ pub struct Ways<'a> {
     /// What brings it in from a provider bridge.
     pub provider_in: Option<Evidence>,
     /// The provider bridges that let it out.
-    pub provider_out: Vec<(&'a str, Evidence)>,
+    pub provider_out: Vec<Provider<'a>>,
+}
+
+/// A provider bridge that lets a local VLAN out.
+#[derive(Clone, Copy, Debug)]
+pub struct Provider<'a> {
+    /// The bridge.
+    pub bridge: &'a str,
+    /// The VLAN on the wire; 0 is none.
+    pub vlan: u16,
+    /// The flow.
+    pub at: Evidence,
 }
 
 /// The local VLANs of one host.
@@ -145,9 +156,10 @@ impl<'a> LocalVlans<'a> {
             for &flow in &dump.flows {
                 let Some(vlan) = flows::vlan(flow) else { continue };
                 let strips = flows::actions(flow).any(|action| action.action == Action::StripVlan);
-                if strips || flows::sets_vlan(flow).is_some() {
+                if let Some(wire) = flows::sets_vlan(flow).or(strips.then_some(0)) {
+                    let (bridge, at) = (bridge.name(), dump.line(flow));
                     let ways = self.ways.entry(vlan).or_default();
-                    ways.provider_out.push((bridge.name(), dump.line(flow)));
+                    ways.provider_out.push(Provider { bridge, vlan: wire, at });
                 }
             }
         }

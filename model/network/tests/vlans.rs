@@ -241,7 +241,7 @@ fn flows_lead_local_vlans_to_keys_and_bridges() {
                 ways.tunnel_in.iter().map(|(key, _)| *key).collect::<Vec<_>>(),
                 ways.floods.iter().map(|flood| flood.key).collect::<Vec<_>>(),
                 ways.provider_in.is_some(),
-                ways.provider_out.iter().map(|(bridge, _)| *bridge).collect::<Vec<_>>(),
+                ways.provider_out.iter().map(|out| out.bridge).collect::<Vec<_>>(),
             ))
         };
         assert_eq!(keys(1), Some((vec![0x41], vec![0x41], false, vec![])));

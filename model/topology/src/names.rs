@@ -83,6 +83,15 @@ pub fn stays_in_root(name: &str) -> bool {
     ["qvo", "qvb", "qbr", "vnet", "macvtap"].iter().any(|prefix| name.starts_with(prefix))
 }
 
+/// Whether a port of OVS is an end of a patch that ovn-controller makes: `patch-br-int-to-NAME`, and
+/// `patch-NAME-to-br-int` (ovn `controller/patch.c`).
+pub fn is_ovn_patch(name: &str) -> bool {
+    let rest = name.strip_prefix("patch-");
+    let from = rest.and_then(|rest| rest.strip_prefix(INTEGRATION_BRIDGE)?.strip_prefix("-to-"));
+    let to = rest.and_then(|rest| rest.strip_suffix(INTEGRATION_BRIDGE)?.strip_suffix("-to-"));
+    from.or(to).is_some_and(|name| !name.is_empty())
+}
+
 /// Whether this is the name of the datapath itself.
 pub fn is_ovs_datapath(name: &str) -> bool {
     matches!(name, "ovs-system" | "ovs-netdev" | "br-dpdk0-netdev")

@@ -22,6 +22,20 @@ pub fn read_text(path: &Path, most: u64) -> Result<String, CaptureError> {
     Ok(text)
 }
 
+/// The first `most` bytes of a file.
+///
+/// # Errors
+///
+/// When it cannot be opened or read.
+#[expect(clippy::disallowed_methods, reason = "this crate reads files")]
+pub fn read_head(path: &Path, most: u64) -> Result<Vec<u8>, CaptureError> {
+    let refuse = |source| CaptureError::Io { path: path.to_owned(), source };
+    let file = std::fs::File::open(path).map_err(refuse)?;
+    let mut head = Vec::new();
+    file.take(most).read_to_end(&mut head).map_err(refuse)?;
+    Ok(head)
+}
+
 /// A file, or the files of a folder that end in one of these; sorted by name.
 ///
 /// # Errors

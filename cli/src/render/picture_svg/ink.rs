@@ -37,6 +37,11 @@ pub(crate) const STYLE: &str = "\
 .tapline .sign{fill:none;stroke:#fff;stroke-width:1.6}.tapline .badge-warning+.sign{stroke:#3d2500}\
 .tapline text.code{font-size:10px;font-weight:bold}.tapline .wire .code{paint-order:stroke;stroke:#f6f8fa;stroke-width:3px}\
 .tapline .off,.tapline .open{fill:none;stroke:#57606a;stroke-width:1.2}\
+.tapline .same{opacity:.55}\
+.tapline .added>.shape{stroke:#1a7f37;stroke-width:3}.tapline .added>.line{stroke:#1a7f37;stroke-width:2.4}\
+.tapline .removed>.shape{stroke:#c11f1f;stroke-width:2.4;stroke-dasharray:7 4}\
+.tapline .removed>.line{stroke:#c11f1f;stroke-width:2;stroke-dasharray:7 4}\
+.tapline .changed>.shape{stroke:#9a5b00;stroke-width:3}.tapline .moved>.shape{stroke:#2f6fd0;stroke-width:3}\
 @media screen and (prefers-color-scheme:dark){\
 .tapline text{fill:#e6edf3}\
 .tapline .fact,.tapline .faint,.tapline .wirelabel{fill:#9da7b1}\
@@ -56,6 +61,9 @@ pub(crate) const STYLE: &str = "\
 .tapline .line,.tapline .off,.tapline .open{stroke:#9da7b1}\
 .tapline .wire.error>.line{stroke:#ff6b61}\
 .tapline .wire.warning>.line{stroke:#f0a53a}\
+.tapline .added>.shape,.tapline .added>.line{stroke:#4ac26b}\
+.tapline .removed>.shape,.tapline .removed>.line{stroke:#ff6b61}\
+.tapline .changed>.shape{stroke:#f0a53a}.tapline .moved>.shape{stroke:#6cb0ff}\
 .tapline .badge-error{fill:#e5483f}}";
 
 /// What is drawn, as it is drawn.

@@ -41,10 +41,27 @@ const ENTRIES: &[(Sample, &str)] = &[
     (Sample::Line("wire conventional"), "by its name alone (??)"),
 ];
 
+/// What became of things between two captures.
+const FATES: &[(Sample, &str)] = &[
+    (Sample::Box("device added"), "+ came"),
+    (Sample::Box("device removed"), "- is gone"),
+    (Sample::Box("device changed"), "~ changed"),
+    (Sample::Box("device moved"), "> moved"),
+    (Sample::Box("device same"), "as before"),
+    (Sample::Line("wire added"), "+ came"),
+    (Sample::Line("wire removed"), "- is gone"),
+];
+
 /// Draws the legend from a corner on, in lines of a width; its own width, and where it ends.
-pub(super) fn draw(ink: &mut Ink, (left, top): (i64, i64), width: i64) -> (i64, i64) {
+pub(super) fn draw(
+    ink: &mut Ink,
+    (left, top): (i64, i64),
+    width: i64,
+    is_compared: bool,
+) -> (i64, i64) {
     let (mut x, mut y, mut widest) = (left, top, 0);
-    for (sample, words) in ENTRIES {
+    let fates = if is_compared { FATES } else { &[] };
+    for (sample, words) in ENTRIES.iter().chain(fates) {
         let size = SAMPLE + 6 + measure::width(words) + SPACE;
         if x > left && x + size > width.max(640) {
             x = left;

@@ -1,13 +1,13 @@
 //! The security policy of the page: what it consists of, by hashes, and nothing else.
 use sha2::{Digest as _, Sha256};
 
-/// The policy for these styles and this script.
-pub(super) fn of(styles: &[&str], script: &str) -> String {
+/// The policy for these styles and this script; without a script none may run.
+pub(in crate::render) fn of(styles: &[&str], script: &str) -> String {
     let styles: Vec<String> = styles.iter().map(|style| hash(style)).collect();
+    let script = if script.is_empty() { "'none'".to_owned() } else { hash(script) };
     format!(
-        "default-src 'none'; style-src {}; script-src {}; base-uri 'none'; form-action 'none'",
-        styles.join(" "),
-        hash(script)
+        "default-src 'none'; style-src {}; script-src {script}; base-uri 'none'; form-action 'none'",
+        styles.join(" ")
     )
 }
 

@@ -7,6 +7,7 @@ use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_core::span::Evidence;
 
+use super::counters::Rate;
 use super::entity::{Class, Key, Kind};
 
 /// What became of a thing.
@@ -169,6 +170,8 @@ pub struct HostDiff {
     pub renumbered: Vec<Renumbering>,
     /// What cannot be compared.
     pub gaps: Vec<Gap>,
+    /// Counters of errors and drops that grew, the fastest first.
+    pub rates: Vec<Rate>,
     /// How many things were compared.
     pub compared: usize,
 }

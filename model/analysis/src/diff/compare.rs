@@ -24,7 +24,8 @@ pub(super) struct Found {
 
 /// Compares all things.
 pub(super) fn compare(old: &View, new: &View) -> Found {
-    let mut comparing = Comparing::default();
+    let kept = [old.is_kept, new.is_kept];
+    let mut comparing = Comparing { kept, ..Comparing::default() };
     let gone = vanished(old, new);
     let come = vanished(new, old);
     for (key, before) in &old.entities {
@@ -79,9 +80,22 @@ struct Comparing {
     found: Found,
     renumbered: BTreeMap<(Kind, String), Vec<Renumbered>>,
     gaps: BTreeMap<Lacking, (usize, BTreeSet<String>)>,
+    /// The sides that were written down.
+    kept: [bool; 2],
 }
 
 impl Comparing {
+    /// What it means that a value differs: what was written down does not tell.
+    fn class_of(&self, old: Option<&Value>, new: Option<&Value>) -> Class {
+        let class = |value: Option<&Value>| value.map(|value| value.class);
+        let told = match self.kept {
+            [true, false] => class(new).or(class(old)),
+            [false, true] => class(old).or(class(new)),
+            _ => class(old).max(class(new)),
+        };
+        told.unwrap_or(Class::Noise)
+    }
+
     fn gap(&mut self, it: &Entity, new_lacks: bool) {
         // What is learnt comes and goes, whatever was captured of it.
         if it.class == Class::Noise {
@@ -148,11 +162,12 @@ impl Comparing {
             before.values.keys().chain(after.values.keys()).collect();
         for name in names {
             let (old, new) = (before.values.get(name), after.values.get(name));
+            let class = self.class_of(old, new);
             let (unset_before, unset_now) = (unset(before, name), unset(after, name));
             let (was, is) = (old.or(unset_before.as_ref()), new.or(unset_now.as_ref()));
             let (Some(old), Some(new)) = (was, is) else {
                 let told = old.or(new);
-                if told.is_some_and(|it| it.class.is_change() && it.text.is_some()) {
+                if class.is_change() && told.is_some_and(|it| it.text.is_some()) {
                     self.value_gap(before.key.kind, name, new.is_none());
                 }
                 continue;
@@ -161,16 +176,19 @@ impl Comparing {
                 continue;
             }
             let places = [old.at.or(before.at), new.at.or(after.at)];
-            let class = old.class.max(new.class);
             if class == Class::Renumbered {
+                // Numbers of a list are told together: `zone of connection tracking:PORT`.
+                let (what, of) = match name.split_once(':') {
+                    Some((list, of)) => (list, of.to_owned()),
+                    None => (name.as_ref(), after.name.clone()),
+                };
                 let of = Renumbered {
-                    name: after.name.clone(),
+                    name: of,
                     before: old.text.clone().unwrap_or_default(),
                     after: new.text.clone().unwrap_or_default(),
                     places,
                 };
-                let what = (before.key.kind, name.to_string());
-                self.renumbered.entry(what).or_default().push(of);
+                self.renumbered.entry((before.key.kind, what.to_owned())).or_default().push(of);
                 continue;
             }
             let class = if new.is_cut && !old.is_cut { Class::Breaking } else { class };

@@ -25,6 +25,14 @@ macro_rules! kinds {
                 }
             }
 
+            /// The kind of this name.
+            pub(super) fn read(name: &str) -> Option<Self> {
+                match name {
+                    $($name => Some(Self::$kind),)*
+                    _ => None,
+                }
+            }
+
             /// Several of them, for people.
             pub fn plural(self) -> &'static str {
                 match self {
@@ -76,6 +84,22 @@ kinds! {
     Setting = "setting", "kernel settings";
 }
 
+impl Kind {
+    /// Whether it is something that another thing holds: a route of a namespace, a flow of a bridge.
+    pub fn is_part(self) -> bool {
+        !matches!(
+            self,
+            Self::Host
+                | Self::Vm
+                | Self::VmNic
+                | Self::Netns
+                | Self::Netdev
+                | Self::OvsBridge
+                | Self::OvsPort
+        )
+    }
+}
+
 /// What it means that a value differs, from least to most.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -107,6 +131,19 @@ impl Class {
         }
     }
 
+    /// The class of this name.
+    pub(super) fn read(name: &str) -> Option<Self> {
+        let all = [
+            Self::Noise,
+            Self::Renumbered,
+            Self::Dynamic,
+            Self::Cosmetic,
+            Self::Config,
+            Self::Breaking,
+        ];
+        all.into_iter().find(|class| class.as_str() == name)
+    }
+
     /// Whether it is a change, not only a difference.
     pub fn is_change(self) -> bool {
         self >= Self::Cosmetic
@@ -128,6 +165,21 @@ impl Key {
     /// A key.
     pub fn new(kind: Kind, place: impl Into<String>, id: impl Into<String>) -> Self {
         Self { kind, place: place.into(), id: id.into() }
+    }
+
+    /// As one word, the same for each comparison: `netdev//eth0`, `address/qrouter-…/qr-1 192.0.2.1/24`. A
+    /// slash within the place is escaped.
+    pub fn text(&self) -> String {
+        let place = self.place.replace('%', "%25").replace('/', "%2F");
+        format!("{}/{place}/{}", self.kind.as_str(), self.id)
+    }
+
+    /// Reads that word.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let (kind, rest) = text.split_once('/')?;
+        let (place, id) = rest.split_once('/')?;
+        let place = place.replace("%2F", "/").replace("%25", "%");
+        Some(Self { kind: Kind::read(kind)?, place, id: id.to_owned() })
     }
 }
 
@@ -151,6 +203,21 @@ pub(super) struct Line {
     pub(super) text: String,
     /// Its line.
     pub(super) at: Evidence,
+}
+
+/// What is counted of a thing.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Counter {
+    /// Of what: `rx_dropped`.
+    pub(super) name: String,
+    /// The program that prints it: another one may count otherwise under the same name.
+    pub(super) program: String,
+    /// How many.
+    pub(super) value: u64,
+    /// Its line.
+    pub(super) at: Evidence,
+    /// Since when it is counted, in seconds, where the line says so.
+    pub(super) age: Option<f64>,
 }
 
 /// A thing.
@@ -181,6 +248,8 @@ pub(super) struct Entity {
     pub(super) lines: Vec<Line>,
     /// Words by which it depends on other things: names of devices, ports, addresses.
     pub(super) mentions: Vec<String>,
+    /// What is counted of it.
+    pub(super) counters: Vec<Counter>,
 }
 
 impl Entity {
@@ -200,6 +269,7 @@ impl Entity {
             owners: Vec::new(),
             lines: Vec::new(),
             mentions: Vec::new(),
+            counters: Vec::new(),
         }
     }
 
@@ -235,6 +305,8 @@ pub(super) struct View {
     pub(super) entities: BTreeMap<Key, Entity>,
     /// Kinds and places of which everything was captured.
     pub(super) whole: BTreeSet<(Kind, String)>,
+    /// It was written down (`kept.rs`): what its values mean is known from the other side.
+    pub(super) is_kept: bool,
 }
 
 impl View {

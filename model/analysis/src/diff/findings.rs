@@ -6,7 +6,7 @@ use tapline_core::capture::HostId;
 use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::Thing;
 
-use super::change::{Change, Places};
+use super::change::{Change, Op, Places};
 use super::entity::{Class, Key, Kind};
 use super::gather::place;
 use super::side::Side;
@@ -153,13 +153,19 @@ pub(super) struct Index {
     keys: BTreeMap<(usize, Key), (usize, usize)>,
     /// Addresses that came or went.
     addresses: BTreeMap<(usize, String), (usize, usize)>,
+    /// Things that are gone, by their names, on whatever host.
+    gone: BTreeMap<String, Vec<(usize, usize)>>,
 }
 
 impl Index {
     /// Of one side: 0 the old, 1 the new.
     pub(super) fn of(diff: &Diff, side: &Side<'_, '_>, which: usize) -> Self {
-        let mut index =
-            Self { lines: BTreeMap::new(), keys: BTreeMap::new(), addresses: BTreeMap::new() };
+        let mut index = Self {
+            lines: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            addresses: BTreeMap::new(),
+            gone: BTreeMap::new(),
+        };
         for (host_at, host) in diff.hosts.iter().enumerate() {
             for (at, change) in host.changes.iter().enumerate() {
                 if change.class >= Class::Dynamic {
@@ -192,9 +198,23 @@ impl Index {
                 self.addresses.entry((id.0, word.clone())).or_insert(id);
             }
         }
+        let is_named = matches!(
+            change.key.kind,
+            Kind::OvsPort | Kind::OvsBridge | Kind::Netdev | Kind::Netns | Kind::Vm | Kind::OvnRow
+        );
+        if change.op == Op::Removed && is_named {
+            self.gone.entry(change.key.id.clone()).or_default().push(id);
+        }
         for part in &change.parts {
             self.add(side, which, id, part);
         }
+    }
+
+    /// The change by which something is gone: on the host itself, else where only one host had it.
+    fn gone(&self, host: usize, name: &str) -> Option<(usize, usize)> {
+        let all = self.gone.get(name)?;
+        let own = all.iter().find(|(of, _)| *of == host);
+        own.or_else(|| all.first().filter(|_| all.len() == 1)).copied()
     }
 
     /// The change that a line shows.
@@ -224,8 +244,14 @@ impl Index {
         };
         let by_address =
             || words().find_map(|word| self.addresses.get(&(host, word.clone())).copied());
+        // A row of OVN is in the database of another host.
+        let by_absence = || {
+            let searched = it.searched.iter().flat_map(|searched| &searched.keys);
+            searched.clone().find_map(|name| self.gone(host, name))
+        };
         by_thing
             .or_else(by_address)
+            .or_else(by_absence)
             .or_else(|| it.evidence.iter().find_map(|cited| self.at(side, cited.evidence)))
     }
 }

@@ -2,7 +2,7 @@
 //! the flows of a port that was moved. Each change is put under the one that explains it.
 use std::collections::BTreeMap;
 
-use tapline_topology::names::port_prefix;
+use tapline_topology::names::{self, port_prefix};
 
 use super::change::{Change, Difference, Op};
 use super::entity::{Class, Key, Kind, View};
@@ -173,13 +173,22 @@ struct Heads {
     words: BTreeMap<String, usize>,
     /// By the first ten characters of a port's id, which the chains of neutron are named by.
     ports: BTreeMap<String, usize>,
+    /// By which bridges the networks of OVN leave the host.
+    mappings: Option<usize>,
 }
 
 impl Heads {
     fn of(changes: &[Change]) -> Self {
-        let mut heads =
-            Self { keys: BTreeMap::new(), words: BTreeMap::new(), ports: BTreeMap::new() };
+        let mut heads = Self {
+            keys: BTreeMap::new(),
+            words: BTreeMap::new(),
+            ports: BTreeMap::new(),
+            mappings: None,
+        };
         for (at, change) in changes.iter().enumerate() {
+            if change.difference("external_ids:ovn-bridge-mappings").is_some() {
+                heads.mappings = Some(at);
+            }
             if !is_wide(change) {
                 continue;
             }
@@ -216,6 +225,13 @@ impl Heads {
         let by_owner = change.owners.iter().filter_map(|owner| self.keys.get(owner));
         if let Some(owner) = by_owner.copied().find(|head| explains(head)) {
             return Some(owner);
+        }
+        // ovn-controller makes a patch for each network that is mapped to a bridge.
+        if let (Some(mappings), Kind::OvsPort) = (self.mappings, change.key.kind)
+            && change.op != Op::Changed
+            && names::is_ovn_patch(&change.key.id)
+        {
+            return Some(mappings);
         }
         let named = match change.key.kind {
             Kind::Flow | Kind::FilterRule | Kind::Chain | Kind::Fdb | Kind::Neighbour => true,

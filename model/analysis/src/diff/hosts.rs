@@ -2,8 +2,7 @@
 use std::collections::BTreeSet;
 
 use tapline_core::capture::HostId;
-use tapline_core::host::{Kinship, Marks};
-use tapline_topology::Topology;
+use tapline_core::host::Kinship;
 
 use super::By;
 use super::side::Side;
@@ -31,7 +30,7 @@ pub(super) fn pair(old: &Side<'_, '_>, new: &Side<'_, '_>, by: By) -> Pairs {
         network.hosts().filter(|host| !network.is_outdated(*host)).collect()
     };
     let (before, after) = (current(old), current(new));
-    let (old_marks, new_marks) = (marks(old.network.topology), marks(new.network.topology));
+    let (old_marks, new_marks) = (old.marks(), new.marks());
     let compare = |a: HostId, b: HostId| {
         let (a, b) = (old_marks.get(a.0 as usize)?, new_marks.get(b.0 as usize)?);
         Some(a.compare(b))
@@ -107,8 +106,4 @@ fn have_two_names(old: &Side<'_, '_>, new: &Side<'_, '_>, a: HostId, b: HostId) 
         host.map(|host| host.name.clone())
     };
     matches!((name(old, a), name(new, b)), (Some(a), Some(b)) if a != b)
-}
-
-fn marks(topology: &Topology<'_>) -> Vec<Marks> {
-    topology.marks()
 }

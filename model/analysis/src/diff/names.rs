@@ -7,16 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tapline_core::Name;
-use tapline_core::capture::HostId;
-use tapline_core::ids::{Mac, Netns};
-use tapline_network::Item;
-use tapline_topology::graph::{Netdev, NetdevKind, NodeData, OvsInterface, VmNic};
-use tapline_topology::{EdgeKind, NodeId};
+use tapline_core::ids::Netns;
 
-use super::side::Side;
-
-/// A device: its namespace and its name there.
-type Device = (Netns, Name);
+use super::traces::{Device, Strong, Trace, Traces};
 
 /// Old names and the new ones, where they differ.
 #[derive(Debug, Default)]
@@ -31,7 +24,7 @@ pub(super) struct Names {
 
 impl Names {
     /// Of two captures of one host.
-    pub(super) fn of(old: (&Side<'_, '_>, HostId), new: (&Side<'_, '_>, HostId)) -> Self {
+    pub(super) fn of(old: &Traces, new: &Traces) -> Self {
         let mut names = Self { vms: vms(old, new), ..Self::default() };
         names.devices = devices(old, new, &names.vms);
         names.ports = ports(old, new, &names.devices);
@@ -72,11 +65,10 @@ impl Names {
         self.vlans.iter().filter(|(old, new)| old != new).map(|(old, new)| (*old, *new))
     }
 
-    fn read_vlans(&mut self, old: (&Side<'_, '_>, HostId), new: (&Side<'_, '_>, HostId)) {
-        let (before, after) = (networks(old), networks(new));
+    fn read_vlans(&mut self, old: &Traces, new: &Traces) {
         let mut votes: BTreeMap<u16, BTreeSet<u16>> = BTreeMap::new();
-        for (network, vlan) in &before {
-            if let Some(now) = after.get(network) {
+        for (network, vlan) in &old.networks {
+            if let Some(now) = new.networks.get(network) {
                 votes.entry(*vlan).or_default().insert(*now);
             }
         }
@@ -100,17 +92,10 @@ impl Names {
     }
 
     /// Where most ports of a VLAN kept its number, one port was moved and not the network renumbered.
-    fn drop_contradicted(&mut self, old: (&Side<'_, '_>, HostId), new: (&Side<'_, '_>, HostId)) {
-        let tags = |(side, host): (&Side<'_, '_>, HostId)| -> BTreeMap<Name, u16> {
-            let ports = side.network.ovs_ports_of(host);
-            let tagged =
-                ports.filter_map(|port| Some((Name::from(port.name()), port.tag.as_ref()?.value)));
-            tagged.collect()
-        };
-        let (before, after) = (tags(old), tags(new));
+    fn drop_contradicted(&mut self, old: &Traces, new: &Traces) {
         let mut kept: BTreeMap<u16, (usize, usize)> = BTreeMap::new();
-        for (name, tag) in &before {
-            let Some(now) = after.get(self.port(name)) else { continue };
+        for (name, tag) in &old.tags {
+            let Some(now) = new.tags.get(self.port(name)) else { continue };
             let Some(expected) = self.vlans.get(tag) else { continue };
             let (stay, follow) = kept.entry(*tag).or_default();
             *stay += usize::from(now == tag);
@@ -118,7 +103,7 @@ impl Names {
         }
         self.vlans.retain(|vlan, now| {
             let (stay, follow) = kept.get(vlan).copied().unwrap_or_default();
-            vlan == now || follow > stay
+            vlan == now || stay == 0 || follow > stay
         });
     }
 }
@@ -143,86 +128,28 @@ fn pair<'k, K: Ord, T: Clone + Ord + 'k>(
 }
 
 /// VMs whose UUID is known, by it.
-fn ids(all: &[(Option<Name>, Name)]) -> impl Iterator<Item = (&Name, &Name)> {
-    all.iter().filter_map(|(id, name)| Some((id.as_ref()?, name)))
+fn ids(all: &BTreeMap<Name, Option<Name>>) -> impl Iterator<Item = (&Name, &Name)> {
+    all.iter().filter_map(|(name, id)| Some((id.as_ref()?, name)))
 }
 
-fn vms(old: (&Side<'_, '_>, HostId), new: (&Side<'_, '_>, HostId)) -> BTreeMap<Name, Name> {
-    let all = |(side, host): (&Side<'_, '_>, HostId)| -> Vec<(Option<Name>, Name)> {
-        let nodes = side.nodes(host).iter();
-        let vms = nodes.filter_map(|id| side.network.vm(*id));
-        vms.map(|vm| (vm.uuid.as_ref().map(|uuid| uuid.value.clone()), Name::from(vm.name())))
-            .collect()
-    };
-    let (old, new) = (all(old), all(new));
-    let pairs = pair(ids(&old), ids(&new));
+fn vms(old: &Traces, new: &Traces) -> BTreeMap<Name, Name> {
+    let pairs = pair(ids(&old.vms), ids(&new.vms));
     pairs.into_iter().filter(|(old, new)| old != new).collect()
 }
 
-/// What is known of a device to find it again.
-struct Traces {
-    /// The NIC of a VM that it is, or the other end of its pair.
-    strong: Option<String>,
-    mac: Option<Mac>,
-}
-
-/// The VM and the MAC of a NIC.
-pub(super) fn nic_id(
-    side: &Side<'_, '_>,
-    nic: &VmNic<'_>,
-    rename: impl Fn(&str) -> String,
-) -> Option<String> {
-    let vm = side.network.vm(nic.vm)?;
-    let mac = nic.mac.as_ref()?.value;
-    Some(format!("nic {} {mac}", rename(vm.name())))
-}
-
-fn traces<'a>(
-    side: &Side<'_, 'a>,
-    device: Item<'a, Netdev<'a>>,
-    rename: impl Fn(&str) -> String,
-) -> Traces {
-    let network = side.network;
-    let mac = device.mac.as_ref().map(|mac| mac.value).filter(|mac| !mac.is_zero());
-    let of_nic = network
-        .topology
-        .into(device.id, EdgeKind::AttachesVm)
-        .into_iter()
-        .find_map(|(nic, _)| nic_id(side, network.vm_nic(nic)?.data, &rename));
-    let permanent = || {
-        let permanent = device.records.iter().find_map(|it| it.record.permanent_mac.as_ref());
-        let mac = permanent.map(|mac| mac.value).or(mac)?;
-        (device.kind == NetdevKind::Physical).then(|| format!("mac {mac}"))
-    };
-    let peer = || {
-        let peer = network.veth_peer(device.id)?;
-        let inside = device.netns().is_root() && peer.netns().name().is_some();
-        inside.then(|| format!("peer {}/{}", peer.netns(), peer.name()))
-    };
-    Traces { strong: of_nic.or_else(permanent).or_else(peer), mac }
-}
-
-fn devices(
-    old: (&Side<'_, '_>, HostId),
-    new: (&Side<'_, '_>, HostId),
-    vms: &BTreeMap<Name, Name>,
-) -> BTreeMap<Device, Device> {
-    let all = |(side, host): (&Side<'_, '_>, HostId), is_old: bool| {
-        let rename = |name: &str| {
-            let new = vms.get(name).filter(|_| is_old);
-            new.map_or(name, Name::as_str).to_owned()
-        };
-        let mut all: BTreeMap<Device, Traces> = BTreeMap::new();
-        for device in side.network.netdevs_of(host) {
-            let key = (device.netns().clone(), Name::from(device.name()));
-            all.entry(key).or_insert_with(|| traces(side, device, rename));
+fn devices(old: &Traces, new: &Traces, vms: &BTreeMap<Name, Name>) -> BTreeMap<Device, Device> {
+    let (mut old, mut new) = (old.devices.clone(), new.devices.clone());
+    // The old VMs under their new names.
+    for trace in old.values_mut() {
+        if let Some(Strong::Nic { vm, .. }) = &mut trace.strong
+            && let Some(now) = vms.get(vm)
+        {
+            *vm = now.clone();
         }
-        all
-    };
-    let (mut old, mut new) = (all(old, true), all(new, false));
+    }
     let mut renamed = BTreeMap::new();
-    let mut take = |old: &mut BTreeMap<Device, Traces>,
-                    new: &mut BTreeMap<Device, Traces>,
+    let mut take = |old: &mut BTreeMap<Device, Trace>,
+                    new: &mut BTreeMap<Device, Trace>,
                     pairs: Vec<(Device, Device)>| {
         for (before, after) in pairs {
             old.remove(&before);
@@ -258,38 +185,8 @@ fn devices(
     renamed
 }
 
-/// What is known of an interface of Open vSwitch to find it again.
-fn interface_id(side: &Side<'_, '_>, it: Item<'_, OvsInterface>) -> Option<String> {
-    // OVN names tunnels after the chassis, with a number; the port knows the chassis.
-    let port = side.network.topology.find_ovs_port(it.host, &it.port);
-    let port = port.and_then(|port| side.network.ovs_port(port));
-    let chassis = port.and_then(|port| {
-        let id = port.data.external_ids.iter().find(|(key, _)| key == "ovn-chassis-id")?;
-        Some(id.1.value.split('@').next().unwrap_or_default().to_owned())
-    });
-    if let Some(chassis) = chassis {
-        return Some(format!("chassis {chassis}"));
-    }
-    let id = it.external_ids.iter().find(|(key, _)| key == "iface-id");
-    if let Some((_, id)) = id {
-        return Some(format!("port {}", id.value));
-    }
-    let tunnel = matches!(it.kind.as_str(), "vxlan" | "gre" | "geneve" | "stt" | "gtpu");
-    let option = |key: &str| it.option(key).map_or("", |value| value.value.as_str());
-    let (local, remote, key) = (option("local_ip"), option("remote_ip"), option("key"));
-    (tunnel && !remote.is_empty()).then(|| format!("{} {local} {remote} {key}", it.kind))
-}
-
-fn ports(
-    old: (&Side<'_, '_>, HostId),
-    new: (&Side<'_, '_>, HostId),
-    devices: &BTreeMap<Device, Device>,
-) -> BTreeMap<Name, Name> {
-    let all = |(side, host): (&Side<'_, '_>, HostId)| -> BTreeMap<Name, Option<String>> {
-        let interfaces = side.network.ovs_interfaces_of(host);
-        interfaces.map(|it| (Name::from(it.name()), interface_id(side, it))).collect()
-    };
-    let (mut before, mut after) = (all(old), all(new));
+fn ports(old: &Traces, new: &Traces, devices: &BTreeMap<Device, Device>) -> BTreeMap<Name, Name> {
+    let (mut before, mut after) = (old.ports.clone(), new.ports.clone());
     let mut renamed = BTreeMap::new();
     for ((netns, name), (now, new)) in devices {
         if netns.is_root() && now.is_root() && name != new {
@@ -311,55 +208,4 @@ fn ports(
     );
     renamed.extend(pairs);
     renamed
-}
-
-/// The local VLAN of each network of neutron, by what tells which network it is; what stands for
-/// several VLANs tells nothing.
-fn networks((side, host): (&Side<'_, '_>, HostId)) -> BTreeMap<String, u16> {
-    let network = side.network;
-    let mut told: BTreeMap<String, BTreeSet<u16>> = BTreeMap::new();
-    let mut tell = |network: String, vlan: u16| {
-        told.entry(network).or_default().insert(vlan);
-    };
-    for port in network.ovs_ports_of(host) {
-        let Some(tag) = port.tag.as_ref().map(|tag| tag.value) else { continue };
-        if !network.is_integration_called(host, &port.bridge) || matches!(tag, 0 | 4095) {
-            continue;
-        }
-        let noted = |key: &str| {
-            let value = port.other_config.iter().find(|(it, _)| it == key);
-            value.map(|(_, value)| value.value.as_str())
-        };
-        // What is noted counts where the agent gave the tag with it: a port that somebody put
-        // into another VLAN keeps the note.
-        let is_own = noted("tag").is_none_or(|noted| noted == tag.to_string());
-        if let Some(id) = noted("net_uuid").filter(|_| is_own) {
-            tell(format!("network {id}"), tag);
-        }
-        let device = network.interface_called(host, port.name());
-        let device = device.and_then(|interface| network.device_of(interface.id));
-        let netns = device.and_then(|device| device.netns().name());
-        if let Some(id) = netns.and_then(|netns| netns.strip_prefix("qdhcp-")) {
-            tell(format!("network {id}"), tag);
-        }
-    }
-    for (vlan, ways) in &network.local_vlans(host).ways {
-        for (key, _) in &ways.tunnel_in {
-            tell(format!("tunnel key {key}"), *vlan);
-        }
-    }
-    let single = told.into_iter().filter_map(|(network, vlans)| match vlans.len() {
-        1 => Some((network, vlans.first().copied()?)),
-        _ => None,
-    });
-    single.collect()
-}
-
-/// The VM behind a port or device, by its name after renumbering, and the NIC.
-pub(super) fn nic_of(side: &Side<'_, '_>, device: NodeId) -> Option<NodeId> {
-    let topology = side.network.topology;
-    let nics = topology.into(device, EdgeKind::AttachesVm);
-    nics.into_iter()
-        .map(|(nic, _)| nic)
-        .find(|nic| matches!(topology.node(*nic).map(|node| &node.data), Some(NodeData::VmNic(_))))
 }

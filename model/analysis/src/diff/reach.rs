@@ -51,6 +51,8 @@ pub struct VerdictChange {
     pub because: Option<(usize, usize, Because)>,
     /// The lines that decide, on each side.
     pub evidence: [Vec<Evidence>; 2],
+    /// What was asked for on each side: peers by their addresses.
+    asked: [String; 2],
 }
 
 impl VerdictChange {
@@ -175,19 +177,40 @@ pub(super) fn compare(diff: &mut Diff, old: &Side<'_, '_>, new: &Side<'_, '_>) {
     diff.verdicts = verdicts;
 }
 
+/// What a NIC asks for by name, each with the question and its answer.
+type Cells = BTreeMap<String, (String, Cell)>;
+
+fn cells(row: &Row) -> Cells {
+    let own =
+        row.cells.iter().map(|(to, cell)| ((*to).to_owned(), ((*to).to_owned(), cell.clone())));
+    let peers = row
+        .peers
+        .iter()
+        .map(|peer| (format!("peer {}", peer.vm), (format!("ip:{}", peer.ip), peer.cell.clone())));
+    own.chain(peers).collect()
+}
+
 fn changed(was: &Asked<'_, '_, '_>, is: &Asked<'_, '_, '_>) -> Vec<VerdictChange> {
     let before = was.by_guest();
     let mut all = Vec::new();
     for (guest, row) in is.by_guest() {
         let Some(old) = before.get(&guest) else { continue };
-        let cells = |row: &Row| -> BTreeMap<String, Cell> {
-            let own = row.cells.iter().map(|(to, cell)| ((*to).to_owned(), cell.clone()));
-            let peers = row.peers.iter().map(|it| (format!("peer {}", it.vm), it.cell.clone()));
-            own.chain(peers).collect()
-        };
-        let old_cells = cells(old);
-        for (to, cell) in cells(row) {
-            let Some(old_cell) = old_cells.get(&to) else { continue };
+        let (mut old_cells, mut new_cells) = (cells(old), cells(row));
+        // A peer that is none any more, or was none, is asked for all the same.
+        for (to, (asked, _)) in &old_cells {
+            if !new_cells.contains_key(to) {
+                let cell = is.tracer.reaches(row.start.clone(), asked);
+                new_cells.insert(to.clone(), (asked.clone(), cell));
+            }
+        }
+        for (to, (asked, _)) in &new_cells {
+            if !old_cells.contains_key(to) {
+                let cell = was.tracer.reaches(old.start.clone(), asked);
+                old_cells.insert(to.clone(), (asked.clone(), cell));
+            }
+        }
+        for (to, (asked, cell)) in new_cells {
+            let Some((old_asked, old_cell)) = old_cells.get(&to) else { continue };
             if old_cell.reached == cell.reached {
                 continue;
             }
@@ -200,6 +223,7 @@ fn changed(was: &Asked<'_, '_, '_>, is: &Asked<'_, '_, '_>) -> Vec<VerdictChange
                 after: cell,
                 because: None,
                 evidence: [Vec::new(), Vec::new()],
+                asked: [old_asked.clone(), asked],
             });
         }
     }
@@ -225,14 +249,13 @@ fn explain(
     let mut followed = 0;
     for verdict in verdicts.iter_mut() {
         let key = (verdict.host, verdict.guest.clone(), verdict.nic.clone());
-        // Peers are asked for by address, which the cell does not hold.
-        let is_peer = verdict.to.starts_with("peer ");
         let Some((old_start, new_start)) = starts.get(&key) else { continue };
         followed += 1;
-        let (old_ways, new_ways) = if is_peer || followed > MOST_EXPLAINED {
+        let (old_ways, new_ways) = if followed > MOST_EXPLAINED {
             (Vec::new(), Vec::new())
         } else {
-            (was.ways(old_start, &verdict.to), is.ways(new_start, &verdict.to))
+            let [old_to, new_to] = &verdict.asked;
+            (was.ways(old_start, old_to), is.ways(new_start, new_to))
         };
         let decides = |ways: &[Trace]| -> Vec<Evidence> {
             ways.last().map(|way| way.verdict.evidence.clone()).unwrap_or_default()

@@ -1,7 +1,9 @@
 //! One side of a comparison: a network with what is asked of each of its hosts, sorted once.
 use std::collections::BTreeMap;
 
+use tapline_core::Name;
 use tapline_core::capture::{HostId, Snapshot, Source};
+use tapline_core::host::Marks;
 use tapline_core::ids::Netns;
 use tapline_core::records::Batch;
 use tapline_core::request::Topic;
@@ -9,6 +11,7 @@ use tapline_core::span::{Evidence, SourceId};
 use tapline_network::Network;
 use tapline_topology::{NodeId, Topology};
 
+use super::kept::Kept;
 use crate::lint::Report;
 
 /// One side.
@@ -20,6 +23,8 @@ pub struct Side<'s, 'a> {
     pub report: &'s Report,
     texts: BTreeMap<HostId, Vec<(&'a Source, &'a Batch)>>,
     nodes: BTreeMap<HostId, Vec<NodeId>>,
+    /// What was written down of each host, where the side is no capture.
+    kept: Option<Vec<Kept>>,
 }
 
 impl<'s, 'a> Side<'s, 'a> {
@@ -36,7 +41,38 @@ impl<'s, 'a> Side<'s, 'a> {
                 nodes.entry(host).or_default().push(id);
             }
         }
-        Self { network, report, texts, nodes }
+        Self { network, report, texts, nodes, kept: None }
+    }
+
+    /// A side that was written down: a network of hosts of which nothing was captured, and what is known
+    /// of each of them.
+    pub fn of_kept(network: &'s Network<'a>, report: &'s Report, kept: Vec<Kept>) -> Self {
+        Self { kept: Some(kept), ..Self::new(network, report) }
+    }
+
+    /// Whether it was written down: nothing is known of what its rules found, or of what is reached.
+    pub fn is_kept(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// What was written down of a host.
+    pub(super) fn kept(&self, host: HostId) -> Option<&Kept> {
+        self.kept.as_ref()?.get(host.0 as usize)
+    }
+
+    /// What marks the machine of each host.
+    pub(super) fn marks(&self) -> Vec<Marks> {
+        let mut all = self.network.topology.marks();
+        for (marks, kept) in all.iter_mut().zip(self.kept.iter().flatten()) {
+            marks.nics.extend(&kept.nics);
+            marks.all_nics = kept.all_nics;
+        }
+        all
+    }
+
+    /// The `system-id` of the Open vSwitch of a host.
+    pub fn system_id(&self, host: HostId) -> Option<Name> {
+        self.marks().into_iter().nth(host.0 as usize)?.system_id
     }
 
     /// The snapshot.

@@ -133,6 +133,8 @@ pub struct QemuProcess {
     pub at: Span,
     /// Process id, where the listing has it.
     pub pid: Option<u32>,
+    /// When it was started, as printed: `13:02`, `Nov26`, `Thu Feb 10 16:19:27 2022`.
+    pub started: Option<At<Name>>,
     /// `-name guest=…`.
     pub name: Option<At<Name>>,
     /// `-uuid`.

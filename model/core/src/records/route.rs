@@ -107,6 +107,17 @@ impl Route {
             && self.destination.as_ref().is_none_or(|net| net.prefix_len() == 0)
     }
 
+    /// Whether the kernel makes it by itself: of an address, or for what is link-local and for groups of
+    /// IPv6. Which of these there are is a matter of devices and addresses.
+    pub fn is_made_by_kernel(&self) -> bool {
+        let is_own = matches!(self.kind.as_str(), "local" | "broadcast" | "multicast" | "anycast");
+        let leads_to_own = self.destination.as_ref().is_some_and(|net| match net.addr() {
+            IpAddr::V6(ip) => ip.is_unicast_link_local() || ip.is_multicast(),
+            IpAddr::V4(_) => false,
+        });
+        is_own || leads_to_own
+    }
+
     /// Whether `flag` is set.
     pub fn has_flag(&self, flag: &str) -> bool {
         self.flags.iter().any(|it| **it == flag)

@@ -24,6 +24,8 @@ pub struct Datapaths {
     /// The interfaces that packets of the network of an OVS port may leave by, and their VLAN then:
     /// 0 without a tag, `None` where flows give several.
     exits: BTreeMap<NodeId, BTreeMap<NodeId, Option<u16>>>,
+    /// The number of the network of an OVS port, where it has one only: the same on all hosts.
+    networks: BTreeMap<NodeId, u64>,
     /// Ports whose packets are also sent to a port that no interface has, or to none though a way
     /// off the host is there that nothing is sent to.
     astray: BTreeSet<NodeId>,
@@ -48,6 +50,11 @@ impl Datapaths {
     /// give several. What a port of OVN tags itself is dropped.
     pub fn exits_of(&self, port: NodeId) -> Option<&BTreeMap<NodeId, Option<u16>>> {
         self.exits.get(&port)
+    }
+
+    /// The number of the logical switch, or router, that a port belongs to.
+    pub fn network_of(&self, port: NodeId) -> Option<u64> {
+        self.networks.get(&port).copied()
     }
 
     /// Whether packets of the network of a port may be meant for something that is not there: flows
@@ -109,7 +116,10 @@ impl Datapaths {
             }
             let stays = !exits.keys().any(is_exit);
             let is_lost = sent.iter().any(|(interface, _)| interface.is_none());
+            let only = datapaths.first().filter(|_| datapaths.len() == 1);
+            let only = only.and_then(|datapath| u64::try_from(*datapath).ok());
             for (port, _) in network.topology.out(interface, EdgeKind::OvsInterfaceOf) {
+                self.networks.extend(only.map(|datapath| (port, datapath)));
                 if is_lost || stays && has_idle_patch {
                     self.astray.insert(port);
                 }

@@ -27,6 +27,8 @@ pub(super) struct Segment {
     bridge: NodeId,
     vlan: u16,
     keys: Vec<u64>,
+    /// It is a network of OVN: nothing but its number tells which.
+    is_logical: bool,
 }
 
 impl Segment {
@@ -150,6 +152,9 @@ impl Tracer<'_, '_> {
             return Some(true);
         }
         let (a, b) = (self.segment(a)?, self.segment(b)?);
+        if a.is_logical || b.is_logical {
+            return (a.is_logical && b.is_logical).then(|| a.keys == b.keys);
+        }
         if (a.host, a.bridge, a.vlan) == (b.host, b.bridge, b.vlan) {
             return Some(true);
         }
@@ -235,6 +240,11 @@ fn segment(network: &Network<'_>, device: NodeId, depth: u8) -> Option<Segment> 
         let bridge = network.bridge_called(interface.host, &interface.data.bridge)?;
         let port = network.topology.find_ovs_port(interface.host, &interface.data.port)?;
         let vlan = l2::access_vlan(network.ovs_port(port)?.data).unwrap_or(0);
+        let logical = network.datapaths().network_of(port);
+        if let Some(key) = logical {
+            let (host, bridge, keys) = (interface.host, bridge.id, vec![key]);
+            return Some(Segment { host, bridge, vlan, keys, is_logical: true });
+        }
         let keys = if network.is_integration(bridge.id) {
             let ways = network.local_vlans(interface.host).ways.get(&vlan);
             ways.map(|ways| {
@@ -249,7 +259,8 @@ fn segment(network: &Network<'_>, device: NodeId, depth: u8) -> Option<Segment> 
         } else {
             Vec::new()
         };
-        return Some(Segment { host: interface.host, bridge: bridge.id, vlan, keys });
+        let is_logical = false;
+        return Some(Segment { host: interface.host, bridge: bridge.id, vlan, keys, is_logical });
     }
     let bridge = network.master(device).or_else(|| {
         network
@@ -264,7 +275,8 @@ fn segment(network: &Network<'_>, device: NodeId, depth: u8) -> Option<Segment> 
                 return segment(network, peer.id, depth + 1);
             }
         }
-        return Some(Segment { host: bridge.host, bridge: bridge.id, vlan: 0, keys: Vec::new() });
+        let (host, bridge, keys) = (bridge.host, bridge.id, Vec::new());
+        return Some(Segment { host, bridge, vlan: 0, keys, is_logical: false });
     }
     let peer = network.veth_peer(device)?;
     let hangs = network.master(peer.id).is_some() || network.interface_of(peer.id).is_some();

@@ -57,6 +57,8 @@ pub struct Cell {
 pub struct Peer {
     /// The VM.
     pub vm: Name,
+    /// Its address that was asked for.
+    pub ip: std::net::IpAddr,
     /// The round trip.
     pub cell: Cell,
 }
@@ -154,7 +156,7 @@ impl<'a> Tracer<'_, 'a> {
             let Some((ip, _)) = self.addresses_of_nic(*other).into_iter().next() else { continue };
             let Some(vm) = self.network.vm(other.vm) else { continue };
             let cell = self.cell(Start::Guest(nic.id), &format!("ip:{ip}"), without);
-            peers.push(Peer { vm: vm.name().into(), cell });
+            peers.push(Peer { vm: vm.name().into(), ip, cell });
         }
         Row {
             host: nic.host,
@@ -178,6 +180,11 @@ impl<'a> Tracer<'_, 'a> {
         let arrives = there.verdict.reached == Some(true);
         let back = if arrives { self.answer(&query, &there) } else { None };
         Some((there, back))
+    }
+
+    /// Whether a round trip works.
+    pub fn reaches(&self, start: Start, to: &str) -> Cell {
+        self.cell(start, to, None)
     }
 
     /// One round trip.

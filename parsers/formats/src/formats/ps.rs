@@ -15,12 +15,13 @@ mod qemu;
 
 use std::collections::HashSet;
 
+use tapline_core::Name;
 use tapline_core::capture::{Command, Completeness, FormatId};
 use tapline_core::outcome::{Outcome, Problem};
 use tapline_core::records::Batch;
 use tapline_core::records::libvirt::QemuProcess;
 use tapline_core::request::Request;
-use tapline_core::span::Span;
+use tapline_core::span::{At, Span};
 
 use crate::format::{Ends, Format, Per};
 use crate::lines::{Read, bodies, each_line, finish};
@@ -105,6 +106,8 @@ fn cut_at(text: &str) -> Option<usize> {
 struct Columns {
     /// The process id.
     pid: usize,
+    /// When it was started: the first word, and how many there are.
+    start: Option<(usize, usize)>,
     /// The first word of the command.
     command: usize,
     /// Whether the command comes with its arguments: it is the last column.
@@ -122,16 +125,18 @@ impl Columns {
             "NLWP", "PRI", "NI", "ADDR", "SZ", "WCHAN", "PGID", "SID", "CLS", "PSR", "GROUP",
             "CGROUP", "ELAPSED",
         ];
-        let mut pid = None;
+        let (mut pid, mut start) = (None, None);
         let mut command = None;
         let (mut at, mut count, mut named) = (0, 0, 0);
         for word in line.split_ascii_whitespace() {
             match word {
                 "PID" => pid = Some(at),
                 "COMMAND" | "CMD" | "ARGS" => command = Some((at, count)),
+                "START" | "STIME" => start = Some((at, 1)),
+                // `Thu Feb 10 16:19:27 2022`.
+                "STARTED" => start = Some((at, 5)),
                 _ => {}
             }
-            // `Thu Feb 10 16:19:27 2022`.
             at += if word == "STARTED" { 5 } else { 1 };
             count += 1;
             named += usize::from(NAMES.contains(&word));
@@ -139,7 +144,7 @@ impl Columns {
         let (command, nth) = command?;
         // A process may have any name, but not one of all these words.
         let known = named * 2 > count && named >= 2;
-        known.then_some(Self { pid: pid?, command, whole: nth + 1 == count, named })
+        known.then_some(Self { pid: pid?, start, command, whole: nth + 1 == count, named })
     }
 }
 
@@ -180,6 +185,7 @@ fn process<'a>(
     let mut record = QemuProcess {
         at: Span::of(text, line),
         pid: pid.parse().ok(),
+        started: columns.and_then(|columns| started(text, line, columns)),
         name: None,
         uuid: None,
         nics: Vec::new(),
@@ -187,6 +193,16 @@ fn process<'a>(
     };
     qemu::arguments(text, arguments, &mut record, problems);
     Ok(("", Some(record)))
+}
+
+/// The words that tell when a process was started.
+fn started(text: &str, line: &str, columns: &Columns) -> Option<At<Name>> {
+    let (first, many) = columns.start?;
+    let mut words = line.split_ascii_whitespace().skip(first).take(many);
+    let first = Span::of(text, words.next()?);
+    let span = words.last().map_or(first, |last| first.to(Span::of(text, last)));
+    let told = text.get(span.range())?;
+    Some(At::new(told.into(), span))
 }
 
 /// `13:02`, `0:05`, `2-03:04:05`.

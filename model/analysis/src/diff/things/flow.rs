@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tapline_core::records::openflow::{Action, Flow, TableRef};
 use tapline_network::flows::{self, Dump};
 
-use super::super::entity::{Class, Entity, Key, Kind};
+use super::super::entity::{Class, Counter, Entity, Key, Kind};
 use super::super::gather::Gather;
 use super::flow_text::{Words, macs};
 
@@ -41,6 +41,16 @@ pub(in super::super) fn add(gather: &mut Gather<'_, '_, '_>) {
             let name = format!("{place} {id}");
             let mut it = Entity::new(Key::new(Kind::Flow, place.clone(), id), None, name);
             it.at = at;
+            // What is dropped is a fault that is counted.
+            if let (true, Some(value)) = (actions == "drop", flow.n_packets) {
+                it.counters.push(Counter {
+                    name: "n_packets".to_owned(),
+                    program: String::new(),
+                    value,
+                    at: dump.line(flow),
+                    age: flow.duration,
+                });
+            }
             it.set("actions", Class::Config, Some(actions), at);
             // Whose packets it is about, else to whom it sends them.
             let of: Vec<&String> =

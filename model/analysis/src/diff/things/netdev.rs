@@ -11,7 +11,7 @@ use tapline_topology::graph::{Netdev, NetdevKind, Seen};
 
 use super::super::entity::{Class, Entity, Kind};
 use super::super::gather::{Gather, place};
-use super::super::names::nic_of;
+use super::super::traces::nic_of;
 
 pub(in super::super) fn add(gather: &mut Gather<'_, '_, '_>) {
     let devices: Vec<_> = gather.side.network.netdevs_of(gather.host).collect();

@@ -1,9 +1,10 @@
-//! What `ethtool` and the bonding driver say of NICs.
+//! What `ethtool` and the bonding driver say of NICs, and what is counted of devices.
 use tapline_core::ids::Netns;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::Seen;
 
-use super::super::entity::Class;
+use super::super::counters::is_of_faults;
+use super::super::entity::{Class, Counter};
 use super::super::gather::Gather;
 
 pub(in super::super) fn add(gather: &mut Gather<'_, '_, '_>) {
@@ -16,6 +17,17 @@ pub(in super::super) fn add(gather: &mut Gather<'_, '_, '_>) {
         }
         let key = gather.device_key(device.netns(), device.name());
         let Some(it) = gather.view.entities.get_mut(&key) else { continue };
+        for count in nics.counts(&device).into_iter().flat_map(|counts| counts.0) {
+            if is_of_faults(&count.name) {
+                it.counters.push(Counter {
+                    program: gather.side.program(count.evidence).to_owned(),
+                    name: count.name,
+                    value: count.value,
+                    at: count.evidence,
+                    age: None,
+                });
+            }
+        }
         if let Some((source, bond)) = nics.bond(device.id) {
             let active = bond.active_slave.as_ref();
             if let Some(active) = active.filter(|_| !it.values.contains_key("active slave")) {

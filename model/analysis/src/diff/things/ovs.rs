@@ -17,6 +17,9 @@ use super::super::gather::Gather;
 const BY_ITSELF: &[&str] =
     &["ovn-installed-ts", "ovn-nb-cfg", "ovn-nb-cfg-ts", "ovn-startup-ts", "ovs-trans-id"];
 
+/// What numbers of zones are told as.
+const ZONE: &str = "zone of connection tracking";
+
 pub(in super::super) fn add(gather: &mut Gather<'_, '_, '_>) {
     add_bridges(gather);
     let mut interfaces: BTreeMap<Name, Vec<Item<'_, OvsInterface>>> = BTreeMap::new();
@@ -112,10 +115,14 @@ fn add_map(
     words: impl Fn(&str, &str) -> Option<String>,
 ) {
     for (key, value) in map {
+        // OVN gives zones of connection tracking anew with each start.
+        if let Some(of) = key.strip_prefix("ct-zone-") {
+            let text = words(key, &value.value);
+            it.set(format!("{ZONE}:{of}"), Class::Renumbered, text, Some(value.evidence));
+            continue;
+        }
         let class = match key.as_str() {
             key if BY_ITSELF.contains(&key) => Class::Noise,
-            // OVN gives zones of connection tracking anew with each start.
-            key if key.starts_with("ct-zone-") => Class::Renumbered,
             // Chassis and address: the address is an option of the interface.
             "ovn-chassis-id" => Class::Noise,
             _ => Class::Config,

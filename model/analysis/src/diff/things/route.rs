@@ -72,23 +72,13 @@ fn entity(
     route: &Route,
     at: Evidence,
 ) -> Option<Entity> {
-    // The kernel makes these of the addresses.
-    if matches!(route.kind.as_str(), "local" | "broadcast" | "multicast" | "anycast") {
+    if route.is_made_by_kernel() {
         return None;
     }
     let family = family(route);
     let to = match (&route.destination, &route.destination_name) {
         (Some(net), _) if net.prefix_len() == 0 => "default".to_owned(),
-        (Some(net), _) => {
-            let made_up = match net.addr() {
-                IpAddr::V6(ip) => ip.is_unicast_link_local() || ip.is_multicast(),
-                IpAddr::V4(_) => false,
-            };
-            if made_up {
-                return None;
-            }
-            net.value.trunc().to_string()
-        }
+        (Some(net), _) => net.value.trunc().to_string(),
         (None, Some(name)) => name.to_string(),
         (None, None) => "default".to_owned(),
     };

@@ -12,7 +12,7 @@ fn nics(of: &QemuProcess) -> Vec<String> {
     let show = |it: &QemuNic| {
         let mac = it.mac.as_ref().map(|mac| mac.to_string()).unwrap_or_default();
         let ifname = it.ifname.as_ref().map(|ifname| ifname.to_string()).unwrap_or_default();
-        let word = |name: &Option<tapline_core::Name>| name.clone().unwrap_or_default();
+        let word = |name: &Option<Name>| name.clone().unwrap_or_default();
         format!("{mac} {ifname} {} {}", word(&it.netdev), word(&it.model))
     };
     of.nics.iter().map(show).collect()
@@ -61,8 +61,13 @@ fn columns_are_those_of_the_heading() {
     let started = "F S PID STARTED TT TIME CMD\n\
                    4 S 9 Thu Feb 10 16:19:27 2022 ? 00:00:02 /usr/bin/kvm -name b\n";
     let tree = "USER PID %CPU COMMAND\nroot 4 0.0  \\_ sh\nroot 5 0.0  |   \\_ qemu-kvm -name c\nroot - 0.0 -\n";
-    for (text, name, pid) in [(long, "a", 7), (started, "b", 9), (tree, "c", 5)] {
+    let begun = Some("Thu Feb 10 16:19:27 2022");
+    for (text, name, pid, since) in
+        [(long, "a", 7, Some("13:02")), (started, "b", 9, begun), (tree, "c", 5, None)]
+    {
         let out = read(text);
+        let told = out.records.first().and_then(|record| record.started.as_ref());
+        assert_eq!(told.map(|told| told.as_str()), since);
         let shown: Vec<_> = out
             .records
             .iter()

@@ -91,7 +91,7 @@ fn kind(local: &LocalVlans<'_>, vlan: u16, ways: &Ways<'_>) -> (Kind, Option<Evi
     let tunnel = tunnel
         .or(ways.floods.first().map(|flood| flood.at))
         .or(ways.unicasts.first().map(|unicast| unicast.1));
-    let provider = ways.provider_in.or(ways.provider_out.first().map(|pair| pair.1));
+    let provider = ways.provider_in.or(ways.provider_out.first().map(|out| out.at));
     match (tunnel, provider) {
         (Some(at), None) => (Kind::Tunnel, Some(at)),
         (None, Some(at)) => (Kind::Provider, Some(at)),

@@ -136,8 +136,8 @@ fn is_let_out(ctx: &Ctx<'_>, bridge: Item<'_, OvsBridge>) -> Option<(bool, Evide
             elsewhere = false;
             continue;
         };
-        if let Some((_, at)) = ways.provider_out.iter().find(|pair| pair.0 == name) {
-            return Some((true, *at));
+        if let Some(out) = ways.provider_out.iter().find(|out| out.bridge == name) {
+            return Some((true, out.at));
         }
         elsewhere &= !ways.provider_out.is_empty() || !ways.tunnel_in.is_empty();
     }
