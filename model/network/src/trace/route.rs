@@ -72,6 +72,24 @@ impl<'a> Walk<'_, '_, 'a> {
         }
     }
 
+    /// Whether a packet for one address may come in a frame to all or to a group: it is dropped where
+    /// `drop_unicast_in_l2_multicast` is set (ip-sysctl; `ip_rcv_finish_core`, net/ipv4/ip_input.c).
+    fn takes_group_frames(&mut self, way: &mut Way, pass: &Pass) -> bool {
+        if way.packet.is_multicast() != Some(true) {
+            return true;
+        }
+        let name = pass.input.map(|input| self.name(input).replace('.', "/")).unwrap_or_default();
+        let family = if way.packet.family() == Family::Inet { "ipv4" } else { "ipv6" };
+        let set = ["all", &name].into_iter().find_map(|dev| {
+            let key = format!("net.{family}.conf.{dev}.drop_unicast_in_l2_multicast");
+            self.setting(pass.host, &pass.netns, &key).filter(|set| set.value == 1)
+        });
+        let Some(set) = set else { return true };
+        let place = self.place_of(pass);
+        self.lost(way, Outcome::Dropped, Reason::NotLocalNoForward, place, Some(set.evidence));
+        false
+    }
+
     /// Decides where a packet in the stack goes.
     pub(super) fn route(&mut self, mut way: Way, pass: Pass) {
         let place = self.place_of(&pass);
@@ -85,7 +103,8 @@ impl<'a> Walk<'_, '_, 'a> {
                 self.go(way, At::Stack(pass.at(Stage::Input)));
                 return;
             }
-            if !self.source_is_possible(&mut way, &pass)
+            if !self.takes_group_frames(&mut way, &pass)
+                || !self.source_is_possible(&mut way, &pass)
                 || !self.loopback_is_possible(&mut way, &pass, to)
             {
                 return;
@@ -169,7 +188,7 @@ impl<'a> Walk<'_, '_, 'a> {
         let named = decision.route.and_then(|route| route.record.src);
         let device = self.network.topology.find_netdev(pass.host, &pass.netns, hop.dev);
         let from = named.or_else(|| self.primary(device, Family::Inet)).filter(|_| is_own);
-        if from.is_none() {
+        if from.is_none() || pass.unconnected {
             return first;
         }
         let again = fib.lookup_by(&l3::Query { from, ..query.clone() }, devices);
@@ -219,7 +238,13 @@ impl<'a> Walk<'_, '_, 'a> {
             {
                 self.lost_in_gap(&mut way, place);
             }
-            l3::Outcome::Local(_) => {
+            l3::Outcome::Local(address) => {
+                if pass.input.is_none() && way.packet.source().is_none() {
+                    // The source of the route, which is the address itself (`ip_route_output_key_hash_rcu`).
+                    let of_route = decision.route.and_then(|route| route.record.src);
+                    let address = || self.network.address(*address).map(|address| address.ip);
+                    way.packet.set_source(of_route.or_else(address));
+                }
                 if pass.input.is_none() && !pass.rerouted {
                     let loopback = self.network.topology.find_netdev(pass.host, &pass.netns, "lo");
                     let vrf = match self.vrf_of(&pass) {
@@ -278,6 +303,12 @@ impl<'a> Walk<'_, '_, 'a> {
         if pass.input.is_some() {
             if self.is_standby(&pass) {
                 self.lost(&mut way, Outcome::Blackholed, Reason::HaStandby, place, None);
+                return;
+            }
+            if way.packet.is_multicast() == Some(true) {
+                // A frame to all or to a group is forwarded by nobody (`ip_forward`, `ip6_forward`).
+                let reason = Reason::NotLocalNoForward;
+                self.lost(&mut way, Outcome::Dropped, reason, place, None);
                 return;
             }
             if !self.forwards(&mut way, &pass) || self.is_looping(&mut way, &pass) {

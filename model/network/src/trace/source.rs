@@ -8,7 +8,7 @@ use tapline_topology::{NodeId, Topic};
 use crate::{Answer, defs, l3};
 
 use super::netfilter::Pass;
-use super::{Outcome, Reason, Walk, Way};
+use super::{At, Doubt, Outcome, Reason, Walk, Way};
 
 impl Walk<'_, '_, '_> {
     /// Whether a packet may come from its source by its device (`fib_validate_source`).
@@ -141,5 +141,45 @@ impl Walk<'_, '_, '_> {
             l3::Outcome::Forward(hops) => (hops.iter().any(|hop| *hop.dev == dev), true),
             _ => (false, false),
         })
+    }
+
+    /// What a server sends may name its source, or leave it to the kernel. Where that makes a
+    /// difference, the way without one goes on by itself.
+    pub(super) fn send_unbound(&mut self, way: &mut Way, pass: &Pass) {
+        let (Some(source), Some(to)) = (way.packet.source(), way.packet.destination()) else {
+            return;
+        };
+        let Some(fib) = self.network.fib(pass.host, &pass.netns) else { return };
+        let transport = way.packet.transport();
+        let named = l3::Query { from: Some(source), transport, ..l3::Query::own(to) };
+        let free = l3::Query { from: None, ..named.clone() };
+        let (Answer::Known(named), Answer::Known(free)) = (fib.lookup(&named), fib.lookup(&free))
+        else {
+            return;
+        };
+        let chosen = |decision: &l3::Decision<'_>| {
+            let of_route = decision.route.and_then(|route| route.record.src);
+            let dev = decision.hops().first().map(|hop| hop.dev);
+            let device =
+                dev.and_then(|dev| self.network.topology.find_netdev(pass.host, &pass.netns, dev));
+            of_route.or_else(|| self.primary(device, way.packet.family()))
+        };
+        let local = matches!(free.outcome, l3::Outcome::Local(_));
+        if named.outcome == free.outcome && (local || chosen(&free) == Some(source)) {
+            return;
+        }
+        let doubt = Doubt {
+            reason: Reason::PacketOpen,
+            text: "whether the server names the address that it answers from is not known"
+                .to_owned(),
+            place: self.place_of(pass),
+            next: Vec::new(),
+            evidence: named.evidence(),
+        };
+        self.fork(way, doubt);
+        let mut without = Self::branch(way, "the kernel chooses its source");
+        without.packet.set_source(None);
+        self.go(without, At::Stack(Pass { unconnected: true, ..pass.clone() }));
+        way.guard = Some("the server names its source".to_owned());
     }
 }

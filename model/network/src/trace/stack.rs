@@ -7,11 +7,13 @@ use tapline_core::span::Evidence;
 use tapline_topology::{NodeId, Topic};
 
 use crate::texts::Setting;
-use crate::{Answer, l3};
+use crate::truth::Truth;
+use crate::{Answer, defs, l3};
 
 use super::netfilter::Pass;
 use super::packet::ARP;
 use super::{Certainty, Hop, Kind, Outcome, Packet, Place, Reason, Walk, Way, ends};
+use crate::hooks::frames::Hook;
 
 impl<'a> Walk<'_, '_, 'a> {
     pub(super) fn is_arp(packet: &Packet) -> bool {
@@ -28,6 +30,7 @@ impl<'a> Walk<'_, '_, 'a> {
         self.network.topology.find_address(ip).iter().find_map(|id| {
             let address = self.network.address(*id)?;
             let here = address.host == host && address.netns() == netns;
+            let here = here && defs::is_in_use(&address);
             here.then(|| (address.data.netdev, address.line()))
         })
     }
@@ -88,6 +91,11 @@ impl<'a> Walk<'_, '_, 'a> {
             self.unknown(&mut way, place, Reason::PacketOpen, Vec::new());
             return;
         };
+        if let Some(input) = pass.input.and_then(|input| self.device(input))
+            && !self.pass_frames(&mut way, input, Hook::ArpInput, (pass.input, None))
+        {
+            return;
+        }
         let owned = match self.owns_for(&pass, wanted) {
             Answer::Known(owned) => owned,
             Answer::Unknown(needs) => {
@@ -117,30 +125,65 @@ impl<'a> Walk<'_, '_, 'a> {
             self.unknown(&mut way, place, Reason::NotCaptured, needs);
             return;
         }
-        let dev = pass.input.map(|input| self.name(input)).unwrap_or_default();
-        let key = format!("net.ipv4.conf.{}.proxy_arp", dev.replace('.', "/"));
-        let proxy = self.setting(pass.host, &pass.netns, &key).map(|setting| setting.value == 1);
-        let fip = pass.netns.name().is_some_and(|name| name.starts_with("fip-"));
-        if proxy == Some(true) || fip && proxy.is_none() {
-            let before = way.packet.clone();
-            let mut hop = Hop::new(
-                Kind::Local,
-                place.clone(),
-                format!("answers ARP for {wanted} (proxy_arp)"),
-            );
-            hop.certainty = if proxy.is_some() { Certainty::Proven } else { Certainty::Assumed };
-            self.hop(&mut way, &before, hop);
-            let Some(device) = pass.input else { return };
-            let target = ends::Reached::Stack {
-                host: pass.host,
-                netns: &pass.netns,
-                device,
-                listens: Some(true),
-                unsure: false,
-            };
-            self.arrive(&mut way, Outcome::Delivered, place, target, Certainty::Inferred, None);
-            return;
+        match self.is_proxied(&way.packet, &pass, wanted) {
+            Answer::Known(None) => self.aside(&mut way, Reason::AddressNotOwned, place),
+            Answer::Known(Some(certainty)) => {
+                let before = way.packet.clone();
+                let action = format!("answers ARP for {wanted} (proxy_arp)");
+                let mut hop = Hop::new(Kind::Local, place.clone(), action);
+                hop.certainty = certainty;
+                self.hop(&mut way, &before, hop);
+                let Some(device) = pass.input else { return };
+                let target = ends::Reached::Stack {
+                    host: pass.host,
+                    netns: &pass.netns,
+                    device,
+                    listens: Some(true),
+                    unsure: false,
+                };
+                self.arrive(&mut way, Outcome::Delivered, place, target, Certainty::Inferred, None);
+                if self.asking
+                    && let Some(super::Node { part: super::Part::End(end), .. }) =
+                        self.tree.nodes.last_mut()
+                {
+                    // Whoever answers will do.
+                    (end.reached, end.aside) = (Truth::Yes, false);
+                }
+            }
+            Answer::Unknown(needs) => {
+                self.unknown(&mut way, place, Reason::NotCaptured, needs);
+            }
         }
-        self.aside(&mut way, Reason::AddressNotOwned, place);
+    }
+
+    /// Whether a namespace answers ARP for an address of others, and how sure that is: it forwards, it
+    /// is told to by `proxy_arp` of the device or of all, and its route to the address leads out by
+    /// another device (`arp_process` and `arp_fwd_proxy`, net/ipv4/arp.c).
+    fn is_proxied(&self, packet: &Packet, pass: &Pass, ip: IpAddr) -> Answer<Option<Certainty>> {
+        let dev = pass.input.map(|input| self.name(input)).unwrap_or_default();
+        let key = |dev: &str, key: &str| format!("net.ipv4.conf.{}.{key}", dev.replace('.', "/"));
+        let set = |key: String| self.setting(pass.host, &pass.netns, &key).map(|set| set.value);
+        let proxies = [set(key("all", "proxy_arp")), set(key(&dev, "proxy_arp"))];
+        let is_told = proxies.iter().flatten().any(|value| *value == 1);
+        // Neutron's agents switch it on there.
+        let of_agent = pass.netns.name().is_some_and(|name| name.starts_with("fip-"));
+        if !is_told && !(of_agent && proxies.iter().all(Option::is_none)) {
+            return Answer::Known(None);
+        }
+        let forwards = set(key(&dev, "forwarding"));
+        if forwards.or_else(|| set("net.ipv4.ip_forward".to_owned())) == Some(0) {
+            return Answer::Known(None);
+        }
+        let certainty = if is_told { Certainty::Proven } else { Certainty::Assumed };
+        let Some(fib) = self.network.fib(pass.host, &pass.netns) else {
+            let needs = self.network.missing(pass.host, &pass.netns, &[Topic::AllRoutes]);
+            return Answer::Unknown(needs);
+        };
+        let query = l3::Query { from: packet.source(), iif: Some(&dev), ..l3::Query::own(ip) };
+        fib.lookup(&query).map(|decision| {
+            let hops = decision.hops();
+            let leads_on = !hops.is_empty() && hops.iter().all(|hop| *hop.dev != dev);
+            leads_on.then_some(certainty)
+        })
     }
 }

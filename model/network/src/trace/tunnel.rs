@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 
 use tapline_core::capture::HostId;
+use tapline_core::need::Need;
 use tapline_core::records::Field;
 use tapline_core::records::openflow::OfField;
-use tapline_topology::graph::{Confidence, Netdev, NetdevKind, NodeData, TunnelEndpoint};
+use tapline_topology::graph::{Confidence, Netdev, NetdevKind, NodeData, TunnelEndpoint, Underlay};
 use tapline_topology::{EdgeKind, NodeId, Topic};
 
 use crate::flow::Value;
@@ -29,6 +30,12 @@ impl<'a> Walk<'_, '_, 'a> {
         let network = self.network;
         let Some(endpoint) = network.tunnel(node) else { return };
         let place = self.tunnel_place(endpoint);
+        if endpoint.data.underlay == Underlay::Unknown {
+            let netns = self.device(endpoint.data.owner).map(|device| device.netns().clone());
+            let need = Need::command("ip netns list-id").within(&netns.unwrap_or_default());
+            self.unknown(&mut way, place, Reason::NotCaptured, vec![need]);
+            return;
+        }
         let fixed = endpoint.data.remote.as_ref();
         let Some(to) = fixed.map(|fact| fact.value).or(remote) else {
             self.unknown(&mut way, place, Reason::PacketOpen, Vec::new());
@@ -182,9 +189,7 @@ impl<'a> Walk<'_, '_, 'a> {
         match chosen.as_slice() {
             [] => {
                 let needs = vec![
-                    tapline_core::need::Need::command("bridge fdb show dev")
-                        .with(device.name())
-                        .within(device.netns()),
+                    Need::command("bridge fdb show dev").with(device.name()).within(device.netns()),
                 ];
                 self.unknown(&mut way, place, Reason::NotCaptured, needs);
             }
