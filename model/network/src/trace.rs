@@ -9,6 +9,7 @@
 //! fate, the trace is as sure as without it.
 mod asking;
 mod bridge;
+mod bridge_in;
 mod conntrack;
 mod device;
 mod ending;
@@ -365,6 +366,12 @@ impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
             }
             self.step(way, at);
         }
+    }
+
+    /// Whether what was followed arrives.
+    fn reached(&self) -> Truth {
+        let children = self.tree.children();
+        self.tree.fates(&children).first().copied().unwrap_or(Truth::Maybe)
     }
 
     fn step(&mut self, mut way: Way, at: At) {

@@ -1,7 +1,7 @@
 //! Linux bridges: VLANs, what was learnt, spanning tree, isolation, and the packet filter where it
 //! sees bridged frames (net/bridge/br_input.c, br_forward.c, br_netfilter_hooks.c).
 use tapline_core::ids::{Mac, Netns};
-use tapline_core::records::Field;
+use tapline_core::need::Need;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{Netdev, NetdevKind};
 use tapline_topology::{NodeId, Topic};
@@ -13,14 +13,8 @@ use super::netfilter::{Bridged, Pass};
 use super::packet::{IPV4, IPV6};
 use super::{At, Certainty, Hop, Kind, Outcome, Packet, Reason, Walk, Way};
 use crate::hooks::frames::Hook;
-use crate::truth::Truth;
 
 type Device<'a> = Item<'a, Netdev<'a>>;
-
-/// Addresses that bridges keep for themselves: `01:80:c2:00:00:0X`.
-fn is_link_local(mac: Mac) -> bool {
-    matches!(mac.0, [0x01, 0x80, 0xc2, 0x00, 0x00, last] if last < 0x10)
-}
 
 impl<'a> Walk<'_, '_, 'a> {
     /// A bridge has a frame from one of its ports, or from the stack of the host.
@@ -66,65 +60,6 @@ impl<'a> Walk<'_, '_, 'a> {
         self.forward_on_bridge(way, bridge, from, vlan, None);
     }
 
-    /// Whether a bridge passes on what a port receives for an address that bridges keep for themselves:
-    /// the group address of bridges where spanning tree is off, others as the masks of the bridge and
-    /// of the port say (`br_handle_frame`, net/bridge/br_input.c). Ends the way where it does not.
-    fn passes_reserved(
-        &mut self,
-        way: &mut Way,
-        bridge: Device<'a>,
-        from: NodeId,
-        wanted: Mac,
-    ) -> bool {
-        if !is_link_local(wanted) {
-            return true;
-        }
-        let last = wanted.0[5];
-        let of_port = self.device(from).and_then(forwarded_groups);
-        let of_bridge = forwarded_groups(bridge);
-        let stp = bridge.data.records.iter().find_map(|seen| {
-            seen.record.kind_data.bridge.as_ref()?.stp.as_ref().map(|stp| stp.value)
-        });
-        let in_mask = |mask: Option<u16>| Truth::from(mask.map(|mask| mask & 1 << last != 0));
-        let passes = match last {
-            0 => Truth::from(stp.map(|on| !on)).or(in_mask(of_port)),
-            1 => Truth::No,
-            _ => in_mask(of_port).or(in_mask(of_bridge)),
-        };
-        let place = self.place(bridge.id);
-        match passes {
-            Truth::Yes => true,
-            Truth::No => {
-                let (outcome, reason) = (Outcome::Blackholed, Reason::ReservedMac);
-                self.lost(way, outcome, reason, place, line(bridge));
-                false
-            }
-            Truth::Maybe => {
-                let needs = vec![Topic::LinkDetails.command(bridge.netns())];
-                self.may_stop(way, place, Reason::ReservedMac, needs);
-                true
-            }
-        }
-    }
-
-    /// Whether a port takes frames of the sender's MAC; ends the way where it does not.
-    fn is_let_in(&mut self, way: &mut Way, port: NodeId) -> bool {
-        let Some(mac) = way.packet.mac_source() else { return true };
-        let place = self.place(port);
-        match self.network.lets_in(port, mac) {
-            Answer::Known(None) => true,
-            Answer::Known(Some(block)) => {
-                let reason = super::device::reason(&block.why);
-                self.lost(way, Outcome::Blackholed, reason, place, Some(block.evidence));
-                false
-            }
-            Answer::Unknown(needs) => {
-                self.may_stop(way, place, Reason::NotCaptured, needs);
-                true
-            }
-        }
-    }
-
     /// The MAC that a frame goes to; ends the way where that is not known.
     fn destination_on(&mut self, way: &mut Way, place: &super::Place) -> Option<Mac> {
         let wanted = way.packet.mac_destination();
@@ -148,7 +83,7 @@ impl<'a> Walk<'_, '_, 'a> {
         let place = self.place(port);
         let tag = way.packet.vlans().and_then(|vlans| vlans.first().copied());
         let Some(vlans) = self.network.bridge_ports().vlans(port) else {
-            let needs = vec![tapline_core::need::Need::command("bridge -d vlan show")];
+            let needs = vec![Need::command("bridge -d vlan show")];
             self.unknown(way, place, Reason::NotCaptured, needs);
             return None;
         };
@@ -191,7 +126,7 @@ impl<'a> Walk<'_, '_, 'a> {
             None if crate::texts::all_settings(self.network, bridge.host).is_some() => {
                 Answer::Known(false)
             }
-            None => Answer::Unknown(vec![tapline_core::need::Need::command("sysctl").with(key)]),
+            None => Answer::Unknown(vec![Need::command("sysctl").with(key)]),
         }
     }
 
@@ -253,9 +188,7 @@ impl<'a> Walk<'_, '_, 'a> {
             let next = Self::next(
                 &place,
                 vec![
-                    tapline_core::need::Need::command("bridge fdb show br")
-                        .with(bridge.name())
-                        .within(bridge.netns()),
+                    Need::command("bridge fdb show br").with(bridge.name()).within(bridge.netns()),
                 ],
             );
             let doubt = super::Doubt {
@@ -339,12 +272,19 @@ impl<'a> Walk<'_, '_, 'a> {
         if let (None, Some(state), Some(mac)) = (learnt, state, way.packet.mac_destination())
             && state.spared(mac).is_some()
         {
+            if mac.is_multicast() && !way.packet.is_broadcast() {
+                // Where some router asks who is in a group, the ports of its members get it all the
+                // same (`br_multicast_querier_exists`).
+                let needs = vec![Need::command("bridge -d mdb show").within(bridge.netns())];
+                self.unknown(&mut way, place, Reason::NotCaptured, needs);
+                return;
+            }
             self.aside(&mut way, Reason::L2DeadEnd, place);
             return;
         }
         if self.network.filters_vlans(bridge) {
             let Some(vlans) = self.network.bridge_ports().vlans(to) else {
-                let needs = vec![tapline_core::need::Need::command("bridge -d vlan show")];
+                let needs = vec![Need::command("bridge -d vlan show")];
                 self.unknown(&mut way, place, Reason::NotCaptured, needs);
                 return;
             };
@@ -493,14 +433,4 @@ impl<'a> Walk<'_, '_, 'a> {
 /// first octet.
 fn is_guests(member: Device<'_>) -> bool {
     matches!(member.kind, NetdevKind::Tap)
-}
-
-/// The addresses of the reserved range that a bridge or a port passes on, one bit each.
-fn forwarded_groups(device: Device<'_>) -> Option<u16> {
-    let mut records = device.data.records.iter();
-    let mask = records.find_map(|seen| Field::find(&seen.record.other, "group_fwd_mask"))?;
-    match mask.value.strip_prefix("0x") {
-        Some(hex) => u16::from_str_radix(hex, 16).ok(),
-        None => mask.value.parse().ok(),
-    }
 }

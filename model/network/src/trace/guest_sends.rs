@@ -39,9 +39,13 @@ impl<'a> Walk<'_, '_, 'a> {
                 match self.ask_as_guest(nic_id, (way.packet.source(), to), &owners) {
                     Asked::Answered(answered) => mac = Some(answered),
                     Asked::Unanswered(why) => {
-                        self.hop(&mut way, &before, hop);
-                        self.lost_unanswered(&mut way, why, false);
-                        return;
+                        let mut sent = way.clone();
+                        sent.packet.set_macs(way.packet.mac_source().or(own), mac);
+                        if !self.is_guest_lost_anyway(&sent, nic_id) {
+                            self.hop(&mut way, &before, hop);
+                            self.lost_unanswered(&mut way, why, false);
+                            return;
+                        }
                     }
                     Asked::Open => {}
                 }
@@ -86,6 +90,11 @@ impl<'a> Walk<'_, '_, 'a> {
         } else {
             self.go(way, At::Switch(tap));
         }
+    }
+
+    fn is_guest_lost_anyway(&self, way: &Way, nic: NodeId) -> bool {
+        let tap = self.tracer.tap_of(nic);
+        tap.is_some_and(|tap| self.is_lost_anyway(way, self.at_tap(tap)))
     }
 
     /// Who may answer a guest that asks for an address.

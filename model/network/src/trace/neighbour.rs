@@ -82,7 +82,9 @@ impl Walk<'_, '_, '_> {
                 }
                 way.packet.set_macs(own, Some(mac));
                 way.packet.unresolved = None;
-                if let Some(why) = unanswered {
+                if let Some(why) = unanswered
+                    && !self.is_lost_anyway(&way, At::Send(output))
+                {
                     hop.action = format!("neighbour {to}: no entry, and ARP is not answered");
                     hop.certainty = certainty;
                     hop.cite(evidence);

@@ -7,7 +7,7 @@ use tapline_core::need::Need;
 use tapline_core::records::route::{Family, Route};
 use tapline_core::span::Evidence;
 use tapline_topology::Topic;
-use tapline_topology::graph::{Netdev, NetdevKind};
+use tapline_topology::graph::Netdev;
 
 use crate::l3::{self, Decision, NextHop, Refusal};
 use crate::router::{Duty, Router};
@@ -44,52 +44,6 @@ fn route_mtu(route: &Route) -> Option<(u32, bool)> {
 }
 
 impl<'a> Walk<'_, '_, 'a> {
-    /// Whether a packet that came in by a device may be for an address of loopback: only with
-    /// `route_localnet` (ip-sysctl; `ip_route_input_slow`, net/ipv4/route.c).
-    fn loopback_is_possible(&mut self, way: &mut Way, pass: &Pass, to: IpAddr) -> bool {
-        let Some(input) = pass.input.and_then(|input| self.device(input)) else { return true };
-        if !to.is_loopback() || !to.is_ipv4() || input.kind == NetdevKind::Loopback {
-            return true;
-        }
-        let own = input.name().replace('.', "/");
-        let key = |dev: &str| format!("net.ipv4.conf.{dev}.route_localnet");
-        let sets = ["all", &own].map(|dev| self.setting(pass.host, &pass.netns, &key(dev)));
-        if sets.iter().flatten().any(|set| set.value == 1) {
-            return true;
-        }
-        let place = self.place_of(pass);
-        match sets {
-            [Some(_), Some(set)] => {
-                let evidence = Some(set.evidence);
-                self.lost(way, Outcome::Blackholed, Reason::Martian, place, evidence);
-                false
-            }
-            _ => {
-                let need = Need::command("sysctl").with(&key(&own)).within(&pass.netns);
-                self.may_stop(way, place, Reason::Martian, vec![need]);
-                true
-            }
-        }
-    }
-
-    /// Whether a packet for one address may come in a frame to all or to a group: it is dropped where
-    /// `drop_unicast_in_l2_multicast` is set (ip-sysctl; `ip_rcv_finish_core`, net/ipv4/ip_input.c).
-    fn takes_group_frames(&mut self, way: &mut Way, pass: &Pass) -> bool {
-        if way.packet.is_multicast() != Some(true) {
-            return true;
-        }
-        let name = pass.input.map(|input| self.name(input).replace('.', "/")).unwrap_or_default();
-        let family = if way.packet.family() == Family::Inet { "ipv4" } else { "ipv6" };
-        let set = ["all", &name].into_iter().find_map(|dev| {
-            let key = format!("net.{family}.conf.{dev}.drop_unicast_in_l2_multicast");
-            self.setting(pass.host, &pass.netns, &key).filter(|set| set.value == 1)
-        });
-        let Some(set) = set else { return true };
-        let place = self.place_of(pass);
-        self.lost(way, Outcome::Dropped, Reason::NotLocalNoForward, place, Some(set.evidence));
-        false
-    }
-
     /// Decides where a packet in the stack goes.
     pub(super) fn route(&mut self, mut way: Way, pass: Pass) {
         let place = self.place_of(&pass);
@@ -289,9 +243,8 @@ impl<'a> Walk<'_, '_, 'a> {
                     self.unknown(&mut way, place, Reason::NoRoute, needs);
                     return;
                 }
-                let topic = Topic::AllRoutes;
-                let searched =
-                    self.network.topology.coverage.of(pass.host, &pass.netns, topic).sources();
+                let coverage = &self.network.topology.coverage;
+                let searched = coverage.of(pass.host, &pass.netns, Topic::AllRoutes).sources();
                 let at = searched.first().map(|source| flows::first_line(self.network, *source));
                 self.lost(&mut way, outcome, reason, place, at);
             }

@@ -1,8 +1,10 @@
 //! Whether a packet may come from its source by its device (`fib_validate_source`): impossible
-//! addresses, and `rp_filter`.
+//! addresses, and `rp_filter`; what may be for one address; and from which address a server answers.
 use std::net::IpAddr;
 
 use tapline_core::need::Need;
+use tapline_core::records::route::Family;
+use tapline_topology::graph::NetdevKind;
 use tapline_topology::{NodeId, Topic};
 
 use crate::{Answer, defs, l3};
@@ -15,9 +17,8 @@ impl Walk<'_, '_, '_> {
     pub(super) fn source_is_possible(&mut self, way: &mut Way, pass: &Pass) -> bool {
         let (Some(source), Some(input)) = (way.packet.source(), pass.input) else { return true };
         let place = self.place_of(pass);
-        let on_loopback = self
-            .device(input)
-            .is_some_and(|device| device.kind == tapline_topology::graph::NetdevKind::Loopback);
+        let on_loopback =
+            self.device(input).is_some_and(|device| device.kind == NetdevKind::Loopback);
         if on_loopback {
             return true;
         }
@@ -181,5 +182,51 @@ impl Walk<'_, '_, '_> {
         without.packet.set_source(None);
         self.go(without, At::Stack(Pass { unconnected: true, ..pass.clone() }));
         way.guard = Some("the server names its source".to_owned());
+    }
+
+    /// Whether a packet for one address may come in a frame to all or to a group: it is dropped where
+    /// `drop_unicast_in_l2_multicast` is set (ip-sysctl; `ip_rcv_finish_core`, net/ipv4/ip_input.c).
+    pub(super) fn takes_group_frames(&mut self, way: &mut Way, pass: &Pass) -> bool {
+        if way.packet.is_multicast() != Some(true) {
+            return true;
+        }
+        let name = pass.input.map(|input| self.name(input).replace('.', "/")).unwrap_or_default();
+        let family = if way.packet.family() == Family::Inet { "ipv4" } else { "ipv6" };
+        let set = ["all", &name].into_iter().find_map(|dev| {
+            let key = format!("net.{family}.conf.{dev}.drop_unicast_in_l2_multicast");
+            self.setting(pass.host, &pass.netns, &key).filter(|set| set.value == 1)
+        });
+        let Some(set) = set else { return true };
+        let place = self.place_of(pass);
+        self.lost(way, Outcome::Dropped, Reason::NotLocalNoForward, place, Some(set.evidence));
+        false
+    }
+
+    /// Whether a packet that came in by a device may be for an address of loopback: only with
+    /// `route_localnet` (ip-sysctl; `ip_route_input_slow`, net/ipv4/route.c).
+    pub(super) fn loopback_is_possible(&mut self, way: &mut Way, pass: &Pass, to: IpAddr) -> bool {
+        let Some(input) = pass.input.and_then(|input| self.device(input)) else { return true };
+        if !to.is_loopback() || !to.is_ipv4() || input.kind == NetdevKind::Loopback {
+            return true;
+        }
+        let own = input.name().replace('.', "/");
+        let key = |dev: &str| format!("net.ipv4.conf.{dev}.route_localnet");
+        let sets = ["all", &own].map(|dev| self.setting(pass.host, &pass.netns, &key(dev)));
+        if sets.iter().flatten().any(|set| set.value == 1) {
+            return true;
+        }
+        let place = self.place_of(pass);
+        match sets {
+            [Some(_), Some(set)] => {
+                let evidence = Some(set.evidence);
+                self.lost(way, Outcome::Blackholed, Reason::Martian, place, evidence);
+                false
+            }
+            _ => {
+                let need = Need::command("sysctl").with(&key(&own)).within(&pass.netns);
+                self.may_stop(way, place, Reason::Martian, vec![need]);
+                true
+            }
+        }
     }
 }

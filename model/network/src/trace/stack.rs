@@ -103,6 +103,17 @@ impl<'a> Walk<'_, '_, 'a> {
                 return;
             }
         };
+        if let Some((owner, _)) = owned
+            && let Some(set) = self.ignores_arp(&way.packet, &pass, owner)
+        {
+            self.aside(&mut way, Reason::AddressNotOwned, place);
+            if let Some(super::Node { part: super::Part::End(end), .. }) =
+                self.tree.nodes.last_mut()
+            {
+                end.evidence.push(set.evidence);
+            }
+            return;
+        }
         if let Some((owner, evidence)) = owned {
             let before = way.packet.clone();
             let mut hop = Hop::new(Kind::Local, place.clone(), format!("answers ARP for {wanted}"));
@@ -154,6 +165,30 @@ impl<'a> Walk<'_, '_, 'a> {
                 self.unknown(&mut way, place, Reason::NotCaptured, needs);
             }
         }
+    }
+
+    /// The setting by which a namespace does not answer ARP for an own address: `arp_ignore`, the
+    /// higher one of that of the device and of all (ip-sysctl; `arp_ignore`, net/ipv4/arp.c).
+    fn ignores_arp(&self, packet: &Packet, pass: &Pass, owner: NodeId) -> Option<Setting> {
+        let input = pass.input?;
+        let name = self.name(input).replace('.', "/");
+        let set = ["all", &name].into_iter().filter_map(|dev| {
+            let key = format!("net.ipv4.conf.{dev}.arp_ignore");
+            self.setting(pass.host, &pass.netns, &key)
+        });
+        let set = set.max_by_key(|set| set.value)?;
+        let is_near = |ip: IpAddr| {
+            self.network.addresses_of(input).iter().any(|address| {
+                ipnet::IpNet::new(address.ip, address.prefix).is_ok_and(|net| net.contains(&ip))
+            })
+        };
+        let ignores = match set.value {
+            1 => owner != input,
+            2 => owner != input || packet.source().is_some_and(|source| !is_near(source)),
+            8 => true,
+            _ => false,
+        };
+        ignores.then_some(set)
     }
 
     /// Whether a namespace answers ARP for an address of others, and how sure that is: it forwards, it

@@ -144,11 +144,14 @@ impl<'a> Walk<'_, '_, 'a> {
     }
 
     /// Whether the packets around others may be cut into fragments: a VXLAN or Geneve device of the
-    /// kernel forbids it only with `df set` or `df inherit` (ip-link(8)).
+    /// kernel forbids it only with `df set` or `df inherit` (ip-link(8)). One that is a port of a
+    /// bridge tells the sender instead, since Linux 5.9 (`skb_tunnel_check_pmtu`,
+    /// net/ipv4/ip_tunnel_core.c).
     fn is_cut_on_the_way(&self, endpoint: Item<'a, TunnelEndpoint>) -> bool {
         let Some(device) = self.network.netdev(endpoint.data.owner) else { return false };
         let df = device.records.iter().find_map(|seen| Field::find(&seen.record.other, "df"));
         matches!(endpoint.data.kind.as_str(), "vxlan" | "geneve")
+            && self.network.master(device.id).is_none()
             && df.is_none_or(|df| df.value == "unset")
     }
 
