@@ -10,6 +10,8 @@ use tapline_topology::Topology;
 use super::escape::{harmless, visible};
 use crate::terminal::{Terminal, style};
 
+/// What is asked for, in the order of the columns.
+const ORDER: [&str; 5] = ["gateway", "dhcp", "metadata", "outside", "peers"];
 /// Names that a group of rows lists.
 const LISTED: usize = 6;
 
@@ -324,8 +326,9 @@ fn merged(groups: Vec<Group<'_>>) -> Vec<Group<'_>> {
     for (cell, what, who) in groups {
         match known.get(&(cell, who.clone())).and_then(|at| all.get_mut(*at)) {
             Some((_, words, _)) => {
-                words.push_str(", ");
-                words.push_str(&what);
+                let mut names: Vec<&str> = words.split(", ").chain([what.as_str()]).collect();
+                names.sort_by_key(|name| ORDER.iter().position(|known| known == name));
+                *words = names.join(", ");
             }
             None => {
                 known.insert((cell, who.clone()), all.len());

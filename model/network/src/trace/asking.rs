@@ -91,15 +91,19 @@ impl Walk<'_, '_, '_> {
 
     /// Why nothing that a guest sends to all arrives anywhere: what it sends to a next hop that is not
     /// known does neither, for it has to ask for that first.
-    pub(super) fn is_cut_off(&self, nic: NodeId, from: Option<IpAddr>) -> Option<Unanswered> {
+    pub(super) fn is_cut_off(
+        &self,
+        nic: NodeId,
+        (from, to): (Option<IpAddr>, Option<IpAddr>),
+    ) -> Option<Unanswered> {
         let tap = self.tracer.tap_of(nic).filter(|_| !self.asking)?;
         let mac = self.network.vm_nic(nic).and_then(|nic| Some(nic.data.mac.as_ref()?.value));
         let nobody = IpAddr::from([0, 0, 0, 0]);
         let mut request = request(from, nobody, mac);
-        request.set_destination(None);
+        request.set_destination(to);
         let asked = self.send_arp(&self.at_tap(tap), request, Goal::Anywhere);
         let end = asked.end.filter(|_| asked.verdict.reached == Some(false))?;
-        Some(Unanswered { to: None, back: false, end })
+        Some(Unanswered { to, back: false, end })
     }
 
     /// Where what a guest sends comes in.

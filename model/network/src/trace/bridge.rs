@@ -275,8 +275,7 @@ impl<'a> Walk<'_, '_, 'a> {
             if mac.is_multicast() && !way.packet.is_broadcast() {
                 // Where some router asks who is in a group, the ports of its members get it all the
                 // same (`br_multicast_querier_exists`).
-                let needs = vec![Need::command("bridge -d mdb show").within(bridge.netns())];
-                self.unknown(&mut way, place, Reason::NotCaptured, needs);
+                self.unknown(&mut way, place, Reason::NotModelled, Vec::new());
                 return;
             }
             self.aside(&mut way, Reason::L2DeadEnd, place);

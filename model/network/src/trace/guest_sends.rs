@@ -50,7 +50,8 @@ impl<'a> Walk<'_, '_, 'a> {
                     Asked::Open => {}
                 }
             } else if mac.is_none()
-                && let Some(why) = self.is_cut_off(nic_id, way.packet.source())
+                && let Some(why) =
+                    self.is_cut_off(nic_id, (way.packet.source(), way.packet.next_hop))
             {
                 self.hop(&mut way, &before, hop);
                 self.lost_unanswered(&mut way, why, false);

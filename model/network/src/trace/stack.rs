@@ -88,6 +88,11 @@ impl<'a> Walk<'_, '_, 'a> {
             ..Place::default()
         };
         let Some(wanted) = way.packet.destination() else {
+            if self.asking && self.has_no_address(&pass) {
+                // Whatever is asked for: the next hop of a guest has an address on its segment.
+                self.aside(&mut way, Reason::AddressNotOwned, place);
+                return;
+            }
             self.unknown(&mut way, place, Reason::PacketOpen, Vec::new());
             return;
         };
@@ -165,6 +170,14 @@ impl<'a> Walk<'_, '_, 'a> {
                 self.unknown(&mut way, place, Reason::NotCaptured, needs);
             }
         }
+    }
+
+    /// Whether the device that a packet came in by surely has no address.
+    fn has_no_address(&self, pass: &Pass) -> bool {
+        let Some(input) = pass.input else { return false };
+        let known = self.network.complete(pass.host, &pass.netns, Topic::Addresses);
+        let mut all = self.network.addresses_of(input).into_iter();
+        known && all.all(|address| address.ip.is_ipv6())
     }
 
     /// The setting by which a namespace does not answer ARP for an own address: `arp_ignore`, the

@@ -31,9 +31,7 @@ impl<'a> Walk<'_, '_, 'a> {
         let Some(endpoint) = network.tunnel(node) else { return };
         let place = self.tunnel_place(endpoint);
         if endpoint.data.underlay == Underlay::Unknown {
-            let netns = self.device(endpoint.data.owner).map(|device| device.netns().clone());
-            let need = Need::command("ip netns list-id").within(&netns.unwrap_or_default());
-            self.unknown(&mut way, place, Reason::NotCaptured, vec![need]);
+            self.unknown(&mut way, place, Reason::NotCaptured, Vec::new());
             return;
         }
         let fixed = endpoint.data.remote.as_ref();
