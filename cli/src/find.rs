@@ -34,7 +34,11 @@ pub(crate) fn find(topology: &Topology<'_>, text: &str) -> Vec<NodeId> {
     if let Some(id) = text.parse().ok().and_then(|key: NodeKey| topology.find(&key)) {
         return vec![id];
     }
-    let mut found = search(topology, &wanted(topology, text));
+    let mut found = search(topology, &wanted(topology, text, &[':', '/']));
+    if found.is_empty() {
+        // A namespace or bridge may be called as a host is.
+        found = search(topology, &wanted(topology, text, &[':']));
+    }
     if found.is_empty()
         && let Ok(mac) = text.parse::<Mac>()
     {
@@ -221,7 +225,7 @@ fn of_overlay(network: &Network<'_>, number: u32) -> Vec<NodeId> {
 
 /// What is named after the id of a router, a network or a port, or is on that network.
 fn with_id(network: &Network<'_>, _: &Addresses, text: &str) -> Found {
-    if !wanted(network.topology, text).id {
+    if !wanted(network.topology, text, &[':']).id {
         return Found::default();
     }
     let carries = |node: &Node<'_>| {
@@ -267,7 +271,7 @@ fn by_pattern(network: &Network<'_>, _: &Addresses, text: &str) -> Found {
 
 /// Names like `text` that do exist.
 pub(crate) fn near(topology: &Topology<'_>, text: &str, most: usize) -> Vec<String> {
-    let wanted = wanted(topology, text);
+    let wanted = wanted(topology, text, &[':']);
     let named = topology.nodes().filter(|(_, it)| {
         !matches!(it.data, NodeData::RouteTable(_) | NodeData::Address(_) | NodeData::VmNic(_))
     });
@@ -275,12 +279,12 @@ pub(crate) fn near(topology: &Topology<'_>, text: &str, most: usize) -> Vec<Stri
     suggest::several(wanted.name, names, most).into_iter().map(str::to_owned).collect()
 }
 
-fn wanted<'a>(topology: &Topology<'_>, text: &'a str) -> Wanted<'a> {
+fn wanted<'a>(topology: &Topology<'_>, text: &'a str, behind_host: &[char]) -> Wanted<'a> {
     let hosts = &topology.snapshot.captured.hosts;
     // Labels of captures have times in them, and those have colons: the longest one counts.
     let called = hosts.iter().flat_map(|host| [host.label(), host.name.as_str()]);
     let scoped = called.filter_map(|name| {
-        let rest = text.strip_prefix(name)?.strip_prefix(':')?;
+        let rest = text.strip_prefix(name)?.strip_prefix(behind_host)?;
         (!rest.is_empty()).then_some((text.get(..name.len()), rest))
     });
     let (host, rest) = scoped.min_by_key(|(_, rest)| rest.len()).unwrap_or((None, text));

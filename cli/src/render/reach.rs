@@ -10,6 +10,8 @@ use tapline_topology::Topology;
 use super::escape::{harmless, visible};
 use crate::terminal::{Terminal, style};
 
+/// What is asked for, in the order of the columns.
+const ORDER: [&str; 5] = ["gateway", "dhcp", "metadata", "outside", "peers"];
 /// Names that a group of rows lists.
 const LISTED: usize = 6;
 
@@ -260,9 +262,9 @@ pub(crate) fn text(
             return writeln!(out, "\nwithout {name} nothing is lost that works with it");
         }
         writeln!(out, "\n{}", paint.of(style::STRONG, format!("lost without {name}")))?;
-        return write_groups(out, topology, &all);
+        return write_groups(out, topology, &merged(all));
     }
-    let all = groups(rows);
+    let all = merged(groups(rows));
     if !all.is_empty() {
         writeln!(out)?;
     }
@@ -314,6 +316,26 @@ fn groups(rows: &[Row]) -> Vec<Group<'_>> {
     let mut all: Vec<Group<'_>> =
         all.into_iter().map(|((cell, what), who)| (cell, what.to_owned(), who)).collect();
     all.sort_by_key(|(cell, _, who)| (cell.reached.is_none(), std::cmp::Reverse(who.len())));
+    all
+}
+
+/// Groups of the same guests with the same cut as one: `gateway, dhcp, outside`.
+fn merged(groups: Vec<Group<'_>>) -> Vec<Group<'_>> {
+    let mut all: Vec<Group<'_>> = Vec::new();
+    let mut known: BTreeMap<(&Cell, Vec<String>), usize> = BTreeMap::new();
+    for (cell, what, who) in groups {
+        match known.get(&(cell, who.clone())).and_then(|at| all.get_mut(*at)) {
+            Some((_, words, _)) => {
+                let mut names: Vec<&str> = words.split(", ").chain([what.as_str()]).collect();
+                names.sort_by_key(|name| ORDER.iter().position(|known| known == name));
+                *words = names.join(", ");
+            }
+            None => {
+                known.insert((cell, who.clone()), all.len());
+                all.push((cell, what, who));
+            }
+        }
+    }
     all
 }
 

@@ -8,7 +8,7 @@ use tapline_core::ids::Netns;
 use tapline_core::need::quote;
 use tapline_core::records::ovs::OvsRow;
 use tapline_topology::coverage::Searched;
-use tapline_topology::graph::{Netdev, NetdevKind, OvsBridge, OvsInterface, OvsPort};
+use tapline_topology::graph::{AddressNode, Netdev, NetdevKind, OvsBridge, OvsInterface, OvsPort};
 use tapline_topology::{Coverage, EdgeKind, NodeId, Presence, Topic, names};
 
 use crate::{Item, Network};
@@ -29,6 +29,12 @@ pub fn is_global(ip: IpAddr) -> bool {
         IpAddr::V6(ip) => ip.is_loopback() || ip.is_unicast_link_local() || ip.is_unspecified(),
     };
     !local && !ip.is_multicast()
+}
+
+/// Whether the kernel uses an address: not one that was found with another machine when it was checked
+/// (`dadfailed`, ip-address(8); `addrconf_dad_failure`, net/ipv6/addrconf.c).
+pub fn is_in_use(address: &Item<'_, AddressNode<'_>>) -> bool {
+    address.data.record.record.flags.iter().all(|flag| flag != "dadfailed")
 }
 
 /// First addresses of docker, podman and libvirt by default, the same on every machine.

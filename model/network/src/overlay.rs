@@ -2,7 +2,7 @@
 use std::net::IpAddr;
 
 use tapline_core::ids::Netns;
-use tapline_topology::graph::{Netdev, NetdevKind, OvsInterface, TunnelEndpoint};
+use tapline_topology::graph::{Netdev, NetdevKind, OvsInterface, TunnelEndpoint, Underlay};
 use tapline_topology::{EdgeKind, NodeId, Topic};
 
 use crate::defs;
@@ -124,9 +124,16 @@ fn source_link<'a>(
 }
 
 impl<'a> Item<'a, TunnelEndpoint> {
-    /// The namespace whose routing its packets take: that of its own device, else the root.
+    /// The namespace whose routing its packets take: that in which its device was made, else the root.
     pub fn netns_of_underlay(&self, network: &Network<'a>) -> &'a Netns {
         static ROOT: Netns = Netns::Root;
+        /// Stands for one that was not captured.
+        static UNKNOWN: Netns = Netns::Nameless { nsid: u32::MAX };
+        match &self.data.underlay {
+            Underlay::Own => {}
+            Underlay::Other(netns) => return netns,
+            Underlay::Unknown => return &UNKNOWN,
+        }
         network.netdev(self.data.owner).map_or(&ROOT, |device| device.netns())
     }
 

@@ -7,7 +7,9 @@
 //! place, to several of which each gets a copy, or to several of which one is taken; so a trace is a
 //! [`Tree`]. What is not known is such a fork too, never a step left out: if all its ways lead to one
 //! fate, the trace is as sure as without it.
+mod asking;
 mod bridge;
+mod bridge_in;
 mod conntrack;
 mod device;
 mod ending;
@@ -93,6 +95,10 @@ pub struct Query {
     pub without: Option<Arc<Without>>,
     /// For an answer: the address and the port that were asked, which it must come from.
     pub asked: Option<(IpAddr, Option<u16>)>,
+    /// For an answer of a namespace: its sender may leave it to the kernel which address it comes from.
+    pub unbound: bool,
+    /// For an answer: addresses whose MAC a namespace knows since it was asked by them.
+    pub heard: Vec<(HostId, Netns, IpAddr)>,
     /// Note everything that is looked at.
     pub explain: bool,
 }
@@ -274,6 +280,12 @@ struct Walk<'t, 'n, 'a> {
     queue: VecDeque<(Way, At)>,
     stop_at_ovs: bool,
     asked: Option<(IpAddr, Option<u16>)>,
+    /// It follows a packet of ARP that is asked for on the way of another.
+    asking: bool,
+    /// The sender may leave it to the kernel which address its packets come from.
+    unbound: bool,
+    /// Addresses whose MAC a namespace knows since it was asked by them.
+    heard: Vec<(HostId, Netns, IpAddr)>,
     /// Translations that packets before this one made.
     connections: Vec<Connection>,
     /// Translations that this packet makes.
@@ -295,6 +307,9 @@ impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
             queue: VecDeque::new(),
             stop_at_ovs: query.stop_at_ovs,
             asked: query.asked,
+            asking: false,
+            unbound: query.unbound,
+            heard: query.heard.clone(),
             connections: query.connections.clone(),
             made: Vec::new(),
             met: Vec::new(),
@@ -320,6 +335,9 @@ impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
                 }
                 let pass = netfilter::Pass::own(*host, netns);
                 let pass = netfilter::Pass { bound: query.oif.clone(), ..pass };
+                if query.unbound {
+                    self.send_unbound(&mut way, &pass);
+                }
                 self.go(way, At::Stack(pass));
             }
             Start::Device(device) => {
@@ -348,6 +366,12 @@ impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
             }
             self.step(way, at);
         }
+    }
+
+    /// Whether what was followed arrives.
+    fn reached(&self) -> Truth {
+        let children = self.tree.children();
+        self.tree.fates(&children).first().copied().unwrap_or(Truth::Maybe)
     }
 
     fn step(&mut self, mut way: Way, at: At) {

@@ -139,6 +139,8 @@ fn answer(network: &Network<'_>, trace: &Trace) -> Option<Query> {
         oif: None,
         without: None,
         asked: None,
+        unbound: false,
+        heard: Vec::new(),
         explain: false,
     })
 }

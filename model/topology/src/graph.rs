@@ -14,7 +14,8 @@ use tapline_core::ids::{IfIndex, Netns};
 pub use edge::{Confidence, Conflict, ConflictKind, Edge, EdgeKind, Witness, WitnessClass};
 pub use node::{
     AddressNode, Fact, Host, Netdev, NetdevKind, NetnsNode, Node, NodeData, OvsBridge,
-    OvsController, OvsInterface, OvsPort, RemoteHost, RouteTable, Seen, TunnelEndpoint, Vm, VmNic,
+    OvsController, OvsInterface, OvsPort, RemoteHost, RouteTable, Seen, TunnelEndpoint, Underlay,
+    Vm, VmNic,
 };
 
 use crate::coverage::Coverages;

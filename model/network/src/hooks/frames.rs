@@ -1,5 +1,6 @@
 //! Chains that see frames: of `ebtables`, and of nft those of the family `bridge` at the hooks of a
-//! bridge, of `netdev` (and `inet`) at the ingress and egress of devices (net/bridge/br_input.c, br_forward.c;
+//! bridge, of `netdev` (and `inet`) at the ingress and egress of devices, of `arp` where a namespace takes or
+//! sends ARP (net/bridge/br_input.c, br_forward.c;
 //! `nf_ingress` and `nf_hook_egress` of net/core/dev.c; nft(8), address families).
 use std::collections::BTreeMap;
 
@@ -30,6 +31,10 @@ pub(crate) enum Hook {
     Ingress,
     /// A device sends a frame.
     Egress,
+    /// A namespace takes a packet of ARP.
+    ArpInput,
+    /// It sends one.
+    ArpOutput,
 }
 
 impl Hook {
@@ -37,9 +42,9 @@ impl Hook {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Prerouting => "prerouting",
-            Self::Input => "input",
+            Self::Input | Self::ArpInput => "input",
             Self::Forward => "forward",
-            Self::Output => "output",
+            Self::Output | Self::ArpOutput => "output",
             Self::Postrouting => "postrouting",
             Self::Ingress => "ingress",
             Self::Egress => "egress",
@@ -48,6 +53,15 @@ impl Hook {
 
     pub(crate) fn is_of_device(self) -> bool {
         matches!(self, Self::Ingress | Self::Egress)
+    }
+
+    /// The families of tables whose chains it asks, the most usual one first.
+    pub(crate) fn families(self) -> &'static [&'static str] {
+        match self {
+            Self::Ingress | Self::Egress => &["netdev", "inet"],
+            Self::ArpInput | Self::ArpOutput => &["arp"],
+            _ => &["bridge"],
+        }
     }
 }
 
@@ -81,7 +95,7 @@ impl<'a> Frames<'a> {
         self.chains.iter().filter(move |chain| {
             let base = &chain.base;
             base.chain.hook.as_ref().is_some_and(|at| at.value == hook.as_str())
-                && hook.is_of_device() == (base.table.family != "bridge")
+                && hook.families().iter().any(|family| base.table.family == *family)
                 && (!hook.is_of_device() || is_about(base, device))
         })
     }
@@ -153,7 +167,7 @@ fn chains_of(table: &NftTable) -> impl Iterator<Item = BaseChain<'_>> {
         let of_device =
             chain.hook.as_ref().is_some_and(|hook| matches!(&*hook.value, "ingress" | "egress"));
         let here = match table.family.as_str() {
-            "bridge" => !of_device,
+            "bridge" | "arp" => !of_device,
             "netdev" | "inet" => of_device,
             _ => false,
         };

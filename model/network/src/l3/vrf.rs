@@ -10,10 +10,10 @@ use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_core::records::route::Rule;
-use tapline_topology::graph::{Netdev, NetdevKind};
+use tapline_topology::graph::{AddressNode, Netdev, NetdevKind};
 use tapline_topology::{NodeId, names};
 
-use crate::{Item, Network};
+use crate::{Item, Network, defs};
 
 use super::table::canonical;
 use super::{Devices, Fib, Query};
@@ -113,7 +113,8 @@ impl<'a> Fib<'_, 'a> {
         let mut open = false;
         for &id in self.network.topology.find_address(ip) {
             let Some(address) = self.network.address(id) else { continue };
-            if address.host != self.host || address.netns() != self.netns {
+            let here = address.host == self.host && address.netns() == self.netns;
+            if !here || !defs::is_in_use(&address) {
                 continue;
             }
             let device = self.network.netdev(address.data.netdev);
@@ -140,7 +141,23 @@ impl<'a> Fib<'_, 'a> {
                 Domain::Unknown => open = true,
             }
         }
-        if open { Own::Open } else { Own::No }
+        if open {
+            return Own::Open;
+        }
+        let whole = if table == "local" && oif.is_none() { self.on_loopback(ip) } else { None };
+        whole.map_or(Own::No, Own::Here)
+    }
+
+    /// The address of the loopback device whose whole subnet is the namespace's own: 127.0.0.0/8, and
+    /// what a person adds there (`fib_add_ifaddr`, net/ipv4/fib_frontend.c).
+    fn on_loopback(&self, ip: IpAddr) -> Option<NodeId> {
+        let device = self.network.topology.find_netdev(self.host, self.netns, "lo")?;
+        let all = self.network.addresses_of(device).into_iter();
+        let holds = |address: &Item<'a, AddressNode<'a>>| {
+            ip.is_ipv4()
+                && ipnet::IpNet::new(address.ip, address.prefix).is_ok_and(|net| net.contains(&ip))
+        };
+        all.filter(holds).map(|address| address.id).next()
     }
 
     /// The table of a VRF; `None` where only its number would tell, and that is not known.

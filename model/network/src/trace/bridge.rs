@@ -1,6 +1,7 @@
 //! Linux bridges: VLANs, what was learnt, spanning tree, isolation, and the packet filter where it
 //! sees bridged frames (net/bridge/br_input.c, br_forward.c, br_netfilter_hooks.c).
 use tapline_core::ids::{Mac, Netns};
+use tapline_core::need::Need;
 use tapline_core::records::route::Family;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{Netdev, NetdevKind};
@@ -15,11 +16,6 @@ use super::{At, Certainty, Hop, Kind, Outcome, Packet, Reason, Walk, Way};
 use crate::hooks::frames::Hook;
 
 type Device<'a> = Item<'a, Netdev<'a>>;
-
-/// Addresses that bridges keep for themselves: `01:80:c2:00:00:0X`.
-fn is_link_local(mac: Mac) -> bool {
-    matches!(mac.0, [0x01, 0x80, 0xc2, 0x00, 0x00, last] if last < 0x10)
-}
 
 impl<'a> Walk<'_, '_, 'a> {
     /// A bridge has a frame from one of its ports, or from the stack of the host.
@@ -36,8 +32,14 @@ impl<'a> Walk<'_, '_, 'a> {
             return;
         }
         let Some(wanted) = self.destination_on(&mut way, &place) else { return };
-        if is_link_local(wanted) {
-            self.lost(&mut way, Outcome::Blackholed, Reason::ReservedMac, place, line(bridge));
+        if let Some(from) = from
+            && !self.passes_reserved(&mut way, bridge, from, wanted)
+        {
+            return;
+        }
+        if let Some(from) = from
+            && !self.is_let_in(&mut way, from)
+        {
             return;
         }
         let Some(vlan) = self.vlan_on_bridge(&mut way, bridge, from) else { return };
@@ -82,7 +84,7 @@ impl<'a> Walk<'_, '_, 'a> {
         let place = self.place(port);
         let tag = way.packet.vlans().and_then(|vlans| vlans.first().copied());
         let Some(vlans) = self.network.bridge_ports().vlans(port) else {
-            let needs = vec![tapline_core::need::Need::command("bridge -d vlan show")];
+            let needs = vec![Need::command("bridge -d vlan show")];
             self.unknown(way, place, Reason::NotCaptured, needs);
             return None;
         };
@@ -169,9 +171,7 @@ impl<'a> Walk<'_, '_, 'a> {
             let next = Self::next(
                 &place,
                 vec![
-                    tapline_core::need::Need::command("bridge fdb show br")
-                        .with(bridge.name())
-                        .within(bridge.netns()),
+                    Need::command("bridge fdb show br").with(bridge.name()).within(bridge.netns()),
                 ],
             );
             let doubt = super::Doubt {
@@ -255,12 +255,18 @@ impl<'a> Walk<'_, '_, 'a> {
         if let (None, Some(state), Some(mac)) = (learnt, state, way.packet.mac_destination())
             && state.spared(mac).is_some()
         {
+            if mac.is_multicast() && !way.packet.is_broadcast() {
+                // Where some router asks who is in a group, the ports of its members get it all the
+                // same (`br_multicast_querier_exists`).
+                self.unknown(&mut way, place, Reason::NotModelled, Vec::new());
+                return;
+            }
             self.aside(&mut way, Reason::L2DeadEnd, place);
             return;
         }
         if self.network.filters_vlans(bridge) {
             let Some(vlans) = self.network.bridge_ports().vlans(to) else {
-                let needs = vec![tapline_core::need::Need::command("bridge -d vlan show")];
+                let needs = vec![Need::command("bridge -d vlan show")];
                 self.unknown(&mut way, place, Reason::NotCaptured, needs);
                 return;
             };

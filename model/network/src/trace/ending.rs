@@ -170,7 +170,12 @@ impl Walk<'_, '_, '_> {
             }
             at = node.parent;
         }
-        if passes {
+        if passes && self.unbound {
+            self.lost(way, Outcome::Dropped, Reason::AnswerNotTranslated, place, None);
+            if let Some(Node { part: Part::End(end), .. }) = self.tree.nodes.last_mut() {
+                end.text = "the answer comes from another address than was asked".to_owned();
+            }
+        } else if passes {
             self.unknown(way, place, Reason::NotModelled, Vec::new());
         } else {
             self.lost(way, Outcome::Dropped, Reason::AnswerNotTranslated, place, None);

@@ -25,7 +25,7 @@ impl<'a> Walk<'_, '_, 'a> {
     ) -> bool {
         let network = self.network;
         let frames = network.filters().frames.get(&(owner.host, owner.netns()));
-        if !hook.is_of_device() {
+        if hook.families().contains(&"bridge") {
             let known = frames.map_or((false, false), |it| (it.whole, it.whole_ebtables));
             Self::assume_no_frames(way, known);
         }
@@ -132,7 +132,8 @@ impl<'a> Walk<'_, '_, 'a> {
         for end in kinds {
             let words = judge::outcome_words(&end.outcome);
             let mut one = if passes { Self::branch(way, words.clone()) } else { way.clone() };
-            let action = format!("{tool} {} {}: {words}", base_of(hook), hook.as_str());
+            let family = hook.families().first().unwrap_or(&"");
+            let action = format!("{tool} {family} {}: {words}", hook.as_str());
             let mut hop = Hop::new(Kind::Netfilter, place.clone(), action);
             hop.cite(end.evidence);
             hop.details.hook = Some(hook.as_str());
@@ -157,9 +158,4 @@ impl<'a> Walk<'_, '_, 'a> {
         }
         passes
     }
-}
-
-/// The family whose chains a hook asks.
-fn base_of(hook: Hook) -> &'static str {
-    if hook.is_of_device() { "netdev" } else { "bridge" }
 }

@@ -349,6 +349,11 @@ impl Walk<'_, '_, '_> {
         if own.is_none() {
             hop.certainty = Certainty::Inferred;
         }
+        if way.packet.is_multicast() == Some(true) && matches!(way.packet.protocol(), Some(6 | 132))
+        {
+            // Most systems drop what should have been sent to them alone.
+            self.may_stop(&mut way, place.clone(), Reason::GuestIgnores, Vec::new());
+        }
         self.hop(&mut way, &before, hop);
         let target = ends::Reached::Guest { nic: node };
         let certainty = Certainty::Proven;

@@ -8,7 +8,8 @@ use tapline_topology::{NodeId, Topic};
 
 use crate::Item;
 
-use super::{At, Certainty, Hop, Kind, Outcome, Place, Reason, Walk, Way};
+use super::asking::Asked;
+use super::{At, Certainty, Hop, Kind, Outcome, Place, Reason, Target, Walk, Way};
 
 impl<'a> Walk<'_, '_, 'a> {
     /// A guest sends: its first hop is assumed, since nobody looks into it.
@@ -31,7 +32,31 @@ impl<'a> Walk<'_, '_, 'a> {
         hop.certainty = Certainty::Assumed;
         hop.cite(nic.data.mac.as_ref().map(|mac| mac.evidence));
         if way.packet.mac_destination().is_none() {
-            let mac = self.first_hop(&mut way, nic, &mut hop);
+            let mut mac = self.first_hop(&mut way, nic, &mut hop);
+            let asked = way.packet.next_hop.filter(|_| mac.is_some_and(|mac| !mac.is_multicast()));
+            let owners = asked.map(|to| self.who_has(to, nic_id)).unwrap_or_default();
+            if let Some(to) = asked.filter(|_| !owners.is_empty()) {
+                match self.ask_as_guest(nic_id, (way.packet.source(), to), &owners) {
+                    Asked::Answered(answered) => mac = Some(answered),
+                    Asked::Unanswered(why) => {
+                        let mut sent = way.clone();
+                        sent.packet.set_macs(way.packet.mac_source().or(own), mac);
+                        if !self.is_guest_lost_anyway(&sent, nic_id) {
+                            self.hop(&mut way, &before, hop);
+                            self.lost_unanswered(&mut way, why, false);
+                            return;
+                        }
+                    }
+                    Asked::Open => {}
+                }
+            } else if mac.is_none()
+                && let Some(why) =
+                    self.is_cut_off(nic_id, (way.packet.source(), way.packet.next_hop))
+            {
+                self.hop(&mut way, &before, hop);
+                self.lost_unanswered(&mut way, why, false);
+                return;
+            }
             way.packet.set_macs(way.packet.mac_source().or(own), mac);
         } else {
             let wanted = way.packet.mac_destination();
@@ -66,6 +91,21 @@ impl<'a> Walk<'_, '_, 'a> {
         } else {
             self.go(way, At::Switch(tap));
         }
+    }
+
+    fn is_guest_lost_anyway(&self, way: &Way, nic: NodeId) -> bool {
+        let tap = self.tracer.tap_of(nic);
+        tap.is_some_and(|tap| self.is_lost_anyway(way, self.at_tap(tap)))
+    }
+
+    /// Who may answer a guest that asks for an address.
+    fn who_has(&self, ip: IpAddr, nic: NodeId) -> Vec<Target> {
+        let devices = self.network.topology.find_address(ip).iter().filter_map(|address| {
+            let address = self.network.address(*address)?;
+            Some(Target::Netns(address.host, address.netns().clone()))
+        });
+        let guest = self.tracer.tap_of(nic).and_then(|tap| self.guest_with(ip, tap));
+        devices.chain(guest.map(|(nic, ..)| Target::Guest(nic))).collect()
     }
 
     pub(super) fn tap_missing(&mut self, mut way: Way, nic: Item<'a, VmNic<'a>>, place: Place) {

@@ -38,6 +38,13 @@ impl Walk<'_, '_, '_> {
         }
         let place = self.place_of(&pass);
         let Some(input) = pass.input else { return };
+        if way.packet.is_multicast() == Some(true) && matches!(way.packet.protocol(), Some(6 | 132))
+        {
+            // `tcp_v4_rcv`: only what was sent to this host alone.
+            let reason = Reason::NotLocalNoForward;
+            self.lost(&mut way, Outcome::Dropped, reason, place, None);
+            return;
+        }
         let before = way.packet.clone();
         let listener = self.listener(&pass, &way.packet);
         let shown = match &pass.netns {

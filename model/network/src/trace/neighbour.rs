@@ -11,9 +11,10 @@ use tapline_topology::{NodeId, Topic};
 
 use crate::defs;
 
+use super::asking::Asked;
 use super::device::mac_of;
 use super::netfilter::Pass;
-use super::{At, Certainty, Hop, Kind, Next, Outcome, Reason, Walk, Way};
+use super::{At, Certainty, Hop, Kind, Next, Outcome, Reason, Target, Walk, Way};
 
 /// What is known of the MAC of a next hop.
 pub(super) enum Found {
@@ -22,6 +23,8 @@ pub(super) enum Found {
         evidence: Option<Evidence>,
         certainty: Certainty,
         words: String,
+        /// Who answers ARP for it, where there is no entry.
+        owners: Vec<Target>,
     },
     Failed {
         evidence: Evidence,
@@ -57,15 +60,38 @@ impl Walk<'_, '_, '_> {
             self.go(way, At::Send(output));
             return;
         }
+        if let Some(mac) = mac_of_group(to) {
+            way.packet.set_macs(own, Some(mac));
+            self.go(way, At::Send(output));
+            return;
+        }
         let mut hop = Hop::new(Kind::Neighbour, place.clone(), String::new());
         hop.output = Some(device.name().into());
         let ask =
             Need::command(&defs::ask_neighbour(&tapline_core::ids::Netns::Root, device.name(), to))
                 .within(&pass.netns);
         match self.resolve(&pass, output, to) {
-            Found::Known { mac, evidence, certainty, words } => {
+            Found::Known { mut mac, evidence, certainty, words, owners } => {
+                let mut unanswered = None;
+                if !owners.is_empty() {
+                    match self.ask((&way, &pass), output, to, &owners) {
+                        Asked::Answered(answered) => mac = answered,
+                        Asked::Unanswered(why) => unanswered = Some(why),
+                        Asked::Open => {}
+                    }
+                }
                 way.packet.set_macs(own, Some(mac));
                 way.packet.unresolved = None;
+                if let Some(why) = unanswered
+                    && !self.is_lost_anyway(&way, At::Send(output))
+                {
+                    hop.action = format!("neighbour {to}: no entry, and ARP is not answered");
+                    hop.certainty = certainty;
+                    hop.cite(evidence);
+                    self.hop(&mut way, &before, hop);
+                    self.lost_unanswered(&mut way, why, true);
+                    return;
+                }
                 if certainty < Certainty::Proven {
                     hop.action = format!("neighbour {to}: {words}");
                     hop.certainty = certainty;
@@ -160,7 +186,8 @@ impl Walk<'_, '_, '_> {
                 let words = state(known.record);
                 let evidence = Some(known.evidence);
                 let certainty = Certainty::Proven;
-                return Found::Known { mac: mac.value, evidence, certainty, words };
+                let owners = Vec::new();
+                return Found::Known { mac: mac.value, evidence, certainty, words, owners };
             }
             if known.failed {
                 return Found::Failed { evidence: known.evidence };
@@ -172,7 +199,8 @@ impl Walk<'_, '_, '_> {
         for id in network.topology.find_address(to) {
             let Some(address) = network.address(*id) else { continue };
             let Some(device) = network.netdev(address.data.netdev) else { continue };
-            if device.id != output && !network.is_outdated(address.host) {
+            let in_use = defs::is_in_use(&address);
+            if device.id != output && in_use && !network.is_outdated(address.host) {
                 owners.push((device.id, mac_of(device), address.line()));
             }
         }
@@ -194,11 +222,16 @@ impl Walk<'_, '_, '_> {
         candidates.retain(|(device, ..)| self.never_answers(*device).is_none());
         if let Some((device, Some(mac), evidence)) = candidates.first() {
             let words = format!("no entry; {} has the address", self.name(*device));
+            let netns = |device: NodeId| {
+                let device = self.device(device)?;
+                Some(Target::Netns(device.host, device.netns().clone()))
+            };
             return Found::Known {
                 mac: *mac,
                 evidence: Some(*evidence),
                 certainty: Certainty::Assumed,
                 words,
+                owners: candidates.iter().filter_map(|(device, ..)| netns(*device)).collect(),
             };
         }
         if let Some((nic, mac, evidence)) = self.guest_with(to, output) {
@@ -208,6 +241,7 @@ impl Walk<'_, '_, '_> {
                 evidence: Some(evidence),
                 certainty: Certainty::Assumed,
                 words,
+                owners: vec![Target::Guest(nic)],
             };
         }
         if let Some((mac, evidence)) = self.tracer.responder(to) {
@@ -216,6 +250,7 @@ impl Walk<'_, '_, '_> {
                 evidence: Some(evidence),
                 certainty: Certainty::Assumed,
                 words: "no entry; flows answer ARP for it".to_owned(),
+                owners: Vec::new(),
             };
         }
         Found::Nobody
@@ -282,6 +317,21 @@ impl Walk<'_, '_, '_> {
             }
         }
         needs
+    }
+}
+
+/// The MAC of a group: nobody is asked for it (RFC 1112, section 6.4; RFC 2464, section 7).
+fn mac_of_group(ip: IpAddr) -> Option<Mac> {
+    match ip {
+        IpAddr::V4(four) if four.is_multicast() => {
+            let [_, b, c, d] = four.octets();
+            Some(Mac([0x01, 0x00, 0x5e, b & 0x7f, c, d]))
+        }
+        IpAddr::V6(six) if six.is_multicast() => {
+            let [.., a, b, c, d] = six.octets();
+            Some(Mac([0x33, 0x33, a, b, c, d]))
+        }
+        _ => None,
     }
 }
 

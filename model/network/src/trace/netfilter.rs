@@ -44,6 +44,8 @@ pub(super) struct Pass {
     pub(super) known: bool,
     /// The device that its sender is bound to.
     pub(super) bound: Option<Name>,
+    /// Its sender leaves its source to the kernel and connects no socket.
+    pub(super) unconnected: bool,
     /// It was said that rules of nft may stand beside those of iptables.
     pub(super) beside_said: bool,
     /// The connection that it belongs to, where that was captured.
@@ -108,6 +110,7 @@ impl Pass {
             routed_mark: None,
             known: false,
             bound: None,
+            unconnected: false,
             beside_said: false,
             tracked: None,
             tunnel: None,

@@ -316,6 +316,11 @@ impl Packet {
         const SYN: u128 = 2;
         const RST: u128 = 4;
         const ACK: u128 = 16;
+        // Neighbour discovery and membership belong to no connection (`nf_conntrack_icmpv6_error`).
+        let kind = self.number(OfField::IcmpType).filter(|_| self.protocol() == Some(58));
+        if matches!(kind, Some(130..=137 | 143)) {
+            return ConnStates::UNTRACKED;
+        }
         if self.established {
             return ConnStates::ESTABLISHED;
         }

@@ -84,6 +84,8 @@ impl Tracer<'_, '_> {
             oif: None,
             without: None,
             asked: None,
+            unbound: false,
+            heard: Vec::new(),
             explain: false,
         });
         let end = out.end.filter(|end| end.reached == crate::truth::Truth::Yes);

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use tapline_core::Name;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
 use tapline_core::records::openflow::OfField;
 use tapline_topology::NodeId;
 
@@ -31,7 +33,7 @@ pub struct Question {
     pub dport: Option<u16>,
     /// Bytes of the IP packet.
     pub size: Option<u32>,
-    /// Its mark, as C writes numbers.
+    /// Its mark, as C writes numbers: `17`, `0x11`, `021`.
     pub mark: Option<String>,
     /// Its type of service, as C writes numbers.
     pub tos: Option<String>,
@@ -129,7 +131,7 @@ impl Tracer<'_, '_> {
         }
         let mut goal = match to {
             Some("gateway") => None,
-            Some(text) => Some(self.goal(text)?),
+            Some(text) => Some(own_loopback(self.goal(text)?, &start)),
             None => None,
         };
         let mut packet = Self::packet(question, goal.as_ref())?;
@@ -179,6 +181,8 @@ impl Tracer<'_, '_> {
             oif: question.oif.as_deref().map(Name::from),
             without: None,
             asked: None,
+            unbound: false,
+            heard: Vec::new(),
             explain: question.verbose,
         };
         self.is_bound(&query)?;
@@ -374,6 +378,12 @@ impl Tracer<'_, '_> {
                 Start::Device(device)
             }
         };
+        let unbound = match &from {
+            Start::Netns(host, netns) if query.to != Some(Goal::Dhcp) => {
+                self.is_unbound(*host, netns, &end.packet)
+            }
+            _ => false,
+        };
         if matches!(from, Start::Guest(_)) {
             let own = packet.mac_source();
             packet.set_macs(own, None);
@@ -407,15 +417,72 @@ impl Tracer<'_, '_> {
             oif: None,
             without: query.without.clone(),
             asked: Self::asked(query),
+            unbound,
+            heard: trace.heard.clone(),
             explain: query.explain,
         }))
     }
+
+    /// Whether a server may leave it to the kernel from which address it answers: one of UDP whose
+    /// socket is bound to none. Many name it all the same (`IP_PKTINFO`, ip(7)).
+    fn is_unbound(&self, host: HostId, netns: &Netns, packet: &Packet) -> bool {
+        let Some((ip, port)) = packet.destination().zip(packet.destination_port()) else {
+            return false;
+        };
+        let mut sockets = self
+            .network
+            .socket_texts()
+            .filter(|(source, _)| source.host == host && source.netns == *netns)
+            .flat_map(|(_, sockets)| sockets);
+        let of_address = sockets.any(|socket| {
+            let udp = socket.protocol.as_ref().is_some_and(|of| of.value.starts_with("udp"));
+            udp && socket.port.value.parse() == Ok(port)
+                && socket.address.value.trim_matches(['[', ']']).parse() == Ok(ip)
+        });
+        packet.protocol() == Some(17) && !of_address
+    }
 }
 
-/// A number as C writes it: `16`, `0x10`.
+/// An address of loopback is the sender's own: every namespace has it.
+fn own_loopback(goal: Goal, start: &Start) -> Goal {
+    match (goal, start) {
+        (Goal::Address { ip, .. }, Start::Netns(host, netns)) if ip.is_loopback() => {
+            let targets = vec![Target::Netns(*host, netns.clone())];
+            Goal::Address { ip, targets, near: true }
+        }
+        (goal, _) => goal,
+    }
+}
+
+/// A number as C writes it: `16`, `0x10`, `020`.
 fn c_number(text: &str) -> Option<u32> {
-    match text.strip_prefix("0x") {
-        Some(hex) => u32::from_str_radix(hex, 16).ok(),
-        None => text.parse().ok(),
+    let lower = text.to_ascii_lowercase();
+    match (lower.strip_prefix("0x"), lower.strip_prefix('0')) {
+        (Some(hex), _) => u32::from_str_radix(hex, 16).ok(),
+        (None, Some(octal)) if !octal.is_empty() => u32::from_str_radix(octal, 8).ok(),
+        _ => lower.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::c_number;
+
+    #[test]
+    fn numbers_are_those_of_c() {
+        for (text, number) in [
+            ("0", Some(0)),
+            ("16", Some(16)),
+            ("0x10", Some(16)),
+            ("0X1f", Some(31)),
+            ("021", Some(17)),
+            ("08", None),
+            ("0x", None),
+            ("", None),
+            ("-1", None),
+            ("4294967296", None),
+        ] {
+            assert_eq!(c_number(text), number, "{text}");
+        }
     }
 }

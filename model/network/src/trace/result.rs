@@ -1,5 +1,9 @@
 //! What a trace says in the end: the way that decides, how sure it is, and the other ways.
+use std::net::IpAddr;
+
 use tapline_core::Name;
+use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
 use tapline_core::records::openflow::OfField;
 use tapline_core::span::Evidence;
 
@@ -28,6 +32,8 @@ pub struct Trace {
     pub end: Option<End>,
     /// Translations that the packet makes on its way.
     pub connections: Vec<Connection>,
+    /// Namespaces that were asked by ARP on its way, each with the address that it has heard of so.
+    pub heard: Vec<(HostId, Netns, IpAddr)>,
     /// The rules and policies of packet filters whose counters its copies move, surely or maybe.
     pub met: Vec<(Evidence, Truth)>,
     /// The whole tree.
@@ -101,7 +107,17 @@ impl Trace {
         let goal = query.to.clone().unwrap_or(Goal::Anywhere);
         let verdict = verdict(&tree, &main, fate, &hops, end.as_ref(), &goal, &ends);
         let branches = branches(&tree, &main);
-        Self { verdict, hops, ends, branches, end, connections: walk.made, met: walk.met, tree }
+        Self {
+            verdict,
+            hops,
+            ends,
+            branches,
+            end,
+            connections: walk.made,
+            heard: walk.heard,
+            met: walk.met,
+            tree,
+        }
     }
 }
 
@@ -305,7 +321,7 @@ pub(super) fn changes(before: &Packet, after: &Packet) -> Vec<Changed> {
             all.push(Changed { field, before: old, after: new });
         }
     };
-    let shown = |value: Option<std::net::IpAddr>| value.map(|ip| ip.to_string());
+    let shown = |value: Option<IpAddr>| value.map(|ip| ip.to_string());
     let mac = |packet: &Packet, source: bool| {
         let mac = if source { packet.mac_source() } else { packet.mac_destination() };
         let open = !source && packet.unresolved.is_some();

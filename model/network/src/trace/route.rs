@@ -7,7 +7,7 @@ use tapline_core::need::Need;
 use tapline_core::records::route::{Family, Route};
 use tapline_core::span::Evidence;
 use tapline_topology::Topic;
-use tapline_topology::graph::{Netdev, NetdevKind};
+use tapline_topology::graph::Netdev;
 
 use crate::l3::{self, Decision, NextHop, Refusal};
 use crate::router::{Duty, Router};
@@ -44,34 +44,6 @@ fn route_mtu(route: &Route) -> Option<(u32, bool)> {
 }
 
 impl<'a> Walk<'_, '_, 'a> {
-    /// Whether a packet that came in by a device may be for an address of loopback: only with
-    /// `route_localnet` (ip-sysctl; `ip_route_input_slow`, net/ipv4/route.c).
-    fn loopback_is_possible(&mut self, way: &mut Way, pass: &Pass, to: IpAddr) -> bool {
-        let Some(input) = pass.input.and_then(|input| self.device(input)) else { return true };
-        if !to.is_loopback() || !to.is_ipv4() || input.kind == NetdevKind::Loopback {
-            return true;
-        }
-        let own = input.name().replace('.', "/");
-        let key = |dev: &str| format!("net.ipv4.conf.{dev}.route_localnet");
-        let sets = ["all", &own].map(|dev| self.setting(pass.host, &pass.netns, &key(dev)));
-        if sets.iter().flatten().any(|set| set.value == 1) {
-            return true;
-        }
-        let place = self.place_of(pass);
-        match sets {
-            [Some(_), Some(set)] => {
-                let evidence = Some(set.evidence);
-                self.lost(way, Outcome::Blackholed, Reason::Martian, place, evidence);
-                false
-            }
-            _ => {
-                let need = Need::command("sysctl").with(&key(&own)).within(&pass.netns);
-                self.may_stop(way, place, Reason::Martian, vec![need]);
-                true
-            }
-        }
-    }
-
     /// Decides where a packet in the stack goes.
     pub(super) fn route(&mut self, mut way: Way, pass: Pass) {
         let place = self.place_of(&pass);
@@ -85,7 +57,8 @@ impl<'a> Walk<'_, '_, 'a> {
                 self.go(way, At::Stack(pass.at(Stage::Input)));
                 return;
             }
-            if !self.source_is_possible(&mut way, &pass)
+            if !self.takes_group_frames(&mut way, &pass)
+                || !self.source_is_possible(&mut way, &pass)
                 || !self.loopback_is_possible(&mut way, &pass, to)
             {
                 return;
@@ -169,7 +142,7 @@ impl<'a> Walk<'_, '_, 'a> {
         let named = decision.route.and_then(|route| route.record.src);
         let device = self.network.topology.find_netdev(pass.host, &pass.netns, hop.dev);
         let from = named.or_else(|| self.primary(device, Family::Inet)).filter(|_| is_own);
-        if from.is_none() {
+        if from.is_none() || pass.unconnected {
             return first;
         }
         let again = fib.lookup_by(&l3::Query { from, ..query.clone() }, devices);
@@ -219,7 +192,13 @@ impl<'a> Walk<'_, '_, 'a> {
             {
                 self.lost_in_gap(&mut way, place);
             }
-            l3::Outcome::Local(_) => {
+            l3::Outcome::Local(address) => {
+                if pass.input.is_none() && way.packet.source().is_none() {
+                    // The source of the route, which is the address itself (`ip_route_output_key_hash_rcu`).
+                    let of_route = decision.route.and_then(|route| route.record.src);
+                    let address = || self.network.address(*address).map(|address| address.ip);
+                    way.packet.set_source(of_route.or_else(address));
+                }
                 if pass.input.is_none() && !pass.rerouted {
                     let loopback = self.network.topology.find_netdev(pass.host, &pass.netns, "lo");
                     let vrf = match self.vrf_of(&pass) {
@@ -264,9 +243,8 @@ impl<'a> Walk<'_, '_, 'a> {
                     self.unknown(&mut way, place, Reason::NoRoute, needs);
                     return;
                 }
-                let topic = Topic::AllRoutes;
-                let searched =
-                    self.network.topology.coverage.of(pass.host, &pass.netns, topic).sources();
+                let coverage = &self.network.topology.coverage;
+                let searched = coverage.of(pass.host, &pass.netns, Topic::AllRoutes).sources();
                 let at = searched.first().map(|source| flows::first_line(self.network, *source));
                 self.lost(&mut way, outcome, reason, place, at);
             }
@@ -278,6 +256,12 @@ impl<'a> Walk<'_, '_, 'a> {
         if pass.input.is_some() {
             if self.is_standby(&pass) {
                 self.lost(&mut way, Outcome::Blackholed, Reason::HaStandby, place, None);
+                return;
+            }
+            if way.packet.is_multicast() == Some(true) {
+                // A frame to all or to a group is forwarded by nobody (`ip_forward`, `ip6_forward`).
+                let reason = Reason::NotLocalNoForward;
+                self.lost(&mut way, Outcome::Dropped, reason, place, None);
                 return;
             }
             if !self.forwards(&mut way, &pass) || self.is_looping(&mut way, &pass) {

@@ -202,9 +202,13 @@ impl<'a> Walk<'_, '_, 'a> {
             self.unknown(&mut way, place, Reason::NotCaptured, needs);
             return;
         };
-        let mode = device.data.records.iter().find_map(|seen| seen.record.kind_data.mode.as_ref());
         let siblings = self.upper_macvlans(lower);
-        let bridged = mode.is_some_and(|mode| mode.value == "bridge");
+        let is_bridged = |device: &Device<'a>| {
+            let mut records = device.data.records.iter();
+            let mode = records.find_map(|seen| seen.record.kind_data.mode.as_ref());
+            mode.is_some_and(|mode| mode.value == "bridge")
+        };
+        let bridged = is_bridged(&device);
         let wanted = way.packet.mac_destination();
         let sibling = siblings
             .iter()
@@ -212,10 +216,26 @@ impl<'a> Walk<'_, '_, 'a> {
         let before = way.packet.clone();
         let mut hop = self.device_hop(device, "to the device below");
         hop.input = Some(device.name().into());
-        if let Some(sibling) = sibling.filter(|_| bridged) {
+        if let Some(sibling) = sibling.filter(|sibling| bridged && is_bridged(sibling)) {
             hop.output = Some(sibling.name().into());
             self.hop(&mut way, &before, hop);
             self.go(way, At::Receive(sibling.id));
+            return;
+        }
+        let near: Vec<_> = siblings
+            .iter()
+            .filter(|other| bridged && other.id != device.id && is_bridged(other))
+            .collect();
+        if way.packet.is_multicast() == Some(true) && !near.is_empty() {
+            // Siblings get a copy, and so does the wire (`macvlan_queue_xmit`).
+            self.hop(&mut way, &before, hop);
+            self.copies(&mut way);
+            for sibling in near {
+                let copy = Self::branch(&way, format!("to {}", sibling.name()));
+                self.go(copy, At::Receive(sibling.id));
+            }
+            let copy = Self::branch(&way, format!("out by {}", self.name(lower)));
+            self.go(copy, At::Send(lower));
             return;
         }
         hop.output = Some(self.name(lower));

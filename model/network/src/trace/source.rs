@@ -1,23 +1,24 @@
 //! Whether a packet may come from its source by its device (`fib_validate_source`): impossible
-//! addresses, and `rp_filter`.
+//! addresses, and `rp_filter`; what may be for one address; and from which address a server answers.
 use std::net::IpAddr;
 
 use tapline_core::need::Need;
+use tapline_core::records::route::Family;
+use tapline_topology::graph::NetdevKind;
 use tapline_topology::{NodeId, Topic};
 
 use crate::{Answer, defs, l3};
 
 use super::netfilter::Pass;
-use super::{Outcome, Reason, Walk, Way};
+use super::{At, Doubt, Outcome, Reason, Walk, Way};
 
 impl Walk<'_, '_, '_> {
     /// Whether a packet may come from its source by its device (`fib_validate_source`).
     pub(super) fn source_is_possible(&mut self, way: &mut Way, pass: &Pass) -> bool {
         let (Some(source), Some(input)) = (way.packet.source(), pass.input) else { return true };
         let place = self.place_of(pass);
-        let on_loopback = self
-            .device(input)
-            .is_some_and(|device| device.kind == tapline_topology::graph::NetdevKind::Loopback);
+        let on_loopback =
+            self.device(input).is_some_and(|device| device.kind == NetdevKind::Loopback);
         if on_loopback {
             return true;
         }
@@ -141,5 +142,91 @@ impl Walk<'_, '_, '_> {
             l3::Outcome::Forward(hops) => (hops.iter().any(|hop| *hop.dev == dev), true),
             _ => (false, false),
         })
+    }
+
+    /// What a server sends may name its source, or leave it to the kernel. Where that makes a
+    /// difference, the way without one goes on by itself.
+    pub(super) fn send_unbound(&mut self, way: &mut Way, pass: &Pass) {
+        let (Some(source), Some(to)) = (way.packet.source(), way.packet.destination()) else {
+            return;
+        };
+        let Some(fib) = self.network.fib(pass.host, &pass.netns) else { return };
+        let transport = way.packet.transport();
+        let named = l3::Query { from: Some(source), transport, ..l3::Query::own(to) };
+        let free = l3::Query { from: None, ..named.clone() };
+        let (Answer::Known(named), Answer::Known(free)) = (fib.lookup(&named), fib.lookup(&free))
+        else {
+            return;
+        };
+        let chosen = |decision: &l3::Decision<'_>| {
+            let of_route = decision.route.and_then(|route| route.record.src);
+            let dev = decision.hops().first().map(|hop| hop.dev);
+            let device =
+                dev.and_then(|dev| self.network.topology.find_netdev(pass.host, &pass.netns, dev));
+            of_route.or_else(|| self.primary(device, way.packet.family()))
+        };
+        let local = matches!(free.outcome, l3::Outcome::Local(_));
+        if named.outcome == free.outcome && (local || chosen(&free) == Some(source)) {
+            return;
+        }
+        let doubt = Doubt {
+            reason: Reason::PacketOpen,
+            text: "whether the server names the address that it answers from is not known"
+                .to_owned(),
+            place: self.place_of(pass),
+            next: Vec::new(),
+            evidence: named.evidence(),
+        };
+        self.fork(way, doubt);
+        let mut without = Self::branch(way, "the kernel chooses its source");
+        without.packet.set_source(None);
+        self.go(without, At::Stack(Pass { unconnected: true, ..pass.clone() }));
+        way.guard = Some("the server names its source".to_owned());
+    }
+
+    /// Whether a packet for one address may come in a frame to all or to a group: it is dropped where
+    /// `drop_unicast_in_l2_multicast` is set (ip-sysctl; `ip_rcv_finish_core`, net/ipv4/ip_input.c).
+    pub(super) fn takes_group_frames(&mut self, way: &mut Way, pass: &Pass) -> bool {
+        if way.packet.is_multicast() != Some(true) {
+            return true;
+        }
+        let name = pass.input.map(|input| self.name(input).replace('.', "/")).unwrap_or_default();
+        let family = if way.packet.family() == Family::Inet { "ipv4" } else { "ipv6" };
+        let set = ["all", &name].into_iter().find_map(|dev| {
+            let key = format!("net.{family}.conf.{dev}.drop_unicast_in_l2_multicast");
+            self.setting(pass.host, &pass.netns, &key).filter(|set| set.value == 1)
+        });
+        let Some(set) = set else { return true };
+        let place = self.place_of(pass);
+        self.lost(way, Outcome::Dropped, Reason::NotLocalNoForward, place, Some(set.evidence));
+        false
+    }
+
+    /// Whether a packet that came in by a device may be for an address of loopback: only with
+    /// `route_localnet` (ip-sysctl; `ip_route_input_slow`, net/ipv4/route.c).
+    pub(super) fn loopback_is_possible(&mut self, way: &mut Way, pass: &Pass, to: IpAddr) -> bool {
+        let Some(input) = pass.input.and_then(|input| self.device(input)) else { return true };
+        if !to.is_loopback() || !to.is_ipv4() || input.kind == NetdevKind::Loopback {
+            return true;
+        }
+        let own = input.name().replace('.', "/");
+        let key = |dev: &str| format!("net.ipv4.conf.{dev}.route_localnet");
+        let sets = ["all", &own].map(|dev| self.setting(pass.host, &pass.netns, &key(dev)));
+        if sets.iter().flatten().any(|set| set.value == 1) {
+            return true;
+        }
+        let place = self.place_of(pass);
+        match sets {
+            [Some(_), Some(set)] => {
+                let evidence = Some(set.evidence);
+                self.lost(way, Outcome::Blackholed, Reason::Martian, place, evidence);
+                false
+            }
+            _ => {
+                let need = Need::command("sysctl").with(&key(&own)).within(&pass.netns);
+                self.may_stop(way, place, Reason::Martian, vec![need]);
+                true
+            }
+        }
     }
 }

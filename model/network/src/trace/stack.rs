@@ -7,11 +7,13 @@ use tapline_core::span::Evidence;
 use tapline_topology::{NodeId, Topic};
 
 use crate::texts::Setting;
-use crate::{Answer, l3};
+use crate::truth::Truth;
+use crate::{Answer, defs, l3};
 
 use super::netfilter::Pass;
 use super::packet::ARP;
 use super::{Certainty, Hop, Kind, Outcome, Packet, Place, Reason, Walk, Way, ends};
+use crate::hooks::frames::Hook;
 
 impl<'a> Walk<'_, '_, 'a> {
     pub(super) fn is_arp(packet: &Packet) -> bool {
@@ -28,6 +30,7 @@ impl<'a> Walk<'_, '_, 'a> {
         self.network.topology.find_address(ip).iter().find_map(|id| {
             let address = self.network.address(*id)?;
             let here = address.host == host && address.netns() == netns;
+            let here = here && defs::is_in_use(&address);
             here.then(|| (address.data.netdev, address.line()))
         })
     }
@@ -85,9 +88,19 @@ impl<'a> Walk<'_, '_, 'a> {
             ..Place::default()
         };
         let Some(wanted) = way.packet.destination() else {
+            if self.asking && self.has_no_address(&pass) {
+                // Whatever is asked for: the next hop of a guest has an address on its segment.
+                self.aside(&mut way, Reason::AddressNotOwned, place);
+                return;
+            }
             self.unknown(&mut way, place, Reason::PacketOpen, Vec::new());
             return;
         };
+        if let Some(input) = pass.input.and_then(|input| self.device(input))
+            && !self.pass_frames(&mut way, input, Hook::ArpInput, (pass.input, None))
+        {
+            return;
+        }
         let owned = match self.owns_for(&pass, wanted) {
             Answer::Known(owned) => owned,
             Answer::Unknown(needs) => {
@@ -95,6 +108,17 @@ impl<'a> Walk<'_, '_, 'a> {
                 return;
             }
         };
+        if let Some((owner, _)) = owned
+            && let Some(set) = self.ignores_arp(&way.packet, &pass, owner)
+        {
+            self.aside(&mut way, Reason::AddressNotOwned, place);
+            if let Some(super::Node { part: super::Part::End(end), .. }) =
+                self.tree.nodes.last_mut()
+            {
+                end.evidence.push(set.evidence);
+            }
+            return;
+        }
         if let Some((owner, evidence)) = owned {
             let before = way.packet.clone();
             let mut hop = Hop::new(Kind::Local, place.clone(), format!("answers ARP for {wanted}"));
@@ -117,30 +141,97 @@ impl<'a> Walk<'_, '_, 'a> {
             self.unknown(&mut way, place, Reason::NotCaptured, needs);
             return;
         }
-        let dev = pass.input.map(|input| self.name(input)).unwrap_or_default();
-        let key = format!("net.ipv4.conf.{}.proxy_arp", dev.replace('.', "/"));
-        let proxy = self.setting(pass.host, &pass.netns, &key).map(|setting| setting.value == 1);
-        let fip = pass.netns.name().is_some_and(|name| name.starts_with("fip-"));
-        if proxy == Some(true) || fip && proxy.is_none() {
-            let before = way.packet.clone();
-            let mut hop = Hop::new(
-                Kind::Local,
-                place.clone(),
-                format!("answers ARP for {wanted} (proxy_arp)"),
-            );
-            hop.certainty = if proxy.is_some() { Certainty::Proven } else { Certainty::Assumed };
-            self.hop(&mut way, &before, hop);
-            let Some(device) = pass.input else { return };
-            let target = ends::Reached::Stack {
-                host: pass.host,
-                netns: &pass.netns,
-                device,
-                listens: Some(true),
-                unsure: false,
-            };
-            self.arrive(&mut way, Outcome::Delivered, place, target, Certainty::Inferred, None);
-            return;
+        match self.is_proxied(&way.packet, &pass, wanted) {
+            Answer::Known(None) => self.aside(&mut way, Reason::AddressNotOwned, place),
+            Answer::Known(Some(certainty)) => {
+                let before = way.packet.clone();
+                let action = format!("answers ARP for {wanted} (proxy_arp)");
+                let mut hop = Hop::new(Kind::Local, place.clone(), action);
+                hop.certainty = certainty;
+                self.hop(&mut way, &before, hop);
+                let Some(device) = pass.input else { return };
+                let target = ends::Reached::Stack {
+                    host: pass.host,
+                    netns: &pass.netns,
+                    device,
+                    listens: Some(true),
+                    unsure: false,
+                };
+                self.arrive(&mut way, Outcome::Delivered, place, target, Certainty::Inferred, None);
+                if self.asking
+                    && let Some(super::Node { part: super::Part::End(end), .. }) =
+                        self.tree.nodes.last_mut()
+                {
+                    // Whoever answers will do.
+                    (end.reached, end.aside) = (Truth::Yes, false);
+                }
+            }
+            Answer::Unknown(needs) => {
+                self.unknown(&mut way, place, Reason::NotCaptured, needs);
+            }
         }
-        self.aside(&mut way, Reason::AddressNotOwned, place);
+    }
+
+    /// Whether the device that a packet came in by surely has no address.
+    fn has_no_address(&self, pass: &Pass) -> bool {
+        let Some(input) = pass.input else { return false };
+        let known = self.network.complete(pass.host, &pass.netns, Topic::Addresses);
+        let mut all = self.network.addresses_of(input).into_iter();
+        known && all.all(|address| address.ip.is_ipv6())
+    }
+
+    /// The setting by which a namespace does not answer ARP for an own address: `arp_ignore`, the
+    /// higher one of that of the device and of all (ip-sysctl; `arp_ignore`, net/ipv4/arp.c).
+    fn ignores_arp(&self, packet: &Packet, pass: &Pass, owner: NodeId) -> Option<Setting> {
+        let input = pass.input?;
+        let name = self.name(input).replace('.', "/");
+        let set = ["all", &name].into_iter().filter_map(|dev| {
+            let key = format!("net.ipv4.conf.{dev}.arp_ignore");
+            self.setting(pass.host, &pass.netns, &key)
+        });
+        let set = set.max_by_key(|set| set.value)?;
+        let is_near = |ip: IpAddr| {
+            self.network.addresses_of(input).iter().any(|address| {
+                ipnet::IpNet::new(address.ip, address.prefix).is_ok_and(|net| net.contains(&ip))
+            })
+        };
+        let ignores = match set.value {
+            1 => owner != input,
+            2 => owner != input || packet.source().is_some_and(|source| !is_near(source)),
+            8 => true,
+            _ => false,
+        };
+        ignores.then_some(set)
+    }
+
+    /// Whether a namespace answers ARP for an address of others, and how sure that is: it forwards, it
+    /// is told to by `proxy_arp` of the device or of all, and its route to the address leads out by
+    /// another device (`arp_process` and `arp_fwd_proxy`, net/ipv4/arp.c).
+    fn is_proxied(&self, packet: &Packet, pass: &Pass, ip: IpAddr) -> Answer<Option<Certainty>> {
+        let dev = pass.input.map(|input| self.name(input)).unwrap_or_default();
+        let key = |dev: &str, key: &str| format!("net.ipv4.conf.{}.{key}", dev.replace('.', "/"));
+        let set = |key: String| self.setting(pass.host, &pass.netns, &key).map(|set| set.value);
+        let proxies = [set(key("all", "proxy_arp")), set(key(&dev, "proxy_arp"))];
+        let is_told = proxies.iter().flatten().any(|value| *value == 1);
+        // Neutron's agents switch it on there.
+        let of_agent = pass.netns.name().is_some_and(|name| name.starts_with("fip-"));
+        if !is_told && !(of_agent && proxies.iter().all(Option::is_none)) {
+            return Answer::Known(None);
+        }
+        let forwards = set(key(&dev, "forwarding"));
+        if forwards.or_else(|| set("net.ipv4.ip_forward".to_owned())) == Some(0) {
+            return Answer::Known(None);
+        }
+        let certainty = if is_told { Certainty::Proven } else { Certainty::Assumed };
+        let Some(fib) = self.network.fib(pass.host, &pass.netns) else {
+            let needs = self.network.missing(pass.host, &pass.netns, &[Topic::AllRoutes]);
+            return Answer::Unknown(needs);
+        };
+        let query = l3::Query { from: packet.source(), iif: Some(&dev), ..l3::Query::own(ip) };
+        fib.lookup(&query).map(|decision| {
+            let hops = decision.hops();
+            let leads_on = !hops.is_empty() && hops.iter().all(|hop| *hop.dev != dev);
+            leads_on.then_some(certainty)
+        })
     }
 }

@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 
 use tapline_core::capture::HostId;
+use tapline_core::need::Need;
 use tapline_core::records::Field;
 use tapline_core::records::openflow::OfField;
-use tapline_topology::graph::{Confidence, Netdev, NetdevKind, NodeData, TunnelEndpoint};
+use tapline_topology::graph::{Confidence, Netdev, NetdevKind, NodeData, TunnelEndpoint, Underlay};
 use tapline_topology::{EdgeKind, NodeId, Topic};
 
 use crate::flow::Value;
@@ -29,6 +30,10 @@ impl<'a> Walk<'_, '_, 'a> {
         let network = self.network;
         let Some(endpoint) = network.tunnel(node) else { return };
         let place = self.tunnel_place(endpoint);
+        if endpoint.data.underlay == Underlay::Unknown {
+            self.unknown(&mut way, place, Reason::NotCaptured, Vec::new());
+            return;
+        }
         let fixed = endpoint.data.remote.as_ref();
         let Some(to) = fixed.map(|fact| fact.value).or(remote) else {
             self.unknown(&mut way, place, Reason::PacketOpen, Vec::new());
@@ -137,11 +142,14 @@ impl<'a> Walk<'_, '_, 'a> {
     }
 
     /// Whether the packets around others may be cut into fragments: a VXLAN or Geneve device of the
-    /// kernel forbids it only with `df set` or `df inherit` (ip-link(8)).
+    /// kernel forbids it only with `df set` or `df inherit` (ip-link(8)). One that is a port of a
+    /// bridge tells the sender instead, since Linux 5.9 (`skb_tunnel_check_pmtu`,
+    /// net/ipv4/ip_tunnel_core.c).
     fn is_cut_on_the_way(&self, endpoint: Item<'a, TunnelEndpoint>) -> bool {
         let Some(device) = self.network.netdev(endpoint.data.owner) else { return false };
         let df = device.records.iter().find_map(|seen| Field::find(&seen.record.other, "df"));
         matches!(endpoint.data.kind.as_str(), "vxlan" | "geneve")
+            && self.network.master(device.id).is_none()
             && df.is_none_or(|df| df.value == "unset")
     }
 
@@ -182,9 +190,7 @@ impl<'a> Walk<'_, '_, 'a> {
         match chosen.as_slice() {
             [] => {
                 let needs = vec![
-                    tapline_core::need::Need::command("bridge fdb show dev")
-                        .with(device.name())
-                        .within(device.netns()),
+                    Need::command("bridge fdb show dev").with(device.name()).within(device.netns()),
                 ];
                 self.unknown(&mut way, place, Reason::NotCaptured, needs);
             }

@@ -202,6 +202,8 @@ impl Tracer<'_, '_> {
             oif: None,
             without: None,
             asked: None,
+            unbound: false,
+            heard: Vec::new(),
             explain: false,
         });
         let open = trace.tree.nodes.iter().any(|node| matches!(node.part, Part::One(_)));

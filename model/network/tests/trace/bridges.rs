@@ -37,9 +37,10 @@ fn addresses_decide_where_a_bridge_passes_a_frame() {
     for (to, verdict, crossed) in [
         (FAR, "yes: delivered", "va > vb"),
         ("ff:ff:ff:ff:ff:ff", "yes: delivered", "va > vb"),
-        // Spanning tree runs, and the bridge keeps what is reserved.
-        ("01:80:c2:00:00:00", "no: blackholed reserved-mac", ""),
-        ("01:80:c2:00:00:0e", "no: blackholed reserved-mac", ""),
+        // What is reserved passes as masks say, which the text does not print; pauses never do.
+        ("01:80:c2:00:00:00", "unknown: unknown reserved-mac", "va > vb"),
+        ("01:80:c2:00:00:01", "no: blackholed reserved-mac", ""),
+        ("01:80:c2:00:00:0e", "unknown: unknown reserved-mac", "va > vb"),
         ("01:80:c2:00:00:10", "yes: delivered", "va > vb"),
         // The bridge's own, and those of its ports, go up into the host: what it does with the
         // one was not captured, and the other is not the address of the device that it comes from.
@@ -49,6 +50,36 @@ fn addresses_decide_where_a_bridge_passes_a_frame() {
         let (said, hop) = crosses(&text, "", to, None);
         assert!(said.starts_with(verdict), "{to}: {said}");
         assert_eq!(hop, crossed, "{to}");
+    }
+}
+
+#[test]
+fn masks_say_which_reserved_addresses_pass() {
+    // Those of the port `va` and of the bridge, and whether spanning tree runs.
+    let (group, lldp) = ("01:80:c2:00:00:00", "01:80:c2:00:00:0e");
+    let lacp = "01:80:c2:00:00:02";
+    for (stp, of_port, of_bridge, to, passes) in [
+        (1, "0x0", "0", group, false),
+        (0, "0x0", "0", group, true),
+        (1, "0x1", "0", group, true),
+        // The mask of the bridge counts for the others alone, which spanning tree has no part in.
+        (1, "0x0", "0x1", group, false),
+        (0, "0x0", "0", lldp, false),
+        (0, "0x0", "0x4000", lldp, true),
+        (0, "0x4000", "0", lldp, true),
+        (1, "0x0", "0x4000", lacp, false),
+        (1, "0x4", "0", lacp, true),
+        (0, "0xffff", "0xffff", "01:80:c2:00:00:01", false),
+    ] {
+        let bridge = BRIDGE
+            .replace("stp_state 1", &format!("stp_state {stp}"))
+            .replace("vlan_filtering", &format!("group_fwd_mask {of_bridge} vlan_filtering"));
+        let text = two_on_a_bridge(&port("forwarding")).replace(BRIDGE, &bridge);
+        let masked = format!("cost 100 group_fwd_mask {of_port}\n");
+        let text = text.replacen("cost 100\n", &masked, 1);
+        let (said, _) = crosses(&text, "", to, None);
+        let expected = if passes { "yes: delivered" } else { "no: blackholed reserved-mac" };
+        assert!(said.starts_with(expected), "{stp} {of_port} {of_bridge} {to}: {said}");
     }
 }
 

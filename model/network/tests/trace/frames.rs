@@ -25,11 +25,13 @@ fn rules_of_nft_that_see_frames_are_met_on_a_bridge() {
         ("forward", "iifname \"v*\" oifname \"vb\" drop", "no: dropped nf-drop"),
         ("postrouting", "oifname \"vb\" drop", "no: dropped nf-drop"),
         // Other ports, other addresses, other hooks.
-        ("forward", "iifname \"vb\" drop", "yes: delivered"),
+        ("forward", "iifname \"vb\" ip saddr 192.0.2.2 drop", "yes: delivered"),
         ("forward", "iifname \"br0\" drop", "yes: delivered"),
         ("forward", "ip saddr 192.0.2.9 drop", "yes: delivered"),
         ("input", "iifname \"va\" drop", "yes: delivered"),
         ("output", "drop", "yes: delivered"),
+        // By there the answer to ARP comes back.
+        ("forward", "iifname \"vb\" drop", "no: rejected nf-drop"),
         // What is not understood, and the state of a connection, which bridges may not track.
         ("forward", "ether daddr 02:00:00:00:0b:01 drop", "unknown"),
         ("forward", "ct state new drop", "unknown"),
@@ -59,13 +61,43 @@ fn rules_of_nft_for_devices_are_met_at_those_devices() {
         ("netdev", "ingress devices = { vx, va }", "drop", "no: dropped nf-drop"),
         ("inet", "ingress device \"va\"", "ip protocol icmp drop", "no: dropped nf-drop"),
         ("netdev", "egress device \"vb\"", "ip daddr 192.0.2.2 drop", "no: dropped nf-drop"),
-        ("netdev", "ingress device \"vb\"", "drop", "yes: delivered"),
-        ("netdev", "egress device \"va\"", "drop", "yes: delivered"),
+        ("netdev", "ingress device \"vb\"", "ip daddr 192.0.2.1 drop", "yes: delivered"),
+        ("netdev", "egress device \"va\"", "ip daddr 192.0.2.1 drop", "yes: delivered"),
+        // The answer to ARP comes back by these.
+        ("netdev", "ingress device \"vb\"", "drop", "no: rejected nf-drop"),
+        ("netdev", "egress device \"va\"", "drop", "no: rejected nf-drop"),
         ("netdev", "ingress device \"va\"", "tcp dport 22 drop", "yes: delivered"),
         ("netdev", "ingress device \"va\"", "fwd to \"vx\"", "unknown"),
     ] {
         let way = chain(family, at, rules);
         assert!(way[0].starts_with(expected), "{family} {at} {rules}: {way:#?}");
+    }
+}
+
+#[test]
+fn rules_of_nft_for_arp_are_met_where_a_namespace_takes_and_sends_it() {
+    let chain = |netns: &str, hook: &str, rules: &str| {
+        let text = two_on_a_bridge(&port("forwarding")).replace(
+            "root@h1:~# ip netns exec a ip rule\n",
+            &format!(
+                "root@h1:~# ip netns exec {netns} nft list ruleset\ntable arp guard {{\n\tchain c {{\n\t\t\
+                 type filter hook {hook} priority filter; policy accept;\n\t\t{rules}\n\t}}\n}}\n\
+                 root@h1:~# ip netns exec a ip rule\n"
+            ),
+        );
+        ask(&text, "ns:a", "ip:192.0.2.2", |_| {})
+    };
+    for (netns, hook, rules, expected) in [
+        ("b", "input", "drop", "no: rejected nf-drop"),
+        ("b", "input", "iifname \"eth0\" drop", "no: rejected nf-drop"),
+        ("b", "input", "iifname \"eth1\" drop", "yes: delivered"),
+        ("b", "output", "drop", "no: rejected nf-drop"),
+        ("a", "output", "drop", "no: rejected nf-drop"),
+        ("a", "input", "drop", "no: rejected nf-drop"),
+        ("a", "output", "accept", "yes: delivered"),
+    ] {
+        let way = chain(netns, hook, rules);
+        assert!(way[0].starts_with(expected), "{netns} {hook} {rules}: {way:#?}");
     }
 }
 

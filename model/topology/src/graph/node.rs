@@ -375,6 +375,21 @@ pub struct TunnelEndpoint {
     pub key: Option<Fact<Name>>,
     /// The OVS interface or kernel device that it belongs to.
     pub owner: NodeId,
+    /// The namespace whose routing its packets take.
+    pub underlay: Underlay,
+}
+
+/// The namespace whose routing the packets of a tunnel take: that in which its device was made, wherever
+/// that was moved since (`vxlan_dev_create` and `net` of `struct vxlan_dev`, drivers/net/vxlan).
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Underlay {
+    /// That of its own device; of an OVS interface the root.
+    #[default]
+    Own,
+    /// Another one.
+    Other(Netns),
+    /// Another one, of which nothing captured says which it is.
+    Unknown,
 }
 
 /// An address of a device.

@@ -50,10 +50,23 @@ fn find<'a>(
         Some((record.source, record.record.kind_data.tunnel.as_ref()?.dev.as_ref()?))
     });
     if let Some((source, dev)) = tunnel {
-        let lower = topology.find_netdev(texts.host, &netns, dev)?;
+        let lower = match &device.lower_netns {
+            None => topology.find_netdev(texts.host, &netns, dev)?,
+            Some(place) => {
+                let index = index_of(topology, texts, &netns, dev)?;
+                match other_netns(topology, texts, &netns, Some(&place.value)) {
+                    Some(made_in) => topology.find_netdev_by_index(texts.host, &made_in, index)?,
+                    None => moved_from(topology, texts, id, &netns, index)?.0,
+                }
+            }
+        };
         let words = format!("dev {}", dev.value);
         witnesses.push(Witness::at(WitnessClass::Kernel, dev.evidence(source), words));
         return Some((lower, Confidence::Proven, witnesses));
+    }
+    if kind == NetdevKind::Tunnel && device.lower_netns.is_some() {
+        // What stands behind `@` is its own index.
+        return None;
     }
     if kind == NetdevKind::Vlan && device.lower.is_none() {
         // `ifconfig` and `brctl` print no `@`: the name alone tells the lower device.
@@ -118,6 +131,22 @@ fn find<'a>(
         }
         LowerRef::Index(_) => None,
     }
+}
+
+/// The index that `dev NAME` of a tunnel stands for whose lower device is in another namespace: `ip`
+/// looks the index up among the names of the namespace that it runs in.
+fn index_of(
+    topology: &Topology<'_>,
+    texts: &Texts<'_>,
+    netns: &Netns,
+    dev: &str,
+) -> Option<IfIndex> {
+    let number = dev.strip_prefix("if").and_then(|number| number.parse::<u32>().ok());
+    if let Some(number) = number {
+        return Some(IfIndex(number));
+    }
+    let namesake = topology.find_netdev(texts.host, netns, dev)?;
+    topology.netdev(namesake)?.index.as_ref().map(|index| index.value)
 }
 
 /// The device below one that was moved into a namespace, and the namespace of that device: the ids

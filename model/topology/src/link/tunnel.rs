@@ -14,7 +14,7 @@ use tapline_core::span::Evidence;
 use super::{Texts, records};
 use crate::graph::{
     Confidence, EdgeKind, Fact, NetdevKind, Node, NodeData, NodeId, OvsInterface, RemoteHost,
-    Topology, TunnelEndpoint, Witness, WitnessClass,
+    Topology, TunnelEndpoint, Underlay, Witness, WitnessClass,
 };
 use crate::machine::MachineId;
 use crate::names;
@@ -30,6 +30,22 @@ pub(crate) fn link(topology: &mut Topology<'_>, hosts: &[Texts<'_>]) {
         kernel(topology, texts, &mut endpoints);
     }
     join(topology, &endpoints);
+}
+
+/// Where the packets of a kernel device are routed: `link-netns` of a tunnel is the namespace in which it
+/// was made (`get_link_net`, which `ip` prints where it is not the device's own).
+fn underlay(topology: &Topology<'_>, texts: &Texts<'_>, owner: NodeId) -> Underlay {
+    let device = topology.netdev(owner);
+    let Some(place) = device.and_then(|device| device.lower_netns.as_ref()) else {
+        return Underlay::Own;
+    };
+    let of_lower = || {
+        let (lower, _) = topology.out(owner, EdgeKind::StackedOn).into_iter().next()?;
+        topology.node(lower)?.netns.clone()
+    };
+    let from = topology.node(owner).and_then(|node| node.netns.clone()).unwrap_or_default();
+    let named = super::stacked::other_netns(topology, texts, &from, Some(&place.value));
+    named.or_else(of_lower).map_or(Underlay::Unknown, Underlay::Other)
 }
 
 /// OVS interfaces whose type is a tunnel.
@@ -96,6 +112,7 @@ fn of_interface(it: &OvsInterface, owner: NodeId) -> TunnelEndpoint {
         }),
         key: it.option("key").or_else(|| it.option("in_key")).cloned(),
         owner,
+        underlay: Underlay::Own,
     }
 }
 
@@ -131,6 +148,7 @@ fn kernel(topology: &mut Topology<'_>, texts: &Texts<'_>, endpoints: &mut Vec<No
             continue;
         };
         let (name, netns, seen) = (node.name.clone(), node.netns.clone(), node.seen.clone());
+        let underlay = underlay(topology, texts, owner);
         // An address that is not set reads `any` or `0.0.0.0`.
         let address = |at: &Option<tapline_core::span::At<IpAddr>>| {
             at.as_ref().filter(|at| !at.is_unspecified()).map(|at| Fact::new(source, *at))
@@ -149,6 +167,7 @@ fn kernel(topology: &mut Topology<'_>, texts: &Texts<'_>, endpoints: &mut Vec<No
                 })
                 .or_else(|| tunnel.key.as_ref().map(|key| Fact::new(source, key.clone()))),
             owner,
+            underlay,
         };
         let kind_at = kind.evidence(source);
         let mut all = Vec::new();
