@@ -76,6 +76,18 @@ const ANYBODY: &[&str] = &[
 ];
 
 impl HostKey {
+    /// The best of the marks of a machine: machine-id, `system-id`, UUID of the hardware. `name` tells
+    /// clones of one image apart where that UUID does not; nothing of other hosts counts, so the key
+    /// is the same whether a clone is there or not.
+    pub fn best(ids: [Option<&str>; 3], name: Option<&str>) -> Option<Self> {
+        let [machine, system, hardware] = ids;
+        let clone = hardware.or(name.filter(|name| !is_anybodys(name))).unwrap_or_default();
+        let machine = machine.map(|id| Self::MachineId(id.into(), clone.into()));
+        machine
+            .or_else(|| system.map(|id| Self::SystemId(id.into(), clone.into())))
+            .or_else(|| hardware.map(|id| Self::DmiUuid(id.into())))
+    }
+
     /// The same for captures of the machine that were saved under other names.
     ///
     /// Where nothing but a name is known, machines of one name are taken for one, unless the name is

@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use tapline_core::Name;
 use tapline_core::capture::{Host, HostKey};
 use tapline_core::host::{Kinship, Mark, Marks, is_anybodys};
 
@@ -283,24 +282,13 @@ impl Joined {
         stems.min().unwrap_or_default()
     }
 
-    /// What tells the machine from others that were made of one image. It is looked for in the host
-    /// alone, so the key is the same whether another of them is there or not.
-    fn clone_mark(&self) -> Name {
-        let name = || {
-            let given = self.draft.given.as_deref();
-            let name = self.draft.identity.name().or(self.draft.said.as_deref()).or(given);
-            name.filter(|name| !self.draft.cleaned && !is_anybodys(name)).map(Name::from)
-        };
-        self.marks.dmi_uuid.clone().or_else(name).unwrap_or_default()
-    }
-
     /// The best mark of the machine.
     fn key(&self) -> HostKey {
         let marks = &self.marks;
-        let clone = self.clone_mark();
-        let id = marks.machine_id.clone().map(|id| HostKey::MachineId(id, clone.clone()));
-        let id = id.or_else(|| marks.system_id.clone().map(|id| HostKey::SystemId(id, clone)));
-        let id = id.or_else(|| marks.dmi_uuid.clone().map(HostKey::DmiUuid));
+        let given = self.draft.given.as_deref();
+        let name = self.draft.identity.name().or(self.draft.said.as_deref()).or(given);
+        let ids = [&marks.machine_id, &marks.system_id, &marks.dmi_uuid];
+        let id = HostKey::best(ids.map(|id| id.as_deref()), name.filter(|_| !self.draft.cleaned));
         id.unwrap_or_else(|| HostKey::Named {
             name: self.name().into(),
             input: self.input().into(),
