@@ -192,18 +192,16 @@ pub(crate) fn read(path: &Path) -> Result<Golden> {
 
 fn host(input: &str, label: &str, row: &HostRow) -> Host {
     let name = row.name.clone().unwrap_or_else(|| label.to_owned());
-    let key = [
-        row.machine_id.as_deref().map(|id| HostKey::MachineId(id.into())),
-        row.system_id.as_deref().map(|id| HostKey::SystemId(id.into())),
-        row.hardware.as_deref().map(|id| HostKey::DmiUuid(id.into())),
-    ];
+    let ids = [&row.machine_id, &row.system_id, &row.hardware].map(Option::as_deref);
+    let key = HostKey::best(ids, row.name.as_deref().filter(|_| !row.cleaned));
     let named = || HostKey::Named { name: name.as_str().into(), input: input.into() };
     Host {
         label: label.to_owned(),
-        key: key.into_iter().flatten().next().unwrap_or_else(named),
+        key: key.unwrap_or_else(named),
         older: None,
         is_named: row.name.is_some(),
         taken: None,
+        may_be: Vec::new(),
         inputs: vec![input.to_owned()],
         sos_version: None,
         machine_id: row.machine_id.clone(),

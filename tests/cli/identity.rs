@@ -386,3 +386,117 @@ fn listings_of_two_times_are_two_captures() {
     let ran = run(["lint", &folder.join("a")]);
     assert!(ran.out.contains("looked at h1:"), "{}", ran.out);
 }
+
+/// A session that lists a VM, and no device.
+fn add_guests(folder: &Folder, file: &str, host: &str) {
+    folder.add(
+        file,
+        format!(
+            "[root@{host} ~]# virsh list --all\n Id   Name   State\n----------------------\n \
+             1    web    running\n\n[root@{host} ~]# virsh domiflist web\n Interface   Type     Source   \
+             Model    MAC\n-------------------------------------------------------------\n \
+             vnet0       bridge   br0      virtio   52:54:00:00:18:01\n\n[root@{host} ~]# \n"
+        )
+        .as_bytes(),
+    );
+}
+
+/// A session that lists the devices of a host, and no VM.
+fn add_devices(folder: &Folder, file: &str, host: &str, last: u8) {
+    let device = |index: u8, name: &str, mac: &str| {
+        format!(
+            "{index}: {name}: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc mq state UP qlen 1000\n    \
+             link/ether {mac} brd ff:ff:ff:ff:ff:ff\n"
+        )
+    };
+    folder.add(
+        file,
+        format!(
+            "[root@{host} ~]# ip address\n1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state \
+             UNKNOWN qlen 1000\n    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00\n{}{}[root@{host} ~]# \n",
+            device(2, "eth0", &format!("52:54:00:00:19:{last:02x}")),
+            device(3, "vnet0", "fe:54:00:00:18:01"),
+        )
+        .as_bytes(),
+    );
+}
+
+#[test]
+fn what_fits_two_machines_is_joined_with_neither_in_any_order() {
+    for host in ["localhost", "cmp9"] {
+        let folder = Folder::new(&[]);
+        add_devices(&folder, "a.txt", host, 1);
+        add_guests(&folder, "b.txt", host);
+        add_devices(&folder, "c.txt", host, 2);
+        // It fits the same machines as b, and may well be of the same host.
+        folder.add(
+            "d.txt",
+            format!("[root@{host} ~]# ip rule\n0:\tfrom all lookup local\n").as_bytes(),
+        );
+        let inputs = ["a.txt", "b.txt", "c.txt", "d.txt"].map(|name| folder.join(name));
+        let mut seen = BTreeSet::new();
+        for order in [[0, 1, 2, 3], [0, 2, 1, 3], [1, 2, 0, 3], [3, 2, 1, 0], [1, 3, 0, 2]] {
+            let order = || order.iter().filter_map(|at| inputs.get(*at)).map(String::as_str);
+            let report =
+                run(["lint", "--format", "json", "--paths"].into_iter().chain(order())).json();
+            let hosts = report["hosts"].as_array().expect("hosts");
+            let mut shown: Vec<String> = hosts
+                .iter()
+                .map(|it| format!("{} {} {}", it["host"], it["key"], it["may_be"]))
+                .collect();
+            shown.sort();
+            seen.insert(format!("{} {}", shown.join(", "), report["paths"][0]["host"]));
+            let told = run(["lint"].into_iter().chain(order())).out;
+            let line =
+                format!("{host} (b) may be of {host} (a) or {host} (c): it is joined with none");
+            assert!(told.contains(&line), "{told}");
+        }
+        assert_eq!(seen.len(), 1, "{seen:#?}");
+        let first = seen.first().expect("an order");
+        let own = format!("\"{host} (b)\" \"b:{host}\" [\"{host} (a)\",\"{host} (c)\"]");
+        assert!(first.contains(&own), "{first}");
+        assert!(first.ends_with(&format!("\"{host} (b)\"")), "{first}");
+    }
+}
+
+#[test]
+fn clones_of_one_image_have_ids_of_their_own_alone_and_together() {
+    let board = |uuid: &str| {
+        format!(
+            "# dmidecode 3.3\nHandle 0x0100, DMI type 1, 27 bytes\nSystem Information\n\tUUID: {uuid}\n"
+        )
+    };
+    let (one, two) =
+        ("4c4c4544-0051-4410-8051-b4c04f4a3231", "4c4c4544-0051-4410-8051-b4c04f4a3232");
+    for (hosts, boards, marks) in [
+        (["web1", "web2"], None, ["web1", "web2"]),
+        (["localhost", "localhost"], Some([one, two]), [one, two]),
+        (["web1", "web1"], Some([one, two]), [one, two]),
+    ] {
+        let folder = Folder::new(&[]);
+        for (n, name) in ["a", "b"].iter().enumerate() {
+            add_host(&folder, name, hosts[n], Some(ONE), u8::try_from(n).expect("small") + 1);
+            if let Some(boards) = boards {
+                folder.add(&format!("{name}/dmidecode"), board(boards[n]).as_bytes());
+            }
+        }
+        let (a, b) = (folder.join("a"), folder.join("b"));
+        let of = |inputs: &[&str]| -> BTreeSet<(String, String)> {
+            let json =
+                run(["lint", "--format", "json"].into_iter().chain(inputs.iter().copied())).json();
+            let keys = texts(&json["findings"], "key");
+            let keys = keys.iter().map(|key| key.split('/').next().unwrap_or_default().to_owned());
+            keys.zip(texts(&json["findings"], "fingerprint")).collect()
+        };
+        let (of_a, of_b, both) = (of(&[&a]), of(&[&b]), of(&[&a, &b]));
+        assert!(!of_a.is_empty() && of_a.is_disjoint(&of_b), "{hosts:?}: {of_a:?} {of_b:?}");
+        assert_eq!(both, of_a.union(&of_b).cloned().collect(), "{hosts:?}");
+        let keys: BTreeSet<&str> = both.iter().map(|it| it.0.as_str()).collect();
+        let expected = marks.map(|mark| format!("machine-id:{ONE}:{mark}"));
+        assert_eq!(keys, expected.iter().map(String::as_str).collect());
+        let file = folder.join("baseline.json");
+        run(["lint", "-q", "--write-baseline", &file, &a]);
+        let ran = run(["lint", "--baseline", &file, &b]);
+        assert!(!ran.out.contains("no new faults"), "{}", ran.out);
+    }
+}

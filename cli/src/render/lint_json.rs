@@ -54,6 +54,9 @@ struct HostRow<'a> {
     /// The hosts that are the same machine, itself included, from the oldest capture to the newest.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     same_machine: Vec<&'a str>,
+    /// The hosts of which it may be a part: of several machines, so it was joined with none.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    may_be: &'a [String],
     inputs: &'a [String],
 }
 
@@ -179,6 +182,7 @@ fn host<'a>(topology: &'a Topology<'_>, (host, id): (&'a Host, HostId)) -> HostR
         host: host.label(),
         key: CaptureKey::of(topology.snapshot, id).map(|key| key.to_string()),
         same_machine: several.map(|several| topology.snapshot.host_label(*several)).collect(),
+        may_be: &host.may_be,
         inputs: &host.inputs,
     }
 }

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use tapline_analysis::lint::{CannotTell, Report, rules};
-use tapline_core::capture::{HostId, LeftOut, Snapshot};
+use tapline_core::capture::{Host, HostId, LeftOut, Snapshot};
 use tapline_core::ids::Netns;
 use tapline_core::need::{Need, quote};
 use tapline_core::outcome::ProblemKind;
@@ -36,8 +36,7 @@ pub(crate) fn looked_at(
     paint: Paint,
 ) -> io::Result<()> {
     let snapshot = topology.snapshot;
-    let hosts: Vec<_> =
-        snapshot.captured.hosts.iter().map(tapline_core::capture::Host::label).collect();
+    let hosts: Vec<_> = snapshot.captured.hosts.iter().map(Host::label).collect();
     let (mut texts, mut unclaimed, mut records) = (0, 0, 0);
     for (source, reading) in snapshot.iter() {
         if source.format.is_none() {
@@ -72,6 +71,10 @@ pub(crate) fn looked_at(
     for captures in topology.machines.repeated() {
         writeln!(out, "{}", visible(&one_machine(topology, captures)))?;
     }
+    let hosts = topology.snapshot.captured.hosts.iter();
+    for host in hosts.filter(|host| !host.may_be.is_empty()).take(HOSTS) {
+        writeln!(out, "{}", visible(&of_several(host)))?;
+    }
     Ok(())
 }
 
@@ -103,6 +106,21 @@ fn one_machine(topology: &Topology<'_>, captures: &[HostId]) -> String {
         "{} and {last} are one machine: each is judged for itself, other hosts are compared with \
          the newest",
         rest.join(", ")
+    )
+}
+
+/// `localhost (b) may be of localhost (a) or localhost (c): it is joined with none of them`
+fn of_several(host: &Host) -> String {
+    let may_be: Vec<&str> = host.may_be.iter().map(String::as_str).collect();
+    let shown = match may_be.as_slice() {
+        few if few.len() <= HOSTS => few.join(" or "),
+        [first, .., last] => format!("{first} … {last}"),
+        few => few.join(" or "),
+    };
+    format!(
+        "{} may be of {shown}: it is joined with none of them; tapline lint --host NAME with the inputs \
+         of one host joins these",
+        host.label()
     )
 }
 
@@ -154,9 +172,7 @@ pub(crate) fn cannot_tell(
     for ((code, host), (objects, missing)) in by_host {
         let (count, hosts) = by_rule.entry((code, commands(missing))).or_default();
         *count += objects;
-        hosts.extend(
-            snapshot.captured.hosts.get(host as usize).map(tapline_core::capture::Host::label),
-        );
+        hosts.extend(snapshot.captured.hosts.get(host as usize).map(Host::label));
     }
     writeln!(out, "{}", paint.of(style::STRONG, "could not tell"))?;
     for ((code, missing), (objects, hosts)) in by_rule.iter().take(UNDECIDED) {

@@ -32,6 +32,8 @@ pub struct Host {
     pub is_named: bool,
     /// When it was looked at, where one time holds for all of its texts.
     pub taken: Option<Moment>,
+    /// Labels of the hosts of which it may be a part: of several machines, so it was joined with none.
+    pub may_be: Vec<String>,
     /// The inputs that its sources came from, as the user named them.
     pub inputs: Vec<String>,
     /// Version of sos that made the report (`version.txt`, manifest).

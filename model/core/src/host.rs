@@ -22,10 +22,10 @@ const COMMON_NICS: usize = 2;
 /// may be called `localhost`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum HostKey {
-    /// `/etc/machine-id`.
-    MachineId(Name),
-    /// The `system-id` of its Open vSwitch.
-    SystemId(Name),
+    /// `/etc/machine-id`, and what tells clones of one image apart.
+    MachineId(Name, Clone),
+    /// The `system-id` of its Open vSwitch, and what tells clones of one image apart.
+    SystemId(Name, Clone),
     /// The UUID of its hardware, or of the virtual machine that it is.
     DmiUuid(Name),
     /// Nothing better is known: what it is called, and the input that it came from.
@@ -37,6 +37,10 @@ pub enum HostKey {
         input: Name,
     },
 }
+
+/// Which of the machines that have one id, since an image was cloned with it: the UUID of the hardware,
+/// else its name, unless that is one that every machine may have. Empty where neither was captured.
+pub type Clone = Name;
 
 /// Names that say nothing of the machine: images come with them, or every installation has one.
 const ANYBODY: &[&str] = &[
@@ -72,6 +76,18 @@ const ANYBODY: &[&str] = &[
 ];
 
 impl HostKey {
+    /// The best of the marks of a machine: machine-id, `system-id`, UUID of the hardware. `name` tells
+    /// clones of one image apart where that UUID does not; nothing of other hosts counts, so the key
+    /// is the same whether a clone is there or not.
+    pub fn best(ids: [Option<&str>; 3], name: Option<&str>) -> Option<Self> {
+        let [machine, system, hardware] = ids;
+        let clone = hardware.or(name.filter(|name| !is_anybodys(name))).unwrap_or_default();
+        let machine = machine.map(|id| Self::MachineId(id.into(), clone.into()));
+        machine
+            .or_else(|| system.map(|id| Self::SystemId(id.into(), clone.into())))
+            .or_else(|| hardware.map(|id| Self::DmiUuid(id.into())))
+    }
+
     /// The same for captures of the machine that were saved under other names.
     ///
     /// Where nothing but a name is known, machines of one name are taken for one, unless the name is
@@ -100,13 +116,19 @@ impl Default for HostKey {
 impl fmt::Display for HostKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::MachineId(id) => write!(f, "machine-id:{}", Escaped(id)),
-            Self::SystemId(id) => write!(f, "system-id:{}", Escaped(id)),
+            Self::MachineId(id, clone) => write_id(f, "machine-id", id, clone),
+            Self::SystemId(id, clone) => write_id(f, "system-id", id, clone),
             Self::DmiUuid(id) => write!(f, "dmi:{}", Escaped(id)),
             Self::Named { name, input } if input.is_empty() => write!(f, "host:{}", Escaped(name)),
             Self::Named { name, input } => write!(f, "{}:{}", Escaped(input), Escaped(name)),
         }
     }
+}
+
+/// `machine-id:0123`, `machine-id:0123:node2`.
+fn write_id(f: &mut fmt::Formatter<'_>, kind: &str, id: &str, clone: &str) -> fmt::Result {
+    write!(f, "{kind}:{}", Escaped(id))?;
+    if clone.is_empty() { Ok(()) } else { write!(f, ":{}", Escaped(clone)) }
 }
 
 /// The text is no key.
@@ -125,10 +147,15 @@ impl FromStr for HostKey {
 
     fn from_str(text: &str) -> Result<Self, NotAKey> {
         let (kind, rest) = text.split_once(':').ok_or(NotAKey)?;
+        let (rest, clone) = match kind {
+            "machine-id" | "system-id" => rest.split_once(':').unwrap_or((rest, "")),
+            _ => (rest, ""),
+        };
         let value = unescape(rest).ok_or(NotAKey)?;
+        let clone = unescape(clone).ok_or(NotAKey)?;
         Ok(match kind {
-            "machine-id" => Self::MachineId(value),
-            "system-id" => Self::SystemId(value),
+            "machine-id" => Self::MachineId(value, clone),
+            "system-id" => Self::SystemId(value, clone),
             "dmi" => Self::DmiUuid(value),
             "host" => Self::Named { name: value, input: Name::default() },
             input => Self::Named { name: value, input: unescape(input).ok_or(NotAKey)? },
@@ -317,7 +344,8 @@ impl Marks {
     ///   where that tells nothing either, different hardware without two NICs in common.
     /// * Equal ids (machine-id, `system-id`, hardware) are one machine, unless the hardware shows
     ///   that an image was cloned: no NIC in common, and either two names, one time, or another
-    ///   board. A machine whose NICs were all replaced keeps its name and was looked at twice.
+    ///   board. A machine whose NICs were all replaced keeps its name and was looked at twice. No
+    ///   board is replaced while a capture is taken: two boards at one time are two machines.
     /// * Two NICs in common are one machine. One is not.
     /// * One name is one machine where its NICs do not deny it, and the name is none that every
     ///   machine may have.
@@ -345,7 +373,8 @@ impl Marks {
             return Kinship::Two(Mark::Nics);
         }
         let one_id = one_id || equal(&self.system_id, &other.system_id);
-        if !one_id && two_boards && common < COMMON_NICS {
+        let one_time = matches!((self.taken, other.taken), (Some(a), Some(b)) if a.may_be(b));
+        if two_boards && (one_time || !one_id && common < COMMON_NICS) {
             return Kinship::Two(Mark::DmiUuid);
         }
         match () {
@@ -366,8 +395,10 @@ mod tests {
     #[test]
     fn keys_are_read_back() {
         for (key, text) in [
-            (HostKey::MachineId("0123".into()), "machine-id:0123"),
-            (HostKey::SystemId("a b/c".into()), "system-id:a%20b%2Fc"),
+            (HostKey::MachineId("0123".into(), "".into()), "machine-id:0123"),
+            (HostKey::MachineId("0123".into(), "a:b".into()), "machine-id:0123:a%3Ab"),
+            (HostKey::SystemId("a b/c".into(), "".into()), "system-id:a%20b%2Fc"),
+            (HostKey::SystemId("a b/c".into(), "host".into()), "system-id:a%20b%2Fc:%68ost"),
             (HostKey::DmiUuid("4c4c".into()), "dmi:4c4c"),
             (HostKey::Named { name: "node2".into(), input: "ip_a".into() }, "ip_a:node2"),
             (HostKey::Named { name: "node2".into(), input: "".into() }, "host:node2"),
@@ -390,7 +421,8 @@ mod tests {
         let of = |key: HostKey| key.across_captures().into_owned();
         assert_eq!(of(named("node2", "before")), named("node2", ""));
         assert_eq!(of(named("LOCALHOST", "before")), named("LOCALHOST", "before"));
-        assert_eq!(of(HostKey::MachineId("0123".into())), HostKey::MachineId("0123".into()));
+        let marked = HostKey::MachineId("0123".into(), "web1".into());
+        assert_eq!(of(marked.clone()), marked);
     }
 
     #[test]
@@ -447,6 +479,7 @@ mod tests {
             ("n - s - 1 -", "n - t - 1 -", Two(Mark::SystemId)),
             ("n - - a 1 -", "n - - b 1 -", Two(Mark::DmiUuid)),
             ("n - - a 1 1", "n - - b 1 9", Two(Mark::DmiUuid)),
+            ("n 1 - a 1,2 1", "n 1 - b 1,2 1", Two(Mark::DmiUuid)),
             // Another board, or another installation of Open vSwitch, of one machine.
             ("n 1 - a 1,2 1", "n 1 - b 1,2 9", One(Mark::MachineId)),
             ("n - - a 1,2 1", "n - - b 1,2 9", One(Mark::Nics)),

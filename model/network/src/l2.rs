@@ -13,6 +13,7 @@ use crate::defs::DEAD_VLAN;
 use crate::{Item, Network, flows};
 
 mod block;
+mod bond;
 mod both_ways;
 mod br_netfilter;
 mod datapaths;
@@ -27,7 +28,7 @@ pub use block::{Block, Why};
 pub use datapaths::Datapaths;
 pub use domain::{Domain, DomainLink, JoinedDomains};
 pub use exits::{Exit, Exits};
-pub(crate) use passage::{Arriving, Passage, Sent, passage};
+pub(crate) use passage::{Arriving, Passage, Sent, is_left_to_groups, passage};
 pub use programs::{Program, Programs};
 pub use stp::SpanningTrees;
 pub use switch_ports::SwitchPorts;

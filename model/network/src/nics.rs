@@ -4,15 +4,17 @@
 //! the share of packets and, where captured, how long the host has been up.
 use std::collections::BTreeMap;
 
+use tapline_core::Name;
 use tapline_core::capture::{HostId, Source};
+use tapline_core::ids::Mac;
 use tapline_core::records::bond::{Bond, BondSlave};
 use tapline_core::records::ethtool::{NicDriver, NicFeatures, NicRings, NicSettings, NicStats};
-use tapline_core::records::host::Fact;
+use tapline_core::records::host::Fact as HostFact;
 use tapline_core::records::ovs::{OvsRecord, OvsRow};
 use tapline_core::records::{Batch, Field};
 use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::NodeId;
-use tapline_topology::graph::{Netdev, Seen};
+use tapline_topology::graph::{Fact, Netdev, Seen};
 use tapline_topology::names;
 
 use crate::uplink;
@@ -134,7 +136,7 @@ impl<'a> Nics<'a> {
                 }
                 Batch::HostFacts(records) => {
                     for it in records {
-                        if let Fact::Uptime(seconds) = &it.fact {
+                        if let HostFact::Uptime(seconds) = &it.fact {
                             let told = (seconds.value, seconds.evidence(id));
                             all.uptimes.entry(source.host).or_insert(told);
                         }
@@ -184,6 +186,31 @@ impl<'a> Nics<'a> {
         })
     }
 
+    /// The partner in LACP of a bond; zero where nobody answers.
+    pub fn lacp_partner(&self, bond: &Item<'a, Netdev<'a>>) -> Option<Fact<Mac>> {
+        let told = self.told_of_lacp(bond, "Partner Mac Address", "ad_partner_mac")?;
+        Some(Fact { value: told.value.parse().ok()?, evidence: told.evidence })
+    }
+
+    /// What a bond says of its active aggregator: its file by the one key, or `ip -d` by the other.
+    pub fn told_of_lacp(
+        &self,
+        bond: &Item<'a, Netdev<'a>>,
+        in_file: &str,
+        of_ip: &str,
+    ) -> Option<Fact<Name>> {
+        let by_file = self.bond(bond.id).and_then(|(source, file)| {
+            let value = Field::find(&file.other, &format!("Active Aggregator Info/{in_file}"))?;
+            Some(Fact { value: value.value.clone(), evidence: value.evidence(source) })
+        });
+        by_file.or_else(|| {
+            bond.records.iter().find_map(|seen| {
+                let value = Field::find(&seen.record.other, of_ip)?;
+                Some(Fact { value: value.value.clone(), evidence: value.evidence(seen.source) })
+            })
+        })
+    }
+
     /// Seconds that the host has been up.
     pub fn uptime(&self, host: HostId) -> Option<u64> {
         self.uptimes.get(&host).map(|it| it.0)
@@ -221,8 +248,8 @@ impl<'a> Nics<'a> {
             .find_map(|record| Some((record.source, record.record.stats.as_ref()?)));
         if let Some((source, it)) = kernel {
             let evidence = Evidence { source, span: it.at };
-            let named = |way: &str, of: &[(tapline_core::Name, u64)]| -> Vec<Count> {
-                let count = |(name, value): &(tapline_core::Name, u64)| Count {
+            let named = |way: &str, of: &[(Name, u64)]| -> Vec<Count> {
+                let count = |(name, value): &(Name, u64)| Count {
                     name: format!("{way}_{name}"),
                     value: *value,
                     evidence,

@@ -2,16 +2,19 @@
 use std::net::IpAddr;
 
 use tapline_core::ids::Netns;
+use tapline_core::records::Field;
 use tapline_topology::graph::{Netdev, NetdevKind, OvsInterface, TunnelEndpoint, Underlay};
 use tapline_topology::{EdgeKind, NodeId, Topic};
 
 use crate::defs;
-use crate::l2::{Block, Why};
-use crate::l3::{Decision, Devices, Outcome, Query};
+use crate::l3::{Decision, Devices, Outcome, Query, Transport};
 use crate::{Answer, Item, Network};
 
 pub(crate) mod far;
 pub mod filter;
+mod unsent;
+
+pub(crate) use unsent::{by_lower, unsent};
 
 /// What the routing of the host decides for packets of a tunnel. `None` for a tunnel whose far end
 /// is not fixed.
@@ -23,14 +26,55 @@ pub fn route<'a>(
     let interface = network.ovs_interface(tunnel.owner);
     // ovs-vswitchd.conf.db(5), options: a mark that policy rules may ask for.
     let marked = interface.is_some_and(|port| port.data.option("egress_pkt_mark").is_some());
-    let query =
-        Query { from: tunnel.source(), mark: (!marked).then_some(0), tos: None, ..Query::own(to) };
+    let query = Query {
+        from: tunnel.source(),
+        mark: (!marked).then_some(0),
+        tos: service(network, tunnel),
+        transport: transport(tunnel),
+        ..Query::own(to)
+    };
     let netns = tunnel.netns_of_underlay(network);
     let lower = tunnel.lower(network);
     let devices = Devices { oif: lower.map(|device| device.name()), gone: &[] };
     match network.fib(tunnel.host, netns) {
         Some(fib) => Some(fib.lookup_by(&query, devices)),
         None => Some(Answer::Unknown(network.missing(tunnel.host, netns, &[Topic::Routes]))),
+    }
+}
+
+/// What its packets are for those who see them on the way: GRE, or UDP to its port. The port that they
+/// come from differs with what they hold.
+pub(crate) fn transport(tunnel: Item<'_, TunnelEndpoint>) -> Transport {
+    const UDP: u8 = 17;
+    const GRE: u8 = 47;
+    match tunnel.data.kind.as_str() {
+        kind if kind.contains("gre") || kind.contains("erspan") => {
+            Transport { protocol: Some(GRE), sport: None, dport: None }
+        }
+        "vxlan" | "geneve" | "lisp" => {
+            Transport { protocol: Some(UDP), sport: None, dport: filter::port_of(tunnel) }
+        }
+        _ => Transport::default(),
+    }
+}
+
+/// The type of service of its packets: 0 unless another is set; `None` where they bear that of what
+/// they hold (`tos inherit`, ip-link(8); ovs-vswitchd.conf.db(5)).
+fn service<'a>(network: &Network<'a>, tunnel: Item<'a, TunnelEndpoint>) -> Option<u8> {
+    let of_interface = network
+        .ovs_interface(tunnel.data.owner)
+        .and_then(|port| port.data.option("tos").map(|tos| tos.value.to_string()));
+    let of_device = || {
+        let device = network.netdev(tunnel.data.owner)?;
+        device
+            .records
+            .iter()
+            .find_map(|seen| Some(Field::find(&seen.record.other, "tos")?.value.to_string()))
+    };
+    let Some(given) = of_interface.or_else(of_device) else { return Some(0) };
+    match given.strip_prefix("0x") {
+        Some(hex) => u8::from_str_radix(hex, 16).ok(),
+        None => given.parse().ok(),
     }
 }
 
@@ -73,22 +117,6 @@ pub fn egress<'a>(
         }
     }
     Some(Answer::Known(devices))
-}
-
-/// What keeps packets of a tunnel from being sent: no next hop to the far end answered when the host
-/// asked for its address (`FAILED`, ip-neighbour(8)).
-pub fn unanswered<'a>(network: &Network<'a>, tunnel: Item<'a, TunnelEndpoint>) -> Option<Block> {
-    let to = tunnel.data.remote.as_ref()?.value;
-    let decision = route(network, tunnel)?.known()?;
-    let netns = tunnel.netns_of_underlay(network);
-    let known = network.neighbours().get(&(tunnel.host, netns))?;
-    let mut blocked = None;
-    for hop in decision.hops() {
-        let next_hop = hop.gateway.unwrap_or(to);
-        let asked = known.get(&(hop.dev.as_str(), next_hop)).filter(|asked| asked.failed)?;
-        blocked = Some(Block { why: Why::NoAnswer(next_hop), evidence: asked.evidence });
-    }
-    blocked
 }
 
 /// The kernel device that carries all tunnels of a type and port (`dpif-netlink-rtnl.c`).

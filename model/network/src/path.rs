@@ -123,6 +123,9 @@ struct Frame {
     /// Towards the wire: the tunnel that it is a packet of, where that sends to what its own frames
     /// had passed.
     around: Option<NodeId>,
+    /// Towards the wire: the flows of the OVS bridge that it is on send it to groups that were not
+    /// captured.
+    to_groups: bool,
 }
 
 /// Finds paths, and remembers what it learnt of bridges.
@@ -140,6 +143,8 @@ pub struct Paths<'t, 'a> {
     /// What flows do with frames, as far as it was asked.
     passages: Vec<Passage>,
     asked: BTreeMap<Arriving, Option<usize>>,
+    /// What flows send to groups that were not captured.
+    to_groups: BTreeSet<Arriving>,
     /// The OVS bridges that the frame that is followed has crossed.
     crossings: Vec<Crossing>,
     /// The nodes that it has passed.
@@ -168,6 +173,7 @@ impl<'t, 'a> Paths<'t, 'a> {
             sender: None,
             passages: Vec::new(),
             asked: BTreeMap::new(),
+            to_groups: BTreeSet::new(),
             crossings: Vec::new(),
             passed: Vec::new(),
             inside: Vec::new(),
@@ -267,7 +273,7 @@ impl<'t, 'a> Paths<'t, 'a> {
         }
         self.grow_underlay(at, towards, frame, depth, &mut hops);
         if towards == Towards::Wire {
-            self.end_at_host(at, frame, &mut hops);
+            self.end_at_host((from, at), frame, &mut hops);
         }
         // Where nothing leads on, the ports that should are shown with what is wrong.
         if hops.is_empty() {

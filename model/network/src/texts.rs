@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use tapline_core::capture::HostId;
-use tapline_core::ids::Netns;
+use tapline_core::ids::{Mac, Netns};
 use tapline_core::records::neigh::Neighbour;
 use tapline_core::records::route::Family;
 use tapline_core::request::Topic;
@@ -89,6 +89,17 @@ pub(crate) fn neighbours<'a>(network: &Network<'a>) -> AllNeighbours<'a> {
         }
     }
     all
+}
+
+/// Whether a MAC stands for more than one machine: VRRP, HSRP, the hosts of distributed routers, groups.
+pub fn is_virtual(mac: Mac) -> bool {
+    let [a, b, c, d, ..] = mac.0;
+    mac.is_zero()
+        || mac.is_multicast()
+        || (a, b, c, d) == (0x00, 0x00, 0x5e, 0x00)
+        || (a, b, c) == (0x00, 0x00, 0x0c)
+        || (a, b, c) == (0xfa, 0x16, 0x3f)
+        || mac.0 == [0xee; 6]
 }
 
 fn is_state(record: &Neighbour, state: &str) -> bool {

@@ -99,6 +99,7 @@ fn carries(network: &Network<'_>, device: NodeId, deep: usize) -> Option<NodeId>
                 | NetdevKind::Macvlan
                 | NetdevKind::Macvtap
                 | NetdevKind::Ipvlan
+                | NetdevKind::Macsec
         );
         let serves = || {
             network.interface_of(upper.id).is_some()

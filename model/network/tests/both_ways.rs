@@ -3,36 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 mod common;
 
-use common::{BRIDGE, TAP, down, link, neutron, port, session, with_network};
-use tapline_core::capture::HostId;
-use tapline_core::ids::Netns;
+use common::{BRIDGE, TAP, down, link, neutron, open, port, session, with_network};
 use tapline_network::Answer;
-use tapline_network::path::{Hop, Paths};
+use tapline_network::path::Paths;
 
 /// What blocks the hops of a path, in their order.
 fn blocked(text: &str, device: &str) -> Vec<String> {
     down(text, device).into_iter().filter(|hop| hop.contains(": ")).collect()
-}
-
-/// The hops of which it is not known whether they pass frames, with the commands that would tell.
-fn open(text: &str, device: &str) -> Vec<String> {
-    fn gather(hops: &[Hop<'_>], name: &dyn Fn(&Hop<'_>) -> String, open: &mut Vec<String>) {
-        for hop in hops {
-            if let Answer::Unknown(needs) = &hop.passes {
-                let needs: Vec<String> = needs.iter().map(ToString::to_string).collect();
-                open.push(format!("{}: {}", name(hop), needs.join(", ")));
-            }
-            gather(&hop.next, name, open);
-        }
-    }
-    with_network(text, |network| {
-        let start = network.topology.find_netdev(HostId(0), &Netns::Root, device).unwrap();
-        let path = Paths::new(network).down(start);
-        let name = |hop: &Hop<'_>| network.topology.node(hop.node).unwrap().name.to_string();
-        let mut all = Vec::new();
-        gather(&path.hops, &name, &mut all);
-        all
-    })
 }
 
 /// The table `filter` of `iptables-save`, with these policies and rules.

@@ -1,6 +1,7 @@
 //! What an uplink is: a device by which frames may leave the host. The one definition.
 //!
-//! An uplink is a NIC, or what joins or divides NICs: a bond, a team, a VLAN device. A tunnel leads
+//! An uplink is a NIC, or what joins or divides NICs: a bond, a team, a VLAN device, or what
+//! encrypts what goes by one (MACsec). A tunnel leads
 //! out of the host too, but by an uplink below it; a veth leads to another namespace.
 use crate::graph::{Netdev, NetdevKind, NodeId, Topology};
 use crate::names;
@@ -22,7 +23,8 @@ impl Uplink {
             kind @ (NetdevKind::Physical
             | NetdevKind::Bond
             | NetdevKind::Team
-            | NetdevKind::Vlan) => Some(Self::Kind(kind)),
+            | NetdevKind::Vlan
+            | NetdevKind::Macsec) => Some(Self::Kind(kind)),
             NetdevKind::Unknown | NetdevKind::Tap => {
                 (names::is_nic(name) && device.lower.is_none()).then_some(Self::Name)
             }

@@ -75,6 +75,10 @@ pub(crate) fn guess(base: &str, names: &Names) -> Option<Guess> {
     let plain = TEXT.iter().find_map(|text| base.strip_suffix(text)).unwrap_or(base);
     let stem = bare(plain);
     let exact = |named| Guess { named, label: None, exact: stem == plain };
+    if let Some(bond) = bond_of(stem) {
+        let command = Command::new(&format!("cat /proc/net/bonding/{bond}"));
+        return Some(exact(Named { command, ..Named::default() }));
+    }
     // `ip_a.node2.txt`: the host stands behind the command.
     if let Some((head, label)) = stem.rsplit_once('.')
         && let Some(named) = name::inverse(head, names)
@@ -101,6 +105,18 @@ pub(crate) fn guess(base: &str, names: &Names) -> Option<Guess> {
     }
     let label = (!label.is_empty()).then(|| label.to_owned());
     Some(Guess { named, label, exact: false })
+}
+
+/// The bond whose file a name stands for, with any sign in place of the slashes.
+fn bond_of(stem: &str) -> Option<&str> {
+    let rest = stem.strip_prefix("cat").unwrap_or(stem);
+    let signs = ['_', '-', '.', ' ', '+'];
+    let mut rest = rest.trim_start_matches(signs);
+    for folder in ["proc", "net", "bonding"] {
+        rest = rest.strip_prefix(folder)?.strip_prefix(signs)?;
+    }
+    // No device has a blank in its name.
+    (!rest.is_empty() && !rest.contains(char::is_whitespace)).then_some(rest)
 }
 
 /// A name without what copies, backups and dates add to it.

@@ -435,5 +435,7 @@ impl<'h> Walk<'_, 'h, '_> {
 /// Whether frames leave the host by this device, and not by one below it.
 fn is_wire(network: &Network<'_>, device: NodeId) -> bool {
     let uplink = network.topology.uplink(device);
-    uplink.is_some_and(|uplink| uplink != Uplink::Kind(NetdevKind::Vlan))
+    uplink.is_some_and(|uplink| {
+        !matches!(uplink, Uplink::Kind(NetdevKind::Vlan | NetdevKind::Macsec))
+    })
 }

@@ -51,6 +51,8 @@ pub enum Why {
     Dropped,
     /// A bond without a member that sends.
     NoActiveMember,
+    /// A bond sends by this member alone, which has no link, and watches none of its members.
+    DeadMember(Name),
     /// The integration bridge is not joined with the bridge of this name, which carries the VLAN of
     /// the frames.
     NotJoined(Name),
@@ -62,6 +64,12 @@ pub enum Why {
     NoBridge,
     /// The peer of a patch is not there, or is not its peer: OVS drops what is sent by it.
     NoPeer(Name),
+    /// The device that a tunnel is bound to, of this name, is administratively down.
+    LowerDown(Name),
+    /// The address that a tunnel sends from is held by another machine too: it is not used.
+    Duplicate(IpAddr),
+    /// The address of a neighbour was entered by hand, and is none of the host that has it.
+    OtherMac(IpAddr),
     /// A tunnel that knows nobody to send to.
     NoFarEnd,
     /// The packets of a tunnel would be sent into the tunnel itself.
@@ -108,11 +116,17 @@ impl fmt::Display for Why {
             Self::NoFlow => f.write_str("no flow leads on"),
             Self::Dropped => f.write_str("dropped by its flows"),
             Self::NoActiveMember => f.write_str("no active member"),
+            Self::DeadMember(member) => {
+                write!(f, "sends by {member} alone, which has no link")
+            }
             Self::NotJoined(bridge) => write!(f, "not joined with {bridge}"),
             Self::NoAnswer(next_hop) => write!(f, "no answer from {next_hop}"),
             Self::NoBridge => f.write_str("in no bridge"),
             Self::BridgeDown(bridge) => write!(f, "its bridge {bridge} is down"),
             Self::NoPeer(peer) => write!(f, "without its peer {peer}"),
+            Self::LowerDown(device) => write!(f, "its device {device} is down"),
+            Self::Duplicate(ip) => write!(f, "its source {ip} is taken: duplicate address"),
+            Self::OtherMac(ip) => write!(f, "the MAC that was entered for {ip} is not its own"),
             Self::NoFarEnd => f.write_str("no far end"),
             Self::LeadsBack => f.write_str("its packets lead back into it"),
             Self::NoCounterpart(by) => write!(f, "no tunnel at {by} takes what it sends"),
@@ -188,10 +202,13 @@ impl<'a> Network<'a> {
             Some(NodeData::TunnelEndpoint(_)) => match self.tunnel(node) {
                 Some(tunnel) => match self.forwarding(tunnel.data.owner).known().flatten() {
                     Some(block) => Answer::Known(Some(block)),
-                    None => match overlay::egress(self, tunnel) {
-                        Some(Answer::Unknown(needs)) => Answer::Unknown(needs),
-                        _ => Answer::Known(overlay::unanswered(self, tunnel)),
-                    },
+                    None => {
+                        match (overlay::by_lower(self, tunnel), overlay::egress(self, tunnel)) {
+                            (Some(block), _) => Answer::Known(Some(block)),
+                            (None, Some(Answer::Unknown(needs))) => Answer::Unknown(needs),
+                            _ => overlay::unsent(self, tunnel),
+                        }
+                    }
                 },
                 None => Answer::Known(None),
             },
@@ -229,8 +246,9 @@ impl<'a> Network<'a> {
         if device.carrier() == Some(false) {
             return block(Why::NoCarrier);
         }
-        if let Some(evidence) = self.sends_by_no_member(device) {
-            return Answer::Known(Some(Block { why: Why::NoActiveMember, evidence }));
+        let by_bond = self.bond_sends(device);
+        if !matches!(by_bond, Answer::Known(None)) {
+            return by_bond;
         }
         if self.is_in_no_bridge(device) {
             return block(Why::NoBridge);
@@ -305,34 +323,5 @@ impl<'a> Network<'a> {
         let bridge = self.master(port).filter(|bridge| self.filters_vlans(*bridge))?;
         let vlans = self.bridge_ports().vlans(port).filter(|vlans| vlans.ranges.is_empty())?;
         vlans.evidence.filter(|_| bridge.kind == NetdevKind::Bridge)
-    }
-
-    /// Whether a bond of the mode `active-backup` has no member in use: its file says so, or
-    /// `ip -d` prints the mode and no `active_slave` (`bond_fill_info`, drivers/net/bonding).
-    fn sends_by_no_member(&self, device: Item<'a, Netdev<'a>>) -> Option<Evidence> {
-        if device.kind != NetdevKind::Bond {
-            return None;
-        }
-        let mode = self.nics().bond_mode(&device)?;
-        if mode.value != "active-backup" {
-            return None;
-        }
-        if let Some((source, file)) = self.nics().bond(device.id) {
-            let active = file.active_slave.as_ref()?;
-            return (active.value == "None").then(|| active.evidence(source));
-        }
-        let mut told = device.data.records.iter().filter_map(|seen| {
-            let bond = seen.record.kind_data.bond.as_ref()?;
-            bond.mode.as_ref().map(|mode| (bond.active_slave.is_none(), mode.evidence(seen.source)))
-        });
-        let (none, evidence) = told.next()?;
-        let is_active = |member: &Item<'_, Netdev<'_>>| {
-            member.records.iter().any(|seen| {
-                let state = seen.record.slave_state.as_ref();
-                state.is_some_and(|state| state.value.eq_ignore_ascii_case("active"))
-            })
-        };
-        let none = none && told.all(|(none, _)| none);
-        (none && !self.members(device.id).iter().any(is_active)).then_some(evidence)
     }
 }

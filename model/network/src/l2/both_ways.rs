@@ -5,6 +5,7 @@
 use tapline_core::Name;
 use tapline_core::ids::Mac;
 use tapline_core::need::Need;
+use tapline_core::records::Field;
 use tapline_core::records::bridge::FdbEntry;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{Netdev, NetdevKind};
@@ -13,6 +14,10 @@ use tapline_topology::{EdgeKind, NodeData, NodeId, Topic};
 use super::{Block, Why};
 use crate::hooks::frames::Hook;
 use crate::{Answer, Item, Network, defs, overlay};
+
+/// What tells whether a guest takes what a macvtap hands on.
+const IN_THE_GUEST: Need =
+    Need::Other("ip link, in the guest: its MAC has to be that of the macvtap on the host");
 
 impl<'a> Network<'a> {
     /// Whether a node passes frames, as [`Network::forwarding`] says, and no filter there stops all
@@ -23,7 +28,12 @@ impl<'a> Network<'a> {
             return known;
         }
         let stopped = match self.topology.node(node).map(|node| &node.data) {
-            Some(NodeData::Netdev(_)) => self.device_stops(node),
+            Some(NodeData::Netdev(_)) => match self.device_stops(node) {
+                None if self.has_other_mac_than_guest(node) => {
+                    return Answer::Unknown(vec![IN_THE_GUEST]);
+                }
+                stopped => stopped,
+            },
             Some(NodeData::TunnelEndpoint(end)) => {
                 let stopped = self.stopped_tunnels().get(&node).cloned();
                 let stopped = stopped
@@ -47,13 +57,35 @@ impl<'a> Network<'a> {
         Some(Block { why: Why::BridgeDown(name), evidence: flags.evidence })
     }
 
+    /// Whether a macvtap has another MAC than the NIC of its running guest: it hands on what is sent to
+    /// its own alone, unless it has its NIC for itself (`macvlan_handle_frame`, drivers/net/macvlan.c).
+    /// A guest may have changed its MAC to that of the macvtap.
+    fn has_other_mac_than_guest(&self, device: NodeId) -> bool {
+        let device = self.netdev(device).filter(|device| device.kind == NetdevKind::Macvtap);
+        let Some(device) = device else { return false };
+        let Some(mac) = &device.data.mac else { return false };
+        let takes_all = device.data.records.iter().any(|seen| {
+            let mode = seen.record.kind_data.mode.as_ref();
+            mode.is_none_or(|mode| mode.value == "passthru")
+        });
+        let guests = self.topology.into(device.id, EdgeKind::AttachesVm);
+        !takes_all
+            && guests.into_iter().filter_map(|(nic, _)| self.vm_nic(nic)).any(|nic| {
+                nic.data.live && nic.data.mac.as_ref().is_some_and(|own| own.value != mac.value)
+            })
+    }
+
     fn device_stops(&self, device: NodeId) -> Option<Block> {
         let device = self.netdev(device)?;
         let idle = || {
             let evidence = self.carries_nothing(device).known().flatten()?;
             Some(Block { why: Why::NoBridge, evidence })
         };
-        self.filtered_at(device).or_else(idle)
+        let deaf = || {
+            let evidence = hears_nobody(device)?;
+            Some(Block { why: Why::NotReturned, evidence })
+        };
+        self.filtered_at(device).or_else(deaf).or_else(idle)
     }
 
     /// Whether a VXLAN device of the kernel hands what it takes out of its packets to nobody: it is in
@@ -141,4 +173,17 @@ impl<'a> Network<'a> {
         let evidence = one_way(&from, &to).or_else(|| one_way(&to, &from))?;
         Some(Block { why: Why::Filtered(Hook::Forward.as_str().into()), evidence })
     }
+}
+
+/// What says that a macvlan takes frames of listed MACs alone, and that none is listed
+/// (`macvlan_forward_source`, drivers/net/macvlan.c).
+fn hears_nobody(device: Item<'_, Netdev<'_>>) -> Option<Evidence> {
+    if !matches!(device.kind, NetdevKind::Macvlan | NetdevKind::Macvtap) {
+        return None;
+    }
+    device.data.records.iter().find_map(|seen| {
+        let mode = seen.record.kind_data.mode.as_ref().filter(|mode| mode.value == "source")?;
+        let remotes = Field::find(&seen.record.other, "remotes")?;
+        (remotes.value == "(0)").then(|| mode.evidence(seen.source))
+    })
 }

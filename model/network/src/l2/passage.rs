@@ -8,7 +8,7 @@ use tapline_core::span::Evidence;
 use tapline_topology::graph::OvsBridge;
 use tapline_topology::{EdgeKind, NodeId};
 
-use crate::flow::{FlowPacket, Limits, Sink, Value};
+use crate::flow::{FlowPacket, Limits, Path, Sink, Stop, Tables, Value};
 use crate::{Item, Network, flows};
 
 /// So much is walked for one question: where more ways are open, nothing is said.
@@ -73,6 +73,35 @@ impl Passage {
     }
 }
 
+/// What flows do with a frame that holds either version of IP.
+fn walk<'t>(tables: &Tables<'t>, frame: &FlowPacket) -> Vec<Path<'t>> {
+    let all = IP.iter().flat_map(|kind| {
+        let mut packet = frame.clone();
+        packet.set(OfField::EthType, Value::of(*kind));
+        tables.run(&packet, LIMITS)
+    });
+    all.collect()
+}
+
+/// Whether all that comes in goes to groups that were not captured.
+pub(crate) fn is_left_to_groups(
+    network: &Network<'_>,
+    bridge: Item<'_, OvsBridge>,
+    arriving: Arriving,
+) -> bool {
+    let switch = network.ovs_switches().of(bridge.id);
+    let (Some(tables), Some(number)) =
+        (&switch.tables, switch.numbers.get(&arriving.interface).copied())
+    else {
+        return false;
+    };
+    let paths = walk(tables, &frame(network, number, arriving));
+    let is_group = |path: &Path<'_>| matches!(path.stop, Some(Stop::Group(..)));
+    let goes_on =
+        |path: &Path<'_>| !path.effects.is_empty() || path.stop.is_some() && !is_group(path);
+    paths.iter().any(is_group) && !paths.iter().any(goes_on)
+}
+
 /// What complete flows say; `None` where they were not captured, or leave it open.
 pub(crate) fn passage(
     network: &Network<'_>,
@@ -82,13 +111,7 @@ pub(crate) fn passage(
     let switch = network.ovs_switches().of(bridge.id);
     let tables = switch.tables.as_ref()?;
     let number = *switch.numbers.get(&arriving.interface)?;
-    let frame = frame(network, number, arriving);
-    let paths = IP.iter().flat_map(|kind| {
-        let mut packet = frame.clone();
-        packet.set(OfField::EthType, Value::of(*kind));
-        tables.run(&packet, LIMITS)
-    });
-    let paths: Vec<_> = paths.collect();
+    let paths = walk(tables, &frame(network, number, arriving));
     let (mut decides, mut drops) = (None, None);
     let mut passage = Passage {
         outputs: BTreeMap::new(),

@@ -55,8 +55,12 @@ impl SwitchPorts {
         }
         for (source, reading) in network.texts_of("ovs-status") {
             let Batch::OvsStatuses(statuses) = &reading.records else { continue };
-            let bonds = statuses.iter().filter(|status| status.of == OvsStatusKind::Bond);
-            for bond in bonds.filter(|bond| is_dead(bond)) {
+            let dead = statuses.iter().filter(|status| match status.of {
+                OvsStatusKind::Bond => is_dead(status),
+                OvsStatusKind::Lacp => is_held_by_lacp(status),
+                OvsStatusKind::Bfd => false,
+            });
+            for bond in dead {
                 if let Some(port) = network.topology.find_ovs_port(source.host, &bond.name.value) {
                     all.note(port, Why::NoActiveMember, bond.name.evidence(source.id));
                 }
@@ -146,6 +150,14 @@ fn held(column: &OvsColumn) -> Option<Name> {
     let state = state.to_ascii_lowercase();
     let passes = matches!(state.as_str(), "forwarding" | "disabled");
     (!passes).then(|| state.into())
+}
+
+/// Whether LACP lets a port send by none of its members (`lacp_member_may_enable__`, lib/lacp.c).
+fn is_held_by_lacp(port: &OvsStatus) -> bool {
+    let is_held = |member: &OvsStatusMember| {
+        Field::find(&member.fields, "may_enable").is_some_and(|may| may.value == "false")
+    };
+    !port.members.is_empty() && port.members.iter().all(is_held)
 }
 
 /// Whether a bond sends by none of its members.

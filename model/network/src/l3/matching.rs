@@ -116,13 +116,39 @@ pub(super) fn fits_service(wanted: &str, tos: Option<u8>) -> Match {
     const NEW: u8 = 0xfc;
     let number = match wanted.strip_prefix("0x") {
         Some(hex) => u8::from_str_radix(hex, 16).ok(),
-        None => wanted.parse().ok(),
+        None => wanted.parse().ok().or_else(|| service_called(wanted)),
     };
     let (Some(wanted), Some(tos)) = (number, tos) else { return Match::Open };
     match (wanted & OLD == tos & OLD, wanted & NEW == tos & NEW) {
         (true, true) => Match::Yes,
         (false, false) => Match::No,
         _ => Match::Open,
+    }
+}
+
+/// The type of service that iproute2 calls so (`/etc/iproute2/rt_dsfield`).
+fn service_called(name: &str) -> Option<u8> {
+    let digit = |text: &str| text.parse::<u8>().ok();
+    match name {
+        "default" => Some(0),
+        "mincost" => Some(0x02),
+        "reliability" => Some(0x04),
+        "throughput" => Some(0x08),
+        "lowdelay" => Some(0x10),
+        "EF" => Some(0xb8),
+        // Classes of RFC 2474 and 2597: `CS5`, `AF41`.
+        _ => match name.split_at_checked(2)? {
+            ("CS", class) => {
+                digit(class).filter(|class| (1..8).contains(class)).map(|class| class << 5)
+            }
+            ("AF", both) => {
+                let (class, drops) = both.split_at_checked(1)?;
+                let class = digit(class).filter(|class| (1..5).contains(class))?;
+                let drops = digit(drops).filter(|drops| (1..4).contains(drops))?;
+                Some(class << 5 | drops << 3)
+            }
+            _ => None,
+        },
     }
 }
 
@@ -191,6 +217,24 @@ mod tests {
         assert_eq!(fits_protocol("47", Some(6)), Match::No);
         assert_eq!(fits_protocol("odd", Some(6)), Match::Open);
         assert_eq!(fits_protocol("udp", None), Match::Open);
+    }
+
+    #[test]
+    fn services_are_named_or_numbers() {
+        for (wanted, tos, expected) in [
+            ("lowdelay", Some(0), Match::No),
+            ("lowdelay", Some(0x10), Match::Yes),
+            ("0x10", Some(0x10), Match::Yes),
+            ("AF41", Some(0x88), Match::Yes),
+            ("CS5", Some(0xa0), Match::Yes),
+            ("CS5", Some(0), Match::Open),
+            ("CS8", Some(0), Match::Open),
+            ("AF44", Some(0), Match::Open),
+            ("lowdelay", None, Match::Open),
+            ("odd", Some(0), Match::Open),
+        ] {
+            assert_eq!(fits_service(wanted, tos), expected, "{wanted} {tos:?}");
+        }
     }
 
     #[test]

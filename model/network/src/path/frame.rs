@@ -151,11 +151,15 @@ impl<'t, 'a> Paths<'t, 'a> {
             || access.is_some()
             || network.datapaths().exits_of(port.id).is_some_and(|exits| !exits.is_empty());
         let wire = frame.vlan.or(is_untagged.then_some(0));
-        let passage = interface.and_then(|interface| {
-            let arriving =
-                Arriving { interface, vlan: wire, from: self.sender, to: None, key: None };
-            self.ask(bridge, arriving)
+        let arriving = interface.map(|interface| Arriving {
+            interface,
+            vlan: wire,
+            from: self.sender,
+            to: None,
+            key: None,
         });
+        let passage = arriving.and_then(|arriving| self.ask(bridge, arriving));
+        let to_groups = arriving.is_some_and(|arriving| self.to_groups.contains(&arriving));
         let vlan = match passage.and_then(|at| self.passages.get(at)) {
             // NORMAL gives what has no tag the VLAN of the port.
             Some(passage) => match passage.vlan {
@@ -176,7 +180,7 @@ impl<'t, 'a> Paths<'t, 'a> {
         let is_given = passage.is_some() && vlan.is_some_and(|vlan| vlan != 0);
         let vlan = vlan.filter(|_| is_given || wire.is_some() || access.is_some());
         let local = if integration { vlan } else { frame.local };
-        Frame { vlan, entry: Some(port.id), passage, local, ..Frame::default() }
+        Frame { vlan, entry: Some(port.id), passage, local, to_groups, ..Frame::default() }
     }
 
     /// The tag that a VLAN device takes off what comes to it from the device that it stands on.
@@ -232,6 +236,9 @@ impl<'t, 'a> Paths<'t, 'a> {
             self.passages.len() - 1
         });
         self.asked.insert(arriving, at);
+        if at.is_none() && l2::is_left_to_groups(self.network, bridge, arriving) {
+            self.to_groups.insert(arriving);
+        }
         at
     }
 

@@ -10,8 +10,21 @@ use crate::{Answer, defs};
 impl<'t> Paths<'t, '_> {
     /// Ends a path at a Linux bridge that tells VLANs apart, or at the VLAN device on it, where the host
     /// is in the VLAN and all other ports are not: they are not meant.
-    pub(super) fn end_at_host(&self, at: NodeId, frame: Frame, hops: &mut Vec<Hop<'t>>) {
+    pub(super) fn end_at_host(
+        &self,
+        (from, at): (Option<NodeId>, NodeId),
+        frame: Frame,
+        hops: &mut Vec<Hop<'t>>,
+    ) {
         let network = self.network;
+        // What the host sends itself, such as packets of its tunnels, is for others.
+        let is_own = from.is_some_and(|from| {
+            let on_bridge = network.topology.into(at, EdgeKind::StackedOn);
+            network.tunnel(from).is_some() || on_bridge.iter().any(|(above, _)| *above == from)
+        });
+        if is_own {
+            return;
+        }
         let bridge = network.netdev(at).filter(|device| device.kind == NetdevKind::Bridge);
         let Some(bridge) = bridge.filter(|bridge| network.filters_vlans(*bridge)) else { return };
         let (Some(vlan), Some(vlans)) = (frame.vlan, network.bridge_ports().vlans(at)) else {

@@ -9,6 +9,10 @@ use crate::defs::DEAD_VLAN;
 use crate::l2::{self, Block, Why};
 use crate::steps::Towards;
 
+/// What tells whether a guest tags what it sends.
+const IN_THE_GUEST: Need =
+    Need::Other("ip -d link, in the guest: it has to tag its frames with a VLAN of the trunk");
+
 impl Paths<'_, '_> {
     /// Whether a frame passes from one node to the next: `next` is what is known of it there.
     pub(super) fn passes(
@@ -53,11 +57,13 @@ impl Paths<'_, '_> {
         // The first that is not a plain yes.
         let locked = || self.is_locked_out(at, node);
         let handed = || asks(self.asks_controller(node, next));
+        let grouped = || asks(self.asks_for_groups(node, next));
         let by_itself = || network.passes_both_ways(node);
         let by_vlans = || asks(self.asks_for_vlans(at, node));
         let tagged = || asks(self.asks_for_tag(node, frame).filter(|_| is_down));
-        let steps: [&dyn Fn() -> Answer<Option<Block>>; 5] =
-            [&by_itself, &locked, &handed, &by_vlans, &tagged];
+        let to_bridge = || asks(self.asks_for_tag_at(at, node, frame).filter(|_| is_down));
+        let steps: [&dyn Fn() -> Answer<Option<Block>>; 7] =
+            [&by_itself, &locked, &handed, &grouped, &by_vlans, &tagged, &to_bridge];
         let all = steps.into_iter().map(|step| step());
         let mut open = None;
         for answer in all {
@@ -169,12 +175,27 @@ impl Paths<'_, '_> {
         self.passage(frame).filter(|passage| passage.controller).map(|_| WHILE_IT_SENDS)
     }
 
+    /// The command that tells where a frame goes that the flows of a bridge send to groups.
+    fn asks_for_groups(&self, node: NodeId, frame: Frame) -> Option<Need> {
+        let bridge = self.network.ovs_bridge(node).filter(|_| frame.to_groups)?;
+        Some(Need::command("ovs-ofctl -O OpenFlow13 dump-groups").with(bridge.name()))
+    }
+
+    /// The same for a port of a Linux bridge that takes nothing without a tag.
+    fn asks_for_tag_at(&self, port: NodeId, bridge: NodeId, frame: Frame) -> Option<Need> {
+        let network = self.network;
+        let filters = network.netdev(bridge).is_some_and(|bridge| network.filters_vlans(bridge));
+        let is_of_guest = !network.topology.into(port, EdgeKind::AttachesVm).is_empty();
+        if !filters || !is_of_guest || frame.vlan.is_some() || !self.is_bridged(port, bridge) {
+            return None;
+        }
+        let vlans = network.bridge_ports().vlans(port)?;
+        (vlans.pvid.is_none() && !vlans.ranges.is_empty()).then_some(IN_THE_GUEST)
+    }
+
     /// What would tell whether a guest on a port that takes tags and frames without one gets out by a
     /// trunk that carries tagged frames alone: only the guest knows whether it tags what it sends.
     fn asks_for_tag(&self, node: NodeId, frame: Frame) -> Option<Need> {
-        const IN_THE_GUEST: Need = Need::Other(
-            "ip -d link, in the guest: it has to tag its frames with a VLAN of the trunk",
-        );
         let (port, entry) = (self.network.ovs_port(node)?, self.network.ovs_port(frame.entry?)?);
         let is_trunk = |port: &OvsPort| !port.trunks.is_empty();
         let is_of_guest = self.interfaces(entry.id).any(|id| {

@@ -14,14 +14,16 @@ use crate::hooks::frames::Hook;
 /// The public word for what keeps frames from passing.
 pub(super) fn reason(why: &Why) -> Reason {
     match why {
-        Why::Down | Why::BridgeDown(_) => Reason::IfAdminDown,
-        Why::NoCarrier | Why::NoActiveMember | Why::FunctionDisabled => Reason::IfNoCarrier,
+        Why::Down | Why::BridgeDown(_) | Why::LowerDown(_) => Reason::IfAdminDown,
+        Why::NoCarrier | Why::NoActiveMember | Why::DeadMember(_) | Why::FunctionDisabled => {
+            Reason::IfNoCarrier
+        }
         Why::NoFlow | Why::Dropped | Why::NotReturned => Reason::OfDrop,
         Why::NoForwarding | Why::NoReceiving => Reason::OfPortConfig,
         Why::NotJoined(_) | Why::NoPeer(_) => Reason::PatchPeerMissing,
         Why::SpanningTree(_) => Reason::StpBlocking,
-        Why::NoAnswer(_) => Reason::NeighFailed,
-        Why::NoFarEnd | Why::LeadsBack => Reason::TunnelNoRoute,
+        Why::NoAnswer(_) | Why::OtherMac(_) => Reason::NeighFailed,
+        Why::NoFarEnd | Why::LeadsBack | Why::Duplicate(_) => Reason::TunnelNoRoute,
         Why::NoCounterpart(_) => Reason::TunnelNoReverse,
         Why::NotTaken { .. } => Reason::VniUnknownAtPeer,
         Why::Isolated | Why::NoBridge | Why::Locked => Reason::L2DeadEnd,

@@ -40,6 +40,11 @@ impl<'a> Walk<'_, '_, 'a> {
             NetdevKind::Tunnel => self.send_tunnel(way, device),
             NetdevKind::Physical => self.go(way, At::Wire(node)),
             NetdevKind::Loopback => self.go(way, At::Receive(node)),
+            // Whoever is on the wire takes it or not by keys that are not shown.
+            NetdevKind::Macsec => {
+                let place = self.place(node);
+                self.unknown(&mut way, place, Reason::NotModelled, Vec::new());
+            }
             NetdevKind::Dummy => {
                 let place = self.place(node);
                 self.lost(&mut way, Outcome::Blackholed, Reason::L2DeadEnd, place, line(device));

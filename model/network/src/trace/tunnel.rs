@@ -455,12 +455,12 @@ fn outer(
     let mut outer = Packet::new(if to.is_ipv4() { IPV4 } else { IPV6 });
     outer.set_source(endpoint.source());
     outer.set_destination(Some(to));
-    match endpoint.data.kind.as_str() {
-        kind if kind.contains("gre") => outer.set_protocol(47),
-        _ => {
-            outer.set_protocol(17);
-            outer.set_ports(Some(49152), port_of(endpoint));
-        }
+    let transport = overlay::transport(endpoint);
+    if let Some(protocol) = transport.protocol {
+        outer.set_protocol(protocol);
+    }
+    if transport.dport.is_some() {
+        outer.set_ports(Some(49152), transport.dport);
     }
     outer.size = packet.size.map(|size| size + overhead);
     outer.inner = Some(Box::new(Inner { packet: packet.clone(), endpoint: endpoint.id, key }));

@@ -3,9 +3,9 @@
 use tapline_capture::{Input, Options};
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_network::Network;
 use tapline_network::environment::{Environment, Profile};
 use tapline_network::path::{Hop, Paths};
+use tapline_network::{Answer, Network};
 
 /// `text` as a session, of one host or several. Reads it and shows the network to `look`.
 pub(crate) fn with_network<T>(text: &str, look: impl FnOnce(&Network<'_>) -> T) -> T {
@@ -85,6 +85,27 @@ fn show(network: &Network<'_>, hops: &[Hop<'_>], shown: &mut Vec<String>) {
         }
         show(network, &hop.next, shown);
     }
+}
+
+/// The hops of which it is not known whether they pass frames, with the commands that would tell.
+pub(crate) fn open(text: &str, device: &str) -> Vec<String> {
+    fn gather(hops: &[Hop<'_>], name: &dyn Fn(&Hop<'_>) -> String, open: &mut Vec<String>) {
+        for hop in hops {
+            if let Answer::Unknown(needs) = &hop.passes {
+                let needs: Vec<String> = needs.iter().map(ToString::to_string).collect();
+                open.push(format!("{}: {}", name(hop), needs.join(", ")));
+            }
+            gather(&hop.next, name, open);
+        }
+    }
+    with_network(text, |network| {
+        let start = network.topology.find_netdev(HostId(0), &Netns::Root, device).unwrap();
+        let path = Paths::new(network).down(start);
+        let name = |hop: &Hop<'_>| network.topology.node(hop.node).unwrap().name.to_string();
+        let mut all = Vec::new();
+        gather(&path.hops, &name, &mut all);
+        all
+    })
 }
 
 /// A host of neutron: VLAN 1 is an overlay, VLAN 2 a physical network, VLAN 4095 dead.

@@ -173,6 +173,8 @@ pub enum NetdevKind {
     Macvtap,
     /// An ipvlan.
     Ipvlan,
+    /// What encrypts the frames of the device below it (MACsec).
+    Macsec,
     /// A dummy.
     Dummy,
     /// A VRF.
@@ -204,6 +206,7 @@ impl NetdevKind {
             Self::Macvlan => "macvlan",
             Self::Macvtap => "macvtap",
             Self::Ipvlan => "ipvlan",
+            Self::Macsec => "macsec",
             Self::Dummy => "dummy",
             Self::Vrf => "vrf",
             Self::OvsInternal => "ovs-internal",

@@ -258,6 +258,10 @@ fn fdb(topology: &mut Topology<'_>, texts: &Texts<'_>, claims: &mut Claims) {
 fn bonds<'a>(topology: &mut Topology<'a>, texts: &Texts<'a>, claims: &mut Claims) {
     for (source, all) in texts.of(records!(Bonds)) {
         let Some(name) = source.request.object.as_deref() else { continue };
+        // A pattern of the shell names no bond.
+        if name.contains(['*', '?', '[']) {
+            continue;
+        }
         for bond in all {
             let at = Evidence { source: source.id, span: bond.at };
             let master = netdev::ensure(topology, texts, &source.netns, name, at, false);

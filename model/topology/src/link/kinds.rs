@@ -82,6 +82,7 @@ fn of_kernel(kind: &str, link: &Link) -> NetdevKind {
         "macvlan" => NetdevKind::Macvlan,
         "macvtap" => NetdevKind::Macvtap,
         "ipvlan" | "ipvtap" => NetdevKind::Ipvlan,
+        "macsec" => NetdevKind::Macsec,
         "dummy" => NetdevKind::Dummy,
         "vrf" => NetdevKind::Vrf,
         "openvswitch" => NetdevKind::OvsInternal,

@@ -38,6 +38,7 @@ fn find<'a>(
             | NetdevKind::Macvlan
             | NetdevKind::Macvtap
             | NetdevKind::Ipvlan
+            | NetdevKind::Macsec
             | NetdevKind::Tunnel
     );
     if !stacked && kind != NetdevKind::Unknown {

@@ -149,6 +149,8 @@ pub struct Finding {
     pub also: Vec<Subject>,
     /// What stands behind it.
     pub shape: Shape,
+    /// Frames may pass all the same: it cuts no path, whatever its rule says.
+    pub may_pass: bool,
     /// Further captured hosts that it is about.
     pub peers: Vec<HostId>,
     /// Further nodes that it is about.

@@ -99,6 +99,7 @@ impl Verdicts {
             also_explained_by: Vec::new(),
             maybe_explained_by: Vec::new(),
             explains: Vec::new(),
+            may_pass: false,
             blast: Blast::default(),
         };
         self.findings.push(finding);

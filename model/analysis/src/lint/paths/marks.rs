@@ -113,7 +113,7 @@ impl Faults {
         let mut all = Self { nodes, beyond, names, of_bridges };
         // Roots stand before what they explain: the first of several is the cause.
         for (at, finding) in report.findings.iter().enumerate() {
-            if finding.severity < Severity::Error {
+            if finding.severity < Severity::Error || finding.may_pass {
                 continue;
             }
             let cuts = finding.rule.traits.cuts;

@@ -419,6 +419,7 @@ const KEYS: &[&str] = &[
     "qlen",
     "queue_id",
     "remote",
+    "remotes",
     "reorder_hdr",
     "replay",
     "resend_igmp",

@@ -12,7 +12,7 @@ use tapline_network::Item;
 use tapline_network::defs;
 use tapline_network::mesh::{Mesh, is_cleaned, is_of_host};
 use tapline_network::segment::Segments;
-use tapline_network::texts::{Known, Neighbours};
+use tapline_network::texts::{Known, Neighbours, is_virtual};
 
 declare_rule! {
     code: "L3-007",
@@ -114,17 +114,6 @@ fn shared_macs<'a>(known: &Neighbours<'a>) -> BTreeSet<(&'a str, Mac)> {
         }
     }
     counts.into_iter().filter(|(_, count)| *count > 1).map(|(key, _)| key).collect()
-}
-
-/// MACs that stand for more than one machine: VRRP, HSRP, the hosts of distributed routers, groups.
-fn is_virtual(mac: Mac) -> bool {
-    let [a, b, c, d, ..] = mac.0;
-    mac.is_zero()
-        || mac.is_multicast()
-        || (a, b, c, d) == (0x00, 0x00, 0x5e, 0x00)
-        || (a, b, c) == (0x00, 0x00, 0x0c)
-        || (a, b, c) == (0xfa, 0x16, 0x3f)
-        || mac.0 == [0xee; 6]
 }
 
 /// Who holds an address on the other side of a device: in its segment, or at the far end of a
