@@ -282,6 +282,8 @@ struct Walk<'t, 'n, 'a> {
     asked: Option<(IpAddr, Option<u16>)>,
     /// It follows a packet of ARP that is asked for on the way of another.
     asking: bool,
+    /// Nothing is followed behind the first end at which it arrives as surely as this.
+    until: Option<Truth>,
     /// The sender may leave it to the kernel which address its packets come from.
     unbound: bool,
     /// Addresses whose MAC a namespace knows since it was asked by them.
@@ -308,6 +310,7 @@ impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
             stop_at_ovs: query.stop_at_ovs,
             asked: query.asked,
             asking: false,
+            until: None,
             unbound: query.unbound,
             heard: query.heard.clone(),
             connections: query.connections.clone(),
@@ -358,7 +361,7 @@ impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
     }
 
     fn run(&mut self) {
-        while let Some((mut way, at)) = self.queue.pop_front() {
+        while let Some((mut way, at)) = self.take_next() {
             if self.tree.nodes.len() > MOST_NODES || way.hops > MOST_HOPS {
                 let place = self.place_at(&at);
                 self.unknown(&mut way, place, Reason::Limit, Vec::new());
@@ -366,6 +369,16 @@ impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
             }
             self.step(way, at);
         }
+    }
+
+    /// What is followed next: copy by copy where the first end counts.
+    fn take_next(&mut self) -> Option<(Way, At)> {
+        let Some(least) = self.until else { return self.queue.pop_front() };
+        let is_end = |node: &Node| matches!(&node.part, Part::End(end) if end.reached >= least);
+        if self.tree.nodes.last().is_some_and(is_end) {
+            return None;
+        }
+        self.queue.pop_back()
     }
 
     /// Whether what was followed arrives.

@@ -101,7 +101,7 @@ impl Walk<'_, '_, '_> {
         let nobody = IpAddr::from([0, 0, 0, 0]);
         let mut request = request(from, nobody, mac);
         request.set_destination(to);
-        let asked = self.send_arp(&self.at_tap(tap), request, Goal::Anywhere);
+        let asked = self.send_arp(&self.at_tap(tap), request, Goal::Anywhere, Truth::Maybe);
         let end = asked.end.filter(|_| asked.verdict.reached == Some(false))?;
         Some(Unanswered { to, back: false, end })
     }
@@ -117,7 +117,7 @@ impl Walk<'_, '_, '_> {
         }
         let goal = Goal::Things(owners.to_vec());
         let request = request(asker.ip, to, asker.mac);
-        let asked = self.send_arp(&asker.at, request, goal);
+        let asked = self.send_arp(&asker.at, request, goal, Truth::Yes);
         let Some(end) = asked.end else { return Asked::Open };
         match asked.verdict.reached {
             Some(true) => {}
@@ -133,7 +133,7 @@ impl Walk<'_, '_, '_> {
         }
         let (Some(ip), Some(mac)) = (asker.ip, asker.mac) else { return Asked::Answered(own) };
         let goal = Goal::Things(vec![asker.target.clone()]);
-        let back = self.send_arp(&from, answer((to, own), (ip, mac)), goal);
+        let back = self.send_arp(&from, answer((to, own), (ip, mac)), goal, Truth::Yes);
         match (back.verdict.reached, back.end) {
             (Some(false), Some(end)) => {
                 Asked::Unanswered(Unanswered { to: Some(to), back: true, end })
@@ -186,11 +186,13 @@ impl Walk<'_, '_, '_> {
         }
     }
 
-    /// Follows one packet of ARP or of neighbour discovery.
-    fn send_arp(&self, at: &At, packet: Packet, goal: Goal) -> Trace {
+    /// Follows one packet of ARP or of neighbour discovery, up to an end at which it arrives as surely as
+    /// `until`: of a flood over hundreds of ports one copy decides.
+    fn send_arp(&self, at: &At, packet: Packet, goal: Goal, until: Truth) -> Trace {
         let query = self.query_for(goal, &packet);
         let mut walk = Self::new(self.tracer, &query);
         walk.asking = true;
+        walk.until = Some(until);
         let mut way = Way::new(packet);
         let sender = match at {
             At::Send(device) => self.device(*device),
