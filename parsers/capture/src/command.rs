@@ -17,7 +17,8 @@ use tapline_core::outcome::FILTERED;
 
 pub(crate) use enter::runs_elsewhere;
 use enter::{
-    Ip, behind_dashes, in_container, ip, netns_option, nsenter, on_machine, run_in_container,
+    Ip, behind_dashes, followed, in_container, ip, netns_option, nsenter, on_machine, recorded,
+    run_in_container, unit,
 };
 pub(crate) use enter::{container_netns, pod};
 pub(crate) use programs::may_begin;
@@ -175,6 +176,20 @@ fn unwrap(words: &[String]) -> Option<Invocation> {
                 words = skip_options(rest, &["-n", "-q"]);
             }
             "chroot" => words = skip_options(rest, &[]).get(1..)?,
+            "script" => return rejoin(recorded(rest)?, found),
+            "strace" | "ltrace" => {
+                let (inner, apart) = followed(rest);
+                if !apart {
+                    found.partial = Some(format!("`{}` prints in between", base(first)));
+                }
+                words = inner;
+            }
+            "systemd-run" => {
+                let (inner, netns, seen) = unit(rest);
+                found.netns = netns.unwrap_or(found.netns);
+                found.elsewhere |= !seen;
+                words = inner;
+            }
             "busybox" => words = rest,
             "sshpass" => words = skip_options(rest, &["-p", "-f", "-d", "-P"]),
             "ssh" | "slogin" => {
@@ -325,11 +340,13 @@ fn is_silent(it: &Invocation) -> bool {
 /// Whether the arguments of a tool of containers ask it for a list.
 fn is_listing(args: &[String]) -> bool {
     let mut words = args.iter().map(String::as_str).filter(|arg| !arg.starts_with('-'));
-    match words.next() {
+    let listed = match words.next() {
         Some("ps" | "pods") => true,
-        Some("container") => words.next() == Some("ls"),
+        Some("container") => matches!(words.next(), Some("ls" | "list" | "ps")),
         _ => false,
-    }
+    };
+    let is_pods = |word: &String| matches!(word.as_str(), "po" | "pod" | "pods");
+    listed || args.array_windows().any(|[verb, kind]| verb == "get" && is_pods(kind))
 }
 
 /// Drops options, with their values where they take one.

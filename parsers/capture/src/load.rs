@@ -32,6 +32,8 @@ pub(crate) struct Seen {
     pub(crate) texts: u64,
     pub(crate) foreign: Option<&'static str>,
     pub(crate) too_large: u64,
+    /// Archives whose members were counted.
+    pub(crate) archives: u64,
 }
 
 impl<'a> Loader<'a> {

@@ -85,9 +85,16 @@ pub(crate) struct Transcript {
     pub(crate) elsewhere: bool,
     /// The text is packed: quoted, fenced, numbered.
     pub(crate) packed: bool,
+    /// Of a text that is too long so many bytes were read.
+    pub(crate) read_to: Option<usize>,
 }
 
 impl Transcript {
+    /// How many commands it has.
+    pub(crate) fn commands(&self) -> u64 {
+        self.blocks.len() as u64 + self.unclaimed
+    }
+
     /// Whether it is one output and nothing besides, as far as its content tells.
     pub(crate) fn is_one_output(&self) -> bool {
         let format =

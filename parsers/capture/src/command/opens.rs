@@ -1,7 +1,7 @@
 //! Commands that open a shell somewhere else rather than printing something.
 use tapline_core::ids::Netns;
 
-use super::enter::run_in_container;
+use super::enter::{followed, recorded, run_in_container, unit};
 use super::shell;
 use super::{
     base, container_netns, in_container, is_exec, is_netns, named, nsenter, pod, skip_options,
@@ -85,6 +85,23 @@ fn of_words(words: &[String]) -> Option<Opened> {
             })
         }
         "sshpass" => of_words(skip_options(rest, &["-p", "-f", "-d", "-P"])),
+        // It records a shell.
+        "script" => match recorded(rest) {
+            Some([inner]) => opens(inner),
+            Some(inner) => of_words(inner),
+            None => here(),
+        },
+        "strace" | "ltrace" => of_words(followed(rest).0),
+        "systemd-run" => {
+            let (inner, netns, seen) = unit(rest);
+            if !seen {
+                return None;
+            }
+            if !inner.is_empty() {
+                of_words(inner)?;
+            }
+            Some(Opened { netns, ..Opened::here() })
+        }
         // `openstack server ssh NAME`, `gcloud compute ssh NAME`, `virtctl console NAME`.
         "openstack" | "nova" | "gcloud" | "virtctl" => {
             const VALUED: &[&str] = &[
@@ -271,6 +288,22 @@ mod tests {
             ("virtctl console vmi/shop -n x", None, Some("shop"), Look::Other),
             ("pct exec 102 -- bash", Some("pct:102"), None, Look::Other),
             ("toolbox enter", None, None, Look::Same),
+            ("script", None, None, Look::Same),
+            ("script -q log.txt", None, None, Look::Same),
+            ("script -c 'ip netns exec blue bash' log.txt", Some("blue"), None, Look::Same),
+            ("script -qec bash /dev/null", None, None, Look::Same),
+            ("strace -f -o /tmp/x bash", None, None, Look::Same),
+            ("podman exec -it -l bash", Some("podman:-l"), None, Look::Other),
+            ("podman exec -it --latest sh", Some("podman:--latest"), None, Look::Other),
+            ("systemd-run -t bash", None, None, Look::Same),
+            ("systemd-run --shell", None, None, Look::Same),
+            (
+                "sudo systemd-run -P -p NetworkNamespacePath=/run/netns/red -t bash",
+                Some("red"),
+                None,
+                Look::Same,
+            ),
+            ("systemd-run --pty -p PrivateNetwork=yes sh", Some("systemd-run"), None, Look::Same),
             ("pct enter 102", Some("pct:102"), None, Look::Other),
         ] {
             let netns = netns.map(named);
@@ -287,6 +320,11 @@ mod tests {
             "openstack server list",
             "ssh -t kvm6 sudo ip a",
             "virsh list",
+            "script -c 'ip a' log.txt",
+            "strace ip a",
+            "systemd-run -P ip a",
+            "systemd-run bash",
+            "podman exec -l ip a",
         ] {
             assert_eq!(opens(line), None, "{line}");
         }

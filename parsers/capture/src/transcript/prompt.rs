@@ -87,10 +87,22 @@ pub(super) fn find<'a>(line: &'a str, context: Context<'_>) -> Option<(usize, Pr
         return None;
     }
     let inner = without_ornament(body);
-    if let Some((sign, host, typed)) = brackets(inner).or_else(|| at_host(inner)) {
+    if let Some((sign, host, mut typed)) = brackets(inner).or_else(|| at_host(inner)) {
+        // A prompt that was copied along with the command stands there twice.
+        while let Some((_, _, again)) = brackets(typed.trim_start())
+            .or_else(|| at_host(typed.trim_start()))
+            .filter(|(copied, ..)| *copied == sign)
+        {
+            typed = again;
+        }
         return prompt(Some(host), typed, trust, sign);
     }
-    if let Some((sign, typed)) = versioned_shell(inner) {
+    if let Some((sign, mut typed)) = versioned_shell(inner) {
+        while let Some((_, again)) =
+            versioned_shell(typed.trim_start()).filter(|(copied, _)| *copied == sign)
+        {
+            typed = again;
+        }
         return prompt(None, typed, trust, sign);
     }
     if let Some((host, typed)) = boxed(inner) {
