@@ -11,6 +11,7 @@ use tapline_core::text::lines;
 pub(crate) use crate::error_line::complaint as tool_error;
 use crate::error_line::{shortened, surely, takes_nothing};
 use crate::nomx::{Expected, Parsed};
+use crate::remarks;
 
 /// What a line function made of one line.
 #[derive(Debug)]
@@ -27,10 +28,12 @@ pub(crate) enum Read<T> {
 /// Output is pasted indented as a whole: under a list item, as a code block of Markdown.
 pub(crate) fn bodies(text: &str) -> impl Iterator<Item = &str> {
     let margin = margin(text);
+    let remarked = remarks::are_in(text);
     lines(text).map(move |line| {
         // A blank line may be shorter; its place is in the text all the same.
         let body = line.get(margin..).or_else(|| line.get(line.len()..));
-        body.unwrap_or_default().trim_end()
+        let body = body.unwrap_or_default();
+        if remarked { remarks::without(body).trim_end() } else { body.trim_end() }
     })
 }
 
@@ -171,7 +174,9 @@ pub(crate) fn one_line<'a, R, T>(
             Some(part)
         }
         Err(nom::Err::Error(Expected { at, what }) | nom::Err::Failure(Expected { at, what })) => {
-            if let Some(reason) = tool_error(body) {
+            // A line within an output may hold the words of an error that it tells of.
+            let within = out.lines.read > 0 && body.starts_with([' ', '\t']);
+            if let Some(reason) = tool_error(body).filter(|_| !within) {
                 out.problem(ProblemKind::ToolError, Span::of(text, body), reason);
                 out.lines.add(Fate::Ignored);
                 return None;

@@ -20,7 +20,7 @@ use crate::nomx::{Parsed, refuse};
 const KEY: &str = "Permanent address:";
 
 pub(crate) static FORMAT: Format = Format {
-    id: FormatId("ethtool-p"),
+    id: FormatId("ethtool-P"),
     command: "ethtool -P DEV",
     // Nothing is judged by it.
     collect: &[],
