@@ -88,6 +88,7 @@ pub(crate) fn read(tree: &Tree, members: &[&str]) -> (Vec<Draft>, Unread) {
                         commands.join("`, `")
                     ),
                 }));
+                unread.problems.extend(loose(tree, member, it));
                 unread.problems.extend(it.read_to.map(|bytes| long::limit(tree, member, bytes)));
             }
             folders.entry(home).or_default().push((member, text));
@@ -114,6 +115,22 @@ pub(crate) fn read(tree: &Tree, members: &[&str]) -> (Vec<Draft>, Unread) {
     }
     hosts.retain(|draft| draft.used > 0);
     (hosts, unread)
+}
+
+/// Lines of a session that look like output, and were not read.
+fn loose<'a>(
+    tree: &'a Tree,
+    member: &'a str,
+    session: &'a Transcript,
+) -> impl Iterator<Item = InputProblem> + 'a {
+    session.loose.iter().map(move |(first, last)| InputProblem {
+        kind: ProblemKind::UnreadLine,
+        archive: tree.archive.clone(),
+        member: if tree.single { "".into() } else { member.into() },
+        message: format!(
+            "lines {first} to {last}: they look like output, and nothing tells of which command"
+        ),
+    })
 }
 
 /// A member that was not read.

@@ -5,6 +5,7 @@
 //! before names, and else the output is known by its content. Text around all that is passed over.
 mod caption;
 mod close;
+mod fragments;
 mod headings;
 mod kept;
 mod loose;
@@ -85,6 +86,8 @@ pub(crate) struct Transcript {
     pub(crate) elsewhere: bool,
     /// The text is packed: quoted, fenced, numbered.
     pub(crate) packed: bool,
+    /// The first and last lines of what looks like output and is none that is known.
+    pub(crate) loose: Vec<(u32, u32)>,
     /// Of a text that is too long so many bytes were read.
     pub(crate) read_to: Option<usize>,
 }
@@ -213,6 +216,8 @@ struct Reader<'a> {
     unanswered: Vec<Open<'a>>,
     /// The sign of a prompt of two lines, and the line above it.
     upper: Option<(&'a str, &'a str)>,
+    /// Parts of outputs that were looked into.
+    fragments: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -233,6 +238,7 @@ impl<'a> Reader<'a> {
             traced: false,
             unanswered: Vec::new(),
             upper: None,
+            fragments: 0,
         }
     }
 

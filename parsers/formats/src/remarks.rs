@@ -4,7 +4,8 @@
 use memchr::memmem;
 
 /// What a remark begins with, behind a blank.
-const MARKS: &[&str] = &["<-", "<==", "<<<", "!!", "\u{2190}", "\u{27f5}", "\u{21d0}", "\u{2b05}", "\u{1f448}"];
+const MARKS: &[&str] =
+    &["<-", "<==", "<<<", "!!", "\u{2190}", "\u{27f5}", "\u{21d0}", "\u{2b05}", "\u{1f448}"];
 
 /// Whether there may be any: most texts have none, and this is asked once of each.
 pub(crate) fn are_in(text: &str) -> bool {

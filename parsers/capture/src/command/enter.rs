@@ -125,10 +125,29 @@ pub(super) fn nsenter(args: &[String]) -> (Option<Netns>, &[String]) {
         (false, _, _) => None,
         (_, Some(name), _) => Some(named(name)),
         (_, _, Some("1")) => Some(Netns::Root),
+        (_, _, Some(asked)) if asked.starts_with("$(") => Some(of_process(asked)),
         (_, _, Some(pid)) => Some(named(&format!("pid:{pid}"))),
         _ => None,
     };
     (netns, rest)
+}
+
+/// The namespace of the process whose number a command prints: `$(docker inspect -f … web)`.
+fn of_process(asked: &str) -> Netns {
+    let inner = asked.trim_start_matches("$(").trim_end_matches(')');
+    let words = super::shell::split(inner).and_then(|list| {
+        let stage = list.into_iter().next()?.into_iter().next()?;
+        Some(stage.words)
+    });
+    let words = words.unwrap_or_default();
+    let tool = words.iter().find(|word| *word != "sudo").map(|word| base(word));
+    match (tool, words.last()) {
+        (
+            Some(tool @ ("docker" | "podman" | "nerdctl" | "crictl" | "lxc" | "incus")),
+            Some(name),
+        ) => named(&format!("{tool}:{name}")),
+        _ => named("nsenter"),
+    }
 }
 
 /// The container of `exec [-it] [-e K=V] NAME [--] command`, and the command.

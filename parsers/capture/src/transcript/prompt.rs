@@ -513,7 +513,20 @@ pub(super) fn is_of_network(run: &Invocation) -> bool {
         "pct",
     ];
     let program = run.command.program();
-    !run.elsewhere && (grammar::is_tool(program) || PROGRAMS.contains(&program))
+    let verb = run.command.args().iter().find(|arg| !arg.starts_with('-'));
+    let shows = |verbs: &[&str]| verb.is_some_and(|verb| verbs.contains(&verb.as_str()));
+    // Of tools for many things those verbs that show some of the network.
+    let of_guests = match program {
+        "docker" | "podman" | "nerdctl" => shows(&["inspect", "network", "port"]),
+        "kubectl" | "oc" => shows(&["get", "describe"]),
+        "lxc" | "incus" => shows(&["info", "list", "network"]),
+        "openstack" => shows(&["network", "port", "router", "server", "subnet", "floating"]),
+        "netplan" | "pvesh" => shows(&["get", "status"]),
+        "xl" | "xm" => shows(&["list", "network-list"]),
+        "xe" => verb.is_some_and(|verb| verb.ends_with("-list")),
+        _ => false,
+    };
+    !run.elsewhere && (of_guests || grammar::is_tool(program) || PROGRAMS.contains(&program))
 }
 
 /// Whether it is a command of a tool that tapline knows.

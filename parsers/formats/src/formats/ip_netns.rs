@@ -77,9 +77,30 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<NetnsEntry>> {
 /// Whether a text says that there is nothing, or that it was shown elsewhere.
 fn is_remark(text: &str) -> bool {
     const REMARKS: &[&str] = &[
-        "as above", "empty", "keine", "leer", "n/a", "nada", "nichts", "no", "no output", "none",
-        "nothing", "null", "ok", "same", "same as above", "same as before", "see above", "see below",
-        "vide", "\u{43d}\u{435}\u{442}", "\u{43f}\u{443}\u{441}\u{442}\u{43e}", "\u{65e0}", "\u{7a7a}", "\u{306a}\u{3057}",
+        "as above",
+        "empty",
+        "keine",
+        "leer",
+        "n/a",
+        "nada",
+        "nichts",
+        "no",
+        "no output",
+        "none",
+        "nothing",
+        "null",
+        "ok",
+        "same",
+        "same as above",
+        "same as before",
+        "see above",
+        "see below",
+        "vide",
+        "\u{43d}\u{435}\u{442}",
+        "\u{43f}\u{443}\u{441}\u{442}\u{43e}",
+        "\u{65e0}",
+        "\u{7a7a}",
+        "\u{306a}\u{3057}",
     ];
     let bare = text.trim().trim_matches(['(', ')', '[', ']', '<', '>', '.', '-', '*', ' ']);
     REMARKS.contains(&bare.to_lowercase().as_str())
