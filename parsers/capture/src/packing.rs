@@ -6,6 +6,7 @@
 //! Every line keeps the number that it has in the text, and how much was taken off in front of it.
 mod cast;
 mod diffs;
+mod emphasis;
 mod letters;
 mod markup;
 mod notebook;
@@ -181,6 +182,7 @@ pub(crate) fn unpack(text: &str) -> Vec<Line<'_>> {
         prefixed::take_off(&mut lines);
         numbered::take_off(&mut lines);
     }
+    emphasis::take_off(&mut lines);
     wrapped::join(&mut lines);
     lines
 }

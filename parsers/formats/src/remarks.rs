@@ -7,15 +7,19 @@ use memchr::memmem;
 const MARKS: &[&str] =
     &["<-", "<==", "<<<", "!!", "\u{2190}", "\u{27f5}", "\u{21d0}", "\u{2b05}", "\u{1f448}"];
 
+/// What points at a line from in front of it.
+const POINTERS: &[&str] = &["=>", "->", ">>>", "\u{2192}", "\u{27a1}", "\u{1f449}"];
+
 /// Whether there may be any: most texts have none, and this is asked once of each.
 pub(crate) fn are_in(text: &str) -> bool {
     let bytes = text.as_bytes();
-    MARKS.iter().any(|mark| memmem::find(bytes, mark.as_bytes()).is_some())
+    MARKS.iter().chain(POINTERS).any(|mark| memmem::find(bytes, mark.as_bytes()).is_some())
 }
 
 /// The line in front of its remark. What has a quotation mark or a bracket behind the mark is no
 /// remark: it may stand within a text.
 pub(crate) fn without(line: &str) -> &str {
+    let line = pointed_at(line);
     let starts = MARKS.iter().filter_map(|mark| {
         let mut marks = line.match_indices(mark).map(|(at, _)| at);
         marks.find(|&at| is_remark(line, at))
@@ -23,6 +27,21 @@ pub(crate) fn without(line: &str) -> &str {
     match starts.min() {
         Some(at) => line.get(..at).unwrap_or(line),
         None => line,
+    }
+}
+
+/// The line behind an arrow that begins it: `---->   tag: 4095`.
+fn pointed_at(line: &str) -> &str {
+    let behind = line.trim_start_matches(['-', '=']);
+    let arrow = line.len() - behind.len();
+    let pointer = POINTERS.iter().find_map(|pointer| {
+        // The last sign of the shaft belongs to the arrow.
+        let head = pointer.trim_start_matches(['-', '=']);
+        behind.strip_prefix(head).filter(|_| arrow > 0 || head.len() == pointer.len())
+    });
+    match pointer {
+        Some(rest) if rest.starts_with([' ', '\t']) && !rest.trim().is_empty() => rest,
+        _ => line,
     }
 }
 
@@ -47,6 +66,9 @@ mod tests {
             ("tag: 4095 \u{2190} why?", "tag: 4095"),
             ("MII Status: down !!!", "MII Status: down"),
             ("MII Status: down   <-------- here", "MII Status: down"),
+            ("=>          tag: 4095", "          tag: 4095"),
+            ("----->      tag: 4095", "      tag: 4095"),
+            ("\u{2192} tag: 4095", " tag: 4095"),
             ("2: eth0: <BROADCAST,UP> mtu 1500 <-", "2: eth0: <BROADCAST,UP> mtu 1500"),
         ] {
             assert!(are_in(line), "{line}");

@@ -72,7 +72,8 @@ pub(super) fn find<'a>(line: &'a str, context: Context<'_>) -> Option<(usize, Pr
     }
     let trust = Trust::Strong;
     let prompt = |host, command: &'a str, trust, sign| {
-        Some((indent, Prompt { host, command: Cow::Borrowed(command.trim()), trust, sign }))
+        let command = without_clock(command.trim());
+        Some((indent, Prompt { host, command: Cow::Borrowed(command), trust, sign }))
     };
     if let Some(found) = context
         .learned
@@ -133,6 +134,16 @@ pub(super) fn find<'a>(line: &'a str, context: Context<'_>) -> Option<(usize, Pr
         return prompt(None, body, Trust::Bare, "");
     }
     None
+}
+
+/// What was typed, without the time that some shells show at the right edge: `ip a        [10:11:12]`.
+fn without_clock(typed: &str) -> &str {
+    let Some((before, last)) = typed.rsplit_once(' ') else { return typed };
+    let time = last.trim_matches(['[', ']', '(', ')']);
+    let numbers =
+        time.split(':').all(|part| part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit()));
+    let clock = numbers && (2..=3).contains(&time.split(':').count());
+    if clock && before.ends_with("   ") { before.trim_end() } else { typed }
 }
 
 /// `2: eth0: <UP>`: a line of a list, of which there are many.
