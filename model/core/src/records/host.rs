@@ -52,10 +52,13 @@ pub enum Fact {
         /// As printed: `running`, `Up 2 hours`.
         state: Option<At<Name>>,
         /// The id of the pod that a container is in.
+        #[serde(skip_serializing_if = "Option::is_none")]
         pod: Option<At<Name>>,
         /// The name of that pod.
+        #[serde(skip_serializing_if = "Option::is_none")]
         pod_name: Option<At<Name>>,
         /// The node that a pod is on.
+        #[serde(skip_serializing_if = "Option::is_none")]
         node: Option<At<Name>>,
     },
 }

@@ -3,6 +3,7 @@
 //!
 //! What is no part of anything that is known, and looks like output all the same, is told as not read.
 use tapline_core::capture::{Command, LinePlace};
+use tapline_core::outcome::ProblemKind;
 use tapline_formats::registry::{self, Format};
 
 use super::close::text_of;
@@ -96,8 +97,10 @@ fn format_of(lines: &[Line<'_>]) -> Option<&'static Format> {
     {
         return Some(format);
     }
-    let lines = lines.iter().filter(|line| !line.is_blank()).count();
-    if lines < 2 {
+    // One line may be anything, and so may a list of words.
+    let full = || lines.iter().filter(|line| !line.is_blank());
+    let is_word = |line: &Line<'_>| line.text.split_whitespace().count() < 2;
+    if full().count() < 2 || full().all(is_word) {
         return None;
     }
     let mut best: Option<(u32, &'static Format)> = None;
@@ -105,7 +108,9 @@ fn format_of(lines: &[Line<'_>]) -> Option<&'static Format> {
     for &format in registry::FORMATS {
         let command = Command::new(format.command);
         let out = (format.read)(&text, &command);
-        let most = out.lines.read > 0 && out.lines.unread * 4 <= out.lines.total;
+        // What a reader only takes with a doubt is no sign of its format.
+        let sound = out.problems.iter().all(|problem| problem.kind != ProblemKind::BadValue);
+        let most = sound && out.lines.read > 0 && out.lines.unread * 4 <= out.lines.total;
         if out.completeness.is_failed() || !most || out.records.is_empty() || takes_anything(format)
         {
             continue;

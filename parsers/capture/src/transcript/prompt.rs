@@ -112,6 +112,14 @@ pub(super) fn find<'a>(line: &'a str, context: Context<'_>) -> Option<(usize, Pr
     let owned = |command, trust, sign| {
         Some((indent, Prompt { host: None, command: Cow::Owned(command), trust, sign }))
     };
+    // PowerShell.
+    if let Some((path, typed)) = inner.strip_prefix("PS ").and_then(|rest| rest.split_once("> "))
+        && path.starts_with('/')
+        && !path.contains(' ')
+        && known(typed)
+    {
+        return prompt(None, typed, Trust::Weak, "PS");
+    }
     if let Some(typed) = inner.strip_prefix("virsh # ") {
         return owned(format!("virsh {}", typed.trim()), Trust::Weak, "virsh #");
     }
