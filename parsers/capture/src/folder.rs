@@ -4,6 +4,7 @@ mod guests;
 pub(crate) mod long;
 mod machines;
 mod moments;
+mod nested;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};

@@ -147,6 +147,7 @@ impl<'a> Loader<'a> {
         if want == Want::Keep || folder::is_of_use(base, &bytes) {
             self.keep(path, bytes, tree);
         } else if !bytes.is_empty() {
+            self.seen.texts += 1;
             tree.leave_out(path, "");
         }
         result

@@ -79,7 +79,7 @@ pub(super) fn part_of_folder(draft: &mut Draft) -> Option<(Vec<Draft>, String)> 
     // Of what tells nothing of its machine, the name of the file may.
     let is_named = |at: usize, part: &Part| {
         let words = words_of(name(at));
-        !part.words.is_empty() && part.words.is_subset(&words)
+        part.words.as_ref().is_some_and(|own| !own.is_empty() && own.is_subset(&words))
     };
     for at in (0..draft.pieces.len()).filter(|at| !owner.contains_key(at)).collect::<Vec<_>>() {
         let mut fits = parts.iter().enumerate().filter(|(_, part)| is_named(at, part));
@@ -91,7 +91,8 @@ pub(super) fn part_of_folder(draft: &mut Draft) -> Option<(Vec<Draft>, String)> 
     let may_be_any =
         |at: usize| draft.pieces.get(at).is_some_and(|piece| !OF_ANY.contains(&piece.format.0));
     // A machine whose files have no word of their own is that of the folder.
-    let of_folder = parts.iter().position(|part| part.words.is_empty());
+    let of_folder =
+        parts.iter().position(|part| part.words.as_ref().is_some_and(BTreeSet::is_empty));
     if of_folder.is_none() && rest.clone().any(may_be_any) {
         why.push_str("; the other texts may be of any of them");
     }
@@ -100,7 +101,7 @@ pub(super) fn part_of_folder(draft: &mut Draft) -> Option<(Vec<Draft>, String)> 
         .map(|part| {
             let first = part.pieces.first().map_or("", |&at| stem(at));
             let first = first.split('.').next().unwrap_or(first);
-            let words: Vec<&str> = part.words.iter().map(String::as_str).collect();
+            let words: Vec<&str> = part.words.iter().flatten().map(String::as_str).collect();
             let own = if words.is_empty() { first.to_owned() } else { words.join("-") };
             Draft { fallback: format!("{}-{own}", draft.name()), ..Draft::default() }
         })
@@ -124,7 +125,8 @@ pub(super) fn part_of_folder(draft: &mut Draft) -> Option<(Vec<Draft>, String)> 
 #[derive(Debug)]
 struct Part {
     pieces: Vec<usize>,
-    words: BTreeSet<String>,
+    /// None where the names have nothing in common, so that no word tells machines apart.
+    words: Option<BTreeSet<String>>,
 }
 
 /// Joins what is of one machine by the words in the names of files: `ip_a_node1.txt` and
@@ -151,9 +153,10 @@ fn by_words(draft: &Draft, machines: Vec<Vec<usize>>) -> Vec<Part> {
         // What tells it from the other texts of its sort.
         let others = common.iter().enumerate().filter(|(other, _)| of_same(at, *other));
         let others: BTreeSet<String> = others.flat_map(|(_, words)| words.clone()).collect();
-        let words: BTreeSet<String> =
-            common.get(at).map_or_else(BTreeSet::new, |words| words - &others);
-        match parts.iter_mut().find(|part| !words.is_empty() && part.words == words) {
+        let own = common.get(at).filter(|words| !words.is_disjoint(&others));
+        let words: Option<BTreeSet<String>> = own.map(|words| words - &others);
+        let told = words.as_ref().is_some_and(|words| !words.is_empty());
+        match parts.iter_mut().find(|part| told && part.words == words) {
             Some(part) => part.pieces.extend(pieces),
             None => parts.push(Part { pieces: pieces.clone(), words }),
         }
@@ -161,10 +164,11 @@ fn by_words(draft: &Draft, machines: Vec<Vec<usize>>) -> Vec<Part> {
     parts
 }
 
-/// The words of a path, in lower case.
+/// The words of a path, in lower case, without the suffixes of texts.
 fn words_of(path: &str) -> BTreeSet<String> {
+    const SUFFIXES: &[&str] = &["json", "log", "lst", "md", "out", "output", "text", "txt", "xml"];
     let words = path.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-    words.map(str::to_lowercase).collect()
+    words.map(str::to_lowercase).filter(|word| !SUFFIXES.contains(&word.as_str())).collect()
 }
 
 /// Groups of things that have a mark in common, in order; what has none is in no group.

@@ -642,7 +642,7 @@ mod tests {
             ("    Bridge br0 br1", ProblemKind::TrailingText),
             ("    Bridge \"br0", ProblemKind::UnreadLine),
             ("    Bridge b\n        Port p\n            tag: 5000", ProblemKind::UnreadLine),
-            ("    Bridge b\n        Port p\n            tag: 5 # note", ProblemKind::UnreadLine),
+            ("    Bridge b\n        Port p\n            tag: 5 # note", ProblemKind::TrailingText),
             ("    Bridge b\n        Port p\n            trunks: [1, 2", ProblemKind::UnreadLine),
             ("    some prose", ProblemKind::UnreadLine),
         ] {
