@@ -165,6 +165,10 @@ pub(crate) fn one_line<'a, R, T>(
             let rest = rest.trim();
             if rest.is_empty() {
                 out.lines.add(Fate::Read);
+                if let Some(remark) = remark_behind(text, body) {
+                    let what = "a remark behind the line is no part of it";
+                    out.problem(ProblemKind::TrailingText, Span::of(text, remark), what);
+                }
             } else {
                 // Part of the line is lost: the account must not call it read.
                 let what = "text after the last field was not read";
@@ -203,6 +207,18 @@ pub(crate) fn one_line<'a, R, T>(
             None
         }
     }
+}
+
+/// What stands behind a line that was read without it: see [`remarks::without`].
+fn remark_behind<'a>(text: &'a str, body: &str) -> Option<&'a str> {
+    let end = Span::of(text, body).end as usize;
+    // Behind most lines there is nothing.
+    if text.as_bytes().get(end).is_none_or(|b| *b == b'\n') {
+        return None;
+    }
+    let behind = text.get(end..)?;
+    let remark = behind.split('\n').next().unwrap_or(behind).trim();
+    (!remark.is_empty()).then_some(remark)
 }
 
 /// Whether `body` is the last line, and the text ends without a line end: it may have been cut.
