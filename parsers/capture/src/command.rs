@@ -358,7 +358,9 @@ fn is_listing(args: &[String]) -> bool {
         _ => false,
     };
     let is_pods = |word: &String| matches!(word.as_str(), "po" | "pod" | "pods");
-    listed || args.array_windows().any(|[verb, kind]| verb == "get" && is_pods(kind))
+    let gets = args.iter().zip(args.iter().skip(1));
+    let mut gets = gets.filter(|(verb, kind)| *verb == "get" && is_pods(kind));
+    listed || gets.next().is_some()
 }
 
 /// Drops options, with their values where they take one.

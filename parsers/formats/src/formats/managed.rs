@@ -37,6 +37,22 @@ use crate::keyed::at;
 use crate::lines::{Read, bodies, finish, never_empty, one_line};
 use crate::nomx::{Parsed, refuse};
 
+/// Verbs of `networkctl` that print something else, or nothing.
+const OTHERS: [&str; 12] = [
+    "lldp",
+    "label",
+    "delete",
+    "up",
+    "down",
+    "renew",
+    "forcerenew",
+    "reconfigure",
+    "reload",
+    "edit",
+    "cat",
+    "mask",
+];
+
 /// `networkctl status`.
 pub(crate) static NETWORKCTL: Format = Format {
     id: FormatId("networkctl-status"),
@@ -45,20 +61,6 @@ pub(crate) static NETWORKCTL: Format = Format {
     claims: |command| {
         let has = |wanted: &str| command.args().iter().any(|word| word == wanted);
         // Without a verb it lists.
-        const OTHERS: [&str; 12] = [
-            "lldp",
-            "label",
-            "delete",
-            "up",
-            "down",
-            "renew",
-            "forcerenew",
-            "reconfigure",
-            "reload",
-            "edit",
-            "cat",
-            "mask",
-        ];
         let read = !OTHERS.iter().any(|verb| has(verb)) && !has("--help") && !has("--version");
         (command.program() == "networkctl" && read).then(Request::default)
     },
@@ -159,9 +161,12 @@ fn networkctl(text: &str, command: &Command) -> Outcome<Vec<ManagedDevice>> {
     }
     let list = bodies(text).find(|body| !body.is_empty()).is_some_and(is_list_heading);
     for body in bodies(text).take_while(|_| !document) {
-        one_line(text, body, &mut out, &mut |line| match list {
-            true => list_line(text, line, &mut all),
-            false => status_line(text, line, &mut all, &mut key),
+        one_line(text, body, &mut out, &mut |line| {
+            if list {
+                list_line(text, line, &mut all)
+            } else {
+                status_line(text, line, &mut all, &mut key)
+            }
         });
     }
     let mut out = out.map(|()| all);
