@@ -1,5 +1,6 @@
 //! The guests of a host, as the tools that manage them list them.
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use sha1::{Digest as _, Sha1};
 use tapline_core::Name;
@@ -67,16 +68,13 @@ impl<'a> Listed<'a> {
                 else {
                     continue;
                 };
-                fn text(at: &Option<At<Name>>) -> Option<&str> {
-                    at.as_ref().map(|at| at.as_str())
-                }
-                let state = text(state).unwrap_or_default();
+                let state = text(state.as_ref()).unwrap_or_default();
                 let guest = Guest {
-                    id: text(id),
+                    id: text(id.as_ref()),
                     name: name.as_str(),
-                    space: text(space),
-                    pod: text(pod),
-                    pod_name: text(pod_name),
+                    space: text(space.as_ref()),
+                    pod: text(pod.as_ref()),
+                    pod_name: text(pod_name.as_ref()),
                     runs: ["Up", "Ready", "Running", "running"]
                         .iter()
                         .any(|up| state.starts_with(up)),
@@ -173,10 +171,17 @@ impl<'a> Listed<'a> {
     }
 }
 
+fn text(at: Option<&At<Name>>) -> Option<&str> {
+    at.map(|at| at.as_str())
+}
+
 /// The digits by which Calico names the device of a pod.
 fn hash(pod: &Guest<'_>) -> String {
     let digest = Sha1::digest(format!("{}.{}", pod.space.unwrap_or_default(), pod.name));
-    let mut digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut digits = String::with_capacity(2 * digest.len());
+    for byte in &digest {
+        let _ = write!(digits, "{byte:02x}");
+    }
     digits.truncate(HASHED);
     digits
 }
