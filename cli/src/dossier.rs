@@ -14,7 +14,7 @@ use tapline_network::nics::{Count, Counts, Nics};
 use tapline_network::path::{Hop, Paths};
 use tapline_network::{Item, Network};
 use tapline_topology::graph::{Netdev, NetdevKind};
-use tapline_topology::{EdgeKind, NodeData, NodeId, Topology};
+use tapline_topology::{EdgeKind, NodeData, NodeId};
 
 mod mentions;
 mod sections;
@@ -151,7 +151,7 @@ pub(crate) fn gather<'r>(
         }),
     );
     parts.ips.extend(wanted.parse::<IpAddr>().ok());
-    let known = known(network.topology, thing);
+    let known = known(network, thing);
     let mut told: BTreeSet<(SourceId, u32)> =
         known.iter().map(|line| (line.at.evidence.source, line.at.line)).collect();
     let lines = sections(network, &parts, thing, &mut told);
@@ -422,11 +422,14 @@ fn line(snapshot: &Snapshot, source: &Source, span: Span) -> Option<Line> {
 }
 
 /// The places that the topology knows a thing from.
-fn known(topology: &Topology<'_>, thing: &Thing) -> Vec<Line> {
+fn known(network: &Network<'_>, thing: &Thing) -> Vec<Line> {
+    let topology = network.topology;
     let snapshot = topology.snapshot;
     let mut told = BTreeSet::new();
     let mut all = Vec::new();
-    for evidence in thing.nodes.iter().filter_map(|id| topology.node(*id)).flat_map(|it| &it.seen) {
+    let seen = thing.nodes.iter().filter_map(|id| topology.node(*id)).flat_map(|it| &it.seen);
+    let served = thing.nodes.iter().filter_map(|id| network.workloads().of(*id));
+    for evidence in seen.chain(served.flat_map(|workload| &workload.lines)) {
         let Some(source) = snapshot.source(evidence.source) else { continue };
         if told.insert((source.id, source.line_numbers(evidence.span).0)) {
             all.extend(line(snapshot, source, evidence.span));

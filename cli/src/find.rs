@@ -87,8 +87,8 @@ pub(crate) fn look(network: &Network<'_>, addresses: &Addresses, text: &str) -> 
     if !nodes.is_empty() {
         return Found { nodes, because: Vec::new() };
     }
-    let ways: [fn(&Network<'_>, &Addresses, &str) -> Found; 5] =
-        [in_subnet, at_pci, numbered, with_id, by_pattern];
+    let ways: [fn(&Network<'_>, &Addresses, &str) -> Found; 6] =
+        [serving, in_subnet, at_pci, numbered, with_id, by_pattern];
     let mut found = Found::default();
     for way in ways {
         found = way(network, addresses, text);
@@ -99,6 +99,18 @@ pub(crate) fn look(network: &Network<'_>, addresses: &Addresses, text: &str) -> 
     found.nodes.sort_unstable();
     found.nodes.dedup();
     found
+}
+
+/// What serves a pod, a container or a guest of a platform.
+fn serving(network: &Network<'_>, _: &Addresses, text: &str) -> Found {
+    // A number alone is a VLAN, more likely.
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number {
+        return Found::default();
+    }
+    let text = text.strip_prefix("pod:").unwrap_or(text);
+    let all = network.workloads().iter().filter(|(_, workload)| workload.is_called(text));
+    Found { nodes: all.map(|(node, _)| node).collect(), because: Vec::new() }
 }
 
 /// The devices and guests with an address in a subnet.

@@ -28,7 +28,7 @@ pub(crate) fn text(kind: SchemaKind) -> String {
         SchemaKind::Lint => written::<render::lint_json::Document<'static>>(),
         SchemaKind::Records => written::<render::records::Document<'static>>(),
         SchemaKind::Rules => written::<commands::rules::Document<'static>>(),
-        SchemaKind::Show => written::<render::show::Document<'static>>(),
+        SchemaKind::Show => written::<render::show_json::Document<'static>>(),
         SchemaKind::Snapshot => written::<crate::golden::Document>(),
         SchemaKind::Reach => written::<render::reach::Document<'static>>(),
         SchemaKind::Verify => written::<render::verify::Document<'static>>(),

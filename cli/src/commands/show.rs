@@ -13,7 +13,7 @@ use crate::error::{CliError, Result, Status};
 use crate::find::Found;
 use crate::render::places::Places;
 use crate::render::show::{self, Asked, IN_FULL};
-use crate::render::things;
+use crate::render::{show_json, things};
 use crate::terminal::Terminal;
 use crate::{find, pipeline};
 
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &Show, terminal: &Terminal) -> Result<Status> {
     let mut out = terminal.out();
     let near = if found.is_empty() { find::near(&topology, &args.name, 4) } else { Vec::new() };
     match args.format {
-        TextOrJson::Json => show::json(&mut out, &asked, &found, &because, &near)?,
+        TextOrJson::Json => show_json::json(&mut out, &asked, &found, &because, &near)?,
         TextOrJson::Text if found.is_empty() => {
             show::not_found(&mut out, &asked, &near)?;
             if Path::new(&args.name).exists() {

@@ -61,11 +61,13 @@ pub(crate) struct GuestAddress {
     pub(crate) at: Option<Cite>,
 }
 
-/// A container, known by the namespace that it has.
+/// A container or pod, known by the namespace that it has or by the device that serves it.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub(crate) struct Container {
-    /// The namespace, as it was entered: `docker:web`.
+    /// The namespace, as it was entered (`docker:web`), else what its device serves (`pod shop/web-0`).
     pub(crate) name: String,
+    /// The device of the host that serves it.
+    pub(crate) device: Option<String>,
     /// Its addresses.
     pub(crate) addresses: Vec<String>,
     /// Where it is named.

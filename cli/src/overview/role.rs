@@ -11,11 +11,11 @@ use tapline_core::records::ovs::{OvsRow, lookup};
 use tapline_core::span::Evidence;
 use tapline_network::Item;
 use tapline_network::Network;
+use tapline_network::workloads;
 use tapline_topology::Topic;
 use tapline_topology::graph::{Fact, Netdev};
 
 use super::Cite;
-use crate::render::guest_names;
 
 /// What a host is.
 #[derive(Clone, Default, Debug, JsonSchema, Serialize)]
@@ -188,7 +188,7 @@ fn proxmox(seen: &Seen<'_, '_>) -> Option<Sign> {
     let bridge = || seen.device(|device| is_numbered(device.name(), "vmbr"));
     of_kernel.or_else(|| {
         bridge()?;
-        seen.device(|device| guest_names::is_of_proxmox(device.name()))
+        seen.device(|device| workloads::is_of_proxmox(device.name()))
     })
 }
 
@@ -216,7 +216,7 @@ fn kvm(seen: &Seen<'_, '_>) -> Option<Sign> {
 }
 
 fn xen(seen: &Seen<'_, '_>) -> Option<Sign> {
-    seen.device(|device| guest_names::is_of_xen(device.name()))
+    seen.device(|device| workloads::is_of_xen(device.name()))
 }
 
 fn lxd(seen: &Seen<'_, '_>) -> Option<Sign> {

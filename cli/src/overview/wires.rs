@@ -1,5 +1,5 @@
 //! The devices, bridges, tunnels and namespaces of a host.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -9,6 +9,7 @@ use tapline_core::ids::Netns;
 use tapline_core::records::route::{Gateway, Route};
 use tapline_core::span::Evidence;
 use tapline_network::uplink::is_nic;
+use tapline_network::workloads::Who;
 use tapline_network::{Item, Network};
 use tapline_topology::graph::{Netdev, NetdevKind};
 use tapline_topology::{EdgeKind, NodeData, NodeId, names};
@@ -365,6 +366,7 @@ pub(super) fn tunnels(network: &Network<'_>, host: HostId) -> Vec<Tunnel> {
 /// Containers, and other namespaces.
 pub(super) fn namespaces(network: &Network<'_>, host: HostId) -> (Vec<Container>, Vec<Namespace>) {
     let (mut containers, mut others) = (Vec::new(), Vec::new());
+    let mut told = BTreeSet::new();
     for netns in network.namespaces_of(host).filter(|netns| !netns.netns().is_root()) {
         let devices = network.devices_in(netns.id);
         let own: Vec<String> =
@@ -372,7 +374,10 @@ pub(super) fn namespaces(network: &Network<'_>, host: HostId) -> (Vec<Container>
         let at = cite(network, netns.place());
         if is_container(netns.netns()) {
             let name = netns.name().to_owned();
-            containers.push(Container { name, addresses: own, at });
+            let served = devices.iter().find_map(|device| network.veth_peer(device.id));
+            told.extend(served.map(|device| device.id));
+            let device = served.map(|device| device.name().to_owned());
+            containers.push(Container { name, device, addresses: own, at });
             continue;
         }
         let names = devices.iter().map(Item::name).filter(|name| *name != "lo");
@@ -383,6 +388,19 @@ pub(super) fn namespaces(network: &Network<'_>, host: HostId) -> (Vec<Container>
             devices: names.map(str::to_owned).collect(),
             addresses: own,
             at,
+        });
+    }
+    for device in network.netdevs_of(host).filter(|device| !told.contains(&device.id)) {
+        let workload = network.workloads().of(device.id);
+        let Some(workload) = workload.filter(|it| !matches!(it.who, Who::Numbered { .. })) else {
+            continue;
+        };
+        let line = workload.lines.first().copied().or_else(|| device.place());
+        containers.push(Container {
+            name: workload.to_string(),
+            device: Some(device.name().to_owned()),
+            addresses: Vec::new(),
+            at: cite(network, line),
         });
     }
     (containers, others)

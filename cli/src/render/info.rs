@@ -374,7 +374,9 @@ fn guests(headline: &Headline, all: &[Guest]) -> Vec<String> {
 
 fn containers(host: &Host) -> Vec<String> {
     let line = |container: &crate::overview::Container| {
-        format!("{} {}", container.name, list(&container.addresses, NAMES)).trim_end().to_owned()
+        let on = container.device.as_ref().map_or(String::new(), |device| format!(" on {device}"));
+        let name = format!("{}{on}", container.name);
+        format!("{name} {}", list(&container.addresses, NAMES)).trim_end().to_owned()
     };
     fold(host.containers.iter().map(line).collect(), "container")
 }

@@ -1,16 +1,14 @@
 //! All that is known about one thing: what is wrong with it, its path, and the lines that speak of it.
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
-use schemars::JsonSchema;
-use serde::Serialize;
 use tapline_analysis::lint::Report;
-use tapline_analysis::lint::paths::{Cross, Marks};
+use tapline_analysis::lint::paths::Marks;
 use tapline_core::capture::{HostId, Source};
 use tapline_core::need;
 use tapline_core::span::Span;
-use tapline_network::path::{Hop, Link, Paths};
-use tapline_network::{Answer, Network};
+use tapline_network::Network;
+use tapline_network::path::Paths;
 use tapline_topology::{NodeData, NodeId, Topic, Topology};
 
 use super::escape::{shorten, visible};
@@ -18,12 +16,10 @@ use super::node::{attribute_text, attributes, name, noun};
 use super::places::Places;
 use super::source::excerpt;
 use super::things::Thing;
-use super::{chain, guest_names, headline, info};
+use super::{chain, headline, info};
 use crate::addresses::Addresses;
-use crate::dossier::{self, DeviceFacts, Dossier, Line, Mention, Section};
-use crate::error::Result;
-use crate::overview::{self, Cite, GuestAddress, Root};
-use crate::schema as shape;
+use crate::dossier::{self, DeviceFacts, Dossier, Line, Mention};
+use crate::overview::{self, Cite};
 use crate::terminal::{Paint, Terminal, style};
 
 /// So many things are shown in full; more are listed.
@@ -34,8 +30,6 @@ const LINES: usize = 8;
 const FILES: usize = 12;
 /// Things that are listed, unless all are asked for.
 const THINGS: usize = 40;
-/// Characters of a line in JSON.
-const LONGEST: usize = 2000;
 /// Counters of one device.
 const COUNTERS: usize = 8;
 
@@ -53,7 +47,7 @@ pub(crate) struct Asked<'s, 'a, 'r> {
 }
 
 impl<'s, 'a> Asked<'s, 'a, '_> {
-    fn topology(&self) -> &'s Topology<'a> {
+    pub(crate) fn topology(&self) -> &'s Topology<'a> {
         self.marks.network().topology
     }
 
@@ -67,7 +61,7 @@ impl<'s, 'a> Asked<'s, 'a, '_> {
 }
 
 /// The host that a thing is, where it is one.
-fn host_of(topology: &Topology<'_>, thing: &Thing) -> Option<HostId> {
+pub(crate) fn host_of(topology: &Topology<'_>, thing: &Thing) -> Option<HostId> {
     let node = topology.node(thing.main)?;
     matches!(node.data, NodeData::Host(_)).then_some(node.host)?
 }
@@ -87,7 +81,7 @@ pub(crate) fn thing(
     for &id in
         std::iter::once(&thing.main).chain(thing.nodes.iter().filter(|&&node| node != thing.main))
     {
-        heading(out, topology, id, paint)?;
+        heading(out, asked.marks.network(), id, paint)?;
     }
     let dossier = dossier::gather(asked.marks, asked.report, asked.addresses, thing, asked.wanted);
     if !dossier.findings.is_empty() {
@@ -213,7 +207,7 @@ pub(crate) fn list_things(
     }
     for thing in things.iter().take(asked.most(THINGS)) {
         write!(out, "  ")?;
-        heading(out, asked.topology(), thing.main, paint)?;
+        heading(out, asked.marks.network(), thing.main, paint)?;
     }
     let more = things.len().saturating_sub(asked.most(THINGS));
     if more > 0 {
@@ -246,10 +240,11 @@ fn narrowed(topology: &Topology<'_>, id: NodeId) -> Option<String> {
 /// `tap85bcbfb0-bc on node2: tap, index 42, mtu 1450, …`
 fn heading(
     out: &mut impl Write,
-    topology: &Topology<'_>,
+    network: &Network<'_>,
     id: NodeId,
     paint: Paint,
 ) -> io::Result<()> {
+    let topology = network.topology;
     let Some(node) = topology.node(id) else { return Ok(()) };
     let host = node
         .host
@@ -271,13 +266,10 @@ fn heading(
             _ => facts.push(text),
         }
     }
-    if matches!(node.data, NodeData::Netdev(_))
-        && let Some(guest) = guest_names::guest_of(&node.name, &|sort, number| {
-            guest_names::called(topology.snapshot, node.host?, sort, number)
-        })
-    {
-        facts.push(guest);
-    }
+    facts.extend(network.workloads().of(id).map(|workload| {
+        let sign = if workload.is_proven() { "" } else { "? " };
+        format!("{sign}{workload}")
+    }));
     facts.retain(|fact| !fact.is_empty());
     writeln!(
         out,
@@ -432,190 +424,4 @@ pub(crate) fn not_found(
     let names = BTreeSet::from([dossier::Word::anywhere(wanted)]);
     let mentions = dossier::mentions(topology, &names, &mut BTreeSet::new());
     mentioned(out, "but the name occurs in", &mentions, asked)
-}
-
-/// What `tapline show --format json` writes.
-#[derive(JsonSchema, Serialize)]
-pub(crate) struct Document<'a> {
-    #[schemars(extend("const" = "tapline.show/1"))]
-    schema: &'static str,
-    /// What was asked for.
-    name: &'a str,
-    /// Where that is no name: what the things have in common.
-    because: &'a [String],
-    /// The things that were found.
-    found: Vec<ThingRow>,
-    /// Names like it, where nothing was found.
-    near: &'a [String],
-}
-
-/// One thing.
-#[derive(JsonSchema, Serialize)]
-struct ThingRow {
-    /// Its key, as in findings and in the graph.
-    key: Option<String>,
-    /// Kind of node: `vm`, `netdev`, …
-    kind: &'static str,
-    /// As a person says it.
-    name: String,
-    /// Its host.
-    host: Option<String>,
-    /// Its namespace, where it lives in one.
-    netns: Option<String>,
-    /// What is known of it and of what is one with it, by kind of node.
-    nodes: Vec<NodeRow>,
-    /// Findings about it, and those that stand on its path.
-    findings: Vec<Root>,
-    /// Hops towards VMs and namespaces.
-    up: Vec<HopRow>,
-    /// Hops towards the wire.
-    down: Vec<HopRow>,
-    /// Its addresses and those of the guest behind it.
-    addresses: Vec<GuestAddress>,
-    /// Links and counters.
-    devices: Vec<DeviceFacts>,
-    /// Routes, neighbours, learnt addresses, flows and rules that name it.
-    lines: Vec<Section>,
-    /// The places that it is known from.
-    known_from: Vec<Line>,
-    /// Files that name it otherwise.
-    mentions: Vec<Mention>,
-    /// Where it is a host: what `tapline info` says of it.
-    info: Option<overview::Host>,
-}
-
-#[derive(JsonSchema, Serialize)]
-struct NodeRow {
-    kind: &'static str,
-    key: Option<String>,
-    name: String,
-    /// As in the graph.
-    #[schemars(with = "shape::Anything")]
-    attributes: BTreeMap<&'static str, serde_json::Value>,
-}
-
-/// One hop of a path.
-#[derive(JsonSchema, Serialize)]
-struct HopRow {
-    kind: &'static str,
-    name: String,
-    key: Option<String>,
-    /// `whole`, `broken` or `unknown`.
-    #[schemars(with = "shape::HopState")]
-    state: &'static str,
-    /// What stops frames here.
-    why: Option<String>,
-    /// Fingerprint of the finding that stops them.
-    finding: Option<String>,
-    /// The line that ties it to the hop before.
-    at: Option<Cite>,
-    /// Further hops, where the node was not reached before.
-    next: Vec<HopRow>,
-}
-
-/// Writes the document.
-pub(crate) fn json(
-    out: &mut impl Write,
-    asked: &Asked<'_, '_, '_>,
-    things: &[Thing],
-    because: &[String],
-    near: &[String],
-) -> Result<()> {
-    let document = Document {
-        schema: "tapline.show/1",
-        name: asked.wanted,
-        because,
-        found: things.iter().map(|thing| row(asked, thing)).collect(),
-        near,
-    };
-    serde_json::to_writer_pretty(&mut *out, &document)?;
-    Ok(writeln!(out)?)
-}
-
-fn row(asked: &Asked<'_, '_, '_>, thing: &Thing) -> ThingRow {
-    let topology = asked.topology();
-    let network = asked.marks.network();
-    let node = topology.node(thing.main);
-    let host = node.and_then(|node| node.host);
-    let is_host = host_of(topology, thing);
-    let mut dossier =
-        dossier::gather(asked.marks, asked.report, asked.addresses, thing, asked.wanted);
-    for line in dossier.lines.iter_mut().flat_map(|section| &mut section.lines) {
-        line.text = shorten(&line.text, LONGEST).into_owned();
-    }
-    let mentions = dossier.mentions.iter_mut().map(|mention| &mut mention.first);
-    for line in dossier.known.iter_mut().chain(mentions) {
-        line.text = shorten(&line.text, LONGEST).into_owned();
-    }
-    let nodes = thing.nodes.iter().filter_map(|&id| {
-        Some(NodeRow {
-            kind: topology.node(id)?.data.kind(),
-            key: topology.key(id).map(ToString::to_string),
-            name: name(topology, id),
-            attributes: attributes(topology, id).into_iter().collect(),
-        })
-    });
-    let (up, down) = if is_host.is_some() {
-        (Vec::new(), Vec::new())
-    } else {
-        let mut finder = Paths::new(network);
-        let start = network.address(thing.main).map_or(thing.main, |it| it.data.netdev);
-        let behind = network.ovs_bridge(start).is_some();
-        let (up, down) = (finder.up(start), finder.down(start));
-        (hops(asked, &up.hops, behind), hops(asked, &down.hops, behind))
-    };
-    let roots = || overview::roots(asked.report);
-    ThingRow {
-        key: topology.key(thing.main).map(ToString::to_string),
-        kind: node.map_or("", |node| node.data.kind()),
-        name: name(topology, thing.main),
-        host: host.map(|host| topology.snapshot.host_label(host).to_owned()),
-        netns: node.and_then(|node| node.netns.as_ref()).map(ToString::to_string),
-        nodes: nodes.collect(),
-        findings: dossier.findings.iter().map(|it| Root::of(topology.snapshot, it)).collect(),
-        up,
-        down,
-        addresses: dossier.addresses,
-        devices: dossier.devices,
-        lines: dossier.lines,
-        known_from: dossier.known,
-        mentions: dossier.mentions,
-        info: is_host.map(|host| overview::host(network, asked.addresses, &roots(), host)),
-    }
-}
-
-fn hops(asked: &Asked<'_, '_, '_>, all: &[Hop<'_>], behind: bool) -> Vec<HopRow> {
-    let topology = asked.topology();
-    let network: &Network<'_> = asked.marks.network();
-    let hop = |hop: &Hop<'_>| {
-        let cross = asked.marks.at(hop, behind);
-        let state = match (&cross, &hop.passes) {
-            (Some(_), _) | (None, Answer::Known(Some(_))) => "broken",
-            (None, Answer::Known(None)) => "whole",
-            (None, Answer::Unknown(_)) => "unknown",
-        };
-        let (why, finding) = match &cross {
-            Some(Cross::Finding(finding)) => {
-                (Some(finding.rule.code.to_string()), Some(finding.fingerprint.clone()))
-            }
-            Some(Cross::Block(block)) => (Some(block.why.to_string()), None),
-            None => (None, None),
-        };
-        let at = match hop.link {
-            Link::Edge(edge) => edge.witnesses.first().map(|witness| witness.evidence),
-            Link::Sends { evidence, .. } => evidence,
-        };
-        let is_switch = network.ovs_bridge(hop.node).is_some();
-        HopRow {
-            kind: topology.node(hop.node).map_or("", |node| node.data.kind()),
-            name: name(topology, hop.node),
-            key: topology.key(hop.node).map(ToString::to_string),
-            state,
-            why,
-            finding,
-            at: at.and_then(|at| Cite::of(topology.snapshot, at)),
-            next: hops(asked, &hop.next, behind || is_switch),
-        }
-    };
-    all.iter().map(hop).collect()
 }

@@ -236,6 +236,8 @@ pub(crate) fn undecided(
     let mut inputs: Vec<_> = snapshot.captured.inputs.iter().map(|input| &input.archive).collect();
     inputs.dedup();
     let shown = match inputs.as_slice() {
+        // What came in by a pipe is gone.
+        few if few.iter().any(|few| **few == "-") => String::new(),
         few if few.len() <= HOSTS => few.iter().map(|few| quote(few)).collect::<Vec<_>>().join(" "),
         _ => String::new(),
     };

@@ -142,6 +142,8 @@ batch! {
     NicStats(ethtool::NicStats) = "nic-stats",
     /// `ethtool -i DEV`.
     NicDriver(ethtool::NicDriver) = "nic-driver",
+    /// `ethtool -P DEV`.
+    NicAddresses(ethtool::NicAddress) = "nic-address",
     /// `ethtool -k DEV`.
     NicFeatures(ethtool::NicFeatures) = "nic-features",
     /// `ethtool -g DEV`.

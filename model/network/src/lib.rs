@@ -34,6 +34,7 @@ pub mod trace;
 pub mod truth;
 pub mod uplink;
 pub mod vlans;
+pub mod workloads;
 
 pub use answer::Answer;
 pub use item::Item;

@@ -9,7 +9,7 @@ use tapline_core::capture::{HostId, Source};
 use tapline_core::ids::Netns;
 use tapline_core::outcome::Outcome;
 use tapline_core::records::{
-    Batch, bridge, libvirt, neigh, netfilter, nft, openflow, ovs, route, socket, sysctl,
+    Batch, bridge, host, libvirt, neigh, netfilter, nft, openflow, ovs, route, socket, sysctl,
 };
 use tapline_core::span::SourceId;
 use tapline_topology::{NodeId, Topology};
@@ -26,6 +26,7 @@ use crate::ovs_switches::OvsSwitches;
 use crate::segment::Segments;
 use crate::texts::{self, Neighbours, Settings};
 use crate::vlans::LocalVlans;
+use crate::workloads::Workloads;
 
 /// The neighbours of all namespaces.
 pub type AllNeighbours<'a> = BTreeMap<(HostId, &'a Netns), Neighbours<'a>>;
@@ -60,6 +61,7 @@ pub(crate) struct State<'a> {
     ovs_switches: OnceLock<OvsSwitches<'a>>,
     settings: OnceLock<Settings<'a>>,
     neighbours: OnceLock<AllNeighbours<'a>>,
+    workloads: OnceLock<Workloads>,
 }
 
 impl<'a> State<'a> {
@@ -103,6 +105,8 @@ macro_rules! texts {
 }
 
 texts! {
+    /// The texts with facts about the machine.
+    fact_texts: HostFacts(host::HostFact);
     /// The texts that print rows of OVSDB.
     ovs_texts: Ovs(ovs::OvsRecord);
     /// The texts that print routes.
@@ -257,6 +261,11 @@ impl<'a> Network<'a> {
     /// All settings of the kernel that are numbers.
     pub fn kernel_settings(&self) -> &Settings<'a> {
         self.state.settings.get_or_init(|| texts::settings(self))
+    }
+
+    /// What devices, interfaces and namespaces serve.
+    pub fn workloads(&self) -> &Workloads {
+        self.state.workloads.get_or_init(|| Workloads::new(self))
     }
 
     /// The neighbours of all namespaces.

@@ -104,6 +104,7 @@ fn inside(loader: &mut Loader<'_>, read: &mut dyn BufRead, place: Place, depth: 
     }
     let mut tree =
         Tree { archive: place.archive, stem: place.stem, single: true, ..Tree::default() };
+    loader.seen.archives += u64::from(matches!(kind, Kind::Tar | Kind::Zip));
     if kind == Kind::Tar {
         tree.single = false;
         tar::read(loader, &mut read, &mut tree, depth);

@@ -251,12 +251,18 @@ fn nothing(loader: &Loader<'_>, count: &InputCount, options: &Options) -> String
             format!("it is {}", seen.foreign.unwrap_or_default())
         }
         () if seen.texts == 0 && count.members <= 1 => "it is no text and no archive".to_owned(),
-        () if count.members <= 1 && loader.kept() > folder::LONGEST_SESSION as u64 => {
-            "it begins with no output or prompt that tapline knows, and is too long to be searched"
-                .to_owned()
+        () if count.members <= 1 && loader.kept() > folder::long::LONGEST_SESSION as u64 => {
+            format!(
+                "it is a text of {} MiB, and neither one output nor a session: a log, most likely",
+                loader.kept() >> 20
+            )
         }
         () if count.members <= 1 => "no command of tapline's is recognised in it".to_owned(),
-        () => format!("none of its {} files is the output of a known command", count.members),
+        // The archive itself was counted, too.
+        () => match count.members - seen.archives.min(count.members) {
+            0 | 1 => "its one file is no output of a known command".to_owned(),
+            files => format!("none of its {files} files is the output of a known command"),
+        },
     };
     let damage = loader.problems.first().map(|problem| format!(" ({})", problem.message));
     let damage = damage.unwrap_or_default();

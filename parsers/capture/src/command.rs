@@ -17,7 +17,8 @@ use tapline_core::outcome::FILTERED;
 
 pub(crate) use enter::runs_elsewhere;
 use enter::{
-    Ip, behind_dashes, in_container, ip, netns_option, nsenter, on_machine, run_in_container,
+    Ip, behind_dashes, followed, in_container, ip, netns_option, nsenter, on_machine, recorded,
+    run_in_container, unit,
 };
 pub(crate) use enter::{container_netns, pod};
 pub(crate) use programs::may_begin;
@@ -69,13 +70,21 @@ fn parse_within(line: &str, depth: u8) -> Vec<Invocation> {
     let Some(list) = shell::split(line) else { return Vec::new() };
     if let [pipeline] = list.as_slice()
         && let [stage] = pipeline.as_slice()
-        && let Some((script, host)) = script_of(&stage.words)
+        && let Some(script) = script_of(&stage.words)
     {
         let mut all = parse_within(script, depth + 1);
         // One command is taken out of its wrapping below.
         if all.len() > 1 {
+            // Where they ran says what stands before.
+            let mut words = stage.words.clone();
+            words.pop();
+            words.push("true".to_owned());
+            let outer = unwrap(&words).unwrap_or_default();
             for one in &mut all {
-                one.host = one.host.take().or_else(|| host.clone());
+                one.host = one.host.take().or_else(|| outer.host.clone());
+                if one.netns.is_root() {
+                    one.netns = outer.netns.clone();
+                }
                 one.elsewhere |= stage.elsewhere;
                 one.hushed |= stage.hushed;
             }
@@ -91,17 +100,15 @@ fn parse_within(line: &str, depth: u8) -> Vec<Invocation> {
 /// Lines within lines: `sh -c "sh -c '…'"`.
 const DEEPEST: u8 = 8;
 
-/// The commands that a shell or another host is given in one word, and that host.
-fn script_of(words: &[String]) -> Option<(&str, Option<String>)> {
+/// The commands that a shell or another host is given in one word.
+fn script_of(words: &[String]) -> Option<&str> {
     let (script, before) = words.split_last()?;
     let (last, wrapping) = before.split_last()?;
-    if is_c(last) && matches!(base(wrapping.last()?), "bash" | "sh" | "zsh" | "dash") {
-        return Some((script, None));
+    if is_c(last) && matches!(base(wrapping.last()?), "bash" | "sh" | "zsh" | "dash" | "ash") {
+        return Some(script);
     }
     let is_ssh = wrapping.iter().any(|word| base(word) == "ssh");
-    let host = last.rsplit('@').next().unwrap_or(last);
-    (is_ssh && !last.starts_with('-') && script.contains(' '))
-        .then(|| (&**script, Some(host.to_owned())))
+    (is_ssh && !last.starts_with('-') && script.contains(' ')).then_some(&**script)
 }
 
 /// The only command of a line whose output is on the screen; several together cannot be told apart.
@@ -175,6 +182,20 @@ fn unwrap(words: &[String]) -> Option<Invocation> {
                 words = skip_options(rest, &["-n", "-q"]);
             }
             "chroot" => words = skip_options(rest, &[]).get(1..)?,
+            "script" => return rejoin(recorded(rest)?, found),
+            "strace" | "ltrace" => {
+                let (inner, apart) = followed(rest);
+                if !apart {
+                    found.partial = Some(format!("`{}` prints in between", base(first)));
+                }
+                words = inner;
+            }
+            "systemd-run" => {
+                let (inner, netns, seen) = unit(rest);
+                found.netns = netns.unwrap_or(found.netns);
+                found.elsewhere |= !seen;
+                words = inner;
+            }
             "busybox" => words = rest,
             "sshpass" => words = skip_options(rest, &["-p", "-f", "-d", "-P"]),
             "ssh" | "slogin" => {
@@ -195,6 +216,12 @@ fn unwrap(words: &[String]) -> Option<Invocation> {
                 let (netns, inner) = run_in_container(base(first), rest.get(1..)?)?;
                 found.netns = netns;
                 words = inner;
+            }
+            "oc" if rest.first().is_some_and(|it| it == "rsh") => {
+                let (pod_name, inner) =
+                    skip_options(rest.get(1..)?, &["-n", "-c", "--shell"]).split_first()?;
+                found.host = Some(pod(pod_name).to_owned());
+                words = skip_options(inner, &[]);
             }
             // A shell on a node of the cluster.
             "kubectl" | "oc" if rest.first().is_some_and(|it| it == "debug") => {
@@ -226,7 +253,7 @@ fn unwrap(words: &[String]) -> Option<Invocation> {
             }
             "docker" | "docker-compose" | "podman" | "nerdctl" | "crictl" | "lxc" | "kubectl"
             | "oc" | "incus"
-                if !is_listing(rest) =>
+                if !is_listing(rest) && rest.iter().any(|it| it == "exec") =>
             {
                 let at = rest.iter().position(|it| it == "exec")?;
                 let (container, inner) = in_container(rest.get(at + 1..)?)?;
@@ -325,11 +352,15 @@ fn is_silent(it: &Invocation) -> bool {
 /// Whether the arguments of a tool of containers ask it for a list.
 fn is_listing(args: &[String]) -> bool {
     let mut words = args.iter().map(String::as_str).filter(|arg| !arg.starts_with('-'));
-    match words.next() {
+    let listed = match words.next() {
         Some("ps" | "pods") => true,
-        Some("container") => words.next() == Some("ls"),
+        Some("container") => matches!(words.next(), Some("ls" | "list" | "ps")),
         _ => false,
-    }
+    };
+    let is_pods = |word: &String| matches!(word.as_str(), "po" | "pod" | "pods");
+    let gets = args.iter().zip(args.iter().skip(1));
+    let mut gets = gets.filter(|(verb, kind)| *verb == "get" && is_pods(kind));
+    listed || gets.next().is_some()
 }
 
 /// Drops options, with their values where they take one.

@@ -1,8 +1,10 @@
 //! Outputs in folders, and texts of unknown origin: everything but sos reports.
 mod drafts;
 mod guests;
+pub(crate) mod long;
 mod machines;
 mod moments;
+mod nested;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,6 +89,8 @@ pub(crate) fn read(tree: &Tree, members: &[&str]) -> (Vec<Draft>, Unread) {
                         commands.join("`, `")
                     ),
                 }));
+                unread.problems.extend(loose(tree, member, it));
+                unread.problems.extend(it.read_to.map(|bytes| long::limit(tree, member, bytes)));
             }
             folders.entry(home).or_default().push((member, text));
         }
@@ -114,6 +118,22 @@ pub(crate) fn read(tree: &Tree, members: &[&str]) -> (Vec<Draft>, Unread) {
     (hosts, unread)
 }
 
+/// Lines of a session that look like output, and were not read.
+fn loose<'a>(
+    tree: &'a Tree,
+    member: &'a str,
+    session: &'a Transcript,
+) -> impl Iterator<Item = InputProblem> + 'a {
+    session.loose.iter().map(move |(first, last)| InputProblem {
+        kind: ProblemKind::UnreadLine,
+        archive: tree.archive.clone(),
+        member: if tree.single { "".into() } else { member.into() },
+        message: format!(
+            "lines {first} to {last}: they look like output, and nothing tells of which command"
+        ),
+    })
+}
+
 /// A member that was not read.
 pub(crate) fn left_out_text(tree: &Tree, member: &str, what: &str) -> LeftOut {
     LeftOut {
@@ -135,16 +155,16 @@ pub(crate) fn is_of_use(base: &str, bytes: &[u8]) -> bool {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => String::from_utf8_lossy(bytes),
     };
-    let start = head(&text);
+    let start = long::head(&text);
     let named = flat::guess(base, &Names::default());
     let is_session = |text: &str| !transcript::read(text).blocks.is_empty();
     named.as_ref().is_some_and(|named| registry::by_command(&named.named.command).is_some())
         || registry::by_content(&text).is_some()
         || supportconfig::is(&text)
         || may_be_session(named.as_ref(), &text)
-            && (is_session(first_lines(start))
+            && (is_session(long::first_lines(start))
                 || is_session(start)
-                || start.len() < text.len() && !session(&text).blocks.is_empty())
+                || start.len() < text.len() && !long::session(&text).blocks.is_empty())
 }
 
 /// Whether a text is searched for prompts. A name that is a command, read or not, is only doubted
@@ -155,42 +175,6 @@ fn may_be_session(guess: Option<&Guess>, text: &str) -> bool {
         guess.exact && (registry::by_command(command).is_some() || flat::is_command(command))
     });
     !says_what_it_is || begins_with_prompt(text)
-}
-
-/// Takes a text apart as a session, where its beginning leaves that open: what is long is either one
-/// output, or a log.
-fn session(text: &str) -> Transcript {
-    const LONG: usize = 4 << 20;
-    let start = head(text);
-    if text.len() > LONG {
-        let begins = transcript::read(start);
-        let nothing = begins.blocks.is_empty() && begins.sure == 0;
-        if begins.is_one_output() || nothing && text.len() > LONGEST_SESSION {
-            return begins;
-        }
-    }
-    transcript::read(text)
-}
-
-/// Nobody pastes more than that; a text of this size that does not begin as a session is a log.
-pub(crate) const LONGEST_SESSION: usize = 32 << 20;
-
-/// Enough of a text to see that it is a session: long ones are read once more, when it is sure that
-/// they are kept.
-fn head(text: &str) -> &str {
-    lines_within(text, 256 << 10)
-}
-
-/// Enough of most sessions to see what they are.
-fn first_lines(text: &str) -> &str {
-    lines_within(text, 8 << 10)
-}
-
-/// The whole lines among so many bytes at the beginning.
-fn lines_within(text: &str, bytes: usize) -> &str {
-    let most = text.floor_char_boundary(bytes);
-    let end = text.get(..most).and_then(|it| it.rfind('\n')).map_or(most, |it| it + 1);
-    text.get(..end).unwrap_or(text)
 }
 
 /// The folder that a member speaks for: where `etc/…` is part of it, the one above.
@@ -275,7 +259,7 @@ fn text(
         return Some(Text::Sections(sections));
     }
     if may_be_session(guess.as_ref(), &text) {
-        let session = session(&text);
+        let session = long::session(&text);
         if is_packed_output(guess.as_ref(), &session) {
             let (_, piece) = of_session(tree, member, session).next()?;
             identity.learn(&piece.command, &piece.netns, piece.text.as_bytes());

@@ -32,6 +32,8 @@ pub(crate) struct Seen {
     pub(crate) texts: u64,
     pub(crate) foreign: Option<&'static str>,
     pub(crate) too_large: u64,
+    /// Archives whose members were counted.
+    pub(crate) archives: u64,
 }
 
 impl<'a> Loader<'a> {
@@ -145,6 +147,7 @@ impl<'a> Loader<'a> {
         if want == Want::Keep || folder::is_of_use(base, &bytes) {
             self.keep(path, bytes, tree);
         } else if !bytes.is_empty() {
+            self.seen.texts += 1;
             tree.leave_out(path, "");
         }
         result

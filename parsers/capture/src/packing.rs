@@ -1,12 +1,17 @@
 //! What people wrap outputs in, taken off before anybody looks for commands: escape sequences,
 //! the encoding and the quotation marks of mails, line numbers, the markup of pages and forums,
-//! letters of word processors, names and times before each line, lines that were broken to a width.
+//! letters of word processors, names and times before each line, lines that were broken to a width,
+//! panes side by side, cells of notebooks, signs of differences.
 //!
 //! Every line keeps the number that it has in the text, and how much was taken off in front of it.
 mod cast;
+mod diffs;
+mod emphasis;
 mod letters;
 mod markup;
+mod notebook;
 mod numbered;
+mod panes;
 mod placed;
 mod prefixed;
 mod printable;
@@ -67,6 +72,13 @@ impl<'a> Line<'a> {
         self.text = "".into();
         self.signs = Signs::of("");
         self.shifts = None;
+    }
+
+    /// Another text in its place.
+    fn set_plain(&mut self, text: &'static str) {
+        self.empty();
+        self.signs = Signs::of(text);
+        self.text = text.into();
     }
 
     /// Whether nothing stands on it.
@@ -145,7 +157,7 @@ impl<'a> Line<'a> {
 
 /// The lines of a text without its packing.
 pub(crate) fn unpack(text: &str) -> Vec<Line<'_>> {
-    let mut lines = match cast::lines(text) {
+    let mut lines = match cast::lines(text).or_else(|| notebook::lines(text)) {
         Some(lines) => lines,
         None => {
             let mut plain =
@@ -159,6 +171,8 @@ pub(crate) fn unpack(text: &str) -> Vec<Line<'_>> {
     }
     letters::plain(&mut lines);
     quoted::take_off(&mut lines);
+    diffs::take_off(&mut lines);
+    let mut lines = panes::part(lines);
     prefixed::take_off(&mut lines);
     numbered::take_off(&mut lines);
     let (mut lines, changed) = markup::take_off(lines);
@@ -168,6 +182,7 @@ pub(crate) fn unpack(text: &str) -> Vec<Line<'_>> {
         prefixed::take_off(&mut lines);
         numbered::take_off(&mut lines);
     }
+    emphasis::take_off(&mut lines);
     wrapped::join(&mut lines);
     lines
 }
@@ -242,6 +257,64 @@ mod tests {
         assert_eq!(shown(old), ["2:19 $ üx"]);
         let place = unpack(old).first().map(Line::place).unwrap();
         assert_eq!([place.of(0), place.of(2), place.of(3)], [(2, 19), (2, 21), (3, 7)]);
+    }
+
+    #[test]
+    fn of_a_difference_the_newer_text_is_read() {
+        let text = "--- a/x\n+++ b/x\n@@ -1,3 +1,3 @@\n a\n-b\n+c\n d\n@@ -9 +9 @@\n-e\n+f\nz\n";
+        let wanted = [
+            "1:0 --- a/x",
+            "2:0 +++ b/x",
+            "3 open",
+            "4:1 a",
+            "6:1 c",
+            "7:1 d",
+            "8:0 ...",
+            "10:1 f",
+            "11:0 z",
+            "11 close",
+        ];
+        assert_eq!(shown(text), wanted);
+        assert_eq!(shown("@@ -1 x\n-a"), ["1:0 @@ -1 x", "2:0 -a"]);
+        assert_eq!(shown("@@ -1,9999999 +1,9999999 @@\n+a"), ["1 open", "2:1 a", "2 close"]);
+    }
+
+    #[test]
+    fn cells_of_a_notebook_come_in_the_order_of_typing() {
+        let text = "{\"cells\":[{\"cell_type\":\"code\",\"outputs\":[{\"text\":[\"1: lo: <UP>\\n\",\
+                    \"x\\u00fc\"]}],\"source\":[\"!ip a\"]},{\"cell_type\":\"markdown\",\"source\":\"b\\nc\"}],\
+                    \"nbformat\":4}";
+        let shown = shown(text);
+        let texts: Vec<&str> = shown.iter().map(|line| line.split_once(' ').unwrap().1).collect();
+        assert_eq!(
+            texts,
+            ["open", "ip a", "close", "open", "1: lo: <UP>", "xü", "", "close", "b", "c"]
+        );
+    }
+
+    #[test]
+    fn panes_are_told_apart() {
+        let text = "[a@h ~]# ip a │[a@h ~]# brctl show\n1: lo: <UP>   │bridge name\n    link/x    │x\n\
+                    [a@h ~]#      │[a@h ~]#\nend\n";
+        let wanted = [
+            "1 open",
+            "1:0 [a@h ~]# ip a",
+            "2:0 1: lo: <UP>",
+            "3:0     link/x",
+            "4:0 [a@h ~]#",
+            "1 close",
+            "1 open",
+            "1:15 [a@h ~]# brctl show",
+            "2:15 bridge name",
+            "3:15 x",
+            "4:15 [a@h ~]#",
+            "1 close",
+            "5:0 end",
+        ];
+        assert_eq!(shown(text), wanted);
+        // A table is none.
+        let table = "a │ b\nc │ d\ne │ f\ng │ h\n";
+        assert_eq!(shown(table).len(), 4);
     }
 
     #[test]

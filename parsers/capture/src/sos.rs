@@ -165,6 +165,9 @@ impl Report<'_> {
             self.command(below, listed, &mut state)?
         } else if let Some(below) = inside.strip_prefix("sos_strings/") {
             self.command(below, listed, &mut state)?
+        } else if inside == "hostname" {
+            // A link in a report; copies hold what it leads to.
+            (Command::new("hostname"), Netns::Root, true)
         } else {
             let path = match per_process(inside) {
                 Some(_) if !self.is_own_process(inside) => return None,

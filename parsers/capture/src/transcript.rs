@@ -5,9 +5,11 @@
 //! before names, and else the output is known by its content. Text around all that is passed over.
 mod caption;
 mod close;
+mod fragments;
 mod headings;
 mod kept;
 mod loose;
+mod parts;
 mod plain;
 mod prompt;
 mod prose;
@@ -18,7 +20,6 @@ mod typed;
 
 use std::collections::BTreeMap;
 
-use tapline_core::capture::LinePlace;
 use tapline_formats::registry;
 
 use crate::command::looped::Loop;
@@ -26,77 +27,9 @@ use crate::command::{self, Invocation, opens::opens};
 use crate::packing::{self, Line, Mark};
 use kept::Kept;
 use loose::Pending;
+pub(crate) use parts::{Block, Transcript, Unclaimed};
 use prompt::{Prompt, Trust};
 use scope::Scopes;
-
-/// One command and its output.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Block {
-    /// The host that the prompt names.
-    pub(crate) host: Option<String>,
-    /// What was run.
-    pub(crate) run: Invocation,
-    /// One-based line of the first line of output.
-    pub(crate) first_line: u32,
-    /// The output, without its packing.
-    pub(crate) text: String,
-    /// Where each line of it stands, unless they follow one another from the first on.
-    pub(crate) places: Vec<LinePlace>,
-    /// Why it may not be all.
-    pub(crate) partial: Option<String>,
-    /// Nothing but its content says what it is.
-    pub(crate) by_content: bool,
-    /// It is of a machine that was entered from another: no other text is its.
-    pub(crate) entered: bool,
-}
-
-impl Block {
-    /// One-based line of its last line.
-    fn last_line(&self) -> Option<u32> {
-        let lines = || u32::try_from(self.text.lines().count()).ok()?.checked_sub(1);
-        let last = self.places.last().map(|place| place.line);
-        last.or_else(|| self.first_line.checked_add(lines()?))
-    }
-}
-
-/// A command of a session that nothing reads.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Unclaimed {
-    /// One-based line.
-    pub(crate) line: u32,
-    pub(crate) command: String,
-}
-
-/// A session taken apart.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Transcript {
-    /// Commands that a format reads.
-    pub(crate) blocks: Vec<Block>,
-    /// Commands that nothing reads.
-    pub(crate) unclaimed: u64,
-    /// Those of them whose output was pasted and that show the network.
-    pub(crate) left_out: Vec<Unclaimed>,
-    /// Lines with several commands that formats read, whose outputs run into one another: one-based
-    /// line, and the commands.
-    pub(crate) mixed: Vec<(u32, Vec<String>)>,
-    /// Prompts that only a shell prints, with a known command: what makes a text a session.
-    pub(crate) sure: usize,
-    /// A command of it ran on another machine or in a container, in a way that is not understood.
-    pub(crate) elsewhere: bool,
-    /// The text is packed: quoted, fenced, numbered.
-    pub(crate) packed: bool,
-}
-
-impl Transcript {
-    /// Whether it is one output and nothing besides, as far as its content tells.
-    pub(crate) fn is_one_output(&self) -> bool {
-        let format =
-            |block: &Block| registry::by_command(&block.run.command).map(|command| command.id);
-        let first = self.blocks.first().and_then(format);
-        let alike = self.blocks.iter().all(|block| block.by_content && format(block) == first);
-        first.is_some() && alike && !self.packed && self.sure == 0
-    }
-}
 
 /// Whether a format reads the output of this.
 pub(crate) fn is_claimed(run: &Invocation) -> bool {
@@ -206,6 +139,8 @@ struct Reader<'a> {
     unanswered: Vec<Open<'a>>,
     /// The sign of a prompt of two lines, and the line above it.
     upper: Option<(&'a str, &'a str)>,
+    /// Parts of outputs that were looked into.
+    fragments: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -226,6 +161,7 @@ impl<'a> Reader<'a> {
             traced: false,
             unanswered: Vec::new(),
             upper: None,
+            fragments: 0,
         }
     }
 
@@ -280,6 +216,11 @@ impl<'a> Reader<'a> {
         let rule = text.starts_with("----") && prompt::host_heading(self.lines, at + 1).is_some();
         if rule {
             self.end(End::Prompt);
+            self.flush(at);
+            return at + 1;
+        }
+        if prompt::is_section(text) {
+            self.end(End::Other);
             self.flush(at);
             return at + 1;
         }

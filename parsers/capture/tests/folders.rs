@@ -234,6 +234,60 @@ fn lists_without_a_nic_in_common_are_of_two_machines_and_the_rest_of_none() {
     );
 }
 
+/// The texts of a folder with two machines, by host.
+fn of_two(files: &[&str]) -> Vec<String> {
+    let one = devices("eth0", "52:54:00:00:00:01");
+    let two = devices("eth1", "52:54:00:00:00:02");
+    let texts: Vec<(&str, &[u8])> = files
+        .iter()
+        .map(|name| {
+            let of_second = ["2", "guest", "pods", "db"].iter().any(|word| name.contains(word));
+            let list = if of_second { two.as_bytes() } else { one.as_bytes() };
+            let text = match name.contains("ip_a") {
+                true => list,
+                false => b"default via 192.0.2.1 dev eth0\n".as_slice(),
+            };
+            (*name, text)
+        })
+        .collect();
+    let mut hosts: Vec<String> = read(&captured(&texts))
+        .iter()
+        .filter_map(|line| Some(line.rsplit_once(" = ")?.0.to_owned()))
+        .collect();
+    hosts.sort();
+    hosts
+}
+
+#[test]
+fn what_names_a_machine_names_its_other_texts() {
+    for (files, wanted) in [
+        (
+            &["ip_a_node1.txt", "ip_a_node2.txt", "ip_r_node1.txt", "ip_r_node2.txt"][..],
+            &[
+                "hand-node1: ip_a_node1.txt",
+                "hand-node1: ip_r_node1.txt",
+                "hand-node2: ip_a_node2.txt",
+                "hand-node2: ip_r_node2.txt",
+            ][..],
+        ),
+        (
+            &["host_ip_a.txt", "guest_ip_a.txt", "host_ip_r.txt"][..],
+            &["hand-guest: guest_ip_a.txt", "hand-host: host_ip_a.txt", "hand-host: host_ip_r.txt"]
+                [..],
+        ),
+        (
+            &["wrk1/ip_a.txt", "wrk1/ip_r.txt", "wrk1/pods/web/ip_a.txt"][..],
+            &["web: wrk1/pods/web/ip_a.txt", "wrk1: wrk1/ip_a.txt", "wrk1: wrk1/ip_r.txt"][..],
+        ),
+        (
+            &["ip_a.txt", "ip_r.txt", "netns/qrouter-2/ip_a.txt"][..],
+            &["hand: ip_a.txt", "hand: ip_r.txt", "hand: netns/qrouter-2/ip_a.txt"][..],
+        ),
+    ] {
+        assert_eq!(of_two(files), wanted, "{files:?}");
+    }
+}
+
 #[test]
 fn folders_that_say_what_is_in_them_are_no_hosts() {
     let one = devices("eth0", "52:54:00:00:00:01");

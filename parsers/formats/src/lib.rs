@@ -18,6 +18,7 @@ mod lines;
 mod nomx;
 mod ovsdb;
 pub mod registry;
+mod remarks;
 mod xml;
 
 use std::borrow::Cow;

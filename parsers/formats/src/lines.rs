@@ -11,6 +11,7 @@ use tapline_core::text::lines;
 pub(crate) use crate::error_line::complaint as tool_error;
 use crate::error_line::{shortened, surely, takes_nothing};
 use crate::nomx::{Expected, Parsed};
+use crate::remarks;
 
 /// What a line function made of one line.
 #[derive(Debug)]
@@ -27,10 +28,12 @@ pub(crate) enum Read<T> {
 /// Output is pasted indented as a whole: under a list item, as a code block of Markdown.
 pub(crate) fn bodies(text: &str) -> impl Iterator<Item = &str> {
     let margin = margin(text);
+    let remarked = remarks::are_in(text);
     lines(text).map(move |line| {
         // A blank line may be shorter; its place is in the text all the same.
         let body = line.get(margin..).or_else(|| line.get(line.len()..));
-        body.unwrap_or_default().trim_end()
+        let body = body.unwrap_or_default();
+        if remarked { remarks::without(body).trim_end() } else { body.trim_end() }
     })
 }
 
@@ -162,6 +165,10 @@ pub(crate) fn one_line<'a, R, T>(
             let rest = rest.trim();
             if rest.is_empty() {
                 out.lines.add(Fate::Read);
+                if let Some(remark) = remark_behind(text, body) {
+                    let what = "a remark behind the line is no part of it";
+                    out.problem(ProblemKind::TrailingText, Span::of(text, remark), what);
+                }
             } else {
                 // Part of the line is lost: the account must not call it read.
                 let what = "text after the last field was not read";
@@ -171,7 +178,9 @@ pub(crate) fn one_line<'a, R, T>(
             Some(part)
         }
         Err(nom::Err::Error(Expected { at, what }) | nom::Err::Failure(Expected { at, what })) => {
-            if let Some(reason) = tool_error(body) {
+            // A line within an output may hold the words of an error that it tells of.
+            let within = out.lines.read > 0 && body.starts_with([' ', '\t']);
+            if let Some(reason) = tool_error(body).filter(|_| !within) {
                 out.problem(ProblemKind::ToolError, Span::of(text, body), reason);
                 out.lines.add(Fate::Ignored);
                 return None;
@@ -198,6 +207,18 @@ pub(crate) fn one_line<'a, R, T>(
             None
         }
     }
+}
+
+/// What stands behind a line that was read without it: see [`remarks::without`].
+fn remark_behind<'a>(text: &'a str, body: &str) -> Option<&'a str> {
+    let end = Span::of(text, body).end as usize;
+    // Behind most lines there is nothing.
+    if text.as_bytes().get(end).is_none_or(|b| *b == b'\n') {
+        return None;
+    }
+    let behind = text.get(end..)?;
+    let remark = behind.split('\n').next().unwrap_or(behind).trim();
+    (!remark.is_empty()).then_some(remark)
 }
 
 /// Whether `body` is the last line, and the text ends without a line end: it may have been cut.

@@ -1,9 +1,9 @@
-//! NICs: `ethtool`, `ethtool -S`, `ethtool -i`, `ethtool -k`, `ethtool -g`.
+//! NICs: `ethtool`, `ethtool -S`, `ethtool -i`, `ethtool -P`, `ethtool -k`, `ethtool -g`.
 use serde::Serialize;
 
 use super::Field;
 use crate::Name;
-use crate::ids::IfIndex;
+use crate::ids::{IfIndex, Mac};
 use crate::span::{At, Span};
 
 /// `ethtool DEV`.
@@ -57,6 +57,16 @@ pub struct NicDriver {
     pub bus_info: Option<At<Name>>,
     /// All other lines, in order.
     pub other: Vec<Field>,
+}
+
+/// `ethtool -P DEV`: the device is known from the command only.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct NicAddress {
+    /// The line.
+    #[serde(skip)]
+    pub at: Span,
+    /// The Ethernet address that it was made with; null where it has none.
+    pub mac: Option<At<Mac>>,
 }
 
 /// `ethtool -k DEV`: features, most of them offloads.

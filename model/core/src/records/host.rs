@@ -43,13 +43,22 @@ pub enum Fact {
     Guest {
         /// `vm`, `ct`, `container` or `pod`.
         sort: &'static str,
-        /// Its number or id.
-        id: At<Name>,
+        /// Its number or id; `kubectl` prints none.
+        id: Option<At<Name>>,
         /// What people call it.
         name: At<Name>,
         /// The namespace of a pod.
         space: Option<At<Name>>,
         /// As printed: `running`, `Up 2 hours`.
         state: Option<At<Name>>,
+        /// The id of the pod that a container is in.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pod: Option<At<Name>>,
+        /// The name of that pod.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pod_name: Option<At<Name>>,
+        /// The node that a pod is on.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        node: Option<At<Name>>,
     },
 }

@@ -125,16 +125,40 @@ pub(super) fn nsenter(args: &[String]) -> (Option<Netns>, &[String]) {
         (false, _, _) => None,
         (_, Some(name), _) => Some(named(name)),
         (_, _, Some("1")) => Some(Netns::Root),
+        (_, _, Some(asked)) if asked.starts_with("$(") => Some(of_process(asked)),
         (_, _, Some(pid)) => Some(named(&format!("pid:{pid}"))),
         _ => None,
     };
     (netns, rest)
 }
 
+/// The namespace of the process whose number a command prints: `$(docker inspect -f … web)`.
+fn of_process(asked: &str) -> Netns {
+    let inner = asked.trim_start_matches("$(").trim_end_matches(')');
+    let words = super::shell::split(inner).and_then(|list| {
+        let stage = list.into_iter().next()?.into_iter().next()?;
+        Some(stage.words)
+    });
+    let words = words.unwrap_or_default();
+    let tool = words.iter().find(|word| *word != "sudo").map(|word| base(word));
+    match (tool, words.last()) {
+        (
+            Some(tool @ ("docker" | "podman" | "nerdctl" | "crictl" | "lxc" | "incus")),
+            Some(name),
+        ) => named(&format!("{tool}:{name}")),
+        _ => named("nsenter"),
+    }
+}
+
 /// The container of `exec [-it] [-e K=V] NAME [--] command`, and the command.
 pub(super) fn in_container(args: &[String]) -> Option<(&str, &[String])> {
     const VALUED: &[&str] = &["-e", "--env", "-u", "--user", "-w", "--workdir", "-n", "-c"];
     let mut rest = skip_options(args, VALUED);
+    // `podman exec -l`: the container that was started last.
+    let options = args.get(..args.len() - rest.len()).unwrap_or_default();
+    if let Some(latest) = options.iter().find(|it| matches!(it.as_str(), "-l" | "--latest")) {
+        return Some((latest, rest));
+    }
     let (name, after) = rest.split_first()?;
     rest = after;
     // kubectl takes further options behind the name.
@@ -142,6 +166,71 @@ pub(super) fn in_container(args: &[String]) -> Option<(&str, &[String])> {
         rest = rest.get(at + 1..)?;
     }
     Some((name, rest))
+}
+
+/// The command that `script` runs and records: one word behind `-c`, or what stands behind `--`.
+pub(super) fn recorded(args: &[String]) -> Option<&[String]> {
+    let at = args.iter().position(|it| {
+        it == "--command" || it.starts_with('-') && !it.starts_with("--") && it.ends_with('c')
+    });
+    match at {
+        Some(at) => args.get(at + 1..at + 2),
+        None => behind_dashes(args),
+    }
+}
+
+/// The command that `strace` follows. What it prints of system calls goes to a file, or in between.
+pub(super) fn followed(args: &[String]) -> (&[String], bool) {
+    const VALUED: &[&str] =
+        &["-e", "-o", "-p", "-s", "-a", "-b", "-E", "-I", "-O", "-P", "-S", "-u", "-X", "-U"];
+    let inner = skip_options(args, VALUED);
+    let options = args.get(..args.len() - inner.len()).unwrap_or_default();
+    (inner, options.iter().any(|it| it.starts_with("-o") || it.starts_with("--output")))
+}
+
+/// The command that `systemd-run` starts, the namespace that it is put in, and whether what it prints
+/// is seen.
+pub(super) fn unit(args: &[String]) -> (&[String], Option<Netns>, bool) {
+    const VALUED: &[&str] = &[
+        "-u",
+        "--unit",
+        "-p",
+        "--property",
+        "-E",
+        "--setenv",
+        "-H",
+        "--host",
+        "-M",
+        "--machine",
+        "--slice",
+        "--uid",
+        "--gid",
+        "--nice",
+        "--description",
+        "--service-type",
+        "--working-directory",
+        "--on-active",
+        "--timer-property",
+    ];
+    let inner = skip_options(args, VALUED);
+    let options = args.get(..args.len() - inner.len()).unwrap_or_default();
+    let property = |name: &str| {
+        options.iter().find_map(|it| {
+            let it = it.strip_prefix("--property=").or_else(|| it.strip_prefix("-p")).unwrap_or(it);
+            it.strip_prefix(name)?.strip_prefix('=')
+        })
+    };
+    let netns = match (property("NetworkNamespacePath"), property("PrivateNetwork")) {
+        (Some(path), _) => path.rsplit('/').next().map(named),
+        (None, Some("yes" | "true" | "1" | "on")) => Some(named("systemd-run")),
+        _ => None,
+    };
+    let short = |it: &String| it.starts_with('-') && !it.starts_with("--");
+    let seen = options.iter().any(|it| {
+        matches!(it.as_str(), "--pipe" | "--pty" | "--scope" | "--shell" | "--pty-late")
+            || short(it) && it.contains(['P', 't', 'S'])
+    });
+    (inner, netns, seen)
 }
 
 /// What stands behind `--`.

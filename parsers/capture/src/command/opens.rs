@@ -1,7 +1,7 @@
 //! Commands that open a shell somewhere else rather than printing something.
 use tapline_core::ids::Netns;
 
-use super::enter::run_in_container;
+use super::enter::{followed, recorded, run_in_container, unit};
 use super::shell;
 use super::{
     base, container_netns, in_container, is_exec, is_netns, named, nsenter, pod, skip_options,
@@ -85,6 +85,23 @@ fn of_words(words: &[String]) -> Option<Opened> {
             })
         }
         "sshpass" => of_words(skip_options(rest, &["-p", "-f", "-d", "-P"])),
+        // It records a shell.
+        "script" => match recorded(rest) {
+            Some([inner]) => opens(inner),
+            Some(inner) => of_words(inner),
+            None => here(),
+        },
+        "strace" | "ltrace" => of_words(followed(rest).0),
+        "systemd-run" => {
+            let (inner, netns, seen) = unit(rest);
+            if !seen {
+                return None;
+            }
+            if !inner.is_empty() {
+                of_words(inner)?;
+            }
+            Some(Opened { netns, ..Opened::here() })
+        }
         // `openstack server ssh NAME`, `gcloud compute ssh NAME`, `virtctl console NAME`.
         "openstack" | "nova" | "gcloud" | "virtctl" => {
             const VALUED: &[&str] = &[
@@ -182,7 +199,13 @@ fn console(tool: &str, args: &[String]) -> Option<Opened> {
     if !opens || rest.iter().any(|it| it == "-c") {
         return None;
     }
-    let name = skip_options(rest, &["--devname", "-n"]).first().map_or(tool, String::as_str);
+    let behind = skip_options(rest, &["--devname", "-n"]);
+    let name = behind.first().map_or(tool, String::as_str);
+    // `machinectl shell NAME /bin/ip a`
+    let inner = behind.get(1..).unwrap_or_default();
+    if verb == "shell" && !inner.is_empty() {
+        of_words(inner)?;
+    }
     let number = name.bytes().all(|b| b.is_ascii_digit());
     Some(if number { Opened::machine(&format!("guest-{name}")) } else { Opened::machine(name) })
 }
@@ -205,11 +228,19 @@ fn container(tool: &str, args: &[String]) -> Option<Opened> {
         }
         // A shell on a node of the cluster.
         "debug" => {
-            let node = skip_options(rest, VALUED).first()?.strip_prefix("node/")?;
-            Some(Opened::machine(node))
+            let (node, behind) = skip_options(rest, VALUED).split_first()?;
+            let inner = behind.iter().position(|it| it == "--");
+            if let Some(inner) = inner.and_then(|at| behind.get(at + 1..)) {
+                of_words(inner)?;
+            }
+            Some(Opened::machine(node.strip_prefix("node/")?))
         }
         "rsh" | "console" => {
-            let name = skip_options(rest, VALUED).first()?;
+            let (name, inner) = skip_options(rest, VALUED).split_first()?;
+            let inner = skip_options(inner, &[]);
+            if !inner.is_empty() {
+                of_words(inner)?;
+            }
             Some(Opened::machine(pod(name)))
         }
         "shell" | "attach" => {
@@ -269,8 +300,34 @@ mod tests {
             ("sshpass -p x ssh root@kvm6", None, Some("kvm6"), Look::Other),
             ("openstack server ssh --login cirros shop", None, Some("shop"), Look::Other),
             ("virtctl console vmi/shop -n x", None, Some("shop"), Look::Other),
+            ("oc debug node/w1 -- chroot /host", None, Some("w1"), Look::Other),
+            ("oc rsh web-0", None, Some("web-0"), Look::Other),
+            ("machinectl shell web /bin/bash", None, Some("web"), Look::Other),
+            (
+                "nsenter -t $(docker inspect -f '{{.State.Pid}}' web) -n bash",
+                Some("docker:web"),
+                None,
+                Look::Same,
+            ),
+            ("nsenter -n -t $(pgrep -f nginx)", Some("nsenter"), None, Look::Same),
             ("pct exec 102 -- bash", Some("pct:102"), None, Look::Other),
             ("toolbox enter", None, None, Look::Same),
+            ("script", None, None, Look::Same),
+            ("script -q log.txt", None, None, Look::Same),
+            ("script -c 'ip netns exec blue bash' log.txt", Some("blue"), None, Look::Same),
+            ("script -qec bash /dev/null", None, None, Look::Same),
+            ("strace -f -o /tmp/x bash", None, None, Look::Same),
+            ("podman exec -it -l bash", Some("podman:-l"), None, Look::Other),
+            ("podman exec -it --latest sh", Some("podman:--latest"), None, Look::Other),
+            ("systemd-run -t bash", None, None, Look::Same),
+            ("systemd-run --shell", None, None, Look::Same),
+            (
+                "sudo systemd-run -P -p NetworkNamespacePath=/run/netns/red -t bash",
+                Some("red"),
+                None,
+                Look::Same,
+            ),
+            ("systemd-run --pty -p PrivateNetwork=yes sh", Some("systemd-run"), None, Look::Same),
             ("pct enter 102", Some("pct:102"), None, Look::Other),
         ] {
             let netns = netns.map(named);
@@ -287,6 +344,15 @@ mod tests {
             "openstack server list",
             "ssh -t kvm6 sudo ip a",
             "virsh list",
+            "oc debug node/w1 -- chroot /host ip a",
+            "kubectl debug node/w1 -it --image=busybox -- ip a",
+            "oc rsh web-0 ip a",
+            "machinectl shell web /bin/ip a",
+            "script -c 'ip a' log.txt",
+            "strace ip a",
+            "systemd-run -P ip a",
+            "systemd-run bash",
+            "podman exec -l ip a",
         ] {
             assert_eq!(opens(line), None, "{line}");
         }

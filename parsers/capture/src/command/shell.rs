@@ -107,6 +107,23 @@ fn word(chars: &mut Chars<'_>) -> String {
                 chars.next();
                 word.extend(chars.next());
             }
+            '$' => {
+                chars.next();
+                word.push('$');
+                // What another command prints is one word of this one.
+                if chars.peek() == Some(&'(') {
+                    let mut depth = 0_u32;
+                    for c in chars.by_ref() {
+                        word.push(c);
+                        match c {
+                            '(' => depth += 1,
+                            ')' if depth <= 1 => break,
+                            ')' => depth -= 1,
+                            _ => {}
+                        }
+                    }
+                }
+            }
             _ => {
                 chars.next();
                 word.push(next);

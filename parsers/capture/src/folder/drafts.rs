@@ -6,6 +6,7 @@ use tapline_core::ids::Netns;
 
 use super::machines::Traits;
 use super::moments;
+use super::nested;
 use super::{Text, add_session, of_sections, of_session};
 use crate::flat;
 use crate::host::{Draft, Identity, Piece, short};
@@ -14,11 +15,13 @@ use crate::tree::Tree;
 /// Puts the texts of folders together to hosts; with the folder, where one folder is the host.
 pub(super) fn drafts<'a>(
     tree: &Tree,
-    folders: BTreeMap<&'a str, Vec<(&str, Text)>>,
+    mut folders: BTreeMap<&'a str, Vec<(&str, Text)>>,
     identities: &BTreeMap<&str, Identity>,
 ) -> Vec<(Option<&'a str>, Draft)> {
     // The folders that are hosts: those with outputs, unless a folder above is the same host.
     let mut hosts: BTreeMap<&str, Draft> = BTreeMap::new();
+    nested::name_namespaces(&mut folders);
+    let mut answers = nested::Answers::default();
     let has_output =
         |texts: &[(&str, Text)]| texts.iter().any(|text| !matches!(text.1, Text::Session(_)));
     for (&folder, texts) in &folders {
@@ -26,8 +29,11 @@ pub(super) fn drafts<'a>(
             continue;
         }
         let own = identities.get(folder).and_then(|it| it.name());
-        let above = ancestors(folder).find_map(|ancestor| hosts.get(ancestor));
-        let same = above.is_some_and(|above| own.is_none_or(|own| own == above.name()));
+        let above = ancestors(folder).find_map(|ancestor| Some((ancestor, hosts.get(ancestor)?)));
+        let (home, above) = (above.map_or(folder, |pair| pair.0), above.map(|pair| pair.1));
+        let same = above.is_some_and(|above| own.is_none_or(|own| own == above.name()))
+            && !answers.contradict(home, texts);
+        answers.learn(if same { home } else { folder }, texts);
         if !same || is_of_another_time(folder, identities) {
             let root = if folder.is_empty() { String::new() } else { format!("{folder}/") };
             let mut draft = Draft::new(tree, &root);

@@ -71,29 +71,104 @@ pub(super) fn part_of_folder(draft: &mut Draft) -> Option<(Vec<Draft>, String)> 
         stem(*one),
         stem(*other),
     );
-    let known: usize = machines.iter().map(Vec::len).sum();
-    let others = draft.pieces.iter().filter(|piece| !OF_ANY.contains(&piece.format.0)).count();
-    if others > known {
+    let parts = by_words(draft, machines);
+    let mut owner: BTreeMap<usize, usize> = BTreeMap::new();
+    for (n, part) in parts.iter().enumerate() {
+        owner.extend(part.pieces.iter().map(|&at| (at, n)));
+    }
+    // Of what tells nothing of its machine, the name of the file may.
+    let is_named = |at: usize, part: &Part| {
+        let words = words_of(name(at));
+        part.words.as_ref().is_some_and(|own| !own.is_empty() && own.is_subset(&words))
+    };
+    for at in (0..draft.pieces.len()).filter(|at| !owner.contains_key(at)).collect::<Vec<_>>() {
+        let mut fits = parts.iter().enumerate().filter(|(_, part)| is_named(at, part));
+        if let (Some((n, _)), None) = (fits.next(), fits.next()) {
+            owner.insert(at, n);
+        }
+    }
+    let rest = (0..draft.pieces.len()).filter(|at| !owner.contains_key(at));
+    let may_be_any =
+        |at: usize| draft.pieces.get(at).is_some_and(|piece| !OF_ANY.contains(&piece.format.0));
+    // A machine whose files have no word of their own is that of the folder.
+    let of_folder =
+        parts.iter().position(|part| part.words.as_ref().is_some_and(BTreeSet::is_empty));
+    if of_folder.is_none() && rest.clone().any(may_be_any) {
         why.push_str("; the other texts may be of any of them");
     }
-    let mut parts: Vec<Draft> = Vec::new();
-    let mut owner: BTreeMap<usize, usize> = BTreeMap::new();
-    for (n, pieces) in machines.into_iter().enumerate() {
-        let first = pieces.first().map_or("", |&at| stem(at));
-        let first = first.split('.').next().unwrap_or(first);
-        let fallback = format!("{}-{first}", draft.name());
-        let used = u64::try_from(pieces.len()).unwrap_or(0);
-        owner.extend(pieces.into_iter().map(|at| (at, n)));
-        parts.push(Draft { fallback, used, ..Draft::default() });
-    }
+    let mut made: Vec<Draft> = parts
+        .iter()
+        .map(|part| {
+            let first = part.pieces.first().map_or("", |&at| stem(at));
+            let first = first.split('.').next().unwrap_or(first);
+            let words: Vec<&str> = part.words.iter().flatten().map(String::as_str).collect();
+            let own = if words.is_empty() { first.to_owned() } else { words.join("-") };
+            Draft { fallback: format!("{}-{own}", draft.name()), ..Draft::default() }
+        })
+        .collect();
     for (at, piece) in std::mem::take(&mut draft.pieces).into_iter().enumerate() {
-        match owner.get(&at).and_then(|&n| parts.get_mut(n)) {
-            Some(part) => part.pieces.push(piece),
+        let part = owner.get(&at).copied().filter(|n| Some(*n) != of_folder);
+        match part.and_then(|n| made.get_mut(n)) {
+            Some(part) => {
+                part.used += 1;
+                part.pieces.push(piece);
+            }
             None => draft.pieces.push(piece),
         }
     }
+    made.retain(|part| !part.pieces.is_empty());
     draft.used = u64::try_from(draft.pieces.len()).unwrap_or(0);
-    Some((parts, why))
+    Some((made, why))
+}
+
+/// The texts of one machine, and the words that only the names of their files have.
+#[derive(Debug)]
+struct Part {
+    pieces: Vec<usize>,
+    /// None where the names have nothing in common, so that no word tells machines apart.
+    words: Option<BTreeSet<String>>,
+}
+
+/// Joins what is of one machine by the words in the names of files: `ip_a_node1.txt` and
+/// `ovs-vsctl_show_node1.txt`.
+fn by_words(draft: &Draft, machines: Vec<Vec<usize>>) -> Vec<Part> {
+    let name = |at: &usize| draft.pieces.get(*at).map_or("", |piece| &*piece.member);
+    let common: Vec<BTreeSet<String>> = machines
+        .iter()
+        .map(|pieces| {
+            let mut all = pieces.iter().map(|at| words_of(name(at)));
+            let first = all.next().unwrap_or_default();
+            all.fold(first, |common, words| &common & &words)
+        })
+        .collect();
+    let of_same = |at: usize, other: usize| {
+        let format = |n: usize| {
+            let first = machines.get(n).and_then(|pieces| pieces.first());
+            first.and_then(|&at| draft.pieces.get(at)).map(|piece| piece.format)
+        };
+        at != other && format(at) == format(other)
+    };
+    let mut parts: Vec<Part> = Vec::new();
+    for (at, pieces) in machines.iter().enumerate() {
+        // What tells it from the other texts of its sort.
+        let others = common.iter().enumerate().filter(|(other, _)| of_same(at, *other));
+        let others: BTreeSet<String> = others.flat_map(|(_, words)| words.clone()).collect();
+        let own = common.get(at).filter(|words| !words.is_disjoint(&others));
+        let words: Option<BTreeSet<String>> = own.map(|words| words - &others);
+        let told = words.as_ref().is_some_and(|words| !words.is_empty());
+        match parts.iter_mut().find(|part| told && part.words == words) {
+            Some(part) => part.pieces.extend(pieces),
+            None => parts.push(Part { pieces: pieces.clone(), words }),
+        }
+    }
+    parts
+}
+
+/// The words of a path, in lower case, without the suffixes of texts.
+fn words_of(path: &str) -> BTreeSet<String> {
+    const SUFFIXES: &[&str] = &["json", "log", "lst", "md", "out", "output", "text", "txt", "xml"];
+    let words = path.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.map(str::to_lowercase).filter(|word| !SUFFIXES.contains(&word.as_str())).collect()
 }
 
 /// Groups of things that have a mark in common, in order; what has none is in no group.

@@ -59,17 +59,17 @@ fn first_version(text: &str) -> Option<Vec<Line<'static>>> {
 }
 
 /// A document of JSON, read for where the characters of its texts stand.
-struct Written<'a> {
+pub(super) struct Written<'a> {
     rest: std::iter::Peekable<std::str::Chars<'a>>,
     place: Place,
 }
 
 impl<'a> Written<'a> {
-    fn new(document: &'a str, number: u32) -> Self {
+    pub(super) fn new(document: &'a str, number: u32) -> Self {
         Self { rest: document.chars().peekable(), place: (number, 0) }
     }
 
-    fn next(&mut self) -> Option<(char, Place)> {
+    pub(super) fn next(&mut self) -> Option<(char, Place)> {
         let c = self.rest.next()?;
         let place = self.place;
         self.place = if c == '\n' {
@@ -78,6 +78,19 @@ impl<'a> Written<'a> {
             (place.0, place.1.saturating_add(1))
         };
         Some((c, place))
+    }
+
+    /// The next character, which stays.
+    pub(super) fn peek(&mut self) -> Option<char> {
+        self.rest.peek().copied()
+    }
+
+    /// The next character that is no blank, which stays.
+    pub(super) fn ahead(&mut self) -> Option<char> {
+        while self.peek()?.is_whitespace() {
+            self.next();
+        }
+        self.peek()
     }
 
     /// Passes over so many bytes.
@@ -91,23 +104,45 @@ impl<'a> Written<'a> {
 
     /// The places of the characters of the next text.
     fn text(&mut self) -> Vec<Place> {
-        while self.next().is_some_and(|(c, _)| c != '"') {}
-        let mut places = Vec::new();
+        while self.peek().is_some_and(|c| c != '"') {
+            self.next();
+        }
+        self.characters().into_iter().map(|(_, place)| place).collect()
+    }
+
+    /// The characters of the text that begins here, each with its place.
+    pub(super) fn characters(&mut self) -> Vec<(char, Place)> {
+        let mut all = Vec::new();
+        self.next();
         while let Some((c, place)) = self.next().filter(|(c, _)| *c != '"') {
-            places.push(place);
-            if c != '\\' {
-                continue;
-            }
-            if self.next().is_some_and(|(c, _)| c == 'u') {
+            all.push((if c == '\\' { self.escaped() } else { c }, place));
+        }
+        all
+    }
+
+    /// What an escape stands for, behind its first sign.
+    fn escaped(&mut self) -> char {
+        match self.next() {
+            Some(('n', _)) => '\n',
+            Some(('t', _)) => '\t',
+            Some(('r', _)) => '\r',
+            Some(('b', _)) => '\u{8}',
+            Some(('f', _)) => '\u{c}',
+            Some(('u', _)) => {
                 let high = self.code();
                 // Two codes make one character beyond the first plane.
-                if (0xd800..0xdc00).contains(&high) {
+                let code = if (0xd800..0xdc00).contains(&high) {
                     self.skip(2);
-                    self.code();
-                }
+                    let low = self.code().wrapping_sub(0xdc00) & 0x3ff;
+                    0x10000 + ((high - 0xd800) << 10) + low
+                } else {
+                    high
+                };
+                char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
             }
+            Some((c, _)) => c,
+            None => char::REPLACEMENT_CHARACTER,
         }
-        places
     }
 
     /// Four digits.

@@ -42,6 +42,14 @@ pub(super) fn letter(c: char) -> Option<&'static str> {
         '“' | '”' | '„' | '‟' | '«' | '»' | '″' => "\"",
         '‘' | '’' | '‚' | '‛' | '′' => "'",
         '‐' | '‑' | '−' | '–' | '—' => "-",
+        // As wide as the letters of East Asia.
+        '：' => ":",
+        '，' => ",",
+        '；' => ";",
+        '＝' => "=",
+        '（' => "(",
+        '）' => ")",
+        '／' => "/",
         _ => return None,
     })
 }
@@ -49,6 +57,6 @@ pub(super) fn letter(c: char) -> Option<&'static str> {
 fn is_changed(c: char) -> bool {
     matches!(
         c,
-        '\u{a0}' | '\u{ad}' | '\u{3000}' | '\u{feff}' | '«' | '»' | '\u{2000}'..='\u{206f}' | '−'
+        '\u{a0}' | '\u{ad}' | '\u{3000}' | '\u{feff}' | '\u{ff01}'..='\u{ff5e}' | '«' | '»' | '\u{2000}'..='\u{206f}' | '−'
     )
 }

@@ -30,10 +30,30 @@ const TAGS: &[&str] = &[
     "html",
     "body",
     "font",
+    "a",
+    "o:p",
+    "table",
+    "tbody",
+    "td",
+    "th",
+    "tr",
 ];
 
 /// Tags that begin and end code.
-const CODE: &[&str] = &["pre", "code", "syntaxhighlight", "nowiki"];
+const CODE: &[&str] = &["pre", "code", "listing", "nowiki", "syntaxhighlight", "textarea"];
+
+/// Classes of the numbers that pages put before lines of code.
+const NUMBERS: &[&str] = &[
+    "blob-num",
+    "hljs-ln-n",
+    "line-number",
+    "line-numbers",
+    "linenos",
+    "lineno",
+    "lnt",
+    "ln",
+    "n",
+];
 
 /// The same in forums.
 const BBCODE: &[&str] = &[
@@ -136,8 +156,18 @@ impl Marks {
 
 /// Whether a tag begins here that only pages have. `<BROADCAST,UP>` begins with `<br`, too.
 fn is_of_page(behind: &[u8]) -> bool {
-    const NAMES: &[&str] =
-        &["pre", "code", "details", "blockquote", "p", "br", "syntaxhighlight", "nowiki"];
+    const NAMES: &[&str] = &[
+        "pre",
+        "code",
+        "details",
+        "blockquote",
+        "p",
+        "br",
+        "syntaxhighlight",
+        "nowiki",
+        "textarea",
+        "tr",
+    ];
     let letters = behind.iter().take_while(|b| b.is_ascii_alphabetic()).count();
     let (name, rest) = behind.split_at_checked(letters).unwrap_or((behind, &[]));
     matches!(rest.first(), None | Some(b'>' | b'/' | b' '))
@@ -266,6 +296,16 @@ fn tags<'a>(line: Line<'a>, page: bool, forum: bool, escaped: bool, out: &mut Ve
         }
     };
     while let Some(c) = rest.chars().next() {
+        if page
+            && c == '<'
+            && let Some(length) = numbered(rest)
+        {
+            // What stands there is of the page.
+            let count = rest.get(..length).unwrap_or_default().chars().count();
+            characters.by_ref().take(count).for_each(drop);
+            rest = rest.get(length..).unwrap_or_default();
+            continue;
+        }
         let tag = match c {
             '<' if page => tag(rest, '>', &[TAGS, CODE]),
             '[' if forum => tag(rest, ']', &[BBCODE, BBTEXT]),
@@ -294,6 +334,23 @@ fn tags<'a>(line: Line<'a>, page: bool, forum: bool, escaped: bool, out: &mut Ve
     }
 }
 
+/// How long an element is that holds the number of a line: `<span class="ln">22</span>`.
+fn numbered(text: &str) -> Option<usize> {
+    const LONGEST: usize = 200;
+    let head = text.get(..text.floor_char_boundary(LONGEST.min(text.len())))?;
+    let (open, rest) = head.split_once('>')?;
+    let (name, attributes) = open.strip_prefix('<')?.split_once(' ')?;
+    let class = attributes.split_once("class=")?.1.trim_start_matches(['"', '\'']);
+    let class = class.split(['"', '\'', ' ']).next()?;
+    if !matches!(name, "span" | "td" | "a") || !NUMBERS.contains(&class) {
+        return None;
+    }
+    let (number, behind) = rest.split_once('<')?;
+    let is_number = number.trim().bytes().all(|b| b.is_ascii_digit());
+    let end = behind.strip_prefix('/')?.strip_prefix(name)?.strip_prefix('>')?;
+    is_number.then_some(head.len() - end.len())
+}
+
 /// A tag at the beginning of a text.
 struct Tag {
     length: usize,
@@ -313,11 +370,16 @@ fn tag(text: &str, end: char, names: &[&[&str]]) -> Option<Tag> {
     let inner = inner.trim_matches('/').trim_end();
     let name = inner.split([' ', '=', ':']).next()?.to_ascii_lowercase();
     let plain = inner.len() == name.len() || inner.contains('=') || inner.contains(':');
-    if !plain || !names.iter().any(|list| list.contains(&name.as_str())) {
+    // Elements of a page's own have a hyphen in their names.
+    let own = end == '>'
+        && name.contains('-')
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let known = names.iter().any(|list| list.contains(&name.as_str()));
+    if !plain || !(known || own) {
         return None;
     }
     let is_code = CODE.contains(&name.as_str()) || BBCODE.contains(&name.as_str());
-    let breaks = matches!(name.as_str(), "p" | "br" | "div" | "li" | "summary" | "details")
+    let breaks = matches!(name.as_str(), "p" | "br" | "div" | "li" | "summary" | "details" | "tr")
         || name.starts_with('h');
     Some(Tag { length, closes, is_code, breaks })
 }

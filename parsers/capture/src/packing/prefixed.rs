@@ -29,6 +29,8 @@ enum Kind {
     Journal,
     /// `"…",`
     Json,
+    /// `+`, before each line of a text that a difference adds.
+    Added,
 }
 
 /// Nobody has more initials.
@@ -142,6 +144,7 @@ fn prefix(text: &str) -> Option<(Kind, usize)> {
             let plain = !nick.is_empty() && nick.len() < LONGEST && !nick.contains([' ', '/', '=']);
             Kind::Nick(plain.then(|| nick.to_owned())?)
         }
+        '+' => Kind::Added,
         ':' if text == ":" || text.starts_with(": ") => Kind::Colon,
         '"' => Kind::Json,
         ' ' | '\t' if text.trim_start().starts_with('"') => Kind::Json,
@@ -202,6 +205,7 @@ fn length(text: &str, kind: &Kind) -> Option<usize> {
             of_runtime.iter().find_map(|stream| rest.strip_prefix(stream)).unwrap_or(rest)
         }
         Kind::Journal => behind_journal(text)?,
+        Kind::Added => text.strip_prefix('+')?,
         Kind::Json => {
             let end = text.trim_end().trim_end_matches(',');
             let rest = text.trim_start().strip_prefix('"')?;

@@ -1,4 +1,6 @@
 //! Lines that a mail program or a narrow terminal broke.
+mod rows;
+
 use super::placed::Placed;
 use super::{Line, Mark};
 
@@ -40,11 +42,14 @@ pub(super) fn join(lines: &mut Vec<Line<'_>>) {
             inside = goes_on(before, false);
         }
         let both = line.mark == Mark::Text && before.mark == Mark::Text;
-        if inside
-            && both
-            && !is_head(&line.text)
-            && let Some(mut between) = broken(&before.text, &line.text)
-        {
+        let between = match both {
+            true if inside && !is_head(&line.text) => broken(&before.text, &line.text),
+            true => None,
+            false => None,
+        };
+        let between =
+            between.or_else(|| if both { rows::broken(&before.text, &line.text) } else { None });
+        if let Some(mut between) = between {
             let mut joined = Placed::with_capacity(before.text.len() + line.text.len() + 1);
             let first = before.text.trim_end().chars().count();
             before.characters().take(first).for_each(|(c, place)| joined.push(c, place));

@@ -6,7 +6,7 @@ use tapline_formats::registry;
 use super::loose::Pending;
 use super::prompt::{self, Trust};
 use super::{Block, End, NO_END, Open, Reader, Unclaimed, is_claimed, split};
-use crate::command::Invocation;
+use crate::command::{self, Invocation};
 use crate::flat;
 use crate::packing::Line;
 use crate::sos::name::Names;
@@ -38,7 +38,7 @@ impl Reader<'_> {
             return;
         }
         let sure = open.trust == Trust::Strong;
-        if claimed.is_empty() && self.shown_file(&open) {
+        if claimed.is_empty() && (self.shown_file(&open) || self.told_anyhow(&open)) {
             self.done.sure += usize::from(sure);
             return;
         }
@@ -107,6 +107,28 @@ impl Reader<'_> {
             let run = Invocation { command, netns, partial, ..Invocation::default() };
             self.block(&run, open.host.clone(), &open.lines, open.first_line, None, false);
             return true;
+        }
+        let segments = split::segments(&open.lines);
+        for segment in &segments {
+            let part = open.lines.get(segment.from..segment.to).unwrap_or_default();
+            self.by_content(segment.format, part);
+        }
+        !segments.is_empty()
+    }
+
+    /// Reads outputs behind a prompt whose command is missing, or is none that tells what it prints (a
+    /// script, an alias): each begins with a line that only one format prints.
+    fn told_anyhow(&mut self, open: &Open<'_>) -> bool {
+        let tells = |run: &Invocation| {
+            let line = run.command.to_string();
+            prompt::is_of_network(run)
+                || run.elsewhere
+                || run.reshaped.is_some()
+                || command::runs_elsewhere(&line)
+                || registry::by_command(&run.command).is_some()
+        };
+        if open.looped.is_some() || open.lines.is_empty() || open.runs.iter().any(tells) {
+            return false;
         }
         let segments = split::segments(&open.lines);
         for segment in &segments {
@@ -231,7 +253,7 @@ impl<'a> Shown<'a> {
 }
 
 /// Lines as one text.
-fn text_of(lines: &[Line<'_>]) -> String {
+pub(super) fn text_of(lines: &[Line<'_>]) -> String {
     let mut text = String::with_capacity(lines.iter().map(|line| line.text.len() + 1).sum());
     for line in lines {
         text.push_str(&line.text);

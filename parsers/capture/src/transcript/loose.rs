@@ -123,6 +123,9 @@ impl<'a> Reader<'a> {
         }
         let indent = common_indent(lines);
         let mut elided = false;
+        // As they stand there: what begins in the middle of an output keeps its indentation.
+        let raw = lines;
+        let blank = lines.iter().take_while(|line| line.is_blank()).count();
         let lines: Vec<Line<'_>> =
             lines.iter().map(|line| body(line, indent, &mut elided)).collect();
         let lines = without_blank_ends(&lines);
@@ -146,6 +149,8 @@ impl<'a> Reader<'a> {
             }
             return;
         }
+        let first = segments.first().map_or(lines.len(), |segment| segment.from);
+        self.fragments(raw.get(..first + blank).unwrap_or_default(), true);
         for segment in segments {
             let part = lines.get(segment.from..segment.to).unwrap_or_default();
             self.by_content(segment.format, part);
@@ -172,8 +177,19 @@ impl<'a> Reader<'a> {
 
     /// Text outside of blocks of code: outputs in it begin with lines that only they have.
     fn text(&mut self, from: usize, lines: &'a [Line<'a>], pending: Pending) {
-        let segments = split::segments(lines);
+        let mut segments = split::segments(lines);
+        if let Some(segment) = segments.first_mut() {
+            segment.from = begun_before(lines, segment);
+        }
         let mut after = 0;
+        if segments.first().is_none_or(|segment| segment.from > 0) {
+            let first = segments.first().map_or(lines.len(), |segment| segment.from);
+            let said = |line: &Line<'_>| caption::of(&line.text).is_some();
+            if let Some(before) = lines.get(..first).filter(|_| pending.runs.is_empty()) {
+                let last = before.iter().rposition(said).unwrap_or(before.len());
+                self.fragments(before.get(..last).unwrap_or_default(), false);
+            }
+        }
         for (n, segment) in segments.iter().enumerate() {
             let named = caption_before(lines, after, segment.from)
                 .filter(|before| is_of(&before.run, segment.format))
@@ -240,6 +256,20 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Where the first output begins, of which the beginning is not there: lines directly above its first
+/// known one belong to it where its format reads them.
+fn begun_before(lines: &[Line<'_>], segment: &split::Segment) -> usize {
+    let above = lines.get(..segment.from).unwrap_or_default();
+    let near = above.iter().rev().take_while(|line| !line.is_blank()).count();
+    let from = segment.from - near;
+    let inner = lines.get(from).is_some_and(|line| line.text.starts_with([' ', '\t']));
+    if near > 0 && inner && split::is_read(segment.format, lines, from) {
+        from
+    } else {
+        segment.from
+    }
+}
+
 /// The command that one of the last lines before an index names.
 fn caption_before<'a>(lines: &'a [Line<'_>], from: usize, to: usize) -> Option<Caption<'a>> {
     const NEAR: usize = 3;
@@ -291,7 +321,7 @@ fn common_indent(lines: &[Line<'_>]) -> usize {
 }
 
 /// Lines without blank ones at either end.
-fn without_blank_ends<'a, 'b>(lines: &'a [Line<'b>]) -> &'a [Line<'b>] {
+pub(super) fn without_blank_ends<'a, 'b>(lines: &'a [Line<'b>]) -> &'a [Line<'b>] {
     let from = lines.iter().position(|line| !line.is_blank()).unwrap_or(lines.len());
     let to = lines.iter().rposition(|line| !line.is_blank()).map_or(from, |at| at + 1);
     lines.get(from..to).unwrap_or_default()

@@ -1,12 +1,16 @@
 //! What a shell prints before it waits for a command.
+mod headings;
+mod known;
+
 use std::borrow::Cow;
 
 use super::is_claimed;
-use crate::command::looped::Loop;
+use crate::command;
 use crate::command::opens::opens;
-use crate::command::{self, Invocation};
-use crate::packing::{Line, Mark};
-use crate::sos::grammar;
+
+pub(super) use headings::{framed, heading_command, host_heading, is_section};
+use known::known;
+pub(super) use known::{commenting, is_of_network, known_printing, printed_by};
 
 /// How sure it is that a line is a prompt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,7 +76,8 @@ pub(super) fn find<'a>(line: &'a str, context: Context<'_>) -> Option<(usize, Pr
     }
     let trust = Trust::Strong;
     let prompt = |host, command: &'a str, trust, sign| {
-        Some((indent, Prompt { host, command: Cow::Borrowed(command.trim()), trust, sign }))
+        let command = without_clock(command.trim());
+        Some((indent, Prompt { host, command: Cow::Borrowed(command), trust, sign }))
     };
     if let Some(found) = context
         .learned
@@ -87,10 +92,22 @@ pub(super) fn find<'a>(line: &'a str, context: Context<'_>) -> Option<(usize, Pr
         return None;
     }
     let inner = without_ornament(body);
-    if let Some((sign, host, typed)) = brackets(inner).or_else(|| at_host(inner)) {
+    if let Some((sign, host, mut typed)) = brackets(inner).or_else(|| at_host(inner)) {
+        // A prompt that was copied along with the command stands there twice.
+        while let Some((_, _, again)) = brackets(typed.trim_start())
+            .or_else(|| at_host(typed.trim_start()))
+            .filter(|(copied, ..)| *copied == sign)
+        {
+            typed = again;
+        }
         return prompt(Some(host), typed, trust, sign);
     }
-    if let Some((sign, typed)) = versioned_shell(inner) {
+    if let Some((sign, mut typed)) = versioned_shell(inner) {
+        while let Some((_, again)) =
+            versioned_shell(typed.trim_start()).filter(|(copied, _)| *copied == sign)
+        {
+            typed = again;
+        }
         return prompt(None, typed, trust, sign);
     }
     if let Some((host, typed)) = boxed(inner) {
@@ -99,6 +116,14 @@ pub(super) fn find<'a>(line: &'a str, context: Context<'_>) -> Option<(usize, Pr
     let owned = |command, trust, sign| {
         Some((indent, Prompt { host: None, command: Cow::Owned(command), trust, sign }))
     };
+    // PowerShell.
+    if let Some((path, typed)) = inner.strip_prefix("PS ").and_then(|rest| rest.split_once("> "))
+        && path.starts_with('/')
+        && !path.contains(' ')
+        && known(typed)
+    {
+        return prompt(None, typed, Trust::Weak, "PS");
+    }
     if let Some(typed) = inner.strip_prefix("virsh # ") {
         return owned(format!("virsh {}", typed.trim()), Trust::Weak, "virsh #");
     }
@@ -123,6 +148,16 @@ pub(super) fn find<'a>(line: &'a str, context: Context<'_>) -> Option<(usize, Pr
     None
 }
 
+/// What was typed, without the time that some shells show at the right edge: `ip a        [10:11:12]`.
+fn without_clock(typed: &str) -> &str {
+    let Some((before, last)) = typed.rsplit_once(' ') else { return typed };
+    let time = last.trim_matches(['[', ']', '(', ')']);
+    let numbers =
+        time.split(':').all(|part| part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit()));
+    let clock = numbers && (2..=3).contains(&time.split(':').count());
+    if clock && before.ends_with("   ") { before.trim_end() } else { typed }
+}
+
 /// `2: eth0: <UP>`: a line of a list, of which there are many.
 pub(super) fn is_numbered(line: &str) -> bool {
     let digits = line.bytes().take_while(u8::is_ascii_digit).count();
@@ -133,73 +168,6 @@ pub(super) fn is_numbered(line: &str) -> bool {
 fn has_sign(line: &str) -> bool {
     let is_sign = |b: u8| matches!(b, b'#' | b'$' | b'%' | b'>' | b'@') || !b.is_ascii();
     line.starts_with(['+', '=', '-', '*']) || is_head_of_watch(line) || line.bytes().any(is_sign)
-}
-
-/// The host whose output follows, where a tool for many hosts says so: `node2 | CHANGED | rc=0 >>` of
-/// ansible, a heading of pssh, and a name between two lines of dashes of clush and dshbak.
-pub(super) fn host_heading(lines: &[Line<'_>], at: usize) -> Option<String> {
-    let raw = |at: usize| lines.get(at).map_or("", |line| &line.text);
-    // Most lines are told by two bytes.
-    let may_be = raw(at + 1).trim_ascii_start().starts_with('-')
-        || raw(at).trim_ascii_end().ends_with('>')
-        || raw(at).starts_with('[') && raw(at).contains(" [");
-    if !may_be {
-        return None;
-    }
-    let text = |at: usize| raw(at).trim();
-    let line = text(at);
-    let named = |name: &str| {
-        let plain = is_name(name) && name.len() < 64 && name.starts_with(char::is_alphanumeric);
-        plain.then(|| name.to_owned())
-    };
-    if let Some(head) = line.strip_suffix(">>") {
-        let mut parts = head.split(" | ");
-        let (name, state, code) = (parts.next()?, parts.next()?, parts.next()?);
-        let said = matches!(state, "CHANGED" | "SUCCESS" | "FAILED" | "UNREACHABLE!");
-        return (said && code.starts_with("rc=")).then(|| named(name))?;
-    }
-    if let Some(name) = of_pssh(line) {
-        return named(name);
-    }
-    let rule = |line: &str| line.len() >= 8 && line.bytes().all(|b| b == b'-');
-    let between = !line.is_empty() && rule(text(at + 1)) && rule(text(at.checked_sub(1)?));
-    between.then(|| named(line))?
-}
-
-/// The host of `[1] 12:00:00 [SUCCESS] node2`, which pssh prints above what the host did.
-fn of_pssh(line: &str) -> Option<&str> {
-    let (number, rest) = line.strip_prefix('[')?.split_once("] ")?;
-    let (clock, rest) = rest.split_once(" [")?;
-    let (state, host) = rest.split_once("] ")?;
-    let numbers = |text: &str, between: &[u8]| {
-        !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || between.contains(&b))
-    };
-    let said =
-        matches!(state, "SUCCESS" | "FAILURE") && numbers(number, b"") && numbers(clock, b":");
-    let host = host.split(' ').next()?;
-    said.then_some(host.rsplit('@').next()?)
-}
-
-/// A command between two rules, or above one, as people head what follows: where it stands, and where
-/// the last rule does.
-pub(super) fn framed(lines: &[Line<'_>], at: usize) -> Option<(usize, usize)> {
-    const RULES: &[u8] = b"-=#*~_";
-    let rule = |at: usize| {
-        let text = lines.get(at).map_or(&[][..], |line| line.text.as_bytes().trim_ascii());
-        let first = text.first().copied().filter(|first| RULES.contains(first));
-        text.len() >= 3 && first.is_some_and(|first| text.iter().all(|&b| b == first))
-    };
-    let at = if rule(at) { at + 1 } else { at };
-    if !rule(at + 1) {
-        return None;
-    }
-    let command = heading_command(&lines.get(at)?.text);
-    (lines.get(at)?.mark == Mark::Text && known_printing(command)).then_some((at, at + 1))
-}
-
-/// The command of a heading, without what people put around it.
-pub(super) fn heading_command(line: &str) -> &str {
-    line.trim().trim_start_matches(['$', '#', '`', '"', ' ']).trim_end_matches(['`', '"', ':', ' '])
 }
 
 /// Whether the command line goes on in the next line because the terminal was too narrow.
@@ -439,84 +407,6 @@ fn watched(line: &str) -> Option<(Option<&str>, Cow<'_, str>)> {
 fn sigil(text: &str) -> Option<&str> {
     let rest = text.strip_prefix(['#', '$', '%', '>'])?;
     (rest.is_empty() || rest.starts_with(' ')).then_some(rest)
-}
-
-/// Whether a format reads what the command prints.
-pub(super) fn known_printing(typed: &str) -> bool {
-    let first = typed.trim_start().chars().next();
-    first.is_some_and(|c| c.is_ascii_alphanumeric() || c == '/')
-        && command::may_begin(typed)
-        && (command::parse(typed).iter().any(is_claimed)
-            || Loop::of(typed).is_some_and(|looped| looped.runs("x").iter().any(is_claimed)))
-}
-
-/// The only command of a line that is nothing else, if a format reads what it prints.
-pub(super) fn printed_by(line: &str) -> Option<Invocation> {
-    const LONGEST: usize = 400;
-    let typed = line.trim().trim_start_matches(['$', '#']).trim_start();
-    if line.len() > LONGEST || !known_printing(typed) {
-        return None;
-    }
-    command::parse_one(typed)
-}
-
-/// A program that prints lines with `#` in front, or none.
-pub(super) fn commenting(program: &str) -> &'static str {
-    const COMMENTING: &[&str] =
-        &["iptables-save", "ip6tables-save", "nft", "cat", "virsh", "ebtables-save"];
-    COMMENTING.iter().find(|commenting| **commenting == program).copied().unwrap_or_default()
-}
-
-/// Whether a command shows the network, though nothing reads what it prints.
-pub(super) fn is_of_network(run: &Invocation) -> bool {
-    const PROGRAMS: &[&str] = &[
-        "arp",
-        "conntrack",
-        "dig",
-        "ebtables",
-        "firewall-cmd",
-        "ifconfig",
-        "ipset",
-        "iw",
-        "lldpctl",
-        "lshw",
-        "lspci",
-        "mtr",
-        "netstat",
-        "networkctl",
-        "nmcli",
-        "ovn-trace",
-        "ping",
-        "ss",
-        "tc",
-        "tcpdump",
-        "teamdctl",
-        "traceroute",
-        "ufw",
-        "wicked",
-        "crictl",
-        "calicoctl",
-        "cilium",
-        "qm",
-        "pct",
-    ];
-    let program = run.command.program();
-    !run.elsewhere && (grammar::is_tool(program) || PROGRAMS.contains(&program))
-}
-
-/// Whether it is a command of a tool that tapline knows.
-fn known(typed: &str) -> bool {
-    command::parse(typed).first().is_some_and(|parsed| {
-        let listed = grammar::is_tool(parsed.command.program());
-        let words = parsed.command.args();
-        // `# virsh net-define FILE`: what a tool does, in words that are joined.
-        let is_action = |word: &String| {
-            word.contains('-') && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
-        };
-        let acts = words.first().is_some_and(|word| !word.starts_with('-') && is_action(word));
-        // `# route tables look odd` is a remark.
-        listed && (acts || words.len() <= 1 || words.iter().any(|word| grammar::is_word(word)))
-    })
 }
 
 fn is_name(text: &str) -> bool {

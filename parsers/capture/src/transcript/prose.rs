@@ -8,7 +8,7 @@ pub(super) fn is_notice(line: &str) -> bool {
     const TIMES: [&str; 3] = ["real\t", "user\t", "sys\t"];
     if !matches!(
         line.as_bytes().first(),
-        Some(b'(' | b'-' | b'l' | b'[' | b'P' | b'r' | b'u' | b's')
+        Some(b'(' | b'-' | b'l' | b'[' | b'P' | b'R' | b'S' | b'r' | b'u' | b's')
     ) {
         return false;
     }
@@ -26,7 +26,14 @@ pub(super) fn is_notice(line: &str) -> bool {
         Some(b'-') => line == "----" || line.starts_with("--More--"),
         Some(b'l') => line.starts_with("lines ") && line.ends_with("(END)"),
         Some(b'[') => line.starts_with("[sudo") && line.ends_with(':') || job() == Some(true),
-        Some(b'P') => line == "Password:",
+        Some(b'P') => {
+            line == "Password:" || line == "Press ^] three times within 1s to disconnect TTY."
+        }
+        // What systemd-run and script say of themselves.
+        Some(b'R') => {
+            line.starts_with("Running as unit: ") || line.starts_with("Running scope as unit: ")
+        }
+        Some(b'S') => ["Script started", "Script done"].iter().any(|said| line.starts_with(said)),
         Some(b'r' | b'u' | b's') => TIMES.iter().any(|time| {
             line.strip_prefix(time).is_some_and(|rest| rest.ends_with('s') && rest.contains('m'))
         }),
@@ -85,6 +92,8 @@ mod tests {
             "lines 1-20/20 (END)",
             "[sudo] password for kim: ",
             "[1] 4711",
+            "Running as unit: run-u42.service",
+            "Script started, output log file is 'typescript'.",
             "[1]+  Done                    ip a",
             "real\t0m0.003s",
         ] {

@@ -70,19 +70,33 @@ pub(super) fn begins(lines: &[Line<'_>], at: usize) -> Option<&'static Format> {
         return None;
     }
     let indent = first.text.len() - first.text.trim_start_matches(' ').len();
-    // A table of libvirt and a fragment of a list keep their indentation.
-    for indent in [indent, 0] {
-        let mut text = String::new();
-        // What stands behind a blank line may be another output.
-        for line in lines.iter().skip(at).take(SEEN).take_while(|line| !line.is_blank()) {
-            text.push_str(line.dedent(indent));
-            text.push('\n');
-        }
-        if let Some(format) = registry::by_content(&text) {
-            return Some(format);
+    // A table of libvirt and a fragment of a list keep their indentation. What another output directly
+    // below says is not to be taken for this one: the fewer lines, the less of it.
+    for seen in [SEEN, 3, 1] {
+        for indent in [indent, 0] {
+            let mut text = String::new();
+            // What stands behind a blank line may be another output.
+            for line in lines.iter().skip(at).take(seen).take_while(|line| !line.is_blank()) {
+                text.push_str(line.dedent(indent));
+                text.push('\n');
+            }
+            if let Some(format) = registry::by_content(&text) {
+                if reads_first(format, &text) {
+                    return Some(format);
+                }
+            } else if seen == SEEN && indent == 0 {
+                return None;
+            }
         }
     }
     None
+}
+
+/// Whether a format understands the first line of a text.
+fn reads_first(format: &Format, text: &str) -> bool {
+    let first = text.find('\n').unwrap_or(text.len());
+    let out = (format.read)(text, &Command::new(format.command));
+    !out.problems.iter().any(|problem| (problem.span.start as usize) < first)
 }
 
 /// Whether a format reads what stands at a line, up to the next blank one, as its own.

@@ -159,6 +159,16 @@ fn entry<'a>(
     dev: &str,
 ) -> Parsed<'a, Read<Neighbour>> {
     let Ok(ip) = shown.parse::<IpAddr>() else { return refuse(line, "an address (arp -n)") };
+    // `C`, `CM`, `MP`, a mask, and the words of the other form (net-tools `arp.c`).
+    let is_flag = |flag: &&str| {
+        let letters = flag.len() <= 5 && flag.chars().all(|c| "CMPATNUX!*".contains(c));
+        letters
+            || matches!(*flag, "PERM" | "PUP" | "AUTO" | "DONTPUB" | "TRAIL" | "netmask")
+            || flag.parse::<IpAddr>().is_ok()
+    };
+    if !flags.iter().all(is_flag) || dev.starts_with(['<', '-', '#']) {
+        return refuse(line, "flags and a device behind the address");
+    }
     let mut entry = Neighbour {
         at: Span::of(text, line),
         ip: At::new(ip, Span::of(text, shown)),

@@ -121,7 +121,7 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<Link>> {
         }
     };
     let only = command::shows_only(command);
-    if only.is_none() && out.lines.total == 0 {
+    if only.is_none() && (out.lines.total == 0 || text.trim() == "[]") {
         // Not even `lo`: the command did not run, or its output was lost.
         let why = "the output is empty, but every namespace has a device lo";
         out.completeness = Completeness::Failed(why.to_owned());

@@ -52,6 +52,12 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<NetnsEntry>> {
     } else {
         each_line(text, &mut out, |line| entry(text, line));
     }
+    if out.records.len() == 1 && is_remark(text) {
+        // One word may be a name; these are what people write where nothing was printed.
+        out.records.clear();
+        let why = format!("a remark in place of the output: {}", text.trim());
+        out.completeness = Completeness::Failed(why);
+    }
     finish(text, &mut out);
     let stale = |text: &str| text.contains("Peer netns reference is invalid");
     let mut errors = out.problems.iter().filter(|problem| problem.kind == ProblemKind::ToolError);
@@ -68,6 +74,38 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<NetnsEntry>> {
     out
 }
 
+/// Whether a text says that there is nothing, or that it was shown elsewhere.
+fn is_remark(text: &str) -> bool {
+    const REMARKS: &[&str] = &[
+        "as above",
+        "empty",
+        "keine",
+        "leer",
+        "n/a",
+        "nada",
+        "nichts",
+        "no",
+        "no output",
+        "none",
+        "nothing",
+        "null",
+        "ok",
+        "same",
+        "same as above",
+        "same as before",
+        "see above",
+        "see below",
+        "vide",
+        "\u{43d}\u{435}\u{442}",
+        "\u{43f}\u{443}\u{441}\u{442}\u{43e}",
+        "\u{65e0}",
+        "\u{7a7a}",
+        "\u{306a}\u{3057}",
+    ];
+    let bare = text.trim().trim_matches(['(', ')', '[', ']', '<', '>', '.', '-', '*', ' ']);
+    REMARKS.contains(&bare.to_lowercase().as_str())
+}
+
 /// `NAME`, `NAME (id: N)`, or `nsid N (iproute2 netns name: NAME)`.
 fn entry<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<NetnsEntry>> {
     if let Ok((rest, (_, id))) = (tag("nsid "), digits).parse(line) {
@@ -75,9 +113,11 @@ fn entry<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<NetnsEntry>> {
     }
     let (name, id) = match line.rsplit_once(" (id: ") {
         Some((name, id)) => {
-            let (_, id) =
-                must("a number and `)` after `(id:`", terminated(digits, (tag(")"), gap)))
-                    .parse(id)?;
+            let what = "a number and `)` after `(id:`";
+            let (rest, id) = must(what, terminated(digits, (tag(")"), gap))).parse(id)?;
+            if !rest.trim().is_empty() {
+                return refuse(line, what);
+            }
             (name.trim_end(), Some(id))
         }
         None => (line, None),

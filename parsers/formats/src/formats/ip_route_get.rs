@@ -31,8 +31,18 @@ pub(crate) static FORMAT: Format = Format {
         let is_get = verb.len() > 1 && "get".starts_with(verb.as_str());
         is_get.then(|| Request::default().of_family(ip.family))
     },
-    // A line of its own may as well be an entry of a table.
-    sniff: |_| 0,
+    // A line of its own may as well be an entry of a table; below an answer stands what the cache holds.
+    sniff: |head| {
+        let mut lines = crate::lines::bodies(head).filter(|body| !body.is_empty());
+        let first = lines.next().unwrap_or_default();
+        let to_one = first.split(' ').next().is_some_and(|to| {
+            to.parse::<std::net::IpAddr>().is_ok() || first.starts_with("local ")
+        });
+        let cached = lines.next().is_some_and(|line| {
+            line.trim_start().split(' ').next() == Some("cache") && line.starts_with(' ')
+        });
+        if to_one && cached { 96 } else { 0 }
+    },
     read: |text, command| parse(text, command).map(Batch::from),
     ends: Ends::LINES,
 };

@@ -37,6 +37,22 @@ use crate::keyed::at;
 use crate::lines::{Read, bodies, finish, never_empty, one_line};
 use crate::nomx::{Parsed, refuse};
 
+/// Verbs of `networkctl` that print something else, or nothing.
+const OTHERS: [&str; 12] = [
+    "lldp",
+    "label",
+    "delete",
+    "up",
+    "down",
+    "renew",
+    "forcerenew",
+    "reconfigure",
+    "reload",
+    "edit",
+    "cat",
+    "mask",
+];
+
 /// `networkctl status`.
 pub(crate) static NETWORKCTL: Format = Format {
     id: FormatId("networkctl-status"),
@@ -44,15 +60,14 @@ pub(crate) static NETWORKCTL: Format = Format {
     collect: &[],
     claims: |command| {
         let has = |wanted: &str| command.args().iter().any(|word| word == wanted);
-        // The list says as much as the state, where both are JSON.
-        let json = command.args().iter().any(|word| word.starts_with("--json="));
-        let read = has("status") || json && !has("lldp");
+        // Without a verb it lists.
+        let read = !OTHERS.iter().any(|verb| has(verb)) && !has("--help") && !has("--version");
         (command.program() == "networkctl" && read).then(Request::default)
     },
     sniff: |head| {
         let first = bodies(head).find(|body| !body.is_empty()).unwrap_or_default();
         let text = heading(first).is_some() && head.contains(" State: ");
-        if text || networkd::begins(head) { 90 } else { 0 }
+        if text || is_list_heading(first) || networkd::begins(head) { 90 } else { 0 }
     },
     read: |text, command| networkctl(text, command).map(Batch::from),
     ends: Ends::LINES,
@@ -144,8 +159,15 @@ fn networkctl(text: &str, command: &Command) -> Outcome<Vec<ManagedDevice>> {
     if document {
         all = networkd::read(text, &mut out);
     }
+    let list = bodies(text).find(|body| !body.is_empty()).is_some_and(is_list_heading);
     for body in bodies(text).take_while(|_| !document) {
-        one_line(text, body, &mut out, &mut |line| status_line(text, line, &mut all, &mut key));
+        one_line(text, body, &mut out, &mut |line| {
+            if list {
+                list_line(text, line, &mut all)
+            } else {
+                status_line(text, line, &mut all, &mut key)
+            }
+        });
     }
     let mut out = out.map(|()| all);
     finish(text, &mut out);
@@ -157,6 +179,34 @@ fn networkctl(text: &str, command: &Command) -> Outcome<Vec<ManagedDevice>> {
         out.completeness = std::mem::take(&mut out.completeness).and(partial);
     }
     out
+}
+
+/// `IDX LINK TYPE OPERATIONAL SETUP`, the heading of `networkctl list`.
+fn is_list_heading(line: &str) -> bool {
+    line.split_whitespace().eq(["IDX", "LINK", "TYPE", "OPERATIONAL", "SETUP"])
+}
+
+/// One line of the list.
+fn list_line<'a>(text: &str, line: &'a str, all: &mut Vec<ManagedDevice>) -> Parsed<'a, Read<()>> {
+    let line = line.trim_end();
+    let is_count = || line.ends_with(" links listed.") || line == "1 link listed.";
+    if is_list_heading(line) || is_count() {
+        return Ok(("", Read::Ignored));
+    }
+    // A mark stands in front where the terminal has one.
+    let row = line.trim_start().trim_start_matches(['●', '*']).trim_start();
+    let words: Vec<&str> = row.split_whitespace().collect();
+    let [index, name, kind, state, setup] = words.as_slice() else {
+        return refuse(line, "the index, the name, the type and the states of a device");
+    };
+    if !index.bytes().all(|b| b.is_ascii_digit()) {
+        return refuse(line, "the index of a device");
+    }
+    let mut found = device(text, line, "networkd", Some(at(text, name)));
+    found.kind = (*kind != "n/a").then(|| at(text, kind));
+    found.state = Some(at(text, state).map(|state| Name::from(format!("{state} ({setup})"))));
+    all.push(found);
+    Ok(("", Read::Took(())))
 }
 
 fn status_line<'a>(
@@ -362,6 +412,29 @@ mod tests {
             ["192.0.2.7", "fe80::5054:ff:fe00:7"]
         );
         assert_eq!((it.mtu.as_ref().unwrap().value, it.gateways.len()), (1500, 1));
+    }
+
+    #[test]
+    fn the_list_of_networkd_is_read() {
+        let text = "IDX LINK            TYPE     OPERATIONAL SETUP     \n  1 lo              loopback carrier     \
+            unmanaged \n● 3 br0             bridge   no-carrier  configuring\n\n2 links listed.\n";
+        for line in ["networkctl", "networkctl list", "networkctl --no-pager -a"] {
+            let command = Command::new(line);
+            assert!(NETWORKCTL.reads(&command) && (NETWORKCTL.sniff)(text) > 50, "{line}");
+            let out = networkctl(text, &command);
+            assert_eq!((out.problems.as_slice(), out.lines.unread), (&[][..], 0), "{line}");
+            assert!(out.completeness.is_complete(), "{line}");
+            let [_, br0] = out.records.as_slice() else { panic!("{out:?}") };
+            assert_eq!(br0.dev.as_ref().unwrap().as_str(), "br0");
+            assert_eq!(br0.kind.as_ref().unwrap().as_str(), "bridge");
+            assert_eq!(br0.state.as_ref().unwrap().as_str(), "no-carrier (configuring)");
+        }
+        assert!(!NETWORKCTL.reads(&Command::new("networkctl lldp")));
+        let torn = networkctl(
+            "IDX LINK TYPE OPERATIONAL SETUP\n  1 lo loop\n",
+            &Command::new("networkctl"),
+        );
+        assert!(torn.records.is_empty() && !torn.completeness.is_complete());
     }
 
     #[test]

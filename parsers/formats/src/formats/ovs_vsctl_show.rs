@@ -284,9 +284,11 @@ impl<'a> Tree<'a> {
         if key == "type" && self.text.ends_with(line) && is_part_of_a_type(rest) {
             return refuse(rest, "the type of an interface");
         }
-        let value = Cell::new(self.text, rest, Style::Notation);
-        match value.fill(self.text, record, key) {
-            Ok(()) => Ok(("", Read::Took(()))),
+        // What somebody wrote behind the value is none of it.
+        let (value, remark) = rest.split_at_checked(value_end(rest)).unwrap_or((rest, ""));
+        let cell = Cell::new(self.text, value, Style::Notation);
+        match cell.fill(self.text, record, key) {
+            Ok(()) => Ok((remark, Read::Took(()))),
             Err(wrong) => Err(nom::Err::Failure(Expected { at: rest, what: wrong.what })),
         }
     }
@@ -426,6 +428,25 @@ fn column(input: &str) -> Parsed<'_, (&str, &str)> {
     let key = take_while1(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
     let (rest, key) = terminated(key, (tag(":"), space1)).parse(input)?;
     Ok((rest, (key, rest)))
+}
+
+/// Where a value ends: behind its quotation mark or bracket, else with the word.
+fn value_end(text: &str) -> usize {
+    let mut depth = 0_u32;
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ if quoted => {}
+            '{' | '[' => depth = depth.saturating_add(1),
+            '}' | ']' => depth = depth.saturating_sub(1),
+            c if depth == 0 && c.is_whitespace() => return at,
+            _ => {}
+        }
+    }
+    text.len()
 }
 
 #[cfg(test)]
@@ -621,7 +642,7 @@ mod tests {
             ("    Bridge br0 br1", ProblemKind::TrailingText),
             ("    Bridge \"br0", ProblemKind::UnreadLine),
             ("    Bridge b\n        Port p\n            tag: 5000", ProblemKind::UnreadLine),
-            ("    Bridge b\n        Port p\n            tag: 5 # note", ProblemKind::UnreadLine),
+            ("    Bridge b\n        Port p\n            tag: 5 # note", ProblemKind::TrailingText),
             ("    Bridge b\n        Port p\n            trunks: [1, 2", ProblemKind::UnreadLine),
             ("    some prose", ProblemKind::UnreadLine),
         ] {

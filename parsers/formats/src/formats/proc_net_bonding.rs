@@ -114,14 +114,22 @@ fn read<'a>(
     let Some(slave) = bond.slaves.last_mut() else {
         match key {
             "Bonding Mode" => bond.mode = Some(at(text, value)),
-            "MII Status" => bond.mii_status = Some(at(text, value)),
+            "MII Status" => {
+                let (state, rest) = status(value)?;
+                bond.mii_status = Some(at(text, state));
+                return Ok((rest, Read::Took(())));
+            }
             "Currently Active Slave" => bond.active_slave = Some(at(text, value)),
             _ => bond.other.push(Field { key: key.into(), value: at(text, value) }),
         }
         return took;
     };
     match key {
-        "MII Status" => slave.mii_status = Some(at(text, value)),
+        "MII Status" => {
+            let (state, rest) = status(value)?;
+            slave.mii_status = Some(at(text, state));
+            return Ok((rest, Read::Took(())));
+        }
         "Speed" => slave.speed = Some(value.into()),
         "Duplex" => slave.duplex = Some(value.into()),
         "Aggregator ID" => slave.aggregator = Some(at(text, value)),
@@ -142,6 +150,20 @@ fn read<'a>(
         _ => slave.other.push(Field { key: key.into(), value: at(text, value) }),
     }
     took
+}
+
+/// The state of a link (`bond_slave_link_status` in `drivers/net/bonding/bond_main.c`), and what stands
+/// behind it.
+fn status(value: &str) -> Result<(&str, &str), nom::Err<crate::nomx::Expected<'_>>> {
+    const STATES: [&str; 5] = ["going down", "going back", "unknown", "down", "up"];
+    let end = STATES.iter().find(|state| {
+        let rest = value.strip_prefix(**state);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
+    });
+    match end.and_then(|state| value.split_at_checked(state.len())) {
+        Some(parts) => Ok(parts),
+        None => refuse(value, "up, down, going down or going back").map(|_: (_, ())| (value, "")),
+    }
 }
 
 /// `key: value`, or `key:`.

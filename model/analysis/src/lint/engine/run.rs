@@ -59,6 +59,7 @@ pub fn run<R: Into<RuleRef>>(
     }
     add_populations(&mut report, &ctx);
     for finding in &mut report.findings {
+        say_whose(finding, &ctx);
         finding.of_machine = of_machine(finding, &ctx);
         settings.apply(finding, ctx.hostname(finding.host));
     }
@@ -202,6 +203,18 @@ fn extend<T: PartialEq>(into: &mut Vec<T>, from: Vec<T>) {
 pub(super) fn fingerprint(finding: &Finding, ctx: &Ctx<'_>) -> String {
     let key = CaptureKey::of(ctx.topology.snapshot, finding.host);
     hash(finding, &key.map(|key| key.to_string()).unwrap_or_default())
+}
+
+/// Whose device it is, where a list tells what people call the guest.
+fn say_whose(finding: &mut Finding, ctx: &Ctx<'_>) {
+    let workload = finding.subject.id().and_then(|node| ctx.workloads().of(node));
+    let Some(workload) = workload.filter(|workload| workload.is_named()) else { return };
+    let verb = if workload.is_proven() { "serves" } else { "may serve" };
+    finding.notes.push(format!("it {verb} {workload}"));
+    if let Some(&evidence) = workload.lines.last() {
+        finding.evidence.push(Cited { role: Role::Context, evidence, label: workload.to_string() });
+        finding.evidence.sort_by_key(|evidence| evidence.role);
+    }
 }
 
 /// The same for all captures of the machine, whatever they were saved as: what a baseline holds.

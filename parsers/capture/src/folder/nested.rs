@@ -1,0 +1,82 @@
+//! Folders in folders: those of the namespaces of a host, and those of other machines.
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use tapline_core::capture::Command;
+use tapline_core::ids::Netns;
+
+use super::Text;
+
+/// Folders above those that are named after namespaces.
+const ABOVE: &[&str] = &["namespace", "namespaces", "netns", "ns"];
+/// What names of namespaces begin with that neutron, OVN and CNI make.
+const PREFIXES: &[&str] = &["cni-", "fip-", "ovnmeta-", "qdhcp-", "qlbaas-", "qrouter-", "snat-"];
+
+/// Puts the outputs of folders that are named after namespaces into these, where a folder above has
+/// outputs of the host: `host/netns/qrouter-6a7b/ip_a.txt`.
+pub(super) fn name_namespaces(folders: &mut BTreeMap<&str, Vec<(&str, Text)>>) {
+    let is_output = |text: &(&str, Text)| matches!(text.1, Text::Output { .. });
+    let of_hosts: Vec<String> = folders
+        .iter()
+        .filter(|(_, texts)| texts.iter().any(is_output))
+        .map(|(folder, _)| (*folder).to_owned())
+        .collect();
+    for (folder, texts) in folders {
+        let mut parts = folder.rsplit('/');
+        let (Some(name), above) = (parts.next(), parts.next()) else { continue };
+        let named = above.is_some_and(|above| ABOVE.contains(&above))
+            || PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        let host = || {
+            of_hosts.iter().any(|host| {
+                let below = folder.strip_prefix(host.as_str());
+                below.is_some_and(|below| host.is_empty() || below.starts_with('/'))
+                    && host != folder
+            })
+        };
+        if name.is_empty() || !named || !host() {
+            continue;
+        }
+        for (_, text) in texts {
+            if let Text::Output { piece, .. } = text
+                && piece.netns.is_root()
+            {
+                piece.netns = Netns::Named(name.into());
+            }
+        }
+    }
+}
+
+/// What was answered by the outputs of each host so far.
+#[derive(Debug, Default)]
+pub(super) struct Answers<'a>(BTreeMap<&'a str, BTreeMap<(Netns, Command), u64>>);
+
+impl<'a> Answers<'a> {
+    /// Whether the host of a folder has answered one of these questions in another way: a machine has
+    /// one answer at a time.
+    pub(super) fn contradict(&self, home: &str, texts: &[(&str, Text)]) -> bool {
+        let Some(known) = self.0.get(home) else { return false };
+        outputs(texts).any(|(netns, command, text)| {
+            known.get(&(netns.clone(), command.clone())).is_some_and(|known| *known != text)
+        })
+    }
+
+    /// The answers of a folder are those of this host.
+    pub(super) fn learn(&mut self, home: &'a str, texts: &[(&str, Text)]) {
+        let known = self.0.entry(home).or_default();
+        for (netns, command, text) in outputs(texts) {
+            known.entry((netns.clone(), command.clone())).or_insert(text);
+        }
+    }
+}
+
+/// The outputs of a folder, with a number that texts have in common only where they are the same.
+fn outputs<'t>(texts: &'t [(&str, Text)]) -> impl Iterator<Item = (&'t Netns, &'t Command, u64)> {
+    texts.iter().filter_map(|(_, text)| match text {
+        Text::Output { piece, .. } => {
+            let mut hasher = DefaultHasher::new();
+            piece.text.trim_end().hash(&mut hasher);
+            Some((&piece.netns, &piece.command, hasher.finish()))
+        }
+        _ => None,
+    })
+}

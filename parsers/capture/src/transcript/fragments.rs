@@ -1,0 +1,136 @@
+//! Parts of outputs that begin in their middle: a port without its bridge, the rest of an output behind
+//! a remark, what was left of the one above when the terminal was copied.
+//!
+//! What is no part of anything that is known, and looks like output all the same, is told as not read.
+use tapline_core::capture::{Command, LinePlace};
+use tapline_core::outcome::ProblemKind;
+use tapline_formats::registry::{self, Format};
+
+use super::close::text_of;
+use super::{Reader, prose, split};
+use crate::packing::Line;
+
+/// Regions of a text that are looked into, and lines of one: all formats are asked.
+const MOST: usize = 64;
+const LONGEST: usize = 400;
+
+impl<'a> Reader<'a> {
+    /// Reads lines that begin as no output does. Of running text only what is no prose counts.
+    pub(super) fn fragments(&mut self, lines: &[Line<'a>], fenced: bool) {
+        if fenced {
+            return self.fragment(lines, true);
+        }
+        for paragraph in lines.split(Line::is_blank) {
+            let is_output = |line: &Line<'_>| !prose::is_prose(&line.text);
+            if paragraph.len() > 1 && paragraph.iter().filter(|line| is_output(line)).count() > 1 {
+                self.fragment(paragraph, false);
+            }
+        }
+    }
+
+    fn fragment(&mut self, lines: &[Line<'a>], fenced: bool) {
+        let lines = super::loose::without_blank_ends(lines);
+        let Some(first) = lines.first().filter(|_| lines.iter().any(|line| !line.is_blank()))
+        else {
+            return;
+        };
+        if lines.len() > LONGEST || self.fragments >= MOST {
+            return self.not_read(lines, fenced);
+        }
+        self.fragments += 1;
+        // What cannot stand alone goes on with the output above.
+        if first.text.starts_with([' ', '\t']) && self.goes_on(lines) {
+            return;
+        }
+        match format_of(lines) {
+            Some(format) => self.by_content(format, lines),
+            None => self.not_read(lines, fenced),
+        }
+    }
+
+    /// Adds lines to the last output, where its format reads them there and not as a beginning.
+    fn goes_on(&mut self, lines: &[Line<'a>]) -> bool {
+        let host = self.host.clone();
+        let Some(last) = self.done.blocks.last_mut() else { return false };
+        let Some(format) = registry::by_command(&last.run.command) else { return false };
+        let of_host = last.host.is_none() || host.is_none() || last.host == host;
+        if !of_host || last.text.is_empty() || last.text.len() > 1 << 20 {
+            return false;
+        }
+        let more = text_of(lines);
+        let read = |text: &str| {
+            let out = (format.read)(text, &last.run.command);
+            (out.lines.read, out.lines.unread)
+        };
+        let whole = format!("{}{more}", last.text);
+        let (before, after) = (read(&last.text), read(&whole));
+        let (gained, lost) = (after.0.saturating_sub(before.0), after.1.saturating_sub(before.1));
+        if gained == 0 || lost * 2 > gained {
+            return false;
+        }
+        if last.places.is_empty() {
+            let numbers = (last.first_line..).zip(last.text.lines());
+            last.places =
+                numbers.map(|(line, _)| LinePlace { line, ..LinePlace::default() }).collect();
+        }
+        last.text = whole;
+        last.places.extend(lines.iter().map(Line::place));
+        last.partial.get_or_insert_with(|| "it was shown in several parts".to_owned());
+        true
+    }
+
+    /// Takes note of lines that are output and that nothing reads.
+    fn not_read(&mut self, lines: &[Line<'_>], fenced: bool) {
+        let inner = lines.iter().filter(|line| line.text.starts_with("    "));
+        let looks_like_output = fenced && lines.len() > 1 || inner.count() > 1;
+        if let (true, Some(first), Some(last)) = (looks_like_output, lines.first(), lines.last()) {
+            self.done.loose.push((first.number, last.number));
+        }
+    }
+}
+
+/// The one format that reads these lines.
+fn format_of(lines: &[Line<'_>]) -> Option<&'static Format> {
+    let text = text_of(lines);
+    if let Some(format) = registry::by_content(&text)
+        && split::is_read(format, lines, 0)
+    {
+        return Some(format);
+    }
+    // One line may be anything, and so may a list of words.
+    let full = || lines.iter().filter(|line| !line.is_blank());
+    let is_word = |line: &Line<'_>| line.text.split_whitespace().count() < 2;
+    if full().count() < 2 || full().all(is_word) {
+        return None;
+    }
+    let mut best: Option<(u32, &'static Format)> = None;
+    let mut tied = false;
+    for &format in registry::FORMATS {
+        let command = Command::new(format.command);
+        let out = (format.read)(&text, &command);
+        // What a reader only takes with a doubt is no sign of its format.
+        let sound = out.problems.iter().all(|problem| problem.kind != ProblemKind::BadValue);
+        let most = sound && out.lines.read > 0 && out.lines.unread * 4 <= out.lines.total;
+        if out.completeness.is_failed() || !most || out.records.is_empty() || takes_anything(format)
+        {
+            continue;
+        }
+        let read = out.lines.read;
+        match best {
+            Some((most, other)) if most == read => {
+                tied |= split::family(other) != split::family(format);
+            }
+            Some((most, _)) if most > read => {}
+            _ => (best, tied) = (Some((read, format)), false),
+        }
+    }
+    best.filter(|_| !tied).map(|(_, format)| format)
+}
+
+/// Whether a reader makes something of any text.
+fn takes_anything(format: &Format) -> bool {
+    const REMARKS: &str =
+        "Such is no output, but a remark about it.\nnothing\nsome words\nkey = value\n";
+    let out = (format.read)(REMARKS, &Command::new(format.command));
+    !out.records.is_empty()
+}
