@@ -73,11 +73,11 @@ impl Mac {
         let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|it| u8::try_from(it).ok());
         let (first, rest) = text.split_first_chunk::<2>()?;
         let (parts, []) = rest.as_chunks::<3>() else { return None };
-        let [a, b, c, d, e] = parts else { return None };
+        let parts: &[[u8; 3]; 5] = parts.try_into().ok()?;
         let mut octets = [0; 6];
         let [to_first, to_rest @ ..] = &mut octets;
         *to_first = digit(first[0])? << 4 | digit(first[1])?;
-        for (to, [sign, high, low]) in to_rest.iter_mut().zip([a, b, c, d, e]) {
+        for (to, [sign, high, low]) in to_rest.iter_mut().zip(parts) {
             if !matches!(sign, b':' | b'-') {
                 return None;
             }

@@ -243,10 +243,8 @@ fn of_two(files: &[&str]) -> Vec<String> {
         .map(|name| {
             let of_second = ["2", "guest", "pods", "db"].iter().any(|word| name.contains(word));
             let list = if of_second { two.as_bytes() } else { one.as_bytes() };
-            let text = match name.contains("ip_a") {
-                true => list,
-                false => b"default via 192.0.2.1 dev eth0\n".as_slice(),
-            };
+            let route = b"default via 192.0.2.1 dev eth0\n".as_slice();
+            let text = if name.contains("ip_a") { list } else { route };
             (*name, text)
         })
         .collect();

@@ -25,7 +25,7 @@ pub(super) enum Asked {
     /// This MAC is answered.
     Answered(Mac),
     /// Nothing is.
-    Unanswered(Unanswered),
+    Unanswered(Box<Unanswered>),
     /// It is not asked, or nothing captured tells.
     Open,
 }
@@ -37,6 +37,12 @@ pub(super) struct Unanswered {
     /// It is the answer that does not come back.
     back: bool,
     end: End,
+}
+
+impl Unanswered {
+    fn new(to: IpAddr, back: bool, end: End) -> Box<Self> {
+        Box::new(Self { to: Some(to), back, end })
+    }
 }
 
 /// Who asks: how its packets begin, its MAC, its address, and where an answer is for.
@@ -121,7 +127,7 @@ impl Walk<'_, '_, '_> {
         let Some(end) = asked.end else { return Asked::Open };
         match asked.verdict.reached {
             Some(true) => {}
-            Some(false) => return Asked::Unanswered(Unanswered { to: Some(to), back: false, end }),
+            Some(false) => return Asked::Unanswered(Unanswered::new(to, false, end)),
             None => return Asked::Open,
         }
         let by_guest = asked.hops.last().is_some_and(|hop| hop.kind == Kind::Guest);
@@ -135,9 +141,7 @@ impl Walk<'_, '_, '_> {
         let goal = Goal::Things(vec![asker.target.clone()]);
         let back = self.send_arp(&from, answer((to, own), (ip, mac)), goal, Truth::Yes);
         match (back.verdict.reached, back.end) {
-            (Some(false), Some(end)) => {
-                Asked::Unanswered(Unanswered { to: Some(to), back: true, end })
-            }
+            (Some(false), Some(end)) => Asked::Unanswered(Unanswered::new(to, true, end)),
             _ => Asked::Answered(own),
         }
     }

@@ -173,7 +173,7 @@ impl Walk<'_, '_, '_> {
         if passes && self.unbound {
             self.lost(way, Outcome::Dropped, Reason::AnswerNotTranslated, place, None);
             if let Some(Node { part: Part::End(end), .. }) = self.tree.nodes.last_mut() {
-                end.text = "the answer comes from another address than was asked".to_owned();
+                "the answer comes from another address than was asked".clone_into(&mut end.text);
             }
         } else if passes {
             self.unknown(way, place, Reason::NotModelled, Vec::new());

@@ -43,7 +43,7 @@ impl<'a> Walk<'_, '_, 'a> {
                         sent.packet.set_macs(way.packet.mac_source().or(own), mac);
                         if !self.is_guest_lost_anyway(&sent, nic_id) {
                             self.hop(&mut way, &before, hop);
-                            self.lost_unanswered(&mut way, why, false);
+                            self.lost_unanswered(&mut way, *why, false);
                             return;
                         }
                     }

@@ -89,7 +89,7 @@ impl Walk<'_, '_, '_> {
                     hop.certainty = certainty;
                     hop.cite(evidence);
                     self.hop(&mut way, &before, hop);
-                    self.lost_unanswered(&mut way, why, true);
+                    self.lost_unanswered(&mut way, *why, true);
                     return;
                 }
                 if certainty < Certainty::Proven {

@@ -215,7 +215,8 @@ impl<'a> Walk<'_, '_, 'a> {
         let is_told = proxies.iter().flatten().any(|value| *value == 1);
         // Neutron's agents switch it on there.
         let of_agent = pass.netns.name().is_some_and(|name| name.starts_with("fip-"));
-        if !is_told && !(of_agent && proxies.iter().all(Option::is_none)) {
+        let by_agent = of_agent && proxies.iter().all(Option::is_none);
+        if !(is_told || by_agent) {
             return Answer::Known(None);
         }
         let forwards = set(key(&dev, "forwarding"));
