@@ -33,8 +33,8 @@ fn json_edges_lead_from_node_to_node() {
         .collect();
     let unique: BTreeSet<_> = ids.iter().collect();
     assert_eq!(unique.len(), ids.len());
-    let tap =
-        "system-id:4ece5774-21aa-4ff6-8e7e-343983396eee/netdev/root/tap85bcbfb0-bc".to_owned();
+    let tap = "system-id:4ece5774-21aa-4ff6-8e7e-343983396eee:node2/netdev/root/tap85bcbfb0-bc"
+        .to_owned();
     assert!(unique.contains(&tap), "{ids:?}");
     for edge in document["edges"].as_array().expect("an array") {
         assert_eq!(fields(edge), ["from", "to", "kind", "confidence", "witnesses"]);

@@ -189,7 +189,7 @@ fn what_is_lost_without_a_thing() {
             form,
         ])
     };
-    let key = "system-id:1ece5774-21aa-4ff6-8e7e-343983396e01/netdev/root/enp4s0f1";
+    let key = "system-id:1ece5774-21aa-4ff6-8e7e-343983396e01:node1/netdev/root/enp4s0f1";
     for word in [key, "node1:enp4s0f1", "node1:br-ex", "node1:br-tun", "node1"] {
         let ran = ask(word, "json");
         assert_eq!(ran.code, Some(1), "{word}: {}", ran.err);

@@ -51,7 +51,8 @@ struct Crossed {
     name: String,
     edits: Vec<Edit>,
     /// The hop at which each path that is crossed ends, by its start.
-    crossed: BTreeMap<String, String>,
+    #[serde(rename = "crossed")]
+    ends: BTreeMap<String, String>,
 }
 
 /// A planted fault.
@@ -233,7 +234,7 @@ fn paths_end_where_frames_do() {
         assert!(known.is_empty(), "{}: {known:?}", table.base);
         for case in &table.paths {
             let crossed = base.with(&case.edits, base::crossed);
-            if crossed.as_ref() != Ok(&case.crossed) {
+            if crossed.as_ref() != Ok(&case.ends) {
                 let complaint = format!("{}: {}: {crossed:#?}", table.base, case.name);
                 complaints.lock().unwrap().push(complaint);
             }

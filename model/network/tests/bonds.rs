@@ -1,6 +1,7 @@
 //! Texts of bonds, and whether paths lead on by them: by the member in use alone, and as far as the
 //! other end is known to take frames.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::disallowed_methods, reason = "a test writes its inputs")]
 mod common;
 
 use common::{TAP, down, link, open, session};
@@ -12,7 +13,7 @@ fn on_bond(details: &str, rest: &str) -> String {
     };
     let dead = link(2, "eno1", "master bond0", &member("ACTIVE"));
     let links = [
-        dead.replace("MULTICAST,UP,LOWER_UP", "MULTICAST,UP").replace("<", "<NO-CARRIER,"),
+        dead.replace("MULTICAST,UP,LOWER_UP", "MULTICAST,UP").replace('<', "<NO-CARRIER,"),
         link(3, "eno2", "master bond0", &member("BACKUP")),
         link(4, "bond0", "master br0", details),
         link(5, "br0", "", common::BRIDGE),
@@ -25,7 +26,7 @@ fn on_bond(details: &str, rest: &str) -> String {
 fn from_bond(text: &str) -> Vec<String> {
     let hops = down(text, "vnet0");
     let at = hops.iter().position(|hop| hop.starts_with("bond0")).unwrap();
-    hops[at..].to_vec()
+    hops.split_off(at)
 }
 
 fn file(miimon: &str, active: &str, arp: &str) -> String {

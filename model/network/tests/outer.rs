@@ -73,15 +73,16 @@ fn two_tunnels_do_not_carry_one_another() {
     assert_eq!(hops.last().unwrap(), "eno1", "{hops:?}");
 }
 
+const LOOPBACK: &str =
+    "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN group default qlen 1000
+    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00 promiscuity 0
+";
+
 /// A host with a GRE device between these addresses, and all that shows that it has no other.
 fn gre_host(name: &str, own: &str, device: &str) -> String {
     let nic = format!(
         "    inet {own}/24 scope global eno1\n       valid_lft forever preferred_lft forever\n"
     );
-    const LOOPBACK: &str =
-        "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN group default qlen 1000
-    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00 promiscuity 0
-";
     let links = [LOOPBACK.to_owned(), link(2, "eno1", "", &nic), link(3, "g1", "", device)];
     let rest = format!(
         "ip route show table all\n192.0.2.0/24 dev eno1 scope link\nroot@h1:~# ip netns\nblue\n\
@@ -93,7 +94,7 @@ fn gre_host(name: &str, own: &str, device: &str) -> String {
 }
 
 fn mac(name: &str) -> String {
-    format!("52:54:00:00:0{}", &name[1..])
+    format!("52:54:00:00:0{}", name.trim_start_matches('h'))
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Texts, and what they prove of the packets of tunnels: whether the host has a way for them, uses the
 //! address that they bear, and knows who takes them. Beside them what else ends a path, or leaves it
 //! open, below a bridge.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 mod common;
 
 use common::{BRIDGE, TAP, down, link, open, port, session};

@@ -1,4 +1,5 @@
 //! What devices serve, as sessions and lists tell.
+#![expect(clippy::unwrap_used, clippy::string_slice, reason = "a test may panic")]
 use tapline_capture::{Input, Options};
 use tapline_network::Network;
 use tapline_network::environment::Environment;
@@ -35,12 +36,11 @@ fn served(session: &str) -> Vec<String> {
 
 /// A session of these commands and outputs.
 fn session(outputs: &[(&str, String)]) -> String {
-    let mut text = String::new();
-    for (command, output) in outputs {
-        text.push_str(&format!("[root@wrk1 ~]# {command}\n{output}"));
-    }
-    text.push_str("[root@wrk1 ~]# \n");
-    text
+    let lines = outputs
+        .iter()
+        .map(|(command, output)| format!("[root@wrk1 ~]# {command}\n{output}"))
+        .collect::<Vec<_>>();
+    lines.concat() + "[root@wrk1 ~]# \n"
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What is wrong at a hop of a path: the finding that cuts it, else what blocks it by its own state.
 //!
 //! `show`, `graph` and `lint --paths` all ask here, so that they cross the same hops.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tapline_core::capture::HostId;
 use tapline_network::Network;
@@ -104,17 +104,23 @@ pub(super) struct Faults {
     names: BTreeMap<(HostId, String), usize>,
     /// The bridge, for those about a port whose cause is in one.
     of_bridges: BTreeMap<usize, NodeId>,
+    /// Those that follow from others.
+    consequences: BTreeSet<usize>,
 }
 
 impl Faults {
     pub(super) fn of(topology: &Topology<'_>, report: &Report) -> Self {
         let (nodes, beyond) = (BTreeMap::new(), BTreeMap::new());
         let (names, of_bridges) = (BTreeMap::new(), BTreeMap::new());
-        let mut all = Self { nodes, beyond, names, of_bridges };
+        let consequences = BTreeSet::new();
+        let mut all = Self { nodes, beyond, names, of_bridges, consequences };
         // Roots stand before what they explain: the first of several is the cause.
         for (at, finding) in report.findings.iter().enumerate() {
             if finding.severity < Severity::Error || finding.may_pass {
                 continue;
+            }
+            if !finding.is_root() {
+                all.consequences.insert(at);
             }
             let cuts = finding.rule.traits.cuts;
             if cuts.contains(&Cut::BehindSwitch) {
@@ -185,11 +191,12 @@ impl Faults {
         })
     }
 
-    /// The finding about the far end of a tunnel, whose interface or device is not on the path.
+    /// The finding about the far end of a tunnel, whose interface or device is not on the path. What
+    /// only follows from something is told where that is: at the NIC below, say.
     fn cut_at_far_end(&self, network: &Network<'_>, hop: &Hop<'_>) -> Option<usize> {
         let Link::Edge(edge) = hop.link else { return None };
         let far = network.tunnel(hop.node).filter(|_| edge.kind == EdgeKind::Tunnel)?;
-        self.beyond.get(&far.data.owner).copied()
+        self.beyond.get(&far.data.owner).copied().filter(|at| !self.consequences.contains(at))
     }
 
     /// The finding that cuts a path at a node, on one side of the switch.

@@ -48,8 +48,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             continue;
         }
         // All tunnels with one trouble are one finding.
-        let mut troubles: BTreeMap<(Netns, Trouble), Vec<(Item<'_, TunnelEndpoint>, Why)>> =
-            BTreeMap::new();
+        let mut troubles: BTreeMap<(Netns, Trouble), Vec<Lost<'_>>> = BTreeMap::new();
         let mut open: BTreeMap<Vec<Need>, usize> = BTreeMap::new();
         for tunnel in tunnels {
             match judge(ctx, tunnel) {
@@ -99,6 +98,9 @@ enum Trouble {
     /// It leaves by the first device, and the tunnel's source is on the second.
     OtherDevice(String, String),
 }
+
+/// A tunnel that is lost, and what is cited for it.
+type Lost<'a> = (Item<'a, TunnelEndpoint>, Why);
 
 /// What is cited for one tunnel.
 struct Why {
@@ -261,7 +263,7 @@ fn report<'a>(
     out: &mut Verdicts,
     (host, netns): (HostId, &Netns),
     trouble: &Trouble,
-    tunnels: Vec<(Item<'a, TunnelEndpoint>, Why)>,
+    tunnels: Vec<Lost<'a>>,
 ) {
     let Some((first, _)) = tunnels.first() else { return };
     let first = *first;
