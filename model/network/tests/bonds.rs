@@ -24,7 +24,7 @@ fn on_bond(details: &str, rest: &str) -> String {
 
 /// The hop of the bond, and those behind.
 fn from_bond(text: &str) -> Vec<String> {
-    let hops = down(text, "vnet0");
+    let mut hops = down(text, "vnet0");
     let at = hops.iter().position(|hop| hop.starts_with("bond0")).unwrap();
     hops.split_off(at)
 }
