@@ -14,6 +14,9 @@ use crate::packing::Line;
 const MOST: usize = 64;
 const LONGEST: usize = 400;
 
+/// Lines that tell which formats may read the rest.
+const FIRST: usize = 16;
+
 impl<'a> Reader<'a> {
     /// Reads lines that begin as no output does. Of running text only what is no prose counts.
     pub(super) fn fragments(&mut self, lines: &[Line<'a>], fenced: bool) {
@@ -103,10 +106,15 @@ fn format_of(lines: &[Line<'_>]) -> Option<&'static Format> {
     if full().count() < 2 || full().all(is_word) {
         return None;
     }
+    // Most formats read none of the first lines, and need not be asked about all.
+    let start = text_of(lines.get(..lines.len().min(FIRST)).unwrap_or(lines));
     let mut best: Option<(u32, &'static Format)> = None;
     let mut tied = false;
     for &format in registry::FORMATS {
         let command = Command::new(format.command);
+        if start.len() < text.len() && (format.read)(&start, &command).lines.read == 0 {
+            continue;
+        }
         let out = (format.read)(&text, &command);
         // What a reader only takes with a doubt is no sign of its format.
         let sound = out.problems.iter().all(|problem| problem.kind != ProblemKind::BadValue);
