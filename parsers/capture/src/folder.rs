@@ -162,8 +162,7 @@ pub(crate) fn is_of_use(base: &str, bytes: &[u8]) -> bool {
         || registry::by_content(&text).is_some()
         || supportconfig::is(&text)
         || may_be_session(named.as_ref(), &text)
-            && (is_session(long::first_lines(start))
-                || is_session(start)
+            && (is_session(start)
                 || start.len() < text.len() && !long::session(&text).blocks.is_empty())
 }
 

@@ -37,11 +37,6 @@ pub(super) fn head(text: &str) -> &str {
     beginning(text, 256 << 10)
 }
 
-/// Enough of most sessions to see what they are.
-pub(super) fn first_lines(text: &str) -> &str {
-    beginning(text, 8 << 10)
-}
-
 /// The whole lines within the first bytes.
 fn beginning(text: &str, most: usize) -> &str {
     let most = text.floor_char_boundary(most);
