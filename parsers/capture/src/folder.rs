@@ -416,7 +416,7 @@ fn out_of_order(first_line: u32, places: Vec<LinePlace>) -> Vec<LinePlace> {
     let simple = places
         .iter()
         .zip(first_line..)
-        .all(|(it, line)| *it == LinePlace { line, ..LinePlace::default() });
+        .all(|(place, line)| place.line == line && place.column == 0 && place.shifts.is_none());
     if simple { Vec::new() } else { places }
 }
 

@@ -28,13 +28,14 @@ fn may_be(trimmed: &[u8]) -> bool {
 
 /// Whether dots, scissors or letters beyond ASCII stand in a line, as a look at each byte tells.
 fn has_sign(trimmed: &[u8]) -> bool {
-    let is_sign = |pair: &[u8]| match pair {
-        [b'.', next] => matches!(next, b'.' | b' '),
-        [b'8', b'<'] | [b'>', b'8'] => true,
-        [first, _] => !first.is_ascii(),
-        _ => false,
+    let is_sign = |first: u8, next: u8| {
+        let dots = (first == b'.') & ((next == b'.') | (next == b' '));
+        let scissors = (first == b'8') & (next == b'<') | (first == b'>') & (next == b'8');
+        dots | scissors | !first.is_ascii()
     };
-    trimmed.windows(2).any(is_sign)
+    // Without a way out of the loop many bytes are compared at once.
+    let nexts = trimmed.iter().skip(1);
+    trimmed.iter().zip(nexts).fold(false, |found, (first, next)| found | is_sign(*first, *next))
 }
 
 /// A line of ASCII without what stands around its words.

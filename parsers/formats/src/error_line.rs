@@ -7,6 +7,8 @@
 
 use std::sync::LazyLock;
 
+use aho_corasick::AhoCorasick;
+
 /// Beginnings of lines that no command of ours prints at the margin as data.
 const BEGINNINGS: &[&str] = &[
     // Shells.
@@ -312,6 +314,10 @@ const SAYS: &[&str] = &[
     "opdracht niet gevonden",
 ];
 
+/// All of them at once: whoever looks for the format of a text asks this of the same few lines for
+/// each format. `None` cannot be: there are too few words to be refused.
+static WORDS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| AhoCorasick::new(SAYS).ok());
+
 /// Tools of which every line with their name in front is a complaint:
 /// `ovs-ofctl: br-ex: …`, `iptables v1.8.9 (nf_tables): …`.
 const NAMES: &[&str] = &[
@@ -364,7 +370,8 @@ pub(crate) fn complaint(line: &str) -> Option<String> {
     // dash: `sh: 1: brctl: not found`.
     let shell = line.ends_with(": not found");
     let named = margin && NAMES.iter().any(|name| line.starts_with(name));
-    (virsh || shell || named || SAYS.iter().any(|say| line.contains(say))).then(|| shortened(line))
+    (virsh || shell || named || WORDS.as_ref().is_some_and(|words| words.is_match(line)))
+        .then(|| shortened(line))
 }
 
 /// Whether a complaint takes nothing away where output follows it: passwords that were asked for, what

@@ -109,7 +109,9 @@ pub(crate) fn last_word(line: &str) -> &str {
     // A document may be one line of megabytes.
     let blank = memchr::memrchr2(b' ', b'\t', line.as_bytes());
     let tail = blank.and_then(|at| line.get(at + 1..)).unwrap_or(line);
-    if tail.is_ascii() && !tail.bytes().any(|b| b.is_ascii_whitespace() || b == 0x0b) {
+    let other = |b: u8| !b.is_ascii() || matches!(b, b'\n' | 0x0b | 0x0c | b'\r');
+    // Without a way out of the loop many bytes are looked at at once.
+    if !tail.bytes().fold(false, |found, b| found | other(b)) {
         return tail;
     }
     tail.rsplit(char::is_whitespace).next().unwrap_or(tail)

@@ -27,9 +27,19 @@ pub(crate) enum Read<T> {
 ///
 /// Output is pasted indented as a whole: under a list item, as a code block of Markdown.
 pub(crate) fn bodies(text: &str) -> impl Iterator<Item = &str> {
+    /// Bytes that are looked through for remarks at once: who knows a text by its first lines does
+    /// not pay for the rest.
+    const LOOKED_THROUGH: usize = 4 << 10;
     let margin = margin(text);
-    let remarked = remarks::are_in(text);
+    let (mut known_to, mut remarked) = (0, false);
     lines(text).map(move |line| {
+        let end = Span::of(text, line).range().end;
+        if end > known_to {
+            let from = end - line.len();
+            let to = text.floor_char_boundary((from + LOOKED_THROUGH).max(end));
+            remarked = text.get(from..to).is_some_and(remarks::are_in);
+            known_to = to;
+        }
         // A blank line may be shorter; its place is in the text all the same.
         let body = line.get(margin..).or_else(|| line.get(line.len()..));
         let body = body.unwrap_or_default();

@@ -13,7 +13,24 @@ const POINTERS: &[&str] = &["=>", "->", ">>>", "\u{2192}", "\u{27a1}", "\u{1f449
 /// Whether there may be any: most texts have none, and this is asked once of each.
 pub(crate) fn are_in(text: &str) -> bool {
     let bytes = text.as_bytes();
-    MARKS.iter().chain(POINTERS).any(|mark| memmem::find(bytes, mark.as_bytes()).is_some())
+    let is_ascii = bytes.is_ascii();
+    let beyond = |mark: &&&str| !mark.is_ascii();
+    let holds = |mark: &&str| memmem::find(bytes, mark.as_bytes()).is_some();
+    begins_one(bytes) || !is_ascii && MARKS.iter().chain(POINTERS).filter(beyond).any(holds)
+}
+
+/// Whether one of the marks of ASCII is there: each has a bracket or a mark of exclamation, on which
+/// its other signs follow.
+fn begins_one(bytes: &[u8]) -> bool {
+    memchr::memchr3_iter(b'<', b'>', b'!', bytes).any(|at| {
+        let before = at.checked_sub(1).and_then(|at| bytes.get(at));
+        match bytes.get(at..).unwrap_or_default() {
+            [b'<', b'-', ..] | [b'<', b'=', b'=', ..] | [b'<', b'<', b'<', ..] => true,
+            [b'!', b'!', ..] | [b'>', b'>', b'>', ..] => true,
+            [b'>', ..] => matches!(before, Some(b'-' | b'=')),
+            _ => false,
+        }
+    })
 }
 
 /// The line in front of its remark. What has a quotation mark or a bracket behind the mark is no

@@ -124,12 +124,19 @@ const PROGRAMS: &[&str] = &[
 /// where it says no: most lines that are looked at are no commands at all.
 pub(crate) fn may_begin(line: &str) -> bool {
     const SEPARATORS: [char; 2] = [';', '&'];
+    const QUOTES: [char; 3] = ['\'', '"', '\\'];
     line.split(SEPARATORS).any(|part| {
         let end = |c: char| matches!(c, ' ' | '\t' | '|' | '>' | '<');
         let word = part.trim_start().split(end).next().unwrap_or_default();
-        word.contains(['\'', '"', '\\'])
-            || is_assignment(word)
-            || PROGRAMS.binary_search(&base(word)).is_ok()
+        let is_known = |word: &str| PROGRAMS.binary_search(&base(word)).is_ok();
+        if word.contains(QUOTES) {
+            // Quoted as a whole, in part, or with the blanks of a path.
+            let quotes = word.bytes().filter(|b| matches!(b, b'\'' | b'"')).count();
+            let opened = word.starts_with(['\'', '"']) && quotes % 2 == 1;
+            let is_cut = opened || word.contains('\\');
+            return is_cut && word.contains('/') || is_known(&word.replace(QUOTES, ""));
+        }
+        is_assignment(word) || is_known(word)
     })
 }
 

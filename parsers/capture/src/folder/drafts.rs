@@ -1,7 +1,7 @@
 //! Puts the texts of folders together to hosts.
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use tapline_core::capture::{Command, FormatId};
+use tapline_core::capture::FormatId;
 use tapline_core::ids::Netns;
 
 use super::machines::Traits;
@@ -9,7 +9,7 @@ use super::moments;
 use super::nested;
 use super::{Text, add_session, of_sections, of_session};
 use crate::flat;
-use crate::host::{Draft, Identity, Piece, short};
+use crate::host::{Draft, Identity, short};
 use crate::tree::Tree;
 
 /// Puts the texts of folders together to hosts; with the folder, where one folder is the host.
@@ -105,10 +105,17 @@ pub(super) fn drafts<'a>(
                     Some(home) => {
                         let draft = hosts.entry(home).or_default();
                         draft.used += 1;
-                        let known: BTreeSet<_> = draft.pieces.iter().map(text_of).collect();
+                        // By what was asked: outputs are long, and most questions are asked once.
+                        let mut known: HashMap<_, Vec<&str>> = HashMap::new();
+                        for piece in &draft.pieces {
+                            let asked = (&piece.netns, &piece.command);
+                            known.entry(asked).or_default().push(piece.text.trim_end());
+                        }
                         let mut new = Vec::new();
                         for (host, piece) in of_session(tree, member, session) {
-                            if !known.contains(&text_of(&piece)) {
+                            let texts = known.get(&(&piece.netns, &piece.command));
+                            let answer = piece.text.trim_end();
+                            if !texts.is_some_and(|texts| texts.contains(&answer)) {
                                 new.push(piece);
                             }
                             if draft.said.is_none() {
@@ -260,11 +267,6 @@ fn base_of<'a>(tree: &'a Tree, folder: &'a str, identity: Option<&'a Identity>) 
 fn copy_of(tree: &Tree, folder: &str, member: &str) -> Option<String> {
     let number = flat::number_of_copy(member)?;
     Some(format!("{}-{number}", base_of(tree, folder, None)))
-}
-
-/// What two copies of one output agree in.
-fn text_of(piece: &Piece) -> (&Netns, &Command, &str) {
-    (&piece.netns, &piece.command, piece.text.trim_end())
 }
 
 /// The folders above, nearest first.

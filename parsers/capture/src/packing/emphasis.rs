@@ -21,12 +21,16 @@ pub(super) fn take_off(lines: &mut [Line<'_>]) {
             Mark::Text => {}
         }
         let text = &*line.text;
-        if text.len() > LONGEST || !may_have(text) {
+        if text.len() > LONGEST {
             continue;
         }
         let mut cuts = Vec::new();
-        tags(text, &mut cuts);
-        signs(text, fenced, &mut cuts);
+        if may_have_tags(text, line.signs) {
+            tags(text, &mut cuts);
+        }
+        if may_have_signs(text, line.signs) {
+            signs(text, fenced, &mut cuts);
+        }
         if cuts.is_empty() {
             continue;
         }
@@ -42,21 +46,30 @@ pub(super) fn take_off(lines: &mut [Line<'_>]) {
     }
 }
 
-/// A first look: hardly a line of an output has two of these signs.
-fn may_have(text: &str) -> bool {
+/// Whether two of the signs stand in a line, as a first look tells: hardly a line of an output has them.
+fn may_have_signs(text: &str, signs: Signs) -> bool {
     let bytes = text.as_bytes();
-    let twice = |first: u8, second: u8| {
-        let mut found = memchr::memchr_iter(first, bytes);
-        found.any(|at| bytes.get(at + 1) == Some(&second))
+    let stressed = || {
+        let is = |at: usize| {
+            let sign = bytes.get(at);
+            sign == Some(&b'`') || sign == bytes.get(at + 1)
+        };
+        signs.has(Signs::STRESS) && memchr::memchr3_iter(b'*', b'~', b'`', bytes).any(is)
     };
-    twice(b'*', b'*')
-        || twice(b'_', b'_')
-        || twice(b'~', b'~')
-        || twice(b'\'', b'\'')
-        || memchr::memchr(b'`', bytes).is_some()
-        || twice(b'<', b'/')
-        || twice(b'[', b'/')
-        || twice(b'{', b'c')
+    stressed()
+        || signs.has(Signs::UNDERSCORE) && has_pair(bytes, *b"__")
+        || signs.has(Signs::QUOTE) && has_pair(bytes, *b"''")
+}
+
+/// The same of tags, one of which closes.
+fn may_have_tags(text: &str, signs: Signs) -> bool {
+    let bytes = text.as_bytes();
+    signs.has(Signs::MARKUP) && (has_pair(bytes, *b"</") || has_pair(bytes, *b"[/"))
+        || signs.has(Signs::BRACE) && has_pair(bytes, *b"{c")
+}
+
+fn has_pair(bytes: &[u8], [first, second]: [u8; 2]) -> bool {
+    memchr::memchr_iter(first, bytes).any(|at| bytes.get(at + 1) == Some(&second))
 }
 
 /// Tags that open and close on this line.

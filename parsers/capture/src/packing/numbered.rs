@@ -11,6 +11,13 @@ pub(super) fn take_off(lines: &mut [Line<'_>]) {
             at += 1;
             continue;
         }
+        // Nor does the line behind most that do.
+        let next =
+            lines.iter().skip(at + 1).find(|line| line.mark != Mark::Text || !line.is_blank());
+        if next.is_none_or(|next| number(&next.text).is_none()) {
+            at += 1;
+            continue;
+        }
         let run = run(lines.get(at..).unwrap_or_default());
         // `ip -o link` numbers its lines, too: what is left of them would be nothing known.
         let sound = || {

@@ -2,7 +2,7 @@
 //! from both at once is told apart by the frame between them, which stands in one column.
 use tapline_formats::registry;
 
-use super::{Line, Mark};
+use super::{Line, Mark, signs::Signs};
 
 /// The lines that a frame is drawn with: from top to bottom, and where others meet it.
 const FRAME: &[char] = &['│', '┃', '║'];
@@ -47,7 +47,7 @@ fn framed(lines: &[Line<'_>]) -> Option<(usize, usize, usize)> {
 
 /// The column of the first frame that has something in front of it.
 fn frame_of(line: &Line<'_>) -> Option<usize> {
-    if line.mark != Mark::Text || line.text.is_ascii() {
+    if line.mark != Mark::Text || !line.signs.has(Signs::BEYOND_ASCII) {
         return None;
     }
     line.text.chars().position(|c| FRAME.contains(&c)).filter(|column| *column > 0)

@@ -152,8 +152,8 @@ fn prefix(text: &str) -> Option<(Kind, usize)> {
         '[' | '0'..='9' => Kind::Time,
         'A'..='Z' if behind_journal(text).is_some() => Kind::Journal,
         'a'..='z' | 'A'..='Z' => {
-            let name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-            let end = text.find(|c| !name(c)).filter(|&end| end < LONGEST)?;
+            let name = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+            let end = text.bytes().take(LONGEST).position(|b| !name(&b))?;
             let (host, rest) = text.split_at_checked(end)?;
             if let Some(behind) = behind_place(text, host) {
                 return Some((Kind::Place(host.to_owned()), text.len() - behind.len()));

@@ -24,6 +24,12 @@ impl Signs {
     pub(crate) const BEYOND_ASCII: Self = Self(128);
     /// What moves the cursor or colours: control characters but tabs.
     pub(super) const CONTROL: Self = Self(256);
+    /// What emphasises words, and what few outputs have: stars, tildes, back quotes.
+    pub(super) const STRESS: Self = Self(512);
+    /// Underscores, which emphasise words where two stand together.
+    pub(super) const UNDERSCORE: Self = Self(1024);
+    /// Opening braces.
+    pub(super) const BRACE: Self = Self(2048);
 
     /// The kinds of characters of a line.
     pub(super) fn of(text: &str) -> Self {
@@ -76,6 +82,15 @@ const fn kinds() -> [u16; 256] {
         }
         if matches!(b, b'<' | b'[' | b'&') {
             kinds |= Signs::MARKUP.0;
+        }
+        if matches!(b, b'*' | b'~' | b'`') {
+            kinds |= Signs::STRESS.0;
+        }
+        if b == b'_' {
+            kinds |= Signs::UNDERSCORE.0;
+        }
+        if b == b'{' {
+            kinds |= Signs::BRACE.0;
         }
         if !b.is_ascii_whitespace() {
             kinds |= Signs::INK.0;

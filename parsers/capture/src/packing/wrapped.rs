@@ -5,33 +5,36 @@ use super::placed::Placed;
 use super::{Line, Mark};
 
 /// Words that never begin a line of `ip`, but stand in the middle of one.
-const MIDDLE: &[&str] = &[
-    "master",
-    "state",
-    "group",
-    "qlen",
-    "mode",
-    "default",
-    "link-netnsid",
-    "link-netns",
-    "qdisc",
-    "mtu",
-    "noqueue",
-    "pfifo_fast",
-    "fq_codel",
-    "mq",
-    "UP",
-    "DOWN",
-    "UNKNOWN",
-    "DEFAULT",
-    "brd",
-    "promiscuity",
-    "scope",
-    "preferred_lft",
-    "noprefixroute",
-    "minmtu",
-    "maxmtu",
-];
+fn is_of_middle(word: &str) -> bool {
+    matches!(
+        word,
+        "master"
+            | "state"
+            | "group"
+            | "qlen"
+            | "mode"
+            | "default"
+            | "link-netnsid"
+            | "link-netns"
+            | "qdisc"
+            | "mtu"
+            | "noqueue"
+            | "pfifo_fast"
+            | "fq_codel"
+            | "mq"
+            | "UP"
+            | "DOWN"
+            | "UNKNOWN"
+            | "DEFAULT"
+            | "brd"
+            | "promiscuity"
+            | "scope"
+            | "preferred_lft"
+            | "noprefixroute"
+            | "minmtu"
+            | "maxmtu"
+    )
+}
 
 /// Joins what was broken in the list of devices of `ip`.
 pub(super) fn join(lines: &mut Vec<Line<'_>>) {
@@ -39,16 +42,13 @@ pub(super) fn join(lines: &mut Vec<Line<'_>>) {
     let mut is_first = true;
     lines.dedup_by(|line, before| {
         if std::mem::take(&mut is_first) {
-            inside = goes_on(before, false);
+            inside = goes_on(before, is_head(&before.text), false);
         }
         let both = line.mark == Mark::Text && before.mark == Mark::Text;
-        let between = match both {
-            true if inside && !is_head(&line.text) => broken(&before.text, &line.text),
-            true => None,
-            false => None,
-        };
+        let head = is_head(&line.text);
+        let of_list = if both && inside && !head { broken(&before.text, &line.text) } else { None };
         let between =
-            between.or_else(|| if both { rows::broken(&before.text, &line.text) } else { None });
+            of_list.or_else(|| if both { rows::broken(&before.text, &line.text) } else { None });
         if let Some(mut between) = between {
             let mut joined = Placed::with_capacity(before.text.len() + line.text.len() + 1);
             let first = before.text.trim_end().chars().count();
@@ -64,15 +64,15 @@ pub(super) fn join(lines: &mut Vec<Line<'_>>) {
             before.set(joined);
             return true;
         }
-        inside = goes_on(line, inside);
+        inside = goes_on(line, head, inside);
         false
     });
 }
 
 /// Whether the line behind this one may belong to the list of devices.
-fn goes_on(line: &Line<'_>, inside: bool) -> bool {
+fn goes_on(line: &Line<'_>, head: bool, inside: bool) -> bool {
     line.mark == Mark::Text
-        && (is_head(&line.text) || inside && line.text.starts_with([' ', '\t']) && !line.is_blank())
+        && (head || inside && line.text.starts_with([' ', '\t']) && !line.is_blank())
 }
 
 /// What stood between two lines that were one; `None` if they never were.
@@ -85,28 +85,29 @@ fn broken(before: &str, line: &str) -> Option<&'static str> {
         return None;
     }
     let first = line.split_whitespace().next()?;
-    let width = before.chars().count();
+    let (inner, outer) = (indent(line), indent(before));
     // What is indented below a line never was its end, but for the blank at which a terminal broke.
-    let at_a_blank = || {
-        let full = WIDTHS.contains(&width) && indent(line) == indent(before) + 1;
-        full && is_head(before) && MIDDLE.contains(&first)
-    };
-    if indent(line) > indent(before) {
-        return at_a_blank().then_some(" ");
+    if inner > outer + 1 {
+        return None;
+    }
+    let width = before.chars().count();
+    if inner > outer {
+        let at_a_blank = WIDTHS.contains(&width) && is_head(before) && is_of_middle(first);
+        return at_a_blank.then_some(" ");
     }
     // Mail breaks at a blank, where the next word would not fit.
     let filled = width + 1 + first.chars().count();
     let full = filled >= 56 && width <= 132 && !before.trim().is_empty();
     let known = || {
         let flags = first.starts_with('<') && before.ends_with(':');
-        flags || MIDDLE.contains(&first) || before.ends_with(" brd") && first.contains(':')
+        flags || is_of_middle(first) || before.ends_with(" brd") && first.contains(':')
     };
     if full && known() {
         return Some(" ");
     }
     // A terminal breaks wherever its width ends.
     let prompt = || line.contains(['#', '$', '>', '@']);
-    let cut = WIDTHS.contains(&width) && is_head(before) && indent(line) == 0 && !prompt();
+    let cut = WIDTHS.contains(&width) && is_head(before) && inner == 0 && !prompt();
     cut.then_some(if before.ends_with(' ') { " " } else { "" })
 }
 

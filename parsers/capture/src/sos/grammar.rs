@@ -2,7 +2,7 @@
 //!
 //! Only as much as is needed to tell, in a name whose blanks are gone, words from arguments.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 /// What follows the words.
@@ -471,9 +471,16 @@ pub(super) fn well_known(hole: &str) -> Option<&'static str> {
 
 /// Whether a program is in the tables.
 pub(crate) fn is_tool(program: &str) -> bool {
-    static NAMES: LazyLock<BTreeSet<&str>> =
-        LazyLock::new(|| TOOLS.iter().map(|tool| tool.name).collect());
-    NAMES.contains(program)
+    // By the first letter: most words that are asked about are no programs.
+    static NAMES: LazyLock<BTreeMap<u8, Vec<&str>>> = LazyLock::new(|| {
+        let mut names = BTreeMap::<u8, Vec<&str>>::new();
+        for tool in TOOLS {
+            names.entry(tool.name.bytes().next().unwrap_or_default()).or_default().push(tool.name);
+        }
+        names
+    });
+    let first = program.bytes().next();
+    first.and_then(|first| NAMES.get(&first)).is_some_and(|names| names.contains(&program))
 }
 
 /// The programs in the tables.

@@ -25,7 +25,8 @@ impl<'a> Reader<'a> {
         }
         for paragraph in lines.split(Line::is_blank) {
             let is_output = |line: &Line<'_>| !prose::is_prose(&line.text);
-            if paragraph.len() > 1 && paragraph.iter().filter(|line| is_output(line)).count() > 1 {
+            let outputs = paragraph.iter().filter(|line| is_output(line)).take(2);
+            if paragraph.len() > 1 && outputs.count() > 1 {
                 self.fragment(paragraph, false);
             }
         }
