@@ -25,7 +25,7 @@ impl Mesh {
     pub(crate) fn new(network: &Network<'_>) -> Self {
         let machines = network.hosts().map(|host| (host, network.standing_for(host))).collect();
         let mut mesh = Self { machines, ..Self::default() };
-        for tunnel in network.tunnels().filter(|tunnel| !network.is_outdated(tunnel.host)) {
+        for tunnel in network.tunnels().filter(|tunnel| !network.may_be_outdated(tunnel.host)) {
             let Some(local) = tunnel.data.local.as_ref().filter(|_| is_of_host(network, tunnel))
             else {
                 continue;
@@ -35,7 +35,7 @@ impl Mesh {
             }
         }
         for (host, ip, evidence) in ovn_encap_ips(network) {
-            if !network.is_outdated(host) {
+            if !network.may_be_outdated(host) {
                 mesh.add(ip, host, evidence);
             }
         }
@@ -56,7 +56,7 @@ impl Mesh {
         let named = self.locals.get(&ip).into_iter().flat_map(|it| it.keys().copied());
         let held = network.topology.find_address(ip).iter().filter_map(|id| {
             let address = network.address(*id)?;
-            let counts = address.netns().is_root() && !network.is_outdated(address.host);
+            let counts = address.netns().is_root() && !network.may_be_outdated(address.host);
             counts.then_some(address.host)
         });
         named.chain(held).collect()
@@ -65,7 +65,7 @@ impl Mesh {
     /// The one host that owns an address, where it is another machine than `asks`. What an outdated
     /// capture asks has no answer: the others may have changed since.
     pub fn other(&self, network: &Network<'_>, ip: IpAddr, asks: HostId) -> Option<HostId> {
-        if network.is_outdated(asks) {
+        if network.may_be_outdated(asks) {
             return None;
         }
         let mut others: Vec<HostId> = Vec::new();

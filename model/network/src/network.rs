@@ -253,21 +253,27 @@ impl<'a> Network<'a> {
         self.machines.are_one(a, b)
     }
 
-    /// Whether the machine was captured again, later: what this capture shows is compared with no
-    /// other host.
+    /// Whether the machine was captured again, later.
     pub fn is_outdated(&self, host: HostId) -> bool {
         self.machines.is_outdated(host)
+    }
+
+    /// Whether the machine was captured again, later, or may have been: what this capture shows is
+    /// compared with no other host.
+    pub fn may_be_outdated(&self, host: HostId) -> bool {
+        self.machines.may_be_outdated(host)
     }
 
     /// The capture that stands for the machine of a host among other machines: a newest one.
     pub fn standing_for(&self, host: HostId) -> HostId {
         let captures = self.machines.captures(self.machines.of(host));
-        captures.iter().copied().filter(|capture| !self.is_outdated(*capture)).min().unwrap_or(host)
+        let newest = captures.iter().filter(|capture| !self.is_outdated(**capture));
+        newest.min().copied().unwrap_or(host)
     }
 
     /// Whether two hosts are two machines whose captures may be compared.
     pub fn are_comparable(&self, a: HostId, b: HostId) -> bool {
-        !self.same_machine(a, b) && !self.is_outdated(a) && !self.is_outdated(b)
+        !self.same_machine(a, b) && !self.may_be_outdated(a) && !self.may_be_outdated(b)
     }
 
     /// Whether two devices are one behind the other: a member and its bridge or bond, a VLAN and

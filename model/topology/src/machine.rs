@@ -28,8 +28,10 @@ pub struct Machines {
     of: Vec<MachineId>,
     /// The captures of each machine, from the oldest to the newest.
     captures: BTreeMap<MachineId, Vec<HostId>>,
-    /// Captures of which a later one is there.
+    /// Captures of which a later one is there, or may be.
     outdated: BTreeSet<HostId>,
+    /// Captures each of which may be the last of its machine: their times do not tell.
+    unordered: BTreeSet<HostId>,
 }
 
 impl Machines {
@@ -43,10 +45,16 @@ impl Machines {
         self.of(a) == self.of(b)
     }
 
-    /// Whether the same machine was captured again, later. What such a capture says was true then:
-    /// of what other hosts say, it proves nothing.
+    /// Whether the same machine was captured again, later, or at a time that is known where that of
+    /// this capture is not. What such a capture says was true then: of what other hosts say, it proves
+    /// nothing.
     pub fn is_outdated(&self, host: HostId) -> bool {
         self.outdated.contains(&host)
+    }
+
+    /// Whether another capture of the machine is or may be a later one.
+    pub fn may_be_outdated(&self, host: HostId) -> bool {
+        self.is_outdated(host) || self.unordered.contains(&host)
     }
 
     /// The captures of a machine, from the oldest to the newest.
@@ -99,10 +107,15 @@ impl Machines {
                 groups.join(a, b);
             }
         }
-        Self::from_groups(groups, marks, &ranks)
+        Self::from_groups(groups, hosts, marks, &ranks)
     }
 
-    fn from_groups(mut groups: Groups<'_>, marks: &[Marks], ranks: &[usize]) -> Self {
+    fn from_groups(
+        mut groups: Groups<'_>,
+        hosts: &[Host],
+        marks: &[Marks],
+        ranks: &[usize],
+    ) -> Self {
         let mut firsts: BTreeMap<usize, MachineId> = BTreeMap::new();
         let mut machines = Self::default();
         for (at, host) in (0..marks.len()).zip((0..).map(HostId)) {
@@ -117,9 +130,16 @@ impl Machines {
             let newest = all.iter().rev().find_map(taken);
             let is_old = |host: &&HostId| match (taken(host), newest) {
                 (Some(then), Some(newest)) => !then.may_be(newest),
-                _ => false,
+                // Nobody knows whether it is the last one, and of another it is known.
+                (None, Some(_)) => true,
+                (_, None) => false,
             };
-            machines.outdated.extend(all.iter().filter(is_old));
+            let (old, last): (Vec<HostId>, Vec<HostId>) = all.iter().partition(is_old);
+            machines.outdated.extend(old);
+            // Texts that a person calls one machine are parts of one moment.
+            let key = |host: &HostId| hosts.get(host.0 as usize).map(|host| &host.key);
+            let alike = |host: &&HostId| last.iter().filter(|it| key(it) == key(host)).count() > 1;
+            machines.unordered.extend(last.iter().filter(alike));
         }
         machines
     }
@@ -419,7 +439,7 @@ mod tests {
         let (hosts, marks): (Vec<Host>, Vec<Marks>) = texts.iter().map(|text| read(text)).unzip();
         let machines = Machines::new(&hosts, &marks, &[]);
         let outdated = (0..4).map(|it| machines.is_outdated(HostId(it)));
-        assert_eq!(outdated.collect::<Vec<_>>(), [false, true, false, false]);
+        assert_eq!(outdated.collect::<Vec<_>>(), [false, true, true, false]);
         assert_eq!(machines.captures(machines.of(HostId(0))), [2, 1, 0].map(HostId));
         assert_eq!(machines.repeated().count(), 1);
     }

@@ -41,6 +41,8 @@ pub enum Why {
     Error,
     /// OVS could not give it a port of OpenFlow.
     NoPort,
+    /// OVS keeps it for the copies of a mirror.
+    MirrorPort,
     /// OVS sends nothing by it: `NO_FWD`.
     NoForwarding,
     /// OVS takes nothing from it: `NO_RECV`.
@@ -111,6 +113,7 @@ impl fmt::Display for Why {
             Self::DeadVlan => write!(f, "on the dead VLAN {DEAD_VLAN}"),
             Self::Error => f.write_str("error in OVS"),
             Self::NoPort => f.write_str("without an OpenFlow port"),
+            Self::MirrorPort => f.write_str("kept for the copies of a mirror"),
             Self::NoForwarding => f.write_str("set to NO_FWD"),
             Self::NoReceiving => f.write_str("set to NO_RECV"),
             Self::NoFlow => f.write_str("no flow leads on"),

@@ -3,13 +3,13 @@
 //! Spanning tree and the settings of OpenFlow stop an interface, a bond without an enabled member
 //! stops its port (ovs-ofctl(8) `show` and `mod-port`, ovs-vswitchd.conf.db(5) `Port`,
 //! ovs-vswitchd(8) `bond/show`).
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tapline_core::Name;
-use tapline_core::capture::Source;
+use tapline_core::capture::{HostId, Source};
 use tapline_core::records::appctl::{OvsStatus, OvsStatusKind, OvsStatusMember};
 use tapline_core::records::openflow::{OfPort, OfPortDesc};
-use tapline_core::records::ovs::{OvsColumn, OvsRow};
+use tapline_core::records::ovs::{OvsColumn, OvsRecord, OvsRow};
 use tapline_core::records::{Batch, Field};
 use tapline_core::span::Evidence;
 use tapline_topology::graph::OvsInterface;
@@ -24,6 +24,8 @@ pub struct SwitchPorts {
     blocks: BTreeMap<NodeId, Block>,
     /// Ports that exchange no frames with other such ports, and what says so.
     protected: BTreeMap<NodeId, Evidence>,
+    /// Ports that mirrors send copies by, and what says so.
+    mirrors: BTreeMap<NodeId, Evidence>,
 }
 
 impl SwitchPorts {
@@ -53,6 +55,7 @@ impl SwitchPorts {
                 }
             }
         }
+        all.mirrors = outputs_of_mirrors(network);
         for (source, reading) in network.texts_of("ovs-status") {
             let Batch::OvsStatuses(statuses) = &reading.records else { continue };
             let dead = statuses.iter().filter(|status| match status.of {
@@ -75,6 +78,12 @@ impl SwitchPorts {
         self.protected.get(&from)?;
         let evidence = *self.protected.get(&to)?;
         Some(Block { why: Why::Isolated, evidence })
+    }
+
+    /// What says that a port is kept for the copies of a mirror: NORMAL takes nothing from it and
+    /// sends nothing to it (`xlate_normal`, ofproto/ofproto-dpif-xlate.c).
+    pub(crate) fn mirror(&self, port: NodeId) -> Option<Evidence> {
+        self.mirrors.get(&port).copied()
     }
 
     /// What stops an interface or a port.
@@ -106,6 +115,54 @@ impl SwitchPorts {
     fn note(&mut self, node: NodeId, why: Why, evidence: Evidence) {
         self.blocks.entry(node).or_insert(Block { why, evidence });
     }
+}
+
+/// The ports that mirrors send by: those of mirrors that a bridge names among its own, which alone are
+/// at work (ovs-vswitchd.conf.db(5), `Mirror`, `output_port`). Rows refer to each other by `_uuid`.
+fn outputs_of_mirrors(network: &Network<'_>) -> BTreeMap<NodeId, Evidence> {
+    let mut ports: BTreeMap<(HostId, &str), NodeId> = BTreeMap::new();
+    let mut used: BTreeSet<(HostId, &str)> = BTreeSet::new();
+    let mut outputs: Vec<(HostId, &str, &str, Evidence)> = Vec::new();
+    let column = |record: &'_ OvsRecord, name: &str| {
+        record.columns.iter().position(|column| column.name == name)
+    };
+    for (source, rows) in network.ovs_texts() {
+        let host = source.host;
+        for record in rows {
+            let Some(uuid) = record.uuid.as_ref().map(|uuid| uuid.value.as_str()) else { continue };
+            let named = |name: &str| record.columns.get(column(record, name)?);
+            match &record.row {
+                OvsRow::Port(port) => {
+                    let node = network.topology.find_ovs_port(host, &port.name.value);
+                    ports.extend(node.map(|node| ((host, uuid), node)));
+                }
+                OvsRow::Bridge(_) => {
+                    let set = named("mirrors").map_or("", |column| column.value.value.as_str());
+                    used.extend(words(set).map(|mirror| (host, mirror)));
+                }
+                OvsRow::Other { name } if name == "Mirror" => {
+                    let output = named("output_port");
+                    outputs.extend(output.map(|column| {
+                        let evidence = column.value.evidence(source.id);
+                        (host, uuid, column.value.value.as_str(), evidence)
+                    }));
+                }
+                _ => {}
+            }
+        }
+    }
+    let at_work = outputs.into_iter().filter(|(host, mirror, ..)| used.contains(&(*host, *mirror)));
+    at_work
+        .filter_map(|(host, _, output, evidence)| {
+            let port = words(output).next()?;
+            Some((*ports.get(&(host, port))?, evidence))
+        })
+        .collect()
+}
+
+/// The ids of a set, which stand in brackets where there is not exactly one.
+fn words(set: &str) -> impl Iterator<Item = &str> {
+    set.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').filter(|word| word.contains('-'))
 }
 
 /// Why an interface with this word of `config` or `state` passes no frames. `NO_FLOOD` leaves it

@@ -90,12 +90,12 @@ pub(crate) fn key_name(kind: &str) -> &'static str {
 }
 
 /// The interfaces of Open vSwitch on a host that may take what a tunnel of another host sends with a
-/// key: those of its type and port whose far end and key are its own, or given by flows
+/// key, or with any: those of its type and port whose far end and key are its own, or given by flows
 /// (ovs-vswitchd.conf.db(5), `remote_ip`, `in_key`).
 pub(crate) fn listeners<'a>(
     network: &Network<'a>,
     sender: Item<'a, TunnelEndpoint>,
-    (host, key): (HostId, u64),
+    (host, key): (HostId, Option<u64>),
 ) -> Vec<Item<'a, OvsInterface>> {
     let may_take = |tunnel: &Item<'a, TunnelEndpoint>, interface: Item<'a, OvsInterface>| {
         let from = tunnel.data.remote.as_ref().map(|remote| remote.value);
@@ -103,7 +103,7 @@ pub(crate) fn listeners<'a>(
         let option = |name: &str| interface.data.option(name).map(|option| option.value.as_str());
         let of_key = match option("in_key").or_else(|| option("key")) {
             Some("flow") => true,
-            given => given.unwrap_or("0").parse::<u64>().is_ok_and(|given| given == key),
+            given => key.is_none_or(|key| given.unwrap_or("0").parse() == Ok(key)),
         };
         tunnel.data.kind == sender.data.kind
             && port_of(*tunnel) == port_of(sender)

@@ -1,7 +1,8 @@
 //! Whether what comes back by the way of a frame gets to where the frame came from, and whether the
 //! far end of a tunnel has anybody who takes it.
+use tapline_core::capture::HostId;
 use tapline_core::span::Evidence;
-use tapline_topology::graph::{NetdevKind, OvsPort};
+use tapline_topology::graph::{NetdevKind, OvsInterface, OvsPort, TunnelEndpoint};
 use tapline_topology::{EdgeKind, NodeId};
 
 use super::{Frame, Paths};
@@ -163,36 +164,72 @@ impl<'a> Paths<'_, 'a> {
         is_lost.then_some(Block { why: Why::NotReturned, evidence })
     }
 
-    /// Whether the host that a tunnel of Open vSwitch leads to has ports of the network of a frame, and
-    /// its flows bring them nothing that comes by the tunnel with the key of the frame.
+    /// What keeps the host that a tunnel of Open vSwitch leads to from taking a frame.
     fn not_taken(&mut self, tunnel: NodeId, far: NodeId, frame: Frame) -> Option<Block> {
         let network = self.network;
         let own = network.tunnel(tunnel)?;
-        let (vlan, key) = (frame.local?, frame.key?);
         let host = network.topology.node(far)?.host.filter(|host| *host != own.host)?;
         network.ovs_interface(own.data.owner)?;
-        if [own.host, host].into_iter().any(|host| mesh::is_cleaned(network, host)) {
+        let is_cleaned = [own.host, host].into_iter().any(|host| mesh::is_cleaned(network, host));
+        if is_cleaned || !network.are_comparable(own.host, host) {
             return None;
         }
+        self.dropped_by_far_bridge(own, host, frame).or_else(|| self.unknown_key(own, host, frame))
+    }
+
+    /// The flows there drop whatever comes by each tunnel that may take what this one sends.
+    fn dropped_by_far_bridge(
+        &mut self,
+        own: Item<'a, TunnelEndpoint>,
+        host: HostId,
+        frame: Frame,
+    ) -> Option<Block> {
+        let mut evidence = None;
+        for interface in overlay::far::listeners(self.network, own, (host, frame.key)) {
+            let passage = self.passage_of_tunnel(interface, host, frame.key)?;
+            if !passage.is_drop() {
+                return None;
+            }
+            evidence.get_or_insert(passage.evidence);
+        }
+        Some(Block { why: Why::Dropped, evidence: evidence? })
+    }
+
+    /// What the flows of a bridge do with a frame that comes in by one of its tunnels.
+    fn passage_of_tunnel(
+        &mut self,
+        interface: Item<'a, OvsInterface>,
+        host: HostId,
+        key: Option<u64>,
+    ) -> Option<&Passage> {
+        let network = self.network;
+        let port = network.topology.find_ovs_port(host, &interface.data.port);
+        let port = network.ovs_port(port?)?;
+        let bridge = network.bridge_called(host, &port.data.bridge)?;
+        let vlan = Some(0);
+        let arriving = Arriving { interface: interface.id, vlan, from: None, to: None, key };
+        let asked = self.ask(bridge, arriving)?;
+        self.passage_at(asked)
+    }
+
+    /// The host has ports of the network of a frame, and its flows bring them nothing that comes by the
+    /// tunnel with the key of the frame.
+    fn unknown_key(
+        &mut self,
+        own: Item<'a, TunnelEndpoint>,
+        host: HostId,
+        frame: Frame,
+    ) -> Option<Block> {
+        let network = self.network;
+        let (vlan, key) = (frame.local?, frame.key?);
         let vlans = network.vlans_of_same_network((own.host, vlan), host);
         if vlans.is_empty() {
             return None;
         }
         let remote = own.data.remote.as_ref()?.value;
         let mut lost = None;
-        for interface in overlay::far::listeners(network, own, (host, key)) {
-            let port = network.topology.find_ovs_port(host, &interface.data.port);
-            let port = network.ovs_port(port?)?;
-            let bridge = network.bridge_called(host, &port.data.bridge)?;
-            let arriving = Arriving {
-                interface: interface.id,
-                vlan: Some(0),
-                from: None,
-                to: None,
-                key: Some(key),
-            };
-            let asked = self.ask(bridge, arriving)?;
-            let passage = self.passage_at(asked)?;
+        for interface in overlay::far::listeners(network, own, (host, Some(key))) {
+            let passage = self.passage_of_tunnel(interface, host, Some(key))?;
             let is_other =
                 |vlan: Option<u16>| vlan.is_some_and(|vlan| vlan != 0 && !vlans.contains(&vlan));
             let is_lost = passage.outputs.values().all(|sent| is_other(sent.vlan))

@@ -46,6 +46,7 @@ impl Paths<'_, '_> {
             .or_else(|| self.not_sent_by(at, node, vlan))
             .or_else(|| self.misses_exit(node, towards, next))
             .or_else(|| self.refused_by_access(at, frame, next).filter(|_| is_down))
+            .or_else(|| self.kept_for_mirror(at, frame, node, next))
             .or_else(|| self.dropped(node, next));
         if stopped.is_some() {
             return Answer::Known(stopped);
@@ -207,6 +208,27 @@ impl Paths<'_, '_> {
         let may_lack = frame.vlan.is_none() && !is_trunk(entry.data) && is_of_guest;
         let is_plain = self.passage(frame).is_none_or(|passage| passage.outputs.is_empty());
         (only_tagged && may_lack && is_plain).then_some(IN_THE_GUEST)
+    }
+
+    /// Whether NORMAL leaves a port out that a mirror sends its copies by. Flows that name it use it.
+    fn kept_for_mirror(
+        &self,
+        at: NodeId,
+        frame: Frame,
+        node: NodeId,
+        next: Frame,
+    ) -> Option<Block> {
+        let network = self.network;
+        let (port, bridge, inside) = match network.ovs_bridge(node) {
+            Some(bridge) => (at, bridge.id, next),
+            None => (node, network.ovs_bridge(at)?.id, frame),
+        };
+        let evidence = network.switch_ports().mirror(port)?;
+        let is_normal = match self.passage(inside) {
+            Some(passage) => passage.normal && passage.outputs.is_empty(),
+            None => network.is_plain(bridge),
+        };
+        is_normal.then_some(Block { why: Why::MirrorPort, evidence })
     }
 
     /// Whether an access port of OVS drops a frame since it has a tag (`input_vid_is_valid`,

@@ -20,6 +20,7 @@ pub(super) fn reason(why: &Why) -> Reason {
         }
         Why::NoFlow | Why::Dropped | Why::NotReturned => Reason::OfDrop,
         Why::NoForwarding | Why::NoReceiving => Reason::OfPortConfig,
+        Why::MirrorPort => Reason::MirrorPort,
         Why::NotJoined(_) | Why::NoPeer(_) => Reason::PatchPeerMissing,
         Why::SpanningTree(_) => Reason::StpBlocking,
         Why::NoAnswer(_) | Why::OtherMac(_) => Reason::NeighFailed,

@@ -200,7 +200,7 @@ impl Walk<'_, '_, '_> {
             let Some(address) = network.address(*id) else { continue };
             let Some(device) = network.netdev(address.data.netdev) else { continue };
             let in_use = defs::is_in_use(&address);
-            if device.id != output && in_use && !network.is_outdated(address.host) {
+            if device.id != output && in_use && !network.may_be_outdated(address.host) {
                 owners.push((device.id, mac_of(device), address.line()));
             }
         }

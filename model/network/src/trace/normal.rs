@@ -129,6 +129,9 @@ pub(super) fn forward(
     let bundle = switch.bundles.iter().find(|(_, interfaces)| interfaces.contains(&from));
     let Some((port, _)) = bundle else { return Normal::Open };
     let Some(port) = network.ovs_port(*port) else { return Normal::Open };
+    if let Some(evidence) = network.switch_ports().mirror(port.id) {
+        return Normal::Lost { reason: Reason::MirrorPort, evidence: Some(evidence) };
+    }
     let rules = Port::of(port.data);
     let vid = tags.first().copied().unwrap_or(0);
     let tag_at = port.data.tag.as_ref().map(|tag| tag.evidence).or_else(|| port.place());
@@ -179,6 +182,11 @@ pub(super) fn forward(
             if all.contains(&from) {
                 return Normal::Lost { reason: Reason::FdbPointsBack, evidence: Some(at) };
             }
+            // Both are `protected` (ovs-vswitchd.conf.db(5)).
+            if let Some(block) = network.switch_ports().blocked_between(port.id, *to) {
+                let evidence = Some(block.evidence);
+                return Normal::Lost { reason: Reason::L2DeadEnd, evidence };
+            }
             // Another member of a bond carries on for one that is taken away.
             let left = all.iter().copied().find(|member| !gone(*member));
             let interface = if gone(interface) { left.unwrap_or(interface) } else { interface };
@@ -196,7 +204,11 @@ pub(super) fn forward(
     }
     let mut outputs = Vec::new();
     for (id, interfaces) in &switch.bundles {
-        if interfaces.contains(&from) {
+        let ports = network.switch_ports();
+        if interfaces.contains(&from)
+            || ports.mirror(*id).is_some()
+            || ports.blocked_between(port.id, *id).is_some()
+        {
             continue;
         }
         let (Some(to), Some(first)) = (network.ovs_port(*id), interfaces.first()) else { continue };

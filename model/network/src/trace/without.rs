@@ -134,7 +134,7 @@ impl Without {
             for other in network.namespaces() {
                 let waits = other.host != gone.host
                     && other.netns() == gone.netns()
-                    && !network.is_outdated(other.host)
+                    && !network.may_be_outdated(other.host)
                     && Router::new(network, other).duty(network) != Duty::Serves;
                 if waits {
                     found.push((other.netns().clone(), other.host));

@@ -196,6 +196,10 @@ impl Faults {
     fn cut_at_far_end(&self, network: &Network<'_>, hop: &Hop<'_>) -> Option<usize> {
         let Link::Edge(edge) = hop.link else { return None };
         let far = network.tunnel(hop.node).filter(|_| edge.kind == EdgeKind::Tunnel)?;
+        // What another capture shows was so at its time.
+        if network.may_be_outdated(far.host) {
+            return None;
+        }
         self.beyond.get(&far.data.owner).copied().filter(|at| !self.consequences.contains(at))
     }
 

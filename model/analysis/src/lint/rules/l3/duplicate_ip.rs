@@ -72,7 +72,7 @@ fn dhcp_servers<'a>(
             let netns = holder.1.netns().name().filter(|name| name.starts_with("qdhcp-"));
             // Cleaning replaces the addresses of each host on its own.
             if let Some(netns) =
-                netns.filter(|_| !mesh::is_cleaned(ctx, *host) && !ctx.is_outdated(*host))
+                netns.filter(|_| !mesh::is_cleaned(ctx, *host) && !ctx.may_be_outdated(*host))
             {
                 servers.entry((netns, *ip)).or_default().push(holder);
             }
@@ -105,7 +105,7 @@ fn across_hosts<'a>(
 ) {
     let mut ports: BTreeMap<IpAddr, Vec<(&Holder<'a>, Item<'a, OvsPort>)>> = BTreeMap::new();
     for ((host, ip), holders) in held {
-        if mesh::is_cleaned(ctx, *host) || ctx.is_outdated(*host) {
+        if mesh::is_cleaned(ctx, *host) || ctx.may_be_outdated(*host) {
             continue;
         }
         let of_network = holders.iter().filter(|holder| holder.1.admin_up() != Some(false));

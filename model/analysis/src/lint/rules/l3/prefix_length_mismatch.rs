@@ -68,7 +68,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
 /// the MAC of the very device that holds it.
 fn join_hosts(ctx: &Ctx<'_>, segments: &mut Segments) {
     for (&(host, netns), known) in ctx.neighbours() {
-        if !netns.is_root() || is_cleaned(ctx, host) || ctx.is_outdated(host) {
+        if !netns.is_root() || is_cleaned(ctx, host) || ctx.may_be_outdated(host) {
             continue;
         }
         for (&(dev, ip), entry) in known {

@@ -37,7 +37,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     for replica in Router::all(ctx).into_iter().filter(|it| !it.ha.is_empty()) {
         several_ports(ctx, out, &replica);
         // It may have changed places since.
-        if ctx.is_outdated(replica.netns.host) {
+        if ctx.may_be_outdated(replica.netns.host) {
             continue;
         }
         let all = routers.entry(replica.netns.name().into()).or_default();

@@ -30,7 +30,7 @@ const MIGRATION: f64 = 600.0;
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let mut by_uuid: BTreeMap<&Name, Vec<Item<'_, Vm>>> = BTreeMap::new();
-    for vm in ctx.vms().filter(|vm| !ctx.is_outdated(vm.host)) {
+    for vm in ctx.vms().filter(|vm| !ctx.may_be_outdated(vm.host)) {
         if let Some(uuid) = &vm.data.uuid {
             let all = by_uuid.entry(&uuid.value).or_default();
             // Several captures of one host show one VM.

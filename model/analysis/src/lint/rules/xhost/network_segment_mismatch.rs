@@ -72,7 +72,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             continue;
         };
         told.insert(port.host);
-        let own = if ctx.is_outdated(port.host) {
+        let own = if ctx.may_be_outdated(port.host) {
             outdated.entry(port.host).or_default()
         } else {
             &mut networks
@@ -89,7 +89,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     shared_ids(ctx, out, mesh, &networks);
     by_flows(ctx, out, mesh, &networks);
     // Hosts with ports of neutron whose networks are not told.
-    wired.retain(|host, _| !ctx.is_outdated(*host));
+    wired.retain(|host, _| !ctx.may_be_outdated(*host));
     let hosts: BTreeSet<_> = wired.keys().map(|key| mesh.machine(*key)).collect();
     if hosts.len() > 1 {
         let blind = |host: &&HostId| wired.get(*host) == Some(&true) && !told.contains(*host);
@@ -172,7 +172,7 @@ struct Led<'a> {
 /// network, and flows give its VLAN a tunnel key.
 fn by_flows(ctx: &Ctx<'_>, out: &mut Verdicts, mesh: &Mesh, told: &Networks<'_>) {
     let mut led: BTreeMap<&str, Vec<Led<'_>>> = BTreeMap::new();
-    for netns in ctx.namespaces().filter(|netns| !ctx.is_outdated(netns.host)) {
+    for netns in ctx.namespaces().filter(|netns| !ctx.may_be_outdated(netns.host)) {
         let network = netns.name().strip_prefix("qdhcp-").filter(|id| !told.contains_key(id));
         let Some(network) = network.filter(|_| !mesh::is_cleaned(ctx, netns.host)) else {
             continue;

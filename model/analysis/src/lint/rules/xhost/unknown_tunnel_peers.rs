@@ -33,7 +33,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let of_mesh = |tunnel: &Item<'_, TunnelEndpoint>| {
         ctx.ovs_interface(tunnel.owner).is_some()
             && is_in_mesh(ctx, tunnel.host)
-            && !ctx.is_outdated(tunnel.host)
+            && !ctx.may_be_outdated(tunnel.host)
     };
     for tunnel in ctx.tunnels().filter(of_mesh) {
         machines.insert(mesh.machine(tunnel.host));
@@ -52,7 +52,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     if machines.len() < 2 {
         return;
     }
-    let counts = |host: HostId| !ctx.is_outdated(host) && !is_told(ctx, mesh, host);
+    let counts = |host: HostId| !ctx.may_be_outdated(host) && !is_told(ctx, mesh, host);
     let silent: Vec<HostId> = ctx.hosts().filter(|host| counts(*host)).collect();
     for (ip, tunnels) in peers {
         if !mesh.owners(ctx, ip).is_empty() {
@@ -79,7 +79,7 @@ fn outsiders(ctx: &Ctx<'_>, out: &mut Verdicts, mesh: &Mesh) {
         return;
     }
     let hosts: Vec<HostId> =
-        ctx.hosts().filter(|host| is_in_mesh(ctx, *host) && !ctx.is_outdated(*host)).collect();
+        ctx.hosts().filter(|host| is_in_mesh(ctx, *host) && !ctx.may_be_outdated(*host)).collect();
     let ways = mesh.ways(ctx);
     let joined: BTreeSet<HostId> =
         ways.iter().flat_map(|(from, to)| [mesh.machine(*from), mesh.machine(*to)]).collect();

@@ -76,7 +76,7 @@ fn mark_missed(report: &mut Report, ctx: &Ctx<'_>, mesh: &Mesh) {
     let mut ends: BTreeMap<HostId, BTreeSet<IpAddr>> = BTreeMap::new();
     let mut cleaned = false;
     for tunnel in ctx.tunnels().filter(|tunnel| ctx.ovs_interface(tunnel.owner).is_some()) {
-        if ctx.is_outdated(tunnel.host) {
+        if ctx.may_be_outdated(tunnel.host) {
             continue;
         }
         let all = ends.entry(mesh.machine(tunnel.host)).or_default();
