@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 mod common;
 
-use common::{down, neutron, with_network};
+use common::{TAP, down, link, neutron, session, with_network};
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_network::path::{Hop, Paths};
@@ -210,6 +210,55 @@ fn flows_of_the_far_end_take_what_a_tunnel_sends() {
         assert_eq!(shown, if deaf { &lost[..] } else { &[] }, "{network} {flows}");
     }
     with_network(&two_hosts(SAME, out)[0], |network| assert_eq!(network.hosts().count(), 1));
+}
+
+/// A mesh of two bridges that hold guests themselves.
+#[test]
+fn a_far_bridge_may_drop_all_that_a_tunnel_brings() {
+    let host = |name: &str, [own, other]: [&str; 2], ports: &str, flows: &str| {
+        let links = [
+            link(2, "eno1", "", &format!("    inet {own}/24 scope global eno1\n       valid_lft forever preferred_lft forever\n"))
+                .replace("52:54:00:00:01", if name == "h1" { "52:54:00:00:01" } else { "52:54:00:00:02" }),
+            link(4, "tapa", "master ovs-system", &(TAP.to_owned() + "    openvswitch_slave\n")),
+            link(7, "ovs-system", "", "    openvswitch\n"),
+        ];
+        let show = format!(
+            "ovs-vsctl show
+5f0c9d5e-7a68-4a0f-9d2a-1d6a36f6a001
+    Bridge br0
+{ports}        Port vx
+            Interface vx
+                type: vxlan
+                options: {{key=flow, local_ip=\"{own}\", remote_ip=\"{other}\"}}
+    ovs_version: \"2.17.0\"
+"
+        );
+        let text = session(&links, &(show + &switch("br0", &["tapa", "vx"], flows)));
+        text.replace("@h1:", &format!("@{name}:"))
+    };
+    const TAPA: &str = "        Port tapa\n            Interface tapa\n";
+    for (ports, flows, lost) in [
+        (TAPA, "priority=0 actions=drop", true),
+        (TAPA, "priority=0 actions=NORMAL", false),
+        (TAPA, "priority=5,in_port=2 actions=drop ; priority=0 actions=NORMAL", true),
+        // Of one network alone: the guests here may be in another.
+        (TAPA, "priority=5,tun_id=0x41 actions=drop ; priority=0 actions=NORMAL", false),
+        // Nobody is there.
+        ("", "priority=0 actions=drop", false),
+    ] {
+        let near = host("h1", ["192.0.2.1", "192.0.2.2"], TAPA, "priority=0 actions=NORMAL");
+        let far = host("h2", ["192.0.2.2", "192.0.2.1"], ports, flows);
+        let stopped = common::with_sessions(&[&near, &far], |network| {
+            let start = network.topology.find_netdev(HostId(0), &Netns::Root, "tapa");
+            let mut stopped = Vec::new();
+            gather(&Paths::new(network).down(start.unwrap()).hops, &mut |hop| {
+                stopped.extend(hop.block().map(|block| block.why.to_string()));
+            });
+            stopped
+        });
+        let expected: &[&str] = if lost { &["dropped by its flows"] } else { &[] };
+        assert_eq!(stopped, expected, "{ports} {flows}");
+    }
 }
 
 fn gather(hops: &[Hop<'_>], found: &mut dyn FnMut(&Hop<'_>)) {

@@ -431,6 +431,52 @@ root@h1:~# ";
 }
 
 #[test]
+fn nothing_is_forwarded_to_the_port_of_a_mirror() {
+    let show = "ovs-vsctl show
+5f0c9d5e-7a68-4a0f-9d2a-1d6a36f6a001
+    Bridge br0
+        Port eno1
+            Interface eno1
+        Port tapa
+            Interface tapa
+    ovs_version: \"2.17.0\"
+root@h1:~# ovs-vsctl list Bridge
+_uuid               : 33333333-7a68-4a0f-9d2a-1d6a36f6a001
+mirrors             : [44444444-7a68-4a0f-9d2a-1d6a36f6a001]
+name                : br0
+root@h1:~# ovs-vsctl list Port
+_uuid               : 11111111-7a68-4a0f-9d2a-1d6a36f6a001
+name                : eno1
+
+_uuid               : 22222222-7a68-4a0f-9d2a-1d6a36f6a001
+name                : tapa
+root@h1:~# ovs-vsctl list Mirror
+_uuid               : 44444444-7a68-4a0f-9d2a-1d6a36f6a001
+name                : span0
+output_port         : 11111111-7a68-4a0f-9d2a-1d6a36f6a001
+select_all          : true
+root@h1:~# ";
+    let ovs = "    openvswitch_slave\n";
+    let links = [
+        link(2, "eno1", "master ovs-system", ovs),
+        link(4, "tapa", "master ovs-system", &(TAP.to_owned() + ovs)),
+        link(7, "ovs-system", "", "    openvswitch\n"),
+    ];
+    let text = session(&links, show);
+    for (from, to, kept) in [
+        ("name", "name", true),
+        // The mirror is none of a bridge, or sends elsewhere.
+        ("[44444444-7a68-4a0f-9d2a-1d6a36f6a001]", "[]", false),
+        (": 11111111-7a68-4a0f-9d2a-1d6a36f6a001\nselect", ": []\nselect", false),
+        (": 11111111-7a68-4a0f-9d2a-1d6a36f6a001\nselect", ": 55555555-7a68\nselect", false),
+    ] {
+        let hops = down(&text.replace(from, to), "tapa");
+        let is_kept = hops.iter().any(|hop| hop == "eno1: kept for the copies of a mirror");
+        assert_eq!(is_kept, kept, "{from} {hops:?}");
+    }
+}
+
+#[test]
 fn vxlan_that_knows_nobody_sends_nothing() {
     let path = |options: &str, fdb: &str| {
         let links = [

@@ -177,7 +177,8 @@ impl<'a> Paths<'_, 'a> {
         self.dropped_by_far_bridge(own, host, frame).or_else(|| self.unknown_key(own, host, frame))
     }
 
-    /// The flows there drop whatever comes by each tunnel that may take what this one sends.
+    /// The flows there drop whatever comes by each tunnel that may take what this one sends, whatever its
+    /// key is, though guests are in the same bridge. Without guests nobody there waits for it.
     fn dropped_by_far_bridge(
         &mut self,
         own: Item<'a, TunnelEndpoint>,
@@ -186,13 +187,26 @@ impl<'a> Paths<'_, 'a> {
     ) -> Option<Block> {
         let mut evidence = None;
         for interface in overlay::far::listeners(self.network, own, (host, frame.key)) {
-            let passage = self.passage_of_tunnel(interface, host, frame.key)?;
-            if !passage.is_drop() {
+            let has_guests = self.has_guests(host, &interface.data.bridge);
+            let passage = self.passage_of_tunnel(interface, host, None)?;
+            if !has_guests || !passage.is_drop() {
                 return None;
             }
             evidence.get_or_insert(passage.evidence);
         }
         Some(Block { why: Why::Dropped, evidence: evidence? })
+    }
+
+    /// Whether taps are in a bridge of Open vSwitch.
+    fn has_guests(&self, host: HostId, bridge: &str) -> bool {
+        let network = self.network;
+        let mut ports = network.ovs_ports_of(host).filter(|port| port.data.bridge == bridge);
+        ports.any(|port| {
+            self.interfaces(port.id).any(|interface| {
+                let device = network.device_of(interface);
+                device.is_some_and(|device| device.kind == NetdevKind::Tap)
+            })
+        })
     }
 
     /// What the flows of a bridge do with a frame that comes in by one of its tunnels.
