@@ -16,7 +16,7 @@ use tapline_topology::{NodeId, Topology};
 
 use crate::Network;
 use crate::flows::{Flows, Switches};
-use crate::l2::{Block, BridgePorts, Datapaths, Exits, Programs, SpanningTrees, SwitchPorts};
+use crate::l2::{Block, BridgePorts, Datapaths, Exits, Fdbs, Programs, SpanningTrees, SwitchPorts};
 use crate::mesh::Mesh;
 use crate::netfilter::Filters;
 use crate::nics::Nics;
@@ -55,6 +55,7 @@ pub(crate) struct State<'a> {
     exits: OnceLock<Exits>,
     datapaths: OnceLock<Datapaths>,
     bridge_ports: OnceLock<BridgePorts>,
+    fdbs: OnceLock<Fdbs<'a>>,
     spanning_trees: OnceLock<SpanningTrees>,
     switch_ports: OnceLock<SwitchPorts>,
     programs: OnceLock<Programs>,
@@ -236,6 +237,11 @@ impl<'a> Network<'a> {
     /// What was captured of ports of Linux bridges.
     pub fn bridge_ports(&self) -> &BridgePorts {
         self.state.bridge_ports.get_or_init(|| BridgePorts::new(self))
+    }
+
+    /// What Linux bridges have learnt.
+    pub(crate) fn fdbs(&self) -> &Fdbs<'a> {
+        self.state.fdbs.get_or_init(|| Fdbs::new(self))
     }
 
     /// Which bridges run spanning tree.

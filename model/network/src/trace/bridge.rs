@@ -356,15 +356,8 @@ impl<'a> Walk<'_, '_, 'a> {
     /// is `permanent` is local (bridge(8), `fdb add … local`).
     fn is_local(&self, bridge: Device<'a>, mac: Mac, vlan: u16) -> bool {
         let filters = self.network.filters_vlans(bridge);
-        let of_netns = self
-            .network
-            .fdb_texts()
-            .filter(|(source, _)| source.host == bridge.host && source.netns == *bridge.netns());
-        of_netns.flat_map(|(_, entries)| entries).any(|entry| {
-            let master = entry.master.as_ref();
-            entry.mac.value == mac
-                && master.is_some_and(|master| master.value == bridge.name())
-                && (!filters || entry.vlan.is_none_or(|vid| vid == vlan))
+        self.network.fdbs().of(bridge, mac).iter().any(|(_, entry)| {
+            (!filters || entry.vlan.is_none_or(|vid| vid == vlan))
                 && entry.flags.iter().any(|flag| flag == "permanent")
                 && entry.flags.iter().all(|flag| flag != "self")
         })
@@ -373,33 +366,15 @@ impl<'a> Walk<'_, '_, 'a> {
     /// The port at which a MAC was learnt.
     fn learnt(&self, bridge: Device<'a>, mac: Mac, vlan: u16) -> Option<(NodeId, Evidence)> {
         let filters = self.network.filters_vlans(bridge);
-        for (source, entries) in self.network.fdb_texts() {
-            if source.host != bridge.host || source.netns != *bridge.netns() {
-                continue;
-            }
-            for entry in entries {
-                let of_bridge =
-                    entry.master.as_ref().is_some_and(|master| master.value == bridge.name());
-                let of_vlan = !filters || entry.vlan.is_none_or(|vid| vid == vlan);
-                if entry.mac.value != mac || !of_bridge || !of_vlan {
-                    continue;
-                }
-                let Some(dev) = &entry.dev else { continue };
-                // What is set for the port itself was looked at before.
-                if entry.flags.iter().any(|flag| flag == "permanent" || flag == "self") {
-                    continue;
-                }
-                let port =
-                    self.network.topology.find_netdev(source.host, &source.netns, &dev.value);
-                let member = port.filter(|port| {
-                    self.network.master(*port).is_some_and(|master| master.id == bridge.id)
-                });
-                if let Some(port) = member {
-                    return Some((port, Evidence { source: source.id, span: entry.at }));
-                }
-            }
-        }
-        None
+        self.network.fdbs().of(bridge, mac).iter().find_map(|(source, entry)| {
+            let of_vlan = !filters || entry.vlan.is_none_or(|vid| vid == vlan);
+            // What is set for the port itself was looked at before.
+            let is_own = entry.flags.iter().any(|flag| flag == "permanent" || flag == "self");
+            let dev = entry.dev.as_ref().filter(|_| of_vlan && !is_own)?;
+            let port = self.network.topology.find_netdev(source.host, &source.netns, &dev.value)?;
+            let master = self.network.master(port).filter(|master| master.id == bridge.id);
+            master.map(|_| (port, Evidence { source: source.id, span: entry.at }))
+        })
     }
 
     fn has_fdb(&self, bridge: Device<'a>) -> bool {
