@@ -85,6 +85,10 @@ pub fn is_ml2_ovs(network: &Network<'_>, host: HostId) -> bool {
 /// Whether neutron's OVS agent set up the integration bridge: it carries the agent's own patches
 /// (or the veth ends of old releases), which no other software makes under these names.
 pub fn has_agent_patches(network: &Network<'_>, host: HostId) -> bool {
+    network.traits(host).agent_patches
+}
+
+pub(crate) fn find_agent_patches(network: &Network<'_>, host: HostId) -> bool {
     if network.profile.is_some_and(|profile| !profile.has_ovs_agent()) {
         return false;
     }
@@ -119,6 +123,10 @@ pub fn is_expected(network: &Network<'_>, bridge: &str) -> bool {
 
 /// Whether OVN made ports of the integration bridge: its tunnels, or patches to provider bridges.
 pub fn is_ovn(network: &Network<'_>, host: HostId) -> bool {
+    network.traits(host).ovn
+}
+
+pub(crate) fn find_ovn(network: &Network<'_>, host: HostId) -> bool {
     network.integration_ports(host).any(|port| {
         let name = port.name();
         name.starts_with("patch-br-int-to-")

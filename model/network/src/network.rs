@@ -391,6 +391,10 @@ impl<'a> Network<'a> {
 
     /// Whether the host runs OVS; `None` where nothing tells.
     pub fn runs_ovs(&self, host: HostId) -> Option<bool> {
+        self.traits(host).ovs
+    }
+
+    pub(crate) fn find_ovs(&self, host: HostId) -> Option<bool> {
         if self.captured(host, &Netns::Root, Topic::Ovs) {
             return Some(true);
         }
@@ -432,11 +436,7 @@ impl<'a> Network<'a> {
 
     /// The Linux bridge, bond or VRF that a device belongs to, as a device. `ovs-system` is none.
     pub fn master(&self, device: NodeId) -> Option<Item<'a, Netdev<'a>>> {
-        let masters = self.topology.out(device, EdgeKind::EnslavedTo);
-        masters
-            .into_iter()
-            .find_map(|(id, _)| self.netdev(id))
-            .filter(|it| !names::is_ovs_datapath(it.name()))
+        self.netdev(*self.masters().get(&device)?)
     }
 
     /// The OVS interface that a device is.

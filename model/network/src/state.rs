@@ -2,8 +2,11 @@
 //!
 //! The texts are sorted by kind when the network is made. Each index over them is built at the
 //! first question and shared by all that follow.
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
 use std::sync::OnceLock;
+
+use ipnet::IpNet;
 
 use tapline_core::capture::{HostId, Source};
 use tapline_core::ids::Netns;
@@ -12,9 +15,9 @@ use tapline_core::records::{
     Batch, bridge, host, libvirt, neigh, netfilter, nft, openflow, ovs, route, socket, sysctl,
 };
 use tapline_core::span::SourceId;
-use tapline_topology::{NodeId, Topology};
+use tapline_topology::graph::Netdev;
+use tapline_topology::{EdgeKind, NodeId, Topology, names};
 
-use crate::Network;
 use crate::flows::{Flows, Switches};
 use crate::l2::{Block, BridgePorts, Datapaths, Exits, Fdbs, Programs, SpanningTrees, SwitchPorts};
 use crate::mesh::Mesh;
@@ -27,9 +30,24 @@ use crate::segment::Segments;
 use crate::texts::{self, Neighbours, Settings};
 use crate::vlans::LocalVlans;
 use crate::workloads::Workloads;
+use crate::{Item, Network, defs};
 
 /// The neighbours of all namespaces.
 pub type AllNeighbours<'a> = BTreeMap<(HostId, &'a Netns), Neighbours<'a>>;
+
+/// The destinations of routes without a gateway, by table and device.
+type LinkRoutes<'a> = HashMap<(NodeId, &'a str), Vec<IpNet>>;
+
+/// What runs a host, as its ports and devices show.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Traits {
+    /// Neutron's OVS agent set up the integration bridge.
+    pub(crate) agent_patches: bool,
+    /// OVN made ports of it.
+    pub(crate) ovn: bool,
+    /// It runs Open vSwitch; `None` where nothing tells.
+    pub(crate) ovs: Option<bool>,
+}
 
 /// The indexes of a network.
 #[derive(Debug, Default)]
@@ -63,6 +81,9 @@ pub(crate) struct State<'a> {
     settings: OnceLock<Settings<'a>>,
     neighbours: OnceLock<AllNeighbours<'a>>,
     workloads: OnceLock<Workloads>,
+    masters: OnceLock<HashMap<NodeId, NodeId>>,
+    link_routes: OnceLock<LinkRoutes<'a>>,
+    traits: OnceLock<BTreeMap<HostId, Traits>>,
 }
 
 impl<'a> State<'a> {
@@ -237,6 +258,55 @@ impl<'a> Network<'a> {
     /// What was captured of ports of Linux bridges.
     pub fn bridge_ports(&self) -> &BridgePorts {
         self.state.bridge_ports.get_or_init(|| BridgePorts::new(self))
+    }
+
+    /// The bridge, bond or VRF that each device is in: a device with thousands of addresses has as many
+    /// edges to look through.
+    pub(crate) fn masters(&self) -> &HashMap<NodeId, NodeId> {
+        self.state.masters.get_or_init(|| {
+            let master_of = |device: Item<'a, Netdev<'a>>| {
+                let masters = self.topology.out(device.id, EdgeKind::EnslavedTo);
+                let first = masters.into_iter().find_map(|(id, _)| self.netdev(id))?;
+                let is_datapath = names::is_ovs_datapath(first.name());
+                (!is_datapath).then_some((device.id, first.id))
+            };
+            self.netdevs().filter_map(master_of).collect()
+        })
+    }
+
+    /// Whether a route of a table leads to an address by a device without a gateway.
+    pub fn has_link_route(&self, table: NodeId, device: &str, to: IpAddr) -> bool {
+        let routes = self.state.link_routes.get_or_init(|| {
+            let mut all: LinkRoutes<'a> = HashMap::new();
+            for table in self.route_tables() {
+                for route in table.data.routes.iter().map(|seen| seen.record) {
+                    if route.kind == "unicast"
+                        && route.via.is_none()
+                        && let (Some(dev), Some(to)) = (&route.dev, &route.destination)
+                    {
+                        let of_device = all.entry((table.id, dev.value.as_str())).or_default();
+                        of_device.push(to.value);
+                    }
+                }
+            }
+            all
+        });
+        let mut of_device = routes.get(&(table, device)).into_iter().flatten();
+        of_device.any(|net| net.contains(&to))
+    }
+
+    /// What runs a host.
+    pub(crate) fn traits(&self, host: HostId) -> Traits {
+        let all = self.state.traits.get_or_init(|| {
+            let traits = |host| Traits {
+                agent_patches: defs::find_agent_patches(self, host),
+                ovn: defs::find_ovn(self, host),
+                ovs: self.find_ovs(host),
+            };
+            self.hosts().map(|host| (host, traits(host))).collect()
+        });
+        let none = Traits { agent_patches: false, ovn: false, ovs: None };
+        all.get(&host).copied().unwrap_or(none)
     }
 
     /// What Linux bridges have learnt.

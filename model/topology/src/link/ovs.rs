@@ -285,6 +285,9 @@ fn union(map: &mut Vec<(Name, Fact<Name>)>, source: &Source, new: &OvsMap) {
     }
 }
 
+/// Places that are kept of one saying.
+const WITNESSES: usize = 64;
+
 impl<T> Draft<T> {
     /// The row speaks of it.
     fn see(&mut self, source: &Source, record: &OvsRecord) {
@@ -310,7 +313,8 @@ impl<T> Draft<T> {
             field.clone_from(owner);
         }
         if field == owner {
-            if !self.member.contains(&witness) {
+            // So many are enough, however often a text says it.
+            if self.member.len() < WITNESSES && !self.member.contains(&witness) {
                 self.member.push(witness);
             }
         } else if rank(source) < 3 {

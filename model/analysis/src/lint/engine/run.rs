@@ -49,13 +49,14 @@ pub fn run<R: Into<RuleRef>>(
     let mut report = Report::default();
     for (rule, mut verdicts) in rules.iter().zip(answers) {
         withdraw(&mut verdicts, &ctx);
+        let cannot_tell = verdicts.take_cannot_tell();
         let mut findings = merge(verdicts.findings, &ctx);
         doubt_absence(&mut findings, &ctx);
         report.findings.extend(findings);
         report.clean.push((rule.code.clone(), verdicts.clean));
-        report.cannot_tell.extend(verdicts.cannot_tell.into_iter().map(
-            |((host, missing), count)| CannotTell { code: rule.code.clone(), host, missing, count },
-        ));
+        report.cannot_tell.extend(cannot_tell.into_iter().map(|((host, missing), count)| {
+            CannotTell { code: rule.code.clone(), host, missing, count }
+        }));
     }
     add_populations(&mut report, &ctx);
     for finding in &mut report.findings {

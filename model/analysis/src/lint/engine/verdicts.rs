@@ -29,13 +29,16 @@ pub struct Verdicts {
     pub(crate) rule: RuleRef,
     pub(crate) findings: Vec<Finding>,
     pub(crate) clean: u32,
-    pub(crate) cannot_tell: BTreeMap<(HostId, Vec<Need>), u32>,
+    cannot_tell: BTreeMap<(HostId, Vec<Need>), u32>,
+    /// The last objects that could not be judged, all for want of the same commands as they were named:
+    /// often each port of a host wants all of its namespaces.
+    open: Option<(HostId, Vec<Need>, u32)>,
 }
 
 impl Verdicts {
     /// No answer yet.
     pub(crate) fn new(rule: RuleRef) -> Self {
-        Self { rule, findings: Vec::new(), clean: 0, cannot_tell: BTreeMap::new() }
+        Self { rule, findings: Vec::new(), clean: 0, cannot_tell: BTreeMap::new(), open: None }
     }
 
     /// One object was looked at and is as it should be.
@@ -45,10 +48,27 @@ impl Verdicts {
 
     /// One object could not be judged for want of these commands.
     pub fn cannot_tell(&mut self, host: HostId, missing: impl IntoIterator<Item: Into<Need>>) {
-        let mut missing: Vec<Need> = missing.into_iter().map(Into::into).collect();
+        let missing: Vec<Need> = missing.into_iter().map(Into::into).collect();
+        match &mut self.open {
+            Some((of, same, count)) if *of == host && *same == missing => *count += 1,
+            _ => {
+                self.close();
+                self.open = Some((host, missing, 1));
+            }
+        }
+    }
+
+    fn close(&mut self) {
+        let Some((host, mut missing, count)) = self.open.take() else { return };
         missing.sort();
         missing.dedup();
-        *self.cannot_tell.entry((host, missing)).or_default() += 1;
+        *self.cannot_tell.entry((host, missing)).or_default() += count;
+    }
+
+    /// What could not be judged, for want of which commands, and how often.
+    pub(crate) fn take_cannot_tell(&mut self) -> BTreeMap<(HostId, Vec<Need>), u32> {
+        self.close();
+        std::mem::take(&mut self.cannot_tell)
     }
 
     /// The thing at `node` is at fault. Details are added to what this returns.

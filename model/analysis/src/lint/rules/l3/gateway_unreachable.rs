@@ -299,17 +299,8 @@ fn is_connected(
 
 fn link_route(ctx: &Ctx<'_>, table: Item<'_, RouteTable<'_>>, hop: &Hop<'_>) -> bool {
     let main = ctx.topology.find_route_table(table.host, table.netns(), "main");
-    let tables = [Some(table), main.and_then(|main| ctx.route_table(main))];
-    tables.into_iter().flatten().flat_map(|table| table.data.routes.iter()).any(|seen| {
-        let route = seen.record;
-        route.kind == "unicast"
-            && route.via.is_none()
-            && route.dev.as_ref().is_some_and(|dev| dev.value == *hop.dev)
-            && route
-                .destination
-                .as_ref()
-                .is_some_and(|destination| destination.value.contains(&hop.gateway))
-    })
+    let mut tables = [Some(table.id), main].into_iter().flatten();
+    tables.any(|table| ctx.has_link_route(table, hop.dev, hop.gateway))
 }
 
 /// Whether another way to the same destination does not share the fault.
