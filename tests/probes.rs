@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "a test says what it counts")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(clippy::disallowed_methods, reason = "tests read their cases from files")]
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -20,12 +21,19 @@ struct Count {
     right: usize,
     open: usize,
     wrong: Vec<String>,
+    /// Why answers are open, how often.
+    why: BTreeMap<String, usize>,
 }
 
 /// The question that a probe asks; `None` for one from outside, where no host was captured.
 fn question(from: &str, address: &str, what: &str) -> Option<Question> {
+    let from = match from.split_once('/') {
+        Some(("node", host)) => format!("ns:{host}/root"),
+        Some(_) => format!("pod:{from}"),
+        None => format!("vm:{from}"),
+    };
     let mut question = Question {
-        from: format!("vm:{from}"),
+        from: from.clone(),
         to: Some(format!("ip:{address}")),
         proto: Some("icmp".to_owned()),
         reverse: true,
@@ -38,7 +46,7 @@ fn question(from: &str, address: &str, what: &str) -> Option<Question> {
     } else if let Some(size) = what.strip_prefix("icmp-df-") {
         question.size = Some(size.parse().unwrap());
     }
-    (from != "outside").then_some(question)
+    (from != "vm:outside").then_some(question)
 }
 
 fn replay(inputs: &[PathBuf], matrix: &Path) -> Count {
@@ -60,15 +68,32 @@ fn replay(inputs: &[PathBuf], matrix: &Path) -> Count {
             continue;
         }
         let arrived = result != "no";
-        let Ok(answered) = tracer.ask(&question) else {
-            count.open += 1;
-            continue;
+        let answered = match tracer.ask(&question) {
+            Ok(answered) => answered,
+            Err(why) => {
+                count.open += 1;
+                *count.why.entry(format!("no question: {why}")).or_default() += 1;
+                continue;
+            }
         };
         let there = answered.trace.verdict.reached;
-        let back = answered.reverse.map_or(Some(true), |trace| trace.verdict.reached);
-        let ours = if there == Some(true) { back } else { there };
+        let back = answered.reverse.as_ref().map(|trace| &trace.verdict);
+        let ours = match (there, back) {
+            (Some(true), Some(back)) => back.reached,
+            _ => there,
+        };
         match ours {
-            None => count.open += 1,
+            None => {
+                let verdict = match back.filter(|_| there == Some(true)) {
+                    Some(back) => ("back ", back),
+                    None => ("", &answered.trace.verdict),
+                };
+                let (way, verdict) = verdict;
+                let reason = verdict.reason.map_or("", |reason| reason.as_str());
+                let why = format!("{way}{reason} at {}: {}", verdict.place.words(), verdict.text);
+                *count.why.entry(why).or_default() += 1;
+                count.open += 1;
+            }
             Some(ours) if ours == arrived => count.right += 1,
             Some(_) => {
                 let verdict = &answered.trace.verdict;
@@ -80,7 +105,16 @@ fn replay(inputs: &[PathBuf], matrix: &Path) -> Count {
             }
         }
     }
-    println!("{}: {} right, {} open", matrix.display(), count.right, count.open);
+    println!(
+        "{}: {} right, {} open, {} wrong",
+        matrix.display(),
+        count.right,
+        count.open,
+        count.wrong.len()
+    );
+    for (why, times) in &count.why {
+        println!("  {times} open: {why}");
+    }
     count
 }
 

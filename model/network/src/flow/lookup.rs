@@ -27,17 +27,19 @@ impl<'a> Tables<'a> {
             let (same, lower) = rest.split_at_checked(end).unwrap_or((rest, &[]));
             rest = lower;
             let before = found.len();
-            let mut sure = 0;
-            for (flow, truth) in self.matching(same, packet) {
-                sure += usize::from(truth == Truth::Yes);
-                found.push(Candidate { flow: Some(flow), ambiguous: false });
-            }
-            if sure > 1 {
-                for candidate in found.iter_mut().skip(before) {
-                    candidate.ambiguous = true;
-                }
-            }
+            let hits = apart(self.matching(same, packet));
+            let sure = hits.iter().filter(|(_, truth)| *truth == Truth::Yes).count();
+            let ambiguous = sure > 1;
+            let hits = hits.into_iter();
+            found.extend(hits.map(|(flow, _)| Candidate { flow: Some(flow), ambiguous }));
             if sure > 0 {
+                // Whether it matches the flow before makes no difference where both do the same.
+                if let [.., last] = found.get(..before).unwrap_or_default()
+                    && let [only] = found.get(before..).unwrap_or_default()
+                    && last.flow.zip(only.flow).is_some_and(|(one, other)| do_the_same(one, other))
+                {
+                    found.remove(before - 1);
+                }
                 return found;
             }
         }
@@ -128,6 +130,26 @@ impl<'a> Tables<'a> {
         }
         missing
     }
+}
+
+/// The flows of one priority that do different things. A flow that the packet surely matches
+/// stands for all that do the same: the switch may take either, and nothing comes of it.
+fn apart(hits: Vec<(&Flow, Truth)>) -> Vec<(&Flow, Truth)> {
+    let mut kept: Vec<(&Flow, Truth)> = Vec::with_capacity(hits.len());
+    let (sure, open): (Vec<_>, Vec<_>) = hits.into_iter().partition(|hit| hit.1 == Truth::Yes);
+    for (flow, truth) in sure.into_iter().chain(open) {
+        let is_sure = |other: &&(&Flow, Truth)| other.1 == Truth::Yes;
+        if !kept.iter().filter(is_sure).any(|(other, _)| do_the_same(other, flow)) {
+            kept.push((flow, truth));
+        }
+    }
+    kept
+}
+
+/// Whether two flows do the same with a packet, in the same words.
+fn do_the_same(one: &Flow, other: &Flow) -> bool {
+    one.actions.len() == other.actions.len()
+        && one.actions.iter().zip(&other.actions).all(|(one, other)| one.text.value == other.text.value)
 }
 
 /// Whether a flow is a choice within a conjunction.

@@ -90,7 +90,7 @@ impl<'a> Walk<'_, '_, 'a> {
         if crate::defs::is_kernel_datapath(bridge.data) {
             way.packet.frame.tracked = self.tracked_in_zones(bridge.host, &way.packet);
         }
-        let paths = tables.run(&way.packet.frame, Limits::default());
+        let paths = run(tables, &way.packet.frame);
         way.packet.frame.tracked.clear();
         let several = paths.len() > 1;
         if several {
@@ -404,6 +404,23 @@ impl<'a> Walk<'_, '_, 'a> {
             }
         }
     }
+}
+
+/// What the tables do with a packet. One whose size was not asked about is small: `check_pkt_larger`
+/// lets it pass, as every MTU does.
+fn run<'a>(tables: &flow::Tables<'a>, frame: &flow::FlowPacket) -> Vec<flow::Path<'a>> {
+    /// The least that Ethernet sends.
+    const SMALL: u32 = 60;
+    if frame.size.is_some() {
+        return tables.run(frame, Limits::default());
+    }
+    let mut small = frame.clone();
+    small.size = Some(SMALL);
+    let mut paths = tables.run(&small, Limits::default());
+    for effect in paths.iter_mut().flat_map(|path| &mut path.effects) {
+        effect.packet.size = None;
+    }
+    paths
 }
 
 /// The fields of the tunnel that a packet came by.
