@@ -8,6 +8,7 @@
 //! What `NORMAL` does is not a matter of flows: it is one of the [`Effect`]s of a path.
 mod lookup;
 mod machine;
+mod nat;
 mod near;
 mod packet;
 
@@ -17,6 +18,7 @@ use tapline_core::Name;
 use tapline_core::records::openflow::{Flow, OfGroup, TableRef};
 use tapline_core::span::Span;
 
+pub use nat::Translated;
 pub use packet::{FlowPacket, Tracked, Value};
 
 use machine::Machine;
@@ -99,6 +101,8 @@ pub struct Path<'a> {
     pub stop: Option<Stop>,
     /// The packet surely takes it: nothing is taken for granted.
     pub certain: bool,
+    /// The translations that the connection tracker is told to make.
+    pub made: Vec<Translated>,
 }
 
 /// One table that was looked up.
@@ -146,8 +150,8 @@ pub enum Sink {
     Flood,
     /// All ports but its own.
     All,
-    /// The controller.
-    Controller,
+    /// The controller, asked for the action of OVN with this number.
+    Controller(Option<u32>),
     /// The port is not known: a field or a hash tells it.
     Unknown(Name),
 }

@@ -26,6 +26,7 @@ mod nat;
 mod neighbour;
 mod netfilter;
 mod normal;
+mod ovn;
 mod packet;
 mod put_in;
 mod question;
@@ -44,19 +45,22 @@ mod verify;
 mod without;
 mod words;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use tapline_core::Name;
 use tapline_core::capture::HostId;
-use tapline_core::ids::Netns;
+use tapline_core::ids::{Mac, Netns};
 use tapline_core::records::filter::ConnStates;
 use tapline_core::span::Evidence;
 use tapline_topology::NodeId;
 
+use crate::flow;
 use crate::truth::Truth;
 use crate::{Item, Network};
+
+pub(crate) use ovn::number as asked_of_controller;
 
 pub use ends::{EndError, Goal, Start, Target};
 pub use packet::{Inner, NOBODY, Packet};
@@ -87,6 +91,8 @@ pub struct Query {
     pub packet: Packet,
     /// Translations that earlier packets of its connection have made.
     pub connections: Vec<Connection>,
+    /// For an answer: the translations that flows made of what it answers to, by host.
+    pub translated: BTreeMap<HostId, Arc<Vec<flow::Translated>>>,
     /// It ends where it leaves the bridges of OVS.
     pub stop_at_ovs: bool,
     /// The device that its sender is bound to.
@@ -170,12 +176,20 @@ pub struct Tracer<'n, 'a> {
     network: &'n Network<'a>,
     guests: OnceLock<guest::Guests>,
     responders: OnceLock<guest::Responders>,
+    offers: OnceLock<BTreeMap<Mac, Option<ovn::Offer>>>,
+    destinations: OnceLock<BTreeMap<IpAddr, Option<IpAddr>>>,
 }
 
 impl<'n, 'a> Tracer<'n, 'a> {
     /// Over this network.
     pub fn new(network: &'n Network<'a>) -> Self {
-        Self { network, guests: OnceLock::new(), responders: OnceLock::new() }
+        Self {
+            network,
+            guests: OnceLock::new(),
+            responders: OnceLock::new(),
+            offers: OnceLock::new(),
+            destinations: OnceLock::new(),
+        }
     }
 
     /// The network.
@@ -292,6 +306,10 @@ struct Walk<'t, 'n, 'a> {
     connections: Vec<Connection>,
     /// Translations that this packet makes.
     made: Vec<Connection>,
+    /// For an answer: the translations that flows made of what it answers to.
+    translated: BTreeMap<HostId, Arc<Vec<flow::Translated>>>,
+    /// Translations that flows make of this packet.
+    made_by_flows: BTreeMap<HostId, Vec<flow::Translated>>,
     /// Rules of packet filters that its copies meet.
     met: Vec<(Evidence, Truth)>,
 }
@@ -315,6 +333,8 @@ impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
             heard: query.heard.clone(),
             connections: query.connections.clone(),
             made: Vec::new(),
+            translated: query.translated.clone(),
+            made_by_flows: BTreeMap::new(),
             met: Vec::new(),
         }
     }

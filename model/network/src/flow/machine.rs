@@ -11,12 +11,14 @@ use tapline_core::records::openflow::{
 use tapline_core::span::Span;
 
 use super::packet::number;
-use super::{Effect, FlowPacket, Limits, Path, Sink, Step, Stop, Tables, Value};
+use super::{Effect, FlowPacket, Limits, Path, Sink, Step, Stop, Tables, Translated, Value};
 use crate::truth::Truth;
 
 /// Bits of `ct_state`.
 const TRACKED: u128 = 32;
 const NEW: u128 = 1;
+const ESTABLISHED: u128 = 2;
+const REPLY: u128 = 8;
 /// Packets that the connection tracker gives back, in one path.
 const MAX_RECIRCULATED: u32 = 64;
 /// Actions that are waiting, in one path.
@@ -65,7 +67,7 @@ impl<'t, 'a> Machine<'t, 'a> {
     }
 
     pub(super) fn run(mut self, packet: &FlowPacket) -> Vec<Path<'a>> {
-        let path = Path { steps: Vec::new(), effects: Vec::new(), stop: None, certain: true };
+        let path = Path { steps: Vec::new(), effects: Vec::new(), stop: None, certain: true, made: Vec::new() };
         let lookup = Todo::Lookup(Flow::DEFAULT_TABLE, None, None, 0);
         self.open.push_back(World {
             path,
@@ -219,6 +221,7 @@ impl<'t, 'a> Machine<'t, 'a> {
                 effects: Vec::new(),
                 stop: Some(Stop::Limit("more paths than are walked for one packet")),
                 certain: false,
+                made: Vec::new(),
             });
         }
     }
@@ -243,7 +246,10 @@ impl<'t, 'a> Machine<'t, 'a> {
             Action::Normal => world.sink(Sink::Normal, at),
             Action::Flood => world.sink(Sink::Flood, at),
             Action::All => world.sink(Sink::All, at),
-            Action::Controller => world.sink(Sink::Controller, at),
+            Action::Controller => {
+                let asked = crate::trace::asked_of_controller(&action.text.value);
+                world.sink(Sink::Controller(asked), at);
+            },
             Action::Resubmit { port, table: to, .. } => {
                 let to = to.as_ref().unwrap_or(table);
                 let (name, port) = match port {
@@ -409,6 +415,10 @@ impl<'a> World<'a> {
         if ip == Truth::No {
             return;
         }
+        if ct.commit {
+            let zone = self.packet.zone_of(ct);
+            self.packet.commit(zone);
+        }
         if let Some(table) = &ct.table {
             self.recirculated += 1;
             if self.recirculated > MAX_RECIRCULATED {
@@ -419,6 +429,11 @@ impl<'a> World<'a> {
             let told = self.packet.take_state();
             copy.next_state = told;
             copy.look_up(ct, four);
+            let translates = matches!(ct.nat, Some(Nat::Src(_) | Nat::Dst(_))) && ct.commit;
+            if translates {
+                let zone = copy.known(OfField::CtZone.whole());
+                self.path.made.push(Translated::new(zone, &self.packet, &copy));
+            }
             (copy.next_state, copy.later_states) =
                 (self.packet.next_state, self.packet.later_states.clone());
             self.path.certain &= ip == Truth::Yes;
@@ -430,13 +445,18 @@ impl<'a> World<'a> {
 }
 
 impl FlowPacket {
-    /// What the connection tracker makes of the packet.
-    fn look_up(&mut self, ct: &Ct, four: Truth) {
-        let zone = match ct.zone {
+    /// The zone in which its connection is looked up.
+    fn zone_of(&self, ct: &Ct) -> Option<u128> {
+        match ct.zone {
             Zone::Number(zone) => Some(u128::from(zone)),
             Zone::Field(field) => self.known(field),
             Zone::Unknown => None,
-        };
+        }
+    }
+
+    /// What the connection tracker makes of the packet.
+    fn look_up(&mut self, ct: &Ct, four: Truth) {
+        let zone = self.zone_of(ct);
         // What is tracked already decides, whatever the question takes for granted.
         let entry = match zone {
             Some(zone) => self.tracked.iter().find(|one| u128::from(one.zone) == zone).cloned(),
@@ -446,6 +466,7 @@ impl FlowPacket {
         let told = match &entry {
             Some(entry) => entry.state,
             None if open => None,
+            None if self.answers_itself(zone) => Some(ESTABLISHED | REPLY),
             None => self.next_state,
         };
         let state = match told {
@@ -483,13 +504,14 @@ impl FlowPacket {
             Some(Nat::Dst(to)) => self.translate(to, four, false),
             // A new connection was not translated before.
             Some(Nat::Known) if entry.as_ref().is_some_and(|entry| !entry.translated) => {}
-            Some(Nat::Known) if !new => {
+            Some(Nat::Known) if new || self.untranslate(zone) => {}
+            Some(Nat::Known) => {
                 use OfField as F;
                 for field in [F::IpSrc, F::IpDst, F::Ipv6Src, F::Ipv6Dst, F::TpSrc, F::TpDst] {
                     self.put_part(field.whole(), None);
                 }
             }
-            Some(Nat::Known) | None => {}
+            None => {}
         }
     }
 

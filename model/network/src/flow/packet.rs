@@ -1,6 +1,10 @@
 //! A packet within the tables of a bridge, some bits of which are known.
+use std::sync::Arc;
+
 use tapline_core::records::openflow::{Bits, OfField, OfPort, Subfield, VLAN_PRESENT, ones};
 
+use super::Translated;
+use super::nat::Ends;
 use crate::truth::Truth;
 
 /// Some bits that are known.
@@ -44,6 +48,12 @@ pub struct FlowPacket {
     pub next_mark: Option<u128>,
     /// Connections that are tracked already and that it belongs to, of any zone.
     pub tracked: Vec<Tracked>,
+    /// It is an answer, and these are all translations that flows of this host made of what it
+    /// answers to.
+    pub answers: Option<Arc<Vec<Translated>>>,
+    /// The zones in which its connection was committed on its way through this bridge, with the
+    /// ends that it had there.
+    pub(super) committed: Vec<(u128, Ends)>,
 }
 
 /// A connection that a zone of the connection tracker knows already.
@@ -79,6 +89,7 @@ impl FlowPacket {
             self.set(field, Value::of(0));
         }
         self.clear_connection();
+        self.committed.clear();
         self.set(F::InPort, Value::of(u128::from(port)));
     }
 

@@ -145,7 +145,7 @@ pub(crate) fn passage(
                     passage.vlan = before.filter(|before| Some(*before) == vlan);
                     passage.normal = true;
                 }
-                Sink::Controller => passage.controller = true,
+                Sink::Controller(_) => passage.controller = true,
                 Sink::Named(_) | Sink::Unknown(_) => return None,
             }
         }

@@ -124,6 +124,16 @@ impl Walk<'_, '_, '_> {
         certainty: Certainty,
         evidence: impl IntoIterator<Item = Evidence>,
     ) {
+        if self.is_answered_on_the_way(&target, &way.packet) {
+            let end = End {
+                reached: Truth::Yes,
+                certainty,
+                evidence: evidence.into_iter().collect(),
+                ..End::new(outcome, "flows answer it, and the answer arrives", place, &way.packet)
+            };
+            self.end(way, end);
+            return;
+        }
         let reached = self.goal.is_met(&target, &way.packet);
         if reached != Truth::No && self.is_other_answer(&way.packet) {
             self.lost_as_other_answer(way, place);
@@ -138,6 +148,19 @@ impl Walk<'_, '_, '_> {
             ..End::new(outcome, target.to_string(), place, &way.packet)
         };
         self.end(way, end);
+    }
+
+    /// Whether the sender gets the answer itself: routers of OVN make one of a ping.
+    fn is_answered_on_the_way(&self, target: &ends::Reached<'_>, packet: &Packet) -> bool {
+        let ends::Goal::Address { ip, .. } = &self.goal else { return false };
+        let is_sender = match (target, &self.from) {
+            (ends::Reached::Guest { nic }, ends::Start::Guest(from)) => nic == from,
+            (ends::Reached::Stack { host, netns, .. }, ends::Start::Netns(from, of)) => {
+                (host, *netns) == (from, of)
+            }
+            _ => false,
+        };
+        is_sender && self.asked.is_none() && packet.is_echo_reply() && packet.source() == Some(*ip)
     }
 
     /// Whether a packet answers from another address or port than was asked.

@@ -330,7 +330,8 @@ impl Tracer<'_, '_> {
             }
             found
         };
-        if let Some((_, _, _, to, _)) = inner {
+        let by_flows = || self.destinations().get(&ip).copied().flatten();
+        if let Some(to) = inner.map(|(_, _, _, to, _)| to).or_else(by_flows) {
             let found = guests(to);
             if !found.is_empty() {
                 return found;

@@ -11,7 +11,7 @@ use tapline_topology::{EdgeKind, NodeId, Topic};
 
 use crate::{Item, Network, l2};
 
-use super::{Certainty, Hop, Kind, Outcome, Place, Reason, Tracer, Walk, Way, ends};
+use super::{Certainty, Hop, Kind, Outcome, Place, Reason, Tracer, Walk, Way, ends, ovn};
 
 /// The addresses of guests by MAC.
 pub(super) type Guests = BTreeMap<Mac, Vec<(IpAddr, Evidence)>>;
@@ -96,6 +96,18 @@ impl Tracer<'_, '_> {
         let mut all = self.guests().get(&mac.value).cloned().unwrap_or_default();
         all.sort_by_key(|(ip, _)| (ip.is_ipv6(), is_link_local(*ip)));
         all
+    }
+
+    /// What DHCP offers a NIC that has an address.
+    pub(super) fn offer_to(&self, nic: Item<'_, VmNic<'_>>, ip: IpAddr) -> Option<&ovn::Offer> {
+        let all = self.offers.get_or_init(|| ovn::offers(self.network));
+        let offer = all.get(&nic.data.mac.as_ref()?.value)?.as_ref()?;
+        (offer.ip == ip).then_some(offer)
+    }
+
+    /// The addresses that flows translate into others, where all that do agree.
+    pub(super) fn destinations(&self) -> &BTreeMap<IpAddr, Option<IpAddr>> {
+        self.destinations.get_or_init(|| ovn::destinations(self.network))
     }
 
     /// The MAC that flows answer ARP for an address with, where all that do name the same.

@@ -9,6 +9,7 @@ use tapline_topology::{NodeId, Topic};
 use crate::Item;
 
 use super::asking::Asked;
+use super::ovn::Offer;
 use super::{At, Certainty, Hop, Kind, Outcome, Place, Reason, Target, Walk, Way};
 
 impl<'a> Walk<'_, '_, 'a> {
@@ -143,9 +144,13 @@ impl<'a> Walk<'_, '_, 'a> {
             return self.device(device).and_then(super::device::mac_of);
         };
         let subnet = self.tracer.in_subnet_of(nic.id, from);
+        let offer = self.tracer.offer_to(nic, from);
         let on_link = subnet.iter().any(|(ip, _, prefix, _)| {
             ipnet::IpNet::new(*ip, *prefix).is_ok_and(|net| net.contains(&to))
-        });
+        }) || offer.is_some_and(|offer| offer.is_on_link(to));
+        if let Some(offer) = offer.filter(|offer| !offer.is_on_link(to)) {
+            return self.first_hop_by(offer, to, way, nic, hop);
+        }
         let metadata = to == IpAddr::from([169, 254, 169, 254]);
         if on_link && !metadata {
             way.packet.next_hop = Some(to);
@@ -195,6 +200,45 @@ impl<'a> Walk<'_, '_, 'a> {
         }
         hop.action.push_str(" to its gateway, which is not known");
         None
+    }
+
+    /// The MAC of the router that DHCP gives a guest for an address.
+    fn first_hop_by(
+        &self,
+        offer: &Offer,
+        to: IpAddr,
+        way: &mut Way,
+        nic: Item<'a, VmNic<'a>>,
+        hop: &mut Hop,
+    ) -> Option<Mac> {
+        hop.cite(Some(offer.at));
+        let Some(router) = offer.router_to(to) else {
+            hop.action.push_str(", whose DHCP gives it no route there");
+            return None;
+        };
+        way.packet.next_hop = Some(router);
+        hop.assumed = Some(format!("the guest sends to {router}, as DHCP told it"));
+        let near = self.tracer.in_subnet_of(nic.id, offer.ip);
+        if let Some((_, device, _, at)) = near.iter().find(|(ip, ..)| *ip == router) {
+            hop.action.push_str(&format!(" to {router}, by its routes of DHCP (assumed)"));
+            hop.cite(Some(*at));
+            return self.device(*device).and_then(super::device::mac_of);
+        }
+        if let Some((mac, at)) = self.tracer.responder(router) {
+            hop.action.push_str(&format!(" to its gateway {router}, which is flows (assumed)"));
+            hop.cite(Some(at));
+            return Some(mac);
+        }
+        let tap = self.tracer.tap_of(nic.id);
+        if let Some((mac, at)) = tap.and_then(|tap| self.neighbour_near(router, tap)) {
+            hop.action.push_str(&format!(" to its gateway {router} (assumed)"));
+            hop.cite(Some(at));
+            return Some(mac);
+        }
+        // Nobody captured has it: what flows do with a MAC that none of them names is known.
+        hop.action.push_str(&format!(" to its gateway {router}, which was not captured"));
+        way.packet.unresolved = Some(router);
+        Some(super::NOBODY)
     }
 
     /// The MAC that a neighbour on the same segment knows an address by.

@@ -300,6 +300,11 @@ impl Packet {
         self.reply
     }
 
+    /// It answers a ping.
+    pub(super) fn is_echo_reply(&self) -> bool {
+        matches!(self.icmp(), Some((0 | 129, _)))
+    }
+
     /// Comes into the stack of a namespace, which knows nothing of what others tracked.
     pub fn enter_stack(&mut self) {
         self.state = self.first_state();

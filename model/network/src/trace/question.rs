@@ -177,6 +177,7 @@ impl Tracer<'_, '_> {
             to: goal,
             packet,
             connections: Vec::new(),
+            translated: Default::default(),
             stop_at_ovs: question.stop_at.as_deref() == Some("ovs"),
             oif: question.oif.as_deref().map(Name::from),
             without: None,
@@ -353,6 +354,12 @@ impl Tracer<'_, '_> {
         if !arrived || trace.verdict.reached == Some(false) {
             return None;
         }
+        // The answer has arrived already where flows made it.
+        let is_made = end.place.controller
+            || end.packet.is_echo_reply() && !query.packet.is_echo_reply();
+        if is_made {
+            return None;
+        }
         let tags = end.packet.vlans().unwrap_or_default();
         let place = &end.place;
         let from = match trace.hops.last()?.kind {
@@ -413,6 +420,7 @@ impl Tracer<'_, '_> {
             to: Some(goal),
             packet,
             connections: trace.connections.clone(),
+            translated: trace.translated.clone(),
             stop_at_ovs: false,
             oif: None,
             without: query.without.clone(),

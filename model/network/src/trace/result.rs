@@ -1,5 +1,7 @@
 //! What a trace says in the end: the way that decides, how sure it is, and the other ways.
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use tapline_core::Name;
 use tapline_core::capture::HostId;
@@ -7,6 +9,7 @@ use tapline_core::ids::Netns;
 use tapline_core::records::openflow::OfField;
 use tapline_core::span::Evidence;
 
+use crate::flow;
 use crate::truth::Truth;
 
 use super::{
@@ -32,6 +35,8 @@ pub struct Trace {
     pub end: Option<End>,
     /// Translations that the packet makes on its way.
     pub connections: Vec<Connection>,
+    /// Translations that flows make of it, by host.
+    pub translated: BTreeMap<HostId, Arc<Vec<flow::Translated>>>,
     /// Namespaces that were asked by ARP on its way, each with the address that it has heard of so.
     pub heard: Vec<(HostId, Netns, IpAddr)>,
     /// The rules and policies of packet filters whose counters its copies move, surely or maybe.
@@ -114,6 +119,11 @@ impl Trace {
             branches,
             end,
             connections: walk.made,
+            translated: walk
+                .made_by_flows
+                .into_iter()
+                .map(|(host, made)| (host, Arc::new(made)))
+                .collect(),
             heard: walk.heard,
             met: walk.met,
             tree,

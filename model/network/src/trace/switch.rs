@@ -10,13 +10,15 @@ use tapline_topology::{EdgeKind, NodeId};
 use crate::flow::{self, Limits, Sink, Stop};
 use crate::l2::Why;
 use crate::near::Near;
+use crate::truth::Truth;
 use crate::ovs_switches::Switch;
 use crate::{Item, flows};
 
 use super::normal::{self, Normal};
+use super::ovn::Handled;
 use super::switch_words::{deciding, doubtful, drop_reason, path_words};
 use super::{
-    Certainty, Considered, Doubt, End, FlowDetails, Hop, Kind, Nearest, Outcome, Packet, Place,
+    Certainty, Considered, Doubt, End, FlowDetails, Goal, Hop, Kind, Nearest, Outcome, Packet, Place,
     Reason, Walk, Way,
 };
 
@@ -25,7 +27,7 @@ enum Out {
     Interface(NodeId),
     Lost(Reason, Option<Evidence>),
     Nowhere(Reason),
-    Controller,
+    Controller(Option<Handled>),
     Unknown(Reason, Vec<Need>),
 }
 
@@ -90,8 +92,13 @@ impl<'a> Walk<'_, '_, 'a> {
         if crate::defs::is_kernel_datapath(bridge.data) {
             way.packet.frame.tracked = self.tracked_in_zones(bridge.host, &way.packet);
         }
+        way.packet.frame.answers = way
+            .packet
+            .is_reply()
+            .then(|| self.translated.get(&bridge.host).cloned().unwrap_or_default());
         let paths = run(tables, &way.packet.frame);
         way.packet.frame.tracked.clear();
+        way.packet.frame.answers = None;
         let several = paths.len() > 1;
         if several {
             let (text, evidence) = doubtful(switch, &paths);
@@ -186,10 +193,15 @@ impl<'a> Walk<'_, '_, 'a> {
         if !path.certain {
             hop.certainty = hop.certainty.min(Certainty::Inferred);
         }
+        if !path.made.is_empty() {
+            let made = self.made_by_flows.entry(bridge.host).or_default();
+            made.extend(path.made.iter().filter(|_| path.stop.is_none()).cloned());
+        }
         let mut copies = Vec::new();
         for effect in &path.effects {
             let mut packet = Packet { frame: effect.packet.clone(), ..way.packet.clone() };
             packet.frame.tracked.clear();
+            packet.frame.answers = None;
             let evidence = self
                 .network
                 .ovs_switches()
@@ -220,7 +232,10 @@ impl<'a> Walk<'_, '_, 'a> {
                         }
                     }
                 }
-                Sink::Controller => copies.push(copy(Out::Controller)),
+                Sink::Controller(asked) => match asked.map(Handled::of) {
+                    Some(Some(Handled::Noted)) => {}
+                    handled => copies.push(copy(Out::Controller(handled.flatten()))),
+                },
                 Sink::Named(name) => {
                     let port = self.network.interface_called(bridge.host, name);
                     copies.push(copy(match port {
@@ -276,6 +291,28 @@ impl<'a> Walk<'_, '_, 'a> {
             return;
         }
         self.send_copies(way, node, &hop, copies);
+    }
+
+    /// The end of a packet that the controller gets.
+    fn at_controller(&self, handled: Option<Handled>, place: Place, packet: &Packet) -> End {
+        let (outcome, reason, reached, text) = match handled {
+            Some(Handled::Dhcp) if self.goal == Goal::Dhcp => {
+                (Outcome::Delivered, None, Truth::Yes, "ovn-controller answers it")
+            }
+            Some(Handled::Refused) => {
+                let text = "ovn-controller tells the sender that it is lost";
+                (Outcome::Rejected, Some(Reason::OfDrop), Truth::No, text)
+            }
+            Some(Handled::Asked) => {
+                let text = "ovn-controller asks for the MAC of its next hop";
+                (Outcome::Unknown, Some(Reason::NeighAbsent), Truth::Maybe, text)
+            }
+            _ => {
+                let text = "the controller gets it";
+                (Outcome::Unknown, Some(Reason::NotModelled), Truth::Maybe, text)
+            }
+        };
+        End { reason, reached, ..End::new(outcome, text, place, packet) }
     }
 
     /// What a learning switch does with a packet.
@@ -389,16 +426,9 @@ impl<'a> Walk<'_, '_, 'a> {
                     self.lost(&mut one, Outcome::Dropped, reason, place, None);
                 }
                 Out::Unknown(reason, needs) => self.unknown(&mut one, place, reason, needs),
-                Out::Controller => {
-                    let end = End {
-                        reason: Some(Reason::NotModelled),
-                        ..End::new(
-                            Outcome::Unknown,
-                            "the controller gets it",
-                            Place { controller: true, port: None, ..place },
-                            &one.packet,
-                        )
-                    };
+                Out::Controller(handled) => {
+                    let place = Place { controller: true, port: None, ..place };
+                    let end = self.at_controller(handled, place, &one.packet);
                     self.end(&mut one, end);
                 }
             }

@@ -198,6 +198,7 @@ impl Tracer<'_, '_> {
             to: Some(Goal::Anywhere),
             packet,
             connections: Vec::new(),
+            translated: Default::default(),
             stop_at_ovs: true,
             oif: None,
             without: None,
