@@ -149,7 +149,11 @@ fn apart(hits: Vec<(&Flow, Truth)>) -> Vec<(&Flow, Truth)> {
 /// Whether two flows do the same with a packet, in the same words.
 fn do_the_same(one: &Flow, other: &Flow) -> bool {
     one.actions.len() == other.actions.len()
-        && one.actions.iter().zip(&other.actions).all(|(one, other)| one.text.value == other.text.value)
+        && one
+            .actions
+            .iter()
+            .zip(&other.actions)
+            .all(|(one, other)| one.text.value == other.text.value)
 }
 
 /// Whether a flow is a choice within a conjunction.

@@ -67,7 +67,13 @@ impl<'t, 'a> Machine<'t, 'a> {
     }
 
     pub(super) fn run(mut self, packet: &FlowPacket) -> Vec<Path<'a>> {
-        let path = Path { steps: Vec::new(), effects: Vec::new(), stop: None, certain: true, made: Vec::new() };
+        let path = Path {
+            steps: Vec::new(),
+            effects: Vec::new(),
+            stop: None,
+            certain: true,
+            made: Vec::new(),
+        };
         let lookup = Todo::Lookup(Flow::DEFAULT_TABLE, None, None, 0);
         self.open.push_back(World {
             path,
@@ -249,7 +255,7 @@ impl<'t, 'a> Machine<'t, 'a> {
             Action::Controller => {
                 let asked = crate::trace::asked_of_controller(&action.text.value);
                 world.sink(Sink::Controller(asked), at);
-            },
+            }
             Action::Resubmit { port, table: to, .. } => {
                 let to = to.as_ref().unwrap_or(table);
                 let (name, port) = match port {

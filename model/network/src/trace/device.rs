@@ -56,6 +56,18 @@ impl<'a> Walk<'_, '_, 'a> {
         hop
     }
 
+    /// Whether the kernel takes what a device receives though it is a port: Open vSwitch's own
+    /// datapath reads frames from a socket (`netdev-linux`), and leaves the device to the kernel.
+    fn is_left_to_kernel(&self, way: &Way, device: Device<'a>, bridge: &str) -> bool {
+        let Some(bridge) = self.network.bridge_called(device.host, bridge) else { return false };
+        let wanted = way.packet.mac_destination();
+        let kind = bridge.datapath_type.as_ref().map_or("", |kind| kind.value.as_str());
+        kind == "netdev"
+            && device.kind != NetdevKind::Tap
+            && wanted.is_some()
+            && wanted == mac_of(device)
+    }
+
     /// A device receives a frame from its far side: `__netif_receive_skb_core` hands it to a VLAN
     /// on top, to what the device belongs to, or to the stack.
     pub(super) fn receive(&mut self, mut way: Way, node: NodeId) {
@@ -97,6 +109,11 @@ impl<'a> Walk<'_, '_, 'a> {
         if let Some(interface) = self.network.interface_of(node)
             && interface.kind != "internal"
         {
+            if self.is_left_to_kernel(&way, device, &interface.data.bridge) {
+                self.copies(&mut way);
+                let copy = Self::branch(&way, "to the kernel, which has the device too");
+                self.hand_to_stack(copy, device, None);
+            }
             self.go(way, At::Switch(interface.id));
             return;
         }

@@ -219,7 +219,14 @@ impl Tracer<'_, '_> {
                 Some(device) if port.data.kind == "internal" => {
                     Thing::Netns(device.host, device.netns().clone())
                 }
-                _ => Thing::Port(port.id),
+                device => {
+                    // A pod has the other end of the pair.
+                    let peer = device.and_then(|device| self.network.veth_peer(device.id));
+                    let inside = peer.filter(|peer| !peer.netns().is_root() && !peer.data.stub);
+                    inside.map_or(Thing::Port(port.id), |peer| {
+                        Thing::Netns(peer.host, peer.netns().clone())
+                    })
+                }
             })
             .collect()
     }

@@ -355,8 +355,8 @@ impl Tracer<'_, '_> {
             return None;
         }
         // The answer has arrived already where flows made it.
-        let is_made = end.place.controller
-            || end.packet.is_echo_reply() && !query.packet.is_echo_reply();
+        let is_made =
+            end.place.controller || end.packet.is_echo_reply() && !query.packet.is_echo_reply();
         if is_made {
             return None;
         }

@@ -10,16 +10,16 @@ use tapline_topology::{EdgeKind, NodeId};
 use crate::flow::{self, Limits, Sink, Stop};
 use crate::l2::Why;
 use crate::near::Near;
-use crate::truth::Truth;
 use crate::ovs_switches::Switch;
+use crate::truth::Truth;
 use crate::{Item, flows};
 
 use super::normal::{self, Normal};
 use super::ovn::Handled;
 use super::switch_words::{deciding, doubtful, drop_reason, path_words};
 use super::{
-    Certainty, Considered, Doubt, End, FlowDetails, Goal, Hop, Kind, Nearest, Outcome, Packet, Place,
-    Reason, Walk, Way,
+    Certainty, Considered, Doubt, End, FlowDetails, Goal, Hop, Kind, Nearest, Outcome, Packet,
+    Place, Reason, Walk, Way,
 };
 
 /// Where one copy of a packet goes.
