@@ -122,7 +122,7 @@ fn replay(inputs: &[PathBuf], matrix: &Path) -> Count {
 fn probes_of_a_cloud_are_not_contradicted() {
     let matrix = Path::new(env!("CARGO_MANIFEST_DIR")).join("probes/ovn-healthy.tsv");
     let count = replay(&[lab("ovn-healthy")], &matrix);
-    assert!(count.wrong.is_empty() && count.right > 80, "{count:?}");
+    assert!(count.wrong.is_empty() && count.right > 60, "{count:?}");
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn probes_of_pods_are_not_contradicted() {
     let folder = captures().unwrap().join("lab/ovnk-healthy");
     let inputs = ["m0", "w0", "w1"].map(|host| folder.join(format!("{host}.tar.xz")));
     let count = replay(&inputs, &folder.join("matrix.tsv"));
-    assert!(count.wrong.is_empty() && count.right > 0, "{count:?}");
+    assert!(count.wrong.is_empty() && count.right > 60, "{count:?}");
 }
 
 #[test]
@@ -143,6 +143,6 @@ fn probes_of_clouds_with_faults_are_not_contradicted() {
         let hosts = ["ctl0", "cmp0", "cmp1", "gw0"];
         let inputs = hosts.map(|host| folder.join(format!("{host}.tar.xz")));
         let count = replay(&inputs, &folder.join("matrix.tsv"));
-        assert!(count.wrong.is_empty() && count.right > 0, "{fault}: {count:?}");
+        assert!(count.wrong.is_empty() && count.right > 50, "{fault}: {count:?}");
     }
 }

@@ -18,7 +18,7 @@ use tapline_core::Name;
 use tapline_core::records::openflow::{Flow, OfGroup, TableRef};
 use tapline_core::span::Span;
 
-pub use nat::Translated;
+pub use nat::Committed;
 pub use packet::{FlowPacket, Tracked, Value};
 
 use machine::Machine;
@@ -101,8 +101,8 @@ pub struct Path<'a> {
     pub stop: Option<Stop>,
     /// The packet surely takes it: nothing is taken for granted.
     pub certain: bool,
-    /// The translations that the connection tracker is told to make.
-    pub made: Vec<Translated>,
+    /// The connections that the connection tracker is told to keep.
+    pub made: Vec<Committed>,
 }
 
 /// One table that was looked up.

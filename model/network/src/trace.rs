@@ -91,8 +91,8 @@ pub struct Query {
     pub packet: Packet,
     /// Translations that earlier packets of its connection have made.
     pub connections: Vec<Connection>,
-    /// For an answer: the translations that flows made of what it answers to, by host.
-    pub translated: BTreeMap<HostId, Arc<Vec<flow::Translated>>>,
+    /// For an answer: the connections that flows committed for what it answers to, by host.
+    pub committed: BTreeMap<HostId, Arc<Vec<flow::Committed>>>,
     /// It ends where it leaves the bridges of OVS.
     pub stop_at_ovs: bool,
     /// The device that its sender is bound to.
@@ -306,10 +306,10 @@ struct Walk<'t, 'n, 'a> {
     connections: Vec<Connection>,
     /// Translations that this packet makes.
     made: Vec<Connection>,
-    /// For an answer: the translations that flows made of what it answers to.
-    translated: BTreeMap<HostId, Arc<Vec<flow::Translated>>>,
-    /// Translations that flows make of this packet.
-    made_by_flows: BTreeMap<HostId, Vec<flow::Translated>>,
+    /// For an answer: the connections that flows committed for what it answers to.
+    committed: BTreeMap<HostId, Arc<Vec<flow::Committed>>>,
+    /// Connections that flows commit for this packet.
+    made_by_flows: BTreeMap<HostId, Vec<flow::Committed>>,
     /// Rules of packet filters that its copies meet.
     met: Vec<(Evidence, Truth)>,
 }
@@ -333,7 +333,7 @@ impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
             heard: query.heard.clone(),
             connections: query.connections.clone(),
             made: Vec::new(),
-            translated: query.translated.clone(),
+            committed: query.committed.clone(),
             made_by_flows: BTreeMap::new(),
             met: Vec::new(),
         }

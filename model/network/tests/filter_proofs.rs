@@ -135,7 +135,7 @@ fn answer(network: &Network<'_>, trace: &Trace) -> Option<Query> {
         to: None,
         packet: end.packet.answer(),
         connections: trace.connections.clone(),
-        translated: trace.translated.clone(),
+        committed: trace.committed.clone(),
         stop_at_ovs: false,
         oif: None,
         without: None,

@@ -11,7 +11,7 @@ use tapline_core::records::openflow::{
 use tapline_core::span::Span;
 
 use super::packet::number;
-use super::{Effect, FlowPacket, Limits, Path, Sink, Step, Stop, Tables, Translated, Value};
+use super::{Committed, Effect, FlowPacket, Limits, Path, Sink, Step, Stop, Tables, Value};
 use crate::truth::Truth;
 
 /// Bits of `ct_state`.
@@ -423,6 +423,9 @@ impl<'a> World<'a> {
         }
         if ct.commit {
             let zone = self.packet.zone_of(ct);
+            let mut kept = self.packet.clone();
+            kept.look_up(ct, four);
+            self.path.made.push(Committed::new(zone, &self.packet, &kept));
             self.packet.commit(zone);
         }
         if let Some(table) = &ct.table {
@@ -435,11 +438,6 @@ impl<'a> World<'a> {
             let told = self.packet.take_state();
             copy.next_state = told;
             copy.look_up(ct, four);
-            let translates = matches!(ct.nat, Some(Nat::Src(_) | Nat::Dst(_))) && ct.commit;
-            if translates {
-                let zone = copy.known(OfField::CtZone.whole());
-                self.path.made.push(Translated::new(zone, &self.packet, &copy));
-            }
             (copy.next_state, copy.later_states) =
                 (self.packet.next_state, self.packet.later_states.clone());
             self.path.certain &= ip == Truth::Yes;
@@ -483,13 +481,17 @@ impl FlowPacket {
         self.put_part(OfField::CtZone.whole(), zone);
         // A new connection has neither mark nor label.
         let new = told.is_some_and(|state| state & NEW != 0);
+        let answered = self.answered(zone);
         for field in [OfField::CtMark, OfField::CtLabel] {
             let value = match &entry {
                 Some(entry) if field == OfField::CtMark => entry.mark.map(u128::from),
                 Some(_) if !new => None,
                 None if open => None,
                 _ if new => Some(0),
-                _ => self.next_mark,
+                _ => match &answered {
+                    Some(committed) => committed.value(field),
+                    None => self.next_mark,
+                },
             };
             self.put_part(field.whole(), value);
         }

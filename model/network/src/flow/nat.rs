@@ -1,5 +1,6 @@
-//! Translations that the connection tracker makes for flows: what `ct(commit,nat(…))` made of the
-//! first packet of a connection is undone for its answers by every `ct(nat)` of the same zone.
+//! Connections that flows commit to the connection tracker, for the answers to them: what
+//! `ct(commit,nat(…))` made of the first packet of a connection is undone by every `ct(nat)` of the
+//! same zone, and what `exec(…)` wrote there is read again.
 use tapline_core::records::openflow::OfField;
 
 use super::FlowPacket;
@@ -17,20 +18,30 @@ const FIELDS: [OfField; 6] = [
 /// What of [`FIELDS`] is known of a packet, in their order.
 pub(super) type Ends = [Option<u128>; FIELDS.len()];
 
-/// A connection that flows translate.
+/// A connection that flows commit.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Translated {
+pub struct Committed {
     /// The zone of the connection tracker, where it is known.
     zone: Option<u128>,
     /// The ends of its first packet.
     before: Ends,
     /// The same behind the translation.
     after: Ends,
+    mark: Option<u128>,
+    label: Option<u128>,
 }
 
-impl Translated {
+impl Committed {
     pub(super) fn new(zone: Option<u128>, before: &FlowPacket, after: &FlowPacket) -> Self {
-        Self { zone, before: ends(before), after: ends(after) }
+        let (mark, label) = (OfField::CtMark.whole(), OfField::CtLabel.whole());
+        let (before, after, mark, label) =
+            (ends(before), ends(after), after.known(mark), after.known(label));
+        Self { zone, before, after, mark, label }
+    }
+
+    /// The mark or label of the connection.
+    pub(super) fn value(&self, field: OfField) -> Option<u128> {
+        if field == OfField::CtMark { self.mark } else { self.label }
     }
 }
 
@@ -47,6 +58,15 @@ impl FlowPacket {
         let own = ends(self);
         let of_zone = self.committed.iter().filter(|(of, _)| Some(*of) == zone);
         of_zone.into_iter().any(|(_, ends)| reversed(*ends) == own)
+    }
+
+    /// The connection that it answers, where flows have committed it in a zone. The last commit
+    /// counts.
+    pub(super) fn answered(&self, zone: Option<u128>) -> Option<Committed> {
+        let own = ends(self);
+        let all = self.answers.as_ref()?.iter().rev();
+        let mut of_zone = all.filter(|one| zone.is_some() && one.zone == zone);
+        of_zone.find(|one| reversed(one.after) == own).cloned()
     }
 
     /// Gives an answer the ends that it had without the translation of its connection; whether it

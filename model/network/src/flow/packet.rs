@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use tapline_core::records::openflow::{Bits, OfField, OfPort, Subfield, VLAN_PRESENT, ones};
 
-use super::Translated;
+use super::Committed;
 use super::nat::Ends;
 use crate::truth::Truth;
 
@@ -48,9 +48,9 @@ pub struct FlowPacket {
     pub next_mark: Option<u128>,
     /// Connections that are tracked already and that it belongs to, of any zone.
     pub tracked: Vec<Tracked>,
-    /// It is an answer, and these are all translations that flows of this host made of what it
+    /// It is an answer, and these are all connections that flows of this host committed for what it
     /// answers to.
-    pub answers: Option<Arc<Vec<Translated>>>,
+    pub answers: Option<Arc<Vec<Committed>>>,
     /// The zones in which its connection was committed on its way through this bridge, with the
     /// ends that it had there.
     pub(super) committed: Vec<(u128, Ends)>,

@@ -180,7 +180,7 @@ impl Walk<'_, '_, '_> {
             to: Some(goal),
             packet: packet.clone(),
             connections: Vec::new(),
-            translated: Default::default(),
+            committed: Default::default(),
             stop_at_ovs: false,
             oif: None,
             without: self.without.clone(),

@@ -35,8 +35,8 @@ pub struct Trace {
     pub end: Option<End>,
     /// Translations that the packet makes on its way.
     pub connections: Vec<Connection>,
-    /// Translations that flows make of it, by host.
-    pub translated: BTreeMap<HostId, Arc<Vec<flow::Translated>>>,
+    /// Connections that flows commit for it, by host.
+    pub committed: BTreeMap<HostId, Arc<Vec<flow::Committed>>>,
     /// Namespaces that were asked by ARP on its way, each with the address that it has heard of so.
     pub heard: Vec<(HostId, Netns, IpAddr)>,
     /// The rules and policies of packet filters whose counters its copies move, surely or maybe.
@@ -119,7 +119,7 @@ impl Trace {
             branches,
             end,
             connections: walk.made,
-            translated: walk
+            committed: walk
                 .made_by_flows
                 .into_iter()
                 .map(|(host, made)| (host, Arc::new(made)))

@@ -95,7 +95,7 @@ impl<'a> Walk<'_, '_, 'a> {
         way.packet.frame.answers = way
             .packet
             .is_reply()
-            .then(|| self.translated.get(&bridge.host).cloned().unwrap_or_default());
+            .then(|| self.committed.get(&bridge.host).cloned().unwrap_or_default());
         let paths = run(tables, &way.packet.frame);
         way.packet.frame.tracked.clear();
         way.packet.frame.answers = None;

@@ -198,7 +198,7 @@ impl Tracer<'_, '_> {
             to: Some(Goal::Anywhere),
             packet,
             connections: Vec::new(),
-            translated: Default::default(),
+            committed: Default::default(),
             stop_at_ovs: true,
             oif: None,
             without: None,
