@@ -2,6 +2,7 @@
 //! databases of OVN, which the same code prints.
 //!
 //! `show` nests by name; the other forms are rows that refer to one another by `_uuid`.
+use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Serialize, Serializer};
@@ -25,9 +26,93 @@ pub struct OvsRecord {
     /// What it is.
     #[serde(flatten)]
     pub row: OvsRow,
+    /// Columns of OVN that no field holds and that questions need: sets and maps.
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_values")]
+    pub values: Vec<(Name, OvsValue)>,
     /// Columns that no field holds, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<OvsColumn>,
+}
+
+/// The value of a column.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(untagged)]
+pub enum OvsValue {
+    /// A set; one value is a set of one.
+    Set(Vec<At<Name>>),
+    /// A map.
+    #[serde(serialize_with = "as_map")]
+    Map(OvsMap),
+}
+
+impl fmt::Display for OvsValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut pairs: Vec<String> = match self {
+            Self::Set(all) => all.iter().map(|one| one.value.to_string()).collect(),
+            Self::Map(all) => {
+                all.iter().map(|(key, value)| format!("{key}={}", value.value)).collect()
+            }
+        };
+        // The order of sets and maps means nothing.
+        pairs.sort();
+        f.write_str(&pairs.join(", "))
+    }
+}
+
+impl OvsRecord {
+    /// The only value of a column; `None` where it is empty or was not printed.
+    pub fn one(&self, column: &str) -> Option<&At<Name>> {
+        self.set(column).first()
+    }
+
+    /// The members of a column; none where it is empty or was not printed.
+    pub fn set(&self, column: &str) -> &[At<Name>] {
+        match self.value(column) {
+            Some(OvsValue::Set(all)) => all,
+            _ => &[],
+        }
+    }
+
+    /// The pairs of a column; none where it is empty or was not printed.
+    pub fn map(&self, column: &str) -> &[(Name, At<Name>)] {
+        match self.value(column) {
+            Some(OvsValue::Map(all)) => all,
+            _ => &[],
+        }
+    }
+
+    /// The value of a column, where it was printed.
+    pub fn value(&self, column: &str) -> Option<&OvsValue> {
+        self.values.iter().find(|(name, _)| name == column).map(|(_, value)| value)
+    }
+
+    /// The name of its table; empty where the capture does not tell.
+    pub fn table(&self) -> &str {
+        self.row.table()
+    }
+}
+
+impl OvsRow {
+    /// The name of the table.
+    pub fn table(&self) -> &str {
+        match self {
+            Self::OpenVswitch(_) => "Open_vSwitch",
+            Self::Bridge(_) => "Bridge",
+            Self::Port(_) => "Port",
+            Self::Interface(_) => "Interface",
+            Self::Connection(connection) if connection.manager => "Manager",
+            Self::Connection(_) => "Controller",
+            Self::Chassis(_) => "Chassis",
+            Self::Encap(_) => "Encap",
+            Self::PortBinding(_) => "Port_Binding",
+            Self::Switch(_) => "Logical_Switch",
+            Self::SwitchPort(_) => "Logical_Switch_Port",
+            Self::Router(_) => "Logical_Router",
+            Self::RouterPort(_) => "Logical_Router_Port",
+            Self::Nat(_) => "NAT",
+            Self::Other { name } => name,
+        }
+    }
 }
 
 /// The tables that tapline knows; others keep all of their columns.
@@ -95,6 +180,11 @@ pub fn lookup<'a>(map: &'a OvsMap, key: &str) -> Option<&'a At<Name>> {
 /// Serializes a map column as a map.
 pub(super) fn as_map<S: Serializer>(map: &OvsMap, to: S) -> Result<S::Ok, S::Error> {
     to.collect_map(map.iter().map(|(key, value)| (key, value)))
+}
+
+/// Serializes columns as a map.
+fn as_values<S: Serializer>(all: &[(Name, OvsValue)], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(all.iter().map(|(name, value)| (name, value)))
 }
 
 /// A column that no typed field holds.

@@ -94,7 +94,7 @@ fn the_highest_priority_decides() {
         ("vlan_tci=0x0000/0x1fff actions=output:3,output:4\n", "0[32768] > Port(3) Port(4)"),
         (
             "dl_vlan=5 actions=drop\npriority=1,dl_vlan=0xffff actions=CONTROLLER:65535\n",
-            "0[1] > Controller",
+            "0[1] > Controller(None)",
         ),
     ] {
         assert_eq!(one(&tcp, text), wanted, "{text}");
@@ -317,7 +317,7 @@ fn sizes_decide_where_they_are_known() {
     sized.size = Some(1514);
     assert_eq!(one(&sized, text), "0[32768] 1[1] > Port(2)");
     sized.size = Some(1515);
-    assert_eq!(one(&sized, text), "0[32768] 1[32768] > Controller");
+    assert_eq!(one(&sized, text), "0[32768] 1[32768] > Controller(None)");
     sized.size = None;
     assert_eq!(walks(&sized, text).len(), 2);
 }

@@ -32,7 +32,7 @@ pub(crate) fn row(table: &str) -> OvsRow {
 
 /// A record of `table` with nothing in it yet.
 pub(crate) fn record(table: &str, at: Span) -> OvsRecord {
-    OvsRecord { at, uuid: None, row: row(table), columns: Vec::new() }
+    OvsRecord { at, uuid: None, row: row(table), values: Vec::new(), columns: Vec::new() }
 }
 
 /// What a typed column holds.
@@ -147,8 +147,11 @@ pub(crate) fn set(
             "is_connected" => row.is_connected = it.one("true or false")?,
             _ => {}
         },
-        OvsRow::Other { .. } => {}
-        _ => ovn::set(it, &mut record.row, column)?,
+        OvsRow::Other { .. } => ovn::keep(it, record, column)?,
+        row => {
+            ovn::set(it, row, column)?;
+            ovn::keep(it, record, column)?;
+        }
     }
     Ok(())
 }

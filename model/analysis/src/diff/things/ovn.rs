@@ -179,6 +179,13 @@ fn add_row(gather: &mut Gather<'_, '_, '_>, source: SourceId, record: &OvsRecord
         }
         OvsRow::Other { name } if TABLES.contains(&name.as_str()) => {
             let mut it = entity(name, &uuid.value);
+            for (name, value) in &record.values {
+                if LEFT_OUT.contains(&name.as_str()) {
+                    continue;
+                }
+                let text = Some(value.to_string()).filter(|text| !text.is_empty());
+                it.set(name.to_string(), Class::Config, text, at);
+            }
             for column in &record.columns {
                 if LEFT_OUT.contains(&column.name.as_str()) {
                     continue;

@@ -1,9 +1,94 @@
 //! The same for the databases of OVN.
 //!
 //! Source of names and types: `ovn-nb.ovsschema` (5.x to 7.x), `ovn-sb.ovsschema` (1.x to 21.x).
-use tapline_core::records::ovs::OvsRow;
+use tapline_core::records::ovs::{OvsRecord, OvsRow, OvsValue};
 
 use super::{Reading, Shape, VLAN, Vlan, Wrong};
+
+/// Columns that are kept as they are, by table: single values, sets, maps.
+const KEPT: &[(&str, &[&str], &[&str], &[&str])] = &[
+    ("ACL", &["action", "direction", "match", "name", "priority", "tier"], &[], &["external_ids"]),
+    ("Address_Set", &["name"], &["addresses"], &["external_ids"]),
+    ("BFD", &["dst_ip", "logical_port", "status", "chassis_name"], &[], &["options"]),
+    ("Chassis_Private", &["chassis", "name", "nb_cfg", "nb_cfg_timestamp"], &[], &["external_ids"]),
+    ("Datapath_Binding", &["tunnel_key"], &[], &["external_ids"]),
+    ("DHCP_Options", &["cidr"], &[], &["options", "external_ids"]),
+    ("FDB", &["dp_key", "mac", "port_key"], &[], &[]),
+    ("Gateway_Chassis", &["chassis_name", "name", "priority", "chassis"], &[], &[]),
+    ("HA_Chassis", &["chassis_name", "priority", "chassis"], &[], &[]),
+    ("HA_Chassis_Group", &["name", "ref_chassis"], &["ha_chassis"], &[]),
+    (
+        "Load_Balancer",
+        &["name", "protocol"],
+        &["health_check", "datapaths"],
+        &["vips", "options", "external_ids", "ip_port_mappings"],
+    ),
+    ("Load_Balancer_Group", &["name"], &["load_balancer"], &[]),
+    (
+        "Logical_Router",
+        &[],
+        &["static_routes", "policies", "load_balancer", "load_balancer_group"],
+        &[],
+    ),
+    (
+        "Logical_Router_Policy",
+        &["action", "match", "nexthop", "priority"],
+        &["nexthops"],
+        &["options", "external_ids"],
+    ),
+    ("Logical_Router_Port", &["ha_chassis_group", "peer"], &[], &[]),
+    (
+        "Logical_Router_Static_Route",
+        &["ip_prefix", "nexthop", "output_port", "policy", "route_table", "bfd"],
+        &[],
+        &["options", "external_ids"],
+    ),
+    ("Logical_Switch", &[], &["acls", "load_balancer", "load_balancer_group", "dns_records"], &[]),
+    (
+        "Logical_Switch_Port",
+        &["dhcpv4_options", "dhcpv6_options", "dynamic_addresses"],
+        &["port_security"],
+        &[],
+    ),
+    ("MAC_Binding", &["datapath", "ip", "logical_port", "mac"], &[], &[]),
+    ("NAT", &["gateway_port", "allowed_ext_ips", "exempted_ext_ips"], &[], &["external_ids"]),
+    (
+        "NB_Global",
+        &["name", "nb_cfg", "sb_cfg", "hv_cfg", "nb_cfg_timestamp", "sb_cfg_timestamp"],
+        &[],
+        &["options"],
+    ),
+    ("Port_Binding", &["tunnel_key", "ha_chassis_group"], &["mac", "gateway_chassis"], &[]),
+    ("Port_Group", &["name"], &["acls", "ports"], &["external_ids"]),
+    ("SB_Global", &["nb_cfg"], &[], &["options"]),
+    (
+        "Service_Monitor",
+        &["ip", "logical_port", "port", "protocol", "status"],
+        &[],
+        &["options", "external_ids"],
+    ),
+    ("Static_MAC_Binding", &["ip", "logical_port", "mac"], &[], &[]),
+];
+
+/// The shape of a column that is kept as it is.
+fn kept(table: &str, column: &str) -> Option<Shape> {
+    let (_, ones, sets, maps) = KEPT.iter().find(|(name, ..)| *name == table)?;
+    [(ones, Shape::One), (sets, Shape::Set), (maps, Shape::Map)]
+        .into_iter()
+        .find_map(|(names, shape)| names.contains(&column).then_some(shape))
+}
+
+/// Keeps a column that no field holds.
+pub(super) fn keep(it: Reading<'_>, record: &mut OvsRecord, column: &str) -> Result<(), Wrong> {
+    let value = match kept(record.table(), column) {
+        Some(Shape::Map) => OvsValue::Map(it.map()?),
+        Some(Shape::Set) => OvsValue::Set(it.names()?),
+        Some(Shape::One) => OvsValue::Set(it.name()?.into_iter().collect()),
+        None => return Ok(()),
+    };
+    record.values.push((column.into(), value));
+    Ok(())
+}
 
 /// The empty row of a table of OVN that has fields of its own.
 pub(super) fn row(table: &str) -> Option<OvsRow> {
@@ -50,11 +135,12 @@ pub(super) fn shape(row: &OvsRow, column: &str) -> Option<Shape> {
         OvsRow::Nat(_) => {
             (&["type", "external_ip", "logical_ip", "external_mac", "logical_port"], &[], &[])
         }
-        _ => return None,
+        row => return kept(row.table(), column),
     };
-    [(one, Shape::One), (set, Shape::Set), (map, Shape::Map)]
+    let own = [(one, Shape::One), (set, Shape::Set), (map, Shape::Map)]
         .into_iter()
-        .find_map(|(names, shape)| names.contains(&column).then_some(shape))
+        .find_map(|(names, shape)| names.contains(&column).then_some(shape));
+    own.or_else(|| kept(row.table(), column))
 }
 
 /// Fills the field of a column that has a [`shape`].
