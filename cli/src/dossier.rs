@@ -16,9 +16,11 @@ use tapline_network::{Item, Network};
 use tapline_topology::graph::{Netdev, NetdevKind};
 use tapline_topology::{EdgeKind, NodeData, NodeId};
 
+pub(crate) mod logical;
 mod mentions;
 mod sections;
 
+pub(crate) use logical::Told;
 pub(crate) use mentions::{Word, mentions};
 use mentions::{is_noise, names};
 use sections::sections;
@@ -48,6 +50,8 @@ const TROUBLE: &[&str] = &[
 pub(crate) struct Dossier<'r> {
     /// Findings about it or about what is part of it, then those that stand on its path.
     pub(crate) findings: Vec<&'r Finding>,
+    /// What OVN's databases say of it.
+    pub(crate) logical: Vec<Told>,
     /// Its addresses and those of the guest behind it.
     pub(crate) addresses: Vec<GuestAddress>,
     /// Links and counters of its devices.
@@ -136,6 +140,7 @@ pub(crate) fn gather<'r>(
     addresses: &Addresses,
     thing: &Thing,
     wanted: &str,
+    all: bool,
 ) -> Dossier<'r> {
     let network = marks.network();
     let mut parts = parts(network, thing);
@@ -158,6 +163,7 @@ pub(crate) fn gather<'r>(
     let mentions = mentions(network.topology, &names(network.topology, thing, wanted), &mut told);
     Dossier {
         findings: findings(marks, report, &parts, thing),
+        logical: logical::story(network, thing, all),
         addresses: known_addresses,
         devices: devices(network, &parts, thing),
         lines,

@@ -8,6 +8,8 @@ use tapline_network::environment::Glob;
 use tapline_topology::{Node, NodeData, NodeId, NodeKey, Topology};
 
 use crate::addresses::Addresses;
+use crate::dossier::logical::{guest_of, objects};
+use crate::render::things::Thing;
 use crate::suggest;
 
 /// Characters of a port id that devices are named after.
@@ -85,7 +87,7 @@ pub(crate) fn look(network: &Network<'_>, addresses: &Addresses, text: &str) -> 
         nodes.dedup();
     }
     if !nodes.is_empty() {
-        return Found { nodes, because: Vec::new() };
+        return Found { nodes: physical_first(topology, nodes), because: Vec::new() };
     }
     let ways: [fn(&Network<'_>, &Addresses, &str) -> Found; 6] =
         [serving, in_subnet, at_pci, numbered, with_id, by_pattern];
@@ -99,6 +101,24 @@ pub(crate) fn look(network: &Network<'_>, addresses: &Addresses, text: &str) -> 
     found.nodes.sort_unstable();
     found.nodes.dedup();
     found
+}
+
+/// A port of OVN that is plugged into something found is part of it; one that a guest has stands for
+/// the NIC of the guest.
+fn physical_first(topology: &Topology<'_>, nodes: Vec<NodeId>) -> Vec<NodeId> {
+    let physical = nodes.iter().copied().filter(|id| topology.logical(*id).is_none());
+    let thing = Thing {
+        main: match physical.clone().next() {
+            Some(first) => first,
+            None => {
+                return nodes.into_iter().map(|id| guest_of(topology, id).unwrap_or(id)).collect();
+            }
+        },
+        nodes: physical.collect(),
+    };
+    let own = objects(topology, &thing);
+    let is_apart = |id: &NodeId| topology.logical(*id).is_none() || !own.contains(id);
+    nodes.into_iter().filter(is_apart).collect()
 }
 
 /// What serves a pod, a container or a guest of a platform.
@@ -397,6 +417,14 @@ fn is_named(wanted: &Wanted<'_>, node: &Node<'_>) -> bool {
             let is = |it: Option<IpAddr>| it.is_some() && it == wanted.ip;
             is(it.remote.as_ref().map(|remote| remote.value))
                 || is(it.local.as_ref().map(|local| local.value))
+        }
+        NodeData::Logical(it) => {
+            let named = it.names.iter().any(|own| own == name || starts(Some(own)));
+            let wanted_mac = wanted.mac.is_some_and(|mac| it.macs.contains(&mac));
+            node.name == name
+                || named
+                || wanted_mac
+                || wanted.ip.is_some_and(|ip| it.addresses.contains(&ip))
         }
         NodeData::Address(_) | NodeData::RouteTable(_) => false,
     }

@@ -12,7 +12,7 @@ pub(super) type Home = (NodeId, Option<NodeId>);
 pub(super) fn of(topology: &Topology<'_>, id: NodeId) -> Option<Home> {
     let node = topology.node(id)?;
     match &node.data {
-        NodeData::Host(_) => None,
+        NodeData::Host(_) | NodeData::Logical(_) => None,
         NodeData::Netns(_) => in_namespace(topology, id).map(|netns| (netns, None)),
         NodeData::RouteTable(_) => {
             let netns = topology.find_netns(node.host?, node.netns.as_ref()?)?;

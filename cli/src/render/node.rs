@@ -1,6 +1,6 @@
 //! How nodes of the topology are called and described, in all forms.
 use serde_json::Value;
-use tapline_topology::graph::{Confidence, NetdevKind};
+use tapline_topology::graph::{Confidence, LogicalKind, NetdevKind};
 use tapline_topology::{EdgeKind, Node, NodeData, NodeId, Topology};
 
 /// A property of a node: name and value.
@@ -28,6 +28,14 @@ pub(crate) fn noun(node: &Node<'_>) -> &'static str {
         NodeData::TunnelEndpoint(_) => "tunnel endpoint",
         NodeData::Address(_) => "address",
         NodeData::RouteTable(_) => "routing table",
+        NodeData::Logical(it) => match it.kind {
+            LogicalKind::Switch => "network of OVN",
+            LogicalKind::Router => "router of OVN",
+            LogicalKind::SwitchPort => "logical port",
+            LogicalKind::RouterPort => "port of a router of OVN",
+            LogicalKind::LoadBalancer => "load balancer of OVN",
+            LogicalKind::Chassis => "chassis of OVN",
+        },
     }
 }
 
@@ -137,6 +145,16 @@ pub(crate) fn attributes(topology: &Topology<'_>, id: NodeId) -> Vec<Attribute> 
             put("prefix", Some(it.prefix.into()));
         }
         NodeData::RouteTable(it) => put("routes", Some(it.routes.len().into())),
+        NodeData::Logical(it) => {
+            let list = |all: Vec<String>| {
+                let all: Vec<Value> = all.into_iter().map(Value::from).collect();
+                (!all.is_empty()).then(|| Value::from(all))
+            };
+            let others = it.names.iter().filter(|name| **name != node.name);
+            put("names", list(others.map(ToString::to_string).collect()));
+            put("macs", list(it.macs.iter().map(ToString::to_string).collect()));
+            put("addresses", list(it.addresses.iter().map(ToString::to_string).collect()));
+        }
     }
     all
 }

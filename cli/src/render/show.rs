@@ -18,7 +18,7 @@ use super::source::excerpt;
 use super::things::Thing;
 use super::{chain, headline, info};
 use crate::addresses::Addresses;
-use crate::dossier::{self, DeviceFacts, Dossier, Line, Mention};
+use crate::dossier::{self, DeviceFacts, Dossier, Line, Mention, Told};
 use crate::overview::{self, Cite};
 use crate::terminal::{Paint, Terminal, style};
 
@@ -83,21 +83,58 @@ pub(crate) fn thing(
     {
         heading(out, asked.marks.network(), id, paint)?;
     }
-    let dossier = dossier::gather(asked.marks, asked.report, asked.addresses, thing, asked.wanted);
+    let dossier =
+        dossier::gather(asked.marks, asked.report, asked.addresses, thing, asked.wanted, asked.all);
     if !dossier.findings.is_empty() {
         writeln!(out, "\n{}", paint.of(style::STRONG, "findings"))?;
         let findings = &dossier.findings;
         headline::roots(out, topology.snapshot, findings, asked.places, asked.terminal)?;
     }
-    writeln!(out, "\n{}", paint.of(style::STRONG, "path"))?;
-    path(out, asked.marks, thing.main, asked.places, paint)?;
-    let legend =
-        "✓ frames pass  ✗ they do not  ? not known; before a name: ? inferred, ?? by names";
-    writeln!(out, "  {}", paint.of(style::FAINT, legend))?;
+    told(out, asked, &dossier.logical)?;
+    let starts = match topology.logical(thing.main) {
+        // An object of OVN is on no host: what hosts have of it is where paths begin.
+        Some(_) => dossier::logical::physical(topology, thing.main),
+        None => vec![thing.main],
+    };
+    let starts: Vec<NodeId> = starts
+        .into_iter()
+        .filter(|id| !matches!(topology.node(*id).map(|node| &node.data), Some(NodeData::Host(_))))
+        .collect();
+    for (n, start) in starts.iter().take(asked.most(IN_FULL)).enumerate() {
+        if n == 0 {
+            writeln!(out, "\n{}", paint.of(style::STRONG, "path"))?;
+        }
+        path(out, asked.marks, *start, asked.places, paint)?;
+    }
+    if !starts.is_empty() {
+        let legend =
+            "✓ frames pass  ✗ they do not  ? not known; before a name: ? inferred, ?? by names";
+        writeln!(out, "  {}", paint.of(style::FAINT, legend))?;
+    }
     facts(out, asked, &dossier)?;
     writeln!(out, "\n{}", paint.of(style::STRONG, "known from"))?;
     lines(out, &dossier.known, asked)?;
     mentioned(out, "also named in", &dossier.mentions, asked)
+}
+
+/// What OVN's databases say of a thing.
+fn told(out: &mut impl Write, asked: &Asked<'_, '_, '_>, all: &[Told]) -> io::Result<()> {
+    if all.is_empty() {
+        return Ok(());
+    }
+    let paint = asked.paint();
+    writeln!(out, "\n{}", paint.of(style::STRONG, "logical"))?;
+    for line in all {
+        let text = shorten(&line.text, 400).into_owned();
+        let place = line.at.as_ref().map_or(String::new(), |at| {
+            let path = asked.places.path(&at.archive, &at.member);
+            let place = format!("{}:{}", super::places::brief(&path), at.line);
+            let place = asked.places.link(&at.archive, &at.member, &visible(&place));
+            format!("  {}", paint.of(style::FAINT, place))
+        });
+        writeln!(out, "  {}{}{place}", "  ".repeat(line.depth), visible(&text))?;
+    }
+    Ok(())
 }
 
 /// Addresses, counters, and the lines that speak of a thing, by what they are.

@@ -12,7 +12,7 @@ use super::escape::shorten;
 use super::node::{attributes, name};
 use super::show::{Asked, host_of};
 use super::things::Thing;
-use crate::dossier::{self, DeviceFacts, Line, Mention, Section};
+use crate::dossier::{self, DeviceFacts, Line, Mention, Section, Told};
 use crate::error::Result;
 use crate::overview::{self, Cite, GuestAddress, Root};
 use crate::schema as shape;
@@ -56,6 +56,8 @@ struct ThingRow {
     up: Vec<HopRow>,
     /// Hops towards the wire.
     down: Vec<HopRow>,
+    /// What OVN's databases say of it: ports, networks, routers, translations.
+    logical: Vec<Told>,
     /// Its addresses and those of the guest behind it.
     addresses: Vec<GuestAddress>,
     /// Links and counters.
@@ -138,7 +140,7 @@ fn row(asked: &Asked<'_, '_, '_>, thing: &Thing) -> ThingRow {
     let host = node.and_then(|node| node.host);
     let is_host = host_of(topology, thing);
     let mut dossier =
-        dossier::gather(asked.marks, asked.report, asked.addresses, thing, asked.wanted);
+        dossier::gather(asked.marks, asked.report, asked.addresses, thing, asked.wanted, asked.all);
     for line in dossier.lines.iter_mut().flat_map(|section| &mut section.lines) {
         line.text = shorten(&line.text, LONGEST).into_owned();
     }
@@ -183,6 +185,7 @@ fn row(asked: &Asked<'_, '_, '_>, thing: &Thing) -> ThingRow {
         findings: dossier.findings.iter().map(|it| Root::of(topology.snapshot, it)).collect(),
         up,
         down,
+        logical: dossier.logical,
         addresses: dossier.addresses,
         devices: dossier.devices,
         lines: dossier.lines,

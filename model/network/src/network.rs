@@ -151,7 +151,7 @@ impl<'a> Network<'a> {
                 NodeData::OvsPort(_) => &mut things.ovs_ports,
                 NodeData::OvsInterface(_) => &mut things.ovs_interfaces,
                 NodeData::TunnelEndpoint(_) => &mut things.tunnels,
-                NodeData::Host(_) | NodeData::RemoteHost(_) => continue,
+                NodeData::Host(_) | NodeData::RemoteHost(_) | NodeData::Logical(_) => continue,
             };
             list.push(id);
         }

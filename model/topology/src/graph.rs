@@ -1,5 +1,6 @@
 //! The graph: how to build it and walk it. The only file that knows the graph of petgraph.
 mod edge;
+mod logical;
 mod node;
 
 use std::net::IpAddr;
@@ -12,6 +13,7 @@ use tapline_core::capture::{HostId, Snapshot};
 use tapline_core::ids::{IfIndex, Netns};
 
 pub use edge::{Confidence, Conflict, ConflictKind, Edge, EdgeKind, Witness, WitnessClass};
+pub use logical::{Logical, LogicalKind};
 pub use node::{
     AddressNode, Fact, Host, Netdev, NetdevKind, NetnsNode, Node, NodeData, OvsBridge,
     OvsController, OvsInterface, OvsPort, RemoteHost, RouteTable, Seen, TunnelEndpoint, Underlay,
@@ -22,6 +24,7 @@ use crate::coverage::Coverages;
 use crate::key::KeyIndex;
 use crate::keys::Keys;
 use crate::machine::Machines;
+use crate::rows::Rows;
 
 /// A node of the topology. Valid for the topology that gave it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -38,6 +41,8 @@ pub struct Topology<'a> {
     pub conflicts: Vec<Conflict>,
     pub(crate) graph: DiGraph<Node<'a>, Edge>,
     pub(crate) keys: Keys,
+    /// The rows of OVN's databases.
+    pub rows: Rows<'a>,
     /// Which hosts are one machine.
     pub machines: Machines,
     /// Groups of names that a person called one machine.
@@ -55,6 +60,7 @@ impl<'a> Topology<'a> {
             conflicts: Vec::new(),
             graph: DiGraph::new(),
             keys: Keys::default(),
+            rows: Rows::default(),
             machines: Machines::default(),
             said: Vec::new(),
             key_index: OnceLock::new(),
@@ -138,6 +144,21 @@ impl<'a> Topology<'a> {
     pub(crate) fn netdev_mut(&mut self, id: NodeId) -> Option<&mut Netdev<'a>> {
         match &mut self.graph.node_weight_mut(id.0)?.data {
             NodeData::Netdev(it) => Some(it),
+            _ => None,
+        }
+    }
+
+    /// The object of OVN at `id`.
+    pub fn logical(&self, id: NodeId) -> Option<&Logical<'a>> {
+        match &self.node(id)?.data {
+            NodeData::Logical(it) => Some(it),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn logical_mut(&mut self, id: NodeId) -> Option<&mut Logical<'a>> {
+        match &mut self.graph.node_weight_mut(id.0)?.data {
+            NodeData::Logical(it) => Some(it),
             _ => None,
         }
     }

@@ -13,10 +13,13 @@ use tapline_core::host::{Escaped, NotAKey, unescape};
 use tapline_core::ids::Netns;
 use tapline_core::span::{Evidence, SourceId, Span};
 
-use crate::graph::{NodeData, NodeId, Topology};
+use crate::graph::{LogicalKind, NodeData, NodeId, Topology};
 
 /// Stands in a key for the host of a thing that is on no captured host.
 const ELSEWHERE: &str = "elsewhere";
+
+/// Stands there for the host of an object of OVN, which is of a deployment.
+const LOGICAL: &str = "ovn";
 
 /// One capture of one machine.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -66,6 +69,8 @@ pub enum Thing {
     Address { netns: Netns, netdev: Name, ip: IpAddr, prefix: u8 },
     /// A routing table.
     RouteTable { netns: Netns, table: Name },
+    /// An object of OVN.
+    Logical { kind: LogicalKind, name: Name },
 }
 
 /// A record: the text that it was read from, and the byte at which it begins there.
@@ -249,6 +254,7 @@ impl Thing {
             Self::TunnelEndpoint { .. } => "tunnel-endpoint",
             Self::Address { .. } => "address",
             Self::RouteTable { .. } => "route-table",
+            Self::Logical { kind, .. } => kind.as_str(),
         }
     }
 
@@ -265,7 +271,8 @@ impl Thing {
             | Self::OvsPort { name }
             | Self::OvsInterface { name }
             | Self::TunnelEndpoint { owner: name, .. }
-            | Self::RouteTable { table: name, .. } => name.as_str().into(),
+            | Self::RouteTable { table: name, .. }
+            | Self::Logical { name, .. } => name.as_str().into(),
             Self::Netns { netns } => netns.to_string().into(),
         }
     }
@@ -299,7 +306,10 @@ impl Thing {
                 prefix: next()?.parse().ok()?,
             },
             "route-table" => Self::RouteTable { netns: netns(next()?)?, table: unescape(next()?)? },
-            _ => return None,
+            kind => {
+                let kind = LogicalKind::ALL.iter().find(|known| known.as_str() == kind)?;
+                Self::Logical { kind: *kind, name: unescape(next()?)? }
+            }
         };
         parts.next().is_none().then_some(thing)
     }
@@ -317,7 +327,8 @@ impl fmt::Display for Thing {
             Self::Vm { name }
             | Self::OvsBridge { name }
             | Self::OvsPort { name }
-            | Self::OvsInterface { name } => write!(f, "/{}", Part(name)),
+            | Self::OvsInterface { name }
+            | Self::Logical { name, .. } => write!(f, "/{}", Part(name)),
             Self::TunnelEndpoint { netns, owner, remote } => {
                 write!(f, "/{}/{}", NetnsPart(netns), Part(owner))?;
                 remote.map_or(Ok(()), |ip| write!(f, "/{ip}"))
@@ -336,6 +347,7 @@ impl fmt::Display for NodeKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.host {
             Some(host) => host.fmt(f)?,
+            None if matches!(self.thing, Thing::Logical { .. }) => f.write_str(LOGICAL)?,
             None => f.write_str(ELSEWHERE)?,
         }
         write!(f, "/{}", self.thing)?;
@@ -352,7 +364,7 @@ impl FromStr for NodeKey {
             None => (text, 0),
         };
         let (host, thing) = text.split_once('/').ok_or(NotAKey)?;
-        let host = if host == ELSEWHERE { None } else { Some(host.parse()?) };
+        let host = if host == ELSEWHERE || host == LOGICAL { None } else { Some(host.parse()?) };
         Ok(Self { host, thing: Thing::parse(thing).ok_or(NotAKey)?, repeat })
     }
 }
@@ -420,6 +432,7 @@ fn thing(topology: &Topology<'_>, id: NodeId) -> Thing {
             Thing::Address { netns, netdev: of(it.netdev), ip: it.ip, prefix: it.prefix }
         }
         NodeData::RouteTable(_) => Thing::RouteTable { netns, table: name },
+        NodeData::Logical(it) => Thing::Logical { kind: it.kind, name },
     }
 }
 

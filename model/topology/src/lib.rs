@@ -11,6 +11,7 @@ mod link;
 pub mod machine;
 pub mod names;
 mod presence;
+pub mod rows;
 pub mod uplink;
 
 pub use coverage::{Coverage, Presence, Topic};

@@ -11,6 +11,7 @@ mod functions;
 mod host;
 mod hybrid;
 mod kinds;
+mod logical;
 mod netdev;
 mod only_up;
 mod ovs;
@@ -107,5 +108,6 @@ pub(crate) fn run<'a>(snapshot: &'a Snapshot, said: &[Vec<String>]) -> Topology<
     topology.said = said.to_vec();
     topology.machines = Machines::new(&snapshot.captured.hosts, &machine::marks(&topology), said);
     tunnel::link(&mut topology, &hosts);
+    logical::link(&mut topology);
     topology
 }

@@ -264,7 +264,7 @@ fn line_of(side: &Side<'_, '_>, at: Evidence) -> Option<(SourceId, u32)> {
 /// The keys under which a thing is compared.
 pub(super) fn keys_of(thing: &Thing) -> Vec<Key> {
     match thing {
-        Thing::Host | Thing::RemoteHost { .. } => Vec::new(),
+        Thing::Host | Thing::RemoteHost { .. } | Thing::Logical { .. } => Vec::new(),
         Thing::Netns { netns } => vec![Key::new(Kind::Netns, "", place(netns))],
         Thing::Netdev { netns, name } => {
             vec![

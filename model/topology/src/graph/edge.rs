@@ -59,6 +59,18 @@ edge_kinds! {
     TunnelOf = "tunnel-of",
     /// Tunnel endpoint → endpoint on the other captured host, or the remote host.
     Tunnel = "tunnel",
+    /// Logical port → its switch or router.
+    LogicalPortOf = "logical-port-of",
+    /// Port of a switch → the port of a router that it leads to.
+    LogicalPeer = "logical-peer",
+    /// Logical port → the chassis that has claimed it.
+    BoundTo = "bound-to",
+    /// Logical port → the OVS interface, or the patch, that a host has for it.
+    PluggedInto = "plugged-into",
+    /// Chassis → its host.
+    ChassisOf = "chassis-of",
+    /// Load balancer → the switch or router that applies it.
+    Balances = "balances",
 }
 
 /// An edge.

@@ -10,7 +10,7 @@ use tapline_core::records::link::{Address, Link, LowerRef, NetnsRef};
 use tapline_core::records::route::{Route, Rule};
 use tapline_core::span::{At, Evidence, SourceId};
 
-use super::NodeId;
+use super::{Logical, NodeId};
 
 /// A thing of the topology.
 #[derive(Clone, Debug)]
@@ -54,6 +54,8 @@ pub enum NodeData<'a> {
     Address(AddressNode<'a>),
     /// A routing table of a namespace.
     RouteTable(RouteTable<'a>),
+    /// An object of OVN.
+    Logical(Box<Logical<'a>>),
 }
 
 impl NodeData<'_> {
@@ -72,6 +74,7 @@ impl NodeData<'_> {
             Self::TunnelEndpoint(_) => "tunnel-endpoint",
             Self::Address(_) => "address",
             Self::RouteTable(_) => "route-table",
+            Self::Logical(it) => it.kind.as_str(),
         }
     }
 }

@@ -186,7 +186,8 @@ impl Subject {
                 Thing::Host
                 | Thing::RemoteHost { .. }
                 | Thing::Address { .. }
-                | Thing::RouteTable { .. } => None,
+                | Thing::RouteTable { .. }
+                | Thing::Logical { .. } => None,
             },
             About::Record(_, Recorded::Neighbour { dev, .. } | Recorded::Route { dev, .. }) => {
                 Some(dev)

@@ -135,7 +135,10 @@ impl Touch {
                 self.addresses.extend(ends.into_iter().flatten().map(|end| end.value));
                 self.node(tunnel.owner, ctx);
             }
-            NodeData::Host(_) | NodeData::RemoteHost(_) | NodeData::RouteTable(_) => {}
+            NodeData::Host(_)
+            | NodeData::RemoteHost(_)
+            | NodeData::RouteTable(_)
+            | NodeData::Logical(_) => {}
         }
     }
 
