@@ -232,7 +232,7 @@ pub fn sets_tunnel(flow: &Flow) -> Option<u64> {
 }
 
 /// The OpenFlow number of an interface: of its row, or as the switch lists its ports.
-pub(crate) fn number_of(
+pub fn number_of(
     network: &Network<'_>,
     bridge: Item<'_, OvsBridge>,
     interface: Item<'_, OvsInterface>,

@@ -30,7 +30,9 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
     let ovn = ctx.ovn();
     for local in ovn.locals.values().filter(|local| !local.is_shared()) {
         let mapped = mappings(ctx, out, local);
-        needs(ctx, out, ovn, local, &mapped);
+        if !needs(ctx, out, ovn, local, &mapped) {
+            gateway(out, local);
+        }
     }
 }
 
@@ -123,8 +125,11 @@ fn needs<'a>(
     ovn: &'a Ovn<'a>,
     local: &Local<'_>,
     mapped: &Mapped<'_>,
-) {
-    let (Some(south), Some(id)) = (ovn.south_of(ctx, local), local.system_id()) else { return };
+) -> bool {
+    let mut any = false;
+    let (Some(south), Some(id)) = (ovn.south_of(ctx, local), local.system_id()) else {
+        return any;
+    };
     let mut networks: BTreeMap<&str, Needed<'_>> = BTreeMap::new();
     by_datapath(south, id, &mut networks);
     for north in ovn.norths.values() {
@@ -155,6 +160,7 @@ fn needs<'a>(
         let Some((localnet, (place, network))) = needed.localnets.first_key_value() else {
             continue;
         };
+        any = true;
         let reason = match network {
             Some(it) if mapped.bridges.contains_key(it) => format!("although {it} is mapped"),
             Some(it) => format!("since {it} is not mapped to a bridge"),
@@ -182,6 +188,25 @@ fn needs<'a>(
         next(finding);
         finding.next(format!("ovn-nbctl get Logical_Switch_Port {localnet} options:network_name"));
     }
+    any
+}
+
+/// A host that neutron may choose for gateways needs a way out, whatever is bound to it now.
+fn gateway(out: &mut Verdicts, local: &Local<'_>) {
+    let mut options = local.list("ovn-cms-options");
+    let Some(setting) = local.get("ovn-cms-options") else { return };
+    if !options.any(|option| option == "enable-chassis-as-gw") {
+        return;
+    }
+    if local.get("ovn-bridge-mappings").is_some_and(|mappings| !mappings.value.is_empty()) {
+        out.clean();
+        return;
+    }
+    let message = "this host is meant for gateways (enable-chassis-as-gw), and no network is mapped to a bridge: gateways here have no way out";
+    let finding = out.fire(local.host, subject("ovn-bridge-mappings"), message);
+    finding.no_surer_than(Confidence::Strong);
+    finding.primary(setting.evidence(local.row.source), "what the host is meant for");
+    next(finding);
 }
 
 /// Ports of one datapath, from a list of Port_Binding.

@@ -19,7 +19,9 @@ declare_rule! {
     about: [Ovn],
     cuts: [],
     asks: [],
-    after: [],
+    after: [
+        [ovn::ovn_controller_stopped] by [Host],
+    ],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {

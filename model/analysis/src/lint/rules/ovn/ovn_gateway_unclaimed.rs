@@ -1,9 +1,12 @@
 use std::collections::BTreeSet;
 
+use tapline_core::capture::HostId;
 use tapline_core::need::Need;
 use tapline_core::records::ovn::OvnRouterPort;
-use tapline_core::records::ovs::OvsRef;
+use tapline_core::records::ovs::{OvsRef, OvsRow};
 use tapline_core::span::Evidence;
+use tapline_topology::EdgeKind;
+use tapline_topology::graph::LogicalKind;
 
 use crate::lint::{Ctx, Other, Severity, Verdicts, declare_rule};
 use tapline_network::defs;
@@ -22,7 +25,7 @@ declare_rule! {
     cuts: [],
     asks: [],
     after: [
-        [ovn::ovn_chassis_identity_conflict] by [Host],
+        [ovn::ovn_chassis_identity_conflict, ovn::ovn_controller_stopped] by [Host, Peer],
     ],
 }
 
@@ -45,7 +48,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             if held {
                 out.clean();
             } else if said.insert(name) {
-                unclaimed(out, south, name, binding.at);
+                unclaimed(ctx, out, south, name, binding.at);
             }
         }
     }
@@ -56,10 +59,9 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
                 out.cannot_tell(north.host, [Need::command(ASK_SOUTH)]);
                 continue;
             };
-            planned(out, south, name, port, *at, &mut said);
+            planned(ctx, out, south, name, port, *at, &mut said);
         }
     }
-    let _ = ctx;
 }
 
 /// The southbound database of a northbound one: asked on one host, or with ports in common. Zones
@@ -78,16 +80,99 @@ fn subject(router_port: &str) -> Other {
 }
 
 /// The database says itself that nobody claimed it.
-fn unclaimed(out: &mut Verdicts, south: &South<'_>, name: &str, at: Evidence) {
-    let message = "no chassis has claimed the gateway: nothing passes between the router's networks and the outside";
-    let finding = out.fire(south.host, subject(name.strip_prefix("cr-").unwrap_or(name)), message);
+fn unclaimed(ctx: &Ctx<'_>, out: &mut Verdicts, south: &South<'_>, name: &str, at: Evidence) {
+    let port = name.strip_prefix("cr-").unwrap_or(name);
+    let what = consequence(ctx, port);
+    let message = format!("no chassis has claimed the gateway: {what}");
+    let finding = out.fire(south.host, subject(port), message);
+    finding.peers = candidates(ctx, port);
     finding.primary(at, "the gateway, without a chassis");
+    for (ip, at) in distributed(ctx, port).into_iter().take(SHOWN) {
+        finding.context(at, format!("floating IP {ip}, which is done where its port is"));
+    }
     finding.next(format!("ovn-sbctl find Port_Binding logical_port={name}"));
-    finding.next("ovn-nbctl list Gateway_Chassis");
+    let rows = &ctx.topology.rows;
+    let of_group = rows.of("Logical_Router_Port").iter().any(|row| {
+        matches!(&row.record.row, OvsRow::RouterPort(own) if own.name.value == port)
+            && row.record.one("ha_chassis_group").is_some()
+    });
+    if of_group {
+        finding.next("ovn-nbctl list HA_Chassis_Group");
+        finding.next("ovn-nbctl list HA_Chassis");
+    } else {
+        finding.next(format!("ovn-nbctl lrp-get-gateway-chassis {port}"));
+    }
+}
+
+/// Distributed floating addresses that are quoted.
+const SHOWN: usize = 3;
+
+/// What does not work without the gateway of a router port: what is translated on the chassis of its
+/// own port goes on (ovn-nb(5), NAT).
+fn consequence(ctx: &Ctx<'_>, port: &str) -> String {
+    let count = distributed(ctx, port).len();
+    if count == 0 {
+        return "nothing passes between the router's networks and the outside".to_owned();
+    }
+    let (are, their) = if count == 1 { ("is", "its port is") } else { ("are", "their ports are") };
+    format!(
+        "the router has no SNAT and no centralised floating IP; {count} floating IPs {are} done where {their}, and go on"
+    )
+}
+
+/// The captured hosts that may hold the gateway of a router port.
+fn candidates(ctx: &Ctx<'_>, port: &str) -> Vec<HostId> {
+    let rows = &ctx.topology.rows;
+    let own = rows
+        .of("Logical_Router_Port")
+        .iter()
+        .find(|row| matches!(&row.record.row, OvsRow::RouterPort(own) if own.name.value == port));
+    let Some(own) = own else { return Vec::new() };
+    let group = own.record.one("ha_chassis_group").and_then(|uuid| rows.get(&uuid.value));
+    let of_group = group.iter().flat_map(|group| group.record.set("ha_chassis"));
+    let mut members: Vec<&str> = of_group.map(|uuid| uuid.value.as_str()).collect();
+    if let OvsRow::RouterPort(port) = &own.record.row {
+        members.extend(port.gateway_chassis.iter().map(|member| match &member.value {
+            OvsRef::Uuid(name) | OvsRef::Name(name) => name.as_str(),
+        }));
+    }
+    let chassis: BTreeSet<&str> = members
+        .into_iter()
+        .map(|member| {
+            let name = rows.get(member).and_then(|row| row.record.one("chassis_name"));
+            name.map_or(member, |name| name.value.as_str())
+        })
+        .collect();
+    let locals = ctx.ovn().locals.values();
+    let meant = locals.filter(|local| local.system_id().is_some_and(|id| chassis.contains(id)));
+    meant.map(|local| local.host).collect()
+}
+
+/// The floating addresses of the router of a port that need no gateway.
+fn distributed(ctx: &Ctx<'_>, port: &str) -> Vec<(String, Evidence)> {
+    let topology = ctx.topology;
+    let mut nodes = topology.nodes();
+    let own = nodes.find(|(_, node)| {
+        node.name == port && node.data.kind() == LogicalKind::RouterPort.as_str()
+    });
+    let router = own.and_then(|(id, _)| {
+        topology.out(id, EdgeKind::LogicalPortOf).first().map(|(router, _)| *router)
+    });
+    let logical = router.and_then(|router| topology.logical(router));
+    let rows = logical.map_or(&[][..], |logical| logical.rows.as_slice());
+    let nats = rows.iter().filter_map(|row| match &row.record.row {
+        OvsRow::Nat(nat) if nat.external_mac.is_some() && nat.logical_port.is_some() => {
+            let ip = nat.external_ip.as_ref()?;
+            Some((ip.value.to_string(), ip.evidence(row.source)))
+        }
+        _ => None,
+    });
+    nats.collect()
 }
 
 /// A router port that has chassis to choose from.
 fn planned<'a>(
+    ctx: &Ctx<'_>,
     out: &mut Verdicts,
     south: &South<'a>,
     name: &'a str,
@@ -147,7 +232,8 @@ fn planned<'a>(
         String::new()
     };
     let message = format!(
-        "none of the chassis meant for it holds the gateway{why}: nothing passes between the router's networks and the outside"
+        "none of the chassis meant for it holds the gateway{why}: {}",
+        consequence(ctx, name)
     );
     let finding = out.fire(south.host, subject(name), message);
     finding.primary(at, "the router's port and its chassis");

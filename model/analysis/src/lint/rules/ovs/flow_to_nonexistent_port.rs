@@ -26,7 +26,7 @@ declare_rule! {
     cuts: [ToSwitch],
     asks: [],
     after: [
-        [ovs::ovs_daemon_down] by [Host],
+        [ovs::ovs_daemon_down, ovn::ovn_controller_stopped] by [Host],
         [ovs::ovs_flows_not_programmed] by [Bridge],
         // What led to the other host was removed, the flows that use it were not.
         [tun::tun_missing_reverse] by [Bridge],

@@ -71,7 +71,12 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
                 let finding = report(ctx, out, host, ip, &uses, message);
                 finding.rests_on_absence(searched);
                 finding.next(format!("ip address show to {ip}"));
-                finding.next("grep local_ip /etc/neutron/plugins/ml2/openvswitch_agent.ini");
+                if ctx.ovn().locals.contains_key(&host) {
+                    finding.next("ovs-vsctl get Open_vSwitch . external_ids:ovn-encap-ip");
+                    finding.next("ovn-sbctl list Encap");
+                } else {
+                    finding.next("grep local_ip /etc/neutron/plugins/ml2/openvswitch_agent.ini");
+                }
             }
         }
     }
