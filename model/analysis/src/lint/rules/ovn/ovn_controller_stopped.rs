@@ -17,7 +17,7 @@ declare_rule! {
     severity: Error,
     confidence: Strong,
     page: "ovn_controller_stopped.md",
-    layer: (Ovn, 4),
+    layer: (Daemon, 55),
     rank: 384,
     about: [Ovn],
     cuts: [],

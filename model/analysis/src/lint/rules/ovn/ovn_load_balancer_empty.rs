@@ -1,3 +1,4 @@
+use tapline_core::need::Need;
 use tapline_core::records::ovs::lookup;
 use tapline_topology::graph::LogicalKind;
 use tapline_topology::{EdgeKind, NodeData};
@@ -29,6 +30,10 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
         let Some(source) = ctx.topology.snapshot.source(row.source) else { continue };
         // What no switch and no router applies serves nobody.
         let used = !ctx.topology.out(id, EdgeKind::Balances).is_empty();
+        if row.record.value("vips").is_none() {
+            out.cannot_tell(source.host, [Need::command("ovn-nbctl list Load_Balancer")]);
+            continue;
+        }
         let empty: Vec<_> =
             row.record.map("vips").iter().filter(|(_, to)| to.value.trim().is_empty()).collect();
         let Some((first, to)) = empty.first().filter(|_| used) else {
