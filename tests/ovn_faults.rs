@@ -19,11 +19,7 @@ const FAULTS: &[Fault] = &[
     Fault { folder: "F01", first: "TUN-001", alone: &[("cmp1", "TUN-001")] },
     Fault { folder: "F02", first: "OVN-003", alone: &[("gw0", "OVN-003")] },
     Fault { folder: "F03", first: "VM-004", alone: &[("cmp0", "VM-004")] },
-    Fault {
-        folder: "F04",
-        first: "OVN-008",
-        alone: &[("gw0", "OVN-008"), ("ctl0", "OVN-005")],
-    },
+    Fault { folder: "F04", first: "OVN-008", alone: &[("gw0", "OVN-008"), ("ctl0", "OVN-005")] },
     Fault { folder: "F05", first: "OVN-006", alone: &[("ctl0", "OVN-006")] },
     Fault { folder: "F06", first: "OVN-007", alone: &[("m0", "OVN-007")] },
 ];
@@ -53,10 +49,8 @@ fn more_reports_never_hide_what_one_proves() {
     let mut complaints = Vec::new();
     for fault in FAULTS {
         let all = below(&faults.join(fault.folder)).unwrap();
-        let reports: Vec<PathBuf> = all
-            .into_iter()
-            .filter(|path| path.to_string_lossy().contains("/sosreport-"))
-            .collect();
+        let reports: Vec<PathBuf> =
+            all.into_iter().filter(|path| path.to_string_lossy().contains("/sosreport-")).collect();
         for part in 1..1_usize << reports.len() {
             let of_part = reports.iter().enumerate().filter(|(at, _)| part & 1 << at != 0);
             let some: Vec<&PathBuf> = of_part.map(|(_, path)| path).collect();

@@ -27,6 +27,7 @@ mod neighbour;
 mod netfilter;
 mod normal;
 mod ovn;
+mod ovn_names;
 mod packet;
 mod put_in;
 mod question;
@@ -178,6 +179,7 @@ pub struct Tracer<'n, 'a> {
     responders: OnceLock<guest::Responders>,
     offers: OnceLock<BTreeMap<Mac, Option<ovn::Offer>>>,
     destinations: OnceLock<BTreeMap<IpAddr, Option<IpAddr>>>,
+    ovn_names: OnceLock<ovn_names::OvnNames<'a>>,
 }
 
 impl<'n, 'a> Tracer<'n, 'a> {
@@ -189,12 +191,18 @@ impl<'n, 'a> Tracer<'n, 'a> {
             responders: OnceLock::new(),
             offers: OnceLock::new(),
             destinations: OnceLock::new(),
+            ovn_names: OnceLock::new(),
         }
     }
 
     /// The network.
     pub fn network(&self) -> &'n Network<'a> {
         self.network
+    }
+
+    /// What the flows of OVN are for.
+    fn ovn_names(&self) -> &ovn_names::OvnNames<'a> {
+        self.ovn_names.get_or_init(|| ovn_names::OvnNames::new(&self.network.topology.rows))
     }
 
     /// Follows a packet.

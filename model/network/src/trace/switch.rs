@@ -144,7 +144,18 @@ impl<'a> Walk<'_, '_, 'a> {
         path: &flow::Path<'a>,
     ) {
         let tables: Vec<String> = path.steps.iter().map(|step| step.table.to_string()).collect();
-        let mut hop = self.switch_hop(bridge, node, format!("table {}", tables.join(",")));
+        let names = self.tracer.ovn_names();
+        let (through, decides) = (names.through(path), names.decides(path));
+        let mut action = through.join(" → ");
+        for (words, _) in &decides {
+            action.push_str(&format!("; {words}"));
+        }
+        if through.is_empty() {
+            action = format!("table {}", tables.join(","));
+        }
+        let mut hop = self.switch_hop(bridge, node, action);
+        hop.cite(decides.iter().map(|(_, at)| *at));
+        hop.details.rules = decides.into_iter().map(|(words, at)| (at, words)).collect();
         for step in &path.steps {
             hop.details.flows.push(FlowDetails {
                 table: step.table.to_string(),

@@ -33,7 +33,8 @@ pub(crate) static FORMAT: Format = Format {
     claims: |command| {
         let path = command.path()?;
         let is = path.ends_with("/openvswitch/conf.db") || path == "conf.db";
-        is.then(|| Request::whole(super::ovsdb_client_dump::WHOLE))
+        let of_ovn = is_of_ovn(path).then(Request::default);
+        is.then(|| Request::whole(super::ovsdb_client_dump::WHOLE)).or(of_ovn)
     },
     sniff: |head| {
         let mut lines = bodies(head);
@@ -48,6 +49,14 @@ pub(crate) static FORMAT: Format = Format {
     read: |text, command| parse(text, command).map(Batch::from),
     ends: Ends::LINES,
 };
+
+/// The names that packagers and those who gather give the databases of OVN: `ovnnb_db.db`,
+/// `<pod>_nbdb`.
+fn is_of_ovn(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let known = ["ovnnb_db.db", "ovnsb_db.db", "ovn_ic_nb_db.db", "ovn_ic_sb_db.db"];
+    known.contains(&name) || name.ends_with("_nbdb") || name.ends_with("_sbdb")
+}
 
 /// Reads the whole file.
 pub(crate) fn parse(text: &str, _: &Command) -> Outcome<Vec<OvsRecord>> {

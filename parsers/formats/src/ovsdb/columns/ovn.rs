@@ -24,6 +24,7 @@ const KEPT: &[(&str, &[&str], &[&str], &[&str])] = &[
         &["vips", "options", "external_ids", "ip_port_mappings"],
     ),
     ("Load_Balancer_Group", &["name"], &["load_balancer"], &[]),
+    ("Logical_Flow", &[], &[], &["external_ids"]),
     (
         "Logical_Router",
         &[],
