@@ -17,6 +17,7 @@ use tapline_topology::{EdgeKind, NodeData, NodeId, Topology};
 use crate::overview::Cite;
 use crate::render::things::Thing;
 use view::View;
+pub(crate) use view::title;
 
 /// Entries of one sort that are listed: ports of a network, rules, translations.
 const MOST: usize = 12;

@@ -8,6 +8,7 @@ use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_network::Network;
 use tapline_network::path::{Hop, Link, Paths};
+use tapline_topology::graph::LogicalKind;
 use tapline_topology::{EdgeKind, Node, NodeData, NodeId, Topology};
 
 use super::escape::visible;
@@ -16,6 +17,7 @@ use super::node::{attribute_text, attributes, confidence_mark, facts, name};
 use super::severity_style;
 use super::tree::Tree;
 use crate::commands::graph::Chosen;
+use crate::dossier;
 use crate::terminal::{Paint, style};
 
 /// Hops that are drawn of one path.
@@ -84,7 +86,43 @@ impl<'a> View<'_, 'a, '_> {
             let text = self.paint.of(style::STRONG, "hosts that were not captured").to_string();
             hosts.push(Tree { text, below: remote });
         }
+        let logical = self.logical();
+        if !logical.is_empty() {
+            let text = self.paint.of(style::STRONG, "OVN").to_string();
+            hosts.push(Tree { text, below: logical });
+        }
         hosts
+    }
+
+    /// The networks and routers of OVN with their ports, and where each port is.
+    fn logical(&self) -> Vec<Tree> {
+        let of_chosen = self.nodes().filter(|(id, _)| {
+            self.topology.logical(*id).is_some_and(|logical| {
+                matches!(logical.kind, LogicalKind::Switch | LogicalKind::Router)
+            })
+        });
+        let tree = |(id, _): (NodeId, &Node<'_>)| {
+            let ports = self.topology.into(id, EdgeKind::LogicalPortOf).into_iter();
+            let below = ports.map(|(port, _)| {
+                let ends = [EdgeKind::LogicalPeer, EdgeKind::PluggedInto, EdgeKind::BoundTo];
+                let to = ends.into_iter().flat_map(|kind| self.topology.out(port, kind));
+                let mut names: Vec<String> = to
+                    .map(|(end, _)| {
+                        let node = self.topology.node(end);
+                        let host = node.and_then(|node| self.topology.snapshot.host(node.host?));
+                        let on = host.map_or(String::new(), |host| format!(" on {}", host.label()));
+                        format!("{}{on}", dossier::logical::title(self.topology, end))
+                    })
+                    .collect();
+                names.dedup();
+                let arrow = if names.is_empty() { "" } else { " → " };
+                let text = format!("{}{arrow}{}", self.line(port, ""), visible(&names.join(", ")));
+                Tree::leaf(text)
+            });
+            let below = below.collect();
+            Tree { text: self.line(id, ""), below }
+        };
+        of_chosen.map(tree).collect()
     }
 
     fn vm(&self, id: NodeId, node: &Node<'_>) -> Option<Tree> {

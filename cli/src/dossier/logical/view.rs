@@ -127,31 +127,7 @@ impl<'n, 'a> View<'n, 'a> {
 
     /// What people call an object.
     pub(super) fn title(&self, id: NodeId) -> String {
-        let Some(node) = self.topology().node(id) else { return String::new() };
-        let NodeData::Logical(logical) = &node.data else { return node.name.to_string() };
-        const KEYS: &[&str] = &["neutron:network_name", "neutron:port_name", "k8s.ovn.org/owner"];
-        for row in &logical.rows {
-            let alias = match &row.record.row {
-                OvsRow::Switch(row) => row.alias.as_ref(),
-                OvsRow::Router(row) => row.alias.as_ref(),
-                OvsRow::SwitchPort(row) => row.alias.as_ref(),
-                OvsRow::Chassis(row) => row.hostname.as_ref(),
-                _ => None,
-            };
-            if let Some(alias) = alias {
-                return alias.value.to_string();
-            }
-            if logical.kind == LogicalKind::Router
-                && let Some(name) = external_id(row.record, "neutron:router_name")
-            {
-                return name.to_owned();
-            }
-            let told = KEYS.iter().find_map(|key| external_id(row.record, key));
-            if let Some(told) = told.filter(|told| !told.starts_with("neutron-")) {
-                return told.to_owned();
-            }
-        }
-        node.name.to_string()
+        title(self.topology(), id)
     }
 
     /// What people call an object, with its name where that is another.
@@ -190,6 +166,35 @@ impl<'n, 'a> View<'n, 'a> {
         }
         Some(words.join(", "))
     }
+}
+
+/// What people call an object of OVN; the name of any other node.
+pub(crate) fn title(topology: &Topology<'_>, id: NodeId) -> String {
+    let Some(node) = topology.node(id) else { return String::new() };
+    let NodeData::Logical(logical) = &node.data else { return topology.name(id) };
+    const KEYS: &[&str] = &["neutron:network_name", "neutron:port_name", "k8s.ovn.org/owner"];
+    for row in &logical.rows {
+        let alias = match &row.record.row {
+            OvsRow::Switch(row) => row.alias.as_ref(),
+            OvsRow::Router(row) => row.alias.as_ref(),
+            OvsRow::SwitchPort(row) => row.alias.as_ref(),
+            OvsRow::Chassis(row) => row.hostname.as_ref(),
+            _ => None,
+        };
+        if let Some(alias) = alias {
+            return alias.value.to_string();
+        }
+        if logical.kind == LogicalKind::Router
+            && let Some(name) = external_id(row.record, "neutron:router_name")
+        {
+            return name.to_owned();
+        }
+        let told = KEYS.iter().find_map(|key| external_id(row.record, key));
+        if let Some(told) = told.filter(|told| !told.starts_with("neutron-")) {
+            return told.to_owned();
+        }
+    }
+    node.name.to_string()
 }
 
 /// Some of a list of names.

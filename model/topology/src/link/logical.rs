@@ -346,7 +346,7 @@ fn ports<'a>(topology: &mut Topology<'a>, rows: &Rows<'a>, made: &Made<'a>) {
 
 /// What other rows say of nodes: addresses that are translated, subnets, load balancers.
 fn extras<'a>(topology: &mut Topology<'a>, rows: &Rows<'a>, made: &Made<'a>) {
-    let mut told = HashSet::new();
+    let mut told = Told::default();
     for table in ["Logical_Router", "Logical_Switch"] {
         for &seen in rows.of(table) {
             let Some(uuid) = &seen.record.uuid else { continue };
@@ -414,13 +414,25 @@ fn extras<'a>(topology: &mut Topology<'a>, rows: &Rows<'a>, made: &Made<'a>) {
     }
 }
 
+/// What nodes were told of translations.
+#[derive(Default)]
+struct Told {
+    rows: HashSet<(NodeId, SourceId, u32)>,
+    addresses: HashSet<(NodeId, IpAddr)>,
+}
+
+/// Whether a port has an address itself. A router has none of its own, and may translate many.
+fn is_own(logical: &Logical<'_>, ip: IpAddr) -> bool {
+    logical.kind == LogicalKind::SwitchPort && logical.addresses.contains(&ip)
+}
+
 /// An address outside stands for its router, and for the port that it is translated into.
 fn translated<'a>(
     topology: &mut Topology<'a>,
     made: &Made<'a>,
     router: NodeId,
     nat: Seen<'a, OvsRecord>,
-    told: &mut HashSet<(NodeId, SourceId, u32)>,
+    told: &mut Told,
 ) {
     let OvsRow::Nat(row) = &nat.record.row else { return };
     let Some(ip) = row.external_ip.as_ref().and_then(|ip| ip.value.parse::<IpAddr>().ok()) else {
@@ -431,9 +443,11 @@ fn translated<'a>(
     });
     for id in [Some(router), port].into_iter().flatten() {
         let Some(logical) = topology.logical_mut(id) else { continue };
-        if told.insert((id, nat.source, nat.record.at.start)) {
-            logical.addresses.push(ip);
+        if told.rows.insert((id, nat.source, nat.record.at.start)) {
             logical.rows.push(nat);
+        }
+        if told.addresses.insert((id, ip)) && !is_own(logical, ip) {
+            logical.addresses.push(ip);
         }
     }
 }

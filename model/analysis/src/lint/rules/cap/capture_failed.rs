@@ -117,7 +117,8 @@ fn is_virsh(source: &Source) -> bool {
 /// Whether anything on the host looks like a VM; else libvirt may well not run.
 fn has_machines(ctx: &Ctx<'_>, host: HostId) -> bool {
     ctx.netdevs_of(host).any(|device| {
-        device.kind == NetdevKind::Tap
+        // A tap may be the NIC of a host that is a guest itself.
+        device.kind == NetdevKind::Tap && ctx.topology.uplink(device.id).is_none()
             || device.name().starts_with("vnet")
             || device.name().starts_with("qbr")
     }) || ctx.vms().any(|vm| vm.host == host)
