@@ -151,7 +151,11 @@ impl Tracer<'_, '_> {
             };
             // Where it is not known, what the guest sends is not known either: the answer is open.
             let targets = gateway.iter().map(|(_, device, _)| Target::Device(*device)).collect();
-            let ip = gateway.map(|(ip, _, _)| ip);
+            let told = || {
+                let offer = self.offer_to(self.network.vm_nic(nic)?, from?)?;
+                offer.router_to(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED))
+            };
+            let ip = gateway.map(|(ip, _, _)| ip).or_else(told);
             let nobody = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
             goal = Some(Goal::Address { ip: ip.unwrap_or(nobody), targets, near: true });
             packet.set_destination(ip);

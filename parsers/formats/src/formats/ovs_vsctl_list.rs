@@ -245,7 +245,8 @@ chassis : []
             assert_eq!((it.logical_port.as_str(), it.chassis.is_none()), ("a b", true));
             assert_eq!((it.tag.unwrap().value, it.up.unwrap().value), (100, false));
             assert_eq!(lookup(&it.options, "network_name").unwrap().as_str(), "physnet1");
-            assert_eq!(out.records[0].columns.len(), 1, "the tunnel key");
+            assert_eq!(out.records[0].one("tunnel_key").unwrap().as_str(), "3");
+            assert!(out.records[0].columns.is_empty());
         }
         let text = "_uuid : 31111111-2222-4333-8444-555555555555\nencaps : [x, y]\n\
                     hostname : \"\"\nname : c1\n";
