@@ -425,8 +425,9 @@ impl<'a> World<'a> {
             let zone = self.packet.zone_of(ct);
             let mut kept = self.packet.clone();
             kept.look_up(ct, four);
-            self.path.made.push(Committed::new(zone, &self.packet, &kept));
-            self.packet.commit(zone);
+            let committed = Committed::new(zone, &self.packet, &kept);
+            self.path.made.push(committed.clone());
+            self.packet.committed.push(committed);
         }
         if let Some(table) = &ct.table {
             self.recirculated += 1;
@@ -467,10 +468,11 @@ impl FlowPacket {
             None => None,
         };
         let open = zone.is_none() && !self.tracked.is_empty();
+        let itself = self.answers_itself(zone);
         let told = match &entry {
             Some(entry) => entry.state,
             None if open => None,
-            None if self.answers_itself(zone) => Some(ESTABLISHED | REPLY),
+            None if itself.is_some() => Some(ESTABLISHED | REPLY),
             None => self.next_state,
         };
         let state = match told {
@@ -481,7 +483,7 @@ impl FlowPacket {
         self.put_part(OfField::CtZone.whole(), zone);
         // A new connection has neither mark nor label.
         let new = told.is_some_and(|state| state & NEW != 0);
-        let answered = self.answered(zone);
+        let answered = itself.or_else(|| self.answered(zone));
         for field in [OfField::CtMark, OfField::CtLabel] {
             let value = match &entry {
                 Some(entry) if field == OfField::CtMark => entry.mark.map(u128::from),

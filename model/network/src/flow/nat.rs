@@ -16,7 +16,7 @@ const FIELDS: [OfField; 6] = [
 ];
 
 /// What of [`FIELDS`] is known of a packet, in their order.
-pub(super) type Ends = [Option<u128>; FIELDS.len()];
+type Ends = [Option<u128>; FIELDS.len()];
 
 /// A connection that flows commit.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -46,18 +46,12 @@ impl Committed {
 }
 
 impl FlowPacket {
-    /// Notes that its connection is committed in a zone.
-    pub(super) fn commit(&mut self, zone: Option<u128>) {
-        let ends = ends(self);
-        self.committed.extend(zone.map(|zone| (zone, ends)));
-    }
-
-    /// Whether it answers what was committed in a zone before: flows turn a ping into its answer,
-    /// which then passes the zones that the ping has passed.
-    pub(super) fn answers_itself(&self, zone: Option<u128>) -> bool {
+    /// The connection that it answers, where that was committed in a zone before: flows turn a ping
+    /// into its answer, which then passes the zones that the ping has passed.
+    pub(super) fn answers_itself(&self, zone: Option<u128>) -> Option<Committed> {
         let own = ends(self);
-        let of_zone = self.committed.iter().filter(|(of, _)| Some(*of) == zone);
-        of_zone.into_iter().any(|(_, ends)| reversed(*ends) == own)
+        let mut of_zone = self.committed.iter().filter(|one| zone.is_some() && one.zone == zone);
+        of_zone.find(|one| reversed(one.after) == own).cloned()
     }
 
     /// The connection that it answers, where flows have committed it in a zone. The last commit

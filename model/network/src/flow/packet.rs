@@ -4,7 +4,6 @@ use std::sync::Arc;
 use tapline_core::records::openflow::{Bits, OfField, OfPort, Subfield, VLAN_PRESENT, ones};
 
 use super::Committed;
-use super::nat::Ends;
 use crate::truth::Truth;
 
 /// Some bits that are known.
@@ -51,9 +50,8 @@ pub struct FlowPacket {
     /// It is an answer, and these are all connections that flows of this host committed for what it
     /// answers to.
     pub answers: Option<Arc<Vec<Committed>>>,
-    /// The zones in which its connection was committed on its way through this bridge, with the
-    /// ends that it had there.
-    pub(super) committed: Vec<(u128, Ends)>,
+    /// The connections that were committed for it on its way through this bridge.
+    pub(super) committed: Vec<Committed>,
 }
 
 /// A connection that a zone of the connection tracker knows already.

@@ -167,7 +167,8 @@ impl Tracer<'_, '_> {
             if goal == Some(Goal::Broadcast) && packet.destination().is_none() {
                 packet.set_destination(Some(IpAddr::from([0, 0, 0, 0])));
             }
-            if packet.destination().is_none() {
+            let is_known = !matches!(goal, Some(Goal::Address { ip, .. }) if ip.is_unspecified());
+            if packet.destination().is_none() && is_known {
                 let outside = matches!(start, Start::Outside(_));
                 packet.set_destination(self.destination(goal.as_ref(), outside));
             }
