@@ -83,7 +83,7 @@ fn host_of(ctx: &Ctx<'_>, row: Row<'_>) -> Option<HostId> {
     Some(ctx.topology.snapshot.source(row.source)?.host)
 }
 
-fn name<'a>(row: Row<'a>) -> Option<&'a str> {
+fn name(row: Row<'_>) -> Option<&str> {
     match &row.record.row {
         OvsRow::SwitchPort(port) => Some(port.name.value.as_str()),
         _ => None,
