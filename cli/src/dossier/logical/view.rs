@@ -170,9 +170,9 @@ impl<'n, 'a> View<'n, 'a> {
 
 /// What people call an object of OVN; the name of any other node.
 pub(crate) fn title(topology: &Topology<'_>, id: NodeId) -> String {
+    const KEYS: &[&str] = &["neutron:network_name", "neutron:port_name", "k8s.ovn.org/owner"];
     let Some(node) = topology.node(id) else { return String::new() };
     let NodeData::Logical(logical) = &node.data else { return topology.name(id) };
-    const KEYS: &[&str] = &["neutron:network_name", "neutron:port_name", "k8s.ovn.org/owner"];
     for row in &logical.rows {
         let alias = match &row.record.row {
             OvsRow::Switch(row) => row.alias.as_ref(),

@@ -180,7 +180,7 @@ impl Walk<'_, '_, '_> {
             to: Some(goal),
             packet: packet.clone(),
             connections: Vec::new(),
-            committed: Default::default(),
+            committed: std::collections::BTreeMap::default(),
             stop_at_ovs: false,
             oif: None,
             without: self.without.clone(),

@@ -80,7 +80,7 @@ impl Tracer<'_, '_> {
             to: Some(Goal::Outside),
             packet: probe,
             connections: Vec::new(),
-            committed: Default::default(),
+            committed: std::collections::BTreeMap::default(),
             stop_at_ovs: false,
             oif: None,
             without: None,

@@ -182,7 +182,7 @@ impl Tracer<'_, '_> {
             to: goal,
             packet,
             connections: Vec::new(),
-            committed: Default::default(),
+            committed: std::collections::BTreeMap::default(),
             stop_at_ovs: question.stop_at.as_deref() == Some("ovs"),
             oif: question.oif.as_deref().map(Name::from),
             without: None,

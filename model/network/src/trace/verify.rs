@@ -198,7 +198,7 @@ impl Tracer<'_, '_> {
             to: Some(Goal::Anywhere),
             packet,
             connections: Vec::new(),
-            committed: Default::default(),
+            committed: std::collections::BTreeMap::default(),
             stop_at_ovs: true,
             oif: None,
             without: None,

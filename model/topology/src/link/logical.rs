@@ -27,7 +27,7 @@ struct Made<'a> {
 }
 
 /// Adds all objects of OVN and their edges.
-pub(crate) fn link<'a>(topology: &mut Topology<'a>) {
+pub(crate) fn link(topology: &mut Topology<'_>) {
     let rows = Rows::new(topology.snapshot);
     if rows.is_empty() {
         return;

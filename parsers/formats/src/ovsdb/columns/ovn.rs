@@ -5,8 +5,13 @@ use tapline_core::records::ovs::{OvsRecord, OvsRow, OvsValue};
 
 use super::{Reading, Shape, VLAN, Vlan, Wrong};
 
+/// A table, and columns of it: single values, sets, maps.
+type Kept = (&'static str, Columns, Columns, Columns);
+/// Names of columns.
+type Columns = &'static [&'static str];
+
 /// Columns that are kept as they are, by table: single values, sets, maps.
-const KEPT: &[(&str, &[&str], &[&str], &[&str])] = &[
+const KEPT: &[Kept] = &[
     ("ACL", &["action", "direction", "match", "name", "priority", "tier"], &[], &["external_ids"]),
     ("Address_Set", &["name"], &["addresses"], &["external_ids"]),
     ("BFD", &["dst_ip", "logical_port", "status", "chassis_name"], &[], &["options"]),
