@@ -215,6 +215,7 @@ fn flows_of_the_far_end_take_what_a_tunnel_sends() {
 /// A mesh of two bridges that hold guests themselves.
 #[test]
 fn a_far_bridge_may_drop_all_that_a_tunnel_brings() {
+    const TAPA: &str = "        Port tapa\n            Interface tapa\n";
     let host = |name: &str, [own, other]: [&str; 2], ports: &str, flows: &str| {
         let links = [
             link(2, "eno1", "", &format!("    inet {own}/24 scope global eno1\n       valid_lft forever preferred_lft forever\n"))
@@ -236,7 +237,6 @@ fn a_far_bridge_may_drop_all_that_a_tunnel_brings() {
         let text = session(&links, &(show + &switch("br0", &["tapa", "vx"], flows)));
         text.replace("@h1:", &format!("@{name}:"))
     };
-    const TAPA: &str = "        Port tapa\n            Interface tapa\n";
     for (ports, flows, lost) in [
         (TAPA, "priority=0 actions=drop", true),
         (TAPA, "priority=0 actions=NORMAL", false),

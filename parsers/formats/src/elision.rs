@@ -29,13 +29,14 @@ fn may_be(trimmed: &[u8]) -> bool {
 /// Whether dots, scissors or letters beyond ASCII stand in a line, as a look at each byte tells.
 fn has_sign(trimmed: &[u8]) -> bool {
     let is_sign = |first: u8, next: u8| {
-        let dots = (first == b'.') & ((next == b'.') | (next == b' '));
-        let scissors = (first == b'8') & (next == b'<') | (first == b'>') & (next == b'8');
-        dots | scissors | !first.is_ascii()
+        let dots = first == b'.' && matches!(next, b'.' | b' ');
+        let scissors = first == b'8' && next == b'<' || first == b'>' && next == b'8';
+        dots || scissors || !first.is_ascii()
     };
     // Without a way out of the loop many bytes are compared at once.
     let nexts = trimmed.iter().skip(1);
-    trimmed.iter().zip(nexts).fold(false, |found, (first, next)| found | is_sign(*first, *next))
+    let signs = trimmed.iter().zip(nexts).map(|(first, next)| u8::from(is_sign(*first, *next)));
+    signs.fold(0, |all, sign| all | sign) > 0
 }
 
 /// A line of ASCII without what stands around its words.
