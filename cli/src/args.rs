@@ -1,18 +1,20 @@
 //! The grammar of the command line. Doc comments are the help texts.
 mod diff;
+mod inputs;
+mod lint;
 mod schema;
 mod trace;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use clap::error::{ContextKind, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use tapline_analysis::lint::Severity;
 
 pub(crate) use diff::{Diff, DiffFormat};
+pub(crate) use inputs::{Inputs, Limits};
+pub(crate) use lint::{FailOn, Lint, LintFormat};
 pub(crate) use schema::SchemaKind;
 pub(crate) use trace::{Reach, ReachFormat, Trace, TraceFormat, Verify};
 
@@ -84,9 +86,6 @@ FROM and TO:
   if:[HOST/][NS/]DEV        a device                         ovs:[HOST/]BRIDGE/PORT  a port of OVS
   ip:ADDR, mac:MAC          who has it, captured or not      port:ID, pod:NS/NAME    a port of neutron, a pod
   a bare word               what `show` finds by it          outside gateway dhcp metadata broadcast   TO only";
-
-/// Heading of the limits in `--help`.
-const LIMITS: &str = "Limits (K, M and G are powers of 1024)";
 
 /// Offline analyzer for Linux virtual networking: which wire does this VM hang on, where is it
 /// cut, and which line of the captured output proves it
@@ -252,106 +251,6 @@ pub(crate) fn hint(args: &[OsString], error: &clap::Error) -> Option<String> {
     })
 }
 
-/// What is read, and how much of it.
-#[derive(Debug, Args)]
-pub(crate) struct Inputs {
-    /// Sosreport, folder of outputs, terminal session, or one output with --as; - is standard
-    /// input (can be repeated: several hosts)
-    #[arg(required = true, value_name = "INPUT")]
-    pub(crate) paths: Vec<PathBuf>,
-    /// Treat the input as the output of this command, such as 'ip address'
-    #[arg(long = "as", value_name = "COMMAND")]
-    pub(crate) command: Option<String>,
-    /// All inputs are of this host: joins texts that do not say whose they are
-    #[arg(long, value_name = "NAME")]
-    pub(crate) host: Option<String>,
-    #[command(flatten)]
-    pub(crate) limits: Limits,
-}
-
-/// Bounds on input. Shown by `--help`, not by `-h`.
-#[derive(Clone, Copy, Debug, Args)]
-pub(crate) struct Limits {
-    /// Leave out files in an archive that are longer [default: 256M]
-    #[arg(long = "max-member-size", value_name = "BYTES", hide_short_help = true, help_heading = LIMITS)]
-    pub(crate) member_size: Option<Size>,
-    /// Stop keeping texts after so many bytes [default: 2G]
-    #[arg(long = "max-kept-size", value_name = "BYTES", hide_short_help = true, help_heading = LIMITS)]
-    pub(crate) kept_size: Option<Size>,
-    /// Stop reading after so many files [default: 10000000]
-    #[arg(long = "max-members", value_name = "COUNT", hide_short_help = true, help_heading = LIMITS)]
-    pub(crate) members: Option<u64>,
-    /// Open archives in archives down to this depth [default: 4]
-    #[arg(long = "max-nesting", value_name = "DEPTH", hide_short_help = true, help_heading = LIMITS)]
-    pub(crate) nesting: Option<u32>,
-    /// Stop at archives that grow more than this when unpacked [default: 2000]
-    #[arg(long = "max-ratio", value_name = "RATIO", hide_short_help = true, help_heading = LIMITS)]
-    pub(crate) ratio: Option<u64>,
-}
-
-/// A number of bytes: `4096`, `64K`, `256M`, `2G`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Size(pub(crate) u64);
-
-impl FromStr for Size {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let expected =
-            || format!("expected a number of bytes such as 64K, 256M or 2G, not `{text}`");
-        let upper = text.to_ascii_uppercase();
-        let body = upper.strip_suffix("IB").or_else(|| upper.strip_suffix('B')).unwrap_or(&upper);
-        let (digits, shift) = match body.as_bytes().last() {
-            Some(b'K') => (body.strip_suffix('K'), 10),
-            Some(b'M') => (body.strip_suffix('M'), 20),
-            Some(b'G') => (body.strip_suffix('G'), 30),
-            Some(b'T') => (body.strip_suffix('T'), 40),
-            _ => (Some(body), 0),
-        };
-        let number: u64 =
-            digits.and_then(|digit| digit.trim().parse().ok()).ok_or_else(expected)?;
-        number.checked_mul(1 << shift).map(Self).ok_or_else(|| format!("`{text}` is too large"))
-    }
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Lint {
-    #[command(flatten)]
-    pub(crate) inputs: Inputs,
-    /// Form of the report
-    #[arg(long, value_name = "FORM", default_value = "text")]
-    pub(crate) format: LintFormat,
-    /// Least severity that makes the exit status 1 [default: that of the configuration, or error]
-    #[arg(long, value_name = "SEVERITY")]
-    pub(crate) fail_on: Option<FailOn>,
-    /// Run only these rules: codes, ids or families such as OVS (can be repeated)
-    #[arg(long, value_name = "CODES", value_delimiter = ',')]
-    pub(crate) select: Vec<String>,
-    /// Leave these rules out: codes, ids or families such as OVS (can be repeated)
-    #[arg(long, value_name = "CODES", value_delimiter = ',')]
-    pub(crate) ignore: Vec<String>,
-    /// Findings that were there before: counted, not shown, and no reason for exit status 1
-    #[arg(long, value_name = "FILE")]
-    pub(crate) baseline: Option<PathBuf>,
-    /// Write the findings to FILE as a baseline: from now on only others count
-    ///
-    /// FILE is replaced if it is a baseline, and nothing else is ever written.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) write_baseline: Option<PathBuf>,
-    /// End with status 2 where anything of the input was not read, or not wholly
-    #[arg(long)]
-    pub(crate) strict: bool,
-    /// Show also what follows from other findings, under its cause
-    #[arg(long)]
-    pub(crate) all: bool,
-    /// Show the path of each running VM and namespace to the wire, up to its first broken hop; of
-    /// many, those that are not broken with --all only
-    #[arg(id = "show_paths", long = "paths")]
-    pub(crate) paths: bool,
-    #[command(flatten)]
-    pub(crate) config: Config,
-}
-
 /// Where the configuration and rules of one's own come from.
 #[derive(Debug, Args)]
 pub(crate) struct Config {
@@ -368,50 +267,11 @@ pub(crate) struct Config {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(crate) enum LintFormat {
-    /// For people
-    Text,
-    /// One line a root: path:line:column: CODE severity: host · object: message
-    Concise,
-    /// For tickets
-    Markdown,
-    /// For programs
-    Json,
-    /// SARIF 2.1.0, for code scanning
-    Sarif,
-    /// JUnit XML: a test suite for each host, a test for each rule
-    Junit,
-    /// Annotations of a GitHub workflow
-    Github,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum TextOrJson {
     /// For people
     Text,
     /// For programs
     Json,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(crate) enum FailOn {
-    Error,
-    Warning,
-    Info,
-    /// Never: exit status 0 whatever is found
-    Never,
-}
-
-impl FailOn {
-    /// The least severity that fails.
-    pub(crate) fn threshold(self) -> Option<Severity> {
-        match self {
-            Self::Error => Some(Severity::Error),
-            Self::Warning => Some(Severity::Warning),
-            Self::Info => Some(Severity::Info),
-            Self::Never => None,
-        }
-    }
 }
 
 #[derive(Debug, Args)]
@@ -594,17 +454,6 @@ mod tests {
     #[test]
     fn the_grammar_is_sound() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn sizes_take_suffixes() {
-        assert_eq!("4096".parse(), Ok(Size(4096)));
-        assert_eq!("64K".parse(), Ok(Size(64 << 10)));
-        assert_eq!("2GiB".parse(), Ok(Size(2 << 30)));
-        assert_eq!("10mb".parse(), Ok(Size(10 << 20)));
-        for bad in ["", "K", "-1", "1.5G", "99999999999G", "1X"] {
-            assert!(bad.parse::<Size>().is_err(), "{bad}");
-        }
     }
 
     #[test]

@@ -1,35 +1,34 @@
 //! All that is known about one thing: what is wrong with it, its path, and the lines that speak of it.
+mod quoted;
+
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use tapline_analysis::lint::Report;
 use tapline_analysis::lint::paths::Marks;
-use tapline_core::capture::{HostId, Source};
+use tapline_core::capture::HostId;
 use tapline_core::need;
-use tapline_core::span::Span;
 use tapline_network::Network;
 use tapline_network::path::Paths;
 use tapline_topology::{NodeData, NodeId, Topic, Topology};
 
+use self::quoted::{flows, lines, mentioned};
 use super::escape::{shorten, visible};
 use super::node::{attribute_text, attributes, name, noun};
 use super::places::Places;
-use super::source::excerpt;
 use super::things::Thing;
 use super::{chain, headline, info};
 use crate::addresses::Addresses;
-use crate::dossier::{self, DeviceFacts, Dossier, Line, Mention, Told};
+use crate::dossier::{self, DeviceFacts, Dossier, Told};
 use crate::overview::{self, Cite};
 use crate::terminal::{Paint, Terminal, style};
 
 /// So many things are shown in full; more are listed.
 pub(crate) const IN_FULL: usize = 3;
-/// Lines that are listed of one sort, unless all are asked for.
-const LINES: usize = 8;
-/// Files that are listed, unless all are asked for.
-const FILES: usize = 12;
 /// Things that are listed, unless all are asked for.
 const THINGS: usize = 40;
+/// Addresses that are listed, unless all are asked for.
+const ADDRESSES: usize = 12;
 /// Counters of one device.
 const COUNTERS: usize = 8;
 
@@ -150,7 +149,7 @@ fn facts(out: &mut impl Write, asked: &Asked<'_, '_, '_>, dossier: &Dossier<'_>)
     if !dossier.addresses.is_empty() {
         writeln!(out, "\n{}", paint.of(style::STRONG, "addresses"))?;
     }
-    for address in dossier.addresses.iter().take(asked.most(FILES)) {
+    for address in dossier.addresses.iter().take(asked.most(ADDRESSES)) {
         let text = format!("{} {}, {}", address.ip, address.kind, address.how);
         writeln!(out, "  {}{}", visible(&text), place(&address.at))?;
     }
@@ -168,29 +167,6 @@ fn facts(out: &mut impl Write, asked: &Asked<'_, '_, '_>, dossier: &Dossier<'_>)
         } else {
             lines(out, &section.lines, asked)?;
         }
-    }
-    Ok(())
-}
-
-/// Flows without what only counts, so that what they match and do is seen.
-fn flows(out: &mut impl Write, all: &[Line], asked: &Asked<'_, '_, '_>) -> io::Result<()> {
-    let paint = asked.paint();
-    let width = asked.terminal.width.saturating_sub(12);
-    let mut before = None;
-    for line in all.iter().take(asked.most(LINES)) {
-        let file = (&line.at.archive, &line.at.member);
-        if before.replace(file) != Some(file) {
-            let path = asked.places.path(file.0, file.1);
-            let path = asked.places.link(file.0, file.1, &visible(&path));
-            writeln!(out, "  {path}")?;
-        }
-        let flow = dossier::without_counts(&line.text);
-        let shown = shorten(&flow, width.saturating_sub(1));
-        let shown = paint.of(style::FAINT, visible(&shown));
-        writeln!(out, "  {:>6}  {shown}", line.at.line)?;
-    }
-    if all.len() > asked.most(LINES) {
-        writeln!(out, "  and {} more with --all", all.len() - LINES)?;
     }
     Ok(())
 }
@@ -315,104 +291,6 @@ fn heading(
         visible(&scope),
         visible(&shorten(&facts.join(", "), 600)),
     )
-}
-
-/// Quoted lines, under the file that they stand in.
-fn lines(out: &mut impl Write, all: &[Line], asked: &Asked<'_, '_, '_>) -> io::Result<()> {
-    let most = asked.most(LINES);
-    let mut shown: Vec<(&Source, Vec<Span>)> = Vec::new();
-    let mut left = most;
-    for line in all {
-        if left == 0 {
-            break;
-        }
-        left -= 1;
-        let at = line.at.evidence;
-        let Some(source) = asked.topology().snapshot.source(at.source) else { continue };
-        match shown.iter_mut().find(|(other, _)| other.id == source.id) {
-            Some((_, spans)) => spans.push(at.span),
-            None => shown.push((source, vec![at.span])),
-        }
-    }
-    for (source, mut spans) in shown {
-        spans.sort_unstable();
-        quoted(out, source, &spans, asked)?;
-    }
-    if all.len() > most {
-        writeln!(out, "  and {} more with --all", all.len() - most)?;
-    }
-    Ok(())
-}
-
-/// The file, then its lines behind their numbers.
-fn quoted(
-    out: &mut impl Write,
-    source: &Source,
-    spans: &[Span],
-    asked: &Asked<'_, '_, '_>,
-) -> io::Result<()> {
-    let paint = asked.paint();
-    let path = asked.places.path(&source.archive, &source.member);
-    let path = asked.places.link(&source.archive, &source.member, &visible(&path));
-    writeln!(out, "  {path}")?;
-    for span in spans {
-        let (line, _) = source.line_numbers(*span);
-        let quoted = quote(source, *span, asked.terminal.width.saturating_sub(12));
-        writeln!(out, "  {line:>6}  {}", paint.of(style::FAINT, quoted))?;
-    }
-    Ok(())
-}
-
-/// Files that name something, each with its first line, or with all.
-fn mentioned(
-    out: &mut impl Write,
-    title: &str,
-    all: &[Mention],
-    asked: &Asked<'_, '_, '_>,
-) -> io::Result<()> {
-    if all.is_empty() {
-        return Ok(());
-    }
-    let paint = asked.paint();
-    writeln!(out, "\n{}", paint.of(style::STRONG, title))?;
-    for mention in all.iter().take(asked.most(FILES)) {
-        let at = mention.first.at.evidence;
-        let Some(source) = asked.topology().snapshot.source(at.source) else { continue };
-        if asked.all {
-            quoted(out, source, &mention.lines, asked)?;
-            continue;
-        }
-        let place = asked.places.linked_line(source, at.span);
-        let more = match mention.count {
-            1 => String::new(),
-            count => format!(" and {}", super::count(count - 1, "more line")),
-        };
-        writeln!(out, "  {place}{more}")?;
-        let quoted = quote(source, at.span, asked.terminal.width.saturating_sub(6));
-        writeln!(out, "    {}", paint.of(style::FAINT, quoted))?;
-    }
-    if all.len() > asked.most(FILES) {
-        writeln!(out, "  and {} with --all", super::count(all.len() - FILES, "more file"))?;
-    }
-    Ok(())
-}
-
-/// The line of a span, harmless; of a long one, the part from a little before the span on.
-fn quote(source: &Source, span: Span, width: usize) -> String {
-    const LEAD: usize = 24;
-    let lines = excerpt(source, span, 400);
-    let at = (span.start as usize).saturating_sub(lines.start).min(lines.text.len());
-    let line_start = lines.text.get(..at).and_then(|it| it.rfind('\n')).map_or(0, |it| it + 1);
-    let line = lines.text.get(line_start..).unwrap_or_default();
-    let line = line.lines().next().unwrap_or_default();
-    let whole = line.trim_start();
-    let at = (at - line_start).saturating_sub(line.len() - whole.len());
-    let before = whole.get(..at).unwrap_or_default();
-    let far = before.chars().count() > width / 2;
-    let from = if far { before.char_indices().rev().nth(LEAD).map_or(0, |(at, _)| at) } else { 0 };
-    let shown = whole.get(from..).unwrap_or_default().trim_end().replace('\t', " ");
-    let cut = if from > 0 { "…" } else { "" };
-    format!("{cut}{}", visible(&shorten(&shown, width.saturating_sub(1))))
 }
 
 /// Nothing is called so: where it was looked for, what is similar, and where the text stands.
