@@ -7,6 +7,7 @@ use std::process::Command;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("tapline-core", &[]),
     ("tapline-formats", &["tapline-core"]),
+    ("tapline-anonymize", &["tapline-core", "tapline-formats"]),
     ("tapline-capture", &["tapline-core", "tapline-formats"]),
     ("tapline-topology", &["tapline-core"]),
     ("tapline-network", &["tapline-core", "tapline-topology"]),
@@ -15,6 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "tapline",
         &[
             "tapline-analysis",
+            "tapline-anonymize",
             "tapline-capture",
             "tapline-core",
             "tapline-formats",

@@ -6,6 +6,7 @@
 mod addresses;
 #[cfg(test)]
 mod agreement;
+mod anonymous;
 mod args;
 mod baseline;
 mod catalogue;

@@ -7,6 +7,7 @@ use tapline_core::capture::{Command, Snapshot};
 use tapline_formats::registry;
 use tapline_topology::Topology;
 
+use crate::anonymous::Anonymous;
 use crate::args::{Inputs, Limits};
 use crate::error::{CliError, Result};
 use crate::render::count;
@@ -18,6 +19,22 @@ use crate::terminal::Terminal;
 /// An input in which nothing at all was recognised is an error, not an empty result: silence
 /// would look like health.
 pub(crate) fn read(inputs: &Inputs, terminal: &Terminal) -> Result<Snapshot> {
+    Ok(read_with_words(inputs, terminal)?.0)
+}
+
+/// The same, and how to understand what a person says of it.
+pub(crate) fn read_with_words(
+    inputs: &Inputs,
+    terminal: &Terminal,
+) -> Result<(Snapshot, Anonymous)> {
+    let snapshot = read_as_it_is(inputs, terminal)?;
+    let (mut snapshots, anonymous) =
+        Anonymous::of(vec![snapshot], inputs.anonymize.as_deref(), terminal);
+    Ok((snapshots.pop().unwrap_or_default(), anonymous))
+}
+
+/// The same, before anything is replaced.
+pub(crate) fn read_as_it_is(inputs: &Inputs, terminal: &Terminal) -> Result<Snapshot> {
     let command = inputs.command.as_deref().map(Command::new);
     if command.as_ref().is_some_and(|command| command.argv.is_empty()) {
         return Err(CliError::new("--as needs a command, such as 'ip address'"));

@@ -19,6 +19,7 @@ pub fn pages() -> anyhow::Result<Vec<(PathBuf, String)>> {
         (docs.join("cli.md"), cli()?),
         (docs.join("formats.md"), formats()?),
         (docs.join("rules.md"), all_rules()?),
+        (root().join("parsers/anonymize/src/words.txt"), crate::words::of_formats()?),
     ];
     let schemas = tapline::schemas().into_iter();
     pages.extend(schemas.map(|(name, text)| (docs.join(format!("schemas/{name}.json")), text)));

@@ -3,6 +3,7 @@ pub mod conformance;
 pub mod docs;
 pub mod scaffold;
 pub mod show;
+pub mod words;
 
 use std::path::{Path, PathBuf};
 

@@ -31,6 +31,15 @@ pub(crate) struct Diff {
     /// anew, and findings that are as before
     #[arg(long)]
     pub(crate) all: bool,
+    /// Put substitutes in the place of addresses, MACs, names and ids, the same on both sides
+    #[arg(
+        long,
+        value_name = "KEY",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = ""
+    )]
+    pub(crate) anonymize: Option<String>,
     #[command(flatten)]
     pub(crate) limits: Limits,
 }

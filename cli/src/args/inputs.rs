@@ -20,6 +20,16 @@ pub(crate) struct Inputs {
     /// All inputs are of this host: joins texts that do not say whose they are
     #[arg(long, value_name = "NAME")]
     pub(crate) host: Option<String>,
+    /// Put substitutes in the place of addresses, MACs, names and ids, whatever the form of the output.
+    /// They follow from the inputs; with a KEY, which nobody else should know, other captures get the same
+    #[arg(
+        long,
+        value_name = "KEY",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = ""
+    )]
+    pub(crate) anonymize: Option<String>,
     #[command(flatten)]
     pub(crate) limits: Limits,
 }

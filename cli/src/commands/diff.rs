@@ -7,6 +7,7 @@ use tapline_analysis::lint::{self, Report, Settings};
 use tapline_core::capture::Snapshot;
 use tapline_network::Network;
 
+use crate::anonymous::Anonymous;
 use crate::args::{Diff, DiffFormat, Inputs, Limits};
 use crate::error::{CliError, Result, Status};
 use crate::golden;
@@ -31,6 +32,7 @@ pub(crate) fn run(args: &Diff, terminal: &Terminal) -> Result<Status> {
     let (old, new) = inputs(args)?;
     let old = read(old, args.limits, terminal)?;
     let new = read(new, args.limits, terminal)?;
+    let (old, new) = replaced(old, new, args.anonymize.as_deref(), terminal)?;
     let question = Question {
         by: args.by.into(),
         format: args.format,
@@ -144,7 +146,7 @@ pub(crate) struct Read {
 impl Read {
     /// What was captured.
     pub(crate) fn captured(inputs: &Inputs, terminal: &Terminal) -> Result<Self> {
-        Ok(Self { snapshot: pipeline::read(inputs, terminal)?, kept: None })
+        Ok(Self { snapshot: pipeline::read_as_it_is(inputs, terminal)?, kept: None })
     }
 
     /// What `tapline snapshot` wrote.
@@ -152,6 +154,22 @@ impl Read {
         let golden = golden::read(path)?;
         Ok(Self { snapshot: golden.snapshot, kept: Some(golden.kept) })
     }
+}
+
+/// Both sides with the same substitutes.
+pub(crate) fn replaced(
+    old: Read,
+    new: Read,
+    key: Option<&str>,
+    terminal: &Terminal,
+) -> Result<(Read, Read)> {
+    if key.is_some() && (old.kept.is_some() || new.kept.is_some()) {
+        return Err(CliError::new("what `tapline snapshot` wrote is compared as it is")
+            .hint("--anonymize is for captures: compare those, or leave it out"));
+    }
+    let (mut both, _) = Anonymous::of(vec![old.snapshot, new.snapshot], key, terminal);
+    let new = Read { snapshot: both.pop().unwrap_or_default(), kept: new.kept };
+    Ok((Read { snapshot: both.pop().unwrap_or_default(), kept: old.kept }, new))
 }
 
 fn read(paths: Vec<PathBuf>, limits: Limits, terminal: &Terminal) -> Result<Read> {
@@ -164,5 +182,5 @@ fn read(paths: Vec<PathBuf>, limits: Limits, terminal: &Terminal) -> Result<Read
         }
         return Read::golden(path);
     }
-    Read::captured(&Inputs { paths, command: None, host: None, limits }, terminal)
+    Read::captured(&Inputs { paths, command: None, host: None, anonymize: None, limits }, terminal)
 }

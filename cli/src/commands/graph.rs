@@ -18,14 +18,14 @@ use crate::terminal::Terminal;
 use crate::{find, pipeline};
 
 pub(crate) fn run(args: &Graph, terminal: &Terminal) -> Result<Status> {
-    let snapshot = pipeline::read(&args.inputs, terminal)?;
+    let (snapshot, anonymous) = pipeline::read_with_words(&args.inputs, terminal)?;
     let topology = pipeline::topology(&snapshot);
     let environment = Environment::default();
     let network = Network::new(&topology, None, &environment);
     let (focus, chosen) = match &args.focus {
         None => (Vec::new(), Chosen::all(&topology)),
         Some(name) => {
-            let focus = focus(&topology, name)?;
+            let focus = focus(&topology, &anonymous.word(name))?;
             let chosen = choose(&network, &focus, args.depth);
             (focus, chosen)
         }

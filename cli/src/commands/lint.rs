@@ -19,7 +19,8 @@ pub(crate) fn run(args: &Lint, terminal: &Terminal) -> Result<Status> {
     if let Some(path) = &args.baseline {
         config.settings.baseline = Some(baseline::read(path)?);
     }
-    let snapshot = pipeline::read(&args.inputs, terminal)?;
+    let (snapshot, anonymous) = pipeline::read_with_words(&args.inputs, terminal)?;
+    anonymous.translate(&mut config.settings);
     let topology = pipeline::topology_saying(&snapshot, &config.settings);
     let mut report = lint::run(&topology, &chosen.rules, &config.settings);
     own.outcome()?;

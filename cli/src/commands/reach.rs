@@ -14,14 +14,15 @@ use crate::terminal::Terminal;
 use crate::{pipeline, without};
 
 pub(crate) fn run(args: &Reach, terminal: &Terminal) -> Result<Status> {
-    let snapshot = pipeline::read(&args.inputs, terminal)?;
+    let (snapshot, anonymous) = pipeline::read_with_words(&args.inputs, terminal)?;
+    let only = args.only.as_ref().map(|name| anonymous.word(name));
     let topology = pipeline::topology(&snapshot);
     let environment = Environment::default();
     let network = Network::new(&topology, None, &environment);
     let tracer = Tracer::new(&network);
-    let rows = tracer.reach(args.only.as_deref());
+    let rows = tracer.reach(only.as_deref());
     let lost = match &args.without {
-        Some(word) => Some(without(word, &topology, &tracer, args.only.as_deref(), &rows)?),
+        Some(word) => Some(without(&anonymous.word(word), &topology, &tracer, only.as_deref(), &rows)?),
         None => None,
     };
     let shown = lost.as_ref().map_or(&rows, |lost| &lost.rows);

@@ -14,9 +14,10 @@ use crate::render::report::{self, Shown};
 use crate::terminal::Terminal;
 
 pub(crate) fn run(args: &Report, terminal: &Terminal) -> Result<Status> {
-    let Loaded { config, own, catalogue } = config::load(&args.config, Some(&args.inputs))?;
+    let Loaded { mut config, own, catalogue } = config::load(&args.config, Some(&args.inputs))?;
     let chosen = catalogue.choose(&[], &config)?;
-    let snapshot = pipeline::read(&args.inputs, terminal)?;
+    let (snapshot, anonymous) = pipeline::read_with_words(&args.inputs, terminal)?;
+    anonymous.translate(&mut config.settings);
     let topology = pipeline::topology_saying(&snapshot, &config.settings);
     let found = lint::run(&topology, &chosen.rules, &config.settings);
     own.outcome()?;

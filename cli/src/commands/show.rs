@@ -18,14 +18,16 @@ use crate::terminal::Terminal;
 use crate::{find, pipeline};
 
 pub(crate) fn run(args: &Show, terminal: &Terminal) -> Result<Status> {
-    let snapshot = pipeline::read(&args.inputs, terminal).map_err(|error| hint(args, error))?;
+    let read = pipeline::read_with_words(&args.inputs, terminal);
+    let (snapshot, anonymous) = read.map_err(|error| hint(args, error))?;
+    let name = anonymous.word(&args.name);
     let topology = pipeline::topology(&snapshot);
     let environment = Environment::default();
     let network = Network::new(&topology, None, &environment);
     let report = lint::run(&topology, lint::rules::ALL, &lint::Settings::default());
     let marks = Marks::new(&network, &report);
     let addresses = Addresses::new(&network);
-    let Found { nodes, because } = find::look(&network, &addresses, &args.name);
+    let Found { nodes, because } = find::look(&network, &addresses, &name);
     let found = things::gather(&topology, &nodes);
     let places = Places::new(&snapshot, terminal);
     let asked = Asked {
@@ -33,12 +35,12 @@ pub(crate) fn run(args: &Show, terminal: &Terminal) -> Result<Status> {
         report: &report,
         addresses: &addresses,
         places: &places,
-        wanted: &args.name,
+        wanted: &name,
         all: args.all,
         terminal,
     };
     let mut out = terminal.out();
-    let near = if found.is_empty() { find::near(&topology, &args.name, 4) } else { Vec::new() };
+    let near = if found.is_empty() { find::near(&topology, &name, 4) } else { Vec::new() };
     match args.format {
         TextOrJson::Json => show_json::json(&mut out, &asked, &found, &because, &near)?,
         TextOrJson::Text if found.is_empty() => {

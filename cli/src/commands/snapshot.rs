@@ -15,6 +15,8 @@ pub(crate) fn run(args: &Snapshot, terminal: &Terminal) -> Result<Status> {
     if let Some(path) = &args.check {
         let expected = Read::golden(path)?;
         let actual = Read::captured(&args.inputs, terminal)?;
+        let key = args.inputs.anonymize.as_deref();
+        let (expected, actual) = diff::replaced(expected, actual, key, terminal)?;
         let question = Question {
             by: By::Identity,
             format: DiffFormat::Text,

@@ -8,6 +8,7 @@ use tapline_network::environment::Environment;
 use tapline_network::trace::{Answered, EndError, Outcome, Question, Trace as Traced, Tracer};
 use tapline_topology::Topology;
 
+use crate::anonymous::Anonymous;
 use crate::args::{Inputs, Trace, TraceFormat};
 use crate::error::{CliError, Result, Status};
 use crate::render::{trace_json, trace_svg, trace_text};
@@ -23,23 +24,33 @@ const GOALS: [&str; 5] = ["outside", "gateway", "dhcp", "metadata", "broadcast"]
 
 pub(crate) fn run(mut args: Trace, terminal: &Terminal) -> Result<Status> {
     let ends = split(&mut args.inputs, args.queries.is_some())?;
-    let snapshot = pipeline::read(&args.inputs, terminal)?;
+    let (snapshot, anonymous) = pipeline::read_with_words(&args.inputs, terminal)?;
     let topology = pipeline::topology(&snapshot);
     let environment = Environment::default();
     let network = Network::new(&topology, None, &environment);
     let tracer = Tracer::new(&network);
     if let Some(file) = &args.queries {
-        return many(file, args.verbose, &topology, &tracer, terminal);
+        let asked = Asked { topology: &topology, tracer: &tracer, anonymous: &anonymous };
+        return many(file, args.verbose, asked, terminal);
     }
     let mut question = question(&args);
     let mut ends = ends.into_iter();
     question.from = ends.next().unwrap_or_default();
     question.to = ends.next();
+    translate(&mut question, &anonymous);
     if let Some(word) = &question.without {
         let key = without::key(&topology, word);
         question.without = Some(key.map_err(|error| without::refuse(&topology, &error))?);
     }
     one(&args, &question, &topology, &tracer, terminal)
+}
+
+/// What questions are put to.
+#[derive(Clone, Copy)]
+struct Asked<'t, 'a, 'n> {
+    topology: &'t Topology<'a>,
+    tracer: &'t Tracer<'n, 'a>,
+    anonymous: &'t Anonymous,
 }
 
 fn one(
@@ -80,8 +91,7 @@ fn one(
 fn many(
     file: &Path,
     verbose: bool,
-    topology: &Topology<'_>,
-    tracer: &Tracer<'_, '_>,
+    asked: Asked<'_, '_, '_>,
     terminal: &Terminal,
 ) -> Result<Status> {
     /// So many answers are held until they are written.
@@ -89,7 +99,7 @@ fn many(
     let mut out = terminal.out();
     if file.as_os_str() == "-" {
         for line in std::io::stdin().lock().lines() {
-            out.write_all(&answer(&line?, verbose, topology, tracer)?)?;
+            out.write_all(&answer(&line?, verbose, asked)?)?;
             out.flush()?;
         }
         return Ok(Status::Clean);
@@ -98,7 +108,7 @@ fn many(
     let lines: Vec<&str> = text.lines().collect();
     for part in lines.chunks(AT_ONCE) {
         let answers: Vec<Result<Vec<u8>>> =
-            part.par_iter().map(|line| answer(line, verbose, topology, tracer)).collect();
+            part.par_iter().map(|line| answer(line, verbose, asked)).collect();
         for answer in answers {
             out.write_all(&answer?)?;
         }
@@ -108,18 +118,15 @@ fn many(
 }
 
 /// The answer to one line, with its line end; nothing where nothing is asked.
-fn answer(
-    line: &str,
-    verbose: bool,
-    topology: &Topology<'_>,
-    tracer: &Tracer<'_, '_>,
-) -> Result<Vec<u8>> {
+fn answer(line: &str, verbose: bool, to: Asked<'_, '_, '_>) -> Result<Vec<u8>> {
+    let Asked { topology, tracer, anonymous } = to;
     let mut text = Vec::new();
     if line.trim().is_empty() {
         return Ok(text);
     }
     let asked: std::result::Result<Question, _> = serde_json::from_str(line);
     let asked = asked.map_err(|error| error.to_string()).and_then(|mut question| {
+        translate(&mut question, anonymous);
         if let Some(word) = &question.without {
             let key = without::key(topology, word).map_err(|error| error.to_string())?;
             question.without = Some(key);
@@ -143,6 +150,22 @@ fn answer(
     }
     text.push(b'\n');
     Ok(text)
+}
+
+/// What a person said, as things are called in the topology.
+fn translate(question: &mut Question, anonymous: &Anonymous) {
+    let end = |word: &mut String| {
+        if !GOALS.contains(&word.as_str()) {
+            *word = anonymous.word(word);
+        }
+    };
+    end(&mut question.from);
+    question.to.iter_mut().for_each(end);
+    let others = [&mut question.packet, &mut question.oif, &mut question.without];
+    others.into_iter().flatten().for_each(|word| *word = anonymous.word(word));
+    if let Some(src) = &mut question.src {
+        *src = anonymous.word(&src.to_string()).parse().unwrap_or(*src);
+    }
 }
 
 fn question(args: &Trace) -> Question {

@@ -1,5 +1,5 @@
 //! What a person says of the machines because captures cannot tell it. Plain data.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use globset::{GlobBuilder, GlobMatcher};
 use serde::Serialize;
@@ -97,22 +97,32 @@ pub struct Environment {
 /// A pattern of names: `*` and `?` stand for any characters, `[ab]` and `{one,two}` for one of
 /// several.
 #[derive(Clone, Debug)]
-pub struct Glob(GlobMatcher);
+pub struct Glob {
+    matcher: GlobMatcher,
+    /// Names that fit besides.
+    also: BTreeSet<String>,
+}
 
 impl Glob {
     /// Reads a pattern; says why it is none.
     pub fn new(pattern: &str) -> Result<Self, String> {
         let glob = GlobBuilder::new(pattern).build().map_err(|build| build.kind().to_string())?;
-        Ok(Self(glob.compile_matcher()))
+        Ok(Self { matcher: glob.compile_matcher(), also: BTreeSet::new() })
     }
 
     /// Whether a name fits.
     pub fn matches(&self, name: &str) -> bool {
-        self.0.is_match(name)
+        self.matcher.is_match(name) || self.also.contains(name)
+    }
+
+    /// The same pattern, which these names fit, too.
+    #[must_use]
+    pub fn or_one_of(self, names: BTreeSet<String>) -> Self {
+        Self { also: names, ..self }
     }
 
     /// As it was written.
     pub fn pattern(&self) -> &str {
-        self.0.glob().glob()
+        self.matcher.glob().glob()
     }
 }
