@@ -90,7 +90,7 @@ FROM and TO:
 /// Offline analyzer for Linux virtual networking: which wire does this VM hang on, where is it
 /// cut, and which line of the captured output proves it
 #[derive(Debug, Parser)]
-#[command(name = "tapline", version, after_help = EXAMPLES, propagate_version = true)]
+#[command(name = "tapline", version = env!("TAPLINE_VERSION"), after_help = EXAMPLES, propagate_version = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,

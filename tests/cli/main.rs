@@ -8,6 +8,7 @@
     clippy::unwrap_used,
     reason = "what the tests share fails them"
 )]
+mod anonymize;
 mod baseline;
 mod browser;
 mod ci_formats;

@@ -1,5 +1,6 @@
 //! What the tests and `cargo dev` share.
 pub mod conformance;
+pub mod dist;
 pub mod docs;
 pub mod scaffold;
 pub mod show;

@@ -160,14 +160,17 @@ fn home(archive: &str, members: &[&str]) -> Home {
         "" if path.starts_with('/') => "/".to_owned(),
         path => path.strip_prefix("./").unwrap_or(path).to_owned(),
     };
-    if Path::new(archive).is_dir() {
+    // A folder of another name than it has says so itself.
+    if Path::new(archive).is_dir() || archive.ends_with('/') {
         return Home::Folder(plain(archive));
     }
     if members.iter().all(|member| member.is_empty()) && !archive.contains('!') {
         return Home::File(archive.to_owned());
     }
     // An archive that lies in a folder is a file.
-    let in_folder = archive.split_once('!').filter(|(folder, _)| Path::new(folder).is_dir());
+    let in_folder = archive
+        .split_once('!')
+        .filter(|(folder, _)| folder.ends_with('/') || Path::new(folder).is_dir());
     let (file, inner) = match in_folder {
         Some((folder, rest)) => {
             let (file, inner) = rest.split_once('!').unwrap_or((rest, ""));

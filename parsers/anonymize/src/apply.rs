@@ -1,5 +1,6 @@
 //! Puts substitutes into what was captured: texts, and all that is said beside them.
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 use tapline_core::Name;
@@ -8,8 +9,7 @@ use tapline_core::capture::{
 };
 use tapline_core::ids::Netns;
 
-use crate::Substitutes;
-use crate::secrets;
+use crate::{Substitutes, framed, secrets};
 
 /// A replaced part of a line, in bytes of what it was and of what it is.
 struct Edit {
@@ -21,7 +21,17 @@ struct Edit {
 impl Substitutes {
     /// What was captured, with substitutes everywhere. Lines stay lines, in their order.
     pub fn apply(&self, captured: Captured) -> Captured {
-        let inputs = Inputs(captured.inputs.iter().map(|input| input.archive.clone()).collect());
+        let folders: BTreeSet<&str> = captured
+            .sources
+            .iter()
+            .filter(|source| !source.member.is_empty())
+            .filter_map(|source| source.archive.split('!').next())
+            .collect();
+        let named = |input: &InputCount| {
+            let is_folder = ending(&input.archive).is_empty() && folders.contains(&*input.archive);
+            (input.archive.clone(), if is_folder { "/" } else { ending(&input.archive) }.to_owned())
+        };
+        let inputs = Inputs(captured.inputs.iter().map(named).collect());
         let place = |archive: &str| inputs.place(self, archive);
         Captured {
             hosts: captured.hosts.into_iter().map(|host| self.host(host, &inputs)).collect(),
@@ -121,45 +131,66 @@ impl Substitutes {
     /// The lines of a text, each with the places of its parts.
     fn lines(&self, text: &str, mut places: Vec<LinePlace>) -> (String, Vec<LinePlace>) {
         let mut out = String::with_capacity(text.len() + text.len() / 16);
-        for (at, line) in text.split_inclusive('\n').enumerate() {
-            let masked = secrets::masked(line);
-            let line = masked.as_deref().unwrap_or(line);
+        let lines: Vec<Cow<'_, str>> = text
+            .split_inclusive('\n')
+            .map(|line| secrets::masked(line).map_or(Cow::Borrowed(line), Cow::Owned))
+            .collect();
+        let mut at = 0;
+        while let Some(line) = lines.get(at) {
+            if let Some(table) = self.table(lines.get(at..).unwrap_or_default()) {
+                at += table.len();
+                out.extend(table);
+                continue;
+            }
+            if line.starts_with("OVSDB ") {
+                let next = lines.get(at + 1).map_or(0, |next| self.text(next).len());
+                let (body, end) = parted(line);
+                if let Some(header) = framed::header(body, next) {
+                    out.push_str(&self.text(&header));
+                    out.push_str(end);
+                    at += 1;
+                    continue;
+                }
+            }
             let mut edits = Vec::new();
             self.line(line, &mut out, &mut edits);
             let shifts = places.get_mut(at).and_then(|place| place.shifts.as_deref_mut());
             for shift in shifts.into_iter().flatten() {
                 shift.at = moved(line, &edits, shift.at);
             }
+            at += 1;
         }
         (out, places)
     }
 
+    /// The lines of a table that begins here: the names of its columns over a rule of dashes.
+    fn table(&self, lines: &[Cow<'_, str>]) -> Option<Vec<String>> {
+        let columns = framed::columns(lines.get(1)?)?;
+        let is_end = |line: &&Cow<'_, str>| line.trim().is_empty();
+        let rows = lines.iter().take_while(|line| !is_end(line));
+        let (bodies, ends): (Vec<&str>, Vec<&str>) = rows.map(|line| parted(line)).unzip();
+        if bodies.len() < 2 {
+            return None;
+        }
+        let table = framed::table(&bodies, &columns, |cell| self.owned(cell));
+        Some(table.into_iter().zip(ends).map(|(line, end)| line + end).collect())
+    }
+
     /// One line. Where columns are kept apart by blanks, they stay where they are.
     fn line(&self, line: &str, out: &mut String, edits: &mut Vec<Edit>) {
+        let begun = out.len();
         let mut done = 0;
-        let mut written = 0;
+        // Characters that the line is longer than it was, or shorter.
+        let mut debt: isize = 0;
         self.each(line, |range, other| {
-            let between = line.get(done..range.start).unwrap_or_default();
+            pay(line.get(done..range.start).unwrap_or_default(), &mut debt, out);
             let old = line.get(range.clone()).unwrap_or_default();
-            out.push_str(between);
             out.push_str(other);
-            written += between.len() + other.len();
-            edits.push(Edit { start: range.start, end: range.end, new: written });
+            debt += other.chars().count().cast_signed() - old.chars().count().cast_signed();
+            edits.push(Edit { start: range.start, end: range.end, new: out.len() - begun });
             done = range.end;
-            let behind = line.get(done..).unwrap_or_default();
-            let blanks = behind.len() - behind.trim_start_matches(' ').len();
-            let is_column = blanks >= 2 && blanks < behind.trim_end_matches(['\n', '\r']).len();
-            if is_column {
-                let (old, new) = (old.chars().count(), other.chars().count());
-                if new > old {
-                    done += (new - old).min(blanks - 2);
-                } else {
-                    out.push_str(&" ".repeat(old - new));
-                    written += old - new;
-                }
-            }
         });
-        out.push_str(line.get(done..).unwrap_or_default());
+        pay(line.get(done..).unwrap_or_default(), &mut debt, out);
     }
 
     /// A text with substitutes.
@@ -179,6 +210,30 @@ impl Substitutes {
     }
 }
 
+/// Writes a part of a line that stays; columns behind blanks of it come to stand where they stood.
+fn pay(part: &str, debt: &mut isize, out: &mut String) {
+    let body = part.trim_end_matches(['\n', '\r']);
+    let mut rest = part;
+    while *debt != 0
+        && let Some((before, behind)) = rest.split_once("  ")
+        && behind.len() > part.len() - body.len()
+    {
+        let blanks = 2 + behind.len() - behind.trim_start_matches(' ').len();
+        let wanted = (blanks.cast_signed() - *debt).max(2);
+        out.push_str(before);
+        out.extend(std::iter::repeat_n(' ', wanted.unsigned_abs()));
+        *debt -= blanks.cast_signed() - wanted;
+        rest = behind.trim_start_matches(' ');
+    }
+    out.push_str(rest);
+}
+
+/// A line and its end.
+fn parted(line: &str) -> (&str, &str) {
+    let body = line.trim_end_matches(['\n', '\r']);
+    (body, line.get(body.len()..).unwrap_or_default())
+}
+
 /// Where the character with the index `at` of a line stands in what the line became.
 fn moved(line: &str, edits: &[Edit], at: u32) -> u32 {
     let byte = line.char_indices().nth(at as usize).map_or(line.len(), |(byte, _)| byte);
@@ -189,8 +244,9 @@ fn moved(line: &str, edits: &[Edit], at: u32) -> u32 {
     u32::try_from(new).unwrap_or(u32::MAX)
 }
 
-/// The inputs as a person named them: folders above them and the names of archives tell of a case.
-struct Inputs(Vec<String>);
+/// The inputs as a person named them, with what stays of that: folders above them and the names of
+/// archives tell of a case.
+struct Inputs(Vec<(String, String)>);
 
 impl Inputs {
     /// `input-1.tar.xz`, with the archives within it.
@@ -199,12 +255,13 @@ impl Inputs {
             Some((outer, inner)) => (outer, Some(inner)),
             None => (archive, None),
         };
-        let at = self.0.iter().position(|input| input.split('!').next() == Some(outer));
-        let Some(at) = at else { return substitutes.text(archive).into_owned() };
+        let mut all = self.0.iter().zip(1..);
+        let input = all.find(|((input, _), _)| input.split('!').next() == Some(outer));
+        let Some(((_, ending), at)) = input else { return substitutes.text(archive).into_owned() };
         if outer == "-" {
             return archive.to_owned();
         }
-        let named = format!("input-{}{}", at + 1, ending(outer));
+        let named = format!("input-{at}{ending}");
         match inner {
             Some(inner) => format!("{named}!{}", substitutes.text(inner)),
             None => named,
@@ -213,7 +270,7 @@ impl Inputs {
 
     /// The same of a name without folders and endings.
     fn named(&self, name: &str) -> Option<String> {
-        let is_one = |input: &String| {
+        let is_one = |(input, _): &(String, String)| {
             let file = input.rsplit('/').find(|part| !part.is_empty()).unwrap_or(input);
             !name.is_empty() && file.strip_suffix(ending(file)).unwrap_or(file) == name
         };

@@ -6,6 +6,7 @@
 //! substitute: whatever joins before joins afterwards.
 mod addresses;
 mod apply;
+mod framed;
 mod ids;
 mod learn;
 mod scan;
@@ -251,8 +252,8 @@ impl Substitutes {
             }
             Token::V4Digits(address) => format!("{:08x}", addresses.v4(address).to_bits()),
             Token::Number(number) => self.number(old, number),
-            Token::Id if old.len() == 11 && self.ids.is_numbered(old) => {
-                let (id, last) = old.split_at_checked(10).unwrap_or((old, ""));
+            Token::Id if old.len() == scan::PART && self.ids.is_numbered(old) => {
+                let (id, last) = old.split_at_checked(scan::PART - 1).unwrap_or((old, ""));
                 format!("{}{last}", ids::substitute(&self.secret, id))
             }
             Token::Id => ids::substitute(&self.secret, old),

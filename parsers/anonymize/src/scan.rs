@@ -17,6 +17,8 @@ const HYPHENS: [usize; 4] = [8, 13, 18, 23];
 const UUID: usize = 36;
 /// Digits of an id that programs show at least.
 const SHOWN: usize = 10;
+/// Characters of an id in the name of a device.
+pub(crate) const PART: usize = 11;
 
 /// What was found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,12 +49,17 @@ pub(crate) struct Ids {
     digits: BTreeSet<String>,
     /// The first eleven characters of UUIDs.
     ports: BTreeSet<String>,
+    /// Eleven characters of ids in names.
+    parts: BTreeSet<String>,
 }
 
 impl Ids {
     /// Enters an id, or the first characters of one.
     pub(crate) fn enter(&mut self, id: &str) {
         let id = id.to_ascii_lowercase();
+        if id.len() == PART {
+            self.parts.insert(id.clone());
+        }
         let digits: String = id.chars().filter(char::is_ascii_hexdigit).collect();
         for length in [6, 8] {
             self.starts.extend(digits.get(..length).map(str::to_owned));
@@ -76,12 +83,16 @@ impl Ids {
     /// Whether the last of eleven characters is no part of the id: the agent of OVN for metadata puts 0
     /// and 1 behind ten of them.
     pub(crate) fn is_numbered(&self, part: &str) -> bool {
-        let Some((id, _)) = part.split_at_checked(SHOWN).filter(|(_, last)| matches!(*last, "0" | "1"))
-        else {
-            return false;
+        let Some((id, last)) = part.split_at_checked(SHOWN) else { return false };
+        let other = match last {
+            "0" => "1",
+            "1" => "0",
+            _ => return false,
         };
         let is_start = |port: &String| port.starts_with(id);
-        !self.ports.contains(part) && self.ports.range(id.to_owned()..).next().is_some_and(is_start)
+        let has_id = self.ports.range(id.to_owned()..).next().is_some_and(is_start);
+        // The id of a network may go on with that digit by chance: then the other end tells.
+        has_id && (!self.ports.contains(part) || self.parts.contains(&format!("{id}{other}")))
     }
 }
 
@@ -366,7 +377,7 @@ impl Scanner<'_, '_> {
         let is_one = match length {
             UUID => true,
             8 => ids.starts(first) && first.bytes().any(|byte| byte.is_ascii_alphabetic()),
-            11 => is_device || ids.starts(first),
+            PART => is_device || ids.starts(first),
             _ => ids.starts(first),
         };
         is_one.then_some((from..to, Token::Id))

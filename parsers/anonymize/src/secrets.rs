@@ -29,7 +29,8 @@ pub(crate) fn of(line: &str) -> Vec<std::ops::Range<usize>> {
             let from = behind + rest.len() - value.len();
             let end = value.find(['"', '\'', ' ', ',', ';', '}', '<', '&', '\t', '\r']);
             let length = end.unwrap_or(value.len());
-            if length > 0 {
+            // What opens a list or an object is none itself.
+            if length > 0 && !value.starts_with(['{', '[']) {
                 found.push(from..from + length);
             }
         }

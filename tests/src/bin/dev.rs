@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use tapline_tests::{conformance, docs, scaffold};
+use tapline_tests::{conformance, dist, docs, scaffold};
 
 #[derive(Parser)]
 #[command(about = "The chores of the project")]
@@ -25,6 +25,12 @@ enum Chore {
         /// Show each file whose promise is not kept
         #[arg(long)]
         files: bool,
+    },
+    /// Build what is handed out, and try it: static binary, tarball, deb, rpm, wheel
+    Dist {
+        /// Where to put it
+        #[arg(default_value = "target/packages")]
+        folder: PathBuf,
     },
     /// Write the pages under docs/ from the code
     Docs,
@@ -52,6 +58,7 @@ enum Chore {
 fn main() -> anyhow::Result<()> {
     match Args::parse().chore {
         Chore::Coverage { folder, kind, files } => coverage(&folder, &kind, files),
+        Chore::Dist { folder } => said(dist::build(&scaffold::root().join(folder))?),
         Chore::Docs => said(docs::write()?),
         Chore::NewFormat { id } => said(scaffold::new_format(&scaffold::root(), &id)?),
         Chore::NewRule { family_id, code } => {
