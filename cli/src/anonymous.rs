@@ -1,6 +1,6 @@
 //! `--anonymize`: substitutes for what identifies, in captures and in what a person says of them.
-use tapline_analysis::lint::settings::{Glob, Scope};
 use tapline_analysis::lint::Settings;
+use tapline_analysis::lint::settings::{Glob, Scope};
 use tapline_anonymize::Substitutes;
 use tapline_core::capture::Snapshot;
 
@@ -26,7 +26,8 @@ impl Anonymous {
             let before: Vec<_> = shape(&snapshot);
             let snapshot = tapline_formats::read(substitutes.apply(snapshot.captured));
             let after = shape(&snapshot);
-            let differ = before.iter().zip(&after).filter(|(before, after)| before != after).count();
+            let differ =
+                before.iter().zip(&after).filter(|(before, after)| before != after).count();
             (snapshot, differ)
         };
         let (snapshots, differ): (Vec<_>, Vec<usize>) = snapshots.into_iter().map(replace).unzip();
@@ -57,7 +58,10 @@ impl Anonymous {
         for Scope { host, netns, object, .. } in
             scopes.chain(settings.suppressions.iter_mut().map(|with| &mut with.scope))
         {
-            [host, netns, object].into_iter().flatten().for_each(|glob| translate(substitutes, glob));
+            [host, netns, object]
+                .into_iter()
+                .flatten()
+                .for_each(|glob| translate(substitutes, glob));
         }
         for suppression in &mut settings.suppressions {
             let reason = &mut suppression.suppressed.reason;
@@ -78,7 +82,8 @@ fn translate(substitutes: &Substitutes, glob: &mut Glob) {
 /// What was made of each text, in numbers: it is the same with substitutes.
 fn shape(snapshot: &Snapshot) -> Vec<(&'static str, usize, usize)> {
     let all = snapshot.readings.iter();
-    all.map(|reading| (reading.records.kind(), reading.records.len(), reading.problems.len())).collect()
+    all.map(|reading| (reading.records.kind(), reading.records.len(), reading.problems.len()))
+        .collect()
 }
 
 fn tell(substitutes: &Substitutes, differ: usize) {

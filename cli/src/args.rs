@@ -375,6 +375,9 @@ pub(crate) struct Snapshot {
 pub(crate) struct Coverage {
     #[command(flatten)]
     pub(crate) inputs: Inputs,
+    /// List every text, namespace and file, and cut nothing off, however long the lines become
+    #[arg(long)]
+    pub(crate) all: bool,
     /// Form of the report
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(crate) format: TextOrJson,

@@ -11,11 +11,13 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 use tapline_analysis::lint::{Finding, Report};
+use tapline_core::Name;
 use tapline_core::capture::{HostId, Snapshot};
 use tapline_core::ids::Netns;
 use tapline_core::records::ovs::OvsRow;
 use tapline_core::span::Evidence;
 use tapline_network::Network;
+use tapline_topology::graph::Fact;
 use tapline_topology::{CaptureKey, Coverage, NodeData, Topic};
 
 pub(crate) use guests::{Container, Guest, GuestAddress, NO_BRIDGE, guest_addresses};
@@ -81,6 +83,8 @@ pub(crate) struct Headline {
     /// What it is.
     #[serde(flatten)]
     pub(crate) roles: Roles,
+    /// What the distribution calls itself.
+    pub(crate) os: Option<Stated>,
     /// Kernel release.
     pub(crate) kernel: Option<Stated>,
     /// Version of Open vSwitch.
@@ -258,11 +262,15 @@ pub(crate) fn headline(network: &Network<'_>, id: HostId) -> Headline {
     const UNKNOWN: &str = "in a state that was not captured";
     let snapshot = network.topology.snapshot;
     let captured = snapshot.host(id);
-    let kernel =
-        wires::host_node(network, id).and_then(|node| match &network.topology.node(node)?.data {
-            NodeData::Host(host) => host.kernel.as_ref(),
-            _ => None,
-        });
+    let node = wires::host_node(network, id).and_then(|node| network.topology.node(node));
+    let node = node.and_then(|node| match &node.data {
+        NodeData::Host(host) => Some(host),
+        _ => None,
+    });
+    let stated = |fact: &Fact<Name>| Stated {
+        value: fact.value.to_string(),
+        at: Cite::of(snapshot, fact.evidence),
+    };
     let mut vm_states: BTreeMap<String, usize> = BTreeMap::new();
     for vm in network.vms().filter(|vm| vm.host == id) {
         let state = vm.data.state.as_ref().map_or(UNKNOWN, |state| state.value.as_str());
@@ -277,10 +285,8 @@ pub(crate) fn headline(network: &Network<'_>, id: HostId) -> Headline {
         sos: captured.and_then(|host| host.sos_version.clone()),
         cleaned: captured.is_some_and(|host| host.cleaned),
         roles: role::roles(network, id),
-        kernel: kernel.map(|kernel| Stated {
-            value: kernel.value.to_string(),
-            at: Cite::of(snapshot, kernel.evidence),
-        }),
+        os: node.and_then(|host| host.os.as_ref()).map(stated),
+        kernel: node.and_then(|host| host.kernel.as_ref()).map(stated),
         ovs: ovs_version(network, id),
         vm_states,
     }

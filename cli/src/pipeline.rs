@@ -48,9 +48,10 @@ pub(crate) fn read_as_it_is(inputs: &Inputs, terminal: &Terminal) -> Result<Snap
         let message = format!("--as is for one output, and {} is a folder", folder.display());
         return Err(CliError::new(message).hint("give the file, or the folder without --as"));
     }
-    let options = Options { command, host, limits: limits(inputs.limits) };
-    let paths: Vec<Input> = inputs.paths.iter().map(|path| input(path)).collect();
     terminal.progress.say(|| reading(&inputs.paths));
+    let tally = terminal.progress.tally();
+    let options = Options { command, host, limits: limits(inputs.limits), tally };
+    let paths: Vec<Input> = inputs.paths.iter().map(|path| input(path)).collect();
     let captured = match tapline_capture::open(&paths, &options) {
         Ok(captured) => captured,
         Err(CaptureError::Nothing { path, why }) => {
@@ -92,7 +93,7 @@ fn reading(paths: &[PathBuf]) -> String {
 }
 
 /// `12 MB`: whole units of two powers.
-fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     match bytes {
         0..0x10_0000 => format!("{} kB", bytes >> 10),
         0x10_0000..0x4000_0000 => format!("{} MB", bytes >> 20),

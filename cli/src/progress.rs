@@ -6,6 +6,9 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tapline_capture::Tally;
+
+use crate::pipeline::size;
 use crate::render::escape::{shorten, visible};
 
 /// Before anything is shown.
@@ -29,6 +32,8 @@ struct State {
     /// The line is on the screen.
     is_shown: bool,
     is_over: bool,
+    /// How much was read, while something is.
+    tally: Option<Tally>,
 }
 
 impl Shared {
@@ -52,8 +57,19 @@ impl Progress {
     /// Says what is done now.
     pub(crate) fn say(&self, doing: impl FnOnce() -> String) {
         if let Some(shared) = &self.0 {
-            shared.state().doing = doing();
+            let mut state = shared.state();
+            state.doing = doing();
+            state.tally = None;
         }
+    }
+
+    /// Counts what is read from now on.
+    pub(crate) fn tally(&self) -> Tally {
+        let tally = Tally::default();
+        if let Some(shared) = &self.0 {
+            shared.state().tally = Some(tally.clone());
+        }
+        tally
     }
 
     /// Ends, and takes the line away.
@@ -81,8 +97,25 @@ fn show(shared: &Shared, width: usize) {
         if state.is_over || begun.elapsed() < PATIENCE {
             continue;
         }
-        let text = format!("{} … {} s", state.doing, begun.elapsed().as_secs());
+        let read = state.tally.as_ref().map(counted).unwrap_or_default();
+        let text = format!("{}{read} … {} s", state.doing, begun.elapsed().as_secs());
         let line = format!("\r{}\x1b[K", visible(&shorten(&text, width.saturating_sub(2))));
         state.is_shown = io::stderr().lock().write_all(line.as_bytes()).is_ok();
+    }
+}
+
+/// `: 1200 files, 8 MB of texts`
+fn counted(tally: &Tally) -> String {
+    let members = usize::try_from(tally.members()).unwrap_or(usize::MAX);
+    format!(": {}, {} of texts", crate::render::count(members, "file"), size(tally.bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_is_counted() {
+        assert_eq!(counted(&Tally::default()), ": 0 files, 0 kB of texts");
     }
 }

@@ -201,6 +201,9 @@ fn findings(inputs: &[String], more: &[&str]) -> Vec<String> {
             let evidence = finding["evidence"].as_array().expect("evidence");
             let first = &evidence[0]["line"];
             let [code, severity] = ["code", "severity"].map(|key| &finding[key]);
+            // What is said of several things at once cites the first by name, which is another one.
+            let is_of_several = finding["object"]["kind"] == "capture";
+            let first = if is_of_several { &Value::Null } else { first };
             format!("{code} {severity} {first} of {}", evidence.len())
         })
         .collect();
@@ -311,7 +314,8 @@ fn secrets_are_masked() {
 #[test]
 fn both_sides_of_a_difference_have_the_same_substitutes() {
     let path: PathBuf = root().join("corpus/captures/node2");
-    let ran = run(["diff", "--anonymize", &path.display().to_string(), &path.display().to_string()]);
+    let ran =
+        run(["diff", "--anonymize", &path.display().to_string(), &path.display().to_string()]);
     assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
     assert!(!ran.out.contains("node2"), "{}", ran.out);
 }

@@ -77,7 +77,8 @@ fn made(
 
 /// The standard library for musl has to be there: cargo's own words for that help nobody.
 fn require_target() -> anyhow::Result<()> {
-    let output = Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]).output()?;
+    let output =
+        Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]).output()?;
     let folder = String::from_utf8(output.stdout)?;
     let is_there = fs::read_dir(folder.trim()).is_ok_and(|mut all| all.next().is_some());
     ensure!(is_there, "no standard library for {TARGET}: rustup target add {TARGET}");
@@ -101,7 +102,16 @@ fn said(command: &mut Command) -> anyhow::Result<String> {
 fn binary() -> anyhow::Result<PathBuf> {
     println!("building for {TARGET}; this takes minutes");
     let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--locked", "--package", "tapline", "--profile", PROFILE, "--target", TARGET]);
+    cargo.args([
+        "build",
+        "--locked",
+        "--package",
+        "tapline",
+        "--profile",
+        PROFILE,
+        "--target",
+        TARGET,
+    ]);
     run(for_musl(&mut cargo))?;
     Ok(target().join(TARGET).join(PROFILE).join("tapline"))
 }

@@ -21,7 +21,7 @@ pub(crate) fn run(args: &Coverage, terminal: &Terminal) -> Result<Status> {
     let hosts = coverage::hosts(&topology, &report);
     let mut out = terminal.out();
     match args.format {
-        TextOrJson::Text => coverage_text::render(&mut out, &snapshot, &hosts, terminal)?,
+        TextOrJson::Text => coverage_text::render(&mut out, &snapshot, &hosts, args.all, terminal)?,
         TextOrJson::Json => coverage_json::render(&mut out, &snapshot, &hosts)?,
     }
     out.flush()?;

@@ -22,7 +22,9 @@ pub(crate) fn run(args: &Reach, terminal: &Terminal) -> Result<Status> {
     let tracer = Tracer::new(&network);
     let rows = tracer.reach(only.as_deref());
     let lost = match &args.without {
-        Some(word) => Some(without(&anonymous.word(word), &topology, &tracer, only.as_deref(), &rows)?),
+        Some(word) => {
+            Some(without(&anonymous.word(word), &topology, &tracer, only.as_deref(), &rows)?)
+        }
         None => None,
     };
     let shown = lost.as_ref().map_or(&rows, |lost| &lost.rows);

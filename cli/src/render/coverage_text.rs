@@ -20,16 +20,65 @@ const TEXTS: usize = 12;
 /// Names that are listed before `and N more`.
 const NAMES: usize = 4;
 /// What was not read, before `and N more`.
-const LEFT_OUT: usize = 200;
+const LEFT_OUT: usize = 12;
+/// Columns that a line has at least.
+const NARROWEST: usize = 60;
+
+/// How much is shown.
+#[derive(Clone, Copy)]
+struct Way {
+    all: bool,
+    /// Columns of the terminal.
+    width: usize,
+    paint: Paint,
+}
+
+impl Way {
+    fn most(self, most: usize) -> usize {
+        if self.all { usize::MAX } else { most }
+    }
+
+    /// `text` as far as it fits behind `before` columns.
+    fn cut(self, text: &str, before: usize) -> String {
+        shorten(text, if self.all { usize::MAX } else { self.room(before) }).to_string()
+    }
+
+    fn room(self, before: usize) -> usize {
+        self.width.max(NARROWEST).saturating_sub(before + 1)
+    }
+
+    /// A list on as many lines as it needs, all behind `before` columns.
+    fn list(self, items: &[&str], before: usize) -> String {
+        let mut out = String::new();
+        let mut column = 0;
+        for (at, item) in items.iter().enumerate() {
+            let comma = if at + 1 < items.len() { "," } else { "" };
+            let item = visible(&format!("{item}{comma}")).to_string();
+            let length = item.chars().count();
+            if column > 0 && column + 1 + length > self.room(before) {
+                out.push_str(&format!("\n{:before$}", ""));
+                column = 0;
+            } else if column > 0 {
+                out.push(' ');
+                column += 1;
+            }
+            column += length;
+            out.push_str(&item);
+        }
+        out
+    }
+}
 
 /// Writes the coverage of all hosts.
 pub(crate) fn render(
     out: &mut impl Write,
     snapshot: &Snapshot,
     hosts: &[HostCoverage<'_>],
+    all: bool,
     terminal: &Terminal,
 ) -> io::Result<()> {
     let paint = terminal.stdout();
+    let way = Way { all, width: terminal.width, paint };
     let places = Places::new(snapshot, terminal);
     for (n, host) in hosts.iter().enumerate() {
         if n > 0 {
@@ -37,12 +86,12 @@ pub(crate) fn render(
         }
         heading(out, snapshot, host, paint)?;
         for (names, of) in alike(&host.namespaces) {
-            namespace(out, &places, snapshot, (&names, of), paint)?;
+            namespace(out, &places, snapshot, (&names, of), way)?;
         }
-        texts(out, &places, snapshot, host, paint)?;
+        texts(out, &places, snapshot, host, way)?;
         close_gap(out, snapshot, host, paint)?;
     }
-    summary::not_read(out, snapshot, LEFT_OUT, paint)?;
+    summary::not_read(out, snapshot, way.most(LEFT_OUT), paint)?;
     summary::reading(out, snapshot, &places, paint)
 }
 
@@ -207,13 +256,16 @@ fn namespace(
     places: &Places,
     snapshot: &Snapshot,
     (names, of): (&[String], &NetnsCoverage<'_>),
-    paint: Paint,
+    way: Way,
 ) -> io::Result<()> {
-    let shown: Vec<_> = names.iter().take(NAMES).map(String::as_str).collect();
-    let more = names.len().saturating_sub(NAMES);
+    /// Columns in front of what is told of topics.
+    const BEFORE: usize = 17;
+    let paint = way.paint;
+    let shown: Vec<_> = names.iter().take(way.most(NAMES)).map(String::as_str).collect();
+    let more = names.len().saturating_sub(way.most(NAMES));
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let what = if names.len() > 1 { "namespaces" } else { "namespace" };
-    writeln!(out, "  {what} {}{more}", visible(&shown.join(", ")))?;
+    writeln!(out, "  {what} {}{more}", way.list(&shown, 4))?;
     let topics = |wanted: u8| {
         of.topics
             .iter()
@@ -222,7 +274,8 @@ fn namespace(
     };
     let complete: Vec<_> = topics(0).map(|(topic, _)| topic.name()).collect();
     if !complete.is_empty() {
-        writeln!(out, "    {} {}", paint.of(style::GOOD, "complete    "), complete.join(", "))?;
+        let list = way.list(&complete, BEFORE);
+        writeln!(out, "    {} {list}", paint.of(style::GOOD, "complete    "))?;
     }
     for (topic, coverage) in topics(1) {
         let Coverage::Partial(sources) = coverage else { continue };
@@ -231,7 +284,7 @@ fn namespace(
             snapshot.source(first).map(|source| text_place(places, source)).unwrap_or_default();
         let text = format!("{} in {place}: {why}", topic.name());
         let word = paint.of(style::WARNING, "partial     ");
-        writeln!(out, "    {word} {}", visible(&shorten(&text, 300)))?;
+        writeln!(out, "    {word} {}", visible(&way.cut(&text, BEFORE)))?;
     }
     for (topic, coverage) in topics(2) {
         let Coverage::Failed { source, reason } = coverage else { continue };
@@ -239,7 +292,7 @@ fn namespace(
             snapshot.source(*source).map(|source| text_place(places, source)).unwrap_or_default();
         let text = format!("{} in {place}: {reason}", topic.name());
         let word = paint.of(style::ERROR, "failed      ");
-        writeln!(out, "    {word} {}", visible(&shorten(&text, 300)))?;
+        writeln!(out, "    {word} {}", visible(&way.cut(&text, BEFORE)))?;
     }
     // One command may answer several questions.
     let mut missing: Vec<(Need, Vec<&str>)> = Vec::new();
@@ -285,8 +338,9 @@ fn texts(
     places: &Places,
     snapshot: &Snapshot,
     host: &HostCoverage<'_>,
-    paint: Paint,
+    way: Way,
 ) -> io::Result<()> {
+    let paint = way.paint;
     let mut failed: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut partial: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut unread = Vec::new();
@@ -320,16 +374,16 @@ fn texts(
             return Ok(());
         }
         writeln!(out, "  {}", paint.of(style::STRONG, heading))?;
-        for text in all.iter().take(TEXTS) {
-            writeln!(out, "    {}", visible(&shorten(text, 300)))?;
+        for text in all.iter().take(way.most(TEXTS)) {
+            writeln!(out, "    {}", visible(&way.cut(text, 4)))?;
         }
-        if all.len() > TEXTS {
-            writeln!(out, "    and {} more", all.len() - TEXTS)?;
+        if all.len() > way.most(TEXTS) {
+            writeln!(out, "    and {} more with --all", all.len() - TEXTS)?;
         }
         Ok(())
     };
     let with_reasons = |texts: BTreeMap<String, Vec<String>>| -> Vec<String> {
-        texts.into_iter().map(|(why, places)| failure(&why, &places)).collect()
+        texts.into_iter().map(|(why, places)| failure(&why, &places, way.most(NAMES))).collect()
     };
     section("failed captures", &with_reasons(failed))?;
     section("partial captures", &with_reasons(partial))?;
@@ -338,9 +392,9 @@ fn texts(
 }
 
 /// `no stats available: a, b and 17 more`
-fn failure(why: &str, places: &[String]) -> String {
-    let shown = places.iter().take(NAMES).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match places.len().saturating_sub(NAMES) {
+fn failure(why: &str, places: &[String], most: usize) -> String {
+    let shown = places.iter().take(most).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match places.len().saturating_sub(most) {
         0 => format!("{why}: {shown}"),
         more => format!("{why}: {shown} and {more} more"),
     }

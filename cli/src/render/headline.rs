@@ -80,6 +80,7 @@ pub(crate) fn facts(headline: &Headline) -> Vec<String> {
     if !roles.is_empty() {
         facts.push(roles.join(", "));
     }
+    facts.extend(headline.os.as_ref().map(|os| os.value.clone()));
     facts.extend(headline.kernel.as_ref().map(|kernel| format!("kernel {}", kernel.value)));
     facts.extend(headline.ovs.as_ref().map(|ovs| format!("OVS {}", ovs.value)));
     facts.extend(vms(headline));

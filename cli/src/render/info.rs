@@ -93,6 +93,7 @@ impl<W: Write> Screen<'_, W> {
         };
         self.section("is", &roles)?;
         let mut system = Vec::new();
+        system.extend(headline.os.as_ref().map(|os| os.value.clone()));
         system.extend(headline.kernel.as_ref().map(|kernel| format!("kernel {}", kernel.value)));
         system.extend(headline.ovs.as_ref().map(|ovs| format!("Open vSwitch {}", ovs.value)));
         if system.is_empty() {

@@ -45,7 +45,7 @@ pub(crate) fn render(
     }
     if !shown.is_empty() {
         writeln!(out, "| | code | host | object | fault | affects | place |")?;
-        writeln!(out, "| --- | --- | --- | --- | --- | --- | --- |")?;
+        writeln!(out, "| --- | --- | --- | --- | --- | --- | --- | --- |")?;
     }
     for finding in shown {
         let at = overview::first_place(snapshot, finding);
@@ -77,8 +77,8 @@ pub(crate) fn render(
 }
 
 fn hosts(out: &mut impl Write, network: &Network<'_>) -> io::Result<()> {
-    writeln!(out, "| host | captured (UTC) | what it is | kernel | OVS | VMs |")?;
-    writeln!(out, "| --- | --- | --- | --- | --- | --- |")?;
+    writeln!(out, "| host | captured (UTC) | what it is | system | kernel | OVS | VMs |")?;
+    writeln!(out, "| --- | --- | --- | --- | --- | --- | --- |")?;
     let all: Vec<_> = network.hosts().collect();
     for &id in all.iter().take(HOSTS) {
         let headline = overview::headline(network, id);
@@ -88,10 +88,11 @@ fn hosts(out: &mut impl Write, network: &Network<'_>) -> io::Result<()> {
         };
         writeln!(
             out,
-            "| {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} |",
             words(&headline.host),
             headline.captured.as_deref().unwrap_or("?"),
             if roles.is_empty() { "?".to_owned() } else { roles.join(", ") },
+            stated(&headline.os),
             stated(&headline.kernel),
             stated(&headline.ovs),
             vms(&headline).map(|text| words(&text)).unwrap_or_default(),

@@ -1,4 +1,5 @@
 //! A rule's page, from Markdown to the terminal.
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use super::count;
@@ -17,6 +18,7 @@ pub(crate) fn render(
     let mut paragraph = Paragraph::default();
     let mut fenced = false;
     let mut examples = 0_usize;
+    let mut headings: BTreeSet<Vec<u8>> = BTreeSet::new();
     let mut text = Vec::new();
     let to = &mut text;
     let mut lines = page.lines();
@@ -43,7 +45,7 @@ pub(crate) fn render(
             let next = lines.clone().find(|clone| !clone.trim().is_empty());
             if !all && examples > 0 && next.is_some_and(|next| next.starts_with("```")) {
                 // The example that it announces is left out.
-                paragraph.close();
+                paragraph.leave_out();
             }
             paragraph.flush(to, paint, width)?;
             writeln!(to)?;
@@ -52,7 +54,9 @@ pub(crate) fn render(
         } else if let Some(heading) = body.strip_prefix('#') {
             paragraph.flush(to, paint, width)?;
             let heading = heading.trim_start_matches('#').trim();
-            writeln!(to, "{}", paint.of(style::STRONG, plain(heading)))?;
+            let line = format!("{}\n", paint.of(style::STRONG, plain(heading)));
+            to.extend_from_slice(line.as_bytes());
+            headings.insert(line.into_bytes());
         } else if body.starts_with('|') {
             paragraph.flush(to, paint, width)?;
             writeln!(to, "{}", plain(body))?;
@@ -69,13 +73,18 @@ pub(crate) fn render(
     if more > 0 && !all {
         writeln!(to, "\n({} with --all)", count(more, "more example"))?;
     }
-    // What was left out leaves no gap.
+    // What was left out leaves no gap, nor a heading over nothing.
+    let lines: Vec<&[u8]> = text.split_inclusive(|&text| text == b'\n').collect();
     let mut blank = true;
-    for line in text.split_inclusive(|&text| text == b'\n') {
-        if !(line == b"\n" && blank) {
-            out.write_all(line)?;
+    for (at, line) in lines.iter().enumerate() {
+        let behind = lines.get(at + 1..).unwrap_or_default();
+        let next = behind.iter().find(|line| **line != b"\n");
+        let is_empty = headings.contains(*line) && next.is_none_or(|next| headings.contains(*next));
+        if is_empty || *line == b"\n" && blank {
+            continue;
         }
-        blank = line == b"\n";
+        out.write_all(line)?;
+        blank = *line == b"\n";
     }
     Ok(())
 }
@@ -127,9 +136,11 @@ impl Paragraph {
         self.text.push_str(text);
     }
 
-    /// Ends a sentence that led up to something.
-    fn close(&mut self) {
-        if self.text.ends_with(':') {
+    /// Forgets what led up to something; an item of a list stands for itself.
+    fn leave_out(&mut self) {
+        if self.hang == 0 {
+            self.text.clear();
+        } else if self.text.ends_with(':') {
             self.text.pop();
             self.text.push('.');
         }
@@ -230,8 +241,6 @@ mod tests {
 
             (fires)
             $ ip a
-
-        Not here.
 
         (1 more example with --all)
         ");

@@ -132,9 +132,8 @@ impl Addresses {
         }
         let mut chosen = best_yet.map_or_else(|| made(0), |(_, made)| made);
         let groups = known.v6.iter().filter(|v6| !v6.is_multicast());
-        chosen.low_of_groups = groups
-            .map(|v6| (low24(v6.to_bits()), low24(chosen.v6(*v6).to_bits())))
-            .collect();
+        chosen.low_of_groups =
+            groups.map(|v6| (low24(v6.to_bits()), low24(chosen.v6(*v6).to_bits()))).collect();
         chosen
     }
 
@@ -159,12 +158,10 @@ impl Addresses {
     fn scrambled4(&self, bits: u32) -> u32 {
         let mut out = bits;
         for depth in 0..SCRAMBLED4 {
-            let is_inside = |(block, length): &(u32, u32)| {
-                *length <= depth && agree(bits, *block, *length)
-            };
-            let leads_to = |(block, length): &(u32, u32)| {
-                *length > depth && agree(bits, *block, depth)
-            };
+            let is_inside =
+                |(block, length): &(u32, u32)| *length <= depth && agree(bits, *block, *length);
+            let leads_to =
+                |(block, length): &(u32, u32)| *length > depth && agree(bits, *block, depth);
             let stays = KEPT4.iter().any(is_inside) || KEPT4.iter().chain(OWN4).any(leads_to);
             let before = bits.checked_shr(32 - depth).unwrap_or(0);
             if !stays && self.flips("v4", u128::from(before), depth) {
@@ -200,10 +197,14 @@ impl Addresses {
         }
         let bits = address.to_bits();
         if is_solicited(address) {
-            return Ipv6Addr::from_bits(bits & !0xff_ffff | u128::from(self.group_low(low24(bits))));
+            return Ipv6Addr::from_bits(
+                bits & !0xff_ffff | u128::from(self.group_low(low24(bits))),
+            );
         }
         if let Some(v4) = embedded(address) {
-            return Ipv6Addr::from_bits(bits & !u128::from(u32::MAX) | u128::from(self.v4(v4).to_bits()));
+            return Ipv6Addr::from_bits(
+                bits & !u128::from(u32::MAX) | u128::from(self.v4(v4).to_bits()),
+            );
         }
         let mut out = bits;
         let first = match bits >> 120 {
@@ -304,7 +305,9 @@ fn low_of(mac: [u8; 6]) -> u32 {
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let bits = address.to_bits();
     let is_one = matches!(bits >> 32, 0xffff | 0x0064_ff9b_0000_0000_0000_0000);
-    is_one.then(|| Ipv4Addr::from_bits(u32::try_from(bits & u128::from(u32::MAX)).unwrap_or_default()))
+    is_one.then(|| {
+        Ipv4Addr::from_bits(u32::try_from(bits & u128::from(u32::MAX)).unwrap_or_default())
+    })
 }
 
 /// What a MAC is as six octets.

@@ -35,7 +35,11 @@ impl Substitutes {
         let place = |archive: &str| inputs.place(self, archive);
         Captured {
             hosts: captured.hosts.into_iter().map(|host| self.host(host, &inputs)).collect(),
-            sources: captured.sources.into_iter().map(|source| self.source(source, &inputs)).collect(),
+            sources: captured
+                .sources
+                .into_iter()
+                .map(|source| self.source(source, &inputs))
+                .collect(),
             problems: captured
                 .problems
                 .into_iter()
@@ -281,8 +285,8 @@ impl Inputs {
 /// `.tar.xz`: what tells the sort of a file.
 fn ending(path: &str) -> &str {
     const ENDINGS: &[&str] = &[
-        ".tar.xz", ".tar.gz", ".tar.bz2", ".tar.zst", ".tgz", ".txz", ".tbz", ".tar", ".zip", ".gz", ".xz",
-        ".txt", ".log", ".md", ".html", ".cast",
+        ".tar.xz", ".tar.gz", ".tar.bz2", ".tar.zst", ".tgz", ".txz", ".tbz", ".tar", ".zip",
+        ".gz", ".xz", ".txt", ".log", ".md", ".html", ".cast",
     ];
     let end = ENDINGS.iter().find(|ending| path.ends_with(**ending));
     end.and_then(|ending| path.get(path.len() - ending.len()..)).unwrap_or("")

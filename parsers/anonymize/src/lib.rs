@@ -153,7 +153,9 @@ impl Substitutes {
     pub fn word(&self, word: &str) -> String {
         let is_image = |part: &str| self.images.contains(part);
         let parts = word.split_inclusive(['/', ':', ',', '=']);
-        if is_image(word) || parts.clone().any(|part| is_image(part.trim_end_matches(['/', ':', ',', '=']))) {
+        if is_image(word)
+            || parts.clone().any(|part| is_image(part.trim_end_matches(['/', ':', ',', '='])))
+        {
             return word.to_owned();
         }
         self.text(word).into_owned()
@@ -199,7 +201,9 @@ impl Substitutes {
             let old = text.get(range.clone()).unwrap_or_default();
             // The length of a prefix tells how its address is replaced.
             let follows = match token {
-                Token::V4 { length: Some(length), .. } | Token::V6 { length: Some(length), .. } => length,
+                Token::V4 { length: Some(length), .. } | Token::V6 { length: Some(length), .. } => {
+                    length
+                }
                 _ => u8::MAX,
             };
             let key = format!("{old}/{follows}");
@@ -237,7 +241,8 @@ impl Substitutes {
             }
             Token::Mac(mac) => as_it_was(old, addresses.mac(mac)),
             Token::LongMac => {
-                let Some((front, low)) = old.len().checked_sub(8).and_then(|at| old.split_at_checked(at))
+                let Some((front, low)) =
+                    old.len().checked_sub(8).and_then(|at| old.split_at_checked(at))
                 else {
                     return old.to_owned();
                 };
@@ -248,7 +253,10 @@ impl Substitutes {
             Token::MacDigits => {
                 let number = u64::from_str_radix(old, 16).unwrap_or_default();
                 let mac = addresses.known_mac(number).map(|mac| shown(addresses.mac(mac), "", 2));
-                mac.map_or_else(|| old.to_owned(), |mac| format!("{mac:0>width$}", width = old.len()))
+                mac.map_or_else(
+                    || old.to_owned(),
+                    |mac| format!("{mac:0>width$}", width = old.len()),
+                )
             }
             Token::V4Digits(address) => format!("{:08x}", addresses.v4(address).to_bits()),
             Token::Number(number) => self.number(old, number),
@@ -273,7 +281,10 @@ impl Substitutes {
         } else {
             addresses.v6(number.into()).to_bits()
         };
-        format!("0x{other:0>width$x}", width = if old.starts_with("0x0") { old.len() - 2 } else { 1 })
+        format!(
+            "0x{other:0>width$x}",
+            width = if old.starts_with("0x0") { old.len() - 2 } else { 1 }
+        )
     }
 }
 
@@ -290,7 +301,8 @@ fn found_in(snapshots: &[&Snapshot]) -> (Known, Ids) {
                 // An address with a mask behind it is one of a prefix, or the prefix itself.
                 let masks = scan::mask_length(address).filter(|_| address.octets()[0] == 255);
                 let length = length.map(|length| (address, length));
-                let pairs = masks.into_iter().flat_map(|mask| on_line.iter().map(move |it| (*it, mask)));
+                let pairs =
+                    masks.into_iter().flat_map(|mask| on_line.iter().map(move |it| (*it, mask)));
                 for (address, length) in pairs.chain(length) {
                     if let Some(net) = short_prefix(address, length) {
                         known.nets.insert((net, length));

@@ -7,8 +7,8 @@ use crate::addresses::{self, octets};
 
 /// Prefixes of devices before the first 11 characters of the id of a port, a router or a network.
 const DEVICES: &[&str] = &[
-    "tap", "qvb", "qvo", "qbr", "vhu", "vfr", "nic", "brq", "qr", "qg", "ha", "sg", "fg", "ns", "tpt",
-    "tpi", "spt", "spi", "rfp", "fpr",
+    "tap", "qvb", "qvo", "qbr", "vhu", "vfr", "nic", "brq", "qr", "qg", "ha", "sg", "fg", "ns",
+    "tpt", "tpi", "spt", "spi", "rfp", "fpr",
 ];
 /// Names of tunnels that hold the address of the far end in hexadecimal digits.
 const TUNNELS: &[&str] = &["vxlan-", "gre-", "geneve-", "stt-"];
@@ -23,8 +23,15 @@ pub(crate) const PART: usize = 11;
 /// What was found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Token {
-    V4 { address: Ipv4Addr, length: Option<u8>, hyphens: bool },
-    V6 { address: Ipv6Addr, length: Option<u8> },
+    V4 {
+        address: Ipv4Addr,
+        length: Option<u8>,
+        hyphens: bool,
+    },
+    V6 {
+        address: Ipv6Addr,
+        length: Option<u8>,
+    },
     Mac([u8; 6]),
     /// Octets without anything between them.
     MacDigits,
@@ -173,7 +180,8 @@ pub(crate) fn scan(text: &str, lookup: Lookup<'_>, mut found: impl FnMut(Range<u
                 // What follows a MAC behind a slash is a mask.
                 at = range.end.max(at + 1);
                 if matches!(token, Token::Mac(_)) && byte(at) == Some(b'/') {
-                    let mask = while_fits(text, at + 1, |byte| byte.is_ascii_hexdigit() || byte == b':');
+                    let mask =
+                        while_fits(text, at + 1, |byte| byte.is_ascii_hexdigit() || byte == b':');
                     if octets(mask).is_some() {
                         at += 1 + mask.len();
                     }
@@ -285,7 +293,11 @@ impl Scanner<'_, '_> {
         };
         let bytes = self.before().as_bytes();
         let follows_a_number = bytes.last() == Some(&b'.')
-            && bytes.len().checked_sub(2).and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
+            && bytes
+                .len()
+                .checked_sub(2)
+                .and_then(|at| bytes.get(at))
+                .is_some_and(u8::is_ascii_digit);
         let dotted = between(b'.').trim_end_matches('.');
         if let Ok(address) = dotted.parse::<Ipv4Addr>() {
             let end = self.at + dotted.len();
@@ -293,7 +305,8 @@ impl Scanner<'_, '_> {
             let is_one = !follows_a_number && self.ends_at(end);
             return is_one.then_some((self.at..end, Token::V4 { address, length, hyphens: false }));
         }
-        let address: Ipv4Addr = between(b'-').trim_end_matches('-').replace('-', ".").parse().ok()?;
+        let address: Ipv4Addr =
+            between(b'-').trim_end_matches('-').replace('-', ".").parse().ok()?;
         let end = self.at + between(b'-').trim_end_matches('-').len();
         let is_one = self.lookup.addresses.v4.contains(&address) && self.ends_at(end);
         is_one.then_some((self.at..end, Token::V4 { address, length: None, hyphens: true }))
@@ -372,7 +385,8 @@ impl Scanner<'_, '_> {
         }
         let letters = self.text.get(self.at..from).unwrap_or_default();
         let is_device = DEVICES.iter().any(|device| {
-            letters == *device || letters.is_empty() && self.before().ends_with(&format!("{device}-"))
+            letters == *device
+                || letters.is_empty() && self.before().ends_with(&format!("{device}-"))
         });
         let is_one = match length {
             UUID => true,

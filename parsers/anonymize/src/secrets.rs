@@ -2,8 +2,16 @@
 
 /// What stands before one.
 const BEFORE: &[&str] = &[
-    "password", "passwd", "passphrase", "auth_pass", "psk", "secret", "private_key", "private-key",
-    "token", "auth_key",
+    "password",
+    "passwd",
+    "passphrase",
+    "auth_pass",
+    "psk",
+    "secret",
+    "private_key",
+    "private-key",
+    "token",
+    "auth_key",
 ];
 /// What stands in its place.
 const MASK: &str = "***";
@@ -21,7 +29,8 @@ pub(crate) fn of(line: &str) -> Vec<std::ops::Range<usize>> {
             let behind = at + word.len();
             let rest = line.get(behind..).unwrap_or_default();
             let sign = rest.trim_start_matches(['"', '\'']);
-            let is_said = sign.starts_with([':', '=']) || *word == "auth_pass" && sign.starts_with(' ');
+            let is_said =
+                sign.starts_with([':', '=']) || *word == "auth_pass" && sign.starts_with(' ');
             if !is_said {
                 continue;
             }

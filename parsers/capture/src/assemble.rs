@@ -22,7 +22,7 @@ use crate::{CaptureError, Input, Options, command, folder, sos};
 pub(crate) fn open(inputs: &[Input], options: &Options) -> Result<Captured, CaptureError> {
     let mut captured = Captured::default();
     let mut found: Vec<Found> = Vec::new();
-    let mut loader = Loader::new(&options.limits);
+    let mut loader = Loader::new(&options.limits, &options.tally);
     for input in inputs {
         let (path, shown) = match input {
             Input::Path(path) => (path.clone(), path.to_string_lossy().into_owned()),

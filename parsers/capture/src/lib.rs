@@ -23,6 +23,8 @@ mod tree;
 mod walk;
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use error::CaptureError;
 use tapline_core::capture::{Captured, Command};
@@ -70,8 +72,30 @@ pub enum Input {
     Text(String, String),
 }
 
+/// How much [`open`] has read so far, for who waits in another thread.
+#[derive(Clone, Debug, Default)]
+pub struct Tally(Arc<[AtomicU64; 2]>);
+
+impl Tally {
+    fn add(&self, members: u64, bytes: u64) {
+        let [all_members, all_bytes] = &*self.0;
+        all_members.fetch_add(members, Ordering::Relaxed);
+        all_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Members of archives and folders.
+    pub fn members(&self) -> u64 {
+        self.0[0].load(Ordering::Relaxed)
+    }
+
+    /// Bytes of the texts that were kept.
+    pub fn bytes(&self) -> u64 {
+        self.0[1].load(Ordering::Relaxed)
+    }
+}
+
 /// How to read.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// The input is the output of this command.
     pub command: Option<Command>,
@@ -79,6 +103,8 @@ pub struct Options {
     pub host: Option<String>,
     /// Bounds.
     pub limits: Limits,
+    /// Is told how far it is.
+    pub tally: Tally,
 }
 
 /// Reads all inputs. Several inputs are several hosts, unless they name the same one or are outputs

@@ -10,11 +10,12 @@ use crate::archive::{self, Place};
 use crate::choose::{self, Chooser, Want};
 use crate::container::{self, Kind};
 use crate::tree::Tree;
-use crate::{Limits, flat, folder, walk};
+use crate::{Limits, Tally, flat, folder, walk};
 
 /// Reads one input after the other.
 pub(crate) struct Loader<'a> {
     pub(crate) limits: &'a Limits,
+    tally: &'a Tally,
     pub(crate) chooser: Chooser,
     pub(crate) problems: Vec<InputProblem>,
     /// What one input held.
@@ -37,9 +38,10 @@ pub(crate) struct Seen {
 }
 
 impl<'a> Loader<'a> {
-    pub(crate) fn new(limits: &'a Limits) -> Self {
+    pub(crate) fn new(limits: &'a Limits, tally: &'a Tally) -> Self {
         Self {
             limits,
+            tally,
             chooser: Chooser::default(),
             problems: Vec::new(),
             trees: Vec::new(),
@@ -239,6 +241,7 @@ impl<'a> Loader<'a> {
     fn make_room(&mut self, size: u64, path: &str, tree: &Tree) -> bool {
         if self.kept.saturating_add(size) <= self.limits.kept_bytes {
             self.kept += size;
+            self.tally.add(0, size);
             return true;
         }
         if !self.full {
@@ -264,6 +267,7 @@ impl<'a> Loader<'a> {
     pub(crate) fn count_member(&mut self) -> bool {
         self.members += 1;
         self.count.members += 1;
+        self.tally.add(1, 0);
         if self.members > self.limits.members {
             if !self.full {
                 let limit = self.limits.members;

@@ -44,6 +44,7 @@ pub static FORMATS: &[&Format] = &[
     &formats::keepalived::STATE,
     &formats::lldpctl::FORMAT,
     &formats::host_facts::machine_id::FORMAT,
+    &formats::host_facts::os_release::FORMAT,
     &formats::ifconfig::TABLE,
     &formats::netstat_sockets::FORMAT,
     &formats::managed::NETWORKCTL,

@@ -39,6 +39,8 @@ pub enum Fact {
     },
     /// `/etc/machine-id`.
     MachineId(At<Name>),
+    /// `/etc/os-release`: what the distribution calls itself, `Ubuntu 20.04.3 LTS`.
+    Os(At<Name>),
     /// A guest in the list of the tool that manages it: `qm list`, `docker ps`.
     Guest {
         /// `vm`, `ct`, `container` or `pod`.

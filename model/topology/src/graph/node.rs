@@ -84,6 +84,8 @@ impl NodeData<'_> {
 pub struct Host {
     /// Kernel release.
     pub kernel: Option<Fact<Name>>,
+    /// What the distribution calls itself.
+    pub os: Option<Fact<Name>>,
     /// `system-id` of its OVS.
     pub system_id: Option<Fact<Name>>,
 }

@@ -21,8 +21,14 @@ pub(crate) fn link(topology: &mut Topology<'_>, texts: &Texts<'_>) {
     for (source, facts) in texts.of(records!(HostFacts)) {
         for fact in facts {
             seen.push(Evidence { source: source.id, span: fact.at });
-            if let HostFact::Uname { release, .. } = &fact.fact {
-                host.kernel.get_or_insert(Fact::new(source.id, release.clone()));
+            match &fact.fact {
+                HostFact::Uname { release, .. } => {
+                    host.kernel.get_or_insert(Fact::new(source.id, release.clone()));
+                }
+                HostFact::Os(name) => {
+                    host.os.get_or_insert(Fact::new(source.id, name.clone()));
+                }
+                _ => {}
             }
         }
     }

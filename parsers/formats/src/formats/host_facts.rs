@@ -3,6 +3,7 @@ pub(crate) mod date;
 pub(crate) mod guests;
 pub(crate) mod hostname;
 pub(crate) mod machine_id;
+pub(crate) mod os_release;
 pub(crate) mod uname;
 pub(crate) mod uptime;
 
