@@ -316,7 +316,8 @@ pub(crate) fn not_read(
             continue;
         }
         let more = names.len().saturating_sub(most);
-        let shown: Vec<_> = names.iter().take(most).map(|name| shorten(name, 200)).collect();
+        let width = if more > 0 { 60 } else { 200 };
+        let shown: Vec<_> = names.iter().take(most).map(|name| shorten(name, width)).collect();
         let mut list = shown.join(", ");
         if more > 0 {
             list.push_str(&format!(" and {more} more"));
