@@ -150,6 +150,32 @@ fn a_browser_needs_no_mouse() {
     browser.assert_quiet("faults");
 }
 
+/// The checker of accessibility, where it was installed: `npm install --prefix target/npm axe-core`.
+fn axe() -> Option<String> {
+    let path = root().join("target/npm/node_modules/axe-core/axe.min.js");
+    let code = std::fs::read_to_string(&path).ok();
+    if code.is_none() {
+        eprintln!("skipped: no axe-core was found (npm install --prefix target/npm axe-core)");
+    }
+    code
+}
+
+#[test]
+fn a_browser_finds_no_fault_of_accessibility() {
+    let Some((mut browser, axe)) = Browser::start().zip(axe()) else { return };
+    for name in ["faults", "scale-500", "two-hosts"] {
+        let folder = Folder::new(&[("report.html", &page_of(&lab(name)))]);
+        browser.open(&folder.join("report.html"));
+        browser.ask(&format!("{axe}; 1"));
+        let faults = browser.ask(
+            "axe.run().then((result) => result.violations \
+             .filter((fault) => ['serious', 'critical'].includes(fault.impact)) \
+             .map((fault) => `${fault.id}: ${fault.nodes[0].html}`).join('\\n'))",
+        );
+        assert_eq!(faults, "", "{name}");
+    }
+}
+
 #[test]
 fn a_browser_runs_nothing_of_a_capture() {
     let Some(mut browser) = Browser::start() else { return };

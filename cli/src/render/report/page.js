@@ -127,8 +127,12 @@
     groups.set(group.dataset.at, group);
     group.setAttribute("tabindex", "0");
     group.setAttribute("role", "button");
-    group.setAttribute("aria-label", thing.title);
+    // What is read out begins with what is seen, which may be cut off.
+    const seen = Array.from(group.querySelectorAll(":scope > text"), (text) => text.textContent).join(" ");
+    group.setAttribute("aria-label", seen.includes(thing.title) ? seen : `${seen} ${thing.title}`.trim());
   });
+  // It holds buttons now, and is no longer one image.
+  svg.setAttribute("role", "group");
 
   // What is known of a thing, the member that was asked for first.
   const tell = (key, asked) => {
