@@ -1,4 +1,6 @@
 //! The terminal: colour, links, width, the pager, and the one place that the result is written to.
+mod ascii;
+
 use std::fmt;
 use std::io::{self, BufWriter, IsTerminal as _, StdoutLock, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -33,12 +35,18 @@ pub(crate) struct Out(Sink);
 
 enum Sink {
     Stdout(BufWriter<StdoutLock<'static>>),
-    Pager { pipe: Option<BufWriter<ChildStdin>>, child: Child },
+    /// The same, for a terminal that has no other characters.
+    Ascii(BufWriter<StdoutLock<'static>>),
+    Pager {
+        pipe: Option<BufWriter<ChildStdin>>,
+        child: Child,
+    },
 }
 
 impl Out {
-    fn stdout() -> Self {
-        Self(Sink::Stdout(BufWriter::with_capacity(1 << 16, io::stdout().lock())))
+    fn stdout(is_ascii: bool) -> Self {
+        let out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+        Self(if is_ascii { Sink::Ascii(out) } else { Sink::Stdout(out) })
     }
 
     /// Starts a pager, if it is there.
@@ -55,6 +63,11 @@ impl Write for Out {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.0 {
             Sink::Stdout(out) => out.write(bytes),
+            Sink::Ascii(out) => {
+                // What is written is whole characters: it comes from strings.
+                out.write_all(ascii::drawn(&String::from_utf8_lossy(bytes)).as_bytes())?;
+                Ok(bytes.len())
+            }
             Sink::Pager { pipe: Some(pipe), .. } => pipe.write(bytes),
             Sink::Pager { pipe: None, .. } => Ok(bytes.len()),
         }
@@ -62,7 +75,7 @@ impl Write for Out {
 
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.0 {
-            Sink::Stdout(out) => out.flush(),
+            Sink::Stdout(out) | Sink::Ascii(out) => out.flush(),
             Sink::Pager { pipe: Some(pipe), .. } => pipe.flush(),
             Sink::Pager { pipe: None, .. } => Ok(()),
         }
@@ -139,7 +152,8 @@ impl Terminal {
     pub(crate) fn out(&self) -> Out {
         self.progress.stop();
         let pager = self.pager.as_deref().filter(|_| self.is_one);
-        pager.and_then(Out::through).unwrap_or_else(Out::stdout)
+        let is_ascii = self.is_one && ascii::is_asked();
+        pager.and_then(Out::through).unwrap_or_else(|| Out::stdout(is_ascii))
     }
 
     /// Colours of the result.
@@ -156,10 +170,17 @@ impl Terminal {
         let color = match self.color {
             Color::Always => true,
             Color::Never => false,
-            Color::Auto => auto() != ColorChoice::Never,
+            Color::Auto => is_forced() || auto() != ColorChoice::Never,
         };
         Paint { color }
     }
+}
+
+/// Whether `FORCE_COLOR` asks for colours, as other programs understand it; `NO_COLOR` has the last word.
+fn is_forced() -> bool {
+    let is_said =
+        |name| std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
+    is_said("FORCE_COLOR") && !is_said("NO_COLOR")
 }
 
 /// Whether to colour.

@@ -140,3 +140,13 @@ impl Drop for Browser {
         let _ = self.child.wait();
     }
 }
+
+/// The checker of accessibility, where it was installed: `npm install --prefix target/npm axe-core`.
+pub(crate) fn axe() -> Option<String> {
+    let path = super::root().join("target/npm/node_modules/axe-core/axe.min.js");
+    let code = std::fs::read_to_string(&path).ok();
+    if code.is_none() {
+        eprintln!("skipped: no axe-core was found (npm install --prefix target/npm axe-core)");
+    }
+    code
+}

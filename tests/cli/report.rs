@@ -1,7 +1,7 @@
 //! `tapline report`: the page itself, and what it does in a browser, where there is one.
 use std::collections::BTreeSet;
 
-use super::browser::Browser;
+use super::browser::{Browser, axe};
 use super::{Folder, SESSION, run};
 
 fn lab(name: &str) -> String {
@@ -148,16 +148,6 @@ fn a_browser_needs_no_mouse() {
     );
     assert_eq!(nameless, 0);
     browser.assert_quiet("faults");
-}
-
-/// The checker of accessibility, where it was installed: `npm install --prefix target/npm axe-core`.
-fn axe() -> Option<String> {
-    let path = root().join("target/npm/node_modules/axe-core/axe.min.js");
-    let code = std::fs::read_to_string(&path).ok();
-    if code.is_none() {
-        eprintln!("skipped: no axe-core was found (npm install --prefix target/npm axe-core)");
-    }
-    code
 }
 
 #[test]

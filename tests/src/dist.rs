@@ -14,7 +14,7 @@ use crate::scaffold::root;
 /// What binaries are built for: linked to nothing of the system that they run on.
 const TARGET: &str = "x86_64-unknown-linux-musl";
 /// The settings for what is handed out.
-const PROFILE: &str = "dist";
+pub const PROFILE: &str = "dist";
 /// Shells with a script for completions, and what its file is called.
 const SHELLS: &[(&str, &str)] =
     &[("bash", "tapline.bash"), ("zsh", "_tapline"), ("fish", "tapline.fish")];
@@ -40,18 +40,18 @@ const C: Tool = Tool { try_it: &["musl-gcc", "--version"], install: "apt-get ins
 /// # Errors
 ///
 /// When the binary cannot be built, or something that was built does not run.
-pub fn build(folder: &Path) -> anyhow::Result<String> {
+pub fn build(folder: &Path, profile: &str) -> anyhow::Result<String> {
     require_target()?;
     ensure!(C.is_there(), "no C compiler for musl: {}", C.install);
     fs::create_dir_all(folder)?;
-    let binary = binary()?;
+    let binary = binary(profile)?;
     check_static(&binary)?;
     try_binary(&binary)?;
     beside(folder, &binary)?;
     let mut said = vec![tarball(folder, &binary)?];
-    said.push(made(&DEB, "deb", || deb(folder))?);
-    said.push(made(&RPM, "rpm", || rpm(folder))?);
-    said.push(made(&WHEEL, "wheel", || wheel(folder))?);
+    said.push(made(&DEB, "deb", || deb(folder, profile))?);
+    said.push(made(&RPM, "rpm", || rpm(folder, profile))?);
+    said.push(made(&WHEEL, "wheel", || wheel(folder, profile))?);
     Ok(said.join("\n"))
 }
 
@@ -99,7 +99,7 @@ fn said(command: &mut Command) -> anyhow::Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-fn binary() -> anyhow::Result<PathBuf> {
+fn binary(profile: &str) -> anyhow::Result<PathBuf> {
     println!("building for {TARGET}; this takes minutes");
     let mut cargo = Command::new("cargo");
     cargo.args([
@@ -108,12 +108,12 @@ fn binary() -> anyhow::Result<PathBuf> {
         "--package",
         "tapline",
         "--profile",
-        PROFILE,
+        profile,
         "--target",
         TARGET,
     ]);
     run(for_musl(&mut cargo))?;
-    Ok(target().join(TARGET).join(PROFILE).join("tapline"))
+    Ok(target().join(TARGET).join(profile).join("tapline"))
 }
 
 /// C is compiled for musl, too.
@@ -187,10 +187,10 @@ fn tarball(folder: &Path, binary: &Path) -> anyhow::Result<String> {
     Ok(format!("tarball: {}", path.display()))
 }
 
-fn deb(folder: &Path) -> anyhow::Result<String> {
+fn deb(folder: &Path, profile: &str) -> anyhow::Result<String> {
     let mut cargo = Command::new("cargo");
     cargo.args(["deb", "--no-build", "--no-strip", "--package", "tapline", "--target", TARGET]);
-    run(cargo.args(["--profile", PROFILE, "--output"]).arg(folder))?;
+    run(cargo.args(["--profile", profile, "--output"]).arg(folder))?;
     let path = newest(folder, "deb")?;
     let place = tempfile::tempdir()?;
     said(Command::new("dpkg-deb").arg("--extract").arg(&path).arg(place.path()))?;
@@ -198,9 +198,9 @@ fn deb(folder: &Path) -> anyhow::Result<String> {
     Ok(format!("deb: {}", path.display()))
 }
 
-fn rpm(folder: &Path) -> anyhow::Result<String> {
+fn rpm(folder: &Path, profile: &str) -> anyhow::Result<String> {
     let mut cargo = Command::new("cargo");
-    cargo.args(["generate-rpm", "--package", "cli", "--target", TARGET, "--profile", PROFILE]);
+    cargo.args(["generate-rpm", "--package", "cli", "--target", TARGET, "--profile", profile]);
     run(cargo.arg("--output").arg(folder))?;
     let path = newest(folder, "rpm")?;
     let with_rpm = Command::new("rpm").arg("--version").output();
@@ -215,9 +215,9 @@ fn rpm(folder: &Path) -> anyhow::Result<String> {
     Ok(format!("rpm: {}", path.display()))
 }
 
-fn wheel(folder: &Path) -> anyhow::Result<String> {
+fn wheel(folder: &Path, profile: &str) -> anyhow::Result<String> {
     let mut maturin = Command::new("maturin");
-    maturin.args(["build", "--target", TARGET, "--out"]).arg(folder);
+    maturin.args(["build", "--profile", profile, "--target", TARGET, "--out"]).arg(folder);
     // Linked to nothing, it runs with any C library.
     maturin.args(["--compatibility", "manylinux2014", "--auditwheel", "skip"]);
     run(for_musl(&mut maturin))?;

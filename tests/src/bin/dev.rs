@@ -31,6 +31,9 @@ enum Chore {
         /// Where to put it
         #[arg(default_value = "target/packages")]
         folder: PathBuf,
+        /// Settings of the build: `release` is quicker to make, and slower to run
+        #[arg(long, default_value = dist::PROFILE)]
+        profile: String,
     },
     /// Write the pages under docs/ from the code
     Docs,
@@ -58,7 +61,9 @@ enum Chore {
 fn main() -> anyhow::Result<()> {
     match Args::parse().chore {
         Chore::Coverage { folder, kind, files } => coverage(&folder, &kind, files),
-        Chore::Dist { folder } => said(dist::build(&scaffold::root().join(folder))?),
+        Chore::Dist { folder, profile } => {
+            said(dist::build(&scaffold::root().join(folder), &profile)?)
+        }
         Chore::Docs => said(docs::write()?),
         Chore::NewFormat { id } => said(scaffold::new_format(&scaffold::root(), &id)?),
         Chore::NewRule { family_id, code } => {
