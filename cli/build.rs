@@ -1,6 +1,7 @@
 //! Names the commit that is built, where one can be told: `0.1.0 (1a2b3c4d5 2026-11-30)`.
 //!
 //! Whoever builds from a copy without git says it in `TAPLINE_COMMIT`, or goes without.
+#![expect(clippy::disallowed_methods, reason = "a build script asks its environment")]
 use std::path::Path;
 use std::process::Command;
 
