@@ -3,9 +3,9 @@
 /// Whether the environment names the locale `C` for a terminal, which has no other characters. Where it says
 /// nothing of a locale, nothing is known.
 pub(super) fn is_asked() -> bool {
-    let said = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let said = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let locale = said("LC_ALL").or_else(|| said("LC_CTYPE")).or_else(|| said("LANG"));
-    locale.is_some_and(|locale| matches!(locale.as_str(), "C" | "POSIX"))
+    locale.is_some_and(|locale| locale == "C" || locale == "POSIX")
 }
 
 /// The text with other signs.

@@ -88,7 +88,7 @@ pub(crate) fn is_kept_mac(mac: [u8; 6]) -> bool {
 }
 
 fn is_solicited(address: Ipv6Addr) -> bool {
-    address.to_bits() >> 24 == 0xff02_0000_0000_0000_0000_0001_ff
+    address.to_bits() >> 24 == 0xff_0200_0000_0000_0000_0000_01ff
 }
 
 fn low24(bits: u128) -> u32 {

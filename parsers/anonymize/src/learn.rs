@@ -153,7 +153,7 @@ fn is_name(name: &str) -> bool {
     name.len() <= LONGEST
         && !is_placeholder
         && name.chars().any(char::is_alphabetic)
-        && !name.chars().any(|character| character.is_control())
+        && !name.chars().any(char::is_control)
         && name.chars().next().is_some_and(char::is_alphanumeric)
 }
 
@@ -208,7 +208,9 @@ impl Look<'_> {
             self.names.host(text);
         } else if path.ends_with("iface-id") {
             // OVN-Kubernetes: the namespace, then the name of the pod.
-            text.split('_').for_each(|part| self.names.made(part));
+            for part in text.split('_') {
+                self.names.made(part);
+            }
         } else if GIVEN.contains(&path) || of_ovn {
             self.names.given(text);
         } else if MADE.contains(&path) {

@@ -4,6 +4,8 @@
 //! whichever form, is made of substitutes. One original has one substitute in a run, and what is made of
 //! an original (a prefix of an id in a name, an address of a MAC, the broadcast of a prefix) is made of its
 //! substitute: whatever joins before joins afterwards.
+#![expect(clippy::many_single_char_names, reason = "the octets of an address are a to f")]
+#![expect(clippy::format_collect, reason = "hashes and pages are short")]
 mod addresses;
 mod apply;
 mod framed;

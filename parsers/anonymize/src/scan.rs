@@ -116,7 +116,8 @@ impl Names {
                 by_start.entry(run.to_owned()).or_default().push(name.to_owned());
             }
         }
-        for (_, names) in &mut by_start {
+        #[expect(clippy::iter_over_hash_type, reason = "each is sorted for itself")]
+        for names in by_start.values_mut() {
             names.sort_by_key(|name| std::cmp::Reverse(name.len()));
         }
         Self(by_start)
@@ -230,10 +231,10 @@ impl Scanner<'_, '_> {
                 return Some(found);
             }
         }
-        if run.bytes().all(|byte| byte.is_ascii_digit()) {
-            if let Some(found) = self.v4() {
-                return Some(found);
-            }
+        if run.bytes().all(|byte| byte.is_ascii_digit())
+            && let Some(found) = self.v4()
+        {
+            return Some(found);
         }
         self.number(run, end).or_else(|| self.id(run, end, is_hex))
     }
@@ -400,9 +401,8 @@ impl Scanner<'_, '_> {
 
 /// How many characters of `text` are those of a UUID, without a hyphen at their end.
 fn uuid_length(text: &str) -> usize {
-    let fits = |(at, byte): (usize, u8)| match HYPHENS.contains(&at) {
-        true => byte == b'-',
-        false => byte.is_ascii_hexdigit() && at < UUID,
+    let fits = |(at, byte): (usize, u8)| {
+        if HYPHENS.contains(&at) { byte == b'-' } else { byte.is_ascii_hexdigit() && at < UUID }
     };
     let length = text.bytes().enumerate().position(|next| !fits(next)).unwrap_or(text.len());
     let ends_with_hyphen = HYPHENS.contains(&length.saturating_sub(1)) && length > 8;

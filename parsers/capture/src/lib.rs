@@ -85,12 +85,14 @@ impl Tally {
 
     /// Members of archives and folders.
     pub fn members(&self) -> u64 {
-        self.0[0].load(Ordering::Relaxed)
+        let [members, _] = &*self.0;
+        members.load(Ordering::Relaxed)
     }
 
     /// Bytes of the texts that were kept.
     pub fn bytes(&self) -> u64 {
-        self.0[1].load(Ordering::Relaxed)
+        let [_, bytes] = &*self.0;
+        bytes.load(Ordering::Relaxed)
     }
 }
 
