@@ -14,7 +14,7 @@ use crate::scaffold::root;
 /// What binaries are built for: linked to nothing of the system that they run on.
 const TARGET: &str = "x86_64-unknown-linux-musl";
 /// The settings for what is handed out.
-pub const PROFILE: &str = "dist";
+pub const PROFILE: &str = "release";
 /// Shells with a script for completions, and what its file is called.
 const SHELLS: &[(&str, &str)] =
     &[("bash", "tapline.bash"), ("zsh", "_tapline"), ("fish", "tapline.fish")];

@@ -31,7 +31,7 @@ enum Chore {
         /// Where to put it
         #[arg(default_value = "target/packages")]
         folder: PathBuf,
-        /// Settings of the build: `release` is quicker to make, and slower to run
+        /// Settings of the build: `quick` is quicker to make, and slower to run
         #[arg(long, default_value = dist::PROFILE)]
         profile: String,
     },
