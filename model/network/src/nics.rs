@@ -13,9 +13,9 @@ use tapline_core::records::host::Fact as HostFact;
 use tapline_core::records::ovs::{OvsRecord, OvsRow};
 use tapline_core::records::{Batch, Field};
 use tapline_core::span::{Evidence, SourceId};
-use tapline_topology::NodeId;
 use tapline_topology::graph::{Fact, Netdev, Seen};
 use tapline_topology::names;
+use tapline_topology::{EdgeKind, NodeId};
 
 use crate::uplink;
 use crate::{Item, Network};
@@ -356,10 +356,19 @@ pub fn bonds<'a>(network: &Network<'a>) -> BTreeMap<NodeId, (SourceId, &'a Bond)
         // The bond is named by the file.
         let path = source.command.args().last().map_or("", String::as_str);
         let name = path.rsplit('/').next().unwrap_or_default();
-        if let (Some(id), [bond]) =
-            (network.topology.find_netdev(source.host, &source.netns, name), bonds.as_slice())
-        {
+        let find = |name: &str| network.topology.find_netdev(source.host, &source.netns, name);
+        if let (Some(id), [bond]) = (find(name), bonds.as_slice()) {
             all.entry(id).or_insert((source.id, bond));
+            continue;
+        }
+        // Or by its members, where the path is a pattern.
+        let pattern = name.contains('*');
+        for bond in bonds.iter().filter(|_| pattern) {
+            let member = bond.slaves.iter().find_map(|slave| find(&slave.name));
+            let masters = member.map(|member| network.topology.out(member, EdgeKind::EnslavedTo));
+            if let Some((id, _)) = masters.unwrap_or_default().first() {
+                all.entry(*id).or_insert((source.id, bond));
+            }
         }
     }
     all

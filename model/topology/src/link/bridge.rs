@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use tapline_core::Name;
 use tapline_core::ids::Netns;
+use tapline_core::records::bond::Bond;
 use tapline_core::records::link::Link;
 use tapline_core::span::{Evidence, SourceId};
 
@@ -257,12 +258,12 @@ fn fdb(topology: &mut Topology<'_>, texts: &Texts<'_>, claims: &mut Claims) {
 /// `/proc/net/bonding/BOND`: the bond is named by the file.
 fn bonds<'a>(topology: &mut Topology<'a>, texts: &Texts<'a>, claims: &mut Claims) {
     for (source, all) in texts.of(records!(Bonds)) {
-        let Some(name) = source.request.object.as_deref() else { continue };
-        // A pattern of the shell names no bond.
-        if name.contains(['*', '?', '[']) {
-            continue;
-        }
+        // A pattern of the shell names no bond, and content alone neither: its members may.
+        let named = source.request.object.as_deref().filter(|name| !name.contains(['*', '?', '[']));
         for bond in all {
+            let by_members = || master_of(texts, &source.netns, bond);
+            let unknown = (all.len() == 1).then_some(UNKNOWN_BOND);
+            let Some(name) = named.or_else(by_members).or(unknown) else { continue };
             let at = Evidence { source: source.id, span: bond.at };
             let master = netdev::ensure(topology, texts, &source.netns, name, at, false);
             if let Some(it) = topology.netdev_mut(master)
@@ -280,6 +281,17 @@ fn bonds<'a>(topology: &mut Topology<'a>, texts: &Texts<'a>, claims: &mut Claims
             }
         }
     }
+}
+
+/// The bond of which nothing tells the name. In the path of a file the shell finds what it is called.
+const UNKNOWN_BOND: &str = "bond?";
+
+/// What the list of devices names as the master of the members of a bond.
+fn master_of<'a>(texts: &Texts<'a>, netns: &Netns, bond: &Bond) -> Option<&'a str> {
+    let is_member = |link: &Link| bond.slaves.iter().any(|slave| *slave.name == *link.name);
+    let lists = texts.of(records!(Links)).into_iter().filter(|(source, _)| source.netns == *netns);
+    let masters = lists.flat_map(|(_, links)| links).filter(|link| is_member(link));
+    masters.filter_map(|link| link.master.as_ref()).map(|master| master.as_str()).next()
 }
 
 /// The members of each Linux bridge as a complete `brctl show` lists them.
