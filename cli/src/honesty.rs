@@ -1,7 +1,7 @@
 //! How much a verdict is worth: what was looked at, and what of the input was not read.
 use tapline_analysis::lint::Report;
 use tapline_core::capture::Snapshot;
-use tapline_core::outcome::ProblemKind;
+use tapline_core::outcome::{Problem, ProblemKind};
 use tapline_topology::{NodeData, Topology};
 
 use crate::render::count;
@@ -57,7 +57,9 @@ pub(crate) fn hardly_read(snapshot: &Snapshot) -> Option<String> {
     let lines = snapshot.readings.iter().fold((0_u64, 0_u64), |sum, reading| {
         (sum.0 + u64::from(reading.lines.total), sum.1 + u64::from(reading.lines.unread))
     });
-    let (total, unread) = lines;
+    // Output of which nothing tells what it is counts as well.
+    let loose: u64 = snapshot.captured.inputs.iter().map(|input| input.unclaimed_lines).sum();
+    let (total, unread) = (lines.0 + loose, lines.1 + loose);
     (unread * 10 > total).then(|| format!("{unread} of {total} lines were not understood"))
 }
 
@@ -68,12 +70,26 @@ pub(crate) fn is_damaged(snapshot: &Snapshot) -> bool {
 
 /// Whether anything of the input was not read, or not wholly.
 pub(crate) fn is_unread(snapshot: &Snapshot) -> bool {
+    !snapshot.captured.problems.is_empty() || leaves_lines(snapshot) || has_failed(snapshot)
+}
+
+/// Whether files, commands or lines of the input were passed over.
+pub(crate) fn leaves_lines(snapshot: &Snapshot) -> bool {
     let captured = &snapshot.captured;
+    let not_read = |kind| matches!(kind, ProblemKind::UnreadLine | ProblemKind::Limit);
     !captured.left_out.is_empty()
-        || !captured.problems.is_empty()
-        || snapshot.iter().any(|(source, reading)| {
-            reading.lines.unread > 0 || snapshot.completeness(source.id).is_failed()
+        || captured.problems.iter().any(|problem| not_read(problem.kind))
+        || snapshot.readings.iter().any(|reading| {
+            // A line of an answer that only looks like a complaint is no part of what was read.
+            let complains = |problem: &Problem| problem.kind == ProblemKind::ToolError;
+            let among_answers = !reading.records.is_empty();
+            reading.lines.unread > 0 || among_answers && reading.problems.iter().any(complains)
         })
+}
+
+/// Whether a text is an error in place of an answer.
+pub(crate) fn has_failed(snapshot: &Snapshot) -> bool {
+    snapshot.iter().any(|(source, _)| snapshot.completeness(source.id).is_failed())
 }
 
 fn is_damage(kind: ProblemKind, message: &str) -> bool {

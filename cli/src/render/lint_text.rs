@@ -147,8 +147,11 @@ pub(crate) fn verdict(topology: &Topology<'_>, report: &Report, all: bool, paint
                 paint.of(style::WARNING, "read in part")
             );
         }
+        if honesty::leaves_lines(topology.snapshot) {
+            return format!("{} in what was read", paint.of(style::STRONG, none));
+        }
         // What could not be decided is no fault, and not in order either.
-        if !report.cannot_tell.is_empty() {
+        if !report.cannot_tell.is_empty() || honesty::has_failed(topology.snapshot) {
             return format!("{} in what was captured", paint.of(style::STRONG, none));
         }
         return paint.of(style::GOOD, none).to_string();

@@ -331,6 +331,8 @@ pub struct InputCount {
     pub kept_bytes: u64,
     /// Commands seen in transcripts that nothing claims.
     pub unclaimed_commands: u64,
+    /// Lines in transcripts that look like output, of which nothing tells which command printed them.
+    pub unclaimed_lines: u64,
 }
 
 /// All that was read from the inputs: hosts, texts, and what went wrong on the way.

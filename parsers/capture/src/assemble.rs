@@ -51,6 +51,7 @@ pub(crate) fn open(inputs: &[Input], options: &Options) -> Result<Captured, Capt
                     let (of_tree, unread) = of_tree(&tree);
                     drafts.extend(of_tree);
                     count.unclaimed_commands += unread.unclaimed;
+                    count.unclaimed_lines += unread.lines;
                     captured.left_out.extend(unread.left_out);
                     loader.problems.extend(unread.problems);
                 }
@@ -265,7 +266,11 @@ fn nothing(loader: &Loader<'_>, count: &InputCount, options: &Options) -> String
         },
     };
     let damage = loader.problems.first().map(|problem| format!(" ({})", problem.message));
-    let damage = damage.unwrap_or_default();
+    let packed = || {
+        let mut left_out = loader.trees.iter().flat_map(|tree| &tree.left_out);
+        left_out.find(|(_, what)| what.contains("unpack it")).map(|(_, what)| format!(" ({what})"))
+    };
+    let damage = damage.or_else(packed).unwrap_or_default();
     format!(
         "{found}{damage}; tapline reads sosreports (tar, gz, bz2, xz, zst, or unpacked), folders of saved \
          output, console sessions, or one output with --as 'COMMAND'"

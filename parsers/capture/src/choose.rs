@@ -143,7 +143,9 @@ pub(crate) fn system_folder(path: &str) -> Option<usize> {
         let end = at + part.len();
         // The last part is the file itself.
         if SYSTEM.contains(&part) && end < path.len() {
-            return Some(at);
+            // There the collectors of OpenStack save the outputs of commands.
+            let is_saved = path.get(at..).is_some_and(|rest| rest.starts_with("var/log/extra/"));
+            return (!is_saved).then_some(at);
         }
         at = end + 1;
     }

@@ -17,8 +17,8 @@ use tapline_core::outcome::FILTERED;
 
 pub(crate) use enter::runs_elsewhere;
 use enter::{
-    Ip, behind_dashes, followed, in_container, ip, netns_option, nsenter, on_machine, recorded,
-    run_in_container, unit,
+    Ip, behind_dashes, ctr, followed, in_container, ip, mnexec, netns_option, nsenter, on_machine,
+    recorded, run_in_container, run_in_pod, unit,
 };
 pub(crate) use enter::{container_netns, pod};
 pub(crate) use programs::may_begin;
@@ -223,13 +223,28 @@ fn unwrap(words: &[String]) -> Option<Invocation> {
                 found.host = Some(pod(pod_name).to_owned());
                 words = skip_options(inner, &[]);
             }
+            "kubectl" | "oc" if rest.first().is_some_and(|it| it == "run") => {
+                let (pod_name, inner) = run_in_pod(rest.get(1..)?)?;
+                found.host = Some(pod_name.to_owned());
+                words = inner;
+            }
+            "ctr" => {
+                let (container, inner) = ctr(rest)?;
+                found.netns = container_netns("ctr", container, inner);
+                words = inner;
+            }
+            "mnexec" => {
+                let (netns, inner) = mnexec(rest)?;
+                found.netns = netns;
+                words = inner;
+            }
             // A shell on a node of the cluster.
             "kubectl" | "oc" if rest.first().is_some_and(|it| it == "debug") => {
                 let node = rest.iter().find_map(|it| it.strip_prefix("node/"))?;
                 found.host = Some(node.to_owned());
                 words = behind_dashes(rest)?;
             }
-            "minikube" | "multipass" | "machinectl" | "vagrant" => {
+            "minikube" | "multipass" | "machinectl" | "vagrant" | "limactl" | "colima" | "adb" => {
                 let (verb, rest) = rest.split_first()?;
                 let (machine, inner) = on_machine(base(first), verb, rest)?;
                 found.host = Some(machine.to_owned());
@@ -238,6 +253,21 @@ fn unwrap(words: &[String]) -> Option<Invocation> {
             "pct" if rest.first().is_some_and(|it| it == "exec") => {
                 found.netns = named(&format!("pct:{}", rest.get(1)?));
                 words = skip_options(rest.get(2..)?, &[]);
+            }
+            // Sandboxes: without the network of the host they have one of their own.
+            "firejail" | "bwrap" => {
+                let inner = skip_options(rest, BWRAP_TAKES);
+                let inner =
+                    inner.iter().position(|it| may_begin(it)).and_then(|at| inner.get(at..))?;
+                let options = rest.get(..rest.len() - inner.len())?;
+                let apart = |it: &String| {
+                    matches!(it.as_str(), "--unshare-net" | "--unshare-all")
+                        || it.starts_with("--net=")
+                };
+                if options.iter().any(apart) {
+                    found.netns = named(base(first));
+                }
+                words = inner;
             }
             "unshare" => {
                 let inner = skip_options(rest, &["-S", "-G"]);
@@ -302,6 +332,10 @@ fn unwrap(words: &[String]) -> Option<Invocation> {
         }
     }
 }
+
+/// Options of sandboxes whose value is the next word.
+const BWRAP_TAKES: &[&str] =
+    &["--bind", "--ro-bind", "--dev-bind", "--dev", "--proc", "--tmpfs", "--chdir"];
 
 /// A command line given as words or as one quoted word.
 fn rejoin(words: &[String], outer: Invocation) -> Option<Invocation> {
@@ -406,8 +440,10 @@ fn is_colour(word: &str) -> bool {
 }
 
 fn is_assignment(word: &str) -> bool {
-    word.split_once('=').is_some_and(|(name, _)| {
+    word.split_once('=').is_some_and(|(name, value)| {
+        // `cookie=0x0, table=0` is a list.
         !name.is_empty()
+            && !value.ends_with(',')
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
             && !name.starts_with(|c: char| c.is_ascii_digit())
     })

@@ -1,4 +1,6 @@
 //! Outputs saved by hand, one to a file, under any reasonable name.
+mod hosts;
+
 use tapline_core::capture::Command;
 use tapline_core::ids::Netns;
 use tapline_formats::registry::{self, Format};
@@ -7,6 +9,7 @@ use crate::choose::{self, Want};
 use crate::listed;
 use crate::sos::grammar;
 use crate::sos::name::{self, Named, Names};
+pub(crate) use hosts::{host_of_label, is_address, is_like_host};
 
 /// What a name says.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -86,6 +89,9 @@ pub(crate) fn guess(base: &str, names: &Names) -> Option<Guess> {
     {
         return Some(Guess { named, label: Some(label.to_owned()), exact: false });
     }
+    if let Some((named, host)) = host_behind(stem, names) {
+        return Some(Guess { named, label: Some(host.to_owned()), exact: false });
+    }
     if let Some(named) = name::inverse(stem, names) {
         return Some(exact(named));
     }
@@ -105,6 +111,49 @@ pub(crate) fn guess(base: &str, names: &Names) -> Option<Guess> {
     }
     let label = (!label.is_empty()).then(|| label.to_owned());
     Some(Guess { named, label, exact: false })
+}
+
+/// A command, and the host that stands behind it in a name: `ip_a_node2`, `ip-a (cmp-3)`.
+fn host_behind<'a>(stem: &'a str, names: &Names) -> Option<(Named, &'a str)> {
+    /// Those that list all there is: behind others stands what they were asked about.
+    const LISTS: &[&str] = &[
+        "arp",
+        "brctl",
+        "bridge",
+        "ifconfig",
+        "ip",
+        "ip6tables-save",
+        "iptables",
+        "iptables-save",
+        "lldpctl",
+        "netstat",
+        "nft",
+        "nmcli",
+        "ovs-dpctl",
+        "ovs-vsctl",
+        "route",
+        "ss",
+    ];
+    let bare = stem.trim_end_matches(')');
+    // Nearly all names tell at a look that they are none.
+    let ends = bare.as_bytes().last().is_some_and(u8::is_ascii_alphanumeric);
+    if !ends || !LISTS.iter().any(|tool| bare.starts_with(tool)) {
+        return None;
+    }
+    ["_ (.", "-"].into_iter().find_map(|signs| {
+        let (head, host) = bare.rsplit_once(|c| signs.contains(c))?;
+        let numbered = host.bytes().any(|b| b.is_ascii_digit()) && is_like_host(host);
+        if !numbered && !is_address(host) {
+            return None;
+        }
+        let head = head.trim_end_matches(['_', ' ', '(', '.', '-']).replace(' ', "_");
+        let named = name::inverse(&head, names).or_else(|| {
+            let (label, canonical) = grammar::find_tool(&head)?;
+            name::inverse(&canonical, names).filter(|_| label.is_empty())
+        })?;
+        let is_list = LISTS.contains(&named.command.program());
+        (is_list && registry::by_command(&named.command).is_some()).then_some((named, host))
+    })
 }
 
 /// The bond whose file a name stands for, with any sign in place of the slashes.
@@ -174,71 +223,6 @@ pub(crate) fn number_of_copy(member: &str) -> Option<&str> {
     (!number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())).then_some(number)
 }
 
-/// A word before or behind a command that may be the name of a host. Numbers order files, and
-/// some words say what they are about.
-pub(crate) fn host_of_label(label: &str) -> Option<String> {
-    const GENERAL: &[&str] = &[
-        "net",
-        "network",
-        "networking",
-        "sys",
-        "system",
-        "host",
-        "hosts",
-        "node",
-        "nodes",
-        "cmd",
-        "cmds",
-        "command",
-        "commands",
-        "ipv4",
-        "ipv6",
-        "ip4",
-        "ip6",
-        "v4",
-        "v6",
-        "out",
-        "output",
-        "stdout",
-        "stderr",
-        "err",
-        "error",
-        "errors",
-        "rc",
-        "exit",
-        "exitcode",
-        "status",
-        "log",
-        "debug",
-        "info",
-        "diag",
-        "file",
-        "text",
-        "result",
-        "data",
-        "capture",
-        "linux",
-        "root",
-        "sudo",
-        "exec",
-        "run",
-    ];
-    let parts: Vec<&str> = label
-        .split(['_', '.', ' '])
-        .flat_map(|part| {
-            // `10-network`: a number, then a word; `node-a` is one name.
-            let (head, rest) = part.split_once('-').unwrap_or(("", part));
-            let number = !head.is_empty() && head.bytes().all(|b| b.is_ascii_digit());
-            if number { [rest] } else { [part] }
-        })
-        .filter(|part| !part.is_empty() && !part.bytes().all(|b| b.is_ascii_digit()))
-        .filter(|part| !GENERAL.contains(&part.to_ascii_lowercase().trim_matches('-')))
-        .collect();
-    let name = parts.join("_");
-    let name = name.trim_matches(['-', '_']);
-    (!name.is_empty()).then(|| name.to_owned())
-}
-
 /// What a host is called whose outputs lie in a folder: as the folder, unless that says what is in it
 /// (`cmd`, `10-network`) or counts; then the folder above tells.
 pub(crate) fn host_of_folder(folder: &str) -> Option<String> {
@@ -258,6 +242,18 @@ pub(crate) fn host_of_folder(folder: &str) -> Option<String> {
         None if counts => Some(last.to_owned()),
         name => name,
     }
+}
+
+/// A folder without those at its end that are named by what is in them.
+pub(crate) fn place_of(folder: &str) -> &str {
+    let mut folder = folder;
+    while let Some((above, last)) = folder.rsplit_once('/').or(Some(("", folder)))
+        && !last.is_empty()
+        && is_topic(last)
+    {
+        folder = above;
+    }
+    folder
 }
 
 /// Whether a folder is named by what is in it rather than by a host.
@@ -285,6 +281,32 @@ pub(crate) fn is_topic(folder: &str) -> bool {
             TOPICS.contains(&rest.to_ascii_lowercase().as_str()) || grammar::is_tool(&rest)
         }
     }
+}
+
+/// The folder that is called by the command whose streams are saved in it: `ip a/stdout`, `ip a/rc`.
+pub(crate) fn of_streams(member: &str) -> Option<&str> {
+    const STREAMS: &[&str] = &[
+        "stdout",
+        "stderr",
+        "rc",
+        "out",
+        "err",
+        "output",
+        "exitcode",
+        "exit_code",
+        "status",
+        "cmd",
+        "result",
+    ];
+    let (folder, base) = member.rsplit_once('/')?;
+    let plain = TEXT.iter().find_map(|text| base.strip_suffix(text)).unwrap_or(base);
+    if !STREAMS.contains(&plain) {
+        return None;
+    }
+    let last = folder.rsplit('/').next()?;
+    let guess =
+        guess(last, &Names::default()).filter(|guess| guess.exact && guess.label.is_none())?;
+    registry::by_command(&guess.named.command).map(|_| folder)
 }
 
 /// The namespace that stands before a command: `qrouter-…_ip_a.txt`, `netns_blue_ip_a`.
@@ -369,6 +391,10 @@ mod tests {
             ("compute-3.ethtool_-S_eth0.out", "ethtool -S eth0", Some("compute-3"), "root"),
             ("qrouter-17_ip_route.txt", "ip route", None, "qrouter-17"),
             ("conf.db", "cat /etc/openvswitch/conf.db", None, "root"),
+            ("ip_a_node1.txt", "ip a", Some("node1"), "root"),
+            ("ip-r-cmp3", "ip r", Some("cmp3"), "root"),
+            ("ovs-vsctl_show (hv-2).txt", "ovs-vsctl show", Some("hv-2"), "root"),
+            ("virsh_dumpxml_node1.xml", "virsh dumpxml node1", None, "root"),
         ] {
             let it = guess(base, &Names::default()).unwrap_or_else(|| panic!("{base}"));
             assert_eq!(it.named.command.to_string(), command, "{base}");
@@ -429,6 +455,9 @@ mod tests {
     fn some_words_are_no_hosts() {
         for label in ["net", "10-network", "01", "sys", "ipv4", "2_host"] {
             assert_eq!(host_of_label(label), None, "{label}");
+        }
+        for (label, host) in [("10.0.0.7", "10.0.0.7"), ("01_10.0.0.7", "10.0.0.7")] {
+            assert_eq!(host_of_label(label).as_deref(), Some(host));
         }
         for (label, host) in [("node-a", "node-a"), ("10-node2", "node2"), ("net_kvm7", "kvm7")] {
             assert_eq!(host_of_label(label).as_deref(), Some(host));

@@ -41,6 +41,8 @@ enum Text {
 pub(crate) struct Unread {
     /// Commands that nothing reads.
     pub(crate) unclaimed: u64,
+    /// Lines that look like output, and that nothing reads.
+    pub(crate) lines: u64,
     /// Output that could not be told apart.
     pub(crate) problems: Vec<InputProblem>,
     /// What was not used.
@@ -90,6 +92,8 @@ pub(crate) fn read(tree: &Tree, members: &[&str]) -> (Vec<Draft>, Unread) {
                     ),
                 }));
                 unread.problems.extend(loose(tree, member, it));
+                unread.lines +=
+                    it.loose.iter().map(|(first, last)| lines(*first, *last)).sum::<u64>();
                 unread.problems.extend(it.read_to.map(|bytes| long::limit(tree, member, bytes)));
             }
             folders.entry(home).or_default().push((member, text));
@@ -128,10 +132,19 @@ fn loose<'a>(
         kind: ProblemKind::UnreadLine,
         archive: tree.archive.clone(),
         member: if tree.single { "".into() } else { member.into() },
-        message: format!(
-            "lines {first} to {last}: they look like output, and nothing tells of which command"
-        ),
+        message: if first == last {
+            format!("line {first}: it looks like output, and nothing tells of which command")
+        } else {
+            format!(
+                "lines {first} to {last}: they look like output, and nothing tells of which command"
+            )
+        },
     })
+}
+
+/// How many lines there are from one to another.
+fn lines(first: u32, last: u32) -> u64 {
+    u64::from(last.saturating_sub(first)) + 1
 }
 
 /// A member that was not read.
@@ -181,7 +194,9 @@ fn home(member: &str) -> &str {
     match choose::system_folder(member) {
         Some(0) => "",
         Some(at) => member.get(..at - 1).unwrap_or_default(),
-        None => member.rsplit_once('/').map_or("", |pair| pair.0),
+        None => {
+            flat::of_streams(member).unwrap_or(member).rsplit_once('/').map_or("", |pair| pair.0)
+        }
     }
 }
 
@@ -246,7 +261,12 @@ fn text(
     if inside == "machine-id" {
         identity.learn(&command::Invocation::file("/etc/machine-id").command, &Netns::Root, bytes);
     }
-    let guess = flat::guess(inside, &Names::default());
+    let named = match flat::of_streams(member) {
+        Some(_) if inside.contains("err") => return None,
+        Some(_) => inside.rsplit_once('/').map_or(inside, |pair| pair.0),
+        None => inside,
+    };
+    let guess = flat::guess(named, &Names::default());
     if let Some(it) = &guess {
         identity.learn(&it.named.command, &it.named.netns, bytes);
     }
@@ -265,7 +285,15 @@ fn text(
             let label = guess.and_then(|guess| guess.label);
             return Some(Text::Output { piece, label });
         }
-        if (!session.blocks.is_empty() || session.sure > 0) && !session.is_one_output() {
+        // A part of one output among words is none that the whole text tells.
+        let is_part = || {
+            let begun = session.blocks.first().is_some_and(|block| block.first_line > 1);
+            let exact = guess.as_ref().is_some_and(|guess| guess.exact);
+            let named = guess.as_ref().and_then(|it| registry::by_command(&it.named.command));
+            begun && !exact && named.is_none() && registry::by_content(&text).is_none()
+        };
+        let is_one = session.is_one_output() && !is_part();
+        if (!session.blocks.is_empty() || session.sure > 0) && !is_one {
             return Some(Text::Session(session));
         }
         // What another machine or a container printed is nothing of this host.
@@ -353,12 +381,17 @@ fn without_packing(text: String) -> (String, Vec<LinePlace>, Option<&'static For
     (plain, out_of_order(1, places), Some(seen))
 }
 
-/// Whether the first line that is not blank is a command behind a prompt.
+/// Whether one of the first lines is a command behind a prompt, or opens a block of code: above it may
+/// stand who wrote it.
 fn begins_with_prompt(text: &str) -> bool {
-    let Some(line) = text.lines().take(20).find(|line| !line.trim().is_empty()) else {
-        return false;
-    };
-    line.len() < 1000 && line.contains(['#', '$', '>']) && transcript::is_prompt(line)
+    const FIRST: usize = 4;
+    let lines = text.lines().take(20).filter(|line| !line.trim().is_empty());
+    lines.take(FIRST).any(|line| {
+        let is_fence = line.starts_with("```") || line.starts_with("~~~");
+        let bare = line.trim_start_matches(['>', ' ']);
+        let may_be = line.len() < 1000 && line.contains(['#', '$', '>']);
+        is_fence || may_be && (transcript::is_prompt(line) || transcript::is_prompt(bare))
+    })
 }
 
 fn of_sections<'a>(

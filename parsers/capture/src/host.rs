@@ -150,6 +150,9 @@ pub(crate) struct Draft {
     pub(crate) fallback: String,
     /// A name that the texts do not give themselves: a prompt, the label of a file.
     pub(crate) said: Option<String>,
+    /// The folder whose files are named by it, where nothing else says so: what a word means in one
+    /// folder says nothing of another.
+    pub(crate) labelled: Option<String>,
     /// A person said that this is its name (`--host`).
     pub(crate) given: Option<String>,
     /// What kind of capture it is, where it is whole: all of one host at one time.

@@ -172,7 +172,10 @@ fn fits(drafts: [&Draft; 2], marks: [&Marks; 2]) -> bool {
         _ => true,
     };
     let cleaned = (host.cleaned || draft.cleaned) && draft.given.is_none();
-    if !named || !one_time || cleaned || !are_kin(drafts, marks) {
+    let labels = host.labelled.as_ref().zip(draft.labelled.as_ref());
+    let is_other_label = labels.is_some_and(|(one, other)| one != other)
+        && !matches!(of_host.compare(of_draft), Kinship::One(mark) if mark != Mark::Name);
+    if !named || !one_time || cleaned || is_other_label || !are_kin(drafts, marks) {
         return false;
     }
     let nameless = draft.own_name().is_none() && draft.identity.machine_id.is_none();

@@ -4,6 +4,7 @@
 //! panes side by side, cells of notebooks, signs of differences.
 //!
 //! Every line keeps the number that it has in the text, and how much was taken off in front of it.
+mod base64;
 mod cast;
 mod diffs;
 mod emphasis;
@@ -166,6 +167,9 @@ pub(crate) fn unpack(text: &str) -> Vec<Line<'_>> {
             plain
         }
     };
+    if base64::may_be(text.as_bytes()) {
+        base64::decode(&mut lines);
+    }
     if printable::may_be(text.as_bytes()) {
         printable::decode(&mut lines);
     }

@@ -7,6 +7,7 @@ mod caption;
 mod close;
 mod fragments;
 mod headings;
+mod heredoc;
 mod kept;
 mod loose;
 mod parts;
@@ -127,6 +128,8 @@ struct Reader<'a> {
     pending: Pending,
     /// The host of the last prompt that named one.
     host: Option<String>,
+    /// Prompts or headings name their host: nothing else needs to tell.
+    is_named_by_prompt: bool,
     /// The last prompt, without what was typed behind it.
     bare_prompt: &'a str,
     /// Shells that were started in others.
@@ -155,6 +158,7 @@ impl<'a> Reader<'a> {
             fenced: false,
             pending: Pending::default(),
             host: None,
+            is_named_by_prompt: false,
             bare_prompt: "",
             scopes: Scopes::default(),
             strong: false,
@@ -301,6 +305,7 @@ impl<'a> Reader<'a> {
         self.flush(at);
         self.pending = Pending::default();
         self.done.sure += 1;
+        self.is_named_by_prompt = true;
         self.host = Some(host);
     }
 
@@ -335,6 +340,7 @@ impl<'a> Reader<'a> {
             self.scopes.prompt(prompt.sign, prompt.host);
         }
         let outer = self.scopes.host(None);
+        self.is_named_by_prompt |= prompt.host.is_some();
         if outer.is_none() && prompt.host.is_some() {
             self.host = prompt.host.map(str::to_owned);
         }
@@ -370,10 +376,34 @@ impl<'a> Reader<'a> {
         });
     }
 
+    /// Whether a line behind a blank one begins something else than the output above: another output,
+    /// or a word or two that announce it.
+    fn is_of_another(&self, at: usize) -> bool {
+        // The outputs of several commands are told apart later.
+        let run = self.open.as_ref().filter(|open| open.looped.is_none());
+        let is_one =
+            run.is_some_and(|open| matches!(open.runs.as_slice(), [run] if is_claimed(run)));
+        let Some(line) = self.lines.get(at).filter(|_| is_one).map(Line::trimmed) else {
+            return false;
+        };
+        let is_said = line.ends_with(':')
+            && line.split_whitespace().count() <= 4
+            && line.starts_with(|c: char| c.is_alphabetic());
+        let own = run.and_then(|open| registry::by_command(&open.runs.first()?.command));
+        if is_said {
+            // A remark within an output: what stands below goes on with it.
+            let rest = self.lines.get(at + 1..).unwrap_or_default();
+            let below = at + 1 + rest.iter().take_while(|line| line.is_blank()).count();
+            let is_text = self.lines.get(below).is_some_and(|line| line.mark == Mark::Text);
+            return is_text && own.is_none_or(|own| !split::is_read(own, self.lines, below));
+        }
+        own.is_some_and(|own| split::begins_other(own, self.lines, at))
+    }
+
     /// A line that is no prompt.
     fn other(&mut self, at: usize, line: &'a Line<'a>) {
         self.scopes.output(&line.text);
-        let Some(open) = &mut self.open else {
+        let Some(open) = &self.open else {
             self.loose.get_or_insert(at);
             return;
         };
@@ -384,18 +414,20 @@ impl<'a> Reader<'a> {
             let format = open.runs.iter().find_map(|run| registry::by_command(&run.command));
             format.is_some_and(|format| split::is_read(format, self.lines, at))
         };
-        let prose = || prose::is_prose(&line.text) && !is_own();
+        let prose = || (prose::is_prose(&line.text) || self.is_of_another(at)) && !is_own();
         // A block of code by its indentation is over where a line is out of it.
         let inside = |line: &Line<'_>| line.is_blank() || indented(&line.text) >= open.indent;
         let outside = after_blank
             && open.indent >= 2
             && !inside(line)
             && open.lines.iter().all(|line| line.column > 0 || line.is_blank());
-        if bare_end || outside || after_blank && prose() {
+        let ends = bare_end || outside || after_blank && prose();
+        if ends {
             self.end(End::Other);
             self.loose = Some(at);
             return;
         }
+        let Some(open) = &mut self.open else { return };
         let elided = prose::is_elision(&line.text);
         let cut = indented(&line.text).min(open.indent);
         if !elided && cut == 0 && !prose::is_notice(&line.text) {

@@ -102,6 +102,9 @@ fn join(folder: &str, target: &str, rest: &str) -> Option<String> {
     Some(parts.join("/"))
 }
 
+/// Why a member is left out whose path holds `..`.
+pub(crate) const OUTSIDE: &str = "its path leads out of the archive";
+
 /// A member's path as written, cleaned: no leading `/` or `./`. `None` where it holds `..`.
 pub(crate) fn normal(path: &str) -> Option<String> {
     let dirty = path.starts_with(['/', '.']) || path.contains("//") || path.contains("/.");

@@ -262,10 +262,10 @@ fn what_names_a_machine_names_its_other_texts() {
         (
             &["ip_a_node1.txt", "ip_a_node2.txt", "ip_r_node1.txt", "ip_r_node2.txt"][..],
             &[
-                "hand-node1: ip_a_node1.txt",
-                "hand-node1: ip_r_node1.txt",
-                "hand-node2: ip_a_node2.txt",
-                "hand-node2: ip_r_node2.txt",
+                "node1: ip_a_node1.txt",
+                "node1: ip_r_node1.txt",
+                "node2: ip_a_node2.txt",
+                "node2: ip_r_node2.txt",
             ][..],
         ),
         (

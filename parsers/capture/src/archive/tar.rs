@@ -123,7 +123,11 @@ fn content(
     let want = loader.chooser.want(path);
     let clean = if want == Want::Skip { None } else { tree::normal(path) };
     let Some(path) = clean else {
-        Loader::skip(path, tree);
+        if path.split('/').any(|part| part == "..") {
+            tree.leave_out(path, tree::OUTSIDE);
+        } else {
+            Loader::skip(path, tree);
+        }
         return skip(read, padded(size));
     };
     let mut inner = read.take(size);

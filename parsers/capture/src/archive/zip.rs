@@ -1,7 +1,7 @@
 //! zip: the list of members stands at the end, so the whole archive is held while it is read.
 use std::io::{self, Cursor, Read};
 
-use ::zip::ZipArchive;
+use ::zip::{CompressionMethod, ZipArchive};
 
 use super::damaged;
 use crate::choose::Want;
@@ -26,7 +26,11 @@ pub(super) fn read(loader: &mut Loader<'_>, read: &mut dyn Read, tree: &mut Tree
     let mut zip = match ZipArchive::new(Cursor::new(bytes)) {
         Ok(zip) => zip,
         Err(error) => {
-            damaged(loader, &archive, "", &io::Error::new(io::ErrorKind::InvalidData, error));
+            let what = format!(
+                "damaged or cut off: {error}; nothing of it could be read, since its list of files \
+                 stands at the end"
+            );
+            loader.problem(&archive, "", &what);
             return;
         }
     };
@@ -62,13 +66,23 @@ fn member(
     // Once more than this came out, the ratio counts.
     const ENOUGH: u64 = 64 << 20;
     let broken = |error| (String::new(), io::Error::new(io::ErrorKind::InvalidData, error));
+    if let Ok(raw) = zip.by_index_raw(at)
+        && !matches!(raw.compression(), CompressionMethod::Stored | CompressionMethod::Deflated)
+    {
+        let path = String::from_utf8_lossy(raw.name_raw()).replace('\\', "/");
+        tree.leave_out(&path, "compressed in a way that is not read (unpack it)");
+        return Ok(());
+    }
     let mut file = zip.by_index(at).map_err(broken)?;
     let path = String::from_utf8_lossy(file.name_raw()).replace('\\', "/");
     if file.is_dir() {
         loader.uncount(true);
         return Ok(());
     }
-    let Some(path) = tree::normal(&path) else { return Ok(()) };
+    let Some(path) = tree::normal(&path) else {
+        tree.leave_out(&path, tree::OUTSIDE);
+        return Ok(());
+    };
     if file.is_symlink() {
         let mut target = String::new();
         let read = file.by_ref().take(4096).read_to_string(&mut target);

@@ -233,6 +233,28 @@ pub(super) fn unit(args: &[String]) -> (&[String], Option<Netns>, bool) {
     (inner, netns, seen)
 }
 
+/// The container of `ctr [OPTION]… task exec [OPTION]… NAME command`, and the command.
+pub(super) fn ctr(args: &[String]) -> Option<(&str, &[String])> {
+    let at = args.iter().take(8).position(|it| matches!(it.as_str(), "t" | "task" | "tasks"))?;
+    let rest = args.get(at + 1..).filter(|rest| rest.first().is_some_and(|it| it == "exec"))?;
+    let valued = ["--exec-id", "--cwd", "--user", "--fifo-dir", "--log-uri"];
+    let (name, inner) = skip_options(rest.get(1..)?, &valued).split_first()?;
+    Some((name, inner))
+}
+
+/// The namespace of the process that `mnexec -a PID` enters, and what it runs there.
+pub(super) fn mnexec(args: &[String]) -> Option<(Netns, &[String])> {
+    let at = args.iter().position(|it| it.starts_with('-') && it.ends_with('a'))?;
+    let (pid, inner) = args.get(at + 1..)?.split_first()?;
+    Some((named(&format!("pid:{pid}")), inner))
+}
+
+/// The pod of `kubectl run NAME [OPTION]… -- command`, and the command.
+pub(super) fn run_in_pod(args: &[String]) -> Option<(&str, &[String])> {
+    let name = args.iter().find(|it| !it.starts_with('-'))?;
+    Some((name, behind_dashes(args).unwrap_or_default()))
+}
+
 /// What stands behind `--`.
 pub(super) fn behind_dashes(args: &[String]) -> Option<&[String]> {
     let at = args.iter().position(|it| it == "--")?;
@@ -250,8 +272,11 @@ pub(super) fn run_in_container<'a>(
         let apart = at.and_then(|at| args.get(at + 1)).map(String::as_str);
         apart.or_else(|| args.iter().find_map(|it| it.strip_prefix(option)?.strip_prefix('=')))
     };
-    let of_host = ["--net", "--network"].iter().any(|option| value(option) == Some("host"));
-    let name = value("--name").unwrap_or(image);
+    let net = ["--net", "--network"].iter().find_map(|option| value(option));
+    let of_host = net == Some("host");
+    // In the namespace of another container, or of a pod.
+    let other = net.and_then(|net| net.strip_prefix("container:")).or_else(|| value("--pod"));
+    let name = other.or_else(|| value("--name")).unwrap_or(image);
     Some((if of_host { Netns::Root } else { named(&format!("{tool}:{name}")) }, inner))
 }
 
@@ -308,7 +333,16 @@ pub(super) fn on_machine<'a>(
     args: &'a [String],
 ) -> Option<(&'a str, &'a [String])> {
     match (tool, verb) {
-        ("minikube", "ssh") => Some((tool, behind_dashes(args)?)),
+        ("minikube", "ssh") => {
+            let at = ["-n", "--node"].iter().find_map(|name| args.iter().position(|it| it == name));
+            let inner =
+                behind_dashes(args).unwrap_or_else(|| skip_options(args, &["-n", "--node", "-p"]));
+            let node = at.and_then(|at| args.get(at + 1)).map_or(tool, String::as_str);
+            (!inner.is_empty()).then_some((node, inner))
+        }
+        ("limactl", "shell") => args.split_first().map(|(name, inner)| (name.as_str(), inner)),
+        ("colima" | "podman-machine", "ssh") => Some((tool, behind_dashes(args)?)),
+        ("adb", "shell") => Some((tool, args)),
         ("multipass", "exec") => Some((args.first()?, behind_dashes(args)?)),
         ("machinectl", "shell") => {
             let (machine, inner) = skip_options(args, &[]).split_first()?;
@@ -348,6 +382,7 @@ pub(crate) fn pod(name: &str) -> &str {
 /// nothing of the host.
 pub(crate) fn runs_elsewhere(typed: &str) -> bool {
     const TOOLS: &[&str] = &[
+        "adb",
         "ansible",
         "aws",
         "az",
@@ -363,8 +398,10 @@ pub(crate) fn runs_elsewhere(typed: &str) -> bool {
         "kubectl",
         "lxc",
         "lxc-attach",
+        "limactl",
         "machinectl",
         "minikube",
+        "mnexec",
         "multipass",
         "nerdctl",
         "nova",

@@ -1,7 +1,9 @@
 //! Commands that open a shell somewhere else rather than printing something.
 use tapline_core::ids::Netns;
 
-use super::enter::{followed, recorded, run_in_container, unit};
+use super::enter::{
+    behind_dashes, ctr, followed, mnexec, recorded, run_in_container, run_in_pod, unit,
+};
 use super::shell;
 use super::{
     base, container_netns, in_container, is_exec, is_netns, named, nsenter, pod, skip_options,
@@ -124,8 +126,17 @@ fn of_words(words: &[String]) -> Option<Opened> {
             Some(Opened::machine(pod(target)))
         }
         "toolbox" | "distrobox" => (rest.first()? == "enter").then(Opened::here),
-        "virsh" | "xl" | "xm" | "qm" | "machinectl" | "vagrant" | "multipass" => {
-            console(base(first), rest)
+        "virsh" | "xl" | "xm" | "qm" | "machinectl" | "vagrant" | "multipass" | "minikube"
+        | "limactl" | "colima" | "adb" => console(base(first), rest),
+        "ctr" => {
+            let (name, inner) = ctr(rest)?;
+            of_words(inner)?;
+            Some(Opened::netns(container_netns("ctr", name, inner), Look::Other))
+        }
+        "mnexec" => {
+            let (netns, inner) = mnexec(rest)?;
+            of_words(inner)?;
+            Some(Opened::netns(netns, Look::Same))
         }
         "pct" => {
             let (verb, rest) = rest.split_first()?;
@@ -194,12 +205,19 @@ fn console(tool: &str, args: &[String]) -> Option<Opened> {
         ("virsh" | "xl" | "xm", "console")
             | ("qm", "terminal")
             | ("machinectl" | "multipass", "shell" | "login")
-            | ("vagrant", "ssh")
+            | ("vagrant" | "minikube" | "colima", "ssh")
+            | ("limactl" | "adb", "shell")
     );
     if !opens || rest.iter().any(|it| it == "-c") {
         return None;
     }
+    // `minikube ssh -- ip a`
+    let given = behind_dashes(rest).filter(|inner| !inner.is_empty());
+    if let Some(inner) = given {
+        of_words(inner)?;
+    }
     let behind = skip_options(rest, &["--devname", "-n"]);
+    let behind = if given.is_some() { &[] } else { behind };
     let name = behind.first().map_or(tool, String::as_str);
     // `machinectl shell NAME /bin/ip a`
     let inner = behind.get(1..).unwrap_or_default();
@@ -246,6 +264,16 @@ fn container(tool: &str, args: &[String]) -> Option<Opened> {
         "shell" | "attach" => {
             let name = skip_options(rest, VALUED).first()?;
             Some(Opened::netns(named(&format!("{tool}:{name}")), Look::Other))
+        }
+        // Its pod is on some node of the cluster.
+        "run" if matches!(tool, "kubectl" | "oc") => {
+            let (name, inner) = run_in_pod(rest)?;
+            let tty = rest
+                .iter()
+                .take_while(|it| *it != "--")
+                .any(|it| bundled(it, 't') || it == "--tty");
+            let shell = inner.is_empty() || of_words(inner).is_some();
+            (tty && shell).then(|| Opened::machine(name))
         }
         "run" => {
             let tty = rest.iter().any(|it| bundled(it, 't') || it == "--tty");
@@ -329,6 +357,12 @@ mod tests {
             ),
             ("systemd-run --pty -p PrivateNetwork=yes sh", Some("systemd-run"), None, Look::Same),
             ("pct enter 102", Some("pct:102"), None, Look::Other),
+            ("kubectl run -it --rm dbg --image=busybox -- sh", None, Some("dbg"), Look::Other),
+            ("minikube ssh", None, Some("minikube"), Look::Other),
+            ("ctr -n k8s.io t exec -t --exec-id x 3f9a sh", Some("ctr:3f9a"), None, Look::Other),
+            ("mnexec -a 4242 bash", Some("pid:4242"), None, Look::Same),
+            ("docker run -it --net=container:web box sh", Some("docker:web"), None, Look::Other),
+            ("limactl shell default", None, Some("default"), Look::Other),
         ] {
             let netns = netns.map(named);
             let machine = machine.map(str::to_owned);
@@ -353,6 +387,9 @@ mod tests {
             "systemd-run -P ip a",
             "systemd-run bash",
             "podman exec -l ip a",
+            "kubectl run t --rm -it --image=busybox -- ip a",
+            "minikube ssh -- ip a",
+            "mnexec -a 4242 ip a",
         ] {
             assert_eq!(opens(line), None, "{line}");
         }

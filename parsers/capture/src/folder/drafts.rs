@@ -20,12 +20,12 @@ pub(super) fn drafts<'a>(
 ) -> Vec<(Option<&'a str>, Draft)> {
     // The folders that are hosts: those with outputs, unless a folder above is the same host.
     let mut hosts: BTreeMap<&str, Draft> = BTreeMap::new();
-    nested::name_namespaces(&mut folders);
+    let of_namespaces = nested::name_namespaces(&mut folders);
     let mut answers = nested::Answers::default();
     let has_output =
         |texts: &[(&str, Text)]| texts.iter().any(|text| !matches!(text.1, Text::Session(_)));
     for (&folder, texts) in &folders {
-        if !has_output(texts) {
+        if !has_output(texts) || of_namespaces.contains_key(folder) {
             continue;
         }
         let own = identities.get(folder).and_then(|it| it.name());
@@ -43,7 +43,8 @@ pub(super) fn drafts<'a>(
             hosts.insert(folder, draft);
         }
     }
-    let hosts_of = homes(tree, &mut hosts, &folders);
+    let mut hosts_of = homes(tree, &mut hosts, &folders);
+    hosts_of.extend(of_namespaces);
     let mut labelled: BTreeMap<(String, String), Draft> = BTreeMap::new();
     let mut sessions: BTreeMap<(String, String), Draft> = BTreeMap::new();
     for (folder, texts) in folders {
@@ -64,8 +65,13 @@ pub(super) fn drafts<'a>(
                     let host = copy.as_deref().or(host.as_deref()).and_then(short);
                     let draft = match (host, home) {
                         (Some(host), _) if several || copy.is_some() => {
+                            let place = || format!("{}:{}", tree.archive, flat::place_of(folder));
                             labelled.entry((folder.to_owned(), host.to_owned())).or_insert_with(
-                                || Draft { said: Some(host.to_owned()), ..Draft::default() },
+                                || Draft {
+                                    said: Some(host.to_owned()),
+                                    labelled: Some(place()),
+                                    ..Draft::default()
+                                },
                             )
                         }
                         (_, Some(home)) => match moments.get(member) {

@@ -15,11 +15,34 @@ pub(super) fn part(hosts: &mut BTreeMap<(String, String), Draft>) {
         if owned.is_empty() {
             continue;
         }
-        let is_guest = |piece: &Piece| guest_mac(piece).is_some_and(|mac| owned.contains(&mac));
-        let (inner, outer): (Vec<_>, Vec<_>) = draft.pieces.drain(..).partition(is_guest);
-        draft.pieces = outer;
-        for piece in inner {
-            let Some(mac) = guest_mac(&piece) else { continue };
+        let of_guest = |piece: &Piece| guest_mac(piece).filter(|mac| owned.contains(mac));
+        let of_host: BTreeSet<String> = draft
+            .pieces
+            .iter()
+            .filter(|piece| of_guest(piece).is_none())
+            .flat_map(devices)
+            .collect();
+        // Whose shell the last list was printed by, and what is in it.
+        let mut shell: Option<(String, BTreeSet<String>)> = None;
+        let mut inner: Vec<(String, Piece)> = Vec::new();
+        for piece in std::mem::take(&mut draft.pieces) {
+            if let Some(mac) = of_guest(&piece) {
+                shell = Some((mac.clone(), devices(&piece).into_iter().collect()));
+                inner.push((mac, piece));
+                continue;
+            }
+            match &shell {
+                // What follows there and names no device but those of the guest is of it.
+                Some((mac, own)) if follows(&piece, own, &of_host) => {
+                    inner.push((mac.clone(), piece));
+                }
+                _ => {
+                    shell = None;
+                    draft.pieces.push(piece);
+                }
+            }
+        }
+        for (mac, piece) in inner {
             let name = format!("guest-{}", mac.replace(':', ""));
             let key = (format!("{member}/{host}"), name.clone());
             let guest: &mut Draft = guests.entry(key).or_default();
@@ -32,10 +55,45 @@ pub(super) fn part(hosts: &mut BTreeMap<(String, String), Draft>) {
     hosts.extend(guests);
 }
 
+/// Whether an output below the list of a guest is of its shell: its devices are those of the guest, and
+/// none of them is one of the host.
+fn follows(piece: &Piece, own: &BTreeSet<String>, of_host: &BTreeSet<String>) -> bool {
+    const ASKED: &[&str] = &["ip-route", "ip-neigh", "arp", "route"];
+    let words: Vec<&str> = piece.text.split_whitespace().collect();
+    let dev = words.iter().zip(words.iter().skip(1)).filter(|(word, _)| **word == "dev");
+    let mut named: BTreeSet<&str> = dev.map(|(_, name)| *name).collect();
+    if matches!(piece.format.0, "arp" | "route") {
+        let last =
+            lines(&piece.text).skip(1).filter_map(|line| line.split_whitespace().next_back());
+        named.extend(last.filter(|word| own.contains(*word)));
+    }
+    ASKED.contains(&piece.format.0)
+        && piece.netns.is_root()
+        && !named.is_empty()
+        && named.iter().all(|name| own.contains(*name) && !of_host.contains(*name))
+}
+
+/// The devices of a list of the first namespace, but for the loopback.
+fn devices(piece: &Piece) -> Vec<String> {
+    if !LISTS.contains(&piece.format) || !piece.netns.is_root() {
+        return Vec::new();
+    }
+    let name = |line: &str| {
+        let (number, rest) = line.split_once(": ")?;
+        let name = rest.split([':', '@']).next()?;
+        let is_head = number.bytes().all(|b| b.is_ascii_digit()) && rest.contains(": <");
+        (is_head && name != "lo").then(|| name.to_owned())
+    };
+    lines(&piece.text).filter_map(name).collect()
+}
+
+/// Formats that list devices.
+const LISTS: &[FormatId] = &[FormatId("ip-link"), FormatId("ip-address")];
+
 /// The addresses of the NICs of virtual machines that a text lists.
 fn vm_macs(piece: &Piece) -> Vec<String> {
-    const LISTS: &[FormatId] = &[FormatId("virsh-domiflist"), FormatId("domain-xml")];
-    if !LISTS.contains(&piece.format) {
+    const OF_GUESTS: &[FormatId] = &[FormatId("virsh-domiflist"), FormatId("domain-xml")];
+    if !OF_GUESTS.contains(&piece.format) {
         return Vec::new();
     }
     let words = piece.text.split([' ', '\n', '\'', '"', '\t']);
@@ -46,7 +104,6 @@ fn vm_macs(piece: &Piece) -> Vec<String> {
 /// The address of the only device with one in a list of the first namespace: a guest has few, and
 /// no end of a tap of its own.
 fn guest_mac(piece: &Piece) -> Option<String> {
-    const LISTS: &[FormatId] = &[FormatId("ip-link"), FormatId("ip-address")];
     const MOST: usize = 4;
     if !LISTS.contains(&piece.format) || !piece.netns.is_root() || piece.text.len() > 16 << 10 {
         return None;

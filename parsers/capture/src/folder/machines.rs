@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tapline_core::capture::FormatId;
+use tapline_core::host::is_anybodys;
 use tapline_core::ids::Mac;
 
+use crate::flat;
 use crate::host::{Draft, Piece};
 use crate::marks;
 
@@ -167,7 +169,12 @@ fn by_words(draft: &Draft, machines: Vec<Vec<usize>>) -> Vec<Part> {
 /// The words of a path, in lower case, without the suffixes of texts.
 fn words_of(path: &str) -> BTreeSet<String> {
     const SUFFIXES: &[&str] = &["json", "log", "lst", "md", "out", "output", "text", "txt", "xml"];
-    let words = path.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let parts = path.split(|c: char| !c.is_alphanumeric() && c != '.');
+    let words = parts.flat_map(|part| {
+        let whole = flat::is_address(part).then_some(part);
+        let parts = part.split('.').filter(move |_| whole.is_none());
+        whole.into_iter().chain(parts).filter(|word| !word.is_empty())
+    });
     words.map(str::to_lowercase).filter(|word| !SUFFIXES.contains(&word.as_str())).collect()
 }
 
@@ -193,7 +200,8 @@ fn groups<T: Ord>(marks: impl Iterator<Item = BTreeSet<T>>) -> Vec<Vec<usize>> {
 /// Moves what is of a second machine, and what follows it, to a host of its own.
 pub(super) fn part(sessions: &mut BTreeMap<(String, String), Draft>) {
     let mut more = BTreeMap::new();
-    for ((member, _), draft) in sessions.iter_mut().filter(|(_, draft)| draft.said.is_none()) {
+    let is_doubtful = |draft: &Draft| draft.said.as_deref().is_none_or(is_anybodys);
+    for ((member, _), draft) in sessions.iter_mut().filter(|(_, draft)| is_doubtful(draft)) {
         let mut machines: Vec<(Traits, Vec<Piece>)> = vec![(Traits::default(), Vec::new())];
         let mut at = 0;
         for piece in draft.pieces.drain(..) {
@@ -215,7 +223,7 @@ pub(super) fn part(sessions: &mut BTreeMap<(String, String), Draft>) {
                 draft.pieces = pieces;
                 continue;
             }
-            let name = format!("{}-{n}", draft.fallback);
+            let name = format!("{}-{n}", draft.said.as_ref().unwrap_or(&draft.fallback));
             let of_machine = Draft {
                 fallback: name.clone(),
                 session: true,

@@ -13,28 +13,32 @@ const ABOVE: &[&str] = &["namespace", "namespaces", "netns", "ns"];
 const PREFIXES: &[&str] = &["cni-", "fip-", "ovnmeta-", "qdhcp-", "qlbaas-", "qrouter-", "snat-"];
 
 /// Puts the outputs of folders that are named after namespaces into these, where a folder above has
-/// outputs of the host: `host/netns/qrouter-6a7b/ip_a.txt`.
-pub(super) fn name_namespaces(folders: &mut BTreeMap<&str, Vec<(&str, Text)>>) {
+/// outputs of the host: `host/netns/qrouter-6a7b/ip_a.txt`. Those that lie beside the only folder of a
+/// host are of it, and are returned with it.
+pub(super) fn name_namespaces<'a>(
+    folders: &mut BTreeMap<&'a str, Vec<(&str, Text)>>,
+) -> BTreeMap<&'a str, &'a str> {
     let is_output = |text: &(&str, Text)| matches!(text.1, Text::Output { .. });
-    let of_hosts: Vec<String> = folders
+    let of_hosts: Vec<&'a str> = folders
         .iter()
         .filter(|(_, texts)| texts.iter().any(is_output))
-        .map(|(folder, _)| (*folder).to_owned())
+        .map(|(folder, _)| *folder)
         .collect();
+    let mut homes = BTreeMap::new();
     for (folder, texts) in folders {
         let mut parts = folder.rsplit('/');
         let (Some(name), above) = (parts.next(), parts.next()) else { continue };
-        let named = above.is_some_and(|above| ABOVE.contains(&above))
-            || PREFIXES.iter().any(|prefix| name.starts_with(prefix));
-        let host = || {
-            of_hosts.iter().any(|host| {
-                let below = folder.strip_prefix(host.as_str());
-                below.is_some_and(|below| host.is_empty() || below.starts_with('/'))
-                    && host != folder
-            })
-        };
-        if name.is_empty() || !named || !host() {
+        let is_made = PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        if name.is_empty() || !is_made && above.is_none_or(|above| !ABOVE.contains(&above)) {
             continue;
+        }
+        let is_below = of_hosts.iter().any(|host| {
+            let below = folder.strip_prefix(host);
+            below.is_some_and(|below| host.is_empty() || below.starts_with('/')) && host != folder
+        });
+        if !is_below {
+            let Some(host) = beside(folder, &of_hosts).filter(|_| is_made) else { continue };
+            homes.insert(*folder, host);
         }
         for (_, text) in texts {
             if let Text::Output { piece, .. } = text
@@ -44,6 +48,21 @@ pub(super) fn name_namespaces(folders: &mut BTreeMap<&str, Vec<(&str, Text)>>) {
             }
         }
     }
+    homes
+}
+
+/// The only folder beside one that is no namespace.
+fn beside<'a>(folder: &str, of_hosts: &[&'a str]) -> Option<&'a str> {
+    let parent = |folder: &str| folder.rsplit_once('/').map_or("", |pair| pair.0).to_owned();
+    let above = parent(folder);
+    let mut hosts = of_hosts.iter().filter(|host| {
+        let name = host.rsplit('/').next().unwrap_or_default();
+        !host.is_empty()
+            && parent(host) == above
+            && !PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    });
+    let only = hosts.next()?;
+    hosts.next().is_none().then_some(*only)
 }
 
 /// What was answered by the outputs of each host so far.

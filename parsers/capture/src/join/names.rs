@@ -191,6 +191,10 @@ fn tell_apart(joined: &[Joined], name: &str, group: &[usize]) -> Vec<String> {
     if are_distinct(&archives) {
         return with("(", archives, ")");
     }
+    let folders: Vec<String> = hosts.iter().map(|host| host.folder()).collect();
+    if are_distinct(&folders) && folders.iter().all(|folder| !folder.is_empty()) {
+        return with("(", folders, ")");
+    }
     // Numbers, given by what does not depend on the order of the inputs.
     let mut ranks: Vec<(String, usize)> =
         hosts.iter().enumerate().map(|(at, host)| (all_inputs(host), at)).collect();
@@ -209,6 +213,18 @@ impl Joined {
     fn stem(&self) -> String {
         let fallback = &self.draft.fallback;
         if fallback.is_empty() { self.archive_stem() } else { fallback.clone() }
+    }
+
+    /// The folder that holds all its texts, by its last name.
+    fn folder(&self) -> String {
+        let folder = |member: &str| member.rsplit_once('/').map_or("", |pair| pair.0).to_owned();
+        let mut folders = self.draft.pieces.iter().map(|piece| folder(&piece.member));
+        let first = folders.next().unwrap_or_default();
+        let common = folders.fold(first, |common, other| {
+            let same = common.split('/').zip(other.split('/')).take_while(|(a, b)| a == b);
+            same.map(|(part, _)| part).collect::<Vec<_>>().join("/")
+        });
+        common.rsplit('/').next().unwrap_or_default().to_owned()
     }
 
     /// The name of the archive that it came from.

@@ -167,9 +167,26 @@ fn is_of_page(behind: &[u8]) -> bool {
         "nowiki",
         "textarea",
         "tr",
+        "td",
+        "div",
+        "span",
+        "li",
+        "html",
+        "body",
     ];
     let letters = behind.iter().take_while(|b| b.is_ascii_alphabetic()).count();
     let (name, rest) = behind.split_at_checked(letters).unwrap_or((behind, &[]));
+    // `<my-code lang="x">`: an element of a page's own.
+    if let [b'-', own @ ..] = rest
+        && name.iter().all(u8::is_ascii_lowercase)
+    {
+        let more = own.iter().take_while(|b| b.is_ascii_lowercase() || **b == b'-').count();
+        return letters > 1
+            && more > 1
+            && own
+                .get(more..)
+                .is_some_and(|rest| rest.starts_with(b" lang=") || rest.starts_with(b" class="));
+    }
     matches!(rest.first(), None | Some(b'>' | b'/' | b' '))
         && NAMES.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
 }
@@ -368,7 +385,8 @@ fn tag(text: &str, end: char, names: &[&[&str]]) -> Option<Tag> {
     let inner = head.get(1..length - 1)?;
     let closes = inner.starts_with('/');
     let inner = inner.trim_matches('/').trim_end();
-    let name = inner.split([' ', '=', ':']).next()?.to_ascii_lowercase();
+    let ends: &[char] = if end == '>' { &[' ', '='] } else { &[' ', '=', ':'] };
+    let name = inner.split(ends).next()?.to_ascii_lowercase();
     let plain = inner.len() == name.len() || inner.contains('=') || inner.contains(':');
     // Elements of a page's own have a hyphen in their names.
     let own = end == '>'

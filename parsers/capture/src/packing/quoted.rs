@@ -22,12 +22,15 @@ fn once(lines: &mut [Line<'_>], quoted: &mut Vec<bool>) -> bool {
     quoted.resize(lines.len(), false);
     let mut found = false;
     let mut at = 0;
+    // Where the last run ended: what a mail program broke stands between it and the next.
+    let mut ended: Option<usize> = None;
     // A shell asks for the rest of a command with `> `, too.
     let mut goes_on = false;
     while let Some(line) = lines.get(at) {
         let run = lines.iter().skip(at).take_while(|line| mark(&line.text).is_some()).count();
-        // Within a quotation a single line may be quoted once more.
-        let alone = run == 1 && quoted.get(at) == Some(&false);
+        // Within a quotation a single line may be quoted once more, and stand between broken ones.
+        let near = ended.is_some_and(|ended| at - ended <= 1);
+        let alone = run == 1 && !near && quoted.get(at) == Some(&false);
         if run == 0 || alone || goes_on {
             goes_on = line.text.ends_with('\\')
                 || line.signs.has(Signs::MARKUP) && line.text.contains("<<");
@@ -43,6 +46,7 @@ fn once(lines: &mut [Line<'_>], quoted: &mut Vec<bool>) -> bool {
         found = true;
         goes_on = false;
         at += run;
+        ended = Some(at);
     }
     found
 }

@@ -1,7 +1,7 @@
 //! What becomes of a command and the lines behind it, once it is clear where they end.
 use tapline_core::ids::Netns;
 use tapline_core::outcome::FILTERED;
-use tapline_formats::registry;
+use tapline_formats::registry::{self, Format};
 
 use super::loose::Pending;
 use super::prompt::{self, Trust};
@@ -24,6 +24,7 @@ impl Reader<'_> {
             open.runs.splice(0..0, before.collect::<Vec<_>>());
         }
         self.end_unanswered();
+        let told = self.told_by_name(&mut open);
         let loud = open.runs.len();
         let claimed: Vec<_> = open.runs.iter().filter(|run| is_claimed(run)).cloned().collect();
         // The command in a block of code of its own, or above one.
@@ -41,6 +42,14 @@ impl Reader<'_> {
         if claimed.is_empty() && (self.shown_file(&open) || self.told_anyhow(&open)) {
             self.done.sure += usize::from(sure);
             return;
+        }
+        if claimed.is_empty() && told {
+            self.done.unclaimed += 1;
+            return;
+        }
+        // Nothing was typed, and something stands there: what is left of an output.
+        if open.runs.is_empty() && open.looped.is_none() {
+            self.fragments(&open.lines, false);
         }
         if let Some(looped) = open.looped.take().filter(|_| !claimed.is_empty()) {
             self.done.sure += usize::from(sure);
@@ -68,8 +77,12 @@ impl Reader<'_> {
         }
         let bare = open.trust == Trust::Bare;
         if bare && !looks_like(run, &text_of(&open.lines)) {
-            return;
+            // It was no command, but a line of something else.
+            let to = open.at + 1 + open.lines.len();
+            let lines = self.lines.get(open.at..to).unwrap_or_default();
+            return self.fragments(lines, self.fenced);
         }
+        let others = intruders(run, &mut open);
         let partial = open
             .elided
             .then(|| "part of the output was left out".to_owned())
@@ -77,6 +90,21 @@ impl Reader<'_> {
             .or_else(|| nothing.then(|| "no output was pasted".to_owned()))
             .or_else(|| (bare && how != End::Edge).then(|| NO_END.to_owned()));
         self.block(run, open.host, &open.lines, open.first_line, partial, false);
+        for (format, lines) in others {
+            self.by_content(format, &lines);
+        }
+    }
+
+    /// What `hostname` prints is the machine that all further prompts without a name are of. Whether it is
+    /// a name.
+    fn told_by_name(&mut self, open: &mut Open<'_>) -> bool {
+        let [run] = open.runs.as_slice() else { return false };
+        let Some(name) = name_told(run, &open.lines) else { return false };
+        if !self.is_named_by_prompt && self.scopes.is_empty() {
+            self.host = Some(name.to_owned());
+            open.host.clone_from(&self.host);
+        }
+        true
     }
 
     /// Closes the commands whose output did not follow: it is empty.
@@ -130,10 +158,18 @@ impl Reader<'_> {
         if open.looped.is_some() || open.lines.is_empty() || open.runs.iter().any(tells) {
             return false;
         }
+        // What tools print that work on other machines is of one of these, and of none that is known.
+        let mut tools = open.runs.iter().map(|run| run.command.program());
+        let tool = tools.find(|tool| ON_OTHERS.contains(tool));
         let segments = split::segments(&open.lines);
         for segment in &segments {
             let part = open.lines.get(segment.from..segment.to).unwrap_or_default();
+            let before = self.done.blocks.len();
             self.by_content(segment.format, part);
+            for block in self.done.blocks.iter_mut().skip(before).filter(|_| tool.is_some()) {
+                block.host = tool.map(|tool| format!("by-{tool}"));
+                block.entered = true;
+            }
         }
         !segments.is_empty()
     }
@@ -163,10 +199,12 @@ impl Reader<'_> {
         !parts.is_empty()
     }
 
-    /// Takes note of a command that shows the network, and whose output nothing reads.
+    /// Takes note of a command whose output nothing reads.
     fn leave_out(&mut self, open: &Open<'_>) {
         let [run, ..] = open.runs.as_slice() else { return };
-        if open.lines.is_empty() || open.trust == Trust::Bare || !prompt::is_of_network(run) {
+        let sure = open.trust == Trust::Strong;
+        let tells = prompt::is_of_network(run) || sure && prompt::may_tell(run);
+        if open.lines.is_empty() || open.trust == Trust::Bare || !tells {
             return;
         }
         let line = open.first_line.saturating_sub(1).max(1);
@@ -209,6 +247,41 @@ impl Reader<'_> {
     }
 }
 
+/// Tools that run what they are given on other machines.
+const ON_OTHERS: &[&str] = &[
+    "ansible-console",
+    "ansible-playbook",
+    "cap",
+    "chef-run",
+    "dsh",
+    "fab",
+    "knife",
+    "mco",
+    "mussh",
+    "parallel-ssh",
+    "pyinfra",
+    "salt-call",
+    "salt-ssh",
+    "terraform",
+    "vagrant-ssh",
+    "virt-customize",
+];
+
+/// Takes what other commands printed off the end of an output: their prompts were not copied.
+fn intruders<'a>(run: &Invocation, open: &mut Open<'a>) -> Vec<(&'static Format, Vec<Line<'a>>)> {
+    const LONGEST: usize = 2000;
+    let Some(format) = registry::by_command(&run.command) else { return Vec::new() };
+    if open.lines.len() > LONGEST {
+        return Vec::new();
+    }
+    let Some(at) = split::intruder(format, &open.lines) else { return Vec::new() };
+    let rest = open.lines.split_off(at);
+    let part = |segment: &split::Segment| {
+        (segment.format, rest.get(segment.from..segment.to).unwrap_or_default().to_vec())
+    };
+    split::segments(&rest).iter().map(part).collect()
+}
+
 /// Whether the output behind the last prompt begins with that of the first command that got no answer
 /// at its own: the next ones were typed while it ran.
 fn typed_ahead(unanswered: &[Open<'_>], last: &Open<'_>) -> bool {
@@ -220,6 +293,33 @@ fn typed_ahead(unanswered: &[Open<'_>], last: &Open<'_>) -> bool {
         format.is_some_and(|format| split::family(format) == split::family(begun))
     };
     last.looped.is_none() && is_claimed(own) && first.runs.iter().any(is_of) && !is_of(own)
+}
+
+/// The name that a command tells of its machine.
+fn name_told<'a>(run: &Invocation, lines: &'a [Line<'_>]) -> Option<&'a str> {
+    if run.host.is_some() || !run.netns.is_root() || run.elsewhere || run.partial.is_some() {
+        return None;
+    }
+    let mut full = lines.iter().map(Line::trimmed).filter(|line| !line.is_empty());
+    let name = match run.command.program() {
+        "hostname" => {
+            let first = full.next()?;
+            full.next().is_none().then_some(first)?
+        }
+        "uname" => {
+            let first = full.next()?;
+            let first = first.strip_prefix("Linux ").unwrap_or(first);
+            first.split(' ').next()?
+        }
+        "hostnamectl" => full.find_map(|line| line.strip_prefix("Static hostname: "))?,
+        _ => return None,
+    };
+    let arguments = run.command.args().iter().all(|arg| {
+        matches!(arg.as_str(), "-f" | "-s" | "--fqdn" | "--short" | "-n" | "-a" | "status")
+    });
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let is_name = name.chars().all(plain) && name.starts_with(char::is_alphanumeric);
+    (arguments && is_name && name != "Linux").then_some(name)
 }
 
 /// A file that a command prints.

@@ -25,9 +25,13 @@ impl<'a> Reader<'a> {
         }
         for paragraph in lines.split(Line::is_blank) {
             let is_output = |line: &Line<'_>| !prose::is_prose(&line.text);
-            let outputs = paragraph.iter().filter(|line| is_output(line)).take(2);
-            if paragraph.len() > 1 && outputs.count() > 1 {
-                self.fragment(paragraph, false);
+            match paragraph.iter().filter(|line| is_output(line)).take(2).count() {
+                0 => {}
+                1 if paragraph.iter().any(|line| may_be_key(&line.text)) => {
+                    self.fragment(paragraph, false);
+                }
+                1 => self.not_read(paragraph, false),
+                _ => self.fragment(paragraph, false),
             }
         }
     }
@@ -48,6 +52,7 @@ impl<'a> Reader<'a> {
         }
         match format_of(lines) {
             Some(format) => self.by_content(format, lines),
+            None if !first.text.starts_with([' ', '\t']) && self.goes_on(lines) => {}
             None => self.not_read(lines, fenced),
         }
     }
@@ -85,12 +90,57 @@ impl<'a> Reader<'a> {
 
     /// Takes note of lines that are output and that nothing reads.
     fn not_read(&mut self, lines: &[Line<'_>], fenced: bool) {
+        // So many lines tell what all are.
+        const TOLD_BY: usize = 40;
+        let head = lines.get(..lines.len().min(TOLD_BY)).unwrap_or(lines);
         let inner = lines.iter().filter(|line| line.text.starts_with("    "));
-        let looks_like_output = fenced && lines.len() > 1 || inner.count() > 1;
+        let looks_like_output = fenced && lines.len() > 1
+            || inner.take(2).count() > 1
+            || head.iter().any(|line| has_columns(&line.text))
+            || is_list_of_keys(head);
         if let (true, Some(first), Some(last)) = (looks_like_output, lines.first(), lines.last()) {
             self.done.loose.push((first.number, last.number));
         }
     }
+}
+
+/// Whether a line has columns, or an address of hardware: nobody writes so.
+fn has_columns(line: &str) -> bool {
+    let line = line.trim();
+    let is_mac = |word: &str| {
+        word.len() == 17
+            && word.split(':').count() == 6
+            && word.bytes().all(|b| b == b':' || b.is_ascii_hexdigit())
+    };
+    let gaps =
+        line.matches("\t\t").count() + line.split("   ").filter(|part| !part.is_empty()).count();
+    let is_scoped = line.contains(" scope ") && line.starts_with("inet");
+    // A rule, and a drawing, have no words.
+    let is_words = line.contains(|c: char| c.is_alphanumeric());
+    is_words && (gaps > 2 || is_scoped || line.split_whitespace().any(is_mac))
+}
+
+/// Whether a line may be a key and a word of a list.
+fn may_be_key(line: &str) -> bool {
+    line.split_once(": ").is_some_and(|(_, value)| value.split_whitespace().count() == 1)
+}
+
+/// Whether most lines have a key and a value, and are no head of a mail.
+fn is_list_of_keys(lines: &[Line<'_>]) -> bool {
+    const OF_MAILS: &[&str] =
+        &["From", "To", "Cc", "Subject", "Date", "Sent", "Von", "An", "Betreff"];
+    let key = |line: &Line<'_>| {
+        let (key, value) = line.text.trim().split_once(": ")?;
+        let short = key.split_whitespace().count() <= 4 && value.split_whitespace().count() <= 4;
+        let plain = key.chars().all(|c| c.is_alphanumeric() || " _-.()".contains(c));
+        (short && plain).then_some(())
+    };
+    let of_mail = |line: &Line<'_>| {
+        let key = line.text.split(':').next().unwrap_or_default();
+        OF_MAILS.contains(&key.trim_matches(['*', ' ']))
+    };
+    let keys = lines.iter().filter_map(key).count();
+    keys > 2 && keys * 2 > lines.len() && !lines.iter().any(of_mail)
 }
 
 /// The one format that reads these lines.
@@ -138,8 +188,12 @@ fn format_of(lines: &[Line<'_>]) -> Option<&'static Format> {
 
 /// Whether a reader makes something of any text.
 fn takes_anything(format: &Format) -> bool {
-    const REMARKS: &str =
-        "Such is no output, but a remark about it.\nnothing\nsome words\nkey = value\n";
+    const REMARKS: &str = "Such is no output, but a remark about it.\nnothing\nsome words\nkey = value\nrx-frames: 1\n";
+    // Whose first column may be a number, and whose second anything.
+    const TABLES: &[&str] = &["virsh-list", "virsh-net-list", "virsh-domifaddr"];
+    if TABLES.contains(&format.id.0) {
+        return true;
+    }
     let out = (format.read)(REMARKS, &Command::new(format.command));
     !out.records.is_empty()
 }

@@ -41,6 +41,16 @@ impl<'a> Kept<'a> {
         own.get_or_insert_with(kept).push(line);
     }
 
+    /// Takes the lines from an index on off the end.
+    pub(super) fn split_off(&mut self, at: usize) -> Vec<Line<'a>> {
+        let rest = self.get(at..).unwrap_or_default().to_vec();
+        match &mut self.own {
+            Some(own) => own.truncate(at),
+            None => self.to = self.to.min(self.from + at),
+        }
+        rest
+    }
+
     /// Takes the last line off.
     pub(super) fn pop(&mut self) {
         match &mut self.own {

@@ -182,15 +182,12 @@ impl<'a> Reader<'a> {
             segment.from = begun_before(lines, segment);
         }
         let mut after = 0;
-        if segments.first().is_none_or(|segment| segment.from > 0) {
-            let first = segments.first().map_or(lines.len(), |segment| segment.from);
-            let said = |line: &Line<'_>| caption::of(&line.text).is_some();
-            if let Some(before) = lines.get(..first).filter(|_| pending.runs.is_empty()) {
-                let last = before.iter().rposition(said).unwrap_or(before.len());
-                self.fragments(before.get(..last).unwrap_or_default(), false);
-            }
-        }
+        let is_pending = !pending.runs.is_empty();
         for (n, segment) in segments.iter().enumerate() {
+            let gap = lines.get(after..segment.from).unwrap_or_default();
+            if n > 0 || !is_pending {
+                self.gap(gap, true);
+            }
             let named = caption_before(lines, after, segment.from)
                 .filter(|before| is_of(&before.run, segment.format))
                 .map(|before| before.run);
@@ -225,6 +222,9 @@ impl<'a> Reader<'a> {
                 None => self.by_content(segment.format, part),
             }
         }
+        if !segments.is_empty() || !is_pending {
+            self.gap(lines.get(after..).unwrap_or_default(), false);
+        }
         // What is named last may stand before a block of code.
         let at = from + lines.len();
         match caption_before(lines, after, lines.len()) {
@@ -238,6 +238,32 @@ impl<'a> Reader<'a> {
                 self.pending = pending;
             }
             None => {}
+        }
+    }
+
+    /// Lines of running text in which no output begins, before one or at the end: what a caption stands
+    /// above is what it names, if its format reads it, and the rest may be parts of outputs.
+    fn gap(&mut self, lines: &'a [Line<'a>], more: bool) {
+        if lines.iter().all(Line::is_blank) {
+            return;
+        }
+        let said = |line: &Line<'_>| caption::of(&line.text).is_some();
+        let Some(last) = lines.iter().rposition(said) else {
+            return self.fragments(lines, false);
+        };
+        self.fragments(lines.get(..last).unwrap_or_default(), false);
+        let below = without_blank_ends(lines.get(last + 1..).unwrap_or_default());
+        let Some(caption) = lines.get(last).and_then(|line| caption::of(&line.text)) else {
+            return;
+        };
+        let format = registry::by_command(&caption.run.command);
+        let is_its = |format: &Format| split::is_read(format, below, 0);
+        match (format.filter(|_| caption.exact && !more), below.first()) {
+            (Some(format), Some(first)) if is_its(format) => {
+                let why = Some(NO_END.to_owned());
+                self.block(&caption.run, self.whose(None), below, first.number, why, false);
+            }
+            _ => self.fragments(below, false),
         }
     }
 
@@ -290,7 +316,11 @@ fn end_of(segment: &split::Segment, lines: &[Line<'_>], more: bool) -> usize {
             continue;
         }
         let prose = prose::is_prose(&line.text);
-        if (before.is_blank() || prose) && !split::is_read(segment.format, lines, at) {
+        let own = || {
+            split::is_read(segment.format, lines, at)
+                || !prose && split::reads_on(segment.format, lines, segment.from, at)
+        };
+        if (before.is_blank() || prose) && !own() {
             return at;
         }
     }

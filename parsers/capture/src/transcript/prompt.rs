@@ -1,4 +1,5 @@
 //! What a shell prints before it waits for a command.
+mod around;
 mod headings;
 mod known;
 
@@ -8,9 +9,10 @@ use super::is_claimed;
 use crate::command;
 use crate::command::opens::opens;
 
+use around::{without_clock, without_ornament, without_said};
 pub(super) use headings::{framed, heading_command, host_heading, is_section};
 use known::known;
-pub(super) use known::{commenting, is_of_network, known_printing, printed_by};
+pub(super) use known::{commenting, is_of_network, known_printing, may_tell, printed_by};
 
 /// How sure it is that a line is a prompt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -91,7 +93,7 @@ pub(super) fn find<'a>(line: &'a str, context: Context<'_>) -> Option<(usize, Pr
     if is_numbered(body) || context.strong_seen && !has_sign(body) {
         return None;
     }
-    let inner = without_ornament(body);
+    let inner = without_said(without_ornament(body));
     if let Some((sign, host, mut typed)) = brackets(inner).or_else(|| at_host(inner)) {
         // A prompt that was copied along with the command stands there twice.
         while let Some((_, _, again)) = brackets(typed.trim_start())
@@ -148,16 +150,6 @@ pub(super) fn find<'a>(line: &'a str, context: Context<'_>) -> Option<(usize, Pr
     None
 }
 
-/// What was typed, without the time that some shells show at the right edge: `ip a        [10:11:12]`.
-fn without_clock(typed: &str) -> &str {
-    let Some((before, last)) = typed.rsplit_once(' ') else { return typed };
-    let time = last.trim_matches(['[', ']', '(', ')']);
-    let numbers =
-        time.split(':').all(|part| part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit()));
-    let clock = numbers && (2..=3).contains(&time.split(':').count());
-    if clock && before.ends_with("   ") { before.trim_end() } else { typed }
-}
-
 /// `2: eth0: <UP>`: a line of a list, of which there are many.
 pub(super) fn is_numbered(line: &str) -> bool {
     let digits = line.bytes().take_while(u8::is_ascii_digit).count();
@@ -183,29 +175,6 @@ pub(super) fn wraps(width: usize, typed: &str, next: &str) -> bool {
     }
     let one_word = !next.contains(char::is_whitespace) && !next.contains(['<', ':', ',', '{']);
     !claimed(typed) || WIDTHS.contains(&width) && one_word
-}
-
-/// Takes off `(venv) (overcloud) ` and a clock.
-fn without_ornament(mut line: &str) -> &str {
-    loop {
-        if let Some((name, rest)) = line.strip_prefix('(').and_then(|it| it.split_once(')')) {
-            let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
-            if name.chars().all(plain) {
-                line = rest.trim_start();
-                continue;
-            }
-        }
-        let clock = |text: &str| {
-            text.len() >= 5
-                && text.contains(':')
-                && text.bytes().all(|b| b.is_ascii_digit() || b":-.,/TZ+ ".contains(&b))
-        };
-        let bracketed = line.strip_prefix('[').and_then(|it| it.split_once("] "));
-        match bracketed.or_else(|| line.split_once(' ')) {
-            Some((before, rest)) if clock(before) => line = rest.trim_start(),
-            _ => return line,
-        }
-    }
 }
 
 /// `[user@host dir]# command`: sign, host, command.
@@ -259,6 +228,9 @@ fn boxed(line: &str) -> Option<(Option<&str>, &str)> {
     }
     let rest = line.strip_prefix(['└', '╰'])?;
     let rest = rest.trim_start_matches(['─', '╴', ' ', '>', '➤', '❯', '»', 'λ', '▶']);
+    // `└[~]> ip a`
+    let folder = rest.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let rest = folder.map_or(rest, |(_, rest)| rest.trim_start_matches('─'));
     Some((None, sigil(rest).unwrap_or(rest)))
 }
 

@@ -2,6 +2,7 @@
 use tapline_core::capture::Command;
 use tapline_formats::registry::{self, Format};
 
+use super::close::text_of;
 use crate::command::Invocation;
 use crate::packing::Line;
 
@@ -117,6 +118,78 @@ pub(super) fn is_read(format: &Format, lines: &[Line<'_>], at: usize) -> bool {
     read(&text) && !read("Such is no output, but a remark about it.\n")
 }
 
+/// Whether a format reads what stands at a line as more of the output that begins at another: what has no
+/// meaning alone.
+pub(super) fn reads_on(format: &Format, lines: &[Line<'_>], from: usize, at: usize) -> bool {
+    const SEEN: usize = 30;
+    const LONGEST: usize = 400;
+    if at.saturating_sub(from) > LONGEST {
+        return false;
+    }
+    let rest = lines.get(at..).unwrap_or_default();
+    let more = rest.iter().take(SEEN).take_while(|line| !line.is_blank()).count();
+    let command = Command::new(format.command);
+    let read = |to: usize| {
+        let text = text_of(lines.get(from..to).unwrap_or_default());
+        let lines = (format.read)(&text, &command).lines;
+        (lines.read, lines.unread)
+    };
+    let (before, after) = (read(at), read(at + more));
+    let (gained, lost) = (after.0.saturating_sub(before.0), after.1.saturating_sub(before.1));
+    gained > 0 && lost * 2 < gained
+}
+
+/// Where within the output of one command that of another begins, which its format does not read.
+pub(super) fn intruder(format: &Format, lines: &[Line<'_>]) -> Option<usize> {
+    let is_other = |at: usize| {
+        begins_other(format, lines, at)
+            && !is_read(format, lines, at)
+            && !reads_on(format, lines, 0, at)
+    };
+    (1..lines.len()).find(|at| is_other(*at))
+}
+
+/// Whether the output of another format begins at a line. That it is none is seen at little cost.
+pub(super) fn begins_other(format: &Format, lines: &[Line<'_>], at: usize) -> bool {
+    let Some(line) = lines.get(at) else { return false };
+    let own = family(format);
+    heads(&line.text).is_some_and(|families| !families.contains(&own))
+        && begins(lines, at).is_some_and(|other| family(other) != own)
+}
+
+/// The formats of which a line is the first, whatever it stands in: heads that nothing else prints.
+fn heads(line: &str) -> Option<&'static [&'static str]> {
+    const HEADS: &[(&str, &[&str])] = &[
+        ("1: lo", &["ip-link"]),
+        ("bridge name\t", &["brctl-show"]),
+        ("Kernel I", &["route", "netstat-i"]),
+        ("Ethernet Channel", &["proc-net-bonding"]),
+        ("Settings for ", &["ethtool"]),
+        ("*filter", &["iptables-save"]),
+        ("*nat", &["iptables-save"]),
+        ("*mangle", &["iptables-save"]),
+        ("*raw", &["iptables-save"]),
+        (" Id ", &["virsh-list"]),
+        (" Interface ", &["virsh-domiflist"]),
+        ("Interface ", &["virsh-domiflist"]),
+        ("Chain INPUT", &["iptables-list"]),
+        ("Chain PREROUTING", &["iptables-list"]),
+        ("NXST_FLOW", &["ovs-ofctl-dump-flows"]),
+        ("OFPST_FLOW", &["ovs-ofctl-dump-flows"]),
+        ("Address ", &["arp"]),
+        ("default via ", &["ip-route"]),
+        ("default dev ", &["ip-route"]),
+    ];
+    let first = line.as_bytes().first()?;
+    if is_uuid(line.trim_ascii_end()) {
+        return Some(&["ovs-vsctl-show"]);
+    }
+    if !b"1bKES* ICNOAd".contains(first) {
+        return None;
+    }
+    HEADS.iter().find(|(head, _)| line.starts_with(head)).map(|(_, families)| *families)
+}
+
 /// Formats that show the same thing: what one prints never ends the other.
 pub(super) fn family(format: &Format) -> &'static str {
     match format.id.0 {
@@ -152,6 +225,18 @@ fn may_begin(line: &str, next: &str) -> bool {
         "Chain ",
         "table ",
         "Kernel IP",
+        "Kernel Interface",
+        "Iface ",
+        "Address ",
+        "net.ipv4.",
+        "net.ipv6.",
+        "net.bridge.",
+        "group_id=",
+        "recirc_id(",
+        "system@",
+        "netdev@",
+        "<network",
+        "<domstatus",
         "default via ",
         "default dev ",
         "NXST_",

@@ -1,6 +1,6 @@
 //! Command lines that go on in the next lines: after a backslash, in the body of a loop, or because
 //! the terminal was too narrow.
-use super::{is_claimed, prompt};
+use super::{heredoc, is_claimed, prompt};
 use crate::command::looped::{Loop, is_open};
 use crate::packing::{Line, Mark};
 
@@ -22,6 +22,9 @@ pub(super) fn whole(
         typed.pop();
         typed.push_str(without_sign(&next.text));
         last += 1;
+    }
+    if let Some((given, end)) = heredoc::given(lines, last, &typed) {
+        return (given, end);
     }
     // The shell prints what it recalls.
     if is_recalled(&typed)
@@ -91,6 +94,6 @@ fn ends_with_do(typed: &str) -> bool {
 }
 
 /// A line without the `> ` by which a shell asks for the rest.
-fn without_sign(line: &str) -> &str {
+pub(super) fn without_sign(line: &str) -> &str {
     line.trim_start_matches(['>', ' '])
 }

@@ -426,7 +426,10 @@ fn header(input: &str) -> Parsed<'_, (Kind, Token<'_>)> {
 /// `key: value`; the rest is the value.
 fn column(input: &str) -> Parsed<'_, (&str, &str)> {
     let key = take_while1(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
-    let (rest, key) = terminated(key, (tag(":"), space1)).parse(input)?;
+    let (rest, key) = terminated(key, tag(":")).parse(input)?;
+    // A sign of East Asia in place of `: ` holds both. Nothing may follow from the absence of a key that
+    // stands there.
+    let (rest, _) = if owners(key).is_some() { space0(rest)? } else { space1(rest)? };
     Ok((rest, (key, rest)))
 }
 

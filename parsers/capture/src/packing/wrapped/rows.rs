@@ -6,6 +6,11 @@ const WIDTHS: &[usize] = &[80, 100, 120, 132];
 
 /// What stood between two lines that were one; `None` if they never were.
 pub(super) fn broken(before: &str, line: &str) -> Option<&'static str> {
+    if line.as_bytes().first().is_some_and(|b| b"0bcdfoplstx".contains(b))
+        && is_end_of_ifconfig(before, line)
+    {
+        return Some(" ");
+    }
     // Most lines are told by their first character.
     match before.bytes().find(|b| *b != b' ')? {
         b'c' if is_flow(before) => flow(before, line),
@@ -13,6 +18,26 @@ pub(super) fn broken(before: &str, line: &str) -> Option<&'static str> {
         b'0'..=b'9' | b'A' | b'D' => table(before, line),
         _ => None,
     }
+}
+
+/// A line of `ifconfig` that goes on at the margin, where none begins but the name of a device.
+fn is_end_of_ifconfig(before: &str, line: &str) -> bool {
+    const ENDS: &[&str] = &[
+        "broadcast ",
+        "carrier ",
+        "collisions ",
+        "destination ",
+        "dropped ",
+        "frame ",
+        "overruns ",
+        "prefixlen ",
+        "scopeid ",
+        "txqueuelen ",
+    ];
+    let begun = before.starts_with("    ") && line.len() < 80;
+    let scope =
+        || line.starts_with("0x") && line.contains('<') && before.trim_end().ends_with("scopeid");
+    begun && (ENDS.iter().any(|end| line.starts_with(end)) || scope())
 }
 
 fn is_flow(line: &str) -> bool {
@@ -140,6 +165,10 @@ mod tests {
             ("0.0.0.0 10.1.1.1 0.0.0.0 UG 100 0 0", "eth0", Some(" ")),
             ("Destination Gateway Genmask Flags Metric Ref Use", "Iface", Some(" ")),
             ("10.1.1.1 dev eth0", "eth0", None),
+            ("        inet6 fe80::1  prefixlen 64  scopeid", "0x20<link>", Some(" ")),
+            ("        unspec 00-00-00  ", "txqueuelen 100  (UNSPEC)", Some(" ")),
+            ("        TX errors 0  dropped 0 overruns 0", "carrier 0  collisions 0", Some(" ")),
+            ("    link/ether 52:54:00:00:00:01", "docker0: flags=4099<UP>", None),
         ] {
             assert_eq!(broken(before, line), between, "{before}|{line}");
         }

@@ -80,6 +80,67 @@ pub(in crate::transcript) fn is_of_network(run: &Invocation) -> bool {
     !run.elsewhere && (of_guests || grammar::is_tool(program) || PROGRAMS.contains(&program))
 }
 
+/// Whether what a command printed may tell something of the host: nobody misses the others.
+pub(in crate::transcript) fn may_tell(run: &Invocation) -> bool {
+    const QUIET: &[&str] = &[
+        "alias",
+        "apt",
+        "apt-cache",
+        "apt-get",
+        "brew",
+        "chmod",
+        "chown",
+        "clear",
+        "cp",
+        "curl",
+        "date",
+        "dnf",
+        "dpkg",
+        "echo",
+        "exit",
+        "git",
+        "history",
+        "id",
+        "la",
+        "ll",
+        "ln",
+        "ls",
+        "make",
+        "man",
+        "mkdir",
+        "mv",
+        "nano",
+        "passwd",
+        "pip",
+        "pip3",
+        "printf",
+        "pwd",
+        "rm",
+        "rpm",
+        "scp",
+        "ssh-keygen",
+        "tar",
+        "touch",
+        "tree",
+        "unzip",
+        "useradd",
+        "vi",
+        "vim",
+        "wget",
+        "which",
+        "who",
+        "whoami",
+        "yum",
+        "zypper",
+    ];
+    // A name and nothing behind it may be anything, a word of a sentence too.
+    let program = run.command.program();
+    let bytes = program.as_bytes();
+    let is_name = bytes.first().is_some_and(|b| b.is_ascii_lowercase() || matches!(b, b'.' | b'/'))
+        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"._-/+".contains(b));
+    !run.elsewhere && is_name && !QUIET.contains(&program)
+}
+
 /// Whether it is a command of a tool that tapline knows.
 pub(in crate::transcript) fn known(typed: &str) -> bool {
     command::parse(typed).first().is_some_and(|parsed| {
