@@ -116,10 +116,14 @@ fn names_of(record: &Value, into: &mut BTreeSet<String>) {
     match kind {
         "host-fact" if ["hostname", "uname", "guest"].contains(&fact) => {
             add(&record["value"]);
-            ["node", "name", "space"].iter().for_each(|key| add(&record["value"][key]));
+            for key in ["node", "name", "space"] {
+                add(&record["value"][key]);
+            }
         }
         "domain" | "domain-state" | "qemu-process" | "network" | "network-state" => {
-            ["name", "nova_name", "title"].iter().for_each(|key| add(&record[key]));
+            for key in ["name", "nova_name", "title"] {
+                add(&record[key]);
+            }
         }
         _ => {}
     }
@@ -135,7 +139,8 @@ impl Originals {
             all.v4.extend(v4s(text).filter(|v4| !is_everywhere(*v4)));
             all.v6.extend(v6s(text).filter(|v6| !is_everywhere6(*v6)));
             let is_own = |mac: &String| {
-                let first = u8::from_str_radix(&mac[..2], 16).unwrap_or(1);
+                let first = mac.get(..2).unwrap_or("01");
+                let first = u8::from_str_radix(first, 16).unwrap_or(1);
                 first & 1 == 0 && !mac.ends_with("00:00:00")
             };
             all.macs.extend(macs(text).filter(is_own));
@@ -143,7 +148,7 @@ impl Originals {
             for id in ids.filter(|id| id.len() == 36 && !id.starts_with("00000000-")) {
                 all.ids.insert(id.to_owned());
                 // As names of devices have it.
-                all.ids.insert(id[..11].to_owned());
+                all.ids.extend(id.get(..11).map(str::to_owned));
             }
         }
         for record in records.lines().filter_map(|line| serde_json::from_str(line).ok()) {
@@ -171,7 +176,8 @@ impl Originals {
 fn stands_in(text: &str, name: &str) -> bool {
     let is_inner = |character: Option<char>| character.is_some_and(char::is_alphanumeric);
     text.match_indices(name).any(|(at, _)| {
-        let (before, behind) = (&text[..at], &text[at + name.len()..]);
+        let (before, rest) = text.split_at(at);
+        let behind = rest.strip_prefix(name).unwrap_or_default();
         !is_inner(before.chars().next_back()) && !is_inner(behind.chars().next())
     })
 }

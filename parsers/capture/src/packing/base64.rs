@@ -137,7 +137,7 @@ mod tests {
         ];
         assert_eq!(shown, wanted);
         // Its end stands on the next line.
-        let place = lines.get(4).unwrap().place();
+        let place = lines[4].place();
         assert_eq!([place.of(0).0, place.of(29).0], [4, 5]);
         assert_eq!(unpack("JCBpcCByCmRlZmF1bHQ=\n").first().unwrap().text, "JCBpcCByCmRlZmF1bHQ=");
     }
