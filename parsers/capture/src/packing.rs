@@ -351,7 +351,11 @@ mod tests {
         let mut told = 0;
         for file in std::fs::read_dir(folder).unwrap() {
             let bytes = std::fs::read(file.unwrap().path()).unwrap();
+            // Of base64 three letters make what four stand for.
             let Ok(text) = String::from_utf8(bytes) else { continue };
+            if text.contains("Transfer-Encoding: base64") {
+                continue;
+            }
             let written: Vec<Vec<char>> = text.lines().map(|line| line.chars().collect()).collect();
             for line in unpack(&text) {
                 let place = line.place();
