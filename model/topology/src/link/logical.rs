@@ -10,8 +10,8 @@ use tapline_core::records::ovs::{OvsRecord, OvsRef, OvsRow, lookup};
 use tapline_core::span::{At, Evidence, SourceId};
 
 use crate::graph::{
-    Confidence, EdgeKind, Logical, LogicalKind, Node, NodeData, NodeId, Seen, Topology, Witness,
-    WitnessClass,
+    Confidence, EdgeKind, Fact, Logical, LogicalKind, Node, NodeData, NodeId, Seen, Topology,
+    Witness, WitnessClass,
 };
 use crate::rows::{Rows, external_id};
 
@@ -454,49 +454,40 @@ fn translated<'a>(
 
 /// What hosts have of the objects.
 fn hosts(topology: &mut Topology<'_>, made: &Made<'_>) {
+    if made.by_name.is_empty() {
+        return;
+    }
     let mut found: Vec<(NodeId, NodeId, EdgeKind, Vec<Witness>)> = Vec::new();
-    let all: Vec<NodeId> = topology.nodes().map(|(id, _)| id).collect();
-    for id in all {
-        let Some(node) = topology.node(id) else { continue };
-        match &node.data {
+    for (id, node) in topology.nodes() {
+        let (column, id_of_object, kind, edge) = match &node.data {
             NodeData::OvsInterface(interface) => {
-                let iface = interface.external_ids.iter().find(|(key, _)| key == "iface-id");
-                if let Some((_, iface)) = iface
-                    && let Some(&port) =
-                        made.by_name.get(&(LogicalKind::SwitchPort, iface.value.as_str()))
-                {
-                    let claim = format!("iface-id {}", iface.value);
-                    let witness = Witness::at(WitnessClass::Daemon, iface.evidence, claim);
-                    found.push((port, id, EdgeKind::PluggedInto, vec![witness]));
-                }
+                let iface = value_of(&interface.external_ids, "iface-id");
+                ("iface-id", iface, LogicalKind::SwitchPort, EdgeKind::PluggedInto)
             }
             NodeData::OvsPort(port) => {
-                let localnet = port.external_ids.iter().find(|(key, _)| key == "ovn-localnet-port");
-                if let Some((_, localnet)) = localnet
-                    && let Some(&of) =
-                        made.by_name.get(&(LogicalKind::SwitchPort, localnet.value.as_str()))
-                {
-                    let claim = format!("ovn-localnet-port {}", localnet.value);
-                    let witness = Witness::at(WitnessClass::Daemon, localnet.evidence, claim);
-                    found.push((of, id, EdgeKind::PluggedInto, vec![witness]));
-                }
+                let localnet = value_of(&port.external_ids, "ovn-localnet-port");
+                ("ovn-localnet-port", localnet, LogicalKind::SwitchPort, EdgeKind::PluggedInto)
             }
             NodeData::Host(host) => {
-                if let Some(system) = &host.system_id
-                    && let Some(&chassis) =
-                        made.by_name.get(&(LogicalKind::Chassis, system.value.as_str()))
-                {
-                    let claim = format!("system-id {}", system.value);
-                    let witness = Witness::at(WitnessClass::Daemon, system.evidence, claim);
-                    found.push((chassis, id, EdgeKind::ChassisOf, vec![witness]));
-                }
+                let system = host.system_id.as_ref();
+                ("system-id", system, LogicalKind::Chassis, EdgeKind::ChassisOf)
             }
-            _ => {}
+            _ => continue,
+        };
+        let Some(said) = id_of_object else { continue };
+        if let Some(&object) = made.by_name.get(&(kind, said.value.as_str())) {
+            let claim = format!("{column} {}", said.value);
+            let witness = Witness::at(WitnessClass::Daemon, said.evidence, claim);
+            found.push((object, id, edge, vec![witness]));
         }
     }
     for (from, to, kind, witnesses) in found {
         topology.connect(from, to, kind, Confidence::Proven, witnesses);
     }
+}
+
+fn value_of<'m>(map: &'m [(Name, Fact<Name>)], key: &str) -> Option<&'m Fact<Name>> {
+    map.iter().find(|(name, _)| name == key).map(|(_, value)| value)
 }
 
 #[cfg(test)]
