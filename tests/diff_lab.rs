@@ -275,8 +275,9 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ),
     (
         "F04",
-        "OVN-005",
-        "~ breaking ovn-row/Port_Binding/cr-lrp-d856d542-6400-4941-a51b-7693c6a6dfca: chassis 0d347d17-eba6-4a26-ab28-ba5e038da040 → none",
+        // The controller of the gateway ended, and took its tunnels with it.
+        "OVN-008",
+        "- breaking ovs-port//ovn-3728fd-0",
     ),
 ];
 
