@@ -21,7 +21,7 @@ use enter::{
     recorded, run_in_container, run_in_pod, unit,
 };
 pub(crate) use enter::{container_netns, pod};
-pub(crate) use programs::may_begin;
+pub(crate) use programs::{has_any as has_any_program, may_begin};
 
 /// One command of a line, unwrapped.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

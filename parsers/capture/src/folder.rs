@@ -168,15 +168,11 @@ pub(crate) fn is_of_use(base: &str, bytes: &[u8]) -> bool {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => String::from_utf8_lossy(bytes),
     };
-    let start = long::head(&text);
     let named = flat::guess(base, &Names::default());
-    let is_session = |text: &str| !transcript::read(text).blocks.is_empty();
     named.as_ref().is_some_and(|named| registry::by_command(&named.named.command).is_some())
         || registry::by_content(&text).is_some()
         || supportconfig::is(&text)
-        || may_be_session(named.as_ref(), &text)
-            && (is_session(start)
-                || start.len() < text.len() && !long::session(&text).blocks.is_empty())
+        || may_be_session(named.as_ref(), &text) && long::has_output(&text)
 }
 
 /// Whether a text is searched for prompts. A name that is a command, read or not, is only doubted

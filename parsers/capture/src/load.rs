@@ -364,11 +364,18 @@ fn read_rest(read: &mut dyn Read, bytes: &mut Vec<u8>, size: u64) -> io::Result<
     }
     *bytes = all;
     result?;
-    let left = size.saturating_sub(bytes.len() as u64);
-    if at as u64 == size.min(TRUSTED) {
-        read.take(left).read_to_end(bytes).map(drop)
-    } else {
-        Ok(())
+    if at as u64 != size.min(TRUSTED) {
+        return Ok(());
+    }
+    // What came so far is trusted once more, and no room is made beyond what the header tells.
+    loop {
+        let left = size.saturating_sub(bytes.len() as u64);
+        let more = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+        bytes.reserve_exact(more);
+        let came = Read::take(&mut *read, more as u64).read_to_end(bytes)?;
+        if came < more || more as u64 == left {
+            return Ok(());
+        }
     }
 }
 

@@ -237,7 +237,8 @@ pub(crate) fn macs(text: &str) -> BTreeSet<Mac> {
     if !head.lines().any(|line| line.starts_with("1: lo:")) {
         return BTreeSet::new();
     }
-    let (mut of_nics, mut all) = (BTreeSet::new(), BTreeSet::new());
+    // A set is made of sorted values in one go.
+    let (mut of_nics, mut all) = (Vec::new(), Vec::new());
     let found = memchr::memmem::find_iter(text.as_bytes(), b"link/ether ");
     for at in found {
         let mac = text.get(at + "link/ether ".len()..).and_then(|rest| rest.get(..17));
@@ -245,15 +246,24 @@ pub(crate) fn macs(text: &str) -> BTreeSet<Mac> {
         else {
             continue;
         };
-        // `2: eth0: <…> …` is the line before.
-        let before = text.get(..at).unwrap_or_default().trim_end().lines().next_back();
-        let name = before.and_then(|line| line.split(": ").nth(1)).unwrap_or_default();
-        if is_nic(name) {
-            of_nics.insert(mac);
+        // The name is on the line before.
+        let before = text.get(..at).unwrap_or_default().trim_ascii_end();
+        let start = memchr::memrchr(b'\n', before.as_bytes()).map_or(0, |end| end + 1);
+        if before.get(start..).and_then(name_in_head).is_some_and(is_nic) {
+            of_nics.push(mac);
         }
-        all.insert(mac);
+        all.push(mac);
     }
-    if of_nics.is_empty() { all } else { of_nics }
+    let mut found = if of_nics.is_empty() { all } else { of_nics };
+    found.sort_unstable();
+    found.into_iter().collect()
+}
+
+/// The name in `2: eth0: <…> …`.
+fn name_in_head(line: &str) -> Option<&str> {
+    let colon = |text: &str| memchr::memchr(b':', text.as_bytes());
+    let rest = line.get(colon(line)?..)?.strip_prefix(": ")?;
+    rest.get(..colon(rest)?)
 }
 
 #[cfg(test)]

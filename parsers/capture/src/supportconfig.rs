@@ -24,9 +24,17 @@ pub(crate) struct Section {
 }
 
 /// Whether a text has such sections.
-pub(crate) fn is(head: &str) -> bool {
-    head.lines().take(40).any(|line| heading(line).is_some())
+pub(crate) fn is(text: &str) -> bool {
+    const FIRST: usize = 40;
+    let ends = memchr::memchr_iter(b'\n', text.as_bytes()).map(|end| end + 1);
+    std::iter::once(0).chain(ends).take(FIRST).any(|at| {
+        let rest = text.get(at..).unwrap_or_default();
+        rest.starts_with(SECTION) && rest.lines().next().is_some_and(|line| heading(line).is_some())
+    })
 }
+
+/// What the heading of a section begins with.
+const SECTION: &str = "#==[ ";
 
 /// Takes a file apart.
 pub(crate) fn read(text: &str) -> Vec<Section> {
@@ -74,7 +82,7 @@ pub(crate) fn read(text: &str) -> Vec<Section> {
 
 /// `#==[ Command ]====#`.
 fn heading(line: &str) -> Option<&str> {
-    let (kind, rest) = line.strip_prefix("#==[ ")?.split_once(" ]")?;
+    let (kind, rest) = line.strip_prefix(SECTION)?.split_once(" ]")?;
     rest.trim_end().trim_matches('=').trim_end_matches('#').is_empty().then_some(kind)
 }
 

@@ -120,6 +120,49 @@ const PROGRAMS: &[&str] = &[
     "zsh",
 ];
 
+/// Whether a word is one of the programs.
+fn is_program(word: &str) -> bool {
+    let lengths = word.bytes().next().and_then(|first| LENGTHS.get(usize::from(first)));
+    let may_be = lengths.is_some_and(|lengths| lengths >> word.len().min(31) & 1 == 1);
+    may_be && PROGRAMS.binary_search(&word).is_ok()
+}
+
+/// Of each first letter, how long the programs are that begin with it: a bit for each length.
+const LENGTHS: [u32; 128] = {
+    let mut all = [0; 128];
+    let mut rest = PROGRAMS;
+    while let Some((program, behind)) = rest.split_first() {
+        if let Some(first) = program.as_bytes().first()
+            && let Some((_, entries)) = all.split_at_mut_checked(*first as usize)
+            && let Some(lengths) = entries.first_mut()
+        {
+            *lengths |= 1 << program.len();
+        }
+        rest = behind;
+    }
+    all
+};
+
+/// Whether a program stands anywhere in a line, as a look at its words tells: where it says no, no
+/// command does, unless its name is put together of quoted parts.
+pub(crate) fn has_any(line: &str) -> bool {
+    let is_of_name = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    let words = line.as_bytes().split(|b| !is_of_name(*b));
+    words.filter(|word| word.len() > 1).any(|word| {
+        // A list numbers its lines, and marks them with dashes: `1ip a`, `-ip a`.
+        let mut word = word;
+        loop {
+            if std::str::from_utf8(word).is_ok_and(is_program) {
+                return true;
+            }
+            let Some(next) = word.iter().position(|b| !b.is_ascii_alphabetic()) else {
+                return false;
+            };
+            word = word.get(next + 1..).unwrap_or_default();
+        }
+    })
+}
+
 /// Whether one of the commands of a line may be one that a format reads. Cheap, and never wrong
 /// where it says no: most lines that are looked at are no commands at all.
 pub(crate) fn may_begin(line: &str) -> bool {
@@ -128,7 +171,7 @@ pub(crate) fn may_begin(line: &str) -> bool {
     line.split(SEPARATORS).any(|part| {
         let end = |c: char| matches!(c, ' ' | '\t' | '|' | '>' | '<');
         let word = part.trim_start().split(end).next().unwrap_or_default();
-        let is_known = |word: &str| PROGRAMS.binary_search(&base(word)).is_ok();
+        let is_known = |word: &str| is_program(base(word));
         if word.contains(QUOTES) {
             // Quoted as a whole, in part, or with the blanks of a path.
             let quotes = word.bytes().filter(|b| matches!(b, b'\'' | b'"')).count();
@@ -150,6 +193,21 @@ mod tests {
     #[test]
     fn programs_are_sorted() {
         assert!(PROGRAMS.is_sorted());
+        assert!(PROGRAMS.iter().all(|program| is_program(program) && program.len() < 31));
+        assert!(!is_program("") && !is_program("é") && !is_program("ovs-vsct"));
+    }
+
+    #[test]
+    fn programs_stand_among_other_words() {
+        for line in ["1.ip a", "-ip a", "a `ip a`", "$(/sbin/ip a)", "x=ip;ip a", "3ip a", "(ss)"] {
+            assert!(has_any(line), "{line}");
+        }
+        for line in ["", "tap0: 0 0 0", "ipa", "port 3: rx pkts=1, tx pkts=2", "ip6", "— é"] {
+            assert!(!has_any(line), "{line}");
+        }
+        for program in PROGRAMS {
+            assert!(has_any(&format!("what {program}: says")), "{program}");
+        }
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub(super) fn drafts<'a>(
             hosts.insert(folder, draft);
         }
     }
+    drop(answers);
     let mut hosts_of = homes(tree, &mut hosts, &folders);
     hosts_of.extend(of_namespaces);
     let mut labelled: BTreeMap<(String, String), Draft> = BTreeMap::new();

@@ -31,9 +31,23 @@ pub(super) fn session(text: &str) -> Transcript {
     transcript::read(text)
 }
 
-/// Enough of a text to see that it is a session: long ones are read once more, when it is sure that
-/// they are kept.
-pub(super) fn head(text: &str) -> &str {
+/// Whether a text holds an output that a session shows. What is read again, when it is sure that the
+/// text is kept, is hardly more than its beginning.
+pub(super) fn has_output(text: &str) -> bool {
+    // A command may stand at the end of what was read, and its output behind it.
+    const AGAIN: usize = 8 << 10;
+    let start = head(text);
+    let begins = transcript::read(start);
+    if !begins.blocks.is_empty() || start.len() == text.len() {
+        return !begins.blocks.is_empty();
+    }
+    let rest = text.get(text.floor_char_boundary(start.len().saturating_sub(AGAIN))..);
+    let is_log = begins.sure == 0 && text.len() > LONGEST_SESSION;
+    !is_log && rest.is_some_and(|rest| !transcript::read(rest).blocks.is_empty())
+}
+
+/// Enough of a text to see that it is a session.
+fn head(text: &str) -> &str {
     beginning(text, 256 << 10)
 }
 

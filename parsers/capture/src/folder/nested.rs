@@ -1,6 +1,5 @@
 //! Folders in folders: those of the namespaces of a host, and those of other machines.
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use tapline_core::capture::Command;
 use tapline_core::ids::Netns;
@@ -67,35 +66,33 @@ fn beside<'a>(folder: &str, of_hosts: &[&'a str]) -> Option<&'a str> {
 
 /// What was answered by the outputs of each host so far.
 #[derive(Debug, Default)]
-pub(super) struct Answers<'a>(BTreeMap<&'a str, BTreeMap<(Netns, Command), u64>>);
+pub(super) struct Answers<'a>(BTreeMap<&'a str, BTreeMap<Question<'a>, &'a str>>);
+
+/// A command, and where it was asked.
+type Question<'a> = (&'a Netns, &'a Command);
 
 impl<'a> Answers<'a> {
     /// Whether the host of a folder has answered one of these questions in another way: a machine has
     /// one answer at a time.
     pub(super) fn contradict(&self, home: &str, texts: &[(&str, Text)]) -> bool {
         let Some(known) = self.0.get(home) else { return false };
-        outputs(texts).any(|(netns, command, text)| {
-            known.get(&(netns.clone(), command.clone())).is_some_and(|known| *known != text)
-        })
+        outputs(texts)
+            .any(|(question, text)| known.get(&question).is_some_and(|known| *known != text))
     }
 
     /// The answers of a folder are those of this host.
-    pub(super) fn learn(&mut self, home: &'a str, texts: &[(&str, Text)]) {
+    pub(super) fn learn(&mut self, home: &'a str, texts: &'a [(&str, Text)]) {
         let known = self.0.entry(home).or_default();
-        for (netns, command, text) in outputs(texts) {
-            known.entry((netns.clone(), command.clone())).or_insert(text);
+        for (question, text) in outputs(texts) {
+            known.entry(question).or_insert(text);
         }
     }
 }
 
-/// The outputs of a folder, with a number that texts have in common only where they are the same.
-fn outputs<'t>(texts: &'t [(&str, Text)]) -> impl Iterator<Item = (&'t Netns, &'t Command, u64)> {
+/// The outputs of a folder, and what they answer.
+fn outputs<'t>(texts: &'t [(&str, Text)]) -> impl Iterator<Item = (Question<'t>, &'t str)> {
     texts.iter().filter_map(|(_, text)| match text {
-        Text::Output { piece, .. } => {
-            let mut hasher = DefaultHasher::new();
-            piece.text.trim_end().hash(&mut hasher);
-            Some((&piece.netns, &piece.command, hasher.finish()))
-        }
+        Text::Output { piece, .. } => Some(((&piece.netns, &piece.command), piece.text.trim_end())),
         _ => None,
     })
 }

@@ -69,7 +69,10 @@ fn may_have_tags(text: &str, signs: Signs) -> bool {
 }
 
 fn has_pair(bytes: &[u8], [first, second]: [u8; 2]) -> bool {
-    memchr::memchr_iter(first, bytes).any(|at| bytes.get(at + 1) == Some(&second))
+    // Without a way out of the loop many bytes are compared at once.
+    let pairs = bytes.iter().zip(bytes.iter().skip(1));
+    let found = pairs.map(|(one, next)| u8::from(*one == first && *next == second));
+    found.fold(0, |all, pair| all | pair) > 0
 }
 
 /// Tags that open and close on this line.

@@ -17,7 +17,7 @@ pub(super) struct Caption<'a> {
 /// The command that a line names, without its ornament.
 pub(super) fn of(line: &str) -> Option<Caption<'_>> {
     const LONGEST: usize = 400;
-    if line.len() > LONGEST {
+    if line.len() > LONGEST || !command::has_any_program(line) {
         return None;
     }
     // Code in a sentence: the last one is nearest to the output.

@@ -273,8 +273,10 @@ fn weak<'a>(line: &'a str, context: Context<'_>) -> Option<(&'a str, Option<&'a 
         return Some((sign_of(typed), None, typed));
     }
     // Nothing was typed.
-    if matches!(line.trim_end(), "/ #" | "/ $" | "~ #" | "~ $") {
-        return Some((line.trim_end(), None, ""));
+    if line.starts_with(['/', '~'])
+        && let bare @ ("/ #" | "/ $" | "~ #" | "~ $") = line.trim_end()
+    {
+        return Some((bare, None, ""));
     }
     let certain = |typed: &str| known_printing(typed) || is_leaving(typed);
     for sign in ["#", "$", "% ", "> ", "+ ", "++ ", "❯ ", "» ", "λ ", "▶ "] {

@@ -12,7 +12,7 @@ pub(super) fn is_notice(line: &str) -> bool {
     ) {
         return false;
     }
-    let line = line.trim_end();
+    let line = line.trim_ascii_end();
     let job = || {
         let (number, rest) = line.strip_prefix('[')?.split_once(']')?;
         let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
@@ -44,7 +44,9 @@ pub(super) fn is_notice(line: &str) -> bool {
 /// A sentence, a list item or a heading rather than output. Asked only about lines that follow a
 /// blank one.
 pub(super) fn is_prose(line: &str) -> bool {
-    if line.starts_with([' ', '\t']) {
+    // Nobody writes so much without a break; a document of JSON may be one line of megabytes.
+    const LONGEST: usize = 16 << 10;
+    if line.starts_with([' ', '\t']) || line.len() > LONGEST {
         return false;
     }
     let item =

@@ -82,8 +82,10 @@ fn column(before: &str, line: &str) -> Option<&'static str> {
     if !padded && !before.trim_start().starts_with("error: ") {
         return None;
     }
-    let (key, value) = before.split_once(": ")?;
-    let name = key.trim();
+    // No key has a colon of its own.
+    let (key, value) = before.split_at_checked(memchr::memchr(b':', before.as_bytes())?)?;
+    let value = value.strip_prefix(": ")?;
+    let name = key.trim_ascii();
     let is_key = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
     if !is_key || !is_open(value) {
         return None;
@@ -115,7 +117,7 @@ fn is_open(value: &str) -> bool {
 
 /// The last column of `arp -n` and `route -n`, which is the device.
 fn table(before: &str, line: &str) -> Option<&'static str> {
-    let word = line.trim();
+    let word = line.trim_ascii();
     let one = !word.is_empty() && word.len() <= 15 && !word.contains(char::is_whitespace);
     if !one {
         return None;
