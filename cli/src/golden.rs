@@ -197,6 +197,7 @@ fn host(input: &str, label: &str, row: &HostRow) -> Host {
     let named = || HostKey::Named { name: name.as_str().into(), input: input.into() };
     Host {
         label: label.to_owned(),
+        domain: None,
         key: key.unwrap_or_else(named),
         older: None,
         is_named: row.name.is_some(),

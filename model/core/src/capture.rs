@@ -22,6 +22,8 @@ pub struct HostId(pub u32);
 pub struct Host {
     /// Short host name as captured, else the name of the folder or archive.
     pub name: String,
+    /// The domain behind that name, in small letters, where a text has the full one.
+    pub domain: Option<Name>,
     /// The name to show, unique among the hosts of a run; see [`Snapshot::host_label`].
     pub label: String,
     /// Which machine it is.

@@ -294,6 +294,8 @@ impl fmt::Display for Moment {
 pub struct Marks {
     /// The name that its own texts give it.
     pub name: Option<Name>,
+    /// The domain behind that name, in small letters, where a text has the full one.
+    pub domain: Option<Name>,
     /// `/etc/machine-id`.
     pub machine_id: Option<Name>,
     /// `system-id` of its Open vSwitch.
@@ -348,7 +350,7 @@ impl Marks {
     ///   board is replaced while a capture is taken: two boards at one time are two machines.
     /// * Two NICs in common are one machine. One is not.
     /// * One name is one machine where its NICs do not deny it, and the name is none that every
-    ///   machine may have.
+    ///   machine may have. In two domains it is the name of two.
     pub fn compare(&self, other: &Self) -> Kinship {
         let equal = |a: &Option<Name>, b: &Option<Name>| a.is_some() && a == b;
         let differ = |a: &Option<Name>, b: &Option<Name>| a.is_some() && b.is_some() && a != b;
@@ -382,6 +384,7 @@ impl Marks {
             () if equal(&self.system_id, &other.system_id) => Kinship::One(Mark::SystemId),
             () if equal(&self.dmi_uuid, &other.dmi_uuid) => Kinship::One(Mark::DmiUuid),
             () if common >= COMMON_NICS => Kinship::One(Mark::Nics),
+            () if !cleaned && differ(&self.domain, &other.domain) => Kinship::Two(Mark::Name),
             () if one_name && !other_hardware => Kinship::One(Mark::Name),
             () => Kinship::Open,
         }
@@ -452,6 +455,7 @@ mod tests {
         let mac = |n: &str| Mac([2, 0, 0, 0, 0, n.parse().unwrap()]);
         Marks {
             name: next(),
+            domain: None,
             machine_id: next(),
             system_id: next(),
             dmi_uuid: next(),
@@ -503,6 +507,23 @@ mod tests {
             assert_eq!(marks(a).compare(&marks(b)), kinship, "{a} / {b}");
             assert_eq!(marks(b).compare(&marks(a)), kinship, "{b} / {a}");
         }
+    }
+
+    #[test]
+    fn one_name_in_two_domains_is_two_machines() {
+        let of = |domain: &str, text: &str| Marks { domain: Some(domain.into()), ..marks(text) };
+        let (one, other) = ("a.example", "b.example");
+        for (text, kinship) in [
+            ("n - - - - -", Kinship::Two(Mark::Name)),
+            ("n - - - 1,2 -", Kinship::One(Mark::Nics)),
+            ("n 1 - - - -", Kinship::One(Mark::MachineId)),
+        ] {
+            assert_eq!(of(one, text).compare(&of(other, text)), kinship, "{text}");
+            let same = of(one, text).compare(&of(one, text));
+            assert!(matches!(same, Kinship::One(_)), "{text}");
+        }
+        let short = of(one, "n - - - - -").compare(&marks("n - - - - -"));
+        assert_eq!(short, Kinship::One(Mark::Name));
     }
 
     #[test]

@@ -328,6 +328,7 @@ pub(crate) fn marks(topology: &Topology<'_>) -> Vec<Marks> {
     let mut all: Vec<Marks> = hosts
         .map(|(host, id)| Marks {
             name: host.is_named.then(|| host.name.as_str().into()),
+            domain: host.domain.clone(),
             machine_id: name(&host.machine_id),
             system_id: name(&host.system_id),
             dmi_uuid: name(&host.dmi_uuid),

@@ -35,6 +35,8 @@ pub(crate) struct Piece {
 pub(crate) struct Identity {
     /// The machine's own name, from the best witness so far.
     name: Option<(u8, String)>,
+    /// The domain behind that name.
+    domain: Option<Name>,
     /// `/etc/machine-id`.
     pub(crate) machine_id: Option<String>,
     /// `system-id` of Open vSwitch.
@@ -99,6 +101,9 @@ impl Identity {
 
     /// Takes over what another part of the same host says, where this one says nothing.
     pub(crate) fn learn_from(&mut self, other: Self) {
+        if self.name().is_none() || self.domain.is_none() && self.name() == other.name() {
+            self.domain = other.domain;
+        }
         self.name = self.name.take().or(other.name);
         self.machine_id = self.machine_id.take().or(other.machine_id);
         self.system_id = self.system_id.take().or(other.system_id);
@@ -109,16 +114,36 @@ impl Identity {
 
     /// A name, from a witness of this rank; lower ranks are better.
     fn say(&mut self, rank: u8, name: Option<&str>) {
-        let Some(name) = name.and_then(short) else { return };
-        if self.name.as_ref().is_none_or(|name| rank < name.0) {
+        let Some(full) = name else { return };
+        let Some(name) = short(full) else { return };
+        let domain = domain_of(full, name);
+        let is_better = self.name.as_ref().is_none_or(|name| rank < name.0);
+        if is_better {
+            // What another text has behind the same name stays.
+            let same = self.name() == Some(name);
+            self.domain = domain.or(self.domain.take().filter(|_| same));
             self.name = Some((rank, name.to_owned()));
+        } else if self.domain.is_none() && self.name() == Some(name) {
+            self.domain = domain;
         }
+    }
+
+    /// The domain behind the machine's name, where a text has the full one.
+    pub(crate) fn domain(&self) -> Option<&Name> {
+        self.domain.as_ref()
     }
 
     /// The machine's name.
     pub(crate) fn name(&self) -> Option<&str> {
         self.name.as_ref().map(|name| name.1.as_str())
     }
+}
+
+/// The domain behind a name, in small letters. Those that every machine may have say nothing.
+fn domain_of(full: &str, name: &str) -> Option<Name> {
+    const ANYBODYS: &[&str] = &["local", "localdomain", "localdomain4", "localdomain6", "lan"];
+    let domain = full.strip_prefix(name)?.trim_matches('.').to_ascii_lowercase();
+    (!domain.is_empty() && !ANYBODYS.contains(&domain.as_str())).then(|| domain.into())
 }
 
 /// A host name without its domain; `None` for what is no host name.
@@ -204,6 +229,7 @@ impl Draft {
         let nics = self.macs();
         Marks {
             name: self.own_name().map(Name::from),
+            domain: self.identity.domain().filter(|_| self.given.is_none()).cloned(),
             machine_id: name(&self.identity.machine_id),
             system_id: name(&self.identity.system_id),
             dmi_uuid: name(&self.identity.dmi_uuid),
@@ -243,8 +269,14 @@ mod tests {
         it.learn(&Command::new("cat /etc/hostname"), &Netns::Root, b"old\n");
         it.learn(&Command::new("uname -a"), &Netns::Root, b"Linux node2.example.org 5.4 x\n");
         assert_eq!(it.name(), Some("node2"));
+        assert_eq!(it.domain().map(|domain| &**domain), Some("example.org"));
         it.learn(&Command::new("hostname"), &Netns::Root, b"node3\n");
         it.learn(&Command::new("hostname"), &Netns::Root, b"bash: hostname: command not found");
         assert_eq!(it.name(), Some("node3"));
+        assert_eq!(it.domain(), None);
+        it.learn(&Command::new("uname -a"), &Netns::Root, b"Linux node3.Site.example 5.4 x\n");
+        assert_eq!(it.domain().map(|domain| &**domain), Some("site.example"));
+        it.learn(&Command::new("cat /etc/hostname"), &Netns::Root, b"node3.localdomain\n");
+        assert_eq!(it.domain().map(|domain| &**domain), Some("site.example"));
     }
 }

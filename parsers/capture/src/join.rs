@@ -254,6 +254,7 @@ impl Joined {
         let both = std::mem::take(&mut self.marks.nics);
         self.marks = Marks {
             nics: both.into_iter().chain(marks.nics).collect(),
+            domain: self.marks.domain.take().or(marks.domain),
             name: self.marks.name.take().or(marks.name),
             machine_id: self.marks.machine_id.take().or(marks.machine_id),
             system_id: self.marks.system_id.take().or(marks.system_id),

@@ -58,6 +58,7 @@ pub(super) fn give(joined: Vec<Joined>) -> Vec<(Host, Vec<Piece>)> {
     all.map(|(at, ((host, key), label))| {
         let made = Host {
             name: host.name(),
+            domain: host.marks.domain.clone(),
             label,
             key,
             older: older.remove(&at),
@@ -182,6 +183,10 @@ fn tell_apart(joined: &[Joined], name: &str, group: &[usize]) -> Vec<String> {
         if are_distinct(&full) && hosts.iter().all(|host| host.marks.taken.is_some()) {
             return with("(", full, "");
         }
+    }
+    let full = hosts.iter().map(|host| Some(format!("{name}.{}", host.marks.domain.as_ref()?)));
+    if let Some(full) = full.collect::<Option<Vec<String>>>().filter(|all| are_distinct(all)) {
+        return full;
     }
     let stems: Vec<String> = hosts.iter().map(|host| host.stem()).collect();
     if are_distinct(&stems) {
