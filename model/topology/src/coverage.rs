@@ -132,7 +132,7 @@ pub enum Presence {
 }
 
 /// Absence as evidence: the complete texts that were searched, and for what.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Searched {
     /// What was looked for: device names, an index, an address.
     pub keys: Vec<String>,

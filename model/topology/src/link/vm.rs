@@ -1,56 +1,23 @@
 //! Virtual machines: `virsh list`, domain XML, qemu processes and `virsh domiflist` joined, and
 //! their NICs attached to host devices.
+mod draft;
+
 use std::collections::{BTreeMap, HashMap};
 
+use draft::{Draft, NicDraft, first, xml_class};
 use tapline_core::Name;
 use tapline_core::capture::Source;
 use tapline_core::ids::{Mac, Netns};
-use tapline_core::records::libvirt::{Domain, DomainNic, DomainState};
-use tapline_core::span::{At, Evidence, SourceId};
+use tapline_core::records::libvirt::{Domain, DomainState};
+use tapline_core::span::{At, Evidence};
 
 use super::{Texts, records};
 use crate::coverage::Topic;
 use crate::graph::{
-    Confidence, Conflict, ConflictKind, EdgeKind, Fact, NetdevKind, Node, NodeData, NodeId, Seen,
-    Topology, Vm, VmNic, Witness, WitnessClass,
+    Confidence, Conflict, ConflictKind, EdgeKind, Fact, NetdevKind, Node, NodeData, NodeId,
+    Topology, VmNic, Witness, WitnessClass,
 };
 use crate::names;
-
-/// A machine under construction.
-#[derive(Default)]
-struct Draft<'a> {
-    vm: Vm,
-    seen: Vec<Evidence>,
-    nics: Vec<NicDraft<'a>>,
-    /// `virsh list` says so.
-    listed: Option<bool>,
-    /// Live XML or a qemu process says that it runs.
-    runs: bool,
-    live: bool,
-}
-
-/// A NIC under construction.
-struct NicDraft<'a> {
-    nic: Nic<'a>,
-    seen: Vec<Evidence>,
-    /// What says which device it has.
-    target: Vec<Witness>,
-    /// What other texts say of its MAC.
-    mac: Vec<Witness>,
-    conflicts: Vec<Vec<Witness>>,
-}
-
-/// The fields of [`VmNic`] that are known before its machine has a node.
-#[derive(Default)]
-struct Nic<'a> {
-    mac: Option<Fact<Mac>>,
-    target: Option<Fact<Name>>,
-    bridge: Option<Fact<Name>>,
-    interface_id: Option<Fact<Name>>,
-    kind: Option<Fact<Name>>,
-    xml: Option<Seen<'a, DomainNic>>,
-    live: bool,
-}
 
 /// Adds machines, their NICs and the edges to host devices of one host.
 pub(crate) fn link<'a>(topology: &mut Topology<'a>, texts: &Texts<'a>) {
@@ -136,74 +103,6 @@ fn same<T: PartialEq>(one: Option<&At<T>>, other: Option<&At<T>>) -> bool {
     one.zip(other).is_some_and(|(one, other)| one.value == other.value)
 }
 
-fn first<T: Clone>(fact: &mut Option<Fact<T>>, source: SourceId, at: Option<&At<T>>) {
-    if let (None, Some(at)) = (&fact, at) {
-        *fact = Some(Fact::new(source, at.clone()));
-    }
-}
-
-impl<'a> Draft<'a> {
-    fn see(&mut self, source: SourceId, span: tapline_core::span::Span) {
-        let evidence = Evidence { source, span };
-        if !self.seen.contains(&evidence) {
-            self.seen.push(evidence);
-        }
-    }
-
-    fn by_mac(&mut self, mac: Mac) -> Option<&mut NicDraft<'a>> {
-        self.nics.iter_mut().find(|it| it.nic.mac.as_ref().is_some_and(|it| it.value == mac))
-    }
-
-    fn xml_nic(&mut self, source: SourceId, nic: &'a DomainNic, live: bool, adds: bool) {
-        let evidence = Evidence { source, span: nic.at };
-        if let Some(known) = nic.mac.as_ref().and_then(|mac| self.by_mac(mac.value)) {
-            known.seen.push(evidence);
-            if let (Some(target), Some(old)) = (&nic.target, &known.nic.target)
-                && old.value == target.value
-                && live == known.nic.live
-            {
-                let words = format!("target dev {}", target.value);
-                known.target.push(Witness::at(xml_class(live), target.evidence(source), words));
-            }
-            return;
-        }
-        if !adds {
-            return;
-        }
-        let fact = |at: &Option<At<Name>>| at.as_ref().map(|at| Fact::new(source, at.clone()));
-        let target = fact(&nic.target).or_else(|| socket(source, nic));
-        let witness = target.as_ref().map(|it| {
-            Witness::at(xml_class(live), it.evidence, format!("target dev {}", it.value))
-        });
-        self.nics.push(NicDraft {
-            nic: Nic {
-                mac: nic.mac.as_ref().map(|mac| Fact::new(source, *mac)),
-                target,
-                bridge: fact(&nic.bridge),
-                interface_id: fact(&nic.interface_id),
-                kind: Some(Fact::new(source, nic.kind.clone())),
-                xml: Some(Seen { source, record: nic }),
-                live,
-            },
-            seen: vec![evidence],
-            target: witness.into_iter().collect(),
-            mac: Vec::new(),
-            conflicts: Vec::new(),
-        });
-    }
-}
-
-/// A vhost-user NIC has no device: its socket is named after the OVS interface.
-fn socket(source: SourceId, nic: &DomainNic) -> Option<Fact<Name>> {
-    let path = nic.source_dev.as_ref().filter(|_| nic.kind.value == "vhostuser")?;
-    let name = path.rsplit('/').next().filter(|rsplit| !rsplit.is_empty())?;
-    Some(Fact { value: name.into(), evidence: path.evidence(source) })
-}
-
-fn xml_class(live: bool) -> WitnessClass {
-    if live { WitnessClass::Daemon } else { WitnessClass::Config }
-}
-
 /// `virsh list`.
 fn states<'a>(
     topology: &Topology<'a>,
@@ -281,14 +180,10 @@ fn qemu<'a>(
                 let evidence = mac.evidence(source.id);
                 let words = format!("qemu has mac {}", mac.value);
                 let witness = Witness::at(WitnessClass::Daemon, evidence, words);
-                let known = match draft.by_mac(mac.value) {
-                    Some(known) => known,
-                    None => {
-                        draft.nics.push(NicDraft::bare(Fact::new(source.id, *mac), evidence));
-                        let Some(known) = draft.nics.last_mut() else { continue };
-                        known
-                    }
-                };
+                let at = draft.nics.find(mac.value).unwrap_or_else(|| {
+                    draft.nics.push(NicDraft::bare(Fact::new(source.id, *mac), evidence))
+                });
+                let Some(known) = draft.nics.get_mut(at) else { continue };
                 known.nic.live = true;
                 known.seen.push(evidence);
                 known.mac.push(witness);
@@ -299,19 +194,6 @@ fn qemu<'a>(
                     known.target.push(Witness::at(WitnessClass::Daemon, at, words));
                 }
             }
-        }
-    }
-}
-
-impl NicDraft<'_> {
-    /// A NIC of which only the MAC is known.
-    fn bare(mac: Fact<Mac>, evidence: Evidence) -> Self {
-        Self {
-            nic: Nic { mac: Some(mac), ..Nic::default() },
-            seen: vec![evidence],
-            target: Vec::new(),
-            mac: Vec::new(),
-            conflicts: Vec::new(),
         }
     }
 }
@@ -332,23 +214,24 @@ fn interfaces<'a>(texts: &Texts<'a>, drafts: &mut BTreeMap<Name, Draft<'a>>) {
             })
             .map_or_else(|| domain.into(), |(name, _)| name.clone());
         let draft = drafts.entry(name).or_default();
+        // The live NICs by their devices: a machine may have thousands.
+        let mut by_target: HashMap<Name, usize> = HashMap::new();
+        for (at, nic) in draft.nics.iter().enumerate().filter(|(_, nic)| nic.nic.live) {
+            if let Some(target) = &nic.nic.target {
+                by_target.entry(target.value.clone()).or_insert(at);
+            }
+        }
         for row in rows {
             let evidence = Evidence { source: source.id, span: row.at };
             draft.see(source.id, row.at);
             let Some(mac) = &row.mac else { continue };
-            let live = draft.live;
-            let known = match draft.by_mac(mac.value) {
-                Some(known) => known,
-                None if inactive && live => continue,
+            let at = match draft.nics.find(mac.value) {
+                Some(at) => at,
+                None if inactive && draft.live => continue,
                 None => {
                     // The XML gives the same device another MAC.
-                    let other = draft.nics.iter_mut().find(|nic| {
-                        row.target.is_some()
-                            && nic.nic.live
-                            && nic.nic.target.as_ref().map(|target| &target.value)
-                                == row.target.as_ref().map(|target| &target.value)
-                    });
-                    if let Some(other) = other {
+                    let other = row.target.as_ref().and_then(|target| by_target.get(&target.value));
+                    if let Some(other) = other.and_then(|at| draft.nics.get_mut(*at)) {
                         let new = format!("domiflist: mac {}", mac.value);
                         let new = Witness::at(WitnessClass::Daemon, mac.evidence(source.id), new);
                         let old = other.nic.mac.as_ref().map(|it| {
@@ -361,12 +244,12 @@ fn interfaces<'a>(texts: &Texts<'a>, drafts: &mut BTreeMap<Name, Draft<'a>>) {
                         other.conflicts.push(old.into_iter().chain([new]).collect());
                         continue;
                     }
-                    draft.nics.push(NicDraft::bare(Fact::new(source.id, *mac), evidence));
-                    let Some(known) = draft.nics.last_mut() else { continue };
-                    known.nic.live = row.target.is_some() && !inactive;
-                    known
+                    let mut nic = NicDraft::bare(Fact::new(source.id, *mac), evidence);
+                    nic.nic.live = row.target.is_some() && !inactive;
+                    draft.nics.push(nic)
                 }
             };
+            let Some(known) = draft.nics.get_mut(at) else { continue };
             known.seen.push(evidence);
             first(&mut known.nic.kind, source.id, Some(&row.kind));
             if row.kind.value == "bridge" {
@@ -387,6 +270,9 @@ fn interfaces<'a>(texts: &Texts<'a>, drafts: &mut BTreeMap<Name, Draft<'a>>) {
                 _ => {
                     first(&mut known.nic.target, source.id, Some(target));
                     known.target.push(witness);
+                    if known.nic.live {
+                        by_target.entry(target.value.clone()).or_insert(at);
+                    }
                 }
             }
         }

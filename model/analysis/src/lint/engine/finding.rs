@@ -105,7 +105,7 @@ pub enum Role {
 }
 
 /// One piece of evidence of a finding.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Cited {
     /// What it is there for.
     pub role: Role,

@@ -1,7 +1,8 @@
 //! Runs the rules and puts their answers in order.
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
+use std::hash::Hash;
 use tapline_core::need::Need;
 
 use rayon::prelude::*;
@@ -148,52 +149,67 @@ fn withdraw(verdicts: &mut Verdicts, ctx: &Ctx<'_>) {
 
 /// Gives each finding its fingerprint; several of one rule on one object become one.
 fn merge(findings: Vec<Finding>, ctx: &Ctx<'_>) -> Vec<Finding> {
-    let mut places: BTreeMap<(HostId, String), usize> = BTreeMap::new();
-    let mut merged: Vec<Finding> = Vec::with_capacity(findings.len());
+    let mut places: HashMap<(HostId, String), usize> = HashMap::new();
+    let mut groups: Vec<Vec<Finding>> = Vec::with_capacity(findings.len());
     for mut finding in findings {
         finding.evidence.sort_by_key(|evidence| evidence.role);
         finding.fingerprint = fingerprint(&finding, ctx);
-        let key = (finding.host, finding.fingerprint.clone());
-        match places.get(&key).and_then(|&at| merged.get_mut(at)) {
-            Some(first) => fold(first, finding),
-            None => {
-                places.insert(key, merged.len());
-                merged.push(finding);
-            }
+        let place = places.entry((finding.host, finding.fingerprint.clone()));
+        let at = *place.or_insert(groups.len());
+        match groups.get_mut(at) {
+            Some(group) => group.push(finding),
+            None => groups.push(vec![finding]),
         }
     }
-    merged
+    groups.into_iter().filter_map(fold).collect()
 }
 
-/// Folds a second finding on the same object into the first.
-fn fold(first: &mut Finding, mut second: Finding) {
-    if second.severity > first.severity {
-        std::mem::swap(first, &mut second);
+/// Makes one finding of those on one object: the first of the most severe, with what the others say.
+fn fold(mut findings: Vec<Finding>) -> Option<Finding> {
+    let worst = findings.iter().map(|finding| finding.severity).max()?;
+    let at = findings.iter().position(|finding| finding.severity == worst)?;
+    let mut first = findings.remove(at);
+    if findings.is_empty() {
+        return Some(first);
     }
-    if second.message != first.message && !first.notes.contains(&second.message) {
-        first.notes.push(second.message);
+    let message = first.message.clone();
+    let (mut notes, mut evidence, mut searched, mut next, mut also) = (
+        Once::of(std::mem::take(&mut first.notes)),
+        Once::of(std::mem::take(&mut first.evidence)),
+        Once::of(std::mem::take(&mut first.searched)),
+        Once::of(std::mem::take(&mut first.next)),
+        Once::of(std::mem::take(&mut first.also)),
+    );
+    for other in findings {
+        notes.extend((other.message != message).then_some(other.message));
+        notes.extend(other.notes);
+        evidence.extend(other.evidence);
+        searched.extend(other.searched);
+        next.extend(other.next);
+        also.extend(other.also);
     }
-    for cited in second.evidence {
-        if !first.evidence.contains(&cited) {
-            first.evidence.push(cited);
-        }
-    }
+    (first.notes, first.evidence, first.searched) = (notes.all, evidence.all, searched.all);
+    (first.next, first.also) = (next.all, also.all);
     first.evidence.sort_by_key(|evidence| evidence.role);
-    for searched in second.searched {
-        if !first.searched.contains(&searched) {
-            first.searched.push(searched);
-        }
-    }
-    extend(&mut first.notes, second.notes);
-    extend(&mut first.next, second.next);
-    extend(&mut first.also, second.also);
+    Some(first)
 }
 
-/// Adds what is not there yet.
-fn extend<T: PartialEq>(into: &mut Vec<T>, from: Vec<T>) {
-    for item in from {
-        if !into.contains(&item) {
-            into.push(item);
+/// Things in the order of their coming, each once.
+struct Once<T> {
+    all: Vec<T>,
+    seen: HashSet<T>,
+}
+
+impl<T: Clone + Eq + Hash> Once<T> {
+    fn of(all: Vec<T>) -> Self {
+        Self { seen: all.iter().cloned().collect(), all }
+    }
+
+    fn extend(&mut self, more: impl IntoIterator<Item = T>) {
+        for item in more {
+            if self.seen.insert(item.clone()) {
+                self.all.push(item);
+            }
         }
     }
 }

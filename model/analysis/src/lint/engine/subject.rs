@@ -10,7 +10,7 @@ use tapline_core::ids::Netns;
 use tapline_topology::{NodeId, RecordId, Thing, Topology};
 
 /// What a finding is about.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Subject {
     /// What it is.
     pub about: About,
@@ -19,7 +19,7 @@ pub struct Subject {
 }
 
 /// What a finding may be about.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum About {
     /// A node of the topology.
     Node(NodeId, Thing),
@@ -32,7 +32,7 @@ pub enum About {
 }
 
 /// A record that findings are about.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[expect(missing_docs, reason = "the fields are the names of what the variant is")]
 pub enum Recorded {
     /// An entry of the table of neighbours.
@@ -52,7 +52,7 @@ pub enum Recorded {
 }
 
 /// What is neither a node nor a record.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[expect(missing_docs, reason = "the fields are the names of what the variant is")]
 pub enum Other {
     /// A daemon of the host.
