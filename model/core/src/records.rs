@@ -31,6 +31,8 @@ pub mod ovs;
 pub mod route;
 pub mod socket;
 pub mod sysctl;
+pub mod tc;
+pub mod xfrm;
 
 use serde::Serialize;
 
@@ -202,6 +204,16 @@ batch! {
     Firewalls(firewall::Firewall) = "firewall",
     /// `networkctl status`, `nmcli device show`, `teamdctl state`.
     ManagedDevices(managed::ManagedDevice) = "managed-device",
+    /// `tc qdisc show`.
+    Qdiscs(tc::Qdisc) = "qdisc",
+    /// `tc filter show`.
+    TcFilters(tc::TcFilter) = "tc-filter",
+    /// `bpftool net list`.
+    BpfPrograms(tc::BpfProgram) = "bpf-program",
+    /// `ip xfrm policy`.
+    IpsecPolicies(xfrm::IpsecPolicy) = "ipsec-policy",
+    /// `ip xfrm state`.
+    IpsecStates(xfrm::IpsecState) = "ipsec-state",
     /// `hostname`, `uname`, `uptime`, `date`.
     HostFacts(host::HostFact) = "host-fact",
 }

@@ -1,5 +1,6 @@
 //! The formats, one file each.
 pub(crate) mod arp;
+pub(crate) mod bpftool_net;
 pub(crate) mod brctl_show;
 mod bridge;
 pub(crate) mod bridge_fdb;
@@ -23,6 +24,7 @@ pub(crate) mod ip_netns;
 pub(crate) mod ip_route;
 pub(crate) mod ip_route_get;
 pub(crate) mod ip_rule;
+pub(crate) mod ip_xfrm;
 pub(crate) mod iptables_list;
 pub(crate) mod iptables_save;
 pub(crate) mod keepalived;
@@ -51,6 +53,9 @@ pub(crate) mod ps;
 pub(crate) mod route;
 pub(crate) mod ss;
 pub(crate) mod sysctl;
+mod tc;
+pub(crate) mod tc_filter;
+pub(crate) mod tc_qdisc;
 mod virsh;
 pub(crate) mod virsh_domifaddr;
 pub(crate) mod virsh_domiflist;

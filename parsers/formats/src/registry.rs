@@ -13,6 +13,7 @@ use crate::formats;
 /// All formats, one line each, sorted by id.
 pub static FORMATS: &[&Format] = &[
     &formats::arp::FORMAT,
+    &formats::bpftool_net::FORMAT,
     &formats::brctl_show::FORMAT,
     &formats::bridge_fdb::FORMAT,
     &formats::bridge_link::FORMAT,
@@ -38,6 +39,8 @@ pub static FORMATS: &[&Format] = &[
     &formats::ip_route::FORMAT,
     &formats::ip_route_get::FORMAT,
     &formats::ip_rule::FORMAT,
+    &formats::ip_xfrm::POLICY,
+    &formats::ip_xfrm::STATE,
     &formats::iptables_list::FORMAT,
     &formats::iptables_save::FORMAT,
     &formats::keepalived::CONF,
@@ -71,6 +74,8 @@ pub static FORMATS: &[&Format] = &[
     &formats::route::FORMAT,
     &formats::ss::FORMAT,
     &formats::sysctl::FORMAT,
+    &formats::tc_filter::FORMAT,
+    &formats::tc_qdisc::FORMAT,
     &formats::managed::TEAMDCTL,
     &formats::firewall::UFW,
     &formats::host_facts::uname::FORMAT,

@@ -167,7 +167,7 @@ static TOOLS: &[Tool] = &[
         "tc",
         NONE,
         &["filter", "qdisc", "class", "action", "show", "dev"],
-        &["ingress", "root"],
+        &["ingress", "egress", "root"],
         Hole::Name,
         true,
     ),
