@@ -12,13 +12,15 @@ use tapline_core::capture::{HostId, Source};
 use tapline_core::ids::Netns;
 use tapline_core::outcome::Outcome;
 use tapline_core::records::{
-    Batch, bridge, host, libvirt, neigh, netfilter, nft, openflow, ovs, route, socket, sysctl,
+    Batch, bridge, host, libvirt, neigh, netfilter, nft, openflow, ovs, route, socket, sysctl, tc,
+    xfrm,
 };
 use tapline_core::span::SourceId;
 use tapline_topology::graph::Netdev;
 use tapline_topology::{EdgeKind, NodeId, Topology, names};
 
 use crate::flows::{Flows, Switches};
+use crate::ipsec::{self, AllIpsec};
 use crate::l2::{Block, BridgePorts, Datapaths, Exits, Fdbs, Programs, SpanningTrees, SwitchPorts};
 use crate::mesh::Mesh;
 use crate::netfilter::Filters;
@@ -26,6 +28,7 @@ use crate::nics::Nics;
 use crate::overlay;
 use crate::ovn::Ovn;
 use crate::ovs_switches::OvsSwitches;
+use crate::queues::Queues;
 use crate::segment::Segments;
 use crate::texts::{self, Neighbours, Settings};
 use crate::vlans::LocalVlans;
@@ -79,6 +82,8 @@ pub(crate) struct State<'a> {
     programs: OnceLock<Programs>,
     ovs_switches: OnceLock<OvsSwitches<'a>>,
     settings: OnceLock<Settings<'a>>,
+    queues: OnceLock<Queues<'a>>,
+    ipsec: OnceLock<AllIpsec<'a>>,
     neighbours: OnceLock<AllNeighbours<'a>>,
     workloads: OnceLock<Workloads>,
     masters: OnceLock<HashMap<NodeId, NodeId>>,
@@ -159,6 +164,16 @@ texts! {
     nft_texts: NftTables(nft::NftTable);
     /// The texts that print settings of the kernel.
     sysctl_texts: Sysctls(sysctl::Sysctl);
+    /// The texts that print queues of devices.
+    qdisc_texts: Qdiscs(tc::Qdisc);
+    /// The texts that print filters of `tc`.
+    tc_filter_texts: TcFilters(tc::TcFilter);
+    /// The texts that print programs of BPF at devices.
+    bpf_texts: BpfPrograms(tc::BpfProgram);
+    /// The texts that print policies of IPsec.
+    ipsec_policy_texts: IpsecPolicies(xfrm::IpsecPolicy);
+    /// The texts that print associations of IPsec.
+    ipsec_state_texts: IpsecStates(xfrm::IpsecState);
     /// The texts that print sockets.
     socket_texts: Sockets(socket::Socket);
     /// The texts that list the networks of libvirt.
@@ -337,6 +352,16 @@ impl<'a> Network<'a> {
     /// All settings of the kernel that are numbers.
     pub fn kernel_settings(&self) -> &Settings<'a> {
         self.state.settings.get_or_init(|| texts::settings(self))
+    }
+
+    /// What queues, filters and programs at devices do.
+    pub(crate) fn queues(&self) -> &Queues<'a> {
+        self.state.queues.get_or_init(|| Queues::new(self))
+    }
+
+    /// What IPsec asks of packets.
+    pub(crate) fn ipsec(&self) -> &AllIpsec<'a> {
+        self.state.ipsec.get_or_init(|| ipsec::all(self))
     }
 
     /// What devices, interfaces and namespaces serve.

@@ -5,7 +5,7 @@ use tapline_topology::graph::{Netdev, NetdevKind};
 use tapline_topology::{EdgeKind, NodeId, Topic, names};
 
 use crate::l2::Why;
-use crate::{Item, l3};
+use crate::{Item, l3, queues};
 
 use super::netfilter::{Pass, Stage};
 use super::{At, Certainty, Hop, Kind, Outcome, Reason, Walk, Way};
@@ -76,15 +76,9 @@ impl<'a> Walk<'_, '_, 'a> {
             self.unknown(&mut way, place, Reason::NotCaptured, Vec::new());
             return;
         };
-        if Self::has_program(device) {
-            let place = self.place(node);
-            self.unknown(&mut way, place, Reason::Ebpf, Vec::new());
-            return;
-        }
-        if !self.passes(&mut way, node) {
-            return;
-        }
-        if self.goes_round(&mut way, node)
+        if !self.passes(&mut way, node)
+            || self.goes_round(&mut way, node)
+            || !self.pass_queues(&mut way, device, queues::Hook::Ingress)
             || !self.pass_frames(&mut way, device, Hook::Ingress, (Some(node), None))
         {
             return;
@@ -333,12 +327,14 @@ impl<'a> Walk<'_, '_, 'a> {
         nics.first().map(|(nic, _)| *nic)
     }
 
-    /// Whether `ip` prints a program of BPF at the device.
-    fn has_program(device: Device<'a>) -> bool {
-        let field = |field: &tapline_core::records::Field| {
-            matches!(field.key.as_str(), "xdp" | "prog/xdp" | "xdpgeneric" | "xdpoffload")
-        };
-        device.data.records.iter().any(|seen| seen.record.other.iter().any(field))
+    /// The line of `ip` that shows a program of BPF at the device: `prog/xdp id 12`, `xdp/id:12`, `xdpgeneric`.
+    pub(super) fn has_program(device: Device<'a>) -> Option<Evidence> {
+        device.data.records.iter().find_map(|seen| {
+            let mut fields = seen.record.other.iter();
+            let is_program = |key: &str| key.starts_with("xdp") || key == "prog/xdp";
+            let field = fields.find(|field| is_program(&field.key))?;
+            Some(field.value.evidence(seen.source))
+        })
     }
 
     pub(super) fn dispute(&mut self, way: &mut Way, place: super::Place) {

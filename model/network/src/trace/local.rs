@@ -5,6 +5,7 @@ use tapline_core::records::socket::Socket;
 use tapline_core::span::{Evidence, Span};
 use tapline_topology::NodeId;
 
+use crate::ipsec::Direction;
 use crate::l3;
 use crate::truth::Truth;
 
@@ -28,6 +29,9 @@ enum Listener {
 impl Walk<'_, '_, '_> {
     /// The stack takes a packet.
     pub(super) fn local(&mut self, mut way: Way, pass: Pass) {
+        if !self.pass_ipsec(&mut way, &pass, Direction::In, pass.input) {
+            return;
+        }
         if let Some((far, sure)) = pass.tunnel {
             self.leave_outer(way, far, sure);
             return;

@@ -10,11 +10,12 @@ use tapline_topology::graph::NetdevKind;
 use tapline_topology::{NodeId, Topic};
 
 use crate::defs;
+use crate::ipsec::Direction;
 
 use super::asking::Asked;
 use super::device::mac_of;
 use super::netfilter::Pass;
-use super::{At, Certainty, Hop, Kind, Next, Outcome, Reason, Target, Walk, Way};
+use super::{At, Certainty, Hop, Kind, Next, Outcome, Reason, Target, Tuple, Walk, Way};
 
 /// What is known of the MAC of a next hop.
 pub(super) enum Found {
@@ -42,6 +43,13 @@ impl Walk<'_, '_, '_> {
             return;
         };
         let Some(device) = self.device(output) else { return };
+        // With the source that POSTROUTING gave it, it is looked up once more (`nf_xfrm_me_harder`).
+        let translated = pass.entry.is_some_and(|entry| entry != Tuple::of(&way.packet));
+        if (translated || pass.tunnel.is_some())
+            && !self.pass_ipsec(&mut way, &pass, Direction::Out, Some(output))
+        {
+            return;
+        }
         let own = mac_of(device);
         let Some(to) = gateway.or_else(|| way.packet.destination()) else {
             self.unknown(&mut way, place, Reason::PacketOpen, Vec::new());

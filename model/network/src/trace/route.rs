@@ -9,6 +9,7 @@ use tapline_core::span::Evidence;
 use tapline_topology::Topic;
 use tapline_topology::graph::Netdev;
 
+use crate::ipsec::Direction;
 use crate::l3::{self, Decision, NextHop, Refusal};
 use crate::router::{Duty, Router};
 use crate::truth::Truth;
@@ -359,6 +360,12 @@ impl<'a> Walk<'_, '_, 'a> {
         {
             let place = self.place(device.id);
             self.lost(&mut way, Outcome::Rejected, Reason::MtuDfL3, place, Some(mtu.evidence));
+            return;
+        }
+        let forwarded = pass.input.is_some() && !pass.rerouted;
+        if forwarded && !self.pass_ipsec(&mut way, &pass, Direction::Forward, pass.input)
+            || !self.pass_ipsec(&mut way, &pass, Direction::Out, Some(device.id))
+        {
             return;
         }
         let first = if pass.input.is_none() { Stage::Output } else { Stage::Forward };

@@ -2,7 +2,7 @@
 use tapline_topology::graph::{ConflictKind, NetdevKind};
 use tapline_topology::{EdgeKind, NodeId, Topic, names};
 
-use crate::uplink;
+use crate::{queues, uplink};
 
 use super::device::{Device, certainty, line, mac_of};
 use super::{At, Outcome, Reason, Walk, Way};
@@ -19,6 +19,8 @@ impl<'a> Walk<'_, '_, 'a> {
         if !self.passes(&mut way, node)
             || !self.fits(&mut way, device)
             || !self.pass_frames(&mut way, device, Hook::Egress, (None, Some(node)))
+            || !self.pass_queues(&mut way, device, queues::Hook::Egress)
+            || !self.pass_queues(&mut way, device, queues::Hook::Queue)
         {
             return;
         }

@@ -141,6 +141,14 @@ words! {
         NfDrop: "nf-drop",
         /// A packet filter refuses it.
         NfReject: "nf-reject",
+        /// A filter of tc drops it.
+        TcDrop: "tc-drop",
+        /// The queue of a device loses all packets.
+        QueueLoss: "queue-loss",
+        /// A policy of IPsec drops it.
+        IpsecDrop: "ipsec-drop",
+        /// IPsec protects it, or decides about it.
+        Ipsec: "ipsec",
         /// A rule translates to no free port.
         NatNoPort: "nat-no-port",
         /// The router waits here: another node is the active one.
@@ -248,6 +256,10 @@ impl Reason {
             Self::NeighAbsent => "the next hop is not among the neighbours",
             Self::NfDrop => "a rule of the packet filter drops it",
             Self::NfReject => "a rule of the packet filter rejects it",
+            Self::TcDrop => "a filter of tc drops it",
+            Self::QueueLoss => "the queue of the device loses every packet",
+            Self::IpsecDrop => "a policy of IPsec drops it",
+            Self::Ipsec => "a policy of IPsec decides, which is not followed",
             Self::NatNoPort => "no port is left to translate to",
             Self::HaStandby => "the router waits here; another node is the active one",
             Self::NotLocalNoForward => "it is for nobody here and is not forwarded",

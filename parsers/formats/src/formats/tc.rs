@@ -1,17 +1,19 @@
 //! What a `tc` command line asks for: object, device, hook.
 //!
 //! Source: iproute2 `tc/tc.c`, `tc/tc_qdisc.c`, `tc/tc_filter.c`. Objects and verbs may be shortened.
+use std::borrow::Cow;
+
 use tapline_core::capture::Command;
 
 use crate::ip_command::is_list;
 
 /// A `tc` command line that lists.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct TcCommand<'a> {
     /// What stands behind the verb.
     pub(super) args: &'a [String],
-    /// The device, or `None` for all.
-    pub(super) dev: Option<&'a str>,
+    /// The device or `block N`; `None` for all.
+    pub(super) dev: Option<Cow<'a, str>>,
 }
 
 impl<'a> TcCommand<'a> {
@@ -40,7 +42,11 @@ impl<'a> TcCommand<'a> {
             args = rest;
         }
         let at = args.iter().position(|word| word == "dev" || word == "block");
-        let dev = at.and_then(|at| args.get(at + 1)).map(String::as_str);
+        let dev = at.and_then(|at| {
+            let name = args.get(at + 1)?;
+            let is_block = args.get(at).is_some_and(|word| word == "block");
+            Some(if is_block { format!("block {name}").into() } else { name.into() })
+        });
         Some(Self { args, dev })
     }
 }
@@ -58,7 +64,11 @@ mod tests {
             ("tc -s qdisc show dev eth0", Some("eth0")),
         ] {
             let command = Command::new(line);
-            assert_eq!(TcCommand::listing(&command, "qdisc").unwrap().dev, dev, "{line}");
+            assert_eq!(
+                TcCommand::listing(&command, "qdisc").unwrap().dev.as_deref(),
+                dev,
+                "{line}"
+            );
         }
         for line in
             ["tc", "tc qdisc add dev eth0 root netem", "tc -j qdisc", "tc filter show", "tcpdump"]

@@ -42,7 +42,7 @@ pub(crate) static FORMAT: Format = Format {
     ],
     claims: |command| {
         let asked = TcCommand::listing(command, "filter")?;
-        Some(Request::part(&[Topic::TcFilters]).about(asked.dev))
+        Some(Request::part(&[Topic::TcFilters]).about(asked.dev.as_deref()))
     },
     sniff: |head| {
         let first = bodies(head).find(|body| !body.is_empty()).unwrap_or_default();

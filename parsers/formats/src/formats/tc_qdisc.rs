@@ -31,7 +31,7 @@ pub(crate) static FORMAT: Format = Format {
     claims: |command| {
         let asked = TcCommand::listing(command, "qdisc")?;
         let filtered = asked.args.iter().any(|word| word != "invisible");
-        Some(Request::filtered(&[Topic::Qdiscs], filtered).about(asked.dev))
+        Some(Request::filtered(&[Topic::Qdiscs], filtered).about(asked.dev.as_deref()))
     },
     sniff: |head| {
         let first = bodies(head).find(|body| !body.is_empty()).unwrap_or_default();

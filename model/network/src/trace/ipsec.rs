@@ -1,0 +1,118 @@
+//! What policies of IPsec do with a packet in the stack of a namespace.
+use tapline_topology::graph::NetdevKind;
+use tapline_topology::{NodeId, Topic};
+
+use crate::ipsec::{self, Direction};
+use crate::truth::Truth;
+
+use super::netfilter::Pass;
+use super::{Doubt, Outcome, Reason, Walk, Way};
+
+/// What a policy makes of a packet.
+enum Fate {
+    Passes,
+    Dropped(&'static str),
+    Protected(&'static str),
+}
+
+impl Walk<'_, '_, '_> {
+    /// Holds a packet against the policies of a direction; `false` where that ends the way. Where it is
+    /// not known, the way goes on behind a fork.
+    pub(super) fn pass_ipsec(
+        &mut self,
+        way: &mut Way,
+        pass: &Pass,
+        direction: Direction,
+        device: Option<NodeId>,
+    ) -> bool {
+        let network = self.network;
+        let Some(ipsec) = network.ipsec().get(&(pass.host, &pass.netns)) else { return true };
+        let Some(device) = device.and_then(|device| self.device(device)) else { return true };
+        // The loopback device has neither (`disable_xfrm`, `disable_policy`).
+        let key = match direction {
+            Direction::Out => "disable_xfrm",
+            Direction::In | Direction::Forward => "disable_policy",
+        };
+        let off = format!("net.ipv4.conf.{}.{key}", device.name().replace('.', "/"));
+        let is_off = self.setting(pass.host, &pass.netns, &off).is_some_and(|set| set.value == 1);
+        if is_off || device.kind == NetdevKind::Loopback {
+            return true;
+        }
+        let place = self.place_of(pass);
+        let candidates = ipsec.of(direction, &way.packet, device.name());
+        let last = candidates.found.len().saturating_sub(1);
+        let mut passes = !candidates.closed;
+        for (at, (policy, met)) in candidates.found.into_iter().enumerate() {
+            let evidence = ipsec::line(&policy);
+            let required: Vec<_> =
+                policy.record.templates.iter().filter(|one| !one.optional).collect();
+            let optional = policy.record.templates.iter().any(|one| one.optional);
+            let missing = required.iter().any(|one| ipsec.has_state(one) == Some(false));
+            let absent =
+                policy.record.templates.iter().all(|one| ipsec.has_state(one) == Some(false));
+            let fate = match direction {
+                _ if policy.record.blocks => Fate::Dropped("a policy of IPsec blocks it"),
+                Direction::In | Direction::Forward if !required.is_empty() => Fate::Dropped(
+                    "a policy of IPsec takes it only protected, and it comes as it is",
+                ),
+                Direction::In | Direction::Forward => Fate::Passes,
+                Direction::Out if missing => Fate::Protected(
+                    "a policy of IPsec sends it only protected, and there is no association yet",
+                ),
+                Direction::Out if !required.is_empty() => {
+                    Fate::Protected("a policy of IPsec protects it, which is not followed")
+                }
+                Direction::Out if optional && !absent => {
+                    Fate::Protected("a policy of IPsec may protect it, which is not followed")
+                }
+                Direction::Out => Fate::Passes,
+            };
+            if matches!(fate, Fate::Passes) {
+                passes = true;
+                if met == Truth::Yes {
+                    return true;
+                }
+                continue;
+            }
+            let (Fate::Dropped(text) | Fate::Protected(text)) = fate else { continue };
+            let needs = match fate {
+                Fate::Protected(_) => {
+                    network.missing(pass.host, &pass.netns, &[Topic::IpsecStates])
+                }
+                _ => Vec::new(),
+            };
+            let sure = met == Truth::Yes || at == last && !passes;
+            if !sure {
+                let doubt = Doubt {
+                    reason: Reason::Ipsec,
+                    text: format!("{text}, if it is meant by it"),
+                    place: place.clone(),
+                    next: Vec::new(),
+                    evidence: vec![evidence],
+                };
+                self.fork(way, doubt);
+            }
+            let mut one = if sure { way.clone() } else { Self::branch(way, text) };
+            match fate {
+                Fate::Dropped(_) => {
+                    let reason = Reason::IpsecDrop;
+                    self.lost(&mut one, Outcome::Dropped, reason, place.clone(), Some(evidence));
+                    if let Some(super::Node { part: super::Part::End(end), .. }) =
+                        self.tree.nodes.last_mut()
+                    {
+                        text.clone_into(&mut end.text);
+                    }
+                }
+                _ => {
+                    let said = (Reason::Ipsec, text);
+                    self.unknown_at(&mut one, place.clone(), said, needs, evidence);
+                }
+            }
+            if sure {
+                return false;
+            }
+            way.guard = Some("it is not meant by the policy".to_owned());
+        }
+        true
+    }
+}
