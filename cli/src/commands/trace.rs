@@ -94,35 +94,41 @@ fn many(
     asked: Asked<'_, '_, '_>,
     terminal: &Terminal,
 ) -> Result<Status> {
-    /// So many answers are held until they are written.
-    const AT_ONCE: usize = 1024;
+    /// So many answers are held until they are written: enough to keep the processors busy, few enough
+    /// to stay in their caches.
+    const AT_ONCE: usize = 128;
     let mut out = terminal.out();
     if file.as_os_str() == "-" {
         for line in std::io::stdin().lock().lines() {
-            out.write_all(&answer(&line?, verbose, asked)?)?;
+            let mut text = Vec::new();
+            answer(&line?, verbose, asked, &mut text)?;
+            out.write_all(&text)?;
             out.flush()?;
         }
         return Ok(Status::Clean);
     }
     let text = tapline_capture::file::read_text(file, MOST_QUERIES)?;
     let lines: Vec<&str> = text.lines().collect();
+    // The memory of answers that are written is used again.
+    let mut texts: Vec<Vec<u8>> = vec![Vec::new(); AT_ONCE.min(lines.len())];
     for part in lines.chunks(AT_ONCE) {
-        let answers: Vec<Result<Vec<u8>>> =
-            part.par_iter().map(|line| answer(line, verbose, asked)).collect();
-        for answer in answers {
-            out.write_all(&answer?)?;
+        part.par_iter().zip(&mut texts).try_for_each(|(line, text)| {
+            text.clear();
+            answer(line, verbose, asked, text)
+        })?;
+        for text in texts.iter().take(part.len()) {
+            out.write_all(text)?;
         }
     }
     out.flush()?;
     Ok(Status::Clean)
 }
 
-/// The answer to one line, with its line end; nothing where nothing is asked.
-fn answer(line: &str, verbose: bool, to: Asked<'_, '_, '_>) -> Result<Vec<u8>> {
+/// Writes the answer to one line, with its line end; nothing where nothing is asked.
+fn answer(line: &str, verbose: bool, to: Asked<'_, '_, '_>, text: &mut Vec<u8>) -> Result<()> {
     let Asked { topology, tracer, anonymous } = to;
-    let mut text = Vec::new();
     if line.trim().is_empty() {
-        return Ok(text);
+        return Ok(());
     }
     let asked: std::result::Result<Question, _> = serde_json::from_str(line);
     let asked = asked.map_err(|error| error.to_string()).and_then(|mut question| {
@@ -141,15 +147,15 @@ fn answer(line: &str, verbose: bool, to: Asked<'_, '_, '_>) -> Result<Vec<u8>> {
     match (&asked, &answered) {
         (Ok(question), Ok(answered)) => {
             let document = trace_json::document(topology, question, answered);
-            serde_json::to_writer(&mut text, &document)?;
+            serde_json::to_writer(&mut *text, &document)?;
         }
         (_, Err(error)) => {
-            serde_json::to_writer(&mut text, &serde_json::json!({ "error": error }))?;
+            serde_json::to_writer(&mut *text, &serde_json::json!({ "error": error }))?;
         }
         (Err(_), Ok(_)) => {}
     }
     text.push(b'\n');
-    Ok(text)
+    Ok(())
 }
 
 /// What a person said, as things are called in the topology.

@@ -54,6 +54,9 @@ pub(crate) fn markup(text: &str) -> String {
 
 /// The first `most` characters, with `…` where some are left out.
 pub(crate) fn shorten(text: &str, most: usize) -> Cow<'_, str> {
+    if text.len() <= most {
+        return Cow::Borrowed(text);
+    }
     match text.char_indices().nth(most) {
         None => Cow::Borrowed(text),
         Some((at, _)) => Cow::Owned(format!("{}…", text.get(..at).unwrap_or_default())),

@@ -3,9 +3,11 @@ mod packet;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use tapline_core::ids::Netns;
 use tapline_core::span::Evidence;
 use tapline_network::trace::{
     Answered, Branch, Changed, End, Hop, Kind, Next, Place, Question, Reason, Trace,
@@ -81,7 +83,7 @@ struct TraceRow<'a> {
     certainty: &'static str,
     /// The hop that makes it no surer, from 1.
     weakest_hop: Option<usize>,
-    mtu: Option<MtuRow>,
+    mtu: Option<MtuRow<'a>>,
     assumptions: Vec<AssumptionRow>,
     /// What would settle it.
     next: Vec<NextRow<'a>>,
@@ -114,28 +116,28 @@ struct ConsideredRow<'a> {
 #[derive(JsonSchema, Serialize)]
 struct PlaceRow<'a> {
     host: Option<&'a str>,
-    netns: Option<String>,
+    netns: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    device: Option<String>,
+    device: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    bridge: Option<String>,
+    bridge: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    port: Option<String>,
+    port: Option<&'a str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     controller: bool,
 }
 
 #[derive(JsonSchema, Serialize)]
-struct MtuRow {
+struct MtuRow<'a> {
     /// The smallest on the way, below tunnels less their headers.
     path: u32,
-    limited_by: Vec<LimitRow>,
+    limited_by: Vec<LimitRow<'a>>,
 }
 
 #[derive(JsonSchema, Serialize)]
-struct LimitRow {
+struct LimitRow<'a> {
     hop: usize,
-    device: Option<String>,
+    device: Option<&'a str>,
 }
 
 #[derive(JsonSchema, Serialize)]
@@ -164,21 +166,21 @@ pub(crate) struct EvidenceRow<'a> {
 struct HopRow<'a> {
     n: usize,
     host: Option<&'a str>,
-    netns: Option<String>,
+    netns: Option<Cow<'a, str>>,
     /// `guest`, `device`, `linux-bridge`, `ovs-bridge`, `route`, `netfilter`, `neighbour`,
     /// `tunnel`, `local`.
     kind: &'static str,
-    bridge: Option<String>,
+    bridge: Option<&'a str>,
     #[serde(rename = "in")]
-    input: Option<String>,
+    input: Option<&'a str>,
     #[serde(rename = "out")]
-    output: Option<String>,
+    output: Option<&'a str>,
     action: &'a str,
     /// The fields that change, as they were; null where a value is not known.
     before: BTreeMap<&'static str, Option<&'a str>>,
     after: BTreeMap<&'static str, Option<&'a str>>,
     /// What the wire behind the hop carries.
-    wire: WireRow,
+    wire: WireRow<'a>,
     mtu: Option<u32>,
     certainty: &'static str,
     observed: Option<&'a str>,
@@ -198,8 +200,8 @@ struct HopRow<'a> {
 }
 
 #[derive(JsonSchema, Serialize)]
-struct WireRow {
-    vlans: Vec<u16>,
+struct WireRow<'a> {
+    vlans: &'a [u16],
     vni: Option<u64>,
 }
 
@@ -230,7 +232,7 @@ struct NexthopRow<'a> {
 
 #[derive(JsonSchema, Serialize)]
 struct OpenFlowRow<'a> {
-    bridge: String,
+    bridge: &'a str,
     tables: Vec<TableRow<'a>>,
     ct: Vec<CtRow>,
 }
@@ -317,9 +319,14 @@ pub(crate) fn evidence<'a>(topology: &'a Topology<'_>, at: Evidence) -> Option<E
     Some(EvidenceRow {
         archive: &source.archive,
         member: &source.member,
-        line: source.line_numbers(at.span).0,
+        line: source.line_number(at.span),
         text: super::escape::shorten(line.trim(), QUOTED),
     })
+}
+
+/// The name of a namespace.
+fn netns(netns: &Netns) -> Cow<'_, str> {
+    netns.name().map_or_else(|| netns.to_string().into(), Cow::Borrowed)
 }
 
 impl<'a> Shown<'a, '_> {
@@ -353,7 +360,7 @@ impl<'a> Shown<'a, '_> {
                         hop: *hop,
                         device: trace.hops.get(hop.wrapping_sub(1)).and_then(|hop| {
                             let name = hop.output.as_ref().or(hop.input.as_ref())?;
-                            Some(name.to_string())
+                            Some(name.as_str())
                         }),
                     })
                     .collect(),
@@ -379,13 +386,13 @@ impl<'a> Shown<'a, '_> {
         place.host.map(|host| self.topology.snapshot.host_label(host))
     }
 
-    fn place(&self, place: &Place) -> PlaceRow<'a> {
+    fn place(&self, place: &'a Place) -> PlaceRow<'a> {
         PlaceRow {
             host: self.host(place),
-            netns: place.netns.as_ref().map(ToString::to_string),
-            device: place.device.as_ref().map(ToString::to_string),
-            bridge: place.bridge.as_ref().map(ToString::to_string),
-            port: place.port.as_ref().map(ToString::to_string),
+            netns: place.netns.as_ref().map(netns),
+            device: place.device.as_deref(),
+            bridge: place.bridge.as_deref(),
+            port: place.port.as_deref(),
             controller: place.controller,
         }
     }
@@ -402,7 +409,7 @@ impl<'a> Shown<'a, '_> {
         all.iter().filter_map(|at| evidence(self.topology, *at)).collect()
     }
 
-    fn hops(&self, hops: &'a [Hop]) -> Vec<HopRow<'a>> {
+    fn hops(&self, hops: &'a [Arc<Hop>]) -> Vec<HopRow<'a>> {
         hops.iter().enumerate().map(|(at, hop)| self.hop(at + 1, hop)).collect()
     }
 
@@ -414,15 +421,15 @@ impl<'a> Shown<'a, '_> {
         HopRow {
             n,
             host: self.host(&hop.place),
-            netns: hop.place.netns.as_ref().map(ToString::to_string),
+            netns: hop.place.netns.as_ref().map(netns),
             kind: hop.kind.as_str(),
-            bridge: hop.place.bridge.as_ref().map(ToString::to_string),
-            input: hop.input.as_ref().map(ToString::to_string),
-            output: hop.output.as_ref().map(ToString::to_string),
+            bridge: hop.place.bridge.as_deref(),
+            input: hop.input.as_deref(),
+            output: hop.output.as_deref(),
             action: &hop.action,
             before: fields(|one| one.before.as_deref()),
             after: fields(|one| one.after.as_deref()),
-            wire: WireRow { vlans: hop.vlans.clone(), vni: hop.vni },
+            wire: WireRow { vlans: &hop.vlans, vni: hop.vni },
             mtu: hop.mtu,
             certainty: hop.certainty.as_str(),
             observed: hop.observed.as_deref(),
@@ -443,7 +450,7 @@ impl<'a> Shown<'a, '_> {
                     .collect(),
             }),
             openflow: (hop.kind == Kind::OvsBridge).then(|| OpenFlowRow {
-                bridge: hop.place.bridge.as_ref().map(ToString::to_string).unwrap_or_default(),
+                bridge: hop.place.bridge.as_deref().unwrap_or_default(),
                 tables: hop
                     .details
                     .flows

@@ -1,5 +1,6 @@
 //! A trace for people: the verdict first, then one line a hop; and its stable form for tests.
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use tapline_core::capture::HostId;
 use tapline_core::span::Evidence;
@@ -162,7 +163,7 @@ pub(super) fn verdict_words(topology: &Topology<'_>, verdict: &Verdict) -> Strin
 fn table(
     out: &mut impl Write,
     topology: &Topology<'_>,
-    hops: &[Hop],
+    hops: &[Arc<Hop>],
     indent: &str,
     terminal: &Terminal,
 ) -> io::Result<()> {
@@ -298,7 +299,7 @@ fn places(topology: &Topology<'_>, all: &[Evidence]) -> String {
 fn considered(
     out: &mut impl Write,
     topology: &Topology<'_>,
-    hops: &[Hop],
+    hops: &[Arc<Hop>],
     places: &Places,
 ) -> io::Result<()> {
     writeln!(out)?;

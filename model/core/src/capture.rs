@@ -233,6 +233,11 @@ impl Source {
         (self.line_of(span.start), self.line_of(last))
     }
 
+    /// One-based line of the member at which `span` begins.
+    pub fn line_number(&self, span: Span) -> u32 {
+        self.line_of(span.start)
+    }
+
     /// One-based line of a byte of the text, within the member.
     fn line_of(&self, offset: u32) -> u32 {
         let line = self.index().line(offset);

@@ -42,11 +42,16 @@ impl Mac {
 
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, octet) in self.0.iter().enumerate() {
-            let colon = if n == 0 { "" } else { ":" };
-            write!(f, "{colon}{octet:02x}")?;
+        // A trace prints thousands: its digits are put together without the machinery of `{:02x}`.
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digit = |number: u8| DIGITS.get(usize::from(number)).copied().unwrap_or(b'0');
+        let mut shown = [b':'; 17];
+        for (part, octet) in shown.chunks_mut(3).zip(self.0) {
+            if let [high, low, ..] = part {
+                (*high, *low) = (digit(octet >> 4), digit(octet & 0xf));
+            }
         }
-        Ok(())
+        f.write_str(std::str::from_utf8(&shown).unwrap_or_default())
     }
 }
 impl fmt::Debug for Mac {

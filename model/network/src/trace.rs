@@ -251,7 +251,7 @@ struct Way {
     guard: Option<String>,
     packet: Packet,
     /// What was visited, to notice that it goes round.
-    trail: Vec<Crumb>,
+    trail: Trail,
     hops: u32,
     /// What was looked at since the last hop.
     considered: Vec<Considered>,
@@ -269,7 +269,7 @@ impl Way {
             tip: 0,
             guard: None,
             packet,
-            trail: Vec::new(),
+            trail: Trail::default(),
             hops: 0,
             considered: Vec::new(),
             assumed: Vec::new(),
@@ -291,6 +291,27 @@ impl Way {
 struct Crumb {
     node: NodeId,
     packet: Packet,
+}
+
+/// The crumbs of a way. Copies of it share those that lie behind them.
+#[derive(Clone, Default, Debug)]
+struct Trail(Option<Arc<(Crumb, Trail)>>);
+
+impl Trail {
+    fn contains(&self, crumb: &Crumb) -> bool {
+        let mut at = self;
+        while let Some(link) = &at.0 {
+            if link.0 == *crumb {
+                return true;
+            }
+            at = &link.1;
+        }
+        false
+    }
+
+    fn push(&mut self, crumb: Crumb) {
+        *self = Self(Some(Arc::new((crumb, std::mem::take(self)))));
+    }
 }
 
 struct Walk<'t, 'n, 'a> {
@@ -485,7 +506,7 @@ impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
         if hop.vlans.is_empty() {
             hop.vlans = way.packet.vlans().unwrap_or_default();
         }
-        way.tip = self.tree.add(way.tip, way.guard.take(), Part::Hop(Box::new(hop)));
+        way.tip = self.tree.add(way.tip, way.guard.take(), Part::Hop(Arc::new(hop)));
         way.hops += 1;
     }
 

@@ -32,8 +32,9 @@ impl Value {
 /// A packet and what a bridge notes beside it. A field that was never set is not known.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct FlowPacket {
-    /// Few fields are set in any packet, so a list is the fastest map.
-    fields: Vec<(OfField, Value)>,
+    /// Few fields are set in any packet, so a list is the fastest map. Copies of a packet share it
+    /// until one of them changes.
+    fields: Arc<Vec<(OfField, Value)>>,
     /// Tags below the outer one, that next to it last.
     inner_tags: Vec<Value>,
     /// Bytes with the Ethernet header.
@@ -116,9 +117,14 @@ impl FlowPacket {
     pub fn set(&mut self, field: OfField, value: Value) {
         let width = ones(field.width());
         let value = Value { value: value.value & value.known & width, known: value.known & width };
-        match self.fields.iter_mut().find(|(name, _)| *name == field) {
-            Some((_, old)) => *old = value,
-            None => self.fields.push((field, value)),
+        match self.fields.iter().position(|(name, _)| *name == field) {
+            Some(at) if self.fields.get(at).is_some_and(|(_, old)| *old == value) => {}
+            Some(at) => {
+                if let Some((_, old)) = Arc::make_mut(&mut self.fields).get_mut(at) {
+                    *old = value;
+                }
+            }
+            None => Arc::make_mut(&mut self.fields).push((field, value)),
         }
     }
 

@@ -23,6 +23,7 @@ impl Walk<'_, '_, '_> {
         while !way.considered.is_empty() && at > 0 {
             let Some(node) = self.tree.nodes.get_mut(at) else { return };
             if let Part::Hop(hop) = &mut node.part {
+                let hop = std::sync::Arc::make_mut(hop);
                 hop.details.considered.append(&mut way.considered);
             }
             at = node.parent;

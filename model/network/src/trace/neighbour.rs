@@ -110,6 +110,7 @@ impl Walk<'_, '_, '_> {
                     (evidence, self.last_route(&way))
                     && let super::Part::Hop(route) = part
                 {
+                    let route = std::sync::Arc::make_mut(route);
                     route.cite(Some(evidence));
                     route.action = format!("{} ({words})", route.action);
                 }

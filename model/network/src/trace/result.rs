@@ -26,7 +26,7 @@ pub struct Trace {
     /// What becomes of the packet.
     pub verdict: Verdict,
     /// The hops of the way that decides.
-    pub hops: Vec<Hop>,
+    pub hops: Vec<Arc<Hop>>,
     /// Every place where a copy ends.
     pub ends: Vec<End>,
     /// The other ways.
@@ -84,7 +84,7 @@ pub struct Branch {
     /// Its end.
     pub end: End,
     /// Its own hops.
-    pub hops: Vec<Hop>,
+    pub hops: Vec<Arc<Hop>>,
 }
 
 impl Trace {
@@ -131,10 +131,10 @@ impl Trace {
     }
 }
 
-fn hops_of(tree: &Tree, way: &[usize]) -> Vec<Hop> {
+fn hops_of(tree: &Tree, way: &[usize]) -> Vec<Arc<Hop>> {
     let all = way.iter().filter_map(|at| tree.nodes.get(*at));
     all.filter_map(|node| match &node.part {
-        Part::Hop(hop) => Some((**hop).clone()),
+        Part::Hop(hop) => Some(Arc::clone(hop)),
         _ => None,
     })
     .collect()
@@ -144,7 +144,7 @@ fn verdict(
     tree: &Tree,
     main: &[usize],
     fate: Truth,
-    hops: &[Hop],
+    hops: &[Arc<Hop>],
     end: Option<&End>,
     goal: &Goal,
     ends: &[End],
@@ -268,7 +268,7 @@ fn verdict(
 }
 
 /// The smallest MTU of a way; below a tunnel that of its device counts, less its headers.
-fn mtu(hops: &[Hop]) -> Option<(u32, Vec<usize>)> {
+fn mtu(hops: &[Arc<Hop>]) -> Option<(u32, Vec<usize>)> {
     let mut inside = false;
     let mut limits = Vec::new();
     for (at, hop) in hops.iter().enumerate() {

@@ -1,5 +1,7 @@
 //! The ways of a packet as a tree: hops, places where it is copied, places where it goes one of
 //! several ways and nothing captured says which, and ends.
+use std::sync::Arc;
+
 use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
@@ -309,7 +311,7 @@ pub enum Part {
     /// Where it begins.
     Root,
     /// A hop.
-    Hop(Box<Hop>),
+    Hop(Arc<Hop>),
     /// All that follow happen, each with a copy.
     All,
     /// One of those that follow happens; why it is not known which.
