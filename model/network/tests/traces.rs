@@ -112,7 +112,7 @@ fn show(out: &mut String, network: &Network<'_>, trace: &Trace) {
     }
 }
 
-fn hops(out: &mut String, network: &Network<'_>, indent: &str, hops: &[Hop]) {
+fn hops(out: &mut String, network: &Network<'_>, indent: &str, hops: &[std::sync::Arc<Hop>]) {
     for hop in hops {
         let host = hop.place.host.map_or("", |host| network.hostname(host));
         let [from, to] = [&hop.input, &hop.output].map(|name| name.as_deref().unwrap_or(""));

@@ -18,7 +18,7 @@ use crate::truth::Truth;
 
 use super::netfilter::{Pass, Stage};
 use super::packet::{ARP, IPV6, ip_number, mac_number};
-use super::{At, End, Goal, Kind, Outcome, Packet, Query, Reason, Target, Trace, Walk, Way};
+use super::{At, Doubt, End, Goal, Kind, Outcome, Packet, Query, Reason, Target, Trace, Walk, Way};
 
 /// What comes of asking.
 pub(super) enum Asked {
@@ -26,8 +26,34 @@ pub(super) enum Asked {
     Answered(Mac),
     /// Nothing is.
     Unanswered(Box<Unanswered>),
+    /// This MAC is, or none: a thing on the way of either packet was captured that may stop it.
+    Doubtful(Box<Doubtful>),
     /// It is not asked, or nothing captured tells.
     Open,
+}
+
+/// Why it may be that ARP is not answered.
+pub(super) struct Doubtful {
+    /// The MAC that is answered otherwise, where that is known.
+    pub(super) mac: Option<Mac>,
+    /// What may stop it.
+    pub(super) doubt: Doubt,
+}
+
+impl Doubtful {
+    /// Of a packet of which a thing was seen that may stop it: not only of texts that are missing.
+    fn of(asked: &Trace, mac: Option<Mac>) -> Option<Box<Self>> {
+        let verdict = &asked.verdict;
+        let reason = verdict.reason.filter(|_| verdict.reached.is_none())?;
+        let is_seen = matches!(
+            reason,
+            Reason::Ebpf | Reason::QueueLoss | Reason::Ipsec | Reason::McastFloodOff
+        );
+        let (text, place) = (verdict.text.clone(), verdict.place.clone());
+        let (next, evidence) = (verdict.next.clone(), verdict.evidence.clone());
+        is_seen
+            .then(|| Box::new(Self { mac, doubt: Doubt { reason, text, place, next, evidence } }))
+    }
 }
 
 /// Why ARP is not answered.
@@ -124,11 +150,11 @@ impl Walk<'_, '_, '_> {
         let goal = Goal::Things(owners.to_vec());
         let request = request(asker.ip, to, asker.mac);
         let asked = self.send_arp(&asker.at, request, goal, Truth::Yes);
-        let Some(end) = asked.end else { return Asked::Open };
+        let Some(end) = asked.end.clone() else { return Asked::Open };
         match asked.verdict.reached {
             Some(true) => {}
             Some(false) => return Asked::Unanswered(Unanswered::new(to, false, end)),
-            None => return Asked::Open,
+            None => return Doubtful::of(&asked, None).map_or(Asked::Open, Asked::Doubtful),
         }
         let by_guest = asked.hops.last().is_some_and(|hop| hop.kind == Kind::Guest);
         let answers = if by_guest { self.guest_of(owners) } else { self.device_at(&end.place) };
@@ -140,8 +166,11 @@ impl Walk<'_, '_, '_> {
         let (Some(ip), Some(mac)) = (asker.ip, asker.mac) else { return Asked::Answered(own) };
         let goal = Goal::Things(vec![asker.target.clone()]);
         let back = self.send_arp(&from, answer((to, own), (ip, mac)), goal, Truth::Yes);
-        match (back.verdict.reached, back.end) {
+        match (back.verdict.reached, back.end.clone()) {
             (Some(false), Some(end)) => Asked::Unanswered(Unanswered::new(to, true, end)),
+            (None, _) => {
+                Doubtful::of(&back, Some(own)).map_or(Asked::Answered(own), Asked::Doubtful)
+            }
             _ => Asked::Answered(own),
         }
     }
@@ -221,6 +250,20 @@ impl Walk<'_, '_, '_> {
         }
         walk.run();
         Trace::of(self.tracer, &query, walk)
+    }
+
+    /// It may be that ARP is not answered. Goes on with the way on which it is.
+    pub(super) fn may_be_unanswered(&mut self, way: &mut Way, to: IpAddr, doubtful: Doubtful) {
+        let Doubt { reason, text, place, next, evidence } = doubtful.doubt;
+        let what = if to.is_ipv6() { "neighbour discovery" } else { "ARP" };
+        self.may_stop_at(way, place, reason, Vec::new(), evidence);
+        let at = self.tree.nodes.len().saturating_sub(2);
+        // The fork stands before the way that ends.
+        if let Some(super::Node { part: super::Part::One(doubt), .. }) = self.tree.nodes.get_mut(at)
+        {
+            doubt.text = format!("{what} for {to} may not be answered: {text}");
+            doubt.next = next;
+        }
     }
 
     /// Ends a way since ARP is not answered.

@@ -2,6 +2,7 @@
 //! sees bridged frames (net/bridge/br_input.c, br_forward.c, br_netfilter_hooks.c).
 use tapline_core::ids::{Mac, Netns};
 use tapline_core::need::Need;
+use tapline_core::records::Field;
 use tapline_core::records::route::Family;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{Netdev, NetdevKind};
@@ -253,15 +254,28 @@ impl<'a> Walk<'_, '_, 'a> {
         }
         let state = self.network.bridge_ports().state(to);
         if let (None, Some(state), Some(mac)) = (learnt, state, way.packet.mac_destination())
-            && state.spared(mac).is_some()
+            && let Some(evidence) = state.spared(mac)
+            // What the host itself sends to all or to a group goes to such ports too (`br_flood`).
+            && (from.is_some() || !mac.is_multicast())
         {
-            if mac.is_multicast() && !way.packet.is_broadcast() {
-                // Where some router asks who is in a group, the ports of its members get it all the
-                // same (`br_multicast_querier_exists`).
-                self.unknown(&mut way, place, Reason::NotModelled, Vec::new());
+            if mac.is_multicast() && !way.packet.is_broadcast() && may_go_to_members(bridge, mac) {
+                let need = Need::command("bridge -d mdb show dev")
+                    .with(bridge.name())
+                    .within(bridge.netns());
+                let said = (Reason::McastFloodOff, Reason::McastFloodOff.text());
+                self.unknown_at(&mut way, place, said, vec![need], evidence);
                 return;
             }
-            self.aside(&mut way, Reason::L2DeadEnd, place);
+            self.aside(&mut way, Reason::McastFloodOff, place);
+            if let Some(super::Node { part: super::Part::End(end), .. }) =
+                self.tree.nodes.last_mut()
+            {
+                end.evidence.push(evidence);
+                if !mac.is_multicast() || way.packet.is_broadcast() {
+                    end.reason = Some(Reason::L2DeadEnd);
+                    Reason::L2DeadEnd.text().clone_into(&mut end.text);
+                }
+            }
             return;
         }
         if self.network.filters_vlans(bridge) {
@@ -384,6 +398,19 @@ impl<'a> Walk<'_, '_, 'a> {
                 && self.network.topology.snapshot.completeness(source.id).is_complete()
         })
     }
+}
+
+/// Whether ports of members of a group may get a frame to it although they get no floods: the bridge
+/// snoops, and some router asks who is in the group (`br_multicast_querier_exists`). Groups that
+/// everybody is in are flooded whatever it snoops (`br_multicast_ipv4_rcv`, `br_multicast_ipv6_rcv`,
+/// net/bridge/br_multicast.c).
+fn may_go_to_members(bridge: Device<'_>, group: Mac) -> bool {
+    let snoops = bridge.data.records.iter().find_map(|seen| {
+        Field::find(&seen.record.other, "mcast_snooping").map(|value| value.value != "0")
+    });
+    let of_all = matches!(group, Mac([0x01, 0x00, 0x5e, 0, 0, _] | [0x33, 0x33, 0, 0, 0, 1]));
+    let of_ip = matches!(group, Mac([0x01, 0x00, 0x5e, ..] | [0x33, 0x33, ..]));
+    of_ip && !of_all && snoops != Some(false)
 }
 
 /// The MAC of a tap that libvirt made is never used by anybody: it is the guest's with another

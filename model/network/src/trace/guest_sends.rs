@@ -32,6 +32,7 @@ impl<'a> Walk<'_, '_, 'a> {
         hop.output = own.map(|mac| mac.to_string().into());
         hop.certainty = Certainty::Assumed;
         hop.cite(nic.data.mac.as_ref().map(|mac| mac.evidence));
+        let mut doubtful = None;
         if way.packet.mac_destination().is_none() {
             let mut mac = self.first_hop(&mut way, nic, &mut hop);
             let asked = way.packet.next_hop.filter(|_| mac.is_some_and(|mac| !mac.is_multicast()));
@@ -47,6 +48,10 @@ impl<'a> Walk<'_, '_, 'a> {
                             self.lost_unanswered(&mut way, *why, false);
                             return;
                         }
+                    }
+                    Asked::Doubtful(why) => {
+                        mac = why.mac.or(mac);
+                        doubtful = Some((to, why));
                     }
                     Asked::Open => {}
                 }
@@ -73,6 +78,9 @@ impl<'a> Walk<'_, '_, 'a> {
             return;
         };
         self.hop(&mut way, &before, hop);
+        if let Some((to, why)) = doubtful {
+            self.may_be_unanswered(&mut way, to, *why);
+        }
         if let Some(device) = self.device(tap) {
             let before = way.packet.clone();
             let belongs = self

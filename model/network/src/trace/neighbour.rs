@@ -80,11 +80,15 @@ impl Walk<'_, '_, '_> {
                 .within(&pass.netns);
         match self.resolve(&pass, output, to) {
             Found::Known { mut mac, evidence, certainty, words, owners } => {
-                let mut unanswered = None;
+                let (mut unanswered, mut doubtful) = (None, None);
                 if !owners.is_empty() {
                     match self.ask((&way, &pass), output, to, &owners) {
                         Asked::Answered(answered) => mac = answered,
                         Asked::Unanswered(why) => unanswered = Some(why),
+                        Asked::Doubtful(why) => {
+                            mac = why.mac.unwrap_or(mac);
+                            doubtful = Some(why);
+                        }
                         Asked::Open => {}
                     }
                 }
@@ -113,6 +117,9 @@ impl Walk<'_, '_, '_> {
                     let route = std::sync::Arc::make_mut(route);
                     route.cite(Some(evidence));
                     route.action = format!("{} ({words})", route.action);
+                }
+                if let Some(why) = doubtful {
+                    self.may_be_unanswered(&mut way, to, *why);
                 }
                 self.go(way, At::Send(output));
             }

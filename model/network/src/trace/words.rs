@@ -173,6 +173,8 @@ words! {
         NotCaptured: "not-captured",
         /// Its source is an address of the receiver, loopback, broadcast or zero.
         Martian: "martian",
+        /// A port gets nothing that is sent to a group, unless somebody behind it asked for that.
+        McastFloodOff: "mcast-flood-off",
         /// No other port carries the VLAN.
         L2DeadEnd: "l2-dead-end",
         /// Nobody captured has the address, although its segment was captured whole.
@@ -274,6 +276,7 @@ impl Reason {
             Self::Offload => "hardware decides",
             Self::NotCaptured => "a text that would tell was not captured",
             Self::Martian => "its source is not possible here",
+            Self::McastFloodOff => "the port gets no frames to groups (mcast_flood off)",
             Self::L2DeadEnd => "the frame has nowhere to go from here",
             Self::AddressNotOwned => "nobody on the segment has the address",
             Self::NeighWrong => "the MAC of the neighbour is not its owner's",

@@ -134,6 +134,74 @@ fn settings_of_a_port_keep_floods_from_it() {
 }
 
 #[test]
+fn groups_reach_ports_that_get_no_floods_where_somebody_asks_for_them() {
+    // The port gets none; what the host does with its own copy was not captured.
+    const HOST: &str = "unknown: unknown not-captured";
+    let (all, local) = ("33:33:00:00:00:01", "01:00:5e:00:00:05");
+    let (group, other) = ("33:33:ff:00:00:02", "01:00:5e:01:02:03");
+    for (snooping, to, expected) in [
+        ("mcast_snooping 0 ", group, HOST),
+        ("mcast_snooping 1 ", group, "unknown: unknown mcast-flood-off"),
+        ("", group, "unknown: unknown mcast-flood-off"),
+        ("mcast_snooping 0 ", other, HOST),
+        ("mcast_snooping 1 ", other, "unknown: unknown mcast-flood-off"),
+        // Groups that everybody is in are flooded whatever is snooped, and so is what is no IP.
+        ("mcast_snooping 1 ", all, HOST),
+        ("mcast_snooping 1 ", local, HOST),
+        ("mcast_snooping 1 ", "01:1b:19:00:00:00", HOST),
+    ] {
+        let bridge = BRIDGE.replace("vlan_filtering", &format!("{snooping}vlan_filtering"));
+        let text = with_port("mcast_flood off").replace(BRIDGE, &bridge);
+        let (said, _) = crosses(&text, "", to, None);
+        assert!(said.starts_with(expected), "{snooping}{to}: {said}");
+    }
+}
+
+/// The two namespaces with addresses of IPv6 alone.
+fn with_six(text: &str) -> String {
+    let filter =
+        "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n";
+    let filters = ["a", "b"]
+        .map(|netns| format!("root@h1:~# ip netns exec {netns} ip6tables-save\n{filter}"));
+    let mut text = text
+        .replace("-iptables = 0\n", "-iptables = 0\nnet.bridge.bridge-nf-call-ip6tables = 0\n")
+        .replace(
+            "root@h1:~# ip netns exec b sysctl",
+            &format!("{}root@h1:~# ip netns exec b sysctl", filters.concat()),
+        );
+    for at in [1, 2] {
+        text = text
+            .replace(
+                &format!("inet 192.0.2.{at}/24 brd 192.0.2.255 scope global eth0"),
+                &format!("inet6 2001:db8::{at}/64 scope global nodad"),
+            )
+            .replace(
+                &format!("192.0.2.0/24 dev eth0 proto kernel scope link src 192.0.2.{at} \n"),
+                &format!(
+                    "2001:db8::/64 dev eth0 proto kernel metric 256 pref medium\nlocal 2001:db8::{at} dev eth0 \
+                     table local proto kernel metric 0 pref medium\n"
+                ),
+            );
+    }
+    text
+}
+
+#[test]
+fn neighbour_discovery_is_sent_to_a_group() {
+    for (snooping, options, expected) in [
+        ("mcast_snooping 1 ", "mcast_flood on", "yes: delivered"),
+        ("mcast_snooping 0 ", "mcast_flood off", "no: rejected"),
+        ("mcast_snooping 1 ", "mcast_flood off", "unknown: unknown mcast-flood-off"),
+        ("mcast_snooping 1 ", "bcast_flood off", "yes: delivered"),
+    ] {
+        let bridge = BRIDGE.replace("vlan_filtering", &format!("{snooping}vlan_filtering"));
+        let text = with_six(&with_port(options).replace(BRIDGE, &bridge));
+        let way = ask(&text, "ns:a", "ip:2001:db8::2", |_| {});
+        assert!(way[0].starts_with(expected), "{snooping}{options}: {way:#?}");
+    }
+}
+
+#[test]
 fn bridges_that_tell_vlans_apart_pass_members() {
     let text = two_on_a_bridge(&port("forwarding"))
         .replace(BRIDGE, &BRIDGE.replace("vlan_filtering 0", "vlan_filtering 1"));

@@ -205,6 +205,8 @@ fn programs_of_bpf_leave_it_open() {
     for (line, expected) in [
         ("va(3) generic id 9\n\ntc:\n", "unknown: unknown ebpf"),
         ("\ntc:\nvb(4) tcx/egress guard prog_id 9 link_id 2\n", "unknown: unknown ebpf"),
+        // By there the answer to ARP comes back.
+        ("\ntc:\nvb(4) tcx/ingress guard prog_id 9 link_id 2\n", "unknown: unknown ebpf"),
         ("vx(9) driver id 9\n\ntc:\n", "yes: delivered"),
         ("\ntc:\n", "yes: delivered"),
     ] {
