@@ -44,9 +44,20 @@ pub(crate) fn of(line: &str) -> Vec<std::ops::Range<usize>> {
             }
         }
     }
+    found.extend(key_of_ipsec(line));
     found.sort_by_key(|range| (range.start, range.end));
     found.dedup_by(|next, before| next.start < before.end);
     found
+}
+
+/// The key behind a method of IPsec: `enc cbc(aes) 0x0011…`, as `ip xfrm state` prints it.
+fn key_of_ipsec(line: &str) -> Option<std::ops::Range<usize>> {
+    const METHODS: &[&str] = &["enc", "auth", "auth-trunc", "aead", "comp"];
+    let first = line.split_whitespace().next()?;
+    let at = line.find(" 0x").filter(|_| METHODS.contains(&first))? + 1;
+    let rest = line.get(at..)?;
+    let length = rest.find(char::is_whitespace).unwrap_or(rest.len());
+    Some(at..at + length)
 }
 
 /// A line without its secrets.
@@ -64,4 +75,21 @@ pub(crate) fn masked(line: &str) -> Option<String> {
     }
     out.push_str(line.get(done..).unwrap_or_default());
     Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_ipsec_are_masked() {
+        for (line, expected) in [
+            ("\tenc cbc(aes) 0x00aabb", Some("\tenc cbc(aes) ***")),
+            ("\tauth-trunc hmac(sha1) 0x0011 96", Some("\tauth-trunc hmac(sha1) *** 96")),
+            ("\tproto esp spi 0x00000100 reqid 5 mode tunnel", None),
+            ("\tencap type espinudp sport 4500", None),
+        ] {
+            assert_eq!(masked(line).as_deref(), expected, "{line}");
+        }
+    }
 }

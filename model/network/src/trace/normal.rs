@@ -154,7 +154,14 @@ pub(super) fn forward(
         vlans.push(0);
     }
     let vlan = vlans.first().copied().unwrap_or(0);
-    if vlan == DEAD_VLAN {
+    // To the switch it is a VLAN like others, which two such ports have in common. Neutron's agent gives
+    // it to ports that it has not wired, and nothing takes what leaves one by a trunk.
+    let others = || switch.bundles.iter().filter(|(id, _)| *id != port.id);
+    let is_dead = |id| {
+        let rules = network.ovs_port(id).map(|other| Port::of(other.data));
+        rules.is_some_and(|rules| rules.mode == Mode::Access && rules.tag == DEAD_VLAN)
+    };
+    if vlan == DEAD_VLAN && rules.mode == Mode::Access && !others().any(|(id, _)| is_dead(*id)) {
         return Normal::Lost { reason: Reason::DeadVlan, evidence: tag_at };
     }
     let wanted = packet.mac_destination();
@@ -213,7 +220,7 @@ pub(super) fn forward(
         }
         let (Some(to), Some(first)) = (network.ovs_port(*id), interfaces.first()) else { continue };
         let rules = Port::of(to.data);
-        if rules.carries(&vlans) && vlan != DEAD_VLAN {
+        if rules.carries(&vlans) {
             // Of a bond one member sends: the first that works.
             let works = |id: &&NodeId| {
                 !gone(**id)

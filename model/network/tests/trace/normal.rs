@@ -100,6 +100,8 @@ fn ports_take_and_give_vlans_by_their_mode() {
         ("tag10", None, of_ten.replace("any", "acc10, any").replace("tag10:10, ", "")),
         ("tun10", None, of_ten.replace("any", "acc10, any").replace(", tun10", "")),
         ("any", None, String::new()),
+        // As ovs-vswitchd 3.1 does it: 4095 is a VLAN like others.
+        ("any", Some(4095), "dead".to_owned()),
     ] {
         assert_eq!(leaves(&text, from, vlan, GUEST), ports, "{from} {vlan:?}");
     }
@@ -113,6 +115,9 @@ fn ports_take_and_give_vlans_by_their_mode() {
         let found = leaves(&text, from, vlan, GUEST);
         assert!(found.ends_with(reason), "{from} {vlan:?}: {found}");
     }
+    // Two ports that are not wired hear each other.
+    let two = text.replace("acc20\n            tag: 20", "acc20\n            tag: 4095");
+    assert_eq!(leaves(&two, "dead", None, GUEST), "acc20, any:4095");
 }
 
 #[test]
