@@ -149,11 +149,8 @@ fn tell_apart(joined: &[Joined], name: &str, group: &[usize]) -> Vec<String> {
         let known = hosts.iter().map(|host| host.marks.taken.map(show)).collect::<Option<_>>();
         known.filter(|all: &Vec<String>| are_distinct(all))
     };
-    let ids = hosts.iter().map(|host| {
-        let id = host.marks.machine_id.as_deref()?;
-        Some(id.get(..8).unwrap_or(id).to_owned())
-    });
-    let ids: Option<Vec<String>> = ids.collect();
+    let ids = hosts.iter().map(|host| host.marks.machine_id.as_deref()).collect::<Option<Vec<_>>>();
+    let ids = ids.map(|ids| shortened(&ids));
     let one_machine = kin(joined, group.to_vec()).len() == 1;
     let with = |kind: &str, all: Vec<String>, end: &str| -> Vec<String> {
         all.into_iter().map(|what| format!("{name} {kind}{what}{end}")).collect()
@@ -239,10 +236,36 @@ impl Joined {
     }
 }
 
+/// Ids without what is not needed to tell them apart.
+fn shortened(ids: &[&str]) -> Vec<String> {
+    const SHORTEST: usize = 8;
+    let cut = |length: usize| -> Vec<String> {
+        ids.iter().map(|id| id.get(..length).unwrap_or(id).to_owned()).collect()
+    };
+    let count = |ids: &[String]| ids.iter().collect::<BTreeSet<_>>().len();
+    let longest = ids.iter().map(|id| id.len()).max().unwrap_or_default();
+    let several = count(&cut(longest));
+    let enough = (SHORTEST..longest).find(|length| count(&cut(*length)) == several);
+    cut(enough.unwrap_or(longest))
+}
+
 fn are_distinct(all: &[String]) -> bool {
     all.iter().collect::<BTreeSet<_>>().len() == all.len()
 }
 
 fn sorted(labels: impl Iterator<Item = String>) -> Vec<String> {
     labels.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shortened;
+
+    #[test]
+    fn ids_are_as_long_as_it_takes() {
+        assert_eq!(shortened(&["0123456789", "1123456789"]), ["01234567", "11234567"]);
+        assert_eq!(shortened(&["0123456789", "0123456780"]), ["0123456789", "0123456780"]);
+        assert_eq!(shortened(&["0123456789", "0123456789"]), ["01234567", "01234567"]);
+        assert_eq!(shortened(&["012", "013"]), ["012", "013"]);
+    }
 }
