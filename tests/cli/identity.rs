@@ -73,6 +73,50 @@ fn two_machines_of_one_name_are_two() {
 }
 
 #[test]
+fn one_name_in_two_domains_is_that_of_two_machines() {
+    let folder = Folder::new(&[
+        ("a/hostname", "node1.sitea.example\n"),
+        (
+            "a/virsh_list_--all",
+            " Id   Name   State\n----------------------\n 1    vm1    running\n",
+        ),
+        ("b/hostname", "node1.siteb.example\n"),
+        ("b/ip_-br_link", "lo    UNKNOWN  00:00:00:00:00:00 <LOOPBACK,UP,LOWER_UP>\n"),
+        ("c/hostname", "node1\n"),
+        ("c/date", "Sun Nov 22 13:06:00 UTC 2026\n"),
+    ]);
+    let hosts = |inputs: &[&str]| {
+        let inputs: Vec<String> = inputs.iter().map(|input| folder.join(input)).collect();
+        let args = ["lint", "--format", "json"].into_iter().map(str::to_owned);
+        texts(&run(args.chain(inputs)).json()["hosts"], "host")
+    };
+    assert_eq!(hosts(&["a", "b"]), ["node1.sitea.example", "node1.siteb.example"]);
+    assert_eq!(hosts(&["b", "a"]), ["node1.siteb.example", "node1.sitea.example"]);
+    // The short name may be that of either of two, and is that of the only one.
+    assert_eq!(hosts(&["a", "c"]), ["node1"]);
+}
+
+#[test]
+fn captures_of_a_machine_are_called_by_their_times_beside_a_namesake() {
+    let folder = Folder::new(&[]);
+    let other = ONE.replace("78888", "78889");
+    for (name, id, last, day) in [("a", ONE, 1, 22), ("b", ONE, 1, 29), ("c", &*other, 2, 29)] {
+        add_host(&folder, name, "x1", Some(id), last);
+        folder
+            .add(&format!("{name}/date"), format!("Sun Nov {day} 13:06:00 UTC 2026\n").as_bytes());
+    }
+    let (a, b, c) = (folder.join("a"), folder.join("b"), folder.join("c"));
+    let report = run(["lint", "--format", "json", &a, &b, &c]).json();
+    let hosts = texts(&report["hosts"], "host");
+    let wanted = [
+        format!("x1 (machine-id {ONE}) @ 2026-11-22 13:06:00"),
+        format!("x1 (machine-id {ONE}) @ 2026-11-29 13:06:00"),
+        format!("x1 (machine-id {other}) @ 2026-11-29 13:06:00"),
+    ];
+    assert_eq!(hosts, wanted);
+}
+
+#[test]
 fn machines_of_one_name_and_no_id_have_fingerprints_of_their_own() {
     let folder = Folder::new(&[]);
     add_host(&folder, "a", "node7", None, 1);
