@@ -91,7 +91,7 @@ fn one_name_in_two_domains_is_that_of_two_machines() {
         texts(&run(args.chain(inputs)).json()["hosts"], "host")
     };
     assert_eq!(hosts(&["a", "b"]), ["node1.sitea.example", "node1.siteb.example"]);
-    assert_eq!(hosts(&["b", "a"]), ["node1.siteb.example", "node1.sitea.example"]);
+    assert_eq!(hosts(&["b", "a"]), hosts(&["a", "b"]));
     // The short name may be that of either of two, and is that of the only one.
     assert_eq!(hosts(&["a", "c"]), ["node1"]);
 }
