@@ -13,9 +13,9 @@ use tapline_core::ids::Netns;
 use tapline_core::records::tc::{BpfProgram, Qdisc, TcFilter};
 use tapline_core::span::Evidence;
 use tapline_topology::NodeId;
-use tapline_topology::graph::Seen;
+use tapline_topology::graph::{Netdev, Seen};
 
-use crate::Network;
+use crate::{Item, Network};
 
 pub(crate) use verdict::{Does, Verdict, What};
 
@@ -67,6 +67,8 @@ pub(crate) struct AtDevice<'a> {
     /// Hooks whose filters were captured whole.
     whole: Vec<Hook>,
     programs: Vec<Seen<'a, BpfProgram>>,
+    /// Where `ip` shows a program of XDP.
+    xdp: Option<Evidence>,
 }
 
 /// What was captured of queues, filters and programs, by device.
@@ -118,6 +120,12 @@ impl<'a> Queues<'a> {
                 devices.insert(node, at);
             }
         }
+        // Most devices have none, and each trace asks dozens.
+        for device in network.netdevs() {
+            if let Some(evidence) = shown_by_ip(device) {
+                devices.entry(device.id).or_default().xdp = Some(evidence);
+            }
+        }
         Self { devices }
     }
 
@@ -125,6 +133,16 @@ impl<'a> Queues<'a> {
     pub(crate) fn at(&self, device: NodeId) -> Option<&AtDevice<'a>> {
         self.devices.get(&device)
     }
+}
+
+/// The line of `ip` that shows a program of BPF at a device: `prog/xdp id 12`, `xdp/id:12`, `xdpgeneric`.
+fn shown_by_ip(device: Item<'_, Netdev<'_>>) -> Option<Evidence> {
+    device.data.records.iter().find_map(|seen| {
+        let mut fields = seen.record.other.iter();
+        let is_program = |key: &str| key.starts_with("xdp") || key == "prog/xdp";
+        let field = fields.find(|field| is_program(&field.key))?;
+        Some(field.value.evidence(seen.source))
+    })
 }
 
 /// The device or block of a listing of filters, and its hook.
@@ -240,13 +258,18 @@ impl<'a> AtDevice<'a> {
         })
     }
 
-    /// The programs of BPF that no listing of `tc` shows.
-    pub(crate) fn programs(&self, hook: Hook) -> impl Iterator<Item = &Seen<'a, BpfProgram>> {
-        self.programs.iter().filter(move |program| {
+    /// A program of BPF at a hook that no listing of `tc` shows.
+    pub(crate) fn program(&self, hook: Hook) -> Option<Evidence> {
+        let of_link = self.xdp.filter(|_| hook == Hook::Ingress);
+        let mut listed = self.programs.iter().filter(move |program| {
             let at = program.record.hook.as_str();
             let xdp = program.record.section == "xdp" && hook == Hook::Ingress;
             xdp || at.starts_with("tcx/") && at.ends_with(hook.as_str())
                 || at.starts_with("netkit/")
+        });
+        of_link.or_else(|| {
+            let seen = listed.next()?;
+            Some(Evidence { source: seen.source, span: seen.record.at })
         })
     }
 

@@ -327,16 +327,6 @@ impl<'a> Walk<'_, '_, 'a> {
         nics.first().map(|(nic, _)| *nic)
     }
 
-    /// The line of `ip` that shows a program of BPF at the device: `prog/xdp id 12`, `xdp/id:12`, `xdpgeneric`.
-    pub(super) fn has_program(device: Device<'a>) -> Option<Evidence> {
-        device.data.records.iter().find_map(|seen| {
-            let mut fields = seen.record.other.iter();
-            let is_program = |key: &str| key.starts_with("xdp") || key == "prog/xdp";
-            let field = fields.find(|field| is_program(&field.key))?;
-            Some(field.value.evidence(seen.source))
-        })
-    }
-
     pub(super) fn dispute(&mut self, way: &mut Way, place: super::Place) {
         self.unknown(way, place, Reason::NotCaptured, Vec::new());
         if let Some(super::Node { part: super::Part::End(end), .. }) = self.tree.nodes.last_mut() {

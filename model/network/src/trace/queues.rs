@@ -13,22 +13,12 @@ impl<'a> Walk<'_, '_, 'a> {
     /// Where it is not known what they do, the way goes on behind a fork.
     pub(super) fn pass_queues(&mut self, way: &mut Way, device: Device<'a>, hook: Hook) -> bool {
         let network = self.network;
-        let of_link = Self::has_program(device).filter(|_| hook == Hook::Ingress);
-        let at = network.queues().at(device.id);
-        if at.is_none() && of_link.is_none() {
-            return true;
-        }
+        let Some(at) = network.queues().at(device.id) else { return true };
         let place = self.place(device.id);
-        let programs = at
-            .into_iter()
-            .flat_map(|at| at.programs(hook))
-            .map(|program| Evidence { source: program.source, span: program.record.at });
-        let program = of_link.or_else(|| programs.into_iter().next());
-        if let Some(evidence) = program {
+        if let Some(evidence) = at.program(hook) {
             let text = "a program of BPF at the device decides";
             self.may_do_anything(way, &place, (Reason::Ebpf, text), evidence, Vec::new());
         }
-        let Some(at) = at else { return true };
         let mut verdict = at.judge(hook, &way.packet, network.interface_of(device.id).is_some());
         for text in &verdict.assumed {
             way.assume(text);
