@@ -1,4 +1,5 @@
 //! What policies of IPsec do with a packet in the stack of a namespace.
+use tapline_core::ids::Netns;
 use tapline_topology::graph::NetdevKind;
 use tapline_topology::{NodeId, Topic};
 
@@ -6,7 +7,7 @@ use crate::ipsec::{self, Direction};
 use crate::truth::Truth;
 
 use super::netfilter::Pass;
-use super::{Doubt, Outcome, Reason, Walk, Way};
+use super::{Doubt, Outcome, Reason, Start, Walk, Way};
 
 /// What a policy makes of a packet.
 enum Fate {
@@ -52,10 +53,13 @@ impl Walk<'_, '_, '_> {
                 policy.record.templates.iter().all(|one| ipsec.has_state(one) == Some(false));
             let fate = match direction {
                 _ if policy.record.blocks => Fate::Dropped("a policy of IPsec blocks it"),
-                Direction::In | Direction::Forward if !required.is_empty() => Fate::Dropped(
+                Direction::In | Direction::Forward if required.is_empty() => Fate::Passes,
+                Direction::In | Direction::Forward if self.is_sent_bare() => Fate::Dropped(
                     "a policy of IPsec takes it only protected, and it comes as it is",
                 ),
-                Direction::In | Direction::Forward => Fate::Passes,
+                Direction::In | Direction::Forward => Fate::Protected(
+                    "a policy of IPsec takes it only protected, as its sender may send it",
+                ),
                 Direction::Out if missing => Fate::Protected(
                     "a policy of IPsec sends it only protected, and there is no association yet",
                 ),
@@ -75,8 +79,8 @@ impl Walk<'_, '_, '_> {
                 continue;
             }
             let (Fate::Dropped(text) | Fate::Protected(text)) = fate else { continue };
-            let needs = match fate {
-                Fate::Protected(_) => {
+            let needs = match (&fate, direction) {
+                (Fate::Protected(_), Direction::Out) => {
                     network.missing(pass.host, &pass.netns, &[Topic::IpsecStates])
                 }
                 _ => Vec::new(),
@@ -114,5 +118,19 @@ impl Walk<'_, '_, '_> {
             way.guard = Some("it is not meant by the policy".to_owned());
         }
         true
+    }
+
+    /// Whether the namespace that sends the packet surely has no policy that would protect it: one that
+    /// does is not followed to here.
+    fn is_sent_bare(&self) -> bool {
+        let (host, netns) = match &self.from {
+            Start::Netns(host, netns) => (*host, netns),
+            Start::Guest(nic) => match self.network.vm_nic(*nic) {
+                Some(nic) => (nic.host, &Netns::Root),
+                None => return false,
+            },
+            Start::Device(_) | Start::Port(_) | Start::Outside(_) => return false,
+        };
+        self.network.complete(host, netns, Topic::IpsecPolicies)
     }
 }

@@ -81,6 +81,9 @@ fn protected_packets_are_not_followed_and_those_that_are_not_are_dropped() {
     assert!(way[0].starts_with("unknown: unknown ipsec"), "{way:#?}");
     assert!(way.contains(&"next ip netns exec a ip xfrm state".to_owned()), "{way:#?}");
     let way = with("b", &asked("in", ""));
+    assert!(way[0].starts_with("unknown: unknown ipsec"), "{way:#?}");
+    let bare = asked("in", "") + "root@h1:~# ip netns exec a ip xfrm policy\n";
+    let way = with("b", &bare);
     assert!(way[0].starts_with("no: dropped ipsec-drop"), "{way:#?}");
     // Where it is only wished for, it passes as it is.
     let way = with("b", &asked("in", "\n\t\tlevel use"));
