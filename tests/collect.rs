@@ -25,6 +25,10 @@ const NOT_GATHERED: &[(&str, &str)] = &[
         "ls -l /proc/*/fd /proc/*/fdinfo",
         "shows which program holds a tap that is no VM's: to be seen by a person",
     ),
+    (
+        "bridge -d mdb show dev",
+        "says who is in a group, and who asks for that: to be seen by a person",
+    ),
     ("ovs-appctl dpif/show", "hints at a switch that runs in a namespace: to be seen by a person"),
 ];
 

@@ -92,13 +92,13 @@ topics! {
     /// The queues of devices, and whether they have hooks for filters.
     Qdiscs: "queues of devices", "tc qdisc show", Namespace, WhereCaptured;
     /// The filters at the hooks of a device.
-    TcFilters: "filters of tc", "tc filter show dev DEV ingress", Namespace, WhereCaptured;
+    TcFilters: "filters of tc", "tc filter show dev DEV ingress", Host, WhereCaptured;
     /// The programs of BPF at devices.
     BpfPrograms: "programs of BPF at devices", "bpftool net list", Namespace, WhereCaptured;
     /// What IPsec asks of packets.
     IpsecPolicies: "policies of IPsec", "ip xfrm policy", Namespace, WhereCaptured;
     /// The associations of IPsec.
-    IpsecStates: "associations of IPsec", "ip xfrm state", Namespace, WhereCaptured;
+    IpsecStates: "associations of IPsec", "ip xfrm state list nokeys", Namespace, WhereCaptured;
     /// Which node of an HA router is the active one.
     HaRouters: "states of HA routers", "cat /var/lib/neutron/ha_confs/ROUTER/state", Host, WhereCaptured;
     /// Chassis of OVN and what they claimed (the deployment).

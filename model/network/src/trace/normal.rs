@@ -154,14 +154,9 @@ pub(super) fn forward(
         vlans.push(0);
     }
     let vlan = vlans.first().copied().unwrap_or(0);
-    // To the switch it is a VLAN like others, which two such ports have in common. Neutron's agent gives
-    // it to ports that it has not wired, and nothing takes what leaves one by a trunk.
-    let others = || switch.bundles.iter().filter(|(id, _)| *id != port.id);
-    let is_dead = |id| {
-        let rules = network.ovs_port(id).map(|other| Port::of(other.data));
-        rules.is_some_and(|rules| rules.mode == Mode::Access && rules.tag == DEAD_VLAN)
-    };
-    if vlan == DEAD_VLAN && rules.mode == Mode::Access && !others().any(|(id, _)| is_dead(*id)) {
+    // To the switch it is a VLAN like others. Neutron's agent gives it to ports that it has not wired, and
+    // nothing takes what leaves one by a trunk.
+    if vlan == DEAD_VLAN && rules.mode == Mode::Access {
         return Normal::Lost { reason: Reason::DeadVlan, evidence: tag_at };
     }
     let wanted = packet.mac_destination();

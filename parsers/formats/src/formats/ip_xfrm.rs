@@ -53,8 +53,11 @@ pub(crate) static POLICY: Format = Format {
 pub(crate) static STATE: Format = Format {
     id: FormatId("ip-xfrm-state"),
     command: "ip xfrm state",
-    // It prints keys.
-    collect: &[],
+    // Old tools that would print keys do not know the word, and print nothing.
+    collect: &[
+        Per::Host.run("ip xfrm state list nokeys"),
+        Per::Namespace.run("ip xfrm state list nokeys"),
+    ],
     claims: |command| {
         let filtered = asked(command, "state")?.iter().any(|word| word != "nokeys");
         Some(Request::filtered(&[Topic::IpsecStates], filtered))
