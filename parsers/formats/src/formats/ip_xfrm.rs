@@ -5,20 +5,20 @@
 //!
 //! ```text
 //! src 10.0.0.0/24 dst 10.1.0.0/24 proto tcp dport 80
-//! 	dir out action block priority 100 ptype main
-//! 	mark 0x1/0xff
-//! 	tmpl src 192.0.2.1 dst 192.0.2.2
-//! 		proto esp reqid 5 mode tunnel
-//! 		level use
-//! 	if_id 0x7
+//!     dir out action block priority 100 ptype main
+//!     mark 0x1/0xff
+//!     tmpl src 192.0.2.1 dst 192.0.2.2
+//!         proto esp reqid 5 mode tunnel
+//!         level use
+//!     if_id 0x7
 //! ```
 //!
 //! ```text
 //! src 192.0.2.1 dst 192.0.2.2
-//! 	proto esp spi 0x00000100 reqid 5 mode tunnel
-//! 	replay-window 0 flag af-unspec
-//! 	enc cbc(aes) 0x…
-//! 	sel src 0.0.0.0/0 dst 0.0.0.0/0
+//!     proto esp spi 0x00000100 reqid 5 mode tunnel
+//!     replay-window 0 flag af-unspec
+//!     enc cbc(aes) 0x…
+//!     sel src 0.0.0.0/0 dst 0.0.0.0/0
 //! ```
 //!
 //! An action is printed where it is `block`, or with details. The keys of associations are not kept.
@@ -232,7 +232,7 @@ fn of_policy<'a>(text: &str, policy: &mut IpsecPolicy, line: &'a str) -> Parsed<
             let Some(template) = policy.templates.last_mut() else {
                 return refuse(line, "`tmpl` above this line");
             };
-            (input, _) = of_template(template, line)?;
+            (input, ()) = of_template(template, line)?;
         }
         "offload" | "crypto" | "security" => {
             policy.other.push(Field { key: first.into(), value: at(text, input.trim_end()) });

@@ -9,9 +9,9 @@
 //!   ip_proto tcp
 //!   dst_port 80
 //!   not_in_hw
-//! 	action order 1: gact action drop
-//! 	 random type none pass val 0
-//! 	 index 1 ref 1 bind 1
+//!     action order 1: gact action drop
+//!      random type none pass val 0
+//!      index 1 ref 1 bind 1
 //! filter parent ffff: protocol all pref 49 u32 chain 0 fh 800::800 order 2048 key ht 800 bkt 0 flowid :1 not_in_hw
 //!   match 00000000/00000000 at 0
 //!  police 0x1 rate 8Mbit burst 1Mb mtu 64Kb action drop overhead 0b
