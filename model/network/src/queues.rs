@@ -59,11 +59,14 @@ impl Hook {
     }
 }
 
+/// A filter and where it is.
+type Hooked<'a> = (Hook, Seen<'a, TcFilter>);
+
 /// What was captured for one device.
 #[derive(Debug, Default)]
 pub(crate) struct AtDevice<'a> {
     queues: Vec<Seen<'a, Qdisc>>,
-    filters: Vec<(Hook, Seen<'a, TcFilter>)>,
+    filters: Vec<Hooked<'a>>,
     /// Hooks whose filters were captured whole.
     whole: Vec<Hook>,
     programs: Vec<Seen<'a, BpfProgram>>,
@@ -162,7 +165,7 @@ fn add_filters<'a>(
     filters: &'a [TcFilter],
 ) {
     let (asked, hook) = asked(source);
-    let mut fresh: BTreeMap<(String, &str), Vec<(Hook, Seen<'a, TcFilter>)>> = BTreeMap::new();
+    let mut fresh: BTreeMap<(String, &str), Vec<Hooked<'a>>> = BTreeMap::new();
     for filter in filters {
         let named = filter.dev.as_ref().map(|dev| &*dev.value);
         let Some(dev) = asked.or(named) else { continue };
