@@ -368,4 +368,30 @@ mod tests {
         assert_eq!(list(["a", "b", "c", "d"], 2), "a, b and 2 more");
         assert_eq!(list([], 2), "");
     }
+
+    #[test]
+    fn tunnels_have_ports_of_their_own() {
+        let ports = ["vxlan", "geneve", "stt", "lisp", "gre"].map(tunnel_port);
+        assert_eq!(ports, ["4789", "6081", "7471", "4341", ""]);
+    }
+
+    #[test]
+    fn addresses_are_global_beyond_their_link() {
+        for (ip, told) in [
+            ("192.0.2.1", true),
+            ("10.0.0.1", true),
+            ("127.0.0.1", false),
+            ("169.254.0.1", false),
+            ("0.0.0.0", false),
+            ("224.0.0.5", false),
+            ("2001:db8::1", true),
+            ("fd00::1", true),
+            ("fe80::1", false),
+            ("::1", false),
+            ("::", false),
+            ("ff02::1", false),
+        ] {
+            assert_eq!(is_global(ip.parse().unwrap()), told, "{ip}");
+        }
+    }
 }

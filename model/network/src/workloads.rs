@@ -257,4 +257,47 @@ mod tests {
             assert_eq!(pod_of(iface_id).as_deref(), pod, "{iface_id}");
         }
     }
+
+    #[test]
+    fn workloads_answer_to_names_and_beginnings_of_ids() {
+        let numbered = Who::Numbered {
+            sort: "VM",
+            id: 713,
+            name: Some("web".to_owned()),
+            nic: 0,
+            platform: "Proxmox VE",
+        };
+        let nameless = Who::Numbered { sort: "domain", id: 5, name: None, nic: 0, platform: "Xen" };
+        let pod = Who::Pod { name: "shop/web-0".to_owned() };
+        let sandbox = Who::Pod { name: "3f2a1b4c5d6e".to_owned() };
+        let container =
+            Who::Container { name: "web".to_owned(), id: Some("aaaabbbbcccc".to_owned()) };
+        let bare = Who::Container { name: "aaaabbbbcccc".to_owned(), id: None };
+        for (who, text, told) in [
+            (&numbered, "web", true),
+            (&numbered, "713", true),
+            (&numbered, "71", false),
+            (&numbered, "store", false),
+            (&nameless, "5", true),
+            (&nameless, "", false),
+            (&pod, "shop/web-0", true),
+            (&pod, "web-0", true),
+            (&pod, "shop", false),
+            (&pod, "shop/web", true),
+            (&pod, "shop/we", false),
+            (&sandbox, "3f2a1b4c", true),
+            (&sandbox, "3f2a1b4", false),
+            (&sandbox, "3f2a1b4d", false),
+            (&container, "web", true),
+            (&container, "we", false),
+            (&container, "aaaabbbb", true),
+            (&container, "aaaabbb", false),
+            (&container, "aaaabbbd", false),
+            (&bare, "aaaabbbb", true),
+            (&bare, "aaaabbbd", false),
+        ] {
+            let workload = Workload::proven(who.clone(), Vec::new());
+            assert_eq!(workload.is_called(text), told, "{workload}: {text}");
+        }
+    }
 }

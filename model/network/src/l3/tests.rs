@@ -345,3 +345,43 @@ fn local_routes_do_not_lead_on() {
     assert_eq!(decide(&host, &marked), "? ip route get 203.0.113.1");
     assert_eq!(own(&host, "203.0.113.1"), "eth0 via 192.0.2.1");
 }
+
+#[test]
+fn classes_of_service_have_names() {
+    use super::matching::{Match, fits_service};
+    // (what a rule asks for, the byte of a packet, whether all, none or some kernels take it)
+    for (wanted, tos, told) in [
+        ("default", 0x00, "yes"),
+        ("0x10", 0x10, "yes"),
+        ("16", 0x10, "yes"),
+        ("lowdelay", 0x10, "yes"),
+        ("throughput", 0x08, "yes"),
+        ("reliability", 0x04, "yes"),
+        ("lowdelay", 0x08, "no"),
+        ("EF", 0xb8, "yes"),
+        ("CS1", 0x20, "yes"),
+        ("CS7", 0xe0, "yes"),
+        ("AF11", 0x28, "yes"),
+        ("AF43", 0x98, "yes"),
+        ("AF12", 0x28, "no"),
+        // Kernels of old do not look at the three highest bits.
+        ("CS1", 0x40, "open"),
+        ("EF", 0x18, "open"),
+        // Bits of congestion count for nothing.
+        ("0x10", 0x13, "yes"),
+        ("CS0", 0x00, "open"),
+        ("CS8", 0x00, "open"),
+        ("AF50", 0xb8, "open"),
+        ("AF14", 0x30, "open"),
+        ("AF01", 0x08, "open"),
+        ("gold", 0x10, "open"),
+    ] {
+        let found = match fits_service(wanted, Some(tos)) {
+            Match::Yes => "yes",
+            Match::No => "no",
+            Match::Open => "open",
+        };
+        assert_eq!(found, told, "{wanted} {tos:#x}");
+    }
+    assert!(matches!(fits_service("EF", None), Match::Open));
+}

@@ -85,6 +85,10 @@ mod tests {
             ("fwpr713p0", Some("NIC 0 of guest 713 (Proxmox VE)")),
             ("vif5.0", Some("NIC 0 of domain 5 (Xen)")),
             ("vif5.0-emu", Some("NIC 0 of domain 5 (Xen)")),
+            ("tap5.1", Some("NIC 1 of domain 5 (Xen)")),
+            ("tap100i0", Some("NIC 0 of VM 100 (Proxmox VE)")),
+            ("tap99i0", None),
+            ("fwpr713i0", None),
             ("tap85bcbfb0-bc", None),
             ("tap12i0", None),
             ("tapi0", None),
@@ -94,6 +98,26 @@ mod tests {
         ] {
             let told = numbered(device, &Listed::default()).map(|it| it.to_string());
             assert_eq!(told.as_deref(), guest, "{device}");
+        }
+    }
+
+    #[test]
+    fn platforms_have_names_of_their_own() {
+        for (device, of_proxmox, of_xen) in [
+            ("tap713i0", true, false),
+            ("fwbr713i0", true, false),
+            ("vif5.0", false, true),
+            ("vif5.0-emu", false, true),
+            // QEMU names the taps of other guests so, too.
+            ("tap5.0", false, false),
+            ("vif5", false, false),
+            ("eth0", false, false),
+        ] {
+            assert_eq!(
+                (is_of_proxmox(device), is_of_xen(device)),
+                (of_proxmox, of_xen),
+                "{device}"
+            );
         }
     }
 }
