@@ -122,6 +122,12 @@ impl<'a> Walk<'_, '_, 'a> {
                     self.go(way, At::Bridge { bridge: master.id, from: Some(node) });
                 }
                 NetdevKind::Bond | NetdevKind::Team => self.receive_on_member(way, device, master),
+                // It may be a bridge, which takes the frame.
+                NetdevKind::Unknown => {
+                    let place = self.place(node);
+                    let needs = Topic::LinkDetails.command(device.netns());
+                    self.unknown(&mut way, place, Reason::NotCaptured, vec![needs]);
+                }
                 // A VRF, and what else leaves the frame to the stack of its member.
                 _ => self.hand_to_stack(way, device, None),
             }

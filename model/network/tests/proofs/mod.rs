@@ -1,5 +1,6 @@
 //! Goldens of the proofs: a session of a host, a line of dashes, and what the real thing says, one
 //! question a line.
+#![allow(dead_code, reason = "each test uses some of it")]
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;

@@ -234,3 +234,43 @@ fn packets_around_others_are_cut_unless_that_is_forbidden() {
         assert!(told[0].starts_with(expected), "{df} {size}: {told:#?}");
     }
 }
+
+#[test]
+fn each_kind_of_device_sends_in_its_own_way() {
+    let eno1 = link(2, "eno1", "", "");
+    let on = |details: &str| vec![eno1.clone(), link(3, "d0@eno1", "", details)];
+    let alone = |name: &str, details: &str| vec![link(3, name, "", details)];
+    for (links, dev, told) in [
+        (vec![eno1.clone()], "eno1", "yes: delivered-on-link"),
+        (on("    vlan protocol 802.1Q id 7 <REORDER_HDR> \n"), "d0", "yes: delivered-on-link"),
+        (on("    ipvlan  mode l2 bridge \n"), "d0", "yes: delivered-on-link"),
+        (on("    macvlan mode vepa \n"), "d0", "yes: delivered-on-link"),
+        // Who has the keys takes it.
+        (
+            on("    macsec sci 5254000001030001 protect on cipher GCM-AES-128 \n"),
+            "d0",
+            "unknown: unknown not-modelled",
+        ),
+        (alone("d0", "    dummy \n"), "d0", "no: blackholed l2-dead-end"),
+        (alone("d0", "    vrf table 10 \n"), "d0", "unknown: unknown not-modelled"),
+        // The other end of a pair was not captured, or is what a container has for a wire.
+        (alone("veth1@if9", "    veth \n"), "veth1", "unknown: unknown not-captured"),
+        (alone("eth0@if9", "    veth \n"), "eth0", "yes: delivered-on-link"),
+        // Nothing tells what sort of device it is.
+        (alone("d0", ""), "d0", "unknown: unknown not-captured"),
+        (
+            alone("tap0", "    tun type tap pi off vnet_hdr on persist off\n"),
+            "tap0",
+            "unknown: unknown not-captured",
+        ),
+        (
+            alone("br0", "    bridge forward_delay 1500 stp_state 0 vlan_filtering 0\n"),
+            "br0",
+            "no: blackholed l2-dead-end",
+        ),
+        (vec![link(3, "d0", "down ", "")], "d0", "no: blackholed if-admin-down"),
+    ] {
+        let found = sends(&links, dev, FAR, None);
+        assert!(found[0].starts_with(told), "{links:?}: {found:#?}");
+    }
+}
