@@ -126,3 +126,28 @@ impl Glob {
         self.matcher.glob().glob()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn profiles_are_written_as_they_serialize() {
+        for (profile, word, down) in [
+            (Profile::OpenstackOvs, "openstack-ovs", Some("br-tun")),
+            (Profile::OpenstackOvn, "openstack-ovn", Some("br-tun")),
+            (Profile::Libvirt, "libvirt", Some("virbr*")),
+            (Profile::K8s, "k8s", Some("tunl0")),
+            (Profile::Lxd, "lxd", Some("lxdbr*")),
+            (Profile::Generic, "generic", None),
+        ] {
+            assert_eq!(profile.as_str(), word);
+            assert_eq!(
+                down.is_some_and(|name| profile.expects_down().contains(&name)),
+                down.is_some()
+            );
+            assert_eq!(profile.expects_down().is_empty(), down.is_none());
+            assert_eq!(profile.has_ovs_agent(), profile == Profile::OpenstackOvs);
+        }
+    }
+}

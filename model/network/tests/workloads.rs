@@ -155,3 +155,37 @@ fn platforms_number_their_guests() {
         ["veth102i0: NIC 0 of CT 102 db (Proxmox VE)", "vif5.0: NIC 0 of domain 5 (Xen)"]
     );
 }
+
+#[test]
+fn guests_of_proxmox_are_named_by_their_lists() {
+    let links = format!("{LO}{}", device(7, "fwpr102p0", 3));
+    let machines = "      VMID NAME                 STATUS     MEM(MB)    BOOTDISK(GB) PID       \n       \
+                    102 web                  running    2048              32.00 1234      \n";
+    let containers = "VMID       Status     Lock         Name                \n102        running                 db                  \n";
+    for (command, list, told) in [
+        ("qm list", machines, "fwpr102p0: NIC 0 of VM 102 web (Proxmox VE)"),
+        ("pct list", containers, "fwpr102p0: NIC 0 of CT 102 db (Proxmox VE)"),
+        ("uname -r", "6.8.12-1-pve\n", "fwpr102p0: NIC 0 of guest 102 (Proxmox VE)"),
+    ] {
+        let text = session(&[("ip link", links.clone()), (command, list.to_owned())]);
+        assert_eq!(served(&text), [told], "{command}");
+    }
+}
+
+#[test]
+fn containers_are_entered_by_the_tools_that_run_them() {
+    let inner = "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN\n    \
+                 link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00\n\
+                 11: eth0@if12: <BROADCAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP\n    \
+                 link/ether 02:42:ac:11:00:02 brd ff:ff:ff:ff:ff:ff link-netnsid 0\n";
+    let outer = format!("{LO}{}", device(12, "veth99aa", 11));
+    for (enter, told) in [
+        ("lxc exec web -- ip a", &["veth99aa: ? container web"][..]),
+        ("incus exec web -- ip a", &["veth99aa: ? container web"]),
+        ("pct exec 102 -- ip a", &["veth99aa: ? container CT 102"]),
+        ("podman exec web ip a", &["veth99aa: ? container web"]),
+    ] {
+        let text = session(&[("ip link", outer.clone()), (enter, inner.to_owned())]);
+        assert_eq!(served(&text), told, "{enter}");
+    }
+}

@@ -117,7 +117,7 @@ fn verdicts(network: &Network<'_>, questions: &[Question]) -> Vec<Told> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "reads descriptions")]
-fn each_world(tell: impl Fn(&str, &[Input])) {
+fn each_world(tell: impl Fn(&str, &str)) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/planted/worlds");
     let mut files: Vec<_> =
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -126,14 +126,14 @@ fn each_world(tell: impl Fn(&str, &[Input])) {
     for file in files {
         let name = file.file_stem().unwrap().to_string_lossy().into_owned();
         let description = std::fs::read_to_string(&file).unwrap();
-        tell(&name, &world::sessions(&description));
+        tell(&name, &description);
     }
 }
 
 #[test]
 fn facts_and_traces() {
-    each_world(|name, inputs| {
-        let text = with_network(inputs, |network| {
+    each_world(|name, description| {
+        let text = with_network(&world::sessions(description), |network| {
             format!("{}\n{}", table::describe(network), traces(network))
         });
         insta::assert_snapshot!(name, text);
@@ -144,7 +144,8 @@ fn facts_and_traces() {
 /// is known for sure of what was open, or otherwise, before.
 #[test]
 fn what_is_missing_is_asked_for() {
-    each_world(|name, inputs| {
+    each_world(|name, description| {
+        let inputs = &world::sessions(description);
         let (questions, whole) = with_network(inputs, |network| {
             let questions = questions(network);
             let told = verdicts(network, &questions);
@@ -167,5 +168,93 @@ fn what_is_missing_is_asked_for() {
             }
         }
         insta::assert_snapshot!(format!("less_{name}"), out);
+    });
+}
+
+/// Devices that are set down by a word, by their kind in a description.
+const DEVICES: &[&str] = &["nic", "bridge", "tap", "veth", "vlan", "bond", "vxlan", "macvlan"];
+
+/// The same description with one line less, or with one device down, and what was done.
+fn damaged(description: &str) -> Vec<(String, String)> {
+    let lines: Vec<&str> = description.lines().collect();
+    let mut all = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let kind = line.split_whitespace().next().unwrap_or_default();
+        // What commands print is taken away as a whole elsewhere.
+        if kind.is_empty() || matches!(kind, "#" | "host" | "netns" | "switch" | "$" | "|") {
+            continue;
+        }
+        let (before, after) = (&lines[..at], &lines[at + 1..]);
+        all.push((format!("without {line}"), [before, after].concat().join("\n")));
+        if DEVICES.contains(&kind) && !line.split_whitespace().any(|word| word == "down") {
+            let down = format!("{line} down");
+            all.push((format!("down {line}"), [before, &[&down], after].concat().join("\n")));
+        }
+    }
+    all
+}
+
+/// What becomes of the packets where one thing is not there, or is down.
+#[test]
+fn what_one_thing_less_changes() {
+    each_world(|name, description| {
+        let (questions, whole) = with_network(&world::sessions(description), |network| {
+            let questions = questions(network);
+            let told = verdicts(network, &questions);
+            (questions, told)
+        });
+        let mut out = String::new();
+        for (edit, description) in damaged(description) {
+            let told = with_network(&world::sessions(&description), |network| {
+                verdicts(network, &questions)
+            });
+            let other: Vec<_> = told.iter().zip(&whole).filter(|(one, all)| one != all).collect();
+            if !other.is_empty() {
+                writeln!(out, "{edit}").unwrap();
+            }
+            for ((line, _), _) in other {
+                writeln!(out, "  {line}").unwrap();
+            }
+        }
+        insta::assert_snapshot!(format!("changed_{name}"), out);
+    });
+}
+
+/// What becomes of the packets where a bridge, a NIC or a namespace is taken away: as the question tells
+/// it, and the capture does not.
+#[test]
+fn what_is_lost_without_a_thing() {
+    each_world(|name, description| {
+        let out = with_network(&world::sessions(description), |network| {
+            let questions = questions(network);
+            let whole = verdicts(network, &questions);
+            let devices = network.netdevs().filter(|device| device.netns().is_root());
+            let things = devices
+                .map(|device| device.id)
+                .chain(
+                    network.hosts().flat_map(|host| network.ovs_bridges_of(host)).map(|it| it.id),
+                )
+                .chain(network.namespaces().map(|netns| netns.id));
+            let keys: Vec<String> =
+                things.filter_map(|node| Some(network.topology.key(node)?.to_string())).collect();
+            let mut out = String::new();
+            for key in keys {
+                let without: Vec<Question> = questions
+                    .iter()
+                    .map(|question| Question { without: Some(key.clone()), ..question.clone() })
+                    .collect();
+                let told = verdicts(network, &without);
+                let other: Vec<_> =
+                    told.iter().zip(&whole).filter(|(one, all)| one != all).collect();
+                if !other.is_empty() {
+                    writeln!(out, "without {key}").unwrap();
+                }
+                for ((line, _), _) in other {
+                    writeln!(out, "  {line}").unwrap();
+                }
+            }
+            out
+        });
+        insta::assert_snapshot!(format!("lost_{name}"), out);
     });
 }

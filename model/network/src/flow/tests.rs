@@ -382,3 +382,45 @@ fn a_patch_port_clears_what_a_bridge_noted() {
     assert_eq!(tcp.known(OfField::TunId.whole()), Some(0));
     assert_eq!(tcp.known(OfField::IpDst.whole()), Some(0xc000_0250));
 }
+
+#[test]
+fn tables_count_their_flows() {
+    let all = flows(
+        " cookie=0x0, duration=1s, table=0, n_packets=0, n_bytes=0, priority=1,ip actions=drop\n \
+         cookie=0x0, duration=1s, table=0, n_packets=0, n_bytes=0, priority=0 actions=NORMAL\n \
+         cookie=0x0, duration=1s, table=7, n_packets=0, n_bytes=0, priority=0 actions=drop\n",
+    );
+    let tables = Tables::new(&all);
+    let count = |number: u8| tables.len(&TableRef::Number(number));
+    assert_eq!((count(0), count(7), count(9)), (2, 1, 0));
+}
+
+#[test]
+fn actions_change_what_later_tables_see() {
+    // What the first table does, a match of the second, and whether the packet matches it.
+    for (does, wanted, fits) in [
+        ("mod_vlan_vid:7", "dl_vlan=7", true),
+        ("mod_vlan_vid:7", "dl_vlan=8", false),
+        ("mod_vlan_vid:7,mod_vlan_pcp:5", "dl_vlan=7,dl_vlan_pcp=5", true),
+        ("mod_vlan_vid:7,mod_vlan_pcp:5", "dl_vlan=7,dl_vlan_pcp=4", false),
+        ("mod_vlan_pcp:5", "dl_vlan=0,dl_vlan_pcp=5", true),
+        ("mod_vlan_vid:7,strip_vlan", "vlan_tci=0x0000/0x1000", true),
+        ("set_tunnel:0x41", "tun_id=0x41", true),
+        ("set_tunnel:0x41", "tun_id=0x42", false),
+        ("load:0x5->NXM_NX_REG3[]", "reg3=0x5", true),
+        ("load:0x5->NXM_NX_REG3[],move:NXM_NX_REG3[]->NXM_NX_REG4[]", "reg4=0x5", true),
+        ("load:0x5->NXM_NX_REG3[],push:NXM_NX_REG3[],pop:NXM_NX_REG5[]", "reg5=0x5", true),
+        ("load:0x5->NXM_NX_REG3[],push:NXM_NX_REG3[],pop:NXM_NX_REG5[]", "reg5=0x6", false),
+        ("dec_ttl", "ip,nw_ttl=63", true),
+    ] {
+        let mut start = packet(1, TCP);
+        start.put(Bits::of(Subfield::named("nw_ttl").unwrap(), 64).unwrap());
+        let text = format!(
+            " cookie=0x0, duration=1s, table=0, n_packets=0, n_bytes=0, priority=1 actions={does},resubmit(,1)\n \
+             cookie=0x0, duration=1s, table=1, n_packets=0, n_bytes=0, priority=2,{wanted} actions=output:2\n \
+             cookie=0x0, duration=1s, table=1, n_packets=0, n_bytes=0, priority=0 actions=drop\n"
+        );
+        let told = if fits { "0[1] 1[2] > Port(2)" } else { "0[1] 1[0] >" };
+        assert_eq!(walks(&start, &text), [told], "{does} {wanted}");
+    }
+}

@@ -203,3 +203,41 @@ fn is_about(base: &BaseChain<'_>, device: &str) -> bool {
         name == device || name.strip_suffix('*').is_some_and(|start| device.starts_with(start))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use tapline_core::records::nft::NftChain;
+
+    use super::*;
+
+    #[test]
+    fn chains_are_asked_in_the_order_of_their_family() {
+        for (family, shown, order) in [
+            ("bridge", "-200", -200),
+            ("bridge", "filter", -200),
+            ("bridge", "dstnat", -300),
+            ("bridge", "out", 100),
+            ("bridge", "srcnat", 300),
+            ("bridge", "filter + 5", -195),
+            ("bridge", "filter - 5", -205),
+            ("netdev", "filter", 0),
+            ("arp", "filter", 0),
+            ("arp", "10", 10),
+        ] {
+            let text = format!(
+                "table {family} t {{\n\tchain c {{\n\t\ttype filter hook input priority {shown}; \
+                 policy accept;\n\t}}\n}}\n"
+            );
+            let read = tapline_formats::registry::by_id(tapline_core::capture::FormatId(
+                "nft-list-ruleset",
+            ));
+            let command = tapline_core::capture::Command::new("nft list ruleset");
+            let out = (read.unwrap().read)(&text, &command);
+            let tapline_core::records::Batch::NftTables(tables) = out.records else { panic!() };
+            let table = tables.first().unwrap();
+            let chain: &NftChain = table.chains.first().unwrap();
+            let base = BaseChain { table, chain, kind: "filter", priority: 0 };
+            assert_eq!(priority(&base), order, "{family} {shown}");
+        }
+    }
+}

@@ -357,6 +357,7 @@ fn classes_of_service_have_names() {
         ("lowdelay", 0x10, "yes"),
         ("throughput", 0x08, "yes"),
         ("reliability", 0x04, "yes"),
+        ("mincost", 0x02, "yes"),
         ("lowdelay", 0x08, "no"),
         ("EF", 0xb8, "yes"),
         ("CS1", 0x20, "yes"),
@@ -384,4 +385,29 @@ fn classes_of_service_have_names() {
         assert_eq!(found, told, "{wanted} {tos:#x}");
     }
     assert!(matches!(fits_service("EF", None), Match::Open));
+}
+
+#[test]
+fn rules_select_by_what_is_known_of_a_packet() {
+    let own = |rule: &str, query: &Query<'_>| decide(&session(rule, ROUTES), query);
+    let query = Query::own(ip("10.2.0.1"));
+    let away = "eth0 via 192.0.2.9";
+    for (rule, told) in [
+        // Notes and what acts on the result select nothing.
+        ("100:\tfrom all blackhole proto static\n", "blackhole"),
+        ("100:\tfrom all lookup 100 proto static\n", "eth2 via 203.0.113.1"),
+        ("100:\tfrom all lookup 100 realms 1\n", "eth2 via 203.0.113.1"),
+        // No device is in a VRF.
+        ("100:\tfrom all lookup [l3mdev-table]\n", away),
+        // A device that is gone selects nothing.
+        ("100:\tfrom all iif eth9 [detached] lookup 100\n", away),
+        ("100:\tfrom all oif eth9 lookup 100\n", away),
+        ("100:\tfrom all lookup 254\n", away),
+        ("100:\tfrom all lookup 255\n", away),
+        ("100:\tfrom all lookup 253\n", away),
+        ("100:\tfrom all to 10.0.0.0/8 lookup main\n", away),
+        ("100:\tnot from all lookup 100\n", away),
+    ] {
+        assert_eq!(own(rule, &query), told, "{rule}");
+    }
 }

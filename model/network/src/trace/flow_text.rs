@@ -127,3 +127,47 @@ pub(super) fn ct_states(text: &str) -> Result<u128, EndError> {
     }
     Ok(all)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_are_written_as_flows() {
+        let told = |text: &str| {
+            let packet = packet(text).map_err(|_| ()).ok()?;
+            let vlans = packet.vlans()?;
+            Some((packet.protocol(), packet.destination_port(), vlans))
+        };
+        for (text, expected) in [
+            ("tcp,tp_dst=80", Some((Some(6), Some(80), vec![]))),
+            ("tcp6,tp_dst=80", Some((Some(6), Some(80), vec![]))),
+            ("udp,tp_dst=53", Some((Some(17), Some(53), vec![]))),
+            ("udp6,tp_dst=53", Some((Some(17), Some(53), vec![]))),
+            ("sctp,tp_dst=0x10", Some((Some(132), Some(16), vec![]))),
+            ("tcp,ct_state=0x21,tp_dst=80", Some((Some(6), Some(80), vec![]))),
+            ("tcp,dl_vlan=7,tp_dst=80", Some((Some(6), Some(80), vec![7]))),
+            ("tcp,dl_vlan=7,dl_vlan1=9,tp_dst=80", Some((Some(6), Some(80), vec![7, 9]))),
+            ("tcp,dl_vlan=0x7,tp_dst=80", Some((Some(6), Some(80), vec![7]))),
+            ("ip,nw_proto=17,tp_dst=53", Some((Some(17), Some(53), vec![]))),
+            ("tcp,dl_vlan=seven", None),
+            ("tcp,dl_vlan1=nine", None),
+            ("tcp,tp_dst=http", None),
+            ("ipx", None),
+            ("tcp,colour=7", None),
+        ] {
+            assert_eq!(told(text), expected, "{text}");
+        }
+        assert_eq!(packet("icmp,icmp_type=8").unwrap().icmp(), Some((8, 0)));
+        assert_eq!(packet("icmp6,icmp_type=128").unwrap().icmp(), Some((128, 0)));
+    }
+
+    #[test]
+    fn states_of_connections_are_joined() {
+        let bit = |name: &str| CT_STATES.iter().find(|(own, _)| *own == name).unwrap().1;
+        assert_eq!(ct_states("est").unwrap(), bit("est"));
+        assert_eq!(ct_states("est| rpl").unwrap(), bit("est") | bit("rpl"));
+        assert_eq!(ct_states("").unwrap(), 0);
+        assert!(ct_states("gone").is_err());
+    }
+}

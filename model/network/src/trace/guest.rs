@@ -373,3 +373,17 @@ impl Walk<'_, '_, '_> {
         self.arrive(&mut way, Outcome::Delivered, place, target, certainty, at);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_a_link_are_known() {
+        for (ip, told) in
+            [("169.254.0.1", true), ("192.0.2.1", false), ("fe80::1", true), ("2001:db8::1", false)]
+        {
+            assert_eq!(is_link_local(ip.parse().unwrap()), told, "{ip}");
+        }
+    }
+}

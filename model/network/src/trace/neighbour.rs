@@ -356,3 +356,23 @@ fn state(record: &Neighbour) -> String {
     let states: Vec<&str> = record.states.iter().map(tapline_core::Name::as_str).collect();
     format!("{mac} {}", states.join(" ")).trim().to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_have_macs_of_their_own() {
+        for (ip, mac) in [
+            ("224.0.0.5", Some("01:00:5e:00:00:05")),
+            // The highest of 24 bits is left out.
+            ("239.255.1.2", Some("01:00:5e:7f:01:02")),
+            ("ff02::1:2", Some("33:33:00:01:00:02")),
+            ("192.0.2.1", None),
+            ("2001:db8::1", None),
+        ] {
+            let found = mac_of_group(ip.parse().unwrap()).map(|mac| mac.to_string());
+            assert_eq!(found.as_deref(), mac, "{ip}");
+        }
+    }
+}

@@ -243,3 +243,31 @@ pub(super) fn forward(
         certainty: if certain { Certainty::Proven } else { Certainty::Inferred },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_addresses_are_never_forwarded() {
+        for (mac, told) in [
+            ("01:80:c2:00:00:00", true),
+            ("01:80:c2:00:00:10", true),
+            ("01:80:c2:00:00:11", false),
+            ("01:80:c2:00:01:00", false),
+            ("01:00:0c:cc:cc:cc", true),
+            ("01:00:0c:cc:cc:cd", true),
+            ("01:00:0c:cd:cd:cd", true),
+            ("01:00:0c:00:00:00", true),
+            ("01:00:0c:cc:cc:ce", false),
+            ("00:e0:2b:00:00:00", true),
+            ("00:e0:2b:00:00:04", true),
+            ("00:e0:2b:00:00:05", false),
+            ("00:e0:52:00:00:00", true),
+            ("00:e0:52:00:00:01", false),
+            ("ff:ff:ff:ff:ff:ff", false),
+        ] {
+            assert_eq!(is_reserved(mac.parse().unwrap()), told, "{mac}");
+        }
+    }
+}

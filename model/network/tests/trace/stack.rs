@@ -263,3 +263,34 @@ fn what_is_taken_away_loses_what_arrived_before() {
         assert_eq!(is_lost(text, without, reverse), lost, "{what} {without} {reverse}");
     }
 }
+
+#[test]
+fn arp_is_ignored_as_the_settings_say() {
+    let asks = |sender: &str| {
+        format!(
+            "arp,dl_src=02:00:00:00:0a:01,dl_dst=ff:ff:ff:ff:ff:ff,arp_op=1,arp_spa={sender},\
+             arp_tpa=192.0.2.2"
+        )
+    };
+    let (near, far) = ("192.0.2.1", "203.0.113.9");
+    for (all, own, sender, answers) in [
+        ("0", "0", near, true),
+        ("0", "0", far, true),
+        // Of its own device.
+        ("1", "0", near, true),
+        ("0", "1", far, true),
+        // And of its own subnet.
+        ("2", "0", near, true),
+        ("0", "2", near, true),
+        ("0", "2", far, false),
+        ("2", "1", far, false),
+        ("8", "0", near, false),
+        ("0", "8", near, false),
+    ] {
+        let settings = format!(
+            "{SETTINGS}net.ipv4.conf.all.arp_ignore = {all}\nnet.ipv4.conf.eth0.arp_ignore = {own}\n"
+        );
+        let told = arrives(&settings, &asks(sender));
+        assert_eq!(told.starts_with("yes: delivered"), answers, "{all} {own} {sender}: {told}");
+    }
+}
