@@ -157,3 +157,23 @@ impl<'a> Filters<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::priority;
+
+    #[test]
+    fn tables_are_asked_in_the_order_of_the_kernel() {
+        for (table, hook, order) in [
+            ("raw", "PREROUTING", -300),
+            ("mangle", "FORWARD", -150),
+            ("nat", "PREROUTING", -100),
+            ("nat", "OUTPUT", -100),
+            ("nat", "POSTROUTING", 100),
+            ("nat", "INPUT", 100),
+            ("filter", "FORWARD", 0),
+        ] {
+            assert_eq!(priority(table, hook), order, "{table} {hook}");
+        }
+    }
+}

@@ -6,7 +6,7 @@ mod common;
 use common::{BRIDGE, TAP, VETH, down, link, port, session, with_network};
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_network::l2::JoinedDomains;
+use tapline_network::l2::{self, JoinedDomains};
 use tapline_network::{Answer, Network, uplink};
 use tapline_topology::graph::NetdevKind;
 use tapline_topology::{NodeId, Uplink};
@@ -394,5 +394,47 @@ fn vlan_devices_meet_over_a_pair() {
     ] {
         let shown = down(&joined_by_vlans(near, far, on_near), "tapa");
         assert_eq!(shown.last().map(String::as_str), Some(last), "{near} {far} {on_near:?}");
+    }
+}
+
+#[test]
+fn ports_carry_what_their_mode_says() {
+    let show = "ovs-vsctl show
+5f0c9d5e-7a68-4a0f-9d2a-1d6a36f6a001
+    Bridge br0
+        Port vnet1
+            Interface vnet1
+    ovs_version: \"2.17.0\"
+root@h1:~# ";
+    // (mode, tag, trunks, VLANs of 0, 5, 7, 9 and 4095 that it carries, VLAN of untagged frames, access VLAN)
+    for (mode, tag, trunks, carried, untagged, access) in [
+        ("[]", "[]", "[]", "0 5 7 9", None, None),
+        ("[]", "5", "[]", "5", Some(5), Some(5)),
+        ("access", "5", "[]", "5", Some(5), Some(5)),
+        ("[]", "[]", "[7, 9]", "7 9", None, None),
+        ("trunk", "[]", "[7]", "7", None, None),
+        // A tag says nothing of a trunk.
+        ("trunk", "5", "[7]", "7", None, None),
+        ("native-tagged", "5", "[7]", "5 7", Some(5), None),
+        ("native-untagged", "5", "[7, 9]", "5 7 9", Some(5), None),
+        ("native-untagged", "5", "[]", "0 5 7 9", Some(5), None),
+        ("[]", "4095", "[]", "", Some(4095), Some(4095)),
+    ] {
+        let list = format!(
+            "{show}ovs-vsctl list Port\n_uuid               : 22222222-7a68-4a0f-9d2a-1d6a36f6a001\n\
+             name                : vnet1\ntag                 : {tag}\ntrunks              : {trunks}\n\
+             vlan_mode           : {mode}\nroot@h1:~# "
+        );
+        let links = [link(3, "vnet1", "master ovs-system", TAP)];
+        with_network(&session(&links, &list), |network| {
+            let port = network.topology.find_ovs_port(HostId(0), "vnet1").unwrap();
+            let port = network.ovs_port(port).unwrap();
+            let all = [0, 5, 7, 9, 4095].into_iter();
+            let all = all.filter(|vlan| l2::carries(port.data, *vlan)).map(|vlan| vlan.to_string());
+            let said = format!("{mode} {tag} {trunks}");
+            assert_eq!(all.collect::<Vec<_>>().join(" "), carried, "{said}");
+            assert_eq!(l2::vlan_of_untagged(port.data), untagged, "{said}");
+            assert_eq!(l2::access_vlan(port.data), access, "{said}");
+        });
     }
 }

@@ -276,3 +276,66 @@ fn is_connected(socket: &Socket, peer: &str, packet: &Packet) -> bool {
     let from = packet.source().zip(packet.source_port());
     here.is_some() && here == to && there.is_some() && there == from
 }
+
+#[cfg(test)]
+mod tests {
+    use tapline_core::capture::{Command, FormatId};
+    use tapline_core::records::Batch;
+    use tapline_formats::registry::by_id;
+
+    use super::*;
+
+    /// Whether a socket that `ss` lists so takes a packet that is written as a flow.
+    fn does(line: &str, protocol: &str, port: u16, packet: &str) -> bool {
+        let text = format!(
+            "Netid State  Recv-Q Send-Q Local Address:Port Peer Address:Port Process\n{line}\n"
+        );
+        let read = by_id(FormatId("ss")).unwrap().read;
+        let Batch::Sockets(sockets) = read(&text, &Command::new("ss -anptu")).records else {
+            panic!("{text}")
+        };
+        let packet = super::super::flow_text::packet(packet).unwrap_or_else(|_| panic!("{packet}"));
+        sockets.iter().any(|socket| takes(socket, protocol, port, &packet))
+    }
+
+    #[test]
+    fn sockets_take_what_is_for_them() {
+        const FOUR: &str = "tcp,nw_src=192.0.2.9,nw_dst=192.0.2.1,tp_src=5000,tp_dst=80";
+        const SIX: &str = "tcp6,ipv6_src=2001:db8::9,ipv6_dst=2001:db8::1,tp_src=5000,tp_dst=80";
+        let listens = |address: &str| format!("tcp   LISTEN 0      128    {address}  0.0.0.0:*");
+        for (address, packet, told) in [
+            ("0.0.0.0:80", FOUR, true),
+            ("0.0.0.0:80", SIX, false),
+            ("0.0.0.0:81", FOUR, false),
+            ("0.0.0.0:http", FOUR, true),
+            ("0.0.0.0:ssh", FOUR, false),
+            ("192.0.2.1:80", FOUR, true),
+            ("192.0.2.2:80", FOUR, false),
+            ("127.0.0.53%lo:80", FOUR, false),
+            ("[::]:80", FOUR, false),
+            ("[::]:80", SIX, true),
+            ("*:80", FOUR, true),
+            ("*:80", SIX, true),
+            ("[2001:db8::1]:80", SIX, true),
+            ("[2001:db8::2]:80", SIX, false),
+        ] {
+            assert_eq!(does(&listens(address), "tcp", 80, packet), told, "{address} {packet}");
+            assert!(!does(&listens(address), "udp", 80, packet), "{address} {packet}");
+        }
+        let udp = "udp   UNCONN 0      0      0.0.0.0:53  0.0.0.0:*";
+        let asks = "udp,nw_src=192.0.2.9,nw_dst=192.0.2.1,tp_src=5000,tp_dst=53";
+        assert!(does(udp, "udp", 53, asks) && !does(udp, "tcp", 53, asks));
+        // A connection takes what comes from its other end alone.
+        let stands = "tcp   ESTAB  0      0      192.0.2.1:80  192.0.2.9:5000";
+        for (from, told) in [
+            ("nw_src=192.0.2.9,tp_src=5000", true),
+            ("nw_src=192.0.2.9,tp_src=5001", false),
+            ("nw_src=192.0.2.8,tp_src=5000", false),
+        ] {
+            let packet = format!("tcp,{from},nw_dst=192.0.2.1,tp_dst=80");
+            assert_eq!(does(stands, "tcp", 80, &packet), told, "{from}");
+            let elsewhere = format!("tcp,{from},nw_dst=192.0.2.1,tp_dst=81");
+            assert!(!does(stands, "tcp", 81, &elsewhere), "{from}");
+        }
+    }
+}

@@ -221,3 +221,94 @@ pub(super) fn four(text: &str) -> Option<u128> {
 pub(super) fn six(text: &str) -> Option<u128> {
     text.parse::<std::net::Ipv6Addr>().ok().map(u128::from)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_split_outside_of_brackets() {
+        for (text, told) in [
+            ("in_port(2),eth(src=a,dst=b)", vec![("in_port", "2"), ("eth", "src=a,dst=b")]),
+            ("vid=7,pcp=0", vec![("vid", "7"), ("pcp", "0")]),
+            ("drop", vec![("drop", "")]),
+            (
+                "set(tunnel(tun_id=0x41,dst=192.0.2.2)),3",
+                vec![("set", "tunnel(tun_id=0x41,dst=192.0.2.2)"), ("3", "")],
+            ),
+            // The bracket is a part of the value.
+            ("flags=df(1)", vec![("flags", "df(1)")]),
+            (" a , b ", vec![("a", ""), ("b", "")]),
+        ] {
+            assert_eq!(fields(text), told, "{text}");
+        }
+        assert_eq!(recirculation("ct(zone=1),recirc(0x6)"), Some("0x6"));
+        assert_eq!(recirculation("drop"), None);
+        assert_eq!((number("0x1f"), number("31"), number("x")), (Some(31), Some(31), None));
+    }
+
+    #[test]
+    fn each_match_tells_of_the_packet() {
+        use OfField as F;
+        for (name, inner, field, known) in [
+            ("eth", "src=00:00:00:00:00:01,dst=00:00:00:00:00:02", F::EthSrc, Some(1)),
+            ("eth", "src=00:00:00:00:00:01,dst=00:00:00:00:00:02", F::EthDst, Some(2)),
+            ("eth_type", "0x0800", F::EthType, Some(0x800)),
+            ("eth_type", "0/0xffff", F::EthType, Some(0x5ff)),
+            ("eth_type", "0", F::EthType, Some(0x5ff)),
+            ("ipv4", "src=0.0.0.1,dst=0.0.0.2,proto=6", F::IpSrc, Some(1)),
+            ("ipv4", "src=0.0.0.1,dst=0.0.0.2,proto=6", F::IpDst, Some(2)),
+            ("ipv4", "src=0.0.0.1,dst=0.0.0.2,proto=6", F::IpProto, Some(6)),
+            ("ipv4", "tos=0x10,ttl=64,frag=no", F::IpTos, Some(16)),
+            ("ipv4", "tos=0x10,ttl=64,frag=no", F::IpTtl, Some(64)),
+            ("ipv4", "src=10.0.0.0/255.0.0.0", F::IpSrc, None),
+            ("ipv6", "src=::1,dst=::2,proto=17", F::Ipv6Src, Some(1)),
+            ("ipv6", "src=::1,dst=::2,proto=17", F::Ipv6Dst, Some(2)),
+            ("ipv6", "src=::1,dst=::2,proto=17", F::IpProto, Some(17)),
+            ("arp", "sip=0.0.0.1,tip=0.0.0.2,op=1", F::ArpSpa, Some(1)),
+            ("arp", "sip=0.0.0.1,tip=0.0.0.2,op=1", F::ArpTpa, Some(2)),
+            ("arp", "sip=0.0.0.1,tip=0.0.0.2,op=1", F::ArpOp, Some(1)),
+            ("arp", "sha=00:00:00:00:00:01,tha=00:00:00:00:00:02", F::ArpSha, Some(1)),
+            ("arp", "sha=00:00:00:00:00:01,tha=00:00:00:00:00:02", F::ArpTha, Some(2)),
+            ("tcp", "src=7,dst=80", F::TpSrc, Some(7)),
+            ("tcp", "src=7,dst=80", F::TpDst, Some(80)),
+            ("udp", "src=7,dst=53", F::TpDst, Some(53)),
+            ("sctp", "src=7,dst=9", F::TpDst, Some(9)),
+            ("tcp", "dst=80/0xfff0", F::TpDst, None),
+            ("icmp", "type=8,code=3", F::IcmpType, Some(8)),
+            ("icmp", "type=8,code=3", F::IcmpCode, Some(3)),
+            ("icmpv6", "type=135,code=0", F::IcmpType, Some(135)),
+            ("nd", "target=::3,sll=00:00:00:00:00:01", F::NdTarget, Some(3)),
+            ("nd", "target=::3,sll=00:00:00:00:00:01", F::NdSll, Some(1)),
+            ("nd", "tll=00:00:00:00:00:02", F::NdTll, Some(2)),
+            ("tunnel", "tun_id=0x41,src=0.0.0.1,dst=0.0.0.2", F::TunId, Some(0x41)),
+            ("tunnel", "tun_id=0x41,src=0.0.0.1,dst=0.0.0.2", F::TunSrc, Some(1)),
+            ("tunnel", "tun_id=0x41,src=0.0.0.1,dst=0.0.0.2", F::TunDst, Some(2)),
+        ] {
+            let mut packet = Packet::new(0);
+            packet.frame.set(field, Value::UNKNOWN);
+            assert_eq!(read(&mut packet, name, inner), Some(()), "{name}({inner})");
+            assert_eq!(packet.frame.known(field.whole()), known, "{name}({inner}) {field:?}");
+        }
+        let mut packet = Packet::new(0);
+        assert_eq!(read(&mut packet, "vlan", "vid=7,pcp=0"), Some(()));
+        assert_eq!(packet.vlans(), Some(vec![7]));
+        assert_eq!(read(&mut packet, "vlan", "pcp=0"), None);
+        assert_eq!(read(&mut packet, "encap", "eth_type(0x0800)"), None);
+        assert_eq!(read(&mut packet, "tcp", "dst=http"), None);
+        assert_eq!(read(&mut packet, "in_port", "anything"), Some(()));
+    }
+
+    #[test]
+    fn bits_that_a_mask_leaves_open_are_not_known() {
+        let mut packet = Packet::new(0);
+        packet.frame.set(OfField::TpDst, Value::UNKNOWN);
+        read(&mut packet, "tcp", "dst=80/0xfff0").unwrap();
+        let value = packet.frame.get(OfField::TpDst);
+        assert_eq!((value.value, value.known), (80, 0xfff0));
+        // The other bits stay what they are.
+        read(&mut packet, "tcp", "dst=0x3/0x000f").unwrap();
+        let value = packet.frame.get(OfField::TpDst);
+        assert_eq!((value.value, value.known), (0x53, 0xffff));
+    }
+}
