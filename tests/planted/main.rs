@@ -2,7 +2,7 @@
 //! the first root. Beside them what is healthy and only looks unusual: nothing may be said of it.
 //!
 //! `tables` holds the faults as data: what is edited, and what must be found. `worlds` holds hosts
-//! that are described in a few lines (`world.rs` makes texts of them).
+//! that are described in a few lines (`world` makes texts of them).
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

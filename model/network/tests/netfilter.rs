@@ -194,6 +194,8 @@ fn filters_are_captured_where_all_tables_were_saved() {
         (vec![("ip netns exec blue iptables-save", rules())], (false, false)),
         (vec![("iptables-save", "iptables-save: Permission denied\n".to_owned())], (false, false)),
         (vec![("ip6tables-save", none())], (false, true)),
+        // It was cut off.
+        (vec![("iptables-save", "*filter\n:INPUT ACCEPT [0:0]\n".to_owned())], (false, false)),
     ] {
         with_outputs(&outputs, |network| {
             let of = |family| texts::is_filter_captured(network, HOST, family);

@@ -577,3 +577,22 @@ fn options_with_values_do_not_hide_the_verb() {
         assert!(!topology.coverage.is_complete(HOST, &Netns::Root, Topic::OvsPorts), "{command}");
     }
 }
+
+#[test]
+fn the_definition_that_runs_goes_before_the_one_of_the_next_start() {
+    let next = XML
+        .replace("<domain type='kvm' id='3'>", "<domain type='kvm'>")
+        .replace("fa:16:3e:00:00:13", "fa:16:3e:00:00:99");
+    assert_ne!(XML.len(), next.len(), "the XML of a domain that runs has an id");
+    let runs = ("", "virsh dumpxml instance-00000001", XML);
+    let starts = ("", "virsh dumpxml --inactive instance-00000001", next.as_str());
+    for texts in [[runs, starts], [starts, runs]] {
+        let snapshot = snapshot(&[&texts]);
+        let topology = build(&snapshot);
+        let macs = topology.nodes().filter_map(|(_, node)| match &node.data {
+            NodeData::VmNic(nic) => nic.mac.as_ref().map(|mac| mac.value.to_string()),
+            _ => None,
+        });
+        assert_eq!(macs.collect::<Vec<_>>(), ["fa:16:3e:00:00:13"]);
+    }
+}
