@@ -1,5 +1,5 @@
 //! Rules of the packet filter as agents and people write them, and what they translate and match.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 mod common;
 
 use common::{link, session, with_network};

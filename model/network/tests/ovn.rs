@@ -1,5 +1,5 @@
 //! What captures tell of OVN: settings of hosts, and the databases that were asked on them.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 mod common;
 
 use std::fmt::Write as _;
@@ -47,7 +47,7 @@ fn with_host<T>(
 #[test]
 fn settings_are_those_of_the_row() {
     with_host(ALL, &[], |network| {
-        let local = network.ovn().locals.get(&HOST).unwrap();
+        let local = &network.ovn().locals[&HOST];
         assert_eq!(local.host, HOST);
         assert_eq!(local.system_id(), Some("chassis-1"));
         assert_eq!(local.bridge(), "br-int");
@@ -130,7 +130,7 @@ type                : \"\"
 
 /// Who holds each port, `nobody`, or `somebody`.
 fn holders(network: &Network<'_>) -> Vec<String> {
-    let south = network.ovn().souths.get(&HOST).unwrap();
+    let south = &network.ovn().souths[&HOST];
     let holder = |holder| match holder {
         Holder::Nobody => "nobody",
         Holder::Unnamed => "somebody",
@@ -144,7 +144,7 @@ fn holders(network: &Network<'_>) -> Vec<String> {
 fn southbound_databases_show_chassis_and_who_holds_what() {
     with_host(ALL, &[("ovn-sbctl show", SHOW)], |network| {
         assert_eq!(holders(network), ["port-a chassis-1", "port-b chassis-2"]);
-        let south = network.ovn().souths.get(&HOST).unwrap();
+        let south = &network.ovn().souths[&HOST];
         let chassis = &south.chassis["chassis-1"];
         assert_eq!((chassis.name, chassis.hostname), ("chassis-1", Some("h1")));
         assert!(chassis.listed.is_none());
@@ -159,7 +159,7 @@ fn southbound_databases_show_chassis_and_who_holds_what() {
     });
     with_host(ALL, &[("ovn-sbctl list Port_Binding", BINDINGS)], |network| {
         assert_eq!(holders(network), ["port-b somebody", "port-c nobody", "port-d somebody"]);
-        let south = network.ovn().souths.get(&HOST).unwrap();
+        let south = &network.ovn().souths[&HOST];
         assert!(south.shown.is_none() && south.chassis.is_empty());
         assert_eq!(south.searched("x").unwrap().sources, [south.listed.unwrap()]);
     });
@@ -167,7 +167,7 @@ fn southbound_databases_show_chassis_and_who_holds_what() {
     let lists = [("ovn-sbctl list Port_Binding", BINDINGS), ("ovn-sbctl list Chassis", CHASSIS)];
     with_host(ALL, &lists, |network| {
         assert_eq!(holders(network), ["port-b chassis-2", "port-c nobody", "port-d somebody"]);
-        let south = network.ovn().souths.get(&HOST).unwrap();
+        let south = &network.ovn().souths[&HOST];
         assert!(south.chassis["chassis-2"].listed.is_some());
         assert!(south.chassis["chassis-2"].encaps.is_empty());
     });
@@ -181,7 +181,7 @@ fn southbound_databases_show_chassis_and_who_holds_what() {
                 holders(network),
                 ["port-a chassis-1", "port-b chassis-2", "port-c nobody", "port-d somebody"]
             );
-            let south = network.ovn().souths.get(&HOST).unwrap();
+            let south = &network.ovn().souths[&HOST];
             assert!(south.shown.is_some() && south.listed.is_some());
             // The row of a list says more than that of `show`.
             assert_eq!(south.bindings["port-b"].at.source, south.listed.unwrap().0);
@@ -225,7 +225,7 @@ type                : \"\"
     ] {
         with_sessions(&[&first, &second], |network| {
             let ovn = network.ovn();
-            let local = ovn.locals.get(&HOST).unwrap();
+            let local = &ovn.locals[&HOST];
             let south = ovn.south_of(network, local);
             assert_eq!(south.map(|south| network.host_name(south.host)), told, "{first}");
             // Ports of the host are those of its bridge.
@@ -260,7 +260,7 @@ router 0b0b0b0b-0000-4000-8000-000000000001 (router-1)
         addresses: [\"fa:16:3e:00:00:07 10.9.0.5\"]
 ";
     with_host(ALL, &[("ovn-nbctl show", show)], |network| {
-        let north = network.ovn().norths.get(&HOST).unwrap();
+        let north = &network.ovn().norths[&HOST];
         assert_eq!(north.host, HOST);
         let ports: Vec<&str> = north.switch_ports.keys().copied().collect();
         assert_eq!(ports, ["lrp-1", "port-a", "provnet-1"]);

@@ -6,7 +6,7 @@ use common::{BRIDGE, TAP, link, with_network};
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_network::uplink::{self, Role, Usage};
-use tapline_network::{Network, functions};
+use tapline_network::{Item, Network, functions};
 
 const LO: &str = "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN group default\n    \
                   link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00\n";
@@ -215,7 +215,7 @@ root@h1:~# "
         with_network(&session(&links, &show(port, patch)), |network| {
             let all = uplink::providers(network, HostId(0));
             let named = all.iter().map(|provider| {
-                let uplinks: Vec<&str> = provider.uplinks.iter().map(|nic| nic.name()).collect();
+                let uplinks: Vec<&str> = provider.uplinks.iter().map(Item::name).collect();
                 let (bridge, patch) = (provider.bridge.name(), provider.patch.name());
                 format!("{bridge} by {patch} to {}", uplinks.join(" "))
             });

@@ -3,6 +3,7 @@
 //! All of them are healthy. Each table is read against its description when it changes.
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::string_slice,
     reason = "a test may panic"
@@ -10,7 +11,6 @@
 mod table;
 mod told;
 #[path = "../../../tests/planted/world/mod.rs"]
-#[allow(dead_code, reason = "what plants faults uses more")]
 mod world;
 
 use std::fmt::Write as _;
