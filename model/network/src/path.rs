@@ -256,8 +256,12 @@ impl<'t, 'a> Paths<'t, 'a> {
             if towards == Towards::Wire && matches!(passes, Answer::Known(None)) {
                 passes = Answer::Known(self.not_returned((from, at, node), frame, next_frame));
             }
-            let is_dropped =
-                matches!(&passes, Answer::Known(Some(block)) if block.why == Why::Dropped);
+            let is_dropped = match &passes {
+                Answer::Known(block) => {
+                    block.as_ref().is_some_and(|block| block.why == Why::Dropped)
+                }
+                Answer::Unknown(_) => self.dropped(node, next_frame).is_some(),
+            };
             let is_end = is_dropped || self.asks_controller(node, next_frame).is_some();
             let (next, again) = if is_end {
                 (Vec::new(), false)

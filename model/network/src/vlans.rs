@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use tapline_core::need::Need;
 
 use tapline_core::capture::HostId;
+use tapline_core::ids::Netns;
 use tapline_core::records::openflow::{Action, Flow, OfPort};
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{OvsBridge, OvsInterface, OvsPort};
-use tapline_topology::names;
+use tapline_topology::{Topic, names};
 
 use crate::defs;
 use crate::flows::{self, Flows, Switches};
@@ -42,6 +43,18 @@ pub struct Ways<'a> {
     pub provider_out: Vec<Provider<'a>>,
 }
 
+impl Ways<'_> {
+    /// Whether flows lead it out of the host.
+    fn leave(&self) -> bool {
+        !self.floods.is_empty() || !self.unicasts.is_empty() || !self.provider_out.is_empty()
+    }
+
+    /// Whether flows bring it in.
+    fn come(&self) -> bool {
+        !self.tunnel_in.is_empty() || self.provider_in.is_some()
+    }
+}
+
 /// A provider bridge that lets a local VLAN out.
 #[derive(Clone, Copy, Debug)]
 pub struct Provider<'a> {
@@ -66,6 +79,19 @@ pub struct LocalVlans<'a> {
     pub inbound: BTreeMap<u64, BTreeMap<u16, Evidence>>,
     /// The ports in use on each VLAN, in the order of the topology.
     pub ports: BTreeMap<u16, Vec<Item<'a, OvsPort>>>,
+    /// The VLANs of all ports of the integration bridge, in use or not, where all were captured.
+    tags: Option<BTreeSet<u16>>,
+    /// The flows of all these bridges were captured whole.
+    is_complete: bool,
+}
+
+/// A local VLAN that no flow leads out of the host, though its network is elsewhere.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Unled {
+    /// Whether tunnels should carry it, where that is known.
+    pub by_tunnels: Option<bool>,
+    /// Flows bring it in from tunnels: it is led nowhere as well where no other host has the network.
+    pub may_be_alone: bool,
 }
 
 impl<'a> LocalVlans<'a> {
@@ -91,6 +117,14 @@ impl<'a> LocalVlans<'a> {
                 vlans.ports.entry(tag.value).or_default().push(port);
             }
         }
+        let is_listed = network.complete(host, &Netns::Root, Topic::Ovs);
+        let integration = network.integration_bridge(host);
+        let of_integration = network.ovs_ports_of(host).filter(|port| port.bridge == integration);
+        let tags = of_integration.filter_map(|port| port.data.tag.as_ref().map(|tag| tag.value));
+        vlans.tags = is_listed.then(|| tags.collect());
+        let bridges = vlans.provider_bridges.iter().chain(&vlans.tunnel_bridge).map(Item::name);
+        let bridges = bridges.chain([integration]);
+        vlans.is_complete = bridges.into_iter().all(|bridge| all.best(host, bridge).is_some());
         vlans.read_tunnels(host, all);
         vlans.read_integration(network, host, all, switches);
         vlans.read_providers(host, all);
@@ -173,6 +207,45 @@ impl<'a> LocalVlans<'a> {
         all
     }
 
+    /// Whether no flow of any bridge leads a VLAN out or in, where others are led.
+    ///
+    /// A network of type `local` has no flows, and a bridge may be programmed by somebody else: that
+    /// most others have some shows that the agent works, and so does a VLAN that is led and that no
+    /// port is in.
+    pub fn is_forgotten(&self, vlan: u16) -> bool {
+        let is_led =
+            |vlan: u16| self.ways.get(&vlan).is_some_and(|ways| ways.leave() || ways.come());
+        let led = self.ports.keys().filter(|vlan| is_led(**vlan)).count();
+        let is_stale = |tags: &BTreeSet<u16>| {
+            self.ways.iter().any(|(vlan, ways)| ways.leave() && ways.come() && !tags.contains(vlan))
+        };
+        let agent_works = led > 0 && led * 2 >= self.ports.len();
+        !is_led(vlan) && (agent_works || self.tags.as_ref().is_some_and(is_stale))
+    }
+
+    /// Whether a VLAN should be led out of the host and is not, as complete flows of all bridges show.
+    pub fn unled(&self, vlan: u16) -> Option<Unled> {
+        let none = Ways::default();
+        let ways = self.ways.get(&vlan).unwrap_or(&none);
+        if !self.is_complete || ways.leave() {
+            return None;
+        }
+        let comes_from = match (ways.tunnel_in.is_empty(), ways.provider_in.is_none()) {
+            (false, true) => Some(true),
+            (true, false) => Some(false),
+            _ => None,
+        };
+        let by_tunnels = match self.network_type(vlan) {
+            Some(("vxlan" | "gre" | "geneve", _)) => Some(true),
+            Some(("vlan" | "flat", _)) => Some(false),
+            Some(_) => return None,
+            None if comes_from.is_none() && !self.is_forgotten(vlan) => return None,
+            None => comes_from,
+        };
+        let may_be_alone = by_tunnels != Some(false) && !ways.tunnel_in.is_empty();
+        Some(Unled { by_tunnels, may_be_alone })
+    }
+
     /// The kind of the network on a VLAN (`vxlan`, `vlan`, `flat`, …), by what the agent noted at
     /// its ports, and where; `None` where that was not captured or is not of one mind.
     pub fn network_type(&self, vlan: u16) -> Option<(&'a str, Evidence)> {
@@ -191,11 +264,13 @@ pub fn is_in_use(network: &Network<'_>, port: Item<'_, OvsPort>) -> bool {
     let name = port.name();
     let trunk = ["tpt-", "tpi-", "spt-", "spi-"].iter().any(|prefix| name.starts_with(prefix));
     let dead = port.tag.as_ref().is_none_or(|tag| tag.value == defs::DEAD_VLAN || tag.value == 0);
-    if !network.is_integration_called(port.host, &port.bridge)
-        || trunk
-        || dead
-        || names::port_prefix(name).is_none()
-    {
+    // A VM's NIC has the id of its port in neutron, whatever its device is called.
+    let has_id = || {
+        let nics = network.nics_behind(port.host, name);
+        nics.iter().any(|nic| nic.data.interface_id.is_some())
+    };
+    let is_of_neutron = names::port_prefix(name).is_some() || has_id();
+    if !network.is_integration_called(port.host, &port.bridge) || trunk || dead || !is_of_neutron {
         return false;
     }
     let Some(interface) = network.interface_called(port.host, name) else { return false };

@@ -181,6 +181,7 @@ fn follow(
         behind_switch: false,
         beside: (0, 0),
         ahead: None,
+        of_port: None,
     };
     walk.index(&tree.hops);
     walk.path.wires = walk.wires(&tree.hops).into_iter().collect();
@@ -224,6 +225,8 @@ struct Walk<'n, 'h, 'a> {
     /// A bridge behind the switch whose flows do not lead the port's frames on, and the finding that
     /// says so.
     ahead: Option<(NodeId, usize)>,
+    /// A finding about the port that stands for the first broken hop behind the switch.
+    of_port: Option<usize>,
 }
 
 impl<'h> Walk<'_, 'h, '_> {
@@ -277,7 +280,8 @@ impl<'h> Walk<'_, 'h, '_> {
             };
             let works: Vec<&'h Hop<'h>> =
                 hops.iter().copied().filter(|hop| self.works(hop, &mut BTreeSet::new())).collect();
-            if first.doubtful {
+            // Where all of several stop it, it does not matter which one is taken.
+            if first.doubtful && !(works.is_empty() && hops.iter().all(|hop| self.stops(hop))) {
                 self.path.is_open = true;
                 // The broken one of them may be the one that is taken.
                 self.path.ends_early = works.len() < hops.len();
@@ -299,6 +303,11 @@ impl<'h> Walk<'_, 'h, '_> {
             }
             hops = self.after(hop);
         }
+    }
+
+    /// Whether all paths on from here have a hop that is known to be broken.
+    fn stops(&self, hop: &'h Hop<'h>) -> bool {
+        !self.works(hop, &mut BTreeSet::new())
     }
 
     /// Whether some path on from here has no broken hop.
@@ -351,7 +360,9 @@ impl<'h> Walk<'_, 'h, '_> {
 
     fn fault(&self, hop: &Hop<'_>) -> Option<usize> {
         let ahead = self.ahead.filter(|(bridge, _)| *bridge == hop.node).map(|(_, fault)| fault);
-        ahead.or_else(|| self.faults.at_hop(self.network, hop, self.behind_switch))
+        // The first of several is the cause.
+        let at_hop = self.faults.at_hop(self.network, hop, self.behind_switch);
+        ahead.into_iter().chain(at_hop).min()
     }
 
     /// Whether the frames that pass a hop may come to a node behind it.
@@ -375,6 +386,7 @@ impl<'h> Walk<'_, 'h, '_> {
         let guessed = !self.behind_switch
             && matches!(hop.link, Link::Edge(edge) if edge.confidence == Confidence::Conventional);
         let fault = self.fault(hop);
+        let fault = fault.or_else(|| self.of_port.filter(|_| hop.block().is_some()));
         let state = match (&hop.passes, fault) {
             (_, Some(_)) | (Answer::Known(Some(_)), _) => State::Broken,
             (Answer::Unknown(_), None) => State::Unknown,
@@ -412,7 +424,16 @@ impl<'h> Walk<'_, 'h, '_> {
             let bridge = of_port.and_then(|fault| self.faults.bridge_of(fault));
             match bridge.filter(|bridge| *bridge != node && self.leads_to(hop, *bridge)) {
                 Some(bridge) => self.ahead = of_port.map(|fault| (bridge, fault)),
-                None => self.path.broken_by = of_port,
+                // What flows make of the port is shown at the hop that stops its frames.
+                None => {
+                    let next = self.after(hop);
+                    let is_ahead = bridge.is_some() && !next.is_empty();
+                    if is_ahead && next.iter().all(|hop| self.stops(hop)) {
+                        self.of_port = of_port;
+                    } else {
+                        self.path.broken_by = of_port;
+                    }
+                }
             }
         }
         if self.path.reach == Reach::Tunnels {

@@ -15,6 +15,7 @@ use tapline_topology::{EdgeKind, NodeData, NodeId, Topic, Topology, names};
 use crate::Network;
 use crate::defs::DEAD_VLAN;
 use crate::flows;
+use crate::vlans::Unled;
 
 /// A bridge that is joined with the integration bridge, or should be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,6 +86,8 @@ pub struct Exits {
     programmed: BTreeSet<NodeId>,
     /// Whether the network of a local VLAN is an overlay.
     overlay: BTreeMap<(HostId, u16), bool>,
+    /// Local VLANs of ports that should leave, and that the flows of every bridge drop.
+    unled: BTreeMap<(HostId, u16), Unled>,
 }
 
 impl Exits {
@@ -119,6 +122,10 @@ impl Exits {
         }
         for host in network.hosts() {
             exits.find_lost(network, host);
+            let local = network.local_vlans(host);
+            for vlan in local.ports.keys() {
+                exits.unled.extend(local.unled(*vlan).map(|unled| ((host, *vlan), unled)));
+            }
         }
         exits
     }
@@ -187,6 +194,23 @@ impl Exits {
     /// The bridges by which frames of a local VLAN may leave; one where it is known.
     pub fn of(&self, host: HostId, vlan: u16) -> Vec<Exit> {
         self.ways(host, vlan).exits
+    }
+
+    /// The bridges that frames of a local VLAN come to: those by which they may leave, else those whose
+    /// flows should lead them on and drop them.
+    pub(crate) fn reached(&self, host: HostId, vlan: u16) -> Vec<Exit> {
+        let leave = self.of(host, vlan);
+        let Some(unled) = self.unled.get(&(host, vlan)).filter(|_| leave.is_empty()) else {
+            return leave;
+        };
+        let is_meant = |_, tunnels| unled.by_tunnels.is_none_or(|by_tunnels| by_tunnels == tunnels);
+        let ways = self.ways_if(host, is_meant);
+        if ways.lost.is_empty() { ways.exits } else { Vec::new() }
+    }
+
+    /// Whether it may be that a local VLAN is led out nowhere since no other host has its network.
+    pub(crate) fn may_be_alone(&self, host: HostId, vlan: u16) -> bool {
+        self.unled.get(&(host, vlan)).is_some_and(|unled| unled.may_be_alone)
     }
 
     /// Where frames of a local VLAN may go; one way where it is known.

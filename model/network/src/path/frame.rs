@@ -44,7 +44,7 @@ impl<'t, 'a> Paths<'t, 'a> {
                 let exit = self.interfaces(node).find_map(|id| network.exits().at(bridge.host, id));
                 match exit {
                     Some(exit) if integration => {
-                        network.exits().of(bridge.host, vlan).contains(&exit)
+                        network.exits().reached(bridge.host, vlan).contains(&exit)
                             && l2::carries(port.data, vlan)
                     }
                     _ => l2::carries(port.data, vlan),
@@ -67,7 +67,10 @@ impl<'t, 'a> Paths<'t, 'a> {
         }
         let exits = self.network.exits();
         match frame.vlan {
-            Some(vlan) => exits.ways(bridge.host, vlan).are_several(),
+            Some(vlan) => {
+                exits.ways(bridge.host, vlan).are_several()
+                    || exits.reached(bridge.host, vlan).len() > 1
+            }
             None => {
                 // NORMAL sends by all ports of the bridge itself; of the bridges that are joined with
                 // it, one goes on.

@@ -13,6 +13,11 @@ use crate::steps::Towards;
 const IN_THE_GUEST: Need =
     Need::Other("ip -d link, in the guest: it has to tag its frames with a VLAN of the trunk");
 
+/// What tells whether a network has members on other hosts, without which nothing has to leave.
+const OF_OTHER_HOSTS: Need = Need::Other(
+    "openstack port list --network, of the network: whether other hosts have ports of it",
+);
+
 impl Paths<'_, '_> {
     /// Whether a frame passes from one node to the next: `next` is what is known of it there.
     pub(super) fn passes(
@@ -48,8 +53,13 @@ impl Paths<'_, '_> {
             .or_else(|| self.refused_by_access(at, frame, next).filter(|_| is_down))
             .or_else(|| self.kept_for_mirror(at, frame, node, next))
             .or_else(|| self.dropped(node, next));
-        if stopped.is_some() {
-            return Answer::Known(stopped);
+        if let Some(block) = stopped {
+            let may_be_meant = block.why == Why::Dropped && self.may_be_alone(node, next);
+            return if may_be_meant {
+                Answer::Unknown(vec![OF_OTHER_HOSTS])
+            } else {
+                Answer::Known(Some(block))
+            };
         }
         let asks = |need: Option<Need>| match need {
             Some(need) => Answer::Unknown(vec![need]),
@@ -75,6 +85,15 @@ impl Paths<'_, '_> {
             }
         }
         open.unwrap_or(Answer::Known(None))
+    }
+
+    /// Whether the flows of a bridge may drop a frame since no other host has its network.
+    fn may_be_alone(&self, node: NodeId, frame: Frame) -> bool {
+        let bridge = self.network.ovs_bridge(node);
+        bridge.zip(frame.local).is_some_and(|(bridge, local)| {
+            !self.network.is_integration(node)
+                && self.network.exits().may_be_alone(bridge.host, local)
+        })
     }
 
     /// Whether a locked port of a Linux bridge keeps out who sends the frames.

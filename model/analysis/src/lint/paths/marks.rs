@@ -75,7 +75,10 @@ impl<'n, 'a, 'r> Marks<'n, 'a, 'r> {
         let finding = self.report.findings.get(found)?;
         let last = path.steps.last();
         let broken = path.steps.iter().find(|step| step.state == State::Broken);
-        let at_hop = broken.is_some_and(|step| self.faults.bridge_of(found) == Some(step.node));
+        let at_hop = broken.is_some_and(|step| {
+            let is_marked = self.faults.at(step.node) == Some(found);
+            !is_marked && self.faults.bridge_of(found) == Some(step.node)
+        });
         if broken.is_some() && !at_hop || self.faults.at(start).is_some() {
             return None;
         }
@@ -133,9 +136,12 @@ impl Faults {
                 let node = topology.node(*id).map(|node| &node.data);
                 matches!(node, Some(NodeData::OvsBridge(_)))
             };
-            all.of_bridges.extend(finding.node.filter(is_bridge).map(|bridge| (at, bridge)));
-            // A finding about what is not there stands at something near it.
-            if let Some(node) = finding.subject.id() {
+            let bridge = finding.node.filter(is_bridge);
+            all.of_bridges.extend(bridge.map(|bridge| (at, bridge)));
+            // A finding about what is not there stands at something near it; one about a port whose
+            // cause is in a bridge stands where frames of the port come to that.
+            let subject = finding.subject.id();
+            if let Some(node) = subject.filter(|node| bridge.is_none_or(|bridge| bridge == *node)) {
                 all.nodes.entry(node).or_insert(at);
             }
             let subjects = std::iter::once(&finding.subject).chain(&finding.also);
@@ -173,7 +179,12 @@ impl Faults {
         behind_switch: bool,
     ) -> Option<usize> {
         let cut = self.cut(network, hop.node, behind_switch);
-        cut.or_else(|| self.cut_at_far_end(network, hop)).or_else(|| {
+        // What is wrong with all flows of a bridge is why it drops these frames.
+        let of_bridge = || {
+            let block = hop.block().filter(|_| behind_switch)?;
+            matches!(block.why, Why::Dropped | Why::NoFlow).then(|| self.at(hop.node))?
+        };
+        cut.or_else(of_bridge).or_else(|| self.cut_at_far_end(network, hop)).or_else(|| {
             let Why::NotJoined(missed) = &hop.block()?.why else { return None };
             let bridge = network.ovs_bridge(hop.node)?;
             let missed = network.bridge_called(bridge.host, missed)?;

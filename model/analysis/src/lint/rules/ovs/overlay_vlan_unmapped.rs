@@ -125,7 +125,7 @@ fn judge<'a>(
             if !open.is_empty() {
                 return out.cannot_tell(host, open);
             }
-            match nowhere(ctx, host, local, ways) {
+            match nowhere(ctx, host, local, vlan) {
                 Some(lack) => Some(lack),
                 None => {
                     // Neutron's agent writes the type into the port; what else knows it, where it
@@ -181,23 +181,8 @@ struct Lack<'a> {
 
 /// Whatever the type of its network: no flow of any bridge leads the VLAN out or in, where others
 /// are led.
-fn nowhere<'a>(
-    ctx: &Ctx<'a>,
-    host: HostId,
-    local: &LocalVlans<'a>,
-    ways: &Ways<'_>,
-) -> Option<Lack<'a>> {
-    let out = ways.floods.is_empty() && ways.unicasts.is_empty() && ways.provider_out.is_empty();
-    let into = ways.tunnel_in.is_empty() && ways.provider_in.is_none();
-    // A network of type `local` has no flows, and a bridge may be programmed by somebody else: that
-    // most others have some shows that the agent works.
-    let is_led = |vlan: &&u16| {
-        let ways = local.ways.get(*vlan);
-        ways.is_some_and(|ways| !ways.tunnel_in.is_empty() || !ways.provider_out.is_empty())
-    };
-    let led = local.ports.keys().filter(is_led).count();
-    let others = led > 0 && led * 2 >= local.ports.len();
-    let bridge = ctx.integration(host).filter(|_| out && into && others)?;
+fn nowhere<'a>(ctx: &Ctx<'a>, host: HostId, local: &LocalVlans<'a>, vlan: u16) -> Option<Lack<'a>> {
+    let bridge = ctx.integration(host).filter(|_| local.is_forgotten(vlan))?;
     Some(Lack {
         bridge,
         is_everywhere: true,
