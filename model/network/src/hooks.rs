@@ -4,12 +4,14 @@ use std::net::IpAddr;
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::{Mac, Netns};
-use tapline_core::records::filter::{Addresses, Target, Test};
+use tapline_core::records::filter::{Addresses, Condition, Target, Test};
+use tapline_core::records::nft::Statement;
 use tapline_core::records::route::Family;
 use tapline_core::span::{Evidence, SourceId};
 
 use crate::filter::{self, BaseChain, Judgement};
 use crate::netfilter::{Filters, Table};
+use crate::truth::Truth;
 
 pub(crate) mod frames;
 
@@ -100,6 +102,40 @@ impl<'a> Filters<'a> {
             });
         }
         all
+    }
+
+    /// Whether no rule may change the destination of a packet of a namespace, as all of its rules or
+    /// those that translate show.
+    pub(crate) fn leave_destination(
+        &self,
+        place: (HostId, &Netns),
+        packet: &filter::Packet,
+    ) -> bool {
+        let changes = |target: &Target| {
+            matches!(target, Target::Dnat(_) | Target::Redirect(_) | Target::Netmap(_))
+                || matches!(target, Target::Unknown(_))
+        };
+        let may_meet = |condition: &Condition| packet.fits(condition) != Truth::No;
+        let table = self.table_of(place, packet.family, "nat");
+        let by_table = table.iter().flat_map(|table| &table.data.rules).any(|rule| {
+            rule.action.as_ref().is_some_and(changes) && rule.conditions.iter().all(may_meet)
+        });
+        let ruleset = self.ruleset(place.0, place.1);
+        let by_ruleset = ruleset.iter().flat_map(|ruleset| ruleset.tables).any(|table| {
+            table.chains.iter().flat_map(|chain| &chain.rules).any(|rule| {
+                let mut is_met = true;
+                rule.statements.iter().any(|statement| match statement {
+                    Statement::If(condition) => {
+                        is_met &= may_meet(condition);
+                        false
+                    }
+                    Statement::Do(target) => is_met && changes(target),
+                    Statement::Choose(all) => all.iter().any(|(_, target)| changes(target)),
+                    Statement::Counter(..) => false,
+                })
+            })
+        });
+        (table.is_some() || ruleset.is_some()) && !by_table && !by_ruleset
     }
 
     /// Whether a mark that OUTPUT changes makes the kernel route a packet again.

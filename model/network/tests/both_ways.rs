@@ -60,6 +60,12 @@ fn filters_stop_the_packets_of_tunnels() {
         ("DROP", "ACCEPT", "-A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT;", IN),
         ("DROP", "ACCEPT", "-A INPUT -p udp -m udp --dport 4789 -j ACCEPT;", ""),
         ("DROP", "ACCEPT", "-A INPUT -s 192.0.2.2/32 -j ACCEPT;", ""),
+        ("ACCEPT", "ACCEPT", "-A INPUT -i eno1 -j DROP;", IN),
+        ("ACCEPT", "ACCEPT", "-A INPUT -i eno1 -p udp -m udp --dport 4000:5000 -j DROP;", IN),
+        ("ACCEPT", "ACCEPT", "-A INPUT -i eno1 -p tcp -j DROP;", ""),
+        ("ACCEPT", "ACCEPT", "-A INPUT -i eno2 -j DROP;", ""),
+        ("DROP", "ACCEPT", "-A INPUT -i eno2 -j ACCEPT;", IN),
+        ("DROP", "ACCEPT", "-A INPUT -i eno1 -j ACCEPT;", ""),
         // It is not known who is in a set.
         ("DROP", "ACCEPT", "-A INPUT -m set --match-set peers src -j ACCEPT;", ""),
     ] {
@@ -83,6 +89,9 @@ fn rulesets_of_nft_stop_the_packets_of_tunnels() {
         ("ip fw", "output", &["tcp dport 22 accept"], true),
         ("ip6 fw", "output", &["tcp dport 22 accept"], false),
         ("inet fw", "forward", &[], false),
+        ("inet fw", "input", &["ct status dnat accept"], true),
+        ("inet fw", "input", &["iifname \"eno1\" accept"], false),
+        ("inet fw", "input", &["iifname \"eno2\" accept"], true),
     ] {
         let text = neutron(true) + &ruleset(table, hook, "drop", rules);
         assert_eq!(!blocked(&text, "tapa").is_empty(), stops, "{table} {hook} {rules:?}");

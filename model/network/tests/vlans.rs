@@ -253,6 +253,60 @@ fn flows_lead_local_vlans_to_keys_and_bridges() {
 }
 
 #[test]
+fn vlans_that_should_leave_and_do_not() {
+    let listed = |kind: &str| {
+        format!("root@h1:~# ovs-vsctl list Port\n{}", noted("tap00000000-0b", 2, kind))
+    };
+    let provider = Some((Some(false), false));
+    let (out, into) = ("in_port=1,dl_vlan=2 ", "mod_vlan_vid:2,NORMAL");
+    let (not_out, not_into) = ("in_port=1,dl_vlan=8 ", "mod_vlan_vid:8,NORMAL");
+    for (edits, note, vlan, unled) in [
+        (&[] as &[(&str, &str)], "", 1, None),
+        (&[], "", 2, None),
+        (&[(out, not_out)], "", 2, provider),
+        (&[(out, not_out)], "vlan", 2, provider),
+        (&[(out, not_out), (into, not_into)], "", 2, Some((None, false))),
+        (&[(out, not_out), (into, not_into)], "flat", 2, provider),
+        // It leads nowhere on purpose.
+        (&[(out, not_out), (into, not_into)], "local", 2, None),
+        // No other VLAN is led, and none without a port: somebody else may program the bridges.
+        (
+            &[
+                (out, "in_port=1,dl_type=2 "),
+                (into, "NORMAL"),
+                ("mod_vlan_vid:1,", ""),
+                ("dl_vlan=1 ", "dl_type=1 "),
+            ],
+            "",
+            2,
+            None,
+        ),
+        // It may be that only this host has it.
+        (&[(",dl_vlan=1 ", ",dl_vlan=7 ")], "", 1, Some((Some(true), true))),
+        (
+            &[(",dl_vlan=1 ", ",dl_vlan=7 "), ("mod_vlan_vid:1,", "mod_vlan_vid:7,")],
+            "",
+            1,
+            Some((None, false)),
+        ),
+        // A dump that was not captured may lead it.
+        (&[(out, not_out), ("dump-flows br-tun", "dump-flows br-old")], "", 2, None),
+    ] {
+        let note = if note.is_empty() { String::new() } else { listed(note) };
+        let mut text = agent(&note);
+        for (from, to) in edits {
+            assert!(text.contains(from), "{from}");
+            text = text.replace(from, to);
+        }
+        with_network(&text, |network| {
+            let found = network.local_vlans(HOST).unled(vlan);
+            let found = found.map(|unled| (unled.by_tunnels, unled.may_be_alone));
+            assert_eq!(found, unled, "{edits:?} {note} {vlan}");
+        });
+    }
+}
+
+#[test]
 fn the_agent_notes_the_kind_of_a_network() {
     let rows = |second: &str| {
         format!(

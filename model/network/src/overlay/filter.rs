@@ -10,7 +10,7 @@ use tapline_core::records::filter::ConnStates;
 use tapline_core::records::route::Family;
 use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::NodeId;
-use tapline_topology::graph::TunnelEndpoint;
+use tapline_topology::graph::{Netdev, TunnelEndpoint};
 
 use crate::filter::{Address, Device, Packet, Verdict};
 use crate::hooks::Asked;
@@ -102,7 +102,10 @@ pub fn stop<'a>(
     };
     let mut first = None;
     for &family in families {
-        let packet = packet(network, tunnel, (wire, family), direction, peer);
+        let mut packet = packet(network, tunnel, (wire, family), direction, peer);
+        if network.filters().leave_destination((tunnel.host, netns), &packet) {
+            packet.translated = Some(ConnStates::default());
+        }
         let found = direction.hooks().iter().find_map(|&(hook, tables)| {
             let steps = network.filters().steps((tunnel.host, netns), family, hook, tables);
             steps.iter().filter(|step| !step.nat).find_map(|step| {
@@ -146,9 +149,10 @@ fn packet<'a>(
 ) -> Packet {
     let address = |ip: Option<IpAddr>| ip.map_or(Address::Unknown, Address::Known);
     let is_out = direction == Direction::Out;
-    let device = match super::egress(network, tunnel).and_then(Answer::known).as_deref() {
-        Some([one]) if is_out => Device::Known(one.name().into()),
-        _ => Device::Except(|name| name == "lo"),
+    let device = if is_out { leaves_by(network, tunnel) } else { comes_by(network, tunnel) };
+    let device = match device {
+        Some(device) => Device::Known(device.name().into()),
+        None => Device::Except(|name| name == "lo"),
     };
     let (protocol, destination_port) = match wire {
         Wire::Udp(port) => (17, Some(port)),
@@ -170,6 +174,36 @@ fn packet<'a>(
         (packet.source, packet.destination) = (address(peer), address(tunnel.source()));
     }
     packet
+}
+
+/// The one device by which packets of a tunnel leave.
+fn leaves_by<'a>(
+    network: &Network<'a>,
+    tunnel: Item<'a, TunnelEndpoint>,
+) -> Option<Item<'a, Netdev<'a>>> {
+    match super::egress(network, tunnel).and_then(Answer::known)?.as_slice() {
+        [one] => Some(*one),
+        _ => None,
+    }
+}
+
+/// The device by which packets of its peers come: the one by which its own leave, where that has the
+/// address to which they are sent, or is on one link with the far end. Below a VRF a filter sees that.
+fn comes_by<'a>(
+    network: &Network<'a>,
+    tunnel: Item<'a, TunnelEndpoint>,
+) -> Option<Item<'a, Netdev<'a>>> {
+    let device = leaves_by(network, tunnel)?;
+    let decision = super::route(network, tunnel).and_then(Answer::known);
+    let is_on_link = decision.is_some_and(|decision| {
+        let mut hops = decision.hops().iter().peekable();
+        hops.peek().is_some() && hops.all(|hop| hop.gateway.is_none())
+    });
+    let is_sought = match tunnel.source() {
+        Some(source) => network.addresses_of(device.id).iter().any(|address| address.ip == source),
+        None => is_on_link,
+    };
+    (is_sought && network.master(device.id).is_none()).then_some(device)
 }
 
 /// The tunnels whose packets a filter of their own host stops.
