@@ -12,6 +12,7 @@ use tapline_topology::{NodeId, names};
 use crate::defs::DEAD_VLAN;
 use crate::{Item, Network, flows};
 
+mod bare;
 mod block;
 mod bond;
 mod both_ways;
@@ -22,6 +23,7 @@ mod exits;
 mod fdb;
 mod passage;
 mod programs;
+mod refused;
 mod stp;
 mod switch_ports;
 
@@ -32,6 +34,7 @@ pub use exits::{Exit, Exits};
 pub(crate) use fdb::Fdbs;
 pub(crate) use passage::{Arriving, Passage, Sent, is_left_to_groups, passage};
 pub use programs::{Program, Programs};
+pub use refused::Refused;
 pub use stp::SpanningTrees;
 pub use switch_ports::SwitchPorts;
 

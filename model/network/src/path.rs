@@ -273,6 +273,9 @@ impl<'t, 'a> Paths<'t, 'a> {
                 self.crossings.truncate(before);
                 expanded
             };
+            if towards == Towards::Wire && next.is_empty() && !again {
+                passes = self.ends_here((at, node), next_frame, passes);
+            }
             hops.push(Hop { node, link: Link::Edge(edge), passes, doubtful, again, next });
         }
         self.grow_underlay(at, towards, frame, depth, &mut hops);
@@ -339,6 +342,11 @@ impl<'t, 'a> Paths<'t, 'a> {
             let tunnel = self.network.tunnel(at).filter(|_| towards == Towards::Wire);
             self.inside.extend(tunnel.into_iter().flat_map(|tunnel| [at, tunnel.data.owner]));
             let (next, again) = self.expand((at, node), towards, frame, depth);
+            let passes = if towards == Towards::Wire && next.is_empty() && !again {
+                self.ends_here((at, node), frame, passes)
+            } else {
+                passes
+            };
             self.inside.truncate(before);
             hops.push(Hop { node, link, passes, doubtful: false, again, next });
         }

@@ -188,6 +188,24 @@ fn what_the_host_sends_by_a_bridge_does_not_end_there() {
 }
 
 #[test]
+fn packets_of_tunnels_leave_by_a_port_of_their_bridge() {
+    let last = |of_nic: &str, members: &str| {
+        let details = format!("{BRIDGE}{}", address("198.51.100.1/24", ""));
+        let more = [
+            link(6, "br1", "", &details),
+            link(7, "eno2", of_nic, ""),
+            link(8, "tapb", members, TAP),
+        ];
+        let text = tunnel("gretap remote 198.51.100.2 local 198.51.100.1", &more, "");
+        down(&text, "tapa").pop().unwrap()
+    };
+    assert_eq!(last("", ""), "br1: no port leads out of it");
+    assert_eq!(last("master br1", ""), "eno2");
+    // The far end may be a guest.
+    assert_eq!(last("", "master br1"), "br1");
+}
+
+#[test]
 fn only_a_guest_knows_whether_it_tags_what_a_bridge_takes_with_tags_alone() {
     let asked = |of_tap: &str| {
         let links = [

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use common::{link, session, with_network, with_sessions};
 use tapline_core::capture::HostId;
-use tapline_network::Network;
+use tapline_network::{Answer, Network};
 
 /// A host with an address, and a tunnel of OVS with these options.
 fn host(name: &str, ip: &str, options: &str) -> String {
@@ -66,6 +66,34 @@ fn ends_of_tunnels_belong_to_hosts() {
         let ways = network.mesh().ways(network);
         assert_eq!(ways, BTreeSet::from([(h1, h2), (h2, h1), (h3, h2)]));
     });
+}
+
+#[test]
+fn a_tunnel_is_heard_at_its_own_address_alone() {
+    let deaf = |by: &str| format!("no tunnel at {by} takes what it sends");
+    for (to, far, told) in [
+        ("192.0.2.2", ends("192.0.2.2", "192.0.2.1"), Ok(None)),
+        ("192.0.2.2", "remote_ip=\"192.0.2.1\"".to_owned(), Ok(None)),
+        ("192.0.2.2", ends("flow", "192.0.2.1"), Ok(None)),
+        ("192.0.2.2", ends("192.0.2.22", "192.0.2.1"), Ok(Some(deaf("192.0.2.2")))),
+        // The host that tunnels from it does not have it: another may.
+        ("192.0.2.22", ends("192.0.2.22", "192.0.2.1"), Err(1)),
+        ("192.0.2.9", ends("192.0.2.22", "192.0.2.1"), Ok(None)),
+    ] {
+        let routes = "root@h1:~# ip rule\n0:\tfrom all lookup local\n32766:\tfrom all lookup main\nroot@h1:~# ip \
+                      route show table all\n192.0.2.0/24 dev eno1 proto kernel scope link src 192.0.2.1\nroot@h1:~# \n";
+        let text = host("h1", "192.0.2.1", &ends("192.0.2.1", to))
+            + routes
+            + &host("h2", "192.0.2.2", &far);
+        let found = with_network(&text, |network| {
+            let tunnel = network.tunnels_of(HostId(0)).next().unwrap();
+            match network.passes_both_ways(tunnel.id) {
+                Answer::Known(block) => Ok(block.map(|block| block.why.to_string())),
+                Answer::Unknown(needs) => Err(needs.len()),
+            }
+        });
+        assert_eq!(found, told, "{to} {far}");
+    }
 }
 
 #[test]

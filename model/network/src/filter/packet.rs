@@ -79,6 +79,8 @@ pub enum Address {
     Known(IpAddr),
     /// Some address.
     Unknown,
+    /// Some address, but not that of who has none yet (`0.0.0.0`, `::`).
+    Specified,
     /// Some address that no rule names by itself, and that is in none of these subnets: any one
     /// of many.
     Ordinary(Vec<IpNet>),
@@ -329,7 +331,10 @@ impl Address {
             {
                 Truth::No
             }
-            (Self::Ordinary(_) | Self::Unknown, _) => Truth::Maybe,
+            (Self::Specified, one) if one.single().is_some_and(|ip| ip.is_unspecified()) => {
+                Truth::No
+            }
+            (Self::Ordinary(_) | Self::Unknown | Self::Specified, _) => Truth::Maybe,
         }
     }
 }

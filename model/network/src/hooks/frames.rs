@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 
 use tapline_core::Name;
 use tapline_core::capture::HostId;
-use tapline_core::ids::Netns;
-use tapline_core::records::nft::NftTable;
+use tapline_core::ids::{Mac, Netns};
+use tapline_core::records::filter::Test;
+use tapline_core::records::nft::{NftTable, Statement};
 use tapline_core::records::route::Family;
 use tapline_core::span::{Evidence, SourceId};
 
@@ -100,18 +101,39 @@ impl<'a> Frames<'a> {
         })
     }
 
+    /// The MACs that rules name as those of a sender.
+    pub(crate) fn senders(&self) -> BTreeMap<Mac, Evidence> {
+        let mut all = BTreeMap::new();
+        for chain in &self.chains {
+            let rules = chain.base.table.chains.iter().flat_map(|chain| &chain.rules);
+            for rule in rules {
+                let line = Evidence { source: chain.source, span: rule.at };
+                for statement in &rule.statements {
+                    if let Statement::If(condition) = statement
+                        && let Test::MacSource(macs) = &condition.test
+                    {
+                        all.extend(macs.iter().map(|mac| (*mac, line)));
+                    }
+                }
+            }
+        }
+        all
+    }
+
     /// The rule or policy that stops whatever frame passes a hook between two devices; at a hook of
-    /// one device it is that.
+    /// one device it is that. Only that of a MAC, where one is given.
     pub(crate) fn stop(
         &self,
         hook: Hook,
         (from, to): (Option<&Name>, Option<&Name>),
+        sender: Option<Mac>,
     ) -> Option<Evidence> {
         let named = |device: Option<&Name>| device.cloned().map_or(Device::None, Device::Known);
         let frame = Packet {
             in_device: named(from),
             out_device: named(to),
             foreign: true,
+            mac_source: sender,
             ..Packet::unknown(Family::Inet)
         };
         let of_device = from.or(to).map_or("", |device| device.as_str());

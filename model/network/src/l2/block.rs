@@ -91,6 +91,8 @@ pub enum Why {
     FunctionDisabled,
     /// The virtual function of the sender is not in this VLAN.
     FunctionVlan(u16),
+    /// The host sends packets of a tunnel by this bridge, in which no port leads on.
+    NoWayOut,
     /// What comes back by the port does not get to where the frames came from.
     NotReturned,
     /// The packet filter stops whatever passes this hook here.
@@ -136,6 +138,7 @@ impl fmt::Display for Why {
             Self::NotTaken { name, key, by } => write!(f, "nobody at {by} takes {name} {key}"),
             Self::FunctionDisabled => f.write_str("its virtual function has no link"),
             Self::FunctionVlan(vlan) => write!(f, "its virtual function is not in VLAN {vlan}"),
+            Self::NoWayOut => f.write_str("no port leads out of it"),
             Self::NotReturned => f.write_str("nothing comes back by it"),
             Self::Filtered(hook) => write!(f, "dropped at {hook} of the packet filter"),
             Self::Locked => f.write_str("locked for this MAC"),

@@ -124,7 +124,18 @@ impl<'a> Network<'a> {
         let of_port = [(Hook::Prerouting, received), (Hook::Postrouting, sent)];
         let hooks = of_device.into_iter().chain(of_port.into_iter().filter(|_| is_port));
         hooks.into_iter().find_map(|(hook, ports)| {
-            let evidence = frames.stop(hook, ports)?;
+            let evidence = frames.stop(hook, ports, None)?;
+            Some(Block { why: Why::Filtered(hook.as_str().into()), evidence })
+        })
+    }
+
+    /// What stops every frame of a MAC that a device, a port of a Linux bridge, takes in.
+    pub(crate) fn filtered_from(&self, port: NodeId, sender: Mac) -> Option<Block> {
+        let bridge = self.master(port).filter(|bridge| bridge.kind == NetdevKind::Bridge)?;
+        let frames = self.filters().frames.get(&(bridge.host, bridge.netns()))?;
+        let name = Name::from(self.netdev(port)?.name());
+        [Hook::Ingress, Hook::Prerouting].into_iter().find_map(|hook| {
+            let evidence = frames.stop(hook, (Some(&name), None), Some(sender))?;
             Some(Block { why: Why::Filtered(hook.as_str().into()), evidence })
         })
     }
@@ -160,8 +171,14 @@ impl<'a> Network<'a> {
         Answer::Known(Some(Block { why: Why::Locked, evidence }))
     }
 
-    /// What of nft stops every frame that a Linux bridge passes between two of its ports one way.
-    pub(crate) fn filtered_between(&self, from: NodeId, to: NodeId) -> Option<Block> {
+    /// What of nft stops every frame that a Linux bridge passes between two of its ports one way; those
+    /// of a MAC from the first, where one is given.
+    pub(crate) fn filtered_between(
+        &self,
+        from: NodeId,
+        to: NodeId,
+        sender: Option<Mac>,
+    ) -> Option<Block> {
         let bridge = self.master(from).filter(|bridge| bridge.kind == NetdevKind::Bridge)?;
         if self.master(to).map(|other| other.id) != Some(bridge.id) {
             return None;
@@ -169,8 +186,8 @@ impl<'a> Network<'a> {
         let frames = self.filters().frames.get(&(bridge.host, bridge.netns()))?;
         let name = |port| self.netdev(port).map(|device| Name::from(device.name()));
         let (from, to) = (name(from)?, name(to)?);
-        let one_way = |from, to| frames.stop(Hook::Forward, (Some(from), Some(to)));
-        let evidence = one_way(&from, &to).or_else(|| one_way(&to, &from))?;
+        let one_way = |from, to, sender| frames.stop(Hook::Forward, (Some(from), Some(to)), sender);
+        let evidence = one_way(&from, &to, sender).or_else(|| one_way(&to, &from, None))?;
         Some(Block { why: Why::Filtered(Hook::Forward.as_str().into()), evidence })
     }
 }

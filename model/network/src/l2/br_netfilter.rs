@@ -1,7 +1,7 @@
 //! Bridged packets of IP before the packet filter of their namespace, which sees them where
 //! `br_netfilter` shows them to it (net/bridge/br_netfilter_hooks.c; sysctl
 //! `net.bridge.bridge-nf-call-iptables`, and `nf_call_iptables` of a single bridge, ip-link(8)).
-use tapline_core::ids::Netns;
+use tapline_core::ids::{Mac, Netns};
 use tapline_core::need::Need;
 use tapline_core::records::filter::ConnStates;
 use tapline_core::records::route::Family;
@@ -9,7 +9,7 @@ use tapline_topology::NodeId;
 use tapline_topology::graph::{Netdev, NetdevKind};
 
 use super::{Block, Why};
-use crate::filter::{Device, Packet, Verdict};
+use crate::filter::{Address, Device, Packet, Verdict};
 use crate::{Answer, Item, Network, texts};
 
 impl<'a> Network<'a> {
@@ -41,9 +41,17 @@ impl<'a> Network<'a> {
     }
 
     /// The rule or policy that stops every new connection of IPv4 from one port of a Linux bridge to
-    /// another.
-    pub(crate) fn filtered_as_ip(&self, from: NodeId, to: NodeId) -> Option<Block> {
+    /// another: of TCP, UDP and pings, but for what asks for an address.
+    pub(crate) fn filtered_as_ip(
+        &self,
+        from: NodeId,
+        to: NodeId,
+        sender: Option<Mac>,
+    ) -> Option<Block> {
         const HOOK: &str = "FORWARD";
+        const ICMP: u8 = 1;
+        const TCP: u8 = 6;
+        const UDP: u8 = 17;
         let bridge = self.master(from).filter(|bridge| bridge.kind == NetdevKind::Bridge)?;
         if self.master(to).map(|other| other.id) != Some(bridge.id) {
             return None;
@@ -54,7 +62,9 @@ impl<'a> Network<'a> {
             return None;
         }
         let device = |port: NodeId| Some(Device::Known(self.netdev(port)?.name().into()));
-        let packet = Packet {
+        let usual = Packet {
+            source: Address::Specified,
+            mac_source: sender,
             in_device: Device::Known(bridge.name().into()),
             out_device: Device::Known(bridge.name().into()),
             in_port: device(from)?,
@@ -63,11 +73,22 @@ impl<'a> Network<'a> {
             to_host: Some(false),
             ..Packet::unknown(Family::Inet)
         };
-        steps.iter().filter(|step| !step.nat).find_map(|step| {
-            let judgement = step.asked.evaluate(HOOK, &packet)?;
-            let stops = matches!(judgement.verdict(), Verdict::Drop | Verdict::Reject);
-            let evidence = judgement.stop().filter(|_| stops)?.evidence?;
-            Some(Block { why: Why::Filtered(format!("{HOOK} (IPv4)").into()), evidence })
-        })
+        let stop = |packet: &Packet| {
+            steps.iter().filter(|step| !step.nat).find_map(|step| {
+                let judgement = step.asked.evaluate(HOOK, packet)?;
+                let stops = matches!(judgement.verdict(), Verdict::Drop | Verdict::Reject);
+                judgement.stop().filter(|_| stops)?.evidence
+            })
+        };
+        let of_any = stop(&usual);
+        let of_each = || {
+            let kinds =
+                [TCP, UDP, ICMP].map(|kind| Packet { protocol: Some(kind), ..usual.clone() });
+            let mut each = kinds.iter().map(stop);
+            let first = each.next()??;
+            each.all(|other| other.is_some()).then_some(first)
+        };
+        let evidence = of_any.or_else(of_each)?;
+        Some(Block { why: Why::Filtered(format!("{HOOK} (IPv4)").into()), evidence })
     }
 }

@@ -73,6 +73,29 @@ impl Passage {
     }
 }
 
+/// What guests send that is of use to them: TCP, UDP and ICMP, of each version of IP. From the port 0
+/// nobody sends: it stands for all but those that ask for an address.
+const USUAL: [(u128, u8); 6] =
+    [(0x0800, 6), (0x86dd, 6), (0x0800, 17), (0x86dd, 17), (0x0800, 1), (0x86dd, 58)];
+
+/// Whether flows lead on anything that a guest sends but what asks for an address or for neighbours.
+fn is_of_use(tables: &Tables<'_>, frame: &FlowPacket) -> bool {
+    USUAL.iter().any(|(kind, protocol)| {
+        let mut packet = frame.clone();
+        packet.set(OfField::EthType, Value::of(*kind));
+        packet.set(OfField::IpProto, Value::of(u128::from(*protocol)));
+        match protocol {
+            17 => packet.set(OfField::TpSrc, Value::of(0)),
+            1 | 58 => {
+                packet.set(OfField::IcmpType, Value::of(if *protocol == 1 { 8 } else { 128 }))
+            }
+            _ => {}
+        }
+        let paths = tables.run(&packet, LIMITS);
+        paths.iter().any(|path| path.stop.is_some() || !path.effects.is_empty())
+    })
+}
+
 /// What flows do with a frame that holds either version of IP.
 fn walk<'t>(tables: &Tables<'t>, frame: &FlowPacket) -> Vec<Path<'t>> {
     let all = IP.iter().flat_map(|kind| {
@@ -111,7 +134,10 @@ pub(crate) fn passage(
     let switch = network.ovs_switches().of(bridge.id);
     let tables = switch.tables.as_ref()?;
     let number = *switch.numbers.get(&arriving.interface)?;
-    let paths = walk(tables, &frame(network, number, arriving));
+    let frame = frame(network, number, arriving);
+    let paths = walk(tables, &frame);
+    // Of who sends with this MAC.
+    let is_of_use = arriving.from.is_none() || is_of_use(tables, &frame);
     let (mut decides, mut drops) = (None, None);
     let mut passage = Passage {
         outputs: BTreeMap::new(),
@@ -126,7 +152,7 @@ pub(crate) fn passage(
         }
         let last = path.steps.iter().rev().find_map(|step| step.flow);
         let mut goes_on = false;
-        for effect in &path.effects {
+        for effect in path.effects.iter().filter(|_| is_of_use) {
             goes_on = true;
             let vlan = effect.packet.vlan();
             match &effect.sink {

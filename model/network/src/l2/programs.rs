@@ -93,11 +93,12 @@ fn sends_to(flow: &Flow) -> Option<Vec<&OfPort>> {
     ports_of(flow, |_| false)
 }
 
-/// The same of a flow of OVN: what its controller gets comes back to the flows (`pinctrl.c`), and
-/// what it learns are sessions of load balancers.
+/// The same of a flow of OVN: what its controller gets comes back to the flows (`pinctrl.c`), what it
+/// learns are sessions of load balancers, and groups pick a backend or a route and send back to the
+/// flows (`ovn_extend_table_assign_id`, lib/actions.c).
 fn sends_by_ovn(flow: &Flow) -> Option<Vec<&OfPort>> {
     ports_of(flow, |action| match action {
-        Action::Controller | Action::DecTtl => true,
+        Action::Controller | Action::DecTtl | Action::Group { .. } => true,
         Action::Learn(learn) => {
             !learn.parts.iter().any(|part| matches!(part, LearnPart::Output(_)))
         }

@@ -4,17 +4,72 @@ use std::net::IpAddr;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_core::need::Need;
-use tapline_topology::Topic;
 use tapline_topology::graph::{Netdev, NetdevKind, OvsInterface, TunnelEndpoint};
+use tapline_topology::{Presence, Topic};
 
 use super::filter::port_of;
 use crate::l2::{Block, Why};
 use crate::{Answer, Item, Network, mesh};
 
+/// What tells which machine has an address that the host which tunnels from it does not have.
+const WHO_HAS_IT: Need =
+    Need::Other("ip address, on the machine that has the address to which the tunnel sends");
+
+/// Whether anybody at the far end of a tunnel takes what it sends, as far as that is known.
+pub(crate) fn is_taken<'a>(
+    network: &Network<'a>,
+    tunnel: Item<'a, TunnelEndpoint>,
+) -> Answer<Option<Block>> {
+    let by_key = has_counterpart(network, tunnel);
+    if !matches!(by_key, Answer::Known(None)) {
+        return by_key;
+    }
+    is_heard_at(network, tunnel)
+}
+
+/// Whether the address to which a tunnel sends is one of the captured host that tunnels from it, and the
+/// tunnels of Open vSwitch there are not bound to other addresses (ovs-vswitchd.conf.db(5),
+/// `local_ip`; `tnl_find`, ofproto/tunnel.c).
+fn is_heard_at<'a>(
+    network: &Network<'a>,
+    tunnel: Item<'a, TunnelEndpoint>,
+) -> Answer<Option<Block>> {
+    let fine = Answer::Known(None);
+    let Some(remote) = &tunnel.data.remote else { return fine };
+    let Some(far) = network.mesh().other(network, remote.value, tunnel.host) else { return fine };
+    let is_cleaned = mesh::is_cleaned(network, far) || mesh::is_cleaned(network, tunnel.host);
+    if is_cleaned || !mesh::is_of_host(network, tunnel) {
+        return fine;
+    }
+    let held = network.topology.find_address(remote.value);
+    let is_held = held.iter().any(|id| network.address(*id).is_some_and(|it| it.host == far));
+    let presence = network.topology.address_presence(far, &Netns::Root, remote.value);
+    if !is_held && matches!(presence, Presence::No(_)) {
+        return Answer::Unknown(vec![WHO_HAS_IT]);
+    }
+    let of_kind = |other: &Item<'a, TunnelEndpoint>| {
+        other.data.kind == tunnel.data.kind && port_of(*other) == port_of(tunnel)
+    };
+    let ends: Vec<_> = network.tunnels_of(far).filter(of_kind).collect();
+    let is_elsewhere = |other: &Item<'a, TunnelEndpoint>| {
+        network.ovs_interface(other.data.owner).is_some()
+            && other.source().is_some_and(|local| local != remote.value)
+    };
+    if ends.is_empty() || !ends.iter().all(is_elsewhere) {
+        return fine;
+    }
+    // A device of the kernel would be in the namespace of the address.
+    let open = network.missing(far, &Netns::Root, &[Topic::LinkDetails, Topic::Ovs]);
+    if !open.is_empty() {
+        return Answer::Unknown(open);
+    }
+    Answer::Known(Some(Block { why: Why::NoCounterpart(remote.value), evidence: remote.evidence }))
+}
+
 /// Whether a captured host that a VXLAN device of the kernel sends to has nobody who takes its VNI: a
 /// device of the kernel hears one VNI on one UDP port, whoever sends to it (`vxlan_vs_find`,
 /// drivers/net/vxlan), and Open vSwitch what its flows name.
-pub(crate) fn is_taken<'a>(
+fn has_counterpart<'a>(
     network: &Network<'a>,
     tunnel: Item<'a, TunnelEndpoint>,
 ) -> Answer<Option<Block>> {
@@ -99,7 +154,16 @@ pub(crate) fn listeners<'a>(
 ) -> Vec<Item<'a, OvsInterface>> {
     let may_take = |tunnel: &Item<'a, TunnelEndpoint>, interface: Item<'a, OvsInterface>| {
         let from = tunnel.data.remote.as_ref().map(|remote| remote.value);
-        let is_from = from.is_none() || sender.source().is_none() || from == sender.source();
+        let is_from = match (from, sender.source()) {
+            (Some(from), Some(source)) => from == source,
+            // Without a source of its own it sends from some address of its host.
+            (Some(from), None) => {
+                let netns = sender.netns_of_underlay(network);
+                let presence = network.topology.address_presence(sender.host, netns, from);
+                !matches!(presence, Presence::No(_))
+            }
+            (None, _) => true,
+        };
         let option = |name: &str| interface.data.option(name).map(|option| option.value.as_str());
         let of_key = match option("in_key").or_else(|| option("key")) {
             Some("flow") => true,

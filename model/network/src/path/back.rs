@@ -7,7 +7,7 @@ use tapline_topology::{EdgeKind, NodeId};
 
 use super::{Frame, Paths};
 use crate::l2::{self, Arriving, Block, Passage, Sent, Why};
-use crate::{Item, mesh, overlay};
+use crate::{Answer, Item, mesh, overlay};
 
 /// How a frame came over an OVS bridge.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +42,31 @@ impl<'a> Paths<'_, 'a> {
             return self.not_taken(at, node, frame);
         }
         self.not_returned_by_bridge((from?, at, node), frame.vlan?)
+    }
+
+    /// Whether frames pass a hop from which nothing leads on: packets of a tunnel do not end in a bridge
+    /// of their host, and answers have to come back to where the frames are from.
+    pub(super) fn ends_here(
+        &self,
+        (at, node): (NodeId, NodeId),
+        frame: Frame,
+        passes: Answer<Option<Block>>,
+    ) -> Answer<Option<Block>> {
+        if !matches!(passes, Answer::Known(None)) {
+            return passes;
+        }
+        if !self.inside.is_empty() {
+            return match self.network.is_bare(node) {
+                Answer::Known(bare) => {
+                    Answer::Known(bare.map(|evidence| Block { why: Why::NoWayOut, evidence }))
+                }
+                Answer::Unknown(needs) => Answer::Unknown(needs),
+            };
+        }
+        let is_switch = self.network.ovs_bridge(node).is_some();
+        let entry = frame.entry.filter(|entry| is_switch && *entry == at);
+        let crossing = entry.map(|entry| Crossing { bridge: node, entry, exit: entry });
+        Answer::Known(crossing.and_then(|crossing| self.not_delivered(crossing)))
     }
 
     /// A port of OVN that no flow sends to: whatever is meant for it is lost.

@@ -32,12 +32,13 @@ impl Paths<'_, '_> {
         let vlan = frame.vlan.filter(|_| is_down);
         let between = from.and_then(|from| {
             let blocked = network.blocked_between_in(from, node, vlan);
-            blocked.or_else(|| network.filtered_between(from, node)).or_else(|| {
+            let of_guest = self.sender.filter(|_| is_down);
+            blocked.or_else(|| network.filtered_between(from, node, of_guest)).or_else(|| {
                 // Who sends is the guest, whichever way the path goes.
                 if is_down {
-                    network.filtered_as_ip(from, node)
+                    network.filtered_as_ip(from, node, self.sender)
                 } else {
-                    network.filtered_as_ip(node, from)
+                    network.filtered_as_ip(node, from, None)
                 }
             })
         });
@@ -49,6 +50,7 @@ impl Paths<'_, '_> {
             .or_else(of_function)
             .or_else(|| self.refused_by_bridge(at, node, vlan))
             .or_else(|| self.not_sent_by(at, node, vlan))
+            .or_else(|| self.refused_by_filter(at, node).filter(|_| is_down))
             .or_else(|| self.misses_exit(node, towards, next))
             .or_else(|| self.refused_by_access(at, frame, next).filter(|_| is_down))
             .or_else(|| self.kept_for_mirror(at, frame, node, next))
@@ -94,6 +96,12 @@ impl Paths<'_, '_> {
             !self.network.is_integration(node)
                 && self.network.exits().may_be_alone(bridge.host, local)
         })
+    }
+
+    /// What of the filters of a Linux bridge stops who sends the frames.
+    fn refused_by_filter(&self, port: NodeId, bridge: NodeId) -> Option<Block> {
+        let sender = self.sender.filter(|_| self.is_bridged(port, bridge))?;
+        self.network.filtered_from(port, sender)
     }
 
     /// Whether a locked port of a Linux bridge keeps out who sends the frames.

@@ -27,7 +27,7 @@ pub(super) fn reason(why: &Why) -> Reason {
         Why::NoFarEnd | Why::LeadsBack | Why::Duplicate(_) => Reason::TunnelNoRoute,
         Why::NoCounterpart(_) => Reason::TunnelNoReverse,
         Why::NotTaken { .. } => Reason::VniUnknownAtPeer,
-        Why::Isolated | Why::NoBridge | Why::Locked => Reason::L2DeadEnd,
+        Why::Isolated | Why::NoBridge | Why::NoWayOut | Why::Locked => Reason::L2DeadEnd,
         Why::DeadVlan => Reason::DeadVlan,
         Why::Error | Why::NoPort => Reason::OfOutputNonexistent,
         Why::Filtered(_) => Reason::NfDrop,

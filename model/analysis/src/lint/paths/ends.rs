@@ -15,8 +15,8 @@ impl Walk<'_, '_, '_> {
     pub(super) fn is_end(&self) -> bool {
         let Some(last) = self.path.steps.last() else { return false };
         // Of the device that sends a tunnel's packets the path goes on to a wire.
-        let is_bridge =
-            self.network.netdev(last.node).is_some_and(|device| device.kind == NetdevKind::Bridge);
+        let is_bridge = self.network.ovs_bridge(last.node).is_some()
+            || self.network.netdev(last.node).is_some_and(|it| it.kind == NetdevKind::Bridge);
         if self.path.reach == Reach::Tunnels {
             return !is_bridge;
         }

@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tapline_core::capture::HostId;
+use tapline_core::span::Evidence;
 use tapline_network::Network;
 use tapline_network::l2::{Block, Why};
 use tapline_network::path::{Hop, Link, Paths};
 use tapline_topology::{EdgeKind, NodeData, NodeId, Topology, names};
 
 use super::State;
-use crate::lint::engine::finding::{Finding, Severity};
+use crate::lint::engine::finding::{Finding, Role, Severity};
 use crate::lint::engine::rule::Cut;
 use crate::lint::engine::run::Report;
 use crate::lint::engine::subject::Subject;
@@ -107,6 +108,8 @@ pub(super) struct Faults {
     names: BTreeMap<(HostId, String), usize>,
     /// The bridge, for those about a port whose cause is in one.
     of_bridges: BTreeMap<usize, NodeId>,
+    /// By the lines that they cite first of all.
+    cited: BTreeMap<Evidence, usize>,
     /// Those that follow from others.
     consequences: BTreeSet<usize>,
 }
@@ -115,8 +118,8 @@ impl Faults {
     pub(super) fn of(topology: &Topology<'_>, report: &Report) -> Self {
         let (nodes, beyond) = (BTreeMap::new(), BTreeMap::new());
         let (names, of_bridges) = (BTreeMap::new(), BTreeMap::new());
-        let consequences = BTreeSet::new();
-        let mut all = Self { nodes, beyond, names, of_bridges, consequences };
+        let (cited, consequences) = (BTreeMap::new(), BTreeSet::new());
+        let mut all = Self { nodes, beyond, names, of_bridges, cited, consequences };
         // Roots stand before what they explain: the first of several is the cause.
         for (at, finding) in report.findings.iter().enumerate() {
             if finding.severity < Severity::Error || finding.may_pass {
@@ -124,6 +127,9 @@ impl Faults {
             }
             if !finding.is_root() {
                 all.consequences.insert(at);
+            }
+            for cited in finding.evidence.iter().filter(|cited| cited.role == Role::Primary) {
+                all.cited.entry(cited.evidence).or_insert(at);
             }
             let cuts = finding.rule.traits.cuts;
             if cuts.contains(&Cut::BehindSwitch) {
@@ -179,27 +185,37 @@ impl Faults {
         behind_switch: bool,
     ) -> Option<usize> {
         let cut = self.cut(network, hop.node, behind_switch);
-        // What is wrong with all flows of a bridge is why it drops these frames.
+        // What is wrong with a bridge is why it leads these frames nowhere.
         let of_bridge = || {
             let block = hop.block().filter(|_| behind_switch)?;
-            matches!(block.why, Why::Dropped | Why::NoFlow).then(|| self.at(hop.node))?
+            let is_of_bridge = matches!(block.why, Why::Dropped | Why::NoFlow | Why::NoWayOut);
+            self.at(hop.node).filter(|_| is_of_bridge)
         };
-        cut.or_else(of_bridge).or_else(|| self.cut_at_far_end(network, hop)).or_else(|| {
-            let Why::NotJoined(missed) = &hop.block()?.why else { return None };
-            let bridge = network.ovs_bridge(hop.node)?;
-            let missed = network.bridge_called(bridge.host, missed)?;
-            let of_missed = |id: &NodeId| {
-                let interface = network.ovs_interface(*id);
-                *id == missed.id
-                    || interface.is_some_and(|interface| {
-                        interface.kind == "patch"
-                            && interface.host == missed.host
-                            && interface.bridge == missed.name()
-                    })
-            };
-            let about = self.beyond.iter().filter(|(id, _)| of_missed(id));
-            about.map(|(_, at)| *at).min()
-        })
+        // So is what cites the very line that drops them.
+        let of_line = || {
+            let block = hop.block()?;
+            let is_dropped = matches!(block.why, Why::Filtered(_) | Why::Dropped | Why::NoWayOut);
+            self.cited.get(&block.evidence).copied().filter(|_| is_dropped)
+        };
+        cut.or_else(of_bridge)
+            .or_else(of_line)
+            .or_else(|| self.cut_at_far_end(network, hop))
+            .or_else(|| {
+                let Why::NotJoined(missed) = &hop.block()?.why else { return None };
+                let bridge = network.ovs_bridge(hop.node)?;
+                let missed = network.bridge_called(bridge.host, missed)?;
+                let of_missed = |id: &NodeId| {
+                    let interface = network.ovs_interface(*id);
+                    *id == missed.id
+                        || interface.is_some_and(|interface| {
+                            interface.kind == "patch"
+                                && interface.host == missed.host
+                                && interface.bridge == missed.name()
+                        })
+                };
+                let about = self.beyond.iter().filter(|(id, _)| of_missed(id));
+                about.map(|(_, at)| *at).min()
+            })
     }
 
     /// The finding about the far end of a tunnel, whose interface or device is not on the path. What

@@ -1,11 +1,12 @@
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use tapline_core::ids::Netns;
 use tapline_core::span::Evidence;
 use tapline_network::l3::{Outcome, Query};
 use tapline_network::uplink::{self, Usage};
-use tapline_network::{Answer, Item, defs};
-use tapline_topology::graph::{Netdev, NetdevKind, OvsBridge, OvsInterface};
+use tapline_network::{Answer, Item, defs, overlay};
+use tapline_topology::graph::{Netdev, NetdevKind, OvsBridge, OvsInterface, TunnelEndpoint};
 use tapline_topology::{EdgeKind, NodeId, Topic};
 
 use crate::lint::{Ctx, Verdicts, declare_rule};
@@ -13,19 +14,64 @@ use crate::lint::{Ctx, Verdicts, declare_rule};
 declare_rule! {
     code: "LBR-009",
     id: "bridge-without-uplink",
-    summary: "the default route leaves by a bridge that nothing leads out of",
+    summary: "the default route, or what tunnels send, leaves by a bridge that nothing leads out of",
     severity: Error,
     confidence: Strong,
     page: "bridge_without_uplink.md",
     layer: (L2Membership, 15),
     rank: 924,
     about: [],
-    cuts: [],
+    cuts: [ToSwitch],
     asks: [],
     after: [],
 }
 
 fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
+    let mut found = BTreeSet::new();
+    default_routes(ctx, out, &mut found);
+    tunnels(ctx, out, &found);
+}
+
+/// Bridges without any port but the host's own, by which it sends the packets of tunnels.
+fn tunnels(ctx: &Ctx<'_>, out: &mut Verdicts, found: &BTreeSet<NodeId>) {
+    let mut bridges: BTreeMap<NodeId, (Bridge<'_>, Vec<Item<'_, TunnelEndpoint>>)> =
+        BTreeMap::new();
+    for tunnel in ctx.tunnels() {
+        let Some(Answer::Known(devices)) = overlay::egress(ctx, tunnel) else { continue };
+        let [device] = devices.as_slice() else { continue };
+        let Some(bridge) = Bridge::of(ctx, *device) else { continue };
+        bridges.entry(bridge.id()).or_insert((bridge, Vec::new())).1.push(tunnel);
+    }
+    for (id, (bridge, tunnels)) in bridges {
+        let Some(first) = tunnels.first().filter(|_| !found.contains(&id)) else { continue };
+        match ctx.is_bare(id) {
+            Answer::Known(None) => out.clean(),
+            Answer::Unknown(needs) => out.cannot_tell(first.host, needs),
+            Answer::Known(Some(place)) => {
+                let sent = match tunnels.len() {
+                    1 => "a tunnel".to_owned(),
+                    many => format!("{many} tunnels"),
+                };
+                let message = format!(
+                    "packets of {sent} leave by it, and no port leads out of it: they go nowhere"
+                );
+                let finding = out.fault(ctx, first.host, id, message);
+                finding.primary(place, "the bridge");
+                for tunnel in tunnels.iter().take(3) {
+                    if let Some(remote) = &tunnel.data.remote {
+                        finding.primary(remote.evidence, "sends by the bridge");
+                    }
+                }
+                finding.next(match bridge {
+                    Bridge::Linux(_) => format!("ip link set NIC master {}", bridge.name()),
+                    Bridge::Ovs(_) => format!("ovs-vsctl add-port {} NIC", bridge.name()),
+                });
+            }
+        }
+    }
+}
+
+fn default_routes(ctx: &Ctx<'_>, out: &mut Verdicts, found: &mut BTreeSet<NodeId>) {
     for host in ctx.hosts() {
         let Some(fib) = ctx.fib(host, &Netns::Root) else { continue };
         // Where anything goes that no route is for: an address kept for documentation.
@@ -55,6 +101,7 @@ fn check(ctx: &Ctx<'_>, out: &mut Verdicts) {
             "the default route leaves by it, to {gateway}, and no uplink is in it: nothing leads out of the host, and {} serves nothing",
             spare.name()
         );
+        found.insert(bridge.id());
         let finding = out.fault(ctx, host, bridge.id(), message);
         for evidence in decision.evidence().into_iter().take(2) {
             finding.primary(evidence, "the default route");

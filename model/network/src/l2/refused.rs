@@ -1,0 +1,138 @@
+//! Filters that take frames of a guest's port with some MACs alone, as neutron and libvirt set them up
+//! against guests that use the address of another, where the guest's own MAC is none of these.
+use std::collections::BTreeMap;
+
+use tapline_core::capture::HostId;
+use tapline_core::ids::{Mac, Netns};
+use tapline_core::records::filter::Test;
+use tapline_core::records::openflow::OfPort;
+use tapline_core::records::route::Family;
+use tapline_core::span::Evidence;
+use tapline_topology::graph::{Netdev, NetdevKind, OvsInterface, VmNic};
+use tapline_topology::{EdgeKind, NodeId, names};
+
+use super::{Arriving, passage};
+use crate::{Item, Network};
+
+/// A MAC that a filter refuses.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refused {
+    /// The MAC of the guest's NIC, and the place that says so.
+    pub own: (Mac, Evidence),
+    /// The MACs that are let pass instead, each with a rule or flow.
+    pub wanted: BTreeMap<Mac, Evidence>,
+    /// The rule or flow that drops.
+    pub drops: Evidence,
+    /// The device or the interface of Open vSwitch whose frames are refused.
+    pub port: NodeId,
+}
+
+impl<'a> Network<'a> {
+    /// Whether a filter of the host refuses what a NIC of a guest sends with its own MAC, and lets
+    /// pass what it would send with another one that the filter names.
+    pub fn refused(&self, nic: Item<'a, VmNic<'a>>) -> Option<Refused> {
+        let own = nic.data.mac.as_ref()?;
+        let own = (own.value, own.evidence);
+        let attached = self.topology.out(nic.id, EdgeKind::AttachesVm);
+        let device = attached.iter().find_map(|(id, _)| self.netdev(*id));
+        let by_bridge = device.and_then(|device| self.refused_by_bridge(device, own));
+        by_bridge.or_else(|| {
+            let hybrid = device.and_then(|device| {
+                let port = names::port_prefix(device.name())?;
+                self.interface_called(nic.host, &format!("qvo{port}"))
+            });
+            let direct = attached.iter().find_map(|(id, _)| self.ovs_interface(*id));
+            let direct = direct.or_else(|| device.and_then(|it| self.interface_of(it.id)));
+            self.refused_by_flows(direct.or(hybrid)?, own)
+        })
+    }
+
+    /// The filters of a Linux bridge: of frames, and of IPv4 where it is shown to them.
+    fn refused_by_bridge(
+        &self,
+        tap: Item<'a, Netdev<'a>>,
+        own: (Mac, Evidence),
+    ) -> Option<Refused> {
+        let bridge = self.master(tap.id).filter(|bridge| bridge.kind == NetdevKind::Bridge)?;
+        let others = self.members(bridge.id);
+        let others: Vec<NodeId> =
+            others.iter().map(|other| other.id).filter(|id| *id != tap.id).collect();
+        let stop = |mac: Mac| -> Option<Evidence> {
+            if let Some(block) = self.filtered_from(tap.id, mac) {
+                return Some(block.evidence);
+            }
+            let between = |other: &NodeId| {
+                self.filtered_between(tap.id, *other, Some(mac))
+                    .or_else(|| self.filtered_as_ip(tap.id, *other, Some(mac)))
+            };
+            let mut all = others.iter().map(between);
+            let first = all.next()??;
+            all.all(|block| block.is_some()).then_some(first.evidence)
+        };
+        let drops = stop(own.0)?;
+        let mut wanted = self.macs_of_rules((tap.host, tap.netns()));
+        wanted.retain(|mac, _| *mac != own.0 && stop(*mac).is_none());
+        let is_near = |evidence: &Evidence| evidence.source == drops.source;
+        wanted.retain(|_, evidence| is_near(evidence));
+        (!wanted.is_empty()).then_some(Refused { own, wanted, drops, port: tap.id })
+    }
+
+    /// The MACs that rules of a namespace name as those of a sender.
+    fn macs_of_rules(&self, (host, netns): (HostId, &Netns)) -> BTreeMap<Mac, Evidence> {
+        let mut all = BTreeMap::new();
+        let filters = self.filters();
+        if let Some(table) = filters.table_of((host, netns), Family::Inet, "filter") {
+            for rule in &table.data.rules {
+                for condition in &rule.conditions {
+                    if let Test::MacSource(macs) = &condition.test {
+                        let line = table.line(rule);
+                        all.extend(macs.iter().map(|mac| (*mac, line)));
+                    }
+                }
+            }
+        }
+        if let Some(frames) = filters.frames.get(&(host, netns)) {
+            all.extend(frames.senders());
+        }
+        all
+    }
+
+    /// The flows of the bridge of an interface.
+    fn refused_by_flows(
+        &self,
+        interface: Item<'a, OvsInterface>,
+        own: (Mac, Evidence),
+    ) -> Option<Refused> {
+        let bridge = self.bridge_called(interface.host, &interface.data.bridge)?;
+        let walk = |mac: Mac| {
+            let arriving = Arriving {
+                interface: interface.id,
+                vlan: Some(0),
+                from: Some(mac),
+                to: None,
+                key: None,
+            };
+            passage(self, bridge, arriving)
+        };
+        let dropped = walk(own.0).filter(super::Passage::is_drop)?;
+        let number = *self.ovs_switches().of(bridge.id).numbers.get(&interface.id)?;
+        let dump = self.flows().best(bridge.host, bridge.name())?;
+        let of_port = dump.flows.iter().filter(|flow| {
+            flow.in_port().is_some_and(|port| {
+                port.value == OfPort::Number(number)
+                    || matches!(&port.value, OfPort::Name(name)
+                        if name == interface.name())
+            })
+        });
+        let mut wanted: BTreeMap<Mac, Evidence> = BTreeMap::new();
+        for flow in of_port.filter(|flow| !flow.drops()) {
+            let mac = flow.matched("dl_src").and_then(|shown| shown.parse::<Mac>().ok());
+            if let Some(mac) = mac.filter(|mac| *mac != own.0) {
+                wanted.entry(mac).or_insert_with(|| dump.line(flow));
+            }
+        }
+        wanted.retain(|mac, _| walk(*mac).is_some_and(|passage| !passage.is_drop()));
+        let drops = dropped.evidence;
+        (!wanted.is_empty()).then_some(Refused { own, wanted, drops, port: interface.id })
+    }
+}
