@@ -146,7 +146,7 @@ pub(crate) fn render(
             } else {
                 write!(out, " → {}", visible(&name(topology, step.node)))?;
             }
-            write!(out, "{} {}", beside(&step), mark(step.state, paint))?;
+            write!(out, "{} {}", beside(&step, head == State::Broken), mark(step.state, paint))?;
         }
         if let Some(finding) = breaker(report, path) {
             let subject = subject_of(topology, finding, path.start);
@@ -190,12 +190,14 @@ pub(crate) fn render(
 }
 
 /// How many others of its kind lead on beside a hop, or would and are broken.
-fn beside(step: &Step) -> String {
+fn beside(step: &Step, is_broken: bool) -> String {
     let all = 1 + step.beside + step.broken_beside;
     match (step.beside, step.broken_beside) {
         (0, 0) => String::new(),
         (more, 0) => format!(" (and {more} more)"),
-        // The step itself is one of the broken where nothing works.
+        // The step itself is one of the broken where nothing works, and so it is where it leads on to
+        // nothing that does.
+        (0, broken) if is_broken => format!(" ({all} of {all} broken)", all = broken + 1),
         (_, broken) if step.state == State::Broken => format!(" ({} of {all} broken)", broken + 1),
         (_, broken) => format!(" ({broken} of {all} broken)"),
     }
@@ -215,8 +217,12 @@ fn shown(topology: &Topology<'_>, path: &Path) -> Vec<Step> {
             let before = topology.node(before.node).map(|node| &node.data);
             matches!(before, Some(NodeData::OvsBridge(_)))
         };
+        let host = |step: &Step| topology.node(step.node).and_then(|node| node.host);
+        let is_part = |before: &Step| {
+            host(before) == host(step) && (is_port && !behind_bridge(before) || same(before))
+        };
         match all.last_mut() {
-            Some(before) if is_port && !behind_bridge(before) || same(before) => {
+            Some(before) if is_part(before) => {
                 before.beside = before.beside.max(step.beside);
                 before.broken_beside = before.broken_beside.max(step.broken_beside);
                 if step.state != State::Whole {

@@ -100,10 +100,8 @@ pub fn egress<'a>(
         }
     };
     let Outcome::Forward(hops) = &decision.outcome else {
-        // Without a route by the device that it is held to, the far end is taken to be on its link
-        // (`ip_route_output_key_hash_rcu`); a VRF has no link.
         let on_link = lower.filter(|device| {
-            decision.outcome == Outcome::NoRoute && device.kind != NetdevKind::Vrf
+            decision.outcome == Outcome::NoRoute && may_be_on_link(tunnel, *device)
         });
         return Some(Answer::Known(on_link.into_iter().collect()));
     };
@@ -117,6 +115,19 @@ pub fn egress<'a>(
         }
     }
     Some(Answer::Known(devices))
+}
+
+/// Whether the far end of a tunnel that no route leads to is taken to be on the link of the device that
+/// its packets are held to (`ip_route_output_key_hash_rcu`, net/ipv4/route.c): in IPv4 alone, and by a
+/// device that is up. A VRF has no link.
+pub fn is_taken_to_be_on_link<'a>(network: &Network<'a>, tunnel: Item<'a, TunnelEndpoint>) -> bool {
+    let lower = tunnel.lower(network);
+    lower.is_some_and(|device| may_be_on_link(tunnel, device) && device.usable() != Some(false))
+}
+
+fn may_be_on_link(tunnel: Item<'_, TunnelEndpoint>, lower: Item<'_, Netdev<'_>>) -> bool {
+    let is_v4 = tunnel.data.remote.as_ref().is_some_and(|remote| remote.value.is_ipv4());
+    is_v4 && lower.kind != NetdevKind::Vrf
 }
 
 /// The kernel device that carries all tunnels of a type and port (`dpif-netlink-rtnl.c`).

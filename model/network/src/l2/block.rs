@@ -242,6 +242,9 @@ impl<'a> Network<'a> {
 
     fn device_forwards(&self, device: Item<'a, Netdev<'a>>) -> Answer<Option<Block>> {
         let Some(flags) = &device.data.flags else {
+            if let Some(evidence) = self.has_no_link(device.id) {
+                return Answer::Known(Some(Block { why: Why::NoCarrier, evidence }));
+            }
             let command = Topic::Links.command(device.netns());
             return Answer::Unknown(vec![command]);
         };
@@ -275,6 +278,13 @@ impl<'a> Network<'a> {
             }
         }
         Answer::Known(None)
+    }
+
+    /// What `ethtool` says of a NIC without a link.
+    fn has_no_link(&self, device: NodeId) -> Option<Evidence> {
+        let settings = self.nics().of(device)?.settings?;
+        let link = settings.record.link_detected.as_ref().filter(|link| !link.value)?;
+        Some(link.evidence(settings.source))
     }
 
     /// Whether the end of a hybrid port that neutron puts into the integration bridge is in none, as

@@ -106,7 +106,7 @@ pub(super) struct Faults {
     beyond: BTreeMap<NodeId, usize>,
     /// By the neutron port or the device in the object's name.
     names: BTreeMap<(HostId, String), usize>,
-    /// The bridge, for those about a port whose cause is in one.
+    /// The bridge, or its tunnel, for those about a port whose cause is in one.
     of_bridges: BTreeMap<usize, NodeId>,
     /// By the lines that they cite first of all.
     cited: BTreeMap<Evidence, usize>,
@@ -143,7 +143,16 @@ impl Faults {
                 matches!(node, Some(NodeData::OvsBridge(_)))
             };
             let bridge = finding.node.filter(is_bridge);
-            all.of_bridges.extend(bridge.map(|bridge| (at, bridge)));
+            // Where the flows of a bridge leave out one of its tunnels, that alone is cut.
+            let is_tunnel = |id: &NodeId| {
+                topology
+                    .node(*id)
+                    .is_some_and(|node| matches!(node.data, NodeData::OvsInterface(_)))
+                    && !topology.into(*id, EdgeKind::TunnelOf).is_empty()
+            };
+            let tunnel = finding.nodes.iter().copied().find(is_tunnel);
+            let cause = bridge.map(|bridge| tunnel.unwrap_or(bridge));
+            all.of_bridges.extend(cause.map(|cause| (at, cause)));
             // A finding about what is not there stands at something near it; one about a port whose
             // cause is in a bridge stands where frames of the port come to that.
             let subject = finding.subject.id();

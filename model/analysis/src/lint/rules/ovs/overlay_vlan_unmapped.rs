@@ -5,8 +5,8 @@ use tapline_core::ids::Netns;
 use tapline_core::need::Need;
 use tapline_core::records::openflow::OfPort;
 use tapline_core::span::Evidence;
-use tapline_topology::Topic;
 use tapline_topology::graph::{OvsBridge, OvsPort};
+use tapline_topology::{NodeId, Topic};
 
 use crate::lint::{Ctx, Finding, Shape, Verdicts, declare_rule};
 use tapline_network::Item;
@@ -165,6 +165,9 @@ fn judge<'a>(
     report(ctx, out, seen, local, vlan, port, &lack, why);
 }
 
+/// What is looked for where the flow that floods a VLAN leaves out one tunnel.
+const LEFT_OUT: &str = "the tunnel among the ports that the VLAN is flooded to";
+
 /// What a VLAN lacks.
 struct Lack<'a> {
     bridge: Item<'a, OvsBridge>,
@@ -177,6 +180,8 @@ struct Lack<'a> {
     /// What is there.
     cited: Vec<(Evidence, String)>,
     shape: Shape,
+    /// The tunnel that alone is left out.
+    tunnel: Option<NodeId>,
 }
 
 /// Whatever the type of its network: no flow of any bridge leads the VLAN out or in, where others
@@ -190,6 +195,7 @@ fn nowhere<'a>(ctx: &Ctx<'a>, host: HostId, local: &LocalVlans<'a>, vlan: u16) -
         key: "a flow of the VLAN",
         cited: Vec::new(),
         shape: Shape::Provider,
+        tunnel: None,
     })
 }
 
@@ -230,8 +236,8 @@ fn tunnel_lack<'a>(
     bridge: Item<'a, OvsBridge>,
 ) -> Option<Lack<'a>> {
     let lack = |message: String, key, cited| {
-        let is_everywhere = false;
-        Some(Lack { bridge, is_everywhere, message, key, cited, shape: Shape::One })
+        let (is_everywhere, shape) = (false, Shape::One);
+        Some(Lack { bridge, is_everywhere, message, key, cited, shape, tunnel: None })
     };
     if ways.tunnel_in.is_empty() {
         let message = "no flow brings packets from tunnels to it: what others send does not arrive";
@@ -272,7 +278,9 @@ fn tunnel_lack<'a>(
         );
         let mut cited = vec![(at, format!("an address of it behind {name}"))];
         cited.extend(ways.floods.first().map(|flood| (flood.at, "what floods it".to_owned())));
-        return lack(message, "the tunnel among the ports that the VLAN is flooded to", cited);
+        let mut lack = lack(message, LEFT_OUT, cited)?;
+        lack.tunnel = tunnel.map(|tunnel| tunnel.id);
+        return Some(lack);
     }
     let needs = ways.tunnel_in.iter().find_map(|(id, _)| peer(*id))?;
     let message = format!(
@@ -281,11 +289,14 @@ fn tunnel_lack<'a>(
     );
     let mut cited = needs.cited;
     cited.extend(ways.floods.first().map(|flood| (flood.at, "what floods it".to_owned())));
-    lack(message, "the tunnel among the ports that the VLAN is flooded to", cited)
+    let mut lack = lack(message, LEFT_OUT, cited)?;
+    lack.tunnel = Some(needs.id);
+    Some(lack)
 }
 
 /// A captured host that needs a network and is not flooded to.
 struct Needs {
+    id: NodeId,
     tunnel: String,
     peer: String,
     cited: Vec<(Evidence, String)>,
@@ -338,6 +349,7 @@ fn missing_peer(
         let place = port.place();
         cited.extend(place.map(|place| (place, format!("its port {}", port.name()))));
         Some(Needs {
+            id: tunnel.id,
             tunnel: tunnel.name().to_owned(),
             peer: ctx.host_name(peer).to_owned(),
             cited,
@@ -357,6 +369,7 @@ fn provider_lack<'a>(ctx: &Ctx<'a>, local: &LocalVlans<'a>, ways: &Ways<'_>) -> 
             key: "a flow that lets the VLAN out",
             cited: Vec::new(),
             shape: Shape::Provider,
+            tunnel: None,
         });
     }
     if ways.provider_in.is_some() {
@@ -374,6 +387,7 @@ fn provider_lack<'a>(ctx: &Ctx<'a>, local: &LocalVlans<'a>, ways: &Ways<'_>) -> 
         key: "a flow that gives packets the VLAN",
         cited: Vec::new(),
         shape: Shape::Provider,
+        tunnel: None,
     })
 }
 
@@ -396,6 +410,7 @@ fn report(
         let bridges = local.provider_bridges.iter().chain(&local.tunnel_bridge);
         finding.nodes.extend(bridges.map(|bridge| bridge.id));
     }
+    finding.nodes.extend(lack.tunnel);
     finding.shaped(lack.shape);
     if let Some(tag) = &port.data.tag {
         finding.primary(tag.evidence, "its local VLAN");

@@ -158,6 +158,7 @@ fn judge<'a>(ctx: &Ctx<'a>, tunnel: Item<'a, TunnelEndpoint>) -> Verdict {
                 Need::command("ip route get").with(&remote.value.to_string()),
             ]);
         }
+        Outcome::NoRoute if overlay::is_taken_to_be_on_link(ctx, tunnel) => return Verdict::Fine,
         Outcome::NoRoute => return Verdict::Trouble(Trouble::NoRoute, why(Vec::new())),
         Outcome::Refused(refusal) => {
             let trouble = match decision.route {

@@ -1,7 +1,7 @@
 use tapline_core::ids::Netns;
 use tapline_core::need::Need;
 use tapline_core::span::Evidence;
-use tapline_topology::graph::{Netdev, VmNic};
+use tapline_topology::graph::{Netdev, NetdevKind, VmNic};
 use tapline_topology::{EdgeKind, Topic, names};
 
 use crate::lint::{Ctx, Verdicts, declare_rule};
@@ -168,7 +168,11 @@ fn plugged(
     }
     let ovs = nic.data.xml.and_then(|xml| xml.record.virtualport.as_ref());
     let ovs = ovs.is_some_and(|ov| ov.value == "openvswitch");
-    if in_ovs || ovs || ctx.runs_ovs(host) != Some(false) {
+    // Whoever has it, the Linux bridge that it belongs in does not.
+    let is_linux = ctx
+        .netdev_called(host, &Netns::Root, wanted)
+        .is_some_and(|bridge| bridge.kind == NetdevKind::Bridge);
+    if in_ovs || ovs || !is_linux && ctx.runs_ovs(host) != Some(false) {
         missing.extend(ctx.missing(host, &Netns::Root, &[Topic::Ovs]));
     }
     if missing.is_empty() { Plug::None } else { Plug::Unknown(missing) }
