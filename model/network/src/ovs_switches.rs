@@ -30,6 +30,8 @@ pub(crate) struct Switch<'a> {
     pub(crate) numbers: BTreeMap<NodeId, u32>,
     /// What it has learnt; `None` where that was not captured.
     pub(crate) fdb: Option<BTreeMap<(u16, Mac), (u32, Evidence)>>,
+    /// The MACs that flows let an interface send with, where they name some, each with a flow.
+    pub(crate) senders: BTreeMap<NodeId, BTreeMap<Mac, Evidence>>,
     /// The interfaces of each port, in the order of the topology.
     pub(crate) bundles: Vec<(NodeId, Vec<NodeId>)>,
 }
@@ -58,6 +60,7 @@ impl<'a> OvsSwitches<'a> {
                     .with_ports(ports);
                 switch.tables = Some(tables);
                 switch.source = Some(dump.source);
+                switch.read_senders(network, bridge, dump);
             }
             for (source, entries) in network.ovs_fdb_texts() {
                 let here = source.host == bridge.host
@@ -116,6 +119,35 @@ impl<'a> Switch<'a> {
             switch.bundles.push((port, interfaces));
         }
         switch
+    }
+
+    fn read_senders(
+        &mut self,
+        network: &Network<'a>,
+        bridge: Item<'a, OvsBridge>,
+        dump: &flows::Dump<'a>,
+    ) {
+        for flow in dump.flows.iter().filter(|flow| !flow.drops()) {
+            let mac = flow.matched("dl_src").and_then(|shown| shown.parse::<Mac>().ok());
+            let (Some(mac), Some(port)) = (mac, flow.in_port()) else { continue };
+            let interface = match &port.value {
+                OfPort::Number(number) => self.ports.get(number).copied(),
+                OfPort::Name(name) => network
+                    .interface_called(bridge.host, name)
+                    .filter(|interface| interface.data.bridge == bridge.name())
+                    .map(|interface| interface.id),
+                OfPort::Local => self.ports.get(&OfPort::LOCAL).copied(),
+            };
+            if let Some(interface) = interface {
+                let macs = self.senders.entry(interface).or_default();
+                macs.entry(mac).or_insert_with(|| dump.line(flow));
+            }
+        }
+    }
+
+    /// Whether flows let an interface send with some MACs, and this is none of them.
+    pub(crate) fn is_foreign(&self, interface: NodeId, sender: Mac) -> bool {
+        self.senders.get(&interface).is_some_and(|macs| !macs.contains_key(&sender))
     }
 
     pub(crate) fn line(&self, flow: &tapline_core::records::openflow::Flow) -> Option<Evidence> {

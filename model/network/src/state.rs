@@ -9,19 +9,21 @@ use std::sync::OnceLock;
 use ipnet::IpNet;
 
 use tapline_core::capture::{HostId, Source};
-use tapline_core::ids::Netns;
+use tapline_core::ids::{Mac, Netns};
 use tapline_core::outcome::Outcome;
 use tapline_core::records::{
     Batch, bridge, host, libvirt, neigh, netfilter, nft, openflow, ovs, route, socket, sysctl, tc,
     xfrm,
 };
-use tapline_core::span::SourceId;
+use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::graph::Netdev;
 use tapline_topology::{EdgeKind, NodeId, Topology, names};
 
 use crate::flows::{Flows, Switches};
 use crate::ipsec::{self, AllIpsec};
-use crate::l2::{Block, BridgePorts, Datapaths, Exits, Fdbs, Programs, SpanningTrees, SwitchPorts};
+use crate::l2::{
+    self, Block, BridgePorts, Datapaths, Exits, Fdbs, Programs, SpanningTrees, SwitchPorts,
+};
 use crate::mesh::Mesh;
 use crate::netfilter::Filters;
 use crate::nics::Nics;
@@ -69,6 +71,7 @@ pub(crate) struct State<'a> {
     switches: OnceLock<Switches<'a>>,
     filters: OnceLock<Filters<'a>>,
     stopped_tunnels: OnceLock<BTreeMap<NodeId, Block>>,
+    named_senders: OnceLock<BTreeMap<(HostId, &'a Netns), BTreeMap<Mac, Evidence>>>,
     segments: OnceLock<Segments>,
     local_vlans: OnceLock<BTreeMap<HostId, LocalVlans<'a>>>,
     no_vlans: LocalVlans<'a>,
@@ -239,6 +242,11 @@ impl<'a> Network<'a> {
     /// The tunnels whose packets a filter of their own host stops.
     pub(crate) fn stopped_tunnels(&self) -> &BTreeMap<NodeId, Block> {
         self.state.stopped_tunnels.get_or_init(|| overlay::filter::stopped(self))
+    }
+
+    /// The MACs that rules of packet filters name as those of a sender.
+    pub(crate) fn named_senders(&self) -> &BTreeMap<(HostId, &'a Netns), BTreeMap<Mac, Evidence>> {
+        self.state.named_senders.get_or_init(|| l2::named_senders(self))
     }
 
     /// Which devices share an Ethernet segment.

@@ -136,8 +136,8 @@ pub(crate) fn passage(
     let number = *switch.numbers.get(&arriving.interface)?;
     let frame = frame(network, number, arriving);
     let paths = walk(tables, &frame);
-    // Of who sends with this MAC.
-    let is_of_use = arriving.from.is_none() || is_of_use(tables, &frame);
+    let is_foreign = |sender| switch.is_foreign(arriving.interface, sender);
+    let is_of_use = !arriving.from.is_some_and(is_foreign) || is_of_use(tables, &frame);
     let (mut decides, mut drops) = (None, None);
     let mut passage = Passage {
         outputs: BTreeMap::new(),

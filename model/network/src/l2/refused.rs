@@ -5,14 +5,17 @@ use std::collections::BTreeMap;
 use tapline_core::capture::HostId;
 use tapline_core::ids::{Mac, Netns};
 use tapline_core::records::filter::Test;
-use tapline_core::records::openflow::OfPort;
-use tapline_core::records::route::Family;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{Netdev, NetdevKind, OvsInterface, VmNic};
 use tapline_topology::{EdgeKind, NodeId, names};
 
 use super::{Arriving, passage};
 use crate::{Item, Network};
+
+/// So many ports of a bridge are asked whether frames get to them.
+const MOST_PORTS: usize = 8;
+/// So many rules that name a MAC are looked at, those next to the one that drops.
+const MOST_NEAR: usize = 8;
 
 /// A MAC that a filter refuses.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -54,9 +57,10 @@ impl<'a> Network<'a> {
         own: (Mac, Evidence),
     ) -> Option<Refused> {
         let bridge = self.master(tap.id).filter(|bridge| bridge.kind == NetdevKind::Bridge)?;
-        let others = self.members(bridge.id);
-        let others: Vec<NodeId> =
-            others.iter().map(|other| other.id).filter(|id| *id != tap.id).collect();
+        // To other guests of the bridge it is the same filter.
+        let mut others = self.members(bridge.id);
+        others.retain(|other| other.id != tap.id && other.kind != NetdevKind::Tap);
+        let others: Vec<NodeId> = others.iter().map(|other| other.id).take(MOST_PORTS).collect();
         let stop = |mac: Mac| -> Option<Evidence> {
             if let Some(block) = self.filtered_from(tap.id, mac) {
                 return Some(block.evidence);
@@ -69,32 +73,19 @@ impl<'a> Network<'a> {
             let first = all.next()??;
             all.all(|block| block.is_some()).then_some(first.evidence)
         };
+        let named = self.named_senders().get(&(tap.host, tap.netns()))?;
+        if named.contains_key(&own.0) {
+            return None;
+        }
         let drops = stop(own.0)?;
-        let mut wanted = self.macs_of_rules((tap.host, tap.netns()));
-        wanted.retain(|mac, _| *mac != own.0 && stop(*mac).is_none());
-        let is_near = |evidence: &Evidence| evidence.source == drops.source;
-        wanted.retain(|_, evidence| is_near(evidence));
+        // The rule for the port stands beside the one that drops all else.
+        let distance = |line: &Evidence| line.span.start.abs_diff(drops.span.start);
+        let mut near: Vec<(&Mac, &Evidence)> =
+            named.iter().filter(|(_, line)| line.source == drops.source).collect();
+        near.sort_by_key(|(_, line)| distance(line));
+        let near = near.into_iter().take(MOST_NEAR).filter(|(mac, _)| stop(**mac).is_none());
+        let wanted: BTreeMap<Mac, Evidence> = near.map(|(mac, line)| (*mac, *line)).collect();
         (!wanted.is_empty()).then_some(Refused { own, wanted, drops, port: tap.id })
-    }
-
-    /// The MACs that rules of a namespace name as those of a sender.
-    fn macs_of_rules(&self, (host, netns): (HostId, &Netns)) -> BTreeMap<Mac, Evidence> {
-        let mut all = BTreeMap::new();
-        let filters = self.filters();
-        if let Some(table) = filters.table_of((host, netns), Family::Inet, "filter") {
-            for rule in &table.data.rules {
-                for condition in &rule.conditions {
-                    if let Test::MacSource(macs) = &condition.test {
-                        let line = table.line(rule);
-                        all.extend(macs.iter().map(|mac| (*mac, line)));
-                    }
-                }
-            }
-        }
-        if let Some(frames) = filters.frames.get(&(host, netns)) {
-            all.extend(frames.senders());
-        }
-        all
     }
 
     /// The flows of the bridge of an interface.
@@ -114,25 +105,37 @@ impl<'a> Network<'a> {
             };
             passage(self, bridge, arriving)
         };
-        let dropped = walk(own.0).filter(super::Passage::is_drop)?;
-        let number = *self.ovs_switches().of(bridge.id).numbers.get(&interface.id)?;
-        let dump = self.flows().best(bridge.host, bridge.name())?;
-        let of_port = dump.flows.iter().filter(|flow| {
-            flow.in_port().is_some_and(|port| {
-                port.value == OfPort::Number(number)
-                    || matches!(&port.value, OfPort::Name(name)
-                        if name == interface.name())
-            })
-        });
-        let mut wanted: BTreeMap<Mac, Evidence> = BTreeMap::new();
-        for flow in of_port.filter(|flow| !flow.drops()) {
-            let mac = flow.matched("dl_src").and_then(|shown| shown.parse::<Mac>().ok());
-            if let Some(mac) = mac.filter(|mac| *mac != own.0) {
-                wanted.entry(mac).or_insert_with(|| dump.line(flow));
-            }
+        let switch = self.ovs_switches().of(bridge.id);
+        if !switch.is_foreign(interface.id, own.0) {
+            return None;
         }
+        let mut wanted = switch.senders.get(&interface.id)?.clone();
+        let dropped = walk(own.0).filter(super::Passage::is_drop)?;
         wanted.retain(|mac, _| walk(*mac).is_some_and(|passage| !passage.is_drop()));
         let drops = dropped.evidence;
         (!wanted.is_empty()).then_some(Refused { own, wanted, drops, port: interface.id })
     }
+}
+
+/// The MACs that rules of each namespace name as those of a sender, each with a rule.
+pub(crate) fn named_senders<'a>(
+    network: &Network<'a>,
+) -> BTreeMap<(HostId, &'a Netns), BTreeMap<Mac, Evidence>> {
+    let mut all: BTreeMap<(HostId, &'a Netns), BTreeMap<Mac, Evidence>> = BTreeMap::new();
+    let filters = network.filters();
+    for (host, netns, _, table) in filters.tables() {
+        for rule in &table.data.rules {
+            for condition in &rule.conditions {
+                if let Test::MacSource(macs) = &condition.test {
+                    let line = table.line(rule);
+                    let known = all.entry((host, netns)).or_default();
+                    known.extend(macs.iter().map(|mac| (*mac, line)));
+                }
+            }
+        }
+    }
+    for (place, frames) in &filters.frames {
+        all.entry(*place).or_default().extend(frames.senders());
+    }
+    all
 }
