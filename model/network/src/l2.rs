@@ -35,7 +35,7 @@ pub(crate) use fdb::Fdbs;
 pub(crate) use passage::{Arriving, Passage, Sent, is_left_to_groups, passage};
 pub use programs::{Program, Programs};
 pub use refused::Refused;
-pub(crate) use refused::named_senders;
+pub(crate) use refused::{NamedSenders, named_senders};
 pub use stp::SpanningTrees;
 pub use switch_ports::SwitchPorts;
 

@@ -9,20 +9,21 @@ use std::sync::OnceLock;
 use ipnet::IpNet;
 
 use tapline_core::capture::{HostId, Source};
-use tapline_core::ids::{Mac, Netns};
+use tapline_core::ids::Netns;
 use tapline_core::outcome::Outcome;
 use tapline_core::records::{
     Batch, bridge, host, libvirt, neigh, netfilter, nft, openflow, ovs, route, socket, sysctl, tc,
     xfrm,
 };
-use tapline_core::span::{Evidence, SourceId};
+use tapline_core::span::SourceId;
 use tapline_topology::graph::Netdev;
 use tapline_topology::{EdgeKind, NodeId, Topology, names};
 
 use crate::flows::{Flows, Switches};
 use crate::ipsec::{self, AllIpsec};
 use crate::l2::{
-    self, Block, BridgePorts, Datapaths, Exits, Fdbs, Programs, SpanningTrees, SwitchPorts,
+    self, Block, BridgePorts, Datapaths, Exits, Fdbs, NamedSenders, Programs, SpanningTrees,
+    SwitchPorts,
 };
 use crate::mesh::Mesh;
 use crate::netfilter::Filters;
@@ -71,7 +72,7 @@ pub(crate) struct State<'a> {
     switches: OnceLock<Switches<'a>>,
     filters: OnceLock<Filters<'a>>,
     stopped_tunnels: OnceLock<BTreeMap<NodeId, Block>>,
-    named_senders: OnceLock<BTreeMap<(HostId, &'a Netns), BTreeMap<Mac, Evidence>>>,
+    named_senders: OnceLock<NamedSenders<'a>>,
     segments: OnceLock<Segments>,
     local_vlans: OnceLock<BTreeMap<HostId, LocalVlans<'a>>>,
     no_vlans: LocalVlans<'a>,
@@ -245,7 +246,7 @@ impl<'a> Network<'a> {
     }
 
     /// The MACs that rules of packet filters name as those of a sender.
-    pub(crate) fn named_senders(&self) -> &BTreeMap<(HostId, &'a Netns), BTreeMap<Mac, Evidence>> {
+    pub(crate) fn named_senders(&self) -> &NamedSenders<'a> {
         self.state.named_senders.get_or_init(|| l2::named_senders(self))
     }
 

@@ -1,4 +1,5 @@
 //! Bridges that have no port for anybody but the host itself: what it sends by them goes nowhere.
+use tapline_core::ids::Netns;
 use tapline_core::need::Need;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::NetdevKind;
@@ -21,8 +22,8 @@ impl Network<'_> {
                     && !(interface.kind == "internal" && is_of_host(interface.id))
             });
             let topics = [Topic::Ovs];
-            return self.unless(is_used, switch.place(), || {
-                self.missing(switch.host, &tapline_core::ids::Netns::Root, &topics)
+            return unless(is_used, switch.place(), || {
+                self.missing(switch.host, &Netns::Root, &topics)
             });
         }
         let device = self.netdev(bridge).filter(|device| device.kind == NetdevKind::Bridge);
@@ -31,19 +32,18 @@ impl Network<'_> {
             || self.interface_of(bridge).is_some()
             || !self.topology.out(bridge, EdgeKind::StackedOn).is_empty();
         let topics = [Topic::Links, Topic::BridgeMembers];
-        self.unless(is_used, device.place(), || self.missing(device.host, device.netns(), &topics))
+        unless(is_used, device.place(), || self.missing(device.host, device.netns(), &topics))
     }
+}
 
-    fn unless(
-        &self,
-        is_used: bool,
-        place: Option<Evidence>,
-        missing: impl Fn() -> Vec<Need>,
-    ) -> Answer<Option<Evidence>> {
-        if is_used {
-            return Answer::Known(None);
-        }
-        let missing = missing();
-        if missing.is_empty() { Answer::Known(place) } else { Answer::Unknown(missing) }
+fn unless(
+    is_used: bool,
+    place: Option<Evidence>,
+    missing: impl Fn() -> Vec<Need>,
+) -> Answer<Option<Evidence>> {
+    if is_used {
+        return Answer::Known(None);
     }
+    let missing = missing();
+    if missing.is_empty() { Answer::Known(place) } else { Answer::Unknown(missing) }
 }

@@ -86,9 +86,8 @@ fn is_of_use(tables: &Tables<'_>, frame: &FlowPacket) -> bool {
         packet.set(OfField::IpProto, Value::of(u128::from(*protocol)));
         match protocol {
             17 => packet.set(OfField::TpSrc, Value::of(0)),
-            1 | 58 => {
-                packet.set(OfField::IcmpType, Value::of(if *protocol == 1 { 8 } else { 128 }))
-            }
+            1 => packet.set(OfField::IcmpType, Value::of(8)),
+            58 => packet.set(OfField::IcmpType, Value::of(128)),
             _ => {}
         }
         let paths = tables.run(&packet, LIMITS);

@@ -118,10 +118,11 @@ impl<'a> Network<'a> {
 }
 
 /// The MACs that rules of each namespace name as those of a sender, each with a rule.
-pub(crate) fn named_senders<'a>(
-    network: &Network<'a>,
-) -> BTreeMap<(HostId, &'a Netns), BTreeMap<Mac, Evidence>> {
-    let mut all: BTreeMap<(HostId, &'a Netns), BTreeMap<Mac, Evidence>> = BTreeMap::new();
+pub(crate) type NamedSenders<'a> = BTreeMap<(HostId, &'a Netns), BTreeMap<Mac, Evidence>>;
+
+/// Gathers them.
+pub(crate) fn named_senders<'a>(network: &Network<'a>) -> NamedSenders<'a> {
+    let mut all = NamedSenders::new();
     let filters = network.filters();
     for (host, netns, _, table) in filters.tables() {
         for rule in &table.data.rules {

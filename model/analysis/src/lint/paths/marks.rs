@@ -78,7 +78,7 @@ impl<'n, 'a, 'r> Marks<'n, 'a, 'r> {
         let broken = path.steps.iter().find(|step| step.state == State::Broken);
         let at_hop = broken.is_some_and(|step| {
             let is_marked = self.faults.at(step.node) == Some(found);
-            !is_marked && self.faults.bridge_of(found) == Some(step.node)
+            !is_marked && self.faults.bridge_of(found).is_some()
         });
         if broken.is_some() && !at_hop || self.faults.at(start).is_some() {
             return None;
