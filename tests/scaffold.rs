@@ -12,8 +12,16 @@ use std::process::Command;
 use tapline_tests::scaffold;
 
 /// What the copy is made of.
-const COPIED: &[&str] =
-    &["model", "parsers", "Cargo.lock", "clippy.toml", "rustfmt.toml", "rust-toolchain.toml"];
+const COPIED: &[&str] = &[
+    "model",
+    "parsers",
+    // Tests of the model describe hosts with it.
+    "tests/planted/world",
+    "Cargo.lock",
+    "clippy.toml",
+    "rustfmt.toml",
+    "rust-toolchain.toml",
+];
 
 /// Makes `to` like `from`. What is alike is not written, so cargo does not compile it again.
 fn mirror(from: &Path, to: &Path) {
