@@ -6,31 +6,20 @@
     reason = "a test may panic, and says what it counts"
 )]
 mod proofs;
+#[path = "proofs/trip.rs"]
+mod trip;
 
 use proofs::{Count, Golden};
 use tapline_network::Network;
-use tapline_network::trace::{Answered, Question, Trace, Tracer};
+use tapline_network::trace::{Answered, Trace, Tracer};
+use trip::question;
 
 fn ask(network: &Network<'_>, golden: &Golden) -> Count {
     let tracer = Tracer::new(network);
     let mut count = Count::default();
     for line in golden.answers.lines() {
-        let mut words = line.split('\t');
-        let mut next = || words.next().unwrap();
-        let (from, to, what, source, size, real) = (next(), next(), next(), next(), next(), next());
-        let (protocol, port) = what.split_once('/').unwrap_or((what, ""));
-        let question = Question {
-            from: format!("ns:{from}"),
-            to: Some(format!("ip:{to}")),
-            // `icmp6` where the address asks for it.
-            proto: (protocol != "icmp").then(|| protocol.to_owned()),
-            dport: port.parse().ok(),
-            src: source.parse().ok(),
-            size: size.parse().ok(),
-            reverse: true,
-            ..Question::default()
-        };
-        let answered = tracer.ask(&question).unwrap();
+        let real = line.split('\t').nth(5).unwrap();
+        let answered = tracer.ask(&question(line)).unwrap();
         match (there_and_back(&answered), real) {
             (Some(true), "yes") | (Some(false), "no") => count.right += 1,
             (None, _) => count.open(&why(&answered)),

@@ -4,14 +4,17 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic")]
 mod proofs;
 mod told;
+#[path = "proofs/trip.rs"]
+mod trip;
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
 
 use proofs::{Count, Golden};
 use tapline_network::Network;
-use tapline_network::trace::{Question, Tracer};
+use tapline_network::trace::Tracer;
 use told::show;
+use trip::question;
 
 /// The first question of a trip is shown with its hops, the others with what differs.
 fn tell(network: &Network<'_>, golden: &Golden) -> String {
@@ -19,21 +22,7 @@ fn tell(network: &Network<'_>, golden: &Golden) -> String {
     let mut out = format!("# {}\n", golden.name);
     let mut known = Vec::new();
     for line in golden.answers.lines() {
-        let mut words = line.split('\t');
-        let mut next = || words.next().unwrap();
-        let (from, to, what, source, size) = (next(), next(), next(), next(), next());
-        let (protocol, port) = what.split_once('/').unwrap_or((what, ""));
-        let question = Question {
-            from: format!("ns:{from}"),
-            to: Some(format!("ip:{to}")),
-            proto: (protocol != "icmp").then(|| protocol.to_owned()),
-            dport: port.parse().ok(),
-            src: source.parse().ok(),
-            size: size.parse().ok(),
-            reverse: true,
-            ..Question::default()
-        };
-        let answered = tracer.ask(&question).unwrap();
+        let answered = tracer.ask(&question(line)).unwrap();
         let is_first = known.is_empty();
         let mut told = String::new();
         show(&mut told, network, &answered.trace, is_first);
@@ -42,10 +31,8 @@ fn tell(network: &Network<'_>, golden: &Golden) -> String {
             show(&mut told, network, back, is_first);
         }
         if !known.contains(&told) {
-            let asked: Vec<&str> = [from, to, what, source, size]
-                .into_iter()
-                .filter(|word| !word.is_empty())
-                .collect();
+            let asked: Vec<&str> =
+                line.split('\t').take(5).filter(|word| !word.is_empty()).collect();
             write!(out, "  {} {told}", asked.join(" ")).unwrap();
             known.push(told);
         }
