@@ -28,12 +28,14 @@ pub mod nft;
 pub mod openflow;
 pub mod ovn;
 pub mod ovs;
+mod packed;
 pub mod route;
 pub mod socket;
 pub mod sysctl;
 pub mod tc;
 pub mod xfrm;
 
+pub use packed::{FieldRef, PackedFields};
 use serde::Serialize;
 
 use crate::Name;

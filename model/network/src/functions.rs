@@ -1,7 +1,6 @@
 //! Virtual functions of NICs (SR-IOV) and what the NIC is told to do with each (ip-link(8), `vf`).
 use tapline_core::capture::HostId;
 use tapline_core::ids::Mac;
-use tapline_core::records::Field;
 use tapline_core::records::link::Vf;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{Fact, Netdev, VmNic};
@@ -24,7 +23,7 @@ pub struct Function<'a> {
 impl Function<'_> {
     /// Whether the NIC shows it no link, whatever its own is.
     pub fn is_disabled(&self) -> bool {
-        let state = Field::find(&self.vf.other, "link-state");
+        let state = self.vf.other.find("link-state");
         state.is_some_and(|state| state.value.starts_with("disable"))
     }
 }

@@ -125,7 +125,8 @@ impl BridgePorts {
                     let read = (state.value.to_ascii_lowercase(), state.evidence(source.id));
                     known.state.get_or_insert(read);
                 }
-                known.read_options(&port.other, line);
+                let option = |key: &str| Field::find(&port.other, key);
+                known.read_options(|key| option(key).map(|found| found.as_str()), line);
             }
         }
         for device in network.netdevs() {
@@ -140,7 +141,7 @@ impl BridgePorts {
                     known.state.get_or_insert(read);
                 }
                 let line = Evidence { source: seen.source, span: record.at };
-                known.read_options(&record.other, line);
+                known.read_options(|key| record.other.find(key).map(|found| found.value), line);
             }
         }
         all.read_vlans(network);
@@ -215,8 +216,8 @@ fn listed_any(network: &Network<'_>, bridge: NodeId, listed: &BTreeSet<NodeId>) 
 }
 
 impl BridgePortState {
-    fn read_options(&mut self, options: &[Field], line: Evidence) {
-        let option = |key: &str| Field::find(options, key).map(|value| (value.value == "on", line));
+    fn read_options<'f>(&mut self, find: impl Fn(&str) -> Option<&'f str>, line: Evidence) {
+        let option = |key: &str| find(key).map(|value| (value == "on", line));
         self.isolated = self.isolated.or_else(|| option("isolated"));
         self.hairpin = self.hairpin.or_else(|| option("hairpin"));
         self.flood = self.flood.or_else(|| option("flood"));

@@ -205,8 +205,8 @@ impl<'a> Nics<'a> {
         });
         by_file.or_else(|| {
             bond.records.iter().find_map(|seen| {
-                let value = Field::find(&seen.record.other, of_ip)?;
-                Some(Fact { value: value.value.clone(), evidence: value.evidence(seen.source) })
+                let value = seen.record.other.find(of_ip)?;
+                Some(Fact { value: value.value.into(), evidence: value.evidence(seen.source) })
             })
         })
     }
@@ -385,9 +385,10 @@ pub fn serves(network: &Network<'_>, device: &Item<'_, Netdev<'_>>) -> bool {
 pub fn is_virtio(nics: &Nics<'_>, device: &Item<'_, Netdev<'_>>) -> bool {
     let driver = nics.of(device.id).and_then(|nic| nic.driver);
     driver.is_some_and(|driver| driver.record.driver.value == "virtio_net")
-        || device.records.iter().any(|it| {
-            Field::find(&it.record.other, "parentbus").is_some_and(|it| it.value == "virtio")
-        })
+        || device
+            .records
+            .iter()
+            .any(|it| it.record.other.find("parentbus").is_some_and(|it| it.value == "virtio"))
 }
 
 /// `0.12 %`, with enough digits to see something.

@@ -2,7 +2,6 @@
 use std::net::IpAddr;
 
 use tapline_core::ids::Netns;
-use tapline_core::records::Field;
 use tapline_topology::graph::{Netdev, NetdevKind, OvsInterface, TunnelEndpoint, Underlay};
 use tapline_topology::{EdgeKind, NodeId, Topic};
 
@@ -69,7 +68,7 @@ fn service<'a>(network: &Network<'a>, tunnel: Item<'a, TunnelEndpoint>) -> Optio
         device
             .records
             .iter()
-            .find_map(|seen| Some(Field::find(&seen.record.other, "tos")?.value.to_string()))
+            .find_map(|seen| Some(seen.record.other.find("tos")?.value.to_string()))
     };
     let Some(given) = of_interface.or_else(of_device) else { return Some(0) };
     match given.strip_prefix("0x") {

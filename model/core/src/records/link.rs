@@ -3,7 +3,7 @@ use std::net::IpAddr;
 
 use serde::{Serialize, Serializer};
 
-use super::Field;
+use super::PackedFields;
 use crate::Name;
 use crate::ids::{IfIndex, Mac, Netns};
 use crate::span::{At, Span};
@@ -75,8 +75,8 @@ pub struct Link {
     /// Counters (`-s`).
     pub stats: Option<LinkStats>,
     /// Keys that no field above holds.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub other: Vec<Field>,
+    #[serde(skip_serializing_if = "PackedFields::is_empty")]
+    pub other: PackedFields,
 }
 
 impl Link {
@@ -109,7 +109,7 @@ impl Link {
             addresses: Vec::new(),
             vfs: Vec::new(),
             stats: None,
-            other: Vec::new(),
+            other: PackedFields::default(),
         }
     }
 
@@ -257,8 +257,8 @@ pub struct Address {
     /// Seconds; `None` is forever, or not printed.
     pub preferred_lft: Option<u32>,
     /// Keys that no field above holds: `metric`, `proto`, …
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub other: Vec<Field>,
+    #[serde(skip_serializing_if = "PackedFields::is_empty")]
+    pub other: PackedFields,
 }
 
 /// An SR-IOV virtual function, from its physical function.
@@ -274,7 +274,7 @@ pub struct Vf {
     /// VLAN.
     pub vlan: Option<u16>,
     /// Everything else, as printed: `spoof checking on`, `link-state auto`, …
-    pub other: Vec<Field>,
+    pub other: PackedFields,
 }
 
 /// Counters since the device was made.

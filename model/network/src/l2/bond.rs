@@ -93,17 +93,17 @@ impl<'a> Network<'a> {
     /// Whether a bond watches neither the links of its members nor answers to ARP: it takes each link
     /// for up, and changes to no other member (bonding.rst of the kernel, `miimon`, `arp_interval`).
     fn watches_nothing(&self, bond: Item<'a, Netdev<'a>>) -> bool {
-        let is_zero =
-            |fields: &[Field], key| Field::find(fields, key).map(|interval| interval.value == "0");
         let by_file = self.nics().bond(bond.id).map(|(_, file)| {
-            let links = is_zero(&file.other, "MII Polling Interval (ms)");
+            let is_zero = |key| Field::find(&file.other, key).map(|interval| interval.value == "0");
+            let links = is_zero("MII Polling Interval (ms)");
             // The kernel prints that of ARP only where it is used.
-            let arp = is_zero(&file.other, "ARP Polling Interval (ms)");
+            let arp = is_zero("ARP Polling Interval (ms)");
             links == Some(true) && arp != Some(false)
         });
         let by_ip = bond.data.records.iter().filter_map(|seen| {
             let links = seen.record.kind_data.bond.as_ref()?.miimon?;
-            Some(links == 0 && is_zero(&seen.record.other, "arp_interval") == Some(true))
+            let arp = seen.record.other.find("arp_interval");
+            Some(links == 0 && arp.is_some_and(|interval| interval.value == "0"))
         });
         let mut all = by_file.into_iter().chain(by_ip).peekable();
         all.peek().is_some() && all.all(|unwatched| unwatched)

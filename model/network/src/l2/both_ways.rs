@@ -5,7 +5,6 @@
 use tapline_core::Name;
 use tapline_core::ids::Mac;
 use tapline_core::need::Need;
-use tapline_core::records::Field;
 use tapline_core::records::bridge::FdbEntry;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{Netdev, NetdevKind};
@@ -200,7 +199,7 @@ fn hears_nobody(device: Item<'_, Netdev<'_>>) -> Option<Evidence> {
     }
     device.data.records.iter().find_map(|seen| {
         let mode = seen.record.kind_data.mode.as_ref().filter(|mode| mode.value == "source")?;
-        let remotes = Field::find(&seen.record.other, "remotes")?;
+        let remotes = seen.record.other.find("remotes")?;
         (remotes.value == "(0)").then(|| mode.evidence(seen.source))
     })
 }

@@ -2,7 +2,6 @@
 //! sees bridged frames (net/bridge/br_input.c, br_forward.c, br_netfilter_hooks.c).
 use tapline_core::ids::{Mac, Netns};
 use tapline_core::need::Need;
-use tapline_core::records::Field;
 use tapline_core::records::route::Family;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{Netdev, NetdevKind};
@@ -405,9 +404,10 @@ impl<'a> Walk<'_, '_, 'a> {
 /// everybody is in are flooded whatever it snoops (`br_multicast_ipv4_rcv`, `br_multicast_ipv6_rcv`,
 /// net/bridge/br_multicast.c).
 fn may_go_to_members(bridge: Device<'_>, group: Mac) -> bool {
-    let snoops = bridge.data.records.iter().find_map(|seen| {
-        Field::find(&seen.record.other, "mcast_snooping").map(|value| value.value != "0")
-    });
+    let snoops =
+        bridge.data.records.iter().find_map(|seen| {
+            seen.record.other.find("mcast_snooping").map(|value| value.value != "0")
+        });
     let of_all = matches!(group, Mac([0x01, 0x00, 0x5e, 0, 0, _] | [0x33, 0x33, 0, 0, 0, 1]));
     let of_ip = matches!(group, Mac([0x01, 0x00, 0x5e, ..] | [0x33, 0x33, ..]));
     of_ip && !of_all && snoops != Some(false)

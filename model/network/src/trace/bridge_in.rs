@@ -1,7 +1,6 @@
 //! What a Linux bridge takes from a port: not all that is for reserved addresses, and from a locked port
 //! only what known MACs send (net/bridge/br_input.c).
 use tapline_core::ids::Mac;
-use tapline_core::records::Field;
 use tapline_topology::{NodeId, Topic};
 
 use crate::Answer;
@@ -79,7 +78,7 @@ impl<'a> Walk<'_, '_, 'a> {
 /// The addresses of the reserved range that a bridge or a port passes on, one bit each.
 fn forwarded_groups(device: Device<'_>) -> Option<u16> {
     let mut records = device.data.records.iter();
-    let mask = records.find_map(|seen| Field::find(&seen.record.other, "group_fwd_mask"))?;
+    let mask = records.find_map(|seen| seen.record.other.find("group_fwd_mask"))?;
     match mask.value.strip_prefix("0x") {
         Some(hex) => u16::from_str_radix(hex, 16).ok(),
         None => mask.value.parse().ok(),

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 
 use tapline_core::capture::HostId;
 use tapline_core::need::Need;
-use tapline_core::records::Field;
 use tapline_core::records::openflow::OfField;
 use tapline_topology::graph::{Confidence, Netdev, NetdevKind, NodeData, TunnelEndpoint, Underlay};
 use tapline_topology::{EdgeKind, NodeId, Topic};
@@ -147,7 +146,7 @@ impl<'a> Walk<'_, '_, 'a> {
     /// net/ipv4/ip_tunnel_core.c).
     fn is_cut_on_the_way(&self, endpoint: Item<'a, TunnelEndpoint>) -> bool {
         let Some(device) = self.network.netdev(endpoint.data.owner) else { return false };
-        let df = device.records.iter().find_map(|seen| Field::find(&seen.record.other, "df"));
+        let df = device.records.iter().find_map(|seen| seen.record.other.find("df"));
         matches!(endpoint.data.kind.as_str(), "vxlan" | "geneve")
             && self.network.master(device.id).is_none()
             && df.is_none_or(|df| df.value == "unset")

@@ -327,8 +327,7 @@ impl<'a> Reader<'a> {
         };
         let of_last = !rest.is_empty() && self.links.last_mut().as_ref().is_some_and(again);
         if !of_last {
-            if let Some(at) = link.other.iter().position(|other| other.key == "...") {
-                let span = link.other.remove(at).value.span;
+            if let Some(span) = link.other.remove("...") {
                 self.remark(ProblemKind::Truncated, span, "fields of this line were left out");
             }
             if let Some(before) = self.links.last_mut() {
@@ -377,7 +376,7 @@ impl<'a> Reader<'a> {
                     }
                 }
                 Err(name) => {
-                    link.other.push(fields::kept(text, first, name));
+                    fields::keep(text, &mut link.other, first, name);
                     self.lifetimes = Lifetimes::Lost;
                     let what = "a name stands for the address (ip -resolve)";
                     self.remark(ProblemKind::BadValue, Span::of(text, name), what);

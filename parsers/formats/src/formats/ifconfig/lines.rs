@@ -3,7 +3,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::Ipv4Net;
 use tapline_core::Name;
-use tapline_core::records::Field;
+use tapline_core::records::PackedFields;
 use tapline_core::records::link::{Address, Link, LinkStats};
 use tapline_core::span::{At, Span};
 
@@ -54,10 +54,7 @@ pub(super) fn read<'a>(
         // `device interrupt 16`, `Interrupt:16`, `unspec 00-00-…`, and what BSD and macOS print.
         _ if is_other(line, first) => {
             let rest = line.get(first.len()..).unwrap_or_default().trim();
-            link.other.push(Field {
-                key: first.trim_end_matches([':', '=']).into(),
-                value: at(text, rest),
-            });
+            link.other.push(first.trim_end_matches([':', '=']), rest, Span::of(text, rest));
             queue(line, link);
         }
         _ => return refuse(line, "a line of `ifconfig` about a device"),
@@ -165,7 +162,7 @@ fn address(text: &str, line: &str, six: bool) -> Option<Address> {
         label: None,
         valid_lft: None,
         preferred_lft: None,
-        other: Vec::new(),
+        other: PackedFields::default(),
     };
     // `addr:X`, `addr: X` and `netmask X` alike.
     let mut pieces = Vec::new();

@@ -1,11 +1,12 @@
 //! Address lines: `inet 10.0.0.1/24 brd 10.0.0.255 scope global eth0`, and their lifetimes.
 use std::net::IpAddr;
 
+use tapline_core::records::PackedFields;
 use tapline_core::records::link::Address;
 use tapline_core::span::Span;
 
 use super::fail;
-use super::fields::kept;
+use super::fields::keep;
 use crate::nomx::{Expected, word_gap};
 
 /// `inet A/P [peer B/P] [metric N] [brd C] [any D] [scope S] [flags…] [proto X] [label]`.
@@ -44,7 +45,7 @@ pub(super) fn line<'a>(
             "scope" => found.scope = Some(value_of(&mut rest, key)?.into()),
             "metric" | "proto" | "any" | "flags" => {
                 let value = value_of(&mut rest, key)?;
-                found.other.push(kept(text, key, value));
+                keep(text, &mut found.other, key, value);
             }
             // Only IPv4 has labels; they come last.
             _ if family == "inet" && key == device => return Ok(Ok((found, rest))),
@@ -55,7 +56,7 @@ pub(super) fn line<'a>(
                 found.label = Some(key.into());
                 return Ok(Ok((found, rest)));
             }
-            // A flag that is not known yet is kept as well.
+            // A flag that is not known yet is keep as well.
             _ if is_flag_like(key) => found.flags.push(key.into()),
             _ => {
                 let at = line.len().saturating_sub(rest.len() + key.len());
@@ -99,7 +100,7 @@ pub(super) fn empty(at: Span, ip: IpAddr, prefix: u8) -> Address {
         label: None,
         valid_lft: None,
         preferred_lft: None,
-        other: Vec::new(),
+        other: PackedFields::default(),
     }
 }
 

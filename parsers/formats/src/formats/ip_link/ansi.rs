@@ -1,5 +1,4 @@
 //! Colour escapes (`ip -c`): taken out for reading, put back into the spans.
-use tapline_core::records::Field;
 use tapline_core::records::link::{Address, Link, Vf};
 use tapline_core::span::{At, Span};
 
@@ -81,11 +80,6 @@ pub(super) fn each_span(link: &mut Link, mut f: impl FnMut(&mut Span)) {
             f(&mut it.span);
         }
     }
-    fn fields(all: &mut [Field], f: &mut impl FnMut(&mut Span)) {
-        for it in all {
-            f(&mut it.value.span);
-        }
-    }
     let f = &mut f;
     f(&mut link.at);
     f(&mut link.name.span);
@@ -106,14 +100,14 @@ pub(super) fn each_span(link: &mut Link, mut f: impl FnMut(&mut Span)) {
     if let Some(stats) = &mut link.stats {
         f(&mut stats.at);
     }
-    fields(&mut link.other, f);
+    link.other.move_spans(&mut *f);
     for Address { at, other, .. } in &mut link.addresses {
         f(at);
-        fields(other, f);
+        other.move_spans(&mut *f);
     }
     for Vf { at, other, .. } in &mut link.vfs {
         f(at);
-        fields(other, f);
+        other.move_spans(&mut *f);
     }
     let data = &mut link.kind_data;
     if let Some(vlan) = &mut data.vlan {

@@ -10,7 +10,7 @@ use tapline_core::span::{At, Span};
 use super::address::{address, empty};
 use super::device::{lower_ref, name_and_lower, words};
 use super::fail;
-use super::fields::kept;
+use super::fields::keep;
 use crate::nomx::{Expected, word_gap};
 
 /// Whether the second word of a line is an operational state.
@@ -50,7 +50,7 @@ pub(super) fn line<'a>(text: &'a str, line: &'a str) -> Result<Link, nom::Err<Ex
         } else if let ("metric", Some(last)) = (word, link.addresses.last_mut()) {
             let (after, metric) = word_gap(rest).map_err(|_| fail(word, "a number behind it"))?;
             rest = after;
-            last.other.push(kept(text, word, metric));
+            keep(text, &mut last.other, word, metric);
         } else if let Ok((ip, prefix)) = address(word) {
             // Tunnels have addresses of IP as link-layer addresses: without prefix length,
             // before the flags.

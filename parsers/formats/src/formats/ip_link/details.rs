@@ -1,11 +1,12 @@
 //! Lines below a device other than addresses and counters.
 use tapline_core::Name;
+use tapline_core::records::PackedFields;
 use tapline_core::records::link::{Link, Vf};
 use tapline_core::span::{At, Span};
 
 use super::device::shared;
 use super::fail;
-use super::fields::{each_field, is_key, kept};
+use super::fields::{each_field, is_key, keep};
 use super::kinds::{Kind, is_known};
 use crate::nomx::{Expected, word_gap};
 
@@ -65,7 +66,7 @@ fn is_ethernet(link_type: &str) -> bool {
 
 /// A line of `-d`: the kind of the device, its kind as a member, or more about them.
 ///
-/// Unknown kinds are kept, but prose is not a kind: `detailed` says that the line above had
+/// Unknown kinds are keep, but prose is not a kind: `detailed` says that the line above had
 /// details, too.
 pub(super) fn detail<'a>(
     text: &'a str,
@@ -87,14 +88,14 @@ pub(super) fn detail<'a>(
             if state && key == "state" {
                 link.slave_state = Some(At::new(value.into(), Span::of(text, value)));
             } else {
-                link.other.push(kept(text, key, value));
+                keep(text, &mut link.other, key, value);
             }
             Ok(())
         });
     }
     if first.ends_with("-qos-map") || first.starts_with("prog/") || is_continued(link, first) {
         return each_field(line, |key, value| {
-            link.other.push(kept(text, key, value));
+            keep(text, &mut link.other, key, value);
             Ok(())
         });
     }
@@ -108,7 +109,7 @@ pub(super) fn detail<'a>(
     let mut kind = Kind::new(first);
     each_field(rest, |key, value| {
         if !kind.set(text, &mut link.kind_data, key, value)? {
-            link.other.push(kept(text, key, value));
+            keep(text, &mut link.other, key, value);
         }
         Ok(())
     })
@@ -154,8 +155,13 @@ pub(super) fn vf<'a>(text: &'a str, line: &'a str) -> Result<Vf, nom::Err<Expect
     let Ok(number) = number.parse() else {
         return Err(fail(number, "the number of a virtual function"));
     };
-    let mut vf =
-        Vf { at: Span::of(text, line), vf: number, mac: None, vlan: None, other: Vec::new() };
+    let mut vf = Vf {
+        at: Span::of(text, line),
+        vf: number,
+        mac: None,
+        vlan: None,
+        other: PackedFields::default(),
+    };
     for part in rest.split(',').map(str::trim).filter(|text| !text.is_empty()) {
         let (after, first) = word_gap(part)?;
         match first {
@@ -164,7 +170,7 @@ pub(super) fn vf<'a>(text: &'a str, line: &'a str) -> Result<Vf, nom::Err<Expect
                 let mac = address.parse().map_err(|_| fail(address, "a MAC address"))?;
                 vf.mac = Some(mac);
                 each_field(more, |key, value| {
-                    vf.other.push(kept(text, key, value));
+                    keep(text, &mut vf.other, key, value);
                     Ok(())
                 })?;
             }
@@ -182,7 +188,7 @@ pub(super) fn vf<'a>(text: &'a str, line: &'a str) -> Result<Vf, nom::Err<Expect
                 };
                 let value =
                     value.or_else(|| part.get(key.len()..).map(str::trim)).unwrap_or_default();
-                vf.other.push(kept(text, key, value));
+                keep(text, &mut vf.other, key, value);
             }
         }
     }

@@ -5,7 +5,7 @@ use tapline_core::records::link::{Link, LowerRef, NetnsRef};
 use tapline_core::span::{At, Span};
 
 use super::fail;
-use super::fields::{each_field, kept};
+use super::fields::{each_field, keep};
 use crate::nomx::{Expected, Parsed, refuse, word_gap};
 
 /// `2: eth0@if3: <UP> mtu 1500 …`; of `2: eth0    inet …` (`ip -o address`) the name, and the rest
@@ -112,7 +112,7 @@ pub(super) fn shared<'a>(
             };
             link.lower_netns = Some(At::new(id, at()));
         }
-        _ => link.other.push(kept(text, key, value)),
+        _ => keep(text, &mut link.other, key, value),
     }
     Ok(())
 }

@@ -5,9 +5,8 @@
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use tapline_core::Name;
-use tapline_core::records::Field;
-use tapline_core::span::{At, Span};
+use tapline_core::records::PackedFields;
+use tapline_core::span::Span;
 
 use crate::nomx::{Expected, word_gap};
 
@@ -95,10 +94,10 @@ fn is_plain_value(word: &str) -> bool {
     (digit && !word.starts_with("6rd-")) || matches!(word, "on" | "off")
 }
 
-/// `other`, as records keep it.
-pub(super) fn kept(text: &str, key: &str, value: &str) -> Field {
+/// Keeps a field that no other of the record holds.
+pub(super) fn keep(text: &str, other: &mut PackedFields, key: &str, value: &str) {
     let span = if value.is_empty() { Span::of(text, key) } else { Span::of(text, value) };
-    Field { key: key.into(), value: At::new(Name::new(value), span) }
+    other.push(key, value, span);
 }
 
 /// `input` up to and with `close`, and the rest without blanks; all of it where none closes.

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use tapline_core::Name;
 use tapline_core::ids::{IfIndex, Netns};
 use tapline_core::outcome::{Fate, Outcome, ProblemKind};
-use tapline_core::records::Field;
+use tapline_core::records::PackedFields;
 use tapline_core::records::link::{Address, Link, LinkStats, LowerRef, NetnsRef, Vf};
 use tapline_core::span::{At, Span};
 
@@ -242,7 +242,7 @@ fn vf(text: &str, raw: &str) -> Why<Vf> {
         vf: number("vf", number_of_vf)?,
         mac: None,
         vlan: None,
-        other: Vec::new(),
+        other: PackedFields::default(),
     };
     for (key, raw) in &fields.0 {
         let raw = *raw;
@@ -354,14 +354,13 @@ fn slave_key(key: &str) -> &str {
 }
 
 /// Keeps a field under the name that text has for it.
-fn keep(text: &str, other: &mut Vec<Field>, key: &str, raw: &str) {
-    let value: Name = match raw {
-        "true" => "on".into(),
-        "false" => "off".into(),
-        _ => word(raw),
+fn keep(text: &str, other: &mut PackedFields, key: &str, raw: &str) {
+    let value = match raw {
+        "true" => Cow::Borrowed("on"),
+        "false" => Cow::Borrowed("off"),
+        _ => scalar(raw),
     };
-    let key = text_key(key).into();
-    other.push(Field { key, value: At::new(value, place(text, raw)) });
+    other.push(text_key(key), &value, place(text, raw));
 }
 
 fn word(raw: &str) -> Name {

@@ -1,8 +1,7 @@
 //! Counters of `-s`: a heading, then a line of numbers.
 use tapline_core::Name;
-use tapline_core::records::Field;
 use tapline_core::records::link::{Link, LinkStats};
-use tapline_core::span::{At, Span};
+use tapline_core::span::Span;
 
 use super::fail;
 use crate::nomx::Expected;
@@ -66,10 +65,9 @@ pub(super) fn numbers<'a>(
     if heading.of_vf {
         let Some(vf) = link.vfs.last_mut() else { return Ok(true) };
         let way = if heading.receive { "rx" } else { "tx" };
-        vf.other.extend(found.into_iter().map(|(name, _, value)| Field {
-            key: format!("{way} {name}").into(),
-            value: At::new(value.into(), Span::of(text, value)),
-        }));
+        for (name, _, value) in found {
+            vf.other.push(&format!("{way} {name}"), value, Span::of(text, value));
+        }
         return Ok(true);
     }
     let stats = link.stats.get_or_insert_with(|| LinkStats { at, ..LinkStats::default() });

@@ -1,7 +1,6 @@
 //! Composed outputs: each form, and odd ones.
 use proptest::prelude::*;
 use tapline_core::ids::IfIndex;
-use tapline_core::records::Field;
 use tapline_core::records::link::{LowerRef, NetnsRef};
 
 use super::*;
@@ -23,7 +22,7 @@ fn named<'a>(links: &'a [Link], name: &str) -> &'a Link {
 }
 
 fn other<'a>(link: &'a Link, key: &str) -> Option<&'a str> {
-    Field::find(&link.other, key).map(|it| it.as_str())
+    link.other.find(key).map(|found| found.value)
 }
 
 fn shown(text: &str, span: Span) -> &str {
@@ -159,7 +158,7 @@ fn every_field_is_where_it_belongs() {
     assert_eq!((stats.rx.len(), stats.tx[3].clone()), (6, ("dropped".into(), 1)));
     let vf = &eno1.vfs[0];
     assert_eq!((vf.vf, vf.vlan, vf.mac.unwrap().0[5]), (0, Some(100), 0x10));
-    let vf = |key| Field::find(&vf.other, key).map(|it| it.as_str());
+    let vf = |key| vf.other.find(key).map(|found| found.value);
     assert_eq!((vf("spoof checking"), vf("rx packets")), (Some("on"), Some("1")));
     assert_eq!((vf("tx rate"), vf("qos")), (Some("200 (Mbps)"), Some("1")));
     assert_eq!(eno1.altnames.len(), 2);

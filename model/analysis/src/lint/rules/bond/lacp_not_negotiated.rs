@@ -1,7 +1,6 @@
 use tapline_core::Name;
 use tapline_core::ids::{Mac, Netns};
 use tapline_core::need::{self, Need};
-use tapline_core::records::Field;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{Fact, Netdev, NetdevKind, OvsPort};
 use tapline_topology::{EdgeKind, Topic};
@@ -173,8 +172,8 @@ fn members<'a>(ctx: &Ctx<'a>, nics: &Nics<'a>, bond: Item<'a, Netdev<'a>>) -> Ve
 /// A value that `ip -d` prints of a device.
 fn detail(device: Item<'_, Netdev<'_>>, key: &str) -> Option<Fact<Name>> {
     device.data.records.iter().find_map(|record| {
-        let value = Field::find(&record.record.other, key)?;
-        Some(Fact { value: value.value.clone(), evidence: value.evidence(record.source) })
+        let value = record.record.other.find(key)?;
+        Some(Fact { value: value.value.into(), evidence: value.evidence(record.source) })
     })
 }
 

@@ -1,7 +1,6 @@
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_core::need::Need;
-use tapline_core::records::Field;
 use tapline_core::records::route::Family;
 use tapline_core::span::Evidence;
 use tapline_topology::Topic;
@@ -147,8 +146,6 @@ fn own_switch(bridge: &Item<'_, Netdev<'_>>, family: Family) -> Option<bool> {
             let data = seen.record.kind_data.bridge.as_ref()?;
             data.nf_call_iptables.as_ref().map(|iptable| iptable.value)
         }
-        Family::Inet6 => {
-            Field::find(&seen.record.other, "nf_call_ip6tables").map(|it| it.value == "1")
-        }
+        Family::Inet6 => seen.record.other.find("nf_call_ip6tables").map(|it| it.value == "1"),
     })
 }

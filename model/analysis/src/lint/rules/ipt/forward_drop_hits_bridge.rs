@@ -2,7 +2,6 @@ use ipnet::IpNet;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
 use tapline_core::need::Need;
-use tapline_core::records::Field;
 use tapline_core::records::filter::ConnStates;
 use tapline_core::records::nft::NftTable;
 use tapline_core::records::route::Family;
@@ -231,7 +230,7 @@ fn sight(
             data.value.then(|| data.evidence(record.source))
         }
         Family::Inet6 => {
-            let field = Field::find(&record.record.other, "nf_call_ip6tables")?;
+            let field = record.record.other.find("nf_call_ip6tables")?;
             (field.value == "1").then(|| field.evidence(record.source))
         }
     });

@@ -1,7 +1,6 @@
 use std::collections::BTreeSet;
 
 use tapline_core::need::Need;
-use tapline_core::records::Field;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{Netdev, NetdevKind};
 use tapline_topology::{NodeId, names};
@@ -160,10 +159,11 @@ fn hybrid(ctx: &Ctx<'_>, out: &mut Verdicts, bridge: Item<'_, Netdev<'_>>) {
     if !bridge.name().starts_with("qbr") || names::port_prefix(bridge.name()).is_none() {
         return;
     }
-    let at_once =
-        bridge.data.records.iter().any(|it| {
-            Field::find(&it.record.other, "forward_delay").is_some_and(|it| it.value == "0")
-        });
+    let at_once = bridge
+        .data
+        .records
+        .iter()
+        .any(|it| it.record.other.find("forward_delay").is_some_and(|it| it.value == "0"));
     let Some((true, evidence)) = ctx.spanning_trees().of(ctx, bridge.id).filter(|_| !at_once)
     else {
         out.clean();

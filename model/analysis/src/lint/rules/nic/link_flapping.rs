@@ -1,5 +1,4 @@
 use tapline_core::need::Need;
-use tapline_core::records::Field;
 use tapline_topology::graph::Netdev;
 
 use super::cite_uptime;
@@ -88,7 +87,7 @@ fn changes<'a>(nics: &Nics<'a>, nic: &Item<'a, Netdev<'a>>) -> Vec<Count> {
         });
     }
     for seen in &nic.data.records {
-        let count = Field::find(&seen.record.other, "link_failure_count");
+        let count = seen.record.other.find("link_failure_count");
         if let Some((it, value)) = count.and_then(|count| Some((count, count.value.parse().ok()?)))
         {
             all.push(Count {

@@ -98,8 +98,8 @@ fn ends<'a>(ctx: &Ctx<'a>, tunnel: Item<'a, TunnelEndpoint>) -> Ends<'a> {
     let (mut key_in, mut key_out) = (key, key);
     let is_set = |words: &[&str]| {
         ctx.netdev(tunnel.owner).is_some_and(|device| {
-            let fields = device.data.records.iter().flat_map(|record| &record.record.other);
-            fields.into_iter().any(|field| words.contains(&field.key.as_str()))
+            let mut records = device.data.records.iter();
+            records.any(|record| words.iter().any(|word| record.record.other.find(word).is_some()))
         })
     };
     // `csum` of a kernel device is both directions; that of OVS only what it sends.
