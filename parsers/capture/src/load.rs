@@ -135,7 +135,11 @@ impl<'a> Loader<'a> {
             self.too_large(tree, path);
             return Ok(());
         }
-        let result = read_rest(read, &mut bytes, size);
+        let result = if tree.on_disk {
+            read_file(read, &mut bytes, size)
+        } else {
+            read_rest(read, &mut bytes, size)
+        };
         if result.is_err() || (bytes.len() as u64) < size && !tree.on_disk {
             // The last line may be half a line.
             let whole = memchr::memrchr(b'\n', &bytes).map_or(0, |at| at + 1);
@@ -334,7 +338,15 @@ fn is_named_by_hand(path: &str) -> bool {
 /// Bytes for which a header is taken at its word before they came.
 const TRUSTED: u64 = 16 << 20;
 
-/// Reads on behind `bytes` until there are `size` of them.
+/// Reads on behind `bytes` until there are `size` of them, from a file, which has the size that is
+/// told of it.
+fn read_file(read: &mut dyn Read, bytes: &mut Vec<u8>, size: u64) -> io::Result<()> {
+    let left = size.saturating_sub(bytes.len() as u64);
+    bytes.reserve_exact(usize::try_from(left).unwrap_or(0));
+    read.take(left).read_to_end(bytes).map(drop)
+}
+
+/// Reads on behind `bytes` until there are `size` of them, as the header in an archive tells.
 fn read_rest(read: &mut dyn Read, bytes: &mut Vec<u8>, size: u64) -> io::Result<()> {
     let head = bytes.len();
     if size <= head as u64 {

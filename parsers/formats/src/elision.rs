@@ -81,7 +81,8 @@ pub fn is_elision(line: &str) -> bool {
     if bytes == b":" {
         return true;
     }
-    if !may_be(bytes) || bytes.len() > LONGEST && bytes.is_ascii() {
+    // An empty column of a database ends so, and no word about lines does.
+    if !may_be(bytes) || bytes.ends_with(b"[]") || bytes.len() > LONGEST && bytes.is_ascii() {
         return false;
     }
     if bytes == b"." || bytes.starts_with(b"--More--") {

@@ -7,7 +7,7 @@
 
 use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 /// Beginnings of lines that no command of ours prints at the margin as data.
 const BEGINNINGS: &[&str] = &[
@@ -315,8 +315,12 @@ const SAYS: &[&str] = &[
 ];
 
 /// All of them at once: whoever looks for the format of a text asks this of the same few lines for
-/// each format. `None` cannot be: there are too few words to be refused.
-static WORDS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| AhoCorasick::new(SAYS).ok());
+/// each format. `None` cannot be: there are too few words to be refused. The quickest kind to search
+/// with takes longer to make than all searches in most reports.
+static WORDS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+    let kind = Some(AhoCorasickKind::ContiguousNFA);
+    AhoCorasick::builder().kind(kind).build(SAYS).ok()
+});
 
 /// Tools of which every line with their name in front is a complaint:
 /// `ovs-ofctl: br-ex: …`, `iptables v1.8.9 (nf_tables): …`.

@@ -58,7 +58,7 @@ fn may_have_signs(text: &str, signs: Signs) -> bool {
     };
     stressed()
         || signs.has(Signs::UNDERSCORE) && has_pair(bytes, *b"__")
-        || signs.has(Signs::QUOTE) && has_pair(bytes, *b"''")
+        || signs.has(Signs::APOSTROPHE) && has_pair(bytes, *b"''")
 }
 
 /// The same of tags, one of which closes.

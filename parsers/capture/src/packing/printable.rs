@@ -53,7 +53,12 @@ fn announced(lines: &[Line<'_>]) -> Vec<Range<usize>> {
     let says = |line: &Line<'_>| {
         const NAME: &[u8] = b"content-transfer-encoding:";
         const KIND: &[u8] = b"quoted-printable";
-        let text = line.text.as_bytes().trim_ascii();
+        let text = line.text.as_bytes().trim_ascii_start();
+        // Most lines are told by their first letter.
+        if !matches!(text.first(), Some(b'c' | b'C')) {
+            return false;
+        }
+        let text = text.trim_ascii_end();
         let begins = text.get(..NAME.len()).is_some_and(|name| name.eq_ignore_ascii_case(NAME));
         begins && text.last_chunk().is_some_and(|end: &[u8; 16]| end.eq_ignore_ascii_case(KIND))
     };

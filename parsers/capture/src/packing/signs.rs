@@ -30,6 +30,8 @@ impl Signs {
     pub(super) const UNDERSCORE: Self = Self(1024);
     /// Opening braces.
     pub(super) const BRACE: Self = Self(2048);
+    /// The single one of the quotation marks.
+    pub(super) const APOSTROPHE: Self = Self(4096);
 
     /// The kinds of characters of a line.
     pub(super) fn of(text: &str) -> Self {
@@ -79,6 +81,9 @@ const fn kinds() -> [u16; 256] {
         }
         if beyond_ascii || sign && !is_within_words(b) {
             kinds |= Signs::PROMPT_END.0;
+        }
+        if b == b'\'' {
+            kinds |= Signs::APOSTROPHE.0;
         }
         if matches!(b, b'<' | b'[' | b'&') {
             kinds |= Signs::MARKUP.0;

@@ -78,18 +78,18 @@ fn goes_on(line: &Line<'_>, head: bool, inside: bool) -> bool {
 /// What stood between two lines that were one; `None` if they never were.
 fn broken(before: &str, line: &str) -> Option<&'static str> {
     const WIDTHS: &[usize] = &[80, 100, 120, 132];
-    let indent = |text: &str| text.len() - text.trim_start().len();
+    let indent = |text: &str| text.len() - text.trim_ascii_start().len();
     // Most lines of a list are indented below its first, which no full line is.
     let below = line.starts_with("    ") && before.as_bytes().first().is_some_and(|b| *b > b' ');
     if below {
         return None;
     }
-    let first = line.split_whitespace().next()?;
     let (inner, outer) = (indent(line), indent(before));
     // What is indented below a line never was its end, but for the blank at which a terminal broke.
     if inner > outer + 1 {
         return None;
     }
+    let first = line.split_ascii_whitespace().next()?;
     let width = before.chars().count();
     if inner > outer {
         let at_a_blank = WIDTHS.contains(&width) && is_head(before) && is_of_middle(first);

@@ -41,7 +41,7 @@ fn is_end_of_ifconfig(before: &str, line: &str) -> bool {
 }
 
 fn is_flow(line: &str) -> bool {
-    line.trim_start().starts_with("cookie=0x")
+    line.trim_ascii_start().starts_with("cookie=0x")
 }
 
 /// A flow has actions at its end, and its fields stand behind commas.
@@ -79,7 +79,7 @@ fn column(before: &str, line: &str) -> Option<&'static str> {
     // Names are padded to this width; of all others only an error runs over lines.
     const PADDED: usize = 20;
     let padded = before.as_bytes().get(PADDED) == Some(&b':');
-    if !padded && !before.trim_start().starts_with("error: ") {
+    if !padded && !before.trim_ascii_start().starts_with("error: ") {
         return None;
     }
     // No key has a colon of its own.
