@@ -51,6 +51,8 @@ pub struct Judgement {
     pub conn_mark: Mark,
     /// The rules that set the mark.
     pub marked: Vec<Evidence>,
+    /// Rules whose limits decide, and are taken not to be used up.
+    pub within: Vec<(Evidence, Name)>,
     /// Whether a rule takes it from the connection tracker (`NOTRACK`).
     pub untracked: Truth,
     /// What was looked at, where the packet asks for that.
@@ -81,6 +83,8 @@ pub struct End {
     pub counters: Option<(u64, u64)>,
     /// The packet surely comes here: no rule on its path is in doubt.
     pub certain: bool,
+    /// The mark that it has there.
+    pub mark: Mark,
 }
 
 /// What happens at an end.
@@ -237,6 +241,8 @@ impl Judgement {
         doubts.extend(next.doubts);
         let mut marked = self.marked;
         marked.extend(next.marked);
+        let mut within = self.within;
+        within.extend(next.within);
         let untracked = self.untracked.or(next.untracked);
         let mut looked = self.looked;
         looked.rules += next.looked.rules;
@@ -246,7 +252,7 @@ impl Judgement {
         let came = if certain { Truth::Yes } else { Truth::Maybe };
         met.extend(next.met.into_iter().map(|(at, truth)| (at, truth.and(came))));
         let (mark, conn_mark) = (next.mark, next.conn_mark);
-        Self { ends, doubts, mark, conn_mark, marked, untracked, looked, met }
+        Self { ends, doubts, mark, conn_mark, marked, within, untracked, looked, met }
     }
 }
 

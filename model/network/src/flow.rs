@@ -30,6 +30,8 @@ pub struct Tables<'a> {
     flows: BTreeMap<TableRef, Vec<&'a Flow>>,
     groups: BTreeMap<u32, &'a OfGroup>,
     ports: BTreeMap<Name, u32>,
+    /// Whether the ports live, where that is known.
+    links: BTreeMap<u32, bool>,
 }
 
 impl<'a> Tables<'a> {
@@ -56,6 +58,13 @@ impl<'a> Tables<'a> {
     #[must_use]
     pub fn with_ports(mut self, ports: impl IntoIterator<Item = (Name, u32)>) -> Self {
         self.ports = ports.into_iter().collect();
+        self
+    }
+
+    /// Adds which ports live: groups of the kind `fast_failover` look at them.
+    #[must_use]
+    pub fn with_links(mut self, links: impl IntoIterator<Item = (u32, bool)>) -> Self {
+        self.links = links.into_iter().collect();
         self
     }
 
@@ -140,6 +149,8 @@ pub enum Sink {
     Port(u32),
     /// A port whose number is not known.
     Named(Name),
+    /// Nowhere: its lifetime is over.
+    Expired,
     /// Back to where it came from.
     InPort,
     /// To its own port again, which the switch suppresses.

@@ -54,10 +54,17 @@ impl<'a> OvsSwitches<'a> {
                 let ports = switch.ports.iter().filter_map(|(number, port)| {
                     Some((network.topology.node(*port)?.name.clone(), *number))
                 });
+                let links = switch.ports.iter().filter_map(|(number, port)| {
+                    let stopped = network.switch_ports().block(*port).is_some();
+                    let device = network.device_of(*port);
+                    let lives = if stopped { Some(false) } else { device?.usable() };
+                    Some((*number, lives?))
+                });
                 let of_bridge = groups.remove(&(bridge.host, bridge.name())).unwrap_or_default();
                 let tables = flow::Tables::new(dump.flows.iter().copied())
                     .with_groups(of_bridge)
-                    .with_ports(ports);
+                    .with_ports(ports)
+                    .with_links(links);
                 switch.tables = Some(tables);
                 switch.source = Some(dump.source);
                 switch.read_senders(network, bridge, dump);

@@ -90,8 +90,25 @@ pub enum Test {
     Set(Name),
     /// It says nothing about the packet: a comment.
     Aside(Name),
-    /// Met by some of many packets: limits, statistics.
+    /// Met by some of many packets: statistics.
     Rate(Name),
+    /// How many there may be, in a time or at once.
+    Limit {
+        /// As printed.
+        text: Name,
+        /// It is met once there are more, not as long as there are fewer.
+        over: bool,
+    },
+    /// Its lifetime (TTL, hop limit) is one of these.
+    Lifetime(Vec<RangeInclusive<u8>>),
+    /// These bits of its type of service have one of these values.
+    Service(Vec<Masked>),
+    /// It is sent to one, to all or to a group: `unicast`, `broadcast`, `multicast`.
+    PacketType(Vec<Name>),
+    /// It has such options, or such a header between those of IP and of its protocol.
+    Extension(Name),
+    /// All tests of one of these lists are met: keys that nft looks up together.
+    AnyOf(Vec<Vec<Test>>),
     /// Not understood.
     Unknown(Name),
 }

@@ -52,6 +52,15 @@ pub struct Packet {
     pub mac_source: Option<Mac>,
     /// Its destination is an address of the host itself.
     pub to_host: Option<bool>,
+    /// Its lifetime: TTL, hop limit.
+    pub lifetime: Option<u8>,
+    /// Its type of service.
+    pub service: Option<u8>,
+    /// The MAC that it is sent to.
+    pub mac_destination: Option<Mac>,
+    /// It is one ordinary packet, not any of many: no limit is used up by it, and it has neither
+    /// options nor headers beside those of IP and of its protocol.
+    pub alone: bool,
     /// It may be no packet of IP, or one that a filter of frames does not take for one: conditions
     /// on what is in it may be met or not.
     pub foreign: bool,
@@ -157,6 +166,10 @@ impl Packet {
             mark: Mark::UNKNOWN,
             conn_mark: Mark::UNKNOWN,
             mac_source: None,
+            lifetime: None,
+            service: None,
+            mac_destination: None,
+            alone: false,
             to_host: None,
             foreign: false,
             explain: false,
@@ -212,8 +225,25 @@ impl Packet {
             Test::ConnMark(wanted) => self.conn_mark.fits(*wanted),
             Test::MacSource(all) => Truth::from(self.mac_source.map(|mac| all.contains(&mac))),
             Test::AddressType { source: false, types } => self.is_of_type(types),
+            Test::Lifetime(all) => {
+                let is_one = |ttl| all.iter().any(|range| range.contains(&ttl));
+                Truth::from(self.lifetime.map(is_one))
+            }
+            Test::Service(all) => Truth::from(self.service.map(|service| {
+                all.iter().any(|wanted| u32::from(service) & wanted.mask == wanted.value)
+            })),
+            Test::PacketType(kinds) => self.is_sent_to(kinds),
+            Test::Limit { over, .. } if self.alone => Truth::from(!over),
+            Test::Extension(_) if self.alone => Truth::No,
+            Test::AnyOf(all) => {
+                Truth::any(all.iter().map(|tests| {
+                    tests.iter().fold(Truth::Yes, |met, test| met.and(self.meets(test)))
+                }))
+            }
             Test::Aside(_) => Truth::Yes,
             Test::AddressType { source: true, .. }
+            | Test::Limit { .. }
+            | Test::Extension(_)
             | Test::Set(_)
             | Test::Rate(_)
             | Test::Unknown(_) => Truth::Maybe,
@@ -251,6 +281,22 @@ impl Packet {
         of_packet.or(of_translation)
     }
 
+    /// Whether it is of one of these kinds. Where the frame is not known, of IPv4 only groups are: an
+    /// address may be that of all in its subnet.
+    fn is_sent_to(&self, kinds: &[Name]) -> Truth {
+        let kind = match (self.mac_destination, &self.destination) {
+            (Some(Mac([0xff, 0xff, 0xff, 0xff, 0xff, 0xff])), _) => "broadcast",
+            (Some(mac), _) if mac.is_multicast() => "multicast",
+            (Some(_), _) => "unicast",
+            (None, Address::Known(ip)) if ip.is_multicast() => "multicast",
+            (None, Address::Known(IpAddr::V6(_))) => "unicast",
+            _ => return Truth::Maybe,
+        };
+        // nft says `host` for what is sent to this one.
+        let is = |name: &Name| name == kind || name == "host" && kind == "unicast";
+        Truth::from(kinds.iter().any(is))
+    }
+
     fn is_of_type(&self, types: &[Name]) -> Truth {
         let local = types.iter().any(|kind| kind == "LOCAL");
         match (self.to_host, local) {
@@ -276,6 +322,10 @@ fn is_of_ip(test: &Test) -> bool {
             | Test::TcpFlags { .. }
             | Test::Fragment
             | Test::AddressType { .. }
+            | Test::Lifetime(_)
+            | Test::Service(_)
+            | Test::Extension(_)
+            | Test::AnyOf(_)
     )
 }
 

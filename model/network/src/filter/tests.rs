@@ -6,6 +6,7 @@ use tapline_formats::registry::by_id;
 
 use super::*;
 
+mod alone;
 mod near;
 
 const SOURCE: SourceId = SourceId(0);

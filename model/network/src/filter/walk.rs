@@ -3,7 +3,7 @@
 //! A rule in doubt is both met and not met: its end is noted as not certain, and the walk goes on.
 //! Where two paths come together again, what is known of the mark is what both know. So the work
 //! grows with the rules that are passed, not with the number of paths.
-use tapline_core::records::filter::{Change, Condition, Target};
+use tapline_core::records::filter::{Change, Condition, Target, Test};
 use tapline_core::records::nft::Statement;
 use tapline_core::span::Evidence;
 
@@ -31,6 +31,7 @@ pub(super) fn walk(chains: &Chains<'_>, name: &str, packet: &Packet) -> Option<J
             mark: packet.mark,
             conn_mark: packet.conn_mark,
             marked: Vec::new(),
+            within: Vec::new(),
             untracked: Truth::No,
             looked: Looked::default(),
             met: Vec::new(),
@@ -45,12 +46,14 @@ pub(super) fn walk(chains: &Chains<'_>, name: &str, packet: &Packet) -> Option<J
                 evidence: policy.evidence,
                 counters: policy.counters,
                 certain: left == Truth::Yes,
+                mark: walk.packet.mark,
             },
             None => End {
                 outcome: Outcome::Unknown("a chain without a policy".into()),
                 evidence: None,
                 counters: None,
                 certain: left == Truth::Yes,
+                mark: walk.packet.mark,
             },
         };
         if let Some(at) = end.evidence {
@@ -121,6 +124,9 @@ impl Walk<'_, '_> {
             Body::Arguments(conditions, target) => {
                 let met = self.all(rule, conditions);
                 self.meet(rule.evidence, here.and(met));
+                if target.is_some_and(|target| *target != Target::Aside) {
+                    self.stay_within(rule, conditions.iter());
+                }
                 if self.packet.explain {
                     match met {
                         Truth::No => self.miss(rule, conditions.iter()),
@@ -164,6 +170,27 @@ impl Walk<'_, '_> {
             self.doubt(rule.evidence, condition);
         }
         met
+    }
+
+    /// Notes the limits of a rule that a packet meets but for them.
+    fn stay_within<'t>(
+        &mut self,
+        rule: &Rule<'_>,
+        conditions: impl Iterator<Item = &'t Condition>,
+    ) {
+        if !self.packet.alone {
+            return;
+        }
+        let mut limits = Vec::new();
+        for condition in conditions {
+            match &condition.test {
+                Test::Limit { text, .. } => limits.push((rule.evidence, text.clone())),
+                _ if self.one(condition) == Truth::No => return,
+                _ => {}
+            }
+        }
+        let room = MAX_KEPT.saturating_sub(self.judgement.within.len());
+        self.judgement.within.extend(limits.into_iter().take(room));
     }
 
     /// Notes a rule that the packet does not meet, with the conditions that it fails.
@@ -216,6 +243,12 @@ impl Walk<'_, '_> {
                     if one != Truth::Yes {
                         // Those that do not meet it go on with the next rule.
                         out.on = out.on.or(weaken(inside, one));
+                    }
+                    if let Test::Limit { .. } = condition.test
+                        && inside != Truth::No
+                        && statements.iter().any(decides)
+                    {
+                        self.stay_within(rule, std::iter::once(condition));
                     }
                     met = met.and(one);
                     inside = inside.and(one);
@@ -274,7 +307,13 @@ impl Walk<'_, '_> {
             if met == Truth::Maybe {
                 self.doubt(rule.evidence, condition);
             }
+            let before = self.packet.mark;
             let left = self.act(rule, target, rest.and(met), Truth::Yes, depth);
+            if met == Truth::Maybe {
+                // The next choice is for those that did not take this one.
+                let joins = left.on != Truth::No;
+                self.packet.mark = if joins { self.packet.mark.join(before) } else { before };
+            }
             out.on = out.on.or(left.on);
             out.back = out.back.or(left.back);
             if met == Truth::Yes {
@@ -361,14 +400,20 @@ impl Walk<'_, '_> {
         };
         let before = self.packet.mark;
         let out = self.chain(chain, taken, depth + 1);
-        if missed != Truth::No {
-            self.packet.mark = self.packet.mark.join(before);
-        }
         if goto {
-            Left { on: missed, back: out }
-        } else {
-            Left { on: missed.or(out), back: Truth::No }
+            // What comes out of the other chain goes back from here, with the mark that it got there.
+            if missed != Truth::No {
+                self.packet.mark = self.packet.mark.join(before);
+            }
+            return Left { on: missed, back: out };
         }
+        // Of what did not come out again nothing goes on here: its mark is that of its end.
+        self.packet.mark = match (missed, out) {
+            (Truth::No, _) => self.packet.mark,
+            (_, Truth::No) => before,
+            _ => self.packet.mark.join(before),
+        };
+        Left { on: missed.or(out), back: Truth::No }
     }
 
     fn change(&mut self, target: &Target, met: Truth, taken: Truth) {
@@ -411,6 +456,7 @@ impl Walk<'_, '_> {
             evidence: Some(rule.evidence),
             counters: rule.counters,
             certain: taken == Truth::Yes,
+            mark: self.packet.mark,
         });
     }
 
@@ -431,6 +477,7 @@ impl Walk<'_, '_> {
             evidence: Some(evidence),
             counters: None,
             certain: false,
+            mark: self.packet.mark,
         });
     }
 
@@ -440,6 +487,15 @@ impl Walk<'_, '_> {
             let condition = format!("{not}{:?}", condition.test).into();
             self.judgement.doubts.push(Doubt { evidence, condition });
         }
+    }
+}
+
+/// Whether a statement does something with a packet.
+fn decides(statement: &Statement) -> bool {
+    match statement {
+        Statement::Do(target) => *target != Target::Aside,
+        Statement::Choose(_) => true,
+        Statement::If(_) | Statement::Counter(..) => false,
     }
 }
 

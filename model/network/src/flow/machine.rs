@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use tapline_core::Name;
 use tapline_core::records::filter::Translation;
 use tapline_core::records::openflow::{
-    Action, Assignment, Bits, Ct, Flow, FlowAction, FlowTest, GroupKind, Nat, Nesting, OfField,
-    OfPort, Subfield, TableRef, Zone,
+    Action, Assignment, Bits, Bucket, Ct, Flow, FlowAction, FlowTest, GroupKind, Nat, Nesting,
+    OfField, OfGroup, OfPort, Subfield, TableRef, Zone,
 };
 use tapline_core::span::Span;
 
@@ -103,6 +103,12 @@ impl<'t, 'a> Machine<'t, 'a> {
         match todo {
             Todo::Actions(actions, table, depth) => {
                 let Some((action, rest)) = actions.split_first() else { return };
+                // The rest of these actions is not done (`compose_dec_ttl`,
+                // ofproto/ofproto-dpif-xlate.c).
+                if matches!(action.action, Action::DecTtl) && world.packet.expires() {
+                    world.sink(Sink::Expired, action.text.span);
+                    return;
+                }
                 if !rest.is_empty() {
                     world.todo.push(Todo::Actions(rest, table.clone(), depth));
                 }
@@ -319,9 +325,10 @@ impl<'t, 'a> Machine<'t, 'a> {
             }
             return;
         }
-        let several = group.buckets.len() > 1;
+        let buckets = self.buckets(group);
+        let several = buckets.len() > 1;
         let before = world.clone();
-        for (place, bucket) in group.buckets.iter().enumerate() {
+        for (place, bucket) in buckets.into_iter().enumerate() {
             if place == 0 {
                 world.path.certain &= !several;
                 world.clone_for(&bucket.actions, table, depth);
@@ -335,6 +342,30 @@ impl<'t, 'a> Machine<'t, 'a> {
                 self.open.push_back(other);
             }
         }
+    }
+
+    /// The buckets of a group of which one is taken: of `fast_failover` none behind the first that
+    /// lives, and none that does not.
+    fn buckets(&self, group: &'a OfGroup) -> Vec<&'a Bucket> {
+        if group.group_type != GroupKind::FastFailover {
+            return group.buckets.iter().collect();
+        }
+        let mut all = Vec::new();
+        for bucket in &group.buckets {
+            let number = match &bucket.watch_port {
+                Some(OfPort::Name(name)) => self.tables.ports.get(name).copied(),
+                Some(port) => number(port),
+                None => None,
+            };
+            let lives = number.and_then(|number| self.tables.links.get(&number).copied());
+            if lives != Some(false) {
+                all.push(bucket);
+            }
+            if lives == Some(true) {
+                break;
+            }
+        }
+        all
     }
 }
 

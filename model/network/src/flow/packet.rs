@@ -237,6 +237,11 @@ impl FlowPacket {
         self.set(OfField::VlanTci, below.unwrap_or(Value::of(0)));
     }
 
+    /// Whether its lifetime is over at the next hop.
+    pub(super) fn expires(&self) -> bool {
+        self.known(OfField::IpTtl.whole()).is_some_and(|ttl| ttl <= 1)
+    }
+
     /// Whether it is of an Ethertype.
     pub fn is_of(&self, eth_type: u16) -> Truth {
         Bits::of(OfField::EthType.whole(), u128::from(eth_type))

@@ -412,6 +412,8 @@ fn actions_change_what_later_tables_see() {
         ("load:0x5->NXM_NX_REG3[],push:NXM_NX_REG3[],pop:NXM_NX_REG5[]", "reg5=0x5", true),
         ("load:0x5->NXM_NX_REG3[],push:NXM_NX_REG3[],pop:NXM_NX_REG5[]", "reg5=0x6", false),
         ("dec_ttl", "ip,nw_ttl=63", true),
+        ("mod_nw_tos:16", "ip,nw_tos=16", true),
+        ("mod_nw_tos:16", "ip,nw_tos=32", false),
     ] {
         let mut start = packet(1, TCP);
         start.put(Bits::of(Subfield::named("nw_ttl").unwrap(), 64).unwrap());
@@ -423,4 +425,39 @@ fn actions_change_what_later_tables_see() {
         let told = if fits { "0[1] 1[2] > Port(2)" } else { "0[1] 1[0] >" };
         assert_eq!(walks(&start, &text), [told], "{does} {wanted}");
     }
+}
+
+#[test]
+fn a_lifetime_that_is_over_ends_the_actions_of_its_flow() {
+    let text = " cookie=0x0, duration=1s, table=0, n_packets=0, n_bytes=0, priority=1 actions=resubmit(,1),output:3\n \
+                cookie=0x0, duration=1s, table=1, n_packets=0, n_bytes=0, priority=1 actions=dec_ttl,output:2\n";
+    let of = |ttl| {
+        let mut start = packet(1, TCP);
+        start.put(Bits::of(Subfield::named("nw_ttl").unwrap(), ttl).unwrap());
+        walks(&start, text)
+    };
+    assert_eq!(of(2), ["0[1] 1[1] > Port(2) Port(3)"]);
+    assert_eq!(of(1), ["0[1] 1[1] > Expired Port(3)"]);
+}
+
+#[test]
+fn the_first_bucket_that_lives_is_taken() {
+    let flows = flows(
+        " cookie=0x0, duration=1s, table=0, n_packets=0, n_bytes=0, priority=1 actions=group:7\n",
+    );
+    let groups = groups(
+        "OFPST_GROUP_DESC reply (OF1.3) (xid=0x2):\n group_id=7,type=ff,bucket=watch_port:2,actions=output:2,\
+         bucket=watch_port:3,actions=output:3,bucket=watch_port:4,actions=output:4\n",
+    );
+    let with = |links: &[(u32, bool)]| {
+        let tables = Tables::new(&flows).with_groups(&groups).with_links(links.iter().copied());
+        let paths = tables.run(&packet(1, TCP), Limits::default());
+        paths.iter().map(shown).collect::<Vec<_>>()
+    };
+    assert_eq!(with(&[(2, true), (3, true)]), ["0[1] > Port(2)"]);
+    assert_eq!(with(&[(2, false), (3, true)]), ["0[1] > Port(3)"]);
+    assert_eq!(with(&[(2, false), (3, false), (4, false)]), ["0[1] >"]);
+    // What is not known of one leaves open which it is.
+    assert_eq!(with(&[(3, true)]).len(), 2);
+    assert_eq!(with(&[]).len(), 3);
 }

@@ -164,7 +164,7 @@ pub(crate) fn passage(
                         *known = known.common(sent);
                     }
                 }
-                Sink::InPort | Sink::Suppressed(_) => {}
+                Sink::InPort | Sink::Suppressed(_) | Sink::Expired => {}
                 Sink::Normal | Sink::Flood | Sink::All => {
                     let before = if passage.normal { passage.vlan } else { vlan };
                     passage.vlan = before.filter(|before| Some(*before) == vlan);

@@ -69,6 +69,9 @@ impl Walk<'_, '_, '_> {
         if judgement.untracked == Truth::Yes {
             way.packet.state = ConnStates::UNTRACKED;
         }
+        for (_, limit) in &judgement.within {
+            way.assume(&format!("a limit of the filter is not used up: {limit}"));
+        }
         way.packet.set_mark(judgement.mark);
         way.packet.conn_mark = judgement.conn_mark;
         let mut kinds: Vec<&filter::End> = Vec::new();
@@ -109,19 +112,27 @@ impl Walk<'_, '_, '_> {
         let several = kinds.len() > 1 || !sure;
         if several {
             let place = place.clone();
+            let unknown = || {
+                let mut ends = judgement.ends.iter();
+                ends.find(|end| matches!(end.outcome, filter::Outcome::Unknown(_)))
+            };
             let (reason, evidence) = match judgement.doubts.first() {
-                Some(doubt) if sure => (Reason::NotModelled, vec![doubt.evidence]),
                 _ if !sure => (Reason::NotCaptured, Vec::new()),
-                _ => (Reason::NotModelled, Vec::new()),
+                Some(doubt) => (Reason::NotModelled, vec![doubt.evidence]),
+                None => {
+                    let at = unknown().and_then(|end| end.evidence);
+                    (Reason::NotModelled, at.into_iter().collect())
+                }
             };
             let needs = if sure {
                 Vec::new()
             } else {
                 vec![tapline_core::need::Need::command("sysctl net.bridge.bridge-nf-call-iptables")]
             };
-            let text = match judgement.doubts.first() {
-                Some(_) if sure => "it is not known whether the packet meets a rule".to_owned(),
-                _ => "it is not known whether the filter sees bridged frames".to_owned(),
+            let text = match unknown() {
+                _ if !sure => "it is not known whether the filter sees bridged frames".to_owned(),
+                Some(end) if judgement.doubts.is_empty() => outcome_words(&end.outcome),
+                _ => "it is not known whether the packet meets a rule".to_owned(),
             };
             let next = Self::next(&place, needs);
             self.fork(way, Doubt { reason, text, place, next, evidence });
@@ -135,7 +146,10 @@ impl Walk<'_, '_, '_> {
         let ends: Vec<filter::End> = kinds.into_iter().cloned().collect();
         for end in ends {
             let guard = if several { Some(outcome_words(&end.outcome)) } else { None };
-            let one = Way { guard: guard.or_else(|| way.guard.clone()), ..way.clone() };
+            let mut one = Way { guard: guard.or_else(|| way.guard.clone()), ..way.clone() };
+            let alike = judgement.ends.iter().filter(|other| other.outcome == end.outcome);
+            let mark = alike.fold(end.mark, |mark, other| mark.join(other.mark));
+            one.packet.set_mark(mark);
             self.take_end(one, pass, (hook, table), &before, &end, nearest.clone());
         }
         true

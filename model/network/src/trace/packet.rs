@@ -390,6 +390,11 @@ impl Packet {
         seen.mark = self.mark();
         seen.conn_mark = self.conn_mark;
         seen.mac_source = self.mac_source();
+        seen.mac_destination = self.mac_destination();
+        let byte = |field| self.number(field).and_then(|number| u8::try_from(number).ok());
+        seen.lifetime = byte(OfField::IpTtl);
+        seen.service = byte(OfField::IpTos);
+        seen.alone = true;
         seen
     }
 

@@ -232,6 +232,7 @@ impl<'a> Walk<'_, '_, 'a> {
                     Some(interface) => Out::Interface(*interface),
                     None => Out::Lost(Reason::OfOutputNonexistent, evidence),
                 })),
+                Sink::Expired => copies.push(copy(Out::Lost(Reason::TtlExceeded, evidence))),
                 Sink::InPort => copies.push(copy(Out::Interface(node))),
                 Sink::Suppressed(_) => copies.push(copy(Out::Nowhere(Reason::OfSameInPort))),
                 Sink::Normal => copies.extend(self.normal(switch, bridge, node, &packet)),

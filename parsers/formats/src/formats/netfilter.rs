@@ -76,6 +76,47 @@ impl<'a> Reader<'a> {
         read(value).map_or_else(|| Test::Unknown(format!("{option} {value}").into()), test)
     }
 
+    fn limit(&mut self, option: &str, over: bool) -> Test {
+        self.read(
+            option,
+            |value| Some(format!("{option} {value}").into()),
+            |text| Test::Limit { text, over },
+        )
+    }
+
+    /// Whether `-m recent` asks that an address was seen more than once.
+    fn counts_hits(&self) -> bool {
+        let rest = self.words.iter().take_while(|word| *word != "-m" && *word != "-j");
+        let hits = rest.skip_while(|word| *word != "--hitcount").nth(1);
+        hits.and_then(|hits| hits.parse::<u32>().ok()).is_some_and(|hits| hits > 1)
+    }
+
+    /// Whether an option says more about the one before, and has a value.
+    fn is_detail(&self, option: &str) -> bool {
+        match self.extension {
+            "limit" => option == "--limit-burst",
+            "hashlimit" => option.starts_with("--hashlimit-"),
+            "statistic" => matches!(option, "--mode" | "--packet"),
+            "connlimit" => option == "--connlimit-mask",
+            "recent" => matches!(option, "--name" | "--mask" | "--seconds" | "--hitcount"),
+            "rt" => option.starts_with("--rt-") && !option.starts_with("--rt-0-"),
+            "frag" => matches!(option, "--fragid" | "--fraglen"),
+            "hbh" => option.starts_with("--hbh-"),
+            "dst" => matches!(option, "--dst-len" | "--dst-opts"),
+            _ => false,
+        }
+    }
+
+    /// Whether an option says more about the one before, and stands alone.
+    fn is_flag(&self, option: &str) -> bool {
+        match self.extension {
+            "connlimit" => matches!(option, "--connlimit-saddr" | "--connlimit-daddr"),
+            "recent" => matches!(option, "--rsource" | "--rdest" | "--reap" | "--rttl"),
+            "frag" => matches!(option, "--fragres" | "--fragfirst" | "--fragmore" | "--fraglast"),
+            _ => false,
+        }
+    }
+
     /// One test; `None` for a word that says nothing by itself.
     fn test(&mut self, option: &str) -> Option<Test> {
         let device = |value: &str| Some(DeviceName::of(value, '+'));
@@ -83,8 +124,14 @@ impl<'a> Reader<'a> {
             // Names the extension that the options behind it belong to.
             "-m" | "--match" => {
                 self.extension = self.next().unwrap_or_default();
-                let alone = stands_alone(self.extension);
-                return alone.then(|| Test::Unknown(self.extension.into()));
+                let name = || self.extension.into();
+                return match self.extension {
+                    // The header or option itself, whatever more is asked of it.
+                    "rt" | "frag" | "hbh" | "dst" | "srh" | "ipv4options" => {
+                        Some(Test::Extension(name()))
+                    }
+                    extension => stands_alone(extension).then(|| Test::Unknown(name())),
+                };
             }
             "-i" | "--in-interface" => {
                 self.read(option, device, |device| Test::InDevice(vec![device]))
@@ -140,12 +187,44 @@ impl<'a> Reader<'a> {
                 Test::Set(format!("{set} {keys}").trim_end().into())
             }
             "--comment" => self.read(option, |value| Some(value.into()), Test::Aside),
-            "--limit" | "--hashlimit-upto" | "--hashlimit-above" | "--probability" | "--every" => {
+            "--probability" | "--every" => {
                 self.read(option, |value| Some(format!("{option} {value}").into()), Test::Rate)
             }
+            "--limit" | "--hashlimit-upto" | "--hashlimit" | "--connlimit-upto" | "--quota" => {
+                self.limit(option, false)
+            }
+            // More than none is always met.
+            "--hashlimit-above" | "--connlimit-above" if self.words.first()? != "0" => {
+                self.limit(option, true)
+            }
+            "--set" if self.extension == "recent" => Test::Aside("recent --set".into()),
+            // Whoever was not seen so often before is no match.
+            "--update" | "--rcheck" if self.extension == "recent" && self.counts_hits() => {
+                Test::Limit { text: format!("recent {option}").into(), over: true }
+            }
+            "--ttl-eq" | "--ttl" | "--hl-eq" => {
+                self.read(option, |value| value.parse().ok(), |ttl| Test::Lifetime(vec![ttl..=ttl]))
+            }
+            "--ttl-lt" | "--hl-lt" => self.read(
+                option,
+                |value| value.parse::<u8>().ok()?.checked_sub(1),
+                |most| Test::Lifetime(vec![0..=most]),
+            ),
+            "--ttl-gt" | "--hl-gt" => self.read(
+                option,
+                |value| value.parse::<u8>().ok()?.checked_add(1),
+                |least| Test::Lifetime(vec![least..=u8::MAX]),
+            ),
+            "--tos" => self.read(option, service, |one| Test::Service(vec![one])),
+            "--dscp" | "--dscp-class" => self.read(option, dscp, |one| Test::Service(vec![one])),
+            "--pkt-type" => self.read(
+                option,
+                |value| Some(value.to_ascii_lowercase().into()),
+                |kind| Test::PacketType(vec![kind]),
+            ),
+            option if self.is_flag(option) => return None,
             // Details of the one before.
-            "--limit-burst" | "--hashlimit-burst" | "--hashlimit-mode" | "--hashlimit-name"
-            | "--mode" | "--packet" => {
+            option if self.is_detail(option) => {
                 self.next();
                 return None;
             }
@@ -200,6 +279,42 @@ pub(super) fn network(shown: &str) -> Option<IpNet> {
 pub(super) fn range(shown: &str) -> Option<Addresses> {
     let (first, last) = shown.split_once('-')?;
     Some(Addresses::Range(first.parse().ok()?, last.parse().ok()?))
+}
+
+/// `0x10/0x3f`, `0x10`, or one of the old names.
+fn service(shown: &str) -> Option<Masked> {
+    const NAMES: &[(&str, u32)] = &[
+        ("Minimize-Delay", 0x10),
+        ("Maximize-Throughput", 0x08),
+        ("Maximize-Reliability", 0x04),
+        ("Minimize-Cost", 0x02),
+        ("Normal-Service", 0x00),
+    ];
+    if let Some((_, value)) = NAMES.iter().find(|(name, _)| *name == shown) {
+        // `tos_parse_symbolic`: the names leave the bits of congestion aside.
+        return Some(Masked { value: *value, mask: 0x3f });
+    }
+    let (value, mask) = shown.split_once('/').unwrap_or((shown, "0xff"));
+    Some(Masked { value: integer(value)?, mask: integer(mask)? })
+}
+
+/// The upper six bits of the type of service: `0x2e`, `EF`, `CS1`, `AF41`.
+pub(super) fn dscp(shown: &str) -> Option<Masked> {
+    let shown = shown.to_ascii_lowercase();
+    let digits = |name: &str| shown.strip_prefix(name)?.parse::<u32>().ok();
+    let value = match shown.as_str() {
+        "be" | "df" => 0,
+        "ef" => 46,
+        "va" | "voice-admit" => 44,
+        "le" => 1,
+        _ => match (digits("cs"), digits("af"), integer(&shown)) {
+            (Some(class @ 0..=7), ..) => class * 8,
+            (_, Some(of @ 11..=43), _) if matches!(of % 10, 1..=3) => of / 10 * 8 + of % 10 * 2,
+            (.., Some(value @ 0..=63)) => value,
+            _ => return None,
+        },
+    };
+    Some(Masked { value: value << 2, mask: 0xfc })
 }
 
 fn protocols(shown: &str) -> Option<Vec<u8>> {
@@ -357,6 +472,10 @@ fn tcp_flags(mask: &str, set: &str) -> Option<Test> {
 mod tests {
     use super::*;
 
+    fn limit(text: &str, over: bool) -> Test {
+        Test::Limit { text: text.into(), over }
+    }
+
     fn reads(text: &str) -> Vec<Condition> {
         let words: Vec<Name> = text.split(' ').map(Name::from).collect();
         conditions(&words)
@@ -395,7 +514,39 @@ mod tests {
             ("-m physdev --physdev-is-bridged", false, Test::Bridged),
             ("-m set ! --match-set known src,dst", true, Test::Set("known src,dst".into())),
             ("-m comment --comment why", false, Test::Aside("why".into())),
-            ("-m limit --limit 5/min --limit-burst 9", false, Test::Rate("--limit 5/min".into())),
+            ("-m limit --limit 5/min --limit-burst 9", false, limit("--limit 5/min", false)),
+            (
+                "-m hashlimit --hashlimit-above 9/sec --hashlimit-mode srcip --hashlimit-name x",
+                false,
+                limit("--hashlimit-above 9/sec", true),
+            ),
+            (
+                "-m connlimit --connlimit-above 5 --connlimit-mask 32 --connlimit-saddr",
+                false,
+                limit("--connlimit-above 5", true),
+            ),
+            (
+                "-m recent --update --seconds 30 --hitcount 6 --name D --mask 255.255.255.255 --rsource",
+                false,
+                limit("recent --update", true),
+            ),
+            (
+                "-m recent --set --name D --mask 255.255.255.255 --rsource",
+                false,
+                Test::Aside("recent --set".into()),
+            ),
+            ("-m rt --rt-type 0 --rt-segsleft 0", false, Test::Extension("rt".into())),
+            ("-m hl --hl-eq 255", false, Test::Lifetime(vec![255..=255])),
+            ("-m ttl ! --ttl-lt 2", true, Test::Lifetime(vec![0..=1])),
+            ("-m hl --hl-gt 9", false, Test::Lifetime(vec![10..=255])),
+            ("-m tos --tos 0x10/0x3f", false, Test::Service(vec![Masked { value: 16, mask: 63 }])),
+            (
+                "-m dscp --dscp-class AF41",
+                false,
+                Test::Service(vec![Masked { value: 136, mask: 252 }]),
+            ),
+            ("-m dscp --dscp 0x2e", false, Test::Service(vec![Masked { value: 184, mask: 252 }])),
+            ("-m pkttype --pkt-type multicast", false, Test::PacketType(vec!["multicast".into()])),
             ("-m odd --odd-one a b", false, Test::Unknown("--odd-one a b".into())),
             ("-d host.example", false, Test::Unknown("-d host.example".into())),
             ("--syn", false, Test::TcpFlags { mask: 0x17, set: 2 }),

@@ -199,7 +199,7 @@ fn test_of(option: &str, value: Option<&str>) -> Option<Test> {
         "--ip-dst" | "--ip-destination" | "--ip6-dst" | "--ip6-destination" => {
             net().map(Test::Destination)
         }
-        "--limit" => Some(Test::Rate(value.into())),
+        "--limit" => Some(Test::Limit { text: value.into(), over: false }),
         "--mark" => mark_of(value).map(Test::Mark),
         _ => None,
     };

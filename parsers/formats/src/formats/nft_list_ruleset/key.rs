@@ -3,7 +3,7 @@ use tapline_core::Name;
 use tapline_core::records::filter::{Addresses, ConnStates, DeviceName, Masked, Test, port_range};
 use tapline_core::records::route::Family;
 
-use crate::formats::netfilter::{direction, icmp, integer, network, port, protocol, range};
+use crate::formats::netfilter::{direction, dscp, icmp, integer, network, port, protocol, range};
 
 /// Gives the members of a set of the table, as printed; `None` where they are not known.
 pub(super) type Sets<'s> = dyn Fn(&str) -> Option<&'s [Name]> + 's;
@@ -34,6 +34,11 @@ pub(super) enum Key {
     AddressType {
         source: bool,
     },
+    Lifetime(Family),
+    Dscp(Family),
+    PacketType,
+    /// A header between those of IPv6 and of its protocol, or an option, and what stands in it.
+    Extension(&'static str),
 }
 
 impl Key {
@@ -45,6 +50,7 @@ impl Key {
             "mark" => Self::Mark,
             "l4proto" => Self::Protocol(None),
             "nfproto" => Self::Family,
+            "pkttype" => Self::PacketType,
             _ => return None,
         })
     }
@@ -75,6 +81,12 @@ impl Key {
             ("ct", "direction") => Self::Direction,
             ("ct", "mark") => Self::ConnMark,
             ("ether", "saddr") => Self::MacSource,
+            ("ip", "ttl") => Self::Lifetime(Family::Inet),
+            ("ip6", "hoplimit") => Self::Lifetime(Family::Inet6),
+            ("ip", "dscp") => Self::Dscp(Family::Inet),
+            ("ip6", "dscp") => Self::Dscp(Family::Inet6),
+            ("rt", "type" | "seg-left" | "hdrlength" | "nexthdr") => Self::Extension("rt"),
+            ("frag", "id" | "frag-off" | "more-fragments" | "nexthdr") => Self::Extension("frag"),
             ("fib", "saddr" | "daddr") => {
                 (next()? == "type").then_some(())?;
                 Self::AddressType { source }
@@ -86,7 +98,11 @@ impl Key {
     /// What a packet has to be for the key to be there at all.
     pub(super) fn implies(&self) -> Vec<Test> {
         match self {
-            Self::Source(family) | Self::Destination(family) | Self::Protocol(Some(family)) => {
+            Self::Source(family)
+            | Self::Destination(family)
+            | Self::Lifetime(family)
+            | Self::Dscp(family)
+            | Self::Protocol(Some(family)) => {
                 vec![Test::Family(*family)]
             }
             Self::Port { protocol: Some(protocol), .. } => vec![Test::Protocol(vec![*protocol])],
@@ -141,6 +157,15 @@ impl Key {
             Self::State | Self::Status => Test::Connection(ConnStates::of(&values.join(","))?),
             Self::Mark => Test::Mark(marked(values, mask)?),
             Self::ConnMark => Test::ConnMark(marked(values, mask)?),
+            Self::Lifetime(_) => Test::Lifetime(all(values, |shown| {
+                let (first, last) = shown.split_once('-').unwrap_or((shown, shown));
+                Some(first.parse().ok()?..=last.parse().ok()?)
+            })?),
+            Self::Dscp(_) => Test::Service(all(values, dscp)?),
+            Self::PacketType => {
+                Test::PacketType(values.iter().map(|shown| Name::from(*shown)).collect())
+            }
+            Self::Extension(name) => Test::Extension((*name).into()),
             Self::MacSource => Test::MacSource(all(values, |shown| shown.parse().ok())?),
             Self::AddressType { source } => Test::AddressType {
                 source: *source,

@@ -127,13 +127,24 @@ impl<'a> Reader<'a> {
             }
             "limit" => {
                 let text = self.rest_of_condition();
-                self.require(false, Test::Rate(format!("limit {text}").into()));
+                let over = text.split(' ').any(|word| word == "over");
+                self.require(false, Test::Limit { text: format!("limit {text}").into(), over });
             }
             "comment" => {
                 self.next();
             }
-            "quota" | "last" => {
+            "quota" => {
+                let text = self.rest_of_condition();
+                let over = text.starts_with("over ");
+                self.require(false, Test::Limit { text: format!("quota {text}").into(), over });
+            }
+            "last" => {
                 self.rest_of_condition();
+            }
+            "ct" if self.peek() == Some("count") => {
+                let text = self.rest_of_condition();
+                let over = text.starts_with("count over ");
+                self.require(false, Test::Limit { text: format!("ct {text}").into(), over });
             }
             "dnat" | "snat" => self.translate(word == "dnat"),
             "masquerade" => {
@@ -314,12 +325,14 @@ impl<'a> Reader<'a> {
     /// `ip saddr 10.0.0.0/8`, `tcp dport { 22, 80 }`, `ct state vmap { … }`.
     fn condition(&mut self, word: &'a str) {
         let start = self.at;
-        let known = Key::read(word, || self.next()).filter(|_| self.peek() != Some("."));
-        let read = known.and_then(|key| {
-            for implied in key.implies() {
+        let read = self.left_side(word).and_then(|keys| {
+            for implied in keys.iter().flat_map(Key::implies) {
                 self.require(false, implied);
             }
-            self.right_side(&key)
+            match keys.as_slice() {
+                [key] => self.right_side(key),
+                keys => self.together(keys),
+            }
         });
         if read.is_none() {
             // A key that is not known, or something beyond a comparison: all up to the next verb.
@@ -333,6 +346,75 @@ impl<'a> Reader<'a> {
                 self.require(false, Test::Unknown(text.trim_end().into()));
             }
         }
+    }
+
+    /// One key, or several that are looked up together: `ip saddr . tcp dport`.
+    fn left_side(&mut self, word: &str) -> Option<Vec<Key>> {
+        let mut keys = vec![Key::read(word, || self.next())?];
+        while self.next_if(".") {
+            let word = self.next()?;
+            keys.push(Key::read(word, || self.next())?);
+        }
+        Some(keys)
+    }
+
+    /// What keys are compared with that are looked up together.
+    fn together(&mut self, keys: &[Key]) -> Option<()> {
+        let not = self.next_if("!=");
+        if self.next_if("vmap") {
+            let choices = self.choices_together(keys)?;
+            self.all.push(Statement::Choose(choices));
+            return Some(());
+        }
+        let first = self.next()?;
+        let mut any = Vec::new();
+        if first == "{" {
+            loop {
+                match self.next()? {
+                    "}" => break,
+                    "," => {}
+                    value => any.push(self.joined(keys, value)?),
+                }
+            }
+        } else if let Some(name) = first.strip_prefix('@') {
+            let members = (self.sets)(name)?;
+            for member in members {
+                let values: Vec<&str> = member.split(" . ").collect();
+                any.push(tests_of(keys, &values)?);
+            }
+        } else {
+            any.push(self.joined(keys, first)?);
+        }
+        self.require(not, Test::AnyOf(any));
+        self.ends()
+    }
+
+    /// `{ 10.0.0.1 . 80 : accept, … }`
+    fn choices_together(&mut self, keys: &[Key]) -> Option<Vec<(Condition, Target)>> {
+        if self.next()? != "{" {
+            return None;
+        }
+        let mut all = Vec::new();
+        loop {
+            let test = match self.next()? {
+                "}" => return Some(all),
+                "," => continue,
+                "*" => Test::Aside("any other".into()),
+                value => Test::AnyOf(vec![self.joined(keys, value)?]),
+            };
+            (self.next()? == ":").then_some(())?;
+            let word = self.next()?;
+            all.push((Condition { not: false, test }, self.verdict(word)?));
+        }
+    }
+
+    /// `10.0.0.1 . 80`, of which the first value was read.
+    fn joined(&mut self, keys: &[Key], first: &'a str) -> Option<Vec<Test>> {
+        let mut values = vec![first];
+        while self.next_if(".") {
+            values.push(self.next()?);
+        }
+        tests_of(keys, &values)
     }
 
     fn right_side(&mut self, key: &Key) -> Option<()> {
@@ -423,6 +505,12 @@ impl<'a> Reader<'a> {
             all.push((Condition { not: false, test }, target));
         }
     }
+}
+
+/// The tests of values for keys, one each.
+fn tests_of(keys: &[Key], values: &[&str]) -> Option<Vec<Test>> {
+    let tests = keys.iter().zip(values).map(|(key, value)| key.test(&[*value], None));
+    (keys.len() == values.len()).then(|| tests.collect())
 }
 
 /// `KEY and 0xff`, `KEY & 0xff | 0x1`, `KEY or 0x1 xor 0x2`.
@@ -528,17 +616,42 @@ mod tests {
             &["Choose([(Condition { not: false, test: Connection({\"ESTABLISHED\"}) }, Accept), "],
         );
         shows("iifname vmap @zones", &["Unknown(\"iifname vmap @zones\")"]);
-        // Two keys at once: a verdict that is not known, and no condition without one.
+        // Two keys at once.
         shows(
             "ip saddr . ip daddr vmap { 10.0.1.2 . 10.0.2.2 : drop }",
-            &["Unknown(\"ip saddr . ip daddr vmap"],
+            &[
+                "Family(Inet)",
+                "Family(Inet)",
+                "AnyOf([[Source([Net(10.0.1.2/32)]), Destination([Net(10.0.2.2/32)])]]) }, Drop)",
+            ],
+        );
+        shows(
+            "ip saddr . tcp dport != { 10.0.0.0/8 . 80, 10.1.0.1 . 1-9 } drop",
+            &[
+                "Family(Inet)",
+                "Protocol([6])",
+                "not: true, test: AnyOf([[Source([Net(10.0.0.0/8)]), DestinationPort([80..=80])], \
+                 [Source([Net(10.1.0.1/32)]), DestinationPort([1..=9])]])",
+                "Drop",
+            ],
+        );
+        shows(
+            "ip saddr . ip daddr vmap @pairs",
+            &["Family", "Family", "Unknown(\"ip saddr . ip daddr vmap @pairs"],
         );
         shows("reject with icmpx type admin-prohibited", &["Reject"]);
         shows(
             "log prefix \"x accept\" group 2 reject with tcp reset comment \"drop\"",
             &["Reject"],
         );
-        shows("limit rate 5/minute burst 9 packets accept", &["Rate", "Accept"]);
+        shows("limit rate 5/minute burst 9 packets accept", &["over: false", "Accept"]);
+        shows("limit rate over 5/minute drop", &["over: true", "Drop"]);
+        shows("ct count over 20 drop", &["over: true", "Drop"]);
+        shows("quota 20 mbytes accept", &["over: false", "Accept"]);
+        shows("ip6 hoplimit 255 accept", &["Family(Inet6)", "Lifetime([255..=255])", "Accept"]);
+        shows("ip dscp { cs1, 0x2e } accept", &["Family(Inet)", "value: 32, mask: 252", "Accept"]);
+        shows("rt type 0 drop", &["Extension(\"rt\")", "Drop"]);
+        shows("meta pkttype { broadcast, multicast } drop", &["PacketType", "Drop"]);
     }
 
     #[test]
@@ -546,7 +659,7 @@ mod tests {
         shows("tcp flags & (fin|syn) == syn drop", &["Unknown(\"tcp flags", "Drop"]);
         shows(
             "ip saddr . tcp dport @pairs accept",
-            &["Unknown(\"ip saddr . tcp dport @pairs", "Accept"],
+            &["Family", "Protocol", "Unknown(\"ip saddr . tcp dport @pairs", "Accept"],
         );
         shows(
             "xt match \"addrtype\" counter packets 1 bytes 2 xt target \"MASQUERADE\"",

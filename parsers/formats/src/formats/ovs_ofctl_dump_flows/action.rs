@@ -121,6 +121,12 @@ fn with_argument(name: &str, arg: &str, within: bool) -> Option<Action> {
         "learn" if within => Action::Learn(Box::new(learn(arg)?)),
         "conjunction" => return conjunction(arg),
         "dec_ttl" => Action::DecTtl,
+        // The upper six bits; those of congestion stay (`OFPACT_SET_IP_DSCP`).
+        "mod_nw_tos" => {
+            let tos: u8 = small(arg)?;
+            let part = Subfield { field: OfField::IpTos, low: 2, bits: 6 };
+            Action::SetField(assign(part, &(tos >> 2).to_string()))
+        }
         "multipath" | "bundle_load" => hashed(name, arg),
         "bundle" => bundle(arg),
         "note" | "sample" | "set_queue" | "fin_timeout" => Action::Aside,

@@ -51,6 +51,10 @@ pub(super) fn test(key: &str, shown: &str) -> FlowTest {
             // Only a packet with a tag has a priority.
             number(shown).and_then(|pcp| Bits::of(PCP_AND_PRESENCE, pcp << 1 | 1))
         }
+        // The upper six bits: those of congestion are `nw_ecn` (lib/match.c, `match_format`).
+        "nw_tos" | "ip_tos" => {
+            number(shown).and_then(|tos| Bits::masked(OfField::IpTos.whole(), tos & 0xfc, 0xfc))
+        }
         _ => Subfield::named(key).and_then(|part| masked(part, shown)),
     };
     bits_test(bits)
@@ -216,6 +220,7 @@ mod tests {
             ("metadata", "0x7", "metadata", 7, u128::from(u64::MAX)),
             ("nw_ecn", "1", "nw_tos", 1, 3),
             ("ip_dscp", "46", "nw_tos", 184, 252),
+            ("nw_tos", "16", "nw_tos", 16, 252),
             ("ct_label", "0x2/0x2", "ct_label", 2, 2),
         ] {
             assert_eq!(reads(key, shown), Some((field.to_owned(), value, mask)), "{key}={shown}");
