@@ -1,7 +1,7 @@
 //! How sure a finding is that rests on what is missing: it depends on when the texts were taken,
 //! and on whether more than one thing is missing.
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test writes its inputs")]
-use tapline_analysis::lint::{self, Confidence};
+use tapline_analysis::lint::{self, Confidence, Report};
 use tapline_capture::{Input, Options};
 
 const SHOW: &str = "\
@@ -36,9 +36,9 @@ fn two_tunnels() -> String {
     SHOW.replace("    ovs_version", second)
 }
 
-/// What is found of missing tunnel sources, and what is said of the times. `times` are those of
+/// What the rule about missing tunnel sources finds and leaves open. `times` are those of
 /// `ip -d address`, `ip netns` and `ovs-vsctl show`, in seconds.
-fn found(show: &str, times: [Option<f64>; 3]) -> Vec<(Confidence, String)> {
+fn judged(show: &str, times: [Option<f64>; 3]) -> Report {
     let folder = tempfile::tempdir().unwrap();
     let texts = [("ip_-d_address", ADDRESS), ("ip_netns", ""), ("ovs-vsctl_show", show)];
     for (name, text) in texts {
@@ -52,9 +52,15 @@ fn found(show: &str, times: [Option<f64>; 3]) -> Vec<(Confidence, String)> {
     }
     let read = tapline_formats::read(captured);
     let topology = tapline_topology::build(&read);
-    let report = lint::run(&topology, lint::rules::ALL, &lint::Settings::default());
-    let missing = report.findings.iter().filter(|finding| finding.rule.code == "TUN-001");
+    let rule = lint::rules::ALL.iter().find(|rule| rule.code == "TUN-001").unwrap();
+    lint::run(&topology, [rule], &lint::Settings::default())
+}
+
+/// How sure each missing tunnel source is, and what is said of the times.
+fn found(show: &str, times: [Option<f64>; 3]) -> Vec<(Confidence, String)> {
+    let report = judged(show, times);
     let about_times = |note: &&String| note.contains("captures were taken");
+    let missing = report.findings.iter();
     missing
         .map(|finding| {
             let note = finding.notes.iter().find(about_times).cloned().unwrap_or_default();
@@ -82,4 +88,18 @@ fn what_may_have_come_between_two_texts_is_not_proven_to_be_missing() {
 fn several_things_do_not_go_missing_by_chance() {
     let found = found(&two_tunnels(), [None, None, None]);
     assert_eq!(found, [(Confidence::Proven, String::new()), (Confidence::Proven, String::new())]);
+}
+
+#[test]
+fn what_stands_where_a_text_was_cut_is_not_decided() {
+    let times = [Some(0.0), Some(1.0), Some(2.0)];
+    // The address may go on, and so may the options.
+    for (ends, decided) in [("ovs_version: \"2.17.0\"\n", true), ("10.0.0.2\"}", false)] {
+        let (before, _) = SHOW.split_once(ends).unwrap();
+        let report = judged(&format!("{before}{ends}"), times);
+        assert_eq!(report.findings.len(), usize::from(decided), "{ends}");
+        let needs: Vec<_> = report.cannot_tell.iter().flat_map(|open| &open.missing).collect();
+        let needs: Vec<_> = needs.iter().map(ToString::to_string).collect();
+        assert_eq!(needs.contains(&"ovs-vsctl show".to_owned()), !decided, "{needs:?}");
+    }
 }

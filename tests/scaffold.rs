@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use tapline_tests::copy::mirror;
 use tapline_tests::scaffold;
 
 /// What the copy is made of.
@@ -23,35 +24,12 @@ const COPIED: &[&str] = &[
     "rust-toolchain.toml",
 ];
 
-/// Makes `to` like `from`. What is alike is not written, so cargo does not compile it again.
-fn mirror(from: &Path, to: &Path) {
-    if from.is_dir() {
-        fs::create_dir_all(to).unwrap();
-        let names = |folder: &Path| -> Vec<_> {
-            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect()
-        };
-        let wanted = names(from);
-        for name in names(to).into_iter().filter(|name| !wanted.contains(name)) {
-            let path = to.join(name);
-            if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.unwrap();
-        }
-        for name in wanted {
-            mirror(&from.join(&name), &to.join(&name));
-        }
-        return;
-    }
-    let text = fs::read(from).unwrap();
-    if fs::read(to).ok().as_ref() != Some(&text) {
-        fs::write(to, text).unwrap();
-    }
-}
-
 /// A copy of what rules and formats are made of, as a workspace of its own.
 fn copy(name: &str) -> PathBuf {
     let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::create_dir_all(&copy).unwrap();
     for name in COPIED {
-        mirror(&scaffold::root().join(name), &copy.join(name));
+        mirror(&scaffold::root().join(name), &copy.join(name)).unwrap();
     }
     let manifest = fs::read_to_string(scaffold::root().join("Cargo.toml")).unwrap();
     let of_copy = |line: &str| match line.split_once(" = ") {

@@ -1,7 +1,9 @@
 //! What the tests and `cargo dev` share.
 pub mod conformance;
+pub mod copy;
 pub mod dist;
 pub mod docs;
+pub mod mutants;
 pub mod scaffold;
 pub mod show;
 pub mod words;

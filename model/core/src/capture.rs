@@ -406,3 +406,29 @@ impl Snapshot {
         self.source(evidence.source).map_or("", |source| source.quote(evidence.span))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_texts_prove_absence_and_the_worse_verdict_counts() {
+        let whole = Completeness::Complete;
+        let part = |why: &str| Completeness::Partial(why.to_owned());
+        let failed = |why: &str| Completeness::Failed(why.to_owned());
+        let states = |it: &Completeness| (it.is_complete(), it.is_failed());
+        assert_eq!(states(&whole), (true, false));
+        assert_eq!(states(&part("cut")), (false, false));
+        assert_eq!(states(&failed("no such program")), (false, true));
+        for (one, other, expected) in [
+            (whole.clone(), whole.clone(), whole.clone()),
+            (whole.clone(), part("cut"), part("cut")),
+            (whole, failed("no such program"), failed("no such program")),
+            (part("cut"), failed("no such program"), failed("no such program")),
+        ] {
+            assert_eq!(one.clone().and(other.clone()), expected);
+            assert_eq!(other.and(one), expected);
+        }
+        assert_eq!(part("cut").and(part("filtered")), part("cut"), "the first reason is kept");
+    }
+}

@@ -135,3 +135,39 @@ impl LineIndex {
         self.0.get(line as usize).copied()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "1: lo:\n2: eth0:\n\n3: eth1:";
+
+    #[test]
+    fn a_part_is_found_where_it_stands() {
+        // The part, its place, the line (from zero) of its first and of its last byte.
+        for (from, to, line) in [(0, 2, 0), (3, 6, 0), (7, 15, 1), (10, 14, 1), (17, 25, 3)] {
+            let part = TEXT.get(from..to).unwrap();
+            let span = Span::of(TEXT, part);
+            assert_eq!(span.range(), from..to, "{part}");
+            assert_eq!(TEXT.get(span.range()), Some(part));
+            let index = LineIndex::new(TEXT);
+            assert_eq!((index.line(span.start), index.line(span.end - 1)), (line, line), "{part}");
+        }
+    }
+
+    #[test]
+    fn lines_begin_behind_line_ends() {
+        let index = LineIndex::new(TEXT);
+        let starts: Vec<_> = (0..5).map(|line| index.start(line)).collect();
+        assert_eq!(starts, [Some(0), Some(7), Some(16), Some(17), None]);
+        // A line end is the last byte of its line.
+        assert_eq!([6, 7, 15, 16].map(|at| index.line(at)), [0, 1, 1, 2]);
+    }
+
+    #[test]
+    fn two_places_and_what_is_between_them() {
+        let (first, last) = (Span { start: 3, end: 6 }, Span { start: 10, end: 14 });
+        assert_eq!(first.to(last), Span { start: 3, end: 14 });
+        assert_eq!(last.to(first), first.to(last));
+    }
+}

@@ -165,6 +165,47 @@ fn archives_in_archives_and_behind_each_other() {
 }
 
 #[test]
+fn the_list_of_sos_says_how_much_a_text_shows() {
+    let judged = |status: &str, truncated: bool, text: &str| {
+        let manifest = format!(
+            r#"{{"components": {{"report": {{"plugins": {{"networking": {{"commands": [
+                {{"exec": "brctl show", "filepath": "sos_commands/networking/brctl_show",
+                  "return_code": {status}, "truncated": {truncated}}}]}}}}}}}}}}"#
+        );
+        let mut tar = tar::Builder::new(Vec::new());
+        for (path, text) in [
+            ("top/version.txt", "sosreport: 4.2"),
+            ("top/sos_reports/manifest.json", &manifest),
+            ("top/sos_commands/host/hostname", "node1"),
+            ("top/sos_commands/networking/brctl_show", text),
+        ] {
+            add(&mut tar, path, text.as_bytes());
+        }
+        let captured = read_bytes(&tar.into_inner().unwrap()).unwrap();
+        let source = captured.sources.iter().find(|source| source.member.ends_with("brctl_show"));
+        source.unwrap().completeness.clone()
+    };
+    let partial = |why: &str| Completeness::Partial(why.to_owned());
+    let failed = |why: &str| Completeness::Failed(why.to_owned());
+    let cut = partial("head cut off: output was too long");
+    for (status, truncated, text, expected) in [
+        ("0", false, TABLE, Completeness::Complete),
+        ("null", false, TABLE, Completeness::Complete),
+        ("0", true, TABLE, cut.clone()),
+        ("null", true, TABLE, cut.clone()),
+        // What some tools return where a part of what they were asked for is not there.
+        ("1", false, TABLE, Completeness::Complete),
+        ("1", true, TABLE, cut),
+        ("1", false, "", failed("no output, exit status 1")),
+        ("124", false, TABLE, partial("the command timed out")),
+        ("127", false, TABLE, failed("the command could not be run (exit status 127)")),
+        ("137", true, TABLE, partial("the command was killed (exit status 137)")),
+    ] {
+        assert_eq!(judged(status, truncated, text), expected, "{status} {truncated} {text:?}");
+    }
+}
+
+#[test]
 fn a_cut_archive_gives_what_is_left() {
     let tar = report("node1");
     for whole in [tar.clone(), xz(&tar), gz(&tar), bz2(&tar)] {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use tapline_tests::{conformance, dist, docs, scaffold};
+use tapline_tests::{conformance, dist, docs, mutants, scaffold};
 
 #[derive(Parser)]
 #[command(about = "The chores of the project")]
@@ -37,6 +37,12 @@ enum Chore {
     },
     /// Write the pages under docs/ from the code
     Docs,
+    /// Make mistakes on purpose, one at a time in a copy of the checkout, and see whether tests notice
+    Mutants {
+        /// Only those whose name has this in it
+        #[arg(default_value = "")]
+        name: String,
+    },
     /// Write a new format beside its siblings
     NewFormat {
         /// Id in kebab-case, such as ip-route-get
@@ -65,6 +71,7 @@ fn main() -> anyhow::Result<()> {
             said(dist::build(&scaffold::root().join(folder), &profile)?)
         }
         Chore::Docs => said(docs::write()?),
+        Chore::Mutants { name } => said(mutants::run(&name)?),
         Chore::NewFormat { id } => said(scaffold::new_format(&scaffold::root(), &id)?),
         Chore::NewRule { family_id, code } => {
             said(scaffold::new_rule(&scaffold::root(), &family_id, &code)?)
