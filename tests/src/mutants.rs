@@ -21,7 +21,8 @@ pub use list::MUTANTS;
 /// Not part of the copy.
 const LEFT_OUT: &[&str] = &["target", ".git"];
 
-/// Our crates, which are compiled once for each mutant and run briefly: optimising takes longer.
+/// Our crates without programs, whose tests are run. They are compiled anew for each mutant and run
+/// briefly: optimising would take longer.
 const OURS: &[&str] = &[
     "tapline-core",
     "tapline-formats",
@@ -136,6 +137,9 @@ mod tests {
         for mutant in MUTANTS {
             let text = fs::read_to_string(root().join(mutant.file)).unwrap();
             mutant.text_with(&text).unwrap();
+            // Programs of the copy would take the place of ours.
+            let package = mutant.test.split(' ').nth(1);
+            assert!(package.is_some_and(|package| OURS.contains(&package)), "{}", mutant.test);
             assert!(names.insert(mutant.name), "{} is there twice", mutant.name);
         }
     }

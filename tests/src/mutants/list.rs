@@ -8,7 +8,7 @@ const TOPOLOGY: &str = "-p tapline-topology --test topology";
 const L2: &str = "-p tapline-network --test l2";
 const PATH: &str = "-p tapline-network --test path";
 const ROUTES: &str = "-p tapline-network --lib l3";
-const DOUBT: &str = "-p tapline-tests --test doubt";
+const DOUBT: &str = "-p tapline-analysis --test doubt";
 
 /// All of them.
 pub const MUTANTS: &[Mutant] = &[
