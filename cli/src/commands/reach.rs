@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tapline_network::Network;
 use tapline_network::environment::Environment;
-use tapline_network::trace::{Row, Tracer, Without};
+use tapline_network::trace::{Row, Tracer, Without, granted};
 use tapline_topology::Topology;
 
 use crate::args::{Reach, ReachFormat};
@@ -28,13 +28,14 @@ pub(crate) fn run(args: &Reach, terminal: &Terminal) -> Result<Status> {
         None => None,
     };
     let shown = lost.as_ref().map_or(&rows, |lost| &lost.rows);
+    let granted = granted(&network, shown);
     let mut out = terminal.out();
     match args.format {
         ReachFormat::Text => {
-            reach::text(&mut out, &topology, shown, lost.as_ref(), terminal)?;
+            reach::text(&mut out, &topology, shown, lost.as_ref(), &granted, terminal)?;
         }
         ReachFormat::Json => {
-            let document = reach::document(&topology, shown, lost.as_ref());
+            let document = reach::document(&topology, shown, lost.as_ref(), &granted);
             serde_json::to_writer_pretty(&mut out, &document)?;
             writeln!(out)?;
         }

@@ -4,11 +4,15 @@ use std::io::{self, Write};
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use tapline_core::capture::HostId;
 use tapline_network::trace::{Cell, Place, Reason, Row};
 use tapline_topology::Topology;
 
 use super::escape::{harmless, visible};
 use crate::terminal::{Terminal, style};
+
+/// What is taken for granted of hosts.
+type Granted = [(HostId, String)];
 
 /// What is asked for, in the order of the columns.
 const ORDER: [&str; 5] = ["gateway", "dhcp", "metadata", "outside", "peers"];
@@ -21,9 +25,17 @@ pub(crate) struct Document<'a> {
     #[schemars(extend("const" = "tapline.reach/1"))]
     schema: &'static str,
     rows: Vec<RowDocument<'a>>,
+    /// What is taken for granted where ways work, once for each host.
+    assumptions: Vec<GrantedDocument<'a>>,
     /// What `--without` takes away: the rows are those without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     without: Option<WithoutDocument<'a>>,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct GrantedDocument<'a> {
+    host: &'a str,
+    text: &'a str,
 }
 
 #[derive(JsonSchema, Serialize)]
@@ -134,6 +146,7 @@ pub(crate) fn document<'a>(
     topology: &'a Topology<'_>,
     rows: &'a [Row],
     lost: Option<&'a Lost>,
+    granted: &'a Granted,
 ) -> Document<'a> {
     let label = |host| topology.snapshot.host_label(host);
     let place = |at: &'a Place| PlaceDocument::of(topology, at);
@@ -186,7 +199,15 @@ pub(crate) fn document<'a>(
             })
             .collect(),
     });
-    Document { schema: "tapline.reach/1", rows: rows.iter().map(row).collect(), without }
+    Document {
+        schema: "tapline.reach/1",
+        rows: rows.iter().map(row).collect(),
+        assumptions: granted
+            .iter()
+            .map(|(host, text)| GrantedDocument { host: label(*host), text })
+            .collect(),
+        without,
+    }
 }
 
 impl<'a> PlaceDocument<'a> {
@@ -216,6 +237,7 @@ pub(crate) fn text(
     topology: &Topology<'_>,
     rows: &[Row],
     lost: Option<&Lost>,
+    granted: &Granted,
     terminal: &Terminal,
 ) -> io::Result<()> {
     let paint = terminal.stdout();
@@ -254,6 +276,9 @@ pub(crate) fn text(
             format!("{works} of {}", row.peers.len())
         };
         writeln!(out, "  {peers}")?;
+    }
+    for (_, text) in granted {
+        writeln!(out, "assumed: {}", visible(text))?;
     }
     if let Some(lost) = lost {
         let name = visible(&lost.name);

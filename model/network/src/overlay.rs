@@ -41,6 +41,20 @@ pub fn route<'a>(
     }
 }
 
+/// The keys of a tunnel: the one that it takes, and the one that it sends with. Those of GRE are printed
+/// like addresses, `0.0.0.5/0.0.0.6` where they differ.
+pub(crate) fn keys(tunnel: Item<'_, TunnelEndpoint>) -> (Option<u64>, Option<u64>) {
+    let number = |shown: &str| {
+        let dotted = || shown.parse::<std::net::Ipv4Addr>().ok().map(|ip| u64::from(u32::from(ip)));
+        shown.parse::<u64>().ok().or_else(dotted)
+    };
+    let Some(key) = &tunnel.data.key else { return (None, None) };
+    match key.value.split_once('/') {
+        Some((taken, sent)) => (number(taken), number(sent)),
+        None => (number(&key.value), number(&key.value)),
+    }
+}
+
 /// What its packets are for those who see them on the way: GRE, or UDP to its port. The port that they
 /// come from differs with what they hold.
 pub(crate) fn transport(tunnel: Item<'_, TunnelEndpoint>) -> Transport {

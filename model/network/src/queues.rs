@@ -4,9 +4,10 @@
 //! `clsact` (net/core/dev.c, `sch_handle_ingress`); one that it sends meets those of `egress`
 //! (`sch_handle_egress`), then its queue with the filters in it.
 mod matching;
+mod untold;
 mod verdict;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tapline_core::capture::{HostId, Source};
 use tapline_core::ids::Netns;
@@ -17,10 +18,11 @@ use tapline_topology::graph::{Netdev, Seen};
 
 use crate::{Item, Network};
 
+pub(crate) use untold::{Untold, assumption};
 pub(crate) use verdict::{Does, Verdict, What};
 
 /// Where filters are.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Hook {
     /// What the device receives.
     Ingress,
@@ -78,6 +80,9 @@ pub(crate) struct AtDevice<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Queues<'a> {
     devices: BTreeMap<NodeId, AtDevice<'a>>,
+    /// Hooks of which a text about one device tells.
+    told: BTreeSet<(NodeId, Hook)>,
+    untold: untold::Hints,
 }
 
 /// The filters that a text lists, of a device or a block, at a hook.
@@ -87,6 +92,7 @@ impl<'a> Queues<'a> {
     /// Sorts the texts by device.
     pub(crate) fn new(network: &Network<'a>) -> Self {
         let mut listed = Listed::new();
+        let mut told = BTreeSet::new();
         for (source, filters) in network.tc_filter_texts() {
             add_filters(network, &mut listed, source, filters);
         }
@@ -95,6 +101,16 @@ impl<'a> Queues<'a> {
         }
         for (source, queues) in network.qdisc_texts() {
             let asked = source.request.object.as_deref();
+            let whole = network.topology.snapshot.completeness(source.id).is_complete();
+            // `tc qdisc show dev eth0 ingress` shows one only.
+            let all = source.command.args().last().map(String::as_str) == asked;
+            let about = asked.filter(|_| whole && all);
+            if let Some(node) = about
+                .and_then(|name| network.topology.find_netdev(source.host, &source.netns, name))
+            {
+                let hooks = [Hook::Ingress, Hook::Egress, Hook::Queue];
+                told.extend(hooks.map(|hook| (node, hook)));
+            }
             for queue in queues {
                 let Some(dev) = queue.dev.as_ref().map(|dev| &*dev.value).or(asked) else {
                     continue;
@@ -118,8 +134,11 @@ impl<'a> Queues<'a> {
         add_blocks(&mut listed);
         let mut devices = BTreeMap::new();
         for ((host, netns, name), at) in listed {
-            let node = network.topology.find_netdev(host, netns, &name);
-            if let Some(node) = node.filter(|_| at.does_something()) {
+            let Some(node) = network.topology.find_netdev(host, netns, &name) else { continue };
+            // A list of filters tells nothing of what the queue loses.
+            let hooks = at.whole.iter().filter(|hook| **hook != Hook::Queue);
+            told.extend(hooks.map(|hook| (node, *hook)));
+            if at.does_something() {
                 devices.insert(node, at);
             }
         }
@@ -129,7 +148,7 @@ impl<'a> Queues<'a> {
                 devices.entry(device.id).or_default().xdp = Some(evidence);
             }
         }
-        Self { devices }
+        Self { devices, told, untold: untold::Hints::new(network) }
     }
 
     /// What was captured for a device, if that may do something to packets.
@@ -238,13 +257,22 @@ impl<'a> AtDevice<'a> {
 
     /// The line that says that a device has a hook for filters.
     pub(crate) fn hook(&self, hook: Hook) -> Option<Evidence> {
+        let queue = self.hook_queue(hook)?;
+        Some(Evidence { source: queue.source, span: queue.record.at })
+    }
+
+    /// `ingress` or `clsact`.
+    fn hook_kind(&self, hook: Hook) -> Option<&'a str> {
+        self.hook_queue(hook).map(|queue| &*queue.record.kind.value)
+    }
+
+    fn hook_queue(&self, hook: Hook) -> Option<&Seen<'a, Qdisc>> {
         let has = |queue: &&Seen<'a, Qdisc>| match hook {
             Hook::Ingress => matches!(&*queue.record.kind.value, "ingress" | "clsact"),
             Hook::Egress => queue.record.kind.value == "clsact",
             Hook::Queue => false,
         };
-        let queue = self.queues.iter().find(has)?;
-        Some(Evidence { source: queue.source, span: queue.record.at })
+        self.queues.iter().find(has)
     }
 
     /// Whether the filters of a hook were captured whole.

@@ -21,6 +21,7 @@ mod guest_sends;
 mod ipsec;
 mod judge;
 mod local;
+mod loopback;
 mod megaflow;
 mod names;
 mod nat;
@@ -68,7 +69,7 @@ pub(crate) use ovn::number as asked_of_controller;
 pub use ends::{EndError, Goal, Start, Target};
 pub use packet::{Inner, NOBODY, Packet};
 pub use question::{Answered, Before, Question};
-pub use reach::{Cell, Peer, Row};
+pub use reach::{Cell, Peer, Row, granted};
 pub use result::{Branch, Trace, Verdict};
 pub use tree::{
     Changed, Considered, Details, Doubt, End, FlowDetails, Hop, Kind, Nearest, Next, Node, Part,
@@ -108,6 +109,10 @@ pub struct Query {
     pub unbound: bool,
     /// For an answer: addresses whose MAC a namespace knows since it was asked by them.
     pub heard: Vec<(HostId, Netns, IpAddr)>,
+    /// What is taken for granted of how it comes in.
+    pub granted: Option<String>,
+    /// From outside: what would tell where it comes in.
+    pub entry: Vec<Next>,
     /// Note everything that is looked at.
     pub explain: bool,
 }
@@ -259,6 +264,8 @@ struct Way {
     assumed: Vec<String>,
     /// It was said that filters of frames were not captured.
     frames_said: bool,
+    /// Hosts of which it was said that queues of devices were not captured.
+    queues_said: Vec<HostId>,
     /// What PREROUTING made of it on a bridge, from which it goes up into the stack.
     prerouted: Option<Box<netfilter::Pass>>,
 }
@@ -274,6 +281,7 @@ impl Way {
             considered: Vec::new(),
             assumed: Vec::new(),
             frames_said: false,
+            queues_said: Vec::new(),
             prerouted: None,
         }
     }
@@ -395,6 +403,9 @@ impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
                 self.go(way, At::Stack(pass));
             }
             Start::Device(device) => {
+                if let Some(text) = &query.granted {
+                    way.assume(text);
+                }
                 if let Some(item) = self.device(*device) {
                     let before = way.packet.clone();
                     let mut hop = self.device_hop(item, "comes in from the far side");
@@ -404,9 +415,19 @@ impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
                 self.go(way, At::Receive(*device));
             }
             Start::Port(interface) => self.go(way, At::Switch(*interface)),
-            Start::Outside(_) => {
-                let place = Place::default();
-                self.unknown(&mut way, place, Reason::NotCaptured, Vec::new());
+            Start::Outside(ip) => {
+                let end = End {
+                    reason: Some(Reason::NotCaptured),
+                    certainty: Certainty::Inferred,
+                    next: query.entry.clone(),
+                    ..End::new(
+                        Outcome::Unknown,
+                        format!("where packets from {ip} come in is not known"),
+                        Place::default(),
+                        &way.packet,
+                    )
+                };
+                self.end(&mut way, end);
             }
         }
     }

@@ -142,6 +142,8 @@ fn answer(network: &Network<'_>, trace: &Trace) -> Option<Query> {
         asked: None,
         unbound: false,
         heard: Vec::new(),
+        granted: None,
+        entry: Vec::new(),
         explain: false,
     })
 }

@@ -15,6 +15,7 @@ use tapline_core::span::Evidence;
 use tapline_topology::graph::OvsInterface;
 use tapline_topology::{NodeId, names};
 
+use super::ovs_bond::OvsBond;
 use super::{Block, Why};
 use crate::{Item, Network};
 
@@ -26,6 +27,10 @@ pub struct SwitchPorts {
     protected: BTreeMap<NodeId, Evidence>,
     /// Ports that mirrors send copies by, and what says so.
     mirrors: BTreeMap<NodeId, Evidence>,
+    /// Interfaces that get nothing that is flooded: `NO_FLOOD`.
+    unflooded: BTreeSet<NodeId>,
+    /// Which members bonds use, by port.
+    bonds: BTreeMap<NodeId, OvsBond>,
 }
 
 impl SwitchPorts {
@@ -41,6 +46,11 @@ impl SwitchPorts {
             for row in rows {
                 let OvsRow::Port(port) = &row.row else { continue };
                 let node = network.topology.find_ovs_port(source.host, &port.name.value);
+                if let Some(node) = node
+                    && let Some(bond) = OvsBond::of_row(network, source, port, &row.columns)
+                {
+                    all.know_bond(node, bond);
+                }
                 for column in &row.columns {
                     if let Some(node) = node
                         && column.name == "protected"
@@ -58,6 +68,12 @@ impl SwitchPorts {
         all.mirrors = outputs_of_mirrors(network);
         for (source, reading) in network.texts_of("ovs-status") {
             let Batch::OvsStatuses(statuses) = &reading.records else { continue };
+            for status in statuses.iter().filter(|status| status.of == OvsStatusKind::Bond) {
+                let port = network.topology.find_ovs_port(source.host, &status.name.value);
+                if let Some(port) = port {
+                    all.tell_bond(port, OvsBond::of_status(network, source, status));
+                }
+            }
             let dead = statuses.iter().filter(|status| match status.of {
                 OvsStatusKind::Bond => is_dead(status),
                 OvsStatusKind::Lacp => is_held_by_lacp(status),
@@ -91,7 +107,35 @@ impl SwitchPorts {
         self.blocks.get(&node)
     }
 
+    /// Which members a bond uses.
+    pub(crate) fn bond(&self, port: NodeId) -> Option<&OvsBond> {
+        self.bonds.get(&port)
+    }
+
+    /// Takes what the database says of a bond, where nothing better is known.
+    fn know_bond(&mut self, port: NodeId, bond: OvsBond) {
+        let known = self.bonds.remove(&port).unwrap_or_default();
+        self.bonds.insert(port, known.or(bond));
+    }
+
+    /// Takes what vswitchd itself says.
+    fn tell_bond(&mut self, port: NodeId, bond: OvsBond) {
+        let known = self.bonds.remove(&port).unwrap_or_default();
+        self.bonds.insert(port, bond.or(known));
+    }
+
+    /// Whether an interface gets what is flooded (`xlate_normal_flood` and `flood_packets`,
+    /// ofproto/ofproto-dpif-xlate.c).
+    pub(crate) fn is_flooded(&self, interface: NodeId) -> bool {
+        !self.unflooded.contains(&interface)
+    }
+
     fn read_openflow(&mut self, network: &Network<'_>, source: &Source, port: &OfPortDesc) {
+        if port.config.iter().any(|word| word.value == "NO_FLOOD")
+            && let Some(node) = network.topology.find_ovs_interface(source.host, &port.name.value)
+        {
+            self.unflooded.insert(node);
+        }
         // The bridge's own device is down on most hosts, and nobody misses it.
         if port.port.value == OfPort::Local {
             return;

@@ -1,8 +1,9 @@
 //! The rules of a namespace, walked for one packet.
+use tapline_core::Name;
 use tapline_core::need::Need;
 use tapline_core::records::route::{Family, Rule};
 use tapline_core::span::Evidence;
-use tapline_topology::graph::Seen;
+use tapline_topology::graph::{NetdevKind, Seen};
 use tapline_topology::{Coverage, Topic};
 
 use crate::Answer;
@@ -90,6 +91,9 @@ impl<'a> Walk<'_, '_, 'a, '_> {
             found => found,
         };
         match found {
+            Found::Decision(decision) if self.rules_may_lead_elsewhere(&decision.outcome) => {
+                Answer::Unknown(assumed)
+            }
             Found::Decision(decision) => Answer::Known(Decision { assumed, ..decision }),
             // Whatever the rules say: no table that they could look up has a route.
             Found::Nothing if self.no_table_has_a_route() => Answer::Known(no_route()),
@@ -272,6 +276,29 @@ impl<'a> Walk<'_, '_, 'a, '_> {
         let coverage = &self.fib.network.topology.coverage;
         let all = matches!(coverage.of(host, netns, Topic::AllRoutes), Coverage::Complete(_));
         all && self.fib.tables.keys().all(|table| matches!(self.table(table, None), Found::Nothing))
+    }
+
+    /// Whether a table that nothing but a rule leads to decides otherwise: somebody filled it to be asked.
+    fn rules_may_lead_elsewhere(&self, outcome: &Outcome<'a>) -> bool {
+        let (host, netns) = (self.fib.host, self.fib.netns);
+        let given = |name: &str| matches!(name, "main" | "local" | "default");
+        // Those of VRFs are asked by a rule that every kernel adds.
+        let vrfs: Vec<Name> = self
+            .fib
+            .network
+            .netdevs_of(host)
+            .filter(|device| device.netns() == netns && device.kind == NetdevKind::Vrf)
+            .filter_map(|vrf| self.fib.table_of(vrf))
+            .collect();
+        let tables = self.fib.tables.keys();
+        let mut others = tables.filter(|name| {
+            !given(name) && !vrfs.iter().any(|vrf| vrf.as_str() == name.as_ref() as &str)
+        });
+        others.any(|name| match self.table(name, None) {
+            Found::Nothing => false,
+            Found::Decision(decision) => decision.outcome != *outcome,
+            Found::Open(_) => true,
+        })
     }
 
     /// Whether what the captures do not show in a table is not in it.

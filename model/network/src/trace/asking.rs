@@ -216,6 +216,8 @@ impl Walk<'_, '_, '_> {
             asked: None,
             unbound: false,
             heard: Vec::new(),
+            granted: None,
+            entry: Vec::new(),
             explain: false,
         }
     }

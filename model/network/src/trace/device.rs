@@ -24,7 +24,8 @@ pub(super) fn reason(why: &Why) -> Reason {
         Why::NotJoined(_) | Why::NoPeer(_) => Reason::PatchPeerMissing,
         Why::SpanningTree(_) => Reason::StpBlocking,
         Why::NoAnswer(_) | Why::OtherMac(_) => Reason::NeighFailed,
-        Why::NoFarEnd | Why::LeadsBack | Why::Duplicate(_) => Reason::TunnelNoRoute,
+        Why::NoFarEnd => Reason::L2DeadEnd,
+        Why::LeadsBack | Why::Duplicate(_) => Reason::TunnelNoRoute,
         Why::NoCounterpart(_) => Reason::TunnelNoReverse,
         Why::NotTaken { .. } => Reason::VniUnknownAtPeer,
         Why::Isolated | Why::NoBridge | Why::NoWayOut | Why::Locked => Reason::L2DeadEnd,
@@ -227,7 +228,12 @@ impl<'a> Walk<'_, '_, 'a> {
         }
         let own = mac_of(device);
         let wanted = way.packet.mac_destination();
+        // What is for the port of a bridge that it comes in by is for the host (`eth_type_trans` by the
+        // port, `br_handle_frame_finish` by its entry).
+        let of_port = port.and_then(|port| self.device(port)).and_then(mac_of);
+        let by_port = wanted.is_some() && wanted == of_port;
         match (wanted, own) {
+            _ if by_port || is_of_layer3(device) => {}
             (Some(wanted), Some(own)) if wanted == own || wanted.is_multicast() => {}
             (Some(_), Some(_)) => {
                 // A copy for somebody else: `PACKET_OTHERHOST`.
@@ -341,6 +347,16 @@ impl<'a> Walk<'_, '_, 'a> {
             end.certainty = Certainty::Disputed;
         }
     }
+}
+
+/// Whether a device has no addresses of links: GRE, IPIP and their kin, `tun`. What it receives is a
+/// packet, whoever it is for.
+fn is_of_layer3(device: Device<'_>) -> bool {
+    let mut types = device.records.iter().filter_map(|seen| seen.record.link_type.as_deref());
+    let is = |kind: &str| {
+        matches!(kind, "gre" | "gre6" | "ipip" | "sit" | "tunnel" | "tunnel6" | "none")
+    };
+    matches!(device.kind, NetdevKind::Tunnel | NetdevKind::Tun) && types.any(is)
 }
 
 /// The MAC of a device.

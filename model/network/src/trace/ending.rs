@@ -14,6 +14,7 @@ use super::{
 impl Walk<'_, '_, '_> {
     pub(super) fn end(&mut self, way: &mut Way, end: End) {
         self.keep_considered(way);
+        let end = End { queues_untold: way.queues_said.clone(), ..end };
         way.tip = self.tree.add(way.tip, way.guard.take(), Part::End(Box::new(end)));
     }
 

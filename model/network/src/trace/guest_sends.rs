@@ -188,6 +188,19 @@ impl<'a> Walk<'_, '_, 'a> {
             hop.action.push_str(&format!(" to {to} on its link, whose MAC is not known"));
             return None;
         }
+        if let Some((gateway, at)) = self.tracer.gateway_of_host(nic, from) {
+            hop.action.push_str(&format!(" to {gateway}, the gateway of its host (assumed)"));
+            hop.assumed = Some(format!("the guest's gateway is {gateway}, as its host's"));
+            hop.cite(Some(at));
+            way.packet.next_hop = Some(gateway);
+            let tap = self.tracer.tap_of(nic.id);
+            if let Some((mac, at)) = tap.and_then(|tap| self.neighbour_near(gateway, tap)) {
+                hop.cite(Some(at));
+                return Some(mac);
+            }
+            way.packet.unresolved = Some(gateway);
+            return Some(super::NOBODY);
+        }
         if let Some((gateway, device, at)) = self.tracer.gateway_of(nic.id, from) {
             hop.action.push_str(&format!(" to its gateway {gateway} (assumed)"));
             hop.assumed = Some(format!("the guest's gateway is {gateway}"));

@@ -75,7 +75,15 @@ impl Walk<'_, '_, '_> {
         }
         self.hop(&mut way, &before, hop);
         if let Listener::Nobody(evidence) = listener {
-            if way.packet.is_multicast() == Some(true) {
+            // Where DHCP is asked for, a server that is not there is what is looked for.
+            // A port without an address serves nobody, and a router is not asked.
+            let serves = || {
+                let addresses = self.network.addresses_of(input);
+                addresses.iter().any(|address| address.ip.is_ipv4())
+                    && !crate::defs::is_router_netns(&pass.netns)
+            };
+            let is_asked = dhcp && self.goal == super::Goal::Dhcp && serves();
+            if way.packet.is_multicast() == Some(true) && !is_asked {
                 self.aside(&mut way, Reason::NoListener, place);
                 return;
             }

@@ -12,7 +12,10 @@ use super::{Certainty, Connection, Considered, Packet, Tuple, Walk, Way};
 impl Walk<'_, '_, '_> {
     /// Whether rules of the table `nat` are asked; undoes for answers what was done for questions.
     pub(super) fn translates(&mut self, way: &mut Way, pass: &Pass) -> bool {
-        if has_no_connection(&way.packet) {
+        // What goes round by loopback was translated where it was sent (`nf_conntrack_in` and
+        // `nf_nat_inet_fn` see its connection with it).
+        let came_round = pass.to_self && pass.input.is_some();
+        if has_no_connection(&way.packet) || came_round {
             return false;
         }
         if let Some(tracked) = &pass.tracked {
@@ -137,12 +140,15 @@ impl Walk<'_, '_, '_> {
             Target::Masquerade => {
                 packet.translated = packet.translated.with(ConnStates::SNAT);
                 let device = pass.output.map(|output| output.0);
-                packet.set_source(self.primary(device, packet.family()));
+                packet.set_source(self.masked_by(device, packet.family()));
             }
             Target::Redirect(ports) => {
                 packet.translated = packet.translated.with(ConnStates::DNAT);
                 let own = match pass.input {
                     Some(_) => self.primary(pass.input, packet.family()),
+                    None if packet.family() == Family::Inet6 => {
+                        Some(IpAddr::V6(std::net::Ipv6Addr::LOCALHOST))
+                    }
                     None => Some(IpAddr::from([127, 0, 0, 1])),
                 };
                 packet.set_destination(own);
@@ -165,6 +171,20 @@ impl Walk<'_, '_, '_> {
             }
             _ => {}
         }
+    }
+
+    /// The source that MASQUERADE gives what leaves by a device: what loopback has is of this host
+    /// alone, so it is the first one of another (`inet_select_addr`, net/ipv4/devinet.c).
+    fn masked_by(&self, device: Option<NodeId>, family: Family) -> Option<IpAddr> {
+        let own = self.primary(device, family);
+        if own.is_some_and(|ip| !ip.is_loopback()) {
+            return own;
+        }
+        let device = self.network.netdev(device?)?;
+        let others = self.network.netdevs_of(device.host);
+        let others = others.filter(|other| other.netns() == device.netns());
+        let mut all = others.filter_map(|other| self.primary(Some(other.id), family));
+        all.find(|ip| crate::defs::is_global(*ip))
     }
 
     /// The first address of a device.

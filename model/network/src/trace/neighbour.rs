@@ -151,7 +151,10 @@ impl Walk<'_, '_, '_> {
                         format!("neighbour {to}: no entry, and in no subnet of {}", device.name());
                 }
                 self.hop(&mut way, &before, hop);
-                let open = self.may_answer(output);
+                let mut open = self.may_answer(output);
+                if self.is_guest_unknown(output, to) {
+                    open.push(ask.clone());
+                }
                 if !open.is_empty() {
                     self.unknown(&mut way, place, Reason::NotCaptured, open);
                     return;
@@ -221,7 +224,7 @@ impl Walk<'_, '_, '_> {
             }
         }
         let near: Vec<_> =
-            owners.iter().filter_map(|owner| self.answers_on_segment(output, *owner)).collect();
+            owners.iter().filter_map(|owner| self.answers_on_segment(output, to, *owner)).collect();
         let may = || {
             owners
                 .iter()
@@ -230,12 +233,14 @@ impl Walk<'_, '_, '_> {
                 .collect::<Vec<_>>()
         };
         let mut candidates = if near.is_empty() { may() } else { near };
+        // Settings of ARP: discovery of IPv6 knows none such.
+        let never = |device: NodeId| self.never_answers(device).filter(|_| to.is_ipv4());
         let silent: Vec<Evidence> =
-            candidates.iter().filter_map(|(device, ..)| self.never_answers(*device)).collect();
+            candidates.iter().filter_map(|(device, ..)| never(*device)).collect();
         if let Some(evidence) = silent.first().filter(|_| silent.len() == candidates.len()) {
             return Found::Failed { evidence: *evidence };
         }
-        candidates.retain(|(device, ..)| self.never_answers(*device).is_none());
+        candidates.retain(|(device, ..)| never(*device).is_none());
         if let Some((device, Some(mac), evidence)) = candidates.first() {
             let words = format!("no entry; {} has the address", self.name(*device));
             let netns = |device: NodeId| {
@@ -280,7 +285,12 @@ impl Walk<'_, '_, '_> {
     /// Who answers ARP for an address on the segment of a device: the device that has it, or another
     /// of its namespace, since an address belongs to the host and not to a device (`arp_ignore` 0,
     /// ip-sysctl).
-    fn answers_on_segment(&self, output: NodeId, (device, mac, at): Owner) -> Option<Owner> {
+    fn answers_on_segment(
+        &self,
+        output: NodeId,
+        to: IpAddr,
+        (device, mac, at): Owner,
+    ) -> Option<Owner> {
         if self.share_segment(output, device) == Some(true) {
             return Some((device, mac, at));
         }
@@ -294,11 +304,12 @@ impl Walk<'_, '_, '_> {
         let facing = devices
             .iter()
             .find(|facing| !facing.stub && self.share_segment(output, facing.id) == Some(true))?;
-        let ignores = ["all", facing.name()].iter().any(|dev| {
-            let key = format!("net.ipv4.conf.{}.arp_ignore", dev.replace('.', "/"));
-            let set = self.setting(owner.host, owner.netns(), &key);
-            set.is_some_and(|set| set.value > 0)
-        });
+        let ignores = to.is_ipv4()
+            && ["all", facing.name()].iter().any(|dev| {
+                let key = format!("net.ipv4.conf.{}.arp_ignore", dev.replace('.', "/"));
+                let set = self.setting(owner.host, owner.netns(), &key);
+                set.is_some_and(|set| set.value > 0)
+            });
         (!ignores).then(|| (facing.id, mac_of(*facing), at))
     }
 
@@ -310,6 +321,23 @@ impl Walk<'_, '_, '_> {
             let key = format!("net.ipv4.conf.{dev}.arp_ignore");
             let set = self.setting(device.host, device.netns(), &key)?;
             (set.value == 8).then_some(set.evidence)
+        })
+    }
+
+    /// Whether a guest on the segment of a device, of which no text tells any address, may have this one.
+    fn is_guest_unknown(&self, output: NodeId, to: IpAddr) -> bool {
+        let network = self.network;
+        network.vm_nics().any(|nic| {
+            let runs = network.vm(nic.vm).is_none_or(|vm| vm.active != Some(false));
+            let untold = || {
+                let known = self.tracer.addresses_of_nic(nic);
+                known.iter().all(|(ip, _)| ip.is_ipv4() != to.is_ipv4())
+            };
+            let near = || {
+                let tap = self.tracer.tap_of(nic.id)?;
+                self.share_segment(output, tap)
+            };
+            runs && !network.is_outdated(nic.host) && untold() && near() == Some(true)
         })
     }
 

@@ -42,6 +42,9 @@ pub(super) struct Pass {
     pub(super) routed_mark: Option<Mark>,
     /// What became of the first packet of its connection here is known.
     pub(super) known: bool,
+    /// The namespace sends it to an address of its own: it goes round by loopback, with its connection
+    /// and its route.
+    pub(super) to_self: bool,
     /// The device that its sender is bound to.
     pub(super) bound: Option<Name>,
     /// Its sender leaves its source to the kernel and connects no socket.
@@ -109,6 +112,7 @@ impl Pass {
             rerouted: false,
             routed_mark: None,
             known: false,
+            to_self: false,
             bound: None,
             unconnected: false,
             beside_said: false,
@@ -148,6 +152,7 @@ impl Walk<'_, '_, '_> {
         match pass.stage {
             Stage::Route => self.route(way, pass),
             Stage::Local => self.local(way, pass),
+            Stage::Neighbour if pass.to_self => self.go_round(way, pass),
             Stage::Neighbour => self.neighbour(way, pass),
             Stage::Prerouting if Self::is_arp(&way.packet) && pass.bridged.is_none() => {
                 self.arp(way, pass);
@@ -191,9 +196,17 @@ impl Walk<'_, '_, '_> {
                 netns: Some(pass.netns.clone()),
                 ..Place::default()
             };
-            let needs = self.network.missing(pass.host, &pass.netns, &[Topic::Netfilter]);
-            self.may_stop(&mut way, place, Reason::NotCaptured, needs);
+            let mut needs = self.network.missing(pass.host, &pass.netns, &[Topic::Netfilter]);
+            if needs.is_empty() {
+                needs.push(Topic::Netfilter.command(&pass.netns));
+            }
+            if self.may_be_translated(&way.packet, &pass) {
+                self.may_go_elsewhere(&mut way, place, needs);
+            } else {
+                self.may_stop(&mut way, place, Reason::NotCaptured, needs);
+            }
         }
+        self.assume_no_legacy(&mut way, &mut pass, family);
         let steps = self.network.filters().steps((pass.host, &pass.netns), family, hook, tables);
         while let Some(step) = steps.get(pass.table) {
             pass.table += 1;
@@ -240,6 +253,7 @@ impl Walk<'_, '_, '_> {
             return;
         }
         let next = match pass.stage {
+            Stage::Prerouting if pass.to_self => Stage::Input,
             Stage::Prerouting => Stage::Route,
             Stage::Input => Stage::Local,
             Stage::Forward => Stage::Postrouting,
@@ -247,7 +261,7 @@ impl Walk<'_, '_, '_> {
                 if !pass.rerouted
                     && (is_elsewhere(&way.packet, &pass) || self.is_marked(&way, &pass)) =>
             {
-                let again = Pass { rerouted: true, output: None, ..pass };
+                let again = Pass { rerouted: true, to_self: false, output: None, ..pass };
                 self.go(way, At::Stack(again.at(Stage::Route)));
                 return;
             }
@@ -255,6 +269,59 @@ impl Walk<'_, '_, '_> {
             _ => Stage::Neighbour,
         };
         self.go(way, At::Stack(pass.at(next)));
+    }
+
+    /// Whether rules that were not captured may give a packet another destination. Those of neutron's
+    /// agents do that to the addresses of routers and to that of metadata.
+    fn may_be_translated(&self, packet: &Packet, pass: &Pass) -> bool {
+        if pass.bridged.is_some() || !matches!(pass.stage, Stage::Prerouting | Stage::Output) {
+            return false;
+        }
+        if packet.is_reply()
+            || packet.is_multicast() == Some(true)
+            || packet.destination().is_some_and(|to| to.is_multicast())
+        {
+            return false;
+        }
+        let name = pass.netns.name().unwrap_or_default();
+        let of_agent = ["qrouter-", "qdhcp-", "snat-", "fip-", "ovnmeta-"];
+        let Some(to) = packet.destination() else { return true };
+        if !of_agent.iter().any(|prefix| name.starts_with(prefix)) {
+            // Addresses of services and published ports are the host's own, or private.
+            let private = match to {
+                IpAddr::V4(four) => four.is_private() || four.is_link_local(),
+                IpAddr::V6(six) => six.is_unique_local(),
+            };
+            return private || self.owns(pass.host, &pass.netns, to).is_some();
+        }
+        let metadata = matches!(to, IpAddr::V4(four) if four.is_link_local());
+        let routes = name.starts_with("qrouter-") || name.starts_with("snat-");
+        routes && (metadata || self.owns(pass.host, &pass.netns, to).is_some())
+    }
+
+    /// It may be lost here or get another destination. Goes on with the way on which it does neither.
+    fn may_go_elsewhere(
+        &mut self,
+        way: &mut Way,
+        place: Place,
+        needs: Vec<tapline_core::need::Need>,
+    ) {
+        let text = "rules that were not captured may stop or translate it".to_owned();
+        let doubt = super::Doubt {
+            reason: Reason::NotCaptured,
+            text: text.clone(),
+            place: place.clone(),
+            next: Self::next(&place, needs.clone()),
+            evidence: Vec::new(),
+        };
+        self.fork(way, doubt);
+        let mut other = Self::branch(way, "a rule stops or translates it");
+        self.unknown(&mut other, place, Reason::NotCaptured, needs);
+        if let Some(super::Node { part: super::Part::End(end), .. }) = self.tree.nodes.last_mut() {
+            end.text = text;
+            end.hypothetical = true;
+        }
+        way.guard = Some("it passes".to_owned());
     }
 
     /// Whether OUTPUT changed the mark of a packet in a way that makes the kernel route it again:
@@ -346,6 +413,22 @@ impl Walk<'_, '_, '_> {
             },
             Some(l3::Domain::Vrf(_)) => seen.out_device = Device::Unknown,
         }
+    }
+
+    /// Where nft was captured and iptables was not, rules of the old tool may stand beside, which nft
+    /// does not print.
+    fn assume_no_legacy(&self, way: &mut Way, pass: &mut Pass, family: Family) {
+        let filters = self.network.filters();
+        let of_nft = filters.ruleset(pass.host, &pass.netns).is_some();
+        let saved = filters
+            .tables()
+            .any(|(host, netns, of, _)| host == pass.host && *netns == pass.netns && of == family);
+        let listed = saved || self.network.complete(pass.host, &pass.netns, Topic::Netfilter);
+        if pass.beside_said || !of_nft || listed {
+            return;
+        }
+        pass.beside_said = true;
+        way.assume("no rules of the old iptables stand beside those of nft: iptables-save was not captured");
     }
 
     /// Where iptables was captured and nft was not, rules of nft may stand beside.

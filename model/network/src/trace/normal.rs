@@ -6,6 +6,7 @@ use tapline_topology::NodeId;
 use tapline_topology::graph::{OvsBridge, OvsPort};
 
 use crate::defs::DEAD_VLAN;
+use crate::l2::{OvsBond, Sends};
 use crate::ovs_switches::Switch;
 use crate::{Item, Network};
 
@@ -164,6 +165,11 @@ pub(super) fn forward(
         return Normal::Open;
     }
     let wanted = wanted.filter(|_| packet.unresolved.is_none());
+    let to_all = packet.is_multicast() == Some(true);
+    let drops = network.switch_ports().bond(port.id).and_then(|bond| bond.drops(from, to_all));
+    if let Some(evidence) = drops {
+        return Normal::Lost { reason: Reason::BondBackup, evidence: Some(evidence) };
+    }
     if wanted.is_some_and(is_reserved) {
         let told = bridge
             .data
@@ -189,9 +195,8 @@ pub(super) fn forward(
                 let evidence = Some(block.evidence);
                 return Normal::Lost { reason: Reason::L2DeadEnd, evidence };
             }
-            // Another member of a bond carries on for one that is taken away.
-            let left = all.iter().copied().find(|member| !gone(*member));
-            let interface = if gone(interface) { left.unwrap_or(interface) } else { interface };
+            let sends = member_of(network, *to, all, &gone);
+            let interface = sends.map_or(interface, |sends| sends.member);
             if let Some(to) = network.ovs_port(*to) {
                 let output = Port::of(to.data).output(&vlans);
                 return Normal::To {
@@ -199,30 +204,29 @@ pub(super) fn forward(
                     open: false,
                     words: format!("learnt at {} for VLAN {vlan}", to.name()),
                     evidence: Some(at),
-                    certainty: Certainty::Proven,
+                    certainty: sureness(all, sends),
                 };
             }
         }
     }
     let mut outputs = Vec::new();
+    let mut sure = Certainty::Proven;
     for (id, interfaces) in &switch.bundles {
         let ports = network.switch_ports();
         if interfaces.contains(&from)
             || ports.mirror(*id).is_some()
             || ports.blocked_between(port.id, *id).is_some()
+            || !interfaces.iter().all(|interface| ports.is_flooded(*interface))
         {
             continue;
         }
         let (Some(to), Some(first)) = (network.ovs_port(*id), interfaces.first()) else { continue };
         let rules = Port::of(to.data);
         if rules.carries(&vlans) {
-            // Of a bond one member sends: the first that works.
-            let works = |id: &&NodeId| {
-                !gone(**id)
-                    && network.device_of(**id).is_none_or(|device| device.usable() != Some(false))
-            };
-            let interface = interfaces.iter().find(works).unwrap_or(first);
-            outputs.push((*interface, rules.output(&vlans)));
+            let sends = member_of(network, *id, interfaces, &gone);
+            sure = sure.min(sureness(interfaces, sends));
+            let interface = sends.map_or(*first, |sends| sends.member);
+            outputs.push((interface, rules.output(&vlans)));
         }
     }
     if outputs.is_empty() {
@@ -240,8 +244,32 @@ pub(super) fn forward(
         outputs,
         words,
         evidence: None,
-        certainty: if certain { Certainty::Proven } else { Certainty::Inferred },
+        certainty: if certain { sure } else { Certainty::Inferred },
     }
+}
+
+/// The member by which a port sends; a port that is no bond has one.
+fn member_of(
+    network: &Network<'_>,
+    port: NodeId,
+    interfaces: &[NodeId],
+    gone: impl Fn(NodeId) -> bool,
+) -> Option<Sends> {
+    let left: Vec<NodeId> = interfaces.iter().copied().filter(|member| !gone(*member)).collect();
+    let works =
+        |id: NodeId| network.device_of(id).is_none_or(|device| device.usable() != Some(false));
+    if interfaces.len() < 2 {
+        let member = *interfaces.first()?;
+        return Some(Sends { member, evidence: None });
+    }
+    let unknown = OvsBond::default();
+    network.switch_ports().bond(port).unwrap_or(&unknown).sends(&left, works)
+}
+
+/// How sure it is by which member a port sends.
+fn sureness(interfaces: &[NodeId], sends: Option<Sends>) -> Certainty {
+    let told = sends.is_some_and(|sends| sends.evidence.is_some());
+    if interfaces.len() < 2 || told { Certainty::Proven } else { Certainty::Inferred }
 }
 
 #[cfg(test)]

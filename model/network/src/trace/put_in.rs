@@ -36,6 +36,57 @@ impl Tracer<'_, '_> {
         Ok(())
     }
 
+    /// Whether a packet for a captured address comes in from the wire at all. Who is on the link asks by
+    /// ARP for an address of the subnets of the device that sent to it; an address of none of them has
+    /// to be routed to it. Makes it one to nobody where ARP is not answered; what is taken for granted
+    /// otherwise.
+    pub(super) fn granted_outside(
+        &self,
+        packet: &mut Packet,
+        sender: Option<Mac>,
+    ) -> Option<String> {
+        let to = packet.destination().filter(IpAddr::is_ipv4)?;
+        let network = self.network;
+        let has_mac = |device: &crate::Item<'_, tapline_topology::graph::Netdev<'_>>| {
+            device.data.mac.as_ref().is_some_and(|mac| Some(mac.value) == sender)
+        };
+        let routes = |device: &crate::Item<'_, tapline_topology::graph::Netdev<'_>>| {
+            network.addresses_of(device.id).iter().any(|address| address.ip.is_ipv4())
+        };
+        let mut senders = network.netdevs().filter(|device| has_mac(device) && routes(device));
+        let sender = senders.next()?;
+        if senders.next().is_some() {
+            return None;
+        }
+        let on_link = network.addresses_of(sender.id).iter().any(|address| {
+            ipnet::IpNet::new(address.ip, address.prefix).is_ok_and(|net| net.contains(&to))
+        });
+        let owned =
+            network.topology.find_address(to).iter().any(|id| {
+                network.address(*id).is_some_and(|address| crate::defs::is_in_use(&address))
+            });
+        if owned {
+            return None;
+        }
+        if !on_link {
+            return Some(format!("the outside has a route to {to}"));
+        }
+        let (host, netns) = (sender.host, sender.netns());
+        let proxies = ["all", sender.name()].iter().any(|dev| {
+            let key = format!("net.ipv4.conf.{}.proxy_arp", dev.replace('.', "/"));
+            let all = network.kernel_settings();
+            all.get(&(host, netns, key.as_str())).is_some_and(|set| set.value == 1)
+        });
+        let by_agent = netns.name().is_some_and(|name| name.starts_with("fip-"));
+        let known = network.complete(host, netns, tapline_topology::Topic::Addresses);
+        let answered = proxies || by_agent || !known || self.responder(to).is_some();
+        if !answered {
+            packet.set_macs(packet.mac_source(), Some(super::NOBODY));
+            packet.unresolved = Some(to);
+        }
+        None
+    }
+
     /// A packet from outside enters where the way back to its sender leaves.
     pub(super) fn enter_from_outside(&self, query: &mut Query, ip: IpAddr) -> Result<(), EndError> {
         let target = match &query.to {
@@ -87,17 +138,18 @@ impl Tracer<'_, '_> {
             asked: None,
             unbound: false,
             heard: Vec::new(),
+            granted: None,
+            entry: Vec::new(),
             explain: false,
         });
+        query.entry = out.verdict.next.clone();
         let end = out.end.filter(|end| end.reached == crate::truth::Truth::Yes);
         let device = end.as_ref().and_then(|end| {
             let (host, netns) = (end.place.host?, end.place.netns.clone()?);
             self.network.topology.find_netdev(host, &netns, end.place.device.as_ref()?)
         });
         let (Some(end), Some(device)) = (end, device) else {
-            return Err(EndError::Wrong(format!(
-                "where packets from {ip} come in is not known: the way to it does not leave what was captured"
-            )));
+            return Ok(());
         };
         let tags = end.packet.vlans().unwrap_or_default();
         let back = end.packet.answer();
@@ -106,6 +158,7 @@ impl Tracer<'_, '_> {
         if matches!(query.to, Some(Goal::Things(_))) {
             query.packet.set_destination(back.destination());
         }
+        query.granted = self.granted_outside(&mut query.packet, end.packet.mac_source());
         for vid in tags.iter().rev() {
             query.packet.frame.push_tag();
             query.packet.frame.set_vlan(*vid);

@@ -189,6 +189,8 @@ impl Tracer<'_, '_> {
             asked: None,
             unbound: false,
             heard: Vec::new(),
+            granted: None,
+            entry: Vec::new(),
             explain: question.verbose,
         };
         self.is_bound(&query)?;
@@ -367,6 +369,7 @@ impl Tracer<'_, '_> {
         }
         let tags = end.packet.vlans().unwrap_or_default();
         let place = &end.place;
+        let mut granted = None;
         let from = match trace.hops.last()?.kind {
             super::Kind::Guest => {
                 let nic = self.network.vm_nics().find(|nic| {
@@ -387,6 +390,7 @@ impl Tracer<'_, '_> {
                     let to = packet.mac_destination();
                     packet.set_macs(Some(SOMEBODY), to);
                 }
+                granted = self.granted_outside(&mut packet, end.packet.mac_source());
                 Start::Device(device)
             }
         };
@@ -432,6 +436,8 @@ impl Tracer<'_, '_> {
             asked: Self::asked(query),
             unbound,
             heard: trace.heard.clone(),
+            granted,
+            entry: Vec::new(),
             explain: query.explain,
         }))
     }

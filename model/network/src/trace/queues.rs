@@ -3,7 +3,7 @@ use tapline_core::need::Need;
 use tapline_core::span::Evidence;
 use tapline_topology::{NodeId, Topic};
 
-use crate::queues::{AtDevice, Does, Hook, Verdict, What};
+use crate::queues::{self, AtDevice, Does, Hook, Untold, Verdict, What};
 
 use super::device::Device;
 use super::{At, Doubt, Hop, Kind, Outcome, Place, Reason, Walk, Way};
@@ -13,6 +13,11 @@ impl<'a> Walk<'_, '_, 'a> {
     /// Where it is not known what they do, the way goes on behind a fork.
     pub(super) fn pass_queues(&mut self, way: &mut Way, device: Device<'a>, hook: Hook) -> bool {
         let network = self.network;
+        if let Some(untold) = network.queues().untold(network, device, hook)
+            && !self.pass_untold(way, device, untold)
+        {
+            return false;
+        }
         let Some(at) = network.queues().at(device.id) else { return true };
         let place = self.place(device.id);
         if let Some(evidence) = at.program(hook) {
@@ -30,6 +35,10 @@ impl<'a> Walk<'_, '_, 'a> {
             return false;
         }
         if let Some(evidence) = at.hook(hook).filter(|_| !at.is_whole(hook)) {
+            if let Some(text) = network.queues().explain_hook(network, device.id, hook) {
+                way.assume(text);
+                return true;
+            }
             let need = Need::command("tc filter show dev").with(device.name());
             let need = need.with(hook.as_str()).within(device.netns());
             let text = "the device has a hook for filters of tc, and they were not captured";
@@ -37,6 +46,36 @@ impl<'a> Walk<'_, '_, 'a> {
             self.may_do_anything(way, &place, said, evidence, vec![need]);
         }
         hook != Hook::Queue || self.leave_queue(way, &place, at)
+    }
+
+    /// Passes a hook of which no text tells; `false` where that ends the way.
+    fn pass_untold(&mut self, way: &mut Way, device: Device<'a>, untold: Untold) -> bool {
+        let place = self.place(device.id);
+        let need = |command| Need::command(command).within(device.netns());
+        match untold {
+            Untold::Nothing => {
+                if !way.queues_said.contains(&device.host) {
+                    way.queues_said.push(device.host);
+                    way.assume(&queues::assumption(self.network, device.host));
+                }
+                true
+            }
+            Untold::Blackhole(evidence) => {
+                self.lost(way, Outcome::Dropped, Reason::QueueLoss, place, Some(evidence));
+                false
+            }
+            Untold::Loses(evidence) => {
+                let needs = vec![need("tc -s qdisc show dev").with(device.name())];
+                self.may_stop_at(way, place, Reason::QueueLoss, needs, vec![evidence]);
+                true
+            }
+            Untold::Program(evidence) => {
+                let text = "programs of BPF lead what passes here";
+                let needs = vec![need("bpftool net list")];
+                self.may_do_anything(way, &place, (Reason::Ebpf, text), evidence, needs);
+                true
+            }
+        }
     }
 
     /// What a queue itself loses.

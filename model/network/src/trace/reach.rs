@@ -1,5 +1,6 @@
 //! What every guest and router reaches: its gateway, DHCP, metadata, the outside, its peers; each
 //! there and back.
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tapline_core::Name;
@@ -7,7 +8,7 @@ use tapline_core::capture::HostId;
 use tapline_core::ids::Mac;
 use tapline_topology::graph::VmNic;
 
-use crate::{Item, defs};
+use crate::{Item, Network, defs, queues};
 
 use super::{Outcome, Place, Question, Reason, Start, Trace, Tracer, Without};
 
@@ -50,6 +51,8 @@ pub struct Cell {
     pub at: Place,
     /// It is the answer that fails.
     pub back: bool,
+    /// Where it works: hosts at whose devices nothing of `tc` was captured, nor is thought to act.
+    pub queues_untold: Vec<HostId>,
 }
 
 /// The way to another guest.
@@ -61,6 +64,17 @@ pub struct Peer {
     pub ip: std::net::IpAddr,
     /// The round trip.
     pub cell: Cell,
+}
+
+/// What is taken for granted of hosts where ways work, each once.
+pub fn granted(network: &Network<'_>, rows: &[Row]) -> Vec<(HostId, String)> {
+    let cells = rows.iter().flat_map(|row| {
+        let peers = row.peers.iter().map(|peer| &peer.cell);
+        row.cells.iter().map(|(_, cell)| cell).chain(peers)
+    });
+    let hosts: BTreeSet<HostId> =
+        cells.flat_map(|cell| cell.queues_untold.iter().copied()).collect();
+    hosts.into_iter().map(|host| (host, queues::assumption(network, host))).collect()
 }
 
 impl<'a> Tracer<'_, 'a> {
@@ -197,6 +211,7 @@ impl<'a> Tracer<'_, 'a> {
                 reason: Some(Reason::NotCaptured),
                 at: Place::default(),
                 back: false,
+                queues_untold: Vec::new(),
             };
         };
         query.without = without.cloned();
@@ -208,10 +223,12 @@ impl<'a> Tracer<'_, 'a> {
             reason: verdict.reason,
             at: verdict.place.clone(),
             back: false,
+            queues_untold: Vec::new(),
         };
         if verdict.reached != Some(true) {
             return cell;
         }
+        let untold = |trace: &Trace| trace.end.clone().map_or(Vec::new(), |end| end.queues_untold);
         match self.answer(&query, &there) {
             Some(back) if back.verdict.reached != Some(true) => Cell {
                 reached: back.verdict.reached,
@@ -219,8 +236,13 @@ impl<'a> Tracer<'_, 'a> {
                 reason: back.verdict.reason,
                 at: back.verdict.place.clone(),
                 back: true,
+                queues_untold: Vec::new(),
             },
-            Some(_) => cell,
+            Some(back) => {
+                let both = untold(&there).into_iter().chain(untold(&back));
+                let hosts: BTreeSet<HostId> = both.collect();
+                Cell { queues_untold: hosts.into_iter().collect(), ..cell }
+            }
             None => Cell { reached: None, reason: Some(Reason::PacketOpen), back: true, ..cell },
         }
     }

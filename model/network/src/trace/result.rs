@@ -210,6 +210,13 @@ fn verdict(
         let hop = hops.iter().rev().find(|hop| {
             hop.kind == Kind::Neighbour || hop.kind == Kind::Guest && hop.input.is_none()
         });
+        if hop.is_none() && goal_is_address(goal, asked) {
+            outcome = Outcome::Blackholed;
+            reason = Some(Reason::AddressNotOwned);
+            place = hops.first().map_or(place, |hop| hop.place.clone());
+            evidence.clear();
+            text = format!("nobody answers ARP for {asked} outside");
+        }
         if let Some(hop) = hop {
             let own = hop.kind == Kind::Neighbour;
             outcome = if own { Outcome::Rejected } else { Outcome::Blackholed };
@@ -265,6 +272,11 @@ fn verdict(
             .filter(|_| fate == Truth::No)
             .and_then(|hop| hop.details.nearest.clone()),
     }
+}
+
+/// Whether a packet was put in for an address that nobody answers ARP for.
+fn goal_is_address(goal: &Goal, asked: IpAddr) -> bool {
+    !matches!(goal, Goal::Address { ip, .. } if *ip != asked)
 }
 
 /// The smallest MTU of a way; below a tunnel that of its device counts, less its headers.

@@ -200,17 +200,8 @@ impl<'a> Walk<'_, '_, 'a> {
                     let address = || self.network.address(*address).map(|address| address.ip);
                     way.packet.set_source(of_route.or_else(address));
                 }
-                if pass.input.is_none() && !pass.rerouted {
-                    let loopback = self.network.topology.find_netdev(pass.host, &pass.netns, "lo");
-                    let vrf = match self.vrf_of(&pass) {
-                        Some(l3::Domain::Vrf(vrf)) => Some(vrf.id),
-                        _ => None,
-                    };
-                    let input = vrf
-                        .or(loopback)
-                        .or_else(|| self.owns(pass.host, &pass.netns, to).map(|own| own.0));
-                    let pass = Pass { input, ..pass };
-                    self.go(way, At::Stack(pass.at(Stage::Input)));
+                if pass.input.is_none() {
+                    self.send_to_self(way, pass, to);
                     return;
                 }
                 self.go(way, At::Stack(pass.at(Stage::Input)));

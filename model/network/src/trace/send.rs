@@ -94,8 +94,9 @@ impl<'a> Walk<'_, '_, 'a> {
 
     pub(super) fn send_veth(&mut self, mut way: Way, device: Device<'a>) {
         let Some(peer) = self.network.veth_peer(device.id) else {
-            // What a container or a laboratory has for a NIC.
-            if names::is_nic(device.name()) {
+            // What a container or a laboratory has for a NIC. The other end of one in a namespace is in
+            // another namespace of the host.
+            if names::is_nic(device.name()) && device.netns().is_root() {
                 self.go(way, At::Wire(device.id));
                 return;
             }
@@ -138,7 +139,7 @@ impl<'a> Walk<'_, '_, 'a> {
         if let Some((_, edge)) = edge {
             hop.certainty = certainty(edge.confidence);
         }
-        if peer.stub && names::is_nic(device.name()) {
+        if peer.stub && names::is_nic(device.name()) && device.netns().is_root() {
             self.go(way, At::Wire(device.id));
             return;
         }

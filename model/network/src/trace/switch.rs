@@ -229,6 +229,11 @@ impl<'a> Walk<'_, '_, 'a> {
             };
             match &effect.sink {
                 Sink::Port(number) => copies.push(copy(match switch.ports.get(number) {
+                    // Whatever sends it there (`compose_output_action__`).
+                    Some(interface) if self.are_protected(switch, node, *interface).is_some() => {
+                        let at = self.are_protected(switch, node, *interface);
+                        Out::Lost(Reason::L2DeadEnd, at)
+                    }
                     Some(interface) => Out::Interface(*interface),
                     None => Out::Lost(Reason::OfOutputNonexistent, evidence),
                 })),
@@ -236,12 +241,16 @@ impl<'a> Walk<'_, '_, 'a> {
                 Sink::InPort => copies.push(copy(Out::Interface(node))),
                 Sink::Suppressed(_) => copies.push(copy(Out::Nowhere(Reason::OfSameInPort))),
                 Sink::Normal => copies.extend(self.normal(switch, bridge, node, &packet)),
-                Sink::Flood | Sink::All => {
+                // Ports each get a copy, members of a bond too (`flood_packets`).
+                sink @ (Sink::Flood | Sink::All) => {
+                    let ports = self.network.switch_ports();
                     for (_, interfaces) in &switch.bundles {
-                        let Some(first) = interfaces.first() else { continue };
-                        if !interfaces.contains(&node) {
-                            copies.push(copy(Out::Interface(*first)));
-                        }
+                        let meant = interfaces.iter().filter(|port| {
+                            **port != node
+                                && (*sink == Sink::All || ports.is_flooded(**port))
+                                && self.are_protected(switch, node, **port).is_none()
+                        });
+                        copies.extend(meant.map(|port| copy(Out::Interface(*port))));
                     }
                 }
                 Sink::Controller(asked) => match asked.map(Handled::of) {
@@ -298,11 +307,32 @@ impl<'a> Walk<'_, '_, 'a> {
                 port: Some(self.name(node)),
                 ..Place::default()
             };
-            let _ = last;
             self.lost(&mut way, Outcome::Dropped, reason, place, evidence);
+            // Of a flood nobody waits for the copy that a provider bridge has no VLAN for.
+            let rest = !self.network.is_integration(bridge.id)
+                && way.packet.is_multicast() == Some(true)
+                && last.is_some_and(|flow| {
+                    flow.priority.value <= 2 && flow.matches.iter().all(|one| one.key == "in_port")
+                });
+            if rest
+                && let Some(super::Node { part: super::Part::End(end), .. }) =
+                    self.tree.nodes.last_mut()
+            {
+                end.aside = true;
+            }
             return;
         }
         self.send_copies(way, node, &hop, copies);
+    }
+
+    /// What says that two ports, both `protected`, exchange no frames.
+    fn are_protected(&self, switch: &Switch<'a>, from: NodeId, to: NodeId) -> Option<Evidence> {
+        let port = |interface: NodeId| {
+            let bundle = switch.bundles.iter().find(|(_, all)| all.contains(&interface));
+            bundle.map(|(port, _)| *port)
+        };
+        let block = self.network.switch_ports().blocked_between(port(from)?, port(to)?)?;
+        Some(block.evidence)
     }
 
     /// The end of a packet that the controller gets.
@@ -421,6 +451,14 @@ impl<'a> Walk<'_, '_, 'a> {
             hop.output = name;
             hop.certainty = hop.certainty.min(copy.certainty);
             hop.cite(copy.evidence);
+            if let Out::Interface(id) = &copy.out
+                && let Some(port) = self.network.ovs_interface(*id)
+                && port.kind == "internal"
+                && self.is_of_kernel(port)
+            {
+                let device = self.network.device_of(*id);
+                hop.mtu = device.and_then(|device| device.mtu.as_ref().map(|mtu| mtu.value));
+            }
             let tunnelled = matches!(&copy.out, Out::Interface(id)
                 if !self.network.topology.into(*id, EdgeKind::TunnelOf).is_empty());
             if tunnelled {

@@ -18,12 +18,6 @@ impl<'a> Walk<'_, '_, 'a> {
             self.lost_in_gap(&mut way, place);
             return;
         }
-        if self.stop_at_ovs && interface.kind != "patch" {
-            let end =
-                End::new(Outcome::LeavesCapture, "leaves the bridges of OVS", place, &way.packet);
-            self.end(&mut way, end);
-            return;
-        }
         let stopped = network.stopped_by_switch(node).filter(|block| match block.why {
             Why::NoReceiving => false,
             // Of a patch it says that the peer is not there, which is said below.
@@ -31,8 +25,25 @@ impl<'a> Walk<'_, '_, 'a> {
             _ => true,
         });
         if let Some(block) = stopped {
-            let reason = super::device::reason(&block.why);
+            // Members have a carrier; it is the bond that sends by none.
+            let reason = match block.why {
+                Why::NoActiveMember => Reason::BondBackup,
+                ref why => super::device::reason(why),
+            };
             self.lost(&mut way, Outcome::Blackholed, reason, place, Some(block.evidence));
+            return;
+        }
+        if self.stop_at_ovs && interface.kind != "patch" {
+            let end =
+                End::new(Outcome::LeavesCapture, "leaves the bridges of OVS", place, &way.packet);
+            self.end(&mut way, end);
+            return;
+        }
+        if interface.kind == "internal"
+            && let Some(device) = network.device_of(node)
+            && self.is_of_kernel(interface)
+            && !self.fits(&mut way, device)
+        {
             return;
         }
         match interface.kind.as_str() {
@@ -48,6 +59,16 @@ impl<'a> Walk<'_, '_, 'a> {
                 self.go(way, At::Switch(peer));
             }
             "internal" => match network.device_of(node) {
+                // Of a flood nobody waits for the copy of a bridge's own device that is not in use.
+                Some(device)
+                    if interface.name() == interface.data.bridge.as_str()
+                        && device.admin_up() == Some(false)
+                        && (way.packet.is_multicast() == Some(true)
+                            || way.packet.unresolved.is_some()) =>
+                {
+                    let place = self.place(device.id);
+                    self.aside(&mut way, Reason::IfAdminDown, place);
+                }
                 Some(device) => self.go(way, At::Receive(device.id)),
                 None => self.without_device(way, interface),
             },
@@ -92,6 +113,13 @@ impl<'a> Walk<'_, '_, 'a> {
                 self.go(way, At::Tunnel { endpoint, key, remote });
             }
         }
+    }
+
+    /// Whether the kernel switches for the bridge of an interface: it holds frames to the MTU of each
+    /// port, of internal ones too (`ovs_vport_send`, net/openvswitch/vport.c).
+    pub(super) fn is_of_kernel(&self, interface: Item<'a, OvsInterface>) -> bool {
+        let bridge = self.network.bridge_called(interface.host, &interface.data.bridge);
+        bridge.is_some_and(|bridge| defs::is_kernel_datapath(bridge.data))
     }
 
     /// The database lists a port whose device nothing shows.

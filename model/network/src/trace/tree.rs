@@ -278,6 +278,8 @@ pub struct End {
     pub evidence: Vec<Evidence>,
     /// What would tell more.
     pub next: Vec<Next>,
+    /// Hosts at whose devices filters of `tc` were not captured, and taken not to be there.
+    pub queues_untold: Vec<HostId>,
 }
 
 impl End {
@@ -301,6 +303,7 @@ impl End {
             certainty: Certainty::Proven,
             evidence: Vec::new(),
             next: Vec::new(),
+            queues_untold: Vec::new(),
         }
     }
 }
@@ -423,7 +426,11 @@ impl Tree {
             let weight = match &node.part {
                 Part::End(end) if end.hypothetical => 1,
                 Part::End(end) if end.aside => 2,
-                Part::End(end) if end.reason == Some(Reason::Without) => 8,
+                Part::End(end)
+                    if matches!(end.reason, Some(Reason::Without | Reason::NoListener)) =>
+                {
+                    8
+                }
                 Part::End(end) => match end.outcome {
                     Outcome::Delivered | Outcome::DeliveredOnLink => 9,
                     Outcome::LeavesCapture => 8,

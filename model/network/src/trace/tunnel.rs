@@ -162,23 +162,65 @@ impl<'a> Walk<'_, '_, 'a> {
             .into_iter()
             .filter_map(|(id, _)| network.tunnel(id))
             .collect();
-        let key = |endpoint: &Item<'a, TunnelEndpoint>| {
-            endpoint.data.key.as_ref().and_then(|key| key.value.parse().ok())
-        };
+        let key = |endpoint: &Item<'a, TunnelEndpoint>| overlay::keys(*endpoint).1;
         let wanted = way.packet.mac_destination();
         let mut learnt = None;
+        // Where frames go that no entry is for: to the far end of the device, and to those of the entry
+        // of no address at all (`vxlan_xmit`, drivers/net/vxlan).
+        let of_device = device.records.iter().filter_map(|seen| {
+            seen.record.kind_data.tunnel.as_ref()?.remote.as_ref().map(|remote| remote.value)
+        });
+        let mut by_default: Vec<IpAddr> = of_device.collect();
+        let mut searched = None;
         for (source, entries) in network.fdb_texts() {
             if source.host != device.host || source.netns != *device.netns() {
                 continue;
             }
+            if network.topology.snapshot.completeness(source.id).is_complete() {
+                searched = Some(crate::flows::first_line(network, source.id));
+            }
             for entry in entries {
                 let here = entry.dev.as_ref().is_some_and(|dev| dev.value == device.name());
+                if here && entry.mac.value.is_zero() {
+                    by_default.extend(entry.dst.as_ref().map(|dst| dst.value));
+                }
                 if here && wanted == Some(entry.mac.value) {
                     learnt = learnt.or_else(|| entry.dst.as_ref().map(|dst| dst.value));
                 }
             }
         }
+        // One without far ends of its own is told by each packet where it goes.
+        let is_external = device.records.iter().any(|seen| {
+            seen.record.kind_data.tunnel.as_ref().is_some_and(|tunnel| tunnel.external)
+        });
+        let is_of_vxlan = !is_external && ends.iter().any(|end| end.data.kind == "vxlan");
+        let is_missed = learnt.is_none() && by_default.is_empty() && wanted.is_some();
+        if let Some(at) = searched.filter(|_| is_of_vxlan && is_missed) {
+            // Of an address that is not known either it is not known what its entry says.
+            if way.packet.unresolved.is_some() && !ends.is_empty() {
+                let needs = vec![
+                    Need::command("bridge fdb show dev").with(device.name()).within(device.netns()),
+                ];
+                self.unknown(&mut way, place, Reason::NeighAbsent, needs);
+                return;
+            }
+            self.lost(&mut way, Outcome::Blackholed, Reason::L2DeadEnd, place, Some(at));
+            if let Some(super::Node { part: super::Part::End(end), .. }) =
+                self.tree.nodes.last_mut()
+            {
+                let mac = wanted.map_or_else(String::new, |mac| mac.to_string());
+                end.text = format!("no entry of the forwarding table is for {mac}, nor for others");
+            }
+            return;
+        }
         let chosen: Vec<_> = match learnt {
+            None if searched.is_some() && is_of_vxlan && wanted.is_some() => ends
+                .iter()
+                .filter(|end| {
+                    end.data.remote.as_ref().is_none_or(|ip| by_default.contains(&ip.value))
+                })
+                .copied()
+                .collect(),
             Some(to) => ends
                 .iter()
                 .filter(|end| end.data.remote.as_ref().is_some_and(|ip| ip.value == to))
@@ -409,9 +451,18 @@ impl<'a> Walk<'_, '_, 'a> {
             return;
         }
         let of_device = network.netdev(far.data.owner);
+        // A device of GRE takes the key that it is told, and without one only what has none
+        // (`ip_tunnel_key_match`, net/ipv4/ip_tunnel.c); no key and 0 are one to Open vSwitch.
+        let is_gre = far.data.kind.contains("gre") && of_device.is_some();
+        let taken = overlay::keys(far).0.unwrap_or(0);
+        if is_gre && taken != inner.key.unwrap_or(0) {
+            let reason = Reason::VniUnknownAtPeer;
+            let at = far.data.key.as_ref().map(|key| key.evidence);
+            self.lost(&mut way, Outcome::Blackholed, reason, place, at);
+            return;
+        }
         if let Some(owner) = of_device.filter(|owner| owner.kind == NetdevKind::Tunnel) {
-            let expected: Option<u64> =
-                far.data.key.as_ref().and_then(|key| key.value.parse().ok());
+            let expected = overlay::keys(far).0;
             if let (Some(expected), Some(key)) = (expected, inner.key)
                 && expected != key
             {

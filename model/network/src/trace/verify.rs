@@ -205,6 +205,8 @@ impl Tracer<'_, '_> {
             asked: None,
             unbound: false,
             heard: Vec::new(),
+            granted: None,
+            entry: Vec::new(),
             explain: false,
         });
         let open = trace.tree.nodes.iter().any(|node| matches!(node.part, Part::One(_)));

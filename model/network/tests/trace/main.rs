@@ -12,6 +12,7 @@ mod queues;
 mod routing;
 mod stack;
 mod tracked;
+mod untold;
 mod verbose;
 mod vrf;
 

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Of one device `dev` is not printed. Options are words of the kind, not always in pairs.
-use tapline_core::capture::{Command, Completeness, FormatId};
+use tapline_core::capture::FormatId;
 use tapline_core::outcome::Outcome;
 use tapline_core::records::tc::Qdisc;
 use tapline_core::records::{Batch, Field};
@@ -39,20 +39,15 @@ pub(crate) static FORMAT: Format = Format {
             && [" dev ", ": root", ": parent "].iter().any(|word| first.contains(word));
         if like { 90 } else { 0 }
     },
-    read: |text, command| parse(text, command).map(Batch::from),
+    read: |text, _| parse(text).map(Batch::from),
     ends: Ends::LINES,
 };
 
 /// Reads the whole output.
-pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<Qdisc>> {
+pub(crate) fn parse(text: &str) -> Outcome<Vec<Qdisc>> {
     let mut out = Outcome::default();
     each_block(text, &mut out, |line| qdisc(text, line), |_, line| below(line), |_, ()| {});
     finish(text, &mut out);
-    let filter = TcCommand::listing(command, "qdisc").and_then(|asked| asked.dev);
-    if let Some(dev) = filter {
-        let partial = Completeness::Partial(format!("of {dev} alone"));
-        out.completeness = std::mem::take(&mut out.completeness).and(partial);
-    }
     out
 }
 
@@ -126,9 +121,10 @@ fn below(line: &str) -> Parsed<'_, Read<()>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tapline_core::capture::Command;
 
     fn reads(text: &str) -> Outcome<Vec<Qdisc>> {
-        parse(text, &Command::new("tc -s qdisc show"))
+        parse(text)
     }
 
     #[test]
@@ -168,9 +164,10 @@ mod tests {
 
     #[test]
     fn of_one_device_it_is_a_part_and_prose_is_a_problem() {
-        let out =
-            parse("qdisc mq 0: root \n Sent 0 bytes\n", &Command::new("tc -s qdisc show dev ens3"));
-        assert!(!out.completeness.is_complete());
+        let request = (FORMAT.claims)(&Command::new("tc -s qdisc show dev ens3")).unwrap();
+        assert_eq!((request.filtered, request.object.as_deref()), (true, Some("ens3")));
+        let out = reads("qdisc mq 0: root \n Sent 0 bytes\n");
+        assert!(out.completeness.is_complete());
         assert_eq!((out.records.len(), out.problems.len()), (1, 0));
         let out = reads("qdisc noqueue 0: dev lo root refcnt 2\nand more\nqdisc pfifo\n");
         assert_eq!((out.records.len(), out.lines.unread), (1, 2));
