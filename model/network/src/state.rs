@@ -180,6 +180,8 @@ texts! {
     ipsec_state_texts: IpsecStates(xfrm::IpsecState);
     /// The texts that print sockets.
     socket_texts: Sockets(socket::Socket);
+    /// The texts that list addresses of guests.
+    guest_address_texts: DomainAddresses(libvirt::DomainAddress);
     /// The texts that list the networks of libvirt.
     network_state_texts: NetworkStates(libvirt::NetworkState);
     /// The texts that describe networks of libvirt.

@@ -17,11 +17,13 @@ mod ends;
 mod flow_text;
 mod frames;
 mod guest;
+mod guest_addresses;
 mod guest_sends;
 mod ipsec;
 mod judge;
 mod local;
 mod loopback;
+mod meant;
 mod megaflow;
 mod names;
 mod nat;
@@ -182,7 +184,7 @@ pub fn trace(network: &Network<'_>, query: &Query) -> Trace {
 #[derive(Debug)]
 pub struct Tracer<'n, 'a> {
     network: &'n Network<'a>,
-    guests: OnceLock<guest::Guests>,
+    guests: OnceLock<guest_addresses::Guests>,
     responders: OnceLock<guest::Responders>,
     offers: OnceLock<BTreeMap<Mac, Option<ovn::Offer>>>,
     destinations: OnceLock<BTreeMap<IpAddr, Option<IpAddr>>>,
@@ -335,6 +337,8 @@ struct Walk<'t, 'n, 'a> {
     asked: Option<(IpAddr, Option<u16>)>,
     /// It follows a packet of ARP that is asked for on the way of another.
     asking: bool,
+    /// It seeks what keeps another packet from arriving: its own end is as good as any.
+    seeks: bool,
     /// Nothing is followed behind the first end at which it arrives as surely as this.
     until: Option<Truth>,
     /// The sender may leave it to the kernel which address its packets come from.
@@ -367,6 +371,7 @@ impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
             stop_at_ovs: query.stop_at_ovs,
             asked: query.asked,
             asking: false,
+            seeks: false,
             until: None,
             unbound: query.unbound,
             heard: query.heard.clone(),

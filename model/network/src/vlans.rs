@@ -246,6 +246,20 @@ impl<'a> LocalVlans<'a> {
         Some(Unled { by_tunnels, may_be_alone })
     }
 
+    /// Whether the network on a VLAN is one of tunnels, or else of a physical network, where that is
+    /// known.
+    pub fn is_of_tunnels(&self, vlan: u16) -> Option<bool> {
+        match self.network_type(vlan).map(|(kind, _)| kind) {
+            Some("vxlan" | "gre" | "geneve") => return Some(true),
+            Some("vlan" | "flat") => return Some(false),
+            _ => {}
+        }
+        let ways = self.ways.get(&vlan)?;
+        let tunnels = !(ways.tunnel_in.is_empty() && ways.floods.is_empty());
+        let physical = ways.provider_in.is_some() || !ways.provider_out.is_empty();
+        (tunnels != physical).then_some(tunnels)
+    }
+
     /// The kind of the network on a VLAN (`vxlan`, `vlan`, `flat`, …), by what the agent noted at
     /// its ports, and where; `None` where that was not captured or is not of one mind.
     pub fn network_type(&self, vlan: u16) -> Option<(&'a str, Evidence)> {

@@ -138,6 +138,24 @@ impl Walk<'_, '_, '_> {
         Some(Unanswered { to, back: false, end })
     }
 
+    /// Why nothing that a device, or the guest behind it, sends to all arrives anywhere.
+    pub(super) fn is_site_cut_off(&self, device: NodeId) -> Option<End> {
+        let nobody = IpAddr::from([0, 0, 0, 0]);
+        let nic = self.guest_nic(device).and_then(|nic| self.network.vm_nic(nic));
+        let own = self.device(device).and_then(super::device::mac_of);
+        let mac = nic.map_or(own, |nic| Some(nic.data.mac.as_ref()?.value));
+        let at = if nic.is_some() { self.at_tap(device) } else { At::Send(device) };
+        let mut request = request(None, nobody, mac);
+        request.set_destination(None);
+        let query = self.query_for(Goal::Anywhere, &request);
+        let mut walk = Self::new(self.tracer, &query);
+        (walk.asking, walk.seeks, walk.until) = (true, true, Some(Truth::Maybe));
+        walk.go(Way::new(request), at);
+        walk.run();
+        let asked = Trace::of(self.tracer, &query, walk);
+        asked.end.filter(|_| asked.verdict.reached == Some(false))
+    }
+
     /// Where what a guest sends comes in.
     pub(super) fn at_tap(&self, tap: NodeId) -> At {
         if self.device(tap).is_some() { At::Receive(tap) } else { At::Switch(tap) }

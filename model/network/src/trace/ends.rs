@@ -318,7 +318,7 @@ impl Tracer<'_, '_> {
         let inner = self.network.filters().destinations().find(|(_, _, from, ..)| *from == ip);
         let guests = |ip: IpAddr| {
             let mut found = Vec::new();
-            for (mac, addresses) in self.guests() {
+            for (mac, addresses) in &self.guests().by_mac {
                 if !addresses.iter().any(|(known, _)| *known == ip) {
                     continue;
                 }

@@ -13,9 +13,6 @@ use crate::{Item, Network, l2};
 
 use super::{Certainty, Hop, Kind, Outcome, Place, Reason, Tracer, Walk, Way, ends, ovn};
 
-/// The addresses of guests by MAC.
-pub(super) type Guests = BTreeMap<Mac, Vec<(IpAddr, Evidence)>>;
-
 /// Who answers ARP by flows: the MAC that is answered, where it is one.
 pub(super) type Responders = BTreeMap<IpAddr, Option<(Mac, Evidence)>>;
 
@@ -42,58 +39,10 @@ impl Segment {
 }
 
 impl Tracer<'_, '_> {
-    /// The addresses that flows, rules and neighbours know of NICs of guests.
-    pub(super) fn guests(&self) -> &Guests {
-        self.guests.get_or_init(|| {
-            let network = self.network;
-            let macs: std::collections::BTreeSet<Mac> =
-                network.vm_nics().filter_map(|nic| Some(nic.data.mac.as_ref()?.value)).collect();
-            let mut all = Guests::new();
-            let mut add = |mac: Mac, ip: IpAddr, at: Evidence| {
-                if !macs.contains(&mac) || ip.is_unspecified() || ip.is_multicast() {
-                    return;
-                }
-                let known = all.entry(mac).or_default();
-                if known.iter().all(|(other, _)| *other != ip) {
-                    known.push((ip, at));
-                }
-            };
-            for bridge in network.ovs_bridges() {
-                let Some(dump) = network.flows().best(bridge.host, bridge.name()) else { continue };
-                for flow in &dump.flows {
-                    let Some(mac) = flow.wants(OfField::EthSrc.whole()) else { continue };
-                    let bytes = mac.value.to_be_bytes();
-                    let Some(mac) = bytes.last_chunk::<6>().copied().map(Mac) else { continue };
-                    for field in [OfField::ArpSpa, OfField::IpSrc] {
-                        let ip = flow.wants(field.whole()).map(|ip| ip.value);
-                        let ip = ip.and_then(|ip| u32::try_from(ip).ok());
-                        if let Some(ip) = ip {
-                            add(mac, IpAddr::V4(ip.into()), dump.line(flow));
-                        }
-                    }
-                    if let Some(ip) = flow.wants(OfField::Ipv6Src.whole()) {
-                        add(mac, IpAddr::V6(ip.value.into()), dump.line(flow));
-                    }
-                }
-            }
-            for (_, mac, ip, at) in self.network.filters().guest_addresses() {
-                add(mac, ip, at);
-            }
-            for neighbours in network.neighbours().values() {
-                for ((_, ip), known) in neighbours {
-                    if let Some(mac) = known.record.mac.as_ref().filter(|_| !known.failed) {
-                        add(mac.value, *ip, known.evidence);
-                    }
-                }
-            }
-            all
-        })
-    }
-
     /// The addresses of a NIC, IPv4 first.
     pub(super) fn addresses_of_nic(&self, nic: Item<'_, VmNic<'_>>) -> Vec<(IpAddr, Evidence)> {
         let Some(mac) = nic.data.mac.as_ref() else { return Vec::new() };
-        let mut all = self.guests().get(&mac.value).cloned().unwrap_or_default();
+        let mut all = self.guests().by_mac.get(&mac.value).cloned().unwrap_or_default();
         all.sort_by_key(|(ip, _)| (ip.is_ipv6(), is_link_local(*ip)));
         all
     }
@@ -336,7 +285,7 @@ impl Walk<'_, '_, '_> {
     /// The NIC of a guest that has an address, near a device.
     pub(super) fn guest_with(&self, ip: IpAddr, near: NodeId) -> Option<(NodeId, Mac, Evidence)> {
         let mut found = None;
-        for (mac, addresses) in self.tracer.guests() {
+        for (mac, addresses) in &self.tracer.guests().by_mac {
             let Some((_, at)) = addresses.iter().find(|(known, _)| *known == ip) else { continue };
             for nic in self.network.vm_nics() {
                 if nic.data.mac.as_ref().is_none_or(|own| own.value != *mac) {
@@ -387,6 +336,9 @@ impl Walk<'_, '_, '_> {
             (Some(wanted), Some(own)) => wanted == own.value || wanted.is_multicast(),
             _ => true,
         };
+        if !takes && self.may_own_unresolved(&mut way, nic, &place) {
+            return;
+        }
         if !takes {
             self.aside(&mut way, Reason::GuestIgnores, place);
             return;

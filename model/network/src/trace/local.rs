@@ -85,6 +85,11 @@ impl Walk<'_, '_, '_> {
             let is_asked = dhcp && self.goal == super::Goal::Dhcp && serves();
             if way.packet.is_multicast() == Some(true) && !is_asked {
                 self.aside(&mut way, Reason::NoListener, place);
+                if let Some(super::Node { part: super::Part::End(end), .. }) =
+                    self.tree.nodes.last_mut()
+                {
+                    end.evidence.push(evidence);
+                }
                 return;
             }
             let (outcome, reason) = (Outcome::Rejected, Reason::NoListener);
@@ -136,7 +141,7 @@ impl Walk<'_, '_, '_> {
         if packet.established || pass.tracked.is_some() {
             return Listener::Unknown;
         }
-        let (mut searched, mut open) = (None, false);
+        let (mut searched, mut open, mut elsewhere) = (None, false, None);
         for (source, sockets) in self.network.socket_texts() {
             if source.host != pass.host || source.netns != pass.netns {
                 continue;
@@ -150,7 +155,8 @@ impl Walk<'_, '_, '_> {
                     Truth::Yes => {
                         return Listener::Here(Evidence { source: source.id, span: socket.at });
                     }
-                    Truth::No => {}
+                    // It listens, and not for what comes in by this device.
+                    Truth::No => elsewhere = Some(Evidence { source: source.id, span: socket.at }),
                     Truth::Maybe => open = true,
                 }
             }
@@ -169,7 +175,7 @@ impl Walk<'_, '_, '_> {
                 let key = format!("net.ipv4.{protocol}_l3mdev_accept");
                 Listener::Open(Need::command("sysctl").with(&key).within(&pass.netns))
             }
-            Some(at) => Listener::Nobody(at),
+            Some(at) => Listener::Nobody(elsewhere.unwrap_or(at)),
             None if protocol == "udp" && port == DHCP => {
                 self.dnsmasq(pass).map_or(Listener::Unknown, Listener::Here)
             }

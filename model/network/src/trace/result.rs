@@ -12,6 +12,7 @@ use tapline_core::span::Evidence;
 use crate::flow;
 use crate::truth::Truth;
 
+use super::meant::Meant;
 use super::{
     Certainty, Changed, Connection, End, Goal, Hop, Kind, Nearest, Next, Outcome, Packet, Part,
     Place, Query, Reason, Tracer, Tree, Walk,
@@ -90,17 +91,24 @@ pub struct Branch {
 impl Trace {
     /// Reads a finished walk.
     pub(super) fn of(tracer: &Tracer<'_, '_>, query: &Query, walk: Walk<'_, '_, '_>) -> Self {
-        let _ = tracer;
-        let tree = walk.tree;
-        let children = tree.children();
-        let fates = tree.fates(&children);
-        let main = tree.main(&children, &fates);
+        let children = walk.tree.children();
+        let fates = walk.tree.fates(&children);
         let fate = fates.first().copied().unwrap_or(Truth::Maybe);
+        let (main, end) = if fate == Truth::No {
+            let meant = Meant::new(tracer, query);
+            let mut main = walk.tree.main(&children, &fates, &|end| meant.near(end) as u32);
+            let end = tracer.told_end(&meant, &walk, &mut main);
+            (main, end)
+        } else {
+            let main = walk.tree.main(&children, &fates, &|_| 0);
+            let end = main.last().and_then(|at| match &walk.tree.nodes.get(*at)?.part {
+                Part::End(end) => Some((**end).clone()),
+                _ => None,
+            });
+            (main, end)
+        };
+        let tree = walk.tree;
         let hops = hops_of(&tree, &main);
-        let end = main.last().and_then(|at| match &tree.nodes.get(*at)?.part {
-            Part::End(end) => Some((**end).clone()),
-            _ => None,
-        });
         let ends: Vec<End> = tree
             .nodes
             .iter()
@@ -223,6 +231,10 @@ fn verdict(
             reason = Some(Reason::AddressNotOwned);
             text = format!("ARP for {asked} reaches nobody who has it");
             place = hop.place.clone();
+            // Of what is not there no line tells: the one that sends the packet to it does.
+            let sent = hops.iter().rev().skip_while(|other| !Arc::ptr_eq(other, hop));
+            let cited = sent.map(|hop| &hop.evidence).find(|lines| !lines.is_empty());
+            evidence = cited.cloned().unwrap_or_default();
         }
     }
     if fate == Truth::Maybe && reason.is_none() {

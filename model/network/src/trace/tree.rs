@@ -308,6 +308,23 @@ impl End {
     }
 }
 
+impl End {
+    /// How much it says.
+    fn weight(&self) -> u32 {
+        match self.outcome {
+            _ if self.hypothetical => 1,
+            _ if self.aside => 2,
+            _ if matches!(self.reason, Some(Reason::Without | Reason::NoListener)) => 8,
+            Outcome::Delivered | Outcome::DeliveredOnLink => 9,
+            Outcome::LeavesCapture => 8,
+            Outcome::Dropped | Outcome::Rejected => 7,
+            Outcome::Loops => 6,
+            Outcome::Unknown | Outcome::Disputed => 5,
+            _ => 4,
+        }
+    }
+}
+
 /// A node of the tree.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Part {
@@ -391,9 +408,15 @@ impl Tree {
     }
 
     /// The way that says most: from the root to one end. Behind a fork of copies it follows the one
-    /// that decides, behind one that is open the one that was thought to be first.
-    pub fn main(&self, children: &[Vec<usize>], fates: &[Truth]) -> Vec<usize> {
-        let weights = self.weights(children);
+    /// that decides, behind one that is open the one that was thought to be first. Where none arrives,
+    /// the one that came nearest to what was meant decides, as `near` tells of its end.
+    pub(super) fn main(
+        &self,
+        children: &[Vec<usize>],
+        fates: &[Truth],
+        near: &dyn Fn(&End) -> u32,
+    ) -> Vec<usize> {
+        let weights = self.weights(children, near);
         let mut way = vec![0];
         let mut at = 0;
         while let Some(below) = children.get(at).filter(|below| !below.is_empty()) {
@@ -420,25 +443,11 @@ impl Tree {
     }
 
     /// How much the ends behind each node say.
-    fn weights(&self, children: &[Vec<usize>]) -> Vec<u32> {
+    fn weights(&self, children: &[Vec<usize>], near: &dyn Fn(&End) -> u32) -> Vec<u32> {
         let mut all = vec![0; self.nodes.len()];
         for (at, node) in self.nodes.iter().enumerate().rev() {
             let weight = match &node.part {
-                Part::End(end) if end.hypothetical => 1,
-                Part::End(end) if end.aside => 2,
-                Part::End(end)
-                    if matches!(end.reason, Some(Reason::Without | Reason::NoListener)) =>
-                {
-                    8
-                }
-                Part::End(end) => match end.outcome {
-                    Outcome::Delivered | Outcome::DeliveredOnLink => 9,
-                    Outcome::LeavesCapture => 8,
-                    Outcome::Dropped | Outcome::Rejected => 7,
-                    Outcome::Loops => 6,
-                    Outcome::Unknown | Outcome::Disputed => 5,
-                    _ => 4,
-                },
+                Part::End(end) => near(end) * 16 + end.weight(),
                 _ => {
                     let below = children.get(at).map_or(&[][..], Vec::as_slice);
                     below.iter().filter_map(|child| all.get(*child).copied()).max().unwrap_or(3)
