@@ -16,6 +16,7 @@ mod ending;
 mod ends;
 mod flow_text;
 mod frames;
+mod gateway;
 mod guest;
 mod guest_addresses;
 mod guest_sends;

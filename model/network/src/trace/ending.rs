@@ -1,4 +1,5 @@
 //! Where ways end, and where they may: arrived, lost, going round, or not known.
+use tapline_core::capture::HostId;
 use tapline_core::need::Need;
 use tapline_core::span::Evidence;
 use tapline_topology::NodeId;
@@ -7,8 +8,8 @@ use crate::Answer;
 use crate::truth::Truth;
 
 use super::{
-    Certainty, Crumb, Doubt, End, Kind, Next, Node, Outcome, Packet, Part, Place, Reason, Walk,
-    Way, device, ends,
+    Certainty, Crumb, Doubt, End, Kind, Next, Node, Outcome, Packet, Part, Place, Reason, Target,
+    Walk, Way, device, ends,
 };
 
 impl Walk<'_, '_, '_> {
@@ -136,12 +137,18 @@ impl Walk<'_, '_, '_> {
             self.end(way, end);
             return;
         }
-        let reached = self.goal.is_met(&target, &way.packet);
+        let mut reached = self.goal.is_met(&target, &way.packet);
+        let never_back = matches!(target, ends::Reached::Tunnel { .. })
+            && self.is_meant_for(place.host, &way.packet);
+        if never_back {
+            reached = Truth::No;
+        }
         if reached != Truth::No && self.is_other_answer(&way.packet) {
             self.lost_as_other_answer(way, place);
             return;
         }
-        let aside = reached == Truth::No && way.packet.is_multicast() == Some(true);
+        let to_all = way.packet.is_multicast() == Some(true);
+        let aside = reached == Truth::No && (to_all || never_back);
         let end = End {
             reached,
             aside,
@@ -150,6 +157,22 @@ impl Walk<'_, '_, '_> {
             ..End::new(outcome, target.to_string(), place, &way.packet)
         };
         self.end(way, end);
+    }
+
+    /// Whether a frame is for somebody on this very host, and for nobody else: no tunnel brings back to
+    /// a host what it sent (neutron's agents and OVN forward nothing from one tunnel into another).
+    fn is_meant_for(&self, host: Option<HostId>, packet: &Packet) -> bool {
+        let (ends::Goal::Address { targets, .. } | ends::Goal::Things(targets)) = &self.goal else {
+            return false;
+        };
+        let on_link = self.asking
+            || packet.next_hop.is_some() && packet.next_hop == packet.destination();
+        let host_of = |target: &Target| match target {
+            Target::Guest(nic) => self.network.vm_nic(*nic).map(|nic| nic.host),
+            Target::Netns(host, _) => Some(*host),
+            Target::Device(device) => self.network.netdev(*device).map(|device| device.host),
+        };
+        on_link && !targets.is_empty() && targets.iter().all(|target| host_of(target) == host)
     }
 
     /// Whether the sender gets the answer itself: routers of OVN make one of a ping.

@@ -156,66 +156,6 @@ impl Tracer<'_, '_> {
         found.retain(|(far, ..)| !any_near || !far);
         found.into_iter().map(|(_, ip, device, prefix, line)| (ip, device, prefix, line)).collect()
     }
-
-    /// The port of a router on the segment of a guest.
-    pub(super) fn router_near(&self, nic: NodeId) -> Option<(IpAddr, NodeId, Evidence)> {
-        let tap = self.tap_of(nic)?;
-        let mut all = self.network.addresses().filter(|address| {
-            address.ip.is_ipv4()
-                && self
-                    .network
-                    .netdev(address.data.netdev)
-                    .is_some_and(|device| device.name().starts_with("qr-"))
-                && self.share(tap, address.data.netdev) == Some(true)
-        });
-        let found = all.next()?;
-        Some((found.ip, found.data.netdev, found.line()))
-    }
-
-    /// The gateway of the host itself, where it is on the subnet of a guest: a hypervisor with an address
-    /// beside its guests is their neighbour, and goes out by the gateway that they have.
-    pub(super) fn gateway_of_host(
-        &self,
-        nic: Item<'_, VmNic<'_>>,
-        ip: IpAddr,
-    ) -> Option<(IpAddr, Evidence)> {
-        let root = tapline_core::ids::Netns::Root;
-        let all = self.in_subnet_of(nic.id, ip);
-        if all.iter().any(|(_, device, ..)| {
-            self.network.netdev(*device).is_some_and(|device| device.name().starts_with("qr-"))
-        }) {
-            return None;
-        }
-        let fib = self.network.fib(nic.host, &root)?;
-        let outside = IpAddr::from([8, 8, 8, 8]);
-        let decision = fib.lookup(&crate::l3::Query::own(outside)).known()?;
-        let hop = *decision.hops().first()?;
-        let gateway = hop.gateway.filter(|gateway| gateway.is_ipv4() == ip.is_ipv4())?;
-        let beside = all.iter().any(|(own, device, prefix, _)| {
-            let net = ipnet::IpNet::new(*own, *prefix);
-            let holds = net.is_ok_and(|net| net.contains(&gateway));
-            let device = self.network.netdev(*device);
-            holds
-                && device.is_some_and(|device| {
-                    device.host == nic.host
-                        && device.netns().is_root()
-                        && device.name() == hop.dev.as_str()
-                })
-        });
-        beside.then_some((gateway, hop.evidence))
-    }
-
-    /// The gateway of a guest: a port of a router in its subnet.
-    pub(super) fn gateway_of(&self, nic: NodeId, ip: IpAddr) -> Option<(IpAddr, NodeId, Evidence)> {
-        let all = self.in_subnet_of(nic, ip);
-        let of_router = |device: &NodeId| {
-            self.network
-                .netdev(*device)
-                .is_some_and(|device| device.name().starts_with("qr-") || device.netns().is_root())
-        };
-        let first = all.iter().find(|(_, device, ..)| of_router(device));
-        first.map(|(ip, device, _, line)| (*ip, *device, *line))
-    }
 }
 
 fn is_link_local(ip: IpAddr) -> bool {

@@ -9,6 +9,7 @@ use tapline_topology::{NodeId, Topic};
 use crate::Item;
 
 use super::asking::Asked;
+use super::gateway::Gateway;
 use super::ovn::Offer;
 use super::{At, Certainty, Hop, Kind, Outcome, Place, Reason, Target, Walk, Way};
 
@@ -144,12 +145,8 @@ impl<'a> Walk<'_, '_, 'a> {
         }
         let Some(from) = way.packet.source() else {
             // Its address is not known; the router of its segment is.
-            let (gateway, device, at) = self.tracer.router_near(nic.id)?;
-            hop.action.push_str(&format!(" to its gateway {gateway} (assumed)"));
-            hop.assumed = Some(format!("the guest's gateway is {gateway}"));
-            hop.cite(Some(at));
-            way.packet.next_hop = Some(gateway);
-            return self.device(device).and_then(super::device::mac_of);
+            let gateway = self.tracer.gateway(nic.id, None)?;
+            return self.first_hop_to(gateway, way, nic, hop);
         };
         let subnet = self.tracer.in_subnet_of(nic.id, from);
         let offer = self.tracer.offer_to(nic, from);
@@ -188,25 +185,8 @@ impl<'a> Walk<'_, '_, 'a> {
             hop.action.push_str(&format!(" to {to} on its link, whose MAC is not known"));
             return None;
         }
-        if let Some((gateway, at)) = self.tracer.gateway_of_host(nic, from) {
-            hop.action.push_str(&format!(" to {gateway}, the gateway of its host (assumed)"));
-            hop.assumed = Some(format!("the guest's gateway is {gateway}, as its host's"));
-            hop.cite(Some(at));
-            way.packet.next_hop = Some(gateway);
-            let tap = self.tracer.tap_of(nic.id);
-            if let Some((mac, at)) = tap.and_then(|tap| self.neighbour_near(gateway, tap)) {
-                hop.cite(Some(at));
-                return Some(mac);
-            }
-            way.packet.unresolved = Some(gateway);
-            return Some(super::NOBODY);
-        }
-        if let Some((gateway, device, at)) = self.tracer.gateway_of(nic.id, from) {
-            hop.action.push_str(&format!(" to its gateway {gateway} (assumed)"));
-            hop.assumed = Some(format!("the guest's gateway is {gateway}"));
-            hop.cite(Some(at));
-            way.packet.next_hop = Some(gateway);
-            return self.device(device).and_then(super::device::mac_of);
+        if let Some(gateway) = self.tracer.gateway(nic.id, Some(from)) {
+            return self.first_hop_to(gateway, way, nic, hop);
         }
         // OVN's routers are flows: they answer ARP for their addresses.
         let gateway = first_of(from, subnet.first().map(|(_, _, prefix, _)| *prefix));
@@ -221,6 +201,33 @@ impl<'a> Walk<'_, '_, 'a> {
         }
         hop.action.push_str(" to its gateway, which is not known");
         None
+    }
+
+    /// The MAC of the gateway of a guest.
+    fn first_hop_to(
+        &self,
+        gateway: Gateway,
+        way: &mut Way,
+        nic: Item<'a, VmNic<'a>>,
+        hop: &mut Hop,
+    ) -> Option<Mac> {
+        let Gateway { ip, device, at, guess } = gateway;
+        hop.cite(Some(at));
+        way.packet.next_hop = Some(ip);
+        hop.details.is_guess = guess.is_some();
+        hop.assumed = Some(guess.unwrap_or_else(|| format!("the guest's gateway is {ip}")));
+        hop.action.push_str(&format!(" to its gateway {ip} (assumed)"));
+        if let Some(device) = device {
+            return self.device(device).and_then(super::device::mac_of);
+        }
+        let tap = self.tracer.tap_of(nic.id);
+        if let Some((mac, at)) = tap.and_then(|tap| self.neighbour_near(ip, tap)) {
+            hop.cite(Some(at));
+            return Some(mac);
+        }
+        // Nobody captured has it: what bridges do with a MAC that they do not know is known.
+        way.packet.unresolved = Some(ip);
+        Some(super::NOBODY)
     }
 
     /// The MAC of the router that DHCP gives a guest for an address.

@@ -145,17 +145,15 @@ impl Tracer<'_, '_> {
             let Start::Guest(nic) = start else {
                 return Err(EndError::Wrong("only a guest has a gateway here".to_owned()));
             };
-            let gateway = match from {
-                Some(ip) => self.gateway_of(nic, ip),
-                None => self.router_near(nic),
-            };
+            let gateway = self.gateway(nic, from);
             // Where it is not known, what the guest sends is not known either: the answer is open.
-            let targets = gateway.iter().map(|(_, device, _)| Target::Device(*device)).collect();
+            let device = gateway.as_ref().and_then(|gateway| gateway.device);
+            let targets = device.into_iter().map(Target::Device).collect();
             let told = || {
                 let offer = self.offer_to(self.network.vm_nic(nic)?, from?)?;
                 offer.router_to(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED))
             };
-            let ip = gateway.map(|(ip, _, _)| ip).or_else(told);
+            let ip = gateway.map(|gateway| gateway.ip).or_else(told);
             let nobody = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
             goal = Some(Goal::Address { ip: ip.unwrap_or(nobody), targets, near: true });
             packet.set_destination(ip);

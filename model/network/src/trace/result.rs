@@ -256,7 +256,8 @@ fn verdict(
             assumptions.push((at + 1, assumed.clone()));
         }
         // What a guest does is never known; it is among the assumptions.
-        if hop.kind != Kind::Guest && hop.certainty < certainty {
+        let counts = hop.kind != Kind::Guest || hop.details.is_guess;
+        if counts && hop.certainty < certainty {
             (certainty, weakest) = (hop.certainty, Some(at + 1));
         }
     }

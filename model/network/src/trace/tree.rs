@@ -100,6 +100,8 @@ pub struct Details {
     pub considered: Vec<Considered>,
     /// What would have passed instead of a packet that is stopped here.
     pub nearest: Option<Nearest>,
+    /// Of a guest: its first hop is a guess, not what makes it a member of a network.
+    pub is_guess: bool,
 }
 
 /// Something that was looked at.
