@@ -31,6 +31,7 @@ mod nat;
 mod neighbour;
 mod netfilter;
 mod normal;
+mod outside;
 mod ovn;
 mod ovn_names;
 mod packet;
@@ -70,6 +71,7 @@ use crate::{Item, Network};
 pub(crate) use ovn::number as asked_of_controller;
 
 pub use ends::{EndError, Goal, Start, Target};
+pub use outside::{Doorstep, Entry};
 pub use packet::{Inner, NOBODY, Packet};
 pub use question::{Answered, Before, Question};
 pub use reach::{Cell, Peer, Row, granted};
@@ -112,10 +114,8 @@ pub struct Query {
     pub unbound: bool,
     /// For an answer: addresses whose MAC a namespace knows since it was asked by them.
     pub heard: Vec<(HostId, Netns, IpAddr)>,
-    /// What is taken for granted of how it comes in.
-    pub granted: Option<String>,
-    /// From outside: what would tell where it comes in.
-    pub entry: Vec<Next>,
+    /// For what comes from outside: how it finds the way in.
+    pub entry: Option<Entry>,
     /// Note everything that is looked at.
     pub explain: bool,
 }
@@ -409,31 +409,24 @@ impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
                 self.go(way, At::Stack(pass));
             }
             Start::Device(device) => {
-                if let Some(text) = &query.granted {
-                    way.assume(text);
-                }
                 if let Some(item) = self.device(*device) {
                     let before = way.packet.clone();
                     let mut hop = self.device_hop(item, "comes in from the far side");
                     hop.input = Some(item.name().into());
                     self.hop(&mut way, &before, hop);
                 }
-                self.go(way, At::Receive(*device));
+                match &query.entry {
+                    Some(outside::Entry::By(by)) if !self.is_sent_in(&mut way, by, *device) => {}
+                    _ => self.go(way, At::Receive(*device)),
+                }
             }
             Start::Port(interface) => self.go(way, At::Switch(*interface)),
-            Start::Outside(ip) => {
-                let end = End {
-                    reason: Some(Reason::NotCaptured),
-                    certainty: Certainty::Inferred,
-                    next: query.entry.clone(),
-                    ..End::new(
-                        Outcome::Unknown,
-                        format!("where packets from {ip} come in is not known"),
-                        Place::default(),
-                        &way.packet,
-                    )
+            Start::Outside(_) => {
+                let closed = match &query.entry {
+                    Some(outside::Entry::Closed(verdict)) => Some((**verdict).clone()),
+                    _ => None,
                 };
-                self.end(&mut way, end);
+                self.stay_outside(&mut way, closed);
             }
         }
     }

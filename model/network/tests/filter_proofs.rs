@@ -142,8 +142,7 @@ fn answer(network: &Network<'_>, trace: &Trace) -> Option<Query> {
         asked: None,
         unbound: false,
         heard: Vec::new(),
-        granted: None,
-        entry: Vec::new(),
+        entry: None,
         explain: false,
     })
 }

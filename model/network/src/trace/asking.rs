@@ -234,15 +234,14 @@ impl Walk<'_, '_, '_> {
             asked: None,
             unbound: false,
             heard: Vec::new(),
-            granted: None,
-            entry: Vec::new(),
+            entry: None,
             explain: false,
         }
     }
 
     /// Follows one packet of ARP or of neighbour discovery, up to an end at which it arrives as surely as
     /// `until`: of a flood over hundreds of ports one copy decides.
-    fn send_arp(&self, at: &At, packet: Packet, goal: Goal, until: Truth) -> Trace {
+    pub(super) fn send_arp(&self, at: &At, packet: Packet, goal: Goal, until: Truth) -> Trace {
         let query = self.query_for(goal, &packet);
         let mut walk = Self::new(self.tracer, &query);
         walk.asking = true;
@@ -317,7 +316,7 @@ fn discovery(kind: u8, about: IpAddr) -> Packet {
 }
 
 /// What asks for the MAC of an address.
-fn request(from: Option<IpAddr>, to: IpAddr, mac: Option<Mac>) -> Packet {
+pub(super) fn request(from: Option<IpAddr>, to: IpAddr, mac: Option<Mac>) -> Packet {
     let IpAddr::V6(six) = to else {
         let mut request = Packet::new(ARP);
         request.frame.set(OfField::ArpOp, Value::of(1));

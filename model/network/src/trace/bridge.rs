@@ -182,7 +182,8 @@ impl<'a> Walk<'_, '_, 'a> {
                 evidence: Vec::new(),
             };
             self.fork(&mut way, doubt);
-        } else if several {
+        } else {
+            // A flood, though one port alone gets it.
             self.copies(&mut way);
         }
         if dead_end {

@@ -165,8 +165,8 @@ impl Walk<'_, '_, '_> {
         let (ends::Goal::Address { targets, .. } | ends::Goal::Things(targets)) = &self.goal else {
             return false;
         };
-        let on_link = self.asking
-            || packet.next_hop.is_some() && packet.next_hop == packet.destination();
+        let on_link =
+            self.asking || packet.next_hop.is_some() && packet.next_hop == packet.destination();
         let host_of = |target: &Target| match target {
             Target::Guest(nic) => self.network.vm_nic(*nic).map(|nic| nic.host),
             Target::Netns(host, _) => Some(*host),

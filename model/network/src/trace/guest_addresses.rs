@@ -110,7 +110,8 @@ impl Walk<'_, '_, '_> {
         let vm = self.network.vm(nic.vm);
         let name = vm.map(|vm| vm.name()).unwrap_or_default();
         let need = Need::command("virsh domifaddr").with(name).with("--source").with("agent");
-        let text = format!("guest {name} hears ARP for {asked}, and not all its addresses are known");
+        let text =
+            format!("guest {name} hears ARP for {asked}, and not all its addresses are known");
         let end = End {
             reason: Some(Reason::NotCaptured),
             certainty: Certainty::Inferred,

@@ -126,7 +126,8 @@ impl<'t, 'n, 'a> Meant<'t, 'n, 'a> {
         }
         // Nobody uses the device that a bridge of OVS is itself.
         let is_local = |device: &Name| network.bridge_called(host, device).is_some();
-        if end.reason == Some(Reason::IfAdminDown) && end.place.device.as_ref().is_some_and(is_local)
+        if end.reason == Some(Reason::IfAdminDown)
+            && end.place.device.as_ref().is_some_and(is_local)
         {
             return true;
         }
@@ -144,7 +145,8 @@ impl<'t, 'n, 'a> Meant<'t, 'n, 'a> {
         let is_unused = vlans.ports.get(&vlan).is_none_or(Vec::is_empty);
         let has_no_part = by_tunnels == Some(true) || by_tunnels.is_none() && is_unused;
         let patch = end.reason == Some(Reason::PatchPeerMissing);
-        has_no_part && (provider && is_dropped(end) || patch && network.is_integration_called(host, bridge))
+        has_no_part
+            && (provider && is_dropped(end) || patch && network.is_integration_called(host, bridge))
     }
 }
 
@@ -185,7 +187,8 @@ impl Tracer<'_, '_> {
                 && !self.network.is_outdated(address.host)
                 && self.share(tap, address.data.netdev) == Some(true);
             let device = self.network.netdev(address.data.netdev).filter(|_| is_near);
-            let Some(device) = device.filter(|device| !defs::is_router_netns(device.netns())) else {
+            let Some(device) = device.filter(|device| !defs::is_router_netns(device.netns()))
+            else {
                 continue;
             };
             let site = Site { device: device.id, host: device.host };
@@ -233,28 +236,23 @@ impl Tracer<'_, '_> {
         if near == Near::There {
             return Some(end);
         }
-        let flood = main.iter().rposition(|at| {
-            matches!(tree.nodes.get(*at), Some(super::Node { part: Part::All, .. }))
-        });
-        let Some(flood) = flood.filter(|_| !walk.seeks) else { return Some(end) };
+        if walk.seeks {
+            return Some(end);
+        }
+        let Some((flood, at)) = flood_on(tree, main) else { return Some(end) };
         if let Some(cut) = self.cut_of(meant, walk, &end) {
+            main.truncate(at + 1);
             return Some(cut);
         }
         if near > Near::AsideOnHost || end.packet.is_multicast().is_none() {
             return Some(end);
         }
-        let bridge = main.get(flood + 1..)?.iter().find_map(|at| hop_of(tree, *at))?;
-        if !matches!(bridge.kind, Kind::OvsBridge | Kind::LinuxBridge) {
-            return Some(end);
-        }
+        let bridge = hop_of(tree, *main.get(at)?)?;
         let set = main.get(..=flood)?.iter().rev().find_map(|at| {
             let hop = hop_of(tree, *at)?;
             hop.changes.iter().any(|change| change.field == "vlan").then(|| hop.evidence.clone())
         });
-        let last = main.iter().rposition(|at| {
-            hop_of(tree, *at).is_some_and(|hop| std::sync::Arc::ptr_eq(hop, bridge))
-        })?;
-        main.truncate(last + 1);
+        main.truncate(at + 1);
         let vlan = bridge.vlans.first().copied().filter(|vlan| *vlan > 0);
         let where_to = match vlan {
             Some(vlan) => format!("nobody who is meant has a port in VLAN {vlan}"),
@@ -278,8 +276,21 @@ impl Tracer<'_, '_> {
         let site = *meant.sites(end).first()?;
         let cut = walk.is_site_cut_off(site.device)?;
         let own = cut.place.host == Some(site.host) && !meant.is_by_design(&cut);
-        own.then(|| End { packet: end.packet.clone(), ..cut })
+        let mut packet = end.packet.clone();
+        packet.unresolved = None;
+        own.then(|| End { packet, ..cut })
     }
+}
+
+/// Where on a way its last flood begins, and the hop of the bridge that floods.
+fn flood_on(tree: &Tree, main: &[usize]) -> Option<(usize, usize)> {
+    let flood = main
+        .iter()
+        .rposition(|at| matches!(tree.nodes.get(*at), Some(super::Node { part: Part::All, .. })))?;
+    let behind = main.get(flood + 1..)?.iter().position(|at| hop_of(tree, *at).is_some())?;
+    let at = flood + 1 + behind;
+    let hop = hop_of(tree, *main.get(at)?)?;
+    matches!(hop.kind, Kind::OvsBridge | Kind::LinuxBridge).then_some((flood, at))
 }
 
 fn end_of(tree: &Tree, main: &[usize]) -> Option<End> {

@@ -187,8 +187,7 @@ impl Tracer<'_, '_> {
             asked: None,
             unbound: false,
             heard: Vec::new(),
-            granted: None,
-            entry: Vec::new(),
+            entry: None,
             explain: question.verbose,
         };
         self.is_bound(&query)?;
@@ -367,7 +366,6 @@ impl Tracer<'_, '_> {
         }
         let tags = end.packet.vlans().unwrap_or_default();
         let place = &end.place;
-        let mut granted = None;
         let from = match trace.hops.last()?.kind {
             super::Kind::Guest => {
                 let nic = self.network.vm_nics().find(|nic| {
@@ -388,7 +386,6 @@ impl Tracer<'_, '_> {
                     let to = packet.mac_destination();
                     packet.set_macs(Some(SOMEBODY), to);
                 }
-                granted = self.granted_outside(&mut packet, end.packet.mac_source());
                 Start::Device(device)
             }
         };
@@ -422,6 +419,9 @@ impl Tracer<'_, '_> {
             Start::Netns(host, netns) => Goal::Things(vec![Target::Netns(*host, netns.clone())]),
             Start::Device(_) | Start::Port(_) | Start::Outside(_) => Goal::Outside,
         };
+        let came_out = matches!(from, Start::Device(_)) && end.reached == crate::truth::Truth::Yes;
+        let entry = packet.destination().filter(|_| came_out);
+        let entry = entry.and_then(|to| self.doorstep(trace, to, Vec::new()));
         Some(self.trace(&Query {
             from,
             to: Some(goal),
@@ -434,8 +434,7 @@ impl Tracer<'_, '_> {
             asked: Self::asked(query),
             unbound,
             heard: trace.heard.clone(),
-            granted,
-            entry: Vec::new(),
+            entry,
             explain: query.explain,
         }))
     }

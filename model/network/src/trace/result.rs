@@ -333,8 +333,13 @@ fn branches(tree: &Tree, main: &[usize]) -> Vec<Branch> {
         let from_hop = before
             .filter(|at| tree.nodes.get(**at).is_some_and(|node| matches!(node.part, Part::Hop(_))))
             .count();
-        let guards: Vec<&str> =
+        let mut guards: Vec<&str> =
             way.iter().filter_map(|at| tree.nodes.get(*at)?.guard.as_deref()).collect();
+        if guards.is_empty() {
+            // It goes on where the main way is told no further.
+            let before = main.iter().rev().skip_while(|at| **at > joint);
+            guards.extend(before.filter_map(|at| tree.nodes.get(*at)?.guard.as_deref()).take(1));
+        }
         all.push(Branch {
             from_hop,
             guard: guards.join("; "),

@@ -205,8 +205,7 @@ impl Tracer<'_, '_> {
             asked: None,
             unbound: false,
             heard: Vec::new(),
-            granted: None,
-            entry: Vec::new(),
+            entry: None,
             explain: false,
         });
         let open = trace.tree.nodes.iter().any(|node| matches!(node.part, Part::One(_)));
