@@ -416,14 +416,14 @@ impl<'t, 'n, 'a> Walk<'t, 'n, 'a> {
                     self.hop(&mut way, &before, hop);
                 }
                 match &query.entry {
-                    Some(outside::Entry::By(by)) if !self.is_sent_in(&mut way, by, *device) => {}
+                    Some(Entry::By(by)) if !self.is_sent_in(&mut way, by, *device) => {}
                     _ => self.go(way, At::Receive(*device)),
                 }
             }
             Start::Port(interface) => self.go(way, At::Switch(*interface)),
             Start::Outside(_) => {
                 let closed = match &query.entry {
-                    Some(outside::Entry::Closed(verdict)) => Some((**verdict).clone()),
+                    Some(Entry::Closed(verdict)) => Some((**verdict).clone()),
                     _ => None,
                 };
                 self.stay_outside(&mut way, closed);
