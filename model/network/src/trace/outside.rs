@@ -146,12 +146,23 @@ impl Walk<'_, '_, '_> {
             self.unknown(way, Place::default(), Reason::NotCaptured, Vec::new());
             return;
         };
-        let by_filter = matches!(
+        // A filter that lets nobody begin a connection outwards may let answers out, and what has no
+        // route back may come in all the same.
+        let one_way = matches!(
             closed.reason,
-            Some(Reason::NfDrop | Reason::NfReject | Reason::SgEgressDeny | Reason::CtInvalid)
+            Some(
+                Reason::NfDrop
+                    | Reason::NfReject
+                    | Reason::SgEgressDeny
+                    | Reason::CtInvalid
+                    | Reason::NoRoute
+                    | Reason::RouteBlackhole
+                    | Reason::RouteUnreachable
+                    | Reason::RouteProhibit
+                    | Reason::RouteThrowExhausted
+            )
         );
-        // A filter that lets nobody begin a connection outwards may let answers out.
-        let is_cut = closed.reached == Some(false) && !by_filter;
+        let is_cut = closed.reached == Some(false) && !one_way;
         let back = format!("the way back to where it comes from ends: {}", closed.text);
         let end = End {
             reason: closed.reason.or(Some(Reason::NotCaptured)),
