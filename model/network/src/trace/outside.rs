@@ -165,7 +165,7 @@ impl Walk<'_, '_, '_> {
         let is_cut = closed.reached == Some(false) && !one_way;
         let back = format!("the way back to where it comes from ends: {}", closed.text);
         let end = End {
-            reason: closed.reason.or(Some(Reason::NotCaptured)),
+            reason: closed.reason.filter(|_| !one_way).or(Some(Reason::NotCaptured)),
             reached: if is_cut { Truth::No } else { Truth::Maybe },
             certainty: closed.certainty.min(Certainty::Inferred),
             evidence: closed.evidence,
