@@ -5,7 +5,7 @@ use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Mac;
 use tapline_core::records::Field;
-use tapline_core::span::Evidence;
+use tapline_core::span::{Evidence, SourceId, Span};
 use tapline_topology::graph::{Netdev, NetdevKind, OvsBridge, OvsPort};
 use tapline_topology::{NodeId, names};
 
@@ -122,13 +122,15 @@ impl BridgePorts {
                 let device = network.topology.find_netdev(source.host, &source.netns, name);
                 let Some(device) = device else { continue };
                 let known = all.states.entry(device).or_default();
-                let line = Evidence { source: source.id, span: port.at };
                 if let Some(state) = &port.state {
                     let read = (state.value.to_ascii_lowercase(), state.evidence(source.id));
                     known.state.get_or_insert(read);
                 }
                 let option = |key: &str| Field::find(&port.other, key);
-                known.read_options(|key| option(key).map(|found| found.as_str()), line);
+                known.read_options(
+                    |key| option(key).map(|found| (found.as_str(), found.span)),
+                    source.id,
+                );
             }
         }
         for device in network.netdevs() {
@@ -142,8 +144,11 @@ impl BridgePorts {
                     let read = (state.value.to_ascii_lowercase(), state.evidence(seen.source));
                     known.state.get_or_insert(read);
                 }
-                let line = Evidence { source: seen.source, span: record.at };
-                known.read_options(|key| record.other.find(key).map(|found| found.value), line);
+                let option = |key: &str| record.other.find(key);
+                known.read_options(
+                    |key| option(key).map(|found| (found.value, found.span)),
+                    seen.source,
+                );
             }
         }
         all.read_vlans(network);
@@ -218,8 +223,14 @@ fn listed_any(network: &Network<'_>, bridge: NodeId, listed: &BTreeSet<NodeId>) 
 }
 
 impl BridgePortState {
-    fn read_options<'f>(&mut self, find: impl Fn(&str) -> Option<&'f str>, line: Evidence) {
-        let option = |key: &str| find(key).map(|value| (value == "on", line));
+    /// Takes options from a text of this source.
+    fn read_options<'f>(
+        &mut self,
+        find: impl Fn(&str) -> Option<(&'f str, Span)>,
+        source: SourceId,
+    ) {
+        let option =
+            |key: &str| find(key).map(|(value, span)| (value == "on", Evidence { source, span }));
         self.isolated = self.isolated.or_else(|| option("isolated"));
         self.hairpin = self.hairpin.or_else(|| option("hairpin"));
         self.flood = self.flood.or_else(|| option("flood"));

@@ -353,6 +353,16 @@ impl<'n, 'a> Fib<'n, 'a> {
     }
 }
 
+impl Fib<'_, '_> {
+    /// A route of the type `throw` that holds an address: the lookup in its table ends there, and the next
+    /// rule is asked (ip-route(8)).
+    pub(crate) fn throws(&self, to: IpAddr) -> Option<Evidence> {
+        let mut all = self.tables.values().flat_map(|table| table.holding(self.network, to));
+        let route = all.find(|route| route.record.kind == "throw")?;
+        Some(Evidence { source: route.source, span: route.record.at })
+    }
+}
+
 /// More rules than are told.
 fn all_said(rules: usize) -> bool {
     rules > 256

@@ -10,6 +10,7 @@
 mod asking;
 mod bridge;
 mod bridge_in;
+mod bridge_nat;
 mod conntrack;
 mod device;
 mod ending;

@@ -250,6 +250,11 @@ impl<'a> Walk<'_, '_, 'a> {
         if let Some(block) = isolated {
             let reason = super::device::reason(&block.why);
             self.lost(&mut way, Outcome::Blackholed, reason, place, Some(block.evidence));
+            if let Some(super::Node { part: super::Part::End(end), .. }) =
+                self.tree.nodes.last_mut()
+            {
+                "both ports are isolated, which keeps them apart".clone_into(&mut end.text);
+            }
             return;
         }
         let state = self.network.bridge_ports().state(to);

@@ -120,7 +120,35 @@ impl<'a> Walk<'_, '_, 'a> {
 
     pub(super) fn tap_missing(&mut self, mut way: Way, nic: Item<'a, VmNic<'a>>, place: Place) {
         let root = tapline_core::ids::Netns::Root;
+        let kind = nic.data.kind.as_ref();
+        let is_function = self.network.function_of(nic.id).is_some()
+            || kind.is_some_and(|kind| matches!(kind.value.as_str(), "hostdev" | "vdpa"));
+        if is_function {
+            // The switch in the NIC has its frames, whose tables no text shows.
+            if let Some(block) = self.network.function_stops(nic.id) {
+                let reason = super::device::reason(&block.why);
+                self.lost(&mut way, Outcome::Blackholed, reason, place, Some(block.evidence));
+                return;
+            }
+            let text = "the NIC of the guest is a part of a NIC, which switches its frames itself";
+            let at =
+                kind.map(|kind| kind.evidence).or(nic.data.mac.as_ref().map(|mac| mac.evidence));
+            let needs = self.network.missing(nic.host, &root, &[Topic::LinkDetails]);
+            match at {
+                Some(at) => self.unknown_at(&mut way, place, (Reason::Offload, text), needs, at),
+                None => self.unknown(&mut way, place, Reason::Offload, needs),
+            }
+            return;
+        }
         let needs = self.network.missing(nic.host, &root, &[Topic::Links]);
+        // A guest that hangs on no device of the host: its packets go through a process.
+        let by_process = kind.is_some_and(|kind| {
+            matches!(kind.value.as_str(), "user" | "udp" | "mcast" | "server" | "client")
+        });
+        if by_process {
+            self.unknown(&mut way, place, Reason::NotModelled, Vec::new());
+            return;
+        }
         if needs.is_empty() {
             let at = nic.data.target.as_ref().map(|target| target.evidence);
             let reason = Reason::IfNoCarrier;

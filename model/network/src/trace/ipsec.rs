@@ -1,5 +1,6 @@
 //! What policies of IPsec do with a packet in the stack of a namespace.
 use tapline_core::ids::Netns;
+use tapline_core::records::xfrm::IpsecTemplate;
 use tapline_topology::graph::NetdevKind;
 use tapline_topology::{NodeId, Topic};
 
@@ -13,7 +14,7 @@ use super::{Doubt, Outcome, Reason, Start, Walk, Way};
 enum Fate {
     Passes,
     Dropped(&'static str),
-    Protected(&'static str),
+    Protected(String),
 }
 
 impl Walk<'_, '_, '_> {
@@ -58,16 +59,19 @@ impl Walk<'_, '_, '_> {
                     "a policy of IPsec takes it only protected, and it comes as it is",
                 ),
                 Direction::In | Direction::Forward => Fate::Protected(
-                    "a policy of IPsec takes it only protected, as its sender may send it",
+                    "a policy of IPsec takes it only protected, as its sender may send it"
+                        .to_owned(),
                 ),
                 Direction::Out if missing => Fate::Protected(
-                    "a policy of IPsec sends it only protected, and there is no association yet",
+                    "a policy of IPsec sends it only protected, and there is no association yet"
+                        .to_owned(),
                 ),
                 Direction::Out if !required.is_empty() => {
-                    Fate::Protected("a policy of IPsec protects it, which is not followed")
+                    Fate::Protected(sent_protected("leaves", required.first().copied()))
                 }
                 Direction::Out if optional && !absent => {
-                    Fate::Protected("a policy of IPsec may protect it, which is not followed")
+                    let template = policy.record.templates.first();
+                    Fate::Protected(sent_protected("may leave", template))
                 }
                 Direction::Out => Fate::Passes,
             };
@@ -78,7 +82,11 @@ impl Walk<'_, '_, '_> {
                 }
                 continue;
             }
-            let (Fate::Dropped(text) | Fate::Protected(text)) = fate else { continue };
+            let text = match &fate {
+                Fate::Passes => continue,
+                Fate::Dropped(text) => (*text).to_owned(),
+                Fate::Protected(text) => text.clone(),
+            };
             let needs = match (&fate, direction) {
                 (Fate::Protected(_), Direction::Out) => {
                     network.missing(pass.host, &pass.netns, &[Topic::IpsecStates])
@@ -96,7 +104,7 @@ impl Walk<'_, '_, '_> {
                 };
                 self.fork(way, doubt);
             }
-            let mut one = if sure { way.clone() } else { Self::branch(way, text) };
+            let mut one = if sure { way.clone() } else { Self::branch(way, text.clone()) };
             match fate {
                 Fate::Dropped(_) => {
                     let reason = Reason::IpsecDrop;
@@ -104,11 +112,11 @@ impl Walk<'_, '_, '_> {
                     if let Some(super::Node { part: super::Part::End(end), .. }) =
                         self.tree.nodes.last_mut()
                     {
-                        text.clone_into(&mut end.text);
+                        end.text.clone_from(&text);
                     }
                 }
                 _ => {
-                    let said = (Reason::Ipsec, text);
+                    let said = (Reason::Ipsec, text.as_str());
                     self.unknown_at(&mut one, place.clone(), said, needs, evidence);
                 }
             }
@@ -133,4 +141,24 @@ impl Walk<'_, '_, '_> {
         };
         self.network.complete(host, netns, Topic::IpsecPolicies)
     }
+}
+
+/// What is said of a packet that a policy protects: who has to take it out again, which is not followed.
+fn sent_protected(leaves: &str, template: Option<&IpsecTemplate>) -> String {
+    let Some(template) = template else {
+        return format!("it {leaves} by IPsec, which is not followed");
+    };
+    let proto = template
+        .proto
+        .as_ref()
+        .map_or_else(|| "IPsec".to_owned(), |of| of.to_uppercase().to_string());
+    if template.dst.is_unspecified() {
+        return format!(
+            "it {leaves} by {proto}, which the far side has to take out again: not followed"
+        );
+    }
+    format!(
+        "it {leaves} by {proto} to {}, who has to take it out again: not followed",
+        template.dst
+    )
 }

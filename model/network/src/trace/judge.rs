@@ -112,15 +112,15 @@ impl Walk<'_, '_, '_> {
         let several = kinds.len() > 1 || !sure;
         if several {
             let place = place.clone();
-            let unknown = || {
-                let mut ends = judgement.ends.iter();
-                ends.find(|end| matches!(end.outcome, filter::Outcome::Unknown(_)))
-            };
+            let unread = kinds.iter().find_map(|end| match &end.outcome {
+                filter::Outcome::Unknown(name) => Some((name, end.evidence)),
+                _ => None,
+            });
             let (reason, evidence) = match judgement.doubts.first() {
                 _ if !sure => (Reason::NotCaptured, Vec::new()),
                 Some(doubt) => (Reason::NotModelled, vec![doubt.evidence]),
                 None => {
-                    let at = unknown().and_then(|end| end.evidence);
+                    let at = unread.and_then(|(_, at)| at);
                     (Reason::NotModelled, at.into_iter().collect())
                 }
             };
@@ -129,10 +129,10 @@ impl Walk<'_, '_, '_> {
             } else {
                 vec![tapline_core::need::Need::command("sysctl net.bridge.bridge-nf-call-iptables")]
             };
-            let text = match unknown() {
-                _ if !sure => "it is not known whether the filter sees bridged frames".to_owned(),
-                Some(end) if judgement.doubts.is_empty() => outcome_words(&end.outcome),
-                _ => "it is not known whether the packet meets a rule".to_owned(),
+            let text = match (judgement.doubts.first(), unread) {
+                (None, Some((name, _))) if sure => format!("what {name} does is not modelled"),
+                _ if sure => "it is not known whether the packet meets a rule".to_owned(),
+                _ => "it is not known whether the filter sees bridged frames".to_owned(),
             };
             let next = Self::next(&place, needs);
             self.fork(way, Doubt { reason, text, place, next, evidence });
@@ -179,18 +179,21 @@ impl Walk<'_, '_, '_> {
                 hop.details.rules =
                     end.evidence.map(|at| (at, words.clone())).into_iter().collect();
                 self.hop(&mut way, before, hop);
+                let invalid = before.state.any_of(ConnStates::INVALID)
+                    && end.evidence.is_some_and(|at| {
+                        let rule = self.network.topology.snapshot.quote(at);
+                        rule.contains("INVALID") || rule.contains("invalid")
+                    });
                 let (outcome, reason) = if reject {
                     (Outcome::Rejected, Reason::NfReject)
+                } else if invalid {
+                    (Outcome::Dropped, Reason::CtInvalid)
                 } else {
                     (Outcome::Dropped, Reason::NfDrop)
                 };
                 self.lost(&mut way, outcome, reason, place, end.evidence);
             }
             filter::Outcome::Translate(target) => {
-                if pass.bridged.is_some() {
-                    self.unknown(&mut way, place, Reason::NotModelled, Vec::new());
-                    return;
-                }
                 self.translate(&mut way.packet, pass, target);
                 let mut hop = self.filter_hop(pass, at, format!("{hook} {table}: {words}"));
                 hop.cite(end.evidence);

@@ -139,7 +139,8 @@ impl Walk<'_, '_, '_> {
             }
             Target::Masquerade => {
                 packet.translated = packet.translated.with(ConnStates::SNAT);
-                let device = pass.output.map(|output| output.0);
+                let of_bridge = pass.bridged.map(|bridged| bridged.bridge);
+                let device = pass.output.map(|output| output.0).or(of_bridge);
                 packet.set_source(self.masked_by(device, packet.family()));
             }
             Target::Redirect(ports) => {

@@ -80,6 +80,7 @@ impl Walk<'_, '_, '_> {
                 .within(&pass.netns);
         match self.resolve(&pass, output, to) {
             Found::Known { mut mac, evidence, certainty, words, owners } => {
+                let wrong = owners.is_empty() && self.is_wrong(output, to, mac);
                 let (mut unanswered, mut doubtful) = (None, None);
                 if !owners.is_empty() {
                     match self.ask((&way, &pass), output, to, &owners) {
@@ -117,6 +118,7 @@ impl Walk<'_, '_, '_> {
                     let route = std::sync::Arc::make_mut(route);
                     route.cite(Some(evidence));
                     route.action = format!("{} ({words})", route.action);
+                    route.details.wrong_neighbour = wrong.then_some(evidence);
                 }
                 if let Some(why) = doubtful {
                     self.may_be_unanswered(&mut way, to, *why);
@@ -167,6 +169,30 @@ impl Walk<'_, '_, '_> {
                 self.go(way, At::Send(output));
             }
         }
+    }
+
+    /// Whether a MAC is that of nobody who has an address on the segment of a device, though somebody
+    /// captured has it. Addresses of VRRP and HSRP have MACs of their own.
+    fn is_wrong(&self, output: NodeId, to: IpAddr, mac: Mac) -> bool {
+        let network = self.network;
+        let of_group = mac.is_multicast();
+        if of_group || matches!(mac.0, [0, 0, 0x5e, 0, ..] | [0, 0, 0x0c, 0x07 | 0x9f, ..]) {
+            return false;
+        }
+        let mut near = network.topology.find_address(to).iter().filter_map(|id| {
+            let address = network.address(*id)?;
+            let owner = network.netdev(address.data.netdev)?;
+            let counts = defs::is_in_use(&address)
+                && !network.may_be_outdated(address.host)
+                && owner.id != output
+                && self.share_segment(output, owner.id) == Some(true);
+            counts.then(|| mac_of(owner))
+        });
+        let mut any = false;
+        near.all(|own| {
+            any = true;
+            own.is_some_and(|own| own != mac)
+        }) && any
     }
 
     /// The route that a way has just taken.

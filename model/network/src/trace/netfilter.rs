@@ -240,6 +240,9 @@ impl Walk<'_, '_, '_> {
         }
         if let Some(bridged) = pass.bridged {
             match (pass.stage, bridged.to) {
+                (Stage::Prerouting, _) if is_elsewhere(&way.packet, &pass) => {
+                    self.redirect_on_bridge(way, &pass, bridged);
+                }
                 (Stage::Prerouting, _) => {
                     if let Some(bridge) = self.device(bridged.bridge) {
                         let (from, vlan) = (Some(bridged.from), bridged.vlan);

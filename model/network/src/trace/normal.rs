@@ -23,6 +23,8 @@ pub(super) enum Normal {
     To {
         /// Interfaces, each with the tags of its copy.
         outputs: Vec<(NodeId, Vec<u16>)>,
+        /// The port is one that the agent has not wired: nobody but other such ports hears it.
+        dead: Option<Evidence>,
         /// What was learnt is not known: one of them gets it, or all.
         open: bool,
         words: String,
@@ -155,11 +157,9 @@ pub(super) fn forward(
         vlans.push(0);
     }
     let vlan = vlans.first().copied().unwrap_or(0);
-    // To the switch it is a VLAN like others. Neutron's agent gives it to ports that it has not wired, and
-    // nothing takes what leaves one by a trunk.
-    if vlan == DEAD_VLAN && rules.mode == Mode::Access {
-        return Normal::Lost { reason: Reason::DeadVlan, evidence: tag_at };
-    }
+    // To the switch it is a VLAN like others, in which such ports hear each other. Neutron's agent gives it
+    // to ports that it has not wired, and nothing takes what leaves one by a trunk.
+    let is_dead = vlan == DEAD_VLAN && rules.mode == Mode::Access;
     let wanted = packet.mac_destination();
     if wanted.is_none() {
         return Normal::Open;
@@ -200,6 +200,7 @@ pub(super) fn forward(
             if let Some(to) = network.ovs_port(*to) {
                 let output = Port::of(to.data).output(&vlans);
                 return Normal::To {
+                    dead: None,
                     outputs: vec![(interface, output)],
                     open: false,
                     words: format!("learnt at {} for VLAN {vlan}", to.name()),
@@ -222,7 +223,7 @@ pub(super) fn forward(
         }
         let (Some(to), Some(first)) = (network.ovs_port(*id), interfaces.first()) else { continue };
         let rules = Port::of(to.data);
-        if rules.carries(&vlans) {
+        if rules.carries(&vlans) && (!is_dead || rules.mode == Mode::Access) {
             let sends = member_of(network, *id, interfaces, &gone);
             sure = sure.min(sureness(interfaces, sends));
             let interface = sends.map_or(*first, |sends| sends.member);
@@ -230,7 +231,8 @@ pub(super) fn forward(
         }
     }
     if outputs.is_empty() {
-        return Normal::Lost { reason: Reason::L2DeadEnd, evidence: tag_at };
+        let reason = if is_dead { Reason::DeadVlan } else { Reason::L2DeadEnd };
+        return Normal::Lost { reason, evidence: tag_at };
     }
     let multicast = wanted.is_some_and(Mac::is_multicast);
     let certain = multicast || switch.fdb.is_some() && wanted.is_some();
@@ -240,6 +242,7 @@ pub(super) fn forward(
         (false, None) => format!("to an address that is not known: floods VLAN {vlan}"),
     };
     Normal::To {
+        dead: tag_at.filter(|_| is_dead),
         open: outputs.len() > 1 && !multicast && switch.fdb.is_none(),
         outputs,
         words,

@@ -51,7 +51,6 @@ impl<'a> Walk<'_, '_, 'a> {
     /// Passes a hook of which no text tells; `false` where that ends the way.
     fn pass_untold(&mut self, way: &mut Way, device: Device<'a>, untold: Untold) -> bool {
         let place = self.place(device.id);
-        let need = |command| Need::command(command).within(device.netns());
         match untold {
             Untold::Nothing => {
                 if !way.queues_said.contains(&device.host) {
@@ -65,13 +64,17 @@ impl<'a> Walk<'_, '_, 'a> {
                 false
             }
             Untold::Loses(evidence) => {
-                let needs = vec![need("tc -s qdisc show dev").with(device.name())];
+                let needs = vec![
+                    Need::command("tc -s qdisc show dev")
+                        .with(device.name())
+                        .within(device.netns()),
+                ];
                 self.may_stop_at(way, place, Reason::QueueLoss, needs, vec![evidence]);
                 true
             }
             Untold::Program(evidence) => {
                 let text = "programs of BPF lead what passes here";
-                let needs = vec![need("bpftool net list")];
+                let needs = vec![Need::command("bpftool net list").within(device.netns())];
                 self.may_do_anything(way, &place, (Reason::Ebpf, text), evidence, needs);
                 true
             }

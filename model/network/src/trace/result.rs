@@ -237,6 +237,25 @@ fn verdict(
             evidence = cited.cloned().unwrap_or_default();
         }
     }
+    // Where it goes to another MAC than that of who has the address, that is why nobody takes it.
+    let strays = matches!(
+        reason,
+        Some(
+            Reason::GuestIgnores
+                | Reason::NotLocalNoForward
+                | Reason::L2DeadEnd
+                | Reason::AddressNotOwned
+                | Reason::FdbPointsBack
+        )
+    );
+    let wrong = hops.iter().rev().find_map(|hop| Some((hop, hop.details.wrong_neighbour?)));
+    if let Some((hop, at)) = wrong.filter(|_| fate == Truth::No && strays) {
+        outcome = Outcome::Blackholed;
+        reason = Some(Reason::NeighWrong);
+        Reason::NeighWrong.text().clone_into(&mut text);
+        place = hop.place.clone();
+        evidence = vec![at];
+    }
     if fate == Truth::Maybe && reason.is_none() {
         reason = Some(Reason::NotCaptured);
         if outcome == Outcome::Delivered {

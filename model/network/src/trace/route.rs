@@ -238,6 +238,12 @@ impl<'a> Walk<'_, '_, 'a> {
                 let coverage = &self.network.topology.coverage;
                 let searched = coverage.of(pass.host, &pass.netns, Topic::AllRoutes).sources();
                 let at = searched.first().map(|source| flows::first_line(self.network, *source));
+                let fib = self.network.fib(pass.host, &pass.netns);
+                let thrown = fib.and_then(|fib| fib.throws(to)).filter(|_| !standby);
+                let (reason, at) = match thrown {
+                    Some(thrown) => (Reason::RouteThrowExhausted, Some(thrown)),
+                    None => (reason, at),
+                };
                 self.lost(&mut way, outcome, reason, place, at);
             }
         }
@@ -256,17 +262,19 @@ impl<'a> Walk<'_, '_, 'a> {
                 self.lost(&mut way, Outcome::Dropped, reason, place, None);
                 return;
             }
-            if !self.forwards(&mut way, &pass) || self.is_looping(&mut way, &pass) {
+            if !self.forwards(&mut way, &pass) {
                 return;
             }
-            match way.packet.ttl() {
-                Some(0 | 1) => {
-                    let reason = Reason::TtlExceeded;
-                    self.lost(&mut way, Outcome::Rejected, reason, place, None);
-                    return;
-                }
-                Some(ttl) => way.packet.set_ttl(ttl - 1),
-                None => {}
+            let ttl = way.packet.ttl();
+            if matches!(ttl, Some(0 | 1)) {
+                self.lost(&mut way, Outcome::Rejected, Reason::TtlExceeded, place, None);
+                return;
+            }
+            if self.is_looping(&mut way, &pass) {
+                return;
+            }
+            if let Some(ttl) = ttl {
+                way.packet.set_ttl(ttl - 1);
             }
         }
         if hops.len() > 1 {

@@ -288,7 +288,16 @@ impl<'a> Walk<'_, '_, 'a> {
             });
         }
         if copies.is_empty() {
-            let reason = drop_reason(path);
+            // A flow drops what comes from a port that the agent has not wired.
+            let port = self.network.ovs_interface(node);
+            let port = port.and_then(|port| {
+                let port = self.network.topology.find_ovs_port(port.host, &port.data.port)?;
+                self.network.ovs_port(port)
+            });
+            let is_dead = port.is_some_and(|port| {
+                crate::l2::access_vlan(port.data) == Some(crate::defs::DEAD_VLAN)
+            });
+            let reason = if is_dead { Reason::DeadVlan } else { drop_reason(path) };
             let before = way.packet.clone();
             let evidence: Vec<_> = deciding(path).filter_map(|flow| switch.line(flow)).collect();
             if self.explain
@@ -383,7 +392,7 @@ impl<'a> Walk<'_, '_, 'a> {
                 evidence: Vec::new(),
                 certainty: Certainty::Inferred,
             }],
-            Normal::To { outputs, open, words, evidence, certainty } => outputs
+            Normal::To { outputs, dead, open, words, evidence, certainty } => outputs
                 .into_iter()
                 .map(|(interface, vlans)| {
                     let mut packet = packet.clone();
@@ -397,6 +406,14 @@ impl<'a> Walk<'_, '_, 'a> {
                         certainty,
                     }
                 })
+                .chain(dead.map(|at| Copy {
+                    packet: packet.clone(),
+                    open: false,
+                    out: Out::Lost(Reason::DeadVlan, Some(at)),
+                    words: Some("NORMAL".to_owned()),
+                    evidence: vec![at],
+                    certainty: Certainty::Proven,
+                }))
                 .collect(),
         }
     }

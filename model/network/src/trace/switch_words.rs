@@ -20,6 +20,12 @@ pub(super) fn drop_reason(path: &flow::Path<'_>) -> Reason {
     if last.flow.is_none() {
         return Reason::OfNoMatch;
     }
+    let is_of_invalid = |flow: &tapline_core::records::openflow::Flow| {
+        flow.matched("ct_state").is_some_and(|state| state.value.contains("+inv"))
+    };
+    if deciding(path).any(is_of_invalid) {
+        return Reason::CtInvalid;
+    }
     let numbers: Vec<u8> = path.steps.iter().filter_map(|step| step.table.number()).collect();
     let before = match numbers.as_slice() {
         [.., before, 93] => *before,

@@ -102,6 +102,8 @@ pub struct Details {
     pub nearest: Option<Nearest>,
     /// Of a guest: its first hop is a guess, not what makes it a member of a network.
     pub is_guess: bool,
+    /// The entry of a neighbour that has another MAC than those who have its address.
+    pub wrong_neighbour: Option<Evidence>,
 }
 
 /// Something that was looked at.
@@ -317,6 +319,7 @@ impl End {
             _ if self.hypothetical => 1,
             _ if self.aside => 2,
             _ if matches!(self.reason, Some(Reason::Without | Reason::NoListener)) => 8,
+            _ if self.reason == Some(Reason::DeadVlan) => 6,
             Outcome::Delivered | Outcome::DeliveredOnLink => 9,
             Outcome::LeavesCapture => 8,
             Outcome::Dropped | Outcome::Rejected => 7,

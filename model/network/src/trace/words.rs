@@ -149,8 +149,6 @@ words! {
         IpsecDrop: "ipsec-drop",
         /// IPsec protects it, or decides about it.
         Ipsec: "ipsec",
-        /// A rule translates to no free port.
-        NatNoPort: "nat-no-port",
         /// The router waits here: another node is the active one.
         HaStandby: "ha-standby",
         /// It is for nobody here, and is not forwarded.
@@ -165,8 +163,6 @@ words! {
         BondBackup: "bond-backup",
         /// A BPF program decides.
         Ebpf: "ebpf",
-        /// A datapath outside the kernel decides.
-        UserspaceDatapath: "userspace-datapath",
         /// Hardware decides.
         Offload: "offload",
         /// A text that would tell was not captured.
@@ -262,7 +258,6 @@ impl Reason {
             Self::QueueLoss => "the queue of the device loses every packet",
             Self::IpsecDrop => "a policy of IPsec drops it",
             Self::Ipsec => "a policy of IPsec decides, which is not followed",
-            Self::NatNoPort => "no port is left to translate to",
             Self::HaStandby => "the router waits here; another node is the active one",
             Self::NotLocalNoForward => "it is for nobody here and is not forwarded",
             Self::NoListener => "nobody listens on the port",
@@ -272,8 +267,7 @@ impl Reason {
             Self::EchoIgnored => "the host is set not to answer pings",
             Self::BondBackup => "the bond does not use this member",
             Self::Ebpf => "a BPF program decides, which is not modelled",
-            Self::UserspaceDatapath => "a datapath outside the kernel decides",
-            Self::Offload => "hardware decides",
+            Self::Offload => "a NIC switches the frames of the guest itself",
             Self::NotCaptured => "a text that would tell was not captured",
             Self::Martian => "its source is not possible here",
             Self::McastFloodOff => "the port gets no frames to groups (mcast_flood off)",
