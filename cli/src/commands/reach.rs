@@ -10,7 +10,7 @@ use tapline_topology::Topology;
 use crate::args::{Reach, ReachFormat};
 use crate::error::{Result, Status};
 use crate::render::reach::{self, Lost};
-use crate::terminal::Terminal;
+use crate::terminal::{self, Terminal};
 use crate::{pipeline, without};
 
 pub(crate) fn run(args: &Reach, terminal: &Terminal) -> Result<Status> {
@@ -42,6 +42,12 @@ pub(crate) fn run(args: &Reach, terminal: &Terminal) -> Result<Status> {
         ReachFormat::Junit => reach::junit(&mut out, &topology, shown)?,
     }
     out.flush()?;
+    if rows.is_empty() {
+        if !matches!(args.format, ReachFormat::Text) && !terminal.quiet {
+            terminal::remark(reach::NOBODY);
+        }
+        return Ok(Status::Open);
+    }
     // Without something only what is lost with it counts.
     let counted = lost.as_ref().map_or(&rows, |lost| &lost.broken);
     let cells = || {

@@ -9,7 +9,7 @@ use crate::args::{TextOrJson, Verify};
 use crate::error::{Result, Status};
 use crate::pipeline;
 use crate::render::verify;
-use crate::terminal::Terminal;
+use crate::terminal::{self, Terminal};
 
 pub(crate) fn run(args: &Verify, terminal: &Terminal) -> Result<Status> {
     let snapshot = pipeline::read(&args.inputs, terminal)?;
@@ -26,5 +26,11 @@ pub(crate) fn run(args: &Verify, terminal: &Terminal) -> Result<Status> {
         }
     }
     out.flush()?;
+    if !all.is_captured {
+        if matches!(args.format, TextOrJson::Json) && !terminal.quiet {
+            terminal::remark(verify::UNCAPTURED);
+        }
+        return Ok(Status::Open);
+    }
     Ok(if all.disagree.is_empty() { Status::Clean } else { Status::Found })
 }

@@ -1,4 +1,4 @@
-//! What guests and routers reach: a table for people, with what cuts most first; JSON; JUnit.
+//! What guests, pods and routers reach: a table for people, with what cuts most first; JSON; JUnit.
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
@@ -18,6 +18,11 @@ type Granted = [(HostId, String)];
 const ORDER: [&str; 5] = ["gateway", "dhcp", "metadata", "outside", "peers"];
 /// Names that a group of rows lists.
 const LISTED: usize = 6;
+
+/// What is said where there is nobody to ask for.
+pub(crate) const NOBODY: &str = "no guest that runs, no pod and no router is meant or was captured: \
+     nothing to tell; the texts that show them: virsh list --all, virsh dumpxml, ip netns, and in each \
+     namespace ip -d address and ip route show table all";
 
 /// The answer for programs.
 #[derive(JsonSchema, Serialize)]
@@ -101,7 +106,7 @@ pub(crate) fn lost(before: &[Row], after: &[Row]) -> Vec<Row> {
 #[derive(JsonSchema, Serialize)]
 struct RowDocument<'a> {
     host: &'a str,
-    /// The VM, or the namespace of a router.
+    /// The VM, the pod or container, or the namespace of a router.
     vm: &'a str,
     nic: Option<&'a str>,
     mac: Option<String>,
@@ -240,6 +245,9 @@ pub(crate) fn text(
     granted: &Granted,
     terminal: &Terminal,
 ) -> io::Result<()> {
+    if rows.is_empty() {
+        return writeln!(out, "{NOBODY}");
+    }
     let paint = terminal.stdout();
     let columns = ["gateway", "dhcp", "metadata", "outside"];
     let name = |row: &Row| match &row.nic {

@@ -36,6 +36,10 @@ struct Skipped<'a> {
     why: &'a str,
 }
 
+/// What is said where there is nothing to compare.
+pub(crate) const UNCAPTURED: &str =
+    "no megaflows were captured; to compare them, run: ovs-appctl dpctl/dump-flows -m";
+
 /// The document.
 pub(crate) fn document<'a>(topology: &'a Topology<'_>, all: &'a Verification) -> Document<'a> {
     let disagree = all.disagree.iter().map(|one| Disagreement {
@@ -60,6 +64,9 @@ pub(crate) fn text(
     topology: &Topology<'_>,
     all: &Verification,
 ) -> io::Result<()> {
+    if !all.is_captured {
+        return writeln!(out, "{UNCAPTURED}");
+    }
     let places = Places::of_captured(&topology.snapshot.captured, false);
     writeln!(
         out,

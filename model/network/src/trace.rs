@@ -40,6 +40,7 @@ mod put_in;
 mod question;
 mod queues;
 mod reach;
+mod reach_pods;
 mod result;
 mod route;
 mod send;

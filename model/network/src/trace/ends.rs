@@ -148,8 +148,10 @@ impl Goal {
             Self::Dhcp => match reached {
                 Reached::Stack { listens: Some(true), .. } => Truth::Yes,
                 Reached::Stack { netns, listens: None, .. } => {
-                    let serves = netns.name().is_some_and(|name| name.starts_with("qdhcp-"));
-                    if serves { Truth::Maybe } else { Truth::No }
+                    // Neutron serves no network from a router.
+                    let is_router = crate::defs::is_router_netns(netns)
+                        || netns.name().is_some_and(|name| name.starts_with("fip-"));
+                    if is_router { Truth::No } else { Truth::Maybe }
                 }
                 Reached::Wire { .. } | Reached::Tunnel { .. } => Truth::Maybe,
                 _ => Truth::No,

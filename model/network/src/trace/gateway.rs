@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use tapline_core::span::Evidence;
 use tapline_topology::NodeId;
+use tapline_topology::graph::{Netdev, NetdevKind};
 
-use crate::{defs, l3};
+use crate::{Item, defs, l3, uplink};
 
 use super::Tracer;
 
@@ -56,7 +57,7 @@ impl Tracer<'_, '_> {
                 _ => {}
             }
         }
-        let host = hosts.into_iter().next().map(|host| self.beyond_host(host));
+        let host = hosts.into_iter().find_map(|host| self.beyond_host(host));
         host.or_else(|| {
             let far = far?;
             let guess = format!("the guest's network is that of the router with {}", far.ip);
@@ -65,11 +66,10 @@ impl Tracer<'_, '_> {
     }
 
     /// Where the host goes out by the segment of a guest itself, its own next hop there is the better
-    /// guess: it is a member of the network as the guest is, and not its router.
-    fn beyond_host(&self, host: Gateway) -> Gateway {
-        let Some(device) = host.device.and_then(|device| self.network.netdev(device)) else {
-            return host;
-        };
+    /// guess: it is a member of the network as the guest is, and not its router. It is the router
+    /// itself only of a network that no port of the bridge leads out of.
+    fn beyond_host(&self, host: Gateway) -> Option<Gateway> {
+        let device = host.device.and_then(|device| self.network.netdev(device))?;
         let name = device.name();
         let anywhere: IpAddr = match host.ip {
             IpAddr::V4(_) => IpAddr::from([8, 8, 8, 8]),
@@ -83,9 +83,29 @@ impl Tracer<'_, '_> {
         });
         if let Some((ip, at)) = next {
             let guess = format!("the guest's gateway is {ip}, as it is the host's by {name}");
-            return Gateway { ip, device: None, at, guess: Some(guess) };
+            return Some(Gateway { ip, device: None, at, guess: Some(guess) });
         }
         let guess = format!("the guest's gateway is {}, the host's own address on {name}", host.ip);
-        Gateway { guess: Some(guess), ..host }
+        self.is_closed(device).then_some(Gateway { guess: Some(guess), ..host })
+    }
+
+    /// Whether no port of the bridge that a device is leads out of the host.
+    fn is_closed(&self, device: Item<'_, Netdev<'_>>) -> bool {
+        let network = self.network;
+        if let Some(interface) = network.interface_of(device.id) {
+            let Some(bridge) = network.bridge_called(device.host, &interface.data.bridge) else {
+                return false;
+            };
+            let stays = |kind: &str| {
+                matches!(kind, "" | "system" | "internal" | "tap") || kind.starts_with("dpdkvhost")
+            };
+            let ports = defs::interfaces_of(network, bridge.id);
+            return !uplink::has_uplink(network, device.host, bridge.name())
+                && ports.iter().all(|port| stays(&port.data.kind));
+        }
+        let leads_out = |member: &Item<'_, Netdev<'_>>| {
+            uplink::is_uplink(member) || member.kind == NetdevKind::Tunnel
+        };
+        !network.members(device.id).iter().any(leads_out)
     }
 }

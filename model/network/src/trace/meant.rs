@@ -26,6 +26,8 @@ pub(super) enum Near {
     Aside,
     /// It ends as it should, on the host of what is meant.
     AsideOnHost,
+    /// It came to a host that does not listen.
+    Unheard,
     /// It is lost on another host.
     Elsewhere,
     /// It is lost on the host of what is meant.
@@ -93,6 +95,9 @@ impl<'t, 'n, 'a> Meant<'t, 'n, 'a> {
         let sites = self.sites(end);
         if sites.iter().any(|site| self.is_at(*site, &end.place)) {
             return Near::There;
+        }
+        if end.reason == Some(Reason::NoListener) {
+            return Near::Unheard;
         }
         let on_host = sites.iter().any(|site| Some(site.host) == end.place.host);
         match (self.is_by_design(end), on_host) {
@@ -177,8 +182,8 @@ impl Tracer<'_, '_> {
     }
 
     /// Where a server of DHCP should hear a guest: the namespaces that neutron serves its network
-    /// from, else whoever has an address on its segment; of these the ones where one listens, as far
-    /// as that is known.
+    /// from, the ones where one listens first, as far as that is known; else whoever on its segment has
+    /// an address and listens.
     fn servers_of_dhcp(&self, nic: NodeId) -> Vec<Site> {
         let Some(tap) = self.tap_of(nic) else { return Vec::new() };
         let mut sites: Vec<((bool, Truth), Site)> = Vec::new();
@@ -193,8 +198,11 @@ impl Tracer<'_, '_> {
             };
             let site = Site { device: device.id, host: device.host };
             let serves = device.netns().name().is_some_and(|name| name.starts_with("qdhcp-"));
+            let listens = self.may_serve_dhcp(device.host, device.netns());
+            if !serves && listens != Truth::Yes {
+                continue;
+            }
             if sites.iter().all(|(_, known)| *known != site) {
-                let listens = self.may_serve_dhcp(device.host, device.netns());
                 sites.push(((serves, listens), site));
             }
         }
@@ -278,7 +286,11 @@ impl Tracer<'_, '_> {
         let own = cut.place.host == Some(site.host) && !meant.is_by_design(&cut);
         let mut packet = end.packet.clone();
         packet.unresolved = None;
-        own.then(|| End { packet, ..cut })
+        // A device has no carrier since the other end of its pair is down.
+        let follows = cut.reason == Some(Reason::IfNoCarrier)
+            && end.reason == Some(Reason::IfAdminDown)
+            && !meant.is_by_design(end);
+        (own && !follows && cut.place != end.place).then(|| End { packet, ..cut })
     }
 }
 

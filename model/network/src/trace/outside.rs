@@ -146,9 +146,9 @@ impl Walk<'_, '_, '_> {
             self.unknown(way, Place::default(), Reason::NotCaptured, Vec::new());
             return;
         };
-        // A filter that lets nobody begin a connection outwards may let answers out, and what has no
-        // route back may come in all the same.
-        let one_way = matches!(
+        // A filter that lets nobody begin a connection outwards may let answers out; without a route
+        // nothing tells which way it would be.
+        let leaves_open = matches!(
             closed.reason,
             Some(
                 Reason::NfDrop
@@ -162,10 +162,10 @@ impl Walk<'_, '_, '_> {
                     | Reason::RouteThrowExhausted
             )
         );
-        let is_cut = closed.reached == Some(false) && !one_way;
+        let is_cut = closed.reached == Some(false) && !leaves_open;
         let back = format!("the way back to where it comes from ends: {}", closed.text);
         let end = End {
-            reason: closed.reason.filter(|_| !one_way).or(Some(Reason::NotCaptured)),
+            reason: closed.reason.or(Some(Reason::NotCaptured)),
             reached: if is_cut { Truth::No } else { Truth::Maybe },
             certainty: closed.certainty.min(Certainty::Inferred),
             evidence: closed.evidence,

@@ -1,5 +1,5 @@
 //! What every guest and router reaches: its gateway, DHCP, metadata, the outside, its peers; each
-//! there and back.
+//! there and back. Pods and containers are in `reach_pods`.
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -13,14 +13,14 @@ use crate::{Item, Network, defs, queues};
 use super::{Outcome, Place, Question, Reason, Start, Trace, Tracer, Without};
 
 /// Peers of a guest that are asked for.
-const MOST_PEERS: usize = 4;
+pub(super) const MOST_PEERS: usize = 4;
 
 /// What one NIC of a guest, or one router, reaches.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Row {
     /// Its host.
     pub host: HostId,
-    /// The VM, or the namespace of the router.
+    /// The VM, the pod or container, or the namespace of the router.
     pub vm: Name,
     /// Where its packets begin.
     pub start: Start,
@@ -78,7 +78,7 @@ pub fn granted(network: &Network<'_>, rows: &[Row]) -> Vec<(HostId, String)> {
 }
 
 impl<'a> Tracer<'_, 'a> {
-    /// What every running guest and every router reaches; only one VM where it is named.
+    /// What every running guest, pod and router reaches; only one guest or pod where it is named.
     pub fn reach(&self, only: Option<&str>) -> Vec<Row> {
         self.reach_without(only, None)
     }
@@ -92,7 +92,9 @@ impl<'a> Tracer<'_, 'a> {
                 only.is_none_or(|only| vm.name() == only || nova == Some(only))
             })
         };
-        self.reach_of(&is_meant, only.is_none(), without)
+        let mut rows = self.reach_of(&is_meant, only.is_none(), without);
+        rows.extend(self.pod_rows(only, without));
+        rows
     }
 
     /// The NICs of running guests, of the newest capture of each machine.
@@ -202,7 +204,7 @@ impl<'a> Tracer<'_, 'a> {
     }
 
     /// One round trip.
-    fn cell(&self, start: Start, to: &str, without: Option<&Arc<Without>>) -> Cell {
+    pub(super) fn cell(&self, start: Start, to: &str, without: Option<&Arc<Without>>) -> Cell {
         let question = Question { to: Some(to.to_owned()), ..Question::default() };
         let Ok(mut query) = self.query(&question, start) else {
             return Cell {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tapline_core::Name;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_core::records::openflow::OfField;
 use tapline_core::span::Evidence;
 
@@ -266,6 +267,9 @@ fn verdict(
     if fate == Truth::Yes {
         reason = None;
     }
+    if fate == Truth::Yes {
+        next.extend(end.and_then(|end| settles_neighbour(hops, end)));
+    }
     next.dedup();
     let mut certainty = Certainty::Proven;
     let mut weakest = None;
@@ -309,6 +313,22 @@ fn verdict(
 /// Whether a packet was put in for an address that nobody answers ARP for.
 fn goal_is_address(goal: &Goal, asked: IpAddr) -> bool {
     !matches!(goal, Goal::Address { ip, .. } if *ip != asked)
+}
+
+/// What would show whether a next hop outside answers, of which nobody captured knows the MAC.
+fn settles_neighbour(hops: &[Arc<Hop>], end: &End) -> Option<Next> {
+    let asked = end.packet.unresolved?;
+    let device = end.place.device.as_ref()?;
+    let asks = |hop: &Arc<Hop>| matches!(hop.kind, Kind::Neighbour | Kind::Guest);
+    let at = hops.iter().rposition(asks)?;
+    let filter = if asked.is_ipv4() { "arp" } else { "icmp6" };
+    let need = Need::command("tcpdump -eni")
+        .with(device)
+        .with(filter)
+        .with("and")
+        .with("host")
+        .with(&asked.to_string());
+    Some(Next { text: format!("decides hop {}", at + 1), host: end.place.host, need })
 }
 
 /// The smallest MTU of a way; below a tunnel that of its device counts, less its headers.

@@ -17,6 +17,8 @@ use super::{Goal, Kind, Outcome, Packet, Part, Query, Start, Tracer};
 /// What came of all megaflows.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Verification {
+    /// Whether a text with megaflows was captured, though it be empty.
+    pub is_captured: bool,
     /// How many were captured.
     pub megaflows: usize,
     /// How many say what the flows say.
@@ -68,6 +70,7 @@ impl Tracer<'_, '_> {
         let network = self.network;
         for (source, reading) in network.texts_of("datapath-flow") {
             let Batch::DatapathFlows(flows) = &reading.records else { continue };
+            all.is_captured = true;
             for flow in flows {
                 all.megaflows += 1;
                 let line = Evidence { source: source.id, span: flow.at };
