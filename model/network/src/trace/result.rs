@@ -101,7 +101,9 @@ impl Trace {
             let end = tracer.told_end(&meant, &walk, &mut main);
             (main, end)
         } else {
-            let main = walk.tree.main(&children, &fates, &|_| 0);
+            let meant = (fate == Truth::Maybe).then(|| Meant::new(tracer, query));
+            let near = |end: &End| meant.as_ref().map_or(0, |meant| meant.near(end) as u32);
+            let main = walk.tree.main(&children, &fates, &near);
             let end = main.last().and_then(|at| match &walk.tree.nodes.get(*at)?.part {
                 Part::End(end) => Some((**end).clone()),
                 _ => None,
