@@ -1,7 +1,8 @@
 //! `cargo dev mutants`: mistakes that were made once, or that no test would have noticed, are made
 //! again on purpose, one at a time, in a copy of the checkout. The test that is to notice each is run.
 //!
-//! The copy is below `target` and kept, so that only what changes is compiled again.
+//! The copy is below `target` and kept, so that only what changes is compiled again. It is built into a
+//! folder of its own: cargo would take what is built of a mutant for what is built of the checkout.
 #![expect(clippy::disallowed_methods, reason = "the chores write files")]
 #![expect(clippy::print_stdout, reason = "it tells what it does while it does it")]
 mod list;
@@ -113,8 +114,7 @@ fn cargo_test(copy: &Path, test: &str, more: &[&str]) -> anyhow::Result<Output> 
         .args(test.split(' '))
         .args(more)
         .current_dir(copy)
-        // What foreign crates are compiled to is shared.
-        .env("CARGO_TARGET_DIR", root().join("target"))
+        .env("CARGO_TARGET_DIR", copy.join("target"))
         .env("INSTA_UPDATE", "no")
         .env_remove("RUSTFLAGS")
         .output()
@@ -127,7 +127,6 @@ fn said(output: &Output) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 
@@ -137,7 +136,7 @@ mod tests {
         for mutant in MUTANTS {
             let text = fs::read_to_string(root().join(mutant.file)).unwrap();
             mutant.text_with(&text).unwrap();
-            // Programs of the copy would take the place of ours.
+            // Those of the command line take too long to build.
             let package = mutant.test.split(' ').nth(1);
             assert!(package.is_some_and(|package| OURS.contains(&package)), "{}", mutant.test);
             assert!(names.insert(mutant.name), "{} is there twice", mutant.name);

@@ -124,3 +124,28 @@ pub fn is_filter_captured(network: &Network<'_>, host: HostId, family: Family) -
             && snapshot.completeness(source.id).is_complete()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_addresses_stand_for_several_machines() {
+        for (mac, expected) in [
+            ("00:00:00:00:00:00", true),
+            ("ff:ff:ff:ff:ff:ff", true),
+            ("01:00:5e:00:00:01", true),
+            ("00:00:5e:00:01:07", true),
+            ("00:00:0c:07:ac:01", true),
+            ("fa:16:3f:00:00:01", true),
+            ("ee:ee:ee:ee:ee:ee", true),
+            ("fa:16:3e:00:00:01", false),
+            ("00:00:5e:01:01:07", false),
+            ("00:00:0d:07:ac:01", false),
+            ("ee:ee:ee:ee:ee:ef", false),
+            ("52:54:00:00:00:01", false),
+        ] {
+            assert_eq!(is_virtual(mac.parse().unwrap()), expected, "{mac}");
+        }
+    }
+}

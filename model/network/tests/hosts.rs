@@ -6,9 +6,9 @@ mod common;
 use common::{link, neutron, session, with_network, with_said, with_sessions};
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
-use tapline_network::defs;
 use tapline_network::environment::{Environment, Glob, Profile};
 use tapline_network::router::{Duty, Router};
+use tapline_network::{defs, texts};
 
 const HOST: HostId = HostId(0);
 
@@ -183,4 +183,23 @@ fn routes_lead_to_a_link_where_they_have_no_gateway() {
         assert!(!leads("eno1", "198.51.100.9"), "by a gateway");
         assert!(!leads("lo", "203.0.113.9"), "refused");
     });
+}
+
+#[test]
+fn all_settings_are_those_of_a_whole_listing_of_the_host() {
+    let lines = "net.ipv4.ip_forward = 1\nnet.ipv4.conf.all.rp_filter = 0\n";
+    for (rest, count) in [
+        (format!("sysctl -a\n{lines}"), Some(2)),
+        (format!("sysctl --all\n{lines}"), Some(2)),
+        (format!("sysctl net.ipv4.ip_forward net.ipv4.conf.all.rp_filter\n{lines}"), None),
+        (format!("ip netns\nblue\nroot@h1:~# ip netns exec blue sysctl -a\n{lines}"), None),
+        (format!("sysctl -a | head -2\n{lines}"), None),
+        ("sysctl -a\n".to_owned(), None),
+    ] {
+        with_network(&host(&rest), |network| {
+            let all = texts::all_settings(network, HOST);
+            assert_eq!(all.map(|(_, count)| count), count, "{rest}");
+            assert_eq!(texts::all_settings(network, HostId(1)), None);
+        });
+    }
 }

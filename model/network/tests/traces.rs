@@ -2,13 +2,15 @@
 //! with a thing, and what of the captured megaflows the flows explain. Each table is read against its
 //! capture when it changes.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
+mod told;
+
 use std::fmt::Write as _;
 use std::path::Path;
 
 use tapline_capture::{Input, Options};
 use tapline_network::Network;
 use tapline_network::environment::Environment;
-use tapline_network::trace::{Hop, Question, Trace, Tracer};
+use tapline_network::trace::{Question, Tracer};
 
 /// Answers questions of one capture.
 fn table(inputs: &[Input], questions: impl FnOnce(&Network<'_>) -> Vec<Question>) -> String {
@@ -32,13 +34,13 @@ fn table(inputs: &[Input], questions: impl FnOnce(&Network<'_>) -> Vec<Question>
         writeln!(out, "{}", asked.join(", ")).unwrap();
         match tracer.ask(&question) {
             Ok(answered) => {
-                show(&mut out, &network, &answered.trace);
+                told::show(&mut out, &network, &answered.trace, true);
                 if let Some(before) = &answered.before {
-                    writeln!(out, " before: {}", yes(before.trace.verdict.reached)).unwrap();
+                    writeln!(out, " before: {}", told::yes(before.trace.verdict.reached)).unwrap();
                 }
                 if let Some(back) = &answered.reverse {
                     writeln!(out, " back").unwrap();
-                    show(&mut out, &network, back);
+                    told::show(&mut out, &network, back, true);
                 }
             }
             Err(error) => writeln!(out, " no question: {error}").unwrap(),
@@ -51,13 +53,13 @@ fn table(inputs: &[Input], questions: impl FnOnce(&Network<'_>) -> Vec<Question>
             .map(|(to, cell)| {
                 let reason = cell.reason.map_or("", |reason| reason.as_str());
                 let back = if cell.back { " back" } else { "" };
-                format!("{to} {} {reason}{back} at {}", yes(cell.reached), cell.at.words())
+                format!("{to} {} {reason}{back} at {}", told::yes(cell.reached), cell.at.words())
             })
             .collect();
         let peers: Vec<String> = row
             .peers
             .iter()
-            .map(|peer| format!("{} {}", peer.vm, yes(peer.cell.reached)))
+            .map(|peer| format!("{} {}", peer.vm, told::yes(peer.cell.reached)))
             .collect();
         writeln!(out, "reach {}: {}; peers {}", row.vm, cells.join(", "), peers.join(", "))
             .unwrap();
@@ -73,63 +75,6 @@ fn table(inputs: &[Input], questions: impl FnOnce(&Network<'_>) -> Vec<Question>
     )
     .unwrap();
     out
-}
-
-fn yes(reached: Option<bool>) -> &'static str {
-    match reached {
-        Some(true) => "yes",
-        Some(false) => "no",
-        None => "?",
-    }
-}
-
-fn show(out: &mut String, network: &Network<'_>, trace: &Trace) {
-    let verdict = &trace.verdict;
-    let reason = verdict.reason.map_or(String::new(), |reason| format!(" {}", reason.as_str()));
-    let mtu = verdict.mtu.as_ref().map_or(String::new(), |(mtu, _)| format!(", MTU {mtu}"));
-    writeln!(
-        out,
-        " {}: {}{reason} at {}, {}{mtu}",
-        yes(verdict.reached),
-        verdict.outcome,
-        verdict.place.words(),
-        verdict.certainty
-    )
-    .unwrap();
-    hops(out, network, "  ", &trace.hops);
-    for branch in &trace.branches {
-        let reason = branch.end.reason.map_or("", |reason| reason.as_str());
-        let (outcome, place) = (branch.end.outcome, branch.end.place.words());
-        writeln!(
-            out,
-            "  behind {}, {}: {outcome} {reason} at {place}",
-            branch.from_hop, branch.guard
-        )
-        .unwrap();
-    }
-    for next in &verdict.next {
-        writeln!(out, "  next: {}", next.need).unwrap();
-    }
-}
-
-fn hops(out: &mut String, network: &Network<'_>, indent: &str, hops: &[std::sync::Arc<Hop>]) {
-    for hop in hops {
-        let host = hop.place.host.map_or("", |host| network.hostname(host));
-        let [from, to] = [&hop.input, &hop.output].map(|name| name.as_deref().unwrap_or(""));
-        let mut words = format!("{indent}{host} {from}→{to} {}", hop.action);
-        for change in &hop.changes {
-            let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "?".to_owned());
-            let (before, after) = (shown(&change.before), shown(&change.after));
-            write!(words, " [{} {before} → {after}]", change.field).unwrap();
-        }
-        if !hop.vlans.is_empty() {
-            write!(words, " VLAN {:?}", hop.vlans).unwrap();
-        }
-        if let Some(vni) = hop.vni {
-            write!(words, " key {vni}").unwrap();
-        }
-        writeln!(out, "{words}, {}", hop.certainty).unwrap();
-    }
 }
 
 fn corpus(path: &str) -> Vec<Input> {

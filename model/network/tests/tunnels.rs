@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use common::{link, session, with_network, with_sessions};
 use tapline_core::capture::HostId;
-use tapline_network::{Answer, Network};
+use tapline_network::{Answer, Network, overlay};
 
 /// A host with an address, and a tunnel of OVS with these options.
 fn host(name: &str, ip: &str, options: &str) -> String {
@@ -184,6 +184,55 @@ fn what_an_older_capture_shows_counts_no_more() {
             assert!(!network.are_comparable(HostId(2), outdated));
             assert!(!network.are_comparable(outdated, standing));
             assert!(network.are_comparable(standing, HostId(2)));
+        });
+    }
+}
+
+/// A tunnel of the kernel that is held to `eno1`, where no route leads to its far end.
+fn held(details: &str, eno1: &str) -> String {
+    let lo = "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN group default\n    \
+              link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00 promiscuity 0\n";
+    let address =
+        "    inet 192.0.2.1/24 scope global eno1\n       valid_lft forever preferred_lft forever\n";
+    let links = [
+        lo.to_owned(),
+        link(2, "eno1", eno1, address),
+        link(
+            3,
+            "vx",
+            "",
+            &format!("    vxlan id 5 local 192.0.2.1 {details}dstport 4789 ttl auto\n"),
+        ),
+    ];
+    let rules = "0:\tfrom all lookup local\n32766:\tfrom all lookup main\n32767:\tfrom all lookup default\n";
+    let rest = format!(
+        "ip route show table all\n192.0.2.0/24 dev eno1 proto kernel scope link src 192.0.2.1 \n\
+         local 192.0.2.1 dev eno1 table local proto kernel scope host src 192.0.2.1 \n\
+         root@h1:~# ip rule\n{rules}"
+    );
+    session(&links, &rest)
+}
+
+#[test]
+fn far_ends_without_a_route_are_on_the_link_of_the_device_that_holds_the_tunnel() {
+    for (details, eno1, on_link, leaves_by) in [
+        ("remote 203.0.113.9 dev eno1 ", "", true, vec!["eno1"]),
+        ("remote 192.0.2.9 dev eno1 ", "", true, vec!["eno1"]),
+        ("remote 203.0.113.9 ", "", false, vec![]),
+        ("remote 203.0.113.9 dev eno1 ", "down ", false, vec!["eno1"]),
+        ("remote 2001:db8::9 dev eno1 ", "", false, vec![]),
+    ] {
+        with_network(&held(details, eno1), |network| {
+            let tunnel = network.tunnels().next().unwrap();
+            assert_eq!(
+                overlay::is_taken_to_be_on_link(network, tunnel),
+                on_link,
+                "{details}{eno1}"
+            );
+            let found =
+                overlay::egress(network, tunnel).and_then(Answer::known).unwrap_or_default();
+            let found: Vec<&str> = found.iter().map(tapline_network::Item::name).collect();
+            assert_eq!(found, leaves_by, "{details}{eno1}");
         });
     }
 }

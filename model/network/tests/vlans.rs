@@ -253,6 +253,58 @@ fn flows_lead_local_vlans_to_keys_and_bridges() {
 }
 
 #[test]
+fn what_is_learnt_from_tunnels_leads_nothing_out() {
+    let flows = "table=22, n_packets=0, n_bytes=0, priority=1,dl_vlan=1 ";
+    for (matched, timeout, unicasts) in
+        [("priority=2", "", 1), ("priority=1", "", 0), ("priority=2", "hard_timeout=300, ", 0)]
+    {
+        let more = format!(
+            "table=20, n_packets=0, n_bytes=0, {timeout}{matched},dl_vlan=1,dl_dst=fa:16:3e:00:00:01 \
+             actions=strip_vlan,load:0x41->NXM_NX_TUN_ID[],output:2\n cookie=0x1, duration=9s, {flows}"
+        );
+        with_network(&agent("").replace(flows, &more), |network| {
+            let all = network.local_vlans(HOST);
+            let ways = &all.ways[&1];
+            assert_eq!((ways.unicasts.len(), ways.floods.len()), (unicasts, 1), "{more}");
+        });
+    }
+}
+
+#[test]
+fn vlans_that_flows_forgot() {
+    let out_by_tunnels = "dl_vlan=1                  actions";
+    let in_by_tunnels = "actions=mod_vlan_vid:1,";
+    let out_by_provider = "dl_vlan=2                  actions";
+    let in_from_provider = "actions=mod_vlan_vid:2,";
+    let away = |text: &str, what: &str| {
+        let squeezed = what.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains(&squeezed), "{squeezed}");
+        text.replace(
+            &squeezed,
+            &squeezed
+                .replace("=1", "=31")
+                .replace("=2", "=32")
+                .replace(":1,", ":31,")
+                .replace(":2,", ":32,"),
+        )
+    };
+    for (edits, forgotten) in [
+        (&[][..], [false, false, true]),
+        // Flows that bring it in lead it as well.
+        (&[out_by_tunnels], [false, false, true]),
+        (&[out_by_provider], [false, false, true]),
+        (&[out_by_tunnels, in_by_tunnels], [true, false, true]),
+        (&[out_by_provider, in_from_provider], [false, true, true]),
+    ] {
+        let text = edits.iter().fold(agent(""), |text, what| away(&text, what));
+        with_network(&text, |network| {
+            let all = network.local_vlans(HOST);
+            assert_eq!([1, 2, 7].map(|vlan| all.is_forgotten(vlan)), forgotten, "{edits:?}");
+        });
+    }
+}
+
+#[test]
 fn vlans_that_should_leave_and_do_not() {
     let listed = |kind: &str| {
         format!("root@h1:~# ovs-vsctl list Port\n{}", noted("tap00000000-0b", 2, kind))

@@ -14,12 +14,15 @@ mod told;
 mod world;
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::path::Path;
 
 use tapline_capture::{Input, Options};
-use tapline_network::Network;
+use tapline_core::ids::Mac;
 use tapline_network::environment::Environment;
 use tapline_network::trace::{Question, Tracer};
+use tapline_network::{Item, Network};
+use tapline_topology::graph::{Netdev, NetdevKind};
 
 fn with_network<T>(inputs: &[Input], look: impl FnOnce(&Network<'_>) -> T) -> T {
     let captured = tapline_capture::open(inputs, &Options::default()).unwrap();
@@ -60,16 +63,98 @@ fn questions(network: &Network<'_>) -> Vec<Question> {
     all
 }
 
+/// What is asked less often: of each guest, to all and by IPv6, and from the wire to each guest.
+fn rarer_questions(network: &Network<'_>) -> Vec<Question> {
+    let mut all = Vec::new();
+    let ask = |from: &str, to: &str, proto: &str| Question {
+        from: from.to_owned(),
+        to: Some(to.to_owned()),
+        proto: Some(proto.to_owned()),
+        ..Question::default()
+    };
+    let vms: Vec<String> = network.vms().map(|vm| format!("vm:{}", vm.name())).collect();
+    let nics = network
+        .netdevs()
+        .filter(|device| device.netns().is_root() && network.topology.uplink(device.id).is_some());
+    let name = |device: &Item<'_, Netdev<'_>>| {
+        format!("if:{}/root/{}", network.host_name(device.host), device.name())
+    };
+    let nics: Vec<String> = nics.map(|nic| name(&nic)).collect();
+    for vm in &vms {
+        all.push(ask(vm, "broadcast", "arp"));
+        all.push(ask(vm, "ip:2001:db8::80", "icmp6"));
+        all.push(Question { size: Some(1480), ..ask(vm, "outside", "udp") });
+        for nic in &nics {
+            let src = "198.51.100.80".parse().ok();
+            all.push(Question { src, dport: Some(80), ..ask(nic, vm, "tcp") });
+        }
+    }
+    all.extend(frames_of_guests(network));
+    let addresses = network.addresses().filter(|address| {
+        let is_linklocal = matches!(address.ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
+        !address.ip.is_loopback() && !is_linklocal
+    });
+    let addresses: Vec<String> = addresses.map(|address| format!("ip:{}", address.ip)).collect();
+    for (nic, to) in nics.iter().flat_map(|nic| addresses.iter().take(6).map(move |to| (nic, to))) {
+        let src = if to.matches(':').count() > 1 { "2001:db8::80" } else { "198.51.100.80" };
+        all.push(Question { src: src.parse().ok(), dport: Some(443), ..ask(nic, to, "tcp") });
+    }
+    all
+}
+
+/// Frames of guests whose next hop is given: to the bridges of the host that have an address, by these
+/// to the outside, and to other guests.
+fn frames_of_guests(network: &Network<'_>) -> Vec<Question> {
+    let mut all = Vec::new();
+    let mut ask = |vm: &str, to: String, macs: [Mac; 2], [from, far]: [IpAddr; 2]| {
+        let [own, next] = macs;
+        let packet = format!(
+            "tcp,dl_src={own},dl_dst={next},nw_src={from},nw_dst={far},nw_ttl=64,tp_src=40000,tp_dst=443"
+        );
+        all.push(Question {
+            from: format!("vm:{vm}"),
+            to: Some(to),
+            packet: Some(packet),
+            reverse: true,
+            ..Question::default()
+        });
+    };
+    let far = IpAddr::from([203, 0, 113, 80]);
+    for nic in network.vm_nics() {
+        let (Some(own), Some(vm)) = (&nic.data.mac, network.vm(nic.vm)) else { continue };
+        for bridge in network.netdevs_of(nic.host).filter(|it| it.kind == NetdevKind::Bridge) {
+            let address = network.addresses_of(bridge.id).into_iter().next();
+            let (Some(address), Some(next)) = (address, &bridge.data.mac) else { continue };
+            let IpAddr::V4(ip) = address.ip else { continue };
+            let [a, b, c, _] = ip.octets();
+            let guest = IpAddr::from([a, b, c, 77]);
+            let macs = [own.value, next.value];
+            ask(vm.name(), "outside".to_owned(), macs, [guest, far]);
+            ask(vm.name(), format!("ip:{ip}"), macs, [guest, ip.into()]);
+        }
+        for other in network.vm_nics().filter(|other| other.vm != nic.vm).take(2) {
+            let (Some(next), Some(to)) = (&other.data.mac, network.vm(other.vm)) else { continue };
+            let ips = [[192, 0, 2, 77], [192, 0, 2, 78]].map(IpAddr::from);
+            ask(vm.name(), format!("vm:{}", to.name()), [own.value, next.value], ips);
+        }
+    }
+    all
+}
+
 /// What becomes of the packets of all questions.
 fn traces(network: &Network<'_>) -> String {
     let tracer = Tracer::new(network);
     let mut out = String::new();
-    for question in questions(network) {
+    for question in [questions(network), rarer_questions(network)].concat() {
         let to = question.to.clone().unwrap_or_default();
         let port = question.dport.map_or(String::new(), |port| format!(" {port}"));
         write!(out, "{} → {to}{port} ", question.from).unwrap();
         match tracer.ask(&question) {
             Ok(answered) => {
+                let shown = |ip: Option<IpAddr>| ip.map_or("?".into(), |ip| ip.to_string());
+                let packet = &answered.packet;
+                let ends = [packet.source(), packet.destination()].map(shown).join(" > ");
+                write!(out, "({ends}) ").unwrap();
                 told::show(&mut out, network, &answered.trace, true);
                 if let Some(back) = &answered.reverse {
                     write!(out, "  back ").unwrap();
@@ -82,9 +167,31 @@ fn traces(network: &Network<'_>) -> String {
     for row in tracer.reach(None) {
         let cells = row.cells.iter().map(|(to, cell)| {
             let reason = cell.reason.map_or("", |reason| reason.as_str());
-            format!("{to} {} {reason}", told::yes(cell.reached))
+            let back = if cell.back { " back" } else { "" };
+            format!("{to} {} {reason}{back} at {}", told::yes(cell.reached), cell.at.words())
         });
-        writeln!(out, "reach {}: {}", row.vm, cells.collect::<Vec<_>>().join(", ")).unwrap();
+        // Asked for alone it is the same.
+        if row.nic.is_some() {
+            let alone = tracer.reach(Some(&row.vm));
+            assert!(alone.iter().any(|one| one.mac == row.mac), "{}", row.vm);
+            assert!(alone.iter().all(|one| one.vm == row.vm), "{}", row.vm);
+        }
+        for (to, cell) in &row.cells {
+            let Some((there, back)) = tracer.round_trip(row.start.clone(), to) else { continue };
+            let back = back.map_or(Some(false), |back| back.verdict.reached);
+            let reached =
+                if there.verdict.reached == Some(true) { back } else { there.verdict.reached };
+            assert_eq!(reached, cell.reached, "{} to {to}", row.vm);
+        }
+        let segment = row.network.as_deref().unwrap_or("?");
+        let ip = row.ip.map_or("?".into(), |ip| ip.to_string());
+        write!(out, "reach {} {ip} in {segment}: ", row.vm).unwrap();
+        writeln!(out, "{}", cells.collect::<Vec<_>>().join(", ")).unwrap();
+        for peer in &row.peers {
+            let (cell, reason) = (&peer.cell, peer.cell.reason.map_or("", |it| it.as_str()));
+            writeln!(out, "  {} {} {} {reason}", peer.vm, peer.ip, told::yes(cell.reached))
+                .unwrap();
+        }
     }
     out
 }

@@ -388,3 +388,57 @@ impl Address {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(name: &str, prefix: bool) -> DeviceName {
+        DeviceName { name: name.into(), prefix }
+    }
+
+    #[test]
+    fn devices_that_are_known_in_part() {
+        let known = Device::Known("eth0".into());
+        let no_nic = Device::Except(|name| name.starts_with("eth"));
+        for (name, prefix, [of_known, of_none, of_unknown, of_others]) in [
+            ("eth0", false, [Truth::Yes, Truth::No, Truth::Maybe, Truth::No]),
+            ("eth1", false, [Truth::No, Truth::No, Truth::Maybe, Truth::No]),
+            ("br0", false, [Truth::No, Truth::No, Truth::Maybe, Truth::Maybe]),
+            ("et", true, [Truth::Yes, Truth::No, Truth::Maybe, Truth::Maybe]),
+            ("", true, [Truth::Yes, Truth::No, Truth::Yes, Truth::Yes]),
+            ("", false, [Truth::No, Truth::No, Truth::Maybe, Truth::Maybe]),
+        ] {
+            let name = device(name, prefix);
+            assert_eq!(known.is(&name), of_known, "{name:?}");
+            assert_eq!(Device::None.is(&name), of_none, "{name:?}");
+            assert_eq!(Device::Unknown.is(&name), of_unknown, "{name:?}");
+            assert_eq!(no_nic.is(&name), of_others, "{name:?}");
+        }
+        let all = [known.exists(), Device::None.exists(), Device::Unknown.exists()];
+        assert_eq!(all, [Truth::Yes, Truth::No, Truth::Maybe]);
+        assert_eq!(no_nic.exists(), Truth::Yes);
+    }
+
+    #[test]
+    fn addresses_that_are_known_in_part() {
+        let net = |text: &str| Addresses::Net(text.parse().unwrap());
+        let known = Address::Known("192.0.2.7".parse().unwrap());
+        let ordinary = Address::Ordinary(vec!["192.0.2.0/24".parse().unwrap()]);
+        for (shown, [of_known, of_unknown, of_specified, of_ordinary]) in [
+            ("192.0.2.7/32", [Truth::Yes, Truth::Maybe, Truth::Maybe, Truth::No]),
+            ("192.0.2.0/24", [Truth::Yes, Truth::Maybe, Truth::Maybe, Truth::No]),
+            ("192.0.2.0/25", [Truth::Yes, Truth::Maybe, Truth::Maybe, Truth::No]),
+            ("198.51.100.0/24", [Truth::No, Truth::Maybe, Truth::Maybe, Truth::Maybe]),
+            ("192.0.0.0/16", [Truth::Yes, Truth::Maybe, Truth::Maybe, Truth::Maybe]),
+            ("0.0.0.0/32", [Truth::No, Truth::Maybe, Truth::No, Truth::No]),
+            ("0.0.0.0/0", [Truth::Yes, Truth::Yes, Truth::Yes, Truth::Yes]),
+        ] {
+            let one = net(shown);
+            assert_eq!(known.is_in(&one), of_known, "{shown}");
+            assert_eq!(Address::Unknown.is_in(&one), of_unknown, "{shown}");
+            assert_eq!(Address::Specified.is_in(&one), of_specified, "{shown}");
+            assert_eq!(ordinary.is_in(&one), of_ordinary, "{shown}");
+        }
+    }
+}

@@ -461,3 +461,32 @@ fn the_first_bucket_that_lives_is_taken() {
     assert_eq!(with(&[(3, true)]).len(), 2);
     assert_eq!(with(&[]).len(), 3);
 }
+
+#[test]
+fn tags_are_put_around_one_another() {
+    let mut frame = FlowPacket::arriving(1);
+    frame.set(OfField::VlanTci, Value::of(0));
+    let numbers = |frame: &FlowPacket| -> Vec<u128> {
+        frame.tags().iter().map(|tag| tag.value & 0xfff).collect()
+    };
+    frame.push_tag();
+    frame.set_vlan(5);
+    assert_eq!(numbers(&frame), [5], "without a tag there is nothing below");
+    frame.push_tag();
+    frame.set_vlan(7);
+    assert_eq!(numbers(&frame), [7, 5]);
+    frame.push_tag();
+    assert_eq!(numbers(&frame), [0, 7, 5]);
+    frame.push_tag();
+    assert_eq!(numbers(&frame), [0, 0, 7, 5]);
+    frame.keep_tags(2);
+    assert_eq!(numbers(&frame), [0, 0]);
+    frame.pop_tag();
+    frame.pop_tag();
+    assert_eq!(frame.get(OfField::VlanTci).value, 0);
+    // Where it is not known whether there is one, there may be one below.
+    let mut open = FlowPacket::arriving(1);
+    open.set(OfField::VlanTci, Value::UNKNOWN);
+    open.push_tag();
+    assert_eq!(open.tags().len(), 2);
+}

@@ -411,3 +411,29 @@ fn rules_select_by_what_is_known_of_a_packet() {
         assert_eq!(own(rule, &query), told, "{rule}");
     }
 }
+
+#[test]
+fn tables_that_have_a_name_everywhere_are_called_by_it() {
+    for (number, name) in
+        [("254", "main"), ("255", "local"), ("253", "default"), ("100", "100"), ("main", "main")]
+    {
+        assert_eq!(super::table::canonical(number), name);
+    }
+}
+
+#[test]
+fn selectors_that_are_not_understood_leave_it_open() {
+    let routes = "default via 192.0.2.1 dev eth0\n192.0.2.0/24 dev eth0\n\
+                  default via 198.51.100.1 dev eth1 table 100\n";
+    for (rule, expected) in [
+        ("from all lookup 100", "eth1 via 198.51.100.1"),
+        ("from all uidrange 0-9 lookup 100", "?"),
+        // What a rule leads to that is not there does nothing.
+        ("from all goto 500 [unresolved]", "eth0 via 192.0.2.1"),
+        ("from all iif eth9 [detached] lookup 100", "eth0 via 192.0.2.1"),
+        ("from all oif eth9 [detached] lookup 100", "eth0 via 192.0.2.1"),
+    ] {
+        let found = own(&session(&format!("100:\t{rule}\n"), routes), "203.0.113.9");
+        assert!(found.starts_with(expected), "{rule}: {found}");
+    }
+}

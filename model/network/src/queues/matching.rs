@@ -194,6 +194,8 @@ fn word_at(packet: &Packet, offset: u8) -> Option<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flow::Value;
+    use tapline_core::records::openflow::OfField;
 
     fn web() -> Packet {
         let mut packet = Packet::new(IPV4);
@@ -227,6 +229,64 @@ mod tests {
         ] {
             assert_eq!(flower(key, value, &web()), expected, "{key} {value}");
         }
+    }
+
+    #[test]
+    fn ethertypes_have_names() {
+        for (shown, number) in [
+            ("ip", Some(IPV4)),
+            ("ipv4", Some(IPV4)),
+            ("ipv6", Some(IPV6)),
+            ("arp", Some(ARP)),
+            ("rarp", Some(0x8035)),
+            ("802.1Q", Some(0x8100)),
+            ("802.1ad", Some(0x88a8)),
+            ("lldp", Some(0x88cc)),
+            ("LLDP", Some(0x88cc)),
+            ("mpls_uc", Some(0x8847)),
+            ("[88b5]", Some(0x88b5)),
+            ("0x88b5", Some(0x88b5)),
+            ("all", None),
+        ] {
+            assert_eq!(eth_type(shown), number, "{shown}");
+        }
+    }
+
+    #[test]
+    fn conditions_of_pings() {
+        let mut ping = web();
+        ping.set_protocol(1);
+        ping.set_icmp(8, 0);
+        ping.set_ttl(64);
+        for (key, value, expected) in [
+            ("icmp_type", "8", Truth::Yes),
+            ("type", "0", Truth::No),
+            ("icmp_code", "0", Truth::Yes),
+            ("code", "1", Truth::No),
+            ("ip_ttl", "64", Truth::Yes),
+            ("ip_ttl", "63", Truth::No),
+            ("ip_proto", "icmp", Truth::Yes),
+            ("ip_proto", "01", Truth::Yes),
+            ("ip_proto", "0x3a", Truth::No),
+        ] {
+            assert_eq!(flower(key, value, &ping), expected, "{key} {value}");
+        }
+        // A word of its header: the time to live and the protocol.
+        for (shown, expected) in [
+            ("40010000/ffff0000 at 8", Truth::Yes),
+            ("40000000/ff000000 at 8", Truth::Yes),
+            ("3f010000/ffff0000 at 8", Truth::No),
+            ("00500050/ffffffff at 20", Truth::Maybe),
+        ] {
+            assert_eq!(words(shown, &ping), expected, "{shown}");
+        }
+        let mut both = web();
+        both.set_ports(Some(40_000), Some(80));
+        assert_eq!(words("9c400050/ffffffff at 20", &both), Truth::Yes);
+        assert_eq!(words("9c410050/ffffffff at 20", &both), Truth::No);
+        ping.frame.set(OfField::IpTos, Value::of(0x10));
+        assert_eq!(words("00100000/00ff0000 at 0", &ping), Truth::Yes);
+        assert_eq!(words("00200000/00ff0000 at 0", &ping), Truth::No);
     }
 
     #[test]

@@ -448,3 +448,6 @@ pub(super) fn ip_number(ip: IpAddr) -> u128 {
         IpAddr::V6(six) => u128::from(six),
     }
 }
+
+#[cfg(test)]
+mod tests;

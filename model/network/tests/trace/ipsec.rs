@@ -39,6 +39,7 @@ fn policies_block_or_protect_what_they_are_about() {
         ("a", both, "socket out action block priority 0 ptype main", "yes: delivered"),
         ("a", both, "dir out action block priority 0\n\tif_id 0x7", "yes: delivered"),
         ("a", both, "dir out action block priority 0\n\tmark 0x1/0xff", "yes: delivered"),
+        ("a", both, "dir out action block priority 0\n\tmark 0/0xff", "no: dropped ipsec-drop"),
         (
             "a",
             "src 192.0.2.1/32 dst 192.0.2.9/32",
@@ -124,4 +125,56 @@ fn the_lowest_priority_is_asked_first() {
         "{:#?}",
         with("a", &blocks)
     );
+}
+
+#[test]
+fn ports_are_asked_of_what_has_ports() {
+    let blocked = |selector: &str| {
+        let listed = policy(selector, "dir out action block priority 0 ptype main");
+        let text = two_on_a_bridge(&port("forwarding")).replace(
+            "root@h1:~# ip netns exec a ip -d address\n",
+            &format!(
+                "root@h1:~# ip netns exec a {listed}root@h1:~# ip netns exec a ip -d address\n"
+            ),
+        );
+        let way = ask(&text, "ns:a", "ip:192.0.2.2", |question| {
+            question.proto = Some("tcp".to_owned());
+            question.sport = Some(40_000);
+            question.dport = Some(22);
+        });
+        way[0].contains("ipsec-drop")
+    };
+    for (ports, expected) in [
+        ("proto tcp", true),
+        ("proto tcp dport 22", true),
+        ("proto tcp dport 23", false),
+        ("proto tcp sport 40000", true),
+        ("proto tcp sport 40000 dport 22", true),
+        ("proto tcp sport 22", false),
+        ("proto udp dport 22", false),
+    ] {
+        let selector = format!("src 192.0.2.1/32 dst 192.0.2.2/32 {ports}");
+        assert_eq!(blocked(&selector), expected, "{ports}");
+    }
+}
+
+#[test]
+fn a_policy_that_two_texts_show_is_one() {
+    let both = "src 192.0.2.1/32 dst 192.0.2.2/32";
+    let passes = "dir out priority 1 ptype main";
+    let again = |selector: &str, rest: &str| {
+        policy(both, passes) + &format!("root@h1:~# ip netns exec a {}", policy(selector, rest))
+    };
+    // Of two that differ either may be the first.
+    let other = "dir out action block priority 1 ptype main";
+    let udp = format!("{both} proto udp");
+    let icmp = format!("{both} proto icmp");
+    for (selector, rest, expected) in [
+        (both, passes, "yes: delivered"),
+        (udp.as_str(), other, "yes: delivered"),
+        (icmp.as_str(), other, "unknown: unknown ipsec"),
+    ] {
+        let way = with("a", &again(selector, rest));
+        assert!(way[0].starts_with(expected), "{selector} {rest}: {way:#?}");
+    }
 }

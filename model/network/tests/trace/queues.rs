@@ -58,6 +58,19 @@ fn filters_drop_what_meets_them() {
         ("vx", "ingress", "  dst_ip 192.0.2.2\n", gact("drop"), "yes: delivered"),
         ("va", "ingress", "  dst_ip 192.0.2.2\n", gact("pass"), "yes: delivered"),
         ("va", "ingress", "  dst_ip 192.0.2.2\n", gact("pipe"), "yes: delivered"),
+        // What changes nothing that counts, and what may.
+        ("va", "ingress", "", "skbedit priority :10 pipe".to_owned(), "yes: delivered"),
+        ("va", "ingress", "", "csum (iph, tcp) action pass".to_owned(), "yes: delivered"),
+        ("va", "ingress", "", "sample rate 1/100 group 5 pipe".to_owned(), "yes: delivered"),
+        ("va", "ingress", "", "skbedit mark 7 pipe".to_owned(), "unknown: unknown not-modelled"),
+        (
+            "va",
+            "ingress",
+            "",
+            "skbedit ptype host pipe".to_owned(),
+            "unknown: unknown not-modelled",
+        ),
+        ("va", "ingress", "", "csum (iph) action shot".to_owned(), "no: dropped tc-drop"),
         // What is not known of the packet, of the condition, or of the action.
         ("va", "ingress", "  ct_state +trk+new\n", gact("drop"), "unknown: unknown not-modelled"),
         ("va", "ingress", "  ct_state +trk+new\n", gact("pass"), "yes: delivered"),
@@ -87,6 +100,13 @@ fn filters_are_asked_in_their_order() {
     let later = pass.replace("pref 5", "pref 12");
     let way = past(&filters("va", "ingress", &format!("{arp}{drop}{later}")));
     assert!(way[0].starts_with("no: dropped tc-drop"), "{way:#?}");
+    // What comes behind is asked where an action says so.
+    let rest = drop.replace("protocol all", "protocol ip");
+    for (action, expected) in [("continue", "no: dropped tc-drop"), ("pass", "yes: delivered")] {
+        let first = flower("  dst_port 22\n", &format!("gact action {action}"));
+        let way = past(&filters("va", "ingress", &(first + &rest)));
+        assert!(way[0].starts_with(expected), "{action}: {way:#?}");
+    }
     // Chains are asked where a filter leads to them.
     let goes = flower("  dst_port 22\n", "gact action goto chain 3");
     let chain = drop.replace("chain 0", "chain 3");
@@ -125,10 +145,18 @@ fn a_police_lets_pass_what_keeps_within_its_rate() {
              {mtu} action drop overhead 0b \n"
         )
     };
-    let way = past(&filters("va", "ingress", &police("64Kb")));
-    assert!(way[0].starts_with("yes: delivered assumed"), "{way:#?}");
-    let way = past(&filters("va", "ingress", &police("1Kb")));
-    assert!(way[0].starts_with("no: dropped tc-drop"), "{way:#?}");
+    for (mtu, expected) in [
+        ("64Kb", "yes: delivered assumed"),
+        ("1Kb", "no: dropped tc-drop"),
+        ("2Kb", "yes: delivered assumed"),
+        ("1399b", "no: dropped tc-drop"),
+        ("1400b", "yes: delivered assumed"),
+        ("1Mb", "yes: delivered assumed"),
+        ("0b", "yes: delivered assumed"),
+    ] {
+        let way = past(&filters("va", "ingress", &police(mtu)));
+        assert!(way[0].starts_with(expected), "{mtu}: {way:#?}");
+    }
 }
 
 #[test]

@@ -50,6 +50,19 @@ fn connections_of_a_zone_decide_in_its_flows() {
         let other = segment.replace(&format!("{field}={end}"), &format!("{field}=192.0.2.9"));
         assert!(dropped(&through_a_zone(&tcp(7), &other)), "another end: {field}");
     }
+    // The protocol counts.
+    for (listed, number, sent, known) in [
+        ("udp", 17, "udp", true),
+        ("sctp", 132, "sctp", true),
+        ("udp", 17, "tcp", false),
+        ("tcp", 6, "udp", false),
+        ("sctp", 132, "udp", false),
+    ] {
+        let line = tcp(7).replace("tcp      6 431999 ESTABLISHED", &format!("{listed} {number} 9"));
+        let found = through_a_zone(&line, &segment.replace("tcp", sent));
+        assert_eq!(found.ends_with("shop1 > shop2"), known, "{listed} {sent}: {found}");
+        assert_eq!(dropped(&found), !known, "{listed} {sent}: {found}");
+    }
     // A ping may be the one that is tracked, or another.
     let ping = "icmp     1 29 src=192.0.2.1 dst=192.0.2.2 type=8 code=0 id=7 src=192.0.2.2 \
                 dst=192.0.2.1 type=0 code=0 id=7 mark=0 zone=7 use=1\n";

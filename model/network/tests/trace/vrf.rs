@@ -82,3 +82,21 @@ fn the_way_back_is_looked_for_in_the_table_of_the_vrf() {
         assert!(way[0].starts_with("yes: delivered"), "{by}: {way:#?}");
     }
 }
+
+#[test]
+fn what_belongs_to_a_vrf_comes_in_by_it() {
+    let listens = "net.ipv4.tcp_l3mdev_accept = 1\nroot@h1:~# ss -lntu\n\
+                   Netid State Recv-Q Send-Q Local Address:Port Peer Address:Port\n\
+                   tcp LISTEN 0 128 0.0.0.0:22 0.0.0.0:*\n";
+    for (by, to, named, expected) in [
+        ("eth1", "198.51.100.7", "red", "no: dropped"),
+        ("eth1", "198.51.100.7", "eth1", "yes: delivered"),
+        ("eth1", "198.51.100.7", "eth0", "yes: delivered"),
+        ("eth0", "192.0.2.7", "eth0", "no: dropped"),
+        ("eth0", "192.0.2.7", "red", "yes: delivered"),
+    ] {
+        let rule = format!("-A INPUT -i {named} -p tcp -j DROP\nCOMMIT");
+        let way = arrives_with(by, to, listens, |text| text.replace("COMMIT", &rule));
+        assert!(way[0].starts_with(expected), "{by} {named}: {way:#?}");
+    }
+}
