@@ -15,6 +15,7 @@ use tapline_formats::registry;
 /// What rules ask for and the script does not gather, each with the reason.
 const NOT_GATHERED: &[(&str, &str)] = &[
     ("ip route get", "asks for one packet of many"),
+    ("tcpdump -eni", "listens: to be seen by a person"),
     ("openstack network list --long", "is asked of the deployment, not of the host"),
     ("kubectl get felixconfiguration default -o yaml", "is asked of the deployment"),
     (
