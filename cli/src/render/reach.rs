@@ -255,7 +255,7 @@ pub(crate) fn text(
         None => row.vm.to_string(),
     };
     let host = |row: &Row| topology.snapshot.host_label(row.host).to_owned();
-    let width = rows.iter().map(|row| name(row).chars().count()).max().unwrap_or(4);
+    let width = rows.iter().map(|row| name(row).chars().count()).max().unwrap_or(5).max(5);
     let hosts = rows.iter().map(|row| host(row).chars().count()).max().unwrap_or(4).max(4);
     let pad = |text: &str, width: usize| {
         let fill = width.saturating_sub(text.chars().count());

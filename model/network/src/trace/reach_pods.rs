@@ -21,6 +21,8 @@ struct Pod {
     nic: Option<Name>,
     mac: Option<tapline_core::ids::Mac>,
     ip: Option<IpAddr>,
+    /// It is of Kubernetes, where each reaches each unless a policy forbids it.
+    is_pod: bool,
     /// Its default gateway.
     gateway: Option<IpAddr>,
 }
@@ -34,7 +36,9 @@ impl<'a> Tracer<'_, 'a> {
         };
         let rows = pods.iter().filter(meant).map(|pod| {
             let mut cells = Vec::new();
-            if let Some(gateway) = pod.gateway {
+            // Routers that are flows answer nothing but ARP and pings, by flows.
+            let gateway = pod.gateway.filter(|ip| !self.owners(*ip).is_empty());
+            if let Some(gateway) = gateway {
                 let to = format!("ip:{gateway}");
                 cells.push(("gateway", self.cell(pod.start.clone(), &to, without)));
             }
@@ -73,7 +77,9 @@ impl<'a> Tracer<'_, 'a> {
         };
         let mut chosen: Vec<(&Pod, IpAddr)> = others
             .filter_map(|other| Some((other, other.ip?)))
-            .filter(|(_, ip)| Some(*ip) != pod.ip && is_named(*ip))
+            .filter(|(other, ip)| {
+                Some(*ip) != pod.ip && (pod.is_pod && other.is_pod || is_named(*ip))
+            })
             .collect();
         chosen.sort_by_key(|(other, _)| other.host == pod.host);
         let peers = chosen.into_iter().take(MOST_PEERS).map(|(other, ip)| {
@@ -129,6 +135,7 @@ impl<'a> Tracer<'_, 'a> {
             nic: None,
             mac: super::device::mac_of(device),
             ip: Some(ip),
+            is_pod: matches!(workload, Some(Workload { who: Who::Pod { .. }, .. })),
             gateway,
         })
     }
