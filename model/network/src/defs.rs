@@ -271,6 +271,14 @@ pub fn is_router_netns(netns: &Netns) -> bool {
     netns.name().is_some_and(|name| name.starts_with("qrouter-") || name.starts_with("snat-"))
 }
 
+/// Whether neutron's agents made a namespace, which serves guests and is none.
+pub fn is_of_neutron(netns: &Netns) -> bool {
+    let by_agent = |name: &str| {
+        ["qdhcp-", "fip-", "qlbaas-", "ovnmeta-"].iter().any(|prefix| name.starts_with(prefix))
+    };
+    is_router_netns(netns) || netns.name().is_some_and(by_agent)
+}
+
 /// Whether the device is in any namespace of the host. Devices that are made for the root
 /// namespace are looked for there alone, unless all namespaces were captured.
 pub fn presence(network: &Network<'_>, host: HostId, name: &str) -> Presence {

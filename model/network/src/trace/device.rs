@@ -6,7 +6,7 @@ use tapline_topology::graph::{Netdev, NetdevKind};
 use tapline_topology::{EdgeKind, NodeId, Topic, names};
 
 use crate::l2::Why;
-use crate::{Item, l3, queues};
+use crate::{Answer, Item, l3, queues};
 
 use super::netfilter::{Pass, Stage};
 use super::{At, Certainty, Hop, Kind, Next, Outcome, Reason, Walk, Way};
@@ -236,10 +236,27 @@ impl<'a> Walk<'_, '_, 'a> {
         match (wanted, own) {
             _ if by_port || is_of_layer3(device) => {}
             (Some(wanted), Some(own)) if wanted == own || wanted.is_multicast() => {}
-            (Some(_), Some(_)) => {
-                // A copy for somebody else: `PACKET_OTHERHOST`.
-                self.aside(&mut way, Reason::NotLocalNoForward, place);
-                return;
+            (Some(_), Some(own)) => {
+                let pass = Pass::arriving(device, port);
+                let asked = way.packet.unresolved;
+                match asked.map(|ip| (ip, self.is_proxied(&way.packet, &pass, ip))) {
+                    Some((ip, Answer::Known(Some(_)))) => {
+                        // It answers ARP for what nobody else has (`proxy_arp`), so it is for it.
+                        way.assume(&format!("{} answers ARP for {ip} (proxy_arp)", device.name()));
+                        way.packet.unresolved = None;
+                        let from = way.packet.mac_source();
+                        way.packet.set_macs(from, Some(own));
+                    }
+                    Some((_, Answer::Unknown(needs))) => {
+                        self.unknown(&mut way, place, Reason::NotCaptured, needs);
+                        return;
+                    }
+                    // A copy for somebody else: `PACKET_OTHERHOST`.
+                    _ => {
+                        self.aside(&mut way, Reason::NotLocalNoForward, place);
+                        return;
+                    }
+                }
             }
             (None, _) => {
                 self.unknown(&mut way, place, Reason::NeighAbsent, Vec::new());

@@ -138,6 +138,14 @@ impl Walk<'_, '_, '_> {
             return;
         }
         let mut reached = self.goal.is_met(&target, &way.packet);
+        // A server of DHCP has an address where it hears guests.
+        let serves_nobody = matches!(
+            target,
+            ends::Reached::Stack { device, listens: None, .. } if self.has_no_address_at(device)
+        );
+        if self.goal == ends::Goal::Dhcp && serves_nobody {
+            reached = Truth::No;
+        }
         let never_back = matches!(target, ends::Reached::Tunnel { .. })
             && self.is_meant_for(place.host, &way.packet);
         if never_back {

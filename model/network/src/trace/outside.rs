@@ -237,7 +237,14 @@ impl Walk<'_, '_, '_> {
                 }
                 false
             }
-            _ => true,
+            Some(false) => true,
+            None => {
+                let needs = asked.verdict.next.iter().map(|next| next.need.clone()).collect();
+                let reason = asked.verdict.reason.unwrap_or(Reason::NotCaptured);
+                let place = self.place(by.device);
+                self.may_stop(way, place, reason, needs);
+                true
+            }
         }
     }
 }

@@ -94,7 +94,7 @@ impl<'a> Tracer<'_, 'a> {
         network
             .namespaces()
             .filter(|netns| !netns.netns().is_root() && !network.is_outdated(netns.host))
-            .filter(|netns| !is_of_neutron(*netns))
+            .filter(|netns| !defs::is_of_neutron(netns.netns()))
             .filter_map(|netns| self.pod(netns))
             .collect()
     }
@@ -148,12 +148,4 @@ impl<'a> Tracer<'_, 'a> {
         let port = peer.and_then(|peer| network.interface_of(peer)).map(|port| port.id);
         [Some(netns), peer, port, Some(device)].into_iter().flatten().find_map(|node| all.of(node))
     }
-}
-
-/// Whether neutron's agents made a namespace, which serves guests and is none.
-fn is_of_neutron(netns: Item<'_, NetnsNode<'_>>) -> bool {
-    defs::is_router_netns(netns.netns())
-        || netns.netns().name().is_some_and(|name| {
-            ["qdhcp-", "fip-", "qlbaas-", "ovnmeta-"].iter().any(|prefix| name.starts_with(prefix))
-        })
 }

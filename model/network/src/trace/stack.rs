@@ -3,7 +3,9 @@ use std::net::IpAddr;
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::need::Need;
 use tapline_core::span::Evidence;
+use tapline_topology::graph::NetdevKind;
 use tapline_topology::{NodeId, Topic};
 
 use crate::texts::Setting;
@@ -174,9 +176,14 @@ impl<'a> Walk<'_, '_, 'a> {
 
     /// Whether the device that a packet came in by surely has no address.
     fn has_no_address(&self, pass: &Pass) -> bool {
-        let Some(input) = pass.input else { return false };
-        let known = self.network.complete(pass.host, &pass.netns, Topic::Addresses);
-        let mut all = self.network.addresses_of(input).into_iter();
+        pass.input.is_some_and(|input| self.has_no_address_at(input))
+    }
+
+    /// Whether a device surely has no address of IPv4.
+    pub(super) fn has_no_address_at(&self, device: NodeId) -> bool {
+        let Some(item) = self.device(device) else { return false };
+        let known = self.network.complete(item.host, item.netns(), Topic::Addresses);
+        let mut all = self.network.addresses_of(device).into_iter();
         known && all.all(|address| address.ip.is_ipv6())
     }
 
@@ -207,7 +214,12 @@ impl<'a> Walk<'_, '_, 'a> {
     /// Whether a namespace answers ARP for an address of others, and how sure that is: it forwards, it
     /// is told to by `proxy_arp` of the device or of all, and its route to the address leads out by
     /// another device (`arp_process` and `arp_fwd_proxy`, net/ipv4/arp.c).
-    fn is_proxied(&self, packet: &Packet, pass: &Pass, ip: IpAddr) -> Answer<Option<Certainty>> {
+    pub(super) fn is_proxied(
+        &self,
+        packet: &Packet,
+        pass: &Pass,
+        ip: IpAddr,
+    ) -> Answer<Option<Certainty>> {
         let dev = pass.input.map(|input| self.name(input)).unwrap_or_default();
         let key = |dev: &str, key: &str| format!("net.ipv4.conf.{}.{key}", dev.replace('.', "/"));
         let set = |key: String| self.setting(pass.host, &pass.netns, &key).map(|set| set.value);
@@ -215,8 +227,17 @@ impl<'a> Walk<'_, '_, 'a> {
         let is_told = proxies.iter().flatten().any(|value| *value == 1);
         // Neutron's agents switch it on there.
         let of_agent = pass.netns.name().is_some_and(|name| name.starts_with("fip-"));
-        let by_agent = of_agent && proxies.iter().all(Option::is_none);
-        if !(is_told || by_agent) {
+        let open = proxies.iter().all(Option::is_none);
+        let by_agent = of_agent && open;
+        // They switch it on nowhere else; of others nothing is known where no setting was captured.
+        let of_neutron = defs::is_of_neutron(&pass.netns);
+        // What is not told of serves by its address, or as the far side of somebody's pair.
+        let input = pass.input.and_then(|input| self.device(input));
+        let serves = input.is_some_and(|input| {
+            input.kind == NetdevKind::Veth || !self.has_no_address_at(input.id)
+        });
+        let is_open = open && !of_agent && !of_neutron && serves;
+        if !(is_told || by_agent || is_open) {
             return Answer::Known(None);
         }
         let forwards = set(key(&dev, "forwarding"));
@@ -229,10 +250,17 @@ impl<'a> Walk<'_, '_, 'a> {
             return Answer::Unknown(needs);
         };
         let query = l3::Query { from: packet.source(), iif: Some(&dev), ..l3::Query::own(ip) };
-        fib.lookup(&query).map(|decision| {
+        let answers = fib.lookup(&query).map(|decision| {
             let hops = decision.hops();
             let leads_on = !hops.is_empty() && hops.iter().all(|hop| *hop.dev != dev);
             leads_on.then_some(certainty)
-        })
+        });
+        match answers {
+            Answer::Known(Some(_)) if is_open => {
+                let need = Need::command("sysctl").with(&key(&dev, "proxy_arp"));
+                Answer::Unknown(vec![need.within(&pass.netns)])
+            }
+            answers => answers,
+        }
     }
 }
