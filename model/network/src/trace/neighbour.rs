@@ -153,10 +153,7 @@ impl Walk<'_, '_, '_> {
                         format!("neighbour {to}: no entry, and in no subnet of {}", device.name());
                 }
                 self.hop(&mut way, &before, hop);
-                let mut open = self.may_answer(output);
-                if self.is_guest_unknown(output, to) {
-                    open.push(ask.clone());
-                }
+                let open = self.may_answer(output);
                 if !open.is_empty() {
                     self.unknown(&mut way, place, Reason::NotCaptured, open);
                     return;
@@ -347,23 +344,6 @@ impl Walk<'_, '_, '_> {
             let key = format!("net.ipv4.conf.{dev}.arp_ignore");
             let set = self.setting(device.host, device.netns(), &key)?;
             (set.value == 8).then_some(set.evidence)
-        })
-    }
-
-    /// Whether a guest on the segment of a device, of which no text tells any address, may have this one.
-    fn is_guest_unknown(&self, output: NodeId, to: IpAddr) -> bool {
-        let network = self.network;
-        network.vm_nics().any(|nic| {
-            let runs = network.vm(nic.vm).is_none_or(|vm| vm.active != Some(false));
-            let untold = || {
-                let known = self.tracer.addresses_of_nic(nic);
-                known.iter().all(|(ip, _)| ip.is_ipv4() != to.is_ipv4())
-            };
-            let near = || {
-                let tap = self.tracer.tap_of(nic.id)?;
-                self.share_segment(output, tap)
-            };
-            runs && !network.is_outdated(nic.host) && untold() && near() == Some(true)
         })
     }
 

@@ -190,7 +190,6 @@ impl<'a> Walk<'_, '_, 'a> {
                 hop.certainty = Certainty::Disputed;
             }
         }
-        let last = path.steps.iter().rev().find_map(|step| step.flow);
         let seen = path
             .steps
             .iter()
@@ -317,18 +316,6 @@ impl<'a> Walk<'_, '_, 'a> {
                 ..Place::default()
             };
             self.lost(&mut way, Outcome::Dropped, reason, place, evidence);
-            // Of a flood nobody waits for the copy that a provider bridge has no VLAN for.
-            let rest = !self.network.is_integration(bridge.id)
-                && way.packet.is_multicast() == Some(true)
-                && last.is_some_and(|flow| {
-                    flow.priority.value <= 2 && flow.matches.iter().all(|one| one.key == "in_port")
-                });
-            if rest
-                && let Some(super::Node { part: super::Part::End(end), .. }) =
-                    self.tree.nodes.last_mut()
-            {
-                end.aside = true;
-            }
             return;
         }
         self.send_copies(way, node, &hop, copies);
