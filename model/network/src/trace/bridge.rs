@@ -314,10 +314,17 @@ impl<'a> Walk<'_, '_, 'a> {
             }
         }
         self.hop(&mut way, &before, hop);
-        let sure = filtered.and_then(|pass| Some(pass.bridged?.sure));
-        if let Some((from, sure)) = from.zip(sure) {
+        let seen = filtered.and_then(|pass| Some((pass, pass.bridged?.sure)));
+        if let Some((from, (came, sure))) = from.zip(seen) {
             let bridged = Bridged { bridge: bridge.id, from, to: Some(to), vlan, sure };
-            self.go(way, At::Stack(Pass::bridged(bridge, bridged)));
+            // The connection is that of the packet as it came in, before rules in PREROUTING changed it.
+            let pass = Pass {
+                entry: came.entry,
+                known: came.known,
+                tracked: came.tracked.clone(),
+                ..Pass::bridged(bridge, bridged)
+            };
+            self.go(way, At::Stack(pass));
             return;
         }
         self.go(way, At::Send(to));
