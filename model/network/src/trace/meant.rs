@@ -96,7 +96,7 @@ impl<'t, 'n, 'a> Meant<'t, 'n, 'a> {
         if sites.iter().any(|site| self.is_at(*site, &end.place)) {
             return Near::There;
         }
-        if end.reason == Some(Reason::NoListener) {
+        if end.reason == Some(Reason::NoListener) && sites.is_empty() {
             return Near::Unheard;
         }
         let on_host = sites.iter().any(|site| Some(site.host) == end.place.host);
@@ -126,6 +126,11 @@ impl<'t, 'n, 'a> Meant<'t, 'n, 'a> {
     fn is_by_design(&self, end: &End) -> bool {
         let network = self.tracer.network;
         let Some(host) = end.place.host else { return end.aside };
+        // Others than who serves hear what is sent to all.
+        let to_all = end.packet.is_multicast() == Some(true);
+        if to_all && end.reason == Some(Reason::NoListener) {
+            return true;
+        }
         if end.aside || matches!(end.outcome, Outcome::Delivered | Outcome::DeliveredOnLink) {
             return true;
         }
