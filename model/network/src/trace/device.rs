@@ -1,6 +1,5 @@
 //! Devices: what becomes of a frame that one receives, and of one that it is to send.
 use tapline_core::ids::{Mac, Netns};
-use tapline_core::need::Need;
 use tapline_core::span::Evidence;
 use tapline_topology::graph::{Netdev, NetdevKind};
 use tapline_topology::{EdgeKind, NodeId, Topic, names};
@@ -9,7 +8,7 @@ use crate::l2::Why;
 use crate::{Answer, Item, l3, queues};
 
 use super::netfilter::{Pass, Stage};
-use super::{At, Certainty, Hop, Kind, Next, Outcome, Reason, Walk, Way};
+use super::{At, Certainty, Hop, Kind, Outcome, Reason, Walk, Way};
 use crate::hooks::frames::Hook;
 
 /// The public word for what keeps frames from passing.
@@ -333,22 +332,7 @@ impl<'a> Walk<'_, '_, 'a> {
         } else {
             Outcome::LeavesCapture
         };
-        let host = place.host;
         self.arrive(&mut way, outcome, place, reached, Certainty::Proven, line(device));
-        // Whoever has to answer ARP first was not captured: what is on the wire tells whether it does.
-        if let Some(asked) = before.unresolved
-            && let Some(super::Node { part: super::Part::End(end), .. }) =
-                self.tree.nodes.last_mut()
-            && end.reached == crate::truth::Truth::Yes
-        {
-            let seen = Need::command("tcpdump -eni").with(device.name());
-            let seen = seen.with("arp").with("and").with("host");
-            end.next = vec![Next {
-                text: format!("tells whether {asked} answers ARP"),
-                host,
-                need: seen.with(&asked.to_string()).within(device.netns()),
-            }];
-        }
     }
 
     pub(super) fn vlan_device(&self, lower: NodeId, vid: u16) -> Option<Device<'a>> {

@@ -268,8 +268,6 @@ fn verdict(
     }
     if fate == Truth::Yes {
         reason = None;
-    }
-    if fate == Truth::Yes {
         next.extend(end.and_then(|end| settles_neighbour(hops, end)));
     }
     next.dedup();
