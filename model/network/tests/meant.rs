@@ -1,7 +1,14 @@
 //! What a trace tells where no copy of a packet arrives, or where nobody who was captured is known to
 //! have an address: the way that came nearest to what was meant, what would tell who has it, and what
 //! is taken for granted of gateways and of those outside.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    dead_code,
+    reason = "a test may panic, and needs no less of a world"
+)]
 #[path = "../../../tests/planted/world/mod.rs"]
 mod world;
 

@@ -234,69 +234,68 @@ impl Tracer<'_, '_> {
         }
         if listed { Truth::No } else { Truth::Maybe }
     }
+}
 
-    /// What stops a packet that arrives nowhere, as it is told: the end of the way that came nearest,
-    /// or, where all copies end as they should, the flood that nobody who is meant has a part in.
-    pub(super) fn told_end(
-        &self,
-        meant: &Meant<'_, '_, '_>,
-        walk: &Walk<'_, '_, '_>,
-        main: &mut Vec<usize>,
-    ) -> Option<End> {
-        let tree = &walk.tree;
-        let end = end_of(tree, main)?;
-        let near = meant.near(&end);
-        if near == Near::There {
-            return Some(end);
-        }
-        if walk.seeks {
-            return Some(end);
-        }
-        let Some((flood, at)) = flood_on(tree, main) else { return Some(end) };
-        if let Some(cut) = self.cut_of(meant, walk, &end) {
-            main.truncate(at + 1);
-            return Some(cut);
-        }
-        if near > Near::AsideOnHost || end.packet.is_multicast().is_none() {
-            return Some(end);
-        }
-        let bridge = hop_of(tree, *main.get(at)?)?;
-        let set = main.get(..=flood)?.iter().rev().find_map(|at| {
-            let hop = hop_of(tree, *at)?;
-            hop.changes.iter().any(|change| change.field == "vlan").then(|| hop.evidence.clone())
-        });
+/// What stops a packet that arrives nowhere, as it is told: the end of the way that came nearest,
+/// or, where all copies end as they should, the flood that nobody who is meant has a part in.
+pub(super) fn told_end(
+    meant: &Meant<'_, '_, '_>,
+    walk: &Walk<'_, '_, '_>,
+    main: &mut Vec<usize>,
+) -> Option<End> {
+    let tree = &walk.tree;
+    let end = end_of(tree, main)?;
+    let near = meant.near(&end);
+    if near == Near::There {
+        return Some(end);
+    }
+    if walk.seeks {
+        return Some(end);
+    }
+    let Some((flood, at)) = flood_on(tree, main) else { return Some(end) };
+    if let Some(cut) = cut_of(meant, walk, &end) {
         main.truncate(at + 1);
-        let vlan = bridge.vlans.first().copied().filter(|vlan| *vlan > 0);
-        let where_to = match vlan {
-            Some(vlan) => format!("nobody who is meant has a port in VLAN {vlan}"),
-            None => "nobody who is meant has a port here".to_owned(),
-        };
-        Some(End {
-            outcome: Outcome::Blackholed,
-            reason: Some(Reason::L2DeadEnd),
-            text: where_to,
-            place: Place { port: None, ..bridge.place.clone() },
-            aside: false,
-            certainty: Certainty::Inferred,
-            evidence: set.unwrap_or_else(|| bridge.evidence.clone()),
-            next: Vec::new(),
-            ..end
-        })
+        return Some(cut);
     }
+    if near > Near::AsideOnHost || end.packet.is_multicast().is_none() {
+        return Some(end);
+    }
+    let bridge = hop_of(tree, *main.get(at)?)?;
+    let set = main.get(..=flood)?.iter().rev().find_map(|at| {
+        let hop = hop_of(tree, *at)?;
+        hop.changes.iter().any(|change| change.field == "vlan").then(|| hop.evidence.clone())
+    });
+    main.truncate(at + 1);
+    let vlan = bridge.vlans.first().copied().filter(|vlan| *vlan > 0);
+    let where_to = match vlan {
+        Some(vlan) => format!("nobody who is meant has a port in VLAN {vlan}"),
+        None => "nobody who is meant has a port here".to_owned(),
+    };
+    Some(End {
+        outcome: Outcome::Blackholed,
+        reason: Some(Reason::L2DeadEnd),
+        text: where_to,
+        place: Place { port: None, ..bridge.place.clone() },
+        aside: false,
+        certainty: Certainty::Inferred,
+        evidence: set.unwrap_or_else(|| bridge.evidence.clone()),
+        next: Vec::new(),
+        ..end
+    })
+}
 
-    /// Where what is meant is cut off itself, so that nothing that it sends arrives anywhere either.
-    fn cut_of(&self, meant: &Meant<'_, '_, '_>, walk: &Walk<'_, '_, '_>, end: &End) -> Option<End> {
-        let site = *meant.sites(end).first()?;
-        let cut = walk.is_site_cut_off(site.device)?;
-        let own = cut.place.host == Some(site.host) && !meant.is_by_design(&cut);
-        let mut packet = end.packet.clone();
-        packet.unresolved = None;
-        // A device has no carrier since the other end of its pair is down.
-        let follows = cut.reason == Some(Reason::IfNoCarrier)
-            && end.reason == Some(Reason::IfAdminDown)
-            && !meant.is_by_design(end);
-        (own && !follows && cut.place != end.place).then(|| End { packet, ..cut })
-    }
+/// Where what is meant is cut off itself, so that nothing that it sends arrives anywhere either.
+fn cut_of(meant: &Meant<'_, '_, '_>, walk: &Walk<'_, '_, '_>, end: &End) -> Option<End> {
+    let site = *meant.sites(end).first()?;
+    let cut = walk.is_site_cut_off(site.device)?;
+    let own = cut.place.host == Some(site.host) && !meant.is_by_design(&cut);
+    let mut packet = end.packet.clone();
+    packet.unresolved = None;
+    // A device has no carrier since the other end of its pair is down.
+    let follows = cut.reason == Some(Reason::IfNoCarrier)
+        && end.reason == Some(Reason::IfAdminDown)
+        && !meant.is_by_design(end);
+    (own && !follows && cut.place != end.place).then(|| End { packet, ..cut })
 }
 
 /// Where on a way its last flood begins, and the hop of the bridge that floods.

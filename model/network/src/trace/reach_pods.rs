@@ -22,7 +22,7 @@ struct Pod {
     mac: Option<tapline_core::ids::Mac>,
     ip: Option<IpAddr>,
     /// It is of Kubernetes, where each reaches each unless a policy forbids it.
-    is_pod: bool,
+    of_kubernetes: bool,
     /// Its default gateway.
     gateway: Option<IpAddr>,
 }
@@ -78,7 +78,7 @@ impl<'a> Tracer<'_, 'a> {
         let mut chosen: Vec<(&Pod, IpAddr)> = others
             .filter_map(|other| Some((other, other.ip?)))
             .filter(|(other, ip)| {
-                Some(*ip) != pod.ip && (pod.is_pod && other.is_pod || is_named(*ip))
+                Some(*ip) != pod.ip && (pod.of_kubernetes && other.of_kubernetes || is_named(*ip))
             })
             .collect();
         chosen.sort_by_key(|(other, _)| other.host == pod.host);
@@ -135,7 +135,7 @@ impl<'a> Tracer<'_, 'a> {
             nic: None,
             mac: super::device::mac_of(device),
             ip: Some(ip),
-            is_pod: matches!(workload, Some(Workload { who: Who::Pod { .. }, .. })),
+            of_kubernetes: matches!(workload, Some(Workload { who: Who::Pod { .. }, .. })),
             gateway,
         })
     }

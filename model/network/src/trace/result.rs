@@ -13,7 +13,7 @@ use tapline_core::span::Evidence;
 use crate::flow;
 use crate::truth::Truth;
 
-use super::meant::Meant;
+use super::meant::{Meant, told_end};
 use super::{
     Certainty, Changed, Connection, End, Goal, Hop, Kind, Nearest, Next, Outcome, Packet, Part,
     Place, Query, Reason, Tracer, Tree, Walk,
@@ -98,7 +98,7 @@ impl Trace {
         let (main, end) = if fate == Truth::No {
             let meant = Meant::new(tracer, query);
             let mut main = walk.tree.main(&children, &fates, &|end| meant.near(end) as u32);
-            let end = tracer.told_end(&meant, &walk, &mut main);
+            let end = told_end(&meant, &walk, &mut main);
             (main, end)
         } else {
             let meant = (fate == Truth::Maybe).then(|| Meant::new(tracer, query));

@@ -78,7 +78,7 @@ fn answers_to_an_address_that_the_outside_has_no_link_to_need_a_route() {
                 back.verdict.assumptions.iter().map(|(_, text)| text.clone()).collect();
             (
                 back.verdict.reached,
-                back.verdict.reason.map(|reason| reason.as_str()),
+                back.verdict.reason.map(tapline_network::trace::Reason::as_str),
                 assumed.join("; "),
             )
         })
