@@ -30,6 +30,10 @@ const NOT_GATHERED: &[(&str, &str)] = &[
         "bridge -d mdb show dev",
         "says who is in a group, and who asks for that: to be seen by a person",
     ),
+    (
+        "virsh domifaddr",
+        "asks the agent within a guest, which libvirt refuses to those who may only read",
+    ),
     ("ovs-appctl dpif/show", "hints at a switch that runs in a namespace: to be seen by a person"),
 ];
 

@@ -109,7 +109,8 @@ fn a_port_that_no_rule_lets_in_and_dhcp_beyond_the_tunnels() {
             .ends
             .iter()
             .filter(|end| end.outcome.as_str() == "leaves-capture")
-            .filter_map(|end| end.reason.is_none().then(|| end.text.clone()))
+            .filter(|end| end.reason.is_none())
+            .map(|end| end.text.clone())
             .collect();
         far.sort();
         assert_eq!(far.len(), 2, "{far:#?}");

@@ -160,7 +160,7 @@ pub(crate) enum Command {
     /// of all captured hosts. Exit status: 0 reached, 1 not reached, 2 usage or input, 3 cannot tell.
     #[command(override_usage = "tapline trace [OPTIONS] <INPUT>... <FROM> [TO]", after_help = ENDS)]
     Trace(Box<Trace>),
-    /// Tell what every running guest and router reaches, and the cut where it does not
+    /// Tell what every running guest, pod and router reaches, and the cut where it does not
     ///
     /// Each is asked for its gateway, DHCP, metadata, the outside and its peers, there and back.
     /// Exit status: 0 all of it, 1 something is not reached, 2 usage or input, 3 cannot tell.

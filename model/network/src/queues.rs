@@ -162,7 +162,7 @@ fn shown_by_ip(device: Item<'_, Netdev<'_>>) -> Option<Evidence> {
     device.data.records.iter().find_map(|seen| {
         let mut fields = seen.record.other.iter();
         let is_program = |key: &str| key.starts_with("xdp") || key == "prog/xdp";
-        let field = fields.find(|field| is_program(&field.key))?;
+        let field = fields.find(|field| is_program(field.key))?;
         Some(field.value.evidence(seen.source))
     })
 }

@@ -221,6 +221,7 @@ fn less_evidence_contradicts_no_answer_about_tracked_connections() {
 
 /// A capture in which filters of `tc` and queues stop what a guest sends and gets.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a test writes its inputs")]
 fn less_evidence_contradicts_no_answer_about_filters_of_devices() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("absence-tc");
     std::fs::create_dir_all(&folder).unwrap();

@@ -164,7 +164,7 @@ fn is_led(device: &Item<'_, Netdev<'_>>) -> bool {
     let name = device.name();
     device.netns().is_root()
         && (["lxc", "cilium_", "cali"].iter().any(|prefix| name.starts_with(prefix))
-            || name.ends_with(".cali")
+            || name.strip_suffix(".cali").is_some()
             || device.kind == NetdevKind::Tunnel
             || uplink::is_uplink(device))
 }
