@@ -320,6 +320,13 @@ impl<'a> Walk<'_, '_, 'a, '_> {
 
     /// Whether every policy rule was captured.
     fn lists_all_rules(&self) -> bool {
+        // Coverage is that of IPv4. Those of IPv6 end with the one that leads to table main.
+        if self.family == Family::Inet6 {
+            let leads_to_main = |rule: Seen<'_, Rule>| {
+                rule.record.lookup.as_ref().is_some_and(|table| table.value == "main")
+            };
+            return self.fib.rules(Family::Inet6).any(leads_to_main);
+        }
         let coverage = &self.fib.network.topology.coverage;
         matches!(coverage.of(self.fib.host, self.fib.netns, Topic::Rules), Coverage::Complete(_))
     }

@@ -300,6 +300,11 @@ impl Packet {
         self.reply
     }
 
+    /// It answers a request of ARP.
+    pub(super) fn is_arp_answer(&self) -> bool {
+        self.number(OfField::ArpOp) == Some(2)
+    }
+
     /// It answers a ping.
     pub(super) fn is_echo_reply(&self) -> bool {
         matches!(self.icmp(), Some((0 | 129, _)))

@@ -110,7 +110,8 @@ impl<'a> Walk<'_, '_, 'a> {
                 return;
             }
         };
-        if let Some((owner, _)) = owned
+        // Only of requests a device may take no notice (`arp_process`, net/ipv4/arp.c).
+        if let Some((owner, _)) = owned.filter(|_| !way.packet.is_arp_answer())
             && let Some(set) = self.ignores_arp(&way.packet, &pass, owner)
         {
             self.aside(&mut way, Reason::AddressNotOwned, place);

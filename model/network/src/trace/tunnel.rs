@@ -196,6 +196,14 @@ impl<'a> Walk<'_, '_, 'a> {
         let is_of_vxlan = !is_external && ends.iter().any(|end| end.data.kind == "vxlan");
         let is_missed = learnt.is_none() && by_default.is_empty() && wanted.is_some();
         if let Some(at) = searched.filter(|_| is_of_vxlan && is_missed) {
+            // It answers requests for addresses itself, of those it knows as neighbours
+            // (`arp_reduce`, drivers/net/vxlan/vxlan_core.c).
+            let answers =
+                device.records.iter().any(|seen| seen.record.other.find("proxy").is_some());
+            if answers && Self::is_arp(&way.packet) {
+                self.unknown(&mut way, place, Reason::NotModelled, Vec::new());
+                return;
+            }
             // Of an address that is not known either it is not known what its entry says.
             if way.packet.unresolved.is_some() && !ends.is_empty() {
                 let needs = vec![
