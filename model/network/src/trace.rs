@@ -122,6 +122,27 @@ pub struct Query {
     pub explain: bool,
 }
 
+impl Query {
+    /// A packet that is put in, of which nothing else is asked.
+    pub fn new(from: Start, to: Option<Goal>, packet: Packet) -> Self {
+        Self {
+            from,
+            to,
+            packet,
+            connections: Vec::new(),
+            committed: BTreeMap::new(),
+            stop_at_ovs: false,
+            oif: None,
+            without: None,
+            asked: None,
+            unbound: false,
+            heard: Vec::new(),
+            entry: None,
+            explain: false,
+        }
+    }
+}
+
 /// A connection that a namespace translates.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Connection {

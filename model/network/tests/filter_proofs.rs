@@ -131,19 +131,9 @@ fn answer(network: &Network<'_>, trace: &Trace) -> Option<Query> {
     let (end, (_, own)) = trace.ends.iter().find_map(|end| Some((end, far(end)?)))?;
     let device = network.topology.find_netdev(HostId(0), &Netns::Root, own)?;
     Some(Query {
-        from: Start::Device(device),
-        to: None,
-        packet: end.packet.answer(),
         connections: trace.connections.clone(),
         committed: trace.committed.clone(),
-        stop_at_ovs: false,
-        oif: None,
-        without: None,
-        asked: None,
-        unbound: false,
-        heard: Vec::new(),
-        entry: None,
-        explain: false,
+        ..Query::new(Start::Device(device), None, end.packet.answer())
     })
 }
 

@@ -223,19 +223,8 @@ impl Walk<'_, '_, '_> {
 
     fn query_for(&self, goal: Goal, packet: &Packet) -> Query {
         Query {
-            from: self.from.clone(),
-            to: Some(goal),
-            packet: packet.clone(),
-            connections: Vec::new(),
-            committed: std::collections::BTreeMap::default(),
-            stop_at_ovs: false,
-            oif: None,
             without: self.without.clone(),
-            asked: None,
-            unbound: false,
-            heard: Vec::new(),
-            entry: None,
-            explain: false,
+            ..Query::new(self.from.clone(), Some(goal), packet.clone())
         }
     }
 

@@ -32,7 +32,8 @@ impl Walk<'_, '_, '_> {
         let here = |one: &&Connection| one.host == pass.host && one.netns == pass.netns;
         let tuple = Tuple::of(&way.packet);
         let known = self.connections.iter().filter(here).find(|one| match pass.stage {
-            Stage::Prerouting => {
+            // The namespace's own answer is asked about where it goes out (`nf_nat_ipv4_local_fn`).
+            Stage::Prerouting | Stage::Output => {
                 same(tuple.source, one.after.destination)
                     && same(tuple.destination, one.after.source)
             }
@@ -44,11 +45,12 @@ impl Walk<'_, '_, '_> {
         let Some(one) = known.cloned() else { return false };
         let to = |tuple: Tuple| (tuple.destination, tuple.destination_port);
         let (hook, words) = match pass.stage {
-            Stage::Prerouting if one.before.source != one.after.source => {
+            Stage::Prerouting | Stage::Output if one.before.source != one.after.source => {
                 way.packet.set_destination(one.before.source);
                 let port = one.before.source_port;
                 way.packet.set_ports(way.packet.source_port(), port);
-                ("PREROUTING", "undoes the source translation")
+                let hook = if pass.stage == Stage::Output { "OUTPUT" } else { "PREROUTING" };
+                (hook, "undoes the source translation")
             }
             // What the namespace itself sent is translated back where it comes in for it.
             Stage::Postrouting | Stage::Input if to(one.before) != to(one.after) => {

@@ -103,21 +103,7 @@ impl Tracer<'_, '_> {
         // What the probe would be answered by does not matter: an answer is let out where questions
         // may not be.
         (probe.reply, probe.established) = (false, false);
-        self.trace(&Query {
-            from: start,
-            to: Some(Goal::Outside),
-            packet: probe,
-            connections: Vec::new(),
-            committed: std::collections::BTreeMap::default(),
-            stop_at_ovs: false,
-            oif: None,
-            without: None,
-            asked: None,
-            unbound: false,
-            heard: Vec::new(),
-            entry: None,
-            explain: false,
-        })
+        self.trace(&Query::new(start, Some(Goal::Outside), probe))
     }
 
     /// Where the last namespace that routes what goes out meets the outside; `None` where none does,

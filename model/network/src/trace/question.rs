@@ -176,19 +176,10 @@ impl Tracer<'_, '_> {
             packet.frame.size = Some(size + 14);
         }
         let mut query = Query {
-            from: start,
-            to: goal,
-            packet,
-            connections: Vec::new(),
-            committed: std::collections::BTreeMap::default(),
             stop_at_ovs: question.stop_at.as_deref() == Some("ovs"),
             oif: question.oif.as_deref().map(Name::from),
-            without: None,
-            asked: None,
-            unbound: false,
-            heard: Vec::new(),
-            entry: None,
             explain: question.verbose,
+            ..Query::new(start, goal, packet)
         };
         self.is_bound(&query)?;
         self.put_in(&mut query)?;
@@ -423,19 +414,15 @@ impl Tracer<'_, '_> {
         let entry = packet.destination().filter(|_| came_out);
         let entry = entry.and_then(|to| self.doorstep(trace, to, Vec::new()));
         Some(self.trace(&Query {
-            from,
-            to: Some(goal),
-            packet,
             connections: trace.connections.clone(),
             committed: trace.committed.clone(),
-            stop_at_ovs: false,
-            oif: None,
             without: query.without.clone(),
             asked: Self::asked(query),
             unbound,
             heard: trace.heard.clone(),
             entry,
             explain: query.explain,
+            ..Query::new(from, Some(goal), packet)
         }))
     }
 

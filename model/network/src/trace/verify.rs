@@ -196,21 +196,9 @@ impl Tracer<'_, '_> {
     }
 
     fn outputs(&self, start: NodeId, packet: Packet) -> Result<Ours, &'static str> {
-        let trace = self.trace(&Query {
-            from: Start::Port(start),
-            to: Some(Goal::Anywhere),
-            packet,
-            connections: Vec::new(),
-            committed: std::collections::BTreeMap::default(),
-            stop_at_ovs: true,
-            oif: None,
-            without: None,
-            asked: None,
-            unbound: false,
-            heard: Vec::new(),
-            entry: None,
-            explain: false,
-        });
+        let to = Some(Goal::Anywhere);
+        let query = Query { stop_at_ovs: true, ..Query::new(Start::Port(start), to, packet) };
+        let trace = self.trace(&query);
         let open = trace.tree.nodes.iter().any(|node| matches!(node.part, Part::One(_)));
         if open {
             return Err("what it leaves open decides in the flows");

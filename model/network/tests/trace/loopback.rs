@@ -105,3 +105,28 @@ fn loopback_that_is_down_takes_nothing() {
         assert!(way[0].starts_with("no: blackholed if-admin-down"), "{to}: {way:#?}");
     }
 }
+
+/// A service whose endpoint is the host itself: both translations are undone on the way back.
+#[test]
+fn answers_to_an_own_service_are_translated_back() {
+    use super::common::with_network;
+    use tapline_network::trace::{Question, Tracer};
+    let lines = "-A OUTPUT -d 10.96.0.1/32 -p tcp -m tcp --dport 443 -j DNAT --to-destination 192.0.2.1:22\n\
+                 -A POSTROUTING -o lo -j SNAT --to-source 192.0.2.7\n";
+    with_network(&host(UP, &rules("nat", "ACCEPT", lines)), |network| {
+        let question = Question {
+            from: "ns:root".to_owned(),
+            to: Some("ip:10.96.0.1".to_owned()),
+            proto: Some("tcp".to_owned()),
+            dport: Some(443),
+            reverse: true,
+            ..Question::default()
+        };
+        let answered = Tracer::new(network).ask(&question).unwrap();
+        assert_eq!(answered.trace.verdict.reached, Some(true), "{:#?}", answered.trace.verdict);
+        let back = answered.reverse.unwrap();
+        assert_eq!(back.verdict.reached, Some(true), "{:#?}", back.verdict);
+        let hooks: Vec<_> = back.hops.iter().filter_map(|hop| hop.details.hook).collect();
+        assert_eq!(hooks, ["OUTPUT", "POSTROUTING"]);
+    });
+}
