@@ -183,21 +183,9 @@ fn chains_that_see_frames_stop_ports_and_devices() {
 
 #[test]
 fn locked_ports_take_known_macs_alone() {
-    const XML: &str = "virsh dumpxml vm1
-<domain type='kvm' id='1'>
-  <name>vm1</name>
-  <uuid>7c9d5e7a-684a-4f9d-a2d1-6a36f6a00101</uuid>
-  <devices>
-    <interface type='bridge'>
-      <mac address='52:54:00:00:0a:01'/>
-      <source bridge='br0'/>
-      <target dev='tapa'/>
-    </interface>
-  </devices>
-</domain>
-root@h1:~# ";
+    let xml = common::guest("tapa", "br0", "52:54:00:00:0a:01");
     let path = |of_tap: &str, fdb: &str| {
-        let text = bridged(of_tap, &format!("{fdb}{XML}"));
+        let text = bridged(of_tap, &format!("{fdb}{xml}"));
         with_network(&text, |network| {
             let nic = network.vm_nics().next().unwrap().id;
             let hops = Paths::new(network).down(nic).hops;

@@ -4,23 +4,9 @@ mod common;
 
 use common::{BRIDGE, TAP, link, neutron, port, session, with_network};
 
-/// A VM with this MAC whose device is `tap`.
+/// A VM with this MAC whose device is `tap`, behind a prompt.
 fn guest(tap: &str, bridge: &str, mac: &str) -> String {
-    format!(
-        "root@h1:~# virsh dumpxml vm1
-<domain type='kvm' id='1'>
-  <name>vm1</name>
-  <uuid>7c9d5e7a-684a-4f9d-a2d1-6a36f6a00101</uuid>
-  <devices>
-    <interface type='bridge'>
-      <mac address='{mac}'/>
-      <source bridge='{bridge}'/>
-      <target dev='{tap}'/>
-    </interface>
-  </devices>
-</domain>
-root@h1:~# "
-    )
+    format!("root@h1:~# {}", common::guest(tap, bridge, mac))
 }
 
 /// The MACs that the filters let the guest send with instead of its own, where they refuse that, and

@@ -182,3 +182,22 @@ NXST_FLOW reply (xid=0x4):
     let rest = format!("{show}{}root@h1:~# ", if flows { tunnel } else { "" });
     session(&links, &rest)
 }
+
+/// A VM with this MAC whose device is `tap`.
+pub(crate) fn guest(tap: &str, bridge: &str, mac: &str) -> String {
+    format!(
+        "virsh dumpxml vm1
+<domain type='kvm' id='1'>
+  <name>vm1</name>
+  <uuid>7c9d5e7a-684a-4f9d-a2d1-6a36f6a00101</uuid>
+  <devices>
+    <interface type='bridge'>
+      <mac address='{mac}'/>
+      <source bridge='{bridge}'/>
+      <target dev='{tap}'/>
+    </interface>
+  </devices>
+</domain>
+root@h1:~# "
+    )
+}
