@@ -16,6 +16,7 @@ pub mod ethtool;
 pub mod filter;
 pub mod firewall;
 pub mod host;
+pub mod ipset;
 pub mod keepalived;
 pub mod libvirt;
 pub mod link;
@@ -168,6 +169,8 @@ batch! {
     Netfilter(netfilter::NetfilterTable) = "netfilter-table",
     /// `nft list ruleset`.
     NftTables(nft::NftTable) = "nft-table",
+    /// `ipset list`, `ipset save`.
+    IpSets(ipset::IpSet) = "ip-set",
     /// `ovs-ofctl dump-flows`.
     Flows(openflow::Flow) = "flow",
     /// `ovs-ofctl dump-groups`.

@@ -59,6 +59,8 @@ topics! {
     Netfilter: "packet filter", "iptables-save", Namespace, Always;
     /// Packet filter rules as nft shows them.
     Nft: "packet filter of nft", "nft list ruleset", Namespace, WhereCaptured;
+    /// Sets that packet filter rules of iptables ask.
+    IpSets: "sets of packet filters", "ipset list", Namespace, WhereCaptured;
     /// Packet filter rules of Linux bridges.
     Ebtables: "packet filter of bridges", "ebtables-save", Host, WhereCaptured;
     /// Settings of the kernel.

@@ -7,6 +7,7 @@
 mod chains;
 mod near;
 mod packet;
+mod sets;
 mod walk;
 
 use tapline_core::Name;
@@ -19,6 +20,7 @@ use tapline_core::span::SourceId;
 
 pub use near::{Miss, nearest};
 pub use packet::{Address, Device, Mark, Packet};
+pub use sets::Sets;
 
 use chains::Chains;
 use walk::walk;
@@ -109,6 +111,8 @@ pub struct Doubt {
     pub evidence: Evidence,
     /// The condition that is not known.
     pub condition: Name,
+    /// The set that it asks.
+    pub set: Option<Name>,
 }
 
 impl Judgement {

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use tapline_core::capture::HostId;
 use tapline_core::ids::Netns;
+use tapline_core::records::ipset::IpSet;
 use tapline_core::records::netfilter::{NetfilterRule, NetfilterTable};
 use tapline_core::records::nft::NftTable;
 use tapline_core::records::route::Family;
@@ -12,6 +13,7 @@ use tapline_core::span::{Evidence, SourceId};
 use tapline_topology::coverage::Searched;
 
 use crate::Network;
+use crate::filter::Sets;
 use crate::hooks::frames::{self, Frames};
 
 /// One table and the text that prints it.
@@ -72,12 +74,14 @@ pub struct Filters<'a> {
     tables: BTreeMap<(HostId, &'a Netns, Family, &'a str), Table<'a>>,
     rulesets: BTreeMap<(HostId, &'a Netns), Ruleset<'a>>,
     pub(crate) frames: BTreeMap<(HostId, &'a Netns), Frames<'a>>,
+    sets: BTreeMap<(HostId, &'a Netns), Sets>,
 }
 
 impl<'a> Filters<'a> {
     /// Gathers them. What `iptables-save` prints of a table goes before a listing.
     pub(crate) fn new(network: &Network<'a>) -> Self {
-        let mut all = Self { frames: frames::all(network), ..Self::default() };
+        let mut all =
+            Self { frames: frames::all(network), sets: sets_of(network), ..Self::default() };
         for (source, tables) in network.netfilter_texts() {
             for data in tables.iter().filter(|table| table.committed) {
                 let six = source.command.program().starts_with("ip6");
@@ -132,10 +136,32 @@ impl<'a> Filters<'a> {
         self.tables.iter().map(|(&(host, netns, family, _), table)| (host, netns, family, *table))
     }
 
+    /// The sets of a namespace that rules of iptables may ask.
+    pub fn sets(&self, host: HostId, netns: &Netns) -> Sets {
+        self.sets.get(&(host, netns)).cloned().unwrap_or_default()
+    }
+
     /// The ruleset of nft of a namespace.
     pub fn ruleset(&self, host: HostId, netns: &Netns) -> Option<Ruleset<'a>> {
         self.rulesets.get(&(host, netns)).copied()
     }
+}
+
+/// The sets of each namespace.
+fn sets_of<'a>(network: &Network<'a>) -> BTreeMap<(HostId, &'a Netns), Sets> {
+    let mut texts: BTreeMap<_, Vec<(&IpSet, bool)>> = BTreeMap::new();
+    for (source, sets) in network.ip_set_texts() {
+        let of_text = network.topology.snapshot.completeness(source.id).is_complete();
+        let all = texts.entry((source.host, &source.netns)).or_default();
+        for (place, set) in sets.iter().enumerate() {
+            // Of a text that was cut, the last set may be what was cut.
+            let is_last = place.saturating_add(1) == sets.len();
+            let counted = set.count.and_then(|count| usize::try_from(count).ok());
+            let whole = of_text || !is_last && counted == Some(set.entries.len());
+            all.push((set, whole));
+        }
+    }
+    texts.into_iter().map(|(at, sets)| (at, Sets::new(sets.into_iter()))).collect()
 }
 
 /// The argument of one of `options` of a rule, and whether it is inverted.

@@ -12,8 +12,8 @@ use tapline_core::capture::{HostId, Source};
 use tapline_core::ids::Netns;
 use tapline_core::outcome::Outcome;
 use tapline_core::records::{
-    Batch, bridge, host, libvirt, neigh, netfilter, nft, openflow, ovs, route, socket, sysctl, tc,
-    xfrm,
+    Batch, bridge, host, ipset, libvirt, neigh, netfilter, nft, openflow, ovs, route, socket,
+    sysctl, tc, xfrm,
 };
 use tapline_core::span::SourceId;
 use tapline_topology::graph::Netdev;
@@ -166,6 +166,8 @@ texts! {
     netfilter_texts: Netfilter(netfilter::NetfilterTable);
     /// The texts that print tables of nftables.
     nft_texts: NftTables(nft::NftTable);
+    /// The texts that print sets of packet filters.
+    ip_set_texts: IpSets(ipset::IpSet);
     /// The texts that print settings of the kernel.
     sysctl_texts: Sysctls(sysctl::Sysctl);
     /// The texts that print queues of devices.

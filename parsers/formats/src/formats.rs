@@ -25,6 +25,7 @@ pub(crate) mod ip_route;
 pub(crate) mod ip_route_get;
 pub(crate) mod ip_rule;
 pub(crate) mod ip_xfrm;
+pub(crate) mod ipset;
 pub(crate) mod iptables_list;
 pub(crate) mod iptables_save;
 pub(crate) mod keepalived;

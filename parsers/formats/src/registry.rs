@@ -41,6 +41,7 @@ pub static FORMATS: &[&Format] = &[
     &formats::ip_rule::FORMAT,
     &formats::ip_xfrm::POLICY,
     &formats::ip_xfrm::STATE,
+    &formats::ipset::FORMAT,
     &formats::iptables_list::FORMAT,
     &formats::iptables_save::FORMAT,
     &formats::keepalived::CONF,

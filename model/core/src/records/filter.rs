@@ -86,8 +86,14 @@ pub enum Test {
         /// `LOCAL`, `BROADCAST`, …
         types: Vec<Name>,
     },
-    /// A set that the kernel keeps has it.
-    Set(Name),
+    /// A set that the kernel keeps has it (`-m set`).
+    Set {
+        /// The set.
+        name: Name,
+        /// What is looked up in it, one for each part of its entries: the source, else the
+        /// destination.
+        by_source: Vec<bool>,
+    },
     /// It says nothing about the packet: a comment.
     Aside(Name),
     /// Met by some of many packets: statistics.

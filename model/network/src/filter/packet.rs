@@ -7,6 +7,7 @@ use tapline_core::ids::Mac;
 use tapline_core::records::filter::{Addresses, Condition, ConnStates, DeviceName, Masked, Test};
 use tapline_core::records::route::Family;
 
+use super::sets::Sets;
 use crate::truth::Truth;
 
 /// A packet as a filter sees it. What is not known is left open: a test of it may be met or not.
@@ -58,6 +59,8 @@ pub struct Packet {
     pub service: Option<u8>,
     /// The MAC that it is sent to.
     pub mac_destination: Option<Mac>,
+    /// The sets that rules may ask.
+    pub sets: Sets,
     /// It is one ordinary packet, not any of many: no limit is used up by it, and it has neither
     /// options nor headers beside those of IP and of its protocol.
     pub alone: bool,
@@ -131,6 +134,11 @@ impl Mark {
         Self { value: self.value & known, known }
     }
 
+    /// Whether it is this one.
+    pub(super) fn is(self, value: u32) -> Truth {
+        self.fits(Masked { value, mask: u32::MAX })
+    }
+
     fn fits(self, wanted: Masked) -> Truth {
         let differs = (self.value ^ wanted.value) & wanted.mask & self.known;
         match (differs, wanted.mask & !self.known) {
@@ -169,6 +177,7 @@ impl Packet {
             lifetime: None,
             service: None,
             mac_destination: None,
+            sets: Sets::default(),
             alone: false,
             to_host: None,
             foreign: false,
@@ -240,11 +249,11 @@ impl Packet {
                     tests.iter().fold(Truth::Yes, |met, test| met.and(self.meets(test)))
                 }))
             }
+            Test::Set { name, by_source } => self.sets.contain(name, by_source, self),
             Test::Aside(_) => Truth::Yes,
             Test::AddressType { source: true, .. }
             | Test::Limit { .. }
             | Test::Extension(_)
-            | Test::Set(_)
             | Test::Rate(_)
             | Test::Unknown(_) => Truth::Maybe,
         }

@@ -484,8 +484,12 @@ impl Walk<'_, '_> {
     fn doubt(&mut self, evidence: Evidence, condition: &Condition) {
         if self.judgement.doubts.len() < MAX_KEPT {
             let not = if condition.not { "not " } else { "" };
+            let set = match &condition.test {
+                Test::Set { name, .. } => Some(name.clone()),
+                _ => None,
+            };
             let condition = format!("{not}{:?}", condition.test).into();
-            self.judgement.doubts.push(Doubt { evidence, condition });
+            self.judgement.doubts.push(Doubt { evidence, condition, set });
         }
     }
 }

@@ -116,8 +116,15 @@ impl Walk<'_, '_, '_> {
                 filter::Outcome::Unknown(name) => Some((name, end.evidence)),
                 _ => None,
             });
+            let missing = |_: &Name| {
+                self.network.missing(pass.host, &pass.netns, &[tapline_topology::Topic::IpSets])
+            };
+            // The set that the rule asks, and what would show it.
+            let set = judgement.doubts.first().and_then(|doubt| doubt.set.as_ref());
+            let of_set = set.map(missing).unwrap_or_default();
             let (reason, evidence) = match judgement.doubts.first() {
                 _ if !sure => (Reason::NotCaptured, Vec::new()),
+                Some(doubt) if !of_set.is_empty() => (Reason::NotCaptured, vec![doubt.evidence]),
                 Some(doubt) => (Reason::NotModelled, vec![doubt.evidence]),
                 None => {
                     let at = unread.and_then(|(_, at)| at);
@@ -125,12 +132,16 @@ impl Walk<'_, '_, '_> {
                 }
             };
             let needs = if sure {
-                Vec::new()
+                of_set.clone()
             } else {
                 vec![tapline_core::need::Need::command("sysctl net.bridge.bridge-nf-call-iptables")]
             };
             let text = match (judgement.doubts.first(), unread) {
                 (None, Some((name, _))) if sure => format!("what {name} does is not modelled"),
+                _ if sure && !of_set.is_empty() => {
+                    let name = set.map_or("", Name::as_str);
+                    format!("it is not known whether the set {name} has the packet")
+                }
                 _ if sure => "it is not known whether the packet meets a rule".to_owned(),
                 _ => "it is not known whether the filter sees bridged frames".to_owned(),
             };

@@ -371,6 +371,7 @@ impl Walk<'_, '_, '_> {
     pub(super) fn seen(&self, packet: &Packet, pass: &Pass) -> filter::Packet {
         let mut seen = packet.filtered();
         seen.explain = self.explain;
+        seen.sets = self.network.filters().sets(pass.host, &pass.netns);
         let device = |node: Option<NodeId>| match node {
             Some(node) => Device::Known(self.name(node)),
             None => Device::None,

@@ -134,6 +134,8 @@ def session(rules):
              for key in ("forwarding", "rp_filter", "route_localnet", "src_valid_mark")]
     keys += [f"net.bridge.bridge-nf-call-{program}" for program in ("iptables", "ip6tables")]
     text += f"root@h1:~# sysctl {' '.join(keys)}\n{run('sysctl', *keys, ns=HOST)}"
+    if "listed" in rules:
+        text += f"root@h1:~# ipset {rules['listed']}\n{run('ipset', rules['listed'], ns=HOST)}"
     first = {}
     for command, output in filters(rules):
         text += f"root@h1:~# {command}\n"

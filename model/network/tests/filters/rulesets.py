@@ -89,6 +89,28 @@ FILTER = [
                           "-A INPUT -m mark --mark 0x1/0xffff -j ACCEPT", "-A INPUT -p tcp -m tcp --dport 9697 -j DROP"], {"only": 4, "to": ["169.254.169.254"]}),
 ]
 
+# Rules that ask sets of the kernel, which are captured too (`listed`: the command).
+SETS = [
+    ("addresses", ["-A FORWARD -m set --match-set known src -j ACCEPT", "-A FORWARD -m set ! --match-set known dst -j DROP", "-A FORWARD -m set --match-set none src -j DROP"],
+     {"listed": "list", "sets": ["create known hash:ip", "create none hash:ip", "add known 192.0.2.7", "add known 10.2.0.9"]}),
+    ("prefixes with holes", ["-A FORWARD -m set --match-set nets src -j ACCEPT", "-A FORWARD -m set --match-set nets dst -j DROP"],
+     {"listed": "save", "sets": ["create nets hash:net", "add nets 192.0.2.0/24", "add nets 192.0.2.8/32 nomatch", "add nets 10.2.0.0/28 nomatch", "add nets 10.2.0.2"]}),
+    ("addresses and ports", ["-A FORWARD -m set --match-set web dst,dst -j ACCEPT", "-A FORWARD -m set --match-set web src,dst -j DROP", "-A FORWARD -m set --match-set web dst",
+                             "-A FORWARD -m set --match-set web src,src -j DROP"],
+     {"listed": "list", "sets": ["create web hash:ip,port", "add web 10.2.0.2,tcp:22", "add web 10.2.0.9,tcp:80-90", "add web 10.2.0.2,udp:53", "add web 192.0.2.7,udp:53",
+                                 "add web 10.2.0.9,icmp:echo-request", "add web 192.0.2.8,gre:0", "add web 192.0.2.200,udp:5005"]}),
+    ("ports", ["-A FORWARD -m set --match-set ports dst -j ACCEPT", "-A FORWARD -m set --match-set ports src -j DROP"],
+     {"listed": "list", "sets": ["create ports bitmap:port range 0-9000", "add ports 22", "add ports 53", "add ports 5000-5010"]}),
+    ("lists and devices", ["-A FORWARD -m set --match-set all src -j ACCEPT", "-A FORWARD -m set --match-set ifs src,src -j DROP", "-A FORWARD -m set --match-set ifs dst,dst -j ACCEPT"],
+     {"listed": "save", "sets": ["create one hash:ip", "add one 192.0.2.7", "create two hash:net", "add two 192.0.2.128/25", "create all list:set", "add all one", "add all two",
+                                 "create ifs hash:net,iface", "add ifs 192.0.2.8,e0", "add ifs 10.2.0.0/24,e1", "add ifs 10.3.0.0/16,e0"]}),
+    ("six", ["-A FORWARD -m set --match-set known src,dst -j ACCEPT", "-A FORWARD -m set --match-set nets dst -j DROP", "-A FORWARD -m set ! --match-set nets src -j ACCEPT"],
+     {"listed": "list", "six": True, "sets": ["create known hash:ip,port family inet6", "add known 2001:db8:f::7,tcp:22", "add known 2001:db8:f::8,udp:53", "create nets hash:net family inet6",
+                                              "add nets 2001:db8:2::/64", "add nets 2001:db8:2::2 nomatch", "add nets 2001:db8:f::/126"]}),
+    ("masks", ["-A FORWARD -m set --match-set nm src -j ACCEPT", "-A FORWARD -m set --match-set nm dst -j DROP"],
+     {"listed": "save", "sets": ["create nm hash:ip netmask 29", "add nm 192.0.2.5", "add nm 10.2.0.2", "add nm 10.3.0.200"]}),
+]
+
 BRIDGE = [
     ("physdev", ["-A FORWARD -m physdev --physdev-in p0 --physdev-is-bridged -j ACCEPT", "-A FORWARD -m physdev --physdev-out p0 --physdev-is-bridged -j DROP",
                  "-A FORWARD -m physdev --physdev-is-in -j ACCEPT", "-A FORWARD -i br0 -j DROP"]),
@@ -195,13 +217,15 @@ def all_sets():
         dice = random.Random(1000 + seed)
         six = seed % 4 == 3
         sets.append({"name": f"random {seed}", "six": six, "backend": "nft" if seed % 2 else "legacy", "rules": random_rules(dice, six), "states": True})
+    for at, (name, rules, more) in enumerate(SETS):
+        sets.append({"name": name, "six": False, "backend": "nft" if at % 2 else "legacy", "rules": rules, **more})
     return sets
 
 
 def packets(dice, rules):
     """Where each is put in, the packet, and the state of its connection."""
     out = []
-    for at in range(12 if "random" in rules["name"] else 9):
+    for at in range(24 if "listed" in rules else 12 if "random" in rules["name"] else 9):
         six = rules.get("six") or rules.get("families") and at % 3 == 2
         pool = V6 if six else V4
         proto = dice.choice(["tcp", "tcp", "tcp", "udp", "udp", "icmp6" if six else "icmp", "gre" if dice.random() < 0.4 else "udp"])

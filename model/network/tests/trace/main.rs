@@ -14,6 +14,7 @@ mod ovs_ports;
 mod queues;
 mod reasons;
 mod routing;
+mod sets;
 mod stack;
 mod tracked;
 mod untold;

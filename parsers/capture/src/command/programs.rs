@@ -43,6 +43,7 @@ const PROGRAMS: &[&str] = &[
     "ip",
     "ip6tables",
     "ip6tables-save",
+    "ipset",
     "iptables",
     "iptables-save",
     "keepalived",

@@ -179,6 +179,7 @@ static TOOLS: &[Tool] = &[
     tool("arp", NONE, NONE, NONE, Hole::Word, true),
     tool("sysctl", NONE, NONE, NONE, Hole::Word, true),
     tool("conntrack", &["-o"], &["extended"], NONE, Hole::Word, true),
+    tool("ipset", NONE, &["list", "save"], NONE, Hole::Word, true),
     tool("bpftool", NONE, &["net", "list", "show", "prog", "map", "dev"], NONE, Hole::Name, true),
     tool(
         "nft",

@@ -186,7 +186,15 @@ impl<'a> Reader<'a> {
             "--match-set" => {
                 let set = self.value().unwrap_or_default();
                 let keys = self.next().unwrap_or_default();
-                Test::Set(format!("{set} {keys}").trim_end().into())
+                let mut by_source = Vec::new();
+                for side in keys.split(',') {
+                    match side {
+                        "src" => by_source.push(true),
+                        "dst" => by_source.push(false),
+                        _ => return Some(Test::Unknown(format!("{option} {set} {keys}").into())),
+                    }
+                }
+                Test::Set { name: set.into(), by_source }
             }
             "--comment" => self.read(option, |value| Some(value.into()), Test::Aside),
             "--probability" | "--every" => {

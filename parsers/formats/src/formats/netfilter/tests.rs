@@ -36,7 +36,11 @@ fn arguments_are_conditions() {
         ),
         ("--physdev-in tap1", false, Test::InPort(DeviceName::of("tap1", '+'))),
         ("-m physdev --physdev-is-bridged", false, Test::Bridged),
-        ("-m set ! --match-set known src,dst", true, Test::Set("known src,dst".into())),
+        (
+            "-m set ! --match-set known src,dst",
+            true,
+            Test::Set { name: "known".into(), by_source: vec![true, false] },
+        ),
         ("-m comment --comment why", false, Test::Aside("why".into())),
         ("-m limit --limit 5/min --limit-burst 9", false, limit("--limit 5/min", false)),
         (

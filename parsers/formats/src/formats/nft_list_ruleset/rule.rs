@@ -447,7 +447,7 @@ impl<'a> Reader<'a> {
                         let members: Vec<&str> = members.iter().map(Name::as_str).collect();
                         key.test(&members, mask)
                     }
-                    None => Test::Set(name.into()),
+                    None => Test::Unknown(format!("@{name}").into()),
                 };
                 self.require(not, test);
                 return self.ends();

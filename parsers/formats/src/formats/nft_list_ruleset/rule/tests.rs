@@ -58,7 +58,7 @@ fn conditions_are_understood() {
         "ip saddr @known accept",
         &["Family", "Source([Net(10.0.0.1/32), Net(10.0.0.2/32)])", "Accept"],
     );
-    shows("ip saddr @others accept", &["Family", "Set(\"others\")", "Accept"]);
+    shows("ip saddr @others accept", &["Family", "Unknown(\"@others\")", "Accept"]);
 }
 
 #[test]
