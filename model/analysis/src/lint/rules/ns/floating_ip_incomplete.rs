@@ -5,7 +5,7 @@ use tapline_core::need::line_within;
 use ipnet::IpNet;
 use tapline_topology::{Presence, Topic};
 
-use crate::lint::{Confidence, Ctx, Finding, Other, Shape, Verdicts, declare_rule};
+use crate::lint::{Confidence, Ctx, Finding, Other, Severity, Shape, Verdicts, declare_rule};
 use tapline_network::Item;
 use tapline_network::defs;
 use tapline_network::mesh;
@@ -118,10 +118,12 @@ fn halves(
     for it in inward.iter().filter(|inward| !back.contains(&pair(inward))) {
         whole = false;
         let message = format!(
-            "packets to it go to {}, and answers do not get it for a source: connections from outside hang",
+            "packets to it go to {0}, but {0} does not get it for a source: connections from outside are answered, since conntrack translates back, and those that {0} begins go out under another address",
             it.fixed
         );
         let finding = report(out, router, it.floating, message);
+        // One direction works, and the other does as long as the router's own address is used.
+        finding.at_most(Severity::Warning);
         finding.primary(table.line(it.rule), "the way in");
         let key = format!("-s {} -j SNAT --to-source {}", it.fixed, it.floating);
         finding.rests_on_absence(table.searched(&key));
