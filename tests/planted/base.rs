@@ -6,6 +6,8 @@ use std::sync::OnceLock;
 use tapline_analysis::lint::{self, Severity};
 use tapline_capture::{Input, Options};
 use tapline_core::capture::Snapshot;
+use tapline_network::environment::Environment;
+use tapline_network::trace::Tracer;
 use tapline_tests::corpus;
 
 use crate::edit::Edit;
@@ -193,6 +195,58 @@ pub(crate) fn crossed(snapshot: &Snapshot) -> BTreeMap<String, String> {
         Some((name(path.start), end))
     });
     ends.collect()
+}
+
+/// What each guest, pod and router reaches, by who asks and for what: whether it does, why not, and
+/// the names of the place where it ends.
+pub(crate) fn reach(snapshot: &Snapshot) -> BTreeMap<String, (Option<bool>, String, Vec<String>)> {
+    let topology = tapline_topology::build(snapshot);
+    let environment = Environment::default();
+    let network = tapline_network::Network::new(&topology, None, &environment);
+    let rows = Tracer::new(&network).reach(None);
+    let mut all = BTreeMap::new();
+    for row in rows {
+        let host = topology.host_name(row.host);
+        let who = format!("{host} {} {}", row.vm, row.nic.as_deref().unwrap_or_default());
+        let peers = row.peers.iter().map(|peer| (peer.vm.to_string(), &peer.cell));
+        let cells = row.cells.iter().map(|(to, cell)| ((*to).to_owned(), cell));
+        for (to, cell) in cells.chain(peers) {
+            let reason = format!("{:?} {:?}", cell.outcome, cell.reason);
+            let at = &cell.at;
+            let names = [&at.device, &at.bridge, &at.port].into_iter().flatten();
+            let netns = at.netns.as_ref().and_then(|netns| netns.name());
+            let names = names.map(ToString::to_string);
+            let names = names.chain(netns.map(ToOwned::to_owned)).collect();
+            all.insert(format!("{who} {to}"), (cell.reached, reason, names));
+        }
+    }
+    all
+}
+
+/// The names of what roots are about: their objects, the nodes that they touch, and the words of what
+/// they say.
+pub(crate) fn objects_of_roots(snapshot: &Snapshot) -> BTreeSet<String> {
+    let topology = tapline_topology::build(snapshot);
+    let report = lint::run(&topology, lint::rules::ALL, &lint::Settings::default());
+    let mut all = BTreeSet::new();
+    for root in report.findings.iter().filter(|finding| finding.is_root()) {
+        for subject in std::iter::once(&root.subject).chain(&root.also) {
+            all.insert(subject.name.to_string());
+            all.insert(subject.own_name().into_owned());
+        }
+        let words = |text: &str| -> Vec<String> {
+            let is_mark = |c: char| c == ',' || c == ':' || c == ';';
+            text.split_whitespace().map(|word| word.trim_matches(is_mark).to_owned()).collect()
+        };
+        all.extend(words(&root.message));
+        all.extend(words(&root.subject.name));
+        all.extend(root.notes.iter().flat_map(|note| words(note)));
+        all.extend(root.netns.as_ref().and_then(|netns| netns.name()).map(ToOwned::to_owned));
+        all.extend(
+            root.nodes.iter().filter_map(|node| Some(topology.node(*node)?.name.to_string())),
+        );
+    }
+    all
 }
 
 /// The roots that the rules find, in the order in which they are shown.

@@ -244,6 +244,49 @@ fn paths_end_where_frames_do() {
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 
+/// Findings about a network or a host as a whole, which no one place on the way is: flows that lead
+/// nowhere, tunnel keys and addresses of two hosts, a chassis without its tunnel; and the port whose
+/// device is gone, of which the other end of its cable is left.
+const OF_NO_PLACE: &[&str] = &["OVS-016", "XHOST-001", "TUN-003", "OVN-004", "OVS-001"];
+
+/// A trace that a fault cuts ends at what the finding is about.
+#[test]
+fn traces_are_cut_where_the_finding_is() {
+    let complaints = Mutex::new(Vec::new());
+    in_parallel(tables(), |table| {
+        let mut base = Base::open(&table.base);
+        let before = base.with(&[], base::reach).unwrap();
+        if before.values().all(|cell| cell.0 != Some(true)) {
+            return;
+        }
+        for fault in &table.faults {
+            if OF_NO_PLACE.iter().any(|code| fault.first.starts_with(code)) {
+                continue;
+            }
+            let Ok(after) = base.with(&fault.edits, base::reach) else { continue };
+            let roots = base.with(&fault.edits, base::objects_of_roots).unwrap();
+            let mut told = BTreeMap::new();
+            for (who, (reached, reason, names)) in &after {
+                let worked = before.get(who).is_some_and(|cell| cell.0 == Some(true));
+                let is_cut = worked && *reached == Some(false);
+                if is_cut && !names.iter().any(|name| roots.contains(name)) {
+                    let entry = told.entry((reason, names)).or_insert((who, 0));
+                    entry.1 += 1;
+                }
+            }
+            for ((reason, names), (who, count)) in told {
+                let complaint = format!(
+                    "{}: {}: {}: {who} ({count}) {reason} at {names:?}",
+                    table.base, fault.name, fault.first
+                );
+                complaints.lock().unwrap().push(complaint);
+            }
+        }
+    });
+    let complaints = complaints.into_inner().unwrap();
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
 /// Less evidence never makes a fault: each command of each described host is taken away in turn,
 /// healthy and with each fault.
 #[test]

@@ -3,12 +3,16 @@ use std::net::{IpAddr, Ipv4Addr};
 use tapline_core::need::Need;
 
 use ipnet::Ipv4Net;
+use tapline_core::records::route::Route;
 use tapline_topology::Topic;
-use tapline_topology::graph::{AddressNode, Netdev, NetdevKind, NetnsNode};
+use tapline_topology::graph::{AddressNode, Netdev, NetdevKind, NetnsNode, Seen};
 use tapline_topology::names;
 
 use crate::defs;
-use crate::{Item, Network};
+use crate::{Item, Network, netfilter};
+
+/// How names of ports begin that lead to an external network.
+const GATEWAY: &str = "qg-";
 
 /// A router in one namespace of one host.
 #[derive(Debug)]
@@ -77,6 +81,39 @@ impl<'a> Router<'a> {
             (true, true) => Duty::Serves,
             (true, false) => Duty::Waits,
         }
+    }
+
+    /// Whether packets of its own are to reach the outside from this node: it has a gateway port or a
+    /// default route, or its filter speaks of a port that is lost. A router that waits for its turn has no way out, nor
+    /// need one without a gateway; a distributed one leads out what comes from guests alone, whom
+    /// policy rules send to its `snat-…` or `fip-…` namespace.
+    pub fn leads_outside(&self, network: &Network<'a>) -> bool {
+        if self.duty(network) == Duty::Waits {
+            return false;
+        }
+        // Nothing was captured of its devices.
+        if self.devices.is_empty() || self.ports(GATEWAY).next().is_some() {
+            return true;
+        }
+        let (host, netns) = (self.netns.host, self.netns.netns());
+        let main = network.topology.find_route_table(host, netns, "main");
+        let is_default = |route: &Seen<'_, Route>| {
+            let to = route.record.destination.as_ref();
+            route.record.kind == "unicast" && to.is_none_or(|net| net.value.prefix_len() == 0)
+        };
+        if main
+            .and_then(|main| network.route_table(main))
+            .is_some_and(|main| main.routes.iter().any(is_default))
+        {
+            return true;
+        }
+        let table = network.filters().table(host, netns, "nat");
+        table.is_some_and(|table| {
+            table.data.rules.iter().any(|rule| {
+                let device = netfilter::argument(rule, &["-o", "--out-interface"]);
+                device.is_some_and(|(_, name)| name.starts_with(GATEWAY))
+            })
+        })
     }
 
     /// Its UUID, by the name of the namespace.

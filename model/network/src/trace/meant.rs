@@ -142,6 +142,13 @@ impl<'t, 'n, 'a> Meant<'t, 'n, 'a> {
             return true;
         }
         let Some(bridge) = &end.place.bridge else { return false };
+        // A provider bridge of OVN floods to the patches of all its networks, and the flows behind
+        // each take one VLAN.
+        let is_flooded = to_all || end.packet.unresolved.is_some();
+        if is_flooded && is_dropped(end) && self.is_localnet(host, bridge, end.place.port.as_ref())
+        {
+            return true;
+        }
         let vlans = network.local_vlans(host);
         let vlan = end.packet.vlans().and_then(|vlans| vlans.first().copied()).unwrap_or(0);
         let by_tunnels = vlans.is_of_tunnels(vlan);
@@ -157,6 +164,20 @@ impl<'t, 'n, 'a> Meant<'t, 'n, 'a> {
         let patch = end.reason == Some(Reason::PatchPeerMissing);
         has_no_part
             && (provider && is_dropped(end) || patch && network.is_integration_called(host, bridge))
+    }
+}
+
+impl Meant<'_, '_, '_> {
+    /// Whether a port is a patch by which OVN's integration bridge is joined with a provider bridge.
+    fn is_localnet(&self, host: HostId, bridge: &Name, port: Option<&Name>) -> bool {
+        let network = self.tracer.network;
+        let Some(port) = port.filter(|_| network.is_integration_called(host, bridge)) else {
+            return false;
+        };
+        defs::is_ovn(network, host)
+            && network
+                .ovs_interfaces_of(host)
+                .any(|interface| interface.name() == port.as_str() && interface.kind == "patch")
     }
 }
 

@@ -8,7 +8,8 @@ use tapline_core::capture::HostId;
 use tapline_core::ids::Mac;
 use tapline_topology::graph::VmNic;
 
-use crate::{Item, Network, defs, queues};
+use crate::router::Router;
+use crate::{Item, Network, queues};
 
 use super::{Outcome, Place, Question, Reason, Start, Trace, Tracer, Without};
 
@@ -122,22 +123,24 @@ impl<'a> Tracer<'_, 'a> {
             rows.push(self.row(*nic, vm.name().into(), &nics, without));
         }
         if routers {
-            for netns in network.namespaces() {
-                if defs::is_router_netns(netns.netns()) && !network.is_outdated(netns.host) {
-                    let start = Start::Netns(netns.host, netns.netns().clone());
-                    let cell = self.cell(start.clone(), "outside", without);
-                    rows.push(Row {
-                        host: netns.host,
-                        vm: netns.name().into(),
-                        start,
-                        nic: None,
-                        mac: None,
-                        ip: None,
-                        network: None,
-                        cells: vec![("outside", cell)],
-                        peers: Vec::new(),
-                    });
+            for router in Router::all(network) {
+                let netns = router.netns;
+                if network.is_outdated(netns.host) || !router.leads_outside(network) {
+                    continue;
                 }
+                let start = Start::Netns(netns.host, netns.netns().clone());
+                let cell = self.cell(start.clone(), "outside", without);
+                rows.push(Row {
+                    host: netns.host,
+                    vm: netns.name().into(),
+                    start,
+                    nic: None,
+                    mac: None,
+                    ip: None,
+                    network: None,
+                    cells: vec![("outside", cell)],
+                    peers: Vec::new(),
+                });
             }
         }
         rows

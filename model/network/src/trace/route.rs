@@ -449,7 +449,10 @@ impl<'a> Walk<'_, '_, 'a> {
         Place {
             host: Some(pass.host),
             netns: Some(pass.netns.clone()),
-            device: pass.input.map(|input| self.name(input)),
+            device: pass
+                .input
+                .or(pass.output.map(|(device, _)| device))
+                .map(|device| self.name(device)),
             ..Place::default()
         }
     }

@@ -1,7 +1,8 @@
 //! Out of an OVS bridge: by a patch, by a device, by a tunnel.
+use tapline_core::ids::Netns;
 use tapline_core::records::openflow::OfField;
 use tapline_topology::graph::{NodeData, OvsInterface};
-use tapline_topology::{EdgeKind, NodeId, Presence};
+use tapline_topology::{EdgeKind, NodeId, Presence, Topic};
 
 use crate::l2::Why;
 use crate::{Item, defs, flows};
@@ -21,7 +22,7 @@ impl<'a> Walk<'_, '_, 'a> {
         let stopped = network.stopped_by_switch(node).filter(|block| match block.why {
             Why::NoReceiving => false,
             // Of a patch it says that the peer is not there, which is said below.
-            Why::Error => interface.kind != "patch",
+            Why::Error | Why::NoPeer(_) => interface.kind != "patch",
             _ => true,
         });
         if let Some(block) = stopped {
@@ -53,6 +54,19 @@ impl<'a> Walk<'_, '_, 'a> {
                     let at = at.or_else(|| interface.data.option("peer").map(|peer| peer.evidence));
                     let at = at.or_else(|| interface.place());
                     let reason = Reason::PatchPeerMissing;
+                    // Both halves have to name each other: the one that names a third is wrong.
+                    let other = self.half_of_patch(interface).and_then(|other| {
+                        Some((self.place(other.id), other.data.option("peer")?.evidence))
+                    });
+                    let needs = network.missing(interface.host, &Netns::Root, &[Topic::Ovs]);
+                    if other.is_none() && interface.error.is_none() && !needs.is_empty() {
+                        self.unknown(&mut way, place, Reason::NotCaptured, needs);
+                        return;
+                    }
+                    let (place, at) = match other {
+                        Some((place, wrong)) => (place, Some(wrong)),
+                        None => (place, at),
+                    };
                     self.lost(&mut way, Outcome::Blackholed, reason, place, at);
                     return;
                 };
@@ -113,6 +127,18 @@ impl<'a> Walk<'_, '_, 'a> {
                 self.go(way, At::Tunnel { endpoint, key, remote });
             }
         }
+    }
+
+    /// The port that a patch names as its other half, where that names another one.
+    fn half_of_patch(&self, interface: Item<'a, OvsInterface>) -> Option<Item<'a, OvsInterface>> {
+        let peer = interface.data.option("peer")?;
+        let mut ports = self.network.ovs_interfaces();
+        ports.find(|port| {
+            port.host == interface.host
+                && port.name() == peer.value
+                && port.kind == "patch"
+                && port.data.option("peer").is_some_and(|back| back.value != interface.name())
+        })
     }
 
     /// Whether the kernel switches for the bridge of an interface: it holds frames to the MTU of each

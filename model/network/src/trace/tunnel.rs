@@ -2,6 +2,7 @@
 //! host, which must have an end that leads back.
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use tapline_core::capture::HostId;
 use tapline_core::need::Need;
 use tapline_core::records::openflow::OfField;
@@ -9,6 +10,7 @@ use tapline_topology::graph::{Confidence, Netdev, NetdevKind, NodeData, TunnelEn
 use tapline_topology::{EdgeKind, NodeId, Topic};
 
 use crate::flow::Value;
+use crate::l2::Block;
 use crate::l3::Outcome as Routed;
 use crate::overlay::filter::{is_in_userspace, port_of};
 use crate::{Answer, Item, defs, overlay};
@@ -80,6 +82,16 @@ impl<'a> Walk<'_, '_, 'a> {
             };
             if let Some(reason) = lost {
                 self.hop(&mut way, &before, hop);
+                // The kernel takes the routes of a device away that is switched off.
+                if let Some((device, block)) =
+                    self.blocked_underlay(endpoint, to).filter(|_| reason == Reason::TunnelNoRoute)
+                {
+                    let reason = super::device::reason(&block.why);
+                    let place = self.place(device);
+                    let evidence = Some(block.evidence);
+                    self.lost(&mut way, Outcome::Blackholed, reason, place, evidence);
+                    return;
+                }
                 self.lost(&mut way, Outcome::Blackholed, reason, place, evidence);
                 return;
             }
@@ -134,6 +146,26 @@ impl<'a> Walk<'_, '_, 'a> {
             return;
         }
         self.go(way, At::Stack(pass));
+    }
+
+    /// The device on whose network a far end is, where that passes no frames.
+    fn blocked_underlay(
+        &self,
+        endpoint: Item<'a, TunnelEndpoint>,
+        to: IpAddr,
+    ) -> Option<(NodeId, Block)> {
+        let network = self.network;
+        let netns =
+            network.topology.find_netns(endpoint.host, endpoint.netns_of_underlay(network))?;
+        network.devices_in(netns).into_iter().find_map(|device| {
+            let mut addresses = network.addresses_of(device.id).into_iter();
+            let is_there = addresses.any(|address| {
+                let net = IpNet::new(address.ip, address.prefix);
+                net.is_ok_and(|net| net.contains(&to) && net.prefix_len() < net.max_prefix_len())
+            });
+            let block = network.forwarding(device.id).known().flatten().filter(|_| is_there)?;
+            Some((device.id, block))
+        })
     }
 
     fn tunnel_place(&self, endpoint: Item<'a, TunnelEndpoint>) -> Place {
@@ -295,7 +327,13 @@ impl<'a> Walk<'_, '_, 'a> {
             return;
         }
         if let Some(host) = host {
-            let place = Place { host: Some(host), ..Place::default() };
+            // One that leads back, from another address; else the end whose far end nobody has.
+            let source = way.packet.source();
+            let back = network.tunnels_of(host).find(|other| {
+                other.data.kind == endpoint.data.kind
+                    && other.data.remote.as_ref().map(|remote| remote.value) == source
+            });
+            let place = self.tunnel_place(back.unwrap_or(endpoint));
             let reason = Reason::TunnelNoReverse;
             let known = network.complete(host, &tapline_core::ids::Netns::Root, Topic::Ovs)
                 || network.tunnels_of(host).next().is_some();
@@ -360,9 +398,9 @@ impl<'a> Walk<'_, '_, 'a> {
             self.lost_in_gap(&mut way, self.tunnel_place(far));
             return;
         }
-        if let Some(block) = device.and_then(|device| self.blocked_below(device.id, 0)) {
+        if let Some((below, block)) = device.and_then(|device| self.blocked_below(device.id, 0)) {
             let reason = super::device::reason(&block.why);
-            let place = self.tunnel_place(far);
+            let place = self.place(below);
             self.lost(&mut way, Outcome::Blackholed, reason, place, Some(block.evidence));
             return;
         }

@@ -247,16 +247,16 @@ impl Walk<'_, '_, '_> {
         }
     }
 
-    /// What keeps frames from getting from the wire to a device: each device that carries it, or what
-    /// carries that, passes none.
-    pub(super) fn blocked_below(&self, device: NodeId, depth: u8) -> Option<Block> {
+    /// What keeps frames from getting from the wire to a device, and where: each device that carries it,
+    /// or what carries that, passes none.
+    pub(super) fn blocked_below(&self, device: NodeId, depth: u8) -> Option<(NodeId, Block)> {
         if depth > DEEPEST {
             return None;
         }
         let mut blocked = None;
         for (_, below) in self.carriers_of(device) {
             let block = match self.network.forwarding(below) {
-                Answer::Known(Some(block)) => Some(block),
+                Answer::Known(Some(block)) => Some((below, block)),
                 _ => self.blocked_below(below, depth + 1),
             };
             blocked = Some(block?);
