@@ -5,6 +5,7 @@
 //! ways. So the answer is a list of [`End`]s: where the packet may end, and which rules leave that
 //! open. *Accepted* and *dropped* are said only where all ends agree.
 mod chains;
+mod frame;
 mod near;
 mod packet;
 mod sets;
@@ -18,6 +19,7 @@ use tapline_core::records::route::Family;
 use tapline_core::span::Evidence;
 use tapline_core::span::SourceId;
 
+pub use frame::{Arp, Frame};
 pub use near::{Miss, nearest};
 pub use packet::{Address, Device, Mark, Packet};
 pub use sets::Sets;

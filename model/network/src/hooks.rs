@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use tapline_core::capture::HostId;
 use tapline_core::ids::{Mac, Netns};
-use tapline_core::records::filter::{Addresses, Condition, Target, Test};
+use tapline_core::records::filter::{Addresses, Condition, MaskedMac, Target, Test};
 use tapline_core::records::nft::Statement;
 use tapline_core::records::route::Family;
 use tapline_core::span::{Evidence, SourceId};
@@ -183,7 +183,7 @@ impl<'a> Filters<'a> {
                 let (mut mac, mut ip) = (None, None);
                 for condition in rule.conditions.iter().filter(|condition| !condition.not) {
                     match &condition.test {
-                        Test::MacSource(all) => mac = all.first().copied(),
+                        Test::MacSource(all) => mac = all.first().and_then(MaskedMac::single),
                         Test::Source(all) => ip = all.first().and_then(Addresses::single),
                         _ => {}
                     }

@@ -3,6 +3,8 @@
 //! The words of both tools say the same things of a packet; what they say is here, how they say it
 //! is a matter of their readers. Whatever a reader does not understand is kept as `Unknown`: a
 //! packet may meet it or not.
+mod frame;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -11,7 +13,8 @@ use ipnet::IpNet;
 
 use super::route::Family;
 use crate::Name;
-use crate::ids::Mac;
+
+pub use frame::{ArpTest, FrameTest, MaskedMac};
 
 /// One condition of a rule.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -78,7 +81,9 @@ pub enum Test {
     /// These bits of the mark of its connection have this value.
     ConnMark(Masked),
     /// The MAC that it came from.
-    MacSource(Vec<Mac>),
+    MacSource(Vec<MaskedMac>),
+    /// What a filter of frames sees beside the packet in a frame.
+    Frame(FrameTest),
     /// The host has its source, or its destination, for an address of one of these types.
     AddressType {
         /// The source, not the destination.

@@ -8,6 +8,7 @@ use tapline_core::records::filter::{Addresses, Condition, ConnStates, DeviceName
 use tapline_core::records::route::Family;
 
 use super::sets::Sets;
+use super::frame::{Frame, is_one_of};
 use crate::truth::Truth;
 
 /// A packet as a filter sees it. What is not known is left open: a test of it may be met or not.
@@ -67,6 +68,10 @@ pub struct Packet {
     /// It may be no packet of IP, or one that a filter of frames does not take for one: conditions
     /// on what is in it may be met or not.
     pub foreign: bool,
+    /// The frame that it is in, where frames are filtered.
+    pub frame: Option<Frame>,
+    /// It is sent to the MAC of another device than of the one that took it.
+    pub other_host: Option<bool>,
     /// Note every rule that is looked at.
     pub explain: bool,
 }
@@ -181,6 +186,8 @@ impl Packet {
             alone: false,
             to_host: None,
             foreign: false,
+            frame: None,
+            other_host: Some(false),
             explain: false,
         }
     }
@@ -197,6 +204,10 @@ impl Packet {
         if of_connection && self.has_no_connection() {
             return Truth::No;
         }
+        // Rules of frames ask for the protocol first, or not for what only packets of it have.
+        if condition.not && self.is_no_ip() && is_of_ip(&condition.test) {
+            return Truth::Maybe;
+        }
         self.meets(&condition.test).negate(condition.not)
     }
 
@@ -204,6 +215,9 @@ impl Packet {
     pub fn meets(&self, test: &Test) -> Truth {
         if self.foreign && is_of_ip(test) {
             return Truth::Maybe;
+        }
+        if self.is_no_ip() && is_of_ip(test) {
+            return Truth::No;
         }
         match test {
             Test::InDevice(names) => self.in_device.is_one_of(names),
@@ -232,7 +246,8 @@ impl Packet {
             Test::Answer(answer) => Truth::from(self.answer.map(|known| known == *answer)),
             Test::Mark(wanted) => self.mark.fits(*wanted),
             Test::ConnMark(wanted) => self.conn_mark.fits(*wanted),
-            Test::MacSource(all) => Truth::from(self.mac_source.map(|mac| all.contains(&mac))),
+            Test::MacSource(all) => is_one_of(self.mac_source, all),
+            Test::Frame(test) => self.fits_frame(test),
             Test::AddressType { source: false, types } => self.is_of_type(types),
             Test::Lifetime(all) => {
                 let is_one = |ttl| all.iter().any(|range| range.contains(&ttl));
@@ -257,6 +272,11 @@ impl Packet {
             | Test::Rate(_)
             | Test::Unknown(_) => Truth::Maybe,
         }
+    }
+
+    /// Whether it surely is no packet of IP.
+    fn is_no_ip(&self) -> bool {
+        self.frame.as_ref().is_some_and(Frame::is_no_ip)
     }
 
     fn has_port(&self, port: Option<u16>, all: &[std::ops::RangeInclusive<u16>]) -> Truth {
@@ -301,9 +321,15 @@ impl Packet {
             (None, Address::Known(IpAddr::V6(_))) => "unicast",
             _ => return Truth::Maybe,
         };
-        // nft says `host` for what is sent to this one.
-        let is = |name: &Name| name == kind || name == "host" && kind == "unicast";
-        Truth::from(kinds.iter().any(is))
+        let is = |wanted: &[&str]| kinds.iter().any(|name| wanted.contains(&name.as_str()));
+        if kind != "unicast" {
+            return Truth::from(is(&[kind]));
+        }
+        // Filters of frames say what it is for the device that took it.
+        match (is(&["unicast", "host"]), is(&["other", "otherhost"])) {
+            (host, other) if host == other => Truth::from(host),
+            (_, other) => Truth::from(self.other_host.map(|elsewhere| elsewhere == other)),
+        }
     }
 
     fn is_of_type(&self, types: &[Name]) -> Truth {
@@ -334,7 +360,6 @@ fn is_of_ip(test: &Test) -> bool {
             | Test::Lifetime(_)
             | Test::Service(_)
             | Test::Extension(_)
-            | Test::AnyOf(_)
     )
 }
 

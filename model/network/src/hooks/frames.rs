@@ -112,7 +112,7 @@ impl<'a> Frames<'a> {
                     if let Statement::If(condition) = statement
                         && let Test::MacSource(macs) = &condition.test
                     {
-                        all.extend(macs.iter().map(|mac| (*mac, line)));
+                        all.extend(macs.iter().filter_map(|mac| Some((mac.single()?, line))));
                     }
                 }
             }

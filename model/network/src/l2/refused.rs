@@ -130,7 +130,7 @@ pub(crate) fn named_senders<'a>(network: &Network<'a>) -> NamedSenders<'a> {
                 if let Test::MacSource(macs) = &condition.test {
                     let line = table.line(rule);
                     let known = all.entry((host, netns)).or_default();
-                    known.extend(macs.iter().map(|mac| (*mac, line)));
+                    known.extend(macs.iter().filter_map(|mac| Some((mac.single()?, line))));
                 }
             }
         }

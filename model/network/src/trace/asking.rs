@@ -48,7 +48,7 @@ impl Doubtful {
         let is_seen = matches!(
             reason,
             Reason::Ebpf | Reason::QueueLoss | Reason::Ipsec | Reason::McastFloodOff
-        );
+        ) || reason == Reason::NotModelled && !verdict.evidence.is_empty();
         let (text, place) = (verdict.text.clone(), verdict.place.clone());
         let (next, evidence) = (verdict.next.clone(), verdict.evidence.clone());
         is_seen

@@ -42,11 +42,12 @@ impl<'a> Walk<'_, '_, 'a> {
         {
             return;
         }
+        // PREROUTING sees the frame as it came in, with its tag (`br_handle_frame`).
+        if from.is_some() && !self.pass_frames(&mut way, bridge, Hook::Prerouting, (from, None)) {
+            return;
+        }
         let Some(vlan) = self.vlan_on_bridge(&mut way, bridge, from) else { return };
         if let Some(from) = from {
-            if !self.pass_frames(&mut way, bridge, Hook::Prerouting, (Some(from), None)) {
-                return;
-            }
             let sees = self.is_filtered(bridge, &way.packet);
             if sees != Answer::Known(false) {
                 // Where it is not known whether the filter sees bridged frames, and it lets them
@@ -339,9 +340,6 @@ impl<'a> Walk<'_, '_, 'a> {
         vlan: u16,
         filtered: Option<&Pass>,
     ) {
-        if !self.pass_frames(&mut way, bridge, Hook::Input, (from, None)) {
-            return;
-        }
         let before = way.packet.clone();
         let mut hop = self.bridge_hop(bridge, from, "for the host itself");
         hop.output = Some(bridge.name().into());
@@ -358,6 +356,10 @@ impl<'a> Walk<'_, '_, 'a> {
                 way.packet.frame.push_tag();
                 way.packet.frame.set_vlan(vlan);
             }
+        }
+        // INPUT sees it as the bridge's own device gets it (`br_pass_frame_up`).
+        if !self.pass_frames(&mut way, bridge, Hook::Input, (from, None)) {
+            return;
         }
         self.hop(&mut way, &before, hop);
         // It does not pass PREROUTING again (`ip_sabotage_in`).

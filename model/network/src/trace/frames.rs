@@ -1,8 +1,7 @@
 //! What chains of nft and `ebtables` that see frames do with one (`hooks/frames.rs` says which they are).
 //!
-//! A frame that is no packet of IP meets no condition on one, but what nft makes of such a condition
-//! depends on the rule: it is left open. So is the state of a connection, which a bridge tracks only
-//! where a rule asks for it.
+//! A frame that is no packet of IP meets no condition on one. The state of a connection is left open:
+//! a bridge tracks it only where a rule asks for it.
 use tapline_core::records::nft::NftTable;
 use tapline_topology::NodeId;
 
@@ -31,7 +30,7 @@ impl<'a> Walk<'_, '_, 'a> {
         }
         let Some(frames) = frames else { return true };
         for FrameChain { source, base, complete, tool } in frames.at(hook, owner.name()) {
-            let seen = self.seen_frame(&way.packet, base.table, (from, to));
+            let seen = self.seen_frame(&way.packet, base.table, hook, (from, to));
             let Some(judgement) = base.evaluate(*source, &seen) else { continue };
             self.met.extend(judgement.met.iter().copied());
             self.look(way, (hook.as_str(), tool), &judgement);
@@ -66,6 +65,7 @@ impl<'a> Walk<'_, '_, 'a> {
         &self,
         packet: &Packet,
         table: &NftTable,
+        hook: Hook,
         (from, to): (Option<NodeId>, Option<NodeId>),
     ) -> filter::Packet {
         let mut seen = packet.filtered();
@@ -86,7 +86,14 @@ impl<'a> Walk<'_, '_, 'a> {
         // There `meta nfproto` is no family of IP, which is not what other conditions ask.
         let mut rules = table.chains.iter().flat_map(|chain| &chain.rules);
         let odd = rules.any(|rule| rule.text.value.contains("nfproto"));
-        seen.foreign = !ip || !one_tag || odd;
+        seen.foreign = packet.eth_type().is_none() || ip && !one_tag || odd;
+        seen.frame = Some(packet.framed());
+        // What a bridge sends for the host itself is the host's; behind that it is not known who took it.
+        let taker = from.and_then(|from| self.device(from)).and_then(super::device::mac_of);
+        seen.other_host = match hook {
+            Hook::Output | Hook::ArpOutput => Some(false),
+            _ => packet.mac_destination().zip(taker).map(|(wanted, own)| wanted != own),
+        };
         seen
     }
 

@@ -403,6 +403,22 @@ impl Packet {
         seen
     }
 
+    /// The frame that it is in, as filters of frames see it.
+    pub(super) fn framed(&self) -> filter::Frame {
+        let mac = |field| {
+            let [.., a, b, c, d, e, f] = self.number(field)?.to_be_bytes();
+            Some(Mac([a, b, c, d, e, f]))
+        };
+        let arp = filter::Arp {
+            operation: self.number(OfField::ArpOp).and_then(|number| u16::try_from(number).ok()),
+            sender: self.address(OfField::ArpSpa),
+            target: self.address(OfField::ArpTpa),
+            sender_mac: mac(OfField::ArpSha),
+            target_mac: mac(OfField::ArpTha),
+        };
+        filter::Frame { tags: self.vlans(), protocol: self.eth_type(), arp }
+    }
+
     /// The answer to it: ends and ports swapped, of a connection that is known.
     #[must_use]
     pub fn answer(&self) -> Self {

@@ -33,7 +33,25 @@ fn rules_of_nft_that_see_frames_are_met_on_a_bridge() {
         // By there the answer to ARP comes back.
         ("forward", "iifname \"vb\" drop", "no: rejected nf-drop"),
         // What is not understood, and the state of a connection, which bridges may not track.
-        ("forward", "ether daddr 02:00:00:00:0b:01 drop", "unknown"),
+        ("forward", "ether daddr 02:00:00:00:0b:01 drop", "no: dropped nf-drop"),
+        ("forward", "ether daddr & 01:00:00:00:00:00 == 00:00:00:00:00:00 drop", "unknown"),
+        // What the frame says beside its packet.
+        ("forward", "ether daddr ff:ff:ff:ff:ff:ff drop", "no: rejected nf-drop"),
+        ("forward", "ether type ip drop", "no: dropped nf-drop"),
+        ("forward", "ether type { ip, arp } accept", "yes: delivered"),
+        ("forward", "ether type arp drop", "no: rejected nf-drop"),
+        ("forward", "meta protocol arp drop", "no: rejected nf-drop"),
+        ("forward", "meta protocol ip6 drop", "yes: delivered"),
+        ("forward", "vlan id 10 drop", "yes: delivered"),
+        ("forward", "arp operation reply drop", "no: rejected nf-drop"),
+        ("forward", "arp operation nak drop", "yes: delivered"),
+        ("forward", "arp saddr ip 192.0.2.2 drop", "no: rejected nf-drop"),
+        ("forward", "arp saddr ip != 192.0.2.0/24 drop", "yes: delivered"),
+        ("forward", "arp daddr ether 02:00:00:00:0a:01 drop", "no: rejected nf-drop"),
+        ("forward", "arp htype 1 arp ptype ip arp operation request drop", "no: rejected nf-drop"),
+        ("forward", "ip saddr != 192.0.2.9 drop", "no: dropped nf-drop"),
+        ("forward", "meta pkttype host drop", "yes: delivered"),
+        ("forward", "meta pkttype other drop", "no: dropped nf-drop"),
         ("forward", "ct state new drop", "unknown"),
         ("forward", "meta nfproto ipv4 drop", "unknown"),
     ] {
@@ -46,6 +64,78 @@ fn rules_of_nft_that_see_frames_are_met_on_a_bridge() {
     assert!(past_nft(asleep)[0].starts_with("yes: delivered"), "{:#?}", past_nft(asleep));
     let way = chain("forward", "ip saddr 192.0.2.1 drop");
     assert_eq!(way.last().map(String::as_str), Some("netfilter - > -"), "{way:#?}");
+}
+
+/// What becomes of ICMP from one namespace to the other past such rules of ebtables, each in its chain.
+fn past_ebtables(rules: &str) -> Vec<String> {
+    let saved: String = rules.split("; ").map(|rule| format!("-A {rule}\n")).collect();
+    let text = two_on_a_bridge(&port("forwarding")).replace(
+        "root@h1:~# ip netns exec a ip -d address\n",
+        &format!(
+            "root@h1:~# ebtables-save\n*filter\n:INPUT ACCEPT\n:FORWARD ACCEPT\n:OUTPUT ACCEPT\n{saved}\n\
+             root@h1:~# ip netns exec a ip -d address\n"
+        ),
+    );
+    ask(&text, "ns:a", "ip:192.0.2.2", |_| {})
+}
+
+#[test]
+fn rules_of_ebtables_see_arp_both_ways() {
+    for (rules, expected) in [
+        // The request goes by va, the answer by vb.
+        ("FORWARD -p ARP -i va -j DROP", "no: rejected nf-drop"),
+        ("FORWARD -p ARP -i vb -j DROP", "no: rejected nf-drop"),
+        ("FORWARD -p ARP -o va -j DROP", "no: rejected nf-drop"),
+        ("FORWARD -p 0x0806 -i vb -j DROP", "no: rejected nf-drop"),
+        ("FORWARD -p ARP -i vb --arp-op Reply -j DROP", "no: rejected nf-drop"),
+        ("FORWARD -p ARP -i vb --arp-op Request -j DROP", "yes: delivered"),
+        ("FORWARD -p ARP --arp-op Request -j DROP", "no: rejected nf-drop"),
+        ("FORWARD -p ARP -i vb --arp-ip-src 192.0.2.2 -j DROP", "no: rejected nf-drop"),
+        ("FORWARD -p ARP -i vb --arp-ip-src 192.0.2.3 -j DROP", "yes: delivered"),
+        ("FORWARD -p ARP -i vb --arp-ip-src ! 192.0.2.2 -j DROP", "yes: delivered"),
+        ("FORWARD -p ARP -i vb --arp-ip-dst 192.0.2.0/24 -j DROP", "no: rejected nf-drop"),
+        ("FORWARD -p ARP --arp-mac-src 02:00:00:00:0b:01 -j DROP", "no: rejected nf-drop"),
+        ("FORWARD -p ARP --arp-gratuitous -j DROP", "yes: delivered"),
+        ("FORWARD -p ARP --arp-htype 1 --arp-ptype 0x0800 -j DROP", "no: rejected nf-drop"),
+        ("FORWARD -p RARP -j DROP", "yes: delivered"),
+        ("FORWARD -p ARP -j ACCEPT; FORWARD -p IPv4 -j ACCEPT; FORWARD -j DROP", "yes: delivered"),
+        ("FORWARD -p IPv4 -j ACCEPT; FORWARD -j DROP", "no: rejected nf-drop"),
+        // A part that is not understood may stop it.
+        ("FORWARD -p ARP --odd-one 7 -j DROP", "unknown: unknown not-modelled"),
+    ] {
+        let way = past_ebtables(rules);
+        assert!(way[0].starts_with(expected), "{rules}: {way:#?}");
+    }
+}
+
+#[test]
+fn rules_of_ebtables_see_heads_and_packets() {
+    for (rules, stops) in [
+        ("-p IPv4 --ip-proto icmp", true),
+        ("-p IPv4 --ip-proto tcp", false),
+        ("-p IPv4 --ip-proto udp --ip-dport 67:68", false),
+        ("-p IPv4 --ip-src 192.0.2.0/24 --ip-dst ! 192.0.2.9", true),
+        ("-p IPv4 --ip-src 192.0.2.0/255.255.255.0 --ip-tos 0x10", false),
+        ("-p IPv4 --ip-icmp-type echo-request", true),
+        ("-p IPv6 --ip6-proto tcp", false),
+        ("-p IPv4 -s 02:00:00:00:0a:01", true),
+        ("-p IPv4 -s 02:00:00:00:00:00/ff:ff:00:00:00:00 -d ! Broadcast", true),
+        ("-p IPv4 -d Multicast", false),
+        ("-p IPv4 -d Unicast", true),
+        ("-p IPv4 --pkttype-type otherhost", true),
+        ("-p IPv4 --pkttype-type host", false),
+        ("-p 802_1Q --vlan-id 10", false),
+        ("-p 802_1Q --vlan-encap ARP", false),
+        ("-p IPv4 --mark 0x1", false),
+        ("-p IPv4 --among-src 02:00:00:00:0a:01=192.0.2.1,02:00:00:00:0a:02,", true),
+        ("-p IPv4 --among-src 02:00:00:00:0a:01=192.0.2.9,02:00:00:00:0a:02,", false),
+        ("-p IPv4 --among-dst ! 02:00:00:00:0b:01,", false),
+        ("--among-src ! 02:00:00:00:0a:01=192.0.2.1,02:00:00:00:0b:01=192.0.2.2,", false),
+    ] {
+        let way = past_ebtables(&format!("FORWARD {rules} -j DROP"));
+        let expected = if stops { "no: dropped nf-drop" } else { "yes: delivered" };
+        assert!(way[0].starts_with(expected), "{rules}: {way:#?}");
+    }
 }
 
 #[test]

@@ -22,6 +22,7 @@
 //! The kernel asks these tables at the hooks of a bridge, as it does the chains of nft of the family
 //! `bridge`; so they become tables of that family. A chain of one's own has a policy too: what is not
 //! decided in it is decided by that.
+mod condition;
 mod rule;
 
 use tapline_core::Name;

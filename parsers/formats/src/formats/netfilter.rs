@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 use ipnet::IpNet;
 use tapline_core::Name;
 use tapline_core::records::filter::{
-    Addresses, Condition, ConnStates, DeviceName, Masked, Test, port_range,
+    Addresses, Condition, ConnStates, DeviceName, Masked, MaskedMac, Test, port_range,
 };
 use tapline_core::records::netfilter::NetfilterRule;
 
@@ -176,7 +176,8 @@ impl<'a> Reader<'a> {
             "--mark" if self.extension == "connmark" => self.read(option, masked, Test::ConnMark),
             "--mark" => self.read(option, masked, Test::Mark),
             "--mac-source" => {
-                self.read(option, |value| value.parse().ok(), |mac| Test::MacSource(vec![mac]))
+                let mac = |value: &str| value.parse().ok().map(MaskedMac::of);
+                self.read(option, mac, |mac| Test::MacSource(vec![mac]))
             }
             "--src-type" | "--dst-type" => self.read(
                 option,

@@ -1,17 +1,15 @@
 //! One line: a table, a chain, a rule.
-use ipnet::IpNet;
 use nom::Parser as _;
 use nom::bytes::complete::tag;
 use nom::character::complete::{char, digit1, u64 as decimal};
 use nom::combinator::opt;
 use nom::sequence::{delimited, preceded, separated_pair, terminated};
 use tapline_core::Name;
-use tapline_core::ids::Mac;
-use tapline_core::records::filter::{Addresses, Condition, DeviceName, Masked, Target, Test};
+use tapline_core::records::filter::{Condition, Target};
 use tapline_core::records::nft::{NftRule, Statement};
-use tapline_core::records::route::Family;
 use tapline_core::span::{At, Span};
 
+use super::condition::{is_flag, test_of};
 use super::place;
 use crate::lines::Read;
 use crate::nomx::{Parsed, gap, must, refuse, word, word_gap};
@@ -123,7 +121,8 @@ fn rule<'a>(
             continue;
         }
         not |= words.next_if(|word| *word == "!").is_some();
-        let value = words.next_if(|word| !word.starts_with('-') || is_number(word));
+        let takes = |word: &&str| !is_flag(option) && (!word.starts_with('-') || is_number(word));
+        let value = words.next_if(takes);
         match (option, value) {
             ("-j" | "--jump", Some(value)) => target = Some(value),
             ("-j" | "--jump", None) => return refuse(line, "a target after `-j`"),
@@ -131,7 +130,7 @@ fn rule<'a>(
             _ if target.is_some() || is_watcher(option) => {}
             _ => {
                 let test = test_of(option, value);
-                statements.extend(test.map(|test| Statement::If(Condition { not, test })));
+                statements.push(Statement::If(Condition { not, test }));
             }
         }
         not = false;
@@ -172,58 +171,6 @@ fn is_number(word: &str) -> bool {
 /// Options of what only looks on (ebtables(8), WATCHER EXTENSIONS), and of the burst of a limit.
 fn is_watcher(option: &str) -> bool {
     ["--log", "--nflog", "--ulog", "--limit-burst"].iter().any(|start| option.starts_with(start))
-}
-
-/// What an option tests a frame for; `None` where it is met by all.
-fn test_of(option: &str, value: Option<&str>) -> Option<Test> {
-    let unknown = || {
-        let words = [option, value.unwrap_or_default()].join(" ");
-        Test::Unknown(Name::from(words.trim_end()))
-    };
-    let Some(value) = value else { return Some(unknown()) };
-    let device = || vec![DeviceName::of(value, '+')];
-    let net = || {
-        let bare = || value.parse().ok().map(|ip: std::net::IpAddr| IpNet::from(ip));
-        value.parse::<IpNet>().ok().or_else(bare).map(|net| vec![Addresses::Net(net)])
-    };
-    let test = match option {
-        "-i" | "--in-interface" | "--in-if" => Some(Test::InDevice(device())),
-        "-o" | "--out-interface" | "--out-if" => Some(Test::OutDevice(device())),
-        "-p" | "--protocol" | "--proto" => match value {
-            "IPv4" | "0x0800" | "0x800" => Some(Test::Family(Family::Inet)),
-            "IPv6" | "0x86dd" | "0x86DD" => Some(Test::Family(Family::Inet6)),
-            _ => None,
-        },
-        "-s" | "--source" | "--src" => mac_of(value).map(|mac| Test::MacSource(vec![mac])),
-        "--ip-src" | "--ip-source" | "--ip6-src" | "--ip6-source" => net().map(Test::Source),
-        "--ip-dst" | "--ip-destination" | "--ip6-dst" | "--ip6-destination" => {
-            net().map(Test::Destination)
-        }
-        "--limit" => Some(Test::Limit { text: value.into(), over: false }),
-        "--mark" => mark_of(value).map(Test::Mark),
-        _ => None,
-    };
-    Some(test.unwrap_or_else(unknown))
-}
-
-/// A MAC without a mask; the old tool leaves out zeros (`52:54:0:aa:bb:cc`).
-fn mac_of(shown: &str) -> Option<Mac> {
-    let mut bytes = [0; 6];
-    let mut parts = shown.split(':');
-    for byte in &mut bytes {
-        *byte = u8::from_str_radix(parts.next()?, 16).ok()?;
-    }
-    parts.next().is_none().then_some(Mac(bytes))
-}
-
-/// `0x1`, `0x1/0xff`
-fn mark_of(shown: &str) -> Option<Masked> {
-    let number = |shown: &str| match shown.strip_prefix("0x") {
-        Some(hex) => u32::from_str_radix(hex, 16).ok(),
-        None => shown.parse().ok(),
-    };
-    let (value, mask) = shown.split_once('/').unwrap_or((shown, "0xffffffff"));
-    Some(Masked { value: number(value)?, mask: number(mask)? })
 }
 
 /// What a target does. Extensions change a frame, and decide by an option of their own.

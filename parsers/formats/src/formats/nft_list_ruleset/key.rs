@@ -1,6 +1,8 @@
 //! The left sides of comparisons: what of a packet is looked at.
 use tapline_core::Name;
-use tapline_core::records::filter::{Addresses, ConnStates, DeviceName, Masked, Test, port_range};
+use tapline_core::records::filter::{
+    Addresses, ArpTest, ConnStates, DeviceName, FrameTest, Masked, MaskedMac, Test, port_range,
+};
 use tapline_core::records::route::Family;
 
 use crate::formats::netfilter::{direction, dscp, icmp, integer, network, port, protocol, range};
@@ -31,6 +33,13 @@ pub(super) enum Key {
     Mark,
     ConnMark,
     MacSource,
+    MacDestination,
+    /// The EtherType behind the addresses, or what is below a tag.
+    EtherType {
+        below: bool,
+    },
+    Vlan,
+    Arp(ArpKey),
     AddressType {
         source: bool,
     },
@@ -39,6 +48,16 @@ pub(super) enum Key {
     PacketType,
     /// A header between those of IPv6 and of its protocol, or an option, and what stands in it.
     Extension(&'static str),
+}
+
+/// What of ARP is looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum ArpKey {
+    Operation,
+    Hardware,
+    Network,
+    Address { source: bool },
+    Mac { source: bool },
 }
 
 impl Key {
@@ -51,6 +70,7 @@ impl Key {
             "l4proto" => Self::Protocol(None),
             "nfproto" => Self::Family,
             "pkttype" => Self::PacketType,
+            "protocol" => Self::EtherType { below: true },
             _ => return None,
         })
     }
@@ -81,6 +101,17 @@ impl Key {
             ("ct", "direction") => Self::Direction,
             ("ct", "mark") => Self::ConnMark,
             ("ether", "saddr") => Self::MacSource,
+            ("ether", "daddr") => Self::MacDestination,
+            ("ether", "type") => Self::EtherType { below: false },
+            ("vlan", "id") => Self::Vlan,
+            ("arp", "operation") => Self::Arp(ArpKey::Operation),
+            ("arp", "htype") => Self::Arp(ArpKey::Hardware),
+            ("arp", "ptype") => Self::Arp(ArpKey::Network),
+            ("arp", "saddr" | "daddr") => match next()? {
+                "ip" => Self::Arp(ArpKey::Address { source }),
+                "ether" => Self::Arp(ArpKey::Mac { source }),
+                _ => return None,
+            },
             ("ip", "ttl") => Self::Lifetime(Family::Inet),
             ("ip6", "hoplimit") => Self::Lifetime(Family::Inet6),
             ("ip", "dscp") => Self::Dscp(Family::Inet),
@@ -108,6 +139,8 @@ impl Key {
             Self::Port { protocol: Some(protocol), .. } => vec![Test::Protocol(vec![*protocol])],
             Self::Icmp { six: false } => vec![Test::Family(Family::Inet), Test::Protocol(vec![1])],
             Self::Icmp { six: true } => vec![Test::Family(Family::Inet6), Test::Protocol(vec![58])],
+            Self::Arp(_) => vec![Test::Frame(FrameTest::Protocol(vec![0x0806]))],
+            Self::Vlan => vec![Test::Frame(FrameTest::EtherType(vec![0x8100]))],
             _ => Vec::new(),
         }
     }
@@ -166,13 +199,76 @@ impl Key {
                 Test::PacketType(values.iter().map(|shown| Name::from(*shown)).collect())
             }
             Self::Extension(name) => Test::Extension((*name).into()),
-            Self::MacSource => Test::MacSource(all(values, |shown| shown.parse().ok())?),
+            Self::MacSource => Test::MacSource(all(values, mac)?),
+            Self::MacDestination => Test::Frame(FrameTest::MacDestination(all(values, mac)?)),
+            Self::EtherType { below } => {
+                let types = all(values, ether_type)?;
+                Test::Frame(match below {
+                    true => FrameTest::Protocol(types),
+                    false => FrameTest::EtherType(types),
+                })
+            }
+            Self::Vlan => {
+                Test::Frame(FrameTest::Vlan(all(values, |shown| port_range(shown, '-'))?))
+            }
+            Self::Arp(key) => Test::Frame(FrameTest::Arp(key.test(values)?)),
             Self::AddressType { source } => Test::AddressType {
                 source: *source,
                 types: values.iter().map(|shown| shown.to_ascii_uppercase().into()).collect(),
             },
         })
     }
+}
+
+impl ArpKey {
+    fn test(self, values: &[&str]) -> Option<ArpTest> {
+        Some(match self {
+            Self::Operation => ArpTest::Operation(all(values, operation)?),
+            Self::Hardware => match values {
+                ["ether"] => ArpTest::Hardware(1),
+                [one] => ArpTest::Hardware(u16::try_from(integer(one)?).ok()?),
+                _ => return None,
+            },
+            Self::Network => match values {
+                [one] => ArpTest::Network(ether_type(one)?),
+                _ => return None,
+            },
+            Self::Address { source: true } => ArpTest::SenderAddress(all(values, addresses)?),
+            Self::Address { source: false } => ArpTest::TargetAddress(all(values, addresses)?),
+            Self::Mac { source: true } => ArpTest::SenderMac(all(values, mac)?),
+            Self::Mac { source: false } => ArpTest::TargetMac(all(values, mac)?),
+        })
+    }
+}
+
+/// `arp`, `8021q`, `0x0806` (`ethertype_tbl`, nftables `src/proto.c`).
+fn ether_type(shown: &str) -> Option<u16> {
+    Some(match shown {
+        "ip" => 0x0800,
+        "arp" => 0x0806,
+        "ip6" => 0x86dd,
+        "vlan" | "8021q" => 0x8100,
+        "8021ad" => 0x88a8,
+        other => u16::try_from(integer(other)?).ok()?,
+    })
+}
+
+/// `request`, `2` (`arpop_tbl`, nftables `src/proto.c`).
+fn operation(shown: &str) -> Option<u16> {
+    Some(match shown {
+        "request" => 1,
+        "reply" => 2,
+        "rrequest" => 3,
+        "rreply" => 4,
+        "inrequest" => 8,
+        "inreply" => 9,
+        "nak" => 10,
+        other => u16::try_from(integer(other)?).ok()?,
+    })
+}
+
+fn mac(shown: &str) -> Option<MaskedMac> {
+    shown.parse().ok().map(MaskedMac::of)
 }
 
 fn all<T>(values: &[&str], read: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
