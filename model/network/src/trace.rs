@@ -25,6 +25,7 @@ mod ipsec;
 mod judge;
 mod local;
 mod loopback;
+mod macvlan;
 mod meant;
 mod megaflow;
 mod names;

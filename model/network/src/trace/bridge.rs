@@ -372,6 +372,8 @@ impl<'a> Walk<'_, '_, 'a> {
             self.go(way, At::Receive(bridge.id));
             return;
         }
+        // A macvlan may stand on a bridge.
+        let Some(way) = self.hand_to_uppers(way, bridge) else { return };
         self.hand_to_stack(way, bridge, from);
     }
 

@@ -137,24 +137,7 @@ impl<'a> Walk<'_, '_, 'a> {
         if self.belongs_elsewhere(&mut way, device) {
             return;
         }
-        let before_macvlan = self.upper_macvlans(node);
-        let wanted = way.packet.mac_destination();
-        if let Some(upper) =
-            before_macvlan.iter().find(|upper| wanted.is_some() && mac_of(**upper) == wanted)
-        {
-            self.go(way, At::Receive(upper.id));
-            return;
-        }
-        if way.packet.is_multicast() == Some(true) && !before_macvlan.is_empty() {
-            self.copies(&mut way);
-            for upper in &before_macvlan {
-                let copy = Self::branch(&way, format!("to {}", upper.name()));
-                self.go(copy, At::Receive(upper.id));
-            }
-            let copy = Self::branch(&way, "to the device itself");
-            self.hand_to_stack(copy, device, None);
-            return;
-        }
+        let Some(way) = self.hand_to_uppers(way, device) else { return };
         if device.kind == NetdevKind::Macvtap
             && let Some(nic) = self.guest_nic(node)
         {
@@ -326,6 +309,16 @@ impl<'a> Walk<'_, '_, 'a> {
             return;
         }
         let place = self.place(node);
+        if let Some(own) = self.find_behind_wire(&way, device) {
+            let reason = Reason::L2DeadEnd;
+            self.lost(&mut way, Outcome::Blackholed, reason, place, line(own));
+            if let Some(super::Node { part: super::Part::End(end), .. }) =
+                self.tree.nodes.last_mut()
+            {
+                end.text = format!("it is for {}, and no switch sends it back", own.name());
+            }
+            return;
+        }
         let reached = super::ends::Reached::Wire { packet: &before };
         let outcome = if self.goal.is_neighbour(self.network, &before) {
             Outcome::DeliveredOnLink
@@ -341,13 +334,6 @@ impl<'a> Walk<'_, '_, 'a> {
             .into_iter()
             .filter_map(|(id, _)| self.network.netdev(id))
             .find(|upper| upper.kind == NetdevKind::Vlan && crate::l2::vlan_of(*upper) == Some(vid))
-    }
-
-    pub(super) fn upper_macvlans(&self, lower: NodeId) -> Vec<Device<'a>> {
-        let upper = self.network.topology.into(lower, EdgeKind::StackedOn);
-        let macvlan =
-            |device: &Device<'a>| matches!(device.kind, NetdevKind::Macvlan | NetdevKind::Macvtap);
-        upper.into_iter().filter_map(|(id, _)| self.network.netdev(id)).filter(macvlan).collect()
     }
 
     /// The NIC of a guest that a device belongs to.

@@ -4,7 +4,7 @@ use tapline_topology::{EdgeKind, NodeId, Topic, names};
 
 use crate::{queues, uplink};
 
-use super::device::{Device, certainty, line, mac_of};
+use super::device::{Device, certainty, line};
 use super::{At, Outcome, Reason, Walk, Way};
 use crate::hooks::frames::Hook;
 
@@ -200,55 +200,6 @@ impl<'a> Walk<'_, '_, 'a> {
         hop.output = Some(self.name(*lower));
         self.hop(&mut way, &before, hop);
         self.go(way, At::Send(*lower));
-    }
-
-    pub(super) fn send_macvlan(&mut self, mut way: Way, device: Device<'a>) {
-        let lower = self.network.topology.out(device.id, EdgeKind::StackedOn);
-        let Some(&(lower, _)) = lower.first() else {
-            let place = self.place(device.id);
-            let needs = vec![Topic::LinkDetails.command(device.netns())];
-            self.unknown(&mut way, place, Reason::NotCaptured, needs);
-            return;
-        };
-        let siblings = self.upper_macvlans(lower);
-        let is_bridged = |device: &Device<'a>| {
-            let mut records = device.data.records.iter();
-            let mode = records.find_map(|seen| seen.record.kind_data.mode.as_ref());
-            mode.is_some_and(|mode| mode.value == "bridge")
-        };
-        let bridged = is_bridged(&device);
-        let wanted = way.packet.mac_destination();
-        let sibling = siblings
-            .iter()
-            .find(|other| other.id != device.id && wanted.is_some() && mac_of(**other) == wanted);
-        let before = way.packet.clone();
-        let mut hop = self.device_hop(device, "to the device below");
-        hop.input = Some(device.name().into());
-        if let Some(sibling) = sibling.filter(|sibling| bridged && is_bridged(sibling)) {
-            hop.output = Some(sibling.name().into());
-            self.hop(&mut way, &before, hop);
-            self.go(way, At::Receive(sibling.id));
-            return;
-        }
-        let near: Vec<_> = siblings
-            .iter()
-            .filter(|other| bridged && other.id != device.id && is_bridged(other))
-            .collect();
-        if way.packet.is_multicast() == Some(true) && !near.is_empty() {
-            // Siblings get a copy, and so does the wire (`macvlan_queue_xmit`).
-            self.hop(&mut way, &before, hop);
-            self.copies(&mut way);
-            for sibling in near {
-                let copy = Self::branch(&way, format!("to {}", sibling.name()));
-                self.go(copy, At::Receive(sibling.id));
-            }
-            let copy = Self::branch(&way, format!("out by {}", self.name(lower)));
-            self.go(copy, At::Send(lower));
-            return;
-        }
-        hop.output = Some(self.name(lower));
-        self.hop(&mut way, &before, hop);
-        self.go(way, At::Send(lower));
     }
 
     /// The member of a bond that sends: the active one, else any of those that work.

@@ -4,7 +4,7 @@ use tapline_core::ids::Netns;
 use tapline_network::trace::{Question, Trace, Tracer};
 
 use super::common::{link, with_network};
-use super::{FILTER, LO, RULES, shown};
+use super::{FILTER, LO, RULES, ask, shown};
 
 /// What a host does with a ping to its neighbour 198.51.100.9 behind a device, which has the
 /// address 198.51.100.1; `without` is a device that is taken away.
@@ -95,6 +95,62 @@ fn macvlans_of_one_device_hear_each_other_as_a_bridge() {
     ] {
         let told = sends(&devices(mode), "mv0", mac, None);
         assert!(told.contains(&way.to_owned()), "{mode} {mac}: {told:#?}");
+    }
+    // The device below and its macvlans never reach each other, others but as a bridge neither.
+    let below = "52:54:00:00:01:02";
+    for (mode, dev, mac, verdict) in [
+        ("bridge", "mv0", below, "no: blackholed l2-dead-end"),
+        ("bridge", "eno1", own, "no: blackholed l2-dead-end"),
+        ("vepa", "mv0", below, "no: blackholed l2-dead-end"),
+        ("private", "eno1", own, "no: blackholed l2-dead-end"),
+        ("vepa", "mv0", sibling, "no: blackholed l2-dead-end"),
+        ("private", "mv0", sibling, "no: blackholed l2-dead-end"),
+        ("passthru", "mv0", sibling, "no: blackholed l2-dead-end"),
+        ("bridge", "mv0", FAR, "yes: delivered-on-link"),
+    ] {
+        let told = sends(&devices(mode), dev, mac, None);
+        assert!(told[0].starts_with(verdict), "{mode} {dev} {mac}: {told:#?}");
+    }
+    let short = devices("bridge").map(|text| text.replace(" mode bridge", ""));
+    let told = sends(&short, "mv0", sibling, None);
+    assert!(told[0].starts_with("unknown: unknown not-captured"), "{told:#?}");
+}
+
+/// What becomes of what comes in by eno1 for a device in the namespace `box`.
+fn comes_in(links: &[String], inside: &str, frame: &str) -> Vec<String> {
+    let text = format!(
+        "root@h1:~# ip -d address\n{}root@h1:~# ip netns exec box ip -d address\n{LO}{inside}\
+         root@h1:~# ip netns exec box iptables-save\n{FILTER}root@h1:~# \n",
+        links.concat()
+    );
+    ask(&text, "if:eno1", "ns:box", |question| {
+        question.packet =
+            Some(format!("{frame},nw_src=192.0.2.9,nw_dst=192.0.2.7,icmp_type=8,icmp_code=0"));
+    })
+}
+
+#[test]
+fn what_no_text_says_to_stand_on_a_device_may_do_so() {
+    let address =
+        "    inet 192.0.2.7/24 scope global eth0\n       valid_lft forever preferred_lft forever\n";
+    let eth0 = |name: &str, details: &str| link(9, name, "", &(details.to_owned() + address));
+    let (mode, to) = ("    macvlan mode bridge \n", "52:54:00:00:01:09");
+    for (name, details, mac, verdict) in [
+        ("eth0@if2", mode, to, "unknown: unknown not-captured"),
+        ("eth0", mode, to, "unknown: unknown not-captured"),
+        ("eth0@if2", "", to, "unknown: unknown not-captured"),
+        ("eth0@if2", "    ipvlan mode l2 bridge \n", "52:54:00:00:01:02", "unknown"),
+        // What goes to all may go there.
+        ("eth0@if2", mode, "ff:ff:ff:ff:ff:ff", "unknown: unknown not-captured"),
+        // It stands on another device, or is another.
+        ("eth0@if3", mode, to, "no: "),
+        ("eth0@if2", "    dummy \n", to, "no: "),
+        ("eth0@if2", mode, FAR, "no: "),
+    ] {
+        let links = [LO.to_owned(), link(2, "eno1", "", "")];
+        let frame = format!("icmp,dl_src=02:00:00:00:00:77,dl_dst={mac}");
+        let told = comes_in(&links, &eth0(name, details), &frame);
+        assert!(told[0].starts_with(verdict), "{name} {details} {mac}: {told:#?}");
     }
 }
 
