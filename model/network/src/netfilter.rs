@@ -1,9 +1,9 @@
 //! Tables of the packet filter by host and namespace, and what their rules match.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
-use tapline_core::capture::HostId;
+use tapline_core::capture::{Completeness, HostId, Source};
 use tapline_core::ids::Netns;
 use tapline_core::records::ipset::IpSet;
 use tapline_core::records::netfilter::{NetfilterRule, NetfilterTable};
@@ -73,6 +73,8 @@ impl Ruleset<'_> {
 pub struct Filters<'a> {
     tables: BTreeMap<(HostId, &'a Netns, Family, &'a str), Table<'a>>,
     rulesets: BTreeMap<(HostId, &'a Netns), Ruleset<'a>>,
+    /// Texts that were cut off, and that no whole one stands for.
+    cut: BTreeSet<(HostId, &'a Netns, Family)>,
     pub(crate) frames: BTreeMap<(HostId, &'a Netns), Frames<'a>>,
     sets: BTreeMap<(HostId, &'a Netns), Sets>,
 }
@@ -108,7 +110,14 @@ impl<'a> Filters<'a> {
                 all.rulesets.entry((source.host, &source.netns)).or_insert(new);
             }
         }
+        all.cut = find_cut(network, &all);
         all
+    }
+
+    /// Whether what was captured of the packet filter of a namespace was cut off: what is missing may
+    /// decide.
+    pub(crate) fn is_cut(&self, (host, netns): (HostId, &Netns), family: Family) -> bool {
+        self.cut.contains(&(host, netns, family))
     }
 
     /// A table of `iptables`, or of `ip6tables`.
@@ -162,6 +171,47 @@ fn sets_of<'a>(network: &Network<'a>) -> BTreeMap<(HostId, &'a Netns), Sets> {
         }
     }
     texts.into_iter().map(|(at, sets)| (at, Sets::new(sets.into_iter()))).collect()
+}
+
+/// The namespaces and families of which a text that lists all rules was cut off, and no other is whole.
+/// What `iptables` prints of nft is in a whole ruleset of nft as well.
+fn find_cut<'a>(
+    network: &Network<'a>,
+    filters: &Filters<'a>,
+) -> BTreeSet<(HostId, &'a Netns, Family)> {
+    let how = |source: &Source| network.topology.snapshot.completeness(source.id);
+    let mut cut = BTreeSet::new();
+    let mut whole = BTreeSet::new();
+    for (source, _) in network.netfilter_texts() {
+        let program = source.command.program();
+        if !program.ends_with("-save") || source.request.table.is_some() {
+            continue;
+        }
+        let family = if program.starts_with("ip6") { Family::Inet6 } else { Family::Inet };
+        let key = (source.host, &source.netns, family);
+        match how(source) {
+            Completeness::Complete => whole.insert(key),
+            Completeness::Partial(_) => {
+                let of_nft = source.text.contains("(nf_tables)");
+                let shown = of_nft && filters.ruleset(source.host, &source.netns).is_some();
+                !shown && cut.insert(key)
+            }
+            Completeness::Failed(_) => false,
+        };
+    }
+    for (source, _) in network.nft_texts() {
+        let is_asked = source.command.args().iter().any(|word| word == "ruleset");
+        let is_partial = matches!(how(source), Completeness::Partial(_));
+        if is_asked && is_partial && filters.ruleset(source.host, &source.netns).is_none() {
+            // No text of iptables stands for rules of nft's own.
+            for family in [Family::Inet, Family::Inet6] {
+                whole.remove(&(source.host, &source.netns, family));
+                cut.insert((source.host, &source.netns, family));
+            }
+        }
+    }
+    cut.retain(|key| !whole.contains(key));
+    cut
 }
 
 /// The argument of one of `options` of a rule, and whether it is inverted.

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use tapline_core::Name;
-use tapline_core::capture::HostId;
+use tapline_core::capture::{Completeness, HostId};
 use tapline_core::ids::{Mac, Netns};
 use tapline_core::records::filter::Test;
 use tapline_core::records::nft::{NftTable, Statement};
@@ -87,6 +87,8 @@ pub(crate) struct Frames<'a> {
     pub(crate) whole: bool,
     /// And all of `ebtables`, which the rulesets of nft have only where that is made of nft.
     pub(crate) whole_ebtables: bool,
+    /// The texts that were cut off, by the commands that print them.
+    cut: Vec<&'static str>,
 }
 
 impl<'a> Frames<'a> {
@@ -98,6 +100,14 @@ impl<'a> Frames<'a> {
             base.chain.hook.as_ref().is_some_and(|at| at.value == hook.as_str())
                 && hook.families().iter().any(|family| base.table.family == *family)
                 && (!hook.is_of_device() || is_about(base, device))
+        })
+    }
+
+    /// The commands whose texts were cut off, where no whole one stands for them.
+    pub(crate) fn cut_off(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.cut.iter().copied().filter(|command| match *command {
+            "ebtables-save" => !self.whole_ebtables,
+            _ => !self.whole,
         })
     }
 
@@ -157,6 +167,14 @@ pub(crate) fn all<'a>(network: &Network<'a>) -> BTreeMap<(HostId, &'a Netns), Fr
             let whole = asked && complete;
             let frames: &mut Frames<'a> = all.entry((source.host, &source.netns)).or_default();
             let of_ebtables = source.command.program().starts_with("ebtables");
+            let is_cut = matches!(
+                network.topology.snapshot.completeness(source.id),
+                Completeness::Partial(_)
+            );
+            let all_asked = if of_ebtables { source.request.part.is_empty() } else { asked };
+            if is_cut && all_asked && only_whole {
+                frames.cut.push(if of_ebtables { "ebtables-save" } else { "nft list ruleset" });
+            }
             if of_ebtables {
                 let saved = complete && source.command.program().ends_with("-save");
                 if saved != only_whole || frames.whole_ebtables {

@@ -2,11 +2,12 @@
 //!
 //! A frame that is no packet of IP meets no condition on one. The state of a connection is left open:
 //! a bridge tracks it only where a rule asks for it.
+use tapline_core::need::Need;
 use tapline_core::records::nft::NftTable;
 use tapline_topology::NodeId;
 
 use crate::filter::{self, Device as Seen, Mark};
-use crate::hooks::frames::{FrameChain, Hook};
+use crate::hooks::frames::{FrameChain, Frames, Hook};
 
 use super::device::Device;
 use super::packet::{IPV4, IPV6};
@@ -25,8 +26,7 @@ impl<'a> Walk<'_, '_, 'a> {
         let network = self.network;
         let frames = network.filters().frames.get(&(owner.host, owner.netns()));
         if hook.families().contains(&"bridge") {
-            let known = frames.map_or((false, false), |it| (it.whole, it.whole_ebtables));
-            Self::assume_no_frames(way, known);
+            self.doubt_other_frames(way, owner, frames);
         }
         let Some(frames) = frames else { return true };
         for FrameChain { source, base, complete, tool } in frames.at(hook, owner.name()) {
@@ -41,12 +41,30 @@ impl<'a> Walk<'_, '_, 'a> {
         true
     }
 
-    /// Says which filters of frames are not known. The rules of `ebtables-nft` are among those of nft,
-    /// those of the old tool are not.
-    fn assume_no_frames(way: &mut Way, (nft, ebtables): (bool, bool)) {
+    /// Leaves open what rules may do that were cut off, and says which filters of frames are not known.
+    fn doubt_other_frames(
+        &mut self,
+        way: &mut Way,
+        owner: Device<'a>,
+        frames: Option<&Frames<'a>>,
+    ) {
         if way.frames_said {
             return;
         }
+        let cut: Vec<Need> =
+            frames.into_iter().flat_map(Frames::cut_off).map(Need::command).collect();
+        if !cut.is_empty() {
+            let needs = cut.into_iter().map(|need| need.within(owner.netns())).collect();
+            let place = self.place(owner.id);
+            self.may_stop(way, place, Reason::NotCaptured, needs);
+        }
+        let known = frames.map_or((false, false), |it| (it.whole, it.whole_ebtables));
+        Self::assume_no_frames(way, known);
+    }
+
+    /// Says which filters of frames are not known. The rules of `ebtables-nft` are among those of nft,
+    /// those of the old tool are not.
+    fn assume_no_frames(way: &mut Way, (nft, ebtables): (bool, bool)) {
         way.frames_said = true;
         way.assume(match (nft, ebtables) {
             (true, true) => return,

@@ -14,7 +14,6 @@ use crate::{Item, l3};
 
 use super::conntrack::Tracked;
 use super::{At, Packet, Place, Reason, Tuple, Walk, Way};
-use crate::hooks::Asked;
 
 /// Where a packet is in the stack of a namespace.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -207,15 +206,13 @@ impl Walk<'_, '_, '_> {
             }
         }
         self.assume_no_legacy(&mut way, &mut pass, family);
+        self.assume_nothing_beside(&mut way, &mut pass, family);
         let steps = self.network.filters().steps((pass.host, &pass.netns), family, hook, tables);
         while let Some(step) = steps.get(pass.table) {
             pass.table += 1;
             if step.nat && !self.translates(&mut way, &pass) {
                 self.pass_over(&mut way, &pass, (hook, step.name));
                 continue;
-            }
-            if matches!(step.asked, Asked::Table(_)) {
-                self.assume_nothing_beside(&mut way, &mut pass);
             }
             let seen = self.seen(&way.packet, &pass);
             let Some(judgement) = step.asked.evaluate(hook, &seen) else { continue };
@@ -338,10 +335,13 @@ impl Walk<'_, '_, '_> {
     /// Whether all that filters packets in a namespace was captured.
     fn is_filter_known(&self, pass: &Pass, family: Family) -> bool {
         let network = self.network;
-        if self.network.filters().ruleset(pass.host, &pass.netns).is_some() {
+        let tables = self.network.filters();
+        if tables.is_cut((pass.host, &pass.netns), family) {
+            return false;
+        }
+        if tables.ruleset(pass.host, &pass.netns).is_some() {
             return true;
         }
-        let tables = self.network.filters();
         let listed = ["raw", "mangle", "nat", "filter"]
             .iter()
             .all(|name| tables.table_of((pass.host, &pass.netns), family, name).is_some());
@@ -436,8 +436,15 @@ impl Walk<'_, '_, '_> {
     }
 
     /// Where iptables was captured and nft was not, rules of nft may stand beside.
-    fn assume_nothing_beside(&self, way: &mut Way, pass: &mut Pass) {
-        if pass.beside_said || self.network.filters().ruleset(pass.host, &pass.netns).is_some() {
+    fn assume_nothing_beside(&self, way: &mut Way, pass: &mut Pass, family: Family) {
+        let filters = self.network.filters();
+        let of_nft = filters.ruleset(pass.host, &pass.netns).is_some();
+        // Tables that have no rules are not printed.
+        let listed = self.network.complete(pass.host, &pass.netns, Topic::Netfilter)
+            || filters.tables().any(|(host, netns, of, _)| {
+                host == pass.host && *netns == pass.netns && of == family
+            });
+        if pass.beside_said || of_nft || !listed {
             return;
         }
         pass.beside_said = true;

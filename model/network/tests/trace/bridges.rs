@@ -1,6 +1,6 @@
 //! Frames on Linux bridges: addresses, what was learnt, settings of ports, VLANs.
 use super::common::{BRIDGE, port};
-use super::{ask, two_on_a_bridge};
+use super::{FILTER, ask, two_on_a_bridge};
 
 /// The MAC of the device in the second namespace, behind the port `vb`.
 const FAR: &str = "02:00:00:00:0b:01";
@@ -159,8 +159,7 @@ fn groups_reach_ports_that_get_no_floods_where_somebody_asks_for_them() {
 
 /// The two namespaces with addresses of IPv6 alone.
 fn with_six(text: &str) -> String {
-    let filter =
-        "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n";
+    let filter = FILTER.replace("iptables-save", "ip6tables-save");
     let filters = ["a", "b"]
         .map(|netns| format!("root@h1:~# ip netns exec {netns} ip6tables-save\n{filter}"));
     let mut text = text

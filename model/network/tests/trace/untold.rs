@@ -1,6 +1,6 @@
 //! Devices of which no text of `tc` tells: what is taken for granted, and what other texts hint at.
 use super::common::{port, with_network};
-use super::{ask, two_on_a_bridge};
+use super::{FILTER, ask, two_on_a_bridge};
 use tapline_network::trace::{Question, Tracer};
 
 /// The verdict on a ping from one namespace to the other, and what it takes for granted of filters.
@@ -147,4 +147,96 @@ fn hooks_that_open_vswitch_made_do_what_it_says() {
             assert_eq!(granted, said, "{columns} {kind}");
         }
     }
+}
+
+/// Two namespaces on a bridge, of which the second listens at port 80 and has these texts of filters.
+fn guarded(filters: &str) -> String {
+    two_on_a_bridge(&port("forwarding"))
+        .replace(&format!("root@h1:~# ip netns exec b iptables-save\n{FILTER}"), filters)
+        .replace(
+            "root@h1:~# ip netns exec b sysctl",
+            "root@h1:~# ip netns exec b ss -lnptu\nNetid State  Recv-Q Send-Q Local Address:Port Peer Address:Port Process\n\
+             tcp   LISTEN 0      128    0.0.0.0:80         0.0.0.0:*\nroot@h1:~# ip netns exec b sysctl",
+        )
+}
+
+fn verdict_at(text: &str, port: u16) -> (String, String) {
+    with_network(text, |network| {
+        let question = Question {
+            from: "ns:a".to_owned(),
+            to: Some("ip:192.0.2.2".to_owned()),
+            proto: Some("tcp".to_owned()),
+            dport: Some(port),
+            ..Question::default()
+        };
+        let verdict = Tracer::new(network).ask(&question).unwrap().trace.verdict;
+        let all: Vec<&str> = verdict.assumptions.iter().map(|(_, text)| text.as_str()).collect();
+        (format!("{:?} {:?}", verdict.reached, verdict.reason), all.join("; "))
+    })
+}
+
+#[test]
+fn rules_that_translate_may_stand_beside_those_that_were_listed() {
+    let run = |command: &str, text: &str| format!("root@h1:~# ip netns exec b {command}\n{text}");
+    let accepts = "-P INPUT ACCEPT\n-P FORWARD ACCEPT\n-P OUTPUT ACCEPT\n";
+    let nat = "-P PREROUTING ACCEPT\n-P INPUT ACCEPT\n-P OUTPUT ACCEPT\n-P POSTROUTING ACCEPT\n";
+    let only_filter = guarded(&run("iptables -S", accepts));
+    for port in [80, 81] {
+        assert!(
+            verdict_at(&only_filter, port).0.starts_with("None"),
+            "{:?}",
+            verdict_at(&only_filter, port)
+        );
+    }
+    // Tables that only change marks and the like are asked for, too.
+    let both = run("iptables -S", accepts) + &run("iptables -t nat -S", nat);
+    for port in [80, 81] {
+        let (told, _) = verdict_at(&guarded(&both), port);
+        assert!(told.starts_with("None"), "{told}");
+    }
+    let saved = guarded(&run("iptables-save", FILTER));
+    let (told, granted) = verdict_at(&saved, 80);
+    assert_eq!(told, "Some(true) None");
+    assert!(granted.contains("no nft rules stand beside those of iptables"), "{granted}");
+}
+
+#[test]
+fn rules_of_nft_may_stand_beside_iptables_that_has_none() {
+    let run = |command: &str, text: &str| format!("root@h1:~# ip netns exec b {command}\n{text}");
+    let (told, granted) = verdict_at(&guarded(&run("iptables-save", "")), 80);
+    assert!(told.starts_with("Some(true)"), "{told}");
+    assert!(granted.contains("no nft rules stand beside those of iptables"), "{granted}");
+    // It was cut off: there are rules.
+    let cut = "table inet guard {\n\tchain input {\n\t\ttype filter hook input priority filter; policy accept;\n";
+    let text = guarded(&(run("iptables-save", "") + &run("nft list ruleset", cut)));
+    assert!(verdict_at(&text, 80).0.starts_with("None"), "{:?}", verdict_at(&text, 80));
+    let whole = format!("{cut}\t}}\n}}\n");
+    let text = guarded(&(run("iptables-save", "") + &run("nft list ruleset", &whole)));
+    assert_eq!(verdict_at(&text, 80).0, "Some(true) None");
+}
+
+#[test]
+fn listeners_and_neighbours_may_be_in_what_was_cut_off() {
+    let text = guarded(&format!("root@h1:~# ip netns exec b iptables-save\n{FILTER}"));
+    assert_eq!(verdict_at(&text, 81).0, "Some(false) Some(NoListener)");
+    let cut = |command: &str, output: &str| {
+        // It is the last of the session, and ends within a line.
+        let text = text.trim_end_matches("root@h1:~# \n");
+        let listed = "tcp   LISTEN 0      128    0.0.0.0:80         0.0.0.0:*\n";
+        let text = if command.contains("ss ") { text.replace(listed, "") } else { text.to_owned() };
+        let text = text.replace("root@h1:~# ip netns exec b ss -lnptu\nNetid State  Recv-Q Send-Q Local Address:Port Peer Address:Port Process\n", "");
+        format!("{text}root@h1:~# {command}\n{output}")
+    };
+    let sockets = "Netid State  Recv-Q Send-Q Local Address:Port Peer Address:Port Process\n\
+                   tcp   LISTEN 0      128    0.0.0.0:80         0.0.0.0:*\ntcp   LISTEN 0      128    0.0.0.0:8";
+    let told = verdict_at(&cut("ip netns exec b ss -lnptu", sockets), 81).0;
+    assert!(told.starts_with("None"), "{told}");
+    // An entry that failed stops what is sent; it may be in the part that is missing.
+    let whole =
+        "192.0.2.9 dev eth0 lladdr 02:00:00:00:00:99 REACHABLE\n192.0.2.2 dev eth0 FAILED\n";
+    let ping = |text: &str| ask(text, "ns:a", "ip:192.0.2.2", |_| {})[0].clone();
+    let told = ping(&cut("ip netns exec a ip neigh", &format!("{whole}root@h1:~# \n")));
+    assert!(told.starts_with("no: rejected neigh-failed"), "{told}");
+    let told = ping(&cut("ip netns exec a ip neigh", &whole[..70]));
+    assert!(told.starts_with("unknown: unknown not-captured"), "{told}");
 }

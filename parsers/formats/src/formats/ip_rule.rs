@@ -52,7 +52,8 @@ pub(crate) static FORMAT: Format = Format {
     sniff,
     read: |text, command| parse(text, command).map(Batch::from),
     ends: Ends {
-        closes: |last| matches!(last_word(last), "local" | "main" | "default"),
+        // The last rule is one of these; behind the first, of table local, others follow.
+        closes: |last| matches!(last_word(last), "main" | "default"),
         ..Ends::LINES
     },
 };
