@@ -157,6 +157,8 @@ pub struct Connection {
     pub after: Tuple,
     /// Its mark.
     pub mark: crate::filter::Mark,
+    /// A rule took its packets from the connection tracker: its answers are those of nothing known.
+    pub untracked: bool,
 }
 
 impl Connection {

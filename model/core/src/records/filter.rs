@@ -76,6 +76,10 @@ pub enum Test {
     Connection(ConnStates),
     /// It answers what opened its connection, or does not.
     Answer(bool),
+    /// The first packet of its connection came in for one of these addresses.
+    FirstDestination(Vec<Addresses>),
+    /// The first packet of its connection came in for one of these ports.
+    FirstPort(Vec<RangeInclusive<u16>>),
     /// These bits of its mark have this value.
     Mark(Masked),
     /// These bits of the mark of its connection have this value.

@@ -54,6 +54,10 @@ pub struct Packet {
     pub mac_source: Option<Mac>,
     /// Its destination is an address of the host itself.
     pub to_host: Option<bool>,
+    /// Its source is an address of the host itself.
+    pub from_host: Option<bool>,
+    /// The destination of the first packet of its connection as it came in, and the port.
+    pub first: Option<(Option<IpAddr>, Option<u16>)>,
     /// Its lifetime: TTL, hop limit.
     pub lifetime: Option<u8>,
     /// Its type of service.
@@ -185,6 +189,8 @@ impl Packet {
             sets: Sets::default(),
             alone: false,
             to_host: None,
+            from_host: None,
+            first: None,
             foreign: false,
             frame: None,
             other_host: Some(false),
@@ -200,7 +206,10 @@ impl Packet {
 
     /// Whether it meets a condition.
     pub fn fits(&self, condition: &Condition) -> Truth {
-        let of_connection = matches!(condition.test, Test::ConnMark(_) | Test::Answer(_));
+        let of_connection = matches!(
+            condition.test,
+            Test::ConnMark(_) | Test::Answer(_) | Test::FirstDestination(_) | Test::FirstPort(_)
+        );
         if of_connection && self.has_no_connection() {
             return Truth::No;
         }
@@ -248,7 +257,17 @@ impl Packet {
             Test::ConnMark(wanted) => self.conn_mark.fits(*wanted),
             Test::MacSource(all) => is_one_of(self.mac_source, all),
             Test::Frame(test) => self.fits_frame(test),
-            Test::AddressType { source: false, types } => self.is_of_type(types),
+            Test::AddressType { source, types } => {
+                is_of_type(if *source { self.from_host } else { self.to_host }, types)
+            }
+            Test::FirstDestination(all) => {
+                let to = self.first.and_then(|first| first.0);
+                Truth::from(to.map(|ip| all.iter().any(|one| one.contain(ip))))
+            }
+            Test::FirstPort(all) => {
+                let port = self.first.and_then(|first| first.1);
+                Truth::from(port.map(|port| all.iter().any(|range| range.contains(&port))))
+            }
             Test::Lifetime(all) => {
                 let is_one = |ttl| all.iter().any(|range| range.contains(&ttl));
                 Truth::from(self.lifetime.map(is_one))
@@ -266,8 +285,7 @@ impl Packet {
             }
             Test::Set { name, by_source } => self.sets.contain(name, by_source, self),
             Test::Aside(_) => Truth::Yes,
-            Test::AddressType { source: true, .. }
-            | Test::Limit { .. }
+            Test::Limit { .. }
             | Test::Extension(_)
             | Test::Rate(_)
             | Test::Unknown(_) => Truth::Maybe,
@@ -331,14 +349,15 @@ impl Packet {
             (_, other) => Truth::from(self.other_host.map(|elsewhere| elsewhere == other)),
         }
     }
+}
 
-    fn is_of_type(&self, types: &[Name]) -> Truth {
-        let local = types.iter().any(|kind| kind == "LOCAL");
-        match (self.to_host, local) {
-            (Some(true), _) => Truth::from(local),
-            (Some(false), true) if types.len() == 1 => Truth::No,
-            _ => Truth::Maybe,
-        }
+/// Whether an address is of one of these types, of which it is known whether the host has it.
+fn is_of_type(is_own: Option<bool>, types: &[Name]) -> Truth {
+    let local = types.iter().any(|kind| kind == "LOCAL");
+    match (is_own, local) {
+        (Some(true), _) => Truth::from(local),
+        (Some(false), true) if types.len() == 1 => Truth::No,
+        _ => Truth::Maybe,
     }
 }
 
@@ -360,6 +379,8 @@ fn is_of_ip(test: &Test) -> bool {
             | Test::Lifetime(_)
             | Test::Service(_)
             | Test::Extension(_)
+            | Test::FirstDestination(_)
+            | Test::FirstPort(_)
     )
 }
 

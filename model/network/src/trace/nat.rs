@@ -22,14 +22,16 @@ impl Walk<'_, '_, '_> {
             self.translate_tracked(way, pass, tracked);
             return false;
         }
-        if !way.packet.is_reply() {
+        // The answer to what was not tracked is the first packet of a connection.
+        if !way.packet.is_reply() || way.packet.state.any_of(ConnStates::NEW) {
             if is_translated(&way.packet, pass) {
                 return false;
             }
             return pass.bridged.is_none() || way.packet.state.any_of(ConnStates::NEW);
         }
         let before = way.packet.clone();
-        let here = |one: &&Connection| one.host == pass.host && one.netns == pass.netns;
+        let here =
+            |one: &&Connection| one.host == pass.host && one.netns == pass.netns && !one.untracked;
         let tuple = Tuple::of(&way.packet);
         let known = self.connections.iter().filter(here).find(|one| match pass.stage {
             // The namespace's own answer is asked about where it goes out (`nf_nat_ipv4_local_fn`).
@@ -107,16 +109,14 @@ impl Walk<'_, '_, '_> {
 
     /// Notes what the connection tracker of a namespace knows of the packet now.
     pub(super) fn remember(&mut self, packet: &Packet, pass: &Pass) {
-        let Some(before) = pass.entry.filter(|_| !packet.is_reply() && !is_untracked(packet))
-        else {
-            return;
-        };
+        let Some(before) = pass.entry.filter(|_| !packet.is_reply()) else { return };
         let connection = Connection {
             host: pass.host,
             netns: pass.netns.clone(),
             before,
             after: Tuple::of(packet),
             mark: packet.conn_mark,
+            untracked: is_untracked(packet),
         };
         if !self.made.contains(&connection) && self.made.len() < 256 {
             self.made.push(connection);

@@ -180,6 +180,9 @@ impl Walk<'_, '_, '_> {
                 self.track(&mut way, &mut pass);
             }
             if let Some(one) = self.known_connection(&way.packet, &pass) {
+                if one.untracked {
+                    way.packet.answer_nothing_known();
+                }
                 way.packet.conn_mark = one.mark;
                 way.packet.translated = one.translated();
                 pass.known = true;
@@ -398,6 +401,12 @@ impl Walk<'_, '_, '_> {
         let to = packet.destination();
         let local = to.and_then(|ip| self.owns_for(pass, ip).known());
         seen.to_host = local.map(|own| own.is_some());
+        let local = packet.source().and_then(|ip| self.owns_for(pass, ip).known());
+        seen.from_host = local.map(|own| own.is_some());
+        // Of an answer, and of a connection that was tracked before, the first packet is not this one.
+        if let Some(entry) = pass.entry.filter(|_| !packet.is_reply() && pass.tracked.is_none()) {
+            seen.first = Some((entry.destination, entry.destination_port));
+        }
         seen
     }
 

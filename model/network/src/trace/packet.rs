@@ -342,6 +342,21 @@ impl Packet {
         }
     }
 
+    /// It answers what its namespace did not track: it is of no connection, or begins one, as any other
+    /// packet may (`icmp_new`, `tcp_new` and their kin of the kernel).
+    pub(super) fn answer_nothing_known(&mut self) {
+        if !self.state.any_of(ConnStates::ESTABLISHED) {
+            return;
+        }
+        let is_syn_ack = self.number(OfField::TcpFlags).is_none_or(|flags| flags & 2 != 0);
+        self.state = match self.protocol() {
+            Some(1 | 58) => ConnStates::INVALID,
+            Some(6) if is_syn_ack => ConnStates::INVALID,
+            _ => ConnStates::NEW,
+        };
+        self.conn_mark = Mark::NONE;
+    }
+
     /// The bits of its state at each pass through a connection tracker, in their order.
     pub fn tell_states(&mut self, states: &[u128]) {
         let Some((first, later)) = states.split_first() else { return };

@@ -18,6 +18,7 @@ mod sets;
 mod stack;
 mod tracked;
 mod untold;
+mod untracked;
 mod verbose;
 mod vrf;
 

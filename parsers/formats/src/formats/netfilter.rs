@@ -172,6 +172,8 @@ impl<'a> Reader<'a> {
             "--syn" => Test::TcpFlags { mask: 0x17, set: 0x02 },
             "-f" | "--fragment" => Test::Fragment,
             "--ctstate" | "--state" => self.read(option, ConnStates::of, Test::Connection),
+            "--ctorigdst" => self.read(option, addresses, Test::FirstDestination),
+            "--ctorigdstport" => self.read(option, ports, Test::FirstPort),
             "--ctdir" => self.read(option, direction, Test::Answer),
             "--mark" if self.extension == "connmark" => self.read(option, masked, Test::ConnMark),
             "--mark" => self.read(option, masked, Test::Mark),

@@ -24,6 +24,12 @@ fn arguments_are_conditions() {
         ("-m tcp --dport 80:90", false, Test::DestinationPort(vec![80..=90])),
         ("-m multiport --dports 22,80:90", false, Test::DestinationPort(vec![22..=22, 80..=90])),
         ("-m udp ! --sport 68", true, Test::SourcePort(vec![68..=68])),
+        (
+            "-m conntrack --ctorigdst 192.0.2.1",
+            false,
+            Test::FirstDestination(vec![net("192.0.2.1/32")]),
+        ),
+        ("-m conntrack ! --ctorigdstport 80", true, Test::FirstPort(vec![80..=80])),
         ("-m conntrack ! --ctstate DNAT", true, Test::Connection(ConnStates::DNAT)),
         ("-m conntrack --ctdir REPLY", false, Test::Answer(true)),
         ("-m mark --mark 0x1/0xff", false, Test::Mark(Masked { value: 1, mask: 0xff })),
