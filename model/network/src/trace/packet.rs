@@ -421,8 +421,8 @@ impl Packet {
     /// The frame that it is in, as filters of frames see it.
     pub(super) fn framed(&self) -> filter::Frame {
         let mac = |field| {
-            let [.., a, b, c, d, e, f] = self.number(field)?.to_be_bytes();
-            Some(Mac([a, b, c, d, e, f]))
+            let octets = self.number(field)?.to_be_bytes();
+            octets.last_chunk().map(|octets| Mac(*octets))
         };
         let arp = filter::Arp {
             operation: self.number(OfField::ArpOp).and_then(|number| u16::try_from(number).ok()),

@@ -68,7 +68,7 @@ fn rules_of_nft_that_see_frames_are_met_on_a_bridge() {
 
 /// What becomes of ICMP from one namespace to the other past such rules of ebtables, each in its chain.
 fn past_ebtables(rules: &str) -> Vec<String> {
-    let saved: String = rules.split("; ").map(|rule| format!("-A {rule}\n")).collect();
+    let saved: String = rules.split("; ").flat_map(|rule| ["-A ", rule, "\n"]).collect();
     let text = two_on_a_bridge(&port("forwarding")).replace(
         "root@h1:~# ip netns exec a ip -d address\n",
         &format!(
