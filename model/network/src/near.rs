@@ -156,3 +156,30 @@ pub fn words(all: &[Near]) -> Option<String> {
     let shown = shown.collect::<Vec<_>>().join("; ");
     (!shown.is_empty()).then_some(shown)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_some_protocols_have_ports_or_types() {
+        for (protocol, port, icmp, possible) in [
+            (Some(6), Some(22), None, true),
+            (Some(17), Some(22), None, true),
+            (Some(132), Some(22), None, true),
+            (Some(1), Some(22), None, false),
+            (Some(47), Some(22), None, false),
+            (None, Some(22), None, true),
+            (Some(1), None, Some(8), true),
+            (Some(58), None, Some(128), true),
+            (Some(6), None, Some(8), false),
+            (None, None, Some(8), true),
+            (Some(47), None, None, true),
+            (Some(6), Some(22), Some(8), false),
+        ] {
+            let port = port.map(|port: u16| port..=port);
+            let change = Change { protocol, port, icmp, source: None };
+            assert_eq!(change.is_possible(), possible, "{change:?}");
+        }
+    }
+}

@@ -142,7 +142,7 @@ fn gre_sends_nothing_from_an_address_that_another_machine_has() {
 
 #[test]
 fn what_a_person_entered_for_the_far_end_is_held_against_its_devices() {
-    let path = |neighbour: &str, far: &str| {
+    let seen = |neighbour: &str, far: &str, command: &str| {
         let near = tunnel(
             GRE,
             &[],
@@ -153,9 +153,10 @@ fn what_a_person_entered_for_the_far_end_is_held_against_its_devices() {
         );
         let other = LOOPBACK.to_owned() + &link(2, "eno1", "", &address("192.0.2.2/24", "")) + far;
         let other = other.replace("52:54:00:00:01:02", "52:54:00:00:02:02");
-        let other = format!("\nroot@h2:~# ip -d address\n{other}root@h2:~# \n");
+        let other = format!("\nroot@h2:~# {command}\n{other}root@h2:~# \n");
         down(&(near + &other), "tapa").into_iter().find(|hop| hop.contains(": "))
     };
+    let path = |neighbour: &str, far: &str| seen(neighbour, far, "ip -d address");
     let wrong = Some("tun1: the MAC that was entered for 192.0.2.2 is not its own".to_owned());
     assert_eq!(path("52:54:00:00:02:99 PERMANENT", ""), wrong);
     assert_eq!(path("52:54:00:00:02:02 PERMANENT", ""), None);
@@ -165,6 +166,9 @@ fn what_a_person_entered_for_the_far_end_is_held_against_its_devices() {
     let second = link(3, "eno2", "", "").replace("52:54:00:00:01:03", "52:54:00:00:02:99");
     assert_eq!(path("52:54:00:00:02:99 PERMANENT", &second), None);
     assert_eq!(path("00:00:5e:00:01:0a PERMANENT", ""), None);
+    // Where a part of its devices was captured, another may have it.
+    assert_eq!(seen("52:54:00:00:02:99 PERMANENT", "", "ip -d address show dev eno1"), None);
+    assert_eq!(seen("52:54:00:00:02:99 PERMANENT", "", "ip netns exec blue ip -d address"), None);
 }
 
 const FILTERS: &str = "    bridge forward_delay 1500 stp_state 0 vlan_filtering 1\n";

@@ -377,6 +377,80 @@ fn the_agent_notes_the_kind_of_a_network() {
 }
 
 #[test]
+fn flows_and_notes_tell_whether_a_network_is_one_of_tunnels() {
+    let kind = |text: &str, vlan: u16| {
+        with_network(text, |network| network.local_vlans(HOST).is_of_tunnels(vlan))
+    };
+    let of_flows = agent("");
+    assert_eq!(kind(&of_flows, 1), Some(true));
+    assert_eq!(kind(&of_flows, 2), Some(false));
+    assert_eq!(kind(&of_flows, 9), None);
+    // One of both ways is enough.
+    for (vlan, flow) in [
+        (1, "tun_id=0x41 actions=mod_vlan_vid:1"),
+        (1, "dl_vlan=1 actions=strip_vlan"),
+        (2, "dl_vlan=200 actions=mod_vlan_vid:2"),
+        (2, "dl_vlan=2 actions=mod_vlan_vid:200"),
+    ] {
+        assert!(of_flows.contains(flow));
+        let lines = of_flows.lines().filter(|line| !line.contains(flow));
+        let less: String = lines.map(|line| format!("{line}\n")).collect();
+        assert_eq!(kind(&less, vlan), Some(vlan == 1), "without {flow}");
+    }
+    // Both at once say nothing.
+    let both = of_flows.replace("mod_vlan_vid:1,resubmit", "mod_vlan_vid:2,resubmit");
+    assert_eq!(kind(&both, 2), None);
+    for (noted_kind, told) in [
+        ("vxlan", Some(true)),
+        ("gre", Some(true)),
+        ("geneve", Some(true)),
+        ("vlan", Some(false)),
+        ("flat", Some(false)),
+        ("local", Some(true)),
+    ] {
+        let row = noted("tap00000000-0a", 1, noted_kind);
+        let text = agent(&format!("root@h1:~# ovs-vsctl list Port\n{row}"));
+        assert_eq!(kind(&text, 1), told, "{noted_kind}");
+    }
+}
+
+#[test]
+fn keys_are_served_to_guests_and_servers_of_dhcp() {
+    let served = |more: &str| {
+        with_network(&agent(more), |network| {
+            let all = vlans::served(network, network.local_vlans(HOST));
+            all.iter()
+                .map(|(key, (port, _))| format!("{key:#x} {}", port.name()))
+                .collect::<Vec<_>>()
+        })
+    };
+    let guest = |tap: &str, bridge: &str| {
+        format!(
+            "root@h1:~# {}\n",
+            common::guest(tap, bridge, "52:54:00:00:0a:01").trim_end_matches("root@h1:~# ")
+        )
+    };
+    assert_eq!(served(""), [] as [&str; 0]);
+    assert_eq!(served(&guest("tap00000000-0a", "br-int")), ["0x41 tap00000000-0a"]);
+    // A VLAN of no tunnel, and a guest that is off.
+    assert_eq!(served(&guest("tap00000000-0b", "br-int")), [] as [&str; 0]);
+    let off = guest("tap00000000-0a", "br-int").replace(" id='1'", "");
+    assert_eq!(served(&off), [] as [&str; 0]);
+    let inside = |netns: &str| {
+        let device = link(9, "tap00000000-0f", "", "    openvswitch_slave\n");
+        let more = format!(
+            "root@h1:~# ip netns\n{netns}\nroot@h1:~# ip netns exec {netns} ip -d address\n{device}"
+        );
+        with_network(&agent(&more).replacen(&device, "", 1), |network| {
+            let all = vlans::served(network, network.local_vlans(HOST));
+            all.values().map(|(port, _)| port.name().to_owned()).collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(inside("qdhcp-1"), ["tap00000000-0f"]);
+    assert_eq!(inside("qrouter-1"), [] as [&str; 0]);
+}
+
+#[test]
 fn bridges_without_a_whole_dump_are_open() {
     with_network(&agent(""), |network| {
         let open = vlans::open_bridges(HOST, network.flows(), ["br-int", "br-other", "br-tun"]);

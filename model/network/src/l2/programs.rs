@@ -152,3 +152,48 @@ fn ports_of(flow: &Flow, is_aside: impl Fn(&Action) -> bool) -> Option<Vec<&OfPo
     }
     Some(ports)
 }
+
+#[cfg(test)]
+mod tests {
+    use tapline_core::capture::{Command, FormatId};
+    use tapline_core::records::Batch;
+
+    use super::*;
+
+    /// How many ports the flow names, where it names all to which it sends: to forward, and as OVN does.
+    fn named(actions: &str) -> [Option<usize>; 2] {
+        let read = tapline_formats::registry::by_id(FormatId("ovs-ofctl-dump-flows")).unwrap().read;
+        let text = format!(
+            " cookie=0x0, duration=9s, table=0, n_packets=0, n_bytes=0, priority=1 actions={actions}\n"
+        );
+        let out = read(&text, &Command::new("ovs-ofctl dump-flows br-int"));
+        let Batch::Flows(flows) = out.records else { panic!("{actions}") };
+        let [flow] = flows.as_slice() else { panic!("{actions}: {flows:?}") };
+        [sends_to(flow).map(|ports| ports.len()), sends_by_ovn(flow).map(|ports| ports.len())]
+    }
+
+    #[test]
+    fn flows_name_all_ports_unless_something_else_sends() {
+        let learns = "learn(table=1,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[]";
+        for (actions, forward, of_ovn) in [
+            ("drop", Some(0), Some(0)),
+            ("output:2", Some(1), Some(1)),
+            ("output:2,output:3", Some(2), Some(2)),
+            ("LOCAL", Some(1), Some(1)),
+            ("resubmit(,8)", Some(0), Some(0)),
+            ("NORMAL", None, None),
+            ("FLOOD", None, None),
+            ("ALL", None, None),
+            ("IN_PORT", None, None),
+            ("output:NXM_NX_REG0[]", None, None),
+            // What OVN hands to its controller comes back to its flows.
+            ("CONTROLLER:65535", None, Some(0)),
+            ("group:1", None, Some(0)),
+            // What is learnt may send.
+            (&format!("{learns},output:NXM_OF_IN_PORT[])"), None, None),
+            (&format!("{learns},load:0x1->NXM_NX_REG0[0..15])"), None, Some(0)),
+        ] {
+            assert_eq!(named(actions), [forward, of_ovn], "{actions}");
+        }
+    }
+}

@@ -6,6 +6,7 @@ mod common;
 mod devices;
 mod frames;
 mod ipsec;
+mod listeners;
 mod loopback;
 mod names;
 mod normal;

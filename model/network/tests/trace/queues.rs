@@ -235,7 +235,9 @@ fn programs_of_bpf_leave_it_open() {
         ("\ntc:\nvb(4) tcx/egress guard prog_id 9 link_id 2\n", "unknown: unknown ebpf"),
         // By there the answer to ARP comes back.
         ("\ntc:\nvb(4) tcx/ingress guard prog_id 9 link_id 2\n", "unknown: unknown ebpf"),
+        ("\ntc:\nva(3) netkit/peer guard prog_id 9 link_id 2\n", "unknown: unknown ebpf"),
         ("vx(9) driver id 9\n\ntc:\n", "yes: delivered"),
+        ("\ntc:\nvx(9) tcx/ingress guard prog_id 9 link_id 2\n", "yes: delivered"),
         ("\ntc:\n", "yes: delivered"),
     ] {
         let way = listed(line);

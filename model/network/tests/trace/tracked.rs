@@ -146,3 +146,72 @@ fn what_is_tracked_tells_of_translations_and_flags() {
         assert_eq!(asked(&condition, back, flags), passes, "{condition} {back}");
     }
 }
+
+/// What becomes of the addresses and ports of TCP from the first namespace to the second, where this
+/// was tracked in the first.
+fn rewritten(command: &str, entry: &str) -> Vec<String> {
+    let tracked = format!(
+        "root@h1:~# {command}\n{entry}\n\
+         conntrack v1.4.6 (conntrack-tools): 1 flow entries have been shown.\n"
+    );
+    let text = two_on_a_bridge(&port("forwarding")).replace(
+        "root@h1:~# ip netns exec a ip rule\n",
+        &format!("{tracked}root@h1:~# ip netns exec a ip rule\n"),
+    );
+    let way = ask(&text, "ns:a", "outside", |question| {
+        question.packet =
+            Some("tcp,nw_src=192.0.2.1,nw_dst=192.0.2.2,tp_src=5000,tp_dst=22".to_owned());
+    });
+    let hops = way.into_iter().filter(|hop| hop.starts_with("netfilter"));
+    hops.map(|hop| hop.replace("netfilter - > ", "")).collect()
+}
+
+#[test]
+fn entries_translate_where_packets_go_out() {
+    let own = "ip netns exec a conntrack -L";
+    let entry = |there: &str, back: &str| {
+        format!("tcp      6 431999 ESTABLISHED {there} {back} [ASSURED] mark=0 use=1")
+    };
+    let there = "src=192.0.2.1 dst=192.0.2.2 sport=5000 dport=22";
+    let back = |from: &str, from_port: u16, to: &str, to_port: u16| {
+        format!("src={from} dst={to} sport={from_port} dport={to_port}")
+    };
+    let plain = entry(there, &back("192.0.2.2", 22, "192.0.2.1", 5000));
+    let source = entry(there, &back("192.0.2.2", 22, "192.0.2.50", 5000));
+    let of_source = "nw_src: 192.0.2.1 > 192.0.2.50";
+    let destination = entry(there, &back("192.0.2.60", 22, "192.0.2.1", 5000));
+    let of_destination = "nw_dst: 192.0.2.2 > 192.0.2.60";
+    for (command, entry, changes) in [
+        (own, plain.clone(), &[][..]),
+        (own, source.clone(), &[of_source]),
+        (own, entry(there, &back("192.0.2.2", 22, "192.0.2.1", 6000)), &["tp_src: 5000 > 6000"]),
+        (own, destination.clone(), &[of_destination]),
+        (own, entry(there, &back("192.0.2.2", 2222, "192.0.2.1", 5000)), &["tp_dst: 22 > 2222"]),
+        (
+            own,
+            entry(there, &back("192.0.2.60", 22, "192.0.2.50", 5000)),
+            &[of_destination, of_source],
+        ),
+        // It answers a connection that came in by the other address, and which is told of it.
+        (
+            own,
+            entry(
+                &back("192.0.2.2", 22, "192.0.2.40", 5000),
+                "src=192.0.2.1 dst=192.0.2.2 sport=5000 dport=22",
+            ),
+            &["nw_src: 192.0.2.1 > 192.0.2.40"],
+        ),
+        // Another connection, of another zone, or of another namespace.
+        (own, source.replace("sport=5000", "sport=5001"), &[]),
+        (own, source.replace("dport=22", "dport=23"), &[]),
+        (own, source.replace("mark=0", "mark=0 zone=3"), &[]),
+        (own, source.replace("mark=0", "mark=0 zone=0"), &[of_source]),
+        ("conntrack -L", source, &[]),
+    ] {
+        let found = rewritten(command, &entry);
+        assert_eq!(found.len(), changes.len(), "{command} {entry}: {found:#?}");
+        for (hop, change) in found.iter().zip(changes) {
+            assert!(hop.contains(change), "{command} {entry}: {found:#?}");
+        }
+    }
+}
