@@ -248,17 +248,44 @@ fn a_far_bridge_may_drop_all_that_a_tunnel_brings() {
     ] {
         let near = host("h1", ["192.0.2.1", "192.0.2.2"], TAPA, "priority=0 actions=NORMAL");
         let far = host("h2", ["192.0.2.2", "192.0.2.1"], ports, flows);
-        let stopped = common::with_sessions(&[&near, &far], |network| {
-            let start = network.topology.find_netdev(HostId(0), &Netns::Root, "tapa");
-            let mut stopped = Vec::new();
-            gather(&Paths::new(network).down(start.unwrap()).hops, &mut |hop| {
-                stopped.extend(hop.block().map(|block| block.why.to_string()));
-            });
-            stopped
-        });
         let expected: &[&str] = if lost { &["dropped by its flows"] } else { &[] };
-        assert_eq!(stopped, expected, "{ports} {flows}");
+        assert_eq!(stopped_from_tapa(&near, &far), expected, "{ports} {flows}");
     }
+    // The flows that count are those of the bridge that takes what the tunnel sends.
+    let near = host("h1", ["192.0.2.1", "192.0.2.2"], TAPA, "priority=0 actions=NORMAL");
+    let far = host("h2", ["192.0.2.2", "192.0.2.1"], TAPA, "priority=0 actions=drop");
+    let lo = "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN group default qlen 1000\n    \
+              link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00 promiscuity 0\n";
+    let near = near.replace("ip -d address\n", &format!("ip -d address\n{lo}"));
+    let unbound = near.replace("local_ip=\"192.0.2.1\", ", "");
+    for (near, from, to, lost) in [
+        (&near, "remote_ip=\"192.0.2.1\"", "remote_ip=flow", true),
+        (&near, "remote_ip=\"192.0.2.1\"", "remote_ip=\"192.0.2.7\"", false),
+        (&near, "key=flow", "in_key=flow, out_key=7", true),
+        (&near, "local_ip", "dst_port=\"4789\", local_ip", true),
+        (&near, "local_ip", "dst_port=\"8472\", local_ip", false),
+        (&near, "type: vxlan", "type: geneve", false),
+        // It sends from some address of its host.
+        (&unbound, "key=flow", "key=flow", true),
+        (&unbound, "remote_ip=\"192.0.2.1\"", "remote_ip=\"192.0.2.7\"", false),
+    ] {
+        assert!(far.contains(from), "{from}");
+        let stopped = stopped_from_tapa(near, &far.replace(from, to));
+        let by_flows = stopped.iter().any(|why| why == "dropped by its flows");
+        assert_eq!(by_flows, lost, "{to}: {stopped:?}");
+    }
+}
+
+/// Why hops of the first host stop what `tapa` sends.
+fn stopped_from_tapa(near: &str, far: &str) -> Vec<String> {
+    common::with_sessions(&[near, far], |network| {
+        let start = network.topology.find_netdev(HostId(0), &Netns::Root, "tapa");
+        let mut stopped = Vec::new();
+        gather(&Paths::new(network).down(start.unwrap()).hops, &mut |hop| {
+            stopped.extend(hop.block().map(|block| block.why.to_string()));
+        });
+        stopped
+    })
 }
 
 fn gather(hops: &[Hop<'_>], found: &mut dyn FnMut(&Hop<'_>)) {

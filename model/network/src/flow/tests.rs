@@ -280,6 +280,24 @@ fn what_would_have_left_the_tables_is_asked_again() {
             (Some(17), None, true),
         ]
     );
+    // A source is one address, or a subnet, and none where the mask has gaps.
+    let six = [("eth_type", 0x86dd), ("nw_proto", 6), ("ipv6_src", 5), ("tp_dst", 443)];
+    for (packet, flow, source) in [
+        (packet(1, TCP), "tcp,nw_src=10.9.0.7", Some("10.9.0.7/32")),
+        (packet(1, TCP), "tcp,nw_src=10.9.0.0/16", Some("10.9.0.0/16")),
+        (packet(1, TCP), "tcp,nw_src=10.9.0.7/255.255.0.255", None),
+        (packet(1, &six), "tcp6,ipv6_src=2001:db8::7", Some("2001:db8::7/128")),
+        (packet(1, &six), "tcp6,ipv6_src=2001:db8::/64", Some("2001:db8::/64")),
+        (packet(1, &six), "tcp6,ipv6_src=2001:db8::7/ffff::ffff", None),
+    ] {
+        let flows = self::flows(&format!("priority=8,{flow} actions=output:2\n"));
+        let near = Tables::new(&flows).nearest(&packet);
+        let found = near.first().and_then(|(change, _)| match &change.source {
+            Some(tapline_core::records::filter::Addresses::Net(net)) => Some(net.to_string()),
+            _ => None,
+        });
+        assert_eq!(found.as_deref(), source, "{flow}");
+    }
     // Flows of other ports, by name too, name nothing.
     let named = "priority=8,in_port=\"tap1\",tcp,tp_dst=22 actions=output:2\n\
         priority=8,in_port=\"tap2\",tcp,tp_dst=23 actions=output:2\n";

@@ -208,6 +208,55 @@ mod tests {
     use super::*;
 
     #[test]
+    fn floating_addresses_are_those_that_flows_translate_whatever_the_port() {
+        let found = |flows: &[&str]| {
+            let lines = flows.iter().map(|flow| {
+                format!(" cookie=0x1, duration=9.1s, table=0, n_packets=7, n_bytes=700, {flow}\n")
+            });
+            let text = format!(
+                "root@h1:~# ovs-vsctl show\n0b4f7f5e-1f0c-4d0e-8d0c-3c1a5a7c9b10\n    Bridge br-int\n    \
+                 ovs_version: \"2.17.9\"\nroot@h1:~# ovs-ofctl dump-flows br-int\n{}root@h1:~# \n",
+                lines.collect::<String>()
+            );
+            let input = tapline_capture::Input::Text("session".to_owned(), text);
+            let captured = tapline_capture::open(&[input], &tapline_capture::Options::default());
+            let snapshot = tapline_formats::read(captured.expect("a session"));
+            let topology = tapline_topology::build(&snapshot);
+            let environment = crate::environment::Environment::default();
+            let network = Network::new(&topology, None, &environment);
+            let all = destinations(&network).into_iter();
+            let words = all.map(|(from, to)| match to {
+                Some(to) => format!("{from} {to}"),
+                None => format!("{from} several"),
+            });
+            words.collect::<Vec<_>>()
+        };
+        let four =
+            "priority=9,ip,nw_dst=203.0.113.5 actions=ct(commit,table=2,zone=1,nat(dst=10.0.0.5))";
+        let six = "priority=9,ipv6,ipv6_dst=2001:db8::5 \
+                   actions=ct(commit,table=2,zone=1,nat(dst=fd00::5))";
+        assert_eq!(found(&[four]), ["203.0.113.5 10.0.0.5"]);
+        assert_eq!(found(&[six]), ["2001:db8::5 fd00::5"]);
+        assert_eq!(found(&[four, four, six]), ["203.0.113.5 10.0.0.5", "2001:db8::5 fd00::5"]);
+        // Two that are not one, in whatever order.
+        let other = four.replace("10.0.0.5", "10.0.0.6");
+        assert_eq!(found(&[four, &other]), ["203.0.113.5 several"]);
+        assert_eq!(found(&[&other, four, four]), ["203.0.113.5 several"]);
+        let none: [&str; 0] = [];
+        for flow in [
+            // A port is forwarded; sources, no commit, none that is named, none that is translated.
+            four.replace("ip,nw_dst", "tcp,tp_dst=80,nw_dst"),
+            four.replace("dst=10", "src=10"),
+            four.replace("commit,", ""),
+            four.replace(",nw_dst=203.0.113.5", ""),
+            four.replace(",nat(dst=10.0.0.5)", ""),
+            four.replace(",nat(dst=10.0.0.5)", ",nat"),
+        ] {
+            assert_eq!(found(&[&flow]), none, "{flow}");
+        }
+    }
+
+    #[test]
     fn options_of_dhcp_are_read() {
         let action = "controller(userdata=00.00.00.02.00.00.00.00.00.01.de.10.00.00.00.63.\
                       0a.00.0a.0b.79.0e.20.a9.fe.a9.fe.0a.00.0a.02.00.0a.00.0a.01.\

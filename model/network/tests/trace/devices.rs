@@ -227,6 +227,10 @@ fn tunnels_of_the_kernel_take_what_has_their_port_and_key() {
         (vxlan(7, 2, "remote 192.0.2.1 ", 4789), "yes: delivered"),
         // Whoever it sends to itself.
         (vxlan(7, 2, "remote 192.0.2.9 ", 4789), "yes: delivered"),
+        (vxlan(7, 2, "", 4789), "yes: delivered"),
+        (vxlan(8, 2, "remote 192.0.2.9 ", 4789), "no: "),
+        (vxlan(7, 2, "remote 192.0.2.9 ", 8472), "no: "),
+        (vxlan(7, 2, "remote 192.0.2.9 ", 4789).replace("vxlan", "geneve"), "no: "),
         (vxlan(8, 2, "remote 192.0.2.1 ", 4789), "no: blackholed vni-unknown-at-peer"),
         (vxlan(7, 2, "remote 192.0.2.1 ", 8472), "no: blackholed tunnel-no-reverse"),
     ] {

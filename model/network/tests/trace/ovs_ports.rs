@@ -51,6 +51,66 @@ fn leaves(text: &str, from: &str, to: &str) -> String {
     })
 }
 
+/// Tables of neutron's agent say what they are for: against forged addresses before the firewall, and
+/// the rules of security groups, by the way of the packet (neutron, `openvswitch/constants.py`).
+#[test]
+fn tables_of_the_agent_say_why_they_drop() {
+    let reason = |flows: &[&str]| {
+        let lines = flows
+            .iter()
+            .map(|flow| format!("cookie=0x1, duration=9.1s, n_packets=7, n_bytes=700, {flow}\n "));
+        let text = bridge(&[], "NORMAL", "");
+        let at = text.find("cookie=0x0").unwrap();
+        let (before, after) = text.split_at(at);
+        let behind = after.split_once('\n').unwrap().1;
+        let text = format!("{before}{}\n{behind}", lines.collect::<String>().trim_end());
+        with_network(&text, |network| {
+            let frame = "icmp,dl_src=02:00:00:00:00:01,dl_dst=02:00:00:00:00:99,nw_src=192.0.2.1,nw_dst=192.0.2.2";
+            let question = Question {
+                from: "ovs:br0/p1".to_owned(),
+                packet: Some(frame.to_owned()),
+                stop_at: Some("ovs".to_owned()),
+                ..Question::default()
+            };
+            let verdict = Tracer::new(network).ask(&question).unwrap().trace.verdict;
+            verdict.reason.map_or("", |reason| reason.as_str())
+        })
+    };
+    for (tables, expected) in [
+        (&[24][..], "arp-spoof"),
+        (&[25], "mac-spoof"),
+        (&[71], "sg-egress-deny"),
+        (&[72], "sg-egress-deny"),
+        (&[81], "sg-ingress-deny"),
+        (&[82], "sg-ingress-deny"),
+        (&[60], "of-drop"),
+        (&[73], "of-drop"),
+        // Where all that is refused goes to be counted.
+        (&[71, 93], "sg-egress-deny"),
+        (&[72, 93], "sg-egress-deny"),
+        (&[82, 93], "sg-ingress-deny"),
+        (&[60, 93], "of-drop"),
+        (&[93, 60], "of-drop"),
+        (&[], "of-drop"),
+    ] {
+        let all: Vec<u8> = std::iter::once(0).chain(tables.iter().copied()).collect();
+        let next = all.iter().skip(1).map(|table| format!("resubmit(,{table})"));
+        let actions = next.chain(std::iter::once("drop".to_owned()));
+        let flows = all.iter().zip(actions);
+        let flows: Vec<String> = flows
+            .map(|(table, action)| format!("table={table}, priority=9 actions={action}"))
+            .collect();
+        let flows: Vec<&str> = flows.iter().map(String::as_str).collect();
+        assert_eq!(reason(&flows), expected, "{tables:?}");
+    }
+    assert_eq!(reason(&["table=0, priority=9,arp actions=NORMAL"]), "of-no-match");
+    let invalid = [
+        "table=0, priority=9,icmp actions=ct(table=72)",
+        "table=72, priority=9,ct_state=+new+trk,icmp actions=drop",
+    ];
+    assert_eq!(reason(&invalid), "sg-egress-deny");
+}
+
 const ALL: &str = "ff:ff:ff:ff:ff:ff";
 const GUEST: &str = "02:00:00:00:00:99";
 

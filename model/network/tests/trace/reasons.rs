@@ -83,6 +83,46 @@ fn what_is_of_no_valid_connection_is_dropped_for_that() {
         to(Some("inv"), 22)
     );
     assert!(to(None, 23)[0].starts_with("no: dropped nf-drop"), "{:#?}", to(None, 23));
+    // Either the packet is of a valid connection, or the rule is about something else.
+    assert!(to(Some("inv"), 23)[0].starts_with("no: dropped ct-invalid"));
+    let both = filtered("-A INPUT -m conntrack --ctstate INVALID,NEW -j DROP");
+    let any = filtered("-A INPUT -p tcp -j DROP");
+    for (text, ct, reason) in [
+        (&both, "inv", "ct-invalid"),
+        (&both, "new", "nf-drop"),
+        (&any, "inv", "nf-drop"),
+        (&any, "new", "nf-drop"),
+    ] {
+        let way = ask(text, "ns:a", "ip:192.0.2.2", |question| {
+            question.proto = Some("tcp".to_owned());
+            question.dport = Some(22);
+            question.ct = Some(ct.to_owned());
+        });
+        assert_eq!(way[0], format!("no: dropped {reason} assumed"), "{ct}: {way:#?}");
+    }
+}
+
+/// The two namespaces, with these rules in the filter of the second.
+fn filtered(rules: &str) -> String {
+    two_on_a_bridge(&port("forwarding")).replace(
+        &format!("exec b iptables-save\n{}", super::FILTER),
+        &format!(
+            "exec b iptables-save\n{}",
+            super::FILTER.replace("COMMIT", &format!("{rules}\nCOMMIT"))
+        ),
+    )
+}
+
+#[test]
+fn rules_that_may_be_met_leave_it_open_as_not_modelled() {
+    for (rule, verdict) in [
+        ("-A INPUT -m set --match-set peers src -j DROP", "unknown: unknown not-modelled"),
+        ("-A INPUT -m set --match-set peers src -j ACCEPT", "yes: delivered"),
+        ("-A INPUT -j NFQUEUE --queue-num 1", "unknown: unknown not-modelled"),
+    ] {
+        let way = ask(&filtered(rule), "ns:a", "ip:192.0.2.2", |_| {});
+        assert!(way[0].starts_with(verdict), "{rule}: {way:#?}");
+    }
 }
 
 #[test]

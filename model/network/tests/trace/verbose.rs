@@ -77,6 +77,27 @@ fn what_would_have_passed_is_named_with_its_rules() {
 }
 
 #[test]
+fn what_was_looked_at_for_the_answer_is_named_too() {
+    let text = two_on_a_bridge(&port("forwarding"));
+    let back = |verbose: bool| {
+        with_network(&text, |network| {
+            let question = Question {
+                from: "ns:a".to_owned(),
+                to: Some("ip:192.0.2.2".to_owned()),
+                reverse: true,
+                verbose,
+                ..Question::default()
+            };
+            let back = Tracer::new(network).ask(&question).unwrap().reverse.unwrap();
+            back.hops.iter().flat_map(|hop| looked_at(network, hop)).collect::<Vec<_>>()
+        })
+    };
+    let line = "OUTPUT filter: 0 rules looked at: accepts [:OUTPUT ACCEPT [0:0]]";
+    assert!(back(true).contains(&line.to_owned()), "{:#?}", back(true));
+    assert_eq!(back(false), [] as [&str; 0]);
+}
+
+#[test]
 fn tables_and_routes_that_were_looked_at_are_named() {
     let (_, looked) = asked("", 22, true);
     let of_sender = [

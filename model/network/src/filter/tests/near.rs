@@ -161,6 +161,7 @@ fn rules_of_the_other_family_name_nothing() {
         (&six, "ip saddr 192.0.2.0/24 accept", ""),
         (&six, "ip6 saddr 2001:db8:1::/64 accept", "tcp from 2001:db8:1::/64"),
         (&six, "ip6 saddr 2001:db8:1::/128 drop; ip6 saddr 2001:db8:1::/64 accept", ""),
+        (&six, "ip6 saddr 2001:db8:1::7 accept", "tcp from 2001:db8:1::7"),
         (&six, "icmpv6 type echo-request accept", "icmp6 type 128"),
         (&six, "icmp type echo-request accept", ""),
         (&web(), "th dport 22 accept", "tcp 22"),
