@@ -438,3 +438,35 @@ root@h1:~# ";
         });
     }
 }
+
+#[test]
+fn patches_join_bridges_that_keep_vlans() {
+    let joined = |of_first: &str, of_second: &str, tag: &str| {
+        let ovs = "    openvswitch_slave\n";
+        let taps = [1, 2].map(|at| {
+            link(at + 2, &format!("vnet{at}"), "master ovs-system", &(TAP.to_owned() + ovs))
+        });
+        let patch = |own: &str, peer: &str| {
+            format!(
+                "        Port {own}\n            Interface {own}\n                type: patch\n                \
+                 options: {{peer={peer}}}\n"
+            )
+        };
+        let show = format!(
+            "ovs-vsctl show\n5f0c9d5e-7a68-4a0f-9d2a-1d6a36f6a001\n    Bridge br0\n{of_first}        Port vnet1\n{tag}            \
+             Interface vnet1\n{}    Bridge br1\n{of_second}        Port vnet2\n            Interface vnet2\n{}    \
+             ovs_version: \"2.17.0\"\nroot@h1:~# ",
+            patch("to-br1", "to-br0"),
+            patch("to-br0", "to-br1"),
+        );
+        with_network(&session(&taps, &show), |network| are_joined(network, "vnet1", "vnet2"))
+    };
+    let secure = "        fail_mode: secure\n";
+    let controller = "        Controller \"tcp:127.0.0.1:6633\"\n            is_connected: true\n";
+    assert!(joined("", "", ""));
+    // A controller may change tags there; and a port may be in another VLAN.
+    assert!(!joined(secure, "", ""));
+    assert!(!joined("", secure, ""));
+    assert!(!joined(controller, "", ""));
+    assert!(!joined("", "", "            tag: 7\n"));
+}

@@ -116,6 +116,10 @@ fn flows_refuse_a_mac() {
         (also("udp"), None),
         (also("tcp"), None),
         (also("icmp,icmp_type=8"), None),
+        (also("icmp,icmp_type=13"), Some("52:54:00:00:0a:02")),
+        (also("icmp6,icmp_type=135"), Some("52:54:00:00:0a:02")),
+        (also("udp6"), None),
+        (also("tcp6"), None),
         (also("icmp6,icmp_type=128"), None),
     ] {
         let found = refused(&switched(own, &flows));

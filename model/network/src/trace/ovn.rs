@@ -208,6 +208,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn actions_of_the_controller_have_numbers() {
+        use Handled::{Asked, Dhcp, Noted, Refused};
+        for (numbers, told) in [
+            (&[0, 9][..], Some(Asked)),
+            (&[1, 4, 7], Some(Noted)),
+            (&[2, 5], Some(Dhcp)),
+            (&[10, 11, 14], Some(Refused)),
+            (&[3, 6, 8, 12, 13, 15, u32::MAX], None),
+        ] {
+            for number in numbers {
+                assert_eq!(Handled::of(*number), told, "{number}");
+            }
+        }
+    }
+
+    #[test]
     fn floating_addresses_are_those_that_flows_translate_whatever_the_port() {
         let found = |flows: &[&str]| {
             let lines = flows.iter().map(|flow| {

@@ -118,6 +118,31 @@ fn ports_take_and_give_vlans_by_their_mode() {
 }
 
 #[test]
+fn the_mode_of_a_port_counts_before_its_tag() {
+    let with = |mode: &str| {
+        switch("").replace(
+            "            tag: 20\n",
+            &format!("            tag: 20\n            vlan_mode: {mode}\n"),
+        )
+    };
+    for (mode, vlan, port) in [
+        ("access", 10, None),
+        ("access", 20, Some("acc20")),
+        ("trunk", 10, Some("acc20:10")),
+        ("trunk", 20, Some("acc20:20")),
+        ("native-tagged", 20, Some("acc20:20")),
+        ("native-untagged", 20, Some("acc20")),
+        ("native-untagged", 10, Some("acc20:10")),
+        ("dot1q-tunnel", 20, Some("acc20")),
+        ("dot1q-tunnel", 10, None),
+    ] {
+        let all = leaves(&with(mode), "trunk", Some(vlan), GUEST);
+        let found = all.split(", ").find(|port| port.starts_with("acc20"));
+        assert_eq!(found, port, "{mode} {vlan}: {all}");
+    }
+}
+
+#[test]
 fn what_a_bridge_has_learnt_counts_in_its_vlan() {
     let fdb = |port: u32, vlan: u16| {
         switch(&format!(

@@ -72,6 +72,28 @@ fn the_way_back_has_to_lead_by_the_device_where_that_is_set() {
 }
 
 #[test]
+fn agents_switch_the_check_of_the_way_back_off_in_their_namespaces() {
+    let packet = "icmp,dl_src=02:00:00:00:0a:01,dl_dst=02:00:00:00:0b:01,nw_src=203.0.113.9,nw_dst=192.0.2.2,icmp_type=8";
+    for (name, expected) in [
+        ("b", "unknown"),
+        ("qrouter-1", "yes: delivered"),
+        ("snat-1", "yes: delivered"),
+        ("fip-1", "yes: delivered"),
+        ("qdhcp-1", "unknown"),
+    ] {
+        let text = two_on_a_bridge(&port("forwarding"))
+            .replace(SETTINGS, "")
+            .replace("exec b ", &format!("exec {name} "))
+            .replace("\nb (id", &format!("\n{name} (id"))
+            .replace("link-netns b ", &format!("link-netns {name} "));
+        let way = ask(&text, &format!("if:h1/{name}/eth0"), &format!("ns:{name}"), |question| {
+            question.packet = Some(packet.to_owned());
+        });
+        assert!(way[0].starts_with(expected), "{name}: {way:#?}");
+    }
+}
+
+#[test]
 fn loopback_addresses_are_reached_from_outside_where_that_is_set() {
     let set = |all: &str, own: &str| {
         let line = |dev: &str, value: &str| match value {
