@@ -87,6 +87,31 @@ fn a_search_names_the_text_and_its_records() {
     });
 }
 
+/// Devices of agents are made for the root namespace, and stay there.
+#[test]
+fn some_devices_are_looked_for_in_the_root_namespace_alone() {
+    let lo = "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN group default qlen 1000\n    \
+              link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00 promiscuity 0\n";
+    let ports = [lo.to_owned(), link(2, "eno1", "", ""), link(3, "qvo1", "", "")];
+    with_network(&session(&ports, "ip netns\nblue\nroot@h1:~# "), |network| {
+        for (name, told) in [
+            ("eno1", "there"),
+            ("qvo1", "there"),
+            ("qvb9", "not there"),
+            ("vnet9", "not there"),
+            // The other namespace may have it.
+            ("eth9", "not known"),
+        ] {
+            let found = match defs::presence(network, HOST, name) {
+                tapline_topology::Presence::Yes(_) => "there",
+                tapline_topology::Presence::No(_) => "not there",
+                tapline_topology::Presence::Unknown(_) => "not known",
+            };
+            assert_eq!(found, told, "{name}");
+        }
+    });
+}
+
 #[test]
 fn devices_are_ports_of_the_integration_bridge_or_not() {
     with_network(&neutron(true), |network| {

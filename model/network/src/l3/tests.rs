@@ -437,3 +437,15 @@ fn selectors_that_are_not_understood_leave_it_open() {
         assert!(found.starts_with(expected), "{rule}: {found}");
     }
 }
+
+#[test]
+fn a_destination_that_is_printed_by_name_is_no_default() {
+    let table = |line: &str| {
+        format!(
+            "root@n:~# route\nKernel IP routing table\nDestination     Gateway         Genmask         Flags Metric Ref    Use Iface\n{line}\nroot@n:~# ip rule\n0:\tfrom all lookup local\n32766:\tfrom all lookup main\n32767:\tfrom all lookup default\n"
+        )
+    };
+    let by_name =
+        table("link-local      0.0.0.0         255.255.0.0     U     1000   0        0 eth0");
+    assert!(!own(&by_name, "203.0.113.9").starts_with("eth0"), "{}", own(&by_name, "203.0.113.9"));
+}

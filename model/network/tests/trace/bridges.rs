@@ -201,6 +201,22 @@ fn neighbour_discovery_is_sent_to_a_group() {
 }
 
 #[test]
+fn filters_of_ipv6_are_known_by_their_own_texts() {
+    let whole = with_six(&two_on_a_bridge(&port("forwarding")));
+    let way = ask(&whole, "ns:a", "ip:2001:db8::2", |_| {});
+    assert!(way[0].starts_with("yes: delivered"), "{way:#?}");
+    // Those of IPv4, and of the other namespace, say nothing.
+    for netns in ["a", "b"] {
+        let command = format!("root@h1:~# ip netns exec {netns} ip6tables-save\n");
+        let at = whole.find(&command).unwrap();
+        let (before, after) = whole.split_at(at);
+        let (_, behind) = after.split_once("COMMIT\n").unwrap();
+        let way = ask(&format!("{before}{behind}"), "ns:a", "ip:2001:db8::2", |_| {});
+        assert!(way[0].starts_with("unknown: unknown not-captured"), "without {netns}: {way:#?}");
+    }
+}
+
+#[test]
 fn bridges_that_tell_vlans_apart_pass_members() {
     let text = two_on_a_bridge(&port("forwarding"))
         .replace(BRIDGE, &BRIDGE.replace("vlan_filtering 0", "vlan_filtering 1"));

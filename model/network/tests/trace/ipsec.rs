@@ -101,6 +101,42 @@ fn protected_packets_are_not_followed_and_those_that_are_not_are_dropped() {
 }
 
 #[test]
+fn associations_are_those_of_the_template() {
+    let both = "src 192.0.2.1/32 dst 192.0.2.2/32";
+    let asked = |template: &str, state: &str| {
+        let listed = policy(
+            both,
+            &format!(
+                "dir out priority 0 ptype main\n\ttmpl {template} mode transport\n\t\tlevel use"
+            ),
+        );
+        let states = format!("root@h1:~# ip netns exec a ip xfrm state\n{state}");
+        with("a", &(listed + &states)).swap_remove(0)
+    };
+    let state = |ends: &str, reqid: u32| {
+        format!("{ends}\n\tproto esp spi 0x00000100 reqid {reqid} mode transport\n")
+    };
+    let (ends, other) = ("src 192.0.2.1 dst 192.0.2.2", "src 192.0.2.1 dst 192.0.2.9");
+    let back = "src 192.0.2.2 dst 192.0.2.1";
+    let (protected, bare) = ("unknown: unknown ipsec", "yes: delivered");
+    for (template, state, expected) in [
+        ("src 192.0.2.1 dst 192.0.2.2\n\t\tproto esp reqid 5", state(ends, 5), protected),
+        ("src 192.0.2.1 dst 192.0.2.2\n\t\tproto esp reqid 5", state(ends, 6), bare),
+        ("src 192.0.2.1 dst 192.0.2.2\n\t\tproto esp reqid 5", state(other, 5), bare),
+        ("src 192.0.2.1 dst 192.0.2.2\n\t\tproto esp reqid 5", state(back, 5), bare),
+        ("src 192.0.2.1 dst 192.0.2.2\n\t\tproto esp reqid 0", state(ends, 6), protected),
+        ("src 192.0.2.1 dst 192.0.2.2\n\t\tproto esp reqid 0", state(other, 6), bare),
+        // Of transport the ends of the template may be left open: they are those of the packet.
+        ("src 0.0.0.0 dst 0.0.0.0\n\t\tproto esp reqid 5", state(ends, 5), protected),
+        ("src 0.0.0.0 dst 0.0.0.0\n\t\tproto esp reqid 5", state(ends, 6), bare),
+        ("src 192.0.2.1 dst 192.0.2.2\n\t\tproto esp reqid 5", String::new(), bare),
+    ] {
+        let said = asked(template, &state);
+        assert!(said.starts_with(expected), "{template} {state}: {said}");
+    }
+}
+
+#[test]
 fn the_lowest_priority_is_asked_first() {
     let both = "src 192.0.2.1/32 dst 192.0.2.2/32";
     let all = "src 0.0.0.0/0 dst 192.0.2.2/32";

@@ -33,6 +33,32 @@ fn listings_show_who_listens_and_that_nobody_does() {
         ("ip netns exec b ss -lnptu", other, "tcp", 22, nobody),
         ("ip netns exec b ss -lnptu", loopback, "tcp", 22, nobody),
         ("ip netns exec b ss -anptu", tcp, "tcp", 23, nobody),
+        ("ip netns exec b ss -lnptu", "tcp   LISTEN 0      128    *:22   *:*", "tcp", 22, here),
+        // One of IPv6 alone; of a device, of another.
+        (
+            "ip netns exec b ss -lnptu",
+            "tcp   LISTEN 0      128    [::]:22   [::]:*",
+            "tcp",
+            22,
+            nobody,
+        ),
+        ("ip netns exec b ss -lnptu", &tcp.replace(".0:22", ".0%eth0:22"), "tcp", 22, here),
+        ("ip netns exec b ss -lnptu", &tcp.replace(".0:22", ".0%eth9:22"), "tcp", 22, nobody),
+        // A connection that stands takes no other.
+        (
+            "ip netns exec b ss -anptu",
+            "tcp   ESTAB  0      0      192.0.2.2:22   192.0.2.9:5000",
+            "tcp",
+            22,
+            nobody,
+        ),
+        (
+            "ip netns exec b ss -anptu",
+            "udp   ESTAB  0      0      192.0.2.2:53   192.0.2.9:5000",
+            "udp",
+            53,
+            nobody,
+        ),
         // One of the protocols, and not the other.
         ("ip netns exec b ss -lnt", tcp, "tcp", 22, here),
         ("ip netns exec b ss -lnt", tcp, "udp", 53, open),

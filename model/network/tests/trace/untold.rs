@@ -22,6 +22,27 @@ fn with(more: &str) -> String {
     )
 }
 
+/// Whether it is taken for granted that no rules of the old iptables stand beside those of nft.
+#[test]
+fn rules_of_the_old_tool_may_stand_beside_those_of_nft() {
+    let nft = "table inet fw {\n\tchain in {\n\t\ttype filter hook input priority filter; policy accept;\n\t}\n}\n";
+    let saved = format!("exec b iptables-save\n{}", super::FILTER);
+    let text = two_on_a_bridge(&port("forwarding"));
+    let alone = text.replace(&saved, &format!("exec b nft list ruleset\n{nft}"));
+    let beside =
+        text.replace(&saved, &format!("exec b nft list ruleset\n{nft}root@h1:~# ip netns {saved}"));
+    for (text, assumed) in [(&text, false), (&alone, true), (&beside, false)] {
+        let found = with_network(text, |network| {
+            let to = Some("ip:192.0.2.2".to_owned());
+            let question = Question { from: "ns:a".to_owned(), to, ..Question::default() };
+            let verdict = Tracer::new(network).ask(&question).unwrap().trace.verdict;
+            assert_eq!(verdict.reached, Some(true));
+            verdict.assumptions.iter().any(|(_, text)| text.contains("old iptables"))
+        });
+        assert_eq!(found, assumed, "{text}");
+    }
+}
+
 fn whole(netns: &str) -> String {
     let inside = if netns.is_empty() { String::new() } else { format!("ip netns exec {netns} ") };
     format!("root@h1:~# {inside}tc qdisc show\nqdisc noqueue 0: dev lo root refcnt 2 \n")
