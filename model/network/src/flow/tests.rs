@@ -1,4 +1,6 @@
 //! Texts of flows to what becomes of packets.
+mod tracked;
+
 use std::fmt::Write as _;
 
 use tapline_core::capture::{Command, FormatId};

@@ -163,3 +163,29 @@ fn an_address_of_two_namespaces_has_two_owners() {
         );
     });
 }
+
+#[test]
+fn what_is_taken_away_takes_nothing_any_more() {
+    use tapline_network::trace::Question;
+    with_network(&two_on_a_bridge(&port("forwarding")), |network| {
+        let key = |name: &str| {
+            let mut all = network.topology.nodes();
+            let found = all.find(|(_, node)| node.name.as_str() == name);
+            network.topology.key(found.unwrap().0).unwrap().to_string()
+        };
+        let asked = |without: Option<&str>| {
+            let question = Question {
+                from: "ns:a".to_owned(),
+                to: Some("ns:b".to_owned()),
+                without: without.map(key),
+                ..Question::default()
+            };
+            let verdict = Tracer::new(network).ask(&question).unwrap().trace.verdict;
+            (verdict.reached, verdict.reason.map_or("", |reason| reason.as_str()))
+        };
+        assert_eq!(asked(None).0, Some(true));
+        for gone in ["a", "b", "va", "vb", "br0"] {
+            assert_eq!(asked(Some(gone)), (Some(false), "without"), "{gone}");
+        }
+    });
+}

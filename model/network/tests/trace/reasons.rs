@@ -125,6 +125,40 @@ fn rules_that_may_be_met_leave_it_open_as_not_modelled() {
     }
 }
 
+/// What was not captured is asked for, whatever else is open.
+#[test]
+fn whether_iptables_sees_frames_of_a_bridge_has_to_be_known() {
+    let setting = "root@h1:~# sysctl net.bridge.bridge-nf-call-iptables\nnet.bridge.bridge-nf-call-iptables = 0\n";
+    let text = two_on_a_bridge(&port("forwarding"));
+    assert!(text.contains(setting));
+    let asked = |set: &str, rule: &str| {
+        let saved = super::FILTER.replace("COMMIT", &format!("{rule}\nCOMMIT"));
+        ask(
+            &text.replace(setting, &format!("{set}root@h1:~# iptables-save\n{saved}")),
+            "ns:a",
+            "ip:192.0.2.2",
+            |_| {},
+        )
+    };
+    let (drop, set) =
+        ("-A FORWARD -p icmp -j DROP", "-A FORWARD -m set --match-set peers src -j DROP");
+    let on = setting.replace("= 0", "= 1");
+    for (said, rule, verdict) in [
+        (setting, drop, "yes: delivered"),
+        (&on, drop, "no: dropped nf-drop"),
+        ("", drop, "unknown: unknown not-captured"),
+        ("", "-A FORWARD -p tcp -j DROP", "yes: delivered"),
+        (setting, set, "yes: delivered"),
+        (&on, set, "unknown: unknown not-modelled"),
+        ("", set, "unknown: unknown not-captured"),
+    ] {
+        let way = asked(said, rule);
+        assert!(way[0].starts_with(verdict), "{said}{rule}: {way:#?}");
+        let next = way.contains(&"next sysctl net.bridge.bridge-nf-call-iptables".to_owned());
+        assert_eq!(next, verdict.ends_with("not-captured"), "{said}{rule}: {way:#?}");
+    }
+}
+
 #[test]
 fn isolated_ports_are_named_as_such() {
     use super::common::with_network;

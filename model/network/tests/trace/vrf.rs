@@ -8,6 +8,19 @@ fn arrives_in_vrf(more: &str, by: &str, to: &str) -> Vec<String> {
     arrives_with(by, to, more, str::to_owned)
 }
 
+/// A listing without details names the master of a device, and not what it is.
+#[test]
+fn masters_of_no_known_kind_leave_it_open() {
+    let plain = |text: &str| {
+        text.replace("ip -d address", "ip address")
+            .replace("    vrf table 10\n", "")
+            .replace("    vrf_slave table 10\n", "")
+            .replace(" promiscuity 0", "")
+    };
+    let way = arrives_with("eth1", "198.51.100.7", "", plain);
+    assert!(way[0].starts_with("unknown"), "{way:#?}");
+}
+
 /// The same where the session is changed.
 fn arrives_with(by: &str, to: &str, more: &str, change: impl Fn(&str) -> String) -> Vec<String> {
     let address = |ip: &str, dev: &str| {
