@@ -157,6 +157,13 @@ fn outputs_are_held_against_those_of_the_flows() {
                 .to_owned(),
             None,
         ),
+        // Another header may be set behind that of the tunnel.
+        (
+            &[key],
+            TCP.to_owned(),
+            into_tunnel("0x41", "192.0.2.2").replace("vxlan_sys", "set(eth(dst=02:00:00:00:00:09)),vxlan_sys"),
+            None,
+        ),
         // Out of a tunnel: whose far end sent it decides by which port it comes in.
         (
             &["priority=1,in_port=4 actions=output:2"],
@@ -198,6 +205,12 @@ fn what_cannot_be_compared_says_why() {
         (two, TCP.replace("(p1)", "(p9)"), "p2", "its port is not in the database"),
         (two, TCP.to_owned(), "17", "it names its ports by number"),
         (two, TCP.to_owned(), "vxlan_sys_4789", "it names its ports by number"),
+        (
+            two,
+            TCP.to_owned(),
+            "set(eth(dst=02:00:00:00:00:09)),vxlan_sys_4789",
+            "it names its ports by number",
+        ),
         (two, TCP.to_owned(), "userspace(pid=1),p2", "an action is not understood"),
         (two, TCP.to_owned(), "push_vlan(pcp=0),p2", "an action is not understood"),
         (two, TCP.to_owned(), "clone(tnl_push(tnl_port(1))),p2", "an action is not understood"),

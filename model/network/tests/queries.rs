@@ -201,3 +201,81 @@ fn texts_are_as_far_apart_as_they_were_taken() {
         assert_eq!(ovn::apart(network, address, address), taken(address).map(|_| 0.0));
     });
 }
+
+/// The devices that the path of a port leads to.
+fn leads_to(text: &str, start: tapline_topology::NodeId) -> Vec<String> {
+    with_network(text, |network| {
+        let path = Paths::new(network).down(start);
+        let mut hops: Vec<_> = path.hops.iter().collect();
+        let mut names = Vec::new();
+        while let Some(hop) = hops.pop() {
+            if hop.next.is_empty() && hop.block().is_none() {
+                names.push(network.topology.node(hop.node).unwrap().name.to_string());
+            }
+            hops.extend(&hop.next);
+        }
+        names.sort();
+        names
+    })
+}
+
+#[test]
+fn paths_of_a_port_begin_in_its_vlan() {
+    let ovs = "    openvswitch_slave\n";
+    let links = [
+        link(2, "eno1", "master ovs-system", ovs),
+        link(3, "eno2", "master ovs-system", ovs),
+        link(4, "tapa", "master ovs-system", &(TAP.to_owned() + ovs)),
+        link(5, "tapb", "master ovs-system", &(TAP.to_owned() + ovs)),
+        link(6, "ovs-system", "", "    openvswitch\n"),
+    ];
+    let port = |name: &str, columns: &str| {
+        format!("        Port {name}\n{columns}            Interface {name}\n")
+    };
+    let show = [
+        "ovs-vsctl show\n5f0c9d5e-7a68-4a0f-9d2a-1d6a36f6a001\n    Bridge br0\n".to_owned(),
+        port("tapa", "            tag: 10\n"),
+        port("tapb", "            tag: 20\n"),
+        port("eno1", "            trunks: [10]\n"),
+        port("eno2", "            trunks: [10, 20]\n"),
+        "    ovs_version: \"2.17.0\"\nroot@h1:~# ".to_owned(),
+    ];
+    let text = session(&links, &show.concat());
+    for (name, exits) in [("tapa", &["eno1", "eno2"][..]), ("tapb", &["eno2"])] {
+        let start =
+            with_network(&text, |network| network.topology.find_ovs_port(HOST, name).unwrap());
+        assert_eq!(leads_to(&text, start), exits, "{name}");
+    }
+}
+
+/// `ip` knows that no answer came, and `arp` only that there is none; an address says more than either.
+#[test]
+fn what_says_most_of_a_neighbour_is_told() {
+    let arp = |entry: &str| {
+        format!(
+            "arp -n\nAddress                  HWtype  HWaddress           Flags Mask            Iface\n{entry}\nroot@h1:~# "
+        )
+    };
+    let neigh = |entry: &str| format!("ip neigh\n192.0.2.9 dev eno1 {entry}\nroot@h1:~# ");
+    let none = "192.0.2.9                        (incomplete)                              eno1";
+    let has = "192.0.2.9                ether   52:54:00:00:09:09   C                     eno1";
+    let known = "lladdr 52:54:00:00:09:09 STALE";
+    for (outputs, line, failed) in [
+        ([arp(none), neigh("FAILED")], "FAILED", true),
+        ([neigh("FAILED"), arp(none)], "FAILED", true),
+        ([arp(none), neigh("INCOMPLETE")], "(incomplete)", true),
+        ([neigh("FAILED"), arp(has)], "ether", false),
+        ([arp(has), neigh("FAILED")], "ether", false),
+        ([arp(none), neigh(known)], "STALE", false),
+        ([neigh(known), arp(none)], "STALE", false),
+    ] {
+        let text = session(&[link(2, "eno1", "", "")], &outputs.concat());
+        with_network(&text, |network| {
+            let all = network.neighbours().get(&(HOST, &Netns::Root)).unwrap();
+            let known = all.get(&("eno1", "192.0.2.9".parse().unwrap())).unwrap();
+            let quoted = network.topology.snapshot.quote(known.evidence).to_string();
+            assert!(quoted.contains(line), "{outputs:?}: {quoted}");
+            assert_eq!(known.failed, failed, "{outputs:?}");
+        });
+    }
+}

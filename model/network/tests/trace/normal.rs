@@ -118,6 +118,16 @@ fn ports_take_and_give_vlans_by_their_mode() {
 }
 
 #[test]
+fn a_port_that_tunnels_puts_its_tag_around_that_of_a_frame() {
+    let text = switch("");
+    assert!(leaves(&text, "tun10", Some(20), GUEST).contains("trunk:10:20"));
+    assert!(!leaves(&text, "acc10", Some(20), GUEST).contains("trunk"));
+    // Nothing with two tags goes out by a port that gives frames without one.
+    let all = leaves(&text, "tun10", Some(20), GUEST);
+    assert!(!all.contains("acc10") && !all.contains("bcc10"), "{all}");
+}
+
+#[test]
 fn the_mode_of_a_port_counts_before_its_tag() {
     let with = |mode: &str| {
         switch("").replace(

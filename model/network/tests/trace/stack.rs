@@ -71,6 +71,31 @@ fn the_way_back_has_to_lead_by_the_device_where_that_is_set() {
     }
 }
 
+/// The value that counts is the higher one of both (ip-sysctl), and that is the line that is cited.
+#[test]
+fn the_setting_that_checks_the_way_back_is_cited() {
+    let cited = |all: u8, own: u8| {
+        let set =
+            format!("net.ipv4.conf.all.rp_filter = {all}\nnet.ipv4.conf.eth0.rp_filter = {own}\n");
+        let text = two_on_a_bridge(&port("forwarding")).replace(SETTINGS, &set);
+        with_network(&text, |network| {
+            let frame = "icmp,dl_src=02:00:00:00:0a:01,dl_dst=02:00:00:00:0b:01,nw_src=203.0.113.9,nw_dst=192.0.2.2,icmp_type=8";
+            let question = Question {
+                from: "if:h1/b/eth0".to_owned(),
+                to: Some("ns:b".to_owned()),
+                packet: Some(frame.to_owned()),
+                ..Question::default()
+            };
+            let verdict = Tracer::new(network).ask(&question).unwrap().trace.verdict;
+            assert_eq!(verdict.reason.map(|reason| reason.as_str()), Some("rp-filter"));
+            let source = network.topology.snapshot.source(verdict.evidence[0].source).unwrap();
+            source.line_text(verdict.evidence[0].span).trim().to_owned()
+        })
+    };
+    assert_eq!(cited(0, 1), "net.ipv4.conf.eth0.rp_filter = 1");
+    assert_eq!(cited(1, 0), "net.ipv4.conf.all.rp_filter = 1");
+}
+
 #[test]
 fn agents_switch_the_check_of_the_way_back_off_in_their_namespaces() {
     let packet = "icmp,dl_src=02:00:00:00:0a:01,dl_dst=02:00:00:00:0b:01,nw_src=203.0.113.9,nw_dst=192.0.2.2,icmp_type=8";
