@@ -169,3 +169,38 @@ fn whoever_is_near_may_have_an_address_unless_all_of_its_own_are_known() {
         assert_eq!(asks, open, "{of_port}{inside}: {way:#?}");
     }
 }
+
+/// neutron starts a server of DHCP for each network; its arguments name the network.
+#[test]
+fn servers_of_dhcp_are_seen_by_their_process() {
+    let said = |netns: &str, folder: &str, proto: &str, dport: u16| {
+        let ps = format!(
+            "root@h1:~# ps aux\nUSER         PID %CPU %MEM    VSZ   RSS TTY      STAT START   TIME COMMAND\n\
+             nobody      4242  0.0  0.0  53908  1020 ?        S    Nov01   0:00 dnsmasq --no-hosts \
+             --pid-file=/var/lib/neutron/dhcp/{folder}/pid --dhcp-range=set:tag0,192.0.2.0,static\n"
+        );
+        let text = two_on_a_bridge(&port("forwarding"))
+            .replace("exec b ", &format!("exec {netns} "))
+            .replace("\nb (id", &format!("\n{netns} (id"))
+            .replace("link-netns b ", &format!("link-netns {netns} "))
+            .replace(
+                "root@h1:~# ip netns exec a ip rule\n",
+                &format!("{ps}root@h1:~# ip netns exec a ip rule\n"),
+            );
+        let way = ask(&text, "ns:a", "ip:192.0.2.2", |question| {
+            question.proto = Some(proto.to_owned());
+            question.dport = Some(dport);
+        });
+        way[0].starts_with("yes: delivered")
+    };
+    for (netns, folder, proto, dport, listens) in [
+        ("qdhcp-net1", "net1", "udp", 67, true),
+        ("qdhcp-net1", "net1", "udp", 68, false),
+        ("qdhcp-net1", "net1", "udp", 53, false),
+        ("qdhcp-net1", "net1", "tcp", 67, false),
+        ("qdhcp-net1", "net2", "udp", 67, false),
+        ("blue", "net1", "udp", 67, false),
+    ] {
+        assert_eq!(said(netns, folder, proto, dport), listens, "{netns} {folder} {proto} {dport}");
+    }
+}
