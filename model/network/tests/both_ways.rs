@@ -103,6 +103,27 @@ fn rulesets_of_nft_stop_the_packets_of_tunnels() {
     assert!(blocked(&text, "tapa").is_empty());
 }
 
+/// What is translated may pass a rule for that; whether a tunnel's packets are, the rules say.
+#[test]
+fn rules_that_translate_decide_whether_a_packet_is_translated() {
+    for (rule, stops) in [
+        ("udp dport 4789 dnat to 10.0.0.9", false),
+        ("udp dport 4789 redirect to :4790", false),
+        ("dnat to 10.0.0.9", false),
+        ("tcp dport 4789 dnat to 10.0.0.9", true),
+        ("udp dport 53 dnat to 10.0.0.9", true),
+        ("udp dport 4789 accept", true),
+        ("udp dport 4789 counter", true),
+    ] {
+        let filter = ruleset("inet fw", "input", "drop", &["ct status dnat accept"]);
+        let nat = format!(
+            "table ip tr {{\n\tchain pre {{\n\t\ttype nat hook prerouting priority dstnat; policy accept;\n\t\t{rule}\n\t}}\n}}\ntable inet fw"
+        );
+        let text = neutron(true) + &filter.replacen("table inet fw", &nat, 1);
+        assert_eq!(!blocked(&text, "tapa").is_empty(), stops, "{rule}");
+    }
+}
+
 /// A bridge with a tap, a NIC, and another tap.
 fn bridged(of_tap: &str, rest: &str) -> String {
     let port = port("forwarding");

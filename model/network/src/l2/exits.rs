@@ -347,3 +347,47 @@ fn becomes(flow: &Flow) -> Option<u16> {
         _ => flows::sets_vlan(flow),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tapline_core::capture::{Command, FormatId};
+    use tapline_core::records::Batch;
+
+    use super::*;
+
+    #[test]
+    fn patches_of_the_agent_name_the_bridge_that_they_lead_to() {
+        for (peer, bridge, told) in [
+            ("int-br-ex", "br-ex", true),
+            ("int-br-ex", "br-vlan", false),
+            ("br-ex", "br-ex", false),
+            ("patch-tun", "br-tun", true),
+            ("patch-tun", "br-ex", false),
+            ("patch-int", "br-tun", false),
+        ] {
+            assert_eq!(leads_to(peer, bridge), told, "{peer} {bridge}");
+        }
+    }
+
+    #[test]
+    fn flows_that_forward_set_one_vlan_and_no_more() {
+        for (actions, vlan) in [
+            ("strip_vlan,NORMAL", Some(0)),
+            ("mod_vlan_vid:5,NORMAL", Some(5)),
+            ("mod_vlan_vid:5,output:2", None),
+            ("NORMAL", None),
+            ("mod_vlan_vid:5", None),
+            ("mod_vlan_vid:5,mod_vlan_pcp:1,NORMAL", None),
+            ("output:2,NORMAL", None),
+        ] {
+            let read =
+                tapline_formats::registry::by_id(FormatId("ovs-ofctl-dump-flows")).unwrap().read;
+            let text = format!(
+                " cookie=0x0, duration=9s, table=0, n_packets=0, n_bytes=0, priority=1 actions={actions}\n"
+            );
+            let out = read(&text, &Command::new("ovs-ofctl dump-flows br-int"));
+            let Batch::Flows(flows) = out.records else { panic!("{actions}") };
+            assert_eq!(flows.first().and_then(becomes), vlan, "{actions}");
+        }
+    }
+}
