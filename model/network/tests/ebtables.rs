@@ -51,3 +51,37 @@ fn rules_of_ebtables_stop_frames() {
         assert_eq!(found.unwrap_or_default(), why, "{save}: {shown:?}");
     }
 }
+
+/// A file that `ebtables-save` wrote shows all tables; a listing shows one.
+#[test]
+fn whole_outputs_count_before_listings() {
+    let save = |rule: &str| format!("ebtables-save\n*filter\n:FORWARD ACCEPT\n{rule}");
+    let list = |rule: &str| {
+        let entries = u8::from(!rule.is_empty());
+        format!(
+            "ebtables -L\nBridge table: filter\n\nBridge chain: FORWARD, entries: {entries}, policy: ACCEPT\n{rule}"
+        )
+    };
+    let links = [
+        link(2, "eno1", "master br0", &port("forwarding")),
+        link(3, "br0", "", BRIDGE),
+        link(4, "tapa", "master br0", &(TAP.to_owned() + &port("forwarding"))),
+    ];
+    let stops = |outputs: &[String]| {
+        let text = session(&links, &outputs.join("root@h1:~# "));
+        down(&text, "tapa").iter().any(|hop| hop.contains("dropped at forward"))
+    };
+    let (drops, listed) = ("-A FORWARD -i tapa -j DROP\n", "-i tapa -j DROP\n");
+    for (outputs, told) in [
+        (vec![save(drops)], true),
+        (vec![list(listed)], true),
+        (vec![save("")], false),
+        (vec![list("")], false),
+        (vec![save(""), list(listed)], false),
+        (vec![list(listed), save("")], false),
+        (vec![save(drops), list("")], true),
+        (vec![list(""), save(drops)], true),
+    ] {
+        assert_eq!(stops(&outputs), told, "{outputs:?}");
+    }
+}

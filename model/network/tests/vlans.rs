@@ -397,6 +397,20 @@ fn flows_and_notes_tell_whether_a_network_is_one_of_tunnels() {
         let less: String = lines.map(|line| format!("{line}\n")).collect();
         assert_eq!(kind(&less, vlan), Some(vlan == 1), "without {flow}");
     }
+    // Without a list of ports their numbers tell nothing, and the table in which the agent does this does.
+    let in_port = "table=0, n_packets=0, n_bytes=0, priority=3,in_port=\"int-br-ex\"";
+    assert!(of_flows.contains(in_port));
+    for (port, told) in [
+        ("table=0, n_packets=0, n_bytes=0, priority=3,in_port=7", Some(false)),
+        ("table=60, n_packets=0, n_bytes=0, priority=3,in_port=7", None),
+        ("table=60, n_packets=0, n_bytes=0, priority=3,in_port=\"int-br-ex\"", Some(false)),
+        ("table=0, n_packets=0, n_bytes=0, priority=3,in_port=\"tap00000000-0b\"", None),
+    ] {
+        let text = of_flows.replace(in_port, port);
+        let lines = text.lines().filter(|line| !line.contains("mod_vlan_vid:200"));
+        let text: String = lines.map(|line| format!("{line}\n")).collect();
+        assert_eq!(kind(&text, 2), told, "{port}");
+    }
     // Both at once say nothing.
     let both = of_flows.replace("mod_vlan_vid:1,resubmit", "mod_vlan_vid:2,resubmit");
     assert_eq!(kind(&both, 2), None);
