@@ -98,7 +98,7 @@ fn answers(proto: &str, outputs: &[(&str, &str)]) -> String {
         };
         let answered = Tracer::new(network).ask(&question).unwrap();
         let there = shown(&answered.trace);
-        assert!(there[0].starts_with("yes: delivered"), "{there:#?}");
+        assert!(there.first().unwrap().starts_with("yes: delivered"), "{there:#?}");
         shown(&answered.reverse.unwrap()).swap_remove(0)
     })
 }

@@ -87,7 +87,10 @@ fn the_setting_that_checks_the_way_back_is_cited() {
                 ..Question::default()
             };
             let verdict = Tracer::new(network).ask(&question).unwrap().trace.verdict;
-            assert_eq!(verdict.reason.map(|reason| reason.as_str()), Some("rp-filter"));
+            assert_eq!(
+                verdict.reason.map(tapline_network::trace::Reason::as_str),
+                Some("rp-filter")
+            );
             let source = network.topology.snapshot.source(verdict.evidence[0].source).unwrap();
             source.line_text(verdict.evidence[0].span).trim().to_owned()
         })
