@@ -142,6 +142,8 @@ fn what_is_tracked_tells_of_translations_and_flags() {
         (state("NEW"), unreplied, "SYN_SENT ", true),
         (state("ESTABLISHED"), unreplied, "SYN_SENT ", false),
         ("-p tcp -m tcp --tcp-flags ACK ACK".to_owned(), plain, stands, true),
+        // What nobody has answered is sent again as it was.
+        ("-p tcp -m tcp --tcp-flags ACK ACK".to_owned(), unreplied, "SYN_SENT ", false),
     ] {
         assert_eq!(asked(&condition, back, flags), passes, "{condition} {back}");
     }

@@ -98,6 +98,37 @@ fn what_was_looked_at_for_the_answer_is_named_too() {
 }
 
 #[test]
+fn rules_that_translate_are_passed_over_for_a_reason() {
+    let nat = "*nat\n:PREROUTING ACCEPT [0:0]\n:INPUT ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\nCOMMIT\n";
+    let saved = "root@h1:~# ip netns exec a iptables-save\n";
+    let text = two_on_a_bridge(&port("forwarding")).replace(saved, &format!("{saved}{nat}"));
+    let entry = "root@h1:~# ip netns exec a conntrack -L\ntcp      6 431999 ESTABLISHED src=192.0.2.1 \
+                 dst=192.0.2.2 sport=5000 dport=22 src=192.0.2.2 dst=192.0.2.1 sport=22 dport=5000 [ASSURED] \
+                 mark=0 use=1\nconntrack v1.4.6 (conntrack-tools): 1 flow entries have been shown.\n";
+    let tracked = text.replace(saved, &format!("{entry}{saved}"));
+    let why = |text: &str, ct: Option<&str>| {
+        with_network(text, |network| {
+            let question = Question {
+                from: "ns:a".to_owned(),
+                to: Some("ip:192.0.2.2".to_owned()),
+                proto: Some("tcp".to_owned()),
+                sport: Some(5000),
+                dport: Some(22),
+                ct: ct.map(str::to_owned),
+                verbose: true,
+                ..Question::default()
+            };
+            let trace = Tracer::new(network).ask(&question).unwrap().trace;
+            let mut all = trace.hops.iter().flat_map(|hop| looked_at(network, hop));
+            all.find(|one| one.starts_with("OUTPUT nat")).unwrap_or_default()
+        })
+    };
+    assert_eq!(why(&text, Some("inv")), "OUTPUT nat: not asked, the packet is of no connection []");
+    assert_eq!(why(&tracked, None), "OUTPUT nat: not asked, the connection is known []");
+    assert!(why(&text, None).contains("looked at"), "{}", why(&text, None));
+}
+
+#[test]
 fn tables_and_routes_that_were_looked_at_are_named() {
     let (_, looked) = asked("", 22, true);
     let of_sender = [
