@@ -7,8 +7,8 @@ use tapline_core::ids::Mac;
 use tapline_core::records::filter::{Addresses, Condition, ConnStates, DeviceName, Masked, Test};
 use tapline_core::records::route::Family;
 
-use super::sets::Sets;
 use super::frame::{Frame, is_one_of};
+use super::sets::Sets;
 use crate::truth::Truth;
 
 /// A packet as a filter sees it. What is not known is left open: a test of it may be met or not.
@@ -285,10 +285,9 @@ impl Packet {
             }
             Test::Set { name, by_source } => self.sets.contain(name, by_source, self),
             Test::Aside(_) => Truth::Yes,
-            Test::Limit { .. }
-            | Test::Extension(_)
-            | Test::Rate(_)
-            | Test::Unknown(_) => Truth::Maybe,
+            Test::Limit { .. } | Test::Extension(_) | Test::Rate(_) | Test::Unknown(_) => {
+                Truth::Maybe
+            }
         }
     }
 
