@@ -231,3 +231,52 @@ fn frames_that_get_another_destination_are_routed() {
         assert!(way[0].starts_with("no: rejected no-listener"), "{sees}: {way:#?}");
     }
 }
+
+/// The verdict on a packet where the first namespace has these rules.
+fn sent_by(command: &str, rules: &str) -> String {
+    let text = two_on_a_bridge(&port("forwarding")).replace(
+        &format!("exec a iptables-save\n{}", super::FILTER),
+        &format!("exec a {command}\n{rules}"),
+    );
+    ask(&text, "ns:a", "ip:192.0.2.2", |_| {}).swap_remove(0)
+}
+
+#[test]
+fn marks_of_connections_are_read_by_later_rules() {
+    for (target, mark, dropped) in [
+        ("--set-xmark 0x9/0xffffffff", "0x9", true),
+        ("--set-xmark 0x9/0xffffffff", "0x8", false),
+        ("--set-xmark 0x9/0xf", "0x9/0xf", true),
+        ("--set-xmark 0x9/0xf", "0x8/0xc", true),
+        ("--set-xmark 0x9/0xf", "0x4/0xc", false),
+    ] {
+        let rules = format!(
+            "*mangle\n:OUTPUT ACCEPT [0:0]\n-A OUTPUT -j CONNMARK {target}\nCOMMIT\n*filter\n:INPUT ACCEPT [0:0]\n\
+             :FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A OUTPUT -m connmark --mark {mark} -j DROP\nCOMMIT\n"
+        );
+        let said = sent_by("iptables-save", &rules);
+        assert_eq!(said.starts_with("no: dropped nf-drop"), dropped, "{target} {mark}: {said}");
+    }
+}
+
+#[test]
+fn chains_of_nft_are_asked_by_their_priority() {
+    for (priority, dropped) in [
+        ("filter - 1", true),
+        ("filter + 1", false),
+        ("-1", true),
+        ("1", false),
+        ("mangle", true),
+        ("raw", true),
+        ("security", false),
+    ] {
+        // It stands behind the chain that reads the mark.
+        let rules = format!(
+            "table inet fw {{\n\tchain reads {{\n\t\ttype filter hook output priority filter; policy accept;\n\t\tmeta \
+             mark 0x00000009 drop\n\t}}\n\tchain marks {{\n\t\ttype filter hook output priority {priority}; policy \
+             accept;\n\t\tmeta mark set 0x00000009\n\t}}\n}}\n"
+        );
+        let said = sent_by("nft list ruleset", &rules);
+        assert_eq!(said.starts_with("no: dropped nf-drop"), dropped, "{priority}: {said}");
+    }
+}
