@@ -125,7 +125,11 @@ const CUTS: &[Cut] = &[
         from: "ns:qrouter-3f6d2c1a-7e54-4b0c-9a83-5d1e8f2b6c70",
         to: "outside",
         // Whether anybody answers ARP for that address is not captured.
-        end: ("unknown", "neigh-absent", "qrouter-3f6d2c1a-7e54-4b0c-9a83-5d1e8f2b6c70"),
+        end: (
+            "unknown",
+            "neigh-absent",
+            "qrouter-3f6d2c1a-7e54-4b0c-9a83-5d1e8f2b6c70/qr-764aecf0-56",
+        ),
         root: Some(("L3-002", "default via 172.31.255.1 dev qr-764aecf0-56")),
         // The kernel of the other laboratory noted that nobody answers.
         only: Some("faults"),

@@ -77,6 +77,12 @@ fn verified(text: &str) -> Vec<String> {
 const TCP: &str = "recirc_id(0),in_port(p1),eth(src=02:00:00:00:00:01,dst=02:00:00:00:00:02),\
                    eth_type(0x0800),ipv4(src=10.0.0.1,dst=10.0.0.2,proto=6,frag=no),tcp(src=5000,dst=22)";
 
+/// The same with a tag.
+fn tagged() -> String {
+    let tag = "eth_type(0x8100),vlan(vid=7,pcp=0),encap(eth_type(0x0800)";
+    TCP.replace("eth_type(0x0800)", tag) + ")"
+}
+
 /// The same out of a tunnel.
 fn tunnelled(ends: &str) -> String {
     let tunnel = format!("tunnel(tun_id=0x41,{ends}flags(-df+csum+key)),in_port(vxlan_sys_4789)");
@@ -125,6 +131,20 @@ fn outputs_are_held_against_those_of_the_flows() {
             &["priority=1 actions=output:3,mod_vlan_vid:5,output:2"],
             TCP.to_owned(),
             "p3,push_vlan(vid=5,pcp=0),p2".to_owned(),
+            None,
+        ),
+        (&[two], tagged(), "p2".to_owned(), None),
+        (&[two], tagged(), "pop_vlan,p2".to_owned(), Some(differs("p2", "p2 VLAN 7", 1))),
+        (
+            &["priority=9,tcp,dl_vlan=7,nw_dst=10.0.0.2 actions=strip_vlan,output:2", by_arp],
+            tagged(),
+            "pop_vlan,p2".to_owned(),
+            None,
+        ),
+        (
+            &["priority=9,dl_vlan=8 actions=output:3", "priority=8,vlan_tci=0 actions=output:3", two],
+            tagged(),
+            "p2".to_owned(),
             None,
         ),
         // A tunnel is its far end and its key.
@@ -196,9 +216,7 @@ fn outputs_are_held_against_those_of_the_flows() {
 
 #[test]
 fn what_cannot_be_compared_says_why() {
-    let tagged = TCP
-        .replace("eth_type(0x0800)", "eth_type(0x8100),vlan(vid=7,pcp=0),encap(eth_type(0x0800)")
-        + ")";
+    let twice = tagged().replace("encap(", "encap(eth_type(0x8100),vlan(vid=8,pcp=0),encap(") + ")";
     let two = "priority=1 actions=output:2";
     for (flows, matches, actions, why) in [
         (two, TCP.replace("in_port(p1),", ""), "p2", "it names no port"),
@@ -216,7 +234,7 @@ fn what_cannot_be_compared_says_why() {
         (two, TCP.to_owned(), "clone(tnl_push(tnl_port(1))),p2", "an action is not understood"),
         (two, TCP.to_owned(), "clone(ct(commit)),p2", "an action is not understood"),
         (two, TCP.replace("10.0.0.1", "ten"), "p2", "a match is not understood"),
-        (two, tagged, "pop_vlan,p2", "a match is not understood"),
+        (two, twice, "pop_vlan,p2", "a match is not understood"),
         (two, tunnelled(""), "p2", "the source of its tunnel is not known"),
         (two, tunnelled("src=192.0.2.9,"), "p2", "no tunnel leads back to its source"),
         (

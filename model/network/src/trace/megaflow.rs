@@ -112,7 +112,10 @@ pub(super) fn read(packet: &mut Packet, name: &str, inner: &str) -> Option<()> {
             }
         }
         "eth_type" => {
-            if inner.starts_with("0/") || inner == "0" {
+            let kind = inner.split('/').next().and_then(number);
+            if matches!(kind, Some(0x8100 | 0x88a8)) {
+                // Of a tagged frame: what it carries is in `encap`.
+            } else if inner.starts_with("0/") || inner == "0" {
                 put(OfField::EthType, "0x5ff", plain)?;
             } else {
                 put(OfField::EthType, inner, plain)?;
@@ -186,7 +189,6 @@ pub(super) fn read(packet: &mut Packet, name: &str, inner: &str) -> Option<()> {
             let parts = parts();
             let vid = value(&parts, "vid")?;
             let number = vid.split('/').next()?.parse().ok()?;
-            packet.frame.push_tag();
             packet.frame.set_vlan(number);
         }
         "tunnel" => {
@@ -199,7 +201,15 @@ pub(super) fn read(packet: &mut Packet, name: &str, inner: &str) -> Option<()> {
                 }
             }
         }
-        "encap" => return None,
+        // What is behind the tag; a second one is not understood.
+        "encap" => {
+            for (key, text) in parts() {
+                if matches!(key, "encap" | "vlan") {
+                    return None;
+                }
+                read(packet, key, text)?;
+            }
+        }
         // Ports, priorities, and what the connection tracker says.
         _ => {}
     }
@@ -294,7 +304,9 @@ mod tests {
         assert_eq!(read(&mut packet, "vlan", "vid=7,pcp=0"), Some(()));
         assert_eq!(packet.vlans(), Some(vec![7]));
         assert_eq!(read(&mut packet, "vlan", "pcp=0"), None);
-        assert_eq!(read(&mut packet, "encap", "eth_type(0x0800)"), None);
+        assert_eq!(read(&mut packet, "encap", "eth_type(0x0800)"), Some(()));
+        assert_eq!(packet.frame.known(OfField::EthType.whole()), Some(0x0800));
+        assert_eq!(read(&mut packet, "encap", "vlan(vid=8,pcp=0),encap()"), None);
         assert_eq!(read(&mut packet, "tcp", "dst=http"), None);
         assert_eq!(read(&mut packet, "in_port", "anything"), Some(()));
     }

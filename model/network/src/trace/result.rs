@@ -228,8 +228,21 @@ fn verdict(
             evidence.clear();
             text = format!("nobody answers ARP for {asked} outside");
         }
-        if let Some(hop) = hop {
-            let own = hop.kind == Kind::Neighbour;
+        // Where the copy that came nearest is lost at something that carries nothing, that is why.
+        let is_cut = matches!(
+            reason,
+            Some(
+                Reason::IfNoCarrier
+                    | Reason::IfAdminDown
+                    | Reason::PatchPeerMissing
+                    | Reason::OfOutputNonexistent
+            )
+        );
+        let own = hop.is_some_and(|hop| hop.kind == Kind::Neighbour);
+        if is_cut && hop.is_some() {
+            outcome = if own { Outcome::Rejected } else { Outcome::Blackholed };
+            text = format!("ARP for {asked} does not arrive: {text}");
+        } else if let Some(hop) = hop {
             outcome = if own { Outcome::Rejected } else { Outcome::Blackholed };
             reason = Some(Reason::AddressNotOwned);
             text = format!("ARP for {asked} reaches nobody who has it");

@@ -150,6 +150,20 @@ NFT = [
 ]
 
 
+# Maps of nft that are named, and maps of addresses.
+MAPS = [
+    ("maps of addresses", "table ip n {\n map back { type inet_service : ipv4_addr . inet_service; elements = { 53 : 10.2.0.9 . 5353, 5005 : 10.2.0.2 . 5006 } }\n"
+                          " map svc { type ipv4_addr . inet_proto . inet_service : verdict; elements = { 10.2.0.1 . tcp . 443 : goto api, 10.1.0.1 . udp . 67 : drop } }\n"
+                          " chain api {\n  meta l4proto tcp counter dnat to 10.2.0.2:6443\n }\n"
+                          " chain pre { type nat hook prerouting priority dstnat; policy accept;\n  counter ip daddr . meta l4proto . th dport vmap @svc\n"
+                          "  ip daddr 10.2.0.1 counter dnat to tcp dport map { 80 : 10.2.0.2, 22 : 10.2.0.9 }\n"
+                          "  ip daddr 10.1.0.1 counter dnat ip addr . port to udp dport map @back\n  counter\n }\n}\n"
+                          "table ip f {\n map who { type ipv4_addr : verdict; flags interval; elements = { 192.0.2.0/28 : accept, 192.0.2.128/25 : jump far } }\n"
+                          " chain far {\n  tcp dport 22 counter drop\n  counter\n }\n"
+                          " chain fw { type filter hook forward priority filter; policy accept;\n  counter ip saddr vmap @who\n  ct status dnat counter accept\n  counter\n }\n}\n", {"to own": True}),
+]
+
+
 def words(six):
     pool = V6 if six else V4
     f, t, own = pool["from"], pool["to"], pool["own"]
@@ -219,13 +233,15 @@ def all_sets():
         sets.append({"name": f"random {seed}", "six": six, "backend": "nft" if seed % 2 else "legacy", "rules": random_rules(dice, six), "states": True})
     for at, (name, rules, more) in enumerate(SETS):
         sets.append({"name": name, "six": False, "backend": "nft" if at % 2 else "legacy", "rules": rules, **more})
+    for name, text, more in MAPS:
+        sets.append({"name": name, "nft": text, "families": False, "many": True, **more})
     return sets
 
 
 def packets(dice, rules):
     """Where each is put in, the packet, and the state of its connection."""
     out = []
-    for at in range(24 if "listed" in rules else 12 if "random" in rules["name"] else 9):
+    for at in range(24 if "listed" in rules or "many" in rules else 12 if "random" in rules["name"] else 9):
         six = rules.get("six") or rules.get("families") and at % 3 == 2
         pool = V6 if six else V4
         proto = dice.choice(["tcp", "tcp", "tcp", "udp", "udp", "icmp6" if six else "icmp", "gre" if dice.random() < 0.4 else "udp"])

@@ -140,8 +140,7 @@ fn whether_iptables_sees_frames_of_a_bridge_has_to_be_known() {
             |_| {},
         )
     };
-    let (drop, set) =
-        ("-A FORWARD -p icmp -j DROP", "-A FORWARD -m odd --odd 1 -j DROP");
+    let (drop, set) = ("-A FORWARD -p icmp -j DROP", "-A FORWARD -m odd --odd 1 -j DROP");
     let on = setting.replace("= 0", "= 1");
     for (said, rule, verdict) in [
         (setting, drop, "yes: delivered"),

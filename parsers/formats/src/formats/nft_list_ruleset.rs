@@ -21,6 +21,7 @@
 mod expression;
 mod json;
 mod key;
+mod maps;
 mod rule;
 mod statement;
 
@@ -312,9 +313,12 @@ impl<'a> Reader<'a> {
 /// Sets larger than this are not copied into the rules that look into them.
 const MAX_MEMBERS: usize = 1024;
 
-/// The members of a set that does not change by itself; `nft -t` prints none.
+/// The members of a set, or the pairs of a map, that does not change by itself; `nft -t` prints none.
 fn members<'s>(objects: &'s [NftObject], name: &str) -> Option<&'s [Name]> {
-    let set = objects.iter().find(|object| object.object == "set" && object.name.value == name)?;
+    let is_one = |object: &&NftObject| {
+        matches!(object.object.as_str(), "set" | "map") && object.name.value == name
+    };
+    let set = objects.iter().find(is_one)?;
     let changes = |line: &At<Name>| {
         line.value.starts_with("flags ")
             && ["dynamic", "timeout"].iter().any(|flag| line.value.contains(flag))

@@ -10,6 +10,7 @@ use tapline_core::records::filter::{Change, Condition, Target, Test, Translation
 use tapline_core::records::nft::Statement;
 
 use super::key::{Key, Sets};
+use super::maps;
 use crate::formats::netfilter::integer;
 
 /// Reads a rule; `sets` gives the members of the sets of its table.
@@ -43,10 +44,10 @@ fn words(text: &str) -> Vec<&str> {
     all
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     words: Vec<&'a str>,
     at: usize,
-    sets: &'a Sets<'a>,
+    pub(super) sets: &'a Sets<'a>,
     all: Vec<Statement>,
 }
 
@@ -81,17 +82,17 @@ const VERBS: &[&str] = &[
 ];
 
 impl<'a> Reader<'a> {
-    fn next(&mut self) -> Option<&'a str> {
+    pub(super) fn next(&mut self) -> Option<&'a str> {
         let word = self.words.get(self.at).copied()?;
         self.at += 1;
         Some(word)
     }
 
-    fn peek(&self) -> Option<&'a str> {
+    pub(super) fn peek(&self) -> Option<&'a str> {
         self.words.get(self.at).copied()
     }
 
-    fn next_if(&mut self, wanted: &str) -> bool {
+    pub(super) fn next_if(&mut self, wanted: &str) -> bool {
         let found = self.peek() == Some(wanted);
         self.at += usize::from(found);
         found
@@ -107,7 +108,7 @@ impl<'a> Reader<'a> {
         self.all.push(Statement::Do(target));
     }
 
-    fn require(&mut self, not: bool, test: Test) {
+    pub(super) fn require(&mut self, not: bool, test: Test) {
         self.all.push(Statement::If(Condition { not, test }));
     }
 
@@ -235,8 +236,15 @@ impl<'a> Reader<'a> {
 
     /// `dnat ip to 10.0.0.1:80 random`; the address may also come from a map.
     fn translate(&mut self, destination: bool) {
-        self.skip_any(&["ip", "ip6"]);
+        self.skip_any(&["ip", "ip6", "addr", ".", "port"]);
         let to = if self.next_if("to") { self.next() } else { None };
+        let start = self.at;
+        if let Some(choices) = to.and_then(|to| self.translations(to, destination)) {
+            self.flags();
+            self.all.push(Statement::Choose(choices));
+            return;
+        }
+        self.at = start;
         let first = |c: char| c.is_ascii_hexdigit() || c == '[' || c == ':';
         let name = if destination { "dnat" } else { "snat" };
         let target = match to {
@@ -328,6 +336,13 @@ impl<'a> Reader<'a> {
     /// `ip saddr 10.0.0.0/8`, `tcp dport { 22, 80 }`, `ct state vmap { … }`.
     fn condition(&mut self, word: &'a str) {
         let start = self.at;
+        if maps::BY_CHANCE.contains(&word)
+            && let Some(choices) = self.verdicts_by_chance()
+        {
+            self.all.push(Statement::Choose(choices));
+            return;
+        }
+        self.at = start;
         let read = self.left_side(word).and_then(|keys| {
             for implied in keys.iter().flat_map(Key::implies) {
                 self.require(false, implied);
@@ -352,7 +367,7 @@ impl<'a> Reader<'a> {
     }
 
     /// One key, or several that are looked up together: `ip saddr . tcp dport`.
-    fn left_side(&mut self, word: &str) -> Option<Vec<Key>> {
+    pub(super) fn left_side(&mut self, word: &str) -> Option<Vec<Key>> {
         let mut keys = vec![Key::read(word, || self.next())?];
         while self.next_if(".") {
             let word = self.next()?;
@@ -365,7 +380,7 @@ impl<'a> Reader<'a> {
     fn together(&mut self, keys: &[Key]) -> Option<()> {
         let not = self.next_if("!=");
         if self.next_if("vmap") {
-            let choices = self.choices_together(keys)?;
+            let choices = self.verdicts(Some(keys))?;
             self.all.push(Statement::Choose(choices));
             return Some(());
         }
@@ -392,25 +407,6 @@ impl<'a> Reader<'a> {
         self.ends()
     }
 
-    /// `{ 10.0.0.1 . 80 : accept, … }`
-    fn choices_together(&mut self, keys: &[Key]) -> Option<Vec<(Condition, Target)>> {
-        if self.next()? != "{" {
-            return None;
-        }
-        let mut all = Vec::new();
-        loop {
-            let test = match self.next()? {
-                "}" => return Some(all),
-                "," => continue,
-                "*" => Test::Aside("any other".into()),
-                value => Test::AnyOf(vec![self.joined(keys, value)?]),
-            };
-            (self.next()? == ":").then_some(())?;
-            let word = self.next()?;
-            all.push((Condition { not: false, test }, self.verdict(word)?));
-        }
-    }
-
     /// `10.0.0.1 . 80`, of which the first value was read.
     fn joined(&mut self, keys: &[Key], first: &'a str) -> Option<Vec<Test>> {
         let mut values = vec![first];
@@ -433,7 +429,7 @@ impl<'a> Reader<'a> {
             not = true;
         }
         if self.next_if("vmap") {
-            let choices = self.choices(key)?;
+            let choices = self.verdicts(Some(std::slice::from_ref(key)))?;
             self.all.push(Statement::Choose(choices));
             return Some(());
         }
@@ -484,34 +480,10 @@ impl<'a> Reader<'a> {
             }
         }
     }
-
-    /// `{ VALUE : VERDICT, … }`
-    fn choices(&mut self, key: &Key) -> Option<Vec<(Condition, Target)>> {
-        if self.next()? != "{" {
-            return None;
-        }
-        let mut all = Vec::new();
-        loop {
-            let value = match self.next()? {
-                "}" => return Some(all),
-                "," => continue,
-                value => value,
-            };
-            (self.next()? == ":").then_some(())?;
-            let word = self.next()?;
-            let target = self.verdict(word)?;
-            let test = match value {
-                "*" => Test::Aside("any other".into()),
-                value => key.test(&[value], None),
-            };
-            // `continue` goes on with the next statement, which no target says.
-            all.push((Condition { not: false, test }, target));
-        }
-    }
 }
 
 /// The tests of values for keys, one each.
-fn tests_of(keys: &[Key], values: &[&str]) -> Option<Vec<Test>> {
+pub(super) fn tests_of(keys: &[Key], values: &[&str]) -> Option<Vec<Test>> {
     let tests = keys.iter().zip(values).map(|(key, value)| key.test(&[*value], None));
     (keys.len() == values.len()).then(|| tests.collect())
 }

@@ -3,7 +3,12 @@ use std::collections::BTreeMap;
 use super::*;
 
 fn reads(text: &str) -> Vec<String> {
-    let sets = BTreeMap::from([("known", vec![Name::from("10.0.0.1"), "10.0.0.2".into()])]);
+    let sets = BTreeMap::from([
+        ("known", vec![Name::from("10.0.0.1"), "10.0.0.2".into()]),
+        ("verdicts", vec!["22 : accept".into(), "53 : goto dns".into()]),
+        ("services", vec!["10.96.0.1 . tcp . 443 : goto api".into()]),
+        ("backends", vec!["80 : 10.0.0.2 . 8080".into(), "443 : 10.0.0.3 . 8443".into()]),
+    ]);
     let sets = |name: &str| sets.get(name).map(Vec::as_slice);
     statements(text, &sets).iter().map(|one| format!("{one:?}")).collect()
 }
@@ -65,7 +70,7 @@ fn conditions_are_understood() {
 fn changes_are_understood() {
     shows("dnat to 10.0.0.5:8080", &["Dnat(Translation { text: \"10.0.0.5:8080\""]);
     shows("snat ip to 192.0.2.1 fully-random", &["Snat"]);
-    shows("dnat to tcp dport map { 80 : 10.0.0.1 }", &["Unknown(\"dnat\")"]);
+    shows("dnat to tcp dport map { 80 : web }", &["Unknown(\"dnat\")"]);
     shows("oifname \"eth0\" masquerade random,persistent", &["OutDevice", "Masquerade"]);
     shows("redirect to :9697", &["Redirect(Some(9697..=9697))"]);
     shows("meta mark set 0x1 accept", &["Mark(Set { clear: 4294967295, flip: 1 })", "Accept"]);
@@ -133,4 +138,41 @@ fn what_is_not_understood_may_be_met() {
     shows("odd words accept", &["Unknown(\"odd words\")", "Accept"]);
     shows("ip saddr", &["Family", "Unknown"]);
     shows("", &[]);
+}
+
+#[test]
+fn maps_choose_verdicts_and_addresses() {
+    shows(
+        "tcp dport vmap @verdicts",
+        &[
+            "Protocol([6])",
+            "DestinationPort([22..=22]) }, Accept), (Condition { not: false, test: DestinationPort([53..=53]) }, Goto(\"dns\")",
+        ],
+    );
+    shows(
+        "ip daddr . meta l4proto . th dport vmap @services",
+        &[
+            "Family(Inet)",
+            "Destination([Net(10.96.0.1/32)]), Protocol([6]), DestinationPort([443..=443])]])",
+        ],
+    );
+    shows(
+        "dnat ip to tcp dport map { 80 : 10.0.0.2, 443 : 10.0.0.3 } random",
+        &[
+            "Protocol([6])",
+            "Choose([(Condition { not: false, test: DestinationPort([80..=80]) }, Dnat(",
+        ],
+    );
+    shows("dnat ip addr . port to tcp dport map @backends", &["Protocol([6])", "10.0.0.2:8080"]);
+    shows(
+        "numgen random mod 3 vmap { 0 : goto a, 1 : goto b, 2 : goto c }",
+        &[
+            "Rate(\"0 of 3\") }, Goto(\"a\")), (Condition { not: false, test: Rate(\"1 of 3\") }, Goto(\"b\")), (Condition { not: false, test: Aside(",
+        ],
+    );
+    shows("dnat to numgen inc mod 2 map { 0 : 10.0.0.2, 1 : 10.0.0.3 }", &["Choose(["]);
+    shows("snat ip6 to ip6 saddr map { fd00::/64 : 2001:db8::1 }", &["Family(Inet6)", "Snat("]);
+    // What is not understood is not guessed.
+    shows("tcp dport vmap @unknown accept", &["Protocol", "Do(Unknown(", "Do(Accept)"]);
+    shows("dnat to tcp dport map @unknown", &["Do(Unknown(\"dnat\"))"]);
 }
