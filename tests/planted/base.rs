@@ -231,7 +231,7 @@ pub(crate) fn objects_of_roots(snapshot: &Snapshot) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     for root in report.findings.iter().filter(|finding| finding.is_root()) {
         for subject in std::iter::once(&root.subject).chain(&root.also) {
-            all.insert(subject.name.to_string());
+            all.insert(subject.name.clone());
             all.insert(subject.own_name().into_owned());
         }
         let words = |text: &str| -> Vec<String> {
