@@ -36,7 +36,7 @@ impl<'a> Walk<'_, '_, 'a> {
             return;
         }
         let fixed = endpoint.data.remote.as_ref();
-        let Some(to) = fixed.map(|fact| fact.value).or(remote) else {
+        let Some(to) = remote.or(fixed.map(|fact| fact.value)) else {
             self.unknown(&mut way, place, Reason::PacketOpen, Vec::new());
             return;
         };
@@ -197,12 +197,14 @@ impl<'a> Walk<'_, '_, 'a> {
         let key = |endpoint: &Item<'a, TunnelEndpoint>| overlay::keys(*endpoint).1;
         let wanted = way.packet.mac_destination();
         let mut learnt = None;
-        // Where frames go that no entry is for: to the far end of the device, and to those of the entry
-        // of no address at all (`vxlan_xmit`, drivers/net/vxlan).
+        // Where frames go that no entry is for: to the far ends of the entry of no address at all
+        // (`vxlan_xmit`, drivers/net/vxlan). The far end of the device is one when it is made, and stays
+        // one as long as nobody takes the entry away.
         let of_device = device.records.iter().filter_map(|seen| {
             seen.record.kind_data.tunnel.as_ref()?.remote.as_ref().map(|remote| remote.value)
         });
-        let mut by_default: Vec<IpAddr> = of_device.collect();
+        let of_device: Vec<IpAddr> = of_device.collect();
+        let mut by_default: Vec<IpAddr> = Vec::new();
         let mut searched = None;
         for (source, entries) in network.fdb_texts() {
             if source.host != device.host || source.netns != *device.netns() {
@@ -221,12 +223,20 @@ impl<'a> Walk<'_, '_, 'a> {
                 }
             }
         }
+        if by_default.is_empty() {
+            by_default = of_device;
+        }
+        let has_no_default = by_default.is_empty();
+        // A group is whoever listens: the end without a far end of its own.
+        by_default.retain(|ip| !ip.is_multicast());
+        by_default.sort_unstable();
+        by_default.dedup();
         // One without far ends of its own is told by each packet where it goes.
         let is_external = device.records.iter().any(|seen| {
             seen.record.kind_data.tunnel.as_ref().is_some_and(|tunnel| tunnel.external)
         });
         let is_of_vxlan = !is_external && ends.iter().any(|end| end.data.kind == "vxlan");
-        let is_missed = learnt.is_none() && by_default.is_empty() && wanted.is_some();
+        let is_missed = learnt.is_none() && has_no_default && wanted.is_some();
         if let Some(at) = searched.filter(|_| is_of_vxlan && is_missed) {
             // It answers requests for addresses itself, of those it knows as neighbours
             // (`arp_reduce`, drivers/net/vxlan/vxlan_core.c).
@@ -253,20 +263,21 @@ impl<'a> Walk<'_, '_, 'a> {
             }
             return;
         }
+        let remote_of =
+            |end: &Item<'a, TunnelEndpoint>| end.data.remote.as_ref().map(|remote| remote.value);
+        // The end that leads to an address; the device sends to others as well.
+        let end_to = |to: IpAddr| {
+            let end = ends.iter().find(|end| remote_of(end) == Some(to));
+            Some((*end.or(ends.first())?, Some(to)))
+        };
         let chosen: Vec<_> = match learnt {
-            None if searched.is_some() && is_of_vxlan && wanted.is_some() => ends
-                .iter()
-                .filter(|end| {
-                    end.data.remote.as_ref().is_none_or(|ip| by_default.contains(&ip.value))
-                })
-                .copied()
-                .collect(),
-            Some(to) => ends
-                .iter()
-                .filter(|end| end.data.remote.as_ref().is_some_and(|ip| ip.value == to))
-                .copied()
-                .collect(),
-            None => ends.clone(),
+            None if searched.is_some() && is_of_vxlan && wanted.is_some() => {
+                let open = ends.iter().filter(|end| remote_of(end).is_none());
+                let open = open.map(|end| (*end, None));
+                by_default.iter().filter_map(|to| end_to(*to)).chain(open).collect()
+            }
+            Some(to) => end_to(to).into_iter().collect(),
+            None => ends.iter().map(|end| (*end, None)).collect(),
         };
         match chosen.as_slice() {
             [] => {
@@ -275,20 +286,19 @@ impl<'a> Walk<'_, '_, 'a> {
                 ];
                 self.unknown(&mut way, place, Reason::NotCaptured, needs);
             }
-            [one] => {
-                let (endpoint, key) = (one.id, key(one));
-                let remote = learnt;
+            &[(one, remote)] => {
+                let (endpoint, key) = (one.id, key(&one));
                 self.go(way, At::Tunnel { endpoint, key, remote });
             }
             several => {
                 let several = several.to_vec();
                 self.copies(&mut way);
-                for one in several {
-                    let to = one.data.remote.as_ref().map(|ip| ip.value);
+                for (one, remote) in several {
+                    let to = remote.or(remote_of(&one));
                     let shown = to.map_or_else(String::new, |ip| ip.to_string());
                     let copy = Self::branch(&way, format!("to {shown}"));
                     let (endpoint, key) = (one.id, key(&one));
-                    self.go(copy, At::Tunnel { endpoint, key, remote: None });
+                    self.go(copy, At::Tunnel { endpoint, key, remote });
                 }
             }
         }
@@ -301,8 +311,7 @@ impl<'a> Walk<'_, '_, 'a> {
         let Some(inner) = way.packet.inner.clone() else { return };
         let Some(endpoint) = network.tunnel(inner.endpoint) else { return };
         let to = way.packet.destination();
-        let far = network.topology.out(inner.endpoint, EdgeKind::Tunnel);
-        let far = far.first().map(|(id, edge)| (*id, edge.confidence));
+        let far = self.far_of(endpoint, to);
         let far_end = far.and_then(|(id, confidence)| Some((network.tunnel(id)?, confidence)));
         let place = self.place(device.id);
         if let Some((far_end, confidence)) = far_end {
@@ -356,6 +365,18 @@ impl<'a> Walk<'_, '_, 'a> {
         way.packet.frame.set(OfField::TunDst, Value::of(ip_number(to)));
         let certainty = Certainty::Proven;
         self.arrive(&mut way, Outcome::LeavesCapture, place, reached, certainty, evidence);
+    }
+
+    /// What an end of a tunnel leads to, unless the packet goes to another address than its own far end.
+    fn far_of(
+        &self,
+        endpoint: Item<'a, TunnelEndpoint>,
+        to: Option<IpAddr>,
+    ) -> Option<(NodeId, Confidence)> {
+        let own = endpoint.data.remote.as_ref().map(|remote| remote.value);
+        let far = self.network.topology.out(endpoint.id, EdgeKind::Tunnel);
+        let far = far.first().map(|(id, edge)| (*id, edge.confidence));
+        far.filter(|_| own.is_none() || to.is_none() || own == to)
     }
 
     /// A VXLAN device of the kernel on a host that takes the packet of a tunnel, whoever it sends to
@@ -427,8 +448,7 @@ impl<'a> Walk<'_, '_, 'a> {
                 && port_of(*far) == port_of(endpoint)
         };
         let ends: Vec<_> = network.tunnels_of(pass.host).filter(here).collect();
-        let far = network.topology.out(inner.endpoint, EdgeKind::Tunnel);
-        let far = far.first().map(|(id, edge)| (*id, edge.confidence));
+        let far = self.far_of(endpoint, way.packet.destination());
         let paired = far.filter(|(id, _)| ends.iter().any(|end| end.id == *id));
         let heard = || {
             let end = ends.iter().find(|end| self.hears(**end, endpoint, &inner))?;

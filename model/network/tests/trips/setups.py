@@ -507,3 +507,9 @@ ip -n c link set eth0 up
 ip -n d link set eth0 up
 bridge -n a fdb append 00:00:00:00:00:00 dev vx dst 10.9.0.2""",
       [ask("c", "192.0.2.2")], more=("c", "d"))
+# Broadcasts go where the entry of no address says, not to the far end that the device was made with.
+setup("vxlan_default_elsewhere", TUNNELLED_BRIDGES + """
+ip netns exec a bridge fdb del 00:00:00:00:00:00 dev vx
+ip netns exec a bridge fdb append 00:00:00:00:00:00 dev vx dst 10.9.0.9
+""",
+      [ask("c", "192.0.2.2"), ask("d", "192.0.2.1")], {}, ("c", "d"))
