@@ -6,12 +6,16 @@ for one set-up alone.
 Each set-up is one file: the texts that would be captured, as a session, and behind a line of dashes one
 question a line: from which namespace, to which address, what, the packet's source and size where they are
 asked for, and whether an answer came. Each runs in namespaces of its own: nothing of the machine is
-touched."""
+touched.
+
+`--random FIRST LAST` makes hosts by chance (`random_setups.py`) as `random_*.txt`; these are looked at with
+`cargo test -p tapline-network --test trip_proofs -- --nocapture` and thrown away again."""
 import os
 import subprocess
 import sys
 import time
 
+import random_setups
 import setups
 
 LISTEN = """
@@ -68,8 +72,8 @@ def run(*words, ns=None):
     return subprocess.run(line, capture_output=True, text=True)
 
 
-def session(namespaces):
-    """What a person would capture."""
+def session(namespaces, more=()):
+    """What a person would capture; `more` are further commands."""
     texts = []
 
     def capture(ns, *words):
@@ -93,6 +97,8 @@ def session(namespaces):
         capture(ns, "nft", "list", "ruleset")
         capture(ns, "sysctl", *keys)
         capture(ns, "ss", "-lnptu")
+        for command in more:
+            capture(ns, *command.split())
     return "".join(texts) + "root@h1:~# \n"
 
 
@@ -130,7 +136,8 @@ def make(name, commands, questions, listen, more):
         server.stdout.readline()
         servers.append(server)
     time.sleep(2.5)  # Addresses are checked, and ports learn.
-    text = session(("a", "b", *more))
+    by_chance = ("ipset list", "ebtables-save", "ip6tables-save", "tc qdisc show")
+    text = session(("a", "b", *more), by_chance if name.startswith("random_") else ())
     answers = []
     for source, target, what, packet in questions:
         said = answer(source, target, what, packet)
@@ -145,13 +152,18 @@ def make(name, commands, questions, listen, more):
 
 def main():
     if sys.argv[1:2] == ["--within"]:
-        make(*next(one for one in setups.SETUPS if one[0] == sys.argv[2]))
+        name = sys.argv[2]
+        known = next((one for one in setups.SETUPS if one[0] == name), None)
+        make(*(known or random_setups.one(int(name.removeprefix("random_")))))
         return
-    for name, *_ in setups.SETUPS:
-        if sys.argv[1:] and name not in sys.argv[1:]:
-            continue
+    if sys.argv[1:2] == ["--random"]:
+        wanted = [f"random_{seed}" for seed in range(int(sys.argv[2]), int(sys.argv[3]))]
+    else:
+        wanted = [name for name, *_ in setups.SETUPS if not sys.argv[1:] or name in sys.argv[1:]]
+    for name in wanted:
         line = ["unshare", "--net", "--mount", "python3", "make.py", "--within", name]
-        subprocess.run(line, check=True)
+        # Not every kernel knows all that chance asks for.
+        subprocess.run(line, check=not name.startswith("random_"))
 
 
 main()
