@@ -163,14 +163,15 @@ fn bundles_of_other_collectors_are_read() {
         ("diagnostics/ip_addr", first.as_bytes()),
         ("diagnostics/ip_route", b"default via 192.0.2.1 dev eth0\n"),
         ("diagnostics/ipv4_tables", filter.as_bytes()),
-        ("diagnostics/ipset_list", b"Name: cali40masq\n"),
+        ("diagnostics/ipset_list", b"Name: cali40masq\nType: hash:net\n"),
+        ("diagnostics/felix_version", b"some prose about it\n"),
     ]);
     let read = read_of(&calico);
     assert!(read.iter().all(|line| line.starts_with("node-c: ")), "{read:?}");
-    for command in ["ip addr", "ip route", "iptables-save"] {
+    for command in ["ip addr", "ip route", "ipset list", "iptables-save"] {
         assert!(read.contains(&format!("node-c: {command}")), "{read:?}");
     }
-    assert_eq!(left_out(&calico), ["diagnostics/ipset_list: text"]);
+    assert_eq!(left_out(&calico), ["diagnostics/felix_version: text"]);
     // An unpacked report without its manifest, as scripts like `xsos` are fed.
     let report = captured(&[
         ("sos_commands/networking/ip_addr", first.as_bytes()),
