@@ -23,7 +23,7 @@ fn listed(kind: &str, header: &str, entries: &[&str]) -> String {
         "root@h1:~# ip netns exec b ipset list\nName: bad\nType: {kind}\nRevision: 7\nHeader: {header}\nSize in \
          memory: 552\nReferences: 1\nNumber of entries: {}\nMembers:\n{}\n",
         entries.len(),
-        entries.iter().map(|entry| format!("{entry}\n")).collect::<String>()
+        entries.iter().flat_map(|entry| [*entry, "\n"]).collect::<String>()
     )
 }
 

@@ -26,7 +26,7 @@ fn with(more: &str) -> String {
 #[test]
 fn rules_of_the_old_tool_may_stand_beside_those_of_nft() {
     let nft = "table inet fw {\n\tchain in {\n\t\ttype filter hook input priority filter; policy accept;\n\t}\n}\n";
-    let saved = format!("exec b iptables-save\n{}", FILTER);
+    let saved = format!("exec b iptables-save\n{FILTER}");
     let text = two_on_a_bridge(&port("forwarding"));
     let alone = text.replace(&saved, &format!("exec b nft list ruleset\n{nft}"));
     let beside =
