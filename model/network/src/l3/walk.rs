@@ -320,15 +320,18 @@ impl<'a> Walk<'_, '_, 'a, '_> {
 
     /// Whether every policy rule was captured.
     fn lists_all_rules(&self) -> bool {
-        // Coverage is that of IPv4. Those of IPv6 end with the one that leads to table main.
-        if self.family == Family::Inet6 {
-            let leads_to_main = |rule: Seen<'_, Rule>| {
-                rule.record.lookup.as_ref().is_some_and(|table| table.value == "main")
-            };
-            return self.fib.rules(Family::Inet6).any(leads_to_main);
+        // All lists end with the rules that lead to the tables main and default. One without was more
+        // likely cut off at the end of a line than left so by somebody.
+        let leads_to_main = |rule: Seen<'_, Rule>| {
+            rule.record.lookup.as_ref().is_some_and(|table| table.value == "main")
+        };
+        if !self.fib.rules(self.family).any(leads_to_main) {
+            return false;
         }
+        // Coverage is that of IPv4.
         let coverage = &self.fib.network.topology.coverage;
-        matches!(coverage.of(self.fib.host, self.fib.netns, Topic::Rules), Coverage::Complete(_))
+        let whole = coverage.of(self.fib.host, self.fib.netns, Topic::Rules);
+        self.family == Family::Inet6 || matches!(whole, Coverage::Complete(_))
     }
 
     fn ask_table(&self, table: &str) -> Vec<Need> {

@@ -133,6 +133,22 @@ pub(crate) fn parse(text: &str, command: &Command) -> Outcome<Vec<Link>> {
     out
 }
 
+/// Details that `ip -d` prints of every device, at the end of its line (`print_linkinfo`, iproute2
+/// `ip/ipaddress.c`); which of them depends on its version and the kernel.
+const OF_EVERY_DEVICE: [&str; 6] =
+    ["numtxqueues", "numrxqueues", "gso_max_size", "gso_max_segs", "tso_max_segs", "gro_max_size"];
+
+/// Whether the last device lacks what all others have: a text that was cut within a line, with another
+/// command behind it, does not end without a line end.
+fn is_last_cut(links: &[Link]) -> bool {
+    let Some((last, others)) = links.split_last() else { return false };
+    let has = |link: &Link, key: &str| link.other.find(key).is_some();
+    !others.is_empty()
+        && OF_EVERY_DEVICE
+            .iter()
+            .any(|key| !has(last, key) && others.iter().all(|other| has(other, key)))
+}
+
 /// Reads a text without colours.
 fn read(text: &str, command: &Command) -> Outcome<Vec<Link>> {
     if let Some(out) = json::read(text) {
@@ -159,6 +175,10 @@ fn read(text: &str, command: &Command) -> Outcome<Vec<Link>> {
     let wanting = reader.wanting.take();
     reader.cut_off(wanting);
     finish(text, &mut out);
+    if is_last_cut(&reader.links) {
+        let why = "the last device lacks details that all others have: it was cut off".to_owned();
+        out.completeness = std::mem::take(&mut out.completeness).and(Completeness::Partial(why));
+    }
     if bare {
         let why = "addresses stand without their devices".to_owned();
         out.completeness = std::mem::take(&mut out.completeness).and(Completeness::Partial(why));

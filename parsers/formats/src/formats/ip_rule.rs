@@ -138,6 +138,10 @@ fn rule<'a>(text: &str, line: &'a str) -> Parsed<'a, Read<Rule>> {
             }
         };
     }
+    // Every rule does something: one that does not was cut off.
+    if rule.lookup.is_none() && rule.action.is_none() {
+        return refuse(line, "`lookup` and a table, or another action, at the end of the rule");
+    }
     if let Some(shown) = &mut rule.lookup
         && let Some(name) = numbers::table(shown)
     {
@@ -277,6 +281,17 @@ mod tests {
         let out = read(text, "ip -6 rule");
         assert_eq!((out.lines.unread, out.problems.len(), out.records.len()), (4, 4, 1));
         assert_eq!(out.records[0].family, Some(Family::Inet6));
+    }
+
+    #[test]
+    fn a_rule_without_an_action_was_cut_off() {
+        for cut in
+            ["32766:\tfrom all", "32766:\tfrom all iif eth1", "32766:\tfrom all ipproto tcp "]
+        {
+            let out = read(&format!("0:\tfrom all lookup local\n{cut}\n"), "ip rule");
+            assert_eq!((out.lines.unread, out.records.len()), (1, 1), "{cut}");
+            assert!(!out.completeness.is_complete(), "{cut}");
+        }
     }
 
     #[test]

@@ -507,3 +507,27 @@ proptest! {
         sound(&text.into_iter().collect::<String>());
     }
 }
+
+#[test]
+fn a_last_device_without_the_details_of_all_others_was_cut_off() {
+    let device = |number: u32, details: &str| {
+        format!(
+            "{number}: e{number}: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc mq state UP group default qlen \
+             1000\n    link/ether 0c:00:00:00:00:0{number} brd ff:ff:ff:ff:ff:ff promiscuity 0 {details}\n"
+        )
+    };
+    let whole = "numtxqueues 1 numrxqueues 1 gso_max_size 65536 gso_max_segs 65535 ";
+    for (last, complete) in [
+        (whole, true),
+        ("numtxqueues 1 numrxqueues 1 gso_max_size 65536", false),
+        ("minmtu 68 maxmtu 9000", false),
+    ] {
+        let text = device(1, whole) + &device(2, whole) + &device(3, last);
+        let out = parse(&text, &Command::new("ip -d address"));
+        assert_eq!(out.completeness.is_complete(), complete, "{last}");
+        assert_eq!(out.records.len(), 3);
+    }
+    // Not all devices have to say it where the tool does not.
+    let text = device(1, "") + &device(2, whole) + &device(3, "");
+    assert!(parse(&text, &Command::new("ip -d address")).completeness.is_complete());
+}
